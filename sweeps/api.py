@@ -268,8 +268,9 @@ class Sweep:
         *,
         top: int | None = None,
         folds: int | None = None,
-        control: int = 0,
+        control: int | None = None,
         leave_out: Sequence[int] | None = None,
+        replace: bool = False,
         progress: Mode = "auto",
     ) -> list[WordedConclusion]:
         """Train the best trials again on fresh folds, as `sweeps confirm` does.
@@ -277,8 +278,10 @@ class Sweep:
         Args:
             top: How many of the best trials; None: as in the last confirmation, at first 5.
             folds: Number of folds, a multiple of four, at least 8; None: likewise, at first 20.
-            control: Number of random trials whose best one is confirmed as well.
+            control: Number of random trials whose best one is confirmed as well; None: as in the
+                last confirmation, at first 0.
             leave_out: Numbers of trials that take no part; None: as before, unless `top` is given.
+            replace: Whether its champion takes the place of one from more folds or finalists.
             progress: `auto`, `plain`, `verbose`, `json` or `quiet`.
 
         Returns:
@@ -294,7 +297,7 @@ class Sweep:
         from sweeps.render.sections.confirmed import put_in_words
 
         how = HowToTrain(progress=progress)
-        options = ConfirmOptions(top, folds, control, how=how, leave_out=leave_out)
+        options = ConfirmOptions(top, folds, control, how=how, leave_out=leave_out, replace=replace)
         result = confirm(self.home, self.info, options)
         if result.failure:
             raise TrialsError(result.failure)
@@ -349,7 +352,7 @@ class Sweep:
         return [Trial(self, row) for row in front_rows(self.rows(), self.info.objectives)]
 
     def champion(self) -> Trial:
-        """Return the training of the confirmed winner; before a confirmation, the best observed.
+        """Return the training of the confirmed champion; before a confirmation, the best observed.
 
         Raises:
             UsageError: No trial is complete yet, or the sweep has several objectives.
@@ -509,7 +512,7 @@ def export(
     Args:
         name: The sweep, or its name.
         folder: A folder that is empty or does not exist; it appears complete or not at all.
-        trial: Trial number; None for the confirmed winner, or the best observed.
+        trial: Trial number; None for the confirmed champion, or the best observed.
         data: Source of its data; None for the experiment's own.
         home: Home of the sweep.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.mapping import lies_in
-from sweeps.analysis.summary import Summary, summarize
+from sweeps.analysis.summary import Summary, champion_of, summarize
 from sweeps.config.options import RunOptions
 from sweeps.config.policies import Parallelism
 from sweeps.config.sweep import SweepConfig, resolve
@@ -22,11 +22,13 @@ from sweeps.progress import Mode, Progress, make_progress
 from sweeps.progress.log import Logged
 from sweeps.progress.tally import Tally
 from sweeps.records import (
+    Conclusions,
     EnqueuedPoints,
     Record,
     RecordStore,
     SweepInfo,
     confirmed_by,
+    heard,
     recover,
     trials_to_retry,
 )
@@ -337,7 +339,7 @@ def _summariser(
     records = known if len(known) == len(store.paths()) else store.read_all()
 
     def summarise(stopped_by: str | None) -> Summary:
-        return summarize(
+        ended = summarize(
             info,
             records,
             asked=store.asked() or 0,
@@ -346,5 +348,7 @@ def _summariser(
             failure_cause=coordinator.failure_cause(),
             time_split=dict(coordinator.seconds),
         )
+        confirmed = heard(Conclusions(store.folder).confirmed)
+        return dataclasses.replace(ended, champion=champion_of(confirmed))
 
     return summarise

@@ -10,11 +10,28 @@ import sys
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
     from sweeps.interval import Interval
+
+
+_EXACT: Final = 2**53
+"""Up to here every whole number is a float."""
+
+
+def plain_numbers(value: Any) -> Any:
+    """Return a value with its numbers as files have them: whole ones as int, NaN as None."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return int(value) if value.is_integer() and abs(value) <= _EXACT else value
+    if isinstance(value, Mapping):
+        return {key: plain_numbers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_numbers(item) for item in value]
+    return value
 
 
 def format_value(value: Value) -> str:

@@ -122,6 +122,15 @@ def _read_keras(name: str, class_names: tuple[str, ...] | None = None) -> Found:
 
 DEFAULT = "digits20"
 
+TITLES = {
+    "digits20": "Handwritten digits", "sklearn-digits": "Handwritten digits of scikit-learn",
+    "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST",
+}  # fmt: skip
+"""What the sources known by name are called where people choose among them, as in MLflow.
+
+It goes into the facts of the data as `title`.
+"""
+
 _NAMED: dict[str, tuple[Callable[[], Found], str]] = {
     "digits20": (read_digits20, "embedded: 5000 + 5000 test digits of MNIST, 20x20"),
     "sklearn-digits": (read_sklearn_digits, "scikit-learn's 1797 digits, 8x8, no test set"),

@@ -11,6 +11,7 @@ import numpy as np
 
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.data import load_source, split_source
+from digitexp.data.loading import TITLES
 from digitexp.evaluation.calibration import temperature_to_serve
 from digitexp.metrics import HEADLINE_METRICS
 from digitexp.models import count_parameters
@@ -100,6 +101,7 @@ class DigitExperiment(WithPages):
                 "image_shape": list(loaded.images.shape[1:]),
                 "class_names": list(loaded.class_names),
                 "policies": list(loaded.policies),
+                "title": TITLES.get(loaded.name, loaded.name),
             },
             payload=TrainingData.of_split(loaded, split),
         )

@@ -11,6 +11,7 @@ import numpy as np
 
 from digitexp.data import load_source, split_source
 from digitexp.data.blocks import Block, Indices, make_block
+from digitexp.data.loading import TITLES
 from digitexp.data.source import Source
 from digitexp.data.splits import Split
 from digitexp.evaluation.calibration import HIGHEST, LOWEST, measured_terms
@@ -133,6 +134,7 @@ class DigitsOnBlocks(WithPages):
             "image_shape": list(loaded.images.shape[1:]),
             "class_names": list(loaded.class_names),
             "policies": list(loaded.policies),
+            "title": TITLES.get(loaded.name, loaded.name),
         }
         return PreparedData(loaded.name, loaded.digest, split.digest, info, Pool(loaded, split))
 

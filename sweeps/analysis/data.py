@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from search_spaces.objectives import Objective
 from sweeps.analysis.importance import Importance, importances
 from sweeps.analysis.rows import TrialRow, trial_rows
-from sweeps.analysis.summary import Summary, summarize
+from sweeps.analysis.summary import Summary, champion_of, summarize
 from sweeps.analysis.table import parameter_names
 from sweeps.capabilities import SupportsSamples
 from sweeps.errors import UsageError
@@ -24,6 +24,7 @@ from sweeps.records import (
     Record,
     RecordStore,
     SweepInfo,
+    heard,
     is_same_data,
     leading,
 )
@@ -90,7 +91,7 @@ class SweepData:
     def summary(self) -> Summary:
         """Counts, best, baselines, failures."""
         ending = self.ending
-        return summarize(
+        found = summarize(
             self.info,
             self.records,
             asked=self.asked,
@@ -99,6 +100,8 @@ class SweepData:
             failure_cause=ending.failure_cause if ending else None,
             time_split=ending.time_split if ending else None,
         )
+        confirmed = heard(Conclusions(self.store.folder).confirmed)
+        return replace(found, champion=champion_of(confirmed))
 
     @cached_property
     def conclusions(self) -> list[Conclusion]:

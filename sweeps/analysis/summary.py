@@ -16,18 +16,51 @@ from sweeps.analysis.rows import (
     is_retried,
     trial_rows,
 )
+from sweeps.records.conclusions import VerdictConclusion, confirmed_by
 from sweeps.wording import first_line
 
 if TYPE_CHECKING:
     from search_spaces.objectives import Objective
+    from sweeps.records.conclusions import ConfirmationRecord
     from sweeps.records.record import Record, SweepInfo
 
-NOT_CONFIRMED = "best observed, not confirmed"
+BEST_OBSERVED = "best observed"
+NOT_CONFIRMED = f"{BEST_OBSERVED}, not confirmed"
 """Label of the best trial until it is confirmed: the best of N scores on one validation set has a
 selection bias (Cawley & Talbot 2010)."""
 
 FRONT = "on the Pareto front, observed, not confirmed"
 """Label of the trials that no other trial beats in all of several objectives."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The configuration that the confirmation of a sweep says to take.
+
+    Attributes:
+        finalist: Its label, such as `trial-17`.
+        trial: Number of its trial in the sweep; None if it comes from random trials, or if that is
+            not known.
+        accuracy: Its accuracy on fresh folds; None if the conclusion was stored in words.
+    """
+
+    finalist: str
+    trial: int | None
+    accuracy: float | None
+
+
+def champion_of(confirmed: ConfirmationRecord | None) -> Champion | None:
+    """Return the champion of a confirmation; None without one."""
+    if confirmed is None:
+        return None
+    label = confirmed.winner
+    verdicts = (one for one in confirmed.conclusions if isinstance(one, VerdictConclusion))
+    found = [one for verdict in verdicts for one in verdict.standings if one.finalist == label]
+    if not found:
+        kind, _, number = label.partition("-")
+        return Champion(label, int(number) if kind == "trial" and number.isdigit() else None, None)
+    is_own = not label.startswith("control-")
+    return Champion(label, found[0].trial if is_own else None, found[0].accuracy.value)
 
 
 @dataclass(frozen=True)
@@ -60,6 +93,7 @@ class Summary:
         objectives: All objectives.
         front: COMPLETE trials on the Pareto front, the best by the first objective first; with one
             objective the best trial, and those that equal it.
+        champion: The champion of its confirmation; None while it is not confirmed.
     """
 
     id: str
@@ -83,6 +117,14 @@ class Summary:
     first_failed: int | None = None
     objectives: tuple[Objective, ...] = ()
     front: tuple[TrialRow, ...] = ()
+    champion: Champion | None = None
+
+    @property
+    def status(self) -> str:
+        """What the best trial is, in a few words: observed, and confirmed or not."""
+        if self.has_front:
+            return FRONT
+        return "".join(how_confirmed(self.best, self.champion))
 
     @property
     def has_front(self) -> bool:
@@ -124,7 +166,8 @@ class Summary:
             "retried": dict(self.retried),
             "first_error": self.first_error,
             "first_failed": self.first_failed,
-            "status": FRONT if self.has_front else NOT_CONFIRMED,
+            "status": self.status,
+            "champion": asdict(self.champion) if self.champion else None,
             "objectives": [asdict(objective) for objective in self.objectives],
             "front": [row.to_dict() for row in self.front],
             "best": self.best.to_dict() if self.best else None,
@@ -138,6 +181,18 @@ class Summary:
         }
 
 
+def how_confirmed(best: TrialRow | None, champion: Champion | None) -> tuple[str, str]:
+    """Return the label of the best trial of one objective, and a clause on the champion.
+
+    The clause comes at the end of a sentence; without a confirmation it is empty.
+    """
+    if champion is None:
+        return NOT_CONFIRMED, ""
+    if best is not None and best.trial == champion.trial:
+        return BEST_OBSERVED, "; it is the champion, confirmed on fresh folds"
+    return BEST_OBSERVED, f"; the champion, confirmed on fresh folds, is {champion.finalist}"
+
+
 def summarize(
     info: SweepInfo,
     records: Sequence[Record],
@@ -149,7 +204,7 @@ def summarize(
     pending: int = 0,
     time_split: Mapping[str, float] | None = None,
 ) -> Summary:
-    """Summarise a sweep from its records.
+    """Summarise a sweep from its records; who reads conclusions adds the champion.
 
     Args:
         info: The facts that were fixed when the sweep was created.
@@ -215,6 +270,9 @@ class ListingRow:
         state: RUNNING while a coordinator owns the sweep; else EMPTY without an outcome,
             UNFINISHED with fewer outcomes than asked or an interrupted trial, FINISHED otherwise;
             ARCHIVED if it is hidden.
+        champion: The champion of its confirmation; None while it is not confirmed.
+        companion_of: Name of the sweep that it belongs to, if it is a part of a confirmation; None
+            for a sweep of its own, and if that sweep is not listed.
     """
 
     name: str
@@ -231,6 +289,8 @@ class ListingRow:
     state: ListingState
     objectives: tuple[str, ...] = ()
     front: int | None = None
+    champion: Champion | None = None
+    companion_of: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as a JSON-compatible mapping; keys are the attributes' names."""
@@ -243,6 +303,7 @@ def listing_rows(
     asked: Mapping[str, int] | None = None,
     running: Collection[str] = (),
     archived: Collection[str] = (),
+    champions: Mapping[str, Champion | None] | None = None,
 ) -> list[ListingRow]:
     """Return one row a sweep, the newest first.
 
@@ -251,11 +312,17 @@ def listing_rows(
         asked: Number of trials asked for by sweep id, where it is known.
         running: Ids of sweeps that a coordinator owns now.
         archived: Ids of sweeps that are hidden.
+        champions: Champions by sweep id.
     """
     newest_first = sorted(sweeps, key=lambda sweep: (-sweep[0].created_at, sweep[0].name))
-    totals = asked or {}
-    rows = [_row(info, r, totals.get(info.id), info.id in running) for info, r in newest_first]
-    return [replace(row, state="ARCHIVED") if row.id in archived else row for row in rows]
+    totals, names = asked or {}, {info.id: info.name for info, _ in sweeps}
+    rows = []
+    for info, records in newest_first:
+        row = _row(info, records, totals.get(info.id), info.id in running)
+        owner = names.get(confirmed_by(info.directory) or "")
+        row = replace(row, companion_of=owner, champion=(champions or {}).get(info.id))
+        rows.append(replace(row, state="ARCHIVED") if info.id in archived else row)
+    return rows
 
 
 def _row(

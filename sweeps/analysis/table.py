@@ -10,14 +10,16 @@ like a column before it becomes `param.<name>`, a metric `metric.<name>`.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from sweeps.analysis.rows import STATES, TrialRow, front_rows
 from sweeps.errors import UsageError
 from sweeps.records import Record
 from sweeps.records.confusion import best_confusion, class_names
-from sweeps.wording import first_line
+from sweeps.wording import first_line, plain_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +111,11 @@ def parameter_names(rows: Iterable[TrialRow], space: Mapping[str, Any] | None = 
         space: The space as the sweep's records have it. Without it, or if it is a function, which
             is not called here, the order is merged from the rows: branches come as they appear.
     """
-    names = merge_orders(row.params for row in rows)
+    return in_order_of_space(merge_orders(row.params for row in rows), space)
+
+
+def in_order_of_space(names: Iterable[str], space: Mapping[str, Any] | None) -> list[str]:
+    """Return names of parameters in the order of the space; others follow in their own order."""
     declared = (space or {}).get("body", {}).get("parameters", ())
     place = {parameter["name"]: number for number, parameter in enumerate(declared)}
 
@@ -194,6 +200,8 @@ def write_csv(
 ) -> None:
     """Write the table as CSV with a header; floats keep every digit, missing cells are empty.
 
+    A text that a spreadsheet would compute (`=1+1`) begins with an apostrophe.
+
     Args:
         rows: From `trial_rows`.
         file: Text file opened with `newline=""`.
@@ -201,9 +209,50 @@ def write_csv(
         space: See `parameter_names`.
     """
     columns, cells = trial_table(rows, objectives=objectives, space=space)
+    _write(columns, cells, file)
+
+
+def write_rows(
+    rows: Iterable[Mapping[str, Any]], file: TextIO, columns: Sequence[str] = ()
+) -> None:
+    """Write any rows as CSV with a header; see `write_csv`.
+
+    Args:
+        rows: Values by column; a mapping within becomes columns such as `accuracy.low`, a list is
+            written as JSON.
+        file: Text file opened with `newline=""`.
+        columns: The columns if there are no rows.
+    """
+    flat = [dict(_flattened(row)) for row in rows]
+    found = merge_orders(flat)
+    outer = {name.rpartition(".")[0] for name in found}  # of a mapping that some rows lack
+    names = [name for name in found if name not in outer] or columns
+    _write(names, [[row.get(name) for name in names] for row in flat], file)
+
+
+def _flattened(row: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
+def _write(columns: Sequence[str], cells: Iterable[Sequence[Any]], file: TextIO) -> None:
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(cells)
+    writer.writerow([_cell(name) for name in columns])
+    writer.writerows([_cell(value) for value in row] for row in cells)
+
+
+def _cell(value: Any) -> Any:
+    """Return a cell: whole numbers without a point, texts that no spreadsheet computes."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return value  # JSON has no such number, CSV has
+    value = plain_numbers(value)
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    is_formula = isinstance(value, str) and value.lstrip()[:1] in {"=", "+", "-", "@"}
+    return f"'{value}" if is_formula else value
 
 
 def to_frame(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import sys
 import warnings
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Annotated, Any, Final
 
@@ -20,10 +23,10 @@ from sweeps.cli.doctor import doctor
 from sweeps.cli.enqueuing import enqueue
 from sweeps.cli.init import init
 from sweeps.cli.lifecycle import archive, delete, gc, import_, note, rename, share, trust
-from sweeps.cli.options import pasteable, with_storage
+from sweeps.cli.options import HomeOption, pasteable, with_storage
 from sweeps.cli.plan import plan, schema
 from sweeps.cli.recorded import examine, export, replay
-from sweeps.cli.results import best, compare, list_sweeps, report, trials
+from sweeps.cli.results import best, compare, list_sweeps, report, show_home, trials
 from sweeps.cli.run import retry, run
 from sweeps.cli.servers import serve_tracking, ui
 from sweeps.cli.sync import sync
@@ -38,8 +41,43 @@ _FORMER: Final = {
 """Former names of commands and options -> their present names."""
 
 
+_GROUPS: Final[Mapping[str, Mapping[str, Callable[..., Any]]]] = {
+    "The eight that matter first": {
+        "run": run, "list": list_sweeps, "ui": ui, "report": report,
+        "compare": compare, "confirm": confirm, "export": export, "init": init,
+    },
+    "Run": {
+        "plan": plan, "schema": schema, "enqueue": enqueue, "retry": retry, "status": status,
+        "watch": watch, "pause": pause, "resume": resume, "cancel": cancel, "stop": stop,
+    },
+    "Look": {"best": best, "trials": trials, "note": note},
+    "Decide": {"examine": examine, "ensemble": ensemble, "replay": replay},
+    "Take away": {"share": share, "import": import_, "trust": trust},
+    "Keep house": {
+        "rename": rename, "archive": archive, "delete": delete, "gc": gc,
+        "doctor": doctor, "sync": sync,
+    },
+    "Servers": {"dashboard": dashboard, "serve-tracking": serve_tracking},
+}  # fmt: skip
+"""The commands by what they are for, in the order of the help; `cluster` joins the servers."""
+
+
 class Commands(TyperGroup):
-    """Turns an error that ends a command into one line and an exit code."""
+    """Shows the commands in groups; turns an error that ends one into a line and an exit code."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help: a line a command, those that matter first, the options last."""
+        formatter.write("Usage: sweeps COMMAND ...     sweeps COMMAND --help     ")
+        formatter.write(f"sweeps (what is in this home)\n\n{self.help}\n")
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            group = getattr(command, "rich_help_panel", None)
+            line = (typer.style(name, bold=True), command.get_short_help_str(limit=80))
+            groups.setdefault(group if isinstance(group, str) else "Servers", []).append(line)
+        options = [shown for one in self.get_params(ctx) if (shown := one.get_help_record(ctx))]
+        for title, lines in {**groups, "Options": options}.items():
+            with formatter.section(typer.style(title, bold=True)):
+                formatter.write_dl(lines)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; refuse a former name, of a command or option, with the present one."""
@@ -81,23 +119,22 @@ def _exit(code: int, message: str) -> typer.Exit:
 app = typer.Typer(
     name="sweeps",
     cls=Commands,
-    help="Hyperparameter sweeps with experiment tracking.",
-    no_args_is_help=True,
+    help="Hyperparameter sweeps: search, look, confirm, take away.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (
-    *(run, retry, enqueue, plan, confirm, ensemble, best, trials, report, compare, examine),
-    *(replay, export),
-    *(ui, dashboard),
-    *(status, watch, stop, pause, resume, cancel),
-    *(init, schema, sync, doctor, serve_tracking),
-    *(note, rename, archive, delete, gc, share, trust),
-):
-    app.command()(with_storage(_command))
-app.command("list")(with_storage(list_sweeps))
-app.command("import")(with_storage(import_))
-app.add_typer(cluster_app, name="cluster")
+
+
+def _paragraphs(docstring: str) -> str:
+    """Return a docstring whose paragraphs are a line each, for the terminal to break."""
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(docstring))
+
+
+for _group, _commands in _GROUPS.items():
+    for _name, _command in _commands.items():
+        _help = _paragraphs(_command.__doc__ or "")
+        app.command(_name, help=_help, rich_help_panel=_group)(with_storage(_command))
+app.add_typer(cluster_app, name="cluster", rich_help_panel="Servers")
 
 
 def _print_version(asked: bool) -> None:
@@ -106,14 +143,21 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit(0)
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _common(
+    context: typer.Context,
     _version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
+    home: HomeOption = None,
 ) -> None:
-    """Hyperparameter sweeps with experiment tracking."""
+    """Hyperparameter sweeps: search, look, confirm, take away."""
+    command = context.invoked_subcommand
+    if command is None:
+        with_storage(show_home)(home=home)
+    elif home != os.environ.get("SWEEPS_HOME"):
+        raise UsageError(f"--home comes after the command: sweeps {command} ... --home {home}")
 
 
 def main() -> None:

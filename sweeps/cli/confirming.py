@@ -1,18 +1,20 @@
-"""`sweeps confirm`: trains the best again on fresh folds, and says whether the winner is better."""
+"""`sweeps confirm`: trains the best again on fresh folds, and says which is really better."""
 
 from __future__ import annotations
 
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
+from sweeps.cli.console import answered, complain
 from sweeps.cli.exit_codes import FAILED, INTERRUPTED, OK, TRACKING_INCOMPLETE, WHOLE
 from sweeps.cli.options import (
+    CsvOption,
     HomeOption,
     JsonOption,
     SameCodeOption,
@@ -24,11 +26,13 @@ from sweeps.cli.options import (
 )
 from sweeps.cli.results import DataOption
 from sweeps.errors import UsageError
+from sweeps.wording import plain_numbers
 
 if TYPE_CHECKING:
     from sweeps.config.options import RunOptions
     from sweeps.config.sweep import SweepConfig
     from sweeps.confirm.confirm import ConfirmOptions, ConfirmResult
+    from sweeps.confirm.planning import HowToTrain
     from sweeps.confirm.test_set import Tested
     from sweeps.home import Home
     from sweeps.launch import RunResult
@@ -62,12 +66,17 @@ def confirm(
         ),
     ] = None,
     control: Annotated[
-        int,
-        typer.Option(metavar="N", help="Also run N random trials, and confirm their best.", min=0),
-    ] = 0,
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Also run N random trials, and confirm their best (default: as before, at first "
+            "0).",
+            min=0,
+        ),
+    ] = None,
     refit: Annotated[
         bool,
-        typer.Option("--refit", help="Register the winner trained on all but the test set."),
+        typer.Option("--refit", help="Register the champion trained on all but the test set."),
     ] = False,
     test: Annotated[
         bool, typer.Option("--test", help="Then score the test set, once for all these sweeps.")
@@ -83,6 +92,19 @@ def confirm(
             "(default: as before, unless --top is given).",
         ),
     ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Take its champion also in place of one from more folds or finalists.",
+        ),
+    ] = False,
+    restore: Annotated[
+        bool,
+        typer.Option(
+            "--restore", help="Bring back the champion that was replaced; trains nothing."
+        ),
+    ] = False,
     workers: Annotated[int | None, typer.Option(help="Worker processes.", min=0)] = None,
     data: DataOption = None,
     same_code: SameCodeOption = False,
@@ -92,15 +114,16 @@ def confirm(
     verbose: VerboseOption = False,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
+    csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the best again on fresh folds, and say which are better, equal, or not told apart yet.
+    """Train the best again on fresh folds: is the champion better?
 
-    The best configurations and the best baseline are trained on the same folds of samples that
-    scored no trial. They are a sweep of their own (NAME-confirmation): interrupt it, and the same
-    command goes on.
+    It says which are better, equal, or not told apart yet. The best configurations and the best
+    baseline are trained on the same folds of samples that scored no trial. They are a sweep of
+    their own (NAME-confirmation): interrupt it, and the same command goes on.
 
-    With --test, winner, runner-up and baseline of every sweep named are then scored on the test
+    With --test, champion, runner-up and baseline of every sweep named are then scored on the test
     set. Each evaluation is counted, so name all sweeps in one command.
     """
     from sweeps.confirm.confirm import ConfirmOptions
@@ -112,27 +135,52 @@ def confirm(
         raise UsageError("--again is the reason for one more test-set evaluation: give --test too")
     found = Home.resolve(home)
     infos = list({(info := found.get(name)).id: info for name in names}.values())
+    if restore:
+        _check_alone("--restore", {
+            "--top": top, "--folds": folds, "--control": control, "--leave-out": leave_out,
+            "--refit": refit, "--test": test, "--replace": replace,
+        })  # fmt: skip
+        _restore(found, infos, HowToTrain(tracking_uri=tracking_uri, data=data))
     if test:
         check_one_test_set(infos)
-    progress = mode_of(quiet=as_json, as_json=False, verbose=verbose)
+    progress = mode_of(quiet=as_json or csv is not None, as_json=False, verbose=verbose)
     how = HowToTrain(workers, tracking_uri, data, progress, same_code)
-    options = ConfirmOptions(top, folds, control, refit, how, leave_out or None)
+    options = ConfirmOptions(top, folds, control, refit, how, leave_out or None, replace)
     results = _confirm_all(found, infos, options)
     code = worst_of(results)
     tested = None
-    if test and code in WHOLE:
+    if test and code in WHOLE and not all(result.is_in_force for _, result in results):
+        complain("--test: the test set was not scored, since it would not be the champion's score")
+        code = FAILED
+    elif test and code in WHOLE:
         tested = evaluate_test_set(found, [ConfirmedSweep(*pair) for pair in results], how, again)
         if tested.tracking_pending:
             code = TRACKING_INCOMPLETE
-    if as_json:
-        documents = [_document(found, info, result, tested) for info, result in results]
-        print(json.dumps(documents if len(infos) > 1 else documents[0], indent=1))
-    else:
+    documents = [_document(found, info, result, tested) for info, result in results]
+    whole = documents if len(infos) > 1 else documents[0]
+    table = [{"sweep": one["sweep"], **row} for one in documents for row in one["standings"]]
+    if not answered(whole, table, as_json=as_json, csv=csv):
         for info, result in results:
             _print(found, info, result, tested, details=details)
         if details and tested and tested.votes:
             show([tested.votes])
     raise typer.Exit(code)
+
+
+def _check_alone(option: str, others: Mapping[str, Any]) -> None:
+    if given := [name for name, value in others.items() if value]:
+        raise UsageError(f"{option} trains nothing: leave {', '.join(given)} out")
+
+
+def _restore(home: Home, infos: Sequence[SweepInfo], how: HowToTrain) -> NoReturn:
+    from sweeps.confirm.confirm import restore
+
+    pending = 0
+    for info in infos:
+        said, missing = restore(home, info, how)
+        print(said)
+        pending += missing
+    raise typer.Exit(TRACKING_INCOMPLETE if pending else OK)
 
 
 def _confirm_all(
@@ -202,8 +250,8 @@ def confirm_after(info: SweepInfo, asked: RunOptions, progress: Mode, more: str)
     home = Home.resolve(asked.home)
     result = run_it(home, info, ConfirmOptions(**says, how=how))
     if progress == "json":
-        document = _document(home, info, result, None)
-        print(json.dumps({"event": "confirmed", **document}))
+        document = {"event": "confirmed", **_document(home, info, result, None)}
+        print(json.dumps(plain_numbers(document), allow_nan=False))
     if result.failure:
         print(pasteable(f"failed: {result.failure}"), file=sys.stderr)
     if progress in {"auto", "verbose"}:
@@ -263,6 +311,8 @@ def _print(
     commands[_here(f"sweeps report {name}")] = "pictures, curves and mistakes, as one page"
     for line in with_commands(sentences, dict(list(commands.items())[:_COMMANDS])):
         print(line)
+    if result.said:
+        print(pasteable(result.said))
 
 
 def _here(command: str) -> str:
@@ -303,7 +353,7 @@ def _document(
     so_far = {
         "folds": verdict.folds if verdict else 0,
         "settled": verdict.is_settled if verdict else None,
-        "recommended": verdict.recommended.finalist.label if verdict else None,
+        "champion": verdict.recommended.finalist.label if verdict else None,
         "gain_over_control": None,
         "standings": [asdict(one.concluded) for one in verdict.standings] if verdict else [],
     }
@@ -317,6 +367,8 @@ def _document(
         **{kind: found.get(kind) for kind in ("selection_bias", "calibration", "votes")},
         "test": document_of(tested.conclusions[info.id]) if tested else None,
         "test_votes": document_of(votes) if votes else None,
+        "in_force": result.is_in_force,
+        "said": result.said or None,
         "failure": result.failure,
         "answer": _answer(home, info, result),
     }
@@ -335,13 +387,14 @@ def ensemble(
     ] = None,
     data: DataOption = None,
     home: HomeOption = None,
+    csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let the finalists of confirmed sweeps vote, softly and hard, against the single best.
+    """Let the finalists of confirmed sweeps vote together.
 
-    On each fresh fold those vote that were trained on it; nothing is trained, and no test set
-    is read: what an evaluation said of votes before is shown. Several sweeps of the same data vote
-    together.
+    Does their vote, soft or hard, beat the single best? On each fresh fold those vote that were
+    trained on it; nothing is trained, and no test set is read: what an evaluation said of votes
+    before is shown. Several sweeps of the same data vote together.
     """
     from sweeps.confirm.ensembles import ensemble as vote
     from sweeps.home import Home
@@ -350,8 +403,7 @@ def ensemble(
     found = Home.resolve(home)
     infos = list({(info := found.get(name)).id: info for name in names}.values())
     result = vote(found, infos, top, data)
-    if as_json:
-        tested = [document_of(conclusion) for conclusion in result.tested]
-        print(json.dumps({**document_of(result.votes), "test": tested}, indent=1))
-    else:
+    tested = [document_of(conclusion) for conclusion in result.tested]
+    votes = document_of(result.votes)
+    if not answered({**votes, "test": tested}, votes["votes"], as_json=as_json, csv=csv):
         show([result.votes, *result.tested])

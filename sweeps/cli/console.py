@@ -3,19 +3,83 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 import warnings
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
 
 from sweeps.cli.options import pasteable
+from sweeps.errors import UsageError
 from sweeps.records import DamagedRecordWarning
+from sweeps.wording import counted, plain_numbers
+
+# What a command has found, as JSON and as CSV: every command with a table takes both alike.
+
+
+def answered(
+    document: Any,
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    as_json: bool,
+    csv: Path | None,
+    columns: Sequence[str] = (),
+) -> bool:
+    """Print a result as JSON or write its table as CSV, if that is asked for.
+
+    Args:
+        document: The whole result.
+        rows: Its table, a row an entry; what lies deeper becomes columns such as `accuracy.low`.
+        as_json: Whether `--json` was given.
+        csv: The file that `--csv` names; `-` is stdout.
+        columns: The columns of a table without rows.
+
+    Returns:
+        Whether one was asked for; if not, the command prints it for people.
+
+    Raises:
+        UsageError: The file cannot be written, or both are to go to stdout.
+    """
+    from sweeps.analysis.table import write_rows
+
+    if as_json and csv == Path("-"):
+        raise UsageError("--json and --csv - both print to stdout: give one, or --csv a file")
+    if csv == Path("-"):
+        write_rows(rows, sys.stdout, columns)
+    elif csv is not None:
+        table = list(rows)
+        with csv_file(csv) as file:
+            write_rows(table, file, columns)
+        written = f"{counted(len(table), 'row')} written to {csv}"
+        print(written, file=sys.stderr if as_json else sys.stdout)
+    if as_json:
+        print_json(document)
+    return as_json or csv is not None
+
+
+def print_json(document: Any) -> None:
+    """Print JSON: whole numbers as integers, numbers that JSON lacks (NaN) as null."""
+    print(json.dumps(plain_numbers(document), indent=1, allow_nan=False))
+
+
+def csv_file(path: Path) -> TextIO:
+    """Open a new CSV file.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    try:
+        return path.open("w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--csv {path}: cannot be written ({error.strerror})") from None
+
 
 # Opens a page in a browser, if somebody sits at a screen.
 

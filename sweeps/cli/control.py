@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from sweeps.cli.console import answered
 from sweeps.cli.exit_codes import FAILED
-from sweeps.cli.options import HomeOption, JsonOption, SweepArgument, mode_of, pasteable
+from sweeps.cli.options import (
+    CsvOption,
+    EventsOption,
+    HomeOption,
+    JsonOption,
+    QuietOption,
+    SweepArgument,
+    mode_of,
+    pasteable,
+)
 from sweeps.errors import UsageError
 from sweeps.workspace.control_files import PAUSE, STOP, STOP_NOW, ControlRequests, cancelling
 
@@ -25,17 +34,17 @@ if TYPE_CHECKING:
 
 
 LOOK_SECONDS: Final = 0.5
+_STATUS: Final = ("name", "id", "done", "asked", "metric", "best", "front", "owner", "paused")
 
 
-def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
+def status(home: HomeOption = None, csv: CsvOption = None, as_json: JsonOption = False) -> None:
     """List the sweeps that are running: where, since when, how far."""
     from sweeps.home import Home
     from sweeps.wording import counted
 
     found = Home.resolve(home)
     rows = [_row(found, i) for i in found.sweeps() if found.is_running(i.id)]
-    if as_json:
-        print(json.dumps(rows, indent=1))
+    if answered(rows, rows, as_json=as_json, csv=csv, columns=_STATUS):
         return
     for row in rows:
         best = "no best yet" if row["best"] is None else f"{row['metric']} {row['best']:.4f}"
@@ -52,10 +61,10 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
 def watch(
     name: SweepArgument,
     home: HomeOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per event.")] = False,
+    quiet: QuietOption = False,
+    as_json: EventsOption = False,
 ) -> None:
-    """Follow a sweep that runs elsewhere, until it ends; Ctrl-C ends the watching only."""
+    """Follow a sweep that runs elsewhere; Ctrl-C ends the watching only."""
     from sweeps.analysis.summary import summarize
     from sweeps.home import Home
     from sweeps.progress import make_progress
@@ -141,7 +150,10 @@ def stop(
     ] = False,
     home: HomeOption = None,
 ) -> None:
-    """Stop a running sweep as Ctrl-C does, and wait until it has ended; it can be resumed."""
+    """Stop a running sweep as Ctrl-C does; it can be resumed.
+
+    The command waits until it has ended.
+    """
     from sweeps.home import Home
 
     found = Home.resolve(home)
@@ -162,7 +174,7 @@ def stop(
 
 
 def pause(name: SweepArgument, home: HomeOption = None) -> None:
-    """Begin no further trial of a running sweep; trials that run end normally."""
+    """Begin no further trial; trials that run end normally."""
     found, info = _running(name, home)
     ControlRequests(found.store(info.id).folder).ask(PAUSE)
     found.publish(info.id)
@@ -184,7 +196,10 @@ def cancel(
     trial: Annotated[int, typer.Argument(help="Number of the trial.", min=0)],
     home: HomeOption = None,
 ) -> None:
-    """End one running trial at its next epoch; it counts as pruned, and is not run again."""
+    """End one running trial at its next epoch.
+
+    It counts as pruned, and is not run again.
+    """
     from sweeps.records import Record
     from sweeps.study.storage import stored_trials
 

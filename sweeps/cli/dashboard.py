@@ -34,9 +34,10 @@ def dashboard(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
     browser: BrowserOption = None,
 ) -> None:
-    """Open Optuna Dashboard on a copy of the studies, refreshed while sweeps run.
+    """Open Optuna Dashboard on a copy of the studies.
 
-    Its buttons change the copy only, and each study there says so in its name.
+    The copy is refreshed while sweeps run. Its buttons change the copy only, and each study there
+    says so in its name.
     """
     from sweeps.home import Home
     from sweeps.wording import counted

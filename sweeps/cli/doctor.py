@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweeps.cli.console import answered
 from sweeps.cli.exit_codes import FAILED, OK
-from sweeps.cli.options import HomeOption, JsonOption, SweepsArgument, TrackingOption, pasteable
+from sweeps.cli.options import (
+    CsvOption,
+    HomeOption,
+    JsonOption,
+    SweepsArgument,
+    TrackingOption,
+    pasteable,
+)
 
 if TYPE_CHECKING:
     from sweeps.manage.doctor import Diagnosis
@@ -22,11 +29,12 @@ def doctor(
     ] = False,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
+    csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare records, study and MLflow, of one sweep or of all; exit 1 if they do not agree.
+    """Compare records, study and MLflow; exit 1 if they differ.
 
-    Without --fix it only reads. A sweep that is running is left alone.
+    Of one sweep, or of all. Without --fix it only reads. A sweep that is running is left alone.
     """
     from sweeps.home import Home
     from sweeps.manage.doctor import examine_home, examine_sweep
@@ -45,9 +53,13 @@ def doctor(
         for info in infos:
             repair_sweep(found, info, uri, _say)
     diagnoses = [examine_home(found, uri)] + [examine_sweep(found, info, uri) for info in infos]
-    if as_json:
-        print(json.dumps(_document(diagnoses), indent=1))
-    else:
+    problems = [
+        {"sweep": diagnosis.name or None, **problem.to_dict()}
+        for diagnosis in diagnoses
+        for problem in diagnosis.problems
+    ]
+    columns = ("sweep", "part", "what", "repair")
+    if not answered(_document(diagnoses), problems, as_json=as_json, csv=csv, columns=columns):
         print(_report(diagnoses))
     raise typer.Exit(OK if all(diagnosis.agrees for diagnosis in diagnoses) else FAILED)
 

@@ -32,9 +32,10 @@ def enqueue(
     top: Annotated[int, typer.Option(help="Number of best trials.", min=1)] = 5,
     home: HomeOption = None,
 ) -> None:
-    """Queue a point as the next trial of a sweep, also while it runs; it counts as a trial.
+    """Queue a point as the next trial, also while a sweep runs.
 
-    If no trial is left, one more is added. The same point is queued only once.
+    It counts as a trial. If no trial is left, one more is added. The same point is queued only
+    once.
     """
     from sweeps.api import Sweep
     from sweeps.home import Home

@@ -29,7 +29,10 @@ def init(
         typer.Option(help="keras: a model of yours; scikit-learn; script: any language."),
     ] = Kind.KERAS,
 ) -> None:
-    """Write a space, an experiment and a test to begin with; never overwrites anything."""
+    """Write a space, an experiment and a test to begin with.
+
+    Nothing is ever overwritten.
+    """
     files = {
         path.name.removesuffix(".txt"): path.read_bytes()
         for path in sorted((_SCAFFOLDS / kind.value).iterdir())

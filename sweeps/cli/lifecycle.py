@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweeps.cli.console import answered
 from sweeps.cli.exit_codes import TRACKING_INCOMPLETE
-from sweeps.cli.options import HomeOption, SweepArgument, SweepsArgument, TrackingOption, pasteable
+from sweeps.cli.options import (
+    CsvOption,
+    HomeOption,
+    JsonOption,
+    SweepArgument,
+    SweepsArgument,
+    TrackingOption,
+    pasteable,
+)
 from sweeps.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +49,10 @@ def delete(
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
 ) -> None:
-    """Delete a sweep for good: records, weights, study, and its runs in MLflow."""
+    """Delete a sweep for good.
+
+    Its records, weights and study go, and its runs in MLflow.
+    """
     from sweeps.manage.lifecycle import delete_sweep, delete_unreadable
     from sweeps.records import RecordError
 
@@ -73,7 +85,7 @@ def share(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file.")],
     home: HomeOption = None,
 ) -> None:
-    """Write a sweep into one file, for `sweeps import` on another machine."""
+    """Write a sweep into one file, for `sweeps import` elsewhere."""
     from sweeps.home import Home
     from sweeps.manage.lifecycle import share_sweep
 
@@ -90,7 +102,10 @@ def import_(
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
 ) -> None:
-    """Take in a shared sweep: it is verified first, and taken in whole or not at all."""
+    """Take in a shared sweep.
+
+    It is verified first, and taken in whole or not at all.
+    """
     from sweeps.experiments.loading import what_runs
     from sweeps.manage.lifecycle import import_sweep
 
@@ -113,9 +128,10 @@ def trust(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     home: HomeOption = None,
 ) -> None:
-    """Allow an imported sweep to run the code it names: to replay, export, confirm or continue it.
+    """Allow an imported sweep to run the code that it names.
 
-    Without trust, an imported sweep is read, reported and compared, but nothing of it is executed.
+    Replay, export, confirm and `sweeps run` do that. Without trust, an imported sweep is read,
+    reported and compared, but nothing of it is executed.
     """
     from sweeps.experiments.loading import what_runs
     from sweeps.home import Home
@@ -146,7 +162,10 @@ def archive(
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
 ) -> None:
-    """Hide a sweep in lists and in MLflow; nothing is lost, and running it brings it back."""
+    """Hide a sweep in lists and in MLflow; nothing is lost.
+
+    Running it brings it back, and so does --undo.
+    """
     from sweeps.manage.lifecycle import archive_sweep, restore_sweep
 
     found, uri = _opened(home, tracking_uri)
@@ -169,7 +188,10 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is freed.")] = False,
     home: HomeOption = None,
 ) -> None:
-    """Delete the weights of all trials but the best, and damaged files; records stay."""
+    """Delete the weights of all but the best trials; records stay.
+
+    Damaged files that were put aside go, too.
+    """
     from sweeps.home import Home
     from sweeps.manage.lifecycle import collect_garbage
     from sweeps.records import heard
@@ -198,8 +220,13 @@ def note(
     ] = None,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
+    csv: CsvOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Note something about a sweep or one of its trials; without a text, show the notes."""
+    """Note something about a sweep or a trial, or show the notes.
+
+    Without a text the notes are shown.
+    """
     from sweeps.records import SWEEP, Notes
     from sweeps.tracking.sync import sync_sweep
     from sweeps.wording import printable
@@ -210,10 +237,18 @@ def note(
     notes = Notes(store.folder)
     given = _note_words(words or [])
     if not given or (len(given) == 1 and given[0].isdecimal()):
-        for subject, text in notes.all().items():
-            if text and (not given or subject == given[0]):
-                print(printable(text if subject == SWEEP else f"trial {subject}: {text}"))
+        kept = [
+            {"trial": None if subject == SWEEP else int(subject), "note": text}
+            for subject, text in notes.all().items()
+            if text and (not given or subject == given[0])
+        ]
+        if not answered(kept, kept, as_json=as_json, csv=csv, columns=("trial", "note")):
+            for one in kept:
+                trial = "" if one["trial"] is None else f"trial {one['trial']}: "
+                print(printable(f"{trial}{one['note']}"))
         return
+    if as_json or csv is not None:
+        raise UsageError("--json and --csv show notes: leave the text out; nothing was noted")
     subject = given.pop(0) if len(given) > 1 and given[0].isdecimal() else SWEEP
     trials = {str(record.spec.trial) for record in store.read_all()}
     if subject != SWEEP and subject not in trials:

@@ -128,6 +128,11 @@ TrackingOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+CsvOption = Annotated[
+    Path | None,
+    typer.Option("--csv", metavar="FILE", help="Write the table as CSV to FILE; - for stdout."),
+]
+"""Every command that prints a table takes both; `sweeps.cli.console.answered` obeys them."""
 
 
 TrustOption = Annotated[

@@ -6,7 +6,8 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from sweeps.cli.options import JsonOption, asks
+from sweeps.cli.console import answered
+from sweeps.cli.options import CsvOption, JsonOption, asks
 from sweeps.config.options import RunOptions
 
 if TYPE_CHECKING:
@@ -20,15 +21,20 @@ if TYPE_CHECKING:
     *("space", "trials", "name", "extend", "same_code", "seed", "overrides", "sampler", "pruner"),
     *("data", "ask_ahead", "timeout", "workers", "home"),
 )
-def plan(asked: RunOptions, as_json: JsonOption = False) -> None:
+def plan(asked: RunOptions, csv: CsvOption = None, as_json: JsonOption = False) -> None:
     """Validate a space and show what would run; creates nothing."""
     from sweeps.config.sweep import resolve
     from sweeps.runner.planning import make_plan
 
     planned = make_plan(resolve(asked))
-    if as_json:
-        print(json.dumps(_to_dict(planned), indent=1))
-    else:
+    document = _to_dict(planned)
+    if not answered(
+        document,
+        document["planned"],
+        as_json=as_json,
+        csv=csv,
+        columns=("origin", "engine", "reason", "seconds"),
+    ):
         _print(planned)
 
 
@@ -57,10 +63,10 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
         "planned": [
             {
                 "origin": p.origin,
-                "params": dict(p.params),
                 "engine": p.plan.engine,
                 "reason": p.plan.reason,
                 "seconds": p.plan.seconds,
+                "params": dict(p.params),
             }
             for p in plan.trials
         ],

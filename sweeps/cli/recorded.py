@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sweeps.cli.console import answered
 from sweeps.cli.exit_codes import FAILED, OK
-from sweeps.cli.options import HomeOption, JsonOption, SweepArgument, TrackingOption
+from sweeps.cli.options import (
+    CsvOption,
+    HomeOption,
+    JsonOption,
+    SweepArgument,
+    TrackingOption,
+)
 from sweeps.cli.results import DataOption, write
 from sweeps.errors import UsageError
 from sweeps.wording import percent
@@ -55,11 +62,13 @@ def examine(
     ] = False,
     data: DataOption = None,
     home: HomeOption = None,
+    csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a trial gets wrong, class by class and sample by sample, and write it as files.
+    """Show what a trial gets wrong, and write it as files.
 
-    Given the name of a confirmation (NAME-confirmation), it examines the finalists.
+    It is shown class by class and sample by sample. Given the name of a confirmation
+    (NAME-confirmation), it examines the finalists.
     """
     from sweeps.experiments.loading import recorded_experiment
     from sweeps.experiments.verified_data import Examiner, PreparedAgain
@@ -79,9 +88,9 @@ def examine(
     for one, files in examined:
         for file, content in files.items():
             write(one.folder / file, content)
-    if as_json:
-        print(json.dumps({"sweep": info.name, "trials": _documents(examined)}, indent=1))
-    else:
+    documents = _documents(examined)
+    whole = {"sweep": info.name, "trials": documents}
+    if not answered(whole, documents, as_json=as_json, csv=csv):
         _tell_mistakes(info, examined)
 
 
@@ -166,16 +175,15 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="New or empty folder.")],
     trial: Annotated[
         int | None,
-        typer.Option(
-            help="Number of the trial (default: the confirmed winner, or the best).", min=0
-        ),
+        typer.Option(help="Number of the trial (default: the champion, or else the best).", min=0),
     ] = None,
     data: DataOption = None,
     home: HomeOption = None,
 ) -> None:
-    """Write a model with configuration and a README that loads it and predicts.
+    """Write a model, with a README that loads it and predicts.
 
-    The model is written only if it answers as the trained one did, as far as that can be checked.
+    Its configuration lies beside it. The model is written only if it answers as the trained one
+    did, as far as that can be checked.
     """
     from sweeps.api import Sweep
     from sweeps.home import Home
@@ -204,11 +212,13 @@ def replay(
     data: DataOption = None,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
+    csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a trial again from its record alone, and compare every epoch; exit 1 if it differs.
+    """Train a trial again from its record; exit 1 if it differs.
 
-    With equal versions and processor it must be the same to the bit; else within a tolerance.
+    Every epoch is compared. With equal versions and processor it must be the same to the bit; else
+    within a tolerance.
     """
     from sweeps.api import find_trained
     from sweeps.home import Home
@@ -217,9 +227,9 @@ def replay(
     found = Home.resolve(home)
     info, record = find_trained(found, name, trial, tracking_uri)
     replayed = replay_recorded(found.store(info.id), info, record, data, restore=restore)
-    if as_json:
-        print(json.dumps(_document(info, replayed), indent=1))
-    else:
+    document = _document(info, replayed)
+    table, columns = document["differences"], ("what", "recorded", "now")
+    if not answered(document, table, as_json=as_json, csv=csv, columns=columns):
         _tell_replayed(info, replayed)
     raise typer.Exit(OK if replayed.succeeded else FAILED)
 

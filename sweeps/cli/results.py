@@ -1,24 +1,34 @@
-"""`sweeps list`, `best`, `trials`, `compare`, `report`: only read, and need no TensorFlow."""
+"""`sweeps`, `list`, `best`, `trials`, `compare`, `report`: only read, and need no TensorFlow."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sweeps.cli.console import complain
-from sweeps.cli.options import HomeOption, JsonOption, SweepArgument, pasteable, place_options
+from sweeps.cli.console import answered, complain
+from sweeps.cli.options import (
+    CsvOption,
+    HomeOption,
+    JsonOption,
+    SweepArgument,
+    pasteable,
+    place_options,
+)
 from sweeps.errors import UsageError
 from sweeps.workspace.names import trial_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from search_spaces.objectives import Objective
     from sweeps.analysis.rows import TrialRow
+    from sweeps.analysis.summary import ListingRow
+    from sweeps.home import Home
     from sweeps.records import SweepInfo
 
 
@@ -42,7 +52,10 @@ def report(
     data: DataOption = None,
     home: HomeOption = None,
 ) -> None:
-    """Write a sweep as one HTML page that works offline: who won, how sure that is, what next."""
+    """Write a sweep as one HTML page.
+
+    It works offline, and says who won, how sure that is, and what to do next.
+    """
     from sweeps.analysis.data import read_sweep
     from sweeps.home import Home
     from sweeps.render.reporting import draw_charts, render_report
@@ -89,9 +102,13 @@ def compare(
     ] = None,
     data: DataOption = None,
     home: HomeOption = None,
+    csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare sweeps (each by its best trial) or trials: what differs, by how much, how surely."""
+    """Put sweeps or trials side by side.
+
+    A sweep is compared by its best trial: what differs, by how much, and how surely.
+    """
     from sweeps.cli.console import Terminal
     from sweeps.home import Home
     from sweeps.render.comparing import compare as put_side_by_side
@@ -101,14 +118,15 @@ def compare(
     found = Home.resolve(home)
     asked = [(found.get(name), number) for name, number in map(trial_of, names)]
     trials = [(info, found.store(info.id), number) for info, number in asked]
-    contestants = put_side_by_side(trials, data, complain).contestants
-    if as_json:
-        print(json.dumps([{"label": c.label, **c.row.to_dict()} for c in contestants], indent=1))
-    elif output is None:
+    found_all = put_side_by_side(trials, data, complain)
+    contestants = found_all.contestants
+    documents = found_all.to_dicts() if as_json or csv is not None else []
+    if not answered(documents, documents, as_json=as_json, csv=csv) and output is None:
         Terminal().print(render_sections(comparison(contestants)), crop=False)
     if output is not None:
         write(output, render_comparison(contestants).encode())
-        print(output)
+        if not as_json and csv is None:
+            print(output)
 
 
 WIDE_CHARACTERS: Final = 100
@@ -117,36 +135,121 @@ WIDE_CHARACTERS: Final = 100
 def list_sweeps(
     show_all: Annotated[bool, typer.Option("--all", "-a", help="Archived ones, too.")] = False,
     home: HomeOption = None,
+    csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the sweeps of a home, the newest first."""
-    from sweeps.analysis.summary import listing_rows
+    """List the sweeps of a home, the newest first.
+
+    What a confirmation trains (NAME-confirmation, NAME-selection-bias, ...) is named below its
+    sweep; in JSON and CSV it has rows of its own, with the sweep as `companion_of`.
+    """
+    from sweeps.analysis.summary import ListingRow
     from sweeps.home import Home
-    from sweeps.records import heard
-    from sweeps.render.summaries import render_listing
 
     found = Home.resolve(home)
-    infos = [info for info in found.sweeps() if show_all or not found.store(info.id).is_archived]
-    rows = listing_rows(
-        [(i, records) for i in infos if (records := heard(found.store(i.id).read_all)) is not None],
-        asked={i.id: n for i in infos if (n := found.store(i.id).asked()) is not None},
-        running={i.id for i in infos if found.is_running(i.id)},
-        archived={i.id for i in infos if found.store(i.id).is_archived},
-    )
-    if as_json:
-        print(json.dumps([row.to_dict() for row in rows], indent=1))
-    elif rows:
-        console = _console()
-        console.print(render_listing(rows, is_wide=console.width >= WIDE_CHARACTERS))
+    rows = _listed(found, show_all=show_all)
+    documents = [row.to_dict() for row in rows]
+    columns = [field.name for field in fields(ListingRow)]
+    if answered(documents, documents, as_json=as_json, csv=csv, columns=columns):
+        return
+    if rows:
+        _print_listing(rows)
     else:
-        print(pasteable(f"no sweeps in {found.path} yet; begin with: `sweeps run smoke`"))
+        print(pasteable(_how_to_begin(found)))
 
 
-def best(name: SweepArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Show the best trial observed (not confirmed), or the Pareto front of several objectives."""
-    from sweeps.analysis.summary import summarize
+def show_home(home: HomeOption = None) -> None:
+    """Show what is in the home, and what to do next: `sweeps` without a command."""
     from sweeps.home import Home
-    from sweeps.records import Conclusions
+    from sweeps.render.summaries import render_commands
+
+    found = Home.resolve(home)
+    rows = _listed(found)
+    if not rows:
+        print(pasteable(_how_to_begin(found)))
+        return
+    own = [row for row in rows if row.companion_of is None]
+    print(f"{found.path}, the newest of {len(own)} sweeps first:\n" if len(own) > 1 else found.path)
+    _print_listing(rows)
+    place = f" {place_options()}".rstrip()
+    commands = {f"{command}{place}": hint for command, hint in _next_commands(own).items()}
+    _console().print("\nNext:", render_commands(commands), sep="\n", crop=False)
+    print("\nAll commands: sweeps --help")
+
+
+def _listed(home: Home, *, show_all: bool = False) -> list[ListingRow]:
+    from sweeps.analysis.summary import champion_of, listing_rows
+    from sweeps.records import Conclusions, heard
+
+    infos = [info for info in home.sweeps() if show_all or not home.store(info.id).is_archived]
+    stores = {info.id: home.store(info.id) for info in infos}
+    return listing_rows(
+        [(i, records) for i in infos if (records := heard(stores[i.id].read_all)) is not None],
+        asked={i: n for i, store in stores.items() if (n := store.asked()) is not None},
+        running={i for i in stores if home.is_running(i)},
+        archived={i for i, store in stores.items() if store.is_archived},
+        champions={
+            i: champion_of(heard(Conclusions(store.folder).confirmed))
+            for i, store in stores.items()
+        },
+    )
+
+
+def _print_listing(rows: Sequence[ListingRow]) -> None:
+    from sweeps.render.summaries import render_listing
+
+    console = _console()
+    console.print(render_listing(rows, is_wide=console.width >= WIDE_CHARACTERS))
+
+
+def _how_to_begin(home: Home) -> str:
+    return (
+        f"no sweeps in {home.path} yet; begin with one of:\n"
+        "  `sweeps run smoke`     a first look, in less than a minute\n"
+        "  `sweeps run mlp`       a whole search on handwritten digits, and its confirmation\n"
+        "  `sweeps init FOLDER`   an experiment of your own: Keras, scikit-learn, or any program"
+    )
+
+
+def _next_commands(rows: Sequence[ListingRow]) -> dict[str, str]:
+    """Return the commands that make sense now, with a word on each: about the newest sweeps."""
+    found: dict[str, str] = {}
+    for row in rows:
+        if row.state == "RUNNING":
+            found[f"sweeps watch {shlex.quote(row.name)}"] = "follow it"
+    row = rows[0]
+    name = shlex.quote(row.name)
+    if row.state in {"UNFINISHED", "EMPTY"}:
+        left = f"{row.done} of {row.asked or '?'} trials are done"
+        found[f"sweeps run {name} ..."] = f"{left}: repeat the command that began it"
+    if row.failed and row.failed == row.done:
+        found[f"sweeps trials {name}"] = "every trial failed: see why"
+        found[f"sweeps retry {name}"] = "run them again, once the cause is mended"
+    elif row.champion is not None:
+        found[f"sweeps report {name}"] = "who won, how surely, as one HTML page"
+        found[f"sweeps export {name} model"] = f"take the champion away ({row.champion.finalist})"
+    elif row.done > row.failed and row.state != "RUNNING":
+        found[f"sweeps ui {name}"] = "its runs and charts in MLflow"
+        if row.front is None and row.state == "FINISHED":
+            found[f"sweeps confirm {name}"] = "is its best really better, on fresh folds?"
+        else:
+            found[f"sweeps report {name}"] = "all of it, as one HTML page"
+    return found
+
+
+def best(
+    name: SweepArgument,
+    home: HomeOption = None,
+    csv: CsvOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the best trial, or the Pareto front of several objectives.
+
+    It is the best that was observed; whether it is confirmed, and what the champion is, is said.
+    """
+    from sweeps.analysis.summary import champion_of, summarize
+    from sweeps.home import Home
+    from sweeps.records import Conclusions, heard
     from sweeps.records.conclusions import document_of
     from sweeps.render.summaries import render_best
 
@@ -154,14 +257,25 @@ def best(name: SweepArgument, home: HomeOption = None, as_json: JsonOption = Fal
     info = found.get(name)
     records = found.store(info.id).read_all()
     asked = found.store(info.id).asked() or 0
+    conclusions = Conclusions(found.store(info.id).folder)
     summary = summarize(info, records, asked=asked, seconds=0.0, stopped_by=None)
-    conclusions = Conclusions(found.store(info.id).folder).all()
-    if as_json:
-        told = [document_of(conclusion) for conclusion in conclusions]
-        print(json.dumps({**summary.to_dict(), "confirmed": told}, indent=1))
-    else:
-        shown = render_best(summary, conclusions, home_option=place_options())
+    summary = replace(summary, champion=champion_of(heard(conclusions.confirmed)))
+    told = conclusions.all()
+    document = {**summary.to_dict(), "confirmed": [document_of(one) for one in told]}
+    rows = _trial_documents(summary.front_and_baselines, info.objectives, info.space)
+    if not answered(document, rows, as_json=as_json, csv=csv):
+        shown = render_best(summary, told, home_option=place_options())
         _console().print(shown, crop=False)
+
+
+def _trial_documents(
+    rows: Sequence[TrialRow], objectives: Sequence[Objective], space: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Return trials as the table of all trials has them, a mapping each."""
+    from sweeps.analysis.table import trial_table
+
+    columns, cells = trial_table(rows, objectives=objectives, space=space)
+    return [dict(zip(columns, row, strict=True)) for row in cells]
 
 
 def trials(
@@ -169,17 +283,16 @@ def trials(
     trial: Annotated[
         int | None, typer.Argument(help="Show this one, with all that is known of it.", min=0)
     ] = None,
-    csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write CSV to FILE; - for stdout.")
-    ] = None,
+    csv: CsvOption = None,
     parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write Parquet.")] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show every trial of a sweep, one row per trial; or a single one."""
     from sweeps.analysis.rows import front_rows, trial_rows
-    from sweeps.analysis.table import write_csv
+    from sweeps.analysis.summary import champion_of
     from sweeps.home import Home
+    from sweeps.records import Conclusions, heard
     from sweeps.render.summaries import render_trial, render_trials
 
     found = Home.resolve(home)
@@ -194,23 +307,20 @@ def trials(
             raise UsageError(f"sweep {info.name!r} has no trial {trial}")
     if parquet is not None:
         _write_parquet(rows, info, parquet)
-    elif csv is not None and str(csv) != "-":
-        with _csv_file(csv) as file:
-            write_csv(rows, file, objectives=info.objectives, space=info.space)
-        print(f"{len(rows)} trials written to {csv}")
-    elif csv is not None:
-        write_csv(rows, sys.stdout, objectives=info.objectives, space=info.space)
-    elif as_json:
-        marks = [{"on_front": row.trial in front} if info.has_front else {} for row in rows]
-        documents = [row.to_dict() | mark for row, mark in zip(rows, marks, strict=True)]
-        print(json.dumps(documents, indent=1))
-    elif trial is not None:
+    marks = [{"on_front": row.trial in front} if info.has_front else {} for row in rows]
+    documents = [row.to_dict() | mark for row, mark in zip(rows, marks, strict=True)]
+    table = _trial_documents(rows, info.objectives, info.space)
+    if answered(documents, table, as_json=as_json, csv=csv) or parquet is not None:
+        return
+    if trial is not None:
         attempts = [r for r in records if r.spec.trial == trial and r.files_sha256]
         written = store.files(attempts[-1]) if attempts else {}
         where = store.files_path(attempts[-1].spec.key) if attempts else None
         _console().print(render_trial(rows[0], written, where), crop=False)
     else:
-        _console().print(render_trials(rows, info.objectives, info.space), crop=False)
+        champion = champion_of(heard(Conclusions(store.folder).confirmed))
+        shown = render_trials(rows, info.objectives, info.space, champion)
+        _console().print(shown, crop=False)
 
 
 def _console() -> Console:
@@ -229,10 +339,3 @@ def _write_parquet(rows: Sequence[TrialRow], info: SweepInfo, path: Path) -> Non
     except OSError as error:
         raise UsageError(f"--parquet {path}: cannot be written ({error.strerror})") from None
     print(f"{len(rows)} trials written to {path}")
-
-
-def _csv_file(path: Path) -> TextIO:
-    try:
-        return path.open("w", newline="", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--csv {path}: cannot be written ({error.strerror})") from None

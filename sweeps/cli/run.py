@@ -203,11 +203,11 @@ def retry(
     verbose: VerboseOption = False,
     as_json: EventsOption = False,
 ) -> None:
-    """Run failed trials again, once their cause is mended; exit 1 if one fails again.
+    """Run failed trials again, once their cause is mended.
 
-    Each gets its next attempt, with the same parameters and seed. Trials that were proposed
-    meanwhile stay as they are; later ones see the new outcomes. Interrupted, the same command or
-    the next `sweeps run` goes on.
+    Exit code 1 if one fails again. Each gets its next attempt, with the same parameters and seed.
+    Trials that were proposed meanwhile stay as they are; later ones see the new outcomes.
+    Interrupted, the same command or the next `sweeps run` goes on.
     """
     from sweeps.home import Home
     from sweeps.manage.retrying import retry as run_again

@@ -234,10 +234,11 @@ def serve_tracking(
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes that answer requests.", min=1)] = 2,
 ) -> None:
-    """Run an MLflow server for `--tracking-uri http://...`, which takes runs and their files.
+    """Run an MLflow server for `--tracking-uri http://...`.
 
-    It listens on this machine only, unless told otherwise, and checks the name by which it is
-    called. It stores files in DIR, so that clients need no access to that folder.
+    It takes runs and their files. It listens on this machine only, unless told otherwise, and
+    checks the name by which it is called. It stores files in DIR, so that clients need no access to
+    that folder.
     """
     if store is not None and not store.startswith(_STORES):
         raise UsageError(f"--store {redacted(store)!r}: allowed are {', '.join(_STORES)}...")
@@ -283,7 +284,7 @@ def ui(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
     browser: BrowserOption = None,
 ) -> None:
-    """Open the MLflow UI on a sweep: its trials, best first, and its charts."""
+    """Open the MLflow UI on a sweep: its trials, its charts."""
     from sweeps.home import Home
     from sweeps.tracking.address import resolve_tracking_uri
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweeps.cli.console import answered
 from sweeps.cli.exit_codes import OK, TRACKING_INCOMPLETE
-from sweeps.cli.options import HomeOption, JsonOption, SweepsArgument
+from sweeps.cli.options import CsvOption, HomeOption, JsonOption, SweepsArgument
 from sweeps.cli.results import DataOption
 from sweeps.tracking.projector import PARENT
 
@@ -33,13 +33,15 @@ def sync(
         ),
     ] = None,
     data: DataOption = None,
+    csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send the runs that MLflow lacks, from the records: of one sweep, or of all.
+    """Send the runs that MLflow lacks, made from the records.
 
-    Sending again adds nothing. Exit code 3 says that some runs are still missing or incomplete, for
-    example because the data for their pictures are gone (--data names them). With --to, runs that
-    were made offline are published on a server, as if they had been there from the start.
+    Of one sweep, or of all. Sending again adds nothing. Exit code 3 says that some runs are still
+    missing or incomplete, for example because the data for their pictures are gone (--data names
+    them). With --to, runs that were made offline are published on a server, as if they had been
+    there from the start.
     """
     from sweeps.errors import UsageError
     from sweeps.home import Home
@@ -72,10 +74,9 @@ def sync(
                 raise
             left_out[info.name] = str(error)
             _say(f"left out: {error}")
-    if as_json:
-        documents = [dataclasses.asdict(report) for report in reports]
-        print(json.dumps({"sweeps": documents, "left_out": left_out}, indent=1))
-    else:
+    documents = [dataclasses.asdict(report) for report in reports]
+    whole = {"sweeps": documents, "left_out": left_out}
+    if not answered(whole, documents, as_json=as_json, csv=csv):
         print(_conclusion(reports, redacted(uri)))
     complete = all(not report.pending for report in reports)
     raise typer.Exit(OK if complete else TRACKING_INCOMPLETE)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from search_spaces.errors import SpaceError
@@ -147,7 +150,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         space.check(experiment.parameters, directions, experiment.measures)
         check_command(experiment, space)
     except SpaceError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(f"{error}{_sweep_of_that_name(home, options)}") from error
     sampler = _choice(options.sampler, options.sampler_options, space.defaults.sampler)
     pruner = _choice(options.pruner, options.pruner_options, space.defaults.pruner)
     check_pruner(pruner, experiment, space)
@@ -194,6 +197,22 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
     _check_baselines(config)
     _check_feasible(config)
     return config
+
+
+def _sweep_of_that_name(home: Home, options: RunOptions) -> str:
+    """Return what to type where the name of a sweep was given in place of its space's."""
+    said = options.space if isinstance(options.space, str) else ""
+    info = home.find(said) if said and re.fullmatch(r"[\w.-]+", said) else None
+    if info is None:
+        return ""
+    space = info.space.get("name", "")
+    if info.directory is not None:
+        file = next(Path(info.directory).glob(f"{space}.y*ml"), Path(info.directory, "space.yaml"))
+        space = file if file.is_file() else space
+    return (
+        f"\n  {said!r} is a sweep here, and {space} its space; to go on with it: "
+        f"{shlex.join(['sweeps', 'run', str(space), '--name', said])}, with its other options"
+    )
 
 
 def _limits(options: RunOptions, space: Space) -> Limits:

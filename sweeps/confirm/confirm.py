@@ -22,7 +22,7 @@ from sweeps.confirm.checks import (
 )
 from sweeps.confirm.comparison import FOLDS_A_REPEAT, Comparison, compare_finalists
 from sweeps.confirm.ensembles import all_voting, classes_of
-from sweeps.confirm.finalists import Finalist, choose_finalists, leave_out
+from sweeps.confirm.finalists import CONTROL, Finalist, choose_finalists, leave_out
 from sweeps.confirm.planning import (
     Confirmation,
     HowToTrain,
@@ -36,7 +36,7 @@ from sweeps.confirm.planning import (
     run_refit,
     trained_with,
 )
-from sweeps.confirm.selection_bias import measure_selection_bias, run_control
+from sweeps.confirm.selection_bias import control_of, measure_selection_bias, run_control
 from sweeps.confirm.trying import CrossValidation, try_folds
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
@@ -45,7 +45,14 @@ from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home
 from sweeps.progress import make_progress
 from sweeps.progress.stages import as_one
-from sweeps.records import Conclusions, ConfirmationRecord, Record, SweepInfo, need_one_objective
+from sweeps.records import (
+    Conclusions,
+    ConfirmationRecord,
+    Record,
+    SweepInfo,
+    heard,
+    need_one_objective,
+)
 from sweeps.records.conclusions import (
     CalibrationConclusion,
     Conclusion,
@@ -54,6 +61,7 @@ from sweeps.records.conclusions import (
 )
 from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.sync import show_conclusions
+from sweeps.wording import counted
 
 TOP: Final = 5
 FOLDS: Final = 20
@@ -63,17 +71,19 @@ FOLDS: Final = 20
 class ConfirmOptions:
     """Options of a confirmation; see `sweeps confirm --help`.
 
-    `top` and `folds` that are None take the values of the sweep's last confirmation, so that its
-    trainings are used again; without one they are `TOP` and `FOLDS`. `leave_out`, the trials that
-    take no part, is taken over likewise if neither it nor `top` is given.
+    `top`, `folds` and `control` that are None take the values of the sweep's last confirmation, so
+    that its trainings are used again; without one they are `TOP`, `FOLDS` and 0. `leave_out`, the
+    trials that take no part, is taken over likewise if neither it nor `top` is given. `replace`
+    lets a confirmation take the place of one that says more.
     """
 
     top: int | None = None
     folds: int | None = None
-    control: int = 0
+    control: int | None = None
     refit: bool = False
     how: HowToTrain = field(default_factory=HowToTrain)
     leave_out: Sequence[int] | None = None
+    replace: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,8 @@ class ConfirmResult:
             bring it, with the ways out; None if nothing is missing, or it was interrupted.
         is_served: Whether the experiment serves models, so that MLflow has the champion.
         has_test_set: Whether there is a test set to evaluate.
+        is_in_force: Whether the champion of the sweep is now that of these conclusions.
+        said: What became of an earlier champion, in a line; empty if there was none.
     """
 
     confirmation: Confirmation | None
@@ -100,6 +112,8 @@ class ConfirmResult:
     failure: str | None = None
     is_served: bool = False
     has_test_set: bool = False
+    is_in_force: bool = False
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,6 +127,7 @@ class Checked:
         left_out: The finalists that `leave_out` excludes.
         top: Number of best trials that the finalists were chosen from.
         folds: Number of folds to train on.
+        control: Number of random trials whose best one takes part, too.
     """
 
     experiment: Experiment
@@ -121,6 +136,7 @@ class Checked:
     left_out: Sequence[Finalist]
     top: int
     folds: int
+    control: int
 
     def can_measure_selection_bias(self) -> bool:
         """Whether the search's best takes part, and can be trained on the search's own split."""
@@ -154,11 +170,14 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
         trials = [finalist.trial for finalist in best if finalist.label in as_before]
     finalists = leave_out(info, best, trials) if trials else best
     left_out = [finalist for finalist in best if finalist not in finalists]
-    checked = Checked(experiment, data, finalists, left_out, top, folds)
-    trained = trained_with(home, info, finalists, folds, left_out)
+    known = control_of(home, info, before)
+    control = known[0] if options.control is None else options.control
+    checked = Checked(experiment, data, finalists, left_out, top, folds, control)
+    random = known[1] if control == known[0] else []
+    trained = trained_with(home, info, [*finalists, *random], folds, left_out)
     bias = checked.can_measure_selection_bias()
     is_whole = is_trained(home, info, trained, folds, with_selection_bias=bias)
-    if options.control or options.refit or not is_whole:
+    if (control and not random) or options.refit or not is_whole:
         check_code(store, info, same_code=options.how.same_code)
     names = {name for finalist in finalists for name in finalist.config}
     check_offers(info.experiment, experiment, names, folds, refit=options.refit)
@@ -200,8 +219,57 @@ def _trainings(home: Home, info: SweepInfo, options: ConfirmOptions, checked: Ch
     """Return the number of trainings of a confirmation, those that were made before included."""
     trained = trained_with(home, info, checked.finalists, checked.folds, checked.left_out)
     again = checked.can_measure_selection_bias()
-    a_fold = len(trained) + bool(options.control) + again
-    return checked.folds * a_fold + options.control + options.refit
+    a_fold = len(trained) + bool(checked.control) + again
+    return checked.folds * a_fold + checked.control + options.refit
+
+
+def lacks(new: ConfirmationRecord, before: ConfirmationRecord) -> str:
+    """Return what a confirmation lacks beside the one in force; empty if it may take its place.
+
+    It may if the sweep has more trials by now, so that there are others to confirm. Otherwise it
+    needs as many folds, and every finalist. Conclusions in words cannot be compared.
+    """
+    verdicts = (one for one in before.conclusions if isinstance(one, VerdictConclusion))
+    old = next(verdicts, None)
+    own = next((one for one in new.conclusions if isinstance(one, VerdictConclusion)), None)
+    if old is None or own is None or own.trials > old.trials:
+        return ""
+    found, wanted = (
+        dict.fromkeys(
+            "the best of random trials" if one.finalist.startswith(CONTROL) else one.finalist
+            for one in verdict.standings
+        )
+        for verdict in (own, old)
+    )
+    missing = [label for label in wanted if label not in found]
+    said = [f"has {own.folds} folds in place of {old.folds}"] if own.folds < old.folds else []
+    said += [f"is without {', '.join(missing)}"] if missing else []
+    return " and ".join(said)
+
+
+def restore(home: Home, info: SweepInfo, how: HowToTrain) -> tuple[str, int]:
+    """Bring back the champion that the newest confirmation replaced.
+
+    Returns:
+        What was the champion and what is now, in a line; and the number of runs that MLflow lacks.
+
+    Raises:
+        UsageError: No champion was replaced, or its confirmation was deleted.
+    """
+    home.check_writable()
+    exchanged = Conclusions(home.store(info.id).folder).restore()
+    if exchanged is None:
+        raise UsageError(
+            f"--restore: no earlier champion of {info.name!r} was replaced, or its confirmation "
+            "was deleted; nothing was changed"
+        )
+    home.publish(info.id)
+    now, before = exchanged
+    was = f"was {now.winner}, and " if now else ""
+    called = home.get(before.confirmation).name
+    uri = resolve_tracking_uri(home.path, how.tracking_uri)
+    pending = show_conclusions(home, info, uri, how.data)
+    return f"the champion of {info.name} {was}is {before.winner} again ({called})", pending
 
 
 class _EndedError(Exception):
@@ -244,12 +312,13 @@ class _Work:
         self._confirmed: Ran | None = None
         self._again: list[Record] = []
         self._comparison: Comparison | None = None
+        self._is_in_force, self._said = False, ""
 
     def choose(self) -> list[Finalist]:
         """Return the finalists to train on folds, and the best of random trials if asked for."""
         finalists, home, options = list(self._checked.finalists), self._home, self._options
-        if options.control:
-            control = run_control(home, self._info, options.control, options.how)
+        if self._checked.control:
+            control = run_control(home, self._info, self._checked.control, options.how)
             self._ran.append(control.ran)
             if control.ran.stopped_by or control.finalist is None:
                 is_interrupted = control.ran.is_interrupted
@@ -326,8 +395,37 @@ class _Work:
             left_out=[finalist.label for finalist in checked.left_out],
             conclusions=conclusions,
         )
-        Conclusions(home.store(self._info.id).folder).keep(concluded)
+        self._keep(concluded)
         return conclusions
+
+    def _keep(self, concluded: ConfirmationRecord) -> None:
+        """Keep the conclusion, unless the one in force says more; say what becomes of that one."""
+        kept = Conclusions(self._home.store(self._info.id).folder)
+        before = heard(kept.confirmed)
+        lacking = "" if before is None or self._options.replace else lacks(concluded, before)
+        self._is_in_force = not lacking
+        if before is None:
+            kept.keep(concluded)
+            return
+        name, new = shlex.quote(self._info.name), concluded.winner
+        where = f"{self._called(before)}, {counted(before.folds or 0, 'fold')}"
+        if lacking:
+            self._said = (
+                f"The champion stays {before.winner} ({where}), since this confirmation "
+                f"{lacking}. To take {new} all the same, repeat this command with --replace: "
+                "nothing is trained twice"
+            )
+            return
+        kept.keep(concluded)
+        if before.confirmation != concluded.confirmation:
+            self._said = (
+                f"The champion was {before.winner} ({where}), and is {new} now "
+                f"({self._called(concluded)}, {counted(concluded.folds or 0, 'fold')}). To go "
+                f"back: `sweeps confirm {name} --restore`"
+            )
+
+    def _called(self, confirmed: ConfirmationRecord) -> str:
+        return self._home.get(confirmed.confirmation).name
 
     def refit(self, found: _Found) -> list[Conclusion]:
         """Train the winner on all but the test set, and conclude again with that model."""
@@ -360,6 +458,8 @@ class _Work:
             stopped,
             missing,
             failure=failure,
+            is_in_force=self._is_in_force,
+            said=self._said,
             is_served=hasattr(experiment, "signature") and hasattr(experiment, "predict"),
             has_test_set=bool(has_one) and experiment.test_set(source) is not None,
         )

@@ -122,8 +122,8 @@ def is_trained(
         return False
     begun = _begun(home)
     bias = begun.get(tail / BIAS)
-    bias_is = not with_selection_bias or (bias is not None and _ended(home, bias) >= folds)
-    return bias_is and _ended(home, begun[tail]) >= folds * len(finalists)
+    bias_is = not with_selection_bias or (bias is not None and ended_trials(home, bias) >= folds)
+    return bias_is and ended_trials(home, begun[tail]) >= folds * len(finalists)
 
 
 def _find(home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int) -> Path | None:
@@ -133,7 +133,7 @@ def _find(home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int
     return next((tail for tail in own if _space_in(home.records / tail) == _essence(text)), None)
 
 
-def _ended(home: Home, info: SweepInfo) -> int:
+def ended_trials(home: Home, info: SweepInfo) -> int:
     """Return the number of trials with an outcome, which are not trained again."""
     return len({r.spec.trial for r in home.store(info.id).read_all() if r.ends_trial})
 
@@ -155,6 +155,11 @@ def _begun(home: Home) -> dict[Path, SweepInfo]:
         for info in home.sweeps()
         if info.directory and confirmed_by(info.directory)
     }
+
+
+def begun_in(home: Home, folder: Path) -> SweepInfo | None:
+    """Return the sweep of a confirmation whose space lies in a folder; None if it has not begun."""
+    return _begun(home).get(_tail(folder))
 
 
 def _tail(folder: Path) -> Path:
@@ -274,7 +279,7 @@ def _refits(confirmation: Confirmation) -> Iterator[Path]:
 
 def name_for(home: Home, folder: Path, wanted: str) -> str:
     """Return the name of the sweep of a space's folder; a free one if it has not begun."""
-    begun = _begun(home).get(_tail(folder))
+    begun = begun_in(home, folder)
     if begun is not None:
         return begun.name
     taken = [other.name for other in home.sweeps()]
@@ -283,7 +288,7 @@ def name_for(home: Home, folder: Path, wanted: str) -> str:
 
 def _run(space: Path, name: str, trials: int, home: Home, how: HowToTrain) -> Ran:
     whole = _begun(home).get(_tail(space.parent))
-    if whole is not None and _ended(home, whole) >= trials:
+    if whole is not None and ended_trials(home, whole) >= trials:
         if isinstance(how.progress, Stages):
             how.progress.skip(trials)
         return Ran(whole)

@@ -20,11 +20,18 @@ from sweeps.config.options import RunOptions
 from sweeps.confirm.comparison import Comparison
 from sweeps.confirm.finalists import CONTROL, SCORE, Finalist, choose_best
 from sweeps.confirm.intervals import Estimate
-from sweeps.confirm.planning import CONTROL_FOLDER, HowToTrain, Ran, name_for
+from sweeps.confirm.planning import (
+    CONTROL_FOLDER,
+    HowToTrain,
+    Ran,
+    begun_in,
+    ended_trials,
+    name_for,
+)
 from sweeps.home import Home
 from sweeps.launch import run_options
-from sweeps.records import Record, SweepInfo
-from sweeps.records.conclusions import Part, SelectionBiasConclusion
+from sweeps.records import ConfirmationRecord, Record, SweepInfo
+from sweeps.records.conclusions import Part, SelectionBiasConclusion, VerdictConclusion
 from sweeps.workspace.files import make_folder, write_atomically
 
 
@@ -99,6 +106,9 @@ def run_control(home: Home, info: SweepInfo, trials: int, how: HowToTrain) -> Co
     Its seed differs from the sweep's, and so do its proposals and the seeds of its trainings.
     """
     folder = home.store(info.id).folder / CONTROL_FOLDER
+    whole = begun_in(home, folder)
+    if whole is not None and ended_trials(home, whole) >= trials:
+        return Control(Ran(whole), _best_of(home, whole, trials))
     file = folder / "control.json"
     make_folder(folder)
     space = {**info.space, "baselines": []}
@@ -111,10 +121,33 @@ def run_control(home: Home, info: SweepInfo, trials: int, how: HowToTrain) -> Co
         tracking_uri=how.tracking_uri, data=how.data,
     )  # fmt: skip
     result = run_options(asked, progress=how.progress)
-    records = home.store(result.info.id).read_all()
-    best = choose_best(result.info, [r for r in records if r.spec.trial < trials])
-    finalist = None if best is None else Finalist(
-        f"{CONTROL}{best.trial}", best.trial, best.config, best.searched, 0
-    )  # fmt: skip
+    finalist = _best_of(home, result.info, trials)
     summary = result.summary
     return Control(Ran(result.info, summary.stopped_by, summary.tracking_pending), finalist)
+
+
+def _best_of(home: Home, control: SweepInfo, trials: int) -> Finalist | None:
+    records = home.store(control.id).read_all()
+    best = choose_best(control, [r for r in records if r.spec.trial < trials])
+    return best and Finalist(f"{CONTROL}{best.trial}", best.trial, best.config, best.searched, 0)
+
+
+def control_of(
+    home: Home, info: SweepInfo, before: ConfirmationRecord | None
+) -> tuple[int, list[Finalist]]:
+    """Return how many random trials took part in a confirmation, and the best of them.
+
+    Without random trials, or if they are gone, these are 0 and nobody.
+    """
+    labels = [
+        standing.finalist
+        for verdict in (before.conclusions if before else ())
+        if isinstance(verdict, VerdictConclusion)
+        for standing in verdict.standings
+    ]
+    if not any(label.startswith(CONTROL) for label in labels):
+        return 0, []
+    control = begun_in(home, home.store(info.id).folder / CONTROL_FOLDER)
+    trials = (control and home.store(control.id).asked()) or 0
+    best = _best_of(home, control, trials) if control else None
+    return (trials, [best]) if best else (0, [])

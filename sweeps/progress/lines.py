@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import sys
 import textwrap
 import threading
@@ -24,6 +23,7 @@ from sweeps.wording import (
     format_metric,
     format_params,
     format_seconds,
+    plain_numbers,
 )
 from sweeps.workspace.clock import now_ms
 
@@ -280,18 +280,7 @@ class JsonLines:
 
     def _event(self, event: str, **values: Any) -> None:
         entry = {"event": event, "time": now_ms(), **values}
-        self._out.line(json.dumps(_finite(entry), allow_nan=False))
-
-
-def _finite(value: Any) -> Any:
-    """Replace numbers that JSON lacks (NaN, infinity) by None."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
+        self._out.line(json.dumps(plain_numbers(entry), allow_nan=False))
 
 
 class Quiet:

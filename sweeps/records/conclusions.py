@@ -35,6 +35,8 @@ from sweeps.workspace.files import write_atomically
 
 FILE: Final = "confirmation.json"
 _FORMER_FILE: Final = "finalized.json"
+_BEFORE: Final = "confirmation-before.json"
+"""The confirmation that was in force before another one took its place."""
 FINALIST, BLOCK = "finalist", "block"
 """The two parameters of a confirmation's space: the finalist to train, and the fresh fold."""
 _TESTED: Final = "tested-*.json"
@@ -424,10 +426,39 @@ Conclusion = (
 
 
 def document_of(conclusion: Conclusion) -> dict[str, Any]:
-    """Return a conclusion for JSON; of one that was stored in words, only the title."""
+    """Return a conclusion for JSON; of one that was stored in words, only the title.
+
+    The finalist to take is the champion, whatever its name is in what is stored.
+    """
     if isinstance(conclusion, WordedConclusion):
         return {"kind": "stored in words", "title": conclusion.title}
-    return dataclasses.asdict(conclusion)
+    document: dict[str, Any] = _in_words_of_today(dataclasses.asdict(conclusion))
+    return document
+
+
+_STORED_AS: Final = {
+    "recommended": "champion", "winners": "champions", "winner_ahead_by": "champion_ahead_by",
+}  # fmt: skip
+"""Names of members that are stored -> those that are shown."""
+_NAMED: Final = {"winner": "champion", "winners": "champions"}
+"""Roles, and names of ensembles, likewise."""
+
+
+def shown_as(name: str) -> str:
+    """Return a role or the name of an ensemble as it is shown: the finalist to take is champion."""
+    return _NAMED.get(name, name)
+
+
+def _in_words_of_today(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        named = {"role", "ensemble", "voters"}
+        return {
+            _STORED_AS.get(key, key): shown_as(one) if key in named else _in_words_of_today(one)
+            for key, one in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_in_words_of_today(one) for one in value]
+    return value
 
 
 @dataclass(frozen=True)
@@ -495,7 +526,13 @@ class Conclusions:
         Raises:
             RecordError: Its file is damaged.
         """
-        path = self._confirmation_file()
+        return self._confirmation_in(self._confirmation_file())
+
+    def before(self) -> ConfirmationRecord | None:
+        """Return the conclusion that the newest one replaced; see `confirmed`."""
+        return self._confirmation_in(self._folder / _BEFORE)
+
+    def _confirmation_in(self, path: Path) -> ConfirmationRecord | None:
         found = read_document(path, partial(shaped, ConfirmationRecord), _REMEDY)
         for name in (found.confirmation, found.trained_in) if found else ():
             if not SWEEP_ID.fullmatch(name):  # it may have come with an archive
@@ -508,11 +545,36 @@ class Conclusions:
     def keep(self, confirmed: ConfirmationRecord) -> None:
         """Keep the conclusion of a confirmation, in place of an earlier one.
 
+        That of another confirmation is put aside, so that `restore` brings it back.
+
         Raises:
             StoreError: It cannot be written.
         """
+        now = heard(self.confirmed)
+        if now is not None and now.confirmation != confirmed.confirmation:
+            self._write(_BEFORE, dataclasses.asdict(now))
         self._write(FILE, dataclasses.asdict(confirmed))
         (self._folder / _FORMER_FILE).unlink(missing_ok=True)
+
+    def restore(self) -> tuple[ConfirmationRecord | None, ConfirmationRecord] | None:
+        """Exchange the newest conclusion and the one that it replaced.
+
+        Returns:
+            The conclusion that was in force, and the one that is now; None if none was replaced,
+            or its confirmation was deleted.
+
+        Raises:
+            RecordError: A file is damaged.
+            StoreError: One cannot be written.
+        """
+        before, now = self.before(), self.confirmed()
+        if before is None:
+            return None
+        if now is None:
+            self._write(FILE, dataclasses.asdict(before))
+        else:
+            self.keep(before)
+        return now, before
 
     def _confirmation_file(self) -> Path:
         """Return the file of the conclusion, under its name of format 1 if only that is there."""
@@ -554,7 +616,11 @@ class Conclusions:
 
     def readers(self) -> list[Callable[[], object]]:
         """Return one function per file that reads it, and raises if the file is damaged."""
-        return [self.confirmed, *(partial(_read, path) for path in self._paths(_TESTED, _VOTED))]
+        return [
+            self.confirmed,
+            self.before,
+            *(partial(_read, path) for path in self._paths(_TESTED, _VOTED)),
+        ]
 
     def _found(self, *kinds: str, report: Report) -> Iterator[tuple[Path, Conclusion]]:
         for path in self._paths(*kinds):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,13 @@ from sweeps.render.charts.chart import COMPARED, Axis, Chart, Line, Mark
 from sweeps.render.page import render_page
 from sweeps.render.section import Block, Section, Table, Text
 from sweeps.render.sections.classes import confusion_chart, difference_chart, recall_chart
-from sweeps.wording import format_difference, format_metric, format_value, gain_in_words
+from sweeps.wording import (
+    format_difference,
+    format_metric,
+    format_value,
+    gain_in_words,
+    percent,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +55,18 @@ class Contestant:
         """Its deciding attempt, with arrays."""
         return self.data.full(self.row.trial)
 
+    def ahead_of(self, other: Contestant) -> float | None:
+        """Return its objective minus another's; None if one has none, or they differ in kind."""
+        one, two = self.row.objective, other.row.objective
+        is_same = self.data.info.metric == other.data.info.metric and self is not other
+        return one - two if is_same and one is not None and two is not None else None
+
+    @property
+    def is_champion(self) -> bool:
+        """Whether its sweep is confirmed, and it is the champion."""
+        champion = self.data.summary.champion
+        return champion is not None and champion.trial == self.row.trial
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -75,6 +93,28 @@ class Comparison:
         """
         found = differences_to_first(self.contestants, self.records)
         return dict(zip(self.labels[1:], found, strict=True))
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return a mapping a trial, for JSON and CSV.
+
+        These are its label, its row as `sweeps trials --json` has it, `champion` (whether it is
+        that of its sweep), and `difference`: its objective minus the first's, and its accuracy
+        minus the first's on the same samples with the interval, as far as that is known.
+        """
+        found = [None, *self.differences.values()]
+        return [
+            {
+                "label": one.label,
+                **one.row.to_dict(),
+                "champion": one.is_champion,
+                "difference": {
+                    "objective": one.ahead_of(self.contestants[0]),
+                    "accuracy": difference
+                    and {**asdict(difference), "told_apart": difference.is_told_apart},
+                },
+            }
+            for one, difference in zip(self.contestants, found, strict=True)
+        ]
 
     def parameters(self) -> pd.DataFrame:
         """Return the parameters that differ: one row a parameter, one column a label."""
@@ -191,9 +231,24 @@ def _outcomes(contestants: Sequence[Contestant], records: Sequence[Record]) -> S
     ]
     blocks: list[Block] = [Table(columns, cells)]
     blocks += [Text(line) for line in _told_apart(contestants, records)]
-    status = "observed, not confirmed" if len(values) > 1 else NOT_CONFIRMED
-    blocks.append(Text(f"Each was trained once: {status}.", "note"))
+    blocks.append(Text(f"Each was trained once{_confirmed(contestants, len(values) > 1)}.", "note"))
     return Section("outcomes", "Who is better", blocks)
+
+
+def _confirmed(contestants: Sequence[Contestant], are_several: bool) -> str:
+    """Return what the confirmations of the sweeps say of the trials, as the end of a sentence."""
+    champions = {c.data.info.name: c.data.summary.champion for c in contestants}
+    said = [
+        f"the champion of {name}, confirmed on fresh folds, is {champion.finalist}"
+        + ("" if champion.accuracy is None else f" ({percent(champion.accuracy)} there)")
+        for name, champion in champions.items()
+        if champion is not None
+    ]
+    if not said:
+        return ": observed, not confirmed" if are_several else f": {NOT_CONFIRMED}"
+    left = [name for name, champion in champions.items() if champion is None]
+    said += [f"{', '.join(left)}: {NOT_CONFIRMED}"] if left else []
+    return f"; {'; '.join(said)}"
 
 
 def _told_apart(contestants: Sequence[Contestant], records: Sequence[Record]) -> list[str]:

@@ -11,7 +11,7 @@ from sweeps.analysis.front import standings
 from sweeps.analysis.paired_differences import leader_against, worst_class
 from sweeps.analysis.table import parameter_names
 from sweeps.render.sections.confirmed import put_in_words
-from sweeps.render.sections.reproduce import rerun_command
+from sweeps.render.sections.reproduce import rerun_commands
 from sweeps.render.verdict import difference_to, progress_line, retry_line, verdict_line
 from sweeps.wording import (
     counted,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def render_briefing(data: SweepData) -> str:
-    """Return the lead of the first trial over the second, the worst class and the rerun command."""
+    """Return the lead of the first trial, the worst class, and the commands to run it again."""
     lines = []
     seconds = [] if data.info.has_front else [row.trial for row in data.ranking[1:2]]
     for trial, lead in leader_against(data, seconds).items():
@@ -48,7 +48,8 @@ def render_briefing(data: SweepData) -> str:
         share = f"{percent(worst.recall)} recognised{worst.remark}"
         whose = f"trial {data.ranking[0].trial}" if data.info.has_front else "the best trial"
         lines.append(f"- **Worst class** of {whose}: {worst.name}, {share}.")
-    lines.append(f"- **Again**, with `space.json` from Artifacts: `{rerun_command(data)}`")
+    again = " && ".join(rerun_commands(data))
+    lines.append(f"- **Again**, with `space.json` from Artifacts: `{again}`")
     return "\n".join(lines)
 
 

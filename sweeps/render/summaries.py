@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.analysis.rows import RowState, TrialRow, best_row, front_rows
-from sweeps.analysis.summary import FRONT, NOT_CONFIRMED, ListingRow, Summary
+from sweeps.analysis.summary import FRONT, Champion, ListingRow, Summary, how_confirmed
 from sweeps.analysis.table import parameter_names
 from sweeps.render.sections.confirmed import put_in_words
 from sweeps.render.verdict import failure_line, retry_line, time_lines, verdict_line, with_hints
@@ -28,6 +28,7 @@ from sweeps.wording import (
     format_params,
     format_seconds,
     format_value,
+    percent,
     printable,
 )
 
@@ -100,15 +101,20 @@ class TrialsView:
         rows: The rows, from `trial_rows`.
         objectives: Objectives of the sweep.
         space: See `parameter_names`.
+        champion: The champion of the sweep's confirmation.
+        says_constants: Whether a line names the parameters that are left out.
     """
 
     rows: Sequence[TrialRow]
     objectives: Sequence[Objective]
     space: Mapping[str, Any] | None = None
+    champion: Champion | None = None
+    says_constants: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the widest layout that fits."""
-        varied = [n for n in parameter_names(self.rows, self.space) if self._varies(n)]
+        names = parameter_names(self.rows, self.space)
+        varied = [n for n in names if self._varies(n)]
         errors = ("error",) if any(row.error for row in self.rows) else ()
         layouts = (("epochs", "seconds", "why"), errors, ())
         tables = [*(self._table(varied, more) for more in layouts), self._compact_table(varied)]
@@ -117,8 +123,16 @@ class TrialsView:
         fits = [width <= options.max_width for width in widths]
         table = tables[fits.index(True)] if any(fits) else tables[-1]
         yield table
+        if len(self.objectives) > 1:
+            label = FRONT
+        else:
+            best = best_row(self.rows, self.objectives[0].direction)
+            label = "".join(how_confirmed(best, self.champion))
         if self._marked:
-            yield Text(f"* {FRONT if len(self.objectives) > 1 else NOT_CONFIRMED}")
+            yield Text(f"* {label}")
+        same = {name: self.rows[0].params.get(name) for name in names if name not in varied}
+        if same and self.says_constants:
+            yield Text(f"without a column, since no trial differs: {format_params(same)}", "dim")
 
     @cached_property
     def _marked(self) -> set[int]:
@@ -250,7 +264,7 @@ def render_text(
     hints = ("compare the runs in MLflow", "every trial", last)
     if summary.all_failed and summary.first_failed is not None:
         hints = ("the whole error", "once its cause is mended", last)
-    return Group(*parts, _commands(dict(zip(commands, hints, strict=True))))
+    return Group(*parts, render_commands(dict(zip(commands, hints, strict=True))))
 
 
 def render_best(
@@ -316,9 +330,10 @@ def render_trials(
     rows: Sequence[TrialRow],
     objectives: Sequence[Objective],
     space: Mapping[str, Any] | None = None,
+    champion: Champion | None = None,
 ) -> RenderableType:
     """Return the output of `sweeps trials`, one line a trial; `TrialsView` has the arguments."""
-    return TrialsView(rows, objectives, space)
+    return TrialsView(rows, objectives, space, champion, says_constants=True)
 
 
 SHOWN_FRONT: Final = 5
@@ -366,7 +381,8 @@ def _pairs(pairs: Mapping[str, str]) -> RenderableType:
     return Padding(grid, (0, 0, 0, 2))
 
 
-def _commands(commands: Mapping[str, str]) -> Text:
+def render_commands(commands: Mapping[str, str]) -> Text:
+    """Return commands to copy, a line each, with a word on each."""
     lines = (
         Text.assemble((command, "bold"), (hint, "dim")) for command, hint in with_hints(commands)
     )
@@ -376,13 +392,15 @@ def _commands(commands: Mapping[str, str]) -> Text:
 def render_listing(rows: Sequence[ListingRow], *, is_wide: bool = True) -> Table:
     """Return the rows as a table for the terminal; times are local.
 
+    The parts of a confirmation are named below their sweep, and have no row of their own.
+
     Args:
         rows: The rows, from `listing_rows`.
         is_wide: Whether there is room for ids and metrics without breaking names.
     """
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
-    names = ("name", "state", "trials", "failed", "best\nobserved", "created", "id", "metric")
-    for name in names if is_wide else names[:-2]:
+    names = ("name", "state", "trials", "failed", "best\nobserved", "champion", "created")
+    for name in (*names, "id", "metric") if is_wide else names:
         is_number = name in {"trials", "failed", "best\nobserved"}
         table.add_column(
             name,
@@ -391,13 +409,17 @@ def render_listing(rows: Sequence[ListingRow], *, is_wide: bool = True) -> Table
             overflow="fold",
         )
     for row in rows:
+        if row.companion_of is not None:
+            continue
         created = datetime.fromtimestamp(row.created_at / 1000, tz=UTC).astimezone()
+        companions = [one for one in rows if one.companion_of == row.name]
         cells = [
-            Text(row.name, style="bold"),
+            Text.assemble((row.name, "bold"), (_with_companions(row.name, companions), "dim")),
             row.state,
             str(row.done) if row.asked is None else f"{row.done}/{row.asked}",
             Text(str(row.failed or ""), style="bold red"),
             _best_of(row),
+            _champion_of(row),
             f"{created:%Y-%m-%d %H:%M}",
             Text(row.id),
             Text(", ".join(row.objectives) or row.metric, no_wrap=True, overflow="ellipsis"),
@@ -406,7 +428,25 @@ def render_listing(rows: Sequence[ListingRow], *, is_wide: bool = True) -> Table
     return table
 
 
+def _with_companions(name: str, companions: Sequence[ListingRow]) -> str:
+    """Return a line a companion, shortened by the name of its sweep; and its trials, if not all."""
+    lines = [""]
+    for one in sorted(companions, key=lambda one: one.created_at):
+        short = one.name.removeprefix(name) if one.name.startswith(f"{name}-") else one.name
+        part = "" if one.state == "FINISHED" else f" {one.done}/{one.asked or '?'} {one.state}"
+        lines.append(f"  {short}{part}")
+    return "\n".join(lines)
+
+
 def _best_of(row: ListingRow) -> str:
     if row.front is not None:
         return f"front of {row.front}" if row.front else ""
     return "" if row.best is None else format_metric(row.best)
+
+
+def _champion_of(row: ListingRow) -> str:
+    champion = row.champion
+    if champion is None:
+        return ""
+    share = "" if champion.accuracy is None else f", {percent(champion.accuracy)}"
+    return f"{champion.finalist}{share}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sweeps.analysis.rows import STATES
-from sweeps.analysis.summary import FRONT, NOT_CONFIRMED
+from sweeps.analysis.summary import FRONT, how_confirmed
 from sweeps.wording import counted, format_difference, format_metric, format_seconds, percent
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ def verdict_line(summary: Summary) -> str:
     if best is None:
         return "no trial completed, so there is no best trial"
     value = f"{summary.metric} {_objective(best)} (trial {best.trial})"
-    return f"{NOT_CONFIRMED}: {value}, {_comparison(summary, best, reference)}"
+    label, clause = how_confirmed(best, summary.champion)
+    return f"{label}: {value}, {_comparison(summary, best, reference)}{clause}"
 
 
 def front_line(front: Sequence[TrialRow], objectives: Sequence[Objective]) -> str:

@@ -1,7 +1,7 @@
 """A sweep's champion in MLflow's registry: one registered model per sweep, a version per champion.
 
 Until the sweep is confirmed, the champion is the best trial, and provisional; afterwards it is a
-training of the confirmed winner.
+training of the confirmed configuration.
 
 The model's files lie in the run of its trial, under a fixed name: `log_model` would invent an id
 at each call. A version is identified by the digest of the trial's record, and the alias is set
@@ -174,7 +174,7 @@ def _renamed(client: Any, model: Any | None, info: SweepInfo) -> Any | None:
 def _about(info: SweepInfo, champion: Champion) -> str:
     if champion.confirmation is not None:
         return (
-            f"The winner of sweep {info.id}, confirmed on fresh folds, from the sweep "
+            f"The champion of sweep {info.id}, confirmed on fresh folds, from the sweep "
             f"{champion.confirmation.name}: as it was trained on fold 0, whichever fold scored "
             "best, or on everything but the test set (refit_epochs)."
         )

@@ -7,8 +7,10 @@ writes the same run.
 from __future__ import annotations
 
 import csv
+import hashlib
 import html
 import io
+import itertools
 import json
 import math
 import posixpath
@@ -19,8 +21,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from search_spaces.objectives import in_words
+from sweeps.records.conclusions import confirmed_by
 from sweeps.records.confusion import confusion_tags
 from sweeps.records.record import Outcome, Record, SweepInfo
+from sweeps.wording import printable
 
 # The limits of MLflow, and how we stay inside them: characters, lengths, batch sizes.
 #
@@ -205,10 +209,60 @@ def as_typed(note: str) -> str:
     return html.escape(note, quote=False).replace("![", "!\\[")
 
 
-def experiment_name(info: SweepInfo) -> str:
-    """Return the MLflow experiment's name: runs in it were trained on the same data."""
+EXPERIMENT_KEY: Final = "mlflow.sweepsKey"
+"""Tag by which an MLflow experiment is found, whatever its name is; the UI shows none that begins
+like this."""
+_EXPERIMENT_CHARACTERS: Final = 200
+
+
+def former_experiment_name(info: SweepInfo) -> str:
+    """Return the name of the MLflow experiment of a sweep that an earlier version sent."""
     parts = [info.experiment_name, info.data.get("name", ""), _digest(info.data)[:8]]
     return "-".join(safe_key(str(part)).replace("/", "_") for part in parts if part)
+
+
+def experiment_names(info: SweepInfo) -> Iterator[str]:
+    """Yield names for the MLflow experiment of a sweep, the best first; the first free one counts.
+
+    It is named after data and space (`Handwritten digits: mlp`). Data of equal name are told apart
+    by their digest.
+    """
+    data, space = _about_data(info.data), _space_name(info)
+    name = f"{data}: {space}"[:_EXPERIMENT_CHARACTERS]
+    digest = _digest(info.data)[:8]
+    yield name
+    if digest:
+        yield f"{name} ({digest})"
+    kind = printable(info.experiment_name)[:_EXPERIMENT_CHARACTERS]
+    yield from (f"{name} ({kind}, {digest or 'data'} {number})" for number in itertools.count(1))
+
+
+def experiment_tags(info: SweepInfo) -> dict[str, str]:
+    """Return the tags of an MLflow experiment: which sweeps share it, and their data."""
+    space, data, digest = _space_name(info), str(info.data.get("name", "")), _digest(info.data)
+    parts = (info.experiment_name, space, digest)
+    tags = {
+        EXPERIMENT_KEY: hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16],
+        "data": data,
+        "data_digest": digest,
+        "space": space,
+        NOTE: f"Sweeps: {space}, on {printable(data) or 'data'} (SHA-256 {digest[:8]})",
+    }
+    return {name: value for name, value in tags.items() if value}
+
+
+def _about_data(data: Mapping[str, Any]) -> str:
+    """Return what data are called, in the words of their experiment if it has any."""
+    facts = data.get("info")
+    title = facts.get("title") if isinstance(facts, Mapping) else None
+    return printable(str(title or data.get("name") or "data")).replace("\n", " ").strip() or "data"
+
+
+def _space_name(info: SweepInfo) -> str:
+    """Return the name of the space that a sweep began in; all confirmations share one."""
+    if confirmed_by(info.directory):
+        return "confirmations"
+    return printable(str(info.at(0).space.get("name") or info.name)).replace("\n", " ")
 
 
 def sweep_tags(info: SweepInfo, note: SweepNote) -> dict[str, str]:

@@ -12,8 +12,8 @@ from sweeps.errors import UsageError
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import ALIAS, find_model
-from sweeps.tracking.content import experiment_name
 from sweeps.tracking.quiet import quiet
+from sweeps.tracking.runs import find_experiment
 from sweeps.tracking.view import view_address
 
 _NEWEST_RUN: Final = """
@@ -85,7 +85,7 @@ def _experiment_id(tracking_uri: str, info: SweepInfo) -> str | None:
     with quiet():
         from mlflow.tracking import MlflowClient
 
-        experiment = MlflowClient(tracking_uri).get_experiment_by_name(experiment_name(info))
+        experiment = find_experiment(MlflowClient(tracking_uri), info)
     return None if experiment is None else str(experiment.experiment_id)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from sweeps.analysis.data import LoadedSamples, SweepData
 from sweeps.analysis.rows import trial_rows
-from sweeps.analysis.summary import Summary, summarize
+from sweeps.analysis.summary import Champion, Summary, champion_of, summarize
 from sweeps.analysis.table import trial_table, write_csv
 from sweeps.capabilities import SupportsExamination, SupportsSamples
 from sweeps.config.sweep import SweepConfig
@@ -228,7 +228,11 @@ class ParentEnd(NamedTuple):
 
 
 def describe_end(
-    info: SweepInfo, records: Sequence[Record], asked: int, ending: Ending
+    info: SweepInfo,
+    records: Sequence[Record],
+    asked: int,
+    ending: Ending,
+    champion: Champion | None = None,
 ) -> ParentEnd:
     """Return best attempt, tags and text for the parent run of a sweep that has ended."""
     summary = summarize(
@@ -240,6 +244,7 @@ def describe_end(
         failure_cause=ending.failure_cause,
         time_split=ending.time_split,
     )
+    summary = dataclasses.replace(summary, champion=champion)
     best = [r for r in records if summary.best and r.spec.trial == summary.best.trial]
     front = {"front_size": str(len(summary.front))} if info.has_front else {}
     is_same = info.is_reproducible and not is_mixed(r.environment for r in records)
@@ -302,7 +307,8 @@ def end_parent(
     Raises:
         IncompleteError: All is written, but the report lacks its samples.
     """
-    end = describe_end(info, records, store.asked() or 0, ending)
+    confirmed = heard(Conclusions(store.folder).confirmed)
+    end = describe_end(info, records, store.asked() or 0, ending, champion_of(confirmed))
     sources, lacking = digest_sources(store), None
     is_drawn = projection.arrange(
         info, lambda client, sweep: has_report(client, sweep.parent_id, sources)
@@ -314,7 +320,6 @@ def end_parent(
         report = report_files(data, ending)
     told = "".join(map(render_conclusion, data.conclusions))
     note = end.note if ending.error else f"{told}{end.note}\n{render_briefing(data)}\n"
-    confirmed = heard(Conclusions(store.folder).confirmed)
     noted = (heard(Notes(store.folder).all) or {}).get(SWEEP)
     rows = trial_rows(records)
     table = io.StringIO(newline="")
@@ -335,7 +340,7 @@ def end_parent(
     projection.finish_sweep(
         info,
         ending.status,
-        {**end.tags, **TABLE_TAGS, **({"winner": confirmed.winner} if confirmed else {})},
+        {**end.tags, **TABLE_TAGS, **({"champion": confirmed.winner} if confirmed else {})},
         projection.arrange(info, describe),
         best=end.best,
         files=files,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sweeps.analysis.table import in_order_of_space
 from sweeps.records.notes import SweepStatus
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.champion import Champion, log_pages, register_champion
@@ -20,7 +21,6 @@ from sweeps.tracking.content import (
     SweepNote,
     as_typed,
     best_tags,
-    experiment_name,
     fit,
     headline_points,
     run_status,
@@ -271,9 +271,8 @@ class Projection:
     def _sweep(self, info: SweepInfo) -> KnownSweep:
         if info.id not in self._sweeps:
             is_database = not self.tracking_uri.startswith("http")
-            name = experiment_name(info)
-            folder = self.artifact_root / name if is_database else None
-            experiment_id = find_or_create_experiment(self._client(), name, folder)
+            root = self.artifact_root if is_database else None
+            experiment_id = find_or_create_experiment(self._client(), info, root)
             parent_id = find_or_create_parent(self._client(), info, experiment_id)
             self._parents[info.id] = parent_id
             children = find_children(self._client(), experiment_id, info.id)
@@ -313,5 +312,5 @@ class Projection:
         log_files(self._client(), run_id, files, self._scratch)
 
     def _show_view(self, sweep: KnownSweep, info: SweepInfo) -> None:
-        tag = view_tag(info, sorted(sweep.columns))
+        tag = view_tag(info, in_order_of_space(sorted(sweep.columns), info.space))
         self._client().set_experiment_tag(sweep.experiment_id, *tag)

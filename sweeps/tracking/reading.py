@@ -10,9 +10,8 @@ from typing import Any
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import ALIAS, DIGEST, doubled, find_model, versions_of
-from sweeps.tracking.content import experiment_name
 from sweeps.tracking.quiet import quiet
-from sweeps.tracking.runs import half_copied, search
+from sweeps.tracking.runs import find_experiment, half_copied, search
 from sweeps.tracking.store import close_client
 
 
@@ -79,7 +78,7 @@ def read_runs(tracking_uri: str, info: SweepInfo) -> list[StoredRun]:
 
         client = MlflowClient(tracking_uri)
         try:
-            experiment = client.get_experiment_by_name(experiment_name(info))
+            experiment = find_experiment(client, info)
             if experiment is None:
                 return []
             found = search(client, experiment.experiment_id, {"sweep_id": info.id})

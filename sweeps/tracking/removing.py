@@ -8,11 +8,10 @@ from sweeps.errors import StoreError
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import remove_model
-from sweeps.tracking.content import experiment_name
 from sweeps.tracking.outage import is_outage, one_line
 from sweeps.tracking.preflight import check_store
 from sweeps.tracking.quiet import quiet
-from sweeps.tracking.runs import search
+from sweeps.tracking.runs import find_experiment, search
 from sweeps.tracking.store import CheckedClient, close_client, open_client
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.failpoints import reached
@@ -66,7 +65,7 @@ def remove_runs(
             if with_files:
                 remove_model(client, info)
                 reached("delete.unregistered")
-            experiment = client.get_experiment_by_name(experiment_name(info))
+            experiment = find_experiment(client, info)
             if experiment is None:
                 return 0
             found = list(search(client, experiment.experiment_id, {"sweep_id": info.id}))

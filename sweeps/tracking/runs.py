@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from sweeps.errors import UsageError
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.content import (
     CONTEXT,
+    EXPERIMENT_KEY,
     MAX_METRICS_PER_BATCH,
     MAX_PARAMS_PER_BATCH,
     MAX_TAGS_PER_BATCH,
@@ -27,6 +29,9 @@ from sweeps.tracking.content import (
     SweepNote,
     chunks,
     dataset_key,
+    experiment_names,
+    experiment_tags,
+    former_experiment_name,
     sweep_tags,
     write_files,
 )
@@ -76,24 +81,48 @@ _PAGE: Final = 1000
 _CREATIONS: Final = 3
 
 
-def find_or_create_experiment(client: Any, name: str, artifact_folder: Path | None) -> str:
-    """Return the id of the active experiment of that name, restoring a deleted one.
+def find_experiment(client: Any, info: SweepInfo) -> Any | None:
+    """Return the experiment of a sweep, which may be deleted; None if there is none.
+
+    It is found by a tag, so that people may rename it. A sweep that an earlier version sent stays
+    in the experiment of that version.
+    """
+    from mlflow.entities import ViewType
+
+    former = client.get_experiment_by_name(former_experiment_name(info))
+    if former is not None:
+        own = f"tags.sweep_id = '{info.id}'"
+        if client.search_runs([former.experiment_id], own, ViewType.ALL, 1):
+            return former
+    key = experiment_tags(info)[EXPERIMENT_KEY]
+    found = client.search_experiments(
+        ViewType.ALL, filter_string=f"tags.`{EXPERIMENT_KEY}` = '{key}'"
+    )
+    # The oldest, should two processes have made one each under different names.
+    return min(found, key=lambda one: int(one.experiment_id), default=None)
+
+
+def find_or_create_experiment(client: Any, info: SweepInfo, artifact_root: Path | None) -> str:
+    """Return the id of the active experiment of a sweep, restoring a deleted one.
 
     Args:
         client: The `MlflowClient`.
-        name: The experiment's name.
-        artifact_folder: Where its files go, absolute; None leaves it to the server.
+        info: The sweep.
+        artifact_root: Folder of the files of all experiments; None leaves it to the server.
     """
     from mlflow.exceptions import MlflowException
 
-    experiment = client.get_experiment_by_name(name)
+    experiment = find_experiment(client, info)
     if experiment is None:
-        location = artifact_folder.as_uri() if artifact_folder else None
+        names = experiment_names(info)
+        name = next(name for name in names if client.get_experiment_by_name(name) is None)
+        folder = artifact_root / _folder_name(name) if artifact_root else None
+        location = folder.as_uri() if folder else None
         try:
-            created = str(client.create_experiment(name, location))
+            created = str(client.create_experiment(name, location, experiment_tags(info)))
         except MlflowException:
             # Another process may have been faster, or the reply to our own request was lost.
-            experiment = client.get_experiment_by_name(name)
+            experiment = find_experiment(client, info)
             if experiment is None:
                 raise
         else:
@@ -102,6 +131,11 @@ def find_or_create_experiment(client: Any, name: str, artifact_folder: Path | No
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return str(experiment.experiment_id)
+
+
+def _folder_name(name: str) -> str:
+    """Return the folder for the files of an experiment; several may share one."""
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "experiment"
 
 
 def find_or_create_parent(client: Any, info: SweepInfo, experiment_id: str) -> str:

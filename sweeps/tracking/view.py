@@ -3,6 +3,10 @@
 Without a view, the UI shows no metric and no parameter at all, and folds the children away under
 their parent. It reads a view from an experiment tag whose format is its own and undocumented
 (MLflow 3.17; a browser test pins it); a UI that does not know the format shows its plain page.
+
+A view cannot ask for a closed assistant: MLflow 3.17 opens that panel once in each browser, at an
+address of this machine, and keeps in the browser's storage that it did. No address and no option of
+the server says otherwise. Parameters on the pages of runs and comparisons are in MLflow's order.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
+from sweeps.analysis.table import in_order_of_space, merge_orders
 from sweeps.records.confusion import confusion_of, confusion_tags
 from sweeps.records.ranking import leading
 from sweeps.records.record import Record, SweepInfo
@@ -250,12 +255,13 @@ def view_of(
         info: The sweep.
         records: All its attempts.
         best: Its best complete trials with their arrays.
-        important: Parameters in the order of their importance; the others follow in their own.
+        important: Parameters in the order of their importance; the others follow in that of the
+            space, as in the report.
     """
     complete = leading(records, info.objectives)
     varied = [varied_params(info.at(record.spec.trial), record) for record in complete]
-    everywhere = (varied_params(info.at(r.spec.trial), r) for r in records)
-    names = dict.fromkeys([*important, *(name for params in everywhere for name in params)])
+    everywhere = merge_orders(varied_params(info.at(r.spec.trial), r) for r in records)
+    names = dict.fromkeys([*important, *in_order_of_space(everywhere, info.space)])
     shared = set(names).intersection(*varied)
     labels = (name for record in records for name in label_params(record))
     plans = plan_pictures(best)

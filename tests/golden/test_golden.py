@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import re
@@ -150,7 +152,7 @@ def in_words_of_today(said):
     text = json.dumps(said)
     for former, now in (
         ("blocks", "folds"), ("test part", "test set"), ("images", "samples"),
-        ("The luck of", "Selection bias of"),
+        ("The luck of", "Selection bias of"), ("winner", "champion"),
     ):  # fmt: skip
         text = text.replace(former, now)
     return json.loads(text)
@@ -163,8 +165,9 @@ WITH_JSON = {
     "ensemble": ["ensemble digits"],
     "confirm": ["confirm digits", "confirm digits --test"],
     "list": ["list"],
+    "note": ["note digits"],
     "examine": [pytest.param("examine digits 0", marks=pytest.mark.tensorflow)],
-    "plan": [" ".join(("plan", *RUN_TRADE[1:]))],
+    "plan": [" ".join(("plan", *RUN_TRADE[1:], "--trials", "99"))],
     "replay": ["replay bowl 0"],
     "status": ["status"],
     "sync": ["sync digits"],
@@ -176,12 +179,24 @@ STREAMED = {
     "watch": ["watch trade"],
 }
 """Those that print one JSON object a line."""
+WITHOUT_TABLE = (
+    {"report", "export", "init", "schema", "share", "ui", "dashboard", "serve-tracking", "cluster"}
+    | {"enqueue", "pause", "resume", "cancel", "stop", "import", "trust"}
+    | {"rename", "archive", "delete", "gc"}
+)
+"""Those that write files, serve pages, or do one thing and say so in a line."""
 
 
-def test_every_command_that_prints_json_is_looked_at():
+def commands_with(option):
     commands = get_command(app).commands
-    found = {n for n, one in commands.items() if any("--json" in p.opts for p in one.params)}
-    assert found == WITH_JSON.keys() | STREAMED.keys()
+    return {n for n, one in commands.items() if any(option in p.opts for p in one.params)}
+
+
+def test_every_command_that_prints_a_table_takes_json_and_csv_alike():
+    assert commands_with("--csv") == WITH_JSON.keys()
+    assert commands_with("--json") == WITH_JSON.keys() | STREAMED.keys()
+    everything = WITH_JSON.keys() | STREAMED.keys() | WITHOUT_TABLE
+    assert get_command(app).commands.keys() == everything, "a new command: does it print a table?"
 
 
 @pytest.mark.slow
@@ -190,6 +205,30 @@ def test_numbers_in_json_are_numbers(home, words):
     document = json.loads(command(home, *words.split(), "--json"))
     assert document or words == "status"
     assert not list(written_numbers(document))
+    assert not list(whole_floats(document))
+
+
+def whole_floats(value):
+    """Yield the whole numbers of a JSON document that are written with a point."""
+    if isinstance(value, dict):
+        value = value.values()
+    if isinstance(value, float) and value.is_integer():
+        yield value
+    elif not isinstance(value, str | int | float | None):
+        for one in value:
+            yield from whole_floats(one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [w for words in WITH_JSON.values() for w in words])
+def test_tables_are_csv_with_a_header_and_numbers(home, words, tmp_path):
+    printed = command(home, *words.split(), "--csv", "-")
+    names, *rows = csv.reader(io.StringIO(printed))
+    has_no_rows = words.startswith(("status", "doctor", "replay"))
+    assert bool(rows) != has_no_rows, "nothing runs, all is well, nothing differs"
+    assert len(set(names)) == len(names)
+    cells = [cell for row in rows for cell in row]
+    assert not [cell for cell in cells if re.fullmatch(r"-?\d+\.0|.*(±|\d %).*", cell)]
 
 
 @pytest.mark.slow
@@ -280,8 +319,8 @@ def test_a_confirmation_is_known_again_and_trains_nothing(home, expected):
     before = {info.name: len(rows_of(home, info.name)) for info in Home.resolve(home).sweeps()}
     words = ("confirm", "digits", "--top", "2", "--folds", "8", "--workers", "1", "--json")
     told = json.loads(command(home, *words))
-    for name in ("confirmation", "recommended", "settled"):
-        assert told[name] == expected["finalized"][name]
+    for name, stored_as in (("confirmation",) * 2, ("settled",) * 2, ("champion", "recommended")):
+        assert told[name] == expected["finalized"][stored_as]
     assert {i.name: len(rows_of(home, i.name)) for i in Home.resolve(home).sweeps()} == before
     folder = Home.resolve(home).store(sweeps.load("digits", home).info.id).folder
     assert (folder / "confirmation.json").exists()

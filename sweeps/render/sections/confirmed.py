@@ -26,8 +26,8 @@ from sweeps.records.conclusions import (
     VoteOnFolds,
     VoteOnTest,
     VotesConclusion,
+    shown_as,
 )
-from sweeps.records.evaluations import CHAMPION
 from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Points, Role
 from sweeps.render.section import Block, Code, Folded, Section, Table, Text
 from sweeps.wording import (
@@ -324,7 +324,7 @@ def _(votes: VotesConclusion) -> WordedConclusion:
         "all differences at once. Soft: the mean of probabilities, the vote to go by; hard: the "
         "majority, ties to the larger mean probability.",
         "No fold evaluates on the search's validation set, which chose the finalists. But who of "
-        "them is the single best, a winner or among the top was seen on these same folds, so "
+        "them is the single best, a champion or among the top was seen on these same folds, so "
         "that their figures are a little too good; that of all finalists owes nothing to it. The "
         "test set asks without such a choice (sweeps confirm --test).",
         "On a fold all are trained under one seed and on the same samples: networks of one shape "
@@ -337,13 +337,13 @@ def _(votes: VotesConclusion) -> WordedConclusion:
 
 def _who(vote: VoteOnFolds) -> str:
     if vote.ensemble == "winners":
-        return f"the winners ({', '.join(vote.members)})"
+        return f"the champions ({', '.join(vote.members)})"
     return f"the {vote.ensemble}" if vote.ensemble.startswith("top") else vote.ensemble
 
 
 def _vote_row(vote: VoteOnFolds, single: SingleBest) -> list[str]:
     return [
-        f"{vote.ensemble}, {vote.vote}",
+        f"{shown_as(vote.ensemble)}, {vote.vote}",
         plus_minus(vote.accuracy),
         _signed(vote.ahead_by),
         span(vote.ahead_by),
@@ -365,10 +365,10 @@ def _(tested: TestConclusion) -> WordedConclusion:
     for one in tested.finalists:
         gap = one.winner_ahead_by
         ahead = ["", ""] if gap is None else [_signed(gap), span(gap)]
-        rows.append([one.role, one.finalist, plus_minus(one.accuracy), *ahead])
+        rows.append([shown_as(one.role), one.finalist, plus_minus(one.accuracy), *ahead])
     if tested.refit_accuracy is not None:
         refit = scaled(tested.refit_accuracy)
-        rows.append([CHAMPION, f"{winner.finalist}, refitted", refit, "", ""])
+        rows.append(["refit", f"{winner.finalist}, refitted", refit, "", ""])
     lines = []
     if tested.files:
         is_refit = tested.refit_accuracy is not None
@@ -382,12 +382,12 @@ def _(tested: TestConclusion) -> WordedConclusion:
         f"Evaluation {evaluation.number} of {evaluation.of} of test set {evaluation.digest[:8]} in "
         f"this home{because}.",
     ]
-    columns = ["", "finalist", "test, %", "winner ahead by", "95 % interval"]
+    columns = ["", "finalist", "test, %", "champion ahead by", "95 % interval"]
     note = f"The list of models was frozen on {evaluation.day}, before anything was scored."
     if evaluation.number > 1:
         earlier = counted(evaluation.number - 1, "evaluation")
         note += f" It was made after {earlier} could have been seen."
-    lead = f"On the test set {winner.finalist}, the winner, recognises {share} %."
+    lead = f"On the test set {winner.finalist}, the champion, recognises {share} %."
     title = f"The test set, {_ordinal(evaluation)}"
     return WordedConclusion(f"tested-{_name(evaluation)}", title, lead, columns, rows, lines, note)
 
@@ -434,7 +434,7 @@ def _(voted: TestVotesConclusion) -> WordedConclusion:
 
 
 def _test_vote_row(vote: VoteOnTest) -> list[str]:
-    name, mean = f"{vote.voters}, {vote.vote}", plus_minus(vote.accuracy)
+    name, mean = f"{shown_as(vote.voters)}, {vote.vote}", plus_minus(vote.accuracy)
     ahead = [_signed(vote.ahead_by), span(vote.ahead_by)]
     return [name, str(vote.members), mean, *ahead, vote.verdict]
 
@@ -451,9 +451,9 @@ def _test_vote_lines(voted: TestVotesConclusion) -> list[str]:
     if len(voted.winners) > 1:
         lines.append(
             "A vote of one sweep is compared with the mean of that sweep's single trainings, the "
-            f"others with {voted.best}, the single winner that did best on this test set. The "
-            "vote of the winners takes one training of each sweep, as often as there are "
-            "trainings: its interval is for new samples and new seeds, as those of single winners."
+            f"others with {voted.best}, the single champion that did best on this test set. The "
+            "vote of the champions takes one training of each sweep, as often as there are "
+            "trainings: its interval is for new samples and new seeds, as those of single ones."
         )
     lines.append(
         "Trainings on different folds saw different samples: together they saw more than one "

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+import yaml
 
 from sweeps.analysis.data import SweepData
 from sweeps.records import CodeHistory
@@ -22,7 +25,7 @@ def reproduce_section(data: SweepData) -> Section:
     lines = [f"git checkout {info.code['commit']}"] if info.code.get("commit") else []
     if info.code.get("dirty"):
         lines.append("git apply code.diff   # the uncommitted changes, kept on the run in MLflow")
-    lines.append(rerun_command(data))
+    lines += rerun_commands(data)
     facts = [
         ["experiment", info.experiment],
         ["data", f"{info.data.get('name', '')}, SHA-256 {info.data.get('digest', '')}"],
@@ -89,15 +92,46 @@ def _edits(data: SweepData) -> list[Block]:
     return [text, Code("\n".join(lines), "What was edited between them")]
 
 
-def rerun_command(data: SweepData) -> str:
-    """Return the command that runs or continues the same trials from `space.json`."""
+def rerun_commands(data: SweepData) -> list[str]:
+    """Return the commands that run the same trials again, or continue them, from `space.json`.
+
+    Points that were enqueued are enqueued again, each where the sweep was when it was its turn.
+    """
+    name, commands = shlex.quote(data.info.name), []
+    trials = data.asked or len(data.rows)
+    enqueued = [row for row in data.rows if row.origin.partition(",")[0] in _ENQUEUED]
+    for before, row in zip([None, *enqueued], enqueued, strict=False):
+        if before is None or before.trial < row.trial - 1:
+            commands.append(_run_command(data, row.trial))
+        values = (shlex.quote(f"{key}={_typed(value)}") for key, value in row.params.items())
+        commands.append(" ".join(["sweeps enqueue", name, *values]))
+    return [*commands, _run_command(data, trials)]
+
+
+_ENQUEUED: Final = {"enqueued", "tried"}
+"""How the origin of an enqueued trial begins; the second is of format 1."""
+
+
+def _run_command(data: SweepData, trials: int) -> str:
     info, prints = data.info, data.info.fingerprint
-    sampler, pruner = _option(prints.get("sampler")), _option(prints.get("pruner"))
-    return (
-        f"sweeps run space.json --name {shlex.quote(info.name)} "
-        f"--trials {data.asked or len(data.rows)} --seed {prints.get('seed', 0)} "
-        f"--sampler {sampler} --pruner {pruner} --ask-ahead {prints.get('ask_ahead')}"
-    )
+    words = ["sweeps", "run", "space.json", "--name", info.name, "--trials", str(trials)]
+    words += ["--seed", str(prints.get("seed", 0))]
+    for option in ("sampler", "pruner"):
+        chosen = prints.get(option)
+        options = chosen.get("options") if isinstance(chosen, Mapping) else None
+        words += [f"--{option}", _option(chosen)]
+        for name, value in (options or {}).items():
+            words += [f"--{option}-option", f"{name}={_typed(value)}"]
+    words += ["--ask-ahead", str(prints.get("ask_ahead"))]
+    if prints.get("order", "number") != "number":
+        words += ["--order", str(prints["order"])]
+    return shlex.join(words)
+
+
+def _typed(value: Any) -> str:
+    """Return a value as it is typed behind `name=`, where YAML is read."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=math.inf)
+    return text.removesuffix("...\n").strip()
 
 
 def _option(choice: Any) -> str:

@@ -149,6 +149,16 @@ def test_results_are_listed_shown_and_exported(call, tmp_path):
     assert len(file.read_text().splitlines()) == 5
 
 
+def test_the_name_of_a_sweep_in_place_of_its_space_is_answered_with_what_to_type(call, toy_space):
+    call("run", "TOY", "--trials", 1, "--name", "second")
+    refused = call("run", "second")
+    assert refused.exit_code == 2
+    assert "unknown space 'second'" in refused.stderr
+    said = f"'second' is a sweep here, and {toy_space} its space; to go on with it: "
+    assert f"{said}sweeps run {toy_space} --name second" in refused.stderr
+    assert "is a sweep here" not in call("run", "third").stderr
+
+
 def test_an_empty_home_says_how_to_begin(call):
     assert "no sweeps in" in call("list").output
     assert "sweeps run smoke" in call("list").output

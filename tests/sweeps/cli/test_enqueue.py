@@ -5,16 +5,21 @@ Queued before, while and after a sweep runs; the table depends on their trials o
 
 from __future__ import annotations
 
+import json
+import shlex
 import shutil
 import signal
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 import sweeps
+from sweeps.analysis.data import SweepData
 from sweeps.cli import app
 from sweeps.home import Home
 from sweeps.records import EnqueuedPoints
+from sweeps.render.sections.reproduce import rerun_commands
 from sweeps.workspace.failpoints import STEPS
 from tests.sweeps.conftest import TOY, table
 from tests.sweeps.launching import Launched
@@ -33,6 +38,31 @@ def attempt(make_home):
 
 def origins(sweep):
     return [row.origin for row in sweep.rows()]
+
+
+@pytest.mark.slow
+def test_the_commands_that_reproduce_a_sweep_enqueue_its_points(
+    run_toy, attempt, make_home, tmp_path, monkeypatch
+):
+    run_toy(trials=2, workers=0)
+    assert attempt("toy", *POINT).exit_code == 0
+    assert attempt("toy", "x=-1.0e-05", "layers=1", "kind=c", "y_1=0.5").exit_code == 0
+    run_toy(trials=5, workers=0)
+    assert attempt("toy", "x=0.75", "layers=0", "kind=a").exit_code == 0
+    sweep = run_toy(trials=7, workers=0)
+    data = SweepData.read(sweep.info, sweep.home.store(sweep.info.id))
+    commands = rerun_commands(data)
+    assert [command.split()[1] for command in commands] == [
+        *("run", "enqueue", "enqueue", "run", "enqueue", "run")
+    ]
+    (tmp_path / "again").mkdir()
+    monkeypatch.chdir(tmp_path / "again")
+    Path("space.json").write_text(json.dumps(dict(sweep.info.space)))
+    for command in commands:
+        words = [*shlex.split(command)[1:], "--home", str(make_home("other"))]
+        done = CliRunner().invoke(app, [*words, *(["--workers", "0"] if "run" in words else [])])
+        assert done.exit_code == 0, done.output
+    assert table(sweeps.load("toy", make_home("other"))) == table(sweep)
 
 
 @pytest.mark.slow

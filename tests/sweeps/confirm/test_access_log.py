@@ -222,7 +222,7 @@ def test_a_sweep_with_one_training_votes_with_others_only(access_log):
     scores |= {name: scores[name][:1] for name in ("logits_1", "correct_1")}
     told = put_in_words(conclude_votes(evaluation, scores, evaluations=1))
     rows = {row[0]: row for row in told.rows}
-    names = [f"{name}, {kind}" for name in ("a", "winners", "all") for kind in ("soft", "hard")]
+    names = [f"{name}, {kind}" for name in ("a", "champions", "all") for kind in ("soft", "hard")]
     assert list(rows) == ["a", "b", *names]
     right = soft_vote(scores["logits_0"][0], scores["logits_1"][0]) == scores["labels"]
     assert rows["winners, soft"][2].startswith(f"{100 * right.mean():.2f}±")

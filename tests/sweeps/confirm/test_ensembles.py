@@ -112,8 +112,8 @@ def test_top_asks_about_one_number_with_narrower_intervals(home):
 def test_finalists_of_two_sweeps_vote_together_and_what_both_have_counts_once(home):
     document = told(home, "one", "two")
     by_name = {vote["ensemble"]: vote for vote in document["votes"] if vote["vote"] == "soft"}
-    assert by_name["winners"]["announced"]
-    winners = by_name["winners"]["members"]
+    assert by_name["champions"]["announced"]
+    winners = by_name["champions"]["members"]
     assert [name.partition(":")[0] for name in sorted(winners)] == ["one", "two"]
     (everyone,) = [vote["members"] for name, vote in by_name.items() if name.startswith("all")]
     own = [trainings(home, name) for name in ("one", "two")]
@@ -125,7 +125,7 @@ def test_finalists_of_two_sweeps_vote_together_and_what_both_have_counts_once(ho
         for sweep, _, label in (name.partition(":") for name in winners)
     ], axis=0)  # fmt: skip
     right = soft.argmax(axis=2) == LABELS[own[0][1]]
-    assert by_name["winners"]["accuracy"]["value"] == pytest.approx(right.mean())
+    assert by_name["champions"]["accuracy"]["value"] == pytest.approx(right.mean())
     assert document["single"]["accuracy"]["value"] == max(
         told(home, name)["single"]["accuracy"]["value"] for name in ("one", "two")
     )
@@ -198,9 +198,9 @@ class TestReading:
         assert "among the questions of evaluation 1" in page
         (_, evaluation) = evaluations_of(sweeps.load("one", home).home, [])[0]
         assert tuple(evaluation.questions) == QUESTIONS
-        assert [winner["sweep"] for winner in first["winners"]] == ["one", "two"]
+        assert [winner["sweep"] for winner in first["champions"]] == ["one", "two"]
         rows = {(vote["voters"], vote["vote"]): vote for vote in first["votes"]}
-        names = ("one", "two", "winners", "all")
+        names = ("one", "two", "champions", "all")
         assert list(rows) == [(name, kind) for name in names for kind in ("soft", "hard")]
         with np.load(next((home / "test").glob("*/0001.npz")), allow_pickle=False) as scores:
             places = [k for k, e in enumerate(evaluation.entries) if e.role == "winner"]
@@ -210,7 +210,7 @@ class TestReading:
         by_hand = {
             "one": ([logits[0]], single[0], 8),
             "two": ([logits[1]], single[1], 8),
-            "winners": ([np.stack(pair) for pair in zip(*logits, strict=True)],
+            "champions": ([np.stack(pair) for pair in zip(*logits, strict=True)],
                               max(single), 2),
             "all": ([np.concatenate(logits)], max(single), 16),
         }  # fmt: skip

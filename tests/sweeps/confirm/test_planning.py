@@ -222,12 +222,12 @@ class TestConfirmed:
         assert version.tags["provisional"] == "false"
         run = client.get_run(version.run_id)
         assert run.data.tags["sweep"] == "nets-confirmation"
-        assert run.data.params["finalist"] == told["recommended"]
+        assert run.data.params["finalist"] == told["champion"]
         assert run.data.params["block"] == "0", "fixed beforehand, whichever fold scored best"
         assert "confirmed on fresh folds" in model.description
         everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
         (parent,) = client.search_runs(everywhere, "tags.kind = 'sweep' and tags.sweep = 'nets'")
-        assert parent.data.tags["winner"] == told["recommended"]
+        assert parent.data.tags["champion"] == told["champion"]
         assert "Confirmed on fresh folds" in parent.data.tags["mlflow.note.content"]
         with warnings.catch_warnings():  # of MLflow's own, while it is imported
             warnings.simplefilter("ignore")
@@ -282,7 +282,7 @@ class TestConfirmed:
             logits, correct, classes = scores["logits_0"], scores["correct_0"], scores["labels"]
         assert logits.shape == (8, 5000, 10)
         assert np.array_equal(logits.argmax(2) == classes, correct)
-        (winner,), votes = document["test_votes"]["winners"], document["test_votes"]["votes"]
+        (winner,), votes = document["test_votes"]["champions"], document["test_votes"]["votes"]
         assert (winner["sweep"], winner["trainings"]) == ("nets", 8)
         assert [(v["voters"], v["vote"], v["members"]) for v in votes] == [
             ("nets", "soft", 8), ("nets", "hard", 8)
@@ -315,7 +315,7 @@ class TestConfirmed:
         assert min(r.result.metrics["best_epoch"] for r in folds) <= epochs <= 4
         assert set(champion.metrics) == {"best_epoch", "epochs", "train_seconds", "parameters"}
         assert champion.record.result.arrays["validation_logits"].shape == (1000, 10)
-        own = (r for r in folds if r.params["finalist"] == told["recommended"])
+        own = (r for r in folds if r.params["finalist"] == told["champion"])
         heats = [r.result.info["temperature"] for r in own]
         mean = np.exp(np.mean(np.log(heats)))
         assert champion.record.result.info["temperature"] == pytest.approx(mean)
@@ -388,7 +388,7 @@ def test_as_many_random_trials_are_confirmed_beside_the_search(home, tmp_path):
     shutil.copytree(home, tmp_path / "mlruns")  # a home may be moved; the others go on with theirs
     call = caller(tmp_path / "mlruns")
     assert call("rename", "nets", "netz").exit_code == 0
-    words = ("confirm", "netz", "--top", 1, "--folds", 8, "--control", 3, "--json")
+    words = ("confirm", "netz", "--top", 1, "--folds", 8, "--control", 3, "--replace", "--json")
     result = call(*words)
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)

@@ -54,7 +54,7 @@ def test_a_refit_is_trained_once_as_long_as_the_winner_took_and_becomes_the_cham
     confirmed, home
 ):
     call = caller(home)
-    recommended = confirmed[1]["recommended"]
+    recommended = confirmed[1]["champion"]
     before = sweeps.load("drawn", home).champion()
     assert before.sweep.name == "drawn-confirmation"
     result = call(*CONFIRM, "--refit")

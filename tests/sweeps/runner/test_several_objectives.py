@@ -196,7 +196,7 @@ def test_weights_of_the_front_are_kept_however_many_are_better_in_the_first(trad
 def test_a_clock_among_the_objectives_is_marked(run_trading, text, expected):
     sweep = run_trading(text=text, trials=3, workers=0)
     client = open_client(f"sqlite:///{sweep.home.path / 'mlflow.db'}")
-    (experiment,) = (e for e in client.search_experiments() if e.name.startswith("trading"))
+    (experiment,) = (e for e in client.search_experiments() if e.name != "Default")
     (parent,) = client.search_runs([experiment.experiment_id], "tags.kind = 'sweep'")
     close_client(client)
     assert parent.data.tags["reproducible"] == expected

@@ -26,7 +26,7 @@ def client(home: Path) -> Any:
 
 
 def runs(home: Path, kind: str = "trial") -> list[Any]:
-    experiments = client(home).search_experiments(filter_string="name LIKE 'digits-%'")
+    experiments = client(home).search_experiments(filter_string="name LIKE 'digits20: %'")
     ids = [experiment.experiment_id for experiment in experiments]
     found = client(home).search_runs(ids, f"tags.kind = '{kind}'", order_by=["tags.trial ASC"])
     return sorted(found, key=lambda run: run.info.run_name)
@@ -267,19 +267,69 @@ def test_attempts_at_one_trial_are_runs_of_their_own_with_names_that_sort(
     assert [run.info.run_name for run in runs(home)] == ["0000 tutorial", "0002", "0002-2", "0011"]
 
 
-def test_the_experiment_is_one_for_the_data_and_keeps_files_under_the_home(
+def test_an_experiment_is_named_after_data_and_space_and_keeps_files_under_the_home(
     home: Path, projection: Projection
 ) -> None:
     projection.start_sweep(INFO, NOTE)
     projection.start_sweep(make_info(id="20250102-00000001", name="other"), NOTE)
-    changed = make_info(id="20250103-00000002", name="third", data=INFO.data | {"digest": "ff" * 9})
-    projection.start_sweep(changed, NOTE)
-    found = client(home).search_experiments(filter_string="name LIKE 'digits-%'")
-    locations = {e.name: e.artifact_location for e in found}
+    wider = make_info(id="20250104-00000003", name="wide", space={"name": "wide"})
+    projection.start_sweep(wider, NOTE)
+    found = {e.name: e for e in experiments(home)}
+    assert found.keys() == {"digits20: mlp", "digits20: wide"}
+    locations = {name: e.artifact_location for name, e in found.items()}
     assert locations == {
-        name: (home / "artifacts" / name).as_uri()
-        for name in ("digits-digits20-7ef17dbd", "digits-digits20-ffffffff")
+        "digits20: mlp": (home / "artifacts" / "digits20-mlp").as_uri(),
+        "digits20: wide": (home / "artifacts" / "digits20-wide").as_uri(),
     }
+    tags = found["digits20: mlp"].tags
+    assert (tags["data_digest"], tags["space"]) == (INFO.data["digest"], "mlp")
+
+
+def test_other_data_of_equal_name_or_another_experiment_get_a_suffix(
+    home: Path, projection: Projection
+) -> None:
+    projection.start_sweep(INFO, NOTE)
+    data = {**INFO.data, "digest": "ff" * 9}
+    projection.start_sweep(make_info(id="20250103-00000002", name="third", data=data), NOTE)
+    other = make_info(id="20250103-00000003", name="fourth", experiment_name="forest")
+    projection.start_sweep(other, NOTE)
+    assert {e.name for e in experiments(home)} == {
+        "digits20: mlp", "digits20: mlp (ffffffff)", "digits20: mlp (7ef17dbd)",
+    }  # fmt: skip
+
+
+def test_data_are_called_what_their_experiment_calls_them(
+    home: Path, projection: Projection
+) -> None:
+    data = {**INFO.data, "info": {"title": "Handwritten digits"}}
+    projection.start_sweep(make_info(data=data), NOTE)
+    folder = "/home/records/20250101-ab12cd34/finalists-1"
+    for number, inner in enumerate(("", "/luck")):
+        part = make_info(id=f"20250105-0000000{number}", data=data, directory=folder + inner)
+        projection.start_sweep(part, NOTE)
+    names = {e.name for e in experiments(home)}
+    assert names == {"Handwritten digits: mlp", "Handwritten digits: confirmations"}
+
+
+def test_a_sweep_stays_where_it_is_in_an_experiment_of_former_name_or_a_renamed_one(
+    home: Path, projection: Projection
+) -> None:
+    former = client(home).create_experiment("digits-digits20-7ef17dbd")
+    start = {"sweep_id": INFO.id, "kind": "sweep"}
+    run = client(home).create_run(former, INFO.created_at, start, "mlp")
+    assert projection.start_sweep(INFO, NOTE) == run.info.run_id
+    projection.start_sweep(make_info(id="20250102-00000001", name="other"), NOTE)
+    (new,) = (e for e in experiments(home) if e.experiment_id != former)
+    assert new.name == "digits20: mlp"
+    client(home).rename_experiment(new.experiment_id, "my digits")
+    projection.close()
+    projection.start_sweep(make_info(id="20250102-00000001", name="other"), NOTE)
+    projection.start_sweep(make_info(id="20250102-00000002", name="another"), NOTE)
+    assert {e.name for e in experiments(home)} == {"digits-digits20-7ef17dbd", "my digits"}
+
+
+def experiments(home: Path) -> list[Any]:
+    return [e for e in client(home).search_experiments() if e.name != "Default"]
 
 
 def test_a_deleted_experiment_is_restored_in_mid_sweep(home: Path, projection: Projection) -> None:

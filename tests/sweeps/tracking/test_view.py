@@ -17,7 +17,7 @@ INFO = make_info()
 
 def stored_view(home: Path) -> dict[str, Any]:
     client = open_client(f"sqlite:///{home / 'mlflow.db'}")
-    (experiment,) = client.search_experiments(filter_string="name LIKE 'digits-%'")
+    (experiment,) = client.search_experiments(filter_string="name LIKE 'digits20: %'")
     view: dict[str, Any] = json.loads(experiment.tags[f"mlflow.sharedViewState.{INFO.id}"])
     return view
 

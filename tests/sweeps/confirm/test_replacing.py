@@ -1,0 +1,131 @@
+"""A confirmation beside an earlier one: what says less replaces nothing, and all can be undone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from sweeps.cli import app
+from sweeps.confirm.confirm import lacks
+from sweeps.home import Home
+from sweeps.interval import Interval
+from sweeps.records import ConfirmationRecord
+from sweeps.records.conclusions import ConfirmedStanding, VerdictConclusion
+from tests.sweeps.voting_experiment import SPACE
+
+WORDS = ("confirm", "one", "--workers", 0)
+
+
+@pytest.fixture
+def call(tmp_path, make_home):
+    """Return what calls commands on a sweep of four trials, confirmed beside random trials."""
+    space = tmp_path / "one.yaml"
+    space.write_text(SPACE)
+
+    def call(*words):
+        said = CliRunner().invoke(app, [*map(str, words), "--home", str(make_home())])
+        return said.exit_code, said.stdout, said.stderr
+
+    assert call("run", space, "--trials", 4, "--workers", 0)[0] == 0
+    assert call(*WORDS, "--top", 2, "--folds", 8, "--control", 2)[0] == 0
+    call.records = lambda: sorted((make_home() / "records").glob("*/*.record"))
+    return call
+
+
+def champion(call):
+    return json.loads(call("best", "one", "--json")[1])["champion"]["finalist"]
+
+
+@pytest.mark.slow
+def test_the_options_that_are_not_given_are_those_of_before(call):
+    records = call.records()
+    code, said, _ = call(*WORDS)
+    assert (code, call.records()) == (0, records), "nothing is trained"
+    assert "control-" in said
+    assert "To go back" not in said
+
+
+@pytest.mark.slow
+def test_what_says_less_leaves_the_champion_and_what_replaces_it_can_be_undone(call, make_home):
+    before = champion(call)
+    code, said, _ = call(*WORDS, "--control", 0)
+    said = " ".join(said.split())
+    assert code == 0
+    assert f"The champion stays {before} (one-confirmation, 8 folds)" in said
+    assert "since this confirmation is without the best of random trials" in said
+    assert champion(call) == before
+    told = json.loads(call(*WORDS, "--control", 0, "--json")[1])
+    assert (told["in_force"], told["confirmation"]) == (False, "one-confirmation-2")
+
+    records = call.records()
+    code, said, _ = call(*WORDS, "--control", 0, "--replace")
+    now, said = champion(call), " ".join(said.split())
+    assert f"The champion was {before} (one-confirmation, 8 folds), and is {now} now" in said
+    assert f"`sweeps confirm one --restore --home {make_home()}`" in said
+    for expected in (before, now):
+        code, said, _ = call("confirm", "one", "--restore")
+        assert (code, champion(call)) == (0, expected)
+        assert f"is {expected} again" in said
+    assert call.records() == records, "nothing is trained twice"
+    assert call("doctor")[0] == 0
+
+
+@pytest.mark.slow
+def test_more_trials_bring_other_finalists_which_may_replace_the_champion(call, tmp_path):
+    assert call("run", tmp_path / "one.yaml", "--trials", 8, "--workers", 0)[0] == 0
+    told = json.loads(call(*WORDS, "--control", 0, "--json")[1])
+    assert told["in_force"]
+
+
+def concluded(folds=20, finalists=("trial-1", "trial-2"), trials=40):
+    standings = [
+        ConfirmedStanding(label, 1, Interval(0.9, 0.8, 1.0), None, None, None, "leads", None)
+        for label in finalists
+    ]
+    verdict = VerdictConclusion(
+        "verdict", "one", trials, "one-confirmation", folds, folds, True, finalists[0], standings,
+        None, (), None, (),
+    )  # fmt: skip
+    return ConfirmationRecord("a", "a", "0000-1", finalists[0], conclusions=[verdict])
+
+
+@pytest.mark.parametrize(
+    ("new", "said"),
+    [
+        ({}, ""),
+        ({"folds": 40}, ""),
+        ({"folds": 8}, "has 8 folds in place of 20"),
+        ({"finalists": ("trial-1",)}, "is without trial-2"),
+        (
+            {"folds": 8, "finalists": ("trial-2",)},
+            "has 8 folds in place of 20 and is without trial-1",
+        ),
+        ({"folds": 8, "finalists": ("trial-9",), "trials": 41}, ""),
+    ],
+    ids=["alike", "more folds", "fewer folds", "fewer finalists", "both", "more trials"],
+)
+def test_what_a_confirmation_lacks_beside_the_one_in_force(new, said):
+    assert lacks(concluded(**new), concluded()) == said
+
+
+def test_random_trials_are_compared_as_one_and_words_not_at_all():
+    first, second = (concluded(finalists=("trial-1", f"control-{n}")) for n in (3, 4))
+    assert lacks(first, second) == ""
+    assert lacks(concluded(), replace(concluded(), conclusions=[])) == ""
+
+
+def test_there_is_nothing_to_go_back_to(finished_toy, make_home):
+    finished_toy(trials=1)
+
+    def refused(*words):
+        line = ["confirm", "toy", "--restore", *words, "--home", str(make_home())]
+        said = CliRunner().invoke(app, line)
+        assert (said.exit_code, said.stdout) == (2, "")
+        return said.stderr
+
+    assert "no earlier champion of 'toy' was replaced" in refused()
+    assert "leave --folds, --refit out" in refused("--folds", "8", "--refit")
+    assert len(Home(make_home()).sweeps()) == 1
