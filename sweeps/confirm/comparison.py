@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.confirm.finalists import Finalist
+from sweeps.confirm.finalists import METRIC, Finalist
 from sweeps.confirm.intervals import (
     FEWEST_FOLDS,
     NO_SAMPLE,
@@ -49,6 +50,8 @@ class Standing:
             t-test. It allows for new training sets too, but not for the choice of the leader among
             several. None for the leader, or where the size of the training sets is not known.
         cost: Decides among equivalent finalists; the number of weights, see `COST`.
+        diverged: Number of its trainings that diverged.
+        failed: Number of its trainings that failed, however often they were retried.
     """
 
     finalist: Finalist
@@ -58,6 +61,8 @@ class Standing:
     more_folds: int | None
     cost: float
     chance: float | None = None
+    diverged: int = 0
+    failed: int = 0
 
     @property
     def concluded(self) -> ConfirmedStanding:
@@ -71,6 +76,8 @@ class Standing:
             probability_leader_better=self.chance,
             verdict=self.word,
             folds_needed=self.more_folds,
+            diverged=self.diverged,
+            failed=self.failed,
         )
 
 
@@ -206,42 +213,142 @@ COST = "parameters"
 
 @dataclass(frozen=True)
 class Trainings:
-    """The complete trainings of a confirmation.
+    """The trainings of a confirmation that have ended.
+
+    A training that diverged counts by the weights it restored, if it kept their answers. One that
+    left no answers (it diverged at once, or failed however often it was retried) counts as well:
+    see `answers`. So no finalist is judged on its lucky trainings only.
 
     Attributes:
         store: The records of the confirmation.
-        found: The records by fold and the finalist's label; without arrays.
+        found: The records with answers, by fold and the finalist's label; without arrays.
+        lost: The records of trainings that ended without answers, likewise.
     """
 
     store: RecordStore = field(repr=False)
     found: Mapping[tuple[int, str], Record] = field(repr=False)
+    lost: Mapping[tuple[int, str], Record] = field(repr=False, default_factory=dict)
 
     @classmethod
     def read(cls, store: RecordStore, left_out: Collection[str] = ()) -> Trainings:
-        """Read the complete trainings, without those of the finalists in `left_out`."""
-        complete = (record for record in store.read_all() if record.outcome == "complete")
-        found = {(int(str(r.params[BLOCK])), str(r.params[FINALIST])): r for r in complete}
-        return cls(store, {key: r for key, r in found.items() if key[1] not in left_out})
+        """Read the trainings that have ended, without those of the finalists in `left_out`."""
+        ended = {
+            (int(str(r.params[BLOCK])), str(r.params[FINALIST])): r
+            for r in store.read_all()
+            if r.ends_trial
+        }
+        own = {key: record for key, record in ended.items() if key[1] not in left_out}
+        found = {key: record for key, record in own.items() if _has_answers(record)}
+        lost = {key: record for key, record in own.items() if key not in found}
+        return cls(store, found, lost)
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of all finalists, in the order of their trainings."""
+        return list(dict.fromkeys(label for _, label in [*self.found, *self.lost]))
 
     def of(self, label: str, folds: Sequence[int]) -> list[Record]:
-        """Return a finalist's trainings on these folds, with their arrays."""
-        return [self.store.read(self.found[fold, label].spec.key) for fold in folds]
+        """Return a finalist's trainings with answers on these folds, with their arrays."""
+        found = (self.found.get((fold, label)) for fold in folds)
+        return [self.store.read(record.spec.key) for record in found if record is not None]
+
+    def outcomes_of(self, label: str, folds: Sequence[int]) -> Counter[str]:
+        """Return how many trainings of a finalist on these folds ended with each outcome."""
+        ended = {**self.found, **self.lost}
+        return Counter(str(ended[fold, label].outcome) for fold in folds)
 
     def whole_folds(self, labels: Sequence[str], folds: int) -> list[int]:
-        """Return the folds of all repeats in which every finalist has all its trainings.
+        """Return the folds of all repeats in which all trainings of every finalist have ended.
 
-        Empty with fewer than two such repeats: a repeat evaluates every sample once, and a sample
-        that was evaluated once says nothing about noise.
+        On each fold one finalist or more has answers, so that its samples are known. Empty with
+        fewer than two such repeats: a repeat evaluates every sample once, and a sample that was
+        evaluated once says nothing about noise.
         """
         repeats = [
             range(first, first + FOLDS_A_REPEAT) for first in range(0, folds, FOLDS_A_REPEAT)
         ]
+        ended = self.found.keys() | self.lost.keys()
         whole = [
             list(repeat)
             for repeat in repeats
-            if all((fold, label) in self.found for fold in repeat for label in labels)
+            if all((fold, label) in ended for fold in repeat for label in labels)
+            and all(any((fold, label) in self.found for label in labels) for fold in repeat)
         ]
         return [fold for repeat in whole for fold in repeat] if len(whole) > 1 else []
+
+    def answers(
+        self, labels: Sequence[str], folds: Sequence[int], classes: NDArray[np.int64] | None = None
+    ) -> dict[str, list[FoldAnswers]]:
+        """Return the answers of finalists on whole folds, one training after the other.
+
+        A training without answers counts as the best constant prediction: the class that is most
+        frequent among the samples of the repeat's other folds, which it would have been trained on.
+        Without classes it counts as the worst training of any finalist on any fold, right on the
+        samples of its fold that most others recognise.
+
+        Args:
+            labels: The finalists.
+            folds: Folds of `whole_folds`.
+            classes: (samples,) the class of each sample by its number; None if it is not known.
+
+        Raises:
+            UsageError: A training kept arrays that cannot be compared; the message names it.
+        """
+        kept = {
+            (fold, label): _checked_answers(self.store.read(self.found[fold, label].spec.key))
+            for label in labels
+            for fold in folds
+            if (fold, label) in self.found
+        }
+        first = {fold: next(label for label in labels if (fold, label) in kept) for fold in folds}
+        for (fold, label), own in kept.items():
+            if not np.array_equal(kept[fold, first[fold]].samples, own.samples):
+                raise UsageError(
+                    f"fold {fold}: {first[fold]} and {label} were evaluated on different samples "
+                    f"({_SEE})"
+                )
+        samples = [kept[fold, first[fold]].samples for fold in folds]
+        check_repeats(folds, samples)
+        pool = np.unique(np.concatenate(samples))
+        worst = min(float(own.correct.mean()) for own in kept.values())
+        for fold, asked in zip(folds, samples, strict=True):
+            others = [kept[fold, label].correct for label in labels if (fold, label) in kept]
+            for label in labels:
+                if (fold, label) in self.lost:
+                    kept[fold, label] = (
+                        _as_worst(asked, worst, np.sum(others, axis=0))
+                        if classes is None
+                        else _as_constant(asked, np.setdiff1d(pool, asked), classes)
+                    )
+        return {label: [kept[fold, label] for fold in folds] for label in labels}
+
+
+def _has_answers(record: Record) -> bool:
+    if record.outcome == "complete":
+        return True
+    return (
+        record.outcome == "diverged"
+        and record.result is not None
+        and METRIC in record.result.metrics
+    )
+
+
+def _as_constant(
+    samples: NDArray[np.int64], trained: NDArray[np.int64], classes: NDArray[np.int64]
+) -> FoldAnswers:
+    counts = np.bincount(classes[trained], minlength=int(classes.max()) + 1)
+    # Its probabilities are the shares of the classes; a class that it never saw has half a sample.
+    logits = np.log(np.maximum(counts, 0.5) / counts.sum())
+    return FoldAnswers(samples, classes[samples] == counts.argmax(), logits)
+
+
+def _as_worst(
+    samples: NDArray[np.int64], share: float, recognised: NDArray[np.int64]
+) -> FoldAnswers:
+    correct = np.zeros(len(samples), bool)
+    easiest = np.argsort(-recognised, kind="stable")
+    correct[easiest[: round(share * len(samples))]] = True
+    return FoldAnswers(samples, correct)
 
 
 @dataclass(frozen=True)
@@ -249,7 +356,7 @@ class Comparison:
     """The trainings of a confirmation and their verdict so far.
 
     Attributes:
-        trainings: The complete trainings.
+        trainings: The trainings.
         folds: The folds that count.
         verdict: The verdict of these folds.
     """
@@ -264,6 +371,7 @@ def compare_finalists(
     finalists: Sequence[Finalist],
     folds: int,
     left_out: Collection[str] = (),
+    classes: NDArray[np.int64] | None = None,
 ) -> Comparison | None:
     """Compare finalists on the folds that all of them were trained on.
 
@@ -272,9 +380,11 @@ def compare_finalists(
         finalists: The finalists that take part.
         folds: Number of folds asked for.
         left_out: Labels of other finalists that may have been trained.
+        classes: (samples,) the class of each sample by its number; None if it is not known.
 
     Returns:
-        The comparison; None before two repeats are whole.
+        The comparison; None before two repeats are whole, and if the finalist to take has no
+        complete training.
 
     Raises:
         UsageError: A training kept arrays that cannot be compared; the message names it.
@@ -284,30 +394,40 @@ def compare_finalists(
     whole = trainings.whole_folds(labels, folds)
     if not whole:
         return None
-    kept = {
-        label: [_checked_answers(record) for record in trainings.of(label, whole)]
-        for label in labels
-    }
-    samples = [own.samples for own in kept[labels[0]]]
-    for label, own in kept.items():
-        _check_same(whole, samples, own, f"{labels[0]} and {label}")
-    check_repeats(whole, samples)
+    kept = trainings.answers(labels, whole, classes)
     outcomes = Outcomes(
         np.array([stacked([own.correct for own in kept[label]], bool) for label in labels]),
-        stacked(samples, np.int64, NO_SAMPLE),
+        stacked([own.samples for own in kept[labels[0]]], np.int64, NO_SAMPLE),
     )
     costs = {label: _cost(trainings.of(label, whole)) for label in labels}
-    first = trainings.of(labels[0], whole[:1])[0].result
-    train_size = int(first.info.get("n_train", 0)) if first else 0
-    return Comparison(trainings, whole, decide(outcomes, finalists, costs, train_size=train_size))
+    results = (record.result for record in trainings.found.values())
+    train_size = next((int(r.info["n_train"]) for r in results if r and "n_train" in r.info), 0)
+    ended = {label: trainings.outcomes_of(label, whole) for label in labels}
+    verdict = decide(outcomes, finalists, costs, train_size=train_size)
+    if not ended[verdict.recommended.finalist.label]["complete"]:
+        return None
+    standings = [
+        replace(
+            standing,
+            diverged=ended[standing.finalist.label]["diverged"],
+            failed=ended[standing.finalist.label]["failed"],
+        )
+        for standing in verdict.standings
+    ]
+    return Comparison(trainings, whole, replace(verdict, standings=standings))
 
 
 @dataclass(frozen=True)
 class FoldAnswers:
-    """The samples that a training evaluated, (n,), and whether it recognised each."""
+    """The samples that a training evaluated, (n,), and whether it recognised each.
+
+    `constant` are the logits (classes,) of a training that counts as a constant prediction; None
+    for others.
+    """
 
     samples: NDArray[np.int64]
     correct: NDArray[np.bool_]
+    constant: NDArray[np.float64] | None = None
 
 
 def fold_answers(result: TrialResult) -> FoldAnswers:
@@ -340,18 +460,6 @@ def _checked_answers(record: Record) -> FoldAnswers:
         raise UsageError(f"{who} (trial {record.spec.trial}) {error} ({_SEE})") from None
 
 
-def _check_same(
-    folds: Sequence[int],
-    samples: Sequence[NDArray[np.int64]],
-    kept: Sequence[FoldAnswers],
-    who: str,
-) -> None:
-    """Refuse folds that are not the same for two finalists."""
-    for fold, expected, other in zip(folds, samples, kept, strict=True):
-        if not np.array_equal(expected, other.samples):
-            raise UsageError(f"fold {fold}: {who} were evaluated on different samples ({_SEE})")
-
-
 def check_repeats(folds: Sequence[int], samples: Sequence[NDArray[np.int64]]) -> None:
     """Refuse folds if the four of a repeat do not evaluate every sample once.
 
@@ -374,4 +482,7 @@ def check_repeats(folds: Sequence[int], samples: Sequence[NDArray[np.int64]]) ->
 
 
 def _cost(records: Sequence[Record]) -> float:
+    """Return the mean cost of trainings; infinity without any, so that nothing else is dearer."""
+    if not records:
+        return float("inf")
     return float(np.mean([r.result.metrics.get(COST, 0.0) for r in records if r.result]))

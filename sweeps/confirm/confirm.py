@@ -266,7 +266,7 @@ class _Work:
         store = self._home.store(sweep.id)
         left_out = [finalist.label for finalist in checked.left_out]
         try:
-            comparison = compare_finalists(store, finalists, checked.folds, left_out)
+            comparison = compare_finalists(store, finalists, checked.folds, left_out, self._classes)
             self._comparison = comparison
             if comparison is None or confirmed.stopped_by or self._ran[-1].is_interrupted:
                 if any(one.is_interrupted for one in self._ran):
@@ -290,8 +290,10 @@ class _Work:
         home, comparison, checked = self._home, found.comparison, self._checked
         label = found.winner.label
         refit = find_refit(home, found.confirmation, found.winner)  # also of an earlier command
-        # Without a refit, the champion is the training on the first fold, whatever it scored.
-        spec = (refit[1] if refit else comparison.trainings.found[comparison.folds[0], label]).spec
+        # Without a refit, the champion is the first training that is complete, whatever it scored.
+        trainings = (comparison.trainings.found.get((fold, label)) for fold in comparison.folds)
+        first = next(one for one in trainings if one is not None and one.outcome == "complete")
+        spec = (refit[1] if refit else first).spec
         why = why_no_parts(home, self._again) if self._again else ""
         conclusions: list[Conclusion] = [self._verdict(found, refit[0].name if refit else None)]
         others = (
@@ -376,7 +378,8 @@ def _kept(confirmation: SweepInfo) -> str:
 def _epochs(comparison: Comparison) -> int:
     """Return the median best epoch of the winner over folds."""
     label = comparison.verdict.recommended.finalist.label
-    results = [comparison.trainings.found[fold, label].result for fold in comparison.folds]
+    records = (comparison.trainings.found.get((fold, label)) for fold in comparison.folds)
+    results = [record.result for record in records if record is not None]
     epochs = [r.metrics.get("best_epoch") for r in results if r is not None]
     known = [epoch for epoch in epochs if epoch is not None]
     if not known:

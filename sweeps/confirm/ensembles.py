@@ -149,8 +149,11 @@ def _shared_folds(confirmed: Sequence[Confirmed]) -> list[int]:
     """Return the folds that all finalists of all sweeps were trained on, in whole repeats."""
     found = []
     for one in confirmed:
-        most = max((fold for fold, _ in one.trainings.found), default=-1) + 1
-        whole = one.trainings.whole_folds(one.labels, FOLDS_A_REPEAT * -(-most // FOLDS_A_REPEAT))
+        ended = [*one.trainings.found, *one.trainings.lost]
+        most = max((fold for fold, _ in ended), default=-1) + 1
+        whole = one.trainings.whole_folds(
+            one.trainings.labels, FOLDS_A_REPEAT * -(-most // FOLDS_A_REPEAT)
+        )
         found.append(set(whole))
     shared = sorted(set.intersection(*found))
     if len(shared) < 2 * FOLDS_A_REPEAT:

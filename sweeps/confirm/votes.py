@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sweeps.analysis.data import softmax
-from sweeps.confirm.comparison import COST, MARGIN, Trainings
+from sweeps.confirm.comparison import COST, MARGIN, FoldAnswers, Trainings
 from sweeps.confirm.intervals import (
     FEWEST_FOLDS,
     NO_SAMPLE,
@@ -121,11 +121,6 @@ class Confirmed:
     trainings: Trainings
     winner: str
 
-    @property
-    def labels(self) -> list[str]:
-        """The labels of its finalists, in the order of their trainings."""
-        return list(dict.fromkeys(label for _, label in self.trainings.found))
-
 
 @dataclass(frozen=True)
 class Member:
@@ -180,19 +175,22 @@ def gather(
     found: dict[str, Member] = {}
     samples: NDArray[np.int64] | None = None
     for one in confirmed:
-        for label in one.labels:
+        labels = one.trainings.labels
+        kept = one.trainings.answers(labels, folds, classes)
+        for label in labels:
             records = one.trainings.of(label, folds)
             results = [record.result for record in records if record.result is not None]
             if not all("block_logits" in result.arrays for result in results):
                 return None
-            arrays = [result.arrays for result in results]
-            own = stacked([kept["block_images"] for kept in arrays], np.int64, NO_SAMPLE)
+            if not results:
+                continue  # it has no model that could vote
+            own = stacked([fold.samples for fold in kept[label]], np.int64, NO_SAMPLE)
             samples = own if samples is None else samples
             member = Member(
                 f"{one.name}:{label}" if len(confirmed) > 1 else label,
                 label == one.winner,
-                stacked([kept["block_correct"] != 0 for kept in arrays], bool),
-                _logits(one, label, folds, arrays),
+                stacked([fold.correct for fold in kept[label]], bool),
+                _logits(one, label, folds, kept[label]),
                 float(np.mean([result.metrics.get(COST, 0.0) for result in results])),
                 float(np.mean([result.metrics.get(SECONDS, 0.0) for result in results])),
             )
@@ -207,12 +205,30 @@ def gather(
 
 
 def _logits(
-    one: Confirmed, label: str, folds: Sequence[int], kept: Sequence[Mapping[str, np.ndarray]]
+    one: Confirmed, label: str, folds: Sequence[int], kept: Sequence[FoldAnswers]
 ) -> NDArray[np.float32]:
-    """Return (folds, n, classes) the logits of a finalist's trainings."""
-    check_logits(f"the training of {label} of {one.name}", folds, kept)
-    logits = [arrays["block_logits"] for arrays in kept]
-    return stacked(logits, logits[0].dtype)
+    """Return (folds, n, classes) the logits of a finalist's trainings.
+
+    A training that left none votes for the classes by how frequent they are.
+    """
+    own = [fold for fold, answers in zip(folds, kept, strict=True) if answers.constant is None]
+    records = one.trainings.of(label, own)
+    arrays = [record.result.arrays for record in records if record.result is not None]
+    check_logits(f"the training of {label} of {one.name}", own, arrays)
+    found = dict(zip(own, (one_fold["block_logits"] for one_fold in arrays), strict=True))
+    width, dtype = arrays[0]["block_logits"].shape[1], arrays[0]["block_logits"].dtype
+    logits = []
+    for fold, answers in zip(folds, kept, strict=True):
+        if answers.constant is not None:
+            row = np.full(width, _NEVER)
+            row[: len(answers.constant)] = answers.constant[:width]
+            found[fold] = np.tile(row, (len(answers.samples), 1))
+        logits.append(found[fold])
+    return stacked(logits, dtype)
+
+
+_NEVER: Final = -50.0
+"""Logit of a class that no sample has."""
 
 
 def check_logits(who: str, folds: Sequence[int], kept: Sequence[Mapping[str, np.ndarray]]) -> None:

@@ -81,6 +81,9 @@ class ConfirmedStanding:
         verdict: The verdict of the interval of the difference.
         folds_needed: Number of folds that would settle it; None if it is settled, or no sensible
             number would.
+        diverged: Number of its trainings that diverged; they count by the weights they restored, or
+            as a constant prediction.
+        failed: Number of its trainings that failed, which count likewise.
     """
 
     finalist: Line
@@ -91,6 +94,8 @@ class ConfirmedStanding:
     probability_leader_better: float | None
     verdict: Judgement
     folds_needed: Count | None
+    diverged: Count = 0
+    failed: Count = 0
 
 
 @dataclass(frozen=True)

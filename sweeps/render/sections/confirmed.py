@@ -80,7 +80,19 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
     if verdict.folds < verdict.folds_asked:
         lines.append(
             f"Only {verdict.folds} of {verdict.folds_asked} folds count: in each other repeat "
-            "of four a training is missing or failed."
+            "of four a training is missing, or all of one fold left no answers."
+        )
+    lost = [one for one in verdict.standings if one.diverged or one.failed]
+    if lost:
+        each = "; ".join(f"{one.finalist}: {_lost(one, verdict.folds)}" for one in lost)
+        lines.append(
+            f"{each}. They count: by the weights they restored, else as the best constant "
+            "prediction (without known classes as the worst training of all)."
+        )
+    if any(one.failed for one in lost):
+        lines.append(
+            "Once the cause of those that failed is mended, `sweeps retry "
+            f"{verdict.confirmation}` and the same command put their results in place."
         )
     if verdict.left_out:
         lines.append(
@@ -103,13 +115,24 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
         f"From the sweep {verdict.confirmation}, made by `sweeps confirm` when {name} had "
         f"{verdict.trials} trials."
     )
-    rows = [_standing_row(standing) for standing in verdict.standings]
+    rows = [_standing_row(standing, verdict.folds) for standing in verdict.standings]
     return WordedConclusion(
         "confirmed", "Confirmed on fresh folds", lead, columns, rows, lines, note
     )
 
 
-def _standing_row(standing: ConfirmedStanding) -> list[str]:
+def _lost(standing: ConfirmedStanding, folds: int) -> str:
+    """Return `2 of 20 trainings diverged`; empty if all were complete."""
+    counts = {"diverged": standing.diverged, "failed": standing.failed}
+    said = [f"{count} {word}" for word, count in counts.items() if count]
+    if not said:
+        return ""
+    first, *more = said
+    count, word = first.split()
+    return ", ".join([f"{count} of {counted(folds, 'training')} {word}", *more])
+
+
+def _standing_row(standing: ConfirmedStanding, folds: int) -> list[str]:
     searched, behind = standing.searched, standing.leader_ahead_by
     chance = standing.probability_leader_better
     return [
@@ -118,7 +141,7 @@ def _standing_row(standing: ConfirmedStanding) -> list[str]:
         "" if searched is None else scaled(searched),
         *(["", ""] if behind is None else [scaled(behind.value), span(behind)]),
         "" if chance is None else f"{chance:.2f}",
-        standing.verdict,
+        "; ".join(filter(None, [standing.verdict, _lost(standing, folds)])),
     ]
 
 
