@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sweeps.confirm.best import (
+    Joint,
+    Quotable,
+    all_claims,
+    behind_the_best,
+    chances_of_being_best,
+    counted,
+    folds_needed,
+    quotable,
+)
 from sweeps.confirm.finalists import METRIC, Finalist
 from sweeps.confirm.intervals import (
-    FEWEST_FOLDS,
     NO_SAMPLE,
     Estimate,
     Outcomes,
-    critical_value,
     crossed_difference,
-    crossed_mean,
-    probability_better,
     stacked,
 )
 from sweeps.errors import UsageError
@@ -27,11 +34,10 @@ from sweeps.interval import Interval
 from sweeps.records import BLOCK, FINALIST, Record, RecordStore
 from sweeps.records.conclusions import ConfirmedStanding, Judgement
 
-MARGIN = 0.005
-"""A difference that does not matter: half a point."""
-
-MOST_FOLDS = 200
-"""Most folds that are recommended: the pool of samples has been used 50 times by then."""
+MARGIN_SHARE: Final = 0.1
+"""A difference that does not matter, as a share of the baseline's distance from perfect."""
+MARGIN: Final = 0.005
+"""A difference that does not matter where no score of the search is known: half a point."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +47,16 @@ class Standing:
     Attributes:
         finalist: The finalist.
         mean: Its accuracy, with error.
-        behind: The leader's accuracy minus its own; None for the leader. The interval holds for all
-            pairs at once; once the leader is settled, for this pair alone.
-        word: `worse` if the interval is above 0, `equivalent` if it lies inside the margin.
-        more_folds: Total number of folds that would settle it if the difference stayed as it is;
-            None if it is settled, or more than `MOST_FOLDS` would be needed.
-        chance: Probability that the leader is the better one of the two, by a correlated Bayesian
-            t-test. It allows for new training sets too, but not for the choice of the leader among
-            several. None for the leader, or where the size of the training sets is not known.
-        cost: Decides among equivalent finalists; the number of weights, see `COST`.
+        behind: How far it is behind the best of the others, see `behind_the_best`; the value is the
+            leader's accuracy minus its own. None for the leader.
+        word: `worse` if it is not the best, else `equivalent` if it is as good.
+        more_folds: Total number of folds that would settle it with 80 %, if the difference stayed
+            as it is; None if it is settled, or no look is late enough: more data are needed.
+        chance: Probability that it is the best; those of all finalists sum to 1.
+        cost: Decides among finalists as good as each other; the number of weights, see `COST`.
+        may_be_best: Whether it may be the best; at most 5 in 100 of the best are missed.
+        is_as_good: Whether it is behind the best by less than the margin; always of the leader.
+        outlying: Number of folds on which it is far below its others.
         diverged: Number of its trainings that diverged.
         failed: Number of its trainings that failed, however often they were retried.
     """
@@ -60,7 +67,10 @@ class Standing:
     word: Judgement
     more_folds: int | None
     cost: float
-    chance: float | None = None
+    chance: float
+    may_be_best: bool
+    is_as_good: bool
+    outlying: int = 0
     diverged: int = 0
     failed: int = 0
 
@@ -73,11 +83,15 @@ class Standing:
             accuracy=self.mean.interval(),
             searched=self.finalist.searched,
             leader_ahead_by=self.behind,
-            probability_leader_better=self.chance,
+            probability_leader_better=None,
             verdict=self.word,
             folds_needed=self.more_folds,
             diverged=self.diverged,
             failed=self.failed,
+            chance_best=self.chance,
+            may_be_best=self.may_be_best,
+            as_good=self.is_as_good,
+            outlying_folds=self.outlying,
         )
 
 
@@ -89,12 +103,16 @@ class Verdict:
         standings: All finalists, the leader first, then by accuracy.
         folds: Number of folds.
         is_settled: Whether the leader is better than every other finalist.
+        margin: The difference that does not matter.
+        quotable: The figure of the finalist to take that one may quote.
         gain_over_control: The search's best minus the best of random trials; None without those.
     """
 
     standings: Sequence[Standing]
     folds: int
     is_settled: bool
+    margin: float
+    quotable: Quotable
     gain_over_control: Interval | None = None
 
     @property
@@ -104,14 +122,13 @@ class Verdict:
 
     @property
     def may_be_best(self) -> list[Standing]:
-        """The leader and all that are not called worse; the best is among them with 95 %."""
-        return [standing for standing in self.standings if standing.word != "worse"]
+        """The leader and all that may be the best; the best is among them with 95 %."""
+        return [standing for standing in self.standings if standing.may_be_best]
 
     @property
     def recommended(self) -> Standing:
-        """The finalist to take: the cheapest of the leader and those equivalent to it."""
-        good = [s for s in self.standings if s.word in {"leads", "equivalent"}]
-        return min(good, key=lambda standing: standing.cost)
+        """The finalist to take: the cheapest of the leader and those as good."""
+        return min(filter(lambda s: s.is_as_good, self.standings), key=lambda s: s.cost)
 
     @property
     def runner_up(self) -> Standing | None:
@@ -127,57 +144,81 @@ class Verdict:
         return next((s for s in others if s.finalist.is_baseline), None)
 
 
+def margin_of(finalists: Sequence[Finalist]) -> float:
+    """Return the difference that does not matter: a share of the distance from perfect.
+
+    The distance is that of the best baseline's accuracy in the search, which is known before the
+    first fold; without one that of the finalist with the lowest.
+    """
+    known = [f for f in finalists if f.searched is not None and f.searched < 1]
+    baselines = [f for f in known if f.is_baseline]
+    if not known:
+        return MARGIN
+    reference = max(baselines or [min(known, key=_searched)], key=_searched)
+    return MARGIN_SHARE * (1 - _searched(reference))
+
+
+def _searched(finalist: Finalist) -> float:
+    assert finalist.searched is not None
+    return finalist.searched
+
+
 def decide(
     outcomes: Outcomes,
     finalists: Sequence[Finalist],
     costs: Mapping[str, float],
-    margin: float = MARGIN,
-    train_size: int = 0,
+    margin: float | None = None,
 ) -> Verdict:
-    """Compare the leader with every other finalist.
+    """Compare every finalist with the best, see best.py.
 
-    The leader is settled if the 95 % interval of its lead over each other finalist is above 0. A
-    leader that is not the best has to beat the best one too, which happens in at most 5 of 100
-    cases, however many finalists there are (intersection-union test, Berger 1982). Else the
-    intervals hold for all pairs at once (Tukey-Kramer), because the leader was chosen by the same
-    outcomes. With fewer than eight folds no finalist is called worse.
+    With fewer than 20 folds nothing is said of a finalist.
 
     Args:
         outcomes: The outcomes, in the order of `finalists`.
         finalists: The finalists.
         costs: Cost by label.
-        margin: A difference that does not matter, see `MARGIN`.
-        train_size: Samples in a fold's training set; 0 if that is not known.
+        margin: A difference that does not matter; None: that of `margin_of`.
     """
-    leader = outcomes.leader
-    behind = {
-        number: crossed_difference(outcomes, leader, number)
-        for number in range(outcomes.finalists)
-        if number != leader
-    }
-    is_enough = outcomes.folds >= FEWEST_FOLDS
-    is_settled = is_enough and all(lead.interval().low > 0 for lead in behind.values())
-    compared = 2 if is_settled else outcomes.finalists
+    margin = margin_of(finalists) if margin is None else margin
+    joint, claims = Joint.of(outcomes), all_claims(outcomes, margin)
+    chances = chances_of_being_best(joint)
+    is_settled = claims.better is not None
     made = []
     for number, finalist in enumerate(finalists):
-        mean = crossed_mean(outcomes, number)
-        cost = costs.get(finalist.label, 0.0)
-        if number == leader:
-            made.append(Standing(finalist, mean, None, "leads", None, cost))
-            continue
-        lead = behind[number]
-        gap = lead.interval(compared)
+        is_leader = number == joint.leader
+        may_be_best = number not in claims.not_best
+        is_as_good = is_leader or number in claims.as_good
         word: Judgement = "cannot tell yet"
-        if is_enough and gap.low > 0:
+        if is_leader:
+            word = "leads"
+        elif not may_be_best:
             word = "worse"
-        elif is_enough and gap.lies_within(margin):
+        elif is_as_good:
             word = "equivalent"
         is_open = word == "cannot tell yet"
-        more = _folds_needed(lead, outcomes.folds, compared, margin) if is_open else None
-        chance = probability_better(outcomes, leader, number, train_size) if train_size else None
-        made.append(Standing(finalist, mean, gap, word, more, cost, chance))
+        standing = Standing(
+            finalist=finalist,
+            mean=joint.accuracies[number],
+            behind=None if is_leader else behind_the_best(joint, number, is_settled=is_settled),
+            word=word,
+            more_folds=folds_needed(joint, number, margin) if is_open else None,
+            cost=costs.get(finalist.label, 0.0),
+            chance=float(chances[number]),
+            may_be_best=may_be_best,
+            is_as_good=is_as_good,
+            outlying=int(joint.outlying[number]),
+        )
+        made.append(standing)
     order = sorted(made, key=lambda s: (s.word != "leads", -s.mean.value))
-    return Verdict(order, outcomes.folds, is_settled, _gain_over_control(outcomes, finalists))
+    taken = min((s for s in made if s.is_as_good), key=lambda s: s.cost)
+    return Verdict(
+        order,
+        outcomes.folds,
+        is_settled,
+        margin,
+        quotable(joint, made.index(taken)),
+        _gain_over_control(outcomes, finalists),
+    )
 
 
 def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Interval | None:
@@ -186,22 +227,6 @@ def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Int
     if control is None or 1 not in places:
         return None
     return crossed_difference(outcomes, places[1], control).interval()
-
-
-def _folds_needed(behind: Estimate, folds: int, compared: int, margin: float) -> int | None:
-    """Return the number of folds that would settle a difference if it stayed as it is.
-
-    None if more than `MOST_FOLDS` would be needed.
-    """
-    wanted = max(abs(behind.value), margin - abs(behind.value))
-    fixed = behind.of_samples - behind.of_noise
-    shrinking = (behind.of_folds + behind.of_noise) * folds
-    for count in range(folds + 4, MOST_FOLDS + 1, 4):
-        # Degrees of freedom grow with the folds, at least while folds dominate the error.
-        critical = critical_value(compared, behind.freedom * count / folds)
-        if critical**2 * (fixed + shrinking / count) < wanted**2:
-            return count
-    return None
 
 
 FOLDS_A_REPEAT = 4
@@ -394,16 +419,15 @@ def compare_finalists(
     whole = trainings.whole_folds(labels, folds)
     if not whole:
         return None
+    whole = whole[: counted(len(whole))]
     kept = trainings.answers(labels, whole, classes)
     outcomes = Outcomes(
         np.array([stacked([own.correct for own in kept[label]], bool) for label in labels]),
         stacked([own.samples for own in kept[labels[0]]], np.int64, NO_SAMPLE),
     )
     costs = {label: _cost(trainings.of(label, whole)) for label in labels}
-    results = (record.result for record in trainings.found.values())
-    train_size = next((int(r.info["n_train"]) for r in results if r and "n_train" in r.info), 0)
     ended = {label: trainings.outcomes_of(label, whole) for label in labels}
-    verdict = decide(outcomes, finalists, costs, train_size=train_size)
+    verdict = decide(outcomes, finalists, costs)
     if not ended[verdict.recommended.finalist.label]["complete"]:
         return None
     standings = [

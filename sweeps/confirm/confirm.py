@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
+from sweeps.confirm.best import looks
 from sweeps.confirm.calibration import measure_calibration
 from sweeps.confirm.checks import (
     can_measure_selection_bias,
@@ -356,6 +357,10 @@ class _Work:
             others=other_confirmations(self._home, self._info, confirmation),
             refit=refit,
             left_out=[finalist.label for finalist in self._checked.left_out],
+            margin=verdict.margin,
+            quotable=verdict.quotable.accuracy,
+            quotable_bias=verdict.quotable.bias,
+            looks=list(looks(verdict.folds)),
         )
 
 

@@ -16,13 +16,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sweeps.analysis.data import softmax
+from sweeps.confirm.best import (
+    FIRST_LOOK,
+    LEVEL,
+    Joint,
+    chances_of_being_best,
+    nominal,
+    single_level,
+)
 from sweeps.confirm.comparison import COST, MARGIN, FoldAnswers, Trainings
 from sweeps.confirm.intervals import (
     FEWEST_FOLDS,
     NO_SAMPLE,
     Estimate,
     Outcomes,
-    crossed_difference,
     crossed_estimate,
     crossed_mean,
     images_estimate,
@@ -115,11 +122,13 @@ class Confirmed:
         name: Name of the sweep.
         trainings: The trainings of its confirmation.
         winner: Label of the finalist that the verdict recommends.
+        margin: The difference that does not matter to its verdict.
     """
 
     name: str
     trainings: Trainings
     winner: str
+    margin: float = MARGIN
 
 
 @dataclass(frozen=True)
@@ -311,9 +320,9 @@ def compare_votes(
 ) -> VotesConclusion:
     """Compare each ensemble's soft and hard vote with the single best.
 
-    Intervals hold for all pairs of the single best and the votes at once (Tukey-Kramer), and so
-    also for the vote that stands out. With fewer than eight folds no vote is called better, worse
-    or equivalent.
+    Intervals hold for all votes at once (two-sided max-t), and so also for the vote that stands
+    out, at every look (best.py). With fewer than 20 folds no vote is called better, worse or
+    equivalent.
 
     Args:
         sweeps: Names of the sweeps that the finalists come from.
@@ -325,10 +334,15 @@ def compare_votes(
     asked = [(ensemble, kind) for ensemble in ensembles for kind in KINDS]
     right = [_correct(bank, ensemble, kind) for ensemble, kind in asked]
     outcomes = Outcomes(np.array([single.correct, *right]), bank.samples)
-    is_enough = outcomes.folds >= FEWEST_FOLDS
+    joint, folds = Joint.of(outcomes), outcomes.folds
+    chances = chances_of_being_best(joint)
+    level = single_level(joint.from_(0), LEVEL, two_sided=True)
+    level = nominal(level, folds)
     votes = []
     for number, (ensemble, kind) in enumerate(asked, 1):
-        ahead = crossed_difference(outcomes, number, 0).interval(outcomes.finalists)
+        lead = float(joint.means[number] - joint.means[0])
+        half = joint.critical(number, 0, level) * float(joint.errors[number, 0])
+        ahead = Interval.around(lead, half)
         members = ensemble.members
         vote = VoteOnFolds(
             ensemble=ensemble.name,
@@ -337,13 +351,14 @@ def compare_votes(
             vote=kind,
             accuracy=crossed_mean(outcomes, number).interval(),
             ahead_by=ahead,
-            verdict=word_of(ahead, margin) if is_enough else "cannot tell yet",
+            verdict=word_of(ahead, margin) if folds >= FIRST_LOOK else "cannot tell yet",
             parameters=sum(member.parameters for member in members),
             train_seconds=sum(member.seconds for member in members),
+            chance_best=float(chances[number]),
         )
         votes.append(vote)
     mean = crossed_mean(outcomes, 0).interval()
-    best = SingleBest(single.name, mean, single.parameters, single.seconds)
+    best = SingleBest(single.name, mean, single.parameters, single.seconds, float(chances[0]))
     winners = [member.name for member in bank.members if member.is_winner]
     return VotesConclusion("votes", sweeps, winners, best, votes, outcomes.folds)
 
