@@ -56,6 +56,17 @@ def confirm(
             min=8,
         ),
     ] = None,
+    until: Annotated[
+        str,
+        typer.Option(
+            metavar="settled",
+            help="Add folds until every finalist is settled, or more data are needed.",
+        ),
+    ] = "",
+    at_most: Annotated[
+        int,
+        typer.Option(metavar="S", help="Folds at most, with --until settled.", min=20),
+    ] = 100,
     control: Annotated[
         int,
         typer.Option(metavar="N", help="Also run N random trials, and confirm their best.", min=0),
@@ -101,12 +112,15 @@ def confirm(
 
     if again and not test:
         raise UsageError("--again is the reason for one more test-set evaluation: give --test too")
+    if until not in {"", "settled"}:
+        raise UsageError(f"--until {until}: allowed is `settled`")
     found = Home.resolve(home)
     infos = list({(info := found.get(name)).id: info for name in names}.values())
     if test:
         check_one_test_set(infos)
     how = HowToTrain(workers, tracking_uri, data, "quiet" if as_json else "auto", same_code)
-    options = ConfirmOptions(top, folds, control, refit, how, leave_out or None)
+    most = at_most if until else None
+    options = ConfirmOptions(top, folds, control, refit, how, leave_out or None, most)
     results = _confirm_all(found, infos, options, show=not as_json)
     code = worst_of(results)
     tested = None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Final
 
-from sweeps.confirm.best import looks
+from sweeps.confirm.best import LOOKS, looks
 from sweeps.confirm.calibration import measure_calibration
 from sweeps.confirm.checks import (
     can_measure_selection_bias,
@@ -45,7 +45,14 @@ from sweeps.experiments.code import is_shipped
 from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home
 from sweeps.progress import make_progress
-from sweeps.records import Conclusions, ConfirmationRecord, Record, SweepInfo, need_one_objective
+from sweeps.records import (
+    BLOCK,
+    Conclusions,
+    ConfirmationRecord,
+    Record,
+    SweepInfo,
+    need_one_objective,
+)
 from sweeps.records.conclusions import (
     CalibrationConclusion,
     Conclusion,
@@ -65,7 +72,8 @@ class ConfirmOptions:
 
     `top` and `folds` that are None take the values of the sweep's last confirmation, so that its
     trainings are used again; without one they are `TOP` and `FOLDS`. `leave_out`, the trials that
-    take no part, is taken over likewise if neither it nor `top` is given.
+    take no part, is taken over likewise if neither it nor `top` is given. With `at_most`, folds are
+    added look by look, up to so many, until every finalist is settled or more data are needed.
     """
 
     top: int | None = None
@@ -74,6 +82,7 @@ class ConfirmOptions:
     refit: bool = False
     how: HowToTrain = field(default_factory=HowToTrain)
     leave_out: Sequence[int] | None = None
+    at_most: int | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,9 @@ class Checked:
         finalists: The finalists that take part.
         left_out: The finalists that `leave_out` excludes.
         top: Number of best trials that the finalists were chosen from.
-        folds: Number of folds to train on.
+        folds: Number of folds to train on; that of the first look with `at_most`.
+        most: Number of folds that can be asked for later: that of the last look, unless the
+            experiment has fewer.
     """
 
     experiment: Experiment
@@ -117,6 +128,7 @@ class Checked:
     left_out: Sequence[Finalist]
     top: int
     folds: int
+    most: int
 
     def can_measure_selection_bias(self) -> bool:
         """Whether the search's best takes part, and can be trained on the search's own split."""
@@ -138,6 +150,15 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     folds = options.folds or (before and before.folds) or FOLDS
     if folds % FOLDS_A_REPEAT:
         raise UsageError(f"--folds {folds}: give a multiple of four, so that all samples count")
+    if options.at_most is not None:
+        if options.at_most not in LOOKS:
+            allowed = ", ".join(map(str, LOOKS))
+            raise UsageError(
+                f"--at-most {options.at_most}: verdicts change at {allowed} folds; give one of them"
+            )
+        if options.folds is not None:
+            raise UsageError("--until settled chooses the number of folds: leave --folds out")
+        folds = LOOKS[0]
     need_one_objective(info)
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: confirm it when it has ended")
@@ -150,14 +171,17 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
         trials = [finalist.trial for finalist in best if finalist.label in as_before]
     finalists = leave_out(info, best, trials) if trials else best
     left_out = [finalist for finalist in best if finalist not in finalists]
-    checked = Checked(experiment, data, finalists, left_out, top, folds)
+    limit = experiment.parameters[BLOCK].high if BLOCK in experiment.parameters else None
+    most = LOOKS[-1] if limit is None else min(LOOKS[-1], int(limit) + 1)
+    checked = Checked(experiment, data, finalists, left_out, top, folds, max(most, folds))
     trained = trained_with(home, info, finalists, folds, left_out)
     bias = checked.can_measure_selection_bias()
     is_whole = is_trained(home, info, trained, folds, with_selection_bias=bias)
     if options.control or options.refit or not is_whole:
         check_code(store, info, same_code=options.how.same_code)
     names = {name for finalist in finalists for name in finalist.config}
-    check_offers(info.experiment, experiment, names, folds, refit=options.refit)
+    asked = options.at_most or folds
+    check_offers(info.experiment, experiment, names, asked, refit=options.refit)
     path = cross_validation_experiment(home, info)
     if not (is_whole or is_shipped(path, experiment)):
         folder = experiment_folder(info, home.records)
@@ -179,6 +203,9 @@ def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResu
         finalists = work.choose()
         work.train(finalists)
         found = work.compare_finalists(finalists)
+        while work.add_folds(found):
+            work.train(finalists)
+            found = work.compare_finalists(finalists)
         conclusions = work.conclude(found)
         if options.refit and find_refit(home, found.confirmation, found.winner) is None:
             conclusions = work.refit(found)
@@ -248,7 +275,7 @@ class _Work:
         """Train the finalists on folds, and the search's best on the search's own split."""
         home, checked, how = self._home, self._checked, self._options.how
         confirmation = plan_confirmation(
-            home, self._info, finalists, checked.folds, checked.left_out
+            home, self._info, finalists, checked.folds, checked.left_out, checked.most
         )
         self._confirmation = confirmation
         home.publish(self._info.id)  # the space, so that another host can continue it
@@ -257,6 +284,16 @@ class _Work:
         if confirmed.stopped_by is None and checked.can_measure_selection_bias():
             self._ran.append(run_again(confirmation, home, how))
             self._again = home.store(self._ran[-1].info.id).read_all()
+
+    def add_folds(self, found: _Found) -> bool:
+        """Ask for the folds of the next look, if there are to be more; return whether there are."""
+        verdict, asked = found.comparison.verdict, self._checked.folds
+        later = [look for look in LOOKS if asked < look <= (self._options.at_most or 0)]
+        needed = [one.more_folds for one in verdict.standings if one.word == "cannot tell yet"]
+        if not later or all(folds is None for folds in needed):
+            return False  # with more data or not at all
+        self._checked = replace(self._checked, folds=later[0])
+        return True
 
     def compare_finalists(self, finalists: Sequence[Finalist]) -> _Found:
         """Return the findings, once all trainings are there."""
