@@ -67,6 +67,14 @@ def confirm(
         int,
         typer.Option(metavar="S", help="Folds at most, with --until settled.", min=20),
     ] = 100,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="A difference that does not matter, such as 0.005 (default: as before, at first a "
+            "tenth of the best baseline's distance from perfect).",
+        ),
+    ] = None,
     control: Annotated[
         int,
         typer.Option(metavar="N", help="Also run N random trials, and confirm their best.", min=0),
@@ -120,7 +128,7 @@ def confirm(
         check_one_test_set(infos)
     how = HowToTrain(workers, tracking_uri, data, "quiet" if as_json else "auto", same_code)
     most = at_most if until else None
-    options = ConfirmOptions(top, folds, control, refit, how, leave_out or None, most)
+    options = ConfirmOptions(top, folds, control, refit, how, leave_out or None, most, margin)
     results = _confirm_all(found, infos, options, show=not as_json)
     code = worst_of(results)
     tested = None

@@ -397,6 +397,7 @@ def compare_finalists(
     folds: int,
     left_out: Collection[str] = (),
     classes: NDArray[np.int64] | None = None,
+    margin: float | None = None,
 ) -> Comparison | None:
     """Compare finalists on the folds that all of them were trained on.
 
@@ -406,6 +407,7 @@ def compare_finalists(
         folds: Number of folds asked for.
         left_out: Labels of other finalists that may have been trained.
         classes: (samples,) the class of each sample by its number; None if it is not known.
+        margin: A difference that does not matter; None: that of `margin_of`.
 
     Returns:
         The comparison; None before two repeats are whole, and if the finalist to take has no
@@ -427,7 +429,7 @@ def compare_finalists(
     )
     costs = {label: _cost(trainings.of(label, whole)) for label in labels}
     ended = {label: trainings.outcomes_of(label, whole) for label in labels}
-    verdict = decide(outcomes, finalists, costs)
+    verdict = decide(outcomes, finalists, costs, margin)
     if not ended[verdict.recommended.finalist.label]["complete"]:
         return None
     standings = [

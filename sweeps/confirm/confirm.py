@@ -74,6 +74,7 @@ class ConfirmOptions:
     trainings are used again; without one they are `TOP` and `FOLDS`. `leave_out`, the trials that
     take no part, is taken over likewise if neither it nor `top` is given. With `at_most`, folds are
     added look by look, up to so many, until every finalist is settled or more data are needed.
+    `margin` is the difference that does not matter; None: as before, at first that of `margin_of`.
     """
 
     top: int | None = None
@@ -83,6 +84,7 @@ class ConfirmOptions:
     how: HowToTrain = field(default_factory=HowToTrain)
     leave_out: Sequence[int] | None = None
     at_most: int | None = None
+    margin: float | None = None
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,11 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     folds = options.folds or (before and before.folds) or FOLDS
     if folds % FOLDS_A_REPEAT:
         raise UsageError(f"--folds {folds}: give a multiple of four, so that all samples count")
+    if options.margin is not None and not 0 < options.margin < 1:
+        raise UsageError(
+            f"--margin {options.margin:g}: give a difference of accuracies between 0 and 1, such "
+            "as 0.005 for half a point"
+        )
     if options.at_most is not None:
         if options.at_most not in LOOKS:
             allowed = ", ".join(map(str, LOOKS))
@@ -304,7 +311,9 @@ class _Work:
         store = self._home.store(sweep.id)
         left_out = [finalist.label for finalist in checked.left_out]
         try:
-            comparison = compare_finalists(store, finalists, checked.folds, left_out, self._classes)
+            comparison = compare_finalists(
+                store, finalists, checked.folds, left_out, self._classes, self._margin()
+            )
             self._comparison = comparison
             if comparison is None or confirmed.stopped_by or self._ran[-1].is_interrupted:
                 if any(one.is_interrupted for one in self._ran):
@@ -376,6 +385,14 @@ class _Work:
         missing = sum(ran.tracking_pending for ran in self._ran) + pending
         found = self._confirmation, self._comparison, conclusions
         return ConfirmResult(*found, stopped, missing, failure=failure)
+
+    def _margin(self) -> float | None:
+        if self._options.margin is not None:
+            return self._options.margin
+        before = Conclusions(self._home.store(self._info.id).folder).confirmed()
+        verdicts = before.conclusions if before else ()
+        margins = (one.margin for one in verdicts if isinstance(one, VerdictConclusion))
+        return next(margins, None)
 
     def _verdict(self, found: _Found, refit: str | None) -> VerdictConclusion:
         verdict, confirmation = found.comparison.verdict, found.confirmation
