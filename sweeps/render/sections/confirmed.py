@@ -85,8 +85,8 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
     lines.append(f"The champion is {cheapest}{refit}.")
     if verdict.folds < verdict.folds_asked:
         lines.append(
-            f"Only {verdict.folds} of {verdict.folds_asked} folds count: in each other repeat "
-            "of four a training is missing, or all of one fold left no answers."
+            f"Only {verdict.folds} of {verdict.folds_asked} folds count: those up to the last "
+            "look, in repeats without a missing training or a fold on which nobody left answers."
         )
     lost = [one for one in verdict.standings if one.diverged or one.failed]
     if lost:
