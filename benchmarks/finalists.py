@@ -17,37 +17,56 @@ from sweeps.confirm.intervals import NO_SAMPLE, Outcomes
 FOLDS_A_REPEAT, SAMPLES, ACCURACY = 4, 4000, 0.935
 
 
+LUCKS = ("normal", "t2", "rare bad", "rare bad in one", "class-wise", "unequal")
+"""How the effects of folds, which hold the luck of a seed, are distributed; see `simulated`."""
+CLASSES, BAD_SHARE, BAD_POINTS = 10, 0.08, 7.0
+
+
 def simulated(
     random: np.random.Generator,
-    points: float,
+    points: float | Sequence[float],
     finalists: int,
     folds: int,
     *,
     own: float = 1.0,
     fold: float = 0.1,
-    unequal: bool = False,
+    luck: str = "normal",
     sizes: Sequence[int] = (SAMPLES // FOLDS_A_REPEAT,) * FOLDS_A_REPEAT,
 ) -> Outcomes:
     """Return outcomes in which the first finalist is better than the others by so many points.
 
     Args:
         random: The generator.
-        points: True lead of the first finalist, in points of accuracy.
+        points: True lead of the first finalist, in points of accuracy; or the lead of each.
         finalists: Number of finalists.
         folds: Number of folds, a multiple of four.
         own: Spread of finalist x sample: what is easy for one finalist and hard for another.
         fold: Spread of the fold effect.
-        unequal: Whether the spread of the fold effect differs between finalists, up to fourfold.
+        luck: How fold effects are distributed: `normal`; `t2`, Student's t with 2 degrees of
+            freedom; `rare bad`, 8 % of trainings are 7 points worse; `rare bad in one`, those of
+            the last finalist only, whose mean is the same; `class-wise`, an effect for each of ten
+            classes by t with 3 degrees of freedom; `unequal`, spreads from a fifth of `fold` to
+            four times of it, with equal means.
         sizes: Number of samples of each of the four folds.
     """
     sample, noise = 2.2, 0.9
+    scale = np.geomspace(0.2, 4, finalists) if luck == "unequal" else np.ones(finalists)
     total = np.sqrt(sample**2 + own**2 + fold**2 + noise**2)
     at = stats.norm.ppf(ACCURACY)
-    effect = np.zeros(finalists)
-    effect[0] = points / 100 * total / stats.norm.pdf(at)
+    leads = np.zeros(finalists)
+    leads[: np.size(points)] = points
+    effect = leads / 100 * total / stats.norm.pdf(at) + at * total
+    if luck == "unequal":  # equal means, in spite of unequal spreads
+        totals = np.sqrt(total**2 + (scale**2 - 1) * fold**2)
+        effect = stats.norm.ppf(ACCURACY + leads / 100) * totals
+    is_bad_one = np.array([luck == "rare bad"] * (finalists - 1) + [luck.startswith("rare bad")])
+    shares = ACCURACY + leads / 100 + is_bad_one * BAD_SHARE * BAD_POINTS / 100
+    if is_bad_one.any():
+        effect = stats.norm.ppf(shares) * total
+        worse = stats.norm.ppf(shares - BAD_POINTS / 100) * total - effect
     samples = random.normal(0, sample, sum(sizes))
     owns = random.normal(0, own, (finalists, sum(sizes)))
-    scale = np.linspace(0.5, 2, finalists) if unequal else np.ones(finalists)
+    classes = random.integers(0, CLASSES, sum(sizes))
     correct = np.zeros((finalists, folds, max(sizes)), bool)
     places = np.full((folds, max(sizes)), NO_SAMPLE)
     for repeat in range(folds // FOLDS_A_REPEAT):
@@ -55,8 +74,15 @@ def simulated(
         for part, chosen in enumerate(np.split(order, np.cumsum(sizes)[:-1])):
             number = repeat * FOLDS_A_REPEAT + part
             places[number, : len(chosen)] = chosen
-            level = at * total + effect + scale * random.normal(0, fold, finalists)
-            drawn = random.normal(0, noise, (finalists, len(chosen)))
-            found = level[:, None] + samples[chosen] + owns[:, chosen] + drawn > 0
-            correct[:, number, : len(chosen)] = found
+            drawn = (
+                random.standard_t(2, finalists) if luck == "t2" else random.normal(0, 1, finalists)
+            )
+            level = effect + scale * fold * drawn
+            if is_bad_one.any():
+                level += is_bad_one * (random.random(finalists) < BAD_SHARE) * worse
+            found = level[:, None] + samples[chosen] + owns[:, chosen]
+            if luck == "class-wise":
+                found += 2 * fold * random.standard_t(3, (finalists, CLASSES))[:, classes[chosen]]
+            found += noise * random.standard_normal((finalists, len(chosen)), np.float32)
+            correct[:, number, : len(chosen)] = found > 0
     return Outcomes(correct, places)

@@ -65,6 +65,25 @@ def confirm(
             min=8,
         ),
     ] = None,
+    until: Annotated[
+        str,
+        typer.Option(
+            metavar="settled",
+            help="Add folds until every finalist is settled, or more data are needed.",
+        ),
+    ] = "",
+    at_most: Annotated[
+        int,
+        typer.Option(metavar="S", help="Folds at most, with --until settled.", min=20),
+    ] = 100,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="A difference that does not matter, such as 0.005 (default: as before, at first a "
+            "tenth of the best baseline's distance from perfect).",
+        ),
+    ] = None,
     control: Annotated[
         int | None,
         typer.Option(
@@ -131,8 +150,7 @@ def confirm(
     from sweeps.confirm.test_set import ConfirmedSweep, check_one_test_set, evaluate_test_set
     from sweeps.home import Home
 
-    if again and not test:
-        raise UsageError("--again is the reason for one more test-set evaluation: give --test too")
+    _check_meant(again=again, test=test, until=until)
     found = Home.resolve(home)
     infos = list({(info := found.get(name)).id: info for name in names}.values())
     if restore:
@@ -145,7 +163,8 @@ def confirm(
         check_one_test_set(infos)
     progress = mode_of(quiet=as_json or csv is not None, as_json=False, verbose=verbose)
     how = HowToTrain(workers, tracking_uri, data, progress, same_code)
-    options = ConfirmOptions(top, folds, control, refit, how, leave_out or None, replace)
+    most, leave_out = at_most if until else None, leave_out or None
+    options = ConfirmOptions(top, folds, control, refit, how, leave_out, replace, most, margin)
     results = _confirm_all(found, infos, options)
     code = worst_of(results)
     tested = None
@@ -165,6 +184,13 @@ def confirm(
         if details and tested and tested.votes:
             show([tested.votes])
     raise typer.Exit(code)
+
+
+def _check_meant(*, again: str | None, test: bool, until: str) -> None:
+    if again and not test:
+        raise UsageError("--again is the reason for one more test-set evaluation: give --test too")
+    if until not in {"", "settled"}:
+        raise UsageError(f"--until {until}: allowed is `settled`")
 
 
 def _check_alone(option: str, others: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sweeps.capabilities import CalibrationTerms, SupportsCalibration
 from sweeps.confirm.checks import ask, failed
-from sweeps.confirm.comparison import Comparison
+from sweeps.confirm.comparison import FOLDS_A_REPEAT, Comparison
 from sweeps.confirm.intervals import FEWEST_FOLDS, NO_SAMPLE, crossed_estimate, stacked
 from sweeps.experiment import Experiment
 from sweeps.interval import Interval
@@ -39,8 +39,9 @@ def measure_calibration(
         experiment: The experiment that trained on folds.
 
     Returns:
-        The measures; None if the experiment is no `SupportsCalibration`, or a training did not keep
-        what they need.
+        The measures, each from the repeats in which all trainings of a finalist left answers; those
+        with fewer than two are missing. None if the experiment is no `SupportsCalibration`, a
+        training did not keep what they need, or those of the finalist to take are missing.
 
     Raises:
         UsageError: The experiment raised, or its arrays have other shapes than its samples.
@@ -50,7 +51,10 @@ def measure_calibration(
     found = {}
     for standing in comparison.verdict.standings:
         label = standing.finalist.label
-        records = comparison.trainings.of(label, comparison.folds)
+        folds = _with_answers(comparison, label)
+        if len(folds) < 2 * FOLDS_A_REPEAT:
+            continue
+        records = comparison.trainings.of(label, folds)
         results = [record.result for record in records if record.result is not None]
         terms = ask(experiment, "calibration_terms", results)
         if terms is None:
@@ -61,7 +65,15 @@ def measure_calibration(
         except Exception as error:  # such as shapes that are not those of its samples
             raise failed(experiment, "calibration_terms", error) from error
     winner = comparison.verdict.recommended.finalist.label
-    return CalibrationConclusion("calibration", winner, found)
+    return CalibrationConclusion("calibration", winner, found) if winner in found else None
+
+
+def _with_answers(comparison: Comparison, label: str) -> list[int]:
+    """Return the folds of the repeats in which all trainings of a finalist left answers."""
+    folds, found = comparison.folds, comparison.trainings.found
+    repeats = (folds[n : n + FOLDS_A_REPEAT] for n in range(0, len(folds), FOLDS_A_REPEAT))
+    whole = (repeat for repeat in repeats if all((fold, label) in found for fold in repeat))
+    return [fold for repeat in whole for fold in repeat]
 
 
 def calibration(terms: CalibrationTerms, samples: NDArray[np.int64]) -> Calibration:

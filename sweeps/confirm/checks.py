@@ -273,7 +273,7 @@ def why_no_verdict(
     """
     lines = [
         f"no verdict, and the same command brings none: it takes {2 * FOLDS_A_REPEAT} folds, in "
-        f"two whole repeats, on which every finalist is trained ({confirmation})"
+        f"two whole repeats, on each of which a finalist is trained ({confirmation})"
         if is_whole
         else f"no verdict: {confirmation} was ended, for its trainings failed one after another"
     ]

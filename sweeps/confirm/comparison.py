@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.confirm.finalists import Finalist
+from sweeps.confirm.best import (
+    Joint,
+    Quotable,
+    all_claims,
+    behind_the_best,
+    chances_of_being_best,
+    counted,
+    folds_needed,
+    quotable,
+)
+from sweeps.confirm.finalists import METRIC, Finalist
 from sweeps.confirm.intervals import (
-    FEWEST_FOLDS,
     NO_SAMPLE,
     Estimate,
     Outcomes,
-    critical_value,
     crossed_difference,
-    crossed_mean,
-    probability_better,
     stacked,
 )
 from sweeps.errors import UsageError
@@ -26,11 +34,10 @@ from sweeps.interval import Interval
 from sweeps.records import BLOCK, FINALIST, Record, RecordStore
 from sweeps.records.conclusions import ConfirmedStanding, Judgement
 
-MARGIN = 0.005
-"""A difference that does not matter: half a point."""
-
-MOST_FOLDS = 200
-"""Most folds that are recommended: the pool of samples has been used 50 times by then."""
+MARGIN_SHARE: Final = 0.1
+"""A difference that does not matter, as a share of the baseline's distance from perfect."""
+MARGIN: Final = 0.005
+"""A difference that does not matter where no score of the search is known: half a point."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +47,18 @@ class Standing:
     Attributes:
         finalist: The finalist.
         mean: Its accuracy, with error.
-        behind: The leader's accuracy minus its own; None for the leader. The interval holds for all
-            pairs at once; once the leader is settled, for this pair alone.
-        word: `worse` if the interval is above 0, `equivalent` if it lies inside the margin.
-        more_folds: Total number of folds that would settle it if the difference stayed as it is;
-            None if it is settled, or more than `MOST_FOLDS` would be needed.
-        chance: Probability that the leader is the better one of the two, by a correlated Bayesian
-            t-test. It allows for new training sets too, but not for the choice of the leader among
-            several. None for the leader, or where the size of the training sets is not known.
-        cost: Decides among equivalent finalists; the number of weights, see `COST`.
+        behind: How far it is behind the best of the others, see `behind_the_best`; the value is the
+            leader's accuracy minus its own. None for the leader.
+        word: `worse` if it is not the best, else `equivalent` if it is as good.
+        more_folds: Total number of folds that would settle it with 80 %, if the difference stayed
+            as it is; None if it is settled, or no look is late enough: more data are needed.
+        chance: Probability that it is the best; those of all finalists sum to 1.
+        cost: Decides among finalists as good as each other; the number of weights, see `COST`.
+        may_be_best: Whether it may be the best; at most 5 in 100 of the best are missed.
+        is_as_good: Whether it is behind the best by less than the margin; always of the leader.
+        outlying: Number of folds on which it is far below its others.
+        diverged: Number of its trainings that diverged.
+        failed: Number of its trainings that failed, however often they were retried.
     """
 
     finalist: Finalist
@@ -57,7 +67,12 @@ class Standing:
     word: Judgement
     more_folds: int | None
     cost: float
-    chance: float | None = None
+    chance: float
+    may_be_best: bool
+    is_as_good: bool
+    outlying: int = 0
+    diverged: int = 0
+    failed: int = 0
 
     @property
     def concluded(self) -> ConfirmedStanding:
@@ -68,9 +83,15 @@ class Standing:
             accuracy=self.mean.interval(),
             searched=self.finalist.searched,
             leader_ahead_by=self.behind,
-            probability_leader_better=self.chance,
+            probability_leader_better=None,
             verdict=self.word,
             folds_needed=self.more_folds,
+            diverged=self.diverged,
+            failed=self.failed,
+            chance_best=self.chance,
+            may_be_best=self.may_be_best,
+            as_good=self.is_as_good,
+            outlying_folds=self.outlying,
         )
 
 
@@ -82,12 +103,16 @@ class Verdict:
         standings: All finalists, the leader first, then by accuracy.
         folds: Number of folds.
         is_settled: Whether the leader is better than every other finalist.
+        margin: The difference that does not matter.
+        quotable: The figure of the finalist to take that one may quote.
         gain_over_control: The search's best minus the best of random trials; None without those.
     """
 
     standings: Sequence[Standing]
     folds: int
     is_settled: bool
+    margin: float
+    quotable: Quotable
     gain_over_control: Interval | None = None
 
     @property
@@ -97,14 +122,13 @@ class Verdict:
 
     @property
     def may_be_best(self) -> list[Standing]:
-        """The leader and all that are not called worse; the best is among them with 95 %."""
-        return [standing for standing in self.standings if standing.word != "worse"]
+        """The leader and all that may be the best; the best is among them with 95 %."""
+        return [standing for standing in self.standings if standing.may_be_best]
 
     @property
     def recommended(self) -> Standing:
-        """The finalist to take: the cheapest of the leader and those equivalent to it."""
-        good = [s for s in self.standings if s.word in {"leads", "equivalent"}]
-        return min(good, key=lambda standing: standing.cost)
+        """The finalist to take: the cheapest of the leader and those as good."""
+        return min(filter(lambda s: s.is_as_good, self.standings), key=lambda s: s.cost)
 
     @property
     def runner_up(self) -> Standing | None:
@@ -120,57 +144,81 @@ class Verdict:
         return next((s for s in others if s.finalist.is_baseline), None)
 
 
+def margin_of(finalists: Sequence[Finalist]) -> float:
+    """Return the difference that does not matter: a share of the distance from perfect.
+
+    The distance is that of the best baseline's accuracy in the search, which is known before the
+    first fold; without one that of the finalist with the lowest.
+    """
+    known = [f for f in finalists if f.searched is not None and f.searched < 1]
+    baselines = [f for f in known if f.is_baseline]
+    if not known:
+        return MARGIN
+    reference = max(baselines or [min(known, key=_searched)], key=_searched)
+    return MARGIN_SHARE * (1 - _searched(reference))
+
+
+def _searched(finalist: Finalist) -> float:
+    assert finalist.searched is not None
+    return finalist.searched
+
+
 def decide(
     outcomes: Outcomes,
     finalists: Sequence[Finalist],
     costs: Mapping[str, float],
-    margin: float = MARGIN,
-    train_size: int = 0,
+    margin: float | None = None,
 ) -> Verdict:
-    """Compare the leader with every other finalist.
+    """Compare every finalist with the best, see best.py.
 
-    The leader is settled if the 95 % interval of its lead over each other finalist is above 0. A
-    leader that is not the best has to beat the best one too, which happens in at most 5 of 100
-    cases, however many finalists there are (intersection-union test, Berger 1982). Else the
-    intervals hold for all pairs at once (Tukey-Kramer), because the leader was chosen by the same
-    outcomes. With fewer than eight folds no finalist is called worse.
+    With fewer than 20 folds nothing is said of a finalist.
 
     Args:
         outcomes: The outcomes, in the order of `finalists`.
         finalists: The finalists.
         costs: Cost by label.
-        margin: A difference that does not matter, see `MARGIN`.
-        train_size: Samples in a fold's training set; 0 if that is not known.
+        margin: A difference that does not matter; None: that of `margin_of`.
     """
-    leader = outcomes.leader
-    behind = {
-        number: crossed_difference(outcomes, leader, number)
-        for number in range(outcomes.finalists)
-        if number != leader
-    }
-    is_enough = outcomes.folds >= FEWEST_FOLDS
-    is_settled = is_enough and all(lead.interval().low > 0 for lead in behind.values())
-    compared = 2 if is_settled else outcomes.finalists
+    margin = margin_of(finalists) if margin is None else margin
+    joint, claims = Joint.of(outcomes), all_claims(outcomes, margin)
+    chances = chances_of_being_best(joint)
+    is_settled = claims.better is not None
     made = []
     for number, finalist in enumerate(finalists):
-        mean = crossed_mean(outcomes, number)
-        cost = costs.get(finalist.label, 0.0)
-        if number == leader:
-            made.append(Standing(finalist, mean, None, "leads", None, cost))
-            continue
-        lead = behind[number]
-        gap = lead.interval(compared)
+        is_leader = number == joint.leader
+        may_be_best = number not in claims.not_best
+        is_as_good = is_leader or number in claims.as_good
         word: Judgement = "cannot tell yet"
-        if is_enough and gap.low > 0:
+        if is_leader:
+            word = "leads"
+        elif not may_be_best:
             word = "worse"
-        elif is_enough and gap.lies_within(margin):
+        elif is_as_good:
             word = "equivalent"
         is_open = word == "cannot tell yet"
-        more = _folds_needed(lead, outcomes.folds, compared, margin) if is_open else None
-        chance = probability_better(outcomes, leader, number, train_size) if train_size else None
-        made.append(Standing(finalist, mean, gap, word, more, cost, chance))
+        standing = Standing(
+            finalist=finalist,
+            mean=joint.accuracies[number],
+            behind=None if is_leader else behind_the_best(joint, number, is_settled=is_settled),
+            word=word,
+            more_folds=folds_needed(joint, number, margin) if is_open else None,
+            cost=costs.get(finalist.label, 0.0),
+            chance=float(chances[number]),
+            may_be_best=may_be_best,
+            is_as_good=is_as_good,
+            outlying=int(joint.outlying[number]),
+        )
+        made.append(standing)
     order = sorted(made, key=lambda s: (s.word != "leads", -s.mean.value))
-    return Verdict(order, outcomes.folds, is_settled, _gain_over_control(outcomes, finalists))
+    taken = min((s for s in made if s.is_as_good), key=lambda s: s.cost)
+    return Verdict(
+        order,
+        outcomes.folds,
+        is_settled,
+        margin,
+        quotable(joint, made.index(taken)),
+        _gain_over_control(outcomes, finalists),
+    )
 
 
 def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Interval | None:
@@ -179,22 +227,6 @@ def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Int
     if control is None or 1 not in places:
         return None
     return crossed_difference(outcomes, places[1], control).interval()
-
-
-def _folds_needed(behind: Estimate, folds: int, compared: int, margin: float) -> int | None:
-    """Return the number of folds that would settle a difference if it stayed as it is.
-
-    None if more than `MOST_FOLDS` would be needed.
-    """
-    wanted = max(abs(behind.value), margin - abs(behind.value))
-    fixed = behind.of_samples - behind.of_noise
-    shrinking = (behind.of_folds + behind.of_noise) * folds
-    for count in range(folds + 4, MOST_FOLDS + 1, 4):
-        # Degrees of freedom grow with the folds, at least while folds dominate the error.
-        critical = critical_value(compared, behind.freedom * count / folds)
-        if critical**2 * (fixed + shrinking / count) < wanted**2:
-            return count
-    return None
 
 
 FOLDS_A_REPEAT = 4
@@ -206,42 +238,142 @@ COST = "parameters"
 
 @dataclass(frozen=True)
 class Trainings:
-    """The complete trainings of a confirmation.
+    """The trainings of a confirmation that have ended.
+
+    A training that diverged counts by the weights it restored, if it kept their answers. One that
+    left no answers (it diverged at once, or failed however often it was retried) counts as well:
+    see `answers`. So no finalist is judged on its lucky trainings only.
 
     Attributes:
         store: The records of the confirmation.
-        found: The records by fold and the finalist's label; without arrays.
+        found: The records with answers, by fold and the finalist's label; without arrays.
+        lost: The records of trainings that ended without answers, likewise.
     """
 
     store: RecordStore = field(repr=False)
     found: Mapping[tuple[int, str], Record] = field(repr=False)
+    lost: Mapping[tuple[int, str], Record] = field(repr=False, default_factory=dict)
 
     @classmethod
     def read(cls, store: RecordStore, left_out: Collection[str] = ()) -> Trainings:
-        """Read the complete trainings, without those of the finalists in `left_out`."""
-        complete = (record for record in store.read_all() if record.outcome == "complete")
-        found = {(int(str(r.params[BLOCK])), str(r.params[FINALIST])): r for r in complete}
-        return cls(store, {key: r for key, r in found.items() if key[1] not in left_out})
+        """Read the trainings that have ended, without those of the finalists in `left_out`."""
+        ended = {
+            (int(str(r.params[BLOCK])), str(r.params[FINALIST])): r
+            for r in store.read_all()
+            if r.ends_trial
+        }
+        own = {key: record for key, record in ended.items() if key[1] not in left_out}
+        found = {key: record for key, record in own.items() if _has_answers(record)}
+        lost = {key: record for key, record in own.items() if key not in found}
+        return cls(store, found, lost)
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of all finalists, in the order of their trainings."""
+        return list(dict.fromkeys(label for _, label in [*self.found, *self.lost]))
 
     def of(self, label: str, folds: Sequence[int]) -> list[Record]:
-        """Return a finalist's trainings on these folds, with their arrays."""
-        return [self.store.read(self.found[fold, label].spec.key) for fold in folds]
+        """Return a finalist's trainings with answers on these folds, with their arrays."""
+        found = (self.found.get((fold, label)) for fold in folds)
+        return [self.store.read(record.spec.key) for record in found if record is not None]
+
+    def outcomes_of(self, label: str, folds: Sequence[int]) -> Counter[str]:
+        """Return how many trainings of a finalist on these folds ended with each outcome."""
+        ended = {**self.found, **self.lost}
+        return Counter(str(ended[fold, label].outcome) for fold in folds)
 
     def whole_folds(self, labels: Sequence[str], folds: int) -> list[int]:
-        """Return the folds of all repeats in which every finalist has all its trainings.
+        """Return the folds of all repeats in which all trainings of every finalist have ended.
 
-        Empty with fewer than two such repeats: a repeat evaluates every sample once, and a sample
-        that was evaluated once says nothing about noise.
+        On each fold one finalist or more has answers, so that its samples are known. Empty with
+        fewer than two such repeats: a repeat evaluates every sample once, and a sample that was
+        evaluated once says nothing about noise.
         """
         repeats = [
             range(first, first + FOLDS_A_REPEAT) for first in range(0, folds, FOLDS_A_REPEAT)
         ]
+        ended = self.found.keys() | self.lost.keys()
         whole = [
             list(repeat)
             for repeat in repeats
-            if all((fold, label) in self.found for fold in repeat for label in labels)
+            if all((fold, label) in ended for fold in repeat for label in labels)
+            and all(any((fold, label) in self.found for label in labels) for fold in repeat)
         ]
         return [fold for repeat in whole for fold in repeat] if len(whole) > 1 else []
+
+    def answers(
+        self, labels: Sequence[str], folds: Sequence[int], classes: NDArray[np.int64] | None = None
+    ) -> dict[str, list[FoldAnswers]]:
+        """Return the answers of finalists on whole folds, one training after the other.
+
+        A training without answers counts as the best constant prediction: the class that is most
+        frequent among the samples of the repeat's other folds, which it would have been trained on.
+        Without classes it counts as the worst training of any finalist on any fold, right on the
+        samples of its fold that most others recognise.
+
+        Args:
+            labels: The finalists.
+            folds: Folds of `whole_folds`.
+            classes: (samples,) the class of each sample by its number; None if it is not known.
+
+        Raises:
+            UsageError: A training kept arrays that cannot be compared; the message names it.
+        """
+        kept = {
+            (fold, label): _checked_answers(self.store.read(self.found[fold, label].spec.key))
+            for label in labels
+            for fold in folds
+            if (fold, label) in self.found
+        }
+        first = {fold: next(label for label in labels if (fold, label) in kept) for fold in folds}
+        for (fold, label), own in kept.items():
+            if not np.array_equal(kept[fold, first[fold]].samples, own.samples):
+                raise UsageError(
+                    f"fold {fold}: {first[fold]} and {label} were evaluated on different samples "
+                    f"({_SEE})"
+                )
+        samples = [kept[fold, first[fold]].samples for fold in folds]
+        check_repeats(folds, samples)
+        pool = np.unique(np.concatenate(samples))
+        worst = min(float(own.correct.mean()) for own in kept.values())
+        for fold, asked in zip(folds, samples, strict=True):
+            others = [kept[fold, label].correct for label in labels if (fold, label) in kept]
+            for label in labels:
+                if (fold, label) in self.lost:
+                    kept[fold, label] = (
+                        _as_worst(asked, worst, np.sum(others, axis=0))
+                        if classes is None
+                        else _as_constant(asked, np.setdiff1d(pool, asked), classes)
+                    )
+        return {label: [kept[fold, label] for fold in folds] for label in labels}
+
+
+def _has_answers(record: Record) -> bool:
+    if record.outcome == "complete":
+        return True
+    return (
+        record.outcome == "diverged"
+        and record.result is not None
+        and METRIC in record.result.metrics
+    )
+
+
+def _as_constant(
+    samples: NDArray[np.int64], trained: NDArray[np.int64], classes: NDArray[np.int64]
+) -> FoldAnswers:
+    counts = np.bincount(classes[trained], minlength=int(classes.max()) + 1)
+    # Its probabilities are the shares of the classes; a class that it never saw has half a sample.
+    logits = np.log(np.maximum(counts, 0.5) / counts.sum())
+    return FoldAnswers(samples, classes[samples] == counts.argmax(), logits)
+
+
+def _as_worst(
+    samples: NDArray[np.int64], share: float, recognised: NDArray[np.int64]
+) -> FoldAnswers:
+    correct = np.zeros(len(samples), bool)
+    easiest = np.argsort(-recognised, kind="stable")
+    correct[easiest[: round(share * len(samples))]] = True
+    return FoldAnswers(samples, correct)
 
 
 @dataclass(frozen=True)
@@ -249,7 +381,7 @@ class Comparison:
     """The trainings of a confirmation and their verdict so far.
 
     Attributes:
-        trainings: The complete trainings.
+        trainings: The trainings.
         folds: The folds that count.
         verdict: The verdict of these folds.
     """
@@ -264,6 +396,8 @@ def compare_finalists(
     finalists: Sequence[Finalist],
     folds: int,
     left_out: Collection[str] = (),
+    classes: NDArray[np.int64] | None = None,
+    margin: float | None = None,
 ) -> Comparison | None:
     """Compare finalists on the folds that all of them were trained on.
 
@@ -272,9 +406,12 @@ def compare_finalists(
         finalists: The finalists that take part.
         folds: Number of folds asked for.
         left_out: Labels of other finalists that may have been trained.
+        classes: (samples,) the class of each sample by its number; None if it is not known.
+        margin: A difference that does not matter; None: that of `margin_of`.
 
     Returns:
-        The comparison; None before two repeats are whole.
+        The comparison; None before two repeats are whole, and if the finalist to take has no
+        complete training.
 
     Raises:
         UsageError: A training kept arrays that cannot be compared; the message names it.
@@ -284,30 +421,39 @@ def compare_finalists(
     whole = trainings.whole_folds(labels, folds)
     if not whole:
         return None
-    kept = {
-        label: [_checked_answers(record) for record in trainings.of(label, whole)]
-        for label in labels
-    }
-    samples = [own.samples for own in kept[labels[0]]]
-    for label, own in kept.items():
-        _check_same(whole, samples, own, f"{labels[0]} and {label}")
-    check_repeats(whole, samples)
+    whole = whole[: counted(len(whole))]
+    kept = trainings.answers(labels, whole, classes)
     outcomes = Outcomes(
         np.array([stacked([own.correct for own in kept[label]], bool) for label in labels]),
-        stacked(samples, np.int64, NO_SAMPLE),
+        stacked([own.samples for own in kept[labels[0]]], np.int64, NO_SAMPLE),
     )
     costs = {label: _cost(trainings.of(label, whole)) for label in labels}
-    first = trainings.of(labels[0], whole[:1])[0].result
-    train_size = int(first.info.get("n_train", 0)) if first else 0
-    return Comparison(trainings, whole, decide(outcomes, finalists, costs, train_size=train_size))
+    ended = {label: trainings.outcomes_of(label, whole) for label in labels}
+    verdict = decide(outcomes, finalists, costs, margin)
+    if not ended[verdict.recommended.finalist.label]["complete"]:
+        return None
+    standings = [
+        replace(
+            standing,
+            diverged=ended[standing.finalist.label]["diverged"],
+            failed=ended[standing.finalist.label]["failed"],
+        )
+        for standing in verdict.standings
+    ]
+    return Comparison(trainings, whole, replace(verdict, standings=standings))
 
 
 @dataclass(frozen=True)
 class FoldAnswers:
-    """The samples that a training evaluated, (n,), and whether it recognised each."""
+    """The samples that a training evaluated, (n,), and whether it recognised each.
+
+    `constant` are the logits (classes,) of a training that counts as a constant prediction; None
+    for others.
+    """
 
     samples: NDArray[np.int64]
     correct: NDArray[np.bool_]
+    constant: NDArray[np.float64] | None = None
 
 
 def fold_answers(result: TrialResult) -> FoldAnswers:
@@ -340,18 +486,6 @@ def _checked_answers(record: Record) -> FoldAnswers:
         raise UsageError(f"{who} (trial {record.spec.trial}) {error} ({_SEE})") from None
 
 
-def _check_same(
-    folds: Sequence[int],
-    samples: Sequence[NDArray[np.int64]],
-    kept: Sequence[FoldAnswers],
-    who: str,
-) -> None:
-    """Refuse folds that are not the same for two finalists."""
-    for fold, expected, other in zip(folds, samples, kept, strict=True):
-        if not np.array_equal(expected, other.samples):
-            raise UsageError(f"fold {fold}: {who} were evaluated on different samples ({_SEE})")
-
-
 def check_repeats(folds: Sequence[int], samples: Sequence[NDArray[np.int64]]) -> None:
     """Refuse folds if the four of a repeat do not evaluate every sample once.
 
@@ -374,4 +508,7 @@ def check_repeats(folds: Sequence[int], samples: Sequence[NDArray[np.int64]]) ->
 
 
 def _cost(records: Sequence[Record]) -> float:
+    """Return the mean cost of trainings; infinity without any, so that nothing else is dearer."""
+    if not records:
+        return float("inf")
     return float(np.mean([r.result.metrics.get(COST, 0.0) for r in records if r.result]))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any, Final
 
+from sweeps.confirm.best import LOOKS, looks
 from sweeps.confirm.calibration import measure_calibration
 from sweeps.confirm.checks import (
     can_measure_selection_bias,
@@ -44,8 +45,9 @@ from sweeps.experiments.code import is_shipped
 from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home
 from sweeps.progress import make_progress
-from sweeps.progress.stages import as_one
+from sweeps.progress.stages import Stages, as_one
 from sweeps.records import (
+    BLOCK,
     Conclusions,
     ConfirmationRecord,
     Record,
@@ -74,7 +76,9 @@ class ConfirmOptions:
     `top`, `folds` and `control` that are None take the values of the sweep's last confirmation, so
     that its trainings are used again; without one they are `TOP`, `FOLDS` and 0. `leave_out`, the
     trials that take no part, is taken over likewise if neither it nor `top` is given. `replace`
-    lets a confirmation take the place of one that says more.
+    lets a confirmation take the place of one that says more. With `at_most`, folds are
+    added look by look, up to so many, until every finalist is settled or more data are needed.
+    `margin` is the difference that does not matter; None: as before, at first that of `margin_of`.
     """
 
     top: int | None = None
@@ -84,6 +88,8 @@ class ConfirmOptions:
     how: HowToTrain = field(default_factory=HowToTrain)
     leave_out: Sequence[int] | None = None
     replace: bool = False
+    at_most: int | None = None
+    margin: float | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,9 @@ class Checked:
         finalists: The finalists that take part.
         left_out: The finalists that `leave_out` excludes.
         top: Number of best trials that the finalists were chosen from.
-        folds: Number of folds to train on.
+        folds: Number of folds to train on; that of the first look with `at_most`.
+        most: Number of folds that can be asked for later: that of the last look, unless the
+            experiment has fewer.
         control: Number of random trials whose best one takes part, too.
     """
 
@@ -137,6 +145,7 @@ class Checked:
     top: int
     folds: int
     control: int
+    most: int
 
     def can_measure_selection_bias(self) -> bool:
         """Whether the search's best takes part, and can be trained on the search's own split."""
@@ -158,6 +167,20 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     folds = options.folds or (before and before.folds) or FOLDS
     if folds % FOLDS_A_REPEAT:
         raise UsageError(f"--folds {folds}: give a multiple of four, so that all samples count")
+    if options.margin is not None and not 0 < options.margin < 1:
+        raise UsageError(
+            f"--margin {options.margin:g}: give a difference of accuracies between 0 and 1, such "
+            "as 0.005 for half a point"
+        )
+    if options.at_most is not None:
+        if options.at_most not in LOOKS:
+            allowed = ", ".join(map(str, LOOKS))
+            raise UsageError(
+                f"--at-most {options.at_most}: verdicts change at {allowed} folds; give one of them"
+            )
+        if options.folds is not None:
+            raise UsageError("--until settled chooses the number of folds: leave --folds out")
+        folds = LOOKS[0]
     need_one_objective(info)
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: confirm it when it has ended")
@@ -172,7 +195,9 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     left_out = [finalist for finalist in best if finalist not in finalists]
     known = control_of(home, info, before)
     control = known[0] if options.control is None else options.control
-    checked = Checked(experiment, data, finalists, left_out, top, folds, control)
+    limit = experiment.parameters[BLOCK].high if BLOCK in experiment.parameters else None
+    most = max(folds, LOOKS[-1] if limit is None else min(LOOKS[-1], int(limit) + 1))
+    checked = Checked(experiment, data, finalists, left_out, top, folds, control, most)
     random = known[1] if control == known[0] else []
     trained = trained_with(home, info, [*finalists, *random], folds, left_out)
     bias = checked.can_measure_selection_bias()
@@ -180,7 +205,8 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     if (control and not random) or options.refit or not is_whole:
         check_code(store, info, same_code=options.how.same_code)
     names = {name for finalist in finalists for name in finalist.config}
-    check_offers(info.experiment, experiment, names, folds, refit=options.refit)
+    asked = options.at_most or folds
+    check_offers(info.experiment, experiment, names, asked, refit=options.refit)
     path = cross_validation_experiment(home, info)
     if not (is_whole or is_shipped(path, experiment)):
         folder = experiment_folder(info, home.records)
@@ -205,6 +231,9 @@ def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResu
             finalists = work.choose()
             work.train(finalists)
             found = work.compare_finalists(finalists)
+            while work.add_folds(found):
+                work.train(finalists)
+                found = work.compare_finalists(finalists)
             conclusions = work.conclude(found)
             if options.refit and find_refit(home, found.confirmation, found.winner) is None:
                 conclusions = work.refit(found)
@@ -332,7 +361,7 @@ class _Work:
         """Train the finalists on folds, and the search's best on the search's own split."""
         home, checked, how = self._home, self._checked, self._options.how
         confirmation = plan_confirmation(
-            home, self._info, finalists, checked.folds, checked.left_out
+            home, self._info, finalists, checked.folds, checked.left_out, checked.most
         )
         self._confirmation = confirmation
         home.publish(self._info.id)  # the space, so that another host can continue it
@@ -341,6 +370,19 @@ class _Work:
         if confirmed.stopped_by is None and checked.can_measure_selection_bias():
             self._ran.append(run_again(confirmation, home, how))
             self._again = home.store(self._ran[-1].info.id).read_all()
+
+    def add_folds(self, found: _Found) -> bool:
+        """Ask for the folds of the next look, if there are to be more; return whether there are."""
+        verdict, asked = found.comparison.verdict, self._checked.folds
+        later = [look for look in LOOKS if asked < look <= (self._options.at_most or 0)]
+        needed = [one.more_folds for one in verdict.standings if one.word == "cannot tell yet"]
+        if not later or all(folds is None for folds in needed):
+            return False  # with more data or not at all
+        before = _trainings(self._home, self._info, self._options, self._checked)
+        self._checked = replace(self._checked, folds=later[0])
+        if isinstance(shown := self._options.how.progress, Stages):
+            shown.grow(_trainings(self._home, self._info, self._options, self._checked) - before)
+        return True
 
     def compare_finalists(self, finalists: Sequence[Finalist]) -> _Found:
         """Return the findings, once all trainings are there."""
@@ -351,7 +393,9 @@ class _Work:
         store = self._home.store(sweep.id)
         left_out = [finalist.label for finalist in checked.left_out]
         try:
-            comparison = compare_finalists(store, finalists, checked.folds, left_out)
+            comparison = compare_finalists(
+                store, finalists, checked.folds, left_out, self._classes, self._margin()
+            )
             self._comparison = comparison
             if comparison is None or confirmed.stopped_by or self._ran[-1].is_interrupted:
                 if any(one.is_interrupted for one in self._ran):
@@ -375,8 +419,10 @@ class _Work:
         home, comparison, checked = self._home, found.comparison, self._checked
         label = found.winner.label
         refit = find_refit(home, found.confirmation, found.winner)  # also of an earlier command
-        # Without a refit, the champion is the training on the first fold, whatever it scored.
-        spec = (refit[1] if refit else comparison.trainings.found[comparison.folds[0], label]).spec
+        # Without a refit, the champion is the first training that is complete, whatever it scored.
+        trainings = (comparison.trainings.found.get((fold, label)) for fold in comparison.folds)
+        first = next(one for one in trainings if one is not None and one.outcome == "complete")
+        spec = (refit[1] if refit else first).spec
         why = why_no_parts(home, self._again) if self._again else ""
         conclusions: list[Conclusion] = [self._verdict(found, refit[0].name if refit else None)]
         others = (
@@ -464,6 +510,14 @@ class _Work:
             has_test_set=bool(has_one) and experiment.test_set(source) is not None,
         )
 
+    def _margin(self) -> float | None:
+        if self._options.margin is not None:
+            return self._options.margin
+        before = Conclusions(self._home.store(self._info.id).folder).confirmed()
+        verdicts = before.conclusions if before else ()
+        margins = (one.margin for one in verdicts if isinstance(one, VerdictConclusion))
+        return next(margins, None)
+
     def _verdict(self, found: _Found, refit: str | None) -> VerdictConclusion:
         verdict, confirmation = found.comparison.verdict, found.confirmation
         records = self._home.store(self._info.id).read_all()
@@ -481,6 +535,10 @@ class _Work:
             others=other_confirmations(self._home, self._info, confirmation),
             refit=refit,
             left_out=[finalist.label for finalist in self._checked.left_out],
+            margin=verdict.margin,
+            quotable=verdict.quotable.accuracy,
+            quotable_bias=verdict.quotable.bias,
+            looks=list(looks(verdict.folds)),
         )
 
 
@@ -503,7 +561,8 @@ def _kept(confirmation: SweepInfo) -> str:
 def _epochs(comparison: Comparison) -> int:
     """Return the median best epoch of the winner over folds."""
     label = comparison.verdict.recommended.finalist.label
-    results = [comparison.trainings.found[fold, label].result for fold in comparison.folds]
+    records = (comparison.trainings.found.get((fold, label)) for fold in comparison.folds)
+    results = [record.result for record in records if record is not None]
     epochs = [r.metrics.get("best_epoch") for r in results if r is not None]
     known = [epoch for epoch in epochs if epoch is not None]
     if not known:

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeps.confirm.access_log import evaluations_of
+from sweeps.confirm.best import counted
 from sweeps.confirm.checks import ask, check_data, cross_validation_experiment, failed
-from sweeps.confirm.comparison import FOLDS_A_REPEAT, Comparison, Trainings
+from sweeps.confirm.comparison import FOLDS_A_REPEAT, MARGIN, Comparison, Trainings
 from sweeps.confirm.votes import Bank, Confirmed, Ensemble, compare_votes, conclude_votes, gather
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.home import Home
 from sweeps.records import Conclusions, SweepInfo, heard, is_same_data
-from sweeps.records.conclusions import Conclusion, VotesConclusion
+from sweeps.records.conclusions import Conclusion, VerdictConclusion, VotesConclusion
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,9 @@ def ensemble(
             f"the trainings of {infos[0].name} cannot vote: their experiment keeps no logits on "
             "folds, or has no `labels` (see `SupportsVoting` in sweeps/capabilities.py)"
         )
-    votes = compare_votes([info.name for info in infos], bank, choose_ensembles(bank, top))
+    margin = min(one.margin for one in confirmed)
+    ensembles = choose_ensembles(bank, top)
+    votes = compare_votes([info.name for info in infos], bank, ensembles, margin)
     return Ensembles(votes, _tested(home, [info.id for info in infos]))
 
 
@@ -90,7 +93,7 @@ def all_voting(
     if bank is None or len(bank.members) < 2:
         return None
     everyone = Ensemble(f"all {len(bank.members)}", bank.members, is_announced=True)
-    return compare_votes([info.name], bank, [everyone])
+    return compare_votes([info.name], bank, [everyone], comparison.verdict.margin)
 
 
 def choose_ensembles(bank: Bank, top: int | None) -> list[Ensemble]:
@@ -131,7 +134,9 @@ def _confirmed(home: Home, info: SweepInfo) -> Confirmed:
             f"`sweeps confirm {info.name}`"
         )
     trainings = Trainings.read(home.store(confirmed.confirmation), confirmed.left_out)
-    return Confirmed(info.name, trainings, confirmed.winner)
+    margins = [c.margin for c in confirmed.conclusions if isinstance(c, VerdictConclusion)]
+    margin = next((found for found in margins if found is not None), MARGIN)
+    return Confirmed(info.name, trainings, confirmed.winner, margin)
 
 
 def _check_same_data(infos: Sequence[SweepInfo]) -> None:
@@ -149,8 +154,11 @@ def _shared_folds(confirmed: Sequence[Confirmed]) -> list[int]:
     """Return the folds that all finalists of all sweeps were trained on, in whole repeats."""
     found = []
     for one in confirmed:
-        most = max((fold for fold, _ in one.trainings.found), default=-1) + 1
-        whole = one.trainings.whole_folds(one.labels, FOLDS_A_REPEAT * -(-most // FOLDS_A_REPEAT))
+        ended = [*one.trainings.found, *one.trainings.lost]
+        most = max((fold for fold, _ in ended), default=-1) + 1
+        whole = one.trainings.whole_folds(
+            one.trainings.labels, FOLDS_A_REPEAT * -(-most // FOLDS_A_REPEAT)
+        )
         found.append(set(whole))
     shared = sorted(set.intersection(*found))
     if len(shared) < 2 * FOLDS_A_REPEAT:
@@ -159,7 +167,7 @@ def _shared_folds(confirmed: Sequence[Confirmed]) -> list[int]:
             f"{names}: {len(shared)} folds are whole for all finalists, {2 * FOLDS_A_REPEAT} are "
             "needed; confirm again"
         )
-    return shared
+    return shared[: counted(len(shared))]
 
 
 def _tested(home: Home, sweeps: Sequence[str]) -> list[Conclusion]:

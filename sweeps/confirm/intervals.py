@@ -28,7 +28,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -80,6 +80,10 @@ class Outcomes:
             )
         if self.correct[:, self.samples == NO_SAMPLE].any():
             raise ValueError("no sample, and recognised")
+
+    def first(self, folds: int) -> Outcomes:
+        """Return the outcomes of the first folds."""
+        return Outcomes(self.correct[:, :folds], self.samples[:folds])
 
     @property
     def finalists(self) -> int:
@@ -182,37 +186,134 @@ def crossed_estimate(values: NDArray[np.float64], samples: NDArray[np.int64]) ->
     Raises:
         ValueError: A sample is in fewer than two folds.
     """
-    present = samples != NO_SAMPLE
-    values = np.array(values)
-    values[~present] = 0.0
-    sizes = sizes_of(samples)
-    total, squares = int(sizes.sum()), sizes**2
-    folds, size = effective(sizes), int(squares.sum()) / total  # S* and n*
-    per_sample, counts = _means_by_sample(values[present], samples[present])
-    pool = int((counts > 0).sum())
-    repeats = total / pool
-    if counts[counts > 0].min() < 2:
-        raise ValueError("every sample is needed in two folds or more")
-    of_samples = float(per_sample[counts > 0].var(ddof=1)) / pool
+    return Moments.of(values[np.newaxis], samples).mean_estimates()[0]
 
-    # A fold minus its samples' means leaves the fold's effect, and noise.
-    rest = values - per_sample[samples]
-    rest[~present] = 0.0
-    noise = float((rest**2).sum()) / (pool * (repeats - 1))
-    between = float(np.average((rest.sum(axis=1) / sizes) ** 2, weights=squares / size**2))
-    # A sample's mean takes away a part of the fold's effect, and a part of the effects of folds
-    # of other repeats, which share its samples in proportion to their sizes.
-    kept = 1 - 1 / repeats
-    scale = kept**2 + kept / (folds / repeats) / repeats - kept / size
-    of_folds = max(between - kept * noise / size, 0.0) / scale / folds
 
-    independent = effective(squares)
-    uncertain = (between / scale / folds) ** 2 / max(independent - independent / repeats, 1)
-    uncertain += of_samples**2 / (pool - 1)
-    variance = of_samples + of_folds
-    freedom = variance**2 / uncertain if uncertain else float("inf")
-    of_noise = min(noise / total, of_samples)
-    return Estimate(float(values.sum()) / total, of_samples, of_folds, freedom, of_noise)
+class _Parts(NamedTuple):
+    """Estimates of several means or differences at once; arrays of one shape, see `Estimate`."""
+
+    of_samples: NDArray[np.float64]
+    of_folds: NDArray[np.float64]
+    freedom: NDArray[np.float64]
+    of_noise: NDArray[np.float64]
+
+
+class _Pairs(NamedTuple):
+    """Second moments (K, K) of K finalists, see `Moments`."""
+
+    samples: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    folds: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """The crossed moments of K finalists, from which every error is made.
+
+    Attributes:
+        means: (K,) means.
+        of_pairs: (K, K) each: the covariance of the means of single samples, that of the noise,
+            and the mean product of what folds differ by beyond their samples.
+        pool: Number of samples.
+        sizes: (folds,) number of samples that each fold evaluates.
+    """
+
+    means: NDArray[np.float64]
+    of_pairs: _Pairs = field(repr=False)
+    pool: int
+    sizes: NDArray[np.int64] = field(repr=False)
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64], samples: NDArray[np.int64]) -> Moments:
+        """Return the moments of (K, folds, n) values; see `crossed_estimate`."""
+        present = samples != NO_SAMPLE
+        values = np.array(values)
+        values[:, ~present] = 0.0
+        sizes = sizes_of(samples)
+        total, squares = int(sizes.sum()), sizes**2
+        size = int(squares.sum()) / total
+        counts = np.bincount(samples[present])
+        if counts[counts > 0].min() < 2:
+            raise ValueError("every sample is needed in two folds or more")
+        per_sample = np.array([
+            np.bincount(samples[present], weights=own[present]) / np.maximum(counts, 1)
+            for own in values
+        ])  # fmt: skip
+        pool = int((counts > 0).sum())
+        # A fold minus its samples' means leaves the fold's effect, and noise.
+        rest = values - per_sample[:, samples]
+        rest[:, ~present] = 0.0
+        flat = rest.reshape(len(rest), -1)
+        by_fold = rest.sum(axis=2) / sizes
+        own = per_sample[:, counts > 0]
+        own = own - own.mean(axis=1, keepdims=True)
+        pairs = _Pairs(
+            own @ own.T / (pool - 1) / pool,
+            flat @ flat.T / (pool * (total / pool - 1)),
+            by_fold * (squares / size**2) @ by_fold.T / (squares / size**2).sum(),
+        )
+        return cls(values.sum(axis=(1, 2)) / total, pairs, pool, sizes)
+
+    def estimates(
+        self,
+        of_samples: NDArray[np.float64],
+        noise: NDArray[np.float64],
+        between: NDArray[np.float64],
+    ) -> _Parts:
+        """Return the parts of the variance of means or differences from their second moments."""
+        squares, total, folds = self.sizes**2, int(self.sizes.sum()), effective(self.sizes)
+        _, scale, repeats = self._shares()
+        of_folds = np.maximum(self._beyond(noise, between), 0.0)
+        independent = effective(squares)
+        uncertain = (between / scale / folds) ** 2 / max(independent - independent / repeats, 1)
+        uncertain = uncertain + of_samples**2 / (self.pool - 1)
+        variance = of_samples + of_folds
+        with np.errstate(divide="ignore", invalid="ignore"):
+            freedom = np.where(uncertain > 0, variance**2 / uncertain, np.inf)
+        return _Parts(of_samples, of_folds, freedom, np.minimum(noise / total, of_samples))
+
+    def _shares(self) -> tuple[float, float, float]:
+        """Return the share of noise in `folds`, that of fold effects, and the number of repeats."""
+        total, folds = int(self.sizes.sum()), effective(self.sizes)
+        repeats = total / self.pool
+        # A sample's mean takes away a part of the fold's effect, and a part of the effects of folds
+        # of other repeats, which share its samples in proportion to their sizes.
+        kept, size = 1 - 1 / repeats, int((self.sizes**2).sum()) / total
+        return kept, kept**2 + kept / (folds / repeats) / repeats - kept / size, repeats
+
+    def _beyond(
+        self, noise: NDArray[np.float64], between: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the variance of folds beyond noise, of the mean of all."""
+        kept, scale, _ = self._shares()
+        size = int((self.sizes**2).sum()) / int(self.sizes.sum())
+        beyond: NDArray[np.float64] = (
+            (between - kept * noise / size) / scale / effective(self.sizes)
+        )
+        return beyond
+
+    def differences(self) -> _Parts:
+        """Return the parts (K, K) of the variance of the difference of every two."""
+        return self.estimates(*(_of_differences(matrix) for matrix in self.of_pairs))
+
+    def mean_estimates(self) -> list[Estimate]:
+        """Return every mean with its error."""
+        parts = self.estimates(*(np.diag(matrix) for matrix in self.of_pairs))
+        return [Estimate(*map(float, one)) for one in zip(self.means, *parts, strict=True)]
+
+    def covariance(self) -> NDArray[np.float64]:
+        """Return (K, K) the covariance of the means; what folds add is made semidefinite."""
+        beyond = self._beyond(self.of_pairs.noise, self.of_pairs.folds)
+        values, vectors = np.linalg.eigh((beyond + beyond.T) / 2)
+        of_folds = (vectors * np.maximum(values, 0.0)) @ vectors.T
+        whole: NDArray[np.float64] = self.of_pairs.samples + of_folds
+        return whole
+
+
+def _of_differences(moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    own = np.diag(moments)
+    apart: NDArray[np.float64] = np.maximum(own[:, None] + own[None] - 2 * moments, 0.0)
+    return apart
 
 
 def images_estimate(values: NDArray[np.float64]) -> Estimate:
@@ -247,31 +348,6 @@ def corrected_t_difference(
     mean = float(mean_over_folds(by_fold, sizes))
     of_training_sets = variance * float(sizes.mean()) / train_size
     return Estimate(mean, of_training_sets, variance / effective(sizes), outcomes.folds - 1)
-
-
-def probability_better(outcomes: Outcomes, first: int, second: int, train_size: int) -> float:
-    """Return the probability that the first of two finalists is better, given the folds.
-
-    It is that of the correlated Bayesian t-test (Benavoli, Corani, Demsar & Zaffalon 2017): with a
-    flat prior the true difference has a Student t distribution around the mean over folds, with
-    the error of the corrected resampled t-test.
-    """
-    from scipy.stats import t
-
-    estimate = corrected_t_difference(outcomes, first, second, train_size)
-    if estimate.error == 0:
-        return 0.5 if estimate.value == 0 else float(estimate.value > 0)
-    return float(t.cdf(estimate.value / estimate.error, estimate.freedom))
-
-
-def _means_by_sample(
-    values: NDArray[np.float64], samples: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return each sample's mean over folds, and its number of folds; both by number in the pool."""
-    counts = np.bincount(samples)
-    sums = np.bincount(samples, weights=values)
-    means: NDArray[np.float64] = sums / np.maximum(counts, 1)
-    return means, counts
 
 
 def critical_value(compared: int, freedom: float) -> float:

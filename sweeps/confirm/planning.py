@@ -61,18 +61,30 @@ def plan_confirmation(
     finalists: Sequence[Finalist],
     folds: int,
     left_out: Sequence[Finalist] = (),
+    most: int = 0,
 ) -> Confirmation:
     """Find a confirmation of these finalists that was begun, or write the space of a new one.
 
     A confirmation that was begun with the same finalists is continued, and so is one that was begun
-    with these and those left out.
+    with these and those left out. Its space has as many folds as could be asked for later, so that
+    more folds continue it; only the first `folds` are trained.
+
+    Args:
+        home: The home of the sweep.
+        info: The sweep.
+        finalists: The finalists that take part.
+        folds: Number of folds to train on.
+        left_out: Finalists that may have been trained.
+        most: Number of folds of the space of a new confirmation, `folds` or more.
 
     Raises:
         UsageError: The experiment has no fresh folds.
     """
     experiment = cross_validation_experiment(home, info)
     trained = trained_with(home, info, finalists, folds, left_out)
-    text = confirming_space(experiment, trained, folds)
+    tail = _find(home, info, trained, folds)
+    places = max(most, folds) if tail is None else _places(home.records / tail)
+    text = confirming_space(experiment, trained, places)
     wanted = _essence(text)
     sweep_folder = home.store(info.id).folder
     begun = _begun(home)
@@ -84,7 +96,7 @@ def plan_confirmation(
     make_folder(folder / BIAS)
     write_atomically(folder / SPACE, text.encode(), "conclusion")
     favourite = next((f for f in trained if f.place == 1), trained[0])
-    bias = selection_bias_space(experiment, favourite, folds)
+    bias = selection_bias_space(experiment, favourite, places)
     write_atomically(folder / BIAS / SPACE, bias.encode(), "conclusion")
     return Confirmation(name, folder, trained, folds, experiment)
 
@@ -127,10 +139,28 @@ def is_trained(
 
 
 def _find(home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int) -> Path | None:
-    """Return the folder, below the records, of a confirmation that was begun; None without one."""
-    text = confirming_space(cross_validation_experiment(home, info), finalists, folds)
-    own = (tail for tail in _begun(home) if tail.parent.name == info.id)
-    return next((tail for tail in own if _space_in(home.records / tail) == _essence(text)), None)
+    """Return the folder, below the records, of a confirmation that was begun; None without one.
+
+    Its space has as many folds or more: first those with as many, as earlier versions wrote them.
+    """
+    experiment = cross_validation_experiment(home, info)
+    found = []
+    for tail in _begun(home):
+        if tail.parent.name != info.id or (places := _places(home.records / tail)) < folds:
+            continue
+        text = confirming_space(experiment, finalists, places)
+        if _space_in(home.records / tail) == _essence(text):
+            found.append((places, tail))
+    return min(found)[1] if found else None
+
+
+def _places(folder: Path) -> int:
+    """Return the number of folds of a confirmation's space; 0 without a space."""
+    try:
+        document = yaml.safe_load((folder / SPACE).read_text(encoding="utf-8"))
+        return int(document["parameters"][BLOCK]["high"]) + 1
+    except (FileNotFoundError, KeyError, TypeError, ValueError, yaml.YAMLError):
+        return 0
 
 
 def ended_trials(home: Home, info: SweepInfo) -> int:

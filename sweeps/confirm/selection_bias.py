@@ -76,7 +76,8 @@ def _inner(comparison: Comparison, label: str) -> tuple[list[float], list[float]
 
     The lead is that accuracy minus the one on the samples that the fold evaluates.
     """
-    results = [comparison.trainings.found[fold, label].result for fold in comparison.folds]
+    records = (comparison.trainings.found.get((fold, label)) for fold in comparison.folds)
+    results = [record.result for record in records if record is not None]
     metrics = [r.metrics for r in results if r is not None and SCORE in r.metrics]
     gaps = [m[SCORE] - m["block_accuracy"] for m in metrics]
     return [m[SCORE] for m in metrics], gaps

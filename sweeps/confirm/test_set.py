@@ -210,11 +210,19 @@ def _entries(home: Home, one: ConfirmedSweep) -> Iterator[Entry]:
         "runner-up": verdict.runner_up,
         "baseline": verdict.baseline,
     }
-    for role, standing in chosen.items():
-        if standing is not None:
-            label = standing.finalist.label
-            records = comparison.trainings.of(label, comparison.folds)
-            yield _entry(one.info, role, label, comparison.trainings.store, records)
+    trainings = comparison.trainings
+    labels = {role: standing.finalist.label for role, standing in chosen.items() if standing}
+    taken = {role: la for role, la in labels.items() if trainings.of(la, comparison.folds)}
+    # A training that left no weights cannot be scored: its fold is left out, for all alike.
+    found = trainings.found
+    folds = [f for f in comparison.folds if all((f, la) in found for la in taken.values())]
+    if len(folds) < 2:
+        raise UsageError(
+            f"sweep {one.info.name!r}: on {len(folds)} folds all of {', '.join(taken.values())} "
+            "left weights, two are needed; leave one out (--leave-out)"
+        )
+    for role, label in taken.items():
+        yield _entry(one.info, role, label, trainings.store, trainings.of(label, folds))
     confirmed = Conclusions(home.store(one.info.id).folder).confirmed()
     if confirmed is not None and confirmed.trained_in != confirmed.confirmation:
         store = home.store(confirmed.trained_in)

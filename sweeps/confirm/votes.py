@@ -16,13 +16,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sweeps.analysis.data import softmax
-from sweeps.confirm.comparison import COST, MARGIN, Trainings
+from sweeps.confirm.best import (
+    FIRST_LOOK,
+    LEVEL,
+    Joint,
+    chances_of_being_best,
+    nominal,
+    single_level,
+)
+from sweeps.confirm.comparison import COST, MARGIN, FoldAnswers, Trainings
 from sweeps.confirm.intervals import (
     FEWEST_FOLDS,
     NO_SAMPLE,
     Estimate,
     Outcomes,
-    crossed_difference,
     crossed_estimate,
     crossed_mean,
     images_estimate,
@@ -115,16 +122,13 @@ class Confirmed:
         name: Name of the sweep.
         trainings: The trainings of its confirmation.
         winner: Label of the finalist that the verdict recommends.
+        margin: The difference that does not matter to its verdict.
     """
 
     name: str
     trainings: Trainings
     winner: str
-
-    @property
-    def labels(self) -> list[str]:
-        """The labels of its finalists, in the order of their trainings."""
-        return list(dict.fromkeys(label for _, label in self.trainings.found))
+    margin: float = MARGIN
 
 
 @dataclass(frozen=True)
@@ -180,19 +184,22 @@ def gather(
     found: dict[str, Member] = {}
     samples: NDArray[np.int64] | None = None
     for one in confirmed:
-        for label in one.labels:
+        labels = one.trainings.labels
+        kept = one.trainings.answers(labels, folds, classes)
+        for label in labels:
             records = one.trainings.of(label, folds)
             results = [record.result for record in records if record.result is not None]
             if not all("block_logits" in result.arrays for result in results):
                 return None
-            arrays = [result.arrays for result in results]
-            own = stacked([kept["block_images"] for kept in arrays], np.int64, NO_SAMPLE)
+            if not results:
+                continue  # it has no model that could vote
+            own = stacked([fold.samples for fold in kept[label]], np.int64, NO_SAMPLE)
             samples = own if samples is None else samples
             member = Member(
                 f"{one.name}:{label}" if len(confirmed) > 1 else label,
                 label == one.winner,
-                stacked([kept["block_correct"] != 0 for kept in arrays], bool),
-                _logits(one, label, folds, arrays),
+                stacked([fold.correct for fold in kept[label]], bool),
+                _logits(one, label, folds, kept[label]),
                 float(np.mean([result.metrics.get(COST, 0.0) for result in results])),
                 float(np.mean([result.metrics.get(SECONDS, 0.0) for result in results])),
             )
@@ -207,12 +214,30 @@ def gather(
 
 
 def _logits(
-    one: Confirmed, label: str, folds: Sequence[int], kept: Sequence[Mapping[str, np.ndarray]]
+    one: Confirmed, label: str, folds: Sequence[int], kept: Sequence[FoldAnswers]
 ) -> NDArray[np.float32]:
-    """Return (folds, n, classes) the logits of a finalist's trainings."""
-    check_logits(f"the training of {label} of {one.name}", folds, kept)
-    logits = [arrays["block_logits"] for arrays in kept]
-    return stacked(logits, logits[0].dtype)
+    """Return (folds, n, classes) the logits of a finalist's trainings.
+
+    A training that left none votes for the classes by how frequent they are.
+    """
+    own = [fold for fold, answers in zip(folds, kept, strict=True) if answers.constant is None]
+    records = one.trainings.of(label, own)
+    arrays = [record.result.arrays for record in records if record.result is not None]
+    check_logits(f"the training of {label} of {one.name}", own, arrays)
+    found = dict(zip(own, (one_fold["block_logits"] for one_fold in arrays), strict=True))
+    width, dtype = arrays[0]["block_logits"].shape[1], arrays[0]["block_logits"].dtype
+    logits = []
+    for fold, answers in zip(folds, kept, strict=True):
+        if answers.constant is not None:
+            row = np.full(width, _NEVER)
+            row[: len(answers.constant)] = answers.constant[:width]
+            found[fold] = np.tile(row, (len(answers.samples), 1))
+        logits.append(found[fold])
+    return stacked(logits, dtype)
+
+
+_NEVER: Final = -50.0
+"""Logit of a class that no sample has."""
 
 
 def check_logits(who: str, folds: Sequence[int], kept: Sequence[Mapping[str, np.ndarray]]) -> None:
@@ -295,9 +320,9 @@ def compare_votes(
 ) -> VotesConclusion:
     """Compare each ensemble's soft and hard vote with the single best.
 
-    Intervals hold for all pairs of the single best and the votes at once (Tukey-Kramer), and so
-    also for the vote that stands out. With fewer than eight folds no vote is called better, worse
-    or equivalent.
+    Intervals hold for all votes at once (two-sided max-t), and so also for the vote that stands
+    out, at every look (best.py). With fewer than 20 folds no vote is called better, worse or
+    equivalent.
 
     Args:
         sweeps: Names of the sweeps that the finalists come from.
@@ -309,10 +334,15 @@ def compare_votes(
     asked = [(ensemble, kind) for ensemble in ensembles for kind in KINDS]
     right = [_correct(bank, ensemble, kind) for ensemble, kind in asked]
     outcomes = Outcomes(np.array([single.correct, *right]), bank.samples)
-    is_enough = outcomes.folds >= FEWEST_FOLDS
+    joint, folds = Joint.of(outcomes), outcomes.folds
+    chances = chances_of_being_best(joint)
+    level = single_level(joint.from_(0), LEVEL, two_sided=True)
+    level = nominal(level, folds)
     votes = []
     for number, (ensemble, kind) in enumerate(asked, 1):
-        ahead = crossed_difference(outcomes, number, 0).interval(outcomes.finalists)
+        lead = float(joint.means[number] - joint.means[0])
+        half = joint.critical(number, 0, level) * float(joint.errors[number, 0])
+        ahead = Interval.around(lead, half)
         members = ensemble.members
         vote = VoteOnFolds(
             ensemble=ensemble.name,
@@ -321,13 +351,14 @@ def compare_votes(
             vote=kind,
             accuracy=crossed_mean(outcomes, number).interval(),
             ahead_by=ahead,
-            verdict=word_of(ahead, margin) if is_enough else "cannot tell yet",
+            verdict=word_of(ahead, margin) if folds >= FIRST_LOOK else "cannot tell yet",
             parameters=sum(member.parameters for member in members),
             train_seconds=sum(member.seconds for member in members),
+            chance_best=float(chances[number]),
         )
         votes.append(vote)
     mean = crossed_mean(outcomes, 0).interval()
-    best = SingleBest(single.name, mean, single.parameters, single.seconds)
+    best = SingleBest(single.name, mean, single.parameters, single.seconds, float(chances[0]))
     winners = [member.name for member in bank.members if member.is_winner]
     return VotesConclusion("votes", sweeps, winners, best, votes, outcomes.folds)
 

@@ -54,6 +54,10 @@ class Stages:
         """Count the trials of a sweep that is whole already, and does not begin."""
         self._skipped += trials
 
+    def grow(self, trials: int) -> None:
+        """Count so many trials more, which follow."""
+        self._total += trials
+
     def started(self, tally: Tally) -> None:
         """Let the display count on from the sweep before."""
         tally.follow(self._last, self._total, self._skipped)

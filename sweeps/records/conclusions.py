@@ -78,11 +78,21 @@ class ConfirmedStanding:
         trial: Number of its trial in the search.
         accuracy: Its accuracy on fresh folds.
         searched: Its accuracy on the samples that scored the search; None where it has none.
-        leader_ahead_by: The leader's accuracy minus its own; None for the leader.
-        probability_leader_better: See `Standing.chance` in `sweeps.confirm.comparison`.
+        leader_ahead_by: The leader's accuracy minus its own; None for the leader. The interval is
+            that of the lead of the best of the others.
+        probability_leader_better: Of the two, by a correlated Bayesian t-test; only in files of
+            earlier versions, else None.
         verdict: The verdict of the interval of the difference.
         folds_needed: Number of folds that would settle it; None if it is settled, or no sensible
             number would.
+        diverged: Number of its trainings that diverged; they count by the weights they restored, or
+            as a constant prediction.
+        failed: Number of its trainings that failed, which count likewise.
+        chance_best: Probability that it is the best; those of all finalists sum to 1. None, like
+            the members below, in files of earlier versions.
+        may_be_best: Whether it may be the best.
+        as_good: Whether it is behind the best by less than the margin.
+        outlying_folds: Number of folds on which it is far below its others.
     """
 
     finalist: Line
@@ -93,6 +103,12 @@ class ConfirmedStanding:
     probability_leader_better: float | None
     verdict: Judgement
     folds_needed: Count | None
+    diverged: Count = 0
+    failed: Count = 0
+    chance_best: float | None = None
+    may_be_best: bool | None = None
+    as_good: bool | None = None
+    outlying_folds: Count = 0
 
 
 @dataclass(frozen=True)
@@ -112,6 +128,12 @@ class VerdictConclusion:
         others: Names of other confirmations of the same sweep.
         refit: Name of the sweep that trained the winner on all but the test set; None without one.
         left_out: Labels of finalists that the user left out.
+        margin: The difference that does not matter; None, like the members below, in files of
+            earlier versions.
+        quotable: The accuracy of the recommended finalist less `quotable_bias`, with an interval
+            that allows for its having been selected on these folds.
+        quotable_bias: By how much its mean is too high on that account.
+        looks: Folds at which the verdict may change, up to now; fixed beforehand.
     """
 
     kind: Literal["verdict"]
@@ -127,6 +149,10 @@ class VerdictConclusion:
     others: Sequence[Line]
     refit: Line | None
     left_out: Sequence[Line]
+    margin: float | None = None
+    quotable: Interval | None = None
+    quotable_bias: float | None = None
+    looks: Sequence[Count] = ()
 
     def __post_init__(self) -> None:
         labels = [standing.finalist for standing in self.standings]
@@ -207,12 +233,17 @@ class CalibrationConclusion:
 
 @dataclass(frozen=True)
 class SingleBest:
-    """The finalist with the best mean over folds, with which votes are compared."""
+    """The finalist with the best mean over folds, with which votes are compared.
+
+    `chance_best` is the probability that it is better than every vote; None in files of earlier
+    versions.
+    """
 
     finalist: Line
     accuracy: Interval
     parameters: float
     train_seconds: float
+    chance_best: float | None = None
 
 
 @dataclass(frozen=True)
@@ -230,6 +261,8 @@ class VoteOnFolds:
         verdict: The verdict of that interval.
         parameters: Number of weights of all members.
         train_seconds: Seconds that training all members on a fold took.
+        chance_best: Probability that it is the best of the single best and all votes; None in files
+            of earlier versions.
     """
 
     ensemble: Line
@@ -241,6 +274,7 @@ class VoteOnFolds:
     verdict: VoteJudgement
     parameters: float
     train_seconds: float
+    chance_best: float | None = None
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,12 @@ def test_conclusions_that_were_stored_in_words_are_shown_as_they_were_said(home,
 def test_said_again_they_are_numbers_that_are_told_with_the_same_figures(home):
     def told():
         said = [put_in_words(conclusion) for conclusion in stored(home).all()]
-        return [(one.title, one.lead, one.columns, one.rows) for one in said]
+        return [
+            (one.title, [row[:3] for row in one.rows])
+            if one.title.replace("blocks", "folds") in COMPARED_OTHERWISE
+            else (one.title, one.lead, one.columns, one.rows)
+            for one in said
+        ]
 
     before = in_words_of_today(told())
     command(home, "confirm", "digits", "--test", "--workers", 0, "--json")
@@ -145,6 +150,10 @@ def test_said_again_they_are_numbers_that_are_told_with_the_same_figures(home):
     folder = home / "records" / sweeps.load("digits", home).info.id
     for file in folder.glob("*ed*.json"):
         assert not list(written_numbers(json.loads(file.read_text()))), file
+
+
+COMPARED_OTHERWISE = ("Confirmed on fresh folds", "Votes on fresh folds")
+"""Conclusions whose intervals and words come from another method today; their means do not."""
 
 
 def in_words_of_today(said):

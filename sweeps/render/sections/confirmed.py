@@ -134,19 +134,37 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
     if verdict.settled:
         lead = f"{leader.finalist} is better than every other finalist of {name}."
     else:
-        open_ones = [one for one in verdict.standings if one.verdict != "worse"]
+        open_ones = [one for one in verdict.standings if _may_be_best(one)]
         lead = f"The best is one of: {', '.join(one.finalist for one in open_ones)}."
         lines += [_folds_to_settle(one) for one in open_ones[1:]]
     cheapest = verdict.recommended
     if cheapest != leader.finalist:
-        lines.append(f"{cheapest} is as good within half a point, and the cheapest: take it.")
+        lines.append(f"{cheapest} is as good{_within(verdict.margin)}, and the cheapest: take it.")
+    if verdict.quotable is not None and verdict.quotable_bias is not None:
+        lines.append(
+            f"{cheapest} on fresh folds: {scaled(verdict.quotable.value)} "
+            f"({span(verdict.quotable, ' to ')}) %, less {scaled(verdict.quotable_bias)} points "
+            "for its having been selected on them."
+        )
     lines += _control_line(verdict)
     refit = f", trained on all but the test set ({verdict.refit})" if verdict.refit else ""
     lines.append(f"The champion is {cheapest}{refit}.")
     if verdict.folds < verdict.folds_asked:
         lines.append(
-            f"Only {verdict.folds} of {verdict.folds_asked} folds count: in each other repeat "
-            "of four a training is missing or failed."
+            f"Only {verdict.folds} of {verdict.folds_asked} folds count: those up to the last "
+            "look, in repeats without a missing training or a fold on which nobody left answers."
+        )
+    lost = [one for one in verdict.standings if one.diverged or one.failed]
+    if lost:
+        each = "; ".join(f"{one.finalist}: {_lost(one, verdict.folds)}" for one in lost)
+        lines.append(
+            f"{each}. They count: by the weights they restored, else as the best constant "
+            "prediction (without known classes as the worst training of all)."
+        )
+    if any(one.failed for one in lost):
+        lines.append(
+            "Once the cause of those that failed is mended, `sweeps retry "
+            f"{verdict.confirmation}` and the same command put their results in place."
         )
     if verdict.left_out:
         lines.append(
@@ -158,43 +176,97 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
             f"It was confirmed otherwise, too, on the same folds ({others}): of several verdicts "
             "the one that pleases is no verdict."
         )
+    outlying = [one for one in verdict.standings if one.outlying_folds]
+    if outlying:
+        each = ", ".join(f"{one.finalist} ({one.outlying_folds})" for one in outlying)
+        lines.append(
+            f"Folds far below a finalist's others: {each}. A bad training now and then may be "
+            "missing from others by chance: more folds (--folds) see more of them."
+        )
     lines.append(
-        f"From {verdict.folds} folds, for new samples and new seeds at this size of training set; "
-        "other training sets are another question. P, the probability that the leader is the "
-        "better one of that pair (correlated Bayesian t-test), allows for those too, but not for "
-        "the leader having been picked among all."
+        f"From {verdict.folds} folds, for new samples and new seeds at this size of training set. "
+        "'best' is the chance of being the best. What may be the best leaves out the true best in "
+        "at most 5 of 100 confirmations, at all looks together: at 20 folds, then after each "
+        "repeat of four."
     )
-    columns = ["finalist", "fresh, %", "search", "behind", "95 %", "P", "so"]
+    is_former = all(one.chance_best is None for one in verdict.standings)
+    columns = [
+        "finalist",
+        "fresh, %",
+        "search",
+        "behind",
+        "95 %",
+        "P" if is_former else "best",
+        "so",
+    ]
     note = (
         f"From the sweep {verdict.confirmation}, made by `sweeps confirm` when {name} had "
         f"{verdict.trials} trials."
     )
-    rows = [_standing_row(standing) for standing in verdict.standings]
+    rows = [_standing_row(standing, verdict.folds) for standing in verdict.standings]
     return WordedConclusion(
         "confirmed", "Confirmed on fresh folds", lead, columns, rows, lines, note
     )
 
 
-def _standing_row(standing: ConfirmedStanding) -> list[str]:
+def _lost(standing: ConfirmedStanding, folds: int) -> str:
+    """Return `2 of 20 trainings diverged`; empty if all were complete."""
+    counts = {"diverged": standing.diverged, "failed": standing.failed}
+    said = [f"{count} {word}" for word, count in counts.items() if count]
+    if not said:
+        return ""
+    first, *more = said
+    count, word = first.split()
+    return ", ".join([f"{count} of {counted(folds, 'training')} {word}", *more])
+
+
+def _standing_row(standing: ConfirmedStanding, folds: int) -> list[str]:
     searched, behind = standing.searched, standing.leader_ahead_by
-    chance = standing.probability_leader_better
+    former, best = standing.probability_leader_better, standing.chance_best
     return [
         standing.finalist,
         plus_minus(standing.accuracy),
         "" if searched is None else scaled(searched),
         *(["", ""] if behind is None else [scaled(behind.value), span(behind)]),
-        "" if chance is None else f"{chance:.2f}",
-        standing.verdict,
+        _chance(best) if best is not None else "" if former is None else f"{former:.2f}",
+        "; ".join(filter(None, [_said_of(standing), _lost(standing, folds)])),
     ]
+
+
+def _may_be_best(standing: ConfirmedStanding) -> bool:
+    if standing.may_be_best is None:  # of an earlier version
+        return standing.verdict != "worse"
+    return standing.may_be_best
+
+
+def _said_of(standing: ConfirmedStanding) -> str:
+    """Return the verdict in the words of a table."""
+    if standing.chance_best is None or standing.verdict == "leads":
+        return standing.verdict
+    words = ["may be the best" if _may_be_best(standing) else "not the best"]
+    if standing.as_good:
+        words.append("as good")
+    return ", ".join(words)
+
+
+def _chance(chance: float) -> str:
+    """Return a probability in percent, as `66 %` or `< 1 %`."""
+    return "< 1 %" if chance < 0.01 else "> 99 %" if chance > 0.99 else f"{100 * chance:.0f} %"
+
+
+def _within(margin: float | None) -> str:
+    return " within half a point" if margin is None else f" within {scaled(margin)} points"
 
 
 def _folds_to_settle(standing: ConfirmedStanding) -> str:
     label = standing.finalist
     if standing.verdict == "equivalent":
-        return f"{label} is equivalent: within half a point."
+        return f"{label} is as good."
     if standing.folds_needed is None:
-        return f"{label}: no sensible number of folds of these samples will settle it."
-    return f"{label}: about {standing.folds_needed} folds might settle it (--folds)."
+        return f"{label}: more data are needed to settle it, no sensible number of folds would."
+    return (
+        f"{label}: about {standing.folds_needed} folds would settle it in 8 of 10 cases (--folds)."
+    )
 
 
 def _control_line(verdict: VerdictConclusion) -> list[str]:

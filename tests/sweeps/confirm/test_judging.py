@@ -105,6 +105,73 @@ def test_what_a_training_kept_and_cannot_be_judged_is_said(tmp_path, changed, sa
         compare_finalists(stored(tmp_path / "one", [6] * 8, **changed), FINALISTS, 8)
 
 
+def lost_on(folder, sizes, folds, **changed):
+    """Return a store in which the first finalist, right on all it answers, is lost on folds."""
+    store = stored(folder, sizes, lambda place, samples: (samples % 10 != 0) | (place == 0))
+    for fold in folds:
+        key = store.read_all()[2 * fold].spec.key
+        record = store.read(key)
+        (folder / f"{key}.record").unlink()
+        store.write(dataclasses.replace(record, objective=None, **changed))
+    return store
+
+
+NO_ANSWERS = make_result(np.random.default_rng(0), "diverged", 2)
+NO_ANSWERS = dataclasses.replace(NO_ANSWERS, metrics={}, arrays={}, weights=None)
+
+
+@pytest.mark.parametrize("outcome", ["diverged", "failed"])
+def test_a_training_without_answers_counts_as_the_best_constant_prediction(tmp_path, outcome):
+    result = NO_ANSWERS if outcome == "diverged" else None
+    store = lost_on(tmp_path / "lost", [10] * 8, [1, 6], outcome=outcome, result=result)
+    classes = np.repeat([0, 1, 2], [20, 12, 8])  # the first is most frequent without any fold
+    comparison = compare_finalists(store, FINALISTS, 8, classes=classes)
+    standings = {s.finalist.label: s for s in comparison.verdict.standings}
+    lost = [store.read_all()[2 * fold + 1] for fold in (1, 6)]  # the other one, on the same samples
+    right = [(classes[store.read(r.spec.key).result.arrays["block_images"]] == 0) for r in lost]
+    by_hand = (60 + sum(np.sum(one) for one in right)) / 80
+    assert standings["trial-1"].mean.value == pytest.approx(by_hand)
+    assert standings["baseline-slow"].mean.value == pytest.approx(0.9)
+    assert comparison.folds == list(range(8)), "no repeat is left out"
+    assert comparison.verdict.recommended.finalist.label == "baseline-slow"
+    concluded = standings["trial-1"].concluded
+    assert (concluded.diverged, concluded.failed) == ((2, 0) if result else (0, 2))
+
+
+def test_without_classes_it_counts_as_the_worst_training_of_any_finalist(tmp_path):
+    store = lost_on(tmp_path / "lost", [10] * 8, [1], outcome="failed", result=None)
+    comparison = compare_finalists(store, FINALISTS, 8)
+    standings = {s.finalist.label: s for s in comparison.verdict.standings}
+    kept = [store.read(r.spec.key).result for r in store.read_all() if r.result is not None]
+    worst = min(result.arrays["block_correct"].mean() for result in kept)
+    assert standings["trial-1"].mean.value == pytest.approx((7 + worst) / 8)
+    assert worst < 0.9
+
+
+def test_a_training_that_diverged_counts_by_the_weights_it_restored(tmp_path):
+    store = lost_on(tmp_path / "lost", [10] * 8, [1])
+    record = store.read(store.read_all()[2].spec.key)
+    answers = record.result.arrays | {"block_correct": np.arange(10) % 2}
+    result = dataclasses.replace(
+        record.result, outcome="diverged", metrics={"block_accuracy": 0.5}, arrays=answers
+    )
+    (tmp_path / "lost" / f"{record.spec.key}.record").unlink()
+    store.write(dataclasses.replace(record, outcome="diverged", objective=None, result=result))
+    comparison = compare_finalists(store, FINALISTS, 8, classes=np.zeros(40, int))
+    standings = {s.finalist.label: s for s in comparison.verdict.standings}
+    assert standings["trial-1"].mean.value == pytest.approx(75 / 80)
+    assert standings["trial-1"].diverged == 1
+
+
+def test_a_fold_on_which_nobody_left_answers_leaves_its_repeat_out(tmp_path):
+    store = lost_on(tmp_path / "lost", [10] * 12, [5], outcome="failed", result=None)
+    key = store.read_all()[11].spec.key
+    record = dataclasses.replace(store.read(key), outcome="failed", objective=None, result=None)
+    (tmp_path / "lost" / f"{key}.record").unlink()
+    store.write(record)
+    assert compare_finalists(store, FINALISTS, 12).folds == [0, 1, 2, 3, 8, 9, 10, 11]
+
+
 def test_a_repeat_that_does_not_judge_every_sample_once_is_refused(tmp_path):
     said = "folds 4, 5, 6, 7 judge 20 of 24 samples, 20 times in all"
     with pytest.raises(UsageError, match=said):

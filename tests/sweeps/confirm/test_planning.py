@@ -93,9 +93,11 @@ class TestConfirmed:
             for label in labels
         ]
         assert [s["accuracy"]["value"] for s in told["standings"]] == pytest.approx(means)
-        chances = [standing["probability_leader_better"] for standing in told["standings"]]
-        assert chances[0] is None
-        assert all(0.5 <= chance <= 1 for chance in chances[1:])
+        chances = [standing["chance_best"] for standing in told["standings"]]
+        assert sum(chances) == pytest.approx(1)
+        assert chances[0] == max(chances)
+        assert (told["looks"], told["settled"]) == ([], False), "before the first look"
+        assert told["quotable"]["low"] < told["quotable"]["value"] < told["quotable"]["high"]
 
     def test_the_luck_of_the_best_is_split_into_its_parts(self, home):
         store = home_store(home, "nets-selection-bias")

@@ -128,3 +128,40 @@ def test_the_best_of_as_many_random_trials_is_confirmed_beside_the_best_of_the_s
     page = sweeps.load("drawn", home).report(home.parent / "drawn.html").read_text()
     assert "Did searching pay?" in page
     assert call("doctor").exit_code == 0
+
+
+def test_more_folds_go_on_with_the_trainings_there_are_until_all_is_settled(home):
+    call = caller(home)
+    before = {r.spec.key for r in records(home, "drawn-confirmation")}
+    result = call(
+        "confirm", "drawn", "--until", "settled", "--at-most", 28, "--workers", 0, "--json"
+    )
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["confirmation"] == "drawn-confirmation", "not another one"
+    assert told["folds"] in (20, 28)
+    assert told["looks"] == [20, 28][: 1 if told["folds"] == 20 else 2]
+    trained = records(home, "drawn-confirmation")
+    assert {r.spec.key for r in trained} >= before
+    assert len(trained) == told["folds"] * len(told["standings"]), "nothing is trained twice"
+    words = [standing["verdict"] for standing in told["standings"]]
+    assert told["folds"] == 28 or "cannot tell yet" not in words
+    again = call("confirm", "drawn", "--workers", 0, "--json")  # with as many folds as before
+    assert json.loads(again.stdout) == told
+    fewer = json.loads(call(*CONFIRM).stdout)
+    assert (fewer["confirmation"], fewer["folds"]) == ("drawn-confirmation", 8)
+    assert len(records(home, "drawn-confirmation")) == len(trained)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--until", "settled", "--at-most", "30"], "verdicts change at 20, 28, 40, 56, 80, 100"),
+        (["--until", "settled", "--folds", "20"], "leave --folds out"),
+        (["--until", "later"], "allowed is `settled`"),
+        (["--margin", "1.5"], "--margin 1.5: give a difference of accuracies between 0 and 1"),
+    ],
+)
+def test_what_cannot_be_looked_for_is_refused(home, words, said):
+    refused = caller(home)("confirm", "drawn", *words)
+    assert (refused.exit_code, said in refused.stderr) == (2, True), refused.output

@@ -1,0 +1,453 @@
+"""Decides which of several finalists may be the best, from one joint covariance of all of them.
+
+The accuracies of K finalists come from the same samples and the same folds. Their joint covariance
+is crossed like the error of one difference (intervals.py). Every variance there is a quadratic
+form, so that the moments of all finalists give the error of each difference.
+
+Comparisons are those with the best (Gupta 1965; Hsu 1984): finalist i may be the best unless one of
+the differences theta_j - theta_i is seen to be above 0. Its critical value is the upper quantile of
+the largest of these K - 1 correlated differences, if all finalists were equal. So the best itself
+is missed in at most 5 of 100 confirmations. A leader is better than all others if it beats each of
+them at half that level: it was selected by the same outcomes, and one that is not the best has to
+beat the best (Gutmann & Maymin 1987, "Is the selected population the best?", for equal variances;
+unequal ones by simulation, `python -m benchmarks intervals`).
+
+Folds are added until one is satisfied, so that each claim has a level for all looks together. The
+looks are fixed (`LOOKS`), and between them no verdict changes. The look at 20 folds spends three
+fifths of a level, the others share the rest by their folds (Lan & DeMets 1983). Boundaries assume
+that information grows with the folds. Where samples limit it, the looks are more alike, and the
+boundaries are wider than needed (Slepian 1962).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweeps.confirm.intervals import Estimate, Moments, Outcomes
+from sweeps.interval import Interval
+
+LOOKS: Final = (20, 28, 40, 56, 80, 100)
+"""Numbers of folds at which verdicts may change; with fewer they are all "cannot tell yet"."""
+FIRST_LOOK: Final = LOOKS[0]
+LEVEL: Final = 0.05
+"""How often each kind of claim may be wrong, over all looks."""
+_AT_FIRST: Final = 0.6
+"""The share of a level that is spent at the first look."""
+_OUTLYING: Final = 5.0
+"""A fold this many robust standard deviations below a finalist's others is an outlier."""
+
+
+def looks(folds: int) -> Sequence[int]:
+    """Return the looks up to so many folds."""
+    return [look for look in LOOKS if look <= folds]
+
+
+def counted(folds: int) -> int:
+    """Return how many of so many folds count: those up to the last look; all before the first."""
+    return max(looks(folds), default=folds)
+
+
+def spent(folds: int) -> float:
+    """Return the share of a claim's level that is spent after the look at so many folds."""
+    return _AT_FIRST + (1 - _AT_FIRST) * (folds - FIRST_LOOK) / (LOOKS[-1] - FIRST_LOOK)
+
+
+def nominal(level: float, folds: int) -> float:
+    """Return the level at which one look is to test, if a claim has a level over all looks.
+
+    Args:
+        level: One-sided level of the claim over all looks.
+        folds: Folds of this look; with fewer than `FIRST_LOOK`, that of the first.
+    """
+    if folds <= FIRST_LOOK:
+        return level * _AT_FIRST
+    digits = 1 - math.floor(math.log10(level))
+    rounded = math.floor(level * 10**digits) / 10**digits  # down to two digits: few are computed
+    return _boundaries(rounded)[LOOKS.index(counted(folds))]
+
+
+def _tail(z: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    from scipy.special import ndtr
+
+    tail: NDArray[np.float64] = ndtr(-np.asarray(z))
+    return tail
+
+
+@lru_cache(maxsize=256)
+def _boundaries(level: float) -> tuple[float, ...]:
+    """Return the nominal levels of all looks (Armitage, McPherson & Rowe 1969).
+
+    The sum over folds is a normal random walk, followed on a grid while no claim is made.
+    """
+    from scipy.special import ndtri
+
+    levels = [level * _AT_FIRST]
+    before, bound = FIRST_LOOK, -float(ndtri(levels[0])) * math.sqrt(FIRST_LOOK)
+    sums = np.linspace(-7 * math.sqrt(before), bound, 401)
+    density = np.exp(-(sums**2) / (2 * before)) / math.sqrt(2 * math.pi * before)
+    for folds in LOOKS[1:]:
+        weights, step = density * (sums[1] - sums[0]), math.sqrt(folds - before)
+        weights[[0, -1]] /= 2
+        wanted = level * (spent(folds) - spent(before))
+        low, high = 0.0, 12 * math.sqrt(folds)
+        for _ in range(60):
+            middle = (low + high) / 2
+            crosses = float(weights @ _tail((middle - sums) / step)) > wanted
+            low, high = (middle, high) if crosses else (low, middle)
+        levels.append(float(_tail(high / math.sqrt(folds))))
+        after = np.linspace(-7 * math.sqrt(folds), high, 401)
+        kernel = np.exp(-(((after[:, None] - sums) / step) ** 2) / 2)
+        density = kernel @ weights / (math.sqrt(2 * math.pi) * step)
+        sums, before = after, folds
+    return tuple(levels)
+
+
+@lru_cache(maxsize=16)
+def _draws(columns: int) -> NDArray[np.float64]:
+    """Return (8192, columns) evenly spread draws of a standard normal distribution."""
+    from scipy.special import ndtri
+    from scipy.stats.qmc import Sobol
+
+    uniform = Sobol(columns, rng=0).random_base2(13)
+    normal: NDArray[np.float64] = ndtri(np.clip(uniform, 1e-9, 1 - 1e-9))
+    return normal
+
+
+def _root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    values, vectors = np.linalg.eigh(covariance)
+    root: NDArray[np.float64] = vectors * np.sqrt(np.maximum(values, 0))
+    return root
+
+
+def single_level(
+    covariance: NDArray[np.float64], level: float, *, two_sided: bool = False
+) -> float:
+    """Return the one-sided level of each of several tests whose largest has a given level.
+
+    Args:
+        covariance: (m, m) of the estimates; one of variance 0 does not count.
+        level: Probability that one or more tests reject if all estimates have mean 0.
+        two_sided: Whether both sides reject; the level returned is that of one side.
+    """
+    errors = np.sqrt(np.diag(covariance))
+    kept = errors > 0
+    if kept.sum() < 2:
+        return level / 2 if two_sided else level
+    scaled = covariance[np.ix_(kept, kept)] / np.outer(errors[kept], errors[kept])
+    drawn = _draws(int(kept.sum())) @ _root(scaled).T
+    largest = (np.abs(drawn) if two_sided else drawn).max(axis=1)
+    return min(float(_tail(np.quantile(largest, 1 - level))), level)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """The accuracies of all finalists with their joint crossed error.
+
+    Attributes:
+        means: (K,) mean accuracies.
+        covariance: (K, K) of the means; positive semidefinite.
+        errors: (K, K) standard error of the difference of two finalists.
+        freedom: (K, K) its degrees of freedom.
+        fixed: (K, K) the part of its variance that more folds do not reduce.
+        outlying: (K,) number of folds on which a finalist is far below its others.
+        folds: Number of folds.
+        accuracies: Each mean with its own error.
+    """
+
+    means: NDArray[np.float64]
+    covariance: NDArray[np.float64] = field(repr=False)
+    errors: NDArray[np.float64] = field(repr=False)
+    freedom: NDArray[np.float64] = field(repr=False)
+    fixed: NDArray[np.float64] = field(repr=False)
+    outlying: NDArray[np.int64]
+    folds: int
+    accuracies: Sequence[Estimate]
+
+    @classmethod
+    def of(cls, outcomes: Outcomes) -> Joint:
+        """Estimate it.
+
+        The difference from a finalist with outlying folds has the larger one of two errors, the
+        crossed one and that of the block jackknife.
+        """
+        moments = Moments.of(outcomes.correct.astype(float), outcomes.samples)
+        pairs = moments.differences()
+        accuracies, outlying = outcomes.accuracies, outlying_folds(outcomes.accuracies)
+        variances, freedom = pairs.of_samples + pairs.of_folds, pairs.freedom
+        if outlying.any():
+            apart = accuracies[:, None] - accuracies[None]
+            jackknife = apart.var(axis=2, ddof=1) / outcomes.folds
+            has_one = (outlying[:, None] > 0) | (outlying[None] > 0)
+            is_larger = has_one & (jackknife > variances)
+            variances = np.where(is_larger, jackknife, variances)
+            freedom = np.where(is_larger, np.minimum(freedom, outcomes.folds - 1.0), freedom)
+        fixed = np.maximum(pairs.of_samples - pairs.of_noise, 0.0)
+        means, covariance = moments.means, moments.covariance()
+        found = means, covariance, np.sqrt(variances), freedom, fixed, outlying
+        return cls(*found, outcomes.folds, moments.mean_estimates())
+
+    @cached_property
+    def levels(self) -> Sequence[float]:
+        """For each finalist the one-sided level, over all looks, of one lead over it.
+
+        It is at most half of `LEVEL`: among two, the one that is not the best leaves a better one.
+        """
+        numbers = range(len(self.means))
+        return [min(single_level(self.from_(k), LEVEL), LEVEL / 2) for k in numbers]
+
+    @property
+    def leader(self) -> int:
+        """The number of the finalist with the best mean; the first of equal ones."""
+        return int(self.means.argmax())
+
+    def from_(self, reference: int) -> NDArray[np.float64]:
+        """Return (K - 1, K - 1) covariance of the differences of all others from one finalist."""
+        others = [k for k in range(len(self.means)) if k != reference]
+        contrasts = np.eye(len(self.means))[others]
+        contrasts[:, reference] = -1
+        covariance: NDArray[np.float64] = contrasts @ self.covariance @ contrasts.T
+        return covariance
+
+    def tails(self, leads: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (K, K) the p-values, one-sided, of leads (K, K) of finalists over others."""
+        from scipy.stats import t
+
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = leads / self.errors
+        ratios[np.isnan(ratios)] = 0.0
+        found: NDArray[np.float64] = t.sf(ratios, self.freedom)
+        return found
+
+    def critical(self, first: int, second: int, level: float) -> float:
+        """Return the critical value of a difference, in standard errors, at a one-sided level."""
+        from scipy.stats import t
+
+        return float(t.isf(level, self.freedom[first, second]))
+
+
+def outlying_folds(accuracies: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return (K,) on how many folds a finalist is far below its other folds.
+
+    Each fold is compared with the median of the other finalists there, since folds differ in
+    difficulty.
+
+    Args:
+        accuracies: (K, folds).
+    """
+    numbers = range(len(accuracies))
+    others = [np.median(np.delete(accuracies, k, axis=0), axis=0) for k in numbers]
+    rest = accuracies - np.array(others)
+    centred = rest - np.median(rest, axis=1, keepdims=True)
+    spread = 1.4826 * np.median(np.abs(centred), axis=1, keepdims=True)
+    far: NDArray[np.int64] = ((centred < -_OUTLYING * spread) & (spread > 0)).sum(axis=1)
+    return far
+
+
+def chances_of_being_best(joint: Joint) -> NDArray[np.float64]:
+    """Return (K,) the probability of each finalist to be the best; they sum to 1.
+
+    With a flat prior, the true accuracies have a multivariate t distribution around the means, with
+    the joint crossed covariance. Finalists that are the same in every outcome share theirs.
+    """
+    from scipy.special import chdtri
+
+    count = len(joint.means)
+    draws = _draws(count + 1)
+    freedom = float(np.delete(joint.freedom[joint.leader], joint.leader).min(initial=np.inf))
+    scale = np.ones(len(draws))
+    if freedom < 1e5:
+        uniform = np.clip(_tail(draws[:, -1]), 1e-9, 1 - 1e-9)
+        scale = np.sqrt(freedom / chdtri(freedom, uniform))
+    drawn = joint.means + scale[:, None] * (draws[:, :-1] @ _root(joint.covariance).T)
+    is_best = drawn >= drawn.max(axis=1, keepdims=True) - 1e-12
+    chances: NDArray[np.float64] = (is_best / is_best.sum(axis=1, keepdims=True)).mean(axis=0)
+    return chances
+
+
+@dataclass(frozen=True)
+class Claims:
+    """The claims about finalists at one look, or over several.
+
+    Attributes:
+        better: Number of the leader if it is better than all others; None if it is not settled.
+        not_best: Numbers of the finalists that are not the best.
+        as_good: Numbers of those behind the best by less than the margin.
+    """
+
+    better: int | None = None
+    not_best: frozenset[int] = frozenset()
+    as_good: frozenset[int] = frozenset()
+
+
+def claims_at(joint: Joint, margin: float) -> Claims:
+    """Return the claims of one look, at the level that is its own."""
+    count = len(joint.means)
+    if joint.folds < FIRST_LOOK or count < 2:
+        return Claims()
+    leads = joint.means[:, None] - joint.means[None]
+    tails = joint.tails(leads)
+    np.fill_diagonal(tails, 1.0)
+    leader = joint.leader
+    others = [k for k in range(count) if k != leader]
+    is_better = all(tails[leader, k] < nominal(LEVEL / 2, joint.folds) for k in others)
+    nominals = [nominal(level, joint.folds) for level in joint.levels]
+    excluded = {k for k in others if tails[:, k].min() < nominals[k]}
+    if is_better:
+        excluded = set(others)
+    return Claims(
+        leader if is_better else None, frozenset(excluded), _as_good(joint, leads, margin)
+    )
+
+
+def _as_good(joint: Joint, leads: NDArray[np.float64], margin: float) -> frozenset[int]:
+    """Return who is behind the best by less than the margin, step by step (Holm 1979; max-t).
+
+    That i is behind nobody by the margin or more is the union of its K - 1 differences, each of
+    which is tested at the full level. The tests of several finalists share it.
+    """
+    tails = joint.tails(margin - leads.T)  # [i, j]: i is behind j by less than the margin
+    np.fill_diagonal(tails, 0.0)
+    worst = tails.max(axis=1)
+    left = [k for k in range(len(worst)) if k != joint.leader]
+    found: set[int] = set()
+    covariance = joint.from_(joint.leader)
+    places = list(left)
+    while left:
+        own = [places.index(k) for k in left]
+        level = single_level(covariance[np.ix_(own, own)], LEVEL)
+        first = min(left, key=lambda k: worst[k])
+        if worst[first] >= nominal(level, joint.folds):
+            break
+        found.add(first)
+        left.remove(first)
+    return frozenset(found)
+
+
+def all_claims(outcomes: Outcomes, margin: float) -> Claims:
+    """Return the claims of all looks up to now that the outcomes of today do not contradict.
+
+    A claim stays when folds are added: all looks together are wrong at most as often as `LEVEL`.
+    It is dropped if another finalist leads by now, or the chance to be the best has become another.
+    """
+    claims = [claims_at(Joint.of(outcomes.first(n)), margin) for n in looks(outcomes.folds)]
+    if not claims:
+        return Claims()
+    joint = Joint.of(outcomes)
+    leader, chances = joint.leader, chances_of_being_best(joint)
+    is_better = chances[leader] > 1 - LEVEL and any(c.better == leader for c in claims)
+    excluded = {k for c in claims for k in c.not_best if k != leader and chances[k] < LEVEL}
+    if not is_better and len(excluded) == len(chances) - 1:
+        excluded.remove(max(excluded, key=lambda k: (chances[k], joint.means[k])))
+    as_good = {k for c in claims for k in c.as_good if k != leader}
+    return Claims(leader if is_better else None, frozenset(excluded), frozenset(as_good))
+
+
+def behind_the_best(joint: Joint, finalist: int, *, is_settled: bool) -> Interval:
+    """Return how far a finalist is behind the best of the others, with its 95 % interval.
+
+    Its value is the leader's lead. Its lower end is the largest lower end of a lead over it, so
+    that it is above 0 where the finalist is not the best (Hsu 1984).
+    """
+    others = [k for k in range(len(joint.means)) if k != finalist]
+    level = LEVEL / 2 if is_settled else joint.levels[finalist]
+    level = nominal(level, joint.folds)
+    halves = {k: joint.critical(k, finalist, level) * joint.errors[k, finalist] for k in others}
+    leads = joint.means - joint.means[finalist]
+    value = float(leads[others].max())
+    low = max(float(leads[k] - halves[k]) for k in others)
+    high = max(float(leads[k] + halves[k]) for k in others)
+    return Interval(value, low, high)
+
+
+def folds_needed(joint: Joint, finalist: int, margin: float) -> int | None:
+    """Return the look that settles a finalist with 80 %, if its lead stays as it is.
+
+    It settles that it is not the best, or that it is as good. None if no look does.
+    """
+    leader = joint.leader
+    behind = float(joint.means[leader] - joint.means[finalist])
+    level = joint.levels[finalist]
+    fixed = float(joint.fixed[leader, finalist])
+    shrinking = (float(joint.errors[leader, finalist]) ** 2 - fixed) * joint.folds
+    for count in (look for look in LOOKS if look > joint.folds):
+        error = math.sqrt(fixed + shrinking / count)
+        wanted = (
+            (behind, _normal_critical(nominal(level, count))),
+            (margin - behind, _normal_critical(nominal(LEVEL, count))),
+        )
+        if any(distance > (critical + _POWER) * error for distance, critical in wanted):
+            return count
+    return None
+
+
+_POWER: Final = 0.8416
+"""Standard errors beyond the critical value at which a claim is made in 80 of 100 cases."""
+
+
+def _normal_critical(level: float) -> float:
+    from scipy.special import ndtri
+
+    return float(-ndtri(level))
+
+
+@dataclass(frozen=True)
+class Quotable:
+    """The accuracy of a finalist that was selected on the folds that measure it.
+
+    Attributes:
+        accuracy: Its mean less the bias, with a 95 % interval that allows for the selection.
+        bias: By how much its mean is too high, since it leads: an estimate.
+    """
+
+    accuracy: Interval
+    bias: float
+
+
+def quotable(joint: Joint, taken: int) -> Quotable:
+    """Return the figure of a finalist that one may quote.
+
+    Lower end: `taken` may be whoever its outcomes flatter, so it holds for all finalists at once
+    (one-sided max-t). Upper end of the leader: it is no better than the best, whose mean is no
+    better than the leader's, so that one finalist's own level is enough (Venter 1988; Fuentes,
+    Casella & Wells 2018). The bias is that of the largest of draws around the means, which are
+    shrunk to their common mean as far as their spread is no more than their errors (Stein 1956).
+
+    Args:
+        joint: The finalists.
+        taken: The finalist.
+    """
+    from scipy.stats import t
+
+    errors = np.array([one.error for one in joint.accuracies])
+    freedom = np.array([one.freedom for one in joint.accuracies])
+    level = single_level(joint.covariance, LEVEL / 2)
+    low = joint.means[taken] - t.isf(level, freedom[taken]) * errors[taken]
+    if taken == joint.leader:
+        high = float((joint.means + t.isf(LEVEL / 2, freedom) * errors).max())
+    else:
+        high = float(joint.means[taken] + t.isf(level, freedom[taken]) * errors[taken])
+    bias = _bias_of_the_largest(joint) if taken == joint.leader else 0.0
+    mean = float(joint.means[taken]) - bias
+    return Quotable(Interval(mean, min(float(low), mean), max(high, mean)), bias)
+
+
+def _bias_of_the_largest(joint: Joint) -> float:
+    count = len(joint.means)
+    if count < 2:
+        return 0.0
+    centred = joint.means - joint.means.mean()
+    centring = np.eye(count) - 1 / count
+    by_chance = float(np.trace(centring @ joint.covariance @ centring))
+    seen = float((centred**2).sum())
+    kept = max(0.0, 1 - by_chance / seen) if seen > 0 else 0.0
+    truths = joint.means.mean() + kept * centred
+    drawn = truths + _draws(count) @ _root(joint.covariance).T
+    largest = drawn.argmax(axis=1)
+    return max(float((drawn.max(axis=1) - truths[largest]).mean()), 0.0)

@@ -1,0 +1,101 @@
+"""Comparisons with the best against simulations whose truth is known."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from benchmarks.finalists import simulated
+from sweeps.confirm.best import (
+    LEVEL,
+    LOOKS,
+    Joint,
+    all_claims,
+    chances_of_being_best,
+    counted,
+    nominal,
+    outlying_folds,
+    single_level,
+)
+from sweeps.confirm.intervals import Outcomes, crossed_difference, crossed_mean
+from tests.chance import at_most
+
+
+def test_the_joint_covariance_gives_every_difference_its_crossed_error():
+    outcomes = simulated(np.random.default_rng(0), 0.5, 4, 20, sizes=(900, 1100, 1000, 1000))
+    joint = Joint.of(outcomes)
+    for first in range(4):
+        own = crossed_mean(outcomes, first)
+        assert joint.means[first] == pytest.approx(own.value)
+        assert joint.accuracies[first].error == pytest.approx(own.error)
+        for second in range(first):
+            one = crossed_difference(outcomes, first, second)
+            assert joint.errors[first, second] == pytest.approx(one.error)
+            assert joint.freedom[first, second] == pytest.approx(one.freedom)
+            fixed = one.of_samples - one.of_noise
+            assert joint.fixed[first, second] == pytest.approx(fixed)
+    assert np.linalg.eigvalsh(joint.covariance).min() > -1e-12
+
+
+@pytest.mark.parametrize(("correlation", "count"), [(0.0, 3), (0.5, 5), (0.9, 2)])
+def test_the_largest_of_correlated_tests_has_the_level_asked_for(correlation, count):
+    covariance = np.full((count, count), correlation) + (1 - correlation) * np.eye(count)
+    critical = stats.norm.isf(single_level(covariance, 0.05))
+    exact = stats.multivariate_normal(cov=covariance).cdf(np.full(count, critical))
+    assert exact == pytest.approx(0.95, abs=0.002)
+
+
+def test_one_test_has_the_whole_level_and_two_that_are_the_same_too():
+    assert single_level(np.eye(1), 0.05) == 0.05
+    assert single_level(np.ones((2, 2)), 0.05) == pytest.approx(0.05, abs=1e-3)
+    assert single_level(np.diag([1.0, 0.0]), 0.05) == 0.05, "one without error does not count"
+    assert single_level(np.eye(1), 0.05, two_sided=True) == 0.025
+
+
+@pytest.mark.parametrize("level", [0.05, 0.025, 0.01])
+def test_all_looks_together_have_the_level_and_the_first_three_fifths_of_it(level):
+    random, draws = np.random.default_rng(1), 100_000
+    steps = np.diff([0, *LOOKS])
+    sums = np.cumsum(random.normal(0, np.sqrt(steps), (draws, len(steps))), axis=1)
+    bounds = [stats.norm.isf(nominal(level, folds)) for folds in LOOKS]
+    crossed = sums / np.sqrt(LOOKS) > bounds
+    assert crossed[:, 0].mean() == pytest.approx(0.6 * level, abs=4 * np.sqrt(level / draws))
+    assert crossed.any(axis=1).mean() == pytest.approx(level, abs=4 * np.sqrt(level / draws))
+
+
+def test_folds_beyond_a_look_count_at_the_next():
+    assert [counted(folds) for folds in (8, 16, 20, 24, 28, 52, 200)] == [
+        8,
+        16,
+        20,
+        20,
+        28,
+        40,
+        100,
+    ]
+
+
+def test_a_bad_training_is_an_outlier_of_its_finalist_alone():
+    random = np.random.default_rng(2)
+    accuracies = 0.93 + random.normal(0, 0.005, (3, 20)) + random.normal(0, 0.02, 20)
+    assert not outlying_folds(accuracies).any(), "hard folds are hard for all"
+    accuracies[1, 4] -= 0.07
+    assert outlying_folds(accuracies).tolist() == [0, 1, 0]
+
+
+def test_finalists_with_the_same_outcomes_share_their_chances():
+    outcomes = simulated(np.random.default_rng(3), 0.0, 2, 20)
+    same = Outcomes(outcomes.correct[[0, 0]], outcomes.samples)
+    assert chances_of_being_best(Joint.of(same)) == pytest.approx([0.5, 0.5])
+    claims = all_claims(same, margin=0.001)
+    assert (claims.better, claims.not_best) == (None, frozenset())
+
+
+@pytest.mark.slow
+def test_looking_until_it_is_settled_calls_one_of_two_equals_better_in_five_of_a_hundred():
+    random, draws = np.random.default_rng(4), 300
+    settled = 0
+    for _ in range(draws):
+        outcomes = simulated(random, 0.0, 2, 56, own=0.5)
+        claims = [all_claims(outcomes.first(folds), 0.001) for folds in LOOKS if folds <= 56]
+        settled += any(claim.better is not None for claim in claims)
+    assert settled <= at_most(LEVEL, draws)
