@@ -31,6 +31,7 @@ MOST_LINES: Final = 12
 _PARAMETER_LINES: Final = 2
 _MOST_NAMES: Final = 4
 _COUNTS: Final = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_SMALL: Final = 0.01
 _BASELINE, _CONTROL = "baseline-", "control-"
 
 C = TypeVar("C")
@@ -197,6 +198,11 @@ class _Told:
                     f"Quote {_with_ends(own.accuracy)}, on the test set (evaluation {at.number} "
                     f"of {at.of})."
                 )
+        quotable, bias = self._verdict.quotable, self._verdict.quotable_bias
+        if kept is self._take and quotable is not None and bias is not None:
+            less = scaled(bias, digits=1 if bias >= 0.0005 else 2)
+            why = f", {less} points less than its mean, as it was picked on these folds"
+            return f"Quote {_with_ends(quotable)}{why if bias > 0 else ''}."
         quote = f"Quote {_with_ends(kept.accuracy)}"
         if kept is self._leader:
             count = len(self._verdict.standings)
@@ -226,8 +232,11 @@ class _Told:
         if verdict.left_out:
             notes.append(f"without {_listed(verdict.left_out)}")
         question = f"{', '.join([f'Best of the {_counted(len(verdict.standings))}', *notes])}?"
+        chances = self._chances()
         if verdict.settled:
-            return f"{question} Yes: {self._name(leader)} is better than every other one."
+            return f"{question} Yes: {self._name(leader)} is better than every other one{chances}."
+        if chances:
+            return f"{question} Not settled; chance of each: {chances}."
         others = verdict.standings[1:]
         groups = [
             ("may be as good", "may be as good", "cannot tell yet"),
@@ -240,6 +249,19 @@ class _Told:
             if names:
                 parts.append(f"{_listed(names)} {one if len(names) == 1 else several}")
         return f"{question} Not settled: {'; '.join(parts)}."
+
+    def _chances(self) -> str:
+        """Return the chance of each finalist to be the best; of a settled leader only its own."""
+        chances = [(one, one.chance_best) for one in self._verdict.standings]
+        known = [(self._name(one), chance) for one, chance in chances if chance is not None]
+        if len(known) < len(chances):
+            return ""  # from an earlier version
+        if self._verdict.settled:
+            return f" (chance {_whole_percent(known[0][1])})"
+        likely = [(name, chance) for name, chance in known if chance >= _SMALL]
+        rest = [name for name, chance in known if chance < _SMALL]
+        said = ", ".join(f"{name} {_whole_percent(chance)}" for name, chance in likely)
+        return f"{said}; {_listed(rest)} under {_whole_percent(_SMALL)}" if rest else said
 
     def control(self) -> list[str]:
         """Return whether searching paid, where random trials were confirmed too."""
@@ -315,6 +337,11 @@ def _digits(difference: Interval) -> int:
 
 def _ends(difference: Interval) -> str:
     return span(difference, " to ", digits=_digits(difference))
+
+
+def _whole_percent(chance: float) -> str:
+    """Write a chance; one near certainty is never rounded to it."""
+    return "over 99 %" if chance > 0.99 else percent(chance, 0)
 
 
 def _percent(accuracy: Interval | float) -> str:

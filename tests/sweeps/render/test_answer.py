@@ -260,3 +260,32 @@ def test_without_a_verdict_there_is_no_answer():
 
 def test_a_sentence_goes_on_indented():
     assert in_lines(["one two three", "four"], width=9) == ["one two", "  three", "four"]
+
+
+def likely(finalist, chance):
+    return dataclasses.replace(finalist, chance_best=chance)
+
+
+def test_who_may_be_the_best_is_said_by_chances():
+    said = first(
+        likely(LEADER, 0.664), likely(OPEN, 0.327), likely(WORSE, 0.006), likely(BEHIND, 0.003)
+    )
+    assert (
+        "Best of the four? Not settled; chance of each: trial-16 66 %, trial-17 33 %; trial-12 and "
+        "the baseline under 1 %."
+    ) in said
+
+
+def test_a_settled_leader_has_its_chance_and_is_never_certain():
+    said = first(likely(LEADER, 0.9999), likely(WORSE, 0.0001), settled=True)
+    assert (
+        "Best of the two? Yes: trial-16 is better than every other one (chance over 99 %)." in said
+    )
+
+
+def test_the_figure_to_quote_is_less_what_picking_it_on_these_folds_added():
+    said = first(LEADER, OPEN, quotable=Interval(0.944, 0.936, 0.95), quotable_bias=0.0017)
+    assert (
+        "Quote 94.4 % (93.6 to 95.0), 0.2 points less than its mean, as it was picked on these "
+        "folds."
+    ) in said
