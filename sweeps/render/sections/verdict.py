@@ -16,14 +16,12 @@ from sweeps.analysis.front import OnFront, axis_of, standings, worth
 from sweeps.analysis.importance import Importance
 from sweeps.analysis.paired_differences import Difference, leader_against, worst_class
 from sweeps.analysis.rows import TrialRow
-from sweeps.analysis.summary import Summary
 from sweeps.interval import Interval
 from sweeps.records.conclusions import (
-    Conclusion,
-    TestConclusion,
     VerdictConclusion,
     confirmed_by,
 )
+from sweeps.render.answer import answer as answer_of
 from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Number, Points, Role
 from sweeps.render.section import Block, Code, Fact, Facts, Folded, Section, Table, Text
 from sweeps.render.sections.confirmed import BASELINE, forest_chart, put_in_words
@@ -36,7 +34,6 @@ from sweeps.wording import (
     format_seconds,
     format_value,
     gain,
-    gain_with_ends,
     percent,
     scaled,
     span,
@@ -255,14 +252,13 @@ def _next_steps(data: SweepData, front: Sequence[OnFront]) -> Code:
 _RUNNERS_UP = 10
 
 
-def answer(summary: Summary, conclusions: Sequence[Conclusion]) -> list[str]:
+def answer(data: SweepData) -> list[str]:
     """Return who won and by how much, in sentences, the most important one first."""
-    for conclusion in conclusions:
-        if isinstance(conclusion, VerdictConclusion):
-            tested = [one for one in conclusions if isinstance(one, TestConclusion)]
-            return [*_confirmed(conclusion, summary), *(put_in_words(one).lead for one in tested)]
-    if conclusions:
-        return [put_in_words(conclusions[0]).lead]
+    summary, verdict = data.summary, data.verdict
+    if verdict is not None:
+        return [*_confirmed(verdict, data)]
+    if data.conclusions:
+        return [put_in_words(data.conclusions[0]).lead]
     best, reference, metric = summary.best, summary.reference, summary.metric
     if best is None or best.objective is None:
         return [verdict_line(summary)]
@@ -280,35 +276,18 @@ def answer(summary: Summary, conclusions: Sequence[Conclusion]) -> list[str]:
     ]
 
 
-def _confirmed(verdict: VerdictConclusion, summary: Summary) -> Iterator[str]:
-    leader, *others = verdict.standings
-    score = f"{scaled(leader.accuracy.value)} % on fresh folds"
-    if verdict.settled:
-        yield f"{leader.finalist} is better than every other finalist: {score}."
-    elif verdict.recommended == leader.finalist:
-        yield f"{leader.finalist} leads the finalists: {score}. Take it."
-    else:
-        yield (
-            f"Take {verdict.recommended}: it is as good within half a point as {leader.finalist}, "
-            f"which leads with {score}, and cheaper."
-        )
-    for one in others:
-        if one.leader_ahead_by is not None and one.finalist.startswith(BASELINE):
-            word = "is better than" if one.verdict == "worse" else "is not told apart from"
-            ahead = gain_with_ends(one.leader_ahead_by)
-            yield f"{leader.finalist} {word} {one.finalist}: {ahead}."
-    open_ones = [one.finalist for one in others if one.verdict != "worse"]
-    if open_ones:
-        yield f"As good, perhaps: {', '.join(open_ones)}."
-    if summary.done > verdict.trials:
-        later = counted(summary.done - verdict.trials, "trial")
+def _confirmed(verdict: VerdictConclusion, data: SweepData) -> Iterator[str]:
+    """Yield what the terminal says, without parameters, which have a table."""
+    yield from answer_of(data.conclusions)
+    if data.summary.done > verdict.trials:
+        later = counted(data.summary.done - verdict.trials, "trial")
         yield f"Confirmed when there were {verdict.trials} trials: {later} came later."
 
 
 def verdict_section(data: SweepData) -> Section:
     """Return the first section of a sweep with one objective: who won, by how much, what next."""
     summary, chosen, verdict = data.summary, data.chosen, data.verdict
-    lead, *more = answer(summary, data.conclusions)
+    lead, *more = answer(data)
     blocks: list[Block] = [Text(lead, "lead")]
     if more:
         blocks.append(Text(" ".join(more)))
