@@ -52,7 +52,7 @@ def test_one_screen_says_who_won_by_how_much_and_what_next(open_page, screenshot
             box = page.locator(what).last.bounding_box()
             assert box["y"] + box["height"] <= SCREEN["height"], what
         lead = page.locator(".text.lead").text_content()
-        assert "is better than every other finalist" in lead
+        assert "over your baseline on fresh folds" in lead
         contents = page.locator("nav")
         assert contents.bounding_box()["x"] < page.locator("main").bounding_box()["x"]
         page.get_by_role("link", name="How to reproduce").click()

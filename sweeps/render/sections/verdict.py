@@ -16,6 +16,7 @@ from sweeps.analysis.front import OnFront, axis_of, standings, worth
 from sweeps.analysis.importance import Importance
 from sweeps.analysis.paired_differences import Difference, leader_against, worst_class
 from sweeps.analysis.rows import TrialRow
+from sweeps.analysis.summary import Summary
 from sweeps.interval import Interval
 from sweeps.records.conclusions import (
     VerdictConclusion,
@@ -252,13 +253,13 @@ def _next_steps(data: SweepData, front: Sequence[OnFront]) -> Code:
 _RUNNERS_UP = 10
 
 
-def answer(data: SweepData) -> list[str]:
+def answer(summary: Summary, conclusions: Sequence[Conclusion]) -> list[str]:
     """Return who won and by how much, in sentences, the most important one first."""
-    summary, verdict = data.summary, data.verdict
-    if verdict is not None:
-        return [*_confirmed(verdict, data)]
-    if data.conclusions:
-        return [put_in_words(data.conclusions[0]).lead]
+    for verdict in conclusions:
+        if isinstance(verdict, VerdictConclusion):  # parameters have a table of their own
+            return [*answer_of(conclusions), *_since(verdict, summary)]
+    if conclusions:
+        return [put_in_words(conclusions[0]).lead]
     best, reference, metric = summary.best, summary.reference, summary.metric
     if best is None or best.objective is None:
         return [verdict_line(summary)]
@@ -276,18 +277,16 @@ def answer(data: SweepData) -> list[str]:
     ]
 
 
-def _confirmed(verdict: VerdictConclusion, data: SweepData) -> Iterator[str]:
-    """Yield what the terminal says, without parameters, which have a table."""
-    yield from answer_of(data.conclusions)
-    if data.summary.done > verdict.trials:
-        later = counted(data.summary.done - verdict.trials, "trial")
+def _since(verdict: VerdictConclusion, summary: Summary) -> Iterator[str]:
+    if summary.done > verdict.trials:
+        later = counted(summary.done - verdict.trials, "trial")
         yield f"Confirmed when there were {verdict.trials} trials: {later} came later."
 
 
 def verdict_section(data: SweepData) -> Section:
     """Return the first section of a sweep with one objective: who won, by how much, what next."""
     summary, chosen, verdict = data.summary, data.chosen, data.verdict
-    lead, *more = answer(data)
+    lead, *more = answer(summary, data.conclusions)
     blocks: list[Block] = [Text(lead, "lead")]
     if more:
         blocks.append(Text(" ".join(more)))
