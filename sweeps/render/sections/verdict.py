@@ -19,6 +19,7 @@ from sweeps.analysis.rows import TrialRow
 from sweeps.analysis.summary import Summary
 from sweeps.interval import Interval
 from sweeps.records.conclusions import (
+    Conclusion,
     VerdictConclusion,
     confirmed_by,
 )
