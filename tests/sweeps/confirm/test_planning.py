@@ -52,7 +52,9 @@ def home(tmp_path_factory):
         words = ("--trials", 4, "--workers", 0, "--confirm")
         ran = call("run", folder / "nets.yaml", *words)
         assert ran.exit_code == 0, ran.output
-        assert "The best of the search" in ran.stdout
+        assert "Best of the three? " in ran.stdout
+        assert len(ran.output.splitlines()) <= 40
+        assert ran.stdout.splitlines()[-1].startswith("  sweeps confirm nets --details ")
         result = call(*WORDS, "--json")
         assert result.exit_code == 0, result.output
         (folder / "told.json").write_text(result.stdout)
