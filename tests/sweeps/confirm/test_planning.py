@@ -200,8 +200,9 @@ class TestConfirmed:
         assert all(f"{title}: " in call("best", "nets").stdout for title in titles)
         assert "COMPLETE" not in again.output, "all of it is there"
         assert "The best of the search" in again.stdout
-        *_, report = again.stdout.splitlines()
+        *_, report, source = again.stdout.splitlines()
         assert report.startswith("  sweeps report nets "), "it ends with the answer's commands"
+        assert source.startswith("From 8 folds x 3 finalists; ")
         told = json.loads(call("confirm", "nets", "--json").stdout)["answer"]
         short = call("confirm", "nets").stdout
         assert " ".join(short.split()).startswith(" ".join(" ".join(told[:2]).split()))
