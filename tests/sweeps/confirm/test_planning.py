@@ -52,7 +52,9 @@ def home(tmp_path_factory):
         words = ("--trials", 4, "--workers", 0, "--confirm")
         ran = call("run", folder / "nets.yaml", *words)
         assert ran.exit_code == 0, ran.output
-        assert "The best of the search" in ran.stdout
+        assert "Best of the three? " in ran.stdout
+        assert len(ran.output.splitlines()) <= 40
+        assert ran.stdout.splitlines()[-1].startswith("  sweeps confirm nets --details ")
         result = call(*WORDS, "--json")
         assert result.exit_code == 0, result.output
         (folder / "told.json").write_text(result.stdout)
@@ -198,8 +200,9 @@ class TestConfirmed:
         assert all(f"{title}: " in call("best", "nets").stdout for title in titles)
         assert "COMPLETE" not in again.output, "all of it is there"
         assert "The best of the search" in again.stdout
-        *_, report = again.stdout.splitlines()
+        *_, report, source = again.stdout.splitlines()
         assert report.startswith("  sweeps report nets "), "it ends with the answer's commands"
+        assert source.startswith("From 8 folds x 3 finalists; ")
         told = json.loads(call("confirm", "nets", "--json").stdout)["answer"]
         short = call("confirm", "nets").stdout
         assert " ".join(short.split()).startswith(" ".join(" ".join(told[:2]).split()))

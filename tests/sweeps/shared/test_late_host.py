@@ -39,7 +39,7 @@ def launch(toy_space, make_home, storage):
 
     def launch(host, address, seconds="0.5", trials=TRIALS):
         words = ["run", str(toy_space), "--trials", str(trials)]
-        words += ["--workers", "2", "--set", f"longest_seconds={seconds}"]
+        words += ["--workers", "2", "--set", f"longest_seconds={seconds}", "--verbose"]
         words += ["--home", str(make_home(host)), "--storage", storage, "--tracking-uri", address]
         started.append(Launched(words, before=[short_leases]))
         return started[-1]
@@ -102,7 +102,7 @@ def test_who_wakes_while_another_host_runs_the_sweep_asks_mlflow_for_nothing_mor
     wait_until(lambda: len([*make_home("a").glob("records/*/*.record")]) >= 3)
     late.signal(signal.SIGSTOP)
     other = launch("b", mlflow_server.address, "1.5", trials=24)
-    other.until_said("best so far")
+    other.until_said("] trial ")
     time.sleep(1)  # what was under way when it was stopped has arrived by then
     before = list(proxy.replies)
     late.signal(signal.SIGCONT)
