@@ -43,7 +43,6 @@ class Table:
         anchors: Anchors of the rows, for links; empty: none.
         is_searchable: Whether a reader may sort and filter it.
         title: Line above it.
-        size: `wide` takes the width of the page, `half` shares it.
     """
 
     columns: Sequence[str]
@@ -51,7 +50,6 @@ class Table:
     anchors: Sequence[str] = ()
     is_searchable: bool = False
     title: str = ""
-    size: Literal["wide", "half"] = "wide"
 
 
 @dataclass(frozen=True)

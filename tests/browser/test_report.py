@@ -95,8 +95,9 @@ def test_five_questions_are_answered_within_three_clicks(report, sweep):
     verdict = report.locator("#verdict")
 
     # 1. The best learning rate? One click.
-    verdict.get_by_text(f"The parameters of trial {best.number}").click()
-    row = verdict.locator("tr", has_text="learning_rate").first
+    history = report.locator("#history")
+    history.get_by_text(f"The parameters of trial {best.number}").click()
+    row = history.locator("tr", has_text="learning_rate").first
     assert float(row.locator("td").last.text_content()) == pytest.approx(
         best.params["learning_rate"], rel=0.01
     )
@@ -115,11 +116,11 @@ def test_five_questions_are_answered_within_three_clicks(report, sweep):
     assert failed.reason in report.locator(f"#trial-{failed.trial}").text_content()
 
     # 4. Are #1 and #2 different? One click.
-    verdict.locator("summary", has_text="are #1,").click()
+    history.locator("summary", has_text="are #1,").click()
     first, *others = ranked(sweep.home.store(sweep.info.id).read_all(arrays=True), "maximize")
     told = []
     for place, other in enumerate(others[:10], 2):
-        row = verdict.get_by_role("row").filter(has=report.get_by_text(f"#{place}", exact=True))
+        row = history.get_by_role("row").filter(has=report.get_by_text(f"#{place}", exact=True))
         alone, chance = right_alone(first, other)
         cells = row.locator("td").all_text_contents()
         assert cells[1] == str(other.spec.trial)

@@ -10,7 +10,7 @@ from sweeps.render.sections.confirmed import page_section
 from sweeps.render.sections.parameters import importance_section, parameters_section
 from sweeps.render.sections.reproduce import reproduce_section
 from sweeps.render.sections.trials import curves_section, history_section, trouble_section
-from sweeps.render.sections.verdict import pareto_section, verdict_section
+from sweeps.render.sections.verdict import pareto_section, search_tables, verdict_section
 
 
 def report_sections(data: SweepData) -> list[Section]:
@@ -23,7 +23,7 @@ def report_sections(data: SweepData) -> list[Section]:
     further = [one for one in data.conclusions if not isinstance(one, VerdictConclusion)]
     made = [
         pareto_section(data) if data.info.has_front else verdict_section(data),
-        history_section(data),
+        history_section(data, search_tables(data)),
         curves_section(data),
         confusion_section(data),
         mistakes_section(data),

@@ -28,13 +28,18 @@ from sweeps.wording import first_line, format_metric, format_params, format_seco
 # The history of the objective over the sweep.
 
 
-def history_section(data: SweepData) -> Section | None:
-    """Return the section with the optimisation history; None without a complete trial."""
+def history_section(data: SweepData, folded: Sequence[Block] = ()) -> Section | None:
+    """Return the section with the optimisation history; None without a complete trial.
+
+    Args:
+        data: The sweep.
+        folded: What is folded below it, before the table of all trials.
+    """
     if all(row.objective is None for row in data.rows):
         return None
     front = {row.trial for row in data.summary.front} if data.info.has_front else set()
     charts = [_chart(view, front) for view in data.by_objective]
-    return Section("history", "History of the search", [*charts, _all_trials(data)])
+    return Section("history", "History of the search", [*charts, *folded, _all_trials(data)])
 
 
 def name_of_chosen(data: SweepData) -> str:

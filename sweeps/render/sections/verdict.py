@@ -271,8 +271,8 @@ def answer(summary: Summary, conclusions: Sequence[Conclusion]) -> list[str]:
         ahead = difference_to(metric, best, reference)
         said = f"{ahead} against the baseline {reference.baseline}"
     return [
-        f"{metric} {format_metric(best.objective)} (trial {best.trial}) leads on the validation "
-        f"set: {said}.",
+        f"Trial {best.trial} leads on the validation set: {metric} "
+        f"{format_metric(best.objective)}, {said}.",
         f"Not confirmed: the best of {counted(summary.counts['COMPLETE'], 'trial')} is partly the "
         "luckiest.",
     ]
@@ -287,30 +287,50 @@ def _since(verdict: VerdictConclusion, summary: Summary) -> Iterator[str]:
 def verdict_section(data: SweepData) -> Section:
     """Return the first section of a sweep with one objective: who won, by how much, what next."""
     summary, chosen, verdict = data.summary, data.chosen, data.verdict
-    lead, *more = answer(summary, data.conclusions)
+    lead, *more = [_OF_FOLDS] if _is_confirmation(data) else answer(summary, data.conclusions)
     blocks: list[Block] = [Text(lead, "lead")]
     if more:
         blocks.append(Text(" ".join(more)))
     if chosen is None:
         blocks.append(Text(failure_line(summary.failures, summary.first_error), "warning"))
         return Section("verdict", "The answer", [*blocks, Text(progress_line(summary))])
-    compared = leader_against(data, [row.trial for row in data.ranking[1 : 1 + _RUNNERS_UP]])
-    blocks += [Facts(_facts(data, compared)), _next(data)]
+    blocks += [Facts(_facts(data)), _next(data)]
     if verdict is not None:
         words = put_in_words(verdict)
         lines = [*map(Text, words.lines), Text(words.note, "note")]
         table = Table(words.columns, words.rows)
         blocks += [forest_chart(verdict), Folded("The finalists in figures", [table, *lines])]
-    pairs = [[name, format_value(value)] for name, value in chosen.params.items()]
-    parameters = Table(["parameter", "value"], pairs)
-    blocks.append(Folded(f"The parameters of trial {chosen.trial}", [parameters]))
-    blocks += [*_certainty(data, compared), Text(f"{progress_line(summary)}.", "note")]
+    blocks.append(Text(f"{progress_line(summary)}.", "note"))
     return Section("verdict", "The answer", blocks)
 
 
-def _facts(data: SweepData, compared: dict[int, Difference]) -> list[Fact]:
+_OF_FOLDS = (
+    "These are trainings of a confirmation, fold by fold: what they say of its finalists stands in "
+    "the report of the sweep that it confirms."
+)
+
+
+def _is_confirmation(data: SweepData) -> bool:
+    return confirmed_by(data.info.directory) is not None
+
+
+def search_tables(data: SweepData) -> list[Block]:
+    """Return what is folded below the history: the chosen parameters, the leader and the next."""
+    if data.chosen is None or data.info.has_front:
+        return []
+    pairs = [[name, format_value(value)] for name, value in data.chosen.params.items()]
+    parameters = Table(["parameter", "value"], pairs)
+    folded = Folded(f"The parameters of trial {data.chosen.trial}", [parameters])
+    return [folded, *_certainty(data, _compared(data))]
+
+
+def _compared(data: SweepData) -> dict[int, Difference]:
+    return leader_against(data, [row.trial for row in data.ranking[1 : 1 + _RUNNERS_UP]])
+
+
+def _facts(data: SweepData) -> list[Fact]:
     summary, verdict = data.summary, data.verdict
-    facts = _search_facts(data, compared) if verdict is None else _fold_facts(verdict)
+    facts = _search_facts(data) if verdict is None else _fold_facts(verdict)
     worst = worst_class(data)
     if worst is not None:
         detail = f"{percent(worst.recall)} recognised{worst.remark}"
@@ -338,17 +358,17 @@ def format_percent_ends(interval: Interval) -> str:
     return " to ".join(scaled(end) for end in interval.ends)
 
 
-def _search_facts(data: SweepData, compared: dict[int, Difference]) -> list[Fact]:
+def _search_facts(data: SweepData) -> list[Fact]:
     summary, best = data.summary, data.summary.best
     assert best is not None
     assert best.objective is not None
-    detail = f"trial {best.trial}, leads on the validation set"
+    detail = f"trial {best.trial}, on the validation set"
     facts = [Fact(summary.metric, format_metric(best.objective), detail)]
     reference = summary.reference
     if reference is not None and reference.trial != best.trial:
         ahead = difference_to(summary.metric, best, reference)
         facts.append(Fact(f"against {reference.baseline}", ahead, "the best baseline"))
-    if compared:
+    if compared := _compared(data):
         close = sum(not difference.is_told_apart for difference in compared.values())
         detail = f"of the next {len(compared)} cannot be told from it"
         facts.append(Fact("as good, perhaps", str(close), detail))
@@ -399,10 +419,10 @@ def _next(data: SweepData) -> Code:
     commands = []
     assert data.chosen is not None
     is_script = data.info.experiment.startswith("script:")
-    is_confirmation = confirmed_by(data.info.directory) is not None
-    if not (data.conclusions or is_script or is_confirmation):
+    is_of_folds = _is_confirmation(data)
+    if not (data.conclusions or is_script or is_of_folds):
         commands.append(f"sweeps confirm {name}   # is it better? asks fresh samples")
-    if exported := data.exported(data.chosen.trial):
+    if not is_of_folds and (exported := data.exported(data.chosen.trial)):
         commands.append(f"sweeps export {name} model   # the model to take: {exported}")
     if verdict is not None:
         folds = [one.folds_needed for one in verdict.standings if one.folds_needed]

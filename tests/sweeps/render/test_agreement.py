@@ -99,7 +99,9 @@ def test_the_page_says_what_the_records_say(swept, rows, tmp_path):
         if row.objective is not None:
             assert format_metric(row.objective) in texts
     best = swept.best()
-    assert f"best_val_accuracy {format_metric(best.value)} (trial {best.number})" in page
+    value = format_metric(best.value)
+    lead = f"Trial {best.number} leads on the validation set: best_val_accuracy {value}"
+    assert lead in page
 
 
 def test_mlflow_and_the_report_find_the_same_parameters_important(swept):

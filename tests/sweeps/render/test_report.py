@@ -85,11 +85,12 @@ def test_every_section_is_there_in_its_order(sections, page):
 def test_the_verdict_comes_first_and_does_not_claim_too_much(swept, page):
     verdict = page[page.index('<section id="verdict"') : page.index('<section id="history"')]
     best = swept.best()
-    lead = f"best_val_accuracy {best.value:.4f} (trial {best.number}) leads on the validation set"
+    lead = f"Trial {best.number} leads on the validation set: best_val_accuracy {best.value:.4f}"
     assert lead in verdict
     assert "Not confirmed" in verdict
     assert not re.search("is better|is more accurate|best observed", verdict)
-    assert f"are #1, trial {best.number}, and the next different?" in verdict
+    history = page[page.index('<section id="history"') : page.index('<section id="curves"')]
+    assert f"are #1, trial {best.number}, and the next different?" in history
     assert "cannot be told" in verdict
     assert "60 of 60 trials" in verdict
 

@@ -59,7 +59,7 @@ def summary_of(*records):
 def test_until_it_is_confirmed_the_best_leads_on_the_validation_set():
     lead, further = answer(summary_of(*TRIALS), [])
     assert lead == (
-        "best_val_accuracy 0.9400 (trial 2) leads on the validation set: +3.00 points against the "
+        "Trial 2 leads on the validation set: best_val_accuracy 0.9400, +3.00 points against the "
         "baseline tutorial."
     )
     assert further == "Not confirmed: the best of 3 trials is partly the luckiest."
@@ -125,7 +125,7 @@ def test_all_pictures_of_a_confirmed_sweep_show_the_winner(data):
     for anchor in ("history", "curves"):
         names = [mark.name for chart in sections[anchor].charts for mark in chart.marks]
         assert "trial 1 (winner)" in names
-    parameters = [b.title for b in sections["verdict"].blocks if isinstance(b, Folded)]
+    parameters = [b.title for b in sections["history"].blocks if isinstance(b, Folded)]
     assert "The parameters of trial 1" in parameters
 
 
