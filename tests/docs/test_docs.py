@@ -89,7 +89,7 @@ def test_the_code_of_the_page_on_python_is_one_program(tmp_path):
 
 def test_every_link_leads_somewhere():
     root = DOCS.parent
-    for page in [*PAGES, *root.glob("*.md")]:
+    for page in [*DOCS.rglob("*.md"), *root.glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
