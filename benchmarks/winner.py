@@ -1,18 +1,20 @@
 """Retraining of a sweep's best trial and its baselines on fresh seeds: was the lead chance?
 
 The best observed value of a sweep has a selection bias. Here each configuration is trained again
-with seeds that the sweep never used, on the same split. The means are compared with the variation
-of the baseline's own values.
+with seeds that the sweep never used, on the same split. Differences seed by seed are tested with
+Student's t.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search_spaces.parameters import Value
+from sweeps.interval import Interval
 
 FIRST_FRESH_SEED = 2**31
 """First seed used here; it is above every seed of a trial, which has 31 bits."""
@@ -31,6 +33,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from sweeps.config.sweep import SPLIT_SEED
     from sweeps.experiments.loading import load_experiment
 
+    if options.seeds < 2:
+        raise RuntimeError(f"--seeds {options.seeds}: give 2 or more, to see what chance does")
     sweep = load(options.name, options.home)
     experiment = load_experiment(sweep.info.experiment, sweep.directory)
     data = experiment.prepare(sweep.info.data["name"], SPLIT_SEED)
@@ -66,11 +70,22 @@ def table(result: dict[str, Any]) -> str:
         )
     first, *baselines = result["values"].items()
     for name, values in baselines:
-        gain = statistics.mean(first[1]) - statistics.mean(values)
-        spread = max(values) - min(values)
-        verdict = "more" if gain > spread else "not more"
-        lines.append(f"gain over {name}: {gain:.4f}, {verdict} than its range {spread:.4f}")
+        gain = gain_over(first[1], values)
+        verdict = "beyond chance" if gain.is_told_apart else "not beyond chance"
+        lines.append(
+            f"gain over {name}: {gain.value:.4f} "
+            f"(95 %: {gain.low:.4f} to {gain.high:.4f}), {verdict}"
+        )
     return "\n".join(lines)
+
+
+def gain_over(best: Sequence[float], baseline: Sequence[float]) -> Interval:
+    """Return the mean difference of trainings under the same seeds, two or more, by Student's t."""
+    from scipy.stats import t
+
+    gains = [one - other for one, other in zip(best, baseline, strict=True)]
+    error = statistics.stdev(gains) / math.sqrt(len(gains))
+    return Interval.around(statistics.mean(gains), float(t.ppf(0.975, len(gains) - 1)) * error)
 
 
 def _train(

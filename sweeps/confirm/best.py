@@ -14,9 +14,9 @@ unequal ones by simulation, `python -m benchmarks intervals`).
 
 Folds are added until one is satisfied, so that each claim has a level for all looks together. The
 looks are fixed (`LOOKS`), and between them no verdict changes. The look at 20 folds spends three
-fifths of a level, the others share the rest by their folds (Lan & DeMets 1983). Boundaries assume
-that information grows with the folds. Where samples limit it, the looks are more alike, and the
-boundaries are wider than needed (Slepian 1962).
+fifths of a level (of "as good" nine tenths), the others share the rest by their folds (Lan & DeMets
+1983). Boundaries assume that information grows with the folds. Where samples limit it, the looks
+are more alike, and the boundaries are wider than needed (Slepian 1962).
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ LEVEL: Final = 0.05
 """How often each kind of claim may be wrong, over all looks."""
 _AT_FIRST: Final = 0.6
 """The share of a level that is spent at the first look."""
+AS_GOOD_AT_FIRST: Final = 0.9
+"""The same for "as good": it is what a default confirmation is to find among equals."""
 _OUTLYING: Final = 5.0
 """A fold this many robust standard deviations below a finalist's others is an outlier."""
 
@@ -54,23 +56,24 @@ def counted(folds: int) -> int:
     return max(looks(folds), default=folds)
 
 
-def spent(folds: int) -> float:
+def spent(folds: int, at_first: float = _AT_FIRST) -> float:
     """Return the share of a claim's level that is spent after the look at so many folds."""
-    return _AT_FIRST + (1 - _AT_FIRST) * (folds - FIRST_LOOK) / (LOOKS[-1] - FIRST_LOOK)
+    return at_first + (1 - at_first) * (folds - FIRST_LOOK) / (LOOKS[-1] - FIRST_LOOK)
 
 
-def nominal(level: float, folds: int) -> float:
+def nominal(level: float, folds: int, at_first: float = _AT_FIRST) -> float:
     """Return the level at which one look is to test, if a claim has a level over all looks.
 
     Args:
         level: One-sided level of the claim over all looks.
         folds: Folds of this look; with fewer than `FIRST_LOOK`, that of the first.
+        at_first: Share of the level that the first look spends.
     """
     if folds <= FIRST_LOOK:
-        return level * _AT_FIRST
+        return level * at_first
     digits = 1 - math.floor(math.log10(level))
     rounded = math.floor(level * 10**digits) / 10**digits  # down to two digits: few are computed
-    return _boundaries(rounded)[LOOKS.index(counted(folds))]
+    return _boundaries(rounded, at_first)[LOOKS.index(counted(folds))]
 
 
 def _tail(z: NDArray[np.float64] | float) -> NDArray[np.float64]:
@@ -81,21 +84,21 @@ def _tail(z: NDArray[np.float64] | float) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=256)
-def _boundaries(level: float) -> tuple[float, ...]:
+def _boundaries(level: float, at_first: float) -> tuple[float, ...]:
     """Return the nominal levels of all looks (Armitage, McPherson & Rowe 1969).
 
     The sum over folds is a normal random walk, followed on a grid while no claim is made.
     """
     from scipy.special import ndtri
 
-    levels = [level * _AT_FIRST]
+    levels = [level * at_first]
     before, bound = FIRST_LOOK, -float(ndtri(levels[0])) * math.sqrt(FIRST_LOOK)
     sums = np.linspace(-7 * math.sqrt(before), bound, 401)
     density = np.exp(-(sums**2) / (2 * before)) / math.sqrt(2 * math.pi * before)
     for folds in LOOKS[1:]:
         weights, step = density * (sums[1] - sums[0]), math.sqrt(folds - before)
         weights[[0, -1]] /= 2
-        wanted = level * (spent(folds) - spent(before))
+        wanted = level * (spent(folds, at_first) - spent(before, at_first))
         low, high = 0.0, 12 * math.sqrt(folds)
         for _ in range(60):
             middle = (low + high) / 2
@@ -323,7 +326,7 @@ def _as_good(joint: Joint, leads: NDArray[np.float64], margin: float) -> frozens
         own = [places.index(k) for k in left]
         level = single_level(covariance[np.ix_(own, own)], LEVEL)
         first = min(left, key=lambda k: worst[k])
-        if worst[first] >= nominal(level, joint.folds):
+        if worst[first] >= nominal(level, joint.folds, AS_GOOD_AT_FIRST):
             break
         found.add(first)
         left.remove(first)
@@ -380,7 +383,7 @@ def folds_needed(joint: Joint, finalist: int, margin: float) -> int | None:
         error = math.sqrt(fixed + shrinking / count)
         wanted = (
             (behind, _normal_critical(nominal(level, count))),
-            (margin - behind, _normal_critical(nominal(LEVEL, count))),
+            (margin - behind, _normal_critical(nominal(LEVEL, count, AS_GOOD_AT_FIRST))),
         )
         if any(distance > (critical + _POWER) * error for distance, critical in wanted):
             return count
