@@ -266,7 +266,7 @@ class TestConfirmed:
         document = json.loads(first.stdout)
         tested = document["test"]
         assert (tested["evaluation"]["number"], tested["evaluation"]["of"]) == (1, 1)
-        assert tested["finalists"][0]["role"] == "winner"
+        assert tested["finalists"][0]["role"] == "champion"
         named = {one["finalist"] for one in tested["finalists"]}
         assert named <= {s["finalist"] for s in told["standings"]}
         folder = next((home / "test").iterdir())
