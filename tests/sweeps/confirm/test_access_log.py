@@ -208,9 +208,9 @@ def test_of_several_sweeps_those_with_fewer_trainings_say_how_many_ensembles_the
         soft_vote(scores["logits_0"][k], scores["logits_1"][k]) == scores["labels"]
         for k in range(3)
     ]
-    assert rows["winners, soft"][2].startswith(f"{100 * np.mean(right):.2f}±")
-    assert (rows["winners, soft"][1], rows["all, soft"][1]) == ("2", "9")
-    assert (rows["winners, soft"][5], rows["all, soft"][5]) == ("cannot tell yet", "better")
+    assert rows["champions, soft"][2].startswith(f"{100 * np.mean(right):.2f}±")
+    assert (rows["champions, soft"][1], rows["all, soft"][1]) == ("2", "9")
+    assert (rows["champions, soft"][5], rows["all, soft"][5]) == ("cannot tell yet", "better")
 
 
 def test_a_sweep_with_one_training_votes_with_others_only(access_log):
@@ -225,12 +225,12 @@ def test_a_sweep_with_one_training_votes_with_others_only(access_log):
     names = [f"{name}, {kind}" for name in ("a", "champions", "all") for kind in ("soft", "hard")]
     assert list(rows) == ["a", "b", *names]
     right = soft_vote(scores["logits_0"][0], scores["logits_1"][0]) == scores["labels"]
-    assert rows["winners, soft"][2].startswith(f"{100 * right.mean():.2f}±")
+    assert rows["champions, soft"][2].startswith(f"{100 * right.mean():.2f}±")
     right = soft_vote(*scores["logits_0"], scores["logits_1"][0]) == scores["labels"]
     assert rows["all, soft"][2].startswith(f"{100 * right.mean():.2f}±")
-    assert (rows["winners, soft"][1], rows["all, soft"][1]) == ("2", "7")
-    assert float(rows["winners, soft"][4].split("..")[0]) > 0
-    assert rows["winners, soft"][5] == "cannot tell yet", "of votes like it there is one"
+    assert (rows["champions, soft"][1], rows["all, soft"][1]) == ("2", "7")
+    assert float(rows["champions, soft"][4].split("..")[0]) > 0
+    assert rows["champions, soft"][5] == "cannot tell yet", "of votes like it there is one"
 
 
 def soft_vote(*logits):

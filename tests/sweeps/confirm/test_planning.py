@@ -277,7 +277,7 @@ class TestConfirmed:
         document = json.loads(first.stdout)
         tested = document["test"]
         assert (tested["evaluation"]["number"], tested["evaluation"]["of"]) == (1, 1)
-        assert tested["finalists"][0]["role"] == "winner"
+        assert tested["finalists"][0]["role"] == "champion"
         quote = next(one for one in document["answer"] if one.startswith("Quote "))
         assert quote.endswith("on the test set (evaluation 1 of 1).")
         named = {one["finalist"] for one in tested["finalists"]}
