@@ -139,7 +139,7 @@ class TestConfirmed:
                 assert (said == "lower") is (change["high"] < 0)
         page = sweeps.load("nets", home).report(home.parent / "heat.html").read_text()
         assert "Are its probabilities right?" in page
-        assert "Are its probabilities right?" in caller(home)(*WORDS).stdout
+        assert "Are its probabilities right?" in caller(home)(*WORDS, "--details").stdout
 
     def test_finalists_vote_on_the_samples_of_their_folds(self, home, told):
         document = json.loads(caller(home)("ensemble", "nets", "--json").stdout)
