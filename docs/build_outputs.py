@@ -1,11 +1,11 @@
 """Writes `reference/outputs/`: what each command prints, by running it.
 
-python docs/build_outputs.py [FOLDER]   write it (into FOLDER, if one is named), about three minutes
+python docs/build_outputs.py [FOLDER]   write it (into FOLDER, if one is named); takes minutes
 
 All commands run one after another in one empty folder, on small sweeps of the embedded digits. What
 a user would see in a pipe is kept as it is, but for three things: lines beyond `MOST` are counted,
-the folder is called `/home/me/digits`, and the machine `desk`. Then `python docs/build_reference.py` takes the outputs
-into the pages of the commands.
+the folder is called `/home/me/digits`, and the machine `desk`. `python docs/build_reference.py`
+then takes the outputs into the pages of the commands.
 """
 
 from __future__ import annotations
