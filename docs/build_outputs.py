@@ -1,16 +1,17 @@
 """Writes `reference/outputs/`: what each command prints, by running it.
 
-python docs/build_outputs.py [FOLDER]   write it (into FOLDER, if one is named), about three minutes
+python docs/build_outputs.py [FOLDER]   write it (into FOLDER, if one is named); takes minutes
 
 All commands run one after another in one empty folder, on small sweeps of the embedded digits. What
-a user would see in a pipe is kept as it is, except for two things: lines beyond `MOST` are counted,
-and the folder is called `/home/me/digits`. Then `python docs/build_reference.py` takes the outputs
-into the pages of the commands.
+a user would see in a pipe is kept as it is, but for three things: lines beyond `MOST` are counted,
+the folder is called `/home/me/digits`, and the machine `desk`. `python docs/build_reference.py`
+then takes the outputs into the pages of the commands.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import signal
@@ -86,7 +87,7 @@ parameters    digitexp parameters
 softmax       digitexp softmax 2 1 0.1 --temperature 0.5
 activations   digitexp activations
 explore       digitexp explore smoke --no-browser  # until Ctrl-C
-""".replace("{long}", "--set epochs=10000 --set early_stopping_patience_epochs=none").replace(
+""".replace("{long}", "--set epochs=10000 --set early_stopping_patience_epochs=null").replace(
     "{little}", "--source-images 200 --images-per-class 5 --seeds 2 --set epochs=2"
 )
 """The page of a command, and what is typed. `-` is not shown; `&` runs beside what follows."""
@@ -101,8 +102,8 @@ ADDRESS: Final = re.compile(r"\b(https?|tcp)://\S")
 """Printed by servers when they answer."""
 
 
-def build(target: Path) -> None:
-    """Run the session and write each command's part of it."""
+def build(target: Path, session: str = SESSION) -> None:
+    """Run a session and write each command's part of it."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "digits"
         folder.mkdir()
@@ -110,13 +111,15 @@ def build(target: Path) -> None:
             (folder / file).write_text(text, encoding="utf-8")
         shown: dict[str, list[str]] = {}
         beside: list[subprocess.Popen[str]] = []
-        for line in SESSION.strip().splitlines():
+        for line in session.strip().splitlines():
             page, typed = line.split(maxsplit=1)
             command, _, remark = (part.strip() for part in typed.partition("  #"))
             print(f"$ {command}", file=sys.stderr)
             if page == "&":
                 beside.append(_started(command, folder))
                 _wait_for(lambda: "long" in _printed("sweeps status", folder))
+                if beside[-1].poll() is not None:
+                    raise SystemExit(beside[-1].communicate()[0])
                 continue
             text = _plainly(_printed(command, folder, remark == "until Ctrl-C"), folder)
             if page == "-":
@@ -176,6 +179,7 @@ def _wait_for(condition: Callable[[], object], seconds: float = SECONDS) -> None
 
 
 def _plainly(text: str, folder: Path) -> str:
+    text = text.replace(f" on {platform.node()} ", " on desk ")
     text = text.replace(str(folder.resolve()), FOLDER).replace(str(folder), FOLDER)
     text = text.replace(str(Path.home()), "/home/me") if str(Path.home()) != "/" else text
     return re.sub(r"\?token=[\w-]+", "?token=...", re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE))
