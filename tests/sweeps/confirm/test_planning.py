@@ -171,7 +171,7 @@ class TestConfirmed:
         np.testing.assert_allclose(
             shown.logits, champion.result.arrays["block_logits"], rtol=1e-4, atol=1e-4
         )
-        pages = home.glob("artifacts/digits-on-blocks*/*/artifacts/interactive/*.html")
+        pages = home.glob("artifacts/Handwritten-digits-confirmations/*/artifacts/interactive/*.html")
         assert sorted(page.name for page in pages) == [
             "decision_regions.html",
             "softmax.html",
