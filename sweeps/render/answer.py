@@ -201,7 +201,7 @@ class _Told:
         quotable, bias = self._verdict.quotable, self._verdict.quotable_bias
         if kept is self._take and quotable is not None and bias is not None:
             less = scaled(bias, digits=1 if bias >= 0.0005 else 2)
-            why = f", {less} points less than its mean, as it was picked on these folds"
+            why = f", corrected by {less} points for being picked"
             return f"Quote {_with_ends(quotable)}{why if bias > 0 else ''}."
         quote = f"Quote {_with_ends(kept.accuracy)}"
         if kept is self._leader:
