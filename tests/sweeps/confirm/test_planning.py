@@ -171,7 +171,8 @@ class TestConfirmed:
         np.testing.assert_allclose(
             shown.logits, champion.result.arrays["block_logits"], rtol=1e-4, atol=1e-4
         )
-        pages = home.glob("artifacts/Handwritten-digits-confirmations/*/artifacts/interactive/*.html")
+        experiment = home / "artifacts" / "Handwritten-digits-confirmations"
+        pages = experiment.glob("*/artifacts/interactive/*.html")
         assert sorted(page.name for page in pages) == [
             "decision_regions.html",
             "softmax.html",
