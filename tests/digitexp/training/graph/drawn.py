@@ -149,7 +149,7 @@ def _image(keras, case):
             features = layers.BatchNormalization()(features)
         features = layers.Activation(case.pick(j + 3, "relu", "elu"))(features)
         pool = case.pick(j + 4, layers.MaxPooling2D, layers.AveragePooling2D)
-        features = layers.SpatialDropout2D(0.2)(pool()(features))
+        features = layers.SpatialDropout2D(0.2)(pool(2)(features))
     flat = case.pick(5, layers.Flatten, layers.GlobalAveragePooling2D)()(features)
     return inputs, layers.Dropout(0.25)(layers.Dense(case.pick(6, 4, 9), "relu")(flat))
 
