@@ -250,9 +250,12 @@ def test_numbers_in_streams_of_json_are_numbers(home, words):
 
 
 def written_numbers(value):
-    """Yield the texts of a JSON document that are numbers, or hold one with a unit."""
+    """Yield the texts of a JSON document that are numbers, or hold one with a unit.
+
+    The sentences of `answer` are for people, and say what the other members have in figures.
+    """
     if isinstance(value, dict):
-        value = value.values()
+        value = [one for key, one in value.items() if key != "answer"]
     if isinstance(value, str):
         in_text = re.search(r"±|\d ?%|\d (points|nats)\b", value)
         if in_text or re.fullmatch(r"[+-]?\d+\.\d+( .*)?|[+-]\d+", value):
