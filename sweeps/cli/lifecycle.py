@@ -141,11 +141,13 @@ def trust(
     found.check_writable()
     info = found.get(name)
     foreign = foreign_sweep(found, info)
+    came = f"sweep {info.name!r} came with {foreign.file} (sha256 {foreign.archive[:12]})"
+    runs = what_runs(info)
+    if not runs:
+        print(f"{came}. Its commands run only what ships here: it needs no trust")
+        return
     where = f"from {folder.resolve()}" if folder else "as it is installed"
-    print(
-        f"sweep {info.name!r} came with {foreign.file} (sha256 {foreign.archive[:12]}). Its "
-        f"commands will run {what_runs(info)}, {where}"
-    )
+    print(f"{came}. Its commands will run {runs}, {where}")
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("say --yes if you trust it; nothing was changed")

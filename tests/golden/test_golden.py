@@ -265,6 +265,12 @@ def written_numbers(value):
             yield from written_numbers(one)
 
 
+def test_an_imported_sweep_of_an_experiment_that_ships_here_needs_no_trust(home, tmp_path):
+    command(home, "share", "digits", tmp_path / "digits.sweep")
+    command(tmp_path / "other", "import", tmp_path / "digits.sweep")
+    assert "it needs no trust" in command(tmp_path / "other", "trust", "digits")
+
+
 def test_the_doctor_finds_nothing_that_numbers_depend_on(home):
     assert "all is well" in command(home, "doctor")
 
