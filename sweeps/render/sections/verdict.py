@@ -341,9 +341,10 @@ def _facts(data: SweepData) -> list[Fact]:
 
 def _fold_facts(verdict: VerdictConclusion) -> list[Fact]:
     (taken,) = (one for one in verdict.standings if one.finalist == verdict.recommended)
-    leader, score = verdict.standings[0], taken.accuracy
-    detail = f"{taken.finalist}, {format_percent_ends(score)}"
-    facts = [Fact("accuracy on fresh folds", percent(score.value, 2), detail)]
+    leader, score = verdict.standings[0], verdict.quotable or taken.accuracy
+    mean = f"; mean {percent(taken.accuracy.value, 2)}" if verdict.quotable else ""
+    detail = f"{taken.finalist}, {format_percent_ends(score)}{mean}"
+    facts = [Fact("accuracy to quote", percent(score.value, 2), detail)]
     for one in verdict.standings:
         ahead = one.leader_ahead_by
         if ahead is not None and one.finalist.startswith(BASELINE):
