@@ -16,7 +16,6 @@ from sweeps.cli.options import (
     HomeOption,
     JsonOption,
     SweepArgument,
-    pasteable,
     place_options,
 )
 from sweeps.errors import UsageError
@@ -155,7 +154,7 @@ def list_sweeps(
     if rows:
         _print_listing(rows)
     else:
-        print(pasteable(_how_to_begin(found)))
+        print(_how_to_begin(found))
 
 
 def show_home(home: HomeOption = None) -> None:
@@ -166,7 +165,7 @@ def show_home(home: HomeOption = None) -> None:
     found = Home.resolve(home)
     rows = _listed(found)
     if not rows:
-        print(pasteable(_how_to_begin(found)))
+        print(_how_to_begin(found))
         return
     own = [row for row in rows if row.companion_of is None]
     print(f"{found.path}, the newest of {len(own)} sweeps first:\n" if len(own) > 1 else found.path)
@@ -203,12 +202,15 @@ def _print_listing(rows: Sequence[ListingRow]) -> None:
 
 
 def _how_to_begin(home: Home) -> str:
-    return (
-        f"no sweeps in {home.path} yet; begin with one of:\n"
-        "  `sweeps run smoke`     a first look, in less than a minute\n"
-        "  `sweeps run mlp`       a whole search on handwritten digits, and its confirmation\n"
-        "  `sweeps init FOLDER`   an experiment of your own: Keras, scikit-learn, or any program"
-    )
+    from sweeps.render.verdict import with_hints
+
+    commands = {
+        f"sweeps run smoke {place_options()}".strip(): "a first look, in less than a minute",
+        f"sweeps run mlp {place_options()}".strip(): "a whole search, and its confirmation",
+        "sweeps init FOLDER": "an experiment of your own: Keras or any program",
+    }
+    lines = ["".join(parts) for parts in with_hints(commands)]
+    return "\n".join([f"no sweeps in {home.path} yet; begin with one of:", *lines])
 
 
 def _next_commands(rows: Sequence[ListingRow]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from sweeps.errors import UntrustedError
 from sweeps.experiments.verified_data import Examiner, PreparedAgain, TooLittleKept
 from sweeps.home import Home
 from sweeps.progress import Progress
+from sweeps.progress.log import EARLIER_LOG, LOG
 from sweeps.records import (
     SWEEP,
     Conclusions,
@@ -139,6 +140,9 @@ REPORT_OF: Final = "report_of"
 """Tag with the digest of what the report was made from, and its files; the last that is written."""
 
 
+_NO_SOURCES: Final = {"lock", LOG, EARLIER_LOG}
+
+
 def digest_sources(store: RecordStore) -> str:
     """Return a digest of what a report is made from: what is recorded, and the code that draws it.
 
@@ -146,7 +150,9 @@ def digest_sources(store: RecordStore) -> str:
     """
     found = hashlib.sha256(_code_that_draws())
     for path in listed(store.folder):
-        if path.suffix in {".weights", ".files"} or path.name == "lock" or not path.is_file():
+        if path.suffix in {".weights", ".files"} or path.name in _NO_SOURCES:
+            continue
+        if not path.is_file():
             continue
         with open_file(path) as file:
             content = file.readline() if path.suffix == ".record" else file.read()

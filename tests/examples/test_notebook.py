@@ -47,7 +47,7 @@ def test_runs_are_compared_in_tables_curves_and_mlflow_alike(executed, tmp_path)
     assert " leads by " in outputs["different"][0].text
     in_mlflow = dict(best_row(outputs["mlflow"]))["metrics.best_val_accuracy"]
     assert float(in_mlflow) == pytest.approx(float(best), abs=1e-6)  # as pandas rounds it
-    assert (tmp_path / "smoke.html").stat().st_size > 4e6
+    assert (tmp_path / "smoke.html").stat().st_size > 1e6, "with plotly.js"
 
 
 def best_row(outputs):

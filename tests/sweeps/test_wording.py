@@ -67,7 +67,10 @@ def test_elsewhere_the_clone_is_named(monkeypatch, tmp_path):
     ],
     ids=["of an index", "of a file", "of a repository"],
 )
-def test_without_a_clone_it_is_named_as_it_was_installed(installed, note, named):
+def test_without_a_clone_it_is_named_as_it_was_installed(
+    installed, note, named, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)  # from where the interpreter is named in full
     assert installed(note) == f"{sys.executable} -m pip install '{named}'"
 
 

@@ -82,7 +82,7 @@ def test_another_home_is_named_in_the_commands_and_belongs_behind_a_command(
 ):
     finished_toy("other", trials=1)
     said = call("--home", make_home("other")).stdout
-    assert f"  sweeps ui toy --home {make_home('other')} " in said
+    assert f"  sweeps ui toy --home {make_home('other')}\n" in said
     refused = call("--home", make_home("other"), "list")
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert f"sweeps list ... --home {make_home('other')}" in refused.stderr

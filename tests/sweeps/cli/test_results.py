@@ -42,8 +42,7 @@ def test_the_end_of_a_run_says_how_to_see_the_whole_error(call):
     assert result.exit_code == 1
     assert "failed: the only trial failed (error 1), the first with: RuntimeError" in result.stderr
     advice = result.stdout[result.stdout.index("\n  sweeps ") :].splitlines()[1:]
-    assert advice[0].startswith("  sweeps trials toy 0 --home ")
-    assert advice[0].endswith("the whole error")
+    assert advice[0].startswith("  sweeps trials toy 0 --home ")  # its hint where there is room
     assert advice[1].startswith("  sweeps retry toy --home ")
 
 

@@ -142,7 +142,12 @@ def test_one_that_cannot_be_made_is_refused_or_empty(commands, tmp_path, sealed)
     home = folder / "new" / "home"
     expected = {
         "run": (2, f"error: home {home}: nothing can be written into {folder}\n"),
-        "list": (0, f"no sweeps in {home} yet; begin with: `sweeps run smoke --home {home}`\n"),
+        "list": (
+            0,
+            f"no sweeps in {home} yet; begin with one of:\n  sweeps run smoke --home {home}\n"
+            f"  sweeps run mlp --home {home}\n"
+            "  sweeps init FOLDER   an experiment of your own: Keras or any program\n",
+        ),
         "report": (2, f"error: no sweep 'toy' in {home}; there are no sweeps yet\n"),
     }
     assert {name: launch(words, home) for name, words in commands.items()} == expected

@@ -90,7 +90,8 @@ def test_each_vote_is_what_counting_by_hand_gives(home):
         assert ahead["value"] == pytest.approx(vote["accuracy"]["value"] - accuracy[order[0]])
         assert ahead["low"] < ahead["value"] < ahead["high"]
     best = max(document["votes"], key=lambda vote: vote["accuracy"]["value"])
-    assert best["verdict"] == "better", "their mistakes are unrelated"
+    assert best["ahead_by"]["low"] > 0, "their mistakes are unrelated"
+    assert best["verdict"] == "cannot tell yet", "8 folds are fewer than those of the first look"
     (announced,) = [vote for vote in document["votes"] if vote["announced"]]
     assert (announced["ensemble"], announced["vote"]) == (f"all {count}", "soft")
     shown = caller(home)("ensemble", "one").stdout

@@ -70,7 +70,7 @@ def test_a_finalist_that_fails_every_time_is_named_counts_and_can_be_left_out(co
     best = sweeps.load("one", tmp_path / "home").best()
     trial = best.number
     bad.write_text(f"{best.params['skill']} fold raise")
-    failed = call(*WORDS, "--top", 3)
+    failed = call(*WORDS, "--top", 3, "--details")
     assert failed.exit_code == 0, failed.output
     said = " ".join(failed.stdout.split())
     assert f"trial-{trial}: 8 of 8 trainings failed. They count: " in said
@@ -114,7 +114,7 @@ def test_a_finalist_that_diverges_every_time_counts_and_can_be_left_out(confirm,
     call, bad = confirm
     best = sweeps.load("one", tmp_path / "home").best()
     bad.write_text(f"{best.params['skill']} fold diverge")
-    told = call(*WORDS, "--top", 1, "--test")
+    told = call(*WORDS, "--top", 1, "--test", "--details")
     assert told.exit_code == 0, told.output
     assert f"trial-{best.number}: 8 of 8 trainings diverged. They count: " in " ".join(
         told.stdout.split()

@@ -112,6 +112,7 @@ def traces(monkeypatch):
     return found
 
 
+@pytest.mark.slow
 def test_widths_and_numbers_share_a_trace(traces):
     from digitexp.tensorflow_setup import known_warnings_ignored
 
@@ -127,6 +128,7 @@ def test_widths_and_numbers_share_a_trace(traces):
     assert len(traces) == 1
 
 
+@pytest.mark.slow
 def test_what_makes_another_graph_has_a_trace_of_its_own(traces):
     import keras
 
