@@ -74,10 +74,13 @@ def answer(
 def with_commands(sentences: Sequence[str], commands: Mapping[str, str]) -> list[str]:
     """Return an answer as lines of a terminal: sentences, then commands, each with a hint.
 
-    The last sentence, which says what it comes from, is below them, if there is room for it.
+    So many commands are there as there is room for, one at least. The last sentence, which says
+    what it comes from, is below them, if there is room for it.
     """
     lines = in_lines(sentences[:-1])
-    lines += [command + hint for command, hint in with_hints(commands, WIDTH)]
+    room = max(MOST_LINES - len(lines), 1)
+    shown = with_hints(dict(list(commands.items())[:room]), WIDTH)
+    lines += [command + hint for command, hint in shown]
     source = in_lines(sentences[-1:])
     return [*lines, *source] if len(lines) + len(source) <= MOST_LINES else lines
 
@@ -108,8 +111,13 @@ class _Told:
         recommended = verdict.recommended
         self._take = next(one for one in verdict.standings if one.finalist == recommended)
         # What to take: not a champion that is not proven better than what there was before.
-        is_kept = not (_is_baseline(self._leader) or self._beats_baseline)
+        is_kept = not (self._is_early or _is_baseline(self._leader) or self._beats_baseline)
         self._kept = self._baselines[0] if is_kept else self._take
+
+    @property
+    def _is_early(self) -> bool:
+        """Whether there are fewer folds than those of the first look; earlier versions had none."""
+        return self._verdict.margin is not None and not self._verdict.looks
 
     @property
     def _beats_baseline(self) -> bool:
@@ -145,19 +153,27 @@ class _Told:
         lead = near.leader_ahead_by
         assert lead is not None
         over = self._name(near, "your")
-        if not self._beats_baseline:
-            by = f"{leader.finalist}: {gain(lead, _digits(lead))}, {_ends(lead)}"
-            yet = "" if near.verdict == "equivalent" else " yet"
-            return [
-                f"No winner{yet}: nothing beats {over} beyond luck ({by}). Keep "
-                f"{self._name(self._kept)}."
-            ]
+        if self._is_early or not self._beats_baseline:
+            return [self._undecided(near, lead)]
         by = f"{gain(lead, _digits(lead))} over {over} on fresh folds ({_ends(lead)})"
         if take is leader:
             return [f"Take {take.finalist}: {by}."]
         return [
             f"Take {take.finalist}: as good as the leader, {leader.finalist} ({by}), and smaller."
         ]
+
+    def _undecided(self, near: ConfirmedStanding, lead: Interval) -> str:
+        """Return that the leader is not called better than the baseline, and why."""
+        over, leader = self._name(near, "your"), self._leader.finalist
+        by = gain(lead, _digits(lead))
+        if self._is_early:
+            folds = self._verdict.folds
+            return f"No verdict on {folds} folds: {leader} is {by} over {over} ({_ends(lead)})."
+        yet = "" if near.verdict == "equivalent" else " yet"
+        return (
+            f"No winner{yet}: nothing beats {over} beyond luck ({leader}: {by}, {_ends(lead)}). "
+            f"Keep {self._name(self._kept)}."
+        )
 
     def _keep_the_leader(self) -> list[str]:
         """Return that nothing beats the baseline, where a baseline leads."""
@@ -213,7 +229,7 @@ class _Told:
         """Return the figure that the search claimed, and how much of it was luck."""
         if bias is None:
             return []
-        score = f"Not {_percent(bias.searched)}, {bias.finalist}'s score in the search:"
+        score = f"Not the search's {_percent(bias.searched)} ({bias.finalist}):"
         total = bias.total
         digits = _digits(total)
         if total.low > 0:

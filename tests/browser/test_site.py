@@ -74,6 +74,8 @@ def test_the_page_is_dark_when_asked_and_stays_dark(opened):
     assert background() != light
     dark = background()
     opened.get_by_role("link", name="Tutorial", exact=False).first.click()
+    opened.wait_for_url("**/tutorial.html")
+    opened.wait_for_load_state("load")  # its styles, too
     assert background() == dark
     shown = opened.locator("img.only-dark:visible")
     assert shown.count() > 0

@@ -79,7 +79,7 @@ def test_a_finalist_that_fails_every_time_is_named_counts_and_can_be_left_out(co
     (own,) = (s for s in document["standings"] if s["finalist"] == f"trial-{trial}")
     assert (own["failed"], own["diverged"]) == (8, 0)
     assert own["accuracy"]["value"] < 0.26, "a constant prediction of four classes"
-    assert document["recommended"] != own["finalist"]
+    assert document["champion"] != own["finalist"]
     votes = call("ensemble", "one", "--json")
     assert votes.exit_code == 0, votes.output
     assert f"trial-{trial}" not in votes.stdout, "it has no model that could vote"
@@ -121,7 +121,8 @@ def test_a_finalist_that_diverges_every_time_counts_and_can_be_left_out(confirm,
     )
     assert "sweeps retry" not in told.stdout
     assert "The champion is baseline-dull." in told.stdout
-    left = call("confirm", "one", "--top", 3, "--leave-out", best.number, *WORDS[2:])
+    asked = ("--top", 3, "--leave-out", best.number, "--replace", *WORDS[2:])
+    left = call("confirm", "one", *asked)
     assert left.exit_code == 0, left.output
     assert f"without trial-{best.number}?" in " ".join(left.stdout.split())
     assert left.stdout.count(f"trial-{best.number}") == 1

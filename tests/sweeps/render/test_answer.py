@@ -97,7 +97,7 @@ def test_a_winner_is_told_in_the_order_in_which_one_asks():
         "Take trial-16: +1.4 points over your baseline on fresh folds (+0.9 to +1.9).",
         "  learning_rate=2.01e-03, batch_size=16, units_1=125",
         "Quote 94.6 % (93.9 to 95.2); slightly high, as the best of 4 on these folds.",
-        "Not 95.2 %, trial-17's score in the search: 0.8 points (0.1 to 1.6) were luck.",
+        "Not the search's 95.2 % (trial-17): 0.8 points (0.1 to 1.6) were luck.",
         "Best of the four? Not settled: trial-16 leads; trial-17 may be as good; trial-12 and the "
         "baseline are worse.",
         "All six voting: 95.1 % (+0.2 to +0.9 over trial-16), at 4.2 times the size.",
@@ -186,7 +186,7 @@ def test_a_baseline_that_is_kept_gives_the_parameters_and_the_figure():
 def test_the_luck_of_the_search_is_said_as_far_as_it_is_known(total, told):
     bias = dataclasses.replace(BIAS, total=Interval(*total))
     (line,) = [one for one in answer([WHOLE[0], bias]) if one.startswith("Not ")]
-    assert line == f"Not 95.2 %, trial-17's score in the search: {told}"
+    assert line == f"Not the search's 95.2 % (trial-17): {told}"
 
 
 @pytest.mark.parametrize(
@@ -286,3 +286,18 @@ def test_a_settled_leader_has_its_chance_and_is_never_certain():
 def test_the_figure_to_quote_is_less_what_picking_it_on_these_folds_added():
     said = first(LEADER, OPEN, quotable=Interval(0.944, 0.936, 0.95), quotable_bias=0.0017)
     assert "Quote 94.4 % (93.6 to 95.0), corrected by 0.2 points for being picked." in said
+
+
+def test_below_the_first_look_there_is_no_verdict():
+    said = first(LEADER, BEHIND, folds=8, margin=0.007, looks=[])
+    assert (
+        said[0]
+        == "No verdict on 8 folds: trial-16 is +1.4 points over your baseline (+0.9 to +1.9)."
+    )
+    assert said[1].startswith("  learning_rate=2.01e-03")
+
+
+def test_commands_beyond_the_twelfth_line_are_left_out():
+    commands = {f"sweeps {number}": "" for number in range(3)}
+    assert len(with_commands([f"Sentence {number}." for number in range(11)], commands)) == 12
+    assert len(with_commands([f"Sentence {number}." for number in range(15)], commands)) == 15
