@@ -85,7 +85,7 @@ def test_a_finalist_that_fails_every_time_is_named_counts_and_can_be_left_out(co
     assert f"trial-{trial}" not in votes.stdout, "it has no model that could vote"
 
     records = sorted((tmp_path / "home" / "records").glob("*/*.record"))
-    told = call(*WORDS, "--top", 3, "--leave-out", trial, "--json")
+    told = call(*WORDS, "--top", 3, "--leave-out", trial, "--replace", "--json")
     assert told.exit_code == 0, told.output
     assert sorted((tmp_path / "home" / "records").glob("*/*.record")) == records, "none is new"
     document = json.loads(told.stdout)
