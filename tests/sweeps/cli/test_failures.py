@@ -71,7 +71,7 @@ def test_hints_name_a_store_to_the_commands_that_take_one():
 @pytest.mark.parametrize("command", ["list", "dashboard", "ui"])
 def test_the_hint_to_begin_names_the_home_that_was_given(tmp_path, command):
     result = CliRunner().invoke(app, [command, "--home", str(tmp_path)])
-    assert f"`sweeps run smoke --home {tmp_path}`" in result.output
+    assert f"sweeps run smoke --home {tmp_path}" in result.output
 
 
 def test_a_mistake_that_names_a_command_names_the_home_too(finished_toy, make_home):
