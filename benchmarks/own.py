@@ -100,7 +100,9 @@ def _swept(
         fixed["hidden_layers"] = 2
     space = {
         "description": f"{model} by {way}",
-        "experiment": "digits" if of_fused else f"benchmarks.own_models:{EXPERIMENTS[model]}",
+        "experiment": "digitexp.experiment:experiment"
+        if of_fused
+        else f"benchmarks.own_models:{EXPERIMENTS[model]}",
         "objective": {"metric": name, "direction": goal},
         "parameters": {
             key: {"type": "categorical", "choices": values} for key, values in choices.items()
