@@ -140,6 +140,8 @@ class _Trainer:
         self._model, self._train, self._validation = model, train, validation
         self.n_train = int(tf.nest.flatten(train.x)[0].shape[0])
         _check(model)
+        if validation is not None and _specs(validation) != _specs(train):
+            raise Untraceable("its validation part has other types or shapes than training")
         internals.built(model, *_first(train))
         _check(model)
         model.optimizer.build(model.trainable_variables)

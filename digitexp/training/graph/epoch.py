@@ -55,7 +55,8 @@ class Data(NamedTuple):
     @property
     def weight(self) -> Any:
         """The sample weights as Keras takes them: None if there are none."""
-        return None if isinstance(self.sample_weight, tuple) else self.sample_weight
+        has_none = isinstance(self.sample_weight, tuple) and not self.sample_weight
+        return None if has_none else self.sample_weight
 
 
 class Graphs(NamedTuple):
@@ -103,7 +104,7 @@ def _any_count(tensor: Any) -> tf.TensorSpec:
 
 
 class _Passed(NamedTuple):
-    """What a step has done with a batch."""
+    """The outcome of a step with a batch."""
 
     outputs: Any
     loss: Any
@@ -112,7 +113,7 @@ class _Passed(NamedTuple):
 
 
 class _Body:
-    """What is traced."""
+    """The functions that are traced."""
 
     def __init__(self, model: Any, structure: Structure) -> None:
         self._model, self._structure = model, structure

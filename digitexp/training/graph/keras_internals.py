@@ -1,4 +1,4 @@
-"""What the graph engine needs of Keras beyond its public names; all of it is here.
+"""The private names of Keras that the graph engine needs; no other module of it uses any.
 
 Import this after `set_up_tensorflow()`.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -37,24 +36,23 @@ KNOWN: Final = ("3.15",)
 """Releases whose private names below were looked at; with another one the engine is `model.fit`."""
 
 
-@cache
-def missing() -> str | None:
+def missing(model: Any) -> str | None:
     """Return why this Keras cannot be used by the graph engine; None if it can."""
     release = ".".join(keras.__version__.split(".")[:2])
     if release not in KNOWN:
         return f"Keras {keras.__version__} is not known to this engine (known: {', '.join(KNOWN)})"
-    optimizer = keras.optimizers.Adam()
-    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
-    needed = {
-        "optimizer._use_weight_decay": hasattr(optimizer, "_use_weight_decay"),
-        "optimizer._learning_rate": hasattr(optimizer, "_learning_rate"),
-        "model._symbolic_build": hasattr(model, "_symbolic_build"),
-        "model._compute_loss": hasattr(model, "_compute_loss"),
-        "model._loss_tracker": hasattr(type(model), "_loss_tracker")
-        or hasattr(model, "_loss_tracker"),
-        "scope.state_mapping": hasattr(StatelessScope(), "state_mapping"),
-    }
-    absent = [name for name, is_there in needed.items() if not is_there]
+    needed = (
+        (model.optimizer, ("_use_weight_decay", "_learning_rate")),
+        (
+            model,
+            (
+                "_compile_metrics", "_compute_loss", "_flatten_layers", "_loss_tracker",
+                "_symbolic_build",
+            ),
+        ),
+        (StatelessScope(), ("state_mapping",)),
+    )  # fmt: skip
+    absent = [name for one, names in needed for name in names if not hasattr(one, name)]
     return f"this Keras has no {', '.join(absent)}" if absent else None
 
 
@@ -101,7 +99,7 @@ def rate_of(optimizer: Any) -> Any:
 
 def decayed(optimizer: Any, variables: Sequence[Any]) -> list[bool]:
     """Return for each variable whether its weights decay."""
-    if optimizer.weight_decay is None:
+    if not optimizer.weight_decay:
         return [False] * len(variables)
     return [bool(optimizer._use_weight_decay(variable.value)) for variable in variables]
 
@@ -149,7 +147,9 @@ def fast_kernels() -> Any:
     Where TensorFlow is told to be deterministic, its Python code replaces `bias_add` and sparse
     cross-entropy by dozens of operations. On one thread of a CPU the kernels are deterministic.
     """
-    return replaced([(nn_ops, "config", SimpleNamespace(is_op_determinism_enabled=bool))])
+    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    places = [(nn_ops, "config", SimpleNamespace(is_op_determinism_enabled=bool))]
+    return replaced([] if has_gpu else places)
 
 
 def as_cast(number: Any, dtype: Any) -> Any:

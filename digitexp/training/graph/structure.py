@@ -1,4 +1,4 @@
-"""What can be traced safely, and which models share a trace.
+"""Says which models can be traced safely, and which of them share a trace.
 
 Import this after `set_up_tensorflow()`.
 
@@ -70,7 +70,7 @@ def why_not(model: Any) -> str | None:
     Metrics are looked at if they are built, which they are with the first batch.
     """
     return (
-        internals.missing()
+        internals.missing(model)
         or _why_not_this_class(model)
         or _why_not_by(model.optimizer)
         or _why_not_these_weights(model)
@@ -144,13 +144,18 @@ def adds_up(model: Any) -> bool:
     """Return whether metrics of a whole epoch are what its batches add up to, one by one.
 
     That holds for Keras's own, which sum something over samples; the mean of a function of the
-    user's may be one of a batch.
+    user's may be one of a batch. A mask goes with the outputs of a batch, and is gone at the end.
     """
-    return not any(
+    return not any(map(_may_mask, _layers(model))) and not any(
         isinstance(one, keras.metrics.MeanMetricWrapper)
         and not one._fn.__module__.startswith("keras.")
         for one in _metrics(model)
     )
+
+
+def _may_mask(layer: Any) -> bool:
+    is_own = not type(layer).__module__.startswith("keras.")
+    return is_own or type(layer) is keras.layers.Masking or bool(getattr(layer, "mask_zero", False))
 
 
 def _metrics(model: Any) -> Iterator[Any]:
@@ -220,7 +225,7 @@ def _settings(optimizer: Any) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Structure:
-    """What a trace is made for.
+    """A kind of models, which one trace serves.
 
     Attributes:
         key: Equal for models that share a trace.
@@ -240,24 +245,42 @@ def structure_of(model: Any, specs: Any) -> Structure:
         model: A compiled model; loss, metrics and optimizer are built.
         specs: Anything that says what its data are like, as JSON.
     """
-    elastic = _elastic_layers(model)
+    try:
+        elastic = _elastic_layers(model)
+        found = {**_of_model(model, elastic), "data": specs}
+        key, is_known = json.dumps(found, sort_keys=True, default=repr), True
+    except Exception:  # the user's layer or loss does not say what it is made of
+        elastic, found, key, is_known = [], {}, "", False
     dynamic = {id(variable) for layer in elastic for variable in layer.variables}
     shapes = tuple(
         tuple(None if id(one) in dynamic else size for size in one.shape)
         for one in model.trainable_variables
     )
-    optimizer = model.optimizer
-    found = {
+    is_shared = is_known and type(model) in _MODELS and not _has_own_code(found)
+    return Structure(key, is_shared, shapes)
+
+
+def _of_model(model: Any, elastic: list[Any]) -> dict[str, Any]:
+    """Return all that decides the trace of a model, but for its data."""
+    optimizer, compiled = model.optimizer, model.get_compile_config()
+    dynamic = {id(variable) for layer in elastic for variable in layer.variables}
+    penalties = [id(one.regularizer) for one in model.trainable_variables]
+    return {
         "model": _described(model, elastic),
         "weights": [
-            [one.dtype, list(shape), _penalty(one.regularizer)]
-            for one, shape in zip(model.trainable_variables, shapes, strict=True)
+            [
+                one.dtype,
+                [None if id(one) in dynamic else size for size in one.shape],
+                _penalty(one.regularizer),
+                penalties.index(id(one.regularizer)),  # weights may share one, and its number
+            ]
+            for one in model.trainable_variables
         ],
         "outputs": [list(one.shape) for one in _outputs(model)],
         "fixed": [[one.dtype, list(one.shape)] for one in model.non_trainable_variables],
         "compiled": [
-            _plain(model.get_compile_config()["loss"]),
-            _plain(model.get_compile_config()["loss_weights"]),
+            _plain(compiled["loss"]),
+            _plain(compiled["loss_weights"]),
             [_plain(keras.saving.serialize_keras_object(one)) for one in _metrics(model)],
             [list(one.shape) for one in model.metrics_variables],
         ],
@@ -271,11 +294,7 @@ def structure_of(model: Any, specs: Any) -> Structure:
             else None,
             internals.decayed(optimizer, model.trainable_variables),
         ],
-        "data": specs,
     }
-    key = json.dumps(found, sort_keys=True, default=repr)
-    is_shared = type(model) in _MODELS and not _has_own_code(found)
-    return Structure(key, is_shared, shapes)
 
 
 _MODELS: Final = (keras.Sequential, type(keras.Model(i := keras.Input((1,)), i)))
@@ -308,11 +327,11 @@ def _described(model: Any, elastic: list[Any]) -> Any:
     if type(model) not in _MODELS:
         return [type(model).__module__, type(model).__qualname__]
     open_names = {layer.name for layer in elastic}
+    dropping = {layer.name for layer in model.layers if _drops(layer)}
     found = _plain(model.get_config())
     for layer in found["layers"]:
         config = layer.get("config", layer)
-        dropped = isinstance(config.get("rate"), float) and layer["class_name"] == "Dropout"
-        if dropped and 0 < config["rate"] < 1:
+        if config.get("name") in dropping:
             config["rate"] = "a number"
         if config.get("name") not in open_names:
             config["sizes"] = config.get("units")
@@ -324,9 +343,15 @@ def _without(value: Any) -> Any:
         return {
             name: _without(one)
             for name, one in value.items()
-            if name not in _LEFT_OUT and not name.endswith(("_initializer", "_regularizer"))
+            if name not in _LEFT_OUT and not _is_of_weights(name)
         }
     return [_without(one) for one in value] if isinstance(value, list) else value
+
+
+def _is_of_weights(name: str) -> bool:
+    """Return whether a member of a configuration is about weights, which are described apart."""
+    is_penalty = name.endswith("_regularizer") and name != "activity_regularizer"
+    return is_penalty or name.endswith("_initializer")
 
 
 def _penalty(one: Any) -> Any:
@@ -344,13 +369,24 @@ def _number(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else repr(value)
 
 
+_WITH_OWN_CODE: Final = frozenset(
+    {"Lambda", "__lambda__", "TorchModuleWrapper", "JaxLayer", "TFSMLayer"}
+)
+
+
+def _keeps_tensors(value: Mapping[str, Any]) -> bool:
+    """Return whether a layer has tensors that are no variables, such as means it was adapted to."""
+    kind = getattr(keras.layers, str(value.get("class_name")), None)
+    return ".preprocessing." in getattr(kind, "__module__", "")
+
+
 def _has_own_code(value: Any) -> bool:
     """Return whether a configuration names classes or functions that are not Keras's."""
     if isinstance(value, Mapping):
         module = value.get("module")
         if "class_name" in value and isinstance(module, str) and not module.startswith("keras"):
             return True
-        if value.get("class_name") in {"Lambda", "TorchModuleWrapper", "JaxLayer", "TFSMLayer"}:
+        if value.get("class_name") in _WITH_OWN_CODE or _keeps_tensors(value):
             return True
         return any(map(_has_own_code, value.values()))
     if isinstance(value, list):

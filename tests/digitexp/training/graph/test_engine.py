@@ -248,14 +248,10 @@ def test_a_release_of_keras_that_nobody_has_looked_at_is_refused(monkeypatch):
 
     from digitexp.training.graph import keras_internals
 
+    model = plain()
+    assert keras_internals.missing(model) is None
     monkeypatch.setattr(keras, "__version__", "3.99.0")
-    keras_internals.missing.cache_clear()
-    try:
-        assert "3.99.0 is not known" in keras_internals.missing()
-    finally:
-        monkeypatch.undo()
-        keras_internals.missing.cache_clear()
-    assert keras_internals.missing() is None
+    assert "3.99.0 is not known" in keras_internals.missing(model)
 
 
 def test_a_layer_with_state_that_keras_does_not_know_of_is_refused_and_unchanged():
@@ -279,3 +275,114 @@ def test_a_layer_with_state_that_keras_does_not_know_of_is_refused_and_unchanged
         fit(model)
     for one, other in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def same_as_by_keras(make):
+    """Check that models of both engines are alike after two epochs, in float64."""
+    from digitexp.tensorflow_setup import known_warnings_ignored
+
+    with of_float64(), known_warnings_ignored():
+        model, other = fit(make()), make()
+        other.fit(*samples(), batch_size=16, epochs=2, shuffle=False, verbose=0)
+    for one, again in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(one, again, rtol=1e-8, atol=1e-10)
+
+
+def compiled(layers, **options):
+    import keras
+
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(5)
+    model = keras.Sequential([keras.layers.Input((6,)), *layers(keras), keras.layers.Dense(3)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(options.get("optimizer") or "adam", loss)
+    return model
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layers", [
+    lambda keras, n: [
+        keras.layers.Dense(4, activity_regularizer=keras.regularizers.L2(10.0 ** -n))
+    ],
+    lambda keras, n: [
+        keras.layers.Dense(4), keras.layers.Dropout(n / 8, noise_shape=(None, 1)),
+    ],
+    lambda keras, n: [keras.layers.Dense(4), keras.layers.Activation(lambda x: x * n)],
+], ids=["activity", "noise shape", "lambda"])  # fmt: skip
+def test_a_number_that_is_no_input_is_never_that_of_another_model(traces, layers):
+    for number in (1, 3):
+        same_as_by_keras(lambda n=number: compiled(lambda keras: layers(keras, n)))
+
+
+@pytest.mark.slow
+def test_penalties_that_weights_share_are_another_structure(traces):
+    def layers(keras, pattern):
+        penalties = [keras.regularizers.L2(0.1), keras.regularizers.L2(0.001)]
+        return [keras.layers.Dense(4, kernel_regularizer=penalties[k]) for k in pattern]
+
+    for pattern in ((0, 0, 1), (0, 1, 1)):
+        same_as_by_keras(lambda p=pattern: compiled(lambda keras: layers(keras, p)))
+    assert len(traces) == 2
+
+
+@pytest.mark.slow
+def test_a_decay_of_zero_is_none(traces):
+    import keras
+
+    same_as_by_keras(
+        lambda: compiled(
+            lambda keras: [keras.layers.Dense(4)],
+            optimizer=keras.optimizers.SGD(0.1, weight_decay=0.0),
+        )
+    )
+    assert len(traces) == 1
+
+
+@pytest.mark.slow
+def test_a_layer_that_does_not_say_what_it_is_made_of_is_traced_for_its_model(traces):
+    import keras
+
+    class Scaled(keras.layers.Layer):
+        def __init__(self, factor):
+            super().__init__()
+            self.factor = factor
+
+        def call(self, inputs):
+            return inputs * self.factor
+
+    same_as_by_keras(lambda: compiled(lambda keras: [Scaled(3.0), keras.layers.Dense(4)]))
+    assert not traces
+
+
+@pytest.mark.slow
+def test_a_mask_counts_in_metrics():
+    import keras
+
+    from digitexp.training.graph import engine
+
+    def build_masked():
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(5)
+        layers = [keras.layers.Embedding(5, 3, mask_zero=True), keras.layers.Dense(2)]
+        model = keras.Sequential([keras.layers.Input((4,), dtype="int32"), *layers])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("adam", loss, metrics=["accuracy"])
+        return model
+
+    generator = np.random.default_rng(2)
+    x, y = generator.integers(0, 5, (40, 4)), generator.integers(0, 2, (40, 4))
+    heard = []
+    hear = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: heard.append(logs))
+    common = {"batch_size": 16, "epochs": 2, "callbacks": [hear]}
+    engine.fit(build_masked(), (x, y), (x, y), **common)
+    build_masked().fit(x, y, validation_data=(x, y), shuffle=False, verbose=0, **common)
+    for one, other in zip(heard[:2], heard[2:], strict=True):
+        assert one == pytest.approx(other, rel=1e-5)
+
+
+def test_a_validation_part_of_another_kind_is_refused_before_the_first_epoch():
+    from digitexp.training.graph import engine
+
+    x, y = samples()
+    with pytest.raises(engine.Untraceable, match="validation part has other types"):
+        engine.fit(plain(), (x, y), (x, y.astype("int32")), batch_size=16, epochs=1, callbacks=[])
