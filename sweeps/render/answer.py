@@ -57,18 +57,18 @@ def answer(
     verdict = _newest(conclusions, VerdictConclusion)
     if verdict is None:
         return []
-    told = _Told(verdict)
+    said = _VerdictInWords(verdict)
     bias = _newest(conclusions, SelectionBiasConclusion)
     votes = _newest(conclusions, VotesConclusion)
     calibration = _newest(conclusions, CalibrationConclusion)
-    lines = told.choice()
-    lines += told.parameters(params or {})
-    lines.append(told.figure(_newest(conclusions, TestConclusion)))
-    lines += told.search(bias)
-    lines += [told.order(), *told.control()]
+    lines = said.choice()
+    lines += said.parameters(params or {})
+    lines.append(said.figure(_newest(conclusions, TestConclusion)))
+    lines += said.search(bias)
+    lines += [said.order(), *said.control()]
     lines += _voting(votes)
-    lines.append(told.champion(calibration, is_served=is_served))
-    return [*lines, told.source()]
+    lines.append(said.champion(calibration, is_served=is_served))
+    return [*lines, said.source()]
 
 
 def with_commands(sentences: Sequence[str], commands: Mapping[str, str]) -> list[str]:
@@ -101,7 +101,7 @@ def _newest(conclusions: Sequence[Conclusion], kind: type[C]) -> C | None:
     return next((one for one in reversed(conclusions) if isinstance(one, kind)), None)
 
 
-class _Told:
+class _VerdictInWords:
     """A verdict in sentences."""
 
     def __init__(self, verdict: VerdictConclusion) -> None:
@@ -249,6 +249,8 @@ class _Told:
             notes.append(f"without {_listed(verdict.left_out)}")
         question = f"{', '.join([f'Best of the {_counted(len(verdict.standings))}', *notes])}?"
         chances = self._chances()
+        if self._is_early:
+            return f"{question} Too few folds to say: {self._name(leader)} leads."
         if verdict.settled:
             return f"{question} Yes: {self._name(leader)} is better than every other one{chances}."
         if chances:
@@ -328,7 +330,8 @@ def _voting(votes: VotesConclusion | None) -> list[str]:
     times = f" at {size:.1f} times the size" if size else ""
     if vote.verdict == "better":
         return [f"{who[:1].upper()}{who[1:]} voting: {by},{times}."]
-    says = "may pay" if vote.verdict == "cannot tell yet" else "does not pay"
+    is_open = vote.verdict == "cannot tell yet" and ahead.high > 0
+    says = "may pay" if is_open else "does not pay"
     return [f"Voting {says}: {who} {by}{times}."]
 
 

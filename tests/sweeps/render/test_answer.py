@@ -289,12 +289,21 @@ def test_the_figure_to_quote_is_less_what_picking_it_on_these_folds_added():
 
 
 def test_below_the_first_look_there_is_no_verdict():
-    said = first(LEADER, BEHIND, folds=8, margin=0.007, looks=[])
+    said = first(LEADER, BEHIND, folds=8, folds_asked=8, margin=0.007, looks=[])
     assert (
         said[0]
         == "No verdict on 8 folds: trial-16 is +1.4 points over your baseline (+0.9 to +1.9)."
     )
     assert said[1].startswith("  learning_rate=2.01e-03")
+    assert "Best of the two? Too few folds to say: trial-16 leads." in said
+
+
+def test_a_vote_that_is_behind_does_not_pay_however_few_the_folds():
+    behind = dataclasses.replace(
+        VOTES.votes[0], ahead_by=Interval(-0.007, -0.012, -0.003), verdict="cannot tell yet"
+    )
+    said = answer([verdict(LEADER, BEHIND), dataclasses.replace(VOTES, votes=[behind])], PARAMS)
+    assert any(line.startswith("Voting does not pay: all six") for line in said)
 
 
 def test_commands_beyond_the_twelfth_line_are_left_out():
