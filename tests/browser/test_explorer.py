@@ -210,8 +210,10 @@ def test_files_become_rows_that_can_be_sorted_and_saved(watched, pictures, scree
     ]
     assert rows.locator("b").all_inner_texts() == ["0", "1", ""]
     expect(rows.nth(2)).to_contain_text("no picture: PNG and JPEG are read")
-    watched.get_by_role("button", name="answer").click()
-    watched.get_by_role("button", name="answer").click()
+    heading = watched.get_by_role("columnheader", name="answer")
+    for order in ("ascending", "descending"):
+        heading.get_by_role("button").click()
+        expect(heading).to_have_attribute("aria-sort", order)
     expect(rows.first).to_contain_text("of-1.png")
     watched.screenshot(path=screenshots / "explorer-batch.png")
     with watched.expect_download() as saved:
