@@ -8,7 +8,6 @@ and archived with the sweep, and neither shared nor needed.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from search_spaces.objectives import in_words
 from sweeps.analysis.rows import trial_row
 from sweeps.progress.lines import trial_line
+from sweeps.progress.protocol import PassedOn
 from sweeps.render.verdict import (
     failure_line,
     progress_line,
@@ -29,9 +29,7 @@ from sweeps.workspace.addresses import in_text
 if TYPE_CHECKING:
     from io import TextIOWrapper
 
-    from search_spaces.parameters import Value
     from sweeps.analysis.summary import Summary
-    from sweeps.experiment import TrialSpec
     from sweeps.progress.protocol import Progress
     from sweeps.progress.tally import Tally
     from sweeps.records.record import Record, SweepInfo
@@ -43,14 +41,14 @@ MOST_BYTES: Final = 4 * 2**20
 """Size at which a log is put aside, in place of the one that was put aside before."""
 
 
-class Logged:
+class Logged(PassedOn):
     """A display, and the log that is written beside it. See `Progress`.
 
     A log that cannot be written, on a full disk or in a folder that was deleted, is given up.
     """
 
     def __init__(self, shown: Progress) -> None:
-        self._shown = shown
+        super().__init__(shown)
         self._waiting: list[str] | None = []  # lines from before the sweep had a folder
         self._path: Path | None = None
         self._file: TextIOWrapper | None = None
@@ -78,14 +76,6 @@ class Logged:
         """Log and show the line."""
         self._line(text)
         self._shown.note(text)
-
-    def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
-        """Show it; the log has a line when it has ended."""
-        self._shown.trial_started(spec, params)
-
-    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Show it; its record has all epochs."""
-        self._shown.epoch(spec, epoch, metrics)
 
     def trial_finished(self, record: Record) -> None:
         """Log the attempt with its parameters, and the whole error."""

@@ -54,3 +54,26 @@ class Progress(Protocol):
     def close(self) -> None:
         """Give the terminal back; may be called at any time, and more than once."""
         ...
+
+
+class PassedOn:
+    """Passes on what happens to a display, for those that change a part of it. See `Progress`."""
+
+    def __init__(self, shown: Progress) -> None:
+        self._shown = shown
+
+    def note(self, text: str) -> None:
+        """Pass it on."""
+        self._shown.note(text)
+
+    def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
+        """Pass it on."""
+        self._shown.trial_started(spec, params)
+
+    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Pass it on."""
+        self._shown.epoch(spec, epoch, metrics)
+
+    def trial_finished(self, record: Record) -> None:
+        """Pass it on."""
+        self._shown.trial_finished(record)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from sweeps.progress import Mode, Progress, make_progress
+from sweeps.progress.protocol import PassedOn
 from sweeps.render.verdict import failure_line
 
 if TYPE_CHECKING:
-    from search_spaces.parameters import Value
     from sweeps.analysis.summary import Summary
-    from sweeps.experiment import TrialSpec
     from sweeps.progress.tally import Tally
-    from sweeps.records.record import Record
 
 _EACH: Final = frozenset({"json", "quiet"})
 """Modes in which each sweep is shown for itself: a script knows its events by the sweep's name."""
@@ -41,11 +39,11 @@ def as_one(progress: Mode | Progress, total: int) -> Iterator[Mode | Progress]:
         shown.close()
 
 
-class Stages:
+class Stages(PassedOn):
     """Passes on what happens to one display, which begins once and ends once. See `Progress`."""
 
     def __init__(self, shown: Progress, total: int) -> None:
-        self._shown = shown
+        super().__init__(shown)
         self._total = total
         self._last: Tally | None = None
         self._skipped = 0
@@ -64,22 +62,6 @@ class Stages:
         self._skipped = 0
         self._last = tally
         self._shown.started(tally)
-
-    def note(self, text: str) -> None:
-        """Pass it on."""
-        self._shown.note(text)
-
-    def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
-        """Pass it on."""
-        self._shown.trial_started(spec, params)
-
-    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Pass it on."""
-        self._shown.epoch(spec, epoch, metrics)
-
-    def trial_finished(self, record: Record) -> None:
-        """Pass it on."""
-        self._shown.trial_finished(record)
 
     def finished(self, summary: Summary) -> None:
         """Say why the sweep ended early, and which failures there were."""
