@@ -51,7 +51,7 @@ def looks(folds: int) -> Sequence[int]:
     return [look for look in LOOKS if look <= folds]
 
 
-def counted(folds: int) -> int:
+def folds_that_count(folds: int) -> int:
     """Return how many of so many folds count: those up to the last look; all before the first."""
     return max(looks(folds), default=folds)
 
@@ -73,7 +73,7 @@ def nominal(level: float, folds: int, at_first: float = _AT_FIRST) -> float:
         return level * at_first
     digits = 1 - math.floor(math.log10(level))
     rounded = math.floor(level * 10**digits) / 10**digits  # down to two digits: few are computed
-    return _boundaries(rounded, at_first)[LOOKS.index(counted(folds))]
+    return _boundaries(rounded, at_first)[LOOKS.index(folds_that_count(folds))]
 
 
 def _tail(z: NDArray[np.float64] | float) -> NDArray[np.float64]:

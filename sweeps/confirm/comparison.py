@@ -16,8 +16,8 @@ from sweeps.confirm.best import (
     all_claims,
     behind_the_best,
     chances_of_being_best,
-    counted,
     folds_needed,
+    folds_that_count,
     quotable,
 )
 from sweeps.confirm.finalists import METRIC, Finalist
@@ -421,7 +421,7 @@ def compare_finalists(
     whole = trainings.whole_folds(labels, folds)
     if not whole:
         return None
-    whole = whole[: counted(len(whole))]
+    whole = whole[: folds_that_count(len(whole))]
     kept = trainings.answers(labels, whole, classes)
     outcomes = Outcomes(
         np.array([stacked([own.correct for own in kept[label]], bool) for label in labels]),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeps.confirm.access_log import evaluations_of
-from sweeps.confirm.best import counted
+from sweeps.confirm.best import folds_that_count
 from sweeps.confirm.checks import ask, check_data, cross_validation_experiment, failed
 from sweeps.confirm.comparison import FOLDS_A_REPEAT, MARGIN, Comparison, Trainings
 from sweeps.confirm.votes import Bank, Confirmed, Ensemble, compare_votes, conclude_votes, gather
@@ -167,7 +167,7 @@ def _shared_folds(confirmed: Sequence[Confirmed]) -> list[int]:
             f"{names}: {len(shared)} folds are whole for all finalists, {2 * FOLDS_A_REPEAT} are "
             "needed; confirm again"
         )
-    return shared[: counted(len(shared))]
+    return shared[: folds_that_count(len(shared))]
 
 
 def _tested(home: Home, sweeps: Sequence[str]) -> list[Conclusion]:

@@ -12,7 +12,7 @@ from sweeps.confirm.best import (
     Joint,
     all_claims,
     chances_of_being_best,
-    counted,
+    folds_that_count,
     nominal,
     outlying_folds,
     single_level,
@@ -66,7 +66,7 @@ def test_all_looks_together_have_the_level_and_the_first_its_share(level, share)
 
 
 def test_folds_beyond_a_look_count_at_the_next():
-    assert [counted(folds) for folds in (8, 16, 20, 24, 28, 52, 200)] == [
+    assert [folds_that_count(folds) for folds in (8, 16, 20, 24, 28, 52, 200)] == [
         8,
         16,
         20,
