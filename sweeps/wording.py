@@ -105,6 +105,11 @@ def spans(numbers: Iterable[int]) -> str:
     return f"trial{'s' * (sum(map(len, groups)) != 1)} {', '.join(written)}"
 
 
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share of samples, by its name: an accuracy or a recall."""
+    return "accuracy" in metric or metric.startswith("recall")
+
+
 def format_difference(metric: str, value: float, reference: float) -> str:
     """Write `value - reference` with its sign; in percentage points for shares such as accuracies.
 
@@ -112,8 +117,7 @@ def format_difference(metric: str, value: float, reference: float) -> str:
     that counts accuracy in percent gets a plain difference.
     """
     difference = value - reference
-    is_share = "accuracy" in metric or metric.startswith("recall")
-    if is_share and 0 <= value <= 1 and 0 <= reference <= 1:
+    if is_share(metric) and 0 <= value <= 1 and 0 <= reference <= 1:
         return f"{scaled(difference, sign='+')} points"
     return f"{'+' if difference >= 0 else '-'}{format_metric(abs(difference))}"
 
