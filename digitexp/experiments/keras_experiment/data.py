@@ -6,7 +6,7 @@ Inputs and targets are arrays, or several of them: a list, a tuple or a dict, as
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ __all__ = [
     "classes_of",
     "described",
     "digest_of",
+    "folds_of",
     "joined",
     "like",
     "mapped",
@@ -110,6 +111,8 @@ class Parts:
         dataset_seed: Seed under which datasets are built; None: the seed of each trial, since no
             seed decides which examples validate.
         irreproducible: Why the same seed may give another result on them; None as a rule.
+        fold: (x, y) of a fold, which scores a training in place of the validation part; that one
+            then only says when to stop. None in a search.
     """
 
     train: Any
@@ -123,16 +126,17 @@ class Parts:
     examples: str | None = None
     dataset_seed: int | None = None
     irreproducible: str | None = None
+    fold: tuple[Any, Any] | None = None
 
     @property
     def is_dataset(self) -> bool:
         """Whether the parts are datasets, which no other process can be given."""
         return not isinstance(self.train, tuple)
 
-    def validation_batches(self) -> Iterator[tuple[Any, Any]]:
-        """Yield the validation part as (x, y), in one order for both."""
+    def scoring_batches(self) -> Iterator[tuple[Any, Any]]:
+        """Yield the part that scores as (x, y), in one order for both."""
         if not self.is_dataset:
-            yield self.validation
+            yield self.validation if self.fold is None else self.fold
             return
         for x, y in self.validation:
             yield x, mapped(np.asarray, y)
@@ -351,16 +355,69 @@ def _sizes(value: Any) -> str:
     return " and ".join(dict.fromkeys(str(len(one)) for one in arrays_of(value).values()))
 
 
+STOPPING_SHARE = 0.1
+"""Part of the training examples of a fold that only says when to stop."""
+
+
+def folds_of(parts: Parts, task: Tasks, seed: int, n: int) -> Iterator[tuple[Parts, np.ndarray]]:
+    """Divide the training part into n folds, each scored once by what the rest trains.
+
+    The validation part, which scored the search, is trained on. A part of the training examples
+    says when to stop.
+
+    Args:
+        parts: The parts of a search, arrays.
+        task: Task of each output.
+        seed: Decides the division.
+        n: Number of folds.
+
+    Yields:
+        The parts of a fold, and the numbers of its examples in the training part of the search.
+    """
+    from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
+
+    (x, y), more = parts.train, parts.validation
+    labels = _labels(y, task)
+    has_enough = labels is not None and np.bincount(labels)[np.unique(labels)].min() >= n
+    divide = (StratifiedKFold if has_enough else KFold)(n, shuffle=True, random_state=seed)
+    rows = np.arange(_rows(y))
+    for rest, scoring in divide.split(rows, labels if has_enough else None):
+        train, stopping = train_test_split(
+            rest,
+            test_size=STOPPING_SHARE,
+            stratify=labels[rest] if has_enough and labels is not None else None,
+            random_state=seed,
+        )
+        own = _taken(x, y, np.sort(train))
+        trained = joined([own[0], more[0]]), joined([own[1], more[1]])
+        fold = replace(
+            parts,
+            train=trained,
+            validation=_taken(x, y, np.sort(stopping)),
+            fold=_taken(x, y, scoring),
+            n_train=_rows(trained[1]),
+            n_validation=len(scoring),
+        )
+        yield fold, scoring
+
+
+def _labels(y: Any, task: Tasks) -> np.ndarray | None:
+    """Return the class of each example, by the first output that is a classification."""
+    tasks = tasks_of(task)
+    classes = [one for name, one in by_output(y, task).items() if tasks[name] == "classification"]
+    return next((one if one.ndim == 1 else one.argmax(axis=1) for one in classes), None)
+
+
 def _split(part: tuple[Any, Any], task: Tasks, split_seed: int) -> tuple[Any, Any, np.ndarray]:
     """Split one part at random; the shares of the classes (of the first such output) are kept."""
     from sklearn.model_selection import train_test_split
 
     x, y = part
-    tasks = tasks_of(task)
-    classes = [one for name, one in by_output(y, task).items() if tasks[name] == "classification"]
-    labels = next((one if one.ndim == 1 else one.argmax(axis=1) for one in classes), None)
     train, validation = train_test_split(
-        np.arange(_rows(y)), test_size=VALIDATION_SHARE, stratify=labels, random_state=split_seed
+        np.arange(_rows(y)),
+        test_size=VALIDATION_SHARE,
+        stratify=_labels(y, task),
+        random_state=split_seed,
     )
     indices = np.concatenate([train, validation])
     return _taken(x, y, train), _taken(x, y, validation), indices

@@ -5,14 +5,21 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from digitexp.experiments.keras_experiment.data import Parts, Tasks, arrays_of, read_parts
+from digitexp.experiments.keras_experiment.data import (
+    Parts,
+    Tasks,
+    arrays_of,
+    folds_of,
+    read_parts,
+)
 from digitexp.experiments.keras_experiment.datasets import (
     are_datasets,
     built_with,
@@ -23,7 +30,7 @@ from digitexp.experiments.keras_experiment.judging import metrics_of
 from digitexp.parameters import PARAMETERS
 from digitexp.plots.training import draw_confusion, draw_curves, draw_residuals
 from digitexp.tensorflow_setup import without_chatter
-from sweeps.capabilities import Signature
+from sweeps.capabilities import Fold, Signature
 from sweeps.experiment import (
     EnginePlan,
     MetricInfo,
@@ -354,6 +361,19 @@ class KerasExperiment:
                 info=data.info,
                 callbacks=self._callbacks,
             )
+
+    def folds(self, data: PreparedData, seed: int, n: int) -> Iterator[Fold]:
+        """Divide the training part into folds, which scored no trial; classes keep their shares.
+
+        Raises:
+            ValueError: The data are datasets, of which no example can be left out.
+        """
+        if data.payload is None:
+            raise ValueError(
+                "data: fresh folds cannot be made of tf.data datasets; give (x, y) as arrays"
+            )
+        for parts, samples in folds_of(data.payload, self._task, seed, n):
+            yield Fold(replace(data, payload=parts), samples)
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw the curves, and the confusion matrix or the residuals, of the best epoch."""

@@ -23,7 +23,7 @@ from digitexp.experiments.keras_experiment.data import (
     tasks_of,
 )
 from digitexp.experiments.keras_experiment.datasets import ExamplesDigest
-from digitexp.experiments.keras_experiment.judging import judge
+from digitexp.experiments.keras_experiment.judging import by_sample, judge
 from digitexp.tensorflow_setup import known_warnings_ignored
 from sweeps.experiment import OnEpoch, TrialResult
 
@@ -292,13 +292,13 @@ def _looks_at_batches(callback: Any) -> bool:
 
 
 def predict(model: Any, parts: Parts) -> tuple[Any, Any]:
-    """Return predictions and targets of the validation part, in the same order; of every output.
+    """Return predictions and targets of the part that scores, in the same order; of every output.
 
     Raises:
         ValueError: A dataset holds other examples than when the sweep began.
     """
     found, examples = [], ExamplesDigest()
-    for x, y in parts.validation_batches():
+    for x, y in parts.scoring_batches():
         found.append((_outputs(model, x), y))
         if parts.examples is not None:
             examples.add(x, y)
@@ -437,11 +437,17 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
     arrays: dict[str, np.ndarray] = {}
     weights = None
     if trained.best_epoch is not None:
-        judged, arrays = _judged(model, parts, task)
+        predicted, true = predict(model, parts)
+        gives = getattr(model, "output_names", None) or ()
+        judged, arrays = judge(predicted, true, task, parts.classes, gives)
         weights = named_weights(model)
+        headline = _headline(trained, trained.best_epoch, more)
+        if parts.fold is not None:
+            headline |= _of_fold(model, parts, more)
+            arrays = arrays | by_sample(predicted, true, task, gives)
         metrics = (
             judged
-            | _headline(trained, trained.best_epoch, more)
+            | headline
             | {
                 "train_seconds": seconds["train_seconds"],
                 "parameters": float(sum(np.prod(v.shape) for v in model.trainable_variables)),
@@ -478,6 +484,18 @@ def _judged(
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     gives = getattr(model, "output_names", None) or ()
     return judge(*predict(model, parts), task, parts.classes, gives)
+
+
+def _of_fold(model: Any, parts: Parts, more: Mapping[str, str]) -> dict[str, float]:
+    """Return the metrics that Keras computes, of the fold: they are no means over samples."""
+    x, y = parts.fold or parts.validation
+    with known_warnings_ignored():
+        found = model.evaluate(x, y, batch_size=_EVALUATED_AT_ONCE, verbose=0, return_dict=True)
+    metrics = {name: float(found[of.removeprefix("val_")]) for name, of in more.items()}
+    return {"best_val_loss": float(found["loss"])} | metrics
+
+
+_EVALUATED_AT_ONCE: Final = 4096
 
 
 def _headline(trained: Trained, best_epoch: int, more: Mapping[str, str]) -> dict[str, float]:
