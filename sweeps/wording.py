@@ -190,6 +190,15 @@ def gain(interval: Interval, digits: int | None = None) -> str:
     return f"{value}{_SCALES[interval.unit][2]}"
 
 
+def lead_in_words(lead: Interval, digits: int | None = None) -> str:
+    """Write by how much something is better: `+0.46 points`, of numbers `0.031 better`."""
+    if lead.unit == "share":
+        return gain(lead, digits)
+    digits = decimals(lead) if digits is None else digits
+    size = scaled(abs(lead.value), lead.unit, digits=digits)
+    return f"{size} {'better' if lead.value >= 0 else 'worse'}"
+
+
 def gain_with_ends(interval: Interval) -> str:
     """Write a difference and its interval: `+0.46 points (-0.82 to +1.74)`."""
     return f"{gain(interval)} ({span(interval, ' to ')})"

@@ -19,7 +19,7 @@ from typing import Any, Final
 from search_spaces.parameters import Value
 from sweeps.capabilities import FOLDS_A_REPEAT, SupportsFiles
 from sweeps.confirm.comparison import check_repeats, fold_answers
-from sweeps.confirm.finalists import Scored
+from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
 from sweeps.confirm.votes import check_logits
 from sweeps.errors import UsageError
 from sweeps.executors import Attempt, Executor, InProcessExecutor
@@ -50,7 +50,7 @@ class CrossValidation:
     experiment: Experiment
     data: PreparedData
     workers: int | None
-    scored: Scored
+    scored: Scored = BLOCK_ACCURACY
 
     def executor(self, folder: Path) -> Executor:
         """Return an executor that trains one fold after the other, as the confirmation would."""

@@ -26,6 +26,7 @@ from sweeps.wording import (
     figure,
     format_value,
     gain,
+    lead_in_words,
     percent,
     scaled,
     span,
@@ -245,7 +246,8 @@ class _VerdictInWords:
         quote = f"Quote {self._named}{_with_ends(kept.accuracy)}"
         if kept is self._leader:
             count = len(self._verdict.standings)
-            return f"{quote}; slightly flattering, as the best of {count} on these folds."
+            too = "slightly too good" if self._named else "slightly high"
+            return f"{quote}; {too}, as the best of {count} on these folds."
         return f"{quote} for {self._name(kept)}, on fresh folds."
 
     def search(self, bias: SelectionBiasConclusion | None) -> list[str]:
@@ -376,11 +378,9 @@ def _listed(names: Sequence[str]) -> str:
 
 def _ahead(lead: Interval, than: str = "") -> str:
     """Write a lead: `+0.5 points over your baseline`; of numbers `0.031 better than it`."""
-    digits = _digits(lead)
-    if lead.unit == "share":
-        return f"{gain(lead, digits)}{f' over {than}' if than else ''}"
-    size = scaled(abs(lead.value), lead.unit, digits=digits)
-    return f"{size} {'better' if lead.value >= 0 else 'worse'}{f' than {than}' if than else ''}"
+    said = lead_in_words(lead, _digits(lead))
+    joint = "over" if lead.unit == "share" else "than"
+    return f"{said} {joint} {than}" if than else said
 
 
 def _digits(difference: Interval) -> int | None:

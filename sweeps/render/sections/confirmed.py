@@ -36,6 +36,7 @@ from sweeps.wording import (
     format_seconds,
     gain,
     gain_with_ends,
+    lead_in_words,
     percent,
     plus_minus,
     scaled,
@@ -311,7 +312,8 @@ def _control_line(verdict: VerdictConclusion) -> list[str]:
     told = told if gain.is_told_apart else "not to be told apart"
     return [
         f"Did searching pay? The search's best minus the best of random trials ({control}): "
-        f"{gain_with_ends(gain)}, {told}; fair only if there were as many of both."
+        f"{lead_in_words(gain)} ({span(gain, ' to ')}), {told}; fair only if there were as many of "
+        "both."
     ]
 
 
@@ -326,7 +328,7 @@ def _(bias: SelectionBiasConclusion) -> WordedConclusion:
     lead = (
         f"The best of the search, {bias.finalist}, scored {_scored(bias.searched, bias.total)} "
         f"there and {_scored(bias.fresh, bias.total)} on fresh folds: "
-        f"{gain_with_ends(-bias.total)}."
+        f"{lead_in_words(-bias.total)} ({span(-bias.total, ' to ')})."
     )
     line = (
         "Its seed: its score minus the mean of as many trainings on the search's own split. The "
