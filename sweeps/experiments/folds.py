@@ -102,13 +102,13 @@ class FoldExperiment:
     def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
         """Train on all but one fold, and score on it."""
         fold = self._fold(spec.config, data)
-        return _numbered(self.searched.train(_own(spec), fold.data, on_epoch), fold)
+        return numbered(self.searched.train(_own(spec), fold.data, on_epoch), fold)
 
     def _train_in(
         self, folder: Path, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch
     ) -> TrialResult:
         fold, own = self._fold(spec.config, data), cast(SupportsFiles, self.searched)
-        return _numbered(own.train_in(folder, _own(spec), fold.data, on_epoch), fold)
+        return numbered(own.train_in(folder, _own(spec), fold.data, on_epoch), fold)
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw what the search draws."""
@@ -145,7 +145,8 @@ class FoldExperiment:
         return fold
 
 
-def _numbered(result: TrialResult, fold: Fold) -> TrialResult:
+def numbered(result: TrialResult, fold: Fold) -> TrialResult:
+    """Return the result of a training with the numbers of the samples that scored it."""
     samples = np.asarray(fold.samples)
     return replace(result, arrays={**result.arrays, SAMPLES: samples})
 
