@@ -252,6 +252,9 @@ def _missing(
     folds: int,
     refit: bool,
 ) -> Iterator[str]:
+    if refit and isinstance(cross_validation, FoldExperiment):
+        yield "train on folds only, not on everything: leave --refit out"
+        refit = False
     known = cross_validation.parameters
     for name in sorted(names):
         if find_parameter(name, known) is None:
@@ -271,9 +274,6 @@ def _missing(
             yield f"lacks the metric {metric!r} ({direction})"
         elif info.direction != direction:
             yield f"would {info.direction} the metric {metric!r} (needed is {direction})"
-    if refit and isinstance(cross_validation, FoldExperiment):
-        yield "train on folds only, not on everything: leave --refit out"
-        return
     if refit and REFIT_EPOCHS not in known:
         yield f"lacks the parameter {REFIT_EPOCHS!r}, which --refit sets"
 

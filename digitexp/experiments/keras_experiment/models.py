@@ -443,8 +443,14 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
         weights = named_weights(model)
         headline = _headline(trained, trained.best_epoch, more)
         if parts.fold is not None:
-            headline |= _of_fold(model, parts, more)
-            arrays = arrays | by_sample(predicted, true, task, gives)
+            scores = by_sample(predicted, true, task, gives)
+            losses = _loss_by_sample(model, predicted, true)
+            if losses is not None:
+                scores["best_val_loss_by_sample"] = losses
+                headline["best_val_loss"] = float(losses.mean())
+            if losses is None or more:
+                headline |= _evaluated(model, parts, more)
+            arrays = arrays | scores
         metrics = (
             judged
             | headline
@@ -486,8 +492,24 @@ def _judged(
     return judge(*predict(model, parts), task, parts.classes, gives)
 
 
-def _of_fold(model: Any, parts: Parts, more: Mapping[str, str]) -> dict[str, float]:
-    """Return the metrics that Keras computes, of the fold: they are no means over samples."""
+def _loss_by_sample(model: Any, predicted: Any, true: Any) -> np.ndarray | None:
+    """Return (n,) the compiled loss of each sample, with the penalties; None of several outputs."""
+    loss = model.loss
+    if not (isinstance(loss, str) or callable(loss)) or isinstance(true, Mapping | list | tuple):
+        return None
+    found = keras.losses.get(loss)
+    each = found.call if isinstance(found, keras.losses.Loss) else found
+    is_column = predicted.ndim == true.ndim + 1 and predicted.shape[-1] == 1
+    targets = true[..., np.newaxis] if is_column else true  # as Keras does before a loss
+    values = np.asarray(each(targets.astype(np.float32), predicted), float)
+    if values.shape[:1] != true.shape[:1]:
+        return None  # a function of the user that averages itself
+    losses: np.ndarray = values.reshape(len(true), -1).mean(axis=1)
+    return losses + sum(float(one) for one in model.losses)
+
+
+def _evaluated(model: Any, parts: Parts, more: Mapping[str, str]) -> dict[str, float]:
+    """Return the metrics of the fold that Keras computes itself; they may be no means."""
     x, y = parts.fold or parts.validation
     with known_warnings_ignored():
         found = model.evaluate(x, y, batch_size=_EVALUATED_AT_ONCE, verbose=0, return_dict=True)
