@@ -114,6 +114,18 @@ def asked_by(info: SweepInfo) -> Confirming:
     return (defaults and Defaults.from_dict(defaults).confirm) or Confirming()
 
 
+def how_it_is_confirmed(config: SweepConfig) -> str:
+    """Return how `sweeps confirm` would compare the best, in words; empty if it could not."""
+    says, space = config.space.defaults.confirm or Confirming(), config.space
+    if len(space.objectives) > 1:
+        return ""
+    try:
+        scored = _on_folds(config.experiment, space.experiment, space.objectives[0], says)[1]
+    except UsageError:
+        return ""
+    return f"by {scored.metric}, on {says.folds} folds of the samples that score no trial"
+
+
 def _on_folds(
     experiment: Experiment, path: str, objective: Objective, says: Confirming
 ) -> tuple[str, Scored]:
