@@ -116,14 +116,17 @@ def asked_by(info: SweepInfo) -> Confirming:
 
 def how_it_is_confirmed(config: SweepConfig) -> str:
     """Return how `sweeps confirm` would compare the best, in words; empty if it could not."""
-    says, space = config.space.defaults.confirm or Confirming(), config.space
+    says, space, searched = config.space.defaults.confirm or Confirming(), config.space, None
     if len(space.objectives) > 1:
         return ""
     try:
         scored = _on_folds(config.experiment, space.experiment, space.objectives[0], says)[1]
-    except UsageError:
+        if isinstance(config.experiment, SupportsFolds):
+            searched = next(iter(config.experiment.folds(config.data, 0, FOLDS_A_REPEAT)), None)
+    except (UsageError, ValueError):
         return ""
-    return f"by {scored.metric}, on {says.folds} folds of the samples that score no trial"
+    of = "the samples" if searched is None else f"{len(searched.samples)} samples each"
+    return f"by {scored.metric}, on {says.folds} folds of {of} that score no trial"
 
 
 def _on_folds(

@@ -25,7 +25,7 @@ from sweeps.confirm.checks import (
 )
 from sweeps.confirm.comparison import Comparison, compare_finalists, margin_of
 from sweeps.confirm.ensembles import all_voting, classes_of
-from sweeps.confirm.finalists import CONTROL, Finalist, Scored, choose_finalists, leave_out
+from sweeps.confirm.finalists import CONTROL, SCORE, Finalist, Scored, choose_finalists, leave_out
 from sweeps.confirm.planning import (
     Confirmation,
     HowToTrain,
@@ -438,8 +438,10 @@ class _Work:
         spec = (refit[1] if refit else first).spec
         why = why_no_parts(home, self._again) if self._again else ""
         conclusions: list[Conclusion] = [self._verdict(found, refit[0].name if refit else None)]
+        # The best was selected by the objective: in another metric it has no such bias.
+        is_selected = checked.scored.searched in {SCORE, self._info.metric}
         others = (
-            measure_selection_bias(comparison, self._again, why),
+            measure_selection_bias(comparison, self._again, why) if is_selected else None,
             found.calibration,
             found.votes,
         )

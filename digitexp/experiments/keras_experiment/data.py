@@ -113,6 +113,7 @@ class Parts:
         irreproducible: Why the same seed may give another result on them; None as a rule.
         fold: (x, y) of a fold, which scores a training in place of the validation part; that one
             then only says when to stop. None in a search.
+        groups: (n_train,) the group of each training example; None without groups.
     """
 
     train: Any
@@ -127,6 +128,7 @@ class Parts:
     dataset_seed: int | None = None
     irreproducible: str | None = None
     fold: tuple[Any, Any] | None = None
+    groups: np.ndarray | None = None
 
     @property
     def is_dataset(self) -> bool:
@@ -142,24 +144,31 @@ class Parts:
             yield x, mapped(np.asarray, y)
 
 
-def read_parts(data: Any, task: Tasks, split_seed: int) -> Parts:
+def read_parts(data: Any, task: Tasks, split_seed: int, groups: Any = None) -> Parts:
     """Check the data, and split them if they are a single part.
 
     Args:
         data: Arrays in one of the `FORMS`, but no function; for datasets see `read_datasets`.
         task: Task of each output; decides which targets are allowed.
         split_seed: Decides the split.
+        groups: (n,) the group of each example of a single part, none of which is split; or None.
 
     Raises:
         ValueError: The data have none of these forms, or sizes, types or targets are wrong.
     """
     if not (isinstance(data, tuple | list) and len(data) == 2):
         raise ValueError(f"data: received {type(data).__name__}; {FORMS}")
+    own = None
     if _are_parts(data[0], data[1], task):
+        if groups is not None:
+            raise ValueError("groups: give data as (x, y), of which whole groups will validate")
         train, validation = (_check_part(part, task) for part in data)
         indices = np.arange(_rows(train[1]))
     else:
-        train, validation, indices = _split(_check_part(data, task), task, split_seed)
+        part = _check_part(data, task)
+        groups = None if groups is None else _check_groups(groups, _rows(part[1]))
+        train, validation, indices = _split(part, task, split_seed, groups)
+        own = None if groups is None else groups[indices[: _rows(train[1])]]
     return Parts(
         train,
         validation,
@@ -169,7 +178,19 @@ def read_parts(data: Any, task: Tasks, split_seed: int) -> Parts:
         described(train[0]),
         digest_of(*named_arrays(*train, *validation)),
         sha256(indices.tobytes()).hexdigest(),
+        groups=own,
     )
+
+
+def _check_groups(groups: Any, rows: int) -> np.ndarray:
+    found: np.ndarray = np.asarray(groups)
+    if found.shape != (rows,):
+        raise ValueError(f"groups: {found.shape} for {rows} examples; give one group an example")
+    if len(np.unique(found)) < FEWEST_GROUPS:
+        raise ValueError(
+            f"groups: there are {len(np.unique(found))}; {FEWEST_GROUPS} or more can be split"
+        )
+    return found
 
 
 def described(x: Any) -> Any:
@@ -355,6 +376,8 @@ def _sizes(value: Any) -> str:
     return " and ".join(dict.fromkeys(str(len(one)) for one in arrays_of(value).values()))
 
 
+FEWEST_GROUPS = 6
+"""So many groups leave four to train on, one a fold, beside one that validates."""
 STOPPING_SHARE = 0.1
 """Part of the training examples of a fold that only says when to stop."""
 
@@ -374,20 +397,18 @@ def folds_of(parts: Parts, task: Tasks, seed: int, n: int) -> Iterator[tuple[Par
     Yields:
         The parts of a fold, and the numbers of its examples in the training part of the search.
     """
-    from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 
-    (x, y), more = parts.train, parts.validation
+    (x, y), more, groups = parts.train, parts.validation, parts.groups
     labels = _labels(y, task)
-    has_enough = labels is not None and np.bincount(labels)[np.unique(labels)].min() >= n
-    divide = (StratifiedKFold if has_enough else KFold)(n, shuffle=True, random_state=seed)
-    rows = np.arange(_rows(y))
-    for rest, scoring in divide.split(rows, labels if has_enough else None):
-        train, stopping = train_test_split(
-            rest,
-            test_size=STOPPING_SHARE,
-            stratify=labels[rest] if has_enough and labels is not None else None,
-            random_state=seed,
-        )
+    is_rare = labels is not None and np.bincount(labels)[np.unique(labels)].min() < n
+    if groups is not None or is_rare:
+        labels = None  # whole groups, or a class that is not in every fold
+    kind = KFold if labels is None else StratifiedKFold
+    kind = kind if groups is None else GroupKFold
+    divide = kind(n, shuffle=True, random_state=seed)
+    for rest, scoring in divide.split(np.arange(_rows(y)), labels, groups):
+        train, stopping = _divided(rest, STOPPING_SHARE, seed, labels, groups)
         own = _taken(x, y, np.sort(train))
         trained = joined([own[0], more[0]]), joined([own[1], more[1]])
         fold = replace(
@@ -408,16 +429,44 @@ def _labels(y: Any, task: Tasks) -> np.ndarray | None:
     return next((one if one.ndim == 1 else one.argmax(axis=1) for one in classes), None)
 
 
-def _split(part: tuple[Any, Any], task: Tasks, split_seed: int) -> tuple[Any, Any, np.ndarray]:
-    """Split one part at random; the shares of the classes (of the first such output) are kept."""
-    from sklearn.model_selection import train_test_split
+def _divided(
+    rows: np.ndarray,
+    share: float,
+    seed: int,
+    labels: np.ndarray | None,
+    groups: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Divide rows at random in two, of which the second is a share of all.
 
+    Args:
+        rows: Numbers of the examples.
+        share: Share of the second.
+        seed: Decides the division.
+        labels: Class of every example, to keep the shares of classes; None otherwise.
+        groups: Group of every example, to keep groups whole; None otherwise.
+    """
+    from sklearn.model_selection import GroupShuffleSplit, train_test_split
+
+    if groups is None:
+        first, second = train_test_split(
+            rows,
+            test_size=share,
+            stratify=None if labels is None else labels[rows],
+            random_state=seed,
+        )
+        return first, second
+    divide = GroupShuffleSplit(1, test_size=share, random_state=seed)
+    first, second = next(divide.split(rows, groups=groups[rows]))
+    return rows[first], rows[second]
+
+
+def _split(
+    part: tuple[Any, Any], task: Tasks, split_seed: int, groups: np.ndarray | None
+) -> tuple[Any, Any, np.ndarray]:
+    """Split one part at random; the shares of the classes, or whole groups, are kept."""
     x, y = part
-    train, validation = train_test_split(
-        np.arange(_rows(y)),
-        test_size=VALIDATION_SHARE,
-        stratify=_labels(y, task),
-        random_state=split_seed,
+    train, validation = _divided(
+        np.arange(_rows(y)), VALIDATION_SHARE, split_seed, _labels(y, task), groups
     )
     indices = np.concatenate([train, validation])
     return _taken(x, y, train), _taken(x, y, validation), indices

@@ -450,7 +450,8 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
                 headline["best_val_loss"] = float(losses.mean())
             if losses is None or more:
                 headline |= _evaluated(model, parts, more)
-            arrays = arrays | scores
+            if parts.groups is None:  # else samples are not independent
+                arrays = arrays | scores
         metrics = (
             judged
             | headline

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,58 @@ def test_no_example_that_scored_the_search_scores_a_fold_and_each_other_one_does
             shares = np.bincount(labels) / len(labels) - np.bincount(y) / len(y)
             assert np.abs(shares).max() < 0.01, "classes keep their shares"
     assert not np.array_equal(folds[0].samples, next(iter(cnn.folds(data, 0, 4))).samples)
+
+
+PATIENTS = np.arange(120) % 12
+
+
+def test_no_group_is_in_two_parts_of_a_search_or_a_fold():
+    x, y = np.arange(120.0)[:, None], np.arange(120) % 2
+    grouped = KerasExperiment(build, (x, y), {}, groups=lambda: PATIENTS)
+    data = grouped.prepare(None, 0)
+
+    def patients(part):
+        return set(PATIENTS[part[0][:, 0].astype(int)])
+
+    parts = data.payload
+    assert not patients(parts.train) & patients(parts.validation)
+    numbers = []
+    for fold in grouped.folds(data, 3, 4):
+        own = fold.data.payload
+        assert not patients(own.fold) & (patients(own.train) | patients(own.validation))
+        assert not patients(own.train) & patients(own.validation)
+        numbers += [*fold.samples]
+    assert sorted(numbers) == list(range(len(parts.train[0])))
+
+
+@pytest.mark.parametrize(
+    ("data", "groups", "said"),
+    [
+        ((np.zeros((9, 1)), np.zeros(9, int)), np.arange(8), "groups: (8,) for 9 examples"),
+        ((np.zeros((9, 1)), np.zeros(9, int)), np.arange(9) % 3, "groups: there are 3; 6 or more"),
+        (
+            ((np.zeros((9, 1)), np.zeros(9, int)), (np.zeros((9, 1)), np.zeros(9, int))),
+            np.arange(9),
+            "groups: give data as (x, y)",
+        ),
+    ],
+)
+def test_groups_that_cannot_be_kept_whole_are_refused(data, groups, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        KerasExperiment(build, data, {}, groups=groups).prepare(None, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_a_fold_of_groups_has_one_number():
+    grouped = KerasExperiment(
+        build, classes, {}, metrics={"auc": "maximize"}, groups=PATIENTS, name="grouped"
+    )
+    on_folds = FoldExperiment(grouped, "own:it@folds")
+    spec = TrialSpec("s", 0, 1, 5, {"epochs": 2, "block": 1})
+    result = on_folds.train(spec, on_folds.prepare(None, 0), lambda *_: None)
+    assert not any(name.endswith("_by_sample") for name in result.arrays)
+    assert 0 <= result.metrics["best_val_accuracy"] <= 1
 
 
 @pytest.mark.slow
