@@ -115,7 +115,7 @@ def asked_by(info: SweepInfo) -> Confirming:
 
 
 def how_it_is_confirmed(config: SweepConfig) -> str:
-    """Return how `sweeps confirm` would compare the best, in words; empty if it could not."""
+    """Return how `sweeps confirm` would compare the best, in words; empty without folds."""
     says, space, searched = config.space.defaults.confirm or Confirming(), config.space, None
     if len(space.objectives) > 1:
         return ""
@@ -123,8 +123,10 @@ def how_it_is_confirmed(config: SweepConfig) -> str:
         scored = _on_folds(config.experiment, space.experiment, space.objectives[0], says)[1]
         if isinstance(config.experiment, SupportsFolds):
             searched = next(iter(config.experiment.folds(config.data, 0, FOLDS_A_REPEAT)), None)
-    except (UsageError, ValueError):
+    except UsageError:
         return ""
+    except Exception as error:  # of the experiment: it can be run all the same
+        return f"not possible: {type(error).__name__}: {first_line(str(error))}"
     of = "the samples" if searched is None else f"{len(searched.samples)} samples each"
     return f"by {scored.metric}, on {says.folds} folds of {of} that score no trial"
 

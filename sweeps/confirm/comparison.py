@@ -369,7 +369,7 @@ class Trainings:
                 if (fold, label) in self.lost:
                     kept[fold, label] = (
                         _as_worst(asked, worst, np.mean(others, axis=0))
-                        if classes is None or not len(pool)
+                        if classes is None
                         else _as_constant(asked, np.setdiff1d(pool, asked), classes)
                     )
         return {label: [kept[fold, label] for fold in folds] for label in labels}

@@ -185,16 +185,17 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
         raise UsageError(f"sweep {info.name!r} is running: confirm it when it has ended")
     store = home.store(info.id)
     path, scored = cross_validation_experiment(home, info)
-    _check_margin(options.margin, scored)
     experiment, data = check_data(home, info, options.how.data)
     best = choose_finalists(info, store.read_all(), top, scored)
+    scored = scored.in_unit_of(best)
+    _check_margin(options.margin, scored)
     trials = options.leave_out
     if trials is None:
         as_before = before.left_out if before and options.top is None else ()
         trials = [finalist.trial for finalist in best if finalist.label in as_before]
     finalists = leave_out(info, best, trials) if trials else best
     left_out = [finalist for finalist in best if finalist not in finalists]
-    margin = options.margin or _margin_before(before) or says.margin
+    margin = options.margin or _margin_before(before, scored) or says.margin
     if margin is None:
         margin_of(finalists, scored)  # raises if the metric has none of itself
     known = control_of(home, info, before, scored)
@@ -561,9 +562,13 @@ def _check_margin(margin: float | None, scored: Scored) -> None:
         raise UsageError(f"--margin {margin:g}: give a difference of {scored.metric} {wanted}")
 
 
-def _margin_before(before: ConfirmationRecord | None) -> float | None:
-    verdicts = before.conclusions if before else ()
-    return next((one.margin for one in verdicts if isinstance(one, VerdictConclusion)), None)
+def _margin_before(before: ConfirmationRecord | None, scored: Scored) -> float | None:
+    of_metric = (
+        one.margin
+        for one in (before.conclusions if before else ())
+        if isinstance(one, VerdictConclusion) and one.metric == scored.metric
+    )
+    return next(of_metric, None)
 
 
 def _more(home: Home, info: SweepInfo, checked: Checked) -> int:

@@ -37,6 +37,7 @@ class Scored:
         by_sample: Name of the array with its value for each sample; larger is always better in
             `block_correct`.
         samples: Name of the array with the numbers of these samples.
+        unit: The unit of its values, as `Interval` has it.
     """
 
     metric: str
@@ -44,21 +45,23 @@ class Scored:
     searched: str
     by_sample: str
     samples: str = SAMPLES
+    unit: str = "share"
 
     @classmethod
     def by(cls, metric: str, direction: Literal["maximize", "minimize"]) -> Scored:
         """Return what trainings of a `SupportsFolds` are compared by."""
-        return cls(metric, direction, metric, f"{metric}{BY_SAMPLE}")
+        unit = "share" if is_share(metric) else "number"
+        return cls(metric, direction, metric, f"{metric}{BY_SAMPLE}", unit=unit)
+
+    def in_unit_of(self, finalists: Sequence[Finalist]) -> Scored:
+        """Return the same, with plain numbers if its shares are beyond 1, such as percentages."""
+        known = [one.searched for one in finalists if one.searched is not None]
+        return self if all(0 <= value <= 1 for value in known) else replace(self, unit="number")
 
     @property
     def sign(self) -> int:
         """The sign that makes a larger value better."""
         return 1 if self.direction == "maximize" else -1
-
-    @property
-    def unit(self) -> str:
-        """The unit of its values, as `Interval` has it."""
-        return "share" if is_share(self.metric) else "number"
 
     def distance(self, value: float) -> float | None:
         """Return how far a value is from perfect: 0 of a loss, else 1; None if it is beyond."""

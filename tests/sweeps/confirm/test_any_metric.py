@@ -10,14 +10,16 @@ from typer.testing import CliRunner
 
 from sweeps.cli import app
 from sweeps.confirm.best import LEVEL
-from sweeps.confirm.comparison import decide, fold_answers, margin_of
+from sweeps.confirm.comparison import compare_finalists, decide, fold_answers, margin_of
 from sweeps.confirm.finalists import Finalist, Scored
 from sweeps.confirm.intervals import Outcomes, crossed_difference
 from sweeps.errors import UsageError
 from sweeps.experiment import TrialSpec
 from sweeps.experiments.folds import numbered
 from sweeps.experiments.loading import load_experiment
+from sweeps.records import RecordStore
 from tests.chance import at_most
+from tests.sweeps.factories import make_record
 from tests.sweeps.folding_experiment import SAMPLES, SEARCHED, SPACE, FoldingExperiment
 
 KINDS = {
@@ -147,6 +149,41 @@ def test_the_margin_is_a_tenth_of_the_distance_from_perfect():
     assert margin_of(finalists(3.0), Scored.by("mae", "minimize")) == pytest.approx(0.3)
     with pytest.raises(UsageError, match="profit has no distance from perfect"):
         margin_of(finalists(30.0), Scored.by("profit", "maximize"))
+
+
+def test_an_accuracy_that_is_counted_in_percent_is_a_plain_number():
+    scored = Scored.by("test_accuracy", "maximize")
+    assert scored.in_unit_of([Finalist("trial-1", 1, {}, 0.93, 1)]).unit == "share"
+    assert scored.in_unit_of([Finalist("trial-1", 1, {}, 93.2, 1)]).unit == "number"
+
+
+@pytest.mark.parametrize("metric", ["mae", "auc"])
+def test_a_training_without_answers_counts_as_the_worst_of_any_finalist(tmp_path, metric):
+    on_folds = load_experiment(PATH, None)
+    data, store = on_folds.prepare(None, 0), RecordStore(tmp_path / "one")
+    store.folder.mkdir()
+    labels, values = ("trial-1", "trial-2"), {"trial-1": [], "trial-2": []}
+    for fold in range(8):
+        for place, label in enumerate(labels):
+            spec = TrialSpec("s", 0, 1, 0, {"inputs": 6 - place, "block": fold})
+            result = on_folds.train(spec, data, None)
+            is_lost = (fold, place) == (5, 0)
+            values[label].append(None if is_lost else result.metrics[metric])
+            record = make_record(
+                2 * fold + place,
+                outcome="failed" if is_lost else "complete",
+                params={"block": fold, "finalist": label},
+                result=None if is_lost else result,
+            )
+            store.write(record)
+    finalists = [Finalist(label, place, {}, 0.9, place + 1) for place, label in enumerate(labels)]
+    scored = Scored.by(metric, FoldingExperiment.metrics[metric].direction)
+    verdict = compare_finalists(store, finalists, 8, scored=scored).verdict
+    own = next(one.concluded for one in verdict.standings if one.finalist.label == "trial-1")
+    known = [value for value in values["trial-1"] if value is not None]
+    worst = (max if metric == "mae" else min)([*known, *values["trial-2"]])
+    assert own.failed == 1
+    assert own.accuracy.value == pytest.approx(np.mean([*known, worst]))
 
 
 def test_an_array_that_is_not_the_metric_sample_by_sample_is_refused():
