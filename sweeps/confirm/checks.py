@@ -128,7 +128,7 @@ def how_it_is_confirmed(config: SweepConfig) -> str:
     except Exception as error:  # of the experiment: it can be run all the same
         return f"not possible: {type(error).__name__}: {first_line(str(error))}"
     of = "the samples" if searched is None else f"{len(searched.samples)} samples each"
-    return f"by {scored.metric}, on {says.folds} folds of {of} that score no trial"
+    return f"by {scored.called}, on {says.folds} folds of {of} that score no trial"
 
 
 def _on_folds(

@@ -559,7 +559,7 @@ def _check_margin(margin: float | None, scored: Scored) -> None:
     is_share = scored.unit == "share"
     if not margin > 0 or (is_share and margin >= 1):
         wanted = "between 0 and 1, such as 0.005 for half a point" if is_share else "above 0"
-        raise UsageError(f"--margin {margin:g}: give a difference of {scored.metric} {wanted}")
+        raise UsageError(f"--margin {margin:g}: give a difference of {scored.called} {wanted}")
 
 
 def _margin_before(before: ConfirmationRecord | None, scored: Scored) -> float | None:

@@ -59,6 +59,11 @@ class Scored:
         return self if all(0 <= value <= 1 for value in known) else replace(self, unit="number")
 
     @property
+    def called(self) -> str:
+        """Its name for people."""
+        return "accuracy" if self == BLOCK_ACCURACY else self.metric
+
+    @property
     def sign(self) -> int:
         """The sign that makes a larger value better."""
         return 1 if self.direction == "maximize" else -1
