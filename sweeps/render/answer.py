@@ -263,6 +263,8 @@ class _VerdictInWords:
             return [f"{score} {gain(total, digits).lstrip('+')} ({ends}) were luck."]
         if total.high < 0:
             return [f"{score} on fresh folds it has {_ahead(-total)}."]
+        if total.value <= 0:
+            return [f"{score} no luck is seen in it ({gain(total, digits)}, {_ends(total)})."]
         return [f"{score} {gain(total, digits)} ({_ends(total)}) may be luck."]
 
     def order(self) -> str:

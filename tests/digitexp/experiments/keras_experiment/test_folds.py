@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+import sweeps
 from digitexp.keras_experiment import KerasExperiment
 from sweeps.executors.attempt import checked
 from sweeps.experiment import TrialSpec
@@ -146,3 +147,29 @@ def test_a_training_is_scored_on_its_fold_sample_by_sample_where_a_metric_is_a_m
             assert found[keras_name] == pytest.approx(result.metrics[name], rel=1e-4)
     again = on_folds.recomputed(model, config, data)
     assert np.allclose(again["predicted"], result.arrays["predicted"], atol=1e-5)
+
+
+SPACE = """
+experiment: tests.digitexp.experiments.keras_experiment.own:regression
+objective: {metric: best_val_mae, direction: minimize}
+parameters:
+  units: {type: int, low: 1, high: 32}
+fixed: {epochs: 2}
+baselines:
+  one: {units: 1}
+defaults: {trials: 2, sampler: random}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_a_sweep_of_a_users_model_is_confirmed_without_a_line_of_his(tmp_path, make_home):
+    home, space = make_home(), tmp_path / "own.yaml"
+    space.write_text(SPACE)
+    sweep = sweeps.run(str(space), workers=0, home=home, progress="quiet")
+    (verdict, bias) = sweep.confirm(top=1, folds=8, progress="quiet")
+    assert [row[0] for row in verdict.rows] == ["trial-1", "baseline-one"]
+    assert any("Compared by best_val_mae, from 8 folds" in line for line in verdict.lines)
+    assert bias.anchor == "selection-bias"
+    champion = sweep.champion()
+    assert champion.record.result.arrays["best_val_mae_by_sample"].shape == (89,)
