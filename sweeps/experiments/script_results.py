@@ -252,7 +252,7 @@ def _matched(name: str, text: str, tail: str, line: str) -> float:
     if value is None or is_cut_off:
         raise OutputError(
             f"metrics: the pattern of {name!r} found {text!r} in {line[:200]!r}, which is no "
-            r"number, or not all of it; put its group around all of the number, as in (\S+) or ([-+.\deE]+)"
+            r"number, or not all of it; put its group around all of it, as in (\S+) or ([-+.\deE]+)"
         )
     return value
 
