@@ -49,7 +49,7 @@ from sweeps.experiments.script_command import (
     scripts_in,
 )
 from sweeps.experiments.script_output import RunningScript
-from sweeps.experiments.script_results import OutputError, Reader, Sources
+from sweeps.experiments.script_results import OutputError, Reader, Sources, count_confusion
 from sweeps.records.kept_files import last_lines, printed_files
 
 _OF_ONE_ATTEMPT: Final = {OUTPUT: "{output}", TRIAL: "{trial}", ATTEMPT: "{attempt}"}
@@ -181,6 +181,8 @@ class ScriptExperiment:
             raise _failed(str(error), shown, folder, is_final=True) from None
         except _EndError as error:
             raise _failed(str(error), shown, folder, is_final=False) from None
+        counted = None if results.stop else count_confusion(output)
+        counts, names = counted if isinstance(counted, tuple) else (None, None)
         return TrialResult(
             outcome="stopped" if results.stop else "complete",
             stop_reason=results.stop.reason if results.stop else "finished",
@@ -189,6 +191,9 @@ class ScriptExperiment:
             timings={"train_seconds": time.perf_counter() - began},
             summary=shown,
             engine="script",
+            engine_reason=counted if isinstance(counted, str) else "",
+            arrays={} if counts is None else {"confusion": counts},
+            info={} if names is None else {"class_names": names},
         )
 
     def command(self, spec: TrialSpec, source: str | None, output: str) -> list[str]:

@@ -21,11 +21,15 @@ import math
 import os
 import re
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sweeps.experiment import OnEpoch, Stop
 from sweeps.experiments.script_patterns import PatternError, PatternSearch
@@ -464,3 +468,98 @@ def _steps(text: str) -> Iterator[tuple[tuple[int, int], float]]:
             continue
         yield (step, seen[step]), value
         seen[step] += 1
+
+
+# Predictions
+
+PREDICTIONS: Final = "predictions"
+"""Stem of the file in `{output}` that a confusion matrix is counted from."""
+_TRUE: Final = ("labels", "label", "y_true", "true", "target", "targets")
+_SAID: Final = ("predictions", "prediction", "y_pred", "predicted", "pred", "preds")
+_MOST_CLASSES: Final = 200
+
+
+def count_confusion(output: Path) -> tuple[NDArray[np.uint32], list[str]] | str | None:
+    """Count the predictions that a script wrote into its folder.
+
+    Args:
+        output: The folder. `predictions.npz` there has an array of labels and one of predictions,
+            `predictions.csv` a column of each, classes as whole numbers or as names.
+
+    Returns:
+        Counts of shape (1, classes, classes), [true, predicted], and the classes in order. Or why
+        there are none; None if there is no such file.
+    """
+    for ending, read in ((".npz", _arrays_of), (".csv", _columns_of)):
+        path = output / f"{PREDICTIONS}{ending}"
+        if not path.is_file() or path.is_symlink():
+            continue
+        try:
+            return _counted(*read(path))
+        except (
+            _NoPredictionsError,
+            OSError,
+            ValueError,
+            KeyError,
+            csv.Error,
+            zipfile.BadZipFile,
+        ) as no:
+            return f"no confusion matrix: {path.name} was not read: {no}"
+    return None
+
+
+class _NoPredictionsError(Exception):
+    """A file has no labels and predictions of classes."""
+
+
+def _named(names: Sequence[str]) -> tuple[str, str]:
+    """Return the names of labels and predictions among those of a file."""
+    true = next((name for name in _TRUE if name in names), None)
+    said = next((name for name in _SAID if name in names), None)
+    if true is None or said is None:
+        raise _NoPredictionsError(
+            f"it has {', '.join(names) or 'nothing'}; name them labels and predictions"
+        )
+    return true, said
+
+
+def _arrays_of(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    with zipfile.ZipFile(path) as archive:
+        if sum(one.file_size for one in archive.infolist()) > 4 * _LARGEST_FILE:
+            raise _NoPredictionsError(f"it holds more than {4 * _LARGEST_FILE >> 20} MB")
+    with np.load(path, allow_pickle=False) as arrays:
+        true, said = _named(list(arrays))
+        return arrays[true], arrays[said]
+
+
+def _columns_of(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    rows = list(csv.DictReader((_text_of(path) or "").splitlines()))
+    true, said = _named([str(name) for name in rows[0]] if rows else [])
+    both = [[row[true] for row in rows], [row[said] for row in rows]]
+    if any(cell is None for column in both for cell in column):
+        raise _NoPredictionsError("a row has too few cells")
+    try:
+        labels, predictions = (np.array([int(cell) for cell in column]) for column in both)
+    except ValueError:
+        labels, predictions = (np.array([str(cell) for cell in column]) for column in both)
+    return labels, predictions
+
+
+def _counted(
+    labels: NDArray[Any], predictions: NDArray[Any]
+) -> tuple[NDArray[np.uint32], list[str]]:
+    if labels.ndim == 1 and predictions.ndim == 2:  # a score per class
+        predictions = predictions.argmax(axis=1)
+    if labels.ndim != 1 or labels.shape != predictions.shape or not labels.size:
+        raise _NoPredictionsError(f"labels are {labels.shape}, predictions {predictions.shape}")
+    for array in (labels, predictions):
+        if array.dtype.kind not in "iubU" and not (array == np.floor(array)).all():
+            raise _NoPredictionsError("its values are no classes")
+    classes, places = np.unique(np.concatenate([labels, predictions]), return_inverse=True)
+    if len(classes) > _MOST_CLASSES:
+        raise _NoPredictionsError(f"it has {len(classes)} classes; at most {_MOST_CLASSES}")
+    counts = np.zeros((len(classes), len(classes)), np.uint32)
+    np.add.at(counts, (places[: labels.size], places[labels.size :]), 1)
+    return counts[None], [
+        f"{one:g}" if isinstance(one, float) else str(one) for one in classes.tolist()
+    ]

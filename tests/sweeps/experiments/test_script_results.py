@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -321,3 +322,132 @@ def test_a_result_may_name_output_and_needs_no_pattern_of_the_objective(tmp_path
     ))  # fmt: skip
     sweep = sweeps.run(str(tmp_path / "plain.yaml"), home=make_home(), workers=0, progress="quiet")
     assert {row.objective: row.metrics["other"] for row in sweep.rows()} == {0.25: 0.25, 0.5: 0.5}
+
+
+PREDICTING = """
+import json, os, numpy as np
+from pathlib import Path
+output = Path(os.environ["SWEEPS_OUTPUT"])
+print(json.dumps({"result": {"val_acc": 0.5}}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("write", "counts", "names"),
+    [
+        ("np.savez(output / 'predictions', labels=[0, 1, 2, 2], predictions=[0, 2, 2, 2])",
+         [[1, 0, 0], [0, 0, 1], [0, 0, 2]], ["0", "1", "2"]),
+        ("np.savez(output / 'predictions', y_true=np.array([1., 0.]), y_pred=np.eye(2))",
+         [[0, 1], [1, 0]], ["0", "1"]),
+        ("(output / 'predictions.csv').write_text('id,label,prediction\\n7,cat,dog\\n8,dog,dog')",
+         [[0, 1], [0, 1]], ["cat", "dog"]),
+        ("(output / 'predictions.csv').write_text('labels,predictions\\n10,9\\n9,9\\n')",
+         [[1, 0], [1, 0]], ["9", "10"]),
+    ],
+)  # fmt: skip
+def test_a_confusion_matrix_is_counted_from_predictions(tmp_path, write, counts, names):
+    result = run(tmp_path, PREDICTING + write)
+    assert result.arrays["confusion"].tolist() == [counts]
+    assert result.info["class_names"] == names
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        ("np.savez(output / 'predictions', labels=[0, 1], predictions=[0])", "labels are (2,), p"),
+        ("np.savez(output / 'predictions', labels=[0.5], predictions=[1])", "its values are no"),
+        ("np.savez(output / 'predictions', scores=[1])", "it has scores; name them labels and pre"),
+        ("np.savez(output / 'predictions', labels=[None], predictions=[1])", "Object arrays"),
+        ("np.savez(output / 'predictions', labels=np.arange(300), predictions=np.arange(300))",
+         "it has 300 classes; at most 200"),
+        ("(output / 'predictions.npz').write_bytes(b'PK nothing')", "File is not a zip file"),
+        ("(output / 'predictions.csv').write_text('label,prediction\\n1')", "a row has too"),
+        ("(output / 'predictions.csv').write_text('')", "it has nothing; name them labels"),
+        ("(output / 'predictions.csv').symlink_to('/etc/passwd')", ""),
+        ("pass", ""),
+    ],
+)  # fmt: skip
+def test_predictions_that_cannot_be_counted_cost_the_matrix_only(tmp_path, write, said):
+    result = run(tmp_path, PREDICTING + write)
+    assert (result.outcome, dict(result.arrays)) == ("complete", {})
+    assert said in result.engine_reason
+    assert bool(said) == bool(result.engine_reason)
+
+
+def test_the_report_has_the_confusion_matrix_of_a_script(tmp_path, make_home):
+    (tmp_path / "train.py").write_text(
+        PREDICTING + "np.savez(output / 'predictions', labels=['a', 'b'], predictions=['b', 'b'])"
+    )
+    space = SPACE.partition("objective")[2].replace("metrics: {val_acc: 'val_acc ([0-9.]+)'}", "")
+    command = f"command: {sys.executable} train.py {{lr}}"
+    (tmp_path / "seen.yaml").write_text(f"{command}\nobjective{space}")
+    sweep = sweeps.run(
+        str(tmp_path / "seen.yaml"), home=make_home(), trials=1, workers=0, progress="quiet"
+    )
+    assert np.array_equal(sweep.confusion(0).to_numpy(), [[0, 1], [0, 1]])
+    assert list(sweep.confusion(0).columns) == ["a", "b"]
+
+
+TELLING = """
+import itertools, os, signal, sys, time
+from pathlib import Path
+
+def end(*_):
+    Path(os.environ["SWEEPS_OUTPUT"], "told").write_text("SIGTERM")
+    sys.exit(0)
+
+signal.signal(signal.SIGTERM, end)
+x = float(sys.argv[1])
+for epoch in itertools.count(1) if x < 0.5 else range(3):
+    print(f"val_acc {x}", flush=True)
+    time.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_pruner_ends_a_script_that_prints_no_json(tmp_path, make_home, workers):
+    (tmp_path / "train.py").write_text(TELLING)
+    (tmp_path / "told.yaml").write_text(
+        f"command: {sys.executable} train.py {{x}}\n"
+        "objective: {metric: val_acc, direction: maximize}\n"
+        r"metrics: {val_acc: 'val_acc (\S+)'}" "\n"
+        "parameters: {x: {type: float, low: 0, high: 1}}\n"
+        "baselines: {good: {x: 0.75}, bad: {x: 0.25}}\n"
+        "defaults: {trials: 2, sampler: random, ask_ahead: 1,\n"
+        "  pruner: {name: median, options: {n_startup_trials: 1, n_warmup_steps: 1}}}\n"
+    )  # fmt: skip
+    sweep = sweeps.run(
+        str(tmp_path / "told.yaml"), home=make_home(), workers=workers, progress="quiet"
+    )
+    good, bad = sweep.rows()
+    assert (good.state, bad.state) == ("COMPLETE", "PRUNED")
+    assert sweep.trial(1).files["output/told"] == b"SIGTERM"
+    assert set(sweep.trial(1).record.result.history["val_acc"]) == {0.25}
+
+
+FAILING_ONCE = """
+import os, sys
+seed, attempt, x = sys.argv[1:]
+print("seed", seed, os.environ["RATE"], sys.argv[3])
+sys.exit("not yet") if attempt == "1" else print("val_acc", x)
+"""
+
+
+def test_an_attempt_that_is_tried_again_has_the_same_seed(tmp_path, make_home):
+    (tmp_path / "train.py").write_text(FAILING_ONCE)
+    (tmp_path / "again.yaml").write_text(
+        f"command: env RATE={{x}} {sys.executable} train.py {{seed}} {{attempt}} {{x}}\n"
+        "objective: {metric: val_acc, direction: maximize}\n"
+        r"metrics: {val_acc: 'val_acc (\S+)'}" "\n"
+        "parameters: {x: {type: float, low: 0, high: 1}}\n"
+        "defaults: {trials: 2, sampler: random, pruner: none}\n"
+    )  # fmt: skip
+    sweep = sweeps.run(str(tmp_path / "again.yaml"), home=make_home(), workers=0, progress="quiet")
+    store = sweep.home.store(sweep.info.id)
+    printed = {
+        record.spec.key: store.files(record)["stdout.txt"].split()[1:4]
+        for record in store.read_all()
+    }
+    assert list(printed) == ["0000-1", "0000-2", "0001-1", "0001-2"]
+    assert printed["0000-1"] == printed["0000-2"] != printed["0001-1"]
+    assert all(rate == x for _, rate, x in printed.values())  # by an environment variable, too
