@@ -136,7 +136,8 @@ def _help_of(words: Sequence[str], folder: Path) -> str:
         said = (stderr or stdout).strip().splitlines()[-1:] or [""]
         raise UsageError(
             f"{shown} ended with exit code {process.returncode}: {said[0]}; a sweep runs the "
-            "script in the same way, so activate the environment that it needs"
+            "script in this way too: if a package is missing, activate the environment that has it; "
+            "if it has no --help, write the space by hand, see docs/scripts.md"
         )
     return f"{stdout}\n{stderr}"  # Fire prints it to stderr
 
@@ -297,7 +298,8 @@ def _leaves(values: dict[Any, Any], above: str) -> Iterator[tuple[str, Any]]:
 
 def _plain(name: str) -> str:
     """Return a name that a parameter of a space can have."""
-    return re.sub(r"\W", "_", name).lower() or "_"
+    plain = re.sub(r"\W", "_", name) or "_"
+    return plain.lower() if plain.isupper() and len(plain) > 1 else plain
 
 
 def _value(text: str) -> Value:
@@ -370,13 +372,10 @@ _FOLDERS: Final = re.compile(
 _SEEDS: Final = re.compile(r"(random_?)?(seed|state)")
 _DATA: Final = re.compile(r"(train_?)?(data|dataset|input)(_?(dir|folder|path|file|root))?|csv")
 _KEPT: Final = re.compile(
-    r".*(epochs?|iterations?|max_iter|num_steps|steps|trials|device|gpus?|cuda|workers|jobs|threads"
+    r".*(epochs?|rounds?|iterations?|max_iter|num_steps|steps|trials|device|gpus?|cuda|workers|jobs|threads"
     r"|verbos\w*|interval|every|port|rank|patience|folds?)"
 )
 """Numbers that cost time or describe the machine."""
-_FRACTIONS: Final = re.compile(
-    r".*(drop|momentum|beta|rho|subsample|colsample|fraction|ratio|smooth)"
-)
 _RATES: Final = re.compile(r".*(lr\b|rate|eta\b|step_size)|lr.*")
 _PENALTIES: Final = re.compile(r".*(decay|l1|l2|reg|lambda|alpha|penalty)")
 _METRICS: Final = (
@@ -450,8 +449,10 @@ def _domain(option: Option) -> str | None:
 
 
 def _floats(name: str, default: float | None) -> tuple[float, float, bool]:
-    if _FRACTIONS.match(name):
-        return 0, 0.99 if re.search("momentum|beta|rho", name) else 0.9, False
+    if re.search("drop|momentum|beta|rho|smooth", name):
+        return 0, 0.9 if "drop" in name else 0.99, False
+    if re.search("subsample|colsample|fraction|ratio", name):
+        return 0.1, 1, False
     if default:
         return (default / 10, default * 10, True) if default > 0 else (2 * default, 0, False)
     if default is not None:
@@ -502,15 +503,17 @@ def _written(
 
 def _objective(source: str) -> list[str]:
     """Return the lines that say where the numbers are, as far as the source shows it."""
-    metric = next((one for one in _METRICS if re.search(rf"\b{one}\b", source)), None)
-    direction = "minimize" if metric and _LOWER.search(metric) else "maximize"
-    line = f"objective: {{metric: {metric or 'score'}, direction: {direction}}}  # EDIT"
+    found = (re.search(rf"\b{one}\b", source, re.IGNORECASE) for one in _METRICS)
+    spelled = next((one[0] for one in found if one), "score")
+    metric = spelled.lower()
+    direction = "minimize" if _LOWER.search(metric) else "maximize"
+    line = f"objective: {{metric: {metric}, direction: {direction}}}  # EDIT"
     if re.search(r"""["']result["']""", source) and "json" in source:
         return [line]
     if re.search(r"mlflow.*log_metric|\.autolog\(", source, re.DOTALL):
         return [line, "result: mlflow"]
-    pattern = rf"'\b{metric or 'score'}[=: ]+([-+.\deE]+|nan|inf)'"
-    return [line, f"metrics: {{{metric or 'score'}: {pattern}}}  # EDIT: matches in its output"]
+    pattern = rf"'\b{spelled}[=: ]+([-+.\deE]+|nan|inf)'"
+    return [line, f"metrics: {{{metric}: {pattern}}}  # EDIT: matches in its output"]
 
 
 def _shown(value: Value) -> str:
