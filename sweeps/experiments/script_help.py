@@ -136,8 +136,8 @@ def _help_of(words: Sequence[str], folder: Path) -> str:
         said = (stderr or stdout).strip().splitlines()[-1:] or [""]
         raise UsageError(
             f"{shown} ended with exit code {process.returncode}: {said[0]}; a sweep runs the "
-            "script in this way too: if a package is missing, activate the environment that has it; "
-            "if it has no --help, write the space by hand, see docs/scripts.md"
+            "script in this way too: if a package is missing, activate the environment that has "
+            "it; if it has no --help, write the space by hand, see docs/scripts.md"
         )
     return f"{stdout}\n{stderr}"  # Fire prints it to stderr
 
