@@ -199,7 +199,7 @@ _OUTPUT = "{output}/"
 
 
 def _sources(shape: Header, problems: Problems) -> dict[str, Any]:
-    """Return where the numbers of a script are, beside JSON lines in its output."""
+    """Return where the numbers of a script are, if not in JSON lines of its output."""
     for name, pattern in shape.metrics.items():
         if (problem := _pattern_problem(name, pattern)) is not None:
             problems.add(("metrics", name), problem)

@@ -75,7 +75,7 @@ class ScriptExperiment:
             objectives: Each names a number in the script's result, and also the per-epoch metric
                 that a pruner watches.
             directory: The folder in which the command is run.
-            sources: Where its numbers are, beside JSON lines.
+            sources: Where its numbers are, if not in JSON lines.
 
         Raises:
             ValueError: The command cannot be split into words, or a placeholder has no name.

@@ -3,14 +3,16 @@
 | source | what it holds |
 |---|---|
 | JSON lines in its output | `{"epoch": 1, "loss": 0.52}` and `{"result": {"accuracy": 0.93}}` |
-| `metrics:` of the space | a regular expression per metric, for the other lines of its output |
+| `metrics:` of the space | a regular expression per metric, for the lines of its output |
 | `result: metrics.json`, `metrics.csv` | a file that it writes into `{output}` |
 | `result: mlflow` | the run that it logs to MLflow, in a store of its own beside `{output}` |
 
-All but the first have the same rule: a number for the metric of the (first) objective ends an
-epoch, which has the latest number of each other metric; the result is the last number of each.
-The run of a script is not kept as a run: what it holds is taken over into the attempt, so that it
-is part of the record, which MLflow's runs are made from. MLflow is not needed to read it.
+JSON lines are read only if the space names no other source: a script that was not written for a
+sweep may print JSON of its own. All others have the same rule: a number for the metric of the
+(first) objective ends an epoch, which has the latest number of each other metric; the result is the
+last number of each. The run of a script is not kept as a run: what it holds is taken over into the
+attempt, so that it is part of the record, which MLflow's runs are made from. MLflow is not needed
+to read it.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ class OutputError(ValueError):
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the numbers of a script are, beside JSON lines.
+    """Where the numbers of a script are, if not in JSON lines.
 
     Attributes:
         patterns: A regular expression with one group by the name of its metric: `metrics:`.
@@ -156,11 +158,28 @@ class Reader:
         Raises:
             OutputError: A line has something other than numbers, or other names than before.
         """
+        if self._search is not None:
+            self._read_matches(lines, self._search)
+        elif self._file is None:
+            self._read_json(lines)
+        began = time.monotonic()
+        if self._file is not None and began >= self._next_look:
+            self._file.read(self.results, has_ended=False)
+            ended = time.monotonic()
+            self._next_look = ended + max(_PAUSE_SECONDS, 10 * (ended - began))
+
+    def _read_matches(self, lines: Sequence[str], search: PatternSearch) -> None:
         try:
-            found = self._search.search(lines) if self._search else [{}] * len(lines)
+            found = search.search(lines)
         except PatternError as error:
             raise OutputError(f"metrics: {error}") from None
         for line, matches in zip(lines, found, strict=True):
+            numbers = {name: _matched(name, *one, line) for name, one in matches.items()}
+            if numbers and self.results.stop is None:
+                self.results.update(numbers)
+
+    def _read_json(self, lines: Sequence[str]) -> None:
+        for line in lines:
             said = _object(line)
             if "result" in said:
                 example = '{"result": {"accuracy": 0.93}}'
@@ -169,20 +188,10 @@ class Reader:
                 values = {k: v for k, v in said.items() if k != "epoch"}
                 values = _numbers(values, line, '{"epoch": 1, "loss": 0.52}')
                 self.results.end_epoch(values)
-            elif matches:
-                self.results.update(
-                    {
-                        name: _matched(name, text, tail, line)
-                        for name, (text, tail) in matches.items()
-                    }
-                )
             elif line.startswith("{") and "result" in line:
                 self._no_json = f" ({line[:60]} is no JSON)"
             if self.results.stop is not None:
                 return
-        if self._file is not None and time.monotonic() >= self._next_look:
-            self._file.read(self.results, has_ended=False)
-            self._next_look = time.monotonic() + _PAUSE_SECONDS
 
     def finish(self) -> None:
         """Read the rest, once the script has ended.
@@ -225,7 +234,7 @@ class Reader:
 def _object(line: str) -> dict[str, Any]:
     """Return the JSON object in a line; an empty one if the line is anything else."""
     try:
-        said = json.loads(line) if line.startswith("{") else {}
+        said = json.loads(line)
     except (ValueError, RecursionError):  # the latter if it is nested too deep
         return {}
     return said if isinstance(said, dict) else {}

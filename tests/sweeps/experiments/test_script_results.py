@@ -62,11 +62,13 @@ def test_a_metric_that_came_after_the_last_epoch_is_in_the_result(tmp_path):
     assert result.metrics == {"val_acc": 0.25, "loss": 2}
 
 
-def test_json_lines_count_beside_patterns(tmp_path):
-    text = 'print(\'val_acc 0.25\\n{"result": {"val_acc": 0.5, "size": 3}}\')'
-    result = run(tmp_path, text, patterns=ACC)
+def test_json_of_its_own_is_a_line_as_any_other(tmp_path):
+    own = """print('{"epoch": 1, "phase": "end", "val_acc": 0.25}\\n{"result": "good"}')"""
+    result = run(tmp_path, own, patterns={"val_acc": '"val_acc": ([^,}]+)'})
     assert result.history == {"val_acc": [0.25]}
-    assert result.metrics == {"val_acc": 0.5, "size": 3}
+    assert result.metrics == {"val_acc": 0.25}
+    text = WRITING.format(name="m.json", content='{"val_acc": 0.5}')
+    assert run(tmp_path, f"{text}\n{own}", result="m.json").metrics == {"val_acc": 0.5}
 
 
 def test_a_value_that_is_not_finite_reaches_the_result(tmp_path):
