@@ -401,7 +401,8 @@ class _MlflowRun(_File):
     """The run that a script logs, read from the plain files of MLflow's file store.
 
     A database would take seconds to set up for each attempt. Numbers that belong to one step are
-    logged one after the other, so while the script runs, its last step is not looked at.
+    logged one after the other, so while the script runs, its last step is not looked at. Once it
+    has ended, the run's folder gets a name that is the same for each attempt, `mlflow/run`.
     """
 
     def __init__(self, store: Path, objective: str) -> None:
@@ -432,9 +433,11 @@ class _MlflowRun(_File):
             if kept and all(step in found for step in kept):
                 numbers = (found[step] for step in kept)
                 results.history[name] = [n if math.isfinite(n) else math.nan for n in numbers]
+        if has_ended and self._objective in values:
+            self._runs()[0].rename(self._store / "run")
 
     def what_is_missing(self, name: str, others: str) -> str:
-        if not self._runs():
+        if not (self._runs() or (self._store / "run").exists()):
             return (
                 "it logged no run to MLflow where MLFLOW_TRACKING_URI says; leave out "
                 "`mlflow.set_tracking_uri` in the script, so that it does"

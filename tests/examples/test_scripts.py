@@ -79,7 +79,8 @@ def test_it_runs_alone_and_in_a_sweep(tmp_path, make_home, monkeypatch, name, ep
         assert sweep.confusion(0).to_numpy().sum() == 450
         assert "output/version_0/weights.npz" in wrote
     if name == "mlflow_run":
-        assert any(file.endswith("/artifacts/weights.json") for file in wrote)
+        assert wrote["mlflow/run/params/alpha"] == b"0.0001"
+        assert "mlflow/run/artifacts/weights.json" in wrote
 
 
 def _run_alone(name, folder):
