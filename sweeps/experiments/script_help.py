@@ -35,7 +35,7 @@ HELP_SECONDS: Final = 60
 _INTERPRETERS: Final = {".py": "python3", ".sh": "bash", ".R": "Rscript"}
 _PARSERS: Final = re.compile(
     r"argparse|ArgumentParser|\bclick\b|\btyper\b|\bfire\b|\bhydra\b|absl|docopt|\btyro\b|optparse"
-    r"|argparser|getopts|--help",
+    r"|--help",
     re.IGNORECASE,
 )
 """A script that mentions none of these would not answer `--help`, but train."""
@@ -156,13 +156,16 @@ _STARTS: Final = re.compile(r"\s*(?:-\w[ ,].*)?--\w")
 _POSITIONALS: Final = re.compile(r"(positional )?arguments:?\Z", re.IGNORECASE)
 
 
+_NO_PARAMETERS: Final = frozenset({"help", "version", "install_completion", "show_completion"})
+
+
 def read_help(text: str) -> list[Option]:
     """Return the options in a help text, positional arguments first."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     if _is_hydra(text):
         return _hydra_options(text)
     found = {option.name: option for option in _blocks(text)}
-    return [option for name, option in found.items() if name not in {"help", "version"}]
+    return [option for name, option in found.items() if name not in _NO_PARAMETERS]
 
 
 def _blocks(text: str) -> Iterator[Option]:
@@ -360,7 +363,7 @@ def _completed(option: Option, said: dict[str, Any]) -> Option:
         default=float(default) if is_float and default is not None else default,
         kind=kind or _kind_of(default),
         is_required=option.is_required or (said.get("required") is True and default is None),
-        is_list=option.is_list or "nargs" in said or said.get("multiple") is True,
+        is_list=option.is_list or said.get("nargs", "?") != "?" or said.get("multiple") is True,
     )
 
 

@@ -26,7 +26,7 @@ Found = Mapping[str, tuple[str, str]]
 
 
 class PatternError(Exception):
-    """A pattern took too long."""
+    """The search ended: as a rule, a pattern took too long."""
 
 
 class PatternSearch:
@@ -47,7 +47,7 @@ class PatternSearch:
         """Return the first match of each pattern in each line.
 
         Raises:
-            PatternError: The patterns took too long for one of the lines.
+            PatternError: The patterns took too long for one of the lines, or cannot be compiled.
         """
         if not lines:
             return []
@@ -61,6 +61,9 @@ class PatternSearch:
         except BrokenPipeError:
             pass
         if not answer.endswith("\n"):
+            code = self._process.wait()
+            if code != -signal.SIGVTALRM:
+                raise PatternError(f"the search by patterns ended with exit code {code}")
             raise PatternError(
                 f"a pattern takes more than {MOST_SECONDS:g} s for a line; write it without "
                 "repetitions inside of a repetition, such as ([0-9.]+) in place of (([0-9]+.?)+)"

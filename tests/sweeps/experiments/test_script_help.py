@@ -123,6 +123,22 @@ def test_hydra(written):
     assert "epochs=10, model.activation=relu, model.layers" in written_text
 
 
+def test_a_text_that_is_needed_is_fixed_until_it_is_edited(written):
+    space, text = written(
+        "train.py",
+        "import argparse\np = argparse.ArgumentParser()\n"
+        "p.add_argument('--name', type=str, required=True)\n"
+        "p.add_argument('--trial', type=int, default=4, nargs='?')\n"
+        "p.add_argument('--sizes', type=int, default=4, nargs=2)\np.parse_args()\n",
+    )
+    assert space["fixed"] == {"name": "EDIT"}
+    assert list(space["parameters"]) == ["trial_"]  # {trial} is the number of a trial
+    assert space["command"].split() == [
+        "python3", "train.py", "--name", "{name}", "--trial", "{trial_}",
+    ]  # fmt: skip
+    assert "Not varied, its own defaults hold: --sizes 4" in text
+
+
 @pytest.mark.parametrize(
     ("more", "metric", "direction", "where"),
     [
