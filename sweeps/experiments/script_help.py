@@ -176,24 +176,20 @@ def _blocks(text: str) -> Iterator[Option]:
         for word in usage[1].split():
             yield Option(_plain(word.strip("[]").removesuffix("...")), "{}", is_required=True)
     section, block = "", list[str]()
+    deepest = 4 if is_fire else 8  # spaces before an argument; its help stands farther right
     for line in [*text.splitlines(), ""]:
         bare = line.strip(" │╭╰─*╮╯")
+        is_heading = line[:1].isalpha() or line.startswith("╭")
         is_start = bool(_STARTS.match(line.strip("│ ").removeprefix("*")))
-        is_argument = bool(_POSITIONALS.match(section)) and bool(bare) and not bare.startswith("-")
-        is_argument &= len(line) - len(line.lstrip(" │*")) <= (
-            4 if is_fire else 8
-        ) and not line.startswith("╰")
-        if is_start or not bare or (is_argument and not line[:1].isalpha()) or line[:1].isalpha():
+        if not (is_start or is_heading) and bare[:1].isalpha() and _POSITIONALS.match(section):
+            is_start = len(line) - len(line.lstrip(" │*")) <= deepest
+        if is_start or is_heading or not bare:
             if block:
                 yield from _option(block, is_fire=is_fire)
-            block = []
-        if is_start or (is_argument and line[:1] in " │"):
-            block = [bare]
+            block = [bare] if is_start else []
         elif block:
             block.append(bare)
-        if bare and (line[:1].isalpha() or line.startswith("╭")):
-            section = bare
-    return
+        section = bare if is_heading else section
 
 
 def _option(block: Sequence[str], *, is_fire: bool) -> Iterator[Option]:
