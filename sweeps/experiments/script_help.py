@@ -402,7 +402,7 @@ def _space_text(
             command.append(option.spelled.format(f"{{{own}}}"))
             has_data |= own == DATA
         elif own is None and (domain := _domain(option)) is not None:
-            varied[name] = domain, option.default
+            varied[name] = domain, _point(option)
             command.append(option.spelled.format(f"{{{name}}}"))
         elif option.is_required:
             fixed[name] = "EDIT"
@@ -424,6 +424,13 @@ def _own_placeholder(option: Option, short: str) -> str | None:
     return None
 
 
+def _point(option: Option) -> Value:
+    """Return the default if it is a value of the option; a help may say `one per core`."""
+    if option.choices:
+        return option.default if option.default in option.choices else None
+    return option.default if isinstance(option.default, int | float) else None
+
+
 def _domain(option: Option) -> str | None:
     """Return the guessed values of a parameter as YAML; None if it should not vary."""
     if option.is_list or (_KEPT.fullmatch(option.name) and not option.is_required):
@@ -433,7 +440,8 @@ def _domain(option: Option) -> str | None:
     if option.kind not in {"float", "int"}:
         unknown = "{type: float, low: 0, high: 1}  # EDIT: its type and values are not known"
         return unknown if option.is_required and not option.kind else None
-    number = option.default if isinstance(option.default, int | float) else None
+    number = _point(option)
+    assert number is None or isinstance(number, int | float)
     low, high, is_log = (_floats if option.kind == "float" else _ints)(option.name, number)
     low = low if option.low is None else max(low, option.low)
     high = high if option.high is None else min(high, option.high)

@@ -129,12 +129,14 @@ def test_a_text_that_is_needed_is_fixed_until_it_is_edited(written):
         "import argparse\np = argparse.ArgumentParser()\n"
         "p.add_argument('--name', type=str, required=True)\n"
         "p.add_argument('--trial', type=int, default=4, nargs='?')\n"
+        "p.add_argument('--batch', type=int, help='(default: one per core)')\n"
         "p.add_argument('--sizes', type=int, default=4, nargs=2)\np.parse_args()\n",
     )
     assert space["fixed"] == {"name": "EDIT"}
-    assert list(space["parameters"]) == ["trial_"]  # {trial} is the number of a trial
+    assert list(space["parameters"]) == ["trial_", "batch"]  # {trial} is the number of a trial
+    assert "baselines" not in space
     assert space["command"].split() == [
-        "python3", "train.py", "--name", "{name}", "--trial", "{trial_}",
+        "python3", "train.py", "--name", "{name}", "--trial", "{trial_}", "--batch", "{batch}",
     ]  # fmt: skip
     assert "Not varied, its own defaults hold: --sizes 4" in text
 
