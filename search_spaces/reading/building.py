@@ -190,7 +190,7 @@ def _experiment(shape: Header, problems: Problems) -> str:
     words = shlex.join(map(str, command)) if isinstance(command, list) else command
     sources = _sources(shape, problems)
     is_needed = sources or str(words).startswith('{"')  # else that would be taken for them
-    said = f"{json.dumps(sources, ensure_ascii=False)} " if is_needed else ""
+    said = f"{json.dumps(sources)} " if is_needed else ""
     return f"{SCRIPT}:{metrics}:{directions}:{said}{words}"
 
 

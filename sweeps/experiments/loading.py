@@ -237,14 +237,25 @@ def _script(path: str, directory: Path | None) -> Experiment:
 
 
 def _split(path: str) -> tuple[list[Objective], Sources, str]:
-    """Return objectives, sources of numbers and command of a script's path."""
-    _, metrics, directions, command = path.split(":", 3)
-    named = zip(metrics.split(","), directions.split(","), strict=True)
-    objectives = [Objective(metric, cast(Any, direction)) for metric, direction in named]
-    if not command.startswith(('{"', "{} ")):
-        return objectives, Sources(), command
-    said, end = json.JSONDecoder().raw_decode(command)
-    return objectives, Sources(said.get("metrics", {}), said.get("result")), command[end:].lstrip()
+    """Return objectives, sources of numbers and command of a script's path.
+
+    Raises:
+        UsageError: The path, of a forged or damaged record, was not made from a space.
+    """
+    try:
+        _, metrics, directions, command = path.split(":", 3)
+        named = zip(metrics.split(","), directions.split(","), strict=True)
+        objectives = [Objective(metric, cast(Any, direction)) for metric, direction in named]
+        if not command.startswith(('{"', "{} ")):
+            return objectives, Sources(), command
+        said, end = json.JSONDecoder().raw_decode(command)
+        patterns, result = said.get("metrics", {}), said.get("result")
+        texts = [*patterns.items(), *([] if result is None else [(result,)])]
+        if not all(isinstance(text, str) for one in texts for text in one):
+            raise TypeError(said)  # noqa: TRY301 - one message for all that can be wrong
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise UsageError(f"experiment {path[:200]!r}: it is damaged, no space makes it") from None
+    return objectives, Sources(patterns, result), command[end:].lstrip()
 
 
 def asking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
