@@ -365,6 +365,7 @@ def _json_rows(text: str, name: str, results: Results) -> list[dict[str, float]]
     """Return the epochs of a JSON file; single numbers go into the result."""
     try:
         said = json.loads(text)
+        said = dict(_leaves(said, "")) if isinstance(said, dict) else said
     except (ValueError, RecursionError) as error:
         raise OutputError(f"result: {name} is no JSON file: {error}") from None
     if isinstance(said, dict):
@@ -379,6 +380,14 @@ def _json_rows(text: str, name: str, results: Results) -> list[dict[str, float]]
     if isinstance(said, list):
         return [_numbers_in(row) for row in said if isinstance(row, dict)]
     raise OutputError(f"result: {name} holds {text[:50]!r}; write an object of numbers")
+
+
+def _leaves(values: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
 
 
 def _numbers_in(row: Mapping[Any, Any]) -> dict[str, float]:

@@ -129,8 +129,8 @@ path.write_text({content!r})
 @pytest.mark.parametrize(
     ("name", "content", "history", "metrics"),
     [
-        ("metrics.json", '{"val_acc": 0.5, "host": "here", "best": true, "deep": {"a": 1}}',
-         {}, {"val_acc": 0.5}),
+        ("metrics.json", '{"val_acc": 0.5, "host": "here", "best": true, "eval": {"acc": 1}}',
+         {}, {"val_acc": 0.5, "eval.acc": 1}),
         ("metrics.json", '{"loss": [3, 2], "val_acc": [0.25, 0.5], "seconds": 4}',
          {"loss": [3, 2], "val_acc": [0.25, 0.5]}, {"loss": 2, "val_acc": 0.5, "seconds": 4}),
         ("metrics.json", '[{"loss": 3}, {"val_acc": 0.5}]',
