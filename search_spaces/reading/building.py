@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path as FilePath
+from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -165,13 +168,17 @@ def python_space(header: Mapping[str, Any], body: PythonBody, directory: FilePat
 def _experiment(shape: Header, problems: Problems) -> str:
     """Return the experiment of a space: an import path, or `script:metric:direction:command`.
 
-    Metrics and directions of several objectives are joined by commas.
+    Metrics and directions of several objectives are joined by commas. If the script's numbers are
+    elsewhere than in JSON lines, the command begins with a JSON object that says where.
     """
     if shape.experiment is None and shape.command is None:
         problems.add(("experiment",), "is missing; write an import path, or `command:`")
     elif shape.experiment is not None and shape.command is not None:
         problems.add(("command",), "an experiment is given too; write one of both")
     if shape.experiment is not None:
+        for key in ("metrics", "result"):
+            if getattr(shape, key):
+                problems.add((key,), "is for a script; leave it out, or write `command:`")
         return shape.experiment
     for place, objective in enumerate(shape.objectives):
         if set(":,") & set(objective.metric):
@@ -181,7 +188,55 @@ def _experiment(shape: Header, problems: Problems) -> str:
     directions = ",".join(objective.direction for objective in shape.objectives)
     command = shape.command
     words = shlex.join(map(str, command)) if isinstance(command, list) else command
-    return f"{SCRIPT}:{metrics}:{directions}:{words}"
+    sources = _sources(shape, problems)
+    is_needed = sources or str(words).startswith('{"')  # else that would be taken for them
+    said = f"{json.dumps(sources)} " if is_needed else ""
+    return f"{SCRIPT}:{metrics}:{directions}:{said}{words}"
+
+
+LONGEST_PATTERN = 1000
+_OUTPUT = "{output}/"
+
+
+def _sources(shape: Header, problems: Problems) -> dict[str, Any]:
+    """Return where the numbers of a script are, if not in JSON lines of its output."""
+    for name, pattern in shape.metrics.items():
+        if (problem := _pattern_problem(name, pattern)) is not None:
+            problems.add(("metrics", name), problem)
+    wanted = [objective.metric for objective in shape.objectives]
+    missing = [metric for metric in wanted if metric not in shape.metrics]
+    if shape.metrics and missing and shape.result is None:
+        hint = did_you_mean(missing[0], shape.metrics)
+        problems.add(("metrics",), f"has no pattern of the objective {missing[0]!r}{hint}")
+    sources: dict[str, Any] = {"metrics": shape.metrics} if shape.metrics else {}
+    if shape.result is not None:
+        path = PurePosixPath(shape.result.removeprefix(_OUTPUT))
+        is_below = not path.is_absolute() and ".." not in path.parts
+        if shape.result != "mlflow" and not (is_below and path.suffix in {".json", ".csv"}):
+            text = (
+                f"received {show(shape.result)}; write mlflow, or the path of a .json or .csv file "
+                "below the folder {output}, such as metrics.json"
+            )
+            problems.add(("result",), text)
+        sources["result"] = str(path)
+    return sources
+
+
+def _pattern_problem(name: str, pattern: str) -> str | None:
+    if not name.isprintable() or not 0 < len(name) <= 100:
+        return "a name is 1 to 100 characters that can be printed"
+    if len(pattern) > LONGEST_PATTERN:
+        return f"has {len(pattern)} characters; at most {LONGEST_PATTERN} are allowed"
+    try:
+        groups = re.compile(pattern).groups
+    except (re.error, RecursionError, OverflowError) as error:
+        return f"{show(pattern)} is no regular expression: {error}"
+    if groups != 1:
+        return (
+            f"{show(pattern)} has {groups} groups; put exactly one, ( ), around the number, as in "
+            r"'val_acc[=: ]+(\S+)', and write others as (?: )"
+        )
+    return None
 
 
 def _objectives(shape: Header, problems: Problems) -> tuple[Objective, ...]:

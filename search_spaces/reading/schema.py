@@ -188,6 +188,16 @@ class Header(Strict):
         description="In place of an experiment: a script, with a `{name}` for each parameter; "
         "or the list of its words, such as `[bash, -c, 'a | b']`.",
     )
+    metrics: dict[str, str] = Field(
+        default_factory=dict,
+        description="Of a script that prints no JSON: a regular expression for each metric, with "
+        "one group around the number. Each match of the objective's is an epoch.",
+    )
+    result: str | None = Field(
+        None,
+        description="Of a script that does not print its result: the `.json` or `.csv` file that "
+        "it writes below `{output}`, or `mlflow` for the run that it logs.",
+    )
     objective: ObjectiveModels = Field(
         description="Metric to optimise, and which way; a list of up to four: their Pareto front."
     )

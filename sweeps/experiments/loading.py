@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from sweeps.experiment import Experiment
 from sweeps.experiments.folds import ON_FOLDS, FoldExperiment
 from sweeps.experiments.script import ScriptExperiment
 from sweeps.experiments.script_command import ScriptCommand
+from sweeps.experiments.script_results import Sources
 from sweeps.records import (
     Foreign,
     RecordError,
@@ -47,8 +49,9 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
     """Import an experiment.
 
     Args:
-        path: `package.module:object`, or `script:metric:direction:command`. With `@folds` at its
-            end the experiment that trains on folds, see `FoldExperiment`.
+        path: `package.module:object`, or `script:metric:direction:command`; before the command may
+            stand a JSON object with `metrics` and `result` of its space. A Python path with
+            `@folds` at its end is the experiment that trains on folds, see `FoldExperiment`.
         directory: Folder of the space file. Modules are looked up there first, so that a space and
             its experiment can lie side by side anywhere.
 
@@ -166,9 +169,7 @@ def what_runs(info: SweepInfo) -> str:
     """
     named = {info.experiment, str(info.space.get("experiment", info.experiment))} - SHIPPED
     parts = [
-        f"the command  {path.split(':', 3)[-1]}"
-        if path.startswith("script:")
-        else f"the code of {path}"
+        f"the command  {_split(path)[-1]}" if path.startswith("script:") else f"the code of {path}"
         for path in sorted(named)
     ]
     body = info.space.get("body")
@@ -203,7 +204,7 @@ def _moved_to(remembered: Path | None, project: Path) -> Iterator[Path]:
 def lies_in(folder: Path, experiment: str) -> bool:
     """Whether the code of an experiment, or the files that its command names, lie in a folder."""
     if experiment.startswith("script:"):
-        files = ScriptCommand(experiment.split(":", 3)[3]).scripts()
+        files = ScriptCommand(_split(experiment)[-1]).scripts()
         return folder.is_dir() and all((folder / file).exists() for file in files)
     module = experiment.partition(":")[0].partition(".")[0]
     return (folder / f"{module}.py").exists() or (folder / module).is_dir()
@@ -236,13 +237,33 @@ def _look_first_in(directory: Path, module: str) -> None:
 
 
 def _script(path: str, directory: Path | None) -> Experiment:
-    _, metrics, directions, command = path.split(":", 3)
-    named = zip(metrics.split(","), directions.split(","), strict=True)
-    objectives = [Objective(metric, cast(Any, direction)) for metric, direction in named]
+    objectives, sources, command = _split(path)
     try:
-        return ScriptExperiment(command, objectives, directory)
+        return ScriptExperiment(command, objectives, directory, sources)
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def _split(path: str) -> tuple[list[Objective], Sources, str]:
+    """Return objectives, sources of numbers and command of a script's path.
+
+    Raises:
+        UsageError: The path, of a forged or damaged record, was not made from a space.
+    """
+    try:
+        _, metrics, directions, command = path.split(":", 3)
+        named = zip(metrics.split(","), directions.split(","), strict=True)
+        objectives = [Objective(metric, cast(Any, direction)) for metric, direction in named]
+        if not command.startswith(('{"', "{} ")):
+            return objectives, Sources(), command
+        said, end = json.JSONDecoder().raw_decode(command)
+        patterns, result = said.get("metrics", {}), said.get("result")
+        texts = [*patterns.items(), *([] if result is None else [(result,)])]
+        if not all(isinstance(text, str) for one in texts for text in one):
+            raise TypeError(said)  # noqa: TRY301 - one message for all that can be wrong
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise UsageError(f"experiment {path[:200]!r}: it is damaged, no space makes it") from None
+    return objectives, Sources(patterns, result), command[end:].lstrip()
 
 
 def asking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -5,9 +5,9 @@ The script prints JSON, one object per line, among any other output:
     {"epoch": 1, "loss": 0.52, "val_accuracy": 0.81}     after each epoch, if it has any
     {"result": {"accuracy": 0.93}}                       once, at its end
 
-`script_command.py` explains how the command is written. The attempt keeps everything that the
-script prints, and the files that it writes into the folder `{output}` (`SWEEPS_OUTPUT` in its
-environment).
+`script_command.py` explains how the command is written, `script_results.py` where else the numbers
+of a script that prints no JSON may be. The attempt keeps everything that the script prints, and the
+files that it writes into the folder `{output}` (`SWEEPS_OUTPUT` in its environment).
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ from sweeps.experiments.script_command import (
     ScriptCommand,
     scripts_in,
 )
-from sweeps.experiments.script_output import OutputError, RunningScript, listen
+from sweeps.experiments.script_output import RunningScript
+from sweeps.experiments.script_results import OutputError, Reader, Sources, count_confusion
 from sweeps.records.kept_files import last_lines, printed_files
 
 _OF_ONE_ATTEMPT: Final = {OUTPUT: "{output}", TRIAL: "{trial}", ATTEMPT: "{attempt}"}
@@ -65,6 +66,7 @@ class ScriptExperiment:
         command: str,
         objectives: Sequence[Objective],
         directory: Path | None,
+        sources: Sources | None = None,
     ) -> None:
         """Describe the experiment; nothing is run yet.
 
@@ -73,11 +75,13 @@ class ScriptExperiment:
             objectives: Each names a number in the script's result, and also the per-epoch metric
                 that a pruner watches.
             directory: The folder in which the command is run.
+            sources: Where its numbers are, if not in JSON lines.
 
         Raises:
             ValueError: The command cannot be split into words, or a placeholder has no name.
         """
         self._command, self._directory = ScriptCommand(command), directory
+        self._sources = sources or Sources()
         script = next(iter(self._command.scripts()), self._command.program)
         self.name = Path(script).stem
         required, optional = self._command.required, self._command.optional
@@ -166,23 +170,30 @@ class ScriptExperiment:
         shown = shlex.join(self._command.words({**values, **_OF_ONE_ATTEMPT}))
         began = time.perf_counter()
         try:
-            with RunningScript(command, self._directory, folder, output) as script:
-                history, metrics, stop = listen(script.lines(), on_epoch)
-                code = script.end() if stop else script.wait()
-            if stop is None:
-                self._check(code, metrics, printed_files(folder))
+            with Reader(self._sources, next(iter(self.metrics)), on_epoch, folder) as reader:
+                code = self._run(command, folder, reader)
+                results = reader.results
+                if results.stop is None:
+                    _check(code)
+                    reader.finish()
+                    reader.check(list(self.metrics))
         except OutputError as error:
             raise _failed(str(error), shown, folder, is_final=True) from None
         except _EndError as error:
             raise _failed(str(error), shown, folder, is_final=False) from None
+        counted = None if results.stop else count_confusion(output)
+        counts, names = counted if isinstance(counted, tuple) else (None, None)
         return TrialResult(
-            outcome="stopped" if stop else "complete",
-            stop_reason=stop.reason if stop else "finished",
-            metrics=metrics or {},
-            history=history,
+            outcome="stopped" if results.stop else "complete",
+            stop_reason=results.stop.reason if results.stop else "finished",
+            metrics=results.metrics or {},
+            history=results.history,
             timings={"train_seconds": time.perf_counter() - began},
             summary=shown,
             engine="script",
+            engine_reason=counted if isinstance(counted, str) else "",
+            arrays={} if counts is None else {"confusion": counts},
+            info={} if names is None else {"class_names": names},
         )
 
     def command(self, spec: TrialSpec, source: str | None, output: str) -> list[str]:
@@ -196,28 +207,21 @@ class ScriptExperiment:
         own = {OUTPUT: output, TRIAL: str(spec.trial), ATTEMPT: str(spec.attempt)}
         return self._command.words({**self._values(spec.config, spec.seed, source), **own})
 
-    def _check(
-        self, code: int, metrics: Mapping[str, float] | None, printed: Mapping[str, bytes]
-    ) -> None:
-        """Refuse a script that ended by itself with an exit code, or without a whole result."""
-        if code:
-            hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-            killed = f"killed by {signal.Signals(-code).name}{hint}" if code < 0 else ""
-            raise _EndError(killed or f"exit code {code}")
-        example = json.dumps({"result": dict.fromkeys(self.metrics, 0.93)})
-        if metrics is None:
-            lines = printed.get("stdout.txt", b"").decode(errors="replace").splitlines()
-            meant = [line for line in lines if line.startswith("{") and "result" in line]
-            but = f" ({meant[-1][:60]} is no JSON)" if meant else ""
-            raise OutputError(
-                f'no line {{"result": {{...}}}}{but}; print one at the end, such as {example}'
-            )
-        missing = [name for name in self.metrics if name not in metrics]
-        if missing:
-            raise OutputError(
-                f"its result has no {missing[0]!r}, only {', '.join(metrics) or 'nothing'}; print "
-                f"it such as {example}"
-            )
+    def _run(self, command: Sequence[str], folder: Path, reader: Reader) -> int:
+        """Run the script until it ends or is stopped; return its exit code."""
+        script = RunningScript(
+            command,
+            self._directory,
+            folder,
+            environment=reader.environment,
+            has_only_json=not self._sources.patterns,
+        )
+        with script:
+            for lines in script.lines():
+                reader.read(lines)
+                if reader.results.stop is not None:
+                    return script.end()
+            return script.wait()
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw nothing: MLflow shows the curves."""
@@ -254,6 +258,14 @@ class _Any(dict[str, ParameterInfo]):
 
 class _EndError(Exception):
     """A script ended with an exit code other than 0, or by a signal."""
+
+
+def _check(code: int) -> None:
+    """Refuse a script that ended by itself with an exit code."""
+    if code:
+        hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+        killed = f"killed by {signal.Signals(-code).name}{hint}" if code < 0 else ""
+        raise _EndError(killed or f"exit code {code}")
 
 
 def _failed(problem: str, command: str, folder: Path, *, is_final: bool) -> ScriptError:

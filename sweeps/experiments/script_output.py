@@ -1,4 +1,4 @@
-"""Runs a script and reads its output: a JSON line per epoch, and one with its result.
+"""Runs a script and reads the lines that it prints.
 
 The script prints into files, which are read as they grow. So the whole output is kept, whichever
 process is killed.
@@ -7,18 +7,16 @@ process is killed.
 from __future__ import annotations
 
 import ctypes
-import json
-import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from sweeps.experiment import OnEpoch, Stop
 from sweeps.records.kept_files import HEAD_BYTES, TAIL_BYTES
 from sweeps.workspace.descendants import descendants, marked, signal_each
 
@@ -31,77 +29,10 @@ PATIENCE_SECONDS: Final = 3.0
 """How long a script that is told to end, and all that it started, may take before a kill."""
 _POLITELY: Final = (signal.SIGTERM, signal.SIGKILL)
 _LONGEST_LINE: Final = 1 << 20
-"""A longer line is not read as JSON."""
+"""A longer line is not read."""
+_LINE_END: Final = re.compile(rb"[\r\n]")  # a progress bar ends its lines by the former
 _PIECE_BYTES: Final = 1 << 16
 _FREE_BYTES: Final = 1 << 22
-
-
-class OutputError(ValueError):
-    """A script printed a JSON line with wrong content, or did not print a line that it must."""
-
-
-def listen(
-    lines: Iterable[str], on_epoch: OnEpoch
-) -> tuple[dict[str, list[float]], dict[str, float] | None, Stop | None]:
-    """Read the lines of a script until it ends, or until `on_epoch` stops it.
-
-    Args:
-        lines: Lines that may be JSON.
-        on_epoch: Receives the epoch, from 0, and its metrics; may return a `Stop`.
-
-    Returns:
-        The history (values per epoch by metric, NaN for those that are not finite), the result
-        (None without one), and the `Stop` of `on_epoch` (None if the script ended by itself).
-
-    Raises:
-        OutputError: A JSON line has something other than numbers, or other names than before.
-    """
-    history: dict[str, list[float]] = {}
-    metrics: dict[str, float] | None = None
-    count = 0
-    for line in lines:
-        said = _object(line)
-        if "result" in said:
-            metrics = _numbers(said["result"], line, '{"result": {"accuracy": 0.93}}')
-        elif "epoch" in said:
-            values = {k: v for k, v in said.items() if k != "epoch"}
-            values = _numbers(values, line, '{"epoch": 1, "loss": 0.52}')
-            if count and values.keys() != history.keys():
-                raise OutputError(
-                    f"epoch {count + 1} has {', '.join(values)}, those before {', '.join(history)};"
-                    " print the same names after each epoch"
-                )
-            for name, value in values.items():
-                known = value if math.isfinite(value) else math.nan
-                history.setdefault(name, []).append(known)
-            stop = on_epoch(count, values)
-            count += 1
-            if stop is not None:
-                return history, metrics, stop
-    return history, metrics, None
-
-
-def _object(line: str) -> dict[str, Any]:
-    """Return the JSON object in a line; an empty one if the line is anything else."""
-    try:
-        said = json.loads(line)
-    except (ValueError, RecursionError):  # the latter if it is nested too deep
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool):
-        raise TypeError(value)
-    return float(value)
-
-
-def _numbers(values: Any, line: str, example: str) -> dict[str, float]:
-    try:
-        return {str(name): _number(value) for name, value in values.items()}
-    except (AttributeError, TypeError, ValueError, OverflowError):
-        said = f"not a number for each name: {line.strip()[:200]}"
-        raise OutputError(f"{said}; print it such as {example}") from None
 
 
 class Printed:
@@ -112,8 +43,9 @@ class Printed:
     that.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Make the file."""
+    def __init__(self, path: Path, only: bytes) -> None:
+        """Make the file; of its lines, those that begin with `only` are read."""
+        self._only = only
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
         self._read_to = self._freed_to = 0
         self._begun = b""
@@ -126,15 +58,15 @@ class Printed:
         """Close the file; it is not removed."""
         os.close(self._file)
 
-    def new_lines(self) -> Iterator[str]:
-        """Yield the new whole lines that begin with `{`."""
+    def new_lines(self) -> Iterator[list[str]]:
+        """Yield the new whole lines, piece by piece."""
         while piece := os.pread(self._file, _PIECE_BYTES, self._read_to):
             self._read_to += len(piece)
-            yield from self._split(piece)
+            yield self._split(piece)
 
-    def last_line(self) -> Iterator[str]:
-        """Yield the last line if it has no line end; call it once the process has ended."""
-        yield from self._split(b"\n")
+    def last_line(self) -> list[str]:
+        """Return the last line if it has no line end; call it once the process has ended."""
+        return self._split(b"\n")
 
     def free(self) -> None:
         """Free the disk space between head and tail."""
@@ -144,14 +76,12 @@ class Printed:
             _punch(self._file, begin, end - begin)
             self._freed_to = end
 
-    def _split(self, piece: bytes) -> Iterator[str]:
-        *whole, self._begun = (self._begun + piece).split(b"\n")
-        for line in whole:
-            text = line.strip()
-            if text.startswith(b"{"):
-                yield text.decode(errors="replace")
+    def _split(self, piece: bytes) -> list[str]:
+        *whole, self._begun = _LINE_END.split(self._begun + piece)
         if len(self._begun) > _LONGEST_LINE:
             self._begun = b"(too long)"
+        lines = (line.strip() for line in whole)
+        return [line.decode(errors="replace") for line in lines if line.startswith(self._only)]
 
 
 def _punch(file: int, begin: int, length: int) -> None:
@@ -166,19 +96,36 @@ class RunningScript:
     """A running script, which does not outlive its trial and ignores Ctrl-C meant for the sweep."""
 
     def __init__(
-        self, command: Sequence[str], directory: Path | None, folder: Path, output: Path
+        self,
+        command: Sequence[str],
+        directory: Path | None,
+        folder: Path,
+        *,
+        environment: Mapping[str, str | None],
+        has_only_json: bool,
     ) -> None:
+        """Prepare it; it starts on `with`.
+
+        Args:
+            command: Its words.
+            directory: The folder in which it runs.
+            folder: Its two files of output are made there; it writes its own into `output` there.
+            environment: Variables that it gets beside those of this process; None takes one away.
+            has_only_json: Whether only lines that may be JSON objects, of stdout, are read.
+        """
         self._command, self._directory = command, directory
-        self._folder = folder
-        self._environment = {
+        self._folder, self._has_only_json = folder, has_only_json
+        variables = {
             "PYTHONUNBUFFERED": "1",  # each line at once: epochs arrive, and a kill loses none
             **os.environ,
-            OUTPUT_VARIABLE: str(output),
+            **environment,
+            OUTPUT_VARIABLE: str(folder / "output"),
         }
+        self._environment = {name: said for name, said in variables.items() if said is not None}
 
     def __enter__(self) -> RunningScript:
-        self._stdout = Printed(self._folder / "stdout.txt")
-        self._stderr = Printed(self._folder / "stderr.txt")
+        self._stdout = Printed(self._folder / "stdout.txt", b"{" if self._has_only_json else b"")
+        self._stderr = Printed(self._folder / "stderr.txt", b"")
         self._process = subprocess.Popen(  # noqa: S603 - the command of the user's own space
             [*_DEAF_TO_CTRL_C, *self._command],
             cwd=self._directory,
@@ -196,18 +143,22 @@ class RunningScript:
         self._stdout.close()
         self._stderr.close()
 
-    def lines(self) -> Iterator[str]:
-        """Yield the lines of its output that may be JSON, until it has ended."""
+    def lines(self) -> Iterator[list[str]]:
+        """Yield the new lines of its output, none after each look at it, until it has ended."""
         pause, has_ended = SHORTEST_PAUSE_SECONDS, False
+        read = [self._stdout] if self._has_only_json else [self._stdout, self._stderr]
         while not has_ended:
             has_ended = self._has_ended_in(pause)  # first, so that its last output is read below
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-            for line in self._stdout.new_lines():
-                pause = SHORTEST_PAUSE_SECONDS
-                yield line
+            for file in read:
+                for lines in file.new_lines():
+                    pause = SHORTEST_PAUSE_SECONDS if lines else pause
+                    yield lines
             self._stdout.free()
             self._stderr.free()
-        yield from self._stdout.last_line()
+            yield []
+        for file in read:
+            yield file.last_line()
 
     def _has_ended_in(self, seconds: float) -> bool:
         try:

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
+from sweeps.errors import UsageError
+from sweeps.experiments.loading import load_experiment
 from sweeps.home import Home
 from tests.sweeps import voting_experiment
 
@@ -170,3 +172,17 @@ def test_a_sweep_that_remembers_no_folder_finds_its_experiment_in_the_current_on
     anew()
     result = call(home.path, "replay", "skills", 1)
     assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "script:a", "script:a,b:maximize:sh x.sh", 'script:a:maximize:{"metrics": 3} sh x.sh',
+        'script:a:maximize:{"metrics": {"a": 3}} sh x.sh',
+        'script:a:maximize:{"result": 3} sh x.sh',
+        'script:a:maximize:{"metrics": {} sh x.sh', 'script:a:maximize:{"a":' + "[" * 100_000,
+    ],
+)  # fmt: skip
+def test_a_forged_path_of_a_script_is_one_message(path):
+    with pytest.raises(UsageError, match="it is damaged, no space makes it"):
+        load_experiment(path, None)

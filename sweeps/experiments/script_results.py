@@ -1,0 +1,586 @@
+"""Reads the numbers of a running script, whatever it puts them into.
+
+| source | what it holds |
+|---|---|
+| JSON lines in its output | `{"epoch": 1, "loss": 0.52}` and `{"result": {"accuracy": 0.93}}` |
+| `metrics:` of the space | a regular expression per metric, for the lines of its output |
+| `result: metrics.json`, `metrics.csv` | a file that it writes into `{output}` |
+| `result: mlflow` | the run that it logs to MLflow, in a store of its own beside `{output}` |
+
+JSON lines are read only if the space names no other source: a script that was not written for a
+sweep may print JSON of its own. All others have the same rule: a number for the metric of the
+(first) objective ends an epoch, which has the latest number of each other metric; the result is the
+last number of each. The run of a script is not kept as a run: what it holds is taken over into the
+attempt, so that it is part of the record, which MLflow's runs are made from. MLflow is not needed
+to read it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import re
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweeps.experiment import OnEpoch, Stop
+from sweeps.experiments.script_patterns import PatternError, PatternSearch
+
+MLFLOW: Final = "mlflow"
+"""In place of a file: the run that the script logs."""
+_LARGEST_FILE: Final = 16 << 20
+_PAUSE_SECONDS: Final = 0.5
+"""Pause between two looks at a file that is being written."""
+_GOES_ON: Final = re.compile(r"\.?\d|[eE][-+]?\d")
+"""A number whose group is followed by this was cut off, as 1.2 of 1.2e-05."""
+
+
+class OutputError(ValueError):
+    """A script printed or wrote something else than it should, or left out what it must."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the numbers of a script are, if not in JSON lines.
+
+    Attributes:
+        patterns: A regular expression with one group by the name of its metric: `metrics:`.
+        result: Path of a file below `{output}`, or `mlflow`: `result:`.
+    """
+
+    patterns: Mapping[str, str] = field(default_factory=dict)
+    result: str | None = None
+
+
+class Results:
+    """The numbers of an attempt so far.
+
+    Attributes:
+        history: Values per epoch by metric; NaN for those that are not finite.
+        stop: The `Stop` that `on_epoch` returned; None as long as the script is to go on.
+    """
+
+    def __init__(self, objective: str, on_epoch: OnEpoch) -> None:
+        """Take the numbers of a script; `objective` is the metric that ends an epoch."""
+        self.history: dict[str, list[float]] = {}
+        self.stop: Stop | None = None
+        self._objective, self._on_epoch = objective, on_epoch
+        self._epochs = 0
+        self._latest: dict[str, float] = {}
+        self._result: dict[str, float] | None = None
+
+    @property
+    def metrics(self) -> dict[str, float] | None:
+        """The result; None if there is none yet."""
+        if self._result is None and not self._latest:
+            return None
+        return {**self._latest, **(self._result or {})}
+
+    def end_epoch(self, values: Mapping[str, float]) -> None:
+        """Add an epoch.
+
+        Raises:
+            OutputError: It has other names than the one before.
+        """
+        if self.stop is not None:
+            return
+        if self._epochs and values.keys() != self.history.keys():
+            raise OutputError(
+                f"epoch {self._epochs + 1} has {', '.join(values)}, those before "
+                f"{', '.join(self.history)}; print the same names after each epoch"
+            )
+        for name, value in values.items():
+            known = value if math.isfinite(value) else math.nan
+            self.history.setdefault(name, []).append(known)
+        self.stop = self._on_epoch(self._epochs, values)
+        self._epochs += 1
+
+    def update(self, values: Mapping[str, float]) -> None:
+        """Take the latest numbers of some metrics; that of the objective ends an epoch."""
+        self._latest.update(values)
+        if self._objective in values:
+            names = self.history or self._latest
+            self.end_epoch({name: self._latest[name] for name in names if name in self._latest})
+
+    def end(self, values: Mapping[str, float]) -> None:
+        """Take the result."""
+        self._result = {**(self._result or {}), **values}
+
+
+class Reader:
+    """Reads the sources of one attempt into its `results`."""
+
+    def __init__(self, sources: Sources, objective: str, on_epoch: OnEpoch, folder: Path) -> None:
+        """Start to read.
+
+        Args:
+            sources: Where the numbers are.
+            objective: The metric of the (first) objective.
+            on_epoch: Receives each epoch, from 0, and its metrics; may return a `Stop`.
+            folder: The folder of the attempt; what the script writes is in `output` there.
+        """
+        self.results = Results(objective, on_epoch)
+        self._objective, self._sources = objective, sources
+        self._search = PatternSearch(sources.patterns) if sources.patterns else None
+        self._file: _File | None = None
+        if sources.result == MLFLOW:
+            self._file = _MlflowRun(folder / MLFLOW, objective)
+        elif sources.result is not None:
+            self._file = _Table(folder / "output" / sources.result)
+        self._next_look = 0.0
+        self._no_json = ""
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._search is not None:
+            self._search.close()
+
+    @property
+    def environment(self) -> Mapping[str, str | None]:
+        """Variables by which the script writes where this reads."""
+        return {} if self._file is None else self._file.environment
+
+    def read(self, lines: Sequence[str]) -> None:
+        """Read new lines of the output, and now and then the file.
+
+        Raises:
+            OutputError: A line has something other than numbers, or other names than before.
+        """
+        if self._search is not None:
+            self._read_matches(lines, self._search)
+        elif self._file is None:
+            self._read_json(lines)
+        began = time.monotonic()
+        if self._file is not None and began >= self._next_look:
+            self._file.read(self.results, has_ended=False)
+            ended = time.monotonic()
+            self._next_look = ended + max(_PAUSE_SECONDS, 10 * (ended - began))
+
+    def _read_matches(self, lines: Sequence[str], search: PatternSearch) -> None:
+        try:
+            found = search.search(lines)
+        except PatternError as error:
+            raise OutputError(f"metrics: {error}") from None
+        for line, matches in zip(lines, found, strict=True):
+            numbers = {name: _matched(name, *one, line) for name, one in matches.items()}
+            if numbers and self.results.stop is None:
+                self.results.update(numbers)
+
+    def _read_json(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            said = _object(line)
+            if "result" in said:
+                example = '{"result": {"accuracy": 0.93}}'
+                self.results.end(_numbers(said["result"], line, example))
+            elif "epoch" in said:
+                values = {k: v for k, v in said.items() if k != "epoch"}
+                values = _numbers(values, line, '{"epoch": 1, "loss": 0.52}')
+                self.results.end_epoch(values)
+            elif line.startswith("{") and "result" in line:
+                self._no_json = f" ({line[:60]} is no JSON)"
+            if self.results.stop is not None:
+                return
+
+    def finish(self) -> None:
+        """Read the rest, once the script has ended.
+
+        Raises:
+            OutputError: The file is not what it should be.
+        """
+        if self._file is not None:
+            self._file.read(self.results, has_ended=True)
+
+    def check(self, wanted: Sequence[str]) -> None:
+        """Refuse a script that ended without a result, or with a result that lacks an objective.
+
+        Raises:
+            OutputError: The message says where the number was looked for.
+        """
+        metrics = self.results.metrics or {}
+        missing = [name for name in wanted if name not in metrics]
+        if not missing:
+            return
+        name, others = missing[0], f"only {', '.join(metrics)}" if metrics else "nothing"
+        if name in self._sources.patterns:
+            raise OutputError(
+                f"metrics: no line that it printed matches the pattern of {name!r}, "
+                f"{self._sources.patterns[name]!r}; compare it with stdout.txt and stderr.txt"
+            )
+        if self._file is not None:
+            raise OutputError(f"result: {self._file.what_is_missing(name, others)}")
+        example = json.dumps({"result": dict.fromkeys(wanted, 0.93)})
+        if self.results.metrics is not None:
+            raise OutputError(f"its result has no {name!r}, {others}; print it such as {example}")
+        raise OutputError(
+            f'no line {{"result": {{...}}}}{self._no_json}; print one at the end, such as {example}'
+        )
+
+
+# One line of output
+
+
+def _object(line: str) -> dict[str, Any]:
+    """Return the JSON object in a line; an empty one if the line is anything else."""
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):  # the latter if it is nested too deep
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise TypeError(value)
+    return float(value)
+
+
+def _numbers(values: Any, line: str, example: str) -> dict[str, float]:
+    try:
+        return {str(name): _number(value) for name, value in values.items()}
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        said = f"not a number for each name: {line.strip()[:200]}"
+        raise OutputError(f"{said}; print it such as {example}") from None
+
+
+def _matched(name: str, text: str, tail: str, line: str) -> float:
+    """Return the number that a pattern found; punctuation may follow it."""
+    number = text.strip().rstrip(".,;")
+    is_cut_off = text == number and _GOES_ON.match(tail)
+    try:
+        value = float(number)
+    except ValueError:
+        value = None
+    if value is None or is_cut_off:
+        raise OutputError(
+            f"metrics: the pattern of {name!r} found {text!r} in {line[:200]!r}, which is no "
+            r"number, or not all of it; put its group around all of it, as in (\S+) or ([-+.\deE]+)"
+        )
+    return value
+
+
+# Files
+
+
+class _File:
+    """A file, or some of them, that the script writes while it runs."""
+
+    @property
+    def environment(self) -> Mapping[str, str | None]:
+        """Variables by which the script writes here."""
+        return {}
+
+    def read(self, results: Results, *, has_ended: bool) -> None:
+        """Take what is new."""
+        raise NotImplementedError
+
+    def what_is_missing(self, name: str, others: str) -> str:
+        """Return why there is no number for an objective; `others` says what there is."""
+        raise NotImplementedError
+
+
+class _Table(_File):
+    """A CSV file with a row per epoch, or a JSON file.
+
+    A logger may write rows of a training part and of a validation part by turns (Lightning's does):
+    a row without a number for the objective is no epoch. JSON is an object of numbers, or of lists
+    of numbers with a value per epoch (`History.history` of Keras), or a list of objects.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows = 0
+        self._size = -1
+
+    def read(self, results: Results, *, has_ended: bool) -> None:
+        is_json, size = self._path.suffix == ".json", _size_of(self._path)
+        if not has_ended and (is_json or self._size == size):
+            return
+        text = _text_of(self._path)
+        if text is None:
+            return
+        if not is_json:
+            whole = text if has_ended else text[: text.rfind("\n") + 1]
+            rows = _csv_rows(whole, self._path.name)
+        else:
+            rows = _json_rows(text, self._path.name, results)
+        for row in rows[self._rows :]:
+            if results.stop is None:
+                results.update(row)
+                self._rows += 1
+        self._size = size
+
+    def what_is_missing(self, name: str, others: str) -> str:
+        if not self._path.is_file():
+            return (
+                f"it wrote no {self._path.name} into the folder that {{output}} names; hand the "
+                "folder over in the command, and look at what it wrote under output/"
+            )
+        return f"{self._path.name} has no number for {name!r}, {others}"
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _text_of(path: Path) -> str | None:
+    """Return the text of a file; None if there is no such file."""
+    if not path.is_file():
+        return None
+    if (size := _size_of(path)) > _LARGEST_FILE:
+        most = _LARGEST_FILE >> 20
+        raise OutputError(f"result: {path.name} has {size} bytes; at most {most} MB are read")
+    try:
+        return path.read_bytes().decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise OutputError(f"result: {path.name} cannot be read ({error.strerror})") from None
+
+
+def _csv_rows(text: str, name: str) -> list[dict[str, float]]:
+    lines = text.splitlines()
+    header = lines[0] if lines else ""
+    separator = max(",;\t", key=header.count)
+    try:
+        rows = [_numbers_in(row) for row in csv.DictReader(lines, delimiter=separator)]
+    except csv.Error as error:
+        raise OutputError(f"result: {name} is no CSV file: {error}") from None
+    return [{k: v for k, v in row.items() if k not in {"epoch", "step"}} for row in rows]
+
+
+def _json_rows(text: str, name: str, results: Results) -> list[dict[str, float]]:
+    """Return the epochs of a JSON file; single numbers go into the result."""
+    try:
+        said = json.loads(text)
+        said = dict(_leaves(said, "")) if isinstance(said, dict) else said
+    except (ValueError, RecursionError) as error:
+        raise OutputError(f"result: {name} is no JSON file: {error}") from None
+    if isinstance(said, dict):
+        if single := _numbers_in(said):
+            results.end(single)
+        lists = {key: value for key, value in said.items() if isinstance(value, list)}
+        length = max(map(len, lists.values()), default=0)
+        return [
+            _numbers_in({key: value[n] for key, value in lists.items() if n < len(value)})
+            for n in range(length)
+        ]
+    if isinstance(said, list):
+        return [_numbers_in(row) for row in said if isinstance(row, dict)]
+    raise OutputError(f"result: {name} holds {text[:50]!r}; write an object of numbers")
+
+
+def _leaves(values: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def _numbers_in(row: Mapping[Any, Any]) -> dict[str, float]:
+    """Return the numbers of a row; texts, empty cells and lists are left out."""
+    found = {}
+    for name, value in row.items():
+        try:
+            if isinstance(name, str) and isinstance(value, str | int | float):
+                found[name.strip()] = _number(value)
+        except (TypeError, ValueError, OverflowError):
+            continue
+    return found
+
+
+_Values = dict[str, dict[tuple[int, int], float]]
+"""Of each metric, its values by step and how often it was logged at that step before."""
+
+
+class _MlflowRun(_File):
+    """The run that a script logs, read from the plain files of MLflow's file store.
+
+    A database would take seconds to set up for each attempt. Numbers that belong to one step are
+    logged one after the other, so while the script runs, its last step is not looked at. Once it
+    has ended, the run's folder gets a name that is the same for each attempt, `mlflow/run`.
+    """
+
+    def __init__(self, store: Path, objective: str) -> None:
+        self._store, self._objective = store, objective
+        self._epochs = 0
+
+    @property
+    def environment(self) -> Mapping[str, str | None]:
+        return {
+            "MLFLOW_TRACKING_URI": self._store.as_uri(),
+            "MLFLOW_ALLOW_FILE_STORE": "true",
+            "MLFLOW_EXPERIMENT_ID": None,  # of another store
+            "MLFLOW_RUN_ID": None,
+        }
+
+    def read(self, results: Results, *, has_ended: bool) -> None:
+        values = self._values()
+        steps = sorted(values.get(self._objective, ()))
+        for step in (steps if has_ended else steps[:-1])[self._epochs :]:
+            if results.stop is None:
+                results.end_epoch({self._objective: values[self._objective][step]})
+                self._epochs += 1
+        if not has_ended and results.stop is None:
+            return
+        results.end({name: found[max(found)] for name, found in values.items() if found})
+        kept = steps[: self._epochs]
+        for name, found in values.items():
+            if kept and all(step in found for step in kept):
+                numbers = (found[step] for step in kept)
+                results.history[name] = [n if math.isfinite(n) else math.nan for n in numbers]
+        if has_ended and self._objective in values:
+            self._runs()[0].rename(self._store / "run")
+
+    def what_is_missing(self, name: str, others: str) -> str:
+        if not (self._runs() or (self._store / "run").exists()):
+            return (
+                "it logged no run to MLflow where MLFLOW_TRACKING_URI says; leave out "
+                "`mlflow.set_tracking_uri` in the script, so that it does"
+            )
+        return f"the run that it logged to MLflow has no metric {name!r}, {others}"
+
+    def _runs(self) -> list[Path]:
+        """Return the folders of runs that are not children of others."""
+        runs = [path.parent for path in self._store.glob("*/*/meta.yaml")]
+        return [
+            run
+            for run in runs
+            if (run / "metrics").is_dir() and not (run / "tags" / "mlflow.parentRunId").exists()
+        ]
+
+    def _values(self) -> _Values:
+        runs = self._runs()
+        if len(runs) > 1:
+            raise OutputError(
+                f"result: it logged {len(runs)} runs to MLflow; an attempt is one of them, with "
+                "any others as its children (`nested=True`)"
+            )
+        found: _Values = {}
+        for folder in (run / "metrics" for run in runs):
+            for path in sorted(Path(above, name) for above, _, names in os.walk(folder)
+                               for name in names):  # fmt: skip
+                text = _text_of(path) or ""
+                found[path.relative_to(folder).as_posix()] = dict(_steps(text))
+        return found
+
+
+def _steps(text: str) -> Iterator[tuple[tuple[int, int], float]]:
+    """Yield the values in a file of the store, each by its step and its number at that step."""
+    seen: Counter[int] = Counter()
+    for line in text[: text.rfind("\n") + 1].splitlines():
+        words = line.split()  # time, value, step
+        try:
+            step, value = int(words[2]), float(words[1])
+        except (IndexError, ValueError):
+            continue
+        yield (step, seen[step]), value
+        seen[step] += 1
+
+
+# Predictions
+
+PREDICTIONS: Final = "predictions"
+"""Stem of the file in `{output}` that a confusion matrix is counted from."""
+_TRUE: Final = ("labels", "label", "y_true", "true", "target", "targets")
+_SAID: Final = ("predictions", "prediction", "y_pred", "predicted", "pred", "preds")
+_MOST_CLASSES: Final = 200
+
+
+def count_confusion(output: Path) -> tuple[NDArray[np.uint32], list[str]] | str | None:
+    """Count the predictions that a script wrote into its folder.
+
+    Args:
+        output: The folder. `predictions.npz` there has an array of labels and one of predictions,
+            `predictions.csv` a column of each, classes as whole numbers or as names.
+
+    Returns:
+        Counts of shape (1, classes, classes), [true, predicted], and the classes in order. Or why
+        there are none; None if there is no such file.
+    """
+    for ending, read in ((".npz", _arrays_of), (".csv", _columns_of)):
+        path = output / f"{PREDICTIONS}{ending}"
+        if not path.is_file() or path.is_symlink():
+            continue
+        try:
+            return _counted(*read(path))
+        except (
+            _NoPredictionsError,
+            OSError,
+            ValueError,
+            KeyError,
+            csv.Error,
+            zipfile.BadZipFile,
+        ) as no:
+            return f"no confusion matrix: {path.name} was not read: {no}"
+    return None
+
+
+class _NoPredictionsError(Exception):
+    """A file has no labels and predictions of classes."""
+
+
+def _named(names: Sequence[str]) -> tuple[str, str]:
+    """Return the names of labels and predictions among those of a file."""
+    true = next((name for name in _TRUE if name in names), None)
+    said = next((name for name in _SAID if name in names), None)
+    if true is None or said is None:
+        raise _NoPredictionsError(
+            f"it has {', '.join(names) or 'nothing'}; name them labels and predictions"
+        )
+    return true, said
+
+
+def _arrays_of(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    with zipfile.ZipFile(path) as archive:
+        if sum(one.file_size for one in archive.infolist()) > 4 * _LARGEST_FILE:
+            raise _NoPredictionsError(f"it holds more than {4 * _LARGEST_FILE >> 20} MB")
+    with np.load(path, allow_pickle=False) as arrays:
+        true, said = _named(list(arrays))
+        return arrays[true], arrays[said]
+
+
+def _columns_of(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    rows = list(csv.DictReader((_text_of(path) or "").splitlines()))
+    true, said = _named([str(name) for name in rows[0]] if rows else [])
+    both = [[row[true] for row in rows], [row[said] for row in rows]]
+    if any(cell is None for column in both for cell in column):
+        raise _NoPredictionsError("a row has too few cells")
+    try:
+        labels, predictions = (np.array([int(cell) for cell in column]) for column in both)
+    except ValueError:
+        labels, predictions = (np.array([str(cell) for cell in column]) for column in both)
+    return labels, predictions
+
+
+def _counted(
+    labels: NDArray[Any], predictions: NDArray[Any]
+) -> tuple[NDArray[np.uint32], list[str]]:
+    if labels.ndim == 1 and predictions.ndim == 2:  # a score per class
+        predictions = predictions.argmax(axis=1)
+    if labels.ndim != 1 or labels.shape != predictions.shape or not labels.size:
+        raise _NoPredictionsError(f"labels are {labels.shape}, predictions {predictions.shape}")
+    for array in (labels, predictions):
+        if array.dtype.kind not in "iubU" and not (array == np.floor(array)).all():
+            raise _NoPredictionsError("its values are no classes")
+    classes, places = np.unique(np.concatenate([labels, predictions]), return_inverse=True)
+    if len(classes) > _MOST_CLASSES:
+        raise _NoPredictionsError(f"it has {len(classes)} classes; at most {_MOST_CLASSES}")
+    counts = np.zeros((len(classes), len(classes)), np.uint32)
+    np.add.at(counts, (places[: labels.size], places[labels.size :]), 1)
+    return counts[None], [
+        f"{one:g}" if isinstance(one, float) else str(one) for one in classes.tolist()
+    ]
