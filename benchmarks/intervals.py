@@ -60,7 +60,7 @@ def measure(luck: str, count: int, folds: int, draws: int) -> dict[str, Any]:
         found["false"] += any(verdict.is_settled for verdict in equal)
         found["missed"] += any(not may_be_best(verdict, 0) for verdict in equal)
         last, leader = equal[-1], equal[-1].standings[0]
-        found["covered"] += last.quotable.accuracy.low <= ACCURACY <= last.quotable.accuracy.high
+        found["covered"] += last.quotable.score.low <= ACCURACY <= last.quotable.score.high
         low, high = leader.mean.interval().ends
         found["naive"] += low <= ACCURACY <= high
         found["as_good"] += any(standing.is_as_good for standing in last.standings[1:])

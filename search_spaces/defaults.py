@@ -17,10 +17,19 @@ class Component:
 
 @dataclass(frozen=True)
 class Confirming:
-    """Options for confirming a sweep whose trials have all ended: see `sweeps confirm --help`."""
+    """Options for confirming a sweep whose trials have all ended: see `sweeps confirm --help`.
+
+    Attributes:
+        top: Number of best distinct configurations.
+        folds: Number of fresh folds.
+        metric: Metric of the comparison; None: the objective.
+        margin: A difference that does not matter; None: a share of the distance from perfect.
+    """
 
     top: int = 5
     folds: int = 20
+    metric: str | None = None
+    margin: float | None = None
 
 
 @dataclass(frozen=True)

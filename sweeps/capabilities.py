@@ -6,7 +6,7 @@ left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -17,13 +17,16 @@ from search_spaces.parameters import Value
 from sweeps.experiment import OnEpoch, PreparedData, TrialResult, TrialSpec
 
 __all__ = [
+    "FOLDS_A_REPEAT",
     "CalibrationTerms",
+    "Fold",
     "Signature",
     "SupportsCalibration",
     "SupportsCrossValidation",
     "SupportsExamination",
     "SupportsExport",
     "SupportsFiles",
+    "SupportsFolds",
     "SupportsPages",
     "SupportsSamples",
     "SupportsServing",
@@ -49,8 +52,51 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'sweeps.capabilities' has no attribute {name!r}")
 
 
+FOLDS_A_REPEAT = 4
+"""Folds of one repeat, which together score every sample once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """A division of the data, in which one fold scores a training and the rest trains it.
+
+    Attributes:
+        data: The data of the training, as `prepare` returns them; `train` scores it on the samples
+            of the fold, and on nothing else.
+        samples: (n,) the number of each sample of the fold, from 0, in the order of their scores.
+    """
+
+    data: PreparedData
+    samples: np.ndarray = field(repr=False)
+
+
+@runtime_checkable
+class SupportsFolds(Protocol):
+    """Capability: the data can be divided anew, so that `sweeps confirm` works.
+
+    Trials are trained again on fresh folds and compared by the objective, or another metric of the
+    experiment (`confirm: {metric: ...}` in a space). If the metric is a mean over samples, `train`
+    keeps an array of its name and `_by_sample`, such as `val_mae_by_sample`: (n,) the value of each
+    sample of the fold. Samples and seeds then count as two sources of chance. Without such an array
+    the metric of the trial is one number per fold, which tells less.
+    """
+
+    def folds(self, data: PreparedData, seed: int, n: int) -> Iterable[Fold]:
+        """Divide the samples that scored no trial of the search into n folds.
+
+        Samples that scored the search, its validation part, may train but not score. A generator
+        is welcome: one fold is taken at a time.
+
+        Args:
+            data: The data of the search.
+            seed: Number of the repeat; another one divides the same samples otherwise.
+            n: Number of folds; each sample is in one of them.
+        """
+        ...
+
+
 class SupportsCrossValidation(Protocol):
-    """Capability: the best trials can be trained and scored again on fresh folds of the data.
+    """Capability: as `SupportsFolds`, by an experiment of its own: for votes, calibration, refits.
 
     `cross_validation` is the import path of another experiment. It takes the same parameters and
     one more, `block` (int, from 0), the number of the fold. It trains on all other samples, with a

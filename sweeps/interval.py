@@ -18,7 +18,8 @@ class Interval:
         value: The estimate.
         low: Lower end.
         high: Upper end.
-        unit: Unit of all three: `share` (from 0 to 1, or a difference of two shares) or `nats`.
+        unit: Unit of all three: `share` (from 0 to 1, or a difference of two shares), `nats`, or
+            `number` for any other.
         level: Share of such intervals that hold the true value.
     """
 

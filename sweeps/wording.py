@@ -105,6 +105,11 @@ def spans(numbers: Iterable[int]) -> str:
     return f"trial{'s' * (sum(map(len, groups)) != 1)} {', '.join(written)}"
 
 
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share of samples, by its name: an accuracy or a recall."""
+    return "accuracy" in metric or metric.startswith("recall")
+
+
 def format_difference(metric: str, value: float, reference: float) -> str:
     """Write `value - reference` with its sign; in percentage points for shares such as accuracies.
 
@@ -112,22 +117,21 @@ def format_difference(metric: str, value: float, reference: float) -> str:
     that counts accuracy in percent gets a plain difference.
     """
     difference = value - reference
-    is_share = "accuracy" in metric or metric.startswith("recall")
-    if is_share and 0 <= value <= 1 and 0 <= reference <= 1:
+    if is_share(metric) and 0 <= value <= 1 and 0 <= reference <= 1:
         return f"{scaled(difference, sign='+')} points"
     return f"{'+' if difference >= 0 else '-'}{format_metric(abs(difference))}"
 
 
-_SCALES: Final = {"share": (100, 2, "points"), "nats": (1, 3, "nats")}
+_SCALES: Final = {"share": (100, 2, " points"), "nats": (1, 3, " nats"), "number": (1, 4, "")}
 """By unit: what a number is multiplied by, its decimals, and what differences are called."""
 
 
 def scaled(value: float, unit: str = "share", *, sign: str = "", digits: int | None = None) -> str:
-    """Write a share in percent, without the sign for it (`93.20`), or nats (`0.347`).
+    """Write a share in percent, without the sign for it (`93.20`), nats or a number (`0.347`).
 
     Args:
         value: The number.
-        unit: `share` or `nats`, as `Interval` has it.
+        unit: `share`, `nats` or `number`, as `Interval` has it.
         sign: `+` where a sign is always written.
         digits: Decimals; None: as many as the unit has.
     """
@@ -140,23 +144,59 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{scaled(share, digits=digits)} %"
 
 
+def figure(value: float, unit: str = "share", digits: int | None = None) -> str:
+    """Write a share in percent (`93.2 %`), another number as it is (`0.347`)."""
+    if unit == "share":
+        return percent(value, 1 if digits is None else digits)
+    return scaled(value, unit, digits=digits)
+
+
+def decimals(interval: Interval) -> int | None:
+    """Return the decimals of a number that its interval supports: two digits of the half of it.
+
+    None for other units, which have theirs.
+    """
+    half = (interval.high - interval.low) / 2
+    if interval.unit != "number":
+        return None
+    return max(0, 1 - math.floor(math.log10(half))) if half > 0 else 4
+
+
 def plus_minus(interval: Interval) -> str:
     """Write a value with the half of its interval: `93.20±0.41`."""
-    value, half = interval.value, interval.high - interval.value
-    return f"{scaled(value, interval.unit)}±{scaled(half, interval.unit)}"
+    half, digits = interval.high - interval.value, decimals(interval)
+    both = (scaled(one, interval.unit, digits=digits) for one in (interval.value, half))
+    return "±".join(both)
 
 
 def span(interval: Interval, between: str = "..", digits: int | None = None) -> str:
     """Write the ends of a difference: `-0.63..+2.18`, a word that no line breaks."""
+    digits = decimals(interval) if digits is None else digits
     return between.join(
         scaled(end, interval.unit, sign="+", digits=digits) for end in interval.ends
     )
 
 
+def unsigned_span(interval: Interval, digits: int | None = None) -> str:
+    """Write the ends of a value: `93.92 to 95.22`."""
+    digits = decimals(interval) if digits is None else digits
+    return " to ".join(scaled(end, interval.unit, digits=digits) for end in interval.ends)
+
+
 def gain(interval: Interval, digits: int | None = None) -> str:
-    """Write a difference: `+0.46 points`."""
+    """Write a difference: `+0.46 points`, or `+0.031` of numbers."""
+    digits = decimals(interval) if digits is None else digits
     value = scaled(interval.value, interval.unit, sign="+", digits=digits)
-    return f"{value} {_SCALES[interval.unit][2]}"
+    return f"{value}{_SCALES[interval.unit][2]}"
+
+
+def lead_in_words(lead: Interval, digits: int | None = None) -> str:
+    """Write by how much something is better: `+0.46 points`, of numbers `0.031 better`."""
+    if lead.unit == "share":
+        return gain(lead, digits)
+    digits = decimals(lead) if digits is None else digits
+    size = scaled(abs(lead.value), lead.unit, digits=digits)
+    return f"{size} {'better' if lead.value >= 0 else 'worse'}"
 
 
 def gain_with_ends(interval: Interval) -> str:

@@ -303,7 +303,7 @@ def _space(
 
 
 def _confirming(shape: ConfirmingModel | None) -> Confirming | None:
-    return None if shape is None else Confirming(shape.top, shape.folds)
+    return None if shape is None else Confirming(**shape.model_dump())
 
 
 def _attempt(problems: Problems, path: Path, build: Callable[[], _T]) -> _T | None:

@@ -24,7 +24,7 @@ from search_spaces.values.domains import check_scalar
 NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 SCRIPT = "script"
 """Prefix of the experiment of a space that has a `command`."""
-IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
+IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(@folds)?$"
 
 
 def _scalar(value: object) -> object:
@@ -154,6 +154,12 @@ class ConfirmingModel(Strict):
 
     top: int = Field(5, ge=1, description="Best distinct configurations.")
     folds: int = Field(20, ge=8, multiple_of=4, description="Fresh folds, a multiple of four.")
+    metric: str | None = Field(
+        None, min_length=1, description="Metric of the comparison; without one the objective."
+    )
+    margin: float | None = Field(
+        None, gt=0, description="A difference that does not matter, in the unit of the metric."
+    )
 
 
 class DefaultsModel(Strict):

@@ -41,12 +41,14 @@ class Champion:
         finalist: Its label, such as `trial-17`.
         trial: Number of its trial in the sweep; None if it comes from random trials, or if that is
             not known.
-        accuracy: Its accuracy on fresh folds; None if the conclusion was stored in words.
+        score: Its score on fresh folds; None if the conclusion was stored in words.
+        unit: The unit of the score, as `Interval` has it.
     """
 
     finalist: str
     trial: int | None
-    accuracy: float | None
+    score: float | None
+    unit: str = "share"
 
 
 def champion_of(confirmed: ConfirmationRecord | None) -> Champion | None:
@@ -60,7 +62,9 @@ def champion_of(confirmed: ConfirmationRecord | None) -> Champion | None:
         kind, _, number = label.partition("-")
         return Champion(label, int(number) if kind == "trial" and number.isdigit() else None, None)
     is_own = not label.startswith("control-")
-    return Champion(label, found[0].trial if is_own else None, found[0].accuracy.value)
+    return Champion(
+        label, found[0].trial if is_own else None, found[0].accuracy.value, found[0].accuracy.unit
+    )
 
 
 @dataclass(frozen=True)

@@ -268,13 +268,12 @@ def confirm_after(info: SweepInfo, asked: RunOptions, progress: Mode, more: str)
     from sweeps.confirm.planning import HowToTrain
     from sweeps.home import Home
 
-    says = info.space.get("defaults", {}).get("confirm") or {}
     if progress in {"auto", "verbose"}:
         print("The best are now confirmed on fresh folds (--no-confirm leaves that out).")
         sys.stdout.flush()
     how = HowToTrain(asked.workers, asked.tracking_uri, asked.source, progress, asked.same_code)
     home = Home.resolve(asked.home)
-    result = run_it(home, info, ConfirmOptions(**says, how=how))
+    result = run_it(home, info, ConfirmOptions(how=how))
     if progress == "json":
         document = {"event": "confirmed", **_document(home, info, result, None)}
         print(json.dumps(plain_numbers(document), allow_nan=False))

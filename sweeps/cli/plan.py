@@ -80,6 +80,7 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
 
 def _print(plan: SweepPlan) -> None:
     from sweeps.cli.console import Terminal
+    from sweeps.confirm.checks import how_it_is_confirmed
     from sweeps.runner.planning import what_a_pruner_sees
     from sweeps.wording import counted, format_seconds, printable
 
@@ -92,6 +93,7 @@ def _print(plan: SweepPlan) -> None:
         "space": "infinitely many points" if size is None else f"{size} points",
         "constraints": ", ".join(str(c) for c in space.constraints) or "none",
         "trials": f"{config.limits.trials}, seed {config.seed}",
+        "confirm": how_it_is_confirmed(config),
         "sampler": f"{config.sampler.name}, pruner {config.pruner.name}",
         "pruner": what_a_pruner_sees(config),
         "workers": str(config.parallelism),

@@ -1,8 +1,8 @@
 """Decides which of several finalists may be the best, from one joint covariance of all of them.
 
-The accuracies of K finalists come from the same samples and the same folds. Their joint covariance
-is crossed like the error of one difference (intervals.py). Every variance there is a quadratic
-form, so that the moments of all finalists give the error of each difference.
+The scores of K finalists come from the same samples and the same folds; larger is better. Their
+joint covariance is made like the error of one difference (intervals.py). Every variance there is a
+quadratic form, so that the moments of all finalists give the error of each difference.
 
 Comparisons are those with the best (Gupta 1965; Hsu 1984): finalist i may be the best unless one of
 the differences theta_j - theta_i is seen to be above 0. Its critical value is the upper quantile of
@@ -30,7 +30,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.confirm.intervals import Estimate, Moments, Outcomes
+from sweeps.confirm.intervals import Estimate, Outcomes, moments_of
 from sweeps.interval import Interval
 
 LOOKS: Final = (20, 28, 40, 56, 80, 100)
@@ -151,17 +151,17 @@ def single_level(
 
 @dataclass(frozen=True)
 class Joint:
-    """The accuracies of all finalists with their joint crossed error.
+    """The mean scores of all finalists with their joint error (intervals.py).
 
     Attributes:
-        means: (K,) mean accuracies.
+        means: (K,) mean scores.
         covariance: (K, K) of the means; positive semidefinite.
         errors: (K, K) standard error of the difference of two finalists.
         freedom: (K, K) its degrees of freedom.
         fixed: (K, K) the part of its variance that more folds do not reduce.
         outlying: (K,) number of folds on which a finalist is far below its others.
         folds: Number of folds.
-        accuracies: Each mean with its own error.
+        estimates: Each mean with its own error.
     """
 
     means: NDArray[np.float64]
@@ -171,7 +171,7 @@ class Joint:
     fixed: NDArray[np.float64] = field(repr=False)
     outlying: NDArray[np.int64]
     folds: int
-    accuracies: Sequence[Estimate]
+    estimates: Sequence[Estimate]
 
     @classmethod
     def of(cls, outcomes: Outcomes) -> Joint:
@@ -180,12 +180,12 @@ class Joint:
         The difference from a finalist with outlying folds has the larger one of two errors, the
         crossed one and that of the block jackknife.
         """
-        moments = Moments.of(outcomes.correct.astype(float), outcomes.samples)
+        moments = moments_of(outcomes.scores.astype(float), outcomes.samples)
         pairs = moments.differences()
-        accuracies, outlying = outcomes.accuracies, outlying_folds(outcomes.accuracies)
+        by_fold, outlying = outcomes.by_fold, outlying_folds(outcomes.by_fold)
         variances, freedom = pairs.of_samples + pairs.of_folds, pairs.freedom
         if outlying.any():
-            apart = accuracies[:, None] - accuracies[None]
+            apart = by_fold[:, None] - by_fold[None]
             jackknife = apart.var(axis=2, ddof=1) / outcomes.folds
             has_one = (outlying[:, None] > 0) | (outlying[None] > 0)
             is_larger = has_one & (jackknife > variances)
@@ -235,18 +235,18 @@ class Joint:
         return float(t.isf(level, self.freedom[first, second]))
 
 
-def outlying_folds(accuracies: NDArray[np.float64]) -> NDArray[np.int64]:
+def outlying_folds(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return (K,) on how many folds a finalist is far below its other folds.
 
     Each fold is compared with the median of the other finalists there, since folds differ in
     difficulty.
 
     Args:
-        accuracies: (K, folds).
+        scores: (K, folds).
     """
-    numbers = range(len(accuracies))
-    others = [np.median(np.delete(accuracies, k, axis=0), axis=0) for k in numbers]
-    rest = accuracies - np.array(others)
+    numbers = range(len(scores))
+    others = [np.median(np.delete(scores, k, axis=0), axis=0) for k in numbers]
+    rest = scores - np.array(others)
     centred = rest - np.median(rest, axis=1, keepdims=True)
     spread = 1.4826 * np.median(np.abs(centred), axis=1, keepdims=True)
     far: NDArray[np.int64] = ((centred < -_OUTLYING * spread) & (spread > 0)).sum(axis=1)
@@ -256,7 +256,7 @@ def outlying_folds(accuracies: NDArray[np.float64]) -> NDArray[np.int64]:
 def chances_of_being_best(joint: Joint) -> NDArray[np.float64]:
     """Return (K,) the probability of each finalist to be the best; they sum to 1.
 
-    With a flat prior, the true accuracies have a multivariate t distribution around the means, with
+    With a flat prior, the true means have a multivariate t distribution around the means, with
     the joint crossed covariance. Finalists that are the same in every outcome share theirs.
     """
     from scipy.special import chdtri
@@ -402,14 +402,14 @@ def _normal_critical(level: float) -> float:
 
 @dataclass(frozen=True)
 class Quotable:
-    """The accuracy of a finalist that was selected on the folds that measure it.
+    """The score of a finalist that was selected on the folds that measure it.
 
     Attributes:
-        accuracy: Its mean less the bias, with a 95 % interval that allows for the selection.
+        score: Its mean less the bias, with a 95 % interval that allows for the selection.
         bias: By how much its mean is too high, since it leads: an estimate.
     """
 
-    accuracy: Interval
+    score: Interval
     bias: float
 
 
@@ -428,8 +428,8 @@ def quotable(joint: Joint, taken: int) -> Quotable:
     """
     from scipy.stats import t
 
-    errors = np.array([one.error for one in joint.accuracies])
-    freedom = np.array([one.freedom for one in joint.accuracies])
+    errors = np.array([one.error for one in joint.estimates])
+    freedom = np.array([one.freedom for one in joint.estimates])
     level = single_level(joint.covariance, LEVEL / 2)
     low = joint.means[taken] - t.isf(level, freedom[taken]) * errors[taken]
     if taken == joint.leader:

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.capabilities import CalibrationTerms, SupportsCalibration
+from sweeps.capabilities import FOLDS_A_REPEAT, CalibrationTerms, SupportsCalibration
 from sweeps.confirm.checks import ask, failed
-from sweeps.confirm.comparison import FOLDS_A_REPEAT, Comparison
+from sweeps.confirm.comparison import Comparison
 from sweeps.confirm.intervals import FEWEST_FOLDS, NO_SAMPLE, crossed_estimate, stacked
 from sweeps.experiment import Experiment
 from sweeps.interval import Interval

@@ -14,16 +14,25 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from search_spaces.defaults import Confirming
+from search_spaces.defaults import Confirming, Defaults
+from search_spaces.errors import did_you_mean
+from search_spaces.objectives import Objective
 from search_spaces.parameters import Value, find_parameter
-from sweeps.capabilities import SupportsCrossValidation
+from sweeps.capabilities import FOLDS_A_REPEAT, SupportsCrossValidation, SupportsFolds
 from sweeps.config.sweep import SPLIT_SEED, SweepConfig
-from sweeps.confirm.comparison import FOLDS_A_REPEAT
-from sweeps.confirm.finalists import METRIC, REFIT_EPOCHS, SCORE, SEARCH_SPLIT, Finalist
+from sweeps.confirm.finalists import (
+    BLOCK_ACCURACY,
+    REFIT_EPOCHS,
+    SCORE,
+    SEARCH_SPLIT,
+    Finalist,
+    Scored,
+)
 from sweeps.confirm.trying import CrossValidation, try_folds
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import declare_same, is_shipped, load_same
+from sweeps.experiments.folds import ON_FOLDS, FoldExperiment
 from sweeps.experiments.loading import experiment_folder, load_experiment, recorded_experiment
 from sweeps.home import Home
 from sweeps.records import (
@@ -37,7 +46,10 @@ from sweeps.records import (
 )
 from sweeps.wording import counted, first_line
 
-SEE: Final = f"see `{SupportsCrossValidation.__name__}` in sweeps/capabilities.py"
+SEE: Final = (
+    f"see `{SupportsFolds.__name__}` and `{SupportsCrossValidation.__name__}` in "
+    "sweeps/capabilities.py"
+)
 
 
 def check_run(
@@ -61,41 +73,91 @@ def check_run(
             "one objective in the space"
         )
     try:
-        named = _named(config.experiment, space.experiment)
-        cross_validation = load_experiment(named, space.directory)
         says = space.defaults.confirm or Confirming()
+        (objective,) = space.objectives
+        named, scored = _on_folds(config.experiment, space.experiment, objective, says)
+        cross_validation = load_experiment(named, space.directory)
         names = {name for walk in space.samples(8) for name in walk.config}
-        check_offers(space.experiment, cross_validation, names, says.folds)
+        check_offers(space.experiment, cross_validation, scored, names, says.folds)
         if not is_shipped(named, cross_validation):  # what is shipped prepares the same
             data = _prepare(cross_validation, source, space.experiment, config.data)
             if config.name not in {info.name for info in config.home.sweeps()}:
                 own = CrossValidation(
-                    named, space.directory, cross_validation, data, config.parallelism.workers
+                    named,
+                    space.directory,
+                    cross_validation,
+                    data,
+                    config.parallelism.workers,
+                    scored,
                 )
                 try_folds(own, _some_configurations(config), note)
     except UsageError as error:
         raise UsageError(f"{option}: {error}; nothing was begun") from None
 
 
-def cross_validation_experiment(home: Home, info: SweepInfo) -> str:
+def cross_validation_experiment(home: Home, info: SweepInfo) -> tuple[str, Scored]:
     """Return the import path of the experiment that trains a sweep's configurations on folds.
 
+    Returns:
+        The path, and the metric that its trainings are compared by.
+
     Raises:
-        UsageError: Its experiment has no fresh folds.
+        UsageError: Its experiment has no fresh folds, or not the metric that the space asks for.
     """
-    return _named(recorded_experiment(info, home.records), info.experiment)
+    experiment, objective = recorded_experiment(info, home.records), info.objectives[0]
+    return _on_folds(experiment, info.experiment, objective, asked_by(info))
 
 
-def _named(experiment: Experiment, path: str) -> str:
+def asked_by(info: SweepInfo) -> Confirming:
+    """Return what the space of a sweep says about its confirmation; else the defaults."""
+    defaults = info.space.get("defaults")
+    return (defaults and Defaults.from_dict(defaults).confirm) or Confirming()
+
+
+def how_it_is_confirmed(config: SweepConfig) -> str:
+    """Return how `sweeps confirm` would compare the best, in words; empty without folds."""
+    says, space, searched = config.space.defaults.confirm or Confirming(), config.space, None
+    if len(space.objectives) > 1:
+        return ""
+    try:
+        scored = _on_folds(config.experiment, space.experiment, space.objectives[0], says)[1]
+        if isinstance(config.experiment, SupportsFolds):
+            searched = next(iter(config.experiment.folds(config.data, 0, FOLDS_A_REPEAT)), None)
+    except UsageError:
+        return ""
+    except Exception as error:  # of the experiment: it can be run all the same
+        return f"not possible: {type(error).__name__}: {first_line(str(error))}"
+    of = "the samples" if searched is None else f"{len(searched.samples)} samples each"
+    return f"by {scored.called}, on {says.folds} folds of {of} that score no trial"
+
+
+def _on_folds(
+    experiment: Experiment, path: str, objective: Objective, says: Confirming
+) -> tuple[str, Scored]:
     cross_validation = getattr(experiment, "cross_validation", None)
     if isinstance(cross_validation, str):
-        return cross_validation
+        if says.metric not in {None, BLOCK_ACCURACY.metric}:
+            raise UsageError(
+                f"confirm: {{metric: {says.metric}}}: experiment {path!r} is confirmed by "
+                f"{BLOCK_ACCURACY.metric}; leave metric out"
+            )
+        return cross_validation, BLOCK_ACCURACY
+    if isinstance(experiment, SupportsFolds):
+        if says.metric is None:
+            return f"{path}{ON_FOLDS}", Scored.by(objective.metric, objective.direction)
+        if says.metric not in experiment.metrics:
+            raise UsageError(
+                f"confirm: {{metric: {says.metric}}}: experiment {path!r} has no such metric"
+                f"{did_you_mean(says.metric, experiment.metrics)}"
+            )
+        direction = experiment.metrics[says.metric].direction
+        return f"{path}{ON_FOLDS}", Scored.by(says.metric, direction)
     if path.startswith("script:"):
         raise UsageError(
             f"a script has no fresh folds to confirm on; an experiment in Python may have ({SEE})"
         )
     raise UsageError(
-        f"experiment {path!r} has no fresh folds to confirm on; give it `cross_validation` ({SEE})"
+        f"experiment {path!r} has no fresh folds to confirm on; give it `folds` ({SEE})"
     )
 
 
@@ -109,7 +171,7 @@ def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experim
         UsageError: The data differ from those that scored the sweep's trials, or are unreadable.
     """
     folder = experiment_folder(info, home.records)
-    experiment = load_experiment(cross_validation_experiment(home, info), folder)
+    experiment = load_experiment(cross_validation_experiment(home, info)[0], folder)
     try:
         data = experiment.prepare(source, SPLIT_SEED)
     except (ValueError, OSError) as error:
@@ -169,6 +231,7 @@ def check_code(store: RecordStore, info: SweepInfo, *, same_code: bool = False) 
 def check_offers(
     path: str,
     cross_validation: Experiment,
+    scored: Scored,
     names: Collection[str],
     folds: int,
     *,
@@ -178,7 +241,8 @@ def check_offers(
 
     Args:
         path: Import path of the experiment that searched.
-        cross_validation: The experiment that its `cross_validation` names.
+        cross_validation: The experiment that trains on folds.
+        scored: The metric of the comparison.
         names: Parameters that trials set.
         folds: Number of folds to train on.
         refit: Whether the winner is to be trained on everything but the test set.
@@ -186,17 +250,28 @@ def check_offers(
     Raises:
         UsageError: Something is missing; the message lists all of it.
     """
-    missing = list(_missing(cross_validation, names, folds, refit))
+    missing = list(_missing(cross_validation, scored, names, folds, refit))
     if missing:
         raise UsageError(
-            f"experiment {path!r} cannot be confirmed: its `cross_validation` "
+            f"experiment {path!r} cannot be confirmed: its `{_member(cross_validation)}` "
             f"{'; '.join(missing)} ({SEE})"
         )
 
 
+def _member(experiment: Experiment) -> str:
+    return "folds" if isinstance(experiment, FoldExperiment) else "cross_validation"
+
+
 def _missing(
-    cross_validation: Experiment, names: Collection[str], folds: int, refit: bool
+    cross_validation: Experiment,
+    scored: Scored,
+    names: Collection[str],
+    folds: int,
+    refit: bool,
 ) -> Iterator[str]:
+    if refit and isinstance(cross_validation, FoldExperiment):
+        yield "train on folds only, not on everything: leave --refit out"
+        refit = False
     known = cross_validation.parameters
     for name in sorted(names):
         if find_parameter(name, known) is None:
@@ -209,7 +284,7 @@ def _missing(
         high = float("inf") if fold.high is None else fold.high
         if fold.type not in {"int", "any"} or low > 0 or high < folds - 1:
             yield f"takes {BLOCK!r} as {fold.type}, {low:g} to {high:g} (needed is {needed})"
-    wanted = {METRIC: "maximize", **({"epochs": "minimize"} if refit else {})}
+    wanted = {scored.metric: scored.direction, **({"epochs": "minimize"} if refit else {})}
     for metric, direction in wanted.items():
         info = cross_validation.metrics.get(metric)
         if info is None:

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sweeps.capabilities import FOLDS_A_REPEAT
 from sweeps.confirm.best import (
     Joint,
     Quotable,
@@ -20,7 +21,7 @@ from sweeps.confirm.best import (
     folds_that_count,
     quotable,
 )
-from sweeps.confirm.finalists import METRIC, Finalist
+from sweeps.confirm.finalists import BLOCK_ACCURACY, Finalist, Scored
 from sweeps.confirm.intervals import (
     NO_SAMPLE,
     Estimate,
@@ -46,9 +47,9 @@ class Standing:
 
     Attributes:
         finalist: The finalist.
-        mean: Its accuracy, with error.
+        mean: Its score, oriented, with error.
         behind: How far it is behind the best of the others, see `behind_the_best`; the value is the
-            leader's accuracy minus its own. None for the leader.
+            leader's score minus its own. None for the leader.
         word: `worse` if it is not the best, else `equivalent` if it is as good.
         more_folds: Total number of folds that would settle it with 80 %, if the difference stayed
             as it is; None if it is settled, or no look is late enough: more data are needed.
@@ -59,6 +60,7 @@ class Standing:
         outlying: Number of folds on which it is far below its others.
         diverged: Number of its trainings that diverged.
         failed: Number of its trainings that failed, however often they were retried.
+        scored: The metric.
     """
 
     finalist: Finalist
@@ -73,6 +75,7 @@ class Standing:
     outlying: int = 0
     diverged: int = 0
     failed: int = 0
+    scored: Scored = BLOCK_ACCURACY
 
     @property
     def concluded(self) -> ConfirmedStanding:
@@ -80,9 +83,9 @@ class Standing:
         return ConfirmedStanding(
             finalist=self.finalist.label,
             trial=self.finalist.trial,
-            accuracy=self.mean.interval(),
+            accuracy=self.scored.measured(self.mean.interval()),
             searched=self.finalist.searched,
-            leader_ahead_by=self.behind,
+            leader_ahead_by=self.behind and self.scored.difference(self.behind),
             probability_leader_better=None,
             verdict=self.word,
             folds_needed=self.more_folds,
@@ -100,12 +103,14 @@ class Verdict:
     """The verdict of a confirmation.
 
     Attributes:
-        standings: All finalists, the leader first, then by accuracy.
+        standings: All finalists, the leader first, then by score.
         folds: Number of folds.
         is_settled: Whether the leader is better than every other finalist.
         margin: The difference that does not matter.
         quotable: The figure of the finalist to take that one may quote.
         gain_over_control: The search's best minus the best of random trials; None without those.
+        scored: The metric of the comparison; all values are oriented.
+        is_by_sample: Whether it is known for each sample; else it is one number per fold.
     """
 
     standings: Sequence[Standing]
@@ -114,6 +119,8 @@ class Verdict:
     margin: float
     quotable: Quotable
     gain_over_control: Interval | None = None
+    scored: Scored = BLOCK_ACCURACY
+    is_by_sample: bool = True
 
     @property
     def control(self) -> Standing | None:
@@ -144,23 +151,31 @@ class Verdict:
         return next((s for s in others if s.finalist.is_baseline), None)
 
 
-def margin_of(finalists: Sequence[Finalist]) -> float:
+def margin_of(finalists: Sequence[Finalist], scored: Scored = BLOCK_ACCURACY) -> float:
     """Return the difference that does not matter: a share of the distance from perfect.
 
-    The distance is that of the best baseline's accuracy in the search, which is known before the
-    first fold; without one that of the finalist with the lowest.
+    The distance is that of the best baseline's score in the search, which is known before the
+    first fold; without one that of the finalist with the worst.
+
+    Raises:
+        UsageError: No finalist has such a distance, and the metric is no share.
     """
-    known = [f for f in finalists if f.searched is not None and f.searched < 1]
-    baselines = [f for f in known if f.is_baseline]
-    if not known:
-        return MARGIN
-    reference = max(baselines or [min(known, key=_searched)], key=_searched)
-    return MARGIN_SHARE * (1 - _searched(reference))
-
-
-def _searched(finalist: Finalist) -> float:
-    assert finalist.searched is not None
-    return finalist.searched
+    found = [
+        (distance, finalist.is_baseline)
+        for finalist in finalists
+        if finalist.searched is not None
+        and (distance := scored.distance(finalist.searched)) is not None
+    ]
+    if not found:
+        if scored.unit == "share":
+            return MARGIN
+        raise UsageError(
+            f"{scored.metric} has no distance from perfect (a loss of 0, a score of 1) of which a "
+            "tenth would not matter: say by --margin, or by `confirm: {margin: ...}` in the space, "
+            "which difference does not matter"
+        )
+    baselines = [distance for distance, is_baseline in found if is_baseline]
+    return MARGIN_SHARE * (min(baselines) if baselines else max(found)[0])
 
 
 def decide(
@@ -168,6 +183,7 @@ def decide(
     finalists: Sequence[Finalist],
     costs: Mapping[str, float],
     margin: float | None = None,
+    scored: Scored = BLOCK_ACCURACY,
 ) -> Verdict:
     """Compare every finalist with the best, see best.py.
 
@@ -178,8 +194,9 @@ def decide(
         finalists: The finalists.
         costs: Cost by label.
         margin: A difference that does not matter; None: that of `margin_of`.
+        scored: The metric.
     """
-    margin = margin_of(finalists) if margin is None else margin
+    margin = margin_of(finalists, scored) if margin is None else margin
     joint, claims = Joint.of(outcomes), all_claims(outcomes, margin)
     chances = chances_of_being_best(joint)
     is_settled = claims.better is not None
@@ -198,7 +215,7 @@ def decide(
         is_open = word == "cannot tell yet"
         standing = Standing(
             finalist=finalist,
-            mean=joint.accuracies[number],
+            mean=joint.estimates[number],
             behind=None if is_leader else behind_the_best(joint, number, is_settled=is_settled),
             word=word,
             more_folds=folds_needed(joint, number, margin) if is_open else None,
@@ -207,6 +224,7 @@ def decide(
             may_be_best=may_be_best,
             is_as_good=is_as_good,
             outlying=int(joint.outlying[number]),
+            scored=scored,
         )
         made.append(standing)
     order = sorted(made, key=lambda s: (s.word != "leads", -s.mean.value))
@@ -218,6 +236,8 @@ def decide(
         margin,
         quotable(joint, made.index(taken)),
         _gain_over_control(outcomes, finalists),
+        scored,
+        outcomes.samples is not None,
     )
 
 
@@ -229,9 +249,7 @@ def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Int
     return crossed_difference(outcomes, places[1], control).interval()
 
 
-FOLDS_A_REPEAT = 4
-"""Folds of one repeat, which together evaluate every sample once (`SupportsCrossValidation`)."""
-_SEE = "see `SupportsCrossValidation` in sweeps/capabilities.py"
+_SEE = "see `SupportsFolds` and `SupportsCrossValidation` in sweeps/capabilities.py"
 COST = "parameters"
 """Metric that decides which of several equivalent finalists is the cheapest."""
 
@@ -248,14 +266,21 @@ class Trainings:
         store: The records of the confirmation.
         found: The records with answers, by fold and the finalist's label; without arrays.
         lost: The records of trainings that ended without answers, likewise.
+        scored: The metric of the comparison.
     """
 
     store: RecordStore = field(repr=False)
     found: Mapping[tuple[int, str], Record] = field(repr=False)
     lost: Mapping[tuple[int, str], Record] = field(repr=False, default_factory=dict)
+    scored: Scored = BLOCK_ACCURACY
 
     @classmethod
-    def read(cls, store: RecordStore, left_out: Collection[str] = ()) -> Trainings:
+    def read(
+        cls,
+        store: RecordStore,
+        left_out: Collection[str] = (),
+        scored: Scored = BLOCK_ACCURACY,
+    ) -> Trainings:
         """Read the trainings that have ended, without those of the finalists in `left_out`."""
         ended = {
             (int(str(r.params[BLOCK])), str(r.params[FINALIST])): r
@@ -263,9 +288,9 @@ class Trainings:
             if r.ends_trial
         }
         own = {key: record for key, record in ended.items() if key[1] not in left_out}
-        found = {key: record for key, record in own.items() if _has_answers(record)}
+        found = {key: record for key, record in own.items() if _has_answers(record, scored)}
         lost = {key: record for key, record in own.items() if key not in found}
-        return cls(store, found, lost)
+        return cls(store, found, lost, scored)
 
     @property
     def labels(self) -> list[str]:
@@ -308,8 +333,8 @@ class Trainings:
 
         A training without answers counts as the best constant prediction: the class that is most
         frequent among the samples of the repeat's other folds, which it would have been trained on.
-        Without classes it counts as the worst training of any finalist on any fold, right on the
-        samples of its fold that most others recognise.
+        Without classes it counts as the worst training of any finalist on any fold, by which each
+        of its samples is worse, alike, than for the others.
 
         Args:
             labels: The finalists.
@@ -320,7 +345,7 @@ class Trainings:
             UsageError: A training kept arrays that cannot be compared; the message names it.
         """
         kept = {
-            (fold, label): _checked_answers(self.store.read(self.found[fold, label].spec.key))
+            (fold, label): self._checked(self.store.read(self.found[fold, label].spec.key))
             for label in labels
             for fold in folds
             if (fold, label) in self.found
@@ -333,28 +358,38 @@ class Trainings:
                     f"({_SEE})"
                 )
         samples = [kept[fold, first[fold]].samples for fold in folds]
+        if {len(one) > 0 for one in samples} == {True, False}:
+            raise UsageError(f"only some trainings kept {self.scored.by_sample!r} ({_SEE})")
         check_repeats(folds, samples)
         pool = np.unique(np.concatenate(samples))
-        worst = min(float(own.correct.mean()) for own in kept.values())
+        worst = min(float(own.scores.mean()) for own in kept.values())
         for fold, asked in zip(folds, samples, strict=True):
-            others = [kept[fold, label].correct for label in labels if (fold, label) in kept]
+            others = [kept[fold, label].scores for label in labels if (fold, label) in kept]
             for label in labels:
                 if (fold, label) in self.lost:
                     kept[fold, label] = (
-                        _as_worst(asked, worst, np.sum(others, axis=0))
+                        _as_worst(asked, worst, np.mean(others, axis=0))
                         if classes is None
                         else _as_constant(asked, np.setdiff1d(pool, asked), classes)
                     )
         return {label: [kept[fold, label] for fold in folds] for label in labels}
 
+    def _checked(self, record: Record) -> FoldAnswers:
+        assert record.result is not None
+        try:
+            return fold_answers(record.result, self.scored)
+        except ValueError as error:
+            who = f"the training of {record.params[FINALIST]} on fold {record.params[BLOCK]}"
+            raise UsageError(f"{who} (trial {record.spec.trial}) {error} ({_SEE})") from None
 
-def _has_answers(record: Record) -> bool:
+
+def _has_answers(record: Record, scored: Scored) -> bool:
     if record.outcome == "complete":
         return True
     return (
         record.outcome == "diverged"
         and record.result is not None
-        and METRIC in record.result.metrics
+        and scored.metric in record.result.metrics
     )
 
 
@@ -367,13 +402,8 @@ def _as_constant(
     return FoldAnswers(samples, classes[samples] == counts.argmax(), logits)
 
 
-def _as_worst(
-    samples: NDArray[np.int64], share: float, recognised: NDArray[np.int64]
-) -> FoldAnswers:
-    correct = np.zeros(len(samples), bool)
-    easiest = np.argsort(-recognised, kind="stable")
-    correct[easiest[: round(share * len(samples))]] = True
-    return FoldAnswers(samples, correct)
+def _as_worst(samples: NDArray[np.int64], worst: float, others: NDArray[np.float64]) -> FoldAnswers:
+    return FoldAnswers(samples, others + (worst - others.mean()))
 
 
 @dataclass(frozen=True)
@@ -398,6 +428,7 @@ def compare_finalists(
     left_out: Collection[str] = (),
     classes: NDArray[np.int64] | None = None,
     margin: float | None = None,
+    scored: Scored = BLOCK_ACCURACY,
 ) -> Comparison | None:
     """Compare finalists on the folds that all of them were trained on.
 
@@ -408,6 +439,7 @@ def compare_finalists(
         left_out: Labels of other finalists that may have been trained.
         classes: (samples,) the class of each sample by its number; None if it is not known.
         margin: A difference that does not matter; None: that of `margin_of`.
+        scored: The metric of the comparison.
 
     Returns:
         The comparison; None before two repeats are whole, and if the finalist to take has no
@@ -416,20 +448,23 @@ def compare_finalists(
     Raises:
         UsageError: A training kept arrays that cannot be compared; the message names it.
     """
-    trainings = Trainings.read(store, left_out)
+    trainings = Trainings.read(store, left_out, scored)
     labels = [finalist.label for finalist in finalists]
     whole = trainings.whole_folds(labels, folds)
     if not whole:
         return None
     whole = whole[: folds_that_count(len(whole))]
     kept = trainings.answers(labels, whole, classes)
+    first = kept[labels[0]]
     outcomes = Outcomes(
-        np.array([stacked([own.correct for own in kept[label]], bool) for label in labels]),
-        stacked([own.samples for own in kept[labels[0]]], np.int64, NO_SAMPLE),
+        np.array([stacked([own.scores for own in kept[label]], float) for label in labels]),
+        stacked([own.samples for own in first], np.int64, NO_SAMPLE)
+        if len(first[0].samples)
+        else None,
     )
     costs = {label: _cost(trainings.of(label, whole)) for label in labels}
     ended = {label: trainings.outcomes_of(label, whole) for label in labels}
-    verdict = decide(outcomes, finalists, costs, margin)
+    verdict = decide(outcomes, finalists, costs, margin, scored)
     if not ended[verdict.recommended.finalist.label]["complete"]:
         return None
     standings = [
@@ -445,45 +480,51 @@ def compare_finalists(
 
 @dataclass(frozen=True)
 class FoldAnswers:
-    """The samples that a training evaluated, (n,), and whether it recognised each.
+    """The samples that a training evaluated, and its score for each.
 
-    `constant` are the logits (classes,) of a training that counts as a constant prediction; None
-    for others.
+    Attributes:
+        samples: (n,) the numbers of the samples; empty if there is one number for the fold.
+        scores: (n,) oriented: whether each was recognised, or its value; (1,) for the fold.
+        constant: The logits (classes,) of a training that counts as a constant prediction; None for
+            others.
     """
 
     samples: NDArray[np.int64]
-    correct: NDArray[np.bool_]
+    scores: NDArray[np.bool_] | NDArray[np.float64]
     constant: NDArray[np.float64] | None = None
 
 
-def fold_answers(result: TrialResult) -> FoldAnswers:
+def fold_answers(result: TrialResult, scored: Scored = BLOCK_ACCURACY) -> FoldAnswers:
     """Return the answers that a training on a fold kept.
 
     Raises:
         ValueError: They are missing or malformed. The message (`kept no ...`) is meant to follow
             the name of the training.
     """
-    missing = [name for name in ("block_correct", "block_images") if name not in result.arrays]
+    arrays, name, numbers = result.arrays, scored.by_sample, scored.samples
+    if name not in arrays and scored != BLOCK_ACCURACY:
+        number = scored.sign * np.array([result.metrics[scored.metric]])
+        return FoldAnswers(np.empty(0, np.int64), number)
+    missing = [one for one in (name, numbers) if one not in arrays]
     if missing:
         raise ValueError(f"kept no {' and no '.join(map(repr, missing))}")
-    correct, samples = result.arrays["block_correct"], result.arrays["block_images"]
-    if correct.ndim != 1 or correct.shape != samples.shape or not len(samples):
-        shapes = f"'block_correct' {correct.shape} and 'block_images' {samples.shape}"
+    values, samples = arrays[name], arrays[numbers]
+    if values.ndim != 1 or values.shape != samples.shape or not len(samples):
+        shapes = f"{name!r} {values.shape} and {numbers!r} {samples.shape}"
         raise ValueError(f"kept {shapes}, not one of both for each sample")
     if samples.dtype.kind not in "iu" or samples.min() < 0:
-        raise ValueError("kept 'block_images' that are no whole numbers from 0")
-    if not np.isin(correct, (0, 1)).all():
-        raise ValueError("kept 'block_correct' that are not 0 or 1")
-    return FoldAnswers(samples.astype(np.int64), correct != 0)
-
-
-def _checked_answers(record: Record) -> FoldAnswers:
-    assert record.result is not None
-    try:
-        return fold_answers(record.result)
-    except ValueError as error:
-        who = f"the training of {record.params[FINALIST]} on fold {record.params[BLOCK]}"
-        raise UsageError(f"{who} (trial {record.spec.trial}) {error} ({_SEE})") from None
+        raise ValueError(f"kept {numbers!r} that are no whole numbers from 0")
+    if scored == BLOCK_ACCURACY:
+        if not np.isin(values, (0, 1)).all():
+            raise ValueError(f"kept {name!r} that are not 0 or 1")
+        return FoldAnswers(samples.astype(np.int64), values != 0)
+    mean, metric = float(values.mean(dtype=float)), result.metrics[scored.metric]
+    if not np.isclose(mean, metric, rtol=1e-3, atol=1e-6):
+        raise ValueError(
+            f"kept {name!r} with the mean {mean:g}, where its metric {scored.metric!r} is "
+            f"{metric:g}: leave the array out if the metric is no mean over samples"
+        )
+    return FoldAnswers(samples.astype(np.int64), scored.sign * values.astype(float))
 
 
 def check_repeats(folds: Sequence[int], samples: Sequence[NDArray[np.int64]]) -> None:

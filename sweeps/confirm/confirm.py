@@ -6,11 +6,13 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import Any, Final
+from typing import Any
 
+from sweeps.capabilities import FOLDS_A_REPEAT
 from sweeps.confirm.best import LOOKS, looks
 from sweeps.confirm.calibration import measure_calibration
 from sweeps.confirm.checks import (
+    asked_by,
     can_measure_selection_bias,
     check_code,
     check_data,
@@ -21,9 +23,9 @@ from sweeps.confirm.checks import (
     why_no_refit,
     why_no_verdict,
 )
-from sweeps.confirm.comparison import FOLDS_A_REPEAT, Comparison, compare_finalists
+from sweeps.confirm.comparison import Comparison, compare_finalists, margin_of
 from sweeps.confirm.ensembles import all_voting, classes_of
-from sweeps.confirm.finalists import CONTROL, Finalist, choose_finalists, leave_out
+from sweeps.confirm.finalists import CONTROL, SCORE, Finalist, Scored, choose_finalists, leave_out
 from sweeps.confirm.planning import (
     Confirmation,
     HowToTrain,
@@ -65,20 +67,18 @@ from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.sync import show_conclusions
 from sweeps.wording import counted
 
-TOP: Final = 5
-FOLDS: Final = 20
-
 
 @dataclass(frozen=True)
 class ConfirmOptions:
     """Options of a confirmation; see `sweeps confirm --help`.
 
     `top`, `folds` and `control` that are None take the values of the sweep's last confirmation, so
-    that its trainings are used again; without one they are `TOP`, `FOLDS` and 0. `leave_out`, the
-    trials that take no part, is taken over likewise if neither it nor `top` is given. `replace`
-    lets a confirmation take the place of one that says more. With `at_most`, folds are
-    added look by look, up to so many, until every finalist is settled or more data are needed.
-    `margin` is the difference that does not matter; None: as before, at first that of `margin_of`.
+    that its trainings are used again; without one those of `confirm` in the space, else 5, 20 and
+    0. `leave_out`, the trials that take no part, is taken over likewise if neither it nor `top` is
+    given. `replace` lets a confirmation take the place of one that says more. With `at_most`, folds
+    are added look by look, up to so many, until every finalist is settled or more data are needed.
+    `margin` is the difference that does not matter; None: as before, at first that of the space,
+    else of `margin_of`.
     """
 
     top: int | None = None
@@ -136,6 +136,8 @@ class Checked:
         most: Number of folds that can be asked for later: that of the last look, unless the
             experiment has fewer.
         control: Number of random trials whose best one takes part, too.
+        scored: The metric of the comparison.
+        margin: The difference that does not matter; None: that of `margin_of`.
     """
 
     experiment: Experiment
@@ -146,6 +148,8 @@ class Checked:
     folds: int
     control: int
     most: int
+    scored: Scored
+    margin: float | None
 
     def can_measure_selection_bias(self) -> bool:
         """Whether the search's best takes part, and can be trained on the search's own split."""
@@ -162,16 +166,11 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
             finalists, there are no fresh folds or their number is no multiple of four, or the
             experiment on folds lacks something that the confirmation needs.
     """
-    before = Conclusions(home.store(info.id).folder).confirmed()
-    top = options.top or (before and before.top) or TOP
-    folds = options.folds or (before and before.folds) or FOLDS
+    before, says = Conclusions(home.store(info.id).folder).confirmed(), asked_by(info)
+    top = options.top or (before and before.top) or says.top
+    folds = options.folds or (before and before.folds) or says.folds
     if folds % FOLDS_A_REPEAT:
         raise UsageError(f"--folds {folds}: give a multiple of four, so that all samples count")
-    if options.margin is not None and not 0 < options.margin < 1:
-        raise UsageError(
-            f"--margin {options.margin:g}: give a difference of accuracies between 0 and 1, such "
-            "as 0.005 for half a point"
-        )
     if options.at_most is not None:
         if options.at_most not in LOOKS:
             allowed = ", ".join(map(str, LOOKS))
@@ -185,19 +184,27 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: confirm it when it has ended")
     store = home.store(info.id)
+    path, scored = cross_validation_experiment(home, info)
     experiment, data = check_data(home, info, options.how.data)
-    best = choose_finalists(info, store.read_all(), top)
+    best = choose_finalists(info, store.read_all(), top, scored)
+    scored = scored.in_unit_of(best)
+    _check_margin(options.margin, scored)
     trials = options.leave_out
     if trials is None:
         as_before = before.left_out if before and options.top is None else ()
         trials = [finalist.trial for finalist in best if finalist.label in as_before]
     finalists = leave_out(info, best, trials) if trials else best
     left_out = [finalist for finalist in best if finalist not in finalists]
-    known = control_of(home, info, before)
+    margin = options.margin or _margin_before(before, scored) or says.margin
+    if margin is None:
+        margin_of(finalists, scored)  # raises if the metric has none of itself
+    known = control_of(home, info, before, scored)
     control = known[0] if options.control is None else options.control
     limit = experiment.parameters[BLOCK].high if BLOCK in experiment.parameters else None
     most = max(folds, LOOKS[-1] if limit is None else min(LOOKS[-1], int(limit) + 1))
-    checked = Checked(experiment, data, finalists, left_out, top, folds, control, most)
+    checked = Checked(
+        experiment, data, finalists, left_out, top, folds, control, most, scored, margin
+    )
     random = known[1] if control == known[0] else []
     trained = trained_with(home, info, [*finalists, *random], folds, left_out)
     bias = checked.can_measure_selection_bias()
@@ -206,11 +213,10 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
         check_code(store, info, same_code=options.how.same_code)
     names = {name for finalist in finalists for name in finalist.config}
     asked = options.at_most or folds
-    check_offers(info.experiment, experiment, names, asked, refit=options.refit)
-    path = cross_validation_experiment(home, info)
+    check_offers(info.experiment, experiment, scored, names, asked, refit=options.refit)
     if not (is_whole or is_shipped(path, experiment)):
         folder = experiment_folder(info, home.records)
-        own = CrossValidation(path, folder, experiment, data, options.how.workers)
+        own = CrossValidation(path, folder, experiment, data, options.how.workers, scored)
         note = make_progress(options.how.progress).note
         try_folds(own, [finalist.config for finalist in finalists], note)
     return checked
@@ -347,7 +353,9 @@ class _Work:
         """Return the finalists to train on folds, and the best of random trials if asked for."""
         finalists, home, options = list(self._checked.finalists), self._home, self._options
         if self._checked.control:
-            control = run_control(home, self._info, self._checked.control, options.how)
+            control = run_control(
+                home, self._info, self._checked.control, options.how, self._checked.scored
+            )
             self._ran.append(control.ran)
             if control.ran.stopped_by or control.finalist is None:
                 is_interrupted = control.ran.is_interrupted
@@ -394,7 +402,13 @@ class _Work:
         left_out = [finalist.label for finalist in checked.left_out]
         try:
             comparison = compare_finalists(
-                store, finalists, checked.folds, left_out, self._classes, self._margin()
+                store,
+                finalists,
+                checked.folds,
+                left_out,
+                self._classes,
+                checked.margin,
+                checked.scored,
             )
             self._comparison = comparison
             if comparison is None or confirmed.stopped_by or self._ran[-1].is_interrupted:
@@ -425,8 +439,10 @@ class _Work:
         spec = (refit[1] if refit else first).spec
         why = why_no_parts(home, self._again) if self._again else ""
         conclusions: list[Conclusion] = [self._verdict(found, refit[0].name if refit else None)]
+        # The best was selected by the objective: in another metric it has no such bias.
+        is_selected = checked.scored.searched in {SCORE, self._info.metric}
         others = (
-            measure_selection_bias(comparison, self._again, why),
+            measure_selection_bias(comparison, self._again, why) if is_selected else None,
             found.calibration,
             found.votes,
         )
@@ -510,16 +526,9 @@ class _Work:
             has_test_set=bool(has_one) and experiment.test_set(source) is not None,
         )
 
-    def _margin(self) -> float | None:
-        if self._options.margin is not None:
-            return self._options.margin
-        before = Conclusions(self._home.store(self._info.id).folder).confirmed()
-        verdicts = before.conclusions if before else ()
-        margins = (one.margin for one in verdicts if isinstance(one, VerdictConclusion))
-        return next(margins, None)
-
     def _verdict(self, found: _Found, refit: str | None) -> VerdictConclusion:
         verdict, confirmation = found.comparison.verdict, found.confirmation
+        gained = verdict.gain_over_control
         records = self._home.store(self._info.id).read_all()
         return VerdictConclusion(
             kind="verdict",
@@ -531,15 +540,35 @@ class _Work:
             settled=verdict.is_settled,
             recommended=found.winner.label,
             standings=[standing.concluded for standing in verdict.standings],
-            gain_over_control=verdict.gain_over_control,
+            gain_over_control=gained and verdict.scored.difference(gained),
             others=other_confirmations(self._home, self._info, confirmation),
             refit=refit,
             left_out=[finalist.label for finalist in self._checked.left_out],
             margin=verdict.margin,
-            quotable=verdict.quotable.accuracy,
+            quotable=verdict.scored.measured(verdict.quotable.score),
             quotable_bias=verdict.quotable.bias,
             looks=list(looks(verdict.folds)),
+            metric=verdict.scored.metric,
+            method="samples and seeds" if verdict.is_by_sample else "folds",
         )
+
+
+def _check_margin(margin: float | None, scored: Scored) -> None:
+    if margin is None:
+        return
+    is_share = scored.unit == "share"
+    if not margin > 0 or (is_share and margin >= 1):
+        wanted = "between 0 and 1, such as 0.005 for half a point" if is_share else "above 0"
+        raise UsageError(f"--margin {margin:g}: give a difference of {scored.called} {wanted}")
+
+
+def _margin_before(before: ConfirmationRecord | None, scored: Scored) -> float | None:
+    of_metric = (
+        one.margin
+        for one in (before.conclusions if before else ())
+        if isinstance(one, VerdictConclusion) and one.metric == scored.metric
+    )
+    return next(of_metric, None)
 
 
 def _more(home: Home, info: SweepInfo, checked: Checked) -> int:

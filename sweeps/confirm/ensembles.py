@@ -9,10 +9,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from sweeps.capabilities import FOLDS_A_REPEAT
 from sweeps.confirm.access_log import evaluations_of
 from sweeps.confirm.best import folds_that_count
 from sweeps.confirm.checks import ask, check_data, cross_validation_experiment, failed
-from sweeps.confirm.comparison import FOLDS_A_REPEAT, MARGIN, Comparison, Trainings
+from sweeps.confirm.comparison import MARGIN, Comparison, Trainings
 from sweeps.confirm.votes import Bank, Confirmed, Ensemble, compare_votes, conclude_votes, gather
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData

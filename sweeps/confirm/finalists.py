@@ -3,22 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from search_spaces.parameters import Value
 from sweeps.errors import UsageError
+from sweeps.experiments.folds import BY_SAMPLE, SAMPLES
+from sweeps.interval import Interval
 from sweeps.records import Record, SweepInfo, ranked
+from sweeps.wording import is_share
 
 SEARCH_SPLIT, REFIT_EPOCHS, TEMPERATURE = "search_split", "refit_epochs", "temperature"
 """Parameters of a `cross_validation` experiment that the searching experiment does not have."""
-METRIC = "block_accuracy"
 SCORE = "best_val_accuracy"
-"""Accuracy on the samples that chose the epoch.
+"""Accuracy on the samples that chose the epoch, of a `cross_validation` experiment.
 
 These are the validation set in a search, and the inner part on a fold.
 """
 CONTROL = "control-"
 """Prefix of the labels of finalists that come from random trials."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The metric that finalists are compared by.
+
+    Within a confirmation its values are `oriented`: larger is better, a loss has the other sign.
+
+    Attributes:
+        metric: The metric of a training on a fold.
+        direction: Which way is better.
+        searched: The metric of the search that says the same of a trial.
+        by_sample: Name of the array with its value for each sample; larger is always better in
+            `block_correct`.
+        samples: Name of the array with the numbers of these samples.
+        unit: The unit of its values, as `Interval` has it.
+    """
+
+    metric: str
+    direction: Literal["maximize", "minimize"]
+    searched: str
+    by_sample: str
+    samples: str = SAMPLES
+    unit: str = "share"
+
+    @classmethod
+    def by(cls, metric: str, direction: Literal["maximize", "minimize"]) -> Scored:
+        """Return what trainings of a `SupportsFolds` are compared by."""
+        unit = "share" if is_share(metric) else "number"
+        return cls(metric, direction, metric, f"{metric}{BY_SAMPLE}", unit=unit)
+
+    def in_unit_of(self, finalists: Sequence[Finalist]) -> Scored:
+        """Return the same, with plain numbers if its shares are beyond 1, such as percentages."""
+        known = [one.searched for one in finalists if one.searched is not None]
+        return self if all(0 <= value <= 1 for value in known) else replace(self, unit="number")
+
+    @property
+    def called(self) -> str:
+        """Its name for people."""
+        return "accuracy" if self == BLOCK_ACCURACY else self.metric
+
+    @property
+    def sign(self) -> int:
+        """The sign that makes a larger value better."""
+        return 1 if self.direction == "maximize" else -1
+
+    def distance(self, value: float) -> float | None:
+        """Return how far a value is from perfect: 0 of a loss, else 1; None if it is beyond."""
+        distance = value if self.direction == "minimize" else 1 - value
+        return distance if distance > 0 else None
+
+    def measured(self, oriented: Interval) -> Interval:
+        """Return an interval of oriented values as one of the metric, in its unit."""
+        turned = oriented if self.sign > 0 else -oriented
+        return self.difference(turned)
+
+    def difference(self, oriented: Interval) -> Interval:
+        """Return an interval of differences in the unit of the metric; above 0 is better."""
+        return replace(oriented, unit=self.unit)
+
+
+BLOCK_ACCURACY = Scored("block_accuracy", "maximize", SCORE, "block_correct", "block_images")
+"""What trainings of a `cross_validation` experiment are compared by; the arrays are a must."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +95,7 @@ class Finalist:
         label: `trial-17`, or `baseline-tutorial`.
         trial: Number of its trial in the search.
         config: All parameters that its trial set.
-        searched: Its accuracy on the samples that scored the search; None where it has none.
+        searched: Its score in the search, by the metric of the comparison; None where it has none.
         place: Its rank in the search, from 1; 0 if it comes from another search.
     """
 
@@ -50,7 +116,9 @@ class Finalist:
         return self.label.startswith(CONTROL)
 
 
-def choose_finalists(info: SweepInfo, records: Sequence[Record], top: int) -> list[Finalist]:
+def choose_finalists(
+    info: SweepInfo, records: Sequence[Record], top: int, scored: Scored = BLOCK_ACCURACY
+) -> list[Finalist]:
     """Return the best distinct configurations, the best first, then the best baseline.
 
     Raises:
@@ -62,7 +130,7 @@ def choose_finalists(info: SweepInfo, records: Sequence[Record], top: int) -> li
     for place, record in enumerate(best, 1):
         key = repr(sorted(record.spec.config.items()))
         if len(found) < top or record in baselines[:1]:
-            found.setdefault(key, _finalist(record, place))
+            found.setdefault(key, _finalist(record, place, scored))
     if len(found) < 2:
         raise UsageError(
             f"sweep {info.name!r} has {len(found)} complete configurations; two or more can be "
@@ -95,15 +163,15 @@ def leave_out(
     return left
 
 
-def choose_best(info: SweepInfo, records: Sequence[Record]) -> Finalist | None:
+def choose_best(info: SweepInfo, records: Sequence[Record], scored: Scored) -> Finalist | None:
     """Return the best trial of a sweep as a finalist; None if no trial is complete."""
     best = ranked(records, info.direction)
-    return _finalist(best[0], 1) if best else None
+    return _finalist(best[0], 1, scored) if best else None
 
 
-def _finalist(record: Record, place: int) -> Finalist:
+def _finalist(record: Record, place: int, scored: Scored) -> Finalist:
     kind, _, name = record.origin.partition(" ")
     trial = record.spec.trial
     label = f"baseline-{name}" if kind == "baseline" and name else f"trial-{trial}"
-    searched = record.result.metrics.get(SCORE) if record.result else None
+    searched = record.result.metrics.get(scored.searched) if record.result else None
     return Finalist(label, trial, dict(record.spec.config), searched, place)

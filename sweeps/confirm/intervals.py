@@ -20,6 +20,11 @@ S, n and S.
 
 Arrays are as wide as the largest fold. Where a smaller fold has no sample, the sample's number is
 `NO_SAMPLE`, and the entry does not count.
+
+A metric that is no mean over samples, such as an AUC, leaves one number per fold. Folds share most
+of their training samples, so that s^2 / S is too small an error; s^2 (1/S + 1/3) corrects it
+(Nadeau & Bengio 2003, "Inference for the generalization error"; 1/3 is the ratio of evaluated to
+other samples, Bouckaert & Frank 2004). More folds do not reduce the second part.
 """
 
 from __future__ import annotations
@@ -33,6 +38,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from sweeps.capabilities import FOLDS_A_REPEAT
 from sweeps.interval import Interval
 
 NO_SAMPLE: Final = -1
@@ -65,51 +71,57 @@ class Outcomes:
     """Outcomes of finalists trained on the same folds, and evaluated on the same samples of each.
 
     Attributes:
-        correct: (finalists, folds, n) whether a sample was recognised; False without a sample.
-        samples: (folds, n) the number of each sample in the pool, or `NO_SAMPLE`.
+        scores: (finalists, folds, n) the score of each sample, larger is better: whether it was
+            recognised, or minus its loss; 0 without a sample. n is 1 for one number per fold.
+        samples: (folds, n) the number of each sample in the pool, or `NO_SAMPLE`. None for one
+            number per fold.
     """
 
-    correct: NDArray[np.bool_] = field(repr=False)
-    samples: NDArray[np.int64] = field(repr=False)
+    scores: NDArray[Any] = field(repr=False)
+    samples: NDArray[np.int64] | None = field(repr=False)
 
     def __post_init__(self) -> None:
-        if self.correct.ndim != 3 or self.correct.shape[1:] != self.samples.shape:
+        needed = (self.scores.shape[1], 1) if self.samples is None else self.samples.shape
+        if self.scores.ndim != 3 or self.scores.shape[1:] != needed:
             raise ValueError(
-                f"correct {self.correct.shape}, samples {self.samples.shape}: needed are "
+                f"scores {self.scores.shape}, samples {needed}: needed are "
                 "(finalists, folds, n) and (folds, n)"
             )
-        if self.correct[:, self.samples == NO_SAMPLE].any():
-            raise ValueError("no sample, and recognised")
+        if self.samples is not None and self.scores[:, self.samples == NO_SAMPLE].any():
+            raise ValueError("no sample, and a score")
 
     def first(self, folds: int) -> Outcomes:
         """Return the outcomes of the first folds."""
-        return Outcomes(self.correct[:, :folds], self.samples[:folds])
+        samples = None if self.samples is None else self.samples[:folds]
+        return Outcomes(self.scores[:, :folds], samples)
 
     @property
     def finalists(self) -> int:
         """Number of finalists."""
-        return int(self.correct.shape[0])
+        return int(self.scores.shape[0])
 
     @property
     def folds(self) -> int:
         """Number of folds."""
-        return int(self.correct.shape[1])
+        return int(self.scores.shape[1])
 
     @property
-    def accuracies(self) -> NDArray[np.float64]:
-        """(finalists, folds) share of each fold's samples that were recognised."""
-        shares: NDArray[np.float64] = self.correct.sum(axis=2) / self.sizes
-        return shares
+    def by_fold(self) -> NDArray[np.float64]:
+        """(finalists, folds) mean score of each fold's samples."""
+        means: NDArray[np.float64] = self.scores.sum(axis=2) / self.sizes
+        return means
 
     @property
     def sizes(self) -> NDArray[np.int64]:
-        """(folds,) number of samples that each fold evaluates."""
+        """(folds,) number of samples that each fold evaluates; 1 for one number per fold."""
+        if self.samples is None:
+            return np.ones(self.folds, np.int64)
         return sizes_of(self.samples)
 
     @property
     def means(self) -> NDArray[np.float64]:
-        """(finalists,) mean accuracy; all samples of all folds count alike."""
-        return mean_over_folds(self.accuracies, self.sizes)
+        """(finalists,) mean score; all samples of all folds count alike."""
+        return mean_over_folds(self.by_fold, self.sizes)
 
     @property
     def leader(self) -> int:
@@ -129,11 +141,12 @@ FEWEST_FOLDS = 8
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean accuracy, or the difference of two.
+    """A mean score, or the difference of two.
 
     Attributes:
-        value: The mean, a share.
-        of_samples: Variance due to the choice of samples, noise included.
+        value: The mean.
+        of_samples: Variance due to the choice of samples, noise included; more folds do not reduce
+            it, but for `of_noise`.
         of_folds: Variance due to seeds and splits.
         freedom: Degrees of freedom of the standard error (Satterthwaite 1946).
         of_noise: The part of `of_samples` that is noise of single outcomes; more folds reduce it.
@@ -165,28 +178,40 @@ class Estimate:
 
 
 def crossed_difference(outcomes: Outcomes, first: int, second: int) -> Estimate:
-    """Return the accuracy of the first finalist minus the second's, with its crossed error."""
-    difference = outcomes.correct[first].astype(float) - outcomes.correct[second]
+    """Return the score of the first finalist minus the second's, with its crossed error."""
+    difference = outcomes.scores[first].astype(float) - outcomes.scores[second]
     return crossed_estimate(difference, outcomes.samples)
 
 
 def crossed_mean(outcomes: Outcomes, finalist: int) -> Estimate:
-    """Return the accuracy of a finalist, with its crossed error."""
-    return crossed_estimate(outcomes.correct[finalist].astype(float), outcomes.samples)
+    """Return the score of a finalist, with its crossed error."""
+    return crossed_estimate(outcomes.scores[finalist].astype(float), outcomes.samples)
 
 
-def crossed_estimate(values: NDArray[np.float64], samples: NDArray[np.int64]) -> Estimate:
+def crossed_estimate(values: NDArray[np.float64], samples: NDArray[np.int64] | None) -> Estimate:
     """Return the mean of values that are crossed by samples and folds.
 
     Args:
         values: (folds, n); entries without a sample do not count.
         samples: (folds, n) the number of the sample of each value, or `NO_SAMPLE`; every sample is
-            in the same number of folds, two or more.
+            in the same number of folds, two or more. None: values (folds, 1) are one number per
+            fold, whose error is corrected.
 
     Raises:
         ValueError: A sample is in fewer than two folds.
     """
-    return Moments.of(values[np.newaxis], samples).mean_estimates()[0]
+    return moments_of(values[np.newaxis], samples).mean_estimates()[0]
+
+
+def moments_of(
+    values: NDArray[np.float64], samples: NDArray[np.int64] | None
+) -> Moments | FoldMoments:
+    """Return the moments of (K, folds, n) values; see `crossed_estimate`."""
+    if samples is not None:
+        return Moments.of(values, samples)
+    numbers = values[:, :, 0]
+    covariance = np.atleast_2d(np.cov(numbers)) if len(numbers) else np.zeros((0, 0))
+    return FoldMoments(numbers.mean(axis=1), covariance, numbers.shape[1])
 
 
 class _Parts(NamedTuple):
@@ -310,6 +335,40 @@ class Moments:
         return whole
 
 
+@dataclass(frozen=True)
+class FoldMoments:
+    """The moments of K finalists with one number per fold each, with the corrected variance.
+
+    Attributes:
+        means: (K,) means over folds.
+        between: (K, K) the covariance of single folds.
+        folds: Number of folds.
+    """
+
+    means: NDArray[np.float64]
+    between: NDArray[np.float64] = field(repr=False)
+    folds: int
+
+    def _parts(self, variance: NDArray[np.float64]) -> _Parts:
+        nothing = np.zeros_like(variance)
+        fixed = variance / (FOLDS_A_REPEAT - 1)
+        return _Parts(fixed, variance / self.folds, nothing + self.folds - 1, nothing)
+
+    def differences(self) -> _Parts:
+        """Return the parts (K, K) of the variance of the difference of every two."""
+        return self._parts(_of_differences(self.between))
+
+    def mean_estimates(self) -> list[Estimate]:
+        """Return every mean with its error."""
+        parts = self._parts(np.diag(self.between))
+        return [Estimate(*map(float, one)) for one in zip(self.means, *parts, strict=True)]
+
+    def covariance(self) -> NDArray[np.float64]:
+        """Return (K, K) the covariance of the means."""
+        whole: NDArray[np.float64] = self.between * (1 / self.folds + 1 / (FOLDS_A_REPEAT - 1))
+        return whole
+
+
 def _of_differences(moments: NDArray[np.float64]) -> NDArray[np.float64]:
     own = np.diag(moments)
     apart: NDArray[np.float64] = np.maximum(own[:, None] + own[None] - 2 * moments, 0.0)
@@ -332,22 +391,6 @@ def images_estimate(values: NDArray[np.float64]) -> Estimate:
         raise ValueError(f"values {values.shape}: needed are (n,), two or more")
     n = len(values)
     return Estimate(float(values.mean()), float(values.var(ddof=1)) / n, 0.0, n - 1)
-
-
-def corrected_t_difference(
-    outcomes: Outcomes, first: int, second: int, train_size: int
-) -> Estimate:
-    """Return `crossed_difference` by the corrected resampled t-test (Nadeau & Bengio 2003).
-
-    It allows for new training sets as well, at the price of power. Its variance is
-    s^2 (1/S + n_eval/n_train) for the variance s^2 between folds.
-    """
-    accuracies = outcomes.accuracies
-    by_fold, sizes = accuracies[first] - accuracies[second], outcomes.sizes
-    variance = float(by_fold.var(ddof=1))
-    mean = float(mean_over_folds(by_fold, sizes))
-    of_training_sets = variance * float(sizes.mean()) / train_size
-    return Estimate(mean, of_training_sets, variance / effective(sizes), outcomes.folds - 1)
 
 
 def critical_value(compared: int, freedom: float) -> float:

@@ -17,7 +17,14 @@ import yaml
 
 from sweeps.config.options import RunOptions
 from sweeps.confirm.checks import cross_validation_experiment
-from sweeps.confirm.finalists import METRIC, REFIT_EPOCHS, SEARCH_SPLIT, TEMPERATURE, Finalist
+from sweeps.confirm.finalists import (
+    BLOCK_ACCURACY,
+    REFIT_EPOCHS,
+    SEARCH_SPLIT,
+    TEMPERATURE,
+    Finalist,
+    Scored,
+)
 from sweeps.home import Home
 from sweeps.launch import run_options
 from sweeps.progress import Mode, Progress
@@ -46,6 +53,7 @@ class Confirmation:
             it had begun.
         folds: Number of folds.
         experiment: Import path of the experiment that trains on folds.
+        scored: The metric of the comparison.
     """
 
     name: str
@@ -53,6 +61,7 @@ class Confirmation:
     finalists: Sequence[Finalist]
     folds: int
     experiment: str
+    scored: Scored
 
 
 def plan_confirmation(
@@ -80,11 +89,11 @@ def plan_confirmation(
     Raises:
         UsageError: The experiment has no fresh folds.
     """
-    experiment = cross_validation_experiment(home, info)
+    experiment, scored = cross_validation_experiment(home, info)
     trained = trained_with(home, info, finalists, folds, left_out)
     tail = _find(home, info, trained, folds)
     places = max(most, folds) if tail is None else _places(home.records / tail)
-    text = confirming_space(experiment, trained, places)
+    text = confirming_space(experiment, trained, places, scored)
     wanted = _essence(text)
     sweep_folder = home.store(info.id).folder
     begun = _begun(home)
@@ -98,7 +107,7 @@ def plan_confirmation(
     favourite = next((f for f in trained if f.place == 1), trained[0])
     bias = selection_bias_space(experiment, favourite, places)
     write_atomically(folder / BIAS / SPACE, bias.encode(), "conclusion")
-    return Confirmation(name, folder, trained, folds, experiment)
+    return Confirmation(name, folder, trained, folds, experiment, scored)
 
 
 def trained_with(
@@ -143,12 +152,12 @@ def _find(home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int
 
     Its space has as many folds or more: first those with as many, as earlier versions wrote them.
     """
-    experiment = cross_validation_experiment(home, info)
+    experiment, scored = cross_validation_experiment(home, info)
     found = []
     for tail in _begun(home):
         if tail.parent.name != info.id or (places := _places(home.records / tail)) < folds:
             continue
-        text = confirming_space(experiment, finalists, places)
+        text = confirming_space(experiment, finalists, places, scored)
         if _space_in(home.records / tail) == _essence(text):
             found.append((places, tail))
     return min(found)[1] if found else None
@@ -372,13 +381,16 @@ def refit_space(
     return text
 
 
-def confirming_space(experiment: str, finalists: Sequence[Finalist], folds: int) -> str:
+def confirming_space(
+    experiment: str, finalists: Sequence[Finalist], folds: int, scored: Scored = BLOCK_ACCURACY
+) -> str:
     """Return a space, as YAML, that trains each finalist on each fold: a sweep like any other.
 
     Args:
-        experiment: The `cross_validation` experiment.
+        experiment: The experiment that trains on folds.
         finalists: The finalists.
         folds: Number of folds.
+        scored: The metric of the comparison.
     """
     first = finalists[0].config
     same = [
@@ -393,7 +405,7 @@ def confirming_space(experiment: str, finalists: Sequence[Finalist], folds: int)
     document: dict[str, Any] = {
         "description": "Finalists, each on the same fresh folds",
         "experiment": experiment,
-        "objective": {"metric": METRIC, "direction": "maximize"},
+        "objective": {"metric": scored.metric, "direction": scored.direction},
         # Fold by fold, so that finalists can be compared after any interruption.
         "parameters": {
             BLOCK: {"type": "int", "low": 0, "high": folds - 1},

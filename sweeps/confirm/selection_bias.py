@@ -18,7 +18,7 @@ import numpy as np
 
 from sweeps.config.options import RunOptions
 from sweeps.confirm.comparison import Comparison
-from sweeps.confirm.finalists import CONTROL, SCORE, Finalist, choose_best
+from sweeps.confirm.finalists import CONTROL, SCORE, Finalist, Scored, choose_best
 from sweeps.confirm.intervals import Estimate
 from sweeps.confirm.planning import (
     CONTROL_FOLDER,
@@ -46,18 +46,19 @@ def measure_selection_bias(
         why_no_parts: Explanation to keep if `again` has fewer than two scores, and so no parts.
 
     Returns:
-        The conclusion; None if the best takes no part, or its score was no accuracy.
+        The conclusion; None if the best takes no part, or its score was of another metric.
     """
     standing = next((s for s in comparison.verdict.standings if s.finalist.place == 1), None)
     if standing is None or standing.finalist.searched is None:
         return None
-    label, searched, fresh = standing.finalist.label, standing.finalist.searched, standing.mean
-    total = dataclasses.replace(fresh, value=searched - fresh.value).interval()
+    scored = comparison.verdict.scored
+    label, fresh = standing.finalist.label, standing.mean
+    searched = scored.sign * standing.finalist.searched
+    total = scored.difference(dataclasses.replace(fresh, value=searched - fresh.value).interval())
+    of_both = standing.finalist.searched, scored.sign * fresh.value
     scores = [r.result.metrics[SCORE] for r in again if r.result and SCORE in r.result.metrics]
     if len(scores) < 2:
-        return SelectionBiasConclusion(
-            "selection_bias", label, searched, fresh.value, total, {}, why_no_parts
-        )
+        return SelectionBiasConclusion("selection_bias", label, *of_both, total, {}, why_no_parts)
     own = _mean(scores)
     seed = dataclasses.replace(own, value=searched - own.value)
     inner, gaps = _inner(comparison, label)
@@ -68,7 +69,7 @@ def measure_selection_bias(
     samples = Estimate(own.value - stopped.value, own.of_folds, stopped.of_folds, freedom)
     found: dict[Part, Estimate] = {"seed": seed, "epoch": epoch, "samples": samples}
     parts = {name: part.interval() for name, part in found.items()}
-    return SelectionBiasConclusion("selection_bias", label, searched, fresh.value, total, parts)
+    return SelectionBiasConclusion("selection_bias", label, *of_both, total, parts)
 
 
 def _inner(comparison: Comparison, label: str) -> tuple[list[float], list[float]]:
@@ -79,7 +80,7 @@ def _inner(comparison: Comparison, label: str) -> tuple[list[float], list[float]
     records = (comparison.trainings.found.get((fold, label)) for fold in comparison.folds)
     results = [record.result for record in records if record is not None]
     metrics = [r.metrics for r in results if r is not None and SCORE in r.metrics]
-    gaps = [m[SCORE] - m["block_accuracy"] for m in metrics]
+    gaps = [m[SCORE] - m[comparison.verdict.scored.metric] for m in metrics]
     return [m[SCORE] for m in metrics], gaps
 
 
@@ -101,7 +102,9 @@ class Control:
     finalist: Finalist | None
 
 
-def run_control(home: Home, info: SweepInfo, trials: int, how: HowToTrain) -> Control:
+def run_control(
+    home: Home, info: SweepInfo, trials: int, how: HowToTrain, scored: Scored
+) -> Control:
     """Run random trials of a sweep's space, as a sweep of its own without baselines.
 
     Its seed differs from the sweep's, and so do its proposals and the seeds of its trainings.
@@ -109,7 +112,7 @@ def run_control(home: Home, info: SweepInfo, trials: int, how: HowToTrain) -> Co
     folder = home.store(info.id).folder / CONTROL_FOLDER
     whole = begun_in(home, folder)
     if whole is not None and ended_trials(home, whole) >= trials:
-        return Control(Ran(whole), _best_of(home, whole, trials))
+        return Control(Ran(whole), _best_of(home, whole, trials, scored))
     file = folder / "control.json"
     make_folder(folder)
     space = {**info.space, "baselines": []}
@@ -122,19 +125,19 @@ def run_control(home: Home, info: SweepInfo, trials: int, how: HowToTrain) -> Co
         tracking_uri=how.tracking_uri, data=how.data,
     )  # fmt: skip
     result = run_options(asked, progress=how.progress)
-    finalist = _best_of(home, result.info, trials)
+    finalist = _best_of(home, result.info, trials, scored)
     summary = result.summary
     return Control(Ran(result.info, summary.stopped_by, summary.tracking_pending), finalist)
 
 
-def _best_of(home: Home, control: SweepInfo, trials: int) -> Finalist | None:
+def _best_of(home: Home, control: SweepInfo, trials: int, scored: Scored) -> Finalist | None:
     records = home.store(control.id).read_all()
-    best = choose_best(control, [r for r in records if r.spec.trial < trials])
+    best = choose_best(control, [r for r in records if r.spec.trial < trials], scored)
     return best and Finalist(f"{CONTROL}{best.trial}", best.trial, best.config, best.searched, 0)
 
 
 def control_of(
-    home: Home, info: SweepInfo, before: ConfirmationRecord | None
+    home: Home, info: SweepInfo, before: ConfirmationRecord | None, scored: Scored
 ) -> tuple[int, list[Finalist]]:
     """Return how many random trials took part in a confirmation, and the best of them.
 
@@ -150,5 +153,5 @@ def control_of(
         return 0, []
     control = begun_in(home, home.store(info.id).folder / CONTROL_FOLDER)
     trials = (control and home.store(control.id).asked()) or 0
-    best = _best_of(home, control, trials) if control else None
+    best = _best_of(home, control, trials, scored) if control else None
     return (trials, [best]) if best else (0, [])

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from search_spaces.parameters import Value
-from sweeps.capabilities import SupportsFiles
-from sweeps.confirm.comparison import FOLDS_A_REPEAT, check_repeats, fold_answers
-from sweeps.confirm.finalists import METRIC
+from sweeps.capabilities import FOLDS_A_REPEAT, SupportsFiles
+from sweeps.confirm.comparison import check_repeats, fold_answers
+from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
 from sweeps.confirm.votes import check_logits
 from sweeps.errors import UsageError
 from sweeps.executors import Attempt, Executor, InProcessExecutor
@@ -29,7 +29,7 @@ from sweeps.records import BLOCK
 ENOUGH_SECONDS: Final = 60
 """Time after which no further fold is tried."""
 _CONFIGURATIONS: Final = 2
-_SEE: Final = "see `SupportsCrossValidation` in sweeps/capabilities.py"
+_SEE: Final = "see `SupportsFolds` and `SupportsCrossValidation` in sweeps/capabilities.py"
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class CrossValidation:
         experiment: The experiment.
         data: The data that it trains on.
         workers: Number of worker processes of the confirmation; 0: this process trains.
+        scored: The metric of the comparison.
     """
 
     path: str
@@ -49,6 +50,7 @@ class CrossValidation:
     experiment: Experiment
     data: PreparedData
     workers: int | None
+    scored: Scored = BLOCK_ACCURACY
 
     def executor(self, folder: Path) -> Executor:
         """Return an executor that trains one fold after the other, as the confirmation would."""
@@ -106,11 +108,12 @@ def try_folds(
         UsageError: The message names the fold, and what its training kept.
     """
     note(f"trying {cross_validation.path}: one epoch on each of four folds")
+    scored = cross_validation.scored
     with (
         tempfile.TemporaryDirectory() as folder,
         closing(cross_validation.executor(Path(folder))) as ex,
     ):
-        attempts = list(_attempts(ex, configs))
+        attempts = list(_attempts(ex, configs, scored))
     who = f"experiment {cross_validation.path!r}"
     results = []
     for fold, attempt in enumerate(attempts):
@@ -122,31 +125,34 @@ def try_folds(
             note(f"{who} was tried on fold {fold}, and {how}")
             return
         assert attempt.result is not None
-        if problem := _problem(attempt.result):
+        if problem := _problem(attempt.result, scored):
             raise UsageError(f"{who}, tried on fold {fold}, {problem} ({_SEE})")
         results.append(attempt.result)
     arrays = [result.arrays for result in results]
+    samples = [fold_answers(result, scored).samples for result in results]
     if all("block_logits" in kept for kept in arrays):
         check_logits(f"{who}, tried", range(len(arrays)), arrays)
-    if len(arrays) == FOLDS_A_REPEAT:
+    if len(samples) == FOLDS_A_REPEAT and len(samples[0]):
         try:
-            check_repeats(range(FOLDS_A_REPEAT), [kept["block_images"] for kept in arrays])
+            check_repeats(range(FOLDS_A_REPEAT), samples)
         except UsageError as error:
             raise UsageError(f"{who}, tried: {error}") from None
 
 
-def _attempts(executor: Executor, configs: Sequence[Mapping[str, Value]]) -> Iterator[Attempt]:
+def _attempts(
+    executor: Executor, configs: Sequence[Mapping[str, Value]], scored: Scored
+) -> Iterator[Attempt]:
     """Yield the attempts on folds 0 to 3, until time is up or one cannot be compared."""
     began = time.monotonic()
     for config, stop_policy in itertools.product(configs[:_CONFIGURATIONS], (_OneEpoch(), None)):
         attempt = executor.submit(_spec(0, config), stop_policy).result()
         is_whole = stop_policy is None and not _is_useless(attempt)
-        if is_whole or not (_is_useless(attempt) or _problem(attempt.result)):
+        if is_whole or not (_is_useless(attempt) or _problem(attempt.result, scored)):
             break
     yield attempt
     for fold in range(1, FOLDS_A_REPEAT):
         is_time_up = time.monotonic() - began > ENOUGH_SECONDS
-        if is_time_up or _is_useless(attempt) or _problem(attempt.result):
+        if is_time_up or _is_useless(attempt) or _problem(attempt.result, scored):
             return
         attempt = executor.submit(_spec(fold, config), stop_policy).result()
         yield attempt
@@ -160,12 +166,12 @@ def _is_useless(attempt: Attempt) -> bool:
     return attempt.result is None or attempt.result.outcome == "diverged"
 
 
-def _problem(result: TrialResult) -> str:
+def _problem(result: TrialResult, scored: Scored) -> str:
     """Return why a training cannot be compared; empty if it can."""
-    if METRIC not in result.metrics:
-        return f"has no metric {METRIC!r}"
+    if scored.metric not in result.metrics:
+        return f"has no metric {scored.metric!r}"
     try:
-        fold_answers(result)
+        fold_answers(result, scored)
     except ValueError as error:
         return str(error)
     return ""

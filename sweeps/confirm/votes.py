@@ -198,7 +198,7 @@ def gather(
             member = Member(
                 f"{one.name}:{label}" if len(confirmed) > 1 else label,
                 label == one.winner,
-                stacked([fold.correct for fold in kept[label]], bool),
+                stacked([fold.scores for fold in kept[label]], bool),
                 _logits(one, label, folds, kept[label]),
                 float(np.mean([result.metrics.get(COST, 0.0) for result in results])),
                 float(np.mean([result.metrics.get(SECONDS, 0.0) for result in results])),

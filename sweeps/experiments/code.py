@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
+from sweeps.experiments.folds import FoldExperiment
 from sweeps.experiments.loading import recorded_experiment
 from sweeps.experiments.script import ScriptExperiment
 from sweeps.records import CodeHistory, ExperimentCode, Record, RecordStore, SourceFile, SweepInfo
@@ -47,6 +48,8 @@ def code_of(path: str, experiment: object) -> ExperimentCode | None:
     """
     if isinstance(experiment, ScriptExperiment):
         return _collected(_Walk.of_script(experiment.files()))
+    if isinstance(experiment, FoldExperiment):
+        experiment = experiment.searched
     revision = getattr(experiment, "revision", None)
     module = path.partition(":")[0]
     if module == "__main__":

@@ -19,6 +19,7 @@ from search_spaces.errors import did_you_mean
 from search_spaces.objectives import Objective
 from sweeps.errors import UntrustedError, UsageError
 from sweeps.experiment import Experiment
+from sweeps.experiments.folds import ON_FOLDS, FoldExperiment
 from sweeps.experiments.script import ScriptExperiment
 from sweeps.experiments.script_command import ScriptCommand
 from sweeps.experiments.script_results import Sources
@@ -49,7 +50,8 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
 
     Args:
         path: `package.module:object`, or `script:metric:direction:command`; before the command may
-            stand a JSON object with `metrics` and `result` of its space.
+            stand a JSON object with `metrics` and `result` of its space. A Python path with
+            `@folds` at its end is the experiment that trains on folds, see `FoldExperiment`.
         directory: Folder of the space file. Modules are looked up there first, so that a space and
             its experiment can lie side by side anywhere.
 
@@ -58,25 +60,12 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
     """
     if path.startswith("script:"):
         return _script(path, directory)
+    if path.endswith(ON_FOLDS):
+        return FoldExperiment(load_experiment(path.removesuffix(ON_FOLDS), directory), path)
     module_name, colon, attribute = path.partition(":")
     if not (module_name and colon and attribute):
         raise UsageError(f"experiment {path!r}: write it as package.module:object")
-    if directory is not None:
-        _look_first_in(directory, module_name.partition(".")[0])
-    try:
-        module = import_module(module_name)
-    except ImportError as error:
-        where = f" (looked in {directory} first)" if directory else ""
-        if directory is not None and not directory.is_dir():
-            where = (
-                f" (looked in {directory}, which is not there any more; run the command in the "
-                "folder where it lies now)"
-            )
-        raise UsageError(f"experiment {path!r} cannot be imported{where}: {error}") from None
-    except Exception as error:
-        raise UsageError(
-            f"experiment {path!r}: importing it failed: {type(error).__name__}: {error}"
-        ) from error
+    module = _imported(path, module_name, directory)
     if not hasattr(module, attribute):
         hint = did_you_mean(attribute, vars(module))
         raise UsageError(f"experiment {path!r}: {module_name} has no {attribute!r}{hint}")
@@ -92,6 +81,25 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
             "experiment has"
         )
     return cast(Experiment, found)
+
+
+def _imported(path: str, module_name: str, directory: Path | None) -> Any:
+    if directory is not None:
+        _look_first_in(directory, module_name.partition(".")[0])
+    try:
+        return import_module(module_name)
+    except ImportError as error:
+        where = f" (looked in {directory} first)" if directory else ""
+        if directory is not None and not directory.is_dir():
+            where = (
+                f" (looked in {directory}, which is not there any more; run the command in the "
+                "folder where it lies now)"
+            )
+        raise UsageError(f"experiment {path!r} cannot be imported{where}: {error}") from None
+    except Exception as error:
+        raise UsageError(
+            f"experiment {path!r}: importing it failed: {type(error).__name__}: {error}"
+        ) from error
 
 
 def recorded_experiment(info: SweepInfo, records: Path) -> Experiment:

@@ -61,6 +61,7 @@ Part = Literal["seed", "epoch", "samples"]
 MeasureName = Literal["ece", "nll"]
 Change = Literal["lower", "higher", "cannot tell"]
 VoteKind = Literal["soft", "hard"]
+Method = Literal["samples and seeds", "folds"]
 
 
 def _need(holds: object, what: str) -> None:
@@ -76,10 +77,10 @@ class ConfirmedStanding:
     Attributes:
         finalist: Its label.
         trial: Number of its trial in the search.
-        accuracy: Its accuracy on fresh folds.
-        searched: Its accuracy on the samples that scored the search; None where it has none.
-        leader_ahead_by: The leader's accuracy minus its own; None for the leader. The interval is
-            that of the lead of the best of the others.
+        accuracy: Its score on fresh folds, by the metric of the verdict, in its unit.
+        searched: Its score in the search; None where it has none.
+        leader_ahead_by: By how much the leader is better, whichever way that is; None for the
+            leader. The interval is that of the lead of the best of the others.
         probability_leader_better: Of the two, by a correlated Bayesian t-test; only in files of
             earlier versions, else None.
         verdict: The verdict of the interval of the difference.
@@ -134,6 +135,9 @@ class VerdictConclusion:
             that allows for its having been selected on these folds.
         quotable_bias: By how much its mean is too high on that account.
         looks: Folds at which the verdict may change, up to now; fixed beforehand.
+        metric: The metric of the comparison.
+        method: The sources of chance that intervals allow for: samples and seeds, crossed; or folds
+            with one number each, with the corrected variance.
     """
 
     kind: Literal["verdict"]
@@ -153,6 +157,8 @@ class VerdictConclusion:
     quotable: Interval | None = None
     quotable_bias: float | None = None
     looks: Sequence[Count] = ()
+    metric: Line = "block_accuracy"
+    method: Method = "samples and seeds"
 
     def __post_init__(self) -> None:
         labels = [standing.finalist for standing in self.standings]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sweeps.interval import Interval
@@ -20,7 +21,17 @@ from sweeps.records.conclusions import (
     VotesConclusion,
 )
 from sweeps.render.verdict import with_hints
-from sweeps.wording import format_value, gain, percent, scaled, span
+from sweeps.wording import (
+    decimals,
+    figure,
+    format_value,
+    gain,
+    lead_in_words,
+    percent,
+    scaled,
+    span,
+    unsigned_span,
+)
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
@@ -120,6 +131,17 @@ class _VerdictInWords:
         return self._verdict.margin is not None and not self._verdict.looks
 
     @property
+    def _named(self) -> str:
+        """The name of the metric before a figure; nothing before a percentage."""
+        is_share = self._leader.accuracy.unit == "share"
+        return "" if is_share else f"{self._verdict.metric} "
+
+    @property
+    def _of_metric(self) -> str:
+        """The name of the metric after a difference; nothing after points."""
+        return f" in {self._named.strip()}" if self._named else ""
+
+    @property
     def _beats_baseline(self) -> bool:
         """Whether the leader is better than every baseline."""
         return all(one.verdict == "worse" for one in self._baselines)
@@ -140,7 +162,7 @@ class _VerdictInWords:
         """Return which finalist to take, and by how much the leader beats the baseline."""
         leader, take = self._leader, self._take
         if not self._baselines:
-            mean = f"{_percent(leader.accuracy)} on fresh folds"
+            mean = f"{self._named}{_figure(leader.accuracy)} on fresh folds"
             if take is leader:
                 return [f"Take {take.finalist}: {mean}; there is no baseline to beat."]
             return [
@@ -155,7 +177,7 @@ class _VerdictInWords:
         over = self._name(near, "your")
         if self._is_early or not self._beats_baseline:
             return [self._undecided(near, lead)]
-        by = f"{gain(lead, _digits(lead))} over {over} on fresh folds ({_ends(lead)})"
+        by = f"{_ahead(lead, over)}{self._of_metric} on fresh folds ({_ends(lead)})"
         if take is leader:
             return [f"Take {take.finalist}: {by}."]
         return [
@@ -165,10 +187,10 @@ class _VerdictInWords:
     def _undecided(self, near: ConfirmedStanding, lead: Interval) -> str:
         """Return that the leader is not called better than the baseline, and why."""
         over, leader = self._name(near, "your"), self._leader.finalist
-        by = gain(lead, _digits(lead))
+        by = _ahead(lead)
         if self._is_early:
-            folds = self._verdict.folds
-            return f"No verdict on {folds} folds: {leader} is {by} over {over} ({_ends(lead)})."
+            folds, by = self._verdict.folds, _ahead(lead, over)
+            return f"No verdict on {folds} folds: {leader} is {by} ({_ends(lead)})."
         yet = "" if near.verdict == "equivalent" else " yet"
         return (
             f"No winner{yet}: nothing beats {over} beyond luck ({leader}: {by}, {_ends(lead)}). "
@@ -183,7 +205,7 @@ class _VerdictInWords:
         behind = found.leader_ahead_by if found else None
         if found is None or behind is None:
             return [f"Keep {name}: no other configuration was confirmed."]
-        by = f"{gain(-behind, _digits(behind))}, {_ends(-behind)}"
+        by = f"{_ahead(-behind)}, {_ends(-behind)}"
         if take is leader or _is_baseline(take):
             return [f"Keep {name}: nothing beats it (best found: {found.finalist}, {by})."]
         return [f"Nothing beats {name}, but {take.finalist} is as good, and smaller: take it."]
@@ -216,27 +238,33 @@ class _VerdictInWords:
                 )
         quotable, bias = self._verdict.quotable, self._verdict.quotable_bias
         if kept is self._take and quotable is not None and bias is not None:
-            less = scaled(bias, digits=1 if bias >= 0.0005 else 2)
-            why = f", corrected by {less} points for being picked"
-            return f"Quote {_with_ends(quotable)}{why if bias > 0 else ''}."
-        quote = f"Quote {_with_ends(kept.accuracy)}"
+            less = f"{scaled(bias, digits=1 if bias >= 0.0005 else 2)} points"
+            if quotable.unit != "share":
+                less = scaled(bias, quotable.unit, digits=decimals(quotable))
+            why = f", corrected by {less} for being picked" if less.strip("0.") else ""
+            return f"Quote {self._named}{_with_ends(quotable)}{why if bias > 0 else ''}."
+        quote = f"Quote {self._named}{_with_ends(kept.accuracy)}"
         if kept is self._leader:
             count = len(self._verdict.standings)
-            return f"{quote}; slightly high, as the best of {count} on these folds."
+            too = "slightly too good" if self._named else "slightly high"
+            return f"{quote}; {too}, as the best of {count} on these folds."
         return f"{quote} for {self._name(kept)}, on fresh folds."
 
     def search(self, bias: SelectionBiasConclusion | None) -> list[str]:
         """Return the figure that the search claimed, and how much of it was luck."""
         if bias is None:
             return []
-        score = f"Not the search's {_percent(bias.searched)} ({bias.finalist}):"
         total = bias.total
         digits = _digits(total)
+        searched = replace(total, value=bias.searched)  # only for its unit and decimals
+        score = f"Not the search's {_figure(searched)} ({bias.finalist}):"
         if total.low > 0:
-            ends = " to ".join(scaled(end, digits=digits) for end in total.ends)
-            return [f"{score} {scaled(total.value, digits=digits)} points ({ends}) were luck."]
+            ends = unsigned_span(total, digits)
+            return [f"{score} {gain(total, digits).lstrip('+')} ({ends}) were luck."]
         if total.high < 0:
-            return [f"{score} on fresh folds it has {gain(-total, digits)}."]
+            return [f"{score} on fresh folds it has {_ahead(-total)}."]
+        if total.value <= 0:
+            return [f"{score} no luck is seen in it ({gain(total, digits)}, {_ends(total)})."]
         return [f"{score} {gain(total, digits)} ({_ends(total)}) may be luck."]
 
     def order(self) -> str:
@@ -286,7 +314,7 @@ class _VerdictInWords:
         gained = self._verdict.gain_over_control
         if gained is None:
             return []
-        by = f"{gain(gained, _digits(gained))} over the best of random trials ({_ends(gained)})"
+        by = f"{_ahead(gained, 'the best of random trials')} ({_ends(gained)})"
         return [f"Did searching pay? {by}."]
 
     def champion(self, calibration: CalibrationConclusion | None, *, is_served: bool) -> str:
@@ -310,10 +338,11 @@ class _VerdictInWords:
 
     def source(self) -> str:
         """Return what all this comes from."""
-        return (
-            f"From {self._verdict.folds} folds x {len(self._verdict.standings)} finalists; "
-            "95 % intervals, for new samples and seeds."
-        )
+        folds, finalists = self._verdict.folds, len(self._verdict.standings)
+        of = "for new samples and seeds"
+        if self._verdict.method == "folds":
+            of = "one number per fold, variance corrected"
+        return f"From {folds} folds x {finalists} finalists; 95 % intervals, {of}."
 
 
 def _voting(votes: VotesConclusion | None) -> list[str]:
@@ -325,7 +354,7 @@ def _voting(votes: VotesConclusion | None) -> list[str]:
     who = f"{name} {_counted(int(number))}" if number.isdecimal() else vote.ensemble
     who = "both" if who == "all two" else who
     ahead, single = vote.ahead_by, votes.single
-    by = f"{_percent(vote.accuracy)} ({_ends(ahead)} over {single.finalist})"
+    by = f"{_figure(vote.accuracy)} ({_ends(ahead)} over {single.finalist})"
     size = vote.parameters / single.parameters if single.parameters else 0.0
     times = f" at {size:.1f} times the size" if size else ""
     if vote.verdict == "better":
@@ -349,8 +378,17 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
-def _digits(difference: Interval) -> int:
-    """Return the decimals of points that a difference needs: two if it is a small one."""
+def _ahead(lead: Interval, than: str = "") -> str:
+    """Write a lead: `+0.5 points over your baseline`; of numbers `0.031 better than it`."""
+    said = lead_in_words(lead, _digits(lead))
+    joint = "over" if lead.unit == "share" else "than"
+    return f"{said} {joint} {than}" if than else said
+
+
+def _digits(difference: Interval) -> int | None:
+    """Return the decimals that a difference needs; of points two if it is a small one."""
+    if difference.unit != "share":
+        return decimals(difference)
     return 1 if max(abs(end) for end in difference.ends) >= 0.005 else 2
 
 
@@ -363,18 +401,17 @@ def _whole_percent(chance: float) -> str:
     return "over 99 %" if chance > 0.99 else percent(chance, 0)
 
 
-def _percent(accuracy: Interval | float) -> str:
-    value = accuracy.value if isinstance(accuracy, Interval) else accuracy
-    return percent(value, _decimals(value))
+def _figure(score: Interval) -> str:
+    return figure(score.value, score.unit, _decimals(score))
 
 
-def _with_ends(accuracy: Interval) -> str:
-    """Write an accuracy with its interval: `94.6 % (93.9 to 95.2)`."""
-    digits = _decimals(accuracy.value)
-    ends = " to ".join(scaled(end, digits=digits) for end in accuracy.ends)
-    return f"{percent(accuracy.value, digits)} ({ends})"
+def _with_ends(score: Interval) -> str:
+    """Write a score with its interval: `94.6 % (93.9 to 95.2)`."""
+    return f"{_figure(score)} ({unsigned_span(score, _decimals(score))})"
 
 
-def _decimals(accuracy: float) -> int:
-    """Return the decimals of a percentage: two where nearly all, or nearly nothing, is right."""
-    return 1 if 0.02 <= accuracy <= 0.98 else 2
+def _decimals(score: Interval) -> int | None:
+    """Return the decimals of a score; of a percentage two where nearly all or nothing is right."""
+    if score.unit != "share":
+        return decimals(score)
+    return 1 if 0.02 <= score.value <= 0.98 else 2

@@ -20,11 +20,11 @@ from sweeps.render.page import render_page
 from sweeps.render.section import Block, Section, Table, Text
 from sweeps.render.sections.classes import confusion_chart, difference_chart, recall_chart
 from sweeps.wording import (
+    figure,
     format_difference,
     format_metric,
     format_value,
     gain_in_words,
-    percent,
 )
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def _confirmed(contestants: Sequence[Contestant], are_several: bool) -> str:
     champions = {c.data.info.name: c.data.summary.champion for c in contestants}
     said = [
         f"the champion of {name}, confirmed on fresh folds, is {champion.finalist}"
-        + ("" if champion.accuracy is None else f" ({percent(champion.accuracy)} there)")
+        + ("" if champion.score is None else f" ({figure(champion.score, champion.unit)} there)")
         for name, champion in champions.items()
         if champion is not None
     ]

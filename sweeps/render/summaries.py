@@ -23,12 +23,12 @@ from sweeps.render.verdict import failure_line, retry_line, time_lines, verdict_
 from sweeps.wording import (
     broken,
     counted,
+    figure,
     first_line,
     format_metric,
     format_params,
     format_seconds,
     format_value,
-    percent,
     printable,
 )
 
@@ -448,5 +448,5 @@ def _champion_of(row: ListingRow) -> str:
     champion = row.champion
     if champion is None:
         return ""
-    share = "" if champion.accuracy is None else f", {percent(champion.accuracy)}"
-    return f"{champion.finalist}{share}"
+    score = "" if champion.score is None else f", {figure(champion.score, champion.unit)}"
+    return f"{champion.finalist}{score}"

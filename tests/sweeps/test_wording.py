@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from sweeps import wording
-from sweeps.wording import install_command
+from sweeps.interval import Interval
+from sweeps.wording import install_command, lead_in_words, plus_minus, unsigned_span
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,3 +89,16 @@ def test_a_shell_reads_the_command_as_it_is_meant(monkeypatch, tmp_path):
     (project / "pyproject.toml").touch()
     words = shlex.split(install_command("docs", project))
     assert words[-4:] == ["-e", f"{project}[docs]", "-c", f"{project}/constraints.txt"]
+
+
+def test_a_number_has_the_decimals_that_its_interval_supports():
+    found = [
+        Interval(0.83063, 0.7674, 0.8939, "number"),
+        Interval(45012.3, 44100.0, 45900.0, "number"),
+    ]
+    assert [plus_minus(one) for one in found] == ["0.831±0.063", "45012±888"]
+    lead = Interval(0.0312, -0.001, 0.064, "number")
+    assert lead_in_words(lead) == "0.031 better"
+    assert lead_in_words(-lead) == "0.031 worse"
+    assert lead_in_words(Interval(0.0046, -0.001, 0.01)) == "+0.46 points"
+    assert unsigned_span(found[0]) == "0.767 to 0.894"

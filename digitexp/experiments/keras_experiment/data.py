@@ -6,7 +6,7 @@ Inputs and targets are arrays, or several of them: a list, a tuple or a dict, as
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ __all__ = [
     "classes_of",
     "described",
     "digest_of",
+    "folds_of",
     "joined",
     "like",
     "mapped",
@@ -110,6 +111,9 @@ class Parts:
         dataset_seed: Seed under which datasets are built; None: the seed of each trial, since no
             seed decides which examples validate.
         irreproducible: Why the same seed may give another result on them; None as a rule.
+        fold: (x, y) of a fold, which scores a training in place of the validation part; that one
+            then only says when to stop. None in a search.
+        groups: (n_train,) the group of each training example; None without groups.
     """
 
     train: Any
@@ -123,39 +127,48 @@ class Parts:
     examples: str | None = None
     dataset_seed: int | None = None
     irreproducible: str | None = None
+    fold: tuple[Any, Any] | None = None
+    groups: np.ndarray | None = None
 
     @property
     def is_dataset(self) -> bool:
         """Whether the parts are datasets, which no other process can be given."""
         return not isinstance(self.train, tuple)
 
-    def validation_batches(self) -> Iterator[tuple[Any, Any]]:
-        """Yield the validation part as (x, y), in one order for both."""
+    def scoring_batches(self) -> Iterator[tuple[Any, Any]]:
+        """Yield the part that scores as (x, y), in one order for both."""
         if not self.is_dataset:
-            yield self.validation
+            yield self.validation if self.fold is None else self.fold
             return
         for x, y in self.validation:
             yield x, mapped(np.asarray, y)
 
 
-def read_parts(data: Any, task: Tasks, split_seed: int) -> Parts:
+def read_parts(data: Any, task: Tasks, split_seed: int, groups: Any = None) -> Parts:
     """Check the data, and split them if they are a single part.
 
     Args:
         data: Arrays in one of the `FORMS`, but no function; for datasets see `read_datasets`.
         task: Task of each output; decides which targets are allowed.
         split_seed: Decides the split.
+        groups: (n,) the group of each example of a single part, none of which is split; or None.
 
     Raises:
         ValueError: The data have none of these forms, or sizes, types or targets are wrong.
     """
     if not (isinstance(data, tuple | list) and len(data) == 2):
         raise ValueError(f"data: received {type(data).__name__}; {FORMS}")
+    own = None
     if _are_parts(data[0], data[1], task):
+        if groups is not None:
+            raise ValueError("groups: give data as (x, y), of which whole groups will validate")
         train, validation = (_check_part(part, task) for part in data)
         indices = np.arange(_rows(train[1]))
     else:
-        train, validation, indices = _split(_check_part(data, task), task, split_seed)
+        part = _check_part(data, task)
+        groups = None if groups is None else _check_groups(groups, _rows(part[1]))
+        train, validation, indices = _split(part, task, split_seed, groups)
+        own = None if groups is None else groups[indices[: _rows(train[1])]]
     return Parts(
         train,
         validation,
@@ -165,7 +178,19 @@ def read_parts(data: Any, task: Tasks, split_seed: int) -> Parts:
         described(train[0]),
         digest_of(*named_arrays(*train, *validation)),
         sha256(indices.tobytes()).hexdigest(),
+        groups=own,
     )
+
+
+def _check_groups(groups: Any, rows: int) -> np.ndarray:
+    found: np.ndarray = np.asarray(groups)
+    if found.shape != (rows,):
+        raise ValueError(f"groups: {found.shape} for {rows} examples; give one group an example")
+    if len(np.unique(found)) < FEWEST_GROUPS:
+        raise ValueError(
+            f"groups: there are {len(np.unique(found))}; {FEWEST_GROUPS} or more can be split"
+        )
+    return found
 
 
 def described(x: Any) -> Any:
@@ -351,16 +376,97 @@ def _sizes(value: Any) -> str:
     return " and ".join(dict.fromkeys(str(len(one)) for one in arrays_of(value).values()))
 
 
-def _split(part: tuple[Any, Any], task: Tasks, split_seed: int) -> tuple[Any, Any, np.ndarray]:
-    """Split one part at random; the shares of the classes (of the first such output) are kept."""
-    from sklearn.model_selection import train_test_split
+FEWEST_GROUPS = 6
+"""So many groups leave four to train on, one a fold, beside one that validates."""
+STOPPING_SHARE = 0.1
+"""Part of the training examples of a fold that only says when to stop."""
 
-    x, y = part
+
+def folds_of(parts: Parts, task: Tasks, seed: int, n: int) -> Iterator[tuple[Parts, np.ndarray]]:
+    """Divide the training part into n folds, each scored once by what the rest trains.
+
+    The validation part, which scored the search, is trained on. A part of the training examples
+    says when to stop.
+
+    Args:
+        parts: The parts of a search, arrays.
+        task: Task of each output.
+        seed: Decides the division.
+        n: Number of folds.
+
+    Yields:
+        The parts of a fold, and the numbers of its examples in the training part of the search.
+    """
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
+
+    (x, y), more, groups = parts.train, parts.validation, parts.groups
+    labels = _labels(y, task)
+    is_rare = labels is not None and np.bincount(labels)[np.unique(labels)].min() < n
+    if groups is not None or is_rare:
+        labels = None  # whole groups, or a class that is not in every fold
+    kind = KFold if labels is None else StratifiedKFold
+    kind = kind if groups is None else GroupKFold
+    divide = kind(n, shuffle=True, random_state=seed)
+    for rest, scoring in divide.split(np.arange(_rows(y)), labels, groups):
+        train, stopping = _divided(rest, STOPPING_SHARE, seed, labels, groups)
+        own = _taken(x, y, np.sort(train))
+        trained = joined([own[0], more[0]]), joined([own[1], more[1]])
+        fold = replace(
+            parts,
+            train=trained,
+            validation=_taken(x, y, np.sort(stopping)),
+            fold=_taken(x, y, scoring),
+            n_train=_rows(trained[1]),
+            n_validation=len(scoring),
+        )
+        yield fold, scoring
+
+
+def _labels(y: Any, task: Tasks) -> np.ndarray | None:
+    """Return the class of each example, by the first output that is a classification."""
     tasks = tasks_of(task)
     classes = [one for name, one in by_output(y, task).items() if tasks[name] == "classification"]
-    labels = next((one if one.ndim == 1 else one.argmax(axis=1) for one in classes), None)
-    train, validation = train_test_split(
-        np.arange(_rows(y)), test_size=VALIDATION_SHARE, stratify=labels, random_state=split_seed
+    return next((one if one.ndim == 1 else one.argmax(axis=1) for one in classes), None)
+
+
+def _divided(
+    rows: np.ndarray,
+    share: float,
+    seed: int,
+    labels: np.ndarray | None,
+    groups: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Divide rows at random in two, of which the second is a share of all.
+
+    Args:
+        rows: Numbers of the examples.
+        share: Share of the second.
+        seed: Decides the division.
+        labels: Class of every example, to keep the shares of classes; None otherwise.
+        groups: Group of every example, to keep groups whole; None otherwise.
+    """
+    from sklearn.model_selection import GroupShuffleSplit, train_test_split
+
+    if groups is None:
+        first, second = train_test_split(
+            rows,
+            test_size=share,
+            stratify=None if labels is None else labels[rows],
+            random_state=seed,
+        )
+        return first, second
+    divide = GroupShuffleSplit(1, test_size=share, random_state=seed)
+    first, second = next(divide.split(rows, groups=groups[rows]))
+    return rows[first], rows[second]
+
+
+def _split(
+    part: tuple[Any, Any], task: Tasks, split_seed: int, groups: np.ndarray | None
+) -> tuple[Any, Any, np.ndarray]:
+    """Split one part at random; the shares of the classes, or whole groups, are kept."""
+    x, y = part
+    train, validation = _divided(
+        np.arange(_rows(y)), VALIDATION_SHARE, split_seed, _labels(y, task), groups
     )
     indices = np.concatenate([train, validation])
     return _taken(x, y, train), _taken(x, y, validation), indices

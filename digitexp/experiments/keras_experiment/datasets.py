@@ -54,7 +54,7 @@ class ExamplesDigest:
 
 def reading_digest(parts: Parts) -> str:
     """Return a digest of the validation examples in the order in which they come this time."""
-    batches = [_as_arrays(batch) for batch in parts.validation_batches()]
+    batches = [_as_arrays(batch) for batch in parts.scoring_batches()]
     return digest_of(*(array for batch in batches for array in named_arrays(*batch)))
 
 

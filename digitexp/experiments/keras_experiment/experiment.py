@@ -5,14 +5,21 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from digitexp.experiments.keras_experiment.data import Parts, Tasks, arrays_of, read_parts
+from digitexp.experiments.keras_experiment.data import (
+    Parts,
+    Tasks,
+    arrays_of,
+    folds_of,
+    read_parts,
+)
 from digitexp.experiments.keras_experiment.datasets import (
     are_datasets,
     built_with,
@@ -23,7 +30,7 @@ from digitexp.experiments.keras_experiment.judging import metrics_of
 from digitexp.parameters import PARAMETERS
 from digitexp.plots.training import draw_confusion, draw_curves, draw_residuals
 from digitexp.tensorflow_setup import without_chatter
-from sweeps.capabilities import Signature
+from sweeps.capabilities import Fold, Signature
 from sweeps.experiment import (
     EnginePlan,
     MetricInfo,
@@ -194,8 +201,9 @@ class KerasExperiment:
 
     Every trial is trained with EarlyStopping and ReduceLROnPlateau on `val_loss`, a whole epoch in
     one call. Its best weights are restored and judged on the validation part. Pictures are drawn,
-    and `load_model` builds the trained model again. Import Keras inside the functions: commands
-    that only look at sweeps need not wait for it then.
+    and `load_model` builds the trained model again. `sweeps confirm` divides arrays anew into
+    folds, at random: examples are to be independent, or their `groups`. Import Keras inside the
+    functions: commands that only look at sweeps need not wait for it then.
 
     A model may have several inputs and outputs: x and y are then dicts of arrays by their names (or
     lists or tuples, in the model's order), datasets yield such structures, and `task` says what
@@ -229,6 +237,7 @@ class KerasExperiment:
         metrics: Mapping[str, Literal["maximize", "minimize"]] | None = None,
         name: str | None = None,
         callbacks: Callable[[Mapping[str, Value]], Sequence[Any]] | None = None,
+        groups: Any = None,
     ) -> None:
         """Describe the experiment; nothing is loaded or built yet.
 
@@ -254,6 +263,9 @@ class KerasExperiment:
             callbacks: Takes every parameter by name, returns more Keras callbacks, called after
                 EarlyStopping and ReduceLROnPlateau in every engine. One that looks at batches has
                 the model trained by `model.fit`, a call each step.
+            groups: (n,) the group of each example of (x, y), such as its patient, or a function
+                that returns it. No group is then both trained on and scored, and confirmations
+                compare by one number per fold, since the examples of a group are alike.
 
         Raises:
             ValueError: A parameter has the name of one that every experiment has, or a default
@@ -273,7 +285,7 @@ class KerasExperiment:
         }
         self.metrics: Mapping[str, MetricInfo] = {**of_task, **asked}
         self._build, self._data, self._task = build, data, task
-        self._callbacks = callbacks
+        self._callbacks, self._groups = callbacks, groups
 
     def check(self, config: Mapping[str, Value]) -> None:
         """Refuse nothing: limits are in `parameters`, and `build` may refuse the rest."""
@@ -354,6 +366,19 @@ class KerasExperiment:
                 info=data.info,
                 callbacks=self._callbacks,
             )
+
+    def folds(self, data: PreparedData, seed: int, n: int) -> Iterator[Fold]:
+        """Divide the training part into folds, which scored no trial; classes keep their shares.
+
+        Raises:
+            ValueError: The data are datasets, of which no example can be left out.
+        """
+        if data.payload is None:
+            raise ValueError(
+                "data: fresh folds cannot be made of tf.data datasets; give (x, y) as arrays"
+            )
+        for parts, samples in folds_of(data.payload, self._task, seed, n):
+            yield Fold(replace(data, payload=parts), samples)
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw the curves, and the confusion matrix or the residuals, of the best epoch."""
@@ -449,8 +474,11 @@ print(model.predict(inputs, verbose=0))
         with built_with(split_seed, split_seed) if has_tensorflow else nullcontext():
             data = self._load(source)
         if are_datasets(data):  # built once more, as for a trial: under a seed, by our settings
+            if self._groups is not None:
+                raise ValueError("groups: tf.data datasets are split already; leave groups out")
             return read_datasets(lambda: self._load(source), self._task, split_seed)
-        return read_parts(data, self._task, split_seed)
+        groups = self._groups() if callable(self._groups) else self._groups
+        return read_parts(data, self._task, split_seed, groups)
 
     def _built_anew(self, data: PreparedData, seed: int) -> Parts:
         """Return the datasets of one trial, whose state no other trial has touched."""

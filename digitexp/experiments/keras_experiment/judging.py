@@ -16,7 +16,7 @@ from digitexp.experiments.keras_experiment.data import Task, Tasks, by_output, t
 from digitexp.metrics import accuracy, confusion_counts
 from sweeps.experiment import MetricInfo
 
-__all__ = ["judge", "metrics_of"]
+__all__ = ["by_sample", "judge", "metrics_of"]
 
 _COMMON = {
     "best_val_loss": MetricInfo("minimize", "val_loss", "the loss the model was compiled with"),
@@ -77,20 +77,56 @@ def judge(
         and both `predicted` and `true`. Of an output `a` among several `best_val_a_accuracy`,
         `confusion_a` and so on.
     """
+    outputs = _by_output(predictions, task, gives)
     if not isinstance(task, Mapping):
         (only,) = by_output(targets, task).values()
-        return _judge(_only(predictions), only, task, classes)
-    if not isinstance(predictions, Mapping):
-        names = gives if set(task) <= {*gives} else [*task]
-        predictions = dict(zip(names, predictions, strict=True))
+        return _judge(outputs[""], only, task, classes)
     metrics: dict[str, float] = {}
     arrays: dict[str, np.ndarray] = {}
     for name, its_targets in by_output(targets, task).items():
         kind = tasks_of(task)[name]
-        judged, kept = _judge(predictions[name], its_targets, kind, classes[name])
+        judged, kept = _judge(outputs[name], its_targets, kind, classes[name])
         metrics |= {key.replace("best_val_", f"best_val_{name}_"): v for key, v in judged.items()}
         arrays |= {f"{key}_{name}": array for key, array in kept.items()}
     return metrics, arrays
+
+
+def by_sample(
+    predictions: Any, targets: Any, task: Tasks, gives: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """Return the metrics that are means over samples, sample by sample.
+
+    Args:
+        predictions: See `judge`, also for the others.
+        targets: True values.
+        task: Task of each output.
+        gives: Names of several outputs.
+
+    Returns:
+        `best_val_accuracy_by_sample` (n,), 0 or 1, or `best_val_mae_by_sample` (n,); of an output
+        `a` among several `best_val_a_accuracy_by_sample` and so on.
+    """
+    found = {}
+    tasks, outputs = tasks_of(task), _by_output(predictions, task, gives)
+    for name, true in by_output(targets, task).items():
+        prefix = f"best_val_{name}_" if name else "best_val_"
+        if tasks[name] == "classification":
+            right = _scores(outputs[name]).argmax(axis=1) == _labels(true)
+            found[f"{prefix}accuracy_by_sample"] = right.astype(np.uint8)
+        else:
+            errors = np.abs(outputs[name].astype(float).reshape(true.shape) - true)
+            found[f"{prefix}mae_by_sample"] = errors.reshape(len(true), -1).mean(axis=1)
+    return found
+
+
+def _by_output(predictions: Any, task: Tasks, gives: Sequence[str]) -> Mapping[str, np.ndarray]:
+    """Return predictions by the name of their output; the only ones under ''."""
+    if not isinstance(task, Mapping):
+        return {"": _only(predictions)}
+    if isinstance(predictions, Mapping):
+        return predictions
+    names = gives if set(task) <= {*gives} else [*task]
+    return dict(zip(names, predictions, strict=True))
 
 
 def _only(predictions: Any) -> np.ndarray:

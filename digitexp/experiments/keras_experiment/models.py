@@ -23,7 +23,7 @@ from digitexp.experiments.keras_experiment.data import (
     tasks_of,
 )
 from digitexp.experiments.keras_experiment.datasets import ExamplesDigest
-from digitexp.experiments.keras_experiment.judging import judge
+from digitexp.experiments.keras_experiment.judging import by_sample, judge
 from digitexp.tensorflow_setup import known_warnings_ignored
 from sweeps.experiment import OnEpoch, TrialResult
 
@@ -292,13 +292,13 @@ def _looks_at_batches(callback: Any) -> bool:
 
 
 def predict(model: Any, parts: Parts) -> tuple[Any, Any]:
-    """Return predictions and targets of the validation part, in the same order; of every output.
+    """Return predictions and targets of the part that scores, in the same order; of every output.
 
     Raises:
         ValueError: A dataset holds other examples than when the sweep began.
     """
     found, examples = [], ExamplesDigest()
-    for x, y in parts.validation_batches():
+    for x, y in parts.scoring_batches():
         found.append((_outputs(model, x), y))
         if parts.examples is not None:
             examples.add(x, y)
@@ -437,11 +437,24 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
     arrays: dict[str, np.ndarray] = {}
     weights = None
     if trained.best_epoch is not None:
-        judged, arrays = _judged(model, parts, task)
+        predicted, true = predict(model, parts)
+        gives = getattr(model, "output_names", None) or ()
+        judged, arrays = judge(predicted, true, task, parts.classes, gives)
         weights = named_weights(model)
+        headline = _headline(trained, trained.best_epoch, more)
+        if parts.fold is not None:
+            scores = by_sample(predicted, true, task, gives)
+            losses = _loss_by_sample(model, predicted, true)
+            if losses is not None:
+                scores["best_val_loss_by_sample"] = losses
+                headline["best_val_loss"] = float(losses.mean())
+            if losses is None or more:
+                headline |= _evaluated(model, parts, more)
+            if parts.groups is None:  # else samples are not independent
+                arrays = arrays | scores
         metrics = (
             judged
-            | _headline(trained, trained.best_epoch, more)
+            | headline
             | {
                 "train_seconds": seconds["train_seconds"],
                 "parameters": float(sum(np.prod(v.shape) for v in model.trainable_variables)),
@@ -478,6 +491,34 @@ def _judged(
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     gives = getattr(model, "output_names", None) or ()
     return judge(*predict(model, parts), task, parts.classes, gives)
+
+
+def _loss_by_sample(model: Any, predicted: Any, true: Any) -> np.ndarray | None:
+    """Return (n,) the compiled loss of each sample, with the penalties; None of several outputs."""
+    loss = model.loss
+    if not (isinstance(loss, str) or callable(loss)) or isinstance(true, Mapping | list | tuple):
+        return None
+    found = keras.losses.get(loss)
+    each = found.call if isinstance(found, keras.losses.Loss) else found
+    is_column = predicted.ndim == true.ndim + 1 and predicted.shape[-1] == 1
+    targets = true[..., np.newaxis] if is_column else true  # as Keras does before a loss
+    values = np.asarray(each(targets.astype(np.float32), predicted), float)
+    if values.shape[:1] != true.shape[:1]:
+        return None  # a function of the user that averages itself
+    losses: np.ndarray = values.reshape(len(true), -1).mean(axis=1)
+    return losses + sum(float(one) for one in model.losses)
+
+
+def _evaluated(model: Any, parts: Parts, more: Mapping[str, str]) -> dict[str, float]:
+    """Return the metrics of the fold that Keras computes itself; they may be no means."""
+    x, y = parts.fold or parts.validation
+    with known_warnings_ignored():
+        found = model.evaluate(x, y, batch_size=_EVALUATED_AT_ONCE, verbose=0, return_dict=True)
+    metrics = {name: float(found[of.removeprefix("val_")]) for name, of in more.items()}
+    return {"best_val_loss": float(found["loss"])} | metrics
+
+
+_EVALUATED_AT_ONCE: Final = 4096
 
 
 def _headline(trained: Trained, best_epoch: int, more: Mapping[str, str]) -> dict[str, float]:

@@ -32,12 +32,16 @@ from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Points, Role
 from sweeps.render.section import Block, Code, Folded, Section, Table, Text
 from sweeps.wording import (
     counted,
+    decimals,
     format_seconds,
+    gain,
     gain_with_ends,
+    lead_in_words,
     percent,
     plus_minus,
     scaled,
     span,
+    unsigned_span,
 )
 
 
@@ -69,7 +73,8 @@ BASELINE: Final = "baseline-"
 
 
 def forest_chart(verdict: VerdictConclusion) -> Chart:
-    """Return the finalists with their accuracies on fresh folds, and the baseline's as a line."""
+    """Return the finalists with their scores on fresh folds, and the baseline's as a line."""
+    scale = 100 if _is_share(verdict) else 1
     named = {
         one.finalist: f"{one.finalist}  {plus_minus(one.accuracy)}" for one in verdict.standings
     }
@@ -79,11 +84,11 @@ def forest_chart(verdict: VerdictConclusion) -> Chart:
         return Points(
             name,
             [named[one.finalist] for one in chosen],
-            [100 * one.accuracy.value for one in chosen],
+            [scale * one.accuracy.value for one in chosen],
             role,
             [_standing_text(one) for one in chosen],
-            low=[100 * one.accuracy.low for one in chosen],
-            high=[100 * one.accuracy.high for one in chosen],
+            low=[scale * one.accuracy.low for one in chosen],
+            high=[scale * one.accuracy.high for one in chosen],
             is_diamond=role != "trial",
             is_sideways=True,
         )
@@ -94,7 +99,8 @@ def forest_chart(verdict: VerdictConclusion) -> Chart:
     rest = [one for one in others if one not in baselines]
     ends = [-0.5, len(verdict.standings) - 0.5]
     marks: list[Mark] = [
-        Line("", [100 * one.accuracy.value] * 2, ends, "baseline", dashed=True) for one in baselines
+        Line("", [scale * one.accuracy.value] * 2, ends, "baseline", dashed=True)
+        for one in baselines
     ]
     groups: list[tuple[str, Role, Sequence[ConfirmedStanding]]] = [
         ("winner" if verdict.settled else "to take", "best", winner),
@@ -103,23 +109,40 @@ def forest_chart(verdict: VerdictConclusion) -> Chart:
     ]
     marks += [dots(name, role, chosen) for name, role, chosen in groups if chosen]
     note = (
-        "Means and 95 % intervals, for new samples and new seeds. All were trained on the same "
+        f"Means and 95 % intervals, {_covers(verdict)}. All were trained on the same "
         "folds, so that two whose intervals overlap may still differ: the table says which do."
     )
     title = f"The finalists on {verdict.folds} fresh folds"
-    return Chart("finalists", title, marks, Axis("accuracy, %"), axis, "wide", note)
+    values = Axis("accuracy, %" if _is_share(verdict) else verdict.metric)
+    return Chart("finalists", title, marks, values, axis, "wide", note)
+
+
+def _is_share(verdict: VerdictConclusion) -> bool:
+    return verdict.standings[0].accuracy.unit == "share"
+
+
+def _covers(verdict: VerdictConclusion) -> str:
+    """Return what intervals allow for."""
+    if verdict.method == "samples and seeds":
+        return "for new samples and new seeds"
+    return (
+        "from one number per fold: folds share most of their training samples, so that their "
+        "variance is corrected (Nadeau & Bengio 2003)"
+    )
 
 
 def _standing_text(one: ConfirmedStanding) -> str:
-    searched = "" if one.searched is None else f"<br>in the search {scaled(one.searched)} %"
+    sign = " %" if one.accuracy.unit == "share" else ""
+    known = None if one.searched is None else _scored(one.searched, one.accuracy)
+    searched = "" if known is None else f"<br>in the search {known}{sign}"
     gap = one.leader_ahead_by
     behind = "" if gap is None else f"<br>the leader minus it {gain_with_ends(gap)}: {one.verdict}"
-    return f"<b>{one.finalist}</b>: {plus_minus(one.accuracy)} %{searched}{behind}"
+    return f"<b>{one.finalist}</b>: {plus_minus(one.accuracy)}{sign}{searched}{behind}"
 
 
 @singledispatch
 def put_in_words(conclusion: Conclusion) -> WordedConclusion:
-    """Return a conclusion in words: accuracies in percent, differences in points.
+    """Return a conclusion in words: shares in percent, their differences in points.
 
     A conclusion that an earlier version stored in words is returned as it is.
     """
@@ -139,12 +162,14 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
         lines += [_folds_to_settle(one) for one in open_ones[1:]]
     cheapest = verdict.recommended
     if cheapest != leader.finalist:
-        lines.append(f"{cheapest} is as good{_within(verdict.margin)}, and the cheapest: take it.")
+        lines.append(f"{cheapest} is as good{_within(verdict)}, and the cheapest: take it.")
     if verdict.quotable is not None and verdict.quotable_bias is not None:
+        score = verdict.quotable
+        bias = replace(score, value=verdict.quotable_bias)
         lines.append(
-            f"{cheapest} on fresh folds: {scaled(verdict.quotable.value)} "
-            f"({span(verdict.quotable, ' to ')}) %, less {scaled(verdict.quotable_bias)} points "
-            "for its having been selected on them."
+            f"{cheapest} on fresh folds: {_scored(score.value, score)} ({unsigned_span(score)})"
+            f"{' %' if _is_share(verdict) else ''}, corrected by {gain(bias).lstrip('+')} for its "
+            "having been selected on them."
         )
     lines += _control_line(verdict)
     refit = f", trained on all but the test set ({verdict.refit})" if verdict.refit else ""
@@ -184,7 +209,8 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
             "missing from others by chance: more folds (--folds) see more of them."
         )
     lines.append(
-        f"From {verdict.folds} folds, for new samples and new seeds at this size of training set. "
+        f"Compared by {_metric(verdict)}, from {verdict.folds} folds, {_covers(verdict)}, at this "
+        "size of training set. "
         "'best' is the chance of being the best. What may be the best leaves out the true best in "
         "at most 5 of 100 confirmations, at all looks together: at 20 folds, then after each "
         "repeat of four."
@@ -192,7 +218,7 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
     is_former = all(one.chance_best is None for one in verdict.standings)
     columns = [
         "finalist",
-        "fresh, %",
+        "fresh, %" if _is_share(verdict) else "fresh",
         "search",
         "behind",
         "95 %",
@@ -226,8 +252,8 @@ def _standing_row(standing: ConfirmedStanding, folds: int) -> list[str]:
     return [
         standing.finalist,
         plus_minus(standing.accuracy),
-        "" if searched is None else scaled(searched),
-        *(["", ""] if behind is None else [scaled(behind.value), span(behind)]),
+        "" if searched is None else _scored(searched, standing.accuracy),
+        *(["", ""] if behind is None else [_scored(behind.value, behind), span(behind)]),
         _chance(best) if best is not None else "" if former is None else f"{former:.2f}",
         "; ".join(filter(None, [_said_of(standing), _lost(standing, folds)])),
     ]
@@ -254,8 +280,15 @@ def _chance(chance: float) -> str:
     return "< 1 %" if chance < 0.01 else "> 99 %" if chance > 0.99 else f"{100 * chance:.0f} %"
 
 
-def _within(margin: float | None) -> str:
-    return " within half a point" if margin is None else f" within {scaled(margin)} points"
+def _metric(verdict: VerdictConclusion) -> str:
+    return "accuracy" if verdict.metric == "block_accuracy" else verdict.metric
+
+
+def _within(verdict: VerdictConclusion) -> str:
+    margin = verdict.margin
+    if margin is None:
+        return " within half a point"
+    return f" within {scaled(margin)} points" if _is_share(verdict) else f" within {margin:.3g}"
 
 
 def _folds_to_settle(standing: ConfirmedStanding) -> str:
@@ -279,7 +312,8 @@ def _control_line(verdict: VerdictConclusion) -> list[str]:
     told = told if gain.is_told_apart else "not to be told apart"
     return [
         f"Did searching pay? The search's best minus the best of random trials ({control}): "
-        f"{gain_with_ends(gain)}, {told}; fair only if there were as many of both."
+        f"{lead_in_words(gain)} ({span(gain, ' to ')}), {told}; fair only if there were as many of "
+        "both."
     ]
 
 
@@ -292,8 +326,9 @@ PARTS: Final = {
 @put_in_words.register
 def _(bias: SelectionBiasConclusion) -> WordedConclusion:
     lead = (
-        f"The best of the search, {bias.finalist}, scored {scaled(bias.searched)} there and "
-        f"{scaled(bias.fresh)} on fresh folds: {gain_with_ends(-bias.total)}."
+        f"The best of the search, {bias.finalist}, scored {_scored(bias.searched, bias.total)} "
+        f"there and {_scored(bias.fresh, bias.total)} on fresh folds: "
+        f"{lead_in_words(-bias.total)} ({span(-bias.total, ' to ')})."
     )
     line = (
         "Its seed: its score minus the mean of as many trainings on the search's own split. The "
@@ -304,15 +339,20 @@ def _(bias: SelectionBiasConclusion) -> WordedConclusion:
     )
     rows = [[PARTS[name], _signed(part), span(part)] for name, part in bias.parts.items()]
     rows.append([PARTS["all"], _signed(bias.total), span(bias.total)])
-    columns = ["due to", "points", "95 % interval"]
+    columns = ["due to", "points" if bias.total.unit == "share" else "", "95 % interval"]
     lines = [line] if bias.parts else [bias.why_no_parts] if bias.why_no_parts else []
     return WordedConclusion(
         "selection-bias", "Selection bias of the search's best", lead, columns, rows, lines
     )
 
 
+def _scored(value: float, like: Interval) -> str:
+    """Write a score in the unit and with the decimals of an interval."""
+    return scaled(value, like.unit, digits=decimals(like))
+
+
 def _signed(difference: Interval) -> str:
-    return scaled(difference.value, difference.unit, sign="+")
+    return scaled(difference.value, difference.unit, sign="+", digits=decimals(difference))
 
 
 SHOWN: Final = {

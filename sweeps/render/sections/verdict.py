@@ -30,6 +30,8 @@ from sweeps.render.sections.confirmed import BASELINE, forest_chart, put_in_word
 from sweeps.render.verdict import difference_to, failure_line, progress_line, verdict_line
 from sweeps.wording import (
     counted,
+    decimals,
+    figure,
     format_ends,
     format_metric,
     format_params,
@@ -37,8 +39,8 @@ from sweeps.wording import (
     format_value,
     gain,
     percent,
-    scaled,
     span,
+    unsigned_span,
 )
 
 # Several objectives: the Pareto front in place of a verdict, since no trial is best.
@@ -342,9 +344,10 @@ def _facts(data: SweepData) -> list[Fact]:
 def _fold_facts(verdict: VerdictConclusion) -> list[Fact]:
     (taken,) = (one for one in verdict.standings if one.finalist == verdict.recommended)
     leader, score = verdict.standings[0], verdict.quotable or taken.accuracy
-    mean = f"; mean {percent(taken.accuracy.value, 2)}" if verdict.quotable else ""
-    detail = f"{taken.finalist}, {format_percent_ends(score)}{mean}"
-    facts = [Fact("accuracy to quote", percent(score.value, 2), detail)]
+    mean = f"; mean {_figure(taken.accuracy)}" if verdict.quotable else ""
+    detail = f"{taken.finalist}, {unsigned_span(score)}{mean}"
+    metric = "accuracy" if score.unit == "share" else verdict.metric
+    facts = [Fact(f"{metric} to quote", _figure(score), detail)]
     for one in verdict.standings:
         ahead = one.leader_ahead_by
         if ahead is not None and one.finalist.startswith(BASELINE):
@@ -354,9 +357,8 @@ def _fold_facts(verdict: VerdictConclusion) -> list[Fact]:
     return facts
 
 
-def format_percent_ends(interval: Interval) -> str:
-    """Write the ends of a share in percent: `93.92 to 95.22`."""
-    return " to ".join(scaled(end) for end in interval.ends)
+def _figure(score: Interval) -> str:
+    return figure(score.value, score.unit, 2 if score.unit == "share" else decimals(score))
 
 
 def _search_facts(data: SweepData) -> list[Fact]:

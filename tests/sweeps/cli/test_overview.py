@@ -125,7 +125,12 @@ def test_what_is_confirmed_is_not_called_unconfirmed(call, confirmed, tmp_path):
     compared = " ".join(call("compare", f"toy:{best}", f"toy:{others[0]}").stdout.split())
     assert f"the champion of toy, confirmed on fresh folds, is trial-{best} (93.1 %" in compared
     found = json.loads(call("best", "toy", "--json").stdout)
-    assert found["champion"] == {"finalist": f"trial-{best}", "trial": best, "accuracy": 0.931}
+    assert found["champion"] == {
+        "finalist": f"trial-{best}",
+        "trial": best,
+        "score": 0.931,
+        "unit": "share",
+    }
     assert "not confirmed" not in found["status"]
     call("report", "toy", "--output", tmp_path / "toy.html")
     assert "best observed, not confirmed" not in (tmp_path / "toy.html").read_text()

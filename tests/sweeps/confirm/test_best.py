@@ -27,7 +27,7 @@ def test_the_joint_covariance_gives_every_difference_its_crossed_error():
     for first in range(4):
         own = crossed_mean(outcomes, first)
         assert joint.means[first] == pytest.approx(own.value)
-        assert joint.accuracies[first].error == pytest.approx(own.error)
+        assert joint.estimates[first].error == pytest.approx(own.error)
         for second in range(first):
             one = crossed_difference(outcomes, first, second)
             assert joint.errors[first, second] == pytest.approx(one.error)
@@ -87,7 +87,7 @@ def test_a_bad_training_is_an_outlier_of_its_finalist_alone():
 
 def test_finalists_with_the_same_outcomes_share_their_chances():
     outcomes = simulated(np.random.default_rng(3), 0.0, 2, 20)
-    same = Outcomes(outcomes.correct[[0, 0]], outcomes.samples)
+    same = Outcomes(outcomes.scores[[0, 0]], outcomes.samples)
     assert chances_of_being_best(Joint.of(same)) == pytest.approx([0.5, 0.5])
     claims = all_claims(same, margin=0.001)
     assert (claims.better, claims.not_best) == (None, frozenset())

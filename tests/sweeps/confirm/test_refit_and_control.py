@@ -159,7 +159,7 @@ def test_more_folds_go_on_with_the_trainings_there_are_until_all_is_settled(home
         (["--until", "settled", "--at-most", "30"], "verdicts change at 20, 28, 40, 56, 80, 100"),
         (["--until", "settled", "--folds", "20"], "leave --folds out"),
         (["--until", "later"], "allowed is `settled`"),
-        (["--margin", "1.5"], "--margin 1.5: give a difference of accuracies between 0 and 1"),
+        (["--margin", "1.5"], "--margin 1.5: give a difference of accuracy between 0 and 1"),
     ],
 )
 def test_what_cannot_be_looked_for_is_refused(home, words, said):

@@ -127,8 +127,8 @@ def test_chances_of_being_best_sum_to_1_and_agree_with_the_words():
 def test_the_figure_to_quote_is_lower_than_the_mean_as_far_as_the_leader_may_be_luck():
     ties = [(v.quotable, v.standings[0].mean) for v in verdicts(0.0, 6, 20, draws=10)]
     for quotable, mean in ties:
-        assert quotable.accuracy.value == pytest.approx(mean.value - quotable.bias)
-        assert quotable.accuracy.low < mean.interval().low
+        assert quotable.score.value == pytest.approx(mean.value - quotable.bias)
+        assert quotable.score.low < mean.interval().low
     assert 0.001 < np.mean([quotable.bias for quotable, _ in ties]) < 0.005
     clear = [v.quotable.bias for v in verdicts(3.0, 6, 20, draws=5)]
     assert max(clear) < 0.0005

@@ -28,15 +28,15 @@ def bank(random, count, folds=8, *, is_sure_alike, **world):
         world: See `simulated`.
     """
     outcomes = simulated(random, 0, count, folds, **world)
-    shape = outcomes.correct.shape
+    shape = outcomes.scores.shape
     sure = np.ones(shape) if is_sure_alike else random.exponential(1, shape)
     classes = random.integers(0, CLASSES, outcomes.samples.max() + 1)[outcomes.samples]
-    said = np.where(outcomes.correct, classes, (classes + 1) % CLASSES)
+    said = np.where(outcomes.scores, classes, (classes + 1) % CLASSES)
     logits = 3 * sure[..., None] * (said[..., None] == np.arange(CLASSES))
     # The third class is as little probable as the mistaken one and cannot win by what is left.
     logits -= 50 * ((classes[..., None] + 2) % CLASSES == np.arange(CLASSES))
     members = [
-        Member(f"trial-{k}", k == 0, outcomes.correct[k], logits[k].astype(np.float32), 10.0, 1.0)
+        Member(f"trial-{k}", k == 0, outcomes.scores[k], logits[k].astype(np.float32), 10.0, 1.0)
         for k in range(count)
     ]
     return Bank(members, outcomes.samples, classes)

@@ -179,6 +179,7 @@ def test_a_baseline_that_is_kept_gives_the_parameters_and_the_figure():
     [
         ((0.008, 0.001, 0.016), "0.8 points (0.1 to 1.6) were luck."),
         ((0.003, -0.002, 0.008), "+0.3 points (-0.2 to +0.8) may be luck."),
+        ((-0.003, -0.008, 0.002), "no luck is seen in it (-0.3 points, -0.8 to +0.2)."),
         ((-0.008, -0.016, -0.001), "on fresh folds it has +0.8 points."),
         ((0.002, 0.0004, 0.0036), "0.20 points (0.04 to 0.36) were luck."),
     ],

@@ -1,0 +1,162 @@
+"""Makes the experiment of a confirmation from an experiment whose data can be divided into folds.
+
+It is found at the import path of that experiment with `@folds` at its end, so that a confirmation
+is a sweep like any other: workers, `replay` and MLflow load it by its path.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+
+from search_spaces.parameters import ParameterInfo, Value
+from sweeps.capabilities import FOLDS_A_REPEAT, Fold, SupportsFiles
+from sweeps.errors import UsageError
+from sweeps.experiment import (
+    EnginePlan,
+    Experiment,
+    OnEpoch,
+    PreparedData,
+    TrialResult,
+    TrialSpec,
+)
+from sweeps.records import BLOCK
+
+ON_FOLDS: Final = "@folds"
+"""The end of the import path of an experiment on folds."""
+BY_SAMPLE: Final = "_by_sample"
+"""The end of the name of an array with the values of a metric, sample by sample."""
+SAMPLES: Final = "fold_samples"
+"""The array with the numbers of these samples."""
+_AS_SEARCHED: Final = ("signature", "predict")
+
+
+class FoldExperiment:
+    """An experiment on fresh folds: one more parameter, `block`, is the number of the fold.
+
+    Folds 0 to 3 score every sample once, folds 4 to 7 again, and so on. The seed of a trial follows
+    from its fold, so that every finalist meets a fold under the same seed.
+
+    Attributes:
+        searched: The experiment of the search, a `SupportsFolds`.
+    """
+
+    def __init__(self, searched: Experiment, path: str) -> None:
+        """Wrap an experiment.
+
+        Raises:
+            UsageError: It has no folds, or a parameter of its own with the name of the fold's.
+        """
+        if not hasattr(searched, "folds"):
+            raise UsageError(
+                f"experiment {path!r}: the one of the search has no `folds` (see `SupportsFolds` "
+                "in sweeps/capabilities.py)"
+            )
+        if BLOCK in searched.parameters:
+            raise UsageError(
+                f"experiment {path!r}: a confirmation names its folds by a parameter {BLOCK!r}; "
+                "give that of the experiment another name"
+            )
+        self.searched = searched
+        self.name = searched.name
+        fold = ParameterInfo("int", 0, None, default=0, description="number of the fold, from 0")
+        self.parameters: Mapping[str, ParameterInfo] = {**searched.parameters, BLOCK: fold}
+        self.metrics, self.measures = searched.metrics, searched.measures
+        # Capabilities are members, so it has those that the searched one has.
+        own: Any = searched
+        for name in _AS_SEARCHED:
+            if hasattr(own, name):
+                setattr(self, name, getattr(own, name))
+        if hasattr(own, "export"):
+            self.export = lambda config, *more: own.export(_without_fold(config), *more)
+        if hasattr(own, "recomputed"):
+            self.recomputed = self._recomputed
+        if hasattr(own, "train_in"):
+            self.train_in = self._train_in
+
+    def check(self, config: Mapping[str, Value]) -> None:
+        """Refuse what the search refuses."""
+        self.searched.check(_without_fold(config))
+
+    def prepare(self, source: str | None, split_seed: int) -> PreparedData:
+        """Load the data of the search; they are divided fold by fold."""
+        return self.searched.prepare(source, split_seed)
+
+    def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
+        """Compute what the search computes."""
+        return self.searched.measure(_without_fold(config), data)
+
+    def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
+        """Name the engine of the search."""
+        return self.searched.plan(_without_fold(config), data)
+
+    def warm_up(self) -> None:
+        """Import what training needs."""
+        self.searched.warm_up()
+
+    def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
+        """Train on all but one fold, and score on it."""
+        fold = self._fold(spec.config, data)
+        return numbered(self.searched.train(_own(spec), fold.data, on_epoch), fold)
+
+    def _train_in(
+        self, folder: Path, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch
+    ) -> TrialResult:
+        fold, own = self._fold(spec.config, data), cast(SupportsFiles, self.searched)
+        return numbered(own.train_in(folder, _own(spec), fold.data, on_epoch), fold)
+
+    def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
+        """Draw what the search draws."""
+        return self.searched.draw(_own(spec), result)
+
+    def load_model(
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
+    ) -> Any:
+        """Build the trained model again."""
+        return self.searched.load_model(_without_fold(config), weights, info)
+
+    def _recomputed(
+        self, model: Any, config: Mapping[str, Value], data: PreparedData
+    ) -> Mapping[str, np.ndarray]:
+        own: Any = self.searched
+        found: Mapping[str, np.ndarray] = own.recomputed(
+            model, _without_fold(config), self._fold(config, data).data
+        )
+        return found
+
+    def _fold(self, config: Mapping[str, Value], data: PreparedData) -> Fold:
+        own: Any = self.searched
+        repeat, place = divmod(int(str(config.get(BLOCK) or 0)), FOLDS_A_REPEAT)
+        found = own.folds(data, repeat, FOLDS_A_REPEAT)
+        fold: Fold | None = next(itertools.islice(found, place, None), None)
+        if fold is None:
+            raise ValueError(
+                f"`folds` of experiment {self.name!r} gave {place} folds; {FOLDS_A_REPEAT} are "
+                "needed, as many as its argument n says"
+            )
+        return fold
+
+
+def numbered(result: TrialResult, fold: Fold) -> TrialResult:
+    """Return the result of a training with the numbers of the samples that scored it."""
+    samples = np.asarray(fold.samples)
+    return replace(result, arrays={**result.arrays, SAMPLES: samples})
+
+
+def _own(spec: TrialSpec) -> TrialSpec:
+    """Return the attempt as the search's experiment takes it, with the seed of the fold."""
+    fold = int(str(spec.config.get(BLOCK) or 0))
+    seed = int(np.random.SeedSequence([fold, 2]).generate_state(1)[0])
+    return replace(spec, seed=seed, config=_without_fold(spec.config))
+
+
+def _without_fold(config: Mapping[str, Value]) -> dict[str, Value]:
+    return {name: value for name, value in config.items() if name != BLOCK}

@@ -1,0 +1,175 @@
+"""Fresh folds of a user's model: who scores, who trains, and what is kept of each sample."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+import sweeps
+from digitexp.keras_experiment import KerasExperiment
+from sweeps.executors.attempt import checked
+from sweeps.experiment import TrialSpec
+from sweeps.experiments.folds import FoldExperiment
+from tests.digitexp.experiments.keras_experiment.own import cnn, regression, streamed
+
+
+def build(params):
+    import keras
+
+    layers = [keras.layers.Dense(4, "relu", kernel_regularizer="l2"), keras.layers.Dense(1)]
+    last = keras.layers.Activation("sigmoid")
+    model = keras.Sequential([keras.layers.Input((3,)), *layers, last])
+    auc = keras.metrics.AUC(name="auc")
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy", auc])
+    return model
+
+
+def classes():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(120, 3)).astype("float32")
+    return x, (x.sum(axis=1) + random.normal(size=120) > 0.8).astype(int)
+
+
+binary = KerasExperiment(build, classes, {}, metrics={"auc": "maximize"}, name="binary")
+
+
+def test_no_example_that_scored_the_search_scores_a_fold_and_each_other_one_does_once():
+    data = cnn.prepare(None, 0)
+    (x, y), (x_val, _) = data.payload.train, data.payload.validation
+    scored = {image.tobytes() for image in x_val}
+    for seed in (0, 1):
+        folds = list(cnn.folds(data, seed, 4))
+        numbers = np.concatenate([fold.samples for fold in folds])
+        assert sorted(numbers) == list(range(len(x)))
+        for fold in folds:
+            parts = fold.data.payload
+            own, labels = parts.fold
+            assert np.array_equal(own, x[fold.samples])
+            assert np.array_equal(labels, y[fold.samples])
+            seen = {image.tobytes() for image in (*parts.train[0], *parts.validation[0])}
+            assert scored <= {image.tobytes() for image in parts.train[0]}
+            assert not seen & {image.tobytes() for image in own} - scored
+            shares = np.bincount(labels) / len(labels) - np.bincount(y) / len(y)
+            assert np.abs(shares).max() < 0.01, "classes keep their shares"
+    assert not np.array_equal(folds[0].samples, next(iter(cnn.folds(data, 0, 4))).samples)
+
+
+PATIENTS = np.arange(120) % 12
+
+
+def test_no_group_is_in_two_parts_of_a_search_or_a_fold():
+    x, y = np.arange(120.0)[:, None], np.arange(120) % 2
+    grouped = KerasExperiment(build, (x, y), {}, groups=lambda: PATIENTS)
+    data = grouped.prepare(None, 0)
+
+    def patients(part):
+        return set(PATIENTS[part[0][:, 0].astype(int)])
+
+    parts = data.payload
+    assert not patients(parts.train) & patients(parts.validation)
+    numbers = []
+    for fold in grouped.folds(data, 3, 4):
+        own = fold.data.payload
+        assert not patients(own.fold) & (patients(own.train) | patients(own.validation))
+        assert not patients(own.train) & patients(own.validation)
+        numbers += [*fold.samples]
+    assert sorted(numbers) == list(range(len(parts.train[0])))
+
+
+@pytest.mark.parametrize(
+    ("data", "groups", "said"),
+    [
+        ((np.zeros((9, 1)), np.zeros(9, int)), np.arange(8), "groups: (8,) for 9 examples"),
+        ((np.zeros((9, 1)), np.zeros(9, int)), np.arange(9) % 3, "groups: there are 3; 6 or more"),
+        (
+            ((np.zeros((9, 1)), np.zeros(9, int)), (np.zeros((9, 1)), np.zeros(9, int))),
+            np.arange(9),
+            "groups: give data as (x, y)",
+        ),
+    ],
+)
+def test_groups_that_cannot_be_kept_whole_are_refused(data, groups, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        KerasExperiment(build, data, {}, groups=groups).prepare(None, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_a_fold_of_groups_has_one_number():
+    grouped = KerasExperiment(
+        build, classes, {}, metrics={"auc": "maximize"}, groups=PATIENTS, name="grouped"
+    )
+    on_folds = FoldExperiment(grouped, "own:it@folds")
+    spec = TrialSpec("s", 0, 1, 5, {"epochs": 2, "block": 1})
+    result = on_folds.train(spec, on_folds.prepare(None, 0), lambda *_: None)
+    assert not any(name.endswith("_by_sample") for name in result.arrays)
+    assert 0 <= result.metrics["best_val_accuracy"] <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_datasets_have_no_folds():
+    with pytest.raises(ValueError, match="fresh folds cannot be made"):
+        list(streamed.folds(streamed.prepare(None, 0), 0, 4))
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("experiment", "by_sample", "by_fold"),
+    [
+        (regression, ("best_val_mae", "best_val_loss"), ("best_val_rmse", "best_val_r2")),
+        (binary, ("best_val_accuracy", "best_val_loss"), ("best_val_auc",)),
+    ],
+)
+def test_a_training_is_scored_on_its_fold_sample_by_sample_where_a_metric_is_a_mean(
+    experiment, by_sample, by_fold
+):
+    on_folds = FoldExperiment(experiment, "own:it@folds")
+    data = on_folds.prepare(None, 0)
+    config = {"epochs": 3, "block": 6}
+    result = checked(on_folds.train(TrialSpec("s", 0, 1, 5, config), data, lambda *_: None))
+    for name in by_sample:
+        values = result.arrays[f"{name}_by_sample"]
+        assert values.shape == result.arrays["fold_samples"].shape
+        assert values.mean() == pytest.approx(result.metrics[name], rel=1e-5)
+    assert not any(f"{name}_by_sample" in result.arrays for name in by_fold)
+
+    model = on_folds.load_model(config, result.weights, data.info)
+    x, y = list(experiment.folds(data, 1, 4))[2].data.payload.fold
+    found = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert found["loss"] == pytest.approx(result.metrics["best_val_loss"], rel=1e-4)
+    for name in (*by_sample, *by_fold):
+        keras_name = name.removeprefix("best_val_")
+        if keras_name in found:
+            assert found[keras_name] == pytest.approx(result.metrics[name], rel=1e-4)
+    again = on_folds.recomputed(model, config, data)
+    assert np.allclose(again["predicted"], result.arrays["predicted"], atol=1e-5)
+
+
+SPACE = """
+experiment: tests.digitexp.experiments.keras_experiment.own:regression
+objective: {metric: best_val_mae, direction: minimize}
+parameters:
+  units: {type: int, low: 1, high: 32}
+fixed: {epochs: 2}
+baselines:
+  one: {units: 1}
+defaults: {trials: 2, sampler: random}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_a_sweep_of_a_users_model_is_confirmed_without_a_line_of_his(tmp_path, make_home):
+    home, space = make_home(), tmp_path / "own.yaml"
+    space.write_text(SPACE)
+    sweep = sweeps.run(str(space), workers=0, home=home, progress="quiet")
+    (verdict, bias) = sweep.confirm(top=1, folds=8, progress="quiet")
+    assert [row[0] for row in verdict.rows] == ["trial-1", "baseline-one"]
+    assert any("Compared by best_val_mae, from 8 folds" in line for line in verdict.lines)
+    assert bias.anchor == "selection-bias"
+    champion = sweep.champion()
+    assert champion.record.result.arrays["best_val_mae_by_sample"].shape == (89,)

@@ -1,0 +1,124 @@
+"""A fast experiment whose data can be divided into folds: linear regression on a bag of them.
+
+It has metrics of every kind: means over samples (a share, an error, a loss), one number per fold
+(an AUC), and a score without a best value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from sweeps.capabilities import Fold
+from sweeps.experiment import (
+    EnginePlan,
+    MetricInfo,
+    OnEpoch,
+    ParameterInfo,
+    PreparedData,
+    TrialResult,
+    TrialSpec,
+    Value,
+)
+
+SPACE = """
+experiment: tests.sweeps.folding_experiment:experiment
+objective: {metric: METRIC, direction: DIRECTION}
+parameters:
+  inputs: {type: int, low: 1, high: 6}
+baselines:
+  blind: {inputs: 1}
+defaults: {trials: 3, sampler: random, pruner: none}
+"""
+SAMPLES, INPUTS, SEARCHED = 200, 6, 40
+
+
+class FoldingExperiment:
+    """Predicts y from x, and whether y is above 0, by one linear model."""
+
+    name = "folding"
+    parameters: Mapping[str, ParameterInfo] = {
+        "inputs": ParameterInfo("int", 1, INPUTS, required=True, description="that it sees")
+    }
+    metrics: Mapping[str, MetricInfo] = {
+        "accuracy": MetricInfo("maximize"),
+        "mae": MetricInfo("minimize"),
+        "log_loss": MetricInfo("minimize"),
+        "auc": MetricInfo("maximize"),
+        "profit": MetricInfo("maximize"),
+    }
+    measures: Mapping[str, str] = {}
+
+    def __init__(self, draw: int = 0) -> None:
+        self.draw_number = draw
+
+    def check(self, config: Mapping[str, Value]) -> None:
+        """Everything is possible."""
+
+    def prepare(self, source: str | None, split_seed: int) -> PreparedData:
+        random = np.random.default_rng(self.draw_number)
+        x = random.normal(size=(SAMPLES, INPUTS))
+        y = x @ np.linspace(-1, 1, INPUTS) + random.standard_t(3, SAMPLES)
+        payload = (x[SEARCHED:], y[SEARCHED:], x[:SEARCHED], y[:SEARCHED])
+        digest = f"{self.draw_number:064d}"
+        return PreparedData("drawn", digest, digest, {"n_train": SAMPLES - SEARCHED}, payload)
+
+    def folds(self, data: PreparedData, seed: int, n: int) -> Iterator[Fold]:
+        x, y, x_val, y_val = data.payload
+        order = np.random.default_rng(seed).permutation(len(x))
+        for samples in np.array_split(order, n):
+            rest = np.setdiff1d(order, samples)
+            train = np.concatenate([x[rest], x_val]), np.concatenate([y[rest], y_val])
+            yield Fold(replace(data, payload=(*train, x[samples], y[samples])), samples)
+
+    def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
+        return {}
+
+    def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
+        return EnginePlan("numpy", "it has no other", 0.001)
+
+    def warm_up(self) -> None:
+        """Nothing to import."""
+
+    def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
+        x, y, x_val, y_val = data.payload
+        bag = np.random.default_rng(spec.seed).integers(0, len(x), len(x))
+        seen = int(str(spec.config["inputs"]))
+        weights = np.linalg.lstsq(x[bag, :seen], y[bag])[0]
+        said = x_val[:, :seen] @ weights
+        by_sample = {
+            "accuracy_by_sample": ((said > 0) == (y_val > 0)).astype(np.uint8),
+            "mae_by_sample": np.abs(said - y_val),
+            "log_loss_by_sample": np.logaddexp(0, -said * np.sign(y_val)),
+        }
+        metrics = {
+            name.removesuffix("_by_sample"): float(v.mean()) for name, v in by_sample.items()
+        }
+        above = said[y_val > 0][:, None] > said[y_val <= 0]
+        metrics |= {"auc": float(above.mean()), "profit": float(1000 * (said * y_val).mean())}
+        return TrialResult(
+            outcome="complete",
+            stop_reason="finished",
+            metrics=metrics,
+            history={},
+            arrays=by_sample,
+            weights={"weights": weights},
+            engine="numpy",
+        )
+
+    def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
+        return {}
+
+    def load_model(
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
+    ) -> Any:
+        return weights["weights"]
+
+
+experiment = FoldingExperiment()
