@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any, Final
 
+from sweeps.confirm.access_log import judged_by
 from sweeps.confirm.best import LOOKS, looks
 from sweeps.confirm.calibration import measure_calibration
 from sweeps.confirm.checks import (
@@ -539,6 +540,7 @@ class _Work:
             quotable=verdict.quotable.accuracy,
             quotable_bias=verdict.quotable.bias,
             looks=list(looks(verdict.folds)),
+            judged=judged_by(self._home, self._info),
         )
 
 

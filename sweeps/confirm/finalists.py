@@ -11,6 +11,8 @@ from sweeps.records import Record, SweepInfo, ranked
 
 SEARCH_SPLIT, REFIT_EPOCHS, TEMPERATURE = "search_split", "refit_epochs", "temperature"
 """Parameters of a `cross_validation` experiment that the searching experiment does not have."""
+FRESH = "fresh"
+"""Parameter of a `cross_validation` experiment: the number of the drawing of folds, from 0."""
 METRIC = "block_accuracy"
 SCORE = "best_val_accuracy"
 """Accuracy on the samples that chose the epoch.

@@ -112,6 +112,21 @@ class ConfirmedStanding:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """How much the data of a confirmation have judged by now.
+
+    Attributes:
+        finalists: Number of distinct configurations.
+        sweeps: Number of sweeps that these were finalists of.
+        on_machine: Whether all homes of the machine are counted, not one home only.
+    """
+
+    finalists: Count
+    sweeps: Count
+    on_machine: bool
+
+
+@dataclass(frozen=True)
 class VerdictConclusion:
     """The conclusion about which finalist is the best.
 
@@ -134,6 +149,8 @@ class VerdictConclusion:
             that allows for its having been selected on these folds.
         quotable_bias: By how much its mean is too high on that account.
         looks: Folds at which the verdict may change, up to now; fixed beforehand.
+        judged: How much the data have judged by now.
+        fresh: Number of the drawing of folds, see `confirm --fresh`.
     """
 
     kind: Literal["verdict"]
@@ -153,6 +170,8 @@ class VerdictConclusion:
     quotable: Interval | None = None
     quotable_bias: float | None = None
     looks: Sequence[Count] = ()
+    judged: Judged | None = None
+    fresh: Count = 0
 
     def __post_init__(self) -> None:
         labels = [standing.finalist for standing in self.standings]
@@ -310,6 +329,7 @@ class AtEvaluation:
         digest: Digest of the test set.
         day: The day (UTC) on which its list was frozen.
         reason: Why the test set was evaluated again; empty the first time.
+        on_machine: Whether those of all homes of the machine are counted, not of one home only.
     """
 
     number: Count
@@ -317,6 +337,7 @@ class AtEvaluation:
     digest: Digest
     day: Line
     reason: str
+    on_machine: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from sweeps.records.conclusions import (
     Conclusion,
     ConfirmedStanding,
     FilesCompared,
+    Judged,
     Measure,
     SelectionBiasConclusion,
     SingleBest,
@@ -173,7 +174,7 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
     others = ", ".join(verdict.others)
     if others:
         lines.append(
-            f"It was confirmed otherwise, too, on the same folds ({others}): of several verdicts "
+            f"It was confirmed otherwise, too, on the same samples ({others}): of several verdicts "
             "the one that pleases is no verdict."
         )
     outlying = [one for one in verdict.standings if one.outlying_folds]
@@ -189,6 +190,7 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
         "at most 5 of 100 confirmations, at all looks together: at 20 folds, then after each "
         "repeat of four."
     )
+    lines += _judged_lines(verdict.judged)
     is_former = all(one.chance_best is None for one in verdict.standings)
     columns = [
         "finalist",
@@ -207,6 +209,22 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
     return WordedConclusion(
         "confirmed", "Confirmed on fresh folds", lead, columns, rows, lines, note
     )
+
+
+def _judged_lines(judged: Judged | None) -> list[str]:
+    """Return how much the data have judged, and what that means once it was more than one sweep."""
+    if judged is None:
+        return []
+    said = (
+        f"The samples of these folds have judged {counted(judged.finalists, 'finalist')} of "
+        f"{counted(judged.sweeps, 'sweep')} {_where(judged.on_machine)}."
+    )
+    if judged.sweeps > 1:
+        said += (
+            " What is searched after a verdict was seen adapts to them, which no interval allows "
+            "for: only new data renew them, not other folds."
+        )
+    return [said]
 
 
 def _lost(standing: ConfirmedStanding, folds: int) -> str:
@@ -451,8 +469,8 @@ def _(tested: TestConclusion) -> WordedConclusion:
     lines += [
         f"Means over {tested.trainings} trainings each and {tested.samples} samples; intervals are "
         "for new samples and new seeds, all differences at once.",
-        f"Evaluation {evaluation.number} of {evaluation.of} of test set {evaluation.digest[:8]} in "
-        f"this home{because}.",
+        f"Evaluation {evaluation.number} of {evaluation.of} of test set {evaluation.digest[:8]} "
+        f"{_where(evaluation.on_machine)}{because}.",
     ]
     columns = ["", "finalist", "test, %", "champion ahead by", "95 % interval"]
     note = f"The list of models was frozen on {evaluation.day}, before anything was scored."
@@ -470,6 +488,10 @@ def _files_line(files: FilesCompared, champion: str) -> str:
         f"{files.only_champion} samples, {files.baseline} alone on {files.only_baseline} "
         f"(McNemar's exact test, p = {files.p_value:.2g}); these two files, not the configurations."
     )
+
+
+def _where(on_machine: bool) -> str:
+    return "on this machine" if on_machine else "in this home"
 
 
 def _ordinal(evaluation: AtEvaluation) -> str:
