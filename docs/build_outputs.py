@@ -144,7 +144,9 @@ def _started(command: str, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         f"exec {sys.executable} -m {program} {rest}" if ours else f"exec {command}",
         shell=True, executable="/bin/bash", cwd=folder, text=True, stdin=subprocess.DEVNULL,
-        env=kept | {"COLUMNS": "100", "TERM": "dumb", "PYTHONPATH": os.pathsep.join(paths)},
+        env=kept
+        | {"COLUMNS": "100", "TERM": "dumb", "PYTHONPATH": os.pathsep.join(paths)}
+        | {"SWEEPS_STATE": "off"},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 

@@ -84,6 +84,15 @@ def confirm(
             "tenth of the best baseline's distance from perfect).",
         ),
     ] = None,
+    fresh: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Draw other folds and seeds of the same samples, for each number others (default: "
+            "as before, at first 0). Only new data renew what the samples have judged.",
+            min=0,
+        ),
+    ] = None,
     control: Annotated[
         int | None,
         typer.Option(
@@ -155,8 +164,8 @@ def confirm(
     infos = list({(info := found.get(name)).id: info for name in names}.values())
     if restore:
         _check_alone("--restore", {
-            "--top": top, "--folds": folds, "--control": control, "--leave-out": leave_out,
-            "--refit": refit, "--test": test, "--replace": replace,
+            "--top": top, "--folds": folds, "--fresh": fresh, "--control": control,
+            "--leave-out": leave_out, "--refit": refit, "--test": test, "--replace": replace,
         })  # fmt: skip
         _restore(found, infos, HowToTrain(tracking_uri=tracking_uri, data=data))
     if test:
@@ -164,7 +173,9 @@ def confirm(
     progress = mode_of(quiet=as_json or csv is not None, as_json=False, verbose=verbose)
     how = HowToTrain(workers, tracking_uri, data, progress, same_code)
     most, leave_out = at_most if until else None, leave_out or None
-    options = ConfirmOptions(top, folds, control, refit, how, leave_out, replace, most, margin)
+    options = ConfirmOptions(
+        top, folds, control, refit, how, leave_out, replace, most, margin, fresh
+    )
     results = _confirm_all(found, infos, options)
     code = worst_of(results)
     tested = None

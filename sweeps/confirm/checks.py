@@ -19,7 +19,14 @@ from search_spaces.parameters import Value, find_parameter
 from sweeps.capabilities import SupportsCrossValidation
 from sweeps.config.sweep import SPLIT_SEED, SweepConfig
 from sweeps.confirm.comparison import FOLDS_A_REPEAT
-from sweeps.confirm.finalists import METRIC, REFIT_EPOCHS, SCORE, SEARCH_SPLIT, Finalist
+from sweeps.confirm.finalists import (
+    FRESH,
+    METRIC,
+    REFIT_EPOCHS,
+    SCORE,
+    SEARCH_SPLIT,
+    Finalist,
+)
 from sweeps.confirm.trying import CrossValidation, try_folds
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
@@ -164,6 +171,20 @@ def check_code(store: RecordStore, info: SweepInfo, *, same_code: bool = False) 
         if same_code:
             declare_same(store, info, record)
         load_same(store, info, record)
+
+
+def check_fresh(path: str, cross_validation: Experiment, fresh: int) -> None:
+    """Refuse a drawing of folds that the experiment on folds does not have."""
+    known = cross_validation.parameters.get(FRESH)
+    if fresh and known is None:
+        raise UsageError(
+            f"--fresh {fresh}: `cross_validation` of experiment {path!r} draws its folds once, for "
+            f"it takes no parameter {FRESH!r} (int, from 0; {SEE}); --fresh 0 are the folds it has"
+        )
+    if fresh and known is not None and known.high is not None and fresh > known.high:
+        raise UsageError(
+            f"--fresh {fresh}: experiment {path!r} has drawings of folds up to {known.high:g}"
+        )
 
 
 def check_offers(

@@ -15,6 +15,7 @@ from sweeps.confirm.checks import (
     can_measure_selection_bias,
     check_code,
     check_data,
+    check_fresh,
     check_offers,
     cross_validation_experiment,
     why_no_control,
@@ -24,7 +25,13 @@ from sweeps.confirm.checks import (
 )
 from sweeps.confirm.comparison import FOLDS_A_REPEAT, Comparison, compare_finalists
 from sweeps.confirm.ensembles import all_voting, classes_of
-from sweeps.confirm.finalists import CONTROL, Finalist, choose_finalists, leave_out
+from sweeps.confirm.finalists import (
+    CONTROL,
+    Finalist,
+    choose_finalists,
+    leave_out,
+    on_fresh,
+)
 from sweeps.confirm.planning import (
     Confirmation,
     HowToTrain,
@@ -80,6 +87,7 @@ class ConfirmOptions:
     lets a confirmation take the place of one that says more. With `at_most`, folds are
     added look by look, up to so many, until every finalist is settled or more data are needed.
     `margin` is the difference that does not matter; None: as before, at first that of `margin_of`.
+    `fresh` is the number of the drawing of folds; None: as before, at first 0.
     """
 
     top: int | None = None
@@ -91,6 +99,7 @@ class ConfirmOptions:
     replace: bool = False
     at_most: int | None = None
     margin: float | None = None
+    fresh: int | None = None
 
 
 @dataclass(frozen=True)
@@ -134,9 +143,10 @@ class Checked:
         left_out: The finalists that `leave_out` excludes.
         top: Number of best trials that the finalists were chosen from.
         folds: Number of folds to train on; that of the first look with `at_most`.
+        control: Number of random trials whose best one takes part, too.
         most: Number of folds that can be asked for later: that of the last look, unless the
             experiment has fewer.
-        control: Number of random trials whose best one takes part, too.
+        fresh: Number of the drawing of folds.
     """
 
     experiment: Experiment
@@ -147,6 +157,7 @@ class Checked:
     folds: int
     control: int
     most: int
+    fresh: int
 
     def can_measure_selection_bias(self) -> bool:
         """Whether the search's best takes part, and can be trained on the search's own split."""
@@ -187,7 +198,9 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
         raise UsageError(f"sweep {info.name!r} is running: confirm it when it has ended")
     store = home.store(info.id)
     experiment, data = check_data(home, info, options.how.data)
-    best = choose_finalists(info, store.read_all(), top)
+    fresh = before.fresh if options.fresh is None and before else options.fresh or 0
+    check_fresh(info.experiment, experiment, fresh)
+    best = [on_fresh(one, fresh) for one in choose_finalists(info, store.read_all(), top)]
     trials = options.leave_out
     if trials is None:
         as_before = before.left_out if before and options.top is None else ()
@@ -198,8 +211,8 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     control = known[0] if options.control is None else options.control
     limit = experiment.parameters[BLOCK].high if BLOCK in experiment.parameters else None
     most = max(folds, LOOKS[-1] if limit is None else min(LOOKS[-1], int(limit) + 1))
-    checked = Checked(experiment, data, finalists, left_out, top, folds, control, most)
-    random = known[1] if control == known[0] else []
+    checked = Checked(experiment, data, finalists, left_out, top, folds, control, most, fresh)
+    random = [on_fresh(one, fresh) for one in known[1]] if control == known[0] else []
     trained = trained_with(home, info, [*finalists, *random], folds, left_out)
     bias = checked.can_measure_selection_bias()
     is_whole = is_trained(home, info, trained, folds, with_selection_bias=bias)
@@ -355,7 +368,7 @@ class _Work:
                 raise _EndedError(
                     None if is_interrupted else why_no_control(home, control.ran.info)
                 )
-            finalists.append(control.finalist)
+            finalists.append(on_fresh(control.finalist, self._checked.fresh))
         return finalists
 
     def train(self, finalists: Sequence[Finalist]) -> None:
@@ -441,6 +454,7 @@ class _Work:
             folds=checked.folds,
             left_out=[finalist.label for finalist in checked.left_out],
             conclusions=conclusions,
+            fresh=checked.fresh,
         )
         self._keep(concluded)
         return conclusions
@@ -541,6 +555,7 @@ class _Work:
             quotable_bias=verdict.quotable.bias,
             looks=list(looks(verdict.folds)),
             judged=judged_by(self._home, self._info),
+            fresh=self._checked.fresh,
         )
 
 

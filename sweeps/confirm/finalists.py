@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from search_spaces.parameters import Value
 from sweeps.errors import UsageError
@@ -95,6 +95,11 @@ def leave_out(
             "are left; two or more can be compared (--top)"
         )
     return left
+
+
+def on_fresh(finalist: Finalist, fresh: int) -> Finalist:
+    """Return a finalist that is trained on the folds of a drawing; 0: those that are first used."""
+    return replace(finalist, config={**finalist.config, FRESH: fresh}) if fresh else finalist
 
 
 def choose_best(info: SweepInfo, records: Sequence[Record]) -> Finalist | None:

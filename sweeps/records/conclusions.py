@@ -530,6 +530,7 @@ class ConfirmationRecord:
         folds: Number of folds; None likewise.
         left_out: Labels of finalists that the user left out.
         conclusions: The conclusions, in numbers.
+        fresh: Number of the drawing of folds.
     """
 
     confirmation: str
@@ -541,6 +542,7 @@ class ConfirmationRecord:
     folds: Count | None = None
     left_out: Sequence[Line] = ()
     conclusions: Sequence[Conclusion] = ()
+    fresh: Count = 0
 
 
 def confirmed_by(directory: str | Path | None) -> str | None:

@@ -309,11 +309,12 @@ class _VerdictInWords:
         return f"{said} (its error: {before} to {after} %)."
 
     def source(self) -> str:
-        """Return what all this comes from."""
-        return (
-            f"From {self._verdict.folds} folds x {len(self._verdict.standings)} finalists; "
-            "95 % intervals, for new samples and seeds."
-        )
+        """Return what all this comes from, and whether the data served several sweeps."""
+        verdict, judged = self._verdict, self._verdict.judged
+        said = f"From {verdict.folds} folds x {len(verdict.standings)} finalists; 95 % intervals"
+        if judged is None or judged.sweeps < 2:
+            return f"{said}, for new samples and seeds."
+        return f"{said}. These data judged {judged.finalists} of {judged.sweeps} sweeps."
 
 
 def _voting(votes: VotesConclusion | None) -> list[str]:

@@ -16,7 +16,6 @@ from sweeps.records.conclusions import (
     Conclusion,
     ConfirmedStanding,
     FilesCompared,
-    Judged,
     Measure,
     SelectionBiasConclusion,
     SingleBest,
@@ -190,7 +189,7 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
         "at most 5 of 100 confirmations, at all looks together: at 20 folds, then after each "
         "repeat of four."
     )
-    lines += _judged_lines(verdict.judged)
+    lines += _judged_lines(verdict)
     is_former = all(one.chance_best is None for one in verdict.standings)
     columns = [
         "finalist",
@@ -211,18 +210,19 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
     )
 
 
-def _judged_lines(judged: Judged | None) -> list[str]:
+def _judged_lines(verdict: VerdictConclusion) -> list[str]:
     """Return how much the data have judged, and what that means once it was more than one sweep."""
+    judged = verdict.judged
     if judged is None:
         return []
     said = (
         f"The samples of these folds have judged {counted(judged.finalists, 'finalist')} of "
         f"{counted(judged.sweeps, 'sweep')} {_where(judged.on_machine)}."
     )
-    if judged.sweeps > 1:
+    if judged.sweeps > 1 or verdict.fresh:
         said += (
             " What is searched after a verdict was seen adapts to them, which no interval allows "
-            "for: only new data renew them, not other folds."
+            "for. Only new data renew them: --fresh draws other folds of the same samples."
         )
     return [said]
 

@@ -11,6 +11,7 @@ from sweeps.records.conclusions import (
     Calibration,
     CalibrationConclusion,
     ConfirmedStanding,
+    Judged,
     Measure,
     SelectionBiasConclusion,
     SingleBest,
@@ -310,3 +311,13 @@ def test_commands_beyond_the_twelfth_line_are_left_out():
     commands = {f"sweeps {number}": "" for number in range(3)}
     assert len(with_commands([f"Sentence {number}." for number in range(11)], commands)) == 12
     assert len(with_commands([f"Sentence {number}." for number in range(15)], commands)) == 15
+
+
+def test_data_that_have_judged_other_sweeps_too_are_named_in_a_line_of_its_own():
+    used = Judged(finalists=114, sweeps=23, on_machine=True)
+    said = first(*[LEADER] * 11, BEHIND, judged=used, folds=100)[-1]
+    assert said == (
+        "From 100 folds x 12 finalists; 95 % intervals. These data judged 114 of 23 sweeps."
+    )
+    once = first(LEADER, BEHIND, judged=Judged(2, 1, True))[-1]
+    assert once == first(LEADER, BEHIND)[-1]
