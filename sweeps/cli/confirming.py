@@ -102,6 +102,15 @@ def confirm(
             min=0,
         ),
     ] = None,
+    control_searches: Annotated[
+        int | None,
+        typer.Option(
+            metavar="M",
+            help="Run M such random searches; from three on it is said whether searching paid "
+            "(default: as before, at first 1).",
+            min=1,
+        ),
+    ] = None,
     refit: Annotated[
         bool,
         typer.Option("--refit", help="Register the champion trained on all but the test set."),
@@ -174,7 +183,7 @@ def confirm(
     how = HowToTrain(workers, tracking_uri, data, progress, same_code)
     most, leave_out = at_most if until else None, leave_out or None
     options = ConfirmOptions(
-        top, folds, control, refit, how, leave_out, replace, most, margin, fresh
+        top, folds, control, refit, how, leave_out, replace, most, margin, fresh, control_searches
     )
     results = _confirm_all(found, infos, options)
     code = worst_of(results)
@@ -392,6 +401,7 @@ def _document(
         "settled": verdict.is_settled if verdict else None,
         "champion": verdict.recommended.finalist.label if verdict else None,
         "gain_over_control": None,
+        "gain_over_searches": None,
         "standings": [asdict(one.concluded) for one in verdict.standings] if verdict else [],
     }
     documents = map(document_of, result.conclusions)

@@ -87,7 +87,8 @@ class ConfirmOptions:
     lets a confirmation take the place of one that says more. With `at_most`, folds are
     added look by look, up to so many, until every finalist is settled or more data are needed.
     `margin` is the difference that does not matter; None: as before, at first that of `margin_of`.
-    `fresh` is the number of the drawing of folds; None: as before, at first 0.
+    `fresh` is the number of the drawing of folds; None: as before, at first 0. `control` are the
+    trials of each of `control_searches` random searches; None: as before, at first one.
     """
 
     top: int | None = None
@@ -100,6 +101,7 @@ class ConfirmOptions:
     at_most: int | None = None
     margin: float | None = None
     fresh: int | None = None
+    control_searches: int | None = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ class Checked:
         top: Number of best trials that the finalists were chosen from.
         folds: Number of folds to train on; that of the first look with `at_most`.
         control: Number of random trials whose best one takes part, too.
+        searches: Number of such random searches.
         most: Number of folds that can be asked for later: that of the last look, unless the
             experiment has fewer.
         fresh: Number of the drawing of folds.
@@ -158,6 +161,7 @@ class Checked:
     control: int
     most: int
     fresh: int
+    searches: int
 
     def can_measure_selection_bias(self) -> bool:
         """Whether the search's best takes part, and can be trained on the search's own split."""
@@ -177,21 +181,8 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     before = Conclusions(home.store(info.id).folder).confirmed()
     top = options.top or (before and before.top) or TOP
     folds = options.folds or (before and before.folds) or FOLDS
-    if folds % FOLDS_A_REPEAT:
-        raise UsageError(f"--folds {folds}: give a multiple of four, so that all samples count")
-    if options.margin is not None and not 0 < options.margin < 1:
-        raise UsageError(
-            f"--margin {options.margin:g}: give a difference of accuracies between 0 and 1, such "
-            "as 0.005 for half a point"
-        )
+    _check_numbers(options, folds)
     if options.at_most is not None:
-        if options.at_most not in LOOKS:
-            allowed = ", ".join(map(str, LOOKS))
-            raise UsageError(
-                f"--at-most {options.at_most}: verdicts change at {allowed} folds; give one of them"
-            )
-        if options.folds is not None:
-            raise UsageError("--until settled chooses the number of folds: leave --folds out")
         folds = LOOKS[0]
     need_one_objective(info)
     if home.is_running(info.id):
@@ -207,12 +198,20 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
         trials = [finalist.trial for finalist in best if finalist.label in as_before]
     finalists = leave_out(info, best, trials) if trials else best
     left_out = [finalist for finalist in best if finalist not in finalists]
-    known = control_of(home, info, before)
+    *known, best_of_random = control_of(home, info, before)
     control = known[0] if options.control is None else options.control
+    searches = known[1] if options.control_searches is None else options.control_searches
+    if not control and (options.control_searches or 1) > 1:
+        raise UsageError(
+            f"--control-searches {searches}: say of how many random trials each: --control N"
+        )
     limit = experiment.parameters[BLOCK].high if BLOCK in experiment.parameters else None
     most = max(folds, LOOKS[-1] if limit is None else min(LOOKS[-1], int(limit) + 1))
-    checked = Checked(experiment, data, finalists, left_out, top, folds, control, most, fresh)
-    random = [on_fresh(one, fresh) for one in known[1]] if control == known[0] else []
+    checked = Checked(
+        experiment, data, finalists, left_out, top, folds, control, most, fresh, searches
+    )
+    is_known = [control, searches] == known
+    random = [on_fresh(one, fresh) for one in best_of_random] if is_known else []
     trained = trained_with(home, info, [*finalists, *random], folds, left_out)
     bias = checked.can_measure_selection_bias()
     is_whole = is_trained(home, info, trained, folds, with_selection_bias=bias)
@@ -228,6 +227,25 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
         note = make_progress(options.how.progress).note
         try_folds(own, [finalist.config for finalist in finalists], note)
     return checked
+
+
+def _check_numbers(options: ConfirmOptions, folds: int) -> None:
+    if folds % FOLDS_A_REPEAT:
+        raise UsageError(f"--folds {folds}: give a multiple of four, so that all samples count")
+    if options.margin is not None and not 0 < options.margin < 1:
+        raise UsageError(
+            f"--margin {options.margin:g}: give a difference of accuracies between 0 and 1, such "
+            "as 0.005 for half a point"
+        )
+    if options.at_most is None:
+        return
+    if options.at_most not in LOOKS:
+        allowed = ", ".join(map(str, LOOKS))
+        raise UsageError(
+            f"--at-most {options.at_most}: verdicts change at {allowed} folds; give one of them"
+        )
+    if options.folds is not None:
+        raise UsageError("--until settled chooses the number of folds: leave --folds out")
 
 
 def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResult:
@@ -262,8 +280,9 @@ def _trainings(home: Home, info: SweepInfo, options: ConfirmOptions, checked: Ch
     """Return the number of trainings of a confirmation, those that were made before included."""
     trained = trained_with(home, info, checked.finalists, checked.folds, checked.left_out)
     again = checked.can_measure_selection_bias()
-    a_fold = len(trained) + bool(checked.control) + again
-    return checked.folds * a_fold + checked.control + options.refit
+    random = checked.searches if checked.control else 0
+    a_fold = len(trained) + random + again
+    return checked.folds * a_fold + checked.control * random + options.refit
 
 
 def lacks(new: ConfirmationRecord, before: ConfirmationRecord) -> str:
@@ -361,14 +380,16 @@ class _Work:
         """Return the finalists to train on folds, and the best of random trials if asked for."""
         finalists, home, options = list(self._checked.finalists), self._home, self._options
         if self._checked.control:
-            control = run_control(home, self._info, self._checked.control, options.how)
+            trials, searches = self._checked.control, self._checked.searches
+            control = run_control(home, self._info, trials, searches, options.how)
             self._ran.append(control.ran)
-            if control.ran.stopped_by or control.finalist is None:
+            if control.ran.stopped_by or None in control.finalists:
                 is_interrupted = control.ran.is_interrupted
                 raise _EndedError(
                     None if is_interrupted else why_no_control(home, control.ran.info)
                 )
-            finalists.append(on_fresh(control.finalist, self._checked.fresh))
+            found = [one for one in control.finalists if one is not None]
+            finalists += [on_fresh(one, self._checked.fresh) for one in found]
         return finalists
 
     def train(self, finalists: Sequence[Finalist]) -> None:
@@ -556,6 +577,8 @@ class _Work:
             looks=list(looks(verdict.folds)),
             judged=judged_by(self._home, self._info),
             fresh=self._checked.fresh,
+            control_trials=self._checked.control,
+            gain_over_searches=verdict.gain_over_searches,
         )
 
 

@@ -151,6 +151,9 @@ class VerdictConclusion:
         looks: Folds at which the verdict may change, up to now; fixed beforehand.
         judged: How much the data have judged by now.
         fresh: Number of the drawing of folds, see `confirm --fresh`.
+        control_trials: Number of trials of each random search; None in files of earlier versions.
+        gain_over_searches: The search's best minus what random searches bring on average; None
+            with fewer than `FEWEST_SEARCHES`. The interval holds for other random searches, too.
     """
 
     kind: Literal["verdict"]
@@ -172,12 +175,20 @@ class VerdictConclusion:
     looks: Sequence[Count] = ()
     judged: Judged | None = None
     fresh: Count = 0
+    control_trials: Count | None = None
+    gain_over_searches: Interval | None = None
 
     def __post_init__(self) -> None:
         labels = [standing.finalist for standing in self.standings]
         _need(self.recommended in labels, "recommends none of its finalists")
         controls = sum(label.startswith("control-") for label in labels)
         _need(self.gain_over_control is None or controls == 1, "compares with no random trial")
+        _need(self.gain_over_searches is None or controls > 1, "compares with no random search")
+
+    @property
+    def control_searches(self) -> int:
+        """Number of random searches whose best trials take part."""
+        return sum(one.finalist.startswith("control-") for one in self.standings)
 
 
 @dataclass(frozen=True)

@@ -282,12 +282,16 @@ class _VerdictInWords:
         return f"{said}; {_listed(rest)} under {_whole_percent(_SMALL)}" if rest else said
 
     def control(self) -> list[str]:
-        """Return whether searching paid, where random trials were confirmed too."""
-        gained = self._verdict.gain_over_control
+        """Return whether searching paid; nothing if there were too few random searches to say."""
+        gained = self._verdict.gain_over_searches
         if gained is None:
             return []
-        by = f"{gain(gained, _digits(gained))} over the best of random trials ({_ends(gained)})"
-        return [f"Did searching pay? {by}."]
+        says = "Yes" if gained.low > 0 else "No" if gained.high < 0 else "Cannot tell"
+        over = f"{self._verdict.control_searches} random searches"
+        return [
+            f"Did searching pay? {says}: {gain(gained, _digits(gained))} over {over} "
+            f"({_ends(gained)})."
+        ]
 
     def champion(self, calibration: CalibrationConclusion | None, *, is_served: bool) -> str:
         """Return where the champion is, and whether its probabilities were put right."""

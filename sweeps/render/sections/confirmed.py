@@ -288,16 +288,24 @@ def _folds_to_settle(standing: ConfirmedStanding) -> str:
 
 
 def _control_line(verdict: VerdictConclusion) -> list[str]:
-    """Return the line on whether searching paid, compared with random trials confirmed alike."""
-    gain = verdict.gain_over_control
-    if gain is None:
+    """Return the line on random trials confirmed alike, and whether searching paid."""
+    trials = verdict.control_trials
+    each = f" of {counted(trials, 'trial')}" if trials else ""
+    if (gain := verdict.gain_over_searches) is not None:
+        told = "it paid" if gain.low > 0 else "it did not pay"
+        told = told if gain.is_told_apart else "not to be told apart"
+        return [
+            f"Did searching pay? The search's best ({counted(verdict.trials, 'trial')}) minus what "
+            f"{verdict.control_searches} random searches{each} each bring on average: "
+            f"{gain_with_ends(gain)}, {told}. The interval is for other random searches, too."
+        ]
+    if (gain := verdict.gain_over_control) is None:
         return []
     (control,) = (s.finalist for s in verdict.standings if s.finalist.startswith("control-"))
-    told = "it paid" if gain.low > 0 else "it did not pay"
-    told = told if gain.is_told_apart else "not to be told apart"
     return [
-        f"Did searching pay? The search's best minus the best of random trials ({control}): "
-        f"{gain_with_ends(gain)}, {told}; fair only if there were as many of both."
+        f"The search's best minus the best of one random search{each} ({control}): "
+        f"{gain_with_ends(gain)}. Another random search finds another best, so that this does not "
+        "say whether searching paid: --control-searches 5 does."
     ]
 
 
