@@ -85,13 +85,13 @@ def with_commands(sentences: Sequence[str], commands: Mapping[str, str]) -> list
     return [*lines, *source] if len(lines) + len(source) <= MOST_LINES else lines
 
 
-def in_lines(sentences: Sequence[str], width: int = WIDTH) -> list[str]:
+def in_lines(sentences: Sequence[str], width: int = WIDTH, indent: str = "  ") -> list[str]:
     """Return sentences as lines of a terminal; what does not fit goes on, indented, below."""
     return [
         line
         for sentence in sentences
         for line in textwrap.wrap(
-            sentence, width, subsequent_indent="  ", break_long_words=False,
+            sentence, width, subsequent_indent=indent, break_long_words=False,
             break_on_hyphens=False, drop_whitespace=True,
         )
     ]  # fmt: skip

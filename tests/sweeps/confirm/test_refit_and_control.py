@@ -154,6 +154,25 @@ def test_of_three_random_searches_it_is_said_whether_searching_paid(home):
     assert "minus what 3 random searches of 3 trials each bring on average" in details
 
 
+def test_a_paragraph_for_a_paper_is_printed_or_written_as_text_or_latex(home, tmp_path):
+    call = caller(home)
+    printed = call("report", "drawn", "--methods")
+    assert printed.exit_code == 0, printed.output
+    assert max(map(len, printed.stdout.splitlines())) <= 80
+    assert "With so few folds no finalist was called better or worse." in " ".join(
+        printed.stdout.split()
+    )
+    for name, percent in (("paper.tex", "\\,\\%"), ("paper.txt", " %")):
+        written = call("report", "drawn", "--methods", "-o", tmp_path / name)
+        assert (written.exit_code, written.stdout.strip()) == (0, str(tmp_path / name))
+        assert percent in (tmp_path / name).read_text()
+    refused = call("report", "drawn-confirmation", "--methods")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "first: `sweeps confirm drawn-confirmation" in refused.stderr
+    refused = call("report", "drawn", "--methods", "--figures", tmp_path / "charts")
+    assert (refused.exit_code, (tmp_path / "charts").exists()) == (2, False)
+
+
 def test_random_searches_of_no_trial_are_refused(home):
     refused = caller(home)(*CONFIRM, "--control-searches", 3)
     assert (refused.exit_code, refused.stdout) == (2, "")
