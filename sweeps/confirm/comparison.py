@@ -29,11 +29,12 @@ from sweeps.confirm.intervals import (
     crossed_estimate,
     stacked,
 )
+from sweeps.confirm.power import components_of
 from sweeps.errors import UsageError
 from sweeps.experiment import TrialResult
 from sweeps.interval import Interval
 from sweeps.records import BLOCK, FINALIST, Record, RecordStore
-from sweeps.records.conclusions import ConfirmedStanding, Judgement
+from sweeps.records.conclusions import Components, ConfirmedStanding, Judgement
 
 MARGIN_SHARE: Final = 0.1
 """A difference that does not matter, as a share of the baseline's distance from perfect."""
@@ -109,6 +110,7 @@ class Verdict:
         gain_over_control: The search's best minus the best of random trials; None without those,
             or with several random searches.
         gain_over_searches: The search's best minus the mean of the best of several random searches.
+        components: The variance components of the leads; None with one finalist.
     """
 
     standings: Sequence[Standing]
@@ -118,6 +120,7 @@ class Verdict:
     quotable: Quotable
     gain_over_control: Interval | None = None
     gain_over_searches: Interval | None = None
+    components: Components | None = None
 
     @property
     def control(self) -> Standing | None:
@@ -223,6 +226,7 @@ def decide(
         quotable(joint, made.index(taken)),
         _gain_over_control(outcomes, finalists),
         _gain_over_searches(outcomes, finalists),
+        components_of(joint),
     )
 
 

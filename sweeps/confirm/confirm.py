@@ -579,6 +579,7 @@ class _Work:
             fresh=self._checked.fresh,
             control_trials=self._checked.control,
             gain_over_searches=verdict.gain_over_searches,
+            components=verdict.components,
         )
 
 

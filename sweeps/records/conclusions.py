@@ -127,6 +127,25 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Components:
+    """The variance components of the leader's leads, by which the next confirmation is planned.
+
+    Attributes:
+        fixed: Variance that more folds do not reduce, only more samples; mean over the leads.
+        by_folds: Variance of one fold, which so many folds divide by their number; likewise.
+        level: One-sided level, over all looks, at which one of the finalists is told not to be the
+            best; it falls with their number.
+    """
+
+    fixed: float
+    by_folds: float
+    level: float
+
+    def __post_init__(self) -> None:
+        _need(self.fixed >= 0 and self.by_folds >= 0 and 0 < self.level < 1, "has no variances")
+
+
+@dataclass(frozen=True)
 class VerdictConclusion:
     """The conclusion about which finalist is the best.
 
@@ -154,6 +173,7 @@ class VerdictConclusion:
         control_trials: Number of trials of each random search; None in files of earlier versions.
         gain_over_searches: The search's best minus what random searches bring on average; None
             with fewer than `FEWEST_SEARCHES`. The interval holds for other random searches, too.
+        components: The variance components of the leads; None in files of earlier versions.
     """
 
     kind: Literal["verdict"]
@@ -177,6 +197,7 @@ class VerdictConclusion:
     fresh: Count = 0
     control_trials: Count | None = None
     gain_over_searches: Interval | None = None
+    components: Components | None = None
 
     def __post_init__(self) -> None:
         labels = [standing.finalist for standing in self.standings]

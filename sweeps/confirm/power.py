@@ -1,0 +1,102 @@
+"""Plans a confirmation: which difference so many folds will see, before anything is trained.
+
+The error of a difference has a part that more folds reduce (seeds, partitions, noise) and a part
+that only more samples do. Earlier confirmations on the same data have measured both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from sweeps.confirm.best import LOOKS, POWER, Joint, nominal, normal_critical
+from sweeps.experiment import PreparedData
+from sweeps.home import Home
+from sweeps.records import Conclusions, heard, is_same_data
+from sweeps.records.conclusions import Components, VerdictConclusion
+
+
+def components_of(joint: Joint) -> Components | None:
+    """Return the variance components of the leads of a confirmation; None with one finalist."""
+    leader = joint.leader
+    others = [k for k in range(len(joint.means)) if k != leader]
+    if not others:
+        return None
+    fixed = joint.fixed[leader, others]
+    variances = joint.errors[leader, others] ** 2
+    return Components(
+        fixed=float(fixed.mean()),
+        by_folds=float(np.maximum(variances - fixed, 0.0).mean()) * joint.folds,
+        level=float(np.mean([joint.levels[k] for k in others])),
+    )
+
+
+SHIPPED: Final = Components(fixed=3.6e-7, by_folds=9.66e-5, level=0.0136)
+"""Of a default confirmation of `mlp` on digits20: six finalists, 4000 images."""
+
+
+def detectable(components: Components, folds: float) -> float:
+    """Return the difference from the best that is seen in 80 of 100 confirmations.
+
+    Args:
+        components: The variance components.
+        folds: Number of folds, that of a look; infinity for as many as one likes.
+    """
+    critical = normal_critical(nominal(components.level, int(min(folds, LOOKS[-1]))))
+    error = math.sqrt(components.fixed + components.by_folds / folds)
+    return (critical + POWER) * error
+
+
+@dataclass(frozen=True)
+class PowerPlan:
+    """The differences that a confirmation will see.
+
+    Attributes:
+        confirmations: Names of the earlier confirmations that this comes from; empty if it comes
+            from `SHIPPED`.
+        components: The mean of their variance components.
+    """
+
+    confirmations: Sequence[str]
+    components: Components
+
+    @property
+    def seen(self) -> dict[int, float]:
+        """The difference that is seen in 80 of 100 cases, by the number of folds."""
+        return {folds: detectable(self.components, folds) for folds in LOOKS}
+
+    @property
+    def at_best(self) -> float:
+        """The difference that is seen with as many folds as one likes: samples limit it."""
+        return detectable(self.components, math.inf)
+
+
+def plan_power(home: Home, experiment: str, data: PreparedData) -> PowerPlan:
+    """Return what a confirmation will see, from those of a home on the same data.
+
+    Args:
+        home: The home.
+        experiment: Import path of the experiment that searches.
+        data: Its data.
+    """
+    found = {}
+    for info in home.sweeps():
+        if info.experiment != experiment or not is_same_data(data, info.data):
+            continue
+        confirmed = heard(Conclusions(home.store(info.id).folder).confirmed)
+        for one in confirmed.conclusions if confirmed else ():
+            if isinstance(one, VerdictConclusion) and one.components is not None:
+                found[one.confirmation] = one.components
+    if not found:
+        return PowerPlan([], SHIPPED)
+    known = list(found.values())
+    mean = Components(
+        fixed=float(np.mean([one.fixed for one in known])),
+        by_folds=float(np.mean([one.by_folds for one in known])),
+        level=float(np.mean([one.level for one in known])),
+    )
+    return PowerPlan(list(found), mean)
