@@ -18,6 +18,7 @@ from sweeps.cli.options import (
     HomeOption,
     JsonOption,
     SameCodeOption,
+    SweepArgument,
     SweepNamesArgument,
     TrackingOption,
     VerboseOption,
@@ -419,6 +420,60 @@ def _document(
         "failure": result.failure,
         "answer": _answer(home, info, result),
     }
+
+
+# `sweeps check --same`: does the verdict keep quiet where there is nothing to say?
+
+
+def check(
+    name: SweepArgument,
+    same: Annotated[
+        bool,
+        typer.Option("--same", help="Confirm its best configuration under five names."),
+    ] = False,
+    folds: Annotated[
+        int, typer.Option(metavar="S", help="Fresh folds, a multiple of four.", min=20)
+    ] = 20,
+    workers: Annotated[int | None, typer.Option(help="Worker processes.", min=0)] = None,
+    data: DataOption = None,
+    same_code: SameCodeOption = False,
+    home: HomeOption = None,
+    tracking_uri: TrackingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Try the verdict on your own experiment, where the answer is known.
+
+    With --same, the best configuration of a sweep is confirmed under five names that differ by
+    their seeds alone (NAME-same). The verdict must keep quiet, and one seed must give one result.
+    """
+    from sweeps.confirm.planning import HowToTrain
+    from sweeps.confirm.same import check_same
+    from sweeps.home import Home
+    from sweeps.render.answer import in_lines, same_in_words
+
+    if not same:
+        raise UsageError("say what is to be checked: --same")
+    found = Home.resolve(home)
+    progress = mode_of(quiet=as_json, as_json=False, verbose=False)
+    how = HowToTrain(workers, tracking_uri, data, progress, same_code)
+    result = check_same(found, found.get(name), folds, how)
+    differs = result.checked.differs if result.checked else None
+    document = {
+        "sweep": result.name,
+        "trial": result.trial,
+        "stopped_by": result.stopped_by,
+        "folds": result.verdict.folds if result.verdict else 0,
+        "called_worse": list(result.called) if result.verdict else None,
+        "names_differ": result.has_seeds,
+        "is_deterministic": None if result.checked is None else differs is None,
+        "differs": differs,
+    }
+    if not answered(document, [document], as_json=as_json, csv=None):
+        print("\n".join(in_lines(same_in_words(document))))
+    if result.stopped_by in INTERRUPTED:
+        raise typer.Exit(INTERRUPTED[result.stopped_by])
+    is_quiet = result.verdict is not None and not result.called and result.has_seeds
+    raise typer.Exit(OK if is_quiet and differs is None else FAILED)
 
 
 # `sweeps ensemble`: would several models, voting, beat the single best? From stored logits.

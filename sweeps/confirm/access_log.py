@@ -21,7 +21,7 @@ from dataclasses import replace
 import numpy as np
 
 from search_spaces.parameters import Value
-from sweeps.confirm.finalists import FRESH
+from sweeps.confirm.finalists import AGAIN, FRESH
 from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.records import (
@@ -207,5 +207,5 @@ def _data_use(home: Home, info: SweepInfo, digest: str) -> DataUse | None:
 
 
 def _digest_of(config: Mapping[str, Value]) -> str:
-    own = {name: value for name, value in config.items() if name not in {BLOCK, FRESH}}
+    own = {name: value for name, value in config.items() if name not in {BLOCK, FRESH, AGAIN}}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]

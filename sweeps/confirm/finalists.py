@@ -13,6 +13,8 @@ SEARCH_SPLIT, REFIT_EPOCHS, TEMPERATURE = "search_split", "refit_epochs", "tempe
 """Parameters of a `cross_validation` experiment that the searching experiment does not have."""
 FRESH = "fresh"
 """Parameter of a `cross_validation` experiment: the number of the drawing of folds, from 0."""
+AGAIN = "again"
+"""Parameter of a `cross_validation` experiment: another seed on the same fold, from 0."""
 METRIC = "block_accuracy"
 SCORE = "best_val_accuracy"
 """Accuracy on the samples that chose the epoch.

@@ -340,6 +340,34 @@ def _voting(votes: VotesConclusion | None) -> list[str]:
     return [f"Voting {says}: {who} {by}{times}."]
 
 
+def same_in_words(found: Mapping[str, object]) -> list[str]:
+    """Return what `sweeps check --same` found, from its document for JSON."""
+    folds, called = found["folds"], found["called_worse"]
+    if called is None:
+        return [f"No verdict yet ({found['sweep']}): the same command goes on."]
+    assert isinstance(called, list)
+    what = f"one configuration (trial {found['trial']}) under five names, on {folds} folds"
+    if not found["names_differ"]:
+        lines = [
+            f"Nothing was tried: {what}, gave the same scores under every name. Its seed follows "
+            "from the fold alone; with a parameter `again` (`SupportsCrossValidation` in "
+            "sweeps/capabilities.py) names have seeds of their own."
+        ]
+    elif called:
+        worse = "is called worse" if len(called) == 1 else "are called worse"
+        lines = [
+            f"Not quiet: of {what}, {_listed(called)} {worse}. Chance does that in at most 5 of "
+            "100 checks; if more folds say it, too, seeds of this experiment are not alike."
+        ]
+    else:
+        lines = [f"Quiet: of {what}, none is called better or worse."]
+    if found["is_deterministic"] is None:
+        return [*lines, "Whether the seed decides a training was not checked (workers are needed)."]
+    if found["differs"]:
+        return [*lines, f"The seed does not decide a training: {found['differs']}."]
+    return [*lines, "One training, made twice with the same seed, came out the same to the bit."]
+
+
 def _is_baseline(standing: ConfirmedStanding) -> bool:
     return standing.finalist.startswith(_BASELINE)
 
