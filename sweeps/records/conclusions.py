@@ -131,7 +131,7 @@ class Components:
     """The variance components of the leader's leads, by which the next confirmation is planned.
 
     Attributes:
-        fixed: Variance that more folds do not reduce, only more samples; mean over the leads.
+        fixed: Variance that more folds do not reduce, only more samples; median of the leads.
         by_folds: Variance of one fold, which so many folds divide by their number; likewise.
         level: One-sided level, over all looks, at which one of the finalists is told not to be the
             best; it falls with their number.
