@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median_low
 from typing import Final
 
 import numpy as np
@@ -23,7 +24,7 @@ from sweeps.records.conclusions import Components, VerdictConclusion
 def components_of(joint: Joint) -> Components | None:
     """Return the variance components of the leads of a confirmation; None with one finalist.
 
-    They are medians: the lead over a finalist that fails altogether says nothing about close ones.
+    They are medians, the lower one of two: the lead over a finalist that fails altogether says nothing about close ones.
     """
     leader = joint.leader
     others = [k for k in range(len(joint.means)) if k != leader]
@@ -32,8 +33,8 @@ def components_of(joint: Joint) -> Components | None:
     fixed = joint.fixed[leader, others]
     variances = joint.errors[leader, others] ** 2
     return Components(
-        fixed=float(np.median(fixed)),
-        by_folds=float(np.median(np.maximum(variances - fixed, 0.0))) * joint.folds,
+        fixed=median_low(fixed.tolist()),
+        by_folds=median_low(np.maximum(variances - fixed, 0.0).tolist()) * joint.folds,
         level=float(np.mean([joint.levels[k] for k in others])),
     )
 
