@@ -77,19 +77,18 @@ def _show_power(config: SweepConfig, *, csv: Path | None, as_json: bool) -> None
     print("  folds   points")
     for folds, seen in found.seen.items():
         print(f"  {folds:>5}   {scaled(seen):>6}")
-    print(f"   more   {scaled(best):>6} at best\n")
+    print(f"   more   {scaled(best):>6} at best\n" if best else "")
     source = f"From earlier confirmations on these data: {', '.join(found.confirmations)}."
     if not found.confirmations:
         source = (
             "Nothing was confirmed on these data in this home yet: this is what a default "
             "confirmation of mlp on digits20 (4000 images) sees, only a first guess for others."
         )
-    lines = [
+    limit = (
         f"More folds see no less than {scaled(best)} points, for the samples are the limit. With "
-        f"twice as many samples it is {scaled(best / 2**0.5)}.",
-        source,
-    ]
-    print("\n".join(in_lines(lines)))
+        f"twice as many samples it is {scaled(best / 2**0.5)}."
+    )
+    print("\n".join(in_lines([limit, source] if best else [source])))
 
 
 def schema() -> None:

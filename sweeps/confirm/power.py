@@ -24,7 +24,8 @@ from sweeps.records.conclusions import Components, VerdictConclusion
 def components_of(joint: Joint) -> Components | None:
     """Return the variance components of the leads of a confirmation; None with one finalist.
 
-    They are medians, the lower one of two: the lead over a finalist that fails altogether says nothing about close ones.
+    They are medians, the lower one of two: the lead over a finalist that fails altogether says
+    nothing about close ones.
     """
     leader = joint.leader
     others = [k for k in range(len(joint.means)) if k != leader]
