@@ -32,7 +32,7 @@ from sweeps.errors import UsageError
 from sweeps.experiments.script import ScriptExperiment
 from sweeps.home import Home
 from sweeps.launch import run_options
-from sweeps.records import BLOCK, FINALIST, Checked, RecordStore, SweepInfo
+from sweeps.records import BLOCK, FINALIST, Checked, RecordStore, SweepInfo, need_one_objective
 from sweeps.workspace.files import make_folder, write_atomically
 
 NAMES: Final = 5
@@ -77,6 +77,7 @@ def check_same(home: Home, info: SweepInfo, folds: int, how: HowToTrain) -> Same
     """
     if folds % FOLDS_A_REPEAT:
         raise UsageError(f"--folds {folds}: give a multiple of four, so that all samples count")
+    need_one_objective(info)
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: check it when it has ended")
     store = home.store(info.id)
@@ -94,6 +95,7 @@ def check_same(home: Home, info: SweepInfo, folds: int, how: HowToTrain) -> Same
     folder = own_folder(home, store.folder / CONTROL_FOLDER, FOLDER, space)
     make_folder(folder)
     write_atomically(folder / SPACE, space.encode(), "conclusion")
+    home.publish(info.id)  # so that another host can continue it
     can_check = how.workers != 0 and not isinstance(experiment, ScriptExperiment)
     asked = RunOptions(
         str(folder / SPACE), name=name_for(home, folder, f"{info.name}-{FOLDER}"),
