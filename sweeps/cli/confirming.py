@@ -439,6 +439,7 @@ def check(
     same_code: SameCodeOption = False,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
+    csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Try the verdict on your own experiment, where the answer is known.
@@ -454,7 +455,7 @@ def check(
     if not same:
         raise UsageError("say what is to be checked: --same")
     found = Home.resolve(home)
-    progress = mode_of(quiet=as_json, as_json=False, verbose=False)
+    progress = mode_of(quiet=as_json or csv is not None, as_json=False, verbose=False)
     how = HowToTrain(workers, tracking_uri, data, progress, same_code)
     result = check_same(found, found.get(name), folds, how)
     differs = result.checked.differs if result.checked else None
@@ -468,7 +469,7 @@ def check(
         "is_deterministic": None if result.checked is None else differs is None,
         "differs": differs,
     }
-    if not answered(document, [document], as_json=as_json, csv=None):
+    if not answered(document, [document], as_json=as_json, csv=csv):
         print("\n".join(in_lines(same_in_words(document))))
     if result.stopped_by in INTERRUPTED:
         raise typer.Exit(INTERRUPTED[result.stopped_by])
