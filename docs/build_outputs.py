@@ -48,6 +48,7 @@ enqueue       sweeps enqueue smoke --like best learning_rate=0.002
 note          sweeps note smoke 3 "a second look at this one"
 note          sweeps note smoke
 confirm       sweeps confirm smoke --top 2 --folds 8
+check         sweeps check smoke --same
 ensemble      sweeps ensemble smoke --top 2
 sync          sweeps sync smoke
 doctor        sweeps doctor
@@ -144,7 +145,9 @@ def _started(command: str, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         f"exec {sys.executable} -m {program} {rest}" if ours else f"exec {command}",
         shell=True, executable="/bin/bash", cwd=folder, text=True, stdin=subprocess.DEVNULL,
-        env=kept | {"COLUMNS": "100", "TERM": "dumb", "PYTHONPATH": os.pathsep.join(paths)},
+        env=kept
+        | {"COLUMNS": "100", "TERM": "dumb", "PYTHONPATH": os.pathsep.join(paths)}
+        | {"SWEEPS_STATE": "off"},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 

@@ -269,7 +269,9 @@ def _started(command: str, folder: Path, output: int, **environment: str) -> Any
         [sys.executable, "-m", program, *rest.split()],
         cwd=folder, stdin=output if output != subprocess.PIPE else subprocess.DEVNULL,
         stdout=output, stderr=output if output != subprocess.PIPE else subprocess.STDOUT, text=True,
-        env=kept | {"PYTHONPATH": os.pathsep.join(paths)} | environment,
+        env=kept
+        | {"PYTHONPATH": os.pathsep.join(paths), "SWEEPS_STATE": "off"}
+        | environment,
     )  # fmt: skip
 
 

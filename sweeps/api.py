@@ -269,6 +269,8 @@ class Sweep:
         top: int | None = None,
         folds: int | None = None,
         control: int | None = None,
+        control_searches: int | None = None,
+        fresh: int | None = None,
         leave_out: Sequence[int] | None = None,
         replace: bool = False,
         progress: Mode = "auto",
@@ -280,6 +282,8 @@ class Sweep:
             folds: Number of folds, a multiple of four, at least 8; None: likewise, at first 20.
             control: Number of random trials whose best one is confirmed as well; None: as in the
                 last confirmation, at first 0.
+            control_searches: Number of such random searches; None: likewise, at first 1.
+            fresh: Number of the drawing of folds; None: likewise, at first 0.
             leave_out: Numbers of trials that take no part; None: as before, unless `top` is given.
             replace: Whether its champion takes the place of one from more folds or finalists.
             progress: `auto`, `plain`, `verbose`, `json` or `quiet`.
@@ -297,7 +301,10 @@ class Sweep:
         from sweeps.render.sections.confirmed import put_in_words
 
         how = HowToTrain(progress=progress)
-        options = ConfirmOptions(top, folds, control, how=how, leave_out=leave_out, replace=replace)
+        options = ConfirmOptions(
+            top, folds, control, how=how, leave_out=leave_out, replace=replace, fresh=fresh,
+            control_searches=control_searches,
+        )  # fmt: skip
         result = confirm(self.home, self.info, options)
         if result.failure:
             raise TrialsError(result.failure)

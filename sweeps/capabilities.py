@@ -109,9 +109,11 @@ class SupportsCrossValidation(Protocol):
 
     If it also takes `search_split` (bool: train and score as the search does, with another seed)
     and has the metric `best_val_accuracy`, the selection bias of the search's best trial is
-    reported in its parts. If it takes `refit_epochs` (int: train on all data for this many epochs)
-    and has the metric `epochs` (minimize), `confirm --refit` works; its results then contain
-    `best_epoch`.
+    reported in its parts. If it takes `fresh` (int, from 0: for each number other folds and seeds
+    of the same samples), `confirm --fresh` works. If its seed follows from the fold and it takes
+    `again` (int, from 0: for each number another seed), `check --same` works. If it takes
+    `refit_epochs` (int: train on all data for this many epochs) and has the metric `epochs`
+    (minimize), `confirm --refit` works; its results then contain `best_epoch`.
     """
 
     cross_validation: str

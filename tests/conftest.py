@@ -10,6 +10,8 @@ import pytest
 
 pytest_plugins = ("tests.tiers",)
 
+os.environ["SWEEPS_STATE"] = "off"  # no test, and no process it starts, writes the user's logs
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _imported(request):

@@ -35,8 +35,10 @@ from sweeps.experiment import (
 __all__ = ["DigitsOnBlocks", "experiment"]
 
 BLOCK, AGAIN, SEARCH_SPLIT, REFIT = "block", "again", "search_split", "refit_epochs"
-TEMPERATURE = "temperature"
-_OWN = (BLOCK, AGAIN, SEARCH_SPLIT, REFIT, TEMPERATURE)
+TEMPERATURE, FRESH = "temperature", "fresh"
+_OWN = (BLOCK, FRESH, AGAIN, SEARCH_SPLIT, REFIT, TEMPERATURE)
+_MOST_BLOCKS = 10_000
+"""Blocks of one drawing, a multiple of four: those of the next one have numbers behind them."""
 _OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
 _KEPT = ("best_val_accuracy", "train_accuracy", *_OF_TRAINING)
 
@@ -48,8 +50,9 @@ class Pool:
     source: Source = field(repr=False)
     split: Split
 
-    def block(self, number: int) -> Block:
-        """Return the block of a number."""
+    def block_of(self, config: Mapping[str, Value]) -> Block:
+        """Return the block that a configuration names."""
+        number = int(config.get(BLOCK) or 0) + _MOST_BLOCKS * int(config.get(FRESH) or 0)
         return make_block(self.source.labels, self.split, number)
 
     def arrays(self, part: Block | Split) -> TrainingData:
@@ -72,15 +75,16 @@ class Pool:
 
 
 class DigitsOnBlocks(WithPages):
-    """Digits on fresh folds: the parameter `block` names the fold; four more change the training.
+    """Digits on fresh folds: the parameter `block` names the fold; five more change the training.
 
     The seed of a trial follows from its block, so that every finalist meets a block under the same
-    seed; `again` gives another one. With `search_split` a trial is trained and scored as in the
-    search, on the search's validation set, and only its seed is new: its score measures the
-    selection bias, and is no verdict on the configuration. With `refit_epochs` a trial is trained
-    that many epochs on everything but the test set. The epoch with the smallest loss on the
-    search's validation set, which it was trained on, is kept. No image is left to judge it on, or
-    to fit a temperature on: it answers at the `temperature` that it is given.
+    seed; `again` gives another one. `fresh` draws other folds, with other seeds. With
+    `search_split` a trial is trained and scored as in the search, on the search's validation set,
+    and only its seed is new: its score measures the selection bias, and is no verdict on the
+    configuration. With `refit_epochs` a trial is trained that many epochs on everything but the
+    test set. The epoch with the smallest loss on the search's validation set, which it was trained
+    on, is kept. No image is left to judge it on, or to fit a temperature on: it answers at the
+    `temperature` that it is given.
 
     `best_val_accuracy` is of the images that early stopping watches; on a block, the inner part.
     """
@@ -89,7 +93,12 @@ class DigitsOnBlocks(WithPages):
     revision = DigitExperiment.revision
     parameters: Mapping[str, ParameterInfo] = {
         **DigitExperiment.parameters,
-        BLOCK: ParameterInfo("int", low=0, high=9999, default=0, description="fresh fold"),
+        BLOCK: ParameterInfo(
+            "int", low=0, high=_MOST_BLOCKS - 1, default=0, description="fresh fold"
+        ),
+        FRESH: ParameterInfo(
+            "int", low=0, high=9999, default=0, description="number of the drawing of folds"
+        ),
         AGAIN: ParameterInfo("int", low=0, high=9999, default=0, description="another seed"),
         REFIT: ParameterInfo(
             "int",
@@ -144,7 +153,7 @@ class DigitsOnBlocks(WithPages):
 
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
         """Name the engine, the reason and about how many seconds all epochs take."""
-        arrays = data.payload.arrays(data.payload.block(0))
+        arrays = data.payload.arrays(data.payload.block_of({}))
         search = PreparedData(data.name, data.digest, data.split_digest, data.info, arrays)
         return self._digits.plan(_without_block(config), search)
 
@@ -155,7 +164,7 @@ class DigitsOnBlocks(WithPages):
     def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
         """Train on a block and judge the best epoch on the block's own images."""
         pool: Pool = data.payload
-        block = pool.block(int(spec.config.get(BLOCK) or 0))
+        block = pool.block_of(spec.config)
         config = _without_block(spec.config)
         seed = (block.seed + int(spec.config.get(AGAIN) or 0)) % 2**32
         refit = spec.config.get(REFIT)
@@ -235,7 +244,7 @@ class DigitsOnBlocks(WithPages):
         if asked.get(SEARCH_SPLIT):
             return trial.shown_on(pool.arrays(pool.split))
         number = int(asked.get(BLOCK) or 0)
-        block, part = pool.block(number), f"the images of fold {number}"
+        block, part = pool.block_of(asked), f"the images of fold {number}"
         own = block.evaluation_indices
         images, labels = pool.source.images[own], pool.source.labels[own]
         return trial.shown_on(pool.arrays(block), part, images, labels, own)
@@ -269,7 +278,7 @@ class DigitsOnBlocks(WithPages):
         if config.get(SEARCH_SPLIT):
             images = pool.source.images[pool.split.validation_indices]
             return {"validation_logits": logits_of(model, images)}
-        block = pool.block(int(config.get(BLOCK) or 0))
+        block = pool.block_of(config)
         return {"block_logits": logits_of(model, pool.source.images[block.evaluation_indices])}
 
     def signature(self, info: Mapping[str, Any]) -> Signature:

@@ -18,6 +18,7 @@ from sweeps.cli.options import (
     HomeOption,
     JsonOption,
     SameCodeOption,
+    SweepArgument,
     SweepNamesArgument,
     TrackingOption,
     VerboseOption,
@@ -84,6 +85,15 @@ def confirm(
             "tenth of the best baseline's distance from perfect).",
         ),
     ] = None,
+    fresh: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Draw other folds and seeds of the same samples, for each number others (default: "
+            "as before, at first 0). Only new data renew what the samples have judged.",
+            min=0,
+        ),
+    ] = None,
     control: Annotated[
         int | None,
         typer.Option(
@@ -91,6 +101,15 @@ def confirm(
             help="Also run N random trials, and confirm their best (default: as before, at first "
             "0).",
             min=0,
+        ),
+    ] = None,
+    control_searches: Annotated[
+        int | None,
+        typer.Option(
+            metavar="M",
+            help="Run M such random searches; from three on it is said whether searching paid "
+            "(default: as before, at first 1).",
+            min=1,
         ),
     ] = None,
     refit: Annotated[
@@ -155,8 +174,8 @@ def confirm(
     infos = list({(info := found.get(name)).id: info for name in names}.values())
     if restore:
         _check_alone("--restore", {
-            "--top": top, "--folds": folds, "--control": control, "--leave-out": leave_out,
-            "--refit": refit, "--test": test, "--replace": replace,
+            "--top": top, "--folds": folds, "--fresh": fresh, "--control": control,
+            "--leave-out": leave_out, "--refit": refit, "--test": test, "--replace": replace,
         })  # fmt: skip
         _restore(found, infos, HowToTrain(tracking_uri=tracking_uri, data=data))
     if test:
@@ -164,7 +183,9 @@ def confirm(
     progress = mode_of(quiet=as_json or csv is not None, as_json=False, verbose=verbose)
     how = HowToTrain(workers, tracking_uri, data, progress, same_code)
     most, leave_out = at_most if until else None, leave_out or None
-    options = ConfirmOptions(top, folds, control, refit, how, leave_out, replace, most, margin)
+    options = ConfirmOptions(
+        top, folds, control, refit, how, leave_out, replace, most, margin, fresh, control_searches
+    )
     results = _confirm_all(found, infos, options)
     code = worst_of(results)
     tested = None
@@ -380,6 +401,7 @@ def _document(
         "settled": verdict.is_settled if verdict else None,
         "champion": verdict.recommended.finalist.label if verdict else None,
         "gain_over_control": None,
+        "gain_over_searches": None,
         "standings": [asdict(one.concluded) for one in verdict.standings] if verdict else [],
     }
     documents = map(document_of, result.conclusions)
@@ -397,6 +419,61 @@ def _document(
         "failure": result.failure,
         "answer": _answer(home, info, result),
     }
+
+
+# `sweeps check --same`: does the verdict keep quiet where there is nothing to say?
+
+
+def check(
+    name: SweepArgument,
+    same: Annotated[
+        bool,
+        typer.Option("--same", help="Confirm its best configuration under five names."),
+    ] = False,
+    folds: Annotated[
+        int, typer.Option(metavar="S", help="Fresh folds, a multiple of four.", min=20)
+    ] = 20,
+    workers: Annotated[int | None, typer.Option(help="Worker processes.", min=0)] = None,
+    data: DataOption = None,
+    same_code: SameCodeOption = False,
+    home: HomeOption = None,
+    tracking_uri: TrackingOption = None,
+    csv: CsvOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Try the verdict on your own experiment, where the answer is known.
+
+    With --same, the best configuration of a sweep is confirmed under five names that differ by
+    their seeds alone (NAME-same). The verdict must keep quiet, and one seed must give one result.
+    """
+    from sweeps.confirm.planning import HowToTrain
+    from sweeps.confirm.same import check_same
+    from sweeps.home import Home
+    from sweeps.render.answer import in_lines, same_in_words
+
+    if not same:
+        raise UsageError("say what is to be checked: --same")
+    found = Home.resolve(home)
+    progress = mode_of(quiet=as_json or csv is not None, as_json=False, verbose=False)
+    how = HowToTrain(workers, tracking_uri, data, progress, same_code)
+    result = check_same(found, found.get(name), folds, how)
+    differs = result.checked.differs if result.checked else None
+    document = {
+        "sweep": result.name,
+        "trial": result.trial,
+        "stopped_by": result.stopped_by,
+        "folds": result.verdict.folds if result.verdict else 0,
+        "called_worse": list(result.called) if result.verdict else None,
+        "names_differ": result.has_seeds,
+        "is_deterministic": None if result.checked is None else differs is None,
+        "differs": differs,
+    }
+    if not answered(document, [document], as_json=as_json, csv=csv):
+        print("\n".join(in_lines(same_in_words(document))))
+    if result.stopped_by in INTERRUPTED:
+        raise typer.Exit(INTERRUPTED[result.stopped_by])
+    is_quiet = result.verdict is not None and not result.called and result.has_seeds
+    raise typer.Exit(OK if is_quiet and differs is None else FAILED)
 
 
 # `sweeps ensemble`: would several models, voting, beat the single best? From stored logits.

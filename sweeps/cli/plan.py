@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from sweeps.cli.console import answered
 from sweeps.cli.options import CsvOption, JsonOption, asks
@@ -21,12 +26,27 @@ if TYPE_CHECKING:
     *("space", "trials", "name", "extend", "same_code", "seed", "overrides", "sampler", "pruner"),
     *("data", "ask_ahead", "timeout", "workers", "home"),
 )
-def plan(asked: RunOptions, csv: CsvOption = None, as_json: JsonOption = False) -> None:
+def plan(
+    asked: RunOptions,
+    power: Annotated[
+        bool,
+        typer.Option(
+            "--power",
+            help="Show instead which differences a confirmation will see, by its number of folds.",
+        ),
+    ] = False,
+    csv: CsvOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Validate a space and show what would run; creates nothing."""
     from sweeps.config.sweep import resolve
     from sweeps.runner.planning import make_plan
 
-    planned = make_plan(resolve(asked))
+    config = resolve(asked)
+    if power:
+        _show_power(config, csv=csv, as_json=as_json)
+        return
+    planned = make_plan(config)
     document = _to_dict(planned)
     if not answered(
         document,
@@ -36,6 +56,45 @@ def plan(asked: RunOptions, csv: CsvOption = None, as_json: JsonOption = False) 
         columns=("origin", "engine", "reason", "seconds"),
     ):
         _print(planned)
+
+
+def _show_power(config: SweepConfig, *, csv: Path | None, as_json: bool) -> None:
+    """Show the difference that each number of folds sees, and where only more samples help."""
+    from sweeps.confirm.power import plan_power
+    from sweeps.render.answer import in_lines
+    from sweeps.wording import scaled
+
+    found = plan_power(config)
+    rows = [{"folds": folds, "difference": seen} for folds, seen in found.seen.items()]
+    document = {
+        "name": config.name,
+        "confirmations": list(found.confirmations),
+        "seen": rows,
+        "at_best": found.at_best,
+        "unit": found.unit,
+    }
+    if answered(document, rows, as_json=as_json, csv=csv):
+        return
+    best = found.at_best
+    print("A lead that is told from luck in 8 of 10 confirmations:\n")
+    is_share = found.unit == "share"
+    digits = None if is_share else max(0, 1 - math.floor(math.log10(min(found.seen.values()))))
+    said = partial(scaled, unit=found.unit, digits=digits)
+    print(f"  folds   {'points' if is_share else ' by'}")
+    for folds, seen in found.seen.items():
+        print(f"  {folds:>5}   {said(seen):>6}")
+    print(f"   more   {said(best):>6} at best\n" if best else "")
+    source = f"From earlier confirmations on these data: {', '.join(found.confirmations)}."
+    if not found.confirmations:
+        source = (
+            "Nothing was confirmed on these data in this home yet: this is what a default "
+            "confirmation of mlp on digits20 (4000 images) sees, only a first guess for others."
+        )
+    limit = (
+        f"More folds see no less than {said(best)}{' points' if is_share else ''}, for the samples "
+        f"are the limit. With twice as many samples it is {said(best / 2**0.5)}."
+    )
+    print("\n".join(in_lines([limit, source] if best else [source])))
 
 
 def schema() -> None:

@@ -48,6 +48,14 @@ def report(
     figures: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write every chart as a PNG.")
     ] = None,
+    methods: Annotated[
+        bool,
+        typer.Option(
+            "--methods",
+            help="Instead, print a paragraph for a paper: how it was searched and confirmed. "
+            "--output FILE.tex writes it as LaTeX, other files as text.",
+        ),
+    ] = False,
     data: DataOption = None,
     home: HomeOption = None,
 ) -> None:
@@ -62,6 +70,11 @@ def report(
 
     found = Home.resolve(home)
     info = found.get(name)
+    if methods:
+        if figures is not None:
+            raise UsageError("--methods is a paragraph without charts: leave --figures out")
+        _write_methods(found, info, output)
+        return
     read = read_sweep(info, found.store(info.id), data, complain)
     if not read.records:
         raise UsageError(f"sweep {read.info.name!r} has no trial yet: nothing to report")
@@ -73,6 +86,22 @@ def report(
             write(figures / file, png)
         print(f"charts in {figures}")
     print(path)
+
+
+def _write_methods(home: Home, info: SweepInfo, output: Path | None) -> None:
+    from sweeps.records import Conclusions
+    from sweeps.render.answer import in_lines
+    from sweeps.render.methods import latex, methods
+
+    text = methods(info, Conclusions(home.store(info.id).folder).all())
+    if output is not None and output.suffix == ".tex":
+        text = latex(text)
+    lines = "\n".join(in_lines([text], indent=""))
+    if output is None:
+        print(lines)
+    else:
+        write(output, f"{lines}\n".encode())
+        print(output)
 
 
 def write(path: Path, content: bytes) -> None:

@@ -382,19 +382,20 @@ def folds_needed(joint: Joint, finalist: int, margin: float) -> int | None:
     for count in (look for look in LOOKS if look > joint.folds):
         error = math.sqrt(fixed + shrinking / count)
         wanted = (
-            (behind, _normal_critical(nominal(level, count))),
-            (margin - behind, _normal_critical(nominal(LEVEL, count, AS_GOOD_AT_FIRST))),
+            (behind, normal_critical(nominal(level, count))),
+            (margin - behind, normal_critical(nominal(LEVEL, count, AS_GOOD_AT_FIRST))),
         )
-        if any(distance > (critical + _POWER) * error for distance, critical in wanted):
+        if any(distance > (critical + POWER) * error for distance, critical in wanted):
             return count
     return None
 
 
-_POWER: Final = 0.8416
+POWER: Final = 0.8416
 """Standard errors beyond the critical value at which a claim is made in 80 of 100 cases."""
 
 
-def _normal_critical(level: float) -> float:
+def normal_critical(level: float) -> float:
+    """Return the critical value of a normal distribution, one-sided."""
     from scipy.special import ndtri
 
     return float(-ndtri(level))

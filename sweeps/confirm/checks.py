@@ -32,7 +32,7 @@ from sweeps.confirm.trying import CrossValidation, try_folds
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import declare_same, is_shipped, load_same
-from sweeps.experiments.folds import ON_FOLDS, FoldExperiment
+from sweeps.experiments.folds import FRESH, ON_FOLDS, FoldExperiment
 from sweeps.experiments.loading import experiment_folder, load_experiment, recorded_experiment
 from sweeps.home import Home
 from sweeps.records import (
@@ -114,13 +114,23 @@ def asked_by(info: SweepInfo) -> Confirming:
     return (defaults and Defaults.from_dict(defaults).confirm) or Confirming()
 
 
+def scored_in(config: SweepConfig) -> Scored:
+    """Return what `sweeps confirm` would compare the best of a sweep by.
+
+    Raises:
+        UsageError: It cannot be confirmed.
+    """
+    says, space = config.space.defaults.confirm or Confirming(), config.space
+    if len(space.objectives) > 1:
+        raise UsageError(f"sweep {config.name!r} has several objectives: none is the best")
+    return _on_folds(config.experiment, space.experiment, space.objectives[0], says)[1]
+
+
 def how_it_is_confirmed(config: SweepConfig) -> str:
     """Return how `sweeps confirm` would compare the best, in words; empty without folds."""
-    says, space, searched = config.space.defaults.confirm or Confirming(), config.space, None
-    if len(space.objectives) > 1:
-        return ""
+    says, searched = config.space.defaults.confirm or Confirming(), None
     try:
-        scored = _on_folds(config.experiment, space.experiment, space.objectives[0], says)[1]
+        scored = scored_in(config)
         if isinstance(config.experiment, SupportsFolds):
             searched = next(iter(config.experiment.folds(config.data, 0, FOLDS_A_REPEAT)), None)
     except UsageError:
@@ -226,6 +236,20 @@ def check_code(store: RecordStore, info: SweepInfo, *, same_code: bool = False) 
         if same_code:
             declare_same(store, info, record)
         load_same(store, info, record)
+
+
+def check_fresh(path: str, cross_validation: Experiment, fresh: int) -> None:
+    """Refuse a drawing of folds that the experiment on folds does not have."""
+    known = cross_validation.parameters.get(FRESH)
+    if fresh and known is None:
+        raise UsageError(
+            f"--fresh {fresh}: `cross_validation` of experiment {path!r} draws its folds once, for "
+            f"it takes no parameter {FRESH!r} (int, from 0; {SEE}); --fresh 0 are the folds it has"
+        )
+    if fresh and known is not None and known.high is not None and fresh > known.high:
+        raise UsageError(
+            f"--fresh {fresh}: experiment {path!r} has drawings of folds up to {known.high:g}"
+        )
 
 
 def check_offers(

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from sweeps.capabilities import FOLDS_A_REPEAT
+from sweeps.confirm.access_log import judged_by
 from sweeps.confirm.best import LOOKS, looks
 from sweeps.confirm.calibration import measure_calibration
 from sweeps.confirm.checks import (
@@ -16,6 +17,7 @@ from sweeps.confirm.checks import (
     can_measure_selection_bias,
     check_code,
     check_data,
+    check_fresh,
     check_offers,
     cross_validation_experiment,
     why_no_control,
@@ -25,7 +27,15 @@ from sweeps.confirm.checks import (
 )
 from sweeps.confirm.comparison import Comparison, compare_finalists, margin_of
 from sweeps.confirm.ensembles import all_voting, classes_of
-from sweeps.confirm.finalists import CONTROL, SCORE, Finalist, Scored, choose_finalists, leave_out
+from sweeps.confirm.finalists import (
+    CONTROL,
+    SCORE,
+    Finalist,
+    Scored,
+    choose_finalists,
+    leave_out,
+    on_fresh,
+)
 from sweeps.confirm.planning import (
     Confirmation,
     HowToTrain,
@@ -78,7 +88,9 @@ class ConfirmOptions:
     given. `replace` lets a confirmation take the place of one that says more. With `at_most`, folds
     are added look by look, up to so many, until every finalist is settled or more data are needed.
     `margin` is the difference that does not matter; None: as before, at first that of the space,
-    else of `margin_of`.
+    else of `margin_of`. `fresh` is the number of the drawing of folds; None: as before, at first 0.
+    `control` are the trials of each of `control_searches` random searches; None: as before, at
+    first one.
     """
 
     top: int | None = None
@@ -90,6 +102,8 @@ class ConfirmOptions:
     replace: bool = False
     at_most: int | None = None
     margin: float | None = None
+    fresh: int | None = None
+    control_searches: int | None = None
 
 
 @dataclass(frozen=True)
@@ -133,9 +147,11 @@ class Checked:
         left_out: The finalists that `leave_out` excludes.
         top: Number of best trials that the finalists were chosen from.
         folds: Number of folds to train on; that of the first look with `at_most`.
+        control: Number of random trials whose best one takes part, too.
+        searches: Number of such random searches.
         most: Number of folds that can be asked for later: that of the last look, unless the
             experiment has fewer.
-        control: Number of random trials whose best one takes part, too.
+        fresh: Number of the drawing of folds.
         scored: The metric of the comparison.
         margin: The difference that does not matter; None: that of `margin_of`.
     """
@@ -150,6 +166,8 @@ class Checked:
     most: int
     scored: Scored
     margin: float | None
+    fresh: int
+    searches: int
 
     def can_measure_selection_bias(self) -> bool:
         """Whether the search's best takes part, and can be trained on the search's own split."""
@@ -169,16 +187,8 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     before, says = Conclusions(home.store(info.id).folder).confirmed(), asked_by(info)
     top = options.top or (before and before.top) or says.top
     folds = options.folds or (before and before.folds) or says.folds
-    if folds % FOLDS_A_REPEAT:
-        raise UsageError(f"--folds {folds}: give a multiple of four, so that all samples count")
+    _check_numbers(options, folds)
     if options.at_most is not None:
-        if options.at_most not in LOOKS:
-            allowed = ", ".join(map(str, LOOKS))
-            raise UsageError(
-                f"--at-most {options.at_most}: verdicts change at {allowed} folds; give one of them"
-            )
-        if options.folds is not None:
-            raise UsageError("--until settled chooses the number of folds: leave --folds out")
         folds = LOOKS[0]
     need_one_objective(info)
     if home.is_running(info.id):
@@ -189,23 +199,29 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     best = choose_finalists(info, store.read_all(), top, scored)
     scored = scored.in_unit_of(best)
     _check_margin(options.margin, scored)
-    trials = options.leave_out
-    if trials is None:
-        as_before = before.left_out if before and options.top is None else ()
-        trials = [finalist.trial for finalist in best if finalist.label in as_before]
-    finalists = leave_out(info, best, trials) if trials else best
+    fresh = before.fresh if options.fresh is None and before else options.fresh or 0
+    check_fresh(info.experiment, experiment, fresh)
+    best = [on_fresh(one, fresh) for one in best]
+    finalists = _taking_part(info, best, options, before)
     left_out = [finalist for finalist in best if finalist not in finalists]
     margin = options.margin or _margin_before(before, scored) or says.margin
     if margin is None:
         margin_of(finalists, scored)  # raises if the metric has none of itself
-    known = control_of(home, info, before, scored)
+    *known, best_of_random = control_of(home, info, before, scored)
     control = known[0] if options.control is None else options.control
+    searches = known[1] if options.control_searches is None else options.control_searches
+    if not control and (options.control_searches or 1) > 1:
+        raise UsageError(
+            f"--control-searches {searches}: say of how many random trials each: --control N"
+        )
     limit = experiment.parameters[BLOCK].high if BLOCK in experiment.parameters else None
     most = max(folds, LOOKS[-1] if limit is None else min(LOOKS[-1], int(limit) + 1))
     checked = Checked(
-        experiment, data, finalists, left_out, top, folds, control, most, scored, margin
-    )
-    random = known[1] if control == known[0] else []
+        experiment, data, finalists, left_out, top, folds, control, most,
+        scored, margin, fresh, searches,
+    )  # fmt: skip
+    is_known = [control, searches] == known
+    random = [on_fresh(one, fresh) for one in best_of_random] if is_known else []
     trained = trained_with(home, info, [*finalists, *random], folds, left_out)
     bias = checked.can_measure_selection_bias()
     is_whole = is_trained(home, info, trained, folds, with_selection_bias=bias)
@@ -220,6 +236,33 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
         note = make_progress(options.how.progress).note
         try_folds(own, [finalist.config for finalist in finalists], note)
     return checked
+
+
+def _taking_part(
+    info: SweepInfo,
+    best: Sequence[Finalist],
+    options: ConfirmOptions,
+    before: ConfirmationRecord | None,
+) -> Sequence[Finalist]:
+    trials = options.leave_out
+    if trials is None:
+        as_before = before.left_out if before and options.top is None else ()
+        trials = [finalist.trial for finalist in best if finalist.label in as_before]
+    return leave_out(info, best, trials) if trials else best
+
+
+def _check_numbers(options: ConfirmOptions, folds: int) -> None:
+    if folds % FOLDS_A_REPEAT:
+        raise UsageError(f"--folds {folds}: give a multiple of four, so that all samples count")
+    if options.at_most is None:
+        return
+    if options.at_most not in LOOKS:
+        allowed = ", ".join(map(str, LOOKS))
+        raise UsageError(
+            f"--at-most {options.at_most}: verdicts change at {allowed} folds; give one of them"
+        )
+    if options.folds is not None:
+        raise UsageError("--until settled chooses the number of folds: leave --folds out")
 
 
 def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResult:
@@ -254,8 +297,9 @@ def _trainings(home: Home, info: SweepInfo, options: ConfirmOptions, checked: Ch
     """Return the number of trainings of a confirmation, those that were made before included."""
     trained = trained_with(home, info, checked.finalists, checked.folds, checked.left_out)
     again = checked.can_measure_selection_bias()
-    a_fold = len(trained) + bool(checked.control) + again
-    return checked.folds * a_fold + checked.control + options.refit
+    random = checked.searches if checked.control else 0
+    a_fold = len(trained) + random + again
+    return checked.folds * a_fold + checked.control * random + options.refit
 
 
 def lacks(new: ConfirmationRecord, before: ConfirmationRecord) -> str:
@@ -353,16 +397,17 @@ class _Work:
         """Return the finalists to train on folds, and the best of random trials if asked for."""
         finalists, home, options = list(self._checked.finalists), self._home, self._options
         if self._checked.control:
-            control = run_control(
-                home, self._info, self._checked.control, options.how, self._checked.scored
-            )
+            trials, searches = self._checked.control, self._checked.searches
+            scored = self._checked.scored
+            control = run_control(home, self._info, trials, searches, options.how, scored)
             self._ran.append(control.ran)
-            if control.ran.stopped_by or control.finalist is None:
+            if control.ran.stopped_by or None in control.finalists:
                 is_interrupted = control.ran.is_interrupted
                 raise _EndedError(
                     None if is_interrupted else why_no_control(home, control.ran.info)
                 )
-            finalists.append(control.finalist)
+            found = [one for one in control.finalists if one is not None]
+            finalists += [on_fresh(one, self._checked.fresh) for one in found]
         return finalists
 
     def train(self, finalists: Sequence[Finalist]) -> None:
@@ -456,6 +501,7 @@ class _Work:
             folds=checked.folds,
             left_out=[finalist.label for finalist in checked.left_out],
             conclusions=conclusions,
+            fresh=checked.fresh,
         )
         self._keep(concluded)
         return conclusions
@@ -528,7 +574,8 @@ class _Work:
 
     def _verdict(self, found: _Found, refit: str | None) -> VerdictConclusion:
         verdict, confirmation = found.comparison.verdict, found.confirmation
-        gained = verdict.gain_over_control
+        gained, over = verdict.gain_over_control, verdict.gain_over_searches
+        scored = verdict.scored
         records = self._home.store(self._info.id).read_all()
         return VerdictConclusion(
             kind="verdict",
@@ -540,15 +587,20 @@ class _Work:
             settled=verdict.is_settled,
             recommended=found.winner.label,
             standings=[standing.concluded for standing in verdict.standings],
-            gain_over_control=gained and verdict.scored.difference(gained),
+            gain_over_control=gained and scored.difference(gained),
             others=other_confirmations(self._home, self._info, confirmation),
             refit=refit,
             left_out=[finalist.label for finalist in self._checked.left_out],
             margin=verdict.margin,
-            quotable=verdict.scored.measured(verdict.quotable.score),
+            quotable=scored.measured(verdict.quotable.score),
             quotable_bias=verdict.quotable.bias,
             looks=list(looks(verdict.folds)),
-            metric=verdict.scored.metric,
+            judged=judged_by(self._home, self._info),
+            fresh=self._checked.fresh,
+            control_trials=self._checked.control,
+            gain_over_searches=over and scored.difference(over),
+            components=verdict.components,
+            metric=scored.metric,
             method="samples and seeds" if verdict.is_by_sample else "folds",
         )
 

@@ -176,7 +176,8 @@ def _tested(home: Home, sweeps: Sequence[str]) -> list[Conclusion]:
     found: dict[str, Conclusion] = {}
     for access_log, evaluation in evaluations_of(home, sweeps):
         scores = heard(partial(access_log.scores, evaluation))
-        votes = conclude_votes(evaluation, scores, access_log.count()) if scores else None
+        count, on_machine = access_log.count(), access_log.is_on_machine
+        votes = conclude_votes(evaluation, scores, count, on_machine=on_machine) if scores else None
         found |= {evaluation.name: votes} if votes else {}
     # An imported sweep brings the conclusions of its former home.
     kept = [Conclusions(home.store(sweep).folder).votes() for sweep in sweeps]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from search_spaces.parameters import Value
 from sweeps.errors import UsageError
-from sweeps.experiments.folds import BY_SAMPLE, SAMPLES
+from sweeps.experiments.folds import BY_SAMPLE, FRESH, SAMPLES
 from sweeps.interval import Interval
 from sweeps.records import Record, SweepInfo, ranked
 from sweeps.wording import is_share
@@ -161,6 +161,11 @@ def leave_out(
             "are left; two or more can be compared (--top)"
         )
     return left
+
+
+def on_fresh(finalist: Finalist, fresh: int) -> Finalist:
+    """Return a finalist that is trained on the folds of a drawing; 0: those that are first used."""
+    return replace(finalist, config={**finalist.config, FRESH: fresh}) if fresh else finalist
 
 
 def choose_best(info: SweepInfo, records: Sequence[Record], scored: Scored) -> Finalist | None:

@@ -316,6 +316,21 @@ def _refits(confirmation: Confirmation) -> Iterator[Path]:
     yield from (confirmation.folder / f"{REFIT}-{number}" for number in itertools.count(2))
 
 
+def own_folder(home: Home, parent: Path, name: str, space: str) -> Path:
+    """Return the folder, `name` or `name-2` and so on, in which a space was begun; else a free one.
+
+    Args:
+        home: The home.
+        parent: The folder of these folders.
+        name: Name of the first one.
+        space: The space, as YAML.
+    """
+    begun, wanted = _begun(home), _essence(space)
+    numbered = (parent / f"{name}-{number}" for number in itertools.count(2))
+    folders = itertools.chain([parent / name], numbered)
+    return next(f for f in folders if _tail(f) not in begun or _space_in(f) == wanted)
+
+
 def name_for(home: Home, folder: Path, wanted: str) -> str:
     """Return the name of the sweep of a space's folder; a free one if it has not begun."""
     begun = begun_in(home, folder)

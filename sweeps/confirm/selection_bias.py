@@ -96,62 +96,72 @@ def _mean(values: Sequence[float]) -> Estimate:
 
 @dataclass(frozen=True)
 class Control:
-    """The random trials, and the best of them; None if none is complete."""
+    """The random searches, and the best of each; None for one without a complete trial."""
 
     ran: Ran
-    finalist: Finalist | None
+    finalists: Sequence[Finalist | None]
 
 
 def run_control(
-    home: Home, info: SweepInfo, trials: int, how: HowToTrain, scored: Scored
+    home: Home, info: SweepInfo, trials: int, searches: int, how: HowToTrain, scored: Scored
 ) -> Control:
-    """Run random trials of a sweep's space, as a sweep of its own without baselines.
+    """Run random searches of a sweep's space, one after another in one sweep without baselines.
 
     Its seed differs from the sweep's, and so do its proposals and the seeds of its trainings.
+    Random trials know nothing of each other, so that each `trials` of them are a search.
     """
     folder = home.store(info.id).folder / CONTROL_FOLDER
     whole = begun_in(home, folder)
-    if whole is not None and ended_trials(home, whole) >= trials:
-        return Control(Ran(whole), _best_of(home, whole, trials, scored))
+    asked_for = trials * searches
+    if whole is not None and ended_trials(home, whole) >= asked_for:
+        return Control(Ran(whole), _best_of_each(home, whole, trials, searches, scored))
     file = folder / "control.json"
     make_folder(folder)
     space = {**info.space, "baselines": []}
     write_atomically(file, json.dumps(space, indent=1).encode(), "conclusion")
     seed = int(info.fingerprint.get("seed", 0)) + 1
     asked = RunOptions(
-        str(file), name=name_for(home, folder, f"{info.name}-control"), trials=trials, seed=seed,
+        str(file), name=name_for(home, folder, f"{info.name}-control"), trials=asked_for, seed=seed,
         sampler="random", pruner="none", home=home.path, storage=home.storage,
         workers=how.workers, check_determinism=False,
         tracking_uri=how.tracking_uri, data=how.data,
     )  # fmt: skip
     result = run_options(asked, progress=how.progress)
-    finalist = _best_of(home, result.info, trials, scored)
+    finalists = _best_of_each(home, result.info, trials, searches, scored)
     summary = result.summary
-    return Control(Ran(result.info, summary.stopped_by, summary.tracking_pending), finalist)
+    return Control(Ran(result.info, summary.stopped_by, summary.tracking_pending), finalists)
 
 
-def _best_of(home: Home, control: SweepInfo, trials: int, scored: Scored) -> Finalist | None:
+def _best_of_each(
+    home: Home, control: SweepInfo, trials: int, searches: int, scored: Scored
+) -> list[Finalist | None]:
     records = home.store(control.id).read_all()
-    best = choose_best(control, [r for r in records if r.spec.trial < trials], scored)
-    return best and Finalist(f"{CONTROL}{best.trial}", best.trial, best.config, best.searched, 0)
+    found = [
+        choose_best(control, [r for r in records if r.spec.trial // trials == number], scored)
+        for number in range(searches)
+    ]
+    return [
+        best and Finalist(f"{CONTROL}{best.trial}", best.trial, best.config, best.searched, 0)
+        for best in found
+    ]
 
 
 def control_of(
     home: Home, info: SweepInfo, before: ConfirmationRecord | None, scored: Scored
-) -> tuple[int, list[Finalist]]:
-    """Return how many random trials took part in a confirmation, and the best of them.
+) -> tuple[int, int, list[Finalist]]:
+    """Return the random searches of a confirmation: trials of each, how many, the best of each.
 
-    Without random trials, or if they are gone, these are 0 and nobody.
+    Without random trials, or if they are gone, these are 0, 1 and nobody.
     """
-    labels = [
-        standing.finalist
-        for verdict in (before.conclusions if before else ())
-        if isinstance(verdict, VerdictConclusion)
-        for standing in verdict.standings
-    ]
-    if not any(label.startswith(CONTROL) for label in labels):
-        return 0, []
+    verdicts = (
+        (one for one in before.conclusions if isinstance(one, VerdictConclusion)) if before else ()
+    )
+    verdict = next(iter(verdicts), None)
     control = begun_in(home, home.store(info.id).folder / CONTROL_FOLDER)
-    trials = (control and home.store(control.id).asked()) or 0
-    best = _best_of(home, control, trials, scored) if control else None
-    return (trials, [best]) if best else (0, [])
+    if verdict is None or control is None or not verdict.control_searches:
+        return 0, 1, []
+    searches = verdict.control_searches
+    trials = verdict.control_trials or home.store(control.id).asked() or 0
+    found = _best_of_each(home, control, trials, searches, scored) if trials else [None]
+    best = [one for one in found if one is not None]
+    return (trials, searches, best) if len(best) == searches else (0, 1, [])

@@ -102,7 +102,8 @@ def evaluate_test_set(
     pending = sum(show_conclusions(home, info, tracking_uri) for info in infos)
     own = {sweep: one for (sweep, name), one in concluded.items() if name == evaluation.name}
     scores = access_log.scores(evaluation)
-    votes = conclude_votes(evaluation, scores, access_log.count()) if scores else None
+    count, on_machine = access_log.count(), access_log.is_on_machine
+    votes = conclude_votes(evaluation, scores, count, on_machine=on_machine) if scores else None
     return Tested(evaluation, own, votes, pending)
 
 
@@ -113,23 +114,31 @@ def _conclude(home: Home, access_log: AccessLog) -> dict[tuple[str, str], TestCo
         The results that were written, by the sweep's id and the evaluation's name.
     """
     written = {}
-    evaluations = access_log.evaluations()
+    evaluations, count = access_log.evaluations(), access_log.count()
+    on_machine = access_log.is_on_machine
     for evaluation in evaluations:
         scores = access_log.scores(evaluation)
         if scores is None:
             continue
-        votes = conclude_votes(evaluation, scores, access_log.count())
+        votes = conclude_votes(evaluation, scores, count, on_machine=on_machine)
         for sweep in evaluation.sweeps:
             folder = home.store(sweep).folder
             if folder.exists():
-                tested = conclude_evaluations(evaluation, sweep, scores, access_log.count())
+                tested = conclude_evaluations(
+                    evaluation, sweep, scores, count, on_machine=on_machine
+                )
                 Conclusions(folder).keep_tested(evaluation.name, tested, votes)
                 written[sweep, evaluation.name] = tested
     return written
 
 
 def conclude_evaluations(
-    evaluation: Evaluation, sweep: str, scores: Mapping[str, np.ndarray], evaluations: int
+    evaluation: Evaluation,
+    sweep: str,
+    scores: Mapping[str, np.ndarray],
+    evaluations: int,
+    *,
+    on_machine: bool = False,
 ) -> TestConclusion:
     """Return the conclusion of an evaluation about one of its sweeps.
 
@@ -138,6 +147,7 @@ def conclude_evaluations(
         sweep: Id of the sweep.
         scores: Its scores, see `AccessLog.scores`.
         evaluations: Number of evaluations of the test set by now.
+        on_machine: Whether these are those of all homes of this machine.
     """
     places = [place for place, entry in enumerate(evaluation.entries) if entry.sweep == sweep]
     files = {evaluation.entries[place].role: scores[f"correct_{place}"][0] != 0 for place in places}
@@ -155,7 +165,7 @@ def conclude_evaluations(
     champion = files.get(CHAMPION, files["winner"])
     return TestConclusion(
         kind="test",
-        evaluation=evaluation.at(evaluations),
+        evaluation=evaluation.at(evaluations, on_machine=on_machine),
         trainings=trainings,
         samples=n,
         finalists=finalists,

@@ -404,7 +404,11 @@ class _Winner:
 
 
 def conclude_votes(
-    evaluation: Evaluation, scores: Mapping[str, np.ndarray], evaluations: int
+    evaluation: Evaluation,
+    scores: Mapping[str, np.ndarray],
+    evaluations: int,
+    *,
+    on_machine: bool = False,
 ) -> TestVotesConclusion | None:
     """Return the conclusion about votes in an evaluation; None if its models cannot vote.
 
@@ -412,6 +416,7 @@ def conclude_votes(
         evaluation: The evaluation.
         scores: Its scores, see `AccessLog.scores`.
         evaluations: Number of evaluations of the test set by now.
+        on_machine: Whether these are those of all homes of this machine.
     """
     winners = _winners(evaluation, scores)
     if not winners or (len(winners) == 1 and len(winners[0].logits) < 2):
@@ -424,7 +429,7 @@ def conclude_votes(
     at_once = len(winners) + len(compared)
     return TestVotesConclusion(
         kind="test votes",
-        evaluation=evaluation.at(evaluations),
+        evaluation=evaluation.at(evaluations, on_machine=on_machine),
         was_asked=set(VOTE_QUESTIONS) <= set(evaluation.questions),
         winners=[
             TestedWinner(

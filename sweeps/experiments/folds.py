@@ -31,16 +31,24 @@ ON_FOLDS: Final = "@folds"
 """The end of the import path of an experiment on folds."""
 BY_SAMPLE: Final = "_by_sample"
 """The end of the name of an array with the values of a metric, sample by sample."""
+FRESH: Final = "fresh"
+"""Parameter of an experiment on folds: the number of the drawing of folds, from 0."""
+AGAIN: Final = "again"
+"""Parameter of an experiment on folds: another seed on the same fold, from 0."""
 SAMPLES: Final = "fold_samples"
 """The array with the numbers of these samples."""
 _AS_SEARCHED: Final = ("signature", "predict")
+_OWN: Final = {BLOCK: "the fold", FRESH: "the drawing of folds", AGAIN: "another seed on a fold"}
+_MOST_REPEATS: Final = 10_000
+"""Of one drawing, so that two drawings have none in common."""
 
 
 class FoldExperiment:
     """An experiment on fresh folds: one more parameter, `block`, is the number of the fold.
 
     Folds 0 to 3 score every sample once, folds 4 to 7 again, and so on. The seed of a trial follows
-    from its fold, so that every finalist meets a fold under the same seed.
+    from its fold, so that every finalist meets a fold under the same seed; `again` gives another
+    one. With another `fresh` the same samples are divided otherwise.
 
     Attributes:
         searched: The experiment of the search, a `SupportsFolds`.
@@ -57,15 +65,19 @@ class FoldExperiment:
                 f"experiment {path!r}: the one of the search has no `folds` (see `SupportsFolds` "
                 "in sweeps/capabilities.py)"
             )
-        if BLOCK in searched.parameters:
-            raise UsageError(
-                f"experiment {path!r}: a confirmation names its folds by a parameter {BLOCK!r}; "
-                "give that of the experiment another name"
-            )
+        for name in _OWN:
+            if name in searched.parameters:
+                raise UsageError(
+                    f"experiment {path!r}: a confirmation has a parameter {name!r} of its own (the "
+                    f"number of {_OWN[name]}); give that of the experiment another name"
+                )
         self.searched = searched
         self.name = searched.name
-        fold = ParameterInfo("int", 0, None, default=0, description="number of the fold, from 0")
-        self.parameters: Mapping[str, ParameterInfo] = {**searched.parameters, BLOCK: fold}
+        own_parameters = {
+            name: ParameterInfo("int", 0, None, default=0, description=f"number of {what}, from 0")
+            for name, what in _OWN.items()
+        }
+        self.parameters: Mapping[str, ParameterInfo] = {**searched.parameters, **own_parameters}
         self.metrics, self.measures = searched.metrics, searched.measures
         # Capabilities are members, so it has those that the searched one has.
         own: Any = searched
@@ -134,8 +146,8 @@ class FoldExperiment:
 
     def _fold(self, config: Mapping[str, Value], data: PreparedData) -> Fold:
         own: Any = self.searched
-        repeat, place = divmod(int(str(config.get(BLOCK) or 0)), FOLDS_A_REPEAT)
-        found = own.folds(data, repeat, FOLDS_A_REPEAT)
+        repeat, place = divmod(_number(config, BLOCK), FOLDS_A_REPEAT)
+        found = own.folds(data, repeat + _MOST_REPEATS * _number(config, FRESH), FOLDS_A_REPEAT)
         fold: Fold | None = next(itertools.islice(found, place, None), None)
         if fold is None:
             raise ValueError(
@@ -153,10 +165,15 @@ def numbered(result: TrialResult, fold: Fold) -> TrialResult:
 
 def _own(spec: TrialSpec) -> TrialSpec:
     """Return the attempt as the search's experiment takes it, with the seed of the fold."""
-    fold = int(str(spec.config.get(BLOCK) or 0))
-    seed = int(np.random.SeedSequence([fold, 2]).generate_state(1)[0])
+    fold, *others = (_number(spec.config, name) for name in _OWN)
+    entropy = [fold, 2, *(others if any(others) else ())]
+    seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
     return replace(spec, seed=seed, config=_without_fold(spec.config))
 
 
 def _without_fold(config: Mapping[str, Value]) -> dict[str, Value]:
-    return {name: value for name, value in config.items() if name != BLOCK}
+    return {name: value for name, value in config.items() if name not in _OWN}
+
+
+def _number(config: Mapping[str, Value], name: str) -> int:
+    return int(str(config.get(name) or 0))

@@ -113,6 +113,40 @@ class ConfirmedStanding:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """How much the data of a confirmation have judged by now.
+
+    Attributes:
+        finalists: Number of distinct configurations.
+        sweeps: Number of sweeps that these were finalists of.
+        on_machine: Whether all homes of the machine are counted, not one home only.
+    """
+
+    finalists: Count
+    sweeps: Count
+    on_machine: bool
+
+
+@dataclass(frozen=True)
+class Components:
+    """The variance components of the leader's leads, by which the next confirmation is planned.
+
+    Attributes:
+        fixed: Variance that more folds do not reduce, only more samples; median of the leads.
+        by_folds: Variance of one fold, which so many folds divide by their number; likewise.
+        level: One-sided level, over all looks, at which one of the finalists is told not to be the
+            best; it falls with their number.
+    """
+
+    fixed: float
+    by_folds: float
+    level: float
+
+    def __post_init__(self) -> None:
+        _need(self.fixed >= 0 and self.by_folds >= 0 and 0 < self.level < 1, "has no variances")
+
+
+@dataclass(frozen=True)
 class VerdictConclusion:
     """The conclusion about which finalist is the best.
 
@@ -135,6 +169,12 @@ class VerdictConclusion:
             that allows for its having been selected on these folds.
         quotable_bias: By how much its mean is too high on that account.
         looks: Folds at which the verdict may change, up to now; fixed beforehand.
+        judged: How much the data have judged by now.
+        fresh: Number of the drawing of folds, see `confirm --fresh`.
+        control_trials: Number of trials of each random search; None in files of earlier versions.
+        gain_over_searches: The search's best minus what random searches bring on average; None
+            with fewer than `FEWEST_SEARCHES`. The interval holds for other random searches, too.
+        components: The variance components of the leads; None in files of earlier versions.
         metric: The metric of the comparison.
         method: The sources of chance that intervals allow for: samples and seeds, crossed; or folds
             with one number each, with the corrected variance.
@@ -157,6 +197,11 @@ class VerdictConclusion:
     quotable: Interval | None = None
     quotable_bias: float | None = None
     looks: Sequence[Count] = ()
+    judged: Judged | None = None
+    fresh: Count = 0
+    control_trials: Count | None = None
+    gain_over_searches: Interval | None = None
+    components: Components | None = None
     metric: Line = "block_accuracy"
     method: Method = "samples and seeds"
 
@@ -165,6 +210,12 @@ class VerdictConclusion:
         _need(self.recommended in labels, "recommends none of its finalists")
         controls = sum(label.startswith("control-") for label in labels)
         _need(self.gain_over_control is None or controls == 1, "compares with no random trial")
+        _need(self.gain_over_searches is None or controls > 1, "compares with no random search")
+
+    @property
+    def control_searches(self) -> int:
+        """Number of random searches whose best trials take part."""
+        return sum(one.finalist.startswith("control-") for one in self.standings)
 
 
 @dataclass(frozen=True)
@@ -316,6 +367,7 @@ class AtEvaluation:
         digest: Digest of the test set.
         day: The day (UTC) on which its list was frozen.
         reason: Why the test set was evaluated again; empty the first time.
+        on_machine: Whether those of all homes of the machine are counted, not of one home only.
     """
 
     number: Count
@@ -323,6 +375,7 @@ class AtEvaluation:
     digest: Digest
     day: Line
     reason: str
+    on_machine: bool = False
 
 
 @dataclass(frozen=True)
@@ -515,6 +568,7 @@ class ConfirmationRecord:
         folds: Number of folds; None likewise.
         left_out: Labels of finalists that the user left out.
         conclusions: The conclusions, in numbers.
+        fresh: Number of the drawing of folds.
     """
 
     confirmation: str
@@ -526,6 +580,7 @@ class ConfirmationRecord:
     folds: Count | None = None
     left_out: Sequence[Line] = ()
     conclusions: Sequence[Conclusion] = ()
+    fresh: Count = 0
 
 
 def confirmed_by(directory: str | Path | None) -> str | None:

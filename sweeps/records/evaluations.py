@@ -120,14 +120,21 @@ class Evaluation:
         ]  # names may change
         return hashlib.sha256(json.dumps([frozen, list(questions)]).encode()).hexdigest()
 
-    def at(self, evaluations: int) -> AtEvaluation:
-        """Return its description for a conclusion; `evaluations` is their number by now."""
-        return AtEvaluation(self.number, evaluations, self.digest, self.day, self.reason)
+    def at(self, evaluations: int, *, on_machine: bool = False) -> AtEvaluation:
+        """Return its description for a conclusion, see `AtEvaluation`."""
+        return AtEvaluation(
+            self.number, evaluations, self.digest, self.day, self.reason, on_machine
+        )
 
     @property
     def day(self) -> str:
         """The day (UTC) on which it was frozen, such as `2024-05-31`."""
-        return datetime.fromtimestamp(self.frozen_at / 1000, UTC).strftime("%Y-%m-%d")
+        return day_of(self.frozen_at)
+
+
+def day_of(moment: int) -> str:
+    """Return the day (UTC) of a moment in milliseconds, such as `2024-05-31`."""
+    return datetime.fromtimestamp(moment / 1000, UTC).strftime("%Y-%m-%d")
 
 
 class Evaluations:

@@ -96,13 +96,13 @@ def with_commands(sentences: Sequence[str], commands: Mapping[str, str]) -> list
     return [*lines, *source] if len(lines) + len(source) <= MOST_LINES else lines
 
 
-def in_lines(sentences: Sequence[str], width: int = WIDTH) -> list[str]:
+def in_lines(sentences: Sequence[str], width: int = WIDTH, indent: str = "  ") -> list[str]:
     """Return sentences as lines of a terminal; what does not fit goes on, indented, below."""
     return [
         line
         for sentence in sentences
         for line in textwrap.wrap(
-            sentence, width, subsequent_indent="  ", break_long_words=False,
+            sentence, width, subsequent_indent=indent, break_long_words=False,
             break_on_hyphens=False, drop_whitespace=True,
         )
     ]  # fmt: skip
@@ -310,12 +310,13 @@ class _VerdictInWords:
         return f"{said}; {_listed(rest)} under {_whole_percent(_SMALL)}" if rest else said
 
     def control(self) -> list[str]:
-        """Return whether searching paid, where random trials were confirmed too."""
-        gained = self._verdict.gain_over_control
+        """Return whether searching paid; nothing if there were too few random searches to say."""
+        gained = self._verdict.gain_over_searches
         if gained is None:
             return []
-        by = f"{_ahead(gained, 'the best of random trials')} ({_ends(gained)})"
-        return [f"Did searching pay? {by}."]
+        says = "Yes" if gained.low > 0 else "No" if gained.high < 0 else "Cannot tell"
+        over = f"{self._verdict.control_searches} random searches"
+        return [f"Did searching pay? {says}: {_ahead(gained, over)} ({_ends(gained)})."]
 
     def champion(self, calibration: CalibrationConclusion | None, *, is_served: bool) -> str:
         """Return where the champion is, and whether its probabilities were put right."""
@@ -337,12 +338,15 @@ class _VerdictInWords:
         return f"{said} (its error: {before} to {after} %)."
 
     def source(self) -> str:
-        """Return what all this comes from."""
-        folds, finalists = self._verdict.folds, len(self._verdict.standings)
+        """Return what all this comes from, and whether the data served several sweeps."""
+        verdict, judged = self._verdict, self._verdict.judged
+        said = f"From {verdict.folds} folds x {len(verdict.standings)} finalists; 95 % intervals"
+        if judged is not None and judged.sweeps > 1:
+            return f"{said}. These data judged {judged.finalists} of {judged.sweeps} sweeps."
         of = "for new samples and seeds"
-        if self._verdict.method == "folds":
+        if verdict.method == "folds":
             of = "one number per fold, variance corrected"
-        return f"From {folds} folds x {finalists} finalists; 95 % intervals, {of}."
+        return f"{said}, {of}."
 
 
 def _voting(votes: VotesConclusion | None) -> list[str]:
@@ -362,6 +366,34 @@ def _voting(votes: VotesConclusion | None) -> list[str]:
     is_open = vote.verdict == "cannot tell yet" and ahead.high > 0
     says = "may pay" if is_open else "does not pay"
     return [f"Voting {says}: {who} {by}{times}."]
+
+
+def same_in_words(found: Mapping[str, object]) -> list[str]:
+    """Return what `sweeps check --same` found, from its document for JSON."""
+    folds, called = found["folds"], found["called_worse"]
+    if called is None:
+        return [f"No verdict yet ({found['sweep']}): the same command goes on."]
+    assert isinstance(called, list)
+    what = f"one configuration (trial {found['trial']}) under five names, on {folds} folds"
+    if not found["names_differ"]:
+        lines = [
+            f"Nothing was tried: {what}, gave the same scores under every name. Its seed follows "
+            "from the fold alone; with a parameter `again` (`SupportsCrossValidation` in "
+            "sweeps/capabilities.py) names have seeds of their own."
+        ]
+    elif called:
+        worse = "is called worse" if len(called) == 1 else "are called worse"
+        lines = [
+            f"Not quiet: of {what}, {_listed(called)} {worse}. Chance does that in at most 5 of "
+            "100 checks; if more folds say it, too, seeds of this experiment are not alike."
+        ]
+    else:
+        lines = [f"Quiet: of {what}, none is called better or worse."]
+    if found["is_deterministic"] is None:
+        return [*lines, "Whether the seed decides a training was not checked (workers are needed)."]
+    if found["differs"]:
+        return [*lines, f"The seed does not decide a training: {found['differs']}."]
+    return [*lines, "One training, made twice with the same seed, came out the same to the bit."]
 
 
 def _is_baseline(standing: ConfirmedStanding) -> bool:

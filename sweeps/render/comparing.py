@@ -232,7 +232,7 @@ def _outcomes(contestants: Sequence[Contestant], records: Sequence[Record]) -> S
     blocks: list[Block] = [Table(columns, cells)]
     blocks += [Text(line) for line in _told_apart(contestants, records)]
     blocks.append(Text(f"Each was trained once{_confirmed(contestants, len(values) > 1)}.", "note"))
-    return Section("outcomes", "Who is better", blocks)
+    return Section("outcomes", "Who leads in the search", blocks)
 
 
 def _confirmed(contestants: Sequence[Contestant], are_several: bool) -> str:
@@ -290,7 +290,10 @@ def _has_same_split(one: Record, other: Record) -> bool:
 
 
 def _sentence(label: str, first: str, difference: Difference) -> str:
-    verdict = "they can be told apart" if difference.is_told_apart else "they cannot be told apart"
+    verdict = "neither leads beyond luck of the samples"
+    if difference.is_told_apart:
+        leader = label if difference.value > 0 else first
+        verdict = f"{leader} leads on the validation set"
     return (
         f"{label} against {first}, on the same {difference.n} validation samples: "
         f"{gain_in_words(difference)}; right alone on {difference.only_first}, the other on "

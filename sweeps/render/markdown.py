@@ -58,10 +58,11 @@ def _steps(data: SweepData) -> Iterator[str]:
     front = standings(data) if data.info.has_front else []
     for trial, following in pairwise(front):
         if trial.lead is not None:
-            verdict = "they can" if trial.lead.is_told_apart else "they cannot"
+            is_apart = trial.lead.is_told_apart
+            verdict = "it leads on the validation set" if is_apart else "they cannot be told apart"
             yield (
                 f"**Trial {trial.row.trial} against {following.row.trial}**, the next on the "
-                f"front: {gain_in_words(trial.lead)}: {verdict} be told apart."
+                f"front: {gain_in_words(trial.lead)}: {verdict}."
             )
 
 

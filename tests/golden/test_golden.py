@@ -169,6 +169,9 @@ def in_words_of_today(said):
 
 WITH_JSON = {
     "best": ["best digits"],
+    "check": [
+        pytest.param("check digits --same", marks=[pytest.mark.nightly, pytest.mark.tensorflow])
+    ],
     "compare": ["compare digits bowl:0"],
     "doctor": ["doctor", "doctor digits"],
     "ensemble": ["ensemble digits"],

@@ -51,6 +51,7 @@ class VotingExperiment:
     parameters: Mapping[str, ParameterInfo] = {
         "skill": ParameterInfo("float", 0.0, 10.0, required=True),
         "block": ParameterInfo("int", 0, 9999, default=None, optional=True),
+        "fresh": ParameterInfo("int", 0, 9, default=0),
         "search_split": ParameterInfo("bool", default=False),
         "refit_epochs": ParameterInfo("int", 1, 9999, default=None, optional=True),
         "seconds": ParameterInfo("float", 0.0, 100.0, default=0.0),
@@ -90,7 +91,8 @@ class VotingExperiment:
             time.sleep(float(spec.config.get("seconds") or 0.0))
         if block is not None and not spec.config.get("search_split"):
             repeat, fold = divmod(int(block), FOLDS)
-            order = np.random.default_rng(repeat).permutation(IMAGES)
+            fresh = int(spec.config.get("fresh") or 0)
+            order = np.random.default_rng(repeat + 1000 * fresh).permutation(IMAGES)
             images = np.sort(order[fold::FOLDS]).astype(np.int32)
             metrics["block_accuracy"] = float(right[images].mean())
             arrays = {

@@ -198,7 +198,7 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
     others = ", ".join(verdict.others)
     if others:
         lines.append(
-            f"It was confirmed otherwise, too, on the same folds ({others}): of several verdicts "
+            f"It was confirmed otherwise, too, on the same samples ({others}): of several verdicts "
             "the one that pleases is no verdict."
         )
     outlying = [one for one in verdict.standings if one.outlying_folds]
@@ -209,12 +209,13 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
             "missing from others by chance: more folds (--folds) see more of them."
         )
     lines.append(
-        f"Compared by {_metric(verdict)}, from {verdict.folds} folds, {_covers(verdict)}, at this "
-        "size of training set. "
+        f"Compared by {metric_of(verdict)}, from {verdict.folds} folds, {_covers(verdict)}, at "
+        "this size of training set. "
         "'best' is the chance of being the best. What may be the best leaves out the true best in "
         "at most 5 of 100 confirmations, at all looks together: at 20 folds, then after each "
         "repeat of four."
     )
+    lines += _judged_lines(verdict)
     is_former = all(one.chance_best is None for one in verdict.standings)
     columns = [
         "finalist",
@@ -233,6 +234,23 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
     return WordedConclusion(
         "confirmed", "Confirmed on fresh folds", lead, columns, rows, lines, note
     )
+
+
+def _judged_lines(verdict: VerdictConclusion) -> list[str]:
+    """Return how much the data have judged, and what that means once it was more than one sweep."""
+    judged = verdict.judged
+    if judged is None:
+        return []
+    said = (
+        f"The samples of these folds have judged {counted(judged.finalists, 'finalist')} of "
+        f"{counted(judged.sweeps, 'sweep')} {_where(judged.on_machine)}."
+    )
+    if judged.sweeps > 1 or verdict.fresh:
+        said += (
+            " What is searched after a verdict was seen adapts to them, which no interval allows "
+            "for. Only new data renew them: --fresh draws other folds of the same samples."
+        )
+    return [said]
 
 
 def _lost(standing: ConfirmedStanding, folds: int) -> str:
@@ -280,7 +298,8 @@ def _chance(chance: float) -> str:
     return "< 1 %" if chance < 0.01 else "> 99 %" if chance > 0.99 else f"{100 * chance:.0f} %"
 
 
-def _metric(verdict: VerdictConclusion) -> str:
+def metric_of(verdict: VerdictConclusion) -> str:
+    """Return the metric of a verdict as people call it."""
     return "accuracy" if verdict.metric == "block_accuracy" else verdict.metric
 
 
@@ -303,17 +322,24 @@ def _folds_to_settle(standing: ConfirmedStanding) -> str:
 
 
 def _control_line(verdict: VerdictConclusion) -> list[str]:
-    """Return the line on whether searching paid, compared with random trials confirmed alike."""
-    gain = verdict.gain_over_control
-    if gain is None:
+    """Return the line on random trials confirmed alike, and whether searching paid."""
+    trials = verdict.control_trials
+    each = f" of {counted(trials, 'trial')}" if trials else ""
+    if (gain := verdict.gain_over_searches) is not None:
+        told = "it paid" if gain.low > 0 else "it did not pay"
+        told = told if gain.is_told_apart else "not to be told apart"
+        return [
+            f"Did searching pay? The search's best ({counted(verdict.trials, 'trial')}) minus what "
+            f"{verdict.control_searches} random searches{each} each bring on average: "
+            f"{gain_with_ends(gain)}, {told}. The interval is for other random searches, too."
+        ]
+    if (gain := verdict.gain_over_control) is None:
         return []
     (control,) = (s.finalist for s in verdict.standings if s.finalist.startswith("control-"))
-    told = "it paid" if gain.low > 0 else "it did not pay"
-    told = told if gain.is_told_apart else "not to be told apart"
     return [
-        f"Did searching pay? The search's best minus the best of random trials ({control}): "
-        f"{lead_in_words(gain)} ({span(gain, ' to ')}), {told}; fair only if there were as many of "
-        "both."
+        f"The search's best minus the best of one random search{each} ({control}): "
+        f"{lead_in_words(gain)} ({span(gain, ' to ')}). Another random search finds another best, "
+        "so that this does not say whether searching paid: --control-searches 5 does."
     ]
 
 
@@ -491,8 +517,8 @@ def _(tested: TestConclusion) -> WordedConclusion:
     lines += [
         f"Means over {tested.trainings} trainings each and {tested.samples} samples; intervals are "
         "for new samples and new seeds, all differences at once.",
-        f"Evaluation {evaluation.number} of {evaluation.of} of test set {evaluation.digest[:8]} in "
-        f"this home{because}.",
+        f"Evaluation {evaluation.number} of {evaluation.of} of test set {evaluation.digest[:8]} "
+        f"{_where(evaluation.on_machine)}{because}.",
     ]
     columns = ["", "finalist", "test, %", "champion ahead by", "95 % interval"]
     note = f"The list of models was frozen on {evaluation.day}, before anything was scored."
@@ -510,6 +536,10 @@ def _files_line(files: FilesCompared, champion: str) -> str:
         f"{files.only_champion} samples, {files.baseline} alone on {files.only_baseline} "
         f"(McNemar's exact test, p = {files.p_value:.2g}); these two files, not the configurations."
     )
+
+
+def _where(on_machine: bool) -> str:
+    return "on this machine" if on_machine else "in this home"
 
 
 def _ordinal(evaluation: AtEvaluation) -> str:

@@ -1,6 +1,9 @@
 """Evaluations of a test set are counted over a home, and told from what was stored."""
 
 import dataclasses
+import multiprocessing
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +13,9 @@ from sweeps.confirm.test_set import EARLIER_QUESTIONS, QUESTIONS, conclude_evalu
 from sweeps.confirm.votes import conclude_votes
 from sweeps.errors import UsageError
 from sweeps.home import Home
-from sweeps.records import RecordError, put_aside
+from sweeps.records import DamagedRecordWarning, RecordError, put_aside
+from sweeps.records.machine_log import MachineLog, state_folder
+from sweeps.records.machine_log import TestSetUse as MachineUse
 from sweeps.render.sections.confirmed import put_in_words
 
 DIGEST = "ab" * 32
@@ -258,3 +263,104 @@ def test_without_logits_or_with_one_training_there_is_nothing_to_vote(access_log
     evaluation, scores = voting(access_log)
     del scores["logits_0"]
     assert conclude_votes(evaluation, scores, evaluations=1) is None
+
+
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    """Turn the machine's logs on, in a folder of the test."""
+    monkeypatch.setenv("SWEEPS_STATE", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+def test_evaluations_of_another_home_count_on_this_machine(state, tmp_path):
+    first, second = (AccessLog(Home(tmp_path / name), DIGEST) for name in "ab")
+    first.freeze([entry()], ["accuracy"], "")
+    with pytest.raises(UsageError, match=r"was read once, last on .* for mlp \(other homes are .*"):
+        second.freeze([entry(weights="other")], ["accuracy"], "")
+    evaluation = second.freeze([entry(weights="other")], ["accuracy"], "a new home")
+    assert (evaluation.number, first.count(), second.count()) == (2, 2, 2)
+    assert second.is_on_machine
+    (file,) = state.iterdir()
+    assert file.name == f"test-set-{DIGEST}.jsonl"
+
+
+def test_the_same_list_in_another_home_is_the_same_evaluation(state, tmp_path):
+    first, second = (AccessLog(Home(tmp_path / name), DIGEST) for name in "ab")
+    first.freeze([entry()], ["accuracy"], "")
+    copied = second.freeze([entry()], ["accuracy"], "")
+    assert copied.reason == ""
+    assert len((state / f"test-set-{DIGEST}.jsonl").read_text().splitlines()) == 1
+
+
+def test_evaluations_of_a_home_from_before_the_log_are_merged_into_it(tmp_path, monkeypatch):
+    old = AccessLog(Home(tmp_path / "old"), DIGEST)
+    old.freeze([entry()], ["accuracy"], "")
+    old.freeze([entry(weights="2")], ["accuracy"], "again")
+    assert not old.is_on_machine, "turned off"
+    monkeypatch.setenv("SWEEPS_STATE", str(tmp_path / "state"))
+    new = AccessLog(Home(tmp_path / "new"), DIGEST)
+    new.freeze([entry(weights="3")], ["accuracy"], "")
+    old = AccessLog(Home(tmp_path / "old"), DIGEST)
+    assert old.count() == 3, "its own two, and the one of another home"
+    old.freeze([entry()], ["accuracy"], "")
+    assert new.count() == 3, "seen from there, too, once that home was used again"
+
+
+def test_damaged_lines_are_reported_and_whole_ones_count(state, tmp_path):
+    access_log = AccessLog(Home(tmp_path / "a"), DIGEST)
+    access_log.freeze([entry()], ["accuracy"], "")
+    (file,) = state.iterdir()
+    file.write_bytes(b'{"key": 3}\n\xff\n' + file.read_bytes() + b'{"key": "tor')
+    other = AccessLog(Home(tmp_path / "b"), DIGEST)
+    with pytest.warns(DamagedRecordWarning, match="3 damaged lines left out"):
+        evaluation = other.freeze([entry(weights="other")], ["accuracy"], "again")
+    assert evaluation.number == 2
+    assert other.count() == 2, "what was added behind a torn line is a line of its own"
+
+
+@pytest.mark.parametrize("made", ["a folder for the file", "a file for the folder"])
+def test_a_log_that_cannot_be_kept_is_reported_and_the_home_counts(state, tmp_path, made):
+    if made == "a file for the folder":
+        state.write_text("")
+    else:
+        (state / f"test-set-{DIGEST}.jsonl").mkdir(parents=True)
+    access_log = AccessLog(Home(tmp_path / "a"), DIGEST)
+    with pytest.warns(DamagedRecordWarning, match="only this home is counted.*SWEEPS_STATE"):
+        assert access_log.freeze([entry()], ["accuracy"], "").number == 1
+    assert (access_log.count(), access_log.is_on_machine) == (1, False)
+
+
+def add_uses(folder, name):
+    os.environ["SWEEPS_STATE"] = folder
+    log = MachineLog("test-set", DIGEST, MachineUse)
+    for number in range(20):
+        log.add([MachineUse(f"{name}-{number}", number, 0, [name]), MachineUse("all", 0, 0, [])])
+
+
+def test_processes_that_write_at_once_lose_no_line(state):
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=add_uses, args=(str(state), name)) for name in "abc"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert len(MachineLog("test-set", DIGEST, MachineUse).read()) == 61
+
+
+@pytest.mark.parametrize(
+    ("variables", "folder"),
+    [
+        ({"SWEEPS_STATE": "off"}, None),
+        ({"SWEEPS_STATE": "/tmp/logs", "XDG_STATE_HOME": "/xdg"}, "/tmp/logs"),
+        ({"XDG_STATE_HOME": "/xdg"}, "/xdg/sweeps"),
+        ({"XDG_STATE_HOME": "not/absolute"}, "/home/me/.local/state/sweeps"),
+        ({}, "/home/me/.local/state/sweeps"),
+    ],
+)
+def test_the_folder_of_the_logs(monkeypatch, variables, folder):
+    for name in ("SWEEPS_STATE", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/me")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert state_folder() == (None if folder is None else Path(folder))

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,10 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
+from sweeps.confirm.checks import check_fresh
 from sweeps.confirm.trying import CrossValidation, try_folds
+from sweeps.errors import UsageError
+from sweeps.experiment import ParameterInfo
 from sweeps.home import Home
 from tests.sweeps.voting_experiment import SPACE, VotingExperiment
 
@@ -283,3 +287,14 @@ def test_an_edited_experiment_trains_no_finalist_beside_others(own, tmp_path, ma
     assert (refused.exit_code, "other code" in refused.stderr) == (2, True), refused.output
     declared = run("confirm", "one", "--top", 2, "--same-code", *home)
     assert declared.exit_code == 0, declared.output
+
+
+def test_folds_that_are_drawn_once_are_not_drawn_anew():
+    class Once(VotingExperiment):
+        parameters: Mapping[str, ParameterInfo] = {
+            n: p for n, p in VotingExperiment.parameters.items() if n != "fresh"
+        }
+
+    check_fresh("mine:experiment", Once(), 0)
+    with pytest.raises(UsageError, match=r"'mine:experiment' draws its folds once.*'fresh' "):
+        check_fresh("mine:experiment", Once(), 1)

@@ -404,7 +404,7 @@ def test_as_many_random_trials_are_confirmed_beside_the_search(home, tmp_path):
     searched = next(s for s in told["standings"] if s["finalist"].startswith("trial-"))
     assert gain == pytest.approx(searched["accuracy"]["value"] - control[0]["accuracy"]["value"])
     assert low <= gain <= high
-    assert "Did searching pay?" in call(*words[:-1]).stdout
+    assert "one random search of 3 trials" in call(*words[:-1], "--details").stdout
     sampled = home_store(tmp_path / "mlruns", "netz-control").read_all()
     assert len(sampled) == 3
     assert not any(record.origin.startswith("baseline ") for record in sampled)

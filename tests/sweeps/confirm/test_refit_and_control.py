@@ -126,8 +126,57 @@ def test_the_best_of_as_many_random_trials_is_confirmed_beside_the_best_of_the_s
     assert gain == pytest.approx(means[found] - means[control])
     assert low < gain < high
     page = sweeps.load("drawn", home).report(home.parent / "drawn.html").read_text()
-    assert "Did searching pay?" in page
+    assert "one random search of 3 trials" in page
+    assert "Did searching pay?" not in page
     assert call("doctor").exit_code == 0
+
+
+def test_of_three_random_searches_it_is_said_whether_searching_paid(home):
+    call = caller(home)
+    assert call(*CONFIRM, "--control", 3).exit_code == 0
+    first = records(home, "drawn-control")
+    result = call(*CONFIRM, "--control-searches", 3)
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    sampled = records(home, "drawn-control")
+    assert [r.spec for r in sampled[:3]] == [r.spec for r in first], "the first search goes on"
+    assert len(sampled) == 9
+    best = [max(sampled[n : n + 3], key=lambda r: r.objective).spec.trial for n in (0, 3, 6)]
+    labels = {standing["finalist"] for standing in told["standings"]}
+    assert {f"control-{trial}" for trial in best} < labels
+    assert (told["gain_over_control"], told["control_trials"]) == (None, 3)
+    assert told["gain_over_searches"]["low"] < told["gain_over_searches"]["high"]
+    assert any(line.startswith("Did searching pay?") for line in told["answer"])
+    again = json.loads(call(*CONFIRM).stdout)
+    assert again == {**told, "said": None}, "as before"
+    assert len(records(home, "drawn-control")) == 9, "nothing is trained"
+    details = " ".join(call(*CONFIRM[:-1], "--details").stdout.split())
+    assert "minus what 3 random searches of 3 trials each bring on average" in details
+
+
+def test_a_paragraph_for_a_paper_is_printed_or_written_as_text_or_latex(home, tmp_path):
+    call = caller(home)
+    printed = call("report", "drawn", "--methods")
+    assert printed.exit_code == 0, printed.output
+    assert max(map(len, printed.stdout.splitlines())) <= 80
+    assert "With so few folds no finalist was called better or worse." in " ".join(
+        printed.stdout.split()
+    )
+    for name, percent in (("paper.tex", "\\,\\%"), ("paper.txt", " %")):
+        written = call("report", "drawn", "--methods", "-o", tmp_path / name)
+        assert (written.exit_code, written.stdout.strip()) == (0, str(tmp_path / name))
+        assert percent in (tmp_path / name).read_text()
+    refused = call("report", "drawn-confirmation", "--methods")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "first: `sweeps confirm drawn-confirmation" in refused.stderr
+    refused = call("report", "drawn", "--methods", "--figures", tmp_path / "charts")
+    assert (refused.exit_code, (tmp_path / "charts").exists()) == (2, False)
+
+
+def test_random_searches_of_no_trial_are_refused(home):
+    refused = caller(home)(*CONFIRM, "--control-searches", 3)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "say of how many random trials each: --control N" in refused.stderr
 
 
 def test_more_folds_go_on_with_the_trainings_there_are_until_all_is_settled(home):

@@ -44,7 +44,7 @@ def test_the_options_that_are_not_given_are_those_of_before(call):
     records = call.records()
     code, said, _ = call(*WORDS)
     assert (code, call.records()) == (0, records), "nothing is trained"
-    assert "over the best of random trials" in " ".join(said.split())
+    assert "Best of the four?" in said, "the best of random trials among them"
     assert "To go back" not in said
 
 
@@ -129,3 +129,38 @@ def test_there_is_nothing_to_go_back_to(finished_toy, make_home):
     assert "no earlier champion of 'toy' was replaced" in refused()
     assert "leave --folds, --refit out" in refused("--folds", "8", "--refit")
     assert len(Home(make_home()).sweeps()) == 1
+
+
+@pytest.mark.slow
+def test_other_folds_are_drawn_and_what_the_data_have_judged_goes_on(call, tmp_path, make_home):
+    code, said, _ = call(*WORDS, "--fresh", 1, "--json")
+    told = json.loads(said)
+    assert (code, told["confirmation"], told["fresh"]) == (0, "one-confirmation-2", 1)
+    assert told["judged"] == {"finalists": 4, "sweeps": 1, "on_machine": False}, "the same four"
+    home = Home(make_home())
+    configs = {
+        name: [r.spec.config for r in home.store(home.get(name).id).read_all()]
+        for name in ("one-confirmation", "one-confirmation-2")
+    }
+    assert {c.get("fresh", 0) for c in configs["one-confirmation"]} == {0}
+    assert {c["fresh"] for c in configs["one-confirmation-2"]} == {1}
+    records = call.records()
+    assert json.loads(call(*WORDS, "--json")[1])["fresh"] == 1, "as before"
+    assert call.records() == records, "nothing is trained"
+    assert call("run", tmp_path / "one.yaml", "--name", "two", "--workers", 0, "--seed", 7)[0] == 0
+    words = ("confirm", "two", "--workers", 0, "--top", 2, "--folds", 8, "--details")
+    said = " ".join(call(*words)[1].split())
+    assert "The samples of these folds have judged 6 finalists of 2 sweeps in this home." in said
+    assert "Only new data renew them" in said
+
+
+@pytest.mark.slow
+def test_a_drawing_that_the_experiment_does_not_have_is_refused(call):
+    records = call.records()
+    code, said, error = call(*WORDS, "--fresh", 10)
+    assert (code, said) == (2, "")
+    assert error == (
+        "error: --fresh 10: experiment 'tests.sweeps.voting_experiment:experiment' has drawings "
+        "of folds up to 9\n"
+    )
+    assert call.records() == records

@@ -11,6 +11,7 @@ from sweeps.records.conclusions import (
     Calibration,
     CalibrationConclusion,
     ConfirmedStanding,
+    Judged,
     Measure,
     SelectionBiasConclusion,
     SingleBest,
@@ -25,6 +26,7 @@ from sweeps.records.conclusions import (
     TestedFinalist as FinalistOnTestSet,
 )
 from sweeps.render.answer import MOST_LINES, answer, in_lines, with_commands
+from sweeps.render.sections.confirmed import put_in_words
 
 PARAMS = {
     16: {"learning_rate": 2.01e-3, "batch_size": 16, "units_1": 125},
@@ -248,11 +250,29 @@ def test_many_finalists_are_counted_and_a_control_has_no_parameters():
     assert not any("learning_rate" in line for line in lines)
 
 
-def test_whether_searching_paid_is_said_where_random_trials_were_confirmed():
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ((0.006, 0.001, 0.011), "Yes: +0.6 points over 5 random searches (+0.1 to +1.1)."),
+        ((0.001, -0.004, 0.006), "Cannot tell: +0.1 points over 5 random searches (-0.4 to +0.6)."),
+        ((-0.006, -0.011, -0.001), "No: -0.6 points over 5 random searches (-1.1 to -0.1)."),
+    ],
+)
+def test_whether_searching_paid_is_said_against_several_random_searches(ends, said):
+    controls = [standing(f"control-{n}", n, 94.0, (0.6, 0.1, 1.1)) for n in range(5)]
+    lines = first(LEADER, *controls, BEHIND, gain_over_searches=Interval(*ends))
+    assert f"Did searching pay? {said}" in lines
+
+
+def test_of_one_random_search_it_is_not_said():
     control = standing("control-1", 1, 94.0, (0.6, 0.1, 1.1))
     gained = Interval(0.006, 0.001, 0.011)
-    lines = first(LEADER, control, BEHIND, gain_over_control=gained)
-    assert "Did searching pay? +0.6 points over the best of random trials (+0.1 to +1.1)." in lines
+    of_one = verdict(LEADER, control, BEHIND, gain_over_control=gained, control_trials=20)
+    assert not any("pay" in line for line in answer([of_one], PARAMS))
+    assert not any("it paid" in line for line in put_in_words(of_one).lines)
+    assert any(
+        "one random search of 20 trials (control-1)" in s for s in put_in_words(of_one).lines
+    )
 
 
 def test_without_a_verdict_there_is_no_answer():
@@ -311,3 +331,13 @@ def test_commands_beyond_the_twelfth_line_are_left_out():
     commands = {f"sweeps {number}": "" for number in range(3)}
     assert len(with_commands([f"Sentence {number}." for number in range(11)], commands)) == 12
     assert len(with_commands([f"Sentence {number}." for number in range(15)], commands)) == 15
+
+
+def test_data_that_have_judged_other_sweeps_too_are_named_in_a_line_of_its_own():
+    used = Judged(finalists=114, sweeps=23, on_machine=True)
+    said = first(*[LEADER] * 11, BEHIND, judged=used, folds=100)[-1]
+    assert said == (
+        "From 100 folds x 12 finalists; 95 % intervals. These data judged 114 of 23 sweeps."
+    )
+    once = first(LEADER, BEHIND, judged=Judged(2, 1, True))[-1]
+    assert once == first(LEADER, BEHIND)[-1]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 
 from sweeps.analysis.data import SweepData
+from sweeps.analysis.paired_differences import paired_difference
 from sweeps.analysis.summary import summarize
 from sweeps.interval import Interval
 from sweeps.records import conclusions as kept
 from sweeps.records.conclusions import ConfirmedStanding, VerdictConclusion
+from sweeps.render import comparing
 from sweeps.render.charts.chart import Axis, Bars, Chart, Heatmap, Line, Parallel, Points
 from sweeps.render.reporting import render_report
 from sweeps.render.section import Code, Folded
@@ -178,3 +181,19 @@ def test_a_chart_of_few_values_is_said_value_by_value():
     )
     many = Points("complete", [*range(40)], [*range(40)], "trial")
     assert "complete: 40 between 0 and 39." in Chart("b", "B", [many]).alternative
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ((5, 40), "mlp:3 leads on the validation set."),
+        ((40, 5), "mlp:0 leads on the validation set."),
+        ((5, 6), "neither leads beyond luck of the samples."),
+    ],
+)
+def test_of_two_trials_of_a_search_one_leads_there_and_is_not_called_better(counts, said):
+    right, other = np.ones(1000, bool), np.ones(1000, bool)
+    right[: counts[0]], other[-counts[1] :] = False, False
+    sentence = comparing._sentence("mlp:3", "mlp:0", paired_difference(right, other))
+    assert sentence.endswith(said)
+    assert "better" not in sentence

@@ -1,0 +1,226 @@
+"""The paragraph for a paper: how a sweep was searched and confirmed, from what was recorded.
+
+It says what a reader needs to judge the figures (estimand, numbers, seeds, budgets, selection,
+evaluations of the test set). Every sentence comes from a conclusion, or from what was fixed when
+the sweep was created; where nothing was recorded, nothing is said.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, TypeVar
+
+from sweeps.errors import UsageError
+from sweeps.interval import Interval
+from sweeps.records import SweepInfo
+from sweeps.records.conclusions import (
+    CalibrationConclusion,
+    Conclusion,
+    SelectionBiasConclusion,
+    TestConclusion,
+    VerdictConclusion,
+)
+from sweeps.render.sections.confirmed import BASELINE, metric_of
+from sweeps.wording import (
+    counted,
+    decimals,
+    figure,
+    lead_in_words,
+    printable,
+    scaled,
+    span,
+    unsigned_span,
+)
+
+_FOLDS_A_REPEAT: Final = 4
+_LATEX: Final[Mapping[str, str]] = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+}  # fmt: skip
+
+_ERRORS: Final = {
+    "samples and seeds": "are crossed by samples and folds (Owen 2007)",
+    "folds": "allow for the samples that trainings share (Nadeau and Bengio 2003)",
+}
+
+C = TypeVar("C")
+
+
+def methods(info: SweepInfo, conclusions: Sequence[Conclusion]) -> str:
+    """Return the paragraph as plain text, without line breaks.
+
+    Raises:
+        UsageError: The sweep is not confirmed, or by a version that kept no numbers.
+    """
+    verdict = next((one for one in conclusions if isinstance(one, VerdictConclusion)), None)
+    if verdict is None:
+        raise UsageError(
+            f"--methods: sweep {info.name!r} has no confirmation in numbers, so that there is "
+            f"nothing to state; first: `sweeps confirm {shlex.quote(info.name)}`"
+        )
+    said = [*_search(info, verdict), *_confirmation(verdict), *_results(verdict)]
+    said += [*_bias(conclusions), *_calibration(conclusions), *_use(verdict), *_test(conclusions)]
+    return printable(" ".join(said))
+
+
+def latex(text: str) -> str:
+    """Return plain text as LaTeX: special characters escaped, no break before a percent sign."""
+    escaped = "".join(_LATEX.get(character, character) for character in text)
+    return re.sub(r"(?<=\d) \\%", r"\\,\\%", escaped)
+
+
+def _of(conclusions: Sequence[Conclusion], kind: type[C]) -> list[C]:
+    return [one for one in conclusions if isinstance(one, kind)]
+
+
+def _search(info: SweepInfo, verdict: VerdictConclusion) -> Iterator[str]:
+    data, fixed = info.data, info.fingerprint
+    name, digest = data.get("name"), str(data.get("digest", ""))[:12]
+    sampler, pruner = (_name(fixed.get(kind)) for kind in ("sampler", "pruner"))
+    by = f" by {sampler}" if sampler else ""
+    by += f" with the pruner {pruner}" if pruner not in {"", "none"} else ""
+    seed = f" (seed {fixed['seed']})" if "seed" in fixed else ""
+    yield (
+        f"Hyperparameters of {info.experiment_name} on {name} (SHA-256 {digest}) were searched"
+        f"{by}{seed}: {counted(verdict.trials, 'trial')}, each trained once and scored by "
+        f"{info.metric} on one validation set."
+    )
+
+
+def _name(choice: object) -> str:
+    return str(choice.get("name", "")) if isinstance(choice, Mapping) else ""
+
+
+def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:
+    labels = [one.finalist for one in verdict.standings]
+    baselines = sum(label.startswith(BASELINE) for label in labels)
+    searches = verdict.control_searches
+    best = len(labels) - baselines - searches
+    kinds = [f"the best {counted(best, 'configuration')} of the search"]
+    kinds += [counted(baselines, "baseline")] if baselines else []
+    if searches:
+        each = f" of {counted(verdict.control_trials, 'trial')}" if verdict.control_trials else ""
+        kinds.append(f"the best of {counted(searches, 'random search', 'random searches')}{each}")
+    folds, repeats = verdict.folds, verdict.folds // _FOLDS_A_REPEAT
+    yield (
+        f"T{_joined(kinds)[1:]} were trained again on the same {folds} folds "
+        f"({_FOLDS_A_REPEAT}-fold cross-validation, repeated {repeats} times with a new partition "
+        "and new seeds, the same for all) of samples that had scored no trial."
+    )
+    if verdict.left_out:
+        yield f"Left out by hand: {', '.join(verdict.left_out)}."
+    lost = sum(one.diverged + one.failed for one in verdict.standings)
+    if lost:
+        yield (
+            f"{lost} of {folds * len(labels)} trainings diverged or failed and count, by restored "
+            "weights or as a constant prediction."
+        )
+    yield (
+        f"The estimand is the {metric_of(verdict)} of a configuration on new samples of the same "
+        "kind, when it is trained with a new seed on a training set of this size. Intervals are "
+        f"95 %; their errors {_ERRORS[verdict.method]}."
+    )
+    if verdict.looks:
+        looks = _joined([str(look) for look in verdict.looks])
+        yield (
+            "Every finalist was compared with the best (one-sided max-t; Gupta 1965, Hsu 1984) at "
+            f"{looks} folds, looks that were fixed beforehand; each kind of claim is wrong in at "
+            "most 5 of 100 confirmations, over all looks."
+        )
+    elif verdict.margin is not None:
+        yield "With so few folds no finalist was called better or worse."
+
+
+def _results(verdict: VerdictConclusion) -> Iterator[str]:
+    leader, taken = verdict.standings[0], verdict.recommended
+    if verdict.settled:
+        yield f"{leader.finalist} was better than every other finalist."
+    else:
+        may = [one.finalist for one in verdict.standings if one.may_be_best is not False]
+        yield f"The best is one of {_joined(may)}."
+    for one in verdict.standings:
+        if one.finalist.startswith(BASELINE) and one.leader_ahead_by is not None:
+            yield f"{leader.finalist} minus {one.finalist}: {_lead(one.leader_ahead_by)}."
+    if taken != leader.finalist and verdict.margin is not None:
+        yield f"{taken} is as good within {_size(verdict.margin, verdict)}, and the cheapest."
+    if (own := verdict.quotable) is not None:
+        less = _size(verdict.quotable_bias, verdict) if verdict.quotable_bias else ""
+        why = f", corrected by {less} for its selection on these folds" if less else ""
+        yield f"{taken} was chosen; its {metric_of(verdict)} is {_score(own)}{why}."
+    if (gain := verdict.gain_over_searches) is not None:
+        yield (
+            "The search's best minus what random searches bring on average: "
+            f"{_lead(gain)}, also for other random searches."
+        )
+
+
+def _bias(conclusions: Sequence[Conclusion]) -> Iterator[str]:
+    for bias in _of(conclusions, SelectionBiasConclusion)[:1]:
+        unit = bias.total.unit
+        digits = 2 if unit == "share" else decimals(bias.total)
+        yield (
+            f"The search's best scored {figure(bias.searched, unit, digits)} in the search and "
+            f"{figure(bias.fresh, unit, digits)} on the folds: a selection bias of "
+            f"{_difference(bias.total)}."
+        )
+
+
+def _calibration(conclusions: Sequence[Conclusion]) -> Iterator[str]:
+    for one in _of(conclusions, CalibrationConclusion)[:1]:
+        own = one.finalists[one.recommended]
+        yield (
+            "Probabilities were calibrated by a temperature, which each training fitted on the "
+            f"samples that stopped it (geometric mean {own.temperature:.2f})."
+        )
+
+
+def _use(verdict: VerdictConclusion) -> Iterator[str]:
+    judged = verdict.judged
+    if judged is not None and judged.sweeps > 1:
+        yield (
+            f"By then the same samples had judged {counted(judged.finalists, 'finalist')} of "
+            f"{judged.sweeps} sweeps, which no interval allows for."
+        )
+
+
+def _test(conclusions: Sequence[Conclusion]) -> Iterator[str]:
+    tested = _of(conclusions, TestConclusion)
+    if not tested:
+        yield "The test set was not used."
+    for one in tested:
+        winner, at = one.finalists[0], one.evaluation
+        why = f" (reason for evaluating again: {at.reason})" if at.reason else ""
+        yield (
+            f"Test-set evaluation {at.number} of {at.of}{why}: {winner.finalist} recognised "
+            f"{_score(winner.accuracy)} of {one.samples} samples, mean of {one.trainings} "
+            "trainings; the models were fixed before."
+        )
+        for other in one.finalists[1:]:
+            if other.winner_ahead_by is not None:
+                yield f"Its lead over {other.finalist}: {_lead(other.winner_ahead_by)}."
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+
+
+def _size(difference: float, verdict: VerdictConclusion) -> str:
+    is_share = verdict.quotable is None or verdict.quotable.unit == "share"
+    return f"{scaled(difference)} points" if is_share else f"{difference:.3g}"
+
+
+def _score(score: Interval) -> str:
+    digits = 2 if score.unit == "share" else decimals(score)
+    return f"{figure(score.value, score.unit, digits)} ({unsigned_span(score)})"
+
+
+def _lead(lead: Interval) -> str:
+    return f"{lead_in_words(lead)} ({span(lead, ' to ')})"
+
+
+def _difference(difference: Interval) -> str:
+    size = scaled(difference.value, difference.unit, sign="+", digits=decimals(difference))
+    points = " points" if difference.unit == "share" else ""
+    return f"{size}{points} ({span(difference, ' to ')})"
