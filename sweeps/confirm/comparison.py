@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median_low
 from typing import Final
 
 import numpy as np
@@ -30,7 +31,6 @@ from sweeps.confirm.intervals import (
     crossed_estimate,
     stacked,
 )
-from sweeps.confirm.power import components_of
 from sweeps.errors import UsageError
 from sweeps.experiment import TrialResult
 from sweeps.interval import Interval
@@ -247,6 +247,25 @@ def decide(
         components_of(joint),
         scored,
         outcomes.samples is not None,
+    )
+
+
+def components_of(joint: Joint) -> Components | None:
+    """Return the variance components of the leads of a confirmation; None with one finalist.
+
+    They are medians, the lower one of two: the lead over a finalist that fails altogether says
+    nothing about close ones.
+    """
+    leader = joint.leader
+    others = [k for k in range(len(joint.means)) if k != leader]
+    if not others:
+        return None
+    fixed = joint.fixed[leader, others]
+    variances = joint.errors[leader, others] ** 2
+    return Components(
+        fixed=median_low(fixed.tolist()),
+        by_folds=median_low(np.maximum(variances - fixed, 0.0).tolist()) * joint.folds,
+        level=float(np.mean([joint.levels[k] for k in others])),
     )
 
 

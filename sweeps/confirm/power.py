@@ -9,37 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median_low
 from typing import Final
 
 import numpy as np
 
 from sweeps.config.sweep import SweepConfig
-from sweeps.confirm.best import LOOKS, POWER, Joint, nominal, normal_critical
+from sweeps.confirm.best import LOOKS, POWER, nominal, normal_critical
 from sweeps.confirm.checks import scored_in
 from sweeps.errors import UsageError
 from sweeps.records import Conclusions, heard, is_same_data
 from sweeps.records.conclusions import Components, VerdictConclusion
-
-
-def components_of(joint: Joint) -> Components | None:
-    """Return the variance components of the leads of a confirmation; None with one finalist.
-
-    They are medians, the lower one of two: the lead over a finalist that fails altogether says
-    nothing about close ones.
-    """
-    leader = joint.leader
-    others = [k for k in range(len(joint.means)) if k != leader]
-    if not others:
-        return None
-    fixed = joint.fixed[leader, others]
-    variances = joint.errors[leader, others] ** 2
-    return Components(
-        fixed=median_low(fixed.tolist()),
-        by_folds=median_low(np.maximum(variances - fixed, 0.0).tolist()) * joint.folds,
-        level=float(np.mean([joint.levels[k] for k in others])),
-    )
-
 
 SHIPPED: Final = Components(fixed=2.8e-7, by_folds=9.07e-5, level=0.0136)
 """Of a default confirmation of `mlp` on digits20: six finalists, 4000 images."""
