@@ -255,10 +255,15 @@ def _unpack(file: IO[bytes], part: Path) -> Collection[str]:
 
 def _manifest(text: bytes) -> Mapping[str, str]:
     """Return the SHA-256 (hex) of each file in the archive, by name, from its manifest."""
-    found = shaped(dict[str, Any], parse_json(text))
-    if found.get("format") not in _FORMATS:
-        raise _RefusedError(f"format {found.get('format')!r}, needed {_FORMAT!r}")
-    return shaped(_Manifest, found).files
+    try:
+        found = shaped(dict[str, Any], parse_json(text))
+        if found.get("format") not in _FORMATS:
+            raise _RefusedError(f"format {found.get('format')!r}, needed {_FORMAT!r}")
+        return shaped(_Manifest, found).files
+    except FormatError:
+        raise
+    except ValueError as error:
+        raise FormatError(f"{_MANIFEST}: {error}") from None
 
 
 @dataclasses.dataclass(frozen=True)

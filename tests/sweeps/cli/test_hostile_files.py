@@ -140,6 +140,7 @@ BAD_RECORDS = {
     "an objective without a result": saying(result=None),
     "arrays in its JSON": nested(result__arrays={"x": 1}),
     "a history that is none": nested(result__history={"loss": "x"}),
+    "a history that is a number": nested(result__history={"loss": 0.5}),
     "a metric that is a text": nested(result__metrics={"score": "x"}),
     "a metric beyond all numbers": nested(result__metrics={"score": 10**400}),
     "an objective that is a text": saying(objective="x"),
@@ -149,6 +150,7 @@ BAD_RECORDS = {
     "a distribution without its parameter": nested(params={}),
     "a parameter without its distribution": nested(params__new=1),
     "a parameter outside of its distribution": nested(params__x=7),
+    "a parameter that is true among numbers": nested(params__layers=True),
     "a distribution that is none": nested(distributions__x="x"),
     "a distribution that allows nothing": nested(
         distributions__x='{"name": "FloatDistribution", "attributes": '
