@@ -22,7 +22,14 @@ from typing import IO, Any, Final
 import numpy as np
 
 from sweeps.records.record import Record
-from sweeps.records.schema import NewerError, check_sampled, json_bytes, shaped, unreadable
+from sweeps.records.schema import (
+    Line,
+    NewerError,
+    check_sampled,
+    json_bytes,
+    shaped,
+    unreadable,
+)
 from sweeps.workspace.files import (
     MOST_UNPACKED,
     FormatError,
@@ -215,6 +222,8 @@ def _from_json(text: bytes) -> Record:
     try:
         record = shaped(Record, parse_json(text))
         check_sampled(record.params, record.distributions)
+        for name in _measured(record):
+            shaped(Line, name, "the name of a metric")
     except NewerError as error:
         raise VersionError(f"{error}; use the version that wrote it") from None
     except ValueError as error:
@@ -222,3 +231,8 @@ def _from_json(text: bytes) -> Record:
     if record.objective is not None and record.result is None:
         raise FormatError("no record: it has an objective, and no result")
     return record
+
+
+def _measured(record: Record) -> set[str]:
+    result = record.result
+    return {*result.metrics, *result.history, *result.timings} if result else set()

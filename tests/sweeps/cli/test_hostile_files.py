@@ -142,6 +142,7 @@ BAD_RECORDS = {
     "a history that is none": nested(result__history={"loss": "x"}),
     "a history that is a number": nested(result__history={"loss": 0.5}),
     "a metric that is a text": nested(result__metrics={"score": "x"}),
+    "a metric named by an escape sequence": nested(result__metrics={"\x1b[31m": 1.0}),
     "a metric beyond all numbers": nested(result__metrics={"score": 10**400}),
     "an objective that is a text": saying(objective="x"),
     "an outcome that is none": saying(outcome="splendid"),
