@@ -24,6 +24,7 @@ from sweeps.errors import UsageError
 from sweeps.experiments.loading import lies_in
 from sweeps.home import Home
 from sweeps.records import (
+    DamagedFileError,
     Foreign,
     Record,
     RecordError,
@@ -302,12 +303,15 @@ def _checked(store: RecordStore, files: Collection[str]) -> SweepInfo:
     try:
         info = store.info()
         damaged: list[str] = []
-        records = store.read_all(report=damaged.append)
-        damaged += map(str, unreadable_files(store.folder))
+        records = store.scan(lambda path, problem: damaged.append(f"{path.name}: {problem}"))
+        for found in unreadable_files(store.folder):
+            raise found
         for record in records:
             store.files(record)  # refuses archives that are damaged or lead out of their folder
+    except DamagedFileError as error:  # its remedy is for a file that stays
+        raise _RefusedError(f"{error.path.name}: {error.problem}") from None
     except RecordError as error:
-        raise _RefusedError(str(error)) from None
+        raise _RefusedError(str(error).removeprefix(f"{store.folder}/")) from None
     if info is None or damaged:
         raise _RefusedError(damaged[0] if damaged else "no sweep.json in it")
     if not SWEEP_ID.fullmatch(info.id):

@@ -356,11 +356,12 @@ class DamagedFileError(RecordError):
 
     Attributes:
         path: The file.
+        problem: What is wrong with it.
     """
 
     def __init__(self, path: Path, problem: str, remedy: str) -> None:
         super().__init__(f"{path}: damaged ({problem}); {remedy}")
-        self.path = path
+        self.path, self.problem = path, problem
 
 
 class DamagedRecordWarning(UserWarning):

@@ -46,6 +46,7 @@ from sweeps.records.format import pack_arrays, seal, unpack_arrays, unseal
 
 HERE: Final = Path(__file__).parent
 _GOLDEN: Final = HERE.parent / "golden" / "home-b7e3d90.tar.xz"
+_MANIFEST: Final = "manifest.json"
 _WORK: Final = Path(tempfile.mkdtemp(prefix="fuzz-"))
 
 
@@ -88,16 +89,15 @@ def golden_files() -> dict[str, bytes]:
 
 def _read_sweep(data: bytes) -> object:
     """Read an archive: the bytes themselves, or a good one with a member of these contents."""
-    names = sorted(golden_files())
-    chosen = data[0] if data else 0
+    names = [*sorted(golden_files()), _MANIFEST]
+    chosen, content = data[0] if data else 0, data[1:]
     file, part = _WORK / "it.sweep", _WORK / "part"
     if chosen >= len(names):
-        file.write_bytes(data[1:])
+        file.write_bytes(content)
     else:
-        content = data[1:]
         if names[chosen].endswith(".record"):
             content = seal(content)
-        file.write_bytes(_archive(golden_files() | {names[chosen]: content}))
+        file.write_bytes(_archive(golden_files(), **{names[chosen]: content}))
     try:
         unpack_sweep(file, part)
         return trial_rows(RecordStore(part).read_all())
@@ -105,16 +105,22 @@ def _read_sweep(data: bytes) -> object:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _archive(files: dict[str, bytes]) -> bytes:
+def _archive(good: dict[str, bytes], **other: bytes) -> bytes:
+    """Return an archive of these files; `other` are files with other contents."""
+    files = good | other
+    files = {_MANIFEST: _manifest(files)} | files
     buffer = io.BytesIO()
-    sweep = json.loads(golden_files()["sweep.json"])
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    manifest = {"format": "sweeps-share 1", "name": sweep["name"], "id": sweep["id"]}
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():
             archive.writestr(name, content)
-        archive.writestr("manifest.json", json.dumps(manifest | {"files": digests}))
     return buffer.getvalue()
+
+
+def _manifest(files: dict[str, bytes]) -> bytes:
+    sweep = json.loads(golden_files()["sweep.json"])
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    manifest = {"format": "sweeps-share 1", "name": sweep["name"], "id": sweep["id"]}
+    return json.dumps(manifest | {"files": digests}).encode()
 
 
 def _sweep_seeds() -> Iterator[bytes]:
@@ -122,6 +128,7 @@ def _sweep_seeds() -> Iterator[bytes]:
     for number, name in enumerate(sorted(files)):
         content = files[name]
         yield bytes([number]) + (unseal(content) if name.endswith(".record") else content)
+    yield bytes([len(files)]) + _manifest(files)
     yield bytes([255]) + _archive(files)
 
 
