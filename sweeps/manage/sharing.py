@@ -300,20 +300,7 @@ def _checked(store: RecordStore, files: Collection[str]) -> SweepInfo:
     Raises:
         FormatError: It is not whole, or holds something that is not allowed.
     """
-    try:
-        info = store.info()
-        damaged: list[str] = []
-        records = store.scan(lambda path, problem: damaged.append(f"{path.name}: {problem}"))
-        for found in unreadable_files(store.folder):
-            raise found
-        for record in records:
-            store.files(record)  # refuses archives that are damaged or lead out of their folder
-    except DamagedFileError as error:  # its remedy is for a file that stays
-        raise _RefusedError(f"{error.path.name}: {error.problem}") from None
-    except RecordError as error:
-        raise _RefusedError(str(error).removeprefix(f"{store.folder}/")) from None
-    if info is None or damaged:
-        raise _RefusedError(damaged[0] if damaged else "no sweep.json in it")
+    info, records = _read_once(store)
     if not SWEEP_ID.fullmatch(info.id):
         raise _RefusedError(f"{info.id!r} is no sweep's id")
     for text in (info.experiment, *(one.metric for one in info.objectives)):
@@ -327,6 +314,24 @@ def _checked(store: RecordStore, files: Collection[str]) -> SweepInfo:
     except (ValueError, KeyError) as error:
         raise _RefusedError(f"its trials do not fit its study ({error!r})") from None
     return info
+
+
+def _read_once(store: RecordStore) -> tuple[SweepInfo, list[Record]]:
+    damaged: list[str] = []
+    try:
+        info = store.info()
+        records = store.scan(lambda path, problem: damaged.append(f"{path.name}: {problem}"))
+        for found in unreadable_files(store.folder):
+            raise found
+        for record in records:
+            store.files(record)  # refuses archives that are damaged or lead out of their folder
+    except DamagedFileError as error:  # its remedy is for a file that stays
+        raise _RefusedError(f"{error.path.name}: {error.problem}") from None
+    except RecordError as error:
+        raise _RefusedError(str(error).removeprefix(f"{store.folder}/")) from None
+    if info is None or damaged:
+        raise _RefusedError(damaged[0] if damaged else "no sweep.json in it")
+    return info, records
 
 
 def _rehearse(info: SweepInfo, records: Sequence[Record]) -> None:
