@@ -230,6 +230,11 @@ def _space_seeds() -> Iterator[bytes]:
         yield file.read_bytes()
 
 
+def _stored_seeds() -> Iterator[bytes]:
+    for name in ("smoke", "mlp"):
+        yield json.dumps(load_space(name).to_dict()).encode()
+
+
 def _expression_seeds() -> Iterator[bytes]:
     for text in ("layers >= 2", "units_2 <= units_1", "optimizer in [adam, 'sgd']", "x != 1e-3",
                  "depth > 0x10 and l2 > 0"):  # fmt: skip
@@ -283,6 +288,7 @@ TARGETS: Final = {
     "npz": Target(_read_npz, (DataError,), _npz_seeds),
     "idx": Target(as_file("it-idx3-ubyte", read_idx), (DataError,), _idx_seeds),
     "space": Target(as_file("it.yaml", load_space), (SpaceError,), _space_seeds),
+    "stored": Target(as_file("it.json", load_space), (SpaceError,), _stored_seeds),
     "expression": Target(
         lambda data: parse_expression(data.decode("utf-8", "replace")),
         (SpaceError,),
