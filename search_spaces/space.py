@@ -204,12 +204,7 @@ class Space:
         """
         try:
             space = _from_dict(stored, directory)
-            if isinstance(space.body, Declared):  # a stranger may have written it: look once
-                for one in space.body.parameters:
-                    if space.body.most(one, space.fixed) > MAX_REPEAT:
-                        raise ValueError(f"{one.name} repeats more than {MAX_REPEAT} times")
-                space.samples(2)
-                _ = space.parameters
+            _look_through(space)
         except SpaceError:
             raise
         except (LookupError, TypeError, AttributeError, StopIteration, ValueError) as error:
@@ -221,6 +216,17 @@ class Space:
         walk = self.body.run(replay, self.fixed)
         replay.check_all_used()
         return walk
+
+
+def _look_through(space: Space) -> None:
+    """Use a space once, so that one that a stranger altered is refused when it is read."""
+    if not isinstance(space.body, Declared):
+        return
+    for parameter in space.body.parameters:
+        if space.body.most(parameter, space.fixed) > MAX_REPEAT:
+            raise ValueError(f"{parameter.name} repeats more than {MAX_REPEAT} times")
+    space.samples(2)
+    _ = space.parameters
 
 
 def _from_dict(stored: Mapping[str, Any], directory: FilePath | None) -> Space:
