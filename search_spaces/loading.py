@@ -103,7 +103,7 @@ def _name(path: Path) -> str:
 def _read_stored(path: Path, shown: str) -> Space:
     try:
         stored = json.loads(read_text(path, shown))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SpaceError(f"{shown}: not JSON ({error})") from None
     if not isinstance(stored, dict) or "body" not in stored:
         raise SpaceError(f"{shown}: not a space that a sweep has stored; write your own as .yaml")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, cast
 
-from search_spaces.bodies.declared import Declared, Row
+from search_spaces.bodies.declared import MAX_REPEAT, Declared, Row
 from search_spaces.bodies.fixed_trials import Replay, Walk, probes
 from search_spaces.defaults import Defaults
 from search_spaces.errors import Path, Problems, SpaceError, show
@@ -203,9 +203,13 @@ class Space:
             SpaceError: The description is not one of `to_dict`, or the function is gone.
         """
         try:
-            return _from_dict(stored, directory)
-        except (KeyError, TypeError, AttributeError, StopIteration) as error:
+            space = _from_dict(stored, directory)
+            _look_through(space)
+        except SpaceError:
+            raise
+        except (LookupError, TypeError, AttributeError, StopIteration, ValueError) as error:
             raise SpaceError(f"stored space: cannot be read ({error!r})") from error
+        return space
 
     def _replayed(self, params: Mapping[str, Value]) -> Walk:
         replay = Replay(params)
@@ -214,8 +218,22 @@ class Space:
         return walk
 
 
+def _look_through(space: Space) -> None:
+    """Use a space once, so that one that a stranger altered is refused when it is read."""
+    if not isinstance(space.body, Declared):
+        return
+    for parameter in space.body.parameters:
+        if space.body.most(parameter, space.fixed) > MAX_REPEAT:
+            raise ValueError(f"{parameter.name} repeats more than {MAX_REPEAT} times")
+    space.samples(2)
+    _ = space.parameters
+
+
 def _from_dict(stored: Mapping[str, Any], directory: FilePath | None) -> Space:
     body = cast("Mapping[str, Any]", stored["body"])
+    for name in ("name", "description", "experiment"):
+        if not isinstance(stored[name], str):
+            raise TypeError(f"{name} is {stored[name]!r}, not a text")
     return Space(
         name=stored["name"],
         description=stored["description"],

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from sweeps.cli.options import pasteable
 from sweeps.errors import UsageError
 from sweeps.records import DamagedRecordWarning
-from sweeps.wording import counted, plain_numbers
+from sweeps.wording import counted, plain_numbers, printable
 
 # What a command has found, as JSON and as CSV: every command with a table takes both alike.
 
@@ -147,7 +148,21 @@ def complaining_of_damage() -> Iterator[None]:
 
 
 class Terminal(Console):
-    """A rich console on stdout; once the reader has gone (`| head`), it prints no more."""
+    """A rich console on stdout; once the reader has gone (`| head`), it prints no more.
+
+    A stranger may have written what it prints: markup is shown as it is, control characters as `?`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(markup=False, emoji=False)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Yield the parts of what is printed, without control characters in their texts."""
+        for part in super().render(renderable, options):
+            is_plain = part.control or part.text.isprintable()
+            yield part if is_plain else part._replace(text=printable(part.text))
 
     def on_broken_pipe(self) -> None:
         """Go on without a reader; rich would end the process with exit code 1."""

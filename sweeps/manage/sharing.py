@@ -24,6 +24,7 @@ from sweeps.errors import UsageError
 from sweeps.experiments.loading import lies_in
 from sweeps.home import Home
 from sweeps.records import (
+    DamagedFileError,
     Foreign,
     Record,
     RecordError,
@@ -255,10 +256,15 @@ def _unpack(file: IO[bytes], part: Path) -> Collection[str]:
 
 def _manifest(text: bytes) -> Mapping[str, str]:
     """Return the SHA-256 (hex) of each file in the archive, by name, from its manifest."""
-    found = shaped(dict[str, Any], parse_json(text))
-    if found.get("format") not in _FORMATS:
-        raise _RefusedError(f"format {found.get('format')!r}, needed {_FORMAT!r}")
-    return shaped(_Manifest, found).files
+    try:
+        found = shaped(dict[str, Any], parse_json(text))
+        if found.get("format") not in _FORMATS:
+            raise _RefusedError(f"format {found.get('format')!r}, needed {_FORMAT!r}")
+        return shaped(_Manifest, found).files
+    except FormatError:
+        raise
+    except ValueError as error:
+        raise FormatError(f"{_MANIFEST}: {error}") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -294,17 +300,7 @@ def _checked(store: RecordStore, files: Collection[str]) -> SweepInfo:
     Raises:
         FormatError: It is not whole, or holds something that is not allowed.
     """
-    try:
-        info = store.info()
-        damaged: list[str] = []
-        records = store.read_all(report=damaged.append)
-        damaged += map(str, unreadable_files(store.folder))
-        for record in records:
-            store.files(record)  # refuses archives that are damaged or lead out of their folder
-    except RecordError as error:
-        raise _RefusedError(str(error)) from None
-    if info is None or damaged:
-        raise _RefusedError(damaged[0] if damaged else "no sweep.json in it")
+    info, records = _read_once(store)
     if not SWEEP_ID.fullmatch(info.id):
         raise _RefusedError(f"{info.id!r} is no sweep's id")
     for text in (info.experiment, *(one.metric for one in info.objectives)):
@@ -318,6 +314,24 @@ def _checked(store: RecordStore, files: Collection[str]) -> SweepInfo:
     except (ValueError, KeyError) as error:
         raise _RefusedError(f"its trials do not fit its study ({error!r})") from None
     return info
+
+
+def _read_once(store: RecordStore) -> tuple[SweepInfo, list[Record]]:
+    damaged: list[str] = []
+    try:
+        info = store.info()
+        records = store.scan(lambda path, problem: damaged.append(f"{path.name}: {problem}"))
+        for found in unreadable_files(store.folder):
+            raise found
+        for record in records:
+            store.files(record)  # refuses archives that are damaged or lead out of their folder
+    except DamagedFileError as error:  # its remedy is for a file that stays
+        raise _RefusedError(f"{error.path.name}: {error.problem}") from None
+    except RecordError as error:
+        raise _RefusedError(str(error).removeprefix(f"{store.folder}/")) from None
+    if info is None or damaged:
+        raise _RefusedError(damaged[0] if damaged else "no sweep.json in it")
+    return info, records
 
 
 def _rehearse(info: SweepInfo, records: Sequence[Record]) -> None:

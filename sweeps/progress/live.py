@@ -142,7 +142,9 @@ class LiveDisplay:
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self._console = Console(file=cast("TextIO", LossyStream(stream)), highlight=False)
+        self._console = Console(
+            file=cast("TextIO", LossyStream(stream)), highlight=False, markup=False, emoji=False
+        )
         self._lock = threading.RLock()  # re-entrant: a signal handler may call too
         self._tally: Tally | None = None
         self._live: Live | None = None

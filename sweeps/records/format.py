@@ -22,7 +22,14 @@ from typing import IO, Any, Final
 import numpy as np
 
 from sweeps.records.record import Record
-from sweeps.records.schema import NewerError, check_sampled, json_bytes, shaped, unreadable
+from sweeps.records.schema import (
+    Line,
+    NewerError,
+    check_sampled,
+    json_bytes,
+    shaped,
+    unreadable,
+)
 from sweeps.workspace.files import (
     MOST_UNPACKED,
     FormatError,
@@ -42,6 +49,7 @@ _MAGIC: Final = b"sweeps-record"
 _JSON_MEMBER: Final = "record.json"
 _ARRAYS: Final = "arrays/"
 _ARRAY: Final = ".npy"
+_TRAINED: Final = ("complete", "pruned", "diverged")
 _READING: Final = threading.Lock()
 """One thread at a time reads arrays: NumPy parses their headers by `ast`, whose recursion counter
 is shared by all threads in CPython 3.11 (gh-106905), so that two at once raise a SystemError."""
@@ -215,10 +223,17 @@ def _from_json(text: bytes) -> Record:
     try:
         record = shaped(Record, parse_json(text))
         check_sampled(record.params, record.distributions)
+        for name in _measured(record):
+            shaped(Line, name, "the name of a metric")
     except NewerError as error:
         raise VersionError(f"{error}; use the version that wrote it") from None
     except ValueError as error:
         raise FormatError(f"no record: {error}") from None
-    if record.objective is not None and record.result is None:
-        raise FormatError("no record: it has an objective, and no result")
+    if record.result is None and (record.objective is not None or record.outcome in _TRAINED):
+        raise FormatError(f"no record: the outcome is {record.outcome}, and there is no result")
     return record
+
+
+def _measured(record: Record) -> set[str]:
+    result = record.result
+    return {*result.metrics, *result.history, *result.timings} if result else set()

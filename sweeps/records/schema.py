@@ -199,7 +199,8 @@ def _container(kind: Any, found: Any, where: str) -> Any:
 
 def _are_plain(kind: Any, values: Iterable[Any]) -> bool:
     """Whether all values are of plain types; makes no call per value, since histories are long."""
-    kinds = {kind} if kind in _NAMES else {*get_args(kind)}
+    is_union = get_origin(kind) in (Union, types.UnionType)
+    kinds = {*get_args(kind)} if is_union else {kind}
     return kinds <= _NAMES.keys() and {*map(type, values)} <= kinds
 
 
@@ -277,7 +278,9 @@ class _Range:
     step: float | None
 
     def allows(self, value: Value) -> bool:
-        if not isinstance(value, int | float) or not self.low <= value <= self.high:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        if not self.low <= value <= self.high:
             return False
         steps = (value - self.low) / self.step if self.step else 0.0
         return abs(steps - round(steps)) < _TOLERANCE
@@ -293,7 +296,9 @@ class _Choices:
     choices: tuple[Value, ...]
 
     def allows(self, value: Value) -> bool:
-        return value in self.choices
+        # True equals 1, but a table that has one of them does not find the other.
+        alike = (one for one in self.choices if isinstance(one, bool) == isinstance(value, bool))
+        return value in alike
 
     @property
     def is_sound(self) -> bool:
@@ -351,11 +356,12 @@ class DamagedFileError(RecordError):
 
     Attributes:
         path: The file.
+        problem: What is wrong with it.
     """
 
     def __init__(self, path: Path, problem: str, remedy: str) -> None:
         super().__init__(f"{path}: damaged ({problem}); {remedy}")
-        self.path = path
+        self.path, self.problem = path, problem
 
 
 class DamagedRecordWarning(UserWarning):

@@ -218,10 +218,10 @@ class Projector:
             self._closing = True
             self._deadline = end
             self._changed.notify_all()
-        while self._thread.is_alive() and time.monotonic() < end:
+        while self._thread.is_alive():
+            if time.monotonic() >= (min(end, began + AWAY_SECONDS) if self._is_silent() else end):
+                break
             self._thread.join(min(0.1, timeout_seconds))
-            if self._is_away:
-                end = min(end, began + AWAY_SECONDS)
             if is_urgent():
                 end, is_urgent = min(end, time.monotonic() + urgent_seconds), lambda: False
         if self._thread.is_alive():
@@ -230,6 +230,10 @@ class Projector:
             pending = list(dict.fromkeys([*self._failed, *(job.name for job in self._queue)]))
             done = len(self._done - {PARENT})
             return ProjectionReport(done, pending, self._error if pending else None)
+
+    def _is_silent(self) -> bool:
+        """Whether the store was away at the last error, and has answered nothing since."""
+        return self._is_away and self._projection.answers == self._answers
 
     def _append(self, job: _Job) -> None:
         with self._changed:

@@ -46,6 +46,7 @@ from sweeps.records.format import pack_arrays, seal, unpack_arrays, unseal
 
 HERE: Final = Path(__file__).parent
 _GOLDEN: Final = HERE.parent / "golden" / "home-b7e3d90.tar.xz"
+_MANIFEST: Final = "manifest.json"
 _WORK: Final = Path(tempfile.mkdtemp(prefix="fuzz-"))
 
 
@@ -88,16 +89,15 @@ def golden_files() -> dict[str, bytes]:
 
 def _read_sweep(data: bytes) -> object:
     """Read an archive: the bytes themselves, or a good one with a member of these contents."""
-    names = sorted(golden_files())
-    chosen = data[0] if data else 0
+    names = [*sorted(golden_files()), _MANIFEST]
+    chosen, content = data[0] if data else 0, data[1:]
     file, part = _WORK / "it.sweep", _WORK / "part"
     if chosen >= len(names):
-        file.write_bytes(data[1:])
+        file.write_bytes(content)
     else:
-        content = data[1:]
         if names[chosen].endswith(".record"):
             content = seal(content)
-        file.write_bytes(_archive(golden_files() | {names[chosen]: content}))
+        file.write_bytes(_archive(golden_files(), **{names[chosen]: content}))
     try:
         unpack_sweep(file, part)
         return trial_rows(RecordStore(part).read_all())
@@ -105,16 +105,22 @@ def _read_sweep(data: bytes) -> object:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _archive(files: dict[str, bytes]) -> bytes:
+def _archive(good: dict[str, bytes], **other: bytes) -> bytes:
+    """Return an archive of these files; `other` are files with other contents."""
+    files = good | other
+    files = {_MANIFEST: _manifest(files)} | files
     buffer = io.BytesIO()
-    sweep = json.loads(golden_files()["sweep.json"])
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    manifest = {"format": "sweeps-share 1", "name": sweep["name"], "id": sweep["id"]}
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():
             archive.writestr(name, content)
-        archive.writestr("manifest.json", json.dumps(manifest | {"files": digests}))
     return buffer.getvalue()
+
+
+def _manifest(files: dict[str, bytes]) -> bytes:
+    sweep = json.loads(golden_files()["sweep.json"])
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    manifest = {"format": "sweeps-share 1", "name": sweep["name"], "id": sweep["id"]}
+    return json.dumps(manifest | {"files": digests}).encode()
 
 
 def _sweep_seeds() -> Iterator[bytes]:
@@ -122,6 +128,7 @@ def _sweep_seeds() -> Iterator[bytes]:
     for number, name in enumerate(sorted(files)):
         content = files[name]
         yield bytes([number]) + (unseal(content) if name.endswith(".record") else content)
+    yield bytes([len(files)]) + _manifest(files)
     yield bytes([255]) + _archive(files)
 
 
@@ -223,6 +230,11 @@ def _space_seeds() -> Iterator[bytes]:
         yield file.read_bytes()
 
 
+def _stored_seeds() -> Iterator[bytes]:
+    for name in ("smoke", "mlp"):
+        yield json.dumps(load_space(name).to_dict()).encode()
+
+
 def _expression_seeds() -> Iterator[bytes]:
     for text in ("layers >= 2", "units_2 <= units_1", "optimizer in [adam, 'sgd']", "x != 1e-3",
                  "depth > 0x10 and l2 > 0"):  # fmt: skip
@@ -276,6 +288,7 @@ TARGETS: Final = {
     "npz": Target(_read_npz, (DataError,), _npz_seeds),
     "idx": Target(as_file("it-idx3-ubyte", read_idx), (DataError,), _idx_seeds),
     "space": Target(as_file("it.yaml", load_space), (SpaceError,), _space_seeds),
+    "stored": Target(as_file("it.json", load_space), (SpaceError,), _stored_seeds),
     "expression": Target(
         lambda data: parse_expression(data.decode("utf-8", "replace")),
         (SpaceError,),

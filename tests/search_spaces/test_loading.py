@@ -1,4 +1,6 @@
+import functools
 import json
+import operator
 
 import pytest
 
@@ -60,9 +62,31 @@ def test_a_space_that_a_sweep_has_stored_is_the_space(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("{", "not JSON"), ("[]", "not a space"), ("{}", "not a")]
+    ("text", "said"),
+    [("{", "not JSON"), ("[" * 200_000, "not JSON"), ("[]", "not a space"), ("{}", "not a")],
 )
 def test_json_that_no_sweep_has_stored_is_refused(tmp_path, text, said):
     (tmp_path / "space.json").write_text(text)
     with pytest.raises(SpaceError, match=said):
+        load_space(str(tmp_path / "space.json"))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["name"], 7),
+        (["fixed"], {}),
+        (["fixed"], "x"),
+        (["fixed", "hidden_layers"], 10**400),
+        (["body", "parameters", 0, "repeat"], []),
+        (["body", "parameters", 0, "layers"], {"a": 7}),
+        (["body", "parameters", 0, "domain"], [7]),
+    ],
+)
+def test_a_stored_space_that_somebody_has_altered_is_refused(tmp_path, path, value):
+    stored = load_space("smoke").to_dict()
+    *above, last = path
+    functools.reduce(operator.getitem, above, stored)[last] = value
+    (tmp_path / "space.json").write_text(json.dumps(stored))
+    with pytest.raises(SpaceError, match="stored space: cannot be read"):
         load_space(str(tmp_path / "space.json"))

@@ -5,6 +5,9 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
+from sweeps.cli.console import Terminal
+from sweeps.render.section import Section, Table, Text
+from sweeps.render.terminal import render_sections
 from tests.sweeps.conftest import TOY
 from tests.sweeps.hostile_experiment import ESCAPE
 
@@ -64,3 +67,12 @@ def test_no_command_prints_an_escape_sequence(home):
             found[words] = strange[:3]
     assert not found, found
     assert "told to raise" in said["trials toy 1"]
+
+
+def test_sections_of_a_stranger_are_plain_text_in_a_terminal(capsys):
+    bad = "\x1b[/n]"
+    blocks = [Text(bad), Text(bad, "note"), Table([bad, "b"], [["c", bad]])]
+    Terminal().print(render_sections([Section("a", bad, blocks)]))
+    said = capsys.readouterr().out
+    assert said.count("?[/n") == 5
+    assert all(line.isprintable() for line in said.splitlines())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import shutil
 import stat
+import zipfile
 
 import numpy as np
 import pytest
@@ -113,6 +115,18 @@ def sealed(record, change):
     record.write_bytes(seal(pack_arrays(members)))
 
 
+def replaced(archive, name, content):
+    """Write an archive again with other contents of one file, and a manifest that fits."""
+    with zipfile.ZipFile(archive) as packed:
+        members = {one: packed.read(one) for one in packed.namelist()} | {name: content}
+    manifest = json.loads(members["manifest.json"])
+    manifest["files"][name] = hashlib.sha256(content).hexdigest()
+    members["manifest.json"] = json.dumps(manifest).encode()
+    with zipfile.ZipFile(archive, "w") as packed:
+        for one, its in members.items():
+            packed.writestr(one, its)
+
+
 def saying(**members):
     return lambda document: document.update(members)
 
@@ -138,9 +152,13 @@ BAD_RECORDS = {
     "a trial beyond all": nested(spec__trial=10**30),
     "a trial of another record": nested(spec__trial=7),
     "an objective without a result": saying(result=None),
+    "complete without a result": saying(result=None, objective=None),
+    "pruned without a result": saying(result=None, objective=None, outcome="pruned"),
     "arrays in its JSON": nested(result__arrays={"x": 1}),
     "a history that is none": nested(result__history={"loss": "x"}),
+    "a history that is a number": nested(result__history={"loss": 0.5}),
     "a metric that is a text": nested(result__metrics={"score": "x"}),
+    "a metric named by an escape sequence": nested(result__metrics={"\x1b[31m": 1.0}),
     "a metric beyond all numbers": nested(result__metrics={"score": 10**400}),
     "an objective that is a text": saying(objective="x"),
     "an outcome that is none": saying(outcome="splendid"),
@@ -149,6 +167,7 @@ BAD_RECORDS = {
     "a distribution without its parameter": nested(params={}),
     "a parameter without its distribution": nested(params__new=1),
     "a parameter outside of its distribution": nested(params__x=7),
+    "a parameter that is true among numbers": nested(params__layers=True),
     "a distribution that is none": nested(distributions__x="x"),
     "a distribution that allows nothing": nested(
         distributions__x='{"name": "FloatDistribution", "attributes": '
@@ -298,6 +317,17 @@ def test_an_archive_with_such_a_record_is_refused_as_a_whole(hurt, make_home, tm
     elsewhere = make_home("elsewhere")
     result = CliRunner().invoke(app, ["import", str(file), "--home", str(elsewhere)])
     assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1), result.output
-    assert result.stderr.startswith(f"error: {file}: ")
-    assert "0001-1.record" in result.stderr
+    assert result.stderr.startswith(f"error: {file}: 0001-1.record: ")
     assert not list(elsewhere.glob("records/*"))
+
+
+@pytest.mark.parametrize("name", ["notes.json", "confirmation.json", "generation-2.json", "asked"])
+def test_a_damaged_file_in_an_archive_is_named_as_it_is_there(make_home, tmp_path, hurt, name):
+    file = tmp_path / "toy.sweep"
+    assert hurt.call("share", "toy", str(file)).exit_code == 0
+    replaced(file, name, b'"x')
+    words = ["import", str(file), "--home", str(make_home("elsewhere"))]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {file}: {name}: ")
+    assert "sweeps doctor" not in result.stderr

@@ -184,6 +184,16 @@ ATTACKS = {
     "absent": (lambda f: f.unlink(), "there is no such file"),
     "no manifest": (lambda f: altered(f, manifest__json=None), "not a shared sweep"),
     "other format": (lambda f: altered(f, manifest__json=b'{"format": "9"}'), "needed"),
+    "a manifest that is no JSON": (lambda f: altered(f, manifest__json=b"{"), "Expecting"),
+    "a manifest that is no text": (
+        lambda f: altered(f, manifest__json=b"\xff"),
+        "not a shared sweep",
+    ),
+    "a manifest that is a list": (lambda f: altered(f, manifest__json=b"[]"), "not an object"),
+    "a manifest of a format alone": (
+        lambda f: altered(f, manifest__json=b'{"format": "sweeps-share 2"}'),
+        "it lacks name, id, files",
+    ),
 }
 
 

@@ -119,6 +119,14 @@ def test_a_note_from_another_thread_stands_above_the_display(terminal):
     assert "MLflow [cannot] be reached" in plain(terminal.text())
 
 
+def test_a_metric_is_named_as_it_is_whatever_its_brackets_mean_elsewhere(terminal):
+    display = LiveDisplay(terminal.stream)
+    display.started(Tally(sweep_info(metric="acc[/n]"), 5, [record(0, 0.9, metric="acc[/n]")]))
+    time.sleep(0.3)
+    display.close()
+    assert "acc[/n]" in plain(terminal.text())
+
+
 def test_a_terminal_that_hangs_up_does_not_end_the_sweep(terminal):
     before, tally = (sys.stdout, sys.stderr), Tally(sweep_info(), 5, DONE)
     display = LiveDisplay(terminal.stream)

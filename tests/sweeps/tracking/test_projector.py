@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import pytest
 
 from sweeps.errors import LeaseLost
+from sweeps.tracking import projector as projecting
 from sweeps.tracking.content import SweepNote
 from sweeps.tracking.outage import IncompleteError, is_outage, one_line
 from sweeps.tracking.projection import Projection
@@ -128,6 +129,22 @@ def test_closing_wakes_a_long_pause_for_one_more_try(
     assert projector.close(25).pending == []
     assert time.monotonic() - started < 20
     away.close()
+
+
+def test_a_store_that_comes_back_at_the_end_is_waited_for_as_one_that_was_there(
+    away: Projection, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projecting, "AWAY_SECONDS", 4.0)
+
+    def draw() -> dict[str, bytes]:
+        time.sleep(4.5)  # the store is there by now, and the work takes longer than that
+        return DRAWN
+
+    back = lambda problem: bring_back(home, tmp_path)  # noqa: E731
+    projector = Projector(away, INFO, on_outage=back, pause_seconds=0.01)
+    projector.start()
+    projector.put(make_record(0), draw)
+    assert projector.close(60).pending == []
 
 
 def test_a_store_that_answers_in_between_is_not_given_up_at_the_end(home: Path) -> None:
