@@ -29,7 +29,7 @@ from sweeps.config.policies import FailurePolicy, Parallelism, failure_policy, h
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import code_of
-from sweeps.experiments.loading import asking, load_experiment
+from sweeps.experiments.loading import asking, check_installed, load_experiment
 from sweeps.home import Home
 from sweeps.records import ExperimentCode
 from sweeps.study.proposals import Admissible, Exhausted, Proposal, Proposer, point_key
@@ -145,6 +145,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         space = recorded or load_space(options.space)
         name = check_sweep_name(space.name if options.name is None else options.name)
         experiment = load_experiment(space.experiment, space.directory)
+        check_installed(experiment, space.experiment)
         space, dropped = apply_overrides(space, options.overrides, experiment.parameters)
         directions = {m: info.direction for m, info in experiment.metrics.items()}
         space.check(experiment.parameters, directions, experiment.measures)

@@ -33,7 +33,7 @@ BY_SAMPLE: Final = "_by_sample"
 """The end of the name of an array with the values of a metric, sample by sample."""
 SAMPLES: Final = "fold_samples"
 """The array with the numbers of these samples."""
-_AS_SEARCHED: Final = ("signature", "predict")
+_AS_SEARCHED: Final = ("signature", "predict", "requires")
 
 
 class FoldExperiment:
