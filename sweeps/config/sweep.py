@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -88,11 +88,16 @@ class SweepConfig:
         known = proposal.config
         return self.configuration(proposal.params) if known is None else dict(known)
 
-    def proposer(self, admissible: Admissible | None = None) -> Proposer:
+    def proposer(
+        self,
+        admissible: Admissible | None = None,
+        imported: Sequence[tuple[Mapping[str, Value], Sequence[float]]] = (),
+    ) -> Proposer:
         """Return the proposer of this sweep, in its state before the first trial.
 
         Args:
             admissible: Replaces `self.admissible`.
+            imported: See `Proposer`.
         """
         return Proposer(
             self.space,
@@ -100,6 +105,7 @@ class SweepConfig:
             sampler=self.sampler_factory,
             directions=[one.direction for one in self.space.objectives],
             admissible=admissible or self.admissible,
+            imported=imported,
         )
 
     def admissible(
