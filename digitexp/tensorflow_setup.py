@@ -18,9 +18,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 __all__ = [
+    "PACKAGES",
+    "MissingTensorFlowError",
+    "check_tensorflow",
     "known_warnings_ignored",
     "memory_errors",
     "quiet_when_imported",
@@ -34,6 +37,24 @@ _CHATTER = re.compile(
 )
 
 
+PACKAGES: Final = ("tensorflow", "keras")
+"""The packages that train; the extra `keras` brings them."""
+
+
+class MissingTensorFlowError(ImportError):
+    """TensorFlow or Keras is needed and not installed."""
+
+
+def check_tensorflow() -> None:
+    """Raise MissingTensorFlowError if TensorFlow or Keras is not installed; imports neither."""
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        names, verb = " and ".join(missing), "is" if len(missing) == 1 else "are"
+        raise MissingTensorFlowError(
+            f"this needs {names}, which {verb} not installed; install the extra 'keras'"
+        )
+
+
 @lru_cache(maxsize=1)
 def set_up_tensorflow() -> None:
     """Import TensorFlow and Keras once per process (about 8 s), with our settings.
@@ -43,7 +64,11 @@ def set_up_tensorflow() -> None:
 
     No operation runs yet: a process without TensorFlow's threads can be forked, and its children
     share the import.
+
+    Raises:
+        MissingTensorFlowError: It is not installed.
     """
+    check_tensorflow()
     _set_environment()
     with without_chatter():
         import keras  # noqa: F401  # here, where its messages are held back

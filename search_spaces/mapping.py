@@ -7,7 +7,8 @@ set counts as the experiment's default, on both sides.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from search_spaces.bodies.fixed_trials import FixedTrial
@@ -16,7 +17,7 @@ from search_spaces.objectives import in_words, objectives_from
 from search_spaces.parameters import ParameterInfo, Value, find_parameter
 from search_spaces.space import Space
 from search_spaces.values.domains import Sampled, domain_from_dict
-from search_spaces.values.scalars import is_number, same
+from search_spaces.values.scalars import is_number, parse_scalar, same
 
 # Lists the differences of two spaces, from their stored forms, since one may no longer exist.
 #
@@ -142,6 +143,53 @@ def point_of(
 
     walk = space.body.run(FixedTrial(answer), space.fixed)
     return walk.params, walk.config
+
+
+def point_found(
+    space: Space, cells: Mapping[str, object], metrics: Container[str] = ()
+) -> dict[str, Value]:
+    """Return the point of a space that a result of another program describes.
+
+    Args:
+        space: The space it is to lie in.
+        cells: Values by name; a text stands for the value that is written in it. What the space
+            does not ask for is ignored; but a value that it fixes must be the same.
+        metrics: Names that metrics have as well, such as `epochs`: their cells are taken for
+            metrics where the space fixes the value.
+
+    Raises:
+        SpaceError: A value is missing or not allowed; the message names the parameter.
+    """
+
+    def answer(name: str, domain: Sampled) -> Value:
+        if name not in cells:
+            raise SpaceError("is missing")
+        *others, last = _readings(cells[name])
+        for reading in others:
+            with suppress(SpaceError):
+                return domain.accept(reading)
+        return domain.accept(last)
+
+    walk = space.body.run(FixedTrial(answer), space.fixed)
+    for name in (walk.config.keys() - walk.params.keys()) & cells.keys():
+        fixed, readings = walk.config[name], _readings(cells[name])
+        if name not in metrics and not any(_agree(reading, fixed) for reading in readings):
+            raise SpaceError(f"{name}: was {show(readings[-1])}, would be {show(fixed)}")
+    return walk.params
+
+
+def _readings(cell: object) -> list[object]:
+    """Return the values that a cell may stand for, in the order in which they are tried."""
+    if not isinstance(cell, str):
+        return [cell]
+    text = cell.strip()
+    if text == "None":  # as Python writes it
+        return [text, None]
+    try:
+        read = parse_scalar(text)
+    except SpaceError:
+        return [text]
+    return [read] if isinstance(read, str) else [text, read]
 
 
 def lies_in(space: Space, values: Mapping[str, Value]) -> bool:

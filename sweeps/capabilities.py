@@ -28,6 +28,7 @@ __all__ = [
     "SupportsFiles",
     "SupportsFolds",
     "SupportsPages",
+    "SupportsRequirements",
     "SupportsSamples",
     "SupportsServing",
     "SupportsTestSet",
@@ -192,6 +193,17 @@ class SupportsCalibration(Protocol):
             results: One configuration on several folds; samples in the order of `block_images`.
         """
         ...
+
+
+class SupportsRequirements(Protocol):
+    """Capability: it is known which packages its trainings import, beyond those of the framework.
+
+    If one is not installed, a command that trains or rebuilds a model says so before it begins;
+    commands that only read need none of them.
+    """
+
+    requires: Sequence[str]
+    """Names to import, such as `torch`."""
 
 
 class SupportsExport(Protocol):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from search_spaces.errors import did_you_mean
 from sweeps.errors import UsageError
 from sweeps.records import RecordError, RecordStore, Report, SweepInfo, warn
+from sweeps.records.notes import IMPORTED_FILE
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.files import make_folder
 from sweeps.workspace.locks import exclusive, is_locked, owner_of
@@ -22,6 +23,8 @@ from sweeps.workspace.locks import exclusive, is_locked, owner_of
 if TYPE_CHECKING:
     from sweeps.shared import SharedStorage, StorageServer
 
+_BEFORE_ITS_BIRTH: Final = (".sweep.json.", IMPORTED_FILE, f".{IMPORTED_FILE}.")
+"""How the names of files begin that a sweep may have before its `sweep.json`."""
 FEWEST_FILES: Final = 24
 ENOUGH_FILES: Final = 256
 
@@ -133,7 +136,7 @@ class Home:
         for folder in self.records.iterdir() if self.records.is_dir() else []:
             names = [path.name for path in folder.iterdir()] if folder.is_dir() else ["a file"]
             is_import = folder.name.startswith(".import-")
-            if is_import or all(name.startswith(".sweep.json.") for name in names):
+            if is_import or all(name.startswith(_BEFORE_ITS_BIRTH) for name in names):
                 shutil.rmtree(folder)
 
     def find(self, name: str) -> SweepInfo | None:

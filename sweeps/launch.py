@@ -29,6 +29,7 @@ from sweeps.records import (
     SweepInfo,
     confirmed_by,
     heard,
+    read_imported,
     recover,
     trials_to_retry,
 )
@@ -45,6 +46,7 @@ from sweeps.runner.opening import (
     open_sweep,
 )
 from sweeps.runner.ownership import Hold
+from sweeps.runner.warm_start import describe_imported
 from sweeps.study.backends import backend_of
 from sweeps.study.storage import StudyStore, prepare, stored_trials
 from sweeps.tracking.address import resolve_tracking_uri, sqlite_path
@@ -278,6 +280,9 @@ def _said_of_the_start(
     records: Sequence[Record],
 ) -> Iterator[str]:
     """Keep the code that the sweep goes on with; yield lines on changes since its last trial."""
+    imported = read_imported(config.home.store(info.id).folder)
+    if imported is not None:
+        yield describe_imported(imported)
     said = keep_code(config, info)
     if said is not None and records:
         yield said

@@ -275,6 +275,23 @@ def install_command(extra: str, project: Path = Path(__file__).parents[1]) -> st
     return f"{pip} {_quoted(f'{name} @ {address}{commit}')}"
 
 
+_EXTRAS: Final = {"tensorflow": "keras", "keras": "keras", "h5py": "keras"}
+"""Packages that trainings import and an install may lack -> the extra of ours that brings each."""
+
+
+def how_to_install(packages: Iterable[str]) -> str:
+    """Return how missing packages are installed, as the end of a message; empty if unknown.
+
+    Args:
+        packages: Names to import, of which only the first parts count.
+    """
+    extras = {_EXTRAS.get(name.partition(".")[0]) for name in packages}
+    return "".join(
+        f"; install the extra {extra!r}: {install_command(extra)}"
+        for extra in sorted(filter(None, extras))
+    )
+
+
 def _from_here(path: Path) -> str:
     """Return a path as it is written in the present folder, if it lies there."""
     here = Path.cwd()

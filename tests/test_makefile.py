@@ -82,7 +82,7 @@ def test_a_sweep_that_fails_fails(make):
 @pytest.mark.parametrize("edited", ["pyproject.toml", "constraints.txt"])
 def test_what_was_edited_is_installed_first_with_the_pins_and_once(make, tree, edited):
     os.utime(tree / edited, (3000, 3000))
-    install = f"{PIP} install -q -e . -c constraints.txt"
+    install = f"{PIP} install -q -e .[keras] -c constraints.txt"
     assert make("sweep", FAILS="install") == (2, [install]), "nothing is run after a failure"
     assert make("sweep") == (0, [install, "sweeps run mlp"])
     assert make("sweep") == (0, ["sweeps run mlp"])

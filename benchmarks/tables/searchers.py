@@ -6,7 +6,7 @@ A searcher is told what a trial shows as soon as it may know it; nothing is trai
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -25,6 +25,9 @@ Judge = Callable[[dict[str, Value]], float]
 """Says what a trial of a configuration shows; lower is better."""
 Searcher = Callable[[Space, Judge, int, int], None]
 """Called with a space, a judge, a number of trials and a seed; asks the judge trial by trial."""
+
+Imported = Sequence[tuple[Mapping[str, Value], Sequence[float]]]
+"""Points that were tried elsewhere, each with what its trial showed."""
 
 
 @dataclass
@@ -56,6 +59,7 @@ def queue(
     *,
     sampler: Choice | None = None,
     direction: Literal["minimize", "maximize"] = "minimize",
+    imported: Imported = (),
 ) -> TrialQueue:
     """Return what opens the trials of a sweep, as its coordinator has it, without its stores."""
     chosen = sampler or Choice("tpe")
@@ -65,15 +69,17 @@ def queue(
         sampler=sampler_factory(chosen),
         directions=[direction],
         admissible=lambda *_: True,
+        imported=imported,
     )
     return TrialQueue(Unstored(), proposer, [], [Objective("value", direction)], None, ask_ahead)
 
 
-def ours(ask_ahead: int, **options: Any) -> Searcher:
+def ours(ask_ahead: int, imported: Imported = (), **options: Any) -> Searcher:
     """Return a sweep's search. A trial sees what ended `ask_ahead` trials before it, as always."""
 
     def search(space: Space, judge: Judge, trials: int, seed: int) -> None:
-        opened = queue(space, seed, ask_ahead, sampler=Choice("tpe", options))
+        sampler = Choice("tpe", options)
+        opened = queue(space, seed, ask_ahead, sampler=sampler, imported=imported)
         for _ in range(trials):
             trial = opened.open_next()
             trial.outcome = TrialOutcome(TrialState.COMPLETE, (judge(dict(trial.proposal.params)),))

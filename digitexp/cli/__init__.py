@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -17,6 +18,7 @@ from digitexp.cli import (
     train,
     transfer,
 )
+from digitexp.tensorflow_setup import MissingTensorFlowError
 
 __all__ = ["app", "main"]
 
@@ -54,5 +56,13 @@ def main() -> None:
     try:
         app()
     except USER_ERRORS as error:
-        print(f"digitexp: {error}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(str(error))
+    except MissingTensorFlowError as error:
+        from digitexp.experiments.recorded import install_command
+
+        _refuse(f"{error}: {install_command('keras')}")
+
+
+def _refuse(message: str) -> NoReturn:
+    print(f"digitexp: {message}", file=sys.stderr)
+    sys.exit(2)

@@ -17,6 +17,7 @@ import typer
 from digitexp.cli.options import Font, Language
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.plots.language import SEPARATOR, say_parts
+from digitexp.tensorflow_setup import check_tensorflow
 from digitexp.training.outcome import TrainingOutcome
 from digitexp.weights_files import check_initial_weights
 
@@ -209,6 +210,7 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line per epoch.")] = False,
 ) -> None:
     """Train one configuration; write curves, confusion matrix, weights and history to a folder."""
+    check_tensorflow()
     given = {
         "learning_rate": learning_rate,
         "batch_size": batch_size,

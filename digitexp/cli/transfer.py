@@ -14,6 +14,7 @@ import typer
 
 from digitexp.cli.train import check_output_folder, merged_settings
 from digitexp.config import TrialConfig
+from digitexp.tensorflow_setup import check_tensorflow
 from digitexp.weights_files import file_digest, find_weights, holds_weights
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def transfer(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Pretrain a net on one source and measure what that is worth on few images of another."""
+    check_tensorflow()
     from digitexp.apps.transfer import compare, transfer_config
     from digitexp.data import known_sources, load_source
 

@@ -17,6 +17,7 @@ from digitexp.metrics import HEADLINE_METRICS
 from digitexp.models import count_parameters
 from digitexp.parameters import PARAMETERS
 from digitexp.serving import checked_images, probabilities
+from digitexp.tensorflow_setup import PACKAGES
 from digitexp.trained import ShownTrial, TrainedTrial, logits_of
 from digitexp.training.engines import plan_training
 from digitexp.training.outcome import TrainingData
@@ -76,6 +77,7 @@ class DigitExperiment(WithPages):
         name: MetricInfo(*described) for name, described in HEADLINE_METRICS.items()
     }
     cross_validation = "digitexp.on_blocks:experiment"  # the public name of folds.py
+    requires = PACKAGES
     measures: Mapping[str, str] = {"parameters": "trainable weights of the network"}
 
     def check(self, config: Mapping[str, Value]) -> None:

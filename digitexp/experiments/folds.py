@@ -123,6 +123,7 @@ class DigitsOnBlocks(WithPages):
         "block_cross_entropy": MetricInfo("minimize", None, "of the block's images, nats"),
         **{name: DigitExperiment.metrics[name] for name in _KEPT},
     }
+    requires = DigitExperiment.requires
     measures: Mapping[str, str] = {}
 
     def __init__(self) -> None:

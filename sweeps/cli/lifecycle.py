@@ -6,7 +6,7 @@ import shlex
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -22,9 +22,11 @@ from sweeps.cli.options import (
     pasteable,
 )
 from sweeps.errors import UsageError
+from sweeps.wording import printable
 
 if TYPE_CHECKING:
     from sweeps.home import Home
+    from sweeps.manage.importing import ImportReport
     from sweeps.tracking.sync import SyncReport
 
 
@@ -97,15 +99,73 @@ def share(
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="File of `sweeps share`.")],
-    name: Annotated[str | None, typer.Option(help="Another name for it.")] = None,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE | ADDRESS",
+            help="File of `sweeps share`; with --space a CSV file, sqlite:///FILE or a URL.",
+        ),
+    ],
+    space: Annotated[
+        str | None,
+        typer.Option(help="Space of a new sweep whose sampler learns from results found there."),
+    ] = None,
+    study: Annotated[str | None, typer.Option(help="Optuna study at the address.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="MLflow experiment there.")] = None,
+    renamed: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="THEIRS=OURS", help="A name there, and in the space."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Another name for the sweep.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="As for `sweeps run`, with --space."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="As for `sweeps run`, with --space.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="As for `sweeps run`, with --space (default: 0).")
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(help="As for `sweeps run`, with --space.")] = None,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
 ) -> None:
-    """Take in a shared sweep.
+    """Take in a shared sweep; with --space, results found elsewhere.
 
-    It is verified first, and taken in whole or not at all.
+    A shared sweep is verified first, and taken in whole or not at all. Results of a CSV file, an
+    Optuna study or an MLflow experiment teach the sampler of a new sweep, and count for nothing
+    else: no trial of the sweep is made of them.
     """
+    if space is not None:
+        from sweeps.config.options import RunOptions
+        from sweeps.manage.importing import import_results
+
+        options = RunOptions(
+            space, name=name, home=home, data=data, seed=seed or 0, sampler=sampler,
+            overrides=overrides or [],
+        )  # fmt: skip
+        report = import_results(
+            options, source, study=study, experiment=experiment, renamed=renamed or []
+        )
+        _tell_imported(report, space)
+        return
+    given = {
+        "--study": study, "--experiment": experiment, "--map": renamed, "--set": overrides,
+        "--data": data, "--seed": seed, "--sampler": sampler,
+    }  # fmt: skip
+    alone = [option for option, value in given.items() if value is not None]
+    if alone or "://" in source or source.lower().endswith(".csv"):
+        raise UsageError(
+            f"{', '.join(alone) or source}: results found elsewhere become part of a new sweep; "
+            "name its space (--space)"
+        )
+    _import_shared(Path(source), name, home, tracking_uri)
+
+
+def _import_shared(
+    file: Path, name: str | None, home: str | None, tracking_uri: str | None
+) -> None:
     from sweeps.experiments.loading import what_runs
     from sweeps.manage.lifecycle import import_sweep
 
@@ -118,6 +178,26 @@ def import_(
             f"export: {pasteable(f'`sweeps trust {info.name} FOLDER`')}, where FOLDER has its code"
         )
     _tell_tracking(report)
+
+
+_SHOWN: Final = 50
+"""So many results that were left out are listed."""
+
+
+def _tell_imported(report: ImportReport, space: str) -> None:
+    trials, left_out = report.imported.trials, report.left_out
+    print(
+        f"sweep {report.info.name!r} was begun: {len(trials)} of {len(trials) + len(left_out)} "
+        f"results of {report.imported.source} teach its sampler, and count for nothing else"
+    )
+    for line in left_out[:_SHOWN]:
+        print(printable(f"  left out, {line}"))
+    if len(left_out) > _SHOWN:
+        print(f"  and {len(left_out) - _SHOWN} others")
+    if report.unused:
+        print(printable(f"not used: {', '.join(report.unused)}"))
+    named = "" if report.info.name == Path(space).stem else f" --name {report.info.name}"
+    print(f"next, with the same options: sweeps run {shlex.quote(space)}{named}")
 
 
 def trust(

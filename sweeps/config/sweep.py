@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +29,7 @@ from sweeps.config.policies import FailurePolicy, Parallelism, failure_policy, h
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import code_of
-from sweeps.experiments.loading import asking, load_experiment
+from sweeps.experiments.loading import asking, check_installed, load_experiment
 from sweeps.home import Home
 from sweeps.records import ExperimentCode
 from sweeps.study.proposals import Admissible, Exhausted, Proposal, Proposer, point_key
@@ -88,11 +88,16 @@ class SweepConfig:
         known = proposal.config
         return self.configuration(proposal.params) if known is None else dict(known)
 
-    def proposer(self, admissible: Admissible | None = None) -> Proposer:
+    def proposer(
+        self,
+        admissible: Admissible | None = None,
+        imported: Sequence[tuple[Mapping[str, Value], Sequence[float]]] = (),
+    ) -> Proposer:
         """Return the proposer of this sweep, in its state before the first trial.
 
         Args:
             admissible: Replaces `self.admissible`.
+            imported: See `Proposer`.
         """
         return Proposer(
             self.space,
@@ -100,6 +105,7 @@ class SweepConfig:
             sampler=self.sampler_factory,
             directions=[one.direction for one in self.space.objectives],
             admissible=admissible or self.admissible,
+            imported=imported,
         )
 
     def admissible(
@@ -145,6 +151,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         space = recorded or load_space(options.space)
         name = check_sweep_name(space.name if options.name is None else options.name)
         experiment = load_experiment(space.experiment, space.directory)
+        check_installed(experiment, space.experiment)
         space, dropped = apply_overrides(space, options.overrides, experiment.parameters)
         directions = {m: info.direction for m, info in experiment.metrics.items()}
         space.check(experiment.parameters, directions, experiment.measures)

@@ -33,7 +33,12 @@ from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import declare_same, is_shipped, load_same
 from sweeps.experiments.folds import FRESH, ON_FOLDS, FoldExperiment
-from sweeps.experiments.loading import experiment_folder, load_experiment, recorded_experiment
+from sweeps.experiments.loading import (
+    check_installed,
+    experiment_folder,
+    load_experiment,
+    recorded_experiment,
+)
 from sweeps.home import Home
 from sweeps.records import (
     BLOCK,
@@ -77,6 +82,7 @@ def check_run(
         (objective,) = space.objectives
         named, scored = _on_folds(config.experiment, space.experiment, objective, says)
         cross_validation = load_experiment(named, space.directory)
+        check_installed(cross_validation, named)
         names = {name for walk in space.samples(8) for name in walk.config}
         check_offers(space.experiment, cross_validation, scored, names, says.folds)
         if not is_shipped(named, cross_validation):  # what is shipped prepares the same

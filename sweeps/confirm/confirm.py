@@ -54,7 +54,7 @@ from sweeps.confirm.trying import CrossValidation, try_folds
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import is_shipped
-from sweeps.experiments.loading import experiment_folder
+from sweeps.experiments.loading import check_installed, experiment_folder
 from sweeps.home import Home
 from sweeps.progress import make_progress
 from sweeps.progress.stages import Stages, as_one
@@ -226,10 +226,12 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     bias = checked.can_measure_selection_bias()
     is_whole = is_trained(home, info, trained, folds, with_selection_bias=bias)
     if (control and not random) or options.refit or not is_whole:
+        check_installed(experiment, path)
         check_code(store, info, same_code=options.how.same_code)
     names = {name for finalist in finalists for name in finalist.config}
-    asked = options.at_most or folds
-    check_offers(info.experiment, experiment, scored, names, asked, refit=options.refit)
+    check_offers(
+        info.experiment, experiment, scored, names, options.at_most or folds, refit=options.refit
+    )
     if not (is_whole or is_shipped(path, experiment)):
         folder = experiment_folder(info, home.records)
         own = CrossValidation(path, folder, experiment, data, options.how.workers, scored)

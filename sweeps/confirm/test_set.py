@@ -15,7 +15,7 @@ from sweeps.confirm.intervals import Outcomes, crossed_difference, crossed_mean
 from sweeps.confirm.planning import HowToTrain
 from sweeps.confirm.votes import VOTE_QUESTIONS, conclude_votes
 from sweeps.errors import UsageError
-from sweeps.experiments.loading import experiment_folder, load_experiment
+from sweeps.experiments.loading import check_installed, experiment_folder, load_experiment
 from sweeps.home import Home
 from sweeps.records import Conclusions, Record, RecordStore, SweepInfo
 from sweeps.records.conclusions import (
@@ -204,6 +204,7 @@ def _test_set_of(
     assert confirmation is not None  # the sweep was confirmed
     folder = experiment_folder(first.info, home.records)
     experiment: Any = load_experiment(confirmation.experiment, folder)
+    check_installed(experiment, confirmation.experiment)
     has_one = hasattr(experiment, "test_set") and hasattr(experiment, "logits")
     test_set = experiment.test_set(source) if has_one else None
     if test_set is None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from sweeps.experiment import Experiment, PreparedData
-from sweeps.experiments.loading import load_experiment
+from sweeps.experiments.loading import check_installed, load_experiment
 
 ENVIRONMENT: Final = {
     # There is a process per core, so more threads would only wait for each other. And a process
@@ -67,6 +67,7 @@ class Preload:
         for name in self.modules:
             import_module(name)
         experiment = load_experiment(self.experiment, self.directory)
+        check_installed(experiment, self.experiment)
         data = pickle.loads(self.data)  # noqa: S301 - from our own coordinator
         experiment.warm_up()
         return experiment, data

@@ -24,7 +24,7 @@ from typing import Any, Final
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.folds import FoldExperiment
-from sweeps.experiments.loading import recorded_experiment
+from sweeps.experiments.loading import check_installed, recorded_experiment
 from sweeps.experiments.script import ScriptExperiment
 from sweeps.records import CodeHistory, ExperimentCode, Record, RecordStore, SourceFile, SweepInfo
 from sweeps.workspace.provenance import filter_secret_lines
@@ -92,10 +92,11 @@ def load_same(store: RecordStore, info: SweepInfo, record: Record) -> Experiment
         record: The trial.
 
     Raises:
-        UsageError: It cannot be loaded, or its code differs; the message has the differences and
-            the ways out.
+        UsageError: It cannot be loaded, needs a package that is missing, or its code differs; the
+            message has the differences and the ways out.
     """
     experiment = recorded_experiment(info, store.folder.parent)
+    check_installed(experiment, info.experiment)
     check_same_code(store, record, info.experiment, experiment)
     return experiment
 

@@ -37,7 +37,7 @@ AGAIN: Final = "again"
 """Parameter of an experiment on folds: another seed on the same fold, from 0."""
 SAMPLES: Final = "fold_samples"
 """The array with the numbers of these samples."""
-_AS_SEARCHED: Final = ("signature", "predict")
+_AS_SEARCHED: Final = ("signature", "predict", "requires")
 _OWN: Final = {BLOCK: "the fold", FRESH: "the drawing of folds", AGAIN: "another seed on a fold"}
 _MOST_REPEATS: Final = 10_000
 """Of one drawing, so that two drawings have none in common."""

@@ -31,6 +31,7 @@ from sweeps.records import (
     confirmed_by,
     read_foreign,
 )
+from sweeps.wording import how_to_install
 
 _FORMER: Final = {
     "on_blocks": "cross_validation", "illustrate": "pages", "test_part": "test_set",
@@ -95,11 +96,38 @@ def _imported(path: str, module_name: str, directory: Path | None) -> Any:
                 f" (looked in {directory}, which is not there any more; run the command in the "
                 "folder where it lies now)"
             )
-        raise UsageError(f"experiment {path!r} cannot be imported{where}: {error}") from None
+        how = how_to_install([error.name or ""])
+        raise UsageError(f"experiment {path!r} cannot be imported{where}: {error}{how}") from None
     except Exception as error:
         raise UsageError(
             f"experiment {path!r}: importing it failed: {type(error).__name__}: {error}"
         ) from error
+
+
+def check_installed(experiment: object, path: str) -> None:
+    """Refuse an experiment whose trainings need a package that is not installed.
+
+    Args:
+        experiment: The experiment; see `SupportsRequirements` in sweeps/capabilities.py.
+        path: Its import path.
+
+    Raises:
+        UsageError: A package is missing; the message says how to install it.
+    """
+    missing = [name for name in getattr(experiment, "requires", ()) if not _can_import(name)]
+    if missing:
+        names, verb = " and ".join(missing), "is" if len(missing) == 1 else "are"
+        raise UsageError(
+            f"experiment {path!r} needs {names}, which {verb} not installed"
+            f"{how_to_install(missing) or f'; install what {sys.executable} lacks'}"
+        )
+
+
+def _can_import(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # a package around it is missing; or it is half imported
+        return name in sys.modules
 
 
 def recorded_experiment(info: SweepInfo, records: Path) -> Experiment:

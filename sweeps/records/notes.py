@@ -1,4 +1,8 @@
-"""Small files beside the records: notes, the ending of a start, the source of an imported sweep."""
+"""Small files beside the records.
+
+They are notes, the ending of a start, the source of an imported sweep, and trials that were run
+elsewhere and teach the sampler.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
-from sweeps.records.schema import Digest, Line, json_bytes, read_document, shaped
+from search_spaces.parameters import Value
+from sweeps.records.schema import Digest, Line, Moment, json_bytes, read_document, shaped
 from sweeps.workspace.files import write_atomically
 from sweeps.workspace.locks import exclusive
 
@@ -94,6 +99,61 @@ def keep_foreign(folder: Path, foreign: Foreign) -> None:
     write_atomically(
         folder / _FOREIGN_FILE, json_bytes(dataclasses.asdict(foreign), indent=1), "sweep"
     )
+
+
+# Trials that were run elsewhere, imported before the first trial of a sweep.
+
+
+IMPORTED_FILE: Final = "imported.json"
+_IMPORTED_REMEDY: Final = "bring it back, or begin another sweep: `sweeps import` with --name"
+
+
+@dataclass(frozen=True)
+class ImportedTrial:
+    """A trial that was run elsewhere; no attempt, record or run belongs to it.
+
+    Attributes:
+        source: Its place there: `line 7`, `trial 12`, `run 3fa0`.
+        params: Every parameter that is active at its point.
+        values: The value of each objective, in their order.
+    """
+
+    source: Line
+    params: Mapping[Line, Value]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The trials that were imported into a sweep.
+
+    Attributes:
+        source: The file, the study or the experiment that they came from.
+        imported_at: Milliseconds since the epoch (UTC).
+        trials: The trials, in their order there.
+    """
+
+    source: Line
+    imported_at: Moment
+    trials: tuple[ImportedTrial, ...]
+
+
+def read_imported(folder: Path) -> Imported | None:
+    """Return what was imported into the sweep in a record folder; None as a rule.
+
+    Raises:
+        RecordError: The file is damaged.
+    """
+    return read_document(folder / IMPORTED_FILE, partial(shaped, Imported), _IMPORTED_REMEDY)
+
+
+def keep_imported(folder: Path, imported: Imported) -> None:
+    """Write down what is imported into the sweep in a record folder.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    write_atomically(folder / IMPORTED_FILE, json_bytes(asdict(imported)), "sweep")
 
 
 _FILE: Final = "notes.json"

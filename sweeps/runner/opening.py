@@ -24,14 +24,17 @@ from sweeps.records import (
     CodeHistory,
     EnqueuedPoint,
     Generation,
+    Imported,
     Record,
     SweepInfo,
     UnfinishedTrial,
     attempts_put_aside,
+    keep_imported,
+    read_imported,
 )
 from sweeps.runner.recording import describe
 from sweeps.runner.trial_queue import TrialQueue, TrialStore
-from sweeps.runner.warm_start import PriorTrial, describe_prior, prior_trials
+from sweeps.runner.warm_start import PriorTrial, describe_prior, imported_points, prior_trials
 from sweeps.study.proposals import Proposal
 from sweeps.study.sampler_view import trial_outcome
 from sweeps.study.storage import (
@@ -43,14 +46,22 @@ from sweeps.study.storage import (
 )
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.failpoints import reached
+from sweeps.workspace.files import make_folder
 from sweeps.workspace.names import free_name
 
 EXTENDABLE: Final = frozenset({"space", "sampler", "pruner", "ask_ahead", "code"})
 """The parts of a fingerprint that --extend may change; the others keep its trials comparable."""
 
 
-def open_sweep(config: SweepConfig, code: Mapping[str, Any]) -> SweepInfo:
+def open_sweep(
+    config: SweepConfig, code: Mapping[str, Any], imported: Imported | None = None
+) -> SweepInfo:
     """Return the sweep to run: the existing one of that name, or a new one.
+
+    Args:
+        config: The sweep, validated.
+        code: State of the code.
+        imported: What a new sweep is to know from elsewhere; a sweep that exists is refused then.
 
     Raises:
         UsageError: The name belongs to a sweep with other options; the message names them and the
@@ -61,13 +72,32 @@ def open_sweep(config: SweepConfig, code: Mapping[str, Any]) -> SweepInfo:
     with config.home.exclusive():
         # Once more under the lock: another process may just have taken the name.
         config.home.remove_unborn()
+        if imported is not None:
+            refuse_existing(config)
         existing = check_fingerprint(config)
         if existing is not None:
             return existing
         info = _new_sweep(config, code)
+        if imported is not None:
+            make_folder(config.home.store(info.id).folder)
+            keep_imported(config.home.store(info.id).folder, imported)
         config.home.store(info.id).create(info)
         keep_code(config, info)
         return info
+
+
+def refuse_existing(config: SweepConfig) -> None:
+    """Refuse the name of a sweep that exists: what is imported teaches from the first trial on.
+
+    Raises:
+        UsageError: There is a sweep of that name.
+    """
+    if config.home.find(config.name) is not None:
+        new_name = free_name(config.name, (info.name for info in config.home.sweeps()))
+        raise UsageError(
+            f"sweep {config.name!r} exists, and what is imported teaches a sampler from the first "
+            f"trial on: begin another sweep with it (--name {new_name})"
+        )
 
 
 def check_fingerprint(config: SweepConfig) -> SweepInfo | None:
@@ -393,12 +423,14 @@ def make_trial_queue(
         study: The store of its trials.
         points: Returns the enqueued point of a trial number, None if there is none.
     """
-    retries = config.home.store(info.id).retries
+    store = config.home.store(info.id)
+    imported = imported_points(config.space, read_imported(store.folder))
+    retries = store.retries
     retried = retries.opened_by()
     study.reopen(_to_reopen(retried, info, records, study))
     return TrialQueue(
         study=study,
-        proposer=config.proposer(),
+        proposer=config.proposer(imported=imported),
         records=records,
         objectives=info.objectives,
         epoch_metric=info.epoch_metric if config.pruner.name != "none" else None,
@@ -412,7 +444,7 @@ def make_trial_queue(
             recall=partial(recalled, config.home, info),
         ),
         points=points,
-        used_up=attempts_put_aside(config.home.store(info.id)),
+        used_up=attempts_put_aside(store),
         retried=retried,
         retried_attempts=retries.attempts(),
     )

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 from optuna.trial import FrozenTrial
 
 from sweeps.config.sweep import SweepConfig
-from sweeps.records import SweepInfo
+from sweeps.records import SweepInfo, read_imported
 from sweeps.runner.opening import check_fingerprint, differing, make_trial_queue, next_generation
 from sweeps.runner.trial_queue import TrialQueue
-from sweeps.runner.warm_start import describe_prior
+from sweeps.runner.warm_start import describe_imported, describe_prior
 from sweeps.study.proposals import Exhausted, Proposal
 from sweeps.study.sampler_view import TrialOutcome
 
@@ -53,7 +53,9 @@ class Preview:
         """A line that says where the sweep would go on, or which generation would begin."""
         if not self.config.extend:
             done = self.config.limits.trials - self.left
-            return f"{done} of {self.config.limits.trials} trials are done"
+            imported = read_imported(self.config.home.store(self.info.id).folder)
+            knows = f"; {describe_imported(imported)}" if imported else ""
+            return f"{done} of {self.config.limits.trials} trials are done{knows}"
         if not self.begins:
             return f"nothing: generation {self.info.generation} has these options already"
         begins = f"generation {self.info.generation} from trial {self.info.first_trial} on"

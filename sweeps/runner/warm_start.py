@@ -16,17 +16,19 @@ and pruners with a state of their own begin anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from optuna.distributions import json_to_distribution
 
 from search_spaces.errors import SpaceError
-from search_spaces.mapping import counterpart
+from search_spaces.mapping import counterpart, point_of
 from search_spaces.parameters import ParameterInfo, Value
 from search_spaces.space import Space
-from sweeps.records import Record, SweepInfo, UnfinishedTrial
+from sweeps.records import Imported, Record, SweepInfo, UnfinishedTrial
 from sweeps.study.proposals import Proposal
 from sweeps.study.storage import proposal_of_record
+from sweeps.wording import counted
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,29 @@ def prior_trials(
         attempts = max(kept.attempts, prior[number].attempts)
         prior[number] = replace(prior[number], attempts=attempts)
     return prior
+
+
+def imported_points(
+    space: Space, imported: Imported | None
+) -> list[tuple[Mapping[str, Value], tuple[float, ...]]]:
+    """Return the imported trials that lie in a space, each as a point with its values.
+
+    All lie in the space that they were imported for; after an extension some may not.
+    """
+    found: list[tuple[Mapping[str, Value], tuple[float, ...]]] = []
+    for trial in imported.trials if imported else ():
+        if len(trial.values) == len(space.objectives):
+            with suppress(SpaceError):
+                found.append((point_of(space, trial.params)[0], trial.values))
+    return found
+
+
+def describe_imported(imported: Imported) -> str:
+    """Return a line: how many results found elsewhere the sampler knows."""
+    return (
+        f"its sampler knows {counted(len(imported.trials), 'imported result')} of "
+        f"{imported.source}, which count for nothing else"
+    )
 
 
 def _proposal(trial: UnfinishedTrial) -> Proposal:

@@ -6,12 +6,16 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
+from search_spaces.errors import did_you_mean, listing
+from search_spaces.objectives import Direction
+from sweeps.errors import UsageError
 from sweeps.records import Record, SweepInfo
-from sweeps.study.backends import Database, backend_of
+from sweeps.study.backends import Database, SqliteBackend, backend_of, schema_versions
 from sweeps.study.proposals import Proposal
 from sweeps.study.sampler_view import trial_outcome
 from sweeps.study.storage import (
@@ -21,7 +25,8 @@ from sweeps.study.storage import (
     proposal_of_record,
     proposal_of_trial,
 )
-from sweeps.workspace.databases import connect
+from sweeps.wording import first_line
+from sweeps.workspace.databases import DatabaseRetry, connect, copied, schema_version
 
 # Reading a study without opening it for writing: creates nothing, migrates nothing.
 
@@ -46,6 +51,54 @@ def read_study(database: Database, name: str) -> list[FrozenTrial] | None:
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+def read_other_study(
+    database: Path, name: str, most: int
+) -> tuple[list[Direction], list[FrozenTrial]]:
+    """Return the directions and the trials of a study in a file that is none of ours.
+
+    Args:
+        database: A SQLite file of this Optuna or of an older one; it stays as it is.
+        name: Name of the study.
+        most: A study with more trials is refused.
+
+    Raises:
+        UsageError: There is no such file or study, it is no file of Optuna, or too large.
+    """
+    with copied(database) as copy:
+        version = schema_version(copy, DatabaseRetry(), "version_info")
+        if version not in schema_versions():
+            known = f"studies of a newer Optuna ({version})" if version else "no study of Optuna"
+            raise UsageError(f"{database} holds {known}")
+        storage = None
+        try:
+            backend = SqliteBackend(copy)
+            backend.prepare(DatabaseRetry())
+            storage = backend.open_to_read()
+            return _other_study(storage, name, most)
+        except Exception as error:  # of a file that was made to mislead: of any kind
+            message = str(error) if isinstance(error, UsageError) else first_line(str(error))
+            raise UsageError(f"{database}: {message}") from None
+        finally:
+            if storage is not None:
+                storage.remove_session()
+                storage.engine.dispose()
+
+
+def _other_study(
+    storage: RDBStorage, name: str, most: int
+) -> tuple[list[Direction], list[FrozenTrial]]:
+    names = [study.study_name for study in storage.get_all_studies()]
+    if name not in names:
+        raise UsageError(
+            f"there is no study {name!r}{did_you_mean(name, names)}; there is {listing(names)}"
+        )
+    study = storage.get_study_id_from_name(name)
+    if storage.get_n_trials(study) > most:
+        raise UsageError(f"study {name!r} has more than {most} trials; refused")
+    ways = [cast(Direction, one.name.lower()) for one in storage.get_study_directions(study)]
+    return ways, storage.get_all_trials(study)
 
 
 # Writing a study again from the records: they are the truth, and Optuna changes no ended trial.

@@ -207,6 +207,8 @@ def _best_split(points: np.ndarray, diverged: np.ndarray) -> tuple[int, float, f
 
 _ENQUEUED: Final = ("enqueued", "tried")
 """First word of the origin of an enqueued point; older homes have the second one."""
+_NO_TRIAL: Final = optuna.trial.create_trial(state=TrialState.RUNNING)
+"""For a walk to a fixed point, which samples nothing."""
 MAX_REJECTED: Final = 20
 MAX_RANDOM: Final = 2000
 
@@ -253,6 +255,7 @@ class Proposer:
         sampler: SamplerFactory | None,
         directions: Sequence[Direction],
         admissible: Admissible,
+        imported: Sequence[tuple[Mapping[str, Value], Sequence[float]]] = (),
     ) -> None:
         """Prepare for trial 0.
 
@@ -262,6 +265,8 @@ class Proposer:
             sampler: Makes the samplers; None enumerates the space (grid).
             directions: `maximize` or `minimize`, one per objective.
             admissible: Returns whether parameters meet all constraints.
+            imported: Points of the space that were tried elsewhere, with a value per objective. The
+                sampler learns from them; they may be proposed again.
         """
         self.sampler_view = SamplerView(directions)
         self._space = space
@@ -278,6 +283,11 @@ class Proposer:
         # Never draws. While a trial is told, the sweep's own sampler must not be set: Optuna calls
         # the sampler then, and it may change how the trial ends.
         self._teller = optuna.samplers.RandomSampler(seed=0)
+        for params, values in imported:
+            suggester = Suggester(self.sampler_view.study, _NO_TRIAL, fixed=params)
+            self._space.walk(suggester)
+            self.sampler_view.teach(suggester.params, suggester.distributions, values)
+            self._diverged.tell(suggester.params, diverged=False)
 
     def propose(self, point: EnqueuedPoint | None = None) -> Proposal:
         """Return the proposal of the next trial; later proposals see it as RUNNING.

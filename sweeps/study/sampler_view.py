@@ -81,6 +81,26 @@ class SamplerView:
         )
         self.study = optuna.load_study(study_name="sampler view", storage=self._storage)
         self._trial_ids: list[int] = []
+        self._imported = 0
+
+    def teach(
+        self,
+        params: Mapping[str, Value],
+        distributions: Mapping[str, BaseDistribution],
+        values: Sequence[float],
+    ) -> None:
+        """Add a complete trial that was run elsewhere, before the sweep's own first one.
+
+        Its number is none of the sweep's, and `finished` leaves it out.
+        """
+        trial = optuna.trial.create_trial(
+            params=dict(params),
+            distributions=dict(distributions),
+            values=list(values),
+            system_attrs={DIVERGED_CONSTRAINT: -1.0},
+        )
+        self._storage.create_new_trial(self._study_id, trial)
+        self._imported += 1
 
     def open(self) -> FrozenTrial:
         """Add the next trial, RUNNING and still without parameters."""
@@ -126,7 +146,7 @@ class SamplerView:
         if outcome.state != TrialState.FAIL:
             violation = 1.0 if outcome.diverged else -1.0
             self._storage.set_trial_system_attr(trial_id, DIVERGED_CONSTRAINT, violation)
-        self.study.tell(trial, outcome.values, state=outcome.state)
+        self.study.tell(self._imported + trial, outcome.values, state=outcome.state)
 
     def reopen(self, trial: int) -> None:
         """Forget how a trial ended, because it was run again; everything else stays.
@@ -134,8 +154,8 @@ class SamplerView:
         Optuna changes no ended trial, so this makes a new study with the same trials.
         """
         trials = self._storage.get_all_trials(self._study_id)
-        ended = trials[trial]
-        trials[trial] = optuna.trial.create_trial(
+        ended = trials[self._imported + trial]
+        trials[self._imported + trial] = optuna.trial.create_trial(
             state=TrialState.RUNNING,
             params=ended.params,
             distributions=ended.distributions,
@@ -147,11 +167,13 @@ class SamplerView:
         self._study_id = self._storage.create_new_study(directions, "sampler view")
         for key, value in before.get_study_system_attrs(before_id).items():
             self._storage.set_study_system_attr(self._study_id, key, value)
-        self._trial_ids = [self._storage.create_new_trial(self._study_id, t) for t in trials]
+        trial_ids = [self._storage.create_new_trial(self._study_id, t) for t in trials]
+        self._trial_ids = trial_ids[self._imported :]
         self.study = optuna.load_study(study_name="sampler view", storage=self._storage)
 
     def finished(self) -> list[FrozenTrial]:
-        """Return the trials told so far; the pruner of the trial opened last may see them."""
-        return self.study.get_trials(
+        """Return the own trials told so far; the pruner of the trial opened last may see them."""
+        trials = self.study.get_trials(
             deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)
         )
+        return trials[self._imported :]

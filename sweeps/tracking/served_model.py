@@ -17,7 +17,7 @@ from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc import PythonModel
 
 from sweeps.experiments.code import code_of
-from sweeps.experiments.loading import load_experiment
+from sweeps.experiments.loading import check_installed, load_experiment
 
 
 class TrainedModel(PythonModel):  # type: ignore[misc]  # MLflow is untyped
@@ -30,6 +30,7 @@ class TrainedModel(PythonModel):  # type: ignore[misc]  # MLflow is untyped
             weights = {name: archive[name] for name in archive.files}
         directory = Path(told["directory"]) if told["directory"] else None
         self._experiment: Any = load_experiment(told["experiment"], directory)
+        check_installed(self._experiment, told["experiment"])
         code = code_of(told["experiment"], self._experiment)
         if code is not None and code.digest not in told.get("code", [code.digest]):
             raise MlflowException(

@@ -8,8 +8,10 @@ schema ends the sweep with one message; no record is lost.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -18,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
-from sweeps.errors import StoreError
+from sweeps.errors import StoreError, UsageError
 from sweeps.workspace.files import sync_folder
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "abandon_creation",
     "check",
     "connect",
+    "copied",
     "created_whole",
     "enable_wal",
     "migrate",
@@ -211,6 +214,40 @@ OPERATIONS_BETWEEN_LOOKS: Final = 10_000
 
 _CREATING: Final = ".new"
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
+
+
+MOST_COPIED: Final = 2 * 2**30
+"""Bytes of a database of somebody else's that are copied at most."""
+
+
+@contextmanager
+def copied(database: Path) -> Iterator[Path]:
+    """Yield a copy of somebody else's database, which may be migrated; the original stays as it is.
+
+    Raises:
+        UsageError: There is no such file, it is larger than `MOST_COPIED`, or no database.
+    """
+    if not database.is_file():
+        raise UsageError(f"{database}: there is no such file")
+    if database.stat().st_size > MOST_COPIED:
+        raise UsageError(f"{database} is larger than {MOST_COPIED // 2**30} GB; refused")
+    # A mere reader leaves the companions of a database in WAL mode behind; a writer removes them.
+    # But if there are some, they are those of another process.
+    is_used = any(Path(f"{database}{companion}").exists() for companion in _COMPANIONS)
+    mode = "ro" if is_used or not os.access(database, os.W_OK) else "rw"
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy.db"
+        try:
+            with (
+                closing(connect(database, seconds=5.0, mode=mode)) as source,
+                closing(sqlite3.connect(copy)) as target,
+            ):
+                source.backup(target)
+            check(copy, DatabaseRetry())
+        except (sqlite3.Error, StoreError) as error:
+            problem = "" if isinstance(error, StoreError) else f" ({error})"
+            raise UsageError(f"{database}: no database can be read{problem}") from None
+        yield copy
 
 
 def check(database: Path, database_retry: DatabaseRetry) -> None:

@@ -78,6 +78,28 @@ def test_a_searcher_asks_for_as_many_trials_and_the_same_ones_again(table, name)
         assert len(set(first.tolist())) == 15  # duplicates are removed
 
 
+def test_trials_that_were_imported_teach_and_are_not_tried(table):
+    tried = search.search(table, search.TAUGHT, 15, seed=3)
+    assert len(tried) == 15
+    assert np.median(tried) < np.median(search.search(table, "ours 8", 15, seed=3))
+    found = search.elsewhere(table, 3)
+    assert len(found) == 100
+    rows = [table.row(params) for params, _ in found]
+    assert {abs(shown - row) for row, (_, (shown,)) in zip(rows, found, strict=True)} == {0.25}
+
+
+def test_few_trials_after_an_import_are_compared_with_many_without(tmp_path, table):
+    options = argparse.Namespace(cache=tmp_path, seeds=2, trials=125)
+    for seed in range(2):
+        _save(tmp_path, search.TAUGHT, seed, [7] * 24 + [1])
+        _save(tmp_path, "ours 8", seed, [9] * 124 + [0])
+    rows = search.compare(search.TAUGHT, {"two": table}, options, "ours 8", [(25, 125)])
+    assert [row["difference"] for row in rows] == pytest.approx([1 / 99.5, 1 / 199])
+    text = search.table({"tasks": ["two"], "rows": rows, "reference": "ours 8, 125"})
+    assert "difference to ours 8, 125, 95 % limits" in text
+    assert "ours 8, 100 imported, of the median: at most" in text
+
+
 def test_a_trial_of_ours_sees_what_ended_eight_trials_before_it(table):
     def tried(last_one_shows):
         params = []

@@ -40,6 +40,7 @@ from sweeps.analysis.rows import trial_rows
 from sweeps.errors import UsageError
 from sweeps.executors.messages import Ended, Epochs, Inbox, MessageError, pack
 from sweeps.home import Home
+from sweeps.manage.importing import read_results
 from sweeps.manage.sharing import unpack_sweep
 from sweeps.records import RecordError, RecordStore
 from sweeps.records.format import pack_arrays, seal, unpack_arrays, unseal
@@ -293,6 +294,11 @@ TARGETS: Final = {
         lambda data: parse_expression(data.decode("utf-8", "replace")),
         (SpaceError,),
         _expression_seeds,
+    ),
+    "results": Target(
+        as_file("found.csv", lambda file: read_results(str(file), None, None)),
+        (UsageError,),
+        lambda: iter([b"x,units,score\n0.5,3,0.25\n,3,nan\n", b'a;b\n"1;2";3\n']),
     ),
     "picture": Target(_read_picture, (PictureError,), _picture_seeds),
     "frame": Target(_read_frame, (MessageError,), _frame_seeds),

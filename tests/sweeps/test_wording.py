@@ -12,7 +12,13 @@ import pytest
 
 from sweeps import wording
 from sweeps.interval import Interval
-from sweeps.wording import install_command, lead_in_words, plus_minus, unsigned_span
+from sweeps.wording import (
+    how_to_install,
+    install_command,
+    lead_in_words,
+    plus_minus,
+    unsigned_span,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,6 +87,12 @@ def test_where_pip_knows_of_no_install_the_name_is_all(monkeypatch, tmp_path):
 
     monkeypatch.setattr(wording, "distribution", unknown)
     assert install_command("docs", tmp_path).endswith("pip install 'digit-sweeps[docs]'")
+
+
+def test_a_package_of_an_extra_is_installed_by_it():
+    said = how_to_install(["tensorflow", "keras.layers", "torch"])
+    assert said == f"; install the extra 'keras': {install_command('keras')}"
+    assert how_to_install(["torch", ""]) == ""
 
 
 def test_a_shell_reads_the_command_as_it_is_meant(monkeypatch, tmp_path):

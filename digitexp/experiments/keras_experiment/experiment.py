@@ -29,7 +29,7 @@ from digitexp.experiments.keras_experiment.datasets import (
 from digitexp.experiments.keras_experiment.judging import metrics_of
 from digitexp.parameters import PARAMETERS
 from digitexp.plots.training import draw_confusion, draw_curves, draw_residuals
-from digitexp.tensorflow_setup import without_chatter
+from digitexp.tensorflow_setup import PACKAGES, without_chatter
 from sweeps.capabilities import Fold, Signature
 from sweeps.experiment import (
     EnginePlan,
@@ -224,6 +224,7 @@ class KerasExperiment:
         experiment = KerasExperiment(build, load, {"units": 16, "learning_rate": 1e-3})
     """
 
+    requires = PACKAGES
     measures: Mapping[str, str] = {}
     revision = 2  # to be raised when the same model, configuration and seed give other numbers
 

@@ -7,14 +7,15 @@ import json
 import math
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import yaml
 
 from sweeps.analysis.data import SweepData
-from sweeps.records import CodeHistory
+from sweeps.records import CodeHistory, heard, read_imported
 from sweeps.render.section import Block, Code, Folded, Section, Table, Text
-from sweeps.wording import spans
+from sweeps.wording import counted, spans
 from sweeps.workspace.provenance import is_mixed
 
 
@@ -37,6 +38,7 @@ def reproduce_section(data: SweepData) -> Section:
     space = json.dumps(dict(info.space), indent=1, ensure_ascii=False)
     blocks: list[Block] = [
         Text(_promise(data)),
+        *_imported(data),
         Code("\n".join(lines), "Commands"),
         Folded("Versions and digests", [Table(["what", "which"], facts)]),
         *_edits(data),
@@ -62,6 +64,20 @@ def _promise(data: SweepData) -> str:
         "The same seed gives the same trials, whatever the number of workers, interrupted or not; "
         f"to the bit with equal versions and CPU features.{_checked(data)}"
     )
+
+
+def _imported(data: SweepData) -> list[Block]:
+    """Say that the sampler knew more than the trials, which the commands do not bring."""
+    imported = heard(partial(read_imported, data.store.folder))
+    if imported is None:
+        return []
+    return [
+        Text(
+            f"The sampler knew {counted(len(imported.trials), 'imported result')} of "
+            f"{imported.source} as well, which are no trials of this sweep. `sweeps import` brings "
+            "them to a new sweep before these commands; `sweeps share` takes them along."
+        )
+    ]
 
 
 def _checked(data: SweepData) -> str:

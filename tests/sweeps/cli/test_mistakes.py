@@ -150,6 +150,7 @@ BAD_DATA = {
 }
 
 
+@pytest.mark.keras
 @pytest.mark.parametrize(("content", "fragment"), BAD_DATA.values(), ids=BAD_DATA)
 def test_bad_data_is_refused(tmp_path, content, fragment):
     file = tmp_path / "data.npz"
@@ -157,10 +158,12 @@ def test_bad_data_is_refused(tmp_path, content, fragment):
     assert_refused(["run", "smoke", "--data", str(file)], tmp_path, fragment)
 
 
+@pytest.mark.keras
 def test_data_that_is_not_there_is_refused(tmp_path):
     assert_refused(["run", "smoke", "--data", str(tmp_path / "no.npz")], tmp_path, "no.npz")
 
 
+@pytest.mark.keras
 def test_a_misspelt_source_is_refused(tmp_path):
     assert_refused(["run", "smoke", "--data", "digits02"], tmp_path, "Did you mean 'digits20'")
 
@@ -205,6 +208,7 @@ def test_an_experiment_that_fails_to_import_is_named(tmp_path, text):
     assert "importing it failed" in result.stderr
 
 
+@pytest.mark.keras
 def test_an_old_file_store_in_the_home_is_named_with_the_way_out(tmp_path):
     store = tmp_path / "home" / "0"
     store.mkdir(parents=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from sweeps.errors import UsageError
-from sweeps.experiments.loading import load_experiment
+from sweeps.experiments.loading import check_installed, load_experiment
 from sweeps.home import Home
 from tests.sweeps import voting_experiment
 
@@ -186,3 +187,19 @@ def test_a_sweep_that_remembers_no_folder_finds_its_experiment_in_the_current_on
 def test_a_forged_path_of_a_script_is_one_message(path):
     with pytest.raises(UsageError, match="it is damaged, no space makes it"):
         load_experiment(path, None)
+
+
+@pytest.mark.parametrize(
+    ("requires", "said"),
+    [
+        (["numpy", "no_such_package"], "needs no_such_package, which is not installed; install wh"),
+        (["no_such.package"], "needs no_such.package, which is not installed"),
+        (["no_such", "sys.gone"], "needs no_such and sys.gone, which are not installed"),
+        (["numpy", "sys"], None),
+    ],
+)
+def test_a_package_that_trainings_need_and_that_is_missing_is_named_first(requires, said):
+    experiment = voting_experiment.VotingExperiment()
+    experiment.requires = requires
+    with nullcontext() if said is None else pytest.raises(UsageError, match=said):
+        check_installed(experiment, "mine:experiment")

@@ -186,6 +186,7 @@ def limit(space, **options):
     return resolve(RunOptions(str(space), **options)).check_below_seconds
 
 
+@pytest.mark.keras
 def test_it_is_for_experiments_of_ones_own_with_workers(toy_space, make_home, tmp_path):
     home = make_home()
     assert limit(toy_space, home=home, workers=1) == 10

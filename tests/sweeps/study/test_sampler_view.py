@@ -1,8 +1,9 @@
 import pytest
+from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from search_spaces.objectives import Objective
-from sweeps.study.sampler_view import SamplerView, trial_outcome
+from sweeps.study.sampler_view import SamplerView, TrialOutcome, trial_outcome
 from tests.sweeps.factories import make_record as make_attempt
 from tests.sweeps.records.test_format import make_record
 
@@ -42,3 +43,20 @@ def test_with_several_objectives_each_has_its_value(outcome):
     assert trial.intermediate_values == {}, "TPE could not compare them"
     violated = trial.constraints.get("diverged", -1) > 0
     assert violated == (outcome == "diverged")
+
+
+def test_trials_run_elsewhere_are_seen_by_samplers_and_take_no_number():
+    sampler_view = SamplerView(["maximize"])
+    sampler_view.teach({"x": 0.5}, {"x": FloatDistribution(0, 1)}, [3.0])
+    for number in range(2):
+        sampler_view.open()
+        sampler_view.accept({}, {}, keep_notes=False)
+        sampler_view.tell(number, TrialOutcome(TrialState.FAIL))
+    sampler_view.reopen(1)
+    sampler_view.tell(1, TrialOutcome(TrialState.COMPLETE, (1.0,)))
+    sampler_view.open()
+    assert [trial.state.name for trial in sampler_view.study.trials] == [
+        "COMPLETE", "FAIL", "COMPLETE", "RUNNING",
+    ]  # fmt: skip
+    assert sampler_view.study.best_trial.params == {"x": 0.5}
+    assert [trial.values for trial in sampler_view.finished()] == [[1.0]]

@@ -1,0 +1,336 @@
+"""`sweeps import --space`: results found elsewhere become what the sampler of a new sweep knows.
+
+They come from a CSV file, an Optuna study or an MLflow experiment; values are mapped to the space
+by name. Those that lie in the space teach the sampler from the first trial on. No trial number, no
+record, no run belongs to them, so that they count for nothing else; and no proposal is refused
+because they tried it, so that the sweep may score their best points itself. Nothing is unpickled,
+and sizes are bounded.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from search_spaces.errors import SpaceError, did_you_mean, listing, show
+from search_spaces.mapping import point_found
+from search_spaces.objectives import Objective
+from search_spaces.values.scalars import is_number, parse_scalar
+from sweeps.config.options import RunOptions
+from sweeps.config.sweep import SweepConfig, resolve
+from sweeps.errors import UsageError
+from sweeps.records import Imported, ImportedTrial, SweepInfo
+from sweeps.runner.opening import open_sweep, refuse_existing
+from sweeps.study.copies import read_other_study
+from sweeps.tracking.address import sqlite_path
+from sweeps.tracking.reading import read_other_runs
+from sweeps.wording import first_line, printable
+from sweeps.workspace.addresses import SQLITE, redacted
+from sweeps.workspace.clock import now_ms
+from sweeps.workspace.files import FormatError, NoFileError, read_file
+from sweeps.workspace.provenance import code_state
+
+MOST_RESULTS: Final = 100_000
+"""A source with more results is refused."""
+_MOST_BYTES: Final = 64 * 2**20
+"""A larger CSV file is refused."""
+_LEARN_NOTHING: Final = frozenset({"random", "qmc", "grid"})
+_PREFIXES: Final = ("params_", "params.", "metrics.")
+"""What Optuna's and MLflow's tables put before a name."""
+_VALUE: Final = "value"
+"""What Optuna calls the value of its only objective."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One result found elsewhere.
+
+    Attributes:
+        source: Its place there: `line 7`, `trial 12`, `run 3fa0`.
+        cells: Parameters and metrics by name; a text stands for what is written in it.
+        problem: The reason why it is no result; empty if it is one.
+    """
+
+    source: str
+    cells: Mapping[str, Any]
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a source holds.
+
+    Attributes:
+        source: The source, for people.
+        results: Its results, in order.
+        directions: `maximize` or `minimize` for each objective; None if the source does not say.
+    """
+
+    source: str
+    results: Sequence[Result]
+    directions: Sequence[str] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of everything that a result has."""
+        return list(dict.fromkeys(name for one in self.results for name in one.cells))
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import did.
+
+    Attributes:
+        info: The sweep that it made.
+        imported: What teaches its sampler.
+        left_out: A line for each other result, with the reason.
+        unused: Names in the source that are no parameter and no objective of the space.
+    """
+
+    info: SweepInfo
+    imported: Imported
+    left_out: Sequence[str]
+    unused: Sequence[str]
+
+
+def import_results(
+    options: RunOptions,
+    source: str,
+    *,
+    study: str | None = None,
+    experiment: str | None = None,
+    renamed: Sequence[str] = (),
+) -> ImportReport:
+    """Begin a sweep whose sampler knows results found elsewhere; no trial is run.
+
+    Args:
+        options: Space, name and whatever decides the trials of the sweep.
+        source: A CSV file; or the address of Optuna's or MLflow's store.
+        study: Name of the Optuna study at that address.
+        experiment: Name of the MLflow experiment at that address.
+        renamed: `THEIRS=OURS` texts: names there, and what they are called in the space.
+
+    Raises:
+        UsageError: The source cannot be read, none of its results lies in the space, the sweep
+            exists, or an option is wrong; nothing was created.
+    """
+    config = resolve(options)
+    refuse_existing(config)
+    if config.sampler.name in _LEARN_NOTHING:
+        raise UsageError(
+            f"sampler {config.sampler.name!r} learns nothing from results; give another one, such "
+            "as --sampler tpe"
+        )
+    found = _renamed(read_results(source, study, experiment), renamed, config)
+    trials: list[ImportedTrial] = []
+    left_out = []
+    for result in found.results:
+        try:
+            trials.append(_trial(result, config))
+        except SpaceError as error:
+            left_out.append(f"{result.source}: {error}")
+    if not trials:
+        raise UsageError(_nothing_found(found, left_out, config))
+    imported = Imported(found.source, now_ms(), tuple(trials))
+    info = open_sweep(config, code_state(Path.cwd()), imported)
+    known = {one.metric for one in config.space.objectives} | _parameters(config)
+    return ImportReport(info, imported, left_out, [n for n in found.names if n not in known])
+
+
+def read_results(source: str, study: str | None, experiment: str | None) -> Results:
+    """Read what a source holds; arguments as for `import_results`.
+
+    Raises:
+        UsageError: It cannot be read, holds nothing, or too much.
+    """
+    if study is not None and experiment is not None:
+        raise UsageError("--study and --experiment: a source is Optuna's or MLflow's; give one")
+    if study is not None:
+        found = _of_study(source, study)
+    elif experiment is not None:
+        found = _of_experiment(source, experiment)
+    elif "://" in source:
+        raise UsageError(
+            f"{redacted(source)}: name the study of Optuna (--study), or the experiment of MLflow "
+            "(--experiment)"
+        )
+    else:
+        found = Results(printable(Path(source).name), list(_of_csv(Path(source))))
+    if not found.results:
+        raise UsageError(f"{found.source} holds no results")
+    return found
+
+
+def _of_csv(file: Path) -> Iterator[Result]:
+    try:
+        text = read_file(file, _MOST_BYTES).decode("utf-8-sig")
+    except FileNotFoundError:
+        raise UsageError(f"{file}: there is no such file") from None
+    except (FormatError, NoFileError) as error:
+        raise UsageError(f"{file}: no CSV file can be read ({error})") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{file} is no CSV file: it is not written in UTF-8") from None
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    try:
+        table = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        columns = [name.strip() for name in next(table, [])]
+        if "\0" in text or len(columns) < 2:
+            raise UsageError(
+                f"{file} is no CSV file of results: a first line with the names of parameters and "
+                "of the objective is needed, then a line for each result"
+            )
+        if len(columns) != len(set(columns)):
+            twice = next(name for name in columns if columns.count(name) > 1)
+            raise UsageError(f"{file}: two columns are called {twice!r}; rename one")
+        for number, cells in enumerate((row for row in table if row), 1):
+            if number > MOST_RESULTS:
+                raise _too_many(str(file))
+            fits = len(cells) == len(columns)
+            problem = "" if fits else f"it has {len(cells)} cells, the first line {len(columns)}"
+            filled = {n: c for n, c in zip(columns, cells, strict=False) if c.strip()}
+            yield Result(f"line {table.line_num}", filled, problem)
+    except csv.Error as error:
+        raise UsageError(f"{file}: line {table.line_num}: {error}") from None
+
+
+def _of_study(source: str, name: str) -> Results:
+    database = sqlite_path(source)
+    if database is None:
+        raise UsageError(
+            f"{redacted(source)}: a study is read from a file, {SQLITE}PATH. Of another store, "
+            "write `study.trials_dataframe().to_csv(...)` and import that file"
+        )
+    directions, trials = read_other_study(database, name, MOST_RESULTS)
+    results = []
+    for trial in trials:
+        values = trial.values or []
+        names = [_VALUE] if len(directions) == 1 else [f"values_{n}" for n in range(len(values))]
+        state = trial.state.name
+        problem = "" if state == "COMPLETE" else f"its state is {state}"
+        cells = {**trial.params, **dict(zip(names, values, strict=False))}
+        results.append(Result(f"trial {trial.number}", cells, problem))
+    return Results(printable(f"study {name!r} of {database.name}"), results, directions)
+
+
+def _of_experiment(source: str, name: str) -> Results:
+    runs = read_other_runs(source, name, MOST_RESULTS)
+    if runs is None:
+        raise _too_many(redacted(source))
+    results = [
+        Result(
+            f"run {run.run_id}",
+            {**run.metrics, **run.params},
+            "" if run.status == "FINISHED" else f"its status is {run.status}",
+        )
+        for run in runs
+    ]
+    return Results(printable(f"experiment {name!r} of {redacted(source)}"), results)
+
+
+def _too_many(source: str) -> UsageError:
+    return UsageError(f"{source} holds more than {MOST_RESULTS} results; import a part of them")
+
+
+def _renamed(found: Results, renamed: Sequence[str], config: SweepConfig) -> Results:
+    """Give everything in the results the name that it has in the space.
+
+    Raises:
+        UsageError: A renaming is malformed or names nothing, two names become one, or the
+            directions differ.
+    """
+    objectives = config.space.objectives
+    names, ours = found.names, {}
+    for text in renamed:
+        theirs, equals, own = (part.strip() for part in text.partition("="))
+        if not (theirs and equals and own):
+            raise UsageError(f"--map {text}: write it as THEIRS=OURS, such as lr=learning_rate")
+        if theirs not in names:
+            raise UsageError(
+                f"--map {text}: {found.source} has no {theirs!r}{did_you_mean(theirs, names)}; it "
+                f"has {listing(names)}"
+            )
+        ours[theirs] = own
+    for name in names:
+        prefix = next((p for p in _PREFIXES if name.startswith(p)), "")
+        if name not in ours and prefix and name.removeprefix(prefix) not in names:
+            ours[name] = name.removeprefix(prefix)
+    called = {ours.get(name, name) for name in names}
+    if found.directions is not None:
+        _check_directions(found, objectives)
+    for theirs, objective in zip(_values(objectives), objectives, strict=True):
+        if theirs in names and theirs not in ours and objective.metric not in called:
+            ours[theirs] = objective.metric
+    taken = [ours.get(name, name) for name in names]
+    twice = next((name for name in taken if taken.count(name) > 1), None)
+    if twice is not None:
+        both = [name for name in names if ours.get(name, name) == twice]
+        raise UsageError(f"{found.source}: {' and '.join(both)} are both {twice!r}; --map one away")
+    results = [
+        replace(one, cells={ours.get(name, name): cell for name, cell in one.cells.items()})
+        for one in found.results
+    ]
+    return replace(found, results=results)
+
+
+def _values(objectives: Sequence[Objective]) -> list[str]:
+    """Return what Optuna calls the values of so many objectives."""
+    count = len(objectives)
+    return [_VALUE] if count == 1 else [f"values_{number}" for number in range(count)]
+
+
+def _check_directions(found: Results, objectives: Sequence[Objective]) -> None:
+    own = [one.direction for one in objectives]
+    if found.directions != own:
+        raise UsageError(
+            f"{found.source} has the directions {', '.join(found.directions or ())}; the space has "
+            f"{', '.join(own)}"
+        )
+
+
+def _trial(result: Result, config: SweepConfig) -> ImportedTrial:
+    """Return a result as a trial of the space.
+
+    Raises:
+        SpaceError: It does not lie in the space, breaks a constraint, or has no value.
+    """
+    if result.problem:
+        raise SpaceError(result.problem)
+    params = point_found(config.space, result.cells, config.experiment.metrics)
+    values = tuple(_value(result, one.metric) for one in config.space.objectives)
+    broken = config.violations(params)
+    if broken:
+        raise SpaceError(f"breaks a constraint: {'; '.join(broken)}")
+    return ImportedTrial(result.source, params, values)
+
+
+def _value(result: Result, metric: str) -> float:
+    if metric not in result.cells:
+        raise SpaceError(f"has no {metric}")
+    found = value = result.cells[metric]
+    if isinstance(found, str):
+        with suppress(SpaceError):  # it is not finite
+            value = parse_scalar(found.strip())
+    if not is_number(value):
+        raise SpaceError(f"{metric}: received {show(found)}; a finite number is needed")
+    return float(value)
+
+
+def _parameters(config: SweepConfig) -> set[str]:
+    """Return the names that points of the space, and what the experiment receives of them, have."""
+    walks = config.space.samples(64)
+    return {name for walk in walks for name in (*walk.params, *walk.config)}
+
+
+def _nothing_found(found: Results, left_out: Sequence[str], config: SweepConfig) -> str:
+    needed = [one.metric for one in config.space.objectives]
+    walk = next(iter(config.space.samples(1)))
+    return (
+        f"none of the {len(found.results)} results of {found.source} lies in the space; the first: "
+        f"{first_line(left_out[0])}. It has {listing(found.names)}; needed are "
+        f"{listing([*needed, *walk.params])} (--map THEIRS=OURS renames); nothing was created"
+    )

@@ -1,0 +1,156 @@
+"""Where TensorFlow is not installed, what needs it says so in one message, and the rest works.
+
+The commands run in a process that finds neither TensorFlow, Keras nor h5py, as if the extra `keras`
+were not installed; `.ci/without-keras` runs tests in an environment that really lacks them.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "home-b7e3d90.tar.xz"
+MODEL = """\
+{}
+from digitexp.keras_experiment import KerasExperiment
+
+def build(params):
+    raise AssertionError("no model is built")
+
+def load():
+    raise AssertionError("no data are loaded")
+
+experiment = KerasExperiment(build, load, {{"units": 16}})
+"""
+SPACE = """\
+experiment: {}:experiment
+objective: {{metric: best_val_loss, direction: minimize}}
+parameters: {{units: {{type: int, low: 1, high: 9}}}}
+"""
+
+# The first line of output is JSON: by its words, the exit code and the output of each command.
+DRIVER = """
+import importlib.machinery, json, os, sys
+find = importlib.machinery.PathFinder.find_spec
+importlib.machinery.PathFinder.find_spec = lambda name, path=None, target=None: (
+    None if name in {"tensorflow", "keras", "h5py"} else find(name, path, target)
+)
+import contextlib, io
+import digitexp.cli, sweeps, sweeps.cli
+from sweeps.errors import UsageError
+
+def ran(words):
+    sys.argv = words.split()
+    main = digitexp.cli.main if sys.argv[0] == "digitexp" else sweeps.cli.main
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        try:
+            main()
+        except SystemExit as ended:
+            return ended.code, printed.getvalue()
+    return 0, printed.getvalue()
+
+def called(words):
+    try:
+        eval(words)
+    except UsageError as error:
+        return 2, str(error)
+    return 0, ""
+
+print(json.dumps({
+    words: (called if words.startswith("sweeps.") else ran)(words)
+    for words in json.load(sys.stdin)
+}))
+"""
+NEED_IT = (
+    "sweeps run smoke --trials 2",
+    "sweeps run smoke --trials 2 --confirm",
+    "sweeps run ../spaces/digits.yaml --trials 12",
+    "sweeps plan mlp",
+    "sweeps retry digits",
+    "sweeps replay digits 0",
+    "sweeps export digits new",
+    "sweeps confirm digits --refit",
+    "sweeps run inside.yaml",
+    "sweeps run above.yaml",
+    "sweeps plan inside.yaml",
+    "digitexp train --output new",
+    "digitexp transfer --from digits20",
+    "digitexp evaluate digits 0",
+    "digitexp calibrate digits 0",
+    "digitexp robustness digits 0 --output new.png",
+    "digitexp check digits 0",
+    "digitexp data mnist",
+    "sweeps.run('smoke', trials=2)",
+    "sweeps.plan('smoke')",
+    "sweeps.replay('digits', 0)",
+    "sweeps.load('digits').best().load_model()",
+)
+DO_WITHOUT = (
+    "sweeps list",
+    "sweeps best digits --json",
+    "sweeps trials digits --json",
+    "sweeps compare digits:0 digits:7",
+    "sweeps ensemble digits",
+    "digitexp data",
+    "digitexp check",
+    "digitexp parameters",
+)
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """The answer of each command, by its words; and the files that those that need it created."""
+    folder = tmp_path_factory.mktemp("without")
+    with tarfile.open(GOLDEN) as packed:
+        packed.extractall(folder, filter="data")
+    place = folder / "place"
+    place.mkdir()
+    for name, text in {"inside": "", "above": "import keras"}.items():
+        (place / f"own_{name}.py").write_text(MODEL.format(text))
+        (place / f"{name}.yaml").write_text(SPACE.format(f"own_{name}"))
+    before = files(folder)
+    found = drive(folder, NEED_IT)
+    created = {str(path) for path in files(folder) ^ before if "__pycache__" not in path.parts}
+    return found | drive(folder, DO_WITHOUT), created
+
+
+def files(folder):
+    return set(folder.rglob("*"))
+
+
+def drive(folder, commands):
+    ran = subprocess.run(
+        [sys.executable, "-c", DRIVER], input=json.dumps(commands), cwd=folder / "place",
+        env={"PYTHONPATH": ":".join(sys.path), "SWEEPS_HOME": str(folder / "home"), "HOME": "/"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    return {words: tuple(answer) for words, answer in json.loads(ran.stdout).items()}
+
+
+@pytest.mark.parametrize("words", NEED_IT)
+def test_a_command_that_needs_it_says_so_in_one_message(answers, words):
+    code, said = answers[0][words]
+    assert code == 2, said
+    assert "No module named 'keras'" in said or "needs tensorflow and keras, which are not" in said
+    assert said.count("\n") <= 1
+    assert "install the extra 'keras': " in said
+    assert " -m pip install -e '" in said
+    assert "[keras]' -c " in said
+
+
+def test_nothing_was_created(answers):
+    assert answers[1] == set()
+
+
+@pytest.mark.parametrize("words", DO_WITHOUT)
+def test_a_command_that_reads_works_without(answers, words):
+    code, said = answers[0][words]
+    assert code == 0, said
+    assert "extra 'keras'" not in said
