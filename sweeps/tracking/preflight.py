@@ -15,7 +15,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from sweeps.tracking.address import TrackingError, sqlite_path
@@ -23,8 +23,12 @@ from sweeps.tracking.outage import one_line
 from sweeps.tracking.quiet import quiet
 from sweeps.workspace.addresses import redacted
 
+if TYPE_CHECKING:
+    import sqlalchemy
+
 TIMEOUT_SECONDS: Final = 3.0
 _QUESTION: Final = "/api/2.0/mlflow/experiments/search?max_results=1"
+_PORTS: Final = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _TRY_LATER: Final = frozenset({408, 425, 429})
 _NO_SUCH_HOST: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5)})
 """EAI_AGAIN is not one of them: a machine that is offline gets it for any host."""
@@ -58,7 +62,11 @@ def check_store(tracking_uri: str) -> str | None:
     if sqlite_path(tracking_uri) is not None:
         return None
     if not tracking_uri.startswith("http"):
-        _check_driver(tracking_uri)
+        url = _checked_url(tracking_uri)
+        try:  # MLflow itself would try for minutes
+            _listen_there(url.host, url.port or _PORTS.get(url.get_backend_name()))
+        except OSError as error:
+            return _judge_error(tracking_uri, error)
         return None
     try:
         answer = _within(TIMEOUT_SECONDS, lambda: _ask(tracking_uri))
@@ -69,11 +77,11 @@ def check_store(tracking_uri: str) -> str | None:
     return _judge_answer(tracking_uri, answer)
 
 
-def _check_driver(uri: str) -> None:
+def _checked_url(uri: str) -> sqlalchemy.URL:
     import sqlalchemy
 
     try:
-        sqlalchemy.create_engine(uri)  # connects to nothing yet
+        return sqlalchemy.create_engine(uri).url  # connects to nothing yet
     except ImportError as error:
         raise TrackingError(
             f"tracking store {redacted(uri)!r}: its database driver is missing ({error}); install "
@@ -81,6 +89,12 @@ def _check_driver(uri: str) -> None:
         ) from None
     except sqlalchemy.exc.ArgumentError as error:
         raise TrackingError(f"tracking store {redacted(uri)!r}: {one_line(error)}") from None
+
+
+def _listen_there(host: str | None, port: int | None) -> None:
+    """Raise OSError if nobody listens at a port; a socket file or unknown port is not asked."""
+    if host and port and not host.startswith("/"):
+        socket.create_connection((host, port), TIMEOUT_SECONDS).close()
 
 
 def _ask(uri: str) -> _Answer:

@@ -200,10 +200,17 @@ def test_a_server_that_errs_is_an_outage(server: Server, status: int) -> None:
     assert check_store(address(server)) == f"it answers {status}"
 
 
-def test_a_refused_connection_is_an_outage() -> None:
+@pytest.mark.parametrize("scheme", ["http://", "postgresql+psycopg://me:secret@"])
+def test_a_refused_connection_is_an_outage(scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    assert "refused" in (check_store(f"http://127.0.0.1:{port}") or "")
+    away = check_store(f"{scheme}127.0.0.1:{port}/runs") or ""
+    assert "refused" in away
+    assert "secret" not in away
+
+
+def test_a_database_of_no_host_is_a_mistake() -> None:
+    assert "there is no host" in mistake("postgresql+psycopg://me:secret@no-such-host.invalid/runs")
 
 
 def test_a_server_that_hangs_up_is_an_outage() -> None:
