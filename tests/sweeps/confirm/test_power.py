@@ -34,9 +34,9 @@ def test_more_folds_see_less_down_to_what_samples_allow():
 def test_a_finalist_that_fails_altogether_does_not_plan_the_next_confirmation():
     outcomes = simulated(np.random.default_rng(4), 0.5, 3, 20)
     as_it_is = decide(outcomes, finalists(3), {}).components
-    correct = outcomes.correct.copy()
-    correct[2] &= np.random.default_rng(5).random(correct[2].shape) < 0.1
-    failing = decide(dataclasses.replace(outcomes, correct=correct), finalists(3), {}).components
+    scores = outcomes.scores.copy()
+    scores[2] &= np.random.default_rng(5).random(scores[2].shape) < 0.1
+    failing = decide(dataclasses.replace(outcomes, scores=scores), finalists(3), {}).components
     assert failing.fixed <= as_it_is.fixed * 1.5
     assert failing.by_folds <= as_it_is.by_folds * 1.5
 

@@ -159,9 +159,9 @@ def test_the_gain_over_random_searches_allows_for_what_others_would_find():
     gain, means = verdict.gain_over_searches, outcomes.means
     assert gain.value == pytest.approx(means[0] - means[2:].mean())
     single = decide(outcomes, [*finalists(4), controls[0]], {}).gain_over_control
-    correct = outcomes.correct.copy()
-    correct[3] = False  # a search that found nothing
-    apart = decide(dataclasses.replace(outcomes, correct=correct), [*finalists(2), *controls], {})
+    scores = outcomes.scores.copy()
+    scores[3] = False  # a search that found nothing
+    apart = decide(dataclasses.replace(outcomes, scores=scores), [*finalists(2), *controls], {})
     assert apart.gain_over_searches.value > gain.value
     assert apart.gain_over_searches.low < 0 < single.low, "two good searches of three say nothing"
     assert decide(outcomes, [*finalists(3), *controls[:2]], {}).gain_over_searches is None

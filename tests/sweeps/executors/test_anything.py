@@ -50,6 +50,8 @@ def stored(tmp_path):
         store = RecordStore(tmp_path / "store")
         store.folder.mkdir()
         whole = dataclasses.replace(record(0), result=attempt.result, error=attempt.error)
+        if attempt.result is None:
+            whole = dataclasses.replace(whole, outcome="failed", objective=None)
         store.write(whole)
         (found,) = store.read_all(arrays=True)
         for text in (found.error, found.result and found.result.summary):
