@@ -83,6 +83,7 @@ NAMES = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_no_file_is_not_waited_for_and_does_not_keep_from_deleting(hurt, name, odd):
@@ -182,6 +183,7 @@ BAD_RECORDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", BAD_RECORDS)
 def test_a_sealed_record_with_wrong_contents_is_left_out_and_put_aside(hurt, bad):
     record = hurt.folder / "0001-1.record"
@@ -272,6 +274,7 @@ BAD_SWEEPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", BAD_SWEEPS)
 def test_a_sweep_that_says_nonsense_is_named_and_keeps_nobody_from_the_others(hurt, bad):
     path = hurt.folder / "sweep.json"

@@ -105,6 +105,7 @@ def leaks(finished_toy, tmp_path, monkeypatch):
     return find
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "address"), [(option, one) for option in ADDRESSES for one in ADDRESSES[option]]
 )

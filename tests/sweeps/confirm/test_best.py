@@ -93,7 +93,7 @@ def test_finalists_with_the_same_outcomes_share_their_chances():
     assert (claims.better, claims.not_best) == (None, frozenset())
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_looking_until_it_is_settled_calls_one_of_two_equals_better_in_five_of_a_hundred():
     random, draws = np.random.default_rng(4), 300
     settled = 0

@@ -41,7 +41,7 @@ def test_a_finalist_that_fails_altogether_does_not_plan_the_next_confirmation():
     assert failing.by_folds <= as_it_is.by_folds * 1.5
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_lead_of_that_size_is_seen_in_eight_of_ten_confirmations():
     random, draws = np.random.default_rng(4), 300
     found = [decide(simulated(random, 1.0, 4, 20), finalists(4), {}).components for _ in range(60)]

@@ -80,6 +80,7 @@ def test_an_experiment_whose_seed_is_the_fold_tries_nothing_without_other_seeds(
     assert "was not checked (workers are needed)" in said
 
 
+@pytest.mark.nightly
 def test_a_name_that_is_worse_than_others_is_not_quiet(checked):
     changed = """
     parameters = Base.parameters | {"again": ParameterInfo("int", 0, 9, default=0)}

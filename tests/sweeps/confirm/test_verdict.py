@@ -31,7 +31,7 @@ def test_a_clear_winner_is_better_than_all_and_leads_the_list():
     assert all(len(verdict.may_be_best) == 1 for verdict in settled)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_of_six_a_lead_of_one_and_a_half_points_is_seen_nine_times_of_ten():
     settled = sum(verdict.is_settled for verdict in verdicts(1.5, 6, 20, DRAWS))
     assert settled >= at_least(0.88, DRAWS)
@@ -167,7 +167,7 @@ def test_the_gain_over_random_searches_allows_for_what_others_would_find():
     assert decide(outcomes, [*finalists(3), *controls[:2]], {}).gain_over_searches is None
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_interval_of_the_gain_covers_the_mean_over_all_random_searches():
     random, covered = np.random.default_rng(9), 0
     for _ in range(DRAWS):

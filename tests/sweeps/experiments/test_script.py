@@ -566,6 +566,7 @@ STRANGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strange", STRANGE)
 def test_whatever_else_a_script_prints_or_leaves_its_result_counts(tmp_path, strange):
     (tmp_path / "train.sh").write_text(f"{STRANGE[strange]}\n{SHELL}")

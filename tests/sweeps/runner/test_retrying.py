@@ -223,6 +223,7 @@ def test_a_shared_sweep_takes_its_marks_along(failed, make_home, tmp_path):
     assert_sound(there, table(sweep))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [

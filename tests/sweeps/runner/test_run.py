@@ -338,6 +338,7 @@ def test_an_experiment_of_this_process_only_is_trained_in_it_or_refused(
         sweeps.run(str(space), workers=2, **options)
 
 
+@pytest.mark.slow
 def test_a_start_does_not_list_the_folder_of_records_once_a_trial(run_toy, monkeypatch):
     listings = {}
     for trials in (12, 20):  # of the ten best, pictures are made

@@ -44,6 +44,7 @@ def lose_runs(home, migrated_database):
     shutil.copy(migrated_database, home / "mlflow.db")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ended", ["finished", "interrupted", "failed"])
 def test_a_lost_store_is_written_again_field_by_field(
     run_toy, call, make_home, migrated_database, ended, tmp_path
