@@ -39,6 +39,7 @@ SAMPLES: Final = "fold_samples"
 """The array with the numbers of these samples."""
 _AS_SEARCHED: Final = ("signature", "predict", "requires")
 _OWN: Final = {BLOCK: "the fold", FRESH: "the drawing of folds", AGAIN: "another seed on a fold"}
+_MOST: Final = 9999
 _MOST_REPEATS: Final = 10_000
 """Of one drawing, so that two drawings have none in common."""
 
@@ -74,8 +75,10 @@ class FoldExperiment:
         self.searched = searched
         self.name = searched.name
         own_parameters = {
-            name: ParameterInfo("int", 0, None, default=0, description=f"number of {what}, from 0")
-            for name, what in _OWN.items()
+            name: ParameterInfo(
+                "int", 0, most, default=0, description=f"number of {_OWN[name]}, from 0"
+            )
+            for name, most in ((BLOCK, None), (FRESH, _MOST), (AGAIN, _MOST))
         }
         self.parameters: Mapping[str, ParameterInfo] = {**searched.parameters, **own_parameters}
         self.metrics, self.measures = searched.metrics, searched.measures

@@ -63,7 +63,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Results:
-    """What a source holds.
+    """The results of a source.
 
     Attributes:
         source: The source, for people.
@@ -83,7 +83,7 @@ class Results:
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import did.
+    """The outcome of an import.
 
     Attributes:
         info: The sweep that it made.

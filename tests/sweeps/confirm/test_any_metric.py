@@ -14,8 +14,8 @@ from sweeps.confirm.comparison import compare_finalists, decide, fold_answers, m
 from sweeps.confirm.finalists import Finalist, Scored
 from sweeps.confirm.intervals import Outcomes, crossed_difference
 from sweeps.errors import UsageError
-from sweeps.experiment import TrialSpec
-from sweeps.experiments.folds import numbered
+from sweeps.experiment import ParameterInfo, TrialSpec
+from sweeps.experiments.folds import FoldExperiment, numbered
 from sweeps.experiments.loading import load_experiment
 from sweeps.records import RecordStore
 from tests.chance import at_most
@@ -78,6 +78,43 @@ def test_the_space_says_metric_and_margin(tmp_path, make_home):
     found = json.loads(run(*words, "--json").stdout)
     assert (found["metric"], found["margin"], found["folds"]) == ("mae", 0.02, 8)
     assert len(found["standings"]) == 2
+
+
+@pytest.mark.slow
+def test_fresh_folds_power_methods_and_the_check_follow_the_metric(tmp_path, make_home):
+    home = make_home()
+    searched(tmp_path, "mae", home)
+    at_home = ("--home", home)
+    plan = ("plan", tmp_path / "one.yaml", "--power", *at_home)
+    unknown = run(*plan)
+    assert unknown.exit_code == 2
+    assert "how much mae differs by chance is measured by a confirmation" in unknown.stderr
+
+    words = ("confirm", "one", "--top", 2, "--folds", 20, "--workers", 0, *at_home, "--json")
+    first, again = (json.loads(run(*words, "--fresh", n).stdout) for n in (0, 1))
+    assert (first["fresh"], again["fresh"]) == (0, 1)
+    assert {one["finalist"] for one in first["standings"]} == {
+        one["finalist"] for one in again["standings"]
+    }
+    assert first["quotable"] != again["quotable"], "the same samples, divided otherwise"
+
+    planned = json.loads(run(*plan, "--json").stdout)
+    assert planned["unit"] == "number"
+    assert planned["seen"][0]["difference"] < 1, "errors are about one"
+    said = run("report", "one", "--methods", *at_home).stdout
+    assert "The estimand is the mae" in " ".join(said.split())
+    assert not any(word in said for word in ("accuracy", "points"))
+
+    check = run("check", "one", "--same", "--workers", 0, *at_home)
+    assert check.exit_code == 0, check.output
+    assert "none is called better or worse" in " ".join(check.stdout.split())
+
+
+def test_a_parameter_with_the_name_of_a_confirmations_own_is_refused(monkeypatch):
+    own = {"fresh": ParameterInfo("int", 0, 1, default=0)}
+    monkeypatch.setattr(FoldingExperiment, "parameters", own)
+    with pytest.raises(UsageError, match="has a parameter 'fresh' of its own"):
+        FoldExperiment(FoldingExperiment(), PATH)
 
 
 def test_a_metric_that_is_not_there_is_refused_before_anything_begins(tmp_path, make_home):

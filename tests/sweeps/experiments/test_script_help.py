@@ -197,5 +197,8 @@ def test_a_folder_or_a_script_is_needed(words):
 @pytest.mark.parametrize("name", ["fire.txt", "hydra.txt"])
 def test_half_a_help_text_is_read_as_well(name):
     text = (HELPS / name).read_text()
-    for end in range(0, len(text), 40):
-        read_help(text[:end])
+    whole = {option.name for option in read_help(text)}
+    last = len(text) - 40
+    for end in range(0, last, 40):
+        assert len(read_help(text[:end])) <= len(whole)
+    assert {option.name for option in read_help(text[:last])} <= whole
