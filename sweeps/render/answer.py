@@ -108,6 +108,11 @@ def in_lines(sentences: Sequence[str], width: int = WIDTH, indent: str = "  ") -
     ]  # fmt: skip
 
 
+def kept(verdict: VerdictConclusion) -> ConfirmedStanding:
+    """Return the finalist to work with: the one to take, or the baseline that nothing beats."""
+    return _VerdictInWords(verdict)._kept
+
+
 def _newest(conclusions: Sequence[Conclusion], kind: type[C]) -> C | None:
     return next((one for one in reversed(conclusions) if isinstance(one, kind)), None)
 

@@ -28,6 +28,7 @@ from sweeps.records.conclusions import (
     VotesConclusion,
     shown_as,
 )
+from sweeps.render.answer import kept
 from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Points, Role
 from sweeps.render.section import Block, Code, Folded, Section, Table, Text
 from sweeps.wording import (
@@ -103,7 +104,7 @@ def forest_chart(verdict: VerdictConclusion) -> Chart:
         for one in baselines
     ]
     groups: list[tuple[str, Role, Sequence[ConfirmedStanding]]] = [
-        ("winner" if verdict.settled else "to take", "best", winner),
+        (role_of_recommended(verdict), "best", winner),
         ("other finalists", "trial", rest),
         ("baseline", "baseline", baselines),
     ]
@@ -295,6 +296,12 @@ def _said_of(standing: ConfirmedStanding) -> str:
 def _chance(chance: float) -> str:
     """Return a probability in percent, as `66 %` or `< 1 %`."""
     return "< 1 %" if chance < 0.01 else "> 99 %" if chance > 0.99 else f"{100 * chance:.0f} %"
+
+
+def role_of_recommended(verdict: VerdictConclusion) -> str:
+    """Return what the recommended finalist is called in a picture."""
+    is_taken = kept(verdict).finalist == verdict.recommended
+    return "winner" if verdict.settled else "to take" if is_taken else "champion"
 
 
 def metric_of(verdict: VerdictConclusion) -> str:

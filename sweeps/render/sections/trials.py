@@ -22,6 +22,7 @@ from sweeps.render.charts.chart import (
     Role,
 )
 from sweeps.render.section import Block, Folded, Section, Table, Text
+from sweeps.render.sections.confirmed import role_of_recommended
 from sweeps.render.verdict import retry_line
 from sweeps.wording import first_line, format_metric, format_params, format_seconds, format_value
 
@@ -49,7 +50,7 @@ def name_of_chosen(data: SweepData) -> str:
     if data.info.has_front:
         word = "on the front"
     elif data.verdict is not None:
-        word = "winner" if data.verdict.settled else "to take"
+        word = role_of_recommended(data.verdict)
     return f"trial {data.chosen.trial} ({word})"
 
 

@@ -24,6 +24,7 @@ from sweeps.records.conclusions import (
     confirmed_by,
 )
 from sweeps.render.answer import answer as answer_of
+from sweeps.render.answer import kept
 from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Number, Points, Role
 from sweeps.render.section import Block, Code, Fact, Facts, Folded, Section, Table, Text
 from sweeps.render.sections.confirmed import BASELINE, forest_chart, put_in_words
@@ -343,9 +344,11 @@ def _facts(data: SweepData) -> list[Fact]:
 
 def _fold_facts(verdict: VerdictConclusion) -> list[Fact]:
     (taken,) = (one for one in verdict.standings if one.finalist == verdict.recommended)
-    leader, score = verdict.standings[0], verdict.quotable or taken.accuracy
-    mean = f"; mean {_figure(taken.accuracy)}" if verdict.quotable else ""
-    detail = f"{taken.finalist}, {unsigned_span(score)}{mean}"
+    leader, own = verdict.standings[0], kept(verdict)
+    quotable = verdict.quotable if own is taken else None
+    score = quotable or own.accuracy
+    mean = f"; mean {_figure(own.accuracy)}" if quotable else ""
+    detail = f"{own.finalist}, {unsigned_span(score)}{mean}"
     metric = "accuracy" if score.unit == "share" else verdict.metric
     facts = [Fact(f"{metric} to quote", _figure(score), detail)]
     for one in verdict.standings:

@@ -146,6 +146,17 @@ def test_what_may_settle_it_is_among_the_next_steps(data):
     assert "sweeps confirm toy --folds 64" in code.text
 
 
+def test_where_nothing_beats_the_baseline_the_page_quotes_it_as_the_answer_does(data):
+    data.__dict__["conclusions"] = [OPEN]
+    page = render_report(data, report_sections(data))
+    assert "Keep the baseline" in page
+    assert "Quote 94.3 %" in page
+    facts = page[page.index("accuracy to quote") :][:300]
+    assert "94.30" in facts
+    assert "baseline-tutorial" in facts
+    assert "(to take)" not in page
+
+
 def test_the_forest_plot_has_all_finalists_in_their_order_and_marks_the_baseline():
     chart = forest_chart(OPEN)
     assert [label.split()[0] for label in chart.y.labels] == [
@@ -154,9 +165,9 @@ def test_the_forest_plot_has_all_finalists_in_their_order_and_marks_the_baseline
     (line,) = (mark for mark in chart.marks if isinstance(mark, Line))
     assert list(line.x) == pytest.approx([94.3, 94.3])
     dots = {mark.name: mark for mark in chart.marks if isinstance(mark, Points)}
-    assert list(dots) == ["to take", "other finalists", "baseline"]
-    assert dots["to take"].y == pytest.approx([94.4])
-    assert dots["to take"].low == pytest.approx([93.8])
+    assert list(dots) == ["champion", "other finalists", "baseline"]
+    assert dots["champion"].y == pytest.approx([94.4])
+    assert dots["champion"].low == pytest.approx([93.8])
     assert "trial-1  94.40±0.60 94.4 (93.8 to 95)" in chart.alternative
 
 
