@@ -15,7 +15,8 @@ from search_spaces.objectives import Direction
 from sweeps.records import Record
 from sweeps.study.backends import Database, backend_of
 from sweeps.study.proposals import Proposal
-from sweeps.study.sampler_view import DIVERGED_CONSTRAINT, TrialOutcome
+from sweeps.study.sampler_view import TrialOutcome
+from sweeps.study.tables import trial_writer
 from sweeps.workspace.databases import DatabaseRetry
 from sweeps.workspace.failpoints import reached
 
@@ -103,8 +104,8 @@ ATTEMPTS: Final = "attempts"
 class StudyStore:
     """The trials of a sweep, and how they ended, in a database.
 
-    It uses the storage directly and remembers the ids of its trials. `optuna.Study` would read the
-    trials back on every call, though their only writer knows them.
+    It remembers the ids of its trials. `optuna.Study` would read the trials back on every call,
+    though their only writer knows them.
     """
 
     def __init__(
@@ -136,6 +137,7 @@ class StudyStore:
         reached("study.named")
         self._study_id, self.trials = self._write(self._load, name, directions)
         """The trials that were stored when the study was opened, in order."""
+        self._writer = trial_writer(self._storage, self._study_id)
         reached("study.created")
         self._trial_ids = [trial._trial_id for trial in self.trials]
         self._ended = {t.number for t in self.trials if t.state.is_finished()}
@@ -154,22 +156,17 @@ class StudyStore:
                 f"trial {number} cannot be added after {len(self._trial_ids)} trials"
             )
         reached("trial.begun")
-        trial = optuna.trial.create_trial(
-            state=TrialState.RUNNING,
-            params=dict(proposal.params),
-            distributions=dict(proposal.distributions),
-            user_attrs={
-                "origin": proposal.origin,
-                "rejected": proposal.rejected,
-                ATTEMPTS: 1,  # the first attempt counts as begun once the trial is stored
-            },
-        )
-        self._create(trial)
+        attrs = {
+            "origin": proposal.origin,
+            "rejected": proposal.rejected,
+            ATTEMPTS: 1,  # the first attempt counts as begun once the trial is stored
+        }
+        self._create(lambda: self._writer.add(number, proposal, attrs))
         reached("trial.added")
 
     def copy(self, trial: FrozenTrial) -> None:
         """Store a copy of another study's trial, with its outcome."""
-        self._create(trial)
+        self._create(lambda: self._storage.create_new_trial(self._study_id, trial))
         if trial.state.is_finished():
             self._ended.add(trial.number)
 
@@ -182,7 +179,7 @@ class StudyStore:
         if trial in self._ended:
             return
         reached("attempt.begun")
-        self._write(self._storage.set_trial_user_attr, self._trial_ids[trial], ATTEMPTS, attempt)
+        self._write(self._writer.set_attr, self._trial_ids[trial], ATTEMPTS, attempt)
         reached("attempt.counted")
 
     def tell(self, trial: int, outcome: TrialOutcome) -> None:
@@ -191,13 +188,12 @@ class StudyStore:
             return
         reached("tell.begun")
         trial_id = self._trial_ids[trial]
-        if outcome.state != TrialState.FAIL:
-            violation = 1.0 if outcome.diverged else -1.0
-            self._write(
-                self._storage.set_trial_system_attr, trial_id, DIVERGED_CONSTRAINT, violation
-            )
-        reached("tell.constrained")
-        self._end(trial_id, outcome)
+
+        def has_ended() -> bool | None:
+            return self._storage.get_trial(trial_id).state.is_finished() or None
+
+        for transaction in self._writer.end(trial_id, outcome):
+            self._write(self._once.write(transaction, has_ended))
         reached("tell.done")
         self._ended.add(trial)
 
@@ -238,12 +234,9 @@ class StudyStore:
         self._storage.remove_session()
         self._storage.engine.dispose()
 
-    def _create(self, trial: FrozenTrial) -> None:
+    def _create(self, create: Callable[[], int]) -> None:
         """Store a trial once, even if the answer is lost with the connection."""
         number = len(self._trial_ids)
-
-        def create() -> int:
-            return self._storage.create_new_trial(self._study_id, trial)
 
         def find() -> int | None:
             with suppress(KeyError):
@@ -251,18 +244,6 @@ class StudyStore:
             return None
 
         self._trial_ids.append(self._write(self._once.write(create, find)))
-
-    def _end(self, trial_id: int, outcome: TrialOutcome) -> None:
-        """Store an outcome once, even if the answer is lost: Optuna ends no trial twice."""
-
-        def end() -> bool:
-            self._storage.set_trial_state_values(trial_id, outcome.state, outcome.values)
-            return True
-
-        def find() -> bool | None:
-            return self._storage.get_trial(trial_id).state.is_finished() or None
-
-        self._write(self._once.write(end, find))
 
     def _write(self, method: Callable[..., Any], *values: Any, **named: Any) -> Any:
         """Call a method of the storage that makes one transaction."""

@@ -9,13 +9,17 @@ import pytest
 import sweeps
 from sweeps.errors import UsageError
 from sweeps.home import Home
+from sweeps.shared import StorageServer
 from sweeps.shared.lease import LEASE_SECONDS
+from sweeps.shared.server import parse_storage
+from sweeps.study import tables
 from sweeps.study.copies import read_study
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched
 from tests.sweeps.shared.cutting_proxy import CuttingProxy
 from tests.sweeps.shared.postgres import PASSWORD, wait_until
 from tests.sweeps.soundness import assert_sound
+from tests.sweeps.study.rows import rows_of_trials
 
 WORKERS = 2
 SLOWLY = ["--set", "longest_seconds=1", "--set", "epochs=5"]
@@ -164,6 +168,12 @@ def test_replies_that_are_lost_store_nothing_twice(host, run_toy, storage, postg
 
 
 @pytest.mark.slow
+def test_the_rows_of_trials_are_those_that_optuna_writes(postgres, monkeypatch):
+    own = rows_of_trials(StorageServer(parse_storage(postgres.create("own_rows"))))
+    monkeypatch.setattr(tables, "REVISION", "another")
+    assert rows_of_trials(StorageServer(parse_storage(postgres.create("public_rows")))) == own
+
+
 def test_only_one_host_runs_a_sweep_and_the_other_is_told_who_does(host):
     a, b = host("a"), host("b")
     running = a.run("--trials", "40", *SLOWLY)

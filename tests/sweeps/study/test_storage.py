@@ -9,11 +9,13 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from sweeps.errors import StoreError
+from sweeps.study import tables
 from sweeps.study.backends import schema_versions
 from sweeps.study.proposals import Proposal
 from sweeps.study.sampler_view import TrialOutcome
 from sweeps.study.storage import StudyStore, prepare
 from sweeps.workspace.databases import DatabaseRetry
+from tests.sweeps.study.rows import rows_of_trials
 
 
 @pytest.fixture
@@ -25,6 +27,12 @@ def database(tmp_path):
     study.tell(0, TrialOutcome(TrialState.COMPLETE, (0.5,)))
     study.close()
     return path
+
+
+def test_the_rows_are_those_that_optuna_writes(tmp_path, monkeypatch):
+    own = rows_of_trials(tmp_path / "own.db")
+    monkeypatch.setattr(tables, "REVISION", "another")
+    assert rows_of_trials(tmp_path / "public.db") == own
 
 
 def values(path):
