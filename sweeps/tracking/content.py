@@ -13,9 +13,10 @@ import io
 import itertools
 import json
 import math
+import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal, NamedTuple, TypeVar
@@ -493,8 +494,19 @@ def table_json(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
     return json.dumps(content, ensure_ascii=False, default=str, separators=(",", ":")).encode()
 
 
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files below `folder`.
+HALF_COPIED: Final = ".artifact.uploading."
+"""How the name of a file begins while it is written, as MLflow names it."""
+
+
+def write_files(
+    folder: Path, files: Mapping[str, bytes], check: Callable[[], object] = lambda: None
+) -> None:
+    """Write files below `folder`, each whole or not at all.
+
+    Args:
+        folder: The folder; made if need be.
+        files: Content by name.
+        check: Called before each file; raises if it must not be written.
 
     Raises:
         ValueError: A name is absolute or leads out of the folder.
@@ -503,9 +515,12 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         parts = PurePosixPath(name).parts
         if not parts or PurePosixPath(name).is_absolute() or ".." in parts or "\\" in name:
             raise ValueError(f"file name {name!r}: give a relative name without '..'")
+        check()
         path = folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        half = path.with_name(f"{HALF_COPIED}{os.getpid()}")
+        half.write_bytes(content)
+        half.replace(path)
 
 
 def _as_json(value: Any) -> str:

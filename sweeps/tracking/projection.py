@@ -7,6 +7,7 @@ is therefore incomplete, and is written again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +29,7 @@ from sweeps.tracking.content import (
     sweep_tags,
     trial_files,
     trial_run,
+    write_files,
 )
 from sweeps.tracking.quiet import quiet
 from sweeps.tracking.runs import (
@@ -46,6 +48,7 @@ from sweeps.tracking.runs import (
     status_of,
 )
 from sweeps.tracking.store import CheckedClient, close_client, open_client
+from sweeps.tracking.tables import RunTables, local_folder, run_id_of, tables_of
 from sweeps.tracking.view import running_note, view_tag
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.failpoints import reached
@@ -75,6 +78,7 @@ class Projection:
         self.tracking_uri = tracking_uri
         self.artifact_root = artifact_root.absolute()
         self._opened: Any = None
+        self._tables: RunTables | None = None
         self._sweeps: dict[str, KnownSweep] = {}
         self._parents: dict[str, str] = {}
 
@@ -127,19 +131,21 @@ class Projection:
         with quiet(), self._forgetting(info):
             sweep = self._sweep(info)
             content = trial_run(info, record, sweep.parent_id)
-            run_id = self._write_child(sweep, info, record, content)
-            log_dataset(self._client(), run_id, record.data)
+            run_id, folder = self._write_child(sweep, info, record, content)
             if not sweep.columns.issuperset(content.params):
                 sweep.columns.update(content.params)
                 self._show_view(sweep, info)
-            self._log_files(run_id, trial_files(info, record, files or {}))
+            self._log_files(run_id, trial_files(info, record, files or {}), folder)
             reached("run.filed")
             is_whole = is_whole and files is not None
             if not is_whole:
                 log_values(self._client(), run_id, tags={UNDRAWN: "true"})
             elif sweep.children.get(record.spec.key, ("", ""))[1] == UNDRAWN:
                 self._client().delete_tag(run_id, UNDRAWN)
-            self._client().set_terminated(run_id, content.status, content.end_time)
+            if (tables := self._tables) is None:
+                self._client().set_terminated(run_id, content.status, content.end_time)
+            else:
+                self._client().ask(lambda: tables.end(run_id, content.status, content.end_time))
             reached("run.ended")
             status = UNDRAWN if not is_whole else standing(content.status, content.tags)
             sweep.children[record.spec.key] = (run_id, status)
@@ -262,7 +268,9 @@ class Projection:
 
     def _client(self) -> Any:
         if self._opened is None:
-            self._opened = CheckedClient(open_client(self.tracking_uri), self.check)
+            client = open_client(self.tracking_uri)
+            self._opened = CheckedClient(client, self.check)
+            self._tables = tables_of(client, self.tracking_uri)
         return self._opened
 
     def _forgetting(self, info: SweepInfo) -> ForgetOnError:
@@ -276,24 +284,51 @@ class Projection:
             parent_id = find_or_create_parent(self._client(), info, experiment_id)
             self._parents[info.id] = parent_id
             children = find_children(self._client(), experiment_id, info.id)
+            location = self._client().get_experiment(experiment_id).artifact_location
             self._sweeps[info.id] = KnownSweep(
                 experiment_id,
                 parent_id,
                 {k: (run.info.run_id, status_of(run, parent_id)) for k, run in children.items()},
                 {name for run in children.values() for name in run.data.params},
+                local_folder(location),
             )
         return self._sweeps[info.id]
 
     def _write_child(
         self, sweep: KnownSweep, info: SweepInfo, record: Record, content: RunContent
+    ) -> tuple[str, Path | None]:
+        """Return the id of the run of an attempt, with its values; the folder of one that is new.
+
+        The folder is None where files go through the client.
+        """
+        client, key = self._client(), record.spec.key
+        if key not in sweep.children and self._tables is not None and sweep.folder is not None:
+            tables, run_id = self._tables, run_id_of(info.id, key, sweep.folder)
+            folder = sweep.folder / run_id / "artifacts"
+            create = partial(tables.create, sweep.experiment_id, folder, run_id, content)
+            reached("run.begun")
+            if client.ask(lambda: create(record.data)):
+                reached("run.created")
+                reached("run.valued")
+                return run_id, folder
+            # Another projector made it meanwhile, or one that was discarded has this id.
+            found = find_children(client, sweep.experiment_id, info.id)
+            if run := found.get(key):
+                sweep.children[key] = run.info.run_id, status_of(run, sweep.parent_id)
+        known = sweep.children.get(key)
+        run_id = known[0] if known else self._create_child(sweep, info, record, content)
+        # Tags are sent again: another host may have made the run from another record of it.
+        log_values(client, run_id, content.params, content.metrics, content.tags)
+        log_dataset(client, run_id, record.data)
+        reached("run.valued")
+        return run_id, None
+
+    def _create_child(
+        self, sweep: KnownSweep, info: SweepInfo, record: Record, content: RunContent
     ) -> str:
         client = self._client()
-        known = sweep.children.get(record.spec.key)
-        if known is not None:
-            log_values(client, known[0], content.params, content.metrics, content.tags)
-            return known[0]
         reached("run.begun")
-        run_id = create_run(
+        return create_run(
             client,
             sweep.experiment_id,
             # The rarer tag first: MLflow's SQL begins with it, and all runs share the sweep's id.
@@ -303,13 +338,14 @@ class Projection:
             ),
             "run.created",
         )
-        # Tags are sent again: another host may have made the run from another record of it.
-        log_values(client, run_id, content.params, content.metrics, content.tags)
-        reached("run.valued")
-        return run_id
 
-    def _log_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
-        log_files(self._client(), run_id, files, self._scratch)
+    def _log_files(
+        self, run_id: str, files: Mapping[str, bytes], folder: Path | None = None
+    ) -> None:
+        if folder is None:
+            log_files(self._client(), run_id, files, self._scratch)
+        else:
+            write_files(folder, files, self.check)
 
     def _show_view(self, sweep: KnownSweep, info: SweepInfo) -> None:
         tag = view_tag(info, in_order_of_space(sorted(sweep.columns), info.space))

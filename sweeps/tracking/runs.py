@@ -22,6 +22,7 @@ from sweeps.records.record import SweepInfo
 from sweeps.tracking.content import (
     CONTEXT,
     EXPERIMENT_KEY,
+    HALF_COPIED,
     MAX_METRICS_PER_BATCH,
     MAX_PARAMS_PER_BATCH,
     MAX_TAGS_PER_BATCH,
@@ -75,8 +76,6 @@ def is_discarded(run: Any) -> bool:
 # The next lookup keeps the oldest and deletes the rest.
 
 
-HALF_COPIED: Final = ".artifact.uploading."
-"""How the name of a file begins while MLflow copies it."""
 _PAGE: Final = 1000
 _CREATIONS: Final = 3
 
@@ -298,12 +297,14 @@ class KnownSweep:
     Attributes:
         children: Key of an attempt -> run id and status.
         columns: Parameters seen so far: columns of the sweep's view.
+        folder: Folder of the files of the experiment's runs; None if it is not on this machine.
     """
 
     experiment_id: str
     parent_id: str
     children: dict[str, tuple[str, str]] = field(default_factory=dict)
     columns: set[str] = field(default_factory=set)
+    folder: Path | None = None
 
 
 class ForgetOnError:
@@ -386,17 +387,23 @@ def log_dataset(client: Any, run_id: str, data: Mapping[str, Any]) -> None:
         run_id: The run.
         data: Name, digests and facts, as records keep them.
     """
-    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.entities import DatasetInput, InputTag
+
+    tags = [InputTag("mlflow.data.context", CONTEXT)]
+    client.log_inputs(run_id, [DatasetInput(dataset_of(data), tags)])
+
+
+def dataset_of(data: Mapping[str, Any]) -> Any:
+    """Return MLflow's `Dataset` of data as records keep them."""
+    from mlflow.entities import Dataset
 
     name, digest = dataset_key(data)
     source = {key: data.get(key) for key in ("name", "digest", "split_digest")}
     profile = json.dumps(data.get("info") or {}, default=str)
-    dataset = Dataset(
+    return Dataset(
         name=name,
         digest=digest,
         source_type="local",
         source=json.dumps(source, default=str),
         profile=profile if len(profile) <= _PROFILE_CHARACTERS else None,
     )
-    tags = [InputTag("mlflow.data.context", CONTEXT)]
-    client.log_inputs(run_id, [DatasetInput(dataset, tags)])

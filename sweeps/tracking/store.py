@@ -7,10 +7,10 @@ import importlib.util
 import re
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sweeps.errors import StoreError
 from sweeps.tracking.address import sqlite_path
@@ -29,6 +29,8 @@ from sweeps.workspace.databases import (
 )
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.locks import exclusive
+
+T = TypeVar("T")
 
 AT_ONCE_SECONDS: Final = 1.0
 """A request that failed within this time is repeated; a timeout would only take as long again."""
@@ -84,21 +86,26 @@ class CheckedClient:
 
         @wraps(part)
         def ask(*args: Any, **keywords: Any) -> Any:
-            for pause in () if name.startswith("create_") else _PAUSES:
-                self._check()
-                began = time.monotonic()
-                try:
-                    return self._answered(part(*args, **keywords))
-                except Exception as error:
-                    if not is_outage(error) or time.monotonic() - began > AT_ONCE_SECONDS:
-                        raise
-                time.sleep(pause)
-            self._check()
-            return self._answered(part(*args, **keywords))
+            creates = name.startswith("create_")
+            return self.ask(lambda: part(*args, **keywords), () if creates else _PAUSES)
 
         return ask
 
-    def _answered(self, answer: Any) -> Any:
+    def ask(self, request: Callable[[], T], pauses: Sequence[float] = _PAUSES) -> T:
+        """Make a request, and repeat it after each pause if it failed at once."""
+        for pause in pauses:
+            self._check()
+            began = time.monotonic()
+            try:
+                return self._answered(request())
+            except Exception as error:
+                if not is_outage(error) or time.monotonic() - began > AT_ONCE_SECONDS:
+                    raise
+            time.sleep(pause)
+        self._check()
+        return self._answered(request())
+
+    def _answered(self, answer: T) -> T:
         self.answers += 1
         return answer
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from sweeps.records.record import Outcome, Record
+from sweeps.tracking import tables
 from sweeps.tracking.content import SweepNote
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.store import open_client
@@ -206,6 +207,85 @@ def test_a_rebuilt_store_equals_the_first_field_by_field(
 
     assert comparable(other) == comparable(home)
     assert sorted(files(other).values()) == sorted(files(home).values())
+
+
+OF_RUNS = (
+    "SELECT name, source_type, source_name, entry_point_name, user_id, status, start_time, "
+    "end_time, deleted_time, source_version, lifecycle_stage, experiment_id, "
+    "replace(artifact_uri, run_uuid, 'ID') FROM runs",
+    "SELECT r.name, p.key, p.value FROM params p JOIN runs r USING (run_uuid)",
+    "SELECT r.name, t.key, t.value FROM tags t JOIN runs r USING (run_uuid) "
+    "WHERE t.key <> 'mlflow.parentRunId'",
+    "SELECT r.name, m.key, m.value, m.timestamp, m.step, m.is_nan FROM metrics m "
+    "JOIN runs r USING (run_uuid)",
+    "SELECT r.name, m.key, m.value, m.timestamp, m.step, m.is_nan FROM latest_metrics m "
+    "JOIN runs r USING (run_uuid)",
+    "SELECT experiment_id, name, digest, dataset_source_type, dataset_source, dataset_schema, "
+    "dataset_profile FROM datasets",
+    "SELECT d.name, r.name, i.source_type, i.destination_type, i.step, t.name, t.value "
+    "FROM inputs i JOIN datasets d ON d.dataset_uuid = i.source_id "
+    "JOIN runs r ON r.run_uuid = i.destination_id JOIN input_tags t USING (input_uuid)",
+)
+
+
+def test_rows_and_files_are_those_that_mlflows_client_writes(
+    tmp_path: Path, migrated_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = make_result(np.random.default_rng(0), "complete", 3)
+    unequal = dict(result.history) | {"loss": (0.5, math.nan, math.inf)}
+    odd = type(result)(outcome="complete", stop_reason="", metrics={"x": 1e300}, history=unequal)
+    records = [
+        make_record(0, epochs=12),
+        make_record(1, result=odd, origin="baseline línea", params={"a/b": "🙂", "empty": ""}),
+        make_record(2, outcome="failed"),
+        make_record(3, outcome="diverged", data={"name": "other", "info": {"x": "y" * 20_000}}),
+        make_record(4, outcome="pruned"),
+    ]
+    found, home = [], tmp_path / "home"
+    for revision in (tables.REVISION, "another"):
+        monkeypatch.setattr(tables, "REVISION", revision)
+        home.mkdir()
+        (home / "mlflow.db").write_bytes(migrated_database.read_bytes())
+        projection = Projection(f"sqlite:///{home / 'mlflow.db'}", home / "artifacts")
+        projection.start_sweep(INFO, NOTE)
+        ids = [projection.project(INFO, record, DRAWN) for record in records]
+        assert (projection._tables is None) is (revision == "another")
+        projection.close()
+        with closing(sqlite3.connect(home / "mlflow.db")) as connection:
+            stored = [sorted(map(repr, connection.execute(query))) for query in OF_RUNS]
+        written = {
+            name.replace(one, f"run {number}"): content
+            for name, content in files(home).items()
+            for number, one in enumerate(ids)
+            if one in name
+        }
+        found.append((stored, written))
+        home.rename(tmp_path / revision)
+    assert found[0] == found[1]
+    assert all(found[0][0])
+    assert len(found[0][1]) > len(records)
+
+
+def test_a_run_that_another_projector_made_meanwhile_is_gone_on_with(
+    home: Path, projection: Projection
+) -> None:
+    other = Projection(projection.tracking_uri, projection.artifact_root)
+    for one in (projection, other):
+        one.start_sweep(INFO, NOTE)
+    ids = {one.project(INFO, make_record(0), DRAWN) for one in (projection, other)}
+    other.close()
+    assert len(ids) == len(runs(home)) == 1
+
+
+def test_a_run_made_after_one_that_was_discarded_has_another_id(
+    home: Path, projection: Projection
+) -> None:
+    projection.start_sweep(INFO, NOTE)
+    first = projection.project(INFO, make_record(0), DRAWN)
+    projection.discard(INFO, lambda key: True)
+    second = projection.project(INFO, make_record(0), DRAWN)
+    (run,) = runs(home)
+    assert run.info.run_id == second != first
 
 
 def test_the_parent_runs_while_a_coordinator_works_and_ends_as_told(
