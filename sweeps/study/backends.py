@@ -78,7 +78,7 @@ class SqliteBackend:
                     "or move it away and repeat the command: the study is written anew from the "
                     "records"
                 )
-            _open(database)  # this removes the -wal and -shm files that a mere reader leaves
+            database_retry.run(database, lambda: _remove_what_readers_leave(database))
             if version != known[0]:
                 database_retry.run(database, lambda: migrate(database, _upgrade))
 
@@ -106,6 +106,12 @@ class SqliteBackend:
                     )
 
         DatabaseRetry().write(self._database, rename)
+
+
+def _remove_what_readers_leave(database: Path) -> None:
+    """Remove the -wal and -shm files of mere readers: who may write folds them in as it closes."""
+    with closing(connect(database, seconds=0.1)) as connection:
+        connection.execute("PRAGMA schema_version")
 
 
 def _create(database: Path) -> None:
