@@ -335,6 +335,7 @@ def finish(
     projector.finish(lambda runs: runs.arrange(info, show))
     if not is_hurried:
         projector.finish(lambda runs: project_pages(runs, store, info, read(), again))
+    if not ending.error and ending.status != "KILLED":  # else there is more to run, and to send
         projector.finish_if_whole(lambda runs: _mark_as_sent(runs, info, read(), sources()))
 
 
