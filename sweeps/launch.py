@@ -193,11 +193,14 @@ def run_sweep(
                 Tally(info, total, records, longest_seconds=config.limits.timeout_seconds)
             )
             guard.watch(info, parent.files)
-            parent.catch_up(records)
+            over = {record.spec.trial for record in records if record.ends_trial}
+            parent.catch_up(records, is_over=len(over) >= total)
             try:
-                stopped_by = coordinator.run()
-                held.check()
-                guard.check()
+                try:
+                    stopped_by = coordinator.run()
+                finally:  # an error may come of another process that has taken the sweep
+                    held.check()
+                    guard.check()
             except LeaseLost:
                 parent.leave()
                 raise

@@ -6,6 +6,7 @@ import contextlib
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -83,19 +84,35 @@ def _for_own_pages(app: WSGIApplication, names: Collection[str]) -> WSGIApplicat
     """Answer only requests that go to one of these host names, and come from pages of these hosts.
 
     Any page that is open in a browser here can send requests to this port, and any host name can
-    be made to lead to it (DNS rebinding).
+    be made to lead to it (DNS rebinding). A body must be JSON, as the dashboard's pages send it:
+    foreign pages can send everything else unasked, and the dashboard's code fails at it.
     """
+    own = f"this page is for {', '.join(sorted(names))} only"
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         asked = [f"//{environ.get('HTTP_HOST', '')}"]
         if "HTTP_ORIGIN" in environ:
             asked.append(environ["HTTP_ORIGIN"])
-        if all(_name_of(address) in names for address in asked):
-            return app(environ, start_response)
-        start_response("403 Forbidden", [("Content-Type", "text/plain")])
-        return [f"this page is for {', '.join(sorted(names))} only\n".encode()]
+        if not all(_name_of(address) in names for address in asked):
+            return refuse(start_response, "403 Forbidden", own)
+        if environ["REQUEST_METHOD"] in ("POST", "PUT"):
+            if environ.get("CONTENT_LENGTH") in (None, "", "0"):
+                environ = environ | _EMPTY | {"wsgi.input": BytesIO(b"{}")}
+            elif (
+                environ.get("CONTENT_TYPE", "").partition(";")[0].lower() != _EMPTY["CONTENT_TYPE"]
+            ):
+                needed = f"send JSON, with  Content-Type: {_EMPTY['CONTENT_TYPE']}"
+                return refuse(start_response, "415 Unsupported Media Type", needed)
+        return app(environ, start_response)
+
+    def refuse(start_response: StartResponse, status: str, text: str) -> Iterable[bytes]:
+        start_response(status, [("Content-Type", "text/plain")])
+        return [f"{text}\n".encode()]
 
     return answer
+
+
+_EMPTY: Final = {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": "2"}
 
 
 def _name_of(address: str) -> str | None:

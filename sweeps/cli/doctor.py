@@ -44,6 +44,7 @@ def doctor(
 
     found = Home.resolve(home)
     found.check_exists()
+    found.check_writable()  # SQLite's write-ahead log needs that even to read
     uri = resolve_tracking_uri(found.path, tracking_uri)
     readable = found.sweeps(lambda line: None)  # unreadable ones are a problem of the home
     infos = readable if name is None else [found.get(name)]

@@ -286,11 +286,14 @@ def ui(
 ) -> None:
     """Open the MLflow UI on a sweep: its trials, its charts."""
     from sweeps.home import Home
-    from sweeps.tracking.address import resolve_tracking_uri
+    from sweeps.tracking.address import resolve_tracking_uri, sqlite_path
 
     found = Home.resolve(home)
     info = None if name is None else found.get(name)
     uri = resolve_tracking_uri(found.path, tracking_uri)
+    database = sqlite_path(uri)
+    if database is not None and database.is_relative_to(found.path):
+        found.check_writable()  # MLflow writes into its database as soon as it starts
     raise typer.Exit(run_ui(found.path, uri, host, port, wants_browser(browser), info))
 
 

@@ -50,7 +50,7 @@ from sweeps.tracking.pictures import BEST, show_pictures
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import ProjectionReport, Projector
 from sweeps.tracking.registration import project_champion, project_pages
-from sweeps.tracking.runs import KnownSweep
+from sweeps.tracking.runs import KnownSweep, find_settled_parent
 from sweeps.tracking.view import directions, show_view
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.files import open_file
@@ -119,6 +119,7 @@ class AttemptFiles:
 # The report of a sweep that has ended, among the files of its parent run.
 
 
+TRIALS_CSV: Final = "trials.csv"
 FEWEST_TRIALS: Final = 15
 """With fewer complete trials a report says little, and takes longer than the quick sweep itself."""
 
@@ -137,18 +138,20 @@ def read_whole(data: SweepData, again: PreparedAgain) -> tuple[SweepData, Except
 
 
 REPORT_OF: Final = "report_of"
-"""Tag with the digest of what the report was made from, and its files; the last that is written."""
+"""Tag with the digest of what the report was made from, and its files; written after them."""
+SENT_OF: Final = "sent_of"
+"""The same of all runs of the sweep, with the files of the parent run; the last that is written."""
 
 
 _NO_SOURCES: Final = {"lock", LOG, EARLIER_LOG}
 
 
 def digest_sources(store: RecordStore) -> str:
-    """Return a digest of what a report is made from: what is recorded, and the code that draws it.
+    """Return a digest of what report and runs are made from: what is recorded, and our code.
 
     Of a record its first line counts, which has the digest of the others.
     """
-    found = hashlib.sha256(_code_that_draws())
+    found = hashlib.sha256(_code_that_writes())
     for path in listed(store.folder):
         if path.suffix in {".weights", ".files"} or path.name in _NO_SOURCES:
             continue
@@ -161,24 +164,57 @@ def digest_sources(store: RecordStore) -> str:
 
 
 @cache
-def _code_that_draws() -> bytes:
+def _code_that_writes() -> bytes:
     import sweeps.analysis
     import sweeps.render
+    import sweeps.tracking
 
-    folders = [path for package in (sweeps.analysis, sweeps.render) for path in package.__path__]
+    packages = (sweeps.analysis, sweeps.render, sweeps.tracking)
+    folders = [path for package in packages for path in package.__path__]
     files = (path for folder in folders for path in sorted(Path(folder).rglob("*.py")))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).digest()
 
 
-def has_report(client: Any, run_id: str, sources: str) -> bool:
-    """Whether a parent run has the report made from these sources, and all of its files."""
-    digest, _, names = client.get_run(run_id).data.tags.get(REPORT_OF, "").partition(": ")
+def has_files(client: Any, run: Any, tag: str, sources: str) -> bool:
+    """Whether a parent run has all files that its tag names, made from these sources."""
+    digest, names = _named(run, tag)
     if digest != sources or not names:
         return False
-    wanted = set(names.split(", "))
-    folders = {str(PurePosixPath(name).parent) for name in wanted}
-    there = (client.list_artifacts(run_id, None if f == "." else f) for f in sorted(folders))
-    return wanted <= {file.path for files in there for file in files}
+    folders = {str(PurePosixPath(name).parent) for name in names}
+    there = (
+        client.list_artifacts(run.info.run_id, None if f == "." else f) for f in sorted(folders)
+    )
+    return names <= {file.path for files in there for file in files}
+
+
+def _named(run: Any, tag: str) -> tuple[str, set[str]]:
+    digest, _, names = run.data.tags.get(tag, "").partition(": ")
+    return digest, set(filter(None, names.split(", ")))
+
+
+def is_sent(projection: Projection, store: RecordStore, info: SweepInfo, ending: Ending) -> bool:
+    """Whether MLflow has all runs of a sweep that ended so, by as few requests for any number."""
+
+    def look(client: Any) -> bool:
+        parent = find_settled_parent(client, info)
+        is_ended = parent is not None and parent.info.status == ending.status
+        return is_ended and has_files(client, parent, SENT_OF, digest_sources(store))
+
+    return projection.ask(look)
+
+
+def _mark_as_sent(
+    projection: Projection, info: SweepInfo, records: Sequence[Record], sources: str
+) -> None:
+    if not all(projection.is_complete(info, record) for record in records):
+        return
+
+    def mark(client: Any, sweep: KnownSweep) -> None:
+        drawn = _named(client.get_run(sweep.parent_id), REPORT_OF)[1]
+        names = ", ".join([TRIALS_CSV, TRIALS_TABLE, *sorted(drawn)])
+        client.set_tag(sweep.parent_id, SENT_OF, f"{sources}: {names}")
+
+    projection.arrange(info, mark)
 
 
 def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
@@ -289,7 +325,8 @@ def finish(
     store = home.store(info.id)
     # Read once: no record is written any more.
     read = cache(store.read_all if records is None else lambda: list(records))
-    projector.finish(lambda runs: end_parent(runs, store, info, ending, again, read()))
+    sources = cache(lambda: digest_sources(store))
+    projector.finish(lambda runs: end_parent(runs, store, info, ending, again, read(), sources()))
 
     def show(client: Any, sweep: KnownSweep) -> None:
         best = best_whole(store, info, read())
@@ -298,6 +335,8 @@ def finish(
     projector.finish(lambda runs: runs.arrange(info, show))
     if not is_hurried:
         projector.finish(lambda runs: project_pages(runs, store, info, read(), again))
+    if not ending.error and ending.status != "KILLED":  # else there is more to run, and to send
+        projector.finish_if_whole(lambda runs: _mark_as_sent(runs, info, read(), sources()))
 
 
 def end_parent(
@@ -307,6 +346,7 @@ def end_parent(
     ending: Ending,
     again: PreparedAgain,
     records: Sequence[Record],
+    sources: str,
 ) -> None:
     """Write how a sweep ended into its parent run, and register its best model.
 
@@ -315,9 +355,12 @@ def end_parent(
     """
     confirmed = heard(Conclusions(store.folder).confirmed)
     end = describe_end(info, records, store.asked() or 0, ending, champion_of(confirmed))
-    sources, lacking = digest_sources(store), None
+    lacking = None
     is_drawn = projection.arrange(
-        info, lambda client, sweep: has_report(client, sweep.parent_id, sources)
+        info,
+        lambda client, sweep: has_files(
+            client, client.get_run(sweep.parent_id), REPORT_OF, sources
+        ),
     )
     data = SweepData.read(info, store, records=records)
     report: dict[str, bytes] = {}
@@ -332,7 +375,7 @@ def end_parent(
     write_csv(rows, table, objectives=info.objectives, space=info.space)
     important = [one.name for one in data.by_objective[0].importances if not one.is_reference]
     files = {
-        "trials.csv": table.getvalue().encode(),
+        TRIALS_CSV: table.getvalue().encode(),
         TRIALS_TABLE: table_json(*trial_table(rows, objectives=info.objectives, space=info.space)),
         **report,
     }
@@ -394,6 +437,7 @@ class ParentRun:
         self._again = PreparedAgain(lambda: config.experiment, config.data)
         self._files = AttemptFiles(info, self._store, Examiner(self._again, info.experiment))
         self._known: Sequence[Record] | None = None  # all that is recorded; None if there is more
+        self._is_put_off = False
 
         def warn(problem: str) -> None:
             if not is_away:  # the user has been told
@@ -412,13 +456,21 @@ class ParentRun:
         """Return where its runs are; see `Projector.files`."""
         return self._projector.files
 
-    def catch_up(self, records: Sequence[Record]) -> None:
+    def catch_up(self, records: Sequence[Record], *, is_over: bool = False) -> None:
         """Project the attempts that an earlier start recorded but did not project.
 
         A run without a record is deleted. Its record was torn and put aside, and its trial runs
         again; or another host began the run, and lost the sweep before it shared the record.
+
+        Args:
+            records: All that is recorded.
+            is_over: Whether no trial is left to run. Then the end of the sweep first looks whether
+                the start before has sent everything; what other hosts sent has no such mark.
         """
         self._known = records
+        self._is_put_off = is_over and self._held.lease is None
+        if self._is_put_off:
+            return
         recorded = {record.spec.key for record in records}
         if recorded or self._held.lease is not None:
             self._projector.discard(lambda key: key not in recorded)
@@ -429,6 +481,8 @@ class ParentRun:
 
     def project(self, record: Record) -> None:
         """Project an attempt soon; returns at once."""
+        if self._is_put_off:
+            self.catch_up(self._known or ())
         self._known = None
         self._projector.put(record, self._draw(record.spec.key))
 
@@ -475,8 +529,16 @@ class ParentRun:
             ending = self._earlier  # this start trained nothing, and has nothing else to say
         with contextlib.suppress(OSError):  # a full disk: `sweeps sync` will say `killed`
             self._store.end(ending)
+        if self._is_put_off and ending is self._earlier:
+            sent = partial(is_sent, store=self._store, info=self._info, ending=ending)
+            self._projector.unless(sent, partial(self._send_end, ending))
+        else:
+            self._send_end(ending)
+
+    def _send_end(self, ending: Ending) -> None:
         self._projector.end_first(ending.status)
-        if self._held.lease is not None:  # a host that lost the sweep may have sent a late request
+        if self._is_put_off or self._held.lease is not None:
+            # A host that lost the sweep may have sent a late request.
             self.catch_up(self._store.read_all())
         send_notes(self._projector, self._store)
         self._info = dataclasses.replace(self._info, checked=self._store.checked())

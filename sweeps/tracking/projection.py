@@ -203,6 +203,11 @@ class Projection:
         with quiet(), self._forgetting(info):
             return write(self._client(), self._sweep(info))
 
+    def ask(self, look: Callable[[Any], Result]) -> Result:
+        """Call `look` with the client; nothing of the sweep is searched or made for it."""
+        with quiet():
+            return look(self._client())
+
     def finish_sweep(
         self,
         info: SweepInfo,

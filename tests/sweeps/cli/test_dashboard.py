@@ -10,6 +10,8 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import closing
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -97,7 +99,9 @@ def test_the_copy_follows_a_sweep_that_goes_on(dashboard, run_toy):
 )
 def test_only_pages_from_here_are_answered(host, origin, answered):
     app = _for_own_pages(lambda environ, start: [b"studies"], {*LOOPBACK, "box.lan"})
-    environ = {"HTTP_HOST": host} | ({"HTTP_ORIGIN": origin} if origin else {})
+    environ = {"REQUEST_METHOD": "GET", "HTTP_HOST": host} | (
+        {"HTTP_ORIGIN": origin} if origin else {}
+    )
     said = []
     body = b"".join(app(environ, lambda status, headers: said.append(status)))
     assert (body == b"studies") == answered
@@ -111,3 +115,34 @@ def test_a_name_of_anybodys_gets_nothing(dashboard):
     with pytest.raises(urllib.error.HTTPError, match="403") as refused:
         urllib.request.urlopen(request, timeout=10)
     refused.value.close()  # it is the connection as well
+
+
+NEW = b'{"study_name": "new", "directions": ["maximize"]}'
+
+
+@pytest.mark.slow
+def test_what_is_sent_without_origin_as_no_page_sends_it_is_refused_in_words(dashboard):
+    address = urlsplit(dashboard[1]).netloc
+    for kind, body, status, said in [
+        ("text/plain", NEW, 415, "application/json"),
+        ("application/x-www-form-urlencoded", NEW, 415, "application/json"),
+        (None, NEW, 415, "application/json"),
+        (None, b"", 400, "study_name and direction"),
+    ]:
+        with closing(HTTPConnection(address, timeout=10)) as connection:
+            connection.request("POST", "/api/studies", body, {"Content-Type": kind} if kind else {})
+            answer = connection.getresponse()
+            assert (answer.status, said in answer.read().decode()) == (status, True)
+    assert len(asked(f"{dashboard[1]}/api/studies")["study_summaries"]) == 1
+
+
+@pytest.mark.slow
+def test_a_request_that_arrives_twice_makes_one_study(dashboard):
+    _, base = dashboard
+    first = asked(f"{base}/api/studies", "POST", json.loads(NEW))
+    with pytest.raises(urllib.error.HTTPError, match="400") as refused:
+        asked(f"{base}/api/studies", "POST", json.loads(NEW))
+    assert b"exists" in refused.value.read()
+    refused.value.close()  # it is the connection as well
+    names = [one["study_name"] for one in asked(f"{base}/api/studies")["study_summaries"]]
+    assert names.count(first["study_summary"]["study_name"]) == 1

@@ -79,6 +79,8 @@ WRITING = [
     ["enqueue", "toy", "x=0.1", "layers=0", "kind=a"],
     ["import", "toy.sweep"],
     ["trust", "foreign", "--yes"],
+    ["doctor"],  # SQLite opens no database of ours there, not even to read it
+    ["ui"],
     ["doctor", "--fix"],
 ]
 

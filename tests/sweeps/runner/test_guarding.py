@@ -15,6 +15,7 @@ from sweeps.cli import app
 from sweeps.home import Home
 from sweeps.runner.guarding import Guard
 from sweeps.runner.ownership import SweepLock
+from sweeps.tracking.reading import read_runs
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound
@@ -95,6 +96,21 @@ def test_of_two_that_work_on_it_since_its_lock_was_deleted_the_first_gives_way(r
     assert running.process.wait() == 1, running.process.stderr()
     assert "was deleted while it ran" in running.process.stderr()
     assert second.wait() in (0, 3), second.stderr()
+
+
+def test_one_that_cannot_record_what_the_other_has_recorded_ends_nothing_of_it(running):
+    running.process.signal(signal.SIGSTOP)
+    delete(running.folder / "lock")
+    second = Launched(running.words)
+    assert second.wait() == 0, second.stderr()
+    sweep = sweeps.load("toy", running.home)
+    tracking_uri = f"sqlite:///{running.home / 'mlflow.db'}"
+    with SweepLock(running.folder / "lock", "toy"):  # a third one works on it
+        running.process.signal(signal.SIGCONT)
+        assert running.process.wait() == 1, running.process.stderr()
+    assert "was deleted while it ran" in running.process.stderr()
+    parent = next(run for run in read_runs(tracking_uri, sweep.info) if run.kind == "sweep")
+    assert parent.status == "FINISHED"
 
 
 def test_a_folder_of_runs_that_is_made_anew_at_once_is_another_one(finished_toy, make_home):
