@@ -17,7 +17,9 @@ from search_spaces.parameters import Value
 from sweeps.experiment import OnEpoch, PreparedData, TrialResult, TrialSpec
 
 __all__ = [
+    "BY_SAMPLE",
     "FOLDS_A_REPEAT",
+    "SAMPLES",
     "CalibrationTerms",
     "Fold",
     "Signature",
@@ -55,6 +57,10 @@ def __getattr__(name: str) -> Any:
 
 FOLDS_A_REPEAT = 4
 """Folds of one repeat, which together score every sample once."""
+BY_SAMPLE = "_by_sample"
+"""The end of the name of an array with the values of a metric, sample by sample."""
+SAMPLES = "fold_samples"
+"""The array with the numbers of these samples."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,9 @@ from search_spaces.values.domains import check_scalar
 NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 SCRIPT = "script"
 """Prefix of the experiment of a space that has a `command`."""
-IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(@folds)?$"
+IMPORT_PATH = (
+    r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(@folds)?|script:(.|\s)+@folds)$"  # confirmations
+)
 
 
 def _scalar(value: object) -> object:

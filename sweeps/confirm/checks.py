@@ -14,11 +14,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from search_spaces.defaults import Confirming, Defaults
 from search_spaces.errors import did_you_mean
 from search_spaces.objectives import Objective
 from search_spaces.parameters import Value, find_parameter
-from sweeps.capabilities import FOLDS_A_REPEAT, SupportsCrossValidation, SupportsFolds
+from sweeps.capabilities import FOLDS_A_REPEAT, SAMPLES, SupportsCrossValidation, SupportsFolds
 from sweeps.config.sweep import SPLIT_SEED, SweepConfig
 from sweeps.confirm.finalists import (
     BLOCK_ACCURACY,
@@ -143,7 +145,11 @@ def how_it_is_confirmed(config: SweepConfig) -> str:
         return ""
     except Exception as error:  # of the experiment: it can be run all the same
         return f"not possible: {type(error).__name__}: {first_line(str(error))}"
-    of = "the samples" if searched is None else f"{len(searched.samples)} samples each"
+    if searched is None:
+        return f"by {scored.called}, on {says.folds} folds of the samples that score no trial"
+    if not len(searched.samples):
+        return f"by {scored.called}, on {says.folds} folds, as the script divides by {{fold}}"
+    of = f"{len(searched.samples)} samples each"
     return f"by {scored.called}, on {says.folds} folds of {of} that score no trial"
 
 
@@ -170,11 +176,20 @@ def _on_folds(
         return f"{path}{ON_FOLDS}", Scored.by(says.metric, direction)
     if path.startswith("script:"):
         raise UsageError(
-            f"a script has no fresh folds to confirm on; an experiment in Python may have ({SEE})"
+            "a script has no fresh folds to confirm on unless its command hands over their number, "
+            "{fold}; see docs/scripts.md, Confirm a script"
         )
     raise UsageError(
         f"experiment {path!r} has no fresh folds to confirm on; give it `folds` ({SEE})"
     )
+
+
+def searched_by(store: RecordStore, info: SweepInfo) -> np.ndarray | None:
+    """Return the numbers of the samples that scored a script's best trial; None if unknown."""
+    for record in ranked(store.read_all(), info.direction)[:1]:
+        result = store.read(record.spec.key).result
+        return result.arrays.get(SAMPLES) if result else None
+    return None
 
 
 def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experiment, PreparedData]:

@@ -20,6 +20,7 @@ from sweeps.confirm.checks import (
     check_fresh,
     check_offers,
     cross_validation_experiment,
+    searched_by,
     why_no_control,
     why_no_parts,
     why_no_refit,
@@ -234,7 +235,9 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     )
     if not (is_whole or is_shipped(path, experiment)):
         folder = experiment_folder(info, home.records)
-        own = CrossValidation(path, folder, experiment, data, options.how.workers, scored)
+        own = CrossValidation(
+            path, folder, experiment, data, options.how.workers, scored, searched_by(store, info)
+        )
         note = make_progress(options.how.progress).note
         try_folds(own, [finalist.config for finalist in finalists], note)
     return checked
