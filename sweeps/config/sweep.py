@@ -157,8 +157,8 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         check_installed(experiment, space.experiment)
         space, dropped = apply_overrides(space, options.overrides, experiment.parameters)
         directions = {m: info.direction for m, info in experiment.metrics.items()}
-        space.check(experiment.parameters, directions, experiment.measures)
         check_command(experiment, space)
+        space.check(experiment.parameters, directions, experiment.measures)
     except SpaceError as error:
         raise UsageError(f"{error}{_sweep_of_that_name(home, options)}") from error
     sampler = _choice(options.sampler, options.sampler_options, space.defaults.sampler)

