@@ -164,6 +164,12 @@ class ConfirmingModel(Strict):
     )
 
 
+_Confirm = Annotated[
+    Annotated[Literal["none"], Tag("as name")] | Annotated[ConfirmingModel, Tag("as options")],
+    Discriminator(_shape_of_component),
+]
+
+
 class DefaultsModel(Strict):
     """Options of `sweeps run` that apply where the command line says nothing."""
 
@@ -171,8 +177,10 @@ class DefaultsModel(Strict):
     sampler: Component = Field("tpe", description="tpe, random, qmc, grid or an import path.")
     pruner: Component = Field("none", description="none, median, hyperband, asha or a path.")
     ask_ahead: int = Field(8, ge=1, description="Most trials in flight at once.")
-    confirm: ConfirmingModel | None = Field(
-        None, description="Confirm when all trials have ended; `{}` does it as `sweeps confirm`."
+    confirm: _Confirm | None = Field(
+        None,
+        description="Confirm when all trials have ended; `{}` does it as `sweeps confirm`, which "
+        "refuses what says `none`.",
     )
 
 
@@ -316,6 +324,8 @@ def _text(detail: ErrorDetails, path: Path, tags: list[str], model: type[BaseMod
             text += did_you_mean(path[-1], keys)
         case "missing":
             text = "is missing"
+        case "literal_error" if path[-1] == "confirm":
+            text = f"received {show(received)}; allowed: none, or a mapping such as {{folds: 20}}"
         case "literal_error":
             text = f"received {show(received)}; allowed: {listing(_DIRECTIONS)}"
             text += did_you_mean(received, _DIRECTIONS)

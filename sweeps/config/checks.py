@@ -127,7 +127,7 @@ def check_bounds(options: RunOptions, space: Space) -> None:
                 f"{option} {value:g}: it bounds one number, and the space has several objectives "
                 f"({in_words(space.objectives)}); leave it out, or leave one objective in the space"
             )
-    if space.defaults.confirm is not None:
+    if space.defaults.confirms_by_itself:
         raise UsageError(
             "defaults.confirm: several objectives leave no best trial to confirm; leave it "
             "out, or leave one objective in the space"

@@ -137,6 +137,8 @@ def scored_in(config: SweepConfig) -> Scored:
 def how_it_is_confirmed(config: SweepConfig) -> str:
     """Return how `sweeps confirm` would compare the best, in words; empty without folds."""
     says, searched = config.space.defaults.confirm or Confirming(), None
+    if says.is_off:
+        return "none, as the space says"
     try:
         scored = scored_in(config)
         if isinstance(config.experiment, SupportsFolds):

@@ -91,7 +91,7 @@ class ConfirmOptions:
     `margin` is the difference that does not matter; None: as before, at first that of the space,
     else of `margin_of`. `fresh` is the number of the drawing of folds; None: as before, at first 0.
     `control` are the trials of each of `control_searches` random searches; None: as before, at
-    first one.
+    first one. `is_asked_for` confirms a sweep whose space says `confirm: none`; so does `folds`.
     """
 
     top: int | None = None
@@ -105,6 +105,7 @@ class ConfirmOptions:
     margin: float | None = None
     fresh: int | None = None
     control_searches: int | None = None
+    is_asked_for: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,12 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     if options.at_most is not None:
         folds = LOOKS[0]
     need_one_objective(info)
+    if says.is_off and not (options.is_asked_for or options.folds or options.at_most):
+        name = shlex.quote(info.name)
+        raise UsageError(
+            f"sweep {info.name!r} is not to be confirmed: its space says `confirm: none`; to do it "
+            f"all the same, say on how many folds: `sweeps confirm {name} --folds {says.folds}`"
+        )
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: confirm it when it has ended")
     store = home.store(info.id)

@@ -116,15 +116,16 @@ def try_folds(
     Raises:
         UsageError: The message names the fold, and what its training kept.
     """
-    who = "the script" if cross_validation.is_script else f"experiment {cross_validation.path!r}"
-    how_long = "once" if cross_validation.is_script else "one epoch"
-    note(f"trying {who.removeprefix('experiment ')}: {how_long} on each of four folds")
+    is_script = cross_validation.is_script
+    who = "the script" if is_script else f"experiment {cross_validation.path!r}"
+    named = who if is_script else cross_validation.path
+    note(f"trying {named}: {'once' if is_script else 'one epoch'} on each of four folds")
     scored = cross_validation.scored
     with (
         tempfile.TemporaryDirectory() as folder,
         closing(cross_validation.executor(Path(folder))) as ex,
     ):
-        policies = (None,) if cross_validation.is_script else (_OneEpoch(), None)
+        policies = (None,) if is_script else (_OneEpoch(), None)
         attempts = list(_attempts(ex, configs, scored, policies))
     results = []
     for fold, attempt in enumerate(attempts):
