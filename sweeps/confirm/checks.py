@@ -152,6 +152,11 @@ def how_it_is_confirmed(config: SweepConfig) -> str:
     if not len(searched.samples):
         return f"by {scored.called}, on {says.folds} folds, as the script divides by {{fold}}"
     of = f"{len(searched.samples)} samples each"
+    if getattr(config.experiment, "ordered", False):
+        return (
+            f"by {scored.called}, on {says.folds} folds of {of} that score no trial and follow "
+            "those that train (rolling origin)"
+        )
     return f"by {scored.called}, on {says.folds} folds of {of} that score no trial"
 
 

@@ -71,6 +71,7 @@ from sweeps.records import (
 from sweeps.records.conclusions import (
     CalibrationConclusion,
     Conclusion,
+    Method,
     VerdictConclusion,
     VotesConclusion,
 )
@@ -584,6 +585,12 @@ class _Work:
             has_test_set=bool(has_one) and experiment.test_set(source) is not None,
         )
 
+    def _method(self, *, is_by_sample: bool) -> Method:
+        if is_by_sample:
+            return "samples and seeds"
+        is_ordered = getattr(self._checked.experiment, "ordered", False)
+        return "rolling origin" if is_ordered else "folds"
+
     def _verdict(self, found: _Found, refit: str | None) -> VerdictConclusion:
         verdict, confirmation = found.comparison.verdict, found.confirmation
         gained, over = verdict.gain_over_control, verdict.gain_over_searches
@@ -613,7 +620,7 @@ class _Work:
             gain_over_searches=over and scored.difference(over),
             components=verdict.components,
             metric=scored.metric,
-            method="samples and seeds" if verdict.is_by_sample else "folds",
+            method=self._method(is_by_sample=verdict.is_by_sample),
         )
 
 

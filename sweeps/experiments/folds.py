@@ -34,7 +34,7 @@ FRESH: Final = "fresh"
 """Parameter of an experiment on folds: the number of the drawing of folds, from 0."""
 AGAIN: Final = "again"
 """Parameter of an experiment on folds: another seed on the same fold, from 0."""
-_AS_SEARCHED: Final = ("signature", "predict", "requires")
+_AS_SEARCHED: Final = ("signature", "predict", "requires", "ordered")
 _OWN: Final = {BLOCK: "the fold", FRESH: "the drawing of folds", AGAIN: "another seed on a fold"}
 _MOST: Final = 9999
 _MOST_REPEATS: Final = 10_000
