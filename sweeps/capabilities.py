@@ -126,7 +126,9 @@ def rolling_origin(rows: int, seed: int, n: int) -> Iterator[tuple[np.ndarray, n
     """
     size = rows // (2 * n)
     if size == 0:
-        raise ValueError(f"{rows} rows in time order; {2 * n} or more can be divided into {n} folds")
+        raise ValueError(
+            f"{rows} rows in time order; {2 * n} or more can be divided into {n} folds"
+        )
     first = rows - n * size - int(np.random.default_rng(seed).integers(size))
     for begin in range(first, first + n * size, size):
         yield np.arange(begin), np.arange(begin, begin + size)

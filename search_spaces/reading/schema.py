@@ -272,6 +272,7 @@ _TYPES: dict[str, type[BaseModel]] = {
 }
 _UNION_TAGS = {*_TYPES, "as list", "as mapping", "as bundles", "as options", "as name", "[key]"}
 _DIRECTIONS = ("maximize", "minimize")
+_OFF = ("none", "a mapping such as {folds: 20}")
 _WANTED = {
     "string_type": "text is needed",
     "float_type": "a number is needed",
@@ -324,11 +325,10 @@ def _text(detail: ErrorDetails, path: Path, tags: list[str], model: type[BaseMod
             text += did_you_mean(path[-1], keys)
         case "missing":
             text = "is missing"
-        case "literal_error" if path[-1] == "confirm":
-            text = f"received {show(received)}; allowed: none, or a mapping such as {{folds: 20}}"
         case "literal_error":
-            text = f"received {show(received)}; allowed: {listing(_DIRECTIONS)}"
-            text += did_you_mean(received, _DIRECTIONS)
+            allowed = _OFF if path[-1] == "confirm" else _DIRECTIONS
+            text = f"received {show(received)}; allowed: {listing(allowed)}"
+            text += did_you_mean(received, allowed)
         case "union_tag_not_found":
             text = f"type is missing; allowed: {listing(_TYPES)}"
         case "union_tag_invalid":

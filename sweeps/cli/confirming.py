@@ -258,7 +258,9 @@ def is_to_be_confirmed(result: RunResult, wanted: bool | None) -> bool:
     if summary.stopped_by is not None or summary.done < summary.asked:
         return False
     says = result.info.space.get("defaults", {}).get("confirm")
-    by_itself = says is not None and not says.get("is_off") and summary.counts["COMPLETE"] >= FEWEST_TRIALS
+    by_itself = (
+        says is not None and not says.get("is_off") and summary.counts["COMPLETE"] >= FEWEST_TRIALS
+    )
     return by_itself if wanted is None else wanted
 
 

@@ -147,17 +147,13 @@ def how_it_is_confirmed(config: SweepConfig) -> str:
         return ""
     except Exception as error:  # of the experiment: it can be run all the same
         return f"not possible: {type(error).__name__}: {first_line(str(error))}"
-    if searched is None:
-        return f"by {scored.called}, on {says.folds} folds of the samples that score no trial"
-    if not len(searched.samples):
-        return f"by {scored.called}, on {says.folds} folds, as the script divides by {{fold}}"
-    of = f"{len(searched.samples)} samples each"
+    of = "the samples" if searched is None else f"{len(searched.samples)} samples each"
+    of = f" of {of} that score no trial"
+    if searched is not None and not len(searched.samples):
+        of = ", as the script divides by {fold}"
     if getattr(config.experiment, "ordered", False):
-        return (
-            f"by {scored.called}, on {says.folds} folds of {of} that score no trial and follow "
-            "those that train (rolling origin)"
-        )
-    return f"by {scored.called}, on {says.folds} folds of {of} that score no trial"
+        of += " and follow those that train (rolling origin)"
+    return f"by {scored.called}, on {says.folds} folds{of}"
 
 
 def _on_folds(

@@ -159,9 +159,9 @@ def _check_fresh(who: str, samples: Sequence[np.ndarray], searched: np.ndarray) 
         if len(again := np.intersect1d(own, searched)):
             raise UsageError(
                 f"{who}, tried on fold {fold + 1}, was scored on {len(again)} of the "
-                f"{len(searched)} samples that scored the search (number {again[0]} is one): fold 0 "
-                "is the validation set of the search, and its samples may train on the others, "
-                "but not score (docs/scripts.md, Confirm a script)"
+                f"{len(searched)} samples that scored the search (number {again[0]} is one): fold "
+                "0 is the validation set of the search, whose samples may train in the others, but "
+                "not score (docs/scripts.md, Confirm a script)"
             )
 
 

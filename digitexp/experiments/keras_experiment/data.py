@@ -428,9 +428,7 @@ def folds_of(parts: Parts, task: Tasks, seed: int, n: int) -> Iterator[tuple[Par
         yield _fold(parts, trained, np.sort(stopping), scoring), scoring
 
 
-def _fold(
-    parts: Parts, train: tuple[Any, Any], stopping: np.ndarray, scoring: np.ndarray
-) -> Parts:
+def _fold(parts: Parts, train: tuple[Any, Any], stopping: np.ndarray, scoring: np.ndarray) -> Parts:
     x, y = parts.train
     return replace(
         parts,

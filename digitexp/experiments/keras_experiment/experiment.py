@@ -228,7 +228,7 @@ class KerasExperiment:
     measures: Mapping[str, str] = {}
     revision = 2  # to be raised when the same model, configuration and seed give other numbers
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a fact of the model or of its data
         self,
         build: Callable[[Mapping[str, Value]], Any],
         data: Any,

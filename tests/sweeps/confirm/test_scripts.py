@@ -113,12 +113,19 @@ def test_a_script_is_confirmed_on_the_folds_that_it_divides(script, make_home, h
 
 @pytest.mark.slow
 def test_a_fold_of_what_scored_the_search_is_refused(script, make_home):
-    space = script(leak=("rest = list(range(30)), list(range(30, 120))",
-                         "rest = list(range(30)), list(range(20, 120))"))
+    space = script(
+        leak=(
+            "rest = list(range(30)), list(range(30, 120))",
+            "rest = list(range(30)), list(range(20, 120))",
+        )
+    )
     home = make_home()
     sweep = sweeps.run(str(space), workers=0, home=home, progress="quiet")
     refused = run("confirm", sweep.name, "--workers", 0, "--home", home)
     assert (refused.exit_code, refused.stdout) == (2, ""), refused.output
-    assert re.search(r"the script, tried on fold 1, was scored on \d of the 30 samples that scored "
-                     "the search", refused.stderr)
+    assert re.search(
+        r"the script, tried on fold 1, was scored on \d of the 30 samples that scored "
+        "the search",
+        refused.stderr,
+    )
     assert [one.id for one in sweep.home.sweeps()] == [sweep.info.id]
