@@ -89,7 +89,8 @@ def check_run(
         check_offers(space.experiment, cross_validation, scored, names, says.folds)
         if not is_shipped(named, cross_validation):  # what is shipped prepares the same
             data = _prepare(cross_validation, source, space.experiment, config.data)
-            if config.name not in {info.name for info in config.home.sweeps()}:
+            is_new = config.name not in {info.name for info in config.home.sweeps()}
+            if is_new and not space.experiment.startswith("script:"):  # whose search shows it
                 own = CrossValidation(
                     named,
                     space.directory,
@@ -189,6 +190,8 @@ def _on_folds(
 
 def searched_by(store: RecordStore, info: SweepInfo) -> np.ndarray | None:
     """Return the numbers of the samples that scored a script's best trial; None if unknown."""
+    if not info.experiment.startswith("script:"):
+        return None
     for record in ranked(store.read_all(), info.direction)[:1]:
         result = store.read(record.spec.key).result
         return result.arrays.get(SAMPLES) if result else None

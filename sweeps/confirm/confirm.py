@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
+from search_spaces.defaults import Confirming
 from sweeps.capabilities import FOLDS_A_REPEAT
 from sweeps.confirm.access_log import judged_by
 from sweeps.confirm.best import LOOKS, looks
@@ -194,12 +195,8 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     if options.at_most is not None:
         folds = LOOKS[0]
     need_one_objective(info)
-    if says.is_off and not (options.is_asked_for or options.folds or options.at_most):
-        name = shlex.quote(info.name)
-        raise UsageError(
-            f"sweep {info.name!r} is not to be confirmed: its space says `confirm: none`; to do it "
-            f"all the same, say on how many folds: `sweeps confirm {name} --folds {says.folds}`"
-        )
+    if says.is_off:
+        _check_asked_for(info, says, options)
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: confirm it when it has ended")
     store = home.store(info.id)
@@ -241,14 +238,24 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     check_offers(
         info.experiment, experiment, scored, names, options.at_most or folds, refit=options.refit
     )
-    if not (is_whole or is_shipped(path, experiment)):
+    searched = searched_by(store, info)
+    has_nothing_to_try = info.experiment.startswith("script:") and searched is None
+    if not (is_whole or is_shipped(path, experiment) or has_nothing_to_try):
         folder = experiment_folder(info, home.records)
-        own = CrossValidation(
-            path, folder, experiment, data, options.how.workers, scored, searched_by(store, info)
-        )
+        own = CrossValidation(path, folder, experiment, data, options.how.workers, scored, searched)
         note = make_progress(options.how.progress).note
         try_folds(own, [finalist.config for finalist in finalists], note)
     return checked
+
+
+def _check_asked_for(info: SweepInfo, says: Confirming, options: ConfirmOptions) -> None:
+    """Refuse a sweep whose space says `confirm: none` unless an option asks for it."""
+    if not (options.is_asked_for or options.folds or options.at_most):
+        name = shlex.quote(info.name)
+        raise UsageError(
+            f"sweep {info.name!r} is not to be confirmed: its space says `confirm: none`; to do it "
+            f"all the same, say on how many folds: `sweeps confirm {name} --folds {says.folds}`"
+        )
 
 
 def _taking_part(
