@@ -192,11 +192,10 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     top = options.top or (before and before.top) or says.top
     folds = options.folds or (before and before.folds) or says.folds
     _check_numbers(options, folds)
+    _check_asked_for(info, says, options)
     if options.at_most is not None:
         folds = LOOKS[0]
     need_one_objective(info)
-    if says.is_off:
-        _check_asked_for(info, says, options)
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: confirm it when it has ended")
     store = home.store(info.id)
@@ -250,7 +249,7 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
 
 def _check_asked_for(info: SweepInfo, says: Confirming, options: ConfirmOptions) -> None:
     """Refuse a sweep whose space says `confirm: none` unless an option asks for it."""
-    if not (options.is_asked_for or options.folds or options.at_most):
+    if says.is_off and not (options.is_asked_for or options.folds or options.at_most):
         name = shlex.quote(info.name)
         raise UsageError(
             f"sweep {info.name!r} is not to be confirmed: its space says `confirm: none`; to do it "
