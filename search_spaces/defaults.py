@@ -24,12 +24,14 @@ class Confirming:
         folds: Number of fresh folds.
         metric: Metric of the comparison; None: the objective.
         margin: A difference that does not matter; None: a share of the distance from perfect.
+        is_off: Whether the space says `confirm: none`; only an option then confirms the sweep.
     """
 
     top: int = 5
     folds: int = 20
     metric: str | None = None
     margin: float | None = None
+    is_off: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class Defaults:
     pruner: Component = Component("none")
     ask_ahead: int = 8
     confirm: Confirming | None = None
+
+    @property
+    def confirms_by_itself(self) -> bool:
+        """Whether the sweep is confirmed when all its trials have ended."""
+        return self.confirm is not None and not self.confirm.is_off
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Defaults:

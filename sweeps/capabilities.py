@@ -6,7 +6,7 @@ left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -17,7 +17,9 @@ from search_spaces.parameters import Value
 from sweeps.experiment import OnEpoch, PreparedData, TrialResult, TrialSpec
 
 __all__ = [
+    "BY_SAMPLE",
     "FOLDS_A_REPEAT",
+    "SAMPLES",
     "CalibrationTerms",
     "Fold",
     "Signature",
@@ -36,6 +38,7 @@ __all__ = [
     "SupportsVoting",
     "TestSet",
     "Trained",
+    "rolling_origin",
 ]
 
 
@@ -55,6 +58,10 @@ def __getattr__(name: str) -> Any:
 
 FOLDS_A_REPEAT = 4
 """Folds of one repeat, which together score every sample once."""
+BY_SAMPLE = "_by_sample"
+"""The end of the name of an array with the values of a metric, sample by sample."""
+SAMPLES = "fold_samples"
+"""The array with the numbers of these samples."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +87,9 @@ class SupportsFolds(Protocol):
     keeps an array of its name and `_by_sample`, such as `val_mae_by_sample`: (n,) the value of each
     sample of the fold. Samples and seeds then count as two sources of chance. Without such an array
     the metric of the trial is one number per fold, which tells less.
+
+    An experiment whose samples are in time order has folds of `rolling_origin`, keeps no such array
+    and says so by an attribute, `ordered = True`.
     """
 
     def folds(self, data: PreparedData, seed: int, n: int) -> Iterable[Fold]:
@@ -94,6 +104,34 @@ class SupportsFolds(Protocol):
             n: Number of folds; each sample is in one of them.
         """
         ...
+
+
+def rolling_origin(rows: int, seed: int, n: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Divide rows in time order into n folds, each of which follows all rows that train it.
+
+    At the first fold about half of the rows are past; then each fold joins the past of the next
+    (rolling origin: Tashman 2000, International Journal of Forecasting 16, 437-450). All folds are
+    of one size. With another seed they begin elsewhere, by less than a fold.
+
+    Args:
+        rows: Number of rows, the oldest first.
+        seed: Number of the repeat.
+        n: Number of folds.
+
+    Yields:
+        The numbers of the rows that train, and of those that score.
+
+    Raises:
+        ValueError: There are too few rows.
+    """
+    size = rows // (2 * n)
+    if size == 0:
+        raise ValueError(
+            f"{rows} rows in time order; {2 * n} or more can be divided into {n} folds"
+        )
+    first = rows - n * size - int(np.random.default_rng(seed).integers(size))
+    for begin in range(first, first + n * size, size):
+        yield np.arange(begin), np.arange(begin, begin + size)
 
 
 class SupportsCrossValidation(Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path as FilePath
 from pathlib import PurePosixPath
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -302,7 +302,9 @@ def _space(
     )
 
 
-def _confirming(shape: ConfirmingModel | None) -> Confirming | None:
+def _confirming(shape: ConfirmingModel | Literal["none"] | None) -> Confirming | None:
+    if isinstance(shape, str):
+        return Confirming(is_off=True)
     return None if shape is None else Confirming(**shape.model_dump())
 
 

@@ -24,7 +24,9 @@ from search_spaces.values.domains import check_scalar
 NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 SCRIPT = "script"
 """Prefix of the experiment of a space that has a `command`."""
-IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(@folds)?$"
+IMPORT_PATH = (
+    r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(@folds)?|script:(.|\s)+@folds)$"  # confirmations
+)
 
 
 def _scalar(value: object) -> object:
@@ -162,6 +164,12 @@ class ConfirmingModel(Strict):
     )
 
 
+_Confirm = Annotated[
+    Annotated[Literal["none"], Tag("as name")] | Annotated[ConfirmingModel, Tag("as options")],
+    Discriminator(_shape_of_component),
+]
+
+
 class DefaultsModel(Strict):
     """Options of `sweeps run` that apply where the command line says nothing."""
 
@@ -169,8 +177,10 @@ class DefaultsModel(Strict):
     sampler: Component = Field("tpe", description="tpe, random, qmc, grid or an import path.")
     pruner: Component = Field("none", description="none, median, hyperband, asha or a path.")
     ask_ahead: int = Field(8, ge=1, description="Most trials in flight at once.")
-    confirm: ConfirmingModel | None = Field(
-        None, description="Confirm when all trials have ended; `{}` does it as `sweeps confirm`."
+    confirm: _Confirm | None = Field(
+        None,
+        description="Confirm when all trials have ended; `{}` does it as `sweeps confirm`, which "
+        "refuses what says `none`.",
     )
 
 
@@ -262,6 +272,7 @@ _TYPES: dict[str, type[BaseModel]] = {
 }
 _UNION_TAGS = {*_TYPES, "as list", "as mapping", "as bundles", "as options", "as name", "[key]"}
 _DIRECTIONS = ("maximize", "minimize")
+_OFF = ("none", "a mapping such as {folds: 20}")
 _WANTED = {
     "string_type": "text is needed",
     "float_type": "a number is needed",
@@ -315,8 +326,9 @@ def _text(detail: ErrorDetails, path: Path, tags: list[str], model: type[BaseMod
         case "missing":
             text = "is missing"
         case "literal_error":
-            text = f"received {show(received)}; allowed: {listing(_DIRECTIONS)}"
-            text += did_you_mean(received, _DIRECTIONS)
+            allowed = _OFF if path[-1] == "confirm" else _DIRECTIONS
+            text = f"received {show(received)}; allowed: {listing(allowed)}"
+            text += did_you_mean(received, allowed)
         case "union_tag_not_found":
             text = f"type is missing; allowed: {listing(_TYPES)}"
         case "union_tag_invalid":

@@ -257,8 +257,10 @@ def is_to_be_confirmed(result: RunResult, wanted: bool | None) -> bool:
     summary = result.summary
     if summary.stopped_by is not None or summary.done < summary.asked:
         return False
-    says = result.info.space.get("defaults", {}).get("confirm") is not None
-    by_itself = says and summary.counts["COMPLETE"] >= FEWEST_TRIALS
+    says = result.info.space.get("defaults", {}).get("confirm")
+    by_itself = (
+        says is not None and not says.get("is_off") and summary.counts["COMPLETE"] >= FEWEST_TRIALS
+    )
     return by_itself if wanted is None else wanted
 
 
@@ -266,7 +268,7 @@ def check_confirming(
     config: SweepConfig, asked: RunOptions, wanted: bool | None, progress: Mode
 ) -> None:
     """Refuse, before anything is created, a sweep that is to be confirmed but cannot be."""
-    by_itself = config.space.defaults.confirm is not None and config.limits.trials >= FEWEST_TRIALS
+    by_itself = config.space.defaults.confirms_by_itself and config.limits.trials >= FEWEST_TRIALS
     if by_itself if wanted is None else wanted:
         from sweeps.confirm.checks import check_run
         from sweeps.progress import make_progress
@@ -294,7 +296,7 @@ def confirm_after(info: SweepInfo, asked: RunOptions, progress: Mode, more: str)
         sys.stdout.flush()
     how = HowToTrain(asked.workers, asked.tracking_uri, asked.source, progress, asked.same_code)
     home = Home.resolve(asked.home)
-    result = run_it(home, info, ConfirmOptions(how=how))
+    result = run_it(home, info, ConfirmOptions(how=how, is_asked_for=True))
     if progress == "json":
         document = {"event": "confirmed", **_document(home, info, result, None)}
         print(json.dumps(plain_numbers(document), allow_nan=False))

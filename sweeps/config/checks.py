@@ -15,6 +15,7 @@ from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import is_shipped
 from sweeps.experiments.script import ScriptExperiment
+from sweeps.experiments.script_command import OWN
 from sweeps.study.samplers import Choice, make_pruner
 from sweeps.workspace.clock import seconds_of
 
@@ -89,19 +90,24 @@ def check_pruner(choice: Choice, experiment: Experiment, space: Space) -> None:
 
 
 def check_command(experiment: Experiment, space: Space) -> None:
-    """Refuse an optional part of a script's command whose parameter is not in the space.
+    """Refuse parameters of a script that would not be handed over as the space means them.
 
-    Such a part would silently be left out of every trial, and the script would never receive the
-    parameter that was meant.
+    An optional part whose parameter is not in the space would silently be left out of every trial,
+    and a parameter with the name of one of `OWN` would never be handed over.
 
     Raises:
-        UsageError: There is such a part; the message names it and the parameters of the space.
+        UsageError: There is such a part or parameter; the message names it.
     """
     if not isinstance(experiment, ScriptExperiment):
         return
     walks = space.samples()
     known = {name for walk in walks for name in (*walk.params, *walk.config)}
     known |= {item["name"] for item in space.to_dict()["body"].get("parameters", ())}
+    if taken := sorted(name for name in known & OWN if name not in experiment.parameters):
+        raise UsageError(
+            f"parameters: {{{taken[0]}}} of a command is set by the sweep itself (docs/scripts.md, "
+            f"The command); give the parameter another name, such as {{my_{taken[0]}}}"
+        )
     for name, info in experiment.parameters.items():
         repeated, _, number = name.rpartition("_")
         if not (info.required or name in known or (repeated in known and number.isdigit())):
@@ -121,7 +127,7 @@ def check_bounds(options: RunOptions, space: Space) -> None:
                 f"{option} {value:g}: it bounds one number, and the space has several objectives "
                 f"({in_words(space.objectives)}); leave it out, or leave one objective in the space"
             )
-    if space.defaults.confirm is not None:
+    if space.defaults.confirms_by_itself:
         raise UsageError(
             "defaults.confirm: several objectives leave no best trial to confirm; leave it "
             "out, or leave one objective in the space"

@@ -29,7 +29,7 @@ from sweeps.config.policies import FailurePolicy, Parallelism, failure_policy, h
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import code_of
-from sweeps.experiments.loading import asking, check_installed, load_experiment
+from sweeps.experiments.loading import asking, check_installed, folder_of, load_experiment
 from sweeps.home import Home
 from sweeps.records import ExperimentCode
 from sweeps.study.proposals import Admissible, Exhausted, Proposal, Proposer, point_key
@@ -55,6 +55,7 @@ class SweepConfig:
             and compared; 0 for never.
         retry: Failed trials of the sweep of that name; only these are run again. Empty for all that
             failed; None for a sweep that goes on as usual.
+        folder: The folder in which the experiment is looked up first.
     """
 
     name: str
@@ -78,6 +79,7 @@ class SweepConfig:
     same_code: bool = False
     check_below_seconds: float = 0.0
     retry: tuple[int, ...] | None = None
+    folder: Path | None = None
 
     def configuration(self, params: Mapping[str, Value]) -> dict[str, Value]:
         """Return the configuration that the experiment receives for sampled parameters."""
@@ -150,12 +152,13 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
     try:
         space = recorded or load_space(options.space)
         name = check_sweep_name(space.name if options.name is None else options.name)
-        experiment = load_experiment(space.experiment, space.directory)
+        folder = folder_of(space.directory, home.records)
+        experiment = load_experiment(space.experiment, folder)
         check_installed(experiment, space.experiment)
         space, dropped = apply_overrides(space, options.overrides, experiment.parameters)
         directions = {m: info.direction for m, info in experiment.metrics.items()}
-        space.check(experiment.parameters, directions, experiment.measures)
         check_command(experiment, space)
+        space.check(experiment.parameters, directions, experiment.measures)
     except SpaceError as error:
         raise UsageError(f"{error}{_sweep_of_that_name(home, options)}") from error
     sampler = _choice(options.sampler, options.sampler_options, space.defaults.sampler)
@@ -200,6 +203,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         extend=options.extend,
         same_code=options.same_code,
         check_below_seconds=check_below_seconds(options, space, experiment, data, workers),
+        folder=folder,
     )
     _check_baselines(config)
     _check_feasible(config)

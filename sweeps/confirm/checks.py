@@ -14,11 +14,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from search_spaces.defaults import Confirming, Defaults
 from search_spaces.errors import did_you_mean
 from search_spaces.objectives import Objective
 from search_spaces.parameters import Value, find_parameter
-from sweeps.capabilities import FOLDS_A_REPEAT, SupportsCrossValidation, SupportsFolds
+from sweeps.capabilities import FOLDS_A_REPEAT, SAMPLES, SupportsCrossValidation, SupportsFolds
 from sweeps.config.sweep import SPLIT_SEED, SweepConfig
 from sweeps.confirm.finalists import (
     BLOCK_ACCURACY,
@@ -87,7 +89,8 @@ def check_run(
         check_offers(space.experiment, cross_validation, scored, names, says.folds)
         if not is_shipped(named, cross_validation):  # what is shipped prepares the same
             data = _prepare(cross_validation, source, space.experiment, config.data)
-            if config.name not in {info.name for info in config.home.sweeps()}:
+            is_new = config.name not in {info.name for info in config.home.sweeps()}
+            if is_new and not space.experiment.startswith("script:"):  # whose search shows it
                 own = CrossValidation(
                     named,
                     space.directory,
@@ -135,6 +138,8 @@ def scored_in(config: SweepConfig) -> Scored:
 def how_it_is_confirmed(config: SweepConfig) -> str:
     """Return how `sweeps confirm` would compare the best, in words; empty without folds."""
     says, searched = config.space.defaults.confirm or Confirming(), None
+    if says.is_off:
+        return "none, as the space says"
     try:
         scored = scored_in(config)
         if isinstance(config.experiment, SupportsFolds):
@@ -144,7 +149,12 @@ def how_it_is_confirmed(config: SweepConfig) -> str:
     except Exception as error:  # of the experiment: it can be run all the same
         return f"not possible: {type(error).__name__}: {first_line(str(error))}"
     of = "the samples" if searched is None else f"{len(searched.samples)} samples each"
-    return f"by {scored.called}, on {says.folds} folds of {of} that score no trial"
+    of = f" of {of} that score no trial"
+    if searched is not None and not len(searched.samples):
+        of = ", as the script divides by {fold}"
+    if getattr(config.experiment, "ordered", False):
+        of += " and follow those that train (rolling origin)"
+    return f"by {scored.called}, on {says.folds} folds{of}"
 
 
 def _on_folds(
@@ -170,11 +180,22 @@ def _on_folds(
         return f"{path}{ON_FOLDS}", Scored.by(says.metric, direction)
     if path.startswith("script:"):
         raise UsageError(
-            f"a script has no fresh folds to confirm on; an experiment in Python may have ({SEE})"
+            "a script has no fresh folds to confirm on unless its command hands over their number, "
+            "{fold}; see docs/scripts.md, Confirm a script"
         )
     raise UsageError(
         f"experiment {path!r} has no fresh folds to confirm on; give it `folds` ({SEE})"
     )
+
+
+def searched_by(store: RecordStore, info: SweepInfo) -> np.ndarray | None:
+    """Return the numbers of the samples that scored a script's best trial; None if unknown."""
+    if not info.experiment.startswith("script:"):
+        return None
+    for record in ranked(store.read_all(), info.direction)[:1]:
+        result = store.read(record.spec.key).result
+        return result.arrays.get(SAMPLES) if result else None
+    return None
 
 
 def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experiment, PreparedData]:

@@ -407,6 +407,8 @@ class Trainings:
             for fold in folds
             if (fold, label) in self.found
         }
+        if len({len(own.samples) > 0 for own in kept.values()}) > 1:  # not of all: of none
+            kept = {key: own.as_number() for key, own in kept.items()}
         first = {fold: next(label for label in labels if (fold, label) in kept) for fold in folds}
         for (fold, label), own in kept.items():
             if not np.array_equal(kept[fold, first[fold]].samples, own.samples):
@@ -415,8 +417,6 @@ class Trainings:
                     f"({_SEE})"
                 )
         samples = [kept[fold, first[fold]].samples for fold in folds]
-        if {len(one) > 0 for one in samples} == {True, False}:
-            raise UsageError(f"only some trainings kept {self.scored.by_sample!r} ({_SEE})")
         check_repeats(folds, samples)
         pool = np.unique(np.concatenate(samples))
         worst = min(float(own.scores.mean()) for own in kept.values())
@@ -549,6 +549,10 @@ class FoldAnswers:
     samples: NDArray[np.int64]
     scores: NDArray[np.bool_] | NDArray[np.float64]
     constant: NDArray[np.float64] | None = None
+
+    def as_number(self) -> FoldAnswers:
+        """Return the one number of the fold."""
+        return FoldAnswers(np.empty(0, np.int64), np.array([self.scores.mean(dtype=float)]))
 
 
 def fold_answers(result: TrialResult, scored: Scored = BLOCK_ACCURACY) -> FoldAnswers:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
+from search_spaces.defaults import Confirming
 from sweeps.capabilities import FOLDS_A_REPEAT
 from sweeps.confirm.access_log import judged_by
 from sweeps.confirm.best import LOOKS, looks
@@ -20,6 +21,7 @@ from sweeps.confirm.checks import (
     check_fresh,
     check_offers,
     cross_validation_experiment,
+    searched_by,
     why_no_control,
     why_no_parts,
     why_no_refit,
@@ -70,6 +72,7 @@ from sweeps.records import (
 from sweeps.records.conclusions import (
     CalibrationConclusion,
     Conclusion,
+    Method,
     VerdictConclusion,
     VotesConclusion,
 )
@@ -90,7 +93,7 @@ class ConfirmOptions:
     `margin` is the difference that does not matter; None: as before, at first that of the space,
     else of `margin_of`. `fresh` is the number of the drawing of folds; None: as before, at first 0.
     `control` are the trials of each of `control_searches` random searches; None: as before, at
-    first one.
+    first one. `is_asked_for` confirms a sweep whose space says `confirm: none`; so does `folds`.
     """
 
     top: int | None = None
@@ -104,6 +107,7 @@ class ConfirmOptions:
     margin: float | None = None
     fresh: int | None = None
     control_searches: int | None = None
+    is_asked_for: bool = False
 
 
 @dataclass(frozen=True)
@@ -188,6 +192,7 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     top = options.top or (before and before.top) or says.top
     folds = options.folds or (before and before.folds) or says.folds
     _check_numbers(options, folds)
+    _check_asked_for(info, says, options)
     if options.at_most is not None:
         folds = LOOKS[0]
     need_one_objective(info)
@@ -232,12 +237,24 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     check_offers(
         info.experiment, experiment, scored, names, options.at_most or folds, refit=options.refit
     )
-    if not (is_whole or is_shipped(path, experiment)):
+    searched = searched_by(store, info)
+    has_nothing_to_try = info.experiment.startswith("script:") and searched is None
+    if not (is_whole or is_shipped(path, experiment) or has_nothing_to_try):
         folder = experiment_folder(info, home.records)
-        own = CrossValidation(path, folder, experiment, data, options.how.workers, scored)
+        own = CrossValidation(path, folder, experiment, data, options.how.workers, scored, searched)
         note = make_progress(options.how.progress).note
         try_folds(own, [finalist.config for finalist in finalists], note)
     return checked
+
+
+def _check_asked_for(info: SweepInfo, says: Confirming, options: ConfirmOptions) -> None:
+    """Refuse a sweep whose space says `confirm: none` unless an option asks for it."""
+    if says.is_off and not (options.is_asked_for or options.folds or options.at_most):
+        name = shlex.quote(info.name)
+        raise UsageError(
+            f"sweep {info.name!r} is not to be confirmed: its space says `confirm: none`; to do it "
+            f"all the same, say on how many folds: `sweeps confirm {name} --folds {says.folds}`"
+        )
 
 
 def _taking_part(
@@ -574,6 +591,12 @@ class _Work:
             has_test_set=bool(has_one) and experiment.test_set(source) is not None,
         )
 
+    def _method(self, *, is_by_sample: bool) -> Method:
+        if is_by_sample:
+            return "samples and seeds"
+        is_ordered = getattr(self._checked.experiment, "ordered", False)
+        return "rolling origin" if is_ordered else "folds"
+
     def _verdict(self, found: _Found, refit: str | None) -> VerdictConclusion:
         verdict, confirmation = found.comparison.verdict, found.confirmation
         gained, over = verdict.gain_over_control, verdict.gain_over_searches
@@ -603,7 +626,7 @@ class _Work:
             gain_over_searches=over and scored.difference(over),
             components=verdict.components,
             metric=scored.metric,
-            method="samples and seeds" if verdict.is_by_sample else "folds",
+            method=self._method(is_by_sample=verdict.is_by_sample),
         )
 
 

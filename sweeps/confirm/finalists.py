@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from search_spaces.parameters import Value
+from sweeps.capabilities import BY_SAMPLE, SAMPLES
 from sweeps.errors import UsageError
-from sweeps.experiments.folds import BY_SAMPLE, FRESH, SAMPLES
+from sweeps.experiments.folds import FRESH
 from sweeps.interval import Interval
 from sweeps.records import Record, SweepInfo, ranked
 from sweeps.wording import is_share

@@ -37,7 +37,6 @@ from sweeps.confirm.planning import (
 )
 from sweeps.errors import UsageError
 from sweeps.experiments.folds import AGAIN
-from sweeps.experiments.script import ScriptExperiment
 from sweeps.home import Home
 from sweeps.launch import run_options
 from sweeps.records import BLOCK, FINALIST, Checked, RecordStore, SweepInfo, need_one_objective
@@ -104,7 +103,7 @@ def check_same(home: Home, info: SweepInfo, folds: int, how: HowToTrain) -> Same
     make_folder(folder)
     write_atomically(folder / SPACE, space.encode(), "conclusion")
     home.publish(info.id)  # so that another host can continue it
-    can_check = how.workers != 0 and not isinstance(experiment, ScriptExperiment)
+    can_check = how.workers != 0 and not path.startswith("script:")
     asked = RunOptions(
         str(folder / SPACE), name=name_for(home, folder, f"{info.name}-{FOLDER}"),
         trials=folds * NAMES, home=home.path, storage=home.storage, workers=how.workers,

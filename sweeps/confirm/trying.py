@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from search_spaces.parameters import Value
 from sweeps.capabilities import FOLDS_A_REPEAT, SupportsFiles
 from sweeps.confirm.comparison import check_repeats, fold_answers
@@ -43,6 +45,7 @@ class CrossValidation:
         data: The data that it trains on.
         workers: Number of worker processes of the confirmation; 0: this process trains.
         scored: The metric of the comparison.
+        searched: Numbers of the samples that scored the search, where a script gave them.
     """
 
     path: str
@@ -51,6 +54,12 @@ class CrossValidation:
     data: PreparedData
     workers: int | None
     scored: Scored = BLOCK_ACCURACY
+    searched: np.ndarray | None = None
+
+    @property
+    def is_script(self) -> bool:
+        """Whether a script trains, which tells its samples only at its end."""
+        return self.path.startswith("script:")
 
     def executor(self, folder: Path) -> Executor:
         """Return an executor that trains one fold after the other, as the confirmation would."""
@@ -107,14 +116,17 @@ def try_folds(
     Raises:
         UsageError: The message names the fold, and what its training kept.
     """
-    note(f"trying {cross_validation.path}: one epoch on each of four folds")
+    is_script = cross_validation.is_script
+    who = "the script" if is_script else f"experiment {cross_validation.path!r}"
+    named = who if is_script else cross_validation.path
+    note(f"trying {named}: {'once' if is_script else 'one epoch'} on each of four folds")
     scored = cross_validation.scored
     with (
         tempfile.TemporaryDirectory() as folder,
         closing(cross_validation.executor(Path(folder))) as ex,
     ):
-        attempts = list(_attempts(ex, configs, scored))
-    who = f"experiment {cross_validation.path!r}"
+        policies = (None,) if is_script else (_OneEpoch(), None)
+        attempts = list(_attempts(ex, configs, scored, policies))
     results = []
     for fold, attempt in enumerate(attempts):
         why = (attempt.error or attempt.reason).partition("\n")[0]
@@ -132,19 +144,36 @@ def try_folds(
     samples = [fold_answers(result, scored).samples for result in results]
     if all("block_logits" in kept for kept in arrays):
         check_logits(f"{who}, tried", range(len(arrays)), arrays)
-    if len(samples) == FOLDS_A_REPEAT and len(samples[0]):
+    if cross_validation.searched is not None:
+        _check_fresh(who, samples, cross_validation.searched)
+    if len(samples) == FOLDS_A_REPEAT and all(map(len, samples)):
         try:
             check_repeats(range(FOLDS_A_REPEAT), samples)
         except UsageError as error:
             raise UsageError(f"{who}, tried: {error}") from None
 
 
+def _check_fresh(who: str, samples: Sequence[np.ndarray], searched: np.ndarray) -> None:
+    """Refuse folds with samples that scored the search."""
+    for fold, own in enumerate(samples):
+        if len(again := np.intersect1d(own, searched)):
+            raise UsageError(
+                f"{who}, tried on fold {fold + 1}, was scored on {len(again)} of the "
+                f"{len(searched)} samples that scored the search (number {again[0]} is one): fold "
+                "0 is the validation set of the search, whose samples may train in the others, but "
+                "not score (docs/scripts.md, Confirm a script)"
+            )
+
+
 def _attempts(
-    executor: Executor, configs: Sequence[Mapping[str, Value]], scored: Scored
+    executor: Executor,
+    configs: Sequence[Mapping[str, Value]],
+    scored: Scored,
+    policies: Sequence[_OneEpoch | None],
 ) -> Iterator[Attempt]:
     """Yield the attempts on folds 0 to 3, until time is up or one cannot be compared."""
     began = time.monotonic()
-    for config, stop_policy in itertools.product(configs[:_CONFIGURATIONS], (_OneEpoch(), None)):
+    for config, stop_policy in itertools.product(configs[:_CONFIGURATIONS], policies):
         attempt = executor.submit(_spec(0, config), stop_policy).result()
         is_whole = stop_policy is None and not _is_useless(attempt)
         if is_whole or not (_is_useless(attempt) or _problem(attempt.result, scored)):

@@ -46,10 +46,10 @@ def code_of(path: str, experiment: object) -> ExperimentCode | None:
         path: Its import path, as in its space.
         experiment: The result of `load_experiment`.
     """
-    if isinstance(experiment, ScriptExperiment):
-        return _collected(_Walk.of_script(experiment.files()))
     if isinstance(experiment, FoldExperiment):
         experiment = experiment.searched
+    if isinstance(experiment, ScriptExperiment):
+        return _collected(_Walk.of_script(experiment.files()))
     revision = getattr(experiment, "revision", None)
     module = path.partition(":")[0]
     if module == "__main__":

@@ -7,6 +7,7 @@ is a sweep like any other: workers, `replay` and MLflow load it by its path.
 from __future__ import annotations
 
 import itertools
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Final, cast
 import numpy as np
 
 from search_spaces.parameters import ParameterInfo, Value
-from sweeps.capabilities import FOLDS_A_REPEAT, Fold, SupportsFiles
+from sweeps.capabilities import FOLDS_A_REPEAT, SAMPLES, Fold, SupportsFiles
 from sweeps.errors import UsageError
 from sweeps.experiment import (
     EnginePlan,
@@ -29,15 +30,11 @@ from sweeps.records import BLOCK
 
 ON_FOLDS: Final = "@folds"
 """The end of the import path of an experiment on folds."""
-BY_SAMPLE: Final = "_by_sample"
-"""The end of the name of an array with the values of a metric, sample by sample."""
 FRESH: Final = "fresh"
 """Parameter of an experiment on folds: the number of the drawing of folds, from 0."""
 AGAIN: Final = "again"
 """Parameter of an experiment on folds: another seed on the same fold, from 0."""
-SAMPLES: Final = "fold_samples"
-"""The array with the numbers of these samples."""
-_AS_SEARCHED: Final = ("signature", "predict", "requires")
+_AS_SEARCHED: Final = ("signature", "predict", "requires", "ordered")
 _OWN: Final = {BLOCK: "the fold", FRESH: "the drawing of folds", AGAIN: "another seed on a fold"}
 _MOST: Final = 9999
 _MOST_REPEATS: Final = 10_000
@@ -67,7 +64,7 @@ class FoldExperiment:
                 "in sweeps/capabilities.py)"
             )
         for name in _OWN:
-            if name in searched.parameters:
+            if name in set(searched.parameters):
                 raise UsageError(
                     f"experiment {path!r}: a confirmation has a parameter {name!r} of its own (the "
                     f"number of {_OWN[name]}); give that of the experiment another name"
@@ -80,7 +77,9 @@ class FoldExperiment:
             )
             for name, most in ((BLOCK, None), (FRESH, _MOST), (AGAIN, _MOST))
         }
-        self.parameters: Mapping[str, ParameterInfo] = {**searched.parameters, **own_parameters}
+        # Those of a script may be of any name: its mapping has them all.
+        taken = cast(dict[str, ParameterInfo], searched.parameters)
+        self.parameters: Mapping[str, ParameterInfo] = ChainMap(own_parameters, taken)
         self.metrics, self.measures = searched.metrics, searched.measures
         # Capabilities are members, so it has those that the searched one has.
         own: Any = searched
@@ -161,8 +160,13 @@ class FoldExperiment:
 
 
 def numbered(result: TrialResult, fold: Fold) -> TrialResult:
-    """Return the result of a training with the numbers of the samples that scored it."""
+    """Return the result of a training with the numbers of the samples that scored it.
+
+    A script numbers them by itself.
+    """
     samples = np.asarray(fold.samples)
+    if not len(samples):
+        return result
     return replace(result, arrays={**result.arrays, SAMPLES: samples})
 
 

@@ -59,10 +59,10 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
     Raises:
         UsageError: The path is malformed, cannot be imported, or names no experiment.
     """
-    if path.startswith("script:"):
-        return _script(path, directory)
     if path.endswith(ON_FOLDS):
         return FoldExperiment(load_experiment(path.removesuffix(ON_FOLDS), directory), path)
+    if path.startswith("script:"):
+        return _script(path, directory)
     module_name, colon, attribute = path.partition(":")
     if not (module_name and colon and attribute):
         raise UsageError(f"experiment {path!r}: write it as package.module:object")
@@ -167,6 +167,22 @@ def experiment_folder(info: SweepInfo, records: Path) -> Path | None:
         return remembered
     places = (place for place in _moved_to(remembered, records.parent.parent))
     return next((place for place in places if lies_in(place, info.experiment)), remembered)
+
+
+def folder_of(directory: Path | None, records: Path) -> Path | None:
+    """Return the folder in which the experiment of a space is looked up first.
+
+    Args:
+        directory: The folder of the space; that of a confirmation lies among the records, and its
+            experiment is that of the search.
+        records: Folder of the home's records.
+
+    Raises:
+        UntrustedError: See `check_trust`.
+    """
+    searched = confirmed_by(directory)
+    info = None if searched is None else RecordStore(records / searched).info()
+    return directory if info is None else experiment_folder(info, records)
 
 
 def check_trust(info: SweepInfo, records: Path) -> Foreign | None:
@@ -279,7 +295,7 @@ def _split(path: str) -> tuple[list[Objective], Sources, str]:
         UsageError: The path, of a forged or damaged record, was not made from a space.
     """
     try:
-        _, metrics, directions, command = path.split(":", 3)
+        _, metrics, directions, command = path.removesuffix(ON_FOLDS).split(":", 3)
         named = zip(metrics.split(","), directions.split(","), strict=True)
         objectives = [Objective(metric, cast(Any, direction)) for metric, direction in named]
         if not command.startswith(('{"', "{} ")):

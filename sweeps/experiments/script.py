@@ -18,7 +18,8 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,7 @@ from typing import Any, Final
 import numpy as np
 
 from search_spaces.objectives import Objective
+from sweeps.capabilities import FOLDS_A_REPEAT, Fold
 from sweeps.errors import ScriptError
 from sweeps.experiment import (
     EnginePlan,
@@ -40,6 +42,8 @@ from sweeps.experiment import (
 from sweeps.experiments.script_command import (
     ATTEMPT,
     DATA,
+    FOLD,
+    FOLDS,
     OUTPUT,
     OWN,
     PARAMS,
@@ -49,7 +53,13 @@ from sweeps.experiments.script_command import (
     scripts_in,
 )
 from sweeps.experiments.script_output import RunningScript
-from sweeps.experiments.script_results import OutputError, Reader, Sources, count_confusion
+from sweeps.experiments.script_results import (
+    OutputError,
+    Reader,
+    Sources,
+    count_confusion,
+    scored_samples,
+)
 from sweeps.records.kept_files import last_lines, printed_files
 
 _OF_ONE_ATTEMPT: Final = {OUTPUT: "{output}", TRIAL: "{trial}", ATTEMPT: "{attempt}"}
@@ -96,6 +106,8 @@ class ScriptExperiment:
         self.metrics: Mapping[str, MetricInfo] = {
             one.metric: MetricInfo(one.direction, one.metric) for one in objectives
         }
+        if self._command.divides:  # a capability is a member
+            self.folds = self._folds
 
     def check(self, config: Mapping[str, Value]) -> None:
         """Refuse nothing: only the script knows which parameters are valid."""
@@ -143,7 +155,7 @@ class ScriptExperiment:
 
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
         """Return the command as the plan; its duration is not known before."""
-        values = {**self._values(config, 0, data.info["source"]), **_OF_ONE_ATTEMPT}
+        values = {**self._values(config, 0, data.info), **_OF_ONE_ATTEMPT}
         return EnginePlan("script", shlex.join(self._command.words(values)), None)
 
     def warm_up(self) -> None:
@@ -165,8 +177,8 @@ class ScriptExperiment:
         """
         output = folder / "output"
         output.mkdir()
-        command = self.command(spec, data.info["source"], str(output))
-        values = self._values(spec.config, spec.seed, data.info["source"])
+        command = self.command(spec, data.info, str(output))
+        values = self._values(spec.config, spec.seed, data.info)
         shown = shlex.join(self._command.words({**values, **_OF_ONE_ATTEMPT}))
         began = time.perf_counter()
         try:
@@ -183,6 +195,10 @@ class ScriptExperiment:
             raise _failed(str(error), shown, folder, is_final=False) from None
         counted = None if results.stop else count_confusion(output)
         counts, names = counted if isinstance(counted, tuple) else (None, None)
+        scored = {} if results.stop else scored_samples(output, list(self.metrics), results.metrics)
+        reasons = [one for one in (counted, scored) if isinstance(one, str)]
+        if len(scored) > 1 and not isinstance(scored, str):
+            reasons = []  # of a regression no confusions are missed
         return TrialResult(
             outcome="stopped" if results.stop else "complete",
             stop_reason=results.stop.reason if results.stop else "finished",
@@ -191,21 +207,30 @@ class ScriptExperiment:
             timings={"train_seconds": time.perf_counter() - began},
             summary=shown,
             engine="script",
-            engine_reason=counted if isinstance(counted, str) else "",
-            arrays={} if counts is None else {"confusion": counts},
+            engine_reason="; ".join(reasons),
+            arrays={
+                **({} if counts is None else {"confusion": counts}),
+                **({} if isinstance(scored, str) else scored),
+            },
             info={} if names is None else {"class_names": names},
         )
 
-    def command(self, spec: TrialSpec, source: str | None, output: str) -> list[str]:
+    def command(self, spec: TrialSpec, info: Mapping[str, Any], output: str) -> list[str]:
         """Return the words of an attempt's command.
 
         Args:
             spec: The attempt.
-            source: The source of its data; None if the command takes no data.
+            info: The `info` of its data, or of a fold of them.
             output: The folder that it writes into.
         """
         own = {OUTPUT: output, TRIAL: str(spec.trial), ATTEMPT: str(spec.attempt)}
-        return self._command.words({**self._values(spec.config, spec.seed, source), **own})
+        return self._command.words({**self._values(spec.config, spec.seed, info), **own})
+
+    def _folds(self, data: PreparedData, seed: int, n: int) -> Iterator[Fold]:
+        """Number n folds, from 1; 0 is the search. The script divides its data, and says how."""
+        for number in range(1 + seed * n, 1 + (seed + 1) * n):
+            info = {**data.info, FOLD: number, FOLDS: n}
+            yield Fold(replace(data, info=info), np.empty(0, np.int64))
 
     def _run(self, command: Sequence[str], folder: Path, reader: Reader) -> int:
         """Run the script until it ends or is stopped; return its exit code."""
@@ -240,9 +265,14 @@ class ScriptExperiment:
         """
         raise ValueError("a script keeps its own models: look at output/ among its run's artifacts")
 
-    def _values(self, config: Mapping[str, Value], seed: int, source: str | None) -> dict[str, str]:
+    def _values(
+        self, config: Mapping[str, Value], seed: int, info: Mapping[str, Any]
+    ) -> dict[str, str]:
         values = {name: _text(value) for name, value in config.items() if name not in OWN}
         values |= {SEED: str(seed), PARAMS: json.dumps(dict(config))}
+        values[FOLD] = str(info.get(FOLD, 0))
+        values[FOLDS] = str(info.get(FOLDS, FOLDS_A_REPEAT))
+        source = info["source"]
         return values if source is None else {**values, DATA: source}
 
 

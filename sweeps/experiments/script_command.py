@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-ATTEMPT, DATA, OUTPUT, PARAMS, SEED, TRIAL = (
-    "attempt", "data", "output", "params_json", "seed", "trial",
+ATTEMPT, DATA, FOLD, FOLDS, OUTPUT, PARAMS, SEED, TRIAL = (
+    "attempt", "data", "fold", "folds", "output", "params_json", "seed", "trial",
 )  # fmt: skip
-OWN: Final = frozenset({ATTEMPT, DATA, OUTPUT, PARAMS, SEED, TRIAL})
+OWN: Final = frozenset({ATTEMPT, DATA, FOLD, FOLDS, OUTPUT, PARAMS, SEED, TRIAL})
 """Placeholders that do not stand for parameters."""
 _SCRIPTS: Final = (".py", ".sh", ".R")
 _OF_A_MODULE: Final = (".py", "/__init__.py", "/__main__.py")
@@ -59,11 +59,18 @@ class ScriptCommand:
             raise ValueError("command: is empty; write it as python train.py --lr {learning_rate}")
         self.required = frozenset(name for word in self._words for name in _placeholders(word))
         self.optional = frozenset(name for part in self._parts for name in part.needs)
+        if FOLDS in self.required | self.optional and not self.divides:
+            raise ValueError("command: has {folds} and no {fold}, the number of one of them")
 
     @property
     def program(self) -> str:
         """The first word: the program to run."""
         return self._words[0]
+
+    @property
+    def divides(self) -> bool:
+        """Whether it names `{fold}`, so that the script divides its data into fresh folds."""
+        return FOLD in self.required | self.optional
 
     def words(self, values: Mapping[str, str]) -> list[str]:
         """Return the words of the command with these values, without parts that lack a value."""

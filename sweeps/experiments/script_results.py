@@ -33,6 +33,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sweeps.capabilities import BY_SAMPLE, SAMPLES
 from sweeps.experiment import OnEpoch, Stop
 from sweeps.experiments.script_patterns import PatternError, PatternSearch
 
@@ -497,6 +498,7 @@ PREDICTIONS: Final = "predictions"
 """Stem of the file in `{output}` that a confusion matrix is counted from."""
 _TRUE: Final = ("labels", "label", "y_true", "true", "target", "targets")
 _SAID: Final = ("predictions", "prediction", "y_pred", "predicted", "pred", "preds")
+_NUMBERS: Final = ("samples", "sample")
 _MOST_CLASSES: Final = 200
 
 
@@ -529,6 +531,67 @@ def count_confusion(output: Path) -> tuple[NDArray[np.uint32], list[str]] | str 
     return None
 
 
+def scored_samples(
+    output: Path, metrics: Sequence[str], result: Mapping[str, float] | None
+) -> dict[str, NDArray[Any]] | str:
+    """Return what a metric is of each sample, of the predictions that a script wrote.
+
+    A metric is the mean of right or of wrong answers (or 100 times as much), of absolute or of
+    squared errors, if that is the number that the script gave.
+
+    Args:
+        output: The folder, as for `count_confusion`; the file also has `samples`, the number of
+            each sample from 0, the same in each training.
+        metrics: The metrics.
+        result: The script's result.
+
+    Returns:
+        Arrays by name, see `SupportsFolds`; empty without such a file. Or why there are none.
+    """
+    for ending, read in ((".npz", _arrays_in), (".csv", _columns_in)):
+        path = output / f"{PREDICTIONS}{ending}"
+        if not path.is_file() or path.is_symlink():
+            continue
+        try:
+            columns = read(path)
+            if (name := next((name for name in _NUMBERS if name in columns), None)) is None:
+                return {}
+            labels, predictions = (columns[one] for one in _named(list(columns)))
+            numbers = np.asarray(columns[name]).astype(np.int64)
+            terms = _terms(labels, predictions)
+        except (OSError, ValueError, KeyError, csv.Error, zipfile.BadZipFile) as no:
+            return f"not compared sample by sample: {path.name} was not read: {no}"
+        except _NoPredictionsError as no:
+            return f"not compared sample by sample: {path.name}: {no}"
+        if numbers.shape != labels.shape or numbers.min() < 0:
+            return (
+                f"not compared sample by sample: {path.name} has {name} {numbers.shape} for labels "
+                f"{labels.shape}; give the number of each sample, from 0"
+            )
+        found: dict[str, NDArray[Any]] = {SAMPLES: numbers}
+        for metric in metrics:
+            value = (result or {}).get(metric, math.nan)
+            fitting = (one for one in terms if np.isclose(one.mean(), value, rtol=1e-3, atol=1e-6))
+            if (by_sample := next(fitting, None)) is not None:
+                found[f"{metric}{BY_SAMPLE}"] = by_sample
+        return found
+    return {}
+
+
+def _terms(labels: NDArray[Any], predictions: NDArray[Any]) -> list[NDArray[np.float64]]:
+    """Return what a metric may be the mean of, sample by sample."""
+    if labels.ndim == 1 and predictions.ndim == 2:  # a score per class
+        predictions = predictions.argmax(axis=1)
+    if labels.ndim != 1 or labels.shape != predictions.shape or not labels.size:
+        raise _NoPredictionsError(f"labels are {labels.shape}, predictions {predictions.shape}")
+    right = (labels == predictions).astype(float)
+    found = [right, 1 - right, 100 * right, 100 * (1 - right)]
+    if all(array.dtype.kind in "iufb" for array in (labels, predictions)):
+        error = np.abs(labels.astype(float) - predictions.astype(float))
+        found += [error, error**2]
+    return found
+
+
 class _NoPredictionsError(Exception):
     """A file has no labels and predictions of classes."""
 
@@ -545,25 +608,52 @@ def _named(names: Sequence[str]) -> tuple[str, str]:
 
 
 def _arrays_of(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    arrays = _arrays_in(path)
+    true, said = _named(list(arrays))
+    return arrays[true], arrays[said]
+
+
+def _arrays_in(path: Path) -> dict[str, NDArray[Any]]:
+    wanted = {*_TRUE, *_SAID, *_NUMBERS}
     with zipfile.ZipFile(path) as archive:
         if sum(one.file_size for one in archive.infolist()) > 4 * _LARGEST_FILE:
             raise _NoPredictionsError(f"it holds more than {4 * _LARGEST_FILE >> 20} MB")
     with np.load(path, allow_pickle=False) as arrays:
-        true, said = _named(list(arrays))
-        return arrays[true], arrays[said]
+        names = list(arrays)
+        _named(names)
+        return {name: arrays[name] for name in names if name in wanted}
 
 
 def _columns_of(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    columns = _columns_in(path)
+    true, said = _named(list(columns))
+    labels, predictions = columns[true], columns[said]
+    if {labels.dtype.kind, predictions.dtype.kind} <= {"i", "f"}:
+        return labels, predictions
     rows = list(csv.DictReader((_text_of(path) or "").splitlines()))
-    true, said = _named([str(name) for name in rows[0]] if rows else [])
-    both = [[row[true] for row in rows], [row[said] for row in rows]]
-    if any(cell is None for column in both for cell in column):
+    return np.array([row[true] for row in rows]), np.array([row[said] for row in rows])
+
+
+def _columns_in(path: Path) -> dict[str, NDArray[Any]]:
+    rows = list(csv.DictReader((_text_of(path) or "").splitlines()))
+    names = [str(name) for name in rows[0]] if rows else []
+    _named(names)
+    columns = {
+        name: [row[name] for row in rows] for name in names if name in {*_TRUE, *_SAID, *_NUMBERS}
+    }
+    if any(cell is None for column in columns.values() for cell in column):
         raise _NoPredictionsError("a row has too few cells")
-    try:
-        labels, predictions = (np.array([int(cell) for cell in column]) for column in both)
-    except ValueError:
-        labels, predictions = (np.array([str(cell) for cell in column]) for column in both)
-    return labels, predictions
+    return {name: _typed(column) for name, column in columns.items()}
+
+
+def _typed(cells: Sequence[str]) -> NDArray[Any]:
+    """Return cells as whole numbers, else as numbers, else as they are."""
+    for kind in (int, float):
+        try:
+            return np.array([kind(cell) for cell in cells])
+        except ValueError:
+            continue
+    return np.array(cells)
 
 
 def _counted(

@@ -58,7 +58,7 @@ def export_trial(trial: Trial, folder: Path, source: str | None = None) -> list[
     store = sweep.home.store(sweep.info.id)
     experiment = load_same(store, sweep.info, record)
     if isinstance(experiment, ScriptExperiment):
-        command = shlex.join(experiment.command(record.spec, record.data["info"]["source"], AGAIN))
+        command = shlex.join(experiment.command(record.spec, record.data["info"], AGAIN))
         with _appearing(folder) as part:
             for name, content in store.files(record).items():
                 (part / name).parent.mkdir(parents=True, exist_ok=True)

@@ -73,7 +73,9 @@ class NotebookDisplay:
             self._draw()
 
     def close(self) -> None:
-        """Do nothing: the output of the cell stays."""
+        """Draw the last trials of a confirmation, which has no summary; the output stays."""
+        with self._lock:
+            self._draw()
 
     def _draw(self) -> None:
         self._drawn_at = time.monotonic()

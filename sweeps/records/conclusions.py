@@ -61,7 +61,7 @@ Part = Literal["seed", "epoch", "samples"]
 MeasureName = Literal["ece", "nll"]
 Change = Literal["lower", "higher", "cannot tell"]
 VoteKind = Literal["soft", "hard"]
-Method = Literal["samples and seeds", "folds"]
+Method = Literal["samples and seeds", "folds", "rolling origin"]
 
 
 def _need(holds: object, what: str) -> None:
@@ -177,7 +177,8 @@ class VerdictConclusion:
         components: The variance components of the leads; None in files of earlier versions.
         metric: The metric of the comparison.
         method: The sources of chance that intervals allow for: samples and seeds, crossed; or folds
-            with one number each, with the corrected variance.
+            with one number each, with the corrected variance; of `rolling origin` each fold follows
+            what trains it.
     """
 
     kind: Literal["verdict"]

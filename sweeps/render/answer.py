@@ -351,6 +351,8 @@ class _VerdictInWords:
         of = "for new samples and seeds"
         if verdict.method == "folds":
             of = "one number per fold, variance corrected"
+        elif verdict.method == "rolling origin":
+            of = "trained on the past of each fold, variance corrected"
         return f"{said}, {of}."
 
 

@@ -43,6 +43,7 @@ _LATEX: Final[Mapping[str, str]] = {
 _ERRORS: Final = {
     "samples and seeds": "are crossed by samples and folds (Owen 2007)",
     "folds": "allow for the samples that trainings share (Nadeau and Bengio 2003)",
+    "rolling origin": "allow for the samples that trainings share (Nadeau and Bengio 2003)",
 }
 
 C = TypeVar("C")
@@ -104,10 +105,15 @@ def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:
         each = f" of {counted(verdict.control_trials, 'trial')}" if verdict.control_trials else ""
         kinds.append(f"the best of {counted(searches, 'random search', 'random searches')}{each}")
     folds, repeats = verdict.folds, verdict.folds // _FOLDS_A_REPEAT
+    how = (
+        f"{_FOLDS_A_REPEAT}-fold cross-validation, repeated {repeats} times with a new partition"
+        if verdict.method != "rolling origin"
+        else f"{_FOLDS_A_REPEAT} in a row, each after all samples that train it (rolling origin, "
+        f"Tashman 2000), repeated {repeats} times with other origins"
+    )
     yield (
-        f"T{_joined(kinds)[1:]} were trained again on the same {folds} folds "
-        f"({_FOLDS_A_REPEAT}-fold cross-validation, repeated {repeats} times with a new partition "
-        "and new seeds, the same for all) of samples that had scored no trial."
+        f"T{_joined(kinds)[1:]} were trained again on the same {folds} folds ({how} and new seeds, "
+        "the same for all) of samples that had scored no trial."
     )
     if verdict.left_out:
         yield f"Left out by hand: {', '.join(verdict.left_out)}."

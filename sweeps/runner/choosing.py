@@ -59,7 +59,7 @@ def start_executor(
 
     preload = make_preload(
         config.space.experiment,
-        config.space.directory,
+        config.folder,
         config.data,
         modules=[] if config.pruner.name == "none" else ["sweeps.study.samplers"],
         writes_files=writes_files,

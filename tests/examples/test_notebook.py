@@ -18,9 +18,9 @@ pytestmark = [
 
 
 @pytest.fixture
-def executed(tmp_path, monkeypatch, read_notebook, execute_notebook):
+def executed(tmp_path, monkeypatch, make_home, read_notebook, execute_notebook):
     def execute(name):
-        monkeypatch.setenv("SWEEPS_HOME", str(tmp_path / "mlruns"))
+        monkeypatch.setenv("SWEEPS_HOME", str(make_home("mlruns")))
         monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
         notebook = read_notebook(name)
         assert not any(cell.get("outputs") for cell in notebook.cells), "commit it without outputs"
@@ -48,6 +48,20 @@ def test_runs_are_compared_in_tables_curves_and_mlflow_alike(executed, tmp_path)
     in_mlflow = dict(best_row(outputs["mlflow"]))["metrics.best_val_accuracy"]
     assert float(in_mlflow) == pytest.approx(float(best), abs=1e-6)  # as pandas rounds it
     assert (tmp_path / "smoke.html").stat().st_size > 1e6, "with plotly.js"
+
+
+def test_a_network_of_ones_own_is_confirmed_in_twenty_lines(executed):
+    outputs, cells = executed("own_network.ipynb")
+    own = [cell for cell in cells if cell.id in {"model", "space", "confirm"}]
+    lines = [line for cell in own for line in cell.source.splitlines() if line.strip()]
+    assert len([line for line in lines if not line.startswith("%%writefile")]) == 20
+    bar = outputs["confirm"][-1].data["text/html"]
+    assert "confirming: 40 of 40 trainings" in bar
+    said, table = outputs["verdict"]
+    assert re.match(r"trial-\d is better than every other finalist of network", said.text)
+    assert "baseline-mine" in table.data["text/html"]
+    predicted, labels = re.findall(r"\[([\d ]+)\]", outputs["champion"][0].text)
+    assert sum(a == b for a, b in zip(predicted, labels, strict=True)) >= 14, "7 of 10 digits"
 
 
 def best_row(outputs):

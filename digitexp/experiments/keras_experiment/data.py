@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from sweeps.capabilities import rolling_origin
+
 __all__ = [
     "Parts",
     "Task",
@@ -114,6 +116,7 @@ class Parts:
         fold: (x, y) of a fold, which scores a training in place of the validation part; that one
             then only says when to stop. None in a search.
         groups: (n_train,) the group of each training example; None without groups.
+        ordered: Whether examples are in time order, the oldest first.
     """
 
     train: Any
@@ -129,6 +132,7 @@ class Parts:
     irreproducible: str | None = None
     fold: tuple[Any, Any] | None = None
     groups: np.ndarray | None = None
+    ordered: bool = False
 
     @property
     def is_dataset(self) -> bool:
@@ -144,7 +148,9 @@ class Parts:
             yield x, mapped(np.asarray, y)
 
 
-def read_parts(data: Any, task: Tasks, split_seed: int, groups: Any = None) -> Parts:
+def read_parts(
+    data: Any, task: Tasks, split_seed: int, groups: Any = None, *, ordered: bool = False
+) -> Parts:
     """Check the data, and split them if they are a single part.
 
     Args:
@@ -152,6 +158,7 @@ def read_parts(data: Any, task: Tasks, split_seed: int, groups: Any = None) -> P
         task: Task of each output; decides which targets are allowed.
         split_seed: Decides the split.
         groups: (n,) the group of each example of a single part, none of which is split; or None.
+        ordered: Whether examples are in time order; the last of a single part validate then.
 
     Raises:
         ValueError: The data have none of these forms, or sizes, types or targets are wrong.
@@ -167,7 +174,7 @@ def read_parts(data: Any, task: Tasks, split_seed: int, groups: Any = None) -> P
     else:
         part = _check_part(data, task)
         groups = None if groups is None else _check_groups(groups, _rows(part[1]))
-        train, validation, indices = _split(part, task, split_seed, groups)
+        train, validation, indices = _split(part, task, split_seed, groups, ordered)
         own = None if groups is None else groups[indices[: _rows(train[1])]]
     return Parts(
         train,
@@ -179,6 +186,7 @@ def read_parts(data: Any, task: Tasks, split_seed: int, groups: Any = None) -> P
         digest_of(*named_arrays(*train, *validation)),
         sha256(indices.tobytes()).hexdigest(),
         groups=own,
+        ordered=ordered,
     )
 
 
@@ -386,7 +394,8 @@ def folds_of(parts: Parts, task: Tasks, seed: int, n: int) -> Iterator[tuple[Par
     """Divide the training part into n folds, each scored once by what the rest trains.
 
     The validation part, which scored the search, is trained on. A part of the training examples
-    says when to stop.
+    says when to stop. In time order a fold is trained on what is before it, see `rolling_origin`;
+    the last of that says when to stop, and the validation part, which is later, is left out.
 
     Args:
         parts: The parts of a search, arrays.
@@ -400,6 +409,11 @@ def folds_of(parts: Parts, task: Tasks, seed: int, n: int) -> Iterator[tuple[Par
     from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 
     (x, y), more, groups = parts.train, parts.validation, parts.groups
+    if parts.ordered:
+        for past, scoring in rolling_origin(_rows(y), seed, n):
+            begin = len(past) - max(1, round(STOPPING_SHARE * len(past)))
+            yield _fold(parts, _taken(x, y, past[:begin]), past[begin:], scoring), scoring
+        return
     labels = _labels(y, task)
     is_rare = labels is not None and np.bincount(labels)[np.unique(labels)].min() < n
     if groups is not None or is_rare:
@@ -411,15 +425,19 @@ def folds_of(parts: Parts, task: Tasks, seed: int, n: int) -> Iterator[tuple[Par
         train, stopping = _divided(rest, STOPPING_SHARE, seed, labels, groups)
         own = _taken(x, y, np.sort(train))
         trained = joined([own[0], more[0]]), joined([own[1], more[1]])
-        fold = replace(
-            parts,
-            train=trained,
-            validation=_taken(x, y, np.sort(stopping)),
-            fold=_taken(x, y, scoring),
-            n_train=_rows(trained[1]),
-            n_validation=len(scoring),
-        )
-        yield fold, scoring
+        yield _fold(parts, trained, np.sort(stopping), scoring), scoring
+
+
+def _fold(parts: Parts, train: tuple[Any, Any], stopping: np.ndarray, scoring: np.ndarray) -> Parts:
+    x, y = parts.train
+    return replace(
+        parts,
+        train=train,
+        validation=_taken(x, y, stopping),
+        fold=_taken(x, y, scoring),
+        n_train=_rows(train[1]),
+        n_validation=len(scoring),
+    )
 
 
 def _labels(y: Any, task: Tasks) -> np.ndarray | None:
@@ -461,13 +479,23 @@ def _divided(
 
 
 def _split(
-    part: tuple[Any, Any], task: Tasks, split_seed: int, groups: np.ndarray | None
+    part: tuple[Any, Any],
+    task: Tasks,
+    split_seed: int,
+    groups: np.ndarray | None,
+    ordered: bool,
 ) -> tuple[Any, Any, np.ndarray]:
-    """Split one part at random; the shares of the classes, or whole groups, are kept."""
+    """Split one part at random, so that the shares of the classes, or whole groups, are kept.
+
+    In time order the last examples validate.
+    """
     x, y = part
-    train, validation = _divided(
-        np.arange(_rows(y)), VALIDATION_SHARE, split_seed, _labels(y, task), groups
-    )
+    rows = np.arange(_rows(y))
+    if ordered:
+        begin = len(rows) - max(1, round(VALIDATION_SHARE * len(rows)))
+        train, validation = rows[:begin], rows[begin:]
+    else:
+        train, validation = _divided(rows, VALIDATION_SHARE, split_seed, _labels(y, task), groups)
     indices = np.concatenate([train, validation])
     return _taken(x, y, train), _taken(x, y, validation), indices
 

@@ -202,8 +202,8 @@ class KerasExperiment:
     Every trial is trained with EarlyStopping and ReduceLROnPlateau on `val_loss`, a whole epoch in
     one call. Its best weights are restored and judged on the validation part. Pictures are drawn,
     and `load_model` builds the trained model again. `sweeps confirm` divides arrays anew into
-    folds, at random: examples are to be independent, or their `groups`. Import Keras inside the
-    functions: commands that only look at sweeps need not wait for it then.
+    folds, at random: examples are to be independent, or to have `groups`, or to be `ordered`.
+    Import Keras inside the functions: commands that only look at sweeps need not wait for it then.
 
     A model may have several inputs and outputs: x and y are then dicts of arrays by their names (or
     lists or tuples, in the model's order), datasets yield such structures, and `task` says what
@@ -228,7 +228,7 @@ class KerasExperiment:
     measures: Mapping[str, str] = {}
     revision = 2  # to be raised when the same model, configuration and seed give other numbers
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a fact of the model or of its data
         self,
         build: Callable[[Mapping[str, Value]], Any],
         data: Any,
@@ -239,6 +239,7 @@ class KerasExperiment:
         name: str | None = None,
         callbacks: Callable[[Mapping[str, Value]], Sequence[Any]] | None = None,
         groups: Any = None,
+        ordered: bool = False,
     ) -> None:
         """Describe the experiment; nothing is loaded or built yet.
 
@@ -267,11 +268,17 @@ class KerasExperiment:
             groups: (n,) the group of each example of (x, y), such as its patient, or a function
                 that returns it. No group is then both trained on and scored, and confirmations
                 compare by one number per fold, since the examples of a group are alike.
+            ordered: Whether the examples are in time order, the oldest first. The last fifth of
+                (x, y) then validates, and a confirmation trains on the past of what it scores
+                (see `rolling_origin` in sweeps/capabilities.py), by one number per fold.
 
         Raises:
             ValueError: A parameter has the name of one that every experiment has, or a default
-                that no space could write; or `task` is none of those above.
+                that no space could write; or `task` is none of those above; or there are both
+                groups and an order.
         """
+        if ordered and groups is not None:
+            raise ValueError("ordered: examples in time order have no groups; leave groups out")
         of_task = metrics_of(task)
         taken = sorted({*training_parameters(), "seed"} & parameters.keys())
         if taken:
@@ -286,7 +293,7 @@ class KerasExperiment:
         }
         self.metrics: Mapping[str, MetricInfo] = {**of_task, **asked}
         self._build, self._data, self._task = build, data, task
-        self._callbacks, self._groups = callbacks, groups
+        self._callbacks, self._groups, self.ordered = callbacks, groups, ordered
 
     def check(self, config: Mapping[str, Value]) -> None:
         """Refuse nothing: limits are in `parameters`, and `build` may refuse the rest."""
@@ -477,9 +484,11 @@ print(model.predict(inputs, verbose=0))
         if are_datasets(data):  # built once more, as for a trial: under a seed, by our settings
             if self._groups is not None:
                 raise ValueError("groups: tf.data datasets are split already; leave groups out")
+            if self.ordered:
+                raise ValueError("ordered: tf.data datasets are split already; leave ordered out")
             return read_datasets(lambda: self._load(source), self._task, split_seed)
         groups = self._groups() if callable(self._groups) else self._groups
-        return read_parts(data, self._task, split_seed, groups)
+        return read_parts(data, self._task, split_seed, groups, ordered=self.ordered)
 
     def _built_anew(self, data: PreparedData, seed: int) -> Parts:
         """Return the datasets of one trial, whose state no other trial has touched."""

@@ -450,7 +450,7 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
                 headline["best_val_loss"] = float(losses.mean())
             if losses is None or more:
                 headline |= _evaluated(model, parts, more)
-            if parts.groups is None:  # else samples are not independent
+            if parts.groups is None and not parts.ordered:  # else not independent
                 arrays = arrays | scores
         metrics = (
             judged

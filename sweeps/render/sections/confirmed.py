@@ -126,8 +126,13 @@ def _covers(verdict: VerdictConclusion) -> str:
     """Return what intervals allow for."""
     if verdict.method == "samples and seeds":
         return "for new samples and new seeds"
+    of = (
+        ""
+        if verdict.method == "folds"
+        else ", which follows all that trains it (rolling origin, Tashman 2000)"
+    )
     return (
-        "from one number per fold: folds share most of their training samples, so that their "
+        f"from one number per fold{of}: folds share most of their training samples, so that their "
         "variance is corrected (Nadeau & Bengio 2003)"
     )
 

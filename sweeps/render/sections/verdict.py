@@ -425,8 +425,9 @@ def _next(data: SweepData) -> Code:
     commands = []
     assert data.chosen is not None
     is_script = data.info.experiment.startswith("script:")
+    has_folds = not is_script or "{fold}" in data.info.experiment
     is_of_folds = _is_confirmation(data)
-    if not (data.conclusions or is_script or is_of_folds):
+    if has_folds and not (data.conclusions or is_of_folds):
         commands.append(f"sweeps confirm {name}   # is it better? asks fresh samples")
     if not is_of_folds and (exported := data.exported(data.chosen.trial)):
         commands.append(f"sweeps export {name} model   # the model to take: {exported}")

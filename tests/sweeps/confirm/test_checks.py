@@ -122,6 +122,40 @@ def test_confirm_of_what_has_no_folds_or_no_best_is_refused(tmp_path, space, sai
     assert not (tmp_path / "home").exists()
 
 
+FOLDING = """
+experiment: tests.sweeps.folding_experiment:experiment
+objective: {metric: mae, direction: minimize}
+parameters:
+  inputs: {type: int, low: 1, high: 6}
+baselines:
+  blind: {inputs: 1}
+defaults: {trials: 16, sampler: random, confirm: CONFIRM}
+"""
+
+
+def test_a_space_that_says_confirm_none_is_confirmed_only_by_an_option(tmp_path, make_home):
+    space, home = tmp_path / "own.yaml", ("--workers", 0, "--home", make_home())
+    space.write_text(FOLDING.replace("CONFIRM", "none"))
+    assert "confirm     none, as the space says" in run("plan", space, "--home", home[-1]).stdout
+    ran = run("run", space, *home)
+    assert ran.exit_code == 0, ran.output
+    assert [one.name for one in Home.resolve(home[-1]).sweeps()] == ["own"]
+    refused = run("confirm", "own", *home)
+    assert (refused.exit_code, refused.stdout) == (2, ""), refused.output
+    assert "its space says `confirm: none`" in refused.stderr
+    assert "`sweeps confirm own --folds 20" in refused.stderr
+    told = run("confirm", "own", "--folds", 8, "--top", 1, *home)
+    assert told.exit_code == 0, told.output
+
+
+def test_confirm_takes_none_or_a_mapping(tmp_path):
+    space = tmp_path / "own.yaml"
+    space.write_text(FOLDING.replace("CONFIRM", "off"))
+    refused = run("plan", space, "--home", tmp_path / "home")
+    assert refused.exit_code == 2
+    assert "defaults.confirm: received 'off'; allowed: none, a mapping" in refused.stderr
+
+
 @pytest.mark.slow
 def test_what_confirm_asks_of_folds_is_looked_for_before_a_training(own, tmp_path, make_home):
     home = ("--workers", 0, "--home", make_home())

@@ -378,6 +378,36 @@ def test_predictions_that_cannot_be_counted_cost_the_matrix_only(tmp_path, write
     assert bool(said) == bool(result.engine_reason)
 
 
+@pytest.mark.parametrize(
+    ("write", "by_sample"),
+    [
+        ("np.savez(output / 'predictions', samples=[7, 2], labels=[0, 1], predictions=[0, 0])",
+         [1, 0]),
+        ("np.savez(output / 'predictions', sample=[7, 2], y_true=[0, 1], y_pred=np.eye(2)[[1, 1]])",
+         [0, 1]),
+        ("(output / 'predictions.csv').write_text('sample,true,pred\\n7,1.5,2.25\\n2,3,2.75')",
+         [0.75, 0.25]),
+        ("(output / 'predictions.csv').write_text('sample,true,pred\\n7,3,2\\n2,1,1')", [0, 1]),
+        ("(output / 'predictions.csv').write_text('sample,true,pred\\n7,a,b\\n2,b,b')", [0, 1]),
+        ("np.savez(output / 'predictions', samples=[7, 2], labels=[0, 1], predictions=[0, 1])",
+         None),
+    ],
+)  # fmt: skip
+def test_the_metric_of_each_sample_is_what_it_is_the_mean_of(tmp_path, write, by_sample):
+    result = run(tmp_path, PREDICTING + write)
+    assert result.arrays["fold_samples"].tolist() == [7, 2]
+    found = result.arrays.get("val_acc_by_sample")
+    assert (found if found is None else found.tolist()) == by_sample
+    assert result.engine_reason == ""
+
+
+def test_samples_without_a_number_each_are_not_compared_one_by_one(tmp_path):
+    write = "np.savez(output / 'predictions', samples=[7], labels=[0, 1], predictions=[0, 0])"
+    result = run(tmp_path, PREDICTING + write)
+    assert set(result.arrays) == {"confusion"}
+    assert "has samples (1,) for labels (2,)" in result.engine_reason
+
+
 def test_the_report_has_the_confusion_matrix_of_a_script(tmp_path, make_home):
     (tmp_path / "train.py").write_text(
         PREDICTING + "np.savez(output / 'predictions', labels=['a', 'b'], predictions=['b', 'b'])"

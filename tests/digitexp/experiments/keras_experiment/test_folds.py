@@ -78,6 +78,45 @@ def test_no_group_is_in_two_parts_of_a_search_or_a_fold():
     assert sorted(numbers) == list(range(len(parts.train[0])))
 
 
+def test_in_time_order_the_past_trains_what_the_future_scores():
+    x, y = np.arange(200.0)[:, None], np.arange(200) % 2
+    data = KerasExperiment(build, (x, y), {}, ordered=True).prepare(None, 0)
+    assert data.payload.train[0][:, 0].tolist() == list(range(160))
+    assert data.payload.validation[0][:, 0].tolist() == list(range(160, 200))
+    experiment, begins = KerasExperiment(build, (x, y), {}, ordered=True), set()
+    for seed in range(10):
+        numbers = []
+        for fold in experiment.folds(data, seed, 4):
+            parts = fold.data.payload
+            train, stop, own = (
+                part[0][:, 0].tolist() for part in (parts.train, parts.validation, parts.fold)
+            )
+            assert [*train, *stop] == list(range(fold.samples[0])), "all that is before, no more"
+            assert len(stop) == round(0.1 * fold.samples[0])
+            assert own == fold.samples.tolist() == list(range(int(own[0]), int(own[0]) + 20))
+            numbers += own
+        assert numbers == list(range(int(numbers[0]), int(numbers[0]) + 80))
+        assert numbers[-1] < 160, "nothing that scored the search scores a fold"
+        begins.add(numbers[0])
+    assert len(begins) > 5, "repeats have other origins"
+
+
+@pytest.mark.parametrize(
+    ("data", "more", "said"),
+    [
+        ((np.zeros((9, 1)), np.zeros(9, int)), {"groups": np.arange(9)}, "have no groups"),
+        ((np.zeros((7, 1)), np.zeros(7, int)), {}, "6 rows in time order; 8 or more"),
+    ],
+)
+def test_an_order_that_cannot_be_kept_is_refused(data, more, said):
+    def divide():
+        experiment = KerasExperiment(build, data, {}, ordered=True, **more)
+        return list(experiment.folds(experiment.prepare(None, 0), 0, 4))
+
+    with pytest.raises(ValueError, match=re.escape(said)):
+        divide()
+
+
 @pytest.mark.parametrize(
     ("data", "groups", "said"),
     [
@@ -97,9 +136,10 @@ def test_groups_that_cannot_be_kept_whole_are_refused(data, groups, said):
 
 @pytest.mark.slow
 @pytest.mark.tensorflow
-def test_a_fold_of_groups_has_one_number():
+@pytest.mark.parametrize("more", [{"groups": PATIENTS}, {"ordered": True}])
+def test_a_fold_of_samples_that_are_not_independent_has_one_number(more):
     grouped = KerasExperiment(
-        build, classes, {}, metrics={"auc": "maximize"}, groups=PATIENTS, name="grouped"
+        build, classes, {}, metrics={"auc": "maximize"}, name="grouped", **more
     )
     on_folds = FoldExperiment(grouped, "own:it@folds")
     spec = TrialSpec("s", 0, 1, 5, {"epochs": 2, "block": 1})

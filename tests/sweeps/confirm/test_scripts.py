@@ -1,0 +1,131 @@
+"""Confirmations of scripts, which divide their data by the number of a fold."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import sweeps
+from sweeps.cli import app
+from sweeps.confirm.checks import searched_by
+from sweeps.confirm.comparison import Trainings
+from sweeps.confirm.finalists import Scored
+
+TRAIN = """
+import argparse, csv, random
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--inputs", type=int)
+parser.add_argument("--fold", type=int)
+parser.add_argument("--folds", type=int)
+parser.add_argument("--out")
+asked = parser.parse_args()
+
+drawn = random.Random(7)
+xs = [[drawn.gauss(0, 1) for _ in range(3)] for _ in range(120)]
+ys = [sum(x) + drawn.gauss(0, 0.3) for x in xs]
+searched, rest = list(range(30)), list(range(30, 120))
+if asked.fold == 0:  # the search
+    train, judge = rest, searched
+else:
+    repeat, place = divmod(asked.fold - 1, asked.folds)
+    random.Random(repeat).shuffle(rest)
+    judge = rest[place :: asked.folds]
+    train = searched + [n for n in rest if n not in judge]
+weights = [0.0] * 3
+for _ in range(20):
+    for n in train:
+        error = sum(w * x for w, x in zip(weights, xs[n])) - ys[n]
+        weights = [w - 0.02 * error * x * (k < asked.inputs)
+                   for k, (w, x) in enumerate(zip(weights, xs[n]))]
+said = [sum(w * x for w, x in zip(weights, xs[n])) for n in judge]
+mae = sum(abs(s - ys[n]) for s, n in zip(said, judge)) / len(judge)
+if SAMPLES:
+    with open(asked.out + "/predictions.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["sample", "y_true", "y_pred"])
+        writer.writerows([n, ys[n], s] for n, s in zip(judge, said))
+print(f"epoch 1: val_mae {mae:.5f}")
+"""
+SPACE = f"""
+command: {sys.executable} train.py --inputs {{inputs}} --fold {{fold}} --folds {{folds}} --out {{output}}
+objective: {{metric: val_mae, direction: minimize}}
+metrics: {{val_mae: 'val_mae (\\S+)'}}
+parameters:
+  inputs: {{type: int, low: 1, high: 3}}
+baselines:
+  blind: {{inputs: 1}}
+  seeing: {{inputs: 3}}
+defaults: {{trials: 2, sampler: random}}
+"""  # noqa: E501 - one command
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Write the script and its space; a text of the script may be replaced."""
+
+    def write(samples=True, **replaced):
+        text = TRAIN.replace("SAMPLES", str(samples))
+        for old, new in replaced.values():
+            assert old in text
+            text = text.replace(old, new)
+        (tmp_path / "train.py").write_text(text)
+        (tmp_path / "space.yaml").write_text(SPACE)
+        return tmp_path / "space.yaml"
+
+    return write
+
+
+def run(*words):
+    return CliRunner().invoke(app, [*map(str, words)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("has_samples", [True, False])
+def test_a_script_is_confirmed_on_the_folds_that_it_divides(script, make_home, has_samples):
+    space, home = script(has_samples), make_home()
+    sweep = sweeps.run(str(space), workers=2, home=home, progress="quiet")
+    planned = run("plan", space, "--home", home)
+    assert "by val_mae, on 20 folds, as the script divides by {fold}" in " ".join(
+        planned.stdout.split()
+    )
+    (verdict, *_) = sweep.confirm(folds=20, progress="quiet")
+    assert verdict.lead.startswith("baseline-seeing is better than every other finalist")
+    store = sweep.home.store(sweeps.load(f"{sweep.name}-confirmation", home).info.id)
+    records = [store.read(record.spec.key) for record in store.read_all()]
+    folds = {re.search(r"--fold (\d+) --folds 4", one.result.summary)[1] for one in records}
+    assert folds == {str(number) for number in range(1, 21)}
+    trainings = Trainings.read(store, scored=Scored.by("val_mae", "minimize"))
+    answers = trainings.answers(["baseline-seeing", "baseline-blind"], range(8))["baseline-seeing"]
+    first = np.concatenate([one.samples for one in answers[:4]])
+    if has_samples:
+        assert sorted(first) == list(range(30, 120))
+        assert "for new samples and new seeds" in " ".join(verdict.lines)
+        assert sorted(searched_by(sweep.home.store(sweep.info.id), sweep.info)) == list(range(30))
+    else:
+        assert len(first) == 0
+        assert "one number per fold" in " ".join(verdict.lines)
+
+
+@pytest.mark.slow
+def test_a_fold_of_what_scored_the_search_is_refused(script, make_home):
+    space = script(
+        leak=(
+            "rest = list(range(30)), list(range(30, 120))",
+            "rest = list(range(30)), list(range(20, 120))",
+        )
+    )
+    home = make_home()
+    sweep = sweeps.run(str(space), workers=0, home=home, progress="quiet")
+    refused = run("confirm", sweep.name, "--workers", 0, "--home", home)
+    assert (refused.exit_code, refused.stdout) == (2, ""), refused.output
+    assert re.search(
+        r"the script, tried on fold 1, was scored on \d of the 30 samples that scored "
+        "the search",
+        refused.stderr,
+    )
+    assert [one.id for one in sweep.home.sweeps()] == [sweep.info.id]
