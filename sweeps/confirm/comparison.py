@@ -17,7 +17,6 @@ from sweeps.confirm.best import (
     Quotable,
     all_claims,
     behind_the_best,
-    chances_of_being_best,
     folds_needed,
     folds_that_count,
     quotable,
@@ -204,8 +203,8 @@ def decide(
         scored: The metric.
     """
     margin = margin_of(finalists, scored) if margin is None else margin
-    joint, claims = Joint.of(outcomes), all_claims(outcomes, margin)
-    chances = chances_of_being_best(joint)
+    joint = Joint.of(outcomes)
+    claims, chances = all_claims(outcomes, margin, joint), joint.chances
     is_settled = claims.better is not None
     made = []
     for number, finalist in enumerate(finalists):
