@@ -470,11 +470,13 @@ class Comparison:
         trainings: The trainings.
         folds: The folds that count.
         verdict: The verdict of these folds.
+        outcomes: The outcomes that it comes from, in the order of the finalists.
     """
 
     trainings: Trainings
     folds: Sequence[int]
     verdict: Verdict
+    outcomes: Outcomes = field(repr=False)
 
 
 def compare_finalists(
@@ -531,7 +533,7 @@ def compare_finalists(
         )
         for standing in verdict.standings
     ]
-    return Comparison(trainings, whole, replace(verdict, standings=standings))
+    return Comparison(trainings, whole, replace(verdict, standings=standings), outcomes)
 
 
 @dataclass(frozen=True)
