@@ -137,7 +137,7 @@ def _labels(random: np.random.Generator, pool: NDArray[np.float64]) -> NDArray[n
 def _terms(
     random: np.random.Generator, samples: NDArray[np.float64], labels: NDArray[np.int64]
 ) -> CalibrationTerms:
-    """Return the terms of networks of two classes; one answers (networks, n) samples in each row."""
+    """Return the terms of networks of two classes, each for a row of (networks, n) samples."""
     networks = len(samples)
     sure = samples + random.normal(0, 0.5, samples.shape)
     sure += random.normal(0, 0.3, (networks, 1))
