@@ -427,7 +427,9 @@ def next_in_words(found: Mapping[str, Any]) -> list[str]:
             f"`sweeps confirm {name} --folds {now + folds['number']}` settles the best of the "
             "finalists in 8 of 10 cases."
         )
-    elif not found["is_settled"]:
+    elif found["is_settled"]:
+        advice.append("More folds bring nothing: nothing is open between the finalists.")
+    else:
         advice.append("More folds would not settle the best of the finalists; more data may.")
     return [*lines, *in_lines(advice)]
 

@@ -113,6 +113,8 @@ def test_words_say_stop_or_go_on_in_twelve_lines():
     stop = " ".join(next_in_words({**document, "should_search": False, "folds": None}))
     assert "Stop searching" in stop
     assert "more data may" in stop
+    done = " ".join(next_in_words({**document, "folds": None, "is_settled": True}))
+    assert "More folds bring nothing" in done
 
 
 @pytest.mark.slow
