@@ -126,8 +126,9 @@ def _draws(columns: int) -> NDArray[np.float64]:
 def _scales(freedom: float, normal: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return draws of the square root of freedom / chi^2 from draws of a normal distribution.
 
-    The cube root of chi^2 is nearly linear in them (Wilson & Hilferty 1931), so that its
-    quantiles are interpolated; that changes no draw by more than 1e-4 of it.
+    The cube root of chi^2 is nearly linear in them (Wilson & Hilferty 1931), so that its quantiles
+    are interpolated. That changes a draw by 0.01 % at most from five degrees of freedom on, by 0.3
+    % with one.
     """
     from scipy.special import chdtri, ndtr
 
@@ -429,7 +430,8 @@ def gain_of_more_folds(joint: Joint, folds: int) -> Interval:
     others = [k for k in range(count) if k != leader]
     fixed = joint.fixed[leader, others]
     now = joint.errors[leader, others] ** 2
-    shown = float(np.median((now - fixed) * (1 - joint.folds / folds) / now))
+    shrinking = np.divide(now - fixed, now, out=np.zeros_like(now), where=now > 0)
+    shown = float(np.median(shrinking)) * (1 - joint.folds / folds)
     drawn = joint.means[:, None] + math.sqrt(shown) * _root(joint.covariance) @ _draws(count)
     gains = drawn.max(axis=0) - drawn[leader]
     low, high = np.quantile(gains, (0.025, 0.975))

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, median_low
 from typing import Final
 
@@ -117,27 +117,24 @@ def next_steps(home: Home, info: SweepInfo, more: int | None = None) -> NextStep
     store = home.store(info.id)
     _, scored = cross_validation_experiment(home, info)
     records = [record for record in store.read_all() if record.ends_trial]
-    top = asked_by(info).top
-    finalists = choose_finalists(info, records, top, scored)
+    finalists = choose_finalists(info, records, asked_by(info).top, scored)
     scored = scored.in_unit_of(finalists)
-    known = Conclusions(store.folder)
-    confirmed = known.confirmed()
+    confirmed = Conclusions(store.folder).confirmed()
     verdict = _newest_verdict(confirmed)
     comparison = _compared(home, confirmed, verdict, scored) if confirmed and verdict else None
     noise = noise_of(comparison) if comparison else None
     searched = [record for record in records if not record.origin.startswith("baseline ")]
     count = more or max(len(searched), 1)
     if comparison is not None and verdict is not None:
-        folds = _more_folds(home, comparison)
+        folds = _more_folds(comparison)
         margin: float | None = comparison.verdict.margin
     else:
         asked = asked_by(info).folds
         a_training = fmean([record.seconds for record in records])
         folds = Step(None, asked * len(finalists) * a_training, asked)
         margin = _margin(finalists, info, scored)
-    votes = (
-        [c for c in confirmed.conclusions if isinstance(c, VotesConclusion)] if confirmed else []
-    )
+    concluded = confirmed.conclusions if confirmed else ()
+    votes = [one for one in concluded if isinstance(one, VotesConclusion)]
     return NextSteps(
         info.name,
         comparison is not None,
@@ -202,7 +199,7 @@ def noise_of(comparison: Comparison) -> float:
     return math.sqrt(median_low(apart))
 
 
-def _more_folds(home: Home, comparison: Comparison) -> Step | None:
+def _more_folds(comparison: Comparison) -> Step | None:
     """Return the folds up to the look that settles most; None if no look settles anything."""
     verdict = comparison.verdict
     settles = [one.more_folds for one in verdict.standings if one.more_folds is not None]
@@ -214,9 +211,8 @@ def _more_folds(home: Home, comparison: Comparison) -> Step | None:
     gain = gain_of_more_folds(Joint.of(comparison.outcomes), max(settles))
     trained = comparison.trainings
     seconds = fmean([one.seconds for one in (*trained.found.values(), *trained.lost.values())])
-    unit = verdict.scored.unit
-    as_interval = Interval(gain.value, gain.low, gain.high, unit)
-    return Step(as_interval, more * len(verdict.standings) * seconds, more)
+    in_unit = replace(gain, unit=verdict.scored.unit)
+    return Step(in_unit, more * len(verdict.standings) * seconds, more)
 
 
 def _of_trials(
@@ -234,7 +230,7 @@ def _of_trials(
     if sum(map(math.isfinite, searched)) < FEWEST_TRIALS:
         return None
     gain = gain_of_more_trials(np.array(searched), noise, more, max(baselines))
-    return Interval(gain.value, gain.low, gain.high, scored.unit)
+    return replace(gain, unit=scored.unit)
 
 
 def gain_of_more_trials(

@@ -9,8 +9,10 @@ from typer.testing import CliRunner
 
 import sweeps
 from benchmarks.finalists import simulated
+from benchmarks.racing import worth
 from sweeps.cli import app
 from sweeps.confirm.best import Joint, gain_of_more_folds
+from sweeps.confirm.intervals import Outcomes
 from sweeps.confirm.next_step import gain_of_more_trials
 from sweeps.render.answer import next_in_words
 from tests.chance import at_least
@@ -65,6 +67,22 @@ def test_where_much_is_left_to_find_more_trials_are_worth_it():
     assert sum(gain.low <= gained <= gain.high for gain in gains) >= at_least(0.9, DRAWS)
 
 
+@pytest.mark.parametrize("trials", [20, 40])
+def test_what_random_trials_of_the_shipped_space_gain_is_expected(trials):
+    random, known, noise = np.random.default_rng(trials), worth(), 0.0075
+    truths = np.array([random.choice(known, 2 * trials, replace=False) for _ in range(2000)])
+    gained = float((truths.max(axis=1) - truths[:, :trials].max(axis=1)).mean())
+    searches = [
+        random.choice(known, trials, replace=False) + random.normal(0, noise, trials)
+        for _ in range(DRAWS)
+    ]
+    gains = [gain_of_more_trials(scores, noise, trials) for scores in searches]
+    with_luck = [gain_of_more_trials(scores, 0.0, trials).value for scores in searches]
+    assert gained < np.mean([gain.value for gain in gains]) < 2 * gained
+    assert np.mean(with_luck) > 1.2 * np.mean([gain.value for gain in gains])
+    assert sum(gain.low <= gained <= gain.high for gain in gains) >= at_least(0.93, DRAWS)
+
+
 def test_a_baseline_that_is_better_leaves_less_to_find():
     scores = np.random.default_rng(2).exponential(1, TRIALS)
     free, behind = (
@@ -90,6 +108,8 @@ def test_more_folds_bring_what_choosing_another_leader_brings():
     for joint, gain in zip(joints, gains, strict=True):
         assert 0 <= gain.low <= gain.value <= gain.high
         assert gain.value > gain_of_more_folds(joint, 28).value
+    same = Outcomes(outcomes[0].scores[[0, 0]], outcomes[0].samples)
+    assert gain_of_more_folds(Joint.of(same), 100).ends == (0, 0)
     sure = Joint.of(simulated(np.random.default_rng(1), 8.0, 3, 20))
     assert gain_of_more_folds(sure, 100).high < 1e-4
 
