@@ -8,18 +8,37 @@ is about 93.5 %, as for the digits.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
+from benchmarks.tables.bank import HEADLINES
+from benchmarks.tables.digits20 import PUBLISHED
 from sweeps.confirm.intervals import NO_SAMPLE, Outcomes
 
 FOLDS_A_REPEAT, SAMPLES, ACCURACY = 4, 4000, 0.935
 
 
-LUCKS = ("normal", "t2", "rare bad", "rare bad in one", "class-wise", "unequal")
+LUCKS = ("normal", "t2", "rare bad", "rare bad in one", "class-wise", "unequal", "real")
 """How the effects of folds, which hold the luck of a seed, are distributed; see `simulated`."""
 CLASSES, BAD_SHARE, BAD_POINTS = 10, 0.08, 7.0
+
+
+@cache
+def real_seeds() -> NDArray[np.float64]:
+    """Return differences by a seed as they were measured, with the spread of one training.
+
+    They are those of two trainings of one configuration on one split, of the better half of the
+    configurations of digits20-tabular.
+    """
+    with np.load(PUBLISHED) as table:
+        accuracies = table["headlines"][:, :2, HEADLINES.index("best_val_accuracy")]
+    known = accuracies[np.isfinite(accuracies).all(axis=1)].astype(float)
+    better = known[known.mean(axis=1) > np.median(known.mean(axis=1))]
+    differences = (better[:, 0] - better[:, 1]) / np.sqrt(2)
+    return np.concatenate([differences, -differences])
 
 
 def simulated(
@@ -46,7 +65,7 @@ def simulated(
             freedom; `rare bad`, 8 % of trainings are 7 points worse; `rare bad in one`, those of
             the last finalist only, whose mean is the same; `class-wise`, an effect for each of ten
             classes by t with 3 degrees of freedom; `unequal`, spreads from a fifth of `fold` to
-            four times of it, with equal means.
+            four times of it, with equal means; `real`, see `real_seeds`.
         sizes: Number of samples of each of the four folds.
     """
     sample, noise = 2.2, 0.9
@@ -77,6 +96,8 @@ def simulated(
             drawn = (
                 random.standard_t(2, finalists) if luck == "t2" else random.normal(0, 1, finalists)
             )
+            if luck == "real":
+                drawn = random.choice(real_seeds(), finalists) * total / stats.norm.pdf(at) / fold
             level = effect + scale * fold * drawn
             if is_bad_one.any():
                 level += is_bad_one * (random.random(finalists) < BAD_SHARE) * worse

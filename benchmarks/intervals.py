@@ -2,30 +2,41 @@
 
 Every figure comes from `comparison.decide`, as `sweeps confirm` calls it. The generators do not
 share its assumptions: fold effects with heavy tails, rare bad trainings of all finalists or of one,
-effects by class, spreads from 1 to 20 (finalists.py). A confirmation is looked at as often as its
-folds allow. False is "better" if the finalist is none of the best, or all are equal; the best is
-missed if it is said not to be the best. The last columns are the power: how often a true lead is
-settled, and how often a finalist that is as good is called so.
+effects by class, spreads from 1 to 20, differences of real trainings (finalists.py). False is
+"better" if all are equal; the best is missed if it is said not to be the best. The last columns are
+the power: how often a true lead is settled, and how often a finalist that is as good is called so;
+wrong is "better" said of another than the true leader.
+
+With --peeking, confirmations of 100 folds are looked at as often as their folds allow. A claim of
+any look counts, whether later looks keep it or not.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import time
+from collections import Counter
 from typing import Any, Final
 
 import numpy as np
 
 from benchmarks.finalists import ACCURACY, FOLDS_A_REPEAT, LUCKS, SAMPLES, simulated
 from benchmarks.timing import at_least_one
-from sweeps.confirm.best import looks
-from sweeps.confirm.comparison import Verdict, decide
+from sweeps.confirm.best import LOOKS, Joint, claims_at
+from sweeps.confirm.comparison import Verdict, decide, margin_of
 from sweeps.confirm.finalists import Finalist
 from sweeps.confirm.intervals import Outcomes
 
 FLOOR: Final = 0.055
 """No error may be more frequent, in any generator; but see `RARE`."""
+_OF_EQUALS: Final = ("false", "missed", "covered", "naive", "as_good")
+_OF_LEADS: Final = ("seen", "wrong")
+_OF_PEEKING: Final = ("false at any look", "missed at any look")
+_A_ROUND: Final = 250
 RARE: Final = 0.065
 """The same for "rare bad in one": many confirmations contain none of them, by chance."""
+FOLDS: Final = LOOKS[0]
 LEADS: Final = {2: 1.0, 6: 1.5}
 """True lead in points of which the power is measured, by the number of finalists."""
 
@@ -33,49 +44,96 @@ LEADS: Final = {2: 1.0, 6: 1.5}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
     parser.add_argument("--draws", type=at_least_one, default=1000, help="(default 1000)")
-    parser.add_argument("--folds", type=at_least_one, default=20, help="at most (default 20)")
+    parser.add_argument("--leads", type=at_least_one, metavar="DRAWS",
+                        help="draws with a true lead (default: a tenth of --draws)")  # fmt: skip
+    parser.add_argument("--peeking", type=int, default=0, metavar="DRAWS",
+                        help="draws of 100 folds, looked at six times (default 0)")  # fmt: skip
+    parser.add_argument("--minutes", type=float, default=math.inf,
+                        help="make fewer draws if time is up (default: no limit)")  # fmt: skip
     parser.add_argument("--luck", choices=LUCKS, nargs="*", default=LUCKS, help="(default all)")
     parser.add_argument("--finalists", type=int, choices=LEADS, nargs="*", default=[*LEADS])
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Simulate every generator and number of finalists."""
+    """Simulate every generator and number of finalists, in rounds of them all."""
+    leads = options.leads or max(options.draws // 10, 1)
+    cases = [(luck, count) for count in options.finalists for luck in options.luck]
+    found: dict[tuple[str, int], Counter[str]] = {case: Counter() for case in cases}
+    rounds, begun, made = math.ceil(options.draws / _A_ROUND), time.monotonic(), 0
+    while made < rounds and (not made or time.monotonic() - begun < 60 * options.minutes):
+        for luck, count in cases:
+            random = np.random.default_rng([made, count, LUCKS.index(luck)])
+            own = found[luck, count]
+            own += equals(random, luck, count, _part(options.draws, made, rounds))
+            own += led(random, luck, count, _part(leads, made, rounds))
+            own += peek(random, luck, count, _part(options.peeking, made, rounds))
+        made += 1
+    counts = {
+        name: sum(_part(asked, number, rounds) for number in range(made))
+        for name, asked in (
+            ("draws", options.draws),
+            ("leads", leads),
+            ("peeking", options.peeking),
+        )
+    }
     rows = [
-        measure(luck, count, options.folds, options.draws)
-        for count in options.finalists
-        for luck in options.luck
+        {"luck": luck, "finalists": count}
+        | {name: own[name] / counts["draws"] for name in _OF_EQUALS}
+        | {name: own[name] / counts["leads"] for name in _OF_LEADS}
+        | {name: own[name] / max(counts["peeking"], 1) for name in _OF_PEEKING}
+        for (luck, count), own in found.items()
     ]
-    result = {"draws": options.draws, "folds": options.folds, "samples": SAMPLES, "rows": rows}
-    if said := failures(result):
-        raise RuntimeError(f"{table(result)}\n\nmore frequent than promised: {'; '.join(said)}")
-    return result
+    return {**counts, "folds": FOLDS, "samples": SAMPLES, "rows": rows}
 
 
-def measure(luck: str, count: int, folds: int, draws: int) -> dict[str, Any]:
-    """Return a row of shares of the draws."""
-    found = dict.fromkeys(("false", "missed", "covered", "naive", "seen", "as_good"), 0)
-    random = np.random.default_rng([folds, count, LUCKS.index(luck)])
+def _part(draws: int, number: int, rounds: int) -> int:
+    """Return how many of so many draws a round makes."""
+    return draws * (number + 1) // rounds - draws * number // rounds
+
+
+def equals(random: np.random.Generator, luck: str, count: int, draws: int) -> Counter[str]:
+    """Return how often equal finalists get a verdict that is wrong, or right, at the first look."""
+    found: Counter[str] = Counter()
     for _ in range(draws):
-        equal = verdicts(simulated(random, 0, count, folds, luck=luck))
-        found["false"] += any(verdict.is_settled for verdict in equal)
-        found["missed"] += any(not may_be_best(verdict, 0) for verdict in equal)
-        last, leader = equal[-1], equal[-1].standings[0]
-        found["covered"] += last.quotable.score.low <= ACCURACY <= last.quotable.score.high
+        equal = verdict_of(simulated(random, 0, count, FOLDS, luck=luck))
+        found["false"] += equal.is_settled
+        found["missed"] += not may_be_best(equal, 0)
+        leader, quotable = equal.standings[0], equal.quotable.score
+        found["covered"] += quotable.low <= ACCURACY <= quotable.high
         low, high = leader.mean.interval().ends
         found["naive"] += low <= ACCURACY <= high
-        found["as_good"] += any(standing.is_as_good for standing in last.standings[1:])
-        better = verdicts(simulated(random, LEADS[count], count, folds, luck=luck))
-        found["seen"] += any(v.is_settled and is_first(v) for v in better)
-        found["false"] += any(v.is_settled and not is_first(v) for v in better)
-    shares = {name: number / draws for name, number in found.items()}
-    return {"luck": luck, "finalists": count, **shares}
+        found["as_good"] += any(standing.is_as_good for standing in equal.standings[1:])
+    return found
 
 
-def verdicts(outcomes: Outcomes) -> list[Verdict]:
-    """Return the verdict of every look."""
-    names = [Finalist(f"trial-{n}", n, {}, ACCURACY, n + 1) for n in range(outcomes.finalists)]
-    found = [decide(outcomes.first(n), names, {}) for n in looks(outcomes.folds)]
-    return found or [decide(outcomes, names, {})]
+def led(random: np.random.Generator, luck: str, count: int, draws: int) -> Counter[str]:
+    """Return how often a true leader, or another one, is called better at the first look."""
+    found: Counter[str] = Counter()
+    for _ in range(draws):
+        better = verdict_of(simulated(random, LEADS[count], count, FOLDS, luck=luck))
+        found["seen" if is_first(better) else "wrong"] += better.is_settled
+    return found
+
+
+def peek(random: np.random.Generator, luck: str, count: int, draws: int) -> Counter[str]:
+    """Return how often any of all looks at equals errs."""
+    found: Counter[str] = Counter()
+    margin = margin_of(_names(count))
+    for _ in range(draws):
+        outcomes = simulated(random, 0, count, LOOKS[-1], luck=luck)
+        claims = [claims_at(Joint.of(outcomes.first(look)), margin) for look in LOOKS]
+        found["false at any look"] += any(claim.better is not None for claim in claims)
+        found["missed at any look"] += any(0 in claim.not_best for claim in claims)
+    return found
+
+
+def _names(count: int) -> list[Finalist]:
+    return [Finalist(f"trial-{n}", n, {}, ACCURACY, n + 1) for n in range(count)]
+
+
+def verdict_of(outcomes: Outcomes) -> Verdict:
+    """Return the verdict of finalists that cost the same."""
+    return decide(outcomes, _names(outcomes.finalists), {})
 
 
 def may_be_best(verdict: Verdict, trial: int) -> bool:
@@ -97,20 +155,31 @@ def limits(share: float, draws: int) -> tuple[float, float]:
 
 def table(result: dict[str, Any]) -> str:
     """Return Markdown."""
-    draws = result["draws"]
+    draws, leads, peeking = result["draws"], result["leads"], result["peeking"]
     lines = [
-        f"{draws} draws each, {result['samples']} samples, {result['folds']} folds in repeats of "
-        f"{FOLDS_A_REPEAT}, verdicts at {', '.join(map(str, looks(result['folds'])))} folds; 95 % "
-        "limits in brackets",
+        f"{draws} draws each, {leads} with a true lead; {result['samples']} samples, "
+        f"{result['folds']} folds in repeats of {FOLDS_A_REPEAT}; 95 % limits in brackets",
         "",
         '| finalists | fold effects | false "better" | best missed | quotable covers | mean covers '
-        '| a lead seen | one of the equal called "as good" |',
-        "|---|---|---|---|---|---|---|---|",
+        '| one of the equal called "as good" | a lead seen | another called better |',
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in result["rows"]:
-        shares = [row[key] for key in ("false", "missed", "covered", "naive", "seen", "as_good")]
-        cells = " | ".join(_cell(share, draws) for share in shares)
-        lines.append(f"| {row['finalists']} | {row['luck']} | {cells} |")
+        cells = [_cell(row[key], draws) for key in _OF_EQUALS]
+        cells += [_cell(row[key], leads) for key in _OF_LEADS]
+        lines.append(f"| {row['finalists']} | {row['luck']} | {' | '.join(cells)} |")
+    if not peeking:
+        return "\n".join(lines)
+    lines += [
+        "",
+        f"{peeking} draws of {LOOKS[-1]} folds, looked at after {', '.join(map(str, LOOKS))}",
+        "",
+        '| finalists | fold effects | false "better" at any look | best missed at any look |',
+        "|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        cells = [_cell(row[key], peeking) for key in _OF_PEEKING]
+        lines.append(f"| {row['finalists']} | {row['luck']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -120,11 +189,13 @@ def _cell(share: float, draws: int) -> str:
 
 
 def failures(result: dict[str, Any]) -> list[str]:
-    """Return the rows whose errors are more frequent than their floor, beyond chance."""
-    found = []
-    for row in result["rows"]:
-        floor = RARE if row["luck"] == "rare bad in one" else FLOOR
-        for error in ("false", "missed"):
-            if limits(row[error], result["draws"])[0] > floor:
-                found.append(f"{row['finalists']} finalists, {row['luck']}: {error} {row[error]}")
-    return found
+    """Return the errors that are more frequent than their floor, beyond chance."""
+    asked = {"false": "draws", "missed": "draws", "wrong": "leads"}
+    asked |= dict.fromkeys(_OF_PEEKING, "peeking")
+    return [
+        f"{row['finalists']} finalists, {row['luck']}: {error} {row[error]}"
+        for row in result["rows"]
+        for error, draws in asked.items()
+        if limits(row[error], result[draws])[0]
+        > (RARE if row["luck"] == "rare bad in one" else FLOOR)
+    ]

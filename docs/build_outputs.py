@@ -48,6 +48,7 @@ enqueue       sweeps enqueue smoke --like best learning_rate=0.002
 note          sweeps note smoke 3 "a second look at this one"
 note          sweeps note smoke
 confirm       sweeps confirm smoke --top 2 --folds 8
+next          sweeps next smoke
 check         sweeps check smoke --same
 ensemble      sweeps ensemble smoke --top 2
 sync          sweeps sync smoke

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from sweeps.cli.cluster import app as cluster_app
-from sweeps.cli.confirming import check, confirm, ensemble
+from sweeps.cli.confirming import check, confirm, ensemble, next_
 from sweeps.cli.console import complaining_of_damage, open_streams
 from sweeps.cli.control import cancel, pause, resume, status, stop, watch
 from sweeps.cli.dashboard import dashboard
@@ -51,7 +51,9 @@ _GROUPS: Final[Mapping[str, Mapping[str, Callable[..., Any]]]] = {
         "watch": watch, "pause": pause, "resume": resume, "cancel": cancel, "stop": stop,
     },
     "Look": {"best": best, "trials": trials, "note": note},
-    "Decide": {"check": check, "examine": examine, "ensemble": ensemble, "replay": replay},
+    "Decide": {
+        "next": next_, "check": check, "examine": examine, "ensemble": ensemble, "replay": replay,
+    },
     "Take away": {"share": share, "import": import_, "trust": trust},
     "Keep house": {
         "rename": rename, "archive": archive, "delete": delete, "gc": gc,

@@ -27,7 +27,7 @@ from sweeps.cli.options import (
 )
 from sweeps.cli.results import DataOption
 from sweeps.errors import UsageError
-from sweeps.wording import plain_numbers
+from sweeps.wording import plain_numbers, printable
 
 if TYPE_CHECKING:
     from sweeps.config.options import RunOptions
@@ -476,6 +476,41 @@ def check(
         raise typer.Exit(INTERRUPTED[result.stopped_by])
     is_quiet = result.verdict is not None and not result.called and result.has_seeds
     raise typer.Exit(OK if is_quiet and differs is None else FAILED)
+
+
+# `sweeps next`: is more searching worth it, or something else?
+
+
+def next_(
+    name: SweepArgument,
+    trials: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="So many more trials (default: as many as it has).", min=1),
+    ] = None,
+    home: HomeOption = None,
+    csv: CsvOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say where the next minute pays: more trials, more folds or the vote.
+
+    Each is judged by what it is expected to bring on fresh folds, not by the search's best, which
+    always rises. It says stop if more trials are expected to bring less than the margin. Nothing is
+    trained or written.
+    """
+    from sweeps.confirm.next_step import next_steps
+    from sweeps.home import Home
+    from sweeps.render.answer import next_in_words
+
+    found = Home.resolve(home)
+    steps = next_steps(found, found.get(name), trials)
+    document = {**asdict(steps), "should_search": steps.should_search}
+    rows = [
+        {"step": step, **document[step]}
+        for step in ("trials", "folds", "vote")
+        if document[step] is not None
+    ]
+    if not answered(document, rows, as_json=as_json, csv=csv):
+        print(printable("\n".join(next_in_words(document))))
 
 
 # `sweeps ensemble`: would several models, voting, beat the single best? From stored logits.

@@ -17,7 +17,6 @@ from sweeps.confirm.best import (
     Quotable,
     all_claims,
     behind_the_best,
-    chances_of_being_best,
     folds_needed,
     folds_that_count,
     quotable,
@@ -204,8 +203,8 @@ def decide(
         scored: The metric.
     """
     margin = margin_of(finalists, scored) if margin is None else margin
-    joint, claims = Joint.of(outcomes), all_claims(outcomes, margin)
-    chances = chances_of_being_best(joint)
+    joint = Joint.of(outcomes)
+    claims, chances = all_claims(outcomes, margin, joint), joint.chances
     is_settled = claims.better is not None
     made = []
     for number, finalist in enumerate(finalists):
@@ -471,11 +470,13 @@ class Comparison:
         trainings: The trainings.
         folds: The folds that count.
         verdict: The verdict of these folds.
+        outcomes: The outcomes that it comes from, in the order of the finalists.
     """
 
     trainings: Trainings
     folds: Sequence[int]
     verdict: Verdict
+    outcomes: Outcomes = field(repr=False)
 
 
 def compare_finalists(
@@ -532,7 +533,7 @@ def compare_finalists(
         )
         for standing in verdict.standings
     ]
-    return Comparison(trainings, whole, replace(verdict, standings=standings))
+    return Comparison(trainings, whole, replace(verdict, standings=standings), outcomes)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,10 @@ def measure_selection_bias(
     # The rest is own - fresh - epoch; the samples that a fold evaluates cancel out of it.
     stopped = _mean(inner)
     freedom = min(own.freedom, stopped.freedom)
-    samples = Estimate(own.value - stopped.value, own.of_folds, stopped.of_folds, freedom)
+    # The samples that stop a training recur from fold to fold, so that those of all folds together
+    # are no better known than the pool is.
+    of_seeds = own.of_folds + stopped.of_folds
+    samples = Estimate(own.value - stopped.value, fresh.of_samples, of_seeds, freedom)
     found: dict[Part, Estimate] = {"seed": seed, "epoch": epoch, "samples": samples}
     parts = {name: part.interval() for name, part in found.items()}
     return SelectionBiasConclusion("selection_bias", label, *of_both, total, parts)

@@ -5,10 +5,11 @@ It is made of the conclusions, which are numbers, for the terminal, `--json` and
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sweeps.interval import Interval
 from sweeps.records.conclusions import (
@@ -24,6 +25,7 @@ from sweeps.render.verdict import with_hints
 from sweeps.wording import (
     decimals,
     figure,
+    format_roughly,
     format_value,
     gain,
     lead_in_words,
@@ -401,6 +403,68 @@ def same_in_words(found: Mapping[str, object]) -> list[str]:
     if found["differs"]:
         return [*lines, f"The seed does not decide a training: {found['differs']}."]
     return [*lines, "One training, made twice with the same seed, came out the same to the bit."]
+
+
+def next_in_words(found: Mapping[str, Any]) -> list[str]:
+    """Return lines of what `sweeps next` found, from its document for JSON; twelve at most."""
+    rows = [_more_trials(found)]
+    folds, vote, now = found["folds"], found["vote"], found["folds_now"]
+    if folds is not None:
+        name = f"{folds['number']} more folds" if now else f"{folds['number']} folds"
+        brought = _brought(folds["gain"]) if now else "what of that is luck"
+        rows.append((name, brought, format_roughly(folds["seconds"])))
+    if vote is not None:
+        brought = _brought(vote["ahead_by"])
+        rows.append((f"{vote['ensemble']} voting", brought, "nothing to train"))
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    lines = [f"Where the next minute pays ({found['sweep']}; on fresh folds, 95 % intervals):"]
+    for what, brought, seconds in rows:
+        lines.append(f"  {what:<{widths[0]}}  {brought:<{widths[1]}}  {seconds}")
+    advice = [_on_search(found)]
+    name = shlex.quote(found["sweep"])
+    if not now:
+        advice.append(f"First `sweeps confirm {name}`: it measures how much of a score is luck.")
+    elif folds is not None:
+        advice.append(
+            f"`sweeps confirm {name} --folds {now + folds['number']}` settles the best of the "
+            "finalists in 8 of 10 cases."
+        )
+    elif found["is_settled"]:
+        advice.append("More folds bring nothing: nothing is open between the finalists.")
+    else:
+        advice.append("More folds would not settle the best of the finalists; more data may.")
+    return [*lines, *in_lines(advice)]
+
+
+def _more_trials(found: Mapping[str, Any]) -> tuple[str, str, str]:
+    trials = found["trials"]
+    gain, name = trials["gain"], f"{trials['number']} more trials"
+    if gain is None:
+        return name, "too few trials to say", format_roughly(trials["seconds"])
+    luck = "" if found["is_confirmed"] else ", luck included"
+    return name, f"{_brought(gain)}{luck}", format_roughly(trials["seconds"])
+
+
+def _on_search(found: Mapping[str, Any]) -> str:
+    """Return whether to go on with the search."""
+    should, trials, margin = found["should_search"], found["trials"], found["margin"]
+    if should is None:
+        return "Whether to go on searching cannot be said yet."
+    unit = trials["gain"]["unit"]
+    digits = 2 if unit == "share" else decimals(Interval(**trials["gain"]))
+    enough = f"{scaled(margin, unit, digits=digits)}{' points' if unit == 'share' else ''}"
+    more = f"{trials['number']} more trials"
+    if should:
+        return f"Go on searching: {more} are expected to bring the margin ({enough}) or more."
+    return f"Stop searching: {more} are expected to bring less than the margin ({enough})."
+
+
+def _brought(gain: Mapping[str, Any] | None) -> str:
+    """Write a gain with its interval: `+0.06 points (+0.00 to +0.31)`."""
+    if gain is None:
+        return "not known"
+    interval = Interval(**gain)
+    return f"{lead_in_words(interval)} ({span(interval, ' to ')})"
 
 
 def _is_baseline(standing: ConfirmedStanding) -> bool:

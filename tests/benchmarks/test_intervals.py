@@ -1,15 +1,39 @@
+import argparse
+
+import numpy as np
 import pytest
 
 from benchmarks import intervals
+from benchmarks.finalists import ACCURACY, LUCKS, real_seeds, simulated
+from tests.chance import at_most
 
 
-def test_it_counts_what_the_verdict_says_and_prints_limits():
-    row = intervals.measure("normal", 2, 20, 20)
+def test_it_counts_what_the_verdict_says_and_prints_limits(monkeypatch):
+    monkeypatch.setattr(intervals, "_A_ROUND", 10)
+    asked = {"draws": 20, "leads": 20, "peeking": 4, "luck": ["normal"], "finalists": [2]}
+    result = intervals.run(argparse.Namespace(**asked, minutes=60))
+    (row,) = result["rows"]
     assert row["seen"] >= 0.4
-    assert row["false"] + row["missed"] <= 0.2
+    assert row["false"] + row["missed"] + row["wrong"] <= 0.2
     assert row["covered"] >= 0.8
-    result = {"draws": 20, "folds": 20, "samples": 4000, "rows": [row]}
-    assert intervals.table(result).count("| 2 | normal |") == 1
+    assert row["false at any look"] <= at_most(0.05, 4) / 4
+    assert intervals.table(result).count("| 2 | normal |") == 2
+    half = intervals.run(argparse.Namespace(**asked, minutes=0))
+    assert (half["draws"], half["leads"], half["peeking"]) == (10, 10, 2), "time is up"
+
+
+@pytest.mark.parametrize("luck", LUCKS)
+def test_finalists_that_are_to_be_equal_are(luck):
+    random = np.random.default_rng(5)
+    scores = [simulated(random, 0, 2, 20, luck=luck).by_fold.mean(axis=1) for _ in range(40)]
+    apart = np.diff(scores, axis=1)
+    assert abs(apart.mean()) < 4 * apart.std() / np.sqrt(len(apart))
+    assert np.mean(scores) == pytest.approx(ACCURACY, abs=0.01)
+
+
+def test_real_seeds_have_the_spread_that_was_measured():
+    assert 0.002 < real_seeds().std() < 0.01
+    assert real_seeds().mean() == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -17,5 +41,9 @@ def test_it_counts_what_the_verdict_says_and_prints_limits():
     [("normal", 0.05, False), ("normal", 0.08, True), ("rare bad in one", 0.07, False)],
 )
 def test_it_fails_where_errors_are_more_frequent_than_promised(luck, false, fails):
-    row = {"luck": luck, "finalists": 2, "false": false, "missed": 0.0}
-    assert bool(intervals.failures({"draws": 2000, "rows": [row]})) == fails
+    errors = ("missed", "wrong", "false at any look", "missed at any look")
+    row = {"luck": luck, "finalists": 2, "false": false, **dict.fromkeys(errors, 0.0)}
+    result = {"draws": 2000, "leads": 200, "peeking": 2000}
+    assert bool(intervals.failures({**result, "rows": [row]})) == fails
+    later = {**row, "false": 0.0, "missed at any look": false}
+    assert bool(intervals.failures({**result, "rows": [later]})) == fails

@@ -64,7 +64,15 @@ def test_each_kind_is_confirmed_by_its_own_method(tmp_path, make_home, metric):
     details = run(*words, "--details").stdout
     if metric != "accuracy":
         assert metric in details
+        details += run("next", "one", "--home", home).stdout
         assert not any(word in details for word in ("accurac", "point", "image", " %,"))
+    after = json.loads(run("next", "one", "--trials", 3, "--home", home, "--json").stdout)
+    assert (after["is_confirmed"], after["folds_now"], after["margin"]) == (
+        True,
+        20,
+        found["margin"],
+    )
+    assert after["noise"] > 0
     report = tmp_path / "report.html"
     assert run("report", "one", "-o", report, "--home", home).exit_code == 0
     assert f"{metric} to quote" in report.read_text(encoding="utf-8")

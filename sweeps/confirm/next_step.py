@@ -1,0 +1,309 @@
+"""Estimates where the next minute pays: more trials, more folds or the vote, all on fresh folds.
+
+More trials. The best score of a search always rises, by luck alone. So the scores of its trials are
+freed from luck first. The noise of one score is measured by the confirmation: it is what two
+finalists differ by from fold to fold. With it, the distribution of the trials' true scores is the
+one under which the observed scores are most likely (Kiefer & Wolfowitz 1956; Koenker & Mizera
+2014). From it follows the search's own curve, the expected best of n trials (Dodge et al. 2019).
+Twice as many trials are expected to bring what the last doubling brought, other numbers as many
+doublings as they are. That is so for scores with an exponential tail, for which the estimate is
+scaled to be right; if the scores have an upper limit, it promises too much. Two assumptions are not
+checked: the search's validation set is about as large as a fold, and later trials are like earlier
+ones.
+
+Its interval holds what a Bayesian bootstrap of the trials gives (Rubin 1981), and the interval of
+an exponential tail that is known by the few best trials alone.
+
+More folds. They can show that another finalist than the leader is the best. The gain is that of
+taking the one that leads then (expected value of sample information, Raiffa & Schlaifer 1961).
+
+The vote has a verdict of its own (votes.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, median_low
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweeps.confirm.best import LOOKS, Joint, gain_of_more_folds
+from sweeps.confirm.checks import asked_by, cross_validation_experiment
+from sweeps.confirm.comparison import Comparison, compare_finalists, margin_of
+from sweeps.confirm.finalists import Finalist, Scored, choose_finalists
+from sweeps.errors import UsageError
+from sweeps.home import Home
+from sweeps.interval import Interval
+from sweeps.records import Conclusions, ConfirmationRecord, Record, SweepInfo, need_one_objective
+from sweeps.records.conclusions import VerdictConclusion, VoteOnFolds, VotesConclusion
+
+FEWEST_TRIALS: Final = 10
+"""With fewer trials that have a score nothing is said of more."""
+_MOST: Final = 100
+"""So many of the best trials are freed from luck; below them it does not matter."""
+_POINTS, _ROUNDS, _RESAMPLED = 30, 150, 200
+_PRODUCT: Final = 200_000
+"""Multiplications of a matrix product that BLAS does not divide among threads, which is slow."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do next.
+
+    Attributes:
+        gain: By how much the score on fresh folds is expected to rise; None if it is not known.
+        seconds: The seconds of training that it takes, of all workers together.
+        number: Number of trials, or of folds, to add.
+    """
+
+    gain: Interval | None
+    seconds: float
+    number: int
+
+
+@dataclass(frozen=True)
+class NextSteps:
+    """The steps that are possible.
+
+    Attributes:
+        sweep: Name of the sweep.
+        is_confirmed: Whether it is confirmed; if not, the gains of its trials hold luck.
+        noise: Standard deviation of one score by luck; None before the confirmation.
+        margin: A gain that does not matter; None if the metric has none of itself.
+        trials: So many more trials.
+        folds: The folds up to the look that settles the verdict with 80 %, or first ones.
+        folds_now: Number of folds that the verdict comes from.
+        is_settled: Whether more folds would settle nothing.
+        vote: The vote of all finalists; None without one.
+    """
+
+    sweep: str
+    is_confirmed: bool
+    noise: float | None
+    margin: float | None
+    trials: Step
+    folds: Step | None
+    folds_now: int
+    is_settled: bool
+    vote: VoteOnFolds | None
+
+    @property
+    def should_search(self) -> bool | None:
+        """Whether more trials are expected to bring the margin or more; None: not known."""
+        if self.trials.gain is None or self.margin is None:
+            return None
+        if self.trials.gain.value < self.margin:
+            return False
+        return True if self.is_confirmed else None  # before it, the gain holds luck
+
+
+def next_steps(home: Home, info: SweepInfo, more: int | None = None) -> NextSteps:
+    """Estimate what each step would bring, from records alone.
+
+    Args:
+        home: The home of the sweep.
+        info: The sweep.
+        more: Number of trials to add; None for as many as it has.
+
+    Raises:
+        UsageError: The sweep has several objectives, no fresh folds, or fewer than two complete
+            configurations.
+    """
+    need_one_objective(info)
+    store = home.store(info.id)
+    _, scored = cross_validation_experiment(home, info)
+    records = [record for record in store.read_all() if record.ends_trial]
+    finalists = choose_finalists(info, records, asked_by(info).top, scored)
+    scored = scored.in_unit_of(finalists)
+    confirmed = Conclusions(store.folder).confirmed()
+    verdict = _newest_verdict(confirmed)
+    comparison = _compared(home, confirmed, verdict, scored) if confirmed and verdict else None
+    noise = noise_of(comparison) if comparison else None
+    searched = [record for record in records if not record.origin.startswith("baseline ")]
+    count = more or max(len(searched), 1)
+    if comparison is not None and verdict is not None:
+        folds = _more_folds(comparison)
+        margin: float | None = comparison.verdict.margin
+    else:
+        asked = asked_by(info).folds
+        a_training = fmean([record.seconds for record in records])
+        folds = Step(None, asked * len(finalists) * a_training, asked)
+        margin = _margin(finalists, info, scored)
+    concluded = confirmed.conclusions if confirmed else ()
+    votes = [one for one in concluded if isinstance(one, VotesConclusion)]
+    return NextSteps(
+        info.name,
+        comparison is not None,
+        noise,
+        margin,
+        Step(
+            _of_trials(records, scored, noise or 0.0, count),
+            count * fmean([record.seconds for record in searched or records]),
+            count,
+        ),
+        folds,
+        comparison.verdict.folds if comparison else 0,
+        comparison is not None and folds is None and not _needs_data(comparison),
+        next((vote for one in votes for vote in one.votes if vote.announced), None),
+    )
+
+
+def _newest_verdict(confirmed: ConfirmationRecord | None) -> VerdictConclusion | None:
+    found = confirmed.conclusions if confirmed else ()
+    return next((one for one in found if isinstance(one, VerdictConclusion)), None)
+
+
+def _compared(
+    home: Home, confirmed: ConfirmationRecord, verdict: VerdictConclusion, scored: Scored
+) -> Comparison | None:
+    standings = sorted(verdict.standings, key=lambda one: one.trial)
+    finalists = [Finalist(one.finalist, one.trial, {}, one.searched, 0) for one in standings]
+    return compare_finalists(
+        home.store(confirmed.confirmation),
+        finalists,
+        verdict.folds,
+        confirmed.left_out,
+        margin=verdict.margin or margin_of(finalists, scored),
+        scored=scored,
+    )
+
+
+def _margin(finalists: Sequence[Finalist], info: SweepInfo, scored: Scored) -> float | None:
+    try:
+        return asked_by(info).margin or margin_of(finalists, scored)
+    except UsageError:
+        return None
+
+
+def _needs_data(comparison: Comparison) -> bool:
+    """Whether a finalist is open that no number of folds settles."""
+    return any(one.word == "cannot tell yet" for one in comparison.verdict.standings)
+
+
+def noise_of(comparison: Comparison) -> float:
+    """Return the standard deviation of one score by luck: seed, samples, partition.
+
+    What folds have in common, such as their difficulty, is no part of it. It is the median over the
+    other finalists of their difference from the leader: one that fails now and then says nothing.
+    """
+    scores, leader = comparison.outcomes.by_fold, comparison.outcomes.leader
+    apart = [
+        float((scores[leader] - own).var(ddof=1)) / 2
+        for number, own in enumerate(scores)
+        if number != leader
+    ]
+    return math.sqrt(median_low(apart))
+
+
+def _more_folds(comparison: Comparison) -> Step | None:
+    """Return the folds up to the look that settles most; None if no look settles anything."""
+    verdict = comparison.verdict
+    settles = [one.more_folds for one in verdict.standings if one.more_folds is not None]
+    if verdict.folds < LOOKS[0]:
+        settles.append(LOOKS[0])
+    if not settles:
+        return None
+    more = max(settles) - verdict.folds
+    gain = gain_of_more_folds(Joint.of(comparison.outcomes), max(settles))
+    trained = comparison.trainings
+    seconds = fmean([one.seconds for one in (*trained.found.values(), *trained.lost.values())])
+    in_unit = replace(gain, unit=verdict.scored.unit)
+    return Step(in_unit, more * len(verdict.standings) * seconds, more)
+
+
+def _of_trials(
+    records: Sequence[Record], scored: Scored, noise: float, more: int
+) -> Interval | None:
+    """Return the gain of more trials; None with too few that have a score."""
+    searched: list[float] = []
+    baselines = [-math.inf]
+    for record in records:
+        found = record.result.metrics.get(scored.searched) if record.result else None
+        is_scored = record.outcome == "complete" and found is not None
+        score = scored.sign * float(found) if is_scored and found is not None else -math.inf
+        of = baselines if record.origin.startswith("baseline ") else searched
+        of.append(score)
+    if sum(map(math.isfinite, searched)) < FEWEST_TRIALS:
+        return None
+    gain = gain_of_more_trials(np.array(searched), noise, more, max(baselines))
+    return replace(gain, unit=scored.unit)
+
+
+def gain_of_more_trials(
+    scores: NDArray[np.float64], noise: float, more: int, at_least: float = -math.inf
+) -> Interval:
+    """Return by how much the true score of the best trial is expected to rise.
+
+    Args:
+        scores: The scores of the trials, larger is better; minus infinity without one.
+        noise: Standard deviation of a score about the trial's true one; 0 takes luck for true.
+        more: Number of trials to add.
+        at_least: A score that is had anyway, of a baseline.
+    """
+    count = len(scores)
+    weights = np.vstack([
+        np.full((1, count), 1 / count),
+        np.random.default_rng(0).dirichlet(np.ones(count), _RESAMPLED),
+    ])  # fmt: skip
+    order = np.argsort(scores)[-_MOST:]
+    order = order[np.isfinite(scores[order])]
+    truths, masses = _true_scores(scores[order], weights[:, order], noise)
+    truths = np.maximum(truths, at_least)
+    gains = _best_of(truths, masses, count) - _best_of(truths, masses, count / 2)
+    gains = np.where(gains > 1e-12 * abs(truths[-1]), gains, 0.0)
+    # Draws from the scores that were found contain the best of them too seldom.
+    gains *= math.log(1 + more / count) / math.log(math.expm1(-1) / math.expm1(-1 / 2))
+    value, (low, high) = float(gains[0]), np.quantile(gains[1:], (0.025, 0.975))
+    lowest, highest = value * _of_exponential_tail()
+    return Interval(value, min(float(low), float(lowest)), max(float(high), float(highest)))
+
+
+def _true_scores(
+    scores: NDArray[np.float64], weights: NDArray[np.float64], noise: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return possible true scores, ascending, and their masses (rows of weights, scores).
+
+    The masses are found by the EM algorithm, which starts from equal ones.
+    """
+    if noise <= 0:
+        return scores, weights
+    grid = np.unique(np.concatenate([scores, np.linspace(scores[0], scores[-1], _POINTS)]))
+    likely = np.exp(-(((scores[:, None] - grid) / noise) ** 2) / 2)
+    whole = weights.sum(axis=1, keepdims=True)
+    masses = np.full((len(weights), len(grid)), 1 / len(grid))
+    a_few = max(1, _PRODUCT // likely.size)
+    for first in range(0, len(masses), a_few):
+        own, wanted = masses[first : first + a_few], (weights / whole)[first : first + a_few]
+        for _ in range(_ROUNDS):
+            own *= (wanted / np.maximum(own @ likely.T, 1e-300)) @ likely
+    return grid, masses * whole
+
+
+def _best_of(
+    truths: NDArray[np.float64], masses: NDArray[np.float64], count: float
+) -> NDArray[np.float64]:
+    """Return the expected largest of so many draws; mass that lacks lies below all."""
+    below = np.cumsum(masses, axis=1)
+    below = np.clip(below + 1 - below[:, -1:], 0.0, 1.0)
+    below = np.hstack([np.zeros((len(below), 1)), below]) ** count
+    best: NDArray[np.float64] = np.diff(below, axis=1) @ truths
+    return best
+
+
+def _of_exponential_tail() -> NDArray[np.float64]:
+    """Return the 95 % limits of a gain, as multiples of it, if the scores' tail is exponential.
+
+    The gain is then a weighted sum of independent exponential distances between the best scores
+    (Renyi 1953); as many distances of one weight have its relative variance.
+    """
+    from scipy.special import chdtri
+
+    place = np.arange(1, _MOST)
+    weights = (np.exp(-place / 2) - np.exp(-place)) / place
+    distances = weights.sum() ** 2 / (weights**2).sum()
+    limits: NDArray[np.float64] = 2 * distances / chdtri(2 * distances, np.array([0.025, 0.975]))
+    return limits
