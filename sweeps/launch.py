@@ -195,20 +195,7 @@ def run_sweep(
             guard.watch(info, parent.files)
             over = {record.spec.trial for record in records if record.ends_trial}
             parent.catch_up(records, is_over=len(over) >= total)
-            try:
-                try:
-                    stopped_by = coordinator.run()
-                finally:  # an error may come of another process that has taken the sweep
-                    held.check()
-                    guard.check()
-            except LeaseLost:
-                parent.leave()
-                raise
-            except BaseException as error:
-                parent.abandon(error)
-                raise
-            finally:
-                coordinator.queue.study.close()
+            stopped_by = _run(coordinator, parent, held, guard)
             _ask(config, store, coordinator.total())  # points enqueued meanwhile count as well
             summarise = _summariser(config, info, start, coordinator)
             ended = summarise(stopped_by)
@@ -225,6 +212,24 @@ def run_sweep(
             )
     progress.finished(summary)
     return RunResult(dataclasses.replace(info, checked=store.checked()), summary)
+
+
+def _run(coordinator: Coordinator, parent: ParentRun, held: Hold, guard: Guard) -> str | None:
+    """Run to the end and return why it was stopped; an error ends the parent run if it is ours."""
+    try:
+        try:
+            return coordinator.run()
+        finally:  # an error may come of another process that has taken the sweep
+            held.check()
+            guard.check()
+    except LeaseLost:
+        parent.leave()
+        raise
+    except BaseException as error:
+        parent.abandon(error)
+        raise
+    finally:
+        coordinator.queue.study.close()
 
 
 def _keep_log(home: Home, info: SweepInfo, progress: Progress) -> None:
