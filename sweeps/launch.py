@@ -193,14 +193,9 @@ def run_sweep(
                 Tally(info, total, records, longest_seconds=config.limits.timeout_seconds)
             )
             guard.watch(info, parent.files)
-            over = {record.spec.trial for record in records if record.ends_trial}
-            parent.catch_up(records, is_over=len(over) >= total)
+            parent.catch_up(records, is_over=_is_over(records, total))
             try:
-                try:
-                    stopped_by = coordinator.run()
-                finally:  # an error may come of another process that has taken the sweep
-                    held.check()
-                    guard.check()
+                stopped_by = _run_owned(coordinator, held, guard)
             except LeaseLost:
                 parent.leave()
                 raise
@@ -225,6 +220,24 @@ def run_sweep(
             )
     progress.finished(summary)
     return RunResult(dataclasses.replace(info, checked=store.checked()), summary)
+
+
+def _run_owned(coordinator: Coordinator, held: Hold, guard: Guard) -> str | None:
+    """Run the loop; an error may come of another process that has taken the sweep.
+
+    Raises:
+        LeaseLost: Another process has taken it, whatever ended the loop.
+    """
+    try:
+        return coordinator.run()
+    finally:
+        held.check()
+        guard.check()
+
+
+def _is_over(records: Sequence[Record], total: int) -> bool:
+    """Whether no trial is left to run."""
+    return len({record.spec.trial for record in records if record.ends_trial}) >= total
 
 
 def _keep_log(home: Home, info: SweepInfo, progress: Progress) -> None:
