@@ -150,7 +150,8 @@ def limits(share: float, draws: int) -> tuple[float, float]:
     """Return the 95 % limits of a share (Wilson 1927)."""
     from sweeps.interval import wilson
 
-    return wilson(round(share * draws), draws).ends
+    low, high = wilson(round(share * draws), draws).ends
+    return max(low, 0.0), high
 
 
 def table(result: dict[str, Any]) -> str:
