@@ -92,6 +92,8 @@ class FoldExperiment:
             self.recomputed = self._recomputed
         if hasattr(own, "train_in"):
             self.train_in = self._train_in
+        if hasattr(own, "command"):
+            self.command = self._command
 
     def check(self, config: Mapping[str, Value]) -> None:
         """Refuse what the search refuses."""
@@ -123,6 +125,13 @@ class FoldExperiment:
     ) -> TrialResult:
         fold, own = self._fold(spec.config, data), cast(SupportsFiles, self.searched)
         return numbered(own.train_in(folder, _own(spec), fold.data, on_epoch), fold)
+
+    def _command(self, spec: TrialSpec, info: Mapping[str, Any], output: str) -> list[str]:
+        """Return the words of a script's command on a fold."""
+        fold = self._fold(spec.config, PreparedData(self.name, "", "", info, None))
+        own: Any = self.searched
+        words: list[str] = own.command(_own(spec), fold.data.info, output)
+        return words
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw what the search draws."""

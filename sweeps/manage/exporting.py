@@ -16,7 +16,6 @@ from sweeps.capabilities import SupportsExport, SupportsVerification
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.code import load_same
-from sweeps.experiments.script import ScriptExperiment
 from sweeps.experiments.script_output import OUTPUT_VARIABLE
 from sweeps.experiments.verified_data import PreparedAgain
 from sweeps.records import Record
@@ -56,8 +55,8 @@ def export_trial(trial: Trial, folder: Path, source: str | None = None) -> list[
         raise UsageError(f"{folder} is not empty; give another folder, nothing was written")
     sweep, record = trial.sweep, trial.record
     store = sweep.home.store(sweep.info.id)
-    experiment = load_same(store, sweep.info, record)
-    if isinstance(experiment, ScriptExperiment):
+    experiment: Any = load_same(store, sweep.info, record)
+    if sweep.info.experiment.startswith("script:"):
         command = shlex.join(experiment.command(record.spec, record.data["info"], AGAIN))
         with _appearing(folder) as part:
             for name, content in store.files(record).items():
@@ -108,7 +107,7 @@ def _of_script(trial: Trial, folder: Path) -> str:
         wrote = "It wrote nothing into `{output}`: its model, if it keeps one, lies elsewhere"
     return (
         f"{wrote}; what it printed, beside this file. The command runs it again, in "
-        f"the folder where the script lies, which was `{trial.sweep.info.directory}`."
+        f"the folder where the script lies, which was `{trial.sweep.directory}`."
     )
 
 

@@ -86,7 +86,9 @@ def run(*words):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("has_samples", [True, False])
-def test_a_script_is_confirmed_on_the_folds_that_it_divides(script, make_home, has_samples):
+def test_a_script_is_confirmed_on_the_folds_that_it_divides(
+    script, tmp_path, make_home, has_samples
+):
     space, home = script(has_samples), make_home()
     sweep = sweeps.run(str(space), workers=2, home=home, progress="quiet")
     planned = run("plan", space, "--home", home)
@@ -94,6 +96,11 @@ def test_a_script_is_confirmed_on_the_folds_that_it_divides(script, make_home, h
         planned.stdout.split()
     )
     (verdict, *_) = sweep.confirm(folds=20, progress="quiet")
+    exported = run("export", sweep.name, tmp_path / "taken", "--home", home)
+    assert exported.exit_code == 0, exported.output
+    about = (tmp_path / "taken" / "README.md").read_text(encoding="utf-8")
+    assert "--fold 1 --folds 4 --out again" in about
+    assert f"lies, which was `{tmp_path}`" in about
     assert verdict.lead.startswith("baseline-seeing is better than every other finalist")
     store = sweep.home.store(sweeps.load(f"{sweep.name}-confirmation", home).info.id)
     records = [store.read(record.spec.key) for record in store.read_all()]
