@@ -28,6 +28,12 @@ REVISION: Final = "v3.2.0.a"
 """The revision of Optuna's schema whose rows are written here."""
 
 
+_ROWS_OF_TRIALS: Final = (
+    models.TrialParamModel.__table__,
+    models.TrialUserAttributeModel.__table__,
+)
+
+
 class TrialWriter(Protocol):
     """Writes trials of a study."""
 
@@ -67,6 +73,8 @@ class Tables:
             key = connection.execute(insert, trial).inserted_primary_key
             assert key is not None
             trial_id = int(key[0])
+            for table in _ROWS_OF_TRIALS:  # of a trial that was deleted without them
+                connection.execute(sqlalchemy.delete(table).where(table.c.trial_id == trial_id))
             if params := [
                 {
                     "trial_id": trial_id,

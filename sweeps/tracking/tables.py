@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -79,7 +79,7 @@ class RunTables:
         }
         tags = {"mlflow.runName": content.name, **content.tags}
         metrics = list(self._points(content.metrics))
-        with self._transaction() as connection:
+        with suppress(sqlalchemy.exc.IntegrityError), self._transaction() as connection:
 
             def insert(table: Any, rows: list[dict[str, Any]]) -> None:
                 if rows:
@@ -92,10 +92,7 @@ class RunTables:
                 raise MlflowException.invalid_parameter_value(
                     f"experiment {experiment_id} is not active: it has been deleted"
                 )
-            try:
-                insert(self._runs, [run])
-            except sqlalchemy.exc.IntegrityError:
-                return False
+            insert(self._runs, [run])
             insert(self._tags, [{"run_uuid": run_id, **row} for row in _pairs(tags)])
             insert(self._params, [{"run_uuid": run_id, **row} for row in _pairs(content.params)])
             insert(self._metrics, [{"run_uuid": run_id, **row} for row in metrics])
@@ -119,7 +116,8 @@ class RunTables:
                 self._input_tags,
                 [{"input_uuid": edge, "name": "mlflow.data.context", "value": CONTEXT}],
             )
-        return True
+            return True
+        return False
 
     def end(self, run_id: str, status: str, end_time: int) -> None:
         """Give a run its terminal status."""

@@ -177,6 +177,7 @@ WITH_JSON = {
     "ensemble": ["ensemble digits"],
     "confirm": ["confirm digits", "confirm digits --test"],
     "list": ["list"],
+    "next": ["next digits"],
     "note": ["note digits"],
     "examine": [pytest.param("examine digits 0", marks=pytest.mark.tensorflow)],
     "plan": [" ".join(("plan", *RUN_TRADE[1:], "--trials", "99"))],
