@@ -6,11 +6,10 @@ import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from search_spaces.bodies.declared import Declared
+from search_spaces.bodies import Declared
 from search_spaces.errors import Path, Problems, did_you_mean, listing
 from search_spaces.parameters import ParameterInfo, Value, find_parameter
-from search_spaces.values.domains import Categorical, Fixed
-from search_spaces.values.narrowing import domain_problem, value_problem
+from search_spaces.values import Categorical, Fixed, domain_problem, value_problem
 
 if TYPE_CHECKING:
     from search_spaces.space import Space

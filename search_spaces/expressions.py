@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from search_spaces.errors import SpaceError, show
 from search_spaces.parameters import Value
-from search_spaces.values.scalars import is_number, parse_scalar, same
+from search_spaces.values import is_number, parse_scalar, same
 
 HELP = "write it like `parameters <= 20000`, `optimizer == sgd` or `units_1 in [16, 32] and l2 > 0`"
 

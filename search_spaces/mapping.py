@@ -11,13 +11,12 @@ from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from search_spaces.bodies.fixed_trials import FixedTrial
+from search_spaces.bodies import FixedTrial
 from search_spaces.errors import SpaceError, show
 from search_spaces.objectives import in_words, objectives_from
 from search_spaces.parameters import ParameterInfo, Value, find_parameter
 from search_spaces.space import Space
-from search_spaces.values.domains import Sampled, domain_from_dict
-from search_spaces.values.scalars import is_number, parse_scalar, same
+from search_spaces.values import Sampled, domain_from_dict, is_number, parse_scalar, same
 
 # Lists the differences of two spaces, from their stored forms, since one may no longer exist.
 #

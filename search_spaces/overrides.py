@@ -6,15 +6,21 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from search_spaces.bodies.declared import MAX_REPEAT, Declared, Parameter
-from search_spaces.bodies.fixed_trials import Replay
+from search_spaces.bodies import MAX_REPEAT, Declared, Parameter, Replay
 from search_spaces.checking import unknown_parameter
 from search_spaces.errors import SpaceError, did_you_mean, listing, show
 from search_spaces.parameters import ParameterInfo, Value, find_parameter
 from search_spaces.python_space import PythonBody
 from search_spaces.space import Space
-from search_spaces.values.domains import Categorical, Fixed
-from search_spaces.values.narrowing import HELP, Request, narrow, parse_request, value_problem
+from search_spaces.values import (
+    HELP,
+    Categorical,
+    Fixed,
+    Request,
+    narrow,
+    parse_request,
+    value_problem,
+)
 
 _OVERRIDE = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)", re.DOTALL)
 

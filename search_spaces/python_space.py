@@ -12,13 +12,19 @@ from functools import cached_property
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
-from search_spaces.bodies.declared import Row, kind
-from search_spaces.bodies.fixed_trials import FixedTrial, Walk, every_point, finite_size, probes
-from search_spaces.bodies.importing import import_object
+from search_spaces.bodies import FixedTrial, Row, Walk, every_point, finite_size, kind, probes
 from search_spaces.errors import SpaceError, show
+from search_spaces.importing import import_object
 from search_spaces.parameters import Suggester, Value
-from search_spaces.values.domains import Domain, Fixed, Sampled, check_scalar
-from search_spaces.values.narrowing import Request, narrow, parse_request
+from search_spaces.values import (
+    Domain,
+    Fixed,
+    Request,
+    Sampled,
+    check_scalar,
+    narrow,
+    parse_request,
+)
 
 HEADER = "__search_space__"
 """Attribute of a decorated function that holds its header."""

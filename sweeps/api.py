@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
-from search_spaces.bodies.importing import being_imported
+from search_spaces.importing import being_imported
 from sweeps.analysis.rows import STATES, TrialRow, best_row, front_rows, trial_rows
 from sweeps.config.options import options_of, python_words
 from sweeps.errors import StoreError, TrialsError, UsageError
@@ -31,7 +31,7 @@ from sweeps.records import (
 )
 from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.champion import ALIAS
-from sweeps.tracking.locating import registered_model
+from sweeps.tracking.reading import registered_model
 from sweeps.wording import counted, format_metric
 from sweeps.workspace.names import check_trial, trial_of
 
@@ -249,8 +249,7 @@ class Sweep:
             figures: Folder for every chart as a PNG; made if it is missing. None: no PNGs.
         """
         from sweeps.analysis.data import read_sweep
-        from sweeps.render.reporting import draw_charts, render_report
-        from sweeps.render.sections import report_sections
+        from sweeps.render.sections import draw_charts, render_report, report_sections
 
         data = read_sweep(self.info, self.home.store(self.info.id))
         sections = report_sections(data)

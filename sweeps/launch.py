@@ -12,11 +12,13 @@ from typing import Any
 
 from search_spaces.mapping import lies_in
 from sweeps.analysis.summary import Summary, champion_of, summarize
+from sweeps.capabilities import SupportsFiles
 from sweeps.config.options import RunOptions
 from sweeps.config.policies import Parallelism
 from sweeps.config.sweep import SweepConfig, resolve
-from sweeps.errors import LeaseLost
-from sweeps.executors.dask.fleet import Fleet, look_at
+from sweeps.errors import LeaseLost, UsageError
+from sweeps.executors import Executor, InProcessExecutor
+from sweeps.executors.dask.fleet import Cluster, Fleet, check_resources, look_at, parse_cluster
 from sweeps.home import Home
 from sweeps.progress import Mode, Progress, make_progress
 from sweeps.progress.log import Logged
@@ -33,9 +35,7 @@ from sweeps.records import (
     recover,
     trials_to_retry,
 )
-from sweeps.runner.choosing import find_cluster, start_executor
-from sweeps.runner.control import ControlListener, StopRequest
-from sweeps.runner.guarding import Guard
+from sweeps.runner.control import ControlListener, ControlRequests, StopRequest
 from sweeps.runner.loop import Coordinator, Watch
 from sweeps.runner.opening import (
     check_fingerprint,
@@ -45,7 +45,7 @@ from sweeps.runner.opening import (
     newest_generation,
     open_sweep,
 )
-from sweeps.runner.ownership import Hold
+from sweeps.runner.ownership import Guard, Hold
 from sweeps.runner.warm_start import describe_imported
 from sweeps.study.backends import backend_of
 from sweeps.study.storage import StudyStore, prepare, stored_trials
@@ -54,9 +54,81 @@ from sweeps.tracking.parent import ParentRun, outage_note
 from sweeps.tracking.preflight import check_store
 from sweeps.tracking.store import check_database
 from sweeps.tracking.sync import finish_deletions, hold_to_send
-from sweeps.workspace.control_files import ControlRequests
 from sweeps.workspace.databases import DatabaseRetry
 from sweeps.workspace.provenance import changed_versions, code_state, environment
+
+# Chooses the executor: this process, worker processes of this machine, or a Dask cluster.
+
+
+def find_cluster(asked: RunOptions) -> Cluster | None:
+    """Return the cluster that is asked for, None for this machine.
+
+    Raises:
+        UsageError: Its address is not valid or is open to others, or options contradict each other.
+    """
+    if asked.executor is None:
+        if asked.resources:
+            raise UsageError("--resources: these belong to Dask workers; give --executor as well")
+        return None
+    if asked.workers is not None:
+        raise UsageError("--workers and --executor: the cluster has the workers; give one of them")
+    resources = check_resources(asked.resources)
+    return parse_cluster(asked.executor, trusted=asked.trust_cluster, resources=resources)
+
+
+def start_executor(
+    config: SweepConfig,
+    watch: Watch,
+    note: Callable[[str], None],
+    fleet: Fleet | None,
+    running: Path,
+) -> Executor:
+    """Start the executor of a sweep.
+
+    Workers get ready in the background; the calling process (`--workers 0`) warms up before this
+    function returns.
+
+    Args:
+        config: The sweep.
+        watch: Is told of running attempts.
+        note: Is called with each line worth showing.
+        fleet: The workers of a cluster; None for this machine.
+        running: Folder in which each attempt has a folder, if the experiment writes files.
+    """
+    note("warming up")
+    writes_files = isinstance(config.experiment, SupportsFiles)
+    folders = running if writes_files else None
+    if config.parallelism.workers == 0:
+        return InProcessExecutor(config.experiment, config.data, watch, watch.verdict_on, folders)
+    from sweeps.executors.local.executor import WorkersExecutor
+    from sweeps.executors.preloading import make_preload
+
+    preload = make_preload(
+        config.space.experiment,
+        config.folder,
+        config.data,
+        modules=[] if config.pruner.name == "none" else ["sweeps.study.samplers"],
+        writes_files=writes_files,
+    )
+    if fleet is not None:
+        from sweeps.executors.dask.executor import DaskExecutor
+
+        return DaskExecutor(
+            fleet,
+            preload,
+            watch,
+            note,
+            ask_ahead=config.ask_ahead,
+            trial_timeout_seconds=config.failures.trial_timeout_seconds,
+        )
+    return WorkersExecutor(
+        config.parallelism.at_once,
+        preload,
+        watch,
+        note,
+        trial_timeout_seconds=config.failures.trial_timeout_seconds,
+        folders=folders,
+    )
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def _imported(request):
     if request.config.getoption("tier") is not None:
         import sklearn.model_selection  # noqa: F401
 
-        from sweeps.tracking.quiet import quiet
+        from sweeps.tracking.store import quiet
 
         with quiet():  # imports MLflow
             pass

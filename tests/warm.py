@@ -80,7 +80,7 @@ def serve(address: str) -> None:
     import sweeps.cli
     import sweeps.launch
     from digitexp.tensorflow_setup import set_up_tensorflow
-    from sweeps.tracking.quiet import quiet
+    from sweeps.tracking.store import quiet
 
     with quiet():  # imports MLflow
         pass

@@ -22,9 +22,8 @@ from search_spaces.space import Space
 from sweeps.config.sweep import SPLIT_SEED
 from sweeps.experiment import TrialResult, TrialSpec
 from sweeps.experiments.loading import load_experiment
-from sweeps.study.proposals import Proposer
+from sweeps.study.proposals import Proposer, training_seed
 from sweeps.study.samplers import Choice, sampler_factory
-from sweeps.study.seeds import training_seed
 
 SPACE = "mlp"
 ROWS = 20

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.tables import bank, files
 from digitexp.data import load_source, split_source
-from digitexp.data.blocks import FOLDS, make_block
+from digitexp.data.splits import FOLDS, make_block
 from search_spaces.parameters import Value
 from sweeps.config.sweep import SPLIT_SEED
 from sweeps.experiment import PreparedData, TrialSpec

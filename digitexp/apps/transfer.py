@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.data import DataError, Source, Split, split_source
-from digitexp.data.resizing import resized
-from digitexp.data.source import Labels
+from digitexp.data.source import Labels, resized
 from digitexp.training.outcome import TrainingData, TrainingOutcome
 
 __all__ = [

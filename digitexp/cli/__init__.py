@@ -7,17 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from digitexp.cli import (
-    calibrate,
-    check,
-    data,
-    evaluate,
-    explore,
-    functions,
-    robustness,
-    train,
-    transfer,
-)
+from digitexp.cli import data, evaluate, explore, train, transfer
 from digitexp.tensorflow_setup import MissingTensorFlowError
 
 __all__ = ["app", "main"]
@@ -31,14 +21,14 @@ app = typer.Typer(
 app.command()(data.data)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
-app.command()(calibrate.calibrate)
-app.command()(check.check)
-app.command()(robustness.robustness)
+app.command()(evaluate.calibrate)
+app.command()(evaluate.check)
+app.command()(evaluate.robustness)
 app.command()(transfer.transfer)
 app.command()(train.parameters)
 app.command()(explore.explore)
-app.command()(functions.softmax)
-app.command()(functions.activations)
+app.command()(explore.softmax)
+app.command()(explore.activations)
 
 USER_ERRORS = (
     ValueError,

@@ -1,18 +1,27 @@
-"""`digitexp evaluate`: shows the mistakes of a trained network on its validation images."""
+"""`digitexp evaluate`, `calibrate`, `check`, `robustness`: judge what came out of a training."""
 
 from __future__ import annotations
 
+import json
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
+import numpy as np
 import typer
 
-from digitexp.cli.options import Data, Font, Home, Language, Storage, Words, find_trial
+from digitexp.cli.options import Data, Font, Home, Language, Storage, Words, find_trial, find_trials
 from digitexp.cli.train import check_output_folder
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from digitexp.apps.checklist import Finding
+    from digitexp.data import Source, Split
+    from digitexp.evaluation.calibration import CrossFitted, Interval
     from digitexp.evaluation.diagnostics import Answers
-    from digitexp.trained import ShownTrial
+    from digitexp.trained import ShownTrial, TrainedTrial
+
 
 EVALUATION: Final = "evaluation"
 
@@ -82,3 +91,288 @@ def answer(model: Any, trial: ShownTrial) -> Answers:
         train_accuracy=accuracy(logits_of(model, trial.train_images), trial.train_labels),
         image_numbers=trial.image_numbers,
     )
+
+
+# `digitexp calibrate`: fits a temperature and compares calibration before and after.
+
+
+PICTURE, DATA = "reliability.png", "calibration.json"
+SAYS = {
+    "lower": "lower when calibrated",
+    "higher": "higher when calibrated",
+    "cannot tell": "no clear change",
+}
+
+
+def calibrate(
+    words: Words,
+    data: Data = None,
+    home: Home = None,
+    storage: Storage = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print calibration.json.")] = False,
+    language: Language = "en",
+    font: Font = None,
+) -> None:
+    """Fit a temperature on the validation part; show calibration before and after.
+
+    Each validation image is judged at the temperature that four fifths of the others give. Writes
+    reliability.png and calibration.json into DIR, or SWEEP-TRIAL. The test set is not looked at.
+    """
+    from digitexp.plots.language import in_language, say
+    from digitexp.trained import logits_of
+
+    drawing = in_language(language, font)
+    trial = find_trial(words, home, storage)
+    folder = trial.folder
+    check_output_folder(folder, overwrite=True)
+    shown = trial.with_images(data)
+    logits = logits_of(trial.load_model(), shown.images)
+    from digitexp.evaluation.calibration import cross_fit
+    from digitexp.plots.figures import draw_reliability
+
+    found = cross_fit(logits, shown.labels.astype(np.int32))
+    with drawing:
+        told = "{images} validation images of {name}"
+        images = say(told, images=found.images, name=trial.about["name"])
+        picture = draw_reliability(found, f"{images}  ·  {trial.config.describe()}")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PICTURE).write_bytes(picture)
+    document = json.dumps(found.to_dict(), indent=1) + "\n"
+    (folder / DATA).write_text(document, encoding="utf-8")
+    if as_json:
+        print(document, end="")
+    else:
+        _print_comparison(found, folder)
+
+
+def _print_comparison(found: CrossFitted, folder: Path) -> None:
+    lowest, highest = found.temperatures[0], found.temperatures[-1]
+    print(
+        f"Temperature {found.temperature:.3f}, fitted on {found.images} validation images "
+        f"({found.accuracy:.2%} right); below, each is judged at that of the other folds "
+        f"({lowest:.3f} to {highest:.3f})."
+    )
+    if found.accuracy == 1:
+        print("Every image is right: that says nothing about how often to expect a mistake.")
+    print()
+    _print_row("", "T = 1", "calibrated", "change")
+    for name, unit, scale, digits in (("ece", "%", 100, 2), ("nll", "nats", 1, 3)):
+        one = found.measures[name]
+        cells = (_cell(i, scale, digits) for i in (one.before, one.after, one.change))
+        _print_row(f"{name.upper()}, {unit}", *cells)
+    _print_row("ECE, bins of equal mass", *(f"{100 * value:.2f}" for value in found.equal_mass))
+    _print_row("ECE of a perfect network", *(f"{100 * v:.2f}" for v in found.if_calibrated))
+    said = (f"{name.upper()}: {SAYS[one.word]}" for name, one in found.measures.items())
+    print(f"\n{'; '.join(said)} (95 % intervals, for as many other images).")
+    print(f"Written to {folder}: {PICTURE}, {DATA}")
+
+
+def _print_row(name: str, *cells: str) -> None:
+    print((f"{name:26}" + "".join(f"{cell:25}" for cell in cells)).rstrip())
+
+
+def _cell(interval: Interval, scale: float, digits: int) -> str:
+    value, low, high = (f"{scale * v:.{digits}f}" for v in (interval.value, interval.low,
+                                                            interval.high))  # fmt: skip
+    return f"{value} ({low} to {high})"
+
+
+# `digitexp check`: the debug checklist, on data or on a trained trial.
+
+
+WIDTH = 80
+
+
+def check(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DIR | SWEEP TRIAL]", help="As in `digitexp evaluate`; none: data only."
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Data, as in `digitexp data`. Default: digits20, or what it was trained on.",
+        ),
+    ] = None,
+    features: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Pixels an image must have.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="Classes there must be.")
+    ] = None,
+    home: Home = None,
+    storage: Storage = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Check data, or a training: data, model, learning curve, with verdicts and advice.
+
+    Exit code 0: nothing failed (warnings may be there); 1: a check failed; 2: nothing to check.
+    """
+    from digitexp.apps.checklist import check_data, exit_code
+    from digitexp.data.loading import DEFAULT, find_source
+
+    if not words:
+        found = find_source(data or DEFAULT)
+        findings = check_data(found, n_features=features, n_classes=classes)
+    else:
+        findings = _check_trial(find_trial(words, home, storage), data, features, classes)
+    if as_json:
+        content = {"exit_code": exit_code(findings), "findings": [f.as_json() for f in findings]}
+        print(json.dumps(content, indent=2, ensure_ascii=False))
+    else:
+        _print_findings(findings)
+    raise typer.Exit(exit_code(findings))
+
+
+def _check_trial(
+    run: TrainedTrial, data: str | None, features: int | None, classes: int | None
+) -> list[Finding]:
+    from digitexp.apps.advice import advise
+    from digitexp.apps.checklist import check_data, check_model, check_training
+    from digitexp.data import DataError
+    from digitexp.data.loading import find_source
+
+    try:
+        found = find_source(data or run.source)
+    except DataError as error:
+        if data is not None:
+            raise
+        findings, source, split = [_no_data(error)], None, None
+    else:
+        findings = check_data(
+            found,
+            n_features=features or prod(run.image_shape),
+            n_classes=classes or len(run.class_names),
+        )
+        same, source, split = _same_data(run, data or run.source)
+        findings += same
+    findings += check_model(run, source, split)
+    training = check_training(run)
+    return [*findings, *training, *advise(run, training, _train_sizes(source, split))]
+
+
+def _no_data(error: Exception) -> Finding:
+    from digitexp.apps.checklist import Finding
+
+    advice = "Name what it was trained on with --data SOURCE to have data and accuracy checked."
+    found = str(error).partition("; expected")[0]  # the advice says what is expected
+    return Finding("data", "source", "warn", found, advice)
+
+
+def _same_data(run: TrainedTrial, name: str) -> tuple[list[Finding], Source | None, Split | None]:
+    """Return findings on the data's identity, and data and split if they are the same."""
+    from digitexp.apps.checklist import check_same_data
+    from digitexp.data import DataError, load_source, split_source
+
+    try:
+        source = load_source(name)
+        split = split_source(source, run.about["split_seed"])
+    except DataError as error:  # findings on the data say why, or this one on the split
+        from digitexp.apps.checklist import Finding
+
+        return [Finding("data", "split", "fail", str(error), "Mend the data.")], None, None
+    same = check_same_data(source, split, run.about)
+    return same, *((None, None) if any(f.verdict == "fail" for f in same) else (source, split))
+
+
+def _train_sizes(source: Source | None, split: Split | None) -> list[int]:
+    import numpy as np
+
+    if source is None or split is None:
+        return []
+    counts = np.bincount(source.labels[split.train_indices], minlength=len(source.class_names))
+    return [int(count) for count in counts]
+
+
+def _print_findings(findings: list[Finding]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(width=WIDTH, highlight=False, markup=False)
+    table = Table(width=WIDTH, padding=(0, 1))
+    for column in ("part", "check", "verdict", "seen"):
+        table.add_column(column)
+    styles = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+    part = ""
+    for one in findings:
+        if one.part == "advice":
+            continue
+        if part and one.part != part:
+            table.add_section()
+        verdict = Text(one.verdict, style=styles[one.verdict])
+        table.add_row("" if one.part == part else one.part, one.name, verdict, Text(one.seen))
+        part = one.part
+    console.print(table)
+    _print_advice(console, findings)
+    counts = {v: sum(f.verdict == v and f.part != "advice" for f in findings) for v in styles}
+    console.print(f"{counts['ok']} ok, {counts['warn']} to look at, {counts['fail']} failed")
+
+
+def _print_advice(console: Console, findings: list[Finding]) -> None:
+    """Print the advice: of the rules first, then on each trouble, with its commands."""
+    trouble = ""
+    for one in findings:
+        if not one.advice:
+            continue
+        if one.part != "advice":
+            console.print(f"{one.part}, {one.name}: {one.advice}")
+            continue
+        if one.name != trouble:
+            trouble = one.name
+            console.print(f"\n{trouble.capitalize()}: {one.seen}.", style="bold")
+        console.print(f"- {one.advice}")
+        if one.command:
+            console.print(f"  {one.command}", style="cyan", soft_wrap=True)  # to be copied whole
+    if any(one.advice for one in findings):
+        console.print()
+
+
+# `digitexp robustness`: draws the accuracy of networks on attacked images.
+
+
+def robustness(
+    words: Words,
+    data: Data = None,
+    home: Home = None,
+    storage: Storage = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The picture, a PNG.")
+    ] = Path("robustness.png"),
+    language: Language = "en",
+    font: Font = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Attack the validation images with each network's own gradients (FGSM); draw accuracy.
+
+    The attack is one step against the very network: a stronger one would find more mistakes.
+    """
+    from digitexp.plots.language import in_language
+
+    drawing = in_language(language, font)
+    trials = find_trials(words, home, storage)
+    if len({(trial.about["digest"], trial.about["split_digest"]) for trial in trials}) > 1:
+        raise ValueError("these networks were judged on different images; name those of one split.")
+    shown = trials[0].with_images(data)
+    models = {trial.name: trial.load_model() for trial in trials}
+    from digitexp.evaluation.diagnostics import EPSILONS, attacked_accuracies
+    from digitexp.plots.figures import draw_robustness
+
+    images, labels = shown.images.reshape(len(shown.images), -1), shown.labels
+    found = {
+        name: attacked_accuracies(model, images, labels).tolist() for name, model in models.items()
+    }
+    with drawing:
+        output.write_bytes(draw_robustness(EPSILONS, found))
+    if as_json:
+        print(json.dumps({"epsilons": EPSILONS, "images": len(labels), "accuracies": found}))
+        return
+    print(f"Accuracy on {len(labels)} validation images, attacked by so much a pixel (FGSM):")
+    width = max(map(len, found))
+    print(f"{'':{width}}" + "".join(f"{epsilon:8g}" for epsilon in EPSILONS))
+    for name, values in found.items():
+        print(f"{name:{width}}" + "".join(f"{value:8.1%}" for value in values))
+    print(f"Written to {output}")

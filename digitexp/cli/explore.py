@@ -1,4 +1,4 @@
-"""`digitexp explore`: draw digits for trained networks, in a browser, until Ctrl-C."""
+"""`digitexp explore`, `softmax`, `activations`: try trained networks and their building blocks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from digitexp.cli.options import Data, Home, Storage
+from digitexp.cli.options import Data, Font, Home, Language, Storage
 
 if TYPE_CHECKING:
     from digitexp.experiments.recorded import Recorded, RecordedFolder
@@ -132,3 +132,42 @@ def _wants_browser() -> bool:
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     )
     return has_screen and sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ
+
+
+# `digitexp softmax` and `digitexp activations`: the building blocks, tried by hand.
+
+
+def softmax(
+    logits: Annotated[
+        list[float], typer.Argument(metavar="LOGIT...", help="After `--` if one is negative.")
+    ],
+    temperature: Annotated[
+        list[float] | None,
+        typer.Option("--temperature", "-t", help="Divides the logits; may be given again."),
+    ] = None,
+) -> None:
+    """Print the probabilities of logits, at one or several temperatures."""
+    import numpy as np
+
+    from digitexp import numpy_functions
+
+    rows = [(one, numpy_functions.softmax(logits, one)) for one in temperature or [1.0]]
+    print("logit   " + "".join(f"{logit:9.4g}" for logit in logits) + "  entropy, nats")
+    for one, probabilities in rows:
+        entropy = float(-(probabilities * np.log(np.maximum(probabilities, 1e-300))).sum())
+        shown = "".join(f"{probability:9.4f}" for probability in probabilities)
+        print(f"T = {one:<4g}{shown}  {entropy:.3f}")
+
+
+def activations(
+    file: Annotated[Path, typer.Argument(help="The picture, a PNG.")] = Path("activations.png"),
+    language: Language = "en",
+    font: Font = None,
+) -> None:
+    """Draw ReLU and sigmoid, and their slopes."""
+    from digitexp.plots.figures import draw_activations
+    from digitexp.plots.language import in_language
+
+    with in_language(language, font):
+        file.write_bytes(draw_activations())
+    print(f"wrote {file}")

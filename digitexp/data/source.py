@@ -9,6 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["resized"]
+
 
 class DataError(ValueError):
     """Data that cannot be trained on: missing, misnamed, of a wrong form, or unsafe to read."""
@@ -119,3 +121,30 @@ def digest_arrays(**arrays: NDArray[np.generic]) -> str:
         total.update(f"{name} {portable.dtype.str} {portable.shape}\n".encode())
         total.update(portable.data)
     return total.hexdigest()
+
+
+# Resizes the images of one source for nets that were trained on another source.
+
+
+def resized(images: Images, shape: tuple[int, int]) -> Images:
+    """Return images in another height and width, by Pillow's bilinear resampling.
+
+    Where images become smaller, a new pixel averages over all pixels that it covers. Proportions
+    are not kept: each side is brought to its own new length.
+
+    Args:
+        images: float32 (n, height, width), in [0, 1].
+        shape: The new height and width.
+
+    Returns:
+        float32 (n, *shape), in [0, 1]; the same array if nothing changes.
+    """
+    if images.shape[1:] == shape:
+        return images
+    from PIL import Image
+
+    height, width = shape
+    bilinear = Image.Resampling.BILINEAR
+    changed = [np.asarray(Image.fromarray(one).resize((width, height), bilinear)) for one in images]
+    result: Images = np.clip(np.stack(changed), 0, 1).astype(np.float32)
+    return result

@@ -1,8 +1,9 @@
-"""Divides images into training and validation, stratified, alike on every machine and version."""
+"""Divides images into training and validation, and draws fresh folds; alike on every machine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,3 +95,105 @@ def _check_apart(source: Source, train: Indices, validation: Indices) -> None:
             expected="each image once",
             fix="Keep one of each: keep = np.unique(images, axis=0, return_index=True)[1].",
         )
+
+
+# Fresh folds, here called blocks: they evaluate on images that scored no trial of the search.
+#
+# The search's validation set chose the finalists, so no block evaluates on it. The other images are
+# split into four stratified folds, anew for each repeat. Each fold is evaluated on once, by
+# networks that were trained on the rest and on the search's validation set, and stopped early on a
+# part of their own (Cawley & Talbot 2010; repeated cross-validation: Bouckaert & Frank 2004). Folds
+# are of one size, so that images count alike: up to three images, always the same, are only trained
+# on.
+
+
+FOLDS: Final = 4
+INNER_FRACTION: Final = 0.1
+"""Part of the images outside the search's validation set on which trainings stop early."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One block: three sets of images, each sorted, without overlap.
+
+    Attributes:
+        train_indices: Images to train on; the search's validation set is among them.
+        inner_indices: Images that early stopping watches.
+        evaluation_indices: Images to evaluate on; none of the search's validation set.
+        seed: Seed of the trainings, the same for every finalist.
+    """
+
+    train_indices: Indices = field(repr=False)
+    inner_indices: Indices = field(repr=False)
+    evaluation_indices: Indices = field(repr=False)
+    seed: int
+
+
+def make_block(labels: Labels, split: Split, number: int) -> Block:
+    """Return a block, the same on every machine and version, as `split_source` does.
+
+    Args:
+        labels: (n,) labels of all images of the source.
+        split: Split of the search.
+        number: Number of the block, from 0. Blocks 0 to 3 evaluate on each image outside the
+            search's validation set once, but for the up to three left over; blocks 4 to 7 do so
+            again, and so on.
+
+    Raises:
+        DataError: A class has too few images outside the search's validation set, or the number is
+            below 0.
+    """
+    if number < 0:
+        raise DataError.about("block", found=str(number), expected="a whole number from 0")
+    repeat, fold = divmod(number, FOLDS)
+    pool = split.train_indices
+    key = int(split.digest[:8], 16)  # another validation set, other blocks
+    divided = _divisible(labels[pool])
+    folds = np.full(len(pool), -1)  # images left over keep it: never evaluated on
+    folds[divided] = _stratified_folds(labels[pool[divided]], np.random.SeedSequence([key, repeat]))
+    evaluated = pool[folds == fold]
+    rest = pool[folds != fold]
+    draw = np.random.SeedSequence([key, repeat, fold, 1])
+    inner = rest[_drawn(labels[rest], round(INNER_FRACTION * len(pool)), draw)]
+    train = np.sort(np.concatenate([np.setdiff1d(rest, inner), split.validation_indices]))
+    seed = int(np.random.SeedSequence([number, 2]).generate_state(1)[0])
+    return Block(train, inner, evaluated, seed)
+
+
+def _divisible(labels: Labels) -> Indices:
+    """Return the places of all images but up to three of the largest classes: a multiple of 4."""
+    places: Indices = np.arange(len(labels))
+    for _ in range(len(labels) % FOLDS):
+        largest = np.bincount(labels[places]).argmax()
+        places = np.delete(places, np.flatnonzero(labels[places] == largest)[-1])
+    return places
+
+
+def _stratified_folds(labels: Labels, seed: np.random.SeedSequence) -> Indices:
+    """Return the fold of each image; of each class, every fold has as many, give or take one."""
+    keys = np.random.PCG64(seed).random_raw(len(labels))
+    folds = np.zeros(len(labels), np.int64)
+    offset = 0
+    for label, size in enumerate(np.bincount(labels)):
+        if 0 < size < FOLDS:
+            raise DataError.about(
+                f"class {label}", found=f"{size} images outside the validation part",
+                expected=f"at least {FOLDS}, one a fold",
+            )  # fmt: skip
+        members = np.flatnonzero(labels == label)
+        ordered = members[np.argsort(keys[members], kind="stable")]
+        folds[ordered] = (np.arange(len(members)) + offset) % FOLDS
+        offset += len(members)  # so that folds are of one size, classes with remainders or not
+    return folds
+
+
+def _drawn(labels: Labels, count: int, seed: np.random.SeedSequence) -> Indices:
+    """Return the places of about `count` images, of each class its share, at least one."""
+    keys = np.random.PCG64(seed).random_raw(len(labels))
+    chosen = []
+    for label, size in enumerate(np.bincount(labels)):
+        members = np.flatnonzero(labels == label)
+        quota = max(1, round(count * size / len(labels))) if size > 1 else 0
+        chosen.append(members[np.argsort(keys[members], kind="stable")[:quota]])
+    places: Indices = np.sort(np.concatenate(chosen))
+    return places

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from digitexp.data import load_source, split_source
-from digitexp.data.blocks import Block, Indices, make_block
 from digitexp.data.loading import TITLES
 from digitexp.data.source import Source
-from digitexp.data.splits import Split
+from digitexp.data.splits import Block, Indices, Split, make_block
 from digitexp.evaluation.calibration import HIGHEST, LOWEST, measured_terms
 from digitexp.experiments.digits import DigitExperiment, WithPages, trained_trial, trial_config
 from digitexp.metrics import accuracy, cross_entropy

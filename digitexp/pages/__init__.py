@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from digitexp.pages.decision_regions import decision_regions_page
-from digitexp.pages.softmax import softmax_page
-from digitexp.pages.training import has_curve, training_page
+from digitexp.pages.page import has_curve, softmax_page, training_page
 from digitexp.trained import ShownTrial
 
 __all__ = ["interactive_pages"]

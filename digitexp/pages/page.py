@@ -1,4 +1,4 @@
-"""Renders a tool as one HTML page that needs nothing else: styles, scripts, plotly.js inside.
+"""A tool as one HTML page that needs nothing else; the pages of softmax and of a training.
 
 plotly.js comes with the traces that a page draws and no others (`.ci/build-plotly.mjs`).
 """
@@ -14,7 +14,23 @@ from typing import Any, Final
 import jinja2
 import numpy as np
 
-__all__ = ["BUNDLES", "bundle_of", "pack", "plotly_script", "render"]
+from digitexp.evaluation.diagnostics import surest_first
+from digitexp.parameters import Scalar
+from digitexp.trained import ShownTrial
+
+__all__ = [
+    "BUNDLES",
+    "bundle_of",
+    "choose_images",
+    "differences",
+    "has_curve",
+    "pack",
+    "plotly_script",
+    "render",
+    "softmax_page",
+    "training_page",
+]
+
 
 _HERE: Final = Path(__file__).parent
 BUNDLES: Final = ("plotly.min.js", "plotly-3d.min.js")
@@ -91,3 +107,152 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.7g}") if abs(value) < float("inf") else None
     return value
+
+
+# The page where logits and a temperature are moved, and probabilities follow.
+
+
+MISTAKES: Final = 20
+RIGHT_ONES: Final = 20
+
+
+def softmax_page(trial: ShownTrial, plotly: str | None = None) -> str:
+    """Return the page, self-contained HTML.
+
+    Without a network (it diverged) or images the page has logits of one's own only, and says so.
+
+    Args:
+        trial: The trial whose images can be chosen, and whose fitted temperature is marked.
+        plotly: See `digitexp.pages.page.render`.
+    """
+    data = {
+        "trial": trial.name,
+        "classes": list(trial.class_names),
+        "fitted": None if trial.weights is None else float(trial.temperature),
+        "part": trial.part,
+        "images": _images(trial),
+    }
+    return render("softmax", f"Softmax and temperature: {trial.name}", data, plotly)
+
+
+def _images(trial: ShownTrial) -> dict[str, Any] | None:
+    if trial.weights is None or not len(trial.images):
+        return None
+    chosen, mistakes = choose_images(trial.logits, trial.labels)
+    ink = np.rint(trial.images[chosen].clip(0, 1) * 255).astype(np.uint8)
+    return {
+        "ink": pack(ink),
+        "logits": pack(trial.logits[chosen]),
+        "labels": [int(label) for label in trial.labels[chosen]],
+        "numbers": [int(index) for index in chosen],
+        "mistakes": mistakes,
+    }
+
+
+def choose_images(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, int]:
+    """Choose instructive images: the surest mistakes, and right answers from sure to unsure.
+
+    Args:
+        logits: (n, classes).
+        labels: (n,), integers from 0 to classes - 1.
+
+    Returns:
+        Indices, and how many of them are mistakes: these come first, the surest first, at most
+        `MISTAKES`. Then right answers, class by class, the surest first and the least sure last,
+        `RIGHT_ONES` in all but at least one of each class.
+    """
+    surest = surest_first(logits)
+    is_right = (logits.argmax(axis=1) == labels)[surest]
+    mistakes, right = surest[~is_right][:MISTAKES], surest[is_right]
+    n_classes = logits.shape[1]
+    each = max(1, RIGHT_ONES // n_classes)
+    by_class = [_spread(right[labels[right] == label], each) for label in range(n_classes)]
+    return np.concatenate([mistakes, *by_class]), len(mistakes)
+
+
+def _spread(indices: np.ndarray, count: int) -> np.ndarray:
+    """Return at most `count` of the indices, evenly spread from the first to the last."""
+    if len(indices) <= count:
+        return indices
+    places = np.linspace(0, len(indices) - 1, count).round().astype(int)
+    spread: np.ndarray = indices[places]
+    return spread
+
+
+# The page where a training is played again, epoch by epoch, alone or beside another.
+
+
+_FIRST: Final = ("learning_rate", "learning_rate_schedule", "batch_size")
+"""Parameters that decide how a training converges; they stand first among the differences."""
+
+
+def has_curve(trial: ShownTrial) -> bool:
+    """Return whether there is an epoch to show."""
+    return bool(len(trial.confusion) and len(trial.history.get("loss", ())))
+
+
+def training_page(
+    trial: ShownTrial, beside: ShownTrial | None = None, plotly: str | None = None
+) -> str:
+    """Return the page, self-contained HTML.
+
+    Args:
+        trial: The trial whose learning curve is shown.
+        beside: Another trial on the same data, shown at the same epoch.
+        plotly: See `digitexp.pages.page.render`.
+
+    Raises:
+        ValueError: A trial has no history.
+    """
+    trials = [trial] if beside is None else [trial, beside]
+    for one in trials:
+        if not has_curve(one):
+            raise ValueError(f"{one.name} has no history: nothing was recorded of its epochs")
+    data = {
+        "classes": list(trial.class_names),
+        "trials": [_curve(one) for one in trials],
+        "epochs": max(len(one.confusion) for one in trials),
+        "differences": [] if beside is None else differences(trial, beside),
+    }
+    names = " and ".join(one.name for one in trials)
+    return render("training", f"Training, epoch by epoch: {names}", data, plotly)
+
+
+def _curve(trial: ShownTrial) -> dict[str, Any]:
+    largest = int(trial.confusion.max())
+    dtype = np.uint16 if largest <= np.iinfo(np.uint16).max else np.int32
+    return {
+        "name": trial.name,
+        "description": trial.config.describe(),
+        "penalised": trial.config.l2 > 0,
+        "history": {name: [float(v) for v in values] for name, values in trial.history.items()},
+        "confusion": pack(trial.confusion.astype(dtype)),
+        "best_epoch": trial.best_epoch,
+    }
+
+
+def differences(trial: ShownTrial, beside: ShownTrial) -> list[dict[str, Any]]:
+    """Return the parameters in which two trials differ, the learning rate first.
+
+    Returns:
+        For each parameter its flat `name`, and two `values` as text, None where a trial has none.
+        The seed comes last.
+    """
+    one, other = trial.config.to_params(), beside.config.to_params()
+    longer, shorter = sorted((one, other), key=len, reverse=True)
+    middle = [name for name in {**longer, **shorter} if name not in (*_FIRST, "seed")]
+    found = []
+    for name in (*_FIRST, *middle, "seed"):
+        values = [_text(params, name, ".4g") for params in (one, other)]
+        if values[0] == values[1]:  # floats may differ in later digits
+            values = [_text(params, name, ".17g") for params in (one, other)]
+        if values[0] != values[1]:
+            found.append({"name": name, "values": values})
+    return found
+
+
+def _text(params: Mapping[str, Scalar], name: str, digits: str) -> str | None:
+    if name not in params:
+        return None
+    value = params[name]
+    return format(value, digits) if isinstance(value, float) else str(value)

@@ -14,22 +14,28 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from sweeps.cli.cluster import app as cluster_app
 from sweeps.cli.confirming import check, confirm, ensemble, next_
 from sweeps.cli.console import complaining_of_damage, open_streams
 from sweeps.cli.control import cancel, pause, resume, status, stop, watch
-from sweeps.cli.dashboard import dashboard
-from sweeps.cli.doctor import doctor
-from sweeps.cli.enqueuing import enqueue
-from sweeps.cli.init import init
-from sweeps.cli.lifecycle import archive, delete, gc, import_, note, rename, share, trust
+from sweeps.cli.lifecycle import (
+    archive,
+    delete,
+    doctor,
+    gc,
+    import_,
+    note,
+    rename,
+    share,
+    sync,
+    trust,
+)
 from sweeps.cli.options import HomeOption, pasteable, with_storage
-from sweeps.cli.plan import plan, schema
+from sweeps.cli.plan import init, plan, schema
 from sweeps.cli.recorded import examine, export, replay
 from sweeps.cli.results import best, compare, list_sweeps, report, show_home, trials
-from sweeps.cli.run import retry, run
-from sweeps.cli.servers import serve_tracking, ui
-from sweeps.cli.sync import sync
+from sweeps.cli.run import enqueue, retry, run
+from sweeps.cli.servers import app as cluster_app
+from sweeps.cli.servers import dashboard, serve_tracking, ui
 from sweeps.errors import StoreError, UsageError, WorkersError
 from sweeps.records import RecordError
 from sweeps.wording import printable

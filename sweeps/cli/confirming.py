@@ -385,7 +385,7 @@ def show(conclusions: Sequence[Conclusion]) -> None:
     """Print conclusions."""
     from sweeps.cli.console import Terminal
     from sweeps.render.sections.confirmed import conclusion_section
-    from sweeps.render.terminal import render_sections
+    from sweeps.render.summaries import render_sections
 
     sections = [conclusion_section(conclusion) for conclusion in conclusions]
     Terminal().print(render_sections(sections), crop=False)

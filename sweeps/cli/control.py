@@ -21,13 +21,13 @@ from sweeps.cli.options import (
     pasteable,
 )
 from sweeps.errors import UsageError
-from sweeps.workspace.control_files import PAUSE, STOP, STOP_NOW, ControlRequests, cancelling
+from sweeps.runner.control import PAUSE, STOP, STOP_NOW, ControlRequests, cancelling
 
 if TYPE_CHECKING:
     from sweeps.home import Home
     from sweeps.progress import Progress
     from sweeps.records import SweepInfo
-    from sweeps.workspace.control_files import ControlRequests
+    from sweeps.runner.control import ControlRequests
 
 
 # `sweeps status` and `sweeps watch`: what runs where, and how far it has come.
@@ -69,7 +69,7 @@ def watch(
     from sweeps.home import Home
     from sweeps.progress import make_progress
     from sweeps.progress.tally import Tally
-    from sweeps.workspace.control_files import ControlRequests
+    from sweeps.runner.control import ControlRequests
 
     found = Home.resolve(home)
     info = found.get(name)
@@ -109,7 +109,7 @@ def watch(
 
 
 def _tell_pause(requests: ControlRequests, was_paused: bool, shown: Progress) -> bool:
-    from sweeps.workspace.control_files import PAUSE
+    from sweeps.runner.control import PAUSE
 
     is_paused = PAUSE in requests.asked()
     if is_paused != was_paused:
@@ -119,7 +119,7 @@ def _tell_pause(requests: ControlRequests, was_paused: bool, shown: Progress) ->
 
 def _row(home: Home, info: SweepInfo) -> dict[str, object]:
     from sweeps.analysis.rows import best_row, front_rows, trial_rows
-    from sweeps.workspace.control_files import PAUSE, ControlRequests
+    from sweeps.runner.control import PAUSE, ControlRequests
 
     store = home.store(info.id)
     records = store.read_all()

@@ -1,7 +1,8 @@
-"""`sweeps rename`, `delete`, `share`, `import`, `trust`, `archive`, `gc`, `note`: keep house."""
+"""`sweeps rename`, `delete`, `share`, `import`, `archive`, `doctor`, `sync` ...: keep house."""
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sys
 from functools import partial
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from sweeps.cli.console import answered
-from sweeps.cli.exit_codes import TRACKING_INCOMPLETE
+from sweeps.cli.exit_codes import FAILED, OK, TRACKING_INCOMPLETE
 from sweeps.cli.options import (
     CsvOption,
     HomeOption,
@@ -21,11 +22,14 @@ from sweeps.cli.options import (
     TrackingOption,
     pasteable,
 )
+from sweeps.cli.results import DataOption
 from sweeps.errors import UsageError
+from sweeps.tracking.projector import PARENT
 from sweeps.wording import printable
 
 if TYPE_CHECKING:
     from sweeps.home import Home
+    from sweeps.manage.doctor import Diagnosis
     from sweeps.manage.importing import ImportReport
     from sweeps.tracking.sync import SyncReport
 
@@ -370,3 +374,170 @@ def _tell_tracking(report: SyncReport) -> None:
         rest = pasteable("`sweeps sync` sends the rest")
         print(f"MLflow did not take everything ({report.error}); {rest}", file=sys.stderr)
         raise typer.Exit(TRACKING_INCOMPLETE)
+
+
+# `sweeps doctor`: compares records, study and MLflow, and repairs them.
+
+
+def doctor(
+    name: SweepsArgument = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Repair study and MLflow from the records.")
+    ] = False,
+    home: HomeOption = None,
+    tracking_uri: TrackingOption = None,
+    csv: CsvOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare records, study and MLflow; exit 1 if they differ.
+
+    Of one sweep, or of all. Without --fix it only reads. A sweep that is running is left alone.
+    """
+    from sweeps.home import Home
+    from sweeps.manage.doctor import examine_home, examine_sweep, repair_home, repair_sweep
+    from sweeps.tracking.address import resolve_tracking_uri
+    from sweeps.tracking.sync import finish_deletions
+
+    found = Home.resolve(home)
+    found.check_exists()
+    found.check_writable()  # SQLite's write-ahead log needs that even to read
+    uri = resolve_tracking_uri(found.path, tracking_uri)
+    readable = found.sweeps(lambda line: None)  # unreadable ones are a problem of the home
+    infos = readable if name is None else [found.get(name)]
+    if fix:
+        finish_deletions(found, uri)
+        repair_home(found, readable, uri, _say)
+        for info in infos:
+            repair_sweep(found, info, uri, _say)
+    diagnoses = [examine_home(found, uri)] + [examine_sweep(found, info, uri) for info in infos]
+    problems = [
+        {"sweep": diagnosis.name or None, **problem.to_dict()}
+        for diagnosis in diagnoses
+        for problem in diagnosis.problems
+    ]
+    columns = ("sweep", "part", "what", "repair")
+    if not answered(_document(diagnoses), problems, as_json=as_json, csv=csv, columns=columns):
+        print(_report(diagnoses))
+    raise typer.Exit(OK if all(diagnosis.agrees for diagnosis in diagnoses) else FAILED)
+
+
+def _report(diagnoses: list[Diagnosis]) -> str:
+    lines = []
+    for diagnosis in diagnoses:
+        where = f"sweep {diagnosis.name!r}" if diagnosis.name else "the home"
+        lines += [f"{where} {note}" if "is running" in note else f"{where}: {note}"
+                  for note in diagnosis.notes]  # fmt: skip
+        lines += [f"{where}, {one.part}: {pasteable(one.what)}" for one in diagnosis.problems]
+    count = sum(len(diagnosis.problems) for diagnosis in diagnoses)
+    if not count:
+        sweeps = len(diagnoses) - 1
+        return "\n".join([*lines, f"all is well with {sweeps} sweep{'' if sweeps == 1 else 's'}"])
+    repairs = {p.repair: None for diagnosis in diagnoses for p in diagnosis.problems}
+    lines += [f"{count} problem{'' if count == 1 else 's'}. To repair:"]
+    return "\n".join([*lines, *(f"  {pasteable(repair.value)}" for repair in repairs)])
+
+
+def _document(diagnoses: list[Diagnosis]) -> dict[str, object]:
+    return {
+        "agrees": all(diagnosis.agrees for diagnosis in diagnoses),
+        "diagnoses": [
+            {
+                "sweep": diagnosis.name or None,
+                "agrees": diagnosis.agrees,
+                "problems": [problem.to_dict() for problem in diagnosis.problems],
+                "notes": list(diagnosis.notes),
+            }
+            for diagnosis in diagnoses
+        ],
+    }
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+# `sweeps sync`: sends the runs that MLflow lacks.
+
+
+def sync(
+    name: SweepsArgument = None,
+    home: HomeOption = None,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            "--tracking-uri",
+            metavar="URI",
+            envvar="MLFLOW_TRACKING_URI",
+            help="MLflow store (default: in the home).",
+        ),
+    ] = None,
+    data: DataOption = None,
+    csv: CsvOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send the runs that MLflow lacks, made from the records.
+
+    Of one sweep, or of all. Sending again adds nothing. Exit code 3 says that some runs are still
+    missing or incomplete, for example because the data for their pictures are gone (--data names
+    them). With --to, runs that were made offline are published on a server, as if they had been
+    there from the start.
+    """
+    from sweeps.errors import UsageError
+    from sweeps.home import Home
+    from sweeps.records import RecordError, confirmed_by
+    from sweeps.tracking.address import resolve_tracking_uri
+    from sweeps.tracking.preflight import check_store
+    from sweeps.tracking.sync import sync_sweep
+    from sweeps.workspace.addresses import redacted
+
+    if data is not None and name is None:
+        raise UsageError("--data names the data of one sweep: give its name, sweeps sync NAME")
+    found = Home.resolve(home)
+    found.check_exists()
+    found.check_writable()
+    uri = resolve_tracking_uri(found.path, tracking_uri)
+    shown = [info for info in found.sweeps() if not found.store(info.id).is_archived]
+    # Confirmations first: a confirmed champion is registered from a run of its confirmation.
+    shown.sort(key=lambda info: confirmed_by(info.directory) is None)
+    infos = [found.get(name)] if name is not None else shown
+    away = check_store(uri)
+    if away is not None:
+        _say(f"MLflow at {redacted(uri)} cannot be reached ({away}); trying for a while")
+    reports: list[SyncReport] = []
+    left_out: dict[str, str] = {}
+    for info in infos:
+        try:
+            reports.append(sync_sweep(found, info, uri, partial(_say_written, info.name), data))
+        except (UsageError, RecordError) as error:  # it runs now, or a record is damaged
+            if name is not None:
+                raise
+            left_out[info.name] = str(error)
+            _say(f"left out: {error}")
+    documents = [dataclasses.asdict(report) for report in reports]
+    whole = {"sweeps": documents, "left_out": left_out}
+    if not answered(whole, documents, as_json=as_json, csv=csv):
+        print(_conclusion(reports, redacted(uri)))
+    complete = all(not report.pending for report in reports)
+    raise typer.Exit(OK if complete else TRACKING_INCOMPLETE)
+
+
+def _conclusion(reports: list[SyncReport], store: str) -> str:
+    total = sum(report.records for report in reports)
+    written = sum(len(report.written) for report in reports)
+    pending = [key for report in reports for key in report.pending]
+    if not pending:
+        sent = f"{written} of {total} runs were missing and are sent"
+        return f"{store}: {sent if written else f'all {total} runs are there'}"
+    parents = pending.count(PARENT)
+    missing = [f"{len(pending) - parents} of {total} runs"] if len(pending) > parents else []
+    if parents:
+        missing.insert(0, "the parent run" if parents == 1 else f"{parents} parent runs")
+    error = next(report.error for report in reports if report.error)
+    return (
+        f"{store}: {written} runs sent; {' and '.join(missing)} are missing or incomplete ({error})"
+    )
+
+
+def _say_written(sweep: str, key: str) -> None:
+    _say(f"{sweep}: {key}")

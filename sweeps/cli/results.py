@@ -65,8 +65,7 @@ def report(
     """
     from sweeps.analysis.data import read_sweep
     from sweeps.home import Home
-    from sweeps.render.reporting import draw_charts, render_report
-    from sweeps.render.sections import report_sections
+    from sweeps.render.sections import draw_charts, render_report, report_sections
 
     found = Home.resolve(home)
     info = found.get(name)
@@ -141,7 +140,7 @@ def compare(
     from sweeps.home import Home
     from sweeps.render.comparing import compare as put_side_by_side
     from sweeps.render.comparing import comparison, render_comparison
-    from sweeps.render.terminal import render_sections
+    from sweeps.render.summaries import render_sections
 
     found = Home.resolve(home)
     asked = [(found.get(name), number) for name, number in map(trial_of, names)]

@@ -1,4 +1,4 @@
-"""`sweeps run`: launch a sweep, or finish the one of that name."""
+"""`sweeps run`, `retry`, `enqueue`: launch a sweep or finish it; run trials again, or add some."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -17,15 +17,18 @@ from sweeps.cli.confirming import check_confirming, confirm_after, is_to_be_conf
 from sweeps.cli.exit_codes import FAILED, INTERRUPTED, WHOLE, exit_code, failure
 from sweeps.cli.options import (
     EventsOption,
+    HomeOption,
     QuietOption,
     SweepArgument,
     VerboseOption,
     asks,
     mode_of,
+    parse_options,
     pasteable,
     storage_option,
 )
 from sweeps.config.options import RunOptions, option_of
+from sweeps.errors import UsageError
 from sweeps.workspace.addresses import redacted
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from sweeps.manage.retrying import Retried
     from sweeps.progress import Mode
     from sweeps.records.record import SweepInfo
+    from sweeps.runner.enqueuing import Enqueued, EnqueuedTrial
 
 
 _LEFT_OUT: Final = frozenset(
@@ -149,7 +153,7 @@ def _ui_address(asked: RunOptions, info: SweepInfo) -> str:
     """Return the address of the sweep on a tracking server; empty for a database without a UI."""
     from sweeps.home import Home
     from sweeps.tracking.address import resolve_tracking_uri
-    from sweeps.tracking.locating import server_address
+    from sweeps.tracking.reading import server_address
 
     uri = resolve_tracking_uri(Home.resolve(asked.home).path, asked.tracking_uri)
     if not uri.startswith("http"):
@@ -218,11 +222,11 @@ def retry(
         found, found.get(name), trials or [], replace(asked, space=name), progress=progress
     )
     if not (as_json or quiet):
-        _tell(retried)
+        _tell_retried(retried)
     raise typer.Exit(_exit_code(retried))
 
 
-def _tell(retried: Retried) -> None:
+def _tell_retried(retried: Retried) -> None:
     from sweeps.wording import counted
 
     summary = retried.result.summary
@@ -244,3 +248,74 @@ def _exit_code(retried: Retried) -> int:
         print(pasteable(f"failed: {retried.failure}"), file=sys.stderr)
         return FAILED
     return exit_code(summary, strict=False, fail_under=None)
+
+
+# `sweeps enqueue`: queues a point, or the best trials of another sweep, as the next trials.
+
+
+def enqueue(
+    name: SweepArgument,
+    values: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME=VALUE]...", help="Every parameter of the point."),
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TRIAL", help="Take values that are not given from this trial, or `best`."
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="SWEEP", help="Queue its best trials, or its Pareto front."),
+    ] = None,
+    top: Annotated[int, typer.Option(help="Number of best trials.", min=1)] = 5,
+    home: HomeOption = None,
+) -> None:
+    """Queue a point as the next trial, also while a sweep runs.
+
+    It counts as a trial. If no trial is left, one more is added. The same point is queued only
+    once.
+    """
+    from sweeps.api import Sweep
+    from sweeps.home import Home
+    from sweeps.runner.enqueuing import enqueue_best_of, enqueue_point
+
+    if (source is None) == (not values and like is None):
+        raise UsageError("give a point (name=value ...) or --from SWEEP, one of both")
+    found = Home.resolve(home)
+    sweep = Sweep(found, found.get(name))
+    if source is None:
+        given = parse_options(values or [], "point")
+        enqueued = enqueue_point(sweep, given, _trial(like))
+    else:
+        enqueued = enqueue_best_of(sweep, found.get(source), top)
+    _tell_enqueued(sweep.name, enqueued)
+
+
+def _trial(like: str | None) -> int | Literal["best"] | None:
+    if like is None:
+        return None
+    if like == "best":
+        return "best"
+    if not like.isdecimal():
+        raise UsageError(f"--like {like!r}: write the number of a trial, or best")
+    return int(like)
+
+
+def _tell_enqueued(name: str, enqueued: Enqueued) -> None:
+    from sweeps.wording import printable
+
+    for line in enqueued.left_out:
+        print(printable(line))
+    for one in enqueued.trials:
+        shown = " ".join(f"{key}={value}" for key, value in one.params.items())
+        print(printable(f"{_state(one)}: {shown}"))
+    if any(one.state == "queued" for one in enqueued.trials) and not enqueued.is_running:
+        print(f"sweep {name!r} is not running: the next `sweeps run` tries what is queued")
+
+
+def _state(one: EnqueuedTrial) -> str:
+    if one.state == "a trial":
+        return f"is trial {one.number} already"
+    return "queued" if one.state == "queued" else f"queued already, as point {one.number}"

@@ -1,9 +1,10 @@
-"""`sweeps ui` and `serve-tracking`: run an MLflow server as a child process, until Ctrl-C."""
+"""Servers until Ctrl-C: `sweeps ui`, `serve-tracking`, `dashboard`, `cluster start`."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -13,19 +14,39 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import IO, Annotated, Final
+from socketserver import ThreadingMixIn
+from typing import IO, TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlsplit
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import typer
 
 from sweeps.cli.console import BrowserOption, open_page, wants_browser
-from sweeps.cli.options import HomeOption, NewestSweepArgument, pasteable
+from sweeps.cli.options import (
+    HomeOption,
+    NewestSweepArgument,
+    TrustOption,
+    parse_resources,
+    pasteable,
+)
+from sweeps.config.policies import usable_cores
 from sweeps.errors import UsageError
+from sweeps.executors.dask.fleet import in_words
 from sweeps.records.record import SweepInfo
-from sweeps.tracking.locating import locate, server_address
+from sweeps.tracking.reading import locate, server_address
 from sweeps.tracking.view import charts_address, view_address
+from sweeps.wording import counted, install_command
 from sweeps.workspace.addresses import redacted
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from sweeps.executors.dask.fleet import Certificates, LocalPlan
+    from sweeps.home import Home
+
 
 # Starts an MLflow server as a child process, waits for it, and stops it with all that it started.
 
@@ -349,3 +370,257 @@ def _announce(address: str, open_browser: bool) -> None:
     say(f"MLflow UI: {address}")
     if open_browser:
         open_page(address)
+
+
+# `sweeps dashboard`: Optuna Dashboard on a copy of the studies, which is refreshed.
+
+
+REFRESH_SECONDS: Final = 3.0
+
+
+def dashboard(
+    home: HomeOption = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
+    browser: BrowserOption = None,
+) -> None:
+    """Open Optuna Dashboard on a copy of the studies.
+
+    The copy is refreshed while sweeps run. Its buttons change the copy only, and each study there
+    says so in its name.
+    """
+    from sweeps.home import Home
+    from sweeps.wording import counted
+
+    found = Home.resolve(home)
+    if found.shared is not None:
+        raise UsageError(
+            f"the studies are in {found.shared.server}: open them with  optuna-dashboard ADDRESS"
+            "  (its buttons change them)"
+        )
+    make_app = _dashboard_app()
+    if not found.optuna_db.exists():
+        raise UsageError(
+            f"nothing to show: no sweep in {found.path}; begin with: `sweeps run smoke`"
+        )
+    check_port(host, port)
+    with signals_exit(), tempfile.TemporaryDirectory(prefix="sweeps-dashboard-") as folder:
+        copy = Path(folder) / "optuna.db"
+        count = _refresh(found, copy)
+        app = _for_own_pages(make_app(copy), {*LOOPBACK, host})
+        server = make_server(host, port, app, _Server, _Silent)
+        with server, _refreshing(found, copy), contextlib.suppress(KeyboardInterrupt):
+            address = f"http://{name_in_url(host)}:{port}/dashboard"
+            say(f"Optuna Dashboard, on a copy of {counted(count, 'study', 'studies')}: {address}")
+            say("changes by its buttons are lost; sweeps are not touched. Ctrl-C stops it")
+            if wants_browser(browser):
+                open_page(address)
+            server.serve_forever()
+    say("stopped")
+
+
+def _dashboard_app() -> Callable[[Path], Any]:
+    try:
+        from optuna_dashboard import wsgi
+    except ImportError:
+        raise UsageError(
+            f"Optuna Dashboard is not installed: {install_command('dashboard')}"
+        ) from None
+    return lambda copy: wsgi(f"sqlite:///{copy}")
+
+
+def _for_own_pages(app: WSGIApplication, names: Collection[str]) -> WSGIApplication:
+    """Answer only requests that go to one of these host names, and come from pages of these hosts.
+
+    Any page that is open in a browser here can send requests to this port, and any host name can
+    be made to lead to it (DNS rebinding). A body must be JSON, as the dashboard's pages send it:
+    foreign pages can send everything else unasked, and the dashboard's code fails at it.
+    """
+    own = f"this page is for {', '.join(sorted(names))} only"
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        asked = [f"//{environ.get('HTTP_HOST', '')}"]
+        if "HTTP_ORIGIN" in environ:
+            asked.append(environ["HTTP_ORIGIN"])
+        if not all(_name_of(address) in names for address in asked):
+            return refuse(start_response, "403 Forbidden", own)
+        if environ["REQUEST_METHOD"] in ("POST", "PUT"):
+            if environ.get("CONTENT_LENGTH") in (None, "", "0"):
+                environ = environ | _EMPTY | {"wsgi.input": BytesIO(b"{}")}
+            elif (
+                environ.get("CONTENT_TYPE", "").partition(";")[0].lower() != _EMPTY["CONTENT_TYPE"]
+            ):
+                needed = f"send JSON, with  Content-Type: {_EMPTY['CONTENT_TYPE']}"
+                return refuse(start_response, "415 Unsupported Media Type", needed)
+        return app(environ, start_response)
+
+    def refuse(start_response: StartResponse, status: str, text: str) -> Iterable[bytes]:
+        start_response(status, [("Content-Type", "text/plain")])
+        return [f"{text}\n".encode()]
+
+    return answer
+
+
+_EMPTY: Final = {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": "2"}
+
+
+def _name_of(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
+
+
+def _refresh(home: Home, copy: Path) -> int:
+    from sweeps.study.copies import take_snapshot
+
+    shown = [i for i in home.sweeps(lambda line: None) if not home.store(i.id).is_archived]
+    return take_snapshot(home.optuna_db, copy, {info.study_name: info.name for info in shown})
+
+
+@contextlib.contextmanager
+def _refreshing(home: Home, copy: Path) -> Iterator[None]:
+    """Take the copy anew, in a thread, whenever the studies have changed."""
+    over = threading.Event()
+
+    def refresh() -> None:
+        seen = _changed_at(home.optuna_db)
+        while not over.wait(REFRESH_SECONDS):
+            now = _changed_at(home.optuna_db)
+            if now != seen:
+                with contextlib.suppress(Exception):  # locked for long, or away: next time
+                    _refresh(home, copy)
+                    seen = now
+
+    thread = threading.Thread(target=refresh, name="sweeps-snapshot", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _changed_at(database: Path) -> list[float]:
+    wal = database.with_name(f"{database.name}-wal")
+    return [path.stat().st_mtime for path in (database, wal) if path.exists()]
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Silent(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
+        """Log no request."""
+
+
+# `sweeps cluster start`, and the options of `sweeps run` about clusters.
+
+
+PemOption = Annotated[Path | None, typer.Option(metavar="FILE", help="In PEM format.")]
+
+app = typer.Typer(help="A Dask cluster for `sweeps run --executor`.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """A Dask cluster for `sweeps run --executor`."""
+
+
+@app.command()
+def start(
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes (default: the cores, by --threads).")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Trials that a worker trains at once.")] = 1,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the scheduler.")] = 8786,
+    allowed_failures: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Deaths of its worker that a trial survives (default 2)."),
+    ] = None,
+    resources: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=AMOUNT,...", help="Resources of each worker, such as GPU=1."),
+    ] = None,
+    tls_ca: PemOption = None,
+    tls_cert: PemOption = None,
+    tls_key: PemOption = None,
+    trust_cluster: TrustOption = False,
+) -> None:
+    """Run a Dask scheduler and workers on this machine, until Ctrl-C."""
+    _at_least("--workers", workers, 1)
+    _at_least("--threads", threads, 1)
+    _at_least("--allowed-failures", allowed_failures, 0)
+    certificates = _certificates(tls_ca, tls_cert, tls_key)
+    if host not in LOOPBACK and certificates is None and not trust_cluster:
+        raise UsageError(
+            f"--host {host}: Dask sends pickles, so whoever can reach this port can run code here; "
+            "give --tls-ca, --tls-cert and --tls-key, or --trust-cluster"
+        )
+    check_port(host, port)
+    from sweeps.executors.dask.fleet import ALLOWED_FAILURES, LocalPlan, local_cluster
+
+    plan = LocalPlan(
+        workers=workers or max(1, usable_cores() // threads),
+        threads=threads,
+        host=host,
+        port=port,
+        allowed_failures=ALLOWED_FAILURES if allowed_failures is None else allowed_failures,
+        certificates=certificates,
+        resources=parse_resources(resources or []),
+    )
+    try:
+        with signals_exit():
+            say(f"starting a Dask scheduler and {counted(plan.workers, 'worker')} ...")
+            with local_cluster(plan) as address:
+                _announce_cluster(plan, address)
+                threading.Event().wait()
+    except KeyboardInterrupt:
+        say("stopped")
+
+
+def _at_least(option: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise UsageError(f"{option} {value}: give a whole number from {least} on")
+
+
+def _certificates(ca: Path | None, cert: Path | None, key: Path | None) -> Certificates | None:
+    from sweeps.executors.dask.fleet import Certificates
+
+    files = {"--tls-ca": ca, "--tls-cert": cert, "--tls-key": key}
+    missing = [option for option, file in files.items() if file is None]
+    if len(missing) == len(files):
+        return None
+    if ca is None or cert is None or key is None:
+        raise UsageError(f"TLS needs three files; give {' and '.join(missing)} as well")
+    for option, file in files.items():
+        if file is not None and not file.is_file():
+            raise UsageError(f"{option} {file}: there is no such file")
+    return Certificates(ca.resolve(), cert.resolve(), key.resolve())
+
+
+def _announce_cluster(plan: LocalPlan, address: str) -> None:
+    is_encrypted = plan.certificates is not None
+    survived = counted(plan.allowed_failures, "death")
+    say(
+        f"Dask cluster: {address}, {counted(plan.workers, 'worker')}, "
+        f"{counted(plan.threads, 'trial')} at once each; a trial survives {survived} of its worker"
+    )
+    if plan.host not in LOOPBACK and not is_encrypted:
+        say("whoever can reach it can run code here")
+    uri = f"{'dask+tls' if is_encrypted else 'dask'}://{name_in_url(plan.host)}:{plan.port}"
+    taken = f" --resources {in_words(plan.resources)}" if plan.resources else ""
+    say(f"{_tls_variables(plan)}sweeps run SPACE --executor {uri}{taken}")
+    say("Ctrl-C stops it")
+
+
+def _tls_variables(plan: LocalPlan) -> str:
+    """Return the environment variables by which `sweeps run` finds its certificates."""
+    files = plan.certificates
+    if files is None:
+        return ""
+    prefix = "DASK_DISTRIBUTED__COMM__TLS__"
+    named = {"CA_FILE": files.ca, "CLIENT__CERT": files.cert, "CLIENT__KEY": files.key}
+    return "".join(f"{prefix}{name}={shlex.quote(str(file))} " for name, file in named.items())

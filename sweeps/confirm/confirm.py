@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
-from search_spaces.defaults import Confirming
+from search_spaces.space import Confirming
 from sweeps.capabilities import FOLDS_A_REPEAT
 from sweeps.confirm.access_log import judged_by
 from sweeps.confirm.best import LOOKS, looks
 from sweeps.confirm.calibration import measure_calibration
 from sweeps.confirm.checks import (
+    CrossValidation,
     asked_by,
     can_measure_selection_bias,
     check_code,
@@ -22,6 +23,7 @@ from sweeps.confirm.checks import (
     check_offers,
     cross_validation_experiment,
     searched_by,
+    try_folds,
     why_no_control,
     why_no_parts,
     why_no_refit,
@@ -52,14 +54,12 @@ from sweeps.confirm.planning import (
     trained_with,
 )
 from sweeps.confirm.selection_bias import control_of, measure_selection_bias, run_control
-from sweeps.confirm.trying import CrossValidation, try_folds
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import is_shipped
 from sweeps.experiments.loading import check_installed, experiment_folder
 from sweeps.home import Home
-from sweeps.progress import make_progress
-from sweeps.progress.stages import Stages, as_one
+from sweeps.progress import Stages, as_one, make_progress
 from sweeps.records import (
     BLOCK,
     Conclusions,

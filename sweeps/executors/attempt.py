@@ -1,4 +1,4 @@
-"""Runs one attempt: trains it, asks its judge, times it, checks its result, returns exceptions.
+"""Runs one attempt and checks its result; and the executor that does so in the calling process.
 
 The code is the same wherever the attempt runs.
 """
@@ -8,8 +8,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast, get_args, get_type_hints
@@ -19,7 +23,7 @@ import numpy as np
 from sweeps.capabilities import SupportsFiles
 from sweeps.config.policies import FailureReason
 from sweeps.errors import ScriptError
-from sweeps.executors.protocol import Judge
+from sweeps.executors.protocol import Judge, Keep, Listener, itself
 from sweeps.experiment import Experiment, OnEpoch, PreparedData, Stop, TrialResult, TrialSpec
 from sweeps.records.kept_files import collect_files, last_lines
 from sweeps.records.schema import json_bytes
@@ -267,3 +271,69 @@ def reason_of(failure: BaseException) -> FailureReason:
             return "error"
         step = step.__cause__ or (None if step.__suppress_context__ else step.__context__)
     return "invalid"
+
+
+# Runs each attempt in the calling process and thread, so that a debugger works.
+
+
+class InProcessExecutor:
+    """Executor for `--workers 0`: `submit` returns when the attempt has ended."""
+
+    capacity = 1
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        data: PreparedData,
+        listener: Listener,
+        verdict_on: Callable[[TrialSpec], Stop | None],
+        folders: Path | None = None,
+    ) -> None:
+        """Warm up.
+
+        Args:
+            experiment: The experiment that trains.
+            data: The data it trains on.
+            listener: Told of attempts.
+            verdict_on: Asked after each epoch, since nobody can call `stop` while this one trains.
+            folders: Folder that gets a folder for each attempt; None if attempts write no files.
+        """
+        self._experiment = experiment
+        self._data = data
+        self._listener = listener
+        self._verdict_on = verdict_on
+        self._folders = folders
+        began = time.monotonic()
+        experiment.warm_up()
+        self._warm_up_seconds = time.monotonic() - began
+
+    def submit(
+        self, spec: TrialSpec, judge: Judge | None = None, keep: Keep = itself
+    ) -> Future[Any]:
+        """Train the attempt now, call `keep`, and return a finished future."""
+
+        def on_epoch(epoch: int, metrics: Mapping[str, float]) -> Stop | None:
+            self._listener.epoch(spec, epoch, metrics)
+            return self._verdict_on(spec)
+
+        future: Future[Any] = Future()
+        self._listener.started(spec)
+        folder = self._folders / spec.key if self._folders is not None else None
+        attempt = run_attempt(self._experiment, spec, self._data, on_epoch, judge, folder)
+        future.set_result(keep(attempt.with_files_of(folder)))
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        return future
+
+    def stop(self, spec: TrialSpec, reason: str) -> None:
+        """Do nothing: no attempt runs when this can be called."""
+
+    def close(self) -> None:
+        """Remove the empty folder of attempts; no attempt runs when this can be called."""
+        if self._folders is not None:
+            with suppress(OSError):  # not there, or it holds files that could not be recorded
+                self._folders.rmdir()
+
+    def seconds(self) -> Mapping[str, float]:
+        """Return the seconds that warming up took."""
+        return {"warm_up": self._warm_up_seconds}

@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
-from search_spaces.bodies.importing import import_module
 from search_spaces.errors import did_you_mean
+from search_spaces.importing import import_module
 from search_spaces.objectives import Objective
 from sweeps.errors import UntrustedError, UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.folds import ON_FOLDS, FoldExperiment
-from sweeps.experiments.script import ScriptExperiment
-from sweeps.experiments.script_command import ScriptCommand
+from sweeps.experiments.script import ScriptCommand, ScriptExperiment
 from sweeps.experiments.script_results import Sources
 from sweeps.records import (
     Foreign,

@@ -5,21 +5,28 @@ The script prints JSON, one object per line, among any other output:
     {"epoch": 1, "loss": 0.52, "val_accuracy": 0.81}     after each epoch, if it has any
     {"result": {"accuracy": 0.93}}                       once, at its end
 
-`script_command.py` explains how the command is written, `script_results.py` where else the numbers
+`ScriptCommand` says how the command is written, `script_results.py` where else the numbers
 of a script that prints no JSON may be. The attempt keeps everything that the script prints, and the
 files that it writes into the folder `{output}` (`SWEEPS_OUTPUT` in its environment).
 """
 
 from __future__ import annotations
 
+import ctypes
+import itertools
 import json
+import os
+import re
 import shlex
 import shutil
 import signal
+import string
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -39,20 +46,6 @@ from sweeps.experiment import (
     TrialSpec,
     Value,
 )
-from sweeps.experiments.script_command import (
-    ATTEMPT,
-    DATA,
-    FOLD,
-    FOLDS,
-    OUTPUT,
-    OWN,
-    PARAMS,
-    SEED,
-    TRIAL,
-    ScriptCommand,
-    scripts_in,
-)
-from sweeps.experiments.script_output import RunningScript
 from sweeps.experiments.script_results import (
     OutputError,
     Reader,
@@ -60,7 +53,363 @@ from sweeps.experiments.script_results import (
     count_confusion,
     scored_samples,
 )
-from sweeps.records.kept_files import last_lines, printed_files
+from sweeps.records.kept_files import HEAD_BYTES, TAIL_BYTES, last_lines, printed_files
+from sweeps.workspace.descendants import descendants, marked, signal_each
+
+# The command of a script: its words, its placeholders, and its optional parts.
+#
+# `{name}` stands for a parameter or one of `OWN`. The part `{?momentum --momentum {momentum}}` is
+# left out of the command if a trial has no `momentum`, because of its `when:`. No shell is
+# involved: each word stays one argument, whatever the value.
+
+
+ATTEMPT, DATA, FOLD, FOLDS, OUTPUT, PARAMS, SEED, TRIAL = (
+    "attempt", "data", "fold", "folds", "output", "params_json", "seed", "trial",
+)  # fmt: skip
+OWN: Final = frozenset({ATTEMPT, DATA, FOLD, FOLDS, OUTPUT, PARAMS, SEED, TRIAL})
+"""Placeholders that do not stand for parameters."""
+_SCRIPTS: Final = (".py", ".sh", ".R")
+_OF_A_MODULE: Final = (".py", "/__init__.py", "/__main__.py")
+_PART: Final = re.compile(r"\{\?\s*([^\W\d]\w*)\s*:?\s+(.*\S)\s*\}", re.DOTALL)
+_FIRST: Final = 0xE000  # first of the characters that replace parts while the text is split
+_QUOTED: Final = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""", re.DOTALL)
+_OPERATOR: Final = re.compile(r"\|\|?|&&|;|[\d&]?>>?(?:&\d)?|<<?|(?<!\S)&(?!\S)")
+_BETWEEN_WORDS: Final = re.compile(r"[\s|&;<>()'\"]+")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """An optional part, left out unless a trial has all of its parameters."""
+
+    text: str
+    needs: frozenset[str]
+
+
+class ScriptCommand:
+    """A command with placeholders, parsed once; see the module.
+
+    Attributes:
+        text: The command as it was written.
+        required: Names of placeholders that every trial must have a value for.
+        optional: Names of placeholders in optional parts.
+    """
+
+    def __init__(self, text: str) -> None:
+        """Parse the command.
+
+        Raises:
+            ValueError: It is empty, cannot be split into words, or a placeholder has no name.
+        """
+        self.text = text
+        self._parts: list[_Part] = []
+        self._words = shlex.split(self._without_parts(text))
+        if not self._words:
+            raise ValueError("command: is empty; write it as python train.py --lr {learning_rate}")
+        self.required = frozenset(name for word in self._words for name in _placeholders(word))
+        self.optional = frozenset(name for part in self._parts for name in part.needs)
+        if FOLDS in self.required | self.optional and not self.divides:
+            raise ValueError("command: has {folds} and no {fold}, the number of one of them")
+
+    @property
+    def program(self) -> str:
+        """The first word: the program to run."""
+        return self._words[0]
+
+    @property
+    def divides(self) -> bool:
+        """Whether it names `{fold}`, so that the script divides its data into fresh folds."""
+        return FOLD in self.required | self.optional
+
+    def words(self, values: Mapping[str, str]) -> list[str]:
+        """Return the words of the command with these values, without parts that lack a value."""
+        found: list[str] = []
+        for word in self._words:
+            part = self._part(word) if len(word) == 1 else None
+            if part is None:
+                found.append("".join(self._filled(word, values)))
+            elif part.needs <= values.keys():
+                found += [one.format_map(values) for one in shlex.split(part.text)]
+        return found
+
+    def scripts(self) -> list[str]:
+        """Return the words that name the file of a script."""
+        return [word for word in self._words if word.endswith(_SCRIPTS) and "{" not in word]
+
+    def named(self) -> list[str]:
+        """Return the words that may name a file, and the scripts named inside of a word.
+
+        The latter are in a line for a shell, as in `[bash, -c, '...']`.
+        """
+        return [*self._words, *(name for word in self._words for name in scripts_in(word))]
+
+    def modules(self) -> list[str]:
+        """Return the files in which Python would look for the module that `-m` names."""
+        words = [word for word in self._words if "{" not in word]
+        named = [after for option, after in itertools.pairwise(words) if option == "-m"]
+        paths = [name.replace(".", "/") for name in named]
+        return [f"{path}{ending}" for path in paths for ending in _OF_A_MODULE]
+
+    def check_no_shell(self) -> None:
+        """Refuse a command with operators that only a shell understands.
+
+        Raises:
+            ValueError: There is a pipe, a redirection or another operator outside of quotes.
+        """
+        found = _OPERATOR.search(_QUOTED.sub(lambda quoted: "_" * len(quoted[0]), self.text))
+        if found is None:
+            return
+        line = f"set -o pipefail; {self.text}" if found[0] == "|" else self.text
+        quoted = line.replace("'", "''")
+        raise ValueError(
+            f"command: {found[0]!r} is for a shell, and none is involved. Write "
+            f"command: [bash, -c, '{quoted}'] to have one, or put it in quotes if it is an "
+            "argument. All that a script prints is kept anyway: no `tee` and no `>` is needed"
+        )
+
+    def _without_parts(self, text: str) -> str:
+        """Replace each optional part of a command by one character, and keep the parts."""
+        found, place = [], 0
+        while (begin := text.find("{", place)) >= 0:
+            found.append(text[place:begin])
+            if not text.startswith("{?", begin):
+                place = begin + (2 if text.startswith("{{", begin) else 1)
+                found.append(text[begin:place])
+                continue
+            place = _end(text, begin)
+            found.append(chr(_FIRST + len(self._parts)))
+            self._parts.append(_part(text[begin:place]))
+        return "".join([*found, text[place:]])
+
+    def _part(self, character: str) -> _Part | None:
+        number = ord(character) - _FIRST
+        return self._parts[number] if 0 <= number < len(self._parts) else None
+
+    def _filled(self, word: str, values: Mapping[str, str]) -> Iterator[str]:
+        """Yield the pieces of a word with these values; a part inside a word stays in it."""
+        for piece in re.split(r"([\ue000-\uf8ff])", word):
+            part = self._part(piece) if len(piece) == 1 else None
+            if part is None:
+                yield piece.format_map(values)
+            elif part.needs <= values.keys():
+                yield part.text.format_map(values)
+
+
+def scripts_in(text: str) -> list[str]:
+    """Return the words in the text of a shell script that name the file of a script."""
+    return [word for word in _BETWEEN_WORDS.split(text) if word.endswith(_SCRIPTS)]
+
+
+def _end(text: str, begin: int) -> int:
+    """Return the position after the brace that closes the one at `begin`."""
+    depth = 0
+    for place in range(begin, len(text)):
+        depth += (text[place] == "{") - (text[place] == "}")
+        if depth == 0:
+            return place + 1
+    raise ValueError(f"command: {text[begin:]} is not closed; write {{?name --option {{name}}}}")
+
+
+def _part(text: str) -> _Part:
+    found = _PART.fullmatch(text)
+    if found is None or "{?" in found[2]:
+        raise ValueError(f"command: {text} is no optional part; write {{?name --option {{name}}}}")
+    return _Part(found[2], frozenset({found[1], *_placeholders(found[2])}))
+
+
+def _placeholders(word: str) -> Iterator[str]:
+    for _, name, form, conversion in string.Formatter().parse(word):
+        if name is not None and (not name.isidentifier() or form or conversion):
+            raise ValueError(
+                f"command: {{{name}{':' + form if form else ''}}} is no placeholder; write "
+                "{parameter}, or {{ and }} for braces of its own"
+            )
+        if name is not None:
+            yield name
+
+
+# Runs a script and reads the lines that it prints.
+#
+# The script prints into files, which are read as they grow. So the whole output is kept, whichever
+# process is killed.
+
+
+OUTPUT_VARIABLE: Final = "SWEEPS_OUTPUT"
+_DEAF_TO_CTRL_C: Final = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
+SHORTEST_PAUSE_SECONDS: Final = 0.01
+LONGEST_PAUSE_SECONDS: Final = 0.2
+"""Limits of the pause between two looks at the output; silence makes the pause longer."""
+PATIENCE_SECONDS: Final = 3.0
+"""How long a script that is told to end, and all that it started, may take before a kill."""
+_POLITELY: Final = (signal.SIGTERM, signal.SIGKILL)
+_LONGEST_LINE: Final = 1 << 20
+"""A longer line is not read."""
+_LINE_END: Final = re.compile(rb"[\r\n]")  # a progress bar ends its lines by the former
+_PIECE_BYTES: Final = 1 << 16
+_FREE_BYTES: Final = 1 << 22
+
+
+class Printed:
+    """A file into which a process prints, and which is read as it grows.
+
+    Unlike a pipe, it keeps everything if a process is killed, and neither side waits for the other.
+    The middle of a long file, which is not kept, gives its disk space back if the system can do
+    that.
+    """
+
+    def __init__(self, path: Path, only: bytes) -> None:
+        """Make the file; of its lines, those that begin with `only` are read."""
+        self._only = only
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
+        self._read_to = self._freed_to = 0
+        self._begun = b""
+
+    def fileno(self) -> int:
+        """Return the descriptor into which the process prints."""
+        return self._file
+
+    def close(self) -> None:
+        """Close the file; it is not removed."""
+        os.close(self._file)
+
+    def new_lines(self) -> Iterator[list[str]]:
+        """Yield the new whole lines, piece by piece."""
+        while piece := os.pread(self._file, _PIECE_BYTES, self._read_to):
+            self._read_to += len(piece)
+            yield self._split(piece)
+
+    def last_line(self) -> list[str]:
+        """Return the last line if it has no line end; call it once the process has ended."""
+        return self._split(b"\n")
+
+    def free(self) -> None:
+        """Free the disk space between head and tail."""
+        begin = max(self._freed_to, HEAD_BYTES)
+        end = os.fstat(self._file).st_size - TAIL_BYTES
+        if end - begin >= _FREE_BYTES:
+            _punch(self._file, begin, end - begin)
+            self._freed_to = end
+
+    def _split(self, piece: bytes) -> list[str]:
+        *whole, self._begun = _LINE_END.split(self._begun + piece)
+        if len(self._begun) > _LONGEST_LINE:
+            self._begun = b"(too long)"
+        lines = (line.strip() for line in whole)
+        return [line.decode(errors="replace") for line in lines if line.startswith(self._only)]
+
+
+def _punch(file: int, begin: int, length: int) -> None:
+    """Make a hole in a file (Linux; elsewhere it keeps its space until the attempt ends)."""
+    if sys.platform == "linux":
+        keep_size_punch_hole = 3
+        offsets = ctypes.c_int64(begin), ctypes.c_int64(length)
+        ctypes.CDLL(None).fallocate(file, keep_size_punch_hole, *offsets)
+
+
+class RunningScript:
+    """A running script, which does not outlive its trial and ignores Ctrl-C meant for the sweep."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        directory: Path | None,
+        folder: Path,
+        *,
+        environment: Mapping[str, str | None],
+        has_only_json: bool,
+    ) -> None:
+        """Prepare it; it starts on `with`.
+
+        Args:
+            command: Its words.
+            directory: The folder in which it runs.
+            folder: Its two files of output are made there; it writes its own into `output` there.
+            environment: Variables that it gets beside those of this process; None takes one away.
+            has_only_json: Whether only lines that may be JSON objects, of stdout, are read.
+        """
+        self._command, self._directory = command, directory
+        self._folder, self._has_only_json = folder, has_only_json
+        variables = {
+            "PYTHONUNBUFFERED": "1",  # each line at once: epochs arrive, and a kill loses none
+            **os.environ,
+            **environment,
+            OUTPUT_VARIABLE: str(folder / "output"),
+        }
+        self._environment = {name: said for name, said in variables.items() if said is not None}
+
+    def __enter__(self) -> RunningScript:
+        self._stdout = Printed(self._folder / "stdout.txt", b"{" if self._has_only_json else b"")
+        self._stderr = Printed(self._folder / "stderr.txt", b"")
+        self._process = subprocess.Popen(  # noqa: S603 - the command of the user's own space
+            [*_DEAF_TO_CTRL_C, *self._command],
+            cwd=self._directory,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self._stdout.fileno(),
+            stderr=self._stderr.fileno(),
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        has_ended = self._process.poll() is not None
+        self._end_all(*_POLITELY if has_ended else (signal.SIGKILL,))
+        self._process.wait()
+        self._stdout.close()
+        self._stderr.close()
+
+    def lines(self) -> Iterator[list[str]]:
+        """Yield the new lines of its output, none after each look at it, until it has ended."""
+        pause, has_ended = SHORTEST_PAUSE_SECONDS, False
+        read = [self._stdout] if self._has_only_json else [self._stdout, self._stderr]
+        while not has_ended:
+            has_ended = self._has_ended_in(pause)  # first, so that its last output is read below
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            for file in read:
+                for lines in file.new_lines():
+                    pause = SHORTEST_PAUSE_SECONDS if lines else pause
+                    yield lines
+            self._stdout.free()
+            self._stderr.free()
+            yield []
+        for file in read:
+            yield file.last_line()
+
+    def _has_ended_in(self, seconds: float) -> bool:
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def wait(self) -> int:
+        """Wait until it has ended; return its exit code."""
+        return self._process.wait()
+
+    def end(self) -> int:
+        """End it and all that it started, by a kill if necessary; return its exit code."""
+        self._end_all(*_POLITELY)
+        return self._process.wait()
+
+    def _end_all(self, *signals: signal.Signals) -> None:
+        """Send signals, one after the other, to it and all that it started, until all have ended.
+
+        On Linux, processes that have left its process tree are found by their environment.
+        """
+        pid = self._process.pid
+        known = [] if self._process.poll() is not None else [pid, *descendants(pid)]
+        for number in signals:
+            signal_each({*known, *self._marked()}, number)
+            end = time.monotonic() + PATIENCE_SECONDS
+            while not (has_ended := self._have_ended()) and time.monotonic() < end:
+                time.sleep(SHORTEST_PAUSE_SECONDS)
+            if has_ended:
+                return
+
+    def _have_ended(self) -> bool:
+        return self._process.poll() is not None and not self._marked()
+
+    def _marked(self) -> list[int]:
+        return marked(OUTPUT_VARIABLE, self._environment[OUTPUT_VARIABLE])
+
 
 _OF_ONE_ATTEMPT: Final = {OUTPUT: "{output}", TRIAL: "{trial}", ATTEMPT: "{attempt}"}
 """Messages show these in place of the values, so that attempts that fail alike read alike."""

@@ -25,11 +25,11 @@ from typing import Any, Final
 import yaml
 
 from search_spaces.errors import SpaceError
+from search_spaces.loading import parse
 from search_spaces.parameters import Value
-from search_spaces.reading.building import declared_space
-from search_spaces.reading.yaml_reader import parse
+from search_spaces.reading import declared_space
 from sweeps.errors import UsageError
-from sweeps.experiments.script_command import DATA, OUTPUT, OWN, SEED
+from sweeps.experiments.script import DATA, OUTPUT, OWN, SEED
 
 HELP_SECONDS: Final = 60
 _INTERPRETERS: Final = {".py": "python3", ".sh": "bash", ".R": "Rscript"}

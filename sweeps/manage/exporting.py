@@ -16,7 +16,7 @@ from sweeps.capabilities import SupportsExport, SupportsVerification
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.code import load_same
-from sweeps.experiments.script_output import OUTPUT_VARIABLE
+from sweeps.experiments.script import OUTPUT_VARIABLE
 from sweeps.experiments.verified_data import PreparedAgain
 from sweeps.records import Record
 

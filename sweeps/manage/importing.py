@@ -20,7 +20,7 @@ from typing import Any, Final
 from search_spaces.errors import SpaceError, did_you_mean, listing, show
 from search_spaces.mapping import point_found
 from search_spaces.objectives import Objective
-from search_spaces.values.scalars import is_number, parse_scalar
+from search_spaces.values import is_number, parse_scalar
 from sweeps.config.options import RunOptions
 from sweeps.config.sweep import SweepConfig, resolve
 from sweeps.errors import UsageError

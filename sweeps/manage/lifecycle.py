@@ -15,12 +15,13 @@ from sweeps.manage.sharing import import_sweep, share_sweep
 from sweeps.records import SweepInfo, confirmed_by
 from sweeps.records.ranking import worth_keeping
 from sweeps.runner.ownership import SweepLock, hold
-from sweeps.tracking.removing import remove_runs, require_store
 from sweeps.tracking.sync import (
     DELETED,
     SyncReport,
     finish_deletions,
     hold_to_send,
+    remove_runs,
+    require_store,
     send,
     sync_sweep,
 )

@@ -36,7 +36,7 @@ from sweeps.records import (
 )
 from sweeps.records.conclusions import SWEEP_ID
 from sweeps.records.schema import Line, SweepKey, SweepName, check_sampled, shaped
-from sweeps.records.side_files import unreadable_files
+from sweeps.records.store import unreadable_files
 from sweeps.study.copies import rebuild_study
 from sweeps.study.sampler_view import trial_outcome
 from sweeps.study.storage import proposal_of_record

@@ -28,8 +28,7 @@ from sweeps.records.conclusions import (
     confirmed_by,
     is_finalist,
 )
-from sweeps.records.enqueued import EnqueuedPoint, EnqueuedPoints
-from sweeps.records.generations import Generation, UnfinishedTrial
+from sweeps.records.enqueued import EnqueuedPoint, EnqueuedPoints, Retries, Retry, trials_to_retry
 from sweeps.records.notes import (
     SWEEP,
     Ending,
@@ -44,8 +43,15 @@ from sweeps.records.notes import (
     read_imported,
 )
 from sweeps.records.ranking import leading, need_one_objective, pareto_front, ranked, values_of
-from sweeps.records.record import Checked, Outcome, Record, SweepInfo, is_same_data
-from sweeps.records.retries import Retries, Retry, trials_to_retry
+from sweeps.records.record import (
+    Checked,
+    Generation,
+    Outcome,
+    Record,
+    SweepInfo,
+    UnfinishedTrial,
+    is_same_data,
+)
 from sweeps.records.schema import (
     DamagedFileError,
     DamagedRecordWarning,

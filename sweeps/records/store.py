@@ -14,7 +14,9 @@ from typing import Any, Final
 import numpy as np
 
 from sweeps.errors import UsageError
+from sweeps.records.code import CodeHistory
 from sweeps.records.conclusions import Conclusions, without_place
+from sweeps.records.enqueued import EnqueuedPoints, Retries
 from sweeps.records.format import (
     VersionError,
     encode,
@@ -22,11 +24,9 @@ from sweeps.records.format import (
     read_record,
     read_weights,
 )
-from sweeps.records.generations import Generation
 from sweeps.records.kept_files import collect_files, pack_files, read_kept
-from sweeps.records.notes import Ending
-from sweeps.records.record import VERSION, Checked, Record, SweepInfo
-from sweeps.records.retries import Retries
+from sweeps.records.notes import Ending, Notes, read_imported
+from sweeps.records.record import VERSION, Checked, Generation, Record, SweepInfo
 from sweeps.records.schema import (
     TORN,
     Count,
@@ -453,3 +453,27 @@ def confirmed_training(store: RecordStore) -> tuple[RecordStore, SweepInfo, Reco
     if confirmed is None or trainings is None or info is None:
         return None
     return trainings, info, trainings.read(confirmed.champion)
+
+
+# Finds the damaged files beside a sweep's records, by reading each as its own reader does.
+
+
+def unreadable_files(folder: Path) -> Iterator[RecordError]:
+    """Yield an error for each damaged file.
+
+    `sweep.json` and generations are left out: without them there is no sweep.
+    """
+    store, conclusions, points = RecordStore(folder), Conclusions(folder), EnqueuedPoints(folder)
+    readers: list[Callable[[], object]] = [
+        store.read_asked,
+        store.read_ending,
+        store.read_checked,
+        Notes(folder).all,
+        CodeHistory(folder).all,
+        partial(read_imported, folder),
+    ]
+    for read in (*readers, *conclusions.readers(), *points.readers()):
+        try:
+            read()
+        except RecordError as error:
+            yield error

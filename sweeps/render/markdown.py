@@ -7,8 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from sweeps.analysis.data import SweepData
-from sweeps.analysis.front import standings
-from sweeps.analysis.paired_differences import leader_against, worst_class
+from sweeps.analysis.paired_differences import leader_against, standings, worst_class
 from sweeps.analysis.table import parameter_names
 from sweeps.render.sections.confirmed import put_in_words
 from sweeps.render.sections.reproduce import rerun_commands

@@ -1,4 +1,4 @@
-"""Summaries and tables of trials for the terminal; imported only by commands that print them."""
+"""Summaries, tables of trials and sections for the terminal; imported only to print them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from rich import box
+from rich import table as rich_table
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+from rich.text import Text as RichText
 
 from sweeps.analysis.rows import RowState, TrialRow, best_row, front_rows
 from sweeps.analysis.summary import FRONT, Champion, ListingRow, Summary, how_confirmed
 from sweeps.analysis.table import parameter_names
+from sweeps.render.section import Block, Section
+from sweeps.render.section import Table as SectionTable
+from sweeps.render.section import Text as SectionText
 from sweeps.render.sections.confirmed import put_in_words
 from sweeps.render.verdict import failure_line, retry_line, time_lines, verdict_line, with_hints
 from sweeps.wording import (
@@ -450,3 +455,49 @@ def _champion_of(row: ListingRow) -> str:
         return ""
     score = "" if champion.score is None else f", {figure(champion.score, champion.unit)}"
     return f"{champion.finalist}{score}"
+
+
+# Sections of a report in a terminal: texts and tables, without charts.
+
+
+MOST_UNBROKEN: Final = 14
+"""Longest word, in characters, that a table never breaks."""
+
+
+def render_sections(sections: Sequence[Section]) -> RenderableType:
+    """Return the texts and tables of sections; a section without any is left out."""
+    parts: list[RenderableType] = []
+    for section in sections:
+        shown = [rendered for block in section.blocks if (rendered := _render(block)) is not None]
+        if shown:
+            parts += [RichText(section.title, style="bold"), *shown, RichText("")]
+    return Group(*parts[:-1])
+
+
+def _is_word(block: SectionTable, number: int) -> bool:
+    """Whether a column is never broken: the first, and one of short words such as intervals."""
+    words = [row[number] for row in block.rows]
+    return number == 0 or all(" " not in w and len(w) <= MOST_UNBROKEN for w in words)
+
+
+def _longest_word(block: SectionTable, number: int) -> int:
+    words = [word for row in block.rows for word in row[number].split()]
+    return min(max(map(len, words), default=1), MOST_UNBROKEN)
+
+
+def _render(block: Block) -> RenderableType | None:
+    if isinstance(block, SectionText):
+        return RichText(block.text, style="dim" if block.kind == "note" else "")
+    if not isinstance(block, SectionTable):
+        return None
+    table = rich_table.Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    for number, column in enumerate(block.columns):
+        table.add_column(
+            broken(column),
+            overflow="fold",
+            no_wrap=_is_word(block, number),
+            min_width=_longest_word(block, number),
+        )
+    for row in block.rows:
+        table.add_row(*map(RichText, row))
+    return table

@@ -19,6 +19,7 @@ from typing import Any, Final
 from search_spaces.objectives import Objective
 from search_spaces.parameters import Value
 from sweeps.config.options import Limits
+from sweeps.config.policies import FAILURES, Breaker, failure_of
 from sweeps.config.sweep import SweepConfig
 from sweeps.errors import StoreError
 from sweeps.executors import Executor
@@ -27,13 +28,11 @@ from sweeps.progress import Progress
 from sweeps.records import EnqueuedPoints, Record, RecordStore, confirmed_by
 from sweeps.records.ranking import Values, covers, gains_of, worth_keeping
 from sweeps.runner.control import ControlListener, StopRequest
-from sweeps.runner.determinism import DeterminismCheck, is_check
-from sweeps.runner.failures import FAILURES, Breaker, failure_of
 from sweeps.runner.recording import Recorder, TimeSplit
+from sweeps.runner.replaying import DeterminismCheck, is_check
 from sweeps.runner.trial_queue import QueuedTrial, TrialQueue
-from sweeps.study.proposals import Exhausted
+from sweeps.study.proposals import Exhausted, training_seed
 from sweeps.study.samplers import TrialPruner, make_pruner
-from sweeps.study.seeds import training_seed
 
 # The specification of an attempt, and its pruner.
 

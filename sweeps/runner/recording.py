@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sweeps.config.policies import failure_of, is_tried_again
 from sweeps.config.sweep import SweepConfig
 from sweeps.executors import Attempt
 from sweeps.experiment import PreparedData, Stop, TrialResult
 from sweeps.records import Outcome, Record, RecordStore
 from sweeps.runner.control import INTERRUPTIONS
-from sweeps.runner.failures import failure_of, is_tried_again
 from sweeps.runner.trial_queue import QueuedTrial
 from sweeps.study.storage import distributions_to_json
 

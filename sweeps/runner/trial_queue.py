@@ -14,8 +14,8 @@ from typing import Protocol
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.objectives import Objective
+from sweeps.config.policies import Failure, failures_before
 from sweeps.records import EnqueuedPoint, Record
-from sweeps.runner.failures import Failure, failures_before
 from sweeps.runner.warm_start import PriorTrial
 from sweeps.study.proposals import Proposal, Proposer
 from sweeps.study.sampler_view import TrialOutcome, trial_outcome

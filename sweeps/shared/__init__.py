@@ -29,8 +29,7 @@ and artifacts are not shared: hosts that are to have one MLflow use a server (`-
 
 from sweeps.shared.lease import Lease
 from sweeps.shared.server import ENGINE_OPTIONS, StorageServer
-from sweeps.shared.storage import SharedStorage, bound_to, open_shared
-from sweeps.shared.working_copy import FIXED
+from sweeps.shared.working_copy import FIXED, SharedStorage, bound_to, open_shared
 
 __all__ = [
     "ENGINE_OPTIONS",

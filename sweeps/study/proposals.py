@@ -30,7 +30,39 @@ from sweeps.errors import UsageError
 from sweeps.records import EnqueuedPoint
 from sweeps.study.sampler_view import SamplerView, TrialOutcome
 from sweeps.study.samplers import SamplerFactory
-from sweeps.study.seeds import proposal_seed, sequence_seed
+
+# Derives every random seed of a sweep from the sweep's seed, a trial number and a purpose.
+#
+# `numpy.random.SeedSequence` mixes these parts, so that neighbouring seeds and trials are unrelated
+# (O'Neill 2015, "Developing a seed_seq alternative", as implemented by NumPy).
+
+
+_PROPOSAL: Final = 0
+_TRAINING: Final = 1
+_SEQUENCE: Final = 2
+
+
+def proposal_seed(sweep_seed: int, trial: int, resample: int) -> int:
+    """Return the 32-bit seed of the sampler that makes one proposal of a trial."""
+    return _mix(sweep_seed, _PROPOSAL, trial, resample)
+
+
+def training_seed(sweep_seed: int, trial: int) -> int:
+    """Return the 31-bit seed a trial trains with, equal for every attempt at the trial."""
+    return _mix(sweep_seed, _TRAINING, trial) >> 1
+
+
+def sequence_seed(sweep_seed: int, first_trial: int) -> int:
+    """Return the seed of the sequence (QMC) that a generation draws from, begun at `first_trial`.
+
+    With the same seed, two generations would draw the same points.
+    """
+    return _mix(sweep_seed, _SEQUENCE, first_trial) if first_trial else sweep_seed
+
+
+def _mix(*parts: int) -> int:
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])
+
 
 # Sampling without storing: a proposal is checked before it becomes a trial.
 #

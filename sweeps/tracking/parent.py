@@ -18,6 +18,7 @@ from sweeps.analysis.rows import trial_rows
 from sweeps.analysis.summary import Champion, Summary, champion_of, summarize
 from sweeps.analysis.table import trial_table, write_csv
 from sweeps.capabilities import SupportsExamination, SupportsSamples
+from sweeps.config.policies import FAILURES
 from sweeps.config.sweep import SweepConfig
 from sweeps.errors import UntrustedError
 from sweeps.experiments.verified_data import Examiner, PreparedAgain, TooLittleKept
@@ -41,17 +42,15 @@ from sweeps.records import (
 from sweeps.render.charts.chart import Chart
 from sweeps.render.markdown import render_briefing, render_conclusion, render_markdown
 from sweeps.runner.control import INTERRUPTIONS, StopRequest
-from sweeps.runner.failures import FAILURES
 from sweeps.runner.ownership import Hold
 from sweeps.tracking.content import TABLE_TAGS, TRIALS_TABLE, SweepNote, table_json
-from sweeps.tracking.front import mark_front
-from sweeps.tracking.outage import IncompleteError
 from sweeps.tracking.pictures import BEST, show_pictures
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import ProjectionReport, Projector
 from sweeps.tracking.registration import project_champion, project_pages
 from sweeps.tracking.runs import KnownSweep, find_settled_parent
-from sweeps.tracking.view import directions, show_view
+from sweeps.tracking.store import IncompleteError
+from sweeps.tracking.view import directions, mark_front, show_view
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.files import open_file
 from sweeps.workspace.provenance import is_mixed
@@ -222,8 +221,7 @@ def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
 
     The files depend on records and ending alone, so that writing them again changes nothing.
     """
-    from sweeps.render.reporting import draw_charts, render_report
-    from sweeps.render.sections import report_sections
+    from sweeps.render.sections import draw_charts, render_report, report_sections
 
     if ending.status != "FINISHED" or len(data.ranking) < FEWEST_TRIALS:
         return {}

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from sweeps.records.confusion import class_names, confusion_of, kept_epoch
 from sweeps.records.record import Record, SweepInfo
-from sweeps.tracking.outage import IncompleteError, is_outage
 from sweeps.tracking.runs import KnownSweep, log_files, search
+from sweeps.tracking.store import IncompleteError, is_outage
 from sweeps.wording import percent
 from sweeps.workspace.failpoints import reached
 

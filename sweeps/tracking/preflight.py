@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from sweeps.tracking.address import TrackingError, sqlite_path
-from sweeps.tracking.outage import one_line
-from sweeps.tracking.quiet import quiet
+from sweeps.tracking.store import one_line, quiet
 from sweeps.workspace.addresses import redacted
 
 if TYPE_CHECKING:

@@ -31,7 +31,6 @@ from sweeps.tracking.content import (
     trial_run,
     write_files,
 )
-from sweeps.tracking.quiet import quiet
 from sweeps.tracking.runs import (
     UNDRAWN,
     ForgetOnError,
@@ -47,7 +46,7 @@ from sweeps.tracking.runs import (
     standing,
     status_of,
 )
-from sweeps.tracking.store import CheckedClient, close_client, open_client
+from sweeps.tracking.store import CheckedClient, close_client, open_client, quiet
 from sweeps.tracking.tables import RunTables, local_folder, run_id_of, tables_of
 from sweeps.tracking.view import running_note, view_tag
 from sweeps.workspace.clock import now_ms

@@ -21,9 +21,8 @@ from sweeps.records.notes import SweepStatus
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.content import SweepNote
-from sweeps.tracking.outage import IncompleteError, is_outage, one_line
 from sweeps.tracking.projection import Projection
-from sweeps.tracking.store import abandon_store
+from sweeps.tracking.store import IncompleteError, abandon_store, is_outage, one_line
 
 FilesFactory = Callable[[], Mapping[str, bytes]]
 

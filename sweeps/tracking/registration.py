@@ -28,8 +28,8 @@ from sweeps.records import (
     warn,
 )
 from sweeps.tracking.champion import Champion, model_files
-from sweeps.tracking.outage import IncompleteError
 from sweeps.tracking.projection import Projection
+from sweeps.tracking.store import IncompleteError
 from sweeps.workspace.files import read_file
 
 

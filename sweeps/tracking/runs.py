@@ -36,7 +36,7 @@ from sweeps.tracking.content import (
     sweep_tags,
     write_files,
 )
-from sweeps.tracking.outage import is_outage, one_line
+from sweeps.tracking.store import is_outage, one_line
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.files import is_abandoned
 

@@ -1,22 +1,25 @@
-"""MLflow's store, opened fast and safe: created and migrated once, in WAL mode, silently."""
+"""MLflow's store, opened fast, safe and silent; whether it is away or refuses."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
+import logging
+import os
 import re
 import sqlite3
+import threading
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, wraps
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sweeps.errors import StoreError
 from sweeps.tracking.address import sqlite_path
-from sweeps.tracking.outage import is_outage
-from sweeps.tracking.quiet import quiet
-from sweeps.workspace.addresses import SQLITE
+from sweeps.workspace.addresses import SQLITE, in_text
 from sweeps.workspace.databases import (
     DatabaseRetry,
     abandon_creation,
@@ -29,6 +32,134 @@ from sweeps.workspace.databases import (
 )
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.locks import exclusive
+
+# Tells a store that is away (wait, try again) from one that refuses (a mistake or a defect).
+
+
+_OUTAGE_CODES: Final = frozenset(
+    {
+        "TEMPORARILY_UNAVAILABLE",
+        "INTERNAL_ERROR",
+        "REQUEST_LIMIT_EXCEEDED",
+        "DEADLINE_EXCEEDED",
+        "ABORTED",
+    }
+)
+"""MLflow's codes for 429, 5xx, a locked database and a connection that failed."""
+_TRY_LATER: Final = frozenset({408, 425, 429})
+_AUTOFLUSH: Final = re.compile(r"\(raised as a result of Query-invoked autoflush;[^)]*\)\s*")
+"""Text that SQLAlchemy puts on the line before the cause of some errors."""
+
+
+class IncompleteError(Exception):
+    """A part of a run could not be made; the rest is written, or is in `files`.
+
+    Trying again at once does not help. The part stays pending, and `sweeps sync` makes it once the
+    cause is mended.
+    """
+
+    def __init__(
+        self, what: str, cause: BaseException, files: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Say what is missing and why; `files` are those of the run that could be made."""
+        super().__init__(f"{what}: {one_line(cause)}")
+        self.files = files
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the same call may well succeed later."""
+    refusal = getattr(getattr(error, "response", None), "status_code", 0)
+    if 400 <= refusal < 500 and refusal not in _TRY_LATER:  # a file that the server does not want
+        return False
+    # OSError: timeouts, refused connections, a full disk. StoreError: a database that is locked,
+    # full or damaged, which somebody may mend meanwhile.
+    if isinstance(error, OSError | StoreError):
+        return True
+    return getattr(error, "error_code", None) in _OUTAGE_CODES
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error in one line; MLflow's messages fill pages and hold whole requests."""
+    said = _AUTOFLUSH.sub("", str(error))
+    first = next((line.strip() for line in said.splitlines() if line.strip()), "")
+    words = in_text(first)
+    kind = "" if isinstance(error, IncompleteError) else type(error).__name__
+    text = ": ".join(part for part in (kind, words) if part)
+    return text if len(text) <= 300 else text[:297] + "..."
+
+
+# MLflow without its noise: imported late, silent in our threads, the host's logging untouched.
+#
+# MLflow writes to stderr through handlers of its own on `mlflow`, `alembic`, `sqlalchemy.engine`
+# and `huey`; other libraries it calls fall through to `logging.lastResort`. Both are told to drop
+# what our own calls log, by thread, so that a notebook's own use of MLflow keeps its messages.
+
+
+_ENVIRONMENT: Final = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # Loading an artifact never runs code that came with it.
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    # MLflow repeats POSTs by itself, for up to 244 s, and so doubles runs; we retry ourselves.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+_FOREIGN: Final = ("mlflow", "alembic", "sqlalchemy", "huey", "urllib3", "git", "requests")
+_import_lock = threading.Lock()
+_prepared = False
+_quiet_threads = threading.local()
+
+
+class _DropForeign(logging.Filter):
+    """Drops records of foreign loggers made while their thread is inside `quiet`."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        foreign = record.name.partition(".")[0] in _FOREIGN
+        return not (foreign and getattr(_quiet_threads, "depth", 0) > 0)
+
+
+_drop_foreign = _DropForeign()
+
+
+def set_environment() -> None:
+    """Set MLflow's switches; what the user has set already stays as it is."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Import MLflow if need be, and silence it for calls of this thread; may be nested."""
+    _quiet_threads.depth = getattr(_quiet_threads, "depth", 0) + 1
+    try:
+        _prepare()
+        yield
+    finally:
+        _quiet_threads.depth -= 1
+
+
+def _prepare() -> None:
+    global _prepared  # noqa: PLW0603 - MLflow is imported once a process
+    with _import_lock:
+        if _prepared:
+            return
+        set_environment()
+        # SQLAlchemy 2.1 deprecates a loader that MLflow 3.17 uses; nothing a user can act on.
+        # A narrow filter for good: `catch_warnings` would undo what other threads do meanwhile.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"mlflow\.")
+        import mlflow.store.tracking.sqlalchemy_store
+        import mlflow.tracking  # noqa: F401
+
+        names = (*_FOREIGN, "sqlalchemy.engine")
+        for handler in (h for name in names for h in logging.getLogger(name).handlers):
+            handler.addFilter(_drop_foreign)
+        if logging.lastResort is not None:
+            logging.lastResort.addFilter(_drop_foreign)
+        _prepared = True
+
 
 T = TypeVar("T")
 

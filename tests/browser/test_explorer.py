@@ -17,7 +17,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 import sweeps
-from digitexp.apps.explorer.layout import TOOLS
+from digitexp.apps.explorer.app import TOOLS
 from tests.browser.playing import HEADINGS, PATIENCE, play
 from tests.digitexp.apps.explorer.build_outside import FILE
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sweeps.analysis.data import read_sweep
-from sweeps.render.reporting import render_report
-from sweeps.render.sections import report_sections
+from sweeps.render.sections import render_report, report_sections
 from tests.browser.axe import complaints_of_axe
 from tests.browser.opened import opened
 from tests.browser.test_sweep_view import sweep_in

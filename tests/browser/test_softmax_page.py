@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from digitexp.numpy_functions import softmax
-from digitexp.pages.softmax import choose_images, softmax_page
+from digitexp.pages.page import choose_images, softmax_page
 from tests.browser.axe import complaints_of_axe
 from tests.browser.opened import opened
 from tests.digitexp.pages.factories import about, make_trial

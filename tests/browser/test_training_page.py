@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from playwright.sync_api import expect
 
-from digitexp.pages.training import training_page
+from digitexp.pages.page import training_page
 from tests.browser.axe import complaints_of_axe
 from tests.browser.opened import opened
 from tests.digitexp.pages.factories import about, diverged, make_trial

@@ -5,8 +5,8 @@ import pytest
 
 from digitexp.config import TrialConfig
 from digitexp.models import build_model, model_weights, set_weights
-from digitexp.network import Network
 from digitexp.parameters import ACTIVATIONS
+from digitexp.trained import Network
 
 pytestmark = pytest.mark.tensorflow
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp.serving import checked_images, probabilities
+from digitexp.experiments.digits import checked_images, probabilities
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint8])

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from digitexp.config import ConfigError, TrialConfig
-from digitexp.hdf5_weights import read_hdf5
-from digitexp.weights_files import check_initial_weights, find_weights, read_weights
+from digitexp.weights_files import check_initial_weights, find_weights, read_hdf5, read_weights
 
 
 def test_a_folder_stands_for_the_one_file_of_weights_in_it(tmp_path):

@@ -12,7 +12,7 @@ from digitexp.experiment import experiment as digits
 from digitexp.experiments.keras_experiment.experiment import training_parameters
 from digitexp.experiments.keras_experiment.judging import metrics_of
 from search_spaces.loading import catalogue, load_space
-from search_spaces.reading.schema import json_schema
+from search_spaces.reading import json_schema
 from sweeps import capabilities
 from sweeps.experiment import Experiment
 

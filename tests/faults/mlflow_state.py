@@ -27,8 +27,7 @@ def mlflow_state(tracking_uri: str, sweep_id: str) -> State:
         entries. `deleted`: number of deleted runs. `versions`: model versions made of its runs.
         `models`: its registered models with tags, aliases and versions.
     """
-    from sweeps.tracking.quiet import quiet
-    from sweeps.tracking.store import close_client
+    from sweeps.tracking.store import close_client, quiet
 
     with quiet():
         from mlflow.entities import ViewType

@@ -27,12 +27,11 @@ from unittest.mock import patch
 import numpy as np
 from PIL import Image
 
-from digitexp.apps.explorer.pictures import PictureError, read_ink
+from digitexp.apps.explorer.session import PictureError, read_ink
 from digitexp.data.files import read_idx
 from digitexp.data.loading import load_source
 from digitexp.data.source import DataError
-from digitexp.hdf5_weights import read_hdf5
-from digitexp.weights_files import read_weights
+from digitexp.weights_files import read_hdf5, read_weights
 from search_spaces.errors import SpaceError
 from search_spaces.expressions import parse_expression
 from search_spaces.loading import CATALOGUE, load_space

@@ -4,17 +4,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from search_spaces.bodies.declared import Declared, Parameter
-from search_spaces.bodies.fixed_trials import random_answers
-from search_spaces.defaults import Defaults
+from search_spaces.bodies import Declared, Parameter, random_answers
 from search_spaces.errors import SpaceError
 from search_spaces.expressions import parse_expression
 from search_spaces.mapping import counterpart
 from search_spaces.objectives import Objective
 from search_spaces.parameters import ParameterInfo, find_parameter
-from search_spaces.space import Space
-from search_spaces.values.domains import Categorical, Float, Int
-from search_spaces.values.scalars import same
+from search_spaces.space import Defaults, Space
+from search_spaces.values import Categorical, Float, Int, same
 
 KNOWN = {
     "rate": ParameterInfo("float", 0.0, 100.0, required=True),

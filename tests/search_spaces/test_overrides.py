@@ -2,11 +2,11 @@
 
 import pytest
 
-from search_spaces.bodies.fixed_trials import random_answers
+from search_spaces.bodies import random_answers
 from search_spaces.errors import SpaceError
 from search_spaces.overrides import apply_overrides
 from search_spaces.space import Space
-from search_spaces.values.domains import Float, Int
+from search_spaces.values import Float, Int
 from tests.search_spaces.known import MEASURES, METRICS, PARAMETERS, SPACE
 
 BUNDLES = """\

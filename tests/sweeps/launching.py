@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 
 from sweeps import launch as _run  # noqa: F401
 from sweeps.cli import main
-from sweeps.tracking.quiet import quiet
+from sweeps.tracking.store import quiet
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload([__name__])

@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from digitexp.apps.explorer.answers import Asked
-from digitexp.apps.explorer.pictures import PictureError, png_address, read_ink
+from digitexp.apps.explorer.session import Asked, PictureError, png_address, read_ink
 
 __all__ = [
     "COLUMNS",

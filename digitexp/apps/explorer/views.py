@@ -9,10 +9,8 @@ import numpy as np
 from dash import dcc, html
 from numpy.typing import NDArray
 
-from digitexp.apps.explorer.answers import Answer, Neighbour
 from digitexp.apps.explorer.batch import COLUMNS
-from digitexp.apps.explorer.pictures import png_address
-from digitexp.apps.explorer.session import Reply
+from digitexp.apps.explorer.session import Answer, Neighbour, Reply, png_address
 
 __all__ = [
     "answer_view",

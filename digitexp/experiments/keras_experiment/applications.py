@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from digitexp.data import load_source
-from digitexp.data.resizing import resized
+from digitexp.data.source import resized
 from digitexp.experiments.keras_experiment.experiment import KerasExperiment
 from sweeps.experiment import ParameterInfo, Value
 

@@ -16,14 +16,12 @@ import numpy as np
 from digitexp.experiments.keras_experiment.data import (
     Parts,
     Tasks,
-    arrays_of,
-    folds_of,
-    read_parts,
-)
-from digitexp.experiments.keras_experiment.datasets import (
     are_datasets,
+    arrays_of,
     built_with,
+    folds_of,
     read_datasets,
+    read_parts,
     reading_digest,
 )
 from digitexp.experiments.keras_experiment.judging import metrics_of

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from digitexp.experiments.keras_experiment.data import (
+    ExamplesDigest,
     Parts,
     Tasks,
     arrays_of,
@@ -22,7 +23,6 @@ from digitexp.experiments.keras_experiment.data import (
     mapped,
     tasks_of,
 )
-from digitexp.experiments.keras_experiment.datasets import ExamplesDigest
 from digitexp.experiments.keras_experiment.judging import by_sample, judge
 from digitexp.tensorflow_setup import known_warnings_ignored
 from sweeps.experiment import OnEpoch, TrialResult

@@ -1,6 +1,6 @@
 """The graph engine: any Keras model, a whole epoch in one call, one trace for each structure.
 
-`structure` says what can be traced safely and which models share a trace, `epoch` makes the trace,
-`updates` has the optimizers, `engine` is Keras's training loop around them. Everything private to
+`structure` says what can be traced safely and which models share a trace, `updates` has the
+optimizers, `engine` makes the trace and is Keras's training loop around it. Everything private to
 Keras is in `keras_internals`.
 """

@@ -7,19 +7,402 @@ from __future__ import annotations
 
 import operator
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager import context  # the only door to the executor of one thread
 
 from digitexp.training.graph import keras_internals as internals
 from digitexp.training.graph import updates
-from digitexp.training.graph.epoch import Data, Graphs, Handles, trace, trace_forward
-from digitexp.training.graph.structure import Structure, numbers_of, structure_of, why_not
+from digitexp.training.graph.structure import (
+    Numbers,
+    Structure,
+    adds_up,
+    numbers_of,
+    structure_of,
+    why_not,
+)
 
-__all__ = ["Untraceable", "fit", "predict", "why_not"]
+__all__ = [
+    "Data",
+    "Graphs",
+    "Handles",
+    "Untraceable",
+    "fit",
+    "predict",
+    "trace",
+    "trace_forward",
+    "why_not",
+]
+
+
+# The graphs of an epoch and of an evaluation, for one structure of models.
+#
+# Nothing of the model that is traced stays in a graph but
+# the code of its layers: weights, states and metrics are variables whose handles are handed in, its
+# numbers are inputs.
+
+
+raw = tf.raw_ops
+
+
+class Handles(NamedTuple):
+    """Resource handles of a model's variables, in Keras's order.
+
+    Attributes:
+        weights: Trainable weights.
+        slots: What the optimizer keeps for each weight, a list for each kind.
+        states: Other variables of layers: moving means, random generators, frozen weights.
+        metrics: Of the compiled metrics, that of the loss included.
+    """
+
+    weights: list[Any]
+    slots: list[list[Any]]
+    states: list[Any]
+    metrics: list[Any]
+
+
+class Data(NamedTuple):
+    """Data in memory, as tensors with samples along the first axis.
+
+    Attributes:
+        x: Inputs as the model takes them.
+        y: Targets as the loss takes them.
+        sample_weight: (n,), or a structure as that of y; () if all samples count alike.
+    """
+
+    x: Any
+    y: Any
+    sample_weight: Any
+
+    @property
+    def weight(self) -> Any:
+        """The sample weights as Keras takes them: None if there are none."""
+        has_none = isinstance(self.sample_weight, tuple) and not self.sample_weight
+        return None if has_none else self.sample_weight
+
+
+class Graphs(NamedTuple):
+    """The traced functions.
+
+    Attributes:
+        train: (Handles, Data, order, batch size, steps before, learning rate, numbers): an epoch.
+        evaluate: (Handles, Data, batch size, numbers): all samples in turn.
+    """
+
+    train: Callable[..., None]
+    evaluate: Callable[..., None]
+
+
+def trace(model: Any, structure: Structure, data: Data) -> Graphs:
+    """Trace a model that is built and compiled; the graphs serve all models of its structure.
+
+    Args:
+        model: The first of its structure.
+        structure: Its structure.
+        data: Tells shapes and types; any number of samples can be given to the graphs.
+    """
+    body = _Body(model, structure)
+    handles = body.signature()
+    flexible = tf.nest.map_structure(_any_count, data)
+    integer, number = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float64)
+    numbers = [number] * len(body.numbers.values)
+    order = tf.TensorSpec([None], tf.int32)
+    step = tf.TensorSpec([], tf.int64)
+    return Graphs(
+        _traced(body.train_epoch, [handles, flexible, order, integer, step, number, numbers]),
+        _traced(body.evaluate, [handles, flexible, integer, numbers]),
+    )
+
+
+def trace_forward(model: Any, structure: Structure, x: Any) -> Callable[..., Any]:
+    """Trace (Handles, x) -> outputs, as they are outside of training; see `trace`."""
+    body = _Body(model, structure)
+    handles = body.signature()._replace(slots=[], metrics=[])
+    return _traced(body.forward, [handles, tf.nest.map_structure(_any_count, x)])
+
+
+def _any_count(tensor: Any) -> tf.TensorSpec:
+    return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
+
+
+class _Passed(NamedTuple):
+    """The outcome of a step with a batch."""
+
+    outputs: Any
+    loss: Any
+    batch: Data
+    updates: list[Any]
+
+
+class _Body:
+    """The functions that are traced."""
+
+    def __init__(self, model: Any, structure: Structure) -> None:
+        self._model, self._structure = model, structure
+        self.numbers: Numbers = numbers_of(model)
+        self._weights = list(model.trainable_variables)
+        self._states = list(model.non_trainable_variables)
+        self._metrics = list(model.metrics_variables)
+        self._decayed = internals.decayed(model.optimizer, self._weights)
+        self._schedule = internals.rate_of(model.optimizer)
+        self._adds_up = bool(getattr(model, "outputs", None)) and adds_up(model)
+        self._shape_of_outputs: Any = None  # their structure, known when a step was traced
+
+    def signature(self) -> Handles:
+        """Return the specifications of the handles."""
+        handle = tf.TensorSpec([], tf.resource)
+        return Handles(
+            weights=[handle] * len(self._weights),
+            slots=[[handle] * len(self._weights)] * updates.n_slots(self._model.optimizer),
+            states=[handle] * len(self._states),
+            metrics=[handle] * len(self._metrics),
+        )
+
+    def train_epoch(
+        self,
+        handles: Handles,
+        data: Data,
+        order: Any,
+        batch_size: Any,
+        steps_before: Any,
+        rate: Any,
+        numbers: Sequence[Any],
+    ) -> Any:
+        """Make all steps of an epoch, in the order given, and update the metrics."""
+        x = data.x
+        ordered = tf.nest.map_structure(
+            lambda one: tf.gather(one, order), data._replace(x=())
+        )  # small, and sliced in the steps; the inputs are gathered there
+
+        def train_step(i: Any, rows: Any) -> _Passed:
+            step = steps_before + tf.cast(i, tf.int64)
+            chosen = order[rows]
+            batch = tf.nest.map_structure(lambda one: one[rows], ordered)
+            batch = batch._replace(x=tf.nest.map_structure(lambda one: tf.gather(one, chosen), x))
+            scheduled = rate if self._schedule is None else self._schedule(step)
+            own_rate = tf.cast(scheduled, dtype)
+            return self._train_step(handles, batch, settings, own_rate, tf.cast(step + 1, dtype))
+
+        dtype = self._weights[0].dtype
+        rate = tf.cast(rate, dtype)
+        by_name = zip(self.numbers.owners, numbers, strict=True)
+        settings = updates.Settings(
+            {name: value for (one, name), value in by_name if one is self._model.optimizer}, dtype
+        )
+        with self._with(numbers):
+            return self._over(handles, ordered, tf.size(order), batch_size, train_step)
+
+    def evaluate(
+        self, handles: Handles, data: Data, batch_size: Any, numbers: Sequence[Any]
+    ) -> Any:
+        """Pass over all samples in turn and update the metrics."""
+
+        def look(_i: Any, rows: Any) -> _Passed:
+            batch = tf.nest.map_structure(lambda one: one[rows], data)
+            weights = self._read(handles.weights, self._weights, self._structure.shapes)
+            states = self._read(handles.states, self._states)
+            metrics = self._read(handles.metrics, self._metrics)
+            with self._scope(weights, states, metrics) as scope:
+                outputs = self._pass(batch, training=False)
+                loss = self._loss(batch, outputs, training=False)
+                done = self._losses_of_outputs(scope, handles, metrics)
+            return _Passed(outputs, loss, batch, done)
+
+        with self._with(numbers):
+            rows = tf.shape(tf.nest.flatten(data.x)[0])[0]
+            return self._over(handles, data, rows, batch_size, look)
+
+    def forward(self, handles: Handles, x: Any) -> Any:
+        """Return the outputs for inputs."""
+        weights = self._read(handles.weights, self._weights, self._structure.shapes)
+        states = self._read(handles.states, self._states)
+        with self._scope(weights, states, []):
+            return self._pass(Data(x, (), ()), training=False)
+
+    def _over(
+        self,
+        handles: Handles,
+        data: Data,
+        rows: Any,
+        batch_size: Any,
+        step: Callable[[Any, slice], _Passed],
+    ) -> Any:
+        """Make a step with each batch, and update metrics: once at the end where they add up."""
+        dtype = self._weights[0].dtype
+
+        def body(i: Any, losses: Any, kept: Any) -> Any:
+            start = i * batch_size
+            end = tf.minimum(start + batch_size, rows)
+            passed = step(i, slice(start, end))
+            losses += tf.cast(passed.loss, dtype) * tf.cast(end - start, dtype)
+            done = list(passed.updates)
+            if self._adds_up:
+                self._shape_of_outputs = tf.nest.map_structure(lambda _: 0, passed.outputs)
+                found = tf.nest.flatten(passed.outputs)
+                kept = [one.write(i, output) for one, output in zip(kept, found, strict=True)]
+            else:
+                done += self._update(handles, lambda: self._judge(passed.batch, passed.outputs))
+            with tf.control_dependencies(done):
+                return i + 1, losses, kept
+
+        count = (rows + batch_size - 1) // batch_size
+        outputs = self._model.outputs if self._adds_up else []
+        arrays = [
+            tf.TensorArray(one.dtype, count, infer_shape=False, element_shape=tuple(one.shape))
+            for one in outputs
+        ]
+        _, losses, arrays = tf.while_loop(
+            lambda i, *_: i < count,
+            body,
+            (0, tf.zeros([], dtype), arrays),
+            parallel_iterations=1,
+        )
+
+        def at_the_end() -> None:
+            mean = losses / tf.cast(rows, dtype)
+            internals.tracker_of(self._model).update_state(mean, sample_weight=rows)
+            if self._adds_up:
+                found = [array.concat() for array in arrays]
+                self._judge(data, tf.nest.pack_sequence_as(self._shape_of_outputs, found))
+
+        with tf.control_dependencies(self._update(handles, at_the_end)):
+            return tf.identity(losses)
+
+    def _update(self, handles: Handles, change: Callable[[], None]) -> list[Any]:
+        """Change metrics and store their values; return the operations."""
+        with self._scope([], [], self._read(handles.metrics, self._metrics)) as scope:
+            change()
+            found = [internals.value_in(scope, one) for one in self._metrics]
+        return self._assign(handles.metrics, found)
+
+    def _judge(self, batch: Data, outputs: Any) -> None:
+        internals.update_metrics(self._model, batch.y, outputs, batch.weight)
+
+    def _train_step(
+        self, handles: Handles, batch: Data, settings: updates.Settings, rate: Any, step: Any
+    ) -> _Passed:
+        weights = self._read(handles.weights, self._weights, self._structure.shapes)
+        states = self._read(handles.states, self._states)
+        metrics = self._read(handles.metrics, self._metrics)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            with self._scope(weights, states, metrics) as scope:
+                outputs = self._pass(batch, training=True)
+                loss = self._loss(batch, outputs, training=True)
+                new_states = [internals.value_in(scope, one) for one in self._states]
+                judged = self._losses_of_outputs(scope, handles, metrics)
+        found = tape.gradient(loss, weights)
+        used = [j for j, gradient in enumerate(found) if gradient is not None]
+        gradients = updates.clipped([found[j] for j in used], settings)
+        # Updates are in place: whatever reads the weights comes before them, or they would be
+        # copied.
+        with tf.control_dependencies([*tf.nest.flatten(gradients, True), loss, *new_states]):
+            decays = [
+                self._decay(handles.weights[j], weights[j], rate * settings.as_cast("weight_decay"))
+                for j in used
+                if self._decayed[j]
+            ]
+            with tf.control_dependencies(decays):
+                done = updates.update(
+                    self._model.optimizer,
+                    [handles.weights[j] for j in used],
+                    [[kind[j] for j in used] for kind in handles.slots],
+                    gradients,
+                    settings,
+                    rate,
+                    step,
+                )
+            done = [*done, *judged, *self._assign(handles.states, new_states)]
+        return _Passed(outputs, loss, batch, done)
+
+    def _losses_of_outputs(self, scope: Any, handles: Handles, before: list[Any]) -> list[Any]:
+        """Store what the loss has counted: that of each output, where there are several."""
+        after = [internals.value_in(scope, one) for one in self._metrics]
+        return [
+            raw.AssignVariableOp(resource=handle, value=new)
+            for handle, old, new in zip(handles.metrics, before, after, strict=True)
+            if new is not old
+        ]
+
+    @staticmethod
+    def _decay(handle: Any, weight: Any, share: Any) -> Any:
+        return raw.AssignSubVariableOp(resource=handle, value=weight * share)
+
+    def _pass(self, batch: Data, *, training: bool) -> Any:
+        outputs = self._model(batch.x, training=training)
+        known = getattr(self._model, "outputs", None)
+        if known:  # the loss tells by their widths what the targets are
+            for found, one in zip(tf.nest.flatten(outputs), known, strict=True):
+                found.set_shape(one.shape)
+        return outputs
+
+    def _loss(self, batch: Data, outputs: Any, *, training: bool) -> Any:
+        return internals.loss_of(self._model, batch.x, batch.y, outputs, batch.weight, training)
+
+    def _scope(self, weights: list[Any], states: list[Any], metrics: list[Any]) -> Any:
+        found = ((self._weights, weights), (self._states, states), (self._metrics, metrics))
+        return internals.scope_of(
+            # without values for a kind its variables are not to be read
+            [pair for kind, values in found for pair in zip(kind, values, strict=bool(values))]
+        )
+
+    @staticmethod
+    def _read(
+        handles: Sequence[Any],
+        variables: Sequence[Any],
+        shapes: Sequence[tuple[int | None, ...]] | None = None,
+    ) -> list[Any]:
+        found = []
+        for j, (handle, variable) in enumerate(zip(handles, variables, strict=True)):
+            value = raw.ReadVariableOp(resource=handle, dtype=variable.dtype)
+            value.set_shape(variable.shape if shapes is None else shapes[j])
+            found.append(value)
+        return found
+
+    @staticmethod
+    def _assign(handles: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+        return [
+            raw.AssignVariableOp(resource=handle, value=value)
+            for handle, value in zip(handles, values, strict=True)
+        ]
+
+    @contextmanager
+    def _with(self, numbers: Sequence[Any]) -> Iterator[None]:
+        """Have layers, penalties and optimizer use tensors in the place of their numbers."""
+        places: list[tuple[Any, str, Any]] = []
+        for (one, name), value in zip(self.numbers.owners, numbers, strict=True):
+            if name == "rate":
+                places.append((one, "call", internals.dropout_call(one, value)))
+            elif one is not self._model.optimizer:
+                places.append((one, name, internals.as_cast(value, self._weights[0].dtype)))
+        with internals.replaced(places):
+            yield
+
+
+_EXECUTOR: Final = "SINGLE_THREADED_EXECUTOR"
+
+
+def _traced(function: Callable[..., Any], signature: list[Any]) -> Callable[..., Any]:
+    """Trace once, for the executor of one thread; `digitexp.training.fused.engine` says why."""
+    graph = tf.function(function, autograph=False, input_signature=signature)
+    with context.function_executor_type(_EXECUTOR), internals.fast_kernels():
+        found = graph.get_concrete_function()
+    if found.captured_inputs:
+        raise ValueError(
+            f"a layer has {len(found.captured_inputs)} tensors or variables that Keras does not "
+            "know of"
+        )
+
+    def call(*arguments: Any) -> Any:
+        with context.function_executor_type(_EXECUTOR):
+            return found(*arguments)
+
+    return call
 
 
 class Untraceable(ValueError):  # noqa: N818 - it says what a model is

@@ -4,23 +4,472 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import selectors
+import shutil
+import signal
 import socket
 import threading
+import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
+from sweeps.config.policies import FailureReason
 from sweeps.errors import WorkersError
-from sweeps.executors.local.pool import LOOK_SECONDS, Pool
-from sweeps.executors.local.worker_handle import Job
-from sweeps.executors.messages import Task, pack
+from sweeps.executors.attempt import Attempt
+from sweeps.executors.local.fork_server import ServerProcess, ending, last_lines, printed_file
+from sweeps.executors.messages import (
+    CHUNK_BYTES,
+    Ended,
+    Epochs,
+    Failed,
+    Hello,
+    Inbox,
+    MessageError,
+    Preloaded,
+    Started,
+    StopTask,
+    Task,
+    pack,
+)
 from sweeps.executors.preloading import Preload
 from sweeps.executors.protocol import Judge, Keep, Listener, itself
 from sweeps.experiment import Stop, TrialSpec
+from sweeps.workspace.clock import Stopwatch
+
+# The executor's handle on a worker process: its socket, its attempt, its end.
+
+
+# Counting the kernel's kills for lack of memory: for a worker they look like any other kill -9.
+
+
+COUNTERS = Path("/proc/vmstat")
+
+
+def oom_kills() -> int:
+    """Return how many processes of this machine the kernel has killed for lack of memory.
+
+    Processes of other containers count as well. So if the number rises while a worker is killed, it
+    is likely, not certain, that the worker was the one. 0 if the kernel does not count.
+    """
+    try:
+        lines = COUNTERS.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+_FIRST_PAUSE_SECONDS: Final = 0.05
+_LONGEST_PAUSE_SECONDS: Final = 10.0
+
+
+@dataclass
+class Job:
+    """An attempt between `submit` and its result.
+
+    Attributes:
+        frame: Its packed task.
+        keep: Called with the ended attempt, to record it; see `Executor.submit`.
+        folder: Folder of the attempt; None if its experiment writes no files.
+        watch: Times the attempt from its beginning.
+    """
+
+    spec: TrialSpec
+    frame: bytes
+    keep: Keep
+    folder: Path | None = None
+    future: Future[Any] = field(default_factory=Future)
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
+    def end(self, attempt: Attempt) -> bool:
+        """Call `keep` on the attempt with its files, set the future, and return its success."""
+        try:
+            kept = self.keep(attempt.with_files_of(self.folder))
+        except Exception as error:
+            self.future.set_exception(error)
+            return False
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.future.set_result(kept)
+        return True
+
+
+class WorkerHandle:
+    """Holds one worker after another, each with a socket of its own; never blocks.
+
+    Attributes:
+        job: The running attempt; None without one.
+        pid: Process id of the worker; None until the server has sent it.
+        failures: How many workers in a row have ended without ever having a task.
+        retry_at: When the next worker may be asked for (monotonic clock, seconds).
+        idle_seconds: How long its workers were ready and had nothing to do.
+        deadline: When its attempt takes too long (monotonic clock, seconds); infinity without one.
+    """
+
+    def __init__(self) -> None:
+        self.job: Job | None = None
+        self.pid: int | None = None
+        self.failures = 0
+        self.retry_at = 0.0
+        self.idle_seconds = 0.0
+        self.deadline = math.inf
+        self.channel: socket.socket | None = None
+        self._printed: BinaryIO | None = None
+        self._idle_since: float | None = None
+        self._tasks = 0
+        self._unsent = bytearray()
+        self._inbox = Inbox()
+        self._oom_kills = 0
+
+    @property
+    def is_free(self) -> bool:
+        """Whether its worker is ready and has nothing to do."""
+        return self._idle_since is not None and self.pid is not None
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks its present worker was given."""
+        return self._tasks
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether there are bytes that its worker has not taken yet."""
+        return bool(self._unsent)
+
+    def ask(self, server: ServerProcess) -> socket.socket:
+        """Ask the server for a worker; return the new socket, on which its `Hello` will come."""
+        self.channel, theirs = socket.socketpair()
+        self.channel.setblocking(False)
+        self._printed = printed_file()
+        with theirs:
+            server.ask_for_worker(theirs, self._printed)
+        return self.channel
+
+    def rest(self) -> None:
+        """Note that its worker is ready for a task."""
+        self.job, self._idle_since, self.deadline = None, time.monotonic(), math.inf
+
+    def begin(self, job: Job, limit_seconds: float) -> None:
+        """Give its worker an attempt, which may take `limit_seconds`."""
+        self._stop_resting()
+        self.deadline = time.monotonic() + limit_seconds
+        self._oom_kills = oom_kills()
+        job.watch = Stopwatch()
+        self.job = job
+        self._tasks += 1
+        self.send(job.frame)
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame, or as much of it as the socket takes now."""
+        self._unsent += frame
+        self.flush()
+
+    def flush(self) -> None:
+        """Send as many of the unsent bytes as the socket takes now."""
+        if self.channel is None:
+            return
+        # If the worker has ended, `receive` notices it.
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            while self._unsent:
+                sent = self.channel.send(memoryview(self._unsent)[:CHUNK_BYTES])
+                del self._unsent[:sent]
+
+    def receive(self) -> Iterator[Any]:
+        """Yield the messages that have arrived completely.
+
+        Raises:
+            EOFError: The worker has closed its side.
+        """
+        while self.channel is not None:
+            try:
+                piece = self.channel.recv(CHUNK_BYTES)
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                piece = b""
+            if not piece:
+                raise EOFError
+            yield from self._inbox.feed(piece)
+
+    def lost(self, death: str, reason: FailureReason) -> Attempt | None:
+        """Return the attempt that ended with the worker, as failed; None without an attempt."""
+        if self.job is None:
+            return None
+        watch = self.job.watch
+        return Attempt(
+            self.job.spec,
+            None,
+            death,
+            watch.started_at,
+            watch.now_ms(),
+            reason,
+        )
+
+    def death(self, code: int) -> tuple[str, FailureReason]:
+        """Return how its worker ended, with its last lines, and the reason of the failure."""
+        is_killed = code == -signal.SIGKILL and self.job is not None
+        reason: FailureReason = "oom" if is_killed and oom_kills() > self._oom_kills else "crash"
+        return f"the worker process {ending(code)}{self.last_lines()}", reason
+
+    def last_lines(self) -> str:
+        """Return the last lines that its worker printed, as a paragraph; empty without any."""
+        return last_lines(self._printed) if self._printed else ""
+
+    def shut(self) -> None:
+        """Give its worker no more attempts, and end it in case it has only closed its socket."""
+        self._stop_resting()
+        if self.channel is not None:
+            with contextlib.suppress(OSError):
+                self.channel.shutdown(socket.SHUT_RDWR)
+
+    def clear(self) -> None:
+        """Release the worker, which ends if it has not yet; the next one may be asked for."""
+        self._stop_resting()
+        self.failures = 0 if self._tasks else self.failures + 1
+        pause = min(_FIRST_PAUSE_SECONDS * 2**self.failures, _LONGEST_PAUSE_SECONDS)
+        self.retry_at = time.monotonic() + (pause if self.failures else 0.0)
+        for held in (self.channel, self._printed):
+            if held is not None:
+                held.close()
+        self.channel = self._printed = self.pid = self.job = None
+        self.deadline = math.inf
+        self._tasks, self._unsent, self._inbox = 0, bytearray(), Inbox()
+
+    def _stop_resting(self) -> None:
+        if self._idle_since is not None:
+            self.idle_seconds += time.monotonic() - self._idle_since
+            self._idle_since = None
+
+
+# The worker handles of an executor, and the fork server that gives them workers.
+#
+# The executor's thread owns the pool; it waits for all sockets at once, never for a single one.
+
+
+PRINTING_SECONDS: Final = 0.3
+"""Time that a worker has to print its stack, after its attempt took too long."""
+LOOK_SECONDS: Final = 1.0
+"""Longest time between two looks at the deadlines, unless this process is suspended."""
+MAX_FAILURES: Final = 5
+"""A handle gives up after this many workers in a row have ended without ever having a task."""
+
+
+class Pool:
+    """Keeps a worker in every handle: starts workers, replaces ended ones, hands out results.
+
+    Attributes:
+        broken: Why no worker can be started any more; None while one can.
+        warm_up_seconds: Seconds until the first worker was ready.
+    """
+
+    def __init__(
+        self,
+        handles: int,
+        tasks_per_worker: int,
+        trial_timeout_seconds: float | None,
+        preload: Preload,
+        selector: selectors.BaseSelector,
+        listener: Listener,
+        note: Callable[[str], None],
+    ) -> None:
+        """Start the server; returns at once. See `WorkersExecutor` for the arguments."""
+        self.broken: str | None = None
+        self.warm_up_seconds = 0.0
+        self.handles = [WorkerHandle() for _ in range(handles)]
+        self._tasks_per_worker = tasks_per_worker
+        self._timeout = trial_timeout_seconds
+        self._looked_at = time.monotonic()
+        self._preload, self._selector = preload, selector
+        self._listener, self._note = listener, note
+        # Handles for which the server has not yet sent the worker's process id.
+        self._asked: deque[WorkerHandle] = deque()
+        self._is_preloaded = self._has_lost = False
+        self._began = time.monotonic()
+        self._start_server()
+
+    def free_handles(self) -> Iterator[WorkerHandle]:
+        """Yield the handles whose worker is ready for an attempt.
+
+        After an attempt could not be recorded there are none: the next would be trained in vain.
+        """
+        return (handle for handle in self.handles if handle.is_free and not self._has_lost)
+
+    def stop(self, key: str, stop: Stop) -> None:
+        """Tell a running attempt to end after its current epoch."""
+        for handle in self.handles:
+            if handle.job is not None and handle.job.spec.key == key:
+                handle.send(pack(StopTask(key, stop)))
+
+    def ask_for_workers(self) -> float | None:
+        """Ask for the workers that are due; return the seconds until the next one is due."""
+        if not self._is_preloaded or self.broken:
+            return None
+        now, pauses = time.monotonic(), []
+        for handle in self.handles:
+            if handle.channel is not None or handle.failures >= MAX_FAILURES:
+                continue
+            if handle.retry_at > now:
+                pauses.append(handle.retry_at - now)
+                continue
+            channel = handle.ask(self._server)
+            self._asked.append(handle)
+            self._selector.register(channel, selectors.EVENT_READ, partial(self._on_handle, handle))
+        return min(pauses, default=None)
+
+    def begin(self, handle: WorkerHandle, job: Job) -> None:
+        """Give a handle's worker an attempt."""
+        handle.begin(job, math.inf if self._timeout is None else self._timeout + PRINTING_SECONDS)
+
+    def end_overdue(self) -> None:
+        """End attempts that take too long, and their workers; nothing they still send is read."""
+        now = time.monotonic()
+        unheard, self._looked_at = now - self._looked_at, now
+        for handle in self.handles:
+            if unheard > 2 * LOOK_SECONDS:  # this process was suspended: its result may wait
+                handle.deadline += unheard
+            if handle.deadline <= now and handle.pid is not None:
+                pid, text = handle.pid, f"it took longer than --trial-timeout {self._timeout:g} s"
+                self._lose(handle, text + handle.last_lines(), "timeout")
+                self._server.end_worker(pid)
+
+    def seconds_to_deadline(self) -> float:
+        """Return the seconds until the first attempt takes too long; never below 0."""
+        return max(0.0, min(handle.deadline for handle in self.handles) - time.monotonic())
+
+    def watch_unsent(self) -> None:
+        """Let the selector watch for writable sockets where a handle has unsent bytes."""
+        for key in list(self._selector.get_map().values()):
+            handle = next((s for s in self.handles if s.channel is key.fileobj), None)
+            events = selectors.EVENT_READ
+            if handle is not None and handle.has_unsent:
+                events |= selectors.EVENT_WRITE
+            if events != key.events:
+                self._selector.modify(key.fileobj, events, key.data)
+
+    def close(self) -> None:
+        """End every worker and the server."""
+        self._server.end(at_once=not self._is_preloaded)
+        for handle in self.handles:
+            handle.clear()
+
+    def _start_server(self) -> None:
+        self._server = ServerProcess(self._preload)
+        self._selector.register(self._server.control, selectors.EVENT_READ, self._on_server)
+
+    def _give_up(self, reason: str) -> None:
+        self.broken = self.broken or reason
+
+    def _on_server(self) -> None:
+        try:
+            for message in self._server.receive():
+                self._heed(message)
+        except EOFError as ended:
+            self._replace_server(str(ended))
+
+    def _heed(self, message: Preloaded | Failed | Started | Ended) -> None:
+        match message:
+            case Preloaded(spawns_because=reason):
+                self._is_preloaded = True
+                if reason is not None:
+                    self._note(f"workers are spawned, not forked: {reason}")
+            case Failed(reason=reason) if self._asked:
+                self._lose(self._asked.popleft(), reason, "crash")
+            case Failed(reason=reason):
+                self._give_up(reason)
+            case Started(pid=pid):
+                self._asked.popleft().pid = pid
+            case Ended(pid=pid, code=code):
+                for handle in [handle for handle in self.handles if handle.pid == pid]:
+                    self._bury(handle, code)
+
+    def _replace_server(self, death: str) -> None:
+        """Start another fork server; the workers of the dead one end by themselves."""
+        self._selector.unregister(self._server.control)
+        self._server.end(at_once=not self._is_preloaded)
+        if not self._is_preloaded:
+            self._give_up(f"{death}\n(while it made the experiment ready)")
+            return
+        self._is_preloaded = False
+        self._asked.clear()
+        for handle in self.handles:
+            if handle.channel is not None:
+                self._lose(handle, death, "crash")
+        self._start_server()
+
+    def _on_handle(self, handle: WorkerHandle) -> None:
+        channel = handle.channel
+        handle.flush()
+        try:
+            for message in handle.receive():
+                self._take(handle, message)
+        except EOFError:
+            # The server will soon report how the worker ended.
+            self._forget_channel(channel)
+            handle.shut()
+        except MessageError as error:
+            said = f"the worker process sent what is no message ({error}){handle.last_lines()}"
+            pid = handle.pid
+            self._lose(handle, said, "crash")
+            if pid is not None:
+                self._server.end_worker(pid)
+
+    def _take(self, handle: WorkerHandle, message: Any) -> None:
+        if isinstance(message, Attempt):
+            self._finish(handle, message)
+        elif isinstance(message, Epochs):
+            self._show(handle, message)
+        elif isinstance(message, Hello):
+            self.warm_up_seconds = self.warm_up_seconds or time.monotonic() - self._began
+            handle.rest()
+
+    def _show(self, handle: WorkerHandle, message: Epochs) -> None:
+        if handle.job is None:
+            return
+        for epoch, metrics in message.epochs:
+            self._listener.epoch(handle.job.spec, epoch, metrics)
+
+    def _finish(self, handle: WorkerHandle, attempt: Attempt) -> None:
+        job = handle.job
+        if job is None or job.spec.key != attempt.spec.key:
+            return  # other code in that process wrote it
+        handle.rest()
+        if handle.tasks >= self._tasks_per_worker:
+            self._forget_channel(handle.channel)
+            handle.clear()
+        self._end(job, attempt)
+
+    def _end(self, job: Job, attempt: Attempt) -> None:
+        self._has_lost = not job.end(attempt) or self._has_lost
+
+    def _bury(self, handle: WorkerHandle, code: int) -> None:
+        """Read the last messages of a dead worker, and free its handle for another."""
+        with contextlib.suppress(EOFError, MessageError):
+            for message in handle.receive():
+                self._take(handle, message)
+        if handle.channel is not None:  # it was not replaced after its last result
+            self._lose(handle, *handle.death(code))
+
+    def _lose(self, handle: WorkerHandle, death: str, reason: FailureReason) -> None:
+        lost = handle.lost(death, reason)
+        job = handle.job
+        self._forget_channel(handle.channel)
+        handle.clear()
+        if job is not None and lost is not None:
+            self._end(job, lost)
+        if all(handle.failures >= MAX_FAILURES for handle in self.handles):
+            self._give_up(f"worker processes end before they have trained anything: {death}")
+
+    def _forget_channel(self, channel: socket.socket | None) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            if channel is not None:
+                self._selector.unregister(channel)
+
 
 TASKS_PER_WORKER: Final = 100
 """A worker is replaced after this many attempts, so that leaks of trainings stay bounded."""

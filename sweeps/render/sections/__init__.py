@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from search_spaces.objectives import in_words
 from sweeps.analysis.data import SweepData
 from sweeps.records.conclusions import VerdictConclusion
+from sweeps.render.charts.chart import Chart
+from sweeps.render.charts.png import draw_png
+from sweeps.render.page import render_page
 from sweeps.render.section import Section
 from sweeps.render.sections.classes import confusion_section, mistakes_section
 from sweeps.render.sections.confirmed import page_section
@@ -34,3 +41,32 @@ def report_sections(data: SweepData) -> list[Section]:
         reproduce_section(data),
     ]
     return [section for section in made if section is not None and section.blocks]
+
+
+# A sweep -> its report: one HTML page, and its charts as PNGs.
+
+
+def render_report(data: SweepData, sections: Sequence[Section]) -> str:
+    """Return the report of a sweep as one HTML page.
+
+    Args:
+        data: The sweep.
+        sections: The sections, from `report_sections`.
+    """
+    return render_page(f"Sweep {data.info.name}", _subtitle(data), sections)
+
+
+def draw_charts(
+    sections: Sequence[Section], wanted: Callable[[Chart], bool] = lambda chart: True
+) -> dict[str, bytes]:
+    """Return the charts of a report as PNGs, by file name."""
+    charts = [chart for section in sections for chart in section.charts]
+    return {f"{chart.name}.png": draw_png(chart) for chart in charts if wanted(chart)}
+
+
+def _subtitle(data: SweepData) -> str:
+    info = data.info
+    made = datetime.fromtimestamp(info.created_at / 1000, tz=UTC)
+    goal, begun = in_words(info.objectives), f"begun {made:%Y-%m-%d %H:%M} UTC"
+    parts = [info.experiment_name, info.data.get("name", ""), goal, begun]
+    return " · ".join(str(part) for part in parts if part)

@@ -12,9 +12,16 @@ from search_spaces.loading import catalogue
 from search_spaces.objectives import Objective, in_words
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.edges import narrowed
-from sweeps.analysis.front import OnFront, axis_of, standings, worth
 from sweeps.analysis.importance import Importance
-from sweeps.analysis.paired_differences import Difference, leader_against, worst_class
+from sweeps.analysis.paired_differences import (
+    Difference,
+    OnFront,
+    axis_of,
+    leader_against,
+    standings,
+    worst_class,
+    worth,
+)
 from sweeps.analysis.rows import TrialRow
 from sweeps.analysis.summary import Summary
 from sweeps.interval import Interval

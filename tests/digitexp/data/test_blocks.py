@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from digitexp.data import load_source, split_source
-from digitexp.data.blocks import FOLDS, make_block
 from digitexp.data.source import DataError
+from digitexp.data.splits import FOLDS, make_block
 
 
 @pytest.fixture(scope="module")

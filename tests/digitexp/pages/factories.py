@@ -11,8 +11,7 @@ import numpy as np
 
 from digitexp.config import TrialConfig
 from digitexp.metrics import accuracy, confusion_counts, cross_entropy
-from digitexp.network import Network
-from digitexp.trained import ShownTrial
+from digitexp.trained import Network, ShownTrial
 
 N_TRAIN = 1200
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from digitexp.config import TrialConfig
-from digitexp.pages.training import differences, training_page
+from digitexp.pages.page import differences, training_page
 from tests.digitexp.pages.factories import about, diverged, make_trial, without_history
 from tests.digitexp.pages.pages import data_of, unpacked
 

@@ -19,7 +19,7 @@ def images():
 def augmented(images, seed=0, shape=(8, 8), **strengths):
     import keras
 
-    from digitexp.training.augmentation import augmentation
+    from digitexp.training.keras_engine import augmentation
 
     keras.utils.set_random_seed(seed)
     return np.asarray(augmentation(TrialConfig(**strengths), shape)(images, training=True))
@@ -75,7 +75,7 @@ def model_of(config):
 def change(config, classes=None):
     from dataclasses import replace
 
-    from digitexp.training.augmentation import changed_batches
+    from digitexp.training.keras_engine import changed_batches
 
     data = replace(small_digits(), augmented_classes=classes)
     return changed_batches(model_of(config), config, data)
@@ -115,7 +115,7 @@ def test_an_attacked_batch_is_trained_on_twice_and_its_second_half_is_harder(ima
 def test_the_attack_is_the_sign_of_the_gradient_that_differences_give(images):
     import tensorflow as tf
 
-    from digitexp.training.augmentation import attacked
+    from digitexp.training.keras_engine import attacked
 
     image, label = np.full((1, 64), 0.5, np.float32), np.array([4], np.int32)
     model = model_of(TrialConfig(units=(16,), activation="tanh"))

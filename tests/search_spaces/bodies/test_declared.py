@@ -5,14 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_spaces.bodies.declared import Declared, Parameter, most_of
-from search_spaces.bodies.fixed_trials import FixedTrial, random_answers
-from search_spaces.defaults import Defaults
+from search_spaces.bodies import Declared, FixedTrial, Parameter, most_of, random_answers
 from search_spaces.errors import SpaceError
 from search_spaces.expressions import parse_expression
 from search_spaces.objectives import Objective
-from search_spaces.space import Space
-from search_spaces.values.domains import Categorical, Fixed, Float, Int
+from search_spaces.space import Defaults, Space
+from search_spaces.values import Categorical, Fixed, Float, Int
 
 
 def trials(count: int):

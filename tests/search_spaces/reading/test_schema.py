@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from search_spaces.loading import CATALOGUE
-from search_spaces.reading.schema import SpaceFile, json_schema
+from search_spaces.reading import SpaceFile, json_schema
 
 
 def objects(node):

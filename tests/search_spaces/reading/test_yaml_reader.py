@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces.errors import SpaceError
-from search_spaces.reading.yaml_reader import parse, read_text
+from search_spaces.loading import parse, read_text
 
 
 def test_values_and_the_line_of_each_place():

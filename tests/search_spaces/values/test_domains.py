@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces.errors import SpaceError
-from search_spaces.values.domains import Categorical, Fixed, Float, Int, domain_from_dict
+from search_spaces.values import Categorical, Fixed, Float, Int, domain_from_dict
 
 DOMAINS = [
     Float(1e-4, 1e-2, log=True),

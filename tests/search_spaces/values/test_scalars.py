@@ -1,7 +1,7 @@
 import pytest
 
 from search_spaces.errors import SpaceError
-from search_spaces.values.scalars import is_number, parse_scalar, same
+from search_spaces.values import is_number, parse_scalar, same
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import sweeps
-from sweeps.cli.dashboard import _for_own_pages
-from sweeps.cli.servers import LOOPBACK
+from sweeps.cli.servers import LOOPBACK, _for_own_pages
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound

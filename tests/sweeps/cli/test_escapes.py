@@ -7,7 +7,7 @@ import sweeps
 from sweeps.cli import app
 from sweeps.cli.console import Terminal
 from sweeps.render.section import Section, Table, Text
-from sweeps.render.terminal import render_sections
+from sweeps.render.summaries import render_sections
 from tests.sweeps.conftest import TOY
 from tests.sweeps.hostile_experiment import ESCAPE
 

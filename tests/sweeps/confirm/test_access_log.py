@@ -8,14 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweeps.confirm.access_log import AccessLog, Entry, Evaluation, evaluations_of
+from sweeps.confirm.access_log import (
+    AccessLog,
+    Entry,
+    Evaluation,
+    MachineLog,
+    evaluations_of,
+    state_folder,
+)
+from sweeps.confirm.access_log import TestSetUse as MachineUse
 from sweeps.confirm.test_set import EARLIER_QUESTIONS, QUESTIONS, conclude_evaluations
 from sweeps.confirm.votes import conclude_votes
 from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.records import DamagedRecordWarning, RecordError, put_aside
-from sweeps.records.machine_log import MachineLog, state_folder
-from sweeps.records.machine_log import TestSetUse as MachineUse
 from sweeps.render.sections.confirmed import put_in_words
 
 DIGEST = "ab" * 32

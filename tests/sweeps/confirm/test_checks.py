@@ -15,8 +15,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.confirm.checks import check_fresh
-from sweeps.confirm.trying import CrossValidation, try_folds
+from sweeps.confirm.checks import CrossValidation, check_fresh, try_folds
 from sweeps.errors import UsageError
 from sweeps.experiment import ParameterInfo
 from sweeps.home import Home

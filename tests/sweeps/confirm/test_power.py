@@ -13,7 +13,7 @@ from sweeps.cli import app
 from sweeps.confirm.best import LOOKS
 from sweeps.confirm.comparison import decide
 from sweeps.confirm.finalists import Finalist
-from sweeps.confirm.power import SHIPPED, detectable
+from sweeps.confirm.planning import SHIPPED, detectable
 from sweeps.records.conclusions import Components
 from tests.chance import at_least, at_most
 from tests.sweeps.voting_experiment import SPACE

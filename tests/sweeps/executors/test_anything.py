@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sweeps.executors.local.in_process import InProcessExecutor
+from sweeps.executors.attempt import InProcessExecutor
 from sweeps.records import RecordStore
 from tests.sweeps.executors import misbehaving
 from tests.sweeps.executors.conftest import Bench, Listener
@@ -137,7 +137,7 @@ def test_a_training_that_exits_fails_and_ends_nothing_else(bench, stored, code):
 
 FORKING = """
 import sys
-from sweeps.executors.local.in_process import InProcessExecutor
+from sweeps.executors.attempt import InProcessExecutor
 from tests.sweeps.executors import misbehaving
 from tests.sweeps.executors.conftest import Bench, Listener
 

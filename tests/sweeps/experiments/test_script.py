@@ -256,7 +256,7 @@ for epoch in itertools.count(1):
 
 @pytest.mark.parametrize("deaf", [False, True])
 def test_it_ends_when_it_is_told_to_whether_it_listens_or_not(tmp_path, deaf, monkeypatch):
-    monkeypatch.setattr("sweeps.experiments.script_output.PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("sweeps.experiments.script.PATIENCE_SECONDS", 0.3)
     experiment = script(tmp_path, ENDLESS.format(deaf=deaf))
     result = run(experiment, on_epoch=lambda epoch, _: Stop("pruned") if epoch == 2 else None)
     assert (result.outcome, result.stop_reason) == ("stopped", "pruned")
@@ -425,7 +425,7 @@ while not {ends}:
 @pytest.mark.parametrize("ends", [True, False])
 @pytest.mark.parametrize("deaf", [True, False])
 def test_a_process_in_a_session_of_its_own_ends_with_its_script(tmp_path, deaf, ends, monkeypatch):
-    monkeypatch.setattr("sweeps.experiments.script_output.PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("sweeps.experiments.script.PATIENCE_SECONDS", 0.3)
     experiment = script(tmp_path, ESTRANGED.format(deaf=deaf, ends=ends))
     result = run(experiment, on_epoch=lambda epoch, _: Stop("pruned"))
     assert result.outcome == ("complete" if ends else "stopped")

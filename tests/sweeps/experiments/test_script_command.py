@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sweeps.experiments.script_command import ScriptCommand
+from sweeps.experiments.script import ScriptCommand
 
 
 @pytest.mark.parametrize(

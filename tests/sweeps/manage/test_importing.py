@@ -19,7 +19,7 @@ from sweeps.home import Home
 from sweeps.manage import importing
 from sweeps.records import keep_imported, read_imported
 from sweeps.study.storage import stored_trials
-from sweeps.tracking.quiet import quiet
+from sweeps.tracking.store import quiet
 from tests.sweeps.conftest import TOY
 from tests.sweeps.trading_experiment import TRADING
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from sweeps.analysis.summary import summarize
+from sweeps.progress import as_one
 from sweeps.progress.lines import Quiet
-from sweeps.progress.stages import as_one
 from sweeps.progress.tally import Tally
 from tests.sweeps.render.builders import record, sweep_info
 

@@ -3,7 +3,7 @@ import os
 import subprocess
 import sys
 
-from sweeps.progress.stream import LossyStream
+from sweeps.progress.lines import LossyStream
 
 
 def closed_pipe():
@@ -52,7 +52,7 @@ def test_it_answers_what_rich_asks_of_a_file():
 
 def test_a_process_whose_reader_has_gone_ends_with_status_zero():
     code = (
-        "import sys; from sweeps.progress.stream import LossyStream\n"
+        "import sys; from sweeps.progress.lines import LossyStream\n"
         "out = LossyStream(sys.stdout)\n"
         "sys.stdin.readline()\n"
         "for _ in range(10): out.line('x' * 10_000)\n"

@@ -13,9 +13,8 @@ from sweeps.analysis.data import read_sweep
 from sweeps.cli import app
 from sweeps.render.charts.chart import Line, Points
 from sweeps.render.charts.png import draw_png
-from sweeps.render.reporting import render_report
 from sweeps.render.section import Facts, Folded, Text
-from sweeps.render.sections import report_sections
+from sweeps.render.sections import render_report, report_sections
 from sweeps.wording import format_metric
 from tests.sweeps.trading_experiment import SMALL
 

@@ -16,9 +16,8 @@ from sweeps.records import conclusions as kept
 from sweeps.records.conclusions import ConfirmedStanding, VerdictConclusion
 from sweeps.render import comparing
 from sweeps.render.charts.chart import Axis, Bars, Chart, Heatmap, Line, Parallel, Points
-from sweeps.render.reporting import render_report
 from sweeps.render.section import Code, Folded
-from sweeps.render.sections import report_sections
+from sweeps.render.sections import render_report, report_sections
 from sweeps.render.sections.confirmed import forest_chart
 from sweeps.render.sections.verdict import answer, verdict_section
 from tests.sweeps.render.builders import record, sweep_info

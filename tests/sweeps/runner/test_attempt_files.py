@@ -12,8 +12,8 @@ import sweeps
 from sweeps.cli import app
 from sweeps.experiments.verified_data import Examiner, PreparedAgain
 from sweeps.home import Home
-from sweeps.tracking.outage import IncompleteError
 from sweeps.tracking.parent import AttemptFiles
+from sweeps.tracking.store import IncompleteError
 from sweeps.tracking.sync import sync_sweep
 from tests.faults.mlflow_state import mlflow_state
 from tests.sweeps.examined_experiment import CONFIRMING, ExaminedExperiment

@@ -21,7 +21,7 @@ from sweeps.errors import UsageError
 from sweeps.experiments.code import is_shipped
 from sweeps.experiments.loading import load_experiment
 from sweeps.records import Checked
-from sweeps.runner.determinism import DeterminismCheck
+from sweeps.runner.replaying import DeterminismCheck
 from sweeps.tracking.store import open_client
 from tests.sweeps.conftest import TOY, table
 from tests.sweeps.toy_experiment import ToyExperiment

@@ -3,9 +3,8 @@
 import pytest
 
 import sweeps
-from sweeps.config.policies import DEFAULT_RETRIES
+from sweeps.config.policies import DEFAULT_RETRIES, Breaker, Failure, failure_of, is_tried_again
 from sweeps.errors import TrialsError, UsageError
-from sweeps.runner.failures import Breaker, Failure, failure_of, is_tried_again
 from sweeps.tracking.store import open_client
 from tests.sweeps.conftest import table
 

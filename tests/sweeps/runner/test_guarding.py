@@ -13,8 +13,7 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from sweeps.home import Home
-from sweeps.runner.guarding import Guard
-from sweeps.runner.ownership import SweepLock
+from sweeps.runner.ownership import Guard, SweepLock
 from sweeps.tracking.reading import read_runs
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched

@@ -2,7 +2,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
-from search_spaces.bodies.declared import Declared
+from search_spaces.bodies import Declared
 from search_spaces.loading import load_space
 from sweeps.errors import UsageError
 from sweeps.study.proposals import Exhausted, Proposal, Proposer, point_key

@@ -15,8 +15,7 @@ import sweeps
 from sweeps.cli import app
 from sweeps.errors import UsageError
 from sweeps.home import Home
-from sweeps.tracking.quiet import quiet
-from sweeps.tracking.store import close_client
+from sweeps.tracking.store import close_client, quiet
 from sweeps.workspace import failpoints
 from tests.sweeps.conftest import TOY
 from tests.sweeps.launching import Launched

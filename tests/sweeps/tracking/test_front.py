@@ -12,10 +12,9 @@ import sweeps
 from search_spaces.objectives import Objective
 from sweeps.cli import app
 from sweeps.tracking.content import sweep_tags
-from sweeps.tracking.front import ON_FRONT, front_keys
 from sweeps.tracking.runs import KnownSweep
 from sweeps.tracking.store import close_client, open_client
-from sweeps.tracking.view import directions, view_of
+from sweeps.tracking.view import ON_FRONT, directions, front_keys, view_of
 from tests.faults.mlflow_state import mlflow_state
 from tests.sweeps.factories import make_info, make_record
 from tests.sweeps.tracking.test_champion import SPACE as SERVING

@@ -18,11 +18,10 @@ from sweeps.tracking.content import (
     dataset_key,
     table_json,
 )
-from sweeps.tracking.outage import IncompleteError
 from sweeps.tracking.pictures import LOGGED_IMAGES, PICTURES, plan_pictures, show_pictures
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.runs import log_dataset, search
-from sweeps.tracking.store import open_client
+from sweeps.tracking.store import IncompleteError, open_client
 from sweeps.workspace import failpoints
 from tests.sweeps.factories import DATA, SWEEP_ID, make_info, make_record
 

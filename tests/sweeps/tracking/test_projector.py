@@ -15,10 +15,9 @@ import pytest
 from sweeps.errors import LeaseLost
 from sweeps.tracking import projector as projecting
 from sweeps.tracking.content import SweepNote
-from sweeps.tracking.outage import IncompleteError, is_outage, one_line
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import Projector
-from sweeps.tracking.store import open_client
+from sweeps.tracking.store import IncompleteError, is_outage, one_line, open_client
 from tests.faults.proxy import Proxy
 from tests.sweeps.factories import make_info, make_record
 

@@ -23,7 +23,7 @@ assert client.search_experiments()
 
 CHATTER = """
 import logging, sys, threading
-from sweeps.tracking.quiet import quiet
+from sweeps.tracking.store import quiet
 with quiet():
     logging.getLogger("mlflow.store").error("hidden")
     logging.getLogger("alembic.runtime").error("hidden")
@@ -43,7 +43,7 @@ logging.getLogger("mlflow.store").error("shown: outside")
 ENVIRONMENT = """
 import os
 os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "7"
-from sweeps.tracking.quiet import quiet
+from sweeps.tracking.store import quiet
 with quiet():
     from mlflow import environment_variables as e
 print(e.MLFLOW_HTTP_REQUEST_MAX_RETRIES.get(), e.MLFLOW_HTTP_REQUEST_TIMEOUT.get(),

@@ -9,8 +9,7 @@ from contextlib import closing
 import pytest
 
 from sweeps.errors import StoreError
-from sweeps.tracking.quiet import quiet
-from sweeps.tracking.store import close_client, open_client
+from sweeps.tracking.store import close_client, open_client, quiet
 
 
 @pytest.mark.slow

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from digitexp.apps.checklist import advise, check_training
-from digitexp.apps.checklist.advice import training_command
+from digitexp.apps.advice import advise, training_command
+from digitexp.apps.checklist import check_training
 from digitexp.cli.train import _series, merged_settings, parse_value
 from digitexp.config import TrialConfig
 from digitexp.parameters import ACTIVATIONS, INITIALIZERS

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp.apps.checklist import check_model
-from digitexp.apps.checklist.rules import check_accuracy, check_last_layer
+from digitexp.apps.checklist import check_accuracy, check_last_layer, check_model
 from tests.digitexp.apps.checklist.runs import make_run
 
 SHAPES = {

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp.apps.checklist import check_training
-from digitexp.apps.checklist.rules import worst_class
+from digitexp.apps.checklist import check_training, worst_class
 from tests.digitexp.apps.checklist.runs import counts_of, history_of, make_run
 
 

@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 import sweeps
-from digitexp.apps.explorer.answers import Asked
-from digitexp.apps.explorer.pictures import read_ink
+from digitexp.apps.explorer.session import Asked, read_ink
 from digitexp.data.framing import Framing, cut_and_centre
 from digitexp.data.loading import read_digits20
 from digitexp.experiments.recorded import CHAMPION, Recorded

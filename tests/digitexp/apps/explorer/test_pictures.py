@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digitexp.apps.explorer import pictures
-from digitexp.apps.explorer.pictures import PictureError, read_ink
+from digitexp.apps.explorer import session
+from digitexp.apps.explorer.session import PictureError, read_ink
 
 
 def file_of(array, kind="PNG", **options) -> bytes:
@@ -87,4 +87,4 @@ def test_pixels_are_limited_before_any_is_decoded(monkeypatch):
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
     with pytest.raises(PictureError, match="6000x5000 pixels: at most 25 million"):
         read_ink(large)
-    assert pictures.MOST_PIXELS == 25_000_000
+    assert session.MOST_PIXELS == 25_000_000

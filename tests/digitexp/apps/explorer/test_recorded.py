@@ -130,7 +130,7 @@ def test_two_trials_answer_side_by_side_and_the_nearest_are_nearest(session):
 def test_probabilities_are_at_the_fitted_temperature(session):
     trial = session.recorded.shown("smoke", CHAMPION)
     hot = dataclasses.replace(trial, temperature=50.0)
-    from digitexp.apps.explorer.answers import Asked
+    from digitexp.apps.explorer.session import Asked
 
     image = trial.images[:1]
     (own,), (flat,) = Asked(trial).answers(image), Asked(hot).answers(image)

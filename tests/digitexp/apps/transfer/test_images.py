@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from digitexp.apps.transfer import draw_images
-from digitexp.data.resizing import resized
+from digitexp.data.source import resized
 
 LABELS = np.repeat(np.arange(4), 30)
 AMONG = np.arange(0, 120, 2)

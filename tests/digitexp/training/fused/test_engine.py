@@ -60,7 +60,7 @@ def test_the_seed_decides_order_and_dropout():
 
 @pytest.mark.slow
 def test_nets_of_one_kind_share_one_trace():
-    from digitexp.training.fused.epoch import epoch_graph
+    from digitexp.training.fused.engine import epoch_graph
 
     epoch_graph.cache_clear()
     for units, batch_size, rate in [

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from digitexp.apps.checklist.rules import Finding, mistakes_of, share, worst_class
+from digitexp.apps.checklist import Finding, mistakes_of, share, worst_class
 from digitexp.config import TrialConfig
 from digitexp.parameters import PARAMETERS
 from digitexp.trained import TrainedTrial

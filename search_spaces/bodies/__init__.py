@@ -1,1 +1,0 @@
-"""Parameters of a space, from a file or a Python function; walks, replays and enumerates them."""

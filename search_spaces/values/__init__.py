@@ -1,1 +1,0 @@
-"""Values a parameter can take: scalars, ranges, choices, and how --set narrows them."""

@@ -1,0 +1,761 @@
+"""`sweeps doctor`: checks that records, study and MLflow agree, and that nothing is left behind.
+
+Records are the truth. Each check reports every disagreement in one plain line; nothing is changed.
+With `--fix`, `repair_sweep` makes study and MLflow agree with the records. A study is written anew
+under another name and takes the old name in one transaction, since Optuna never changes an ended
+trial. A run that disagrees is deleted (MLflow keeps it in its bin) and sent anew. Damaged files are
+put aside under another name, databases under a dated one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from functools import cached_property, partial
+from itertools import count
+from pathlib import Path
+
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeps.errors import StoreError, UntrustedError
+from sweeps.experiments.code import edited_files
+from sweeps.experiments.loading import check_trust, recorded_experiment
+from sweeps.experiments.verified_data import PreparedAgain
+from sweeps.home import Home
+from sweeps.records import (
+    DamagedFileError,
+    EnqueuedPoints,
+    Record,
+    RecordError,
+    RecordStore,
+    SweepInfo,
+    leading,
+    listed,
+    put_aside,
+    recover,
+)
+from sweeps.records.confusion import WORST
+from sweeps.records.enqueued import Enqueued
+from sweeps.records.evaluations import Evaluations
+from sweeps.records.store import unreadable_files
+from sweeps.runner.ownership import Hold, hold
+from sweeps.study.copies import read_study, rebuild_study
+from sweeps.study.proposals import is_enqueued
+from sweeps.study.sampler_view import trial_outcome
+from sweeps.study.storage import proposal_of_record, proposal_of_trial
+from sweeps.tracking.address import sqlite_path
+from sweeps.tracking.champion import FOLDER, Champion, model_name
+from sweeps.tracking.content import (
+    Point,
+    RunContent,
+    best_tags,
+    dataset_key,
+    trial_files,
+    trial_run,
+)
+from sweeps.tracking.parent import describe_end, ending_of
+from sweeps.tracking.pictures import BEST, PICTURES, plan_pictures
+from sweeps.tracking.preflight import check_store
+from sweeps.tracking.reading import StoredChampion, StoredRun, read_champion, read_runs
+from sweeps.tracking.registration import find_champion
+from sweeps.tracking.runs import UNDRAWN
+from sweeps.tracking.store import one_line
+from sweeps.tracking.sync import hold_to_send, send
+from sweeps.tracking.view import ON_FRONT, front_keys
+from sweeps.workspace.databases import DatabaseRetry, check
+from sweeps.workspace.files import open_file
+from sweeps.workspace.locks import holder_in
+
+__all__ = ["Diagnosis", "Problem", "Repair", "examine_home", "examine_sweep"]
+
+
+# Reads everything known about one sweep, once; nothing is written, created or locked.
+
+
+# A problem and its repair.
+
+
+class Repair(Enum):
+    """The repair of a problem; its value is the text that the user sees."""
+
+    DATABASE = "`sweeps doctor --fix` puts the file aside and writes it anew from the records"
+    STUDY = "`sweeps doctor --fix` writes the study anew from the records"
+    SEND = "`sweeps sync` or `sweeps doctor --fix` sends it"
+    REPLACE = "`sweeps doctor --fix` deletes the run and sends it anew from the record"
+    DISCARD = "`sweeps doctor --fix` deletes the run; MLflow keeps it in its bin"
+    WEIGHTS = "`sweeps doctor --fix` puts the file aside; the trial's record stays"
+    ASIDE = "`sweeps doctor --fix` writes the file anew from the records, or puts it aside"
+    CLEAN = "`sweeps doctor --fix` or the next `sweeps run` clears it away"
+    RUN = "the next `sweeps run` with the options of the sweep repairs it"
+    WAIT = "try again when the store answers"
+    BY_HAND = "bring the file back from a backup, or move it away"
+    AS_SAID = "do what the line about the file says"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One disagreement.
+
+    Attributes:
+        part: `records`, `study`, `mlflow`, `files` or `database`.
+        what: A plain line about it.
+        repair: Its repair.
+        key: The attempt or file that it is about, if the repair needs it; else empty.
+    """
+
+    part: str
+    what: str
+    repair: Repair
+    key: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        """Return a JSON-compatible mapping."""
+        return {"part": self.part, "what": self.what, "repair": self.repair.value}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One sweep as it is in records, study and MLflow.
+
+    Attributes:
+        records: Every whole record, ordered by trial and attempt, without its arrays.
+        damaged: A line for each record that is not whole.
+        trials: The trials of its study; None if there is no study.
+        runs: Its runs in MLflow, deleted ones included.
+        champion: The model that the alias of its registered model points to; None without one.
+        away: Why MLflow could not be read; None if it was read.
+    """
+
+    home: Home
+    info: SweepInfo
+    records: Sequence[Record]
+    damaged: Sequence[str]
+    trials: Sequence[FrozenTrial] | None
+    runs: Sequence[StoredRun]
+    champion: StoredChampion | None
+    away: str | None
+
+    @property
+    def store(self) -> RecordStore:
+        """The records of the sweep."""
+        return self.home.store(self.info.id)
+
+    @cached_property
+    def is_untrusted(self) -> bool:
+        """Whether it is imported and not trusted; then no code is run, and runs lack pictures."""
+        try:
+            check_trust(self.info, self.home.records)
+        except UntrustedError:
+            return True
+        return False
+
+    @cached_property
+    def retried(self) -> Collection[int]:
+        """Numbers of the trials that failed and are, or were, run again."""
+        return self.store.retries.opened_by().keys()
+
+    @cached_property
+    def final(self) -> Mapping[int, Record]:
+        """For each trial with an outcome, by number, the record that decides it."""
+        return {record.spec.trial: record for record in self.records if record.ends_trial}
+
+
+def gather(home: Home, info: SweepInfo, tracking_uri: str) -> Evidence:
+    """Read everything about one sweep.
+
+    Raises:
+        RecordError: A record is of another format version.
+        UsageError: MLflow refuses access.
+    """
+    damaged: list[str] = []
+    records = home.store(info.id).read_all(report=damaged.append)
+    trials = read_study(home.studies, info.study_name)
+    runs: list[StoredRun] = []
+    champion: StoredChampion | None = None
+    away = check_store(tracking_uri)
+    if away is None:
+        try:
+            runs = read_runs(tracking_uri, info)
+            champion = read_champion(tracking_uri, info)
+        except Exception as error:
+            away = one_line(error)
+    return Evidence(home, info, records, damaged, trials, runs, champion, away)
+
+
+# Examines one sweep, or the files that all sweeps of a home share; changes nothing.
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The result of an examination of a sweep or a home.
+
+    Attributes:
+        name: Name of the sweep; empty for the home.
+        problems: The disagreements; empty if all is well.
+        notes: Lines worth knowing that are no problems.
+    """
+
+    name: str
+    problems: Sequence[Problem]
+    notes: Sequence[str] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all is well."""
+        return not self.problems
+
+
+def examine_home(home: Home, tracking_uri: str) -> Diagnosis:
+    """Examine the databases that all sweeps of a home share, and the files beside them."""
+    unreadable: list[str] = []
+    home.sweeps(unreadable.append)
+    problems = [Problem("records", what, Repair.BY_HAND) for what in unreadable]
+    problems += [*check_leftovers_of_home(home), *check_side_files_of_home(home)]
+    if home.shared is None:
+        problems += _damaged(home.optuna_db)
+    runs_database = sqlite_path(tracking_uri)
+    if runs_database is not None:
+        problems += _damaged(runs_database)
+    return Diagnosis("", problems)
+
+
+def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> Diagnosis:
+    """Compare records, study and MLflow of one sweep.
+
+    A running sweep is not compared, since its study and its runs follow its records. Nor is a sweep
+    with a file that only the user can mend, such as a record of another format version.
+    """
+    if home.is_running(info.id):
+        note = "is running now: its study and its runs follow its records, and are not compared"
+        return Diagnosis(info.name, [], [note])
+    try:
+        return _compared(gather(home, info, tracking_uri))
+    except RecordError as error:
+        return Diagnosis(info.name, [Problem("records", str(error), Repair.AS_SAID)])
+
+
+def _compared(evidence: Evidence) -> Diagnosis:
+    info = evidence.info
+    problems = [*check_leftovers(evidence), *check_side_files(evidence), *check_study(evidence)]
+    if not evidence.store.is_archived:  # its runs are hidden
+        problems += [*check_runs(evidence), *check_registry(evidence)]
+    trials = unfinished(evidence)
+    names = ", ".join(str(trial) for trial in trials[:10]) + (", ..." if len(trials) > 10 else "")
+    count = "1 trial has" if len(trials) == 1 else f"{len(trials)} trials have"
+    note = f"{count} no outcome yet ({names}); `sweeps run` goes on with the sweep"
+    notes = [note] if trials else []
+    return Diagnosis(info.name, problems, [*notes, *_edited(evidence), *_reproducible(info)])
+
+
+def _edited(evidence: Evidence) -> Iterator[str]:
+    for record in list(evidence.final.values())[-1:]:
+        if names := edited_files(evidence.store, evidence.info, record):
+            yield (
+                f"its code was edited since trial {record.spec.trial} was trained "
+                f"({', '.join(names)}): with the edited code the sweep cannot go on, and its "
+                "trials cannot be used"
+            )
+
+
+def _reproducible(info: SweepInfo) -> Iterator[str]:
+    if info.irreproducible:
+        yield f"not reproducible: {info.irreproducible}"
+    elif info.checked is not None:
+        yield f"checked: trial {info.checked.trial}, trained a second time, is the same to the bit"
+
+
+def _damaged(database: Path) -> Iterator[Problem]:
+    try:
+        check(database, DatabaseRetry())
+    except StoreError as error:
+        yield Problem("database", str(error), Repair.DATABASE, str(database))
+
+
+# Compares the study with the records: trials, states, values, parameters.
+
+
+def check_study(evidence: Evidence) -> Iterator[Problem]:
+    """Yield the differences between the study and the records."""
+    if evidence.trials is None:
+        if evidence.records:
+            repair = Repair.RUN if evidence.info.first_trial else Repair.STUDY
+            yield _study_problem(f"optuna.db has no study {evidence.info.study_name!r}", repair)
+        return
+    known, info = {trial.number: trial for trial in evidence.trials}, evidence.info
+    recorded = {record.spec.trial for record in evidence.records}
+    reach = next(number for number in count() if number not in recorded | known.keys())
+    for number in sorted(recorded - known.keys()):
+        # If an earlier trial is unknown, it must be proposed again before this one can be stored.
+        repair = Repair.STUDY if reach > number >= info.first_trial else Repair.RUN
+        yield _study_problem(f"trial {number} is recorded, and the study does not have it", repair)
+    for number, trial in known.items():
+        # The study of an extended sweep has earlier trials as points of its new space; skip them.
+        if number >= info.first_trial:
+            # If a trial is to be run again, the study may still have it as failed.
+            is_retried = number in evidence.retried and trial.state == TrialState.FAIL
+            record = evidence.final.get(number)
+            if record is not None or not is_retried:
+                yield from _disagreements(info, trial, record)
+
+
+def unfinished(evidence: Evidence) -> list[int]:
+    """Return the numbers of the trials without an outcome; the next `sweeps run` finishes them."""
+    recorded = {record.spec.trial for record in evidence.records}
+    stored = {t.number for t in evidence.trials or () if t.state == TrialState.RUNNING}
+    return sorted((recorded | stored) - evidence.final.keys())
+
+
+def _disagreements(info: SweepInfo, trial: FrozenTrial, record: Record | None) -> Iterator[Problem]:
+    name = f"trial {trial.number}"
+    if record is None:
+        if trial.state.is_finished():
+            yield _study_problem(
+                f"{name} is {trial.state.name} in the study, and no record says so"
+            )
+        return
+    outcome = trial_outcome(record, info.objectives)
+    there, wanted = (_worth(values) for values in (trial.values, outcome.values))
+    if trial.state == TrialState.RUNNING:
+        yield _study_problem(f"{name} is RUNNING in the study, and its record ends it")
+    elif trial.state != outcome.state:
+        yield _study_problem(
+            f"{name} is {trial.state.name} in the study and {outcome.state.name} by its record"
+        )
+    elif there != wanted:
+        yield _study_problem(f"{name} is worth {there} in the study, {wanted} by its record")
+    if trial.params != dict(record.params):
+        yield _study_problem(f"{name} has other parameters in the study than in its record")
+
+
+def _worth(values: Sequence[float] | None) -> str:
+    return "nothing" if values is None else ", ".join(map(str, values))
+
+
+def _study_problem(what: str, repair: Repair = Repair.STUDY) -> Problem:
+    return Problem("study", what, repair)
+
+
+# Compares MLflow with the records: one run per attempt, each with the facts of its record.
+
+
+_COMPARED_TAGS = (
+    "sweep",
+    "state",
+    "reason",
+    "why",
+    "retried",
+    *(f"confusion_{rank}" for rank in range(1, WORST + 1)),
+    "trial_number",
+    "attempt",
+    "origin",
+    "seed",
+    "mlflow.parentRunId",
+)
+
+
+def check_runs(evidence: Evidence) -> Iterator[Problem]:
+    """Yield the differences between MLflow and the records."""
+    if evidence.away is not None:
+        yield Problem("mlflow", f"MLflow could not be read: {evidence.away}", Repair.WAIT)
+        return
+    active = [run for run in evidence.runs if not run.is_deleted]
+    parents = [run for run in active if run.kind == "sweep"]
+    if len(parents) > 1:
+        yield Problem("mlflow", f"the sweep has {len(parents)} parent runs", Repair.SEND)
+    elif parents:
+        yield from _parent(evidence, parents[0])
+    elif evidence.records:
+        yield Problem("mlflow", "the sweep has no parent run", Repair.SEND)
+    parent_id = parents[0].run_id if parents else ""
+    children = {run.key: run for run in active if run.kind == "trial"}
+    for key, run_count in Counter(run.key for run in active if run.kind == "trial").items():
+        if run_count > 1:
+            yield Problem("mlflow", f"attempt {key} has {run_count} runs", Repair.SEND)
+    records = {record.spec.key: record for record in evidence.records}
+    for key in children.keys() - records.keys():
+        what = f"run {children[key].run_id} of attempt {key} has no record"
+        yield Problem("mlflow", what, Repair.DISCARD)
+    for key, record in records.items():
+        found = children.get(key)
+        if found is None:
+            yield Problem("mlflow", f"attempt {key} has no run", Repair.SEND, key)
+        else:
+            yield from _child(evidence, record, found, parent_id)
+    yield from _pictures(evidence, children)
+    yield from _front(evidence, children)
+
+
+def _parent(evidence: Evidence, run: StoredRun) -> Iterator[Problem]:
+    ending = ending_of(evidence.store, evidence.records)
+    if run.status != ending.status:
+        owner = ", and nobody runs it" if run.status == "RUNNING" else ""
+        what = f"the parent run is {run.status}{owner}; it is to be {ending.status}"
+        yield Problem("mlflow", what, Repair.SEND)
+    asked = evidence.store.asked() or 0
+    end = describe_end(evidence.info, evidence.records, asked, ending)
+    for name, value in {**end.tags, **best_tags(end.best)}.items():
+        if run.tags.get(name) != value:
+            what = f"the parent run says {name} {run.tags.get(name)!r}, the records {value!r}"
+            yield Problem("mlflow", what, Repair.SEND)
+
+
+def _child(evidence: Evidence, record: Record, run: StoredRun, parent_id: str) -> Iterator[Problem]:
+    key = record.spec.key
+    try:
+        record = evidence.store.read(key)  # with its arrays, one record at a time
+    except RecordError as error:
+        yield Problem("records", str(error), Repair.BY_HAND)
+        return
+    content = trial_run(evidence.info, record, parent_id)
+    if run.status != content.status or run.end_time != content.end_time:
+        what = f"run of attempt {key} is {run.status}; it is to be {content.status}"
+        yield Problem("mlflow", what, Repair.SEND, key)
+    if run.tags.get(UNDRAWN) and not evidence.is_untrusted:
+        yield Problem(
+            "mlflow", f"run of attempt {key} lacks files that could not be made", Repair.SEND, key
+        )
+    differing = [*_differing(content, run)]
+    if differing:
+        what = f"run of attempt {key} has another {', '.join(differing)} than its record"
+        yield Problem("mlflow", what, Repair.REPLACE, key)
+    found = {"trial_number": run.tags.get("slot", ""), **run.tags}  # `slot` is its former name
+    tags = [n for n in _COMPARED_TAGS if found.get(n, "") != content.tags.get(n, "")]
+    if tags:
+        what = f"run of attempt {key} has another tag {', '.join(tags)} than its record"
+        yield Problem("mlflow", what, Repair.SEND, key)
+    if dataset_key(record.data) not in run.datasets:
+        yield Problem("mlflow", f"run of attempt {key} lacks its dataset", Repair.SEND, key)
+    missing = trial_files(evidence.info, record, {}).keys() - run.files
+    if missing:
+        what = f"run of attempt {key} lacks {', '.join(sorted(missing))}"
+        yield Problem("mlflow", what, Repair.SEND, key)
+
+
+def _pictures(evidence: Evidence, children: Mapping[str, StoredRun]) -> Iterator[Problem]:
+    best = leading(evidence.records, evidence.info.objectives)[:BEST]
+    wanted = plan_pictures([evidence.store.read(record.spec.key) for record in best])
+    for key, run in children.items():
+        text = str(wanted[key]) if key in wanted else ""
+        if run.tags.get(PICTURES, "") != text:
+            what = f"run of attempt {key} has other confusion matrices than the records ask for"
+            yield Problem("mlflow", what, Repair.SEND)
+
+
+def _front(evidence: Evidence, children: Mapping[str, StoredRun]) -> Iterator[Problem]:
+    wanted = front_keys(evidence.info, evidence.records)
+    for key, run in children.items():
+        if (run.tags.get(ON_FRONT) == "true") != (key in wanted):
+            verb = "lacks" if key in wanted else "has"
+            what = f"run of attempt {key} {verb} the tag {ON_FRONT}, and the records say otherwise"
+            yield Problem("mlflow", what, Repair.SEND)
+
+
+def _differing(content: RunContent, run: StoredRun) -> Iterator[str]:
+    for name, text in content.params.items():
+        if run.params.get(name) != text:
+            yield name
+    for name, point in _last(content.metrics).items():
+        if run.metrics.get(name) != point.value:
+            yield name
+
+
+def _last(points: tuple[Point, ...]) -> Mapping[str, Point]:
+    """Return for each metric the point that MLflow shows: that of the last step."""
+    ordered = sorted(points, key=lambda point: (point.step, point.timestamp, point.value))
+    return {point.key: point for point in ordered}
+
+
+# Compares MLflow's registry with the records: `champion` must point to the best trial's model.
+
+
+def check_registry(evidence: Evidence) -> Iterator[Problem]:
+    """Yield the problems with the registered model of a sweep."""
+    info = evidence.info
+    load = partial(recorded_experiment, info, evidence.store.folder.parent)
+    damaged: list[str] = []
+    again = PreparedAgain(load)
+    best = find_champion(evidence.store, info, evidence.records, again, damaged.append)
+    yield from _compared_champion(evidence, best)
+    remedy = f"the champion is of no use until it is trained again: `sweeps confirm {info.name}`"
+    for what in damaged:
+        yield Problem("records", f"{what}; {remedy}", Repair.AS_SAID)
+
+
+def _compared_champion(evidence: Evidence, best: Champion | None) -> Iterator[Problem]:
+    """Yield the differences between the registered model and the champion's."""
+    info, found = evidence.info, evidence.champion
+    runs = {run.key: run for run in evidence.runs if not run.is_deleted}
+    is_elsewhere = best is not None and best.confirmation is not None
+    if evidence.away is not None or best is None or not (is_elsewhere or best.key in runs):
+        return  # the check_registry of the runs reports it
+    if found is None or found.digest != best.digest:
+        if best.files() is None:
+            return  # nothing can be registered: no serving, or the weights are gone
+        points = f"points to trial {found.key}" if found else "is missing"
+        what = f"the registered champion {points}; the best is trial {best.key}"
+        yield Problem("mlflow", what, Repair.SEND)
+    elif not is_elsewhere and (
+        found.run_id != runs[best.key].run_id or FOLDER not in runs[best.key].files
+    ):
+        what = f"the registered champion's files are not in the run of trial {best.key}"
+        yield Problem("mlflow", what, Repair.SEND)
+    elif found.model != model_name(info):
+        what = f"the registered model is called {found.model}; it is to be {model_name(info)}"
+        yield Problem("mlflow", what, Repair.SEND)
+    else:
+        for key, versions in found.doubled.items():
+            several = ", ".join(versions)
+            what = f"the registered model has {len(versions)} versions of trial {key}: {several}"
+            yield Problem("mlflow", what, Repair.SEND)
+
+
+# Finds and mends damaged side files: notes, enqueued points, conclusions, test-set evaluations.
+#
+# A damaged file is put aside, never deleted. If its content is known elsewhere, it is written anew.
+
+
+def check_side_files(evidence: Evidence) -> Iterator[Problem]:
+    """Yield the files beside the records of a sweep that cannot be read."""
+    yield from map(_problem, unreadable_files(evidence.store.folder))
+
+
+def check_side_files_of_home(home: Home) -> Iterator[Problem]:
+    """Yield the test-set evaluations that cannot be read."""
+    for folder in listed(home.path / "test"):
+        if folder.is_dir():
+            yield from map(_problem, Evaluations(folder).unreadable())
+
+
+def mend(problems: Sequence[Problem], say: Callable[[str], None]) -> list[Path]:
+    """Put the damaged files aside; return their former paths."""
+    paths = [Path(p.key) for p in problems if p.repair == Repair.ASIDE and Path(p.key).exists()]
+    for path in paths:
+        say(f"{path} is kept as {put_aside(path).name}")
+    return paths
+
+
+def write_anew(
+    home: Home,
+    info: SweepInfo,
+    records: Sequence[Record],
+    lost: Sequence[Path],
+    say: Callable[[str], None],
+) -> None:
+    """Write lost files of a sweep anew, as far as records and study hold their content.
+
+    Args:
+        home: The home of the sweep.
+        info: The sweep.
+        records: All of its records.
+        lost: Files that were put aside.
+        say: Receives a line about each file.
+    """
+    store = home.store(info.id)
+    proposals = {
+        t.number: proposal_of_trial(t) for t in read_study(home.studies, info.study_name) or ()
+    }
+    proposals |= {record.spec.trial: proposal_of_record(record) for record in records}
+    tried: dict[int, Enqueued] = {
+        trial: (proposal.params, proposal.origin)
+        for trial, proposal in proposals.items()
+        if is_enqueued(proposal.origin)
+    }
+    for path in lost:
+        if path == store.asked_file:
+            store.note_asked(len(proposals))
+            say(f"{path}: written anew, the {len(proposals)} trials there are")
+        elif EnqueuedPoints(store.folder).write_anew(path, tried):
+            say(f"{path}: written anew from the trial that tried it")
+
+
+def _problem(error: RecordError) -> Problem:
+    if isinstance(error, DamagedFileError):
+        return Problem("files", str(error), Repair.ASIDE, str(error.path))
+    return Problem("files", str(error), Repair.AS_SAID)
+
+
+# Finds what killed processes left behind: temporary files, weights, the name in a lock.
+
+
+_HALF_MADE = (".*.tmp", ".*.new", ".*.new-wal", ".*.new-shm", ".*.new-journal")
+
+
+def check_leftovers(evidence: Evidence) -> Iterator[Problem]:
+    """Yield damaged and left-over files in the folder of a sweep; the sweep must not be running."""
+    for what in evidence.damaged:
+        yield Problem("records", what, Repair.CLEAN)
+    ends = Counter(record.spec.trial for record in evidence.records if record.ends_trial)
+    for trial, record_count in ends.items():
+        if record_count > 1:
+            newest = evidence.final[trial].spec.key
+            what = f"{record_count} records end trial {trial}; the newest, {newest}, counts"
+            yield Problem("records", what, Repair.BY_HAND)
+    for path in damaged_weights(evidence):
+        what = f"{path} is damaged, its checksum does not fit its record"
+        yield Problem("records", what, Repair.WEIGHTS, str(path))
+    for record in evidence.records:
+        try:
+            evidence.store.files(record)
+        except RecordError as error:
+            path = evidence.store.files_path(record.spec.key)
+            yield Problem("records", str(error), Repair.WEIGHTS, str(path))
+    for path in leftovers(evidence):
+        yield Problem("files", f"{path} belongs to nothing", Repair.CLEAN)
+    for path in (path for run in evidence.runs for path in run.half_copied):
+        yield Problem("files", f"{path} belongs to nothing", Repair.CLEAN, str(path))
+    if lock_text(evidence):
+        what = "the lock names a process that does not hold it"
+        yield Problem("files", what, Repair.CLEAN)
+
+
+def check_leftovers_of_home(home: Home) -> Iterator[Problem]:
+    """Yield left-over files and unfinished deletions and imports in a home, outside of sweeps."""
+    for path in half_made(home.path):
+        yield Problem("files", f"{path} belongs to nothing", Repair.CLEAN)
+    for path in home.records.glob(".deleted-*"):
+        yield Problem("files", f"{path}: a deletion was not finished", Repair.CLEAN)
+    for path in home.records.glob(".import-*"):
+        yield Problem("files", f"{path}: an import was not finished", Repair.CLEAN)
+
+
+def leftovers(evidence: Evidence) -> list[Path]:
+    """Return the files of a sweep's folder that belong to nothing."""
+    folder = evidence.store.folder
+    keys = {record.spec.key for record in evidence.records}
+    weights = [path for path in folder.glob("[0-9]*.weights") if path.stem not in keys]
+    return [*half_made(folder), *sorted(weights)]
+
+
+def damaged_weights(evidence: Evidence) -> Iterator[Path]:
+    """Yield the weights files whose digest is not the one in their record."""
+    for record in evidence.records:
+        path = evidence.store.folder / f"{record.spec.key}.weights"
+        if not path.exists():
+            continue  # they were dropped when better trials arrived
+        try:
+            with open_file(path) as file:
+                is_whole = hashlib.file_digest(file, "sha256").hexdigest() == record.weights_sha256
+        except OSError:
+            is_whole = False
+        if not is_whole:
+            yield path
+
+
+def half_made(folder: Path) -> list[Path]:
+    """Return the temporary files in a folder that were never renamed to their final names."""
+    return sorted(path for pattern in _HALF_MADE for path in folder.glob(pattern))
+
+
+def lock_text(evidence: Evidence) -> str:
+    """Return the text that the holder of the lock wrote into it; empty after a clean end."""
+    try:
+        return holder_in(evidence.store.folder / "lock")
+    except OSError:
+        return ""
+
+
+# Makes study, MLflow and side files agree with the records; damaged files are kept aside.
+
+
+Say = Callable[[str], None]
+_ROUNDS = 3
+"""The most rounds of repairs. One repair may reveal the need of another: if a torn record is put
+aside, its run has no record any more."""
+
+_BEYOND = {Repair.AS_SAID, Repair.BY_HAND}
+"""The repairs that only the user can make."""
+
+
+def repair_home(home: Home, infos: Sequence[SweepInfo], tracking_uri: str, say: Say) -> None:
+    """Put damaged databases and half-made files aside; the sweeps' repairs write them anew.
+
+    Raises:
+        UsageError: A sweep is running, and may be using them.
+    """
+    problems = examine_home(home, tracking_uri).problems
+    if not problems:
+        return
+    with ExitStack() as locks:
+        for info in infos:
+            locks.enter_context(hold(home, info))
+        for problem in problems:
+            if problem.repair == Repair.DATABASE:
+                _put_aside(Path(problem.key), say)
+        with home.exclusive():
+            home.remove_unborn()
+            mend(problems, say)
+        for path in half_made(home.path):
+            path.unlink(missing_ok=True)
+            say(f"removed {path}")
+
+
+def repair_sweep(home: Home, info: SweepInfo, tracking_uri: str, say: Say) -> Diagnosis:
+    """Repair all problems that can be repaired from the records.
+
+    Returns:
+        The problems that are left.
+
+    Raises:
+        UsageError: The sweep is running.
+    """
+    for _ in range(_ROUNDS):
+        diagnosis = examine_sweep(home, info, tracking_uri)
+        beyond = {problem.repair for problem in diagnosis.problems} <= _BEYOND
+        if diagnosis.agrees or beyond or home.is_running(info.id):
+            return diagnosis
+        with hold_to_send(home, info, tracking_uri) as held:
+            _repair(home, info, tracking_uri, held, diagnosis.problems, say)
+    return examine_sweep(home, info, tracking_uri)
+
+
+def _repair(
+    home: Home,
+    info: SweepInfo,
+    tracking_uri: str,
+    held: Hold,
+    problems: Sequence[Problem],
+    say: Say,
+) -> None:
+    wanted = {problem.repair for problem in problems}
+    lost = mend(problems, say)
+    records = recover(home.store(info.id), say)
+    if lost:
+        write_anew(home, info, records, lost, say)
+    for problem in problems:
+        if problem.repair == Repair.WEIGHTS:
+            weights = Path(problem.key)
+            weights.replace(weights.with_name(f"{weights.name}.torn"))
+            say(f"{weights} is kept as {weights.name}.torn")
+        elif problem.repair == Repair.CLEAN and problem.key:
+            Path(problem.key).unlink(missing_ok=True)
+            say(f"removed {problem.key}")
+    if Repair.STUDY in wanted:
+        say(f"{info.name}: writing its study anew from {len(records)} records")
+        rebuild_study(home.studies, info, records)
+    wrong = {problem.key for problem in problems if problem.repair == Repair.REPLACE}
+    if wanted & {Repair.SEND, Repair.REPLACE, Repair.DISCARD}:
+        again = {problem.key for problem in problems if problem.repair == Repair.SEND}
+        send(
+            home,
+            info,
+            tracking_uri,
+            held,
+            lambda change, key: say(f"{info.name}: {change} {key}"),
+            again=again | wrong,
+            replaced=wrong,
+        )
+
+
+def _put_aside(database: Path, say: Say) -> None:
+    moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    for path in sorted(database.parent.glob(f"{database.name}*")):
+        suffix = path.name.removeprefix(database.name)
+        if suffix in {"", "-wal", "-shm", "-journal"}:
+            aside = path.with_name(f"{database.name}.damaged-{moment}{suffix}")
+            path.replace(aside)
+            say(f"{path} is kept as {aside}")
