@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.tables import bank, files
 from digitexp.data import load_source, split_source
-from digitexp.data.splits import FOLDS, make_block
+from digitexp.data.splits import FOLDS, make_fold
 from search_spaces.parameters import Value
 from sweeps.config.sweep import SPLIT_SEED
 from sweeps.experiment import PreparedData, TrialSpec
@@ -76,7 +76,7 @@ def judged_images() -> NDArray[np.int64]:
     """
     source = load_source(None)
     split = split_source(source, SPLIT_SEED)
-    blocks = [make_block(source.labels, split, number) for number in range(FOLDS)]
+    blocks = [make_fold(source.labels, split, number) for number in range(FOLDS)]
     return np.sort(np.concatenate([block.evaluation_indices for block in blocks]))
 
 

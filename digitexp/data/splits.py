@@ -97,10 +97,10 @@ def _check_apart(source: Source, train: Indices, validation: Indices) -> None:
         )
 
 
-# Fresh folds, here called blocks: they evaluate on images that scored no trial of the search.
+# Fresh folds: they evaluate on images that scored no trial of the search.
 #
-# The search's validation set chose the finalists, so no block evaluates on it. The other images are
-# split into four stratified folds, anew for each repeat. Each fold is evaluated on once, by
+# The search's validation set chose the finalists, so no fold evaluates on it. The other images are
+# split into four stratified folds, anew for each repeat. Each is evaluated on once, by
 # networks that were trained on the rest and on the search's validation set, and stopped early on a
 # part of their own (Cawley & Talbot 2010; repeated cross-validation: Bouckaert & Frank 2004). Folds
 # are of one size, so that images count alike: up to three images, always the same, are only trained
@@ -113,8 +113,8 @@ INNER_FRACTION: Final = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
-    """One block: three sets of images, each sorted, without overlap.
+class Fold:
+    """One fold: three sets of images, each sorted, without overlap.
 
     Attributes:
         train_indices: Images to train on; the search's validation set is among them.
@@ -129,14 +129,14 @@ class Block:
     seed: int
 
 
-def make_block(labels: Labels, split: Split, number: int) -> Block:
-    """Return a block, the same on every machine and version, as `split_source` does.
+def make_fold(labels: Labels, split: Split, number: int) -> Fold:
+    """Return a fold, the same on every machine and version, as `split_source` does.
 
     Args:
         labels: (n,) labels of all images of the source.
         split: Split of the search.
-        number: Number of the block, from 0. Blocks 0 to 3 evaluate on each image outside the
-            search's validation set once, but for the up to three left over; blocks 4 to 7 do so
+        number: Number of the fold, from 0. Folds 0 to 3 evaluate on each image outside the
+            search's validation set once, but for the up to three left over; folds 4 to 7 do so
             again, and so on.
 
     Raises:
@@ -144,20 +144,20 @@ def make_block(labels: Labels, split: Split, number: int) -> Block:
             below 0.
     """
     if number < 0:
-        raise DataError.about("block", found=str(number), expected="a whole number from 0")
-    repeat, fold = divmod(number, FOLDS)
+        raise DataError.about("fold", found=str(number), expected="a whole number from 0")
+    repeat, place = divmod(number, FOLDS)
     pool = split.train_indices
-    key = int(split.digest[:8], 16)  # another validation set, other blocks
+    key = int(split.digest[:8], 16)  # another validation set, other folds
     divided = _divisible(labels[pool])
     folds = np.full(len(pool), -1)  # images left over keep it: never evaluated on
     folds[divided] = _stratified_folds(labels[pool[divided]], np.random.SeedSequence([key, repeat]))
-    evaluated = pool[folds == fold]
-    rest = pool[folds != fold]
-    draw = np.random.SeedSequence([key, repeat, fold, 1])
+    evaluated = pool[folds == place]
+    rest = pool[folds != place]
+    draw = np.random.SeedSequence([key, repeat, place, 1])
     inner = rest[_drawn(labels[rest], round(INNER_FRACTION * len(pool)), draw)]
     train = np.sort(np.concatenate([np.setdiff1d(rest, inner), split.validation_indices]))
     seed = int(np.random.SeedSequence([number, 2]).generate_state(1)[0])
-    return Block(train, inner, evaluated, seed)
+    return Fold(train, inner, evaluated, seed)
 
 
 def _divisible(labels: Labels) -> Indices:

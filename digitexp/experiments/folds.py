@@ -12,7 +12,7 @@ import numpy as np
 from digitexp.data import load_source, split_source
 from digitexp.data.loading import TITLES
 from digitexp.data.source import Source
-from digitexp.data.splits import Block, Indices, Split, make_block
+from digitexp.data.splits import Fold, Indices, Split, make_fold
 from digitexp.evaluation.calibration import HIGHEST, LOWEST, measured_terms
 from digitexp.experiments.digits import DigitExperiment, WithPages, trained_trial, trial_config
 from digitexp.metrics import accuracy, cross_entropy
@@ -31,32 +31,32 @@ from sweeps.experiment import (
     Value,
 )
 
-__all__ = ["DigitsOnBlocks", "experiment"]
+__all__ = ["DigitsOnFolds", "experiment"]
 
-BLOCK, AGAIN, SEARCH_SPLIT, REFIT = "block", "again", "search_split", "refit_epochs"
+FOLD, AGAIN, SEARCH_SPLIT, REFIT = "block", "again", "search_split", "refit_epochs"
 TEMPERATURE, FRESH = "temperature", "fresh"
-_OWN = (BLOCK, FRESH, AGAIN, SEARCH_SPLIT, REFIT, TEMPERATURE)
-_MOST_BLOCKS = 10_000
-"""Blocks of one drawing, a multiple of four: those of the next one have numbers behind them."""
+_OWN = (FOLD, FRESH, AGAIN, SEARCH_SPLIT, REFIT, TEMPERATURE)
+_MOST_FOLDS = 10_000
+"""Folds of one drawing, a multiple of four: those of the next one have numbers behind them."""
 _OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
 _KEPT = ("best_val_accuracy", "train_accuracy", *_OF_TRAINING)
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The images of a source and the search's split of them, from which blocks are made."""
+    """The images of a source and the search's split of them, from which folds are made."""
 
     source: Source = field(repr=False)
     split: Split
 
-    def block_of(self, config: Mapping[str, Value]) -> Block:
-        """Return the block that a configuration names."""
-        number = int(config.get(BLOCK) or 0) + _MOST_BLOCKS * int(config.get(FRESH) or 0)
-        return make_block(self.source.labels, self.split, number)
+    def fold_of(self, config: Mapping[str, Value]) -> Fold:
+        """Return the fold that a configuration names."""
+        number = int(config.get(FOLD) or 0) + _MOST_FOLDS * int(config.get(FRESH) or 0)
+        return make_fold(self.source.labels, self.split, number)
 
-    def arrays(self, part: Block | Split) -> TrainingData:
-        """Return the arrays of a block, or of the search's own split."""
-        stopping = part.inner_indices if isinstance(part, Block) else part.validation_indices
+    def arrays(self, part: Fold | Split) -> TrainingData:
+        """Return the arrays of a fold, or of the search's own split."""
+        stopping = part.inner_indices if isinstance(part, Fold) else part.validation_indices
         return self._arrays(part.train_indices, stopping)
 
     def everything(self) -> TrainingData:
@@ -73,10 +73,10 @@ class Pool:
         )
 
 
-class DigitsOnBlocks(WithPages):
+class DigitsOnFolds(WithPages):
     """Digits on fresh folds: the parameter `block` names the fold; five more change the training.
 
-    The seed of a trial follows from its block, so that every finalist meets a block under the same
+    The seed of a trial follows from its fold, so that every finalist meets a fold under the same
     seed; `again` gives another one. `fresh` draws other folds, with other seeds. With
     `search_split` a trial is trained and scored as in the search, on the search's validation set,
     and only its seed is new: its score measures the selection bias, and is no verdict on the
@@ -85,15 +85,15 @@ class DigitsOnBlocks(WithPages):
     on, is kept. No image is left to judge it on, or to fit a temperature on: it answers at the
     `temperature` that it is given.
 
-    `best_val_accuracy` is of the images that early stopping watches; on a block, the inner part.
+    `best_val_accuracy` is of the images that early stopping watches; on a fold, the inner part.
     """
 
     name = "digits-on-blocks"
     revision = DigitExperiment.revision
     parameters: Mapping[str, ParameterInfo] = {
         **DigitExperiment.parameters,
-        BLOCK: ParameterInfo(
-            "int", low=0, high=_MOST_BLOCKS - 1, default=0, description="fresh fold"
+        FOLD: ParameterInfo(
+            "int", low=0, high=_MOST_FOLDS - 1, default=0, description="fresh fold"
         ),
         FRESH: ParameterInfo(
             "int", low=0, high=9999, default=0, description="number of the drawing of folds"
@@ -118,8 +118,8 @@ class DigitsOnBlocks(WithPages):
         SEARCH_SPLIT: ParameterInfo("bool", default=False, description="train as the search"),
     }
     metrics: Mapping[str, MetricInfo] = {
-        "block_accuracy": MetricInfo("maximize", None, "share right of the block's images"),
-        "block_cross_entropy": MetricInfo("minimize", None, "of the block's images, nats"),
+        "block_accuracy": MetricInfo("maximize", None, "share right of the fold's images"),
+        "block_cross_entropy": MetricInfo("minimize", None, "of the fold's images, nats"),
         **{name: DigitExperiment.metrics[name] for name in _KEPT},
     }
     requires = DigitExperiment.requires
@@ -130,7 +130,7 @@ class DigitsOnBlocks(WithPages):
 
     def check(self, config: Mapping[str, Value]) -> None:
         """Raise ValueError if the configuration is impossible."""
-        self._digits.check(_without_block(config))
+        self._digits.check(_without_fold(config))
 
     def prepare(self, source: str | None, split_seed: int) -> PreparedData:
         """Load a source and split off the search's validation set."""
@@ -153,26 +153,26 @@ class DigitsOnBlocks(WithPages):
 
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
         """Name the engine, the reason and about how many seconds all epochs take."""
-        arrays = data.payload.arrays(data.payload.block_of({}))
+        arrays = data.payload.arrays(data.payload.fold_of({}))
         search = PreparedData(data.name, data.digest, data.split_digest, data.info, arrays)
-        return self._digits.plan(_without_block(config), search)
+        return self._digits.plan(_without_fold(config), search)
 
     def warm_up(self) -> None:
         """Import and configure TensorFlow."""
         self._digits.warm_up()
 
     def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
-        """Train on a block and judge the best epoch on the block's own images."""
+        """Train on a fold and judge the best epoch on the fold's own images."""
         pool: Pool = data.payload
-        block = pool.block_of(spec.config)
-        config = _without_block(spec.config)
-        seed = (block.seed + int(spec.config.get(AGAIN) or 0)) % 2**32
+        fold = pool.fold_of(spec.config)
+        config = _without_fold(spec.config)
+        seed = (fold.seed + int(spec.config.get(AGAIN) or 0)) % 2**32
         refit = spec.config.get(REFIT)
         if refit:
             config |= {"epochs": refit, "early_stopping_patience_epochs": None}
         own = TrialSpec(spec.sweep, spec.trial, spec.attempt, seed, config)
         is_search = bool(spec.config.get(SEARCH_SPLIT))
-        arrays = pool.everything() if refit else pool.arrays(pool.split if is_search else block)
+        arrays = pool.everything() if refit else pool.arrays(pool.split if is_search else fold)
         inner = PreparedData(data.name, data.digest, data.split_digest, data.info, arrays)
         result = self._digits.train(own, inner, on_epoch)
         if result.weights is None:
@@ -184,8 +184,8 @@ class DigitsOnBlocks(WithPages):
             info = {**result.info, TEMPERATURE: float(spec.config.get(TEMPERATURE) or 1.0)}
             return TrialResult(**{**vars(result), "metrics": of_training, "info": info})
         model = self._digits.load_model(config, result.weights, data.info)
-        logits = self.logits(model, _rows(pool.source.images[block.evaluation_indices]))
-        labels = pool.source.labels[block.evaluation_indices].astype(np.int32)
+        logits = self.logits(model, _rows(pool.source.images[fold.evaluation_indices]))
+        labels = pool.source.labels[fold.evaluation_indices].astype(np.int32)
         metrics = {
             "block_accuracy": accuracy(logits, labels),
             "block_cross_entropy": cross_entropy(logits, labels),
@@ -193,7 +193,7 @@ class DigitsOnBlocks(WithPages):
         }
         judged = {
             "block_correct": (logits.argmax(axis=1) == labels).astype(np.uint8),
-            "block_images": block.evaluation_indices.astype(np.int32),
+            "block_images": fold.evaluation_indices.astype(np.int32),
             "block_labels": labels,
             "block_logits": logits,
         }
@@ -203,7 +203,7 @@ class DigitsOnBlocks(WithPages):
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw loss curves and confusion matrix of the part that stopped it early."""
-        config = _without_block(spec.config)
+        config = _without_fold(spec.config)
         return self._digits.draw(
             TrialSpec(spec.sweep, spec.trial, spec.attempt, spec.seed, config), result
         )
@@ -211,43 +211,43 @@ class DigitsOnBlocks(WithPages):
     def examine(
         self, config: Mapping[str, Value], data: PreparedData, result: TrialResult
     ) -> Mapping[str, bytes]:
-        """Return the evaluation of a training on its block's own images, which it did not see.
+        """Return the evaluation of a training on its fold's own images, which it did not see.
 
         A training on the search's split is evaluated on the search's validation set.
 
         Raises:
             ValueError: The training has no logits to judge: it was on all images, or diverged.
         """
-        from digitexp.plots.evaluation import evaluate_block
+        from digitexp.plots.evaluation import evaluate_fold
 
         pool, kept = data.payload, result.arrays
-        part, numbers = f"fold {config.get(BLOCK) or 0}", kept.get("block_images")
+        part, numbers = f"fold {config.get(FOLD) or 0}", kept.get("block_images")
         logits = kept.get("block_logits")
         if config.get(SEARCH_SPLIT):
             part, numbers = "the validation part", pool.split.validation_indices
             logits = kept.get("validation_logits")
-        return evaluate_block(pool.source, numbers, logits, part, result.metrics)
+        return evaluate_fold(pool.source, numbers, logits, part, result.metrics)
 
     def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
-        """Return a training as the interactive pages show it, on its block's own images.
+        """Return a training as the interactive pages show it, on its fold's own images.
 
         A training on the search's split, or on all images, is shown on the search's validation
         set; the latter was trained on it as well.
         """
         pool: Pool = data.payload
         asked, about = trained.config, {**data.info, "name": data.name}
-        trial = trained_trial(trained, trial_config(_without_block(asked)), about)
+        trial = trained_trial(trained, trial_config(_without_fold(asked)), about)
         if asked.get(REFIT):
             return trial.shown_on(
                 pool.everything(), "the search's validation set, trained on as well"
             )
         if asked.get(SEARCH_SPLIT):
             return trial.shown_on(pool.arrays(pool.split))
-        number = int(asked.get(BLOCK) or 0)
-        block, part = pool.block_of(asked), f"the images of fold {number}"
-        own = block.evaluation_indices
+        number = int(asked.get(FOLD) or 0)
+        fold, part = pool.fold_of(asked), f"the images of fold {number}"
+        own = fold.evaluation_indices
         images, labels = pool.source.images[own], pool.source.labels[own]
-        return trial.shown_on(pool.arrays(block), part, images, labels, own)
+        return trial.shown_on(pool.arrays(fold), part, images, labels, own)
 
     def load_model(
         self,
@@ -256,7 +256,7 @@ class DigitsOnBlocks(WithPages):
         info: Mapping[str, Any],
     ) -> Any:
         """Rebuild the model, see `DigitExperiment.load_model`."""
-        return self._digits.load_model(_without_block(config), weights, info)
+        return self._digits.load_model(_without_fold(config), weights, info)
 
     def export(
         self,
@@ -266,20 +266,20 @@ class DigitsOnBlocks(WithPages):
         folder: Path,
     ) -> str:
         """Write the model for use elsewhere, see `DigitExperiment.export`."""
-        return self._digits.export(_without_block(config), weights, info, folder)
+        return self._digits.export(_without_fold(config), weights, info, folder)
 
     def recomputed(
         self, model: Any, config: Mapping[str, Value], data: PreparedData
     ) -> Mapping[str, np.ndarray]:
-        """Return the logits of its block's own images, or of the search's validation set."""
+        """Return the logits of its fold's own images, or of the search's validation set."""
         pool: Pool = data.payload
         if config.get(REFIT):
             return {}
         if config.get(SEARCH_SPLIT):
             images = pool.source.images[pool.split.validation_indices]
             return {"validation_logits": logits_of(model, images)}
-        block = pool.block_of(config)
-        return {"block_logits": logits_of(model, pool.source.images[block.evaluation_indices])}
+        fold = pool.fold_of(config)
+        return {"block_logits": logits_of(model, pool.source.images[fold.evaluation_indices])}
 
     def signature(self, info: Mapping[str, Any]) -> Signature:
         """Return the signature of `predict`, see `DigitExperiment.signature`."""
@@ -323,9 +323,12 @@ def _rows(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype(np.float32)
 
 
-def _without_block(config: Mapping[str, Value]) -> dict[str, Value]:
+def _without_fold(config: Mapping[str, Value]) -> dict[str, Value]:
     return {name: value for name, value in config.items() if name not in _OWN}
 
 
-experiment: Experiment = DigitsOnBlocks()
+DigitsOnBlocks = DigitsOnFolds
+"""Its former name, for programs."""
+
+experiment: Experiment = DigitsOnFolds()
 """The object that the space of a confirmation names."""

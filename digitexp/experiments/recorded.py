@@ -20,7 +20,7 @@ from sweeps.wording import install_command
 
 if TYPE_CHECKING:
     from digitexp.experiments.digits import DigitExperiment
-    from digitexp.experiments.folds import DigitsOnBlocks
+    from digitexp.experiments.folds import DigitsOnFolds
     from sweeps import Sweep, Trial
     from sweeps.capabilities import Trained
     from sweeps.experiment import PreparedData
@@ -206,18 +206,18 @@ class Recorded:
 
     def _show(self, trial: Trial, record: Record, name: str) -> ShownTrial:
         from digitexp.experiments.digits import DigitExperiment
-        from digitexp.experiments.folds import DigitsOnBlocks
+        from digitexp.experiments.folds import DigitsOnFolds
         from sweeps.experiments.verified_data import trained_of
 
         info = trial.sweep.info
         trained = replace(trained_of(self._home.store(info.id), info, record), name=name)
         _check_left(trained, record)
         is_search = info.experiment == SEARCH  # else a confirmation's
-        experiment = DigitExperiment() if is_search else DigitsOnBlocks()
+        experiment = DigitExperiment() if is_search else DigitsOnFolds()
         return experiment.show(self._prepared(experiment, record), trained)
 
     def _prepared(
-        self, experiment: DigitExperiment | DigitsOnBlocks, record: Record
+        self, experiment: DigitExperiment | DigitsOnFolds, record: Record
     ) -> PreparedData:
         """Return the data a trial was trained on; ValueError if those at hand are others."""
         from sweeps.experiments.verified_data import PreparedAgain

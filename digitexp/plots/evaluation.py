@@ -24,7 +24,7 @@ from digitexp.plots.images import draw_errors, draw_predictions
 from digitexp.plots.language import say
 from digitexp.training.outcome import TrainingData
 
-__all__ = ["evaluate_block", "evaluate_trial", "evaluation_files", "summarize"]
+__all__ = ["evaluate_fold", "evaluate_trial", "evaluation_files", "summarize"]
 
 
 MOST_PAIRS = 10
@@ -33,8 +33,8 @@ MOST_PAIRS = 10
 def summarize(answers: Answers) -> str:
     """Return accuracies, classification report, a table of classes and one of pairs as text."""
     report = report_text(answers.labels, answers.predicted, answers.class_names)
-    blocks = (_accuracies(answers), [report.rstrip()], _classes(answers), _pairs(answers))
-    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+    parts = (_accuracies(answers), [report.rstrip()], _classes(answers), _pairs(answers))
+    return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
 
 
 def _accuracies(answers: Answers) -> Iterator[str]:
@@ -184,7 +184,7 @@ def evaluate_trial(
     return evaluation_files(answers)
 
 
-def evaluate_block(
+def evaluate_fold(
     source: Source,
     numbers: np.ndarray | None,
     logits: np.ndarray | None,
@@ -197,7 +197,7 @@ def evaluate_block(
         source: Source of the images.
         numbers: (n,) numbers of the images in the source; None if they were not kept.
         logits: (n, classes) logits of the images; None if they were not kept.
-        part: Name of the images, such as `block 3`.
+        part: Name of the images, such as `fold 3`.
         metrics: See `evaluate_trial`.
 
     Raises:

@@ -27,7 +27,7 @@ from search_spaces.parameters import Value
 from sweeps.errors import StoreError, UsageError
 from sweeps.experiments.folds import AGAIN, FRESH
 from sweeps.home import Home
-from sweeps.records import BLOCK, FINALIST, SweepInfo, confirmed_by, heard, listed
+from sweeps.records import FINALIST, FOLD, SweepInfo, confirmed_by, heard, listed
 from sweeps.records.conclusions import Judged
 from sweeps.records.evaluations import Entry, Evaluation, Evaluations, day_of
 from sweeps.records.schema import (
@@ -370,5 +370,5 @@ def _data_use(home: Home, info: SweepInfo, digest: str) -> DataUse | None:
 
 
 def _digest_of(config: Mapping[str, Value]) -> str:
-    own = {name: value for name, value in config.items() if name not in {BLOCK, FRESH, AGAIN}}
+    own = {name: value for name, value in config.items() if name not in {FOLD, FRESH, AGAIN}}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]

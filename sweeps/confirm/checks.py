@@ -54,7 +54,7 @@ from sweeps.experiments.loading import (
     recorded_experiment,
 )
 from sweeps.home import Home
-from sweeps.records import BLOCK, FINALIST, Record, RecordStore, SweepInfo, is_same_data, ranked
+from sweeps.records import FINALIST, FOLD, Record, RecordStore, SweepInfo, is_same_data, ranked
 from sweeps.wording import counted, first_line
 
 # Tries a user's own experiment on folds before a confirmation: do its trainings keep all arrays?
@@ -224,7 +224,7 @@ def _attempts(
 
 
 def _spec(fold: int, config: Mapping[str, Value]) -> TrialSpec:
-    return TrialSpec("tried", fold, attempt=0, seed=fold, config={**config, BLOCK: fold})
+    return TrialSpec("tried", fold, attempt=0, seed=fold, config={**config, FOLD: fold})
 
 
 def _is_useless(attempt: Attempt) -> bool:
@@ -516,14 +516,14 @@ def _missing(
     for name in sorted(names):
         if find_parameter(name, known) is None:
             yield f"lacks the parameter {name!r}, which trials of the search set"
-    fold, needed = known.get(BLOCK), f"int, 0 to {folds - 1}"
+    fold, needed = known.get(FOLD), f"int, 0 to {folds - 1}"
     if fold is None:
-        yield f"lacks the parameter {BLOCK!r} ({needed})"
+        yield f"lacks the parameter {FOLD!r} ({needed})"
     else:
         low = float("-inf") if fold.low is None else fold.low
         high = float("inf") if fold.high is None else fold.high
         if fold.type not in {"int", "any"} or low > 0 or high < folds - 1:
-            yield f"takes {BLOCK!r} as {fold.type}, {low:g} to {high:g} (needed is {needed})"
+            yield f"takes {FOLD!r} as {fold.type}, {low:g} to {high:g} (needed is {needed})"
     wanted = {scored.metric: scored.direction, **({"epochs": "minimize"} if refit else {})}
     for metric, direction in wanted.items():
         info = cross_validation.metrics.get(metric)

@@ -33,7 +33,7 @@ from sweeps.confirm.intervals import (
 from sweeps.errors import UsageError
 from sweeps.experiment import TrialResult
 from sweeps.interval import Interval
-from sweeps.records import BLOCK, FINALIST, Record, RecordStore
+from sweeps.records import FINALIST, FOLD, Record, RecordStore
 from sweeps.records.conclusions import Components, ConfirmedStanding, Judgement
 
 MARGIN_SHARE: Final = 0.1
@@ -339,7 +339,7 @@ class Trainings:
     ) -> Trainings:
         """Read the trainings that have ended, without those of the finalists in `left_out`."""
         ended = {
-            (int(str(r.params[BLOCK])), str(r.params[FINALIST])): r
+            (int(str(r.params[FOLD])), str(r.params[FINALIST])): r
             for r in store.read_all()
             if r.ends_trial
         }
@@ -435,7 +435,7 @@ class Trainings:
         try:
             return fold_answers(record.result, self.scored)
         except ValueError as error:
-            who = f"the training of {record.params[FINALIST]} on fold {record.params[BLOCK]}"
+            who = f"the training of {record.params[FINALIST]} on fold {record.params[FOLD]}"
             raise UsageError(f"{who} (trial {record.spec.trial}) {error} ({_SEE})") from None
 
 

@@ -61,7 +61,7 @@ from sweeps.experiments.loading import check_installed, experiment_folder
 from sweeps.home import Home
 from sweeps.progress import Stages, as_one, make_progress
 from sweeps.records import (
-    BLOCK,
+    FOLD,
     Conclusions,
     ConfirmationRecord,
     Record,
@@ -219,7 +219,7 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
         raise UsageError(
             f"--control-searches {searches}: say of how many random trials each: --control N"
         )
-    limit = experiment.parameters[BLOCK].high if BLOCK in experiment.parameters else None
+    limit = experiment.parameters[FOLD].high if FOLD in experiment.parameters else None
     most = max(folds, LOOKS[-1] if limit is None else min(LOOKS[-1], int(limit) + 1))
     checked = Checked(
         experiment, data, finalists, left_out, top, folds, control, most,

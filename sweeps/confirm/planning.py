@@ -35,8 +35,8 @@ from sweeps.home import Home
 from sweeps.launch import run_options
 from sweeps.progress import Mode, Progress, Stages
 from sweeps.records import (
-    BLOCK,
     FINALIST,
+    FOLD,
     Conclusions,
     Record,
     SweepInfo,
@@ -181,7 +181,7 @@ def _places(folder: Path) -> int:
     """Return the number of folds of a confirmation's space; 0 without a space."""
     try:
         document = yaml.safe_load((folder / SPACE).read_text(encoding="utf-8"))
-        return int(document["parameters"][BLOCK]["high"]) + 1
+        return int(document["parameters"][FOLD]["high"]) + 1
     except (FileNotFoundError, KeyError, TypeError, ValueError, yaml.YAMLError):
         return 0
 
@@ -378,7 +378,7 @@ def selection_bias_space(experiment: str, finalist: Finalist, seeds: int) -> str
         "description": "The best of a search on the split of that search, with other seeds",
         "experiment": experiment,
         "objective": {"metric": "best_val_accuracy", "direction": "maximize"},
-        "parameters": {BLOCK: {"type": "int", "low": 0, "high": seeds - 1}},
+        "parameters": {FOLD: {"type": "int", "low": 0, "high": seeds - 1}},
         "fixed": {**finalist.config, SEARCH_SPLIT: True},
         "defaults": {"trials": seeds, "sampler": "grid", "pruner": "none"},
     }
@@ -402,7 +402,7 @@ def refit_space(
         "description": "The winner on everything but the test set",
         "experiment": experiment,
         "objective": {"metric": "epochs", "direction": "minimize"},
-        "parameters": {BLOCK: {"type": "int", "low": 0, "high": 0}},
+        "parameters": {FOLD: {"type": "int", "low": 0, "high": 0}},
         "fixed": {**winner.config, REFIT_EPOCHS: epochs, **heat},
         "defaults": {"trials": 1, "sampler": "grid", "pruner": "none"},
     }
@@ -437,7 +437,7 @@ def confirming_space(
         "objective": {"metric": scored.metric, "direction": scored.direction},
         # Fold by fold, so that finalists can be compared after any interruption.
         "parameters": {
-            BLOCK: {"type": "int", "low": 0, "high": folds - 1},
+            FOLD: {"type": "int", "low": 0, "high": folds - 1},
             FINALIST: {"type": "categorical", "choices": bundles},
         },
         "fixed": {name: first[name] for name in same},

@@ -39,7 +39,7 @@ from sweeps.errors import UsageError
 from sweeps.experiments.folds import AGAIN
 from sweeps.home import Home
 from sweeps.launch import run_options
-from sweeps.records import BLOCK, FINALIST, Checked, RecordStore, SweepInfo, need_one_objective
+from sweeps.records import FINALIST, FOLD, Checked, RecordStore, SweepInfo, need_one_objective
 from sweeps.workspace.files import make_folder, write_atomically
 
 NAMES: Final = 5
@@ -96,7 +96,7 @@ def check_same(home: Home, info: SweepInfo, folds: int, how: HowToTrain) -> Same
     check_offers(info.experiment, experiment, scored, best.config, folds)
     check_code(store, info, same_code=how.same_code)
     finalists = _finalists(best, has_again=AGAIN in experiment.parameters)
-    high = experiment.parameters[BLOCK].high
+    high = experiment.parameters[FOLD].high
     most = max(folds, LOOKS[-1] if high is None else min(LOOKS[-1], int(high) + 1))
     space = _space(path, scored, finalists, most)
     folder = own_folder(home, store.folder / CONTROL_FOLDER, FOLDER, space)
@@ -153,7 +153,7 @@ def _has_seeds(store: RecordStore) -> bool:
     scores: dict[object, set[float]] = {}
     for record in store.read_all():
         if record.outcome == "complete" and record.objective is not None:
-            scores.setdefault(record.params.get(BLOCK), set()).add(record.objective)
+            scores.setdefault(record.params.get(FOLD), set()).add(record.objective)
     return any(len(found) > 1 for found in scores.values())
 
 
@@ -165,7 +165,7 @@ def _space(experiment: str, scored: Scored, finalists: Sequence[Finalist], folds
         "experiment": experiment,
         "objective": {"metric": scored.metric, "direction": scored.direction},
         "parameters": {
-            BLOCK: {"type": "int", "low": 0, "high": folds - 1},
+            FOLD: {"type": "int", "low": 0, "high": folds - 1},
             FINALIST: {
                 "type": "categorical",
                 "choices": {one.label: {own: one.config[own]} for one in finalists},

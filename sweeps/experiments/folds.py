@@ -26,7 +26,7 @@ from sweeps.experiment import (
     TrialResult,
     TrialSpec,
 )
-from sweeps.records import BLOCK
+from sweeps.records import FOLD
 
 ON_FOLDS: Final = "@folds"
 """The end of the import path of an experiment on folds."""
@@ -35,7 +35,7 @@ FRESH: Final = "fresh"
 AGAIN: Final = "again"
 """Parameter of an experiment on folds: another seed on the same fold, from 0."""
 _AS_SEARCHED: Final = ("signature", "predict", "requires", "ordered")
-_OWN: Final = {BLOCK: "the fold", FRESH: "the drawing of folds", AGAIN: "another seed on a fold"}
+_OWN: Final = {FOLD: "the fold", FRESH: "the drawing of folds", AGAIN: "another seed on a fold"}
 _MOST: Final = 9999
 _MOST_REPEATS: Final = 10_000
 """Of one drawing, so that two drawings have none in common."""
@@ -75,7 +75,7 @@ class FoldExperiment:
             name: ParameterInfo(
                 "int", 0, most, default=0, description=f"number of {_OWN[name]}, from 0"
             )
-            for name, most in ((BLOCK, None), (FRESH, _MOST), (AGAIN, _MOST))
+            for name, most in ((FOLD, None), (FRESH, _MOST), (AGAIN, _MOST))
         }
         # Those of a script may be of any name: its mapping has them all.
         taken = cast(dict[str, ParameterInfo], searched.parameters)
@@ -157,7 +157,7 @@ class FoldExperiment:
 
     def _fold(self, config: Mapping[str, Value], data: PreparedData) -> Fold:
         own: Any = self.searched
-        repeat, place = divmod(_number(config, BLOCK), FOLDS_A_REPEAT)
+        repeat, place = divmod(_number(config, FOLD), FOLDS_A_REPEAT)
         found = own.folds(data, repeat + _MOST_REPEATS * _number(config, FRESH), FOLDS_A_REPEAT)
         fold: Fold | None = next(itertools.islice(found, place, None), None)
         if fold is None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from search_spaces.objectives import in_words
 from sweeps.progress.tally import Tally, params_of
-from sweeps.records.conclusions import BLOCK, FINALIST
+from sweeps.records.conclusions import FINALIST, FOLD
 from sweeps.render.verdict import failure_line, progress_line, retry_line
 from sweeps.wording import (
     counted,
@@ -229,7 +229,7 @@ def _failed_line(row: TrialRow) -> str:
     why = f"{row.reason}: {first_line(row.error)}" if row.error else row.reason
     who = f"trial {row.trial}"
     if FINALIST in row.params:
-        who = f"training of {row.params[FINALIST]} on fold {row.params.get(BLOCK)}"
+        who = f"training of {row.params[FINALIST]} on fold {row.params.get(FOLD)}"
     return f"{who} {state} {why}"
 
 

@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from sweeps.analysis.rows import TrialRow, best_rows, front_rows, trial_row, trial_rows
-from sweeps.records.conclusions import BLOCK, confirmed_by
+from sweeps.records.conclusions import FOLD, confirmed_by
 from sweeps.wording import counted, first_line, format_roughly
 
 if TYPE_CHECKING:
@@ -250,4 +250,4 @@ class Tally:
 
 def params_of(row: TrialRow) -> dict[str, Value]:
     """Return the parameters of a trial under the names that people read."""
-    return {"fold" if name == BLOCK else name: value for name, value in row.params.items()}
+    return {"fold" if name == FOLD else name: value for name, value in row.params.items()}

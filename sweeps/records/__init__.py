@@ -20,8 +20,8 @@ written, and the scores that follow.
 
 from sweeps.records.code import CodeHistory, ExperimentCode, SourceFile
 from sweeps.records.conclusions import (
-    BLOCK,
     FINALIST,
+    FOLD,
     Conclusions,
     ConfirmationRecord,
     WordedConclusion,
@@ -71,8 +71,8 @@ from sweeps.records.store import (
 )
 
 __all__ = [
-    "BLOCK",
     "FINALIST",
+    "FOLD",
     "SWEEP",
     "Checked",
     "CodeHistory",

@@ -37,7 +37,7 @@ FILE: Final = "confirmation.json"
 _FORMER_FILE: Final = "finalized.json"
 _BEFORE: Final = "confirmation-before.json"
 """The confirmation that was in force before another one took its place."""
-FINALIST, BLOCK = "finalist", "block"
+FINALIST, FOLD = "finalist", "block"  # stored names
 """The two parameters of a confirmation's space: the finalist to train, and the fresh fold."""
 _TESTED: Final = "tested-*.json"
 _VOTED: Final = "voted-*.json"
@@ -607,7 +607,7 @@ def is_finalist(info: SweepInfo, record: Record) -> bool:
     """Whether an attempt is a finalist's complete training on fold 0, as the champion may be."""
     if confirmed_by(info.directory) is None or record.outcome != "complete":
         return False
-    return FINALIST in record.params and record.params.get(BLOCK) == 0
+    return FINALIST in record.params and record.params.get(FOLD) == 0
 
 
 class Conclusions:

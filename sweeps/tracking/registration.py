@@ -14,8 +14,8 @@ from sweeps.experiments.code import EditedCode
 from sweeps.experiments.loading import experiment_folder, recorded_experiment
 from sweeps.experiments.verified_data import PreparedAgain, trained_of
 from sweeps.records import (
-    BLOCK,
     FINALIST,
+    FOLD,
     CodeHistory,
     Record,
     RecordError,
@@ -71,7 +71,7 @@ def choose_beside(records: Sequence[Record], champion: Record, info: SweepInfo) 
         record
         for record in ranked(records, info.direction)
         if record.spec.trial != champion.spec.trial
-        and record.params.get(BLOCK) == champion.params.get(BLOCK)
+        and record.params.get(FOLD) == champion.params.get(FOLD)
     ]
     baselines = [record for record in others if _is_baseline(record)]
     return next(iter(baselines or others), None)

@@ -27,7 +27,7 @@ def logits_of(labels, wrong=0):
 
 def test_the_images_of_its_block_are_examined(data):
     pool = data.payload
-    images = pool.block_of({"block": 2}).evaluation_indices
+    images = pool.fold_of({"block": 2}).evaluation_indices
     logits = logits_of(pool.source.labels[images], wrong=3)
     arrays = {"block_images": images.astype(np.int32), "block_logits": logits}
     files = experiment.examine({"block": 2}, data, result({"train_accuracy": 0.9}, **arrays))
@@ -58,11 +58,11 @@ def test_finalists_keep_their_training_accuracy():
 
 def test_another_drawing_has_other_folds_and_seeds_of_the_same_images(data):
     pool = data.payload
-    blocks = [pool.block_of({"block": number, "fresh": 3}) for number in range(4)]
+    blocks = [pool.fold_of({"block": number, "fresh": 3}) for number in range(4)]
     images = np.concatenate([block.evaluation_indices for block in blocks])
     assert sorted(images) == list(pool.split.train_indices)
-    first = [pool.block_of({"block": number}) for number in range(4)]
-    assert pool.block_of({"block": 1, "fresh": 0}).seed == first[1].seed
+    first = [pool.fold_of({"block": number}) for number in range(4)]
+    assert pool.fold_of({"block": 1, "fresh": 0}).seed == first[1].seed
     for block, other in zip(blocks, first, strict=True):
         assert block.seed != other.seed
         assert not np.array_equal(block.evaluation_indices, other.evaluation_indices)

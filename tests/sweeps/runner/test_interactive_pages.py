@@ -10,7 +10,7 @@ import pytest
 from sweeps.errors import UsageError
 from sweeps.experiment import PreparedData
 from sweeps.experiments.verified_data import PreparedAgain, trained_of
-from sweeps.records import BLOCK, FINALIST, RecordStore
+from sweeps.records import FINALIST, FOLD, RecordStore
 from sweeps.tracking.registration import choose_beside, interactive_pages
 from tests.sweeps.factories import make_info, make_record
 from tests.sweeps.toy_experiment import ToyExperiment
@@ -95,10 +95,10 @@ def test_beside_stands_a_baseline_else_the_next_best_of_the_same_block():
     assert choose_beside(searched[1:], searched[1], info).spec.trial == 2
     assert choose_beside(searched[1:2], searched[1], info) is None
     confirmed = [
-        record(0, 0.90, "grid", **{BLOCK: 0, FINALIST: "trial-7"}),
-        record(1, 0.95, "grid", **{BLOCK: 0, FINALIST: "trial-3"}),
-        record(2, 0.80, "grid", **{BLOCK: 0, FINALIST: "baseline-plain"}),
-        record(3, 0.99, "grid", **{BLOCK: 1, FINALIST: "baseline-plain"}),
+        record(0, 0.90, "grid", **{FOLD: 0, FINALIST: "trial-7"}),
+        record(1, 0.95, "grid", **{FOLD: 0, FINALIST: "trial-3"}),
+        record(2, 0.80, "grid", **{FOLD: 0, FINALIST: "baseline-plain"}),
+        record(3, 0.99, "grid", **{FOLD: 1, FINALIST: "baseline-plain"}),
     ]
     assert choose_beside(confirmed, confirmed[0], info).spec.trial == 2
     assert choose_beside(confirmed[:2], confirmed[0], info).spec.trial == 1

@@ -3,7 +3,7 @@ import pytest
 
 from digitexp.data import load_source, split_source
 from digitexp.data.source import DataError
-from digitexp.data.splits import FOLDS, make_block
+from digitexp.data.splits import FOLDS, make_fold
 
 
 @pytest.fixture(scope="module")
@@ -13,50 +13,50 @@ def digits():
 
 
 @pytest.fixture(scope="module")
-def blocks(digits):
+def folds(digits):
     source, split = digits
-    return [make_block(source.labels, split, number) for number in range(20)]
+    return [make_fold(source.labels, split, number) for number in range(20)]
 
 
-def test_no_block_evaluates_on_an_image_that_scored_the_search(digits, blocks):
+def test_no_fold_evaluates_on_an_image_that_scored_the_search(digits, folds):
     _, split = digits
-    for block in blocks:
-        assert not np.isin(block.evaluation_indices, split.validation_indices).any()
-        assert np.isin(split.validation_indices, block.train_indices).all()
+    for fold in folds:
+        assert not np.isin(fold.evaluation_indices, split.validation_indices).any()
+        assert np.isin(split.validation_indices, fold.train_indices).all()
 
 
-def test_its_three_parts_are_apart_and_of_the_sizes_that_are_said(blocks):
-    for block in blocks:
-        parts = block.train_indices, block.inner_indices, block.evaluation_indices
+def test_its_three_parts_are_apart_and_of_the_sizes_that_are_said(folds):
+    for fold in folds:
+        parts = fold.train_indices, fold.inner_indices, fold.evaluation_indices
         assert [len(part) for part in parts] == [3600, 400, 1000]
         assert len(np.unique(np.concatenate(parts))) == 5000
 
 
-def test_every_image_outside_is_evaluated_once_a_repeat(digits, blocks):
+def test_every_image_outside_is_evaluated_once_a_repeat(digits, folds):
     _, split = digits
     for repeat in range(5):
-        evaluated = [b.evaluation_indices for b in blocks[repeat * FOLDS : (repeat + 1) * FOLDS]]
+        evaluated = [b.evaluation_indices for b in folds[repeat * FOLDS : (repeat + 1) * FOLDS]]
         assert sorted(np.concatenate(evaluated)) == list(split.train_indices)
 
 
-def test_classes_keep_their_shares(digits, blocks):
+def test_classes_keep_their_shares(digits, folds):
     labels = digits[0].labels
-    for block in blocks:
-        assert set(np.bincount(labels[block.evaluation_indices])) == {100}
-        assert set(np.bincount(labels[block.inner_indices])) == {40}
+    for fold in folds:
+        assert set(np.bincount(labels[fold.evaluation_indices])) == {100}
+        assert set(np.bincount(labels[fold.inner_indices])) == {40}
 
 
-def test_repeats_differ_and_so_do_seeds(blocks):
-    assert len({block.seed for block in blocks}) == 20
-    assert len({block.evaluation_indices.tobytes() for block in blocks}) == 20
+def test_repeats_differ_and_so_do_seeds(folds):
+    assert len({fold.seed for fold in folds}) == 20
+    assert len({fold.evaluation_indices.tobytes() for fold in folds}) == 20
 
 
-def test_a_block_is_the_same_each_time(digits, blocks):
-    again = make_block(digits[0].labels, digits[1], 7)
-    assert (again.train_indices == blocks[7].train_indices).all()
-    assert again.seed == blocks[7].seed
+def test_a_fold_is_the_same_each_time(digits, folds):
+    again = make_fold(digits[0].labels, digits[1], 7)
+    assert (again.train_indices == folds[7].train_indices).all()
+    assert again.seed == folds[7].seed
     # As it was on the day it was written: a recorded confirmation stays repeatable.
-    assert blocks[7].evaluation_indices[:5].tolist() == [1, 5, 10, 17, 19]
+    assert folds[7].evaluation_indices[:5].tolist() == [1, 5, 10, 17, 19]
 
 
 @pytest.mark.parametrize("left_over", [[], [0], [0, 1], [2, 2, 2]])
@@ -70,13 +70,13 @@ def test_folds_are_of_one_size_and_what_is_left_over_is_only_trained_on(left_ove
     split = Split(pool, validation, "ab" * 32)
     never = []
     for repeat in range(3):
-        blocks = [make_block(labels, split, repeat * FOLDS + fold) for fold in range(FOLDS)]
-        assert {len(block.evaluation_indices) for block in blocks} == {6}
-        evaluated = np.concatenate([block.evaluation_indices for block in blocks])
+        folds = [make_fold(labels, split, repeat * FOLDS + fold) for fold in range(FOLDS)]
+        assert {len(fold.evaluation_indices) for fold in folds} == {6}
+        evaluated = np.concatenate([fold.evaluation_indices for fold in folds])
         assert len(np.unique(evaluated)) == 24
         never.append(np.setdiff1d(pool, evaluated).tolist())
-        for block in blocks:
-            used = np.concatenate([block.train_indices, block.inner_indices])
+        for fold in folds:
+            used = np.concatenate([fold.train_indices, fold.inner_indices])
             assert np.isin(never[-1], used).all()
     assert len(never[0]) == len(left_over)
     assert never[0] == never[1] == never[2], "the same in each repeat"
@@ -91,4 +91,4 @@ def test_too_few_images_and_no_number_are_refused(labels, number):
 
     split = Split(np.arange(len(labels)), np.arange(0), "ab" * 32)
     with pytest.raises(DataError):
-        make_block(labels, split, number)
+        make_fold(labels, split, number)
