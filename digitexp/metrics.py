@@ -15,8 +15,6 @@ import numpy as np
 
 from digitexp.numpy_functions import log_softmax
 
-__all__ = ["accuracy", "confusion_counts", "cross_entropy", "recalls"]
-
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean cross-entropy in nats, without any penalty; NaN or inf if it overflows.

@@ -16,8 +16,6 @@ import numpy as np
 
 from digitexp.config import TrialConfig
 
-__all__ = ["build_model", "count_parameters", "describe_model", "model_weights", "set_weights"]
-
 
 def count_parameters(config: TrialConfig, image_shape: tuple[int, ...], n_classes: int) -> int:
     """Return the number of trainable weights, frozen ones too, without building the model.

@@ -8,16 +8,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = [
-    "cross_entropy_from_probabilities",
-    "log_softmax",
-    "one_hot_cross_entropy",
-    "relu",
-    "sigmoid",
-    "softmax",
-    "sparse_cross_entropy",
-]
-
 Floats = NDArray[np.float64]
 
 

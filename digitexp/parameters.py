@@ -12,9 +12,6 @@ from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["ConfigError", "Parameter", "Scalar"]
-
-
 Scalar = bool | int | float | str | None
 """A flat value, as written in YAML, on a command line or in a record."""
 

@@ -20,18 +20,6 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Final
 
-__all__ = [
-    "PACKAGES",
-    "MissingTensorFlowError",
-    "check_tensorflow",
-    "known_warnings_ignored",
-    "memory_errors",
-    "quiet_when_imported",
-    "set_up_tensorflow",
-    "start_tensorflow",
-    "without_chatter",
-]
-
 _CHATTER = re.compile(
     rb"[IWE]\d{4} .*\b\w+\.cc:\d+\]|WARNING: All log messages before absl::InitializeLog"
 )

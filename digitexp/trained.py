@@ -19,9 +19,6 @@ from digitexp.config import TrialConfig
 from digitexp.data import DataError, Source, Split, load_source, split_source
 from digitexp.training.outcome import TrainingData
 
-__all__ = ["Network", "ShownTrial", "TrainedTrial", "logits_of", "read_folder"]
-
-
 # A trained network in NumPy, for pages and the explorer, which run without TensorFlow.
 #
 # The formulas are those of the Keras layers that `digitexp.models` builds, at inference: dropout

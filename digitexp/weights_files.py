@@ -22,17 +22,6 @@ import numpy as np
 from digitexp.config import TrialConfig
 from digitexp.data.files import check_size, read_npz_arrays
 
-__all__ = [
-    "FILES_IN_FOLDERS",
-    "Layers",
-    "check_initial_weights",
-    "file_digest",
-    "find_weights",
-    "holds_weights",
-    "read_weights",
-]
-
-
 # Reads Keras's HDF5 files of weights in a child process, which can be killed.
 #
 # Given a damaged file, HDF5 may loop for ever in C, where no signal reaches Python, or take all

@@ -18,9 +18,6 @@ from digitexp.config import TrialConfig
 from digitexp.parameters import PARAMETERS
 from digitexp.trained import TrainedTrial
 
-__all__ = ["advise", "training_command"]
-
-
 OPTIONS = ("learning_rate", "batch_size", "dropout", "l2", "epochs", "seed")
 """Parameters with an option of `digitexp train`; the others go through --set."""
 

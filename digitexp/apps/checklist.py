@@ -39,21 +39,6 @@ from math import sqrt
 
 from digitexp.training.outcome import EPOCH_METRICS
 
-__all__ = [
-    "Finding",
-    "Verdict",
-    "check_accuracy",
-    "check_data",
-    "check_last_layer",
-    "check_model",
-    "check_same_data",
-    "check_training",
-    "exit_code",
-    "share",
-    "worst_class",
-]
-
-
 Verdict = Literal["ok", "warn", "fail"]
 
 

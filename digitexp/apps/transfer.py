@@ -17,18 +17,6 @@ from digitexp.data import DataError, Source, Split, split_source
 from digitexp.data.source import Labels, resized
 from digitexp.training.outcome import TrainingData, TrainingOutcome
 
-__all__ = [
-    "Comparison",
-    "Gain",
-    "compare",
-    "draw_images",
-    "paired_gain",
-    "pretrain",
-    "pretraining_data",
-    "transfer_config",
-]
-
-
 Indices = NDArray[np.int64]
 
 

@@ -11,8 +11,6 @@ import typer
 if TYPE_CHECKING:
     from digitexp.trained import TrainedTrial
 
-__all__ = ["Data", "Font", "Home", "Language", "Storage", "Words", "find_trial", "find_trials"]
-
 Language = Annotated[
     str,
     typer.Option(envvar="DIGITEXP_LANGUAGE", metavar="en|zh", help="Language of pictures."),

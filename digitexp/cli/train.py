@@ -24,9 +24,6 @@ from digitexp.weights_files import check_initial_weights
 if TYPE_CHECKING:
     from digitexp.training.outcome import TrainingData
 
-__all__ = ["check_output_folder", "print_outcome", "write_outcome"]
-
-
 _LEFTOVERS = (
     "weights.npz", "confusion.npz", "confusion_matrix.png", "confusion_matrix.json",
     "calibration.json", "reliability.png",

@@ -14,8 +14,6 @@ from PIL import Image, ImageDraw
 
 from digitexp.data.source import Array
 
-__all__ = ["Framing", "cut_and_centre"]
-
 INK = 0.05
 """Pixels above this share of the darkest are ink: photographed paper is never quite 0."""
 FINE = 16

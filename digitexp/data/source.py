@@ -9,8 +9,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["resized"]
-
 
 class DataError(ValueError):
     """Data that cannot be trained on: missing, misnamed, of a wrong form, or unsafe to read."""

@@ -12,21 +12,6 @@ import numpy as np
 from digitexp.metrics import accuracy, confusion_counts
 from digitexp.numpy_functions import softmax
 
-__all__ = [
-    "EPSILONS",
-    "Answers",
-    "ClassAccuracy",
-    "ConfusedPair",
-    "Mistake",
-    "attacked_accuracies",
-    "class_accuracies",
-    "confused_pairs",
-    "find_mistakes",
-    "report_dict",
-    "report_text",
-    "surest_first",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class Answers:

@@ -36,18 +36,6 @@ from sweeps.experiment import (
     Value,
 )
 
-__all__ = [
-    "DigitExperiment",
-    "WithPages",
-    "checked_images",
-    "experiment",
-    "probabilities",
-    "trained_trial",
-    "trial_config",
-    "write_model",
-]
-
-
 # A trained net for use elsewhere: its files, the check of its inputs, its probabilities.
 
 

@@ -31,8 +31,6 @@ from sweeps.experiment import (
     Value,
 )
 
-__all__ = ["DigitsOnFolds", "experiment"]
-
 FOLD, AGAIN, SEARCH_SPLIT, REFIT = "block", "again", "search_split", "refit_epochs"
 TEMPERATURE, FRESH = "temperature", "fresh"
 _OWN = (FOLD, FRESH, AGAIN, SEARCH_SPLIT, REFIT, TEMPERATURE)

@@ -15,9 +15,6 @@ from digitexp.numpy_functions import softmax
 from digitexp.pages.page import pack, render
 from digitexp.trained import ShownTrial
 
-__all__ = ["COMPONENTS", "Projection", "decision_regions_page"]
-
-
 COMPONENTS = 3
 AT_ONCE = 2048
 """Vectors that are float64 at one time: all of a large data set would not fit the memory."""

@@ -18,20 +18,6 @@ from digitexp.evaluation.diagnostics import surest_first
 from digitexp.parameters import Scalar
 from digitexp.trained import ShownTrial
 
-__all__ = [
-    "BUNDLES",
-    "bundle_of",
-    "choose_images",
-    "differences",
-    "has_curve",
-    "pack",
-    "plotly_script",
-    "render",
-    "softmax_page",
-    "training_page",
-]
-
-
 _HERE: Final = Path(__file__).parent
 BUNDLES: Final = ("plotly.min.js", "plotly-3d.min.js")
 """plotly.js with what is drawn on two axes; with what is drawn on three."""

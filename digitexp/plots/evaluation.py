@@ -24,9 +24,6 @@ from digitexp.plots.images import draw_errors, draw_predictions
 from digitexp.plots.language import say
 from digitexp.training.outcome import TrainingData
 
-__all__ = ["evaluate_fold", "evaluate_trial", "evaluation_files", "summarize"]
-
-
 MOST_PAIRS = 10
 
 

@@ -27,19 +27,6 @@ if TYPE_CHECKING:
 
     from digitexp.evaluation.calibration import CrossFitted, Reliability
 
-__all__ = [
-    "MOST_PAIRS",
-    "activations_figure",
-    "draw_activations",
-    "draw_pairs",
-    "draw_preview",
-    "draw_reliability",
-    "draw_robustness",
-    "png",
-    "styled",
-    "wilson",
-]
-
 
 @contextmanager
 def styled() -> Iterator[None]:

@@ -13,9 +13,6 @@ from digitexp.plots import colors
 from digitexp.plots.language import say
 from digitexp.plots.sheet import Sheet, text_width
 
-__all__ = ["MOST_ERRORS", "SIDE", "choose_images", "draw_errors", "draw_predictions", "draw_sample"]
-
-
 SIDE = 8
 """Images in a row, and rows at most."""
 

@@ -17,20 +17,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-__all__ = [
-    "CHINESE",
-    "LANGUAGES",
-    "SEPARATOR",
-    "Face",
-    "face_of",
-    "families",
-    "find_chinese",
-    "in_language",
-    "say",
-    "say_parts",
-]
-
-
 LANGUAGES = ("en", "zh")
 
 SEPARATOR = "  ·  "

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 from digitexp.plots import colors
 
-__all__ = ["Scale", "Sheet", "draw_axes", "epoch_scale", "text_width", "value_scale"]
-
-
 MARGIN = 0.05
 """Share of the values' range left free at either end."""
 

@@ -14,9 +14,6 @@ from digitexp.plots import colors
 from digitexp.plots.language import say
 from digitexp.plots.sheet import Scale, Sheet, draw_axes, epoch_scale, text_width, value_scale
 
-__all__ = ["draw_confusion", "draw_curves", "draw_residuals", "draw_trial", "rate_drops"]
-
-
 WIDTH, HEIGHT = 1248, 481
 PANELS = ((77, 617), (691, 1231))
 """Left and right pixels of the loss, and of the metric beside it."""

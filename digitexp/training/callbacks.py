@@ -16,8 +16,6 @@ from digitexp.config import TrialConfig
 from digitexp.metrics import accuracy, confusion_counts, cross_entropy
 from digitexp.training.outcome import EPOCH_METRICS, Forward, OnEpoch, TrainingData
 
-__all__ = ["EpochObserver", "early_stopping", "learning_rate_callbacks", "scheduled_rate"]
-
 
 def early_stopping(config: TrialConfig) -> Any:
     """Return a fresh EarlyStopping on val_loss that restores the best weights in any case."""

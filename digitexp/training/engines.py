@@ -15,8 +15,6 @@ from digitexp.config import TrialConfig, only_keras
 from digitexp.models import count_parameters
 from digitexp.training.outcome import Forward, TrainingData
 
-__all__ = ["Engine", "TrainingPlan", "estimate_seconds", "load_engine", "plan_training"]
-
 
 def estimate_seconds(
     engine: str, config: TrialConfig, n_train: int, image_shape: tuple[int, ...], n_classes: int

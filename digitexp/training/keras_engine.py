@@ -16,9 +16,6 @@ from digitexp.config import TrialConfig
 from digitexp.training.outcome import Forward, TrainingData
 from digitexp.training.tensors import data_tensors
 
-__all__ = ["attacked", "augmentation", "batch_changes", "changed_batches", "fit", "forward"]
-
-
 # Changes a training batch before Keras's step: images augmented, images attacked.
 #
 # All of it runs inside the training graph.

@@ -11,8 +11,6 @@ import numpy as np
 if TYPE_CHECKING:
     from digitexp.data import Source, Split
 
-__all__ = ["EPOCH_METRICS", "Forward", "OnEpoch", "TrainingData", "TrainingOutcome"]
-
 EPOCH_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 
 Forward = Callable[[Any], tuple[np.ndarray, float]]

@@ -12,8 +12,6 @@ import tensorflow as tf
 
 from digitexp.training.outcome import TrainingData
 
-__all__ = ["DataTensors", "data_tensors"]
-
 
 class DataTensors(NamedTuple):
     """Images are float32 (n, features), labels int32 (n,)."""

@@ -20,8 +20,6 @@ from digitexp.weights_files import Layers, file_digest, find_weights, read_weigh
 if TYPE_CHECKING:
     from digitexp.training.callbacks import EpochObserver
 
-__all__ = ["OUTPUT", "start_from", "train"]
-
 
 # Gives a model the weights of an earlier training to start from, layer by layer.
 

@@ -9,7 +9,6 @@ from sweeps.analysis.summary import Summary
 
 OK: Final = 0
 FAILED: Final = 1
-USAGE: Final = 2
 TRACKING_INCOMPLETE: Final = 3
 WHOLE: Final = frozenset({OK, TRACKING_INCOMPLETE})
 """Exit codes of a command that did all that it was asked for."""

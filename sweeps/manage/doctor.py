@@ -71,9 +71,6 @@ from sweeps.workspace.databases import DatabaseRetry, check
 from sweeps.workspace.files import open_file
 from sweeps.workspace.locks import holder_in
 
-__all__ = ["Diagnosis", "Problem", "Repair", "examine_home", "examine_sweep"]
-
-
 # Reads everything known about one sweep, once; nothing is written, created or locked.
 
 

@@ -28,7 +28,7 @@ from sweeps.records.conclusions import (
     confirmed_by,
     is_finalist,
 )
-from sweeps.records.enqueued import EnqueuedPoint, EnqueuedPoints, Retries, Retry, trials_to_retry
+from sweeps.records.enqueued import EnqueuedPoint, EnqueuedPoints, trials_to_retry
 from sweeps.records.notes import (
     SWEEP,
     Ending,
@@ -42,7 +42,7 @@ from sweeps.records.notes import (
     read_foreign,
     read_imported,
 )
-from sweeps.records.ranking import leading, need_one_objective, pareto_front, ranked, values_of
+from sweeps.records.ranking import leading, need_one_objective, ranked, values_of
 from sweeps.records.record import (
     Checked,
     Generation,
@@ -94,8 +94,6 @@ __all__ = [
     "RecordError",
     "RecordStore",
     "Report",
-    "Retries",
-    "Retry",
     "SourceFile",
     "SweepInfo",
     "SweepStatus",
@@ -112,7 +110,6 @@ __all__ = [
     "leading",
     "listed",
     "need_one_objective",
-    "pareto_front",
     "put_aside",
     "ranked",
     "read_foreign",

@@ -16,7 +16,3 @@ invents its id, so that a lost reply would leave two. Interactive pages are draw
 after an interruption. Files that cannot be made are reported, and leave their run incomplete (tag
 `undrawn`).
 """
-
-from sweeps.tracking.address import TrackingError, resolve_tracking_uri
-
-__all__ = ["TrackingError", "resolve_tracking_uri"]

@@ -23,20 +23,6 @@ from typing import Final, Protocol, TypeVar
 from sweeps.errors import StoreError, UsageError
 from sweeps.workspace.files import sync_folder
 
-__all__ = [
-    "DatabaseRetry",
-    "abandon_creation",
-    "check",
-    "connect",
-    "copied",
-    "created_whole",
-    "enable_wal",
-    "migrate",
-    "relax_synchronous",
-    "schema_version",
-]
-
-
 # Trouble with a database: if it may pass, the sweep waits; if not, it ends with one message.
 #
 # A SQLite file may be locked by another process; a server may be restarted, or out of reach.

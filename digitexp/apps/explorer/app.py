@@ -41,19 +41,6 @@ from digitexp.apps.explorer.views import (
 from digitexp.experiments.recorded import TrialChoice
 from digitexp.pages.page import BUNDLES, plotly_script
 
-__all__ = [
-    "ADDRESS",
-    "PLOTLY_ADDRESS",
-    "TABS",
-    "TOOLS",
-    "add_callbacks",
-    "listen",
-    "make_app",
-    "page",
-    "serve",
-]
-
-
 # The page: a head with the choices, five tabs, and the panel of each tab.
 
 

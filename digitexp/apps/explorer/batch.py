@@ -12,18 +12,6 @@ from typing import Any, Final
 
 from digitexp.apps.explorer.session import Asked, PictureError, png_address, read_ink
 
-__all__ = [
-    "COLUMNS",
-    "MOST_BYTES",
-    "Named",
-    "Row",
-    "from_folder",
-    "read_rows",
-    "sorted_rows",
-    "to_csv",
-    "unpacked",
-]
-
 MOST_BYTES: Final = 16 * 1024 * 1024
 """Limit of one file, and of one request."""
 MOST_FILES: Final = 2000

@@ -24,22 +24,6 @@ from digitexp.experiments.recorded import Recorded, RecordedFolder, TrialChoice
 from digitexp.numpy_functions import softmax
 from digitexp.trained import ShownTrial
 
-__all__ = [
-    "FORMATS",
-    "Answer",
-    "Asked",
-    "Choice",
-    "Choices",
-    "Neighbour",
-    "PictureError",
-    "Reply",
-    "Session",
-    "framed",
-    "png_address",
-    "read_ink",
-]
-
-
 # Reads the ink of a picture file, and refuses in words a file that is no picture or too large.
 
 

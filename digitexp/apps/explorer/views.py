@@ -12,18 +12,6 @@ from numpy.typing import NDArray
 from digitexp.apps.explorer.batch import COLUMNS
 from digitexp.apps.explorer.session import Answer, Neighbour, Reply, png_address
 
-__all__ = [
-    "answer_view",
-    "aria",
-    "bars",
-    "message",
-    "nearest_view",
-    "pad",
-    "percent",
-    "seen_view",
-    "table",
-]
-
 
 def aria(**attributes: str) -> dict[str, Any]:
     """Return attributes for screen readers, such as `aria(label="the pad")`."""

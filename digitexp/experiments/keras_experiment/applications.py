@@ -21,9 +21,6 @@ from digitexp.data.source import resized
 from digitexp.experiments.keras_experiment.experiment import KerasExperiment
 from sweeps.experiment import ParameterInfo, Value
 
-__all__ = ["MIN_SIDE", "NETS", "build_application", "check_application", "experiment"]
-
-
 MIN_SIDE: Final = 32
 """Height and width of the smallest images these nets take (Keras Applications, `input_shape`)."""
 

@@ -18,30 +18,6 @@ import numpy as np
 from digitexp.tensorflow_setup import start_tensorflow
 from sweeps.capabilities import rolling_origin
 
-__all__ = [
-    "ExamplesDigest",
-    "Parts",
-    "Task",
-    "Tasks",
-    "are_datasets",
-    "arrays_of",
-    "built_with",
-    "by_output",
-    "check_arrays",
-    "classes_of",
-    "described",
-    "digest_of",
-    "folds_of",
-    "joined",
-    "like",
-    "mapped",
-    "named_arrays",
-    "read_datasets",
-    "read_parts",
-    "reading_digest",
-    "tasks_of",
-]
-
 
 def arrays_of(value: Any) -> dict[str, Any]:
     """Return inputs or targets one by one, under their name or number; a single one under ''."""

@@ -40,18 +40,6 @@ from sweeps.experiment import (
     Value,
 )
 
-__all__ = [
-    "TRAINING",
-    "KerasExperiment",
-    "answer",
-    "described",
-    "draw",
-    "example_code",
-    "signature_of",
-    "training_parameters",
-]
-
-
 TRAINING = (
     "epochs",
     "batch_size",

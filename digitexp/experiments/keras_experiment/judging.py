@@ -16,8 +16,6 @@ from digitexp.experiments.keras_experiment.data import Task, Tasks, by_output, t
 from digitexp.metrics import accuracy, confusion_counts
 from sweeps.experiment import MetricInfo
 
-__all__ = ["by_sample", "judge", "metrics_of"]
-
 _COMMON = {
     "best_val_loss": MetricInfo("minimize", "val_loss", "the loss the model was compiled with"),
     "best_epoch": MetricInfo("minimize", None, "epoch with the lowest val_loss, from 1"),

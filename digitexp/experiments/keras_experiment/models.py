@@ -27,19 +27,6 @@ from digitexp.experiments.keras_experiment.judging import by_sample, judge
 from digitexp.tensorflow_setup import known_warnings_ignored
 from sweeps.experiment import OnEpoch, TrialResult
 
-__all__ = [
-    "Trained",
-    "answers",
-    "check_fits",
-    "checked",
-    "give_weights",
-    "named_weights",
-    "predict",
-    "run_trial",
-    "summary_of",
-    "train_model",
-]
-
 
 def checked(model: Any) -> Any:
     """Return a model that can be trained.

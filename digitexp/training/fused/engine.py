@@ -20,18 +20,6 @@ from digitexp.training.fused.step import Adam, NetKind
 from digitexp.training.outcome import Forward, TrainingData
 from digitexp.training.tensors import data_tensors
 
-__all__ = [
-    "Images",
-    "Settings",
-    "Variables",
-    "draw_masks",
-    "epoch_graph",
-    "fit",
-    "forward",
-    "forward_graph",
-]
-
-
 # The graph of an epoch, and that of a forward pass; one trace for each kind of net.
 
 

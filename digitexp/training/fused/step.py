@@ -32,22 +32,6 @@ import tensorflow as tf
 
 from digitexp.config import TrialConfig
 
-__all__ = [
-    "DIFFERENTIABLE",
-    "Adam",
-    "Differentiable",
-    "Forward",
-    "NetKind",
-    "apply_adam",
-    "clip",
-    "forward",
-    "gradients",
-    "output_delta",
-    "penalty",
-    "read",
-]
-
-
 # Activations h = f(z) of the hidden layers and, for the backward pass, f'(z) times the upstream.
 #
 # Most derivatives follow from the output h alone, and

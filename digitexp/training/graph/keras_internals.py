@@ -15,23 +15,6 @@ import tensorflow as tf
 from keras import StatelessScope
 from tensorflow.python.ops import nn_ops
 
-__all__ = [
-    "as_cast",
-    "built",
-    "decayed",
-    "dropout_call",
-    "fast_kernels",
-    "loss_of",
-    "missing",
-    "rate_of",
-    "replaced",
-    "scope_of",
-    "slots_of",
-    "tracker_of",
-    "update_metrics",
-    "value_in",
-]
-
 KNOWN: Final = ("3.15",)
 """Releases whose private names below were looked at; with another one the engine is `model.fit`."""
 

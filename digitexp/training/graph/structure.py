@@ -21,8 +21,6 @@ import numpy as np
 
 from digitexp.training.graph import keras_internals as internals
 
-__all__ = ["Numbers", "Structure", "adds_up", "numbers_of", "structure_of", "why_not"]
-
 _OPTIMIZERS: Final = (
     keras.optimizers.Adam,
     keras.optimizers.AdamW,

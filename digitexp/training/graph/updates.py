@@ -24,8 +24,6 @@ import tensorflow as tf
 
 from digitexp.training.graph import keras_internals as internals
 
-__all__ = ["Settings", "clipped", "n_slots", "update"]
-
 raw = tf.raw_ops
 
 

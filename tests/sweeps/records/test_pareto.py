@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from search_spaces.objectives import Objective
 from sweeps.errors import UsageError
-from sweeps.records import RecordStore, leading, need_one_objective, pareto_front, values_of
-from sweeps.records.ranking import front_of, worth_keeping
+from sweeps.records import RecordStore, leading, need_one_objective, values_of
+from sweeps.records.ranking import front_of, pareto_front, worth_keeping
 from tests.sweeps.factories import make_info, make_record
 
 SCORE, COST = Objective("score", "maximize"), Objective("cost", "minimize")

@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeps.cli import app
-from sweeps.tracking import TrackingError
+from sweeps.tracking.address import TrackingError
 from sweeps.tracking.preflight import check_store
 
 
