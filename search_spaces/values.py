@@ -397,9 +397,6 @@ def check_scalar(value: object) -> None:
 # A request fixes or narrows, never widens: everything left was possible before.
 
 
-# Whether a value or a range agrees with what the experiment says of its parameter.
-
-
 _NOUNS = {"float": "a number", "int": "a whole number", "bool": "true or false", "any": "anything"}
 
 

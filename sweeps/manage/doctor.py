@@ -71,9 +71,6 @@ from sweeps.workspace.databases import DatabaseRetry, check
 from sweeps.workspace.files import open_file
 from sweeps.workspace.locks import holder_in
 
-# Reads everything known about one sweep, once; nothing is written, created or locked.
-
-
 # A problem and its repair.
 
 
@@ -113,6 +110,9 @@ class Problem:
     def to_dict(self) -> dict[str, str]:
         """Return a JSON-compatible mapping."""
         return {"part": self.part, "what": self.what, "repair": self.repair.value}
+
+
+# Reads everything known about one sweep, once; nothing is written, created or locked.
 
 
 @dataclass(frozen=True)

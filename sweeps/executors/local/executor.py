@@ -43,9 +43,6 @@ from sweeps.executors.protocol import Judge, Keep, Listener, itself
 from sweeps.experiment import Stop, TrialSpec
 from sweeps.workspace.clock import Stopwatch
 
-# The executor's handle on a worker process: its socket, its attempt, its end.
-
-
 # Counting the kernel's kills for lack of memory: for a worker they look like any other kill -9.
 
 
@@ -63,6 +60,9 @@ def oom_kills() -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+# The executor's handle on a worker process: its socket, its attempt, its end.
 
 
 _FIRST_PAUSE_SECONDS: Final = 0.05
