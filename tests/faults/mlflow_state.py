@@ -110,7 +110,7 @@ def _run(client: Any, run: Any) -> State:
         "start_time": run.info.start_time,
         "end_time": run.info.end_time,
         "params": dict(run.data.params),
-        "tags": dict(run.data.tags),
+        "tags": {key: _made_from(key, value) for key, value in run.data.tags.items()},
         "metrics": metrics,
         "inputs": [
             [entry.dataset.name, entry.dataset.digest, entry.dataset.source, _pairs(entry.tags)]
@@ -118,6 +118,11 @@ def _run(client: Any, run: Any) -> State:
         ],
         "files": _files(client, run_id),
     }
+
+
+def _made_from(key: str, value: str) -> str:
+    """Return a tag without the digest of the records, of which each home has its own."""
+    return value.partition(": ")[2] if key in ("sent_of", "report_of") else value
 
 
 def _files(client: Any, run_id: str) -> dict[str, bytes]:
