@@ -401,7 +401,7 @@ def render_listing(rows: Sequence[ListingRow], *, is_wide: bool = True) -> Table
 
     Args:
         rows: The rows, from `listing_rows`.
-        is_wide: Whether there is room for ids and metrics without breaking names.
+        is_wide: Whether there is room for ids, metrics and times without breaking names.
     """
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
     names = ("name", "state", "trials", "failed", "best\nobserved", "champion", "created")
@@ -425,7 +425,7 @@ def render_listing(rows: Sequence[ListingRow], *, is_wide: bool = True) -> Table
             Text(str(row.failed or ""), style="bold red"),
             _best_of(row),
             _champion_of(row),
-            f"{created:%Y-%m-%d %H:%M}",
+            f"{created:%Y-%m-%d %H:%M}" if is_wide else f"{created:%Y-%m-%d}",
             Text(row.id),
             Text(", ".join(row.objectives) or row.metric, no_wrap=True, overflow="ellipsis"),
         ]
