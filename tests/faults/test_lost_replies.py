@@ -58,7 +58,9 @@ class Bench:
 @pytest.fixture(scope="module")
 def bench(mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     with Proxy(mlflow_server.port) as proxy:
-        yield Bench(mlflow_server, proxy, tmp_path_factory.mktemp("artifacts"))
+        made = Bench(mlflow_server, proxy, tmp_path_factory.mktemp("artifacts"))
+        made.project()  # the experiment that has the plain name: all others get a suffix
+        yield made
 
 
 def lose_replies(bench: Bench, choose: Callable[[list[str]], list[int]]) -> None:
