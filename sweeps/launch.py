@@ -95,7 +95,6 @@ def start_executor(
         fleet: The workers of a cluster; None for this machine.
         running: Folder in which each attempt has a folder, if the experiment writes files.
     """
-    note("warming up")
     writes_files = isinstance(config.experiment, SupportsFiles)
     folders = running if writes_files else None
     if config.parallelism.workers == 0:
@@ -332,6 +331,12 @@ def _assemble(
     points = _enqueued(config, info)
     store = RecordStore(config.home.store(info.id).folder, held.send)
     queue = make_trial_queue(config, info, records, study, points.for_trial)
+
+    def start() -> Executor:
+        if confirmed_by(info.directory) is None:  # a confirmation is one count of all trainings
+            note("warming up")
+        return start_executor(config, watch, note, fleet, store.running)
+
     return Coordinator(
         config=config,
         sweep_id=info.id,
@@ -341,7 +346,7 @@ def _assemble(
         progress=watch.progress,
         request=request,
         watch=watch,
-        start_executor=lambda: start_executor(config, watch, note, fleet, store.running),
+        start_executor=start,
         environment=surroundings,
         on_record=on_record,
     )

@@ -72,6 +72,7 @@ def test_a_finalist_that_fails_every_time_is_named_counts_and_can_be_left_out(co
     bad.write_text(f"{best.params['skill']} fold raise")
     failed = call(*WORDS, "--top", 3, "--details")
     assert failed.exit_code == 0, failed.output
+    assert "warming up" not in failed.output, "its parts are one count"
     said = " ".join(failed.stdout.split())
     assert f"trial-{trial}: 8 of 8 trainings failed. They count: " in said
     assert "`sweeps retry one-confirmation` and the same command" in said
