@@ -40,6 +40,7 @@ from sweeps.tracking.runs import (
     find_children,
     find_or_create_experiment,
     find_or_create_parent,
+    local_folder,
     log_dataset,
     log_files,
     log_values,
@@ -47,7 +48,7 @@ from sweeps.tracking.runs import (
     status_of,
 )
 from sweeps.tracking.store import CheckedClient, close_client, open_client, quiet
-from sweeps.tracking.tables import RunTables, local_folder, run_id_of, tables_of
+from sweeps.tracking.tables import RunTables, run_id_of, tables_of
 from sweeps.tracking.view import running_note, view_tag
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.failpoints import reached

@@ -72,7 +72,7 @@ def is_discarded(run: Any) -> bool:
 
 # Finds experiments and runs by name and tag, and settles on one where there are several.
 #
-# MLflow takes no id from a client, so that a lost reply or a second projector can double a run.
+# MLflow's client gives no id, so that a lost reply or a second projector can double a run.
 # The next lookup keeps the oldest and deletes the rest.
 
 
@@ -258,17 +258,23 @@ def find_children(client: Any, experiment_id: str, sweep_id: str) -> dict[str, A
     return {key: run for key, runs in found.items() if (run := keep_one(client, runs))}
 
 
+def local_folder(location: str) -> Path | None:
+    """Return the folder of files at a location of MLflow's; None if it is elsewhere."""
+    address = urlsplit(location)
+    return Path(unquote(address.path)) if address.scheme == "file" else None
+
+
 def half_copied(run: Any) -> list[Path]:
     """Return the files of a run in a folder of ours that MLflow was killed while it copied.
 
     MLflow copies under a name of its own, which it hides from whoever lists the files.
     """
-    address = urlsplit(run.info.artifact_uri)
-    if address.scheme != "file":
+    root = local_folder(run.info.artifact_uri)
+    if root is None:
         return []
     named = (
         Path(folder, name)
-        for folder, _, names in os.walk(unquote(address.path))
+        for folder, _, names in os.walk(root)
         for name in names
         if name.startswith(HALF_COPIED)
     )

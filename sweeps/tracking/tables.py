@@ -19,7 +19,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.content import CONTEXT, Point, RunContent
@@ -46,7 +45,12 @@ class RunTables:
         self._experiments = models.SqlExperiment.__table__
 
     def create(
-        self, experiment_id: str, folder: Path, run_id: str, content: RunContent, data: Any
+        self,
+        experiment_id: str,
+        folder: Path,
+        run_id: str,
+        content: RunContent,
+        data: Mapping[str, Any],
     ) -> bool:
         """Store a run, RUNNING, with its values and data; return False if its id is taken.
 
@@ -194,12 +198,6 @@ def tables_of(client: Any, tracking_uri: str) -> RunTables | None:
 def run_id_of(sweep_id: str, key: str, folder: Path) -> str:
     """Return the id of the run of an attempt, 32 hexadecimal digits as MLflow's own."""
     return uuid.uuid5(_IDS, json.dumps([sweep_id, key, str(folder)])).hex
-
-
-def local_folder(location: str) -> Path | None:
-    """Return the folder of files at a location of MLflow's; None if it is elsewhere."""
-    address = urlsplit(location)
-    return Path(unquote(address.path)) if address.scheme == "file" else None
 
 
 def _pairs(values: Mapping[str, str]) -> list[dict[str, Any]]:
