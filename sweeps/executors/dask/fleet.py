@@ -216,6 +216,9 @@ def how_often(offered: Mapping[str, float], taken: Mapping[str, float]) -> list[
 
 
 CONNECT_SECONDS: Final = 10
+_PATIENCE_SECONDS: Final = 10 * CONNECT_SECONDS
+"""What Dask is told. It gives each of its tries a fifth of it, and drops one that succeeds while
+the machine stalls for as long, its socket open: so none of them may end before ours."""
 _VARIABLES: Final = "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..._CLIENT__CERT and ..._CLIENT__KEY"
 _SCHEMES: Final = {"dask": "tcp", "dask+tls": "tls"}
 
@@ -263,7 +266,7 @@ class Cluster:
             with warnings.catch_warnings():  # we compare versions ourselves, and name the worker
                 warnings.simplefilter("ignore")
                 return dask.Client(
-                    self.address, timeout=CONNECT_SECONDS, set_as_default=False, security=security
+                    self.address, timeout=_PATIENCE_SECONDS, set_as_default=False, security=security
                 )
         except (OSError, TimeoutError, TypeError, ValueError, RuntimeError) as error:
             raise UsageError(
@@ -276,9 +279,7 @@ class Cluster:
 
         reach: Any = connect  # untyped
         options = security.get_connection_args("client") if security else {}
-        # Dask gives each of its tries a fifth of the time, and drops one that succeeds while the
-        # machine stalls for as long, its socket open: so none of them may end before ours.
-        trying = reach(self.address, timeout=10 * CONNECT_SECONDS, **options)
+        trying = reach(self.address, timeout=_PATIENCE_SECONDS, **options)
         (await asyncio.wait_for(trying, CONNECT_SECONDS)).abort()
 
     def _security(self, dask: Any) -> Any:

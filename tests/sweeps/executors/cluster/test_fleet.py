@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -289,10 +288,11 @@ def most_at_once(records):
     return max(running_at(r.started_at) for r in records)
 
 
+@pytest.mark.parametrize("stalls_at", [0, 1])  # the question whether one answers, then Dask's own
 def test_no_connection_is_left_open_where_the_machine_stalls_while_one_is_made(
-    cluster, monkeypatch
+    cluster, monkeypatch, stalls_at
 ):
-    stalls = [CONNECT_SECONDS / 5 + 0.2]
+    stalls = [CONNECT_SECONDS / 5 + 0.2, *[0.0] * stalls_at]
     connected = IOStream._handle_connect
 
     def stall_once(stream):
@@ -304,8 +304,8 @@ def test_no_connection_is_left_open_where_the_machine_stalls_while_one_is_made(
     before = sockets()
     # In a thread of its own: that of the tests may have a browser's loop, which runs for good.
     with ThreadPoolExecutor(1) as thread:
-        shaking = parse_cluster(cluster.uri, trusted=True)._shake_hands(None)
-        thread.submit(asyncio.run, shaking).result()
+        client = thread.submit(parse_cluster(cluster.uri, trusted=True).connect).result()
+        thread.submit(client.close).result()
     assert not stalls
     assert sockets() == before
 
