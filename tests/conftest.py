@@ -4,9 +4,11 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import pytest
+import typer.testing
 
 pytest_plugins = ("tests.tiers",)
 
@@ -23,6 +25,14 @@ def _imported(request):
 
         with quiet():  # imports MLflow
             pass
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_built_once():
+    """Keep what `CliRunner` would build anew for each command that a test invokes: all of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.testing, "_get_command", cache(typer.testing._get_command))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
