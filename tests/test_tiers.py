@@ -115,6 +115,26 @@ def test_every_skip_is_printed_with_its_reason(tmp_path):
     assert "no pony" in ran.stdout
 
 
+class Item:
+    """What dealing looks at of a test."""
+
+    def __init__(self, nodeid, marker=None, fixturenames=()):
+        self.nodeid, self.fixturenames = nodeid, fixturenames
+        self.get_closest_marker = lambda name: name == marker
+
+
+def test_what_shares_something_dear_is_dealt_to_one_worker_in_front_of_what_may_be_taken():
+    dear = [Item(f"test_{module}.py::{n}", "slow") for module in "ab" for n in range(4)]
+    shared = [Item(f"test_{module}.py::{n}", "slow", ["browser"]) for module in "cd" for n in "12"]
+    cheap = [Item(f"test_cheap.py::{n}") for n in range(17)]
+    hands = tiers.dealt([*cheap, *dear, *shared], 3)
+    assert [len(hand) for hand in hands] == [9, 10, 10]  # as xdist divides 29
+    first = [[one for one in hand if one not in cheap] for hand in hands]
+    assert [hand[: len(front)] for hand, front in zip(hands, first, strict=True)] == first
+    assert sorted(first, key=lambda front: front[0].nodeid) == [dear[:4], dear[4:], shared]
+    assert {one for hand in hands for one in hand} == {*cheap, *dear, *shared}
+
+
 TORN = """
 import coverage, pathlib
 

@@ -12,6 +12,7 @@ clock shows, which says more about what else runs there.
 
 from __future__ import annotations
 
+import compileall
 import os
 import resource
 import shutil
@@ -20,7 +21,6 @@ from collections import defaultdict
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Final
 
 import coverage
@@ -32,6 +32,9 @@ LIMITS: Final = {"first": 6.0, "all": 60.0}
 COVERAGE_FACTOR: Final = 2.0
 """Measuring coverage costs this much at the most."""
 DEAREST: Final = 25
+DEAREST_MADE: Final = 12
+DEAR_TO_MAKE: Final = ("browser", "mlflow_server", "warm")
+"""What is best made once: the tests that use one of these run in one worker."""
 MEASURED: Final = (
     "tests/digitexp/apps/explorer/",
     "tests/digitexp/experiments/keras_experiment/",
@@ -45,13 +48,17 @@ MEASURED: Final = (
 )
 """The dear tests that run lines the first tier leaves out: tracing others would only cost time."""
 
+ROOT: Final = Path(__file__).parents[1]
+COMPILED: Final = ("digitexp", "search_spaces", "sweeps", "tests")
 MEMORY: Final = Path("/dev/shm")
 ROOM: Final = 6 * 2**30
 """Bytes that have to be free there; folders of tests that passed are removed at once."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_shared = SimpleNamespace(seconds=0.0, told=0.0)
-"""CPU seconds of what was made for many tests, so far; and what of it a test has told."""
+_shared: defaultdict[str, float] = defaultdict(float)
+"""CPU seconds of what was made for many tests, so far, by name."""
+_told: defaultdict[str, float] = defaultdict(float)
+"""What of it a test has told."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -63,10 +70,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Have the folders of tests in memory, where a commit of SQLite waits for no disk.
 
-    Workers of xdist inherit it from the process that starts them.
+    Workers of xdist inherit it from the process that starts them. And compile our packages, which a
+    thousand processes import: each would do so anew where `PYTHONDONTWRITEBYTECODE` is set.
     """
-    is_asked = config.getoption("tier") is not None and not config.getoption("basetemp")
-    if is_asked and _is_in_memory(MEMORY) and shutil.disk_usage(MEMORY).free >= ROOM:
+    if config.getoption("tier") is None or hasattr(config, "workerinput"):
+        return
+    for package in COMPILED:
+        compileall.compile_dir(ROOT / package, quiet=1)
+    if config.getoption("basetemp") or not _is_in_memory(MEMORY):
+        return
+    if shutil.disk_usage(MEMORY).free >= ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
@@ -87,44 +100,73 @@ def tier_of(item: pytest.Item) -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the dearer tiers out, and deal modules to workers so that each begins with dear ones.
-
-    A worker gets one stretch of the list and, when it is done, takes from the end of another's.
-    """
+    """Leave the dearer tiers out, and deal the rest to workers, dear modules first."""
     if (tier := config.getoption("tier")) is None:
         return
     wanted = TIERS[: TIERS.index(tier) + 1]
     left_out = [item for item in items if tier_of(item) not in wanted]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-    modules: dict[str, list[pytest.Item]] = defaultdict(list)
-    for item in items:
-        if tier_of(item) in wanted:
-            modules[item.nodeid.partition("::")[0]].append(item)
-    dearest = sorted(modules.values(), key=_weight, reverse=True)
+    kept = [item for item in items if tier_of(item) in wanted]
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    items[:] = [item for n in range(workers) for module in dearest[n::workers] for item in module]
+    items[:] = [item for hand in dealt(kept, workers) for item in hand]
 
 
-def _weight(module: list[pytest.Item]) -> float:
-    return sum({"first": 1, "all": 20, "nightly": 400}[tier_of(item)] for item in module)
+def dealt(items: list[pytest.Item], workers: int) -> list[list[pytest.Item]]:
+    """Return what each worker begins with.
+
+    xdist gives each an equal stretch of the list, and one that has no more takes from the end of
+    another's. What many tests share is made anew in each worker that has one of them. So what
+    shares something dear stays together, in front of the cheap modules, which fill up and may be
+    taken.
+    """
+    groups: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        groups[_group(item)].append(item)
+    rooms = [(len(items) + n) // workers for n in range(workers)]  # as xdist divides
+    hands: list[list[pytest.Item]] = [[] for _ in rooms]
+    weights = [0.0] * workers
+    filling: list[pytest.Item] = []
+    for group in sorted(groups.values(), key=_weight, reverse=True):
+        fitting = [n for n in range(workers) if len(hands[n]) + len(group) <= rooms[n]]
+        if fitting and any(tier_of(item) != "first" for item in group):
+            least = min(fitting, key=weights.__getitem__)
+            hands[least] += group
+            weights[least] += _weight(group)
+        else:
+            filling += group
+    for hand, room in zip(hands, rooms, strict=True):
+        missing = room - len(hand)
+        hand.extend(filling[:missing])
+        del filling[:missing]
+    return hands
+
+
+def _group(item: pytest.Item) -> str:
+    used = getattr(item, "fixturenames", ())
+    return next((name for name in DEAR_TO_MAKE if name in used), item.nodeid.partition("::")[0])
+
+
+def _weight(group: list[pytest.Item]) -> float:
+    return sum({"first": 1, "all": 20, "nightly": 400}[tier_of(item)] for item in group)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: Any) -> Generator[None, Any, Any]:
     """Count what fixtures wider than a test take, to leave it out of the test's account."""
-    with nullcontext() if fixturedef.scope == "function" else made_for_many():
+    name = f"{fixturedef.baseid or 'tests'}::{fixturedef.argname}"
+    with nullcontext() if fixturedef.scope == "function" else made_for_many(name):
         return (yield)
 
 
 @contextmanager
-def made_for_many() -> Iterator[None]:
+def made_for_many(name: str) -> Iterator[None]:
     """Count the CPU time of what is made in here as shared, not as the test's that asks first."""
-    before, began = _shared.seconds, cpu_seconds()
+    before, began = sum(_shared.values()), cpu_seconds()
     try:
         yield
-    finally:  # what was made within is counted once
-        _shared.seconds = before + cpu_seconds() - began
+    finally:  # what was made within is counted there
+        _shared[name] += cpu_seconds() - began - (sum(_shared.values()) - before)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -169,12 +211,13 @@ def _is_whole(file: Path) -> bool:
 @pytest.fixture(autouse=True)
 def _cpu_account(request: pytest.FixtureRequest) -> Iterator[None]:
     """Measure the test with its own fixtures: this one is the first made and the last undone."""
-    shared, began = _shared.seconds, cpu_seconds()
+    shared, began = sum(_shared.values()), cpu_seconds()
     yield
-    taken = cpu_seconds() - began - (_shared.seconds - shared)
+    taken = cpu_seconds() - began - (sum(_shared.values()) - shared)
     request.node.user_properties.append(("cpu_seconds", taken))
-    request.node.user_properties.append(("for_many", _shared.seconds - _shared.told))
-    _shared.told = _shared.seconds
+    made = {name: seconds - _told[name] for name, seconds in _shared.items()}
+    request.node.user_properties.append(("for_many", {n: s for n, s in made.items() if s}))
+    _told.update(_shared)
     tier = tier_of(request.node)
     request.node.user_properties.append(("tier", tier))
     own = request.node.get_closest_marker("cpu_seconds")
@@ -219,12 +262,13 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if config.getoption("tier") is None:
         return
     rows = []
-    for_many = 0.0
+    for_many: dict[str, list[float]] = defaultdict(list)
     for reports in terminalreporter.stats.values():
         for report in reports:
             if getattr(report, "when", None) == "teardown":
                 found = dict(report.user_properties)
-                for_many += found.get("for_many", 0)
+                for name, seconds in found.get("for_many", {}).items():
+                    for_many[name].append(seconds)
                 if "tier" in found:  # it is missing where the set-up has failed
                     rows.append((found["cpu_seconds"], found["tier"], report.nodeid))
     terminalreporter.section("CPU time")
@@ -232,6 +276,14 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         taken = [seconds for seconds, its_tier, _ in rows if its_tier == tier]
         if taken:
             terminalreporter.line(f"{tier}: {len(taken)} tests, {sum(taken):.0f} s")
-    terminalreporter.line(f"made for many tests: {for_many:.0f} s")
+    _print_made(terminalreporter, for_many)
     for seconds, tier, name in sorted(rows, reverse=True)[:DEAREST]:
         terminalreporter.line(f"{seconds:6.1f} s  {tier:7}  {name}")
+
+
+def _print_made(terminalreporter: Any, for_many: dict[str, list[float]]) -> None:
+    made = {name: sum(seconds) for name, seconds in for_many.items()}
+    terminalreporter.line(f"made for many tests: {sum(made.values()):.0f} s")
+    for name in sorted(made, key=made.__getitem__, reverse=True)[:DEAREST_MADE]:
+        times = len(for_many[name])
+        terminalreporter.line(f"{made[name]:6.1f} s  made {times} times  {name}")

@@ -76,7 +76,7 @@ def _finished_toys(tmp_path_factory, migrated_database):
             space.write_text(TOY)
             home.mkdir()
             shutil.copy(migrated_database, home / "mlflow.db")
-            with made_for_many():
+            with made_for_many("finished toys"):
                 sweeps.run(str(space), home=home, workers=0, progress="quiet", **options)
             made[key] = home
         return made[key]

@@ -34,7 +34,7 @@ def undisturbed(tmp_path_factory, migrated_database):
         home.mkdir()
         shutil.copy(migrated_database, home / "mlflow.db")
         run = partial(sweeps.run, str(space), home=home, progress="quiet", workers=0)
-        with made_for_many():
+        with made_for_many("undisturbed"):
             sweep = run(trials=5 if extended else trials)
             return table(run(trials=trials, **EXTENSION) if extended else sweep)
 
