@@ -1,5 +1,6 @@
 """Shared by all tests: the tiers; a migrated MLflow store, made once and copied."""
 
+import gc
 import os
 import shutil
 import sqlite3
@@ -64,10 +65,14 @@ def started_tensorflow():
 def _tensorflow_as_trainings_have_it(request):
     """Start TensorFlow with our settings before a test imports it: it reads them only once.
 
-    A test that came first without them would change the last bits of all later trainings.
+    A test that came first without them would change the last bits of all later trainings. And
+    freeze what there is: each training ends with a garbage collection, which would search all that
+    earlier tests have imported and traced, a fifth of what the dear tests took.
     """
     if request.node.get_closest_marker("tensorflow"):
         request.getfixturevalue("started_tensorflow")
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")
