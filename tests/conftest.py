@@ -65,12 +65,20 @@ def started_tensorflow():
 def _tensorflow_as_trainings_have_it(request):
     """Start TensorFlow with our settings before a test imports it: it reads them only once.
 
-    A test that came first without them would change the last bits of all later trainings. And
-    freeze what there is: each training ends with a garbage collection, which would search all that
-    earlier tests have imported and traced, a fifth of what the dear tests took.
+    A test that came first without them would change the last bits of all later trainings.
     """
     if request.node.get_closest_marker("tensorflow"):
         request.getfixturevalue("started_tensorflow")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Freeze what there is before a test that trains, and before what is made for it.
+
+    Each training ends with a garbage collection. It would search all that earlier tests have
+    imported and traced: a fifth of what the dear tests took.
+    """
+    if item.get_closest_marker("tensorflow"):
         gc.collect()
         gc.freeze()
 
