@@ -12,7 +12,7 @@ import numpy as np
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.metrics import accuracy, confusion_counts, cross_entropy, recalls
 from digitexp.models import build_model, count_parameters, describe_model, model_weights
-from digitexp.tensorflow_setup import known_warnings_ignored, start_tensorflow
+from digitexp.tensorflow_setup import forget_trainings, known_warnings_ignored, start_tensorflow
 from digitexp.training.engines import load_engine, plan_training
 from digitexp.training.outcome import Forward, OnEpoch, TrainingData, TrainingOutcome
 from digitexp.weights_files import Layers, file_digest, find_weights, read_weights
@@ -138,7 +138,7 @@ def _train(config: TrialConfig, data: TrainingData, on_epoch: OnEpoch = _go_on) 
     from digitexp.training.tensors import data_tensors
 
     started = perf_counter()
-    keras.backend.clear_session()  # drops the graphs and layer names of earlier trainings
+    forget_trainings()
     keras.utils.set_random_seed(config.seed)
     model = build_model(config, data.image_shape, data.n_classes)
     info = start_from(model, config.initial_weights)

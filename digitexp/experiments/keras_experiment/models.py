@@ -24,7 +24,7 @@ from digitexp.experiments.keras_experiment.data import (
     tasks_of,
 )
 from digitexp.experiments.keras_experiment.judging import by_sample, judge
-from digitexp.tensorflow_setup import known_warnings_ignored
+from digitexp.tensorflow_setup import forget_trainings, known_warnings_ignored
 from sweeps.experiment import OnEpoch, TrialResult
 
 
@@ -399,7 +399,7 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
         return None if stop is None else stop.reason
 
     started = perf_counter()
-    keras.backend.clear_session()  # drops the graphs and layer names of earlier trainings
+    forget_trainings()
     keras.utils.set_random_seed(seed)
     model = checked(build())
     inputs, targets = parts.train.element_spec if parts.is_dataset else parts.train
