@@ -21,6 +21,7 @@ __all__ = [
     "FOLDS_A_REPEAT",
     "SAMPLES",
     "CalibrationTerms",
+    "Evaluated",
     "Fold",
     "Signature",
     "SupportsCalibration",
@@ -175,26 +176,52 @@ class TestSet:
 
     Attributes:
         digest: SHA-256 (hex) of the samples; evaluations of the test set are counted by it.
-        inputs: (n, ...) as `SupportsTestSet.logits` takes them.
-        labels: (n,) the class of each sample, from 0.
+        inputs: (n, ...) as a loaded model takes them; several inputs as the experiment likes.
+        labels: (n,) the class of each sample, from 0; for `evaluate` its true values, of any form.
+        samples: Number of samples; None: as many as there are labels.
     """
 
     __test__ = False  # keeps pytest from collecting a class whose name begins with Test
 
     digest: str
-    inputs: np.ndarray = field(repr=False)
-    labels: np.ndarray = field(repr=False)
+    inputs: Any = field(repr=False)
+    labels: Any = field(repr=False)
+    samples: int | None = None
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.labels) if self.samples is None else self.samples
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """A model's answers to a test set, by the names that `train` gives those to a fold.
+
+    Attributes:
+        metrics: The metrics; that of the comparison is a must.
+        arrays: For a metric that is a mean over samples, the array of its name and `_by_sample`:
+            (n,) the value of each sample of the test set.
+    """
+
+    metrics: Mapping[str, float]
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
 
 
 class SupportsTestSet(Protocol):
-    """Capability of a `cross_validation` experiment: a test set, which `confirm --test` uses."""
+    """Capability: a test set, which `confirm --test` uses, and nothing before it.
+
+    An experiment with `folds` has `test_set` and `evaluate`, and keeps the weights of its trainings
+    (`TrialResult.weights`), so that `load_model` brings them back. A `cross_validation` experiment
+    has `logits(model, inputs)` in place of `evaluate`: (n, classes), float32, of a loaded model;
+    the likeliest class has the largest.
+    """
 
     def test_set(self, source: str | None) -> TestSet | None:
         """Return the test set of a source (None: the experiment's own data); None without one."""
         ...
 
-    def logits(self, model: Any, inputs: np.ndarray) -> np.ndarray:
-        """Return (n, classes), float32, of a loaded model; the likeliest class has the largest."""
+    def evaluate(self, model: Any, test_set: TestSet) -> Evaluated:
+        """Score a loaded model on the test set, as `train` scores a training on its fold."""
         ...
 
 

@@ -30,6 +30,7 @@ from sweeps.capabilities import (
     SupportsCrossValidation,
     SupportsFiles,
     SupportsFolds,
+    TestSet,
 )
 from sweeps.config.sweep import SPLIT_SEED, SweepConfig
 from sweeps.confirm.comparison import check_repeats, fold_answers
@@ -545,6 +546,24 @@ def ask(experiment: Experiment, ability: str, *arguments: Any) -> Any:
         return getattr(experiment, ability)(*arguments)
     except Exception as error:
         raise failed(experiment, ability, error) from error
+
+
+def test_set_of(experiment: Experiment, scored: Scored, source: str | None) -> TestSet | None:
+    """Return the test set that models can be scored on; None without one, see `SupportsTestSet`.
+
+    Args:
+        experiment: The experiment that trains on folds.
+        scored: The metric.
+        source: Source of the data; None for the experiment's own.
+
+    Raises:
+        UsageError: `test_set` of the experiment raised.
+    """
+    scoring = "logits" if scored == BLOCK_ACCURACY else "evaluate"
+    if not (hasattr(experiment, "test_set") and hasattr(experiment, scoring)):
+        return None
+    found: TestSet | None = ask(experiment, "test_set", source)
+    return found
 
 
 def failed(experiment: Experiment, ability: str, error: Exception) -> UsageError:

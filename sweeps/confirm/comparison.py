@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.capabilities import FOLDS_A_REPEAT
+from sweeps.capabilities import FOLDS_A_REPEAT, Evaluated
 from sweeps.confirm.best import (
     Joint,
     Quotable,
@@ -556,8 +556,8 @@ class FoldAnswers:
         return FoldAnswers(np.empty(0, np.int64), np.array([self.scores.mean(dtype=float)]))
 
 
-def fold_answers(result: TrialResult, scored: Scored = BLOCK_ACCURACY) -> FoldAnswers:
-    """Return the answers that a training on a fold kept.
+def fold_answers(result: TrialResult | Evaluated, scored: Scored = BLOCK_ACCURACY) -> FoldAnswers:
+    """Return the answers that a training on a fold kept, or those of a model to the test set.
 
     Raises:
         ValueError: They are missing or malformed. The message (`kept no ...`) is meant to follow

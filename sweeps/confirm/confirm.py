@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import Any
 
 from search_spaces.space import Confirming
 from sweeps.capabilities import FOLDS_A_REPEAT
@@ -23,6 +22,7 @@ from sweeps.confirm.checks import (
     check_offers,
     cross_validation_experiment,
     searched_by,
+    test_set_of,
     try_folds,
     why_no_control,
     why_no_parts,
@@ -575,8 +575,7 @@ class _Work:
         """Return the result so far."""
         stopped = next((ran.stopped_by for ran in self._ran if ran.is_interrupted), None)
         missing = sum(ran.tracking_pending for ran in self._ran) + pending
-        experiment: Any = self._checked.experiment
-        has_one = conclusions and hasattr(experiment, "test_set") and hasattr(experiment, "logits")
+        experiment, scored = self._checked.experiment, self._checked.scored
         source = self._options.how.data
         return ConfirmResult(
             self._confirmation,
@@ -588,7 +587,7 @@ class _Work:
             is_in_force=self._is_in_force,
             said=self._said,
             is_served=hasattr(experiment, "signature") and hasattr(experiment, "predict"),
-            has_test_set=bool(has_one) and experiment.test_set(source) is not None,
+            has_test_set=bool(conclusions) and test_set_of(experiment, scored, source) is not None,
         )
 
     def _method(self, *, is_by_sample: bool) -> Method:

@@ -46,12 +46,12 @@ class Scored:
     searched: str
     by_sample: str
     samples: str = SAMPLES
-    unit: str = "share"
+    unit: Literal["share", "number"] = "share"
 
     @classmethod
     def by(cls, metric: str, direction: Literal["maximize", "minimize"]) -> Scored:
         """Return what trainings of a `SupportsFolds` are compared by."""
-        unit = "share" if is_share(metric) else "number"
+        unit: Literal["share", "number"] = "share" if is_share(metric) else "number"
         return cls(metric, direction, metric, f"{metric}{BY_SAMPLE}", unit=unit)
 
     def in_unit_of(self, finalists: Sequence[Finalist]) -> Scored:

@@ -508,7 +508,7 @@ def plan_power(config: SweepConfig) -> PowerPlan:
     """
     home, experiment, data = config.home, config.space.experiment, config.data
     scored, found = scored_in(config), {}
-    unit = scored.unit
+    unit: str = scored.unit
     for info in home.sweeps():
         if info.experiment != experiment or not is_same_data(data, info.data):
             continue

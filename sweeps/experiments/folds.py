@@ -34,7 +34,9 @@ FRESH: Final = "fresh"
 """Parameter of an experiment on folds: the number of the drawing of folds, from 0."""
 AGAIN: Final = "again"
 """Parameter of an experiment on folds: another seed on the same fold, from 0."""
-_AS_SEARCHED: Final = ("signature", "predict", "requires", "ordered")
+_AS_SEARCHED: Final = (
+    "signature", "predict", "requires", "ordered", "test_set", "evaluate",
+)  # fmt: skip
 _OWN: Final = {FOLD: "the fold", FRESH: "the drawing of folds", AGAIN: "another seed on a fold"}
 _MOST: Final = 9999
 _MOST_REPEATS: Final = 10_000

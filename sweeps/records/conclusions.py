@@ -381,7 +381,10 @@ class AtEvaluation:
 
 @dataclass(frozen=True)
 class TestedFinalist:
-    """A finalist on the test set: mean over its trainings."""
+    """A finalist on the test set: its score, by the metric of the evaluation, over its trainings.
+
+    `winner_ahead_by` is by how much the winner is better, whichever way that is.
+    """
 
     role: Line
     finalist: Line
@@ -416,7 +419,10 @@ class TestConclusion:
         samples: Number of samples of the test set.
         finalists: The finalists, the winner first.
         files: The champion's file against the baseline's; None without a baseline.
-        refit_accuracy: Accuracy of the winner's refit on everything else; None without one.
+        refit_accuracy: Score of the winner's refit on everything else; None without one.
+        metric: The metric.
+        is_by_sample: Whether it is known for each sample; else it is one number per training, and
+            intervals do not allow for the choice of samples.
     """
 
     kind: Literal["test"]
@@ -426,6 +432,8 @@ class TestConclusion:
     finalists: Sequence[TestedFinalist]
     files: FilesCompared | None
     refit_accuracy: float | None
+    metric: Line = "block_accuracy"
+    is_by_sample: bool = True
 
     def __post_init__(self) -> None:
         _need(self.finalists, "is about no finalist")

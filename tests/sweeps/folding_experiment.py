@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sweeps.capabilities import Fold
+from sweeps.capabilities import Evaluated, Fold, TestSet
 from sweeps.experiment import (
     EnginePlan,
     MetricInfo,
@@ -89,16 +89,7 @@ class FoldingExperiment:
         seen = int(str(spec.config["inputs"]))
         weights = np.linalg.lstsq(x[bag, :seen], y[bag])[0]
         said = x_val[:, :seen] @ weights
-        by_sample = {
-            "accuracy_by_sample": ((said > 0) == (y_val > 0)).astype(np.uint8),
-            "mae_by_sample": np.abs(said - y_val),
-            "log_loss_by_sample": np.logaddexp(0, -said * np.sign(y_val)),
-        }
-        metrics = {
-            name.removesuffix("_by_sample"): float(v.mean()) for name, v in by_sample.items()
-        }
-        above = said[y_val > 0][:, None] > said[y_val <= 0]
-        metrics |= {"auc": float(above.mean()), "profit": float(1000 * (said * y_val).mean())}
+        metrics, by_sample = judged(said, y_val)
         return TrialResult(
             outcome="complete",
             stop_reason="finished",
@@ -121,4 +112,32 @@ class FoldingExperiment:
         return weights["weights"]
 
 
+def judged(said: np.ndarray, y: np.ndarray) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Return the metrics of predictions, and those that are means sample by sample."""
+    by_sample = {
+        "accuracy_by_sample": ((said > 0) == (y > 0)).astype(np.uint8),
+        "mae_by_sample": np.abs(said - y),
+        "log_loss_by_sample": np.logaddexp(0, -said * np.sign(y)),
+    }
+    metrics = {name.removesuffix("_by_sample"): float(v.mean()) for name, v in by_sample.items()}
+    above = said[y > 0][:, None] > said[y <= 0]
+    metrics |= {"auc": float(above.mean()), "profit": float(1000 * (said * y).mean())}
+    return metrics, by_sample
+
+
+class TestedFoldingExperiment(FoldingExperiment):
+    """The same with a test set."""
+
+    __test__ = False  # no test of pytest
+    name = "tested"
+
+    def test_set(self, source: str | None) -> TestSet:
+        x, y, *_ = FoldingExperiment(draw=7).prepare(source, 0).payload
+        return TestSet("fe" * 32, x, y)
+
+    def evaluate(self, model: Any, test_set: TestSet) -> Evaluated:
+        return Evaluated(*judged(test_set.inputs[:, : len(model)] @ model, test_set.labels))
+
+
 experiment = FoldingExperiment()
+tested = TestedFoldingExperiment()

@@ -175,6 +175,25 @@ def read_parts(
     )
 
 
+def read_test(data: Any, task: Tasks) -> tuple[Any, Any, int]:
+    """Check the samples of a test set; return inputs, targets and their number.
+
+    Args:
+        data: (x, y), arrays.
+        task: Task of each output; decides which targets are allowed.
+
+    Raises:
+        ValueError: The data are no such pair, or sizes, types or targets are wrong.
+    """
+    if not (isinstance(data, tuple | list) and len(data) == 2) or are_datasets(data):
+        raise ValueError(f"test: received {type(data).__name__}; give (x, y), arrays")
+    try:
+        x, y = _check_part(data, task)
+    except ValueError as error:
+        raise ValueError(f"test {error}") from None
+    return x, y, _rows(y)
+
+
 def _check_groups(groups: Any, rows: int) -> np.ndarray:
     found: np.ndarray = np.asarray(groups)
     if found.shape != (rows,):

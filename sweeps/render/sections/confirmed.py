@@ -516,7 +516,7 @@ def _(tested: TestConclusion) -> WordedConclusion:
         ahead = ["", ""] if gap is None else [_signed(gap), span(gap)]
         rows.append([shown_as(one.role), one.finalist, plus_minus(one.accuracy), *ahead])
     if tested.refit_accuracy is not None:
-        refit = scaled(tested.refit_accuracy)
+        refit = _scored(tested.refit_accuracy, winner.accuracy)
         rows.append(["refit", f"{winner.finalist}, refitted", refit, "", ""])
     lines = []
     if tested.files:
@@ -527,18 +527,28 @@ def _(tested: TestConclusion) -> WordedConclusion:
     because = f", because: {evaluation.reason}" if evaluation.reason else ""
     lines += [
         f"Means over {tested.trainings} trainings each and {tested.samples} samples; intervals are "
-        "for new samples and new seeds, all differences at once.",
+        f"{_allows(tested)}, all differences at once.",
         f"Evaluation {evaluation.number} of {evaluation.of} of test set {evaluation.digest[:8]} "
         f"{_where(evaluation.on_machine)}{because}.",
     ]
-    columns = ["", "finalist", "test, %", "champion ahead by", "95 % interval"]
+    is_share = winner.accuracy.unit == "share"
+    on_test = "test, %" if is_share else "test"
+    columns = ["", "finalist", on_test, "champion ahead by", "95 % interval"]
     note = f"The list of models was frozen on {evaluation.day}, before anything was scored."
     if evaluation.number > 1:
         earlier = counted(evaluation.number - 1, "evaluation")
         note += f" It was made after {earlier} could have been seen."
-    lead = f"On the test set {winner.finalist}, the champion, recognises {share} %."
+    said = f"recognises {share} %" if is_share else f"has {tested.metric} {share}"
+    lead = f"On the test set {winner.finalist}, the champion, {said}."
     title = f"The test set, {_ordinal(evaluation)}"
     return WordedConclusion(f"tested-{_name(evaluation)}", title, lead, columns, rows, lines, note)
+
+
+def _allows(tested: TestConclusion) -> str:
+    """Return what intervals of an evaluation allow for."""
+    if tested.is_by_sample:
+        return "for new samples and new seeds"
+    return f"for new seeds and folds, not for new samples: {tested.metric} is one number a training"
 
 
 def _files_line(files: FilesCompared, champion: str) -> str:
