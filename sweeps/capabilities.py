@@ -19,6 +19,7 @@ from sweeps.experiment import OnEpoch, PreparedData, TrialResult, TrialSpec
 __all__ = [
     "BY_SAMPLE",
     "FOLDS_A_REPEAT",
+    "PREDICTIONS",
     "SAMPLES",
     "CalibrationTerms",
     "Evaluated",
@@ -63,6 +64,8 @@ BY_SAMPLE = "_by_sample"
 """The end of the name of an array with the values of a metric, sample by sample."""
 SAMPLES = "fold_samples"
 """The array with the numbers of these samples."""
+PREDICTIONS = "fold_predictions"
+"""The array with the predictions of these samples, which vote by their mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,14 +162,41 @@ class SupportsCrossValidation(Protocol):
     cross_validation: str
 
 
-class SupportsVoting(Protocol):
-    """Capability of a `cross_validation` experiment: its trainings on a fold can vote (ensembles).
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """The score of predictions, or of a model, by the names that `train` gives that of a fold.
 
-    Its results have one more array, `block_logits` (n, classes), in the order of `block_images`.
+    Attributes:
+        metrics: The metrics.
+        arrays: For a metric that is a mean over samples, the array of its name and `_by_sample`:
+            (n,) the value of each sample.
     """
 
-    def labels(self, data: PreparedData) -> np.ndarray:
-        """Return (samples,) the class of each sample; the index is its number in `block_images`."""
+    metrics: Mapping[str, float]
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+
+class SupportsVoting(Protocol):
+    """Capability: several models can vote (ensembles), those trained on one fold among them.
+
+    Of an experiment with `folds` the vote is a mean: `train`, and `evaluate` of a test set, keep
+    one more array, `fold_predictions` (n, ...), whose mean over models is a prediction as well,
+    such as probabilities or expected values.
+
+    A `cross_validation` experiment has `labels(data)` in place of these methods: (samples,) the
+    class of each sample, by its number in `block_images`. Its results have one more array,
+    `block_logits` (n, classes), in the order of `block_images`.
+    """
+
+    def truth(self, data: PreparedData) -> np.ndarray | None:
+        """Return (samples, ...) the true value of each sample, by its number in `Fold.samples`.
+
+        None if the models of these data do not vote.
+        """
+        ...
+
+    def judged(self, predictions: np.ndarray, truth: np.ndarray) -> Evaluated:
+        """Score predictions (n, ...), as `train` does; metrics that need a model are left out."""
         ...
 
 
@@ -193,20 +223,6 @@ class TestSet:
         return len(self.labels) if self.samples is None else self.samples
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluated:
-    """A model's answers to a test set, by the names that `train` gives those to a fold.
-
-    Attributes:
-        metrics: The metrics; that of the comparison is a must.
-        arrays: For a metric that is a mean over samples, the array of its name and `_by_sample`:
-            (n,) the value of each sample of the test set.
-    """
-
-    metrics: Mapping[str, float]
-    arrays: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
-
-
 class SupportsTestSet(Protocol):
     """Capability: a test set, which `confirm --test` uses, and nothing before it.
 
@@ -221,7 +237,10 @@ class SupportsTestSet(Protocol):
         ...
 
     def evaluate(self, model: Any, test_set: TestSet) -> Evaluated:
-        """Score a loaded model on the test set, as `train` scores a training on its fold."""
+        """Score a loaded model on the test set, as `train` scores a training on its fold.
+
+        The metric of the comparison is a must.
+        """
         ...
 
 

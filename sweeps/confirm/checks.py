@@ -10,7 +10,6 @@ import itertools
 import shlex
 import tempfile
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -26,6 +25,7 @@ from search_spaces.parameters import Value, find_parameter
 from search_spaces.space import Confirming, Defaults
 from sweeps.capabilities import (
     FOLDS_A_REPEAT,
+    PREDICTIONS,
     SAMPLES,
     SupportsCrossValidation,
     SupportsFiles,
@@ -42,13 +42,14 @@ from sweeps.confirm.finalists import (
     Finalist,
     Scored,
 )
-from sweeps.confirm.votes import check_logits
+from sweeps.confirm.votes import check_kept
 from sweeps.errors import UsageError
 from sweeps.executors import Attempt, Executor, InProcessExecutor
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, TrialSpec
 from sweeps.experiments.code import declare_same, is_shipped, load_same
 from sweeps.experiments.folds import FRESH, ON_FOLDS, FoldExperiment
 from sweeps.experiments.loading import (
+    ask,
     check_installed,
     experiment_folder,
     load_experiment,
@@ -179,8 +180,9 @@ def try_folds(
         results.append(attempt.result)
     arrays = [result.arrays for result in results]
     samples = [fold_answers(result, scored).samples for result in results]
-    if all("block_logits" in kept for kept in arrays):
-        check_logits(f"{who}, tried", range(len(arrays)), arrays)
+    for array in ("block_logits", PREDICTIONS):
+        if all(array in kept for kept in arrays):
+            check_kept(f"{who}, tried", range(len(arrays)), arrays, array, scored.samples)
     if cross_validation.searched is not None:
         _check_fresh(who, samples, cross_validation.searched)
     if len(samples) == FOLDS_A_REPEAT and all(map(len, samples)):
@@ -536,18 +538,6 @@ def _missing(
         yield f"lacks the parameter {REFIT_EPOCHS!r}, which --refit sets"
 
 
-def ask(experiment: Experiment, ability: str, *arguments: Any) -> Any:
-    """Call a capability of an experiment on folds, by the name of its method.
-
-    Raises:
-        UsageError: The method raised; the message has the error and its line in the experiment.
-    """
-    try:
-        return getattr(experiment, ability)(*arguments)
-    except Exception as error:
-        raise failed(experiment, ability, error) from error
-
-
 def test_set_of(experiment: Experiment, scored: Scored, source: str | None) -> TestSet | None:
     """Return the test set that models can be scored on; None without one, see `SupportsTestSet`.
 
@@ -564,15 +554,6 @@ def test_set_of(experiment: Experiment, scored: Scored, source: str | None) -> T
         return None
     found: TestSet | None = ask(experiment, "test_set", source)
     return found
-
-
-def failed(experiment: Experiment, ability: str, error: Exception) -> UsageError:
-    """Return the error for a capability that raised, or whose answer cannot be used."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    return UsageError(
-        f"`{ability}` of experiment {experiment.name!r}: {type(error).__name__}: {error} "
-        f"({Path(where.filename).name}, line {where.lineno})"
-    )
 
 
 def can_measure_selection_bias(cross_validation: Experiment) -> bool:

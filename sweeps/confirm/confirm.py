@@ -30,7 +30,7 @@ from sweeps.confirm.checks import (
     why_no_verdict,
 )
 from sweeps.confirm.comparison import Comparison, compare_finalists, margin_of
-from sweeps.confirm.ensembles import all_voting, classes_of
+from sweeps.confirm.ensembles import all_voting, ballot_of
 from sweeps.confirm.finalists import (
     CONTROL,
     SCORE,
@@ -404,7 +404,7 @@ class _Work:
     ) -> None:
         self.failure: str | None = None
         self._home, self._info, self._options, self._checked = home, info, options, checked
-        self._classes = classes_of(checked.experiment, checked.data)
+        self._ballot = ballot_of(checked.experiment, checked.data, checked.scored)
         self._ran: list[Ran] = []
         self._confirmation: Confirmation | None = None
         self._confirmed: Ran | None = None
@@ -470,7 +470,7 @@ class _Work:
                 finalists,
                 checked.folds,
                 left_out,
-                self._classes,
+                self._ballot.classes if self._ballot else None,
                 checked.margin,
                 checked.scored,
             )
@@ -487,7 +487,7 @@ class _Work:
                     why_no_verdict(*names, records, finalists, is_whole=is_whole, more=more)
                 )
             measured = measure_calibration(comparison, checked.experiment)
-            votes = all_voting(self._info, comparison, self._classes)
+            votes = all_voting(self._info, comparison, self._ballot)
         except UsageError as error:
             raise UsageError(f"{error}\n{_kept(sweep)}") from error
         return _Found(confirmation, sweep, comparison, measured, votes)

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from sweeps.capabilities import SAMPLES, Evaluated, TestSet
+from sweeps.capabilities import PREDICTIONS, Evaluated, TestSet
 from sweeps.confirm.access_log import AccessLog
-from sweeps.confirm.checks import ask, cross_validation_experiment, failed, test_set_of
-from sweeps.confirm.comparison import fold_answers
+from sweeps.confirm.checks import cross_validation_experiment, test_set_of
+from sweeps.confirm.comparison import scores_of
 from sweeps.confirm.confirm import ConfirmResult
 from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
 from sweeps.confirm.intervals import Outcomes, crossed_difference, crossed_mean
 from sweeps.confirm.planning import HowToTrain
-from sweeps.confirm.votes import VOTE_QUESTIONS, conclude_votes
+from sweeps.confirm.votes import (
+    MEAN_QUESTIONS,
+    VOTE_QUESTIONS,
+    MeanBallot,
+    cast_votes,
+    conclude_votes,
+    scored_by,
+    winner_places,
+)
 from sweeps.errors import UsageError
-from sweeps.experiments.loading import check_installed, experiment_folder, load_experiment
+from sweeps.experiments.loading import (
+    ask,
+    check_installed,
+    experiment_folder,
+    failed,
+    load_experiment,
+)
 from sweeps.home import Home
 from sweeps.records import Conclusions, Record, RecordStore, SweepInfo
 from sweeps.records.conclusions import (
@@ -47,7 +61,8 @@ def questions_of(scored: Scored) -> tuple[str, ...]:
         return QUESTIONS
     of_metric = QUESTIONS[0].replace("accuracy", scored.metric, 1)
     is_share = scored.unit == "share"
-    return (of_metric, *QUESTIONS[1:_MCNEMAR], *QUESTIONS[_MCNEMAR : _MCNEMAR + is_share])
+    shared = QUESTIONS[1 : _MCNEMAR + is_share]
+    return (of_metric, *shared, *MEAN_QUESTIONS)
 
 
 EARLIER_QUESTIONS: Final = (QUESTIONS[:3],)
@@ -200,22 +215,9 @@ def conclude_evaluations(
     )
 
 
-def scored_by(evaluation: Evaluation) -> Scored:
-    """Return the metric of an evaluation."""
-    if evaluation.is_by_class:
-        return BLOCK_ACCURACY
-    return replace(Scored.by(evaluation.metric, evaluation.direction), unit=evaluation.unit)
-
-
 def _scored_alike(confirmed: Sequence[ConfirmedSweep]) -> Scored:
-    """Return the metric that sweeps were confirmed by; it is to be one."""
+    """Return the metric of sweeps confirmed by the same; in plain numbers if one of them is."""
     found = [one.result.comparison.verdict.scored for one in confirmed if one.result.comparison]
-    metrics = sorted({scored.metric for scored in found})
-    if len(metrics) > 1:
-        raise UsageError(
-            f"--test scores one metric: these sweeps were confirmed by {' and '.join(metrics)}; "
-            "test them one by one"
-        )
     return next((scored for scored in found if scored.unit != "share"), found[0])
 
 
@@ -243,12 +245,18 @@ def check_test_set(
         The experiment that trains on folds, and its test set.
 
     Raises:
-        UsageError: Their experiments or their data differ, or there is no test set.
+        UsageError: Their experiments, data or metrics differ, or there is no test set.
     """
     names = {info.experiment for info in infos}
     datas = {(info.data.get("digest"), info.data.get("name")) for info in infos}
     if len(names) > 1 or len(datas) > 1:
         raise UsageError("--test reads one test set: name sweeps of one experiment and one source")
+    metrics = sorted({cross_validation_experiment(home, info)[1].metric for info in infos})
+    if len(metrics) > 1:
+        raise UsageError(
+            f"--test scores one metric: these sweeps are confirmed by {' and '.join(metrics)}; "
+            "test them one by one"
+        )
     first = infos[0]
     path, scored = cross_validation_experiment(home, first)
     experiment: Any = load_experiment(path, experiment_folder(first, home.records))
@@ -272,17 +280,11 @@ def _score_model(
         return {"logits": logits, "correct": logits.argmax(axis=1) == test_set.labels}
     found: Evaluated = ask(experiment, "evaluate", model, test_set)
     try:
-        return {"values": _values(found, len(test_set), scored)}
+        values = scored.sign * scores_of(found, np.arange(len(test_set)), scored)
     except (AttributeError, TypeError, ValueError) as error:
         raise failed(experiment, "evaluate", error) from error
-
-
-def _values(found: Evaluated, samples: int, scored: Scored) -> np.ndarray:
-    """Return (n,) the metric of each sample, or (1,) that of all."""
-    if scored.metric not in found.metrics:
-        raise ValueError(f"no metric {scored.metric!r}, by which the models were compared")
-    arrays = {**found.arrays, SAMPLES: np.arange(samples)}
-    return scored.sign * fold_answers(replace(found, arrays=arrays), scored).scores
+    voting = {PREDICTIONS: found.arrays[PREDICTIONS]} if PREDICTIONS in found.arrays else {}
+    return {"values": values, **voting}
 
 
 def _entries(home: Home, one: ConfirmedSweep) -> Iterator[Entry]:
@@ -354,4 +356,30 @@ def _score(
             model = experiment.load_model(record.spec.config, weights, record.model_info)
             found.append(_score_model(experiment, model, test_set, scored))
         scores |= {f"{name}_{place}": np.stack([one[name] for one in found]) for name in found[0]}
-    return scores
+    if evaluation.is_by_class:
+        return scores
+    places = winner_places(evaluation)
+    votes = _mean_votes(experiment, test_set, scores, places, scored)
+    return {name: one for name, one in scores.items() if PREDICTIONS not in name} | votes
+
+
+def _mean_votes(
+    experiment: Any,
+    test_set: TestSet,
+    scores: Mapping[str, np.ndarray],
+    places: Sequence[int],
+    scored: Scored,
+) -> dict[str, np.ndarray]:
+    """Return the oriented scores of votes by the mean of predictions; none if they cannot vote.
+
+    There are none by a metric that is one number, whose error would not be known.
+    """
+    names = {place: f"{PREDICTIONS}_{place}" for place in places}
+    is_by_sample = all(scores[f"values_{place}"].shape[1] > 1 for place in places)
+    if not (is_by_sample and hasattr(experiment, "judged") and {*names.values()} <= {*scores}):
+        return {}
+    ballot, samples = MeanBallot(experiment, test_set.labels, scored), np.arange(len(test_set))
+    kept = {place: scores[name] for place, name in names.items()}
+    if any(ballot.scores(one[:1], samples, "mean") is None for one in kept.values()):
+        return {}
+    return cast_votes(kept, lambda one: np.asarray(ballot.scores(one, samples, "mean")))

@@ -36,6 +36,7 @@ AGAIN: Final = "again"
 """Parameter of an experiment on folds: another seed on the same fold, from 0."""
 _AS_SEARCHED: Final = (
     "signature", "predict", "requires", "ordered", "test_set", "evaluate",
+    "truth", "judged",
 )  # fmt: skip
 _OWN: Final = {FOLD: "the fold", FRESH: "the drawing of folds", AGAIN: "another seed on a fold"}
 _MOST: Final = 9999

@@ -199,7 +199,7 @@ class Evaluations:
             classes) and `correct_<index>` (trainings, n). Evaluations made before there were
             ensembles have no logits. By another metric than accuracy `samples`, the number n, and
             for each entry `values_<index>` (trainings, n), the metric of each sample, or
-            (trainings, 1), that of all.
+            (trainings, 1), that of all; and `vote_...`, the scores of votes, larger is better.
 
         Raises:
             RecordError: The scores are damaged.
@@ -288,4 +288,7 @@ def _value_problem(scores: Mapping[str, np.ndarray], evaluation: Evaluation) -> 
         found = scores.get(f"values_{place}")
         if found is None or found.shape not in wanted:
             return f"values_{place} of {entry.label} is not there with the shape {wanted[0]}"
+    for name, votes in scores.items():
+        if name.startswith("vote_") and votes.shape[-1:] != (int(samples),):
+            return f"{name} has the shape {votes.shape}"
     return None

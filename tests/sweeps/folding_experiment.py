@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sweeps.capabilities import Evaluated, Fold, TestSet
+from sweeps.capabilities import PREDICTIONS, Evaluated, Fold, TestSet
 from sweeps.experiment import (
     EnginePlan,
     MetricInfo,
@@ -95,10 +95,13 @@ class FoldingExperiment:
             stop_reason="finished",
             metrics=metrics,
             history={},
-            arrays=by_sample,
+            arrays=by_sample | self.kept(said),
             weights={"weights": weights},
             engine="numpy",
         )
+
+    def kept(self, said: np.ndarray) -> dict[str, np.ndarray]:
+        return {}
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         return {}
@@ -126,7 +129,7 @@ def judged(said: np.ndarray, y: np.ndarray) -> tuple[dict[str, float], dict[str,
 
 
 class TestedFoldingExperiment(FoldingExperiment):
-    """The same with a test set."""
+    """The same with a test set, and with models that vote."""
 
     __test__ = False  # no test of pytest
     name = "tested"
@@ -136,7 +139,18 @@ class TestedFoldingExperiment(FoldingExperiment):
         return TestSet("fe" * 32, x, y)
 
     def evaluate(self, model: Any, test_set: TestSet) -> Evaluated:
-        return Evaluated(*judged(test_set.inputs[:, : len(model)] @ model, test_set.labels))
+        said = test_set.inputs[:, : len(model)] @ model
+        metrics, by_sample = judged(said, test_set.labels)
+        return Evaluated(metrics, by_sample | self.kept(said))
+
+    def kept(self, said: np.ndarray) -> dict[str, np.ndarray]:
+        return {PREDICTIONS: said}
+
+    def truth(self, data: PreparedData) -> np.ndarray:
+        return data.payload[1]
+
+    def judged(self, predictions: np.ndarray, truth: np.ndarray) -> Evaluated:
+        return Evaluated(*judged(predictions, truth))
 
 
 experiment = FoldingExperiment()

@@ -19,6 +19,7 @@ from digitexp.experiments.keras_experiment.data import (
     are_datasets,
     arrays_of,
     built_with,
+    classes_of,
     digest_of,
     folds_of,
     named_arrays,
@@ -395,18 +396,37 @@ class KerasExperiment:
         x, y, samples = read_test(found, self._task)
         return TestSet(digest_of(*named_arrays(x, y)), x, y, samples)
 
+    def truth(self, data: PreparedData) -> np.ndarray | None:
+        """Return the target of each example that folds number; None of several outputs."""
+        if data.payload is None or isinstance(self._task, Mapping):
+            return None
+        (y,) = arrays_of(data.payload.train[1]).values()
+        return np.asarray(y)
+
+    def judged(self, predictions: np.ndarray, truth: np.ndarray) -> Evaluated:
+        """Score predictions, such as the mean of several models' ones, without a model."""
+        from digitexp.experiments.keras_experiment.judging import by_sample, judge
+
+        metrics, _ = judge(predictions, truth, self._task, classes_of(truth, self._task))
+        scores = by_sample(predictions, truth, self._task) if self._is_independent else {}
+        return Evaluated(metrics, scores)
+
+    @property
+    def _is_independent(self) -> bool:
+        return self._groups is None and not self.ordered
+
     def evaluate(self, model: Any, test_set: TestSet) -> Evaluated:
         """Score a model on the test set; samples one by one, if they are independent.
 
         Raises:
             ValueError: The model does not take its inputs, or has other outputs.
         """
-        from digitexp.experiments.keras_experiment.models import evaluate
+        from digitexp.experiments.keras_experiment.models import evaluate, without_samples
 
         x, y = test_set.inputs, test_set.labels
-        metrics, scores = evaluate(model, x, y, self._task, self._more)
-        is_independent = self._groups is None and not self.ordered
-        return Evaluated(metrics, scores if is_independent else {})
+        metrics, arrays = evaluate(model, x, y, self._task, self._more)
+        kept = arrays if self._is_independent else without_samples(arrays)
+        return Evaluated(metrics, kept)
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw the curves, and the confusion matrix or the residuals, of the best epoch."""

@@ -24,8 +24,9 @@ from digitexp.experiments.keras_experiment.data import (
     mapped,
     tasks_of,
 )
-from digitexp.experiments.keras_experiment.judging import by_sample, judge
+from digitexp.experiments.keras_experiment.judging import by_sample, judge, voting_predictions
 from digitexp.tensorflow_setup import known_warnings_ignored
+from sweeps.capabilities import BY_SAMPLE, PREDICTIONS
 from sweeps.experiment import OnEpoch, TrialResult
 
 
@@ -433,8 +434,8 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
         if parts.fold is not None:
             own, scores = _scores_apart(model, parts.fold[0], true, predicted, task, more)
             headline |= own
-            if parts.groups is None and not parts.ordered:  # else not independent
-                arrays = arrays | scores
+            is_independent = parts.groups is None and not parts.ordered
+            arrays = arrays | (scores if is_independent else without_samples(scores))
         metrics = (
             judged
             | headline
@@ -461,7 +462,7 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
 def evaluate(
     model: Any, x: Any, y: Any, task: Tasks, more: Mapping[str, str]
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return metrics of samples of a test set, and those that are means sample by sample.
+    """Return metrics of a test set, and arrays: its predictions, and metrics sample by sample.
 
     Args:
         model: A trained model, compiled.
@@ -490,7 +491,12 @@ def evaluate(
 def _scores_apart(
     model: Any, x: Any, y: Any, predicted: Any, task: Tasks, more: Mapping[str, str]
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return loss and further metrics of samples that did not stop the training, and by sample."""
+    """Score samples that did not stop the training.
+
+    Returns:
+        The loss and further metrics; and arrays: metrics that are means sample by sample, and the
+        predictions of a single output, which vote by their mean.
+    """
     gives = getattr(model, "output_names", None) or ()
     scores, metrics = by_sample(predicted, y, task, gives), {}
     losses = _loss_by_sample(model, predicted, y)
@@ -499,7 +505,19 @@ def _scores_apart(
         metrics["best_val_loss"] = float(losses.mean())
     if losses is None or more:
         metrics |= _evaluated(model, x, y, more)
+    if not isinstance(task, Mapping):
+        votes = voting_predictions(predicted, task)
+        scores |= {PREDICTIONS: votes} if votes.size <= _MOST_KEPT else {}
     return metrics, scores
+
+
+_MOST_KEPT: Final = 1_000_000
+"""Numbers of predictions of a fold that are kept for votes, at most: 4 MB a training."""
+
+
+def without_samples(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return arrays without metrics sample by sample: those of samples that are alike."""
+    return {name: one for name, one in arrays.items() if not name.endswith(BY_SAMPLE)}
 
 
 def answers(model: Any, parts: Parts, task: Tasks) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from digitexp.experiments.keras_experiment.judging import voting_predictions
 from digitexp.keras_experiment import KerasExperiment
 from sweeps.capabilities import TestSet as OwnTestSet
 from sweeps.experiment import TrialSpec
@@ -67,13 +68,31 @@ def test_a_training_on_a_fold_is_scored_as_keras_scores_it():
     by_keras = model.evaluate(*test, verbose=0, return_dict=True)
     for name in ("accuracy", "loss", "auc"):
         assert found.metrics[f"best_val_{name}"] == pytest.approx(by_keras[name], rel=1e-4)
-    assert {*found.arrays} == {"best_val_accuracy_by_sample", "best_val_loss_by_sample"}
-    assert {one.shape for one in found.arrays.values()} == {(len(test[1]),)}
+    votes = found.arrays["fold_predictions"]
+    by_sample = {"best_val_accuracy_by_sample", "best_val_loss_by_sample"}
+    assert {*found.arrays} == by_sample | {"fold_predictions"}
+    assert {len(one) for one in found.arrays.values()} == {len(test[1])}
+    judged = on_folds.judged(votes, test[1])
+    assert judged.metrics["best_val_accuracy"] == found.metrics["best_val_accuracy"]
+    kept, truth = result.arrays["fold_predictions"], on_folds.truth(data)
+    own = on_folds.judged(kept, truth[result.arrays["fold_samples"]])
+    assert own.metrics["best_val_accuracy"] == pytest.approx(result.metrics["best_val_accuracy"])
     alike = KerasExperiment(build, classes, {}, test=test, groups=np.arange(120) % 12)
-    assert alike.evaluate(model, alike.test_set(None)).arrays == {}, "samples of a group are alike"
+    found = alike.evaluate(model, alike.test_set(None))
+    assert {*found.arrays} == {"fold_predictions"}, "samples of a group are alike"
+    assert alike.judged(votes, test[1]).arrays == {}
     narrow = OwnTestSet("", test[0][:, :2], test[1])
     with pytest.raises(ValueError, match=re.escape("(120, 2), but the model takes ('n', 3)")):
         binary.evaluate(model, narrow)
+
+
+def test_scores_of_classes_vote_as_probabilities_whatever_they_are():
+    random = np.random.default_rng(0)
+    shares = random.dirichlet(np.ones(3), 20).astype("float32")
+    assert np.array_equal(voting_predictions(shares, "classification"), shares)
+    logits = np.log(shares) + random.normal(size=(20, 1))
+    assert np.allclose(voting_predictions(logits, "classification"), shares, atol=1e-5)
+    assert np.array_equal(voting_predictions(logits, "regression"), logits.astype("float32"))
 
 
 @pytest.mark.slow
@@ -86,6 +105,8 @@ def test_several_outputs_have_a_score_each():
     found = several.evaluate(model, several.test_set(None))
     assert {"best_val_digit_accuracy", "best_val_half_mae"} <= found.metrics.keys()
     assert found.arrays["best_val_half_mae_by_sample"].shape == (600,)
+    assert "fold_predictions" not in found.arrays
+    assert several.truth(several.prepare(None, 0)) is None, "several outputs do not vote"
 
 
 def _go_on(epoch, metrics):
