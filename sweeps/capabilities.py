@@ -32,6 +32,7 @@ __all__ = [
     "SupportsFiles",
     "SupportsFolds",
     "SupportsPages",
+    "SupportsRefit",
     "SupportsRequirements",
     "SupportsSamples",
     "SupportsServing",
@@ -136,6 +137,30 @@ def rolling_origin(rows: int, seed: int, n: int) -> Iterator[tuple[np.ndarray, n
     first = rows - n * size - int(np.random.default_rng(seed).integers(size))
     for begin in range(first, first + n * size, size):
         yield np.arange(begin), np.arange(begin, begin + size)
+
+
+class SupportsRefit(Protocol):
+    """Capability of an experiment with `folds`: `confirm --refit` trains the champion on all data.
+
+    Its metrics `best_epoch`, of trainings on folds, and `epochs` (minimize) say for how long.
+    """
+
+    def refit(
+        self, spec: TrialSpec, data: PreparedData, epochs: int, on_epoch: OnEpoch
+    ) -> TrialResult:
+        """Train one configuration on all data of the search, but not on a test set.
+
+        Args:
+            spec: The attempt.
+            data: The data of the search, whose validation part is to train as well.
+            epochs: Number of epochs.
+            on_epoch: Called after each epoch.
+
+        Returns:
+            The result, with weights and the metric `epochs`. It has no score, since no sample is
+            left to score it.
+        """
+        ...
 
 
 class SupportsCrossValidation(Protocol):

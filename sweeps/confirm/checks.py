@@ -36,7 +36,6 @@ from sweeps.config.sweep import SPLIT_SEED, SweepConfig
 from sweeps.confirm.comparison import check_repeats, fold_answers
 from sweeps.confirm.finalists import (
     BLOCK_ACCURACY,
-    REFIT_EPOCHS,
     SCORE,
     SEARCH_SPLIT,
     Finalist,
@@ -47,7 +46,7 @@ from sweeps.errors import UsageError
 from sweeps.executors import Attempt, Executor, InProcessExecutor
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, TrialSpec
 from sweeps.experiments.code import declare_same, is_shipped, load_same
-from sweeps.experiments.folds import FRESH, ON_FOLDS, FoldExperiment
+from sweeps.experiments.folds import FRESH, ON_FOLDS, REFIT_EPOCHS, FoldExperiment
 from sweeps.experiments.loading import (
     ask,
     check_installed,
@@ -512,10 +511,13 @@ def _missing(
     folds: int,
     refit: bool,
 ) -> Iterator[str]:
-    if refit and isinstance(cross_validation, FoldExperiment):
-        yield "train on folds only, not on everything: leave --refit out"
-        refit = False
     known = cross_validation.parameters
+    if refit and isinstance(cross_validation, FoldExperiment) and REFIT_EPOCHS not in known:
+        yield (
+            "train on folds only, not on everything (the method `refit` of `SupportsRefit` would): "
+            "leave --refit out"
+        )
+        refit = False
     for name in sorted(names):
         if find_parameter(name, known) is None:
             yield f"lacks the parameter {name!r}, which trials of the search set"

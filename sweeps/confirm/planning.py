@@ -24,13 +24,13 @@ from sweeps.confirm.best import LOOKS, POWER, nominal, normal_critical
 from sweeps.confirm.checks import cross_validation_experiment, scored_in
 from sweeps.confirm.finalists import (
     BLOCK_ACCURACY,
-    REFIT_EPOCHS,
     SEARCH_SPLIT,
     TEMPERATURE,
     Finalist,
     Scored,
 )
 from sweeps.errors import UsageError
+from sweeps.experiments.folds import REFIT_EPOCHS
 from sweeps.home import Home
 from sweeps.launch import run_options
 from sweeps.progress import Mode, Progress, Stages

@@ -129,10 +129,28 @@ def judged(said: np.ndarray, y: np.ndarray) -> tuple[dict[str, float], dict[str,
 
 
 class TestedFoldingExperiment(FoldingExperiment):
-    """The same with a test set, and with models that vote."""
+    """The same with a test set, with models that vote, and with refits."""
 
     __test__ = False  # no test of pytest
     name = "tested"
+    metrics: Mapping[str, MetricInfo] = {
+        **FoldingExperiment.metrics,
+        "epochs": MetricInfo("minimize"),
+    }
+
+    def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
+        result = super().train(spec, data, on_epoch)
+        seen = float(len(data.payload[0]))  # so that a refit can be told by its epochs
+        metrics = {**result.metrics, "epochs": seen, "best_epoch": seen}
+        return replace(result, metrics=metrics)
+
+    def refit(
+        self, spec: TrialSpec, data: PreparedData, epochs: int, on_epoch: OnEpoch
+    ) -> TrialResult:
+        x, y, x_val, y_val = data.payload
+        everything = np.concatenate([x, x_val]), np.concatenate([y, y_val]), x_val, y_val
+        result = self.train(spec, replace(data, payload=everything), on_epoch)
+        return replace(result, metrics={"epochs": float(epochs)}, arrays={})
 
     def test_set(self, source: str | None) -> TestSet:
         x, y, *_ = FoldingExperiment(draw=7).prepare(source, 0).payload

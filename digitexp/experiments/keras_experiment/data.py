@@ -432,6 +432,13 @@ def folds_of(parts: Parts, task: Tasks, seed: int, n: int) -> Iterator[tuple[Par
         yield _fold(parts, trained, np.sort(stopping), scoring), scoring
 
 
+def everything_of(parts: Parts) -> Parts:
+    """Return parts whose training part is all examples of the search; the other part stays."""
+    (x, y), (x_val, y_val) = parts.train, parts.validation
+    train = joined([x, x_val]), joined([y, y_val])
+    return replace(parts, train=train, n_train=_rows(train[1]), groups=None)
+
+
 def _fold(parts: Parts, train: tuple[Any, Any], stopping: np.ndarray, scoring: np.ndarray) -> Parts:
     x, y = parts.train
     return replace(

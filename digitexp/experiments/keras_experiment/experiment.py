@@ -21,6 +21,7 @@ from digitexp.experiments.keras_experiment.data import (
     built_with,
     classes_of,
     digest_of,
+    everything_of,
     folds_of,
     named_arrays,
     read_datasets,
@@ -53,6 +54,10 @@ TRAINING = (
     "min_learning_rate",
 )
 """Parameters that every such experiment has; meaning, limits and defaults as in `digits`."""
+
+
+OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
+"""Metrics that no sample scores."""
 
 
 def described(name: str, value: Value | ParameterInfo) -> ParameterInfo:
@@ -395,6 +400,24 @@ class KerasExperiment:
         found = _given(self._test, source if takes_source else None)
         x, y, samples = read_test(found, self._task)
         return TestSet(digest_of(*named_arrays(x, y)), x, y, samples)
+
+    def refit(
+        self, spec: TrialSpec, data: PreparedData, epochs: int, on_epoch: OnEpoch
+    ) -> TrialResult:
+        """Train on training and validation part, for a number of epochs; nothing is left to score.
+
+        The weights of the epoch with the lowest loss on the validation part, which is trained on as
+        well, are kept, and the predictions of that part, by which `export` knows the model again.
+
+        Raises:
+            ValueError: See `train`.
+        """
+        config = {**spec.config, "epochs": epochs, "early_stopping_patience_epochs": None}
+        everything = replace(data, payload=everything_of(data.payload))
+        result = self.train(replace(spec, config=config), everything, on_epoch)
+        predicted = {k: v for k, v in result.arrays.items() if k.startswith("predicted")}
+        metrics = {k: v for k, v in result.metrics.items() if k in OF_TRAINING}
+        return replace(result, metrics=metrics, arrays=predicted)
 
     def truth(self, data: PreparedData) -> np.ndarray | None:
         """Return the target of each example that folds number; None of several outputs."""

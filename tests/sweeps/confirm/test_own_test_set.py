@@ -166,6 +166,25 @@ def check_votes(home, confirmation, document):
     assert not any(word in shown for word in ("accurac", "point", " %,", "soft", "Soft"))
 
 
+def check_refit(home, name, words, tested):
+    """Refit the champion, and score it on the test set as well."""
+    refused = run(*words, "--refit", "--test")
+    assert refused.exit_code == 2
+    assert "was read once" in refused.stderr, "one model more is another list"
+    sweep = sweeps.load(f"{name}-refit", home)
+    (record,) = sweep.home.store(sweep.info.id).read_all()
+    assert record.spec.config["refit_epochs"] == 160, "the median of the folds"
+    assert set(record.result.metrics) == {"epochs"}, "no sample is left to score it"
+    assert sweeps.load(name, home).champion().sweep.name == f"{name}-refit"
+    document = json.loads(run(*words, "--test", "--again", "refitted", "--json").stdout)
+    assert document["refit"] == f"{name}-refit"
+    assert document["test"]["finalists"] == tested["finalists"]
+    (model,) = sweep.home.store(sweep.info.id).weights(record).values()
+    test_set = TestedFoldingExperiment().test_set(None)
+    error = np.abs(test_set.inputs[:, : len(model)] @ model - test_set.labels).mean()
+    assert document["test"]["refit_accuracy"] == pytest.approx(error)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("metric", ["mae", "auc"])
 def test_an_own_test_set_is_scored_once_on_request_and_counted(tmp_path, make_home, metric):
@@ -190,9 +209,11 @@ def test_an_own_test_set_is_scored_once_on_request_and_counted(tmp_path, make_ho
     again = json.loads(run(*words, "--test", "--json").stdout)
     assert again["test"] == tested, "the same list is the same evaluation"
     assert again["test_votes"] == document["test_votes"]
+    if metric == "mae":
+        check_refit(home, name, words, tested)
     more = run(*confirming(name, home), "--folds", 12, "--test")
     assert more.exit_code == 2
-    assert "was read once" in more.stderr
+    assert "was read" in more.stderr
     assert run("doctor", "--home", home).exit_code == 0
     paper = " ".join(run("report", name, "--methods", "--home", home).stdout.split())
     assert f"had {metric} " in paper
@@ -218,6 +239,10 @@ def test_what_has_no_test_set_or_one_of_another_metric_is_refused(tmp_path, make
     refused = run("ensemble", *both, "--home", home)
     assert refused.exit_code == 2
     assert "cannot vote together: they were confirmed by log_loss and mae" in refused.stderr
+
+    refused = run(*confirming(name, home), "--refit")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "train on folds only, not on everything (the method `refit`" in refused.stderr
 
     monkeypatch.setattr(TestedFoldingExperiment, "evaluate", lambda *_: Evaluated({"auc": 1.0}))
     refused = run(*confirming(both[0], home), "--test")

@@ -1,4 +1,4 @@
-"""The test set of a user's own model: forms, digests, and a score that Keras gives as well."""
+"""The test set of a user's own model, its votes, and its refit on all examples."""
 
 from __future__ import annotations
 
@@ -107,6 +107,36 @@ def test_several_outputs_have_a_score_each():
     assert found.arrays["best_val_half_mae_by_sample"].shape == (600,)
     assert "fold_predictions" not in found.arrays
     assert several.truth(several.prepare(None, 0)) is None, "several outputs do not vote"
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_a_refit_is_trained_on_all_examples_to_its_last_epoch_and_scored_by_none():
+    x, y = classes()
+    batches = []
+
+    def callbacks(params):
+        import keras
+
+        def noted(batch, logs):
+            batches.append(batch)
+
+        return [keras.callbacks.LambdaCallback(on_train_batch_end=noted)]
+
+    own = KerasExperiment(build, (x, y), {}, name="binary", callbacks=callbacks)
+    on_folds = FoldExperiment(own, "own:it@folds")
+    data = on_folds.prepare(None, 0)
+    fixed = {"epochs": 1, "batch_size": 1, "early_stopping_patience_epochs": 1}
+    config = {**fixed, "block": 0, "refit_epochs": 4}
+    result = on_folds.train(TrialSpec("s", 0, 1, 5, config), data, _go_on)
+    assert batches == 4 * [119], "each of 4 epochs ends with the last of all 120 examples"
+    assert set(result.metrics) == {"best_epoch", "epochs", "train_seconds", "parameters"}
+    assert result.metrics["epochs"] == 4
+    model = on_folds.load_model(config, result.weights, data.info)
+    again = on_folds.recomputed(model, config, data)
+    assert {*again} == {*result.arrays} == {"predicted"}
+    assert np.allclose(again["predicted"], result.arrays["predicted"], atol=1e-5)
+    assert len(again["predicted"]) == 24, "the part that chose its epoch"
 
 
 def _go_on(epoch, metrics):
