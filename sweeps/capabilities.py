@@ -19,8 +19,10 @@ from sweeps.experiment import OnEpoch, PreparedData, TrialResult, TrialSpec
 __all__ = [
     "BY_SAMPLE",
     "FOLDS_A_REPEAT",
+    "PREDICTIONS",
     "SAMPLES",
     "CalibrationTerms",
+    "Evaluated",
     "Fold",
     "Signature",
     "SupportsCalibration",
@@ -30,6 +32,7 @@ __all__ = [
     "SupportsFiles",
     "SupportsFolds",
     "SupportsPages",
+    "SupportsRefit",
     "SupportsRequirements",
     "SupportsSamples",
     "SupportsServing",
@@ -62,6 +65,8 @@ BY_SAMPLE = "_by_sample"
 """The end of the name of an array with the values of a metric, sample by sample."""
 SAMPLES = "fold_samples"
 """The array with the numbers of these samples."""
+PREDICTIONS = "fold_predictions"
+"""The array with the predictions of these samples, which vote by their mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +139,30 @@ def rolling_origin(rows: int, seed: int, n: int) -> Iterator[tuple[np.ndarray, n
         yield np.arange(begin), np.arange(begin, begin + size)
 
 
+class SupportsRefit(Protocol):
+    """Capability of an experiment with `folds`: `confirm --refit` trains the champion on all data.
+
+    Its metrics `best_epoch`, of trainings on folds, and `epochs` (minimize) say for how long.
+    """
+
+    def refit(
+        self, spec: TrialSpec, data: PreparedData, epochs: int, on_epoch: OnEpoch
+    ) -> TrialResult:
+        """Train one configuration on all data of the search, but not on a test set.
+
+        Args:
+            spec: The attempt.
+            data: The data of the search, whose validation part is to train as well.
+            epochs: Number of epochs.
+            on_epoch: Called after each epoch.
+
+        Returns:
+            The result, with weights and the metric `epochs`. It has no score, since no sample is
+            left to score it.
+        """
+        ...
+
+
 class SupportsCrossValidation(Protocol):
     """Capability: as `SupportsFolds`, by an experiment of its own: for votes, calibration, refits.
 
@@ -158,14 +187,41 @@ class SupportsCrossValidation(Protocol):
     cross_validation: str
 
 
-class SupportsVoting(Protocol):
-    """Capability of a `cross_validation` experiment: its trainings on a fold can vote (ensembles).
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """The score of predictions, or of a model, by the names that `train` gives that of a fold.
 
-    Its results have one more array, `block_logits` (n, classes), in the order of `block_images`.
+    Attributes:
+        metrics: The metrics.
+        arrays: For a metric that is a mean over samples, the array of its name and `_by_sample`:
+            (n,) the value of each sample.
     """
 
-    def labels(self, data: PreparedData) -> np.ndarray:
-        """Return (samples,) the class of each sample; the index is its number in `block_images`."""
+    metrics: Mapping[str, float]
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+
+class SupportsVoting(Protocol):
+    """Capability: several models can vote (ensembles), those trained on one fold among them.
+
+    Of an experiment with `folds` the vote is a mean: `train`, and `evaluate` of a test set, keep
+    one more array, `fold_predictions` (n, ...), whose mean over models is a prediction as well,
+    such as probabilities or expected values.
+
+    A `cross_validation` experiment has `labels(data)` in place of these methods: (samples,) the
+    class of each sample, by its number in `block_images`. Its results have one more array,
+    `block_logits` (n, classes), in the order of `block_images`.
+    """
+
+    def truth(self, data: PreparedData) -> np.ndarray | None:
+        """Return (samples, ...) the true value of each sample, by its number in `Fold.samples`.
+
+        None if the models of these data do not vote.
+        """
+        ...
+
+    def judged(self, predictions: np.ndarray, truth: np.ndarray) -> Evaluated:
+        """Score predictions (n, ...), as `train` does; metrics that need a model are left out."""
         ...
 
 
@@ -175,26 +231,41 @@ class TestSet:
 
     Attributes:
         digest: SHA-256 (hex) of the samples; evaluations of the test set are counted by it.
-        inputs: (n, ...) as `SupportsTestSet.logits` takes them.
-        labels: (n,) the class of each sample, from 0.
+        inputs: (n, ...) as a loaded model takes them; several inputs as the experiment likes.
+        labels: (n,) the class of each sample, from 0; for `evaluate` its true values, of any form.
+        samples: Number of samples; None: as many as there are labels.
     """
 
     __test__ = False  # keeps pytest from collecting a class whose name begins with Test
 
     digest: str
-    inputs: np.ndarray = field(repr=False)
-    labels: np.ndarray = field(repr=False)
+    inputs: Any = field(repr=False)
+    labels: Any = field(repr=False)
+    samples: int | None = None
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.labels) if self.samples is None else self.samples
 
 
 class SupportsTestSet(Protocol):
-    """Capability of a `cross_validation` experiment: a test set, which `confirm --test` uses."""
+    """Capability: a test set, which `confirm --test` uses, and nothing before it.
+
+    An experiment with `folds` has `test_set` and `evaluate`, and keeps the weights of its trainings
+    (`TrialResult.weights`), so that `load_model` brings them back. A `cross_validation` experiment
+    has `logits(model, inputs)` in place of `evaluate`: (n, classes), float32, of a loaded model;
+    the likeliest class has the largest.
+    """
 
     def test_set(self, source: str | None) -> TestSet | None:
         """Return the test set of a source (None: the experiment's own data); None without one."""
         ...
 
-    def logits(self, model: Any, inputs: np.ndarray) -> np.ndarray:
-        """Return (n, classes), float32, of a loaded model; the likeliest class has the largest."""
+    def evaluate(self, model: Any, test_set: TestSet) -> Evaluated:
+        """Score a loaded model on the test set, as `train` scores a training on its fold.
+
+        The metric of the comparison is a must.
+        """
         ...
 
 

@@ -166,7 +166,7 @@ def confirm(
     """
     from sweeps.confirm.confirm import ConfirmOptions
     from sweeps.confirm.planning import HowToTrain
-    from sweeps.confirm.test_set import ConfirmedSweep, check_one_test_set, evaluate_test_set
+    from sweeps.confirm.test_set import ConfirmedSweep, check_test_set, evaluate_test_set
     from sweeps.home import Home
 
     _check_meant(again=again, test=test, until=until)
@@ -179,7 +179,7 @@ def confirm(
         })  # fmt: skip
         _restore(found, infos, HowToTrain(tracking_uri=tracking_uri, data=data))
     if test:
-        check_one_test_set(infos)
+        check_test_set(found, infos, data)
     progress = mode_of(quiet=as_json or csv is not None, as_json=False, verbose=verbose)
     how = HowToTrain(workers, tracking_uri, data, progress, same_code)
     most, leave_out = at_most if until else None, leave_out or None

@@ -24,6 +24,7 @@ from typing import Final, Generic, Protocol, TypeVar
 import numpy as np
 
 from search_spaces.parameters import Value
+from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
 from sweeps.errors import StoreError, UsageError
 from sweeps.experiments.folds import AGAIN, FRESH
 from sweeps.home import Home
@@ -233,6 +234,7 @@ class AccessLog:
         again: str,
         *,
         earlier: Sequence[Sequence[str]] = (),
+        scored: Scored = BLOCK_ACCURACY,
     ) -> Evaluation:
         """Write the list of an evaluation: the models to be scored, and the questions.
 
@@ -242,6 +244,7 @@ class AccessLog:
             again: Reason for evaluating on this test set again; empty if there is none.
             earlier: Lists of questions of former versions whose scores answer `questions` as well.
                 An evaluation of the same models with one of these lists is the same evaluation.
+            scored: The metric, which the questions name.
 
         Returns:
             The evaluation; an earlier one if its models and questions are the same.
@@ -256,7 +259,10 @@ class AccessLog:
             before, elsewhere = self.evaluations(), self._machine.read()
             number = self.count() + 1
             reason = again if number > 1 else ""
-            wanted = Evaluation(number, self._digest, now_ms(), reason, entries, questions)
+            wanted = Evaluation(
+                number, self._digest, now_ms(), reason, entries, questions,
+                scored.metric, scored.direction, scored.unit,
+            )  # fmt: skip
             digests = {wanted.digest_asking(asked) for asked in (questions, *earlier)}
             same = [r for r in before if r.list_digest in digests]
             if same:  # the same models, by their weights: trained again, perhaps, as another sweep

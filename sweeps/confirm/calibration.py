@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeps.capabilities import FOLDS_A_REPEAT, CalibrationTerms, SupportsCalibration
-from sweeps.confirm.checks import ask, failed
 from sweeps.confirm.comparison import Comparison
 from sweeps.confirm.intervals import FEWEST_FOLDS, NO_SAMPLE, crossed_estimate, stacked
 from sweeps.experiment import Experiment
+from sweeps.experiments.loading import ask, failed
 from sweeps.interval import Interval
 from sweeps.records.conclusions import (
     Calibration,

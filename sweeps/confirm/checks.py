@@ -10,7 +10,6 @@ import itertools
 import shlex
 import tempfile
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -26,28 +25,30 @@ from search_spaces.parameters import Value, find_parameter
 from search_spaces.space import Confirming, Defaults
 from sweeps.capabilities import (
     FOLDS_A_REPEAT,
+    PREDICTIONS,
     SAMPLES,
     SupportsCrossValidation,
     SupportsFiles,
     SupportsFolds,
+    TestSet,
 )
 from sweeps.config.sweep import SPLIT_SEED, SweepConfig
 from sweeps.confirm.comparison import check_repeats, fold_answers
 from sweeps.confirm.finalists import (
     BLOCK_ACCURACY,
-    REFIT_EPOCHS,
     SCORE,
     SEARCH_SPLIT,
     Finalist,
     Scored,
 )
-from sweeps.confirm.votes import check_logits
+from sweeps.confirm.votes import check_kept
 from sweeps.errors import UsageError
 from sweeps.executors import Attempt, Executor, InProcessExecutor
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, TrialSpec
 from sweeps.experiments.code import declare_same, is_shipped, load_same
-from sweeps.experiments.folds import FRESH, ON_FOLDS, FoldExperiment
+from sweeps.experiments.folds import FRESH, ON_FOLDS, REFIT_EPOCHS, FoldExperiment
 from sweeps.experiments.loading import (
+    ask,
     check_installed,
     experiment_folder,
     load_experiment,
@@ -178,8 +179,9 @@ def try_folds(
         results.append(attempt.result)
     arrays = [result.arrays for result in results]
     samples = [fold_answers(result, scored).samples for result in results]
-    if all("block_logits" in kept for kept in arrays):
-        check_logits(f"{who}, tried", range(len(arrays)), arrays)
+    for array in ("block_logits", PREDICTIONS):
+        if all(array in kept for kept in arrays):
+            check_kept(f"{who}, tried", range(len(arrays)), arrays, array, scored.samples)
     if cross_validation.searched is not None:
         _check_fresh(who, samples, cross_validation.searched)
     if len(samples) == FOLDS_A_REPEAT and all(map(len, samples)):
@@ -509,10 +511,13 @@ def _missing(
     folds: int,
     refit: bool,
 ) -> Iterator[str]:
-    if refit and isinstance(cross_validation, FoldExperiment):
-        yield "train on folds only, not on everything: leave --refit out"
-        refit = False
     known = cross_validation.parameters
+    if refit and isinstance(cross_validation, FoldExperiment) and REFIT_EPOCHS not in known:
+        yield (
+            "train on folds only, not on everything (the method `refit` of `SupportsRefit` would): "
+            "leave --refit out"
+        )
+        refit = False
     for name in sorted(names):
         if find_parameter(name, known) is None:
             yield f"lacks the parameter {name!r}, which trials of the search set"
@@ -535,25 +540,22 @@ def _missing(
         yield f"lacks the parameter {REFIT_EPOCHS!r}, which --refit sets"
 
 
-def ask(experiment: Experiment, ability: str, *arguments: Any) -> Any:
-    """Call a capability of an experiment on folds, by the name of its method.
+def test_set_of(experiment: Experiment, scored: Scored, source: str | None) -> TestSet | None:
+    """Return the test set that models can be scored on; None without one, see `SupportsTestSet`.
+
+    Args:
+        experiment: The experiment that trains on folds.
+        scored: The metric.
+        source: Source of the data; None for the experiment's own.
 
     Raises:
-        UsageError: The method raised; the message has the error and its line in the experiment.
+        UsageError: `test_set` of the experiment raised.
     """
-    try:
-        return getattr(experiment, ability)(*arguments)
-    except Exception as error:
-        raise failed(experiment, ability, error) from error
-
-
-def failed(experiment: Experiment, ability: str, error: Exception) -> UsageError:
-    """Return the error for a capability that raised, or whose answer cannot be used."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    return UsageError(
-        f"`{ability}` of experiment {experiment.name!r}: {type(error).__name__}: {error} "
-        f"({Path(where.filename).name}, line {where.lineno})"
-    )
+    scoring = "logits" if scored == BLOCK_ACCURACY else "evaluate"
+    if not (hasattr(experiment, "test_set") and hasattr(experiment, scoring)):
+        return None
+    found: TestSet | None = ask(experiment, "test_set", source)
+    return found
 
 
 def can_measure_selection_bias(cross_validation: Experiment) -> bool:

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median_low
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.capabilities import FOLDS_A_REPEAT
+from sweeps.capabilities import FOLDS_A_REPEAT, Evaluated
 from sweeps.confirm.best import (
     Joint,
     Quotable,
@@ -556,8 +556,8 @@ class FoldAnswers:
         return FoldAnswers(np.empty(0, np.int64), np.array([self.scores.mean(dtype=float)]))
 
 
-def fold_answers(result: TrialResult, scored: Scored = BLOCK_ACCURACY) -> FoldAnswers:
-    """Return the answers that a training on a fold kept.
+def fold_answers(result: TrialResult | Evaluated, scored: Scored = BLOCK_ACCURACY) -> FoldAnswers:
+    """Return the answers that a training on a fold kept, or those of a model to the test set.
 
     Raises:
         ValueError: They are missing or malformed. The message (`kept no ...`) is meant to follow
@@ -587,6 +587,18 @@ def fold_answers(result: TrialResult, scored: Scored = BLOCK_ACCURACY) -> FoldAn
             f"{metric:g}: leave the array out if the metric is no mean over samples"
         )
     return FoldAnswers(samples.astype(np.int64), scored.sign * values.astype(float))
+
+
+def scores_of(found: Evaluated, samples: NDArray[np.int64], scored: Scored) -> NDArray[Any]:
+    """Return (n,) the oriented score of each of some samples, or (1,) that of all.
+
+    Raises:
+        ValueError: The metric is missing, or its array does not belong to the samples.
+    """
+    if scored.metric not in found.metrics:
+        raise ValueError(f"no metric {scored.metric!r}, by which the models were compared")
+    arrays = {**found.arrays, scored.samples: samples}
+    return fold_answers(replace(found, arrays=arrays), scored).scores
 
 
 def check_repeats(folds: Sequence[int], samples: Sequence[NDArray[np.int64]]) -> None:

@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import Any
 
 from search_spaces.space import Confirming
 from sweeps.capabilities import FOLDS_A_REPEAT
@@ -23,6 +22,7 @@ from sweeps.confirm.checks import (
     check_offers,
     cross_validation_experiment,
     searched_by,
+    test_set_of,
     try_folds,
     why_no_control,
     why_no_parts,
@@ -30,7 +30,7 @@ from sweeps.confirm.checks import (
     why_no_verdict,
 )
 from sweeps.confirm.comparison import Comparison, compare_finalists, margin_of
-from sweeps.confirm.ensembles import all_voting, classes_of
+from sweeps.confirm.ensembles import all_voting, ballot_of
 from sweeps.confirm.finalists import (
     CONTROL,
     SCORE,
@@ -404,7 +404,7 @@ class _Work:
     ) -> None:
         self.failure: str | None = None
         self._home, self._info, self._options, self._checked = home, info, options, checked
-        self._classes = classes_of(checked.experiment, checked.data)
+        self._ballot = ballot_of(checked.experiment, checked.data, checked.scored)
         self._ran: list[Ran] = []
         self._confirmation: Confirmation | None = None
         self._confirmed: Ran | None = None
@@ -470,7 +470,7 @@ class _Work:
                 finalists,
                 checked.folds,
                 left_out,
-                self._classes,
+                self._ballot.classes if self._ballot else None,
                 checked.margin,
                 checked.scored,
             )
@@ -487,7 +487,7 @@ class _Work:
                     why_no_verdict(*names, records, finalists, is_whole=is_whole, more=more)
                 )
             measured = measure_calibration(comparison, checked.experiment)
-            votes = all_voting(self._info, comparison, self._classes)
+            votes = all_voting(self._info, comparison, self._ballot)
         except UsageError as error:
             raise UsageError(f"{error}\n{_kept(sweep)}") from error
         return _Found(confirmation, sweep, comparison, measured, votes)
@@ -575,8 +575,7 @@ class _Work:
         """Return the result so far."""
         stopped = next((ran.stopped_by for ran in self._ran if ran.is_interrupted), None)
         missing = sum(ran.tracking_pending for ran in self._ran) + pending
-        experiment: Any = self._checked.experiment
-        has_one = conclusions and hasattr(experiment, "test_set") and hasattr(experiment, "logits")
+        experiment, scored = self._checked.experiment, self._checked.scored
         source = self._options.how.data
         return ConfirmResult(
             self._confirmation,
@@ -588,7 +587,7 @@ class _Work:
             is_in_force=self._is_in_force,
             said=self._said,
             is_served=hasattr(experiment, "signature") and hasattr(experiment, "predict"),
-            has_test_set=bool(has_one) and experiment.test_set(source) is not None,
+            has_test_set=bool(conclusions) and test_set_of(experiment, scored, source) is not None,
         )
 
     def _method(self, *, is_by_sample: bool) -> Method:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -12,11 +12,23 @@ from numpy.typing import NDArray
 from sweeps.capabilities import FOLDS_A_REPEAT
 from sweeps.confirm.access_log import evaluations_of
 from sweeps.confirm.best import folds_that_count
-from sweeps.confirm.checks import ask, check_data, cross_validation_experiment, failed
+from sweeps.confirm.checks import check_data, cross_validation_experiment
 from sweeps.confirm.comparison import MARGIN, Comparison, Trainings
-from sweeps.confirm.votes import Bank, Confirmed, Ensemble, compare_votes, conclude_votes, gather
+from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
+from sweeps.confirm.votes import (
+    Ballot,
+    Bank,
+    ClassBallot,
+    Confirmed,
+    Ensemble,
+    MeanBallot,
+    compare_votes,
+    conclude_votes,
+    gather,
+)
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
+from sweeps.experiments.loading import ask, failed
 from sweeps.home import Home
 from sweeps.records import Conclusions, SweepInfo, heard, is_same_data
 from sweeps.records.conclusions import Conclusion, VerdictConclusion, VotesConclusion
@@ -55,12 +67,18 @@ def ensemble(
     """
     confirmed = [_confirmed(home, info) for info in infos]
     _check_same_data(infos)
-    classes = classes_of(*check_data(home, infos[0], source))
-    bank = None if classes is None else gather(confirmed, _shared_folds(confirmed), classes)
+    _check_same_metric(confirmed)
+    experiment, data = check_data(home, infos[0], source)
+    scored = confirmed[0].trainings.scored
+    ballot = ballot_of(experiment, data, scored)
+    bank = None if ballot is None else gather(confirmed, _shared_folds(confirmed), ballot)
     if bank is None:
+        what = "logits on folds, or has no `labels`"
+        if scored != BLOCK_ACCURACY:
+            what = f"predictions on folds, or judges none by {scored.metric}"
         raise UsageError(
-            f"the trainings of {infos[0].name} cannot vote: their experiment keeps no logits on "
-            "folds, or has no `labels` (see `SupportsVoting` in sweeps/capabilities.py)"
+            f"the trainings of {infos[0].name} cannot vote: their experiment keeps no {what} (see "
+            "`SupportsVoting` in sweeps/capabilities.py)"
         )
     margin = min(one.margin for one in confirmed)
     ensembles = choose_ensembles(bank, top)
@@ -84,13 +102,33 @@ def classes_of(experiment: Experiment, data: PreparedData) -> NDArray[np.int64] 
     return classes
 
 
+def ballot_of(experiment: Experiment, data: PreparedData, scored: Scored) -> Ballot | None:
+    """Return how the trainings of an experiment vote; None without `SupportsVoting`.
+
+    Args:
+        experiment: The experiment that trains on folds.
+        data: Its data.
+        scored: The metric of the comparison.
+
+    Raises:
+        UsageError: The experiment raised.
+    """
+    if scored == BLOCK_ACCURACY:
+        classes = classes_of(experiment, data)
+        return None if classes is None else ClassBallot(classes)
+    if not (hasattr(experiment, "truth") and hasattr(experiment, "judged")):
+        return None
+    truth = ask(experiment, "truth", data)
+    return None if truth is None else MeanBallot(experiment, np.asarray(truth), scored)
+
+
 def all_voting(
-    info: SweepInfo, comparison: Comparison, classes: NDArray[np.int64] | None
+    info: SweepInfo, comparison: Comparison, ballot: Ballot | None
 ) -> VotesConclusion | None:
     """Return the conclusion about the vote of all finalists; None if they cannot vote."""
     winner = comparison.verdict.recommended.finalist.label
     confirmed = [Confirmed(info.name, comparison.trainings, winner)]
-    bank = None if classes is None else gather(confirmed, comparison.folds, classes)
+    bank = None if ballot is None else gather(confirmed, comparison.folds, ballot)
     if bank is None or len(bank.members) < 2:
         return None
     everyone = Ensemble(f"all {len(bank.members)}", bank.members, is_announced=True)
@@ -128,16 +166,27 @@ def choose_ensembles(bank: Bank, top: int | None) -> list[Ensemble]:
 
 def _confirmed(home: Home, info: SweepInfo) -> Confirmed:
     confirmed = Conclusions(home.store(info.id).folder).confirmed()
+    _, scored = cross_validation_experiment(home, info)  # raises if it can never be confirmed
     if confirmed is None:
-        cross_validation_experiment(home, info)  # raises if the sweep can never be confirmed
         raise UsageError(
             f"sweep {info.name!r} is not confirmed, so that nothing of it can vote; first: "
             f"`sweeps confirm {info.name}`"
         )
-    trainings = Trainings.read(home.store(confirmed.confirmation), confirmed.left_out)
-    margins = [c.margin for c in confirmed.conclusions if isinstance(c, VerdictConclusion)]
-    margin = next((found for found in margins if found is not None), MARGIN)
+    verdicts = [c for c in confirmed.conclusions if isinstance(c, VerdictConclusion)]
+    if any(verdict.standings[0].accuracy.unit != scored.unit for verdict in verdicts):
+        scored = replace(scored, unit="number")  # an accuracy in percent
+    store = home.store(confirmed.confirmation)
+    trainings = Trainings.read(store, confirmed.left_out, scored)
+    margin = next((one.margin for one in verdicts if one.margin is not None), MARGIN)
     return Confirmed(info.name, trainings, confirmed.winner, margin)
+
+
+def _check_same_metric(confirmed: Sequence[Confirmed]) -> None:
+    metrics = sorted({one.trainings.scored.metric for one in confirmed})
+    if len(metrics) > 1:
+        raise UsageError(
+            f"these sweeps cannot vote together: they were confirmed by {' and '.join(metrics)}"
+        )
 
 
 def _check_same_data(infos: Sequence[SweepInfo]) -> None:

@@ -14,7 +14,7 @@ from sweeps.interval import Interval
 from sweeps.records import Record, SweepInfo, ranked
 from sweeps.wording import is_share
 
-SEARCH_SPLIT, REFIT_EPOCHS, TEMPERATURE = "search_split", "refit_epochs", "temperature"
+SEARCH_SPLIT, TEMPERATURE = "search_split", "temperature"
 """Parameters of a `cross_validation` experiment that the searching experiment does not have."""
 SCORE = "best_val_accuracy"
 """Accuracy on the samples that chose the epoch, of a `cross_validation` experiment.
@@ -46,12 +46,12 @@ class Scored:
     searched: str
     by_sample: str
     samples: str = SAMPLES
-    unit: str = "share"
+    unit: Literal["share", "number"] = "share"
 
     @classmethod
     def by(cls, metric: str, direction: Literal["maximize", "minimize"]) -> Scored:
         """Return what trainings of a `SupportsFolds` are compared by."""
-        unit = "share" if is_share(metric) else "number"
+        unit: Literal["share", "number"] = "share" if is_share(metric) else "number"
         return cls(metric, direction, metric, f"{metric}{BY_SAMPLE}", unit=unit)
 
     def in_unit_of(self, finalists: Sequence[Finalist]) -> Scored:

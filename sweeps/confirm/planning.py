@@ -24,13 +24,13 @@ from sweeps.confirm.best import LOOKS, POWER, nominal, normal_critical
 from sweeps.confirm.checks import cross_validation_experiment, scored_in
 from sweeps.confirm.finalists import (
     BLOCK_ACCURACY,
-    REFIT_EPOCHS,
     SEARCH_SPLIT,
     TEMPERATURE,
     Finalist,
     Scored,
 )
 from sweeps.errors import UsageError
+from sweeps.experiments.folds import REFIT_EPOCHS
 from sweeps.home import Home
 from sweeps.launch import run_options
 from sweeps.progress import Mode, Progress, Stages
@@ -508,7 +508,7 @@ def plan_power(config: SweepConfig) -> PowerPlan:
     """
     home, experiment, data = config.home, config.space.experiment, config.data
     scored, found = scored_in(config), {}
-    unit = scored.unit
+    unit: str = scored.unit
     for info in home.sweeps():
         if info.experiment != experiment or not is_same_data(data, info.data):
             continue

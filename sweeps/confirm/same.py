@@ -25,7 +25,7 @@ from sweeps.confirm.checks import (
 )
 from sweeps.confirm.comparison import Verdict, compare_finalists
 from sweeps.confirm.ensembles import classes_of
-from sweeps.confirm.finalists import Finalist, Scored, choose_best
+from sweeps.confirm.finalists import BLOCK_ACCURACY, Finalist, Scored, choose_best
 from sweeps.confirm.planning import (
     CONTROL_FOLDER,
     SPACE,
@@ -120,7 +120,7 @@ def check_same(home: Home, info: SweepInfo, folds: int, how: HowToTrain) -> Same
         trained,
         finalists,
         folds,
-        classes=classes_of(experiment, data),
+        classes=classes_of(experiment, data) if scored == BLOCK_ACCURACY else None,
         margin=asked_by(info).margin,
         scored=scored,
     )

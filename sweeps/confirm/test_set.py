@@ -8,14 +8,31 @@ from typing import Any, Final
 
 import numpy as np
 
-from sweeps.capabilities import TestSet
+from sweeps.capabilities import PREDICTIONS, Evaluated, TestSet
 from sweeps.confirm.access_log import AccessLog
+from sweeps.confirm.checks import cross_validation_experiment, test_set_of
+from sweeps.confirm.comparison import scores_of
 from sweeps.confirm.confirm import ConfirmResult
+from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
 from sweeps.confirm.intervals import Outcomes, crossed_difference, crossed_mean
 from sweeps.confirm.planning import HowToTrain
-from sweeps.confirm.votes import VOTE_QUESTIONS, conclude_votes
+from sweeps.confirm.votes import (
+    MEAN_QUESTIONS,
+    VOTE_QUESTIONS,
+    MeanBallot,
+    cast_votes,
+    conclude_votes,
+    scored_by,
+    winner_places,
+)
 from sweeps.errors import UsageError
-from sweeps.experiments.loading import check_installed, experiment_folder, load_experiment
+from sweeps.experiments.loading import (
+    ask,
+    check_installed,
+    experiment_folder,
+    failed,
+    load_experiment,
+)
 from sweeps.home import Home
 from sweeps.records import Conclusions, Record, RecordStore, SweepInfo
 from sweeps.records.conclusions import (
@@ -35,6 +52,19 @@ QUESTIONS: Final = (
     "champion against the baseline's training on the same block (McNemar)",
     *VOTE_QUESTIONS,
 )
+_MCNEMAR: Final = 2
+
+
+def questions_of(scored: Scored) -> tuple[str, ...]:
+    """Return the questions of an evaluation by a metric, which name it."""
+    if scored.metric == BLOCK_ACCURACY.metric:
+        return QUESTIONS
+    of_metric = QUESTIONS[0].replace("accuracy", scored.metric, 1)
+    is_share = scored.unit == "share"
+    shared = QUESTIONS[1 : _MCNEMAR + is_share]
+    return (of_metric, *shared, *MEAN_QUESTIONS)
+
+
 EARLIER_QUESTIONS: Final = (QUESTIONS[:3],)
 """Questions of evaluations made before there were votes.
 
@@ -89,11 +119,13 @@ def evaluate_test_set(
         UsageError: There is no test set, weights are gone, or the test set was evaluated before
             and `again` is empty.
     """
-    check_one_test_set([one.info for one in confirmed])
-    experiment, test_set = _test_set_of(home, confirmed, how.data)
+    experiment, test_set = check_test_set(home, [one.info for one in confirmed], how.data)
+    scored = _scored_alike(confirmed)
     entries = [entry for one in confirmed for entry in _entries(home, one)]
     access_log = AccessLog(home, test_set.digest)
-    evaluation = access_log.freeze(entries, QUESTIONS, again, earlier=EARLIER_QUESTIONS)
+    evaluation = access_log.freeze(
+        entries, questions_of(scored), again, earlier=EARLIER_QUESTIONS, scored=scored
+    )
     if access_log.scores(evaluation) is None:
         access_log.keep(evaluation, _score(home, experiment, test_set, evaluation))
     concluded = _conclude(home, access_log)
@@ -150,28 +182,43 @@ def conclude_evaluations(
         on_machine: Whether these are those of all homes of this machine.
     """
     places = [place for place, entry in enumerate(evaluation.entries) if entry.sweep == sweep]
-    files = {evaluation.entries[place].role: scores[f"correct_{place}"][0] != 0 for place in places}
+    found = {place: evaluation.outcomes(scores, place) for place in places}
+    files = {evaluation.entries[place].role: values[0] for place, values in found.items()}
     places = [place for place in places if evaluation.entries[place].role != CHAMPION]
     entries = [evaluation.entries[place] for place in places]
-    correct = np.stack([scores[f"correct_{place}"] != 0 for place in places])
-    trainings, n = correct.shape[1:]
-    outcomes = Outcomes(correct, np.tile(np.arange(n, dtype=np.int64), (trainings, 1)))
+    values, samples = np.stack([found[place] for place in places]), evaluation.samples_of(scores)
+    trainings, n = values.shape[1:]
+    is_by_sample = n == samples
+    numbers = np.tile(np.arange(n, dtype=np.int64), (trainings, 1)) if is_by_sample else None
+    outcomes, scored = Outcomes(values, numbers), scored_by(evaluation)
     finalists = []
     for number, entry in enumerate(entries):
         gap = crossed_difference(outcomes, 0, number).interval(len(entries)) if number else None
-        accuracy = crossed_mean(outcomes, number).interval()
-        finalists.append(TestedFinalist(entry.role, entry.label, accuracy, gap))
+        mean = scored.measured(crossed_mean(outcomes, number).interval())
+        ahead = gap and scored.difference(gap)
+        finalists.append(TestedFinalist(entry.role, entry.label, mean, ahead))
     baseline = next((entry.label for entry in entries if entry.role == "baseline"), None)
     champion = files.get(CHAMPION, files["winner"])
+    are_right_or_wrong = is_by_sample and bool(np.isin(values, (0, 1)).all())
     return TestConclusion(
         kind="test",
         evaluation=evaluation.at(evaluations, on_machine=on_machine),
         trainings=trainings,
-        samples=n,
+        samples=samples,
         finalists=finalists,
-        files=_compare_files(champion, files["baseline"], baseline) if baseline else None,
-        refit_accuracy=float(champion.mean()) if CHAMPION in files else None,
+        files=_compare_files(champion != 0, files["baseline"] != 0, baseline)
+        if baseline and are_right_or_wrong
+        else None,
+        refit_accuracy=scored.sign * float(champion.mean()) if CHAMPION in files else None,
+        metric=scored.metric,
+        is_by_sample=is_by_sample,
     )
+
+
+def _scored_alike(confirmed: Sequence[ConfirmedSweep]) -> Scored:
+    """Return the metric of sweeps confirmed by the same; in plain numbers if one of them is."""
+    found = [one.result.comparison.verdict.scored for one in confirmed if one.result.comparison]
+    return next((scored for scored in found if scored.unit != "share"), found[0])
 
 
 def _compare_files(champion: np.ndarray, baseline: np.ndarray, label: str) -> FilesCompared:
@@ -184,32 +231,60 @@ def _compare_files(champion: np.ndarray, baseline: np.ndarray, label: str) -> Fi
     return FilesCompared(label, only_champion, only_baseline, p)
 
 
-def check_one_test_set(infos: Sequence[SweepInfo]) -> None:
-    """Refuse sweeps that have no test set in common.
+def check_test_set(
+    home: Home, infos: Sequence[SweepInfo], source: str | None
+) -> tuple[Any, TestSet]:
+    """Refuse sweeps that have no test set in common, before anything is trained.
+
+    Args:
+        home: The home of the sweeps.
+        infos: The sweeps.
+        source: Source of their data; None for the experiment's own.
+
+    Returns:
+        The experiment that trains on folds, and its test set.
 
     Raises:
-        UsageError: Their experiments or their data differ.
+        UsageError: Their experiments, data or metrics differ, or there is no test set.
     """
     names = {info.experiment for info in infos}
     datas = {(info.data.get("digest"), info.data.get("name")) for info in infos}
     if len(names) > 1 or len(datas) > 1:
         raise UsageError("--test reads one test set: name sweeps of one experiment and one source")
-
-
-def _test_set_of(
-    home: Home, confirmed: Sequence[ConfirmedSweep], source: str | None
-) -> tuple[Any, TestSet]:
-    first = confirmed[0]
-    confirmation = first.result.confirmation
-    assert confirmation is not None  # the sweep was confirmed
-    folder = experiment_folder(first.info, home.records)
-    experiment: Any = load_experiment(confirmation.experiment, folder)
-    check_installed(experiment, confirmation.experiment)
-    has_one = hasattr(experiment, "test_set") and hasattr(experiment, "logits")
-    test_set = experiment.test_set(source) if has_one else None
+    metrics = sorted({cross_validation_experiment(home, info)[1].metric for info in infos})
+    if len(metrics) > 1:
+        raise UsageError(
+            f"--test scores one metric: these sweeps are confirmed by {' and '.join(metrics)}; "
+            "test them one by one"
+        )
+    first = infos[0]
+    path, scored = cross_validation_experiment(home, first)
+    experiment: Any = load_experiment(path, experiment_folder(first, home.records))
+    check_installed(experiment, path)
+    test_set = test_set_of(experiment, scored, source)
     if test_set is None:
-        raise UsageError(f"the data of sweep {first.info.name!r} have no test set; nothing to read")
+        raise UsageError(
+            f"--test: sweep {first.name!r} has no test set; nothing was read. An experiment of "
+            "your own is given one: KerasExperiment(..., test=(x, y)), or the methods of "
+            "`SupportsTestSet` in sweeps/capabilities.py"
+        )
     return experiment, test_set
+
+
+def _score_model(
+    experiment: Any, model: Any, test_set: TestSet, scored: Scored
+) -> dict[str, np.ndarray]:
+    """Return what is kept of a model's answers, by the beginning of the name in the scores."""
+    if scored == BLOCK_ACCURACY:
+        logits = experiment.logits(model, test_set.inputs)
+        return {"logits": logits, "correct": logits.argmax(axis=1) == test_set.labels}
+    found: Evaluated = ask(experiment, "evaluate", model, test_set)
+    try:
+        values = scored.sign * scores_of(found, np.arange(len(test_set)), scored)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise failed(experiment, "evaluate", error) from error
+    voting = {PREDICTIONS: found.arrays[PREDICTIONS]} if PREDICTIONS in found.arrays else {}
+    return {"values": values, **voting}
 
 
 def _entries(home: Home, one: ConfirmedSweep) -> Iterator[Entry]:
@@ -266,16 +341,45 @@ def _score(
     home: Home, experiment: Any, test_set: TestSet, evaluation: Evaluation
 ) -> dict[str, np.ndarray]:
     experiment.warm_up()
-    scores = {"labels": np.asarray(test_set.labels, np.int64)}
+    scored = scored_by(evaluation)
+    scores = (
+        {"labels": np.asarray(test_set.labels, np.int64)}
+        if evaluation.is_by_class
+        else {"samples": np.array(len(test_set))}
+    )
     for place, entry in enumerate(evaluation.entries):
         store = home.store(entry.confirmation)
-        logits = []
+        found = []
         for key in entry.trainings:
             record = store.read(key)
             weights = _weights(store, record)
             model = experiment.load_model(record.spec.config, weights, record.model_info)
-            logits.append(experiment.logits(model, test_set.inputs))
-        stacked = np.stack(logits)
-        scores[f"logits_{place}"] = stacked
-        scores[f"correct_{place}"] = stacked.argmax(axis=2) == test_set.labels
-    return scores
+            found.append(_score_model(experiment, model, test_set, scored))
+        scores |= {f"{name}_{place}": np.stack([one[name] for one in found]) for name in found[0]}
+    if evaluation.is_by_class:
+        return scores
+    places = winner_places(evaluation)
+    votes = _mean_votes(experiment, test_set, scores, places, scored)
+    return {name: one for name, one in scores.items() if PREDICTIONS not in name} | votes
+
+
+def _mean_votes(
+    experiment: Any,
+    test_set: TestSet,
+    scores: Mapping[str, np.ndarray],
+    places: Sequence[int],
+    scored: Scored,
+) -> dict[str, np.ndarray]:
+    """Return the oriented scores of votes by the mean of predictions; none if they cannot vote.
+
+    There are none by a metric that is one number, whose error would not be known.
+    """
+    names = {place: f"{PREDICTIONS}_{place}" for place in places}
+    is_by_sample = all(scores[f"values_{place}"].shape[1] > 1 for place in places)
+    if not (is_by_sample and hasattr(experiment, "judged") and {*names.values()} <= {*scores}):
+        return {}
+    ballot, samples = MeanBallot(experiment, test_set.labels, scored), np.arange(len(test_set))
+    kept = {place: scores[name] for place, name in names.items()}
+    if any(ballot.scores(one[:1], samples, "mean") is None for one in kept.values()):
+        return {}
+    return cast_votes(kept, lambda one: np.asarray(ballot.scores(one, samples, "mean")))

@@ -1,6 +1,6 @@
 """Compares ensembles of finalists with the single best, on the folds they were trained on.
 
-Nothing is trained: a confirmation keeps the logits of every training. On a fold, an ensemble
+Nothing is trained: a confirmation keeps the answers of every training. On a fold, an ensemble
 consists of its members' trainings on that fold, and is evaluated on the fold's samples. So it is
 compared like a single finalist, crossed by samples and folds (intervals.py).
 """
@@ -8,14 +8,15 @@ compared like a single finalist, crossed by samples and folds (intervals.py).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sweeps.analysis.data import softmax
+from sweeps.capabilities import PREDICTIONS, Evaluated
 from sweeps.confirm.best import (
     FIRST_LOOK,
     LEVEL,
@@ -24,7 +25,8 @@ from sweeps.confirm.best import (
     nominal,
     single_level,
 )
-from sweeps.confirm.comparison import COST, MARGIN, FoldAnswers, Trainings
+from sweeps.confirm.comparison import COST, MARGIN, FoldAnswers, Trainings, scores_of
+from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
 from sweeps.confirm.intervals import (
     FEWEST_FOLDS,
     NO_SAMPLE,
@@ -36,6 +38,7 @@ from sweeps.confirm.intervals import (
     stacked,
 )
 from sweeps.errors import UsageError
+from sweeps.experiments.loading import ask, failed
 from sweeps.interval import Interval
 from sweeps.records.conclusions import (
     SingleBest,
@@ -108,7 +111,81 @@ def hard_vote(logits: ArrayLike, temperatures: Sequence[float] | None = None) ->
     return winners
 
 
-# The bank of members that can vote: finalists of sweeps, with the logits of their trainings.
+KINDS: Final[tuple[VoteKind, ...]] = ("soft", "hard")
+MEAN: Final[tuple[VoteKind, ...]] = ("mean",)
+
+
+# The rules of a vote: what a training keeps for it, and how the vote of several is scored.
+
+
+@dataclass(frozen=True)
+class ClassBallot:
+    """The vote of experiments that keep logits, which name a class: soft or hard.
+
+    Attributes:
+        classes: (samples,) the class of each sample, by its number.
+    """
+
+    classes: NDArray[np.int64] = field(repr=False)
+    scored = BLOCK_ACCURACY
+    array, kinds = "block_logits", KINDS
+    truth = "classes than `labels` of its experiment returns"
+
+    def scores(
+        self, kept: NDArray[Any], samples: NDArray[np.int64], kind: VoteKind
+    ) -> NDArray[Any] | None:
+        """Return (n,) whether a vote recognises each sample.
+
+        Args:
+            kept: (members, n, ...) what each member kept.
+            samples: (n,) the numbers of the samples.
+            kind: The kind of vote.
+        """
+        if samples.max() >= len(self.classes):
+            return np.full(len(samples), -1)  # as no training was scored
+        right: NDArray[np.bool_] = answers(kept, kind) == self.classes[samples]
+        return right
+
+
+@dataclass(frozen=True)
+class MeanBallot:
+    """The vote of experiments that keep predictions: their mean is judged by the experiment.
+
+    Attributes:
+        experiment: A `SupportsVoting`.
+        values: (samples, ...) the true value of each sample, by its number.
+        scored: The metric.
+    """
+
+    experiment: Any
+    values: NDArray[Any] = field(repr=False)
+    scored: Scored
+    classes = None
+    array, kinds = PREDICTIONS, MEAN
+    truth = "true values than `truth` of its experiment returns"
+
+    def scores(
+        self, kept: NDArray[Any], samples: NDArray[np.int64], kind: VoteKind
+    ) -> NDArray[Any] | None:
+        """Return (n,) the oriented score on each sample, or (1,) that of all.
+
+        None if the experiment does not judge predictions by the metric. For the arguments see
+        `ClassBallot.scores`.
+        """
+        mean = kept.astype(np.float64).mean(axis=0)
+        found: Evaluated = ask(self.experiment, "judged", mean, self.values[samples])
+        if self.scored.metric not in found.metrics:
+            return None
+        try:
+            return scores_of(found, samples, self.scored)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise failed(self.experiment, "judged", error) from error
+
+
+Ballot = ClassBallot | MeanBallot
+
+
+# The bank of members that can vote: finalists of sweeps, with what their trainings kept for it.
 
 
 SECONDS = "train_seconds"
@@ -138,16 +215,17 @@ class Member:
     Attributes:
         name: Its label; with several sweeps, such as `mlp:trial-17`.
         is_winner: Whether the verdict recommends it.
-        correct: (folds, n) whether a sample was recognised; False without a sample.
-        logits: (folds, n, classes).
+        scores: (folds, n) the oriented score of each sample; 0 without a sample. n is 1 for one
+            number per fold.
+        kept: (folds, n, ...) logits or predictions.
         parameters: Number of weights.
         seconds: Seconds that a training took, mean over folds.
     """
 
     name: str
     is_winner: bool
-    correct: NDArray[np.bool_] = field(repr=False)
-    logits: NDArray[np.float32] = field(repr=False)
+    scores: NDArray[Any] = field(repr=False)
+    kept: NDArray[Any] = field(repr=False)
     parameters: float
     seconds: float
 
@@ -157,78 +235,101 @@ class Bank:
     """All members that can vote.
 
     Attributes:
-        members: The members, the best mean over folds first; one of those with the same logits to
+        members: The members, the best mean over folds first; one of those that kept the same to
             the bit.
         samples: (folds, n) the number of each sample, or `NO_SAMPLE`.
-        classes: (folds, n) its class; -1 without a sample.
+        ballot: How they vote.
     """
 
     members: Sequence[Member]
     samples: NDArray[np.int64] = field(repr=False)
-    classes: NDArray[np.int64] = field(repr=False)
+    ballot: Ballot
+
+    def scores(self, members: Sequence[Member], kind: VoteKind) -> NDArray[Any] | None:
+        """Return (folds, n) the oriented scores of a vote, as `Member.scores` are."""
+        found = []
+        for fold, numbers in enumerate(self.samples):
+            own = numbers[numbers != NO_SAMPLE]
+            kept = np.stack([member.kept[fold, : len(own)] for member in members])
+            scores = self.ballot.scores(kept, own, kind)
+            if scores is None:
+                return None
+            found.append(scores)
+        return stacked(found, found[0].dtype)
 
 
-def gather(
-    confirmed: Sequence[Confirmed], folds: Sequence[int], classes: NDArray[np.int64]
-) -> Bank | None:
-    """Return the finalists of some sweeps, ready to vote; None if their logits were not kept.
+def gather(confirmed: Sequence[Confirmed], folds: Sequence[int], ballot: Ballot) -> Bank | None:
+    """Return the finalists of some sweeps, ready to vote; None if nothing was kept to vote with.
+
+    A finalist one of whose trainings left no predictions takes no part in a vote by their mean.
 
     Args:
         confirmed: Sweeps of the same data.
         folds: Folds that all their finalists were trained on.
-        classes: (samples,) the class of each sample, by its number.
+        ballot: How they vote.
 
     Raises:
-        UsageError: They were evaluated on different samples, or `classes` belong to other samples.
+        UsageError: They were evaluated on different samples, or the truth is that of other samples.
     """
     found: dict[str, Member] = {}
     samples: NDArray[np.int64] | None = None
     for one in confirmed:
         labels = one.trainings.labels
-        kept = one.trainings.answers(labels, folds, classes)
+        kept = one.trainings.answers(labels, folds, ballot.classes)
         for label in labels:
             records = one.trainings.of(label, folds)
             results = [record.result for record in records if record.result is not None]
-            if not all("block_logits" in result.arrays for result in results):
+            if not all(ballot.array in result.arrays for result in results):
                 return None
-            if not results:
+            if not results or (ballot.classes is None and len(results) < len(folds)):
                 continue  # it has no model that could vote
-            own = stacked([fold.samples for fold in kept[label]], np.int64, NO_SAMPLE)
+            numbers = [fold.samples for fold in kept[label]]
+            if not len(numbers[0]):  # one number per fold
+                numbers = [result.arrays[ballot.scored.samples] for result in results]
+            own = stacked(numbers, np.int64, NO_SAMPLE)
             samples = own if samples is None else samples
             member = Member(
                 f"{one.name}:{label}" if len(confirmed) > 1 else label,
                 label == one.winner,
-                stacked([fold.scores for fold in kept[label]], bool),
-                _logits(one, label, folds, kept[label]),
+                stacked([fold.scores for fold in kept[label]], kept[label][0].scores.dtype),
+                _kept_for_votes(one, label, folds, kept[label], ballot),
                 float(np.mean([result.metrics.get(COST, 0.0) for result in results])),
                 float(np.mean([result.metrics.get(SECONDS, 0.0) for result in results])),
             )
-            _check(member, own, samples, classes)
+            if not _can_be_judged(member, own, Bank([], samples, ballot)):
+                return None
             # Sweeps may share a baseline: the same network twice is no second opinion.
-            key = hashlib.sha256(member.logits.tobytes()).hexdigest()
+            key = hashlib.sha256(member.kept.tobytes()).hexdigest()
             if key not in found or (member.is_winner and not found[key].is_winner):
                 found[key] = member
-    assert samples is not None  # a sweep that was confirmed has finalists
-    members = sorted(found.values(), key=lambda member: -float(member.correct.mean()))
-    return Bank(members, samples, np.where(samples == NO_SAMPLE, -1, classes[samples]))
+    if samples is None:
+        return None
+    members = sorted(found.values(), key=lambda member: -float(member.scores.mean()))
+    return Bank(members, samples, ballot)
 
 
-def _logits(
-    one: Confirmed, label: str, folds: Sequence[int], kept: Sequence[FoldAnswers]
-) -> NDArray[np.float32]:
-    """Return (folds, n, classes) the logits of a finalist's trainings.
+def _kept_for_votes(
+    one: Confirmed,
+    label: str,
+    folds: Sequence[int],
+    kept: Sequence[FoldAnswers],
+    ballot: Ballot,
+) -> NDArray[Any]:
+    """Return (folds, n, ...) the logits or the predictions of a finalist's trainings.
 
-    A training that left none votes for the classes by how frequent they are.
+    A training that left no logits votes for the classes by how frequent they are.
     """
     own = [fold for fold, answers in zip(folds, kept, strict=True) if answers.constant is None]
     records = one.trainings.of(label, own)
     arrays = [record.result.arrays for record in records if record.result is not None]
-    check_logits(f"the training of {label} of {one.name}", own, arrays)
-    found = dict(zip(own, (one_fold["block_logits"] for one_fold in arrays), strict=True))
-    width, dtype = arrays[0]["block_logits"].shape[1], arrays[0]["block_logits"].dtype
+    who = f"the training of {label} of {one.name}"
+    check_kept(who, own, arrays, ballot.array, ballot.scored.samples)
+    found = dict(zip(own, (one_fold[ballot.array] for one_fold in arrays), strict=True))
+    shape, dtype = arrays[0][ballot.array].shape[1:], arrays[0][ballot.array].dtype
     logits = []
     for fold, answers in zip(folds, kept, strict=True):
         if answers.constant is not None:
+            (width,) = shape
             row = np.full(width, _NEVER)
             row[: len(answers.constant)] = answers.constant[:width]
             found[fold] = np.tile(row, (len(answers.samples), 1))
@@ -240,44 +341,55 @@ _NEVER: Final = -50.0
 """Logit of a class that no sample has."""
 
 
-def check_logits(who: str, folds: Sequence[int], kept: Sequence[Mapping[str, np.ndarray]]) -> None:
-    """Refuse logits that are not (n, classes) on each fold.
+def check_kept(
+    who: str,
+    folds: Sequence[int],
+    kept: Sequence[Mapping[str, np.ndarray]],
+    array: str,
+    numbers: str,
+) -> None:
+    """Refuse logits that are not (n, classes) on each fold, or predictions that are not (n, ...).
 
     Args:
         who: Describes the trainings at the beginning of the error.
         folds: The folds.
         kept: The arrays of the training on each fold.
+        array: Name of the array: `block_logits`, or that of predictions.
+        numbers: Name of the array with the numbers of the samples.
 
     Raises:
         UsageError: The message names the fold, and what was kept.
     """
-    classes = kept[0]["block_logits"].shape[1:]
+    width, is_by_class = kept[0][array].shape[1:], array == ClassBallot.array
     for fold, arrays in zip(folds, kept, strict=True):
-        own, samples = arrays["block_logits"], len(arrays["block_images"])
-        if own.shape != (samples, *classes) or own.ndim != 2:
+        own, samples = arrays[array], len(arrays[numbers])
+        if own.shape != (samples, *width) or (is_by_class and own.ndim != 2):
+            needed = "(n, classes), as many classes" if is_by_class else "(n, ...), of one shape"
             raise UsageError(
-                f"{who} on fold {fold} kept 'block_logits' {own.shape} for {samples} samples: "
-                "needed are (n, classes), as many classes on each fold"
+                f"{who} on fold {fold} kept {array!r} {own.shape} for {samples} samples: "
+                f"needed are {needed} on each fold"
             )
 
 
-def _check(
-    member: Member, own: NDArray[np.int64], samples: NDArray[np.int64], classes: NDArray[np.int64]
-) -> None:
-    if not np.array_equal(own, samples):
+def _can_be_judged(member: Member, own: NDArray[np.int64], bank: Bank) -> bool:
+    """Whether votes are judged by this metric; refuse one that judges otherwise than trainings."""
+    if not np.array_equal(own, bank.samples):
         raise UsageError(
             f"{member.name} was judged on other samples: only finalists of one pool vote"
         )
-    is_known, present = own.max() < len(classes), own != NO_SAMPLE
-    right = is_known and (member.logits.argmax(2) == classes[own]) & present
-    if not (is_known and np.array_equal(right, member.correct)):
+    scores = bank.scores([member], bank.ballot.kinds[0])
+    if scores is None:
+        return False
+    is_alike = scores.shape == member.scores.shape and (
+        np.allclose(scores.mean(axis=1), member.scores.mean(axis=1), rtol=1e-3, atol=1e-6)
+    )
+    if not is_alike or (scores.dtype == bool and not np.array_equal(scores, member.scores)):
+        ballot = bank.ballot
         raise UsageError(
-            f"{member.name} was judged by other classes than `labels` of its experiment returns: "
-            "they are to be in the order of the numbers in `block_images`"
+            f"{member.name} was judged by other {ballot.truth}: "
+            f"they are to be in the order of the numbers in `{ballot.scored.samples}`"
         )
-
-
-KINDS: Final[tuple[VoteKind, ...]] = ("soft", "hard")
+    return True
 
 
 @dataclass(frozen=True)
@@ -318,7 +430,7 @@ def word_of(lead: Interval, margin: float = MARGIN) -> VoteJudgement:
 def compare_votes(
     sweeps: Sequence[str], bank: Bank, ensembles: Sequence[Ensemble], margin: float = MARGIN
 ) -> VotesConclusion:
-    """Compare each ensemble's soft and hard vote with the single best.
+    """Compare each ensemble's votes, such as soft and hard, with the single best.
 
     Intervals hold for all votes at once (two-sided max-t), and so also for the vote that stands
     out, at every look (best.py). With fewer than 20 folds no vote is called better, worse or
@@ -330,10 +442,13 @@ def compare_votes(
         ensembles: Ensembles of these members.
         margin: A difference that does not matter.
     """
-    single = bank.members[0]
-    asked = [(ensemble, kind) for ensemble in ensembles for kind in KINDS]
-    right = [_correct(bank, ensemble, kind) for ensemble, kind in asked]
-    outcomes = Outcomes(np.array([single.correct, *right]), bank.samples)
+    single, scored, kinds = bank.members[0], bank.ballot.scored, bank.ballot.kinds
+    asked = [(ensemble, kind) for ensemble in ensembles for kind in kinds]
+    votes_cast = [bank.scores(ensemble.members, kind) for ensemble, kind in asked]
+    is_by_sample = single.scores.shape == bank.samples.shape
+    outcomes = Outcomes(
+        np.array([single.scores, *votes_cast]), bank.samples if is_by_sample else None
+    )
     joint, folds = Joint.of(outcomes), outcomes.folds
     chances = chances_of_being_best(joint)
     level = single_level(joint.from_(0), LEVEL, two_sided=True)
@@ -347,35 +462,28 @@ def compare_votes(
         vote = VoteOnFolds(
             ensemble=ensemble.name,
             members=[member.name for member in members],
-            announced=ensemble.is_announced and kind == "soft",
+            announced=ensemble.is_announced and kind == kinds[0],
             vote=kind,
-            accuracy=crossed_mean(outcomes, number).interval(),
-            ahead_by=ahead,
+            accuracy=scored.measured(crossed_mean(outcomes, number).interval()),
+            ahead_by=scored.difference(ahead),
             verdict=word_of(ahead, margin) if folds >= FIRST_LOOK else "cannot tell yet",
             parameters=sum(member.parameters for member in members),
             train_seconds=sum(member.seconds for member in members),
             chance_best=float(chances[number]),
         )
         votes.append(vote)
-    mean = crossed_mean(outcomes, 0).interval()
+    mean = scored.measured(crossed_mean(outcomes, 0).interval())
     best = SingleBest(single.name, mean, single.parameters, single.seconds, float(chances[0]))
     winners = [member.name for member in bank.members if member.is_winner]
-    return VotesConclusion("votes", sweeps, winners, best, votes, outcomes.folds)
+    return VotesConclusion("votes", sweeps, winners, best, votes, outcomes.folds, scored.metric)
 
 
-def _correct(bank: Bank, ensemble: Ensemble, kind: VoteKind) -> NDArray[np.bool_]:
-    """Return (folds, n) whether a vote recognised a sample."""
-    stacked = np.stack([member.logits for member in ensemble.members])
-    flat = stacked.reshape(len(stacked), -1, stacked.shape[3])
-    right: NDArray[np.bool_] = answers(flat, kind).reshape(bank.classes.shape) == bank.classes
-    return right
-
-
-# Votes on the test set, of the models that an evaluation scored, from stored logits.
+# Votes on the test set, of the models that an evaluation scored, from what it stored.
 #
 # The winner of a sweep has one training a fold, and these can vote: all trainings of one sweep,
 # one training of each sweep, and all trainings of all sweeps. Nothing is scored again. So an
-# evaluation that was made before there were votes has them too, marked as asked afterwards.
+# evaluation that was made before there were votes has them too, marked as asked afterwards. Votes
+# by the mean of predictions are judged by the experiment: their scores are stored with the others.
 
 
 VOTE_QUESTIONS: Final = (
@@ -385,22 +493,55 @@ VOTE_QUESTIONS: Final = (
     "of several sweeps: vote of all trainings of all winners, soft (hard beside it), minus the "
     "best single winner",
 )
+MEAN_QUESTIONS: Final = tuple(
+    question.replace("soft (hard beside it)", "by the mean of predictions")
+    for question in VOTE_QUESTIONS
+)
+_ACROSS, _ALL = "vote_across", "vote_all"
+
+Cast = Mapping[str, NDArray[Any]]
+"""Scores of votes: `vote_<place>` (n,) of all trainings of a winner, `vote_across` (trainings, n)
+of one training of each winner, `vote_all` (n,) of all trainings of all winners."""
+
+
+def cast_votes(
+    kept: Mapping[int, NDArray[Any]], score: Callable[[NDArray[Any]], NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """Return the scores of the votes of winners.
+
+    Args:
+        kept: (trainings, n, ...) logits or predictions, by the winner's place in the evaluation.
+        score: Returns (n,) the oriented scores of the vote of (members, n, ...).
+    """
+    cast = {f"vote_{place}": score(one) for place, one in kept.items() if len(one) > 1}
+    if len(kept) > 1:
+        trainings = min(map(len, kept.values()))
+        cast[_ACROSS] = np.array([
+            score(np.stack([one[number] for one in kept.values()])) for number in range(trainings)
+        ])  # fmt: skip
+        cast[_ALL] = score(np.concatenate([*kept.values()]))
+    return cast
+
+
+def winner_places(evaluation: Evaluation) -> list[int]:
+    """Return the places of the winners among the entries of an evaluation."""
+    return [place for place, entry in enumerate(evaluation.entries) if entry.role == "winner"]
 
 
 @dataclass(frozen=True)
 class _Winner:
-    """The winner of a sweep: `correct` (trainings, n), `logits` (trainings, n, classes)."""
+    """The winner of a sweep: `scores` (trainings, n), oriented."""
 
+    place: int
     name: str
     label: str
-    correct: NDArray[np.bool_] = field(repr=False)
-    logits: NDArray[np.float32] = field(repr=False)
+    scores: NDArray[np.float64] = field(repr=False)
 
     @property
     def of_samples(self) -> NDArray[np.float64]:
-        """(n,) the share of its trainings that recognised each sample."""
-        shares: NDArray[np.float64] = self.correct.mean(axis=0)
-        return shares
+        """(n,) the mean score of each sample over its trainings."""
+        means: NDArray[np.float64] = self.scores.mean(axis=0)
+        return means
 
 
 def conclude_votes(
@@ -418,41 +559,67 @@ def conclude_votes(
         evaluations: Number of evaluations of the test set by now.
         on_machine: Whether these are those of all homes of this machine.
     """
-    winners = _winners(evaluation, scores)
-    if not winners or (len(winners) == 1 and len(winners[0].logits) < 2):
+    places, scored = winner_places(evaluation), scored_by(evaluation)
+    cast = _cast_in(evaluation, scores, places)
+    if not any(cast.values()):
         return None
-    classes = np.asarray(scores["labels"], np.int64)
-    best = max(winners, key=lambda winner: float(winner.correct.mean()))
-    compared = [row for w in winners if len(w.logits) > 1 for row in _of_one(w, classes)]
+    winners = [
+        _Winner(k, e.name, e.label, np.asarray(evaluation.outcomes(scores, k), float))
+        for k, e in enumerate(evaluation.entries)
+        if k in places
+    ]
+    best = max(winners, key=lambda winner: float(winner.scores.mean()))
+    several = [winner for winner in winners if len(winner.scores) > 1]
+    compared = [_of_one(winner, kind, cast) for winner in several for kind in cast]
     if len(winners) > 1:
-        compared += [*_across(winners, best, classes), *_of_all(winners, best, classes)]
+        compared += [_across(winners, best, kind, cast) for kind in cast]
+        compared += [_of_all(winners, best, kind, cast) for kind in cast]
     at_once = len(winners) + len(compared)
+    asked = VOTE_QUESTIONS if evaluation.is_by_class else MEAN_QUESTIONS
     return TestVotesConclusion(
         kind="test votes",
         evaluation=evaluation.at(evaluations, on_machine=on_machine),
-        was_asked=set(VOTE_QUESTIONS) <= set(evaluation.questions),
+        was_asked=set(asked) <= set(evaluation.questions),
         winners=[
             TestedWinner(
-                w.name, w.label, len(w.logits), _crossed(w.correct.astype(float)).interval()
+                w.name, w.label, len(w.scores), scored.measured(_crossed(w.scores).interval())
             )
             for w in winners
         ],
         best=best.name,
-        votes=[one.concluded(at_once) for one in compared],
+        votes=[one.concluded(at_once, scored) for one in compared],
+        metric=scored.metric,
     )
 
 
-def _winners(evaluation: Evaluation, scores: Mapping[str, np.ndarray]) -> list[_Winner]:
-    return [
-        _Winner(e.name, e.label, scores[f"correct_{k}"] != 0, scores[f"logits_{k}"])
-        for k, e in enumerate(evaluation.entries)
-        if e.role == "winner" and f"logits_{k}" in scores
-    ]
+def _cast_in(
+    evaluation: Evaluation, scores: Mapping[str, np.ndarray], places: Sequence[int]
+) -> dict[VoteKind, Cast]:
+    """Return the votes of an evaluation by kind; none without logits or stored votes."""
+    if not evaluation.is_by_class:
+        found = {name: values for name, values in scores.items() if name.startswith("vote_")}
+        return {MEAN[0]: found} if found else {}
+    logits = {k: scores[f"logits_{k}"] for k in places if f"logits_{k}" in scores}
+    if not logits or len(logits) < len(places):
+        return {}
+    classes = np.asarray(scores["labels"], np.int64)
+
+    def scoring(kind: VoteKind) -> Callable[[NDArray[Any]], NDArray[Any]]:
+        return lambda kept: answers(kept, kind) == classes
+
+    return {kind: cast_votes(logits, scoring(kind)) for kind in KINDS}
+
+
+def scored_by(evaluation: Evaluation) -> Scored:
+    """Return the metric of an evaluation."""
+    if evaluation.is_by_class:
+        return BLOCK_ACCURACY
+    return replace(Scored.by(evaluation.metric, evaluation.direction), unit=evaluation.unit)
 
 
 @dataclass(frozen=True)
 class _Compared:
-    """A vote, its accuracy `mean`, and its lead `ahead` over the winner `of`.
+    """A vote, its score `mean`, and its lead `ahead` over the winner `of`, both oriented.
 
     `ensembles` is the number of ensembles, each of its own trainings; None if there is only one.
     """
@@ -465,13 +632,14 @@ class _Compared:
     of: _Winner
     ensembles: int | None = None
 
-    def concluded(self, at_once: int) -> VoteOnTest:
+    def concluded(self, at_once: int, scored: Scored) -> VoteOnTest:
         """Return the stored form, with an interval for `at_once` models compared at once."""
-        ahead = self.ahead.interval(at_once)
+        ahead = scored.difference(self.ahead.interval(at_once))
         is_enough = self.ensembles is None or self.ensembles >= FEWEST_FOLDS
-        word: VoteJudgement = word_of(ahead) if is_enough else "cannot tell yet"
-        accuracy = self.mean.interval()
-        return VoteOnTest(self.voters, self.kind, self.members, accuracy, ahead, self.of.name, word)
+        margin = MARGIN if scored.unit == "share" else 0.0
+        word: VoteJudgement = word_of(ahead, margin) if is_enough else "cannot tell yet"
+        mean = scored.measured(self.mean.interval())
+        return VoteOnTest(self.voters, self.kind, self.members, mean, ahead, self.of.name, word)
 
 
 def _crossed(values: NDArray[np.float64]) -> Estimate:
@@ -482,45 +650,29 @@ def _crossed(values: NDArray[np.float64]) -> Estimate:
     return crossed_estimate(values, np.tile(np.arange(n, dtype=np.int64), (trainings, 1)))
 
 
-def _of_one(winner: _Winner, classes: NDArray[np.int64]) -> list[_Compared]:
+def _of_one(winner: _Winner, kind: VoteKind, cast: Mapping[VoteKind, Cast]) -> _Compared:
     """Compare the vote of a winner's trainings with the mean of its single ones, by sample."""
-    members = len(winner.logits)
-    made = []
-    for kind in KINDS:
-        right = (answers(winner.logits, kind) == classes).astype(float)
-        ahead = images_estimate(right - winner.of_samples)
-        made.append(_Compared(winner.name, members, kind, images_estimate(right), ahead, winner))
-    return made
+    scores = cast[kind][f"vote_{winner.place}"].astype(float)
+    ahead = images_estimate(scores - winner.of_samples)
+    members = len(winner.scores)
+    return _Compared(winner.name, members, kind, images_estimate(scores), ahead, winner)
 
 
 def _across(
-    winners: Sequence[_Winner], best: _Winner, classes: NDArray[np.int64]
-) -> list[_Compared]:
+    winners: Sequence[_Winner], best: _Winner, kind: VoteKind, cast: Mapping[VoteKind, Cast]
+) -> _Compared:
     """Compare ensembles of one training a sweep with the best winner's training of the same number.
 
     There are as many ensembles as the sweep with the fewest trainings has.
     """
-    places = min(len(winner.logits) for winner in winners)
-    made = []
-    for kind in KINDS:
-        right = np.array([
-            answers(np.stack([winner.logits[place] for winner in winners]), kind) == classes
-            for place in range(places)
-        ]).astype(float)  # fmt: skip
-        ahead = _crossed(right - best.correct[:places])
-        mean = _crossed(right)
-        made.append(_Compared("winners", len(winners), kind, mean, ahead, best, places))
-    return made
+    scores = cast[kind][_ACROSS].astype(float)
+    ahead, mean = _crossed(scores - best.scores[: len(scores)]), _crossed(scores)
+    return _Compared("winners", len(winners), kind, mean, ahead, best, len(scores))
 
 
 def _of_all(
-    winners: Sequence[_Winner], best: _Winner, classes: NDArray[np.int64]
-) -> list[_Compared]:
-    everything = np.concatenate([winner.logits for winner in winners])
-    made = []
-    for kind in KINDS:
-        right = (answers(everything, kind) == classes).astype(float)
-        ahead = images_estimate(right - best.of_samples)
-        mean = images_estimate(right)
-        made.append(_Compared("all", len(everything), kind, mean, ahead, best))
-    return made
+    winners: Sequence[_Winner], best: _Winner, kind: VoteKind, cast: Mapping[VoteKind, Cast]
+) -> _Compared:
+    scores, members = cast[kind][_ALL].astype(float), sum(len(w.scores) for w in winners)
+    ahead = images_estimate(scores - best.of_samples)
+    return _Compared("all", members, kind, images_estimate(scores), ahead, best)

@@ -34,7 +34,12 @@ FRESH: Final = "fresh"
 """Parameter of an experiment on folds: the number of the drawing of folds, from 0."""
 AGAIN: Final = "again"
 """Parameter of an experiment on folds: another seed on the same fold, from 0."""
-_AS_SEARCHED: Final = ("signature", "predict", "requires", "ordered")
+_AS_SEARCHED: Final = (
+    "signature", "predict", "requires", "ordered", "test_set", "evaluate",
+    "truth", "judged",
+)  # fmt: skip
+REFIT_EPOCHS: Final = "refit_epochs"
+"""Parameter of an experiment that is refitted: train on all data for this many epochs."""
 _OWN: Final = {FOLD: "the fold", FRESH: "the drawing of folds", AGAIN: "another seed on a fold"}
 _MOST: Final = 9999
 _MOST_REPEATS: Final = 10_000
@@ -46,7 +51,8 @@ class FoldExperiment:
 
     Folds 0 to 3 score every sample once, folds 4 to 7 again, and so on. The seed of a trial follows
     from its fold, so that every finalist meets a fold under the same seed; `again` gives another
-    one. With another `fresh` the same samples are divided otherwise.
+    one. With another `fresh` the same samples are divided otherwise. With `refit_epochs` a trial is
+    no training on a fold, but on all data, if the experiment is a `SupportsRefit`.
 
     Attributes:
         searched: The experiment of the search, a `SupportsFolds`.
@@ -63,20 +69,16 @@ class FoldExperiment:
                 f"experiment {path!r}: the one of the search has no `folds` (see `SupportsFolds` "
                 "in sweeps/capabilities.py)"
             )
-        for name in _OWN:
+        self._has_refit = hasattr(searched, "refit")
+        own_parameters = _own_parameters(has_refit=self._has_refit)
+        for name, info in own_parameters.items():
             if name in set(searched.parameters):
                 raise UsageError(
-                    f"experiment {path!r}: a confirmation has a parameter {name!r} of its own (the "
-                    f"number of {_OWN[name]}); give that of the experiment another name"
+                    f"experiment {path!r}: a confirmation has a parameter {name!r} of its own "
+                    f"({info.description}); give that of the experiment another name"
                 )
         self.searched = searched
         self.name = searched.name
-        own_parameters = {
-            name: ParameterInfo(
-                "int", 0, most, default=0, description=f"number of {_OWN[name]}, from 0"
-            )
-            for name, most in ((FOLD, None), (FRESH, _MOST), (AGAIN, _MOST))
-        }
         # Those of a script may be of any name: its mapping has them all.
         taken = cast(dict[str, ParameterInfo], searched.parameters)
         self.parameters: Mapping[str, ParameterInfo] = ChainMap(own_parameters, taken)
@@ -87,7 +89,7 @@ class FoldExperiment:
             if hasattr(own, name):
                 setattr(self, name, getattr(own, name))
         if hasattr(own, "export"):
-            self.export = lambda config, *more: own.export(_without_fold(config), *more)
+            self.export = lambda config, *more: own.export(self._searched(config), *more)
         if hasattr(own, "recomputed"):
             self.recomputed = self._recomputed
         if hasattr(own, "train_in"):
@@ -97,7 +99,7 @@ class FoldExperiment:
 
     def check(self, config: Mapping[str, Value]) -> None:
         """Refuse what the search refuses."""
-        self.searched.check(_without_fold(config))
+        self.searched.check(self._searched(config))
 
     def prepare(self, source: str | None, split_seed: int) -> PreparedData:
         """Load the data of the search; they are divided fold by fold."""
@@ -105,37 +107,43 @@ class FoldExperiment:
 
     def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
         """Compute what the search computes."""
-        return self.searched.measure(_without_fold(config), data)
+        return self.searched.measure(self._searched(config), data)
 
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
         """Name the engine of the search."""
-        return self.searched.plan(_without_fold(config), data)
+        return self.searched.plan(self._searched(config), data)
 
     def warm_up(self) -> None:
         """Import what training needs."""
         self.searched.warm_up()
 
     def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
-        """Train on all but one fold, and score on it."""
+        """Train on all but one fold, and score on it; or train on everything, without a score."""
+        if epochs := self._refit_epochs(spec.config):
+            own: Any = self.searched
+            refitted: TrialResult = own.refit(self._own(spec), data, epochs, on_epoch)
+            return refitted
         fold = self._fold(spec.config, data)
-        return numbered(self.searched.train(_own(spec), fold.data, on_epoch), fold)
+        return numbered(self.searched.train(self._own(spec), fold.data, on_epoch), fold)
 
     def _train_in(
         self, folder: Path, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch
     ) -> TrialResult:
+        if self._refit_epochs(spec.config):
+            return self.train(spec, data, on_epoch)
         fold, own = self._fold(spec.config, data), cast(SupportsFiles, self.searched)
-        return numbered(own.train_in(folder, _own(spec), fold.data, on_epoch), fold)
+        return numbered(own.train_in(folder, self._own(spec), fold.data, on_epoch), fold)
 
     def _command(self, spec: TrialSpec, info: Mapping[str, Any], output: str) -> list[str]:
         """Return the words of a script's command on a fold."""
         fold = self._fold(spec.config, PreparedData(self.name, "", "", info, None))
         own: Any = self.searched
-        words: list[str] = own.command(_own(spec), fold.data.info, output)
+        words: list[str] = own.command(self._own(spec), fold.data.info, output)
         return words
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw what the search draws."""
-        return self.searched.draw(_own(spec), result)
+        return self.searched.draw(self._own(spec), result)
 
     def load_model(
         self,
@@ -144,16 +152,30 @@ class FoldExperiment:
         info: Mapping[str, Any],
     ) -> Any:
         """Build the trained model again."""
-        return self.searched.load_model(_without_fold(config), weights, info)
+        return self.searched.load_model(self._searched(config), weights, info)
 
     def _recomputed(
         self, model: Any, config: Mapping[str, Value], data: PreparedData
     ) -> Mapping[str, np.ndarray]:
         own: Any = self.searched
-        found: Mapping[str, np.ndarray] = own.recomputed(
-            model, _without_fold(config), self._fold(config, data).data
-        )
+        part = data if self._refit_epochs(config) else self._fold(config, data).data
+        found: Mapping[str, np.ndarray] = own.recomputed(model, self._searched(config), part)
         return found
+
+    def _refit_epochs(self, config: Mapping[str, Value]) -> int:
+        return _number(config, REFIT_EPOCHS) if self._has_refit else 0
+
+    def _searched(self, config: Mapping[str, Value]) -> dict[str, Value]:
+        """Return a configuration as the search's experiment takes it."""
+        added = {*_OWN, REFIT_EPOCHS} if self._has_refit else {*_OWN}
+        return {name: value for name, value in config.items() if name not in added}
+
+    def _own(self, spec: TrialSpec) -> TrialSpec:
+        """Return the attempt as the search's experiment takes it, with the seed of the fold."""
+        fold, *others = (_number(spec.config, name) for name in _OWN)
+        entropy = [fold, 2, *(others if any(others) else ())]
+        seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+        return replace(spec, seed=seed, config=self._searched(spec.config))
 
     def _fold(self, config: Mapping[str, Value], data: PreparedData) -> Fold:
         own: Any = self.searched
@@ -168,6 +190,20 @@ class FoldExperiment:
         return fold
 
 
+def _own_parameters(*, has_refit: bool) -> dict[str, ParameterInfo]:
+    own = {
+        name: ParameterInfo(
+            "int", 0, most, default=0, description=f"number of {_OWN[name]}, from 0"
+        )
+        for name, most in ((FOLD, None), (FRESH, _MOST), (AGAIN, _MOST))
+    }
+    if has_refit:
+        own[REFIT_EPOCHS] = ParameterInfo(
+            "int", 1, None, default=None, optional=True, description="epochs of a refit on all data"
+        )
+    return own
+
+
 def numbered(result: TrialResult, fold: Fold) -> TrialResult:
     """Return the result of a training with the numbers of the samples that scored it.
 
@@ -177,18 +213,6 @@ def numbered(result: TrialResult, fold: Fold) -> TrialResult:
     if not len(samples):
         return result
     return replace(result, arrays={**result.arrays, SAMPLES: samples})
-
-
-def _own(spec: TrialSpec) -> TrialSpec:
-    """Return the attempt as the search's experiment takes it, with the seed of the fold."""
-    fold, *others = (_number(spec.config, name) for name in _OWN)
-    entropy = [fold, 2, *(others if any(others) else ())]
-    seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
-    return replace(spec, seed=seed, config=_without_fold(spec.config))
-
-
-def _without_fold(config: Mapping[str, Value]) -> dict[str, Value]:
-    return {name: value for name, value in config.items() if name not in _OWN}
 
 
 def _number(config: Mapping[str, Value], name: str) -> int:

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import json
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, cast
@@ -319,3 +320,24 @@ def asking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return function(*args, **kwargs)
     except (ValueError, OSError) as error:
         raise UsageError(str(error)) from error
+
+
+def ask(experiment: Experiment, ability: str, *arguments: Any) -> Any:
+    """Call a capability of an experiment, by the name of its method.
+
+    Raises:
+        UsageError: The method raised; the message has the error and its line in the experiment.
+    """
+    try:
+        return getattr(experiment, ability)(*arguments)
+    except Exception as error:
+        raise failed(experiment, ability, error) from error
+
+
+def failed(experiment: Experiment, ability: str, error: Exception) -> UsageError:
+    """Return the error for a capability that raised, or whose answer cannot be used."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return UsageError(
+        f"`{ability}` of experiment {experiment.name!r}: {type(error).__name__}: {error} "
+        f"({Path(where.filename).name}, line {where.lineno})"
+    )

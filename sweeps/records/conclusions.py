@@ -60,7 +60,7 @@ VoteJudgement = Literal["better", "worse", "equivalent", "cannot tell yet"]
 Part = Literal["seed", "epoch", "samples"]
 MeasureName = Literal["ece", "nll"]
 Change = Literal["lower", "higher", "cannot tell"]
-VoteKind = Literal["soft", "hard"]
+VoteKind = Literal["soft", "hard", "mean"]
 Method = Literal["samples and seeds", "folds", "rolling origin"]
 
 
@@ -343,8 +343,9 @@ class VotesConclusion:
         sweeps: Names of the sweeps whose finalists vote.
         winners: Labels of the finalists that the verdicts recommend.
         single: The single best.
-        votes: The soft vote of each ensemble, followed by its hard vote.
+        votes: The soft vote of each ensemble, followed by its hard vote; or their mean predictions.
         folds: Number of folds.
+        metric: The metric that they are compared by.
     """
 
     kind: Literal["votes"]
@@ -353,6 +354,7 @@ class VotesConclusion:
     single: SingleBest
     votes: Sequence[VoteOnFolds]
     folds: Count
+    metric: Line = "block_accuracy"
 
     def __post_init__(self) -> None:
         _need(any(vote.announced for vote in self.votes), "is about no vote")
@@ -381,7 +383,10 @@ class AtEvaluation:
 
 @dataclass(frozen=True)
 class TestedFinalist:
-    """A finalist on the test set: mean over its trainings."""
+    """A finalist on the test set: its score, by the metric of the evaluation, over its trainings.
+
+    `winner_ahead_by` is by how much the winner is better, whichever way that is.
+    """
 
     role: Line
     finalist: Line
@@ -416,7 +421,10 @@ class TestConclusion:
         samples: Number of samples of the test set.
         finalists: The finalists, the winner first.
         files: The champion's file against the baseline's; None without a baseline.
-        refit_accuracy: Accuracy of the winner's refit on everything else; None without one.
+        refit_accuracy: Score of the winner's refit on everything else; None without one.
+        metric: The metric.
+        is_by_sample: Whether it is known for each sample; else it is one number per training, and
+            intervals do not allow for the choice of samples.
     """
 
     kind: Literal["test"]
@@ -426,6 +434,8 @@ class TestConclusion:
     finalists: Sequence[TestedFinalist]
     files: FilesCompared | None
     refit_accuracy: float | None
+    metric: Line = "block_accuracy"
+    is_by_sample: bool = True
 
     def __post_init__(self) -> None:
         _need(self.finalists, "is about no finalist")
@@ -473,7 +483,9 @@ class TestVotesConclusion:
         was_asked: Whether votes were among its questions.
         winners: The winners, one a sweep.
         best: Name of the sweep whose winner did best.
-        votes: The soft vote of each ensemble, followed by its hard vote; the widest ensemble last.
+        votes: The soft vote of each ensemble, followed by its hard vote, or their mean predictions;
+            the widest ensemble last.
+        metric: The metric that they are compared by.
     """
 
     kind: Literal["test votes"]
@@ -482,10 +494,11 @@ class TestVotesConclusion:
     winners: Sequence[TestedWinner]
     best: Line
     votes: Sequence[VoteOnTest]
+    metric: Line = "block_accuracy"
 
     def __post_init__(self) -> None:
         sweeps = {winner.sweep for winner in self.winners}
-        _need(any(vote.vote == "soft" for vote in self.votes), "is about no soft vote")
+        _need(any(vote.vote != "hard" for vote in self.votes), "is about no soft vote")
         _need(all(vote.of in sweeps for vote in self.votes), "compares with no winner")
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -51,6 +51,8 @@ _SCORES_REMEDY: Final = (
     "same list again, as the same evaluation"
 )
 
+BLOCK_ACCURACY: Final = "block_accuracy"
+"""The metric of models that are scored by their logits, as all were at first."""
 CHAMPION: Final = "champion"
 """Role of a model that is not one of the winner's trainings on folds, but a refit."""
 
@@ -89,6 +91,9 @@ class Evaluation:
         reason: Why the test set was evaluated again; empty the first time.
         entries: The finalists that were scored.
         questions: The questions that were asked.
+        metric: The metric that the models are scored by.
+        direction: Which way it is better.
+        unit: Its unit, as `Interval` has it.
     """
 
     number: Count
@@ -97,6 +102,30 @@ class Evaluation:
     reason: str
     entries: Sequence[Entry]
     questions: Sequence[Line]
+    metric: Line = BLOCK_ACCURACY
+    direction: Literal["maximize", "minimize"] = "maximize"
+    unit: Literal["share", "number"] = "share"
+
+    @property
+    def is_by_class(self) -> bool:
+        """Whether it is known of each sample if it was recognised; else its value is."""
+        return self.metric == BLOCK_ACCURACY
+
+    def outcomes(self, scores: Mapping[str, np.ndarray], place: int) -> np.ndarray:
+        """Return (trainings, n) the scores of an entry, larger is better; n is 1 of a number each.
+
+        Args:
+            scores: See `Evaluations.scores`.
+            place: The index of the entry.
+        """
+        if self.is_by_class:
+            return np.asarray(scores[f"correct_{place}"] != 0)
+        sign = 1 if self.direction == "maximize" else -1
+        return np.asarray(sign * scores[f"values_{place}"])
+
+    def samples_of(self, scores: Mapping[str, np.ndarray]) -> int:
+        """Return the number of samples of the test set."""
+        return self.outcomes(scores, 0).shape[1] if self.is_by_class else int(scores["samples"])
 
     @property
     def name(self) -> str:
@@ -168,7 +197,9 @@ class Evaluations:
         Returns:
             `labels` (n,), and for each entry, by its index, `logits_<index>` (trainings, n,
             classes) and `correct_<index>` (trainings, n). Evaluations made before there were
-            ensembles have no logits.
+            ensembles have no logits. By another metric than accuracy `samples`, the number n, and
+            for each entry `values_<index>` (trainings, n), the metric of each sample, or
+            (trainings, 1), that of all; and `vote_...`, the scores of votes, larger is better.
 
         Raises:
             RecordError: The scores are damaged.
@@ -232,6 +263,8 @@ def _read_list(path: Path) -> Evaluation | None:
 
 
 def _score_problem(scores: Mapping[str, np.ndarray], evaluation: Evaluation) -> str | None:
+    if not evaluation.is_by_class:
+        return _value_problem(scores, evaluation)
     labels = scores.get("labels")
     if labels is None or labels.ndim != 1:
         return "it has no labels (n,)"
@@ -243,4 +276,19 @@ def _score_problem(scores: Mapping[str, np.ndarray], evaluation: Evaluation) -> 
         logits = scores.get(f"logits_{place}")
         if logits is not None and (logits.ndim != 3 or logits.shape[:2] != wanted):
             return f"logits_{place} of {entry.label} has the shape {logits.shape}"
+    return None
+
+
+def _value_problem(scores: Mapping[str, np.ndarray], evaluation: Evaluation) -> str | None:
+    samples = scores.get("samples")
+    if samples is None or samples.ndim or samples.dtype.kind not in "iu":
+        return "it has no number of samples"
+    for place, entry in enumerate(evaluation.entries):
+        wanted = [(len(entry.trainings), n) for n in (int(samples), 1)]
+        found = scores.get(f"values_{place}")
+        if found is None or found.shape not in wanted:
+            return f"values_{place} of {entry.label} is not there with the shape {wanted[0]}"
+    for name, votes in scores.items():
+        if name.startswith("vote_") and votes.shape[-1:] != (int(samples),):
+            return f"{name} has the shape {votes.shape}"
     return None

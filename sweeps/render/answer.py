@@ -235,13 +235,13 @@ class _VerdictInWords:
     def figure(self, tested: TestConclusion | None) -> str:
         """Return the figure to quote: that of the test set if it was read, else of fresh folds."""
         kept = self._kept
-        if tested is not None:
+        if tested is not None and tested.metric == self._verdict.metric:
             own = next((one for one in tested.finalists if one.finalist == kept.finalist), None)
             if own is not None:
                 at = tested.evaluation
                 return (
-                    f"Quote {_with_ends(own.accuracy)}, on the test set (evaluation {at.number} "
-                    f"of {at.of})."
+                    f"Quote {self._named}{_with_ends(own.accuracy)}, on the test set (evaluation "
+                    f"{at.number} of {at.of})."
                 )
         quotable, bias = self._verdict.quotable, self._verdict.quotable_bias
         if kept is self._take and quotable is not None and bias is not None:

@@ -198,10 +198,12 @@ def _test(conclusions: Sequence[Conclusion]) -> Iterator[str]:
     for one in tested:
         winner, at = one.finalists[0], one.evaluation
         why = f" (reason for evaluating again: {at.reason})" if at.reason else ""
+        found = f"recognised {_score(winner.accuracy)} of {one.samples} samples"
+        if winner.accuracy.unit != "share":
+            found = f"had {one.metric} {_score(winner.accuracy)} on {one.samples} samples"
         yield (
-            f"Test-set evaluation {at.number} of {at.of}{why}: {winner.finalist} recognised "
-            f"{_score(winner.accuracy)} of {one.samples} samples, mean of {one.trainings} "
-            "trainings; the models were fixed before."
+            f"Test-set evaluation {at.number} of {at.of}{why}: {winner.finalist} {found}, mean of "
+            f"{one.trainings} trainings; the models were fixed before."
         )
         for other in one.finalists[1:]:
             if other.winner_ahead_by is not None:

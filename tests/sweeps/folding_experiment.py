@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sweeps.capabilities import Fold
+from sweeps.capabilities import PREDICTIONS, Evaluated, Fold, TestSet
 from sweeps.experiment import (
     EnginePlan,
     MetricInfo,
@@ -89,25 +89,19 @@ class FoldingExperiment:
         seen = int(str(spec.config["inputs"]))
         weights = np.linalg.lstsq(x[bag, :seen], y[bag])[0]
         said = x_val[:, :seen] @ weights
-        by_sample = {
-            "accuracy_by_sample": ((said > 0) == (y_val > 0)).astype(np.uint8),
-            "mae_by_sample": np.abs(said - y_val),
-            "log_loss_by_sample": np.logaddexp(0, -said * np.sign(y_val)),
-        }
-        metrics = {
-            name.removesuffix("_by_sample"): float(v.mean()) for name, v in by_sample.items()
-        }
-        above = said[y_val > 0][:, None] > said[y_val <= 0]
-        metrics |= {"auc": float(above.mean()), "profit": float(1000 * (said * y_val).mean())}
+        metrics, by_sample = judged(said, y_val)
         return TrialResult(
             outcome="complete",
             stop_reason="finished",
             metrics=metrics,
             history={},
-            arrays=by_sample,
+            arrays=by_sample | self.kept(said),
             weights={"weights": weights},
             engine="numpy",
         )
+
+    def kept(self, said: np.ndarray) -> dict[str, np.ndarray]:
+        return {}
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         return {}
@@ -121,4 +115,61 @@ class FoldingExperiment:
         return weights["weights"]
 
 
+def judged(said: np.ndarray, y: np.ndarray) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Return the metrics of predictions, and those that are means sample by sample."""
+    by_sample = {
+        "accuracy_by_sample": ((said > 0) == (y > 0)).astype(np.uint8),
+        "mae_by_sample": np.abs(said - y),
+        "log_loss_by_sample": np.logaddexp(0, -said * np.sign(y)),
+    }
+    metrics = {name.removesuffix("_by_sample"): float(v.mean()) for name, v in by_sample.items()}
+    above = said[y > 0][:, None] > said[y <= 0]
+    metrics |= {"auc": float(above.mean()), "profit": float(1000 * (said * y).mean())}
+    return metrics, by_sample
+
+
+class TestedFoldingExperiment(FoldingExperiment):
+    """The same with a test set, with models that vote, and with refits."""
+
+    __test__ = False  # no test of pytest
+    name = "tested"
+    metrics: Mapping[str, MetricInfo] = {
+        **FoldingExperiment.metrics,
+        "epochs": MetricInfo("minimize"),
+    }
+
+    def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
+        result = super().train(spec, data, on_epoch)
+        seen = float(len(data.payload[0]))  # so that a refit can be told by its epochs
+        metrics = {**result.metrics, "epochs": seen, "best_epoch": seen}
+        return replace(result, metrics=metrics)
+
+    def refit(
+        self, spec: TrialSpec, data: PreparedData, epochs: int, on_epoch: OnEpoch
+    ) -> TrialResult:
+        x, y, x_val, y_val = data.payload
+        everything = np.concatenate([x, x_val]), np.concatenate([y, y_val]), x_val, y_val
+        result = self.train(spec, replace(data, payload=everything), on_epoch)
+        return replace(result, metrics={"epochs": float(epochs)}, arrays={})
+
+    def test_set(self, source: str | None) -> TestSet:
+        x, y, *_ = FoldingExperiment(draw=7).prepare(source, 0).payload
+        return TestSet("fe" * 32, x, y)
+
+    def evaluate(self, model: Any, test_set: TestSet) -> Evaluated:
+        said = test_set.inputs[:, : len(model)] @ model
+        metrics, by_sample = judged(said, test_set.labels)
+        return Evaluated(metrics, by_sample | self.kept(said))
+
+    def kept(self, said: np.ndarray) -> dict[str, np.ndarray]:
+        return {PREDICTIONS: said}
+
+    def truth(self, data: PreparedData) -> np.ndarray:
+        return data.payload[1]
+
+    def judged(self, predictions: np.ndarray, truth: np.ndarray) -> Evaluated:
+        return Evaluated(*judged(predictions, truth))
+
+
 experiment = FoldingExperiment()
+tested = TestedFoldingExperiment()

@@ -175,6 +175,25 @@ def read_parts(
     )
 
 
+def read_test(data: Any, task: Tasks) -> tuple[Any, Any, int]:
+    """Check the samples of a test set; return inputs, targets and their number.
+
+    Args:
+        data: (x, y), arrays.
+        task: Task of each output; decides which targets are allowed.
+
+    Raises:
+        ValueError: The data are no such pair, or sizes, types or targets are wrong.
+    """
+    if not (isinstance(data, tuple | list) and len(data) == 2) or are_datasets(data):
+        raise ValueError(f"test: received {type(data).__name__}; give (x, y), arrays")
+    try:
+        x, y = _check_part(data, task)
+    except ValueError as error:
+        raise ValueError(f"test {error}") from None
+    return x, y, _rows(y)
+
+
 def _check_groups(groups: Any, rows: int) -> np.ndarray:
     found: np.ndarray = np.asarray(groups)
     if found.shape != (rows,):
@@ -411,6 +430,13 @@ def folds_of(parts: Parts, task: Tasks, seed: int, n: int) -> Iterator[tuple[Par
         own = _taken(x, y, np.sort(train))
         trained = joined([own[0], more[0]]), joined([own[1], more[1]])
         yield _fold(parts, trained, np.sort(stopping), scoring), scoring
+
+
+def everything_of(parts: Parts) -> Parts:
+    """Return parts whose training part is all examples of the search; the other part stays."""
+    (x, y), (x_val, y_val) = parts.train, parts.validation
+    train = joined([x, x_val]), joined([y, y_val])
+    return replace(parts, train=train, n_train=_rows(train[1]), groups=None)
 
 
 def _fold(parts: Parts, train: tuple[Any, Any], stopping: np.ndarray, scoring: np.ndarray) -> Parts:

@@ -19,16 +19,21 @@ from digitexp.experiments.keras_experiment.data import (
     are_datasets,
     arrays_of,
     built_with,
+    classes_of,
+    digest_of,
+    everything_of,
     folds_of,
+    named_arrays,
     read_datasets,
     read_parts,
+    read_test,
     reading_digest,
 )
 from digitexp.experiments.keras_experiment.judging import metrics_of
 from digitexp.parameters import PARAMETERS
 from digitexp.plots.training import draw_confusion, draw_curves, draw_residuals
 from digitexp.tensorflow_setup import PACKAGES, without_chatter
-from sweeps.capabilities import Fold, Signature
+from sweeps.capabilities import Evaluated, Fold, Signature, TestSet
 from sweeps.experiment import (
     EnginePlan,
     MetricInfo,
@@ -49,6 +54,10 @@ TRAINING = (
     "min_learning_rate",
 )
 """Parameters that every such experiment has; meaning, limits and defaults as in `digits`."""
+
+
+OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
+"""Metrics that no sample scores."""
 
 
 def described(name: str, value: Value | ParameterInfo) -> ParameterInfo:
@@ -226,6 +235,7 @@ class KerasExperiment:
         callbacks: Callable[[Mapping[str, Value]], Sequence[Any]] | None = None,
         groups: Any = None,
         ordered: bool = False,
+        test: Any = None,
     ) -> None:
         """Describe the experiment; nothing is loaded or built yet.
 
@@ -257,6 +267,9 @@ class KerasExperiment:
             ordered: Whether the examples are in time order, the oldest first. The last fifth of
                 (x, y) then validates, and a confirmation trains on the past of what it scores
                 (see `rolling_origin` in sweeps/capabilities.py), by one number per fold.
+            test: (x, y) of samples that are not in `data`, or a function that returns them, with an
+                argument like that of `data`. It is read for `sweeps confirm --test` only: no trial
+                and no fold sees it, and each evaluation is counted.
 
         Raises:
             ValueError: A parameter has the name of one that every experiment has, or a default
@@ -280,6 +293,7 @@ class KerasExperiment:
         self.metrics: Mapping[str, MetricInfo] = {**of_task, **asked}
         self._build, self._data, self._task = build, data, task
         self._callbacks, self._groups, self.ordered = callbacks, groups, ordered
+        self._test = test
 
     def check(self, config: Mapping[str, Value]) -> None:
         """Refuse nothing: limits are in `parameters`, and `build` may refuse the rest."""
@@ -374,6 +388,69 @@ class KerasExperiment:
         for parts, samples in folds_of(data.payload, self._task, seed, n):
             yield Fold(replace(data, payload=parts), samples)
 
+    def test_set(self, source: str | None) -> TestSet | None:
+        """Return the test set; None without one.
+
+        Raises:
+            ValueError: It is no (x, y), or its sizes, types or targets are wrong.
+        """
+        if self._test is None:
+            return None
+        takes_source = callable(self._test) and inspect.signature(self._test).parameters
+        found = _given(self._test, source if takes_source else None)
+        x, y, samples = read_test(found, self._task)
+        return TestSet(digest_of(*named_arrays(x, y)), x, y, samples)
+
+    def refit(
+        self, spec: TrialSpec, data: PreparedData, epochs: int, on_epoch: OnEpoch
+    ) -> TrialResult:
+        """Train on training and validation part, for a number of epochs; nothing is left to score.
+
+        The weights of the epoch with the lowest loss on the validation part, which is trained on as
+        well, are kept, and the predictions of that part, by which `export` knows the model again.
+
+        Raises:
+            ValueError: See `train`.
+        """
+        config = {**spec.config, "epochs": epochs, "early_stopping_patience_epochs": None}
+        everything = replace(data, payload=everything_of(data.payload))
+        result = self.train(replace(spec, config=config), everything, on_epoch)
+        predicted = {k: v for k, v in result.arrays.items() if k.startswith("predicted")}
+        metrics = {k: v for k, v in result.metrics.items() if k in OF_TRAINING}
+        return replace(result, metrics=metrics, arrays=predicted)
+
+    def truth(self, data: PreparedData) -> np.ndarray | None:
+        """Return the target of each example that folds number; None of several outputs."""
+        if data.payload is None or isinstance(self._task, Mapping):
+            return None
+        (y,) = arrays_of(data.payload.train[1]).values()
+        return np.asarray(y)
+
+    def judged(self, predictions: np.ndarray, truth: np.ndarray) -> Evaluated:
+        """Score predictions, such as the mean of several models' ones, without a model."""
+        from digitexp.experiments.keras_experiment.judging import by_sample, judge
+
+        metrics, _ = judge(predictions, truth, self._task, classes_of(truth, self._task))
+        scores = by_sample(predictions, truth, self._task) if self._is_independent else {}
+        return Evaluated(metrics, scores)
+
+    @property
+    def _is_independent(self) -> bool:
+        return self._groups is None and not self.ordered
+
+    def evaluate(self, model: Any, test_set: TestSet) -> Evaluated:
+        """Score a model on the test set; samples one by one, if they are independent.
+
+        Raises:
+            ValueError: The model does not take its inputs, or has other outputs.
+        """
+        from digitexp.experiments.keras_experiment.models import evaluate, without_samples
+
+        x, y = test_set.inputs, test_set.labels
+        metrics, arrays = evaluate(model, x, y, self._task, self._more)
+        kept = arrays if self._is_independent else without_samples(arrays)
+        return Evaluated(metrics, kept)
+
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw the curves, and the confusion matrix or the residuals, of the best epoch."""
         shown = " ".join(f"{k}={v}" for k, v in spec.config.items())
@@ -449,30 +526,16 @@ print(model.predict(inputs, verbose=0))
     def _params(self, config: Mapping[str, Value]) -> dict[str, Value]:
         return {key: info.default for key, info in self.parameters.items()} | dict(config)
 
-    def _load(self, source: str | None) -> Any:
-        if not callable(self._data):
-            if source is not None:
-                raise ValueError(f"data {source!r}: this experiment has its own; leave --data out")
-            return self._data
-        with without_chatter():  # it may import TensorFlow, or be the first to use it
-            if inspect.signature(self._data).parameters:
-                return self._data(source)
-            if source is not None:
-                raise ValueError(
-                    f"data {source!r}: the data function takes no source; leave --data out"
-                )
-            return self._data()
-
     def _read(self, source: str | None, split_seed: int) -> Parts:
         has_tensorflow = "tensorflow" in sys.modules  # with our settings; data may need a seed
         with built_with(split_seed, split_seed) if has_tensorflow else nullcontext():
-            data = self._load(source)
+            data = _given(self._data, source)
         if are_datasets(data):  # built once more, as for a trial: under a seed, by our settings
             if self._groups is not None:
                 raise ValueError("groups: tf.data datasets are split already; leave groups out")
             if self.ordered:
                 raise ValueError("ordered: tf.data datasets are split already; leave ordered out")
-            return read_datasets(lambda: self._load(source), self._task, split_seed)
+            return read_datasets(lambda: _given(self._data, source), self._task, split_seed)
         groups = self._groups() if callable(self._groups) else self._groups
         return read_parts(data, self._task, split_seed, groups, ordered=self.ordered)
 
@@ -481,7 +544,7 @@ print(model.predict(inputs, verbose=0))
         info = data.info
         fixed = info["dataset_seed"]
         with built_with(seed if fixed is None else fixed, info["split_seed"]):
-            train, validation = self._load(info["source"])
+            train, validation = _given(self._data, info["source"])
         return Parts(
             train=train,
             validation=validation,
@@ -493,3 +556,23 @@ print(model.predict(inputs, verbose=0))
             split_digest=data.split_digest,
             examples=info["validation_examples"],
         )
+
+
+def _given(data: Any, source: str | None) -> Any:
+    """Return data as they were given, or what their function returns for a source.
+
+    Raises:
+        ValueError: There is a source, and the data take none.
+    """
+    if not callable(data):
+        if source is not None:
+            raise ValueError(f"data {source!r}: this experiment has its own; leave --data out")
+        return data
+    with without_chatter():  # it may import TensorFlow, or be the first to use it
+        if inspect.signature(data).parameters:
+            return data(source)
+        if source is not None:
+            raise ValueError(
+                f"data {source!r}: the data function takes no source; leave --data out"
+            )
+        return data()

@@ -117,6 +117,21 @@ def by_sample(
     return found
 
 
+def voting_predictions(predictions: Any, task: Task) -> np.ndarray:
+    """Return the predictions (n, ...) of the only output so that their mean is a prediction.
+
+    These are values of a regression, and probabilities of classes: scores of several classes that
+    are no probabilities are taken for logits.
+    """
+    found = _only(predictions)
+    if task == "classification" and found.ndim == 2 and found.shape[1] > 1:
+        is_share = found.min() >= 0 and np.allclose(found.sum(axis=1), 1, atol=1e-3)
+        if not is_share:
+            powers = np.exp(found.astype(float) - found.max(axis=1, keepdims=True))
+            found = powers / powers.sum(axis=1, keepdims=True)
+    return found.astype(np.float32)
+
+
 def _by_output(predictions: Any, task: Tasks, gives: Sequence[str]) -> Mapping[str, np.ndarray]:
     """Return predictions by the name of their output; the only ones under ''."""
     if not isinstance(task, Mapping):

@@ -19,12 +19,14 @@ from digitexp.experiments.keras_experiment.data import (
     Parts,
     Tasks,
     arrays_of,
+    classes_of,
     joined,
     mapped,
     tasks_of,
 )
-from digitexp.experiments.keras_experiment.judging import by_sample, judge
+from digitexp.experiments.keras_experiment.judging import by_sample, judge, voting_predictions
 from digitexp.tensorflow_setup import forget_trainings, known_warnings_ignored
+from sweeps.capabilities import BY_SAMPLE, PREDICTIONS
 from sweeps.experiment import OnEpoch, TrialResult
 
 
@@ -430,15 +432,10 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
         weights = named_weights(model)
         headline = _headline(trained, trained.best_epoch, more)
         if parts.fold is not None:
-            scores = by_sample(predicted, true, task, gives)
-            losses = _loss_by_sample(model, predicted, true)
-            if losses is not None:
-                scores["best_val_loss_by_sample"] = losses
-                headline["best_val_loss"] = float(losses.mean())
-            if losses is None or more:
-                headline |= _evaluated(model, parts, more)
-            if parts.groups is None and not parts.ordered:  # else not independent
-                arrays = arrays | scores
+            own, scores = _scores_apart(model, parts.fold[0], true, predicted, task, more)
+            headline |= own
+            is_independent = parts.groups is None and not parts.ordered
+            arrays = arrays | (scores if is_independent else without_samples(scores))
         metrics = (
             judged
             | headline
@@ -460,6 +457,67 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
         engine_reason=trained.reason,
         info=dict(info),
     )
+
+
+def evaluate(
+    model: Any, x: Any, y: Any, task: Tasks, more: Mapping[str, str]
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Return metrics of a test set, and arrays: its predictions, and metrics sample by sample.
+
+    Args:
+        model: A trained model, compiled.
+        x: Inputs.
+        y: Targets.
+        task: Task of each output.
+        more: Further headline metrics, each with the per-epoch metric that it comes from.
+
+    Raises:
+        ValueError: The model does not take such inputs, or has other outputs.
+    """
+    check_fits(model, x, y, task)
+    takes, given = list(getattr(model, "inputs", None) or ()), arrays_of(x)
+    if len(takes) == len(given) == 1:
+        wanted, shape = tuple(takes[0].shape[1:]), next(iter(given.values())).shape
+        sizes = zip(wanted, shape[1:], strict=False)
+        if len(wanted) != len(shape) - 1 or any(a not in {None, b} for a, b in sizes):
+            raise ValueError(f"test: inputs {shape}, but the model takes {('n', *wanted)}")
+    predicted = _outputs(model, x)
+    gives = getattr(model, "output_names", None) or ()
+    judged, _ = judge(predicted, y, task, classes_of(y, task), gives)
+    metrics, scores = _scores_apart(model, x, y, predicted, task, more)
+    return judged | metrics, scores
+
+
+def _scores_apart(
+    model: Any, x: Any, y: Any, predicted: Any, task: Tasks, more: Mapping[str, str]
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Score samples that did not stop the training.
+
+    Returns:
+        The loss and further metrics; and arrays: metrics that are means sample by sample, and the
+        predictions of a single output, which vote by their mean.
+    """
+    gives = getattr(model, "output_names", None) or ()
+    scores, metrics = by_sample(predicted, y, task, gives), {}
+    losses = _loss_by_sample(model, predicted, y)
+    if losses is not None:
+        scores["best_val_loss_by_sample"] = losses
+        metrics["best_val_loss"] = float(losses.mean())
+    if losses is None or more:
+        metrics |= _evaluated(model, x, y, more)
+    if not isinstance(task, Mapping):
+        votes = voting_predictions(predicted, task)
+        scores |= {PREDICTIONS: votes} if votes.size <= _MOST_KEPT else {}
+    return metrics, scores
+
+
+_MOST_KEPT: Final = 1_000_000
+"""Numbers of predictions of a fold that are kept for votes, at most: 4 MB a training."""
+
+
+def without_samples(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return arrays without metrics sample by sample: those of samples that are alike."""
+    return {name: one for name, one in arrays.items() if not name.endswith(BY_SAMPLE)}
 
 
 def answers(model: Any, parts: Parts, task: Tasks) -> dict[str, np.ndarray]:
@@ -496,9 +554,8 @@ def _loss_by_sample(model: Any, predicted: Any, true: Any) -> np.ndarray | None:
     return losses + sum(float(one) for one in model.losses)
 
 
-def _evaluated(model: Any, parts: Parts, more: Mapping[str, str]) -> dict[str, float]:
-    """Return the metrics of the fold that Keras computes itself; they may be no means."""
-    x, y = parts.fold or parts.validation
+def _evaluated(model: Any, x: Any, y: Any, more: Mapping[str, str]) -> dict[str, float]:
+    """Return the metrics that Keras computes itself; they may be no means over samples."""
     with known_warnings_ignored():
         found = model.evaluate(x, y, batch_size=_EVALUATED_AT_ONCE, verbose=0, return_dict=True)
     metrics = {name: float(found[of.removeprefix("val_")]) for name, of in more.items()}

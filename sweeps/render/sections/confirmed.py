@@ -23,6 +23,7 @@ from sweeps.records.conclusions import (
     TestVotesConclusion,
     VerdictConclusion,
     VoteJudgement,
+    VoteKind,
     VoteOnFolds,
     VoteOnTest,
     VotesConclusion,
@@ -457,10 +458,13 @@ def _(votes: VotesConclusion) -> WordedConclusion:
     single = votes.single
     rows = [["single best", plus_minus(single.accuracy), "", "", "", "1.0x", "1.0x"]]
     rows += [_vote_row(vote, single) for vote in votes.votes]
+    is_mean, like = announced.vote == "mean", single.accuracy
+    against = percent(like.value, 2) if like.unit == "share" else _scored(like.value, like)
     lead = (
-        f"The soft vote of {_who(announced)} {VERBS[announced.verdict]} {single.finalist}, the "
-        f"single best of {' and '.join(votes.sweeps)}: {scaled(announced.accuracy.value)} against "
-        f"{percent(single.accuracy.value, 2)}, {gain_with_ends(announced.ahead_by)}."
+        f"{_vote(announced.vote)} of {_who(announced)} {VERBS[announced.verdict]} "
+        f"{single.finalist}, the single best of {' and '.join(votes.sweeps)}: "
+        f"{_scored(announced.accuracy.value, like)} against {against}, "
+        f"{_lead_with_ends(announced.ahead_by)}."
     )
     lines = []
     if single.finalist not in votes.winners:
@@ -470,8 +474,8 @@ def _(votes: VotesConclusion) -> WordedConclusion:
         f"{single.finalist} has: {single.parameters:.0f} weights, "
         f"{format_seconds(single.train_seconds)} a fold.",
         f"From {votes.folds} folds, for new samples and new seeds at this size of training set; "
-        "all differences at once. Soft: the mean of probabilities, the vote to go by; hard: the "
-        "majority, ties to the larger mean probability.",
+        f"all differences at once. {_MEAN_IS if is_mean else _SOFT_IS}"
+        f"{'' if is_mean else ', ties to the larger mean probability'}.",
         "No fold evaluates on the search's validation set, which chose the finalists. But who of "
         "them is the single best, a champion or among the top was seen on these same folds, so "
         "that their figures are a little too good; that of all finalists owes nothing to it. The "
@@ -479,9 +483,25 @@ def _(votes: VotesConclusion) -> WordedConclusion:
         "On a fold all are trained under one seed and on the same samples: networks of one shape "
         "start from the same weights, and differ less than an ensemble's members could.",
     ]
-    columns = ["vote", "fresh, %", "ahead", "95 %", "so", "size", "time"]
-    note = "Made from the logits that confirming kept; nothing was trained, no test set read."
+    fresh = "fresh, %" if like.unit == "share" else "fresh"
+    columns = ["vote", fresh, "ahead", "95 %", "so", "size", "time"]
+    kept = "predictions" if is_mean else "logits"
+    note = f"Made from the {kept} that confirming kept; nothing was trained, no test set read."
     return WordedConclusion("ensembles", "Votes on fresh folds", lead, columns, rows, lines, note)
+
+
+_SOFT_IS: Final = "Soft: the mean of probabilities, the vote to go by; hard: the majority"
+_MEAN_IS: Final = (
+    "The mean is that of what models predict: of the probabilities of classes, or of values"
+)
+
+
+def _vote(kind: VoteKind) -> str:
+    return "The mean prediction" if kind == "mean" else f"The {kind} vote"
+
+
+def _lead_with_ends(lead: Interval) -> str:
+    return f"{lead_in_words(lead)} ({span(lead, ' to ')})"
 
 
 def _who(vote: VoteOnFolds) -> str:
@@ -516,7 +536,7 @@ def _(tested: TestConclusion) -> WordedConclusion:
         ahead = ["", ""] if gap is None else [_signed(gap), span(gap)]
         rows.append([shown_as(one.role), one.finalist, plus_minus(one.accuracy), *ahead])
     if tested.refit_accuracy is not None:
-        refit = scaled(tested.refit_accuracy)
+        refit = _scored(tested.refit_accuracy, winner.accuracy)
         rows.append(["refit", f"{winner.finalist}, refitted", refit, "", ""])
     lines = []
     if tested.files:
@@ -527,18 +547,28 @@ def _(tested: TestConclusion) -> WordedConclusion:
     because = f", because: {evaluation.reason}" if evaluation.reason else ""
     lines += [
         f"Means over {tested.trainings} trainings each and {tested.samples} samples; intervals are "
-        "for new samples and new seeds, all differences at once.",
+        f"{_allows(tested)}, all differences at once.",
         f"Evaluation {evaluation.number} of {evaluation.of} of test set {evaluation.digest[:8]} "
         f"{_where(evaluation.on_machine)}{because}.",
     ]
-    columns = ["", "finalist", "test, %", "champion ahead by", "95 % interval"]
+    is_share = winner.accuracy.unit == "share"
+    on_test = "test, %" if is_share else "test"
+    columns = ["", "finalist", on_test, "champion ahead by", "95 % interval"]
     note = f"The list of models was frozen on {evaluation.day}, before anything was scored."
     if evaluation.number > 1:
         earlier = counted(evaluation.number - 1, "evaluation")
         note += f" It was made after {earlier} could have been seen."
-    lead = f"On the test set {winner.finalist}, the champion, recognises {share} %."
+    said = f"recognises {share} %" if is_share else f"has {tested.metric} {share}"
+    lead = f"On the test set {winner.finalist}, the champion, {said}."
     title = f"The test set, {_ordinal(evaluation)}"
     return WordedConclusion(f"tested-{_name(evaluation)}", title, lead, columns, rows, lines, note)
+
+
+def _allows(tested: TestConclusion) -> str:
+    """Return what intervals of an evaluation allow for."""
+    if tested.is_by_sample:
+        return "for new samples and new seeds"
+    return f"for new seeds and folds, not for new samples: {tested.metric} is one number a training"
 
 
 def _files_line(files: FilesCompared, champion: str) -> str:
@@ -568,12 +598,15 @@ def _(voted: TestVotesConclusion) -> WordedConclusion:
     evaluation, winners = voted.evaluation, voted.winners
     rows = [[one.sweep, "1", plus_minus(one.accuracy), "", "", ""] for one in winners]
     rows += [_test_vote_row(vote) for vote in voted.votes]
-    widest = next(vote for vote in reversed(voted.votes) if vote.vote == "soft")
+    widest = next(vote for vote in reversed(voted.votes) if vote.vote != "hard")
     rival = next(one.finalist for one in winners if one.sweep == widest.of)
+    like = widest.accuracy
+    is_share = like.unit == "share"
+    value = percent(like.value, 2) if is_share else f"{voted.metric} {_scored(like.value, like)}"
+    called = _vote(widest.vote).replace("The", "the", 1)
     lead = (
-        f"On the test set the soft vote of {widest.members} trainings {VERBS[widest.verdict]} "
-        f"one of {widest.of} ({rival}): {percent(widest.accuracy.value, 2)}, "
-        f"{gain_with_ends(widest.ahead_by)}."
+        f"On the test set {called} of {widest.members} trainings {VERBS[widest.verdict]} "
+        f"one of {widest.of} ({rival}): {value}, {_lead_with_ends(widest.ahead_by)}."
     )
     note = (
         f"Frozen on {evaluation.day} among the questions of evaluation {evaluation.number}."
@@ -581,7 +614,7 @@ def _(voted: TestVotesConclusion) -> WordedConclusion:
         else f"Asked after the evaluation: it was frozen on {evaluation.day} without votes. They "
         "come from the logits it stored; nothing was scored again."
     )
-    columns = ["vote", "of", "test, %", "ahead", "95 %", "so"]
+    columns = ["vote", "of", "test, %" if is_share else "test", "ahead", "95 %", "so"]
     title, anchor = f"Votes on the test set, {_ordinal(evaluation)}", f"voted-{_name(evaluation)}"
     return WordedConclusion(anchor, title, lead, columns, rows, _test_vote_lines(voted), note)
 
@@ -611,7 +644,7 @@ def _test_vote_lines(voted: TestVotesConclusion) -> list[str]:
     lines.append(
         "Trainings on different folds saw different samples: together they saw more than one "
         "alone, which is a part of what they gain. A vote of all of them exists once: its interval "
-        "is for new samples only, and does not say how others, trained alike, would vote. Soft: "
-        "the mean of probabilities, the vote to go by; hard: the majority. All differences at once."
+        "is for new samples only, and does not say how others, trained alike, would vote. "
+        f"{_MEAN_IS if voted.votes[0].vote == 'mean' else _SOFT_IS}. All differences at once."
     )
     return lines

@@ -6,7 +6,14 @@ import pytest
 from benchmarks.finalists import simulated
 from sweeps.confirm.ensembles import choose_ensembles
 from sweeps.confirm.intervals import Outcomes, crossed_difference
-from sweeps.confirm.votes import Bank, Ensemble, Member, answers, compare_votes, word_of
+from sweeps.confirm.votes import (
+    Bank,
+    ClassBallot,
+    Ensemble,
+    Member,
+    compare_votes,
+    word_of,
+)
 from sweeps.errors import UsageError
 from sweeps.interval import Interval
 from tests.chance import at_most
@@ -30,7 +37,8 @@ def bank(random, count, folds=8, *, is_sure_alike, **world):
     outcomes = simulated(random, 0, count, folds, **world)
     shape = outcomes.scores.shape
     sure = np.ones(shape) if is_sure_alike else random.exponential(1, shape)
-    classes = random.integers(0, CLASSES, outcomes.samples.max() + 1)[outcomes.samples]
+    of_samples = random.integers(0, CLASSES, outcomes.samples.max() + 1)
+    classes = of_samples[outcomes.samples]
     said = np.where(outcomes.scores, classes, (classes + 1) % CLASSES)
     logits = 3 * sure[..., None] * (said[..., None] == np.arange(CLASSES))
     # The third class is as little probable as the mistaken one and cannot win by what is left.
@@ -39,7 +47,7 @@ def bank(random, count, folds=8, *, is_sure_alike, **world):
         Member(f"trial-{k}", k == 0, outcomes.scores[k], logits[k].astype(np.float32), 10.0, 1.0)
         for k in range(count)
     ]
-    return Bank(members, outcomes.samples, classes)
+    return Bank(members, outcomes.samples, ClassBallot(of_samples))
 
 
 def all_of(found):
@@ -48,10 +56,8 @@ def all_of(found):
 
 def alone(found):
     """Return what the soft vote of all is ahead by, with the interval of that difference alone."""
-    logits = np.stack([member.logits for member in found.members])
-    said = answers(logits.reshape(len(logits), -1, CLASSES), "soft")
-    right = said.reshape(found.classes.shape) == found.classes
-    outcomes = Outcomes(np.array([right, found.members[0].correct]), found.samples)
+    right = found.scores(found.members, "soft")
+    outcomes = Outcomes(np.array([right, found.members[0].scores]), found.samples)
     return crossed_difference(outcomes, 0, 1).interval()
 
 
@@ -89,11 +95,10 @@ def test_a_majority_of_three_with_mistakes_of_their_own_is_seen_and_its_gain_cov
 def test_an_ensemble_of_almost_one_and_the_same_is_equivalent():
     random = np.random.default_rng(2)
     found = bank(random, 2, 20, is_sure_alike=False, own=0.05, fold=0.01)
-    nearly = np.where(
-        random.random(found.samples.shape) < 0.98, *(m.correct for m in found.members)
-    )
+    nearly = np.where(random.random(found.samples.shape) < 0.98, *(m.scores for m in found.members))
     first = found.members[0]
-    said = np.where(nearly, found.classes, (found.classes + 1) % CLASSES)
+    classes = found.ballot.classes[found.samples]
+    said = np.where(nearly, classes, (classes + 1) % CLASSES)
     logits = 9.0 * (said[..., None] == np.arange(CLASSES)).astype(np.float32)
     close = Member("close", False, nearly, logits, 10.0, 1.0)
     votes = compare_votes(
@@ -106,9 +111,9 @@ def test_an_ensemble_of_almost_one_and_the_same_is_equivalent():
 def test_a_vote_is_compared_with_the_single_best_on_the_same_folds_and_costs_the_sum():
     found = bank(np.random.default_rng(3), 3, is_sure_alike=True)
     votes = compare_votes(["mlp"], found, all_of(found))
-    right = sum(member.correct.astype(int) for member in found.members) >= 2
+    right = sum(member.scores.astype(int) for member in found.members) >= 2
     assert votes.votes[1].accuracy.value == pytest.approx(right.mean())
-    gain = right.mean() - found.members[0].correct.mean()
+    gain = right.mean() - found.members[0].scores.mean()
     assert votes.votes[1].ahead_by.value == pytest.approx(gain)
     assert (votes.single.finalist, votes.folds) == ("trial-0", 8)
     assert (votes.votes[0].parameters, votes.votes[0].train_seconds) == (30.0, 3.0)
@@ -156,7 +161,7 @@ def members(count, winners=1):
     ],
 )
 def test_which_ensembles_are_asked_about(count, winners, top, expected, announced):
-    whole = Bank(members(count, winners), np.zeros((8, 1), int), np.zeros((8, 1), int))
+    whole = Bank(members(count, winners), np.zeros((8, 1), int), ClassBallot(np.zeros(1, int)))
     chosen = choose_ensembles(whole, top)
     assert [ensemble.name for ensemble in chosen] == expected
     assert [e.name for e in chosen if e.is_announced] == [announced]
@@ -167,6 +172,6 @@ def test_which_ensembles_are_asked_about(count, winners, top, expected, announce
 
 @pytest.mark.parametrize(("count", "top"), [(4, 5), (4, 1), (1, None), (1, 2)])
 def test_more_than_there_are_cannot_vote(count, top):
-    whole = Bank(members(count), np.zeros((8, 1), int), np.zeros((8, 1), int))
+    whole = Bank(members(count), np.zeros((8, 1), int), ClassBallot(np.zeros(1, int)))
     with pytest.raises(UsageError, match=r"can vote, give 2 to 4|alone cannot vote"):
         choose_ensembles(whole, top)

@@ -155,7 +155,7 @@ def several_datasets():
     return whole.skip(200).shuffle(400).batch(32), whole.take(200).batch(64)
 
 
-def several_of(data, form):
+def several_of(data, form, test=None):
     return KerasExperiment(
         build_several,
         data,
@@ -163,6 +163,7 @@ def several_of(data, form):
         task={"digit": "classification", "half": "regression"},
         metrics={"half_mae": "minimize"},
         name="several",
+        test=test,
     )
 
 
