@@ -14,7 +14,7 @@ from digitexp.metrics import accuracy, confusion_counts, cross_entropy, recalls
 from digitexp.models import build_model, count_parameters, describe_model, model_weights
 from digitexp.tensorflow_setup import known_warnings_ignored, start_tensorflow
 from digitexp.training.engines import load_engine, plan_training
-from digitexp.training.outcome import Forward, OnEpoch, TrainingData, TrainingOutcome
+from digitexp.training.outcome import Forward, OnEpoch, TrainingData, TrainingOutcome, data_tensors
 from digitexp.weights_files import Layers, file_digest, find_weights, read_weights
 
 if TYPE_CHECKING:
@@ -135,7 +135,6 @@ def _train(config: TrialConfig, data: TrainingData, on_epoch: OnEpoch = _go_on) 
     import keras
 
     from digitexp.training import callbacks
-    from digitexp.training.tensors import data_tensors
 
     started = perf_counter()
     keras.backend.clear_session()  # drops the graphs and layer names of earlier trainings
