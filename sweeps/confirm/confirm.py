@@ -327,9 +327,7 @@ def lacks(new: ConfirmationRecord, before: ConfirmationRecord) -> str:
     It may if the sweep has more trials by now, so that there are others to confirm. Otherwise it
     needs as many folds, and every finalist. Conclusions in words cannot be compared.
     """
-    verdicts = (one for one in before.conclusions if isinstance(one, VerdictConclusion))
-    old = next(verdicts, None)
-    own = next((one for one in new.conclusions if isinstance(one, VerdictConclusion)), None)
+    old, own = before.verdict, new.verdict
     if old is None or own is None or own.trials > old.trials:
         return ""
     found, wanted = (
@@ -640,12 +638,8 @@ def _check_margin(margin: float | None, scored: Scored) -> None:
 
 
 def _margin_before(before: ConfirmationRecord | None, scored: Scored) -> float | None:
-    of_metric = (
-        one.margin
-        for one in (before.conclusions if before else ())
-        if isinstance(one, VerdictConclusion) and one.metric == scored.metric
-    )
-    return next(of_metric, None)
+    verdict = before.verdict if before else None
+    return verdict.margin if verdict and verdict.metric == scored.metric else None
 
 
 def _more(home: Home, info: SweepInfo, checked: Checked) -> int:
