@@ -256,14 +256,10 @@ class SweepConfig:
     retry: tuple[int, ...] | None = None
     folder: Path | None = None
 
-    def configuration(self, params: Mapping[str, Value]) -> dict[str, Value]:
-        """Return the configuration that the experiment receives for sampled parameters."""
-        return self.space.configuration(params)
-
     def received(self, proposal: Proposal) -> dict[str, Value]:
         """Return the configuration that the experiment gets of a proposal."""
         known = proposal.config
-        return self.configuration(proposal.params) if known is None else dict(known)
+        return self.space.configuration(proposal.params) if known is None else dict(known)
 
     def proposer(
         self,
@@ -300,7 +296,8 @@ class SweepConfig:
             params: The point.
             configuration: What the experiment receives of it, if that is known.
         """
-        config = self.configuration(params) if configuration is None else dict(configuration)
+        known = self.space.configuration(params) if configuration is None else configuration
+        config = dict(known)
         try:
             self.experiment.check(config)
         except ValueError as error:
