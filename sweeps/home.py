@@ -6,7 +6,7 @@ import os
 import re
 import resource
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,6 +165,14 @@ class Home:
                 f"no sweep {name!r} in {self.path}{did_you_mean(name, names)}; {known}"
             )
         return info
+
+    def get_each(self, names: Iterable[str]) -> list[SweepInfo]:
+        """Return the sweeps of these names or ids, each once.
+
+        Raises:
+            UsageError: See `get`.
+        """
+        return list({info.id: info for info in map(self.get, names)}.values())
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

@@ -171,7 +171,7 @@ def confirm(
 
     _check_meant(again=again, test=test, until=until)
     found = Home.resolve(home)
-    infos = list({(info := found.get(name)).id: info for name in names}.values())
+    infos = found.get_each(names)
     if restore:
         _check_alone("--restore", {
             "--top": top, "--folds": folds, "--fresh": fresh, "--control": control,
@@ -540,7 +540,7 @@ def ensemble(
     from sweeps.records.conclusions import document_of
 
     found = Home.resolve(home)
-    infos = list({(info := found.get(name)).id: info for name in names}.values())
+    infos = found.get_each(names)
     result = vote(found, infos, top, data)
     tested = [document_of(conclusion) for conclusion in result.tested]
     votes = document_of(result.votes)
