@@ -122,7 +122,8 @@ def train(
     start_tensorflow()
     if config.augment_worst_classes is None:
         return _train(config, data, on_epoch)
-    before = _train(_without_augmentation(config), data)
+    plain = replace(config, rotation=0.0, shift=0.0, zoom=0.0, augment_worst_classes=None)
+    before = _train(plain, data)
     if before.validation_logits is None:
         return before  # it diverged at once: no class is known to be worst
     worst = _worst_classes(before, data, config.augment_worst_classes)
@@ -220,11 +221,6 @@ def _in_chunks(forward: Forward, images: Any, chunk: int = 8192) -> np.ndarray:
 
 
 # Targeted augmentation: a first training finds the classes that are recognised worst.
-
-
-def _without_augmentation(config: TrialConfig) -> TrialConfig:
-    """Return the configuration of the first training."""
-    return replace(config, rotation=0.0, shift=0.0, zoom=0.0, augment_worst_classes=None)
 
 
 def _worst_classes(outcome: TrainingOutcome, data: TrainingData, count: int) -> tuple[int, ...]:

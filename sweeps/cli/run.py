@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -166,10 +166,10 @@ def _ui_address(asked: RunOptions, info: SweepInfo) -> str:
 
 def command_line(asked: RunOptions) -> str:
     """Return the command that continues this sweep, without `--trials` and `--home`."""
-    words = ["sweeps", "run", str(asked.space)]
+    words, default = ["sweeps", "run", str(asked.space)], RunOptions(asked.space)
     for field in dataclasses.fields(asked):
         value = getattr(asked, field.name)
-        if field.name in _LEFT_OUT or value == _default(field):
+        if field.name in _LEFT_OUT or value == getattr(default, field.name):
             continue
         option = option_of(field.name)
         if isinstance(value, bool):
@@ -182,11 +182,6 @@ def command_line(asked: RunOptions) -> str:
         values = value if isinstance(value, list | tuple) else [value]
         words += [word for entry in values for word in (option, str(entry))]
     return shlex.join(words)
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    made = field.default_factory
-    return field.default if made is dataclasses.MISSING else made()
 
 
 # `sweeps retry`: failed trials are run again, once their cause is mended.
