@@ -47,10 +47,10 @@ from sweeps.tracking.content import TABLE_TAGS, TRIALS_TABLE, SweepNote, table_j
 from sweeps.tracking.pictures import BEST, show_pictures
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import ProjectionReport, Projector
-from sweeps.tracking.registration import project_champion, project_pages
+from sweeps.tracking.registration import project_champion
 from sweeps.tracking.runs import KnownSweep, find_settled_parent
 from sweeps.tracking.store import IncompleteError
-from sweeps.tracking.view import directions, mark_front, show_view
+from sweeps.tracking.view import directions, mark_front, view_of
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.files import open_file
 from sweeps.workspace.provenance import is_mixed
@@ -332,7 +332,9 @@ def finish(
 
     projector.finish(lambda runs: runs.arrange(info, show))
     if not is_hurried:
-        projector.finish(lambda runs: project_pages(runs, store, info, read(), again))
+        projector.finish(
+            lambda runs: project_champion(runs, store, info, read(), again, pages=True)
+        )
     if not ending.error and ending.status != "KILLED":  # else there is more to run, and to send
         projector.finish_if_whole(lambda runs: _mark_as_sent(runs, info, read(), sources()))
 
@@ -380,7 +382,7 @@ def end_parent(
 
     def describe(client: Any, sweep: KnownSweep) -> str:
         best = best_whole(store, info, records)
-        show_view(client, sweep, info, records, best, important)
+        client.set_experiment_tag(sweep.experiment_id, *view_of(info, records, best, important))
         mark_front(client, sweep, info, records)
         return directions(info, sweep, best, note, noted)
 
