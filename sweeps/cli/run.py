@@ -22,6 +22,7 @@ from sweeps.cli.options import (
     SweepArgument,
     VerboseOption,
     asks,
+    find_sweep,
     mode_of,
     parse_options,
     pasteable,
@@ -273,18 +274,16 @@ def enqueue(
     once.
     """
     from sweeps.api import Sweep
-    from sweeps.home import Home
     from sweeps.runner.enqueuing import enqueue_best_of, enqueue_point
 
     if (source is None) == (not values and like is None):
         raise UsageError("give a point (name=value ...) or --from SWEEP, one of both")
-    found = Home.resolve(home)
-    sweep = Sweep(found, found.get(name))
+    sweep = Sweep(*find_sweep(home, name))
     if source is None:
         given = parse_options(values or [], "point")
         enqueued = enqueue_point(sweep, given, _trial(like))
     else:
-        enqueued = enqueue_best_of(sweep, found.get(source), top)
+        enqueued = enqueue_best_of(sweep, sweep.home.get(source), top)
     _tell_enqueued(sweep.name, enqueued)
 
 
