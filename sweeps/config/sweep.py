@@ -355,7 +355,12 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         ask_ahead=ask_ahead,
         order=order,
         parallelism=Parallelism(workers, ask_ahead),
-        limits=_limits(options, space),
+        limits=Limits(
+            trials=options.trials or space.defaults.trials,
+            timeout_seconds=seconds_above_zero("--timeout", options.timeout),
+            target=options.target,
+            stop_after=options.stop_after,
+        ),
         failures=failure_policy(
             options.retries,
             seconds_above_zero("--trial-timeout", options.trial_timeout),
@@ -364,7 +369,11 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         ),
         dropped_baselines=dropped,
         fingerprint={
-            **_fingerprint_of(space, data, code),
+            "experiment": space.experiment,
+            "space": space.digest(),
+            "data": data.digest,
+            "split": data.split_digest,
+            **({"code": code.digest} if code is not None else {}),
             "seed": options.seed,
             "sampler": _as_stored(sampler.to_dict()),
             "pruner": _as_stored(pruner.to_dict()),
@@ -396,28 +405,6 @@ def _sweep_of_that_name(home: Home, options: RunOptions) -> str:
         f"\n  {said!r} is a sweep here, and {space} its space; to go on with it: "
         f"{shlex.join(['sweeps', 'run', str(space), '--name', said])}, with its other options"
     )
-
-
-def _limits(options: RunOptions, space: Space) -> Limits:
-    return Limits(
-        trials=options.trials or space.defaults.trials,
-        timeout_seconds=seconds_above_zero("--timeout", options.timeout),
-        target=options.target,
-        stop_after=options.stop_after,
-    )
-
-
-def _fingerprint_of(
-    space: Space, data: PreparedData, code: ExperimentCode | None
-) -> dict[str, str]:
-    """Return the part of a fingerprint that concerns experiment, space, data and code."""
-    return {
-        "experiment": space.experiment,
-        "space": space.digest(),
-        "data": data.digest,
-        "split": data.split_digest,
-        **({"code": code.digest} if code is not None else {}),
-    }
 
 
 def _choice(name: str | None, options: Mapping[str, Any], default: Any) -> Choice:

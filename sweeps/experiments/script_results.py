@@ -366,7 +366,7 @@ def _json_rows(text: str, name: str, results: Results) -> list[dict[str, float]]
     """Return the epochs of a JSON file; single numbers go into the result."""
     try:
         said = json.loads(text)
-        said = dict(_leaves(said, "")) if isinstance(said, dict) else said
+        said = dict(leaves(said)) if isinstance(said, dict) else said
     except (ValueError, RecursionError) as error:
         raise OutputError(f"result: {name} is no JSON file: {error}") from None
     if isinstance(said, dict):
@@ -383,10 +383,11 @@ def _json_rows(text: str, name: str, results: Results) -> list[dict[str, float]]
     raise OutputError(f"result: {name} holds {text[:50]!r}; write an object of numbers")
 
 
-def _leaves(values: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
+def leaves(values: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield what a nested mapping holds, each by its path: `optimizer.lr`."""
     for name, value in values.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{above}{name}.")
+            yield from leaves(value, f"{above}{name}.")
         else:
             yield f"{above}{name}", value
 
