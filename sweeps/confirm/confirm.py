@@ -589,16 +589,14 @@ class _Work:
             has_test_set=bool(has_one) and experiment.test_set(source) is not None,
         )
 
-    def _method(self, *, is_by_sample: bool) -> Method:
-        if is_by_sample:
-            return "samples and seeds"
-        is_ordered = getattr(self._checked.experiment, "ordered", False)
-        return "rolling origin" if is_ordered else "folds"
-
     def _verdict(self, found: _Found, refit: str | None) -> VerdictConclusion:
         verdict, confirmation = found.comparison.verdict, found.confirmation
         gained, over = verdict.gain_over_control, verdict.gain_over_searches
         scored = verdict.scored
+        method: Method = "samples and seeds"
+        if not verdict.is_by_sample:
+            is_ordered = getattr(self._checked.experiment, "ordered", False)
+            method = "rolling origin" if is_ordered else "folds"
         records = self._home.store(self._info.id).read_all()
         return VerdictConclusion(
             kind="verdict",
@@ -624,7 +622,7 @@ class _Work:
             gain_over_searches=over and scored.difference(over),
             components=verdict.components,
             metric=scored.metric,
-            method=self._method(is_by_sample=verdict.is_by_sample),
+            method=method,
         )
 
 

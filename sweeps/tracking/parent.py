@@ -477,14 +477,15 @@ class ParentRun:
         for record in records:
             key = record.spec.key
             read = partial(self._store.read, key)
-            self._projector.put(record, self._draw(key), only_if_missing=True, read=read)
+            draw = partial(self._files, key)
+            self._projector.put(record, draw, only_if_missing=True, read=read)
 
     def project(self, record: Record) -> None:
         """Project an attempt soon; returns at once."""
         if self._is_put_off:
             self.catch_up(self._known or ())
         self._known = None
-        self._projector.put(record, self._draw(record.spec.key))
+        self._projector.put(record, partial(self._files, record.spec.key))
 
     def abandon(self, error: BaseException) -> None:
         """Give the parent run its terminal status when the sweep ends by an exception."""
@@ -552,9 +553,6 @@ class ParentRun:
             self._known,
             is_hurried=is_hurried,
         )
-
-    def _draw(self, key: str) -> partial[Mapping[str, bytes]]:
-        return partial(self._files, key)
 
 
 def sweep_note(info: SweepInfo, asked: int, *, is_running: bool) -> SweepNote:
