@@ -9,12 +9,11 @@ from typing import Any, Final, Protocol, TypeVar
 import optuna
 import sqlalchemy
 from optuna.distributions import distribution_to_json, json_to_distribution
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.objectives import Direction
 from sweeps.records import Record, UnfinishedTrial
-from sweeps.study.backends import Database, backend_of
+from sweeps.study.backends import Database, backend_of, close, opened
 from sweeps.study.proposals import Proposal
 from sweeps.study.sampler_view import TrialOutcome
 from sweeps.study.tables import trial_writer
@@ -232,7 +231,7 @@ class StudyStore:
 
     def close(self) -> None:
         """Close the database."""
-        _close(self._storage)
+        close(self._storage)
 
     def _create(self, create: Callable[[], int]) -> None:
         """Store a trial once, even if the answer is lost with the connection."""
@@ -250,34 +249,14 @@ class StudyStore:
         return self._database_retry.write(self._database, lambda: method(*values, **named))
 
 
-@contextmanager
-def _opened(database: Database) -> Iterator[RDBStorage | None]:
-    """Open a database of studies; None if there is none. A missing study ends the block early."""
-    backend = backend_of(database)
-    if not backend.exists():
-        yield None
-        return
-    storage = backend.open()
-    try:
-        with suppress(KeyError):
-            yield storage
-    finally:
-        _close(storage)
-
-
-def _close(storage: RDBStorage) -> None:
-    storage.remove_session()
-    storage.engine.dispose()
-
-
 def stored_trials(database: Database, name: str) -> list[FrozenTrial]:
     """Return the trials of a study in order; none if there is no such study. Creates nothing."""
-    found: list[FrozenTrial] = []
-    with _opened(database) as storage:
-        if storage is not None:
+    backend = backend_of(database)
+    if backend.exists():
+        with suppress(KeyError), opened(backend.open()) as storage:
             study_id = storage.get_study_id_from_name
-            found = DatabaseRetry().run(database, lambda: storage.get_all_trials(study_id(name)))
-    return found
+            return DatabaseRetry().run(database, lambda: storage.get_all_trials(study_id(name)))
+    return []
 
 
 def delete_study(database: Database, name: str) -> None:
@@ -286,8 +265,9 @@ def delete_study(database: Database, name: str) -> None:
     Raises:
         StoreError: The database cannot be written.
     """
-    with _opened(database) as storage:
-        if storage is not None:
+    backend = backend_of(database)
+    if backend.exists():
+        with suppress(KeyError), opened(backend.open()) as storage:
             study_id = storage.get_study_id_from_name(name)
             DatabaseRetry().write(database, lambda: storage.delete_study(study_id))
 
