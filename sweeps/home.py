@@ -234,13 +234,9 @@ class Home:
 
     def is_running(self, sweep_id: str) -> bool:
         """Whether a coordinator works on the sweep now, here or on another host."""
-        return self.is_running_here(sweep_id) or (
+        return is_locked(self.records / sweep_id / "lock") or (
             self.shared is not None and self.shared.is_held(sweep_id)
         )
-
-    def is_running_here(self, sweep_id: str) -> bool:
-        """Whether a process of this host holds the sweep's lock."""
-        return is_locked(self.records / sweep_id / "lock")
 
 
 def _sweep_in(folder: Path) -> SweepInfo | None:

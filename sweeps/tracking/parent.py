@@ -39,7 +39,6 @@ from sweeps.records import (
     leading,
     listed,
 )
-from sweeps.render.charts.chart import Chart
 from sweeps.render.markdown import render_briefing, render_conclusion, render_markdown
 from sweeps.runner.control import INTERRUPTIONS, StopRequest
 from sweeps.runner.ownership import Hold
@@ -226,14 +225,9 @@ def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
     if ending.status != "FINISHED" or len(data.ranking) < FEWEST_TRIALS:
         return {}
     sections = report_sections(data)
-    charts = draw_charts(sections, _is_plot)
+    charts = draw_charts(sections, lambda chart: chart.size != "third")  # slices: in the page only
     page = render_report(data, sections).encode()
     return {"report.html": page, **{f"plots/{name}": png for name, png in charts.items()}}
-
-
-def _is_plot(chart: Chart) -> bool:
-    """Whether a chart gets a PNG of its own; slices are in the page only."""
-    return chart.size != "third"
 
 
 def _samples(records: Sequence[Record], again: PreparedAgain) -> LoadedSamples | None:
