@@ -76,16 +76,13 @@ class StageClock:
         self._local.since = now
 
 
-def watch_framework(clock: StageClock) -> None:
-    """Wrap the methods that the stages consist of."""
+def watch_trials(clock: StageClock) -> None:
+    """Wrap what proposes a trial, and stores it and its record."""
     import optuna
 
-    from sweeps.executors import InProcessExecutor
     from sweeps.records import RecordStore
     from sweeps.runner.trial_queue import TrialQueue
     from sweeps.study.storage import StudyStore
-    from sweeps.tracking.projection import Projection
-    from sweeps.tracking.projector import Projector
 
     for sampler in (optuna.samplers.RandomSampler, optuna.samplers.TPESampler):
         for method in ("infer_relative_search_space", "sample_relative", "sample_independent"):
@@ -94,6 +91,16 @@ def watch_framework(clock: StageClock) -> None:
     clock.watch(StudyStore, "add", "study")
     clock.watch(StudyStore, "tell", "study")
     clock.watch(RecordStore, "write", "records")
+
+
+def watch_framework(clock: StageClock) -> None:
+    """Wrap the methods that the stages consist of."""
+    from sweeps.executors import InProcessExecutor
+    from sweeps.records import RecordStore
+    from sweeps.tracking.projection import Projection
+    from sweeps.tracking.projector import Projector
+
+    watch_trials(clock)
     clock.watch(RecordStore, "read", "records")
     clock.watch(InProcessExecutor, "submit", "training")
     clock.watch(Projection, "project", "MLflow")

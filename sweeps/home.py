@@ -6,7 +6,7 @@ import os
 import re
 import resource
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,6 +166,14 @@ class Home:
             )
         return info
 
+    def get_each(self, names: Iterable[str]) -> list[SweepInfo]:
+        """Return the sweeps of these names or ids, each once.
+
+        Raises:
+            UsageError: See `get`.
+        """
+        return list({info.id: info for info in map(self.get, names)}.values())
+
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Keep other processes and hosts out while sweeps are made, named or deleted.
@@ -226,13 +234,9 @@ class Home:
 
     def is_running(self, sweep_id: str) -> bool:
         """Whether a coordinator works on the sweep now, here or on another host."""
-        return self.is_running_here(sweep_id) or (
+        return is_locked(self.records / sweep_id / "lock") or (
             self.shared is not None and self.shared.is_held(sweep_id)
         )
-
-    def is_running_here(self, sweep_id: str) -> bool:
-        """Whether a process of this host holds the sweep's lock."""
-        return is_locked(self.records / sweep_id / "lock")
 
 
 def _sweep_in(folder: Path) -> SweepInfo | None:

@@ -48,7 +48,7 @@ from sweeps.runner.opening import (
 from sweeps.runner.ownership import Guard, Hold
 from sweeps.runner.warm_start import describe_imported
 from sweeps.study.backends import backend_of
-from sweeps.study.storage import StudyStore, prepare, stored_trials
+from sweeps.study.storage import StudyStore, stored_trials
 from sweeps.tracking.address import resolve_tracking_uri, sqlite_path
 from sweeps.tracking.parent import ParentRun, outage_note
 from sweeps.tracking.preflight import check_store
@@ -202,8 +202,9 @@ def run_config(
 def _check_databases(home: Home, tracking_uri: str, note: Callable[[str], None]) -> None:
     """Refuse unusable databases, before anything is created."""
     database_retry = DatabaseRetry(note)
-    if backend_of(home.studies).exists():
-        prepare(home.studies, database_retry)
+    backend = backend_of(home.studies)
+    if backend.exists():
+        backend.prepare(database_retry)
     runs = sqlite_path(tracking_uri)
     if runs is not None:
         check_database(runs, database_retry)

@@ -31,3 +31,11 @@ def copy_home(source: Path, target: Path, made_at: Path | None = None) -> None:
                 f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
                 (f"file://{made_at or source}/", f"file://{target}/"),
             )
+
+
+def lose_runs(home: Path, migrated_database: Path) -> None:
+    """Put an empty store in the place of one that was lost."""
+    for file in home.glob("mlflow.db*"):
+        file.unlink()
+    shutil.rmtree(home / "artifacts")
+    shutil.copy(migrated_database, home / "mlflow.db")

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.cluster.here import ClusterHere
 from benchmarks.cluster.many import HOME, SWEEP
-from benchmarks.stages import StageClock
+from benchmarks.stages import StageClock, watch_trials
 from sweeps.config.options import RunOptions
 from sweeps.config.policies import Parallelism
 from sweeps.executors.dask.fleet import Fleet, parse_cluster
@@ -91,22 +91,11 @@ def main_thread_delay() -> float:
 
 def watch_cluster(clock: StageClock) -> None:
     """Wrap what a trial on a cluster consists of, on the coordinator's side."""
-    import optuna
-
     from sweeps.executors.dask.executor import DaskExecutor
-    from sweeps.records import RecordStore
-    from sweeps.runner.trial_queue import TrialQueue
-    from sweeps.study.storage import StudyStore
     from sweeps.tracking.projection import Projection
     from sweeps.tracking.projector import Projector
 
-    for sampler in (optuna.samplers.RandomSampler, optuna.samplers.TPESampler):
-        for method in ("infer_relative_search_space", "sample_relative", "sample_independent"):
-            clock.watch(sampler, method, "sampler")
-    clock.watch(TrialQueue, "open_next", "proposals")
-    clock.watch(StudyStore, "add", "study")
-    clock.watch(StudyStore, "tell", "study")
-    clock.watch(RecordStore, "write", "records")
+    watch_trials(clock)
     clock.watch(DaskExecutor, "submit", "Dask")
     clock.watch(DaskExecutor, "_attempt", "Dask")
     clock.watch(DaskExecutor, "_hear", "events")

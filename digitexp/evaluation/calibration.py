@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import NormalDist
 from typing import Any, Final, Literal
 
@@ -488,8 +489,9 @@ def cross_fit(logits: ArrayLike, labels: ArrayLike) -> CrossFitted:
     each = cross_fitted_temperatures(wide, numbers, FOLDS)
     cooled = wide / each[:, np.newaxis]
     both = (wide, cooled)
+    equal_mass = partial(expected_calibration_error, equal_mass=True)
     mass, perfect = (
-        (one(wide, numbers), one(cooled, numbers)) for one in (_equal_mass, error_if_calibrated)
+        (one(wide, numbers), one(cooled, numbers)) for one in (equal_mass, error_if_calibrated)
     )
     before, after = (reliability(one, numbers) for one in both)
     return CrossFitted(
@@ -503,10 +505,6 @@ def cross_fit(logits: ArrayLike, labels: ArrayLike) -> CrossFitted:
         before=before,
         after=after,
     )
-
-
-def _equal_mass(logits: ArrayLike, labels: ArrayLike) -> float:
-    return expected_calibration_error(logits, labels, equal_mass=True)
 
 
 def _listed(interval: Interval) -> list[float]:

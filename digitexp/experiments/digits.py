@@ -221,7 +221,9 @@ class DigitExperiment(WithPages):
         arrays: TrainingData = data.payload
         with memory_errors():
             outcome = train(trial_config(spec.config, spec.seed), arrays, ask)
-        kept, info = {"confusion": outcome.confusion}, {**_info(arrays, data), **outcome.info}
+        kept = {"confusion": outcome.confusion}
+        shape = data.info["image_shape"]
+        info = {"class_names": list(arrays.class_names), "image_shape": shape, **outcome.info}
         if outcome.validation_logits is not None:
             logits = kept["validation_logits"] = outcome.validation_logits
             info["temperature"] = temperature_to_serve(logits, arrays.validation_labels)
@@ -339,10 +341,6 @@ class DigitExperiment(WithPages):
     ) -> str:
         """Write the model for use elsewhere, see `write_model`; return code that uses it."""
         return write_model(self.load_model(config, weights, info), info, folder)
-
-
-def _info(arrays: TrainingData, data: PreparedData) -> dict[str, Any]:
-    return {"class_names": list(arrays.class_names), "image_shape": data.info["image_shape"]}
 
 
 def trained_trial(trained: Trained, config: TrialConfig, about: Mapping[str, Any]) -> TrainedTrial:

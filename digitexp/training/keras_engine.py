@@ -13,8 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from digitexp.config import TrialConfig
-from digitexp.training.outcome import Forward, TrainingData
-from digitexp.training.tensors import data_tensors
+from digitexp.training.outcome import Forward, TrainingData, data_tensors
 
 # Changes a training batch before Keras's step: images augmented, images attacked.
 #

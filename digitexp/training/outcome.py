@@ -1,10 +1,11 @@
-"""The data that go into a training and the outcome that comes out; plain arrays, no TensorFlow."""
+"""The data that go into a training, as arrays and as tensors, and the outcome that comes out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -73,6 +74,29 @@ class TrainingData:
     def n_classes(self) -> int:
         """Outputs of the network."""
         return len(self.class_names)
+
+
+class DataTensors(NamedTuple):
+    """The data as TensorFlow takes them: images are float32 (n, features), labels int32 (n,)."""
+
+    train_images: Any
+    train_labels: Any
+    validation_images: Any
+
+
+@lru_cache(maxsize=1)
+def data_tensors(data: TrainingData) -> DataTensors:
+    """Return the tensors of `data`, which all trials of a sweep share; the last data are kept.
+
+    TensorFlow must be set up.
+    """
+    import tensorflow as tf
+
+    return DataTensors(
+        tf.constant(data.train_images),
+        tf.constant(data.train_labels),
+        tf.constant(data.validation_images),
+    )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from digitexp.metrics import accuracy, confusion_counts, cross_entropy, recalls
 from digitexp.models import build_model, count_parameters, describe_model, model_weights
 from digitexp.tensorflow_setup import forget_trainings, known_warnings_ignored, start_tensorflow
 from digitexp.training.engines import load_engine, plan_training
-from digitexp.training.outcome import Forward, OnEpoch, TrainingData, TrainingOutcome
+from digitexp.training.outcome import Forward, OnEpoch, TrainingData, TrainingOutcome, data_tensors
 from digitexp.weights_files import Layers, file_digest, find_weights, read_weights
 
 if TYPE_CHECKING:
@@ -122,7 +122,8 @@ def train(
     start_tensorflow()
     if config.augment_worst_classes is None:
         return _train(config, data, on_epoch)
-    before = _train(_without_augmentation(config), data)
+    plain = replace(config, rotation=0.0, shift=0.0, zoom=0.0, augment_worst_classes=None)
+    before = _train(plain, data)
     if before.validation_logits is None:
         return before  # it diverged at once: no class is known to be worst
     worst = _worst_classes(before, data, config.augment_worst_classes)
@@ -135,7 +136,6 @@ def _train(config: TrialConfig, data: TrainingData, on_epoch: OnEpoch = _go_on) 
     import keras
 
     from digitexp.training import callbacks
-    from digitexp.training.tensors import data_tensors
 
     started = perf_counter()
     forget_trainings()
@@ -221,11 +221,6 @@ def _in_chunks(forward: Forward, images: Any, chunk: int = 8192) -> np.ndarray:
 
 
 # Targeted augmentation: a first training finds the classes that are recognised worst.
-
-
-def _without_augmentation(config: TrialConfig) -> TrialConfig:
-    """Return the configuration of the first training."""
-    return replace(config, rotation=0.0, shift=0.0, zoom=0.0, augment_worst_classes=None)
 
 
 def _worst_classes(outcome: TrainingOutcome, data: TrainingData, count: int) -> tuple[int, ...]:

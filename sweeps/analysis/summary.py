@@ -16,7 +16,7 @@ from sweeps.analysis.rows import (
     is_retried,
     trial_rows,
 )
-from sweeps.records.conclusions import VerdictConclusion, confirmed_by
+from sweeps.records.conclusions import confirmed_by
 from sweeps.wording import first_line
 
 if TYPE_CHECKING:
@@ -56,15 +56,13 @@ def champion_of(confirmed: ConfirmationRecord | None) -> Champion | None:
     if confirmed is None:
         return None
     label = confirmed.winner
-    verdicts = (one for one in confirmed.conclusions if isinstance(one, VerdictConclusion))
-    found = [one for verdict in verdicts for one in verdict.standings if one.finalist == label]
-    if not found:
+    standings = confirmed.verdict.standings if confirmed.verdict else ()
+    own = next((one for one in standings if one.finalist == label), None)
+    if own is None:
         kind, _, number = label.partition("-")
         return Champion(label, int(number) if kind == "trial" and number.isdigit() else None, None)
-    is_own = not label.startswith("control-")
-    return Champion(
-        label, found[0].trial if is_own else None, found[0].accuracy.value, found[0].accuracy.unit
-    )
+    trial = None if label.startswith("control-") else own.trial
+    return Champion(label, trial, own.accuracy.value, own.accuracy.unit)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from sweeps.cli.options import (
     SweepNamesArgument,
     TrackingOption,
     VerboseOption,
+    find_sweep,
     mode_of,
     pasteable,
 )
@@ -171,7 +172,7 @@ def confirm(
 
     _check_meant(again=again, test=test, until=until)
     found = Home.resolve(home)
-    infos = list({(info := found.get(name)).id: info for name in names}.values())
+    infos = found.get_each(names)
     if restore:
         _check_alone("--restore", {
             "--top": top, "--folds": folds, "--fresh": fresh, "--control": control,
@@ -450,15 +451,13 @@ def check(
     """
     from sweeps.confirm.planning import HowToTrain
     from sweeps.confirm.same import check_same
-    from sweeps.home import Home
     from sweeps.render.answer import in_lines, same_in_words
 
     if not same:
         raise UsageError("say what is to be checked: --same")
-    found = Home.resolve(home)
     progress = mode_of(quiet=as_json or csv is not None, as_json=False, verbose=False)
     how = HowToTrain(workers, tracking_uri, data, progress, same_code)
-    result = check_same(found, found.get(name), folds, how)
+    result = check_same(*find_sweep(home, name), folds, how)
     differs = result.checked.differs if result.checked else None
     document = {
         "sweep": result.name,
@@ -498,11 +497,9 @@ def next_(
     trained or written.
     """
     from sweeps.confirm.next_step import next_steps
-    from sweeps.home import Home
     from sweeps.render.answer import next_in_words
 
-    found = Home.resolve(home)
-    steps = next_steps(found, found.get(name), trials)
+    steps = next_steps(*find_sweep(home, name), trials)
     document = {**asdict(steps), "should_search": steps.should_search}
     rows = [
         {"step": step, **document[step]}
@@ -540,7 +537,7 @@ def ensemble(
     from sweeps.records.conclusions import document_of
 
     found = Home.resolve(home)
-    infos = list({(info := found.get(name)).id: info for name in names}.values())
+    infos = found.get_each(names)
     result = vote(found, infos, top, data)
     tested = [document_of(conclusion) for conclusion in result.tested]
     votes = document_of(result.votes)

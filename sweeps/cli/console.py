@@ -61,13 +61,9 @@ def answered(
         written = f"{counted(len(table), 'row')} written to {csv}"
         print(written, file=sys.stderr if as_json else sys.stdout)
     if as_json:
-        print_json(document)
+        # Whole numbers as integers, numbers that JSON lacks (NaN) as null.
+        print(json.dumps(plain_numbers(document), indent=1, allow_nan=False))
     return as_json or csv is not None
-
-
-def print_json(document: Any) -> None:
-    """Print JSON: whole numbers as integers, numbers that JSON lacks (NaN) as null."""
-    print(json.dumps(plain_numbers(document), indent=1, allow_nan=False))
 
 
 def csv_file(path: Path) -> TextIO:

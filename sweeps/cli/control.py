@@ -17,6 +17,7 @@ from sweeps.cli.options import (
     JsonOption,
     QuietOption,
     SweepArgument,
+    find_sweep,
     mode_of,
     pasteable,
 )
@@ -66,13 +67,11 @@ def watch(
 ) -> None:
     """Follow a sweep that runs elsewhere; Ctrl-C ends the watching only."""
     from sweeps.analysis.summary import summarize
-    from sweeps.home import Home
     from sweeps.progress import make_progress
     from sweeps.progress.tally import Tally
     from sweeps.runner.control import ControlRequests
 
-    found = Home.resolve(home)
-    info = found.get(name)
+    found, info = find_sweep(home, name)
     store = found.store(info.id)
     shown = make_progress(mode_of(quiet=quiet, as_json=as_json))
     records = store.read_all()
@@ -154,10 +153,7 @@ def stop(
 
     The command waits until it has ended.
     """
-    from sweeps.home import Home
-
-    found = Home.resolve(home)
-    info = found.get(name)
+    found, info = find_sweep(home, name)
     if not found.is_running(info.id):
         print(f"sweep {info.name!r} is not running")
         return
@@ -233,10 +229,8 @@ def cancel(
 
 
 def _running(name: str, home: str | None) -> tuple[Home, SweepInfo]:
-    from sweeps.home import Home
 
-    found = Home.resolve(home)
-    info = found.get(name)
+    found, info = find_sweep(home, name)
     if not found.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is not running; `sweeps status` lists what is")
     return found, info

@@ -20,6 +20,7 @@ from sweeps.cli.options import (
     SweepArgument,
     SweepsArgument,
     TrackingOption,
+    find_sweep,
     pasteable,
 )
 from sweeps.cli.results import DataOption
@@ -92,11 +93,9 @@ def share(
     home: HomeOption = None,
 ) -> None:
     """Write a sweep into one file, for `sweeps import` elsewhere."""
-    from sweeps.home import Home
     from sweeps.manage.lifecycle import share_sweep
 
-    found = Home.resolve(home)
-    info = found.get(name)
+    found, info = find_sweep(home, name)
     size = share_sweep(found, info, file)
     print(f"sweep {info.name!r} is in {file} ({size / 1e6:.1f} MB)")
     print(f"on the other machine: sweeps import {shlex.quote(file.name)}")

@@ -24,7 +24,9 @@ from sweeps.workspace.addresses import redacted
 from sweeps.workspace.clock import seconds_of
 
 if TYPE_CHECKING:
+    from sweeps.home import Home
     from sweeps.progress import Mode
+    from sweeps.records import SweepInfo
 
 _given: ContextVar[Mapping[str, str | None] | None] = ContextVar("_given", default=None)
 """Home, stores and storage that the command was given by options, not by its environment."""
@@ -76,6 +78,18 @@ SpaceArgument = Annotated[
 SweepArgument = Annotated[
     str, typer.Argument(help="Name or id of the sweep.", autocompletion=_complete_sweep)
 ]
+
+
+def find_sweep(home: str | None, name: str) -> tuple[Home, SweepInfo]:
+    """Return a home, and the sweep of that name or id in it.
+
+    Raises:
+        UsageError: There is no such sweep; see `Home.get`.
+    """
+    from sweeps.home import Home
+
+    found = Home.resolve(home)
+    return found, found.get(name)
 
 
 def duration(text: str) -> float:

@@ -20,6 +20,7 @@ from sweeps.cli.options import (
     JsonOption,
     SweepArgument,
     TrackingOption,
+    find_sweep,
 )
 from sweeps.cli.results import DataOption, write
 from sweeps.errors import UsageError
@@ -72,12 +73,10 @@ def examine(
     """
     from sweeps.experiments.loading import recorded_experiment
     from sweeps.experiments.verified_data import Examiner, PreparedAgain
-    from sweeps.home import Home
 
     if finalists and trial is not None:
         raise UsageError(f"--finalists or trial {trial}: give one of them")
-    found = Home.resolve(home)
-    info = found.get(name)
+    found, info = find_sweep(home, name)
     info, chosen = _choose(found, info, trial, output, finalists=finalists)
     load = partial(recorded_experiment, info, found.records)
     again = PreparedAgain(load, source=data)
@@ -186,11 +185,9 @@ def export(
     did, as far as that can be checked.
     """
     from sweeps.api import Sweep
-    from sweeps.home import Home
     from sweeps.manage.exporting import export_trial
 
-    found = Home.resolve(home)
-    sweep = Sweep(found, found.get(name))
+    sweep = Sweep(*find_sweep(home, name))
     chosen = sweep.champion() if trial is None else sweep.trial(trial)
     written = export_trial(chosen, folder, data)
     print(f"trial {chosen.number} of sweep {chosen.sweep.name!r}:")

@@ -16,6 +16,7 @@ from sweeps.cli.options import (
     HomeOption,
     JsonOption,
     SweepArgument,
+    find_sweep,
     place_options,
 )
 from sweeps.errors import UsageError
@@ -64,11 +65,9 @@ def report(
     It works offline, and says who won, how sure that is, and what to do next.
     """
     from sweeps.analysis.data import read_sweep
-    from sweeps.home import Home
     from sweeps.render.sections import draw_charts, render_report, report_sections
 
-    found = Home.resolve(home)
-    info = found.get(name)
+    found, info = find_sweep(home, name)
     if methods:
         if figures is not None:
             raise UsageError("--methods is a paragraph without charts: leave --figures out")
@@ -278,13 +277,11 @@ def best(
     It is the best that was observed; whether it is confirmed, and what the champion is, is said.
     """
     from sweeps.analysis.summary import champion_of, summarize
-    from sweeps.home import Home
     from sweeps.records import Conclusions, heard
     from sweeps.records.conclusions import document_of
     from sweeps.render.summaries import render_best
 
-    found = Home.resolve(home)
-    info = found.get(name)
+    found, info = find_sweep(home, name)
     records = found.store(info.id).read_all()
     asked = found.store(info.id).asked() or 0
     conclusions = Conclusions(found.store(info.id).folder)
@@ -321,12 +318,10 @@ def trials(
     """Show every trial of a sweep, one row per trial; or a single one."""
     from sweeps.analysis.rows import front_rows, trial_rows
     from sweeps.analysis.summary import champion_of
-    from sweeps.home import Home
     from sweeps.records import Conclusions, heard
     from sweeps.render.summaries import render_trial, render_trials
 
-    found = Home.resolve(home)
-    info = found.get(name)
+    found, info = find_sweep(home, name)
     store = found.store(info.id)
     records = store.read_all()
     rows = trial_rows(records)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -22,6 +22,7 @@ from sweeps.cli.options import (
     SweepArgument,
     VerboseOption,
     asks,
+    find_sweep,
     mode_of,
     parse_options,
     pasteable,
@@ -166,10 +167,10 @@ def _ui_address(asked: RunOptions, info: SweepInfo) -> str:
 
 def command_line(asked: RunOptions) -> str:
     """Return the command that continues this sweep, without `--trials` and `--home`."""
-    words = ["sweeps", "run", str(asked.space)]
+    words, default = ["sweeps", "run", str(asked.space)], RunOptions(asked.space)
     for field in dataclasses.fields(asked):
         value = getattr(asked, field.name)
-        if field.name in _LEFT_OUT or value == _default(field):
+        if field.name in _LEFT_OUT or value == getattr(default, field.name):
             continue
         option = option_of(field.name)
         if isinstance(value, bool):
@@ -182,11 +183,6 @@ def command_line(asked: RunOptions) -> str:
         values = value if isinstance(value, list | tuple) else [value]
         words += [word for entry in values for word in (option, str(entry))]
     return shlex.join(words)
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    made = field.default_factory
-    return field.default if made is dataclasses.MISSING else made()
 
 
 # `sweeps retry`: failed trials are run again, once their cause is mended.
@@ -278,18 +274,16 @@ def enqueue(
     once.
     """
     from sweeps.api import Sweep
-    from sweeps.home import Home
     from sweeps.runner.enqueuing import enqueue_best_of, enqueue_point
 
     if (source is None) == (not values and like is None):
         raise UsageError("give a point (name=value ...) or --from SWEEP, one of both")
-    found = Home.resolve(home)
-    sweep = Sweep(found, found.get(name))
+    sweep = Sweep(*find_sweep(home, name))
     if source is None:
         given = parse_options(values or [], "point")
         enqueued = enqueue_point(sweep, given, _trial(like))
     else:
-        enqueued = enqueue_best_of(sweep, found.get(source), top)
+        enqueued = enqueue_best_of(sweep, sweep.home.get(source), top)
     _tell_enqueued(sweep.name, enqueued)
 
 

@@ -256,14 +256,10 @@ class SweepConfig:
     retry: tuple[int, ...] | None = None
     folder: Path | None = None
 
-    def configuration(self, params: Mapping[str, Value]) -> dict[str, Value]:
-        """Return the configuration that the experiment receives for sampled parameters."""
-        return self.space.configuration(params)
-
     def received(self, proposal: Proposal) -> dict[str, Value]:
         """Return the configuration that the experiment gets of a proposal."""
         known = proposal.config
-        return self.configuration(proposal.params) if known is None else dict(known)
+        return self.space.configuration(proposal.params) if known is None else dict(known)
 
     def proposer(
         self,
@@ -300,7 +296,8 @@ class SweepConfig:
             params: The point.
             configuration: What the experiment receives of it, if that is known.
         """
-        config = self.configuration(params) if configuration is None else dict(configuration)
+        known = self.space.configuration(params) if configuration is None else configuration
+        config = dict(known)
         try:
             self.experiment.check(config)
         except ValueError as error:
@@ -358,7 +355,12 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         ask_ahead=ask_ahead,
         order=order,
         parallelism=Parallelism(workers, ask_ahead),
-        limits=_limits(options, space),
+        limits=Limits(
+            trials=options.trials or space.defaults.trials,
+            timeout_seconds=seconds_above_zero("--timeout", options.timeout),
+            target=options.target,
+            stop_after=options.stop_after,
+        ),
         failures=failure_policy(
             options.retries,
             seconds_above_zero("--trial-timeout", options.trial_timeout),
@@ -367,7 +369,11 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         ),
         dropped_baselines=dropped,
         fingerprint={
-            **_fingerprint_of(space, data, code),
+            "experiment": space.experiment,
+            "space": space.digest(),
+            "data": data.digest,
+            "split": data.split_digest,
+            **({"code": code.digest} if code is not None else {}),
             "seed": options.seed,
             "sampler": _as_stored(sampler.to_dict()),
             "pruner": _as_stored(pruner.to_dict()),
@@ -399,28 +405,6 @@ def _sweep_of_that_name(home: Home, options: RunOptions) -> str:
         f"\n  {said!r} is a sweep here, and {space} its space; to go on with it: "
         f"{shlex.join(['sweeps', 'run', str(space), '--name', said])}, with its other options"
     )
-
-
-def _limits(options: RunOptions, space: Space) -> Limits:
-    return Limits(
-        trials=options.trials or space.defaults.trials,
-        timeout_seconds=seconds_above_zero("--timeout", options.timeout),
-        target=options.target,
-        stop_after=options.stop_after,
-    )
-
-
-def _fingerprint_of(
-    space: Space, data: PreparedData, code: ExperimentCode | None
-) -> dict[str, str]:
-    """Return the part of a fingerprint that concerns experiment, space, data and code."""
-    return {
-        "experiment": space.experiment,
-        "space": space.digest(),
-        "data": data.digest,
-        "split": data.split_digest,
-        **({"code": code.digest} if code is not None else {}),
-    }
 
 
 def _choice(name: str | None, options: Mapping[str, Any], default: Any) -> Choice:

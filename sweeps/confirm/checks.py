@@ -436,7 +436,7 @@ def _some_configurations(config: SweepConfig) -> list[Mapping[str, Value]]:
     space = config.space
     points = [*space.baselines.values(), *(walk.params for walk in space.samples(8)[2:])]
     admissible = (point for point in points if config.admissible(point))
-    return [config.configuration(point) for point in itertools.islice(admissible, 2)]
+    return [config.space.configuration(point) for point in itertools.islice(admissible, 2)]
 
 
 def check_code(store: RecordStore, info: SweepInfo, *, same_code: bool = False) -> None:

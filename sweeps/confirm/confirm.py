@@ -327,9 +327,7 @@ def lacks(new: ConfirmationRecord, before: ConfirmationRecord) -> str:
     It may if the sweep has more trials by now, so that there are others to confirm. Otherwise it
     needs as many folds, and every finalist. Conclusions in words cannot be compared.
     """
-    verdicts = (one for one in before.conclusions if isinstance(one, VerdictConclusion))
-    old = next(verdicts, None)
-    own = next((one for one in new.conclusions if isinstance(one, VerdictConclusion)), None)
+    old, own = before.verdict, new.verdict
     if old is None or own is None or own.trials > old.trials:
         return ""
     found, wanted = (
@@ -590,16 +588,14 @@ class _Work:
             has_test_set=bool(conclusions) and test_set_of(experiment, scored, source) is not None,
         )
 
-    def _method(self, *, is_by_sample: bool) -> Method:
-        if is_by_sample:
-            return "samples and seeds"
-        is_ordered = getattr(self._checked.experiment, "ordered", False)
-        return "rolling origin" if is_ordered else "folds"
-
     def _verdict(self, found: _Found, refit: str | None) -> VerdictConclusion:
         verdict, confirmation = found.comparison.verdict, found.confirmation
         gained, over = verdict.gain_over_control, verdict.gain_over_searches
         scored = verdict.scored
+        method: Method = "samples and seeds"
+        if not verdict.is_by_sample:
+            is_ordered = getattr(self._checked.experiment, "ordered", False)
+            method = "rolling origin" if is_ordered else "folds"
         records = self._home.store(self._info.id).read_all()
         return VerdictConclusion(
             kind="verdict",
@@ -625,7 +621,7 @@ class _Work:
             gain_over_searches=over and scored.difference(over),
             components=verdict.components,
             metric=scored.metric,
-            method=self._method(is_by_sample=verdict.is_by_sample),
+            method=method,
         )
 
 
@@ -639,12 +635,8 @@ def _check_margin(margin: float | None, scored: Scored) -> None:
 
 
 def _margin_before(before: ConfirmationRecord | None, scored: Scored) -> float | None:
-    of_metric = (
-        one.margin
-        for one in (before.conclusions if before else ())
-        if isinstance(one, VerdictConclusion) and one.metric == scored.metric
-    )
-    return next(of_metric, None)
+    verdict = before.verdict if before else None
+    return verdict.margin if verdict and verdict.metric == scored.metric else None
 
 
 def _more(home: Home, info: SweepInfo, checked: Checked) -> int:

@@ -121,18 +121,14 @@ class Outcomes:
     @property
     def means(self) -> NDArray[np.float64]:
         """(finalists,) mean score; all samples of all folds count alike."""
-        return mean_over_folds(self.by_fold, self.sizes)
+        sizes = self.sizes
+        means: NDArray[np.float64] = np.average(self.by_fold, axis=-1, weights=sizes / sizes.mean())
+        return means
 
     @property
     def leader(self) -> int:
         """The number of the finalist with the best mean; the first of equal ones."""
         return int(self.means.argmax())
-
-
-def mean_over_folds(shares: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return (...) means of (..., folds) shares, weighted by the folds' numbers of samples."""
-    means: NDArray[np.float64] = np.average(shares, axis=-1, weights=sizes / sizes.mean())
-    return means
 
 
 FEWEST_FOLDS = 8

@@ -44,7 +44,7 @@ from sweeps.records import (
     heard,
     is_same_data,
 )
-from sweeps.records.conclusions import Components, VerdictConclusion
+from sweeps.records.conclusions import Components
 from sweeps.workspace.files import make_folder, write_atomically
 from sweeps.workspace.names import free_name
 
@@ -513,12 +513,10 @@ def plan_power(config: SweepConfig) -> PowerPlan:
         if info.experiment != experiment or not is_same_data(data, info.data):
             continue
         confirmed = heard(Conclusions(home.store(info.id).folder).confirmed)
-        for one in confirmed.conclusions if confirmed else ():
-            if not isinstance(one, VerdictConclusion) or one.metric != scored.metric:
-                continue
-            if one.components is not None:
-                found[one.confirmation] = one.components
-                unit = one.quotable.unit if one.quotable else unit
+        one = confirmed.verdict if confirmed else None
+        if one is not None and one.metric == scored.metric and one.components is not None:
+            found[one.confirmation] = one.components
+            unit = one.quotable.unit if one.quotable else unit
     if not found and scored.unit != "share":
         raise UsageError(
             f"--power: how much {scored.called} differs by chance is measured by a confirmation, "

@@ -31,7 +31,7 @@ from sweeps.confirm.planning import (
 from sweeps.home import Home
 from sweeps.launch import run_options
 from sweeps.records import ConfirmationRecord, Record, SweepInfo
-from sweeps.records.conclusions import Part, SelectionBiasConclusion, VerdictConclusion
+from sweeps.records.conclusions import Part, SelectionBiasConclusion
 from sweeps.workspace.files import make_folder, write_atomically
 
 
@@ -156,10 +156,7 @@ def control_of(
 
     Without random trials, or if they are gone, these are 0, 1 and nobody.
     """
-    verdicts = (
-        (one for one in before.conclusions if isinstance(one, VerdictConclusion)) if before else ()
-    )
-    verdict = next(iter(verdicts), None)
+    verdict = before.verdict if before else None
     control = begun_in(home, home.store(info.id).folder / CONTROL_FOLDER)
     if verdict is None or control is None or not verdict.control_searches:
         return 0, 1, []

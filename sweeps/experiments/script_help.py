@@ -30,6 +30,7 @@ from search_spaces.parameters import Value
 from search_spaces.reading import declared_space
 from sweeps.errors import UsageError
 from sweeps.experiments.script import DATA, OUTPUT, OWN, SEED
+from sweeps.experiments.script_results import leaves
 
 HELP_SECONDS: Final = 60
 _INTERPRETERS: Final = {".py": "python3", ".sh": "bash", ".R": "Rscript"}
@@ -273,7 +274,7 @@ def _hydra_options(text: str) -> list[Option]:
         default = next((one for one in choices if one in inner), None)  # `name: adam` in adam.yaml
         found.append(Option(_plain(group), f"{group}={{}}", "str", default, choices))
     named = {group for group, _ in listed}
-    for path, said in _leaves(values if isinstance(values, dict) else {}, ""):
+    for path, said in leaves(values if isinstance(values, dict) else {}):
         if path.partition(".")[0] in named or (isinstance(said, str) and "${" in said):
             continue
         value = _value(said) if isinstance(said, str) else said
@@ -285,14 +286,6 @@ def _hydra_options(text: str) -> list[Option]:
             is_required=is_required, is_list=isinstance(value, list),
         ))  # fmt: skip
     return found
-
-
-def _leaves(values: dict[Any, Any], above: str) -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value
 
 
 def _plain(name: str) -> str:

@@ -366,7 +366,7 @@ def _json_rows(text: str, name: str, results: Results) -> list[dict[str, float]]
     """Return the epochs of a JSON file; single numbers go into the result."""
     try:
         said = json.loads(text)
-        said = dict(_leaves(said, "")) if isinstance(said, dict) else said
+        said = dict(leaves(said)) if isinstance(said, dict) else said
     except (ValueError, RecursionError) as error:
         raise OutputError(f"result: {name} is no JSON file: {error}") from None
     if isinstance(said, dict):
@@ -383,10 +383,11 @@ def _json_rows(text: str, name: str, results: Results) -> list[dict[str, float]]
     raise OutputError(f"result: {name} holds {text[:50]!r}; write an object of numbers")
 
 
-def _leaves(values: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
+def leaves(values: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield what a nested mapping holds, each by its path: `optimizer.lr`."""
     for name, value in values.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{above}{name}.")
+            yield from leaves(value, f"{above}{name}.")
         else:
             yield f"{above}{name}", value
 
@@ -580,16 +581,22 @@ def scored_samples(
 
 def _terms(labels: NDArray[Any], predictions: NDArray[Any]) -> list[NDArray[np.float64]]:
     """Return what a metric may be the mean of, sample by sample."""
-    if labels.ndim == 1 and predictions.ndim == 2:  # a score per class
-        predictions = predictions.argmax(axis=1)
-    if labels.ndim != 1 or labels.shape != predictions.shape or not labels.size:
-        raise _NoPredictionsError(f"labels are {labels.shape}, predictions {predictions.shape}")
+    predictions = _one_each(labels, predictions)
     right = (labels == predictions).astype(float)
     found = [right, 1 - right, 100 * right, 100 * (1 - right)]
     if all(array.dtype.kind in "iufb" for array in (labels, predictions)):
         error = np.abs(labels.astype(float) - predictions.astype(float))
         found += [error, error**2]
     return found
+
+
+def _one_each(labels: NDArray[Any], predictions: NDArray[Any]) -> NDArray[Any]:
+    """Return one prediction a label; of a score per class, the class that has the highest."""
+    if labels.ndim == 1 and predictions.ndim == 2:
+        predictions = predictions.argmax(axis=1)
+    if labels.ndim != 1 or labels.shape != predictions.shape or not labels.size:
+        raise _NoPredictionsError(f"labels are {labels.shape}, predictions {predictions.shape}")
+    return predictions
 
 
 class _NoPredictionsError(Exception):
@@ -659,10 +666,7 @@ def _typed(cells: Sequence[str]) -> NDArray[Any]:
 def _counted(
     labels: NDArray[Any], predictions: NDArray[Any]
 ) -> tuple[NDArray[np.uint32], list[str]]:
-    if labels.ndim == 1 and predictions.ndim == 2:  # a score per class
-        predictions = predictions.argmax(axis=1)
-    if labels.ndim != 1 or labels.shape != predictions.shape or not labels.size:
-        raise _NoPredictionsError(f"labels are {labels.shape}, predictions {predictions.shape}")
+    predictions = _one_each(labels, predictions)
     for array in (labels, predictions):
         if array.dtype.kind not in "iubU" and not (array == np.floor(array)).all():
             raise _NoPredictionsError("its values are no classes")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from search_spaces.objectives import in_words
 from sweeps.analysis.rows import trial_row
+from sweeps.progress import PassedOn, Progress
 from sweeps.progress.lines import trial_line
-from sweeps.progress.protocol import PassedOn
 from sweeps.render.verdict import (
     failure_line,
     progress_line,
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from io import TextIOWrapper
 
     from sweeps.analysis.summary import Summary
-    from sweeps.progress.protocol import Progress
     from sweeps.progress.tally import Tally
     from sweeps.records.record import Record, SweepInfo
 

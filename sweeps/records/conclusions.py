@@ -596,6 +596,11 @@ class ConfirmationRecord:
     conclusions: Sequence[Conclusion] = ()
     fresh: Count = 0
 
+    @property
+    def verdict(self) -> VerdictConclusion | None:
+        """The verdict; None where it is in words."""
+        return next((one for one in self.conclusions if isinstance(one, VerdictConclusion)), None)
+
 
 def confirmed_by(directory: str | Path | None) -> str | None:
     """Return the id of the sweep that a confirmation confirms; None for a search.

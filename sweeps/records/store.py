@@ -114,12 +114,9 @@ class RecordStore:
             return None
         if info.version > VERSION:
             raise RecordError(f"{path}: version {info.version}; use the one that wrote it")
-        for generation in self._later_generations():
+        for generation in read_numbered(self.folder, GENERATIONS, Generation, _FIXED, first=2):
             info = info.extended(generation)
         return dataclasses.replace(info, checked=self.checked())
-
-    def _later_generations(self) -> Iterator[Generation]:
-        return read_numbered(self.folder, GENERATIONS, Generation, _FIXED, first=2)
 
     def note_checked(self, checked: Checked) -> None:
         """Note the result of the second training of a trial."""

@@ -31,22 +31,12 @@ def front_line(front: Sequence[TrialRow], objectives: Sequence[Objective]) -> st
     """Return a line on the number of trials on a front, and the ranges of its objectives."""
     if not front:
         return "no trial completed, so there is no Pareto front"
-    return f"{front_count(front)}: {front_reach(front, objectives)}"
-
-
-def front_count(front: Sequence[TrialRow]) -> str:
-    """Return `4 trials on the Pareto front, observed, not confirmed`."""
-    return f"{counted(len(front), 'trial')} {FRONT}"
-
-
-def front_reach(front: Sequence[TrialRow], objectives: Sequence[Objective]) -> str:
-    """Return `best_val_accuracy 0.8710 to 0.9320, parameters 4210 to 13002`."""
     ranges = []
     for place, objective in enumerate(objectives):
         values = [worth[place] for row in front if (worth := row.values(objectives))]
         ends = dict.fromkeys(format_metric(end) for end in (min(values), max(values)))
         ranges.append(f"{objective.metric} {' to '.join(ends)}")
-    return ", ".join(ranges)
+    return f"{counted(len(front), 'trial')} {FRONT}: {', '.join(ranges)}"
 
 
 def _comparison(summary: Summary, best: TrialRow, reference: TrialRow | None) -> str:
@@ -94,8 +84,7 @@ def failure_line(failures: Mapping[str, int], first_error: str | None) -> str:
     total = sum(failures.values())
     if not total:
         return ""
-    reasons = ", ".join(f"{reason} {count}" for reason, count in failures.items())
-    line = f"{total} trial{'s' if total > 1 else ''} failed: {reasons}"
+    line = f"{counted(total, 'trial')} failed: {_reasons(failures)}"
     return f"{line}; first error: {first_error}" if first_error else line
 
 
@@ -104,8 +93,12 @@ def retry_line(retried: Mapping[str, int]) -> str:
     total = sum(retried.values())
     if not total:
         return ""
-    reasons = ", ".join(f"{reason} {count}" for reason, count in retried.items())
-    return f"{total} failed attempt{'s were' if total > 1 else ' was'} tried again: {reasons}"
+    are = "were" if total > 1 else "was"
+    return f"{counted(total, 'failed attempt')} {are} tried again: {_reasons(retried)}"
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in counts.items())
 
 
 def _objective(row: TrialRow) -> str:

@@ -1,7 +1,7 @@
 """The loop of a sweep: opens trials, runs attempts, writes records, tells outcomes, serves MLflow.
 
-The module also holds the parts of the loop: an attempt's specification and pruner, the rules that
-end a sweep early, the listener of executors, and the choice of weights that stay on disk.
+The module also holds the parts of the loop: the rules that end a sweep early, the listener of
+executors, and the choice of weights that stay on disk.
 """
 
 from __future__ import annotations
@@ -33,31 +33,6 @@ from sweeps.runner.replaying import DeterminismCheck, is_check
 from sweeps.runner.trial_queue import QueuedTrial, TrialQueue
 from sweeps.study.proposals import Exhausted, training_seed
 from sweeps.study.samplers import TrialPruner, make_pruner
-
-# The specification of an attempt, and its pruner.
-
-
-def spec_of(config: SweepConfig, sweep_id: str, trial: QueuedTrial) -> TrialSpec:
-    """Return the specification of a trial's current attempt."""
-    return TrialSpec(
-        sweep=sweep_id,
-        trial=trial.number,
-        attempt=trial.attempts,
-        seed=training_seed(config.seed, trial.number),
-        config=trial.prior.config if trial.prior else config.received(trial.proposal),
-    )
-
-
-def pruner_of(config: SweepConfig, queue: TrialQueue, trial: QueuedTrial) -> TrialPruner | None:
-    """Return the pruner of a trial, with the trials told so far; None if the sweep has none."""
-    pruner, metric = make_pruner(config.pruner), queue.epoch_metric
-    if pruner is None or metric is None:
-        return None
-    direction = config.space.objective.direction
-    return TrialPruner(
-        pruner, metric, direction, trial.number, queue.proposer.sampler_view.finished()
-    )
-
 
 # The rules that end a sweep before all its trials: time, target, no improvement. Target and
 # improvement are judged in trial order.
@@ -428,13 +403,30 @@ class Coordinator:
         spec = self._spec(trial)
         assert self._executor is not None
         self.watch.expect(spec, trial.proposal.params)
-        pruner = pruner_of(self.config, self.queue, trial)
-        future = self._executor.submit(spec, pruner, partial(self._recorder.keep, trial))
+        keep = partial(self._recorder.keep, trial)
+        future = self._executor.submit(spec, self._pruner(trial), keep)
         self._running[future] = trial
         return True
 
     def _spec(self, trial: QueuedTrial) -> TrialSpec:
-        return spec_of(self.config, self.sweep_id, trial)
+        """Return the specification of a trial's current attempt."""
+        config, prior = self.config, trial.prior
+        return TrialSpec(
+            sweep=self.sweep_id,
+            trial=trial.number,
+            attempt=trial.attempts,
+            seed=training_seed(config.seed, trial.number),
+            config=prior.config if prior else config.received(trial.proposal),
+        )
+
+    def _pruner(self, trial: QueuedTrial) -> TrialPruner | None:
+        """Return the pruner of a trial, with the trials told so far; None if the sweep has none."""
+        pruner, metric = make_pruner(self.config.pruner), self.queue.epoch_metric
+        if pruner is None or metric is None:
+            return None
+        direction = self.config.space.objective.direction
+        seen = self.queue.proposer.sampler_view.finished()
+        return TrialPruner(pruner, metric, direction, trial.number, seen)
 
     def _collect(self, trial: QueuedTrial, record: Record) -> None:
         self.seconds["training"] += (record.finished_at - record.started_at) / 1000

@@ -40,7 +40,6 @@ from sweeps.study.sampler_view import trial_outcome
 from sweeps.study.storage import (
     ATTEMPTS,
     distributions_to_json,
-    proposal_of_record,
     proposal_of_trial,
     stored_trials,
 )
@@ -342,8 +341,14 @@ def recalled(home: Home, info: SweepInfo, number: int) -> UnfinishedTrial:
             "options the sweep was made with once, which proposes it again, then extend it"
         )
     proposal = proposal_of_trial(trials[number])
-    attempts = int(trials[number].user_attrs.get(ATTEMPTS, 0))
-    return _kept(number, attempts, proposal, _configuration(home, info, number, proposal))
+    return UnfinishedTrial(
+        trial=number,
+        attempts=int(trials[number].user_attrs.get(ATTEMPTS, 0)),
+        origin=proposal.origin,
+        params=proposal.params,
+        distributions=distributions_to_json(proposal),
+        config=_configuration(home, info, number, proposal),
+    )
 
 
 def _unfinished(
@@ -361,27 +366,20 @@ def _unfinished(
         if number in prior:
             kept = prior[number]
         elif number in latest:
-            spec = latest[number].spec
-            proposal = proposal_of_record(latest[number])
-            kept = _kept(number, spec.attempt, proposal, spec.config)
+            record = latest[number]
+            kept = UnfinishedTrial(
+                trial=number,
+                attempts=record.spec.attempt,
+                origin=record.origin,
+                params=record.params,
+                distributions=record.distributions,
+                config=record.spec.config,
+            )
         else:
             kept = recalled(home, info, number)
         # Only the newest study knows of an attempt that was begun and then killed.
         begun = stored[number].user_attrs.get(ATTEMPTS, 0) if number < len(stored) else 0
         yield dataclasses.replace(kept, attempts=max(kept.attempts, int(begun)))
-
-
-def _kept(
-    number: int, attempts: int, proposal: Proposal, config: Mapping[str, Value]
-) -> UnfinishedTrial:
-    return UnfinishedTrial(
-        trial=number,
-        attempts=attempts,
-        origin=proposal.origin,
-        params=proposal.params,
-        distributions=distributions_to_json(proposal),
-        config=config,
-    )
 
 
 def _configuration(home: Home, info: SweepInfo, trial: int, proposal: Proposal) -> dict[str, Value]:

@@ -54,16 +54,35 @@ class Recorder:
     def keep(self, trial: QueuedTrial, attempt: Attempt) -> Record:
         """Write the record of an attempt that has ended, and return it.
 
+        Args:
+            trial: The trial of the attempt.
+            attempt: The attempt, as the executor returned it.
+
         Raises:
             StoreError: The record cannot be written.
         """
-        record = make_record(
-            attempt,
-            trial,
-            metrics=[objective.metric for objective in self.config.space.objectives],
-            data=self.config.data,
+        metrics = [objective.metric for objective in self.config.space.objectives]
+        outcome, reason, error = _judge(attempt, metrics)
+        result = _finite(attempt.result)
+        retries, failure = self.config.failures.retries, failure_of(reason, error)
+        again = outcome == "failed" and is_tried_again(failure, trial.failures, retries)
+        record = Record(
+            spec=attempt.spec,
+            outcome=outcome,
+            reason=reason,
+            ends_trial=not (outcome == "interrupted" or again),
+            error=error,
+            params=trial.proposal.params,
+            distributions=distributions_to_json(trial.proposal),
+            objective=result.metrics[metrics[0]] if result and outcome == "complete" else None,
+            result=result,
+            weights_sha256=None,
+            data=describe(self.config.data),
+            origin=trial.proposal.origin,
             environment=self._environment_of(attempt),
-            retries=self.config.failures.retries,
+            started_at=attempt.started_at,
+            finished_at=attempt.finished_at,
+            pruner_attrs=attempt.notes,
         )
         with self.seconds.timed("records"):
             return self.store.write(record, attempt.files)
@@ -80,49 +99,6 @@ class Recorder:
         trained = {**trained, **code}
         is_alike = trained["cpu"]["features"] == own["features"]
         return trained if is_alike else {**trained, "coordinator_cpu": own}
-
-
-def make_record(
-    attempt: Attempt,
-    trial: QueuedTrial,
-    *,
-    metrics: Sequence[str],
-    data: PreparedData,
-    environment: Mapping[str, Any],
-    retries: Mapping[str, int],
-) -> Record:
-    """Return the record of an attempt that has ended.
-
-    Args:
-        attempt: The attempt, as the executor returned it.
-        trial: The trial of the attempt.
-        metrics: Names of the objective metrics.
-        data: The data it was trained on.
-        environment: Versions and machine.
-        retries: Number of retries by reason of the failure.
-    """
-    outcome, reason, error = _judge(attempt, metrics)
-    result = _finite(attempt.result)
-    failure = failure_of(reason, error)
-    again = outcome == "failed" and is_tried_again(failure, trial.failures, retries)
-    return Record(
-        spec=attempt.spec,
-        outcome=outcome,
-        reason=reason,
-        ends_trial=not (outcome == "interrupted" or again),
-        error=error,
-        params=trial.proposal.params,
-        distributions=distributions_to_json(trial.proposal),
-        objective=result.metrics[metrics[0]] if result and outcome == "complete" else None,
-        result=result,
-        weights_sha256=None,
-        data=describe(data),
-        origin=trial.proposal.origin,
-        environment=environment,
-        started_at=attempt.started_at,
-        finished_at=attempt.finished_at,
-        pruner_attrs=attempt.notes,
-    )
 
 
 def describe(data: PreparedData) -> dict[str, Any]:

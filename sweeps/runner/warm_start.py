@@ -19,8 +19,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from optuna.distributions import json_to_distribution
-
 from search_spaces.errors import SpaceError
 from search_spaces.mapping import counterpart, point_of
 from search_spaces.parameters import ParameterInfo, Value
@@ -76,7 +74,7 @@ def prior_trials(
             attempts = record.spec.attempt
         else:
             kept = unfinished.get(number) or recall(number)
-            proposal, config, attempts = _proposal(kept), kept.config, kept.attempts
+            proposal, config, attempts = proposal_of_record(kept), kept.config, kept.attempts
         try:
             point = counterpart(space, proposal.params, config, parameters)
         except SpaceError as error:
@@ -110,11 +108,6 @@ def describe_imported(imported: Imported) -> str:
         f"its sampler knows {counted(len(imported.trials), 'imported result')} of "
         f"{imported.source}, which count for nothing else"
     )
-
-
-def _proposal(trial: UnfinishedTrial) -> Proposal:
-    distributions = {n: json_to_distribution(d) for n, d in trial.distributions.items()}
-    return Proposal(trial.params, distributions, trial.origin)
 
 
 def describe_prior(prior: Mapping[int, PriorTrial]) -> str:

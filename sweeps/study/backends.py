@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Final, Protocol
@@ -252,6 +252,21 @@ class StudyBackend(Protocol):
 
     def rename(self, names: Mapping[str, str]) -> None:
         """Give studies other names, all in one transaction."""
+
+
+def close(storage: RDBStorage) -> None:
+    """Close the connections of an opened database."""
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+@contextmanager
+def opened(storage: RDBStorage) -> Iterator[RDBStorage]:
+    """Yield an opened database, and close it at the end."""
+    try:
+        yield storage
+    finally:
+        close(storage)
 
 
 def backend_of(database: Database) -> StudyBackend:

@@ -15,7 +15,7 @@ from search_spaces.errors import did_you_mean, listing
 from search_spaces.objectives import Direction
 from sweeps.errors import UsageError
 from sweeps.records import Record, SweepInfo
-from sweeps.study.backends import Database, SqliteBackend, backend_of, schema_versions
+from sweeps.study.backends import Database, SqliteBackend, backend_of, opened, schema_versions
 from sweeps.study.proposals import Proposal
 from sweeps.study.sampler_view import trial_outcome
 from sweeps.study.storage import (
@@ -41,16 +41,10 @@ def read_study(database: Database, name: str) -> list[FrozenTrial] | None:
     if not backend.exists():
         return None
     try:
-        storage = backend.open_to_read()
+        with opened(backend.open_to_read()) as storage:
+            return storage.get_all_trials(storage.get_study_id_from_name(name))
     except backend.unreadable:
         return None
-    try:
-        return storage.get_all_trials(storage.get_study_id_from_name(name))
-    except backend.unreadable:
-        return None
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
 
 
 def read_other_study(
@@ -71,19 +65,14 @@ def read_other_study(
         if version not in schema_versions():
             known = f"studies of a newer Optuna ({version})" if version else "no study of Optuna"
             raise UsageError(f"{database} holds {known}")
-        storage = None
         try:
             backend = SqliteBackend(copy)
             backend.prepare(DatabaseRetry())
-            storage = backend.open_to_read()
-            return _other_study(storage, name, most)
+            with opened(backend.open_to_read()) as storage:
+                return _other_study(storage, name, most)
         except Exception as error:  # of a file that was made to mislead: of any kind
             message = str(error) if isinstance(error, UsageError) else first_line(str(error))
             raise UsageError(f"{database}: {message}") from None
-        finally:
-            if storage is not None:
-                storage.remove_session()
-                storage.engine.dispose()
 
 
 def _other_study(

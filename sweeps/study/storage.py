@@ -12,8 +12,8 @@ from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.objectives import Direction
-from sweeps.records import Record
-from sweeps.study.backends import Database, backend_of
+from sweeps.records import Record, UnfinishedTrial
+from sweeps.study.backends import Database, backend_of, close, opened
 from sweeps.study.proposals import Proposal
 from sweeps.study.sampler_view import TrialOutcome
 from sweeps.study.tables import trial_writer
@@ -231,8 +231,7 @@ class StudyStore:
 
     def close(self) -> None:
         """Close the database."""
-        self._storage.remove_session()
-        self._storage.engine.dispose()
+        close(self._storage)
 
     def _create(self, create: Callable[[], int]) -> None:
         """Store a trial once, even if the answer is lost with the connection."""
@@ -250,32 +249,14 @@ class StudyStore:
         return self._database_retry.write(self._database, lambda: method(*values, **named))
 
 
-def prepare(database: Database, database_retry: DatabaseRetry) -> None:
-    """Make and check a database of studies; see `StudyBackend.prepare`.
-
-    Raises:
-        StoreError: The database cannot be used; the message says why and what to do.
-    """
-    backend_of(database).prepare(database_retry)
-
-
 def stored_trials(database: Database, name: str) -> list[FrozenTrial]:
     """Return the trials of a study in order; none if there is no such study. Creates nothing."""
     backend = backend_of(database)
-    if not backend.exists():
-        return []
-    storage = backend.open()
-
-    def read() -> list[FrozenTrial]:
-        return storage.get_all_trials(storage.get_study_id_from_name(name))
-
-    try:
-        return DatabaseRetry().run(database, read)
-    except KeyError:
-        return []
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
+    if backend.exists():
+        with suppress(KeyError), opened(backend.open()) as storage:
+            study_id = storage.get_study_id_from_name
+            return DatabaseRetry().run(database, lambda: storage.get_all_trials(study_id(name)))
+    return []
 
 
 def delete_study(database: Database, name: str) -> None:
@@ -285,17 +266,10 @@ def delete_study(database: Database, name: str) -> None:
         StoreError: The database cannot be written.
     """
     backend = backend_of(database)
-    if not backend.exists():
-        return
-    storage = backend.open()
-    try:
-        study_id = storage.get_study_id_from_name(name)
-        DatabaseRetry().write(database, lambda: storage.delete_study(study_id))
-    except KeyError:
-        return
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
+    if backend.exists():
+        with suppress(KeyError), opened(backend.open()) as storage:
+            study_id = storage.get_study_id_from_name(name)
+            DatabaseRetry().write(database, lambda: storage.delete_study(study_id))
 
 
 def proposal_of_trial(trial: FrozenTrial) -> Proposal:
@@ -304,8 +278,8 @@ def proposal_of_trial(trial: FrozenTrial) -> Proposal:
     return Proposal(trial.params, trial.distributions, attrs["origin"], attrs["rejected"])
 
 
-def proposal_of_record(record: Record) -> Proposal:
-    """Return the proposal that an attempt was made from; for a trial that the study has lost."""
+def proposal_of_record(record: Record | UnfinishedTrial) -> Proposal:
+    """Return the proposal of a recorded attempt, or of a trial that goes on in a new study."""
     distributions = {n: json_to_distribution(d) for n, d in record.distributions.items()}
     return Proposal(record.params, distributions, record.origin)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import sqlalchemy
 from optuna.distributions import distribution_to_json
@@ -34,20 +34,7 @@ _ROWS_OF_TRIALS: Final = (
 )
 
 
-class TrialWriter(Protocol):
-    """Writes trials of a study."""
-
-    def add(self, number: int, proposal: Proposal, attrs: Mapping[str, Any]) -> int:
-        """Store a trial, RUNNING, with its parameters and user attributes; return its id."""
-
-    def set_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Store a user attribute of a RUNNING trial."""
-
-    def end(self, trial_id: int, outcome: TrialOutcome) -> Sequence[Callable[[], object]]:
-        """Return the transactions that store how a RUNNING trial ended; each may be repeated."""
-
-
-def trial_writer(storage: RDBStorage, study_id: int) -> TrialWriter:
+def trial_writer(storage: RDBStorage, study_id: int) -> Tables | Public:
     """Return the writer for an open storage, whose schema `StudyBackend.prepare` has checked."""
     if schema_versions()[0] == REVISION:
         return Tables(storage.engine, study_id)
@@ -55,13 +42,16 @@ def trial_writer(storage: RDBStorage, study_id: int) -> TrialWriter:
 
 
 class Tables:
-    """Writes the rows itself; see `TrialWriter`."""
+    """Writes the rows of a study's trials itself."""
 
     def __init__(self, engine: sqlalchemy.Engine, study_id: int) -> None:
         self._engine, self._study_id = engine, study_id
 
     def add(self, number: int, proposal: Proposal, attrs: Mapping[str, Any]) -> int:
-        """See `TrialWriter`; the trial is the study's next, because nobody else writes it."""
+        """Store a trial, RUNNING, with its parameters and user attributes; return its id.
+
+        The trial is the study's next, because nobody else writes it.
+        """
         trial = {
             "study_id": self._study_id,
             "number": number,
@@ -92,7 +82,7 @@ class Tables:
         return trial_id
 
     def set_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """See `TrialWriter`."""
+        """Store a user attribute of a RUNNING trial."""
         table = models.TrialUserAttributeModel.__table__
         row = _attr(trial_id, key, value)
         here = (table.c.trial_id == trial_id) & (table.c.key == key)
@@ -101,7 +91,10 @@ class Tables:
                 connection.execute(sqlalchemy.insert(table), row)
 
     def end(self, trial_id: int, outcome: TrialOutcome) -> Sequence[Callable[[], object]]:
-        """See `TrialWriter`; a trial that has ended already is left as it is."""
+        """Return the transactions that store how a RUNNING trial ended; each may be repeated.
+
+        A trial that has ended already is left as it is.
+        """
         return [lambda: self._end(trial_id, outcome)]
 
     def _end(self, trial_id: int, outcome: TrialOutcome) -> None:
@@ -124,13 +117,13 @@ class Tables:
 
 
 class Public:
-    """Has `RDBStorage` write; see `TrialWriter`."""
+    """Has `RDBStorage` write the same; see `Tables`."""
 
     def __init__(self, storage: RDBStorage, study_id: int) -> None:
         self._storage, self._study_id = storage, study_id
 
     def add(self, number: int, proposal: Proposal, attrs: Mapping[str, Any]) -> int:
-        """See `TrialWriter`."""
+        """See `Tables`."""
         trial = create_trial(
             state=TrialState.RUNNING,
             params=dict(proposal.params),
@@ -140,11 +133,11 @@ class Public:
         return self._storage.create_new_trial(self._study_id, trial)
 
     def set_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """See `TrialWriter`."""
+        """See `Tables`."""
         self._storage.set_trial_user_attr(trial_id, key, value)
 
     def end(self, trial_id: int, outcome: TrialOutcome) -> Sequence[Callable[[], object]]:
-        """See `TrialWriter`."""
+        """See `Tables`."""
 
         def constrain() -> None:
             value = _violation(outcome)

@@ -56,7 +56,12 @@ def safe_key(key: str) -> str:
 def fit(values: Mapping[str, str], max_characters: int) -> tuple[dict[str, str], list[str]]:
     """Return the values with safe keys and cut to length, and the keys of those that were cut."""
     cut = [safe_key(key) for key, value in values.items() if len(value) > max_characters]
-    return {safe_key(k): _truncate(v, max_characters) for k, v in values.items()}, cut
+    kept = max_characters - len(_MARK)
+    fitted = {
+        safe_key(key): value if len(value) <= max_characters else value[:kept] + _MARK
+        for key, value in values.items()
+    }
+    return fitted, cut
 
 
 def is_finite(value: object) -> bool:
@@ -69,12 +74,6 @@ def chunks(items: Iterable[_Item], size: int) -> Iterator[Sequence[_Item]]:
     rest = list(items)
     for start in range(0, len(rest), size):
         yield rest[start : start + size]
-
-
-def _truncate(value: str, max_characters: int) -> str:
-    if len(value) <= max_characters:
-        return value
-    return value[: max_characters - len(_MARK)] + _MARK
 
 
 # Labels of a run for people to sort and filter by: why it ended, in a few words.

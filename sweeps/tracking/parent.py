@@ -39,7 +39,6 @@ from sweeps.records import (
     leading,
     listed,
 )
-from sweeps.render.charts.chart import Chart
 from sweeps.render.markdown import render_briefing, render_conclusion, render_markdown
 from sweeps.runner.control import INTERRUPTIONS, StopRequest
 from sweeps.runner.ownership import Hold
@@ -47,10 +46,10 @@ from sweeps.tracking.content import TABLE_TAGS, TRIALS_TABLE, SweepNote, table_j
 from sweeps.tracking.pictures import BEST, show_pictures
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import ProjectionReport, Projector
-from sweeps.tracking.registration import project_champion, project_pages
+from sweeps.tracking.registration import project_champion
 from sweeps.tracking.runs import KnownSweep, find_settled_parent
 from sweeps.tracking.store import IncompleteError
-from sweeps.tracking.view import directions, mark_front, show_view
+from sweeps.tracking.view import directions, mark_front, view_of
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.files import open_file
 from sweeps.workspace.provenance import is_mixed
@@ -226,14 +225,9 @@ def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
     if ending.status != "FINISHED" or len(data.ranking) < FEWEST_TRIALS:
         return {}
     sections = report_sections(data)
-    charts = draw_charts(sections, _is_plot)
+    charts = draw_charts(sections, lambda chart: chart.size != "third")  # slices: in the page only
     page = render_report(data, sections).encode()
     return {"report.html": page, **{f"plots/{name}": png for name, png in charts.items()}}
-
-
-def _is_plot(chart: Chart) -> bool:
-    """Whether a chart gets a PNG of its own; slices are in the page only."""
-    return chart.size != "third"
 
 
 def _samples(records: Sequence[Record], again: PreparedAgain) -> LoadedSamples | None:
@@ -332,7 +326,9 @@ def finish(
 
     projector.finish(lambda runs: runs.arrange(info, show))
     if not is_hurried:
-        projector.finish(lambda runs: project_pages(runs, store, info, read(), again))
+        projector.finish(
+            lambda runs: project_champion(runs, store, info, read(), again, pages=True)
+        )
     if not ending.error and ending.status != "KILLED":  # else there is more to run, and to send
         projector.finish_if_whole(lambda runs: _mark_as_sent(runs, info, read(), sources()))
 
@@ -380,7 +376,7 @@ def end_parent(
 
     def describe(client: Any, sweep: KnownSweep) -> str:
         best = best_whole(store, info, records)
-        show_view(client, sweep, info, records, best, important)
+        client.set_experiment_tag(sweep.experiment_id, *view_of(info, records, best, important))
         mark_front(client, sweep, info, records)
         return directions(info, sweep, best, note, noted)
 
@@ -475,14 +471,15 @@ class ParentRun:
         for record in records:
             key = record.spec.key
             read = partial(self._store.read, key)
-            self._projector.put(record, self._draw(key), only_if_missing=True, read=read)
+            draw = partial(self._files, key)
+            self._projector.put(record, draw, only_if_missing=True, read=read)
 
     def project(self, record: Record) -> None:
         """Project an attempt soon; returns at once."""
         if self._is_put_off:
             self.catch_up(self._known or ())
         self._known = None
-        self._projector.put(record, self._draw(record.spec.key))
+        self._projector.put(record, partial(self._files, record.spec.key))
 
     def abandon(self, error: BaseException) -> None:
         """Give the parent run its terminal status when the sweep ends by an exception."""
@@ -550,9 +547,6 @@ class ParentRun:
             self._known,
             is_hurried=is_hurried,
         )
-
-    def _draw(self, key: str) -> partial[Mapping[str, bytes]]:
-        return partial(self._files, key)
 
 
 def sweep_note(info: SweepInfo, asked: int, *, is_running: bool) -> SweepNote:

@@ -6,7 +6,8 @@ is therefore incomplete, and is written again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,7 +34,6 @@ from sweeps.tracking.content import (
 )
 from sweeps.tracking.runs import (
     UNDRAWN,
-    ForgetOnError,
     KnownSweep,
     create_run,
     discard_run,
@@ -93,17 +93,17 @@ class Projection:
         Returns:
             The id of the parent run.
         """
-        with quiet(), self._forgetting(info):
-            parent_id = self._sweep(info).parent_id
+        with self._known(info) as sweep:
+            parent_id = sweep.parent_id
             log_values(self._client(), parent_id, tags=sweep_tags(info, extra))
             if extra.is_running and not extra.description:
-                note = running_note(info, self._sweep(info).experiment_id)
+                note = running_note(info, sweep.experiment_id)
                 self._client().set_tag(parent_id, NOTE, note)
             log_dataset(self._client(), parent_id, info.data)
             reached("parent.valued")
             self._log_files(parent_id, sweep_files(info))
             reached("parent.filed")
-            self._show_view(self._sweep(info), info)
+            self._show_view(sweep, info)
             status = "RUNNING" if extra.is_running else None
             self._client().update_run(parent_id, status=status, name=info.name)
             reached("parent.running")
@@ -128,8 +128,7 @@ class Projection:
         Returns:
             The id of the child run.
         """
-        with quiet(), self._forgetting(info):
-            sweep = self._sweep(info)
+        with self._known(info) as sweep:
             content = trial_run(info, record, sweep.parent_id)
             run_id, folder = self._write_child(sweep, info, record, content)
             if not sweep.columns.issuperset(content.params):
@@ -153,22 +152,21 @@ class Projection:
 
     def is_complete(self, info: SweepInfo, record: Record) -> bool:
         """Whether the attempt's run is there with its terminal status."""
-        with quiet(), self._forgetting(info):
-            sweep = self._sweep(info)
+        with self._known(info) as sweep:
             wanted = standing(*run_status(record))
             return sweep.children.get(record.spec.key, ("", ""))[1] == wanted
 
     def annotate(self, info: SweepInfo, key: str, text: str) -> None:
         """Show a note about a trial on the page of its run; an empty text removes it."""
-        with quiet(), self._forgetting(info):
-            known = self._sweep(info).children.get(key)
+        with self._known(info) as sweep:
+            known = sweep.children.get(key)
             if known is not None:
                 self._client().set_tag(known[0], NOTE, as_typed(text))
 
     def register(self, info: SweepInfo, champion: Champion, *, pages: bool = False) -> None:
         """Register a champion's model; with `pages`, log the pages about it to its run instead."""
-        with quiet(), self._forgetting(info):
-            known = self._sweep(champion.confirmation or info).children.get(champion.key)
+        with self._known(champion.confirmation or info) as sweep:
+            known = sweep.children.get(champion.key)
             if known is not None and pages:
                 log_pages(self._client(), known[0], champion, self._scratch)
             elif known is not None:  # else the attempt itself is reported as missing
@@ -189,10 +187,9 @@ class Projection:
         Returns:
             The attempts whose runs were deleted.
         """
-        with quiet(), self._forgetting(info):
-            if look_up:
-                self._sweeps.pop(info.id, None)
-            sweep = self._sweep(info)
+        if look_up:
+            self._sweeps.pop(info.id, None)
+        with self._known(info) as sweep:
             keys = [key for key in sweep.children if wrong(key)]
             for key in keys:
                 discard_run(self._client(), sweep.children.pop(key)[0])
@@ -200,8 +197,8 @@ class Projection:
 
     def arrange(self, info: SweepInfo, write: Callable[[Any, KnownSweep], Result]) -> Result:
         """Call `write` with the client and the sweep's known runs; return its result."""
-        with quiet(), self._forgetting(info):
-            return write(self._client(), self._sweep(info))
+        with self._known(info) as sweep:
+            return write(self._client(), sweep)
 
     def ask(self, look: Callable[[Any], Result]) -> Result:
         """Call `look` with the client; nothing of the sweep is searched or made for it."""
@@ -233,8 +230,8 @@ class Projection:
             drawn: Tags that say of these files that they are there.
             finished_at: Milliseconds since the epoch (UTC); now if None.
         """
-        with quiet(), self._forgetting(info):
-            parent_id = self._sweep(info).parent_id
+        with self._known(info) as sweep:
+            parent_id = sweep.parent_id
             texts = {**best_tags(best), **tags, NOTE: summary_markdown}
             fitted, _ = fit(texts, MAX_TAG_CHARACTERS)
             points = list(headline_points(best)) if best else []
@@ -258,7 +255,7 @@ class Projection:
             look_up: Whether to search for the parent run again. Without it, one request is enough
                 if the run was found or made before, even if what followed was broken off.
         """
-        with quiet(), self._forgetting(info):
+        with self._forgetting(info):
             known = None if look_up else self._parents.get(info.id)
             parent_id = known or self._sweep(info).parent_id
             self._client().set_terminated(parent_id, status)
@@ -278,8 +275,21 @@ class Projection:
             self._tables = tables_of(client, self.tracking_uri)
         return self._opened
 
-    def _forgetting(self, info: SweepInfo) -> ForgetOnError:
-        return ForgetOnError(self._sweeps, info.id)
+    @contextmanager
+    def _known(self, info: SweepInfo) -> Iterator[KnownSweep]:
+        """Yield the known runs of a sweep, which are found or made; see `_forgetting`."""
+        with self._forgetting(info):
+            yield self._sweep(info)
+
+    @contextmanager
+    def _forgetting(self, info: SweepInfo) -> Iterator[None]:
+        """Keep MLflow quiet; if a call fails, forget the runs, since the store may have changed."""
+        with quiet():
+            try:
+                yield
+            except BaseException:
+                self._sweeps.pop(info.id, None)
+                raise
 
     def _sweep(self, info: SweepInfo) -> KnownSweep:
         if info.id not in self._sweeps:

@@ -91,6 +91,8 @@ def project_champion(
     info: SweepInfo,
     records: Sequence[Record],
     again: PreparedAgain,
+    *,
+    pages: bool = False,
 ) -> None:
     """Register the champion's model, if its experiment serves any.
 
@@ -100,23 +102,11 @@ def project_champion(
         info: The sweep.
         records: All of them.
         again: Its experiment, loaded only if the trial is not registered yet, and its data.
+        pages: Whether to log pages about it instead, if its experiment draws any.
     """
     champion = find_champion(store, info, records, again)
     if champion is not None:
-        projection.register(info, champion)
-
-
-def project_pages(
-    projection: Projection,
-    store: RecordStore,
-    info: SweepInfo,
-    records: Sequence[Record],
-    again: PreparedAgain,
-) -> None:
-    """Log pages about the champion, if its experiment draws any; arguments as above."""
-    champion = find_champion(store, info, records, again)
-    if champion is not None:
-        projection.register(info, champion, pages=True)
+        projection.register(info, champion, pages=pages)
 
 
 def find_champion(

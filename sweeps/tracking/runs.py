@@ -303,7 +303,7 @@ def attempt_of_run(tracking_uri: str, run_id: str) -> tuple[str, str]:
     return tags["sweep_id"], tags["trial"]
 
 
-# Remembers a sweep's runs, until an error says that the store may have changed.
+# Remembers a sweep's runs, and how complete each of them is.
 
 
 UNDRAWN: Final = "undrawn"
@@ -328,19 +328,6 @@ class KnownSweep:
     children: dict[str, tuple[str, str]] = field(default_factory=dict)
     columns: set[str] = field(default_factory=set)
     folder: Path | None = None
-
-
-class ForgetOnError:
-    """Forgets the known runs of a sweep when a call fails, since the store may have changed."""
-
-    def __init__(self, sweeps: dict[str, KnownSweep], sweep_id: str) -> None:
-        self._sweeps, self._sweep_id = sweeps, sweep_id
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._sweeps.pop(self._sweep_id, None)
 
 
 def status_of(run: Any, parent_id: str) -> str:

@@ -268,18 +268,6 @@ MAX_CURVES: Final = 4
 COMPARED: Final = 3
 
 
-def show_view(
-    client: Any,
-    sweep: KnownSweep,
-    info: SweepInfo,
-    records: Sequence[Record],
-    best: Sequence[Record],
-    important: Sequence[str],
-) -> None:
-    """Write the view of a sweep, made from its records; see `view_of`."""
-    client.set_experiment_tag(sweep.experiment_id, *view_of(info, records, best, important))
-
-
 def view_of(
     info: SweepInfo,
     records: Sequence[Record],

@@ -25,6 +25,7 @@ from sweeps.experiment import TrialResult
 from sweeps.records.record import Record
 from sweeps.tracking.content import SweepNote
 from sweeps.tracking.projection import Projection
+from tests.ports import free_port
 from tests.sweeps.factories import make_info, make_record
 from tests.tools import need
 
@@ -126,9 +127,7 @@ class sweeps_ui:  # noqa: N801 - used like a function
     """Runs `sweeps ui` as a user does; Ctrl-C must end it cleanly and leave nothing behind."""
 
     def __init__(self, home: Path, *sweep: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         start = "from sweeps.cli import main; main()"
         command = [sys.executable, "-c", start, "ui", *sweep, "--home", str(home), "--port"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 
 import pytest
 
 from tests.browser.test_sweep_view import sweep_in
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -17,8 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 @pytest.fixture
 def dashboard(tmp_path):
     sweep_in(tmp_path / "mlruns", 12)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     words = ["dashboard", "--home", str(tmp_path / "mlruns"), "--port", str(port)]
     process = subprocess.Popen([sys.executable, "-m", "sweeps", *words], stdout=subprocess.PIPE)
     line = process.stdout.readline().decode()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import sweeps
 from digitexp.apps.explorer.app import TOOLS
 from tests.browser.playing import HEADINGS, PATIENCE, play
 from tests.digitexp.apps.explorer.build_outside import FILE
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.tensorflow, pytest.mark.slow]
 
@@ -34,8 +34,7 @@ def explored(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def printed(explored):
     """Return the address that the explorer prints, with its token."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     words = ["explore", "--home", str(explored), "--port", str(port), "--no-browser"]
     process = subprocess.Popen(
         [sys.executable, "-m", "digitexp", *words],

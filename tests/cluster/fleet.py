@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import tests.cluster
 from sweeps.home import Home
+from tests.ports import free_port
 from tests.sweeps.executors.cluster.dask_cluster import DaskCluster
 from tests.sweeps.shared.postgres import Postgres
 from tests.tools import need
@@ -112,9 +112,7 @@ class Fleet:
         self.postgres.remove()
 
     def _serve(self, store: str) -> str:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = str(probe.getsockname()[1])
+        port = str(free_port())
         words = ("serve-tracking", "files", "--store", store, "--port", port)
         self._server = Command(self.folder / "mlflow", *words)
         address = f"http://127.0.0.1:{port}"

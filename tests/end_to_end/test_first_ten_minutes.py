@@ -6,13 +6,14 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 
 import pytest
+
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.nightly]  # two minutes of CPU
 SWEEPS = [sys.executable, "-m", "sweeps"]
@@ -68,8 +69,7 @@ def test_from_the_plan_to_a_model_of_ones_own(tmp_path):
     assert "20 of 20 trials" in out + err
     assert len(json.loads(me.type("trials", "mlp", "--json")[0])) == 20
 
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with_ui = me.start("ui", "--port", str(port))
     while f"http://127.0.0.1:{port}" not in with_ui.stdout.readline():
         assert with_ui.poll() is None

@@ -8,7 +8,6 @@ import select
 import socket
 import threading
 import time
-from types import TracebackType
 from typing import Literal
 
 Fault = Literal["none", "refuse", "drop", "blackhole", "unavailable", "unauthorized"]
@@ -56,12 +55,7 @@ class Proxy:
     def __enter__(self) -> Proxy:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopped.set()
         self._close_listener()
 

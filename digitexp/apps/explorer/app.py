@@ -62,7 +62,10 @@ def page(where: str) -> html.Div:
     panels: dict[str, Any] = {
         "draw": _draw(),
         "batch": _batch(),
-        **{name: _tool(name) for name in TOOLS},
+        **{
+            name: html.Iframe(id=f"frame-{name}", title=TABS[name], className="tool")
+            for name in TOOLS
+        },
     }
     return html.Div(
         [
@@ -178,10 +181,6 @@ def _batch() -> list[Any]:
         dcc.Store(id="batch-arrived"),
         dcc.Download(id="batch-download"),
     ]
-
-
-def _tool(name: str) -> html.Iframe:
-    return html.Iframe(id=f"frame-{name}", title=TABS[name], className="tool")
 
 
 def add_callbacks(app: Dash, session: Session) -> None:

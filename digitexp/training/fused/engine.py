@@ -17,8 +17,7 @@ from tensorflow.python.eager import context  # the only door to the executor; `_
 from digitexp.config import TrialConfig
 from digitexp.training.fused import step as steps
 from digitexp.training.fused.step import Adam, NetKind
-from digitexp.training.outcome import Forward, TrainingData
-from digitexp.training.tensors import data_tensors
+from digitexp.training.outcome import Forward, TrainingData, data_tensors
 
 # The graph of an epoch, and that of a forward pass; one trace for each kind of net.
 

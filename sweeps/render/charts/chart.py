@@ -189,6 +189,11 @@ class Heatmap:
     text: Sequence[Sequence[str]] = ()
     colors: Sequence[Sequence[float]] | None = None
 
+    def shades(self) -> tuple[Sequence[Sequence[float]], float]:
+        """Return the numbers that decide the colours, and the largest of them without its sign."""
+        shown = self.values if self.colors is None else self.colors
+        return shown, max((abs(value) for row in shown for value in row), default=0) or 1
+
 
 @dataclass(frozen=True)
 class Dimension:

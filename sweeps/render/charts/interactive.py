@@ -153,8 +153,7 @@ def _bars(mark: Bars, chart: Chart) -> dict[str, Any]:
 
 @_trace.register
 def _heatmap(mark: Heatmap, chart: Chart) -> dict[str, Any]:
-    shown = mark.values if mark.colors is None else mark.colors
-    highest = max((abs(value) for row in shown for value in row), default=0) or 1
+    shown, highest = mark.shades()
     scale = DIFFERENCES if mark.diverging else COUNTS
     return {
         "type": "heatmap",

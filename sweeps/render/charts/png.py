@@ -131,8 +131,7 @@ def _bars(mark: Bars, axes: Any, chart: Chart) -> None:
 def _heatmap(mark: Heatmap, axes: Any, chart: Chart) -> None:
     from matplotlib.colors import LinearSegmentedColormap
 
-    shown = mark.values if mark.colors is None else mark.colors
-    highest = max((abs(value) for row in shown for value in row), default=0) or 1
+    shown, highest = mark.shades()
     scale = DIFFERENCES if mark.diverging else COUNTS
     cmap = LinearSegmentedColormap.from_list("", list(scale))
     axes.imshow(shown, cmap=cmap, vmin=-highest if mark.diverging else 0, vmax=highest)

@@ -459,15 +459,11 @@ def narrower_search(data: SweepData, important: Sequence[Importance]) -> list[Co
     narrower = narrowed(data, [one.name for one in important if one.stands_out])
     if not narrower:
         return []
-    name = shlex.quote(data.info.name)
+    name, space = shlex.quote(data.info.name), str(data.info.space.get("name", ""))
+    is_shipped = data.info.directory is None and space in catalogue()
     options = " ".join(f"--set {shlex.quote(option)}" for option in narrower)
     commands = (
-        f"sweeps run {_space_argument(data)} --name {name}-narrow {options}",
+        f"sweeps run {space if is_shipped else 'space.json'} --name {name}-narrow {options}",
         f"sweeps enqueue {name}-narrow --from {name} --top 5   # which are tried first",
     )
     return [Code("\n".join(commands), "To search on where the best lie")]
-
-
-def _space_argument(data: SweepData) -> str:
-    name = str(data.info.space.get("name", ""))
-    return name if data.info.directory is None and name in catalogue() else "space.json"

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from sweeps.cli import app
 from sweeps.errors import UsageError
 from sweeps.executors.dask.fleet import look_at, parse_cluster
+from tests.ports import free_port
 from tests.sweeps.conftest import table
 from tests.sweeps.executors.cluster.certificates import Authority
 from tests.sweeps.launching import Launched
@@ -74,12 +75,6 @@ def descendants(process):
     """Its children, their children, ...: whatever sessions these have begun."""
     children = {child for child, parent in parents().items() if parent == process}
     return children.union(*map(descendants, children))
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

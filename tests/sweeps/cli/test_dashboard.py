@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import sqlite3
 import time
 import urllib.error
@@ -17,6 +16,7 @@ import pytest
 
 import sweeps
 from sweeps.cli.servers import LOOPBACK, _for_own_pages
+from tests.ports import free_port
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound
@@ -25,8 +25,7 @@ from tests.sweeps.soundness import assert_sound
 @pytest.fixture
 def dashboard(finished_toy, make_home):
     before = finished_toy(trials=6)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     running = Launched(["dashboard", "--home", str(make_home()), "--port", str(port)])
     base = f"http://127.0.0.1:{port}"
     end = time.monotonic() + 60

@@ -23,16 +23,6 @@ from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound
 
 
-@pytest.fixture
-def call(make_home, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-    def call(*words, home="home"):
-        return CliRunner().invoke(app, [*map(str, words), "--home", str(make_home(home))])
-
-    return call
-
-
 def tracked(home, sweep_id):
     return mlflow_state(f"sqlite:///{home / 'mlflow.db'}", sweep_id)["runs"]
 

@@ -14,17 +14,6 @@ from sweeps.cli import app
 from sweeps.errors import UsageError
 
 
-@pytest.fixture
-def call(make_home, toy_space, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-    def call(*words):
-        line = [str(toy_space) if word == "TOY" else str(word) for word in words]
-        return CliRunner().invoke(app, [*line, "--home", str(make_home())])
-
-    return call
-
-
 def test_one_trial_is_shown_whole_with_its_error(finished_toy, call):
     finished_toy(trials=2, overrides=("mode=raise",))
     result = call("trials", "toy", 1)

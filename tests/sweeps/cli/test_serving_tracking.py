@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,14 +13,13 @@ from mlflow.tracking import MlflowClient
 from typer.testing import CliRunner
 
 from sweeps.cli import app
+from tests.ports import free_port
 from tests.sweeps.cli.answering import answer
 
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture

@@ -8,10 +8,8 @@ import sys
 import zipfile
 
 import pytest
-from typer.testing import CliRunner
 
 import sweeps
-from sweeps.cli import app
 from sweeps.errors import UsageError
 from sweeps.experiments import loading
 
@@ -50,16 +48,6 @@ READS_IT = [
     ["share", "NAME", "OUT.sweep"],
     ["rename", "NAME", "other"],
 ]
-
-
-@pytest.fixture
-def call(make_home, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-    def call(*words, home="home"):
-        return CliRunner().invoke(app, [*map(str, words), "--home", str(make_home(home))])
-
-    return call
 
 
 def resealed(file, name, change):

@@ -16,6 +16,7 @@ import pytest
 from sweeps.cli.servers import run_ui
 from sweeps.errors import UsageError
 from sweeps.tracking.projection import Projection
+from tests.ports import free_port
 from tests.sweeps.cli.answering import answer
 from tests.sweeps.factories import make_info, make_record
 
@@ -95,9 +96,7 @@ def test_a_tracking_server_has_a_ui_already(
 def test_a_server_that_cannot_start_shows_its_last_lines_and_fails(
     home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     assert run_ui(home, store(home), "127.0.0.1", port, open_browser=False) == 1
     captured = capfd.readouterr()
     assert "about 20 s" in captured.out
@@ -113,9 +112,7 @@ def test_a_server_that_cannot_start_shows_its_last_lines_and_fails(
 def test_it_answers_to_its_own_name_only_and_a_signal_leaves_no_process(
     real_home: Path, number: signal.Signals, code: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
 
     answers: list[int] = []
 

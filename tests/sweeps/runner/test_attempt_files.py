@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -16,6 +15,7 @@ from sweeps.tracking.parent import AttemptFiles
 from sweeps.tracking.store import IncompleteError
 from sweeps.tracking.sync import sync_sweep
 from tests.faults.mlflow_state import mlflow_state
+from tests.homes import lose_runs
 from tests.sweeps.examined_experiment import CONFIRMING, ExaminedExperiment
 from tests.sweeps.toy_experiment import ToyExperiment
 
@@ -58,13 +58,6 @@ def evaluations(home, sweep):
 def send(home, sweep):
     found = Home.resolve(home)
     return sync_sweep(found, sweep.info, f"sqlite:///{home / 'mlflow.db'}")
-
-
-def lose_runs(home, migrated_database):
-    for file in home.glob("mlflow.db*"):
-        file.unlink()
-    shutil.rmtree(home / "artifacts")
-    shutil.copy(migrated_database, home / "mlflow.db")
 
 
 def test_finalists_on_block_0_have_them_and_nobody_else(confirm, make_home):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
+
+from tests.ports import free_port
 
 PASSWORD = "right-horse"
 
@@ -22,7 +23,7 @@ class Postgres:
         # Not below pytest's folders: they are for their owner only.
         folder = Path(tempfile.mkdtemp(prefix="sweeps-postgres-"))
         self._binaries, self._data = binaries, folder / "data"
-        self.port = _free_port()
+        self.port = free_port()
         (folder / "password").write_text(PASSWORD)
         self._own(folder)
         self._run(
@@ -82,12 +83,6 @@ class Postgres:
             return {}
         known = {user.pw_name for user in pwd.getpwall()}
         return {"user": "postgres" if "postgres" in known else "nobody"}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(condition, seconds: float = 60.0) -> None:

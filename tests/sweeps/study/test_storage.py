@@ -10,10 +10,10 @@ from optuna.trial import TrialState
 
 from sweeps.errors import StoreError
 from sweeps.study import tables
-from sweeps.study.backends import schema_versions
+from sweeps.study.backends import backend_of, schema_versions
 from sweeps.study.proposals import Proposal
 from sweeps.study.sampler_view import TrialOutcome
-from sweeps.study.storage import StudyStore, prepare
+from sweeps.study.storage import StudyStore
 from sweeps.workspace.databases import DatabaseRetry
 from tests.sweeps.study.rows import rows_of_trials
 
@@ -89,7 +89,7 @@ def test_a_study_of_a_newer_optuna_or_another_program_is_refused(database, state
     execute(database, statement)
     before = database.read_bytes()
     with pytest.raises(StoreError, match=r"is not one of Optuna 5.* left as it is"):
-        prepare(database, DatabaseRetry())
+        backend_of(database).prepare(DatabaseRetry())
     assert database.read_bytes() == before
 
 

@@ -69,13 +69,6 @@ def home(home: Path, tmp_path: Path) -> Path:
     return home.rename(tmp_path / "home")  # file addresses without quoting
 
 
-@pytest.fixture
-def projection(home: Path) -> Any:
-    projection = Projection(f"sqlite:///{home / 'mlflow.db'}", home / "artifacts")
-    yield projection
-    projection.close()
-
-
 def test_all_runs_share_the_steps_of_the_slider_and_end_with_their_kept_weights() -> None:
     long, short = make_record(0, epochs=30), make_record(1, epochs=4)
     for record, best in ((long, 17.0), (short, 3.0)):

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from sweeps.cli import app
 from sweeps.tracking.address import TrackingError
 from sweeps.tracking.preflight import check_store
+from tests.ports import free_port
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -202,8 +203,7 @@ def test_a_server_that_errs_is_an_outage(server: Server, status: int) -> None:
 
 @pytest.mark.parametrize("scheme", ["http://", "postgresql+psycopg://me:secret@"])
 def test_a_refused_connection_is_an_outage(scheme: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     away = check_store(f"{scheme}127.0.0.1:{port}/runs") or ""
     assert "refused" in away
     assert "secret" not in away

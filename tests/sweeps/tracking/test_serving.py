@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from mlflow.tracking import MlflowClient
 
 import sweeps
 from digitexp.data import load_source, split_source
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 START_SECONDS = 120
@@ -32,9 +32,7 @@ class Server:
     """Serves a registered model on a free port of this machine, as people do."""
 
     def __init__(self, home, model, folder):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self.address = f"http://127.0.0.1:{port}"
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         self.log = folder / "serving.log"

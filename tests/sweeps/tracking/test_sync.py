@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import sqlite3
 import sys
 from collections import Counter
@@ -20,6 +19,8 @@ from sweeps.home import Home
 from sweeps.records import Notes
 from sweeps.runner.ownership import SweepLock
 from tests.faults.mlflow_state import mlflow_state
+from tests.homes import lose_runs
+from tests.ports import free_port
 from tests.sweeps.confusing_experiment import SPACE as CONFUSING
 
 
@@ -35,14 +36,6 @@ def call(make_home, monkeypatch):
 
 def state(home, name="toy"):
     return mlflow_state(f"sqlite:///{home / 'mlflow.db'}", sweeps.load(name, home).info.id)
-
-
-def lose_runs(home, migrated_database):
-    """Put an empty store in the place of one that was lost."""
-    for file in home.glob("mlflow.db*"):
-        file.unlink()
-    shutil.rmtree(home / "artifacts")
-    shutil.copy(migrated_database, home / "mlflow.db")
 
 
 @pytest.mark.slow
@@ -215,8 +208,7 @@ def test_json_tells_what_was_sent_and_what_was_left_out(
 
 def test_a_server_that_is_away_leaves_it_incomplete(finished_toy, call):
     finished_toy(trials=2)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     result = call("sync", "--tracking-uri", f"http://127.0.0.1:{port}")
     assert result.exit_code == 3, result.output
     assert result.stderr.count("cannot be reached") == 1

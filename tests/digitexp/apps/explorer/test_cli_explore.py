@@ -15,6 +15,7 @@ import pytest
 
 from digitexp.cli import main
 from digitexp.cli.explore import opened
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -78,8 +79,7 @@ def test_no_list_of_processes_shows_the_token_that_a_browser_is_sent_to():
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.nightly)]
 )
 def test_it_serves_until_it_is_told_to_stop(home, number):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     words = ["explore", "smoke", "--home", str(home), "--port", str(port), "--no-browser"]
     process = subprocess.Popen(
         [sys.executable, "-m", "digitexp", *words],

@@ -105,7 +105,7 @@ def train_with(engine, config, dtype="float32"):
     from digitexp.tensorflow_setup import known_warnings_ignored
     from digitexp.training import callbacks
     from digitexp.training.engines import load_engine
-    from digitexp.training.tensors import data_tensors
+    from digitexp.training.outcome import data_tensors
 
     data, model, module = small_digits(), build(config, dtype), load_engine(engine)
     with floats(dtype), known_warnings_ignored():
