@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from sweeps.analysis.data import softmax
 from sweeps.confirm.best import (
     FIRST_LOOK,
-    LEVEL,
+    TESTED,
     Joint,
     chances_of_being_best,
     nominal,
@@ -336,7 +336,7 @@ def compare_votes(
     outcomes = Outcomes(np.array([single.correct, *right]), bank.samples)
     joint, folds = Joint.of(outcomes), outcomes.folds
     chances = chances_of_being_best(joint)
-    level = single_level(joint.from_(0), LEVEL, two_sided=True)
+    level = single_level(joint.from_(0), TESTED, two_sided=True)
     level = nominal(level, folds)
     votes = []
     for number, (ensemble, kind) in enumerate(asked, 1):

@@ -56,9 +56,11 @@ def by_trial(verdict):
 
 
 @pytest.mark.parametrize("folds", [8, 16])
-@pytest.mark.parametrize("points", [0.0, 3.0])
-def test_before_the_first_look_nothing_is_said(points, folds):
-    outcomes = simulated(np.random.default_rng(3), points, 2, folds)
+@pytest.mark.parametrize(
+    ("points", "luck"), [(0.0, "normal"), (3.0, "normal"), (3.0, "rare bad in one")]
+)
+def test_before_the_first_look_nothing_is_said(points, luck, folds):
+    outcomes = simulated(np.random.default_rng(3), points, 2, folds, luck=luck)
     verdict = decide(outcomes, finalists(2), {}, margin=0.5)
     assert [standing.word for standing in verdict.standings] == ["leads", "cannot tell yet"]
     assert not verdict.is_settled
