@@ -295,19 +295,27 @@ def outlying_folds(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     return far
 
 
-def chances_of_being_best(joint: Joint) -> NDArray[np.float64]:
-    """Return (K,) the probability of each finalist to be the best; they sum to 1.
+def drawn_means(joint: Joint) -> NDArray[np.float64]:
+    """Return (K, 8192) evenly spread draws of the true means, given those of the outcomes.
 
-    With a flat prior, the true means have a multivariate t distribution around the means, with
-    the joint crossed covariance. Finalists that are the same in every outcome share theirs.
+    With a flat prior, they have a multivariate t distribution around the means, with the joint
+    crossed covariance.
     """
-    count = len(joint.means)
-    draws = _draws(count + 1)
+    draws = _draws(len(joint.means) + 1)
     freedom = float(np.delete(joint.freedom[joint.leader], joint.leader).min(initial=np.inf))
     drawn = _root(joint.covariance) @ draws[:-1]
     if freedom < 1e5:
         drawn *= _scales(freedom, draws[-1])
     drawn += joint.means[:, None]
+    return drawn
+
+
+def chances_of_being_best(joint: Joint) -> NDArray[np.float64]:
+    """Return (K,) the probability of each finalist to be the best, by `drawn_means`; they sum to 1.
+
+    Finalists that are the same in every outcome share theirs.
+    """
+    drawn = drawn_means(joint)
     is_best = drawn >= drawn.max(axis=0) - 1e-12
     chances: NDArray[np.float64] = (is_best / is_best.sum(axis=0)).mean(axis=1)
     return chances

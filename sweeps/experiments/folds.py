@@ -34,8 +34,14 @@ FRESH: Final = "fresh"
 """Parameter of an experiment on folds: the number of the drawing of folds, from 0."""
 AGAIN: Final = "again"
 """Parameter of an experiment on folds: another seed on the same fold, from 0."""
+TRAIN_SHARE: Final = "fold_train_share"
+"""Parameter of an experiment on folds: the share of a fold's training samples that is used."""
 _AS_SEARCHED: Final = ("signature", "predict", "requires", "ordered")
-_OWN: Final = {FOLD: "the fold", FRESH: "the drawing of folds", AGAIN: "another seed on a fold"}
+_OWN: Final = {
+    FOLD: "number of the fold",
+    FRESH: "number of the drawing of folds",
+    AGAIN: "number of another seed on a fold",
+}
 _MOST: Final = 9999
 _MOST_REPEATS: Final = 10_000
 """Of one drawing, so that two drawings have none in common."""
@@ -46,7 +52,8 @@ class FoldExperiment:
 
     Folds 0 to 3 score every sample once, folds 4 to 7 again, and so on. The seed of a trial follows
     from its fold, so that every finalist meets a fold under the same seed; `again` gives another
-    one. With another `fresh` the same samples are divided otherwise.
+    one. With another `fresh` the same samples are divided otherwise. Of a `SupportsSubsets`,
+    `fold_train_share` takes a part of the fold's training samples.
 
     Attributes:
         searched: The experiment of the search, a `SupportsFolds`.
@@ -63,20 +70,18 @@ class FoldExperiment:
                 f"experiment {path!r}: the one of the search has no `folds` (see `SupportsFolds` "
                 "in sweeps/capabilities.py)"
             )
-        for name in _OWN:
-            if name in set(searched.parameters):
-                raise UsageError(
-                    f"experiment {path!r}: a confirmation has a parameter {name!r} of its own (the "
-                    f"number of {_OWN[name]}); give that of the experiment another name"
-                )
+        _check_names(searched, path)
         self.searched = searched
         self.name = searched.name
         own_parameters = {
-            name: ParameterInfo(
-                "int", 0, most, default=0, description=f"number of {_OWN[name]}, from 0"
-            )
+            name: ParameterInfo("int", 0, most, default=0, description=f"{_OWN[name]}, from 0")
             for name, most in ((FOLD, None), (FRESH, _MOST), (AGAIN, _MOST))
         }
+        if hasattr(searched, "subset"):
+            own_parameters[TRAIN_SHARE] = ParameterInfo(
+                "float", 0.01, 1.0, default=None, optional=True,
+                description="share of a fold's training samples",
+            )  # fmt: skip
         # Those of a script may be of any name: its mapping has them all.
         taken = cast(dict[str, ParameterInfo], searched.parameters)
         self.parameters: Mapping[str, ParameterInfo] = ChainMap(own_parameters, taken)
@@ -117,18 +122,18 @@ class FoldExperiment:
 
     def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
         """Train on all but one fold, and score on it."""
-        fold = self._fold(spec.config, data)
+        fold = self.divided(spec.config, data)
         return numbered(self.searched.train(_own(spec), fold.data, on_epoch), fold)
 
     def _train_in(
         self, folder: Path, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch
     ) -> TrialResult:
-        fold, own = self._fold(spec.config, data), cast(SupportsFiles, self.searched)
+        fold, own = self.divided(spec.config, data), cast(SupportsFiles, self.searched)
         return numbered(own.train_in(folder, _own(spec), fold.data, on_epoch), fold)
 
     def _command(self, spec: TrialSpec, info: Mapping[str, Any], output: str) -> list[str]:
         """Return the words of a script's command on a fold."""
-        fold = self._fold(spec.config, PreparedData(self.name, "", "", info, None))
+        fold = self.divided(spec.config, PreparedData(self.name, "", "", info, None))
         own: Any = self.searched
         words: list[str] = own.command(_own(spec), fold.data.info, output)
         return words
@@ -151,11 +156,12 @@ class FoldExperiment:
     ) -> Mapping[str, np.ndarray]:
         own: Any = self.searched
         found: Mapping[str, np.ndarray] = own.recomputed(
-            model, _without_fold(config), self._fold(config, data).data
+            model, _without_fold(config), self.divided(config, data).data
         )
         return found
 
-    def _fold(self, config: Mapping[str, Value], data: PreparedData) -> Fold:
+    def divided(self, config: Mapping[str, Value], data: PreparedData) -> Fold:
+        """Return the fold that a configuration names."""
         own: Any = self.searched
         repeat, place = divmod(_number(config, FOLD), FOLDS_A_REPEAT)
         found = own.folds(data, repeat + _MOST_REPEATS * _number(config, FRESH), FOLDS_A_REPEAT)
@@ -165,7 +171,19 @@ class FoldExperiment:
                 f"`folds` of experiment {self.name!r} gave {place} folds; {FOLDS_A_REPEAT} are "
                 "needed, as many as its argument n says"
             )
+        share = float(str(config.get(TRAIN_SHARE) or 1))
+        if share < 1:
+            fold = replace(fold, data=own.subset(fold.data, share, _number(config, FOLD)))
         return fold
+
+
+def _check_names(searched: Experiment, path: str) -> None:
+    for name, what in {**_OWN, TRAIN_SHARE: "share of training samples"}.items():
+        if name in set(searched.parameters):
+            raise UsageError(
+                f"experiment {path!r}: a confirmation has a parameter {name!r} of its own (the "
+                f"{what}); give that of the experiment another name"
+            )
 
 
 def numbered(result: TrialResult, fold: Fold) -> TrialResult:
@@ -188,7 +206,7 @@ def _own(spec: TrialSpec) -> TrialSpec:
 
 
 def _without_fold(config: Mapping[str, Value]) -> dict[str, Value]:
-    return {name: value for name, value in config.items() if name not in _OWN}
+    return {n: value for n, value in config.items() if n not in _OWN and n != TRAIN_SHARE}
 
 
 def _number(config: Mapping[str, Value], name: str) -> int:

@@ -23,6 +23,7 @@ from digitexp.experiments.keras_experiment.data import (
     read_datasets,
     read_parts,
     reading_digest,
+    thinned,
 )
 from digitexp.experiments.keras_experiment.judging import metrics_of
 from digitexp.parameters import PARAMETERS
@@ -373,6 +374,14 @@ class KerasExperiment:
             )
         for parts, samples in folds_of(data.payload, self._task, seed, n):
             yield Fold(replace(data, payload=parts), samples)
+
+    def subset(self, data: PreparedData, share: float, seed: int) -> PreparedData:
+        """Return a fold with a share of its training examples; in time order, the latest.
+
+        Raises:
+            ValueError: The examples are in groups: more examples would be more groups.
+        """
+        return replace(data, payload=thinned(data.payload, self._task, share, seed))
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw the curves, and the confusion matrix or the residuals, of the best epoch."""
