@@ -534,6 +534,8 @@ def next_(
     ]
     if not answered(document, rows, as_json=as_json, csv=csv):
         print(printable("\n".join(next_in_words(document))))
+    if more_data and (steps.data is None or steps.data.gain is None):
+        raise typer.Exit(FAILED)
 
 
 # `sweeps ensemble`: would several models, voting, beat the single best? From stored logits.

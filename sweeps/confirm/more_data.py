@@ -44,6 +44,7 @@ from sweeps.confirm.planning import (
     own_folder,
 )
 from sweeps.errors import UsageError
+from sweeps.experiment import Experiment
 from sweeps.experiments.folds import TRAIN_SHARE, FoldExperiment
 from sweeps.experiments.loading import check_installed, experiment_folder, load_experiment
 from sweeps.home import Home
@@ -97,6 +98,7 @@ class _Curve:
 
     Attributes:
         path: Import path of the experiment on folds.
+        experiment: That experiment.
         scored: The metric.
         verdict: The verdict that names the champion.
         whole: The champion's trainings on all training samples, by fold.
@@ -106,6 +108,7 @@ class _Curve:
     """
 
     path: str
+    experiment: Experiment
     scored: Scored
     verdict: VerdictConclusion
     whole: Mapping[int, Record]
@@ -120,7 +123,10 @@ class _Curve:
 
 
 def _curve(home: Home, info: SweepInfo) -> _Curve | None:
-    """Return the learning curve of the champion; None before a confirmation."""
+    """Return the learning curve of the champion; None before a confirmation.
+
+    Its space has as many folds as could be asked for later, so that more folds continue it.
+    """
     confirmed = Conclusions(home.store(info.id).folder).confirmed()
     concluded = confirmed.conclusions if confirmed else ()
     verdict = next((one for one in concluded if isinstance(one, VerdictConclusion)), None)
@@ -132,24 +138,28 @@ def _curve(home: Home, info: SweepInfo) -> _Curve | None:
     label = verdict.recommended
     trained = Trainings.read(home.store(confirmed.confirmation), scored=scored).found
     whole = {fold: record for (fold, own), record in trained.items() if own == label}
-    folds = min(verdict.folds, MOST_FOLDS)
+    if not whole:
+        return None
+    experiment = load_experiment(path, experiment_folder(info, home.records))
+    folds, high = min(verdict.folds, MOST_FOLDS), experiment.parameters[FOLD].high
+    most = MOST_FOLDS if high is None else max(folds, min(MOST_FOLDS, int(high) + 1))
     config = {k: v for k, v in whole[min(whole)].spec.config.items() if k not in {FOLD, FINALIST}}
     document: dict[str, Any] = {
         "description": f"{label} on a part of its training data, on its own fresh folds",
         "experiment": path,
         "objective": {"metric": scored.metric, "direction": scored.direction},
         "parameters": {
-            FOLD: {"type": "int", "low": 0, "high": folds - 1},
+            FOLD: {"type": "int", "low": 0, "high": most - 1},
             FINALIST: {
                 "type": "categorical",
                 "choices": {_label(share): {TRAIN_SHARE: share} for share in SHARES},
             },
         },
         "fixed": config,
-        "defaults": {"trials": folds * len(SHARES), "sampler": "grid", "pruner": "none"},
+        "defaults": {"trials": most * len(SHARES), "sampler": "grid", "pruner": "none"},
     }
     space = yaml.safe_dump(document, sort_keys=False)
-    return _Curve(path, scored, verdict, whole, confirmed.confirmation, folds, space)
+    return _Curve(path, experiment, scored, verdict, whole, confirmed.confirmation, folds, space)
 
 
 def _label(share: float) -> str:
@@ -223,13 +233,12 @@ def more_data(home: Home, info: SweepInfo) -> MoreData | None:
     curve = _curve(home, info)
     if curve is None:
         return None
-    experiment = load_experiment(curve.path, experiment_folder(info, home.records))
-    if TRAIN_SHARE not in experiment.parameters:
+    if TRAIN_SHARE not in curve.experiment.parameters:
         return None
     begun = begun_in(home, _folder(home, info, curve))
     ended = ended_trials(home, begun) if begun else 0
     a_training = fmean([record.seconds for record in curve.whole.values()])
-    left = (curve.trainings - ended) / len(SHARES) * sum(SHARES) * a_training
+    left = max(curve.trainings - ended, 0) / len(SHARES) * sum(SHARES) * a_training
     champion = curve.verdict.recommended
     outcomes = _outcomes(home, curve, begun) if begun else None
     if outcomes is None:

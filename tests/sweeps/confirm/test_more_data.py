@@ -115,6 +115,9 @@ def test_the_champion_is_trained_on_less_and_never_twice(
     assert max(map(len, again.stdout.splitlines())) <= 80
     assert call("next", "one", "--csv", "-").stdout.count("\ndata,") == 1
     assert len(trained.read_all()) == 16, "nothing is trained twice"
+    assert call("confirm", "one", "--folds", 12, "--workers", 0).exit_code == 0
+    more = json.loads(call("next", "one", "--more-data", "--workers", 0, "--json").stdout)
+    assert (more["data"]["folds"], len(trained.read_all())) == (12, 24), "it goes on"
 
 
 @pytest.mark.slow
