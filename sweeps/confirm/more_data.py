@@ -9,7 +9,9 @@ A power law is fitted to them: score = a - b share^-c (Cortes et al. 1994, "Lear
 Asymptotic Values and Rate of Convergence"; of deep networks Hestness et al. 2017, "Deep Learning
 Scaling is Predictable, Empirically"). c is between 0.05 and 1, as there. The gain of twice as many
 training samples is read off the curve. It assumes that more data are like those there are, and that
-the configuration stays; with more data another one may be better.
+the configuration stays; with more data another one may be better. A training of few epochs that
+never stops early makes fewer steps on less data, too: its curve is too steep, and promises too
+much.
 """
 
 from __future__ import annotations

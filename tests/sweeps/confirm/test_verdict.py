@@ -104,7 +104,7 @@ def test_the_margin_is_a_tenth_of_the_baseline_s_distance_from_perfect():
 def test_how_many_folds_are_needed_is_a_look_that_comes_later():
     open_ones = [
         standing
-        for verdict in verdicts(1.0, 2, 8)
+        for verdict in verdicts(1.1, 2, 8)  # of one point, later looks see too few at their level
         for standing in verdict.standings
         if standing.word == "cannot tell yet"
     ]
