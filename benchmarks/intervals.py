@@ -4,8 +4,9 @@ Every figure comes from `comparison.decide`, as `sweeps confirm` calls it. The g
 share its assumptions: fold effects with heavy tails, rare bad trainings of all finalists or of one,
 effects by class, spreads from 1 to 20, differences of real trainings (finalists.py). False is
 "better" if all are equal; the best is missed if it is said not to be the best. The last columns are
-the power: how often a true lead is settled, and how often a finalist that is as good is called so;
-wrong is "better" said of another than the true leader.
+the power: how often a true lead is settled, how often it would be without the reserve for rare bad
+trainings (best.py), and how often a finalist that is as good is called so; wrong is "better" said
+of another than the true leader.
 
 With --peeking, confirmations of 100 folds are looked at as often as their folds allow. A claim of
 any look counts, whether later looks keep it or not.
@@ -23,7 +24,7 @@ import numpy as np
 
 from benchmarks.finalists import ACCURACY, FOLDS_A_REPEAT, LUCKS, SAMPLES, simulated
 from benchmarks.timing import at_least_one
-from sweeps.confirm.best import LOOKS, Joint, claims_at
+from sweeps.confirm.best import LEVEL, LOOKS, Joint, claims_at
 from sweeps.confirm.comparison import Verdict, decide, margin_of
 from sweeps.confirm.finalists import Finalist
 from sweeps.confirm.intervals import Outcomes
@@ -31,12 +32,14 @@ from sweeps.confirm.intervals import Outcomes
 FLOOR: Final = 0.055
 """No error may be more frequent, in any generator; but see `RARE`."""
 _OF_EQUALS: Final = ("false", "missed", "covered", "naive", "as_good")
-_OF_LEADS: Final = ("seen", "wrong")
+_OF_LEADS: Final = ("seen", "seen_without", "wrong")
 _OF_PEEKING: Final = ("false at any look", "missed at any look")
 _A_ROUND: Final = 250
 RARE: Final = 0.065
 """The same for "rare bad in one": many confirmations contain none of them, by chance."""
 FOLDS: Final = LOOKS[0]
+NO_RESERVE: Final = 0.6 * LEVEL / 2
+"""The one-sided level of "better" at 20 folds before anything was kept in reserve (best.py)."""
 LEADS: Final = {2: 1.0, 6: 1.5}
 """True lead in points of which the power is measured, by the number of finalists."""
 
@@ -110,8 +113,12 @@ def led(random: np.random.Generator, luck: str, count: int, draws: int) -> Count
     """Return how often a true leader, or another one, is called better at the first look."""
     found: Counter[str] = Counter()
     for _ in range(draws):
-        better = verdict_of(simulated(random, LEADS[count], count, FOLDS, luck=luck))
+        outcomes = simulated(random, LEADS[count], count, FOLDS, luck=luck)
+        better = verdict_of(outcomes)
         found["seen" if is_first(better) else "wrong"] += better.is_settled
+        joint = Joint.of(outcomes)
+        tails = joint.tails(joint.means[:, None] - joint.means[None])
+        found["seen_without"] += bool((tails[0, 1:] < NO_RESERVE).all())
     return found
 
 
@@ -162,8 +169,9 @@ def table(result: dict[str, Any]) -> str:
         f"{result['folds']} folds in repeats of {FOLDS_A_REPEAT}; 95 % limits in brackets",
         "",
         '| finalists | fold effects | false "better" | best missed | quotable covers | mean covers '
-        '| one of the equal called "as good" | a lead seen | another called better |',
-        "|---|---|---|---|---|---|---|---|---|",
+        '| one of the equal called "as good" | a lead seen | without the reserve '
+        "| another called better |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in result["rows"]:
         cells = [_cell(row[key], draws) for key in _OF_EQUALS]

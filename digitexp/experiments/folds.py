@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from digitexp.experiments.digits import DigitExperiment, WithPages, trained_tria
 from digitexp.metrics import accuracy, cross_entropy
 from digitexp.trained import ShownTrial, logits_of
 from digitexp.training.outcome import TrainingData
-from sweeps.capabilities import CalibrationTerms, Signature, TestSet, Trained
+from sweeps.capabilities import CalibrationTerms, Signature, TestSet, Trained, nested_share
 from sweeps.experiment import (
     EnginePlan,
     Experiment,
@@ -32,8 +32,8 @@ from sweeps.experiment import (
 )
 
 FOLD, AGAIN, SEARCH_SPLIT, REFIT = "block", "again", "search_split", "refit_epochs"
-TEMPERATURE, FRESH = "temperature", "fresh"
-_OWN = (FOLD, FRESH, AGAIN, SEARCH_SPLIT, REFIT, TEMPERATURE)
+TEMPERATURE, FRESH, TRAIN_SHARE = "temperature", "fresh", "fold_train_share"
+_OWN = (FOLD, FRESH, AGAIN, SEARCH_SPLIT, REFIT, TEMPERATURE, TRAIN_SHARE)
 _MOST_FOLDS = 10_000
 """Folds of one drawing, a multiple of four: those of the next one have numbers behind them."""
 _OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
@@ -48,9 +48,15 @@ class Pool:
     split: Split
 
     def fold_of(self, config: Mapping[str, Value]) -> Fold:
-        """Return the fold that a configuration names."""
+        """Return the fold that a configuration names, with its share of the training images."""
         number = int(config.get(FOLD) or 0) + _MOST_FOLDS * int(config.get(FRESH) or 0)
-        return make_fold(self.source.labels, self.split, number)
+        labels, share = self.source.labels, float(config.get(TRAIN_SHARE) or 1)
+        fold = make_fold(labels, self.split, number)
+        if share == 1:
+            return fold
+        own = fold.train_indices
+        rows = nested_share(len(own), share, fold.seed, labels[own])
+        return replace(fold, train_indices=own[rows])
 
     def arrays(self, part: Fold | Split) -> TrainingData:
         """Return the arrays of a fold, or of the search's own split."""
@@ -72,7 +78,7 @@ class Pool:
 
 
 class DigitsOnFolds(WithPages):
-    """Digits on fresh folds: the parameter `block` names the fold; five more change the training.
+    """Digits on fresh folds: the parameter `block` names the fold; six more change the training.
 
     The seed of a trial follows from its fold, so that every finalist meets a fold under the same
     seed; `again` gives another one. `fresh` draws other folds, with other seeds. With
@@ -81,7 +87,8 @@ class DigitsOnFolds(WithPages):
     configuration. With `refit_epochs` a trial is trained that many epochs on everything but the
     test set. The epoch with the smallest loss on the search's validation set, which it was trained
     on, is kept. No image is left to judge it on, or to fit a temperature on: it answers at the
-    `temperature` that it is given.
+    `temperature` that it is given. With `fold_train_share` a part of the fold's training images is
+    trained on; those that stop and judge it stay the same.
 
     `best_val_accuracy` is of the images that early stopping watches; on a fold, the inner part.
     """
@@ -114,6 +121,14 @@ class DigitsOnFolds(WithPages):
             description="of the probabilities of a network trained on all images",
         ),
         SEARCH_SPLIT: ParameterInfo("bool", default=False, description="train as the search"),
+        TRAIN_SHARE: ParameterInfo(
+            "float",
+            low=0.01,
+            high=1.0,
+            default=None,
+            optional=True,
+            description="share of the fold's training images",
+        ),
     }
     metrics: Mapping[str, MetricInfo] = {
         "block_accuracy": MetricInfo("maximize", None, "share right of the fold's images"),

@@ -486,28 +486,55 @@ def next_(
         int | None,
         typer.Option(metavar="N", help="So many more trials (default: as many as it has).", min=1),
     ] = None,
+    more_data: Annotated[
+        bool,
+        typer.Option(
+            "--more-data",
+            help="Train the champion on 25 and 50 % of its training data, on its own folds, to "
+            "tell what more data would bring.",
+        ),
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes (--more-data).", min=0)
+    ] = None,
+    data: DataOption = None,
+    same_code: SameCodeOption = False,
     home: HomeOption = None,
+    tracking_uri: TrackingOption = None,
     csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say where the next minute pays: more trials, more folds or the vote.
+    """Say where the next minute pays: trials, folds, data or the vote.
 
     Each is judged by what it is expected to bring on fresh folds, not by the search's best, which
-    always rises. It says stop if more trials are expected to bring less than the margin. Nothing is
-    trained or written.
+    always rises. It says stop if more trials are expected to bring less than the margin. Without
+    --more-data nothing is trained or written; with it, the trainings are a sweep NAME-data, and the
+    same command goes on with it.
     """
+    from sweeps.confirm.more_data import train_on_less
     from sweeps.confirm.next_step import next_steps
+    from sweeps.confirm.planning import HowToTrain
+    from sweeps.home import Home
     from sweeps.render.answer import next_in_words
 
-    steps = next_steps(*find_sweep(home, name), trials)
+    found = Home.resolve(home)
+    if more_data:
+        progress = mode_of(quiet=as_json or csv is not None, as_json=False, verbose=False)
+        how = HowToTrain(workers, tracking_uri, data, progress, same_code)
+        ran = train_on_less(found, found.get(name), how)
+        if ran.stopped_by in INTERRUPTED:
+            raise typer.Exit(INTERRUPTED[ran.stopped_by])
+    steps = next_steps(found, found.get(name), trials)
     document = {**asdict(steps), "should_search": steps.should_search}
     rows = [
         {"step": step, **document[step]}
-        for step in ("trials", "folds", "vote")
+        for step in ("trials", "folds", "data", "vote")
         if document[step] is not None
     ]
     if not answered(document, rows, as_json=as_json, csv=csv):
         print(printable("\n".join(next_in_words(document))))
+    if more_data and (steps.data is None or steps.data.gain is None):
+        raise typer.Exit(FAILED)
 
 
 # `sweeps ensemble`: would several models, voting, beat the single best? From stored logits.

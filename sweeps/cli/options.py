@@ -35,7 +35,7 @@ _IN_ENVIRONMENT: Final = (
     ("home", "SWEEPS_HOME"), ("tracking_uri", "MLFLOW_TRACKING_URI"), ("storage", "SWEEPS_STORAGE"),
 )  # fmt: skip
 SENDING: Final = frozenset(
-    {"run", "confirm", "check", "retry", "replay", "sync", "doctor", "ui"}
+    {"run", "confirm", "check", "next", "retry", "replay", "sync", "doctor", "ui"}
     | {"note", "rename", "archive", "delete", "import"}
 )
 """Commands that take the store that a sweep is sent to, so that their hints name it."""

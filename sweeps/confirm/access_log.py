@@ -26,7 +26,7 @@ import numpy as np
 from search_spaces.parameters import Value
 from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
 from sweeps.errors import StoreError, UsageError
-from sweeps.experiments.folds import AGAIN, FRESH
+from sweeps.experiments.folds import AGAIN, FRESH, TRAIN_SHARE
 from sweeps.home import Home
 from sweeps.records import FINALIST, FOLD, SweepInfo, confirmed_by, heard, listed
 from sweeps.records.conclusions import Judged
@@ -376,5 +376,6 @@ def _data_use(home: Home, info: SweepInfo, digest: str) -> DataUse | None:
 
 
 def _digest_of(config: Mapping[str, Value]) -> str:
-    own = {name: value for name, value in config.items() if name not in {FOLD, FRESH, AGAIN}}
+    of_fold = {FOLD, FRESH, AGAIN, TRAIN_SHARE}
+    own = {name: value for name, value in config.items() if name not in of_fold}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]

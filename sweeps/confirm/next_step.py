@@ -1,4 +1,4 @@
-"""Estimates where the next minute pays: more trials, more folds or the vote, all on fresh folds.
+"""Estimates where the next minute pays: more trials, folds or data, or the vote, on fresh folds.
 
 More trials. The best score of a search always rises, by luck alone. So the scores of its trials are
 freed from luck first. The noise of one score is measured by the confirmation: it is what two
@@ -17,7 +17,8 @@ an exponential tail that is known by the few best trials alone.
 More folds. They can show that another finalist than the leader is the best. The gain is that of
 taking the one that leads then (expected value of sample information, Raiffa & Schlaifer 1961).
 
-The vote has a verdict of its own (votes.py).
+More training data bring what the champion's learning curve says, once it is measured
+(more_data.py). The vote has a verdict of its own (votes.py).
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from sweeps.confirm.best import LOOKS, Joint, gain_of_more_folds
 from sweeps.confirm.checks import asked_by, cross_validation_experiment
 from sweeps.confirm.comparison import Comparison, compare_finalists, margin_of
 from sweeps.confirm.finalists import Finalist, Scored, choose_finalists
+from sweeps.confirm.more_data import MoreData, more_data
 from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.interval import Interval
@@ -79,6 +81,8 @@ class NextSteps:
         folds_now: Number of folds that the verdict comes from.
         is_settled: Whether more folds would settle nothing.
         vote: The vote of all finalists; None without one.
+        data: Twice as many training samples; None before a confirmation, and if the experiment
+            cannot be trained on fewer.
     """
 
     sweep: str
@@ -90,6 +94,7 @@ class NextSteps:
     folds_now: int
     is_settled: bool
     vote: VoteOnFolds | None
+    data: MoreData | None
 
     @property
     def should_search(self) -> bool | None:
@@ -149,6 +154,7 @@ def next_steps(home: Home, info: SweepInfo, more: int | None = None) -> NextStep
         comparison.verdict.folds if comparison else 0,
         comparison is not None and folds is None and not _needs_data(comparison),
         next((vote for one in votes for vote in one.votes if vote.announced), None),
+        more_data(home, info) if comparison is not None else None,
     )
 
 

@@ -19,7 +19,7 @@ from sweeps.analysis.data import softmax
 from sweeps.capabilities import PREDICTIONS, Evaluated
 from sweeps.confirm.best import (
     FIRST_LOOK,
-    LEVEL,
+    TESTED,
     Joint,
     chances_of_being_best,
     nominal,
@@ -451,7 +451,7 @@ def compare_votes(
     )
     joint, folds = Joint.of(outcomes), outcomes.folds
     chances = chances_of_being_best(joint)
-    level = single_level(joint.from_(0), LEVEL, two_sided=True)
+    level = single_level(joint.from_(0), TESTED, two_sided=True)
     level = nominal(level, folds)
     votes = []
     for number, (ensemble, kind) in enumerate(asked, 1):

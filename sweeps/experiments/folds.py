@@ -40,6 +40,8 @@ _AS_SEARCHED: Final = (
 )  # fmt: skip
 REFIT_EPOCHS: Final = "refit_epochs"
 """Parameter of an experiment that is refitted: train on all data for this many epochs."""
+TRAIN_SHARE: Final = "fold_train_share"
+"""Parameter of an experiment on folds: the share of a fold's training samples that is used."""
 _OWN: Final = {FOLD: "the fold", FRESH: "the drawing of folds", AGAIN: "another seed on a fold"}
 _MOST: Final = 9999
 _MOST_REPEATS: Final = 10_000
@@ -51,8 +53,9 @@ class FoldExperiment:
 
     Folds 0 to 3 score every sample once, folds 4 to 7 again, and so on. The seed of a trial follows
     from its fold, so that every finalist meets a fold under the same seed; `again` gives another
-    one. With another `fresh` the same samples are divided otherwise. With `refit_epochs` a trial is
-    no training on a fold, but on all data, if the experiment is a `SupportsRefit`.
+    one. With another `fresh` the same samples are divided otherwise. Of a `SupportsSubsets`,
+    `fold_train_share` takes a part of the fold's training samples. Of a `SupportsRefit`, a trial
+    with `refit_epochs` is no training on a fold, but on all data.
 
     Attributes:
         searched: The experiment of the search, a `SupportsFolds`.
@@ -70,13 +73,14 @@ class FoldExperiment:
                 "in sweeps/capabilities.py)"
             )
         self._has_refit = hasattr(searched, "refit")
-        own_parameters = _own_parameters(has_refit=self._has_refit)
+        own_parameters = _own_parameters(searched)
         for name, info in own_parameters.items():
             if name in set(searched.parameters):
                 raise UsageError(
                     f"experiment {path!r}: a confirmation has a parameter {name!r} of its own "
                     f"({info.description}); give that of the experiment another name"
                 )
+        self._added = frozenset(own_parameters)
         self.searched = searched
         self.name = searched.name
         # Those of a script may be of any name: its mapping has them all.
@@ -123,7 +127,7 @@ class FoldExperiment:
             own: Any = self.searched
             refitted: TrialResult = own.refit(self._own(spec), data, epochs, on_epoch)
             return refitted
-        fold = self._fold(spec.config, data)
+        fold = self.divided(spec.config, data)
         return numbered(self.searched.train(self._own(spec), fold.data, on_epoch), fold)
 
     def _train_in(
@@ -131,12 +135,12 @@ class FoldExperiment:
     ) -> TrialResult:
         if self._refit_epochs(spec.config):
             return self.train(spec, data, on_epoch)
-        fold, own = self._fold(spec.config, data), cast(SupportsFiles, self.searched)
+        fold, own = self.divided(spec.config, data), cast(SupportsFiles, self.searched)
         return numbered(own.train_in(folder, self._own(spec), fold.data, on_epoch), fold)
 
     def _command(self, spec: TrialSpec, info: Mapping[str, Any], output: str) -> list[str]:
         """Return the words of a script's command on a fold."""
-        fold = self._fold(spec.config, PreparedData(self.name, "", "", info, None))
+        fold = self.divided(spec.config, PreparedData(self.name, "", "", info, None))
         own: Any = self.searched
         words: list[str] = own.command(self._own(spec), fold.data.info, output)
         return words
@@ -158,7 +162,7 @@ class FoldExperiment:
         self, model: Any, config: Mapping[str, Value], data: PreparedData
     ) -> Mapping[str, np.ndarray]:
         own: Any = self.searched
-        part = data if self._refit_epochs(config) else self._fold(config, data).data
+        part = data if self._refit_epochs(config) else self.divided(config, data).data
         found: Mapping[str, np.ndarray] = own.recomputed(model, self._searched(config), part)
         return found
 
@@ -167,8 +171,7 @@ class FoldExperiment:
 
     def _searched(self, config: Mapping[str, Value]) -> dict[str, Value]:
         """Return a configuration as the search's experiment takes it."""
-        added = {*_OWN, REFIT_EPOCHS} if self._has_refit else {*_OWN}
-        return {name: value for name, value in config.items() if name not in added}
+        return {name: value for name, value in config.items() if name not in self._added}
 
     def _own(self, spec: TrialSpec) -> TrialSpec:
         """Return the attempt as the search's experiment takes it, with the seed of the fold."""
@@ -177,7 +180,8 @@ class FoldExperiment:
         seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
         return replace(spec, seed=seed, config=self._searched(spec.config))
 
-    def _fold(self, config: Mapping[str, Value], data: PreparedData) -> Fold:
+    def divided(self, config: Mapping[str, Value], data: PreparedData) -> Fold:
+        """Return the fold that a configuration names."""
         own: Any = self.searched
         repeat, place = divmod(_number(config, FOLD), FOLDS_A_REPEAT)
         found = own.folds(data, repeat + _MOST_REPEATS * _number(config, FRESH), FOLDS_A_REPEAT)
@@ -187,20 +191,28 @@ class FoldExperiment:
                 f"`folds` of experiment {self.name!r} gave {place} folds; {FOLDS_A_REPEAT} are "
                 "needed, as many as its argument n says"
             )
+        share = float(str(config.get(TRAIN_SHARE) or 1))
+        if share < 1:
+            fold = replace(fold, data=own.subset(fold.data, share, _number(config, FOLD)))
         return fold
 
 
-def _own_parameters(*, has_refit: bool) -> dict[str, ParameterInfo]:
+def _own_parameters(searched: Experiment) -> dict[str, ParameterInfo]:
     own = {
         name: ParameterInfo(
             "int", 0, most, default=0, description=f"number of {_OWN[name]}, from 0"
         )
         for name, most in ((FOLD, None), (FRESH, _MOST), (AGAIN, _MOST))
     }
-    if has_refit:
+    if hasattr(searched, "refit"):
         own[REFIT_EPOCHS] = ParameterInfo(
             "int", 1, None, default=None, optional=True, description="epochs of a refit on all data"
         )
+    if hasattr(searched, "subset"):
+        own[TRAIN_SHARE] = ParameterInfo(
+            "float", 0.01, 1.0, default=None, optional=True,
+            description="share of a fold's training samples",
+        )  # fmt: skip
     return own
 
 

@@ -413,6 +413,9 @@ def next_in_words(found: Mapping[str, Any]) -> list[str]:
         name = f"{folds['number']} more folds" if now else f"{folds['number']} folds"
         brought = _brought(folds["gain"]) if now else "what of that is luck"
         rows.append((name, brought, format_roughly(folds["seconds"])))
+    data = found["data"]
+    if data is not None:
+        rows.append(_more_data(data))
     if vote is not None:
         brought = _brought(vote["ahead_by"])
         rows.append((f"{vote['ensemble']} voting", brought, "nothing to train"))
@@ -433,6 +436,8 @@ def next_in_words(found: Mapping[str, Any]) -> list[str]:
         advice.append("More folds bring nothing: nothing is open between the finalists.")
     else:
         advice.append("More folds would not settle the best of the finalists; more data may.")
+    if data is not None:
+        advice.append(_on_data(data, name))
     return [*lines, *in_lines(advice)]
 
 
@@ -443,6 +448,27 @@ def _more_trials(found: Mapping[str, Any]) -> tuple[str, str, str]:
         return name, "too few trials to say", format_roughly(trials["seconds"])
     luck = "" if found["is_confirmed"] else ", luck included"
     return name, f"{_brought(gain)}{luck}", format_roughly(trials["seconds"])
+
+
+def _more_data(data: Mapping[str, Any]) -> tuple[str, str, str]:
+    if data["gain"] is None:
+        return "twice the data", "not measured", f"{format_roughly(data['seconds'])} to measure"
+    return "twice the data", _brought(data["gain"]), "if they can be had"
+
+
+def _on_data(data: Mapping[str, Any], name: str) -> str:
+    """Return the learning curve of the champion, or how it is measured."""
+    if data["gain"] is None:
+        return f"`sweeps next {name} --more-data` measures what more training data would bring."
+    scores = [Interval(**one["score"]) for one in data["curve"]]
+    digits = decimals(scores[-1])
+    said = [scaled(score.value, score.unit, digits=digits) for score in scores]
+    shares = [f"{100 * one['share']:.0f}" for one in data["curve"]]
+    sign = " %" if scores[-1].unit == "share" else ""
+    return (
+        f"{data['champion']} on {_listed(shares)} % of its training data: {_listed(said)}{sign} "
+        f"({data['folds']} folds)."
+    )
 
 
 def _on_search(found: Mapping[str, Any]) -> str:

@@ -66,3 +66,18 @@ def test_another_drawing_has_other_folds_and_seeds_of_the_same_images(data):
     for block, other in zip(blocks, first, strict=True):
         assert block.seed != other.seed
         assert not np.array_equal(block.evaluation_indices, other.evaluation_indices)
+
+
+def test_a_share_of_the_training_images_leaves_what_stops_and_judges(data):
+    pool = data.payload
+    whole, half, quarter = (
+        pool.fold_of({"block": 2, **({"fold_train_share": share} if share else {})})
+        for share in (None, 0.5, 0.25)
+    )
+    assert set(quarter.train_indices) < set(half.train_indices) < set(whole.train_indices)
+    assert len(quarter.train_indices) == pytest.approx(len(whole.train_indices) / 4, abs=1)
+    counts = np.bincount(pool.source.labels[quarter.train_indices])
+    assert counts == pytest.approx(np.bincount(pool.source.labels[whole.train_indices]) / 4, abs=1)
+    for part in ("inner_indices", "evaluation_indices"):
+        assert np.array_equal(getattr(quarter, part), getattr(whole, part))
+    assert quarter.seed == whole.seed

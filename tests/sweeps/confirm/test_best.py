@@ -1,5 +1,7 @@
 """Comparisons with the best against simulations whose truth is known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,9 +11,11 @@ from sweeps.confirm.best import (
     AS_GOOD_AT_FIRST,
     LEVEL,
     LOOKS,
+    TESTED,
     Joint,
     all_claims,
     chances_of_being_best,
+    claims_at,
     folds_that_count,
     nominal,
     outlying_folds,
@@ -53,7 +57,7 @@ def test_one_test_has_the_whole_level_and_two_that_are_the_same_too():
 
 
 @pytest.mark.parametrize(
-    ("level", "share"), [(0.05, 0.6), (0.025, 0.6), (0.01, 0.6), (0.05, AS_GOOD_AT_FIRST)]
+    ("level", "share"), [(TESTED, 0.8), (0.025, 0.6), (0.01, 0.8), (0.05, AS_GOOD_AT_FIRST)]
 )
 def test_all_looks_together_have_the_level_and_the_first_its_share(level, share):
     random, draws = np.random.default_rng(1), 100_000
@@ -63,6 +67,19 @@ def test_all_looks_together_have_the_level_and_the_first_its_share(level, share)
     crossed = sums / np.sqrt(LOOKS) > bounds
     assert crossed[:, 0].mean() == pytest.approx(share * level, abs=4 * np.sqrt(level / draws))
     assert crossed.any(axis=1).mean() == pytest.approx(level, abs=4 * np.sqrt(level / draws))
+
+
+@pytest.mark.parametrize(
+    ("errors", "is_better"), [(2.20, False), (2.24, False), (2.26, True), (2.40, True)]
+)
+def test_a_lead_at_20_folds_leaves_a_reserve_for_bad_trainings_that_no_fold_has_shown(
+    errors, is_better
+):
+    joint = Joint.of(simulated(np.random.default_rng(0), 0.0, 2, 20))
+    freedom = np.full((2, 2), np.inf)
+    lead = np.array([errors * joint.errors[0, 1], 0.0])
+    claims = claims_at(dataclasses.replace(joint, means=lead, freedom=freedom), margin=1e-9)
+    assert (claims.better, claims.not_best) == ((0, {1}) if is_better else (None, set()))
 
 
 def test_folds_beyond_a_look_count_at_the_next():

@@ -122,6 +122,7 @@ def test_words_say_stop_or_go_on_in_twelve_lines():
         "folds": {"gain": gain, "seconds": 300.0, "number": 8}, "folds_now": 20,
         "is_settled": False,
         "vote": {"ensemble": "all 6", "ahead_by": gain},
+        "data": {"champion": "trial-3", "gain": None, "curve": [], "folds": 0, "seconds": 100.0},
     }  # fmt: skip
     said = next_in_words(document)
     assert len(said) <= 12
@@ -133,6 +134,17 @@ def test_words_say_stop_or_go_on_in_twelve_lines():
     stop = " ".join(next_in_words({**document, "should_search": False, "folds": None}))
     assert "Stop searching" in stop
     assert "more data may" in stop
+    assert "twice the data not measured about 2 minutes to measure" in text
+    assert "`sweeps next 'a sweep' --more-data` measures" in text
+    points = [{"share": s, "score": gain | {"value": v}} for s, v in ((0.25, 0.9), (1.0, 0.95))]
+    data = document["data"] | {"gain": gain, "curve": points, "folds": 20}
+    measured = next_in_words({**document, "data": data})
+    assert len(measured) <= 12
+    text = " ".join("\n".join(measured).split())
+    assert "twice the data +2.00 points (+0.10 to +6.00) if they can be had" in text
+    assert "trial-3 on 25 and 100 % of its training data: 90.00 and 95.00 % (20 folds)." in text
+    nothing = next_in_words({**document, "data": None})
+    assert not any("data" in line for line in nothing)
     done = " ".join(next_in_words({**document, "folds": None, "is_settled": True}))
     assert "More folds bring nothing" in done
 
