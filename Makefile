@@ -18,8 +18,8 @@ HAS_PYTHON := { test -n "$$python" || { \
 
 # One process more than cores: much of what tests do is to wait.
 PYTEST := $(BIN)/python -m pytest -n $(shell expr $$(nproc) + 1) --dist worksteal
-MINUTES_TEST := four to six minutes
-MINUTES_TEST_ALL := 25 to 40 minutes
+MINUTES_TEST := three to five minutes
+MINUTES_TEST_ALL := 18 to 30 minutes
 HOURS_NIGHTLY := two hours or more
 
 # The benchmarks that `make benchmark` runs.

@@ -94,7 +94,7 @@ def test_a_phone_has_the_contents_on_top_folded_and_nothing_beside_the_page(open
         assert not page.get_by_role("link", name="How to reproduce").is_visible()
         page.locator("nav summary").click()
         page.get_by_role("link", name="All trials").click()
-        assert page.locator("#trials table").is_visible()
+        page.locator("#trials table").wait_for(state="visible")  # a moment later
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
