@@ -125,7 +125,7 @@ class Item:
 
 def test_what_shares_something_dear_is_dealt_to_one_worker_in_front_of_what_may_be_taken():
     dear = [Item(f"test_{module}.py::{n}", "slow") for module in "ab" for n in range(4)]
-    shared = [Item(f"test_{module}.py::{n}", "slow", ["browser"]) for module in "cd" for n in "12"]
+    shared = [Item(f"test_{module}.py::{n}", None, ["browser"]) for module in "cd" for n in "12"]
     cheap = [Item(f"test_cheap.py::{n}") for n in range(17)]
     hands = tiers.dealt([*cheap, *dear, *shared], 3)
     assert [len(hand) for hand in hands] == [9, 10, 10]  # as xdist divides 29

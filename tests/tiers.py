@@ -33,7 +33,7 @@ COVERAGE_FACTOR: Final = 2.0
 """Measuring coverage costs this much at the most."""
 DEAREST: Final = 25
 DEAREST_MADE: Final = 12
-DEAR_TO_MAKE: Final = ("browser", "mlflow_server", "warm")
+DEAR_TO_MAKE: Final = ("browser", "mlflow_server", "warm", "finished")
 """What is best made once: the tests that use one of these run in one worker."""
 MEASURED: Final = (
     "tests/digitexp/apps/explorer/",
@@ -127,9 +127,10 @@ def dealt(items: list[pytest.Item], workers: int) -> list[list[pytest.Item]]:
     hands: list[list[pytest.Item]] = [[] for _ in rooms]
     weights = [0.0] * workers
     filling: list[pytest.Item] = []
-    for group in sorted(groups.values(), key=_weight, reverse=True):
+    for name, group in sorted(groups.items(), key=lambda one: _weight(one[1]), reverse=True):
         fitting = [n for n in range(workers) if len(hands[n]) + len(group) <= rooms[n]]
-        if fitting and any(tier_of(item) != "first" for item in group):
+        is_dear = name in DEAR_TO_MAKE or any(tier_of(item) != "first" for item in group)
+        if fitting and is_dear:
             least = min(fitting, key=weights.__getitem__)
             hands[least] += group
             weights[least] += _weight(group)

@@ -77,7 +77,7 @@ def is_alive(pid):
     """Whether a process runs; a zombie that nobody has waited for does not."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second while it is read
         return False
     return status.rpartition(")")[2].split()[0] not in "ZX"
 
