@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sweeps.interval import Interval
 from sweeps.records.conclusions import (
+    AtEvaluation,
     CalibrationConclusion,
     Conclusion,
     ConfirmedStanding,
@@ -76,7 +77,7 @@ def answer(
     calibration = _newest(conclusions, CalibrationConclusion)
     lines = said.choice()
     lines += said.parameters(params or {})
-    lines.append(said.figure(_newest(conclusions, TestConclusion)))
+    lines.append(said.figure(on_test_set(verdict, conclusions)))
     lines += said.search(bias)
     lines += [said.order(), *said.control()]
     lines += _voting(votes)
@@ -113,6 +114,21 @@ def in_lines(sentences: Sequence[str], width: int = WIDTH, indent: str = "  ") -
 def kept(verdict: VerdictConclusion) -> ConfirmedStanding:
     """Return the finalist to work with: the one to take, or the baseline that nothing beats."""
     return _VerdictInWords(verdict)._kept
+
+
+def on_test_set(
+    verdict: VerdictConclusion, conclusions: Sequence[Conclusion]
+) -> tuple[Interval, AtEvaluation] | None:
+    """Return the score of the finalist to work with on the test set; None if it was not read.
+
+    It is then the figure to quote.
+    """
+    tested = _newest(conclusions, TestConclusion)
+    if tested is None or tested.metric != verdict.metric:
+        return None
+    found = (one for one in tested.finalists if one.finalist == kept(verdict).finalist)
+    own = next(found, None)
+    return None if own is None else (own.accuracy, tested.evaluation)
 
 
 def _newest(conclusions: Sequence[Conclusion], kind: type[C]) -> C | None:
@@ -232,17 +248,15 @@ class _VerdictInWords:
                 break
         return [line]
 
-    def figure(self, tested: TestConclusion | None) -> str:
+    def figure(self, tested: tuple[Interval, AtEvaluation] | None) -> str:
         """Return the figure to quote: that of the test set if it was read, else of fresh folds."""
         kept = self._kept
-        if tested is not None and tested.metric == self._verdict.metric:
-            own = next((one for one in tested.finalists if one.finalist == kept.finalist), None)
-            if own is not None:
-                at = tested.evaluation
-                return (
-                    f"Quote {self._named}{_with_ends(own.accuracy)}, on the test set (evaluation "
-                    f"{at.number} of {at.of})."
-                )
+        if tested is not None:
+            score, at = tested
+            return (
+                f"Quote {self._named}{_with_ends(score)}, on the test set (evaluation {at.number} "
+                f"of {at.of})."
+            )
         quotable, bias = self._verdict.quotable, self._verdict.quotable_bias
         if kept is self._take and quotable is not None and bias is not None:
             less = f"{scaled(bias, digits=1 if bias >= 0.0005 else 2)} points"

@@ -31,7 +31,7 @@ from sweeps.records.conclusions import (
     confirmed_by,
 )
 from sweeps.render.answer import answer as answer_of
-from sweeps.render.answer import kept
+from sweeps.render.answer import kept, on_test_set
 from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Number, Points, Role
 from sweeps.render.section import Block, Code, Fact, Facts, Folded, Section, Table, Text
 from sweeps.render.sections.confirmed import BASELINE, forest_chart, put_in_words
@@ -340,7 +340,7 @@ def _compared(data: SweepData) -> dict[int, Difference]:
 
 def _facts(data: SweepData) -> list[Fact]:
     summary, verdict = data.summary, data.verdict
-    facts = _search_facts(data) if verdict is None else _fold_facts(verdict)
+    facts = _search_facts(data) if verdict is None else _fold_facts(verdict, data.conclusions)
     worst = worst_class(data)
     if worst is not None:
         detail = f"{percent(worst.recall)} recognised{worst.remark}"
@@ -349,13 +349,16 @@ def _facts(data: SweepData) -> list[Fact]:
     return facts
 
 
-def _fold_facts(verdict: VerdictConclusion) -> list[Fact]:
+def _fold_facts(verdict: VerdictConclusion, conclusions: Sequence[Conclusion]) -> list[Fact]:
     (taken,) = (one for one in verdict.standings if one.finalist == verdict.recommended)
     leader, own = verdict.standings[0], kept(verdict)
     quotable = verdict.quotable if own is taken else None
     score = quotable or own.accuracy
-    mean = f"; mean {_figure(own.accuracy)}" if quotable else ""
-    detail = f"{own.finalist}, {unsigned_span(score)}{mean}"
+    remark = f"; mean {_figure(own.accuracy)}" if quotable else ""
+    if (tested := on_test_set(verdict, conclusions)) is not None:
+        score, _ = tested
+        remark = f"; on fresh folds {_figure(own.accuracy)}"
+    detail = f"{own.finalist}, {unsigned_span(score)}{remark}"
     metric = "accuracy" if score.unit == "share" else verdict.metric
     facts = [Fact(f"{metric} to quote", _figure(score), detail)]
     for one in verdict.standings:

@@ -156,6 +156,18 @@ def test_where_nothing_beats_the_baseline_the_page_quotes_it_as_the_answer_does(
     assert "(to take)" not in page
 
 
+def test_once_the_test_set_was_read_the_page_quotes_it_in_both_places(data):
+    at = kept.AtEvaluation(1, 1, "ab" * 32, "2026-11-28", "")
+    found = [kept.TestedFinalist("winner", "trial-1", Interval.around(0.931, 0.01), None)]
+    tested = kept.TestConclusion("test", at, 8, 1000, found, None, None)
+    data.__dict__["conclusions"] = [SETTLED, tested]
+    page = render_report(data, report_sections(data))
+    assert "Quote 93.1 % (92.1 to 94.1), on the test set" in page
+    facts = page[page.index("accuracy to quote") :][:300]
+    assert "93.10" in facts
+    assert "on fresh folds" in facts
+
+
 def test_the_forest_plot_has_all_finalists_in_their_order_and_marks_the_baseline():
     chart = forest_chart(OPEN)
     assert [label.split()[0] for label in chart.y.labels] == [
