@@ -75,8 +75,8 @@ def _tensorflow_as_trainings_have_it(request):
 def pytest_runtest_setup(item):
     """Freeze what there is before a test that trains, and before what is made for it.
 
-    Each training ends with a garbage collection. It would search all that earlier tests have
-    imported and traced: a fifth of what the dear tests took.
+    Between trainings garbage is collected. That would search all that earlier tests have imported
+    and traced.
     """
     if item.get_closest_marker("tensorflow"):
         gc.collect()

@@ -76,7 +76,7 @@ class PointOfCurve:
 
 @dataclass(frozen=True)
 class MoreData:
-    """What more training data would bring.
+    """The estimated gain of more training data, and the learning curve it comes from.
 
     Attributes:
         champion: The finalist.

@@ -6,8 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import sweeps
+from sweeps.cli import app
 from tests.homes import copy_home
 from tests.tiers import made_for_many
 
@@ -61,6 +63,18 @@ def run_toy(toy_space, make_home, empty_study):
         return sweeps.run(str(toy_space), home=folder, progress="quiet", **options)
 
     return run
+
+
+@pytest.fixture
+def call(make_home, toy_space, monkeypatch):
+    """Call a command on the home of that name; `TOY` among the words is the file of the toy."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def call(*words, home="home"):
+        line = [str(toy_space) if word == "TOY" else str(word) for word in words]
+        return CliRunner().invoke(app, [*line, "--home", str(make_home(home))])
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import sweeps
 from benchmarks.finalists import simulated
 from sweeps.capabilities import nested_share
-from sweeps.cli import app
 from sweeps.confirm.best import Joint
 from sweeps.confirm.more_data import SHARES, gain_of_more_data
 from sweeps.home import Home
@@ -63,16 +61,6 @@ def test_a_smaller_share_is_part_of_a_larger_one_and_classes_keep_theirs():
     assert set(nested_share(200, 0.1, 3)) < set(nested_share(200, 0.9, 3))
     assert len(nested_share(3, 0.01, 0)) == 1
     assert not np.array_equal(half, nested_share(200, 0.5, 4, classes))
-
-
-@pytest.fixture
-def call(make_home, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-    def call(*words):
-        return CliRunner().invoke(app, [*map(str, words), "--home", str(make_home())])
-
-    return call
 
 
 @pytest.mark.slow

@@ -6,18 +6,10 @@ import dataclasses
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from sweeps.cli import app
 from sweeps.runner.replaying import Difference, replay
 from tests.sweeps import toy_experiment
 from tests.sweeps.confusing_experiment import SPACE
-
-
-@pytest.fixture
-def call(make_home, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return lambda *words: CliRunner().invoke(app, [*map(str, words), "--home", str(make_home())])
 
 
 @pytest.fixture

@@ -11,10 +11,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 import sweeps
-from sweeps.cli import app
 from sweeps.home import Home
 from sweeps.records import Notes
 from sweeps.runner.ownership import SweepLock
@@ -22,16 +20,6 @@ from tests.faults.mlflow_state import mlflow_state
 from tests.homes import lose_runs
 from tests.ports import free_port
 from tests.sweeps.confusing_experiment import SPACE as CONFUSING
-
-
-@pytest.fixture
-def call(make_home, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-    def call(*words):
-        return CliRunner().invoke(app, [*map(str, words), "--home", str(make_home())])
-
-    return call
 
 
 def state(home, name="toy"):
