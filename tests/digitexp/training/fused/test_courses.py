@@ -1,9 +1,9 @@
 """Whole trainings by both engines: histories, best epoch, stop, rate cuts, restored weights.
 
 Float32 sums in another order differ in the last bits, and training may amplify that. So a course
-is equal if its losses agree to `LOSS` and its decisions are the same; one that drifts is trained
-again in float64, where both engines must agree. Only decisions that hung by a thread (a
-margin below the tolerance) may differ; drifts and threads must be rare.
+is equal if its losses agree to `LOSS`, its weights to a fiftieth, and its decisions are the same;
+one that drifts is trained again in float64, where both engines must agree. Only decisions that
+hung by a thread (a margin below the tolerance) may differ; drifts and threads must be rare.
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from digitexp.config import TrialConfig
 from tests.digitexp.training.fused.cases import EXAMPLES, configurations, sampled, train_with
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.nightly]
@@ -51,10 +52,14 @@ def hung_by_a_thread(course, tolerance):
     return bool((margins <= 2 * tolerance * np.maximum(np.abs(best), 1e-3)).any())
 
 
-def assert_weights_agree(first, second, tolerance):
-    for name, weights in first.weights.items():
-        scale = max(np.abs(weights).max(), 1e-3)
-        assert np.abs(weights - second.weights[name]).max() <= tolerance * scale, name
+def apart(first, second, tolerance):
+    """Name the weights that differ by more than `tolerance` of their largest value."""
+    return [
+        name
+        for name, weights in first.weights.items()
+        if np.abs(weights - second.weights[name]).max()
+        > tolerance * max(np.abs(weights).max(), 1e-3)
+    ]
 
 
 def judge(config, tally):
@@ -62,9 +67,9 @@ def judge(config, tally):
     fused, keras = (train_with(engine, config) for engine in ("fused", "keras"))
     if difference(fused, keras) <= LOSS["float32"]:
         if fused.decisions == keras.decisions:
-            assert_weights_agree(fused, keras, 0.02)
-            return
-        if hung_by_a_thread(keras, LOSS["float32"]):
+            if not apart(fused, keras, 0.02):
+                return
+        elif hung_by_a_thread(keras, LOSS["float32"]):
             tally.threads.append(config)
             return
     tally.drifted.append(config)
@@ -75,7 +80,29 @@ def judge(config, tally):
         tally.threads.append(config)
         return
     assert fused.decisions == keras.decisions, config
-    assert_weights_agree(fused, keras, 1e-4)
+    assert not apart(fused, keras, 1e-4), config
+
+
+VANISHED = TrialConfig(
+    learning_rate=0.005638046822414438,
+    batch_size=7,
+    units=(2, 2),
+    l2=0.125,
+    activation="sigmoid",
+    kernel_initializer="glorot_normal",
+    clipnorm=2**-7,
+    epochs=4,
+    early_stopping_patience_epochs=3,
+    plateau_patience_epochs=2,
+    min_learning_rate=1e-7,
+    seed=6115,
+)
+"""The penalty shrinks its first kernel to nothing, and what is left of it is what Adam makes of
+gradients that are rounding: in float32 the engines differ there by as much as it measures."""
+
+
+def test_what_rounding_alone_drives_is_compared_in_float64():
+    judge(VANISHED, Tally())
 
 
 def test_courses_are_equal_whatever_is_trained():
