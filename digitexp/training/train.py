@@ -12,7 +12,7 @@ import numpy as np
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.metrics import accuracy, confusion_counts, cross_entropy, recalls
 from digitexp.models import build_model, count_parameters, describe_model, model_weights
-from digitexp.tensorflow_setup import forget_trainings, known_warnings_ignored, start_tensorflow
+from digitexp.tensorflow_setup import begin_training, known_warnings_ignored, start_tensorflow
 from digitexp.training.engines import load_engine, plan_training
 from digitexp.training.outcome import Forward, OnEpoch, TrainingData, TrainingOutcome, data_tensors
 from digitexp.weights_files import Layers, file_digest, find_weights, read_weights
@@ -133,13 +133,11 @@ def train(
 
 def _train(config: TrialConfig, data: TrainingData, on_epoch: OnEpoch = _go_on) -> TrainingOutcome:
     plan = plan_training(config, len(data.train_labels), data.image_shape, data.n_classes)
-    import keras
 
     from digitexp.training import callbacks
 
     started = perf_counter()
-    forget_trainings()
-    keras.utils.set_random_seed(config.seed)
+    begin_training(config.seed)
     model = build_model(config, data.image_shape, data.n_classes)
     info = start_from(model, config.initial_weights)
     engine, tensors = load_engine(plan.engine), data_tensors(data)

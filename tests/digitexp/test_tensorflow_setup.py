@@ -6,7 +6,7 @@ import weakref
 import pytest
 
 from digitexp import tensorflow_setup
-from digitexp.tensorflow_setup import forget_trainings
+from digitexp.tensorflow_setup import begin_training, share_kernels
 
 pytestmark = pytest.mark.tensorflow
 
@@ -33,7 +33,7 @@ def took(monkeypatch):
 def test_what_a_long_training_left_is_freed(took):
     took(0.0)
     garbage = left()
-    forget_trainings()
+    begin_training(1)
     assert garbage() is None
     assert tensorflow_setup._searched.seconds > 0
 
@@ -41,7 +41,7 @@ def test_what_a_long_training_left_is_freed(took):
 def test_after_a_training_shorter_than_the_search_it_waits(took):
     took(1e6)
     garbage = left()
-    forget_trainings()
+    begin_training(1)
     assert garbage() is not None
 
 
@@ -50,5 +50,70 @@ def test_names_of_layers_begin_anew(took):
 
     took(1e6)
     keras.layers.Dense(1)
-    forget_trainings()
+    begin_training(1)
     assert keras.layers.Dense(1).name == "dense"
+
+
+@pytest.fixture
+def cleared(took, monkeypatch):
+    """Say how often TensorFlow has dropped its kernels since the last time."""
+    from tensorflow.python.eager import context
+
+    times, clear = [], context.pywrap_tfe.TFE_ContextClearCaches
+    monkeypatch.setattr(
+        context.pywrap_tfe,
+        "TFE_ContextClearCaches",
+        lambda handle: (times.append(1), clear(handle)),
+    )
+    took(1e6)
+    begin_training(1)
+
+    def cleared():
+        found = len(times)
+        times.clear()
+        return found
+
+    cleared()
+    return cleared
+
+
+def test_kernels_are_kept_for_the_next_training_where_that_is_asked_for(cleared):
+    share_kernels()
+    begin_training(1)
+    assert cleared() == 0
+    begin_training(1)  # nobody has asked since
+    assert cleared() == 2  # by Keras, and by the seed
+
+
+def test_kernels_with_a_random_state_are_not_kept(cleared):
+    import tensorflow as tf
+
+    def numbers():
+        return tf.random.normal([3]).numpy(), tf.random.uniform([2], seed=5).numpy()
+
+    begin_training(1)
+    first = numbers()
+    share_kernels()
+    begin_training(1)
+    assert cleared() >= 2
+    for one, other in zip(first, numbers(), strict=True):
+        assert (one == other).all()
+
+
+def test_names_and_seeds_begin_anew_where_kernels_are_kept(cleared):
+    import keras
+    import numpy as np
+
+    def drawn():
+        layer = keras.layers.Dense(4)
+        layer.build((None, 3))
+        return layer.name, layer.kernel.numpy(), np.random.random(), keras.random.normal([2])
+
+    begin_training(1)
+    first = drawn()
+    share_kernels()
+    begin_training(1)
+    second = drawn()
+    assert first[0] == second[0] == "dense"
+    assert all(np.array_equal(a, b) for a, b in zip(first[1:], second[1:], strict=True))
+    assert cleared() == 2  # of the first of both

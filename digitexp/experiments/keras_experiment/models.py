@@ -25,7 +25,7 @@ from digitexp.experiments.keras_experiment.data import (
     tasks_of,
 )
 from digitexp.experiments.keras_experiment.judging import by_sample, judge, voting_predictions
-from digitexp.tensorflow_setup import forget_trainings, known_warnings_ignored
+from digitexp.tensorflow_setup import begin_training, known_warnings_ignored
 from sweeps.capabilities import BY_SAMPLE, PREDICTIONS
 from sweeps.experiment import OnEpoch, TrialResult
 
@@ -217,7 +217,7 @@ def _fit(
     elif parts.is_dataset:
         reason = "its data are tf.data datasets"
     else:
-        reason = _fit_by_graph(model, parts, params, watchers, seed)
+        reason = _fit_by_graph(model, parts, params, watchers, seed, is_left_alone=not callbacks)
     if reason is None:
         return "graph", "an epoch is one call, a structure is traced once"
     if params["engine"] == "graph":
@@ -242,7 +242,13 @@ def _fit(
 
 
 def _fit_by_graph(
-    model: Any, parts: Parts, params: Mapping[str, Any], watchers: Sequence[Any], seed: int
+    model: Any,
+    parts: Parts,
+    params: Mapping[str, Any],
+    watchers: Sequence[Any],
+    seed: int,
+    *,
+    is_left_alone: bool,
 ) -> str | None:
     """Train by the graph engine; return why not if it cannot."""
     from digitexp.training.graph import engine
@@ -258,6 +264,7 @@ def _fit_by_graph(
             epochs=params["epochs"],
             callbacks=watchers,
             order=lambda _: generator.permutation(count),
+            is_left_alone=is_left_alone,
         )
     except engine.Untraceable as error:
         return str(error)
@@ -401,8 +408,7 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
         return None if stop is None else stop.reason
 
     started = perf_counter()
-    forget_trainings()
-    keras.utils.set_random_seed(seed)
+    begin_training(seed)
     model = checked(build())
     inputs, targets = parts.train.element_spec if parts.is_dataset else parts.train
     check_fits(model, inputs, targets, task)

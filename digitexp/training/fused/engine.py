@@ -15,8 +15,10 @@ import tensorflow as tf
 from tensorflow.python.eager import context  # the only door to the executor; `_traced` says why
 
 from digitexp.config import TrialConfig
+from digitexp.tensorflow_setup import share_kernels
 from digitexp.training.fused import step as steps
 from digitexp.training.fused.step import Adam, NetKind
+from digitexp.training.handles import handles_of, open_sizes
 from digitexp.training.outcome import Forward, TrainingData, data_tensors
 
 # The graph of an epoch, and that of a forward pass; one trace for each kind of net.
@@ -247,6 +249,7 @@ def fit(
         shuffle: Whether each epoch sees the images in a new order.
     """
     trainer = _Trainer(model, config, data, shuffle=shuffle)
+    share_kernels()
     watchers = keras.callbacks.CallbackList(
         list(callbacks),
         add_history=True,
@@ -363,4 +366,6 @@ def _kind(model: Any, config: TrialConfig) -> NetKind:
 
 
 def _handles(variables: Sequence[Any]) -> list[Any]:
-    return [variable.value.handle for variable in variables]
+    """Return handles that tell no sizes: nets of any width share the graphs of their kind."""
+    open_sizes(variables)
+    return handles_of(variables)

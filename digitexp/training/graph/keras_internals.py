@@ -29,8 +29,8 @@ def missing(model: Any) -> str | None:
         (
             model,
             (
-                "_compile_metrics", "_compute_loss", "_flatten_layers", "_loss_tracker",
-                "_symbolic_build",
+                "_compile_loss", "_compile_metrics", "_compute_loss", "_flatten_layers",
+                "_loss_tracker", "_symbolic_build",
             ),
         ),
         (StatelessScope(), ("state_mapping",)),
@@ -58,9 +58,35 @@ def value_in(scope: Any, variable: Any) -> Any:
 
 
 def built(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
-    """Build loss, metrics and optimizer as `model.fit` does from its first batch."""
+    """Build loss, metrics and optimizer as `model.fit` does from its first batch.
+
+    Keras passes symbols through model, metrics and loss, which takes as long as several epochs of a
+    small net. For a single output of known shape it is enough to tell metrics and loss the shapes.
+    """
+    if _is_single(model, y) and not model._compile_loss.built:
+        target, output = (keras.KerasTensor(one.shape, one.dtype) for one in (y, *model.outputs))
+        metrics = model._compile_metrics
+        if metrics is not None and not metrics.built:
+            metrics.build(target, output)
+            metrics.built = all(map(_is_made_at_once, metrics.metrics))
+        model._compile_loss.build(target, output)
     data = (x, y) if sample_weight is None else (x, y, sample_weight)
-    model._symbolic_build(data_batch=data)
+    model._symbolic_build(data_batch=data)  # what is not built yet
+
+
+def _is_single(model: Any, y: Any) -> bool:
+    return model.built and len(getattr(model, "outputs", None) or ()) == 1 and hasattr(y, "shape")
+
+
+def _is_made_at_once(metric: Any) -> bool:
+    """Whether a metric has its variables before its first update."""
+    return isinstance(metric, keras.metrics.Mean | keras.metrics.MeanMetricWrapper)
+
+
+def reductions_of(model: Any) -> list[tuple[Any, str]]:
+    """Return the function and the reduction of each compiled loss that has been built."""
+    found = [one.loss for one in model._compile_loss._flat_losses]
+    return [(getattr(one, "fn", None), one.reduction) for one in found]
 
 
 def slots_of(optimizer: Any) -> list[list[Any]]:

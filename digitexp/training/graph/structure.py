@@ -58,6 +58,22 @@ _OVERRIDABLE: Final = (
     "get_metrics_result",
     "metrics",
 )
+_BY_SAMPLE: Final = frozenset(
+    {
+        keras.losses.binary_crossentropy,
+        keras.losses.categorical_crossentropy,
+        keras.losses.huber,
+        keras.losses.kl_divergence,
+        keras.losses.log_cosh,
+        keras.losses.mean_absolute_error,
+        keras.losses.mean_absolute_percentage_error,
+        keras.losses.mean_squared_error,
+        keras.losses.mean_squared_logarithmic_error,
+        keras.losses.poisson,
+        keras.losses.sparse_categorical_crossentropy,
+    }
+)
+"""Losses that are computed for each sample; others may look at a whole batch, as Dice does."""
 _LEFT_OUT: Final = frozenset({"seed", "units", "build_config", "compile_config", "shape"})
 """Members of a layer's configuration that make no other trace, where the layer is elastic."""
 
@@ -148,6 +164,22 @@ def adds_up(model: Any) -> bool:
         isinstance(one, keras.metrics.MeanMetricWrapper)
         and not one._fn.__module__.startswith("keras.")
         for one in _metrics(model)
+    )
+
+
+def is_mean_of_samples(model: Any) -> bool:
+    """Return whether the loss of many samples is the mean of what it is for each, to rounding.
+
+    Then an evaluation may take more samples at once than a step of training. Of several outputs
+    Keras means the loss of each over batches, whatever their sizes.
+    """
+    losses = internals.reductions_of(model)
+    return (
+        adds_up(model)
+        and len(losses) == 1
+        and losses[0][0] in _BY_SAMPLE
+        and losses[0][1] in {"sum_over_batch_size", "mean"}
+        and not any(getattr(one, "activity_regularizer", None) for one in _layers(model))
     )
 
 
