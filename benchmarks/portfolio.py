@@ -29,7 +29,7 @@ from sweeps.config.learning import SHIPPED
 from sweeps.config.sweep import SPLIT_SEED
 from sweeps.experiment import TrialSpec
 from sweeps.experiments.loading import load_experiment
-from sweeps.study.portfolio import POINTS, greedy, regrets_of
+from sweeps.study.portfolio import greedy, regrets_of
 from sweeps.study.proposals import training_seed
 
 METRIC = "best_val_cross_entropy"
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, default=25.0,
                         help="begin no training after this time (default 25)")  # fmt: skip
     parser.add_argument("--cache", type=Path, default=CACHE, metavar="FOLDER",
-                        help="data sets and trainings are kept there; it goes on if interrupted")  # fmt: skip
+                        help="keeps data and trainings; it goes on if interrupted")  # fmt: skip
     parser.add_argument("--write", action="store_true", help="ship the portfolio with the space")
 
 

@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--imported", action="store_true",
                         help="compare 25 trials after an import with 125 without")  # fmt: skip
     parser.add_argument("--portfolios", action="store_true",
-                        help="compare searches that are given points first, after 100 trials")  # fmt: skip
+                        help="compare searches that are given points first")  # fmt: skip
     parser.add_argument("--cache", type=Path, default=CACHE, metavar="FOLDER",
                         help="searches are kept there; it goes on if interrupted")  # fmt: skip
     parser.add_argument("--no-runs", action="store_true", help="evaluate what the cache holds")

@@ -45,7 +45,9 @@ def fashion() -> Drawn:
         RuntimeError: Its Debian package is not installed.
     """
     if not FASHION.is_dir():
-        raise RuntimeError(f"portfolio: {FASHION} is missing: apt-get install dataset-fashion-mnist")
+        raise RuntimeError(
+            f"portfolio: {FASHION} is missing: apt-get install dataset-fashion-mnist"
+        )
     found = read_idx_folder(FASHION).train
     labels = np.asarray(found.labels, np.int64)
     first = np.sort(
@@ -99,7 +101,9 @@ def written(folder: Path, name: str) -> Path:
     return path
 
 
-def _drawn(signs: Sequence[str], faces: Sequence[str], *, turn: float, noise: float, seed: int) -> Drawn:
+def _drawn(
+    signs: Sequence[str], faces: Sequence[str], *, turn: float, noise: float, seed: int
+) -> Drawn:
     """Return equally many images of each sign.
 
     Args:

@@ -7,7 +7,7 @@ searched; but for those that are to do harm.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ OTHER_SEEDS = 20_000
 """Added to the seed of a sweep on another table."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def best(task: str, cache: Path) -> Points:
     """Return a portfolio by the true means of every configuration of the others."""
     tables = [load(other, cache) for other in others(task)]
@@ -34,7 +34,7 @@ def best(task: str, cache: Path) -> Points:
     return tuple(_point(tables[0], row) for row in greedy(regrets))
 
 
-@lru_cache(maxsize=None)
+@cache
 def worst(task: str, cache: Path) -> Points:
     """Return the worst configurations of the table itself: no portfolio can be worse."""
     table = load(task, cache)
@@ -42,7 +42,7 @@ def worst(task: str, cache: Path) -> Points:
     return tuple(_point(table, int(row)) for row in rows)
 
 
-@lru_cache(maxsize=None)
+@cache
 def of_sweeps(task: str, cache: Path, seed: int) -> Points:
     """Return a portfolio as `--learn-from home` has it: of one sweep on each of the others."""
     tasks = [swept(other, cache, seed) for other in others(task)]
@@ -50,7 +50,7 @@ def of_sweeps(task: str, cache: Path, seed: int) -> Points:
     return tuple(dict(tasks[number].points[place]) for number, place in choose(tasks, space))
 
 
-@lru_cache(maxsize=None)
+@cache
 def swept(task: str, cache: Path, seed: int) -> Task:
     """Return the trials of a sweep of a table, as they showed themselves."""
     table = load(task, cache)

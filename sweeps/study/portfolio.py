@@ -2,8 +2,9 @@
 
 The choice is greedy (Feurer et al. 2015, "Initializing Bayesian hyperparameter optimization via
 meta-learning"; Pfisterer et al. 2021, "Learning multiple defaults"): each next point is the one
-that lowers most the least regret so far, in the mean over the data sets. A regret is 0 for the best
-of a data set and 1 for the median, and it is capped, so that one data set does not decide.
+that lowers most the least regret so far, in the mean over the data sets; where none does, it is the
+best of the others. A regret is 0 for the best of a data set and 1 for the median, and it is capped,
+so that one data set does not decide.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def choose(tasks: Sequence[Task], space: Space, most: int = POINTS) -> list[tupl
     """Return the task of each point of a portfolio and its place there, in the order to be tried.
 
     Each task tried other points. The regret of a point where it was not tried is estimated from
-    the nearest points there, weighted by their nearness.
+    the nearest points there, weighted by their nearness. The baselines of the space, which are
+    tried anyway, are none of them, and no point is there twice.
 
     Args:
         tasks: The data sets; each has a value that is not NaN.
@@ -62,11 +64,18 @@ def choose(tasks: Sequence[Task], space: Space, most: int = POINTS) -> list[tupl
         np.array([[place.get(column, _ABSENT) for column in columns] for place in task])
         for task in places
     ]
-    candidates = [
-        (task, int(point))
-        for task, own in enumerate(regrets)
-        for point in np.argsort(own, kind="stable")[:CANDIDATES]
-    ]
+    taken = list(space.baselines.values())
+    candidates = []
+    for task, own in enumerate(regrets):
+        left = CANDIDATES
+        for place in np.argsort(own, kind="stable").tolist():
+            params = tasks[task].points[place]
+            if left and params not in taken:
+                candidates.append((task, place))
+                taken.append(params)
+                left -= 1
+    if not candidates:
+        return []
     wanted = np.array([rows[task][point] for task, point in candidates])
     estimates = [_estimated(wanted, *known) for known in zip(rows, regrets, strict=True)]
     return [candidates[row] for row in greedy(np.transpose(estimates), most)]
@@ -77,16 +86,15 @@ def greedy(regrets: NDArray[np.float64], most: int = POINTS) -> list[int]:
 
     Args:
         regrets: (points, tasks); above `CAP` they count as `CAP`.
-        most: Points at most; there are fewer where one more would bring nothing.
+        most: Points at most.
     """
     capped = np.minimum(regrets, CAP)
     least = np.full(capped.shape[1], np.inf)
     chosen: list[int] = []
     while len(chosen) < min(most, len(capped)):
-        means = np.minimum(capped, least).mean(axis=1)
-        best = int(means.argmin())
-        if means[best] >= least.mean() - _NOTHING:
-            break
+        together = np.minimum(capped, least).mean(axis=1)
+        together[chosen] = np.inf
+        best = int(np.lexsort((capped.mean(axis=1), together))[0])
         chosen.append(best)
         least = np.minimum(least, capped[best])
     return chosen
