@@ -7,10 +7,9 @@ at random. All have 20 by 20 pixels and at most 5000 images, as digits20 has.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,14 +141,3 @@ def _file(face: str) -> Path:
             "fonts-wqy-microhei"
         )
     return path
-
-
-def worst_for_missing(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return values in which what diverged (NaN) counts as the worst that did not."""
-    return np.where(np.isnan(values), np.nanmax(values), values)
-
-
-def regrets(values: NDArray[np.float64], cap: float = math.inf) -> NDArray[np.float64]:
-    """Return (points, sets) regrets: 0 is the best of a set, 1 the median one."""
-    best = values.min(axis=0)
-    return np.minimum((values - best) / (np.median(values, axis=0) - best), cap)

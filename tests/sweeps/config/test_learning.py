@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 
+import sweeps
 from search_spaces.loading import parse
 from sweeps.errors import UsageError
+from sweeps.manage.doctor import examine_sweep
 from sweeps.records import Learned, RecordError, read_learned
 from sweeps.records.notes import LEARNED_FILE
 from sweeps.records.schema import shaped
+from sweeps.workspace.failpoints import VARIABLE
 from tests.sweeps.conftest import TOY, table
+from tests.sweeps.launching import Launched
 
 POINTS = """
 learned_from: [{name: letters, trials: 100}]
@@ -205,3 +210,27 @@ def test_every_portfolio_that_ships_lies_in_its_space():
         for point in learned.points:
             assert point_of(space, point.params)[0] == point.params
         assert all(source.data for source in learned.learned_from)
+
+
+@pytest.mark.slow
+def test_killed_while_and_after_it_learns_it_ends_as_if_left_alone(
+    run_toy, call, toy_space, make_home
+):
+    source = {"name": "source", "data": "other", "trials": 8}
+    run_toy("alone", **source)
+    alone = run_toy("alone", name="toy", learn_from="home", trials=14, workers=0)
+    run_toy(**source)
+    words = ["run", str(toy_space), "--learn-from", "home", "--trials", "14", "--workers", "2"]
+    words += ["--home", str(make_home())]
+    # The first file that is written as `sweep` is what was learned, the second the sweep itself.
+    for point in ("sweep.written", "sweep.renamed", "sweep.written:2", "record.done:3"):
+        assert Launched(words, {VARIABLE: point}).wait() == -signal.SIGKILL
+    assert call("delete", "source", "--yes").exit_code == 0
+    again = Launched(words)
+    assert again.wait() == 0, again.stderr()
+    ended = sweeps.load("toy", make_home())
+    assert origins(ended).count("sampled") == 8
+    assert table(ended) == table(alone)
+    assert (
+        examine_sweep(ended.home, ended.info, f"sqlite:///{make_home()}/mlflow.db").problems == []
+    )
