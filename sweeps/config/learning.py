@@ -46,20 +46,20 @@ _ENDINGS: Final = (".json", ".yaml", ".yml")
 _LINE: Final = 300
 
 
-def learn(asked: str, config: SweepConfig) -> Learned:
+def learn(asked: str, config: SweepConfig, existing: SweepInfo | None = None) -> Learned:
     """Return the points that a sweep is to try first.
 
     Args:
         asked: `home`: every sweep of the home with the same experiment, parameters and objective;
             `shipped`: the portfolio that ships with the space; the path of a portfolio file; or the
             name or id of a sweep.
-        config: The sweep. If it exists and was created with the same words, what was learned then
-            is returned.
+        config: The sweep.
+        existing: The same, if it exists. If it was created with the same words, what it learned
+            then is returned.
 
     Raises:
         UsageError: There is no such sweep, file or portfolio, or nothing can be learned from it.
     """
-    existing = config.home.find(config.name)
     if existing is not None and existing.learned_from == asked:
         kept = read_learned(config.home.store(existing.id).folder)
         if kept is not None:

@@ -407,9 +407,9 @@ def _taught(config: SweepConfig, asked: str) -> SweepConfig:
     A sweep that exists keeps its words for the same points: the file of a report, say, has those of
     the sweep that it reports.
     """
-    learned = learn(asked, config)
-    fingerprint: Mapping[str, Any] = {"name": asked, "digest": learned.digest}
     existing = config.home.find(config.name)
+    learned = learn(asked, config, existing)
+    fingerprint: Mapping[str, Any] = {"name": asked, "digest": learned.digest}
     kept = existing.fingerprint.get("learn_from") if existing else None
     if kept is not None and kept["digest"] == learned.digest:
         fingerprint = kept
