@@ -57,8 +57,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     values = read(options.cache, options.count, options.seeds)
     names = list(others.DATA)
     regrets = np.transpose([regrets_of(values[:, number]) for number in range(len(names))])
-    points, chosen = bank.draw(len(values)), greedy(regrets)
-    held_out = [left_out(regrets, number) for number in range(len(names))]
+    tried_anyway = len(bank.space().baselines)
+    points, chosen = bank.draw(len(values)), chosen_among(regrets, tried_anyway)
+    held_out = [left_out(regrets, number, tried_anyway) for number in range(len(names))]
     found = {
         "space": bank.SPACE,
         "metric": METRIC,
@@ -78,20 +79,25 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def left_out(regrets: NDArray[np.float64], target: int) -> dict[str, float]:
-    """Return the regrets on one data set after a portfolio of the others, and without one.
+def chosen_among(regrets: NDArray[np.float64], baselines: int) -> list[int]:
+    """Return the rows of a portfolio; the first rows are baselines, which are tried anyway."""
+    return [row + baselines for row in greedy(regrets[baselines:])]
 
-    `random` is the expected least regret of as many random configurations, exactly; the
-    `baselines` are the first two configurations, those of the space.
+
+def left_out(regrets: NDArray[np.float64], target: int, baselines: int) -> dict[str, float]:
+    """Return the least regrets on one data set: with a portfolio of the others, and without.
+
+    Of as many `random` configurations, and of 25, it is the expected one, exactly. Baselines do not
+    count among them.
     """
-    chosen = greedy(np.delete(regrets, target, axis=1))
+    chosen = chosen_among(np.delete(regrets, target, axis=1), baselines)
     own = regrets[:, target]
     return {
         "portfolio": float(own[chosen].min()),
         "first": float(own[chosen[0]]),
-        "random": expected_least(own, len(chosen)),
-        "random_25": expected_least(own, 25),
-        "baselines": float(own[:2].min()),
+        "random": expected_least(own[baselines:], len(chosen)),
+        "random_25": expected_least(own[baselines:], 25),
+        "baselines": float(own[:baselines].min()),
         "points": len(chosen),
     }
 

@@ -42,10 +42,12 @@ def test_the_expected_least_of_a_draw_is_exact():
 
 
 def test_the_set_that_is_left_out_has_no_part_in_its_portfolio():
-    regrets = np.array([[1.0, 0.5, 0.5], [0.2, 9.0, 9.0], [0.9, 0.0, 1.0], [0.8, 1.0, 0.0]])
-    found = portfolio.left_out(regrets, 0)
+    rows = [[0.5, 0.0, 0.0], [1.0, 0.5, 0.5], [0.2, 9.0, 9.0], [0.9, 0.0, 1.5], [0.8, 1.5, 0.0]]
+    found = portfolio.left_out(np.array(rows), 0, baselines=1)
     assert found["points"] == 4
-    assert found["first"] in {1.0, 0.9, 0.8}  # never row 1, which only the first set likes
+    assert found["first"] == 1.0  # not the baseline, nor the row that only this set likes
+    assert found["portfolio"] == 0.2
+    assert found["baselines"] == 0.5
 
 
 def test_what_was_trained_becomes_a_portfolio(tmp_path, monkeypatch):

@@ -199,6 +199,16 @@ def test_the_file_of_a_report_gives_the_same_trials(run_toy, tmp_path):
     assert len(run_toy(name="next", learn_from=str(file), trials=7).rows()) == 7  # it goes on
 
 
+def test_a_shared_sweep_takes_along_what_it_learned(run_toy, call, portfolio, tmp_path):
+    expected = table(run_toy("alone", learn_from=portfolio, trials=6))
+    run_toy(learn_from=portfolio, trials=2)
+    file = tmp_path / "toy.sweep"
+    assert call("share", "toy", file).exit_code == 0
+    assert call("import", file, home="other").exit_code == 0
+    assert call("trust", "toy", "--yes", home="other").exit_code == 0
+    assert table(run_toy("other", trials=6)) == expected
+
+
 def test_every_portfolio_that_ships_lies_in_its_space():
     from search_spaces.loading import load_space
     from search_spaces.mapping import point_of
