@@ -70,3 +70,4 @@ def test_what_was_trained_becomes_a_portfolio(tmp_path, monkeypatch):
     assert [one["name"] for one in shipped["learned_from"]] == names
     assert len(shipped["points"]) == 5
     assert "| one | 5 |" in portfolio.table(found)
+    assert found["digits20"]["portfolio"] <= 2
