@@ -28,7 +28,7 @@ from benchmarks.tables import bank, digits20, files, others
 from benchmarks.timing import at_least_one
 from sweeps.config.learning import SHIPPED
 from sweeps.config.sweep import SPLIT_SEED
-from sweeps.experiment import TrialSpec
+from sweeps.experiment import PreparedData, TrialSpec
 from sweeps.experiments.loading import load_experiment
 from sweeps.study.portfolio import greedy, regrets_of
 from sweeps.study.proposals import training_seed
@@ -65,6 +65,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "space": bank.SPACE,
         "metric": METRIC,
         "data": [{"name": name, "digest": _data(options.cache, name).digest} for name in names],
+        "originals": [{"name": name, "digest": prepared(source).digest}
+                      for name, source in others.ORIGINALS.items()],
         "configurations": len(values),
         "seeds": options.seeds,
         "points": [
@@ -197,9 +199,13 @@ def part(cache: Path, name: str, seed: int, first: int) -> Path:
 
 
 @lru_cache(maxsize=1)
-def _data(cache: Path, name: str) -> Any:
-    experiment = load_experiment(bank.space().experiment, None)
-    return experiment.prepare(str(others.written(cache, name)), SPLIT_SEED)
+def _data(cache: Path, name: str) -> PreparedData:
+    return prepared(str(others.written(cache, name)))
+
+
+def prepared(source: str) -> PreparedData:
+    """Return data as a sweep has them."""
+    return load_experiment(bank.space().experiment, None).prepare(source, SPLIT_SEED)
 
 
 def write(found: dict[str, Any]) -> Path:
@@ -210,9 +216,10 @@ def write(found: dict[str, Any]) -> Path:
         "learned_from": [
             {"name": one["name"], "data": one["digest"], "trials": found["configurations"]}
             for one in found["data"]
-        ],
+        ]
+        + [{"name": one["name"], "data": one["digest"]} for one in found["originals"]],
         "points": [
-            {"source": f"{name}, best for it", "params": one["params"]}
+            {"source": f"{name} and others", "params": one["params"]}
             for name, one in zip(best, found["points"], strict=True)
         ],
     }

@@ -91,6 +91,14 @@ DATA: Final[Mapping[str, Callable[[], Drawn]]] = {
 """What each data set is made by."""
 
 
+ORIGINALS: Final = {
+    "fashion-mnist, whole": str(FASHION),
+    "sklearn-digits, 8 by 8": "sklearn-digits",
+}
+"""Sources of the same pictures in another form, as `--data` takes them: a sweep on them must not
+learn from these sets either."""
+
+
 def written(folder: Path, name: str) -> Path:
     """Return the file of a data set, as a sweep takes it (`--data`); made if it is missing."""
     path = folder / "data" / f"{name}.npz"

@@ -58,6 +58,10 @@ def test_what_was_trained_becomes_a_portfolio(tmp_path, monkeypatch):
         portfolio, "_data", lambda cache, name: argparse.Namespace(digest=f"{name:0>64}")
     )
     monkeypatch.setattr(portfolio, "SHIPPED", tmp_path)
+    monkeypatch.setattr(others, "ORIGINALS", {"three": "three"})
+    monkeypatch.setattr(
+        portfolio, "prepared", lambda source: argparse.Namespace(digest=f"{source:0>64}")
+    )
     for number, name in enumerate(names):
         for first in (0, 10):
             values = np.abs(np.arange(10.0) + first - 5 - number)
@@ -67,7 +71,7 @@ def test_what_was_trained_becomes_a_portfolio(tmp_path, monkeypatch):
     assert found["configurations"] == 20
     assert found["points"][0]["regrets"].keys() == {"one", "two"}
     shipped = json.loads((tmp_path / "mlp.json").read_text())
-    assert [one["name"] for one in shipped["learned_from"]] == names
+    assert [one["name"] for one in shipped["learned_from"]] == [*names, "three"]
     assert len(shipped["points"]) == 5
     assert "| one | 5 |" in portfolio.table(found)
     assert found["digits20"]["portfolio"] <= 2
