@@ -58,6 +58,12 @@ TRIALS: Final = {REFERENCE: 100, DEFAULT: 100, WORST: 100, "portfolio, prior, ou
                  "inverted prior, ours 8": 100}  # fmt: skip
 """Trials of a search, else 50: what is tried first makes its difference early, and harm is judged
 after 100 trials."""
+PARTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "": (),
+    "gain": (DEFAULT, "portfolio, ours 8", "portfolio, tpe", "learned, ours 8"),
+    "harm": (WORST, "portfolio, prior, ours 8", "inverted prior, ours 8"),
+}
+AGAINST: Final = {"gain": REFERENCE, "harm": DEFAULT}
 SEEDS: Final = {"portfolio, prior, ours 8": 3, "inverted prior, ours 8": 3}
 """Most seeds of what does not ship."""
 
@@ -122,22 +128,22 @@ def harm(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def table(result: dict[str, Any], against: str = "", *words: str) -> str:
+def table(result: dict[str, Any], part: str = "") -> str:
     """Return Markdown: differences with both limits, on the scale of the median.
 
     Args:
         result: From `run`.
-        against: One of the two searchers that know nothing; both if empty.
-        words: The rest of its name, where that was split.
+        part: `gain`: of points that are tried first, against Optuna's search; `harm`: of what was
+            made to do harm, and of prior trials, against ours. Everything if empty.
     """
-    only = " ".join([against, *words]).strip()
     lines = [
         "| searcher | compared with | trials | seeds | regret | its | difference | over seeds "
         "| over tables |",
         "|---|---|---:|---:|---:|---:|---:|---|---|",
     ]
     for row in result["rows"]:
-        if row["scale"] != SCALES[0] or only not in {"", row["against"]}:
+        is_wanted = row["searcher"] in PARTS[part] and row["against"] == AGAINST.get(part)
+        if row["scale"] != SCALES[0] or not (is_wanted or not part):
             continue
         spans = [
             f"{row[lower]:+.3f} to {row[upper]:+.3f}"

@@ -81,5 +81,5 @@ def test_differences_have_limits_over_seeds_and_over_tables(tables, tmp_path, mo
     assert (harm["trials"], harm["seeds"], harm["kept"]) == (100, 3, False)
     assert harm["lower"] <= harm["difference"] <= harm["upper"]
     assert harm["lower_tables"] < harm["difference"] < harm["upper_tables"]
-    assert "| worst, ours 8 | ours 8 | 100 | 3 |" in learned.table(found, "ours", "8")
-    assert "| worst, ours 8 |" not in learned.table(found, "tpe")
+    for part, is_there in (("", True), ("harm", True), ("gain", False)):
+        assert ("| worst, ours 8 | ours 8 | 100 | 3 |" in learned.table(found, part)) == is_there
