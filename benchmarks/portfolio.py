@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "digits20": on_digits20(chosen, tried_anyway),
     }  # fmt: skip
     if options.write:
-        found["written"] = str(write(found))
+        found["written"] = write(found).name
     return found
 
 
