@@ -92,8 +92,8 @@ DATA: Final[Mapping[str, Callable[[], Drawn]]] = {
 
 
 ORIGINALS: Final = {
-    "fashion-mnist, whole": str(FASHION),
-    "sklearn-digits, 8 by 8": "sklearn-digits",
+    "fashion-mnist (whole)": str(FASHION),
+    "sklearn-digits (8 by 8)": "sklearn-digits",
 }
 """Sources of the same pictures in another form, as `--data` takes them: a sweep on them must not
 learn from these sets either."""

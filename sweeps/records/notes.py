@@ -246,14 +246,15 @@ def describe_learned(learned: Learned) -> str:
     left_out += f"; and {more} more" if more > 0 else ""
     if not learned.points:
         return f"no point, as no sweep here has such trials on other data{left_out}"
-    sources = [
-        f"{one.name} ({counted(one.trials, 'trial')})" if one.trials else one.name
-        for one in learned.learned_from
-    ]
+    counts = [f"{s.name} ({counted(s.trials, 'trial')})" for s in learned.learned_from if s.trials]
+    sources = counts or [one.name for one in learned.learned_from]
+    whose = {"home": "this home", "shipped": "the shipped portfolio"}.get(
+        learned.asked, learned.asked
+    )
     them = "is" if len(learned.points) == 1 else "are"
     from_them = f", learned from {listing(sources, limit=6)}" if sources else ""
     return (
-        f"{counted(len(learned.points), 'point')} of {learned.asked} {them} tried first{from_them}"
+        f"{counted(len(learned.points), 'point')} of {whose} {them} tried first{from_them}"
         f"{left_out}"
     )
 
