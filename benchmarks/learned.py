@@ -124,7 +124,8 @@ def harm(rows: list[dict[str, Any]]) -> dict[str, Any]:
             most = max(own, key=lambda row: row["trials"])
             keys = ("trials", "seeds", "difference", "lower", "upper")
             kept = {key: most[key] for key in (*keys, "lower_tables", "upper_tables")}
-            found[scale] = kept | {"kept": most["upper"] <= BOUND}
+            kept |= {"bound": BOUND, "is_kept": most["upper"] <= BOUND}
+            found[scale.removeprefix("of the ")] = kept
     return found
 
 

@@ -77,8 +77,8 @@ def test_differences_have_limits_over_seeds_and_over_tables(tables, tmp_path, mo
                 files.save(path, {"rows": np.array(tried)})
     found = learned.run(argparse.Namespace(cache=tmp_path, seeds=3, no_runs=True))
     assert {row["against"] for row in found["rows"]} == {learned.DEFAULT}
-    harm = found["harm"]["of the median"]
-    assert (harm["trials"], harm["seeds"], harm["kept"]) == (100, 3, False)
+    harm = found["harm"]["median"]
+    assert (harm["trials"], harm["seeds"], harm["is_kept"]) == (100, 3, False)
     assert harm["lower"] <= harm["difference"] <= harm["upper"]
     assert harm["lower_tables"] < harm["difference"] < harm["upper_tables"]
     for part, is_there in (("", True), ("harm", True), ("gain", False)):
