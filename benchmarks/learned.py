@@ -94,6 +94,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return {"tasks": list(TASKS), "rows": rows, "harm": harm(rows)}
 
 
+def summarized(result: dict[str, Any]) -> dict[str, Any]:
+    """Return what the pages show: without single tables, on the scale of the median."""
+    rows = [
+        {name: value for name, value in row.items() if name != "by_task"}
+        for row in result["rows"]
+        if row["scale"] == SCALES[0]
+    ]
+    return {**result, "rows": rows}
+
+
 def make_missing(cache: Path, seeds: range) -> None:
     """Make the searches of these seeds that the cache lacks, seed by seed."""
     tables = {task: load(task, cache) for task in TASKS}
