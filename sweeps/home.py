@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from search_spaces.errors import did_you_mean
 from sweeps.errors import UsageError
 from sweeps.records import RecordError, RecordStore, Report, SweepInfo, warn
-from sweeps.records.notes import IMPORTED_FILE
+from sweeps.records.notes import IMPORTED_FILE, LEARNED_FILE
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.files import make_folder
 from sweeps.workspace.locks import exclusive, is_locked, owner_of
@@ -23,7 +23,10 @@ from sweeps.workspace.locks import exclusive, is_locked, owner_of
 if TYPE_CHECKING:
     from sweeps.shared import SharedStorage, StorageServer
 
-_BEFORE_ITS_BIRTH: Final = (".sweep.json.", IMPORTED_FILE, f".{IMPORTED_FILE}.")
+_BEFORE_ITS_BIRTH: Final = (
+    ".sweep.json.",
+    *(f"{dot}{name}" for name in (IMPORTED_FILE, LEARNED_FILE) for dot in ("", ".")),
+)
 """How the names of files begin that a sweep may have before its `sweep.json`."""
 FEWEST_FILES: Final = 24
 ENOUGH_FILES: Final = 256

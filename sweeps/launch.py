@@ -30,6 +30,7 @@ from sweeps.records import (
     RecordStore,
     SweepInfo,
     confirmed_by,
+    describe_learned,
     heard,
     read_imported,
     recover,
@@ -41,6 +42,7 @@ from sweeps.runner.opening import (
     check_fingerprint,
     describe_extension,
     keep_code,
+    learned_by,
     make_trial_queue,
     newest_generation,
     open_sweep,
@@ -369,6 +371,9 @@ def _said_of_the_start(
     imported = read_imported(config.home.store(info.id).folder)
     if imported is not None:
         yield describe_imported(imported)
+    learned = learned_by(config.home.store(info.id).folder, info)
+    if learned is not None and not records:
+        yield f"--learn-from {learned.asked}: {describe_learned(learned)}"
     said = keep_code(config, info)
     if said is not None and records:
         yield said

@@ -60,6 +60,7 @@ def queue(
     sampler: Choice | None = None,
     direction: Literal["minimize", "maximize"] = "minimize",
     imported: Imported = (),
+    learned: Sequence[Mapping[str, Value]] = (),
 ) -> TrialQueue:
     """Return what opens the trials of a sweep, as its coordinator has it, without its stores."""
     chosen = sampler or Choice("tpe")
@@ -70,16 +71,29 @@ def queue(
         directions=[direction],
         admissible=lambda *_: True,
         imported=imported,
+        learned=[("elsewhere", params) for params in learned],
     )
     return TrialQueue(Unstored(), proposer, [], [Objective("value", direction)], None, ask_ahead)
 
 
-def ours(ask_ahead: int, imported: Imported = (), **options: Any) -> Searcher:
-    """Return a sweep's search. A trial sees what ended `ask_ahead` trials before it, as always."""
+def ours(
+    ask_ahead: int,
+    imported: Imported = (),
+    learned: Sequence[Mapping[str, Value]] = (),
+    **options: Any,
+) -> Searcher:
+    """Return a sweep's search. A trial sees what ended `ask_ahead` trials before it, as always.
+
+    Args:
+        ask_ahead: Trials in flight.
+        imported: Points that were tried elsewhere, shown to the sampler.
+        learned: Points that are tried first.
+        options: Of the sampler.
+    """
 
     def search(space: Space, judge: Judge, trials: int, seed: int) -> None:
         sampler = Choice("tpe", options)
-        opened = queue(space, seed, ask_ahead, sampler=sampler, imported=imported)
+        opened = queue(space, seed, ask_ahead, sampler=sampler, imported=imported, learned=learned)
         for _ in range(trials):
             trial = opened.open_next()
             trial.outcome = TrialOutcome(TrialState.COMPLETE, (judge(dict(trial.proposal.params)),))
@@ -87,18 +101,25 @@ def ours(ask_ahead: int, imported: Imported = (), **options: Any) -> Searcher:
     return search
 
 
-def stock(make: Callable[[int], optuna.samplers.BaseSampler], ahead: int = 1) -> Searcher:
+def stock(
+    make: Callable[[int], optuna.samplers.BaseSampler],
+    ahead: int = 1,
+    enqueued: Sequence[Mapping[str, Value]] = (),
+) -> Searcher:
     """Return Optuna's ask and tell.
 
     Args:
         make: Makes a sampler of a seed.
         ahead: Trials in flight.
+        enqueued: Points that are tried first.
     """
 
     def search(space: Space, judge: Judge, trials: int, seed: int) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study = optuna.create_study(direction="minimize", sampler=make(seed))
+        for params in enqueued:
+            study.enqueue_trial(dict(params))
         waiting: list[tuple[optuna.Trial, float]] = []
         for _ in range(trials):
             trial = study.ask()
@@ -107,6 +128,11 @@ def stock(make: Callable[[int], optuna.samplers.BaseSampler], ahead: int = 1) ->
                 study.tell(*waiting.pop(0))
 
     return search
+
+
+def sequential_tpe(seed: int) -> optuna.samplers.BaseSampler:
+    """Return Optuna's sampler as it is shipped: what all others are compared with."""
+    return optuna.samplers.TPESampler(seed=seed)
 
 
 def gaussian_process(seed: int) -> optuna.samplers.BaseSampler:
@@ -120,14 +146,14 @@ def gaussian_process(seed: int) -> optuna.samplers.BaseSampler:
 REFERENCE = "tpe"
 AHEAD = (1, 4, 8, 16, 64)
 SEARCHERS: Mapping[str, Searcher] = {
-    REFERENCE: stock(lambda seed: optuna.samplers.TPESampler(seed=seed)),
+    REFERENCE: stock(sequential_tpe),
     **{f"ours {ahead}": ours(ahead) for ahead in AHEAD},
     "univariate": stock(lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=False)),
     "random": stock(lambda seed: optuna.samplers.RandomSampler(seed=seed)),
     "gp": stock(gaussian_process),
 }
 VARIANTS: Mapping[str, Searcher] = {
-    "tpe, 8 in flight": stock(lambda seed: optuna.samplers.TPESampler(seed=seed), ahead=8),
+    "tpe, 8 in flight": stock(sequential_tpe, ahead=8),
     "ours 8, 3 random": ours(8, n_startup_trials=3),
     "ours 8, 5 random": ours(8, n_startup_trials=5),
     "ours 8, 8 draws": ours(8, n_ei_candidates=8),

@@ -275,6 +275,7 @@ class ListingRow:
         champion: The champion of its confirmation; None while it is not confirmed.
         companion_of: Name of the sweep that it belongs to, if it is a part of a confirmation; None
             for a sweep of its own, and if that sweep is not listed.
+        learned_from: What its first points were learned from, as it was asked for; None as a rule.
     """
 
     name: str
@@ -293,6 +294,7 @@ class ListingRow:
     front: int | None = None
     champion: Champion | None = None
     companion_of: str | None = None
+    learned_from: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as a JSON-compatible mapping; keys are the attributes' names."""
@@ -355,4 +357,5 @@ def _row(
         state=state,
         objectives=tuple(objective.metric for objective in info.objectives),
         front=len(front_rows(rows, info.objectives)) if info.has_front else None,
+        learned_from=info.learned_from,
     )

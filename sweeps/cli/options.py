@@ -238,6 +238,14 @@ _RUN_OPTIONS: Final[Mapping[str, Any]] = {
             metavar="N", help="Stop after N failed trials in a row (default 5; 0: never)."
         ),
     ],
+    "learn_from": Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|home|shipped|FILE",
+            help="Try points first that were good on other data: of a sweep, of all here that are "
+            "alike, of those that ship with the space, or of a file; kept with a new sweep.",
+        ),
+    ],
     "data": Annotated[
         str | None, typer.Option(metavar="SOURCE", help="Name or path (default: the experiment's).")
     ],

@@ -6,6 +6,7 @@ import json
 import math
 import shlex
 from collections import Counter
+from dataclasses import asdict
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 @asks(
     *("space", "trials", "name", "extend", "same_code", "seed", "overrides", "sampler", "pruner"),
-    *("data", "ask_ahead", "timeout", "workers", "home"),
+    *("learn_from", "data", "ask_ahead", "timeout", "workers", "home"),
 )
 def plan(
     asked: RunOptions,
@@ -121,6 +122,7 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
         "workers": config.parallelism.workers,
         "at_once": config.parallelism.at_once,
         "dropped_baselines": list(config.dropped_baselines),
+        "learned": asdict(plan.learned) if plan.learned else None,
         "goes_on": plan.goes_on or None,
         "left": plan.left,
         "planned": [
@@ -144,6 +146,7 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
 def _print(plan: SweepPlan) -> None:
     from sweeps.cli.console import Terminal
     from sweeps.confirm.checks import how_it_is_confirmed
+    from sweeps.records import describe_learned
     from sweeps.runner.planning import what_a_pruner_sees
     from sweeps.wording import counted, format_seconds, printable
 
@@ -160,6 +163,7 @@ def _print(plan: SweepPlan) -> None:
         "sampler": f"{config.sampler.name}, pruner {config.pruner.name}",
         "pruner": what_a_pruner_sees(config),
         "workers": str(config.parallelism),
+        "learns": describe_learned(plan.learned) if plan.learned else "",
         "goes on": plan.goes_on,
         "left out": ", ".join(f"baseline {name}" for name in config.dropped_baselines),
     }

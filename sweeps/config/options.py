@@ -79,6 +79,11 @@ class RunOptions:
             limit.
         max_failures_in_row: Number of failed trials in a row that ends the sweep; 0 for no limit.
             None: 5.
+        learn_from: Points that were good on other data are tried first: those of a sweep of this
+            home (its name or id), of `home`, that is of all sweeps with the same experiment,
+            parameters and objective, of `shipped`, the portfolio that ships with the space, or of a
+            portfolio file (.json, .yaml). They are chosen when the sweep is created, and kept with
+            it. None: no such points.
         data: Name or path of the data, as the experiment understands it. None: the experiment's.
         ask_ahead: How many trials are in flight at most, from 1. It is part of the sweep, because
             it decides which outcomes a proposal knows. None: as the space says, else 8.
@@ -116,6 +121,7 @@ class RunOptions:
     retries: Mapping[str, int] = field(default_factory=dict)
     trial_timeout: float | str | None = None
     max_failures_in_row: int | None = None
+    learn_from: str | None = None
     data: str | Path | None = None
     ask_ahead: int | None = None
     order: str = "number"

@@ -7,7 +7,7 @@ import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -18,6 +18,7 @@ from search_spaces.objectives import in_words
 from search_spaces.overrides import apply_overrides
 from search_spaces.parameters import Value
 from search_spaces.space import Space
+from sweeps.config.learning import learn
 from sweeps.config.options import Limits, RunOptions
 from sweeps.config.policies import FailurePolicy, Parallelism, failure_policy, how_many_workers
 from sweeps.errors import UsageError
@@ -26,7 +27,7 @@ from sweeps.experiments.code import code_of, is_shipped
 from sweeps.experiments.loading import asking, check_installed, folder_of, load_experiment
 from sweeps.experiments.script import OWN, ScriptExperiment
 from sweeps.home import Home
-from sweeps.records import ExperimentCode
+from sweeps.records import ExperimentCode, Learned
 from sweeps.study.proposals import Admissible, Exhausted, Proposal, Proposer, point_key
 from sweeps.study.samplers import Choice, SamplerFactory, make_pruner, sampler_factory
 from sweeps.workspace.clock import seconds_of
@@ -38,7 +39,7 @@ from sweeps.workspace.names import check_sweep_name
 QUICK_SECONDS: Final = 10.0
 """A trial that takes longer is trained a second time only if the user asks for it."""
 _KINDS: Final = (
-    (str, "a text", ("name", "sampler", "pruner", "executor", "tracking_uri")),
+    (str, "a text", ("name", "sampler", "pruner", "executor", "tracking_uri", "learn_from")),
     (str | PathLike, "the path of a folder", ("home",)),
     (str | PathLike, "a text", ("data",)),
     (bool, "True or False", ("extend", "same_code", "trust_cluster")),
@@ -231,6 +232,8 @@ class SweepConfig:
         retry: Failed trials of the sweep of that name; only these are run again. Empty for all that
             failed; None for a sweep that goes on as usual.
         folder: The folder in which the experiment is looked up first.
+        learned: What a new sweep learns from others; None if it was not asked for. A sweep that
+            exists goes on with what it has learned.
     """
 
     name: str
@@ -255,6 +258,7 @@ class SweepConfig:
     check_below_seconds: float = 0.0
     retry: tuple[int, ...] | None = None
     folder: Path | None = None
+    learned: Learned | None = None
 
     def received(self, proposal: Proposal) -> dict[str, Value]:
         """Return the configuration that the experiment gets of a proposal."""
@@ -265,13 +269,16 @@ class SweepConfig:
         self,
         admissible: Admissible | None = None,
         imported: Sequence[tuple[Mapping[str, Value], Sequence[float]]] = (),
+        learned: Learned | None = None,
     ) -> Proposer:
         """Return the proposer of this sweep, in its state before the first trial.
 
         Args:
             admissible: Replaces `self.admissible`.
             imported: See `Proposer`.
+            learned: What the sweep has learned; None: `self.learned`.
         """
+        portfolio = learned or self.learned
         return Proposer(
             self.space,
             seed=self.seed,
@@ -279,6 +286,7 @@ class SweepConfig:
             directions=[one.direction for one in self.space.objectives],
             admissible=admissible or self.admissible,
             imported=imported,
+            learned=[(one.source, one.params) for one in portfolio.points] if portfolio else (),
         )
 
     def admissible(
@@ -386,9 +394,28 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         check_below_seconds=check_below_seconds(options, space, experiment, data, workers),
         folder=folder,
     )
+    if options.learn_from is not None:
+        config = _taught(config, options.learn_from)
     _check_baselines(config)
     _check_feasible(config)
     return config
+
+
+def _taught(config: SweepConfig, asked: str) -> SweepConfig:
+    """Return the sweep with what it learns, which its fingerprint names.
+
+    A sweep that exists keeps its words for the same points: the file of a report, say, has those of
+    the sweep that it reports.
+    """
+    existing = config.home.find(config.name)
+    learned = learn(asked, config, existing)
+    fingerprint: Mapping[str, Any] = {"name": asked, "digest": learned.digest}
+    kept = existing.fingerprint.get("learn_from") if existing else None
+    if kept is not None and kept["digest"] == learned.digest:
+        fingerprint = kept
+    return replace(
+        config, learned=learned, fingerprint={**config.fingerprint, "learn_from": fingerprint}
+    )
 
 
 def _sweep_of_that_name(home: Home, options: RunOptions) -> str:
@@ -449,7 +476,8 @@ def _check_feasible(config: SweepConfig) -> None:
         return not found
 
     proposer = config.proposer(admissible)
-    for _ in range(len(config.space.baselines) + 1):
+    learned = len(config.learned.points) if config.learned else 0
+    for _ in range(len(config.space.baselines) + learned + 1):
         try:
             proposer.propose()
         except Exhausted:

@@ -62,7 +62,7 @@ _FORMAT: Final = "sweeps-share 2"
 _FORMATS: Final = ("sweeps-share 1", _FORMAT)
 _ALLOWED: Final = re.compile(
     r"sweep\.json|generation-\d+\.json|asked|ending\.json|\d{4,}-\d+\.(record|weights|files)"
-    r"|imported\.json|enqueued-\d{4,}\.(json|trial)|(retry|code)-\d+\.json|notes\.json|confirmation(-before)?\.json"
+    r"|(imported|learned)\.json|enqueued-\d{4,}\.(json|trial)|(retry|code)-\d+\.json|notes\.json|confirmation(-before)?\.json"
     r"|hunch-\d{4,}\.(json|slot)|finalized\.json"  # of format 1
     r"|(tested|voted)-[0-9a-f]{8}-\d+\.json"
 )

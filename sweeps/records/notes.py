@@ -1,20 +1,23 @@
 """Small files beside the records.
 
-They are notes, the ending of a start, the source of an imported sweep, and trials that were run
-elsewhere and teach the sampler.
+They are notes, the ending of a start, the source of an imported sweep, trials that were run
+elsewhere and teach the sampler, and points that were good on other data.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
+from search_spaces.errors import listing
 from search_spaces.parameters import Value
-from sweeps.records.schema import Digest, Line, Moment, json_bytes, read_document, shaped
+from sweeps.records.schema import Count, Digest, Line, Moment, json_bytes, read_document, shaped
+from sweeps.wording import counted
 from sweeps.workspace.files import write_atomically
 from sweeps.workspace.locks import exclusive
 
@@ -154,6 +157,106 @@ def keep_imported(folder: Path, imported: Imported) -> None:
         StoreError: It cannot be written.
     """
     write_atomically(folder / IMPORTED_FILE, json_bytes(asdict(imported)), "sweep")
+
+
+# Points that were good on other data, learned when a sweep is created (`--learn-from`).
+
+
+LEARNED_FILE: Final = "learned.json"
+_SHOWN: Final = 3
+"""Reasons that are shown; all are kept."""
+_LEARNED_REMEDY: Final = "bring it back, or begin another sweep with --name"
+
+
+@dataclass(frozen=True)
+class LearnedSource:
+    """What points were learned from.
+
+    Attributes:
+        name: Name of a sweep or of a data set.
+        data: SHA-256 (hex) of its data, as a sweep has it; None if it is not known.
+        trials: Number of trials there; 0 if it is not known.
+    """
+
+    name: Line
+    data: Digest | None = None
+    trials: Count = 0
+
+
+@dataclass(frozen=True)
+class LearnedPoint:
+    """A point that was good on other data.
+
+    Attributes:
+        params: Every parameter that is active at the point.
+        source: Its place there, such as `mlp-letters trial 12`.
+    """
+
+    params: Mapping[Line, Value]
+    source: Line = "elsewhere"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The points that a sweep tries first, because they were good on other data.
+
+    It is the content of a portfolio file as well.
+
+    Attributes:
+        points: The points, in the order in which they are tried.
+        learned_from: What they were learned from.
+        asked: What the user asked to learn from; empty in a portfolio file.
+        left_out: A line for each source or point that was not used, with the reason.
+    """
+
+    points: tuple[LearnedPoint, ...]
+    learned_from: tuple[LearnedSource, ...] = ()
+    asked: Line = ""
+    left_out: tuple[Line, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the points in their order: all that decides trials."""
+        points = [sorted(point.params.items()) for point in self.points]
+        return hashlib.sha256(json_bytes(points)).hexdigest()
+
+
+def read_learned(folder: Path) -> Learned | None:
+    """Return what was learned for the sweep in a record folder; None as a rule.
+
+    Raises:
+        RecordError: The file is damaged.
+    """
+    return read_document(folder / LEARNED_FILE, partial(shaped, Learned), _LEARNED_REMEDY)
+
+
+def keep_learned(folder: Path, learned: Learned) -> None:
+    """Write down what is learned for the sweep in a record folder.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    write_atomically(folder / LEARNED_FILE, json_bytes(asdict(learned), indent=1), "sweep")
+
+
+def describe_learned(learned: Learned) -> str:
+    """Return a line: how many points are tried first, what they were learned from, and not."""
+    left_out = f"; left out: {'; '.join(learned.left_out[:_SHOWN])}" if learned.left_out else ""
+    more = len(learned.left_out) - _SHOWN
+    left_out += f"; and {more} more" if more > 0 else ""
+    if not learned.points:
+        return f"no point, as no sweep here has such trials on other data{left_out}"
+    counts = [f"{s.name} ({counted(s.trials, 'trial')})" for s in learned.learned_from if s.trials]
+    sources = counts or [one.name for one in learned.learned_from]
+    whose = {"home": "this home", "shipped": "the shipped portfolio"}.get(
+        learned.asked, learned.asked
+    )
+    them = "is" if len(learned.points) == 1 else "are"
+    from_them = f", learned from {listing(sources, limit=6)}" if sources else ""
+    return (
+        f"{counted(len(learned.points), 'point')} of {whose} {them} tried first{from_them}"
+        f"{left_out}"
+    )
 
 
 _FILE: Final = "notes.json"

@@ -26,6 +26,9 @@ Fingerprint = Annotated[
     Members(
         {
             "code": str | None, "sampler": _Choice, "pruner": _Choice, "seed": int,
+            "learn_from": Annotated[
+                _Facts, Members({"name": Line, "digest": Digest}, needed=("name", "digest"))
+            ],
             "order": Annotated[str, Former({"slots": "number"})],
         }
     ),
@@ -150,7 +153,8 @@ class Record:
             when read back: weights lie beside the record and are loaded on request.
         weights_sha256: Digest of the weights file, None if there is none.
         data: Name, digests and facts of the training data.
-        origin: `baseline <name>`, `sampled`, `random` (after too many duplicates), `grid`.
+        origin: `baseline <name>`, `learned from <source>`, `sampled`, `random` (after too many
+            duplicates), `grid`.
         environment: Versions, CPU features, host, and the code's commit.
         started_at: Start, milliseconds since the epoch (UTC).
         finished_at: End, milliseconds since the epoch (UTC), never before `started_at`.
@@ -243,7 +247,8 @@ class SweepInfo:
         direction: Which way is better.
         epoch_metric: Per-epoch metric a pruner watches, None if there is none.
         fingerprint: Everything that decides the trials, by name, so that a message can name a
-            difference: space, data and split digests, seed, sampler, pruner, ask_ahead, order.
+            difference: space, data and split digests, seed, sampler, pruner, ask_ahead, order; and
+            learn_from, if points were learned.
         space: The resolved search space, JSON-compatible.
         data: Name, digests and facts of the data.
         baselines: Names of the baselines, in trial order.
@@ -316,6 +321,12 @@ class SweepInfo:
     def unfinished(self) -> tuple[UnfinishedTrial, ...]:
         """Trials of earlier generations that had no outcome when the newest began."""
         return self.generations[-1].unfinished if self.generations else ()
+
+    @property
+    def learned_from(self) -> str | None:
+        """What it was asked to learn from when it was created; None as a rule."""
+        learned = self.fingerprint.get("learn_from")
+        return None if learned is None else str(learned["name"])
 
     @property
     def study_name(self) -> str:

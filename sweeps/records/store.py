@@ -25,7 +25,7 @@ from sweeps.records.format import (
     read_weights,
 )
 from sweeps.records.kept_files import collect_files, pack_files, read_kept
-from sweeps.records.notes import Ending, Notes, read_imported
+from sweeps.records.notes import Ending, Notes, read_imported, read_learned
 from sweeps.records.record import VERSION, Checked, Generation, Record, SweepInfo
 from sweeps.records.schema import (
     TORN,
@@ -468,6 +468,7 @@ def unreadable_files(folder: Path) -> Iterator[RecordError]:
         Notes(folder).all,
         CodeHistory(folder).all,
         partial(read_imported, folder),
+        partial(read_learned, folder),
     ]
     for read in (*readers, *conclusions.readers(), *points.readers()):
         try:

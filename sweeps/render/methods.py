@@ -88,6 +88,11 @@ def _search(info: SweepInfo, verdict: VerdictConclusion) -> Iterator[str]:
         f"{by}{seed}: {counted(verdict.trials, 'trial')}, each trained once and scored by "
         f"{info.metric} on one validation set."
     )
+    if info.learned_from is not None:
+        yield (
+            "The first trials after the baselines were points that had been good on other data "
+            f"(learned from {info.learned_from})."
+        )
 
 
 def _name(choice: object) -> str:

@@ -419,7 +419,7 @@ def render_listing(rows: Sequence[ListingRow], *, is_wide: bool = True) -> Table
         created = datetime.fromtimestamp(row.created_at / 1000, tz=UTC).astimezone()
         companions = [one for one in rows if one.companion_of == row.name]
         cells = [
-            Text.assemble((row.name, "bold"), (_with_companions(row.name, companions), "dim")),
+            Text.assemble((row.name, "bold"), (_below(row, companions), "dim")),
             row.state,
             str(row.done) if row.asked is None else f"{row.done}/{row.asked}",
             Text(str(row.failed or ""), style="bold red"),
@@ -433,9 +433,13 @@ def render_listing(rows: Sequence[ListingRow], *, is_wide: bool = True) -> Table
     return table
 
 
-def _with_companions(name: str, companions: Sequence[ListingRow]) -> str:
-    """Return a line a companion, shortened by the name of its sweep; and its trials, if not all."""
-    lines = [""]
+def _below(row: ListingRow, companions: Sequence[ListingRow]) -> str:
+    """Return the lines below a sweep's name: what it learned from, then a line a companion.
+
+    A companion is shortened by the name of its sweep, and has its trials if they are not all.
+    """
+    name = row.name
+    lines = ["", *([f"  learned from {row.learned_from}"] if row.learned_from else [])]
     for one in sorted(companions, key=lambda one: one.created_at):
         short = one.name.removeprefix(name) if one.name.startswith(f"{name}-") else one.name
         part = "" if one.state == "FINISHED" else f" {one.done}/{one.asked or '?'} {one.state}"

@@ -25,16 +25,27 @@ from sweeps.records import (
     EnqueuedPoint,
     Generation,
     Imported,
+    Learned,
     Record,
+    RecordError,
     SweepInfo,
     UnfinishedTrial,
     attempts_put_aside,
     keep_imported,
+    keep_learned,
     read_imported,
+    read_learned,
 )
+from sweeps.records.notes import LEARNED_FILE
 from sweeps.runner.recording import describe
 from sweeps.runner.trial_queue import TrialQueue, TrialStore
-from sweeps.runner.warm_start import PriorTrial, describe_prior, imported_points, prior_trials
+from sweeps.runner.warm_start import (
+    PriorTrial,
+    describe_prior,
+    imported_points,
+    learned_points,
+    prior_trials,
+)
 from sweeps.study.proposals import Proposal
 from sweeps.study.sampler_view import trial_outcome
 from sweeps.study.storage import (
@@ -77,9 +88,13 @@ def open_sweep(
         if existing is not None:
             return existing
         info = _new_sweep(config, code)
+        folder = config.home.store(info.id).folder
+        if imported is not None or config.learned is not None:
+            make_folder(folder)
         if imported is not None:
-            make_folder(config.home.store(info.id).folder)
-            keep_imported(config.home.store(info.id).folder, imported)
+            keep_imported(folder, imported)
+        if config.learned is not None:
+            keep_learned(folder, config.learned)
         config.home.store(info.id).create(info)
         keep_code(config, info)
         return info
@@ -213,6 +228,10 @@ def _beyond_extension(info: SweepInfo, config: SweepConfig) -> list[str]:
 def _differences(info: SweepInfo, config: SweepConfig) -> Iterator[str]:
     for key in differing(info, config):
         there, asked = info.fingerprint.get(key), config.fingerprint[key]
+        if key == "learn_from":
+            has = f"points of {there['name']}" if there else "nothing"
+            yield f"learn_from: {has} there, other points ({asked['name']}) asked"
+            continue
         if key == "code":
             yield "\n".join(["code", *(f"  {line}" for line in _code_changes(info, config))])
         elif key == "space":
@@ -314,11 +333,12 @@ def next_generation(
     """Return the generation that an extension would write; creates nothing."""
     stored = stored_trials(config.home.studies, info.study_name)
     count = max(info.first_trial, len(stored), *(r.spec.trial + 1 for r in records), 0)
+    learned = {k: v for k, v in info.fingerprint.items() if k == "learn_from"}
     return Generation(
         number=info.generation + 1,
         first_trial=count,
         created_at=now_ms(),
-        fingerprint=config.fingerprint,
+        fingerprint={**config.fingerprint, **learned},
         space=config.space.to_dict(),
         baselines=tuple(config.space.baselines),
         code=code,
@@ -423,12 +443,13 @@ def make_trial_queue(
     """
     store = config.home.store(info.id)
     imported = imported_points(config.space, read_imported(store.folder))
+    learned = learned_points(config.space, learned_by(store.folder, info))
     retries = store.retries
     retried = retries.opened_by()
     study.reopen(_to_reopen(retried, info, records, study))
     return TrialQueue(
         study=study,
-        proposer=config.proposer(imported=imported),
+        proposer=config.proposer(imported=imported, learned=learned),
         records=records,
         objectives=info.objectives,
         epoch_metric=info.epoch_metric if config.pruner.name != "none" else None,
@@ -446,6 +467,29 @@ def make_trial_queue(
         retried=retried,
         retried_attempts=retries.attempts(),
     )
+
+
+def learned_by(folder: Path, info: SweepInfo) -> Learned | None:
+    """Return what a sweep has learned from others; None as a rule.
+
+    Args:
+        folder: The folder of its records.
+        info: The sweep.
+
+    Raises:
+        RecordError: The points are lost, or are not those that it was created with.
+    """
+    fixed = info.fingerprint.get("learn_from")
+    learned = read_learned(folder)
+    if fixed is None:
+        return None
+    if learned is None or learned.digest != fixed["digest"]:
+        raise RecordError(
+            f"sweep {info.name!r}: the points that it learned from {fixed['name']} "
+            f"({folder / LEARNED_FILE}) are {'lost' if learned is None else 'not its own'}; bring "
+            "the file back, or begin another sweep with --name"
+        )
+    return learned
 
 
 def _to_reopen(

@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING, Final
 from optuna.trial import FrozenTrial
 
 from sweeps.config.sweep import SweepConfig
-from sweeps.records import SweepInfo, read_imported
-from sweeps.runner.opening import check_fingerprint, differing, make_trial_queue, next_generation
+from sweeps.records import Learned, SweepInfo, read_imported
+from sweeps.runner.opening import (
+    check_fingerprint,
+    differing,
+    learned_by,
+    make_trial_queue,
+    next_generation,
+)
 from sweeps.runner.trial_queue import TrialQueue
 from sweeps.runner.warm_start import describe_imported, describe_prior
 from sweeps.study.proposals import Exhausted, Proposal
@@ -144,6 +150,7 @@ class SweepPlan:
         left: How many trials would be run in all.
         goes_on: A line that says where an existing sweep would go on; empty for a new one.
         measured_seconds: Median duration of its trials so far; None before one has ended.
+        learned: What it learns, or has learned, from other sweeps; None as a rule.
     """
 
     config: SweepConfig = field(repr=False)
@@ -151,6 +158,7 @@ class SweepPlan:
     left: int
     goes_on: str = ""
     measured_seconds: float | None = None
+    learned: Learned | None = None
 
     @property
     def trial_seconds(self) -> float | None:
@@ -188,21 +196,23 @@ def make_plan(config: SweepConfig) -> SweepPlan:
     existing = None
     if config.home.find(config.name) or config.extend:
         existing = preview(config)
-    measured = None
+    measured, learned = None, config.learned
     if existing is not None:
+        learned = learned_by(config.home.store(existing.info.id).folder, existing.info)
         proposals, left, goes_on = existing.proposals(), existing.left, existing.text
         measured = existing.typical_seconds
     else:
         proposals, left, goes_on = _first_proposals(config), config.limits.trials, ""
     trials = []
-    for proposal in itertools.islice(proposals, len(config.space.baselines) + SHOWN_SAMPLES):
+    known = len(config.space.baselines) + (len(learned.points) if learned else 0)
+    for proposal in itertools.islice(proposals, known + SHOWN_SAMPLES):
         engine = config.experiment.plan(config.received(proposal), config.data)
         trials.append(PlannedTrial(proposal.origin, proposal.params, engine))
-    return SweepPlan(config, trials, left, goes_on, measured)
+    return SweepPlan(config, trials, left, goes_on, measured, learned)
 
 
 def _first_proposals(config: SweepConfig) -> Iterator[Proposal]:
-    """Yield the baselines, then the sampler's proposals.
+    """Yield the baselines and what was learned, then the sampler's proposals.
 
     The first `ask_ahead` of them are those of the real sweep: these proposals see no outcome yet.
     """

@@ -23,7 +23,7 @@ from search_spaces.errors import SpaceError
 from search_spaces.mapping import counterpart, point_of
 from search_spaces.parameters import ParameterInfo, Value
 from search_spaces.space import Space
-from sweeps.records import Imported, Record, SweepInfo, UnfinishedTrial
+from sweeps.records import Imported, Learned, Record, SweepInfo, UnfinishedTrial
 from sweeps.study.proposals import Proposal
 from sweeps.study.storage import proposal_of_record
 from sweeps.wording import counted
@@ -100,6 +100,17 @@ def imported_points(
             with suppress(SpaceError):
                 found.append((point_of(space, trial.params)[0], trial.values))
     return found
+
+
+def learned_points(space: Space, learned: Learned | None) -> Learned | None:
+    """Return what was learned as far as it lies in a space; after an extension some may not."""
+    if learned is None:
+        return None
+    points = []
+    for point in learned.points:
+        with suppress(SpaceError):
+            points.append(replace(point, params=point_of(space, point.params)[0]))
+    return replace(learned, points=tuple(points))
 
 
 def describe_imported(imported: Imported) -> str:

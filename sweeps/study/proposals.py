@@ -259,8 +259,8 @@ class Proposal:
     """Parameters of one trial and where they came from.
 
     Attributes:
-        origin: `baseline <name>`, `sampled`, `random` (after too many rejections), `grid`, or
-            `enqueued`, with the source of the enqueued point if it has one.
+        origin: `baseline <name>`, `learned from <source>`, `sampled`, `random` (after too many
+            rejections), `grid`, or `enqueued`, with the source of the enqueued point if it has one.
         rejected: How many proposals were rejected before this one.
         config: What the experiment receives; None of one that was read from a study or a record.
     """
@@ -288,6 +288,7 @@ class Proposer:
         directions: Sequence[Direction],
         admissible: Admissible,
         imported: Sequence[tuple[Mapping[str, Value], Sequence[float]]] = (),
+        learned: Sequence[tuple[str, Mapping[str, Value]]] = (),
     ) -> None:
         """Prepare for trial 0.
 
@@ -299,13 +300,18 @@ class Proposer:
             admissible: Returns whether parameters meet all constraints.
             imported: Points of the space that were tried elsewhere, with a value per objective. The
                 sampler learns from them; they may be proposed again.
+            learned: Source and point of each that was good on other data, in the order in which
+                they are tried: after the baselines, before anything is sampled.
         """
         self.sampler_view = SamplerView(directions)
         self._space = space
         self._seed = seed
         self._sampler = sampler
         self._admissible = admissible
-        self._baselines: Sequence[tuple[str, Mapping[str, Value]]] = tuple(space.baselines.items())
+        baselines = ((f"baseline {name}", params) for name, params in space.baselines.items())
+        portfolio = ((f"learned from {source}", params) for source, params in learned)
+        # Origin and point of each that is tried before anything is sampled.
+        self._first_points: Sequence[tuple[str, Mapping[str, Value]]] = (*baselines, *portfolio)
         self._grid: Iterator[Mapping[str, Value]] | None = None
         self._seen: set[str] = set()
         self._trial = 0
@@ -331,11 +337,11 @@ class Proposer:
             Exhausted: Every admissible point was tried.
         """
         trial = self.sampler_view.open()
-        baseline = next((b for b in self._baselines if point_key(b[1]) not in self._seen), None)
+        known = next((p for p in self._first_points if point_key(p[1]) not in self._seen), None)
         if point is not None:
             proposal = self._walk(trial, point.origin, point=point.params)
-        elif baseline is not None:
-            proposal = self._walk(trial, f"baseline {baseline[0]}", point=baseline[1])
+        elif known is not None:
+            proposal = self._walk(trial, known[0], point=known[1])
         elif self._sampler is None:
             proposal = self._next_of_grid(trial)
         else:
@@ -369,7 +375,7 @@ class Proposer:
         """Take a trial that an earlier generation proposed, in another space, as the next one.
 
         A sampler with a state of its own does not make the proposal again, because it begins anew
-        with each generation. A baseline that was tried is not tried again.
+        with each generation. A baseline or learned point that was tried is not tried again.
 
         Args:
             origin: Origin of the proposal.
@@ -388,8 +394,8 @@ class Proposer:
             proposal = self._walk(trial, origin, point=point)
             self._accept(proposal)
         self._first = self._trial
-        untried = (b for b in self._baselines if point_key(b[1]) not in self._seen)
-        self._baselines = tuple(untried)
+        untried = (p for p in self._first_points if point_key(p[1]) not in self._seen)
+        self._first_points = tuple(untried)
         return proposal
 
     def tell(self, trial: int, outcome: TrialOutcome) -> None:
@@ -434,7 +440,7 @@ class Proposer:
 
     def _last_unseen(self, trial: FrozenTrial) -> Proposal:
         if self._space.size() is None:
-            if self._trial - self._first > len(self._baselines):
+            if self._trial - self._first > len(self._first_points):
                 raise Exhausted  # what is left of the space, if anything, is too small to hit
             raise UsageError(
                 f"{MAX_RANDOM} random points in a row break a constraint "

@@ -276,7 +276,7 @@ def sweep_tags(info: SweepInfo, note: SweepNote) -> dict[str, str]:
         "baselines": ", ".join(info.baselines),
         "fingerprint": _json(info.fingerprint),
     }
-    for name in ("seed", "sampler", "pruner", "ask_ahead", "order"):
+    for name in ("seed", "sampler", "pruner", "ask_ahead", "order", "learn_from"):
         tags[name] = _option_text(info.fingerprint.get(name, ""))
     if info.generation > 1:
         tags["generations"] = str(info.generation)

@@ -13,7 +13,14 @@ from typing import Any, Final
 import yaml
 
 from sweeps.analysis.data import SweepData
-from sweeps.records import CodeHistory, heard, read_imported
+from sweeps.records import (
+    CodeHistory,
+    Learned,
+    describe_learned,
+    heard,
+    read_imported,
+    read_learned,
+)
 from sweeps.render.section import Block, Code, Folded, Section, Table, Text
 from sweeps.wording import counted, spans
 from sweeps.workspace.provenance import is_mixed
@@ -39,6 +46,7 @@ def reproduce_section(data: SweepData) -> Section:
     blocks: list[Block] = [
         Text(_promise(data)),
         *_imported(data),
+        *_learned(data),
         Code("\n".join(lines), "Commands"),
         Folded("Versions and digests", [Table(["what", "which"], facts)]),
         *_edits(data),
@@ -78,6 +86,36 @@ def _imported(data: SweepData) -> list[Block]:
             "them to a new sweep before these commands; `sweeps share` takes them along."
         )
     ]
+
+
+def _learned(data: SweepData) -> list[Block]:
+    """Say what the first points were learned from; the commands take them as a file."""
+    learned = _learned_by(data)
+    if learned is None:
+        return []
+    text = Text(f"--learn-from {learned.asked}: {describe_learned(learned)}.")
+    if not learned.points:
+        return [text]
+    points = json.dumps(
+        {
+            "points": [{"source": p.source, "params": dict(p.params)} for p in learned.points],
+            "learned_from": [
+                {"name": one.name, "data": one.data, "trials": one.trials}
+                for one in learned.learned_from
+            ],
+        },
+        indent=1,
+    )
+    return [text, Code(points, "The points, as the command below takes them", _LEARNED)]
+
+
+def _learned_by(data: SweepData) -> Learned | None:
+    if data.info.learned_from is None:
+        return None
+    return heard(partial(read_learned, data.store.folder))
+
+
+_LEARNED: Final = "learned.json"
 
 
 def _checked(data: SweepData) -> str:
@@ -139,6 +177,9 @@ def _run_command(data: SweepData, trials: int) -> str:
         for name, value in (options or {}).items():
             words += [f"--{option}-option", f"{name}={_typed(value)}"]
     words += ["--ask-ahead", str(prints.get("ask_ahead"))]
+    learned = _learned_by(data)
+    if learned is not None and learned.points:
+        words += ["--learn-from", _LEARNED]
     if prints.get("order", "number") != "number":
         words += ["--order", str(prints["order"])]
     return shlex.join(words)

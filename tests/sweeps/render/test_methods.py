@@ -41,8 +41,21 @@ def test_it_says_estimand_numbers_seed_budget_and_selection():
         "The test set was not used.",
     ):
         assert part in said, said
-    for absent in ("random search", "diverged", "pruner", "Left out", "sweeps, which"):
+    for absent in (
+        "random search",
+        "other data",
+        "diverged",
+        "pruner",
+        "Left out",
+        "sweeps, which",
+    ):
         assert absent not in said
+
+
+def test_it_says_what_the_first_points_were_learned_from():
+    taught = {**INFO.fingerprint, "learn_from": {"name": "home", "digest": "ef" * 32}}
+    said = methods(dataclasses.replace(INFO, fingerprint=taught), [VERDICT])
+    assert "points that had been good on other data (learned from home)." in said
 
 
 def test_random_searches_lost_trainings_use_of_the_data_and_the_test_set_are_said():

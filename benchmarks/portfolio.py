@@ -1,0 +1,250 @@
+"""Portfolio of points of a shipped space, learned on data sets that are not digits20.
+
+Trains the same random configurations on each data set of `benchmarks.tables.others`, with the
+engine that ships, and chooses greedily those of which one is likely to be good on the next data
+set (`sweeps.study.portfolio`). The check leaves each data set out in turn: a portfolio of the
+others is tried on it, against the same number of random configurations. Regret is 0 for the best
+configuration of a data set and 1 for the median one. Then the portfolio is judged on digits20, from
+which it learned nothing: by the published table of 3000 configurations (`benchmarks tabular`).
+
+`--write` makes it the portfolio that ships with the space (`--learn-from shipped`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.tables import bank, digits20, files, others
+from benchmarks.timing import at_least_one
+from sweeps.config.learning import SHIPPED
+from sweeps.config.sweep import SPLIT_SEED
+from sweeps.experiment import PreparedData, TrialSpec
+from sweeps.experiments.loading import load_experiment
+from sweeps.study.portfolio import greedy, regrets_of
+from sweeps.study.proposals import training_seed
+
+METRIC = "best_val_cross_entropy"
+CACHE = Path("build") / "portfolio"
+ROWS = 10
+"""Configurations that are trained and kept together."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this benchmark."""
+    parser.add_argument("--count", type=at_least_one, default=100, metavar="COUNT",
+                        help="configurations a data set (default 100)")  # fmt: skip
+    parser.add_argument("--seeds", type=at_least_one, default=1,
+                        help="trainings of each configuration (default 1)")  # fmt: skip
+    parser.add_argument("--minutes", type=float, default=25.0,
+                        help="begin no training after this time (default 25)")  # fmt: skip
+    parser.add_argument("--cache", type=Path, default=CACHE, metavar="FOLDER",
+                        help="keeps data and trainings; it goes on if interrupted")  # fmt: skip
+    parser.add_argument("--write", action="store_true", help="ship the portfolio with the space")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Train what the cache lacks, choose, and check by leaving each data set out."""
+    train_missing(options)
+    values = read(options.cache, options.count, options.seeds)
+    names = list(others.DATA)
+    regrets = np.transpose([regrets_of(values[:, number]) for number in range(len(names))])
+    tried_anyway = len(bank.space().baselines)
+    points, chosen = bank.draw(len(values)), chosen_among(regrets, tried_anyway)
+    held_out = [left_out(regrets, number, tried_anyway) for number in range(len(names))]
+    found = {
+        "space": bank.SPACE,
+        "metric": METRIC,
+        "data": [{"name": name, "digest": _data(options.cache, name).digest} for name in names],
+        "originals": [{"name": name, "digest": prepared(source).digest}
+                      for name, source in others.ORIGINALS.items()],
+        "configurations": len(values),
+        "seeds": options.seeds,
+        "points": [
+            {"params": points[row], "regrets": dict(zip(names, regrets[row].tolist(), strict=True)),
+             "values": dict(zip(names, values[row].tolist(), strict=True))}
+            for row in chosen
+        ],
+        "left_out": dict(zip(names, held_out, strict=True)),
+        "mean": {key: float(np.mean([one[key] for one in held_out])) for key in held_out[0]},
+        "digits20": on_digits20(chosen, tried_anyway),
+    }  # fmt: skip
+    if options.write:
+        found["written"] = write(found).name
+    return found
+
+
+def chosen_among(regrets: NDArray[np.float64], baselines: int) -> list[int]:
+    """Return the rows of a portfolio; the first rows are baselines, which are tried anyway."""
+    return [row + baselines for row in greedy(regrets[baselines:])]
+
+
+def left_out(regrets: NDArray[np.float64], target: int, baselines: int) -> dict[str, float]:
+    """Return the least regrets on one data set: with a portfolio of the others, and without.
+
+    Of as many `random` configurations, and of 25, it is the expected one, exactly. Baselines do not
+    count among them.
+    """
+    chosen = chosen_among(np.delete(regrets, target, axis=1), baselines)
+    own = regrets[:, target]
+    return {
+        "portfolio": float(own[chosen].min()),
+        "first": float(own[chosen[0]]),
+        "random": expected_least(own[baselines:], len(chosen)),
+        "random_25": expected_least(own[baselines:], 25),
+        "baselines": float(own[:baselines].min()),
+        "points": len(chosen),
+    }
+
+
+def on_digits20(chosen: list[int], baselines: int) -> dict[str, float]:
+    """Return the least regrets on digits20, whose table begins with the same configurations."""
+    table = digits20.published()
+    column = bank.HEADLINES.index(METRIC)
+    own = regrets_of(table.headlines[:, : bank.OWN, column].mean(axis=1))
+    free = own[baselines:]
+    return {
+        "portfolio": float(own[chosen].min()),
+        "first": float(own[chosen[0]]),
+        "random": expected_least(free, len(chosen)),
+        "random_25": expected_least(free, 25),
+        "random_100": expected_least(free, 100),
+        "baselines": float(own[:baselines].min()),
+        "points": len(chosen),
+    }
+
+
+def expected_least(values: NDArray[np.float64], drawn: int) -> float:
+    """Return the expected least of `drawn` values without replacement."""
+    ordered, count = np.sort(values), len(values)
+    drawn = min(drawn, count)
+    found, left = 0.0, 1.0
+    for place, value in enumerate(ordered):
+        chance = left * drawn / (count - place)
+        found += chance * value
+        left -= chance
+        if left <= 0:
+            break
+    return float(found)
+
+
+def train_missing(options: argparse.Namespace) -> None:
+    """Train what is missing, round by round over the data sets, in one process at a time."""
+    end = time.monotonic() + 60 * options.minutes
+    for name in others.DATA:
+        others.written(options.cache, name)
+    firsts = range(0, options.count, ROWS)
+    todo = [
+        (options.cache, name, seed, first, options.count)
+        for seed in range(options.seeds)
+        for first in firsts
+        for name in others.DATA
+        if not part(options.cache, name, seed, first).exists()
+    ]
+    with get_context("spawn").Pool(1, maxtasksperchild=5) as pool:
+        for number, task in enumerate(todo, 1):
+            if time.monotonic() > end:
+                print(f"{options.minutes} minutes are over", file=sys.stderr)
+                return
+            pool.apply(train_part, task)
+            print(f"{number} of {len(todo)} parts", file=sys.stderr, flush=True)
+
+
+def train_part(cache: Path, name: str, seed: int, first: int, count: int) -> None:
+    """Train some configurations on a data set, and keep what they reached; NaN if it diverged."""
+    space = bank.space()
+    experiment = load_experiment(space.experiment, None)
+    points = bank.draw(count)[first : first + ROWS]
+    values = np.full(ROWS, np.nan)
+    for offset, point in enumerate(points):
+        row = first + offset
+        spec = TrialSpec("portfolio", row, 1, training_seed(seed, row), space.configuration(point))
+        result = experiment.train(spec, _data(cache, name), lambda epoch, shown: None)
+        values[offset] = result.metrics.get(METRIC, np.nan)
+    files.save(part(cache, name, seed, first), {"values": values})
+
+
+def read(cache: Path, count: int, seeds: int) -> NDArray[np.float64]:
+    """Return (configurations, data sets) the means over seeds, of what all data sets have.
+
+    Raises:
+        RuntimeError: Nothing was trained on all of them.
+    """
+    rows: list[NDArray[np.float64]] = []
+    for first in range(0, count, ROWS):
+        paths = [[part(cache, name, s, first) for s in range(seeds)] for name in others.DATA]
+        if not all(path.exists() for several in paths for path in several):
+            break
+        means = [
+            np.mean([files.load(path)["values"] for path in several], axis=0) for several in paths
+        ]
+        rows.append(np.transpose(means)[: count - first])
+    if not rows:
+        raise RuntimeError("portfolio: nothing is trained yet on all data sets; give more minutes")
+    return np.concatenate(rows)
+
+
+def part(cache: Path, name: str, seed: int, first: int) -> Path:
+    """Return the file of the configurations from `first` on."""
+    return cache / "rows" / name / f"{seed}-{first:05d}.npz"
+
+
+@lru_cache(maxsize=1)
+def _data(cache: Path, name: str) -> PreparedData:
+    return prepared(str(others.written(cache, name)))
+
+
+def prepared(source: str) -> PreparedData:
+    """Return data as a sweep has them."""
+    return load_experiment(bank.space().experiment, None).prepare(source, SPLIT_SEED)
+
+
+def write(found: dict[str, Any]) -> Path:
+    """Write the portfolio where `--learn-from shipped` finds it."""
+    path = SHIPPED / f"{found['space']}.json"
+    best = [min(one["regrets"], key=one["regrets"].get) for one in found["points"]]
+    document = {
+        "learned_from": [
+            {"name": one["name"], "data": one["digest"], "trials": found["configurations"]}
+            for one in found["data"]
+        ]
+        + [{"name": one["name"], "data": one["digest"]} for one in found["originals"]],
+        "points": [
+            {"source": f"{name} and others", "params": one["params"]}
+            for name, one in zip(best, found["points"], strict=True)
+        ],
+    }
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return Markdown: the regrets on each data set when a portfolio of the others is tried."""
+    lines = [
+        f"{result['configurations']} configurations of {result['space']} on each data set; regret "
+        "on the one that is left out, 0 = its best, 1 = its median",
+        "",
+        "| left out | points | best of the portfolio | as many random | 25 random | baselines |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    rows = {
+        **result["left_out"],
+        "mean": result["mean"],
+        "digits20, never used": result["digits20"],
+    }
+    for name, row in rows.items():
+        cells = " | ".join(
+            f"{row[key]:.3f}" for key in ("portfolio", "random", "random_25", "baselines")
+        )
+        lines.append(f"| {name} | {row['points']:g} | {cells} |")
+    return "\n".join(lines)

@@ -1,0 +1,256 @@
+"""`--learn-from`: points that were good on other data, which a new sweep tries first.
+
+They are looked up once, when the sweep is created, and kept beside its records. So a sweep that
+goes on depends neither on the other sweeps nor on the file any more. Data that the sweep has itself
+teach nothing: points that were good on them would look better than they are on new data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from search_spaces.errors import SpaceError, listing
+from search_spaces.loading import CATALOGUE, parse, read_text
+from search_spaces.mapping import point_of
+from search_spaces.objectives import in_words
+from search_spaces.parameters import Value
+from sweeps.errors import UsageError
+from sweeps.records import (
+    Learned,
+    LearnedPoint,
+    LearnedSource,
+    SweepInfo,
+    confirmed_by,
+    read_learned,
+    values_of,
+)
+from sweeps.records.schema import shaped
+from sweeps.study.portfolio import Task, choose
+from sweeps.wording import counted, first_line
+
+if TYPE_CHECKING:
+    from sweeps.config.sweep import SweepConfig
+
+SHIPPED: Final = CATALOGUE / "portfolios"
+"""Folder of the portfolios that ship with spaces."""
+FEWEST_TRIALS: Final = 5
+"""Complete trials on other data, from which on they can teach anything."""
+_HOME: Final = "home"
+_SHIPPED: Final = "shipped"
+_ENDINGS: Final = (".json", ".yaml", ".yml")
+_LINE: Final = 300
+
+
+def learn(asked: str, config: SweepConfig, existing: SweepInfo | None = None) -> Learned:
+    """Return the points that a sweep is to try first.
+
+    Args:
+        asked: `home`: every sweep of the home with the same experiment, parameters and objective;
+            `shipped`: the portfolio that ships with the space; the path of a portfolio file; or the
+            name or id of a sweep.
+        config: The sweep.
+        existing: The same, if it exists. If it was created with the same words, what it learned
+            then is returned.
+
+    Raises:
+        UsageError: There is no such sweep, file or portfolio, or nothing can be learned from it.
+    """
+    if existing is not None and existing.learned_from == asked:
+        kept = read_learned(config.home.store(existing.id).folder)
+        if kept is not None:
+            return kept
+    if len(config.space.objectives) > 1:
+        raise UsageError(
+            f"--learn-from {asked}: a portfolio is chosen by one objective, and the space has "
+            f"{in_words(config.space.objectives)}; leave one, or leave --learn-from out"
+        )
+    if asked == _SHIPPED:
+        found = _of_file(_shipped(config), config, asked)
+    elif asked.endswith(_ENDINGS):
+        found = _of_file(Path(asked), config, asked)
+    elif asked == _HOME:
+        infos = [info for info in config.home.sweeps() if _is_alike(info, config)]
+        found = _of_sweeps(infos, config)
+    else:
+        found = _of_sweeps([_named(asked, config)], config)
+    if not found.points and asked != _HOME:
+        why = found.left_out[0] if found.left_out else "it holds no point"
+        raise UsageError(f"--learn-from {asked}: there is nothing to learn ({why})")
+    return replace(found, asked=asked)
+
+
+def _shipped(config: SweepConfig) -> Path:
+    path = SHIPPED / f"{config.space.name}.json"
+    if not path.is_file():
+        known = sorted(one.stem for one in SHIPPED.glob("*.json"))
+        raise UsageError(
+            f"--learn-from {_SHIPPED}: no portfolio ships with the space {config.space.name!r}; "
+            f"one does with {listing(known)}. Give the name of a sweep, home, or a file"
+        )
+    return path
+
+
+def _of_file(path: Path, config: SweepConfig, asked: str) -> Learned:
+    """Return what a portfolio file holds, as far as it lies in the space.
+
+    Raises:
+        UsageError: It cannot be read, is no portfolio, or was learned on the data of the sweep.
+    """
+    try:
+        held = shaped(Learned, parse(read_text(path, str(path)), str(path)).values)
+    except SpaceError as error:
+        raise UsageError(f"--learn-from {error}") from None
+    except ValueError as error:
+        raise UsageError(
+            f"--learn-from {path}: no portfolio ({error}); it holds `points`, a list of "
+            "{params: {...}, source: ...}, and may hold `learned_from`, a list of {name: ..., "
+            "data: SHA-256, trials: ...}"
+        ) from None
+    same = [one.name for one in held.learned_from if one.data == config.data.digest]
+    if same:
+        raise UsageError(
+            f"--learn-from {asked}: it was learned from {same[0]}, the data of this sweep, on "
+            "which its points would look better than they are; learn from other data"
+        )
+    points, left_out = [], list(held.left_out)
+    for number, point in enumerate(held.points, 1):
+        try:
+            points.append(replace(point, params=_fitting(point.params, config)))
+        except SpaceError as error:
+            left_out.append(_line(f"point {number} ({point.source}): {error}"))
+    return replace(held, points=tuple(points), left_out=tuple(left_out))
+
+
+def _named(name: str, config: SweepConfig) -> SweepInfo:
+    """Return the sweep of that name, if it can teach.
+
+    Raises:
+        UsageError: There is none, or it has other parameters or another objective.
+    """
+    try:
+        info = config.home.get(name)
+    except UsageError as error:
+        raise UsageError(
+            f"--learn-from {name}: {error}. Besides sweeps: home, shipped, or "
+            f"a file ({listing(_ENDINGS)})"
+        ) from None
+    if not _is_alike(info, config):
+        raise UsageError(
+            f"--learn-from {name}: that sweep has another experiment, other parameters or another "
+            f"objective ({info.experiment}; {listing(sorted(_names(info.space)))}; "
+            f"{in_words(info.objectives)}) than this one ({config.space.experiment}; "
+            f"{listing(sorted(_names(config.space.to_dict())))}; "
+            f"{in_words(config.space.objectives)}); name another"
+        )
+    return info
+
+
+def _is_alike(info: SweepInfo, config: SweepConfig) -> bool:
+    """Whether a sweep is another one, with the same experiment, parameters and objective."""
+    return (
+        info.name != config.name
+        and confirmed_by(info.directory) is None
+        and info.experiment == config.space.experiment
+        and info.objectives == config.space.objectives
+        and _names(info.space) == _names(config.space.to_dict())
+    )
+
+
+def _names(space: Mapping[str, object]) -> set[str]:
+    body = space["body"]
+    assert isinstance(body, Mapping)
+    return {parameter["name"] for parameter in body["parameters"]}
+
+
+@dataclass
+class _Trials:
+    """The trials on one data set, of one sweep or of several."""
+
+    sources: list[str] = field(default_factory=list)
+    points: list[dict[str, Value]] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+
+    @property
+    def complete(self) -> int:
+        """How many did not diverge."""
+        return int(np.isfinite(self.values).sum())
+
+
+def _of_sweeps(infos: Sequence[SweepInfo], config: SweepConfig) -> Learned:
+    """Return a portfolio of the trials of sweeps; those on the same data count as one."""
+    by_data: dict[str, _Trials] = {}
+    learned_from: list[LearnedSource] = []
+    left_out: list[str] = []
+    for info in infos:
+        digest = info.data["digest"]
+        if digest == config.data.digest:
+            left_out.append(f"{info.name} is on the data of this sweep")
+            continue
+        trials = _Trials()
+        outside = list(_collect(info, config, trials))
+        if outside:
+            left_out.append(
+                f"{info.name}: {counted(len(outside), 'trial')} outside of the space, such as "
+                f"{outside[0]}"
+            )
+        if trials.complete:
+            learned_from.append(LearnedSource(info.name, digest, trials.complete))
+            known = by_data.setdefault(digest, _Trials())
+            known.sources += trials.sources
+            known.points += trials.points
+            known.values += trials.values
+    scarce = {digest for digest, known in by_data.items() if known.complete < FEWEST_TRIALS}
+    for one in (one for one in learned_from if one.data in scarce):
+        left_out.append(f"{one.name}: {counted(one.trials, 'trial')}, too few ({FEWEST_TRIALS})")
+    enough = [known for digest, known in by_data.items() if digest not in scarce]
+    tasks = [Task(known.points, np.array(known.values)) for known in enough]
+    chosen = choose(tasks, config.space) if tasks else []
+    return Learned(
+        points=tuple(
+            LearnedPoint(enough[task].points[place], enough[task].sources[place])
+            for task, place in chosen
+        ),
+        learned_from=tuple(one for one in learned_from if one.data not in scarce),
+        left_out=tuple(map(_line, left_out)),
+    )
+
+
+def _collect(info: SweepInfo, config: SweepConfig, trials: _Trials) -> Iterator[str]:
+    """Add the trials of a sweep that lie in the space; yield a text for each other one."""
+    sign = -1.0 if config.space.objective.direction == "maximize" else 1.0
+    for record in config.home.store(info.id).read_all():
+        if not record.ends_trial or record.outcome not in {"complete", "diverged"}:
+            continue
+        values = values_of(record, info.objectives) if record.outcome == "complete" else (np.nan,)
+        if values is None:
+            continue
+        try:
+            point = _fitting(record.params, config)
+        except SpaceError as error:
+            yield f"trial {record.spec.trial}: {error}"
+            continue
+        trials.sources.append(f"{info.name} trial {record.spec.trial}")
+        trials.points.append(point)
+        trials.values.append(sign * values[0])
+
+
+def _fitting(params: Mapping[str, Value], config: SweepConfig) -> dict[str, Value]:
+    """Return a point of the space.
+
+    Raises:
+        SpaceError: It lies outside, or breaks a constraint.
+    """
+    point, received = point_of(config.space, params)
+    broken = config.violations(point, received)
+    if broken:
+        raise SpaceError(f"breaks a constraint: {'; '.join(broken)}")
+    return point
+
+
+def _line(text: str) -> str:
+    return first_line(text, limit=_LINE)
