@@ -79,6 +79,8 @@ class RunOptions:
             limit.
         max_failures_in_row: Number of failed trials in a row that ends the sweep; 0 for no limit.
             None: 5.
+        checkpoint_every: Shortest time between two checkpoints of a long trial, from which its next
+            attempt goes on after a kill; 0: after each epoch. None: 30 s.
         data: Name or path of the data, as the experiment understands it. None: the experiment's.
         ask_ahead: How many trials are in flight at most, from 1. It is part of the sweep, because
             it decides which outcomes a proposal knows. None: as the space says, else 8.
@@ -116,6 +118,7 @@ class RunOptions:
     retries: Mapping[str, int] = field(default_factory=dict)
     trial_timeout: float | str | None = None
     max_failures_in_row: int | None = None
+    checkpoint_every: float | str | None = None
     data: str | Path | None = None
     ask_ahead: int | None = None
     order: str = "number"

@@ -26,6 +26,7 @@ from digitexp.training.graph.structure import (
     structure_of,
     why_not,
 )
+from digitexp.training.resuming import Resumption
 
 __all__ = [
     "Data",
@@ -427,6 +428,7 @@ def fit(
     epochs: int,
     callbacks: Sequence[Any],
     order: Callable[[int], np.ndarray] | None = None,
+    resumption: Resumption | None = None,
 ) -> None:
     """Train a compiled model in place until its epochs are over or a callback stops it.
 
@@ -441,6 +443,8 @@ def fit(
         epochs: Epochs at the most.
         callbacks: Keras callbacks, called in this order after each epoch.
         order: Returns the samples of an epoch (from 0) in order; None = as they are.
+        resumption: The state of an earlier attempt; it has the generators of `order`. None: there
+            is none, and nothing is saved.
 
     Raises:
         Untraceable: The model needs `model.fit`; it is as it was.
@@ -456,16 +460,19 @@ def fit(
     )
     model.stop_training = False
     logs: dict[str, float] = {}
+    resumption = resumption or Resumption()
     watchers.on_train_begin()
-    for epoch in range(epochs):
+    first = resumption.begin(model, watchers.callbacks, trainer.kept)
+    for epoch in range(first, epochs):
         watchers.on_epoch_begin(epoch)
         watchers.on_train_batch_begin(0)
         logs = trainer.train_epoch(batch_size, None if order is None else order(epoch))
         watchers.on_train_batch_end(-(-trainer.n_train // batch_size) - 1, logs)
         logs |= trainer.evaluate(batch_size)
         watchers.on_epoch_end(epoch, logs)
-        if model.stop_training:
+        if model.stop_training or epoch + 1 == epochs:
             break
+        resumption.after_epoch()
     watchers.on_train_end(logs)
 
 
@@ -517,7 +524,11 @@ def _handles_of(model: Any, slots: list[list[Any]]) -> Handles:
 
 
 class _Trainer:
-    """Trains one epoch after another, and holds the data for it."""
+    """Trains one epoch after another, and holds the data for it.
+
+    Attributes:
+        kept: Variables that its kernels keep for the weights, and Keras's optimizer does not.
+    """
 
     def __init__(self, model: Any, train: Data, validation: Data | None) -> None:
         self._model, self._train, self._validation = model, train, validation
@@ -529,7 +540,10 @@ class _Trainer:
         _check(model)
         model.optimizer.build(model.trainable_variables)
         self._graphs = _graphs_of(model, train)
-        self._handles = _handles_of(model, self._slots())
+        slots = self._slots()
+        self._handles = _handles_of(model, slots)
+        own = {id(variable) for variable in model.optimizer.variables}
+        self.kept = [one for kind in slots for one in kind if id(one) not in own]
 
     def _slots(self) -> list[list[Any]]:
         """Return what the optimizer keeps; a kernel that needs more than Keras keeps gets zeros."""
