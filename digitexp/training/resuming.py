@@ -49,6 +49,8 @@ class Resumption:
     Attributes:
         checkpoint: Where it is kept; None: every training begins anew, and nothing is saved.
         generators: NumPy's generators that decide epochs; to be filled before `begin`.
+        graphs: The traced graphs of the steps; None for a step that runs eagerly. They are looked
+            at before a state is saved for the first time.
         seconds_before: How long earlier attempts have trained the epochs that are not trained
             again.
     """
@@ -58,7 +60,7 @@ class Resumption:
         self.generators: list[np.random.Generator] = []
         self.seconds_before = 0.0
         self._began = perf_counter()
-        self._graphs: list[Any] = []
+        self.graphs: list[Any] = []
         self._is_looked_at = False
 
     def begin(self, model: Any, callbacks: Sequence[Any], more: Sequence[Any] = ()) -> int:
@@ -119,11 +121,11 @@ class Resumption:
         )
 
     def watched(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a step of `model.fit` that lets its graph be looked at before a state is saved."""
+        """Return a step of `model.fit` that adds the graph in which it is traced to `graphs`."""
 
         def watched_step(*arguments: Any) -> Any:
             result = step(*arguments)
-            self._graphs.append(
+            self.graphs.append(
                 None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
             )
             return result
@@ -151,7 +153,7 @@ class Resumption:
         self._is_looked_at = True
         known = {id(variable.value) for variable in self._variables}
         known |= {id(variable.value) for variable in self._model.metrics_variables}
-        problems = (_problem_of_graph(graph, known) for graph in self._graphs)
+        problems = (_problem_of_graph(graph, known) for graph in self.graphs)
         return next((problem for problem in problems if problem is not None), None)
 
 
@@ -204,8 +206,8 @@ def unsavable(callback: Any) -> str | None:
     for name, value in _attributes(callback).items():
         if (odd := _odd_in(value)) is not None:
             return (
-                f"the state of callback {type(callback).__name__} cannot be saved: its {name} has "
-                f"a {odd}; give it get_state() and set_state(state)"
+                f"the state of callback {type(callback).__name__} cannot be saved, for its "
+                f"attribute {name} ({odd}); give it get_state() and set_state(state)"
             )
     return None
 
@@ -283,15 +285,24 @@ def fit(
     if resumption.checkpoint is None:
         model.fit(callbacks=list(callbacks), **arguments)
         return
-    model.train_step = resumption.watched(model.train_step)
-    model.test_step = resumption.watched(model.test_step)
     params = {"verbose": 0, "epochs": epochs, "steps": steps}
     watchers = _Watchers(
         list(callbacks), add_history=True, model=model, resumption=resumption, more=more, **params
     )
-    model.fit(callbacks=watchers, **arguments)
+    before = {name: vars(model).get(name) for name in _STEPS}
+    for name in _STEPS:
+        setattr(model, name, resumption.watched(getattr(model, name)))
+    try:
+        model.fit(callbacks=watchers, **arguments)
+    finally:
+        for name, own in before.items():
+            if own is None:
+                delattr(model, name)  # a model with a step of its own is predicted otherwise
+            else:
+                setattr(model, name, own)
 
 
+_STEPS: Final = ("train_step", "test_step")
 _RESULTS: Final = "get_metrics_result"
 """The method by which `model.fit` reads the metrics of an epoch."""
 

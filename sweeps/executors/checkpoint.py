@@ -233,7 +233,7 @@ def _encoded(value: Any, arrays: dict[str, np.ndarray], where: str) -> Any:
         return found if type(value) is list else {"tuple": found}
     if isinstance(value, dict) and all(type(key) is str for key in value):
         return {"dict": {k: _encoded(one, arrays, f"{where}.{k}") for k, one in value.items()}}
-    raise TypeError(f"{where} is a {type(value).__name__}")
+    raise TypeError(f"{where} is of type {type(value).__name__}")
 
 
 def _decoded(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:

@@ -403,6 +403,7 @@ def _traced(function: Callable[..., Any], signature: list[Any]) -> Callable[...,
         with context.function_executor_type(_EXECUTOR):
             return found(*arguments)
 
+    call.graph = found.graph  # type: ignore[attr-defined]
     return call
 
 
@@ -461,6 +462,7 @@ def fit(
     model.stop_training = False
     logs: dict[str, float] = {}
     resumption = resumption or Resumption()
+    resumption.graphs = trainer.graphs
     watchers.on_train_begin()
     first = resumption.begin(model, watchers.callbacks, trainer.kept)
     for epoch in range(first, epochs):
@@ -552,6 +554,11 @@ class _Trainer:
             weights = self._model.trainable_variables
             found.append([keras.Variable(tf.zeros(w.shape, w.dtype)) for w in weights])
         return found
+
+    @property
+    def graphs(self) -> list[Any]:
+        """The traced graphs of an epoch and of an evaluation."""
+        return [getattr(one, "graph") for one in self._graphs]  # noqa: B009 - set by `_traced`
 
     def train_epoch(self, batch_size: int, order: np.ndarray | None) -> dict[str, float]:
         """Train one epoch and return its metrics."""

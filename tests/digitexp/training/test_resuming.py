@@ -22,10 +22,11 @@ CNN = TrialConfig(
 CASES = {
     "fused": BUSY,
     "fused, a schedule": replace(BUSY, learning_rate_schedule="exponential", epochs=8),
-    "keras": replace(BUSY, engine="keras", epochs=7),
+    "keras": replace(BUSY, engine="keras", epochs=5),
     "keras, augmented": CNN,
     "keras, a pipeline": replace(BUSY, engine="keras", epochs=6, input_pipeline="tf_data"),
 }
+DEAR = {"keras, augmented", "keras, a pipeline"}
 
 
 class Killed(BaseException):
@@ -49,14 +50,17 @@ def attempt(config, place, last=None):
         return None, checkpoint, reported
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=pytest.mark.slow) if c in DEAR else c for c in CASES]
+)
 def test_it_goes_on_from_its_checkpoint_and_comes_out_the_same_to_the_bit(case, tmp_path):
     config, place = CASES[case], CheckpointPlace(tmp_path / "0000", "mine", 0.0)
     undisturbed = train(config, small_digits())
-    for killed in (2, 3, 5):
+    kills = (2, 3) if config.engine == "keras" else (1, 2, 3, 5)
+    for killed in kills:
         attempt(config, place, killed)
     outcome, checkpoint, reported = attempt(config, place)
-    assert checkpoint.resumed_from == 5
+    assert checkpoint.resumed_from == kills[-1]
     assert_equal_to_the_bit(outcome, undisturbed)
     assert [epoch for epoch, _ in reported] == list(range(len(undisturbed.history["loss"])))
     losses = [metrics["loss"] for _, metrics in reported]
