@@ -125,9 +125,7 @@ class Resumption:
 
         def watched_step(*arguments: Any) -> Any:
             result = step(*arguments)
-            self.graphs.append(
-                None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
-            )
+            self.graphs.append(None if tf.executing_eagerly() else tf.compat.v1.get_default_graph())
             return result
 
         return watched_step
@@ -310,6 +308,8 @@ _RESULTS: Final = "get_metrics_result"
 class _Watchers(keras.callbacks.CallbackList):  # type: ignore[misc]  # Keras is untyped
     """The callbacks of `model.fit`; those of epochs that are passed over are not called."""
 
+    callbacks: list[Any]
+
     def __init__(
         self, callbacks: list[Any], *, resumption: Resumption, more: Sequence[Any], **others: Any
     ) -> None:
@@ -327,13 +327,13 @@ class _Watchers(keras.callbacks.CallbackList):  # type: ignore[misc]  # Keras is
         if self._first:
             self.callbacks = []
             self.model.train_function = self.model.test_function = _passed_over(self.model)
-            vars(self.model)[_RESULTS] = dict  # metrics are built with the first step
+            self.model.__dict__[_RESULTS] = dict  # metrics are built with the first step
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Begin to train once the epochs of before are passed over."""
         if self._first and epoch == self._first:
             self.callbacks = self._kept
-            del vars(self.model)[_RESULTS]
+            del self.model.__dict__[_RESULTS]
             self.model.make_train_function(force=True)
             self.model.make_test_function(force=True)
             self._resumption.restore()  # user's data may have drawn random numbers of Python
