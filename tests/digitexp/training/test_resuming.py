@@ -56,7 +56,8 @@ def attempt(config, place, last=None):
 def test_it_goes_on_from_its_checkpoint_and_comes_out_the_same_to_the_bit(case, tmp_path):
     config, place = CASES[case], CheckpointPlace(tmp_path / "0000", "mine", 0.0)
     undisturbed = train(config, small_digits())
-    kills = (2, 3) if config.engine == "keras" else (1, 2, 3, 5)
+    last = len(undisturbed.history["loss"]) - 1  # best weights are from before, if it stopped early
+    kills = (2, 3) if config.engine == "keras" else (1, 2, last - 1, last)
     for killed in kills:
         attempt(config, place, killed)
     outcome, checkpoint, reported = attempt(config, place)
