@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import sweeps
+from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.progress import Progress
 from tests.sweeps.conftest import table
@@ -145,6 +146,13 @@ def test_short_trials_write_no_checkpoint(run, tmp_path, monkeypatch):
     monkeypatch.setattr(CheckpointFile, "save", refuse)
     sweep = run("short", trials=1, workers=0, checkpoint_every=None)
     assert [row.state for row in sweep.rows()] == ["COMPLETE"]
+
+
+@pytest.mark.parametrize("every", [-1, float("inf"), "soon"])
+def test_an_interval_that_is_none_creates_nothing(every, run, tmp_path):
+    with pytest.raises(UsageError, match="checkpoint_every"):
+        run("home", checkpoint_every=every)
+    assert not (tmp_path / "home" / "records").exists()
 
 
 def test_what_another_host_has_ended_is_forgotten_at_the_next_start(run, tmp_path):
