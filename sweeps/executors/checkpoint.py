@@ -157,6 +157,10 @@ class CheckpointFile:
         self._saved_at = time.monotonic()
         self._is_off = False
 
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Be None in another process, and in a deep copy: one training saves its state."""
+        return type(None), ()
+
     def note(self, metrics: Mapping[str, float]) -> None:
         """Take the metrics of an epoch that ends."""
         self._epochs.append({name: float(value) for name, value in metrics.items()})

@@ -1,7 +1,10 @@
 """A checkpoint is whole and of its own trial, or the trial begins anew."""
 
+import json
 import math
+import pickle
 import random
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from sweeps.executors.checkpoint import CheckpointFile, CheckpointPlace, is_left, owner_of
 from sweeps.experiment import PreparedData, TrialSpec
 from sweeps.records.format import seal
+from tests.sweeps.factories import make_record
 
 STATE = {
     "weights": [np.arange(6.0).reshape(2, 3), np.zeros((0, 2), np.float32)],
@@ -96,8 +100,6 @@ HERE = {"python": "3.11", "packages": {"numpy": "2"}, "code": "12", "cpu": {"fea
 
 
 def test_only_the_number_of_the_attempt_does_not_count():
-    from dataclasses import replace
-
     own = owner_of(SPEC, DATA, HERE)
     assert owner_of(replace(SPEC, attempt=2), DATA, {**HERE, "hostname": "elsewhere"}) == own
     others = [
@@ -143,6 +145,12 @@ def test_it_is_due_when_enough_time_has_passed(place):
     assert opened(place)[0].is_due()
 
 
+def test_a_spec_can_still_be_pickled_and_written_as_json(place):
+    spec = replace(SPEC, checkpoint=opened(place)[0])
+    assert pickle.loads(pickle.dumps(spec)) == spec
+    assert json.loads(json.dumps(asdict(spec)))["checkpoint"] is None
+
+
 @pytest.mark.parametrize(
     ("outcome", "reason", "ends_trial", "expected"),
     [
@@ -157,7 +165,5 @@ def test_it_is_due_when_enough_time_has_passed(place):
     ],
 )
 def test_it_is_left_to_attempts_that_were_cut_off(outcome, reason, ends_trial, expected):
-    from tests.sweeps.factories import make_record
-
     record = make_record(outcome=outcome, reason=reason, ends_trial=ends_trial)
     assert is_left(record) is expected
