@@ -283,10 +283,9 @@ def fit(
     if resumption.checkpoint is None:
         model.fit(callbacks=list(callbacks), **arguments)
         return
-    params = {"verbose": 0, "epochs": epochs, "steps": steps}
-    watchers = _Watchers(
-        list(callbacks), add_history=True, model=model, resumption=resumption, more=more, **params
-    )
+    params = {"model": model, "verbose": 0, "epochs": epochs, "steps": steps}
+    is_dataset = isinstance(arguments["x"], tf.data.Dataset)
+    watchers = _Watchers(list(callbacks), resumption, more, is_dataset=is_dataset, **params)
     before = {name: vars(model).get(name) for name in _STEPS}
     for name in _STEPS:
         setattr(model, name, resumption.watched(getattr(model, name)))
@@ -311,10 +310,16 @@ class _Watchers(keras.callbacks.CallbackList):  # type: ignore[misc]  # Keras is
     callbacks: list[Any]
 
     def __init__(
-        self, callbacks: list[Any], *, resumption: Resumption, more: Sequence[Any], **others: Any
+        self,
+        callbacks: list[Any],
+        resumption: Resumption,
+        more: Sequence[Any],
+        *,
+        is_dataset: bool,
+        **others: Any,
     ) -> None:
-        super().__init__(callbacks, **others)
-        self._resumption, self._more = resumption, more
+        super().__init__(callbacks, add_history=True, **others)
+        self._resumption, self._more, self._is_dataset = resumption, more, is_dataset
         self._first, self._kept = 0, self.callbacks
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -326,7 +331,8 @@ class _Watchers(keras.callbacks.CallbackList):  # type: ignore[misc]  # Keras is
         self._first = self._resumption.begin(self.model, self._kept, more=self._more)
         if self._first:
             self.callbacks = []
-            self.model.train_function = self.model.test_function = _passed_over(self.model)
+            passing = _passed_over(self.model, is_dataset=self._is_dataset)
+            self.model.train_function = self.model.test_function = passing
             self.model.__dict__[_RESULTS] = dict  # metrics are built with the first step
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -347,12 +353,15 @@ class _Watchers(keras.callbacks.CallbackList):  # type: ignore[misc]  # Keras is
             self._resumption.after_epoch()
 
 
-def _passed_over(model: Any) -> Callable[[Any], dict[str, float]]:
-    """Return a function that reads the batches of a step of `model.fit`, and does no more."""
+def _passed_over(model: Any, *, is_dataset: bool) -> Callable[[Any], dict[str, float]]:
+    """Return a function that reads the batches of a step of `model.fit`, and does no more.
+
+    Of arrays it reads the first one: their order is drawn before it, for the whole epoch.
+    """
 
     def pass_over(iterator: Any) -> dict[str, float]:
         next(iterator)  # at the end of the data it ends the epoch, as a step would
-        for _ in range(model.steps_per_execution - 1):
+        for _ in range(model.steps_per_execution - 1 if is_dataset else 0):
             if next(iterator, None) is None:
                 break
         return {}

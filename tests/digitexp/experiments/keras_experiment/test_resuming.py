@@ -154,6 +154,25 @@ def test_shuffled_datasets_are_read_again_up_to_the_epoch(tmp_path):
     assert assert_same(shuffled, {"epochs": 5, "filters": 2}, tmp_path, (2, 3)).engine == "keras"
 
 
+@pytest.mark.slow
+def test_a_callback_that_looks_at_batches_goes_on_with_those_that_it_has_seen(tmp_path):
+    def counting(params):
+        import keras
+
+        class Counting(keras.callbacks.Callback):
+            seen = 0
+
+            def on_train_batch_end(self, batch, logs=None):
+                self.seen += 1
+                self.model.optimizer.learning_rate = 0.05 / self.seen
+
+        return [Counting()]
+
+    experiment = KerasExperiment(build, arrays, PARAMETERS, callbacks=counting)
+    found = assert_same(experiment, {**BASIC, "epochs": 5}, tmp_path)
+    assert found.history["learning_rate"][4] == pytest.approx(0.05 / 20)  # 4 batches an epoch
+
+
 @pytest.mark.parametrize("engine", ["graph", pytest.param("keras", marks=pytest.mark.slow)])
 def test_a_callback_that_cannot_be_saved_lets_the_trial_begin_anew_and_it_is_said(engine, tmp_path):
     place = CheckpointPlace(tmp_path / "0000", "mine", 0.0)
