@@ -142,6 +142,7 @@ _OF_A_RETRY: Final = (
     "retries",
     "trial_timeout",
     "max_failures_in_row",
+    "checkpoint_every",
     "same_code",
     "tracking_uri",
 )
@@ -322,7 +323,7 @@ class Sweep:
             progress: `auto`, `plain`, `verbose`, `json` or `quiet`.
             **options: Fields of `RunOptions` that a retry takes: `workers`, `executor`,
                 `trust_cluster`, `resources`, `data`, `retries`, `trial_timeout`,
-                `max_failures_in_row`, `same_code`, `tracking_uri`.
+                `max_failures_in_row`, `checkpoint_every`, `same_code`, `tracking_uri`.
 
         Raises:
             UsageError: One of the trials did not fail, or the sweep is running.

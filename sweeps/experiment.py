@@ -17,6 +17,7 @@ import numpy as np
 from search_spaces.parameters import ParameterInfo, Value
 
 __all__ = [
+    "Checkpoint",
     "EnginePlan",
     "Experiment",
     "MetricInfo",
@@ -68,6 +69,41 @@ class PreparedData:
     irreproducible: str | None = None
 
 
+class Checkpoint(Protocol):
+    """Keeps the state of a training, so that after a kill the next attempt goes on from it.
+
+    It outlives the process, and goes with the record of the trial. A state is whatever decides the
+    rest of the training: None, numbers, texts, NumPy arrays, and lists, tuples and dicts (with
+    texts as keys) of them. The result must be that of an undisturbed training, to the bit.
+    """
+
+    def load(self) -> Any:
+        """Return the state that an earlier attempt has saved; None: train from the beginning."""
+        ...
+
+    def resume(self) -> int:
+        """Go on from the state that `load` returned.
+
+        Its epochs are reported again by the framework, not by the experiment.
+
+        Returns:
+            The first epoch that is still to be trained.
+        """
+        ...
+
+    def is_due(self) -> bool:
+        """Whether the state is to be saved now; ask at the end of each epoch but the last."""
+        ...
+
+    def save(self, state: Any) -> None:
+        """Save the state after the epoch that was last reported; raises nothing."""
+        ...
+
+    def refuse(self, why: str) -> None:
+        """Say why the state of this training cannot be saved, or the loaded one not be used."""
+        ...
+
+
 @dataclass(frozen=True)
 class TrialSpec:
     """One attempt at one trial of a sweep.
@@ -78,6 +114,8 @@ class TrialSpec:
         attempt: Number of the attempt at this trial, from 1; 0 for a determinism check.
         seed: Decides everything random in the attempt; 32 bits; equal for every attempt.
         config: Every parameter of the experiment that the space sets (sampled, fixed, expanded).
+        checkpoint: Keeps the state of a long training; None where nothing is to be saved. An
+            experiment may leave it alone: its trials then begin anew after a kill.
     """
 
     sweep: str
@@ -85,6 +123,7 @@ class TrialSpec:
     attempt: int
     seed: int
     config: Mapping[str, Value]
+    checkpoint: Checkpoint | None = field(default=None, repr=False, compare=False)
 
     @property
     def key(self) -> str:

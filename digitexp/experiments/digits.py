@@ -220,7 +220,8 @@ class DigitExperiment(WithPages):
 
         arrays: TrainingData = data.payload
         with memory_errors():
-            outcome = train(trial_config(spec.config, spec.seed), arrays, ask)
+            config = trial_config(spec.config, spec.seed)
+            outcome = train(config, arrays, ask, spec.checkpoint)
         kept = {"confusion": outcome.confusion}
         shape = data.info["image_shape"]
         info = {"class_names": list(arrays.class_names), "image_shape": shape, **outcome.info}

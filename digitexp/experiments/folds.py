@@ -183,7 +183,7 @@ class DigitsOnFolds(WithPages):
         refit = spec.config.get(REFIT)
         if refit:
             config |= {"epochs": refit, "early_stopping_patience_epochs": None}
-        own = TrialSpec(spec.sweep, spec.trial, spec.attempt, seed, config)
+        own = replace(spec, seed=seed, config=config)
         is_search = bool(spec.config.get(SEARCH_SPLIT))
         arrays = pool.everything() if refit else pool.arrays(pool.split if is_search else fold)
         inner = PreparedData(data.name, data.digest, data.split_digest, data.info, arrays)

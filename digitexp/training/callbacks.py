@@ -7,6 +7,7 @@ their counters and best values between two uses.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -103,6 +104,15 @@ class EpochObserver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is
             self.stop_reason = self._on_epoch(epoch, {k: v[-1] for k, v in self.history.items()})
         if self.diverged or self.stop_reason is not None:
             self.model.stop_training = True
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what it has measured so far; see `digitexp.training.resuming`."""
+        return {"history": self.history, "confusion": np.stack(self.confusion)}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what an earlier attempt had measured."""
+        self.history = {name: list(values) for name, values in state["history"].items()}
+        self.confusion = list(state["confusion"])
 
 
 def _shortest(variable: Any) -> float:

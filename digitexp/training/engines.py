@@ -9,11 +9,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from digitexp.config import TrialConfig, only_keras
 from digitexp.models import count_parameters
 from digitexp.training.outcome import Forward, TrainingData
+
+if TYPE_CHECKING:
+    from digitexp.training.resuming import Resumption
 
 
 def estimate_seconds(
@@ -112,8 +115,9 @@ class Engine(Protocol):
         callbacks: Sequence[Any],
         *,
         shuffle: bool = True,
+        resumption: Resumption | None = None,
     ) -> None:
-        """Train a compiled model in place."""
+        """Train a compiled model in place, from its beginning or from a saved state."""
         ...
 
     def forward(self, model: Any, config: TrialConfig) -> Forward:

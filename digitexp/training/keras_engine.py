@@ -13,7 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from digitexp.config import TrialConfig
+from digitexp.training import resuming
 from digitexp.training.outcome import Forward, TrainingData, data_tensors
+from digitexp.training.resuming import Resumption
 
 # Changes a training batch before Keras's step: images augmented, images attacked.
 #
@@ -29,8 +31,12 @@ def batch_changes(config: TrialConfig) -> bool:
     return config.is_augmented or config.adversarial_epsilon > 0
 
 
-def changed_batches(model: Any, config: TrialConfig, data: TrainingData) -> Change:
-    """Return the function that changes a batch: it augments first, then attacks the result.
+def changed_batches(
+    model: Any, config: TrialConfig, data: TrainingData
+) -> tuple[Change, list[Any]]:
+    """Return the function that changes a batch, and the variables of its random generators.
+
+    It augments first, then attacks the result.
 
     With an attack the batch is twice as long, half of it attacked, so that its mean loss is that
     of Goodfellow, Shlens & Szegedy (2015, "Explaining and harnessing adversarial examples",
@@ -56,7 +62,7 @@ def changed_batches(model: Any, config: TrialConfig, data: TrainingData) -> Chan
             images, labels = tf.concat([images, worse], 0), tf.concat([labels, labels], 0)
         return images, labels
 
-    return change
+    return change, [] if augment is None else list(augment.variables)
 
 
 def augmentation(config: TrialConfig, image_shape: tuple[int, ...]) -> Any:
@@ -107,6 +113,7 @@ def fit(
     callbacks: Sequence[Any],
     *,
     shuffle: bool = True,
+    resumption: Resumption | None = None,
 ) -> None:
     """Train a compiled model in place until its epochs are over or a callback stops it.
 
@@ -122,17 +129,22 @@ def fit(
         data: The training part is used; validation is a callback's business.
         callbacks: Keras callbacks, called in this order after each epoch.
         shuffle: Whether each epoch sees the images in a new order.
+        resumption: The state of an earlier attempt; None: there is none, and nothing is saved.
     """
-    model.steps_per_execution = -(-len(data.train_labels) // config.batch_size)
+    steps = model.steps_per_execution = -(-len(data.train_labels) // config.batch_size)
+    more: list[Any] = []
     if batch_changes(config):
-        change, step = changed_batches(model, config, data), model.train_step
+        (change, more), step = changed_batches(model, config, data), model.train_step
         # Keras's own step, on a batch that is changed first, in the same graph.
         model.train_step = lambda batch: step(change(*batch))
-    model.fit(
-        **_images(config, data, shuffle=shuffle),
+    resuming.fit(
+        model,
+        callbacks,
+        resumption or Resumption(),
+        more=more,
+        steps=steps,
         epochs=config.epochs,
-        callbacks=list(callbacks),
-        verbose=0,
+        **_images(config, data, shuffle=shuffle),
     )
 
 

@@ -19,6 +19,7 @@ from digitexp.weights_files import Layers, file_digest, find_weights, read_weigh
 
 if TYPE_CHECKING:
     from digitexp.training.callbacks import EpochObserver
+    from digitexp.training.resuming import Checkpoint
 
 
 # Gives a model the weights of an earlier training to start from, layer by layer.
@@ -106,6 +107,7 @@ def train(
     config: TrialConfig,
     data: TrainingData,
     on_epoch: OnEpoch = _go_on,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainingOutcome:
     """Train one configuration and judge its best epoch.
 
@@ -118,23 +120,31 @@ def train(
         on_epoch: Called after each epoch, except the one that diverged; a text it returns ends
             the training and becomes the stop reason. A first training that only finds the worst
             classes does not call it, and so cannot be ended by it.
+        checkpoint: Keeps the state, from which the next attempt goes on; None: nothing is saved. A
+            first training that only finds the worst classes is made anew.
     """
     start_tensorflow()
     if config.augment_worst_classes is None:
-        return _train(config, data, on_epoch)
+        return _train(config, data, on_epoch, checkpoint)
     plain = replace(config, rotation=0.0, shift=0.0, zoom=0.0, augment_worst_classes=None)
     before = _train(plain, data)
     if before.validation_logits is None:
         return before  # it diverged at once: no class is known to be worst
     worst = _worst_classes(before, data, config.augment_worst_classes)
     targeted = replace(data, augmented_classes=worst)
-    return _told_with(before, _train(config, targeted, on_epoch), targeted)
+    return _told_with(before, _train(config, targeted, on_epoch, checkpoint), targeted)
 
 
-def _train(config: TrialConfig, data: TrainingData, on_epoch: OnEpoch = _go_on) -> TrainingOutcome:
+def _train(
+    config: TrialConfig,
+    data: TrainingData,
+    on_epoch: OnEpoch = _go_on,
+    checkpoint: Checkpoint | None = None,
+) -> TrainingOutcome:
     plan = plan_training(config, len(data.train_labels), data.image_shape, data.n_classes)
 
     from digitexp.training import callbacks
+    from digitexp.training.resuming import Resumption
 
     started = perf_counter()
     begin_training(config.seed)
@@ -144,12 +154,14 @@ def _train(config: TrialConfig, data: TrainingData, on_epoch: OnEpoch = _go_on) 
     forward = engine.forward(model, config)
     observer = callbacks.EpochObserver(data, tensors.validation_images, on_epoch, forward)
     stopping = callbacks.early_stopping(config)
+    resumption = Resumption(checkpoint)
     summary = describe_model(model)
     built = perf_counter()
     with known_warnings_ignored():
         watchers = [observer, stopping, *callbacks.learning_rate_callbacks(config)]
-        engine.fit(model, config, data, watchers)
+        engine.fit(model, config, data, watchers, resumption=resumption)
     trained = perf_counter()
+    train_seconds = trained - built + resumption.seconds_before
     outcome, stop_reason = _how_it_ended(observer, stopped_early=stopping.stopped_epoch > 0)
     has_best = bool(np.isfinite(observer.history["val_loss"]).any())
     logits, penalty = forward(tensors.validation_images)
@@ -161,14 +173,14 @@ def _train(config: TrialConfig, data: TrainingData, on_epoch: OnEpoch = _go_on) 
     return TrainingOutcome(
         outcome=outcome,
         stop_reason=stop_reason,
-        metrics=metrics | {"train_seconds": trained - built} if has_best else {},
+        metrics=metrics | {"train_seconds": train_seconds} if has_best else {},
         history=observer.history,
         confusion=np.stack(observer.confusion),
         validation_logits=logits if has_best else None,
         weights=model_weights(model) if has_best else None,
         timings={
             "build_seconds": built - started,
-            "train_seconds": trained - built,
+            "train_seconds": train_seconds,
             "evaluate_seconds": evaluated - trained,
         },
         summary=summary,

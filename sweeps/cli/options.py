@@ -246,6 +246,15 @@ _RUN_OPTIONS: Final[Mapping[str, Any]] = {
             "alike, of those that ship with the space, or of a file; kept with a new sweep.",
         ),
     ],
+    "checkpoint_every": Annotated[
+        float | None,
+        typer.Option(
+            parser=duration,
+            metavar="TIME",
+            help="Save the state of a long trial so often, for its next attempt after a kill "
+            "(default 30; 0: each epoch).",
+        ),
+    ],
     "data": Annotated[
         str | None, typer.Option(metavar="SOURCE", help="Name or path (default: the experiment's).")
     ],

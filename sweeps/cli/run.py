@@ -190,7 +190,7 @@ def command_line(asked: RunOptions) -> str:
 
 @asks(
     *("workers", "executor", "trust_cluster", "resources", "trial_timeout", "retries"),
-    *("max_failures_in_row", "data", "same_code", "home", "tracking_uri"),
+    *("max_failures_in_row", "checkpoint_every", "data", "same_code", "home", "tracking_uri"),
 )
 def retry(
     asked: RunOptions,

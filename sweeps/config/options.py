@@ -84,6 +84,8 @@ class RunOptions:
             parameters and objective, of `shipped`, the portfolio that ships with the space, or of a
             portfolio file (.json, .yaml). They are chosen when the sweep is created, and kept with
             it. None: no such points.
+        checkpoint_every: Shortest time between two checkpoints of a long trial, from which its next
+            attempt goes on after a kill; 0: after each epoch. None: 30 s.
         data: Name or path of the data, as the experiment understands it. None: the experiment's.
         ask_ahead: How many trials are in flight at most, from 1. It is part of the sweep, because
             it decides which outcomes a proposal knows. None: as the space says, else 8.
@@ -122,6 +124,7 @@ class RunOptions:
     trial_timeout: float | str | None = None
     max_failures_in_row: int | None = None
     learn_from: str | None = None
+    checkpoint_every: float | str | None = None
     data: str | Path | None = None
     ask_ahead: int | None = None
     order: str = "number"

@@ -28,6 +28,7 @@ DEFAULT_RETRIES: Final[Mapping[str, int]] = {
     "crash": 2, "oom": 1, "timeout": 1, "error": 1, "invalid": 0,
 }  # fmt: skip
 DEFAULT_MAX_FAILURES_IN_ROW: Final = 5
+DEFAULT_CHECKPOINT_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,20 @@ class FailurePolicy:
         retries: How often a trial is tried again, by the reason of its failure.
         trial_timeout_seconds: Longest time of one attempt; None for no limit.
         max_failures_in_row: Number of failed trials in a row that ends the sweep; 0 for no limit.
+        checkpoint_seconds: Shortest time between two checkpoints of a trial; 0: each epoch.
     """
 
     retries: Mapping[str, int]
     trial_timeout_seconds: float | None
     max_failures_in_row: int
+    checkpoint_seconds: float
 
 
 def failure_policy(
     retries: Mapping[str, int],
     trial_timeout_seconds: float | None,
     max_failures_in_row: int | None,
+    checkpoint_seconds: float | None = None,
     *,
     workers: int,
 ) -> FailurePolicy:
@@ -58,6 +62,7 @@ def failure_policy(
         retries: Numbers by reason; a reason that is missing keeps its default.
         trial_timeout_seconds: See `FailurePolicy`; above 0.
         max_failures_in_row: See `FailurePolicy`; None for the default.
+        checkpoint_seconds: See `FailurePolicy`; None for the default.
         workers: How many worker processes there will be; without any, nothing can end a trial.
 
     Raises:
@@ -73,7 +78,8 @@ def failure_policy(
     limit = DEFAULT_MAX_FAILURES_IN_ROW if max_failures_in_row is None else max_failures_in_row
     _check_number(f"--max-failures-in-row {limit}", limit)
     _check_timeout(trial_timeout_seconds, workers)
-    return FailurePolicy({**DEFAULT_RETRIES, **retries}, trial_timeout_seconds, limit)
+    between = DEFAULT_CHECKPOINT_SECONDS if checkpoint_seconds is None else checkpoint_seconds
+    return FailurePolicy({**DEFAULT_RETRIES, **retries}, trial_timeout_seconds, limit, between)
 
 
 def _check_number(what: str, number: object) -> None:

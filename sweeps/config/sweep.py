@@ -57,6 +57,7 @@ def check_options(options: RunOptions) -> Literal["number", "free"]:
     _at_least("--workers", options.workers, 0)
     seconds_above_zero("--timeout", options.timeout)
     seconds_above_zero("--trial-timeout", options.trial_timeout)
+    _seconds_from_zero("--checkpoint-every", options.checkpoint_every)
     _number("--target", options.target)
     _number("--fail-under", options.fail_under)
     _check_kinds(options)
@@ -77,15 +78,24 @@ def seconds_above_zero(option: str, duration: float | str | None) -> float | Non
     Raises:
         UsageError: It is no duration, or not above 0 and finite.
     """
-    if duration is None:
-        return None
-    try:
-        seconds = seconds_of(duration)
-    except UsageError as error:
-        raise UsageError(f"{option}: {error}") from None
-    if not 0 < seconds < math.inf:
+    seconds = _seconds(option, duration)
+    if seconds is not None and not 0 < seconds < math.inf:
         raise UsageError(f"{option} {duration}: give seconds above 0")
     return seconds
+
+
+def _seconds_from_zero(option: str, duration: float | str | None) -> float | None:
+    seconds = _seconds(option, duration)
+    if seconds is not None and not 0 <= seconds < math.inf:
+        raise UsageError(f"{option} {duration}: give seconds from 0 on")
+    return seconds
+
+
+def _seconds(option: str, duration: float | str | None) -> float | None:
+    try:
+        return None if duration is None else seconds_of(duration)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from None
 
 
 def check_pruner(choice: Choice, experiment: Experiment, space: Space) -> None:
@@ -373,6 +383,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
             options.retries,
             seconds_above_zero("--trial-timeout", options.trial_timeout),
             options.max_failures_in_row,
+            _seconds_from_zero("--checkpoint-every", options.checkpoint_every),
             workers=workers,
         ),
         dropped_baselines=dropped,

@@ -23,6 +23,7 @@ import numpy as np
 from sweeps.capabilities import SupportsFiles
 from sweeps.config.policies import FailureReason
 from sweeps.errors import ScriptError
+from sweeps.executors.checkpoint import CheckpointFile, CheckpointPlace
 from sweeps.executors.protocol import Judge, Keep, Listener, itself
 from sweeps.experiment import Experiment, OnEpoch, PreparedData, Stop, TrialResult, TrialSpec
 from sweeps.records.kept_files import collect_files, last_lines
@@ -171,6 +172,9 @@ class Attempt:
         notes: The notes of its judge.
         environment: Versions and machine that trained it; None for the coordinator's own.
         files: Content of the files in its folder, by name; see `SupportsFiles`.
+        resumed_from: Number of epochs of earlier attempts that it went on from; None if it trained
+            from the beginning.
+        unsaved: Why its state could not be saved; None as a rule.
     """
 
     spec: TrialSpec
@@ -183,6 +187,8 @@ class Attempt:
     notes: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] | None = None
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    resumed_from: int | None = None
+    unsaved: str | None = None
 
     def with_files_of(self, folder: Path | None) -> Attempt:
         """Return the attempt with the files of its folder.
@@ -205,6 +211,7 @@ def run_attempt(
     on_epoch: OnEpoch,
     judge: Judge | None,
     folder: Path | None = None,
+    place: CheckpointPlace | None = None,
 ) -> Attempt:
     """Train one attempt and return it; of all exceptions, only KeyboardInterrupt passes through.
 
@@ -216,18 +223,72 @@ def run_attempt(
         judge: Asked after each epoch for which `on_epoch` returned None.
         folder: Folder to make for the attempt, if its experiment `SupportsFiles`; its files are
             collected later, by `Attempt.with_files_of`.
+        place: The place of the trial's checkpoint; None: nothing is saved.
     """
     watch = Stopwatch()
-    result, error, verdicts = None, None, list[Stop]()
-    reason: FailureReason = "error"
+    epochs = _Epochs(on_epoch, judge)
+    checkpoint = None if place is None else CheckpointFile(place, epochs.again)
+    epochs.checkpoint = checkpoint
+    result, error, reason = _trained(
+        experiment, replace(spec, checkpoint=checkpoint), data, epochs.ask, folder
+    )
+    finished_at = watch.now_ms()
+    return Attempt(
+        spec,
+        result,
+        error,
+        watch.started_at,
+        finished_at,
+        reason,
+        verdict=epochs.verdict,
+        notes=judge.notes if judge else {},
+        resumed_from=checkpoint.resumed_from if checkpoint else None,
+        unsaved=checkpoint.refused if checkpoint else None,
+    )
 
-    def ask(epoch: int, metrics: Mapping[str, float]) -> Stop | None:
-        stop = on_epoch(epoch, metrics) or (judge(epoch, metrics) if judge else None)
-        if stop is not None:
-            verdicts.append(stop)
+
+class _Epochs:
+    """Asks after each epoch whether an attempt goes on.
+
+    Attributes:
+        verdict: The first `Stop` that was given; None if it was never told to stop.
+        checkpoint: Gets the metrics of each epoch; None if nothing is saved.
+    """
+
+    def __init__(self, on_epoch: OnEpoch, judge: Judge | None) -> None:
+        self._on_epoch, self._judge = on_epoch, judge
+        self._late: Stop | None = None
+        self.verdict: Stop | None = None
+        self.checkpoint: CheckpointFile | None = None
+
+    def ask(self, epoch: int, metrics: Mapping[str, float]) -> Stop | None:
+        """Take an epoch; return None (go on) or a `Stop`."""
+        if self.checkpoint is not None:
+            self.checkpoint.note(metrics)
+        stop = (
+            self._on_epoch(epoch, metrics)
+            or (self._judge(epoch, metrics) if self._judge else None)
+            or self._late
+        )
+        self.verdict = self.verdict or stop
         return stop
 
+    def again(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Take an epoch of an earlier attempt; a `Stop` waits for the next epoch that ends."""
+        self._late = self.ask(epoch, metrics) or self._late
+
+
+def _trained(
+    experiment: Experiment,
+    spec: TrialSpec,
+    data: PreparedData,
+    ask: OnEpoch,
+    folder: Path | None,
+) -> tuple[TrialResult | None, str | None, FailureReason]:
+    """Train; return the result, or the error and its reason."""
     process = os.getpid()
+    result, error = None, None
+    reason: FailureReason = "error"
     try:
         if folder is None:
             result = checked(experiment.train(spec, data, ask))
@@ -248,17 +309,7 @@ def run_attempt(
         error = text(f"{type(failure).__name__}: {said}\n\n{tail}")
     if os.getpid() != process:  # a process that the training forked, and that returned from it
         os._exit(0)
-    finished_at = watch.now_ms()
-    return Attempt(
-        spec,
-        result,
-        error,
-        watch.started_at,
-        finished_at,
-        reason,
-        verdict=verdicts[0] if verdicts else None,
-        notes=judge.notes if judge else {},
-    )
+    return result, error, reason
 
 
 def reason_of(failure: BaseException) -> FailureReason:
@@ -308,7 +359,11 @@ class InProcessExecutor:
         self._warm_up_seconds = time.monotonic() - began
 
     def submit(
-        self, spec: TrialSpec, judge: Judge | None = None, keep: Keep = itself
+        self,
+        spec: TrialSpec,
+        judge: Judge | None = None,
+        keep: Keep = itself,
+        place: CheckpointPlace | None = None,
     ) -> Future[Any]:
         """Train the attempt now, call `keep`, and return a finished future."""
 
@@ -319,7 +374,7 @@ class InProcessExecutor:
         future: Future[Any] = Future()
         self._listener.started(spec)
         folder = self._folders / spec.key if self._folders is not None else None
-        attempt = run_attempt(self._experiment, spec, self._data, on_epoch, judge, folder)
+        attempt = run_attempt(self._experiment, spec, self._data, on_epoch, judge, folder, place)
         future.set_result(keep(attempt.with_files_of(folder)))
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)

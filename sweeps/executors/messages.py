@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from sweeps.executors.checkpoint import CheckpointPlace
 from sweeps.executors.protocol import Judge
 from sweeps.experiment import Stop, TrialSpec
 
@@ -34,6 +35,8 @@ class Task:
     """When the worker prints its stack, because the coordinator is about to end it."""
     folder: Path | None = None
     """The folder to make for this attempt; None if its experiment writes no files."""
+    place: CheckpointPlace | None = None
+    """The place of the trial's checkpoint; None: nothing is saved."""
 
 
 @dataclass(frozen=True)

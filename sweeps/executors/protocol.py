@@ -10,6 +10,7 @@ from sweeps.experiment import Stop, TrialSpec
 
 if TYPE_CHECKING:
     from sweeps.executors.attempt import Attempt
+    from sweeps.executors.checkpoint import CheckpointPlace
 
 
 class Judge(Protocol):
@@ -61,7 +62,11 @@ class Executor(Protocol):
         ...
 
     def submit(
-        self, spec: TrialSpec, judge: Judge | None = None, keep: Keep = itself
+        self,
+        spec: TrialSpec,
+        judge: Judge | None = None,
+        keep: Keep = itself,
+        place: CheckpointPlace | None = None,
     ) -> Future[Any]:
         """Start an attempt, or let it wait for its turn; until then its future can be cancelled.
 
@@ -71,6 +76,8 @@ class Executor(Protocol):
             keep: Called in any thread once the attempt has ended, to record it; before its worker
                 gets the next one, so that no kill costs a worker more than one training. The future
                 returns, or raises, whatever `keep` does.
+            place: The place of the trial's checkpoint, on this machine; an executor whose workers
+                are elsewhere ignores it. None: nothing is saved.
         """
         ...
 

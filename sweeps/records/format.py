@@ -45,7 +45,6 @@ from sweeps.workspace.files import (
 
 FORMAT_VERSION: Final = 2
 """Version 1 called a trial a slot. It is read for ever, see `_FORMER` in schema.py."""
-_MAGIC: Final = b"sweeps-record"
 _JSON_MEMBER: Final = "record.json"
 _ARRAYS: Final = "arrays/"
 _ARRAY: Final = ".npy"
@@ -137,17 +136,17 @@ def _said_of(path: Path) -> Iterator[None]:
         raise unreadable(path, error) from None
 
 
-def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
+def pack_arrays(arrays: Mapping[str, np.ndarray], *, compressed: bool = True) -> bytes:
     """Return named arrays as a compressed npz archive, like that of `np.savez_compressed`.
 
     NumPy's own function is not used, because no array may be named `file` or `allow_pickle` there:
-    these are arguments of it.
+    these are arguments of it. An archive that is soon deleted need not be `compressed`.
     """
     arrays = {name: np.asanyarray(array) for name, array in arrays.items()}
     # A large archive is not compressed: its reader derives its limit from the size of the file.
     is_much = sum(array.nbytes for array in arrays.values()) > MOST_UNPACKED // 2
     buffer = io.BytesIO()
-    method = zipfile.ZIP_STORED if is_much else zipfile.ZIP_DEFLATED
+    method = zipfile.ZIP_STORED if is_much or not compressed else zipfile.ZIP_DEFLATED
     with zipfile.ZipFile(buffer, "w", method) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}{_ARRAY}", "w", force_zip64=True) as member:
@@ -176,15 +175,13 @@ def unpack_arrays(
         }
 
 
-def seal(payload: bytes) -> bytes:
-    """Put the header with version, digest and length before `payload`."""
-    digest = hashlib.sha256(payload).hexdigest().encode()
-    return b" ".join([_MAGIC, str(FORMAT_VERSION).encode(), digest, str(len(payload)).encode()]) + (
-        b"\n" + payload
-    )
+def seal(payload: bytes, kind: str = "record") -> bytes:
+    """Put the header with kind, version, digest and length before `payload`."""
+    digest, version = hashlib.sha256(payload).hexdigest(), FORMAT_VERSION
+    return f"sweeps-{kind} {version} {digest} {len(payload)}\n".encode() + payload
 
 
-def unseal(data: bytes) -> bytes:
+def unseal(data: bytes, kind: str = "record") -> bytes:
     """Return the payload if header, length and digest agree.
 
     Raises:
@@ -192,17 +189,17 @@ def unseal(data: bytes) -> bytes:
     """
     header, newline, payload = data.partition(b"\n")
     parts = header.split(b" ")
-    if not newline or len(parts) != 4 or parts[0] != _MAGIC:
-        raise FormatError("not a record: the header line is missing or torn")
+    if not newline or len(parts) != 4 or parts[0] != f"sweeps-{kind}".encode():
+        raise FormatError(f"not a {kind}: the header line is missing or torn")
     if parts[3] != str(len(payload)).encode():
         raise FormatError(
-            f"torn record: {len(payload)} bytes of {parts[3].decode('ascii', 'replace')}"
+            f"torn {kind}: {len(payload)} bytes of {parts[3].decode('ascii', 'replace')}"
         )
     if parts[2] != hashlib.sha256(payload).hexdigest().encode():
-        raise FormatError("altered record: the checksum does not fit the contents")
+        raise FormatError(f"altered {kind}: the checksum does not fit the contents")
     if parts[1] not in {b"1", str(FORMAT_VERSION).encode()}:
         raise (VersionError if parts[1].isdigit() else FormatError)(
-            f"record format {parts[1].decode('ascii', 'replace')}, but this version reads "
+            f"{kind} format {parts[1].decode('ascii', 'replace')}, but this version reads "
             f"up to {FORMAT_VERSION}; use the version that wrote it"
         )
     return payload
@@ -210,7 +207,10 @@ def unseal(data: bytes) -> bytes:
 
 def _to_json(record: Record) -> dict[str, Any]:
     document = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
-    document["spec"] = dataclasses.asdict(record.spec)
+    document["spec"] = dataclasses.asdict(dataclasses.replace(record.spec, checkpoint=None))
+    del document["spec"]["checkpoint"]
+    if record.resumed_from is None:  # as earlier versions wrote, and read, records
+        del document["resumed_from"]
     if record.result is not None:
         fields = (f.name for f in dataclasses.fields(record.result))
         document["result"] = {

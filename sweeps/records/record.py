@@ -159,6 +159,8 @@ class Record:
         started_at: Start, milliseconds since the epoch (UTC).
         finished_at: End, milliseconds since the epoch (UTC), never before `started_at`.
         files_sha256: Digest of the archive of files that it wrote, None if it wrote none.
+        resumed_from: Number of epochs that earlier attempts had trained, from whose checkpoint it
+            went on; None if it trained from the beginning.
     """
 
     spec: TrialSpec
@@ -178,6 +180,7 @@ class Record:
     finished_at: Moment
     pruner_attrs: Mapping[str, Any] = field(default_factory=dict)
     files_sha256: Digest | None = None
+    resumed_from: Count | None = None
 
     @property
     def model_info(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -56,6 +57,7 @@ GENERATIONS: Final = "generation-{}.json"
 _ASKED_FILE: Final = "asked"
 _RECORD: Final = re.compile(r"[0-9]{4,}-[0-9]+\.record")
 _RUNNING: Final = ".running"
+_CHECKPOINTS: Final = ".checkpoints"
 _ARCHIVED_FILE: Final = "archived"
 _ENDING_FILE: Final = "ending.json"
 _CHECKED_FILE: Final = "checked.json"
@@ -138,6 +140,17 @@ class RecordStore:
     def running(self) -> Path:
         """The folder in which each attempt that runs has a folder of its own."""
         return self.folder / _RUNNING
+
+    def checkpoint_path(self, trial: int) -> Path:
+        """Return the path of the checkpoint of a trial that runs, or was cut off."""
+        return self.folder / _CHECKPOINTS / f"{trial:04d}"
+
+    def drop_checkpoint(self, trial: int) -> None:
+        """Delete the checkpoint of a trial, if it has one; nothing is lost but time."""
+        path = self.checkpoint_path(trial)
+        with suppress(OSError):
+            path.unlink()
+            path.parent.rmdir()  # if it was the last one
 
     @property
     def is_archived(self) -> bool:
@@ -384,6 +397,10 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
         if weights.stem not in known:
             remove(weights)
     _keep_unrecorded(store, known, report)
+    remove_temporary(store.checkpoint_path(0).parent)
+    for record in records if store.checkpoint_path(0).parent.is_dir() else ():
+        if record.ends_trial:  # another host has ended it
+            store.drop_checkpoint(record.spec.trial)
     return records
 
 

@@ -23,6 +23,7 @@ from sweeps.config.policies import FAILURES, Breaker, failure_of
 from sweeps.config.sweep import SweepConfig
 from sweeps.errors import StoreError
 from sweeps.executors import Executor
+from sweeps.executors.checkpoint import CheckpointPlace, owner_of
 from sweeps.experiment import Stop, TrialSpec
 from sweeps.progress import Progress
 from sweeps.records import EnqueuedPoints, Record, RecordStore, confirmed_by
@@ -217,7 +218,9 @@ class Coordinator:
         self._weights = WeightKeeper(self.store, objectives, self.config.space.directory)
         for record in self.queue.records:
             self._weights.add(record)
-        self._recorder = Recorder(self.config, self.store, self.environment, self.seconds)
+        self._recorder = Recorder(
+            self.config, self.store, self.environment, self.seconds, self.progress.note
+        )
         self._check = DeterminismCheck(
             self.config.check_below_seconds, self.store, self.progress.note
         )
@@ -404,9 +407,20 @@ class Coordinator:
         assert self._executor is not None
         self.watch.expect(spec, trial.proposal.params)
         keep = partial(self._recorder.keep, trial)
-        future = self._executor.submit(spec, self._pruner(trial), keep)
+        place = self._checkpoint_place(spec)
+        if trial.attempts > 1 and (said := place.said()) is not None:
+            self.progress.note(f"trial {trial.number} {said}")
+        future = self._executor.submit(spec, self._pruner(trial), keep, place)
         self._running[future] = trial
         return True
+
+    def _checkpoint_place(self, spec: TrialSpec) -> CheckpointPlace:
+        """Return the place of a trial's checkpoint, which only the same training finds."""
+        return CheckpointPlace(
+            path=self.store.checkpoint_path(spec.trial),
+            owner=owner_of(spec, self.config.data, self.environment),
+            interval_seconds=self.config.failures.checkpoint_seconds,
+        )
 
     def _spec(self, trial: QueuedTrial) -> TrialSpec:
         """Return the specification of a trial's current attempt."""

@@ -7,14 +7,15 @@ import math
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sweeps.config.policies import failure_of, is_tried_again
 from sweeps.config.sweep import SweepConfig
 from sweeps.executors import Attempt
+from sweeps.executors.checkpoint import is_left
 from sweeps.experiment import PreparedData, Stop, TrialResult
 from sweeps.records import Outcome, Record, RecordStore
 from sweeps.runner.control import INTERRUPTIONS
@@ -50,6 +51,8 @@ class Recorder:
     store: RecordStore
     environment: Mapping[str, Any]
     seconds: TimeSplit
+    note: Callable[[str], None] = lambda text: None
+    _said: set[str] = field(default_factory=set)
 
     def keep(self, trial: QueuedTrial, attempt: Attempt) -> Record:
         """Write the record of an attempt that has ended, and return it.
@@ -83,9 +86,16 @@ class Recorder:
             started_at=attempt.started_at,
             finished_at=attempt.finished_at,
             pruner_attrs=attempt.notes,
+            resumed_from=attempt.resumed_from,
         )
         with self.seconds.timed("records"):
-            return self.store.write(record, attempt.files)
+            record = self.store.write(record, attempt.files)
+            if not is_left(record):
+                self.store.drop_checkpoint(attempt.spec.trial)
+        if attempt.unsaved is not None and attempt.unsaved not in self._said:
+            self._said.add(attempt.unsaved)
+            self.note(f"trial {trial.number} could not go on after a kill: {attempt.unsaved}")
+        return record
 
     def _environment_of(self, attempt: Attempt) -> Mapping[str, Any]:
         """Return the environment that trained an attempt.

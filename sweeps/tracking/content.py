@@ -305,6 +305,7 @@ def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent
         "trial": record.spec.key,
         "trial_number": str(record.spec.trial),
         "attempt": str(record.spec.attempt),
+        "resumed_from": "" if record.resumed_from is None else str(record.resumed_from),
         "generation": str(info.generation) if info.generation > 1 else "",
         "state": _ENDING[record.outcome][1],
         "reason": record.reason,

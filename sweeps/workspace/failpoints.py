@@ -49,7 +49,7 @@ NAMES: Final = (
         f"{file}.{step}"
         for file in (
             *("enqueued", "control", "notes", "archived", "conclusion", "taken", "retry", "files"),
-            "checked",
+            *("checked", "checkpoint"),
         )
         for step in STEPS
     ),
@@ -61,9 +61,10 @@ NAMES: Final = (
     *("champion.done", "champion.renamed", "front.marked", "front.unmarked"),
     *("reopen.begun", "reopen.done"),
 )
-"""All fail-points. Those beyond `OF_A_SWEEP` belong to retries of failed trials, to pictures and a
-champion's model (which not every experiment has), to a Pareto front, to enqueued points, to control
-requests, to changes by another host, and to the commands that delete, free, pack and unpack."""
+"""All fail-points. Those beyond `OF_A_SWEEP` belong to retries of failed trials, to checkpoints of
+long ones, to pictures and a champion's model (which not every experiment has), to a Pareto front,
+to enqueued points, to control requests, to changes by another host, and to the commands that
+delete, free, pack and unpack."""
 
 
 def reached(name: str) -> None:

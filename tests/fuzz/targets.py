@@ -37,6 +37,7 @@ from search_spaces.expressions import parse_expression
 from search_spaces.loading import CATALOGUE, load_space
 from sweeps.analysis.rows import trial_rows
 from sweeps.errors import UsageError
+from sweeps.executors.checkpoint import CheckpointFile, CheckpointPlace
 from sweeps.executors.messages import Ended, Epochs, Inbox, MessageError, pack
 from sweeps.home import Home
 from sweeps.manage.importing import read_results
@@ -163,6 +164,24 @@ def _record_seeds() -> Iterator[bytes]:
         yield bytes([high + number]) + unpack_arrays(io.BytesIO(archive))["record.json"].tobytes()
 
 
+def _checkpoint(name: str) -> CheckpointFile:
+    return CheckpointFile(CheckpointPlace(_WORK / name, "mine", 0.0), lambda *_: None)
+
+
+def _read_checkpoint(data: bytes) -> object:
+    """Read a sealed checkpoint, as the next attempt at its trial does."""
+    file = _checkpoint("checkpoint")
+    (_WORK / "checkpoint").write_bytes(seal(data, "checkpoint"))
+    return file.load()
+
+
+def _checkpoint_seeds() -> Iterator[bytes]:
+    file = _checkpoint("saved")
+    file.note({"loss": 0.5})
+    file.save({"weights": [np.zeros(3)], "python": (3, (1, 2), None), "best": np.float64(1)})
+    yield unseal((_WORK / "saved").read_bytes(), "checkpoint")
+
+
 def _weights_seeds() -> Iterator[bytes]:
     import h5py
 
@@ -284,6 +303,7 @@ def guard_pickles() -> None:
 TARGETS: Final = {
     "sweep": Target(_read_sweep, (UsageError,), _sweep_seeds),
     "record": Target(_read_record, (RecordError,), _record_seeds),
+    "checkpoint": Target(_read_checkpoint, (), _checkpoint_seeds),
     "weights": Target(as_file("it.weights.h5", _read_weights), (ValueError,), _weights_seeds),
     "npz": Target(_read_npz, (DataError,), _npz_seeds),
     "idx": Target(as_file("it-idx3-ubyte", read_idx), (DataError,), _idx_seeds),

@@ -261,7 +261,9 @@ class KerasExperiment:
             name: Short name; None = the name of `build`.
             callbacks: Takes every parameter by name, returns more Keras callbacks, called after
                 EarlyStopping and ReduceLROnPlateau in every engine. One that looks at batches has
-                the model trained by `model.fit`, a call each step.
+                the model trained by `model.fit`, a call each step. A long trial that is cut off
+                goes on from its checkpoint only if their state can be saved: they are Keras's own,
+                or have plain attributes only, or `get_state()` and `set_state(state)`.
             groups: (n,) the group of each example of (x, y), such as its patient, or a function
                 that returns it. No group is then both trained on and scored, and confirmations
                 compare by one number per fold, since the examples of a group are alike.
@@ -374,6 +376,7 @@ class KerasExperiment:
                 more=self._more,
                 info=data.info,
                 callbacks=self._callbacks,
+                checkpoint=spec.checkpoint,
             )
 
     def folds(self, data: PreparedData, seed: int, n: int) -> Iterator[Fold]:

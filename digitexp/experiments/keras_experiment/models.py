@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import keras
 import numpy as np
@@ -26,8 +26,10 @@ from digitexp.experiments.keras_experiment.data import (
 )
 from digitexp.experiments.keras_experiment.judging import by_sample, judge, voting_predictions
 from digitexp.tensorflow_setup import begin_training, known_warnings_ignored
+from digitexp.training import resuming
+from digitexp.training.resuming import Resumption
 from sweeps.capabilities import BY_SAMPLE, PREDICTIONS
-from sweeps.experiment import OnEpoch, TrialResult
+from sweeps.experiment import Checkpoint, OnEpoch, TrialResult
 
 
 def checked(model: Any) -> Any:
@@ -169,6 +171,7 @@ def train_model(
     *,
     seed: int,
     callbacks: Sequence[Any] = (),
+    resumption: Resumption | None = None,
 ) -> Trained:
     """Train until the epochs are over, EarlyStopping or `on_epoch` ends it, or it diverges.
 
@@ -180,6 +183,7 @@ def train_model(
         metrics: Per-epoch metrics that the model must report.
         seed: Decides the order of the samples where the engine is `graph`.
         callbacks: More Keras callbacks, called after those of the parameters.
+        resumption: The state of an earlier attempt; None: there is none, and nothing is saved.
 
     Raises:
         ValueError: The model does not report one of these metrics, or cannot be trained by the
@@ -189,7 +193,8 @@ def train_model(
     stopping = _early_stopping(params)
     watchers = [reporter, stopping, *_rate_reduction(params), *callbacks]
     with known_warnings_ignored():
-        engine, reason = _fit(model, parts, params, watchers, seed, callbacks)
+        how = _Fitting(watchers, callbacks, seed, resumption or Resumption())
+        engine, reason = _fit(model, parts, params, how)
     losses = reporter.history.get("val_loss", [])
     best = None if not np.isfinite(losses).any() else int(np.nanargmin(losses)) + 1
     if reporter.diverged:
@@ -200,16 +205,18 @@ def train_model(
     return Trained("complete", ended, reporter.history, best, engine, reason)
 
 
-def _fit(
-    model: Any,
-    parts: Parts,
-    params: Mapping[str, Any],
-    watchers: Sequence[Any],
-    seed: int,
-    callbacks: Sequence[Any],
-) -> tuple[str, str]:
+class _Fitting(NamedTuple):
+    """All callbacks, those of the user among them, the seed of shuffling, and the state."""
+
+    watchers: Sequence[Any]
+    callbacks: Sequence[Any]
+    seed: int
+    resumption: Resumption
+
+
+def _fit(model: Any, parts: Parts, params: Mapping[str, Any], how: _Fitting) -> tuple[str, str]:
     """Train by the engine that is asked for, or the fastest that can; return it and why."""
-    by_batch = [type(one).__name__ for one in callbacks if _looks_at_batches(one)]
+    by_batch = [type(one).__name__ for one in how.callbacks if _looks_at_batches(one)]
     if params["engine"] == "keras":
         reason: str | None = "asked for"
     elif by_batch:
@@ -217,7 +224,7 @@ def _fit(
     elif parts.is_dataset:
         reason = "its data are tf.data datasets"
     else:
-        reason = _fit_by_graph(model, parts, params, watchers, seed, is_left_alone=not callbacks)
+        reason = _fit_by_graph(model, parts, params, how)
     if reason is None:
         return "graph", "an epoch is one call, a structure is traced once"
     if params["engine"] == "graph":
@@ -231,29 +238,24 @@ def _fit(
     # All steps of an epoch in one call of the compiled function, where their number is known:
     # below 0 is a dataset that does not know its length.
     model.steps_per_execution = 1 if by_batch else max(1, steps)
-    model.fit(
-        **arguments,
-        validation_data=parts.validation,
+    resuming.fit(
+        model,
+        how.watchers,
+        how.resumption,
+        steps=steps if steps >= 0 else None,
         epochs=params["epochs"],
-        callbacks=list(watchers),
-        verbose=0,
+        validation_data=parts.validation,
+        **arguments,
     )
     return "keras", reason
 
 
-def _fit_by_graph(
-    model: Any,
-    parts: Parts,
-    params: Mapping[str, Any],
-    watchers: Sequence[Any],
-    seed: int,
-    *,
-    is_left_alone: bool,
-) -> str | None:
+def _fit_by_graph(model: Any, parts: Parts, params: Mapping[str, Any], how: _Fitting) -> str | None:
     """Train by the graph engine; return why not if it cannot."""
     from digitexp.training.graph import engine
 
-    generator, count = np.random.default_rng((seed, _SHUFFLING)), parts.n_train
+    generator, count = np.random.default_rng((how.seed, _SHUFFLING)), parts.n_train
+    how.resumption.generators = [generator]
     assert count is not None  # only a dataset does not say
     try:
         engine.fit(
@@ -262,11 +264,13 @@ def _fit_by_graph(
             parts.validation,
             batch_size=params["batch_size"],
             epochs=params["epochs"],
-            callbacks=watchers,
+            callbacks=how.watchers,
             order=lambda _: generator.permutation(count),
-            is_left_alone=is_left_alone,
+            is_left_alone=not how.callbacks,
+            resumption=how.resumption,
         )
     except engine.Untraceable as error:
+        how.resumption.generators = []
         return str(error)
     return None
 
@@ -373,6 +377,14 @@ class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is unt
         if self.diverged or self.stop_reason is not None:
             self.model.stop_training = True
 
+    def get_state(self) -> dict[str, Any]:
+        """Return the history so far; see `digitexp.training.resuming`."""
+        return {"history": self.history}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from the history of an earlier attempt."""
+        self.history = {name: list(values) for name, values in state["history"].items()}
+
 
 def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the trial
     build: Callable[[], Any],
@@ -385,6 +397,7 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
     more: Mapping[str, str],
     info: Mapping[str, Any],
     callbacks: Callable[[Mapping[str, Any]], Sequence[Any]] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TrialResult:
     """Train one model and return the result of the trial.
 
@@ -398,6 +411,7 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
         more: Further headline metrics, each with the per-epoch metric it is taken from.
         info: Facts of the data.
         callbacks: Returns the user's callbacks.
+        checkpoint: Keeps the state, from which the next attempt goes on; None: nothing is saved.
 
     Raises:
         ValueError: `build` returned no compiled model, or one without a metric that is needed.
@@ -418,6 +432,7 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
         for name, kind in tasks_of(task).items()
         if kind == "classification"
     ]
+    resumption = Resumption(checkpoint)
     trained = train_model(
         model,
         parts,
@@ -426,8 +441,10 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
         [*needed, *more.values()],
         seed=seed,
         callbacks=() if callbacks is None else callbacks(params),
+        resumption=resumption,
     )
-    seconds = {"build_seconds": built - started, "train_seconds": perf_counter() - built}
+    train_seconds = perf_counter() - built + resumption.seconds_before
+    seconds = {"build_seconds": built - started, "train_seconds": train_seconds}
     metrics: dict[str, float] = {}
     arrays: dict[str, np.ndarray] = {}
     weights = None

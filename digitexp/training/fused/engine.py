@@ -20,6 +20,7 @@ from digitexp.training.fused import step as steps
 from digitexp.training.fused.step import Adam, NetKind
 from digitexp.training.handles import handles_of, open_sizes
 from digitexp.training.outcome import Forward, TrainingData, data_tensors
+from digitexp.training.resuming import Resumption
 
 # The graph of an epoch, and that of a forward pass; one trace for each kind of net.
 
@@ -235,6 +236,7 @@ def fit(
     callbacks: Sequence[Any],
     *,
     shuffle: bool = True,
+    resumption: Resumption | None = None,
 ) -> None:
     """Train a compiled model in place until its epochs are over or a callback stops it.
 
@@ -247,6 +249,7 @@ def fit(
         data: The training part is used; validation is a callback's business.
         callbacks: Keras callbacks, called in this order after each epoch.
         shuffle: Whether each epoch sees the images in a new order.
+        resumption: The state of an earlier attempt; None: there is none, and nothing is saved.
     """
     trainer = _Trainer(model, config, data, shuffle=shuffle)
     share_kernels()
@@ -260,15 +263,19 @@ def fit(
     )
     model.stop_training = False
     logs: dict[str, float] = {}
+    resumption = resumption or Resumption()
+    resumption.generators += trainer.generators
     watchers.on_train_begin()
-    for epoch in range(config.epochs):
+    first = resumption.begin(model, watchers.callbacks)
+    for epoch in range(first, config.epochs):
         watchers.on_epoch_begin(epoch)
         watchers.on_train_batch_begin(0)
         logs = trainer.train_epoch()
         watchers.on_train_batch_end(trainer.steps - 1, logs)
         watchers.on_epoch_end(epoch, logs)
-        if model.stop_training:
+        if model.stop_training or epoch + 1 == config.epochs:
             break
+        resumption.after_epoch()
     watchers.on_train_end(logs)
 
 
@@ -306,6 +313,11 @@ class _Trainer:
         self._shuffling = np.random.default_rng((config.seed, _SHUFFLING)) if shuffle else None
         self._dropout = np.random.default_rng((config.seed, _DROPOUT))
         self.steps = -(-self._count // config.batch_size)
+
+    @property
+    def generators(self) -> list[np.random.Generator]:
+        """The generators of shuffling and dropout."""
+        return [one for one in (self._shuffling, self._dropout) if one is not None]
 
     def train_epoch(self) -> dict[str, float]:
         """Train one epoch and return its `loss` and `accuracy`."""

@@ -29,6 +29,7 @@ from digitexp.training.graph.structure import (
     why_not,
 )
 from digitexp.training.handles import handles_of, opened_sizes
+from digitexp.training.resuming import Resumption
 
 __all__ = [
     "Data",
@@ -405,6 +406,7 @@ def _traced(function: Callable[..., Any], signature: list[Any]) -> Callable[...,
         with context.function_executor_type(_EXECUTOR):
             return found(*arguments)
 
+    call.graph = found.graph  # type: ignore[attr-defined]
     return call
 
 
@@ -431,6 +433,7 @@ def fit(
     callbacks: Sequence[Any],
     order: Callable[[int], np.ndarray] | None = None,
     is_left_alone: bool = False,
+    resumption: Resumption | None = None,
 ) -> None:
     """Train a compiled model in place until its epochs are over or a callback stops it.
 
@@ -448,13 +451,15 @@ def fit(
         is_left_alone: Whether no callback runs the model by Keras's own graphs, which need to know
             the sizes of its weights. Then TensorFlow prepares a graph once for all models of a
             structure: 0.1 s of CPU less.
+        resumption: The state of an earlier attempt; it has the generators of `order`. None: there
+            is none, and nothing is saved.
 
     Raises:
         Untraceable: The model needs `model.fit`; it is as it was.
     """
     trainer = _Trainer(model, _data(train), None if validation is None else _data(validation))
     with trainer.opened() if is_left_alone else nullcontext():
-        _train(model, trainer, batch_size, epochs, callbacks, order)
+        _train(model, trainer, batch_size, epochs, callbacks, order, resumption or Resumption())
 
 
 def _train(
@@ -464,6 +469,7 @@ def _train(
     epochs: int,
     callbacks: Sequence[Any],
     order: Callable[[int], np.ndarray] | None,
+    resumption: Resumption,
 ) -> None:
     watchers = keras.callbacks.CallbackList(
         list(callbacks),
@@ -475,16 +481,19 @@ def _train(
     )
     model.stop_training = False
     logs: dict[str, float] = {}
+    resumption.graphs = trainer.graphs
     watchers.on_train_begin()
-    for epoch in range(epochs):
+    first = resumption.begin(model, watchers.callbacks, trainer.kept)
+    for epoch in range(first, epochs):
         watchers.on_epoch_begin(epoch)
         watchers.on_train_batch_begin(0)
         logs = trainer.train_epoch(batch_size, None if order is None else order(epoch))
         watchers.on_train_batch_end(-(-trainer.n_train // batch_size) - 1, logs)
         logs |= trainer.evaluate(batch_size)
         watchers.on_epoch_end(epoch, logs)
-        if model.stop_training:
+        if model.stop_training or epoch + 1 == epochs:
             break
+        resumption.after_epoch()
     watchers.on_train_end(logs)
 
 
@@ -537,7 +546,11 @@ def _handles_of(model: Any, slots: list[list[Any]]) -> Handles:
 
 
 class _Trainer:
-    """Trains one epoch after another, and holds the data for it."""
+    """Trains one epoch after another, and holds the data for it.
+
+    Attributes:
+        kept: Variables that its kernels keep for the weights, and Keras's optimizer does not.
+    """
 
     def __init__(self, model: Any, train: Data, validation: Data | None) -> None:
         self._model, self._train, self._validation = model, train, validation
@@ -553,6 +566,8 @@ class _Trainer:
         self._graphs: Graphs = _kept(structure, lambda: trace(model, structure, train))
         self._structure, self._optimizer_slots = structure, self._slots()
         self._handles = _handles_of(model, self._optimizer_slots)
+        own = {id(variable) for variable in model.optimizer.variables}
+        self.kept = [one for kind in self._optimizer_slots for one in kind if id(one) not in own]
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -572,6 +587,11 @@ class _Trainer:
             weights = self._model.trainable_variables
             found.append([keras.Variable(tf.zeros(w.shape, w.dtype)) for w in weights])
         return found
+
+    @property
+    def graphs(self) -> list[Any]:
+        """The traced graphs of an epoch and of an evaluation."""
+        return [getattr(one, "graph") for one in self._graphs]  # noqa: B009 - set by `_traced`
 
     def train_epoch(self, batch_size: int, order: np.ndarray | None) -> dict[str, float]:
         """Train one epoch and return its metrics."""

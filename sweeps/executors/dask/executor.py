@@ -15,6 +15,7 @@ from distributed import KilledWorker
 from sweeps.config.policies import Parallelism
 from sweeps.errors import WorkersError
 from sweeps.executors.attempt import Attempt
+from sweeps.executors.checkpoint import CheckpointPlace
 from sweeps.executors.dask import on_worker
 from sweeps.executors.dask.fleet import Fleet, mixed_note, versions, worker_slots
 from sweeps.executors.preloading import Preload
@@ -85,9 +86,16 @@ class DaskExecutor:
         return 2 * max(self._worker_slots, 1)
 
     def submit(
-        self, spec: TrialSpec, judge: Judge | None = None, keep: Keep = itself
+        self,
+        spec: TrialSpec,
+        judge: Judge | None = None,
+        keep: Keep = itself,
+        place: CheckpointPlace | None = None,
     ) -> Future[Any]:
-        """Give an attempt to Dask, which finds a worker. See `Executor.submit`."""
+        """Give an attempt to Dask, which finds a worker. See `Executor.submit`.
+
+        Nothing is saved: the next attempt may be on another host.
+        """
         future: Future[Any] = Future()
         self._running[spec.key] = (spec, future)
         job = on_worker.Job(self._topic, spec, judge, self._digest, self._versions, self._timeout)

@@ -23,5 +23,6 @@ An attempt is recorded, in the executor's thread, before its worker gets the nex
 killed, no worker loses more than one training. As many attempts wait as run, so that no worker
 waits for bookkeeping; waiting attempts are withdrawn when the sweep ends. An attempt that writes
 files has a folder below `.running/`, beside the records; a process that outlives the worker
-collects the files.
+collects the files. A long one leaves a checkpoint in `.checkpoints/`, from which the next attempt
+goes on.
 """

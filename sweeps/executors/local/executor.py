@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, Final
 from sweeps.config.policies import FailureReason
 from sweeps.errors import WorkersError
 from sweeps.executors.attempt import Attempt
+from sweeps.executors.checkpoint import CheckpointPlace
 from sweeps.executors.local.fork_server import ServerProcess, ending, last_lines, printed_file
 from sweeps.executors.messages import (
     CHUNK_BYTES,
@@ -530,14 +531,19 @@ class WorkersExecutor:
         self._thread.start()
 
     def submit(
-        self, spec: TrialSpec, judge: Judge | None = None, keep: Keep = itself
+        self,
+        spec: TrialSpec,
+        judge: Judge | None = None,
+        keep: Keep = itself,
+        place: CheckpointPlace | None = None,
     ) -> Future[Any]:
         """Let an attempt wait for a free worker; until then its future can be cancelled.
 
         `keep` is called in this executor's thread. See `Executor.submit`.
         """
         folder = self._folder_of(spec)
-        job = Job(spec, pack(Task(spec, judge, self._trial_timeout, folder)), keep, folder)
+        task = Task(spec, judge, self._trial_timeout, folder, place)
+        job = Job(spec, pack(task), keep, folder)
         if not self._call(lambda: self._waiting.append(job)):
             self._fail([job])
         return job.future

@@ -62,7 +62,9 @@ class Worker:
             return self._stops.get(key)
 
         with _stack_printed_after(task.timeout_seconds):
-            attempt = run_attempt(experiment, task.spec, data, on_epoch, task.judge, task.folder)
+            attempt = run_attempt(
+                experiment, task.spec, data, on_epoch, task.judge, task.folder, task.place
+            )
         self._send_epochs(key)
         self._send(attempt)
         self._stops.pop(key, None)

@@ -78,7 +78,7 @@ def change(config, classes=None):
     from digitexp.training.keras_engine import changed_batches
 
     data = replace(small_digits(), augmented_classes=classes)
-    return changed_batches(model_of(config), config, data)
+    return changed_batches(model_of(config), config, data)[0]
 
 
 def test_only_the_chosen_classes_are_augmented(images):

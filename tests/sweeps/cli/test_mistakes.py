@@ -97,6 +97,7 @@ BAD_OPTIONS = {
         ["--trial-timeout", "9", "--workers", "0"],
         "--trial-timeout 9 with --workers 0",
     ),
+    "checkpoints now and then": (["--checkpoint-every", "soon"], "'soon' is no duration"),
     "negative failures": (["--max-failures-in-row", "-1"], "--max-failures-in-row -1: give a"),
     "broken address": (["--tracking-uri", "http://[bad"], "http://[bad"),
     "unknown tracking scheme": (["--tracking-uri", "htttp://localhost"], "did you mean 'http'"),

@@ -1,4 +1,6 @@
 import dataclasses
+import io
+import json
 import math
 
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 
 from sweeps.experiment import TrialResult, TrialSpec
 from sweeps.records import Record
-from sweeps.records.format import FormatError, decode, encode, seal, unseal
+from sweeps.records.format import FormatError, decode, encode, seal, unpack_arrays, unseal
 
 
 def make_record(**changes) -> Record:
@@ -65,6 +67,19 @@ def test_tables_can_read_a_record_without_its_arrays():
 def test_a_failed_attempt_has_no_result():
     failed = make_record(outcome="failed", result=None, objective=None, error="ValueError: no")
     assert decode(encode(failed)) == failed
+
+
+def test_only_a_resumed_attempt_has_a_member_that_earlier_versions_do_not_read():
+    def members(record):
+        return json.loads(
+            unpack_arrays(io.BytesIO(unseal(encode(record))))["record.json"].tobytes()
+        )
+
+    record = dataclasses.replace(make_record(), resumed_from=3)
+    assert decode(encode(record)).resumed_from == members(record)["resumed_from"] == 3
+    alone = members(make_record())
+    assert "resumed_from" not in alone
+    assert set(alone["spec"]) == {"sweep", "trial", "attempt", "seed", "config"}
 
 
 def test_every_truncation_is_noticed():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import sqlite3
@@ -85,6 +86,17 @@ def test_a_complete_trial_becomes_one_run_with_everything_a_reader_compares(
     assert {key: run.data.tags.get(key) for key in expected} == expected
     assert record.result is not None
     assert {key: run.data.metrics[key] for key in record.result.metrics} == record.result.metrics
+
+
+def test_the_run_of_a_resumed_attempt_says_after_how_many_epochs(
+    home: Path, projection: Projection
+) -> None:
+    resumed = dataclasses.replace(make_record(3, epochs=2), resumed_from=2)
+    tags = [
+        client(home).get_run(projection.project(INFO, record, {})).data.tags
+        for record in (resumed, make_record(4, epochs=2))
+    ]
+    assert [one.get("resumed_from") for one in tags] == ["2", None]
 
 
 def test_epoch_metrics_carry_steps_from_one_and_times_between_start_and_end(

@@ -1,0 +1,74 @@
+"""A training that is cut off goes on from its checkpoint, and comes out the same to the bit."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from digitexp.config import TrialConfig
+from digitexp.training.train import train
+from sweeps.executors.checkpoint import CheckpointFile, CheckpointPlace
+from tests.digitexp.small_data import small_digits
+from tests.digitexp.training.test_train import BUSY, assert_equal_to_the_bit
+
+pytestmark = pytest.mark.tensorflow
+
+CNN = TrialConfig(
+    architecture="cnn", filters=(3,), units=(8,), dropout=0.3, conv_dropout=0.2, batch_norm=True,
+    learning_rate_schedule="cosine", rotation=20.0, shift=0.1, epochs=6, seed=3,
+    early_stopping_patience_epochs=3, engine="keras",
+)  # fmt: skip
+"""Uses all that is random in `model.fit`: order, dropout, augmentation; and running means."""
+CASES = {
+    "fused": BUSY,
+    "fused, a schedule": replace(BUSY, learning_rate_schedule="exponential", epochs=8),
+    "keras": replace(BUSY, engine="keras", epochs=5),
+    "keras, augmented": CNN,
+    "keras, a pipeline": replace(BUSY, engine="keras", epochs=6, input_pipeline="tf_data"),
+}
+DEAR = {"keras, augmented", "keras, a pipeline"}
+
+
+class Killed(BaseException):
+    """Ends a training between two of its epochs, as a kill would."""
+
+
+def attempt(config, place, last=None):
+    """Train until an epoch has ended; return the outcome, the first epoch, and those reported."""
+    reported = []
+
+    def on_epoch(epoch, metrics):
+        checkpoint.note(metrics)
+        reported.append((epoch, dict(metrics)))
+        if epoch == last:
+            raise Killed
+
+    checkpoint = CheckpointFile(place, on_epoch)
+    try:
+        return train(config, small_digits(), on_epoch, checkpoint), checkpoint, reported
+    except Killed:
+        return None, checkpoint, reported
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=pytest.mark.slow) if c in DEAR else c for c in CASES]
+)
+def test_it_goes_on_from_its_checkpoint_and_comes_out_the_same_to_the_bit(case, tmp_path):
+    config, place = CASES[case], CheckpointPlace(tmp_path / "0000", "mine", 0.0)
+    undisturbed = train(config, small_digits())
+    last = len(undisturbed.history["loss"]) - 1  # best weights are from before, if it stopped early
+    kills = (2, 3) if config.engine == "keras" else (1, 2, last - 1, last)
+    for killed in kills:
+        attempt(config, place, killed)
+    outcome, checkpoint, reported = attempt(config, place)
+    assert checkpoint.resumed_from == kills[-1]
+    assert_equal_to_the_bit(outcome, undisturbed)
+    assert [epoch for epoch, _ in reported] == list(range(len(undisturbed.history["loss"])))
+    losses = [metrics["loss"] for _, metrics in reported]
+    np.testing.assert_array_equal(losses, undisturbed.history["loss"])
+    different = {
+        name
+        for name, value in undisturbed.metrics.items()
+        if outcome.metrics[name] != value and not name.endswith("_seconds")
+    }
+    assert not different
