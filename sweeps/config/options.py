@@ -81,7 +81,8 @@ class RunOptions:
             None: 5.
         data: Name or path of the data, as the experiment understands it. None: the experiment's.
         ask_ahead: How many trials are in flight at most, from 1. It is part of the sweep, because
-            it decides which outcomes a proposal knows. None: as the space says, else 8.
+            it decides which outcomes a proposal knows. None: as the space says, else 4, or 8 for a
+            sampler that learns nothing from outcomes. More workers than that have no work.
         order: `number`: the sampler learns outcomes in the order of the trials, which makes the
             sweep reproducible; `free`: it learns them as trials finish.
         workers: Number of worker processes; 0 trains in the calling process. None: one per core,

@@ -26,9 +26,16 @@ from sweeps.experiments.code import code_of, is_shipped
 from sweeps.experiments.loading import asking, check_installed, folder_of, load_experiment
 from sweeps.experiments.script import OWN, ScriptExperiment
 from sweeps.home import Home
-from sweeps.records import ExperimentCode
+from sweeps.records import ExperimentCode, SweepInfo
 from sweeps.study.proposals import Admissible, Exhausted, Proposal, Proposer, point_key
-from sweeps.study.samplers import Choice, SamplerFactory, make_pruner, sampler_factory
+from sweeps.study.samplers import (
+    LEARN_NOTHING,
+    Choice,
+    SamplerFactory,
+    completed,
+    make_pruner,
+    sampler_factory,
+)
 from sweeps.workspace.clock import seconds_of
 from sweeps.workspace.names import check_sweep_name
 
@@ -213,6 +220,12 @@ def _check_kinds(options: RunOptions) -> None:
 
 SPLIT_SEED = 0
 """Seed of the training/validation split; the same for every sweep, so that sweeps compare."""
+ASK_AHEAD: Final = 4
+"""Trials in flight at most, whatever the number of workers: the same command gives the same trials
+on every machine. A model proposes better if fewer outcomes are missing (docs/evidence/search.md).
+"""
+_ASK_AHEAD_UNTAUGHT: Final = 8
+"""The same, for a sampler that learns nothing from outcomes."""
 
 
 @dataclass(frozen=True)
@@ -333,13 +346,17 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         space.check(experiment.parameters, directions, experiment.measures)
     except SpaceError as error:
         raise UsageError(f"{error}{_sweep_of_that_name(home, options)}") from error
-    sampler = _choice(options.sampler, options.sampler_options, space.defaults.sampler)
+    existing = home.find(name)
+    sampler = completed(
+        _choice(options.sampler, options.sampler_options, space.defaults.sampler),
+        existing.fingerprint.get("sampler") if existing else None,
+    )
     pruner = _choice(options.pruner, options.pruner_options, space.defaults.pruner)
     check_pruner(pruner, experiment, space)
     check_bounds(options, space)
     data = asking(experiment.prepare, options.source, SPLIT_SEED)
     check_split_seed(data)
-    ask_ahead = options.ask_ahead or space.defaults.ask_ahead
+    ask_ahead = _ask_ahead(options, space, existing, sampler)
     code = code_of(space.experiment, experiment)
     workers = how_many_workers(options.workers, space.experiment, options.executor)
     config = SweepConfig(
@@ -413,9 +430,21 @@ def _choice(name: str | None, options: Mapping[str, Any], default: Any) -> Choic
     return Choice(name, dict(options))
 
 
+def _ask_ahead(
+    options: RunOptions, space: Space, existing: SweepInfo | None, sampler: Choice
+) -> int:
+    """Return how many trials are in flight: as asked, else as when the sweep was made."""
+    asked = options.ask_ahead or space.defaults.ask_ahead
+    if asked is None and existing is not None:
+        # What the space said then, by itself or by the default of that time.
+        asked = existing.space.get("defaults", {}).get("ask_ahead")
+    default = _ASK_AHEAD_UNTAUGHT if sampler.name in LEARN_NOTHING else ASK_AHEAD
+    return asked or default
+
+
 def _sampler(choice: Choice, space: Space) -> SamplerFactory | None:
     if choice.name != "grid":
-        return sampler_factory(choice, len(space.objectives))
+        return sampler_factory(choice, len(space.objectives), space)
     if choice.options:
         raise UsageError(f"sampler 'grid' takes no options, got {', '.join(choice.options)}")
     try:
