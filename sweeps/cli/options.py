@@ -189,7 +189,8 @@ _RUN_OPTIONS: Final[Mapping[str, Any]] = {
         ),
     ],
     "sampler": Annotated[
-        str | None, typer.Option(help="tpe, random, qmc, grid or an import path.")
+        str | None,
+        typer.Option(help="tpe, gp, cmaes, random, qmc, grid, auto or an import path."),
     ],
     "sampler_options": Annotated[
         list[str] | None,

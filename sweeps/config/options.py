@@ -59,8 +59,9 @@ class RunOptions:
             and a difference is reported. None: only for an experiment that does not ship here, and
             if the trial takes less than 10 s.
         seed: Decides every trial; from 0.
-        sampler: `tpe`, `random`, `qmc`, `grid`, or the import path of one of Optuna's or another
-            sampler. None: as the space says, else `tpe`.
+        sampler: `tpe`, `gp`, `cmaes` (needs the package cmaes), `random`, `qmc`, `grid`, or the
+            import path of one of Optuna's or another sampler; `auto` chooses `grid`, `gp` or `tpe`
+            by the number of trials and the space. None: as the space says, else `tpe`.
         sampler_options: Options of the sampler by name: plain numbers, texts, truth values.
         pruner: `none`, `median`, `hyperband`, `asha` or an import path; refused if there are
             several objectives, or the objective has no value per epoch. None: as the space says,

@@ -32,6 +32,7 @@ from sweeps.study.samplers import (
     LEARN_NOTHING,
     Choice,
     SamplerFactory,
+    chosen_by_auto,
     completed,
     make_pruner,
     sampler_factory,
@@ -243,6 +244,7 @@ class SweepConfig:
             and compared; 0 for never.
         retry: Failed trials of the sweep of that name; only these are run again. Empty for all that
             failed; None for a sweep that goes on as usual.
+        why_sampler: Why `auto` chose the sampler; empty if it was named.
         folder: The folder in which the experiment is looked up first.
     """
 
@@ -267,7 +269,14 @@ class SweepConfig:
     same_code: bool = False
     check_below_seconds: float = 0.0
     retry: tuple[int, ...] | None = None
+    why_sampler: str = ""
     folder: Path | None = None
+
+    @property
+    def sampler_in_words(self) -> str:
+        """The name of the sampler, and why `auto` chose it."""
+        why = self.why_sampler
+        return f"{self.sampler.name} (auto: {why})" if why else self.sampler.name
 
     def received(self, proposal: Proposal) -> dict[str, Value]:
         """Return the configuration that the experiment gets of a proposal."""
@@ -347,10 +356,8 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
     except SpaceError as error:
         raise UsageError(f"{error}{_sweep_of_that_name(home, options)}") from error
     existing = home.find(name)
-    sampler = completed(
-        _choice(options.sampler, options.sampler_options, space.defaults.sampler),
-        existing.fingerprint.get("sampler") if existing else None,
-    )
+    trials = options.trials or space.defaults.trials
+    sampler, why_sampler = _sampler_of(options, space, existing, trials)
     pruner = _choice(options.pruner, options.pruner_options, space.defaults.pruner)
     check_pruner(pruner, experiment, space)
     check_bounds(options, space)
@@ -368,12 +375,13 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         seed=options.seed,
         sampler=sampler,
         sampler_factory=_sampler(sampler, space),
+        why_sampler=why_sampler,
         pruner=pruner,
         ask_ahead=ask_ahead,
         order=order,
         parallelism=Parallelism(workers, ask_ahead),
         limits=Limits(
-            trials=options.trials or space.defaults.trials,
+            trials=trials,
             timeout_seconds=seconds_above_zero("--timeout", options.timeout),
             target=options.target,
             stop_after=options.stop_after,
@@ -428,6 +436,25 @@ def _choice(name: str | None, options: Mapping[str, Any], default: Any) -> Choic
     if name is None:
         return Choice(default.name, {**default.options, **options})
     return Choice(name, dict(options))
+
+
+def _sampler_of(
+    options: RunOptions, space: Space, existing: SweepInfo | None, trials: int
+) -> tuple[Choice, str]:
+    """Return the sampler, resolved, and why if `auto` chose it.
+
+    A sweep that exists keeps what `auto` chose when it was made, however many trials it has now.
+    """
+    choice = _choice(options.sampler, options.sampler_options, space.defaults.sampler)
+    stored = existing.fingerprint.get("sampler") if existing else None
+    if choice.name != "auto":
+        return completed(choice, stored), ""
+    if choice.options:
+        raise UsageError(f"sampler 'auto' takes no options, got {', '.join(choice.options)}")
+    if stored is not None:
+        return Choice(stored["name"], stored["options"]), "as the sweep was made"
+    found, why = chosen_by_auto(space, trials)
+    return completed(found, None), why
 
 
 def _ask_ahead(

@@ -183,6 +183,7 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
                 return value
             if isinstance(distribution, CategoricalDistribution):
                 return value_at(distribution, self._next(uniform))
+            assert isinstance(distribution, FloatDistribution | IntDistribution)
             step = next(normal, None) or length * self._rng.standard_normal()
             moved = abs(float(_places(distribution, value)) + step)
             return value_at(distribution, moved if moved <= 1 else max(0.0, 2 - moved))
@@ -252,7 +253,7 @@ def value_at(distribution: BaseDistribution, place: float) -> Value:
     """Return the value at a place from 0 to 1."""
     if isinstance(distribution, CategoricalDistribution):
         count = len(distribution.choices)
-        return cast("Value", distribution.choices[min(int(place * count), count - 1)])
+        return distribution.choices[min(int(place * count), count - 1)]
     assert isinstance(distribution, FloatDistribution | IntDistribution)
     low, high = _span(distribution)
     value = low + place * (high - low)
@@ -307,10 +308,8 @@ class Coding:
         """Return (points, columns)."""
         columns: list[Array] = []
         for name in self._order:
-            given = [point.params.get(name) for point in points]
             if name in self._choices:
-                texts = [None if v is None and name not in p.params else repr(v)
-                         for v, p in zip(given, points, strict=True)]  # fmt: skip
+                texts = [repr(p.params[name]) if name in p.params else None for p in points]
                 # Two different choices are 1 apart.
                 columns += [
                     np.array([text == choice for text in texts], np.float64) / math.sqrt(2)
@@ -320,7 +319,7 @@ class Coding:
             distribution = self._numbers[name]
             low, high = _span(distribution)
             middle = math.exp((low + high) / 2) if distribution.log else (low + high) / 2
-            numbers = np.array([middle if v is None else v for v in given], np.float64)
+            numbers = np.array([p.params.get(name, middle) for p in points], np.float64)
             columns.append(np.asarray(_places(distribution, numbers)))
         columns += [
             np.array([name in point.params for point in points], np.float64)
@@ -469,7 +468,8 @@ _JITTER: Final = 1e-6
 
 def _factor(found: Hyperparameters, coding: Coding, rows: Array) -> Array:
     covariance = found.signal * _matern(_squares(found, coding, rows, rows))
-    return np.linalg.cholesky(covariance + (found.noise + _JITTER) * np.eye(len(rows)))
+    noisy = covariance + (found.noise + _JITTER) * np.eye(len(rows))
+    return np.asarray(np.linalg.cholesky(noisy), np.float64)
 
 
 def _squares(found: Hyperparameters, coding: Coding, one: Array, other: Array) -> Array:
@@ -477,12 +477,12 @@ def _squares(found: Hyperparameters, coding: Coding, one: Array, other: Array) -
     scale = found.lengths[coding.owners]
     one, other = one / scale, other / scale
     squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1) - 2 * one @ other.T
-    return np.maximum(squares, 0.0)
+    return np.asarray(np.maximum(squares, 0.0))
 
 
 def _apart(columns: Array) -> Array:
     """Return the squared distances of rows in the columns of one length."""
-    return ((columns[:, None, :] - columns[None, :, :]) ** 2).sum(axis=2)
+    return np.asarray(((columns[:, None, :] - columns[None, :, :]) ** 2).sum(axis=2))
 
 
 def _matern(squares: Array) -> Array:
@@ -498,7 +498,7 @@ def _log_improvement(ahead: Array, deviations: Array) -> Array:
     density = np.exp(-(units**2) / 2) / math.sqrt(2 * math.pi)
     near = np.log(np.maximum(density + units * ndtr(units), 1e-300))
     far = log_ndtr(units) - 2 * np.log(np.maximum(-units, 1.0))  # density / units^2, nearly
-    return np.log(deviations) + np.where(units > -5, near, far)
+    return np.asarray(np.log(deviations) + np.where(units > -5, near, far))
 
 
 def _scores(known: Sequence[FrozenTrial], is_minimized: bool) -> Array:

@@ -5,13 +5,17 @@ Properties of a sweep with each sampler (tested in `tests/sweeps/study/test_samp
 | sampler | conditional spaces      | categorical | resumable  | reproducible |
 |---------|-------------------------|-------------|------------|--------------|
 | tpe     | yes, in groups          | yes         | yes        | yes          |
+| gp      | yes, jointly            | yes         | yes        | yes          |
+| cmaes   | conditional part random | random      | by replay  | yes          |
 | random  | yes                     | yes         | yes        | yes          |
 | qmc     | conditional part random | yes         | by replay  | yes          |
 | grid    | yes                     | yes         | yes        | yes          |
 | others  | as the sampler does     | as it does  | by replay  | if seeded    |
 
 "By replay" means that a resumed sweep makes the earlier proposals again, in order, because the
-sampler keeps a state of its own. TPE, random and grid need no such repetition.
+sampler keeps a state of its own. The others need no such repetition. `auto` is none of them: it
+becomes grid, gp or tpe when a sweep is made (`chosen_by_auto`). TPE samples each group apart from
+the others; all jointly was tried, and did not pay (docs/evidence/search.md).
 """
 
 from __future__ import annotations
@@ -76,6 +80,40 @@ def completed(choice: Choice, stored: Mapping[str, Any] | None) -> Choice:
     if options.get(_START_UP_OPTION) == _EARLIER_START_UP:
         del options[_START_UP_OPTION]
     return Choice("tpe", options)
+
+
+MOST_FOR_MODEL: Final = 200
+"""Trials up to which `auto` takes the Gaussian process: as many as its model knows."""
+MOST_DIMENSIONS: Final = 20
+
+
+def chosen_by_auto(space: Space, trials: int) -> tuple[Choice, str]:
+    """Return the sampler of a new sweep by the rule of `auto`, and why.
+
+    It sees only what is known when the sweep is made. The first line that holds decides:
+
+    - several objectives: `tpe`, since `gp` models one;
+    - no more points than trials: `grid`, which tries them all;
+    - more than `MOST_FOR_MODEL` trials: `tpe`, since `gp` forgets trials then;
+    - more than `MOST_DIMENSIONS` parameters: `tpe`, since distances say little there;
+    - else `gp`.
+
+    Args:
+        space: The space of the sweep.
+        trials: Number of trials that the sweep is made with.
+    """
+    size, several = space.size(), len(space.objectives)
+    names = {name for walk in space.samples() for name in walk.params}
+    parameters = f"{len(names)} parameter{'s' * (len(names) != 1)}"
+    if several > 1:
+        return Choice("tpe"), f"{several} objectives"
+    if size is not None and size <= trials:
+        return Choice("grid"), f"{trials} trials of {size} points"
+    if trials > MOST_FOR_MODEL:
+        return Choice("tpe"), f"{trials} trials, more than {MOST_FOR_MODEL}"
+    if len(names) > MOST_DIMENSIONS:
+        return Choice("tpe"), f"{parameters}, more than {MOST_DIMENSIONS}"
+    return Choice("gp"), f"{trials} trials of {parameters}"
 
 
 def options_in_full(stored: Mapping[str, Any]) -> dict[str, Any]:

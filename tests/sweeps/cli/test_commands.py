@@ -202,6 +202,15 @@ def test_a_run_says_which_workers_will_never_have_work(call):
     assert "workers: 2, 1 at once (1 idle: more than 1 need --ask-ahead 2)" in result.stderr
 
 
+def test_plan_and_run_say_which_sampler_auto_chose(call):
+    chosen = "gp (auto: 2 trials of 5 parameters)"
+    options = ("--sampler", "auto", "--trials", 2)
+    assert f"sampler     {chosen}, pruner none" in call("plan", "TOY", *options).output
+    plan = json.loads(call("plan", "TOY", *options, "--json").output)
+    assert plan["sampler"] == {"name": "gp", "options": {}}
+    assert f"sampler: {chosen}" in call("run", "TOY", *options, "--workers", 0).stderr
+
+
 def test_the_plan_is_what_the_sweep_does(call):
     plan = json.loads(call("plan", "TOY", "--trials", 4, "--json").output)
     call("run", "TOY", "--trials", 4)

@@ -40,6 +40,7 @@ def test_the_same_command_twice_adds_nothing(finished_toy, run_toy):
     "options",
     [
         {},
+        {"sampler": "gp"},
         *(
             pytest.param(other, marks=pytest.mark.nightly)
             for other in ({"sampler": "qmc"}, {"pruner": "median"})
@@ -286,6 +287,21 @@ def test_a_new_sweep_stores_its_start_up_and_its_ask_ahead(made_earlier, asked, 
     config = resolve(dataclasses.replace(made_earlier, name="new", **asked))
     assert config.fingerprint["sampler"] == sampler
     assert config.fingerprint["ask_ahead"] == ask_ahead
+
+
+def test_auto_is_resolved_when_the_sweep_is_made_and_stays(toy_space, make_home):
+    options = RunOptions(str(toy_space), home=make_home(), workers=0, sampler="auto")
+    made = resolve(options)
+    assert made.fingerprint["sampler"] == {"name": "gp", "options": {}}
+    assert made.sampler_in_words == "gp (auto: 6 trials of 5 parameters)"
+    open_sweep(made, {})
+    later = resolve(dataclasses.replace(options, trials=1000))
+    assert later.sampler_in_words == "gp (auto: as the sweep was made)"
+    assert check_fingerprint(later).name == "toy"
+    new = resolve(dataclasses.replace(options, trials=1000, name="new"))
+    assert new.fingerprint["sampler"] == {"name": "tpe", "options": {"n_startup_trials": 5}}
+    with pytest.raises(UsageError, match=r"sampler 'auto' takes no options, got seed"):
+        resolve(dataclasses.replace(options, sampler_options={"seed": 1}))
 
 
 @pytest.mark.slow

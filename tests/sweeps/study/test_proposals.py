@@ -8,6 +8,7 @@ from sweeps.errors import UsageError
 from sweeps.study.proposals import Exhausted, Proposal, Proposer, point_key
 from sweeps.study.sampler_view import TrialOutcome
 from sweeps.study.samplers import Choice, sampler_factory
+from tests.tools import need
 
 HEAD = """
 experiment: tests.sweeps.toy_experiment:experiment
@@ -36,6 +37,8 @@ parameters:
 @pytest.fixture
 def make_proposer(tmp_path):
     def make(text, *, sampler="tpe", seed=0, admissible=lambda *_: True):
+        if sampler == "cmaes":
+            need("cmaes")
         file = tmp_path / "space.yaml"
         file.write_text(text)
         space = load_space(str(file))
@@ -66,7 +69,10 @@ def run(proposer, trials, ask_ahead=4):
     return proposals
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "random", "qmc", "optuna.samplers.NSGAIISampler"])
+EVERY = ["tpe", "gp", "cmaes", "random", "qmc", "optuna.samplers.NSGAIISampler"]
+
+
+@pytest.mark.parametrize("sampler", EVERY)
 def test_same_seed_gives_the_same_proposals_and_another_seed_does_not(make_proposer, sampler):
     first, again, other = (
         [p.params for p in run(make_proposer(CONDITIONAL, sampler=sampler, seed=s), 25)]
@@ -76,7 +82,7 @@ def test_same_seed_gives_the_same_proposals_and_another_seed_does_not(make_propo
     assert first != other
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "random", "qmc", "optuna.samplers.NSGAIISampler"])
+@pytest.mark.parametrize("sampler", EVERY)
 def test_a_resumed_sampler_goes_on_as_if_it_had_never_stopped(make_proposer, sampler):
     undisturbed = run(make_proposer(CONDITIONAL, sampler=sampler), 24)
     resumed = make_proposer(CONDITIONAL, sampler=sampler)
