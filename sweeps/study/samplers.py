@@ -36,6 +36,7 @@ from search_spaces.errors import did_you_mean
 from search_spaces.space import Space
 from sweeps.errors import UsageError
 from sweeps.experiment import Stop
+from sweeps.wording import install_command
 
 SAMPLERS: Final = ("tpe", "gp", "cmaes", "random", "qmc", "grid", "auto")
 PRUNERS: Final = ("none", "median", "hyperband", "asha")
@@ -297,9 +298,8 @@ def _call(kind: Callable[..., Any], options: Mapping[str, Any], what: str, name:
         return kind(**options)
     except ImportError as error:
         package = (error.name or str(error)).split(".")[0]
-        raise UsageError(
-            f"{what} {name!r} needs the package {package!r}: pip install {package}"
-        ) from None
+        how = install_command("cmaes") if package == "cmaes" else f"pip install {package}"
+        raise UsageError(f"{what} {name!r} needs the package {package!r}: {how}") from None
     except (TypeError, ValueError) as error:
         raise UsageError(f"{what} {name!r}: {error}") from None
 

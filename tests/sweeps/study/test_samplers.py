@@ -1,9 +1,11 @@
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
+from optuna._imports import _LazyImport
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
@@ -364,6 +366,14 @@ def test_auto_chooses_by_its_rule_and_says_why(toy, text, trials, name, why):
 
 
 # CMA-ES.
+
+
+def test_a_missing_cmaes_is_named_with_the_extra_that_brings_it(monkeypatch):
+    # As in a process that has not imported it.
+    monkeypatch.setitem(sys.modules, "cmaes", None)
+    monkeypatch.setattr("optuna.samplers._cmaes.cmaes", _LazyImport("cmaes"))
+    with pytest.raises(UsageError, match=r"needs the package 'cmaes': .*pip install .*cmaes"):
+        sampler_factory(Choice("cmaes"))
 
 
 def test_cmaes_is_optunas_and_asks_for_its_package():
