@@ -52,11 +52,11 @@ MOST: Final = 200
 _MOST_IN_FLIGHT: Final = 100
 _MOST_FITTED: Final = 100
 """Most trials that decide the hyperparameters; their cost grows with the third power."""
-_RANDOM: Final = 256
+_RANDOM: Final = 192
 """Candidates that are random walks."""
 _BEST: Final = 4
 """Points from which candidates step away."""
-_STEPS: Final = 24
+_STEPS: Final = 16
 """Candidates a point and round."""
 _LENGTHS: Final = (0.2, 0.1, 0.03)
 """Standard deviation of the steps in each round, as a share of the range."""
@@ -148,11 +148,11 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
         seen: set[tuple[tuple[str, Value], ...]],
     ) -> Point | None:
         candidates = [self._walk() for _ in range(_FEW if self._is_cautious else _RANDOM)]
-        coding = Coding([*candidates, *known, *running])
+        coding = Coding(candidates, [*known, *running])
         model = Model.fitted(coding, known, scores).with_running(running)
         tried = [*known, *running]
         best = np.argsort(model.means_of_known(), kind="stable")[:_BEST]
-        centres = [tried[place] for place in best]
+        centres = [self._walked_again(tried[place]) for place in best]
         if self._is_cautious:
             candidates += [self._step(centres[n % len(centres)], _LENGTHS[0]) for n in range(_FEW)]
             return _first_unseen(candidates, model.gains(candidates), seen)
@@ -169,14 +169,17 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
         draws = iter(self._rng.random(64).tolist())
         return _walked(self._space, lambda _, d: value_at(d, self._next(draws)))
 
+    def _walked_again(self, point: Point) -> Point:
+        """Return a point with the distributions of a walk, which are quick to compare."""
+        return _walked(self._space, lambda name, d: point.params.get(name, value_at(d, 0.5)))
+
     def _step(self, centre: Point, length: float) -> Point:
         """Return a point near another: each parameter moves with a chance of one half."""
         uniform = iter(self._rng.random(128).tolist())
         normal = iter((length * self._rng.standard_normal(64)).tolist())
 
         def answer(name: str, distribution: BaseDistribution) -> Value:
-            near = centre.distributions.get(name) == distribution
-            if not near:
+            if centre.distributions.get(name) is not distribution:
                 return value_at(distribution, self._next(uniform))
             value = centre.params[name]
             if self._next(uniform) < 0.5:
@@ -213,7 +216,7 @@ class _Walker:
         return cast("int", self._ask(name, _int(low, high, log, step)))
 
     def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
-        return self._ask(name, CategoricalDistribution(tuple(choices)))
+        return self._ask(name, _categorical(tuple(choices), tuple(map(type, choices))))
 
     def _ask(self, name: str, distribution: BaseDistribution) -> Value:
         self.distributions[name] = distribution
@@ -228,6 +231,12 @@ def _float(low: float, high: float, log: bool, step: float | None) -> FloatDistr
 @cache
 def _int(low: int, high: int, log: bool, step: int) -> IntDistribution:
     return IntDistribution(low, high, log=log, step=step)
+
+
+@cache
+def _categorical(choices: tuple[Value, ...], types: tuple[type, ...]) -> CategoricalDistribution:
+    """Return the distribution of choices; their types tell 1 from True, which are equal."""
+    return CategoricalDistribution(choices)
 
 
 def _walked(space: Space, answer: Callable[[str, BaseDistribution], Value]) -> Point:
@@ -272,28 +281,35 @@ class Coding:
         owners: Which length scales each column.
     """
 
-    def __init__(self, points: Sequence[Point]) -> None:
+    def __init__(self, candidates: Sequence[Point], trials: Sequence[Point]) -> None:
         """Find out what varies.
 
         Args:
-            points: All kinds of points that will be coded; candidates and trials.
+            candidates: Walks through the space, from which the ranges are taken.
+            trials: Points tried; they may have parameters that no candidate has.
         """
-        kinds: dict[str, dict[str, BaseDistribution]] = {}
-        for point in points:
+        points = [*candidates, *trials]
+        kinds: dict[str, list[BaseDistribution]] = {}
+        for point in candidates:
             for name, distribution in point.distributions.items():
-                kinds.setdefault(name, {}).setdefault(repr(distribution), distribution)
+                known = kinds.setdefault(name, [])
+                if not any(one is distribution for one in known):
+                    known.append(distribution)
+        for point in trials:
+            for name in point.params.keys() - kinds.keys():
+                kinds[name] = [point.distributions[name]]
         self._numbers: dict[str, FloatDistribution | IntDistribution] = {}
         self._choices: dict[str, list[str]] = {}
         self._conditional: list[str] = []
         owners: list[int] = []
         self.lengths = 0
         for name in sorted(kinds):
-            if any(isinstance(d, CategoricalDistribution) for d in kinds[name].values()):
-                values = {repr(p.params[name]) for p in points if name in p.params}
-                self._choices[name] = sorted(values)
-                owners += [self.lengths] * len(values)
+            choices = [d for d in kinds[name] if isinstance(d, CategoricalDistribution)]
+            if choices:
+                self._choices[name] = sorted({repr(one) for d in choices for one in d.choices})
+                owners += [self.lengths] * len(self._choices[name])
             else:
-                self._numbers[name] = _common(list(kinds[name].values()))
+                self._numbers[name] = _common(kinds[name])
                 owners.append(self.lengths)
             self.lengths += 1
         for name in sorted(kinds):

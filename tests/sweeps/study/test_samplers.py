@@ -172,7 +172,7 @@ def model_of(values, running=()):
     """A model of x -> value, and of what is in flight."""
     known = [at(x) for x in values]
     scores = np.array(list(values.values()), np.float64)
-    return Model.fitted(Coding([*known, *running]), known, scores).with_running(running)
+    return Model.fitted(Coding([*known, *running], []), known, scores).with_running(running)
 
 
 VALLEY = {x / 10: (x / 10 - 0.4) ** 2 * 10 - 1 for x in range(11) if x not in {3, 4}}
@@ -197,7 +197,7 @@ def test_a_trial_in_flight_keeps_others_away_and_leaves_the_mean():
 
 def test_an_inactive_parameter_stands_in_the_middle_and_a_dimension_says_so():
     points = [at(0.2), at(0.2, y=0.5), at(0.2, y=0.9)]
-    coding = Coding(points)
+    coding = Coding(points, [])
     rows = coding.rows(points)
     assert rows.tolist() == [[0.2, 0.5, 0.0], [0.2, 0.5, 1.0], [0.2, 0.9, 1.0]]
     assert coding.lengths == 3
@@ -206,7 +206,7 @@ def test_an_inactive_parameter_stands_in_the_middle_and_a_dimension_says_so():
 def test_choices_are_equally_far_apart_and_share_a_length():
     kinds = CategoricalDistribution(["a", "b", None, 1, True])
     points = [Point({"kind": kind}, {"kind": kinds}) for kind in kinds.choices]
-    coding = Coding(points)
+    coding = Coding(points, [])
     rows = coding.rows(points)
     apart = ((rows[:, None] - rows[None]) ** 2).sum(axis=2)
     assert apart == pytest.approx(1 - np.eye(5))
