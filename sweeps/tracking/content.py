@@ -25,7 +25,6 @@ from search_spaces.objectives import in_words
 from sweeps.records.conclusions import confirmed_by
 from sweeps.records.confusion import confusion_tags
 from sweeps.records.record import Outcome, Record, SweepInfo
-from sweeps.study.samplers import options_given
 from sweeps.wording import printable
 
 # The limits of MLflow, and how we stay inside them: characters, lengths, batch sizes.
@@ -409,6 +408,8 @@ def _diverged_epoch(record: Record) -> str:
 
 def _option_text(value: Any) -> str:
     """Return `tpe` for a sampler or pruner without own options; they are stored as mappings."""
+    from sweeps.study.samplers import options_given  # imports Optuna, which no completion needs
+
     is_choice = isinstance(value, Mapping) and "name" in value and not options_given(value)
     return str(value["name"]) if is_choice else _text(value)
 
