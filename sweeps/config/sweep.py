@@ -452,7 +452,7 @@ def _sampler_of(
     if choice.options:
         raise UsageError(f"sampler 'auto' takes no options, got {', '.join(choice.options)}")
     if stored is not None:
-        return Choice(stored["name"], stored["options"]), "as the sweep was made"
+        return Choice(stored["name"], stored.get("options", {})), "as the sweep was made"
     found, why = chosen_by_auto(space, trials)
     return completed(found, None), why
 
@@ -464,7 +464,8 @@ def _ask_ahead(
     asked = options.ask_ahead or space.defaults.ask_ahead
     if asked is None and existing is not None:
         # What the space said then, by itself or by the default of that time.
-        asked = existing.space.get("defaults", {}).get("ask_ahead")
+        then = existing.space.get("defaults", {}).get("ask_ahead")
+        asked = then if isinstance(then, int) and then > 0 else None
     default = _ASK_AHEAD_UNTAUGHT if sampler.name in LEARN_NOTHING else ASK_AHEAD
     return asked or default
 
