@@ -92,6 +92,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Make the sweeps that the cache lacks, and compare all."""
     digits = on_digits(options.cache, options.seeds) if options.only != "twelve" else []
     tables = on_tables(options.cache, options.table_seeds) if options.only != "digits" else []
+    defaults = on_digits(options.cache, options.seeds, AFTER) if digits else []
     seconds = proposal_seconds()
     return {
         "trials": TRIALS,
@@ -99,7 +100,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "table_seeds": options.table_seeds,
         "rows": digits + tables,
         "tables": {"digits": digits_table(digits), "twelve": twelve_table(tables)},
-        "figures": {**named(digits), **named(tables), "gp_seconds": seconds},
+        "figures": {**named(digits), **named(defaults), **named(tables), "gp_seconds": seconds},
     }
 
 
@@ -118,8 +119,14 @@ def proposal_seconds() -> dict[str, float]:
     return {"median": float(np.median(took[MOST:])), "most": max(took[MOST:])}
 
 
-def on_digits(folder: Path, seeds: int) -> list[dict[str, Any]]:
-    """Return a row for each way and number of trials: what it chose, and how far from BEFORE."""
+def on_digits(folder: Path, seeds: int, other: str = BEFORE) -> list[dict[str, Any]]:
+    """Return a row for each way, number of trials and measure: its mean, and how far from another.
+
+    Args:
+        folder: The cache.
+        seeds: Number of sweeps of each way.
+        other: The way that all are compared with.
+    """
     table = digits20.published()
     reached = {name: np.zeros((seeds, len(AT_DIGITS), len(MEASURES))) for name in ON_DIGITS}
     for seed in range(seeds):  # so that an interrupted benchmark is balanced
@@ -128,12 +135,12 @@ def on_digits(folder: Path, seeds: int) -> list[dict[str, Any]]:
             reached[name][seed] = [judged(table, row) for row in made]
     return [
         {
-            "where": "digits",
+            "where": "digits" if other == BEFORE else "digits-from-default",
             "way": name,
             "trials": at,
             "measure": measure,
             "mean": float(values[:, point, one].mean()),
-            **limits(values[:, point, one] - reached[BEFORE][:, point, one]),
+            **limits(values[:, point, one] - reached[other][:, point, one]),
         }
         for name, values in reached.items()
         for point, at in enumerate(AT_DIGITS)
