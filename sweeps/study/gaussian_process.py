@@ -1,7 +1,7 @@
 """The sampler `gp`: a Gaussian process that knows what is in flight.
 
-It is our own, because Optuna's `GPSampler` needs PyTorch, and draws conditional parameters at random
-(they are in no intersection of search spaces). What it needs of NumPy and SciPy is installed anyway.
+It is our own, because Optuna's `GPSampler` needs PyTorch, and draws conditional parameters at
+random, since they are in no intersection of search spaces. NumPy and SciPy are installed anyway.
 
 - **Space.** Candidates are walks through the space, so that each has the parameters that are active
   together. In the model an inactive parameter stands in the middle of its range, and a dimension of
