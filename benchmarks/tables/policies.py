@@ -15,7 +15,7 @@ from benchmarks.tables.digits20 import Digits20, Training
 from benchmarks.tables.searchers import queue
 from sweeps.runner.trial_queue import QueuedTrial, TrialQueue
 from sweeps.study.sampler_view import TrialOutcome
-from sweeps.study.samplers import Choice, TrialPruner, make_pruner
+from sweeps.study.samplers import Choice, SamplerFactory, TrialPruner, make_pruner
 
 EPOCH_METRIC = "val_accuracy"
 
@@ -29,6 +29,7 @@ class Policy:
             a value per epoch, which a pruner needs.
         own_split: Whether each trial is scored on a split of its own (Nagler et al. 2024,
             arXiv 2405.15393), or all on the same.
+        factory: Makes the samplers in place of `sampler`'s.
     """
 
     objective: str = "accuracy"
@@ -36,6 +37,7 @@ class Policy:
     pruner: Choice = field(default_factory=lambda: Choice("none"))
     ask_ahead: int = 8
     sampler: Choice = field(default_factory=lambda: Choice("tpe"))
+    factory: SamplerFactory | None = None
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
@@ -52,7 +54,7 @@ BASE = "accuracy, no pruner"
 _ONE_BY_ONE = {"multivariate": False, "group": False}
 POLICIES: Mapping[str, Policy] = {
     BASE: Policy(),
-    "objective: cross-entropy (shipped)": Policy(objective="cross-entropy"),
+    "objective: cross-entropy (`mlp`)": Policy(objective="cross-entropy"),
     "split: its own": Policy(own_split=True),
     "cross-entropy, its own split": Policy(objective="cross-entropy", own_split=True),
     "pruner: median": Policy(pruner=Choice("median")),
@@ -95,6 +97,7 @@ def simulate(table: Digits20, policy: Policy, trials: int, seed: int) -> Sweep:
         seed,
         policy.ask_ahead,
         sampler=policy.sampler,
+        factory=policy.factory,
         direction=policy.direction,
     )
     sweep, visits = Sweep(), dict[int, int]()

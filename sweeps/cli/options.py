@@ -189,7 +189,8 @@ _RUN_OPTIONS: Final[Mapping[str, Any]] = {
         ),
     ],
     "sampler": Annotated[
-        str | None, typer.Option(help="tpe, random, qmc, grid or an import path.")
+        str | None,
+        typer.Option(help="tpe, gp, cmaes, random, qmc, grid, auto or an import path."),
     ],
     "sampler_options": Annotated[
         list[str] | None,
@@ -259,7 +260,11 @@ _RUN_OPTIONS: Final[Mapping[str, Any]] = {
         str | None, typer.Option(metavar="SOURCE", help="Name or path (default: the experiment's).")
     ],
     "ask_ahead": Annotated[
-        int | None, typer.Option(help="Trials in flight at most; part of the sweep.")
+        int | None,
+        typer.Option(
+            help="Trials in flight at most; part of the sweep (default 4; 8 if the sampler learns "
+            "nothing). More workers need more."
+        ),
     ],
     "order": Annotated[
         str, typer.Option(help="number: of the trials, reproducible; free: as trials finish.")

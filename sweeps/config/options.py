@@ -59,8 +59,9 @@ class RunOptions:
             and a difference is reported. None: only for an experiment that does not ship here, and
             if the trial takes less than 10 s.
         seed: Decides every trial; from 0.
-        sampler: `tpe`, `random`, `qmc`, `grid`, or the import path of one of Optuna's or another
-            sampler. None: as the space says, else `tpe`.
+        sampler: `tpe`, `gp`, `cmaes` (needs the package cmaes), `random`, `qmc`, `grid`, or the
+            import path of one of Optuna's or another sampler; `auto` chooses `grid`, `gp` or `tpe`
+            by the number of trials and the space. None: as the space says, else `tpe`.
         sampler_options: Options of the sampler by name: plain numbers, texts, truth values.
         pruner: `none`, `median`, `hyperband`, `asha` or an import path; refused if there are
             several objectives, or the objective has no value per epoch. None: as the space says,
@@ -88,7 +89,8 @@ class RunOptions:
             attempt goes on after a kill; 0: after each epoch. None: 30 s.
         data: Name or path of the data, as the experiment understands it. None: the experiment's.
         ask_ahead: How many trials are in flight at most, from 1. It is part of the sweep, because
-            it decides which outcomes a proposal knows. None: as the space says, else 8.
+            it decides which outcomes a proposal knows. None: as the space says, else 4, or 8 for a
+            sampler that learns nothing from outcomes. More workers than that have no work.
         order: `number`: the sampler learns outcomes in the order of the trials, which makes the
             sweep reproducible; `free`: it learns them as trials finish.
         workers: Number of worker processes; 0 trains in the calling process. None: one per core,

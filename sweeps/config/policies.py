@@ -123,7 +123,11 @@ class Parallelism:
         if self.workers == 0:
             return "none: one trial at once, in the calling process"
         text = f"{self.workers}, {self.at_once} at once"
-        return f"{text} ({self.idle} idle: --ask-ahead is {self.ask_ahead})" if self.idle else text
+        if not self.idle:
+            return text
+        # It is part of the sweep, so that it cannot grow by itself with the machine.
+        more = f"more than {self.ask_ahead} need --ask-ahead {self.workers}"
+        return f"{text} ({self.idle} idle: {more})"
 
 
 def usable_cores() -> int:

@@ -27,9 +27,17 @@ from sweeps.experiments.code import code_of, is_shipped
 from sweeps.experiments.loading import asking, check_installed, folder_of, load_experiment
 from sweeps.experiments.script import OWN, ScriptExperiment
 from sweeps.home import Home
-from sweeps.records import ExperimentCode, Learned
+from sweeps.records import ExperimentCode, Learned, SweepInfo
 from sweeps.study.proposals import Admissible, Exhausted, Proposal, Proposer, point_key
-from sweeps.study.samplers import Choice, SamplerFactory, make_pruner, sampler_factory
+from sweeps.study.samplers import (
+    LEARN_NOTHING,
+    Choice,
+    SamplerFactory,
+    chosen_by_auto,
+    completed,
+    make_pruner,
+    sampler_factory,
+)
 from sweeps.workspace.clock import seconds_of
 from sweeps.workspace.names import check_sweep_name
 
@@ -224,6 +232,12 @@ def _check_kinds(options: RunOptions) -> None:
 
 SPLIT_SEED = 0
 """Seed of the training/validation split; the same for every sweep, so that sweeps compare."""
+ASK_AHEAD: Final = 4
+"""Trials in flight at most, whatever the number of workers: the same command gives the same trials
+on every machine. A model proposes better if fewer outcomes are missing (docs/evidence/search.md).
+"""
+_ASK_AHEAD_UNTAUGHT: Final = 8
+"""The same, for a sampler that learns nothing from outcomes."""
 
 
 @dataclass(frozen=True)
@@ -241,6 +255,7 @@ class SweepConfig:
             and compared; 0 for never.
         retry: Failed trials of the sweep of that name; only these are run again. Empty for all that
             failed; None for a sweep that goes on as usual.
+        why_sampler: Why `auto` chose the sampler; empty if it was named.
         folder: The folder in which the experiment is looked up first.
         learned: What a new sweep learns from others; None if it was not asked for. A sweep that
             exists goes on with what it has learned.
@@ -267,8 +282,15 @@ class SweepConfig:
     same_code: bool = False
     check_below_seconds: float = 0.0
     retry: tuple[int, ...] | None = None
+    why_sampler: str = ""
     folder: Path | None = None
     learned: Learned | None = None
+
+    @property
+    def sampler_in_words(self) -> str:
+        """The name of the sampler, and why `auto` chose it."""
+        why = self.why_sampler
+        return f"{self.sampler.name} (auto: {why})" if why else self.sampler.name
 
     def received(self, proposal: Proposal) -> dict[str, Value]:
         """Return the configuration that the experiment gets of a proposal."""
@@ -351,13 +373,15 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         space.check(experiment.parameters, directions, experiment.measures)
     except SpaceError as error:
         raise UsageError(f"{error}{_sweep_of_that_name(home, options)}") from error
-    sampler = _choice(options.sampler, options.sampler_options, space.defaults.sampler)
+    existing = home.find(name)
+    trials = options.trials or space.defaults.trials
+    sampler, why_sampler = _sampler_of(options, space, existing, trials)
     pruner = _choice(options.pruner, options.pruner_options, space.defaults.pruner)
     check_pruner(pruner, experiment, space)
     check_bounds(options, space)
     data = asking(experiment.prepare, options.source, SPLIT_SEED)
     check_split_seed(data)
-    ask_ahead = options.ask_ahead or space.defaults.ask_ahead
+    ask_ahead = _ask_ahead(options, space, existing, sampler)
     code = code_of(space.experiment, experiment)
     workers = how_many_workers(options.workers, space.experiment, options.executor)
     config = SweepConfig(
@@ -369,12 +393,13 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         seed=options.seed,
         sampler=sampler,
         sampler_factory=_sampler(sampler, space),
+        why_sampler=why_sampler,
         pruner=pruner,
         ask_ahead=ask_ahead,
         order=order,
         parallelism=Parallelism(workers, ask_ahead),
         limits=Limits(
-            trials=options.trials or space.defaults.trials,
+            trials=trials,
             timeout_seconds=seconds_above_zero("--timeout", options.timeout),
             target=options.target,
             stop_after=options.stop_after,
@@ -451,9 +476,41 @@ def _choice(name: str | None, options: Mapping[str, Any], default: Any) -> Choic
     return Choice(name, dict(options))
 
 
+def _sampler_of(
+    options: RunOptions, space: Space, existing: SweepInfo | None, trials: int
+) -> tuple[Choice, str]:
+    """Return the sampler, resolved, and why if `auto` chose it.
+
+    A sweep that exists keeps what `auto` chose when it was made, however many trials it has now.
+    """
+    choice = _choice(options.sampler, options.sampler_options, space.defaults.sampler)
+    stored = existing.fingerprint.get("sampler") if existing else None
+    if choice.name != "auto":
+        return completed(choice, stored), ""
+    if choice.options:
+        raise UsageError(f"sampler 'auto' takes no options, got {', '.join(choice.options)}")
+    if stored is not None:
+        return Choice(stored["name"], stored.get("options", {})), "as the sweep was made"
+    found, why = chosen_by_auto(space, trials)
+    return completed(found, None), why
+
+
+def _ask_ahead(
+    options: RunOptions, space: Space, existing: SweepInfo | None, sampler: Choice
+) -> int:
+    """Return how many trials are in flight: as asked, else as when the sweep was made."""
+    asked = options.ask_ahead or space.defaults.ask_ahead
+    if asked is None and existing is not None:
+        # What the space said then, by itself or by the default of that time.
+        then = existing.space.get("defaults", {}).get("ask_ahead")
+        asked = then if isinstance(then, int) and then > 0 else None
+    default = _ASK_AHEAD_UNTAUGHT if sampler.name in LEARN_NOTHING else ASK_AHEAD
+    return asked or default
+
+
 def _sampler(choice: Choice, space: Space) -> SamplerFactory | None:
     if choice.name != "grid":
-        return sampler_factory(choice, len(space.objectives))
+        return sampler_factory(choice, len(space.objectives), space)
     if choice.options:
         raise UsageError(f"sampler 'grid' takes no options, got {', '.join(choice.options)}")
     try:

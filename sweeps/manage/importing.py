@@ -27,6 +27,7 @@ from sweeps.errors import UsageError
 from sweeps.records import Imported, ImportedTrial, SweepInfo
 from sweeps.runner.opening import open_sweep, refuse_existing
 from sweeps.study.copies import read_other_study
+from sweeps.study.samplers import LEARN_NOTHING
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.reading import read_other_runs
 from sweeps.wording import first_line, printable
@@ -39,7 +40,6 @@ MOST_RESULTS: Final = 100_000
 """A source with more results is refused."""
 _MOST_BYTES: Final = 64 * 2**20
 """A larger CSV file is refused."""
-_LEARN_NOTHING: Final = frozenset({"random", "qmc", "grid"})
 _PREFIXES: Final = ("params_", "params.", "metrics.")
 """What Optuna's and MLflow's tables put before a name."""
 _VALUE: Final = "value"
@@ -121,7 +121,7 @@ def import_results(
     """
     config = resolve(options)
     refuse_existing(config)
-    if config.sampler.name in _LEARN_NOTHING:
+    if config.sampler.name in LEARN_NOTHING:
         raise UsageError(
             f"sampler {config.sampler.name!r} learns nothing from results; give another one, such "
             "as --sampler tpe"

@@ -5,13 +5,17 @@ Properties of a sweep with each sampler (tested in `tests/sweeps/study/test_samp
 | sampler | conditional spaces      | categorical | resumable  | reproducible |
 |---------|-------------------------|-------------|------------|--------------|
 | tpe     | yes, in groups          | yes         | yes        | yes          |
+| gp      | yes, jointly            | yes         | yes        | yes          |
+| cmaes   | conditional part random | random      | by replay  | yes          |
 | random  | yes                     | yes         | yes        | yes          |
 | qmc     | conditional part random | yes         | by replay  | yes          |
 | grid    | yes                     | yes         | yes        | yes          |
 | others  | as the sampler does     | as it does  | by replay  | if seeded    |
 
 "By replay" means that a resumed sweep makes the earlier proposals again, in order, because the
-sampler keeps a state of its own. TPE, random and grid need no such repetition.
+sampler keeps a state of its own. The others need no such repetition. `auto` is none of them: it
+becomes grid, gp or tpe when a sweep is made (`chosen_by_auto`). TPE samples each group apart from
+the others; all jointly was tried, and did not pay (docs/evidence/search.md).
 """
 
 from __future__ import annotations
@@ -29,11 +33,20 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial
 
 from search_spaces.errors import did_you_mean
+from search_spaces.space import Space
 from sweeps.errors import UsageError
 from sweeps.experiment import Stop
+from sweeps.wording import install_command
 
-SAMPLERS: Final = ("tpe", "random", "qmc", "grid")
+SAMPLERS: Final = ("tpe", "gp", "cmaes", "random", "qmc", "grid", "auto")
 PRUNERS: Final = ("none", "median", "hyperband", "asha")
+LEARN_NOTHING: Final = frozenset({"random", "qmc", "grid"})
+"""Samplers whose proposals no outcome changes."""
+START_UP: Final = 5
+"""Outcomes that TPE of a new sweep sees before its model proposes; evidence: docs/evidence."""
+_EARLIER_START_UP: Final = 10
+"""That of a sweep whose options do not say it: Optuna's, with which earlier sweeps were made."""
+_START_UP_OPTION: Final = "n_startup_trials"
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,76 @@ class Choice:
     def to_dict(self) -> dict[str, Any]:
         """Return name and options, for fingerprints and tables."""
         return {"name": self.name, "options": dict(self.options)}
+
+
+def completed(choice: Choice, stored: Mapping[str, Any] | None) -> Choice:
+    """Return a sampler with the start-up that it has if no option says it.
+
+    The options of a new sweep's TPE say it, and are part of its fingerprint. Those of a sweep made
+    earlier may not: then it has Optuna's, and its options stay as they are.
+
+    Args:
+        choice: The sampler that is asked for.
+        stored: The sampler of the sweep that exists, as in its fingerprint; None if there is none.
+    """
+    if choice.name != "tpe":
+        return choice
+    there = stored or {}
+    made_earlier = there.get("name") == "tpe" and _START_UP_OPTION not in there.get("options", {})
+    if not made_earlier:
+        return Choice("tpe", {_START_UP_OPTION: START_UP, **choice.options})
+    options = dict(choice.options)
+    if options.get(_START_UP_OPTION) == _EARLIER_START_UP:
+        del options[_START_UP_OPTION]
+    return Choice("tpe", options)
+
+
+MOST_FOR_MODEL: Final = 200
+"""Trials up to which `auto` takes the Gaussian process: as many as its model knows."""
+MOST_DIMENSIONS: Final = 20
+
+
+def chosen_by_auto(space: Space, trials: int) -> tuple[Choice, str]:
+    """Return the sampler of a new sweep by the rule of `auto`, and why.
+
+    It sees only what is known when the sweep is made. The first line that holds decides:
+
+    - several objectives: `tpe`, since `gp` models one;
+    - no more points than trials: `grid`, which tries them all;
+    - more than `MOST_FOR_MODEL` trials: `tpe`, since `gp` forgets trials then;
+    - more than `MOST_DIMENSIONS` parameters: `tpe`, since distances say little there;
+    - else `gp`.
+
+    Args:
+        space: The space of the sweep.
+        trials: Number of trials that the sweep is made with.
+    """
+    size, several = space.size(), len(space.objectives)
+    names = {name for walk in space.samples() for name in walk.params}
+    parameters = f"{len(names)} parameter{'s' * (len(names) != 1)}"
+    if several > 1:
+        return Choice("tpe"), f"{several} objectives"
+    if size is not None and size <= trials:
+        return Choice("grid"), f"{trials} trials of {size} points"
+    if trials > MOST_FOR_MODEL:
+        return Choice("tpe"), f"{trials} trials, more than {MOST_FOR_MODEL}"
+    if len(names) > MOST_DIMENSIONS:
+        return Choice("tpe"), f"{parameters}, more than {MOST_DIMENSIONS}"
+    return Choice("gp"), f"{trials} trials of {parameters}"
+
+
+def options_in_full(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a stored sampler, with those that it has without saying so."""
+    implied = {_START_UP_OPTION: _EARLIER_START_UP} if stored.get("name") == "tpe" else {}
+    return {**implied, **(stored.get("options") or {})}
+
+
+def options_given(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a stored sampler or pruner without those of every new sweep."""
+    options = dict(stored.get("options") or {})
+    if stored.get("name") == "tpe" and options.get(_START_UP_OPTION) == START_UP:
+        del options[_START_UP_OPTION]
+    return options
 
 
 @dataclass(frozen=True)
@@ -68,12 +151,16 @@ class SamplerFactory:
     cautious: Callable[[int, int], optuna.samplers.BaseSampler] | None = None
 
 
-def sampler_factory(choice: Choice, objectives: int = 1) -> SamplerFactory:
+def sampler_factory(
+    choice: Choice, objectives: int = 1, space: Space | None = None
+) -> SamplerFactory:
     """Return the factory of a sampler; `grid` is none of Optuna's, and has none.
 
     Args:
         choice: The sampler and its options.
         objectives: Number of objectives; not every sampler takes several.
+
+        space: The space of the sweep; `gp` walks through it.
 
     Raises:
         UsageError: The name, option or import path is unknown, a package is missing, or the sampler
@@ -83,6 +170,7 @@ def sampler_factory(choice: Choice, objectives: int = 1) -> SamplerFactory:
     samplers = optuna.samplers
     match choice.name:
         case "tpe":
+            options = options_in_full(choice.to_dict())
             tpe = {"multivariate": True, "group": True, "constant_liar": True, **options}
             single = {**tpe, "n_ei_candidates": 1}
             factory = SamplerFactory(
@@ -90,8 +178,12 @@ def sampler_factory(choice: Choice, objectives: int = 1) -> SamplerFactory:
                 stateless=True,
                 cautious=lambda _, s: samplers.TPESampler(seed=s, **single),
             )
+        case "gp":
+            return _gaussian_process(choice, objectives, space)
         case "random":
             factory = SamplerFactory(lambda _, s: samplers.RandomSampler(seed=s, **options), True)
+        case "cmaes":
+            factory = SamplerFactory(lambda _, s: _cmaes(s, options), False)
         case "qmc":
             factory = SamplerFactory(lambda sweep, s: _qmc(sweep, s, options), False)
         case _ if "." in choice.name:
@@ -128,6 +220,23 @@ def make_pruner(choice: Choice) -> optuna.pruners.BasePruner | None:
     return pruner
 
 
+def _gaussian_process(choice: Choice, objectives: int, space: Space | None) -> SamplerFactory:
+    from sweeps.study.gaussian_process import GaussianProcessSampler
+
+    if objectives > 1:
+        raise UsageError(_one_objective(choice.name, objectives, "it models one"))
+    if space is None:
+        raise ValueError("sampler 'gp' walks through the space of its trials: give `space`")
+
+    def make(is_cautious: bool) -> Callable[[int, int], optuna.samplers.BaseSampler]:
+        return lambda _, seed: GaussianProcessSampler(
+            space, seed=seed, is_cautious=is_cautious, **choice.options
+        )
+
+    _call(lambda: make(False)(0, 0), {}, "sampler", choice.name)
+    return SamplerFactory(make(False), stateless=True, cautious=make(True))
+
+
 def _qmc(
     sweep_seed: int, proposal_seed: int, options: Mapping[str, Any]
 ) -> optuna.samplers.BaseSampler:
@@ -136,6 +245,12 @@ def _qmc(
     independent = optuna.samplers.RandomSampler(seed=proposal_seed)
     settings = {"scramble": True, "warn_independent_sampling": False, **options}
     return optuna.samplers.QMCSampler(seed=sweep_seed, independent_sampler=independent, **settings)
+
+
+def _cmaes(seed: int, options: Mapping[str, Any]) -> optuna.samplers.BaseSampler:
+    # The state of its distribution is a note on a trial of the sampler view, made by replay.
+    settings = {"warn_independent_sampling": False, **options}
+    return optuna.samplers.CmaEsSampler(seed=seed, **settings)
 
 
 def _seeded(kind: Any, seed: int, options: Mapping[str, Any]) -> Any:
@@ -150,11 +265,15 @@ def _tried(factory: SamplerFactory, choice: Choice, objectives: int) -> SamplerF
         try:
             _rehearse(factory.make(0, 0), objectives)
         except (ValueError, RuntimeError) as error:
-            raise UsageError(
-                f"sampler {choice.name!r} does not take {objectives} objectives ({error}); tpe, "
-                "random, qmc, grid and optuna.samplers.NSGAIISampler do"
-            ) from None
+            raise UsageError(_one_objective(choice.name, objectives, str(error))) from None
     return factory
+
+
+def _one_objective(name: str, objectives: int, why: str) -> str:
+    return (
+        f"sampler {name!r} does not take {objectives} objectives ({why}); tpe, random, qmc, grid "
+        "and optuna.samplers.NSGAIISampler do"
+    )
 
 
 def _rehearse(sampler: optuna.samplers.BaseSampler, objectives: int) -> None:
@@ -179,9 +298,8 @@ def _call(kind: Callable[..., Any], options: Mapping[str, Any], what: str, name:
         return kind(**options)
     except ImportError as error:
         package = (error.name or str(error)).split(".")[0]
-        raise UsageError(
-            f"{what} {name!r} needs the package {package!r}: pip install {package}"
-        ) from None
+        how = install_command("cmaes") if package == "cmaes" else f"pip install {package}"
+        raise UsageError(f"{what} {name!r} needs the package {package!r}: {how}") from None
     except (TypeError, ValueError) as error:
         raise UsageError(f"{what} {name!r}: {error}") from None
 

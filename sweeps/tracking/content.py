@@ -408,8 +408,10 @@ def _diverged_epoch(record: Record) -> str:
 
 
 def _option_text(value: Any) -> str:
-    """Return `tpe` for a sampler or pruner without options; they are stored as mappings."""
-    is_choice = isinstance(value, Mapping) and "name" in value and not value.get("options")
+    """Return `tpe` for a sampler or pruner without own options; they are stored as mappings."""
+    from sweeps.study.samplers import options_given  # imports Optuna, which no completion needs
+
+    is_choice = isinstance(value, Mapping) and "name" in value and not options_given(value)
     return str(value["name"]) if is_choice else _text(value)
 
 

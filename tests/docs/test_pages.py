@@ -14,6 +14,7 @@ from digitexp.experiments.keras_experiment.judging import metrics_of
 from search_spaces.loading import catalogue, load_space
 from search_spaces.reading import json_schema
 from sweeps import capabilities
+from sweeps.config.sweep import ASK_AHEAD
 from sweeps.experiment import Experiment
 
 ROOT = Path(__file__).parents[2]
@@ -107,5 +108,6 @@ def test_the_defaults_of_a_space_are_those_of_the_page():
     rows = dict(re.findall(r"^\| `(\w+)` \| .+ \| `?(\w+)`? \|$", SPACE_FILE, re.MULTILINE))
     assert {"trials", "sampler", "pruner", "ask_ahead"} <= rows.keys()
     defaults = json_schema()["$defs"]["DefaultsModel"]["properties"]
-    for name in ("trials", "sampler", "pruner", "ask_ahead"):
+    assert rows["ask_ahead"] == str(ASK_AHEAD)
+    for name in ("trials", "sampler", "pruner"):
         assert rows[name] == str(defaults[name]["default"])

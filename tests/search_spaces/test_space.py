@@ -16,7 +16,7 @@ def test_everything_in_the_file_is_in_the_space(space, tmp_path):
     assert space.fixed == {"epochs": 40}
     assert [str(constraint) for constraint in space.constraints] == ["parameters <= 20000"]
     assert space.directory == tmp_path
-    assert (space.defaults.trials, space.defaults.ask_ahead) == (20, 8)
+    assert (space.defaults.trials, space.defaults.ask_ahead) == (20, None)
     assert (space.defaults.sampler.name, space.defaults.pruner.name) == ("tpe", "none")
 
 

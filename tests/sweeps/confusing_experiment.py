@@ -37,7 +37,8 @@ parameters:
 fixed: {epochs: 12}
 baselines:
   tutorial: {learning_rate: 0.001, units: 25, loss: mse, dropout: 0.0}
-defaults: {trials: 60, sampler: tpe, pruner: median, ask_ahead: 8}
+defaults:
+  {trials: 60, sampler: {name: tpe, options: {n_startup_trials: 10}}, pruner: median, ask_ahead: 8}
 """
 CLASSES = [str(digit) for digit in range(10)]
 LOOKALIKES = [(4, 9), (3, 5), (7, 1), (8, 3)]

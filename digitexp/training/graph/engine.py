@@ -423,7 +423,7 @@ _graphs: OrderedDict[str, Any] = OrderedDict()
 """Traces of training and of forward passes, by the key of their structure."""
 
 
-def fit(
+def fit(  # noqa: PLR0913 - each is a part of the training
     model: Any,
     train: tuple[Any, ...],
     validation: tuple[Any, ...] | None,

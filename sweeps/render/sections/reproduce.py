@@ -22,6 +22,7 @@ from sweeps.records import (
     read_learned,
 )
 from sweeps.render.section import Block, Code, Folded, Section, Table, Text
+from sweeps.study.samplers import options_in_full
 from sweeps.wording import counted, spans
 from sweeps.workspace.provenance import is_mixed
 
@@ -172,9 +173,9 @@ def _run_command(data: SweepData, trials: int) -> str:
     words += ["--seed", str(prints.get("seed", 0))]
     for option in ("sampler", "pruner"):
         chosen = prints.get(option)
-        options = chosen.get("options") if isinstance(chosen, Mapping) else None
+        options = options_in_full(chosen) if isinstance(chosen, Mapping) else {}
         words += [f"--{option}", _option(chosen)]
-        for name, value in (options or {}).items():
+        for name, value in options.items():
             words += [f"--{option}-option", f"{name}={_typed(value)}"]
     words += ["--ask-ahead", str(prints.get("ask_ahead"))]
     learned = _learned_by(data)

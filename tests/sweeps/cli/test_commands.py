@@ -188,7 +188,7 @@ def test_a_plan_shows_what_would_run_and_creates_nothing(call):
     [
         (0, "none: one trial at once, in the calling process"),
         (3, "3, 3 at once"),
-        (6, "6, 4 at once (2 idle: --ask-ahead is 4)"),
+        (6, "6, 4 at once (2 idle: more than 4 need --ask-ahead 6)"),
     ],
 )
 def test_a_plan_says_how_many_trials_are_trained_at_once(call, workers, expected):
@@ -199,7 +199,16 @@ def test_a_plan_says_how_many_trials_are_trained_at_once(call, workers, expected
 @pytest.mark.slow
 def test_a_run_says_which_workers_will_never_have_work(call):
     result = call("run", "TOY", "--trials", 1, "--workers", 2, "--ask-ahead", 1)
-    assert "workers: 2, 1 at once (1 idle: --ask-ahead is 1)" in result.stderr
+    assert "workers: 2, 1 at once (1 idle: more than 1 need --ask-ahead 2)" in result.stderr
+
+
+def test_plan_and_run_say_which_sampler_auto_chose(call):
+    chosen = "gp (auto: 2 trials of 5 parameters)"
+    options = ("--sampler", "auto", "--trials", 2)
+    assert f"sampler     {chosen}, pruner none" in call("plan", "TOY", *options).output
+    plan = json.loads(call("plan", "TOY", *options, "--json").output)
+    assert plan["sampler"] == {"name": "gp", "options": {}}
+    assert f"sampler: {chosen}" in call("run", "TOY", *options, "--workers", 0).stderr
 
 
 def test_the_plan_is_what_the_sweep_does(call):

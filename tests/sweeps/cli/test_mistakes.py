@@ -68,7 +68,10 @@ BAD_OPTIONS = {
     "text for trials": (["--trials", "many"], "valid integer"),
     "unknown option": (["--trails", "3"], "--trials"),
     "unknown sampler": (["--sampler", "tpee"], "did you mean 'tpe'"),
-    "sampler not installed": (["--sampler", "optuna.samplers.CmaEsSampler"], "pip install cmaes"),
+    "sampler not installed": (
+        ["--sampler", "tests.sweeps.study.test_samplers.NeedsMore"],
+        "pip install no_such_package",
+    ),
     "unknown sampler option": (["--sampler", "tpe", "--sampler-option", "sed=1"], "sed"),
     "sampler option without value": (["--sampler-option", "n_startup_trials"], "name=value"),
     "grid over a continuous space": (["--sampler", "grid"], "x"),

@@ -12,8 +12,12 @@ import optuna
 import pytest
 
 import sweeps
+from sweeps.config.options import RunOptions
+from sweeps.config.sweep import resolve
 from sweeps.errors import UsageError
+from sweeps.runner.opening import check_fingerprint, open_sweep
 from sweeps.runner.ownership import SweepLock
+from sweeps.study.samplers import Choice
 from sweeps.tracking.store import open_client
 from tests.sweeps.conftest import TOY, table
 from tests.sweeps.toy_experiment import ToyExperiment, experiment
@@ -36,6 +40,7 @@ def test_the_same_command_twice_adds_nothing(finished_toy, run_toy):
     "options",
     [
         {},
+        {"sampler": "gp"},
         *(
             pytest.param(other, marks=pytest.mark.nightly)
             for other in ({"sampler": "qmc"}, {"pruner": "median"})
@@ -223,7 +228,7 @@ def test_data_that_may_come_differently_are_said_at_the_start_and_tagged(
     ("other", "expected"),
     [
         ({"seed": 1}, r"seed: 0 there, 1 asked.*name='toy-2'"),
-        ({"sampler": "random"}, r"sampler: tpe there, random asked"),
+        ({"sampler": "random"}, r"sampler: tpe \{'n_startup_trials': 5\} there, random asked"),
         ({"ask_ahead": 2}, r"ask_ahead: 4 there, 2 asked"),
         ({"data": "other"}, r"data: abababababab\.\.\. there, cdcdcdcdcdcd\.\.\. asked"),
         ({"overrides": ("x=0..1",)}, r"space"),
@@ -236,6 +241,67 @@ def test_the_same_name_with_other_options_is_refused_naming_the_difference(
     with pytest.raises(UsageError, match=expected):
         run_toy(trials=2, **other)
     assert table(run_toy(trials=2)) == before
+
+
+@pytest.fixture
+def made_earlier(toy_space, make_home):
+    """The options of a toy sweep made when its start-up and its `ask_ahead` went without saying."""
+    toy_space.write_text(TOY.replace(", ask_ahead: 4", ", ask_ahead: 8"))
+    options = RunOptions(str(toy_space), home=make_home(), workers=0)
+    now = resolve(options)
+    sampler = Choice("tpe")
+    fingerprint = {**now.fingerprint, "sampler": sampler.to_dict()}
+    then = dataclasses.replace(now, sampler=sampler, fingerprint=fingerprint)
+    open_sweep(then, {})
+    toy_space.write_text(TOY.replace(", ask_ahead: 4", ""))
+    return options
+
+
+def test_a_sweep_made_earlier_goes_on_with_ten_at_random_and_eight_in_flight(made_earlier):
+    config = resolve(made_earlier)
+    assert (config.sampler, config.ask_ahead) == (Choice("tpe"), 8)
+    assert config.sampler_factory.make(0, 0)._n_startup_trials == 10
+    assert check_fingerprint(config).name == "toy"
+    said = {"sampler": "tpe", "sampler_options": {"n_startup_trials": 10}, "ask_ahead": 8}
+    assert check_fingerprint(resolve(dataclasses.replace(made_earlier, **said))).name == "toy"
+    other = resolve(dataclasses.replace(made_earlier, sampler_options={"n_startup_trials": 4}))
+    with pytest.raises(UsageError, match=r"sampler: tpe there, tpe {'n_startup_trials': 4} asked"):
+        check_fingerprint(other)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sampler", "ask_ahead"),
+    [
+        ({}, {"name": "tpe", "options": {"n_startup_trials": 5}}, 4),
+        (
+            {"sampler_options": {"n_startup_trials": 9}},
+            {"name": "tpe", "options": {"n_startup_trials": 9}},
+            4,
+        ),
+        ({"workers": 16}, {"name": "tpe", "options": {"n_startup_trials": 5}}, 4),
+        ({"sampler": "random"}, {"name": "random", "options": {}}, 8),
+        ({"sampler": "random", "ask_ahead": 3}, {"name": "random", "options": {}}, 3),
+    ],
+)
+def test_a_new_sweep_stores_its_start_up_and_its_ask_ahead(made_earlier, asked, sampler, ask_ahead):
+    config = resolve(dataclasses.replace(made_earlier, name="new", **asked))
+    assert config.fingerprint["sampler"] == sampler
+    assert config.fingerprint["ask_ahead"] == ask_ahead
+
+
+def test_auto_is_resolved_when_the_sweep_is_made_and_stays(toy_space, make_home):
+    options = RunOptions(str(toy_space), home=make_home(), workers=0, sampler="auto")
+    made = resolve(options)
+    assert made.fingerprint["sampler"] == {"name": "gp", "options": {}}
+    assert made.sampler_in_words == "gp (auto: 6 trials of 5 parameters)"
+    open_sweep(made, {})
+    later = resolve(dataclasses.replace(options, trials=1000))
+    assert later.sampler_in_words == "gp (auto: as the sweep was made)"
+    assert check_fingerprint(later).name == "toy"
+    new = resolve(dataclasses.replace(options, trials=1000, name="new"))
+    assert new.fingerprint["sampler"] == {"name": "tpe", "options": {"n_startup_trials": 5}}
+    with pytest.raises(UsageError, match=r"sampler 'auto' takes no options, got seed"):
+        resolve(dataclasses.replace(options, sampler_options={"seed": 1}))
 
 
 @pytest.mark.slow

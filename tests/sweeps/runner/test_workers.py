@@ -55,15 +55,22 @@ def one_worker_slowed():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "pruner",
-    ["hyperband", *(pytest.param(name, marks=pytest.mark.nightly) for name in ("none", "median"))],
+    ("pruner", "sampler"),
+    [
+        ("hyperband", "tpe"),
+        ("hyperband", "gp"),
+        *(pytest.param(name, "tpe", marks=pytest.mark.nightly) for name in ("none", "median")),
+    ],
 )
 @pytest.mark.parametrize("trials", [20, pytest.param(30, marks=pytest.mark.nightly)])
-def test_neither_the_number_of_workers_nor_their_speed_changes_any_trial(run_toy, pruner, trials):
-    # Past TPE's ten start-up trials; durations differ by a factor of five.
+def test_neither_the_number_of_workers_nor_their_speed_changes_any_trial(
+    run_toy, pruner, sampler, trials
+):
+    # Past the start-up of both samplers; durations differ by a factor of five.
     options = {
         "trials": trials,
         "pruner": pruner,
+        "sampler": sampler,
         "overrides": ("longest_seconds=0.025", "epochs=9"),
     }
     alone = run_toy("0", workers=0, **options)

@@ -8,6 +8,7 @@ from sweeps.errors import UsageError
 from sweeps.study.proposals import Exhausted, Proposal, Proposer, point_key
 from sweeps.study.sampler_view import TrialOutcome
 from sweeps.study.samplers import Choice, sampler_factory
+from tests.tools import need
 
 HEAD = """
 experiment: tests.sweeps.toy_experiment:experiment
@@ -36,11 +37,14 @@ parameters:
 @pytest.fixture
 def make_proposer(tmp_path):
     def make(text, *, sampler="tpe", seed=0, admissible=lambda *_: True):
+        if sampler == "cmaes":
+            need("cmaes")
         file = tmp_path / "space.yaml"
         file.write_text(text)
-        factory = None if sampler == "grid" else sampler_factory(Choice(sampler))
+        space = load_space(str(file))
+        factory = None if sampler == "grid" else sampler_factory(Choice(sampler), 1, space)
         return Proposer(
-            load_space(str(file)),
+            space,
             seed=seed,
             sampler=factory,
             directions=["maximize"],
@@ -65,7 +69,10 @@ def run(proposer, trials, ask_ahead=4):
     return proposals
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "optuna.samplers.NSGAIISampler"])
+EVERY = ["tpe", "gp", "cmaes", "random", "qmc", "optuna.samplers.NSGAIISampler"]
+
+
+@pytest.mark.parametrize("sampler", EVERY)
 def test_same_seed_gives_the_same_proposals_and_another_seed_does_not(make_proposer, sampler):
     first, again, other = (
         [p.params for p in run(make_proposer(CONDITIONAL, sampler=sampler, seed=s), 25)]
@@ -75,7 +82,7 @@ def test_same_seed_gives_the_same_proposals_and_another_seed_does_not(make_propo
     assert first != other
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "optuna.samplers.NSGAIISampler"])
+@pytest.mark.parametrize("sampler", EVERY)
 def test_a_resumed_sampler_goes_on_as_if_it_had_never_stopped(make_proposer, sampler):
     undisturbed = run(make_proposer(CONDITIONAL, sampler=sampler), 24)
     resumed = make_proposer(CONDITIONAL, sampler=sampler)
@@ -88,8 +95,9 @@ def test_a_resumed_sampler_goes_on_as_if_it_had_never_stopped(make_proposer, sam
         assert resumed.propose().params == undisturbed[trial].params
 
 
-def test_only_the_active_parameters_of_a_conditional_space_are_proposed(make_proposer):
-    for proposal in run(make_proposer(CONDITIONAL), 30):
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_only_the_active_parameters_of_a_conditional_space_are_proposed(make_proposer, sampler):
+    for proposal in run(make_proposer(CONDITIONAL, sampler=sampler), 30):
         layers = proposal.params["layers"]
         assert [n for n in proposal.params if n.startswith("y_")] == [
             f"y_{i}" for i in range(1, layers + 1)
@@ -97,14 +105,16 @@ def test_only_the_active_parameters_of_a_conditional_space_are_proposed(make_pro
         assert proposal.distributions.keys() == proposal.params.keys()
 
 
-def test_tpe_learns_where_the_optimum_is(make_proposer):
-    proposals = run(make_proposer(CONDITIONAL), 60, ask_ahead=1)
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_a_model_learns_where_the_optimum_is(make_proposer, sampler):
+    proposals = run(make_proposer(CONDITIONAL, sampler=sampler), 60, ask_ahead=1)
     late = [abs(p.params["x"] - 0.3) for p in proposals[30:]]
     assert sorted(late)[len(late) // 2] < 0.3  # random: a median of about 0.5
 
 
-def test_nothing_is_proposed_twice_and_a_finite_space_ends_when_used_up(make_proposer):
-    proposer = make_proposer(FINITE)
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_nothing_is_proposed_twice_and_a_finite_space_ends_when_used_up(make_proposer, sampler):
+    proposer = make_proposer(FINITE, sampler=sampler)
     proposals = run(proposer, 6)
     assert len({point_key(p.params) for p in proposals}) == 6
     with pytest.raises(Exhausted):

@@ -210,12 +210,12 @@ class TestFleet:
         cluster.start_worker("one", "--nthreads", "3")
         cluster.wait_for(1)
         running = launch(cluster, "--trials", "40", "--ask-ahead", "2")
-        running.until_said("workers: 3, 2 at once (1 idle: --ask-ahead is 2)")
+        running.until_said("workers: 3, 2 at once (1 idle: more than 2 need --ask-ahead 3)")
         while recorded(make_home()) < 2:
             assert running.is_alive(), running.stderr()
         cluster.start_worker("two")
         assert running.wait() == 0, running.stderr()
-        assert "workers: 4, 2 at once (2 idle: --ask-ahead is 2)" in running.stderr()
+        assert "workers: 4, 2 at once (2 idle: more than 2 need --ask-ahead 4)" in running.stderr()
 
     @pytest.mark.nightly
     def test_what_began_again_since_its_worker_died_is_counted(
