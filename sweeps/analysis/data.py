@@ -23,6 +23,7 @@ from sweeps.records import (
     Ending,
     Record,
     RecordStore,
+    Starts,
     SweepInfo,
     heard,
     is_same_data,
@@ -101,7 +102,8 @@ class SweepData:
             time_split=ending.time_split if ending else None,
         )
         confirmed = heard(Conclusions(self.store.folder).confirmed)
-        return replace(found, champion=champion_of(confirmed))
+        price = Starts(self.store.folder).price()
+        return replace(found, champion=champion_of(confirmed), price=price)
 
     @cached_property
     def conclusions(self) -> list[Conclusion]:

@@ -52,9 +52,14 @@ def check_options(options: RunOptions) -> Literal["number", "free"]:
     _at_least("--trials", options.trials, 1)
     _at_least("--ask-ahead", options.ask_ahead, 1)
     _at_least("--stop-after", options.stop_after, 1)
+    _at_least("--budget-epochs", options.budget_epochs, 1)
     _at_least("--seed", options.seed, 0)
     _at_least("--workers", options.workers, 0)
     seconds_above_zero("--timeout", options.timeout)
+    seconds_above_zero("--budget", options.budget)
+    price_an_hour(options.price)
+    if options.stop not in {None, "auto"}:
+        raise UsageError(f"--stop {options.stop!r}: allowed is 'auto'")
     seconds_above_zero("--trial-timeout", options.trial_timeout)
     _number("--target", options.target)
     _number("--fail-under", options.fail_under)
@@ -85,6 +90,23 @@ def seconds_above_zero(option: str, duration: float | str | None) -> float | Non
     if not 0 < seconds < math.inf:
         raise UsageError(f"{option} {duration}: give seconds above 0")
     return seconds
+
+
+def price_an_hour(price: float | str | None) -> float | None:
+    """Return the price of one worker for an hour; None stays None.
+
+    Raises:
+        UsageError: It is no number above 0.
+    """
+    if price is None:
+        return None
+    try:
+        number = math.nan if isinstance(price, bool) else float(str(price).removesuffix("/h"))
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise UsageError(f"--price {price}: give the price of an hour above 0, such as 0.35/h")
+    return number
 
 
 def check_pruner(choice: Choice, experiment: Experiment, space: Space) -> None:
@@ -137,10 +159,14 @@ def check_bounds(options: RunOptions, space: Space) -> None:
     """Refuse options that need a single objective, if the space has several."""
     if len(space.objectives) == 1:
         return
-    for option, value in (("--target", options.target), ("--fail-under", options.fail_under)):
+    for option, value in (
+        ("--target", options.target),
+        ("--fail-under", options.fail_under),
+        ("--stop", options.stop),
+    ):
         if value is not None:
             raise UsageError(
-                f"{option} {value:g}: it bounds one number, and the space has several objectives "
+                f"{option} {value}: it bounds one number, and the space has several objectives "
                 f"({in_words(space.objectives)}); leave it out, or leave one objective in the space"
             )
     if space.defaults.confirms_by_itself:
@@ -211,6 +237,26 @@ def _check_kinds(options: RunOptions) -> None:
                 raise UsageError(f"{argument}={value!r}: give {described}")
 
 
+def limits_of(options: RunOptions, space: Space) -> Limits:
+    """Return the limits of a sweep; with a budget and no number of trials, the budget ends it."""
+    trials = options.trials
+    if trials is None and options.budget is not None:
+        trials = UNLIMITED
+    elif trials is None and options.budget_epochs is not None:
+        trials = options.budget_epochs  # a trial has an epoch at least
+    return Limits(
+        trials=trials or space.defaults.trials,
+        timeout_seconds=seconds_above_zero("--timeout", options.timeout),
+        target=options.target,
+        stop_after=options.stop_after,
+        budget_seconds=seconds_above_zero("--budget", options.budget),
+        budget_epochs=options.budget_epochs,
+        stops_itself=options.stop is not None,
+    )
+
+
+UNLIMITED: Final = 1_000_000
+"""More trials than any budget pays for."""
 SPLIT_SEED = 0
 """Seed of the training/validation split; the same for every sweep, so that sweeps compare."""
 
@@ -231,6 +277,7 @@ class SweepConfig:
         retry: Failed trials of the sweep of that name; only these are run again. Empty for all that
             failed; None for a sweep that goes on as usual.
         folder: The folder in which the experiment is looked up first.
+        price: Price of one worker for an hour; None: as at the last start that had one.
     """
 
     name: str
@@ -255,6 +302,7 @@ class SweepConfig:
     check_below_seconds: float = 0.0
     retry: tuple[int, ...] | None = None
     folder: Path | None = None
+    price: float | None = None
 
     def received(self, proposal: Proposal) -> dict[str, Value]:
         """Return the configuration that the experiment gets of a proposal."""
@@ -355,12 +403,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         ask_ahead=ask_ahead,
         order=order,
         parallelism=Parallelism(workers, ask_ahead),
-        limits=Limits(
-            trials=options.trials or space.defaults.trials,
-            timeout_seconds=seconds_above_zero("--timeout", options.timeout),
-            target=options.target,
-            stop_after=options.stop_after,
-        ),
+        limits=limits_of(options, space),
         failures=failure_policy(
             options.retries,
             seconds_above_zero("--trial-timeout", options.trial_timeout),
@@ -385,6 +428,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         same_code=options.same_code,
         check_below_seconds=check_below_seconds(options, space, experiment, data, workers),
         folder=folder,
+        price=price_an_hour(options.price),
     )
     _check_baselines(config)
     _check_feasible(config)

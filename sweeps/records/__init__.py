@@ -36,11 +36,14 @@ from sweeps.records.notes import (
     Imported,
     ImportedTrial,
     Notes,
+    Start,
+    Starts,
     SweepStatus,
     keep_foreign,
     keep_imported,
     read_foreign,
     read_imported,
+    seconds_used,
 )
 from sweeps.records.ranking import leading, need_one_objective, ranked, values_of
 from sweeps.records.record import (
@@ -95,6 +98,8 @@ __all__ = [
     "RecordStore",
     "Report",
     "SourceFile",
+    "Start",
+    "Starts",
     "SweepInfo",
     "SweepStatus",
     "UnfinishedTrial",
@@ -115,6 +120,7 @@ __all__ = [
     "read_foreign",
     "read_imported",
     "recover",
+    "seconds_used",
     "trials_to_retry",
     "values_of",
     "warn",

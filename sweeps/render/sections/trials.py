@@ -9,6 +9,7 @@ from typing import Final
 from search_spaces.objectives import Objective
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.rows import TrialRow
+from sweeps.analysis.summary import cost_of
 from sweeps.records import Record
 from sweeps.render.charts.chart import (
     COMPARED,
@@ -23,7 +24,7 @@ from sweeps.render.charts.chart import (
 )
 from sweeps.render.section import Block, Folded, Section, Table, Text
 from sweeps.render.sections.confirmed import role_of_recommended
-from sweeps.render.verdict import retry_line
+from sweeps.render.verdict import cost_line, retry_line
 from sweeps.wording import first_line, format_metric, format_params, format_seconds, format_value
 
 # The history of the objective over the sweep.
@@ -268,6 +269,8 @@ def trouble_section(data: SweepData) -> Section:
         blocks.append(
             Text(f"{pruned} trial{'s were' if pruned > 1 else ' was'} pruned: ended early.")
         )
+    if said := cost_line(summary):
+        blocks.append(Text(f"{said}."))
     split = {k: v for k, v in summary.time_split.items() if v >= 0.05}
     if split:
         texts = [f"{_TIMES.get(k, k)}: {format_seconds(v)}" for k, v in split.items()]
@@ -280,6 +283,7 @@ def trouble_section(data: SweepData) -> Section:
 def _all_trials(data: SweepData) -> Folded:
     """Return the table of all trials."""
     metrics = [objective.metric for objective in data.info.objectives]
+    price = data.summary.price
     place = {row.trial: str(number) for number, row in enumerate(data.ranking, 1)}
     if data.info.has_front:
         place = dict.fromkeys((row.trial for row in data.summary.front), "on the front")
@@ -292,6 +296,7 @@ def _all_trials(data: SweepData) -> Folded:
             *(format_value(row.params[n]) if n in row.params else "" for n in data.varied),
             str(row.epochs or ""),
             f"{row.seconds:.1f}",
+            *([f"{cost_of(row.seconds, price):.2g}"] if price is not None else []),
             _why(row.reason, row.error),
             row.origin,
         ]
@@ -305,6 +310,7 @@ def _all_trials(data: SweepData) -> Folded:
         *data.varied,
         "epochs",
         "seconds",
+        *(["cost"] if price is not None else []),
         "why",
         "origin",
     ]
