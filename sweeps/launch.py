@@ -295,7 +295,8 @@ def run_sweep(
                 progress.note(line)
             if config.extend:
                 progress.note(describe_extension(opened, info, coordinator.queue.prior))
-            expected = total if budget is None else coordinator.total
+            coordinator.expected = total
+            expected = total if budget is None else lambda: coordinator.expected
             progress.started(
                 Tally(info, expected, records, longest_seconds=config.limits.timeout_seconds)
             )

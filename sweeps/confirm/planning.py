@@ -497,12 +497,12 @@ class Reservation:
     begun: Mapping[frozenset[str], int] = field(default_factory=dict)
 
     def __call__(
-        self, records: Sequence[Record], *, each: float, start_up: float, most: float
+        self, records: Sequence[Record], *, each: float, start_up: float, most: float, left: float
     ) -> Reserve:
         """Return the largest confirmation that takes no longer than `most`.
 
         Folds are saved first, down to the first look, for verdicts change only there; then
-        finalists.
+        finalists. The least, of two finalists, may take all that is left.
         """
         says = self.says
         fewer = [look for look in reversed(LOOKS) if look < says.folds]
@@ -513,14 +513,14 @@ class Reservation:
             seconds, after, count = self._cost(best, top, folds, each=each, start_up=start_up)
             if count < 2:
                 break
-            if seconds <= most:
+            if seconds <= (left if count == 2 else most):
                 whole = self._cost(best, *ways[0], each=each, start_up=start_up)[-1]
                 lacking = f"{count} finalists on {folds} folds in place of {whole} on {says.folds}"
                 lacking = "" if (top, folds) == ways[0] else f"it confirms {lacking}"
                 return Reserve(seconds, after, top, count, folds, self.fewest, lacking)
             least = f"{count} finalists on {folds} folds would take {format_seconds(seconds)}"
-        there = f"it may take {format_seconds(most)}" if most > 0 else "nothing is left"
-        return Reserve(lacking=f"no confirmation: {least}, and of the budget {there}")
+        there = f"{format_seconds(left)} are left" if left > 0 else "nothing is left"
+        return Reserve(lacking=f"no confirmation: {least}, and {there} of the budget")
 
     def _cost(
         self, best: Sequence[Record], top: int, folds: int, *, each: float, start_up: float

@@ -67,7 +67,7 @@ class Reserving(Protocol):
     """Says which part of a budget a confirmation takes."""
 
     def __call__(
-        self, records: Sequence[Record], *, each: float, start_up: float, most: float
+        self, records: Sequence[Record], *, each: float, start_up: float, most: float, left: float
     ) -> Reserve:
         """Return what to keep.
 
@@ -76,6 +76,7 @@ class Reserving(Protocol):
             each: Mean seconds of a trial.
             start_up: Seconds until a sweep trains.
             most: Seconds that may be kept.
+            left: Seconds that may be kept for the least confirmation there is.
         """
         ...
 
@@ -193,7 +194,7 @@ class Budget:
             return Reserve(lacking="no confirmation: nothing was trained")
         # What a confirmation needs was kept; a little less must not cost a finalist.
         most = self.left + _TOLERANCE / 2 * self.seconds
-        return self.reserving(self._records, each=each, start_up=self.start_up, most=most)
+        return self._reserve_of(each, most, most)
 
     def most_for_folds(self, reserve: Reserve) -> float:
         """Return the seconds after which no training on folds begins: a guard, not the plan."""
@@ -216,14 +217,19 @@ class Budget:
         each = self.trial_seconds
         if self.reserving is None or each is None:
             return Reserve()
-        most = min(_SHARE * self.seconds, self.seconds - self.used) - self.start_up
-        found = self.reserving(self._records, each=each, start_up=self.start_up, most=most)
+        left = self.seconds - self.used - self.start_up  # when this start began
+        found = self._reserve_of(each, min(_SHARE * self.seconds, left), left)
         complete = sum(record.outcome == "complete" for record in self._records)
         after = complete + self._more(found.seconds, each)
         if found.folds and min(self.most_trials, after) < found.fewest:
             few = f"fewer than {found.fewest} trials fit in beside it"
             return Reserve(lacking=f"no confirmation: {few}")
         return found
+
+    def _reserve_of(self, each: float, most: float, left: float) -> Reserve:
+        assert self.reserving is not None
+        start_up = self.start_up
+        return self.reserving(self._records, each=each, start_up=start_up, most=most, left=left)
 
     def _by_start(self) -> list[Record]:
         return sorted(self._records, key=lambda record: record.started_at)

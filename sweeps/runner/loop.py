@@ -33,6 +33,7 @@ from sweeps.runner.recording import Recorder, TimeSplit
 from sweeps.runner.replaying import DeterminismCheck, is_check
 from sweeps.runner.trial_queue import QueuedTrial, TrialQueue
 from sweeps.study.proposals import Exhausted, training_seed
+from sweeps.study.regret_bound import EVERY, CompleteTrial, StopWhenEnough
 from sweeps.study.samplers import TrialPruner, make_pruner
 
 # The rules that end a sweep before all its trials: time, target, no improvement. Target and
@@ -115,6 +116,38 @@ class Epochs:
         end = len(queue.trials) - self._ahead if self._in_order else len(queue.trials)
         seen = (epochs for trial, epochs in self._by_trial.items() if trial <= end)
         return sum(seen) >= self._most
+
+
+class EnoughTrials:
+    """Ends a sweep that asks for it (`--stop auto`) once more trials are expected to bring little.
+
+    Trial n does not begin if the outcomes of trials 0 to n - `ask_ahead` are enough. So the number
+    of trials depends on no timing. Of those outcomes only every fifth one begins a new look.
+    """
+
+    def __init__(self, config: SweepConfig) -> None:
+        self._rule = StopWhenEnough(config.space) if config.limits.stops_itself else None
+        self._objective, self._ahead = config.space.objective, config.ask_ahead
+        self._looked: tuple[int, bool] = (0, False)
+
+    def are_there(self, queue: TrialQueue) -> bool:
+        """Whether the next trial is one too many."""
+        if self._rule is None:
+            return False
+        seen = max(0, len(queue.trials) - self._ahead + 1)
+        trials = queue.trials[: seen - seen % EVERY]
+        if len(trials) != self._looked[0] and all(trial.outcome for trial in trials):
+            self._looked = len(trials), self._rule.is_enough(self._complete(trials))
+        return self._looked[1]
+
+    def _complete(self, trials: Sequence[QueuedTrial]) -> list[CompleteTrial]:
+        found = []
+        for trial in trials:
+            values = trial.outcome.values if trial.outcome and not trial.is_outside else None
+            if values:
+                proposal, value = trial.proposal, -self._objective.gain(values[0])
+                found.append(CompleteTrial(proposal.params, proposal.distributions, value))
+        return found
 
 
 # Shows running trials in the terminal, and passes Ctrl-C on to them.
@@ -222,6 +255,7 @@ class Coordinator:
             do never imports TensorFlow.
         on_record: Called with each new record after it is written.
         budget: What is left of a budget of time; None without one.
+        expected: How many trials there will be, as the loop saw it last; displays may read it.
     """
 
     config: SweepConfig
@@ -236,6 +270,7 @@ class Coordinator:
     environment: Mapping[str, Any]
     on_record: Callable[[Record], None]
     budget: Budget | None = None
+    expected: int = 0
     seconds: TimeSplit = field(default_factory=TimeSplit)
 
     def __post_init__(self) -> None:
@@ -246,7 +281,7 @@ class Coordinator:
         self._again: deque[QueuedTrial] = deque()  # failed or withdrawn: another attempt is due
         self._executor: Executor | None = None
         self._weights = WeightKeeper(self.store, objectives, self.config.space.directory)
-        self._epochs = Epochs(self.config)
+        self._epochs, self._enough = Epochs(self.config), EnoughTrials(self.config)
         for record in self.queue.records:
             self._weights.add(record)
             self._epochs.add(record)
@@ -263,9 +298,9 @@ class Coordinator:
 
         Returns:
             The reason if it ended before all trials had an outcome: `timeout`, `target`,
-            `stop_after`, `budget`, `budget_epochs`, `exhausted`, `interrupt`, `terminate`, `hangup`
-            or `failures` (see `failure_cause`). None if all have one; `failures` even then, if the
-            last trials failed.
+            `stop_after`, `auto`, `budget`, `budget_epochs`, `exhausted`, `interrupt`, `terminate`,
+            `hangup` or `failures` (see `failure_cause`). None if all have one; `failures` even
+            then, if the last trials failed.
 
         Raises:
             StoreError: The study cannot be written (what ran is recorded), or a record cannot.
@@ -384,7 +419,9 @@ class Coordinator:
         return self.request.reason or self._end_reason() or exhausted or self._spent() or late
 
     def _spent(self) -> str | None:
-        """Return the budget that pays for no further trial; None if there is none."""
+        """Return why no further trial is worth its time or paid for; None if one is."""
+        if self._enough.are_there(self.queue):
+            return "auto"
         if self._epochs.are_spent(self.queue):
             return "budget_epochs"
         is_spent = self.budget is not None and not self.budget.pays(len(self._running))
@@ -410,6 +447,7 @@ class Coordinator:
             else:
                 begun = (trial.outcome is None and self._begin(trial)) or begun
             self._tell()
+        self.expected = self.total()
         return begun
 
     def _may_begin(self) -> bool:
@@ -423,7 +461,7 @@ class Coordinator:
         )
 
     def _is_over(self) -> bool:
-        """Whether the time or a budget is up: what has ended is restored, nothing else begins."""
+        """Whether time or a budget is up, or it is enough; what has ended is still restored."""
         return self._rules.is_late() or self._spent() is not None
 
     def _is_asked_for(self, trial: int) -> bool:

@@ -21,8 +21,9 @@ def reservation(top=5, folds=20, **changes):
     return Reservation(Confirming(top, folds), "maximize", **{**usual, **changes})
 
 
-def kept(says, most, records=(), each=10.0):
-    found = says(records, each=each, start_up=5.0, most=most)
+def kept(says, most, records=(), each=10.0, left=None):
+    left = most if left is None else left
+    found = says(records, each=each, start_up=5.0, most=most, left=left)
     return found.finalists, found.folds, round(found.seconds)
 
 
@@ -37,13 +38,14 @@ def test_a_confirmation_that_fits_is_kept_whole_else_folds_are_saved_and_then_fi
     assert kept(says, seconds(60)) == (2, 20, seconds(60)), "the best and the baseline"
     assert kept(reservation(folds=40), seconds(7 * 28)) == (6, 28, seconds(7 * 28))
     assert kept(reservation(folds=8), seconds(7 * 8)) == (6, 8, seconds(7 * 8)), "as the space says"
-    small = says([], each=10.0, start_up=5.0, most=seconds(60) - 1)
-    assert (small.folds, small.seconds) == (0, 0)
+    assert kept(says, 100, left=seconds(60)) == (2, 20, seconds(60)), "the least has more"
+    assert kept(says, 100, left=seconds(60) - 1) == (0, 0, 0)
+    small = says([], each=10.0, start_up=5.0, most=300, left=300)
     assert small.lacking == (
-        "no confirmation: 2 finalists on 20 folds would take 6 min 05 s, and of the budget it may "
-        "take 6 min 04 s"
+        "no confirmation: 2 finalists on 20 folds would take 6 min 05 s, and 5 min 00 s are left "
+        "of the budget"
     )
-    fewer = says([], each=10.0, start_up=5.0, most=seconds(100)).lacking
+    fewer = says([], each=10.0, start_up=5.0, most=seconds(100), left=1000).lacking
     assert fewer == "it confirms 4 finalists on 20 folds in place of 6 on 20"
 
 
@@ -109,7 +111,7 @@ def test_what_a_budget_does_not_pay_for_is_said_and_not_done(call, make_home):
     assert "budget: earlier starts took 10 min 00 s of 10 min 00 s" in planned
     again = call("run", "one.yaml", "--budget", "10m", "--confirm")
     assert again.exit_code == 0, again.output
-    assert "no confirmation: 2 finalists on 20 folds would take 32 s" in again.stdout
+    assert "no confirmation: 2 finalists on 20 folds would take 32 s, and " in again.stdout
     assert "`sweeps confirm one --home" in again.stdout
     assert not list((make_home() / "records").glob("*/finalists-*"))
     assert "used by all starts" in again.stdout.splitlines()[-1]

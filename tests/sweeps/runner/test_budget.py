@@ -35,7 +35,7 @@ def budget(seconds=1000, *, used=0.0, at_once=2, reserving=None, **changes):
 def keeping(seconds, fewest=2):
     """Keep so many seconds for a confirmation, if there are as many."""
 
-    def reserving(records, *, each, start_up, most):
+    def reserving(records, *, each, start_up, most, left):
         if seconds > most:
             return Reserve(lacking="no confirmation")
         return Reserve(seconds, finalists=3, folds=20, fewest=fewest)
@@ -100,14 +100,14 @@ def test_the_confirmation_is_kept_from_the_trials():
     assert not one.for_confirmation().folds, "what the trials took by mistake is missing"
 
 
-def test_a_confirmation_gets_at_most_two_thirds_and_never_more_than_is_left():
+def test_a_confirmation_of_several_gets_at_most_two_thirds_and_never_more_than_is_left():
     asked = []
 
-    def reserving(records, *, each, start_up, most):
-        asked.append(most)
+    def reserving(records, *, each, start_up, most, left):
+        asked.append((most, left))
         return Reserve()
 
-    for used, expected in ((0.0, 2000 / 3 - 8), (500.0, 492.0)):
+    for used, expected in ((0.0, (2000 / 3, 992.0)), (500.0, (492.0, 492.0))):
         assert budget(used=used, expected=1.0, reserving=reserving).trials is not None
         assert asked[-1] == pytest.approx(expected)
 
@@ -193,3 +193,26 @@ def test_a_budget_or_a_price_that_is_none_is_refused(run_toy, make_home, options
         run_toy(**options)
     assert said in str(error.value)
     assert not (make_home() / "records").exists()
+
+
+STOPS = {"overrides": ["layers=0", "kind=a"], "stop": "auto"}
+"""One parameter is left: the noise of 0.001 is soon all there is to win."""
+
+
+def test_a_sweep_stops_itself_when_more_trials_would_bring_less_than_noise(run_toy):
+    sweep = run_toy(trials=200, **STOPS)
+    count = len(sweep.rows())
+    store = sweep.home.store(sweep.info.id)
+    assert (store.ending().stopped_by, store.asked()) == ("auto", count)
+    assert count < 200
+    assert (count - 3) % 5 == 0, "a multiple of five outcomes is seen, four are in flight"
+
+
+@pytest.mark.slow
+def test_a_sweep_that_stops_itself_has_the_same_trials_however_it_is_run(run_toy):
+    sweep = run_toy(trials=200, **STOPS)
+    run_toy("parts", trials=25, **STOPS)
+    parts = run_toy("parts", trials=200, workers=2, **STOPS)
+    assert table(parts) == table(sweep)
+    count = len(sweep.rows())
+    assert len(run_toy("parts", trials=count + 1, overrides=STOPS["overrides"]).rows()) == count + 1
