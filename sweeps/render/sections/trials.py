@@ -41,6 +41,7 @@ def history_section(data: SweepData, folded: Sequence[Block] = ()) -> Section | 
         return None
     front = {row.trial for row in data.summary.front} if data.info.has_front else set()
     charts = [_chart(view, front) for view in data.by_objective]
+    charts += [] if front else [_over_time(data)]
     return Section("history", "History of the search", [*charts, *folded, _all_trials(data)])
 
 
@@ -94,15 +95,40 @@ def _chart(data: SweepData, front: set[int]) -> Chart:
     )
 
 
+def _over_time(data: SweepData) -> Chart:
+    """Return the chart of the objective by the seconds of training, which is what a user pays."""
+    seconds, name = data.seconds_until, data.summary.metric
+    complete = [row for row in data.rows if row.objective is not None]
+    complete.sort(key=lambda row: (seconds[row.trial], row.trial))
+    x = [seconds[row.trial] for row in complete]
+    texts = [trial_text(row) for row in complete]
+    heights = [float(row.objective) for row in complete if row.objective is not None]
+    marks: list[Mark] = [
+        _steps(data, complete, x, max(seconds.values())),
+        Points("complete", x, heights, "trial", texts),
+    ]
+    note = (
+        "The same by the seconds of training up to the end of each trial: trainings side by side "
+        "count once, pauses between starts do not count."
+    )
+    axes = Axis("seconds of training"), Axis(name)
+    return Chart("history-seconds", f"{name} by the time it took", marks, *axes, "wide", note)
+
+
 def _best_so_far(data: SweepData, complete: list[TrialRow]) -> Line:
+    trials: list[Number] = [row.trial for row in complete]
+    return _steps(data, complete, trials, max(row.trial for row in data.rows))
+
+
+def _steps(
+    data: SweepData, complete: Sequence[TrialRow], x: Sequence[Number], last: Number
+) -> Line:
     choose = max if data.is_higher_better else min
     best: list[float] = []
     for row in complete:
         assert row.objective is not None
         best.append(choose(best[-1], row.objective) if best else row.objective)
-    trials = [row.trial for row in complete]
-    last = max(row.trial for row in data.rows)
-    return Line("best so far", [*trials, last], [*best, best[-1]], "best", steps=True)
+    return Line("best so far", [*x, last], [*best, best[-1]], "best", steps=True)
 
 
 def _points(name: str, rows: list[TrialRow], role: str, floor: float | None = None) -> Points:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from sweeps.analysis.data import SweepData
 from sweeps.errors import UsageError
 from sweeps.records import Start, Starts, seconds_used
 from sweeps.runner.budget import Budget, Reserve
@@ -216,3 +217,10 @@ def test_a_sweep_that_stops_itself_has_the_same_trials_however_it_is_run(run_toy
     assert table(parts) == table(sweep)
     count = len(sweep.rows())
     assert len(run_toy("parts", trials=count + 1, overrides=STOPS["overrides"]).rows()) == count + 1
+
+
+def test_a_price_is_kept_for_later_starts_and_the_report(run_toy):
+    sweep = run_toy(trials=2, price="0.35/h")
+    assert Starts(sweep.home.store(sweep.info.id).folder).price() == 0.35
+    again = run_toy(trials=3)
+    assert SweepData.read(again.info, again.home.store(again.info.id)).summary.price == 0.35
