@@ -7,11 +7,12 @@ noise of the objective, what another trial would win could hardly be told from l
 
 Their band holds for the whole space at once, and with it no search of 100 trials of our tables ever
 ends. So the band is narrower here (`_BAND`), and the bound is what is expected rather than what is
-certain; docs/evidence/search.md has what that saves and costs. As in the terminator of Optuna 3 and
-4, only the better half of the trials is modelled, for the worst say nothing about the best and
-would dominate the scale. The kernel is Matern 5/2 with a length for each parameter. Its lengths and
-its noise maximise the posterior density on a fixed grid, one after the other, so that the same
-outcomes give the same bound.
+certain; docs/evidence/search.md has what that saves and costs. Nor is it enough while the best is
+among the newest trials: where the last ones have won something, the model knows the least. As in
+the terminator of Optuna 3 and 4, only the better half of the trials is modelled, for the worst say
+nothing about the best and would dominate the scale. The kernel is Matern 5/2 with a length for each
+parameter. Its lengths and its noise maximise the posterior density on a fixed grid, one after the
+other, so that the same outcomes give the same bound.
 """
 
 from __future__ import annotations
@@ -106,15 +107,17 @@ class StopWhenEnough:
     def is_enough(self, trials: Sequence[CompleteTrial]) -> bool:
         """Whether the regret of the best of these trials is below the noise of the objective.
 
+        Never while the best is one of the newest `EVERY`.
+
         Args:
             trials: Complete trials, in their order.
         """
-        if len(trials) < FEWEST:
+        values = np.array([trial.value for trial in trials])
+        if len(trials) < FEWEST or values.argmin() >= len(trials) - EVERY:
             return False
         encoder = Encoder([trial.distributions for trial in trials])
         points = np.array([encoder.encode(trial.params) for trial in trials])
         anywhere = np.array([encoder.encode(params) for params in self._anywhere])
-        values = np.array([trial.value for trial in trials])
         bound, noise = regret_bound(points, values, anywhere)
         return bound <= noise
 

@@ -84,6 +84,7 @@ class Square:
 def test_with_few_trials_nothing_is_enough():
     side = FloatDistribution(0, 1)
     points, values = searched(60, noise=0.02)
+    values[40] = values.min() - 0.001
     trials = [
         CompleteTrial({"x": float(x), "y": float(y)}, {"x": side, "y": side}, float(value))
         for (x, y), value in zip(points, values, strict=True)
@@ -92,3 +93,6 @@ def test_with_few_trials_nothing_is_enough():
     assert not rule.is_enough(trials[:19])
     assert not rule.is_enough(trials[:20])
     assert rule.is_enough(trials)
+    newest = CompleteTrial(trials[-1].params, trials[-1].distributions, values.min() - 0.001)
+    assert not rule.is_enough([*trials, newest]), "the last one was the best"
+    assert rule.is_enough([*trials[:-6], newest, *trials[-5:]]), "five others followed"
