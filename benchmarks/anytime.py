@@ -3,9 +3,9 @@
 Trials of a sweep run side by side, and some take ten times as long as others; so a table by trials
 hides what is waited for. Here the searches of `search` are put on a clock: each trial takes the
 training time that the tables have for it, on so many workers. After the seconds in which Optuna's
-TPE, one trial at a time, has trained 10 or 20, it is compared what each has chosen by then. A search
-that has ended by then keeps what it chose, so that its figure is no better than it would be with
-more trials.
+TPE, one trial at a time, has trained 10 or 20, it is compared what each has chosen by then. A
+search that has ended by then keeps what it chose, so that its figure is no better than it would be
+with more trials.
 """
 
 from __future__ import annotations
