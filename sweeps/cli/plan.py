@@ -149,7 +149,7 @@ def _print(plan: SweepPlan) -> None:
     from sweeps.cli.console import Terminal
     from sweeps.confirm.checks import how_it_is_confirmed
     from sweeps.runner.planning import what_a_pruner_sees
-    from sweeps.wording import counted, format_seconds, printable
+    from sweeps.wording import printable
 
     config, planned = plan.config, plan.trials
     space, size = config.space, config.space.size()
@@ -179,6 +179,13 @@ def _print(plan: SweepPlan) -> None:
         )
     for (engine, reason), count in Counter((p.plan.engine, p.plan.reason) for p in planned).items():
         print(f"Engine {engine} for {count} of {len(planned)}: {reason}")
+    _print_duration(plan)
+
+
+def _print_duration(plan: SweepPlan) -> None:
+    """Print how long the trials take, or how many a budget pays for."""
+    from sweeps.wording import counted, format_seconds
+
     which = "the " + counted(plan.left, "trial") + (" that are left" if plan.goes_on else "")
     for line in plan.budget.lines() if plan.budget else ():
         print(line)
@@ -186,25 +193,27 @@ def _print(plan: SweepPlan) -> None:
         print("Nothing was created.")
     elif not plan.left:
         print("Nothing is left to run; ask for more --trials. Nothing was created.")
+    elif (epochs := plan.config.limits.budget_epochs) is not None:
+        print(f"How many trials {epochs} epochs pay for shows as they end. Nothing was created.")
     elif plan.seconds is None:
         print("How long a trial takes shows once the first has ended. Nothing was created.")
     else:
         of_trials = ", as its trials took so far" if plan.measured_seconds is not None else ""
         print(f"About {format_seconds(plan.seconds)} for {which}{of_trials}.")
         if plan.in_time is not None:
-            assert config.limits.timeout_seconds is not None
-            limit = format_seconds(config.limits.timeout_seconds)
+            assert plan.config.limits.timeout_seconds is not None
+            limit = format_seconds(plan.config.limits.timeout_seconds)
             print(f"In the {limit} of --timeout about {plan.in_time} of them begin.")
         print("Nothing was created.")
 
 
 def _how_many(plan: SweepPlan) -> str:
     """Return how many trials there will be, in words where a budget decides it."""
-    from sweeps.wording import format_seconds
+    from sweeps.wording import format_seconds, rough
 
     limits = plan.config.limits
     if plan.budget is not None:
-        known = "" if plan.budget.trials is None else f"about {limits.trials}, "
+        known = "" if plan.budget.trials is None else f"about {rough(limits.trials)}, "
         return f"{known}as many as {format_seconds(plan.budget.seconds)} pay for"
     if limits.budget_epochs is not None:
         return f"at most {limits.trials}, as many as {limits.budget_epochs} epochs pay for"

@@ -25,7 +25,7 @@ from sweeps.records import (
     seconds_used,
 )
 from sweeps.study.proposals import Exhausted
-from sweeps.wording import counted, format_seconds
+from sweeps.wording import counted, format_seconds, rough
 from sweeps.workspace.clock import Stopwatch
 
 _RECENT: Final = 30
@@ -245,7 +245,7 @@ class Budget:
             return
         how = "measured" if self.is_measured else self.source
         cost = f"{format_seconds(each)} ({how}), {self.at_once} at once"
-        said = f"{counted(trials, 'trial')} of {cost}"
+        said = f"{counted(rough(trials), 'trial')} of {cost}"
         reserve = self.reserve
         if reserve.folds:
             kept = f"{reserve.finalists} finalists on {reserve.folds} folds"

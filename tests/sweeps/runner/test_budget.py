@@ -58,7 +58,7 @@ def test_an_estimate_says_at_once_how_many_trials_there_will_be():
     one = budget(expected=10.0, source="an estimate", reserving=keeping(300))
     # 8 s until the first begins, 8 s at the end, 300 s kept: 684 s for two at once
     assert one.trials == 136
-    said = "budget: about 136 trials of 10 s (an estimate), 2 at once; "
+    said = "budget: about 140 trials of 10 s (an estimate), 2 at once; "
     assert list(one.lines()) == [f"{said}5 min 00 s kept to confirm 3 finalists on 20 folds"]
 
 
@@ -224,3 +224,26 @@ def test_a_price_is_kept_for_later_starts_and_the_report(run_toy):
     assert Starts(sweep.home.store(sweep.info.id).folder).price() == 0.35
     again = run_toy(trials=3)
     assert SweepData.read(again.info, again.home.store(again.info.id)).summary.price == 0.35
+
+
+def test_plan_says_what_a_budget_allows_and_creates_nothing(call, make_home):
+    planned = call("plan", "TOY", "--budget", "10m", "--workers", 0)
+    # A toy takes 0.001 s by its own estimate; 8 s each are for the start and the end.
+    assert "trials      about 580000, as many as 10 min 00 s pay for, seed 0" in planned.stdout
+    assert planned.stdout.splitlines()[-2:] == [
+        "budget: about 580000 trials of 0.0 s (an estimate), 1 at once",
+        "Nothing was created.",
+    ]
+    document = json.loads(call("plan", "TOY", "--budget", "10m", "--json", "--workers", 0).stdout)
+    assert (document["budget_seconds"], len(document["budget"])) == (600, 1)
+    epochs = call("plan", "TOY", "--budget-epochs", 50, "--workers", 0).stdout
+    assert "at most 50, as many as 50 epochs pay for, seed 0" in epochs
+    assert epochs.endswith(
+        "How many trials 50 epochs pay for shows as they end. Nothing was created.\n"
+    )
+    assert not (make_home() / "records").exists()
+
+
+def test_an_end_that_no_sweep_has_is_a_mistake(call):
+    wrong = call("run", "TOY", "--stop", "later")
+    assert (wrong.exit_code, "--stop 'later': allowed is 'auto'" in wrong.stderr) == (2, True)
