@@ -6,11 +6,14 @@ import os
 import sys
 import threading
 
+from sweeps.workspace.clock import command_begins
+
 
 def main() -> None:
     """Run the command line."""
     codes: list[int] = []
     atexit.register(_leave, codes)  # the first registered: it runs last
+    command_begins()
     try:
         from sweeps.cli import main as run
     except KeyboardInterrupt:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from sweeps.records import (
     EnqueuedPoints,
     Record,
     RecordStore,
+    Starts,
     SweepInfo,
     confirmed_by,
     describe_learned,
@@ -36,6 +38,7 @@ from sweeps.records import (
     recover,
     trials_to_retry,
 )
+from sweeps.runner.budget import Budget, Reserving, make_budget, time_used
 from sweeps.runner.control import ControlListener, ControlRequests, StopRequest
 from sweeps.runner.loop import Coordinator, Watch
 from sweeps.runner.opening import (
@@ -56,6 +59,7 @@ from sweeps.tracking.parent import ParentRun, outage_note
 from sweeps.tracking.preflight import check_store
 from sweeps.tracking.store import check_database
 from sweeps.tracking.sync import finish_deletions, hold_to_send
+from sweeps.workspace.clock import Stopwatch
 from sweeps.workspace.databases import DatabaseRetry
 from sweeps.workspace.provenance import changed_versions, code_state, environment
 
@@ -134,10 +138,24 @@ def start_executor(
 
 @dataclass(frozen=True)
 class RunResult:
-    """A sweep that has ended for any reason, with its summary."""
+    """A sweep that has ended for any reason, with its summary, and what is left of its budget."""
 
     info: SweepInfo
     summary: Summary
+    budget: Budget | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The beginning of a command, and what it will do after the trials.
+
+    Attributes:
+        watch: Began with the command.
+        reserving: Says what a confirmation will take; None if none follows.
+    """
+
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    reserving: Reserving | None = None
 
 
 def run_options(
@@ -151,7 +169,9 @@ def run_options(
     Raises:
         UsageError: The options cannot be carried out; nothing was created.
     """
-    return run_config(resolve(asked), asked, progress=progress, has_failed=has_failed)
+    timing = Timing()
+    config = resolve(asked)
+    return run_config(config, asked, progress=progress, has_failed=has_failed, timing=timing)
 
 
 def run_config(
@@ -160,12 +180,14 @@ def run_config(
     *,
     progress: Mode | Progress,
     has_failed: Callable[[Summary], bool] = lambda summary: False,
+    timing: Timing | None = None,
 ) -> RunResult:
     """Run a validated sweep, after checks of the cluster, the home, the databases and MLflow.
 
     Raises:
         UsageError: The options cannot be carried out; nothing was created.
     """
+    timing = timing or Timing()
     cluster = find_cluster(asked)
     fleet = look_at(cluster) if cluster is not None else None
     if fleet is not None:
@@ -198,6 +220,7 @@ def run_config(
             has_failed=has_failed,
             is_away=away is not None,
             fleet=fleet,
+            timing=timing,
         )
     finally:
         shown.close()
@@ -222,6 +245,7 @@ def run_sweep(
     has_failed: Callable[[Summary], bool] = lambda summary: False,
     is_away: bool = False,
     fleet: Fleet | None = None,
+    timing: Timing | None = None,
 ) -> RunResult:
     """Create or resume a sweep and run it to its end.
 
@@ -232,11 +256,12 @@ def run_sweep(
         has_failed: Whether the ended sweep missed its bound; then its parent run is FAILED.
         is_away: Whether the user was told already that the store cannot be reached.
         fleet: The workers of a cluster; None for this machine.
+        timing: When the command began; None: now.
 
     Raises:
         UsageError: The name belongs to a sweep with other options, or another process runs it.
     """
-    start = time.monotonic()
+    start, timing = time.monotonic(), timing or Timing()
     with StopRequest() as request:
         code = code_state(Path.cwd())
         opened = _existing(config) if config.retry is not None else open_sweep(config, code)
@@ -245,6 +270,7 @@ def run_sweep(
             hold_to_send(config.home, opened, tracking_uri, progress.note, request.ask) as held,
             ControlListener(ControlRequests(store.folder), request, progress) as listener,
             Guard(held.lock, store, opened, progress.note, request.ask) as guard,
+            ExitStack() as counting,
         ):
             _keep_log(config.home, opened, progress)
             records = recover(store, progress.note)
@@ -254,19 +280,29 @@ def run_sweep(
                 progress.note(line)
             if config.retry is not None:
                 config, records = _marked(config, info, records)
-            begun = max((record.spec.trial + 1 for record in records), default=0)
-            total = _enqueued(config, info).total(config.limits.trials, begun)
+            budget = _budget(config, info, records, timing)
+            if confirmed_by(info.directory) is None:  # whose command is counted as a whole
+                starts = Starts(store.folder)
+                counting.enter_context(starts.counted(timing.watch, config.price))
+            total = _total(config, info, records, budget)
             earlier = store.ending()
             _ask(config, store, total)
-            parent = ParentRun(config, info, tracking_uri, progress, held, earlier, is_away=is_away)
+            parent = ParentRun(
+                config, info, tracking_uri, progress, held, earlier, asked=total, is_away=is_away
+            )
             watch = Watch(progress, request, listener)
             coordinator = _assemble(
                 config, info, records, watch, parent.project, fleet, held, surroundings
             )
+            coordinator.budget = budget
+            for line in budget.lines() if budget is not None else ():
+                progress.note(line)
             if config.extend:
                 progress.note(describe_extension(opened, info, coordinator.queue.prior))
+            coordinator.expected = total
+            expected = total if budget is None else lambda: coordinator.expected
             progress.started(
-                Tally(info, total, records, longest_seconds=config.limits.timeout_seconds)
+                Tally(info, expected, records, longest_seconds=config.limits.timeout_seconds)
             )
             guard.watch(info, parent.files)
             over = {record.spec.trial for record in records if record.ends_trial}
@@ -287,7 +323,30 @@ def run_sweep(
                 deleted=tuple(guard.lost),
             )
     progress.finished(summary)
-    return RunResult(dataclasses.replace(info, checked=store.checked()), summary)
+    info = dataclasses.replace(info, checked=store.checked())
+    return RunResult(info, summary, budget)
+
+
+def _budget(
+    config: SweepConfig, info: SweepInfo, records: Sequence[Record], timing: Timing
+) -> Budget | None:
+    """Return what is left of the budget of all starts; None without one."""
+    seconds = config.limits.budget_seconds
+    if seconds is None or config.retry is not None:
+        return None
+    used = time_used(config.home, info)
+    return make_budget(config, records, used, timing.watch, timing.reserving)
+
+
+def _total(
+    config: SweepConfig, info: SweepInfo, records: Sequence[Record], budget: Budget | None
+) -> int:
+    """Return how many trials the sweep gets, as far as is known at the start."""
+    begun = max((record.spec.trial + 1 for record in records), default=0)
+    asked = config.limits.trials
+    if budget is not None:
+        asked = max(begun, min(asked, budget.trials or 0))
+    return _enqueued(config, info).total(asked, begun)
 
 
 def _run(coordinator: Coordinator, parent: ParentRun, held: Hold, guard: Guard) -> str | None:
@@ -447,6 +506,7 @@ def _summariser(
             time_split=dict(coordinator.seconds),
         )
         confirmed = heard(Conclusions(store.folder).confirmed)
-        return dataclasses.replace(ended, champion=champion_of(confirmed))
+        price = Starts(store.folder).price()
+        return dataclasses.replace(ended, champion=champion_of(confirmed), price=price)
 
     return summarise

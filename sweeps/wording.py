@@ -80,6 +80,11 @@ _ROUGH: Final = (
 """By the seconds below which they hold."""
 
 
+def rough(count: int) -> int:
+    """Return an estimated number of things with two digits that count: 140 for 136."""
+    return round(count, min(0, 2 - len(str(count))))
+
+
 def format_roughly(seconds: float) -> str:
     """Write an estimate that says no more than it knows: `about half a minute`, `about 2 hours`."""
     for end, words in _ROUGH:

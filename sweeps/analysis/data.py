@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,6 +24,7 @@ from sweeps.records import (
     Ending,
     Record,
     RecordStore,
+    Starts,
     SweepInfo,
     heard,
     is_same_data,
@@ -101,7 +103,8 @@ class SweepData:
             time_split=ending.time_split if ending else None,
         )
         confirmed = heard(Conclusions(self.store.folder).confirmed)
-        return replace(found, champion=champion_of(confirmed))
+        price = Starts(self.store.folder).price()
+        return replace(found, champion=champion_of(confirmed), price=price)
 
     @cached_property
     def conclusions(self) -> list[Conclusion]:
@@ -198,6 +201,26 @@ class SweepData:
         if not finals:
             return 0.0
         return (max(r.finished_at for r in finals) - min(r.started_at for r in finals)) / 1000
+
+    @cached_property
+    def seconds_until(self) -> Mapping[int, float]:
+        """Seconds of training up to the end of each trial, which is what a user waits for.
+
+        Trainings side by side count once; the time in which nothing was trained does not count.
+        """
+        idle, covered = 0, 0
+        starts, idle_before = [], []
+        for record in sorted(self.records, key=lambda record: record.started_at):
+            if record.started_at > covered:
+                idle += record.started_at - covered
+                starts.append(record.started_at)
+                idle_before.append(idle)
+            covered = max(covered, record.finished_at)
+        ends = {trial: record.finished_at for trial, record in self.finals.items()}
+        return {
+            trial: (end - idle_before[bisect_right(starts, end) - 1]) / 1000
+            for trial, end in ends.items()
+        }
 
     def full(self, trial: int) -> Record:
         """Return the deciding attempt of a trial with its arrays."""

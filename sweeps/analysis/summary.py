@@ -96,6 +96,8 @@ class Summary:
         front: COMPLETE trials on the Pareto front, the best by the first objective first; with one
             objective the best trial, and those that equal it.
         champion: The champion of its confirmation; None while it is not confirmed.
+        trained_seconds: Seconds of all attempts together.
+        price: Price of one worker for an hour; None if none was given.
     """
 
     id: str
@@ -120,6 +122,8 @@ class Summary:
     objectives: tuple[Objective, ...] = ()
     front: tuple[TrialRow, ...] = ()
     champion: Champion | None = None
+    trained_seconds: float = 0.0
+    price: float | None = None
 
     @property
     def status(self) -> str:
@@ -143,6 +147,11 @@ class Summary:
     def done(self) -> int:
         """Number of trials with an outcome."""
         return sum(self.counts.values()) - self.counts["WAITING"]
+
+    @property
+    def cost(self) -> float | None:
+        """The price of all attempts together; None if no price was given."""
+        return None if self.price is None else cost_of(self.trained_seconds, self.price)
 
     @property
     def all_failed(self) -> bool:
@@ -180,7 +189,14 @@ class Summary:
             "tracking_pending": self.tracking_pending,
             "tracking_error": self.tracking_error,
             "time_split": dict(self.time_split),
+            "price": self.price,
+            "cost": self.cost,
         }
+
+
+def cost_of(seconds: float, price: float) -> float:
+    """Return the cost of seconds at the price of an hour."""
+    return seconds * price / 3600
 
 
 def how_confirmed(best: TrialRow | None, champion: Champion | None) -> tuple[str, str]:
@@ -206,7 +222,7 @@ def summarize(
     pending: int = 0,
     time_split: Mapping[str, float] | None = None,
 ) -> Summary:
-    """Summarise a sweep from its records; who reads conclusions adds the champion.
+    """Summarise a sweep from its records; who reads its folder adds the champion and the price.
 
     Args:
         info: The facts that were fixed when the sweep was created.
@@ -241,6 +257,7 @@ def summarize(
         time_split=dict(time_split or {}),
         objectives=info.objectives,
         front=tuple(front_rows(rows, info.objectives)),
+        trained_seconds=sum(record.seconds for record in records),
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
@@ -41,10 +42,13 @@ if TYPE_CHECKING:
     from sweeps.progress import Mode
     from sweeps.records import SweepInfo
     from sweeps.records.conclusions import Conclusion
+    from sweeps.runner.budget import Reserving
 
 
 FEWEST_TRIALS: Final = 15
 """With fewer complete trials a sweep is not confirmed by itself, even if its space asks for it."""
+ENOUGH: Final = frozenset({None, "budget", "budget_epochs", "auto", "exhausted"})
+"""Why a sweep ended that may have all trials it was to have."""
 _COMMANDS: Final = 3
 """So many commands follow an answer."""
 
@@ -256,7 +260,7 @@ def is_to_be_confirmed(result: RunResult, wanted: bool | None) -> bool:
     A small sweep is not confirmed by itself: with few trials there is little to decide.
     """
     summary = result.summary
-    if summary.stopped_by is not None or summary.done < summary.asked:
+    if summary.stopped_by not in ENOUGH or summary.done < summary.asked:
         return False
     says = result.info.space.get("defaults", {}).get("confirm")
     by_itself = (
@@ -269,8 +273,7 @@ def check_confirming(
     config: SweepConfig, asked: RunOptions, wanted: bool | None, progress: Mode
 ) -> None:
     """Refuse, before anything is created, a sweep that is to be confirmed but cannot be."""
-    by_itself = config.space.defaults.confirms_by_itself and config.limits.trials >= FEWEST_TRIALS
-    if by_itself if wanted is None else wanted:
+    if may_be_confirmed(config, wanted):
         from sweeps.confirm.checks import check_run
         from sweeps.progress import make_progress
 
@@ -278,11 +281,28 @@ def check_confirming(
         check_run(config, asked.source, option, make_progress(progress).note)
 
 
-def confirm_after(info: SweepInfo, asked: RunOptions, progress: Mode, more: str) -> int:
+def may_be_confirmed(config: SweepConfig, wanted: bool | None) -> bool:
+    """Whether a confirmation follows if enough trials are complete."""
+    by_itself = config.space.defaults.confirms_by_itself and config.limits.trials >= FEWEST_TRIALS
+    return by_itself if wanted is None else wanted
+
+
+def reserving_for(config: SweepConfig, wanted: bool | None) -> Reserving | None:
+    """Return what says how much of a budget is kept for the confirmation; None without both."""
+    if config.limits.budget_seconds is None or not may_be_confirmed(config, wanted):
+        return None
+    from sweeps.confirm.planning import reservation
+
+    return reservation(config, FEWEST_TRIALS if wanted is None else 2)
+
+
+def confirm_after(result: RunResult, asked: RunOptions, progress: Mode, more: str) -> int:
     """Confirm a sweep whose trials have all ended, as its space says; return the exit code.
 
+    With a budget, it takes as many finalists and folds as the rest pays for, or is left out.
+
     Args:
-        info: The sweep.
+        result: The run of the sweep.
         asked: The options of its run.
         progress: How the confirmation is shown.
         more: The command that runs more trials, for the answer.
@@ -292,21 +312,38 @@ def confirm_after(info: SweepInfo, asked: RunOptions, progress: Mode, more: str)
     from sweeps.confirm.planning import HowToTrain
     from sweeps.home import Home
 
-    if progress in {"auto", "verbose"}:
+    info, is_shown = result.info, progress in {"auto", "verbose"}
+    how = HowToTrain(asked.workers, asked.tracking_uri, asked.source, progress, asked.same_code)
+    options = ConfirmOptions(how=how, is_asked_for=True)
+    if result.budget is not None:
+        reserve = result.budget.for_confirmation()
+        if not reserve.folds:
+            is_known = result.summary.champion is not None and not result.budget.has_trained
+            if is_shown and not is_known:
+                print(pasteable(f"{reserve.lacking}: {_by_hand(info)}"))
+            return OK
+        how = replace(how, stop_by=time.monotonic() + result.budget.most_for_folds(reserve))
+        options = replace(options, how=how, top=reserve.top, folds=reserve.folds)
+    if is_shown:
         print("The best are now confirmed on fresh folds (--no-confirm leaves that out).")
         sys.stdout.flush()
-    how = HowToTrain(asked.workers, asked.tracking_uri, asked.source, progress, asked.same_code)
     home = Home.resolve(asked.home)
-    result = run_it(home, info, ConfirmOptions(how=how, is_asked_for=True))
+    found = run_it(home, info, options)
     if progress == "json":
-        document = {"event": "confirmed", **_document(home, info, result, None)}
+        document = {"event": "confirmed", **_document(home, info, found, None)}
         print(json.dumps(plain_numbers(document), allow_nan=False))
-    if result.failure:
-        print(pasteable(f"failed: {result.failure}"), file=sys.stderr)
-    if progress in {"auto", "verbose"}:
+    if found.failure:
+        print(pasteable(f"failed: {found.failure}"), file=sys.stderr)
+    if found.stopped_by == "timeout":
+        print(pasteable(f"the budget ended before a verdict: {_by_hand(info)}"), file=sys.stderr)
+    elif is_shown:
         print()
-        _print(home, info, result, None, more=more)
-    return exit_code(result)
+        _print(home, info, found, None, more=more)
+    return exit_code(found)
+
+
+def _by_hand(info: SweepInfo) -> str:
+    return f"`sweeps confirm {shlex.quote(info.name)}` does it, however long it takes"
 
 
 def worst_of(results: Sequence[tuple[SweepInfo, ConfirmResult]]) -> int:

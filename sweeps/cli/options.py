@@ -217,6 +217,31 @@ _RUN_OPTIONS: Final[Mapping[str, Any]] = {
     "stop_after": Annotated[
         int | None, typer.Option(metavar="N", help="End after N trials without improvement.")
     ],
+    "stop": Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto", help="End once more trials are expected to bring less than noise does."
+        ),
+    ],
+    "budget": Annotated[
+        float | None,
+        typer.Option(
+            parser=duration,
+            metavar="TIME",
+            help="Time of all starts together (3m, 1h30m), start-up and confirmation included. It "
+            "decides how many trials there are, never which.",
+        ),
+    ],
+    "budget_epochs": Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Begin no trial once those before it have N epochs."),
+    ],
+    "price": Annotated[
+        str | None,
+        typer.Option(
+            metavar="PRICE/h", help="Price of one worker for an hour (0.35/h): what trials cost."
+        ),
+    ],
     "trial_timeout": Annotated[
         float | None,
         typer.Option(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @asks(
     *("space", "trials", "name", "extend", "same_code", "seed", "overrides", "sampler", "pruner"),
-    *("learn_from", "data", "ask_ahead", "timeout", "workers", "home"),
+    *("learn_from", "data", "ask_ahead", "timeout", "budget", "budget_epochs", "workers", "home"),
 )
 def plan(
     asked: RunOptions,
@@ -44,6 +44,7 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Validate a space and show what would run; creates nothing."""
+    from sweeps.cli.confirming import reserving_for
     from sweeps.config.sweep import resolve
     from sweeps.runner.planning import make_plan
 
@@ -51,7 +52,7 @@ def plan(
     if power:
         _show_power(config, csv=csv, as_json=as_json)
         return
-    planned = make_plan(config)
+    planned = make_plan(config, reserving_for(config, None))
     document = _to_dict(planned)
     if not answered(
         document,
@@ -142,6 +143,9 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
         "measured_seconds": plan.measured_seconds,
         "timeout_seconds": config.limits.timeout_seconds,
         "in_time": plan.in_time,
+        "budget_seconds": config.limits.budget_seconds,
+        "budget_epochs": config.limits.budget_epochs,
+        "budget": list(plan.budget.lines()) if plan.budget else None,
         "pruner_sees": what_a_pruner_sees(config) or None,
     }
 
@@ -151,7 +155,7 @@ def _print(plan: SweepPlan) -> None:
     from sweeps.confirm.checks import how_it_is_confirmed
     from sweeps.records import describe_learned
     from sweeps.runner.planning import what_a_pruner_sees
-    from sweeps.wording import counted, format_seconds, printable
+    from sweeps.wording import printable
 
     config, planned = plan.config, plan.trials
     space, size = config.space, config.space.size()
@@ -161,7 +165,7 @@ def _print(plan: SweepPlan) -> None:
         "objective": "; ".join(f"{one.metric}, {one.direction}" for one in space.objectives),
         "space": "infinitely many points" if size is None else f"{size} points",
         "constraints": ", ".join(str(c) for c in space.constraints) or "none",
-        "trials": f"{config.limits.trials}, seed {config.seed}",
+        "trials": f"{_how_many(plan)}, seed {config.seed}",
         "confirm": how_it_is_confirmed(config),
         "sampler": f"{config.sampler_in_words}, pruner {config.pruner.name}",
         "pruner": what_a_pruner_sees(config),
@@ -182,19 +186,45 @@ def _print(plan: SweepPlan) -> None:
         )
     for (engine, reason), count in Counter((p.plan.engine, p.plan.reason) for p in planned).items():
         print(f"Engine {engine} for {count} of {len(planned)}: {reason}")
+    _print_duration(plan)
+
+
+def _print_duration(plan: SweepPlan) -> None:
+    """Print how long the trials take, or how many a budget pays for."""
+    from sweeps.wording import counted, format_seconds
+
     which = "the " + counted(plan.left, "trial") + (" that are left" if plan.goes_on else "")
-    if not plan.left:
+    for line in plan.budget.lines() if plan.budget else ():
+        print(line)
+    if plan.budget:
+        print("Nothing was created.")
+    elif not plan.left:
         print("Nothing is left to run; ask for more --trials. Nothing was created.")
+    elif (epochs := plan.config.limits.budget_epochs) is not None:
+        print(f"How many trials {epochs} epochs pay for shows as they end. Nothing was created.")
     elif plan.seconds is None:
         print("How long a trial takes shows once the first has ended. Nothing was created.")
     else:
         of_trials = ", as its trials took so far" if plan.measured_seconds is not None else ""
         print(f"About {format_seconds(plan.seconds)} for {which}{of_trials}.")
         if plan.in_time is not None:
-            assert config.limits.timeout_seconds is not None
-            limit = format_seconds(config.limits.timeout_seconds)
+            assert plan.config.limits.timeout_seconds is not None
+            limit = format_seconds(plan.config.limits.timeout_seconds)
             print(f"In the {limit} of --timeout about {plan.in_time} of them begin.")
         print("Nothing was created.")
+
+
+def _how_many(plan: SweepPlan) -> str:
+    """Return how many trials there will be, in words where a budget decides it."""
+    from sweeps.wording import format_seconds, rough
+
+    limits = plan.config.limits
+    if plan.budget is not None:
+        known = "" if plan.budget.trials is None else f"about {rough(limits.trials)}, "
+        return f"{known}as many as {format_seconds(plan.budget.seconds)} pay for"
+    if limits.budget_epochs is not None:
+        return f"at most {limits.trials}, as many as {limits.budget_epochs} epochs pay for"
+    return str(limits.trials)
 
 
 def _parameter_table(config: SweepConfig) -> Table:

@@ -6,14 +6,19 @@ import dataclasses
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from sweeps.cli.confirming import check_confirming, confirm_after, is_to_be_confirmed
+from sweeps.cli.confirming import (
+    check_confirming,
+    confirm_after,
+    is_to_be_confirmed,
+    reserving_for,
+)
 from sweeps.cli.exit_codes import FAILED, INTERRUPTED, WHOLE, exit_code, failure
 from sweeps.cli.options import (
     EventsOption,
@@ -31,6 +36,7 @@ from sweeps.cli.options import (
 from sweeps.config.options import RunOptions, option_of
 from sweeps.errors import UsageError
 from sweeps.workspace.addresses import redacted
+from sweeps.workspace.clock import command_watch
 
 if TYPE_CHECKING:
     from sweeps.launch import RunResult
@@ -50,6 +56,10 @@ _LEFT_OUT: Final = frozenset(
         "timeout",
         "target",
         "stop_after",
+        "stop",
+        "budget",
+        "budget_epochs",
+        "price",
         "fail_under",
     }
 )
@@ -75,8 +85,9 @@ def run(
     Ctrl-C stops after the running epoch; the same command goes on where it stopped.
     """
     # Here and not above: `sweeps --help` need not wait for Optuna's storages.
+    watch = command_watch()
     from sweeps.config.sweep import resolve
-    from sweeps.launch import run_config
+    from sweeps.launch import Timing, run_config
 
     fail_under = asked.fail_under
     progress = mode_of(quiet=quiet, as_json=json, verbose=verbose)
@@ -87,6 +98,7 @@ def run(
         asked,
         progress=progress,
         has_failed=lambda summary: failure(summary, strict, fail_under) is not None,
+        timing=Timing(watch, reserving_for(config, confirm)),
     )
     summary = result.summary
     code = exit_code(summary, strict=strict, fail_under=fail_under)
@@ -96,10 +108,28 @@ def run(
     if not is_last:
         more = f"{command_line(asked)} --trials {2 * summary.done}"
         code = (
-            confirm_after(result.info, asked, progress, f"{more} {_home_option(asked)}".strip())
-            or code
+            confirm_after(result, asked, progress, f"{more} {_home_option(asked)}".strip()) or code
         )
+    if progress in {"auto", "verbose"}:
+        for line in _spent(result, asked):
+            print(line)
     raise typer.Exit(code)
+
+
+def _spent(result: RunResult, asked: RunOptions) -> Iterator[str]:
+    """Yield what the sweep took of its budget, and what it cost, with its confirmations."""
+    from sweeps.analysis.summary import cost_of
+    from sweeps.home import Home
+    from sweeps.render.verdict import cost_line
+    from sweeps.runner.budget import parts_of
+
+    home, info, price = Home.resolve(asked.home), result.info, result.summary.price
+    if result.budget is not None:
+        yield result.budget.ended_line()
+    if price is not None:
+        parts = (home.store(part.id).read_all() for part in parts_of(home, info)[1:])
+        seconds = sum(record.seconds for records in parts for record in records)
+        yield cost_line(result.summary, cost_of(seconds, price))
 
 
 def _conclude(

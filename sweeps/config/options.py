@@ -29,12 +29,18 @@ class Limits:
         timeout_seconds: Time after which no trial is begun in this start.
         target: Objective value that is good enough.
         stop_after: Trials in a row without improvement of the best, or of the Pareto front.
+        budget_seconds: Time of all starts together, a confirmation that follows included.
+        budget_epochs: Epochs of all trials together after which none begins.
+        stops_itself: Whether the sweep ends once more trials are expected to bring little.
     """
 
     trials: int
     timeout_seconds: float | None = None
     target: float | None = None
     stop_after: int | None = None
+    budget_seconds: float | None = None
+    budget_epochs: int | None = None
+    stops_itself: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class RunOptions:
         space: The search space: a name of the catalogue, the path of a YAML file, a decorated
             function or its `module:function`, or a `Space`. An error has a line per mistake.
         trials: How many trials have an outcome when the sweep is done, in total over all starts;
-            from 1. None: as the space says, else 20.
+            from 1. None: as the space says, else 20; with a budget, as many as it pays for.
         name: Name of the sweep: 1 to 80 letters, digits, `.`, `_`, `-`. None: the space's. A
             sweep that exists goes on; if it was made with other options, it is refused.
         extend: Whether the sweep of that name may go on in another space, with another sampler,
@@ -72,6 +78,15 @@ class RunOptions:
         target: Value of the objective at which the sweep ends; one objective only. None: no end.
         stop_after: Trials in a row without improvement of the best, or of the Pareto front, after
             which the sweep ends; from 1. None: no end.
+        stop: `auto`: end the sweep once a bound says that more trials would improve the best by
+            less than the noise of its objective; one objective only. None: no end.
+        budget: Duration above 0 that all starts take together, start-up included, and with the
+            command its confirmation. It decides how many trials there are, never which. None: no
+            limit.
+        budget_epochs: Number of epochs from 1; no trial begins once the trials before it have as
+            many. A trial without a value per epoch counts as one. None: no limit.
+        price: Price of one worker for an hour, above 0: a number, or a text such as `0.35/h`. Each
+            trial costs its seconds times that. None: as at the last start that had one.
         fail_under: The exit code of the command is 1 if the best is worse than this; `sweeps.run`
             returns either way.
         retries: How often a trial is tried again, from 0, by the reason of its failure: `crash`
@@ -121,6 +136,10 @@ class RunOptions:
     timeout: float | str | None = None
     target: float | None = None
     stop_after: int | None = None
+    stop: str | None = None
+    budget: float | str | None = None
+    budget_epochs: int | None = None
+    price: float | str | None = None
     fail_under: float | None = None
     retries: Mapping[str, int] = field(default_factory=dict)
     trial_timeout: float | str | None = None

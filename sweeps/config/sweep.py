@@ -61,9 +61,14 @@ def check_options(options: RunOptions) -> Literal["number", "free"]:
     _at_least("--trials", options.trials, 1)
     _at_least("--ask-ahead", options.ask_ahead, 1)
     _at_least("--stop-after", options.stop_after, 1)
+    _at_least("--budget-epochs", options.budget_epochs, 1)
     _at_least("--seed", options.seed, 0)
     _at_least("--workers", options.workers, 0)
     seconds_above_zero("--timeout", options.timeout)
+    seconds_above_zero("--budget", options.budget)
+    price_an_hour(options.price)
+    if options.stop not in {None, "auto"}:
+        raise UsageError(f"--stop {options.stop!r}: allowed is 'auto'")
     seconds_above_zero("--trial-timeout", options.trial_timeout)
     _seconds_from_zero("--checkpoint-every", options.checkpoint_every)
     _number("--target", options.target)
@@ -104,6 +109,23 @@ def _seconds(option: str, duration: float | str | None) -> float | None:
         return None if duration is None else seconds_of(duration)
     except UsageError as error:
         raise UsageError(f"{option}: {error}") from None
+
+
+def price_an_hour(price: float | str | None) -> float | None:
+    """Return the price of one worker for an hour; None stays None.
+
+    Raises:
+        UsageError: It is no number above 0.
+    """
+    if price is None:
+        return None
+    try:
+        number = math.nan if isinstance(price, bool) else float(str(price).removesuffix("/h"))
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise UsageError(f"--price {price}: give the price of an hour above 0, such as 0.35/h")
+    return number
 
 
 def check_pruner(choice: Choice, experiment: Experiment, space: Space) -> None:
@@ -156,10 +178,14 @@ def check_bounds(options: RunOptions, space: Space) -> None:
     """Refuse options that need a single objective, if the space has several."""
     if len(space.objectives) == 1:
         return
-    for option, value in (("--target", options.target), ("--fail-under", options.fail_under)):
+    for option, value in (
+        ("--target", options.target),
+        ("--fail-under", options.fail_under),
+        ("--stop", options.stop),
+    ):
         if value is not None:
             raise UsageError(
-                f"{option} {value:g}: it bounds one number, and the space has several objectives "
+                f"{option} {value}: it bounds one number, and the space has several objectives "
                 f"({in_words(space.objectives)}); leave it out, or leave one objective in the space"
             )
     if space.defaults.confirms_by_itself:
@@ -230,13 +256,33 @@ def _check_kinds(options: RunOptions) -> None:
                 raise UsageError(f"{argument}={value!r}: give {described}")
 
 
+def limits_of(options: RunOptions, space: Space) -> Limits:
+    """Return the limits of a sweep; with a budget and no number of trials, the budget ends it."""
+    trials = options.trials
+    if trials is None and options.budget is not None:
+        trials = UNLIMITED
+    elif trials is None and options.budget_epochs is not None:
+        trials = options.budget_epochs  # a trial has an epoch at least
+    return Limits(
+        trials=trials or space.defaults.trials,
+        timeout_seconds=seconds_above_zero("--timeout", options.timeout),
+        target=options.target,
+        stop_after=options.stop_after,
+        budget_seconds=seconds_above_zero("--budget", options.budget),
+        budget_epochs=options.budget_epochs,
+        stops_itself=options.stop is not None,
+    )
+
+
+UNLIMITED: Final = 1_000_000
+"""More trials than any budget pays for."""
 SPLIT_SEED = 0
 """Seed of the training/validation split; the same for every sweep, so that sweeps compare."""
 ASK_AHEAD: Final = 4
 """Trials in flight at most, whatever the number of workers: the same command gives the same trials
 on every machine. A model proposes better if fewer outcomes are missing (docs/evidence/search.md).
 """
-_ASK_AHEAD_UNTAUGHT: Final = 8
+ASK_AHEAD_UNTAUGHT: Final = 8
 """The same, for a sampler that learns nothing from outcomes."""
 
 
@@ -259,6 +305,7 @@ class SweepConfig:
         folder: The folder in which the experiment is looked up first.
         learned: What a new sweep learns from others; None if it was not asked for. A sweep that
             exists goes on with what it has learned.
+        price: Price of one worker for an hour; None: as at the last start that had one.
     """
 
     name: str
@@ -285,6 +332,7 @@ class SweepConfig:
     why_sampler: str = ""
     folder: Path | None = None
     learned: Learned | None = None
+    price: float | None = None
 
     @property
     def sampler_in_words(self) -> str:
@@ -398,12 +446,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         ask_ahead=ask_ahead,
         order=order,
         parallelism=Parallelism(workers, ask_ahead),
-        limits=Limits(
-            trials=trials,
-            timeout_seconds=seconds_above_zero("--timeout", options.timeout),
-            target=options.target,
-            stop_after=options.stop_after,
-        ),
+        limits=limits_of(options, space),
         failures=failure_policy(
             options.retries,
             seconds_above_zero("--trial-timeout", options.trial_timeout),
@@ -429,6 +472,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         same_code=options.same_code,
         check_below_seconds=check_below_seconds(options, space, experiment, data, workers),
         folder=folder,
+        price=price_an_hour(options.price),
     )
     if options.learn_from is not None:
         config = _taught(config, options.learn_from)
@@ -504,7 +548,7 @@ def _ask_ahead(
         # What the space said then, by itself or by the default of that time.
         then = existing.space.get("defaults", {}).get("ask_ahead")
         asked = then if isinstance(then, int) and then > 0 else None
-    default = _ASK_AHEAD_UNTAUGHT if sampler.name in LEARN_NOTHING else ASK_AHEAD
+    default = ASK_AHEAD_UNTAUGHT if sampler.name in LEARN_NOTHING else ASK_AHEAD
     return asked or default
 
 

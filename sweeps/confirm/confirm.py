@@ -44,6 +44,7 @@ from sweeps.confirm.planning import (
     Confirmation,
     HowToTrain,
     Ran,
+    ended_trials,
     find_refit,
     is_trained,
     other_confirmations,
@@ -65,6 +66,7 @@ from sweeps.records import (
     Conclusions,
     ConfirmationRecord,
     Record,
+    Starts,
     SweepInfo,
     heard,
     need_one_objective,
@@ -79,6 +81,7 @@ from sweeps.records.conclusions import (
 from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.sync import show_conclusions
 from sweeps.wording import counted
+from sweeps.workspace.clock import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -291,7 +294,15 @@ def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResu
         UsageError: See `check`; nothing was begun. Or the trainings kept arrays that cannot be
             compared; the trainings stay.
     """
+    watch = Stopwatch()
     checked = check(home, info, options)
+    with Starts(home.store(info.id).folder).counted(watch):
+        return _confirm(home, info, options, checked)
+
+
+def _confirm(
+    home: Home, info: SweepInfo, options: ConfirmOptions, checked: Checked
+) -> ConfirmResult:
     with as_one(options.how.progress, _trainings(home, info, options, checked)) as shown:
         how = replace(options.how, progress=shown)
         work = _Work(home, info, replace(options, how=how), checked)
@@ -435,11 +446,30 @@ class _Work:
         )
         self._confirmation = confirmation
         home.publish(self._info.id)  # the space, so that another host can continue it
-        self._confirmed = confirmed = run_confirmation(confirmation, home, how)
+        confirmed = self._within_time(run_confirmation(confirmation, home, how))
+        self._confirmed = confirmed
         self._ran.append(confirmed)
         if confirmed.stopped_by is None and checked.can_measure_selection_bias():
-            self._ran.append(run_again(confirmation, home, how))
+            self._ran.append(run_again(self._confirmation, home, how))
             self._again = home.store(self._ran[-1].info.id).read_all()
+
+    def _within_time(self, ran: Ran) -> Ran:
+        """Take the folds that all finalists were trained on, if time was up before the others."""
+        confirmation, checked = self._confirmation, self._checked
+        assert confirmation is not None
+        if self._options.how.stop_by is None or ran.stopped_by != "timeout":
+            return ran
+        whole = ended_trials(self._home, ran.info) // len(confirmation.finalists)
+        folds = whole - whole % FOLDS_A_REPEAT
+        if folds < 2 * FOLDS_A_REPEAT:
+            return ran
+        before = _trainings(self._home, self._info, self._options, checked)
+        self._checked = replace(checked, folds=folds)
+        self._confirmation = replace(confirmation, folds=folds)
+        if isinstance(shown := self._options.how.progress, Stages):
+            shown.grow(_trainings(self._home, self._info, self._options, self._checked) - before)
+            shown.note(f"the budget ends: {folds} folds in place of {checked.folds}")
+        return replace(ran, stopped_by=None)
 
     def add_folds(self, found: _Found) -> bool:
         """Ask for the folds of the next look, if there are to be more; return whether there are."""

@@ -175,9 +175,14 @@ def choose_best(info: SweepInfo, records: Sequence[Record], scored: Scored) -> F
     return _finalist(best[0], 1, scored) if best else None
 
 
-def _finalist(record: Record, place: int, scored: Scored) -> Finalist:
+def label_of(record: Record) -> str:
+    """Return the label of a trial as a finalist."""
     kind, _, name = record.origin.partition(" ")
-    trial = record.spec.trial
-    label = f"baseline-{name}" if kind == "baseline" and name else f"trial-{trial}"
+    is_named = kind == "baseline" and name
+    return f"baseline-{name}" if is_named else f"trial-{record.spec.trial}"
+
+
+def _finalist(record: Record, place: int, scored: Scored) -> Finalist:
+    trial, label = record.spec.trial, label_of(record)
     searched = record.result.metrics.get(scored.searched) if record.result else None
     return Finalist(label, trial, dict(record.spec.config), searched, place)

@@ -110,7 +110,7 @@ class Tally:
     def __init__(
         self,
         info: SweepInfo,
-        total: int,
+        total: int | Callable[[], int],
         done: Sequence[Record],
         *,
         longest_seconds: float | None = None,
@@ -118,7 +118,7 @@ class Tally:
     ) -> None:
         self.info = info
         self.is_confirmation = confirmed_by(info.directory) is not None
-        self._total = total
+        self._total: Callable[[], int] = total if callable(total) else lambda: total
         self._longest_seconds = longest_seconds
         self._began = clock()
         self.running: dict[str, RunningTrial] = {}
@@ -143,7 +143,7 @@ class Tally:
             total: The trials of all of them.
             skipped: Those of sweeps between the two that were whole before.
         """
-        self._earlier, self._total, self._is_part = earlier, total, True
+        self._earlier, self._total, self._is_part = earlier, lambda: total, True
         self._skipped = skipped
         if earlier is not None:
             for row in self._rows.values():
@@ -154,8 +154,8 @@ class Tally:
     def total(self) -> int:
         """Number of trials asked for, in all starts; more if points were enqueued meanwhile."""
         if self._is_part:
-            return self._total
-        return max(self._total, 1 + max(self._rows, default=-1), *self._begun())
+            return self._total()
+        return max(self._total(), 1 + max(self._rows, default=-1), *self._begun())
 
     def _begun(self) -> list[int]:
         return [1 + trial.spec.trial for trial in list(self.running.values())] or [0]

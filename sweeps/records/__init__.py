@@ -39,6 +39,8 @@ from sweeps.records.notes import (
     LearnedPoint,
     LearnedSource,
     Notes,
+    Start,
+    Starts,
     SweepStatus,
     describe_learned,
     keep_foreign,
@@ -47,6 +49,7 @@ from sweeps.records.notes import (
     read_foreign,
     read_imported,
     read_learned,
+    seconds_used,
 )
 from sweeps.records.ranking import leading, need_one_objective, ranked, values_of
 from sweeps.records.record import (
@@ -104,6 +107,8 @@ __all__ = [
     "RecordStore",
     "Report",
     "SourceFile",
+    "Start",
+    "Starts",
     "SweepInfo",
     "SweepStatus",
     "UnfinishedTrial",
@@ -127,6 +132,7 @@ __all__ = [
     "read_imported",
     "read_learned",
     "recover",
+    "seconds_used",
     "trials_to_retry",
     "values_of",
     "warn",

@@ -1,23 +1,39 @@
 """Small files beside the records.
 
-They are notes, the ending of a start, the source of an imported sweep, trials that were run
-elsewhere and teach the sampler, and points that were good on other data.
+They are notes, the time of all starts, the ending of the last, the source of an imported sweep,
+trials that were run elsewhere and teach the sampler, and points that were good on other data.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from search_spaces.errors import listing
 from search_spaces.parameters import Value
-from sweeps.records.schema import Count, Digest, Line, Moment, json_bytes, read_document, shaped
+from sweeps.errors import StoreError
+from sweeps.records.record import Record
+from sweeps.records.schema import (
+    Count,
+    Digest,
+    Line,
+    Moment,
+    Only,
+    heard,
+    json_bytes,
+    read_document,
+    shaped,
+)
 from sweeps.wording import counted
+from sweeps.workspace.clock import Stopwatch
 from sweeps.workspace.files import write_atomically
 from sweeps.workspace.locks import exclusive
 
@@ -56,6 +72,100 @@ class Ending:
     def ended_alike(self, other: Ending) -> bool:
         """Whether another start ended the same way, whatever time it took."""
         return replace(self, seconds=other.seconds, time_split=other.time_split) == other
+
+
+# The time that all starts of a sweep took, which a budget counts, and the price of its workers.
+
+
+_STARTS_FILE: Final = "starts.json"
+_STARTS_REMEDY: Final = "the next `sweeps run`, or `sweeps doctor --fix`, puts it aside"
+_Above = Annotated[float, Only(lambda number: 0 < number < math.inf, "a number above 0")]
+_Duration = Annotated[float, Only(lambda number: 0 <= number < math.inf, "a duration in seconds")]
+
+
+@dataclass(frozen=True)
+class Start:
+    """One command that worked on a sweep: a start of its trials, or a confirmation.
+
+    Attributes:
+        began_at: Milliseconds since the epoch (UTC).
+        seconds: Its duration; None while it runs, and if it was killed.
+        price: Price of one worker for an hour; None if none was given.
+    """
+
+    began_at: Moment
+    seconds: _Duration | None = None
+    price: _Above | None = None
+
+
+class Starts:
+    """All starts of one sweep, in its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self) -> tuple[Start, ...]:
+        """Return every start in order; none of a sweep that earlier versions ran.
+
+        Raises:
+            RecordError: The file is damaged.
+        """
+        path = self._folder / _STARTS_FILE
+        return read_document(path, partial(shaped, tuple[Start, ...]), _STARTS_REMEDY) or ()
+
+    def all(self) -> tuple[Start, ...]:
+        """Return every start in order; a damaged file is reported, and has none."""
+        return heard(self.read) or ()
+
+    def price(self) -> float | None:
+        """Return the price of one worker for an hour that was given last; None without one."""
+        return next((one.price for one in reversed(self.all()) if one.price is not None), None)
+
+    @contextmanager
+    def counted(self, watch: Stopwatch, price: float | None = None) -> Iterator[None]:
+        """Count the time from the beginning of a watch to the end of the block.
+
+        Raises:
+            StoreError: The beginning cannot be written.
+        """
+        begun = Start(watch.started_at, price=price)
+        earlier = self.all()
+        self._write(*earlier, begun)
+        try:
+            yield
+        finally:
+            seconds = (watch.now_ms() - watch.started_at) / 1000
+            with contextlib.suppress(StoreError):  # its records say how long it took, roughly
+                self._write(*earlier, replace(begun, seconds=seconds))
+
+    def _write(self, *starts: Start) -> None:
+        document = json_bytes([asdict(start) for start in starts], indent=1)
+        write_atomically(self._folder / _STARTS_FILE, document, "starts")
+
+
+def seconds_used(starts: Sequence[Start], records: Sequence[Record]) -> float:
+    """Return the time of all starts, in seconds.
+
+    One that was killed counts up to the last attempt that it recorded. What earlier versions
+    recorded, which noted no starts, counts by the time in which any attempt ran.
+
+    Args:
+        starts: All starts, in order.
+        records: All attempts of the sweep and its confirmations.
+    """
+    ends = [*(start.began_at for start in starts[1:]), math.inf]
+    used = 0.0
+    for start, until in zip(starts, ends, strict=False):
+        within = (r.finished_at for r in records if start.began_at <= r.finished_at < until)
+        known = (max(within, default=start.began_at) - start.began_at) / 1000
+        used += known if start.seconds is None else start.seconds
+    first = min((start.began_at for start in starts), default=math.inf)
+    covered = 0.0
+    for record in sorted(records, key=lambda record: record.started_at):
+        if record.finished_at < first:
+            used += max(0.0, record.finished_at - max(record.started_at, covered)) / 1000
+            covered = max(covered, record.finished_at)
+    return used
 
 
 # The source of an imported sweep, and whether the experiment that it names may be run.

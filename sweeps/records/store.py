@@ -26,7 +26,7 @@ from sweeps.records.format import (
     read_weights,
 )
 from sweeps.records.kept_files import collect_files, pack_files, read_kept
-from sweeps.records.notes import Ending, Notes, read_imported, read_learned
+from sweeps.records.notes import Ending, Notes, Starts, read_imported, read_learned
 from sweeps.records.record import VERSION, Checked, Generation, Record, SweepInfo
 from sweeps.records.schema import (
     TORN,
@@ -386,7 +386,8 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
         report(f"{path.name}: {problem}; kept as {put_aside(path)}, this trial runs again")
 
     remove_temporary(store.folder)
-    for read in (store.read_asked, store.read_ending, store.read_checked):
+    starts = Starts(store.folder)
+    for read in (store.read_asked, store.read_ending, store.read_checked, starts.read):
         try:
             read()
         except DamagedFileError as error:
@@ -482,6 +483,7 @@ def unreadable_files(folder: Path) -> Iterator[RecordError]:
         store.read_asked,
         store.read_ending,
         store.read_checked,
+        Starts(folder).read,
         Notes(folder).all,
         CodeHistory(folder).all,
         partial(read_imported, folder),

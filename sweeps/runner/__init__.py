@@ -8,7 +8,8 @@ outcome, over all starts; rejected duplicates do not count.
 Failures: `crash` has 2 retries; `oom`, `timeout` and `error` have 1; the same error twice has none.
 Then the trial is FAILED, and samplers ignore it. Five failed trials in a row, counted in trial
 order within a start, end the sweep. These limits are not part of the fingerprint: they decide no
-trial, only how many failures of the machine are accepted.
+trial, only how many failures of the machine are accepted. Nor are budgets (`--budget`,
+`--budget-epochs`) and `--stop auto`, which decide how many trials there are, never which.
 
 A late attempt cannot change anything. If an attempt takes longer than `--trial-timeout`, its socket
 is closed and then its worker is killed, so that nothing it still sends is read. An existing record

@@ -28,11 +28,13 @@ from sweeps.experiment import Stop, TrialSpec
 from sweeps.progress import Progress
 from sweeps.records import EnqueuedPoints, Record, RecordStore, confirmed_by
 from sweeps.records.ranking import Values, covers, gains_of, worth_keeping
+from sweeps.runner.budget import Budget
 from sweeps.runner.control import ControlListener, StopRequest
 from sweeps.runner.recording import Recorder, TimeSplit
 from sweeps.runner.replaying import DeterminismCheck, is_check
 from sweeps.runner.trial_queue import QueuedTrial, TrialQueue
 from sweeps.study.proposals import Exhausted, training_seed
+from sweeps.study.regret_bound import EVERY, CompleteTrial, StopWhenEnough
 from sweeps.study.samplers import TrialPruner, make_pruner
 
 # The rules that end a sweep before all its trials: time, target, no improvement. Target and
@@ -87,6 +89,66 @@ class StopRules:
         if target is None or not self._front:
             return False
         return self._front[0][0] >= self._objectives[0].gain(target)
+
+
+class Epochs:
+    """Counts the epochs of trials, for a budget of epochs.
+
+    Trial n begins if trials 0 to n - `ask_ahead` have fewer epochs than the budget. So the number
+    of trials depends on no timing. A trial without values per epoch counts as one epoch.
+    """
+
+    def __init__(self, config: SweepConfig) -> None:
+        self._most, self._ahead = config.limits.budget_epochs, config.ask_ahead
+        self._in_order = config.order == "number"
+        self._by_trial: dict[int, int] = {}
+
+    def add(self, record: Record) -> None:
+        """Take an attempt that has ended."""
+        if self._most is not None and record.ends_trial:
+            history = record.result.history.values() if record.result else ()
+            least = int(record.result is not None)
+            self._by_trial[record.spec.trial] = max(map(len, history), default=least)
+
+    def are_spent(self, queue: TrialQueue) -> bool:
+        """Whether the next trial is one too many."""
+        if self._most is None:
+            return False
+        end = len(queue.trials) - self._ahead if self._in_order else len(queue.trials)
+        seen = (epochs for trial, epochs in self._by_trial.items() if trial <= end)
+        return sum(seen) >= self._most
+
+
+class EnoughTrials:
+    """Ends a sweep that asks for it (`--stop auto`) once more trials are expected to bring little.
+
+    Trial n does not begin if the outcomes of trials 0 to n - `ask_ahead` are enough. So the number
+    of trials depends on no timing. Of those outcomes only every fifth one begins a new look.
+    """
+
+    def __init__(self, config: SweepConfig) -> None:
+        self._rule = StopWhenEnough(config.space) if config.limits.stops_itself else None
+        self._objective, self._ahead = config.space.objective, config.ask_ahead
+        self._looked: tuple[int, bool] = (0, False)
+
+    def are_there(self, queue: TrialQueue) -> bool:
+        """Whether the next trial is one too many."""
+        if self._rule is None:
+            return False
+        seen = max(0, len(queue.trials) - self._ahead + 1)
+        trials = queue.trials[: seen - seen % EVERY]
+        if len(trials) != self._looked[0] and all(trial.outcome for trial in trials):
+            self._looked = len(trials), self._rule.is_enough(self._complete(trials))
+        return self._looked[1]
+
+    def _complete(self, trials: Sequence[QueuedTrial]) -> list[CompleteTrial]:
+        found = []
+        for trial in trials:
+            values = trial.outcome.values if trial.outcome and not trial.is_outside else None
+            if values:
+                proposal, value = trial.proposal, -self._objective.gain(values[0])
+                found.append(CompleteTrial(proposal.params, proposal.distributions, value))
+        return found
 
 
 # Shows running trials in the terminal, and passes Ctrl-C on to them.
@@ -193,6 +255,8 @@ class Coordinator:
         start_executor: Called when the first attempt is due, so that a sweep with nothing left to
             do never imports TensorFlow.
         on_record: Called with each new record after it is written.
+        budget: What is left of a budget of time; None without one.
+        expected: How many trials there will be, as the loop saw it last; displays may read it.
     """
 
     config: SweepConfig
@@ -206,6 +270,8 @@ class Coordinator:
     start_executor: Callable[[], Executor]
     environment: Mapping[str, Any]
     on_record: Callable[[Record], None]
+    budget: Budget | None = None
+    expected: int = 0
     seconds: TimeSplit = field(default_factory=TimeSplit)
 
     def __post_init__(self) -> None:
@@ -216,8 +282,10 @@ class Coordinator:
         self._again: deque[QueuedTrial] = deque()  # failed or withdrawn: another attempt is due
         self._executor: Executor | None = None
         self._weights = WeightKeeper(self.store, objectives, self.config.space.directory)
+        self._epochs, self._enough = Epochs(self.config), EnoughTrials(self.config)
         for record in self.queue.records:
             self._weights.add(record)
+            self._epochs.add(record)
         self._recorder = Recorder(
             self.config, self.store, self.environment, self.seconds, self.progress.note
         )
@@ -233,8 +301,9 @@ class Coordinator:
 
         Returns:
             The reason if it ended before all trials had an outcome: `timeout`, `target`,
-            `stop_after`, `exhausted`, `interrupt`, `terminate`, `hangup` or `failures` (see
-            `failure_cause`). None if all have one; `failures` even then, if the last trials failed.
+            `stop_after`, `auto`, `budget`, `budget_epochs`, `exhausted`, `interrupt`, `terminate`,
+            `hangup` or `failures` (see `failure_cause`). None if all have one; `failures` even
+            then, if the last trials failed.
 
         Raises:
             StoreError: The study cannot be written (what ran is recorded), or a record cannot.
@@ -267,8 +336,17 @@ class Coordinator:
         return self._stopped_by()
 
     def total(self) -> int:
-        """Return how many trials the sweep gets: those asked for, and enqueued points beyond."""
-        return self.points.total(self.config.limits.trials, len(self.queue.trials))
+        """Return how many trials the sweep gets: those asked for, and enqueued points beyond.
+
+        A budget pays for so many, as far as is known now; once it is spent, no others follow.
+        """
+        asked, opened = self.config.limits.trials, len(self.queue.trials)
+        has_budget = self.budget is not None or self.config.limits.budget_epochs is not None
+        if self._spent() is not None or (has_budget and not self._space_left):
+            return opened
+        if self.budget is not None:
+            asked = max(opened, min(asked, self.budget.trials or 0))
+        return self.points.total(asked, opened)
 
     def failure_cause(self) -> str | None:
         """Return the cause if too many trials in a row failed, None otherwise."""
@@ -325,20 +403,32 @@ class Coordinator:
 
     def _is_pausing(self) -> bool:
         """Whether the sweep is paused and has trials left to run."""
-        has_more = self._space_left and len(self.queue.trials) < self.total()
+        has_more = self._space_left and self._is_asked_for(len(self.queue.trials))
         return (
             self.watch.listener.paused
             and bool(self._again or has_more)
             and self._may_go_on()
             and not self._rules.is_late()
+            and self._spent() is None
         )
 
     def _stopped_by(self) -> str | None:
-        if sum(trial.outcome is not None for trial in self.queue.trials) >= self.total():
+        opened = len(self.queue.trials)
+        asked = self.points.total(self.config.limits.trials, opened)
+        if sum(trial.outcome is not None for trial in self.queue.trials) >= asked:
             return FAILURES if self._breaker.cause() else None
         exhausted = None if self._space_left else "exhausted"
         late = "timeout" if self._rules.is_late() else None
-        return self.request.reason or self._end_reason() or exhausted or late
+        return self.request.reason or self._end_reason() or exhausted or self._spent() or late
+
+    def _spent(self) -> str | None:
+        """Return why no further trial is worth its time or paid for; None if one is."""
+        if self._enough.are_there(self.queue):
+            return "auto"
+        if self._epochs.are_spent(self.queue):
+            return "budget_epochs"
+        is_spent = self.budget is not None and not self.budget.pays(len(self._running))
+        return "budget" if is_spent else None
 
     def _end_reason(self) -> str | None:
         """Return the reason for which the trials told so far end the sweep, None if it goes on."""
@@ -360,6 +450,7 @@ class Coordinator:
             else:
                 begun = (trial.outcome is None and self._begin(trial)) or begun
             self._tell()
+        self.expected = self.total()
         return begun
 
     def _may_begin(self) -> bool:
@@ -368,16 +459,21 @@ class Coordinator:
             and self._has_room()
             and self._is_asked_for(len(self.queue.trials))
             and self.queue.may_open()
-            and not (self._rules.is_late() and self.queue.next_needs_training())
+            and not (self._is_over() and self.queue.next_needs_training())
             and self._ready()
         )
+
+    def _is_over(self) -> bool:
+        """Whether time or a budget is up, or it is enough; what has ended is still restored."""
+        return self._rules.is_late() or self._spent() is not None
 
     def _is_asked_for(self, trial: int) -> bool:
         """Whether the sweep has a trial of this number.
 
         Enqueued points never reduce the number of trials that was asked for.
         """
-        return trial < self.config.limits.trials or trial < self.total()
+        asked = self.config.limits.trials
+        return trial < asked or trial < self.points.total(asked, len(self.queue.trials))
 
     def _has_room(self) -> bool:
         """Whether another attempt may begin: the sweep goes on, and the executor has room."""
@@ -454,9 +550,22 @@ class Coordinator:
         elif record.outcome == "failed":
             self._again.append(trial)
         self._weights.add(record)
+        self._epochs.add(record)
+        self._take_into_account(record)
         self._check.consider(record)
         self.progress.trial_finished(record)
         self.on_record(record)
+
+    def _take_into_account(self, record: Record) -> None:
+        """Correct what the budget allows, and say it once its trials are measured."""
+        if self.budget is None:
+            return
+        before = self.budget.ended
+        self.budget.took(record)
+        # The first trials of all workers include their start-up; the next ones do not.
+        if before < self.budget.ended == 2 * self.config.parallelism.at_once:
+            for line in self.budget.lines():
+                self.progress.note(line)
 
     def _tell(self) -> None:
         if self._trouble is not None:

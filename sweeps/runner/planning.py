@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial
 
 from sweeps.config.sweep import SweepConfig
 from sweeps.records import Learned, SweepInfo, read_imported
+from sweeps.runner.budget import Budget, Reserving, make_budget, time_used
 from sweeps.runner.opening import (
     check_fingerprint,
     differing,
@@ -24,6 +25,7 @@ from sweeps.runner.trial_queue import TrialQueue
 from sweeps.runner.warm_start import describe_imported, describe_prior
 from sweeps.study.proposals import Exhausted, Proposal
 from sweeps.study.sampler_view import TrialOutcome
+from sweeps.workspace.clock import Stopwatch
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
@@ -151,6 +153,7 @@ class SweepPlan:
         goes_on: A line that says where an existing sweep would go on; empty for a new one.
         measured_seconds: Median duration of its trials so far; None before one has ended.
         learned: What it learns, or has learned, from other sweeps; None as a rule.
+        budget: What the rest of the budget allows; None without one.
     """
 
     config: SweepConfig = field(repr=False)
@@ -159,6 +162,7 @@ class SweepPlan:
     goes_on: str = ""
     measured_seconds: float | None = None
     learned: Learned | None = None
+    budget: Budget | None = None
 
     @property
     def trial_seconds(self) -> float | None:
@@ -173,7 +177,7 @@ class SweepPlan:
         """Estimated duration of all trials that are left; None if it is not known."""
         if not self.left:
             return 0.0
-        one = self.trial_seconds
+        one = self.trial_seconds if self.config.limits.budget_epochs is None else None
         return None if one is None else one * self.left / self.config.parallelism.at_once
 
     @property
@@ -187,13 +191,19 @@ class SweepPlan:
         return min(self.left, at_once * math.ceil(limit / self.trial_seconds))
 
 
-def make_plan(config: SweepConfig) -> SweepPlan:
+def make_plan(config: SweepConfig, reserving: Reserving | None = None) -> SweepPlan:
     """Return the next configurations that would be run, each with the way it would be trained.
+
+    Args:
+        config: The sweep.
+        reserving: Says which part of a budget a confirmation takes; None if none follows.
 
     Raises:
         UsageError: The sweep exists with other options, or cannot be extended like that.
     """
-    existing = None
+    existing, budget = None, _budget(config, reserving)
+    if budget is not None and budget.trials is not None:
+        config = replace(config, limits=replace(config.limits, trials=budget.trials))
     if config.home.find(config.name) or config.extend:
         existing = preview(config)
     measured, learned = None, config.learned
@@ -208,7 +218,17 @@ def make_plan(config: SweepConfig) -> SweepPlan:
     for proposal in itertools.islice(proposals, known + SHOWN_SAMPLES):
         engine = config.experiment.plan(config.received(proposal), config.data)
         trials.append(PlannedTrial(proposal.origin, proposal.params, engine))
-    return SweepPlan(config, trials, left, goes_on, measured, learned)
+    return SweepPlan(config, trials, left, goes_on, measured, learned, budget)
+
+
+def _budget(config: SweepConfig, reserving: Reserving | None) -> Budget | None:
+    """Return what is left of the budget of a sweep now; None if it has none."""
+    if config.limits.budget_seconds is None:
+        return None
+    info = config.home.find(config.name)
+    records = config.home.store(info.id).read_all() if info is not None else []
+    used = time_used(config.home, info) if info is not None else 0.0
+    return make_budget(config, records, used, Stopwatch(), reserving)
 
 
 def _first_proposals(config: SweepConfig) -> Iterator[Proposal]:

@@ -423,6 +423,7 @@ class ParentRun:
         held: Hold,
         earlier: Ending | None = None,
         *,
+        asked: int,
         is_away: bool = False,
     ) -> None:
         self._held, self._earlier = held, earlier  # how the start before ended
@@ -442,7 +443,7 @@ class ParentRun:
             self._projector.give_way()
 
         projection = Projection(tracking_uri, config.home.artifacts, self._store.folder, check)
-        note = sweep_note(info, config.limits.trials, is_running=True)
+        note = sweep_note(info, asked, is_running=True)
         self._projector = Projector(projection, info, note, on_outage=warn)
         self._projector.start()
 

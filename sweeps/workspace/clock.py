@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from contextvars import ContextVar
 from typing import Final
 
 from sweeps.errors import UsageError
@@ -56,3 +57,16 @@ class Stopwatch:
     def now_ms(self) -> int:
         """Return `started_at` plus the time elapsed since, so never an earlier time."""
         return self.started_at + round((time.monotonic() - self._began) * 1000)
+
+
+_command: ContextVar[Stopwatch | None] = ContextVar("_command", default=None)
+
+
+def command_begins() -> None:
+    """Note that the process of a command begins, before it imports what takes its time."""
+    _command.set(Stopwatch())
+
+
+def command_watch() -> Stopwatch:
+    """Return the watch that began with the command; one that begins now if it was not noted."""
+    return _command.get() or Stopwatch()

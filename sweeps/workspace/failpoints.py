@@ -21,7 +21,7 @@ from typing import Final
 from sweeps.errors import UsageError
 
 VARIABLE: Final = "SWEEPS_FAILPOINT"
-FILES: Final = ("sweep", "code", "generation", "asked", "weights", "record", "ending")
+FILES: Final = ("sweep", "code", "generation", "asked", "starts", "weights", "record", "ending")
 STEPS: Final = ("begun", "opened", "written", "synced", "renamed", "done")
 """Steps of an atomic write: nothing done yet, the temporary file empty, its contents written, the
 file fsynced, renamed, and the folder fsynced."""

@@ -114,3 +114,10 @@ def test_a_number_has_the_decimals_that_its_interval_supports():
     assert lead_in_words(-lead) == "0.031 worse"
     assert lead_in_words(Interval(0.0046, -0.001, 0.01)) == "+0.46 points"
     assert unsigned_span(found[0]) == "0.767 to 0.894"
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(0, 0), (7, 7), (99, 99), (136, 140), (583891, 580000)]
+)
+def test_an_estimated_number_says_no_more_than_two_digits(count, shown):
+    assert wording.rough(count) == shown

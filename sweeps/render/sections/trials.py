@@ -9,6 +9,7 @@ from typing import Final
 from search_spaces.objectives import Objective
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.rows import TrialRow
+from sweeps.analysis.summary import cost_of
 from sweeps.records import Record
 from sweeps.render.charts.chart import (
     COMPARED,
@@ -23,7 +24,7 @@ from sweeps.render.charts.chart import (
 )
 from sweeps.render.section import Block, Folded, Section, Table, Text
 from sweeps.render.sections.confirmed import role_of_recommended
-from sweeps.render.verdict import retry_line
+from sweeps.render.verdict import cost_line, retry_line
 from sweeps.wording import first_line, format_metric, format_params, format_seconds, format_value
 
 # The history of the objective over the sweep.
@@ -40,6 +41,7 @@ def history_section(data: SweepData, folded: Sequence[Block] = ()) -> Section | 
         return None
     front = {row.trial for row in data.summary.front} if data.info.has_front else set()
     charts = [_chart(view, front) for view in data.by_objective]
+    charts += [] if front else [_over_time(data)]
     return Section("history", "History of the search", [*charts, *folded, _all_trials(data)])
 
 
@@ -93,15 +95,40 @@ def _chart(data: SweepData, front: set[int]) -> Chart:
     )
 
 
+def _over_time(data: SweepData) -> Chart:
+    """Return the chart of the objective by the seconds of training, which is what a user pays."""
+    seconds, name = data.seconds_until, data.summary.metric
+    complete = [row for row in data.rows if row.objective is not None]
+    complete.sort(key=lambda row: (seconds[row.trial], row.trial))
+    x = [seconds[row.trial] for row in complete]
+    texts = [trial_text(row) for row in complete]
+    heights = [float(row.objective) for row in complete if row.objective is not None]
+    marks: list[Mark] = [
+        _steps(data, complete, x, max(seconds.values())),
+        Points("complete", x, heights, "trial", texts),
+    ]
+    note = (
+        "The same by the seconds of training up to the end of each trial: trainings side by side "
+        "count once, pauses between starts do not count."
+    )
+    axes = Axis("seconds of training"), Axis(name)
+    return Chart("history-seconds", f"{name} by the time it took", marks, *axes, "wide", note)
+
+
 def _best_so_far(data: SweepData, complete: list[TrialRow]) -> Line:
+    trials: list[Number] = [row.trial for row in complete]
+    return _steps(data, complete, trials, max(row.trial for row in data.rows))
+
+
+def _steps(
+    data: SweepData, complete: Sequence[TrialRow], x: Sequence[Number], last: Number
+) -> Line:
     choose = max if data.is_higher_better else min
     best: list[float] = []
     for row in complete:
         assert row.objective is not None
         best.append(choose(best[-1], row.objective) if best else row.objective)
-    trials = [row.trial for row in complete]
-    last = max(row.trial for row in data.rows)
-    return Line("best so far", [*trials, last], [*best, best[-1]], "best", steps=True)
+    return Line("best so far", [*x, last], [*best, best[-1]], "best", steps=True)
 
 
 def _points(name: str, rows: list[TrialRow], role: str, floor: float | None = None) -> Points:
@@ -268,6 +295,8 @@ def trouble_section(data: SweepData) -> Section:
         blocks.append(
             Text(f"{pruned} trial{'s were' if pruned > 1 else ' was'} pruned: ended early.")
         )
+    if said := cost_line(summary):
+        blocks.append(Text(f"{said}."))
     split = {k: v for k, v in summary.time_split.items() if v >= 0.05}
     if split:
         texts = [f"{_TIMES.get(k, k)}: {format_seconds(v)}" for k, v in split.items()]
@@ -280,6 +309,7 @@ def trouble_section(data: SweepData) -> Section:
 def _all_trials(data: SweepData) -> Folded:
     """Return the table of all trials."""
     metrics = [objective.metric for objective in data.info.objectives]
+    price = data.summary.price
     place = {row.trial: str(number) for number, row in enumerate(data.ranking, 1)}
     if data.info.has_front:
         place = dict.fromkeys((row.trial for row in data.summary.front), "on the front")
@@ -292,6 +322,7 @@ def _all_trials(data: SweepData) -> Folded:
             *(format_value(row.params[n]) if n in row.params else "" for n in data.varied),
             str(row.epochs or ""),
             f"{row.seconds:.1f}",
+            *([f"{cost_of(row.seconds, price):.2g}"] if price is not None else []),
             _why(row.reason, row.error),
             row.origin,
         ]
@@ -305,6 +336,7 @@ def _all_trials(data: SweepData) -> Folded:
         *data.varied,
         "epochs",
         "seconds",
+        *(["cost"] if price is not None else []),
         "why",
         "origin",
     ]

@@ -1,0 +1,322 @@
+"""A budget of time: how many trials it pays for beside the confirmation that follows.
+
+A budget decides how many trials a sweep has, never which: trials begin in their order, so another
+budget or a faster machine gives more or fewer of the same. All starts of the sweep share it. Each
+new outcome corrects the cost of a trial, and with it the number of trials and what is kept for the
+confirmation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Final, Protocol
+
+from sweeps.config.sweep import SweepConfig
+from sweeps.home import Home
+from sweeps.records import (
+    Record,
+    Starts,
+    SweepInfo,
+    confirmed_by,
+    is_same_data,
+    seconds_used,
+)
+from sweeps.study.proposals import Exhausted
+from sweeps.wording import counted, format_seconds, rough
+from sweeps.workspace.clock import Stopwatch
+
+_RECENT: Final = 30
+"""The cost of a trial is the mean of so many: what the sampler proposes changes with time."""
+_SHARE: Final = 2 / 3
+"""The share of a budget that a confirmation gets at most."""
+_TOLERANCE: Final = 0.05
+"""By this share of the budget a confirmation may take longer than planned."""
+_PLANNED: Final = 5
+"""The experiment estimates the duration of so many trials beside the baselines."""
+_START_UP: Final = 8.0
+"""Seconds until the first trial of a start begins, before that is measured."""
+
+
+@dataclass(frozen=True)
+class Reserve:
+    """The part of a budget that is kept for a confirmation.
+
+    Attributes:
+        seconds: Expected duration; 0 if none follows.
+        after: The part of it that follows the trainings on folds.
+        top: Of how many best configurations, beside a baseline.
+        finalists: How many configurations it compares.
+        folds: On how many folds.
+        fewest: With fewer complete trials none follows.
+        lacking: Why it is smaller than asked for, or why none follows; empty if it is whole.
+    """
+
+    seconds: float = 0.0
+    after: float = 0.0
+    top: int = 0
+    finalists: int = 0
+    folds: int = 0
+    fewest: int = 0
+    lacking: str = ""
+
+
+class Reserving(Protocol):
+    """Says which part of a budget a confirmation takes."""
+
+    def __call__(
+        self, records: Sequence[Record], *, each: float, start_up: float, most: float, left: float
+    ) -> Reserve:
+        """Return what to keep.
+
+        Args:
+            records: All attempts.
+            each: Mean seconds of a trial.
+            start_up: Seconds until a sweep trains.
+            most: Seconds that may be kept.
+            left: Seconds that may be kept for the least confirmation there is.
+        """
+        ...
+
+
+@dataclass
+class Budget:
+    """The rest of a budget, which shrinks while a sweep runs.
+
+    Attributes:
+        seconds: The budget, of all starts.
+        used: What earlier starts took of it.
+        watch: Began with this start.
+        at_once: How many trials are trained at once.
+        expected: Seconds of a trial before one has ended; None if nothing is known.
+        source: Where that comes from, in words.
+        reserving: Says what a confirmation takes; None if none follows.
+        most_trials: How many trials were asked for at most.
+    """
+
+    seconds: float
+    used: float
+    watch: Stopwatch
+    at_once: int
+    expected: float | None = None
+    source: str = ""
+    reserving: Reserving | None = None
+    most_trials: int = 10**6
+    _records: list[Record] = field(default_factory=list)
+    _start_up: float | None = None
+    _reserve: tuple[int, Reserve] | None = None
+
+    def knows(self, *records: Record) -> None:
+        """Take attempts that ended in earlier starts."""
+        self._records += records
+
+    def took(self, record: Record) -> None:
+        """Take an attempt that has ended in this start; the first one ends the start-up."""
+        if self._start_up is None:
+            self._start_up = max(0.0, record.started_at - self.watch.started_at) / 1000
+        self.knows(record)
+
+    @property
+    def elapsed(self) -> float:
+        """The seconds of this start so far."""
+        return (self.watch.now_ms() - self.watch.started_at) / 1000
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left, of all parts together."""
+        return self.seconds - self.used - self.elapsed
+
+    @property
+    def start_up(self) -> float:
+        """The seconds of a start-up; the end of a sweep takes about as long."""
+        return _START_UP if self._start_up is None else self._start_up
+
+    @property
+    def trial_seconds(self) -> float | None:
+        """The mean duration of a trial; None before anything is known.
+
+        The first trial of each worker includes its start-up, so it counts only if there are no
+        others.
+        """
+        ended = [record.seconds for record in self._by_start() if record.ends_trial]
+        measured = ended[self.at_once :] or ended
+        return fmean(measured[-_RECENT:]) if measured else self.expected
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether a trial of this sweep has ended."""
+        return any(record.ends_trial for record in self._records)
+
+    @property
+    def has_trained(self) -> bool:
+        """Whether a trial has ended in this start."""
+        return self._start_up is not None
+
+    @property
+    def ended(self) -> int:
+        """How many trials have an outcome."""
+        return len({record.spec.trial for record in self._records if record.ends_trial})
+
+    @property
+    def reserve(self) -> Reserve:
+        """What is kept for the confirmation, as far as is known now."""
+        known = len(self._records)
+        if self._reserve is None or self._reserve[0] != known or not known:
+            self._reserve = known, self._reserved()
+        return self._reserve[1]
+
+    @property
+    def trials(self) -> int | None:
+        """How many trials there will be, those that ended included; None before a cost is known."""
+        each = self.trial_seconds
+        if each is None:
+            return None
+        return min(self.most_trials, self.ended + self._more(self.reserve.seconds, each))
+
+    def pays(self, in_flight: int = 0) -> bool:
+        """Whether it pays for one trial more. Before one has ended, any time left will do.
+
+        Args:
+            in_flight: How many trials have begun, or wait for a worker.
+        """
+        if not self.is_measured:
+            return self.left > 0
+        waiting = max(0, in_flight + 1 - self.at_once) / self.at_once
+        each = self.trial_seconds or 0.0
+        return self._for_search(self.reserve.seconds) > each * (1 + waiting)
+
+    def for_confirmation(self) -> Reserve:
+        """Return the confirmation that the rest pays for, once the trials have ended."""
+        each = self.trial_seconds
+        if self.reserving is None or each is None:
+            return Reserve(lacking="no confirmation: nothing was trained")
+        # What a confirmation needs was kept; a little less must not cost a finalist.
+        most = self.left + _TOLERANCE / 2 * self.seconds
+        return self._reserve_of(each, most, most)
+
+    def most_for_folds(self, reserve: Reserve) -> float:
+        """Return the seconds after which no training on folds begins: a guard, not the plan."""
+        return max(self.left + _TOLERANCE * self.seconds - reserve.after, 0.0)
+
+    def ended_line(self) -> str:
+        """Return the time that was used, as a line for people."""
+        used, of = format_seconds(self.used + self.elapsed), format_seconds(self.seconds)
+        return f"Budget: {used} of {of} used by all starts"
+
+    def _for_search(self, reserved: float) -> float:
+        return self.left - self.start_up - reserved
+
+    def _more(self, reserved: float, each: float) -> int:
+        ahead = 0.0 if self.has_trained else self.start_up  # that is still to come
+        time = self._for_search(reserved) - ahead
+        return max(0, math.floor(time * self.at_once / max(each, 1e-3)))
+
+    def _reserved(self) -> Reserve:
+        each = self.trial_seconds
+        if self.reserving is None or each is None:
+            return Reserve()
+        left = self.seconds - self.used - self.start_up  # when this start began
+        found = self._reserve_of(each, min(_SHARE * self.seconds, left), left)
+        complete = sum(record.outcome == "complete" for record in self._records)
+        after = complete + self._more(found.seconds, each)
+        if found.folds and min(self.most_trials, after) < found.fewest:
+            few = f"fewer than {found.fewest} trials fit in beside it"
+            return Reserve(lacking=f"no confirmation: {few}")
+        return found
+
+    def _reserve_of(self, each: float, most: float, left: float) -> Reserve:
+        assert self.reserving is not None
+        start_up = self.start_up
+        return self.reserving(self._records, each=each, start_up=start_up, most=most, left=left)
+
+    def _by_start(self) -> list[Record]:
+        return sorted(self._records, key=lambda record: record.started_at)
+
+    def lines(self) -> Iterator[str]:
+        """Yield what the budget allows, as lines for people."""
+        if self.used and not self.has_trained:
+            past, of = format_seconds(self.used), format_seconds(self.seconds)
+            yield f"budget: earlier starts took {past} of {of}"
+        trials, each = self.trials, self.trial_seconds
+        if trials is None or each is None:
+            yield "budget: how many trials that allows is said once the first have ended"
+            return
+        how = "measured" if self.is_measured else self.source
+        cost = f"{format_seconds(each)} ({how}), {self.at_once} at once"
+        said = f"{counted(rough(trials), 'trial')} of {cost}"
+        reserve = self.reserve
+        if reserve.folds:
+            kept = f"{reserve.finalists} finalists on {reserve.folds} folds"
+            said += f"; {format_seconds(reserve.seconds)} kept to confirm {kept}"
+        yield f"budget: about {said}"
+        if reserve.lacking:
+            yield f"budget: {reserve.lacking}"
+
+
+def time_used(home: Home, info: SweepInfo) -> float:
+    """Return the seconds that all starts of a sweep took so far, its confirmations included."""
+    store = home.store(info.id)
+    records = [record for one in parts_of(home, info) for record in home.store(one.id).read_all()]
+    return seconds_used(Starts(store.folder).all(), records)
+
+
+def parts_of(home: Home, info: SweepInfo) -> list[SweepInfo]:
+    """Return a sweep and those that are parts of its confirmations."""
+    return [info, *(one for one in home.sweeps() if confirmed_by(one.directory) == info.id)]
+
+
+def make_budget(
+    config: SweepConfig,
+    records: Sequence[Record],
+    used: float,
+    watch: Stopwatch,
+    reserving: Reserving | None,
+) -> Budget:
+    """Return what is left of the budget of a sweep, which has one.
+
+    Args:
+        config: The sweep.
+        records: Its attempts in earlier starts.
+        used: What these took, see `time_used`.
+        watch: Began with this start.
+        reserving: Says what a confirmation takes; None if none follows.
+    """
+    assert config.limits.budget_seconds is not None
+    expected, source = (None, "") if records else expected_seconds(config)
+    budget = Budget(
+        config.limits.budget_seconds,
+        used,
+        watch,
+        config.parallelism.at_once,
+        expected,
+        source,
+        reserving,
+        config.limits.trials,
+    )
+    budget.knows(*records)
+    return budget
+
+
+def expected_seconds(config: SweepConfig) -> tuple[float | None, str]:
+    """Return what a trial is expected to take before one has ended, and where that comes from.
+
+    A sweep of the same space on the same data, run here before, knows best; else the experiment.
+    """
+    space = config.space
+    for info in reversed(config.home.sweeps()):
+        is_alike = (info.experiment, info.space.get("name")) == (space.experiment, space.name)
+        if is_alike and is_same_data(config.data, info.data):
+            ended = [r for r in config.home.store(info.id).read_all() if r.ends_trial]
+            if ended:
+                return fmean(r.seconds for r in ended[-_RECENT:]), f"as in sweep {info.name}"
+    proposer, known = config.proposer(), []
+    for _ in range(len(space.baselines) + _PLANNED):
+        try:
+            received = config.received(proposer.propose())
+        except Exhausted:
+            break
+        known.append(config.experiment.plan(received, config.data).seconds)
+    seconds = [one for one in known if one is not None]
+    return (fmean(seconds), "an estimate") if seconds else (None, "")

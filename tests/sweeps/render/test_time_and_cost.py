@@ -1,0 +1,69 @@
+"""What a sweep took: its history by seconds of training, and what its trials cost."""
+
+import dataclasses
+
+import pytest
+
+from sweeps.analysis.data import SweepData
+from sweeps.analysis.summary import summarize
+from sweeps.records import RecordStore
+from sweeps.render.charts.chart import Points
+from sweeps.render.section import Folded, Text
+from sweeps.render.sections.trials import history_section, trouble_section
+from sweeps.render.verdict import cost_line
+from tests.sweeps.render.builders import START, record, sweep_info
+
+
+def trained(trial, objective, began, ended, **changes):
+    made = record(trial, objective, **changes)
+    times = {"started_at": START + 1000 * began, "finished_at": START + 1000 * ended}
+    return dataclasses.replace(made, **times)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Two at once, then a night of rest, then one that was tried twice; trial 1 ends first."""
+    records = (
+        trained(0, 0.7, 0, 20),
+        trained(1, 0.8, 0, 10),
+        trained(2, 0.6, 10, 30),
+        dataclasses.replace(trained(3, None, 5000, 5010, outcome="failed"), ends_trial=False),
+        trained(3, 0.9, 5010, 5030, attempt=2),
+        trained(4, None, 5030, 5040, outcome="diverged"),
+    )
+    return SweepData(sweep_info(), RecordStore(tmp_path), records, 5, None)
+
+
+def test_trainings_side_by_side_count_once_and_pauses_do_not(data):
+    assert data.seconds_until == {0: 20, 1: 10, 2: 30, 3: 60, 4: 70}
+
+
+def test_the_history_has_the_best_so_far_by_seconds_of_training(data):
+    by_trial, by_time = history_section(data).charts
+    assert (by_trial.name, by_time.name) == ("history", "history-seconds")
+    line, points = by_time.marks
+    assert (list(line.x), list(line.y)) == ([10, 20, 30, 60, 70], [0.8, 0.8, 0.8, 0.9, 0.9])
+    assert isinstance(points, Points)
+    assert list(points.y) == [0.8, 0.7, 0.6, 0.9]
+
+
+def test_a_price_gives_each_trial_and_all_of_them_a_cost(data):
+    (folded,) = (b for b in history_section(data).blocks if isinstance(b, Folded))
+    assert "cost" not in folded.blocks[0].columns
+    priced = dataclasses.replace(data.summary, price=0.36)
+    data.__dict__["summary"] = priced  # as the cached property would
+    (folded,) = (b for b in history_section(data).blocks if isinstance(b, Folded))
+    (table,) = folded.blocks
+    cost = table.columns.index("cost")
+    assert [row[cost] for row in table.rows] == ["0.002", "0.001", "0.002", "0.002", "0.001"]
+    said = "Cost at 0.36 an hour of a worker: 0.009, 0.0018 each"
+    assert cost_line(priced) == said, "90 s, the failed attempt included"
+    assert cost_line(priced, 0.1) == f"{said}; 0.109 with what confirmed them"
+    assert Text(f"{said}.") in trouble_section(data).blocks
+    assert (priced.to_dict()["price"], priced.to_dict()["cost"]) == (0.36, pytest.approx(0.009))
+
+
+def test_without_a_price_or_a_trial_nothing_is_said_of_cost():
+    none = summarize(sweep_info(), [], asked=3, seconds=0.0, stopped_by=None)
+    assert (none.cost, cost_line(none)) == (None, "")
+    assert cost_line(dataclasses.replace(none, price=1.0)) == ""
