@@ -69,14 +69,14 @@ def test_what_is_given_is_tried_first_by_ours_and_by_optuna(tables, tmp_path):
 def test_differences_have_limits_over_seeds_and_over_tables(tables, tmp_path, monkeypatch):
     monkeypatch.setattr(learned, "TASKS", tuple(tables))
     monkeypatch.setattr(learned, "load", lambda task, cache: tables[task])
-    rows = {learned.DEFAULT: [50] * 100, learned.WORST: [199] * 5 + [60] * 95}
+    rows = {learned.OURS: [50] * 100, learned.WORST: [199] * 5 + [60] * 95}
     for name, tried in rows.items():
         for seed in range(3):
             for task in tables:
                 path = search.Run(task, name, seed).path(tmp_path)
                 files.save(path, {"rows": np.array(tried)})
     found = learned.run(argparse.Namespace(cache=tmp_path, seeds=3, no_runs=True))
-    assert {row["against"] for row in found["rows"]} == {learned.DEFAULT}
+    assert {row["against"] for row in found["rows"]} == {learned.OURS}
     harm = found["harm"]["median"]
     assert (harm["trials"], harm["seeds"], harm["is_kept"]) == (100, 3, False)
     assert harm["lower"] <= harm["difference"] <= harm["upper"]
