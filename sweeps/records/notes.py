@@ -77,7 +77,6 @@ class Ending:
 # The time that all starts of a sweep took, which a budget counts, and the price of its workers.
 
 
-_STARTS_FILE: Final = "starts.json"
 _STARTS_REMEDY: Final = "the next `sweeps run`, or `sweeps doctor --fix`, puts it aside"
 _Above = Annotated[float, Only(lambda number: 0 < number < math.inf, "a number above 0")]
 _Duration = Annotated[float, Only(lambda number: 0 <= number < math.inf, "a duration in seconds")]
@@ -101,6 +100,8 @@ class Start:
 class Starts:
     """All starts of one sweep, in its folder."""
 
+    FILE: Final = "starts.json"
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
@@ -110,7 +111,7 @@ class Starts:
         Raises:
             RecordError: The file is damaged.
         """
-        path = self._folder / _STARTS_FILE
+        path = self._folder / self.FILE
         return read_document(path, partial(shaped, tuple[Start, ...]), _STARTS_REMEDY) or ()
 
     def all(self) -> tuple[Start, ...]:
@@ -140,7 +141,7 @@ class Starts:
 
     def _write(self, *starts: Start) -> None:
         document = json_bytes([asdict(start) for start in starts], indent=1)
-        write_atomically(self._folder / _STARTS_FILE, document, "starts")
+        write_atomically(self._folder / self.FILE, document, "starts")
 
 
 def seconds_used(starts: Sequence[Start], records: Sequence[Record]) -> float:

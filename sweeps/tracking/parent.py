@@ -32,6 +32,7 @@ from sweeps.records import (
     Notes,
     Record,
     RecordStore,
+    Starts,
     SweepInfo,
     SweepStatus,
     heard,
@@ -141,15 +142,17 @@ SENT_OF: Final = "sent_of"
 """The same of all runs of the sweep, with the files of the parent run; the last that is written."""
 
 
-_NO_SOURCES: Final = {"lock", LOG, EARLIER_LOG}
+_NO_SOURCES: Final = {"lock", LOG, EARLIER_LOG, Starts.FILE}
 
 
 def digest_sources(store: RecordStore) -> str:
     """Return a digest of what report and runs are made from: what is recorded, and our code.
 
-    Of a record its first line counts, which has the digest of the others.
+    Of a record its first line counts, which has the digest of the others; of the starts their
+    price, since another start that finds nothing to do changes nothing.
     """
     found = hashlib.sha256(_code_that_writes())
+    found.update(f"price {Starts(store.folder).price()} ".encode())
     for path in listed(store.folder):
         if path.suffix in {".weights", ".files"} or path.name in _NO_SOURCES:
             continue
