@@ -70,8 +70,9 @@ def test_confusion_of_what_does_not_classify_is_refused(finished_toy, make_home)
 
 
 def test_a_plan_knows_the_trials_measured_so_far_and_what_fits_into_a_timeout(finished_toy, call):
-    finished_toy(trials=4)
-    words = "plan", "TOY", "--trials", 1000, "--workers", 2
+    pause = "longest_seconds=0.02"  # else a trial may end within the millisecond in which it began
+    finished_toy(trials=4, overrides=[pause])
+    words = "plan", "TOY", "--set", pause, "--trials", 1000, "--workers", 2
     plan = json.loads(call(*words, "--timeout", "0.01s", "--json").stdout)
     one = plan["measured_seconds"]
     assert plan["estimated_seconds"] == pytest.approx(996 * one / 2)
