@@ -32,7 +32,9 @@ PAUSE: Final = 10.0
 """Seconds between two searches for garbage, per second that the last one took."""
 
 _searched = SimpleNamespace(end=0.0, seconds=0.0)
-_kernels = SimpleNamespace(are_shared=False, draws=0)
+_kernels = SimpleNamespace(are_shared=False, draws=0, trainings=0)
+MOST_TRAININGS: Final = 100
+"""For so many trainings in a row kernels are kept: each new width of a layer adds some, 0.5 MB."""
 
 
 class MissingTensorFlowError(ImportError):
@@ -87,7 +89,9 @@ def begin_training(seed: int) -> None:
     """
     import keras
 
-    with _without_clearing() if _may_keep_kernels() else contextlib.nullcontext():
+    keeps = _may_keep_kernels()
+    _kernels.trainings = _kernels.trainings + 1 if keeps else 0
+    with _without_clearing() if keeps else contextlib.nullcontext():
         keras.backend.clear_session(free_memory=False)
         keras.utils.set_random_seed(seed)
     _kernels.are_shared, _kernels.draws = False, 0
@@ -121,7 +125,8 @@ def _may_keep_kernels() -> bool:
 
         random_seed.get_seed = counted
         return False
-    return bool(_kernels.are_shared and not _kernels.draws)
+    is_full = _kernels.trainings >= MOST_TRAININGS
+    return bool(_kernels.are_shared and not _kernels.draws and not is_full)
 
 
 @contextlib.contextmanager

@@ -66,7 +66,8 @@ def cleared(took, monkeypatch):
         lambda handle: (times.append(1), clear(handle)),
     )
     took(1e6)
-    begin_training(1)
+    for _ in range(2):  # the second keeps nothing, whatever was trained before in this process
+        begin_training(1)
 
     def cleared():
         found = len(times)
@@ -83,6 +84,16 @@ def test_kernels_are_kept_for_the_next_training_where_that_is_asked_for(cleared)
     assert cleared() == 0
     begin_training(1)  # nobody has asked since
     assert cleared() == 2  # by Keras, and by the seed
+
+
+def test_kernels_are_not_kept_for_ever(cleared, monkeypatch):
+    monkeypatch.setattr(tensorflow_setup, "MOST_TRAININGS", 3)
+    found = []
+    for _ in range(8):
+        share_kernels()
+        begin_training(1)
+        found.append(cleared())
+    assert found == [0, 0, 0, 2, 0, 0, 0, 2]
 
 
 def test_kernels_with_a_random_state_are_not_kept(cleared):
