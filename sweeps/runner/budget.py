@@ -161,7 +161,7 @@ class Budget:
 
     @property
     def reserve(self) -> Reserve:
-        """What is kept for the confirmation, as far as is known now."""
+        """The part that is kept for the confirmation, as far as is known now."""
         known = len(self._records)
         if self._reserve is None or self._reserve[0] != known or not known:
             self._reserve = known, self._reserved()

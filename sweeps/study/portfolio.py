@@ -34,7 +34,7 @@ NEIGHBOURS: Final = 5
 
 @dataclass(frozen=True)
 class Task:
-    """What was tried on one data set, by one sweep or by several.
+    """Points that were tried on one data set, by one sweep or by several.
 
     Attributes:
         points: The points, all of one space.

@@ -81,7 +81,7 @@ def _coordinates(distribution: BaseDistribution, value: Value | None) -> list[fl
 
 @dataclass(frozen=True)
 class CompleteTrial:
-    """What the bound needs of a trial.
+    """A complete trial, as the bound needs it.
 
     Attributes:
         params: Its parameters.
