@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from search_spaces.bodies import MAX_REPEAT, Declared, Parameter, Replay
-from search_spaces.checking import unknown_parameter
 from search_spaces.errors import SpaceError, did_you_mean, listing, show
 from search_spaces.parameters import ParameterInfo, Value, find_parameter
 from search_spaces.python_space import PythonBody
-from search_spaces.space import Space
+from search_spaces.space import Space, unknown_parameter
 from search_spaces.values import (
     HELP,
     Categorical,

@@ -1,6 +1,5 @@
 """Executors run attempts: one small protocol, and its implementations beside it."""
 
-from sweeps.executors.attempt import Attempt, InProcessExecutor
-from sweeps.executors.protocol import Executor
+from sweeps.executors.attempt import Attempt, Executor, InProcessExecutor
 
 __all__ = ["Attempt", "Executor", "InProcessExecutor"]

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from sweeps.executors.attempt import Judge
 from sweeps.executors.checkpoint import CheckpointPlace
-from sweeps.executors.protocol import Judge
 from sweeps.experiment import Stop, TrialSpec
 
 _MARK: Final = b"\xffmsg"

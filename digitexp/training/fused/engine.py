@@ -15,10 +15,9 @@ import tensorflow as tf
 from tensorflow.python.eager import context  # the only door to the executor; `_traced` says why
 
 from digitexp.config import TrialConfig
-from digitexp.tensorflow_setup import share_kernels
+from digitexp.tensorflow_setup import handles_of, open_sizes, share_kernels
 from digitexp.training.fused import step as steps
 from digitexp.training.fused.step import Adam, NetKind
-from digitexp.training.handles import handles_of, open_sizes
 from digitexp.training.outcome import Forward, TrainingData, data_tensors
 from digitexp.training.resuming import Resumption
 

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import context  # the only door to the executor of one thread
 
-from digitexp.tensorflow_setup import share_kernels
+from digitexp.tensorflow_setup import handles_of, opened_sizes, share_kernels
 from digitexp.training.graph import keras_internals as internals
 from digitexp.training.graph import updates
 from digitexp.training.graph.structure import (
@@ -28,7 +28,6 @@ from digitexp.training.graph.structure import (
     structure_of,
     why_not,
 )
-from digitexp.training.handles import handles_of, opened_sizes
 from digitexp.training.resuming import Resumption
 
 __all__ = [

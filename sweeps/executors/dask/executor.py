@@ -14,12 +14,11 @@ from distributed import KilledWorker
 
 from sweeps.config.policies import Parallelism
 from sweeps.errors import WorkersError
-from sweeps.executors.attempt import Attempt
+from sweeps.executors.attempt import Attempt, Judge, Keep, Listener, itself
 from sweeps.executors.checkpoint import CheckpointPlace
 from sweeps.executors.dask import on_worker
 from sweeps.executors.dask.fleet import Fleet, mixed_note, versions, worker_slots
 from sweeps.executors.preloading import Preload
-from sweeps.executors.protocol import Judge, Keep, Listener, itself
 from sweeps.experiment import TrialSpec
 from sweeps.workspace.clock import now_ms
 

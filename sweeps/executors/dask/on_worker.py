@@ -20,11 +20,10 @@ from typing import Any, Final
 from distributed import Worker, get_worker
 
 from sweeps.errors import WorkersError
-from sweeps.executors.attempt import Attempt
+from sweeps.executors.attempt import Attempt, Judge
 from sweeps.executors.dask.fleet import differences
 from sweeps.executors.local.executor import WorkersExecutor
 from sweeps.executors.preloading import Preload
-from sweeps.executors.protocol import Judge
 from sweeps.experiment import TrialSpec
 from sweeps.workspace.provenance import cpu_features, environment
 

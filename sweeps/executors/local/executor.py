@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, Final
 
 from sweeps.config.policies import FailureReason
 from sweeps.errors import WorkersError
-from sweeps.executors.attempt import Attempt
+from sweeps.executors.attempt import Attempt, Judge, Keep, Listener, itself
 from sweeps.executors.checkpoint import CheckpointPlace
 from sweeps.executors.local.fork_server import ServerProcess, ending, last_lines, printed_file
 from sweeps.executors.messages import (
@@ -40,7 +40,6 @@ from sweeps.executors.messages import (
     pack,
 )
 from sweeps.executors.preloading import Preload
-from sweeps.executors.protocol import Judge, Keep, Listener, itself
 from sweeps.experiment import Stop, TrialSpec
 from sweeps.workspace.clock import Stopwatch
 

@@ -19,7 +19,7 @@ def kernel():
 
 
 def sizes(variable):
-    from digitexp.training.handles import handles_of
+    from digitexp.tensorflow_setup import handles_of
 
     (handle,) = handles_of([variable])
     (found,) = handle._handle_data.shape_and_type
@@ -27,7 +27,7 @@ def sizes(variable):
 
 
 def test_a_handle_tells_the_sizes_that_are_given(kernel):
-    from digitexp.training.handles import open_sizes
+    from digitexp.tensorflow_setup import open_sizes
 
     assert sizes(kernel) == [2, 3]
     open_sizes([kernel], [(2, None)])
@@ -40,7 +40,7 @@ def test_a_handle_tells_the_sizes_that_are_given(kernel):
 
 
 def test_a_model_gets_its_variables_back_with_what_was_learned(kernel):
-    from digitexp.training.handles import opened_sizes
+    from digitexp.tensorflow_setup import opened_sizes
 
     inner, before = kernel.value, kernel.numpy()
     with opened_sizes([kernel], [(None, None)]):

@@ -12,7 +12,7 @@ from sweeps.home import Home
 from sweeps.shared import StorageServer
 from sweeps.shared.lease import LEASE_SECONDS
 from sweeps.shared.server import parse_storage
-from sweeps.study import tables
+from sweeps.study import storage as study_storage
 from sweeps.study.copies import read_study
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched
@@ -170,7 +170,7 @@ def test_replies_that_are_lost_store_nothing_twice(host, run_toy, storage, postg
 @pytest.mark.slow
 def test_the_rows_of_trials_are_those_that_optuna_writes(postgres, monkeypatch):
     own = rows_of_trials(StorageServer(parse_storage(postgres.create("own_rows"))))
-    monkeypatch.setattr(tables, "REVISION", "another")
+    monkeypatch.setattr(study_storage, "REVISION", "another")
     assert rows_of_trials(StorageServer(parse_storage(postgres.create("public_rows")))) == own
 
 

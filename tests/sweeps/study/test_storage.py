@@ -9,7 +9,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from sweeps.errors import StoreError
-from sweeps.study import tables
+from sweeps.study import storage as study_storage
 from sweeps.study.backends import backend_of, schema_versions
 from sweeps.study.proposals import Proposal
 from sweeps.study.sampler_view import TrialOutcome
@@ -31,7 +31,7 @@ def database(tmp_path):
 
 def test_the_rows_are_those_that_optuna_writes(tmp_path, monkeypatch):
     own = rows_of_trials(tmp_path / "own.db")
-    monkeypatch.setattr(tables, "REVISION", "another")
+    monkeypatch.setattr(study_storage, "REVISION", "another")
     assert rows_of_trials(tmp_path / "public.db") == own
 
 
