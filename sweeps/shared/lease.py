@@ -10,6 +10,7 @@ MLflow's server knows no leases. So a holder checks its lease before each reques
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
@@ -151,7 +152,8 @@ class Lease:
                 lambda connection: connection.execute(_RENEW, values).scalar()
             )
             self._is_over = renewed is None or seconds < 0
-            self._sure_until = began + seconds / 2
+            # Of a lost lease nothing is sure: else its threads would go on for half of one.
+            self._sure_until = -math.inf if self._is_over else began + seconds / 2
             return renewed is not None
 
     def fence(self, connection: Connection) -> None:

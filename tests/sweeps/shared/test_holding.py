@@ -85,6 +85,8 @@ def test_a_lease_is_ours_for_certain_for_half_its_time_then_the_database_is_aske
     theirs = Lease.take(server, "s", "toy", "b")
     with pytest.raises(LeaseLost):
         ours.confirm()
+    with pytest.raises(LeaseLost):  # another thread of the one that was told
+        ours.confirm()
     theirs.confirm()
     theirs.release()
     with pytest.raises(LeaseLost):
