@@ -201,12 +201,15 @@ def confirm(
         tested = evaluate_test_set(found, [ConfirmedSweep(*pair) for pair in results], how, again)
         if tested.tracking_pending:
             code = TRACKING_INCOMPLETE
-    documents = [_document(found, info, result, tested) for info, result in results]
+    answers = [_answer(found, *pair) for pair in results]
+    documents = [
+        _document(*pair, tested, said) for pair, said in zip(results, answers, strict=True)
+    ]
     whole = documents if len(infos) > 1 else documents[0]
     table = [{"sweep": one["sweep"], **row} for one in documents for row in one["standings"]]
     if not answered(whole, table, as_json=as_json, csv=csv):
-        for info, result in results:
-            _print(found, info, result, tested, details=details)
+        for (info, result), said in zip(results, answers, strict=True):
+            _print(found, info, result, tested, said, details=details)
         if details and tested and tested.votes:
             show([tested.votes])
     raise typer.Exit(code)
@@ -329,8 +332,9 @@ def confirm_after(result: RunResult, asked: RunOptions, progress: Mode, more: st
         sys.stdout.flush()
     home = Home.resolve(asked.home)
     found = run_it(home, info, options)
+    said = _answer(home, info, found)
     if progress == "json":
-        document = {"event": "confirmed", **_document(home, info, found, None)}
+        document = {"event": "confirmed", **_document(info, found, None, said)}
         print(json.dumps(plain_numbers(document), allow_nan=False))
     if found.failure:
         print(pasteable(f"failed: {found.failure}"), file=sys.stderr)
@@ -338,7 +342,7 @@ def confirm_after(result: RunResult, asked: RunOptions, progress: Mode, more: st
         print(pasteable(f"the budget ended before a verdict: {_by_hand(info)}"), file=sys.stderr)
     elif is_shown:
         print()
-        _print(home, info, found, None, more=more)
+        _print(home, info, found, None, said, more=more)
     return exit_code(found)
 
 
@@ -366,6 +370,7 @@ def _print(
     info: SweepInfo,
     result: ConfirmResult,
     tested: Tested | None,
+    sentences: Sequence[str],
     *,
     more: str = "",
     details: bool = False,
@@ -375,7 +380,6 @@ def _print(
     from sweeps.records.conclusions import TestConclusion
     from sweeps.render.answer import with_commands
 
-    sentences = _answer(home, info, result)
     if not sentences:
         if not result.failure:
             print("no verdict yet: the same command goes on")
@@ -408,14 +412,13 @@ def _here(command: str) -> str:
 
 def _answer(home: Home, info: SweepInfo, result: ConfirmResult) -> list[str]:
     """Return the answer in sentences; empty without a verdict."""
-    from sweeps.analysis.rows import trial_rows
     from sweeps.records import Conclusions
     from sweeps.render.answer import answer
 
     if not result.conclusions:
         return []
     store = home.store(info.id)
-    params = {row.trial: row.params for row in trial_rows(store.read_all())}
+    params = {record.spec.trial: record.params for record in store.read_all()}
     return answer(Conclusions(store.folder).all(), params, is_served=result.is_served)
 
 
@@ -430,7 +433,7 @@ def show(conclusions: Sequence[Conclusion]) -> None:
 
 
 def _document(
-    home: Home, info: SweepInfo, result: ConfirmResult, tested: Tested | None
+    info: SweepInfo, result: ConfirmResult, tested: Tested | None, sentences: Sequence[str]
 ) -> dict[str, Any]:
     """Return everything in numbers; without a verdict, how the finalists stand so far."""
     from sweeps.records.conclusions import document_of
@@ -457,7 +460,7 @@ def _document(
         "in_force": result.is_in_force,
         "said": result.said or None,
         "failure": result.failure,
-        "answer": _answer(home, info, result),
+        "answer": sentences,
     }
 
 

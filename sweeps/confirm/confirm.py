@@ -30,7 +30,6 @@ from sweeps.confirm.checks import (
     why_no_verdict,
 )
 from sweeps.confirm.comparison import Comparison, compare_finalists, margin_of
-from sweeps.confirm.ensembles import all_voting, ballot_of
 from sweeps.confirm.finalists import (
     CONTROL,
     SCORE,
@@ -55,6 +54,7 @@ from sweeps.confirm.planning import (
     trained_with,
 )
 from sweeps.confirm.selection_bias import control_of, measure_selection_bias, run_control
+from sweeps.confirm.votes import all_voting, ballot_of
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import is_shipped
@@ -297,30 +297,24 @@ def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResu
     watch = Stopwatch()
     checked = check(home, info, options)
     with Starts(home.store(info.id).folder).counted(watch):
-        return _confirm(home, info, options, checked)
-
-
-def _confirm(
-    home: Home, info: SweepInfo, options: ConfirmOptions, checked: Checked
-) -> ConfirmResult:
-    with as_one(options.how.progress, _trainings(home, info, options, checked)) as shown:
-        how = replace(options.how, progress=shown)
-        work = _Work(home, info, replace(options, how=how), checked)
-        try:
-            finalists = work.choose()
-            work.train(finalists)
-            found = work.compare_finalists(finalists)
-            while work.add_folds(found):
+        with as_one(options.how.progress, _trainings(home, info, options, checked)) as shown:
+            how = replace(options.how, progress=shown)
+            work = _Work(home, info, replace(options, how=how), checked)
+            try:
+                finalists = work.choose()
                 work.train(finalists)
                 found = work.compare_finalists(finalists)
-            conclusions = work.conclude(found)
-            if options.refit and find_refit(home, found.confirmation, found.winner) is None:
-                conclusions = work.refit(found)
-        except _EndedError as ended:
-            return work.result(failure=ended.failure)
-    tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
-    pending = show_conclusions(home, info, tracking_uri, options.how.data)
-    return work.result(conclusions, pending, work.failure)
+                while work.add_folds(found):
+                    work.train(finalists)
+                    found = work.compare_finalists(finalists)
+                conclusions = work.conclude(found)
+                if options.refit and find_refit(home, found.confirmation, found.winner) is None:
+                    conclusions = work.refit(found)
+            except _EndedError as ended:
+                return work.result(failure=ended.failure)
+        tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
+        pending = show_conclusions(home, info, tracking_uri, options.how.data)
+        return work.result(conclusions, pending, work.failure)
 
 
 def _trainings(home: Home, info: SweepInfo, options: ConfirmOptions, checked: Checked) -> int:

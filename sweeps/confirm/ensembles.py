@@ -6,29 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sweeps.capabilities import FOLDS_A_REPEAT
 from sweeps.confirm.access_log import evaluations_of
 from sweeps.confirm.best import folds_that_count
 from sweeps.confirm.checks import check_data, cross_validation_experiment
-from sweeps.confirm.comparison import MARGIN, Comparison, Trainings
-from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
+from sweeps.confirm.comparison import MARGIN, Trainings
+from sweeps.confirm.finalists import BLOCK_ACCURACY
 from sweeps.confirm.votes import (
-    Ballot,
     Bank,
-    ClassBallot,
     Confirmed,
     Ensemble,
-    MeanBallot,
+    ballot_of,
     compare_votes,
     conclude_votes,
     gather,
 )
 from sweeps.errors import UsageError
-from sweeps.experiment import Experiment, PreparedData
-from sweeps.experiments.loading import ask, failed
 from sweeps.home import Home
 from sweeps.records import Conclusions, SweepInfo, heard, is_same_data
 from sweeps.records.conclusions import Conclusion, VerdictConclusion, VotesConclusion
@@ -84,55 +77,6 @@ def ensemble(
     ensembles = choose_ensembles(bank, top)
     votes = compare_votes([info.name for info in infos], bank, ensembles, margin)
     return Ensembles(votes, _tested(home, [info.id for info in infos]))
-
-
-def classes_of(experiment: Experiment, data: PreparedData) -> NDArray[np.int64] | None:
-    """Return (samples,) the class of each sample by its number; None without `SupportsVoting`.
-
-    Raises:
-        UsageError: `labels` of the experiment raised, or did not return whole numbers.
-    """
-    if not hasattr(experiment, "labels"):
-        return None
-    found = ask(experiment, "labels", data)
-    try:
-        classes: NDArray[np.int64] = np.asarray(found, np.int64)
-    except (TypeError, ValueError) as error:
-        raise failed(experiment, "labels", error) from None
-    return classes
-
-
-def ballot_of(experiment: Experiment, data: PreparedData, scored: Scored) -> Ballot | None:
-    """Return how the trainings of an experiment vote; None without `SupportsVoting`.
-
-    Args:
-        experiment: The experiment that trains on folds.
-        data: Its data.
-        scored: The metric of the comparison.
-
-    Raises:
-        UsageError: The experiment raised.
-    """
-    if scored == BLOCK_ACCURACY:
-        classes = classes_of(experiment, data)
-        return None if classes is None else ClassBallot(classes)
-    if not (hasattr(experiment, "truth") and hasattr(experiment, "judged")):
-        return None
-    truth = ask(experiment, "truth", data)
-    return None if truth is None else MeanBallot(experiment, np.asarray(truth), scored)
-
-
-def all_voting(
-    info: SweepInfo, comparison: Comparison, ballot: Ballot | None
-) -> VotesConclusion | None:
-    """Return the conclusion about the vote of all finalists; None if they cannot vote."""
-    winner = comparison.verdict.recommended.finalist.label
-    confirmed = [Confirmed(info.name, comparison.trainings, winner)]
-    bank = None if ballot is None else gather(confirmed, comparison.folds, ballot)
-    if bank is None or len(bank.members) < 2:
-        return None
-    everyone = Ensemble(f"all {len(bank.members)}", bank.members, is_announced=True)
-    return compare_votes([info.name], bank, [everyone], comparison.verdict.margin)
 
 
 def choose_ensembles(bank: Bank, top: int | None) -> list[Ensemble]:

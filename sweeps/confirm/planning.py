@@ -74,7 +74,6 @@ class Confirmation:
             it had begun.
         folds: Number of folds.
         experiment: Import path of the experiment that trains on folds.
-        scored: The metric of the comparison.
     """
 
     name: str
@@ -82,7 +81,6 @@ class Confirmation:
     finalists: Sequence[Finalist]
     folds: int
     experiment: str
-    scored: Scored
 
 
 def plan_confirmation(
@@ -128,7 +126,7 @@ def plan_confirmation(
     favourite = next((f for f in trained if f.place == 1), trained[0])
     bias = selection_bias_space(experiment, favourite, places)
     write_atomically(folder / BIAS / SPACE, bias.encode(), "conclusion")
-    return Confirmation(name, folder, trained, folds, experiment, scored)
+    return Confirmation(name, folder, trained, folds, experiment)
 
 
 def trained_with(

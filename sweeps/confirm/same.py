@@ -24,7 +24,6 @@ from sweeps.confirm.checks import (
     cross_validation_experiment,
 )
 from sweeps.confirm.comparison import Verdict, compare_finalists
-from sweeps.confirm.ensembles import classes_of
 from sweeps.confirm.finalists import BLOCK_ACCURACY, Finalist, Scored, choose_best
 from sweeps.confirm.planning import (
     CONTROL_FOLDER,
@@ -35,6 +34,7 @@ from sweeps.confirm.planning import (
     name_for,
     own_folder,
 )
+from sweeps.confirm.votes import classes_of
 from sweeps.errors import UsageError
 from sweeps.experiments.folds import AGAIN
 from sweeps.home import Home

@@ -25,7 +25,14 @@ from sweeps.confirm.best import (
     nominal,
     single_level,
 )
-from sweeps.confirm.comparison import COST, MARGIN, FoldAnswers, Trainings, scores_of
+from sweeps.confirm.comparison import (
+    COST,
+    MARGIN,
+    Comparison,
+    FoldAnswers,
+    Trainings,
+    scores_of,
+)
 from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
 from sweeps.confirm.intervals import (
     FEWEST_FOLDS,
@@ -38,8 +45,10 @@ from sweeps.confirm.intervals import (
     stacked,
 )
 from sweeps.errors import UsageError
+from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.loading import ask, failed
 from sweeps.interval import Interval
+from sweeps.records import SweepInfo
 from sweeps.records.conclusions import (
     SingleBest,
     TestedWinner,
@@ -183,6 +192,42 @@ class MeanBallot:
 
 
 Ballot = ClassBallot | MeanBallot
+
+
+def classes_of(experiment: Experiment, data: PreparedData) -> NDArray[np.int64] | None:
+    """Return (samples,) the class of each sample by its number; None without `SupportsVoting`.
+
+    Raises:
+        UsageError: `labels` of the experiment raised, or did not return whole numbers.
+    """
+    if not hasattr(experiment, "labels"):
+        return None
+    found = ask(experiment, "labels", data)
+    try:
+        classes: NDArray[np.int64] = np.asarray(found, np.int64)
+    except (TypeError, ValueError) as error:
+        raise failed(experiment, "labels", error) from None
+    return classes
+
+
+def ballot_of(experiment: Experiment, data: PreparedData, scored: Scored) -> Ballot | None:
+    """Return how the trainings of an experiment vote; None without `SupportsVoting`.
+
+    Args:
+        experiment: The experiment that trains on folds.
+        data: Its data.
+        scored: The metric of the comparison.
+
+    Raises:
+        UsageError: The experiment raised.
+    """
+    if scored == BLOCK_ACCURACY:
+        classes = classes_of(experiment, data)
+        return None if classes is None else ClassBallot(classes)
+    if not (hasattr(experiment, "truth") and hasattr(experiment, "judged")):
+        return None
+    truth = ask(experiment, "truth", data)
+    return None if truth is None else MeanBallot(experiment, np.asarray(truth), scored)
 
 
 # The bank of members that can vote: finalists of sweeps, with what their trainings kept for it.
@@ -476,6 +521,19 @@ def compare_votes(
     best = SingleBest(single.name, mean, single.parameters, single.seconds, float(chances[0]))
     winners = [member.name for member in bank.members if member.is_winner]
     return VotesConclusion("votes", sweeps, winners, best, votes, outcomes.folds, scored.metric)
+
+
+def all_voting(
+    info: SweepInfo, comparison: Comparison, ballot: Ballot | None
+) -> VotesConclusion | None:
+    """Return the conclusion about the vote of all finalists; None if they cannot vote."""
+    winner = comparison.verdict.recommended.finalist.label
+    confirmed = [Confirmed(info.name, comparison.trainings, winner)]
+    bank = None if ballot is None else gather(confirmed, comparison.folds, ballot)
+    if bank is None or len(bank.members) < 2:
+        return None
+    everyone = Ensemble(f"all {len(bank.members)}", bank.members, is_announced=True)
+    return compare_votes([info.name], bank, [everyone], comparison.verdict.margin)
 
 
 # Votes on the test set, of the models that an evaluation scored, from what it stored.

@@ -152,7 +152,9 @@ class TrialQueue:
 
     def close(self, trial: QueuedTrial, record: Record) -> None:
         """Take the final record of a trial."""
-        trial.outcome = self._outcome(trial, record)
+        outcome = trial_outcome(record, self.objectives, self.epoch_metric)
+        # Only the pruner of its own generation can use what a pruner noted about a trial.
+        trial.outcome = replace(outcome, pruner_attrs=None) if trial.prior else outcome
 
     def tell_ended(self) -> list[QueuedTrial]:
         """Tell the study the outcomes of ended trials, in trial order.
@@ -217,7 +219,7 @@ class TrialQueue:
             return None
         trial.attempts = max(trial.attempts, self._attempts(number, record))
         if record is not None and record.ends_trial:
-            trial.outcome = self._outcome(trial, record)
+            self.close(trial, record)
         else:
             trial.failures = failures_before(self._since_retried(number))
         return trial
@@ -247,8 +249,3 @@ class TrialQueue:
             return None
         self.proposer.restore(proposal)
         return QueuedTrial(number, proposal)
-
-    def _outcome(self, trial: QueuedTrial, record: Record) -> TrialOutcome:
-        outcome = trial_outcome(record, self.objectives, self.epoch_metric)
-        # Only the pruner of its own generation can use what a pruner noted about a trial.
-        return replace(outcome, pruner_attrs=None) if trial.prior else outcome
