@@ -88,6 +88,10 @@ class Parameter:
 
 
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "selu", "gelu", "silu", "tanh", "sigmoid")
+RELU_LIKE = frozenset({"relu", "leaky_relu", "elu", "gelu", "silu"})
+"""Those for which He's initial weights keep the size of signals (He et al., 2015)."""
+SATURATING = frozenset({"tanh", "sigmoid"})
+"""Those whose slope goes to 0 at both ends."""
 INITIALIZERS = (
     "glorot_uniform",
     "glorot_normal",

@@ -1,7 +1,10 @@
 """Capabilities: optional members of an experiment, beyond the contract.
 
-An experiment has a capability if it has its members. Features that need a missing capability are
-left out.
+An experiment has a capability if it has its members: `isinstance` with a protocol that can be
+asked at run time, `hasattr` where one member is enough or where several kinds of experiment share
+one. Features that need a missing capability are left out. If a member raises, or answers with what
+cannot be used, the command names it and its line (`ExperimentError`); a report is written without
+that part, and says why.
 """
 
 from __future__ import annotations
@@ -434,7 +437,9 @@ class SupportsVerification(Protocol):
 class SupportsSamples(Protocol):
     """Capability: people can look at the validation samples.
 
-    A report then shows which samples are misclassified, and whether two trials fail on the same.
+    A report then shows which samples are misclassified, and whether two trials fail on the same. It
+    needs `TrialResult.arrays["validation_logits"]`, (n_validation, classes) of the best epoch, and
+    data with the digests of the sweep's.
     """
 
     def validation_labels(self, data: PreparedData) -> np.ndarray:

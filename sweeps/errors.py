@@ -9,6 +9,10 @@ class UsageError(ValueError):
     """A request cannot be carried out; the message says what was received and how to fix it."""
 
 
+class ExperimentError(UsageError):
+    """A member of an experiment raised, or answered with what cannot be used; it is said where."""
+
+
 class UntrustedError(UsageError):
     """A sweep was imported, and its code is not trusted, so it must not run; records can be read.
 

@@ -37,7 +37,8 @@ class MetricInfo:
 
     Attributes:
         direction: `maximize` or `minimize`.
-        epoch_metric: Per-epoch metric that a pruner watches in its place; None if there is none.
+        epoch_metric: Per-epoch metric that a pruner watches in its place: the same by epoch, or one
+            that ranks trials alike; None if there is none.
         description: One line, with the unit.
     """
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from digitexp.apps.checklist import Finding, mistakes_of, share, worst_class
 from digitexp.config import TrialConfig
-from digitexp.parameters import PARAMETERS
+from digitexp.parameters import PARAMETERS, RELU_LIKE, SATURATING
 from digitexp.trained import TrainedTrial
 
 OPTIONS = ("learning_rate", "batch_size", "dropout", "l2", "epochs", "seed")
@@ -102,7 +102,6 @@ LOWEST_RATE = 1e-5
 USUAL_RATE = 0.001
 """Adam's default (Kingma and Ba, 2015)."""
 
-RELU_LIKE = ("relu", "leaky_relu", "elu", "gelu", "silu")
 MUCH_DROPOUT = 0.6
 MOST_EPOCHS = int(PARAMETERS["epochs"].high or 0)
 DEEP = 4
@@ -240,7 +239,7 @@ def _on_initial_weights(run: TrainedTrial) -> Iterator[Remedy]:
             f"through layers of {config.activation} (He et al., 2015).",
             {"kernel_initializer": "he_normal"},
         )
-    elif config.activation in {"sigmoid", "tanh"}:
+    elif config.activation in SATURATING:
         text = f"{config.activation} saturates: its slope, and the gradient with it, goes to 0."
         yield text, {"activation": "relu", "kernel_initializer": "he_normal"}
     else:

@@ -16,9 +16,9 @@ from sweeps.analysis.rows import TrialRow, trial_rows
 from sweeps.analysis.summary import Summary, champion_of, summarize
 from sweeps.analysis.table import parameter_names
 from sweeps.capabilities import SupportsSamples
-from sweeps.errors import UsageError
+from sweeps.errors import ExperimentError, UsageError
 from sweeps.experiment import Experiment, PreparedData
-from sweeps.experiments.loading import recorded_experiment
+from sweeps.experiments.loading import ask, failed, recorded_experiment
 from sweeps.records import (
     Conclusions,
     Ending,
@@ -43,13 +43,34 @@ class LoadedSamples:
         labels: (n,) class of each sample.
     """
 
-    source: SupportsSamples
+    source: Experiment
     data: PreparedData = field(repr=False)
     labels: NDArray[np.int64] = field(repr=False)
 
+    @classmethod
+    def of(cls, experiment: Experiment, data: PreparedData) -> LoadedSamples:
+        """Ask an experiment, which is a `SupportsSamples`, for the labels of its samples.
+
+        Raises:
+            ExperimentError: It raised, or returned no whole numbers.
+        """
+        labels = ask(experiment, "validation_labels", data)
+        try:
+            return cls(experiment, data, np.asarray(labels, np.int64))
+        except (TypeError, ValueError) as error:
+            raise failed(experiment, "validation_labels", error) from None
+
     def picture(self, index: int) -> bytes:
-        """Return one sample as a PNG."""
-        return self.source.picture(self.data, index)
+        """Return one sample as a PNG.
+
+        Raises:
+            ExperimentError: The experiment raised, or returned no bytes.
+        """
+        drawn = ask(self.source, "picture", self.data, index)
+        if not isinstance(drawn, bytes):
+            error = TypeError(f"it returned {type(drawn).__name__}, not the bytes of a PNG")
+            raise failed(self.source, "picture", error)
+        return drawn
 
 
 @dataclass(frozen=True)
@@ -63,6 +84,7 @@ class SweepData:
         asked: Number of trials asked for.
         ending: The end of its last start; None if it still runs, or was killed.
         samples: The samples it was scored on; None if they are not available.
+        without_samples: Why they are not; empty if they are, or its experiment shows none.
     """
 
     info: SweepInfo
@@ -71,6 +93,7 @@ class SweepData:
     asked: int
     ending: Ending | None
     samples: LoadedSamples | None = None
+    without_samples: str = ""
 
     @classmethod
     def read(
@@ -260,23 +283,18 @@ def read_sweep(
     Raises:
         UsageError: `source` is given, but is not the source of the sweep's data.
     """
-    return SweepData.read(info, store, _samples(info, store, source, complain))
-
-
-def _samples(
-    info: SweepInfo, store: RecordStore, source: str | None, complain: Callable[[str], None]
-) -> LoadedSamples | None:
+    data = SweepData.read(info, store)
     try:
         experiment = recorded_experiment(info, store.folder.parent)
         samples = load_samples(experiment, info, source)
     except (UsageError, ValueError, OSError) as error:
-        if source is not None:
+        if source is not None and not isinstance(error, ExperimentError):
             raise UsageError(f"--data {source}: {error}") from None
         complain(f"{info.name}: its samples cannot be shown: {error}")
-        return None
+        return replace(data, without_samples=str(error))
     if samples is None and source is not None:
         raise UsageError(f"--data {source}: not the data of sweep {info.name!r}; nothing written")
-    return samples
+    return replace(data, samples=samples)
 
 
 def load_samples(
@@ -288,7 +306,7 @@ def load_samples(
         The samples; None if the experiment shows none, or these data are not the sweep's.
 
     Raises:
-        ValueError, OSError: The data cannot be loaded.
+        ValueError, OSError: The data cannot be loaded; `ExperimentError`: nor their labels.
     """
     if not isinstance(experiment, SupportsSamples):
         return None
@@ -296,5 +314,4 @@ def load_samples(
     data = experiment.prepare(source, seed)
     if not is_same_data(data, info.data):
         return None
-    labels = np.asarray(experiment.validation_labels(data), np.int64)
-    return LoadedSamples(experiment, data, labels)
+    return LoadedSamples.of(experiment, data)

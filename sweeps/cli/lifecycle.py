@@ -533,8 +533,10 @@ def _conclusion(reports: list[SyncReport], store: str) -> str:
     if parents:
         missing.insert(0, "the parent run" if parents == 1 else f"{parents} parent runs")
     error = next(report.error for report in reports if report.error)
+    are = "is" if len(pending) == parents == 1 else "are"
     return (
-        f"{store}: {written} runs sent; {' and '.join(missing)} are missing or incomplete ({error})"
+        f"{store}: {written} runs sent; {' and '.join(missing)} {are} missing or incomplete "
+        f"({error})"
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 from search_spaces.errors import did_you_mean
 from search_spaces.importing import import_module
 from search_spaces.objectives import Objective
-from sweeps.errors import UntrustedError, UsageError
+from sweeps.errors import ExperimentError, UntrustedError, UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.folds import ON_FOLDS, FoldExperiment
 from sweeps.experiments.script import ScriptCommand, ScriptExperiment
@@ -41,6 +41,9 @@ SHIPPED: Final = frozenset({"digitexp.experiment:experiment", "digitexp.on_block
 """The experiments that are installed with this package."""
 _MEMBERS = ("name", "parameters", "metrics", "measures", "check", "prepare", "measure", "plan")
 _CALLED_IN_A_TRIAL = ("warm_up", "train", "draw", "load_model")
+
+_TOGETHER = (("validation_labels", "picture"), ("signature", "predict"), ("truth", "judged"))
+"""Members that make a capability together; one without the other is a mistake."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,6 +84,13 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
             f"experiment {path!r} lacks {', '.join(missing)}; see sweeps/experiment.py for what an "
             "experiment has"
         )
+    for first, second in _TOGETHER:
+        for has, lacks in ((first, second), (second, first)):
+            if hasattr(found, has) and not hasattr(found, lacks):
+                raise UsageError(
+                    f"experiment {path!r} has `{has}` without `{lacks}`, which belongs to it"
+                    f"{did_you_mean(lacks, dir(found))}; see sweeps/capabilities.py"
+                )
     return cast(Experiment, found)
 
 
@@ -326,7 +336,7 @@ def ask(experiment: Experiment, ability: str, *arguments: Any) -> Any:
     """Call a capability of an experiment, by the name of its method.
 
     Raises:
-        UsageError: The method raised; the message has the error and its line in the experiment.
+        ExperimentError: The method raised; the message has the error and its line.
     """
     try:
         return getattr(experiment, ability)(*arguments)
@@ -334,10 +344,10 @@ def ask(experiment: Experiment, ability: str, *arguments: Any) -> Any:
         raise failed(experiment, ability, error) from error
 
 
-def failed(experiment: Experiment, ability: str, error: Exception) -> UsageError:
+def failed(experiment: Experiment, ability: str, error: Exception) -> ExperimentError:
     """Return the error for a capability that raised, or whose answer cannot be used."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    return UsageError(
-        f"`{ability}` of experiment {experiment.name!r}: {type(error).__name__}: {error} "
-        f"({Path(where.filename).name}, line {where.lineno})"
+    *_, where = [None, *traceback.extract_tb(error.__traceback__)]
+    line = f" ({Path(where.filename).name}, line {where.lineno})" if where else ""
+    return ExperimentError(
+        f"`{ability}` of experiment {experiment.name!r}: {type(error).__name__}: {error}{line}"
     )

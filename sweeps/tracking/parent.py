@@ -11,8 +11,6 @@ from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-
 from sweeps.analysis.data import LoadedSamples, SweepData
 from sweeps.analysis.rows import trial_rows
 from sweeps.analysis.summary import Champion, Summary, champion_of, summarize
@@ -20,7 +18,7 @@ from sweeps.analysis.table import trial_table, write_csv
 from sweeps.capabilities import SupportsExamination, SupportsSamples
 from sweeps.config.policies import FAILURES
 from sweeps.config.sweep import SweepConfig
-from sweeps.errors import UntrustedError
+from sweeps.errors import ExperimentError, UntrustedError
 from sweeps.experiments.verified_data import Examiner, PreparedAgain, TooLittleKept
 from sweeps.home import Home
 from sweeps.progress import Progress
@@ -126,12 +124,15 @@ FEWEST_TRIALS: Final = 15
 def read_whole(data: SweepData, again: PreparedAgain) -> tuple[SweepData, Exception | None]:
     """Return a sweep with its validation samples; or without them, and the error that prevents it.
 
-    The error is None if the sweep is only not trusted yet.
+    The error is None if the sweep is only not trusted yet, and where it is the experiment's own: to
+    send the report again would not mend that, and the report says it.
     """
     try:
         return dataclasses.replace(data, samples=_samples(data.records, again)), None
     except UntrustedError:
         return data, None
+    except ExperimentError as error:
+        return dataclasses.replace(data, without_samples=str(error)), None
     except Exception as error:  # any error, such as data that are gone: the rest is written first
         return data, error
 
@@ -237,8 +238,7 @@ def _samples(records: Sequence[Record], again: PreparedAgain) -> LoadedSamples |
     experiment = again.load()
     if not isinstance(experiment, SupportsSamples) or not records:
         return None
-    data = again.of(records[0])
-    return LoadedSamples(experiment, data, np.asarray(experiment.validation_labels(data), np.int64))
+    return LoadedSamples.of(experiment, again.of(records[0]))
 
 
 # Ends a parent run: its tags, text and files, the view, the pictures, the champion.

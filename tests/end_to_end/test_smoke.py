@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from digitexp.metrics import HEADLINE_METRICS
 from sweeps.tracking.store import open_client
 from tests.sweeps.launching import Launched
 
@@ -31,18 +32,6 @@ ARTIFACTS = {
     "model_summary.txt",
 }
 EPOCH_METRICS = {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"}
-HEADLINES = {
-    "best_val_accuracy",
-    "best_val_loss",
-    "best_val_cross_entropy",
-    "train_accuracy",
-    "accuracy_gap",
-    "best_epoch",
-    "epochs",
-    "train_seconds",
-    "parameters",
-    *(f"recall_{digit}" for digit in range(10)),
-}
 
 
 def command(home, *words):
@@ -108,7 +97,7 @@ def test_every_child_has_parameters_metrics_and_tags(runs):
             "dropout",
             "l2",
         } <= child.data.params.keys()
-        assert child.data.metrics.keys() >= EPOCH_METRICS | HEADLINES
+        assert child.data.metrics.keys() >= EPOCH_METRICS | HEADLINE_METRICS.keys()
         epochs = len(client.get_metric_history(child.info.run_id, "val_loss"))
         assert epochs == child.data.metrics["epochs"]
         wanted = {"sweep", "trial", "attempt", "state", "seed", "space_digest", "data_digest"}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sweeps.analysis.data import SweepData, logits, softmax
 from sweeps.analysis.rows import TrialRow
+from sweeps.errors import ExperimentError
 from sweeps.interval import wilson
 from sweeps.records import Record
 from sweeps.records.confusion import best_confusion, class_names, worst_confusions
@@ -159,15 +160,21 @@ _COMMITTEE = 10
 
 
 def mistakes_section(data: SweepData) -> Section | None:
-    """Return the gallery of mistakes; None without logits or samples."""
-    if data.samples is None or not data.ranking:
+    """Return the gallery of mistakes, or why there is none; None if the experiment shows none."""
+    if not data.ranking:
         return None
+    if data.samples is None:
+        return _not_shown(data.without_samples) if data.without_samples else None
     assert data.chosen is not None
     best, whose = data.full(data.chosen.trial), name_of_chosen(data)
     kind = "trials on the front" if data.info.has_front else "best trials of the search"
     scores, labels = logits(best), data.samples.labels
     if scores is None or len(scores) != len(labels):
-        return None
+        kept = "no" if scores is None else f"{len(scores)} rows of"
+        return _not_shown(
+            f"`validation_labels` returned {len(labels)} labels, and {whose} kept {kept} "
+            "`validation_logits`"
+        )
     names = class_names(best, scores.shape[1])
     chances = softmax(scores.astype(np.float64))
     predicted = scores.argmax(axis=1)
@@ -176,9 +183,13 @@ def mistakes_section(data: SweepData) -> Section | None:
         return Section("mistakes", "Mistakes", [Text(f"{_capitalised(whose)}, makes none.")])
     agreed = _wrong_in(data)
     worst = sorted(wrong, key=lambda i: (chances[i, labels[i]], i))[:_MOST]
+    try:
+        drawn = [data.samples.picture(int(i)) for i in worst]
+    except ExperimentError as error:
+        return _not_shown(str(error))
     pictures = [
         Picture(
-            data.samples.picture(int(i)),
+            picture,
             f"{names[labels[i]]} as {names[predicted[i]]}",
             _unbroken(f"{percent(chances[i, predicted[i]], 0)} sure,")
             + f" {_unbroken(f'{agreed[0][i]} of {agreed[1]} err')}",
@@ -186,7 +197,7 @@ def mistakes_section(data: SweepData) -> Section | None:
             f"{percent(chances[i, predicted[i]], 0)} sure; wrong in {agreed[0][i]} of {agreed[1]} "
             f"{kind}",
         )
-        for i in worst
+        for i, picture in zip(worst, drawn, strict=True)
     ]
     text = (
         f"{len(wrong)} of {len(labels)} validation samples are wrong in {whose}; shown: the "
@@ -195,6 +206,10 @@ def mistakes_section(data: SweepData) -> Section | None:
     )
     blocks: list[Block] = [Text(text), Gallery(pictures)]
     return Section("mistakes", "Worst mistakes", blocks)
+
+
+def _not_shown(why: str) -> Section:
+    return Section("mistakes", "Worst mistakes", [Text(f"The samples cannot be shown: {why}.")])
 
 
 def _unbroken(text: str) -> str:

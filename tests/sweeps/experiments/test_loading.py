@@ -107,6 +107,17 @@ def test_a_function_beside_its_experiment_is_found_by_what_comes_after_the_sweep
     assert (elsewhere / "export" / "skill.txt").exists()
 
 
+def test_half_a_capability_is_a_mistake(project, anew, monkeypatch):
+    own = project / "ownnet.py"
+    own.write_text(own.read_text("utf-8").replace(".picture =", ".pictures ="), "utf-8")
+    monkeypatch.chdir(project)
+    result = call(project / "mlruns", "run", "ownspaces:skills", "--workers", 0)
+    assert result.exit_code == 2
+    assert "has `validation_labels` without `picture`, which belongs to it" in result.output
+    assert "did you mean 'pictures'" in result.output
+    assert not list((project / "mlruns").glob("records/*"))
+
+
 @pytest.mark.slow
 def test_a_confirmation_finds_the_experiment_of_the_sweep_that_it_confirms(
     project, anew, monkeypatch, tmp_path

@@ -16,7 +16,7 @@ from sweeps.cli import app
 from sweeps.render.section import Code
 from sweeps.render.sections import report_sections
 from sweeps.render.sections.verdict import verdict_section
-from tests.sweeps.confusing_experiment import SPACE
+from tests.sweeps.confusing_experiment import SPACE, ConfusingExperiment
 
 SECTIONS = [
     "verdict", "history", "curves", "confusion", "mistakes", "importances", "parameters",
@@ -175,3 +175,39 @@ def test_a_sweep_without_a_complete_trial_is_reported_too(finished_toy, tmp_path
 def test_an_empty_sweep_has_nothing_to_report(tmp_path):
     result = CliRunner().invoke(app, ["report", "nothing", "--home", str(tmp_path)])
     assert result.exit_code == 2
+
+
+SAMPLES = {
+    "labels raise": (
+        "validation_labels",
+        lambda self, data: {}["split"],
+        "KeyError: &#39;split&#39;",
+    ),
+    "too few labels": ("validation_labels", lambda self, data: [0, 1], "returned 2 labels, and"),
+    "no labels": ("validation_labels", lambda self, data: ["a"], "invalid literal for int()"),
+    "picture raises": ("picture", lambda self, data: b"", "takes 2 positional arguments"),
+    "no picture": ("picture", lambda self, data, index: "a", "it returned str, not the bytes of"),
+}
+
+
+@pytest.mark.parametrize(("member", "answer", "said"), SAMPLES.values(), ids=SAMPLES)
+def test_a_report_says_why_it_shows_no_samples(swept, tmp_path, monkeypatch, member, answer, said):
+    monkeypatch.setattr(ConfusingExperiment, member, answer)
+    file = tmp_path / "confusing.html"
+    words = ["report", "confusing", "--output", str(file), "--home", str(swept.home.path)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    page = file.read_text(encoding="utf-8")
+    (section,) = re.findall(r'<section[^>]*id="mistakes".*?</section>', page, re.DOTALL)
+    assert "The samples cannot be shown:" in section
+    assert said in section
+    assert member in section
+
+
+@pytest.mark.slow
+def test_what_an_experiment_cannot_show_makes_no_run_incomplete(tmp_path, monkeypatch):
+    monkeypatch.setattr(ConfusingExperiment, "picture", lambda self, data: b"")
+    run_confusing(tmp_path / "mlruns", 40)
+    synced = CliRunner().invoke(app, ["sync", "--home", str(tmp_path / "mlruns")])
+    assert synced.exit_code == 0, synced.output
+    (page,) = (tmp_path / "mlruns" / "artifacts").rglob("report.html")
+    assert "The samples cannot be shown: `picture` of experiment" in page.read_text("utf-8")

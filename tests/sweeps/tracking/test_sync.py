@@ -269,7 +269,7 @@ def test_a_report_without_its_samples_stays_incomplete_until_the_data_are_named(
     for _ in range(2):
         lacking = call("sync")
         assert lacking.exit_code == 3, lacking.output
-        assert "the parent run are missing or incomplete (samples in the report of filed: " in (
+        assert "the parent run is missing or incomplete (samples in the report of filed: " in (
             lacking.stdout
         )
         assert "data.txt" in lacking.stdout
