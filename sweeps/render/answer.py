@@ -259,10 +259,11 @@ class _VerdictInWords:
             )
         quotable, bias = self._verdict.quotable, self._verdict.quotable_bias
         if kept is self._take and quotable is not None and bias is not None:
-            less = f"{scaled(bias, digits=1 if bias >= 0.0005 else 2)} points"
-            if quotable.unit != "share":
-                less = scaled(bias, quotable.unit, digits=decimals(quotable))
-            why = f", corrected by {less} for being picked" if less.strip("0.") else ""
+            is_share = quotable.unit == "share"
+            digits = (1 if bias >= 0.0005 else 2) if is_share else decimals(quotable)
+            less = scaled(bias, quotable.unit, digits=digits)
+            unit = " points" if is_share else ""
+            why = f", corrected by {less}{unit} for being picked" if less.strip("0.") else ""
             return f"Quote {self._named}{_with_ends(quotable)}{why if bias > 0 else ''}."
         quote = f"Quote {self._named}{_with_ends(kept.accuracy)}"
         if kept is self._leader:

@@ -307,6 +307,8 @@ def test_a_settled_leader_has_its_chance_and_is_never_certain():
 def test_the_figure_to_quote_is_less_what_picking_it_on_these_folds_added():
     said = first(LEADER, OPEN, quotable=Interval(0.944, 0.936, 0.95), quotable_bias=0.0017)
     assert "Quote 94.4 % (93.6 to 95.0), corrected by 0.2 points for being picked." in said
+    nothing = first(LEADER, OPEN, quotable=Interval(0.944, 0.936, 0.95), quotable_bias=0.00004)
+    assert "Quote 94.4 % (93.6 to 95.0)." in nothing
 
 
 def test_below_the_first_look_there_is_no_verdict():
