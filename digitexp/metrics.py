@@ -64,7 +64,7 @@ HEADLINE_METRICS: Final[Mapping[str, tuple[Literal["maximize", "minimize"], str 
     "best_val_loss": ("minimize", "val_loss", "cross-entropy with L2 penalty, nats"),
     "best_val_cross_entropy": (
         "minimize",
-        None,
+        "val_cross_entropy",
         "cross-entropy without penalty, nats; compares across l2",
     ),
     "train_accuracy": ("maximize", "accuracy", "on the training part"),

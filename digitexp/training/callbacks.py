@@ -15,7 +15,13 @@ import numpy as np
 
 from digitexp.config import TrialConfig
 from digitexp.metrics import accuracy, confusion_counts, cross_entropy
-from digitexp.training.outcome import EPOCH_METRICS, Forward, OnEpoch, TrainingData
+from digitexp.training.outcome import (
+    EPOCH_METRICS,
+    VAL_CROSS_ENTROPY,
+    Forward,
+    OnEpoch,
+    TrainingData,
+)
 
 
 def early_stopping(config: TrialConfig) -> Any:
@@ -66,7 +72,7 @@ class EpochObserver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is
     included, as in Keras). A NaN or infinite loss ends the training and is stored as NaN.
 
     Attributes:
-        history: `EPOCH_METRICS`, one value per epoch so far.
+        history: `EPOCH_METRICS` and `VAL_CROSS_ENTROPY`, one value per epoch so far.
         confusion: Confusion counts after each epoch.
         diverged: Whether a loss was NaN or infinite.
         stop_reason: The text that `on_epoch` returned, None if it never asked to stop.
@@ -81,7 +87,8 @@ class EpochObserver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is
         self._labels = data.validation_labels
         self._on_epoch = on_epoch
         self._forward = forward
-        self.history: dict[str, list[float]] = {name: [] for name in EPOCH_METRICS}
+        names = (*EPOCH_METRICS, VAL_CROSS_ENTROPY)
+        self.history: dict[str, list[float]] = {name: [] for name in names}
         self.confusion: list[np.ndarray] = []
         self.diverged = False
         self.stop_reason: str | None = None
@@ -90,15 +97,16 @@ class EpochObserver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is
         """Measure the epoch, store it, and stop the training if it diverged or `on_epoch` asks."""
         logs = {} if logs is None else logs
         logits, penalty = self._forward(self._images)
-        logs["val_loss"] = cross_entropy(logits, self._labels) + penalty
+        logs[VAL_CROSS_ENTROPY] = cross_entropy(logits, self._labels)
+        logs["val_loss"] = logs[VAL_CROSS_ENTROPY] + penalty
         logs["val_accuracy"] = accuracy(logits, self._labels)
         logs["learning_rate"] = _shortest(self.model.optimizer.learning_rate)
         if not (math.isfinite(logs["loss"]) and math.isfinite(logs["val_loss"])):
             self.diverged = True
             # NaN is never an improvement, so EarlyStopping restores an earlier epoch.
-            logs["loss"] = logs["val_loss"] = math.nan
-        for name in EPOCH_METRICS:
-            self.history[name].append(float(logs[name]))
+            logs["loss"] = logs["val_loss"] = logs[VAL_CROSS_ENTROPY] = math.nan
+        for name, values in self.history.items():
+            values.append(float(logs[name]))
         self.confusion.append(confusion_counts(logits, self._labels))
         if not self.diverged:
             self.stop_reason = self._on_epoch(epoch, {k: v[-1] for k, v in self.history.items()})

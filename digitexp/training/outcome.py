@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from digitexp.data import Source, Split
 
 EPOCH_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+VAL_CROSS_ENTROPY = "val_cross_entropy"
+"""`val_loss` without the penalty, which pruners compare across `l2`. Trainings of before it was
+recorded have none."""
 
 Forward = Callable[[Any], tuple[np.ndarray, float]]
 """(n, features) images as a tensor -> ((n, classes) logits, L2 penalty) of the present weights."""
@@ -108,8 +111,8 @@ class TrainingOutcome:
         stop_reason: `early_stopping`, `max_epochs`, `diverged`, or the text of `on_epoch`.
         metrics: Headline metrics of the restored best weights; all finite; empty when training
             diverged in its first epoch. `best_epoch` counts from 1.
-        history: `EPOCH_METRICS`, one value per epoch; NaN only in the last epoch of a diverged
-            training. `learning_rate` is the rate used in that epoch.
+        history: `EPOCH_METRICS` and `VAL_CROSS_ENTROPY`, one value per epoch; NaN only in the last
+            epoch of a diverged training. `learning_rate` is the rate used in that epoch.
         confusion: (epochs, classes, classes), uint32, [true, predicted], on the validation part
             after each epoch.
         validation_logits: (n_validation, classes), float32, of the restored best weights; None

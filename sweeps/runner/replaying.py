@@ -168,10 +168,10 @@ def _numbers(recorded: TrialResult, now: TrialResult) -> Iterator[Difference]:
     if (recorded.outcome, recorded.stop_reason) != (now.outcome, now.stop_reason):
         ends = (f"{r.outcome} ({r.stop_reason})" for r in (recorded, now))
         yield Difference("the end, recorded {}, now {},".format(*ends))
-    for name in dict.fromkeys([*recorded.history, *now.history]):
+    for name, before in recorded.history.items():  # what is measured since then is no difference
         if name.endswith("_seconds"):
             continue
-        before, after = recorded.history.get(name, []), now.history.get(name, [])
+        after = now.history.get(name, [])
         if len(before) != len(after):
             yield Difference(f"epochs of {name}", len(before), len(after))
         for epoch, pair in enumerate(zip(before, after, strict=False), 1):

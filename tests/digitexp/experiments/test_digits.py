@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 
+import sweeps
 from digitexp.config import TrialConfig
 from digitexp.evaluation.calibration import temperature_to_serve
 from digitexp.experiments.digits import experiment
@@ -167,3 +168,19 @@ def test_a_trial_without_logits_cannot_be_examined(data):
     diverged = TrialResult("diverged", "diverged", {}, {})
     with pytest.raises(ValueError, match="kept no logits"):
         experiment.examine(CONFIG, data, diverged)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+def test_a_pruner_of_the_default_space_watches_the_cross_entropy_of_each_epoch(make_home):
+    swept = sweeps.run(
+        "mlp", trials=5, workers=0, pruner="median", ask_ahead=1, home=make_home(),
+        pruner_options={"n_startup_trials": 2}, overrides=["epochs=5"],
+        data="sklearn-digits", progress="quiet",
+    )  # fmt: skip
+    assert swept.info.epoch_metric == "val_cross_entropy"
+    records = swept.home.store(swept.info.id).read_all()
+    histories = {r.spec.trial: r.result.history["val_cross_entropy"] for r in records}
+    pruned = {row.trial for row in swept.rows() if row.state == "PRUNED"}
+    assert pruned
+    assert {trial for trial, values in histories.items() if len(values) < 5} == pruned

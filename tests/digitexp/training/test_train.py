@@ -8,7 +8,7 @@ import pytest
 from digitexp.config import TrialConfig
 from digitexp.metrics import accuracy, confusion_counts
 from digitexp.models import count_parameters
-from digitexp.training.outcome import EPOCH_METRICS, TrainingData
+from digitexp.training.outcome import EPOCH_METRICS, VAL_CROSS_ENTROPY, TrainingData
 from digitexp.training.train import train
 from tests.digitexp.small_data import small_digits
 
@@ -47,7 +47,7 @@ def test_another_seed_gives_another_training(busy):
 
 def test_every_epoch_has_all_metrics_and_counts(busy):
     epochs = len(busy.history["loss"])
-    assert tuple(busy.history) == EPOCH_METRICS
+    assert tuple(busy.history) == (*EPOCH_METRICS, VAL_CROSS_ENTROPY)
     assert {len(values) for values in busy.history.values()} == {epochs}
     assert busy.confusion.shape == (epochs, 10, 10)
     np.testing.assert_array_equal(busy.confusion.sum(axis=(1, 2)), [200] * epochs)
@@ -69,6 +69,7 @@ def test_headline_metrics_are_those_of_the_restored_best_weights(busy):
     best = int(np.argmin(busy.history["val_loss"]))
     assert metrics["best_epoch"] == best + 1
     assert metrics["best_val_loss"] == busy.history["val_loss"][best]
+    assert metrics["best_val_cross_entropy"] == busy.history[VAL_CROSS_ENTROPY][best]
     assert metrics["best_val_accuracy"] == accuracy(busy.validation_logits, labels)
     np.testing.assert_array_equal(
         busy.confusion[best], confusion_counts(busy.validation_logits, labels)
