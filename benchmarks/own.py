@@ -1,14 +1,16 @@
-"""Seconds a trial of one's own Keras model takes: graph engine, whole epochs, `model.fit`, fused.
+"""Seconds a trial of one's own Keras model takes: graph engine, `model.fit`, Keras Tuner, fused.
 
 Four models (`benchmarks/own_models.py`), each with the same configurations in every way:
 
 - `graph`: `sweeps run`, the engine that `auto` takes;
 - `epochs`: `sweeps run` with `engine: keras`, all steps of an epoch in one call;
 - `fit`: plain `model.fit` in a loop, nothing logged;
+- `tuner`: Keras Tuner, given the configurations, with what it keeps by itself;
 - `fused`: the experiment `digits` on the same dense nets.
 
 One worker with one thread each. A trial's time is that of its attempt, from its start to its end,
-traces and judging included, start of TensorFlow not; of `fit`, building, training and predicting.
+traces and judging included, start of TensorFlow not; of `fit`, building, training and predicting;
+of `tuner`, from one end to the next.
 The ways take turns.
 """
 
@@ -30,7 +32,8 @@ import yaml
 from benchmarks.own_models import EXPERIMENTS, MODELS
 from benchmarks.timing import at_least_one
 
-WAYS = ("graph", "epochs", "fit", "fused")
+WAYS = ("graph", "epochs", "fit", "tuner", "fused")
+RECIPES = {"fit": "own_fit", "tuner": "own_tuner"}
 FLOORS = {"dense": 2.3, "table": 2.3, "mixed": 1.8, "image": 1.0}
 """Lowest allowed ratio of `epochs` to `graph`."""
 TO_FIT, TO_FUSED = 0.97, 1.3
@@ -77,9 +80,10 @@ def _configurations(count: int) -> list[dict[str, Any]]:
 
 
 def _timed(way: str, model: str, configurations: list[dict[str, Any]], epochs: int) -> list[float]:
-    if way == "fit":
+    if way in RECIPES:
         asked = {"model": model, "configurations": configurations, "epochs": epochs}
-        printed = _command([sys.executable, "-m", "benchmarks.recipes.own_fit"], json.dumps(asked))
+        recipe = f"benchmarks.recipes.{RECIPES[way]}"
+        printed = _command([sys.executable, "-m", recipe], json.dumps(asked))
         seconds: list[float] = json.loads(printed.splitlines()[-1])
         return seconds
     with tempfile.TemporaryDirectory() as folder:
@@ -137,9 +141,9 @@ def table(result: dict[str, Any]) -> str:
         f"{result['trials']} trials of at most {result['epochs']} epochs, load "
         f"{result['load'][0]} to {result['load'][1]}",
         "",
-        "| model | graph s | epochs s | fit s | fused s | epochs / graph | fit / graph "
-        "| graph / fused | floors |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|---|",
+        "| model | graph s | epochs s | fit s | tuner s | fused s | epochs / graph | fit / graph "
+        "| tuner / graph | graph / fused | floors |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|",
     ]
     for model, seconds in result["seconds"].items():
         total = {way: sum(values) for way, values in seconds.items()}
@@ -152,7 +156,9 @@ def table(result: dict[str, Any]) -> str:
             and (to_fused is None or to_fused <= TO_FUSED)
         )
         shown = [median.get(way, "") for way in WAYS]
-        ratios = [f"{to_epochs:.1f}", f"{to_fit:.1f}", f"{to_fused:.2f}" if to_fused else ""]
+        to_tuner = total["tuner"] / total["graph"]
+        ratios = [f"{to_epochs:.1f}", f"{to_fit:.1f}", f"{to_tuner:.1f}"]
+        ratios.append(f"{to_fused:.2f}" if to_fused else "")
         cells = [model, *shown, *ratios, "kept" if is_kept else "MISSED"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", "Seconds are medians, ratios those of the sums."])
