@@ -84,7 +84,8 @@ def _parallel_figure(mark: Parallel, height: int) -> dict[str, Any]:
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
-    made: dict[str, Any] = {"title": {"text": axis.title}, "zeroline": False, "automargin": True}
+    title = {"text": axis.title, "standoff": 12}  # else it lies on the labels of the axis
+    made: dict[str, Any] = {"title": title, "zeroline": False, "automargin": True}
     if axis.labels is not None:
         made |= {"tickvals": [*range(len(axis.labels))], "ticktext": [*axis.labels]}
         made["range"] = [-0.5, len(axis.labels) - 0.5]

@@ -68,5 +68,6 @@ def _subtitle(data: SweepData) -> str:
     info = data.info
     made = datetime.fromtimestamp(info.created_at / 1000, tz=UTC)
     goal, begun = in_words(info.objectives), f"begun {made:%Y-%m-%d %H:%M} UTC"
-    parts = [info.experiment_name, info.data.get("name", ""), goal, begun]
+    # An experiment of somebody's own may have given its name to its data, too.
+    parts = dict.fromkeys([info.experiment_name, info.data.get("name", ""), goal, begun])
     return " · ".join(str(part) for part in parts if part)
