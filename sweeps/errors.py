@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 
 
 class UsageError(ValueError):
@@ -11,6 +13,14 @@ class UsageError(ValueError):
 
 class ExperimentError(UsageError):
     """A member of an experiment raised, or answered with what cannot be used; it is said where."""
+
+    @classmethod
+    def at(cls, experiment: str, member: str, error: Exception) -> ExperimentError:
+        """Return the error that names the experiment, its member, and the line that raised."""
+        *_, where = [None, *traceback.extract_tb(error.__traceback__)]
+        line = f" ({Path(where.filename).name}, line {where.lineno})" if where else ""
+        said = f"{type(error).__name__}: {error}{line}"
+        return cls(f"`{member}` of experiment {experiment!r}: {said}")
 
 
 class UntrustedError(UsageError):

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,8 @@ from sweeps.records import (
     leading,
 )
 from sweeps.records.conclusions import Conclusion, VerdictConclusion
+
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,9 @@ class LoadedSamples:
             ExperimentError: The experiment raised, or returned no bytes.
         """
         drawn = ask(self.source, "picture", self.data, index)
-        if not isinstance(drawn, bytes):
-            error = TypeError(f"it returned {type(drawn).__name__}, not the bytes of a PNG")
+        if not (isinstance(drawn, bytes) and drawn.startswith(_PNG)):
+            what = "bytes of something else" if isinstance(drawn, bytes) else type(drawn).__name__
+            error = TypeError(f"it returned {what}, not the bytes of a PNG")
             raise failed(self.source, "picture", error)
         return drawn
 

@@ -43,12 +43,14 @@ class Champion:
             not known.
         score: Its score on fresh folds; None if the conclusion was stored in words.
         unit: The unit of the score, as `Interval` has it.
+        is_proven: Whether it is better than every baseline, as far as that is known.
     """
 
     finalist: str
     trial: int | None
     score: float | None
     unit: str = "share"
+    is_proven: bool = True
 
 
 def champion_of(confirmed: ConfirmationRecord | None) -> Champion | None:
@@ -62,7 +64,12 @@ def champion_of(confirmed: ConfirmationRecord | None) -> Champion | None:
         kind, _, number = label.partition("-")
         return Champion(label, int(number) if kind == "trial" and number.isdigit() else None, None)
     trial = None if label.startswith("control-") else own.trial
-    return Champion(label, trial, own.accuracy.value, own.accuracy.unit)
+    verdict = confirmed.verdict
+    assert verdict is not None
+    is_early = verdict.margin is not None and not verdict.looks
+    baselines = [one for one in standings if one.finalist.startswith("baseline-")]
+    is_proven = own in baselines or (not is_early and all(b.verdict == "worse" for b in baselines))
+    return Champion(label, trial, own.accuracy.value, own.accuracy.unit, is_proven)
 
 
 @dataclass(frozen=True)
@@ -206,7 +213,11 @@ def how_confirmed(best: TrialRow | None, champion: Champion | None) -> tuple[str
     """
     if champion is None:
         return NOT_CONFIRMED, ""
-    if best is not None and best.trial == champion.trial:
+    is_best = best is not None and best.trial == champion.trial
+    if not champion.is_proven:
+        who = "it" if is_best else champion.finalist
+        return BEST_OBSERVED, f"; on fresh folds {who} leads, not proven better than the baseline"
+    if is_best:
         return BEST_OBSERVED, "; it is the champion, confirmed on fresh folds"
     return BEST_OBSERVED, f"; the champion, confirmed on fresh folds, is {champion.finalist}"
 

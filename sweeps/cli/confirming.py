@@ -394,11 +394,11 @@ def _print(
     commands = {}
     if result.has_test_set and not is_tested:
         commands[_here(f"{confirming} --test")] = "the number for a paper; each is counted"
+    commands[_here(f"sweeps report {name}")] = "pictures, curves and mistakes, as one page"
     if more:
         commands[more] = "go on with the search"
     if not details:
         commands[_here(f"{confirming} --details")] = "every table and 95 % interval"
-    commands[_here(f"sweeps report {name}")] = "pictures, curves and mistakes, as one page"
     for line in with_commands(sentences, dict(list(commands.items())[:_COMMANDS])):
         print(line)
     if result.said:

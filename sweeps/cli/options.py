@@ -104,7 +104,7 @@ SameCodeOption = Annotated[
     bool,
     typer.Option(
         "--same-code",
-        help="Go on with edited code that gives the same numbers (a comment was edited).",
+        help="Go on with edited code that gives the same numbers (a comment, a new method).",
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")]

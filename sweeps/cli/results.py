@@ -272,10 +272,12 @@ def best(
     csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the best trial, or the Pareto front of several objectives.
+    """Show the champion, or the best trial so far.
 
-    It is the best that was observed; whether it is confirmed, and what the champion is, is said.
+    With several objectives it is the Pareto front. Which trial was the best observed, and whether
+    it is confirmed, is said as well.
     """
+    from sweeps.analysis.data import SweepData
     from sweeps.analysis.summary import champion_of, summarize
     from sweeps.records import Conclusions, heard
     from sweeps.records.conclusions import document_of
@@ -291,7 +293,8 @@ def best(
     document = {**summary.to_dict(), "confirmed": [document_of(one) for one in told]}
     rows = _trial_documents(summary.front_and_baselines, info.objectives, info.space)
     if not answered(document, rows, as_json=as_json, csv=csv):
-        shown = render_best(summary, told, home_option=place_options())
+        chosen = SweepData.read(info, found.store(info.id), records=records).chosen
+        shown = render_best(summary, told, chosen, home_option=place_options())
         _console().print(shown, crop=False)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from sweeps.capabilities import SupportsFiles
 from sweeps.config.policies import FailureReason
-from sweeps.errors import ScriptError
+from sweeps.errors import ExperimentError, ScriptError
 from sweeps.executors.checkpoint import CheckpointFile, CheckpointPlace
 from sweeps.experiment import Experiment, OnEpoch, PreparedData, Stop, TrialResult, TrialSpec
 from sweeps.records.kept_files import collect_files, last_lines
@@ -152,6 +152,7 @@ _TRACEBACK_CHARACTERS: Final = 4000
 _MISTAKES: Final = frozenset({
     AttributeError, ImportError, IndexError, IndentationError, KeyError, ModuleNotFoundError,
     NameError, NotImplementedError, SyntaxError, TabError, TypeError, UnboundLocalError, ValueError,
+    ExperimentError,
 })  # fmt: skip
 """Exceptions that the same code raises again with the same parameters, data and seed. Subclasses do
 not count: a kind of ValueError may report half a file, or an answer that was cut off."""

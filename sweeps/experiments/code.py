@@ -145,8 +145,8 @@ def check_same_code(store: RecordStore, record: Record, path: str, experiment: o
     changes = "\n  ".join(before.changes(now))
     raise EditedCode(
         f"trial {record.spec.trial} was trained by other code than {path} is now:\n  {changes}\n"
-        f"Bring that code back (its text is in {history.path(before)}); or, if only comments "
-        "differ, say so once: sweeps run ... --same-code"
+        f"Bring that code back (its text is in {history.path(before)}); or, if trials come "
+        "out the same (a comment, a new method such as `folds`), say so once: --same-code"
     )
 
 

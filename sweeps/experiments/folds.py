@@ -17,7 +17,7 @@ import numpy as np
 
 from search_spaces.parameters import ParameterInfo, Value
 from sweeps.capabilities import FOLDS_A_REPEAT, SAMPLES, Fold, SupportsFiles
-from sweeps.errors import UsageError
+from sweeps.errors import ExperimentError, UsageError
 from sweeps.experiment import (
     EnginePlan,
     Experiment,
@@ -184,8 +184,17 @@ class FoldExperiment:
         """Return the fold that a configuration names."""
         own: Any = self.searched
         repeat, place = divmod(_number(config, FOLD), FOLDS_A_REPEAT)
-        found = own.folds(data, repeat + _MOST_REPEATS * _number(config, FRESH), FOLDS_A_REPEAT)
-        fold: Fold | None = next(itertools.islice(found, place, None), None)
+        seed = repeat + _MOST_REPEATS * _number(config, FRESH)
+        try:
+            found = iter(own.folds(data, seed, FOLDS_A_REPEAT))
+            fold: Fold | None = next(itertools.islice(found, place, None), None)
+        except Exception as error:
+            raise ExperimentError.at(self.name, "folds", error) from error
+        if fold is not None and not isinstance(fold, Fold):
+            raise ValueError(
+                f"`folds` of experiment {self.name!r} gave {type(fold).__name__}; each is to be a "
+                "`sweeps.capabilities.Fold`"
+            )
         if fold is None:
             raise ValueError(
                 f"`folds` of experiment {self.name!r} gave {place} folds; {FOLDS_A_REPEAT} are "

@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import json
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, cast
@@ -346,8 +345,4 @@ def ask(experiment: Experiment, ability: str, *arguments: Any) -> Any:
 
 def failed(experiment: Experiment, ability: str, error: Exception) -> ExperimentError:
     """Return the error for a capability that raised, or whose answer cannot be used."""
-    *_, where = [None, *traceback.extract_tb(error.__traceback__)]
-    line = f" ({Path(where.filename).name}, line {where.lineno})" if where else ""
-    return ExperimentError(
-        f"`{ability}` of experiment {experiment.name!r}: {type(error).__name__}: {error}{line}"
-    )
+    return ExperimentError.at(experiment.name, ability, error)

@@ -39,6 +39,8 @@ from sweeps.workspace.provenance import code_state
 MOST_RESULTS: Final = 100_000
 """A source with more results is refused."""
 _MOST_BYTES: Final = 64 * 2**20
+_NO_RESULT: Final = frozenset({"PRUNED", "FAIL", "FAILED", "RUNNING", "WAITING"})
+"""States of trials without a result, in the tables of `sweeps trials` and of Optuna."""
 """A larger CSV file is refused."""
 _PREFIXES: Final = ("params_", "params.", "metrics.")
 """What Optuna's and MLflow's tables put before a name."""
@@ -193,6 +195,9 @@ def _of_csv(file: Path) -> Iterator[Result]:
             fits = len(cells) == len(columns)
             problem = "" if fits else f"it has {len(cells)} cells, the first line {len(columns)}"
             filled = {n: c for n, c in zip(columns, cells, strict=False) if c.strip()}
+            state = filled.get("state", "")
+            if state in _NO_RESULT and not problem:
+                problem = f"its state is {state}"
             yield Result(f"line {table.line_num}", filled, problem)
     except csv.Error as error:
         raise UsageError(f"{file}: line {table.line_num}: {error}") from None

@@ -88,12 +88,12 @@ def answer(
 def with_commands(sentences: Sequence[str], commands: Mapping[str, str]) -> list[str]:
     """Return an answer as lines of a terminal: sentences, then commands, each with a hint.
 
-    Where there is no room for all commands, the last ones stay, one at least. The last sentence,
+    Where there is no room for all commands, the first ones stay, one at least. The last sentence,
     which says what it comes from, is below them, if there is room for it.
     """
     lines = in_lines(sentences[:-1])
     room = max(MOST_LINES - len(lines), 1)
-    shown = with_hints(dict(list(commands.items())[-room:]), WIDTH)
+    shown = with_hints(dict(list(commands.items())[:room]), WIDTH)
     lines += [command + hint for command, hint in shown]
     source = in_lines(sentences[-1:])
     return [*lines, *source] if len(lines) + len(source) <= MOST_LINES else lines

@@ -269,29 +269,43 @@ def render_text(
     hints = ("compare the runs in MLflow", "every trial", last)
     if summary.all_failed and summary.first_failed is not None:
         hints = ("the whole error", "once its cause is mended", last)
-    return Group(*parts, render_commands(dict(zip(commands, hints, strict=True))))
+    shown = dict(zip(commands, hints, strict=True))
+    if summary.champion is None and not summary.has_front and summary.counts["COMPLETE"] > 1:
+        last_command = commands[-1]
+        confirming = f"sweeps confirm {shlex.quote(summary.name)} {home_option}".rstrip()
+        shown = {**shown, confirming: "is the best better, or lucky?", last_command: last}
+        shown[last_command] = shown.pop(last_command)  # the last one stays the last
+    return Group(*parts, render_commands(shown))
 
 
 def render_best(
-    summary: Summary, conclusions: Sequence[Conclusion] = (), *, home_option: str = ""
+    summary: Summary,
+    conclusions: Sequence[Conclusion] = (),
+    chosen: TrialRow | None = None,
+    *,
+    home_option: str = "",
 ) -> RenderableType:
-    """Return the output of `sweeps best`: verdict, parameters and metrics of the best trial.
+    """Return the output of `sweeps best`: verdict, parameters and metrics of the trial to take.
 
     With several objectives: the trials of the Pareto front, and the baselines.
 
     Args:
         summary: Summary of the sweep.
         conclusions: Its conclusions; empty if it was not confirmed.
+        chosen: The trial that its confirmation chose; None: the best that was observed.
         home_option: See `next_commands`.
     """
     parts: list[RenderableType] = [Text(verdict_line(summary))]
     parts += [Text(f"{told.title}: {told.lead}") for told in map(put_in_words, conclusions)]
     if summary.has_front:
         parts += _front(summary)
-    if summary.best:
-        metrics = {name: format_metric(value) for name, value in summary.best.metrics.items()}
-        parts += [Text("Parameters:"), _pairs(_param_texts(summary.best))]
-        parts += [Text("Metrics:"), _pairs(metrics)]
+    if shown := chosen or summary.best:
+        metrics = {name: format_metric(value) for name, value in shown.metrics.items()}
+        of = ""
+        if summary.champion is not None:
+            of = f" of the champion, trial {shown.trial}, in the search"
+        parts += [Text(f"Parameters{of.removesuffix(', in the search')}:")]
+        parts += [_pairs(_param_texts(shown)), Text(f"Metrics{of}:"), _pairs(metrics)]
     parts += [Text(line, style=style) for line, style in _remarks(summary, home_option)]
     return Group(*parts)
 

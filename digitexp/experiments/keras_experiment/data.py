@@ -218,8 +218,10 @@ def check_arrays(x: Any, y: Any, task: Tasks) -> tuple[Any, Any]:
         ValueError: Types, sizes or values are wrong.
     """
     arrays = (*arrays_of(x).values(), *arrays_of(y).values())
-    if any(one.dtype.hasobject for one in arrays):
-        raise ValueError("data: inputs and targets must be arrays of numbers")
+    for what, side in (("inputs", x), ("targets", y)):
+        for one in arrays_of(side).values():
+            if one.dtype.hasobject or one.dtype.kind in "USO":
+                raise ValueError(_no_numbers(what, one))
     if any(one.ndim == 0 for one in arrays):
         raise ValueError(f"data: inputs and targets must have rows, one an example; {FORMS}")
     rows = {len(one) for one in arrays}
@@ -382,6 +384,16 @@ def _of(name: str) -> str:
 
 def _rows(value: Any) -> int:
     return len(next(iter(arrays_of(value).values())))
+
+
+def _no_numbers(what: str, array: np.ndarray) -> str:
+    values = array.ravel()[:2].tolist()
+    is_text = all(isinstance(value, str) for value in values)
+    some = f"text such as {', '.join(map(repr, values))}" if is_text else f"{array.dtype}"
+    said = f"data: {what} must be arrays of numbers; received {some}"
+    if is_text and what == "targets" and array.ndim == 1:
+        said += "; numbers of the classes: `names, y = np.unique(y, return_inverse=True)`"
+    return said
 
 
 def _sizes(value: Any) -> str:

@@ -192,6 +192,21 @@ def example_code(model: Any, inputs: Any) -> str:
     return f"[{', '.join(texts.values())}]"
 
 
+_SAY_NOTHING = frozenset({
+    *("build", "build_model", "create_model", "get_model", "make_model", "model"),
+    *("experiment", "main", "__main__"),
+})  # fmt: skip
+
+
+def _name_of(build: Callable[..., Any]) -> str:
+    """Return the first that says something: the name of a function, its module, its folder."""
+    module = getattr(build, "__module__", None) or ""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    folder = Path(file).resolve().parent.name if file else ""
+    names = [getattr(build, "__name__", ""), module.rpartition(".")[2], folder]
+    return next((name for name in names if name and name not in _SAY_NOTHING), names[0] or "keras")
+
+
 class KerasExperiment:
     """An experiment made of a function that builds a model, and data.
 
@@ -258,7 +273,8 @@ class KerasExperiment:
             metrics: More metrics the model is compiled with, and which way is better; `auc`
                 becomes the headline metric `best_val_auc`, and `kind_auc`, of an output `kind`
                 among several, `best_val_kind_auc`.
-            name: Short name; None = the name of `build`.
+            name: Short name, of experiment and data; None = the name of `build`, or where that says
+                nothing, such as `build_model`, that of its module or folder.
             callbacks: Takes every parameter by name, returns more Keras callbacks, called after
                 EarlyStopping and ReduceLROnPlateau in every engine. One that looks at batches has
                 the model trained by `model.fit`, a call each step. A long trial that is cut off
@@ -285,7 +301,7 @@ class KerasExperiment:
         taken = sorted({*training_parameters(), "seed"} & parameters.keys())
         if taken:
             raise ValueError(f"parameters {', '.join(taken)}: every experiment has them already")
-        self.name: str = name or str(getattr(build, "__name__", "keras"))
+        self.name: str = name or _name_of(build)
         own = {key: described(key, value) for key, value in parameters.items()}
         self.parameters: Mapping[str, ParameterInfo] = own | training_parameters()
         self._more = {f"best_val_{key}": f"val_{key}" for key in metrics or {}}

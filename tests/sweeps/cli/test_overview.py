@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 
@@ -130,6 +131,7 @@ def test_what_is_confirmed_is_not_called_unconfirmed(call, confirmed, tmp_path):
         "trial": best,
         "score": 0.931,
         "unit": "share",
+        "is_proven": True,
     }
     assert "not confirmed" not in found["status"]
     call("report", "toy", "--output", tmp_path / "toy.html")
@@ -143,6 +145,32 @@ def test_a_champion_that_is_not_the_observed_best_is_named(call, confirmed):
     for words in (("best", "toy"), ("trials", "toy")):
         said = " ".join(call(*words).stdout.split())
         assert f"the champion, confirmed on fresh folds, is trial-{other}" in said
+    shown = call("best", "toy").stdout
+    assert f"Parameters of the champion, trial {other}:" in shown
+    assert f"{sweep.trial(other).params['x']:.4g}" in shown.partition("Parameters")[2]
+
+
+@pytest.mark.parametrize("word", ["cannot tell yet", "worse"])
+def test_a_champion_that_beats_no_baseline_is_not_called_confirmed(call, confirmed, word):
+    sweep = confirmed()
+    best = sweep.best().number
+    interval = Interval(0.93, 0.92, 0.94)
+    standings = [
+        ConfirmedStanding(f"trial-{best}", best, interval, 0.95, None, None, "leads", None),
+        ConfirmedStanding("baseline-first", 0, interval, 0.9, interval, 0.2, word, None),
+    ]
+    verdict = VerdictConclusion(
+        "verdict", "toy", 4, "toy-confirmation", 20, 20, False, f"trial-{best}", standings,
+        None, (), None, (), margin=0.005, looks=(20,),
+    )  # fmt: skip
+    conclusions = Conclusions(sweep.home.store(sweep.info.id).folder)
+    record = dataclasses.replace(conclusions.confirmed(), conclusions=[verdict])
+    conclusions.keep(record)
+    said = " ".join(call("best", "toy").stdout.split())
+    is_proven = word == "worse"
+    assert ("confirmed on fresh folds" in said) == is_proven
+    assert ("leads, not proven better than the baseline" in said) != is_proven
+    assert json.loads(call("best", "toy", "--json").stdout)["champion"]["is_proven"] == is_proven
 
 
 def test_a_comparison_has_its_differences_in_json(call, finished_toy):

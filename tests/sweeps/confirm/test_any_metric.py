@@ -147,6 +147,22 @@ def test_a_parameter_with_the_name_of_a_confirmations_own_is_refused(monkeypatch
         FoldExperiment(FoldingExperiment(), PATH)
 
 
+@pytest.mark.parametrize(
+    ("folds", "said"),
+    [
+        (lambda self, data, seed, n: [1, 2][n], "IndexError: list index out of range (test_any_me"),
+        (lambda self, data, seed, n: [(data, None)] * n, "gave tuple; each is to be a `sweeps.cap"),
+        (lambda self, data, seed, n: [], "gave 0 folds; 4 are needed"),
+    ],
+)
+def test_folds_that_cannot_be_used_are_named_with_their_line(monkeypatch, folds, said):
+    monkeypatch.setattr(FoldingExperiment, "folds", folds)
+    on_folds = FoldExperiment(FoldingExperiment(), PATH)
+    with pytest.raises(ValueError, match="`folds` of experiment") as raised:
+        on_folds.divided({"fold": 0}, on_folds.prepare(None, 0))
+    assert said in str(raised.value)
+
+
 def test_a_metric_that_is_not_there_is_refused_before_anything_begins(tmp_path, make_home):
     space = SPACE.replace("METRIC", "auc").replace("DIRECTION", "maximize")
     (tmp_path / "one.yaml").write_text(space.replace("none}", "none, confirm: {metric: maee}}"))

@@ -107,6 +107,16 @@ def test_a_point_that_was_imported_may_be_tried_again(imports, tmp_path, run_toy
     assert run_toy(trials=1).trial(0).params == {"x": 0.5, "layers": 0, "kind": "a"}
 
 
+def test_results_of_trials_that_did_not_end_well_are_left_out(imports, tmp_path):
+    file = tmp_path / "after.csv"
+    rows = "0.5,0,a,0.1,COMPLETE", "0.4,0,b,0.2,PRUNED", "0.3,0,c,0.3,FAIL"
+    file.write_text(text(*rows, header="x,layers,kind,score,state"))
+    said = imports(file)
+    assert "1 of 3 results" in said
+    assert "left out, line 3: its state is PRUNED" in said
+    assert "left out, line 4: its state is FAIL" in said
+
+
 def test_what_lies_outside_is_listed_with_the_reason(imports, tmp_path, make_home):
     file = tmp_path / "mixed.csv"
     rows = [

@@ -35,12 +35,14 @@ def test_the_end_of_a_run_shows_best_baseline_failures_and_three_commands():
         ),
         width=120,
     )
-    assert len(text.splitlines()) == 9
+    assert len(text.splitlines()) == 10
     assert "best observed, not confirmed: best_val_accuracy 0.9230 (trial 1), +1.30 points" in text
     assert "1 trial failed: error 1; first error: ValueError: [bold]boom[/bold]" in text
     assert "2 runs not in MLflow yet" in text
     assert "  learning_rate=1.23e-03, note=[red]x[/red]" in text
-    for command in ("sweeps ui mlp", "sweeps trials mlp", "sweeps run mlp --trials 6"):
+    for command in (
+        "sweeps ui mlp", "sweeps trials mlp", "sweeps confirm mlp", "sweeps run mlp --trials 6",
+    ):  # fmt: skip
         assert f"  {command} --home elsewhere " in text
     for command in ("sweeps trials mlp 2", "sweeps retry mlp"):
         assert f": {command} --home elsewhere" in text
