@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 OUTPUTS = Path(__file__).parents[2] / "docs" / "reference" / "outputs"
-BY_THE_CLOCK = {"run", "status", "watch", "pause", "resume", "cancel", "stop", "confirm", "retry"}
-"""Commands that print what happens when it happens."""
+BY_THE_CLOCK = {
+    "run", "status", "watch", "pause", "resume", "cancel", "stop", "confirm", "retry",
+    "check", "next",
+}  # fmt: skip
+"""Commands that print what happens when it happens, or how long something will take."""
 
 
 def without_numbers(text):
