@@ -202,8 +202,9 @@ def _name_of(build: Callable[..., Any]) -> str:
     """Return the first that says something: the name of a function, its module, its folder."""
     module = getattr(build, "__module__", None) or ""
     file = getattr(sys.modules.get(module), "__file__", None)
-    folder = Path(file).resolve().parent.name if file else ""
-    names = [getattr(build, "__name__", ""), module.rpartition(".")[2], folder]
+    # What a notebook defines has the file of its kernel.
+    folder = Path(file).resolve().parent if file and module != "__main__" else Path.cwd()
+    names = [getattr(build, "__name__", ""), module.rpartition(".")[2], folder.name]
     return next((name for name in names if name and name not in _SAY_NOTHING), names[0] or "keras")
 
 

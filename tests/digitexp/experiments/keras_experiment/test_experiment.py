@@ -282,3 +282,19 @@ def test_answers_that_cannot_be_compared_are_not(build, data):
     result = experiment.train(replace(SPEC, config={"epochs": 1}), prepared, go_on)
     model = experiment.load_model({}, result.weights, prepared.info)
     assert experiment.recomputed(model, {}, prepared) == {}
+
+
+def test_it_is_called_after_the_first_name_that_says_something(monkeypatch, tmp_path):
+    def build(params):
+        return None
+
+    def build_fork(params):
+        return None
+
+    assert KerasExperiment(build_fork, images, {}).name == "build_fork"
+    assert KerasExperiment(build, images, {}).name == "test_experiment"
+    assert KerasExperiment(build, images, {}, name="mine").name == "mine"
+    build.__module__ = "__main__"  # as a notebook has it
+    (tmp_path / "wines").mkdir()
+    monkeypatch.chdir(tmp_path / "wines")
+    assert KerasExperiment(build, images, {}).name == "wines"
