@@ -191,7 +191,7 @@ def test_hints_name_the_storage_that_was_given_and_not_its_password(
     given = CliRunner().invoke(app, [*words, "--storage", storage]).output
     hints = [line for line in given.splitlines() if line.strip().startswith("sweeps ")]
     shown = storage.replace(PASSWORD, "***")
-    assert len(hints) == 3
+    assert len(hints) == 4
     assert all(f"--storage '{shown}'" in hint for hint in hints), hints
     assert PASSWORD not in given
     monkeypatch.setenv("SWEEPS_STORAGE", storage)  # where the next command finds it, too
