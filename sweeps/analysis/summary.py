@@ -216,7 +216,7 @@ def how_confirmed(best: TrialRow | None, champion: Champion | None) -> tuple[str
     is_best = best is not None and best.trial == champion.trial
     if not champion.is_proven:
         who = "it" if is_best else champion.finalist
-        return BEST_OBSERVED, f"; on fresh folds {who} leads, not proven better than the baseline"
+        return BEST_OBSERVED, f"; on fresh folds {who} is not proven better than the baseline"
     if is_best:
         return BEST_OBSERVED, "; it is the champion, confirmed on fresh folds"
     return BEST_OBSERVED, f"; the champion, confirmed on fresh folds, is {champion.finalist}"

@@ -277,7 +277,7 @@ def best(
     With several objectives it is the Pareto front. Which trial was the best observed, and whether
     it is confirmed, is said as well.
     """
-    from sweeps.analysis.data import SweepData
+    from sweeps.analysis.rows import trial_rows
     from sweeps.analysis.summary import champion_of, summarize
     from sweeps.records import Conclusions, heard
     from sweeps.records.conclusions import document_of
@@ -293,7 +293,9 @@ def best(
     document = {**summary.to_dict(), "confirmed": [document_of(one) for one in told]}
     rows = _trial_documents(summary.front_and_baselines, info.objectives, info.space)
     if not answered(document, rows, as_json=as_json, csv=csv):
-        chosen = SweepData.read(info, found.store(info.id), records=records).chosen
+        champion = summary.champion
+        own = (row for row in trial_rows(records) if champion and row.trial == champion.trial)
+        chosen = next(own, None)
         shown = render_best(summary, told, chosen, home_option=place_options())
         _console().print(shown, crop=False)
 

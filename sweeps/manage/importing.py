@@ -39,9 +39,9 @@ from sweeps.workspace.provenance import code_state
 MOST_RESULTS: Final = 100_000
 """A source with more results is refused."""
 _MOST_BYTES: Final = 64 * 2**20
+"""A larger CSV file is refused."""
 _NO_RESULT: Final = frozenset({"PRUNED", "FAIL", "FAILED", "RUNNING", "WAITING"})
 """States of trials without a result, in the tables of `sweeps trials` and of Optuna."""
-"""A larger CSV file is refused."""
 _PREFIXES: Final = ("params_", "params.", "metrics.")
 """What Optuna's and MLflow's tables put before a name."""
 _VALUE: Final = "value"

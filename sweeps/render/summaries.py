@@ -271,10 +271,9 @@ def render_text(
         hints = ("the whole error", "once its cause is mended", last)
     shown = dict(zip(commands, hints, strict=True))
     if summary.champion is None and not summary.has_front and summary.counts["COMPLETE"] > 1:
-        last_command = commands[-1]
+        hint = shown.pop(commands[-1])  # to go on stays the last
         confirming = f"sweeps confirm {shlex.quote(summary.name)} {home_option}".rstrip()
-        shown = {**shown, confirming: "is the best better, or lucky?", last_command: last}
-        shown[last_command] = shown.pop(last_command)  # the last one stays the last
+        shown |= {confirming: "is the best better, or lucky?", commands[-1]: hint}
     return Group(*parts, render_commands(shown))
 
 
@@ -292,7 +291,7 @@ def render_best(
     Args:
         summary: Summary of the sweep.
         conclusions: Its conclusions; empty if it was not confirmed.
-        chosen: The trial that its confirmation chose; None: the best that was observed.
+        chosen: The champion's trial; None, without one of this sweep: the best that was observed.
         home_option: See `next_commands`.
     """
     parts: list[RenderableType] = [Text(verdict_line(summary))]
@@ -301,11 +300,9 @@ def render_best(
         parts += _front(summary)
     if shown := chosen or summary.best:
         metrics = {name: format_metric(value) for name, value in shown.metrics.items()}
-        of = ""
-        if summary.champion is not None:
-            of = f" of the champion, trial {shown.trial}, in the search"
-        parts += [Text(f"Parameters{of.removesuffix(', in the search')}:")]
-        parts += [_pairs(_param_texts(shown)), Text(f"Metrics{of}:"), _pairs(metrics)]
+        of = f" of the champion, trial {chosen.trial}" if chosen else ""
+        parts += [Text(f"Parameters{of}:"), _pairs(_param_texts(shown))]
+        parts += [Text(f"Metrics{of}{', in the search' if chosen else ''}:"), _pairs(metrics)]
     parts += [Text(line, style=style) for line, style in _remarks(summary, home_option)]
     return Group(*parts)
 

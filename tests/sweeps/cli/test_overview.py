@@ -169,7 +169,7 @@ def test_a_champion_that_beats_no_baseline_is_not_called_confirmed(call, confirm
     said = " ".join(call("best", "toy").stdout.split())
     is_proven = word == "worse"
     assert ("confirmed on fresh folds" in said) == is_proven
-    assert ("leads, not proven better than the baseline" in said) != is_proven
+    assert ("on fresh folds it is not proven better than the baseline" in said) != is_proven
     assert json.loads(call("best", "toy", "--json").stdout)["champion"]["is_proven"] == is_proven
 
 
