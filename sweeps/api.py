@@ -534,7 +534,8 @@ def export(
 
     sweep = _sweep(name, home)
     chosen = sweep.champion() if trial is None else sweep.trial(trial)
-    return export_trial(chosen, Path(folder), _source(data))
+    champion_of = sweep if chosen.sweep.info.id != sweep.info.id else None
+    return export_trial(chosen, Path(folder), _source(data), champion_of)
 
 
 @python_words()

@@ -243,9 +243,9 @@ def printable(text: str) -> str:
 
 
 def broken(name: str, *, width: int = 9) -> str:
-    """Break a long column name after underscores, into lines of about `width` characters."""
+    """Break a long name after underscores and hyphens, into lines of about `width` characters."""
     lines = [""]
-    for piece in name.replace("_", "_\n").splitlines():
+    for piece in name.replace("_", "_\n").replace("-", "-\n").splitlines():
         if lines[-1] and len(lines[-1]) + len(piece) > width:
             lines.append("")
         lines[-1] += piece

@@ -41,7 +41,8 @@ class Champion:
         finalist: Its label, such as `trial-17`.
         trial: Number of its trial in the sweep; None if it comes from random trials, or if that is
             not known.
-        score: Its score on fresh folds; None if the conclusion was stored in words.
+        score: The figure of it that one may quote, from fresh folds; None if the conclusion was
+            stored in words.
         unit: The unit of the score, as `Interval` has it.
         is_proven: Whether it is better than every baseline, as far as that is known.
     """
@@ -66,10 +67,10 @@ def champion_of(confirmed: ConfirmationRecord | None) -> Champion | None:
     trial = None if label.startswith("control-") else own.trial
     verdict = confirmed.verdict
     assert verdict is not None
-    is_early = verdict.margin is not None and not verdict.looks
-    baselines = [one for one in standings if one.finalist.startswith("baseline-")]
-    is_proven = own in baselines or (not is_early and all(b.verdict == "worse" for b in baselines))
-    return Champion(label, trial, own.accuracy.value, own.accuracy.unit, is_proven)
+    is_proven = own.is_baseline or (not verdict.is_early and verdict.beats_baselines)
+    is_taken = label == verdict.recommended
+    score = verdict.quotable if is_taken and verdict.quotable else own.accuracy
+    return Champion(label, trial, score.value, score.unit, is_proven)
 
 
 @dataclass(frozen=True)

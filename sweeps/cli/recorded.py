@@ -189,8 +189,10 @@ def export(
 
     sweep = Sweep(*find_sweep(home, name))
     chosen = sweep.champion() if trial is None else sweep.trial(trial)
-    written = export_trial(chosen, folder, data)
-    print(f"trial {chosen.number} of sweep {chosen.sweep.name!r}:")
+    is_champion = chosen.sweep.info.id != sweep.info.id  # a confirmation trained it
+    written = export_trial(chosen, folder, data, sweep if is_champion else None)
+    whose = f"the champion of sweep {sweep.name!r}, " if is_champion else ""
+    print(f"{whose}trial {chosen.number} of sweep {chosen.sweep.name!r}:")
     for path in written:
         print(f"  {path}")
 

@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -18,10 +19,11 @@ from sweeps.experiment import Experiment
 from sweeps.experiments.code import load_same
 from sweeps.experiments.script import OUTPUT_VARIABLE
 from sweeps.experiments.verified_data import PreparedAgain
-from sweeps.records import Record
+from sweeps.records import Conclusions, Record
+from sweeps.render.answer import in_short
 
 if TYPE_CHECKING:
-    from sweeps.api import Trial
+    from sweeps.api import Sweep, Trial
 
 TOLERANCE: Final = 1e-3
 """How far logits of the rebuilt model may differ from the recorded ones, relative to the largest.
@@ -31,7 +33,9 @@ AGAIN: Final = "again"
 """The folder into which the exported command of a script writes."""
 
 
-def export_trial(trial: Trial, folder: Path, source: str | None = None) -> list[Path]:
+def export_trial(
+    trial: Trial, folder: Path, source: str | None = None, champion_of: Sweep | None = None
+) -> list[Path]:
     """Write a trial's model, its configuration, and a README that says how to use them.
 
     For a script's trial, the files that it wrote, its output and its command are written in place
@@ -42,6 +46,8 @@ def export_trial(trial: Trial, folder: Path, source: str | None = None) -> list[
         folder: The folder to write; it must not exist, or be empty.
         source: The source of the data that the trial was trained on; None for the experiment's own.
             The answers of the rebuilt model are compared on these data.
+        champion_of: The sweep that it is the champion of, which has another sweep train it: the
+            README begins with what its confirmation found.
 
     Returns:
         The files that were written.
@@ -54,6 +60,8 @@ def export_trial(trial: Trial, folder: Path, source: str | None = None) -> list[
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty; give another folder, nothing was written")
     sweep, record = trial.sweep, trial.record
+    facts = _facts(trial)
+    head = _head(facts) if champion_of is None else _head_of_champion(facts, champion_of)
     store = sweep.home.store(sweep.info.id)
     experiment: Any = load_same(store, sweep.info, record)
     if sweep.info.experiment.startswith("script:"):
@@ -63,7 +71,8 @@ def export_trial(trial: Trial, folder: Path, source: str | None = None) -> list[
                 (part / name).parent.mkdir(parents=True, exist_ok=True)
                 (part / name).write_bytes(content)
             code = f"mkdir {AGAIN}\n{OUTPUT_VARIABLE}={AGAIN} {command}"
-            _describe(part, {**_facts(trial), "command": command}, code, _of_script(trial, part))
+            facts["command"] = command
+            _describe(part, facts, head, code, _of_script(trial, part))
         return _written(folder)
     if not hasattr(experiment, "export"):
         raise UsageError(
@@ -71,12 +80,12 @@ def export_trial(trial: Trial, folder: Path, source: str | None = None) -> list[
             "(see sweeps/capabilities.py)"
         )
     weights = store.weights(record)
-    checked = _verify(experiment, record, weights, source)
+    facts["checked"] = _verify(experiment, record, weights, source)
     with _appearing(folder) as part:
         code = cast(SupportsExport, experiment).export(
             record.spec.config, weights, record.model_info, part
         )
-        _describe(part, {**_facts(trial), "checked": checked}, code, checked, "python")
+        _describe(part, facts, head, code, facts["checked"], "python")
     return _written(folder)
 
 
@@ -168,23 +177,52 @@ def _verify(
     return f"Its answers to {samples} samples equal those of the model that was trained."
 
 
+@dataclass(frozen=True)
+class _Head:
+    """What a README begins with, and what it says above the metrics."""
+
+    title: str
+    lead: str
+    measured: str
+
+
+def _head(facts: Mapping[str, Any]) -> _Head:
+    return _Head(
+        f"{facts['sweep']}, trial {facts['trial']}",
+        f"Exported from sweep `{facts['sweep_id']}`.",
+        "Measured on the validation set, by which the trial may have been chosen: on new data, "
+        "expect slightly worse values.",
+    )
+
+
+def _head_of_champion(facts: Mapping[str, Any], sweep: Sweep) -> _Head:
+    conclusions = Conclusions(sweep.home.store(sweep.info.id).folder)
+    confirmed = conclusions.confirmed()
+    assert confirmed is not None
+    said = " ".join(in_short(conclusions.all()))
+    where = f"trial {facts['trial']} of sweep `{facts['sweep']}`"
+    return _Head(
+        f"{sweep.name}, champion {confirmed.winner}",
+        f"{said}\n\nThe model is one training of this configuration: {where}.".lstrip(),
+        "Measured by that training alone: the figure to quote is the one above.",
+    )
+
+
 def _describe(
-    folder: Path, facts: Mapping[str, Any], code: str, last: str, language: str = "sh"
+    folder: Path,
+    facts: Mapping[str, Any],
+    head: _Head,
+    code: str,
+    last: str,
+    language: str = "sh",
 ) -> None:
     """Write configuration and README."""
     config = json.dumps(facts, indent=1) + "\n"
     (folder / "config.json").write_text(config, encoding="utf-8")
-    (folder / "README.md").write_text(_readme(facts, code, last, language), encoding="utf-8")
-
-
-def _readme(facts: Mapping[str, Any], code: str, last: str, language: str) -> str:
     metrics = "".join(f"| {name} | {value:.6g} |\n" for name, value in facts["metrics"].items())
-    return (
-        f"# {facts['sweep']}, trial {facts['trial']}\n\n"
-        f"Exported from sweep `{facts['sweep_id']}`; its configuration, seed and versions are in "
-        "`config.json`.\n\n"
-        f"```{language}\n{code.strip()}\n```\n\n"
-        "Measured on the validation set, by which the trial may have been chosen: on new data, "
-        "expect slightly worse values.\n\n"
+    readme = (
+        f"# {head.title}\n\n{head.lead} Its configuration, seed and versions are in "
+        f"`config.json`.\n\n```{language}\n{code.strip()}\n```\n\n{head.measured}\n\n"
         f"| metric | value |\n|---|---|\n{metrics}\n{last}\n"
     )
+    (folder / "README.md").write_text(readme, encoding="utf-8")

@@ -111,6 +111,11 @@ class ConfirmedStanding:
     as_good: bool | None = None
     outlying_folds: Count = 0
 
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is a baseline of the search."""
+        return self.finalist.startswith("baseline-")
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -217,6 +222,32 @@ class VerdictConclusion:
     def control_searches(self) -> int:
         """Number of random searches whose best trials take part."""
         return sum(one.finalist.startswith("control-") for one in self.standings)
+
+    @property
+    def baselines(self) -> list[ConfirmedStanding]:
+        """The finalists that are baselines."""
+        return [one for one in self.standings if one.is_baseline]
+
+    @property
+    def is_early(self) -> bool:
+        """Whether there are fewer folds than those of the first look; earlier versions had none."""
+        return self.margin is not None and not self.looks
+
+    @property
+    def taken(self) -> ConfirmedStanding:
+        """The recommended finalist."""
+        return next(one for one in self.standings if one.finalist == self.recommended)
+
+    @property
+    def beats_baselines(self) -> bool:
+        """Whether the leader is better than every baseline."""
+        return all(one.verdict == "worse" for one in self.baselines)
+
+    @property
+    def kept(self) -> ConfirmedStanding:
+        """The finalist to work with: the one to take, or the baseline that nothing beats."""
+        is_open = self.is_early or self.standings[0].is_baseline or self.beats_baselines
+        return self.taken if is_open else self.baselines[0]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ It is made of the conclusions, which are numbers, for the terminal, `--json` and
 
 from __future__ import annotations
 
+import math
 import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -46,7 +47,7 @@ _PARAMETER_LINES: Final = 2
 _MOST_NAMES: Final = 4
 _COUNTS: Final = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _SMALL: Final = 0.01
-_BASELINE, _CONTROL = "baseline-", "control-"
+_CONTROL: Final = "control-"
 
 C = TypeVar("C")
 
@@ -85,6 +86,15 @@ def answer(
     return [*lines, said.source()]
 
 
+def in_short(conclusions: Sequence[Conclusion]) -> list[str]:
+    """Return of the answer what to take and the figure to quote; empty if there is no verdict."""
+    verdict = _newest(conclusions, VerdictConclusion)
+    if verdict is None:
+        return []
+    said = _VerdictInWords(verdict)
+    return [*said.choice(), said.figure(on_test_set(verdict, conclusions))]
+
+
 def with_commands(sentences: Sequence[str], commands: Mapping[str, str]) -> list[str]:
     """Return an answer as lines of a terminal: sentences, then commands, each with a hint.
 
@@ -111,11 +121,6 @@ def in_lines(sentences: Sequence[str], width: int = WIDTH, indent: str = "  ") -
     ]  # fmt: skip
 
 
-def kept(verdict: VerdictConclusion) -> ConfirmedStanding:
-    """Return the finalist to work with: the one to take, or the baseline that nothing beats."""
-    return _VerdictInWords(verdict)._kept
-
-
 def on_test_set(
     verdict: VerdictConclusion, conclusions: Sequence[Conclusion]
 ) -> tuple[Interval, AtEvaluation] | None:
@@ -126,7 +131,7 @@ def on_test_set(
     tested = _newest(conclusions, TestConclusion)
     if tested is None or tested.metric != verdict.metric:
         return None
-    found = (one for one in tested.finalists if one.finalist == kept(verdict).finalist)
+    found = (one for one in tested.finalists if one.finalist == verdict.kept.finalist)
     own = next(found, None)
     return None if own is None else (own.accuracy, tested.evaluation)
 
@@ -141,17 +146,8 @@ class _VerdictInWords:
     def __init__(self, verdict: VerdictConclusion) -> None:
         self._verdict = verdict
         self._leader = verdict.standings[0]
-        self._baselines = [one for one in verdict.standings if _is_baseline(one)]
-        recommended = verdict.recommended
-        self._take = next(one for one in verdict.standings if one.finalist == recommended)
-        # What to take: not a champion that is not proven better than what there was before.
-        is_kept = not (self._is_early or _is_baseline(self._leader) or self._beats_baseline)
-        self._kept = self._baselines[0] if is_kept else self._take
-
-    @property
-    def _is_early(self) -> bool:
-        """Whether there are fewer folds than those of the first look; earlier versions had none."""
-        return self._verdict.margin is not None and not self._verdict.looks
+        self._baselines = verdict.baselines
+        self._take, self._kept = verdict.taken, verdict.kept
 
     @property
     def _named(self) -> str:
@@ -165,11 +161,6 @@ class _VerdictInWords:
         return f" in {self._named.strip()}" if self._named else ""
 
     @property
-    def _beats_baseline(self) -> bool:
-        """Whether the leader is better than every baseline."""
-        return all(one.verdict == "worse" for one in self._baselines)
-
-    @property
     def _nearest(self) -> ConfirmedStanding:
         """The baseline that the leader beats by the least."""
         leads = {one.finalist: one.leader_ahead_by for one in self._baselines}
@@ -178,7 +169,7 @@ class _VerdictInWords:
 
     def _name(self, standing: ConfirmedStanding, own: str = "the") -> str:
         """Return the name of a finalist; of an only baseline, `the baseline`."""
-        is_only = _is_baseline(standing) and len(self._baselines) == 1
+        is_only = standing.is_baseline and len(self._baselines) == 1
         return f"{own} baseline" if is_only else standing.finalist
 
     def choice(self) -> list[str]:
@@ -192,13 +183,13 @@ class _VerdictInWords:
                 f"Take {take.finalist}: as good as the leader, {leader.finalist} ({mean}), and "
                 "smaller; there is no baseline to beat."
             ]
-        if _is_baseline(leader):
+        if leader.is_baseline:
             return self._keep_the_leader()
         near = self._nearest
         lead = near.leader_ahead_by
         assert lead is not None
         over = self._name(near, "your")
-        if self._is_early or not self._beats_baseline:
+        if self._verdict.is_early or not self._verdict.beats_baselines:
             return [self._undecided(near, lead)]
         by = f"{_ahead(lead, over)}{self._of_metric} on fresh folds ({_ends(lead)})"
         if take is leader:
@@ -211,7 +202,7 @@ class _VerdictInWords:
         """Return that the leader is not called better than the baseline, and why."""
         over, leader = self._name(near, "your"), self._leader.finalist
         by = _ahead(lead)
-        if self._is_early:
+        if self._verdict.is_early:
             folds, by = self._verdict.folds, _ahead(lead, over)
             return f"No verdict on {folds} folds: {leader} is {by} ({_ends(lead)})."
         yet = "" if near.verdict == "equivalent" else " yet"
@@ -223,13 +214,13 @@ class _VerdictInWords:
     def _keep_the_leader(self) -> list[str]:
         """Return that nothing beats the baseline, where a baseline leads."""
         leader, take = self._leader, self._take
-        found = next((one for one in self._verdict.standings if not _is_baseline(one)), None)
+        found = next((one for one in self._verdict.standings if not one.is_baseline), None)
         name = self._name(leader, "your")
         behind = found.leader_ahead_by if found else None
         if found is None or behind is None:
             return [f"Keep {name}: no other configuration was confirmed."]
         by = f"{_ahead(-behind)}, {_ends(-behind)}"
-        if take is leader or _is_baseline(take):
+        if take is leader or take.is_baseline:
             return [f"Keep {name}: nothing beats it (best found: {found.finalist}, {by})."]
         return [f"Nothing beats {name}, but {take.finalist} is as good, and smaller: take it."]
 
@@ -255,7 +246,7 @@ class _VerdictInWords:
             score, at = tested
             return (
                 f"Quote {self._named}{_with_ends(score)}, on the test set (evaluation {at.number} "
-                f"of {at.of})."
+                f"of {at.of}); {self._agreement(score)}."
             )
         quotable, bias = self._verdict.quotable, self._verdict.quotable_bias
         if kept is self._take and quotable is not None and bias is not None:
@@ -271,6 +262,14 @@ class _VerdictInWords:
             too = "slightly too good" if self._named else "slightly high"
             return f"{quote}; {too}, as the best of {count} on these folds."
         return f"{quote} for {self._name(kept)}, on fresh folds."
+
+    def _agreement(self, tested: Interval) -> str:
+        """Return whether the folds agree: samples of both are new, so that their errors add up."""
+        quotable = self._verdict.quotable
+        on_folds = (self._kept is self._take and quotable) or self._kept.accuracy
+        allowed = math.hypot(*((one.high - one.low) / 2 for one in (tested, on_folds)))
+        agrees = abs(tested.value - on_folds.value) <= allowed
+        return f"the folds' {_figure(on_folds)} {'agrees' if agrees else 'does not agree'}"
 
     def search(self, bias: SelectionBiasConclusion | None) -> list[str]:
         """Return the figure that the search claimed, and how much of it was luck."""
@@ -299,7 +298,7 @@ class _VerdictInWords:
             notes.append(f"without {_listed(verdict.left_out)}")
         question = f"{', '.join([f'Best of the {_counted(len(verdict.standings))}', *notes])}?"
         chances = self._chances()
-        if self._is_early:
+        if self._verdict.is_early:
             return f"{question} Too few folds to say: {self._name(leader)} leads."
         if verdict.settled:
             return f"{question} Yes: {self._name(leader)} is better than every other one{chances}."
@@ -506,10 +505,6 @@ def _brought(gain: Mapping[str, Any] | None) -> str:
         return "not known"
     interval = Interval(**gain)
     return f"{lead_in_words(interval)} ({span(interval, ' to ')})"
-
-
-def _is_baseline(standing: ConfirmedStanding) -> bool:
-    return standing.finalist.startswith(_BASELINE)
 
 
 def _counted(number: int) -> str:

@@ -22,7 +22,7 @@ from sweeps.records.conclusions import (
     TestConclusion,
     VerdictConclusion,
 )
-from sweeps.render.sections.confirmed import BASELINE, metric_of
+from sweeps.render.sections.confirmed import metric_of
 from sweeps.wording import (
     counted,
     decimals,
@@ -100,10 +100,9 @@ def _name(choice: object) -> str:
 
 
 def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:
-    labels = [one.finalist for one in verdict.standings]
-    baselines = sum(label.startswith(BASELINE) for label in labels)
+    finalists, baselines = len(verdict.standings), len(verdict.baselines)
     searches = verdict.control_searches
-    best = len(labels) - baselines - searches
+    best = finalists - baselines - searches
     kinds = [f"the best {counted(best, 'configuration')} of the search"]
     kinds += [counted(baselines, "baseline")] if baselines else []
     if searches:
@@ -125,7 +124,7 @@ def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:
     lost = sum(one.diverged + one.failed for one in verdict.standings)
     if lost:
         yield (
-            f"{lost} of {folds * len(labels)} trainings diverged or failed and count, by restored "
+            f"{lost} of {folds * finalists} trainings diverged or failed and count, by restored "
             "weights or as a constant prediction."
         )
     yield (
@@ -151,12 +150,18 @@ def _results(verdict: VerdictConclusion) -> Iterator[str]:
     else:
         may = [one.finalist for one in verdict.standings if one.may_be_best is not False]
         yield f"The best is one of {_joined(may)}."
-    for one in verdict.standings:
-        if one.finalist.startswith(BASELINE) and one.leader_ahead_by is not None:
+    for one in verdict.baselines:
+        if one.leader_ahead_by is not None:
             yield f"{leader.finalist} minus {one.finalist}: {_lead(one.leader_ahead_by)}."
     if taken != leader.finalist and verdict.margin is not None:
         yield f"{taken} is as good within {_size(verdict.margin, verdict)}, and the cheapest."
-    if (own := verdict.quotable) is not None:
+    if verdict.kept is not verdict.taken:
+        kept = verdict.kept
+        yield (
+            f"None was shown to be better than {kept.finalist}, which is kept; its "
+            f"{metric_of(verdict)} is {_score(kept.accuracy)}."
+        )
+    elif (own := verdict.quotable) is not None:
         less = _size(verdict.quotable_bias, verdict) if verdict.quotable_bias else ""
         why = f", corrected by {less} for its selection on these folds" if less else ""
         yield f"{taken} was chosen; its {metric_of(verdict)} is {_score(own)}{why}."

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from rich import box
-from rich import table as rich_table
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -468,6 +467,8 @@ def _champion_of(row: ListingRow) -> str:
     champion = row.champion
     if champion is None:
         return ""
+    if not champion.is_proven:
+        return f"{champion.finalist}, not proven"
     score = "" if champion.score is None else f", {figure(champion.score, champion.unit)}"
     return f"{champion.finalist}{score}"
 
@@ -476,7 +477,9 @@ def _champion_of(row: ListingRow) -> str:
 
 
 MOST_UNBROKEN: Final = 14
-"""Longest word, in characters, that a table never breaks."""
+"""Longest word, in characters, that a column of words has; such a column is never broken."""
+SHORT_LINE: Final = 15
+"""Shortest line, in characters, into which a table breaks a text of several words."""
 
 
 def render_sections(sections: Sequence[Section]) -> RenderableType:
@@ -489,30 +492,56 @@ def render_sections(sections: Sequence[Section]) -> RenderableType:
     return Group(*parts[:-1])
 
 
-def _is_word(block: SectionTable, number: int) -> bool:
-    """Whether a column is never broken: the first, and one of short words such as intervals."""
-    words = [row[number] for row in block.rows]
-    return number == 0 or all(" " not in w and len(w) <= MOST_UNBROKEN for w in words)
+@dataclass(frozen=True)
+class _TableView:
+    """A rich renderable: a table of a section, closer and with more breaks as room gets scarce."""
 
+    block: SectionTable
 
-def _longest_word(block: SectionTable, number: int) -> int:
-    words = [word for row in block.rows for word in row[number].split()]
-    return min(max(map(len, words), default=1), MOST_UNBROKEN)
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the first layout that fits; the last one is broken wherever it must."""
+        unlimited = options.update(width=10_000)
+        *layouts, narrowest = (
+            self._table(1),
+            self._table(0),
+            self._table(0, SHORT_LINE),
+            self._table(0, SHORT_LINE, breaks_names=True),
+            self._table(0, 1, breaks_names=True),
+        )
+        least = (console.measure(table, options=unlimited).minimum for table in layouts)
+        fitting = (
+            table for table, width in zip(layouts, least, strict=True) if width <= options.max_width
+        )
+        yield next(fitting, narrowest)
+
+    def _table(self, padding: int, line: int | None = None, *, breaks_names: bool = False) -> Table:
+        """Return the table.
+
+        Args:
+            padding: Spaces at each side of a cell.
+            line: Texts of several words may be broken into lines as short as this; None: never.
+            breaks_names: Whether the first column may be broken, after hyphens and underscores.
+        """
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, padding))
+        columns = [[row[n] for row in self.block.rows] for n in range(len(self.block.columns))]
+        if breaks_names:
+            columns[0] = [broken(name, width=MOST_UNBROKEN) for name in columns[0]]
+        for number, cells in enumerate(columns):
+            longest = max(map(len, cells), default=0)
+            is_word = longest <= MOST_UNBROKEN and not any(" " in cell for cell in cells)
+            is_kept = number == 0 or is_word
+            table.add_column(
+                broken(self.block.columns[number]),
+                overflow="fold",
+                no_wrap=is_kept,
+                min_width=None if is_kept else min(longest, line or longest),
+            )
+        for row in zip(*columns, strict=True):
+            table.add_row(*map(RichText, row))
+        return table
 
 
 def _render(block: Block) -> RenderableType | None:
     if isinstance(block, SectionText):
         return RichText(block.text, style="dim" if block.kind == "note" else "")
-    if not isinstance(block, SectionTable):
-        return None
-    table = rich_table.Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
-    for number, column in enumerate(block.columns):
-        table.add_column(
-            broken(column),
-            overflow="fold",
-            no_wrap=_is_word(block, number),
-            min_width=_longest_word(block, number),
-        )
-    for row in block.rows:
-        table.add_row(*map(RichText, row))
-    return table
+    return _TableView(block) if isinstance(block, SectionTable) else None

@@ -29,7 +29,6 @@ from sweeps.records.conclusions import (
     VotesConclusion,
     shown_as,
 )
-from sweeps.render.answer import kept
 from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Points, Role
 from sweeps.render.section import Block, Code, Folded, Section, Table, Text
 from sweeps.wording import (
@@ -70,10 +69,6 @@ def page_section(conclusion: Conclusion) -> Section:
     )
 
 
-BASELINE: Final = "baseline-"
-"""What the label of a finalist begins with that is a baseline."""
-
-
 def forest_chart(verdict: VerdictConclusion) -> Chart:
     """Return the finalists with their scores on fresh folds, and the baseline's as a line."""
     scale = 100 if _is_share(verdict) else 1
@@ -97,7 +92,7 @@ def forest_chart(verdict: VerdictConclusion) -> Chart:
 
     winner = [one for one in verdict.standings if one.finalist == verdict.recommended]
     others = [one for one in verdict.standings if one not in winner]
-    baselines = [one for one in others if one.finalist.startswith(BASELINE)]
+    baselines = [one for one in others if one.is_baseline]
     rest = [one for one in others if one not in baselines]
     ends = [-0.5, len(verdict.standings) - 0.5]
     marks: list[Mark] = [
@@ -306,7 +301,7 @@ def _chance(chance: float) -> str:
 
 def role_of_recommended(verdict: VerdictConclusion) -> str:
     """Return what the recommended finalist is called in a picture."""
-    is_taken = kept(verdict).finalist == verdict.recommended
+    is_taken = verdict.kept.finalist == verdict.recommended
     return "winner" if verdict.settled else "to take" if is_taken else "champion"
 
 

@@ -31,10 +31,10 @@ from sweeps.records.conclusions import (
     confirmed_by,
 )
 from sweeps.render.answer import answer as answer_of
-from sweeps.render.answer import kept, on_test_set
+from sweeps.render.answer import on_test_set
 from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Number, Points, Role
 from sweeps.render.section import Block, Code, Fact, Facts, Folded, Section, Table, Text
-from sweeps.render.sections.confirmed import BASELINE, forest_chart, put_in_words
+from sweeps.render.sections.confirmed import forest_chart, put_in_words
 from sweeps.render.verdict import difference_to, failure_line, progress_line, verdict_line
 from sweeps.wording import (
     counted,
@@ -350,8 +350,7 @@ def _facts(data: SweepData) -> list[Fact]:
 
 
 def _fold_facts(verdict: VerdictConclusion, conclusions: Sequence[Conclusion]) -> list[Fact]:
-    (taken,) = (one for one in verdict.standings if one.finalist == verdict.recommended)
-    leader, own = verdict.standings[0], kept(verdict)
+    leader, taken, own = verdict.standings[0], verdict.taken, verdict.kept
     quotable = verdict.quotable if own is taken else None
     score = quotable or own.accuracy
     remark = f"; mean {_figure(own.accuracy)}" if quotable else ""
@@ -363,7 +362,7 @@ def _fold_facts(verdict: VerdictConclusion, conclusions: Sequence[Conclusion]) -
     facts = [Fact(f"{metric} to quote", _figure(score), detail)]
     for one in verdict.standings:
         ahead = one.leader_ahead_by
-        if ahead is not None and one.finalist.startswith(BASELINE):
+        if ahead is not None and one.is_baseline:
             whose = "" if leader is taken else f"{leader.finalist}, "
             detail = f"{whose}95 % interval {span(ahead, ' to ')}"
             facts.append(Fact(f"against {one.finalist}", gain(ahead), detail))

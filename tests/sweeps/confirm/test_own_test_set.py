@@ -202,7 +202,7 @@ def test_an_own_test_set_is_scored_once_on_request_and_counted(tmp_path, make_ho
     assert [one["role"] for one in tested["finalists"]] == ["champion", "baseline"]
     (quote,) = (line for line in document["answer"] if line.startswith("Quote "))
     assert quote.startswith(f"Quote {metric} ")
-    assert quote.endswith("on the test set (evaluation 1 of 1).")
+    assert "on the test set (evaluation 1 of 1); the folds' " in quote
     assert (document["votes"] is None, document["test_votes"] is None) == (False, metric == "auc")
     if metric == "mae":
         check_votes(home, f"{name}-confirmation", document)

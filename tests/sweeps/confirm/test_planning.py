@@ -282,7 +282,7 @@ class TestConfirmed:
         assert (tested["evaluation"]["number"], tested["evaluation"]["of"]) == (1, 1)
         assert tested["finalists"][0]["role"] == "champion"
         quote = next(one for one in document["answer"] if one.startswith("Quote "))
-        assert quote.endswith("on the test set (evaluation 1 of 1).")
+        assert "on the test set (evaluation 1 of 1); the folds' " in quote
         named = {one["finalist"] for one in tested["finalists"]}
         assert named <= {s["finalist"] for s in told["standings"]}
         folder = next((home / "test").iterdir())
@@ -329,7 +329,11 @@ class TestConfirmed:
         assert champion.record.result.info["temperature"] == pytest.approx(mean)
         exported = call("export", "nets", tmp_path / "model")
         assert exported.exit_code == 0, exported.output
+        assert f"the champion of sweep 'nets', trial {champion.number}" in exported.stdout
         assert "of sweep 'nets-refit'" in exported.stdout
+        about = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+        assert about.startswith(f"# nets, champion {told['champion']}\n\n")
+        assert "Quote " in about
         client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
         (model,) = client.search_registered_models("name LIKE 'nets-%'")
         version = client.get_model_version_by_alias(model.name, "champion")

@@ -99,6 +99,8 @@ def test_a_script_is_confirmed_on_the_folds_that_it_divides(
     exported = run("export", sweep.name, tmp_path / "taken", "--home", home)
     assert exported.exit_code == 0, exported.output
     about = (tmp_path / "taken" / "README.md").read_text(encoding="utf-8")
+    assert about.startswith(f"# {sweep.name}, champion baseline-seeing\n\nKeep ")
+    assert "expect slightly worse" not in about
     assert "--fold 1 --folds 4 --out again" in about
     assert f"lies, which was `{tmp_path}`" in about
     assert verdict.lead.startswith("baseline-seeing is better than every other finalist")

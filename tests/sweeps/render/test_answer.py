@@ -222,9 +222,11 @@ def test_the_figure_of_the_test_set_is_the_one_to_quote():
     at = AtEvaluation(1, 1, "1234abcd" * 8, "2026-11-28", "")
     winner = FinalistOnTestSet("winner", "trial-16", Interval.around(0.941, 0.01), None)
     tested = OnTestSet("test", at, 20, 1000, [winner], None, None)
-    assert "Quote 94.1 % (93.1 to 95.1), on the test set (evaluation 1 of 1)." in answer(
-        [*WHOLE, tested]
-    )
+    quoted = "Quote 94.1 % (93.1 to 95.1), on the test set (evaluation 1 of 1); the folds' "
+    assert f"{quoted}94.6 % agrees." in answer([*WHOLE, tested])
+    lower = dataclasses.replace(winner, accuracy=Interval.around(0.92, 0.01))
+    apart = answer([*WHOLE, dataclasses.replace(tested, finalists=[lower])])
+    assert any(line.endswith("the folds' 94.6 % does not agree.") for line in apart)
     other = dataclasses.replace(winner, finalist="trial-3")
     stale = dataclasses.replace(tested, finalists=[other])
     assert any("best of 4 on these folds" in line for line in answer([*WHOLE, stale]))
