@@ -19,6 +19,7 @@ from sweeps.cli.options import CsvOption, JsonOption, asks
 from sweeps.config.options import RunOptions
 from sweeps.errors import UsageError
 from sweeps.experiments.script_help import space_of_script
+from sweeps.records import data_in_words
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -161,7 +162,7 @@ def _print(plan: SweepPlan) -> None:
     space, size = config.space, config.space.size()
     facts = {
         "experiment": space.experiment,
-        "data": f"{config.data.name} (sha256 {config.data.digest[:8]})",
+        "data": data_in_words(vars(config.data)),
         "objective": "; ".join(f"{one.metric}, {one.direction}" for one in space.objectives),
         "space": "infinitely many points" if size is None else f"{size} points",
         "constraints": ", ".join(str(c) for c in space.constraints) or "none",

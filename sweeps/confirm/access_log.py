@@ -28,7 +28,7 @@ from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
 from sweeps.errors import StoreError, UsageError
 from sweeps.experiments.folds import AGAIN, FRESH, TRAIN_SHARE
 from sweeps.home import Home
-from sweeps.records import FINALIST, FOLD, SweepInfo, confirmed_by, heard, listed
+from sweeps.records import FINALIST, FOLD, SweepInfo, confirmed_by, heard, is_unseen, listed
 from sweeps.records.conclusions import Judged
 from sweeps.records.evaluations import Entry, Evaluation, Evaluations, day_of
 from sweeps.records.schema import (
@@ -352,7 +352,7 @@ def judged_by(home: Home, info: SweepInfo) -> Judged:
         home: The home.
         info: A sweep of the data; a confirmation of it that has begun counts.
     """
-    digest = str(info.data.get("digest"))
+    digest = _data_digest(info)
     log = MachineLog("folds", digest, DataUse)
     own = [use for one in home.sweeps() if (use := _data_use(home, one, digest)) is not None]
     log.add(own)
@@ -367,12 +367,21 @@ def judged_by(home: Home, info: SweepInfo) -> Judged:
 def _data_use(home: Home, info: SweepInfo, digest: str) -> DataUse | None:
     """Return the use of data by a confirmation that has begun; None for others, or other data."""
     sweep = confirmed_by(info.directory)
-    if sweep is None or info.data.get("digest") != digest:
+    if sweep is None or _data_digest(info) != digest:
         return None
     records = heard(home.store(info.id).read_all) or []
     configs = [r.spec.config for r in records if FINALIST in r.params]  # not of other trainings
     finalists = sorted({_digest_of(config) for config in configs})
     return DataUse(f"{info.id} {len(finalists)}", sweep, finalists) if finalists else None
+
+
+def _data_digest(info: SweepInfo) -> str:
+    """Return the digest of a sweep's data; of data that a script finds by itself that of its name.
+
+    Nothing is known of such data, and two scripts need not read the same.
+    """
+    digest = str(info.data.get("digest"))
+    return f"{digest} {info.experiment}" if is_unseen(info.data) else digest
 
 
 def _digest_of(config: Mapping[str, Value]) -> str:

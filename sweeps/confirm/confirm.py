@@ -203,7 +203,7 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
         raise UsageError(f"sweep {info.name!r} is running: confirm it when it has ended")
     store = home.store(info.id)
     path, scored = cross_validation_experiment(home, info)
-    experiment, data = check_data(home, info, options.how.data)
+    experiment, data = check_data(home, info, options.how.about(info).data)
     best = choose_finalists(info, store.read_all(), top, scored)
     scored = scored.in_unit_of(best)
     _check_margin(options.margin, scored)
@@ -295,6 +295,7 @@ def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResu
             compared; the trainings stay.
     """
     watch = Stopwatch()
+    options = replace(options, how=options.how.about(info))
     checked = check(home, info, options)
     with Starts(home.store(info.id).folder).counted(watch):
         with as_one(options.how.progress, _trainings(home, info, options, checked)) as shown:

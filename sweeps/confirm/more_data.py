@@ -179,6 +179,7 @@ def train_on_less(home: Home, info: SweepInfo, how: HowToTrain) -> Ran:
             nothing was begun.
     """
     need_one_objective(info)
+    how = how.about(info)
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: measure it when it has ended")
     curve = _curve(home, info)

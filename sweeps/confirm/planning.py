@@ -11,7 +11,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +48,7 @@ from sweeps.records import (
     heard,
     is_same_data,
     ranked,
+    source_of,
 )
 from sweeps.records.conclusions import Components
 from sweeps.runner.budget import Reserve, parts_of
@@ -260,6 +261,10 @@ class HowToTrain:
     progress: Mode | Progress = "auto"
     same_code: bool = False
     stop_by: float | None = None
+
+    def about(self, info: SweepInfo) -> HowToTrain:
+        """Return the options for a sweep: without `--data`, those that it was made on."""
+        return replace(self, data=self.data or source_of(info.data))
 
 
 @dataclass(frozen=True)

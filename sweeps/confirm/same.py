@@ -85,6 +85,7 @@ def check_same(home: Home, info: SweepInfo, folds: int, how: HowToTrain) -> Same
     if folds % FOLDS_A_REPEAT:
         raise UsageError(f"--folds {folds}: give a multiple of four, so that all samples count")
     need_one_objective(info)
+    how = how.about(info)
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: check it when it has ended")
     store = home.store(info.id)

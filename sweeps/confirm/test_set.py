@@ -119,6 +119,7 @@ def evaluate_test_set(
         UsageError: There is no test set, weights are gone, or the test set was evaluated before
             and `again` is empty.
     """
+    how = how.about(confirmed[0].info)
     experiment, test_set = check_test_set(home, [one.info for one in confirmed], how.data)
     scored = _scored_alike(confirmed)
     entries = [entry for one in confirmed for entry in _entries(home, one)]

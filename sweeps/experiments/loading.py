@@ -11,12 +11,14 @@ import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from search_spaces.errors import did_you_mean
 from search_spaces.importing import import_module
 from search_spaces.objectives import Objective
+from sweeps import capabilities
 from sweeps.errors import ExperimentError, UntrustedError, UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.folds import ON_FOLDS, FoldExperiment
@@ -43,6 +45,18 @@ _CALLED_IN_A_TRIAL = ("warm_up", "train", "draw", "load_model")
 
 _TOGETHER = (("validation_labels", "picture"), ("signature", "predict"), ("truth", "judged"))
 """Members that make a capability together; one without the other is a mistake."""
+_CAPABILITIES = (
+    getattr(capabilities, name) for name in capabilities.__all__ if name.startswith("Supports")
+)
+_CAPABLE: Final = frozenset(
+    member
+    for capability in _CAPABILITIES
+    for member in {*vars(capability), *capability.__annotations__}
+    if not member.startswith("_")
+)
+"""The members of all capabilities."""
+_MISSPELT: Final = 0.9
+"""So alike, from 0 to 1, a member and that of a capability are taken for the same word."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,6 +87,12 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
         hint = did_you_mean(attribute, vars(module))
         raise UsageError(f"experiment {path!r}: {module_name} has no {attribute!r}{hint}")
     found = getattr(module, attribute)
+    _check_members(path, found)
+    return cast(Experiment, found)
+
+
+def _check_members(path: str, found: Any) -> None:
+    """Refuse an experiment that lacks members, or has some under a name that nothing asks for."""
     former = [name for name in _FORMER if hasattr(found, name)]
     if former:
         names = ", ".join(f"`{name}` is called `{_FORMER[name]}` now" for name in former)
@@ -90,7 +110,13 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
                     f"experiment {path!r} has `{has}` without `{lacks}`, which belongs to it"
                     f"{did_you_mean(lacks, dir(found))}; see sweeps/capabilities.py"
                 )
-    return cast(Experiment, found)
+    for name in dir(found):
+        meant = get_close_matches(name, _CAPABLE, n=1, cutoff=_MISSPELT)
+        if name not in _CAPABLE and meant and not hasattr(found, meant[0]):
+            raise UsageError(
+                f"experiment {path!r} has `{name}`, which nothing asks for: if {meant[0]!r} is "
+                f"meant, call it so (see sweeps/capabilities.py), else for example `_{name}`"
+            )
 
 
 def _imported(path: str, module_name: str, directory: Path | None) -> Any:

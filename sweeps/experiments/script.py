@@ -53,6 +53,7 @@ from sweeps.experiments.script_results import (
     count_confusion,
     scored_samples,
 )
+from sweeps.records import SOURCE
 from sweeps.records.kept_files import HEAD_BYTES, TAIL_BYTES, last_lines, printed_files
 from sweeps.workspace.descendants import descendants, marked, signal_each
 
@@ -478,7 +479,7 @@ class ScriptExperiment:
         path = None if source is None else (self._directory or Path()) / source
         content = path.read_bytes() if path and path.is_file() else str(source).encode()
         digest = sha256(content).hexdigest()
-        return PreparedData(source or self.name, digest, digest, {"source": source}, None)
+        return PreparedData(source or self.name, digest, digest, {SOURCE: source}, None)
 
     def files(self) -> list[Path]:
         """Return the files that the command names, in its order, then those that its `.sh` name."""

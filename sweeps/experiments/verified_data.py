@@ -9,7 +9,7 @@ from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import check_same_code
 from sweeps.experiments.script import ScriptExperiment
-from sweeps.records import Record, RecordError, RecordStore, SweepInfo, is_same_data
+from sweeps.records import Record, RecordError, RecordStore, SweepInfo, is_same_data, source_of
 
 
 class PreparedAgain:
@@ -66,7 +66,8 @@ class PreparedAgain:
         if self._data is None:
             seed = int(record.data.get("info", {}).get("split_seed", 0))
             try:
-                self._data = self.load().prepare(self.source, seed)
+                source = self.source or source_of(record.data)
+                self._data = self.load().prepare(source, seed)
             except (ValueError, OSError) as error:
                 raise UsageError(f"its data: {error}") from None
         return self._data

@@ -19,7 +19,7 @@ from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home
 from sweeps.launch import RunResult, run_config
 from sweeps.progress import Mode
-from sweeps.records import Record, SweepInfo, is_same_data, trials_to_retry
+from sweeps.records import Record, SweepInfo, is_same_data, source_of, trials_to_retry
 from sweeps.wording import counted, first_line
 
 
@@ -110,6 +110,7 @@ def _as_recorded(
         order=fixed["order"],
         home=home.path,
         storage=home.storage,
+        data=asked.data or source_of(info.data),
     )
     try:
         space = Space.from_dict(info.space, directory=directory)

@@ -53,13 +53,17 @@ from sweeps.records.notes import (
 )
 from sweeps.records.ranking import leading, need_one_objective, ranked, values_of
 from sweeps.records.record import (
+    SOURCE,
     Checked,
     Generation,
     Outcome,
     Record,
     SweepInfo,
     UnfinishedTrial,
+    data_in_words,
     is_same_data,
+    is_unseen,
+    source_of,
 )
 from sweeps.records.schema import (
     DamagedFileError,
@@ -82,6 +86,7 @@ from sweeps.records.store import (
 __all__ = [
     "FINALIST",
     "FOLD",
+    "SOURCE",
     "SWEEP",
     "Checked",
     "CodeHistory",
@@ -116,10 +121,12 @@ __all__ = [
     "attempts_put_aside",
     "confirmed_by",
     "confirmed_training",
+    "data_in_words",
     "describe_learned",
     "heard",
     "is_finalist",
     "is_same_data",
+    "is_unseen",
     "keep_foreign",
     "keep_imported",
     "keep_learned",
@@ -133,6 +140,7 @@ __all__ = [
     "read_learned",
     "recover",
     "seconds_used",
+    "source_of",
     "trials_to_retry",
     "values_of",
     "warn",

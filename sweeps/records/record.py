@@ -227,6 +227,28 @@ def is_same_data(
     return _digests(one) == _digests(other)
 
 
+SOURCE: Final = "source"
+"""Name, in the facts about data, of the source that was given; None: the experiment's own."""
+
+
+def is_unseen(data: Mapping[str, Any]) -> bool:
+    """Whether a script finds its data by itself, so that nothing is known of them."""
+    return data.get("info", {}).get(SOURCE, "") is None
+
+
+def data_in_words(data: Mapping[str, Any], characters: int = 8) -> str:
+    """Return name and digest of data, the digest cut to so many characters."""
+    if is_unseen(data):
+        return f"what {data.get('name')} reads by itself"
+    return f"{data.get('name')} (SHA-256 {str(data.get('digest', ''))[:characters]})"
+
+
+def source_of(data: Mapping[str, Any]) -> str | None:
+    """Return the source by which recorded data can be named again, if their experiment noted it."""
+    source = data.get("info", {}).get(SOURCE)
+    return source if isinstance(source, str) else None
+
+
 def _digests(data: PreparedData | Mapping[str, Any]) -> tuple[object, object]:
     if isinstance(data, PreparedData):
         return data.digest, data.split_digest

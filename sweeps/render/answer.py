@@ -363,7 +363,8 @@ class _VerdictInWords:
         verdict, judged = self._verdict, self._verdict.judged
         said = f"From {verdict.folds} folds x {len(verdict.standings)} finalists; 95 % intervals"
         if judged is not None and judged.sweeps > 1:
-            return f"{said}. These data judged {judged.finalists} of {judged.sweeps} sweeps."
+            finalists, sweeps = judged.finalists, judged.sweeps
+            return f"{said}. These samples judged {finalists} finalists of {sweeps} sweeps."
         of = "for new samples and seeds"
         if verdict.method == "folds":
             of = "one number per fold, variance corrected"

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from sweeps.errors import UsageError
 from sweeps.interval import Interval
-from sweeps.records import SweepInfo
+from sweeps.records import SweepInfo, data_in_words
 from sweeps.records.conclusions import (
     CalibrationConclusion,
     Conclusion,
@@ -78,13 +78,13 @@ def _of(conclusions: Sequence[Conclusion], kind: type[C]) -> list[C]:
 
 def _search(info: SweepInfo, verdict: VerdictConclusion) -> Iterator[str]:
     data, fixed = info.data, info.fingerprint
-    name, digest = data.get("name"), str(data.get("digest", ""))[:12]
+    on = data_in_words(data, 12)
     sampler, pruner = (_name(fixed.get(kind)) for kind in ("sampler", "pruner"))
     by = f" by {sampler}" if sampler else ""
     by += f" with the pruner {pruner}" if pruner not in {"", "none"} else ""
     seed = f" (seed {fixed['seed']})" if "seed" in fixed else ""
     yield (
-        f"Hyperparameters of {info.experiment_name} on {name} (SHA-256 {digest}) were searched"
+        f"Hyperparameters of {info.experiment_name} on {on} were searched"
         f"{by}{seed}: {counted(verdict.trials, 'trial')}, each trained once and scored by "
         f"{info.metric} on one validation set."
     )

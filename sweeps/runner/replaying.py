@@ -16,7 +16,15 @@ from sweeps.errors import StoreError, UsageError
 from sweeps.executors import Attempt, Executor
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, TrialSpec
 from sweeps.experiments.code import load_same
-from sweeps.records import Checked, Record, RecordError, RecordStore, SweepInfo, is_same_data
+from sweeps.records import (
+    Checked,
+    Record,
+    RecordError,
+    RecordStore,
+    SweepInfo,
+    is_same_data,
+    source_of,
+)
 from sweeps.records.format import pack_arrays
 from sweeps.workspace.files import write_atomically
 from sweeps.workspace.provenance import changed_versions, cpu_features
@@ -152,7 +160,8 @@ def replay_recorded(
     """
     experiment = load_same(store, info, record)
     try:
-        prepared = experiment.prepare(source, int(record.data.get("info", {}).get("split_seed", 0)))
+        seed = int(record.data.get("info", {}).get("split_seed", 0))
+        prepared = experiment.prepare(source or source_of(record.data), seed)
     except (ValueError, OSError) as error:
         raise UsageError(f"its data: {error}") from None
     experiment.warm_up()

@@ -24,7 +24,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 from search_spaces.objectives import in_words
 from sweeps.records.conclusions import confirmed_by
 from sweeps.records.confusion import confusion_tags
-from sweeps.records.record import Outcome, Record, SweepInfo
+from sweeps.records.record import Outcome, Record, SweepInfo, data_in_words
 from sweeps.wording import printable
 
 # The limits of MLflow, and how we stay inside them: characters, lengths, batch sizes.
@@ -246,7 +246,7 @@ def experiment_tags(info: SweepInfo) -> dict[str, str]:
         "data": data,
         "data_digest": digest,
         "space": space,
-        NOTE: f"Sweeps: {space}, on {printable(data) or 'data'} (SHA-256 {digest[:8]})",
+        NOTE: f"Sweeps: {space}, on {printable(data_in_words(info.data))}",
     }
     return {name: value for name, value in tags.items() if value}
 

@@ -16,6 +16,7 @@ from sweeps.analysis.data import SweepData
 from sweeps.records import (
     CodeHistory,
     Learned,
+    data_in_words,
     describe_learned,
     heard,
     read_imported,
@@ -37,7 +38,7 @@ def reproduce_section(data: SweepData) -> Section:
     lines += rerun_commands(data)
     facts = [
         ["experiment", info.experiment],
-        ["data", f"{info.data.get('name', '')}, SHA-256 {info.data.get('digest', '')}"],
+        ["data", data_in_words(info.data, 64)],
         ["split", f"SHA-256 {info.data.get('split_digest', '')}"],
         ["space", f"SHA-256 {prints.get('space', '')}"],
         ["sweep", info.id],

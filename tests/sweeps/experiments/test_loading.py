@@ -118,6 +118,17 @@ def test_half_a_capability_is_a_mistake(project, anew, monkeypatch):
     assert not list((project / "mlruns").glob("records/*"))
 
 
+def test_a_misspelt_capability_is_a_mistake(project, anew, monkeypatch):
+    own = project / "ownnet.py"
+    both = own.read_text("utf-8").replace(".picture =", ".pictures =")
+    own.write_text(both.replace(".validation_labels =", ".validation_label ="), "utf-8")
+    monkeypatch.chdir(project)
+    result = call(project / "mlruns", "run", "ownspaces:skills", "--workers", 0)
+    assert result.exit_code == 2
+    assert "has `pictures`, which nothing asks for: if 'picture' is meant" in result.output
+    assert not list((project / "mlruns").glob("records/*"))
+
+
 @pytest.mark.slow
 def test_a_confirmation_finds_the_experiment_of_the_sweep_that_it_confirms(
     project, anew, monkeypatch, tmp_path

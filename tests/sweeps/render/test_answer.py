@@ -341,7 +341,8 @@ def test_data_that_have_judged_other_sweeps_too_are_named_in_a_line_of_its_own()
     used = Judged(finalists=114, sweeps=23, on_machine=True)
     said = first(*[LEADER] * 11, BEHIND, judged=used, folds=100)[-1]
     assert said == (
-        "From 100 folds x 12 finalists; 95 % intervals. These data judged 114 of 23 sweeps."
+        "From 100 folds x 12 finalists; 95 % intervals. These samples judged 114 finalists of 23 "
+        "sweeps."
     )
     once = first(LEADER, BEHIND, judged=Judged(2, 1, True))[-1]
     assert once == first(LEADER, BEHIND)[-1]
