@@ -131,6 +131,7 @@ def import_(
         int | None, typer.Option(help="As for `sweeps run`, with --space (default: 0).")
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="As for `sweeps run`, with --space.")] = None,
+    pruner: Annotated[str | None, typer.Option(help="As for `sweeps run`, with --space.")] = None,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
 ) -> None:
@@ -146,7 +147,7 @@ def import_(
 
         options = RunOptions(
             space, name=name, home=home, data=data, seed=seed or 0, sampler=sampler,
-            overrides=overrides or [],
+            pruner=pruner, overrides=overrides or [],
         )  # fmt: skip
         report = import_results(
             options, source, study=study, experiment=experiment, renamed=renamed or []
@@ -155,7 +156,7 @@ def import_(
         return
     given = {
         "--study": study, "--experiment": experiment, "--map": renamed, "--set": overrides,
-        "--data": data, "--seed": seed, "--sampler": sampler,
+        "--data": data, "--seed": seed, "--sampler": sampler, "--pruner": pruner,
     }  # fmt: skip
     alone = [option for option, value in given.items() if value is not None]
     if alone or "://" in source or source.lower().endswith(".csv"):

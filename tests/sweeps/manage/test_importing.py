@@ -15,6 +15,7 @@ from search_spaces.errors import SpaceError
 from search_spaces.loading import load_space
 from search_spaces.mapping import point_found
 from sweeps.cli import app
+from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.manage import importing
 from sweeps.records import keep_imported, read_imported
@@ -68,6 +69,13 @@ def test_the_sampler_knows_them_from_the_first_trial_on(imports, found, run_toy)
     assert taught.trial(0).params == alone.trial(0).params == {"x": 0.5, "layers": 0, "kind": "a"}
     near = [[abs(one["x"] + 0.8) < 0.4 for one in params(sweep)[1:]] for sweep in (taught, alone)]
     assert sum(near[0]) >= 4 > sum(near[1])
+
+
+def test_the_sweep_has_the_pruner_that_was_asked_for(imports, found, run_toy):
+    imports(found, "--pruner", "asha")
+    assert run_toy(pruner="asha", trials=1).info.fingerprint["pruner"]["name"] == "asha"
+    with pytest.raises(UsageError, match="with other options"):
+        run_toy(pruner="none", trials=1)
 
 
 def test_the_same_import_gives_the_same_trials_however_often_it_is_interrupted(
