@@ -159,10 +159,11 @@ def stamp() -> dict[str, str]:
 
 
 def publish(result: dict[str, Any]) -> Path:
-    """Write a result file of evidence; lists of numbers stand on one line each."""
+    """Write a result file of evidence, called as the result or else its benchmark."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"{result['benchmark']}.json"
+    path = RESULTS / f"{result.get('name', result['benchmark'])}.json"
     text = json.dumps(result, indent=1, ensure_ascii=False)
+    # A list of numbers stands on one line.
     flat = re.sub(r"\[[^][{}]*\]", lambda found: " ".join(found[0].split()), text)
     path.write_text(flat + "\n", encoding="utf-8")
     return path

@@ -115,7 +115,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if not rows:
         raise RuntimeError(f"search: no seed is complete beside {reference!r} in {options.cache}")
     found = {"tasks": list(options.tasks), "trials": options.trials, "rows": rows}
-    return found | ({"reference": f"{DEFAULT}, {options.trials}"} if options.imported else {})
+    if options.imported:
+        found |= {"name": "imported", "reference": f"{DEFAULT}, {options.trials}"}
+    return found
 
 
 def runs(options: argparse.Namespace) -> Iterator[Run]:
