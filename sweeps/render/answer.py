@@ -30,6 +30,7 @@ from sweeps.wording import (
     format_roughly,
     format_value,
     gain,
+    in_a_row,
     lead_in_words,
     percent,
     scaled,
@@ -515,7 +516,7 @@ def _counted(number: int) -> str:
 def _listed(names: Sequence[str]) -> str:
     if len(names) > _MOST_NAMES:
         names = [*names[: _MOST_NAMES - 1], f"{len(names) - _MOST_NAMES + 1} more"]
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return in_a_row(names)
 
 
 def _ahead(lead: Interval, than: str = "") -> str:

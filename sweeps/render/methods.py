@@ -27,6 +27,7 @@ from sweeps.wording import (
     counted,
     decimals,
     figure,
+    in_a_row,
     lead_in_words,
     printable,
     scaled,
@@ -116,8 +117,8 @@ def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:
         f"Tashman 2000), repeated {repeats} times with other origins"
     )
     yield (
-        f"T{_joined(kinds)[1:]} were trained again on the same {folds} folds ({how} and new seeds, "
-        "the same for all) of samples that had scored no trial."
+        f"T{in_a_row(kinds)[1:]} were trained again on the same {folds} folds ({how} and new "
+        "seeds, the same for all) of samples that had scored no trial."
     )
     if verdict.left_out:
         yield f"Left out by hand: {', '.join(verdict.left_out)}."
@@ -133,11 +134,11 @@ def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:
         f"95 %; their errors {_ERRORS[verdict.method]}."
     )
     if verdict.looks:
-        looks = _joined([str(look) for look in verdict.looks])
+        looks = in_a_row([str(look) for look in verdict.looks])
         yield (
             "Every finalist was compared with the best (one-sided max-t; Gupta 1965, Hsu 1984) at "
-            f"{looks} folds, looks that were fixed beforehand; each kind of claim is wrong in at "
-            "most 5 of 100 confirmations, over all looks."
+            f"{looks} folds, numbers that were fixed beforehand; each kind of claim is wrong in at "
+            "most 5 of 100 confirmations, over all such looks together."
         )
     elif verdict.margin is not None:
         yield "With so few folds no finalist was called better or worse."
@@ -149,7 +150,7 @@ def _results(verdict: VerdictConclusion) -> Iterator[str]:
         yield f"{leader.finalist} was better than every other finalist."
     else:
         may = [one.finalist for one in verdict.standings if one.may_be_best is not False]
-        yield f"The best is one of {_joined(may)}."
+        yield f"The best is one of {in_a_row(may)}."
     for one in verdict.baselines:
         if one.leader_ahead_by is not None:
             yield f"{leader.finalist} minus {one.finalist}: {_lead(one.leader_ahead_by)}."
@@ -218,10 +219,6 @@ def _test(conclusions: Sequence[Conclusion]) -> Iterator[str]:
         for other in one.finalists[1:]:
             if other.winner_ahead_by is not None:
                 yield f"Its lead over {other.finalist}: {_lead(other.winner_ahead_by)}."
-
-
-def _joined(parts: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
 
 
 def _size(difference: float, verdict: VerdictConclusion) -> str:

@@ -214,7 +214,8 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
         f"Compared by {metric_of(verdict)}, from {verdict.folds} folds, {_covers(verdict)}, at "
         "this size of training set. "
         "'best' is the chance of being the best. What may be the best leaves out the true best in "
-        "at most 5 of 100 confirmations, over all looks, which are fixed beforehand."
+        "at most 5 of 100 confirmations, however often folds are added: words change only at "
+        "numbers of folds that were fixed beforehand."
     )
     lines += _judged_lines(verdict)
     is_former = all(one.chance_best is None for one in verdict.standings)
