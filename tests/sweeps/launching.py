@@ -14,12 +14,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from sweeps import launch as _run  # noqa: F401
 from sweeps.cli import main
+from sweeps.executors.preloading import ENVIRONMENT
 from sweeps.tracking.store import quiet
 
 _SERVER = multiprocessing.get_context("forkserver")
@@ -28,6 +30,7 @@ WAIT_SECONDS = 120
 
 with quiet():  # imports MLflow
     pass
+_THREADS = len(list(Path("/proc/self/task").iterdir()))
 gc.collect()
 gc.freeze()  # the copies need not look through all that was imported
 
@@ -54,7 +57,8 @@ class Launched:
         heard, said = multiprocessing.Pipe(duplex=False)
         arguments = (list(words), said, dict(environment or {}), list(before), hears_all)
         self._process = _SERVER.Process(target=_command, args=arguments)
-        self._process.start()
+        with _single_threaded():
+            self._process.start()  # the first one starts the process that is forked
         said.close()
         self._heard = bytearray()
         self._reader = threading.Thread(target=self._read, args=(heard,))
@@ -103,6 +107,18 @@ class Launched:
                 self._heard += data
 
 
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Have what is started import its libraries without threads: a fork would copy their locks."""
+    before = {name: os.environ.get(name) for name in ENVIRONMENT}
+    os.environ.update(ENVIRONMENT)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
 def give_up_the_rights_of_root() -> None:
     """Let the modes of files count for root too: drop CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -121,6 +137,7 @@ def _command(
     before: list[Callable[[], object]],
     hears_all: bool,
 ) -> None:
+    assert _THREADS == 1, "a fork copies the locks that other threads hold, and not the threads"
     os.setsid()
     os.environ.update(environment)
     null = os.open(os.devnull, os.O_RDWR)
