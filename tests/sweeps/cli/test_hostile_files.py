@@ -35,11 +35,16 @@ class Hurt:
         self.home = Home(path)
         self.info = sweeps.load("toy", path).info
         self.folder = self.home.store(self.info.id).folder
-        other = self.home.store(OTHER).folder
+        self.another(OTHER, "other")
+
+    def another(self, sweep_id, name):
+        """Copy the sweep `toy` under another id and name; return the folder of the copy."""
+        other = self.home.store(sweep_id).folder
         shutil.copytree(self.folder, other)
-        altered(other / "sweep.json", saying(id=OTHER, name="other"))
+        altered(other / "sweep.json", saying(id=sweep_id, name=name))
         for record in other.glob("*.record"):
-            sealed(record, nested(spec__sweep=OTHER))
+            sealed(record, nested(spec__sweep=sweep_id))
+        return other
 
     def call(self, *words):
         words = [word.replace("REPORT", str(self.home.path / "r.html")) for word in words]
@@ -47,13 +52,20 @@ class Hurt:
         assert isinstance(result.exception, SystemExit | None), (words, result.exception)
         return result
 
-    def check(self, named):
-        """See that the file is named, and that the commands work for the other sweep."""
+    def each(self, changes):
+        """Yield the key of each change, and the id, name and folder of a new copy for it."""
+        for number, key in enumerate(changes):
+            sweep_id, name = f"20260102-{number:08x}", f"copy-{number:02}"
+            yield key, sweep_id, name, self.another(sweep_id, name)
+
+    def check(self, *named):
+        """See that each file is named, and that the commands work for the other sweep."""
         listing = self.call("list")
         assert (listing.exit_code, "other" in listing.stdout) == (0, True), listing.output
-        assert named in listing.stderr
+        assert [one for one in named if one not in listing.stderr] == []
         told = self.call("doctor")
-        assert (told.exit_code, named in told.stdout) == (1, True), told.output
+        assert told.exit_code == 1
+        assert [one for one in named if one not in told.stdout] == []
         for words in OTHERS:
             result = self.call(*words)
             assert result.exit_code == 0, (words, result.output)
@@ -85,19 +97,21 @@ NAMES = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("odd", ODD)
-@pytest.mark.parametrize("name", NAMES)
-def test_what_is_no_file_is_not_waited_for_and_does_not_keep_from_deleting(hurt, name, odd):
-    path = hurt.folder / name
-    path.unlink(missing_ok=True)
-    ODD[odd](path)
-    for words in (("list",), ("trials", "toy"), ("doctor",), ("gc",), ("status",)):
+def test_what_is_no_file_is_not_waited_for_and_does_not_keep_from_deleting(hurt, odd):
+    copies = list(hurt.each(NAMES))
+    for file, _, _, folder in copies:
+        (folder / file).unlink(missing_ok=True)
+        ODD[odd](folder / file)
+    for words in (("list",), ("doctor",), ("gc",), ("status",)):
         hurt.call(*words)
     for words in OTHERS[:2]:
         assert hurt.call(*words).exit_code == 0
-    is_known = name not in ("sweep.json", "generation-2.json")
-    result = hurt.call("delete", "toy" if is_known else hurt.info.id, "--yes")
-    assert result.exit_code == 0, result.output
-    assert not hurt.folder.exists()
+    for file, sweep_id, name, folder in copies:
+        hurt.call("trials", name)
+        is_known = file not in ("sweep.json", "generation-2.json")
+        result = hurt.call("delete", name if is_known else sweep_id, "--yes")
+        assert result.exit_code == 0, (file, result.output)
+        assert not folder.exists()
     assert not list(hurt.home.records.glob(".deleted-*"))
 
 
@@ -184,16 +198,17 @@ BAD_RECORDS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bad", BAD_RECORDS)
-def test_a_sealed_record_with_wrong_contents_is_left_out_and_put_aside(hurt, bad):
-    record = hurt.folder / "0001-1.record"
-    sealed(record, BAD_RECORDS[bad])
-    hurt.check(str(record))
-    shown = hurt.call("trials", "toy")
-    assert (shown.exit_code, shown.stderr.count(str(record))) == (0, 1), shown.output
-    assert "\x1b" not in shown.output
-    assert hurt.call("doctor", "toy", "--fix").exit_code == 0
-    assert record.with_name("0001-1.record.torn").exists()
+def test_sealed_records_with_wrong_contents_are_left_out_and_put_aside(hurt):
+    copies = list(hurt.each(BAD_RECORDS))
+    for bad, _, _, folder in copies:
+        sealed(folder / "0001-1.record", BAD_RECORDS[bad])
+    hurt.check(*(str(folder / "0001-1.record") for _, _, _, folder in copies))
+    for bad, _, name, folder in copies:
+        shown, record = hurt.call("trials", name), folder / "0001-1.record"
+        assert (shown.exit_code, shown.stderr.count(str(record))) == (0, 1), (bad, shown.output)
+        assert "\x1b" not in shown.output, bad
+        assert hurt.call("doctor", name, "--fix").exit_code == 0, bad
+        assert record.with_name("0001-1.record.torn").exists(), bad
 
 
 ODD_PAYLOADS = {
@@ -275,18 +290,21 @@ BAD_SWEEPS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bad", BAD_SWEEPS)
-def test_a_sweep_that_says_nonsense_is_named_and_keeps_nobody_from_the_others(hurt, bad):
-    path = hurt.folder / "sweep.json"
-    altered(path, BAD_SWEEPS[bad])
-    path.write_text(path.read_text().replace('"NESTED"', "[" * 900 + "]" * 900))
-    hurt.check(str(hurt.folder))
-    refused = hurt.call("trials", "toy")
-    assert (refused.exit_code, len(refused.stderr.splitlines())) == (1, 1), refused.output
-    assert "\x1b" not in refused.stderr
-    deleted = hurt.call("delete", hurt.info.id, "--yes")
-    assert (deleted.exit_code, hurt.folder.exists()) == (0, False), deleted.output
-    assert "toy" not in hurt.call("list").output
+def test_sweeps_that_say_nonsense_are_named_and_keep_nobody_from_the_others(hurt):
+    copies = list(hurt.each(BAD_SWEEPS))
+    for bad, _, _, folder in copies:
+        path = folder / "sweep.json"
+        altered(path, BAD_SWEEPS[bad])
+        path.write_text(path.read_text().replace('"NESTED"', "[" * 900 + "]" * 900))
+    hurt.check(*(str(folder) for _, _, _, folder in copies))
+    for bad, sweep_id, name, folder in copies:
+        refused = hurt.call("trials", name)
+        named = [line for line in refused.stderr.splitlines() if str(folder) in line]
+        assert (refused.exit_code, len(named)) == (1, 1), (bad, refused.output)
+        assert "\x1b" not in refused.stderr, bad
+        deleted = hurt.call("delete", sweep_id, "--yes")
+        assert (deleted.exit_code, folder.exists()) == (0, False), (bad, deleted.output)
+        assert name not in hurt.call("list").output, bad
 
 
 @pytest.mark.parametrize(
