@@ -17,7 +17,7 @@ import os
 import resource
 import shutil
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -47,6 +47,8 @@ MEASURED: Final = (
     "tests/sweeps/render/",
 )
 """The dear tests that run lines the first tier leaves out: tracing others would only cost time."""
+MEASURED_CASES: Final = 2
+"""So many cases of a test of the first tier are traced, and no examples that Hypothesis draws."""
 
 ROOT: Final = Path(__file__).parents[1]
 COMPILED: Final = ("digitexp", "search_spaces", "sweeps", "tests")
@@ -54,6 +56,8 @@ MEMORY: Final = Path("/dev/shm")
 ROOM: Final = 6 * 2**30
 """Bytes that have to be free there; folders of tests that passed are removed at once."""
 
+_CASE = pytest.StashKey[int]()
+"""The number of a test among those of its function."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _shared: defaultdict[str, float] = defaultdict(float)
 """CPU seconds of what was made for many tests, so far, by name."""
@@ -108,6 +112,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
     kept = [item for item in items if tier_of(item) in wanted]
+    cases: Counter[str] = Counter()
+    for item in kept:
+        name = item.nodeid.partition("[")[0]
+        item.stash[_CASE] = cases[name]
+        cases[name] += 1
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     items[:] = [item for hand in dealt(kept, workers) for item in hand]
 
@@ -172,9 +181,9 @@ def made_for_many(name: str) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Measure no coverage where it would only cost time."""
+    """Measure no coverage where it would only cost time: tracing doubles that of our own code."""
     tracing = coverage.Coverage.current()
-    if tracing is None or tier_of(item) == "first" or item.nodeid.startswith(MEASURED):
+    if tracing is None or _is_measured(item):
         return (yield)
     # Its patches were applied when it began. Each start would do so once more, and have all
     # children from then on measured, whoever starts them.
@@ -184,6 +193,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         return (yield)
     finally:
         tracing.start()
+
+
+def _is_measured(item: pytest.Item) -> bool:
+    if tier_of(item) != "first":
+        return item.nodeid.startswith(MEASURED)
+    draws = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    return not draws and item.stash.get(_CASE, 0) < MEASURED_CASES
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # before pytest-cov combines what was measured
