@@ -28,6 +28,7 @@ def test_the_table_says_whether_the_limit_is_kept():
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_sweep_learns_where_trials_diverge_and_stock_optuna_does_not(make_home):
     ours = diverging.ours(str(make_home()), 0, 60, ask_ahead=8)
     assert diverging.diverging_share(ours) <= 0.15  # ten seeds of 100 trials: below 0.1

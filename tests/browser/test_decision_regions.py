@@ -149,6 +149,7 @@ def test_dragging_turns_it_and_buttons_bring_the_standard_views(opened):
         assert [abs(found[a]) < 1e-3 for a in "xyz" if a != axis] == [True, True]
 
 
+@pytest.mark.nightly
 def test_a_confused_pair_is_isolated_its_mistakes_too_and_all_come_back(opened):
     everything = classes_seen(opened)
     assert everything == set(range(10))
@@ -202,6 +203,7 @@ def test_pointing_at_a_dot_shows_its_picture_and_at_the_plane_what_is_between(op
     opened.mouse.move(5, 5)
 
 
+@pytest.mark.nightly
 def test_the_picture_of_a_cell_is_the_image_the_network_was_asked_about(opened):
     trial = make_trial()
     asked = opened.evaluate(
@@ -240,6 +242,7 @@ def test_stepping_goes_through_what_is_shown_and_right_or_wrong_are_told_apart(o
     assert colours[0] != colours[1]
 
 
+@pytest.mark.nightly
 def test_names_are_text_to_the_plot_as_well_and_more_than_ten_classes_differ(opened, many_names):
     opened.uncheck("#plane")
     pointed_at(opened, "image")
@@ -252,5 +255,6 @@ def test_names_are_text_to_the_plot_as_well_and_more_than_ten_classes_differ(ope
     assert opened.evaluate("new Set(DATA.class_names.map((_, k) => colorOf(k))).size") == 13
 
 
+@pytest.mark.nightly
 def test_axe_finds_nothing_serious(opened):
     assert complaints_of_axe(opened) == []

@@ -62,6 +62,7 @@ def test_a_temperature_is_moved_inside_mlflow(viewer):
     play("softmax", frame, record)
 
 
+@pytest.mark.nightly
 def test_a_training_is_played_inside_mlflow(viewer):
     frame, record = viewer("training")
     play("training", frame, record)

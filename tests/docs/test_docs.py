@@ -25,6 +25,12 @@ def blocks(page):
     return re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
+def marked(page):
+    """Put what begins somewhere, and trains for long, into the nightly tests."""
+    marks = [pytest.mark.nightly] if page.stem in {"how-to", "networks"} else []
+    return pytest.param(page, marks=marks, id=page.stem)
+
+
 @pytest.mark.cpu_seconds(15)  # seven trials of digits: what a newcomer sees first
 def test_the_first_commands_of_the_tutorial_work_with_half_of_their_trials(folder, warm):
     plan, run, more, look, *_ = blocks(DOCS / "tutorial.md")
@@ -34,8 +40,7 @@ def test_the_first_commands_of_the_tutorial_work_with_half_of_their_trials(folde
 
 
 @pytest.mark.slow
-@pytest.mark.cpu_seconds(200)  # the how-to confirms a sweep: some fifty trainings
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [marked(p) for p in PAGES if blocks(p)])
 def test_every_command_works(folder, page, warm):
     type_all(blocks(page), folder, warm)
 
@@ -70,7 +75,7 @@ def type_all(blocks, folder, warm):
     assert ran.returncode == 0, ran.stderr[-3000:]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_code_of_the_page_on_python_is_one_program(tmp_path):
     page = (DOCS / "python.md").read_text(encoding="utf-8")
     program = "".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))

@@ -50,6 +50,7 @@ def test_runs_are_compared_in_tables_curves_and_mlflow_alike(executed, tmp_path)
     assert (tmp_path / "smoke.html").stat().st_size > 1e6, "with plotly.js"
 
 
+@pytest.mark.nightly
 def test_a_network_of_ones_own_is_confirmed_in_twenty_lines(executed):
     outputs, cells = executed("own_network.ipynb")
     own = [cell for cell in cells if cell.id in {"model", "space", "confirm"}]

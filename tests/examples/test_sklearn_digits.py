@@ -44,6 +44,7 @@ def train(experiment, data, seed=1, on_epoch=lambda epoch, metrics: None, **conf
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_it_is_an_experiment_for_the_type_checker():
     done = subprocess.run(
         [sys.executable, "-m", "mypy", str(FOLDER / "sklearn_digits.py")],

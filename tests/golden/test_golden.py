@@ -29,7 +29,9 @@ TOLERANCE = 0.05
 """How far trainings of another processor or version may be off: that of `sweeps replay`."""
 
 
-@pytest.fixture(scope="session", params=["b7e3d90", "b6b2012"])
+@pytest.fixture(
+    scope="session", params=["b7e3d90", pytest.param("b6b2012", marks=pytest.mark.nightly)]
+)
 def made_by(request):
     """The commit that wrote the home."""
     return request.param

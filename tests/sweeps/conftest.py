@@ -78,7 +78,7 @@ def call(make_home, toy_space, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def _finished_toys(tmp_path_factory, migrated_database):
+def _finished_toys(tmp_path_factory, migrated_database, empty_studies):
     """Toy sweeps that have ended, by their options, in homes that are copied only."""
     made = {}
 
@@ -90,6 +90,7 @@ def _finished_toys(tmp_path_factory, migrated_database):
             space.write_text(TOY)
             home.mkdir()
             shutil.copy(migrated_database, home / "mlflow.db")
+            shutil.copy(empty_studies, home / "optuna.db")
             with made_for_many("finished toys"):
                 sweeps.run(str(space), home=home, workers=0, progress="quiet", **options)
             made[key] = home

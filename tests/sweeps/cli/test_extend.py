@@ -78,6 +78,7 @@ def test_the_command_that_goes_on_does_not_extend_again(call, toy_space):
 
 @pytest.mark.parametrize("command", ["run", "plan"])
 def test_extending_nothing_creates_nothing(call, command):
+    (call.home / "optuna.db").unlink()
     result = call(command, "TOY", "--extend")
     assert result.exit_code == 2
     assert "no sweep 'toy'" in result.stderr

@@ -30,7 +30,12 @@ KINDS = {
     "profit": "folds",
 }
 """By metric: the method that it is compared by."""
+COMMON = {"accuracy", "mae", "auc"}
 PATH = "tests.sweeps.folding_experiment:experiment@folds"
+
+
+def marked(metric):
+    return pytest.param(metric, marks=[] if metric in COMMON else [pytest.mark.nightly])
 
 
 def run(*words):
@@ -46,7 +51,7 @@ def searched(tmp_path, metric, home, more=""):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("metric", KINDS)
+@pytest.mark.parametrize("metric", [marked(metric) for metric in KINDS])
 def test_each_kind_is_confirmed_by_its_own_method(tmp_path, make_home, metric):
     home = make_home()
     searched(tmp_path, metric, home)
@@ -89,6 +94,7 @@ def test_the_space_says_metric_and_margin(tmp_path, make_home):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_samples_in_time_order_are_said_to_be_judged_by_their_past(tmp_path, make_home):
     own, home = tmp_path / "own", make_home()
     assert run("init", own, "--kind", "scikit-learn").exit_code == 0

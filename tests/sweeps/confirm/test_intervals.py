@@ -148,7 +148,13 @@ def test_the_luck_of_unequal_folds_is_neither_over_nor_underestimated(sizes):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sizes", [(1700, 1000, 900, 400), (2800, 400, 400, 400)])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        (2800, 400, 400, 400),
+        pytest.param((1700, 1000, 900, 400), marks=pytest.mark.nightly),
+    ],
+)
 @pytest.mark.parametrize("folds", [8, pytest.param(20, marks=pytest.mark.nightly)])
 def test_intervals_from_unequal_folds_cover_the_truth(sizes, folds):
     random = np.random.default_rng(folds)

@@ -64,7 +64,10 @@ def test_a_smaller_share_is_part_of_a_larger_one_and_classes_keep_theirs():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("metric", "direction"), [("mae", "minimize"), ("auc", "maximize")])
+@pytest.mark.parametrize(
+    ("metric", "direction"),
+    [("mae", "minimize"), pytest.param("auc", "maximize", marks=pytest.mark.nightly)],
+)
 def test_the_champion_is_trained_on_less_and_never_twice(
     tmp_path, make_home, call, metric, direction
 ):

@@ -186,7 +186,7 @@ def check_refit(home, name, words, tested):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("metric", ["mae", "auc"])
+@pytest.mark.parametrize("metric", ["mae", pytest.param("auc", marks=pytest.mark.nightly)])
 def test_an_own_test_set_is_scored_once_on_request_and_counted(tmp_path, make_home, metric):
     home = make_home()
     name = searched(tmp_path, home, metric)

@@ -131,6 +131,7 @@ def test_the_best_of_as_many_random_trials_is_confirmed_beside_the_best_of_the_s
     assert call("doctor").exit_code == 0
 
 
+@pytest.mark.nightly
 def test_of_three_random_searches_it_is_said_whether_searching_paid(home):
     call = caller(home)
     assert call(*CONFIRM, "--control", 3).exit_code == 0

@@ -85,7 +85,7 @@ def run(*words):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("has_samples", [True, False])
+@pytest.mark.parametrize("has_samples", [True, pytest.param(False, marks=pytest.mark.nightly)])
 def test_a_script_is_confirmed_on_the_folds_that_it_divides(
     script, tmp_path, make_home, has_samples
 ):

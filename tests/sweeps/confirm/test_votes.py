@@ -62,6 +62,7 @@ def alone(found):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_an_ensemble_that_is_no_better_is_hardly_called_so_and_its_interval_covers_0():
     random = np.random.default_rng(0)
     called = missed = 0

@@ -57,8 +57,8 @@ def one_worker_slowed():
 @pytest.mark.parametrize(
     ("pruner", "sampler"),
     [
-        ("hyperband", "tpe"),
         ("hyperband", "gp"),
+        pytest.param("hyperband", "tpe", marks=pytest.mark.nightly),
         *(pytest.param(name, "tpe", marks=pytest.mark.nightly) for name in ("none", "median")),
     ],
 )

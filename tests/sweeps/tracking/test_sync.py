@@ -254,6 +254,7 @@ experiment = Filed()
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_report_without_its_samples_stays_incomplete_until_the_data_are_named(
     call, make_home, migrated_database, tmp_path
 ):

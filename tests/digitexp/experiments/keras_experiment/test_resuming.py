@@ -132,8 +132,8 @@ def assert_same(experiment, config, tmp_path, kills=None):
     [
         ("adam", "graph"),
         ("rmsprop", "graph"),
-        ("nesterov", "keras"),
-        pytest.param("amsgrad", "keras", marks=pytest.mark.slow),
+        pytest.param("nesterov", "keras", marks=pytest.mark.slow),
+        pytest.param("amsgrad", "keras", marks=pytest.mark.nightly),
     ],
 )
 def test_every_engine_goes_on_to_the_bit(optimizer, engine, tmp_path):

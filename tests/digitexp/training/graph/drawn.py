@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-EXAMPLES = int(os.environ.get("EQUALITY_EXAMPLES", "10"))
+EXAMPLES = int(os.environ.get("EQUALITY_EXAMPLES", "5"))
 """`make equality` asks for 200."""
 
 sampled = settings(
