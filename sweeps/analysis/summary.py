@@ -17,7 +17,7 @@ from sweeps.analysis.rows import (
     trial_rows,
 )
 from sweeps.records.conclusions import confirmed_by
-from sweeps.wording import first_line
+from sweeps.wording import figure, first_line
 
 if TYPE_CHECKING:
     from search_spaces.objectives import Objective
@@ -106,6 +106,8 @@ class Summary:
         champion: The champion of its confirmation; None while it is not confirmed.
         trained_seconds: Seconds of all attempts together.
         price: Price of one worker for an hour; None if none was given.
+        at_last_epoch: Number of COMPLETE trials that their last epoch ended, where others stopped
+            early; 0 if none did.
     """
 
     id: str
@@ -132,6 +134,7 @@ class Summary:
     champion: Champion | None = None
     trained_seconds: float = 0.0
     price: float | None = None
+    at_last_epoch: int = 0
 
     @property
     def status(self) -> str:
@@ -199,6 +202,7 @@ class Summary:
             "time_split": dict(self.time_split),
             "price": self.price,
             "cost": self.cost,
+            "at_last_epoch": self.at_last_epoch,
         }
 
 
@@ -218,9 +222,10 @@ def how_confirmed(best: TrialRow | None, champion: Champion | None) -> tuple[str
     if not champion.is_proven:
         who = "it" if is_best else champion.finalist
         return BEST_OBSERVED, f"; on fresh folds {who} is not proven better than the baseline"
+    has = "" if champion.score is None else f" with {figure(champion.score, champion.unit)}"
     if is_best:
-        return BEST_OBSERVED, "; it is the champion, confirmed on fresh folds"
-    return BEST_OBSERVED, f"; the champion, confirmed on fresh folds, is {champion.finalist}"
+        return BEST_OBSERVED, f"; it is the champion, confirmed on fresh folds{has}"
+    return BEST_OBSERVED, f"; the champion, confirmed on fresh folds, is {champion.finalist}{has}"
 
 
 def summarize(
@@ -249,6 +254,7 @@ def summarize(
     rows = trial_rows(records)
     states = Counter(row.state for row in rows)
     failed = [row for row in rows if row.state == "FAILED"]
+    ended = Counter(row.reason for row in rows if row.state == "COMPLETE")
     return Summary(
         id=info.id,
         name=info.name,
@@ -270,6 +276,7 @@ def summarize(
         objectives=info.objectives,
         front=tuple(front_rows(rows, info.objectives)),
         trained_seconds=sum(record.seconds for record in records),
+        at_last_epoch=ended["max_epochs"] if ended["early_stopping"] else 0,
     )
 
 

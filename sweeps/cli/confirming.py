@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from sweeps.config.sweep import SweepConfig
     from sweeps.confirm.confirm import ConfirmOptions, ConfirmResult
     from sweeps.confirm.planning import HowToTrain
-    from sweeps.confirm.test_set import Tested
     from sweeps.home import Home
     from sweeps.launch import RunResult
     from sweeps.progress import Mode
@@ -193,25 +192,20 @@ def confirm(
     )
     results = _confirm_all(found, infos, options)
     code = worst_of(results)
-    tested = None
     if test and code in WHOLE and not all(result.is_in_force for _, result in results):
         complain("--test: the test set was not scored, since it would not be the champion's score")
         code = FAILED
     elif test and code in WHOLE:
-        tested = evaluate_test_set(found, [ConfirmedSweep(*pair) for pair in results], how, again)
-        if tested.tracking_pending:
+        pairs = [ConfirmedSweep(*pair) for pair in results]
+        if evaluate_test_set(found, pairs, how, again).tracking_pending:
             code = TRACKING_INCOMPLETE
     answers = [_answer(found, *pair) for pair in results]
-    documents = [
-        _document(*pair, tested, said) for pair, said in zip(results, answers, strict=True)
-    ]
+    documents = [_document(found, *pair, said) for pair, said in zip(results, answers, strict=True)]
     whole = documents if len(infos) > 1 else documents[0]
     table = [{"sweep": one["sweep"], **row} for one in documents for row in one["standings"]]
     if not answered(whole, table, as_json=as_json, csv=csv):
         for (info, result), said in zip(results, answers, strict=True):
-            _print(found, info, result, tested, said, details=details)
-        if details and tested and tested.votes:
-            show([tested.votes])
+            _print(found, info, result, said, details=details)
     raise typer.Exit(code)
 
 
@@ -334,7 +328,7 @@ def confirm_after(result: RunResult, asked: RunOptions, progress: Mode, more: st
     found = run_it(home, info, options)
     said = _answer(home, info, found)
     if progress == "json":
-        document = {"event": "confirmed", **_document(info, found, None, said)}
+        document = {"event": "confirmed", **_document(home, info, found, said)}
         print(json.dumps(plain_numbers(document), allow_nan=False))
     if found.failure:
         print(pasteable(f"failed: {found.failure}"), file=sys.stderr)
@@ -342,7 +336,7 @@ def confirm_after(result: RunResult, asked: RunOptions, progress: Mode, more: st
         print(pasteable(f"the budget ended before a verdict: {_by_hand(info)}"), file=sys.stderr)
     elif is_shown:
         print()
-        _print(home, info, found, None, said, more=more)
+        _print(home, info, found, said, more=more)
     return exit_code(found)
 
 
@@ -369,31 +363,27 @@ def _print(
     home: Home,
     info: SweepInfo,
     result: ConfirmResult,
-    tested: Tested | None,
     sentences: Sequence[str],
     *,
     more: str = "",
     details: bool = False,
 ) -> None:
     """Print the answer of a confirmation, after all its tables if they are asked for."""
-    from sweeps.records import Conclusions
-    from sweeps.records.conclusions import TestConclusion
     from sweeps.render.answer import with_commands
 
     if not sentences:
         if not result.failure:
             print("no verdict yet: the same command goes on")
         return
+    on_test_set = _on_test_set(home, info)
     if details:
-        show([*result.conclusions, *([tested.conclusions[info.id]] if tested else [])])
+        show([*result.conclusions, *on_test_set])
         print()
     name = shlex.quote(info.name)
     confirming = f"sweeps confirm {name}"
-    known = Conclusions(home.store(info.id).folder).all()
-    is_tested = any(isinstance(conclusion, TestConclusion) for conclusion in known)
     commands = {}
-    if result.has_test_set and not is_tested:
-        commands[_here(f"{confirming} --test")] = "the number for a paper; each is counted"
+    if result.has_test_set and not on_test_set:
+        commands[_here(f"{confirming} --test")] = "a figure on the test set; each is counted"
     commands[_here(f"sweeps report {name}")] = "pictures, curves and mistakes, as one page"
     if more:
         commands[more] = "go on with the search"
@@ -432,8 +422,17 @@ def show(conclusions: Sequence[Conclusion]) -> None:
     Terminal().print(render_sections(sections), crop=False)
 
 
+def _on_test_set(home: Home, info: SweepInfo) -> list[Conclusion]:
+    """Return the conclusions about the test set, those of today and of earlier evaluations."""
+    from sweeps.records import Conclusions
+    from sweeps.records.conclusions import TestConclusion, TestVotesConclusion
+
+    known = Conclusions(home.store(info.id).folder).all()
+    return [one for one in known if isinstance(one, TestConclusion | TestVotesConclusion)]
+
+
 def _document(
-    info: SweepInfo, result: ConfirmResult, tested: Tested | None, sentences: Sequence[str]
+    home: Home, info: SweepInfo, result: ConfirmResult, sentences: Sequence[str]
 ) -> dict[str, Any]:
     """Return everything in numbers; without a verdict, how the finalists stand so far."""
     from sweeps.records.conclusions import document_of
@@ -447,16 +446,15 @@ def _document(
         "gain_over_searches": None,
         "standings": [asdict(one.concluded) for one in verdict.standings] if verdict else [],
     }
-    documents = map(document_of, result.conclusions)
-    found = {document["kind"]: document for document in documents}
-    votes = tested.votes if tested else None
+    documents = map(document_of, [*result.conclusions, *_on_test_set(home, info)])
+    found = {document["kind"]: document for document in documents}  # of several the newest
     return {
         **(found.pop("verdict", so_far)),
         "sweep": info.name,
         "confirmation": result.confirmation.name if result.confirmation else None,
         **{kind: found.get(kind) for kind in ("selection_bias", "calibration", "votes")},
-        "test": document_of(tested.conclusions[info.id]) if tested else None,
-        "test_votes": document_of(votes) if votes else None,
+        "test": found.get("test"),
+        "test_votes": found.get("test votes"),
         "in_force": result.is_in_force,
         "said": result.said or None,
         "failure": result.failure,

@@ -232,7 +232,10 @@ def _running(name: str, home: str | None) -> tuple[Home, SweepInfo]:
 
     found, info = find_sweep(home, name)
     if not found.is_running(info.id):
-        raise UsageError(f"sweep {info.name!r} is not running; `sweeps status` lists what is")
+        raise UsageError(
+            f"sweep {info.name!r} is not running; `sweeps status` lists what is, and the "
+            "`sweeps run` that began it goes on with it"
+        )
     return found, info
 
 

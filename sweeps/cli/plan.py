@@ -162,7 +162,7 @@ def _print(plan: SweepPlan) -> None:
     space, size = config.space, config.space.size()
     facts = {
         "experiment": space.experiment,
-        "data": data_in_words(vars(config.data)),
+        "data": data_in_words(config.space.experiment, vars(config.data)),
         "objective": "; ".join(f"{one.metric}, {one.direction}" for one in space.objectives),
         "space": "infinitely many points" if size is None else f"{size} points",
         "constraints": ", ".join(str(c) for c in space.constraints) or "none",

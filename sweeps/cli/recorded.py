@@ -195,6 +195,8 @@ def export(
     print(f"{whose}trial {chosen.number} of sweep {chosen.sweep.name!r}:")
     for path in written:
         print(f"  {path}")
+    if is_champion:
+        print("its README says what was found of it, and on which data it was trained")
 
 
 _SHOWN = 5

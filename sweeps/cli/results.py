@@ -242,6 +242,8 @@ def _how_to_begin(home: Home) -> str:
 
 def _next_commands(rows: Sequence[ListingRow]) -> dict[str, str]:
     """Return the commands that make sense now, with a word on each: about the newest sweeps."""
+    from search_spaces.loading import catalogue
+
     found: dict[str, str] = {}
     for row in rows:
         if row.state == "RUNNING":
@@ -250,7 +252,8 @@ def _next_commands(rows: Sequence[ListingRow]) -> dict[str, str]:
     name = shlex.quote(row.name)
     if row.state in {"UNFINISHED", "EMPTY"}:
         left = f"{row.done} of {row.asked or '?'} trials are done"
-        found[f"sweeps run {name} ..."] = f"{left}: repeat the command that began it"
+        space = name if row.name in catalogue() else "SPACE"
+        found[f"sweeps run {space} ..."] = f"{left}: repeat the command that began {name}"
     if row.failed and row.failed == row.done:
         found[f"sweeps trials {name}"] = "every trial failed: see why"
         found[f"sweeps retry {name}"] = "run them again, once the cause is mended"

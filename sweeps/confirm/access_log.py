@@ -381,7 +381,7 @@ def _data_digest(info: SweepInfo) -> str:
     Nothing is known of such data, and two scripts need not read the same.
     """
     digest = str(info.data.get("digest"))
-    return f"{digest} {info.experiment}" if is_unseen(info.data) else digest
+    return f"{digest} {info.experiment}" if is_unseen(info.experiment, info.data) else digest
 
 
 def _digest_of(config: Mapping[str, Value]) -> str:

@@ -17,6 +17,7 @@ from sweeps.capabilities import SupportsExport, SupportsVerification
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.code import load_same
+from sweeps.experiments.folds import REFIT_EPOCHS
 from sweeps.experiments.script import OUTPUT_VARIABLE
 from sweeps.experiments.verified_data import PreparedAgain
 from sweeps.records import Conclusions, Record
@@ -61,9 +62,12 @@ def export_trial(
         raise UsageError(f"{folder} is not empty; give another folder, nothing was written")
     sweep, record = trial.sweep, trial.record
     facts = _facts(trial)
-    head = _head(facts) if champion_of is None else _head_of_champion(facts, champion_of)
     store = sweep.home.store(sweep.info.id)
     experiment: Any = load_same(store, sweep.info, record)
+    head = _head(facts)
+    if champion_of is not None:
+        can_refit = REFIT_EPOCHS in experiment.parameters
+        head = _head_of_champion(facts, champion_of, can_refit=can_refit)
     if sweep.info.experiment.startswith("script:"):
         command = shlex.join(experiment.command(record.spec, record.data["info"], AGAIN))
         with _appearing(folder) as part:
@@ -195,15 +199,24 @@ def _head(facts: Mapping[str, Any]) -> _Head:
     )
 
 
-def _head_of_champion(facts: Mapping[str, Any], sweep: Sweep) -> _Head:
+def _head_of_champion(facts: Mapping[str, Any], sweep: Sweep, *, can_refit: bool) -> _Head:
     conclusions = Conclusions(sweep.home.store(sweep.info.id).folder)
     confirmed = conclusions.confirmed()
     assert confirmed is not None
     said = " ".join(in_short(conclusions.all()))
     where = f"trial {facts['trial']} of sweep `{facts['sweep']}`"
+    if confirmed.trained_in == confirmed.confirmation:
+        which = f"The model is one training of this configuration, on one fold ({where})."
+        again = f"`sweeps confirm {shlex.quote(sweep.name)} --refit`"
+        which += f" {again} trains one on all but the test set." if can_refit else ""
+    else:
+        which = (
+            f"The model was trained on all but the test set ({where}). The figure is that of "
+            "trainings on folds, which had less data: no sample is left to score this one."
+        )
     return _Head(
         f"{sweep.name}, champion {confirmed.winner}",
-        f"{said}\n\nThe model is one training of this configuration: {where}.".lstrip(),
+        f"{said}\n\n{which}".lstrip(),
         "Measured by that training alone: the figure to quote is the one above.",
     )
 

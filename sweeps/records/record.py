@@ -231,14 +231,14 @@ SOURCE: Final = "source"
 """Name, in the facts about data, of the source that was given; None: the experiment's own."""
 
 
-def is_unseen(data: Mapping[str, Any]) -> bool:
-    """Whether a script finds its data by itself, so that nothing is known of them."""
-    return data.get("info", {}).get(SOURCE, "") is None
+def is_unseen(experiment: str, data: Mapping[str, Any]) -> bool:
+    """Whether it is a script that finds its data by itself, so that nothing is known of them."""
+    return experiment.startswith("script:") and source_of(data) is None
 
 
-def data_in_words(data: Mapping[str, Any], characters: int = 8) -> str:
-    """Return name and digest of data, the digest cut to so many characters."""
-    if is_unseen(data):
+def data_in_words(experiment: str, data: Mapping[str, Any], characters: int = 8) -> str:
+    """Return name and digest of an experiment's data, the digest cut to so many characters."""
+    if is_unseen(experiment, data):
         return f"what {data.get('name')} reads by itself"
     return f"{data.get('name')} (SHA-256 {str(data.get('digest', ''))[:characters]})"
 

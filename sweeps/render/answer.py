@@ -20,6 +20,7 @@ from sweeps.records.conclusions import (
     ConfirmedStanding,
     SelectionBiasConclusion,
     TestConclusion,
+    TestVotesConclusion,
     VerdictConclusion,
     VotesConclusion,
 )
@@ -83,6 +84,7 @@ def answer(
     lines += said.search(bias)
     lines += [said.order(), *said.control()]
     lines += _voting(votes)
+    lines += _voting_on_test_set(_newest(conclusions, TestVotesConclusion))
     lines.append(said.champion(calibration, is_served=is_served))
     return [*lines, said.source()]
 
@@ -383,7 +385,10 @@ def _voting(votes: VotesConclusion | None) -> list[str]:
     who = f"{name} {_counted(int(number))}" if number.isdecimal() else vote.ensemble
     who = "both" if who == "all two" else who
     ahead, single = vote.ahead_by, votes.single
-    by = f"{_figure(vote.accuracy)} ({_ends(ahead)} over {single.finalist})"
+    over = f"{_ends(ahead)} over {single.finalist}"
+    if ahead.unit != "share":  # there the sign of a difference misleads: less may be better
+        over = f"{lead_in_words(ahead)} than {single.finalist}, {_ends(ahead)}"
+    by = f"{_figure(vote.accuracy)} ({over})"
     size = vote.parameters / single.parameters if single.parameters else 0.0
     times = f" at {size:.1f} times the size" if size else ""
     if vote.verdict == "better":
@@ -391,6 +396,17 @@ def _voting(votes: VotesConclusion | None) -> list[str]:
     is_open = vote.verdict == "cannot tell yet" and ahead.high > 0
     says = "may pay" if is_open else "does not pay"
     return [f"Voting {says}: {who} {by}{times}."]
+
+
+def _voting_on_test_set(voted: TestVotesConclusion | None) -> list[str]:
+    """Return the vote that beats single trainings on the test set, if one does."""
+    votes = voted.votes if voted else ()
+    better = [one for one in votes if one.vote != "hard" and one.verdict == "better"]
+    if not better:
+        return []
+    vote = better[-1]
+    by = f"{_figure(vote.accuracy)}, {lead_in_words(vote.ahead_by)} ({_ends(vote.ahead_by)})"
+    return [f"On the test set {vote.members} trainings as one are better than one: {by}."]
 
 
 def same_in_words(found: Mapping[str, object]) -> list[str]:

@@ -79,7 +79,7 @@ def _of(conclusions: Sequence[Conclusion], kind: type[C]) -> list[C]:
 
 def _search(info: SweepInfo, verdict: VerdictConclusion) -> Iterator[str]:
     data, fixed = info.data, info.fingerprint
-    on = data_in_words(data, 12)
+    on = data_in_words(info.experiment, data, 12)
     sampler, pruner = (_name(fixed.get(kind)) for kind in ("sampler", "pruner"))
     by = f" by {sampler}" if sampler else ""
     by += f" with the pruner {pruner}" if pruner not in {"", "none"} else ""

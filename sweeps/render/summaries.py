@@ -377,6 +377,10 @@ def _remarks(summary: Summary, home_option: str) -> list[tuple[str, str]]:
             whole = f"sweeps trials {name} {summary.first_failed}{home}"
             remarks.append((f"the whole error: {whole}", "dim"))
             remarks.append((f"once its cause is mended: sweeps retry {name}{home}", "dim"))
+    if summary.at_last_epoch and summary.best and summary.best.reason == "max_epochs":
+        count = f"{summary.at_last_epoch} of {counted(summary.counts['COMPLETE'], 'trial')}"
+        text = f"{count}, the best among them, trained to the last epoch: more may do better"
+        remarks.append((text, "yellow"))
     if summary.retried:
         remarks.append((retry_line(summary.retried), "yellow"))
     if summary.tracking_pending:

@@ -246,7 +246,7 @@ def experiment_tags(info: SweepInfo) -> dict[str, str]:
         "data": data,
         "data_digest": digest,
         "space": space,
-        NOTE: f"Sweeps: {space}, on {printable(data_in_words(info.data))}",
+        NOTE: f"Sweeps: {space}, on {printable(data_in_words(info.experiment, info.data))}",
     }
     return {name: value for name, value in tags.items() if value}
 

@@ -212,7 +212,7 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
         )
     lines.append(
         f"Compared by {metric_of(verdict)}, from {verdict.folds} folds, {_covers(verdict)}, at "
-        "this size of training set. "
+        f"this size of training set. A difference{_within(verdict)} does not matter (--margin). "
         "'best' is the chance of being the best. What may be the best leaves out the true best in "
         "at most 5 of 100 confirmations, however often folds are added: words change only at "
         "numbers of folds that were fixed beforehand."

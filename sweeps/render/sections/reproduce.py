@@ -38,7 +38,7 @@ def reproduce_section(data: SweepData) -> Section:
     lines += rerun_commands(data)
     facts = [
         ["experiment", info.experiment],
-        ["data", data_in_words(info.data, 64)],
+        ["data", data_in_words(info.experiment, info.data, 64)],
         ["split", f"SHA-256 {info.data.get('split_digest', '')}"],
         ["space", f"SHA-256 {prints.get('space', '')}"],
         ["sweep", info.id],

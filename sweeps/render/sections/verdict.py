@@ -12,7 +12,7 @@ from search_spaces.loading import catalogue
 from search_spaces.objectives import Objective, in_words
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.edges import narrowed
-from sweeps.analysis.importance import Importance
+from sweeps.analysis.importance import RELIABLE_FROM, Importance
 from sweeps.analysis.paired_differences import (
     Difference,
     OnFront,
@@ -457,9 +457,9 @@ def _aligned(commands: Sequence[str]) -> str:
 
 
 def narrower_search(data: SweepData, important: Sequence[Importance]) -> list[Code]:
-    """Return the commands of a sweep where the best lie; empty if they lie everywhere."""
+    """Return the commands of a sweep where the best lie; none if that is everywhere, or unsure."""
     narrower = narrowed(data, [one.name for one in important if one.stands_out])
-    if not narrower:
+    if not narrower or len(data.ranking) < RELIABLE_FROM / 2:
         return []
     name, space = shlex.quote(data.info.name), str(data.info.space.get("name", ""))
     is_shipped = data.info.directory is None and space in catalogue()

@@ -104,6 +104,8 @@ def test_a_script_is_confirmed_on_the_folds_that_it_divides(
     assert "--fold 1 --folds 4 --out again" in about
     assert f"lies, which was `{tmp_path}`" in about
     assert verdict.lead.startswith("baseline-seeing is better than every other finalist")
+    judged = "The samples of these folds have judged 2 finalists of 1 sweep"
+    assert any(judged in line for line in verdict.lines)
     store = sweep.home.store(sweeps.load(f"{sweep.name}-confirmation", home).info.id)
     records = [store.read(record.spec.key) for record in store.read_all()]
     folds = {re.search(r"--fold (\d+) --folds 4", one.result.summary)[1] for one in records}

@@ -17,6 +17,7 @@ from sweeps.records.conclusions import (
     SingleBest,
     VerdictConclusion,
     VoteOnFolds,
+    VoteOnTest,
     VotesConclusion,
 )
 from sweeps.records.conclusions import (
@@ -24,6 +25,12 @@ from sweeps.records.conclusions import (
 )
 from sweeps.records.conclusions import (
     TestedFinalist as FinalistOnTestSet,
+)
+from sweeps.records.conclusions import (
+    TestedWinner as WinnerOnTestSet,
+)
+from sweeps.records.conclusions import (
+    TestVotesConclusion as VotesOnTestSet,
 )
 from sweeps.render.answer import MOST_LINES, answer, in_lines, with_commands
 from sweeps.render.sections.confirmed import put_in_words
@@ -203,6 +210,30 @@ def test_the_luck_of_the_search_is_said_as_far_as_it_is_known(total, told):
 def test_voting_pays_only_if_it_is_better(word, told):
     votes = dataclasses.replace(VOTES, votes=[dataclasses.replace(VOTES.votes[0], verdict=word)])
     assert any(line.startswith(told) for line in answer([WHOLE[0], votes]))
+
+
+def test_where_less_is_better_a_vote_is_told_in_words_and_so_is_one_on_the_test_set():
+    vote = dataclasses.replace(
+        VOTES.votes[0], verdict="worse", accuracy=Interval.around(1.691, 0.05, "number"),
+        ahead_by=Interval(-0.099, -0.186, -0.012, "number"),
+    )  # fmt: skip
+    single = SingleBest("trial-16", Interval.around(1.592, 0.07, "number"), 1000.0, 1.0)
+    told = answer([WHOLE[0], dataclasses.replace(VOTES, votes=[vote], single=single)])
+    assert (
+        "Voting does not pay: all six 1.691 (0.099 worse than trial-16, -0.186 to -0.012) at 4.2 "
+        "times the size."
+    ) in told
+    at = AtEvaluation(1, 1, "1234abcd" * 8, "2026-11-28", "")
+    winner = WinnerOnTestSet("mlp", "trial-16", 20, Interval.around(1.5, 0.12, "number"))
+    mean = VoteOnTest(
+        "mlp", "mean", 20, Interval.around(1.36, 0.1, "number"),
+        Interval(0.139, 0.118, 0.16, "number"), "mlp", "better",
+    )  # fmt: skip
+    voted = VotesOnTestSet("test votes", at, True, [winner], "mlp", [mean], "mae")
+    said = "On the test set 20 trainings as one are better than one: 1.36, 0.139 better"
+    assert [line for line in answer([*WHOLE, voted]) if line.startswith(said)]
+    even = dataclasses.replace(voted, votes=[dataclasses.replace(mean, verdict="equivalent")])
+    assert not [line for line in answer([*WHOLE, even]) if line.startswith("On the test set")]
 
 
 def test_two_that_vote_are_both():
