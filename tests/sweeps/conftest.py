@@ -1,8 +1,6 @@
 """Sweeps of the toy experiment, each in a home of its own."""
 
 import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -37,27 +35,12 @@ def toy_space(tmp_path) -> Path:
     return file
 
 
-@pytest.fixture(scope="session")
-def empty_study(tmp_path_factory) -> Path:
-    """A database of studies without any: making one takes as long as training two toys."""
-    from sweeps.study.backends import SqliteBackend
-    from sweeps.workspace.databases import DatabaseRetry
-
-    database = tmp_path_factory.mktemp("study") / "optuna.db"
-    SqliteBackend(database).prepare(DatabaseRetry())
-    with closing(sqlite3.connect(database)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return database
-
-
 @pytest.fixture
-def run_toy(toy_space, make_home, empty_study):
+def run_toy(toy_space, make_home):
     """Run the toy sweep quietly, without workers if none are given, in the home of that name."""
 
     def run(home="home", **options):
         folder = make_home(home)
-        if {path.name for path in folder.iterdir()} == {"mlflow.db"}:
-            shutil.copy(empty_study, folder)
         if "executor" not in options:
             options = {"workers": 0} | options
         return sweeps.run(str(toy_space), home=folder, progress="quiet", **options)
