@@ -76,6 +76,7 @@ def test_sweeps_on_the_same_data_teach_nothing(run_toy):
         run_toy(name="third", learn_from="twin")
 
 
+@pytest.mark.slow
 def test_a_sweep_that_goes_on_depends_on_no_other(run_toy, call):
     run_toy(name="source", data="other", trials=8)
     begun = run_toy(name="next", learn_from="home", trials=3)
