@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -51,7 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Train every configuration in every way."""
     found: dict[str, dict[str, list[float]]] = {}
-    load = os.getloadavg()[0]
     for model in options.only:
         configurations = _configurations(options.trials)
         ways = [way for way in WAYS if way != "fused" or model == "dense"]
@@ -59,7 +57,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "trials": options.trials,
         "epochs": options.epochs,
-        "load": [round(load, 2), round(os.getloadavg()[0], 2)],
         "seconds": found,
     }
 
@@ -138,8 +135,7 @@ def _command(words: list[str], stdin: str = "") -> str:
 def table(result: dict[str, Any]) -> str:
     """Return seconds and ratios of each model, and whether they keep their floors."""
     lines = [
-        f"{result['trials']} trials of at most {result['epochs']} epochs, load "
-        f"{result['load'][0]} to {result['load'][1]}",
+        f"{result['trials']} trials of at most {result['epochs']} epochs",
         "",
         "| model | graph s | epochs s | fit s | tuner s | fused s | epochs / graph | fit / graph "
         "| tuner / graph | graph / fused | floors |",

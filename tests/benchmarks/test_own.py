@@ -17,7 +17,7 @@ SECONDS = {
 
 
 def test_ratios_are_those_of_sums_and_missed_floors_are_said():
-    shown = table({"trials": 2, "epochs": 3, "load": [0.1, 1.0], "seconds": SECONDS})
+    shown = table({"trials": 2, "epochs": 3, "seconds": SECONDS})
     rows = [line.split(" | ") for line in shown.splitlines() if line.startswith("|")]
     dense, image = rows[2:]
     assert dense[6:] == ["2.5", "4.0", "5.0", "1.18", "kept |"]
