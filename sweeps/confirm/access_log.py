@@ -26,7 +26,7 @@ import numpy as np
 from search_spaces.parameters import Value
 from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
 from sweeps.errors import StoreError, UsageError
-from sweeps.experiments.folds import AGAIN, FRESH, TRAIN_SHARE
+from sweeps.experiments.folds import AGAIN, FRESH, ON_FOLDS, TRAIN_SHARE
 from sweeps.home import Home
 from sweeps.records import FINALIST, FOLD, SweepInfo, confirmed_by, heard, is_unseen, listed
 from sweeps.records.conclusions import Judged
@@ -380,8 +380,8 @@ def _data_digest(info: SweepInfo) -> str:
 
     Nothing is known of such data, and two scripts need not read the same.
     """
-    digest = str(info.data.get("digest"))
-    return f"{digest} {info.experiment}" if is_unseen(info.experiment, info.data) else digest
+    digest, experiment = str(info.data.get("digest")), info.experiment.removesuffix(ON_FOLDS)
+    return f"{digest} {experiment}" if is_unseen(experiment, info.data) else digest
 
 
 def _digest_of(config: Mapping[str, Value]) -> str:

@@ -284,6 +284,7 @@ def no_file_beyond(size):
 def test_without_room_for_a_new_sweep_there_is_none_or_an_empty_one(
     toy_space, make_home, undisturbed, limit, fragment
 ):
+    (make_home() / "optuna.db").unlink()
     words = [*RUN, str(toy_space), "--home", str(make_home()), "--trials", str(TRIALS)]
     full = Launched(words, before=[no_file_beyond(limit)])
     assert full.wait() == 1, full.stderr()
