@@ -283,6 +283,7 @@ class TestConfirmed:
         assert tested["finalists"][0]["role"] == "champion"
         quote = next(one for one in document["answer"] if one.startswith("Quote "))
         assert "on the test set (evaluation 1 of 1); the folds' " in quote
+        assert quote.endswith((" agrees.", " does not agree."))
         named = {one["finalist"] for one in tested["finalists"]}
         assert named <= {s["finalist"] for s in told["standings"]}
         folder = next((home / "test").iterdir())

@@ -1,11 +1,13 @@
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from sweeps.analysis.rows import trial_rows
 from sweeps.analysis.summary import summarize
-from sweeps.render.summaries import render_best, render_text, render_trial
+from sweeps.render.section import Section, Table
+from sweeps.render.summaries import render_best, render_sections, render_text, render_trial
 from tests.sweeps.render.builders import record, sweep_info
 
 RECORDS = [
@@ -46,6 +48,40 @@ def test_the_end_of_a_run_shows_best_baseline_failures_and_three_commands():
         assert f"  {command} --home elsewhere " in text
     for command in ("sweeps trials mlp 2", "sweeps retry mlp"):
         assert f": {command} --home elsewhere" in text
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [
+        (("early_stopping", "max_epochs"), True),
+        (("max_epochs", "early_stopping"), False),  # the best stopped by itself
+        (("max_epochs", "max_epochs"), False),  # nothing here stops early
+    ],
+)
+def test_it_is_said_when_the_best_trained_to_its_last_epoch(reasons, said):
+    records = [replace(record(n, 0.9 + n / 100), reason=why) for n, why in enumerate(reasons)]
+    text = shown(render_text(summary_of(records, asked=2)), width=120)
+    line = "1 of 2 trials, the best among them, trained to the last epoch: more may do better"
+    assert (line in text) is said
+
+
+def test_a_table_gets_closer_and_breaks_texts_then_names_as_room_gets_scarce():
+    rows = [
+        ["trial-14", "94.83±0.63", "-0.32..+0.61", "may be the best, as good"],
+        ["baseline-tutorial-wide", "93.16±0.67", "+1.30..+2.34", "not the best"],
+    ]
+    table = Table(["finalist", "fresh, %", "95 %", "so"], rows)
+    wide, close, texts, names = (
+        shown(render_sections([Section("a", "A", [table])]), width) for width in (100, 72, 64, 56)
+    )
+    for said in (wide, close):
+        assert "may be the best, as good" in said
+    for said in (wide, close, texts):
+        assert "baseline-tutorial-wide" in said
+    assert len(close.splitlines()[2]) <= 72 < len(wide.splitlines()[2])
+    assert [line.split()[0] for line in names.splitlines()[-2:]] == ["baseline-", "tutorial-wide"]
+    for said in (wide, close, texts, names):
+        assert "-0.32..+0.61" in said, "never broken"
 
 
 def test_before_a_confirmation_only_the_best_and_failures_are_said():
