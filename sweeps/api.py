@@ -582,6 +582,7 @@ def enqueue(
     *,
     like: int | Literal["best"] | None = None,
     from_sweep: str | Sweep | None = None,
+    more_epochs: int | None = None,
     top: int = 5,
     home: str | Path | None = None,
 ) -> Enqueued:
@@ -592,24 +593,34 @@ def enqueue(
     Args:
         name: The sweep, or its name.
         params: Every parameter of the point; with `like`, those that differ.
-        like: Number of the trial that the other parameters are taken from, or `"best"`.
+        like: Number of the trial that the other parameters are taken from, or `"best"`; with
+            `more_epochs`, of the trial that gets them.
         from_sweep: Instead of a point: the sweep whose best trials, or Pareto front, are queued.
-        top: How many trials of `from_sweep`.
+        more_epochs: Instead of a point: the best trials of the sweep itself are queued, each with
+            so many epochs more, from 1. Parameters and seed are the same, so that it comes out as
+            if that trial had been given more epochs at once. Trials that their last epoch did not
+            end are left out.
+        top: How many trials of `from_sweep`, or with `more_epochs`.
         home: Home of the sweeps.
 
     Returns:
-        The points, each with its state, and the trials of `from_sweep` that were left out.
+        The points, each with its state, and the trials that were left out.
 
     Raises:
         UsageError: The point does not lie in the space, or breaks a constraint.
     """
-    from sweeps.runner.enqueuing import enqueue_best_of, enqueue_point
+    from sweeps.runner.enqueuing import enqueue_best_of, enqueue_longer_of, enqueue_point
 
     sweep = _sweep(name, home)
-    if (from_sweep is None) == (not params and like is None):
-        raise UsageError("enqueue: give a point (params, like) or from_sweep, one of both")
+    is_point = bool(params) or (like is not None and more_epochs is None)
+    if sum((is_point, from_sweep is not None, more_epochs is not None)) != 1:
+        raise UsageError(
+            "enqueue: give a point (params, like), from_sweep or more_epochs, one of them"
+        )
     if params is not None and not isinstance(params, Mapping):
         raise UsageError(f"params {params!r}: give a dict of values by name")
+    if more_epochs is not None:
+        return enqueue_longer_of(sweep, more_epochs, like, top)
     if from_sweep is None:
         return enqueue_point(sweep, params or {}, like)
     return enqueue_best_of(sweep, _sweep(from_sweep, home).info, top)

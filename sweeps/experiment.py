@@ -92,8 +92,14 @@ class Checkpoint(Protocol):
         """
         ...
 
-    def is_due(self) -> bool:
-        """Whether the state is to be saved now; ask at the end of each epoch but the last."""
+    def is_due(self, *, is_last: bool = False) -> bool:
+        """Whether the state is to be saved now; ask at the end of each epoch.
+
+        Args:
+            is_last: Whether no epoch is left. That state serves the same trial with more epochs,
+                which has the configuration of this one but for `epochs`; load none whose epochs
+                would have been others in a training with that number.
+        """
         ...
 
     def save(self, state: Any) -> None:

@@ -40,6 +40,7 @@ from sweeps.records import (
 )
 from sweeps.runner.budget import Budget, Reserving, make_budget, time_used
 from sweeps.runner.control import ControlListener, ControlRequests, StopRequest
+from sweeps.runner.enqueuing import enqueue_longer
 from sweeps.runner.loop import Coordinator, Watch
 from sweeps.runner.opening import (
     check_fingerprint,
@@ -280,6 +281,9 @@ def run_sweep(
                 progress.note(line)
             if config.retry is not None:
                 config, records = _marked(config, info, records)
+            if config.more_epochs is not None:
+                for line in _lengthened(config, info, config.more_epochs):
+                    progress.note(line)
             budget = _budget(config, info, records, timing)
             if confirmed_by(info.directory) is None:  # whose command is counted as a whole
                 starts = Starts(store.folder)
@@ -471,6 +475,15 @@ def _marked(
         store.retries.add([record.spec.key for record in failed], begun)
     limits = dataclasses.replace(config.limits, trials=begun)
     return dataclasses.replace(config, limits=limits), store.read_all()
+
+
+def _lengthened(config: SweepConfig, info: SweepInfo, more: int) -> Iterator[str]:
+    """Queue the best trial with more epochs; yield what is said of it."""
+    for one in enqueue_longer(config.home, info, config.experiment, more).trials:
+        if one.state == "a trial":
+            yield f"--more-epochs {more}: that is trial {one.number} already"
+        else:
+            yield f"--more-epochs {more}: {one.origin.removeprefix('enqueued, ')} is the next trial"
 
 
 def _ask(config: SweepConfig, store: RecordStore, total: int) -> None:

@@ -1,12 +1,14 @@
-"""Saves the state of a training at the end of an epoch; the next attempt goes on from it.
+"""Saves the state of a training at the end of an epoch; another one goes on from it.
 
-What comes out is that of an undisturbed training, to the bit. The state is all that decides the
+That is the next attempt, or the same trial with more epochs. What comes out is that of an
+undisturbed training, to the bit. The state is all that decides the
 epochs to come: weights and other variables of the model, the optimizer's, callbacks, random
 generators. Import this after `set_up_tensorflow()`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
@@ -30,7 +32,7 @@ class Checkpoint(Protocol):
         """Go on from it; return the first epoch that is still to be trained."""
         ...
 
-    def is_due(self) -> bool:
+    def is_due(self, *, is_last: bool = False) -> bool:
         """Whether the state is to be saved now."""
         ...
 
@@ -60,25 +62,33 @@ class Resumption:
         self.generators: list[np.random.Generator] = []
         self.seconds_before = 0.0
         self._began = perf_counter()
+        self._epochs = 0
         self.graphs: list[Any] = []
         self._is_looked_at = False
 
-    def begin(self, model: Any, callbacks: Sequence[Any], more: Sequence[Any] = ()) -> int:
+    def begin(
+        self, model: Any, callbacks: Sequence[Any], epochs: int, more: Sequence[Any] = ()
+    ) -> int:
         """Restore the state, if there is one, after `on_train_begin`.
 
         Args:
             model: The compiled model, with its optimizer built.
             callbacks: All Keras callbacks, in order.
+            epochs: Epochs at the most.
             more: Variables beyond those of model and optimizer.
 
         Returns:
             The first epoch to train, from 0.
         """
         self._began = perf_counter()
-        self._model, self._callbacks = model, callbacks
+        self._model, self._callbacks, self._epochs = model, callbacks, epochs
         self._variables = [*model.variables, *model.optimizer.variables, *more]
-        state = None if self.checkpoint is None else self.checkpoint.load()
-        if self.checkpoint is None or state is None:
+        if self.checkpoint is None:
+            return 0
+        # As it was built: a rate may be reduced later.
+        self._optimizer = model.optimizer.get_config()
+        state = self.checkpoint.load()
+        if state is None or not self._goes_on_from(state):
             return 0
         if (problem := self._misfit(state)) is not None:
             self.checkpoint.refuse(problem)
@@ -100,9 +110,37 @@ class Resumption:
         random.setstate(state["python"])
         np.random.set_state(state["numpy"])
 
-    def after_epoch(self) -> None:
-        """Save the state if it is time to; call this at the end of each epoch but the last."""
-        if self.checkpoint is None or not self.checkpoint.is_due():
+    def _goes_on_from(self, state: Mapping[str, Any]) -> bool:
+        """Whether a state leaves epochs to train, and those before are the same in this training.
+
+        They may not be if the state is that of a training with fewer epochs.
+        """
+        epochs = state.get("epochs", self._epochs)
+        if epochs == self._epochs:
+            return not state.get("is_last")
+        build = self._build() if epochs < self._epochs else None
+        return build is not None and bool(build == state["build"])
+
+    def _build(self) -> str | None:
+        """Return a digest of all by which the number of epochs could decide each of them.
+
+        None if a callback may know that number.
+        """
+        if any(type(one) not in _WITHOUT_SCHEDULE and not _is_own(one) for one in self._callbacks):
+            return None
+        try:
+            model = self._model.to_json()
+        except Exception:  # whatever a user's class raises: it does not say how it was built
+            return None
+        return hashlib.sha256(f"{model} {self._optimizer!r}".encode()).hexdigest()
+
+    def after_epoch(self, *, is_last: bool = False) -> None:
+        """Save the state if it is time to; call this at the end of each epoch.
+
+        Args:
+            is_last: Whether it is the last one: the state serves a training with more.
+        """
+        if self.checkpoint is None or not self.checkpoint.is_due(is_last=is_last):
             return
         if (problem := self._problem()) is not None:
             self.checkpoint.refuse(problem)
@@ -117,6 +155,9 @@ class Resumption:
                 "python": random.getstate(),
                 "numpy": np.random.get_state(),
                 "seconds": self.seconds_before + perf_counter() - self._began,
+                "epochs": self._epochs,
+                "build": self._build(),
+                "is_last": is_last,
             }
         )
 
@@ -191,6 +232,14 @@ _STATES: Final[Mapping[type, tuple[str, ...]]] = {
     keras.callbacks.History: ("epoch", "history"),
 }  # fmt: skip
 """Attributes of Keras's callbacks that change during a training."""
+
+
+_WITHOUT_SCHEDULE: Final = frozenset(_STATES) - {keras.callbacks.LearningRateScheduler}
+
+
+def _is_own(callback: Any) -> bool:
+    """Whether a callback is one of this package, which all look at what has been trained only."""
+    return type(callback).__module__.startswith("digitexp.")
 
 
 def unsavable(callback: Any) -> str | None:
@@ -328,7 +377,8 @@ class _Watchers(keras.callbacks.CallbackList):  # type: ignore[misc]  # Keras is
         optimizer, weights = self.model.optimizer, self.model.trainable_variables
         if not optimizer.built:
             optimizer.build(weights)
-        self._first = self._resumption.begin(self.model, self._kept, more=self._more)
+        epochs = self.params["epochs"]
+        self._first = self._resumption.begin(self.model, self._kept, epochs, self._more)
         if self._first:
             self.callbacks = []
             passing = _passed_over(self.model, is_dataset=self._is_dataset)
@@ -348,9 +398,8 @@ class _Watchers(keras.callbacks.CallbackList):  # type: ignore[misc]  # Keras is
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Call the callbacks, then save the state, unless the training ends."""
         super().on_epoch_end(epoch, logs)
-        is_last = self.model.stop_training or epoch + 1 == self.params["epochs"]
-        if epoch >= self._first and not is_last:
-            self._resumption.after_epoch()
+        if epoch >= self._first and not self.model.stop_training:
+            self._resumption.after_epoch(is_last=epoch + 1 == self.params["epochs"])
 
 
 def _passed_over(model: Any, *, is_dataset: bool) -> Callable[[Any], dict[str, float]]:

@@ -17,6 +17,7 @@ from sweeps.analysis.rows import (
     trial_rows,
 )
 from sweeps.records.conclusions import confirmed_by
+from sweeps.records.record import LAST_EPOCH
 from sweeps.wording import figure, first_line
 
 if TYPE_CHECKING:
@@ -276,7 +277,7 @@ def summarize(
         objectives=info.objectives,
         front=tuple(front_rows(rows, info.objectives)),
         trained_seconds=sum(record.seconds for record in records),
-        at_last_epoch=ended["max_epochs"] if ended["early_stopping"] else 0,
+        at_last_epoch=ended[LAST_EPOCH] if ended["early_stopping"] else 0,
     )
 
 

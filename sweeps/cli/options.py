@@ -272,6 +272,14 @@ _RUN_OPTIONS: Final[Mapping[str, Any]] = {
             "alike, of those that ship with the space, or of a file; kept with a new sweep.",
         ),
     ],
+    "more_epochs": Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Train the best trial with N epochs more, as a trial of its own, if its last "
+            "epoch ended it.",
+        ),
+    ],
     "checkpoint_every": Annotated[
         float | None,
         typer.Option(

@@ -61,6 +61,7 @@ _LEFT_OUT: Final = frozenset(
         "budget_epochs",
         "price",
         "fail_under",
+        "more_epochs",
     }
 )
 
@@ -295,6 +296,14 @@ def enqueue(
         str | None,
         typer.Option("--from", metavar="SWEEP", help="Queue its best trials, or its Pareto front."),
     ] = None,
+    more_epochs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Queue its own best trials, or that of --like, with N epochs more: same "
+            "parameters, same seed.",
+        ),
+    ] = None,
     top: Annotated[int, typer.Option(help="Number of best trials.", min=1)] = 5,
     home: HomeOption = None,
 ) -> None:
@@ -304,12 +313,17 @@ def enqueue(
     once.
     """
     from sweeps.api import Sweep
-    from sweeps.runner.enqueuing import enqueue_best_of, enqueue_point
+    from sweeps.runner.enqueuing import enqueue_best_of, enqueue_longer_of, enqueue_point
 
-    if (source is None) == (not values and like is None):
-        raise UsageError("give a point (name=value ...) or --from SWEEP, one of both")
+    has_point = bool(values) or (like is not None and more_epochs is None)
+    if sum((has_point, source is not None, more_epochs is not None)) != 1:
+        raise UsageError(
+            "give a point (name=value ...), --from SWEEP or --more-epochs N, one of them"
+        )
     sweep = Sweep(*find_sweep(home, name))
-    if source is None:
+    if more_epochs is not None:
+        enqueued = enqueue_longer_of(sweep, more_epochs, _trial(like), top)
+    elif source is None:
         given = parse_options(values or [], "point")
         enqueued = enqueue_point(sweep, given, _trial(like))
     else:
@@ -328,12 +342,15 @@ def _trial(like: str | None) -> int | Literal["best"] | None:
 
 
 def _tell_enqueued(name: str, enqueued: Enqueued) -> None:
+    from sweeps.records import Longer
     from sweeps.wording import printable
 
     for line in enqueued.left_out:
         print(printable(line))
     for one in enqueued.trials:
-        shown = " ".join(f"{key}={value}" for key, value in one.params.items())
+        longer = Longer.of(one.origin)
+        values = one.params if longer is None else longer.configuration(one.params)
+        shown = " ".join(f"{key}={value}" for key, value in values.items())
         print(printable(f"{_state(one)}: {shown}"))
     if any(one.state == "queued" for one in enqueued.trials) and not enqueued.is_running:
         print(f"sweep {name!r} is not running: the next `sweeps run` tries what is queued")

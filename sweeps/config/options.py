@@ -100,6 +100,9 @@ class RunOptions:
             parameters and objective, of `shipped`, the portfolio that ships with the space, or of a
             portfolio file (.json, .yaml). They are chosen when the sweep is created, and kept with
             it. None: no such points.
+        more_epochs: Number of epochs from 1: the best trial of the sweep, which must exist, is
+            trained with so many more, as a trial of its own; see `sweeps.enqueue`. Refused unless
+            its last epoch ended it. None: no such trial.
         checkpoint_every: Shortest time between two checkpoints of a long trial, from which its next
             attempt goes on after a kill; 0: after each epoch. None: 30 s.
         data: Name or path of the data, as the experiment understands it. None: the experiment's.
@@ -145,6 +148,7 @@ class RunOptions:
     trial_timeout: float | str | None = None
     max_failures_in_row: int | None = None
     learn_from: str | None = None
+    more_epochs: int | None = None
     checkpoint_every: float | str | None = None
     data: str | Path | None = None
     ask_ahead: int | None = None

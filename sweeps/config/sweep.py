@@ -27,8 +27,15 @@ from sweeps.experiments.code import code_of, is_shipped
 from sweeps.experiments.loading import asking, check_installed, folder_of, load_experiment
 from sweeps.experiments.script import OWN, ScriptExperiment
 from sweeps.home import Home
-from sweeps.records import ExperimentCode, Learned, SweepInfo
-from sweeps.study.proposals import Admissible, Exhausted, Proposal, Proposer, point_key
+from sweeps.records import ExperimentCode, Learned, Longer, SweepInfo
+from sweeps.study.proposals import (
+    Admissible,
+    Exhausted,
+    Proposal,
+    Proposer,
+    point_key,
+    training_seed,
+)
 from sweeps.study.samplers import (
     LEARN_NOTHING,
     Choice,
@@ -62,6 +69,7 @@ def check_options(options: RunOptions) -> Literal["number", "free"]:
     _at_least("--ask-ahead", options.ask_ahead, 1)
     _at_least("--stop-after", options.stop_after, 1)
     _at_least("--budget-epochs", options.budget_epochs, 1)
+    _at_least("--more-epochs", options.more_epochs, 1)
     _at_least("--seed", options.seed, 0)
     _at_least("--workers", options.workers, 0)
     seconds_above_zero("--timeout", options.timeout)
@@ -306,6 +314,8 @@ class SweepConfig:
         learned: What a new sweep learns from others; None if it was not asked for. A sweep that
             exists goes on with what it has learned.
         price: Price of one worker for an hour; None: as at the last start that had one.
+        more_epochs: So many epochs more does the best trial get, as a trial of its own; None for
+            no such trial.
     """
 
     name: str
@@ -333,6 +343,7 @@ class SweepConfig:
     folder: Path | None = None
     learned: Learned | None = None
     price: float | None = None
+    more_epochs: int | None = None
 
     @property
     def sampler_in_words(self) -> str:
@@ -342,8 +353,14 @@ class SweepConfig:
 
     def received(self, proposal: Proposal) -> dict[str, Value]:
         """Return the configuration that the experiment gets of a proposal."""
-        known = proposal.config
-        return self.space.configuration(proposal.params) if known is None else dict(known)
+        known, longer = proposal.config, Longer.of(proposal.origin)
+        config = self.space.configuration(proposal.params) if known is None else dict(known)
+        return config if longer is None else longer.configuration(config)
+
+    def training_seed(self, trial: int, proposal: Proposal) -> int:
+        """Return the seed of the training of a trial."""
+        longer = Longer.of(proposal.origin)
+        return training_seed(self.seed, trial if longer is None else longer.trial)
 
     def proposer(
         self,
@@ -473,7 +490,13 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         check_below_seconds=check_below_seconds(options, space, experiment, data, workers),
         folder=folder,
         price=price_an_hour(options.price),
+        more_epochs=options.more_epochs,
     )
+    if options.more_epochs is not None and existing is None:
+        raise UsageError(
+            f"--more-epochs {options.more_epochs}: there is no sweep {name!r} yet whose best trial "
+            "could be trained further; run it first, without this option"
+        )
     if options.learn_from is not None:
         config = _taught(config, options.learn_from)
     _check_baselines(config)

@@ -1,8 +1,9 @@
 """Checkpoints: a file with the state of a running attempt, from which the next attempt goes on.
 
 It is written at the end of an epoch, once enough time has passed since the last one; whole or not
-at all, without pickles. It is found by the next attempt at the same trial only: a file that is
-damaged, or of another trial, code, data or machine, is refused, and the trial begins anew.
+at all, without pickles. It is found by the next attempt at the same trial, and by the same trial
+with more epochs: a file that is damaged, or of another configuration, code, data or machine, is
+refused, and the trial begins anew.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import numpy as np
 from sweeps.errors import StoreError
 from sweeps.experiment import PreparedData, TrialSpec
 from sweeps.records import Record, RecordError
+from sweeps.records.enqueued import EPOCHS
 from sweeps.records.format import pack_arrays, seal, unpack_arrays, unseal
+from sweeps.records.record import LAST_EPOCH
 from sweeps.records.schema import json_bytes, shaped
 from sweeps.workspace.files import (
     FormatError,
@@ -36,24 +39,28 @@ _GONE_ON: Final = frozenset({"crash", "oom"})
 
 
 def is_left(record: Record) -> bool:
-    """Whether the next attempt at the trial goes on from its checkpoint, not from the beginning.
+    """Whether a later training goes on from the checkpoint of a trial, not from the beginning.
 
     A training that raised an error or took too long would do so again from its checkpoint.
     """
     has_crashed = record.outcome == "failed" and record.reason in _GONE_ON
-    return (record.outcome == "interrupted" or has_crashed) and not record.ends_trial
+    if record.ends_trial:  # it may be trained with more epochs
+        return record.reason == LAST_EPOCH
+    return record.outcome == "interrupted" or has_crashed
 
 
 def owner_of(spec: TrialSpec, data: PreparedData, environment: Mapping[str, Any]) -> str:
     """Return a digest of all that decides a training: no other one may go on from its checkpoint.
 
     Args:
-        spec: The attempt; its number does not count.
+        spec: The attempt; neither its number nor that of its trial counts, nor the number of
+            epochs: a state says by itself how many it is for.
         data: The data it is trained on.
         environment: Versions, processor and code, as records keep them.
     """
     cpu = environment.get("cpu", {}).get("features")
-    facts = [spec.sweep, spec.trial, spec.seed, dict(spec.config), data.digest, data.split_digest]
+    config = {name: value for name, value in spec.config.items() if name != EPOCHS}
+    facts = [spec.sweep, spec.seed, config, data.digest, data.split_digest]
     made_by = [environment.get(name) for name in ("python", "packages", "code")]
     return hashlib.sha256(json_bytes([facts, made_by, cpu])).hexdigest()
 
@@ -155,6 +162,7 @@ class CheckpointFile:
         self._loaded: Stored | None = None
         self._epochs: list[Mapping[str, float]] = []
         self._saved_at = time.monotonic()
+        self._is_kept = False  # there is a checkpoint, so that the training is a long one
         self._is_off = False
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
@@ -178,16 +186,15 @@ class CheckpointFile:
     def resume(self) -> int:
         """Report the epochs of the loaded state again, and return their number."""
         assert self._loaded is not None, "load() has returned no state"
-        self.resumed_from = len(self._loaded.epochs)
+        self.resumed_from, self._is_kept = len(self._loaded.epochs), True
         for epoch, metrics in enumerate(self._loaded.epochs):
             self._report(epoch, metrics)
         return self.resumed_from
 
-    def is_due(self) -> bool:
-        """Whether the last checkpoint is old enough."""
-        return not self._is_off and (
-            time.monotonic() - self._saved_at >= self._place.interval_seconds
-        )
+    def is_due(self, *, is_last: bool = False) -> bool:
+        """Whether the last checkpoint is old enough; after the last epoch, whether there is one."""
+        is_old = time.monotonic() - self._saved_at >= self._place.interval_seconds
+        return not self._is_off and (is_old or (is_last and self._is_kept))
 
     def save(self, state: Any) -> None:
         """Write the state; where that is impossible, say why, and write no more."""
@@ -198,7 +205,7 @@ class CheckpointFile:
             self.refuse(f"its state cannot be saved: {error}")
             return
         self._write(Stored(self._place.owner, tuple(self._epochs), encoded), arrays)
-        self._saved_at = time.monotonic()
+        self._saved_at, self._is_kept = time.monotonic(), True
 
     def refuse(self, why: str) -> None:
         """Write why there is no state: the next attempt begins anew, and says so."""

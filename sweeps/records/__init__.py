@@ -28,7 +28,7 @@ from sweeps.records.conclusions import (
     confirmed_by,
     is_finalist,
 )
-from sweeps.records.enqueued import EnqueuedPoint, EnqueuedPoints, trials_to_retry
+from sweeps.records.enqueued import EnqueuedPoint, EnqueuedPoints, Longer, trials_to_retry
 from sweeps.records.notes import (
     SWEEP,
     Ending,
@@ -105,6 +105,7 @@ __all__ = [
     "Learned",
     "LearnedPoint",
     "LearnedSource",
+    "Longer",
     "Notes",
     "Outcome",
     "Record",

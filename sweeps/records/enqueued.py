@@ -49,7 +49,8 @@ class EnqueuedPoint:
     Attributes:
         number: From 1, in the order of asking.
         params: Every parameter active at the point.
-        origin: Where it came from: `enqueued`, or `enqueued, <sweep> trial <n>`.
+        origin: Where it came from: `enqueued`, `enqueued, <sweep> trial <n>`, or as `Longer` has
+            it.
         trial: The trial that tries it; None while it waits.
     """
 
@@ -57,6 +58,41 @@ class EnqueuedPoint:
     params: Mapping[str, Value]
     origin: str
     trial: int | None = None
+
+
+EPOCHS: Final = "epochs"
+"""Parameter of an experiment: the most epochs that it trains."""
+_LONGER: Final = re.compile(r"enqueued, trial (\d+) with (\d+) epochs")
+
+
+@dataclass(frozen=True)
+class Longer:
+    """What makes a trial an earlier one of its sweep with more epochs.
+
+    It has that trial's parameters and seed, so that its first epochs are those of that trial.
+
+    Attributes:
+        trial: Number of the earlier trial, which is not a longer one itself.
+        epochs: The most epochs to be trained.
+    """
+
+    trial: int
+    epochs: int
+
+    @property
+    def origin(self) -> str:
+        """The origin of such a proposal, in which it is stored."""
+        return f"enqueued, trial {self.trial} with {self.epochs} epochs"
+
+    @classmethod
+    def of(cls, origin: str) -> Longer | None:
+        """Return what an origin says; None for that of any other proposal."""
+        found = _LONGER.fullmatch(origin)
+        return None if found is None else cls(int(found[1]), int(found[2]))
+
+    def configuration(self, config: Mapping[str, Value]) -> dict[str, Value]:
+        """Return what the experiment receives, for the configuration of the earlier trial."""
+        return {**config, EPOCHS: self.epochs}
 
 
 @dataclass(frozen=True)

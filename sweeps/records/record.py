@@ -113,6 +113,8 @@ def generation_at(generations: Sequence[Generation], trial: int) -> Generation:
 
 
 VERSION: Final = 2
+LAST_EPOCH: Final = "max_epochs"
+"""Reason of a trial that its last epoch ended."""
 """Version of `sweep.json`. Version 1, which called a trial a slot, is read as well."""
 
 Outcome = Literal["complete", "pruned", "diverged", "failed", "interrupted"]

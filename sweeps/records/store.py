@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from sweeps.records.format import (
 )
 from sweeps.records.kept_files import collect_files, pack_files, read_kept
 from sweeps.records.notes import Ending, Notes, Starts, read_imported, read_learned
-from sweeps.records.record import VERSION, Checked, Generation, Record, SweepInfo
+from sweeps.records.record import LAST_EPOCH, VERSION, Checked, Generation, Record, SweepInfo
 from sweeps.records.schema import (
     TORN,
     Count,
@@ -142,7 +143,7 @@ class RecordStore:
         return self.folder / _RUNNING
 
     def checkpoint_path(self, trial: int) -> Path:
-        """Return the path of the checkpoint of a trial that runs, or was cut off."""
+        """Return the path of the checkpoint of a trial that runs, was cut off, or may be longer."""
         return self.folder / _CHECKPOINTS / f"{trial:04d}"
 
     def drop_checkpoint(self, trial: int) -> None:
@@ -151,6 +152,13 @@ class RecordStore:
         with suppress(OSError):
             path.unlink()
             path.parent.rmdir()  # if it was the last one
+
+    def share_checkpoint(self, trials: Iterable[int], to: int) -> None:
+        """Give a trial the checkpoint of the first of these that has one."""
+        for trial in trials:
+            with suppress(OSError):  # without it the training begins anew
+                os.link(self.checkpoint_path(trial), self.checkpoint_path(to))
+                return
 
     @property
     def is_archived(self) -> bool:
@@ -400,7 +408,7 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
     _keep_unrecorded(store, known, report)
     remove_temporary(store.checkpoint_path(0).parent)
     for record in records if store.checkpoint_path(0).parent.is_dir() else ():
-        if record.ends_trial:  # another host has ended it
+        if record.ends_trial and record.reason != LAST_EPOCH:  # another host has ended it
             store.drop_checkpoint(record.spec.trial)
     return records
 

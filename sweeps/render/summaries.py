@@ -19,6 +19,7 @@ from rich.text import Text as RichText
 from sweeps.analysis.rows import RowState, TrialRow, best_row, front_rows
 from sweeps.analysis.summary import FRONT, Champion, ListingRow, Summary, how_confirmed
 from sweeps.analysis.table import parameter_names
+from sweeps.records.record import LAST_EPOCH
 from sweeps.render.section import Block, Section
 from sweeps.render.section import Table as SectionTable
 from sweeps.render.section import Text as SectionText
@@ -251,7 +252,9 @@ def render_text(
     if summary.best and is_last:
         indented = Text(format_params(summary.best.params))
         parts.append(Padding(indented, (0, 0, 0, 2), expand=False))
-    parts += [Text(line, style=style) for line, style in _remarks(summary, home_option)]
+    parts += [
+        Text(line, style=style) for line, style in _remarks(summary, home_option, run_command)
+    ]
     if verbose:
         parts += [Text(line, style="dim") for line in time_lines(summary.time_split)]
     if not is_last:
@@ -366,7 +369,7 @@ def _front(summary: Summary, most: int | None = None) -> list[RenderableType]:
     return shown
 
 
-def _remarks(summary: Summary, home_option: str) -> list[tuple[str, str]]:
+def _remarks(summary: Summary, home_option: str, run_command: str = "") -> list[tuple[str, str]]:
     """Return the lines that a reader must not miss, each with its style."""
     remarks = []
     home = f" {home_option}" if home_option else ""
@@ -377,10 +380,13 @@ def _remarks(summary: Summary, home_option: str) -> list[tuple[str, str]]:
             whole = f"sweeps trials {name} {summary.first_failed}{home}"
             remarks.append((f"the whole error: {whole}", "dim"))
             remarks.append((f"once its cause is mended: sweeps retry {name}{home}", "dim"))
-    if summary.at_last_epoch and summary.best and summary.best.reason == "max_epochs":
+    if summary.at_last_epoch and summary.best and summary.best.reason == LAST_EPOCH:
         count = f"{summary.at_last_epoch} of {counted(summary.counts['COMPLETE'], 'trial')}"
         text = f"{count}, the best among them, trained to the last epoch: more may do better"
         remarks.append((text, "yellow"))
+        again = run_command or f"sweeps enqueue {shlex.quote(summary.name)}"
+        text = f"as many again for the best: {again} --more-epochs {summary.best.epochs}{home}"
+        remarks.append((text, "dim"))
     if summary.retried:
         remarks.append((retry_line(summary.retried), "yellow"))
     if summary.tracking_pending:

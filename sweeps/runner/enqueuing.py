@@ -1,9 +1,10 @@
-"""Enqueues a point, or the best trials of another sweep, as the next trials of a sweep."""
+"""Enqueues points as the next trials of a sweep: given ones, or the best of a sweep."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from search_spaces.errors import SpaceError
@@ -13,7 +14,9 @@ from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.loading import experiment_folder, load_experiment
 from sweeps.home import Home
-from sweeps.records import EnqueuedPoints, SweepInfo, leading
+from sweeps.records import EnqueuedPoints, Longer, Record, SweepInfo, leading
+from sweeps.records.enqueued import EPOCHS
+from sweeps.records.record import LAST_EPOCH
 
 if TYPE_CHECKING:
     from sweeps.api import Sweep
@@ -28,11 +31,13 @@ class EnqueuedTrial:
         state: `queued`: by this call; `waiting`: it was in the queue before; `a trial`: the sweep
             has a trial at this point.
         number: Its number in the queue, from 1; for `a trial`, the trial number, from 0.
+        origin: Where it came from.
     """
 
     params: Mapping[str, Value]
     state: Literal["queued", "waiting", "a trial"]
     number: int
+    origin: str = "enqueued"
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,7 @@ class Enqueued:
 
     Attributes:
         trials: The points, in the order in which they were given.
-        left_out: With `from_sweep`, the trials that do not lie in the space: a line each, with the
-            reason.
+        left_out: The best trials that were not queued: a line each, with the reason.
         is_running: Whether the sweep runs now; if not, its next start runs the queued points.
     """
 
@@ -81,7 +85,7 @@ def enqueue_point(
             raise UsageError(f"--like {like!r}: write the number of a trial, or best")
         params = (sweep.best() if like == "best" else sweep.trial(like)).params
     point = _Point(_checked(target, {**params, **given}, given), "enqueued")
-    return _queue(target, [point], [])
+    return _queue(sweep.home, sweep.info, [point], [])
 
 
 def enqueue_best_of(sweep: Sweep, source: SweepInfo, top: int) -> Enqueued:
@@ -92,8 +96,7 @@ def enqueue_best_of(sweep: Sweep, source: SweepInfo, top: int) -> Enqueued:
         source: The other sweep.
         top: How many trials.
     """
-    if not isinstance(top, int) or isinstance(top, bool) or top < 1:
-        raise UsageError(f"--top {top!r}: give a whole number from 1 on")
+    _check_count("--top", top)
     target = _target(sweep)
     left_out: list[str] = []
     points = list(_best_of(target, source, top, left_out.append))
@@ -102,7 +105,102 @@ def enqueue_best_of(sweep: Sweep, source: SweepInfo, top: int) -> Enqueued:
         raise UsageError(
             f"none of them lies in the space of {sweep.name!r}; nothing was queued{reasons}"
         )
-    return _queue(target, points, left_out)
+    return _queue(sweep.home, sweep.info, points, left_out)
+
+
+def enqueue_longer_of(
+    sweep: Sweep, more: int, like: int | Literal["best"] | None, top: int
+) -> Enqueued:
+    """Queue trials of a sweep with more epochs; see `sweeps.enqueue`."""
+    trial = None if like is None else sweep.best().number if like == "best" else like
+    return enqueue_longer(sweep.home, sweep.info, _target(sweep).experiment, more, trial, top)
+
+
+def enqueue_longer(
+    home: Home,
+    info: SweepInfo,
+    experiment: Experiment,
+    more: int,
+    trial: int | None = None,
+    top: int = 1,
+) -> Enqueued:
+    """Queue trials of a sweep with more epochs; see `sweeps.enqueue`.
+
+    Args:
+        home: Home of the sweep.
+        info: The sweep.
+        experiment: Its experiment.
+        more: How many epochs more than each has.
+        trial: The trial; None for the best.
+        top: How many of the best.
+
+    Raises:
+        UsageError: The experiment has no parameter `epochs`, the space searches it, or none of the
+            trials was ended by its last epoch.
+    """
+    _check_count("--more-epochs", more)
+    _check_count("--top", top)
+    if EPOCHS not in experiment.parameters:
+        raise UsageError(
+            f"--more-epochs {more}: the experiment of sweep {info.name!r} has no parameter "
+            f"{EPOCHS!r}, so nothing says how long it trains"
+        )
+    records = leading(home.store(info.id).read_all(), info.objectives)
+    if not records:
+        raise UsageError(f"sweep {info.name!r} has no complete trial yet")
+    chosen = [one for one in records if trial in {None, one.spec.trial}][:top]
+    if not chosen:
+        raise UsageError(f"sweep {info.name!r} has no complete trial {trial}")
+    left_out: list[str] = []
+    points = list(_longer(info, experiment, chosen, more, left_out.append))
+    if not points:
+        others = any(one.reason == LAST_EPOCH for one in records)
+        hint = (
+            f"`sweeps enqueue {shlex.quote(info.name)} --more-epochs {more} --top {len(records)}`"
+        )
+        left_out += [f"every trial that its last epoch ended: {hint}"] if others else []
+        raise UsageError("\n".join(left_out))
+    return _queue(home, info, points, left_out)
+
+
+def _longer(
+    info: SweepInfo,
+    experiment: Experiment,
+    records: Sequence[Record],
+    more: int,
+    leave_out: Callable[[str], None],
+) -> Iterator[_Point]:
+    """Yield trials with more epochs; report those that would not train them to `leave_out`."""
+    for record in records:
+        trial, known = record.spec.trial, experiment.parameters[EPOCHS]
+        epochs = int(str(record.spec.config.get(EPOCHS, known.default)))
+        if EPOCHS in record.params:
+            raise UsageError(
+                f"sweep {info.name!r} searches {EPOCHS!r}: queue a point with more of them, "
+                f"`sweeps enqueue {shlex.quote(info.name)} --like {trial} "
+                f"{EPOCHS}={epochs + more}`"
+            )
+        if record.reason != LAST_EPOCH:
+            why = record.reason.replace("_", " ")
+            leave_out(f"trial {trial}: {why} ended it, not its last epoch ({epochs})")
+            continue
+        before = Longer.of(record.origin)
+        longer = Longer(trial if before is None else before.trial, epochs + more)
+        if known.high is not None and longer.epochs > known.high:
+            raise UsageError(
+                f"--more-epochs {more}: trial {trial} would train {longer.epochs} epochs; "
+                f"at most {known.high:g} are allowed"
+            )
+        try:
+            experiment.check(longer.configuration(record.spec.config))
+        except ValueError as error:
+            raise UsageError(f"--more-epochs {more}: {error}") from None
+        yield _Point(record.params, longer.origin)
+
+
+def _check_count(option: str, number: int) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise UsageError(f"{option} {number!r}: give a whole number from 1 on")
 
 
 def _target(sweep: Sweep) -> _Target:
@@ -114,23 +212,22 @@ def _target(sweep: Sweep) -> _Target:
     return _Target(sweep, space, load_experiment(sweep.info.experiment, directory))
 
 
-def _queue(target: _Target, points: Sequence[_Point], left_out: Sequence[str]) -> Enqueued:
-    from sweeps.study.proposals import point_key
-
-    home, info = target.sweep.home, target.sweep.info
+def _queue(
+    home: Home, info: SweepInfo, points: Sequence[_Point], left_out: Sequence[str]
+) -> Enqueued:
     home.check_writable()  # first, since reading the study may write files beside it
     queue = EnqueuedPoints(home.store(info.id).folder)
     known = _known(home, info, queue)
     found = []
     with home.exclusive():  # so that two hosts never give the same number in the queue
         for point in points:
-            key = point_key(point.params)
+            key = _key(point.params, point.origin)
             if key in known:
                 found.append(known[key])
                 continue
             number = queue.add(point.params, point.origin).number
-            found.append(EnqueuedTrial(point.params, "queued", number))
-            known[key] = EnqueuedTrial(point.params, "waiting", number)
+            found.append(EnqueuedTrial(point.params, "queued", number, point.origin))
+            known[key] = replace(found[-1], state="waiting")
         home.publish(info.id)
     return Enqueued(tuple(found), tuple(left_out), home.is_running(info.id))
 
@@ -202,14 +299,21 @@ def _measures(target: _Target, config: Mapping[str, Value]) -> Mapping[str, floa
 
 def _known(home: Home, info: SweepInfo, queue: EnqueuedPoints) -> dict[str, EnqueuedTrial]:
     """Return, by point key, the points that are trials or queued already."""
-    from sweeps.study.proposals import point_key
-    from sweeps.study.storage import stored_trials
+    from sweeps.study.storage import proposal_of_trial, stored_trials
 
-    known = {
-        point_key(trial.params): EnqueuedTrial(trial.params, "a trial", trial.number)
-        for trial in stored_trials(home.studies, info.study_name)
-    }
+    known = {}
+    for trial in stored_trials(home.studies, info.study_name):
+        origin = proposal_of_trial(trial).origin
+        one = EnqueuedTrial(trial.params, "a trial", trial.number, origin)
+        known[_key(trial.params, origin)] = one
     for point in queue.all():
-        waiting = EnqueuedTrial(point.params, "waiting", point.number)
-        known.setdefault(point_key(point.params), waiting)
+        waiting = EnqueuedTrial(point.params, "waiting", point.number, point.origin)
+        known.setdefault(_key(point.params, point.origin), waiting)
     return known
+
+
+def _key(params: Mapping[str, Value], origin: str) -> str:
+    """Return a text that is equal for equal trainings, but for their seed."""
+    from sweeps.study.proposals import point_key
+
+    return origin if Longer.of(origin) else point_key(params)

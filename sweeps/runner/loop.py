@@ -26,14 +26,14 @@ from sweeps.executors import Executor
 from sweeps.executors.checkpoint import CheckpointPlace, owner_of
 from sweeps.experiment import Stop, TrialSpec
 from sweeps.progress import Progress
-from sweeps.records import EnqueuedPoints, Record, RecordStore, confirmed_by
+from sweeps.records import EnqueuedPoints, Longer, Record, RecordStore, confirmed_by
 from sweeps.records.ranking import Values, covers, gains_of, worth_keeping
 from sweeps.runner.budget import Budget
 from sweeps.runner.control import ControlListener, StopRequest
 from sweeps.runner.recording import Recorder, TimeSplit
 from sweeps.runner.replaying import DeterminismCheck, is_check
 from sweeps.runner.trial_queue import QueuedTrial, TrialQueue
-from sweeps.study.proposals import Exhausted, training_seed
+from sweeps.study.proposals import Exhausted
 from sweeps.study.regret_bound import EVERY, CompleteTrial, StopWhenEnough
 from sweeps.study.samplers import TrialPruner, make_pruner
 
@@ -210,7 +210,8 @@ KEEP_BEST: Final = 20
 class WeightKeeper:
     """Deletes the weights of a trial once better trials have pushed it out of the best.
 
-    With several objectives, the Pareto front and the best trials by the first objective keep their
+    The checkpoint of a trial that may be trained further goes with them. With several objectives,
+    the Pareto front and the best trials by the first objective keep their
     weights. Deleted weights are never needed again: a trial that is dominated, or has that many
     better ones, stays so.
     """
@@ -238,6 +239,7 @@ class WeightKeeper:
             keys = {one.spec.key for one in kept}
             for dropped in (one for one in self._kept if one.spec.key not in keys):
                 self._store.drop_weights(dropped.spec.key)
+                self._store.drop_checkpoint(dropped.spec.trial)
             self._kept = kept
 
 
@@ -504,11 +506,20 @@ class Coordinator:
         self.watch.expect(spec, trial.proposal.params)
         keep = partial(self._recorder.keep, trial)
         place = self._checkpoint_place(spec)
+        if trial.attempts == 1 and (longer := Longer.of(trial.proposal.origin)) is not None:
+            self.store.share_checkpoint(self._earlier(longer), spec.trial)
         if trial.attempts > 1 and (said := place.said()) is not None:
             self.progress.note(f"trial {trial.number} {said}")
         future = self._executor.submit(spec, self._pruner(trial), keep, place)
         self._running[future] = trial
         return True
+
+    def _earlier(self, longer: Longer) -> list[int]:
+        """Return the same trial with fewer epochs, by number, the most epochs first."""
+        others = [(Longer.of(one.proposal.origin), one.number) for one in self.queue.trials]
+        same = [(one.epochs, n) for one, n in others if one and one.trial == longer.trial]
+        fewer = sorted((one for one in same if one[0] < longer.epochs), reverse=True)
+        return [*(number for _, number in fewer), longer.trial]
 
     def _checkpoint_place(self, spec: TrialSpec) -> CheckpointPlace:
         """Return the place of a trial's checkpoint, which only the same training finds."""
@@ -525,7 +536,7 @@ class Coordinator:
             sweep=self.sweep_id,
             trial=trial.number,
             attempt=trial.attempts,
-            seed=training_seed(config.seed, trial.number),
+            seed=config.training_seed(trial.number, trial.proposal),
             config=prior.config if prior else config.received(trial.proposal),
         )
 

@@ -26,6 +26,7 @@ from sweeps.records import (
     Generation,
     Imported,
     Learned,
+    Longer,
     Record,
     RecordError,
     SweepInfo,
@@ -411,7 +412,8 @@ def _configuration(home: Home, info: SweepInfo, trial: int, proposal: Proposal) 
     try:
         space = Space.from_dict(info.space, directory=experiment_folder(info, home.records))
         if space.digest() == info.fingerprint["space"]:
-            return space.configuration(proposal.params)
+            config, longer = space.configuration(proposal.params), Longer.of(proposal.origin)
+            return config if longer is None else longer.configuration(config)
         problem = f"{info.space['body'].get('function', 'the space')} has changed since"
     except SpaceError as error:
         problem = str(error)

@@ -327,8 +327,8 @@ def test_points_are_queued_and_become_trials(finished_toy, run_toy):
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, "give a point .params, like. or from_sweep, one of both"),
-        ({"params": {"x": 0}, "from_sweep": "toy"}, "one of both"),
+        ({}, "give a point .params, like., from_sweep or more_epochs, one of them"),
+        ({"params": {"x": 0}, "from_sweep": "toy"}, "one of them"),
         ({"params": {"x": 7, "layers": 0, "kind": "a"}}, "point: x: received 7"),
         ({"like": 0, "params": {"z": 1}}, "point: z"),
         ({"like": "worst"}, "like='worst': write the number of a trial, or best"),

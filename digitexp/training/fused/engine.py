@@ -265,16 +265,16 @@ def fit(
     resumption = resumption or Resumption()
     resumption.generators += trainer.generators
     watchers.on_train_begin()
-    first = resumption.begin(model, watchers.callbacks)
+    first = resumption.begin(model, watchers.callbacks, config.epochs)
     for epoch in range(first, config.epochs):
         watchers.on_epoch_begin(epoch)
         watchers.on_train_batch_begin(0)
         logs = trainer.train_epoch()
         watchers.on_train_batch_end(trainer.steps - 1, logs)
         watchers.on_epoch_end(epoch, logs)
-        if model.stop_training or epoch + 1 == config.epochs:
+        if model.stop_training:
             break
-        resumption.after_epoch()
+        resumption.after_epoch(is_last=epoch + 1 == config.epochs)
     watchers.on_train_end(logs)
 
 

@@ -482,7 +482,7 @@ def _train(
     logs: dict[str, float] = {}
     resumption.graphs = trainer.graphs
     watchers.on_train_begin()
-    first = resumption.begin(model, watchers.callbacks, trainer.kept)
+    first = resumption.begin(model, watchers.callbacks, epochs, trainer.kept)
     for epoch in range(first, epochs):
         watchers.on_epoch_begin(epoch)
         watchers.on_train_batch_begin(0)
@@ -490,9 +490,9 @@ def _train(
         watchers.on_train_batch_end(-(-trainer.n_train // batch_size) - 1, logs)
         logs |= trainer.evaluate(batch_size)
         watchers.on_epoch_end(epoch, logs)
-        if model.stop_training or epoch + 1 == epochs:
+        if model.stop_training:
             break
-        resumption.after_epoch()
+        resumption.after_epoch(is_last=epoch + 1 == epochs)
     watchers.on_train_end(logs)
 
 

@@ -6,16 +6,18 @@ import itertools
 import json
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
 import yaml
 
 from sweeps.analysis.data import SweepData
+from sweeps.analysis.rows import TrialRow
 from sweeps.records import (
     CodeHistory,
     Learned,
+    Longer,
     data_in_words,
     describe_learned,
     heard,
@@ -159,13 +161,22 @@ def rerun_commands(data: SweepData) -> list[str]:
     for before, row in zip([None, *enqueued], enqueued, strict=False):
         if before is None or before.trial < row.trial - 1:
             commands.append(_run_command(data, row.trial))
-        values = (shlex.quote(f"{key}={_typed(value)}") for key, value in row.params.items())
-        commands.append(" ".join(["sweeps enqueue", name, *values]))
+        commands.append(" ".join(["sweeps enqueue", name, *_queued(data, row)]))
     return [*commands, _run_command(data, trials)]
 
 
 _ENQUEUED: Final = {"enqueued", "tried"}
 """How the origin of an enqueued trial begins; the second is of format 1."""
+
+
+def _queued(data: SweepData, row: TrialRow) -> Iterator[str]:
+    """Yield the words that name the point of an enqueued trial."""
+    longer = Longer.of(row.origin)
+    if longer is None:
+        yield from (shlex.quote(f"{key}={_typed(value)}") for key, value in row.params.items())
+        return
+    (before,) = (one for one in data.rows if one.trial == longer.trial)
+    yield f"--like {longer.trial} --more-epochs {longer.epochs - (before.epochs or 0)}"
 
 
 def _run_command(data: SweepData, trials: int) -> str:

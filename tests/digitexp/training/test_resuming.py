@@ -72,3 +72,38 @@ def test_it_goes_on_from_its_checkpoint_and_comes_out_the_same_to_the_bit(case, 
         if outcome.metrics[name] != value and not name.endswith("_seconds")
     }
     assert not different
+
+
+@pytest.mark.parametrize(
+    ("case", "goes_on"),
+    [
+        ("fused", True),
+        ("fused, a schedule", False),  # its rates would have been others
+        pytest.param("keras", True, marks=pytest.mark.slow),
+        pytest.param("keras, a pipeline", True, marks=pytest.mark.nightly),
+    ],
+)
+def test_more_epochs_go_on_from_the_last_one_and_come_out_as_if_they_had_been_there_at_once(
+    case, goes_on, tmp_path
+):
+    few, place = replace(CASES[case], epochs=3), CheckpointPlace(tmp_path / "0000", "mine", 0.0)
+    many = replace(few, epochs=5)
+    attempt(few, place)
+    outcome, checkpoint, reported = attempt(many, place)
+    assert checkpoint.resumed_from == (3 if goes_on else None)
+    assert_equal_to_the_bit(outcome, train(many, small_digits()))
+    assert [epoch for epoch, _ in reported] == list(range(5))
+
+
+def test_a_short_training_keeps_no_state_for_more_epochs(tmp_path):
+    place = CheckpointPlace(tmp_path / "0000", "mine", 60.0)
+    attempt(replace(BUSY, epochs=3), place)
+    assert not place.path.exists()
+
+
+def test_a_state_of_all_epochs_is_not_gone_on_from_by_the_same_training(tmp_path):
+    config, place = replace(BUSY, epochs=3), CheckpointPlace(tmp_path / "0000", "mine", 0.0)
+    first, *_ = attempt(config, place)
+    again, checkpoint, _ = attempt(config, place)
+    assert checkpoint.resumed_from is None
+    assert_equal_to_the_bit(again, first)

@@ -214,8 +214,8 @@ def test_what_is_not_given_can_be_taken_from_a_trial(finished_toy, attempt, make
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "give a point (name=value ...) or --from SWEEP"),
-        ((*POINT, "--from", "toy"), "one of both"),
+        ((), "give a point (name=value ...), --from SWEEP or --more-epochs N, one of them"),
+        ((*POINT, "--from", "toy"), "one of them"),
         (("x=0.25",), "layers: is missing"),
         (("x=7", "layers=0", "kind=b"), "x: "),
         ((*POINT, "y_1=0.5"), "y_1 is no parameter here; active are x, layers, kind"),

@@ -99,12 +99,14 @@ DATA = PreparedData("toy", "ab", "cd", {}, None)
 HERE = {"python": "3.11", "packages": {"numpy": "2"}, "code": "12", "cpu": {"features": ["avx"]}}
 
 
-def test_only_the_number_of_the_attempt_does_not_count():
+def test_only_attempt_trial_and_epochs_do_not_count():
     own = owner_of(SPEC, DATA, HERE)
     assert owner_of(replace(SPEC, attempt=2), DATA, {**HERE, "hostname": "elsewhere"}) == own
+    longer = replace(SPEC, trial=4, config={**SPEC.config, "epochs": 80})
+    assert owner_of(longer, DATA, HERE) == own
     others = [
         *((replace(SPEC, **one), DATA, HERE) for one in (
-            {"sweep": "t"}, {"trial": 4}, {"seed": 8}, {"config": {"x": 0.6}},
+            {"sweep": "t"}, {"seed": 8}, {"config": {"x": 0.6}},
         )),
         *((SPEC, replace(DATA, **one), HERE) for one in ({"digest": "x"}, {"split_digest": "x"})),
         *((SPEC, DATA, {**HERE, **one}) for one in (
@@ -161,9 +163,12 @@ def test_a_spec_can_still_be_pickled_and_written_as_json(place):
         ("failed", "error", False, False),
         ("failed", "timeout", False, False),
         ("diverged", "diverged", True, False),
-        ("complete", "max_epochs", True, False),
+        ("complete", "early_stopping", True, False),
+        ("complete", "max_epochs", True, True),
     ],
 )
-def test_it_is_left_to_attempts_that_were_cut_off(outcome, reason, ends_trial, expected):
+def test_it_is_left_to_those_that_were_cut_off_or_may_be_longer(
+    outcome, reason, ends_trial, expected
+):
     record = make_record(outcome=outcome, reason=reason, ends_trial=ends_trial)
     assert is_left(record) is expected

@@ -216,3 +216,39 @@ def test_a_model_with_layers_of_images_goes_on(tmp_path):
 
     experiment = KerasExperiment(build_cnn, few, {"filters": 2, "learning_rate": 1e-2})
     assert_same(experiment, {"epochs": 5}, tmp_path, (2,))
+
+
+def decayed(params):
+    """A model whose optimizer knows the number of epochs."""
+    import keras
+
+    model = build(params)
+    rate = keras.optimizers.schedules.CosineDecay(0.02, decay_steps=4 * params["epochs"])
+    model.compile(keras.optimizers.Adam(rate), model.loss, metrics=["accuracy"])
+    return model
+
+
+DECAYED = KerasExperiment(decayed, arrays, PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "engine", "went_on"),
+    [
+        (SMALL, "graph", 3),
+        pytest.param(SMALL, "keras", 3, marks=pytest.mark.slow),
+        (DECAYED, "graph", None),
+        (CALLED, "graph", None),  # who knows what a callback of the user's knows
+    ],
+    ids=["graph", "keras", "schedule", "callbacks"],
+)
+def test_more_epochs_go_on_where_their_number_decided_none_before(
+    experiment, engine, went_on, tmp_path
+):
+    place = CheckpointPlace(tmp_path / "0000", "mine", 0.0)
+    few = {**BASIC, "engine": engine, "epochs": 3, "early_stopping_patience_epochs": None}
+    many = {**few, "epochs": 5}
+    attempt(experiment, few, place)
+    again, _ = attempt(experiment, many, place)
+    alone, _ = attempt(experiment, many)
+    assert (again.error, again.resumed_from) == (None, went_on)
+    assert digest_of(again.result) == digest_of(alone.result)

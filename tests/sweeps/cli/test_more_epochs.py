@@ -1,0 +1,216 @@
+"""`--more-epochs`: the best trials of a sweep, trained with more epochs, as trials of their own."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sweeps
+from sweeps.analysis.data import SweepData
+from sweeps.errors import UsageError
+from sweeps.render.sections.reproduce import rerun_commands
+from tests.sweeps.conftest import TOY, table
+from tests.sweeps.soundness import assert_sound
+
+
+def records_of(sweep):
+    return {one.spec.trial: one for one in sweep.home.store(sweep.info.id).read_all()}
+
+
+def best_of(sweep):
+    """Return number and seed of the best trial."""
+    best = max(sweep.rows(), key=lambda row: (row.objective, -row.trial))
+    return best.trial, best.seed
+
+
+def test_the_best_is_trained_with_more_epochs_as_the_next_trial(call, finished_toy, make_home):
+    sweep = finished_toy(trials=4)
+    trial, seed = best_of(sweep)
+    done = call("run", "TOY", "--trials", "4", "--workers", "0", "--more-epochs", "2")
+    assert done.exit_code == 0, done.output
+    assert f"--more-epochs 2: trial {trial} with 5 epochs is the next trial" in done.stderr
+    sweep = sweeps.load("toy", make_home())
+    longer = sweep.rows()[4]
+    assert longer.origin == f"enqueued, trial {trial} with 5 epochs"
+    assert (longer.seed, longer.epochs) == (seed, 5)
+    assert dict(longer.params) == dict(sweep.rows()[trial].params)
+    assert records_of(sweep)[4].spec.config["epochs"] == 5
+    assert_sound(make_home(), table(sweep))
+
+
+def test_a_trial_that_has_them_already_is_not_trained_again(call, finished_toy, make_home):
+    trial, _ = best_of(finished_toy(trials=4))
+    words = ("enqueue", "toy", "--more-epochs", "2", "--like", str(trial))
+    first = call(*words)
+    assert first.stdout.startswith("queued: ")
+    assert "epochs=5\n" in first.stdout
+    assert call(*words).stdout.startswith("queued already, as point 1: ")
+    call("run", "TOY", "--trials", "4", "--workers", "0")
+    assert call(*words).stdout.startswith("is trial 4 already: ")
+    # What goes on from the longer one goes on from the same trial: seed and epochs say all.
+    further = call("enqueue", "toy", "--more-epochs", "2", "--like", "4")
+    assert further.stdout.startswith("queued: ")
+    call("run", "TOY", "--trials", "4", "--workers", "0")
+    assert sweeps.load("toy", make_home()).rows()[5].origin == (
+        f"enqueued, trial {trial} with 7 epochs"
+    )
+
+
+def test_the_point_itself_can_still_be_found_among_the_trials(call, finished_toy):
+    finished_toy(trials=1)
+    call("enqueue", "toy", "--more-epochs", "2")
+    call("run", "TOY", "--trials", "1", "--workers", "0")
+    again = call("enqueue", "toy", "x=0.5", "layers=0", "kind=a")
+    assert again.stdout.startswith("is trial 0 already: ")
+
+
+def test_a_longer_trial_whose_record_and_study_are_lost_is_trained_as_it_was(
+    call, finished_toy, make_home
+):
+    finished_toy(trials=4)
+    run = ("run", "TOY", "--trials", "4", "--workers", "0")
+    call(*run, "--more-epochs", "2")
+    sweep = sweeps.load("toy", make_home())
+    before = records_of(sweep)[4].spec
+    folder = sweep.home.store(sweep.info.id).folder
+    for lost in [*make_home().glob("optuna.db*"), *folder.glob("0004-1.*")]:
+        lost.unlink()
+    assert call(*run).exit_code == 0
+    after = records_of(sweeps.load("toy", make_home()))[4].spec
+    assert (after.config, after.seed) == (before.config, before.seed)
+
+
+def test_an_extended_sweep_keeps_the_epochs_of_a_longer_trial_without_a_record(
+    call, finished_toy, make_home
+):
+    finished_toy(trials=4)
+    call("run", "TOY", "--trials", "4", "--workers", "0", "--more-epochs", "2")
+    sweep = sweeps.load("toy", make_home())
+    for lost in sweep.home.store(sweep.info.id).folder.glob("0004-1.*"):
+        lost.unlink()
+    done = call("run", "TOY", "--trials", "5", "--workers", "0", "--extend", "--sampler", "random")
+    assert done.exit_code == 0, done.output
+    assert records_of(sweeps.load("toy", make_home()))[4].spec.config["epochs"] == 5
+
+
+def test_the_commands_that_reproduce_a_sweep_train_it_longer_again(
+    call, finished_toy, make_home, tmp_path, monkeypatch
+):
+    finished_toy(trials=4)
+    call("run", "TOY", "--trials", "4", "--workers", "0", "--more-epochs", "2")
+    sweep = sweeps.load("toy", make_home())
+    data = SweepData.read(sweep.info, sweep.home.store(sweep.info.id))
+    commands = rerun_commands(data)
+    assert [command.split()[1] for command in commands] == ["run", "enqueue", "run"]
+    (tmp_path / "again").mkdir()
+    monkeypatch.chdir(tmp_path / "again")
+    Path("space.json").write_text(json.dumps(dict(sweep.info.space)))
+    for command in commands:
+        words = shlex.split(command)[1:]
+        done = call(*words, *(["--workers", "0"] if words[0] == "run" else []), home="other")
+        assert done.exit_code == 0, done.output
+    assert table(sweeps.load("toy", make_home("other"))) == table(sweep)
+
+
+def test_python_enqueues_the_best_longer(finished_toy, run_toy):
+    sweep = finished_toy(trials=4)
+    found = sweeps.enqueue(sweep, more_epochs=3, top=2)
+    assert [one.state for one in found.trials] == ["queued", "queued"]
+    rows = run_toy(trials=4).rows()
+    assert [row.epochs for row in rows[4:]] == [6, 6]
+    with pytest.raises(UsageError, match="one of them"):
+        sweeps.enqueue(sweep, {"x": 0.1}, more_epochs=3)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--more-epochs", "0"), "--more-epochs 0: give"),
+        (("--more-epochs", "2"), "there is no sweep 'toy' yet whose best trial could be trained"),
+    ],
+)
+def test_what_cannot_be_trained_longer_is_refused_and_nothing_is_made(
+    call, make_home, words, message
+):
+    before = sorted(make_home().rglob("*"))
+    done = call("run", "TOY", "--workers", "0", *words)
+    assert (done.exit_code, message in done.stderr) == (2, True), done.output
+    assert sorted(make_home().rglob("*")) == before
+
+
+def test_more_epochs_than_the_experiment_allows_are_refused(call, finished_toy, make_home):
+    finished_toy(trials=4)
+    before = sorted(make_home().rglob("enqueued*"))
+    done = call("run", "TOY", "--trials", "4", "--workers", "0", "--more-epochs", "1000")
+    assert done.exit_code == 2, done.output
+    assert "would train 1003 epochs; at most 1000 are allowed" in done.stderr
+    assert sorted(make_home().rglob("enqueued*")) == before
+
+
+def test_a_sweep_that_searches_epochs_is_told_how_to_enqueue_a_point(call, tmp_path, make_home):
+    space = tmp_path / "searched.yaml"
+    text = TOY.replace("fixed: {epochs: 3}\n", "").replace(
+        "parameters:\n", "parameters:\n  epochs: {type: int, low: 2, high: 9}\n"
+    )
+    space.write_text(text.replace("{x: 0.5, ", "{epochs: 4, x: 0.5, "))
+    sweeps.run(str(space), trials=1, name="toy", workers=0, home=make_home(), progress="quiet")
+    done = call("enqueue", "toy", "--more-epochs", "2")
+    assert done.exit_code == 2
+    assert "`sweeps enqueue toy --like 0 epochs=6 " in done.stderr
+
+
+PLATEAU = ("plateau_patience_epochs=1", "early_stopping_patience_epochs=4", "dropout=0.3")
+COSINE = ("learning_rate_schedule=cosine",)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("settings", "every", "went_on"),
+    [
+        ((), None, None),  # a short trial keeps no state
+        (PLATEAU, 0, 2),
+        pytest.param(COSINE, 0, None, marks=pytest.mark.slow),  # its rates would have been others
+    ],
+    ids=["short", "long", "schedule"],
+)
+def test_a_digits_trial_with_more_epochs_is_the_one_that_had_them_at_once(
+    make_home, settings, every, went_on
+):
+    """To the bit: curves, score and weights."""
+    options = {"trials": 1, "workers": 0, "progress": "quiet", "checkpoint_every": every}
+    few = {"home": make_home("few"), "overrides": ["epochs=2", *settings], **options}
+    sweeps.run("smoke", **few)
+    found = sweeps.run("smoke", more_epochs=3, **few)
+    many = {"home": make_home("many"), "overrides": ["epochs=5", *settings]}
+    at_once = sweeps.run("smoke", **many, **options)
+    longer, whole = records_of(found)[1], records_of(at_once)[0]
+    assert longer.resumed_from == went_on
+    scores, expected = longer.result.metrics, whole.result.metrics
+    assert {**scores, "train_seconds": 0} == {**expected, "train_seconds": 0}
+    store, other = found.home.store(found.info.id), at_once.home.store(at_once.info.id)
+    assert longer.result.history == whole.result.history
+    mine, its = store.weights(longer), other.weights(whole)
+    assert all(np.array_equal(mine[name], its[name]) for name in its)
+
+
+def test_a_trial_that_stopped_early_is_left_out_with_its_reason(call, tmp_path, make_home):
+    space = tmp_path / "folded.yaml"
+    space.write_text(
+        "experiment: tests.sweeps.cli.stopping_early:experiment\n"
+        "objective: {metric: score, direction: maximize}\n"
+        "parameters: {x: {type: float, low: 0, high: 1}}\n"
+        "baselines: {early: {x: 0.3}, late: {x: 0.9}}\n"
+    )
+    sweeps.run(str(space), trials=2, workers=0, home=make_home(), progress="quiet")
+    done = call("enqueue", "folded", "--more-epochs", "2", "--top", "1")
+    assert done.exit_code == 2
+    assert "trial 0: early stopping ended it, not its last epoch (3)" in done.stderr
+    assert "`sweeps enqueue folded --more-epochs 2 --top 2 " in done.stderr
+    done = call("enqueue", "folded", "--more-epochs", "2", "--top", "2")
+    assert done.exit_code == 0
+    assert "trial 0: early stopping ended it" in done.stdout
+    assert "queued: x=0.9 epochs=5" in done.stdout
