@@ -102,8 +102,13 @@ class Checkpoint(Protocol):
         """
         ...
 
-    def save(self, state: Any) -> None:
-        """Save the state after the epoch that was last reported; raises nothing."""
+    def save(self, state: Any, *, is_last: bool = False) -> None:
+        """Save the state after the epoch that was last reported; raises nothing.
+
+        Args:
+            state: The state.
+            is_last: As `is_due` was asked.
+        """
         ...
 
     def refuse(self, why: str) -> None:

@@ -36,7 +36,7 @@ class Checkpoint(Protocol):
         """Whether the state is to be saved now."""
         ...
 
-    def save(self, state: Any) -> None:
+    def save(self, state: Any, *, is_last: bool = False) -> None:
         """Save the state after the epoch that was last reported."""
         ...
 
@@ -111,13 +111,10 @@ class Resumption:
         np.random.set_state(state["numpy"])
 
     def _goes_on_from(self, state: Mapping[str, Any]) -> bool:
-        """Whether a state leaves epochs to train, and those before are the same in this training.
-
-        They may not be if the state is that of a training with fewer epochs.
-        """
+        """Whether the epochs of before are those of this training, if it has more of them."""
         epochs = state.get("epochs", self._epochs)
         if epochs == self._epochs:
-            return not state.get("is_last")
+            return True
         build = self._build() if epochs < self._epochs else None
         return build is not None and bool(build == state["build"])
 
@@ -156,9 +153,9 @@ class Resumption:
                 "numpy": np.random.get_state(),
                 "seconds": self.seconds_before + perf_counter() - self._began,
                 "epochs": self._epochs,
-                "build": self._build(),
-                "is_last": is_last,
-            }
+                "build": self._build() if is_last else None,
+            },
+            is_last=is_last,
         )
 
     def watched(self, step: Callable[..., Any]) -> Callable[..., Any]:

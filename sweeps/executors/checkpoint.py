@@ -1,9 +1,9 @@
 """Checkpoints: a file with the state of a running attempt, from which the next attempt goes on.
 
 It is written at the end of an epoch, once enough time has passed since the last one; whole or not
-at all, without pickles. It is found by the next attempt at the same trial, and by the same trial
-with more epochs: a file that is damaged, or of another configuration, code, data or machine, is
-refused, and the trial begins anew.
+at all, without pickles. It is found by the next attempt at the same trial; the one after the last
+epoch of a long trial by the same trial with more epochs. A file that is damaged, or of another
+configuration, code, data or machine, is refused, and the trial begins anew.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from sweeps.experiment import PreparedData, TrialSpec
 from sweeps.records import Record, RecordError
 from sweeps.records.enqueued import EPOCHS
 from sweeps.records.format import pack_arrays, seal, unpack_arrays, unseal
-from sweeps.records.record import LAST_EPOCH
 from sweeps.records.schema import json_bytes, shaped
 from sweeps.workspace.files import (
     FormatError,
@@ -39,14 +38,12 @@ _GONE_ON: Final = frozenset({"crash", "oom"})
 
 
 def is_left(record: Record) -> bool:
-    """Whether a later training goes on from the checkpoint of a trial, not from the beginning.
+    """Whether the next attempt at the trial goes on from its checkpoint, not from the beginning.
 
     A training that raised an error or took too long would do so again from its checkpoint.
     """
     has_crashed = record.outcome == "failed" and record.reason in _GONE_ON
-    if record.ends_trial:  # it may be trained with more epochs
-        return record.reason == LAST_EPOCH
-    return record.outcome == "interrupted" or has_crashed
+    return (record.outcome == "interrupted" or has_crashed) and not record.ends_trial
 
 
 def owner_of(spec: TrialSpec, data: PreparedData, environment: Mapping[str, Any]) -> str:
@@ -90,11 +87,13 @@ class CheckpointPlace:
         path: The file.
         owner: See `owner_of`.
         interval_seconds: Shortest time between two checkpoints; 0: after each epoch.
+        last: The file for the state after the last epoch; None: it is not saved.
     """
 
     path: Path
     owner: str
     interval_seconds: float
+    last: Path | None = None
 
     def said(self) -> str | None:
         """Return, in words, how an attempt that begins now uses the checkpoint; None without one.
@@ -194,9 +193,11 @@ class CheckpointFile:
     def is_due(self, *, is_last: bool = False) -> bool:
         """Whether the last checkpoint is old enough; after the last epoch, whether there is one."""
         is_old = time.monotonic() - self._saved_at >= self._place.interval_seconds
-        return not self._is_off and (is_old or (is_last and self._is_kept))
+        if is_last:
+            is_old = self._place.last is not None and (is_old or self._is_kept)
+        return is_old and not self._is_off
 
-    def save(self, state: Any) -> None:
+    def save(self, state: Any, *, is_last: bool = False) -> None:
         """Write the state; where that is impossible, say why, and write no more."""
         arrays: dict[str, np.ndarray] = {}
         try:
@@ -204,7 +205,8 @@ class CheckpointFile:
         except TypeError as error:
             self.refuse(f"its state cannot be saved: {error}")
             return
-        self._write(Stored(self._place.owner, tuple(self._epochs), encoded), arrays)
+        stored = Stored(self._place.owner, tuple(self._epochs), encoded)
+        self._write(stored, arrays, self._place.last if is_last else None)
         self._saved_at, self._is_kept = time.monotonic(), True
 
     def refuse(self, why: str) -> None:
@@ -212,12 +214,14 @@ class CheckpointFile:
         self.refused, self._is_off = why, True
         self._write(Stored(self._place.owner, (), refused=why), {})
 
-    def _write(self, stored: Stored, arrays: Mapping[str, np.ndarray]) -> None:
+    def _write(
+        self, stored: Stored, arrays: Mapping[str, np.ndarray], path: Path | None = None
+    ) -> None:
         document = np.frombuffer(json_bytes(vars(stored)), np.uint8)
         packed = pack_arrays({_DOCUMENT: document, **arrays}, compressed=False)
         try:
             make_folder(self._place.path.parent)
-            write_atomically(self._place.path, seal(packed, _KIND), "checkpoint")
+            write_atomically(path or self._place.path, seal(packed, _KIND), "checkpoint")
         except StoreError as error:  # the training is worth more than its checkpoint
             self.refused, self._is_off = str(error), True
 

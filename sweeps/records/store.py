@@ -28,7 +28,7 @@ from sweeps.records.format import (
 )
 from sweeps.records.kept_files import collect_files, pack_files, read_kept
 from sweeps.records.notes import Ending, Notes, Starts, read_imported, read_learned
-from sweeps.records.record import LAST_EPOCH, VERSION, Checked, Generation, Record, SweepInfo
+from sweeps.records.record import VERSION, Checked, Generation, Record, SweepInfo
 from sweeps.records.schema import (
     TORN,
     Count,
@@ -143,21 +143,26 @@ class RecordStore:
         return self.folder / _RUNNING
 
     def checkpoint_path(self, trial: int) -> Path:
-        """Return the path of the checkpoint of a trial that runs, was cut off, or may be longer."""
+        """Return the path of the checkpoint of a trial that runs, or was cut off."""
         return self.folder / _CHECKPOINTS / f"{trial:04d}"
+
+    def last_state_path(self, trial: int) -> Path:
+        """Return the path of the state after the last epoch of a trial that has ended."""
+        return self.folder / _CHECKPOINTS / f"{trial:04d}.last"
 
     def drop_checkpoint(self, trial: int) -> None:
         """Delete the checkpoint of a trial, if it has one; nothing is lost but time."""
-        path = self.checkpoint_path(trial)
-        with suppress(OSError):
-            path.unlink()
-            path.parent.rmdir()  # if it was the last one
+        _drop(self.checkpoint_path(trial))
 
-    def share_checkpoint(self, trials: Iterable[int], to: int) -> None:
-        """Give a trial the checkpoint of the first of these that has one."""
-        for trial in trials:
+    def drop_last_state(self, trial: int) -> None:
+        """Delete the state after the last epoch of a trial, if it has one."""
+        _drop(self.last_state_path(trial))
+
+    def go_on_from(self, trials: Iterable[int], trial: int) -> None:
+        """Let a trial begin with the last state of the first of these that has one."""
+        for other in trials:
             with suppress(OSError):  # without it the training begins anew
-                os.link(self.checkpoint_path(trial), self.checkpoint_path(to))
+                os.link(self.last_state_path(other), self.checkpoint_path(trial))
                 return
 
     @property
@@ -361,6 +366,12 @@ class RecordStore:
         write_atomically(path, json_bytes(document, indent=1), what)
 
 
+def _drop(checkpoint: Path) -> None:
+    with suppress(OSError):
+        checkpoint.unlink()
+        checkpoint.parent.rmdir()  # if it was the last one
+
+
 def _as_marked(record: Record, retried: Collection[str]) -> Record:
     """Return a record with the marks of `sweeps retry` applied: a marked one ends no trial."""
     return dataclasses.replace(record, ends_trial=False) if record.spec.key in retried else record
@@ -408,7 +419,7 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
     _keep_unrecorded(store, known, report)
     remove_temporary(store.checkpoint_path(0).parent)
     for record in records if store.checkpoint_path(0).parent.is_dir() else ():
-        if record.ends_trial and record.reason != LAST_EPOCH:  # another host has ended it
+        if record.ends_trial:  # another host has ended it
             store.drop_checkpoint(record.spec.trial)
     return records
 

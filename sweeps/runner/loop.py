@@ -210,7 +210,7 @@ KEEP_BEST: Final = 20
 class WeightKeeper:
     """Deletes the weights of a trial once better trials have pushed it out of the best.
 
-    The checkpoint of a trial that may be trained further goes with them. With several objectives,
+    The state after its last epoch goes with them. With several objectives,
     the Pareto front and the best trials by the first objective keep their
     weights. Deleted weights are never needed again: a trial that is dominated, or has that many
     better ones, stays so.
@@ -239,7 +239,7 @@ class WeightKeeper:
             keys = {one.spec.key for one in kept}
             for dropped in (one for one in self._kept if one.spec.key not in keys):
                 self._store.drop_weights(dropped.spec.key)
-                self._store.drop_checkpoint(dropped.spec.trial)
+                self._store.drop_last_state(dropped.spec.trial)
             self._kept = kept
 
 
@@ -507,7 +507,7 @@ class Coordinator:
         keep = partial(self._recorder.keep, trial)
         place = self._checkpoint_place(spec)
         if trial.attempts == 1 and (longer := Longer.of(trial.proposal.origin)) is not None:
-            self.store.share_checkpoint(self._earlier(longer), spec.trial)
+            self.store.go_on_from(self._earlier(longer), spec.trial)
         if trial.attempts > 1 and (said := place.said()) is not None:
             self.progress.note(f"trial {trial.number} {said}")
         future = self._executor.submit(spec, self._pruner(trial), keep, place)
@@ -522,11 +522,16 @@ class Coordinator:
         return [*(number for _, number in fewer), longer.trial]
 
     def _checkpoint_place(self, spec: TrialSpec) -> CheckpointPlace:
-        """Return the place of a trial's checkpoint, which only the same training finds."""
+        """Return the place of a trial's checkpoint, which only the same training finds.
+
+        A training of a confirmation is never trained further: its last state is not kept.
+        """
+        is_confirming = confirmed_by(self.config.space.directory) is not None
         return CheckpointPlace(
             path=self.store.checkpoint_path(spec.trial),
             owner=owner_of(spec, self.config.data, self.environment),
             interval_seconds=self.config.failures.checkpoint_seconds,
+            last=None if is_confirming else self.store.last_state_path(spec.trial),
         )
 
     def _spec(self, trial: QueuedTrial) -> TrialSpec:

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from sweeps.config.policies import failure_of, is_tried_again
@@ -18,7 +17,7 @@ from sweeps.config.sweep import SweepConfig
 from sweeps.executors import Attempt
 from sweeps.executors.checkpoint import is_left
 from sweeps.experiment import PreparedData, Stop, TrialResult
-from sweeps.records import Outcome, Record, RecordStore, confirmed_by
+from sweeps.records import Outcome, Record, RecordStore
 from sweeps.runner.control import INTERRUPTIONS
 from sweeps.runner.trial_queue import QueuedTrial
 from sweeps.study.storage import distributions_to_json
@@ -54,10 +53,6 @@ class Recorder:
     seconds: TimeSplit
     note: Callable[[str], None] = lambda text: None
     _said: set[str] = field(default_factory=set)
-
-    @cached_property
-    def _confirms(self) -> bool:
-        return confirmed_by(self.config.space.directory) is not None
 
     def keep(self, trial: QueuedTrial, attempt: Attempt) -> Record:
         """Write the record of an attempt that has ended, and return it.
@@ -95,8 +90,7 @@ class Recorder:
         )
         with self.seconds.timed("records"):
             record = self.store.write(record, attempt.files)
-            # A training of a confirmation is never trained further.
-            if not is_left(record) or (record.ends_trial and self._confirms):
+            if not is_left(record):
                 self.store.drop_checkpoint(attempt.spec.trial)
         if attempt.unsaved is not None and attempt.unsaved not in self._said:
             self._said.add(attempt.unsaved)

@@ -13,6 +13,7 @@ import sweeps
 from sweeps.analysis.data import SweepData
 from sweeps.errors import UsageError
 from sweeps.render.sections.reproduce import rerun_commands
+from sweeps.runner import loop
 from tests.sweeps.conftest import TOY, table
 from tests.sweeps.soundness import assert_sound
 
@@ -185,6 +186,8 @@ def test_a_digits_trial_with_more_epochs_is_the_one_that_had_them_at_once(
     few = {"home": make_home("few"), "overrides": ["epochs=2", *settings], **options}
     sweeps.run("smoke", **few)
     found = sweeps.run("smoke", more_epochs=3, **few)
+    states = [path.name for path in make_home("few").rglob(".checkpoints/*")]
+    assert sorted(states) == ([] if every is None else ["0000.last", "0001.last"])
     many = {"home": make_home("many"), "overrides": ["epochs=5", *settings]}
     at_once = sweeps.run("smoke", **many, **options)
     longer, whole = records_of(found)[1], records_of(at_once)[0]
@@ -214,3 +217,19 @@ def test_a_trial_that_stopped_early_is_left_out_with_its_reason(call, tmp_path, 
     assert done.exit_code == 0
     assert "trial 0: early stopping ended it" in done.stdout
     assert "queued: x=0.9 epochs=5" in done.stdout
+
+
+def test_the_last_state_of_a_trial_is_kept_as_long_as_its_weights(finished_toy, monkeypatch):
+    sweep = finished_toy(trials=4)
+    store, found = sweep.home.store(sweep.info.id), records_of(sweep)
+    for trial in found:
+        store.last_state_path(trial).parent.mkdir(exist_ok=True)
+        store.last_state_path(trial).touch()
+    monkeypatch.setattr(loop, "KEEP_BEST", 1)
+    keeper = loop.WeightKeeper(store, sweep.info.objectives)
+    for record in found.values():
+        keeper.add(record)
+    baseline = 0  # keeps its weights
+    kept = sorted(path.name for path in store.last_state_path(0).parent.iterdir())
+    ranked = max((r for r in found.values() if r.spec.trial != baseline), key=lambda r: r.objective)
+    assert kept == sorted({f"{baseline:04d}.last", f"{ranked.spec.trial:04d}.last"})

@@ -163,12 +163,9 @@ def test_a_spec_can_still_be_pickled_and_written_as_json(place):
         ("failed", "error", False, False),
         ("failed", "timeout", False, False),
         ("diverged", "diverged", True, False),
-        ("complete", "early_stopping", True, False),
-        ("complete", "max_epochs", True, True),
+        ("complete", "max_epochs", True, False),
     ],
 )
-def test_it_is_left_to_those_that_were_cut_off_or_may_be_longer(
-    outcome, reason, ends_trial, expected
-):
+def test_it_is_left_to_attempts_that_were_cut_off(outcome, reason, ends_trial, expected):
     record = make_record(outcome=outcome, reason=reason, ends_trial=ends_trial)
     assert is_left(record) is expected

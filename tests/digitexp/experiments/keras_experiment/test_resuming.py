@@ -244,11 +244,11 @@ DECAYED = KerasExperiment(decayed, arrays, PARAMETERS)
 def test_more_epochs_go_on_where_their_number_decided_none_before(
     experiment, engine, went_on, tmp_path
 ):
-    place = CheckpointPlace(tmp_path / "0000", "mine", 0.0)
+    last = tmp_path / "0000.last"
     few = {**BASIC, "engine": engine, "epochs": 3, "early_stopping_patience_epochs": None}
     many = {**few, "epochs": 5}
-    attempt(experiment, few, place)
-    again, _ = attempt(experiment, many, place)
+    attempt(experiment, few, CheckpointPlace(tmp_path / "0000", "mine", 0.0, last))
+    again, _ = attempt(experiment, many, CheckpointPlace(last, "mine", 0.0))
     alone, _ = attempt(experiment, many)
     assert (again.error, again.resumed_from) == (None, went_on)
     assert digest_of(again.result) == digest_of(alone.result)
