@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sweeps.records.record import Record
+from sweeps.render.confusion import SMALL, draw_confusion
 from sweeps.tracking.content import (
     TABLE_TAGS,
     TRIALS_TABLE,
@@ -18,7 +21,14 @@ from sweeps.tracking.content import (
     dataset_key,
     table_json,
 )
-from sweeps.tracking.pictures import LOGGED_IMAGES, PICTURES, plan_pictures, show_pictures
+from sweeps.tracking.pictures import (
+    LOGGED_IMAGES,
+    PICTURES,
+    THUMBNAIL_PIXELS,
+    encode,
+    plan_pictures,
+    show_pictures,
+)
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.runs import log_dataset, search
 from sweeps.tracking.store import IncompleteError, open_client
@@ -67,6 +77,17 @@ def pictures(home: Path) -> dict[str, dict[str, bytes]]:
 @pytest.fixture
 def home(home: Path, tmp_path: Path) -> Path:
     return home.rename(tmp_path / "home")  # file addresses without quoting
+
+
+@pytest.mark.parametrize("classes", [1, 2, 10, 26, 400])
+def test_a_matrix_of_any_size_has_a_small_thumbnail(classes: int) -> None:
+    counts, names = np.eye(classes, dtype=np.uint16) * 7, [f"name {n}" for n in range(classes)]
+    pictures = [draw_confusion(counts, names, "1. epoch 1/2, 100%", SMALL) for _ in range(2)]
+    assert encode(pictures[0]) == encode(pictures[1])
+    png, webp = (Image.open(io.BytesIO(data)) for data in encode(pictures[0]))
+    assert (png.format, webp.format) == ("PNG", "WEBP")
+    assert max(webp.size) == THUMBNAIL_PIXELS
+    assert max(png.size) < 600
 
 
 def test_all_runs_share_the_steps_of_the_slider_and_end_with_their_kept_weights() -> None:
