@@ -1,4 +1,4 @@
-"""The confusion matrices of a sweep's best runs, side by side in MLflow's image grid.
+"""The confusion matrices of a sweep: one file of each run, and the best in MLflow's image grid.
 
 MLflow's `log_image` invents a file name at each call, so that projecting again would double every
 picture. Its names (`images/<key>+step+<n>+timestamp+<ms>+<id>.png`, and `...+compressed.webp` for
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from sweeps.records.confusion import class_names, confusion_of, kept_epoch
+from sweeps.records.confusion import best_confusion, class_names, confusion_of, kept_epoch
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.runs import KnownSweep, log_files, search
 from sweeps.tracking.store import IncompleteError, is_outage
@@ -25,6 +25,7 @@ from sweeps.workspace.failpoints import reached
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+MATRIX: Final = "confusion_matrix.png"
 THUMBNAIL_PIXELS: Final = 188
 """Ten of this size fit in two rows on a common screen; MLflow's own have 256."""
 KEY: Final = "confusion_matrix"
@@ -38,14 +39,35 @@ BEST: Final = 10
 SPREAD: Final = 8
 
 
+def with_matrix(record: Record, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of an attempt, with a confusion matrix of its kept weights.
+
+    None is added if the experiment drew one, kept no counts, or diverged.
+    """
+    counts = best_confusion(record)
+    is_diverged = record.result is not None and record.result.outcome == "diverged"
+    if counts is None or is_diverged or MATRIX in files:
+        return dict(files)
+    from sweeps.render.confusion import draw_confusion  # loads Pillow
+
+    right, total = int(np.trace(counts)), int(counts.sum())
+    title = f"{right} of {total} right ({percent(right / max(total, 1))})"
+    picture = draw_confusion(counts, class_names(record, len(counts)), title)
+    return {**files, MATRIX: _png(picture)}
+
+
 def encode(picture: Image) -> tuple[bytes, bytes]:
     """Return a picture as PNG, and as the WebP thumbnail that the grid shows first."""
-    whole, small = io.BytesIO(), io.BytesIO()
-    picture.save(whole, "PNG", compress_level=4)
-    thumbnail = picture.copy()
+    small, thumbnail = io.BytesIO(), picture.copy()
     thumbnail.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), reducing_gap=2.0)
     thumbnail.save(small, "WEBP", quality=85, method=1)
-    return whole.getvalue(), small.getvalue()
+    return _png(picture), small.getvalue()
+
+
+def _png(picture: Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The best runs' confusion matrices in MLflow's image grid; also the data and the table."""
+"""Confusion matrices: one of each run, the best in the image grid; also the data and the table."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ from sweeps.tracking.content import (
 )
 from sweeps.tracking.pictures import (
     LOGGED_IMAGES,
+    MATRIX,
     PICTURES,
     THUMBNAIL_PIXELS,
     encode,
     plan_pictures,
     show_pictures,
+    with_matrix,
 )
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.runs import log_dataset, search
@@ -88,6 +90,20 @@ def test_a_matrix_of_any_size_has_a_small_thumbnail(classes: int) -> None:
     assert (png.format, webp.format) == ("PNG", "WEBP")
     assert max(webp.size) == THUMBNAIL_PIXELS
     assert max(png.size) < 600
+
+
+def test_a_matrix_is_drawn_of_an_attempt_that_has_counts_and_no_picture_of_them() -> None:
+    record = make_record()
+    assert record.result is not None
+    files = with_matrix(record, {"curves.png": b"curves"})
+    assert list(files) == ["curves.png", MATRIX]
+    assert files[MATRIX] == with_matrix(record, {})[MATRIX]
+    assert Image.open(io.BytesIO(files[MATRIX])).format == "PNG"
+    assert with_matrix(record, {MATRIX: b"its own"}) == {MATRIX: b"its own"}
+    for change in ({"outcome": "diverged"}, {"arrays": {}}):
+        result = dataclasses.replace(record.result, **change)  # type: ignore[arg-type]
+        assert with_matrix(dataclasses.replace(record, result=result), {}) == {}
+    assert with_matrix(dataclasses.replace(record, result=None, error="no"), {}) == {}
 
 
 def test_all_runs_share_the_steps_of_the_slider_and_end_with_their_kept_weights() -> None:
