@@ -73,7 +73,7 @@ class Sleeping(Nothing):
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw the curves and the confusion matrix, as the digits do."""
-        from digitexp.plots.training import draw_trial
+        from digitexp.experiments.pictures import draw_trial
 
         names = [str(number) for number in range(CLASSES)]
         epochs = int(result.metrics["best_epoch"])

@@ -62,7 +62,7 @@ def write_outcome(
     history.csv, model_summary.txt, loss_curves.png and, unless training diverged in its first
     epoch, weights.npz, confusion.npz (of each epoch), confusion_matrix.png and .json (of the best).
     """
-    from digitexp.plots.training import draw_trial
+    from digitexp.experiments.pictures import draw_trial
 
     best = outcome.metrics.get("best_epoch")
     files = draw_trial(

@@ -244,7 +244,7 @@ class DigitExperiment(WithPages):
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw loss curves and confusion matrix of the best epoch."""
-        from digitexp.plots.training import draw_trial
+        from digitexp.experiments.pictures import draw_trial
 
         best = result.metrics.get("best_epoch")
         config = trial_config(spec.config, spec.seed)

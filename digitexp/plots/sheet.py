@@ -1,8 +1,8 @@
 """A sheet of pixels to draw on: strokes by matplotlib's Agg, letters by Pillow.
 
-Every trial of a sweep gets two pictures, drawn beside its training. A figure with axes spends
-nearly all its time on tick and text objects (200 ms for the two); the same Agg strokes and
-letters put straight on a sheet take a tenth. Sheets share only caches (fonts, letters already
+Every trial of a sweep gets a picture of its curves, drawn beside its training. A figure with axes
+spends nearly all its time on tick and text objects; the same Agg strokes and letters put straight
+on a sheet take a tenth. Sheets share only caches (fonts, letters already
 drawn), whose entries never change. So threads may draw at once, and the same calls give the same
 bytes with the same versions of matplotlib and Pillow.
 """
@@ -122,8 +122,8 @@ def _decimals(values: NDArray[np.float64]) -> int:
 
 
 DPI = 130
-RGBA = 6
-"""PNG's number for four channels."""
+KINDS = {3: 2, 4: 6}
+"""Channels -> PNG's number for them."""
 
 CAPITAL_HEIGHT = 0.73
 """Height of a capital or a digit of DejaVu Sans, as a share of the font size."""
@@ -131,6 +131,11 @@ CAPITAL_HEIGHT = 0.73
 Align = Literal["left", "center", "right"]
 BEFORE: dict[Align, float] = {"left": 0.0, "center": 0.5, "right": 1.0}
 """Share of a text's width that lies left of where it is put."""
+
+
+def font_of(text: str, pixels: float, bold: bool) -> FreeTypeFont:
+    """Return the font in which a line of text is written in the language of the context."""
+    return _font(pixels * 72 / DPI, bold, face_of(text, bold=bold))
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> int:
@@ -193,7 +198,6 @@ class Sheet:
         *,
         align: Align = "left",
         bold: bool = False,
-        upward: bool = False,
     ) -> None:
         """Write one line; it is cut off at the edges of the sheet.
 
@@ -203,35 +207,16 @@ class Sheet:
             text: Any line.
             size: Size of the letters, in points.
             color: Color of the letters.
-            align: Along the direction of the text.
+            align: Which part of it is at `x`.
             bold: Use the bold face.
-            upward: Turn by 90 degrees, to be read from below; `x` and `y` swap roles.
         """
         ink, left, above = _letters(text, size, bold, face_of(text, bold=bold))
-        along = -BEFORE[align] * text_width(text, size, bold=bold) + left
-        if upward:
-            ink = np.rot90(ink)
-            top, start = y - along - len(ink), x - above
-        else:
-            top, start = y - above, x + along
-        self._blend(ink, round(start), round(top), rgb(color))
+        start = x - BEFORE[align] * text_width(text, size, bold=bold) + left
+        self._blend(ink, round(start), round(y - above), rgb(color))
 
     def png(self) -> bytes:
-        """Return the picture as a PNG file.
-
-        Flat colours compress no better with a filter on each row, and choosing filters, as
-        image libraries do, takes more time than everything else here.
-        """
-        height, width, channels = self._pixels.shape
-        rows = np.zeros((height, 1 + width * channels), np.uint8)  # each begins with: no filter
-        rows[:, 1:] = self._pixels.reshape(height, -1)
-        head = struct.pack(">IIBBBBB", width, height, 8, RGBA, 0, 0, 0)
-        return (
-            b"\x89PNG\r\n\x1a\n"
-            + _chunk(b"IHDR", head)
-            + _chunk(b"IDAT", zlib.compress(rows.data, level=3))
-            + _chunk(b"IEND", b"")
-        )
+        """Return the picture as a PNG file."""
+        return encode_png(self._pixels)
 
     def _blend(
         self, ink: NDArray[np.uint8], left: int, top: int, color: tuple[int, int, int]
@@ -241,6 +226,27 @@ class Sheet:
         place = self._pixels[top : top + ink.shape[0], left : left + ink.shape[1], :3]
         share = ink[: place.shape[0], : place.shape[1], np.newaxis] / np.float32(255)
         place[:] = place + share * (np.array(color, np.float32) - place) + np.float32(0.5)
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """Return pixels as a PNG file.
+
+    Flat colours compress no better with a filter on each row, and choosing filters, as image
+    libraries do, takes more time than everything else here.
+
+    Args:
+        pixels: (height, width, channels): red, green, blue, and opacity if there are four.
+    """
+    height, width, channels = pixels.shape
+    rows = np.zeros((height, 1 + width * channels), np.uint8)  # each begins with: no filter
+    rows[:, 1:] = pixels.reshape(height, -1)
+    head = struct.pack(">IIBBBBB", width, height, 8, KINDS[channels], 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", head)
+        + _chunk(b"IDAT", zlib.compress(rows.data, level=3))
+        + _chunk(b"IEND", b"")
+    )
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

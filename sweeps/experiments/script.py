@@ -599,7 +599,7 @@ class ScriptExperiment:
             return script.wait()
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
-        """Draw nothing: MLflow shows the curves."""
+        """Draw nothing: MLflow shows the curves, and counts are drawn for every experiment."""
         return {}
 
     def load_model(

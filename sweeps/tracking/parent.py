@@ -42,7 +42,7 @@ from sweeps.render.markdown import render_briefing, render_conclusion, render_ma
 from sweeps.runner.control import INTERRUPTIONS, StopRequest
 from sweeps.runner.ownership import Hold
 from sweeps.tracking.content import TABLE_TAGS, TRIALS_TABLE, SweepNote, table_json
-from sweeps.tracking.pictures import BEST, show_pictures
+from sweeps.tracking.pictures import BEST, show_pictures, with_matrix
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import ProjectionReport, Projector
 from sweeps.tracking.registration import project_champion
@@ -79,7 +79,9 @@ class AttemptFiles:
         self._info, self._store, self._examiner = info, store, examiner
 
     def __call__(self, key: str) -> Mapping[str, bytes]:
-        """Return the files of an attempt by name; only those it wrote if it trained no epoch.
+        """Return the files of an attempt by name: those it wrote, and those that are drawn.
+
+        The experiment draws only if it trained an epoch.
 
         Raises:
             IncompleteError: A finalist could not be evaluated, for example because its data are
@@ -90,12 +92,13 @@ class AttemptFiles:
         record = self._store.read(key)
         written = self._store.files(record)
         if record.result is None or not record.result.history:
-            return written
+            return with_matrix(record, written)
         try:
             experiment = self._examiner.experiment()
         except UntrustedError as error:
             raise UntrustedError(str(error), written) from None
-        files = {**written, **experiment.draw(record.spec, record.result)}
+        drawn = experiment.draw(record.spec, record.result)
+        files = with_matrix(record, {**written, **drawn})
         try:
             return {**files, **self._evaluation(record)}
         except Exception as error:

@@ -1,4 +1,4 @@
-"""The confusion matrices of a sweep's best runs, side by side in MLflow's image grid.
+"""The confusion matrices of a sweep: one file of each run, and the best in MLflow's image grid.
 
 MLflow's `log_image` invents a file name at each call, so that projecting again would double every
 picture. Its names (`images/<key>+step+<n>+timestamp+<ms>+<id>.png`, and `...+compressed.webp` for
@@ -10,14 +10,12 @@ from __future__ import annotations
 import io
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sweeps.records.confusion import class_names, confusion_of, kept_epoch
+from sweeps.records.confusion import best_confusion, class_names, confusion_of, kept_epoch
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.runs import KnownSweep, log_files, search
 from sweeps.tracking.store import IncompleteError, is_outage
@@ -27,101 +25,9 @@ from sweeps.workspace.failpoints import reached
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-
-# Draws a confusion matrix small and fast, as the two files that MLflow's image grid shows.
-#
-# At the end of a start ten trials get nine pictures each, while somebody waits. So cells are filled
-# as an array, letters are drawn by Pillow, and matplotlib is not loaded.
-
-
-RIGHT: Final = np.array([0, 114, 178.0])
-WRONG: Final = np.array([213, 94, 0.0])
-"""Okabe and Ito's blue and vermilion, told apart with every common colour blindness."""
-INK: Final = (38, 38, 38)
-MUTED: Final = (95, 95, 95)
-SIDE: Final = 320
-"""Approximate side of the matrix in pixels."""
-HEAD: Final = 40
-EDGE: Final = 32
-TITLE, NAME, COUNT = 22, 17, 18
-"""Sizes of letters; large, because the thumbnail halves them."""
+MATRIX: Final = "confusion_matrix.png"
 THUMBNAIL_PIXELS: Final = 188
 """Ten of this size fit in two rows on a common screen; MLflow's own have 256."""
-SMALLEST_CELL_WITH_COUNTS: Final = 17
-LONGEST_NAME: Final = 3
-"""Characters of a class's name that fit beside its row."""
-
-
-def draw_confusion(counts: NDArray[np.integer], names: Sequence[str], title: str) -> Image:
-    """Return the picture of a matrix: right answers blue by recall, mistakes orange.
-
-    Args:
-        counts: (classes, classes), [true, predicted].
-        names: Names in the order of the labels; cut, as there is little room.
-        title: Line above the matrix.
-    """
-    from PIL import Image, ImageDraw
-
-    classes = len(counts)
-    cell = max(SIDE // classes, 1)
-    side = cell * classes
-    picture = Image.new("RGB", (EDGE + side + 4, HEAD + side + EDGE), "white")
-    picture.paste(Image.fromarray(_cells(counts, cell)), (EDGE, HEAD))
-    draw = ImageDraw.Draw(picture)
-    draw.text((EDGE // 2, HEAD // 2), title, INK, _font(TITLE), anchor="lm")
-    if cell >= SMALLEST_CELL_WITH_COUNTS:
-        _write(draw, counts, names, cell)
-    return picture
-
-
-def encode(picture: Image) -> tuple[bytes, bytes]:
-    """Return a picture as PNG, and as the WebP thumbnail that the grid shows first."""
-    whole, small = io.BytesIO(), io.BytesIO()
-    picture.save(whole, "PNG", compress_level=4)
-    thumbnail = picture.copy()
-    thumbnail.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), reducing_gap=2.0)
-    thumbnail.save(small, "WEBP", quality=85, method=1)
-    return whole.getvalue(), small.getvalue()
-
-
-def _cells(counts: NDArray[np.integer], cell: int) -> NDArray[np.uint8]:
-    """Return the cells as pixels, a light line between them where there is room for one."""
-    wrong = counts.astype(float)
-    np.fill_diagonal(wrong, 0)
-    strength = 0.8 * (wrong / max(wrong.max(), 5)) ** 0.7
-    colors = 255 - strength[..., np.newaxis] * (255 - WRONG)
-    diagonal = np.arange(len(counts))
-    recall = np.diagonal(counts) / np.maximum(counts.sum(axis=1), 1)
-    colors[diagonal, diagonal] = 255 - recall[:, np.newaxis] * (255 - RIGHT)
-    small = np.asarray(colors.round(), np.uint8)
-    pixels: NDArray[np.uint8] = small.repeat(cell, axis=0).repeat(cell, axis=1)
-    if cell >= 6:
-        pixels[::cell], pixels[:, ::cell] = 225, 225
-    return pixels
-
-
-def _write(draw: Any, counts: NDArray[np.integer], names: Sequence[str], cell: int) -> None:
-    digits = len(str(counts.max()))
-    size = int(min(cell * 0.55, (cell - 3) / (0.58 * digits), COUNT))
-    recall = np.diagonal(counts) / np.maximum(counts.sum(axis=1), 1)
-    for true, said in np.argwhere(counts).tolist():
-        place = EDGE + (said + 0.5) * cell, HEAD + (true + 0.5) * cell
-        ink = "white" if true == said and recall[true] > 0.55 else INK
-        draw.text(place, str(counts[true, said]), ink, _font(size), anchor="mm")
-    bottom = HEAD + len(counts) * cell
-    for index, name in enumerate(names):
-        middle, short = (index + 0.5) * cell, name[:LONGEST_NAME]
-        draw.text((EDGE - 6, HEAD + middle), short, MUTED, _font(NAME), anchor="rm")
-        draw.text((EDGE + middle, bottom + 15), short, MUTED, _font(NAME), anchor="mm")
-
-
-@lru_cache(maxsize=16)
-def _font(size: int) -> Any:
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size)
-
-
 KEY: Final = "confusion_matrix"
 FOLDER: Final = "images"
 LOGGED_IMAGES: Final = "mlflow.loggedImages"
@@ -131,6 +37,37 @@ PICTURES: Final = "pictures"
 BEST: Final = 10
 """Most runs that the grid shows."""
 SPREAD: Final = 8
+
+
+def with_matrix(record: Record, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of an attempt, with a confusion matrix of its kept weights.
+
+    None is added if the experiment drew one, kept no counts, or diverged.
+    """
+    counts = best_confusion(record)
+    is_diverged = record.result is not None and record.result.outcome == "diverged"
+    if counts is None or is_diverged or MATRIX in files:
+        return dict(files)
+    from sweeps.render.confusion import draw_confusion  # loads Pillow
+
+    right, total = int(np.trace(counts)), int(counts.sum())
+    title = f"{right} of {total} right ({percent(right / max(total, 1))})"
+    picture = draw_confusion(counts, class_names(record, len(counts)), title)
+    return {**files, MATRIX: _png(picture)}
+
+
+def encode(picture: Image) -> tuple[bytes, bytes]:
+    """Return a picture as PNG, and as the WebP thumbnail that the grid shows first."""
+    small, thumbnail = io.BytesIO(), picture.copy()
+    thumbnail.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), reducing_gap=2.0)
+    thumbnail.save(small, "WEBP", quality=85, method=1)
+    return _png(picture), small.getvalue()
+
+
+def _png(picture: Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()
 
 
 @dataclass(frozen=True)
@@ -241,6 +178,8 @@ def _epochs(record: Record) -> int:
 
 
 def _files(record: Record, plan: Plan) -> dict[str, bytes]:
+    from sweeps.render.confusion import SMALL, draw_confusion
+
     counts = confusion_of(record)
     assert counts is not None
     epochs, classes, _ = counts.shape
@@ -253,7 +192,7 @@ def _files(record: Record, plan: Plan) -> dict[str, bytes]:
         right = np.trace(matrix) / max(int(matrix.sum()), 1)
         title = f"{plan.rank}. {'kept: ' if kept else ''}epoch {epoch}/{epochs}, {percent(right)}"
         if title not in drawn:
-            drawn[title] = encode(draw_confusion(matrix, names, title))
+            drawn[title] = encode(draw_confusion(matrix, names, title, SMALL))
         # The time stamp only separates pictures of one step; here a step has one picture.
         name = f"{FOLDER}/{KEY}+step+{step}+timestamp+{step}+{record.spec.key}"
         files[f"{name}.png"], files[f"{name}+compressed.webp"] = drawn[title]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -31,8 +30,9 @@ from digitexp.experiments.keras_experiment.data import (
     thinned,
 )
 from digitexp.experiments.keras_experiment.judging import metrics_of
+from digitexp.experiments.pictures import draw_matrix
 from digitexp.parameters import PARAMETERS
-from digitexp.plots.training import draw_confusion, draw_curves, draw_residuals
+from digitexp.plots.training import draw_curves, draw_residuals
 from digitexp.tensorflow_setup import PACKAGES, without_chatter
 from sweeps.capabilities import Evaluated, Fold, Signature, TestSet
 from sweeps.experiment import (
@@ -126,20 +126,15 @@ def draw(
     files = {"loss_curves.png": draw_curves(history, epoch, title, beside=beside)}
     for key, array in arrays.items():
         what, _, output = key.partition("_")
-        suffix = f"_{output}" if output else ""
-        of = f"{output}: validation" if output else "Validation"
         if what == "confusion":
-            counts = array[0]
-            names = [str(number) for number in range(len(counts))]
-            right, total = int(np.trace(counts)), int(counts.sum())
-            heading = f"{of} after epoch {epoch}: {right} of {total} right"
-            content = {"labels": names, "counts": counts.tolist(), "best_epoch": epoch}
-            files[f"confusion_matrix{suffix}.png"] = draw_confusion(counts, names, heading)
-            files[f"confusion_matrix{suffix}.json"] = (json.dumps(content) + "\n").encode()
+            names = [str(number) for number in range(len(array[0]))]
+            files |= draw_matrix(array[0], names, epoch, output)
         elif what == "true":
-            predicted = arrays[f"predicted{suffix}"]
-            heading = f"{of} after epoch {epoch}"
-            files[f"residuals{suffix}.png"] = draw_residuals(array, predicted, heading)
+            suffix = f"_{output}" if output else ""
+            heading = f"{output}: validation" if output else "Validation"
+            files[f"residuals{suffix}.png"] = draw_residuals(
+                array, arrays[f"predicted{suffix}"], f"{heading} after epoch {epoch}"
+            )
     return files
 
 

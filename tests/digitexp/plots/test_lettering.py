@@ -9,6 +9,8 @@ import pytest
 from matplotlib import get_data_path
 
 import digitexp.plots
+from digitexp.experiments import pictures
+from digitexp.experiments.pictures import draw_matrix, draw_trial
 from digitexp.plots.figures import draw_activations, draw_preview, draw_robustness
 from digitexp.plots.language import (
     CHINESE,
@@ -20,7 +22,8 @@ from digitexp.plots.language import (
     say_parts,
 )
 from digitexp.plots.sheet import text_width
-from digitexp.plots.training import draw_confusion, draw_curves, draw_trial
+from digitexp.plots.training import draw_curves
+from sweeps.render import confusion
 from tests.digitexp.plots.pictures import pixels
 from tests.digitexp.plots.test_curves import HISTORY
 from tests.tools import need
@@ -31,7 +34,7 @@ DIGITS = [str(digit) for digit in range(10)]
 TITLE = "25-15  ·  learning rate 0.001  ·  batch 32  ·  early stopping"
 PICTURES = {
     "curves": lambda: draw_curves(HISTORY, 4, TITLE),
-    "confusion": lambda: draw_confusion(COUNTS, DIGITS, ""),
+    "confusion": lambda: draw_matrix(COUNTS, DIGITS, 4)["confusion_matrix.png"],
     "activations": draw_activations,
     "preview": lambda: draw_preview(np.zeros((3, 8, 8), "float32"), np.arange(3)),
 }
@@ -47,7 +50,7 @@ def chinese():
 def said_in_the_code():
     """Texts that our pictures pass to `say`, literally."""
     folder = Path(digitexp.plots.__file__).parent
-    for path in folder.glob("*.py"):
+    for path in (*folder.glob("*.py"), Path(pictures.__file__), Path(confusion.__file__)):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and "say" in ast.unparse(node.func).split("."):
                 yield from (one.value for one in node.args if isinstance(one, ast.Constant))
@@ -55,7 +58,7 @@ def said_in_the_code():
 
 def test_every_word_of_a_picture_has_a_translation():
     said = set(said_in_the_code())
-    assert {"predicted", "epoch", "value"} <= said
+    assert {"predicted", "true", "recall", "epoch", "value"} <= said
     assert said - set(CHINESE) == set()
 
 

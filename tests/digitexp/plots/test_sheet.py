@@ -47,24 +47,11 @@ def test_text_is_aligned_and_has_its_digits_middle_where_asked(align, share):
     assert (top + bottom) / 2 == pytest.approx(30, abs=1)
 
 
-def test_upward_text_is_the_same_text_turned():
-    flat, turned = Sheet(101, 101), Sheet(101, 101)
-    flat.write(50, 50, "E88", align="center")
-    turned.write(50, 50, "E88", align="center", upward=True)
-    left, right, top, bottom = ink_box(flat)
-    low_x, high_x, low_y, high_y = ink_box(turned)
-    assert (high_y - low_y, high_x - low_x) == (right - left, bottom - top)
-    flat_ink = pixels(flat.png())[top : bottom + 1, left : right + 1]
-    turned_ink = pixels(turned.png())[low_y : high_y + 1, low_x : high_x + 1]
-    np.testing.assert_array_equal(np.rot90(flat_ink), turned_ink)
-
-
 @pytest.mark.parametrize("place", [(-20, 10), (35, 10), (5, -3), (5, 21), (-900, 5), (900, 900)])
-@pytest.mark.parametrize("upward", [False, True])
-def test_text_that_does_not_fit_is_cut_off(place, upward):
+def test_text_that_does_not_fit_is_cut_off(place):
     big, small = Sheet(240, 220), Sheet(40, 20)
-    big.write(place[0] + 100, place[1] + 100, "a long word", upward=upward)
-    small.write(*place, "a long word", upward=upward)
+    big.write(place[0] + 100, place[1] + 100, "a long word")
+    small.write(*place, "a long word")
     cut = pixels(big.png())[100:120, 100:140]
     np.testing.assert_array_equal(pixels(small.png()), cut)
 

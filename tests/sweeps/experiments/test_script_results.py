@@ -16,6 +16,7 @@ from sweeps.errors import ScriptError
 from sweeps.experiment import Stop, TrialSpec
 from sweeps.experiments.script import ScriptExperiment
 from sweeps.experiments.script_results import Sources
+from tests.faults.mlflow_state import mlflow_state
 
 ACCURACY = Objective("val_acc", "maximize")
 
@@ -408,7 +409,7 @@ def test_samples_without_a_number_each_are_not_compared_one_by_one(tmp_path):
     assert "has samples (1,) for labels (2,)" in result.engine_reason
 
 
-def test_the_report_has_the_confusion_matrix_of_a_script(tmp_path, make_home):
+def test_report_and_mlflow_have_the_confusion_matrix_of_a_script(tmp_path, make_home):
     (tmp_path / "train.py").write_text(
         PREDICTING + "np.savez(output / 'predictions', labels=['a', 'b'], predictions=['b', 'b'])"
     )
@@ -420,6 +421,9 @@ def test_the_report_has_the_confusion_matrix_of_a_script(tmp_path, make_home):
     )
     assert np.array_equal(sweep.confusion(0).to_numpy(), [[0, 1], [0, 1]])
     assert list(sweep.confusion(0).columns) == ["a", "b"]
+    runs = mlflow_state(f"sqlite:///{make_home() / 'mlflow.db'}", sweep.info.id)["runs"]
+    (files,) = (run["files"] for run in runs if run["tags"].get("trial") == "0000-1")
+    assert {"confusion_matrix.png", "output/predictions.npz"} <= set(files)
 
 
 TELLING = """

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from sweeps.records.confusion import class_names, confusion_of, confusion_tags, kept_epoch
-from sweeps.tracking.pictures import THUMBNAIL_PIXELS, draw_confusion, encode
 from tests.sweeps.factories import make_record
 
 
@@ -53,24 +50,3 @@ def test_classes_without_fitting_names_are_numbered():
 @pytest.mark.parametrize(("best", "epoch"), [(2, 2), (0, 5), (9, 5), (5, 5)])
 def test_the_kept_epoch_is_one_that_there_was(best, epoch):
     assert kept_epoch(record_with([[[1]]], {"best_epoch": float(best)}), 5) == epoch
-
-
-@pytest.mark.parametrize("classes", [1, 2, 10, 26, 400])
-def test_a_matrix_of_any_size_is_drawn_with_a_small_thumbnail(classes):
-    counts = np.eye(classes, dtype=np.uint16) * 7
-    picture = draw_confusion(counts, [f"name {n}" for n in range(classes)], "1. epoch 1/2, 100%")
-    png, webp = (Image.open(io.BytesIO(data)) for data in encode(picture))
-    assert (png.format, webp.format) == ("PNG", "WEBP")
-    assert max(webp.size) == THUMBNAIL_PIXELS
-    assert max(png.size) < 600
-
-
-def test_the_same_counts_give_the_same_bytes_and_right_answers_are_blue():
-    counts = np.array([[50, 0], [20, 30]])
-    pictures = [draw_confusion(counts, ["a", "b"], "title") for _ in range(2)]
-    assert encode(pictures[0]) == encode(pictures[1])
-    width, height = pictures[0].size
-    red, _, blue = pictures[0].getpixel((width // 2 - 40, height // 2 - 40))  # type: ignore[misc]
-    assert blue > red
-    red, _, blue = pictures[0].getpixel((60, height - 60))  # type: ignore[misc]
-    assert red > blue

@@ -1,16 +1,19 @@
-"""The best runs' confusion matrices in MLflow's image grid; also the data and the table."""
+"""Confusion matrices: one of each run, the best in the image grid; also the data and the table."""
 
 from __future__ import annotations
 
 import dataclasses
+import io
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sweeps.records.record import Record
+from sweeps.render.confusion import SMALL, draw_confusion
 from sweeps.tracking.content import (
     TABLE_TAGS,
     TRIALS_TABLE,
@@ -18,7 +21,16 @@ from sweeps.tracking.content import (
     dataset_key,
     table_json,
 )
-from sweeps.tracking.pictures import LOGGED_IMAGES, PICTURES, plan_pictures, show_pictures
+from sweeps.tracking.pictures import (
+    LOGGED_IMAGES,
+    MATRIX,
+    PICTURES,
+    THUMBNAIL_PIXELS,
+    encode,
+    plan_pictures,
+    show_pictures,
+    with_matrix,
+)
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.runs import log_dataset, search
 from sweeps.tracking.store import IncompleteError, open_client
@@ -67,6 +79,31 @@ def pictures(home: Path) -> dict[str, dict[str, bytes]]:
 @pytest.fixture
 def home(home: Path, tmp_path: Path) -> Path:
     return home.rename(tmp_path / "home")  # file addresses without quoting
+
+
+@pytest.mark.parametrize("classes", [1, 2, 10, 26, 400])
+def test_a_matrix_of_any_size_has_a_small_thumbnail(classes: int) -> None:
+    counts, names = np.eye(classes, dtype=np.uint16) * 7, [f"name {n}" for n in range(classes)]
+    pictures = [draw_confusion(counts, names, "1. epoch 1/2, 100%", SMALL) for _ in range(2)]
+    assert encode(pictures[0]) == encode(pictures[1])
+    png, webp = (Image.open(io.BytesIO(data)) for data in encode(pictures[0]))
+    assert (png.format, webp.format) == ("PNG", "WEBP")
+    assert max(webp.size) == THUMBNAIL_PIXELS
+    assert max(png.size) < 600
+
+
+def test_a_matrix_is_drawn_of_an_attempt_that_has_counts_and_no_picture_of_them() -> None:
+    record = make_record()
+    assert record.result is not None
+    files = with_matrix(record, {"curves.png": b"curves"})
+    assert list(files) == ["curves.png", MATRIX]
+    assert files[MATRIX] == with_matrix(record, {})[MATRIX]
+    assert Image.open(io.BytesIO(files[MATRIX])).format == "PNG"
+    assert with_matrix(record, {MATRIX: b"its own"}) == {MATRIX: b"its own"}
+    for change in ({"outcome": "diverged"}, {"arrays": {}}):
+        result = dataclasses.replace(record.result, **change)  # type: ignore[arg-type]
+        assert with_matrix(dataclasses.replace(record, result=result), {}) == {}
+    assert with_matrix(dataclasses.replace(record, result=None, error="no"), {}) == {}
 
 
 def test_all_runs_share_the_steps_of_the_slider_and_end_with_their_kept_weights() -> None:

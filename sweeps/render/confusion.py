@@ -1,0 +1,178 @@
+"""Draws a confusion matrix: large, as a file of its trial, or small, for MLflow's image grid.
+
+At the end of a start ten trials get nine small ones each, while somebody waits. So Pillow draws
+all of it; of matplotlib only the font is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import distribution
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+RIGHT: Final = np.array([0, 114, 178.0])
+WRONG: Final = np.array([213, 94, 0.0])
+"""Okabe and Ito's blue and vermilion, told apart with every common colour blindness."""
+INK, LABEL, MUTED, FRAME, GRID = "#262626", "#505050", "#707070", "#B0B0B0", "#E8E8E8"
+
+CELL: Final = 60
+"""Pixels of a cell, where the size of the matrix leaves a choice."""
+SMALLEST_CELL_WITH_LINES: Final = 6
+SMALLEST_CELL_WITH_NAMES: Final = 17
+MOST_CLASSES_WITH_COUNTS: Final = 30
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a matrix is drawn, and how much is written around it; lengths are pixels."""
+
+    sides: tuple[int, int]  # least and most of the matrix
+    above: int  # space above the matrix
+    right: int  # space right of it
+    beside: int  # space left of it and below it, more than the names take
+    title: float  # height of the title's letters
+    letters: float  # height of all others
+    longest_name: int  # characters that are written of a class's name
+    is_detailed: bool  # whether the axes are named, and recalls written
+
+
+LARGE: Final = Size((416, 1820), 97, 97, 52, 17, 14.4, longest_name=40, is_detailed=True)
+SMALL: Final = Size((320, 320), 40, 4, 16, 19, 16, longest_name=3, is_detailed=False)
+"""Its letters are large, because a thumbnail halves them."""
+
+Font = Callable[[str, float, bool], ImageFont.FreeTypeFont]
+"""A text, the height of its letters, whether they are bold -> their font."""
+
+
+@lru_cache(maxsize=64)
+def dejavu(size: float, bold: bool) -> ImageFont.FreeTypeFont:
+    """Return DejaVu Sans, which comes with matplotlib."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    path = distribution("matplotlib").locate_file(f"matplotlib/mpl-data/fonts/ttf/{name}")
+    return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
+
+
+def draw_confusion(
+    counts: NDArray[np.integer],
+    names: Sequence[str],
+    title: str,
+    size: Size = LARGE,
+    *,
+    say: Callable[[str], str] = str,
+    font: Font = lambda _, size, bold: dejavu(size, bold),
+) -> Image.Image:
+    """Return the picture of a confusion matrix.
+
+    Right answers are blue, by the class's recall; mistakes are orange, by their share of the
+    worst mistake, so that they stand out however few they are.
+
+    Args:
+        counts: (classes, classes), [true, predicted].
+        names: Names in the order of the labels.
+        title: Line above the matrix.
+        size: `LARGE` or `SMALL`.
+        say: Returns an English word in the language of the picture.
+        font: Returns the font of a text, as a rule DejaVu Sans.
+    """
+    matrix = _Matrix(counts, names, size, font)
+    matrix.fill()
+    matrix.write_names()
+    matrix.write_counts()
+    if size.is_detailed:
+        matrix.write_details(say)
+    start = 0 if size.is_detailed else 8 - matrix.left
+    matrix.write(start, -0.66 * size.above, title, "lm", INK, size.title, size.is_detailed)
+    return matrix.picture
+
+
+class _Matrix:
+    """A matrix on its paper; places are pixels from the upper left corner of the matrix."""
+
+    def __init__(
+        self, counts: NDArray[np.integer], names: Sequence[str], size: Size, font: Font
+    ) -> None:
+        """Lay it out; nothing is drawn yet."""
+        self._counts, self._size, self._font = counts, size, font
+        self._totals = counts.sum(axis=1)
+        self._recalls = np.diagonal(counts) / np.maximum(self._totals, 1)
+        least, most = size.sides
+        self._cell = max(min(max(CELL * len(counts), least), most) // len(counts), 1)
+        self._side = self._cell * len(counts)
+        self._middles = [(index + 0.5) * self._cell for index in range(len(counts))]
+        has_names = self._cell >= SMALLEST_CELL_WITH_NAMES
+        self._names = [name[: size.longest_name] for name in names] if has_names else []
+        widths = [font(name, size.letters, False).getlength(name) for name in self._names]
+        self._widest_name = round(max(widths, default=0))
+        self.left, self._top = self._widest_name + size.beside, size.above
+        width, height = self.left + self._side + size.right, self._top + self._side + self.left
+        self.picture = Image.new("RGB", (width, height), "white")
+        self._draw = ImageDraw.Draw(self.picture)
+
+    def write(
+        self, x: float, y: float, text: str, anchor: str,
+        color: str = LABEL, letters: float | None = None, bold: bool = False,
+    ) -> None:  # fmt: skip
+        """Write a line; `anchor` is Pillow's."""
+        font = self._font(text, letters or self._size.letters, bold)
+        self._draw.text((self.left + x, self._top + y), text, color, font, anchor)
+
+    def fill(self) -> None:
+        """Colour the cells, draw lines between them where there is room, and a frame around."""
+        wrong = self._counts.astype(float)
+        np.fill_diagonal(wrong, 0)
+        strength = 0.8 * (wrong / max(wrong.max(), 5)) ** 0.7
+        colors = 255 - strength[..., np.newaxis] * (255 - WRONG)
+        diagonal = np.arange(len(wrong))
+        colors[diagonal, diagonal] = 255 - self._recalls[:, np.newaxis] * (255 - RIGHT)
+        cells = Image.fromarray(colors.round().astype(np.uint8))
+        left, top, side = self.left, self._top, self._side
+        self.picture.paste(cells.resize((side, side), Image.Resampling.NEAREST), (left, top))
+        if self._cell >= SMALLEST_CELL_WITH_LINES:
+            for edge in range(0, side, self._cell):
+                self._draw.line((left + edge, top, left + edge, top + side), GRID)
+                self._draw.line((left, top + edge, left + side, top + edge), GRID)
+        frame = left - 1, top - 1, left + side + 1, top + side + 1
+        self._draw.rectangle(frame, outline=FRAME, width=2)
+
+    def write_names(self) -> None:
+        """Write the classes left of the matrix and below it, upward where they are too wide."""
+        is_upward = self._widest_name > self._cell - 4
+        for middle, name in zip(self._middles, self._names, strict=False):
+            self.write(-8, middle, name, "rm")
+            if not is_upward:
+                self.write(middle, self._side + 14, name, "mm")
+        if is_upward:  # those on the left, turned
+            left, top = self.left - self._widest_name - 8, self._top
+            names = self.picture.crop((left, top, self.left - 2, top + self._side))
+            upward = names.transpose(Image.Transpose.ROTATE_90)
+            self.picture.paste(upward, (self.left, top + self._side + 2))
+
+    def write_counts(self) -> None:
+        """Write the count of each cell, if there is room and if they can be taken in."""
+        if not self._names or len(self._counts) > MOST_CLASSES_WITH_COUNTS:
+            return
+        largest, letters = str(self._counts.max()), self._size.letters
+        room = (self._cell - 6) / self._font(largest, letters, True).getlength(largest)
+        for true, said in np.argwhere(self._counts).tolist():
+            right, text = true == said, str(self._counts[true, said])
+            color = "white" if right and self._recalls[true] > 0.55 else INK
+            x, y = self._middles[said], self._middles[true]
+            self.write(x, y, text, "mm", color, letters * min(room, 1.0), right)
+
+    def write_details(self, say: Callable[[str], str]) -> None:
+        """Write the names of the axes, and the recalls."""
+        true, middle, right = say("true"), self._side / 2, self._side + 12
+        font = self._font(true, self._size.letters, False)
+        place = 18, self._top + middle - font.getlength(true) / 2
+        upward = ImageFont.TransposedFont(font, Image.Transpose.ROTATE_90)
+        self._draw.text(place, true, LABEL, upward)
+        self.write(middle, self._side + self.left - 22, say("predicted"), "mm")
+        self.write(right, -19, say("recall"), "lm", MUTED)
+        for y, recall, total in zip(self._middles, self._recalls, self._totals, strict=True):
+            self.write(right, y, f"{recall:.1%}" if total else "-", "lm", MUTED)
