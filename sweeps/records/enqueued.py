@@ -117,6 +117,8 @@ class EnqueuedPoints:
                 sweep was extended meanwhile, waits until it does.
         """
         self._folder, self._fits = folder, fits
+        self._found: list[int] | None = None  # numbers of points that were seen
+        self._highest = 0
 
     def add(self, params: Mapping[str, Value], origin: str) -> EnqueuedPoint:
         """Enqueue a point; it is on disk when this returns.
@@ -143,7 +145,7 @@ class EnqueuedPoints:
         Raises:
             RecordError: One of them is damaged.
         """
-        found = (self._read(number) for number in self._numbers("json"))
+        found = (self._read(number) for number in self._looked_up())
         return [point for point in found if point is not None]
 
     def readers(self) -> list[Callable[[], object]]:
@@ -232,6 +234,20 @@ class EnqueuedPoints:
             names = {kind, "slot" if kind == "trial" else kind}
             matches = [match for match in matches if match[2] in names and not match[3]]
         return sorted({int(match[1]) for match in matches})
+
+    def _looked_up(self) -> list[int]:
+        """Return the numbers of all points.
+
+        The folder, with the records of all trials, is listed once. A running sweep then looks for
+        the next number only, before each of its trials.
+        """
+        if self._found is None:
+            self._found = self._numbers("json")
+            self._highest = max(self._numbers("*"), default=0)
+        while self._path(self._highest + 1, "json").exists():
+            self._highest += 1
+            self._found.append(self._highest)
+        return self._found
 
     def _path(self, number: int, kind: str) -> Path:
         former = self._folder / _FORMER["json"].format(number)

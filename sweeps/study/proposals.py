@@ -177,6 +177,8 @@ class DivergedRegions:
 
     def contains(self, params: Mapping[str, Value]) -> bool:
         """Whether trials with such parameters diverge; False in a gap that no trial has sampled."""
+        if sum(self._diverged) < ENOUGH:
+            return False
         row, points, diverged = _features(params), self._matrix(), np.array(self._diverged)
         names = list(self._columns)
         for _ in range(MAX_SPLITS):
@@ -303,7 +305,7 @@ class Proposer:
             learned: Source and point of each that was good on other data, in the order in which
                 they are tried: after the baselines, before anything is sampled.
         """
-        self.sampler_view = SamplerView(directions)
+        self.sampler_view = SamplerView(directions, sampler.most if sampler else None)
         self._space = space
         self._seed = seed
         self._sampler = sampler

@@ -3,13 +3,16 @@
 The proposal of trial n sees exactly the outcomes of trials 0 to n - ask_ahead, and every later
 trial as RUNNING, however many have finished meanwhile. So the proposals, and with them the whole
 sweep, depend neither on the number of workers nor on timing.
+
+A sampler whose work grows with what it sees is shown a part of a long sweep (`SamplerView.most`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import insort
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -71,11 +74,43 @@ def trial_outcome(
             return TrialOutcome(TrialState.FAIL)
 
 
-class SamplerView:
-    """The study as the next proposal may see it."""
+BEST_SHARE: Final = 0.1
+"""So many of the trials that are shown of a long sweep are its best ones; TPE calls 25 good."""
 
-    def __init__(self, directions: Sequence[Direction]) -> None:
-        self._storage = InMemoryStorage()
+
+class _PartlyShown(InMemoryStorage):
+    """A storage that shows Optuna some of its trials only.
+
+    Attributes:
+        shown: Their ids, in order; None: all.
+    """
+
+    shown: Sequence[int] | None = None
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """Return the trials that are shown; nothing here asks for copies of them."""
+        if self.shown is None:
+            return super().get_all_trials(study_id, deepcopy, states)
+        trials = (self.get_trial(trial_id) for trial_id in self.shown)
+        return [trial for trial in trials if states is None or trial.state in states]
+
+
+class SamplerView:
+    """The study as the next proposal may see it.
+
+    Attributes:
+        most: Most ended trials that are shown: the best, which are a tenth of that number, and
+            others evenly chosen by number. None, or several objectives: all.
+    """
+
+    def __init__(self, directions: Sequence[Direction], most: int | None = None) -> None:
+        self.most = most if len(directions) == 1 else None
+        self._sign = 1 if directions[0] == "minimize" else -1
+        self._ended: list[int] = []  # ids, in order
+        self._best: list[tuple[float, int]] = []  # of the best, with their values, best first
+        self._storage = _PartlyShown()
         self._study_id = self._storage.create_new_study(
             [optuna.study.StudyDirection[way.upper()] for way in directions], "sampler view"
         )
@@ -99,7 +134,7 @@ class SamplerView:
             values=list(values),
             system_attrs={DIVERGED_CONSTRAINT: -1.0},
         )
-        self._storage.create_new_trial(self._study_id, trial)
+        self._end(self._storage.create_new_trial(self._study_id, trial), values)
         self._imported += 1
 
     def open(self) -> FrozenTrial:
@@ -109,6 +144,7 @@ class SamplerView:
             study_name="sampler view", storage=self._storage, sampler=self.study.sampler
         )
         self._trial_ids.append(self._storage.create_new_trial(self._study_id))
+        self._storage.shown = self._shown()
         return self._storage.get_trial(self._trial_ids[-1])
 
     def accept(
@@ -147,12 +183,35 @@ class SamplerView:
             violation = 1.0 if outcome.diverged else -1.0
             self._storage.set_trial_system_attr(trial_id, DIVERGED_CONSTRAINT, violation)
         self.study.tell(self._imported + trial, outcome.values, state=outcome.state)
+        if outcome.state != TrialState.FAIL:
+            self._end(trial_id, outcome.values)
+
+    def _end(self, trial_id: int, values: Sequence[float] | None) -> None:
+        if self.most is None:
+            return
+        insort(self._ended, trial_id)
+        if values is not None:
+            insort(self._best, (self._sign * values[0], trial_id))
+            del self._best[int(BEST_SHARE * self.most) :]
+
+    def _shown(self) -> list[int] | None:
+        """Return the ids of the trials that the next proposal sees; None: all."""
+        if self.most is None or len(self._ended) <= self.most:
+            return None
+        best = {trial_id for _, trial_id in self._best}
+        others = [trial_id for trial_id in self._ended if trial_id not in best]
+        count = self.most - len(best)
+        spread = {others[n * len(others) // count] for n in range(count)}
+        ended = set(self._ended)
+        running = [one for one in self._trial_ids if one not in ended]
+        return sorted(best | spread | {*running})
 
     def reopen(self, trial: int) -> None:
         """Forget how a trial ended, because it was run again; everything else stays.
 
         Optuna changes no ended trial, so this makes a new study with the same trials.
         """
+        self._storage.shown = None
         trials = self._storage.get_all_trials(self._study_id)
         ended = trials[self._imported + trial]
         trials[self._imported + trial] = optuna.trial.create_trial(
@@ -162,7 +221,7 @@ class SamplerView:
             system_attrs=ended.system_attrs,
         )
         before, before_id = self._storage, self._study_id
-        self._storage = InMemoryStorage()
+        self._storage = _PartlyShown()
         directions = before.get_study_directions(before_id)
         self._study_id = self._storage.create_new_study(directions, "sampler view")
         for key, value in before.get_study_system_attrs(before_id).items():
@@ -173,7 +232,7 @@ class SamplerView:
 
     def finished(self) -> list[FrozenTrial]:
         """Return the own trials told so far; the pruner of the trial opened last may see them."""
-        trials = self.study.get_trials(
-            deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)
+        trials = InMemoryStorage.get_all_trials(
+            self._storage, self._study_id, False, (TrialState.COMPLETE, TrialState.PRUNED)
         )
         return trials[self._imported :]

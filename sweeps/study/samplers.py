@@ -42,6 +42,8 @@ SAMPLERS: Final = ("tpe", "gp", "cmaes", "random", "qmc", "grid", "auto")
 PRUNERS: Final = ("none", "median", "hyperband", "asha")
 LEARN_NOTHING: Final = frozenset({"random", "qmc", "grid"})
 """Samplers whose proposals no outcome changes."""
+MOST_SEEN: Final = 1000
+"""Ended trials that TPE is shown of a longer sweep: its work grows with their number."""
 START_UP: Final = 5
 """Outcomes that TPE of a new sweep sees before its model proposes; evidence: docs/evidence."""
 _EARLIER_START_UP: Final = 10
@@ -144,11 +146,14 @@ class SamplerFactory:
             from the region of good trials, so it returns to its favourite point again and again,
             even if that was tried or lies beyond the edge of a diverged region. A single draw stays
             among the good trials without returning to that point.
+        most: Most ended trials that it is shown (`SamplerView.most`), so that a proposal late in a
+            long sweep takes no longer; None: all.
     """
 
     make: Callable[[int, int], optuna.samplers.BaseSampler]
     stateless: bool
     cautious: Callable[[int, int], optuna.samplers.BaseSampler] | None = None
+    most: int | None = None
 
 
 def sampler_factory(
@@ -177,6 +182,7 @@ def sampler_factory(
                 lambda _, s: samplers.TPESampler(seed=s, **tpe),
                 stateless=True,
                 cautious=lambda _, s: samplers.TPESampler(seed=s, **single),
+                most=MOST_SEEN,
             )
         case "gp":
             return _gaussian_process(choice, objectives, space)
