@@ -15,7 +15,7 @@ import os
 import re
 import types
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -131,123 +131,191 @@ def shaped(kind: type[T], found: object, where: str = "it") -> T:
     Raises:
         ValueError: The value does not fit; the message says where.
     """
-    return cast(T, _shaped(kind, found, where))
+    return cast(T, _reader(kind)(found, where))
 
 
-def _shaped(kind: Any, found: Any, where: str) -> Any:
+# A home has thousands of records of one kind. So a type is looked at once, and becomes a function
+# that reads values of it. Names of members are put together only for a message.
+
+
+_Where = str | tuple["_Where", str]
+"""The name of a value, or of what it is a member of, and its own name or index there."""
+_A_NAME: Final = "(a name)"
+"""In place of a member's name: a name in the mapping itself."""
+_Reader = Callable[[Any, _Where], Any]
+_readers: Final[dict[int, tuple[Any, _Reader]]] = {}
+"""By the id of a type, which is kept here so that no other one gets that id."""
+
+
+def _reader(kind: Any) -> _Reader:
+    """Return what checks a value against a type, and returns it as one of that type."""
+    known = _readers.get(id(kind))
+    if known is None:
+        known = _readers[id(kind)] = (kind, _made(kind))
+    return known[1]
+
+
+def _made(kind: Any) -> _Reader:
     origin = get_origin(kind)
     if kind is Any:
-        return found
+        return lambda found, where: found
     if origin is Annotated:
-        return _limited(kind, found, where)
+        return _limited(kind)
     if dataclasses.is_dataclass(kind):
-        return _object(kind, found, where)
+        return _object(kind)
     if origin in (Union, types.UnionType):
-        return _one_of(get_args(kind), found, where)
+        return _one_of(get_args(kind))
     if origin is not None and origin is not Literal:
-        return _container(kind, found, where)
-    return _plain(kind, found, where)
+        return _container(kind)
+    return _plain(kind)
 
 
-def _plain(kind: Any, found: Any, where: str) -> Any:
+def _plain(kind: Any) -> _Reader:
     allowed = get_args(kind) or (kind,)
-    if kind is float and type(found) is int:
-        try:
-            return float(found)
-        except OverflowError:
-            raise _unlike(where, found, "a number that can be computed with") from None
-    if not (type(found) is kind or (isinstance(found, str) and found in allowed)):
-        raise _unlike(where, found, " or ".join(_NAMES.get(one, repr(one)) for one in allowed))
-    return found
+    wanted = " or ".join(_NAMES.get(one, repr(one)) for one in allowed)
+
+    def read(found: Any, where: _Where) -> Any:
+        if type(found) is kind or (isinstance(found, str) and found in allowed):
+            return found
+        if kind is float and type(found) is int:
+            try:
+                return float(found)
+            except OverflowError:
+                raise _unlike(where, found, "a number that can be computed with") from None
+        raise _unlike(where, found, wanted)
+
+    return read
 
 
-def _limited(kind: Any, found: Any, where: str) -> Any:
+def _limited(kind: Any) -> _Reader:
     inner, *limits = get_args(kind)
-    value = _shaped(inner, found, where)
-    for limit in limits:
-        if isinstance(limit, Former):
-            value = limit.names.get(value, value)
-        elif isinstance(limit, Members):
-            value = {limit.former.get(name, name): it for name, it in value.items()}
-            if missing := [name for name in limit.needed if name not in value]:
-                raise ValueError(f"{where} lacks {', '.join(missing)}")
-            for name in limit.kinds.keys() & value.keys():
-                value[name] = _shaped(limit.kinds[name], value[name], _within(where, name))
-        elif not limit.allows(value):
-            raise _unlike(where, found, limit.wanted)
-    return value
+    read_inner = _reader(inner)
+
+    def read(found: Any, where: _Where) -> Any:
+        value = read_inner(found, where)
+        for limit in limits:
+            if isinstance(limit, Former):
+                value = limit.names.get(value, value)
+            elif isinstance(limit, Members):
+                value = {limit.former.get(name, name): it for name, it in value.items()}
+                if missing := [name for name in limit.needed if name not in value]:
+                    raise ValueError(f"{_said(where)} lacks {', '.join(missing)}")
+                for name in limit.kinds.keys() & value.keys():
+                    value[name] = _reader(limit.kinds[name])(value[name], (where, name))
+            elif not limit.allows(value):
+                raise _unlike(where, found, limit.wanted)
+        return value
+
+    return read
 
 
-def _container(kind: Any, found: Any, where: str) -> Any:
+def _container(kind: Any) -> _Reader:
     origin, inner = get_origin(kind), get_args(kind)
     if issubclass(origin, Mapping):
+        return _mapping(*inner)
+    read_item, plain = _reader(inner[0]), _plain_kinds(inner[0])
+    make = tuple if origin is tuple else list
+
+    def read(found: Any, where: _Where) -> Any:
+        if not isinstance(found, list):
+            raise _unlike(where, found, "a list")
+        if plain and {*map(type, found)} <= plain:
+            return make(found)
+        return make(read_item(value, (where, f"[{n}]")) for n, value in enumerate(found))
+
+    return read
+
+
+def _mapping(of_names: Any, of_values: Any) -> _Reader:
+    read_name = None if of_names is str else _reader(of_names)
+    read_value, plain = _reader(of_values), _plain_kinds(of_values)
+
+    def read(found: Any, where: _Where) -> Any:
         if not isinstance(found, dict):
             raise _unlike(where, found, "an object")
-        if inner[0] is not str:
+        if read_name is not None:
             for key in found:
-                _shaped(inner[0], key, f"a name in {where}")
-        if _are_plain(inner[1], found.values()):
+                read_name(key, (where, _A_NAME))
+        if plain and {*map(type, found.values())} <= plain:
             return found
-        return {key: _shaped(inner[1], it, _within(where, key)) for key, it in found.items()}
-    if not isinstance(found, list):
-        raise _unlike(where, found, "a list")
-    if _are_plain(inner[0], found):
-        return tuple(found) if origin is tuple else found
-    made = [_shaped(inner[0], value, f"{where}[{n}]") for n, value in enumerate(found)]
-    return tuple(made) if origin is tuple else made
+        return {key: read_value(it, (where, key)) for key, it in found.items()}
+
+    return read
 
 
-def _are_plain(kind: Any, values: Iterable[Any]) -> bool:
-    """Whether all values are of plain types; makes no call per value, since histories are long."""
-    is_union = get_origin(kind) in (Union, types.UnionType)
-    kinds = {*get_args(kind)} if is_union else {kind}
-    return kinds <= _NAMES.keys() and {*map(type, values)} <= kinds
+def _plain_kinds(kind: Any) -> set[Any] | None:
+    """Return the plain types that a type allows, for one look at many values; None if not all are.
+
+    Histories are long.
+    """
+    kinds = {*get_args(kind)} if get_origin(kind) in (Union, types.UnionType) else {kind}
+    return kinds if kinds <= _NAMES.keys() else None
 
 
-def _one_of(kinds: Sequence[Any], found: Any, where: str) -> Any:
-    problems = []
-    for kind in _named(kinds, found) or kinds:
-        try:
-            return _shaped(kind, found, where)
-        except NewerError:
-            raise
-        except ValueError as error:
-            problems.append(str(error))
-    if all(kind in _NAMES for kind in kinds):
-        raise _unlike(where, found, " or ".join(_NAMES[kind] for kind in kinds))
-    raise ValueError(problems[0])
-
-
-def _named(kinds: Sequence[Any], found: Any) -> list[Any]:
-    """Return the dataclass of a union whose `kind` is what a document says of itself."""
-    named = found.get("kind") if isinstance(found, dict) else None
+def _one_of(kinds: Sequence[Any]) -> _Reader:
+    readers = {id(kind): _reader(kind) for kind in kinds}
     hints = [(kind, _hints(cast(Any, kind))) for kind in kinds if dataclasses.is_dataclass(kind)]
-    return [kind for kind, own in hints if named in get_args(own.get("kind")) and named]
+    by_kind = [(kind, get_args(own.get("kind"))) for kind, own in hints]
+    plain = {*kinds} if all(kind in _NAMES for kind in kinds) else None
+    wanted = " or ".join(_NAMES[kind] for kind in kinds) if plain else ""
+
+    def read(found: Any, where: _Where) -> Any:
+        if plain and type(found) in plain:
+            return found
+        # The dataclass whose `kind` is what a document says of itself.
+        named = found.get("kind") if isinstance(found, dict) else None
+        problems = []
+        for kind in [kind for kind, names in by_kind if named and named in names] or kinds:
+            try:
+                return readers[id(kind)](found, where)
+            except NewerError:
+                raise
+            except ValueError as error:
+                problems.append(str(error))
+        if plain:
+            raise _unlike(where, found, wanted)
+        raise ValueError(problems[0])
+
+    return read
 
 
-def _object(kind: Any, found: Any, where: str) -> Any:
-    if not isinstance(found, dict):
-        raise _unlike(where, found, "an object")
+def _object(kind: Any) -> _Reader:
     members = {field.name: field for field in dataclasses.fields(kind)}
-    found = {n if n in members else _FORMER.get(n, n): value for n, value in found.items()}
     needed = [
         name
         for name, field in members.items()
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     ]
-    missing = [name for name in needed if name not in found]
-    if missing:
-        raise ValueError(f"{where} lacks {', '.join(missing)}")
-    hints = _hints(kind)
-    known = {n: _shaped(hints[n], found[n], _within(where, n)) for n in members if n in found}
-    strange = [name for name in found if name not in members]
-    if strange:
-        raise NewerError(f"{where} has {', '.join(strange)}, which this version does not know")
-    return kind(**known)
+    readers: dict[str, _Reader] = {}  # made by the first value: a type may be a part of itself
+
+    def read(found: Any, where: _Where) -> Any:
+        if not isinstance(found, dict):
+            raise _unlike(where, found, "an object")
+        if not readers:
+            readers.update({name: _reader(hint) for name, hint in _hints(kind).items()})
+        found = {n if n in members else _FORMER.get(n, n): value for n, value in found.items()}
+        missing = [name for name in needed if name not in found]
+        if missing:
+            raise ValueError(f"{_said(where)} lacks {', '.join(missing)}")
+        known = {n: readers[n](found[n], (where, n)) for n in members if n in found}
+        if len(known) < len(found):
+            strange = ", ".join(name for name in found if name not in members)
+            raise NewerError(f"{_said(where)} has {strange}, which this version does not know")
+        return kind(**known)
+
+    return read
 
 
-def _within(where: str, member: str) -> str:
-    return member if where == "it" else f"{where}.{member}"
+def _said(where: _Where) -> str:
+    """Return the name of a value as a message has it."""
+    if isinstance(where, str):
+        return where
+    above, name = _said(where[0]), where[1]
+    if name is _A_NAME:
+        return f"a name in {above}"
+    if name.startswith("["):
+        return f"{above}{name}"
+    return name if above == "it" else f"{above}.{name}"
 
 
 @lru_cache
@@ -255,10 +323,10 @@ def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
 
 
-def _unlike(where: str, found: Any, wanted: str) -> ValueError:
+def _unlike(where: _Where, found: Any, wanted: str) -> ValueError:
     text = repr(found)
     shown = text if len(text) <= 40 else f"{text[:37]}..."
-    return ValueError(f"{where} is {shown}, which is not {wanted}")
+    return ValueError(f"{_said(where)} is {shown}, which is not {wanted}")
 
 
 # Checks that each parameter lies within its distribution, which is kept as Optuna writes it.
