@@ -33,6 +33,7 @@ from sweeps.wording import (
     gain,
     in_a_row,
     lead_in_words,
+    lead_with_ends,
     percent,
     scaled,
     span,
@@ -521,8 +522,7 @@ def _brought(gain: Mapping[str, Any] | None) -> str:
     """Write a gain with its interval: `+0.06 points (+0.00 to +0.31)`."""
     if gain is None:
         return "not known"
-    interval = Interval(**gain)
-    return f"{lead_in_words(interval)} ({span(interval, ' to ')})"
+    return lead_with_ends(Interval(**gain))
 
 
 def _counted(number: int) -> str:

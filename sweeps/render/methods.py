@@ -27,8 +27,9 @@ from sweeps.wording import (
     counted,
     decimals,
     figure,
+    gain,
     in_a_row,
-    lead_in_words,
+    lead_with_ends,
     printable,
     scaled,
     span,
@@ -152,8 +153,8 @@ def _results(verdict: VerdictConclusion) -> Iterator[str]:
         may = [one.finalist for one in verdict.standings if one.may_be_best is not False]
         yield f"The best is one of {in_a_row(may)}."
     for one in verdict.baselines:
-        if one.leader_ahead_by is not None:
-            yield f"{leader.finalist} minus {one.finalist}: {_lead(one.leader_ahead_by)}."
+        if (lead := one.leader_ahead_by) is not None:
+            yield f"{leader.finalist} against {one.finalist}: {lead_with_ends(lead)}."
     if taken != leader.finalist and verdict.margin is not None:
         yield f"{taken} is as good within {_size(verdict.margin, verdict)}, and the cheapest."
     if verdict.kept is not verdict.taken:
@@ -168,8 +169,8 @@ def _results(verdict: VerdictConclusion) -> Iterator[str]:
         yield f"{taken} was chosen; its {metric_of(verdict)} is {_score(own)}{why}."
     if (gain := verdict.gain_over_searches) is not None:
         yield (
-            "The search's best minus what random searches bring on average: "
-            f"{_lead(gain)}, also for other random searches."
+            "The search's best against what random searches bring on average: "
+            f"{lead_with_ends(gain)}, also for other random searches."
         )
 
 
@@ -180,7 +181,7 @@ def _bias(conclusions: Sequence[Conclusion]) -> Iterator[str]:
         yield (
             f"The search's best scored {figure(bias.searched, unit, digits)} in the search and "
             f"{figure(bias.fresh, unit, digits)} on the folds: a selection bias of "
-            f"{_difference(bias.total)}."
+            f"{gain(bias.total)} ({span(bias.total, ' to ')})."
         )
 
 
@@ -218,7 +219,7 @@ def _test(conclusions: Sequence[Conclusion]) -> Iterator[str]:
         )
         for other in one.finalists[1:]:
             if other.winner_ahead_by is not None:
-                yield f"Its lead over {other.finalist}: {_lead(other.winner_ahead_by)}."
+                yield f"Its lead over {other.finalist}: {lead_with_ends(other.winner_ahead_by)}."
 
 
 def _size(difference: float, verdict: VerdictConclusion) -> str:
@@ -229,13 +230,3 @@ def _size(difference: float, verdict: VerdictConclusion) -> str:
 def _score(score: Interval) -> str:
     digits = 2 if score.unit == "share" else decimals(score)
     return f"{figure(score.value, score.unit, digits)} ({unsigned_span(score)})"
-
-
-def _lead(lead: Interval) -> str:
-    return f"{lead_in_words(lead)} ({span(lead, ' to ')})"
-
-
-def _difference(difference: Interval) -> str:
-    size = scaled(difference.value, difference.unit, sign="+", digits=decimals(difference))
-    points = " points" if difference.unit == "share" else ""
-    return f"{size}{points} ({span(difference, ' to ')})"

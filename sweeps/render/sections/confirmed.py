@@ -36,8 +36,7 @@ from sweeps.wording import (
     decimals,
     format_seconds,
     gain,
-    gain_with_ends,
-    lead_in_words,
+    lead_with_ends,
     percent,
     plus_minus,
     scaled,
@@ -138,7 +137,9 @@ def _standing_text(one: ConfirmedStanding) -> str:
     known = None if one.searched is None else _scored(one.searched, one.accuracy)
     searched = "" if known is None else f"<br>in the search {known}{sign}"
     gap = one.leader_ahead_by
-    behind = "" if gap is None else f"<br>the leader minus it {gain_with_ends(gap)}: {one.verdict}"
+    behind = (
+        "" if gap is None else f"<br>the leader against it: {lead_with_ends(gap)}, {one.verdict}"
+    )
     return f"<b>{one.finalist}</b>: {plus_minus(one.accuracy)}{sign}{searched}{behind}"
 
 
@@ -337,16 +338,16 @@ def _control_line(verdict: VerdictConclusion) -> list[str]:
         told = "it paid" if gain.low > 0 else "it did not pay"
         told = told if gain.is_told_apart else "not to be told apart"
         return [
-            f"Did searching pay? The search's best ({counted(verdict.trials, 'trial')}) minus what "
-            f"{verdict.control_searches} random searches{each} each bring on average: "
-            f"{gain_with_ends(gain)}, {told}. The interval is for other random searches, too."
+            f"Did searching pay? The search's best ({counted(verdict.trials, 'trial')}) against "
+            f"what {verdict.control_searches} random searches{each} each bring on average: "
+            f"{lead_with_ends(gain)}, {told}. The interval is for other random searches, too."
         ]
     if (gain := verdict.gain_over_control) is None:
         return []
     (control,) = (s.finalist for s in verdict.standings if s.finalist.startswith("control-"))
     return [
-        f"The search's best minus the best of one random search{each} ({control}): "
-        f"{lead_in_words(gain)} ({span(gain, ' to ')}). Another random search finds another best, "
+        f"The search's best against the best of one random search{each} ({control}): "
+        f"{lead_with_ends(gain)}. Another random search finds another best, "
         "so that this does not say whether searching paid: --control-searches 5 does."
     ]
 
@@ -361,8 +362,8 @@ PARTS: Final = {
 def _(bias: SelectionBiasConclusion) -> WordedConclusion:
     lead = (
         f"The best of the search, {bias.finalist}, scored {_scored(bias.searched, bias.total)} "
-        f"there and {_scored(bias.fresh, bias.total)} on fresh folds: "
-        f"{lead_in_words(-bias.total)} ({span(-bias.total, ' to ')})."
+        f"there and {_scored(bias.fresh, bias.total)} on fresh folds: a selection bias of "
+        f"{gain(bias.total)} ({span(bias.total, ' to ')})."
     )
     line = (
         "Its seed: its score minus the mean of as many trainings on the search's own split. The "
@@ -460,7 +461,7 @@ def _(votes: VotesConclusion) -> WordedConclusion:
         f"{_vote(announced.vote)} of {_who(announced)} {VERBS[announced.verdict]} "
         f"{single.finalist}, the single best of {' and '.join(votes.sweeps)}: "
         f"{_scored(announced.accuracy.value, like)} against {against}, "
-        f"{_lead_with_ends(announced.ahead_by)}."
+        f"{lead_with_ends(announced.ahead_by)}."
     )
     lines = []
     if single.finalist not in votes.winners:
@@ -494,10 +495,6 @@ _MEAN_IS: Final = (
 
 def _vote(kind: VoteKind) -> str:
     return "The mean prediction" if kind == "mean" else f"The {kind} vote"
-
-
-def _lead_with_ends(lead: Interval) -> str:
-    return f"{lead_in_words(lead)} ({span(lead, ' to ')})"
 
 
 def _who(vote: VoteOnFolds) -> str:
@@ -602,7 +599,7 @@ def _(voted: TestVotesConclusion) -> WordedConclusion:
     called = _vote(widest.vote).replace("The", "the", 1)
     lead = (
         f"On the test set {called} of {widest.members} trainings {VERBS[widest.verdict]} "
-        f"one of {widest.of} ({rival}): {value}, {_lead_with_ends(widest.ahead_by)}."
+        f"one of {widest.of} ({rival}): {value}, {lead_with_ends(widest.ahead_by)}."
     )
     note = (
         f"Frozen on {evaluation.day} among the questions of evaluation {evaluation.number}."

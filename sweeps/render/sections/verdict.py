@@ -35,7 +35,13 @@ from sweeps.render.answer import on_test_set
 from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Number, Points, Role
 from sweeps.render.section import Block, Code, Fact, Facts, Folded, Section, Table, Text
 from sweeps.render.sections.confirmed import forest_chart, put_in_words
-from sweeps.render.verdict import difference_to, failure_line, progress_line, verdict_line
+from sweeps.render.verdict import (
+    failure_line,
+    lead_of,
+    lead_over_baseline,
+    progress_line,
+    verdict_line,
+)
 from sweeps.wording import (
     counted,
     decimals,
@@ -46,6 +52,7 @@ from sweeps.wording import (
     format_seconds,
     format_value,
     gain,
+    lead_in_words,
     percent,
     span,
     unsigned_span,
@@ -278,8 +285,7 @@ def answer(summary: Summary, conclusions: Sequence[Conclusion]) -> list[str]:
     if reference is not None and reference.trial == best.trial:
         said = f"it is the baseline {best.baseline}, and no other trial scored better"
     elif reference is not None:
-        ahead = difference_to(metric, best, reference)
-        said = f"{ahead} against the baseline {reference.baseline}"
+        said = lead_over_baseline(summary, best, reference)
     return [
         f"Trial {best.trial} leads on the validation set: {metric} "
         f"{format_metric(best.objective)}, {said}.",
@@ -365,7 +371,7 @@ def _fold_facts(verdict: VerdictConclusion, conclusions: Sequence[Conclusion]) -
         if ahead is not None and one.is_baseline:
             whose = "" if leader is taken else f"{leader.finalist}, "
             detail = f"{whose}95 % interval {span(ahead, ' to ')}"
-            facts.append(Fact(f"against {one.finalist}", gain(ahead), detail))
+            facts.append(Fact(f"against {one.finalist}", lead_in_words(ahead), detail))
     return facts
 
 
@@ -381,7 +387,7 @@ def _search_facts(data: SweepData) -> list[Fact]:
     facts = [Fact(summary.metric, format_metric(best.objective), detail)]
     reference = summary.reference
     if reference is not None and reference.trial != best.trial:
-        ahead = difference_to(summary.metric, best, reference)
+        ahead = lead_of(summary, best, reference)
         facts.append(Fact(f"against {reference.baseline}", ahead, "the best baseline"))
     if compared := _compared(data):
         close = sum(not difference.is_told_apart for difference in compared.values())

@@ -152,7 +152,7 @@ def test_of_three_random_searches_it_is_said_whether_searching_paid(home):
     assert again == {**told, "said": None}, "as before"
     assert len(records(home, "drawn-control")) == 9, "nothing is trained"
     details = " ".join(call(*CONFIRM[:-1], "--details").stdout.split())
-    assert "minus what 3 random searches of 3 trials each bring on average" in details
+    assert "against what 3 random searches of 3 trials each bring on average" in details
 
 
 def test_a_paragraph_for_a_paper_is_printed_or_written_as_text_or_latex(home, tmp_path):
