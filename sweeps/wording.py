@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -117,6 +118,14 @@ def is_share(metric: str) -> bool:
 
 # A difference that is shown says who leads: plus, or `better`, is better, whichever way a metric
 # goes. Only `format_difference` subtracts plainly, below a heading that says what from what.
+
+
+def fresh_name(metric: str) -> str:
+    """Return how a metric is called where fresh folds or a test set score: `mae`.
+
+    There the names of the search mislead: `best_val_mae` is that of its validation set.
+    """
+    return re.sub("^(best_)?val_|^block_", "", metric) or metric
 
 
 def format_difference(metric: str, value: float, reference: float) -> str:

@@ -30,6 +30,7 @@ from sweeps.wording import (
     figure,
     format_roughly,
     format_value,
+    fresh_name,
     gain,
     in_a_row,
     lead_in_words,
@@ -157,7 +158,7 @@ class _VerdictInWords:
     def _named(self) -> str:
         """The name of the metric before a figure; nothing before a percentage."""
         is_share = self._leader.accuracy.unit == "share"
-        return "" if is_share else f"{self._verdict.metric} "
+        return "" if is_share else f"{fresh_name(self._verdict.metric)} "
 
     @property
     def _of_metric(self) -> str:

@@ -22,11 +22,11 @@ from sweeps.records.conclusions import (
     TestConclusion,
     VerdictConclusion,
 )
-from sweeps.render.sections.confirmed import metric_of
 from sweeps.wording import (
     counted,
     decimals,
     figure,
+    fresh_name,
     gain,
     in_a_row,
     lead_with_ends,
@@ -130,9 +130,9 @@ def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:
             "weights or as a constant prediction."
         )
     yield (
-        f"The estimand is the {metric_of(verdict)} of a configuration on new samples of the same "
-        "kind, when it is trained with a new seed on a training set of this size. Intervals are "
-        f"95 %; their errors {_ERRORS[verdict.method]}."
+        f"The estimand is the {fresh_name(verdict.metric)} of a configuration on new samples of "
+        "the same kind, when it is trained with a new seed on a training set of this size. "
+        f"Intervals are 95 %; their errors {_ERRORS[verdict.method]}."
     )
     if verdict.looks:
         looks = in_a_row([str(look) for look in verdict.looks])
@@ -161,12 +161,12 @@ def _results(verdict: VerdictConclusion) -> Iterator[str]:
         kept = verdict.kept
         yield (
             f"None was shown to be better than {kept.finalist}, which is kept; its "
-            f"{metric_of(verdict)} is {_score(kept.accuracy)}."
+            f"{fresh_name(verdict.metric)} is {_score(kept.accuracy)}."
         )
     elif (own := verdict.quotable) is not None:
         less = _size(verdict.quotable_bias, verdict) if verdict.quotable_bias else ""
         why = f", corrected by {less} for its selection on these folds" if less else ""
-        yield f"{taken} was chosen; its {metric_of(verdict)} is {_score(own)}{why}."
+        yield f"{taken} was chosen; its {fresh_name(verdict.metric)} is {_score(own)}{why}."
     if (gain := verdict.gain_over_searches) is not None:
         yield (
             "The search's best against what random searches bring on average: "
@@ -212,7 +212,9 @@ def _test(conclusions: Sequence[Conclusion]) -> Iterator[str]:
         why = f" (reason for evaluating again: {at.reason})" if at.reason else ""
         found = f"recognised {_score(winner.accuracy)} of {one.samples} samples"
         if winner.accuracy.unit != "share":
-            found = f"had {one.metric} {_score(winner.accuracy)} on {one.samples} samples"
+            found = (
+                f"had {fresh_name(one.metric)} {_score(winner.accuracy)} on {one.samples} samples"
+            )
         yield (
             f"Test-set evaluation {at.number} of {at.of}{why}: {winner.finalist} {found}, mean of "
             f"{one.trainings} trainings; the models were fixed before."

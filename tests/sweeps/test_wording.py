@@ -14,6 +14,7 @@ from sweeps import wording
 from sweeps.interval import Interval
 from sweeps.wording import (
     format_lead,
+    fresh_name,
     how_to_install,
     install_command,
     lead_in_words,
@@ -22,6 +23,22 @@ from sweeps.wording import (
 )
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("metric", "called"),
+    [
+        ("best_val_mae", "mae"),
+        ("best_val_kind_auc", "kind_auc"),
+        ("block_accuracy", "accuracy"),
+        ("val_loss", "loss"),
+        ("best_val_", "best_val_"),
+        ("interval_score", "interval_score"),
+        ("rmse", "rmse"),
+    ],
+)
+def test_on_fresh_folds_no_metric_has_the_name_of_the_validation_sets(metric, called):
+    assert fresh_name(metric) == called
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from sweeps.wording import (
     counted,
     decimals,
     format_seconds,
+    fresh_name,
     gain,
     lead_with_ends,
     percent,
@@ -109,7 +110,8 @@ def forest_chart(verdict: VerdictConclusion) -> Chart:
         "folds, so that two whose intervals overlap may still differ: the table says which do."
     )
     title = f"The finalists on {verdict.folds} fresh folds"
-    values = Axis("accuracy, %" if _is_share(verdict) else verdict.metric)
+    sign = ", %" if _is_share(verdict) else ""
+    values = Axis(f"{fresh_name(verdict.metric)}{sign}")
     return Chart("finalists", title, marks, values, axis, "wide", note)
 
 
@@ -212,8 +214,9 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
             "missing from others by chance: more folds (--folds) see more of them."
         )
     lines.append(
-        f"Compared by {metric_of(verdict)}, from {verdict.folds} folds, {_covers(verdict)}, at "
-        f"this size of training set. A difference{_within(verdict)} does not matter (--margin). "
+        f"Compared by {fresh_name(verdict.metric)}, from {verdict.folds} folds, "
+        f"{_covers(verdict)}, at this size of training set. A difference{_within(verdict)} does "
+        "not matter (--margin). "
         "'best' is the chance of being the best. What may be the best leaves out the true best in "
         "at most 5 of 100 confirmations, however often folds are added: words change only at "
         "numbers of folds that were fixed beforehand."
@@ -305,11 +308,6 @@ def role_of_recommended(verdict: VerdictConclusion) -> str:
     """Return what the recommended finalist is called in a picture."""
     is_taken = verdict.kept.finalist == verdict.recommended
     return "winner" if verdict.settled else "to take" if is_taken else "champion"
-
-
-def metric_of(verdict: VerdictConclusion) -> str:
-    """Return the metric of a verdict as people call it."""
-    return "accuracy" if verdict.metric == "block_accuracy" else verdict.metric
 
 
 def _within(verdict: VerdictConclusion) -> str:
@@ -551,7 +549,7 @@ def _(tested: TestConclusion) -> WordedConclusion:
     if evaluation.number > 1:
         earlier = counted(evaluation.number - 1, "evaluation")
         note += f" It was made after {earlier} could have been seen."
-    said = f"recognises {share} %" if is_share else f"has {tested.metric} {share}"
+    said = f"recognises {share} %" if is_share else f"has {fresh_name(tested.metric)} {share}"
     lead = f"On the test set {winner.finalist}, the champion, {said}."
     title = f"The test set, {_ordinal(evaluation)}"
     return WordedConclusion(f"tested-{_name(evaluation)}", title, lead, columns, rows, lines, note)
@@ -561,7 +559,8 @@ def _allows(tested: TestConclusion) -> str:
     """Return what intervals of an evaluation allow for."""
     if tested.is_by_sample:
         return "for new samples and new seeds"
-    return f"for new seeds and folds, not for new samples: {tested.metric} is one number a training"
+    metric = fresh_name(tested.metric)
+    return f"for new seeds and folds, not for new samples: {metric} is one number a training"
 
 
 def _files_line(files: FilesCompared, champion: str) -> str:
@@ -595,7 +594,9 @@ def _(voted: TestVotesConclusion) -> WordedConclusion:
     rival = next(one.finalist for one in winners if one.sweep == widest.of)
     like = widest.accuracy
     is_share = like.unit == "share"
-    value = percent(like.value, 2) if is_share else f"{voted.metric} {_scored(like.value, like)}"
+    value = percent(like.value, 2)
+    if not is_share:
+        value = f"{fresh_name(voted.metric)} {_scored(like.value, like)}"
     called = _vote(widest.vote).replace("The", "the", 1)
     lead = (
         f"On the test set {called} of {widest.members} trainings {VERBS[widest.verdict]} "

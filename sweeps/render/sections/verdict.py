@@ -51,6 +51,7 @@ from sweeps.wording import (
     format_params,
     format_seconds,
     format_value,
+    fresh_name,
     gain,
     lead_in_words,
     percent,
@@ -346,31 +347,28 @@ def _compared(data: SweepData) -> dict[int, Difference]:
 
 def _facts(data: SweepData) -> list[Fact]:
     summary, verdict = data.summary, data.verdict
-    facts = _search_facts(data) if verdict is None else _fold_facts(verdict, data.conclusions)
+    facts = _search_facts(data) if verdict is None else fold_facts(verdict, data.conclusions)
     worst = worst_class(data)
     if worst is not None:
-        detail = f"{percent(worst.recall)} recognised{worst.remark}"
+        detail = f"{percent(worst.recall)} recognised on the validation set{worst.remark}"
         facts.append(Fact("worst class", worst.name, detail))
     facts.append(Fact("trials", f"{summary.done}", f"in {format_seconds(data.seconds)}"))
     return facts
 
 
-def _fold_facts(verdict: VerdictConclusion, conclusions: Sequence[Conclusion]) -> list[Fact]:
+def fold_facts(verdict: VerdictConclusion, conclusions: Sequence[Conclusion]) -> list[Fact]:
+    """Return the figure to quote and the leads over baselines, each with its measurement."""
     leader, taken, own = verdict.standings[0], verdict.taken, verdict.kept
-    quotable = verdict.quotable if own is taken else None
-    score = quotable or own.accuracy
-    remark = f"; mean {_figure(own.accuracy)}" if quotable else ""
+    score, on = (own is taken and verdict.quotable) or own.accuracy, "fresh folds"
     if (tested := on_test_set(verdict, conclusions)) is not None:
-        score, _ = tested
-        remark = f"; on fresh folds {_figure(own.accuracy)}"
-    detail = f"{own.finalist}, {unsigned_span(score)}{remark}"
-    metric = "accuracy" if score.unit == "share" else verdict.metric
-    facts = [Fact(f"{metric} to quote", _figure(score), detail)]
+        score, on = tested[0], "the test set"
+    detail = f"{own.finalist} on {on}, {unsigned_span(score)}"
+    facts = [Fact(f"{fresh_name(verdict.metric)} to quote", _figure(score), detail)]
     for one in verdict.standings:
         ahead = one.leader_ahead_by
         if ahead is not None and one.is_baseline:
             whose = "" if leader is taken else f"{leader.finalist}, "
-            detail = f"{whose}95 % interval {span(ahead, ' to ')}"
+            detail = f"{whose}on fresh folds, 95 % interval {span(ahead, ' to ')}"
             facts.append(Fact(f"against {one.finalist}", lead_in_words(ahead), detail))
     return facts
 
@@ -388,7 +386,9 @@ def _search_facts(data: SweepData) -> list[Fact]:
     reference = summary.reference
     if reference is not None and reference.trial != best.trial:
         ahead = lead_of(summary, best, reference)
-        facts.append(Fact(f"against {reference.baseline}", ahead, "the best baseline"))
+        facts.append(
+            Fact(f"against {reference.baseline}", ahead, "the best baseline, on the validation set")
+        )
     if compared := _compared(data):
         close = sum(not difference.is_told_apart for difference in compared.values())
         detail = f"of the next {len(compared)} cannot be told from it"
