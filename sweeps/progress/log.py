@@ -17,13 +17,13 @@ from sweeps.analysis.rows import trial_row
 from sweeps.progress import PassedOn, Progress
 from sweeps.progress.lines import trial_line
 from sweeps.render.verdict import (
+    ended_line,
     failure_line,
-    progress_line,
     retry_line,
     time_lines,
     verdict_line,
 )
-from sweeps.wording import counted, format_seconds, printable
+from sweeps.wording import counted, printable
 from sweeps.workspace.addresses import in_text
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Logged(PassedOn):
 
     def finished(self, summary: Summary) -> None:
         """Log how the sweep ended, and where its time went."""
-        self._line(f"{progress_line(summary)} ({format_seconds(summary.seconds)})")
+        self._line(ended_line(summary))
         if summary.best or summary.front:
             self._line(verdict_line(summary))
         pending = summary.tracking_pending

@@ -135,9 +135,8 @@ class Starts:
         try:
             yield
         finally:
-            seconds = (watch.now_ms() - watch.started_at) / 1000
             with contextlib.suppress(StoreError):  # its records say how long it took, roughly
-                self._write(*earlier, replace(begun, seconds=seconds))
+                self._write(*earlier, replace(begun, seconds=watch.seconds))
 
     def _write(self, *starts: Start) -> None:
         document = json_bytes([asdict(start) for start in starts], indent=1)

@@ -11,11 +11,10 @@ from sweeps.analysis.paired_differences import leader_against, standings, worst_
 from sweeps.analysis.table import parameter_names
 from sweeps.render.sections.confirmed import put_in_words
 from sweeps.render.sections.reproduce import rerun_commands
-from sweeps.render.verdict import lead_of, progress_line, retry_line, verdict_line
+from sweeps.render.verdict import ended_line, lead_of, retry_line, verdict_line
 from sweeps.wording import (
     counted,
     format_metric,
-    format_seconds,
     format_value,
     gain_in_words,
     percent,
@@ -70,7 +69,7 @@ def render_markdown(summary: Summary) -> str:
     lines = [
         f"### Sweep {escape(summary.name)}",
         "",
-        f"{escape(progress_line(summary))} ({format_seconds(summary.seconds)}).",
+        f"{escape(ended_line(summary, 'last start'))}.",
         "",
         f"**{escape(verdict_line(summary))}**",
         "",

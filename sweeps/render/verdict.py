@@ -86,6 +86,11 @@ def progress_line(summary: Summary) -> str:
     return f"{line}; stopped by {summary.stopped_by}" if summary.stopped_by else line
 
 
+def ended_line(summary: Summary, which: str = "this start") -> str:
+    """Return how far a sweep is, and how long its last start took, by the clock."""
+    return f"{progress_line(summary)} ({which}: {format_seconds(summary.seconds)})"
+
+
 def cost_line(summary: Summary, confirming: float = 0.0) -> str:
     """Return what the trials cost, in all and each; empty without a price.
 

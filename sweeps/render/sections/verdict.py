@@ -109,8 +109,13 @@ def _front_facts(data: SweepData, front: Sequence[OnFront]) -> list[Fact]:
         word = "highest" if objective.direction == "maximize" else "lowest"
         value = format_metric(end.values[place])
         facts.append(Fact(f"{word} {objective.metric}", value, f"trial {end.row.trial}: {others}"))
+    return [*facts, _trials(data)]
+
+
+def _trials(data: SweepData) -> Fact:
+    """Return the number of trials, and the time by which the history draws them."""
     seconds = format_seconds(data.seconds)
-    return [*facts, Fact("trials", str(data.summary.done), f"in {seconds}")]
+    return Fact("trials", str(data.summary.done), f"in {seconds} of training")
 
 
 def _chart(data: SweepData, front: Sequence[OnFront], along: int, other: int) -> Chart:
@@ -346,14 +351,13 @@ def _compared(data: SweepData) -> dict[int, Difference]:
 
 
 def _facts(data: SweepData) -> list[Fact]:
-    summary, verdict = data.summary, data.verdict
+    verdict = data.verdict
     facts = _search_facts(data) if verdict is None else fold_facts(verdict, data.conclusions)
     worst = worst_class(data)
     if worst is not None:
         detail = f"{percent(worst.recall)} recognised on the validation set{worst.remark}"
         facts.append(Fact("worst class", worst.name, detail))
-    facts.append(Fact("trials", f"{summary.done}", f"in {format_seconds(data.seconds)}"))
-    return facts
+    return [*facts, _trials(data)]
 
 
 def fold_facts(verdict: VerdictConclusion, conclusions: Sequence[Conclusion]) -> list[Fact]:

@@ -37,7 +37,7 @@ def test_a_log_has_all_of_a_sweep_whatever_is_shown(tmp_path, display):
     at = lines.index("    ValueError: boom")
     assert lines[at - 1].startswith("trial 2 FAILED error: ValueError: boom, ")
     assert lines[at + 1] == "      at x", "the whole error, as it was indented"
-    assert "5 of 5 trials: 2 COMPLETE, 1 PRUNED, 2 FAILED (9.0 s)" in lines
+    assert "5 of 5 trials: 2 COMPLETE, 1 PRUNED, 2 FAILED (this start: 9.0 s)" in lines
     assert "best observed, not confirmed: best_val_accuracy 0.9230 (trial 1)" in "\n".join(lines)
     if display is not JsonLines:  # its events have times
         assert shown.getvalue().endswith(alone.getvalue())
