@@ -78,15 +78,18 @@ def test_alone_it_shows_the_sweeps_and_the_next_commands(call, finished_toy):
     assert said.stdout.endswith("All commands: sweeps --help\n")
 
 
-def test_another_home_is_named_in_the_commands_and_belongs_behind_a_command(
+def test_another_home_is_named_in_the_commands_and_taken_before_a_command_or_behind_it(
     call, finished_toy, make_home
 ):
     finished_toy("other", trials=1)
     said = call("--home", make_home("other")).stdout
     assert f"  sweeps ui toy --home {make_home('other')}\n" in said
-    refused = call("--home", make_home("other"), "list")
+    before = call("--home", make_home("other"), "list", "--json").stdout
+    assert before == call("list", "--json", "--home", make_home("other")).stdout
+    assert [row["name"] for row in json.loads(before)] == ["toy"]
+    refused = call("--home", make_home("other"), "schema")
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert f"sweeps list ... --home {make_home('other')}" in refused.stderr
+    assert "sweeps schema works in no home; leave it out" in refused.stderr
 
 
 def test_after_failures_it_proposes_to_look_at_them(call, finished_toy):
