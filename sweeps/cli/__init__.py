@@ -138,6 +138,7 @@ app = typer.Typer(
     cls=Commands,
     help="Hyperparameter sweeps: search, look, confirm, take away.",
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # whose tables cut the names of options in 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -203,6 +203,16 @@ def test_a_help_text_breaks_no_line_but_that_of_the_terminal(name):
     assert "\n" not in (command.help or "").replace("\n\n", "")
 
 
+@pytest.mark.parametrize("name", sorted(get_command(app).commands))
+def test_no_name_of_an_option_is_cut_in_80_columns(name):
+    said = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "80"}).stdout
+    assert max(map(len, said.splitlines())) <= 80
+    assert "…" not in said
+    words = said.replace(",", " ").split()
+    known = (one.opts + one.secondary_opts for one in get_command(app).commands[name].params)
+    assert {option for options in known for option in options if option[0] == "-"} <= {*words}
+
+
 def test_json_and_csv_do_not_share_stdout(call, finished_toy):
     finished_toy(trials=1)
     refused = call("list", "--json", "--csv", "-")
