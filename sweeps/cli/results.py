@@ -73,7 +73,7 @@ def report(
             raise UsageError("--methods is a paragraph without charts: leave --figures out")
         _write_methods(found, info, output)
         return
-    read = read_sweep(info, found.store(info.id), data, complain)
+    read = read_sweep(info, found.store(info.id), data)
     if not read.records:
         raise UsageError(f"sweep {read.info.name!r} has no trial yet: nothing to report")
     path = output or Path(f"{read.info.name}.html")
