@@ -146,15 +146,17 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Timing:
-    """The beginning of a command, and what it will do after the trials.
+    """The beginning of a command, what it is, and what it will do after the trials.
 
     Attributes:
         watch: Began with the command.
         reserving: Says what a confirmation will take; None if none follows.
+        command: What was typed, for hints; None from Python.
     """
 
     watch: Stopwatch = field(default_factory=Stopwatch)
     reserving: Reserving | None = None
+    command: str | None = None
 
 
 def run_options(
@@ -282,7 +284,7 @@ def run_sweep(
             budget = _budget(config, info, records, timing)
             if confirmed_by(info.directory) is None:  # whose command is counted as a whole
                 starts = Starts(store.folder)
-                counting.enter_context(starts.counted(timing.watch, config.price))
+                counting.enter_context(starts.counted(timing.watch, config.price, timing.command))
             total = _total(config, info, records, budget)
             earlier = store.ending()
             _ask(config, store, total)

@@ -18,6 +18,7 @@ from sweeps.cli.options import (
     QuietOption,
     SweepArgument,
     find_sweep,
+    how_to_go_on,
     mode_of,
     pasteable,
 )
@@ -163,7 +164,8 @@ def stop(
     if _wait(lambda: not found.is_running(info.id), LONGEST_STOP_SECONDS):
         requests.withdraw([STOP, STOP_NOW])  # it may have ended of itself meanwhile
         found.publish(info.id)
-        print(f"sweep {info.name!r} has stopped; the command that began it goes on")
+        again = how_to_go_on(found, info.id, "the command that began it")
+        print(f"sweep {info.name!r} has stopped; {again} goes on")
         return
     print(f"sweep {info.name!r} does not end: it is run by {found.owner(info.id)}")
     raise typer.Exit(FAILED)
@@ -232,9 +234,10 @@ def _running(name: str, home: str | None) -> tuple[Home, SweepInfo]:
 
     found, info = find_sweep(home, name)
     if not found.is_running(info.id):
+        again = how_to_go_on(found, info.id, "the `sweeps run` that began it")
         raise UsageError(
-            f"sweep {info.name!r} is not running; `sweeps status` lists what is, and the "
-            "`sweeps run` that began it goes on with it"
+            f"sweep {info.name!r} is not running; `sweeps status` lists what is, and {again} "
+            "goes on with it"
         )
     return found, info
 

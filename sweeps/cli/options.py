@@ -434,6 +434,28 @@ def place_options() -> str:
     return " ".join(option for option in (words, storage_option()) if option)
 
 
+def how_to_go_on(home: Home, sweep_id: str, otherwise: str) -> str:
+    """Return the `sweeps run` that goes on with a sweep, in backticks; else the other words."""
+    command = command_to_go_on(home, sweep_id)
+    return f"`{command}`" if command else otherwise
+
+
+def command_to_go_on(home: Home, sweep_id: str) -> str:
+    """Return the `sweeps run` that goes on with a sweep, to be pasted; empty if none began it."""
+    from sweeps.records import Starts
+
+    store = home.store(sweep_id)
+    known, trials = Starts(store.folder).command(), store.asked()
+    if known is None:
+        return ""
+    command, folder = known
+    line = f"{command} --trials {trials}" if trials else command
+    if Path(folder) == Path.cwd():
+        return f"{line} {place_options()}".strip()
+    place = f"--home {shlex.quote(str(home.path.absolute()))} {storage_option()}"
+    return f"cd {shlex.quote(folder)} && {line} {place}".strip()
+
+
 def mode_of(*, quiet: bool, as_json: bool, verbose: bool = False) -> Mode:
     """Return how a command shows what goes on."""
     return "json" if as_json else "quiet" if quiet else "verbose" if verbose else "auto"

@@ -6,6 +6,8 @@ import csv
 import dataclasses
 import io
 import json
+import os
+import shlex
 
 import pytest
 from typer.main import get_command
@@ -76,6 +78,27 @@ def test_alone_it_shows_the_sweeps_and_the_next_commands(call, finished_toy):
     assert "  sweeps ui toy " in said.stdout
     assert "  sweeps confirm toy " in said.stdout
     assert said.stdout.endswith("All commands: sweeps --help\n")
+
+
+def test_of_an_unfinished_sweep_it_proposes_the_command_that_goes_on(
+    call, toy_space, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    space = tmp_path / "own space.yaml"
+    space.write_text(toy_space.read_text())
+    words = ("--name", "one", "--set", "epochs=2", "--seed", 7, "--workers", 0, "--trials", 3)
+    assert call("run", space.name, *words, "--timeout", "0.000001").exit_code == 0
+    (line,) = (one for one in call().stdout.splitlines() if "0 of 3 trials are done" in one)
+    command, _, hint = line.strip().partition("   ")
+    assert hint.strip() == "0 of 3 trials are done: go on"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    home = os.environ["SWEEPS_HOME"]
+    assert f"  cd {tmp_path} && {command} --home {home}" in call().stdout
+    monkeypatch.chdir(tmp_path)
+    assert call(*shlex.split(command)[1:]).exit_code == 0
+    (row,) = json.loads(call("list", "--json").stdout)
+    assert (row["name"], row["done"], row["asked"]) == ("one", 3, 3)
 
 
 def test_another_home_is_named_in_the_commands_and_taken_before_a_command_or_behind_it(
