@@ -54,6 +54,14 @@ def test_the_history_has_the_best_so_far_by_seconds_of_training(data):
     assert list(points.y) == [0.8, 0.7, 0.6, 0.9]
 
 
+def test_the_table_of_all_trials_has_the_metrics_beside_the_objective(data):
+    (folded,) = (b for b in history_section(data).blocks if isinstance(b, Folded))
+    (table,) = folded.blocks
+    column = table.columns.index("best_val_loss")
+    assert table.columns[column - 1] == "best_val_accuracy"
+    assert [row[column] for row in table.rows] == ["0.2500"] * 4 + [""], "one diverged"
+
+
 def test_a_price_gives_each_trial_and_all_of_them_a_cost(data):
     (folded,) = (b for b in history_section(data).blocks if isinstance(b, Folded))
     assert "cost" not in folded.blocks[0].columns
