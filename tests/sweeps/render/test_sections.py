@@ -16,10 +16,11 @@ from sweeps.records import conclusions as kept
 from sweeps.records.conclusions import ConfirmedStanding, VerdictConclusion
 from sweeps.render import comparing
 from sweeps.render.charts.chart import Axis, Bars, Chart, Heatmap, Line, Parallel, Points
-from sweeps.render.section import Code, Folded
+from sweeps.render.section import Code, Facts, Folded
 from sweeps.render.sections import render_report, report_sections
 from sweeps.render.sections.confirmed import forest_chart, put_in_words
 from sweeps.render.sections.verdict import answer, fold_facts, verdict_section
+from sweeps.wording import format_seconds
 from tests.sweeps.render.builders import record, sweep_info
 from tests.sweeps.render.charts.test_drawing import CHARTS
 
@@ -166,6 +167,13 @@ def test_a_confirmed_sweep_is_nowhere_called_not_confirmed(data):
     assert "Take trial-1: +1.5 points over your baseline on fresh folds" in own
     assert not re.search("not confirmed|best observed|leads on the validation set", own, re.I)
     assert "sweeps confirm toy" not in own
+
+
+def test_the_tile_of_the_trials_says_of_what_its_time_is(data):
+    (facts,) = (block for block in verdict_section(data).blocks if isinstance(block, Facts))
+    tile = facts.facts[-1]
+    assert (tile.label, tile.value) == ("trials", "3")
+    assert tile.detail == f"in {format_seconds(data.seconds)} of training"
 
 
 def test_what_may_settle_it_is_among_the_next_steps(data):
