@@ -24,6 +24,7 @@ from sweeps.cli.options import (
 )
 from sweeps.errors import UsageError
 from sweeps.runner.control import PAUSE, STOP, STOP_NOW, ControlRequests, cancelling
+from sweeps.workspace.clock import now_ms
 
 if TYPE_CHECKING:
     from sweeps.home import Home
@@ -70,13 +71,13 @@ def watch(
     from sweeps.analysis.summary import summarize
     from sweeps.progress import make_progress
     from sweeps.progress.tally import Tally
+    from sweeps.records import Starts
     from sweeps.runner.control import ControlRequests
 
     found, info = find_sweep(home, name)
     store = found.store(info.id)
     shown = make_progress(mode_of(quiet=quiet, as_json=as_json))
     records = store.read_all()
-    began = time.monotonic()
     try:
         shown.started(Tally(info, store.asked() or 0, records))
         known = {record.spec.key for record in records}
@@ -92,13 +93,14 @@ def watch(
             was_paused = _tell_pause(ControlRequests(store.folder), was_paused, shown)
             if not is_over:
                 time.sleep(LOOK_SECONDS)
-        ending = store.ending()
+        ending, began = store.ending(), [one.began_at for one in Starts(store.folder).all()]
+        until_now = (now_ms() - began[-1]) / 1000 if began else 0.0  # it was killed
         shown.finished(
             summarize(
                 info,
                 records,
                 asked=store.asked() or 0,
-                seconds=time.monotonic() - began,
+                seconds=ending.seconds if ending else until_now,
                 stopped_by=ending.stopped_by if ending else None,
             )
         )
