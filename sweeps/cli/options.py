@@ -441,12 +441,12 @@ def how_to_go_on(home: Home, sweep_id: str, otherwise: str) -> str:
 
 
 def command_to_go_on(home: Home, sweep_id: str) -> str:
-    """Return the `sweeps run` that goes on with a sweep, to be pasted; empty if none began it."""
+    """Return the `sweeps run` that goes on with a sweep, to be pasted; empty if not known."""
     from sweeps.records import Starts
 
     store = home.store(sweep_id)
     known, trials = Starts(store.folder).command(), store.asked()
-    if known is None:
+    if known is None or not Path(known[1]).is_dir():  # of Python, or of another host
         return ""
     command, folder = known
     line = f"{command} --trials {trials}" if trials else command
