@@ -120,10 +120,10 @@ class TrialsView:
         """Yield the widest layout that fits."""
         names = parameter_names(self.rows, self.space)
         varied = [n for n in names if self._varies(n)]
-        errors = ("error",) if any(row.error for row in self.rows) else ()
-        beside, details = metrics_beside(self.rows, self.objectives), ("epochs", "seconds", "why")
+        errors = ["error"] if any(row.error for row in self.rows) else []
+        beside, details = metrics_beside(self.rows, self.objectives), ["epochs", "seconds", "why"]
         layouts = [(beside[:n], details) for n in range(len(beside), -1, -1)]
-        layouts += [([], errors), ([], ())]
+        layouts += [([], errors), ([], [])]
         tables = [self._table(varied, *layout) for layout in layouts]
         tables.append(self._compact_table(varied))
         unlimited = options.update(width=10_000)
