@@ -205,7 +205,7 @@ def show_home(home: HomeOption = None) -> None:
         again = command_to_go_on(found, own[0].id)
         hint = "go on" if again else f"repeat the command that began {name}"
         commands = {again or "sweeps run ...": f"{left}: {hint}", **commands}
-    _console().print("\nNext:", render_commands(commands), sep="\n", crop=False)
+    _console().print("\nNext:", render_commands(commands), sep="\n", soft_wrap=True)
     print("\nAll commands: sweeps --help")
 
 
