@@ -17,7 +17,6 @@ app = typer.Typer(
     help="Handwritten digits: look at a data set, train one configuration, judge what came out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # whose tables cut the names of options in 80 columns
 )
 app.command()(data.data)
 app.command()(train.train)
