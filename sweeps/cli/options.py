@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _given: ContextVar[Mapping[str, str | None] | None] = ContextVar("_given", default=None)
 """Home, stores and storage that the command was given by options, not by its environment."""
-_COMMAND: Final = re.compile(r"`(sweeps (?!run\b(?! smoke\b))([a-z-]+)[^`]*)`")
+_COMMAND: Final = re.compile(r"`(sweeps (?!run\b(?! smoke`))([a-z-]+)[^`]*)`")
 _IN_ENVIRONMENT: Final = (
     ("home", "SWEEPS_HOME"), ("tracking_uri", "MLFLOW_TRACKING_URI"), ("storage", "SWEEPS_STORAGE"),
 )  # fmt: skip

@@ -13,7 +13,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from sweeps.cli import app
+from sweeps.cli import app, options
 from sweeps.home import Home
 from sweeps.interval import Interval
 from sweeps.records import Conclusions, ConfirmationRecord
@@ -99,6 +99,22 @@ def test_of_an_unfinished_sweep_it_proposes_the_command_that_goes_on(
     assert call(*shlex.split(command)[1:]).exit_code == 0
     (row,) = json.loads(call("list", "--json").stdout)
     assert (row["name"], row["done"], row["asked"]) == ("one", 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("hint", "pasted"),
+    [
+        ("`sweeps run smoke`", "`sweeps run smoke --home h`"),
+        ("`sweeps run smoke --trials 3 --home h`", "`sweeps run smoke --trials 3 --home h`"),
+        ("`sweeps best smoke`", "`sweeps best smoke --home h`"),
+    ],
+)
+def test_a_command_that_names_its_home_gets_no_second_one(hint, pasted):
+    token = options._given.set({"home": "h"})
+    try:
+        assert options.pasteable(hint) == pasted
+    finally:
+        options._given.reset(token)
 
 
 def test_another_home_is_named_in_the_commands_and_taken_before_a_command_or_behind_it(
