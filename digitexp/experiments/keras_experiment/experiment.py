@@ -353,7 +353,7 @@ class KerasExperiment:
         if not isinstance(self._test, tuple | list) or len(self._test) < 2:
             return None
         _, y, *_ = self._test
-        return next(iter(np.shape(next(iter(arrays_of(y).values()), None))), None)
+        return next((len(one) for one in arrays_of(y).values() if np.ndim(one)), None)
 
     def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
         """Return no numbers: none are known before the model is built."""
