@@ -68,7 +68,11 @@ class SklearnDigits:
             name="sklearn-digits",
             digest=sha256(images.tobytes() + labels.tobytes()).hexdigest(),
             split_digest=sha256(train.tobytes() + validation.tobytes()).hexdigest(),
-            info={"classes": [str(digit) for digit in CLASSES], "n_train": len(train)},
+            info={
+                "classes": [str(digit) for digit in CLASSES],
+                "n_train": len(train),
+                "n_validation": len(validation),
+            },
             payload=(images[train], labels[train], images[validation], labels[validation]),
         )
 

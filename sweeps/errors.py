@@ -23,6 +23,10 @@ class ExperimentError(UsageError):
         return cls(f"`{member}` of experiment {experiment!r}: {said}")
 
 
+class SamplesWarning(UserWarning):
+    """A report shows no samples; the message says why, and commands print it."""
+
+
 class UntrustedError(UsageError):
     """A sweep was imported, and its code is not trusted, so it must not run; records can be read.
 

@@ -55,7 +55,8 @@ class PreparedData:
         name: Short name of the source, such as `digits20`.
         digest: SHA-256 (hex) of the arrays.
         split_digest: SHA-256 (hex) of the training and validation indices.
-        info: JSON-compatible facts: sizes, shapes, class names, policies applied.
+        info: JSON-compatible facts: sizes, shapes, class names, policies applied. `sweeps plan`
+            shows the numbers of samples `n_train`, `n_validation` and `n_test`.
         payload: The data that `train` needs; opaque to the framework.
         irreproducible: The reason why the same seed may give another result on these data; None as
             a rule. A sweep on such data shows it when it starts, and is tagged

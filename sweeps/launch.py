@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -148,15 +147,17 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Timing:
-    """The beginning of a command, and what it will do after the trials.
+    """The beginning of a command, what it is, and what it will do after the trials.
 
     Attributes:
         watch: Began with the command.
         reserving: Says what a confirmation will take; None if none follows.
+        command: What was typed, for hints; None from Python.
     """
 
     watch: Stopwatch = field(default_factory=Stopwatch)
     reserving: Reserving | None = None
+    command: str | None = None
 
 
 def run_options(
@@ -262,7 +263,7 @@ def run_sweep(
     Raises:
         UsageError: The name belongs to a sweep with other options, or another process runs it.
     """
-    start, timing = time.monotonic(), timing or Timing()
+    timing = timing or Timing()
     with StopRequest() as request:
         code = code_state(Path.cwd())
         opened = _existing(config) if config.retry is not None else open_sweep(config, code)
@@ -287,7 +288,7 @@ def run_sweep(
             budget = _budget(config, info, records, timing)
             if confirmed_by(info.directory) is None:  # whose command is counted as a whole
                 starts = Starts(store.folder)
-                counting.enter_context(starts.counted(timing.watch, config.price))
+                counting.enter_context(starts.counted(timing.watch, config.price, timing.command))
             total = _total(config, info, records, budget)
             earlier = store.ending()
             _ask(config, store, total)
@@ -313,7 +314,7 @@ def run_sweep(
             parent.catch_up(records, is_over=len(over) >= total)
             stopped_by = _run(coordinator, parent, held, guard)
             _ask(config, store, coordinator.total())  # points enqueued meanwhile count as well
-            summarise = _summariser(config, info, start, coordinator)
+            summarise = _summariser(config, info, timing.watch, coordinator)
             ended = summarise(stopped_by)
             report = parent.finish(ended, failed=has_failed(ended), request=request)
             # A stop request after the last trial has stopped only the wait for MLflow.
@@ -500,7 +501,7 @@ def _enqueued(config: SweepConfig, info: SweepInfo) -> EnqueuedPoints:
 def _summariser(
     config: SweepConfig,
     info: SweepInfo,
-    start: float,
+    watch: Stopwatch,
     coordinator: Coordinator,
 ) -> Callable[[str | None], Summary]:
     store = config.home.store(info.id)
@@ -513,7 +514,7 @@ def _summariser(
             info,
             records,
             asked=store.asked() or 0,
-            seconds=time.monotonic() - start,
+            seconds=watch.seconds,
             stopped_by=stopped_by,
             failure_cause=coordinator.failure_cause(),
             time_split=dict(coordinator.seconds),

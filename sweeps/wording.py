@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -115,6 +116,18 @@ def is_share(metric: str) -> bool:
     return "accuracy" in metric or metric.startswith("recall")
 
 
+# A difference that is shown says who leads: plus, or `better`, is better, whichever way a metric
+# goes. Only `format_difference` subtracts plainly, below a heading that says what from what.
+
+
+def fresh_name(metric: str) -> str:
+    """Return how a metric is called where fresh folds or a test set score: `mae`.
+
+    There the names of the search mislead: `best_val_mae` is that of its validation set.
+    """
+    return re.sub("^(best_)?val_|^block_", "", metric) or metric
+
+
 def format_difference(metric: str, value: float, reference: float) -> str:
     """Write `value - reference` with its sign; in percentage points for shares such as accuracies.
 
@@ -125,6 +138,16 @@ def format_difference(metric: str, value: float, reference: float) -> str:
     if is_share(metric) and 0 <= value <= 1 and 0 <= reference <= 1:
         return f"{scaled(difference, sign='+')} points"
     return f"{'+' if difference >= 0 else '-'}{format_metric(abs(difference))}"
+
+
+def format_lead(metric: str, direction: str, value: float, reference: float) -> str:
+    """Write by how much a value is better: `+1.20 points`, of other numbers `0.0310 better`."""
+    if direction == "minimize":
+        value, reference = reference, value
+    lead = format_difference(metric, value, reference)
+    if lead.endswith(" points"):
+        return lead
+    return f"{lead[1:]} {'better' if lead.startswith('+') else 'worse'}"
 
 
 _SCALES: Final = {"share": (100, 2, " points"), "nats": (1, 3, " nats"), "number": (1, 4, "")}
@@ -204,9 +227,9 @@ def lead_in_words(lead: Interval, digits: int | None = None) -> str:
     return f"{size} {'better' if lead.value >= 0 else 'worse'}"
 
 
-def gain_with_ends(interval: Interval) -> str:
-    """Write a difference and its interval: `+0.46 points (-0.82 to +1.74)`."""
-    return f"{gain(interval)} ({span(interval, ' to ')})"
+def lead_with_ends(lead: Interval) -> str:
+    """Write a lead and its interval: `+0.46 points (-0.82 to +1.74)`, `0.031 better (...)`."""
+    return f"{lead_in_words(lead)} ({span(lead, ' to ')})"
 
 
 def gain_in_words(interval: Interval) -> str:

@@ -175,6 +175,7 @@ class DigitExperiment(WithPages):
             info={
                 "n_train": len(split.train_indices),
                 "n_validation": len(split.validation_indices),
+                "n_test": len(loaded.test.labels) if loaded.test else None,
                 "split_seed": split_seed,
                 "image_shape": list(loaded.images.shape[1:]),
                 "class_names": list(loaded.class_names),

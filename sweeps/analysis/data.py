@@ -223,11 +223,8 @@ class SweepData:
 
     @property
     def seconds(self) -> float:
-        """Wall time from the first start of a trial to the last end."""
-        finals = self.finals.values()
-        if not finals:
-            return 0.0
-        return (max(r.finished_at for r in finals) - min(r.started_at for r in finals)) / 1000
+        """Seconds of training, see `seconds_until`."""
+        return max(self.seconds_until.values(), default=0.0)
 
     @cached_property
     def seconds_until(self) -> Mapping[int, float]:

@@ -13,7 +13,7 @@ import csv
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from sweeps.analysis.rows import STATES, TrialRow, front_rows
 from sweeps.errors import UsageError
@@ -133,6 +133,17 @@ def metric_names(rows: Iterable[TrialRow], objectives: Sequence[Objective] = ())
     found = merge_orders(row.metrics for row in rows)
     first = [objective.metric for objective in objectives if objective.metric in found]
     return [*first, *(name for name in found if name not in first)]
+
+
+MOST_BESIDE: Final = 5
+"""So many metrics stand beside the objectives in tables of all trials; the CSV has all."""
+_SHOWN_ANYWAY: Final = frozenset({"epochs", "train_seconds"})
+
+
+def metrics_beside(rows: Iterable[TrialRow], objectives: Sequence[Objective]) -> list[str]:
+    """Return the first headline metrics that tables of all trials show beside the objectives."""
+    own = {one.metric for one in objectives} | _SHOWN_ANYWAY
+    return [name for name in metric_names(rows) if name not in own][:MOST_BESIDE]
 
 
 def merge_orders(orders: Iterable[Iterable[str]]) -> list[str]:

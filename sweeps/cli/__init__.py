@@ -88,13 +88,22 @@ class Commands(TyperGroup):
                 formatter.write_dl(lines)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command; refuse a former name, of a command or option, with the present one."""
+        """Find the command, and give it a `--home` that was written before it.
+
+        A former name, of a command or option, is refused with the present one.
+        """
         options = [arg.partition("=")[0] for arg in args[1:] if arg.startswith("--")]
         for word in (*args[:1], *options):
             if word in _FORMER:
                 shown = word if word.startswith("--") else f"sweeps {word}"
                 raise UsageError(f"{shown!r} is called {shown.replace(word, _FORMER[word])!r} now")
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        home = ctx.params.get("home")
+        if command is None or home == os.environ.get("SWEEPS_HOME"):
+            return name, command, rest
+        if not any(one.name == "home" for one in command.params):
+            raise UsageError(f"--home {home}: sweeps {name} works in no home; leave it out")
+        return name, command, ["--home", home, *rest]
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -129,6 +138,7 @@ app = typer.Typer(
     cls=Commands,
     help="Hyperparameter sweeps: search, look, confirm, take away.",
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # whose tables cut the names of options in 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -161,11 +171,8 @@ def _common(
     home: HomeOption = None,
 ) -> None:
     """Hyperparameter sweeps: search, look, confirm, take away."""
-    command = context.invoked_subcommand
-    if command is None:
+    if context.invoked_subcommand is None:
         with_storage(show_home)(home=home)
-    elif home != os.environ.get("SWEEPS_HOME"):
-        raise UsageError(f"--home comes after the command: sweeps {command} ... --home {home}")
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from sweeps.cli.options import pasteable
-from sweeps.errors import UsageError
+from sweeps.errors import SamplesWarning, UsageError
 from sweeps.records import DamagedRecordWarning
 from sweeps.wording import counted, plain_numbers, printable
 
@@ -126,14 +126,15 @@ def complain(line: str) -> None:
 
 @contextmanager
 def complaining_of_damage() -> Iterator[None]:
-    """Print each warning about a damaged file to stderr once, from any thread."""
-    said = set[str]()
+    """Print each warning about a damaged file or samples to stderr once, from any thread."""
+    said, kinds = set[str](), (DamagedRecordWarning, SamplesWarning)
     with warnings.catch_warnings():
-        warnings.simplefilter("always", DamagedRecordWarning)
+        for kind in kinds:
+            warnings.simplefilter("always", kind)
         show = warnings.showwarning
 
         def hear(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
-            if not issubclass(category, DamagedRecordWarning):
+            if not issubclass(category, kinds):
                 show(message, category, *rest, **named)
             elif str(message) not in said:
                 said.add(str(message))

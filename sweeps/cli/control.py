@@ -18,11 +18,13 @@ from sweeps.cli.options import (
     QuietOption,
     SweepArgument,
     find_sweep,
+    how_to_go_on,
     mode_of,
     pasteable,
 )
 from sweeps.errors import UsageError
 from sweeps.runner.control import PAUSE, STOP, STOP_NOW, ControlRequests, cancelling
+from sweeps.workspace.clock import now_ms
 
 if TYPE_CHECKING:
     from sweeps.home import Home
@@ -69,13 +71,13 @@ def watch(
     from sweeps.analysis.summary import summarize
     from sweeps.progress import make_progress
     from sweeps.progress.tally import Tally
+    from sweeps.records import Starts
     from sweeps.runner.control import ControlRequests
 
     found, info = find_sweep(home, name)
     store = found.store(info.id)
     shown = make_progress(mode_of(quiet=quiet, as_json=as_json))
     records = store.read_all()
-    began = time.monotonic()
     try:
         shown.started(Tally(info, store.asked() or 0, records))
         known = {record.spec.key for record in records}
@@ -91,13 +93,14 @@ def watch(
             was_paused = _tell_pause(ControlRequests(store.folder), was_paused, shown)
             if not is_over:
                 time.sleep(LOOK_SECONDS)
-        ending = store.ending()
+        ending, began = store.ending(), [one.began_at for one in Starts(store.folder).all()]
+        until_now = (now_ms() - began[-1]) / 1000 if began else 0.0  # it was killed
         shown.finished(
             summarize(
                 info,
                 records,
                 asked=store.asked() or 0,
-                seconds=time.monotonic() - began,
+                seconds=ending.seconds if ending else until_now,
                 stopped_by=ending.stopped_by if ending else None,
             )
         )
@@ -163,7 +166,8 @@ def stop(
     if _wait(lambda: not found.is_running(info.id), LONGEST_STOP_SECONDS):
         requests.withdraw([STOP, STOP_NOW])  # it may have ended of itself meanwhile
         found.publish(info.id)
-        print(f"sweep {info.name!r} has stopped; the command that began it goes on")
+        again = how_to_go_on(found, info.id, "the command that began it")
+        print(f"sweep {info.name!r} has stopped; {again} goes on")
         return
     print(f"sweep {info.name!r} does not end: it is run by {found.owner(info.id)}")
     raise typer.Exit(FAILED)
@@ -232,9 +236,10 @@ def _running(name: str, home: str | None) -> tuple[Home, SweepInfo]:
 
     found, info = find_sweep(home, name)
     if not found.is_running(info.id):
+        again = how_to_go_on(found, info.id, "the `sweeps run` that began it")
         raise UsageError(
-            f"sweep {info.name!r} is not running; `sweeps status` lists what is, and the "
-            "`sweeps run` that began it goes on with it"
+            f"sweep {info.name!r} is not running; `sweeps status` lists what is, and {again} "
+            "goes on with it"
         )
     return found, info
 

@@ -22,6 +22,7 @@ from sweeps.cli.options import (
     TrackingOption,
     find_sweep,
     pasteable,
+    place_options,
 )
 from sweeps.cli.results import DataOption
 from sweeps.errors import UsageError
@@ -29,6 +30,7 @@ from sweeps.tracking.projector import PARENT
 from sweeps.wording import printable
 
 if TYPE_CHECKING:
+    from sweeps.config.options import RunOptions
     from sweeps.home import Home
     from sweeps.manage.doctor import Diagnosis
     from sweeps.manage.importing import ImportReport
@@ -152,7 +154,7 @@ def import_(
         report = import_results(
             options, source, study=study, experiment=experiment, renamed=renamed or []
         )
-        _tell_imported(report, space)
+        _tell_imported(report, options)
         return
     given = {
         "--study": study, "--experiment": experiment, "--map": renamed, "--set": overrides,
@@ -188,7 +190,9 @@ _SHOWN: Final = 50
 """So many results that were left out are listed."""
 
 
-def _tell_imported(report: ImportReport, space: str) -> None:
+def _tell_imported(report: ImportReport, options: RunOptions) -> None:
+    from sweeps.cli.run import command_line
+
     trials, left_out = report.imported.trials, report.left_out
     print(
         f"sweep {report.info.name!r} was begun: {len(trials)} of {len(trials) + len(left_out)} "
@@ -200,8 +204,8 @@ def _tell_imported(report: ImportReport, space: str) -> None:
         print(f"  and {len(left_out) - _SHOWN} others")
     if report.unused:
         print(printable(f"not used: {', '.join(report.unused)}"))
-    named = "" if report.info.name == Path(space).stem else f" --name {report.info.name}"
-    print(f"next, with the same options: sweeps run {shlex.quote(space)}{named}")
+    again = command_line(dataclasses.replace(options, name=report.info.name))
+    print(f"next: {again} {place_options()}".strip())
 
 
 def trust(

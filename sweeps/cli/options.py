@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _given: ContextVar[Mapping[str, str | None] | None] = ContextVar("_given", default=None)
 """Home, stores and storage that the command was given by options, not by its environment."""
-_COMMAND: Final = re.compile(r"`(sweeps (?!run\b(?! smoke\b))([a-z-]+)[^`]*)`")
+_COMMAND: Final = re.compile(r"`(sweeps (?!run\b(?! smoke`))([a-z-]+)[^`]*)`")
 _IN_ENVIRONMENT: Final = (
     ("home", "SWEEPS_HOME"), ("tracking_uri", "MLFLOW_TRACKING_URI"), ("storage", "SWEEPS_STORAGE"),
 )  # fmt: skip
@@ -440,6 +440,28 @@ def place_options() -> str:
     home = (_given.get() or {}).get("home")
     words = shlex.join(["--home", home]) if home else ""
     return " ".join(option for option in (words, storage_option()) if option)
+
+
+def how_to_go_on(home: Home, sweep_id: str, otherwise: str) -> str:
+    """Return the `sweeps run` that goes on with a sweep, in backticks; else the other words."""
+    command = command_to_go_on(home, sweep_id)
+    return f"`{command}`" if command else otherwise
+
+
+def command_to_go_on(home: Home, sweep_id: str) -> str:
+    """Return the `sweeps run` that goes on with a sweep, to be pasted; empty if not known."""
+    from sweeps.records import Starts
+
+    store = home.store(sweep_id)
+    known, trials = Starts(store.folder).command(), store.asked()
+    if known is None or not Path(known[1]).is_dir():  # of Python, or of another host
+        return ""
+    command, folder = known
+    line = f"{command} --trials {trials}" if trials else command
+    if Path(folder) == Path.cwd():
+        return f"{line} {place_options()}".strip()
+    place = f"--home {shlex.quote(str(home.path.absolute()))} {storage_option()}"
+    return f"cd {shlex.quote(folder)} && {line} {place}".strip()
 
 
 def mode_of(*, quiet: bool, as_json: bool, verbose: bool = False) -> Mode:

@@ -6,6 +6,7 @@ import json
 import math
 import shlex
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from enum import Enum
 from functools import partial
@@ -60,7 +61,7 @@ def plan(
         document["planned"],
         as_json=as_json,
         csv=csv,
-        columns=("origin", "engine", "reason", "seconds"),
+        columns=("origin", "engine", "reason", "seconds", "epochs"),
     ):
         _print(planned)
 
@@ -136,6 +137,7 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
                 "engine": p.plan.engine,
                 "reason": p.plan.reason,
                 "seconds": p.plan.seconds,
+                "epochs": p.epochs,
                 "params": dict(p.params),
             }
             for p in plan.trials
@@ -163,11 +165,13 @@ def _print(plan: SweepPlan) -> None:
     facts = {
         "experiment": space.experiment,
         "data": data_in_words(config.space.experiment, vars(config.data)),
+        "samples": _samples(config.data.info),
         "objective": "; ".join(f"{one.metric}, {one.direction}" for one in space.objectives),
         "space": "infinitely many points" if size is None else f"{size} points",
         "constraints": ", ".join(str(c) for c in space.constraints) or "none",
         "trials": f"{_how_many(plan)}, seed {config.seed}",
         "confirm": how_it_is_confirmed(config),
+        "epochs": _epochs(planned),
         "sampler": f"{config.sampler_in_words}, pruner {config.pruner.name}",
         "pruner": what_a_pruner_sees(config),
         "workers": str(config.parallelism),
@@ -226,6 +230,19 @@ def _how_many(plan: SweepPlan) -> str:
     if limits.budget_epochs is not None:
         return f"at most {limits.trials}, as many as {limits.budget_epochs} epochs pay for"
     return str(limits.trials)
+
+
+def _samples(info: Mapping[str, Any]) -> str:
+    """Return how many samples train, validate and test, as far as the experiment says so."""
+    known = {"n_train": "to train on", "n_validation": "to validate", "n_test": "in the test set"}
+    return ", ".join(f"{info[name]} {use}" for name, use in known.items() if info.get(name))
+
+
+def _epochs(planned: Sequence[PlannedTrial]) -> str:
+    """Return how many epochs the next trials train at most; empty without such a parameter."""
+    most = {one.epochs for one in planned if isinstance(one.epochs, int)}
+    ends = " to ".join(str(end) for end in dict.fromkeys((min(most), max(most)))) if most else ""
+    return f"at most {ends} a trial" if most else ""
 
 
 def _parameter_table(config: SweepConfig) -> Table:

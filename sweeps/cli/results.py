@@ -16,6 +16,7 @@ from sweeps.cli.options import (
     HomeOption,
     JsonOption,
     SweepArgument,
+    command_to_go_on,
     find_sweep,
     place_options,
 )
@@ -73,7 +74,7 @@ def report(
             raise UsageError("--methods is a paragraph without charts: leave --figures out")
         _write_methods(found, info, output)
         return
-    read = read_sweep(info, found.store(info.id), data, complain)
+    read = read_sweep(info, found.store(info.id), data)
     if not read.records:
         raise UsageError(f"sweep {read.info.name!r} has no trial yet: nothing to report")
     path = output or Path(f"{read.info.name}.html")
@@ -199,7 +200,12 @@ def show_home(home: HomeOption = None) -> None:
     _print_listing(rows)
     place = f" {place_options()}".rstrip()
     commands = {f"{command}{place}": hint for command, hint in _next_commands(own).items()}
-    _console().print("\nNext:", render_commands(commands), sep="\n", crop=False)
+    if own[0].state in {"UNFINISHED", "EMPTY"}:
+        name, left = own[0].name, f"{own[0].done} of {own[0].asked or '?'} trials are done"
+        again = command_to_go_on(found, own[0].id)
+        hint = "go on" if again else f"repeat the command that began {name}"
+        commands = {again or "sweeps run ...": f"{left}: {hint}", **commands}
+    _console().print("\nNext:", render_commands(commands), sep="\n", soft_wrap=True)
     print("\nAll commands: sweeps --help")
 
 
@@ -242,18 +248,12 @@ def _how_to_begin(home: Home) -> str:
 
 def _next_commands(rows: Sequence[ListingRow]) -> dict[str, str]:
     """Return the commands that make sense now, with a word on each: about the newest sweeps."""
-    from search_spaces.loading import catalogue
-
     found: dict[str, str] = {}
     for row in rows:
         if row.state == "RUNNING":
             found[f"sweeps watch {shlex.quote(row.name)}"] = "follow it"
     row = rows[0]
     name = shlex.quote(row.name)
-    if row.state in {"UNFINISHED", "EMPTY"}:
-        left = f"{row.done} of {row.asked or '?'} trials are done"
-        space = name if row.name in catalogue() else "SPACE"
-        found[f"sweeps run {space} ..."] = f"{left}: repeat the command that began {name}"
     if row.failed and row.failed == row.done:
         found[f"sweeps trials {name}"] = "every trial failed: see why"
         found[f"sweeps retry {name}"] = "run them again, once the cause is mended"

@@ -28,6 +28,7 @@ from sweeps.cli.options import (
     VerboseOption,
     asks,
     find_sweep,
+    how_to_go_on,
     mode_of,
     parse_options,
     pasteable,
@@ -39,6 +40,8 @@ from sweeps.workspace.addresses import redacted
 from sweeps.workspace.clock import command_watch
 
 if TYPE_CHECKING:
+    from sweeps.api import Sweep
+    from sweeps.home import Home
     from sweeps.launch import RunResult
     from sweeps.manage.retrying import Retried
     from sweeps.progress import Mode
@@ -99,7 +102,7 @@ def run(
         asked,
         progress=progress,
         has_failed=lambda summary: failure(summary, strict, fail_under) is not None,
-        timing=Timing(watch, reserving_for(config, confirm)),
+        timing=Timing(watch, reserving_for(config, confirm), command_line(asked)),
     )
     summary = result.summary
     code = exit_code(summary, strict=strict, fail_under=fail_under)
@@ -249,21 +252,19 @@ def retry(
         found, found.get(name), trials or [], replace(asked, space=name), progress=progress
     )
     if not (as_json or quiet):
-        _tell_retried(retried)
+        _tell_retried(found, retried)
     raise typer.Exit(_exit_code(retried))
 
 
-def _tell_retried(retried: Retried) -> None:
+def _tell_retried(home: Home, retried: Retried) -> None:
     from sweeps.wording import counted
 
     summary = retried.result.summary
     ended = len(retried.trials) - len(retried.failed)
     print(f"{ended} of {counted(len(retried.trials), 'trial')} that had failed ended well now")
     if summary.done < summary.asked:
-        print(
-            f"{summary.done} of {summary.asked} trials have an outcome: repeat the `sweeps run` "
-            "of this sweep to go on"
-        )
+        again = how_to_go_on(home, summary.id, "the `sweeps run` of this sweep")
+        print(f"{summary.done} of {summary.asked} trials have an outcome: repeat {again} to go on")
     print(pasteable(f"every trial: `sweeps trials {shlex.quote(summary.name)}`"))
 
 
@@ -328,7 +329,7 @@ def enqueue(
         enqueued = enqueue_point(sweep, given, _trial(like))
     else:
         enqueued = enqueue_best_of(sweep, sweep.home.get(source), top)
-    _tell_enqueued(sweep.name, enqueued)
+    _tell_enqueued(sweep, enqueued)
 
 
 def _trial(like: str | None) -> int | Literal["best"] | None:
@@ -341,7 +342,7 @@ def _trial(like: str | None) -> int | Literal["best"] | None:
     return int(like)
 
 
-def _tell_enqueued(name: str, enqueued: Enqueued) -> None:
+def _tell_enqueued(sweep: Sweep, enqueued: Enqueued) -> None:
     from sweeps.records import Longer
     from sweeps.wording import printable
 
@@ -353,7 +354,8 @@ def _tell_enqueued(name: str, enqueued: Enqueued) -> None:
         shown = " ".join(f"{key}={value}" for key, value in values.items())
         print(printable(f"{_state(one)}: {shown}"))
     if any(one.state == "queued" for one in enqueued.trials) and not enqueued.is_running:
-        print(f"sweep {name!r} is not running: the next `sweeps run` tries what is queued")
+        again = how_to_go_on(sweep.home, sweep.info.id, "the next `sweeps run`")
+        print(f"sweep {sweep.name!r} is not running: {again} tries what is queued")
 
 
 def _state(one: EnqueuedTrial) -> str:

@@ -520,7 +520,9 @@ class _Silent(WSGIRequestHandler):
 
 PemOption = Annotated[Path | None, typer.Option(metavar="FILE", help="In PEM format.")]
 
-app = typer.Typer(help="A Dask cluster for `sweeps run --executor`.", no_args_is_help=True)
+app = typer.Typer(
+    help="A Dask cluster for `sweeps run --executor`.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.callback()

@@ -339,7 +339,10 @@ def how_it_is_confirmed(config: SweepConfig) -> str:
         return ""
     except Exception as error:  # of the experiment: it can be run all the same
         return f"not possible: {type(error).__name__}: {first_line(str(error))}"
-    of = "the samples" if searched is None else f"{len(searched.samples)} samples each"
+    among = config.data.info.get("n_train")
+    of = f"the {among} samples" if among else "the samples"
+    if searched is not None:
+        of = f"{len(searched.samples)} samples each"
     of = f" of {of} that score no trial"
     if searched is not None and not len(searched.samples):
         of = ", as the script divides by {fold}"

@@ -12,7 +12,7 @@ from sweeps.errors import UsageError
 from sweeps.experiments.folds import FRESH
 from sweeps.interval import Interval
 from sweeps.records import Record, SweepInfo, ranked
-from sweeps.wording import is_share
+from sweeps.wording import fresh_name, is_share
 
 SEARCH_SPLIT, TEMPERATURE = "search_split", "temperature"
 """Parameters of a `cross_validation` experiment that the searching experiment does not have."""
@@ -62,7 +62,7 @@ class Scored:
     @property
     def called(self) -> str:
         """Its name for people."""
-        return "accuracy" if self == BLOCK_ACCURACY else self.metric
+        return fresh_name(self.metric)
 
     @property
     def sign(self) -> int:

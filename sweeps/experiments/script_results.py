@@ -10,9 +10,10 @@
 JSON lines are read only if the space names no other source: a script that was not written for a
 sweep may print JSON of its own. All others have the same rule: a number for the metric of the
 (first) objective ends an epoch, which has the latest number of each other metric; the result is the
-last number of each. The run of a script is not kept as a run: what it holds is taken over into the
-attempt, so that it is part of the record, which MLflow's runs are made from. MLflow is not needed
-to read it.
+last number of each. After lines that name their epoch (`epoch 3`, a step, iteration or round), one
+that names none and repeats the last numbers is a summary, and no epoch. The run of a script is not
+kept as a run: what it holds is taken over into the attempt, so that it is part of the record, which
+MLflow's runs are made from. MLflow is not needed to read it.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ _PAUSE_SECONDS: Final = 0.5
 """Pause between two looks at a file that is being written."""
 _GOES_ON: Final = re.compile(r"\.?\d|[eE][-+]?\d")
 """A number whose group is followed by this was cut off, as 1.2 of 1.2e-05."""
+_EPOCH: Final = re.compile(r"\b(epoch|step|iter|iteration|round)\W{0,3}\d", re.IGNORECASE)
+"""A line with this names its epoch."""
 
 
 class OutputError(ValueError):
@@ -113,6 +116,10 @@ class Results:
             names = self.history or self._latest
             self.end_epoch({name: self._latest[name] for name in names if name in self._latest})
 
+    def has_all(self, values: Mapping[str, float]) -> bool:
+        """Whether these are the latest numbers of their metrics."""
+        return values.items() <= self._latest.items()
+
     def end(self, values: Mapping[str, float]) -> None:
         """Take the result."""
         self._result = {**(self._result or {}), **values}
@@ -140,6 +147,7 @@ class Reader:
             self._file = _Table(folder / "output" / sources.result)
         self._next_look = 0.0
         self._no_json = ""
+        self._names_epochs = False  # whether the line of the last epoch does
 
     def __enter__(self) -> Reader:
         return self
@@ -176,6 +184,11 @@ class Reader:
             raise OutputError(f"metrics: {error}") from None
         for line, matches in zip(lines, found, strict=True):
             numbers = {name: _matched(name, *one, line) for name, one in matches.items()}
+            if self._objective in numbers:
+                is_named = _EPOCH.search(line) is not None
+                if self._names_epochs and not is_named and self.results.has_all(numbers):
+                    continue  # a summary of the last epoch, which is none of its own
+                self._names_epochs = is_named
             if numbers and self.results.stop is None:
                 self.results.update(numbers)
 

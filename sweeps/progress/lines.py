@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from search_spaces.objectives import in_words
 from sweeps.progress.tally import Tally, params_of
 from sweeps.records.conclusions import FINALIST, FOLD
-from sweeps.render.verdict import failure_line, progress_line, retry_line
+from sweeps.render.verdict import ended_line, failure_line, retry_line
 from sweeps.wording import (
     counted,
     first_line,
@@ -192,7 +192,7 @@ class PlainLines:
 
     def finished(self, summary: Summary) -> None:
         """Write how the trials ended, and which failures and retries there were."""
-        self._out.line(f"{progress_line(summary)} ({format_seconds(summary.seconds)})")
+        self._out.line(ended_line(summary))
         if summary.failures:
             self._out.line(failure_line(summary.failures, summary.first_error))
         if summary.retried:

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from sweeps.progress.lines import LossyStream
 from sweeps.progress.tally import SHOWN_BEST, Tally
-from sweeps.render.verdict import failure_line, front_line, progress_line
+from sweeps.render.verdict import ended_line, failure_line, front_line
 from sweeps.wording import broken, format_metric, format_params, format_seconds
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def draw(tally: Tally, *, ended: bool, summary: Summary | None = None) -> Render
     if not ended and (failures := tally.failures):
         parts.append(_line(failure_line(failures, tally.first_error), "bold red"))
     if summary is not None:
-        parts.append(_line(f"{progress_line(summary)} ({format_seconds(summary.seconds)})", ""))
+        parts.append(_line(ended_line(summary), ""))
     return Group(*parts)
 
 
@@ -271,7 +271,7 @@ class NotebookDisplay:
     def finished(self, summary: Summary) -> None:
         """Show how the sweep ended, and which failures there were."""
         with self._lock:
-            self._notes = [f"{progress_line(summary)} ({format_seconds(summary.seconds)})"]
+            self._notes = [ended_line(summary)]
             if summary.failures:
                 self._notes.append(failure_line(summary.failures, summary.first_error))
             self._draw()

@@ -102,6 +102,7 @@ class Tally:
         front: COMPLETE trials on the Pareto front so far, the best by the first objective first;
             empty with one objective.
         baselines: Trials that tried a baseline.
+        recorded: The attempts of earlier starts.
         running: Attempts in progress, by their spec's key.
         failures: FAILED trials by reason.
         first_error: First line of the first error seen.
@@ -116,7 +117,7 @@ class Tally:
         longest_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.info = info
+        self.info, self.recorded = info, done
         self.is_confirmation = confirmed_by(info.directory) is not None
         self._total: Callable[[], int] = total if callable(total) else lambda: total
         self._longest_seconds = longest_seconds

@@ -164,7 +164,8 @@ class VerdictConclusion:
         settled: Whether the leader is better than every other finalist.
         recommended: Label of the finalist to take.
         standings: The finalists, the leader first, then by accuracy.
-        gain_over_control: The search's best minus the best of random trials; None without those.
+        gain_over_control: By how much the search's best is better than the best of random trials;
+            None without those.
         others: Names of other confirmations of the same sweep.
         refit: Name of the sweep that trained the winner on all but the test set; None without one.
         left_out: Labels of finalists that the user left out.
@@ -177,8 +178,8 @@ class VerdictConclusion:
         judged: How much the data have judged by now.
         fresh: Number of the drawing of folds, see `confirm --fresh`.
         control_trials: Number of trials of each random search; None in files of earlier versions.
-        gain_over_searches: The search's best minus what random searches bring on average; None
-            with fewer than `FEWEST_SEARCHES`. The interval holds for other random searches, too.
+        gain_over_searches: By how much it is better than what random searches bring on average;
+            None with fewer than `FEWEST_SEARCHES`. The interval holds for other random searches.
         components: The variance components of the leads; None in files of earlier versions.
         metric: The metric of the comparison.
         method: The sources of chance that intervals allow for: samples and seeds, crossed; or folds
@@ -258,7 +259,7 @@ class SelectionBiasConclusion:
         finalist: Its label.
         searched: Its score in the search.
         fresh: Its accuracy on fresh folds.
-        total: `searched` minus `fresh`: the selection bias.
+        total: By how much `searched` looks better than `fresh`: the selection bias.
         parts: The parts of the bias: `seed`, `epoch` and `samples`; empty if they are not known.
         why_no_parts: Why they are not known, with the way out; empty if they are known, or were not
             asked for.
@@ -345,7 +346,7 @@ class VoteOnFolds:
         announced: Whether the verdict is about this vote, which is fixed before it is scored.
         vote: The kind of vote.
         accuracy: The accuracy of the vote.
-        ahead_by: Its accuracy minus the single best's; the interval holds for all differences at
+        ahead_by: By how much it is better than the single best; the interval holds for all at
             once.
         verdict: The verdict of that interval.
         parameters: Number of weights of all members.
@@ -491,7 +492,7 @@ class VoteOnTest:
         vote: The kind of vote.
         members: Number of trainings that vote.
         accuracy: The accuracy of the vote.
-        ahead_by: Its accuracy minus that of `of`; the interval holds for all differences at once.
+        ahead_by: By how much it is better than `of`; the interval holds for all at once.
         of: Name of the sweep whose winner it is compared with.
         verdict: The verdict of that interval.
     """

@@ -90,11 +90,15 @@ class Start:
         began_at: Milliseconds since the epoch (UTC).
         seconds: Its duration; None while it runs, and if it was killed.
         price: Price of one worker for an hour; None if none was given.
+        command: The `sweeps run` that it was, without number of trials and home; None of others.
+        folder: The folder in which it was typed.
     """
 
     began_at: Moment
     seconds: _Duration | None = None
     price: _Above | None = None
+    command: str | None = None
+    folder: str | None = None
 
 
 class Starts:
@@ -122,22 +126,34 @@ class Starts:
         """Return the price of one worker for an hour that was given last; None without one."""
         return next((one.price for one in reversed(self.all()) if one.price is not None), None)
 
+    def command(self) -> tuple[str, str] | None:
+        """Return the last `sweeps run`, and its folder; None if there was none."""
+        known = ((one.command, one.folder) for one in reversed(self.all()))
+        return next(((line, where) for line, where in known if line and where), None)
+
     @contextmanager
-    def counted(self, watch: Stopwatch, price: float | None = None) -> Iterator[None]:
+    def counted(
+        self, watch: Stopwatch, price: float | None = None, command: str | None = None
+    ) -> Iterator[None]:
         """Count the time from the beginning of a watch to the end of the block.
+
+        Args:
+            watch: Began with the command.
+            price: See `Start`.
+            command: See `Start`.
 
         Raises:
             StoreError: The beginning cannot be written.
         """
-        begun = Start(watch.started_at, price=price)
+        folder = None if command is None else str(Path.cwd())
+        begun = Start(watch.started_at, price=price, command=command, folder=folder)
         earlier = self.all()
         self._write(*earlier, begun)
         try:
             yield
         finally:
-            seconds = (watch.now_ms() - watch.started_at) / 1000
             with contextlib.suppress(StoreError):  # its records say how long it took, roughly
-                self._write(*earlier, replace(begun, seconds=seconds))
+                self._write(*earlier, replace(begun, seconds=watch.seconds))
 
     def _write(self, *starts: Start) -> None:
         document = json_bytes([asdict(start) for start in starts], indent=1)

@@ -30,9 +30,11 @@ from sweeps.wording import (
     figure,
     format_roughly,
     format_value,
+    fresh_name,
     gain,
     in_a_row,
     lead_in_words,
+    lead_with_ends,
     percent,
     scaled,
     span,
@@ -156,7 +158,7 @@ class _VerdictInWords:
     def _named(self) -> str:
         """The name of the metric before a figure; nothing before a percentage."""
         is_share = self._leader.accuracy.unit == "share"
-        return "" if is_share else f"{self._verdict.metric} "
+        return "" if is_share else f"{fresh_name(self._verdict.metric)} "
 
     @property
     def _of_metric(self) -> str:
@@ -521,8 +523,7 @@ def _brought(gain: Mapping[str, Any] | None) -> str:
     """Write a gain with its interval: `+0.06 points (+0.00 to +0.31)`."""
     if gain is None:
         return "not known"
-    interval = Interval(**gain)
-    return f"{lead_in_words(interval)} ({span(interval, ' to ')})"
+    return lead_with_ends(Interval(**gain))
 
 
 def _counted(number: int) -> str:

@@ -11,11 +11,10 @@ from sweeps.analysis.paired_differences import leader_against, standings, worst_
 from sweeps.analysis.table import parameter_names
 from sweeps.render.sections.confirmed import put_in_words
 from sweeps.render.sections.reproduce import rerun_commands
-from sweeps.render.verdict import difference_to, progress_line, retry_line, verdict_line
+from sweeps.render.verdict import ended_line, lead_of, retry_line, verdict_line
 from sweeps.wording import (
     counted,
     format_metric,
-    format_seconds,
     format_value,
     gain_in_words,
     percent,
@@ -70,7 +69,7 @@ def render_markdown(summary: Summary) -> str:
     lines = [
         f"### Sweep {escape(summary.name)}",
         "",
-        f"{escape(progress_line(summary))} ({format_seconds(summary.seconds)}).",
+        f"{escape(ended_line(summary, 'last start'))}.",
         "",
         f"**{escape(verdict_line(summary))}**",
         "",
@@ -80,7 +79,7 @@ def render_markdown(summary: Summary) -> str:
     if summary.has_front:
         lines += _front_table(summary)
     elif rows:
-        header = ["trial", "origin", summary.metric, "best minus this", "epochs", "seconds"]
+        header = ["trial", "origin", summary.metric, "best leads by", "epochs", "seconds"]
         # A best trial that is a baseline itself would be listed twice.
         unique = list({row.trial: row for row in rows}.values())
         lines += _table(header, [_cells(summary, row) for row in unique])
@@ -125,7 +124,7 @@ def _cells(summary: Summary, row: TrialRow) -> list[str]:
         str(row.trial),
         f"{row.origin}, best observed" if is_best else row.origin,
         row.state if row.objective is None else format_metric(row.objective),
-        "" if is_best or best is None else difference_to(summary.metric, best, row),
+        "" if is_best or best is None else lead_of(summary, best, row),
         str(row.epochs or ""),
         f"{row.seconds:.1f}",
     ]

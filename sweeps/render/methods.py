@@ -22,13 +22,14 @@ from sweeps.records.conclusions import (
     TestConclusion,
     VerdictConclusion,
 )
-from sweeps.render.sections.confirmed import metric_of
 from sweeps.wording import (
     counted,
     decimals,
     figure,
+    fresh_name,
+    gain,
     in_a_row,
-    lead_in_words,
+    lead_with_ends,
     printable,
     scaled,
     span,
@@ -129,9 +130,9 @@ def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:
             "weights or as a constant prediction."
         )
     yield (
-        f"The estimand is the {metric_of(verdict)} of a configuration on new samples of the same "
-        "kind, when it is trained with a new seed on a training set of this size. Intervals are "
-        f"95 %; their errors {_ERRORS[verdict.method]}."
+        f"The estimand is the {fresh_name(verdict.metric)} of a configuration on new samples of "
+        "the same kind, when it is trained with a new seed on a training set of this size. "
+        f"Intervals are 95 %; their errors {_ERRORS[verdict.method]}."
     )
     if verdict.looks:
         looks = in_a_row([str(look) for look in verdict.looks])
@@ -152,24 +153,24 @@ def _results(verdict: VerdictConclusion) -> Iterator[str]:
         may = [one.finalist for one in verdict.standings if one.may_be_best is not False]
         yield f"The best is one of {in_a_row(may)}."
     for one in verdict.baselines:
-        if one.leader_ahead_by is not None:
-            yield f"{leader.finalist} minus {one.finalist}: {_lead(one.leader_ahead_by)}."
+        if (lead := one.leader_ahead_by) is not None:
+            yield f"{leader.finalist} against {one.finalist}: {lead_with_ends(lead)}."
     if taken != leader.finalist and verdict.margin is not None:
         yield f"{taken} is as good within {_size(verdict.margin, verdict)}, and the cheapest."
     if verdict.kept is not verdict.taken:
         kept = verdict.kept
         yield (
             f"None was shown to be better than {kept.finalist}, which is kept; its "
-            f"{metric_of(verdict)} is {_score(kept.accuracy)}."
+            f"{fresh_name(verdict.metric)} is {_score(kept.accuracy)}."
         )
     elif (own := verdict.quotable) is not None:
         less = _size(verdict.quotable_bias, verdict) if verdict.quotable_bias else ""
         why = f", corrected by {less} for its selection on these folds" if less else ""
-        yield f"{taken} was chosen; its {metric_of(verdict)} is {_score(own)}{why}."
+        yield f"{taken} was chosen; its {fresh_name(verdict.metric)} is {_score(own)}{why}."
     if (gain := verdict.gain_over_searches) is not None:
         yield (
-            "The search's best minus what random searches bring on average: "
-            f"{_lead(gain)}, also for other random searches."
+            "The search's best against what random searches bring on average: "
+            f"{lead_with_ends(gain)}, also for other random searches."
         )
 
 
@@ -180,7 +181,7 @@ def _bias(conclusions: Sequence[Conclusion]) -> Iterator[str]:
         yield (
             f"The search's best scored {figure(bias.searched, unit, digits)} in the search and "
             f"{figure(bias.fresh, unit, digits)} on the folds: a selection bias of "
-            f"{_difference(bias.total)}."
+            f"{gain(bias.total)} ({span(bias.total, ' to ')})."
         )
 
 
@@ -211,14 +212,16 @@ def _test(conclusions: Sequence[Conclusion]) -> Iterator[str]:
         why = f" (reason for evaluating again: {at.reason})" if at.reason else ""
         found = f"recognised {_score(winner.accuracy)} of {one.samples} samples"
         if winner.accuracy.unit != "share":
-            found = f"had {one.metric} {_score(winner.accuracy)} on {one.samples} samples"
+            found = (
+                f"had {fresh_name(one.metric)} {_score(winner.accuracy)} on {one.samples} samples"
+            )
         yield (
             f"Test-set evaluation {at.number} of {at.of}{why}: {winner.finalist} {found}, mean of "
             f"{one.trainings} trainings; the models were fixed before."
         )
         for other in one.finalists[1:]:
             if other.winner_ahead_by is not None:
-                yield f"Its lead over {other.finalist}: {_lead(other.winner_ahead_by)}."
+                yield f"Its lead over {other.finalist}: {lead_with_ends(other.winner_ahead_by)}."
 
 
 def _size(difference: float, verdict: VerdictConclusion) -> str:
@@ -229,13 +232,3 @@ def _size(difference: float, verdict: VerdictConclusion) -> str:
 def _score(score: Interval) -> str:
     digits = 2 if score.unit == "share" else decimals(score)
     return f"{figure(score.value, score.unit, digits)} ({unsigned_span(score)})"
-
-
-def _lead(lead: Interval) -> str:
-    return f"{lead_in_words(lead)} ({span(lead, ' to ')})"
-
-
-def _difference(difference: Interval) -> str:
-    size = scaled(difference.value, difference.unit, sign="+", digits=decimals(difference))
-    points = " points" if difference.unit == "share" else ""
-    return f"{size}{points} ({span(difference, ' to ')})"

@@ -18,7 +18,7 @@ from rich.text import Text as RichText
 
 from sweeps.analysis.rows import RowState, TrialRow, best_row, front_rows
 from sweeps.analysis.summary import FRONT, Champion, ListingRow, Summary, how_confirmed
-from sweeps.analysis.table import parameter_names
+from sweeps.analysis.table import metrics_beside, parameter_names
 from sweeps.records.record import LAST_EPOCH
 from sweeps.render.section import Block, Section
 from sweeps.render.section import Table as SectionTable
@@ -99,8 +99,9 @@ STATE_STYLES: Mapping[RowState, str] = {
 class TrialsView:
     """A rich renderable: every trial, the best (or the Pareto front) marked with `*`.
 
-    Parameters that never vary and metrics other than the objectives are left out; the CSV has all.
-    A narrow terminal gets fewer columns, then all parameters in one column; no cell is cut.
+    Parameters that never vary are left out, and metrics beside the objectives for which there is no
+    room; the CSV has all. A narrow terminal gets fewer columns, then all parameters in one column;
+    no cell is cut.
 
     Attributes:
         rows: The rows, from `trial_rows`.
@@ -120,9 +121,12 @@ class TrialsView:
         """Yield the widest layout that fits."""
         names = parameter_names(self.rows, self.space)
         varied = [n for n in names if self._varies(n)]
-        errors = ("error",) if any(row.error for row in self.rows) else ()
-        layouts = (("epochs", "seconds", "why"), errors, ())
-        tables = [*(self._table(varied, more) for more in layouts), self._compact_table(varied)]
+        errors = ["error"] if any(row.error for row in self.rows) else []
+        beside, details = metrics_beside(self.rows, self.objectives), ["epochs", "seconds", "why"]
+        layouts = [(beside[:n], details) for n in range(len(beside), -1, -1)]
+        layouts += [([], errors), ([], [])]
+        tables = [self._table(varied, *layout) for layout in layouts]
+        tables.append(self._compact_table(varied))
         unlimited = options.update(width=10_000)
         widths = [console.measure(table, options=unlimited).maximum for table in tables[:-1]]
         fits = [width <= options.max_width for width in widths]
@@ -147,17 +151,18 @@ class TrialsView:
         best = best_row(self.rows, self.objectives[0].direction)
         return {best.trial} if best else set()
 
-    def _table(self, varied: Sequence[str], more: Sequence[str]) -> Table:
-        """Return a table with a column a parameter, and the columns named in `more`.
+    def _table(self, varied: Sequence[str], beside: Sequence[str], more: Sequence[str]) -> Table:
+        """Return a table with a column a metric and a parameter, and the columns named in `more`.
 
         These may be `epochs`, `seconds`, `why` (it ended) and `error`.
         """
-        table = self._table_of(varied)
+        table = self._table_of([*beside, *varied])
         for name in more:
             is_text = name in {"why", "error"}
             table.add_column(name, justify="left" if is_text else "right", no_wrap=True)
         for row in self.rows:
-            values = [format_value(row.params[n]) if n in row.params else "" for n in varied]
+            values = [format_metric(row.metrics[n]) if n in row.metrics else "" for n in beside]
+            values += [format_value(row.params[n]) if n in row.params else "" for n in varied]
             told = {
                 "epochs": str(row.epochs or ""),
                 "seconds": f"{row.seconds:.1f}",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweeps.analysis.rows import STATES
 from sweeps.analysis.summary import FRONT, how_confirmed
-from sweeps.wording import counted, format_difference, format_metric, format_seconds, percent
+from sweeps.wording import counted, format_lead, format_metric, format_seconds, percent
 
 if TYPE_CHECKING:
     from search_spaces.objectives import Objective
@@ -46,15 +46,22 @@ def _comparison(summary: Summary, best: TrialRow, reference: TrialRow | None) ->
         )
     if best.trial == reference.trial:
         return f"which is the baseline {best.baseline}; no other trial scored better"
-    difference = difference_to(summary.metric, best, reference)
-    return f"{difference} against the baseline {reference.baseline} ({_objective(reference)})"
+    lead = lead_over_baseline(summary, best, reference)
+    return f"{lead} ({_objective(reference)})"
 
 
-def difference_to(metric: str, row: TrialRow, reference: TrialRow) -> str:
-    """Return the difference of two rows' objectives; empty unless both are COMPLETE."""
+def lead_over_baseline(summary: Summary, row: TrialRow, reference: TrialRow) -> str:
+    """Return `+1.30 points against the baseline tutorial`, or `0.05 better than ...`."""
+    lead = lead_of(summary, row, reference)
+    joint = "against" if lead.endswith(" points") else "than"
+    return f"{lead} {joint} the baseline {reference.baseline}"
+
+
+def lead_of(summary: Summary, row: TrialRow, reference: TrialRow) -> str:
+    """Return by how much a row is better than another; empty unless both are COMPLETE."""
     if row.objective is None or reference.objective is None:
         return ""
-    return format_difference(metric, row.objective, reference.objective)
+    return format_lead(summary.metric, summary.direction, row.objective, reference.objective)
 
 
 def with_hints(commands: Mapping[str, str], width: int = 80) -> list[tuple[str, str]]:
@@ -77,6 +84,11 @@ def progress_line(summary: Summary) -> str:
     counts = ", ".join(f"{summary.counts[s]} {words[s]}" for s in STATES if summary.counts[s])
     line = f"{summary.done} of {summary.asked} trials" + (f": {counts}" if counts else "")
     return f"{line}; stopped by {summary.stopped_by}" if summary.stopped_by else line
+
+
+def ended_line(summary: Summary, which: str = "this start") -> str:
+    """Return how far a sweep is, and how long its last start took, by the clock."""
+    return f"{progress_line(summary)} ({which}: {format_seconds(summary.seconds)})"
 
 
 def cost_line(summary: Summary, confirming: float = 0.0) -> str:

@@ -136,11 +136,15 @@ SHOWN_SAMPLES: Final = 5
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """One configuration that the sweep would run, and the way it would be trained."""
+    """One configuration that the sweep would run, and the way it would be trained.
+
+    `epochs` is its parameter of that name, the most that it trains; None without one.
+    """
 
     origin: str
     params: Mapping[str, Value]
     plan: EnginePlan
+    epochs: Value = None
 
 
 @dataclass(frozen=True)
@@ -215,9 +219,12 @@ def make_plan(config: SweepConfig, reserving: Reserving | None = None) -> SweepP
         proposals, left, goes_on = _first_proposals(config), config.limits.trials, ""
     trials = []
     known = len(config.space.baselines) + (len(learned.points) if learned else 0)
+    own = config.experiment.parameters.get("epochs")
     for proposal in itertools.islice(proposals, known + SHOWN_SAMPLES):
-        engine = config.experiment.plan(config.received(proposal), config.data)
-        trials.append(PlannedTrial(proposal.origin, proposal.params, engine))
+        received = config.received(proposal)
+        engine = config.experiment.plan(received, config.data)
+        epochs = received.get("epochs", own.default if own else None)
+        trials.append(PlannedTrial(proposal.origin, proposal.params, engine, epochs))
     return SweepPlan(config, trials, left, goes_on, measured, learned, budget)
 
 

@@ -25,6 +25,7 @@ from sweeps.capabilities import Signature
 from sweeps.records.format import pack_arrays
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.runs import log_files
+from sweeps.wording import fresh_name
 from sweeps.workspace.failpoints import reached
 
 ALIAS: Final = "champion"
@@ -205,11 +206,10 @@ def _create_version(
         "provisional": str(champion.confirmation is None).lower(),
         DIGEST: champion.digest,
     }
-    judged_on = "on its fold" if champion.confirmation else "on the validation part"
-    about = (
-        f"Trial {champion.key} of {trained_in.name}: {trained_in.metric} {champion.value:.6g} "
-        f"{judged_on}."
-    )
+    judged = f"{trained_in.metric} {champion.value:.6g} on the validation part"
+    if champion.confirmation:
+        judged = f"{fresh_name(trained_in.metric)} {champion.value:.6g} on its fold"
+    about = f"Trial {champion.key} of {trained_in.name}: {judged}."
     client.create_model_version(
         model.name, f"{root}/{FOLDER}", run_id, tags, description=about, await_creation_for=0
     )

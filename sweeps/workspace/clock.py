@@ -56,7 +56,12 @@ class Stopwatch:
 
     def now_ms(self) -> int:
         """Return `started_at` plus the time elapsed since, so never an earlier time."""
-        return self.started_at + round((time.monotonic() - self._began) * 1000)
+        return self.started_at + round(self.seconds * 1000)
+
+    @property
+    def seconds(self) -> float:
+        """The time elapsed since its creation, in seconds."""
+        return time.monotonic() - self._began
 
 
 _command: ContextVar[Stopwatch | None] = ContextVar("_command", default=None)

@@ -13,6 +13,8 @@ import pytest
 from sweeps import wording
 from sweeps.interval import Interval
 from sweeps.wording import (
+    format_lead,
+    fresh_name,
     how_to_install,
     install_command,
     lead_in_words,
@@ -21,6 +23,37 @@ from sweeps.wording import (
 )
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("metric", "called"),
+    [
+        ("best_val_mae", "mae"),
+        ("best_val_kind_auc", "kind_auc"),
+        ("block_accuracy", "accuracy"),
+        ("val_loss", "loss"),
+        ("best_val_", "best_val_"),
+        ("interval_score", "interval_score"),
+        ("rmse", "rmse"),
+    ],
+)
+def test_on_fresh_folds_no_metric_has_the_name_of_the_validation_sets(metric, called):
+    assert fresh_name(metric) == called
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction", "value", "lead"),
+    [
+        ("best_val_accuracy", "maximize", 0.25, "+5.00 points"),
+        ("best_val_accuracy", "minimize", 0.25, "-5.00 points"),
+        ("best_val_mae", "minimize", 0.15, "0.0500 better"),
+        ("best_val_mae", "minimize", 0.25, "0.0500 worse"),
+        ("score", "maximize", 0.25, "0.0500 better"),
+        ("score", "maximize", 0.15, "0.0500 worse"),
+    ],
+)
+def test_plus_and_better_are_better_whichever_way_a_metric_goes(metric, direction, value, lead):
+    assert format_lead(metric, direction, value, 0.2) == lead
 
 
 @pytest.fixture

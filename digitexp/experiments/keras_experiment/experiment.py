@@ -332,6 +332,7 @@ class KerasExperiment:
             info={
                 "n_train": parts.n_train,
                 "n_validation": parts.n_validation,
+                "n_test": self._n_test(),
                 "split_seed": split_seed,
                 "classes": parts.classes,
                 "inputs": parts.inputs,
@@ -341,6 +342,13 @@ class KerasExperiment:
             payload=None if parts.is_dataset else parts,  # every trial builds its own datasets
             irreproducible=parts.irreproducible,
         )
+
+    def _n_test(self) -> int | None:
+        """Return the number of test examples; None without a test set, and if a function has it."""
+        if not isinstance(self._test, tuple | list) or len(self._test) < 2:
+            return None
+        _, y, *_ = self._test
+        return next((len(one) for one in arrays_of(y).values() if np.ndim(one)), None)
 
     def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
         """Return no numbers: none are known before the model is built."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from sweeps.analysis.data import SweepData, logits, softmax
 from sweeps.analysis.rows import TrialRow
-from sweeps.errors import ExperimentError
+from sweeps.errors import ExperimentError, SamplesWarning
 from sweeps.interval import wilson
 from sweeps.records import Record
 from sweeps.records.confusion import best_confusion, class_names, worst_confusions
@@ -164,7 +165,7 @@ def mistakes_section(data: SweepData) -> Section | None:
     if not data.ranking:
         return None
     if data.samples is None:
-        return _not_shown(data.without_samples) if data.without_samples else None
+        return _not_shown(data, data.without_samples) if data.without_samples else None
     assert data.chosen is not None
     best, whose = data.full(data.chosen.trial), name_of_chosen(data)
     kind = "trials on the front" if data.info.has_front else "best trials of the search"
@@ -172,8 +173,9 @@ def mistakes_section(data: SweepData) -> Section | None:
     if scores is None or len(scores) != len(labels):
         kept = "no" if scores is None else f"{len(scores)} rows of"
         return _not_shown(
+            data,
             f"`validation_labels` returned {len(labels)} labels, and {whose} kept {kept} "
-            "`validation_logits`"
+            "`validation_logits`",
         )
     names = class_names(best, scores.shape[1])
     chances = softmax(scores.astype(np.float64))
@@ -186,7 +188,7 @@ def mistakes_section(data: SweepData) -> Section | None:
     try:
         drawn = [data.samples.picture(int(i)) for i in worst]
     except ExperimentError as error:
-        return _not_shown(str(error))
+        return _not_shown(data, str(error))
     pictures = [
         Picture(
             picture,
@@ -208,7 +210,9 @@ def mistakes_section(data: SweepData) -> Section | None:
     return Section("mistakes", "Worst mistakes", blocks)
 
 
-def _not_shown(why: str) -> Section:
+def _not_shown(data: SweepData, why: str) -> Section:
+    line = f"{data.info.name}: its samples cannot be shown: {why}"
+    warnings.warn(line, SamplesWarning, stacklevel=3)
     return Section("mistakes", "Worst mistakes", [Text(f"The samples cannot be shown: {why}.")])
 
 

@@ -35,9 +35,9 @@ from sweeps.wording import (
     counted,
     decimals,
     format_seconds,
+    fresh_name,
     gain,
-    gain_with_ends,
-    lead_in_words,
+    lead_with_ends,
     percent,
     plus_minus,
     scaled,
@@ -110,7 +110,8 @@ def forest_chart(verdict: VerdictConclusion) -> Chart:
         "folds, so that two whose intervals overlap may still differ: the table says which do."
     )
     title = f"The finalists on {verdict.folds} fresh folds"
-    values = Axis("accuracy, %" if _is_share(verdict) else verdict.metric)
+    sign = ", %" if _is_share(verdict) else ""
+    values = Axis(f"{fresh_name(verdict.metric)}{sign}")
     return Chart("finalists", title, marks, values, axis, "wide", note)
 
 
@@ -138,7 +139,9 @@ def _standing_text(one: ConfirmedStanding) -> str:
     known = None if one.searched is None else _scored(one.searched, one.accuracy)
     searched = "" if known is None else f"<br>in the search {known}{sign}"
     gap = one.leader_ahead_by
-    behind = "" if gap is None else f"<br>the leader minus it {gain_with_ends(gap)}: {one.verdict}"
+    behind = (
+        "" if gap is None else f"<br>the leader against it: {lead_with_ends(gap)}, {one.verdict}"
+    )
     return f"<b>{one.finalist}</b>: {plus_minus(one.accuracy)}{sign}{searched}{behind}"
 
 
@@ -211,8 +214,9 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
             "missing from others by chance: more folds (--folds) see more of them."
         )
     lines.append(
-        f"Compared by {metric_of(verdict)}, from {verdict.folds} folds, {_covers(verdict)}, at "
-        f"this size of training set. A difference{_within(verdict)} does not matter (--margin). "
+        f"Compared by {fresh_name(verdict.metric)}, from {verdict.folds} folds, "
+        f"{_covers(verdict)}, at this size of training set. A difference{_within(verdict)} does "
+        "not matter (--margin). "
         "'best' is the chance of being the best. What may be the best leaves out the true best in "
         "at most 5 of 100 confirmations, however often folds are added: words change only at "
         "numbers of folds that were fixed beforehand."
@@ -306,11 +310,6 @@ def role_of_recommended(verdict: VerdictConclusion) -> str:
     return "winner" if verdict.settled else "to take" if is_taken else "champion"
 
 
-def metric_of(verdict: VerdictConclusion) -> str:
-    """Return the metric of a verdict as people call it."""
-    return "accuracy" if verdict.metric == "block_accuracy" else verdict.metric
-
-
 def _within(verdict: VerdictConclusion) -> str:
     margin = verdict.margin
     if margin is None:
@@ -337,16 +336,16 @@ def _control_line(verdict: VerdictConclusion) -> list[str]:
         told = "it paid" if gain.low > 0 else "it did not pay"
         told = told if gain.is_told_apart else "not to be told apart"
         return [
-            f"Did searching pay? The search's best ({counted(verdict.trials, 'trial')}) minus what "
-            f"{verdict.control_searches} random searches{each} each bring on average: "
-            f"{gain_with_ends(gain)}, {told}. The interval is for other random searches, too."
+            f"Did searching pay? The search's best ({counted(verdict.trials, 'trial')}) against "
+            f"what {verdict.control_searches} random searches{each} each bring on average: "
+            f"{lead_with_ends(gain)}, {told}. The interval is for other random searches, too."
         ]
     if (gain := verdict.gain_over_control) is None:
         return []
     (control,) = (s.finalist for s in verdict.standings if s.finalist.startswith("control-"))
     return [
-        f"The search's best minus the best of one random search{each} ({control}): "
-        f"{lead_in_words(gain)} ({span(gain, ' to ')}). Another random search finds another best, "
+        f"The search's best against the best of one random search{each} ({control}): "
+        f"{lead_with_ends(gain)}. Another random search finds another best, "
         "so that this does not say whether searching paid: --control-searches 5 does."
     ]
 
@@ -361,8 +360,8 @@ PARTS: Final = {
 def _(bias: SelectionBiasConclusion) -> WordedConclusion:
     lead = (
         f"The best of the search, {bias.finalist}, scored {_scored(bias.searched, bias.total)} "
-        f"there and {_scored(bias.fresh, bias.total)} on fresh folds: "
-        f"{lead_in_words(-bias.total)} ({span(-bias.total, ' to ')})."
+        f"there and {_scored(bias.fresh, bias.total)} on fresh folds: a selection bias of "
+        f"{gain(bias.total)} ({span(bias.total, ' to ')})."
     )
     line = (
         "Its seed: its score minus the mean of as many trainings on the search's own split. The "
@@ -460,7 +459,7 @@ def _(votes: VotesConclusion) -> WordedConclusion:
         f"{_vote(announced.vote)} of {_who(announced)} {VERBS[announced.verdict]} "
         f"{single.finalist}, the single best of {' and '.join(votes.sweeps)}: "
         f"{_scored(announced.accuracy.value, like)} against {against}, "
-        f"{_lead_with_ends(announced.ahead_by)}."
+        f"{lead_with_ends(announced.ahead_by)}."
     )
     lines = []
     if single.finalist not in votes.winners:
@@ -494,10 +493,6 @@ _MEAN_IS: Final = (
 
 def _vote(kind: VoteKind) -> str:
     return "The mean prediction" if kind == "mean" else f"The {kind} vote"
-
-
-def _lead_with_ends(lead: Interval) -> str:
-    return f"{lead_in_words(lead)} ({span(lead, ' to ')})"
 
 
 def _who(vote: VoteOnFolds) -> str:
@@ -554,7 +549,7 @@ def _(tested: TestConclusion) -> WordedConclusion:
     if evaluation.number > 1:
         earlier = counted(evaluation.number - 1, "evaluation")
         note += f" It was made after {earlier} could have been seen."
-    said = f"recognises {share} %" if is_share else f"has {tested.metric} {share}"
+    said = f"recognises {share} %" if is_share else f"has {fresh_name(tested.metric)} {share}"
     lead = f"On the test set {winner.finalist}, the champion, {said}."
     title = f"The test set, {_ordinal(evaluation)}"
     return WordedConclusion(f"tested-{_name(evaluation)}", title, lead, columns, rows, lines, note)
@@ -564,7 +559,8 @@ def _allows(tested: TestConclusion) -> str:
     """Return what intervals of an evaluation allow for."""
     if tested.is_by_sample:
         return "for new samples and new seeds"
-    return f"for new seeds and folds, not for new samples: {tested.metric} is one number a training"
+    metric = fresh_name(tested.metric)
+    return f"for new seeds and folds, not for new samples: {metric} is one number a training"
 
 
 def _files_line(files: FilesCompared, champion: str) -> str:
@@ -598,11 +594,13 @@ def _(voted: TestVotesConclusion) -> WordedConclusion:
     rival = next(one.finalist for one in winners if one.sweep == widest.of)
     like = widest.accuracy
     is_share = like.unit == "share"
-    value = percent(like.value, 2) if is_share else f"{voted.metric} {_scored(like.value, like)}"
+    value = percent(like.value, 2)
+    if not is_share:
+        value = f"{fresh_name(voted.metric)} {_scored(like.value, like)}"
     called = _vote(widest.vote).replace("The", "the", 1)
     lead = (
         f"On the test set {called} of {widest.members} trainings {VERBS[widest.verdict]} "
-        f"one of {widest.of} ({rival}): {value}, {_lead_with_ends(widest.ahead_by)}."
+        f"one of {widest.of} ({rival}): {value}, {lead_with_ends(widest.ahead_by)}."
     )
     note = (
         f"Frozen on {evaluation.day} among the questions of evaluation {evaluation.number}."

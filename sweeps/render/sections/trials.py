@@ -10,6 +10,7 @@ from search_spaces.objectives import Objective
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.rows import TrialRow
 from sweeps.analysis.summary import cost_of
+from sweeps.analysis.table import metrics_beside
 from sweeps.records import Record
 from sweeps.render.charts.chart import (
     COMPARED,
@@ -309,6 +310,7 @@ def trouble_section(data: SweepData) -> Section:
 def _all_trials(data: SweepData) -> Folded:
     """Return the table of all trials."""
     metrics = [objective.metric for objective in data.info.objectives]
+    beside = metrics_beside(data.rows, data.info.objectives)
     price = data.summary.price
     place = {row.trial: str(number) for number, row in enumerate(data.ranking, 1)}
     if data.info.has_front:
@@ -319,6 +321,7 @@ def _all_trials(data: SweepData) -> Folded:
             place.get(row.trial, ""),
             row.state,
             *_values(row, data.info.objectives),
+            *(format_metric(row.metrics[n]) if n in row.metrics else "" for n in beside),
             *(format_value(row.params[n]) if n in row.params else "" for n in data.varied),
             str(row.epochs or ""),
             f"{row.seconds:.1f}",
@@ -333,6 +336,7 @@ def _all_trials(data: SweepData) -> Folded:
         "front" if data.info.has_front else "place",
         "state",
         *metrics,
+        *beside,
         *data.varied,
         "epochs",
         "seconds",

@@ -35,7 +35,13 @@ from sweeps.render.answer import on_test_set
 from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Number, Points, Role
 from sweeps.render.section import Block, Code, Fact, Facts, Folded, Section, Table, Text
 from sweeps.render.sections.confirmed import forest_chart, put_in_words
-from sweeps.render.verdict import difference_to, failure_line, progress_line, verdict_line
+from sweeps.render.verdict import (
+    failure_line,
+    lead_of,
+    lead_over_baseline,
+    progress_line,
+    verdict_line,
+)
 from sweeps.wording import (
     counted,
     decimals,
@@ -45,7 +51,9 @@ from sweeps.wording import (
     format_params,
     format_seconds,
     format_value,
+    fresh_name,
     gain,
+    lead_in_words,
     percent,
     span,
     unsigned_span,
@@ -101,8 +109,13 @@ def _front_facts(data: SweepData, front: Sequence[OnFront]) -> list[Fact]:
         word = "highest" if objective.direction == "maximize" else "lowest"
         value = format_metric(end.values[place])
         facts.append(Fact(f"{word} {objective.metric}", value, f"trial {end.row.trial}: {others}"))
+    return [*facts, _trials(data)]
+
+
+def _trials(data: SweepData) -> Fact:
+    """Return the number of trials, and the time by which the history draws them."""
     seconds = format_seconds(data.seconds)
-    return [*facts, Fact("trials", str(data.summary.done), f"in {seconds}")]
+    return Fact("trials", str(data.summary.done), f"in {seconds} of training")
 
 
 def _chart(data: SweepData, front: Sequence[OnFront], along: int, other: int) -> Chart:
@@ -278,8 +291,7 @@ def answer(summary: Summary, conclusions: Sequence[Conclusion]) -> list[str]:
     if reference is not None and reference.trial == best.trial:
         said = f"it is the baseline {best.baseline}, and no other trial scored better"
     elif reference is not None:
-        ahead = difference_to(metric, best, reference)
-        said = f"{ahead} against the baseline {reference.baseline}"
+        said = lead_over_baseline(summary, best, reference)
     return [
         f"Trial {best.trial} leads on the validation set: {metric} "
         f"{format_metric(best.objective)}, {said}.",
@@ -339,33 +351,29 @@ def _compared(data: SweepData) -> dict[int, Difference]:
 
 
 def _facts(data: SweepData) -> list[Fact]:
-    summary, verdict = data.summary, data.verdict
-    facts = _search_facts(data) if verdict is None else _fold_facts(verdict, data.conclusions)
+    verdict = data.verdict
+    facts = _search_facts(data) if verdict is None else fold_facts(verdict, data.conclusions)
     worst = worst_class(data)
     if worst is not None:
-        detail = f"{percent(worst.recall)} recognised{worst.remark}"
+        detail = f"{percent(worst.recall)} recognised on the validation set{worst.remark}"
         facts.append(Fact("worst class", worst.name, detail))
-    facts.append(Fact("trials", f"{summary.done}", f"in {format_seconds(data.seconds)}"))
-    return facts
+    return [*facts, _trials(data)]
 
 
-def _fold_facts(verdict: VerdictConclusion, conclusions: Sequence[Conclusion]) -> list[Fact]:
+def fold_facts(verdict: VerdictConclusion, conclusions: Sequence[Conclusion]) -> list[Fact]:
+    """Return the figure to quote and the leads over baselines, each with its measurement."""
     leader, taken, own = verdict.standings[0], verdict.taken, verdict.kept
-    quotable = verdict.quotable if own is taken else None
-    score = quotable or own.accuracy
-    remark = f"; mean {_figure(own.accuracy)}" if quotable else ""
+    score, on = (own is taken and verdict.quotable) or own.accuracy, "fresh folds"
     if (tested := on_test_set(verdict, conclusions)) is not None:
-        score, _ = tested
-        remark = f"; on fresh folds {_figure(own.accuracy)}"
-    detail = f"{own.finalist}, {unsigned_span(score)}{remark}"
-    metric = "accuracy" if score.unit == "share" else verdict.metric
-    facts = [Fact(f"{metric} to quote", _figure(score), detail)]
+        score, on = tested[0], "the test set"
+    detail = f"{own.finalist} on {on}, {unsigned_span(score)}"
+    facts = [Fact(f"{fresh_name(verdict.metric)} to quote", _figure(score), detail)]
     for one in verdict.standings:
         ahead = one.leader_ahead_by
         if ahead is not None and one.is_baseline:
             whose = "" if leader is taken else f"{leader.finalist}, "
-            detail = f"{whose}95 % interval {span(ahead, ' to ')}"
-            facts.append(Fact(f"against {one.finalist}", gain(ahead), detail))
+            detail = f"{whose}on fresh folds, 95 % interval {span(ahead, ' to ')}"
+            facts.append(Fact(f"against {one.finalist}", lead_in_words(ahead), detail))
     return facts
 
 
@@ -381,8 +389,10 @@ def _search_facts(data: SweepData) -> list[Fact]:
     facts = [Fact(summary.metric, format_metric(best.objective), detail)]
     reference = summary.reference
     if reference is not None and reference.trial != best.trial:
-        ahead = difference_to(summary.metric, best, reference)
-        facts.append(Fact(f"against {reference.baseline}", ahead, "the best baseline"))
+        ahead = lead_of(summary, best, reference)
+        facts.append(
+            Fact(f"against {reference.baseline}", ahead, "the best baseline, on the validation set")
+        )
     if compared := _compared(data):
         close = sum(not difference.is_told_apart for difference in compared.values())
         detail = f"of the next {len(compared)} cannot be told from it"

@@ -60,6 +60,7 @@ def test_prepared_data_has_flat_images_facts_and_digests(data):
     assert data.payload.train_images.shape == (data.info["n_train"], 64)
     assert data.payload.train_images.dtype == np.float32
     assert data.info["n_train"] + data.info["n_validation"] == 1797
+    assert data.info["n_test"] is None
     other = experiment.prepare("sklearn-digits", 1)
     assert (other.digest, other.split_digest == data.split_digest) == (data.digest, False)
 

@@ -92,7 +92,7 @@ def test_a_single_trial_and_none_are_told_as_well():
 def test_the_table_of_trials_has_a_column_for_each_and_marks_the_front():
     text = shown(render_trials(trial_rows(RECORDS), INFO.objectives))
     assert {"*1", "*2"} <= {row[0] for row in cells(text) if row}
-    assert ["3", "COMPLETE", "0.8000", "9000", "40"] in [row[:5] for row in cells(text)]
+    assert ["3", "COMPLETE", "0.8000", "9000", "0.2500", "40"] in [row[:6] for row in cells(text)]
     assert ["4", "FAILED", "error", "50"] in [row[:4] for row in cells(text)]
 
 

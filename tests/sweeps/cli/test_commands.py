@@ -96,9 +96,9 @@ def test_ci_mode_writes_a_summary_and_fails_loudly(call, tmp_path, monkeypatch, 
     assert [line for line in result.stderr.splitlines(True) if "failed" in line] == [said] * code
     written = summary.read_text().splitlines()
     assert written[0] == "### Sweep toy"
-    assert written[2].startswith("2 of 2 trials: 2 COMPLETE (")
+    assert written[2].startswith("2 of 2 trials: 2 COMPLETE (last start: ")
     assert written[4].startswith(f"**best observed, not confirmed: score {score} (trial 0)")
-    assert "| trial | origin | score | best minus this | epochs | seconds |" in written
+    assert "| trial | origin | score | best leads by | epochs | seconds |" in written
     (row,) = [line for line in written if line.startswith("| 0 |")]
     assert row.startswith(f"| 0 | baseline first, best observed | {score} |  | 3 |")
     for name, value in best["params"].items():

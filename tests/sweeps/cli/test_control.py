@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import time
@@ -24,12 +25,12 @@ class Steered:
     """A sweep in a process of its own, and the commands of somebody else."""
 
     def __init__(self, home, space):
-        self.home, self._space = home, space
+        self.home, self.space = home, space
         self.running = None
 
     def start(self, seconds=0.3, epochs=6, workers=2, trials=TRIALS):
         overrides = ["--set", f"longest_seconds={seconds}", "--set", f"epochs={epochs}"]
-        words = ["run", str(self._space), "--trials", str(trials), "--workers", str(workers)]
+        words = ["run", str(self.space), "--trials", str(trials), "--workers", str(workers)]
         self.running = Launched([*words, *overrides, "--home", str(self.home)])
         return self.running
 
@@ -85,7 +86,9 @@ def test_stop_ends_it_as_ctrl_c_does_and_the_same_command_goes_on(steered, worke
     began = time.monotonic()
     result = steered.call("stop", "toy", *words)
     assert (result.exit_code, time.monotonic() - began < 10) == (0, True), result.output
-    assert "has stopped; the command that began it goes on" in result.stdout
+    (again,) = re.findall("has stopped; `(.*)` goes on", result.stdout)
+    assert f"sweeps run {steered.space} " in again
+    assert f" --trials {TRIALS}" in again
     assert steered.running.wait() == 130, steered.running.stderr()
     assert "Traceback" not in steered.running.stderr()
     assert steered.start(workers=workers).wait() == 0
@@ -152,6 +155,9 @@ def test_watch_follows_until_the_end(steered):
     assert events[-1]["event"] == "finished"
     known = len([e for e in events if e["event"] == "trial_finished"])
     assert 0 < known <= TRIALS
+    (info,) = Home(steered.home).sweeps()
+    took = Home(steered.home).store(info.id).ending().seconds
+    assert events[-1]["summary"]["seconds"] == took, "of the start, not of the watching"
     assert steered.running.wait() == 0
 
 

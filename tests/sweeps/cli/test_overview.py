@@ -6,12 +6,14 @@ import csv
 import dataclasses
 import io
 import json
+import os
+import shlex
 
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from sweeps.cli import app
+from sweeps.cli import app, options
 from sweeps.home import Home
 from sweeps.interval import Interval
 from sweeps.records import Conclusions, ConfirmationRecord
@@ -78,15 +80,55 @@ def test_alone_it_shows_the_sweeps_and_the_next_commands(call, finished_toy):
     assert said.stdout.endswith("All commands: sweeps --help\n")
 
 
-def test_another_home_is_named_in_the_commands_and_belongs_behind_a_command(
+def test_of_an_unfinished_sweep_it_proposes_the_command_that_goes_on(
+    call, toy_space, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    space = tmp_path / "own space.yaml"
+    space.write_text(toy_space.read_text())
+    words = ("--name", "one", "--set", "epochs=2", "--seed", 7, "--workers", 0, "--trials", 3)
+    assert call("run", space.name, *words, "--timeout", "0.000001").exit_code == 0
+    (line,) = (one for one in call().stdout.splitlines() if one.startswith("  sweeps run "))
+    command, _, hint = line.strip().partition("   ")
+    assert hint in {"", "0 of 3 trials are done: go on"}, "as far as there is room"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    home = os.environ["SWEEPS_HOME"]
+    assert f"  cd {tmp_path} && {command} --home {home}" in call().stdout
+    monkeypatch.chdir(tmp_path)
+    assert call(*shlex.split(command)[1:]).exit_code == 0
+    (row,) = json.loads(call("list", "--json").stdout)
+    assert (row["name"], row["done"], row["asked"]) == ("one", 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("hint", "pasted"),
+    [
+        ("`sweeps run smoke`", "`sweeps run smoke --home h`"),
+        ("`sweeps run smoke --trials 3 --home h`", "`sweeps run smoke --trials 3 --home h`"),
+        ("`sweeps best smoke`", "`sweeps best smoke --home h`"),
+    ],
+)
+def test_a_command_that_names_its_home_gets_no_second_one(hint, pasted):
+    token = options._given.set({"home": "h"})
+    try:
+        assert options.pasteable(hint) == pasted
+    finally:
+        options._given.reset(token)
+
+
+def test_another_home_is_named_in_the_commands_and_taken_before_a_command_or_behind_it(
     call, finished_toy, make_home
 ):
     finished_toy("other", trials=1)
     said = call("--home", make_home("other")).stdout
     assert f"  sweeps ui toy --home {make_home('other')}\n" in said
-    refused = call("--home", make_home("other"), "list")
+    before = call("--home", make_home("other"), "list", "--json").stdout
+    assert before == call("list", "--json", "--home", make_home("other")).stdout
+    assert [row["name"] for row in json.loads(before)] == ["toy"]
+    refused = call("--home", make_home("other"), "schema")
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert f"sweeps list ... --home {make_home('other')}" in refused.stderr
+    assert "sweeps schema works in no home; leave it out" in refused.stderr
 
 
 def test_after_failures_it_proposes_to_look_at_them(call, finished_toy):
@@ -198,6 +240,16 @@ def test_the_help_shows_eight_commands_first_and_each_in_a_line():
 def test_a_help_text_breaks_no_line_but_that_of_the_terminal(name):
     command = get_command(app).commands[name]
     assert "\n" not in (command.help or "").replace("\n\n", "")
+
+
+@pytest.mark.parametrize("name", sorted(get_command(app).commands))
+def test_no_name_of_an_option_is_cut_in_80_columns(name):
+    said = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "80"}).stdout
+    assert max(map(len, said.splitlines())) <= 80
+    assert "…" not in said
+    words = said.replace(",", " ").split()
+    known = (one.opts + one.secondary_opts for one in get_command(app).commands[name].params)
+    assert {option for options in known for option in options if option[0] == "-"} <= {*words}
 
 
 def test_json_and_csv_do_not_share_stdout(call, finished_toy):

@@ -96,6 +96,18 @@ def test_a_plan_says_what_a_pruner_sees(call, words, said):
     assert "judge" not in call("plan", "TOY", "--trials", *words).stdout
 
 
+def test_a_plan_says_how_many_samples_there_are_and_how_many_epochs_a_trial_trains(call):
+    planned = call("plan", "TOY")
+    assert "  samples     4 to train on\n" in planned.stdout
+    assert "  epochs      at most 3 a trial\n" in planned.stdout, "the default"
+    fixed = call("plan", "TOY", "--set", "epochs=7", "--json")
+    assert {one["epochs"] for one in json.loads(fixed.stdout)["planned"]} == {7}
+    digits = call("plan", "smoke").stdout
+    assert "  samples     4000 to train on, 1000 to validate, 5000 in the test set\n" in digits
+    assert "on 20 folds of the 4000 samples that score no trial\n" in digits
+    assert "  epochs      at most 8 a trial\n" in digits
+
+
 @pytest.mark.slow
 def test_what_exists_is_planned_as_it_would_go_on(run_toy, finished_toy, call, make_home):
     finished_toy(trials=4)

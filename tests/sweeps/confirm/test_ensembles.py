@@ -12,6 +12,7 @@ from sweeps.cli import app
 from sweeps.confirm.access_log import evaluations_of
 from sweeps.confirm.test_set import EARLIER_QUESTIONS, QUESTIONS
 from sweeps.confirm.votes import VOTE_QUESTIONS
+from sweeps.errors import SamplesWarning
 from sweeps.runner.ownership import SweepLock
 from tests.sweeps.voting_experiment import LABELS, SPACE, TEST_LABELS
 
@@ -272,5 +273,7 @@ class TestReading:
         assert caller(home)("share", "one", tmp_path / "one.sweep").exit_code == 0
         there = caller(tmp_path / "there")
         assert there("import", tmp_path / "one.sweep").exit_code == 0
-        page = sweeps.load("one", tmp_path / "there").report(tmp_path / "one.html").read_text()
+        with pytest.warns(SamplesWarning, match="If you trust it: `sweeps trust one FOLDER`"):
+            file = sweeps.load("one", tmp_path / "there").report(tmp_path / "one.html")
+        page = file.read_text()
         assert "Votes on the test set" in page

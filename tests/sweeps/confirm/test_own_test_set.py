@@ -210,6 +210,10 @@ def test_an_own_test_set_is_scored_once_on_request_and_counted(tmp_path, make_ho
     again = json.loads(run(*words, "--test", "--json").stdout)
     assert again["test"] == tested, "the same list is the same evaluation"
     assert again["test_votes"] == document["test_votes"]
+    without = json.loads(run(*words, "--json").stdout)
+    assert without["test"] == tested, "it was evaluated before, which is shown unasked"
+    assert without["test_votes"] == document["test_votes"]
+    assert quote in without["answer"]
     if metric == "mae":
         check_refit(home, name, words, tested)
     more = run(*confirming(name, home), "--folds", 12, "--test")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from sweeps.records.format import encode
-from tests.sweeps.voting_experiment import SPACE
+from tests.sweeps.voting_experiment import SPACE, VotingExperiment
 
 pytestmark = pytest.mark.slow
 CONFIRM = ("confirm", "drawn", "--top", 1, "--folds", 8, "--workers", 0, "--json")
@@ -78,6 +78,32 @@ def test_a_refit_is_trained_once_as_long_as_the_winner_took_and_becomes_the_cham
     page = sweeps.load("drawn", home).report(home.parent / "drawn.html").read_text()
     assert said in page
     assert call("doctor").exit_code == 0
+
+
+def test_the_readme_of_an_exported_refit_says_what_was_trained_on_what(home, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        VotingExperiment, "export", lambda *_: "answer = the_model(x)", raising=False
+    )
+    call = caller(home)
+    told = json.loads(call(*CONFIRM, "--refit").stdout)
+    exported = call("export", "drawn", tmp_path / "model")
+    assert exported.exit_code == 0, exported.output
+    choice, skill, quote, *_ = told["answer"]
+    metrics = sweeps.load("drawn", home).champion().metrics
+    rows = "".join(f"| {name} | {value:.6g} |\n" for name, value in metrics.items())
+    assert metrics["epochs"] == 14
+    assert skill.startswith("  skill="), "the parameters are in config.json"
+    assert (tmp_path / "model" / "README.md").read_text(encoding="utf-8") == (
+        f"# drawn, champion {told['champion']}\n\n"
+        f"{choice} {quote}\n\n"
+        "The model was trained on all but the test set (trial 0000-1 of sweep `drawn-refit`). The "
+        "figure is that of trainings on folds, which had less data: no sample is left to score "
+        "this one. Its configuration, seed and versions are in `config.json`.\n\n"
+        "```python\nanswer = the_model(x)\n```\n\n"
+        "Measured by that training alone: the figure to quote is the one above.\n\n"
+        f"| metric | value |\n|---|---|\n{rows}\n"
+        "Unchecked: its experiment cannot recompute what was recorded.\n"
+    )
 
 
 def test_a_refit_of_another_winner_is_not_taken_for_this_ones(confirmed, home):
@@ -152,7 +178,7 @@ def test_of_three_random_searches_it_is_said_whether_searching_paid(home):
     assert again == {**told, "said": None}, "as before"
     assert len(records(home, "drawn-control")) == 9, "nothing is trained"
     details = " ".join(call(*CONFIRM[:-1], "--details").stdout.split())
-    assert "minus what 3 random searches of 3 trials each bring on average" in details
+    assert "against what 3 random searches of 3 trials each bring on average" in details
 
 
 def test_a_paragraph_for_a_paper_is_printed_or_written_as_text_or_latex(home, tmp_path):

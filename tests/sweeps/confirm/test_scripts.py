@@ -92,7 +92,7 @@ def test_a_script_is_confirmed_on_the_folds_that_it_divides(
     space, home = script(has_samples), make_home()
     sweep = sweeps.run(str(space), workers=2, home=home, progress="quiet")
     planned = run("plan", space, "--home", home)
-    assert "by val_mae, on 20 folds, as the script divides by {fold}" in " ".join(
+    assert "by mae, on 20 folds, as the script divides by {fold}" in " ".join(
         planned.stdout.split()
     )
     (verdict, *_) = sweep.confirm(folds=20, progress="quiet")

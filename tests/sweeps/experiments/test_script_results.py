@@ -58,6 +58,25 @@ def test_each_match_of_the_objective_is_an_epoch(tmp_path, text, history):
     assert result.metrics["val_acc"] == history["val_acc"][-1]
 
 
+@pytest.mark.parametrize(
+    ("last", "epochs"),
+    [
+        ("final: loss=1, val_acc=0.5", 2),
+        ("val_acc: 0.5", 2),
+        ("final: loss=1, val_acc=0.75", 3),
+        ("epoch 3/3: loss=1, val_acc=0.5 (no better)", 3),
+        ("[Epoch: 3] val_acc=0.5", 3),
+    ],
+)
+def test_a_summary_that_repeats_the_last_epoch_is_none(tmp_path, last, epochs):
+    lines = ["epoch 1/3: loss=2, val_acc=0.25", "epoch 2/3: loss=1, val_acc=0.5", last]
+    result = run(tmp_path, f"print({chr(10).join(lines)!r})", patterns=BOTH)
+    assert len(result.history["val_acc"]) == epochs
+    unnamed = "print('val_acc 0.25\\nval_acc 0.5\\nfinal val_acc 0.5')"
+    again = run(tmp_path, unnamed, patterns=ACC)
+    assert len(again.history["val_acc"]) == 3, "one cannot know"
+
+
 def test_a_metric_that_came_after_the_last_epoch_is_in_the_result(tmp_path):
     result = run(tmp_path, "print('val_acc 0.25\\nloss 2')", patterns=BOTH)
     assert result.metrics == {"val_acc": 0.25, "loss": 2}

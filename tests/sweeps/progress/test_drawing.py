@@ -97,7 +97,10 @@ def test_an_ended_sweep_shows_nothing_still_to_come():
 def test_an_ended_sweep_says_how():
     tally = tally_of(*DONE, *ENDED, total=5)
     drawn = shown(tally, ended=True, summary=summary())
-    assert drawn.splitlines()[-1] == "5 of 5 trials: 2 COMPLETE, 1 PRUNED, 2 FAILED (9.0 s)"
+    assert (
+        drawn.splitlines()[-1]
+        == "5 of 5 trials: 2 COMPLETE, 1 PRUNED, 2 FAILED (this start: 9.0 s)"
+    )
 
 
 @pytest.mark.parametrize("width", [20, 50, 80, 200])

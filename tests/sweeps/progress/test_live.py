@@ -69,7 +69,7 @@ def test_a_sweep_is_shown_and_the_terminal_given_back(terminal):
     assert "importing" in plain(text)
     assert "mlp: 1 of 5 trials done, going on" in plain(text)
     assert "5 of 5 trials" in plain(text)
-    assert "2 COMPLETE, 1 PRUNED, 2 FAILED (9.0 s)" in plain(text)
+    assert "2 COMPLETE, 1 PRUNED, 2 FAILED (this start: 9.0 s)" in plain(text)
     assert text.rindex(SHOW_CURSOR) > text.rindex(HIDE_CURSOR)
     assert (sys.stdout, sys.stderr) == before
 

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import os
 import re
@@ -9,6 +10,7 @@ from sweeps.progress import log
 from sweeps.progress.lines import JsonLines, PlainLines, Quiet
 from sweeps.progress.log import Logged
 from sweeps.progress.tally import Tally
+from sweeps.workspace.clock import now_ms
 from tests.sweeps.progress.events import play
 from tests.sweeps.render.builders import record, sweep_info
 
@@ -37,7 +39,7 @@ def test_a_log_has_all_of_a_sweep_whatever_is_shown(tmp_path, display):
     at = lines.index("    ValueError: boom")
     assert lines[at - 1].startswith("trial 2 FAILED error: ValueError: boom, ")
     assert lines[at + 1] == "      at x", "the whole error, as it was indented"
-    assert "5 of 5 trials: 2 COMPLETE, 1 PRUNED, 2 FAILED (9.0 s)" in lines
+    assert "5 of 5 trials: 2 COMPLETE, 1 PRUNED, 2 FAILED (this start: 9.0 s)" in lines
     assert "best observed, not confirmed: best_val_accuracy 0.9230 (trial 1)" in "\n".join(lines)
     if display is not JsonLines:  # its events have times
         assert shown.getvalue().endswith(alone.getvalue())
@@ -49,6 +51,24 @@ def test_a_next_start_goes_on_in_the_same_file(tmp_path):
         logged.keep_in(tmp_path)
         play(logged)
     assert lines_in(tmp_path).count("importing") == 2
+
+
+def test_a_next_start_logs_what_was_recorded_and_killed_before_its_line(tmp_path):
+    now = now_ms()
+    ended = [
+        dataclasses.replace(record(trial, 0.9), started_at=now - 2000, finished_at=now + 1000)
+        for trial in range(3)
+    ]
+    before_the_log = record(3, 0.9)
+    for known, logs in ((ended[:0], ended[:2]), (ended, ()), ([*ended, before_the_log], ())):
+        logged = Logged(Quiet(io.StringIO()))
+        logged.keep_in(tmp_path)
+        logged.started(Tally(sweep_info(), 5, known))
+        for one in logs:
+            logged.trial_finished(one)
+        logged.close()
+    trials = [line.split()[1] for line in lines_in(tmp_path) if line.startswith("trial ")]
+    assert trials == ["0", "1", "2"]
 
 
 def test_secrets_in_addresses_and_moves_of_the_cursor_are_left_out(tmp_path):

@@ -53,7 +53,7 @@ def test_a_sweep_is_a_few_lines_between_a_first_and_a_last():
         "      learning_rate=1.00e-03 units_1=25",
         "[3/5] trial 2 FAILED error: ValueError: boom",
         "[4/5] trial 3 FAILED diverged",
-        "5 of 5 trials: 2 COMPLETE, 1 PRUNED, 2 FAILED (9.0 s)",
+        "5 of 5 trials: 2 COMPLETE, 1 PRUNED, 2 FAILED (this start: 9.0 s)",
         "2 trials failed: error 1, diverged 1; first error: ValueError: boom",
     ]
 

@@ -45,7 +45,7 @@ def test_a_sweep_without_a_complete_trial_has_no_comparison():
     text = markdown(record(0, outcome="diverged"))
     assert "**no trial completed, so there is no best trial**" in text
     assert "| diverged | 1 |" in text
-    assert "best minus" not in text
+    assert "best leads by" not in text
 
 
 def test_a_failed_baseline_stays_in_the_table_without_a_difference():

@@ -33,7 +33,7 @@ def test_it_says_estimand_numbers_seed_budget_and_selection():
         "folds (4-fold cross-validation, repeated 5 times",
         "The estimand is the accuracy of a configuration on new samples",
         "at 20 folds, numbers that were fixed beforehand",
-        "trial-16 minus baseline-tutorial: +1.40 points (+0.90 to +1.90).",
+        "trial-16 against baseline-tutorial: +1.40 points (+0.90 to +1.90).",
         "trial-16 was chosen; its accuracy is 94.40 % (93.80 to 95.10), corrected by 0.17 points "
         "for its selection on these folds.",
         "a selection bias of +0.83 points (+0.10 to +1.60).",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import html
 import json
 import re
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.analysis.data import read_sweep
 from sweeps.cli import app
+from sweeps.errors import SamplesWarning
 from sweeps.render.section import Code
 from sweeps.render.sections import report_sections
 from sweeps.render.sections.verdict import verdict_section
@@ -195,7 +197,11 @@ def test_a_report_says_why_it_shows_no_samples(swept, tmp_path, monkeypatch, mem
     monkeypatch.setattr(ConfusingExperiment, member, answer)
     file = tmp_path / "confusing.html"
     words = ["report", "confusing", "--output", str(file), "--home", str(swept.home.path)]
-    assert CliRunner().invoke(app, words).exit_code == 0
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("confusing: its samples cannot be shown: ")
+    assert html.unescape(said) in line
     page = file.read_text(encoding="utf-8")
     (section,) = re.findall(r'<section[^>]*id="mistakes".*?</section>', page, re.DOTALL)
     assert "The samples cannot be shown:" in section
@@ -206,7 +212,8 @@ def test_a_report_says_why_it_shows_no_samples(swept, tmp_path, monkeypatch, mem
 @pytest.mark.slow
 def test_what_an_experiment_cannot_show_makes_no_run_incomplete(tmp_path, monkeypatch):
     monkeypatch.setattr(ConfusingExperiment, "picture", lambda self, data: b"")
-    run_confusing(tmp_path / "mlruns", 40)
+    with pytest.warns(SamplesWarning, match="samples cannot be shown: `picture` of experiment"):
+        run_confusing(tmp_path / "mlruns", 40)
     synced = CliRunner().invoke(app, ["sync", "--home", str(tmp_path / "mlruns")])
     assert synced.exit_code == 0, synced.output
     (page,) = (tmp_path / "mlruns" / "artifacts").rglob("report.html")

@@ -16,10 +16,11 @@ from sweeps.records import conclusions as kept
 from sweeps.records.conclusions import ConfirmedStanding, VerdictConclusion
 from sweeps.render import comparing
 from sweeps.render.charts.chart import Axis, Bars, Chart, Heatmap, Line, Parallel, Points
-from sweeps.render.section import Code, Folded
+from sweeps.render.section import Code, Facts, Folded
 from sweeps.render.sections import render_report, report_sections
-from sweeps.render.sections.confirmed import forest_chart
-from sweeps.render.sections.verdict import answer, verdict_section
+from sweeps.render.sections.confirmed import forest_chart, put_in_words
+from sweeps.render.sections.verdict import answer, fold_facts, verdict_section
+from sweeps.wording import format_seconds
 from tests.sweeps.render.builders import record, sweep_info
 from tests.sweeps.render.charts.test_drawing import CHARTS
 
@@ -103,6 +104,34 @@ def test_the_test_set_and_what_came_later_belong_to_the_answer():
     assert f"{quoted} agrees." in said
 
 
+def test_of_a_metric_that_is_better_smaller_every_lead_says_better_or_worse():
+    def mae(finalist, value, ahead=None):
+        lead = None if ahead is None else Interval.around(ahead, 0.01, "number")
+        mean = Interval.around(value, 0.01, "number")
+        return dataclasses.replace(standing(finalist, value, ahead), accuracy=mean,
+                                   leader_ahead_by=lead)  # fmt: skip
+
+    won = dataclasses.replace(
+        verdict_of(mae("trial-1", 0.2), mae("baseline-tutorial", 0.25, 0.05)),
+        metric="best_val_mae",
+    )
+    bias = kept.SelectionBiasConclusion(
+        "selection_bias", "trial-2", 0.18, 0.2, Interval.around(0.02, 0.01, "number"), {}
+    )
+    lead, quote, *_ = answer(summary_of(*TRIALS), [won, bias])
+    assert "0.050 better than your baseline in mae on fresh folds" in lead
+    assert quote.startswith("Quote mae 0.200")
+    (dots,) = (m for m in forest_chart(won).marks if m.name == "baseline")
+    assert "the leader against it: 0.050 better (+0.040 to +0.060), worse" in dots.text[0]
+    quoted, against = fold_facts(won, [])
+    assert (quoted.label, against.value) == ("mae to quote", "0.050 better")
+    assert forest_chart(won).x.title == "mae"
+    assert "Compared by mae, from 20 folds" in " ".join(put_in_words(won).lines)
+    told = put_in_words(bias)
+    assert told.lead.endswith("a selection bias of +0.020 (+0.010 to +0.030).")
+    assert told.rows[-1][1:] == ["+0.020", "+0.010..+0.030"], "one sign in the sentence and below"
+
+
 def test_an_earlier_version_has_its_own_words():
     told = kept.WordedConclusion("confirmed", "Confirmed", "trial-17 is better.", (), ())
     assert answer(summary_of(*TRIALS), [told]) == ["trial-17 is better."]
@@ -140,6 +169,13 @@ def test_a_confirmed_sweep_is_nowhere_called_not_confirmed(data):
     assert "sweeps confirm toy" not in own
 
 
+def test_the_tile_of_the_trials_says_of_what_its_time_is(data):
+    (facts,) = (block for block in verdict_section(data).blocks if isinstance(block, Facts))
+    tile = facts.facts[-1]
+    assert (tile.label, tile.value) == ("trials", "3")
+    assert tile.detail == f"in {format_seconds(data.seconds)} of training"
+
+
 def test_what_may_settle_it_is_among_the_next_steps(data):
     data.__dict__["conclusions"] = [OPEN]
     (code,) = (b for b in verdict_section(data).blocks if isinstance(b, Code))
@@ -153,7 +189,7 @@ def test_where_nothing_beats_the_baseline_the_page_quotes_it_as_the_answer_does(
     assert "Quote 94.3 %" in page
     facts = page[page.index("accuracy to quote") :][:300]
     assert "94.30" in facts
-    assert "baseline-tutorial" in facts
+    assert "baseline-tutorial on fresh folds" in facts
     assert "(to take)" not in page
 
 
@@ -164,9 +200,11 @@ def test_once_the_test_set_was_read_the_page_quotes_it_in_both_places(data):
     data.__dict__["conclusions"] = [SETTLED, tested]
     page = render_report(data, report_sections(data))
     assert "Quote 93.1 % (92.1 to 94.1), on the test set" in page
-    facts = page[page.index("accuracy to quote") :][:300]
-    assert "93.10" in facts
-    assert "on fresh folds" in facts
+    quoted, against = fold_facts(SETTLED, [SETTLED, tested])
+    assert (quoted.value, quoted.detail) == ("93.10 %", "trial-1 on the test set, 92.10 to 94.10")
+    assert against.detail == "on fresh folds, 95 % interval +1.10 to +1.90"
+    assert quoted.detail in page
+    assert against.detail in page
 
 
 def test_the_forest_plot_has_all_finalists_in_their_order_and_marks_the_baseline():

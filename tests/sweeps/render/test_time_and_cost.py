@@ -36,6 +36,7 @@ def data(tmp_path):
 
 def test_trainings_side_by_side_count_once_and_pauses_do_not(data):
     assert data.seconds_until == {0: 20, 1: 10, 2: 30, 3: 60, 4: 70}
+    assert data.seconds == 70, "the night is no time of the sweep"
 
 
 def test_the_history_has_the_best_so_far_by_seconds_of_training(data):
@@ -45,6 +46,14 @@ def test_the_history_has_the_best_so_far_by_seconds_of_training(data):
     assert (list(line.x), list(line.y)) == ([10, 20, 30, 60, 70], [0.8, 0.8, 0.8, 0.9, 0.9])
     assert isinstance(points, Points)
     assert list(points.y) == [0.8, 0.7, 0.6, 0.9]
+
+
+def test_the_table_of_all_trials_has_the_metrics_beside_the_objective(data):
+    (folded,) = (b for b in history_section(data).blocks if isinstance(b, Folded))
+    (table,) = folded.blocks
+    column = table.columns.index("best_val_loss")
+    assert table.columns[column - 1] == "best_val_accuracy"
+    assert [row[column] for row in table.rows] == ["0.2500"] * 4 + [""], "one diverged"
 
 
 def test_a_price_gives_each_trial_and_all_of_them_a_cost(data):

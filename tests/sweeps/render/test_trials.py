@@ -1,3 +1,4 @@
+import dataclasses
 import io
 
 import pytest
@@ -28,13 +29,23 @@ def shown(width, rows=None):
 def test_a_wide_terminal_gets_a_column_for_each_varied_parameter():
     text = shown(140)
     assert "fixed" not in text.splitlines()[0]
-    assert ["*1", "COMPLETE", "0.9200", "0.01", "32", "99", "77", "3", "4.0", "early_stopping"] in [
-        line.split() for line in text.splitlines()
-    ]
+    row = ["*1", "COMPLETE", "0.9200", "0.2500", "0.01", "32", "99", "77", "3", "4.0"]
+    assert [*row, "early_stopping"] in [line.split() for line in text.splitlines()]
     assert "early_stopping, baseline tutorial" in text
     best, same = text.rstrip().splitlines()[-2:]
     assert best.strip() == "* best observed, not confirmed"
     assert same.strip() == "without a column, since no trial differs: fixed=same"
+
+
+def test_metrics_beside_the_objective_have_columns_as_far_as_there_is_room():
+    metrics = {"mae": 1.5, "epochs": 3.0, "r2": 0.5, **{f"other_{n}": float(n) for n in range(9)}}
+    rows = [dataclasses.replace(row, metrics=metrics) for row in trial_rows(records()[:2])]
+    heads = {width: " ".join(shown(width, rows).split("─")[0].split()) for width in (200, 120, 100)}
+    assert all(name in heads[200] for name in ("mae", "r2", "other_0 other_1 other_2"))
+    assert "other_3" not in heads[200], "five; the CSV has all"
+    assert heads[200].count("epochs") == 1, "it has a column anyway"
+    assert [name in heads[120] for name in ("mae", "other_2", "why")] == [True, False, True]
+    assert [name in heads[100] for name in ("mae", "why")] == [False, True]
 
 
 def test_a_narrower_one_loses_details_but_no_parameter():

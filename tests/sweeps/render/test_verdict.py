@@ -50,7 +50,7 @@ def test_a_minimised_loss_is_compared_without_points():
         record(1, 0.2, metric="best_val_loss"),
     ]
     line = verdict_line(summary_of(*records, metric="best_val_loss", direction="minimize"))
-    assert line.endswith("0.2000 (trial 1), -0.0500 against the baseline tutorial (0.2500)")
+    assert line.endswith("0.2000 (trial 1), 0.0500 better than the baseline tutorial (0.2500)")
 
 
 def test_counts_are_said_with_what_stopped_the_sweep():

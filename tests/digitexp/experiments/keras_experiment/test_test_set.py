@@ -38,6 +38,8 @@ def test_it_is_read_on_request_only_and_known_by_its_digest():
     other = with_test((np.ones((5, 10), "float32"), np.arange(1, 6)))
     assert other.test_set(None).digest != found.digest
     assert with_test(None).test_set(None) is None
+    known = [own.prepare(None, 0).info["n_test"] for own in (own, fixed, with_test(None))]
+    assert known == [None, 5, None], "a function is not asked how many"
 
 
 @pytest.mark.parametrize(

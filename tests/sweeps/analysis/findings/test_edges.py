@@ -1,6 +1,10 @@
+import dataclasses
+
 import pytest
 
 from sweeps.analysis.edges import edges, narrowed
+from sweeps.analysis.importance import Importance
+from sweeps.render.sections.verdict import narrower_search
 from tests.sweeps.analysis.findings.builders import sweep_data
 
 
@@ -31,6 +35,17 @@ def test_the_middle_and_a_handful_of_whole_numbers_are_no_edges():
     points = grid()
     assert edges(sweep_data(points, [-abs(i - 10) for i in range(20)])) == []
     assert edges(sweep_data(points[:9], range(9))) == [], "too few to say"
+
+
+def test_below_twenty_trials_no_narrower_search_is_proposed():
+    rate = Importance(
+        value=0.9, low=0.8, high=1.0, name="learning_rate", trials=20, is_reference=False,
+        stands_out=True,
+    )  # fmt: skip
+    for count, said in ((20, 1), (19, 0)):
+        data = sweep_data(grid(count), [-abs(i - 10) for i in range(count)])
+        assert len(narrower_search(data, [rate])) == said
+    assert narrower_search(data, [dataclasses.replace(rate, stands_out=False)]) == []
 
 
 def test_the_best_quarter_says_what_to_narrow_to():
