@@ -77,6 +77,10 @@ class LoadedSamples:
         return drawn
 
 
+MOST_DRAWN: Final = 1000
+"""Trials that a report shows at most."""
+
+
 @dataclass(frozen=True)
 class SweepData:
     """One sweep, as it is recorded now.
@@ -132,6 +136,32 @@ class SweepData:
         confirmed = heard(Conclusions(self.store.folder).confirmed)
         price = Starts(self.store.folder).price()
         return replace(found, champion=champion_of(confirmed), price=price)
+
+    @cached_property
+    def drawn(self) -> frozenset[int]:
+        """Numbers of the trials that pictures and tables of a report show.
+
+        All, but of a long sweep `MOST_DRAWN`: the best tenth of that, the baselines and the front,
+        and others evenly chosen by number. A browser bears no more.
+        """
+        if len(self.rows) <= MOST_DRAWN:
+            return frozenset(row.trial for row in self.rows)
+        summary = self.summary
+        named = (*summary.baselines, *summary.front, *self.ranking[: MOST_DRAWN // 10])
+        wanted = {row.trial for row in named[:MOST_DRAWN]}
+        others = [row.trial for row in self.rows if row.trial not in wanted]
+        count = MOST_DRAWN - len(wanted)
+        return frozenset(wanted | {others[n * len(others) // count] for n in range(count)})
+
+    @property
+    def not_all_drawn(self) -> str:
+        """A sentence that says so if not all trials are drawn; empty if they are."""
+        if len(self.drawn) == len(self.rows):
+            return ""
+        return (
+            f" Shown are {len(self.drawn)} of {len(self.rows)} trials: the best, and others evenly "
+            "chosen by number."
+        )
 
     @cached_property
     def conclusions(self) -> list[Conclusion]:

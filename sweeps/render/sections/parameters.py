@@ -87,24 +87,27 @@ def parameters_section(data: SweepData, important: Sequence[Importance]) -> Sect
     if len(data.ranking) < 2 or not data.varied:
         return None
     known = [one.name for one in important if not one.is_reference]
-    names = [*known, *(name for name in data.varied if name not in known)]
-    blocks: list[Block] = [_parallel(data, data.varied[:_MOST_DIMENSIONS])]
+    drawn = [row for row in data.ranking if row.trial in data.drawn]
+    varied = [name for name in data.varied if any(name in row.params for row in drawn)]
+    names = [*known, *(name for name in varied if name not in known)]
+    blocks: list[Block] = [_parallel(data, varied[:_MOST_DIMENSIONS])]
     if not data.info.has_front:
         blocks += [Text(edge.sentence(), "warning") for edge in edges(data)]
         blocks += narrower_search(data, important)
-    blocks += [_slice(data, name) for name in names[:_MOST_SLICES]]
+    blocks += [_slice(data, name) for name in names[:_MOST_SLICES] if name in varied]
     return Section("parameters", "Where the good values lie", blocks)
 
 
 def _parallel(data: SweepData, names: Sequence[str]) -> Chart:
-    rows = [*reversed(data.ranking)]  # the best last, on top
+    ranked = [row for row in data.ranking if row.trial in data.drawn]
+    rows = ranked[::-1]  # the best last, on top
     metric = data.summary.metric
     dimensions = [_dimension(data, name, rows) for name in names]
     objectives = [row.objective or 0.0 for row in rows]
     for other in reversed(data.info.objectives[1:]):
         dimensions.append(Dimension(other.metric, [row.metrics[other.metric] for row in rows]))
     dimensions.append(Dimension(metric, objectives))
-    note = f"A line a complete trial; the lighter, the better its {metric}."
+    note = f"A line a complete trial; the lighter, the better its {metric}." + data.not_all_drawn
     texts = [trial_text(row) for row in rows]
     values = objectives if data.is_higher_better else [-value for value in objectives]
     marks = [Parallel(dimensions, values, metric, texts)]
@@ -121,7 +124,7 @@ def _dimension(data: SweepData, name: str, rows: Sequence[TrialRow]) -> Dimensio
 
 
 def _slice(data: SweepData, name: str) -> Chart:
-    rows = [row for row in data.ranking if name in row.params]
+    rows = [row for row in data.ranking if name in row.params and row.trial in data.drawn]
     metric = data.summary.metric
     trials = [row.trial for row in rows]
     heights = [row.objective for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
@@ -71,12 +72,13 @@ def _chart(data: SweepData, front: set[int]) -> Chart:
             )
     chosen = [] if front or data.chosen is None else [data.chosen]
     apart = front | {row.trial for row in chosen}
-    others = [row for row in complete if row.baseline is None and row.trial not in apart]
+    apart_or_not_drawn = apart | {row.trial for row in complete if row.trial not in data.drawn}
+    others = [r for r in complete if r.baseline is None and r.trial not in apart_or_not_drawn]
     marks.append(_points("complete", others, "trial"))
     baselines = [row for row in complete if row.baseline and row.trial not in apart]
     marks.append(_points("baseline trials", baselines, "baseline"))
     for state, role in (("PRUNED", "pruned"), ("FAILED", "failed")):
-        rows = [row for row in data.rows if row.state == state]
+        rows = [row for row in data.rows if row.state == state and row.trial in data.drawn]
         marks.append(_points(state.lower(), rows, role, floor))
     marks.append(_points("on the front", [r for r in complete if r.trial in front], "best"))
     if chosen:
@@ -85,6 +87,7 @@ def _chart(data: SweepData, front: set[int]) -> Chart:
     name = data.summary.metric
     note = "A dot a trial; those without a value, pruned or failed, lie at the bottom."
     note += "" if front else " The line is the best so far."
+    note += data.not_all_drawn
     return Chart(
         f"history-{name}" if front else "history",
         f"{name} by trial",
@@ -102,11 +105,16 @@ def _over_time(data: SweepData) -> Chart:
     complete = [row for row in data.rows if row.objective is not None]
     complete.sort(key=lambda row: (seconds[row.trial], row.trial))
     x = [seconds[row.trial] for row in complete]
-    texts = [trial_text(row) for row in complete]
-    heights = [float(row.objective) for row in complete if row.objective is not None]
+    drawn = [row for row in complete if row.trial in data.drawn]
     marks: list[Mark] = [
         _steps(data, complete, x, max(seconds.values())),
-        Points("complete", x, heights, "trial", texts),
+        Points(
+            "complete",
+            [seconds[row.trial] for row in drawn],
+            [float(row.objective) for row in drawn if row.objective is not None],
+            "trial",
+            [trial_text(row) for row in drawn],
+        ),
     ]
     note = (
         "The same by the seconds of training up to the end of each trial: trainings side by side "
@@ -173,7 +181,8 @@ def _fan(data: SweepData, metric: str) -> Chart:
     marks: list[Mark] = []
     stops: list[Mark] = []
     for state, name, role in _GROUPS:
-        records = [r for trial, r in data.finals.items() if states[trial] == state]
+        finals = ((trial, r) for trial, r in data.finals.items() if trial in data.drawn)
+        records = [r for trial, r in finals if states[trial] == state]
         curves = [r for r in records if r.result and r.result.history.get(metric)]
         if curves:
             marks.append(_lines(name, curves, metric, role))
@@ -190,7 +199,7 @@ def _fan(data: SweepData, metric: str) -> Chart:
     note = (
         "A line a trial, a dot where it stopped. On the thick ones a diamond marks an epoch that "
         "began with a lower learning rate."
-    )
+    ) + data.not_all_drawn
     axis = Axis("epoch", whole=True)
     return Chart(f"curves-{metric}", metric, marks, axis, Axis(metric), "wide", note)
 
@@ -309,6 +318,7 @@ def trouble_section(data: SweepData) -> Section:
 
 def _all_trials(data: SweepData) -> Folded:
     """Return the table of all trials."""
+    rows = [row for row in data.rows if row.trial in data.drawn]
     metrics = [objective.metric for objective in data.info.objectives]
     beside = metrics_beside(data.rows, data.info.objectives)
     price = data.summary.price
@@ -329,7 +339,7 @@ def _all_trials(data: SweepData) -> Folded:
             _why(row.reason, row.error),
             row.origin,
         ]
-        for row in data.rows
+        for row in rows
     ]
     columns = [
         "trial",
@@ -344,9 +354,13 @@ def _all_trials(data: SweepData) -> Folded:
         "why",
         "origin",
     ]
-    anchors = [f"trial-{row.trial}" for row in data.rows]
+    anchors = [f"trial-{row.trial}" for row in rows]
     table = Table(columns, cells, anchors, is_searchable=True)
-    return Folded("All trials", [table], "trials")
+    if len(rows) == len(data.rows):
+        return Folded("All trials", [table], "trials")
+    command = f"sweeps trials {shlex.quote(data.info.name)} --csv FILE"
+    text = Text(f"{data.not_all_drawn.strip()} `{command}` writes all of them.")
+    return Folded("Trials", [text, table], "trials")
 
 
 def _values(row: TrialRow, objectives: Sequence[Objective]) -> list[str]:
