@@ -18,11 +18,12 @@ from tensorflow.python.eager import context  # the only door to the executor of 
 
 from digitexp.tensorflow_setup import handles_of, opened_sizes, share_kernels
 from digitexp.training.graph import keras_internals as internals
-from digitexp.training.graph import updates
+from digitexp.training.graph import layers, updates
 from digitexp.training.graph.structure import (
     Numbers,
     Structure,
     adds_up,
+    dense_layers,
     is_mean_of_samples,
     numbers_of,
     structure_of,
@@ -380,9 +381,15 @@ class _Body:
         places: list[tuple[Any, str, Any]] = []
         for (one, name), value in zip(self.numbers.owners, numbers, strict=True):
             if name == "rate":
-                places.append((one, "call", internals.dropout_call(one, value)))
+                places.append((one, "call", layers.dropout_call(one, value)))
             elif one is not self._model.optimizer:
                 places.append((one, name, internals.as_cast(value, self._weights[0].dtype)))
+        places += [(one, "call", layers.dense_call(one)) for one in dense_layers(self._model)]
+        places += [
+            internals.penalty_of(one, layers.l2_penalty(one.regularizer))
+            for one in self._weights
+            if type(one.regularizer) is keras.regularizers.L2
+        ]
         with internals.replaced(places):
             yield
 
