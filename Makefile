@@ -32,7 +32,7 @@ SECONDS := 60
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sweep test test-all nightly check extras-check cluster-test faults equality fuzz benchmark docs data-check wheel-test constraints clean python
+.PHONY: help sweep test test-all nightly check extras-check oldest cluster-test faults equality fuzz benchmark docs data-check wheel-test constraints clean python
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -60,6 +60,7 @@ nightly: $(VENV)/.installed-bench ## test-all and all that takes longer: hours
 	$(MAKE) fuzz
 	$(MAKE) data-check
 	$(MAKE) wheel-test
+	$(MAKE) oldest
 
 equality: $(VENV)/.installed-dev ## compare the engines fused and graph with Keras on 200 examples each
 	EQUALITY_EXAMPLES=200 $(BIN)/python -m pytest -m 'not faults' --timeout 3000 -s \
@@ -109,6 +110,13 @@ constraints: ## pin the newest versions that pyproject.toml allows
 	@build/pins/bin/python -m pip freeze --all --exclude-editable --exclude pip > build/pins/frozen
 	@sed "s/+.*//" build/pins/frozen > constraints.txt
 	@rm -rf build/pins
+
+oldest: ## the first tier of the tests with the oldest versions that pyproject.toml allows
+	@$(MAKE) --no-print-directory VENV=build/oldest build/oldest/.python
+	@build/oldest/bin/python -m pip --disable-pip-version-check install -q uv
+	@build/oldest/bin/python -m uv pip install -q --python build/oldest/bin/python \
+		--resolution lowest-direct -e '.[dev]'
+	$(subst $(BIN),build/oldest/bin,$(PYTEST)) --tier first
 
 clean: ## remove caches and build products; .venv and mlruns stay
 	rm -rf build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis \

@@ -153,6 +153,17 @@ def test_constraints_stay_if_they_cannot_be_found_out(make, tree, installed, fai
     assert (tree / "constraints.txt").read_text() == (ROOT / "constraints.txt").read_text()
 
 
+def test_the_oldest_versions_are_installed_apart_and_tested(make, tree):
+    python = stand_in(tree.parent / "python")
+    code, run = make("oldest", f"PYTHON={python}")
+    assert code == 0
+    created, _, install, tests = (line for line in run if line != "python -V")
+    assert created == "python -m venv --clear build/oldest"
+    assert "--python build/oldest/bin/python --resolution lowest-direct -e .[dev]" in install
+    assert re.fullmatch("python -m pytest .* --tier first", tests)
+    assert make("oldest", f"PYTHON={python}", FAILS="uv pip")[0] == 2, "and not with others"
+
+
 def test_caches_and_build_products_are_removed_and_nothing_else(make, tree):
     need("a git checkout")
     tracked = subprocess.run(

@@ -18,11 +18,12 @@ from tensorflow.python.eager import context  # the only door to the executor of 
 
 from digitexp.tensorflow_setup import handles_of, opened_sizes, share_kernels
 from digitexp.training.graph import keras_internals as internals
-from digitexp.training.graph import updates
+from digitexp.training.graph import layers, updates
 from digitexp.training.graph.structure import (
     Numbers,
     Structure,
     adds_up,
+    dense_layers,
     is_mean_of_samples,
     numbers_of,
     structure_of,
@@ -94,11 +95,14 @@ class Graphs(NamedTuple):
 
     Attributes:
         train: (Handles, Data, order, batch size, steps before, learning rate, numbers): an epoch.
-        evaluate: (Handles, Data, batch size, numbers): all samples in turn.
+        evaluate: (Handles, Data, batch size, numbers): all samples in turn. Both return the results
+            of the metrics, which they reset first.
+        names: Of these results, in their order.
     """
 
-    train: Callable[..., None]
-    evaluate: Callable[..., None]
+    train: Callable[..., list[Any]]
+    evaluate: Callable[..., list[Any]]
+    names: tuple[str, ...]
 
 
 def trace(model: Any, structure: Structure, data: Data) -> Graphs:
@@ -113,12 +117,13 @@ def trace(model: Any, structure: Structure, data: Data) -> Graphs:
     handles = body.signature()
     flexible = tf.nest.map_structure(_any_count, data)
     integer, number = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float64)
-    numbers = [number] * len(body.numbers.values)
+    numbers = tf.TensorSpec([len(body.numbers.values)], tf.float64)
     order = tf.TensorSpec([None], tf.int32)
     step = tf.TensorSpec([], tf.int64)
     return Graphs(
         _traced(body.train_epoch, [handles, flexible, order, integer, step, number, numbers]),
         _traced(body.evaluate, [handles, flexible, integer, numbers]),
+        body.names,
     )
 
 
@@ -155,6 +160,7 @@ class _Body:
         self._schedule = internals.rate_of(model.optimizer)
         self._adds_up = bool(getattr(model, "outputs", None)) and adds_up(model)
         self._shape_of_outputs: Any = None  # their structure, known when a step was traced
+        self.names: tuple[str, ...] = ()  # of the metrics' results, known then, too
 
     def signature(self) -> Handles:
         """Return the specifications of the handles."""
@@ -174,9 +180,9 @@ class _Body:
         batch_size: Any,
         steps_before: Any,
         rate: Any,
-        numbers: Sequence[Any],
-    ) -> Any:
-        """Make all steps of an epoch, in the order given, and update the metrics."""
+        numbers: Any,
+    ) -> list[Any]:
+        """Make all steps of an epoch, in the order given; return the results of the metrics."""
         x = data.x
         ordered = tf.nest.map_structure(
             lambda one: tf.gather(one, order), data._replace(x=())
@@ -193,17 +199,16 @@ class _Body:
 
         dtype = self._weights[0].dtype
         rate = tf.cast(rate, dtype)
-        by_name = zip(self.numbers.owners, numbers, strict=True)
+        each = tf.unstack(numbers)
+        by_name = zip(self.numbers.owners, each, strict=True)
         settings = updates.Settings(
             {name: value for (one, name), value in by_name if one is self._model.optimizer}, dtype
         )
-        with self._with(numbers):
+        with self._with(each):
             return self._over(handles, ordered, tf.size(order), batch_size, train_step)
 
-    def evaluate(
-        self, handles: Handles, data: Data, batch_size: Any, numbers: Sequence[Any]
-    ) -> Any:
-        """Pass over all samples in turn and update the metrics."""
+    def evaluate(self, handles: Handles, data: Data, batch_size: Any, numbers: Any) -> list[Any]:
+        """Pass over all samples in turn; return the results of the metrics."""
 
         def look(_i: Any, rows: Any) -> _Passed:
             batch = tf.nest.map_structure(lambda one: one[rows], data)
@@ -216,7 +221,7 @@ class _Body:
                 done = self._losses_of_outputs(scope, handles, metrics)
             return _Passed(outputs, loss, batch, done)
 
-        with self._with(numbers):
+        with self._with(tf.unstack(numbers)):
             rows = tf.shape(tf.nest.flatten(data.x)[0])[0]
             return self._over(handles, data, rows, batch_size, look)
 
@@ -234,8 +239,11 @@ class _Body:
         rows: Any,
         batch_size: Any,
         step: Callable[[Any, slice], _Passed],
-    ) -> Any:
-        """Make a step with each batch, and update metrics: once at the end where they add up."""
+    ) -> list[Any]:
+        """Make a step with each batch; return the results of the metrics.
+
+        Where they add up, metrics are updated once, at the end.
+        """
         dtype = self._weights[0].dtype
 
         def body(i: Any, losses: Any, kept: Any) -> Any:
@@ -259,12 +267,14 @@ class _Body:
             tf.TensorArray(one.dtype, count, infer_shape=False, element_shape=tuple(one.shape))
             for one in outputs
         ]
-        _, losses, arrays = tf.while_loop(
-            lambda i, *_: i < count,
-            body,
-            (0, tf.zeros([], dtype), arrays),
-            parallel_iterations=1,
-        )
+        with tf.control_dependencies(self._update(handles, self._model.reset_metrics)):
+            _, losses, arrays = tf.while_loop(
+                lambda i, *_: i < count,
+                body,
+                (0, tf.zeros([], dtype), arrays),
+                parallel_iterations=1,
+            )
+        results = {}
 
         def at_the_end() -> None:
             mean = losses / tf.cast(rows, dtype)
@@ -272,9 +282,11 @@ class _Body:
             if self._adds_up:
                 found = [array.concat() for array in arrays]
                 self._judge(data, tf.nest.pack_sequence_as(self._shape_of_outputs, found))
+            results.update(self._model.get_metrics_result())
 
         with tf.control_dependencies(self._update(handles, at_the_end)):
-            return tf.identity(losses)
+            self.names = tuple(results)
+            return [tf.identity(one) for one in results.values()]
 
     def _update(self, handles: Handles, change: Callable[[], None]) -> list[Any]:
         """Change metrics and store their values; return the operations."""
@@ -380,9 +392,15 @@ class _Body:
         places: list[tuple[Any, str, Any]] = []
         for (one, name), value in zip(self.numbers.owners, numbers, strict=True):
             if name == "rate":
-                places.append((one, "call", internals.dropout_call(one, value)))
+                places.append((one, "call", layers.dropout_call(one, value)))
             elif one is not self._model.optimizer:
                 places.append((one, name, internals.as_cast(value, self._weights[0].dtype)))
+        places += [(one, "call", layers.dense_call(one)) for one in dense_layers(self._model)]
+        places += [
+            internals.penalty_of(one, layers.l2_penalty(one.regularizer))
+            for one in self._weights
+            if type(one.regularizer) is keras.regularizers.L2
+        ]
         with internals.replaced(places):
             yield
 
@@ -507,7 +525,9 @@ def _tensor(array: Any) -> Any:
     found = np.asarray(array)
     if found.dtype.kind not in "fiub":
         raise Untraceable(f"data of type {found.dtype} are no numbers")
-    return tf.constant(found.astype(keras.config.floatx()) if found.dtype.kind == "f" else found)
+    return tf.constant(
+        found.astype(keras.config.floatx(), copy=False) if found.dtype.kind == "f" else found
+    )
 
 
 def predict(model: Any, x: Any) -> Any:
@@ -590,7 +610,8 @@ class _Trainer:
     @property
     def graphs(self) -> list[Any]:
         """The traced graphs of an epoch and of an evaluation."""
-        return [getattr(one, "graph") for one in self._graphs]  # noqa: B009 - set by `_traced`
+        traced = (self._graphs.train, self._graphs.evaluate)
+        return [getattr(one, "graph") for one in traced]  # noqa: B009 - set by `_traced`
 
     def train_epoch(self, batch_size: int, order: np.ndarray | None) -> dict[str, float]:
         """Train one epoch and return its metrics."""
@@ -598,8 +619,7 @@ class _Trainer:
         rows = np.arange(self.n_train) if order is None else order
         has_schedule = internals.rate_of(optimizer) is not None
         rate = 0.0 if has_schedule else float(optimizer.learning_rate)
-        self._model.reset_metrics()
-        self._graphs.train(
+        results = self._graphs.train(
             self._handles,
             self._train,
             tf.constant(rows, tf.int32),
@@ -609,22 +629,24 @@ class _Trainer:
             self._numbers(),
         )
         optimizer.iterations.assign_add(-(-len(rows) // batch_size))
-        return _metrics(self._model)
+        return self._named(results)
 
     def evaluate(self, batch_size: int) -> dict[str, float]:
         """Return the metrics of the validation part, as `model.fit` names them."""
         if self._validation is None:
             return {}
-        self._model.reset_metrics()
         at_once = max(batch_size, CHUNK) if self._is_mean else batch_size
-        self._graphs.evaluate(
+        results = self._graphs.evaluate(
             self._handles, self._validation, tf.constant(at_once), self._numbers()
         )
-        return {f"val_{name}": value for name, value in _metrics(self._model).items()}
+        return {f"val_{name}": value for name, value in self._named(results).items()}
 
-    def _numbers(self) -> list[Any]:
+    def _numbers(self) -> Any:
         """Read the numbers each time: a callback may have changed one."""
-        return [tf.constant(value, tf.float64) for value in numbers_of(self._model).values]
+        return tf.constant(numbers_of(self._model).values, tf.float64)
+
+    def _named(self, results: list[Any]) -> dict[str, float]:
+        return dict(zip(self._graphs.names, map(float, results), strict=True))
 
 
 def _first(data: Data) -> tuple[Any, Any, Any]:
@@ -650,7 +672,3 @@ def _kept(structure: Structure, make: Callable[[], Any]) -> Any:
         while len(_graphs) > KEPT:
             _graphs.popitem(last=False)
     return found
-
-
-def _metrics(model: Any) -> dict[str, float]:
-    return {name: float(value) for name, value in model.get_metrics_result().items()}

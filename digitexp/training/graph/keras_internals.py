@@ -5,7 +5,7 @@ Import this after `set_up_tensorflow()`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, Final
@@ -13,6 +13,7 @@ from typing import Any, Final
 import keras
 import tensorflow as tf
 from keras import StatelessScope
+from tensorflow.python.eager import record
 from tensorflow.python.ops import nn_ops
 
 KNOWN: Final = ("3.15",)
@@ -166,16 +167,26 @@ def as_cast(number: Any, dtype: Any) -> Any:
     return tf.cast(tf.cast(number, tf.float32), dtype)
 
 
-def dropout_call(layer: Any, rate: Any) -> Any:
-    """Return the `call` of a Dropout layer whose rate is a tensor above 0."""
+def with_gradient(
+    function: Callable[..., Any],
+    inputs: Sequence[Any],
+    backward: Callable[[Any], Sequence[Any]],
+) -> Any:
+    """Return function(*inputs); a tape takes its gradients from `backward`.
 
-    def call(inputs: Any, training: bool = False) -> Any:
-        if not training:
-            return inputs
-        seed = layer.seed_generator.next()
-        seed = tf.cast(tf.math.floormod(seed, tf.int32.max - 1), tf.int32)  # as Keras folds it
-        return tf.nn.experimental.stateless_dropout(
-            inputs, rate=tf.cast(rate, inputs.dtype), seed=seed, noise_shape=None
-        )
+    `tf.custom_gradient` would do, but for an operation around it in every step.
 
-    return call
+    Args:
+        function: Returns one tensor.
+        inputs: Tensors.
+        backward: The gradient by the tensor -> those by each input.
+    """
+    with record.stop_recording():
+        found = function(*inputs)
+    record.record_operation(getattr(function, "__name__", "function"), [found], inputs, backward)
+    return found
+
+
+def penalty_of(variable: Any, penalty: Callable[[Any], Any]) -> tuple[Any, str, Any]:
+    """Return what `replaced` takes to give a variable another penalty."""
+    return variable, "_regularizer", penalty

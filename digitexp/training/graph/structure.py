@@ -221,6 +221,11 @@ def _layers(model: Any) -> Iterator[Any]:
     yield from model._flatten_layers(include_self=False)
 
 
+def dense_layers(model: Any) -> list[Any]:
+    """Return the Dense layers of a model, those of layers within layers included."""
+    return [layer for layer in _layers(model) if type(layer) is keras.layers.Dense]
+
+
 def _drops(layer: Any) -> bool:
     return type(layer) is keras.layers.Dropout and 0 < layer.rate < 1 and not layer.noise_shape
 
