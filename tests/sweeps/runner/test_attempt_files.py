@@ -13,7 +13,7 @@ from sweeps.experiments.verified_data import Examiner, PreparedAgain
 from sweeps.home import Home
 from sweeps.tracking.parent import AttemptFiles
 from sweeps.tracking.store import IncompleteError
-from sweeps.tracking.sync import sync_sweep
+from sweeps.tracking.sync import show_conclusions, sync_sweep
 from tests.faults.mlflow_state import mlflow_state
 from tests.homes import lose_runs
 from tests.sweeps.examined_experiment import CONFIRMING, ExaminedExperiment
@@ -96,6 +96,8 @@ def test_where_data_are_gone_runs_stay_incomplete_until_these_are_named(
             f"`evaluation/` of trial {finalists[-1]} of toy-confirmation: "
         )
         assert "name them by --data" in report.error
+        uri = f"sqlite:///{home / 'mlflow.db'}"
+        assert show_conclusions(Home.resolve(home), sweep.info, uri) == len(finalists)
         runs = [run for run in state(home, sweep)["runs"] if "trial" in run["tags"]]
         assert all(run["status"] == "FINISHED" for run in runs)
         assert all("undrawn" in run["tags"] for run in runs if run["params"]["block"] == "0")
