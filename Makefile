@@ -16,8 +16,8 @@ HAS_PYTHON := { test -n "$$python" || { \
 	echo "Python 3.11, 3.12 or 3.13 with its venv module is needed (Debian: apt-get install" \
 		"python3-venv), or: make PYTHON=/path/to/python" >&2; exit 1; }; }
 
-# Two processes more than cores: much of what tests do is to wait.
-PYTEST := $(BIN)/python -m pytest -n $(shell expr $$(nproc) + 2) --dist worksteal
+# One process more than cores: much of what tests do is to wait; with two more it takes as long.
+PYTEST := $(BIN)/python -m pytest -n $(shell expr $$(nproc) + 1) --dist worksteal
 MINUTES_TEST := three to five minutes
 MINUTES_TEST_ALL := 18 to 30 minutes
 HOURS_NIGHTLY := two hours or more
