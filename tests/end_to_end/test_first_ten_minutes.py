@@ -47,7 +47,11 @@ class Newcomer:
 
 def test_from_the_plan_to_a_model_of_ones_own(tmp_path):
     me = Newcomer(tmp_path)
-    assert "Nothing was created." in me.type("plan", "mlp")[0]
+    planned = me.type("plan", "mlp")[0]
+    assert "  samples     4000 to train on, 1000 to validate, 5000 in the test set\n" in planned
+    assert "on 20 folds of the 4000 samples that score no trial\n" in planned
+    assert "  epochs      at most 40 a trial\n" in planned
+    assert "Nothing was created." in planned
     assert not (tmp_path / "mlruns").exists()
 
     began = time.monotonic()
