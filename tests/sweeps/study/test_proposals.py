@@ -5,7 +5,15 @@ from optuna.trial import TrialState
 from search_spaces.bodies import Declared
 from search_spaces.loading import load_space
 from sweeps.errors import UsageError
-from sweeps.study.proposals import Exhausted, Proposal, Proposer, point_key
+from sweeps.study.proposals import (
+    Exhausted,
+    Proposal,
+    Proposer,
+    point_key,
+    proposal_seed,
+    sequence_seed,
+    training_seed,
+)
 from sweeps.study.sampler_view import TrialOutcome
 from sweeps.study.samplers import Choice, sampler_factory
 from tests.tools import need
@@ -289,3 +297,19 @@ def test_a_sequence_begins_anew_in_each_generation_and_can_be_made_again(make_pr
     for proposal in proposals[:3]:
         resumed.restore(proposal)
     assert [resumed.propose().params for _ in range(3)] == [p.params for p in proposals[3:]]
+
+
+def test_every_seed_of_a_sweep_is_its_own():
+    drawn = [proposal_seed(s, t, again) for s in range(3) for t in range(20) for again in range(3)]
+    trained = [training_seed(s, t) for s in range(3) for t in range(200)]
+    sequences = [sequence_seed(s, first) for s in range(3) for first in (0, 5, 9)]
+    for seeds in (drawn, trained, sequences):
+        assert len(set(seeds)) == len(seeds)
+    assert not set(drawn) & set(trained)
+
+
+def test_seeds_stay_what_they_were_since_stored_trials_are_trained_again_with_them():
+    assert [training_seed(0, trial) for trial in range(3)] == [1982462498, 450621607, 1942027521]
+    assert training_seed(1, 0) == 594516694
+    assert (proposal_seed(0, 1, 0), proposal_seed(0, 1, 1)) == (3831201730, 1634246024)
+    assert (sequence_seed(5, 0), sequence_seed(5, 8)) == (5, 1568847158)
