@@ -74,9 +74,8 @@ def table(result: dict[str, Any]) -> str:
         ]
         verdict = "kept" if measured["growth"] <= LIMIT else "missed"
         first, last = next(iter(points)), list(points)[-1]
-        lines.append(
-            f"all but the sampler, {last} / {first}: {measured['growth']:.2f} ({LIMIT}: {verdict})"
-        )
+        said = f"all but the sampler, {last} / {first}: {measured['growth']:.2f}"
+        lines += ["", f"{said} ({LIMIT}: {verdict})"]
     return "\n".join(lines)
 
 
