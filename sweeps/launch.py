@@ -480,7 +480,7 @@ def _marked(
 
 def _lengthened(config: SweepConfig, info: SweepInfo, more: int) -> Iterator[str]:
     """Queue the best trial with more epochs; yield what is said of it."""
-    for one in enqueue_longer(config.home, info, config.experiment, more).trials:
+    for one in enqueue_longer(config.home, info, config.space, config.experiment, more).trials:
         if one.state == "a trial":
             yield f"--more-epochs {more}: that is trial {one.number} already"
         else:

@@ -113,12 +113,14 @@ def enqueue_longer_of(
 ) -> Enqueued:
     """Queue trials of a sweep with more epochs; see `sweeps.enqueue`."""
     trial = None if like is None else sweep.best().number if like == "best" else like
-    return enqueue_longer(sweep.home, sweep.info, _target(sweep).experiment, more, trial, top)
+    _, space, experiment = _target(sweep)
+    return enqueue_longer(sweep.home, sweep.info, space, experiment, more, trial, top)
 
 
 def enqueue_longer(
     home: Home,
     info: SweepInfo,
+    space: Space,
     experiment: Experiment,
     more: int,
     trial: int | None = None,
@@ -129,6 +131,7 @@ def enqueue_longer(
     Args:
         home: Home of the sweep.
         info: The sweep.
+        space: Its present space; trials that it would configure otherwise are left out.
         experiment: Its experiment.
         more: How many epochs more than each has.
         trial: The trial; None for the best.
@@ -152,9 +155,9 @@ def enqueue_longer(
     if not chosen:
         raise UsageError(f"sweep {info.name!r} has no complete trial {trial}")
     left_out: list[str] = []
-    points = list(_longer(info, experiment, chosen, more, left_out.append))
+    points = list(_longer(info, space, experiment, chosen, more, left_out.append))
     if not points:
-        others = any(one.reason == LAST_EPOCH for one in records)
+        others = trial is None and any(one.reason == LAST_EPOCH for one in records[len(chosen) :])
         hint = (
             f"`sweeps enqueue {shlex.quote(info.name)} --more-epochs {more} --top {len(records)}`"
         )
@@ -165,6 +168,7 @@ def enqueue_longer(
 
 def _longer(
     info: SweepInfo,
+    space: Space,
     experiment: Experiment,
     records: Sequence[Record],
     more: int,
@@ -195,7 +199,21 @@ def _longer(
             experiment.check(longer.configuration(record.spec.config))
         except ValueError as error:
             raise UsageError(f"--more-epochs {more}: {error}") from None
+        if not _is_as_before(space, record, longer):
+            leave_out(f"trial {trial}: the space of the sweep has changed since it was trained")
+            continue
         yield _Point(record.params, longer.origin)
+
+
+def _is_as_before(space: Space, record: Record, longer: Longer) -> bool:
+    """Whether a space gives the experiment what a trial was trained with, but for its epochs."""
+    from search_spaces.mapping import point_of
+
+    try:
+        _, config = point_of(space, record.params)
+    except SpaceError:
+        return False
+    return longer.configuration(config) == longer.configuration(record.spec.config)
 
 
 def _check_count(option: str, number: int) -> None:

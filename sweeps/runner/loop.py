@@ -210,10 +210,9 @@ KEEP_BEST: Final = 20
 class WeightKeeper:
     """Deletes the weights of a trial once better trials have pushed it out of the best.
 
-    The state after its last epoch goes with them. With several objectives,
-    the Pareto front and the best trials by the first objective keep their
-    weights. Deleted weights are never needed again: a trial that is dominated, or has that many
-    better ones, stays so.
+    The state after its last epoch goes with them. With several objectives, the Pareto front and the
+    best trials by the first objective keep their weights. Deleted weights are never needed again: a
+    trial that is dominated, or has that many better ones, stays so.
     """
 
     def __init__(

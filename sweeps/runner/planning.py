@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial
 
 from sweeps.config.sweep import SweepConfig
 from sweeps.records import Learned, SweepInfo, read_imported
+from sweeps.records.enqueued import EPOCHS
 from sweeps.runner.budget import Budget, Reserving, make_budget, time_used
 from sweeps.runner.opening import (
     check_fingerprint,
@@ -219,11 +220,11 @@ def make_plan(config: SweepConfig, reserving: Reserving | None = None) -> SweepP
         proposals, left, goes_on = _first_proposals(config), config.limits.trials, ""
     trials = []
     known = len(config.space.baselines) + (len(learned.points) if learned else 0)
-    own = config.experiment.parameters.get("epochs")
+    own = config.experiment.parameters.get(EPOCHS)
     for proposal in itertools.islice(proposals, known + SHOWN_SAMPLES):
         received = config.received(proposal)
         engine = config.experiment.plan(received, config.data)
-        epochs = received.get("epochs", own.default if own else None)
+        epochs = received.get(EPOCHS, own.default if own else None)
         trials.append(PlannedTrial(proposal.origin, proposal.params, engine, epochs))
     return SweepPlan(config, trials, left, goes_on, measured, learned, budget)
 

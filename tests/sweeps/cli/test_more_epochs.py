@@ -196,3 +196,16 @@ def test_the_last_state_of_a_trial_is_kept_as_long_as_its_weights(finished_toy, 
     kept = sorted(path.name for path in store.last_state_path(0).parent.iterdir())
     ranked = max((r for r in found.values() if r.spec.trial != baseline), key=lambda r: r.objective)
     assert kept == sorted({f"{baseline:04d}.last", f"{ranked.spec.trial:04d}.last"})
+
+
+def test_a_trial_of_another_space_is_left_out(call, finished_toy, make_home):
+    trial, _ = best_of(finished_toy(trials=4))
+    sweep = sweeps.load("toy", make_home())
+    x = sweep.rows()[trial].params["x"]
+    narrower = f"x={x + 0.01}..1"
+    run = ("run", "TOY", "--trials", "4", "--workers", "0", "--extend", "--set", narrower)
+    assert call(*run).exit_code == 0
+    done = call("enqueue", "toy", "--more-epochs", "2", "--like", str(trial))
+    assert done.exit_code == 2, done.output
+    assert f"trial {trial}: the space of the sweep has changed since" in done.stderr
+    assert not list(make_home().rglob("enqueued*"))
