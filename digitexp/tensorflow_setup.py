@@ -28,9 +28,15 @@ _CHATTER = re.compile(
 
 PACKAGES: Final = ("tensorflow", "keras")
 """The packages that train; the extra `keras` brings them."""
+UNUSED: Final = ("IPython", "jax", "matplotlib", "sklearn")
+"""Packages that Keras and TensorFlow import where they are installed, for parts that train nothing.
+
+With pandas, which `model.fit` takes data from, they are half of the time of the import, and 250 MB.
+"""
 PAUSE: Final = 10.0
 """Seconds between two searches for garbage, per second that the last one took."""
 
+_left_out: list[str] = []
 _searched = SimpleNamespace(end=0.0, seconds=0.0)
 _kernels = SimpleNamespace(are_shared=False, draws=0, trainings=0)
 MOST_TRAININGS: Final = 100
@@ -51,9 +57,31 @@ def check_tensorflow() -> None:
         )
 
 
+def leave_out(packages: Sequence[str]) -> None:
+    """Let TensorFlow and Keras, when they are imported, find none of these packages.
+
+    This is for processes that only train. Afterwards everyone finds the packages as before; but
+    what Keras has that needs one of them says that it is not installed.
+    """
+    _left_out[:] = packages
+
+
+@contextlib.contextmanager
+def _hidden() -> Iterator[None]:
+    """Hide what is to be left out, unless it has been imported already."""
+    names = [name for name in _left_out if name not in sys.modules]
+    hidden: dict[str, Any] = dict.fromkeys(names)  # None: an import raises ModuleNotFoundError
+    sys.modules.update(hidden)
+    try:
+        yield
+    finally:
+        for name in names:
+            sys.modules.pop(name, None)
+
+
 @lru_cache(maxsize=1)
 def set_up_tensorflow() -> None:
-    """Import TensorFlow and Keras once per process (about 8 s), with our settings.
+    """Import TensorFlow and Keras once per process (4 to 8 s), with our settings.
 
     One thread: handing these small operations to a second one takes longer than computing them.
     If TensorFlow already runs in this process, its number of threads stays as it is.
@@ -67,8 +95,9 @@ def set_up_tensorflow() -> None:
     check_tensorflow()
     _set_environment()
     with without_chatter():
-        import keras  # noqa: F401  # here, where its messages are held back
-        import tensorflow as tf
+        with _hidden():
+            import keras  # noqa: F401  # here, where its messages are held back
+            import tensorflow as tf
 
         with contextlib.suppress(RuntimeError):  # raised when TensorFlow is already initialised
             tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -212,15 +241,20 @@ def quiet_when_imported() -> None:
 
 
 class _QuietFinder(importlib.abc.MetaPathFinder):
-    """Finds TensorFlow as the other finders do, and makes its import quiet; serves once."""
+    """Finds TensorFlow and Keras as the other finders do, and makes their import quiet."""
+
+    def __init__(self) -> None:
+        self._open = list(PACKAGES)
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return TensorFlow's spec with a quiet loader; None for every other module."""
-        if name != "tensorflow":
+        """Return the spec with a quiet loader, once each; None for every other module."""
+        if name not in self._open:
             return None
-        sys.meta_path.remove(self)
+        self._open.remove(name)
+        if not self._open:
+            sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.loader is not None:
             setattr(spec.loader, "exec_module", _quietly(spec.loader.exec_module))  # noqa: B010
@@ -229,7 +263,7 @@ class _QuietFinder(importlib.abc.MetaPathFinder):
 
 def _quietly(execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
     def execute_quietly(module: ModuleType) -> None:
-        with without_chatter():
+        with without_chatter(), _hidden():
             execute(module)
 
     return execute_quietly

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -28,6 +29,8 @@ __all__ = [
     "TrialResult",
     "TrialSpec",
     "Value",
+    "begin_only_training",
+    "only_trains",
 ]
 
 
@@ -263,3 +266,19 @@ class Experiment(Protocol):
         `info` holds the `info` of the data, and the entries that the result's `info` adds.
         """
         ...
+
+
+_process = SimpleNamespace(only_trains=False)
+
+
+def only_trains() -> bool:
+    """Return whether this process does nothing but train: a worker, or the server that forks them.
+
+    There an experiment may leave out what no training needs, even what others would miss.
+    """
+    return bool(_process.only_trains)
+
+
+def begin_only_training() -> None:
+    """Declare that this process does nothing but train from now on; workers call it."""
+    _process.only_trains = True

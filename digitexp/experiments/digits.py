@@ -34,6 +34,7 @@ from sweeps.experiment import (
     TrialResult,
     TrialSpec,
     Value,
+    only_trains,
 )
 
 # A trained net for use elsewhere: its files, the check of its inputs, its probabilities.
@@ -201,8 +202,10 @@ class DigitExperiment(WithPages):
 
     def warm_up(self) -> None:
         """Import and configure TensorFlow; runs nothing yet, so that workers can be forked."""
-        from digitexp.tensorflow_setup import set_up_tensorflow
+        from digitexp.tensorflow_setup import UNUSED, leave_out, set_up_tensorflow
 
+        if only_trains():
+            leave_out([*UNUSED, "pandas"])
         set_up_tensorflow()
 
     def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:

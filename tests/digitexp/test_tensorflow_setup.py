@@ -1,6 +1,9 @@
 """What earlier trainings of a process leave behind is freed, and seldom searched for."""
 
 import gc
+import json
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -128,3 +131,55 @@ def test_names_and_seeds_begin_anew_where_kernels_are_kept(cleared):
     assert first[0] == second[0] == "dense"
     assert all(np.array_equal(a, b) for a, b in zip(first[1:], second[1:], strict=True))
     assert cleared() == 2  # of the first of both
+
+
+UNUSED = {"IPython", "jax", "matplotlib", "sklearn"}
+WARM_UP = """
+import importlib.util, json, sys
+from sweeps.experiment import begin_only_training
+from sweeps.experiments.loading import load_experiment
+
+begin_only_training()
+load_experiment(sys.argv[1], None).warm_up()
+found = sorted(name for name in sys.argv[2:] if name in sys.modules)
+import pandas, sklearn  # whoever needs them afterwards has them
+print(json.dumps([found, "tensorflow" in sys.modules, sys.meta_path[0].__class__.__name__]))
+"""
+
+
+def warmed_up(experiment, folder):
+    command = [sys.executable, "-c", WARM_UP, experiment, *sorted(UNUSED), "pandas"]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    assert ran.stderr == ""
+    found, has_tensorflow, finder = json.loads(ran.stdout)
+    assert has_tensorflow
+    assert "Quiet" not in finder
+    return found
+
+
+def test_a_worker_imports_nothing_that_trains_nothing(tmp_path):
+    assert warmed_up("digitexp.experiment:experiment", tmp_path) == []
+
+
+def test_a_worker_of_a_model_of_ones_own_has_pandas_whatever_its_module_imports_first(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from digitexp.keras_experiment import KerasExperiment\n"
+        "import keras\n"
+        "experiment = KerasExperiment(lambda units: None, lambda: None, {'units': 16})\n"
+    )
+    assert warmed_up("own:experiment", tmp_path) == ["pandas"]
+
+
+def test_every_other_process_finds_all_packages():
+    assert tensorflow_setup._left_out == []
+
+
+def test_a_hidden_package_that_was_imported_before_stays(monkeypatch):
+    monkeypatch.setattr(tensorflow_setup, "_left_out", ["json", "no_such_package"])
+    with tensorflow_setup._hidden():
+        import json as again
+
+        with pytest.raises(ModuleNotFoundError):
+            import no_such_package  # noqa: F401
+    assert again is json
+    assert "no_such_package" not in sys.modules

@@ -34,7 +34,7 @@ from sweeps.executors.preloading import (
     read_preload,
     why_not_fork,
 )
-from sweeps.experiment import Experiment, PreparedData
+from sweeps.experiment import Experiment, PreparedData, begin_only_training
 from sweeps.workspace.descendants import adopt_orphans, children, marked, signal_each
 
 BOOT: Final = (
@@ -200,6 +200,7 @@ def main() -> None:
     control.set_inheritable(False)
     if os.getppid() != preload.coordinator:
         return
+    begin_only_training()
     try:
         experiment, data = preload.load()
     except BaseException as error:

@@ -24,7 +24,7 @@ from typing import Any, Final
 from sweeps.executors.attempt import run_attempt
 from sweeps.executors.messages import CHUNK_BYTES, Epochs, Hello, Inbox, StopTask, Task, pack
 from sweeps.executors.preloading import die_with_parent, read_preload
-from sweeps.experiment import Experiment, PreparedData, Stop
+from sweeps.experiment import Experiment, PreparedData, Stop, begin_only_training
 from sweeps.workspace.descendants import adopt_orphans
 
 SHOW_SECONDS: Final = 0.1
@@ -145,6 +145,7 @@ def main() -> None:
     die_with_parent(signal.SIGKILL)
     channel = int(sys.argv[2])
     os.set_inheritable(channel, False)
+    begin_only_training()
     experiment, data = read_preload(0).load()
     code = be_worker(channel, experiment, data)
     sys.stderr.flush()
