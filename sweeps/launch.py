@@ -296,9 +296,7 @@ def run_sweep(
                 config, info, tracking_uri, progress, held, earlier, asked=total, is_away=is_away
             )
             watch = Watch(progress, request, listener)
-            coordinator = _assemble(
-                config, info, records, watch, parent.project, fleet, held, surroundings
-            )
+            coordinator = _assemble(config, info, records, watch, parent, fleet, held, surroundings)
             coordinator.budget = budget
             for line in budget.lines() if budget is not None else ():
                 progress.note(line)
@@ -387,7 +385,7 @@ def _assemble(
     info: SweepInfo,
     records: Sequence[Record],
     watch: Watch,
-    on_record: Callable[[Record], None],
+    parent: ParentRun,
     fleet: Fleet | None,
     held: Hold,
     surroundings: Mapping[str, Any],
@@ -404,7 +402,10 @@ def _assemble(
     def start() -> Executor:
         if confirmed_by(info.directory) is None:  # a confirmation is one count of all trainings
             note("warming up")
-        return start_executor(config, watch, note, fleet, store.running)
+        executor = start_executor(config, watch, note, fleet, store.running)
+        if not isinstance(executor, InProcessExecutor):
+            parent.prepare()  # beside what the workers import
+        return executor
 
     return Coordinator(
         config=config,
@@ -417,7 +418,7 @@ def _assemble(
         watch=watch,
         start_executor=start,
         environment=surroundings,
-        on_record=on_record,
+        on_record=parent.project,
     )
 
 

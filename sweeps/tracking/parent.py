@@ -237,6 +237,13 @@ def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
     return {"report.html": page, **{f"plots/{name}": png for name, png in charts.items()}}
 
 
+def _import_what_draws() -> None:
+    """Import what `report_files` needs, a second in all."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.figure  # noqa: F401
+    import optuna.importance  # noqa: F401  # has scikit-learn imported
+
+
 def _samples(records: Sequence[Record], again: PreparedAgain) -> LoadedSamples | None:
     experiment = again.load()
     if not isinstance(experiment, SupportsSamples) or not records:
@@ -452,6 +459,11 @@ class ParentRun:
         note = sweep_note(info, asked, is_running=True)
         self._projector = Projector(projection, info, note, on_outage=warn)
         self._projector.start()
+
+    def prepare(self) -> None:
+        """Import MLflow in the background, and what the report needs, if there will be one."""
+        has_report = (self._store.asked() or 0) >= FEWEST_TRIALS
+        self._projector.prepare(_import_what_draws if has_report else lambda: None)
 
     def files(self) -> list[Path]:
         """Return where its runs are; see `Projector.files`."""

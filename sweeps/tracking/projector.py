@@ -1,8 +1,9 @@
 """Projects records in a thread of its own, so that training never waits for MLflow.
 
-The thread imports MLflow and opens the store when the first job arrives, so that the first trial
-does not wait for them either. A store that is away is tried again, with growing pauses. Runs that
-are still missing when the sweep ends are reported, and `sweeps sync` adds them later.
+The thread imports MLflow while the workers import what they need, or else when the first job
+arrives, and then opens the store, so that the first trial waits for neither. A store that is away
+is tried again, with growing pauses. Runs that are still missing when the sweep ends are reported,
+and `sweeps sync` adds them later.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.content import SweepNote
 from sweeps.tracking.projection import Projection
-from sweeps.tracking.store import IncompleteError, abandon_store, is_outage, one_line
+from sweeps.tracking.store import IncompleteError, abandon_store, is_outage, one_line, quiet
 
 FilesFactory = Callable[[], Mapping[str, bytes]]
 
@@ -105,6 +106,7 @@ class Projector:
         self._current: _Job | None = None
         self._error: str | None = None
         self._warned = self._started_sweep = self._closing = self._is_away = False
+        self._beforehand: Callable[[], object] | None = None
         self._has_just_looked = False
         self._last_tries = LAST_TRIES
         self._answers = 0
@@ -114,8 +116,14 @@ class Projector:
         self._thread = threading.Thread(target=self._work, name="sweeps-projector", daemon=True)
 
     def start(self) -> None:
-        """Start the thread; it sleeps until the first `put`."""
+        """Start the thread; it sleeps until `prepare` or the first `put`."""
         self._thread.start()
+
+    def prepare(self, import_more: Callable[[], object] = lambda: None) -> None:
+        """Import MLflow in the thread, since records will come, and what else they will need."""
+        with self._changed:
+            self._beforehand = import_more
+            self._changed.notify_all()
 
     @property
     def files(self) -> list[Path]:
@@ -259,6 +267,11 @@ class Projector:
     def _work(self) -> None:
         """Do the jobs in order; a job leaves the queue only once it is done or given up."""
         with contextlib.closing(self._projection):  # in this thread, which opened it
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._closing or self._beforehand)
+            if self._beforehand is not None:
+                with contextlib.suppress(Exception), quiet():  # the jobs meet it, and report it
+                    self._beforehand()
             self._do_jobs()
 
     def _do_jobs(self) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import threading
@@ -72,6 +73,28 @@ def test_nothing_is_opened_when_there_is_nothing_to_project(tmp_path: Path) -> N
     started = time.monotonic()
     assert projector.close(30).pending == []
     assert time.monotonic() - started < 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mlflow_is_imported_before_the_first_record_and_nothing_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported: list[str] = []
+
+    @contextlib.contextmanager
+    def importing() -> Iterator[None]:
+        imported.append(threading.current_thread().name)
+        yield
+
+    monkeypatch.setattr(projecting, "quiet", importing)
+    projection = Projection(f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}", tmp_path / "artifacts")
+    for is_expected in (False, True):
+        projector = Projector(projection, INFO)
+        projector.start()
+        if is_expected:
+            projector.prepare(lambda: imported.append("more"))
+        assert projector.close(30).pending == []
+    assert imported == ["sweeps-projector", "more"]
     assert list(tmp_path.iterdir()) == []
 
 
