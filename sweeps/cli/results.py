@@ -156,6 +156,8 @@ def compare(
             print(output)
 
 
+MOST_SHOWN: Final = 1000
+"""Trials that a table in the terminal has at most."""
 WIDE_CHARACTERS: Final = 100
 
 
@@ -323,7 +325,7 @@ def trials(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every trial of a sweep, one row per trial; or a single one."""
+    """Show every trial of a sweep (of a long one the newest 1000), a row each; or a single one."""
     from sweeps.analysis.rows import front_rows, trial_rows
     from sweeps.analysis.summary import champion_of
     from sweeps.records import Conclusions, heard
@@ -352,8 +354,12 @@ def trials(
         _console().print(render_trial(rows[0], written, where), crop=False)
     else:
         champion = champion_of(heard(Conclusions(store.folder).confirmed))
-        shown = render_trials(rows, info.objectives, info.space, champion)
+        newest = rows[-MOST_SHOWN:]
+        shown = render_trials(newest, info.objectives, info.space, champion)
         _console().print(shown, crop=False)
+        if left := len(rows) - len(newest):
+            all_of_them = f"sweeps trials {shlex.quote(info.name)} --csv FILE {place_options()}"
+            print(f"{left} earlier trials are not shown; all of them: {all_of_them.strip()}")
 
 
 def _console() -> Console:

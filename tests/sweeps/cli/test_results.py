@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 import sweeps
-from sweeps.cli import app
+from sweeps.cli import app, results
 from sweeps.errors import UsageError
 
 
@@ -48,6 +49,22 @@ def test_tables_agree_whatever_their_format(finished_toy, call, tmp_path):
     assert [row["objective"] for row in rows] == frame["score"].tolist()
     refused = call("trials", "toy", "--parquet", tmp_path / "no" / "x.parquet")
     assert (refused.exit_code, "cannot be written" in refused.stderr) == (2, True)
+
+
+def test_of_a_long_sweep_the_newest_trials_are_shown_and_how_to_have_all(
+    finished_toy, call, tmp_path, monkeypatch
+):
+    finished_toy(trials=6)
+    row = re.compile(r"^\W*(\d) +[A-Z]+", re.MULTILINE)
+    whole = call("trials", "toy").stdout
+    assert (row.findall(whole), "not shown" in whole) == (list("012345"), False)
+    monkeypatch.setattr(results, "MOST_SHOWN", 2)
+    shown = call("trials", "toy").stdout
+    assert row.findall(shown) == ["4", "5"]
+    assert "4 earlier trials are not shown; all of them: sweeps trials toy --csv FILE" in shown
+    call("trials", "toy", "--csv", tmp_path / "toy.csv")
+    assert len(pd.read_csv(tmp_path / "toy.csv")) == 6
+    assert len(json.loads(call("trials", "toy", "--json").stdout)) == 6
 
 
 @pytest.mark.slow
