@@ -1,7 +1,7 @@
-"""Dask clusters: throughput of 1, 2 and 4 workers against the ideal, and the cost of 200 workers.
+"""Dask clusters: 1, 2 and 4 workers against the ideal, and what 200 and 1000 workers cost.
 
 A few workers run as users have them: one process each, whose child trains. Trials that train use
-the cores of this machine; trials that sleep need none. The 200 workers share processes and sleep in
+the cores of this machine; trials that sleep need none. Many workers share processes and sleep in
 them, since as many children do not fit into the memory. Coordinator, records, study and MLflow are
 the real ones, and results are as large as those of the digits.
 
@@ -25,7 +25,8 @@ from benchmarks.timing import at_least_one
 FEW = (1, 2, 4)
 SAMPLERS = ("random", "tpe")
 MANY = 1000
-"""Number of workers of the last column."""
+"""Workers of the crowd, and of what is computed from the costs of a trial."""
+CROWD_SECONDS = 20.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, nargs="*", default=(3.5, 20.0),
                         help="mean of a trial (default 3.5 20; none: leave it out)")  # fmt: skip
     parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=SAMPLERS)
+    parser.add_argument("--crowd", type=int, default=MANY, metavar="WORKERS",
+                        help="with trials of 20 s (default 1000; 0: leave it out)")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -67,7 +70,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def cases(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return the sweeps on many workers: one a sampler and length, and one without MLflow."""
+    """Return the sweeps on many workers: one a sampler and length, one without MLflow, a crowd."""
     found = [
         {"sampler": sampler, "seconds": seconds, "tracking": True}
         for seconds in options.seconds
@@ -76,7 +79,15 @@ def cases(options: argparse.Namespace) -> list[dict[str, Any]]:
     if found:
         found.insert(1, {**found[0], "tracking": False})
     size = {"workers": options.workers, "trials": options.trials, "ask_ahead": 2 * options.workers}
-    return [{**size, **case} for case in found]
+    crowd = {
+        "workers": options.crowd,
+        "trials": 3 * options.crowd,
+        "ask_ahead": options.crowd * 6 // 5,
+        "sampler": "random",
+        "seconds": CROWD_SECONDS,
+        "tracking": True,
+    }
+    return [*({**size, **case} for case in found), *([crowd] if options.crowd else [])]
 
 
 def table(result: dict[str, Any]) -> str:
@@ -106,8 +117,7 @@ def _few(kinds: dict[str, list[dict[str, Any]]]) -> list[str]:
 
 def _many(rows: list[dict[str, Any]]) -> list[str]:
     return [
-        f"{rows[0]['workers']} workers, {rows[0]['trials']} trials, ask_ahead "
-        f"{rows[0]['ask_ahead']}; busy: in the steady part, and from first to last",
+        "busy: in the steady part, and from first to last",
         "",
         "| sweep | trials/s | ideal | busy | overall | MLflow runs/s | runs left |",
         "|-------|---------:|------:|-----:|--------:|--------------:|----------:|",
@@ -149,7 +159,56 @@ def _verdict(row: dict[str, Any]) -> str:
 
 
 def _name(row: dict[str, Any]) -> str:
-    return f"{row['sampler']}, {row['seconds']:g} s{'' if row['tracking'] else ', no MLflow'}"
+    away = "" if row["tracking"] else ", no MLflow"
+    return f"{row['workers']} workers, {row['sampler']}, {row['seconds']:g} s{away}"
+
+
+def summarized(result: dict[str, Any]) -> dict[str, Any]:
+    """Return what is published: the tables of the page, and the figures of its text."""
+    heads = ["workers, sampler, mean trial", "trials", "trials/s, of ideal", "workers busy",
+             "coordinator, ms", "of it sampler, study, records", "an MLflow run, ms",
+             "scheduler, ms"]  # fmt: skip
+    rows = [
+        [
+            _name(row),
+            row["trials"],
+            f"{row['per_second']:.1f} of {row['ideal']:.1f}",
+            f"{100 * row['busy']:.0f} %",
+            f"{row['coordinator_ms']:.1f}",
+            ", ".join(f"{row['stages'].get(s, 0):.1f}" for s in ("sampler", "study", "records")),
+            f"{row['run_ms']:.1f}" if row["tracking"] else "-",
+            f"{row['scheduler_ms']:.1f}",
+        ]
+        for row in result["many"]
+    ]
+    shares = {kind: [f"{row['ratio']:.2f}" for row in rows] for kind, rows in result["few"].items()}
+    workers = [str(row["workers"]) for row in next(iter(result["few"].values()), [])]
+    few_rows = [list(row) for row in zip(workers, *shares.values(), strict=True)]
+    few_heads = ["workers on two cores, share of the ideal", *(f"trials of {k}" for k in shares)]
+    return {
+        **result,
+        "tables": {"many": [heads, *rows], "few": [few_heads, *few_rows]},
+        "figures": _figures(result["many"]),
+    }
+
+
+def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    def span(values: list[float]) -> list[float]:
+        return [min(values), max(values)]
+
+    random = [1000 / row["coordinator_ms"] for row in rows if row["sampler"] == "random"]
+    tpe = [1000 / row["coordinator_ms"] for row in rows if row["sampler"] == "tpe"]
+    both = [MANY * (row["coordinator_ms"] + row["run_ms"]) / 1000 for row in rows
+            if row["tracking"] and row["sampler"] == "random"]  # fmt: skip
+    crowds = [row for row in rows if row["workers"] == MANY]
+    found = {
+        "coordinator_random": span(random) if random else None,
+        "coordinator_tpe": span(tpe) if tpe else None,
+        "scheduler": span([1000 / row["scheduler_ms"] for row in rows]) if rows else None,
+        "seconds_with_mlflow": span(both) if both else None,
+        "busy_crowd": crowds[0]["busy"] if crowds else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _say(text: str) -> None:

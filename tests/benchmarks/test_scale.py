@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from benchmarks import scale
 from benchmarks.__main__ import main
 from benchmarks.cluster import few, many
 from benchmarks.cluster.sleeping import experiment
@@ -100,6 +101,35 @@ def test_a_sleeping_trial_returns_as_much_as_one_of_the_digits():
     assert {"loss_curves.png", "confusion_matrix.png"} <= set(pictures)
 
 
+def crowd(workers, sampler, coordinator, tracking=True):
+    return {
+        "workers": workers, "sampler": sampler, "seconds": 20.0, "trials": 600,
+        "tracking": tracking, "per_second": 9.0, "ideal": 10.0, "busy": 0.9,
+        "coordinator_ms": coordinator, "run_ms": 6.0 if tracking else 0.0, "scheduler_ms": 10.0,
+        "stages": {"sampler": 1.0, "study": 2.0, "records": 1.5},
+    }  # fmt: skip
+
+
+def test_what_is_published_has_the_tables_and_the_figures_of_the_page():
+    rows = [crowd(200, "random", 5.0), crowd(200, "random", 4.0, tracking=False),
+            crowd(200, "tpe", 20.0), crowd(1000, "random", 8.0)]  # fmt: skip
+    few_rows = [{"workers": 1, "ratio": 1.0}, {"workers": 2, "ratio": 0.9}]
+    found = scale.summarized({"few": {"sleeping": few_rows}, "many": rows})
+    assert found["tables"]["few"][1:] == [["1", "1.00"], ["2", "0.90"]]
+    first = found["tables"]["many"][1]
+    assert first[:4] == ["200 workers, random, 20 s", 600, "9.0 of 10.0", "90 %"]
+    assert first[4:] == ["5.0", "1.0, 2.0, 1.5", "6.0", "10.0"]
+    assert found["tables"]["many"][2][6] == "-"
+    assert found["figures"] == {
+        "coordinator_random": [125, 250],
+        "coordinator_tpe": [50, 50],
+        "scheduler": [100, 100],
+        "seconds_with_mlflow": [11, 14],
+        "busy_crowd": 0.9,
+    }
+    assert "busy_crowd" not in scale.summarized({"few": {}, "many": rows[:1]})["figures"]
+
+
 @pytest.mark.slow
 def test_listing_the_benchmarks_does_not_need_dask():
     code = (
@@ -111,12 +141,14 @@ def test_listing_the_benchmarks_does_not_need_dask():
 
 @pytest.mark.nightly
 def test_a_small_one_for_real(capsys):
-    small = ["--workers", "4", "--trials", "24", "--seconds", "0.3", "--samplers", "tpe"]
+    small = ["--workers", "4", "--trials", "24", "--seconds", "0.3", "--samplers", "tpe",
+             "--crowd", "0"]  # fmt: skip
     assert main(["scale", "--few", *small]) == 0
     output = capsys.readouterr().out
-    rows = [line.split("|") for line in output.splitlines() if line.startswith("| tpe, 0.3 s")]
+    rows = [line.split("|") for line in output.splitlines() if line.startswith("| 4 workers, tpe")]
     throughput, costs = rows[:2], rows[2:]
-    assert [row[1].strip() for row in rows] == 2 * ["tpe, 0.3 s", "tpe, 0.3 s, no MLflow"]
+    name = "4 workers, tpe, 0.3 s"
+    assert [row[1].strip() for row in rows] == 2 * [name, f"{name}, no MLflow"]
     for cells in throughput:
         rate, ideal = float(cells[2]), float(cells[3])
         assert 0 < rate < 1.2 * ideal
