@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -14,24 +15,43 @@ from sweeps.home import Home
 from sweeps.interval import Interval
 from sweeps.records import ConfirmationRecord
 from sweeps.records.conclusions import ConfirmedStanding, VerdictConclusion
+from tests.homes import copy_home
 from tests.sweeps.voting_experiment import SPACE
 
 WORDS = ("confirm", "one", "--workers", 0)
 
 
-@pytest.fixture
-def call(tmp_path, make_home):
-    """Return what calls commands on a sweep of four trials, confirmed beside random trials."""
-    space = tmp_path / "one.yaml"
-    space.write_text(SPACE)
-
+def caller(home):
     def call(*words):
-        said = CliRunner().invoke(app, [*map(str, words), "--home", str(make_home())])
+        said = CliRunner().invoke(app, [*map(str, words), "--home", str(home)])
         return said.exit_code, said.stdout, said.stderr
 
-    assert call("run", space, "--trials", 4, "--workers", 0)[0] == 0
+    return call
+
+
+@pytest.fixture(scope="module")
+def confirmed(tmp_path_factory, migrated_database, empty_studies):
+    """A home with a sweep of four trials, confirmed beside random trials; it is copied only."""
+    folder = tmp_path_factory.mktemp("confirmed")
+    (folder / "one.yaml").write_text(SPACE)
+    home = folder / "home"
+    home.mkdir()
+    shutil.copy(migrated_database, home / "mlflow.db")
+    shutil.copy(empty_studies, home / "optuna.db")
+    call = caller(home)
+    assert call("run", folder / "one.yaml", "--trials", 4, "--workers", 0)[0] == 0
     assert call(*WORDS, "--top", 2, "--folds", 8, "--control", 2)[0] == 0
-    call.records = lambda: sorted((make_home() / "records").glob("*/*.record"))
+    return home
+
+
+@pytest.fixture
+def call(confirmed, tmp_path):
+    """Return what calls commands on a copy of that home."""
+    (tmp_path / "one.yaml").write_text(SPACE)
+    home = tmp_path / "home"
+    copy_home(confirmed, home)
+    call = caller(home)
+    call.records = lambda: sorted((home / "records").glob("*/*.record"))
     return call
 
 
