@@ -28,9 +28,9 @@ AIMS: Final = {"list": 1, "best": 1, "trials": 1, "report": 10}
 """Seconds that a command may take with ten thousand trials."""
 PARTS: Final = {
     "records": ("records",),
-    "runs of MLflow": ("mlflow.db", "mlflow.db-wal"),
-    "files of MLflow": ("artifacts",),
-    "study": ("optuna.db",),
+    "mlflow.db": ("mlflow.db", "mlflow.db-wal"),
+    "artifacts": ("artifacts",),
+    "optuna.db": ("optuna.db",),
 }
 ON_PAPER: Final = (100_000, 1_000_000)
 
@@ -123,7 +123,7 @@ def table(result: dict[str, Any]) -> str:
         )
         lines.append(f"| {name} | {cells} | {_verdict(result, name)} |")
     heads = " | ".join(f"{row['trials']} trials, MB | files" for row in rows)
-    lines += ["", f"| part | {heads} |", f"|---|{'---:|' * 2 * len(rows)}"]
+    lines += ["", f"| in the home | {heads} |", f"|---|{'---:|' * 2 * len(rows)}"]
     for name in PARTS:
         cells = " | ".join(
             f"{row['bytes'][name] / 2**20:.1f} | {row['files'][name]}" for row in rows

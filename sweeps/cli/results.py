@@ -325,7 +325,7 @@ def trials(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every trial of a sweep (of a long one the newest 1000), a row each; or a single one."""
+    """Show every trial of a sweep, one row per trial; or a single one."""
     from sweeps.analysis.rows import front_rows, trial_rows
     from sweeps.analysis.summary import champion_of
     from sweeps.records import Conclusions, heard

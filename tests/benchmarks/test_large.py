@@ -43,5 +43,5 @@ def test_a_small_home_is_measured():
     assert (few["trials"], many["trials"]) == (2, 20)
     assert many["files"]["records"] > few["files"]["records"] > 2
     assert all(used["cpu_seconds"] > 0 for used in many["commands"].values())
-    assert many["bytes"]["study"] > 0
+    assert many["bytes"]["optuna.db"] > 0
     assert result["paper"]["100000"]["files"] > 100_000
