@@ -36,7 +36,7 @@ def test_the_table_says_what_was_asked_only_of_the_number_of_trials_it_was_asked
     assert "kept" not in large.table({"trials": 1000, "rows": [few]})
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_small_home_is_measured():
     result = large.run(argparse.Namespace(trials=20))
     few, many = result["rows"]

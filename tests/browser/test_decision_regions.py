@@ -105,6 +105,7 @@ def classes_seen(page):
     )
 
 
+@pytest.mark.nightly
 def test_dots_and_plane_are_drawn_in_webgl_not_just_asked_for(opened, screenshots):
     opened.locator("#plot").screenshot(path=screenshots / "regions.png")
     with_all = picture_of(opened)

@@ -116,6 +116,7 @@ def test_a_drawn_digit_is_recognised(watched, screenshots, stroke, digit):
     watched.screenshot(path=screenshots / f"explorer-draw-{digit}.png")
 
 
+@pytest.mark.nightly
 def test_undo_and_clear_take_back(watched):
     draw(watched, ZERO)
     expect(watched.locator("#said")).to_have_text("0")
@@ -132,6 +133,7 @@ def test_undo_and_clear_take_back(watched):
     expect(watched.get_by_role("button", name="Undo")).to_be_disabled()
 
 
+@pytest.mark.nightly
 def test_two_trials_answer_and_the_link_keeps_which(watched, explorer):
     draw(watched, ONE)
     expect(watched.locator(".fill.second")).to_have_count(0)

@@ -185,6 +185,7 @@ def test_the_champion_is_in_the_registry(swept: Swept, page: Page, screenshots: 
     assert "Inputs (1)" in text, "its signature"
 
 
+@pytest.mark.nightly
 def test_the_confusion_matrices_of_the_best_ten_change_with_the_slider(
     swept: Swept, page: Page, screenshots: Path, complaints: list[str]
 ) -> None:
@@ -264,6 +265,7 @@ def test_five_questions_are_answered_by_the_prepared_pages(
     expect(page.get_by_text("leaves no unit").first).to_be_visible()
 
 
+@pytest.mark.nightly
 def test_a_search_from_the_description_finds_the_failed_trials(
     swept: Swept, page: Page, complaints: list[str]
 ) -> None:

@@ -39,6 +39,7 @@ def test_the_first_sweep_runs_and_shows_a_bar(executed, tmp_path):
     assert (tmp_path / "mlruns" / "mlflow.db").exists()
 
 
+@pytest.mark.nightly
 def test_runs_are_compared_in_tables_curves_and_mlflow_alike(executed, tmp_path):
     outputs, _ = executed("compare_runs.ipynb")
     best = dict(best_row(outputs["trials"]))["best_val_accuracy"]

@@ -26,7 +26,11 @@ CASES = {
     "keras, augmented": CNN,
     "keras, a pipeline": replace(BUSY, engine="keras", epochs=6, input_pipeline="tf_data"),
 }
-DEAR = {"keras", "keras, augmented", "keras, a pipeline"}
+DEAR = {
+    "keras": pytest.mark.slow,
+    "keras, augmented": pytest.mark.nightly,
+    "keras, a pipeline": pytest.mark.nightly,
+}
 
 
 class Killed(BaseException):
@@ -50,9 +54,7 @@ def attempt(config, place, last=None):
         return None, checkpoint, reported
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(c, marks=pytest.mark.slow) if c in DEAR else c for c in CASES]
-)
+@pytest.mark.parametrize("case", [pytest.param(case, marks=DEAR.get(case, ())) for case in CASES])
 def test_it_goes_on_from_its_checkpoint_and_comes_out_the_same_to_the_bit(case, tmp_path):
     config, place = CASES[case], CheckpointPlace(tmp_path / "0000", "mine", 0.0)
     undisturbed = train(config, small_digits())

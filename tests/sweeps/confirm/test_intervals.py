@@ -48,7 +48,7 @@ def test_the_interval_of_a_mean_and_of_a_difference_covers_the_truth():
     assert max(missed) <= at_most(0.05, DRAWS[20])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_point_is_seen_by_twenty_folds_where_the_corrected_t_hardly_sees_it():
     random = np.random.default_rng(2)
     seen = [0, 0]

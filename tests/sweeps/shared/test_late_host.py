@@ -68,7 +68,7 @@ def assert_agrees(make_home, storage, mlflow_server):
 @pytest.mark.parametrize(
     ("kind", "number"),
     [
-        ("runs/create", 1),
+        pytest.param("runs/create", 1, marks=pytest.mark.nightly),
         pytest.param("runs/create", 3, marks=pytest.mark.nightly),
         pytest.param("runs/update", 1, marks=pytest.mark.nightly),
         ("runs/log-batch", 4),

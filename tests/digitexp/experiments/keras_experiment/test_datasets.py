@@ -166,7 +166,7 @@ parameters:
 """
 
 
-@pytest.mark.parametrize("where", ["in load", "below"])
+@pytest.mark.parametrize("where", ["in load", pytest.param("below", marks=pytest.mark.nightly)])
 def test_what_tensorflow_logs_is_not_heard(tmp_path, where):
     below = "import tensorflow as tf" if where == "below" else ""
     (tmp_path / "loud.py").write_text(LOUD.format(below=below))

@@ -132,7 +132,7 @@ def assert_same(experiment, config, tmp_path, kills=None):
     [
         ("adam", "graph"),
         ("rmsprop", "graph"),
-        pytest.param("nesterov", "keras", marks=pytest.mark.slow),
+        pytest.param("nesterov", "keras", marks=pytest.mark.nightly),
         pytest.param("amsgrad", "keras", marks=pytest.mark.nightly),
     ],
 )
@@ -143,7 +143,7 @@ def test_every_engine_goes_on_to_the_bit(optimizer, engine, tmp_path):
     assert assert_same(SMALL, config, tmp_path).engine == engine
 
 
-@pytest.mark.parametrize("engine", ["graph", pytest.param("keras", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("engine", ["graph", pytest.param("keras", marks=pytest.mark.nightly)])
 def test_callbacks_with_a_state_go_on_to_the_bit(engine, tmp_path):
     found = assert_same(CALLED, {**BASIC, "engine": engine}, tmp_path)
     assert len(set(found.history["learning_rate"])) > 4
@@ -235,7 +235,7 @@ DECAYED = KerasExperiment(decayed, arrays, PARAMETERS)
     ("experiment", "engine", "went_on"),
     [
         (SMALL, "graph", 3),
-        pytest.param(SMALL, "keras", 3, marks=pytest.mark.slow),
+        pytest.param(SMALL, "keras", 3, marks=pytest.mark.nightly),
         (DECAYED, "graph", None),
         (CALLED, "graph", None),  # who knows what a callback of the user's knows
     ],
