@@ -10,10 +10,8 @@ def main() -> None:
     """Run the command line."""
     try:
         from digitexp.cli import main as run
-        from digitexp.tensorflow_setup import UNUSED, leave_out
     except KeyboardInterrupt:
         sys.exit(130)
-    leave_out([*UNUSED, "pandas"])
     run()
 
 

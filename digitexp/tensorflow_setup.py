@@ -60,8 +60,9 @@ def check_tensorflow() -> None:
 def leave_out(packages: Sequence[str]) -> None:
     """Let TensorFlow and Keras, when they are imported, find none of these packages.
 
-    This is for processes that only train. Afterwards everyone finds the packages as before; but
-    what Keras has that needs one of them says that it is not installed.
+    This is for processes that only train, and have no other thread that may import one of them
+    meanwhile. Afterwards everyone finds the packages as before; but what Keras has that needs one
+    of them says that it is not installed.
     """
     _left_out[:] = packages
 
