@@ -1,8 +1,9 @@
 """A home of ten thousand trials: how long its commands take, what it weighs, and how both grow.
 
-The trials of `nothing.yaml` train nothing and have histories and counts as the digits have. The
-same sweep is observed with a tenth of its trials and with all of them. A straight line through both
-says what a hundred thousand and a million would take; it is computed, not tried.
+The trials of `nothing.yaml` train nothing. They have histories as long as those of the digits, and
+neither counts nor weights, so that the records of the digits weigh more. The same sweep is observed
+with a tenth of its trials and with all of them. A straight line through both says what a hundred
+thousand and a million would take; it is computed, not tried.
 """
 
 from __future__ import annotations

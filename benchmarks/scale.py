@@ -203,9 +203,10 @@ def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
     crowds = [row for row in rows if row["workers"] == MANY]
     found = {
         "coordinator_random": span(random) if random else None,
-        "coordinator_tpe": span(tpe) if tpe else None,
+        "coordinator_tpe": min(tpe, default=None),
         "scheduler": span([1000 / row["scheduler_ms"] for row in rows]) if rows else None,
-        "seconds_with_mlflow": span(both) if both else None,
+        "seconds_for_1000": span([MANY / rate for rate in random]) if random else None,
+        "seconds_with_mlflow": max(both, default=None),
         "busy_crowd": crowds[0]["busy"] if crowds else None,
     }
     return {name: value for name, value in found.items() if value is not None}

@@ -29,7 +29,6 @@ __all__ = [
     "TrialResult",
     "TrialSpec",
     "Value",
-    "begin_only_training",
     "only_trains",
 ]
 

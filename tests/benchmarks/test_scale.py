@@ -122,9 +122,10 @@ def test_what_is_published_has_the_tables_and_the_figures_of_the_page():
     assert found["tables"]["many"][2][6] == "-"
     assert found["figures"] == {
         "coordinator_random": [125, 250],
-        "coordinator_tpe": [50, 50],
+        "coordinator_tpe": 50,
         "scheduler": [100, 100],
-        "seconds_with_mlflow": [11, 14],
+        "seconds_for_1000": [4, 8],
+        "seconds_with_mlflow": 14,
         "busy_crowd": 0.9,
     }
     assert "busy_crowd" not in scale.summarized({"few": {}, "many": rows[:1]})["figures"]

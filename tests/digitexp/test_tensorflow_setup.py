@@ -1,4 +1,4 @@
-"""What earlier trainings of a process leave behind is freed, and seldom searched for."""
+"""What earlier trainings leave behind is freed, seldom searched for; workers import what trains."""
 
 import gc
 import json
@@ -135,7 +135,7 @@ def test_names_and_seeds_begin_anew_where_kernels_are_kept(cleared):
 
 UNUSED = {"IPython", "jax", "matplotlib", "sklearn"}
 WARM_UP = """
-import importlib.util, json, sys
+import json, sys
 from sweeps.experiment import begin_only_training
 from sweeps.experiments.loading import load_experiment
 
