@@ -4,12 +4,15 @@ import gc
 import os
 import shutil
 import sqlite3
+import sys
 from contextlib import closing
 from functools import cache
 from pathlib import Path
 
 import pytest
 import typer.testing
+
+ROOT = Path(__file__).parents[1]
 
 pytest_plugins = ("tests.tiers",)
 
@@ -37,6 +40,35 @@ def _commands_built_once():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _asked_once(request):
+    """Ask only once for what stays the same through all tests, and costs each sweep that one makes.
+
+    That is the state of this project's own repository, and the revision of MLflow's tables that
+    the installed MLflow wants.
+    """
+    if request.config.getoption("tier") is None:
+        yield
+        return
+    from mlflow.store.db import utils
+
+    from sweeps.workspace import provenance
+
+    ask_git = provenance._git
+    ask_git_once = cache(ask_git)
+
+    def answer(folder, *arguments):
+        ask = ask_git_once if Path(folder).is_relative_to(ROOT) else ask_git
+        return ask(folder, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(provenance, "_git", answer)
+        patch.setattr(
+            utils, "_get_latest_schema_revision", cache(utils._get_latest_schema_revision)
+        )
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def measured_children():
     """Take what has child processes measured for coverage out of the environment, and return it.
 
@@ -52,6 +84,18 @@ def measure_children(measured_children, monkeypatch):
     """Have the lines that child processes run count as covered."""
     for name, value in measured_children.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(autouse=True)
+def _import_path():
+    """Take back what a test has put on the import path.
+
+    A sweep puts its folder there. With the folders of a thousand tests before it, each import and
+    each look at the installed packages takes fifty times as long, and finds what others have left.
+    """
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,11 @@ def test_what_takes_more_than_its_tier_allows_fails_by_name_but_for_what_is_shar
 
 
 @pytest.mark.parametrize(
-    ("tier", "more"), [("all", {"test_dear"}), ("nightly", {"test_dear", "test_dearest"})]
+    ("tier", "more"),
+    [
+        pytest.param("all", {"test_dear"}, marks=pytest.mark.slow),
+        ("nightly", {"test_dear", "test_dearest"}),
+    ],
 )
 def test_a_tier_has_the_tests_of_those_before_it(run, tier, more):
     ran, over = run("--tier", tier)
@@ -86,6 +90,7 @@ def test_a_tier_has_the_tests_of_those_before_it(run, tier, more):
     assert "test_dear" not in over
 
 
+@pytest.mark.slow
 def test_without_a_tier_everything_runs_and_nothing_is_held_against_it(run):
     ran, over = run()
     assert (ran, over) == (FIRST | {"test_dear", "test_dearest"}, set())

@@ -75,10 +75,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Have the folders of tests in memory, where a commit of SQLite waits for no disk.
 
     Workers of xdist inherit it from the process that starts them. And compile our packages, which a
-    thousand processes import: each would do so anew where `PYTHONDONTWRITEBYTECODE` is set.
+    thousand processes import: each would do so anew where `PYTHONDONTWRITEBYTECODE` is set, and
+    each worker with the modules of the tests.
     """
     if config.getoption("tier") is None or hasattr(config, "workerinput"):
         return
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for package in COMPILED:
         compileall.compile_dir(ROOT / package, quiet=1)
     if config.getoption("basetemp") or not _is_in_memory(MEMORY):

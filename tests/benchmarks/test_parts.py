@@ -1,9 +1,12 @@
 import argparse
 
+import pytest
+
 from benchmarks import parts
 from tests.chance import at_least
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_and_the_table_says_how_often():
     result = parts.run(argparse.Namespace(draws=12))
     covers = {row["interval"]: row["covers"] for row in result["rows"]}

@@ -27,6 +27,7 @@ def watched(command: list[str], folder: Path, *, timeout_seconds: float = 60) ->
     )
 
 
+@pytest.mark.slow
 def test_the_cpu_time_of_a_grandchild_counts(tmp_path):
     child = f"import subprocess, sys; subprocess.run({python(BURN)!r}, check=True)"
     used = watched(python(child), tmp_path)

@@ -157,10 +157,12 @@ def warmed_up(experiment, folder):
     return found
 
 
+@pytest.mark.slow
 def test_a_worker_imports_nothing_that_trains_nothing(tmp_path):
     assert warmed_up("digitexp.experiment:experiment", tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_worker_of_a_model_of_ones_own_has_pandas_whatever_its_module_imports_first(tmp_path):
     (tmp_path / "own.py").write_text(
         "from digitexp.keras_experiment import KerasExperiment\n"

@@ -16,7 +16,7 @@ COSINE = ("learning_rate_schedule=cosine",)
 @pytest.mark.parametrize(
     ("settings", "every", "went_on"),
     [
-        ((), None, None),  # a short trial keeps no state
+        pytest.param((), None, None, marks=pytest.mark.slow),  # a short trial keeps no state
         (PLATEAU, 0, 2),
         pytest.param(COSINE, 0, None, marks=pytest.mark.slow),  # its rates would have been others
     ],

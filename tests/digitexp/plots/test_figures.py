@@ -127,6 +127,7 @@ def test_both_panels_show_shares_and_gaps(png):
     assert share_of(png, colors.TRAIN) > 0.002
 
 
+@pytest.mark.slow
 def test_a_proud_networks_gaps_are_larger_before():
     picture = pixels(draw_reliability(cross_fit(*drawn(20_000, 2.0))))[100:597]
     tinted = (picture[..., 0] > picture[..., 2] + 60) & (picture[..., 0] > 200)

@@ -50,6 +50,7 @@ def press_tab(tmp_path, monkeypatch):
     return press
 
 
+@pytest.mark.slow
 def test_bash_takes_its_script_and_completes_commands_and_sweeps_without_heavy_imports(home):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     own = {"PATH": path, "SWEEPS_HOME": str(home), "PYTHONPROFILEIMPORTTIME": "1"}

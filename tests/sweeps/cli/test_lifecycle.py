@@ -251,7 +251,9 @@ def test_the_limit_is_of_all_members_together(
     assert len(Home(make_home("elsewhere")).sweeps()) == (1 if code == 0 else 0)
 
 
-@pytest.mark.parametrize("point", ["import.unpacked", "import.done"])
+@pytest.mark.parametrize(
+    "point", [pytest.param("import.unpacked", marks=pytest.mark.slow), "import.done"]
+)
 def test_an_import_that_is_killed_is_undone_or_finished(
     finished_toy, call, make_home, tmp_path, migrated_database, point
 ):

@@ -97,6 +97,7 @@ def test_an_extended_sweep_keeps_the_epochs_of_a_longer_trial_without_a_record(
     assert records_of(sweeps.load("toy", make_home()))[4].spec.config["epochs"] == 5
 
 
+@pytest.mark.slow
 def test_the_commands_that_reproduce_a_sweep_train_it_longer_again(
     call, finished_toy, make_home, tmp_path, monkeypatch
 ):

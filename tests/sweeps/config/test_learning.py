@@ -55,7 +55,7 @@ def test_points_of_a_file_are_tried_after_the_baselines(run_toy, portfolio):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("asked", ["home", "source"])
+@pytest.mark.parametrize("asked", ["home", pytest.param("source", marks=pytest.mark.slow)])
 def test_good_points_of_sweeps_on_other_data_are_tried_first(run_toy, asked):
     source = run_toy(name="source", data="other", trials=12, sampler="random")
     sweep = run_toy(name="next", learn_from=asked, trials=8)
@@ -187,6 +187,7 @@ def test_plan_list_and_report_say_what_was_learned(run_toy, call, portfolio, tmp
     assert "--learn-from learned.json" in page.read_text()
 
 
+@pytest.mark.slow
 def test_the_file_of_a_report_gives_the_same_trials(run_toy, tmp_path):
     run_toy(name="source", data="other", trials=8)
     sweep = run_toy(name="next", learn_from="home", trials=6)
@@ -200,6 +201,7 @@ def test_the_file_of_a_report_gives_the_same_trials(run_toy, tmp_path):
     assert len(run_toy(name="next", learn_from=str(file), trials=7).rows()) == 7  # it goes on
 
 
+@pytest.mark.slow
 def test_a_shared_sweep_takes_along_what_it_learned(run_toy, call, portfolio, tmp_path):
     expected = table(run_toy("alone", learn_from=portfolio, trials=6))
     run_toy(learn_from=portfolio, trials=2)

@@ -79,6 +79,7 @@ def test_values_are_those_of_all_answers_together():
     )
 
 
+@pytest.mark.slow
 def test_intervals_of_the_change_cover_what_it_truly_is():
     found = [measured(1.3, 1.3, first=1000 * draw) for draw in range(DRAWS)]
     for name, truth in true_changes(20 * N, 1.3).items():

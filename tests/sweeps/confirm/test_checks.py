@@ -132,6 +132,7 @@ defaults: {trials: 16, sampler: random, confirm: CONFIRM}
 """
 
 
+@pytest.mark.slow
 def test_a_space_that_says_confirm_none_is_confirmed_only_by_an_option(tmp_path, make_home):
     space, home = tmp_path / "own.yaml", ("--workers", 0, "--home", make_home())
     space.write_text(FOLDING.replace("CONFIRM", "none"))

@@ -46,7 +46,7 @@ def found(law):
     return [gain_of_more_trials(scores, NOISE, TRIALS) for scores in searches], gained
 
 
-@pytest.mark.parametrize("law", [same, same_or_bad, limited])
+@pytest.mark.parametrize("law", [same, pytest.param(same_or_bad, marks=pytest.mark.slow), limited])
 def test_where_nothing_is_left_to_find_more_trials_are_not_worth_it(law):
     gains, gained = found(law)
     assert gained < 0.06
@@ -67,7 +67,7 @@ def test_where_much_is_left_to_find_more_trials_are_worth_it():
     assert sum(gain.low <= gained <= gain.high for gain in gains) >= at_least(0.9, DRAWS)
 
 
-@pytest.mark.parametrize("trials", [20, 40])
+@pytest.mark.parametrize("trials", [20, pytest.param(40, marks=pytest.mark.slow)])
 def test_what_random_trials_of_the_shipped_space_gain_is_expected(trials):
     random, known, noise = np.random.default_rng(trials), worth(), 0.0075
     truths = np.array([random.choice(known, 2 * trials, replace=False) for _ in range(2000)])

@@ -13,7 +13,7 @@ from sweeps.executors.local import executor
 from tests.sweeps.executors.conftest import WAIT_SECONDS, eventually, is_alive, pids
 
 
-@pytest.mark.parametrize("act", ["sleep", "busy", "stop"])
+@pytest.mark.parametrize("act", ["sleep", pytest.param("busy", marks=pytest.mark.slow), "stop"])
 def test_an_attempt_that_takes_too_long_is_ended_and_its_worker_replaced(make_bench, tmp_path, act):
     bench = make_bench(1, trial_timeout_seconds=0.5)
     began = time.monotonic()

@@ -438,6 +438,7 @@ def test_what_a_script_leaves_behind_does_not_hold_up_its_trial(tmp_path):
     assert run(script(tmp_path, text)).metrics == {"score": 1.0}
 
 
+@pytest.mark.slow
 def test_of_a_long_output_head_and_tail_are_kept(tmp_path):
     count = 1_000_000
     text = f"print(*map('line {{}}'.format, range({count})), sep='\\n')\n"
@@ -472,6 +473,7 @@ def test_a_kill_while_files_are_kept_costs_neither_them_nor_the_sweep(writing, m
     assert "0000-1.files" not in zipfile.ZipFile(make_home() / "shared").namelist()
 
 
+@pytest.mark.slow
 def test_what_a_killed_coordinator_had_running_is_kept_by_the_next_start(space, make_home):
     (space.parent / "train.sh").write_text("echo as far as this; touch begun; sleep 600")
     words = ["run", str(space), "--trials", "1", "--workers", "1", "--home", str(make_home())]
@@ -531,7 +533,14 @@ def test_a_file_that_the_script_writes_itself_is_said_to_belong_elsewhere(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "command", ["{python} -m train {{x}}", "{python} -m package.train {{x}}", "bash run.sh {{x}}"]
+    "command",
+    [
+        "{python} -m train {{x}}",
+        *(
+            pytest.param(c, marks=pytest.mark.slow)
+            for c in ("{python} -m package.train {{x}}", "bash run.sh {{x}}")
+        ),
+    ],
 )
 def test_what_a_module_or_a_shell_script_runs_is_its_code(tmp_path, command):
     result = "import json, sys; print(json.dumps({'result': {'score': float(sys.argv[1])}}))\n"
@@ -577,7 +586,13 @@ def test_whatever_else_a_script_prints_or_leaves_its_result_counts(tmp_path, str
     assert (row.state, row.epochs) == ("COMPLETE", 3)
 
 
-@pytest.mark.parametrize("value", ["true", "1" + 400 * "0", "null", '"high"'])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "true",
+        *(pytest.param(v, marks=pytest.mark.slow) for v in ("1" + 400 * "0", "null", '"high"')),
+    ],
+)
 def test_a_result_that_is_no_number_is_said(tmp_path, value):
     (tmp_path / "train.sh").write_text(f'echo \'{{"result": {{"score": {value}}}}}\'')
     file = tmp_path / "script.yaml"

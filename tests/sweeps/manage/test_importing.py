@@ -63,6 +63,7 @@ def params(sweep):
     return [dict(trial.params) for trial in (sweep.trial(n) for n in range(len(sweep.trials())))]
 
 
+@pytest.mark.slow
 def test_the_sampler_knows_them_from_the_first_trial_on(imports, found, run_toy):
     assert "30 of 30 results of found.csv teach its sampler" in imports(found)
     taught, alone = run_toy(), run_toy(home="alone")
@@ -78,6 +79,7 @@ def test_the_sweep_has_the_pruner_that_was_asked_for(imports, found, run_toy):
         run_toy(pruner="none", trials=1)
 
 
+@pytest.mark.slow
 def test_the_same_import_gives_the_same_trials_however_often_it_is_interrupted(
     imports, found, run_toy
 ):

@@ -68,6 +68,7 @@ def test_finalists_on_block_0_have_them_and_nobody_else(confirm, make_home):
     assert found == {trial: set() if block else EVALUATION for trial, block in blocks.items()}
 
 
+@pytest.mark.slow
 def test_sending_again_adds_nothing_and_a_lost_store_gets_them_again(
     confirm, make_home, migrated_database
 ):
@@ -81,6 +82,7 @@ def test_sending_again_adds_nothing_and_a_lost_store_gets_them_again(
     assert state(home, sweep) == before
 
 
+@pytest.mark.slow
 def test_where_data_are_gone_runs_stay_incomplete_until_these_are_named(
     confirm, make_home, migrated_database
 ):

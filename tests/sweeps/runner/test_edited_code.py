@@ -200,6 +200,7 @@ def test_a_script_counts_with_what_it_imports_and_with_files_its_command_names(t
     assert len(run(space, make_home, trials=3).rows()) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_what_is_shipped_here_counts_by_its_number(tmp_path, make_home, monkeypatch):
     from digitexp.experiments.digits import experiment
@@ -237,6 +238,7 @@ def test_doctor_names_the_files_that_were_edited_since(net, make_home):
     assert examined.exit_code == 0, "records, study and MLflow agree"
 
 
+@pytest.mark.slow
 def test_what_was_declared_goes_with_a_shared_sweep(net, make_home, tmp_path):
     run(net, make_home)
     edit(net, "net.py", "experiment = Net()", "experiment = Net()  # mine")

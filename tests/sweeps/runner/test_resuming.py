@@ -86,6 +86,7 @@ def test_a_worker_that_is_killed_or_out_of_memory_goes_on(run, tmp_path):
     assert epochs_by_attempt(heard, 1)[3] == list(range(8))
 
 
+@pytest.mark.slow
 def test_a_pruner_sees_the_epochs_of_before_and_decides_as_if_undisturbed(run):
     later = {"n_startup_trials": 1, "n_warmup_steps": 3}
     pruned = {"pruner": "median", "pruner_options": later, "trials": 6}
@@ -107,6 +108,7 @@ def test_after_ctrl_c_the_next_start_goes_on(run):
     assert "trial 0 goes on from its checkpoint, after epoch 4" in heard.notes
 
 
+@pytest.mark.slow
 def test_after_an_error_the_trial_begins_anew(run):
     alone, heard = run("alone", trials=1), Heard()
     sweep = run("failed", "3=error", trials=1, progress=heard)

@@ -171,6 +171,7 @@ def test_between_mark_and_outcome_nothing_disagrees(failed, make_home):
         assert "2 trials have no outcome yet (1, 3)" in diagnosis.notes[0]
 
 
+@pytest.mark.slow
 def test_one_that_fails_again_may_be_retried_again(failed, acts, command):
     sweep = failed()
     acts.write_text("3=errors")

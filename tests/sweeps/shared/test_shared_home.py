@@ -174,6 +174,7 @@ def test_the_rows_of_trials_are_those_that_optuna_writes(postgres, monkeypatch):
     assert rows_of_trials(StorageServer(parse_storage(postgres.create("public_rows")))) == own
 
 
+@pytest.mark.slow
 def test_only_one_host_runs_a_sweep_and_the_other_is_told_who_does(host):
     a, b = host("a"), host("b")
     running = a.run("--trials", "40", *SLOWLY)

@@ -275,6 +275,7 @@ def test_without_weights_there_is_no_model_and_nothing_is_wrong(serving, tmp_pat
     assert serving.registry() == {}
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_imported_elsewhere_is_registered_there(serving, make_home, tmp_path):
     sweep, best = serving.run(), key_of(serving.best())
     assert serving.call("share", "toy", tmp_path / "toy.sweep").exit_code == 0
@@ -376,6 +377,7 @@ def test_doctor_finds_and_mends_a_wrong_champion(serving, hurt, said):
     assert [*serving.registry()] == [name_of(sweep)]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_sent_anew_gets_a_version_of_its_own(serving):
     serving.run()
     (old,) = serving.ask(lambda client: client.search_model_versions())
@@ -387,6 +389,7 @@ def test_a_run_that_is_sent_anew_gets_a_version_of_its_own(serving):
     assert serving.registry() == {new.name: ({2: best}, best)}
 
 
+@pytest.mark.slow
 def test_files_that_were_lost_are_found_missing_and_sent_again(serving):
     serving.run()
     before = serving.registry()

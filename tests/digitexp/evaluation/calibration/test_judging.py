@@ -32,7 +32,7 @@ def test_a_proud_network_gets_lower_and_a_spoilt_one_higher():
     assert {one.word for one in compare(logits, labels, 1.0).values()} == {"cannot tell"}
 
 
-@pytest.mark.parametrize("temperature", [1.05, 1.4])
+@pytest.mark.parametrize("temperature", [1.05, pytest.param(1.4, marks=pytest.mark.slow)])
 def test_intervals_of_the_change_cover_what_it_truly_is(temperature):
     found = [compare(*drawn(1000, temperature, seed), temperature) for seed in range(DRAWS)]
     for name, truth in true_changes(1000, temperature).items():

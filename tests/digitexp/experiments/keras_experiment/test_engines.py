@@ -43,6 +43,7 @@ def test_the_graph_engine_trains_what_it_can_and_says_so():
     assert experiment.plan({}, data).engine == "graph"
 
 
+@pytest.mark.slow
 def test_what_it_cannot_goes_to_model_fit_with_the_reason():
     result, _, _ = trained(amsgrad=True)
     assert (result.engine, result.engine_reason) == ("keras", "the optimizer has amsgrad")
@@ -72,6 +73,7 @@ def test_callbacks_of_the_users_run_in_every_engine(engine):
     assert {"loss", "val_accuracy", "learning_rate"} <= set(heard[0])
 
 
+@pytest.mark.slow
 def test_a_callback_that_looks_at_batches_hears_of_each():
     import keras
 

@@ -131,7 +131,7 @@ def assert_same(experiment, config, tmp_path, kills=None):
     ("optimizer", "engine"),
     [
         ("adam", "graph"),
-        ("rmsprop", "graph"),
+        pytest.param("rmsprop", "graph", marks=pytest.mark.slow),
         pytest.param("nesterov", "keras", marks=pytest.mark.nightly),
         pytest.param("amsgrad", "keras", marks=pytest.mark.nightly),
     ],
@@ -143,6 +143,7 @@ def test_every_engine_goes_on_to_the_bit(optimizer, engine, tmp_path):
     assert assert_same(SMALL, config, tmp_path).engine == engine
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["graph", pytest.param("keras", marks=pytest.mark.nightly)])
 def test_callbacks_with_a_state_go_on_to_the_bit(engine, tmp_path):
     found = assert_same(CALLED, {**BASIC, "engine": engine}, tmp_path)
@@ -187,6 +188,7 @@ def test_a_callback_that_cannot_be_saved_lets_the_trial_begin_anew_and_it_is_sai
     assert again.result.history == alone.result.history
 
 
+@pytest.mark.slow
 def test_a_step_that_draws_what_nobody_can_read_is_not_saved(tmp_path):
     import keras
     import tensorflow as tf
@@ -209,6 +211,7 @@ def test_a_step_that_draws_what_nobody_can_read_is_not_saved(tmp_path):
         assert (found.error, found.unsaved) == (None, drawn)
 
 
+@pytest.mark.slow
 def test_a_model_with_layers_of_images_goes_on(tmp_path):
     def few():
         x, y = images()
@@ -236,8 +239,9 @@ DECAYED = KerasExperiment(decayed, arrays, PARAMETERS)
     [
         (SMALL, "graph", 3),
         pytest.param(SMALL, "keras", 3, marks=pytest.mark.nightly),
-        (DECAYED, "graph", None),
-        (CALLED, "graph", None),  # who knows what a callback of the user's knows
+        pytest.param(DECAYED, "graph", None, marks=pytest.mark.slow),
+        # who knows what a callback of the user's knows
+        pytest.param(CALLED, "graph", None, marks=pytest.mark.slow),
     ],
     ids=["graph", "keras", "schedule", "callbacks"],
 )
