@@ -8,8 +8,9 @@ members that it may have as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal, Protocol
 
@@ -79,16 +80,29 @@ class Checkpoint(Protocol):
     It outlives the process, and goes with the record of the trial. A state is whatever decides the
     rest of the training: None, numbers, texts, NumPy arrays, and lists, tuples and dicts (with
     texts as keys) of them. The result must be that of an undisturbed training, to the bit.
+
+    Attributes:
+        folder: Goes with the state: for files that a training writes by itself, such as a script's.
+            Whoever uses it makes it, and empties it where `load` returns None.
     """
+
+    @property
+    def folder(self) -> Path:
+        """See above."""
+        ...
 
     def load(self) -> Any:
         """Return the state that an earlier attempt has saved; None: train from the beginning."""
         ...
 
-    def resume(self) -> int:
+    def resume(self, epochs: Sequence[Mapping[str, float]] | None = None) -> int:
         """Go on from the state that `load` returned.
 
         Its epochs are reported again by the framework, not by the experiment.
+
+        Args:
+            epochs: The metrics of each epoch before; None: those that were reported when the state
+                was saved.
 
         Returns:
             The first epoch that is still to be trained.

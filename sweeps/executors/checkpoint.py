@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,7 @@ from sweeps.records import Record, RecordError
 from sweeps.records.enqueued import EPOCHS
 from sweeps.records.format import pack_arrays, seal, unpack_arrays, unseal
 from sweeps.records.schema import json_bytes, shaped
+from sweeps.records.store import checkpoint_files
 from sweeps.workspace.files import (
     FormatError,
     make_folder,
@@ -95,6 +96,11 @@ class CheckpointPlace:
     interval_seconds: float
     last: Path | None = None
 
+    @property
+    def folder(self) -> Path:
+        """The folder with the files of a training that writes its own."""
+        return checkpoint_files(self.path)
+
     def said(self) -> str | None:
         """Return, in words, how an attempt that begins now uses the checkpoint; None without one.
 
@@ -108,6 +114,8 @@ class CheckpointPlace:
             return f"begins anew: {error}"
         if stored.refused is not None:
             return f"begins anew: {stored.refused}"
+        if self.folder.is_dir():  # only the training that wrote them knows after which epoch
+            return "goes on from the files of its checkpoint"
         return f"goes on from its checkpoint, after epoch {len(stored.epochs)}"
 
     def read(self, *, arrays: bool = True) -> tuple[Stored, dict[str, np.ndarray]]:
@@ -168,6 +176,11 @@ class CheckpointFile:
         """Be None in another process, and in a deep copy: one training saves its state."""
         return type(None), ()
 
+    @property
+    def folder(self) -> Path:
+        """See `sweeps.experiment.Checkpoint`."""
+        return self._place.folder
+
     def note(self, metrics: Mapping[str, float]) -> None:
         """Take the metrics of an epoch that ends."""
         self._epochs.append({name: float(value) for name, value in metrics.items()})
@@ -182,11 +195,12 @@ class CheckpointFile:
         self._loaded = stored
         return state
 
-    def resume(self) -> int:
-        """Report the epochs of the loaded state again, and return their number."""
+    def resume(self, epochs: Sequence[Mapping[str, float]] | None = None) -> int:
+        """Report the epochs of the loaded state again, or these, and return their number."""
         assert self._loaded is not None, "load() has returned no state"
-        self.resumed_from, self._is_kept = len(self._loaded.epochs), True
-        for epoch, metrics in enumerate(self._loaded.epochs):
+        before = self._loaded.epochs if epochs is None else epochs
+        self.resumed_from, self._is_kept = len(before), True
+        for epoch, metrics in enumerate(before):
             self._report(epoch, metrics)
         return self.resumed_from
 

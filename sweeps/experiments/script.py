@@ -26,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -46,6 +47,7 @@ from sweeps.experiment import (
     TrialSpec,
     Value,
 )
+from sweeps.experiments.script_checkpoint import VARIABLE, LostEpochsError, ScriptCheckpoint
 from sweeps.experiments.script_results import (
     OutputError,
     Reader,
@@ -56,6 +58,7 @@ from sweeps.experiments.script_results import (
 from sweeps.records import SOURCE
 from sweeps.records.kept_files import HEAD_BYTES, TAIL_BYTES, last_lines, printed_files
 from sweeps.workspace.descendants import descendants, marked, signal_each
+from sweeps.workspace.files import remove
 
 # The command of a script: its words, its placeholders, and its optional parts.
 #
@@ -64,10 +67,10 @@ from sweeps.workspace.descendants import descendants, marked, signal_each
 # involved: each word stays one argument, whatever the value.
 
 
-ATTEMPT, DATA, FOLD, FOLDS, OUTPUT, PARAMS, SEED, TRIAL = (
-    "attempt", "data", "fold", "folds", "output", "params_json", "seed", "trial",
+ATTEMPT, CHECKPOINT, DATA, FOLD, FOLDS, OUTPUT, PARAMS, SEED, TRIAL = (
+    "attempt", "checkpoint", "data", "fold", "folds", "output", "params_json", "seed", "trial",
 )  # fmt: skip
-OWN: Final = frozenset({ATTEMPT, DATA, FOLD, FOLDS, OUTPUT, PARAMS, SEED, TRIAL})
+OWN: Final = frozenset({ATTEMPT, CHECKPOINT, DATA, FOLD, FOLDS, OUTPUT, PARAMS, SEED, TRIAL})
 """Placeholders that do not stand for parameters."""
 _SCRIPTS: Final = (".py", ".sh", ".R")
 _OF_A_MODULE: Final = (".py", "/__init__.py", "/__main__.py")
@@ -115,6 +118,11 @@ class ScriptCommand:
     def program(self) -> str:
         """The first word: the program to run."""
         return self._words[0]
+
+    @property
+    def saves(self) -> bool:
+        """Whether it names `{checkpoint}`, so that the script goes on where it was cut off."""
+        return CHECKPOINT in self.required | self.optional
 
     @property
     def divides(self) -> bool:
@@ -317,6 +325,7 @@ class RunningScript:
         *,
         environment: Mapping[str, str | None],
         has_only_json: bool,
+        checkpoint: ScriptCheckpoint | None = None,
     ) -> None:
         """Prepare it; it starts on `with`.
 
@@ -326,6 +335,7 @@ class RunningScript:
             folder: Its two files of output are made there; it writes its own into `output` there.
             environment: Variables that it gets beside those of this process; None takes one away.
             has_only_json: Whether only lines that may be JSON objects, of stdout, are read.
+            checkpoint: Where its output is linked, so that the next attempt can read all of it.
         """
         self._command, self._directory = command, directory
         self._folder, self._has_only_json = folder, has_only_json
@@ -334,11 +344,15 @@ class RunningScript:
             **os.environ,
             **environment,
             OUTPUT_VARIABLE: str(folder / "output"),
+            **({} if checkpoint is None else {VARIABLE: str(checkpoint.folder)}),
         }
+        self._checkpoint = checkpoint
         self._environment = {name: said for name, said in variables.items() if said is not None}
 
     def __enter__(self) -> RunningScript:
         self._stdout = Printed(self._folder / "stdout.txt", b"{" if self._has_only_json else b"")
+        if self._checkpoint is not None:
+            os.link(self._folder / "stdout.txt", self._checkpoint.printed)
         self._stderr = Printed(self._folder / "stderr.txt", b"")
         self._process = subprocess.Popen(  # noqa: S603 - the command of the user's own space
             [*_DEAF_TO_CTRL_C, *self._command],
@@ -368,7 +382,8 @@ class RunningScript:
                 for lines in file.new_lines():
                     pause = SHORTEST_PAUSE_SECONDS if lines else pause
                     yield lines
-            self._stdout.free()
+            if self._checkpoint is None:
+                self._stdout.free()
             self._stderr.free()
             yield []
         for file in read:
@@ -412,7 +427,9 @@ class RunningScript:
         return marked(OUTPUT_VARIABLE, self._environment[OUTPUT_VARIABLE])
 
 
-_OF_ONE_ATTEMPT: Final = {OUTPUT: "{output}", TRIAL: "{trial}", ATTEMPT: "{attempt}"}
+_OF_ONE_ATTEMPT: Final = {
+    name: f"{{{name}}}" for name in (OUTPUT, CHECKPOINT, TRIAL, ATTEMPT)
+}  # fmt: skip
 """Messages show these in place of the values, so that attempts that fail alike read alike."""
 
 
@@ -438,10 +455,17 @@ class ScriptExperiment:
             sources: Where its numbers are, if not in JSON lines.
 
         Raises:
-            ValueError: The command cannot be split into words, or a placeholder has no name.
+            ValueError: The command cannot be split into words, a placeholder has no name, or it has
+                `{checkpoint}` and prints no JSON lines.
         """
         self._command, self._directory = ScriptCommand(command), directory
         self._sources = sources or Sources()
+        if self._command.saves and (self._sources.patterns or self._sources.result):
+            raise ValueError(
+                "command: has {checkpoint}, which needs the numbers in JSON lines: only they say "
+                "with which epoch a script goes on. Leave out `metrics` and `result`, and print "
+                '{"epoch": 1, "loss": 0.52} after each epoch and {"result": {...}} at the end'
+            )
         script = next(iter(self._command.scripts()), self._command.program)
         self.name = Path(script).stem
         required, optional = self._command.required, self._command.optional
@@ -516,6 +540,16 @@ class ScriptExperiment:
         with tempfile.TemporaryDirectory(prefix="sweeps-") as folder:
             return self.train_in(Path(folder), spec, data, on_epoch)
 
+    @contextmanager
+    def _checkpoint(self, spec: TrialSpec) -> Iterator[ScriptCheckpoint | None]:
+        if not self._command.saves:
+            yield None
+            return
+        with tempfile.TemporaryDirectory(prefix="sweeps-") as spare:
+            checkpoint = ScriptCheckpoint(spec.checkpoint, Path(spare))
+            checkpoint.begin()
+            yield checkpoint
+
     def train_in(
         self, folder: Path, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch
     ) -> TrialResult:
@@ -525,15 +559,36 @@ class ScriptExperiment:
             ScriptError: It ended with another exit code than 0, or without a result; the message
                 has the last lines that it printed.
         """
+        with self._checkpoint(spec) as checkpoint:
+            try:
+                return self._train_in(folder, spec, data, on_epoch, checkpoint)
+            except LostEpochsError as error:
+                assert checkpoint is not None
+                checkpoint.begin_anew(str(error))
+                for path in list(folder.iterdir()):
+                    remove(path)
+                return self._train_in(folder, spec, data, on_epoch, checkpoint)
+
+    def _train_in(
+        self,
+        folder: Path,
+        spec: TrialSpec,
+        data: PreparedData,
+        on_epoch: OnEpoch,
+        checkpoint: ScriptCheckpoint | None,
+    ) -> TrialResult:
         output = folder / "output"
         output.mkdir()
-        command = self.command(spec, data.info, str(output))
+        state = None if checkpoint is None else str(checkpoint.folder)
+        command = self.command(spec, data.info, str(output), state)
         values = self._values(spec.config, spec.seed, data.info)
         shown = shlex.join(self._command.words({**values, **_OF_ONE_ATTEMPT}))
         began = time.perf_counter()
         try:
-            with Reader(self._sources, next(iter(self.metrics)), on_epoch, folder) as reader:
-                code = self._run(command, folder, reader)
+            with Reader(
+                self._sources, next(iter(self.metrics)), on_epoch, folder, checkpoint
+            ) as reader:
+                code = self._run(command, folder, reader, checkpoint)
                 results = reader.results
                 if results.stop is None:
                     _check(code)
@@ -565,15 +620,20 @@ class ScriptExperiment:
             info={} if names is None else {"class_names": names},
         )
 
-    def command(self, spec: TrialSpec, info: Mapping[str, Any], output: str) -> list[str]:
+    def command(
+        self, spec: TrialSpec, info: Mapping[str, Any], output: str, checkpoint: str | None = None
+    ) -> list[str]:
         """Return the words of an attempt's command.
 
         Args:
             spec: The attempt.
             info: The `info` of its data, or of a fold of them.
             output: The folder that it writes into.
+            checkpoint: The folder that the next attempt finds again; None: one in `output`, for a
+                command to be shown.
         """
-        own = {OUTPUT: output, TRIAL: str(spec.trial), ATTEMPT: str(spec.attempt)}
+        own = {OUTPUT: output, CHECKPOINT: checkpoint or f"{output}/{CHECKPOINT}"}
+        own |= {TRIAL: str(spec.trial), ATTEMPT: str(spec.attempt)}
         return self._command.words({**self._values(spec.config, spec.seed, info), **own})
 
     def _folds(self, data: PreparedData, seed: int, n: int) -> Iterator[Fold]:
@@ -582,7 +642,13 @@ class ScriptExperiment:
             info = {**data.info, FOLD: number, FOLDS: n}
             yield Fold(replace(data, info=info), np.empty(0, np.int64))
 
-    def _run(self, command: Sequence[str], folder: Path, reader: Reader) -> int:
+    def _run(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        reader: Reader,
+        checkpoint: ScriptCheckpoint | None,
+    ) -> int:
         """Run the script until it ends or is stopped; return its exit code."""
         script = RunningScript(
             command,
@@ -590,6 +656,7 @@ class ScriptExperiment:
             folder,
             environment=reader.environment,
             has_only_json=not self._sources.patterns,
+            checkpoint=checkpoint,
         )
         with script:
             for lines in script.lines():

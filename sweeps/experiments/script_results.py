@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 
 from sweeps.capabilities import BY_SAMPLE, SAMPLES
 from sweeps.experiment import OnEpoch, Stop
+from sweeps.experiments.script_checkpoint import ScriptCheckpoint, whole_number
 from sweeps.experiments.script_patterns import PatternError, PatternSearch
 
 MLFLOW: Final = "mlflow"
@@ -90,6 +91,14 @@ class Results:
             return None
         return {**self._latest, **(self._result or {})}
 
+    def go_on(self, epochs: Sequence[Mapping[str, float]]) -> None:
+        """Take the epochs of earlier attempts, which were reported already."""
+        for values in epochs:
+            for name, value in values.items():
+                known = value if math.isfinite(value) else math.nan
+                self.history.setdefault(name, []).append(known)
+        self._epochs += len(epochs)
+
     def end_epoch(self, values: Mapping[str, float]) -> None:
         """Add an epoch.
 
@@ -128,7 +137,14 @@ class Results:
 class Reader:
     """Reads the sources of one attempt into its `results`."""
 
-    def __init__(self, sources: Sources, objective: str, on_epoch: OnEpoch, folder: Path) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        objective: str,
+        on_epoch: OnEpoch,
+        folder: Path,
+        checkpoint: ScriptCheckpoint | None = None,
+    ) -> None:
         """Start to read.
 
         Args:
@@ -136,7 +152,9 @@ class Reader:
             objective: The metric of the (first) objective.
             on_epoch: Receives each epoch, from 0, and its metrics; may return a `Stop`.
             folder: The folder of the attempt; what the script writes is in `output` there.
+            checkpoint: Knows the epochs of earlier attempts; None: there are none.
         """
+        self._checkpoint = checkpoint
         self.results = Results(objective, on_epoch)
         self._objective, self._sources = objective, sources
         self._search = PatternSearch(sources.patterns) if sources.patterns else None
@@ -196,16 +214,26 @@ class Reader:
         for line in lines:
             said = _object(line)
             if "result" in said:
+                self._go_on(None)
                 example = '{"result": {"accuracy": 0.93}}'
                 self.results.end(_numbers(said["result"], line, example))
             elif "epoch" in said:
                 values = {k: v for k, v in said.items() if k != "epoch"}
                 values = _numbers(values, line, '{"epoch": 1, "loss": 0.52}')
+                self._go_on(said["epoch"])
                 self.results.end_epoch(values)
             elif line.startswith("{") and "result" in line:
                 self._no_json = f" ({line[:60]} is no JSON)"
             if self.results.stop is not None:
                 return
+
+    def _go_on(self, number: Any) -> None:
+        if self._checkpoint is None:
+            return
+        epoch = whole_number(number)
+        if epoch is None and number is not None:
+            raise OutputError(f"epoch {number!r} is no whole number; {{checkpoint}} needs one")
+        self.results.go_on(self._checkpoint.epochs_before(epoch))
 
     def finish(self) -> None:
         """Read the rest, once the script has ended.

@@ -18,7 +18,7 @@ from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.code import load_same
 from sweeps.experiments.folds import REFIT_EPOCHS
-from sweeps.experiments.script import OUTPUT_VARIABLE
+from sweeps.experiments.script import CHECKPOINT, OUTPUT_VARIABLE
 from sweeps.experiments.verified_data import PreparedAgain
 from sweeps.records import Conclusions, Record
 from sweeps.render.answer import in_short
@@ -74,7 +74,8 @@ def export_trial(
             for name, content in store.files(record).items():
                 (part / name).parent.mkdir(parents=True, exist_ok=True)
                 (part / name).write_bytes(content)
-            code = f"mkdir {AGAIN}\n{OUTPUT_VARIABLE}={AGAIN} {command}"
+            made = state if (state := f"{AGAIN}/{CHECKPOINT}") in command else AGAIN
+            code = f"mkdir -p {made}\n{OUTPUT_VARIABLE}={AGAIN} {command}"
             facts["command"] = command
             _describe(part, facts, head, code, _of_script(trial, part))
         return _written(folder)

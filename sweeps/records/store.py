@@ -366,9 +366,15 @@ class RecordStore:
         write_atomically(path, json_bytes(document, indent=1), what)
 
 
+def checkpoint_files(checkpoint: Path) -> Path:
+    """Return the folder with the files that belong to a checkpoint, if there are any."""
+    return checkpoint.with_name(f"{checkpoint.name}.files")
+
+
 def _drop(checkpoint: Path) -> None:
     with suppress(OSError):
-        checkpoint.unlink()
+        remove(checkpoint_files(checkpoint))
+        checkpoint.unlink(missing_ok=True)
         checkpoint.parent.rmdir()  # if it was the last one
 
 

@@ -1,0 +1,188 @@
+"""A script that names `{checkpoint}` goes on where it was cut off, with the result of before."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sweeps
+from search_spaces.objectives import Objective
+from sweeps.executors.attempt import run_attempt
+from sweeps.executors.checkpoint import CheckpointPlace
+from sweeps.experiment import Stop, TrialSpec
+from sweeps.experiments.script import ScriptExperiment
+from sweeps.experiments.script_results import Sources
+from tests.sweeps.executors.conftest import eventually, is_alive
+from tests.sweeps.launching import Launched
+
+EPOCHS = 6
+TRAINING = """
+import json, os, pathlib, sys, time
+
+folder, weight, pause = pathlib.Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
+assert str(folder) == os.environ["SWEEPS_CHECKPOINT"]
+state, path = {"epoch": FIRST - 1, "weight": weight}, folder / "state.json"
+if path.exists():
+    state = json.loads(path.read_text())
+with open("begun", "a") as begun:
+    print(os.getpid(), state["epoch"], file=begun)
+while state["epoch"] < EPOCHS + FIRST - 1:
+    time.sleep(pause)
+    epoch, weight = state["epoch"] + 1, 0.7 * state["weight"] + 0.1
+    print(json.dumps({"epoch": epoch, "loss": weight}))
+    state = {"epoch": epoch, "weight": weight}
+    (folder / "new").write_text(json.dumps(state))
+    (folder / "new").replace(path)
+print(json.dumps({"result": {"loss": state["weight"]}}))
+"""
+SPACE = f"""
+command: {sys.executable} train.py {{checkpoint}} {{x}} 0.3
+objective: {{metric: loss, direction: minimize}}
+parameters:
+  x: {{type: float, low: 0, high: 1}}
+defaults: {{trials: 2, sampler: random, pruner: none}}
+"""
+
+
+@pytest.fixture
+def train(tmp_path):
+    """Train one attempt, which may be cut off after an epoch as if by a kill."""
+
+    def train(script=TRAINING, *, last=None, owner="mine", first=1, keeps=True, on_epoch=None):
+        text = script.replace("FIRST", str(first)).replace("EPOCHS", str(EPOCHS))
+        (tmp_path / "train.py").write_text(text)
+        reported = []
+
+        def hear(epoch, metrics):
+            reported.append((epoch, metrics["loss"]))
+            if epoch == last:
+                raise SystemExit
+            return on_epoch(epoch) if on_epoch else None
+
+        command = f"{sys.executable} train.py {{checkpoint}} 0.9 0.02"
+        experiment = ScriptExperiment(command, [Objective("loss", "minimize")], tmp_path)
+        place = CheckpointPlace(tmp_path / "0000", owner, 30.0) if keeps else None
+        spec = TrialSpec("s", trial=0, attempt=1, seed=3, config={})
+        folder = tmp_path / f"attempt-{len(list(tmp_path.glob('attempt-*')))}"
+        data = experiment.prepare(None, 0)
+        return run_attempt(experiment, spec, data, hear, None, folder, place), reported
+
+    return train
+
+
+def begun(folder: Path) -> list[int]:
+    """Return after which epoch each start went on."""
+    return [int(line.split()[1]) for line in (folder / "begun").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("first", [1, 0])
+def test_it_goes_on_after_each_kill_and_comes_out_the_same(train, tmp_path, first):
+    alone, told = train(keeps=False, first=first)
+    for last in (1, 1, 3):  # the second one is killed before it has an epoch of its own to report
+        train(last=last, first=first)
+    again, reported = train(first=first)
+    assert again.error is None
+    assert again.result.history == alone.result.history
+    assert again.result.metrics == alone.result.metrics
+    assert reported == told
+    assert again.resumed_from == begun(tmp_path)[-1] - first + 1 > 0
+    assert len(told) == EPOCHS
+
+
+def test_one_that_had_no_epoch_left_reports_all_of_them(train, tmp_path):
+    alone, told = train(keeps=False)
+    train(TRAINING.replace('print(json.dumps({"result"', 'sys.exit(print({"result"'))
+    again, reported = train()
+    assert begun(tmp_path)[-1] == EPOCHS
+    assert again.result.history == alone.result.history
+    assert (again.resumed_from, reported) == (EPOCHS, told)
+
+
+def test_a_stop_of_an_epoch_before_ends_it_at_the_next_one(train):
+    train(last=2)
+    again, reported = train(on_epoch=lambda epoch: Stop("pruned") if epoch == 0 else None)
+    assert again.result.outcome == "stopped"
+    assert len(reported) < EPOCHS
+
+
+def test_what_is_of_another_training_is_thrown_away(train, tmp_path):
+    train(last=2)
+    again, reported = train(owner="another")
+    assert begun(tmp_path)[-1] == 0
+    assert again.resumed_from is None
+    assert len(reported) == EPOCHS
+
+
+def test_where_epochs_are_lost_it_begins_anew_and_says_why(train, tmp_path):
+    alone, told = train(keeps=False)
+    train(last=2)
+    files = tmp_path / "0000.files"
+    lines = (files / "printed").read_text().splitlines(keepends=True)
+    (files / "printed").write_text("".join(lines[:2]))
+    (files / "state" / "state.json").write_text(json.dumps({"epoch": 4, "weight": 0.5}))
+    again, reported = train()
+    assert "goes on with epoch 5, and of those before only 1, 2" in again.unsaved
+    assert begun(tmp_path)[-2:] == [4, 0]
+    assert again.result.history == alone.result.history
+    assert reported == told
+
+
+def test_an_epoch_without_a_whole_number_is_refused(train):
+    attempt, _ = train(TRAINING.replace('{"epoch": epoch,', '{"epoch": epoch / 2,'))
+    assert "epoch 0.5 is no whole number; {checkpoint} needs one" in attempt.error
+    assert attempt.reason == "invalid"
+
+
+@pytest.mark.parametrize("sources", [Sources(result="a.csv"), Sources({"loss": r"loss (\S+)"})])
+def test_other_sources_than_json_lines_are_refused(tmp_path, sources):
+    with pytest.raises(ValueError, match="needs the numbers in JSON lines"):
+        ScriptExperiment("sh a.sh {checkpoint}", [Objective("loss", "minimize")], tmp_path, sources)
+
+
+def test_a_script_that_outlived_its_worker_is_killed_first(train, tmp_path):
+    place = CheckpointPlace(tmp_path / "0000", "mine", 30.0)
+    environment = {"SWEEPS_CHECKPOINT": str(place.folder / "state")}
+    with subprocess.Popen(["/bin/sleep", "60"], env=environment) as orphan:
+        train()
+        assert not eventually(lambda: is_alive(orphan.pid) and orphan.poll() is None, seconds=0.1)
+
+
+@pytest.fixture
+def space(tmp_path):
+    text = TRAINING.replace("FIRST", "1").replace("EPOCHS", str(EPOCHS))
+    (tmp_path / "train.py").write_text(text)
+    file = tmp_path / "script.yaml"
+    file.write_text(SPACE)
+    return file
+
+
+@pytest.mark.slow
+def test_a_sweep_killed_five_times_equals_an_undisturbed_one(space, make_home, tmp_path):
+    alone = sweeps.run(space, home=tmp_path / "alone", progress="quiet")
+    (tmp_path / "begun").unlink()
+    home = make_home()
+    words = ["run", str(space), "--workers", "1", "--home", str(home)]
+    for starts in range(1, 6):
+        running = Launched(words)
+        assert eventually(lambda starts=starts: is_under_way(tmp_path, home, starts))
+        running.kill()
+        running.wait()
+    last = Launched(words)
+    assert last.wait() == 0
+    assert "goes on from the files of its checkpoint" in last.stderr()
+    again = sweeps.load("script", home)
+    for column in ("x", "loss"):
+        assert again.trials()[column].tolist() == alone.trials()[column].tolist()
+    assert again.history().equals(alone.history())
+    assert max(begun(tmp_path)) > 0
+    assert not list((home / "records").glob("*/.checkpoints"))
+
+
+def is_under_way(folder: Path, home: Path, starts: int) -> bool:
+    """Whether a script has begun so often, and saved a state."""
+    states = home.glob("records/*/.checkpoints/*.files/state/state.json")
+    return (folder / "begun").exists() and len(begun(folder)) >= starts and any(states)
