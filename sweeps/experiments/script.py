@@ -26,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -47,7 +47,12 @@ from sweeps.experiment import (
     TrialSpec,
     Value,
 )
-from sweeps.experiments.script_checkpoint import VARIABLE, LostEpochsError, ScriptCheckpoint
+from sweeps.experiments.script_checkpoint import (
+    LONGEST_LINE,
+    VARIABLE,
+    LostEpochsError,
+    ScriptCheckpoint,
+)
 from sweeps.experiments.script_results import (
     OutputError,
     Reader,
@@ -250,8 +255,6 @@ LONGEST_PAUSE_SECONDS: Final = 0.2
 PATIENCE_SECONDS: Final = 3.0
 """How long a script that is told to end, and all that it started, may take before a kill."""
 _POLITELY: Final = (signal.SIGTERM, signal.SIGKILL)
-_LONGEST_LINE: Final = 1 << 20
-"""A longer line is not read."""
 _LINE_END: Final = re.compile(rb"[\r\n]")  # a progress bar ends its lines by the former
 _PIECE_BYTES: Final = 1 << 16
 _FREE_BYTES: Final = 1 << 22
@@ -300,7 +303,7 @@ class Printed:
 
     def _split(self, piece: bytes) -> list[str]:
         *whole, self._begun = _LINE_END.split(self._begun + piece)
-        if len(self._begun) > _LONGEST_LINE:
+        if len(self._begun) > LONGEST_LINE:
             self._begun = b"(too long)"
         lines = (line.strip() for line in whole)
         return [line.decode(errors="replace") for line in lines if line.startswith(self._only)]
@@ -352,7 +355,8 @@ class RunningScript:
     def __enter__(self) -> RunningScript:
         self._stdout = Printed(self._folder / "stdout.txt", b"{" if self._has_only_json else b"")
         if self._checkpoint is not None:
-            os.link(self._folder / "stdout.txt", self._checkpoint.printed)
+            with suppress(OSError):  # a file system without links: after a kill it begins anew
+                os.link(self._folder / "stdout.txt", self._checkpoint.printed)
         self._stderr = Printed(self._folder / "stderr.txt", b"")
         self._process = subprocess.Popen(  # noqa: S603 - the command of the user's own space
             [*_DEAF_TO_CTRL_C, *self._command],

@@ -12,6 +12,7 @@ import itertools
 import json
 import signal
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,8 @@ from sweeps.experiment import Checkpoint
 from sweeps.workspace.descendants import marked, signal_each
 from sweeps.workspace.files import remove
 
+LONGEST_LINE: Final = 1 << 20
+"""Bytes; a longer line is not read."""
 VARIABLE: Final = "SWEEPS_CHECKPOINT"
 _FIRST: Final = (0, 1)
 """Numbers that a script may give its first epoch."""
@@ -109,11 +112,7 @@ def whole_number(value: object) -> int | None:
 
 def _epochs_in(printed: Path) -> Iterator[tuple[int, Mapping[str, float]]]:
     """Yield the epochs that an attempt has printed; a last line that was cut off is none."""
-    try:
-        text = printed.read_bytes()
-    except OSError:  # it printed nothing, or was killed before it was linked
-        return
-    for line in text[: text.rfind(b"\n") + 1].splitlines():
+    for line in _lines(printed):
         try:
             said = json.loads(line)
             number = whole_number(said.pop("epoch"))
@@ -122,3 +121,11 @@ def _epochs_in(printed: Path) -> Iterator[tuple[int, Mapping[str, float]]]:
             continue
         if number is not None:
             yield number, values
+
+
+def _lines(printed: Path) -> Iterator[bytes]:
+    """Yield the lines that may be JSON objects; of a long output no more is held at a time."""
+    with suppress(OSError), printed.open("rb") as file:  # it may have printed nothing
+        while line := file.readline(LONGEST_LINE):
+            if line.startswith(b"{") and line.endswith(b"\n"):
+                yield line

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -105,17 +105,15 @@ def _over_time(data: SweepData) -> Chart:
     complete = [row for row in data.rows if row.objective is not None]
     complete.sort(key=lambda row: (seconds[row.trial], row.trial))
     x = [seconds[row.trial] for row in complete]
-    drawn = [row for row in complete if row.trial in data.drawn]
+    chosen = [row for row in complete if data.chosen and row.trial == data.chosen.trial]
+    others = [row for row in complete if row.trial in data.drawn and row not in chosen]
     marks: list[Mark] = [
         _steps(data, complete, x, max(seconds.values())),
-        Points(
-            "complete",
-            [seconds[row.trial] for row in drawn],
-            [float(row.objective) for row in drawn if row.objective is not None],
-            "trial",
-            [trial_text(row) for row in drawn],
-        ),
+        _points("complete", others, "trial", at=seconds),
     ]
+    if chosen:
+        best = _points(name_of_chosen(data), chosen, "best", at=seconds)
+        marks.append(replace(best, is_diamond=True))
     note = (
         "The same by the seconds of training up to the end of each trial: trainings side by side "
         "count once, pauses between starts do not count."
@@ -140,9 +138,17 @@ def _steps(
     return Line("best so far", [*x, last], [*best, best[-1]], "best", steps=True)
 
 
-def _points(name: str, rows: list[TrialRow], role: str, floor: float | None = None) -> Points:
+def _points(
+    name: str,
+    rows: list[TrialRow],
+    role: str,
+    floor: float | None = None,
+    at: Mapping[int, float] | None = None,
+) -> Points:
+    """Return a dot for each trial, by its number, or where `at` says."""
+    x = [row.trial if at is None else at[row.trial] for row in rows]
     heights = [row.objective if row.objective is not None else floor for row in rows]
-    return Points(name, [row.trial for row in rows], heights, role, [trial_text(r) for r in rows])  # type: ignore[arg-type]
+    return Points(name, x, heights, role, [trial_text(r) for r in rows])  # type: ignore[arg-type]
 
 
 def trial_text(row: TrialRow) -> str:

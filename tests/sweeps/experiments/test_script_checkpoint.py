@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from sweeps.executors.checkpoint import CheckpointPlace
 from sweeps.experiment import Stop, TrialSpec
 from sweeps.experiments.script import ScriptExperiment
 from sweeps.experiments.script_results import Sources
-from tests.sweeps.executors.conftest import eventually, is_alive
+from tests.sweeps.executors.conftest import eventually
 from tests.sweeps.launching import Launched
 
 EPOCHS = 6
@@ -148,7 +149,7 @@ def test_a_script_that_outlived_its_worker_is_killed_first(train, tmp_path):
     environment = {"SWEEPS_CHECKPOINT": str(place.folder / "state")}
     with subprocess.Popen(["/bin/sleep", "60"], env=environment) as orphan:
         train()
-        assert not eventually(lambda: is_alive(orphan.pid) and orphan.poll() is None, seconds=0.1)
+        assert orphan.wait(10) == -signal.SIGKILL
 
 
 @pytest.fixture
