@@ -50,10 +50,16 @@ class TrialsError(RuntimeError):
 class ScriptError(RuntimeError):
     """A script failed; the message is complete, so that a traceback of ours would add nothing."""
 
-    def __init__(self, text: str, *, is_final: bool) -> None:
-        """Take the message, and whether the script would fail again at each repetition."""
+    def __init__(self, text: str, *, is_final: bool, was_killed: bool = False) -> None:
+        """Take the message and what comes next.
+
+        Args:
+            text: The message.
+            is_final: Whether the script would fail again at each repetition.
+            was_killed: Whether it was killed, so that the next attempt goes on from its checkpoint.
+        """
         super().__init__(text)
-        self.is_final = is_final
+        self.is_final, self.was_killed = is_final, was_killed
 
 
 class StoreError(RuntimeError):

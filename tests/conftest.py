@@ -21,7 +21,10 @@ os.environ["SWEEPS_STATE"] = "off"  # no test, and no process it starts, writes 
 
 @pytest.fixture(scope="session", autouse=True)
 def _imported(request):
-    """Import once what most tests need: no single one of a whole tier is to pay for it."""
+    """Import once what most tests need: no single one of a whole tier is to pay for it.
+
+    Nor is the collector of garbage to search it, again and again.
+    """
     if request.config.getoption("tier") is not None:
         import sklearn.model_selection  # noqa: F401
 
@@ -29,6 +32,8 @@ def _imported(request):
 
         with quiet():  # imports MLflow
             pass
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

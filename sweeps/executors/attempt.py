@@ -300,7 +300,7 @@ def _trained(
             os._exit(0)
         raise
     except ScriptError as failure:
-        reason = "invalid" if failure.is_final else "error"
+        reason = "invalid" if failure.is_final else "crash" if failure.was_killed else "error"
         error = text(failure)
     except BaseException as failure:  # `sys.exit` in a training ends that training only
         reason = reason_of(failure)

@@ -26,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -48,6 +48,7 @@ from sweeps.experiment import (
     Value,
 )
 from sweeps.experiments.script_checkpoint import (
+    LINE_END,
     LONGEST_LINE,
     VARIABLE,
     LostEpochsError,
@@ -252,10 +253,11 @@ _DEAF_TO_CTRL_C: Final = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
 SHORTEST_PAUSE_SECONDS: Final = 0.01
 LONGEST_PAUSE_SECONDS: Final = 0.2
 """Limits of the pause between two looks at the output; silence makes the pause longer."""
+_FOR_GOOD: Final = ("pruned", "cancelled")
+"""Reasons of a `Stop` after which no attempt goes on."""
 PATIENCE_SECONDS: Final = 3.0
 """How long a script that is told to end, and all that it started, may take before a kill."""
 _POLITELY: Final = (signal.SIGTERM, signal.SIGKILL)
-_LINE_END: Final = re.compile(rb"[\r\n]")  # a progress bar ends its lines by the former
 _PIECE_BYTES: Final = 1 << 16
 _FREE_BYTES: Final = 1 << 22
 
@@ -302,7 +304,7 @@ class Printed:
             self._freed_to = end
 
     def _split(self, piece: bytes) -> list[str]:
-        *whole, self._begun = _LINE_END.split(self._begun + piece)
+        *whole, self._begun = LINE_END.split(self._begun + piece)
         if len(self._begun) > LONGEST_LINE:
             self._begun = b"(too long)"
         lines = (line.strip() for line in whole)
@@ -355,8 +357,7 @@ class RunningScript:
     def __enter__(self) -> RunningScript:
         self._stdout = Printed(self._folder / "stdout.txt", b"{" if self._has_only_json else b"")
         if self._checkpoint is not None:
-            with suppress(OSError):  # a file system without links: after a kill it begins anew
-                os.link(self._folder / "stdout.txt", self._checkpoint.printed)
+            self._checkpoint.link(self._folder / "stdout.txt")
         self._stderr = Printed(self._folder / "stderr.txt", b"")
         self._process = subprocess.Popen(  # noqa: S603 - the command of the user's own space
             [*_DEAF_TO_CTRL_C, *self._command],
@@ -385,6 +386,8 @@ class RunningScript:
             for file in read:
                 for lines in file.new_lines():
                     pause = SHORTEST_PAUSE_SECONDS if lines else pause
+                    if lines and self._checkpoint is not None:
+                        os.fdatasync(file.fileno())  # before the state that the script saves next
                     yield lines
             if self._checkpoint is None:
                 self._stdout.free()
@@ -403,6 +406,12 @@ class RunningScript:
     def wait(self) -> int:
         """Wait until it has ended; return its exit code."""
         return self._process.wait()
+
+    def let_save(self) -> None:
+        """Wait until it has saved the epoch that it has just printed, if it saves any."""
+        for _ in self._checkpoint.let_save() if self._checkpoint else ():
+            if self._has_ended_in(LONGEST_PAUSE_SECONDS):
+                return
 
     def end(self) -> int:
         """End it and all that it started, by a kill if necessary; return its exit code."""
@@ -551,7 +560,11 @@ class ScriptExperiment:
             return
         with tempfile.TemporaryDirectory(prefix="sweeps-") as spare:
             checkpoint = ScriptCheckpoint(spec.checkpoint, Path(spare))
-            checkpoint.begin()
+            try:
+                checkpoint.begin()
+            except OSError as error:
+                said = f"the folder {{checkpoint}} cannot be used: {error}"
+                raise ScriptError(said, is_final=False) from None
             yield checkpoint
 
     def train_in(
@@ -601,7 +614,10 @@ class ScriptExperiment:
         except OutputError as error:
             raise _failed(str(error), shown, folder, is_final=True) from None
         except _EndError as error:
-            raise _failed(str(error), shown, folder, is_final=False) from None
+            was_killed = checkpoint is not None and error.was_killed
+            raise _failed(
+                str(error), shown, folder, is_final=False, was_killed=was_killed
+            ) from None
         counted = None if results.stop else count_confusion(output)
         counts, names = counted if isinstance(counted, tuple) else (None, None)
         scored = {} if results.stop else scored_samples(output, list(self.metrics), results.metrics)
@@ -666,6 +682,8 @@ class ScriptExperiment:
             for lines in script.lines():
                 reader.read(lines)
                 if reader.results.stop is not None:
+                    if reader.results.stop.reason not in _FOR_GOOD:
+                        script.let_save()
                     return script.end()
             return script.wait()
 
@@ -710,22 +728,29 @@ class _Any(dict[str, ParameterInfo]):
 class _EndError(Exception):
     """A script ended with an exit code other than 0, or by a signal."""
 
+    def __init__(self, text: str, *, was_killed: bool) -> None:
+        super().__init__(text)
+        self.was_killed = was_killed
+
 
 def _check(code: int) -> None:
     """Refuse a script that ended by itself with an exit code."""
     if code:
         hint = " (out of memory?)" if -code == signal.SIGKILL else ""
         killed = f"killed by {signal.Signals(-code).name}{hint}" if code < 0 else ""
-        raise _EndError(killed or f"exit code {code}")
+        raise _EndError(killed or f"exit code {code}", was_killed=code < 0)
 
 
-def _failed(problem: str, command: str, folder: Path, *, is_final: bool) -> ScriptError:
+def _failed(
+    problem: str, command: str, folder: Path, *, is_final: bool, was_killed: bool = False
+) -> ScriptError:
     """Return the error with the problem, the command and the last lines that it printed."""
     printed = printed_files(folder)
     # A terminal shows only the first line, so the script's own last error goes into it.
     lines = printed.get("stderr.txt", b"").decode(errors="replace").strip().splitlines()
     first = problem if is_final or not lines else f"{problem}: {lines[-1]}"
-    return ScriptError(f"{first}\n\nCommand: {command}{last_lines(printed)}", is_final=is_final)
+    said = f"{first}\n\nCommand: {command}{last_lines(printed)}"
+    return ScriptError(said, is_final=is_final, was_killed=was_killed)
 
 
 def _text(value: Value) -> str:

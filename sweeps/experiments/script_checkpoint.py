@@ -2,15 +2,19 @@
 
 The script saves its state by itself, in a folder that the next attempt at the trial finds again,
 and says by the number of the first epoch that it prints where it goes on. Which epochs came before
-is known from its own output: what it prints into a file is also linked beside that folder, so that
-a kill of the sweep, of the worker or of the script loses none of its lines.
+is known from its own output: the file that it prints into is also linked beside that folder, so
+that no kill loses a line. An epoch is printed first and saved then: so the state is never ahead of
+what was printed.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
+import math
+import os
+import re
 import signal
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,9 +26,20 @@ from sweeps.workspace.files import remove
 
 LONGEST_LINE: Final = 1 << 20
 """Bytes; a longer line is not read."""
+LINE_END: Final = re.compile(rb"[\r\n]")  # a progress bar ends its lines by the former
 VARIABLE: Final = "SWEEPS_CHECKPOINT"
+BEGINS_SECONDS: Final = 5.0
+"""How long a script that is interrupted has to begin to save the epoch that it has printed."""
+SAVES_SECONDS: Final = 60.0
+"""How long the saving may take."""
+_LAST_WRITE_SECONDS: Final = 10.0
+"""How long a killed script may still write; one that hangs in its disk is not waited for."""
+_LOOK_SECONDS: Final = 0.3
 _FIRST: Final = (0, 1)
 """Numbers that a script may give its first epoch."""
+
+State = tuple[tuple[str, int, int], ...]
+"""Name, size and time of each file of a folder."""
 
 
 class LostEpochsError(Exception):
@@ -36,66 +51,121 @@ class ScriptCheckpoint:
 
     Attributes:
         folder: The folder of the script.
-        printed: Where its output is to be linked.
     """
 
     def __init__(self, checkpoint: Checkpoint | None, spare: Path) -> None:
         """Args: `spare` is used where there is no checkpoint, as in a check of reproducibility."""
         place = spare if checkpoint is None else checkpoint.folder
-        self.folder, self.printed = place / "state", place / "printed"
+        self.folder, self._printed = place / "state", place / "printed"
         self._checkpoint = checkpoint
         self._known: dict[int, Mapping[str, float]] = {}
-        self._goes_on = self._has_begun = False
+        self._last: int | None = None
+        self._had_state = False
 
     def begin(self) -> None:
         """Take over what earlier attempts have left; a script of theirs that still runs is killed.
 
         Where that is of another configuration, code or data, or damaged, nothing is taken over.
+
+        Raises:
+            OSError: The folder cannot be used.
         """
-        signal_each(marked(VARIABLE, str(self.folder)), signal.SIGKILL)
+        end = time.monotonic() + _LAST_WRITE_SECONDS
+        while (orphans := marked(VARIABLE, str(self.folder))) and time.monotonic() < end:
+            signal_each(orphans, signal.SIGKILL)
+            time.sleep(0.01)
         state = None if self._checkpoint is None else self._checkpoint.load()
-        if state is None:
-            remove(self.folder.parent)
+        if state is None or not self.folder.is_dir():
+            self._empty()
         else:
-            self._known = {**dict(state["epochs"]), **dict(_epochs_in(self.printed))}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._goes_on = any(self.folder.iterdir())
+            self._known = {**dict(state["epochs"]), **dict(_epochs_in(self._printed))}
+            self._had_state = any(self.folder.iterdir())
         self._save()
-        self.printed.unlink(missing_ok=True)
+        remove(self._printed)
 
     def begin_anew(self, why: str) -> None:
         """Forget what earlier attempts have left, and say why."""
         if self._checkpoint is not None:
             self._checkpoint.refuse(why)
-        remove(self.folder.parent)
-        self.folder.mkdir(parents=True)
-        self._known, self._goes_on, self._has_begun = {}, False, False
-        self._save()
+        self._empty()
+        self._save()  # in place of the refusal: the next attempt may go on from what comes now
 
-    def epochs_before(self, number: int | None) -> Sequence[Mapping[str, float]]:
-        """Return the epochs of earlier attempts, once; the first epoch of this one has ended.
+    def link(self, printed: Path) -> None:
+        """Have the next attempt find what this one prints."""
+        if self._checkpoint is None:
+            return
+        try:
+            os.link(printed, self._printed)
+        except OSError as error:  # the training is worth more than its checkpoint
+            self._checkpoint.refuse(
+                f"its output cannot be linked ({error.strerror}); put the home on a file system "
+                "with hard links"
+            )
 
-        Args:
-            number: Of that epoch; None: the script had none left to train.
+    def epochs_before(self, number: int) -> Sequence[Mapping[str, float]]:
+        """Return the epochs of earlier attempts if this is the first one of this attempt.
+
+        They are reported again.
 
         Raises:
+            ValueError: It does not follow the one before.
             LostEpochsError: There are epochs between that nobody knows.
         """
-        if self._has_begun:
+        last, self._last = self._last, number
+        if last is not None and number != last + 1:
+            raise ValueError(f"epoch {number} comes after epoch {last}")
+        before = [] if last is not None else self._before(number)
+        first = before[0] if before else number
+        if last is not None or (first in _FIRST and not before):
             return ()
-        self._has_begun = True
-        before = sorted(known for known in self._known if number is None or known < number)
-        row = before if number is None else [*before, number]
-        is_whole = all(after - one == 1 for one, after in itertools.pairwise(row))
-        if not is_whole or (self._goes_on and row and row[0] not in _FIRST):
+        if not self._had_state:
+            raise ValueError(f"its first epoch is {number}")
+        if first not in _FIRST or before != list(range(first, number)):
+            known = ", ".join(map(str, before)) or "none"
             raise LostEpochsError(
-                f"it goes on with epoch {number}, and of those before only "
-                f"{', '.join(map(str, before)) or 'none'} had been printed"
+                f"its script went on with epoch {number}, and of those before {known} had been "
+                "printed; it began anew. Print each epoch before you save it"
             )
-        epochs = [self._known[known] for known in before]
-        if epochs and self._checkpoint is not None:
-            self._checkpoint.resume(epochs)
-        return epochs
+        return self._resumed(before)
+
+    def rest(self) -> Sequence[Mapping[str, float]]:
+        """Return the epochs of earlier attempts if this one had none left to train.
+
+        All but the last one are reported again: that one ends with the attempt.
+        """
+        if self._last is not None or not self._known:
+            return ()
+        before = self._before(max(self._known) + 1)
+        return [*self._resumed(before[:-1]), self._known[before[-1]]]
+
+    def let_save(self) -> Iterator[None]:
+        """Yield until the script has saved the epoch that it has just printed, or has no time left.
+
+        It has saved if a file is new and nothing changes any more.
+        """
+        began, before = time.monotonic(), _state(self.folder)
+        newest = max((changed for *_, changed in before), default=0)
+        has_begun = time.time_ns() - newest < _LOOK_SECONDS * 1e9  # before this look
+        while time.monotonic() - began < (SAVES_SECONDS if has_begun else BEGINS_SECONDS):
+            yield
+            now = _state(self.folder)
+            if has_begun and now == before:
+                return
+            has_begun, before = has_begun or now != before, now
+
+    def _before(self, number: int) -> list[int]:
+        return sorted(known for known in self._known if known < number)
+
+    def _resumed(self, epochs: Sequence[int]) -> list[Mapping[str, float]]:
+        found = [self._known[epoch] for epoch in epochs]
+        if self._checkpoint is not None:
+            self._checkpoint.resume(found)
+        return found
+
+    def _empty(self) -> None:
+        remove(self.folder.parent)
+        self.folder.mkdir(parents=True)
+        self._known, self._had_state, self._last = {}, False, None
 
     def _save(self) -> None:
         if self._checkpoint is not None:
@@ -105,27 +175,37 @@ class ScriptCheckpoint:
 
 def whole_number(value: object) -> int | None:
     """Return the number of an epoch; None if it is no whole number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
-    return int(value)
+    return int(value) if value == int(value) else None
+
+
+def _state(folder: Path) -> State:
+    found = []
+    for above, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # it was removed meanwhile
+                facts = Path(above, name).lstat()
+                found.append((str(Path(above, name)), facts.st_size, facts.st_mtime_ns))
+    return tuple(sorted(found))
 
 
 def _epochs_in(printed: Path) -> Iterator[tuple[int, Mapping[str, float]]]:
-    """Yield the epochs that an attempt has printed; a last line that was cut off is none."""
+    """Yield the epochs that an attempt has printed, as `Reader` reads them."""
     for line in _lines(printed):
-        try:
+        with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
             said = json.loads(line)
             number = whole_number(said.pop("epoch"))
             values = {str(name): float(value) for name, value in said.items()}
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
-            continue
-        if number is not None:
-            yield number, values
+            if number is not None:
+                yield number, values
 
 
-def _lines(printed: Path) -> Iterator[bytes]:
+def _lines(printed: Path) -> Iterator[str]:
     """Yield the lines that may be JSON objects; of a long output no more is held at a time."""
     with suppress(OSError), printed.open("rb") as file:  # it may have printed nothing
-        while line := file.readline(LONGEST_LINE):
-            if line.startswith(b"{") and line.endswith(b"\n"):
-                yield line
+        while piece := file.readline(LONGEST_LINE):
+            *whole, _ = LINE_END.split(piece)  # what has no line end was cut off
+            for line in (line.strip() for line in whole):
+                if line.startswith(b"{"):
+                    yield line.decode(errors="replace")

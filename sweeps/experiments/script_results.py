@@ -214,7 +214,6 @@ class Reader:
         for line in lines:
             said = _object(line)
             if "result" in said:
-                self._go_on(None)
                 example = '{"result": {"accuracy": 0.93}}'
                 self.results.end(_numbers(said["result"], line, example))
             elif "epoch" in said:
@@ -228,12 +227,18 @@ class Reader:
                 return
 
     def _go_on(self, number: Any) -> None:
-        if self._checkpoint is None:
+        if self._checkpoint is None or self.results.stop is not None:
             return
         epoch = whole_number(number)
-        if epoch is None and number is not None:
+        if epoch is None:
             raise OutputError(f"epoch {number!r} is no whole number; {{checkpoint}} needs one")
-        self.results.go_on(self._checkpoint.epochs_before(epoch))
+        try:
+            self.results.go_on(self._checkpoint.epochs_before(epoch))
+        except ValueError as error:
+            raise OutputError(
+                f"{error}; with {{checkpoint}} number them 1, 2, 3 (or 0, 1, 2), each once, also "
+                "across folds: the number says where the next attempt goes on"
+            ) from None
 
     def finish(self) -> None:
         """Read the rest, once the script has ended.
@@ -243,6 +248,9 @@ class Reader:
         """
         if self._file is not None:
             self._file.read(self.results, has_ended=True)
+        if self._checkpoint is not None and (epochs := self._checkpoint.rest()):
+            self.results.go_on(epochs[:-1])
+            self.results.end_epoch(epochs[-1])
 
     def check(self, wanted: Sequence[str]) -> None:
         """Refuse a script that ended without a result, or with a result that lacks an objective.

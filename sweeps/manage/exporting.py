@@ -19,6 +19,7 @@ from sweeps.experiment import Experiment
 from sweeps.experiments.code import load_same
 from sweeps.experiments.folds import REFIT_EPOCHS
 from sweeps.experiments.script import CHECKPOINT, OUTPUT_VARIABLE
+from sweeps.experiments.script_checkpoint import VARIABLE
 from sweeps.experiments.verified_data import PreparedAgain
 from sweeps.records import Conclusions, Record
 from sweeps.render.answer import in_short
@@ -74,8 +75,9 @@ def export_trial(
             for name, content in store.files(record).items():
                 (part / name).parent.mkdir(parents=True, exist_ok=True)
                 (part / name).write_bytes(content)
-            made = state if (state := f"{AGAIN}/{CHECKPOINT}") in command else AGAIN
-            code = f"mkdir -p {made}\n{OUTPUT_VARIABLE}={AGAIN} {command}"
+            state = f"{AGAIN}/{CHECKPOINT}"
+            made, known = (state, f" {VARIABLE}={state}") if state in command else (AGAIN, "")
+            code = f"mkdir -p {made}\n{OUTPUT_VARIABLE}={AGAIN}{known} {command}"
             facts["command"] = command
             _describe(part, facts, head, code, _of_script(trial, part))
         return _written(folder)

@@ -373,8 +373,8 @@ def checkpoint_files(checkpoint: Path) -> Path:
 
 def _drop(checkpoint: Path) -> None:
     with suppress(OSError):
+        checkpoint.unlink(missing_ok=True)  # first: without it the files are not used any more
         remove(checkpoint_files(checkpoint))
-        checkpoint.unlink(missing_ok=True)
         checkpoint.parent.rmdir()  # if it was the last one
 
 

@@ -90,7 +90,8 @@ def test_it_goes_on_after_each_kill_and_comes_out_the_same(train, tmp_path, firs
     assert again.result.history == alone.result.history
     assert again.result.metrics == alone.result.metrics
     assert reported == told
-    assert again.resumed_from == begun(tmp_path)[-1] - first + 1 > 0
+    # A script prints while nobody looks: it may have ended before it was killed.
+    assert again.resumed_from == min(begun(tmp_path)[-1] - first + 1, EPOCHS - 1) > 0
     assert len(told) == EPOCHS
 
 
@@ -100,7 +101,13 @@ def test_one_that_had_no_epoch_left_reports_all_of_them(train, tmp_path):
     again, reported = train()
     assert begun(tmp_path)[-1] == EPOCHS
     assert again.result.history == alone.result.history
-    assert (again.resumed_from, reported) == (EPOCHS, told)
+    assert (again.resumed_from, reported) == (EPOCHS - 1, told)
+
+
+def test_a_pruner_that_ends_it_after_its_last_epoch_does_so_after_a_kill_too(train):
+    train(last=EPOCHS - 1)
+    again, _ = train(on_epoch=lambda epoch: Stop("pruned") if epoch == EPOCHS - 1 else None)
+    assert again.result.outcome == "stopped"
 
 
 def test_a_stop_of_an_epoch_before_ends_it_at_the_next_one(train):
@@ -126,16 +133,91 @@ def test_where_epochs_are_lost_it_begins_anew_and_says_why(train, tmp_path):
     (files / "printed").write_text("".join(lines[:2]))
     (files / "state" / "state.json").write_text(json.dumps({"epoch": 4, "weight": 0.5}))
     again, reported = train()
-    assert "goes on with epoch 5, and of those before only 1, 2" in again.unsaved
+    assert "went on with epoch 5, and of those before 1, 2 had been printed" in again.unsaved
     assert begun(tmp_path)[-2:] == [4, 0]
     assert again.result.history == alone.result.history
     assert reported == told
 
 
-def test_an_epoch_without_a_whole_number_is_refused(train):
-    attempt, _ = train(TRAINING.replace('{"epoch": epoch,', '{"epoch": epoch / 2,'))
-    assert "epoch 0.5 is no whole number; {checkpoint} needs one" in attempt.error
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        ("epoch / 2", "epoch 0.5 is no whole number"),
+        ("None", "epoch None is no whole number"),
+        ("1e999", "epoch inf is no whole number"),
+        ("10 * epoch", "its first epoch is 10; with {checkpoint} number them 1, 2, 3"),
+        ("2 * epoch - 1", "epoch 3 comes after epoch 1; with"),
+        ("(epoch + 1) // 2", "epoch 1 comes after epoch 1; with"),
+        ("-epoch", "its first epoch is -1"),
+    ],
+)
+def test_epochs_that_do_not_say_where_it_goes_on_are_refused(train, number, said):
+    attempt, _ = train(TRAINING.replace('{"epoch": epoch,', f'{{"epoch": {number},', 1))
+    assert said in attempt.error
     assert attempt.reason == "invalid"
+
+
+def test_a_result_before_the_first_epoch_changes_nothing(train):
+    first = TRAINING.replace(
+        "while state", 'print(json.dumps({"result": {"loss": 9}}))\nwhile state'
+    )
+    alone, told = train(first, keeps=False)
+    train(first, last=2)
+    again, reported = train(first)
+    assert again.result.history == alone.result.history
+    assert (again.result.metrics, reported) == (alone.result.metrics, told)
+
+
+def test_a_script_that_was_killed_goes_on_and_one_that_fails_does_not(train, tmp_path):
+    saved = '(folder / "new").replace(path)'
+    killed = TRAINING.replace(saved, f"{saved}\n    epoch == 3 and os.kill(os.getpid(), 9)")
+    attempt, _ = train(killed)
+    assert attempt.error.startswith("killed by SIGKILL (out of memory?)")
+    assert attempt.reason == "crash"
+    again, reported = train()
+    assert (again.resumed_from, len(reported)) == (3, EPOCHS)
+    failing, _ = train(TRAINING.replace("while state", "sys.exit('broken')\nwhile state"))
+    assert failing.reason == "error"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5])
+def test_an_interrupted_script_may_save_the_epoch_that_it_has_printed(train, tmp_path, seconds):
+    slow = TRAINING.replace(
+        '(folder / "new").write', f'time.sleep({seconds}); (folder / "new").write'
+    )
+    slow = slow.replace("time.sleep(pause)", "time.sleep(1)")
+    attempt, reported = train(slow, on_epoch=lambda epoch: Stop("interrupt") if epoch else None)
+    assert attempt.result.outcome == "stopped"
+    saved = json.loads((tmp_path / "0000.files" / "state" / "state.json").read_text())
+    assert saved["epoch"] == len(reported) == 2
+
+
+def test_where_its_output_cannot_be_linked_it_trains_and_says_so(train, monkeypatch):
+    def refused(*_):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr("sweeps.experiments.script_checkpoint.os.link", refused)
+    attempt, reported = train()
+    assert len(reported) == EPOCHS
+    assert "cannot be linked (Operation not permitted); put the home on" in attempt.unsaved
+    assert train(keeps=False)[0].unsaved is None
+
+
+def test_a_folder_that_the_script_has_spoilt_is_made_anew(train, tmp_path):
+    train(last=2)
+    state = tmp_path / "0000.files" / "state"
+    (state / "state.json").unlink()
+    state.rmdir()
+    state.write_text("no folder")
+    again, reported = train()
+    assert (again.error, again.resumed_from, len(reported)) == (None, None, EPOCHS)
+
+
+def test_a_long_output_is_read_as_it_was_when_it_was_printed(train):
+    train(TRAINING.replace("}))\n    state", "}), end='\\r')\n    state"), last=3)
+    again, reported = train()
+    assert again.resumed_from
+    assert len(reported) == EPOCHS
 
 
 @pytest.mark.parametrize("sources", [Sources(result="a.csv"), Sources({"loss": r"loss (\S+)"})])
