@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,6 +39,8 @@ while state["epoch"] < EPOCHS + FIRST - 1:
     state = {"epoch": epoch, "weight": weight}
     (folder / "new").write_text(json.dumps(state))
     (folder / "new").replace(path)
+    if epoch == HOLD:
+        time.sleep(600)
 print(json.dumps({"result": {"loss": state["weight"]}}))
 """
 SPACE = f"""
@@ -54,7 +57,8 @@ def train(tmp_path):
     """Train one attempt, which may be cut off after an epoch as if by a kill."""
 
     def train(script=TRAINING, *, last=None, owner="mine", first=1, keeps=True, on_epoch=None):
-        text = script.replace("FIRST", str(first)).replace("EPOCHS", str(EPOCHS))
+        held = 0 if last is None else last + first  # or it would run on while it is killed
+        text = filled(script, first, held)
         (tmp_path / "train.py").write_text(text)
         reported = []
 
@@ -73,6 +77,14 @@ def train(tmp_path):
         return run_attempt(experiment, spec, data, hear, None, folder, place), reported
 
     return train
+
+
+def filled(script: str, first: int, held: int) -> str:
+    """Return a script that numbers its epochs from `first`, and holds on after the one `held`."""
+    known = {"FIRST": first, "EPOCHS": EPOCHS, "HOLD": held or None}
+    for name, value in known.items():
+        script = script.replace(name, str(value))
+    return script
 
 
 def begun(folder: Path) -> list[int]:
@@ -206,8 +218,7 @@ def test_where_its_output_cannot_be_linked_it_trains_and_says_so(train, monkeypa
 def test_a_folder_that_the_script_has_spoilt_is_made_anew(train, tmp_path):
     train(last=2)
     state = tmp_path / "0000.files" / "state"
-    (state / "state.json").unlink()
-    state.rmdir()
+    shutil.rmtree(state)
     state.write_text("no folder")
     again, reported = train()
     assert (again.error, again.resumed_from, len(reported)) == (None, None, EPOCHS)
@@ -236,8 +247,7 @@ def test_a_script_that_outlived_its_worker_is_killed_first(train, tmp_path):
 
 @pytest.fixture
 def space(tmp_path):
-    text = TRAINING.replace("FIRST", "1").replace("EPOCHS", str(EPOCHS))
-    (tmp_path / "train.py").write_text(text)
+    (tmp_path / "train.py").write_text(filled(TRAINING, 1, 0))
     file = tmp_path / "script.yaml"
     file.write_text(SPACE)
     return file
