@@ -48,9 +48,9 @@ from sweeps.experiment import (
     Value,
 )
 from sweeps.experiments.script_checkpoint import (
+    CHECKPOINT_VARIABLE,
     LINE_END,
     LONGEST_LINE,
-    VARIABLE,
     LostEpochsError,
     ScriptCheckpoint,
 )
@@ -349,7 +349,7 @@ class RunningScript:
             **os.environ,
             **environment,
             OUTPUT_VARIABLE: str(folder / "output"),
-            **({} if checkpoint is None else {VARIABLE: str(checkpoint.folder)}),
+            **({} if checkpoint is None else {CHECKPOINT_VARIABLE: str(checkpoint.folder)}),
         }
         self._checkpoint = checkpoint
         self._environment = {name: said for name, said in variables.items() if said is not None}

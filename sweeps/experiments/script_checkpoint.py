@@ -27,7 +27,7 @@ from sweeps.workspace.files import remove
 LONGEST_LINE: Final = 1 << 20
 """Bytes; a longer line is not read."""
 LINE_END: Final = re.compile(rb"[\r\n]")  # a progress bar ends its lines by the former
-VARIABLE: Final = "SWEEPS_CHECKPOINT"
+CHECKPOINT_VARIABLE: Final = "SWEEPS_CHECKPOINT"
 BEGINS_SECONDS: Final = 5.0
 """How long a script that is interrupted has to begin to save the epoch that it has printed."""
 SAVES_SECONDS: Final = 60.0
@@ -47,7 +47,7 @@ class LostEpochsError(Exception):
 
 
 class ScriptCheckpoint:
-    """What one attempt takes over from those before, and leaves to the next.
+    """Takes over what earlier attempts have left, and leaves what the next one needs.
 
     Attributes:
         folder: The folder of the script.
@@ -71,7 +71,7 @@ class ScriptCheckpoint:
             OSError: The folder cannot be used.
         """
         end = time.monotonic() + _LAST_WRITE_SECONDS
-        while (orphans := marked(VARIABLE, str(self.folder))) and time.monotonic() < end:
+        while (orphans := marked(CHECKPOINT_VARIABLE, str(self.folder))) and time.monotonic() < end:
             signal_each(orphans, signal.SIGKILL)
             time.sleep(0.01)
         state = None if self._checkpoint is None else self._checkpoint.load()

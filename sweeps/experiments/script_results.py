@@ -94,9 +94,7 @@ class Results:
     def go_on(self, epochs: Sequence[Mapping[str, float]]) -> None:
         """Take the epochs of earlier attempts, which were reported already."""
         for values in epochs:
-            for name, value in values.items():
-                known = value if math.isfinite(value) else math.nan
-                self.history.setdefault(name, []).append(known)
+            self._add(values)
         self._epochs += len(epochs)
 
     def end_epoch(self, values: Mapping[str, float]) -> None:
@@ -112,11 +110,14 @@ class Results:
                 f"epoch {self._epochs + 1} has {', '.join(values)}, those before "
                 f"{', '.join(self.history)}; print the same names after each epoch"
             )
+        self._add(values)
+        self.stop = self._on_epoch(self._epochs, values)
+        self._epochs += 1
+
+    def _add(self, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             known = value if math.isfinite(value) else math.nan
             self.history.setdefault(name, []).append(known)
-        self.stop = self._on_epoch(self._epochs, values)
-        self._epochs += 1
 
     def update(self, values: Mapping[str, float]) -> None:
         """Take the latest numbers of some metrics; that of the objective ends an epoch."""

@@ -19,7 +19,7 @@ from sweeps.experiment import Experiment
 from sweeps.experiments.code import load_same
 from sweeps.experiments.folds import REFIT_EPOCHS
 from sweeps.experiments.script import CHECKPOINT, OUTPUT_VARIABLE
-from sweeps.experiments.script_checkpoint import VARIABLE
+from sweeps.experiments.script_checkpoint import CHECKPOINT_VARIABLE
 from sweeps.experiments.verified_data import PreparedAgain
 from sweeps.records import Conclusions, Record
 from sweeps.render.answer import in_short
@@ -76,8 +76,10 @@ def export_trial(
                 (part / name).parent.mkdir(parents=True, exist_ok=True)
                 (part / name).write_bytes(content)
             state = f"{AGAIN}/{CHECKPOINT}"
-            made, known = (state, f" {VARIABLE}={state}") if state in command else (AGAIN, "")
-            code = f"mkdir -p {made}\n{OUTPUT_VARIABLE}={AGAIN}{known} {command}"
+            made, variables = AGAIN, f"{OUTPUT_VARIABLE}={AGAIN}"
+            if state in command:
+                made, variables = state, f"{variables} {CHECKPOINT_VARIABLE}={state}"
+            code = f"mkdir -p {made}\n{variables} {command}"
             facts["command"] = command
             _describe(part, facts, head, code, _of_script(trial, part))
         return _written(folder)

@@ -224,7 +224,7 @@ def test_a_folder_that_the_script_has_spoilt_is_made_anew(train, tmp_path):
     assert (again.error, again.resumed_from, len(reported)) == (None, None, EPOCHS)
 
 
-def test_a_long_output_is_read_as_it_was_when_it_was_printed(train):
+def test_lines_that_end_as_those_of_a_progress_bar_are_read_again(train):
     train(TRAINING.replace("}))\n    state", "}), end='\\r')\n    state"), last=3)
     again, reported = train()
     assert again.resumed_from
@@ -251,6 +251,15 @@ def space(tmp_path):
     file = tmp_path / "script.yaml"
     file.write_text(SPACE)
     return file
+
+
+def test_an_exported_trial_says_how_it_is_run_with_a_folder_of_its_own(space, tmp_path):
+    space.write_text(SPACE.replace(" 0.3\n", " 0\n"))
+    sweeps.run(space, trials=1, workers=0, home=tmp_path / "home", progress="quiet")
+    sweeps.export("script", tmp_path / "out", trial=0, home=tmp_path / "home")
+    said = (tmp_path / "out" / "README.md").read_text()
+    assert "mkdir -p again/checkpoint\n" in said
+    assert "SWEEPS_OUTPUT=again SWEEPS_CHECKPOINT=again/checkpoint " in said
 
 
 @pytest.mark.slow
