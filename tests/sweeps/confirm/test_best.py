@@ -20,6 +20,7 @@ from sweeps.confirm.best import (
     nominal,
     outlying_folds,
     single_level,
+    spent,
 )
 from sweeps.confirm.intervals import Outcomes, crossed_difference, crossed_mean
 from tests.chance import at_most
@@ -67,6 +68,16 @@ def test_all_looks_together_have_the_level_and_the_first_its_share(level, share)
     crossed = sums / np.sqrt(LOOKS) > bounds
     assert crossed[:, 0].mean() == pytest.approx(share * level, abs=4 * np.sqrt(level / draws))
     assert crossed.any(axis=1).mean() == pytest.approx(level, abs=4 * np.sqrt(level / draws))
+
+
+@pytest.mark.parametrize(("level", "share"), [(TESTED, 0.8), (0.01, AS_GOOD_AT_FIRST)])
+def test_the_second_look_spends_its_share_on_those_that_the_first_did_not_settle(level, share):
+    bounds = stats.norm.isf([nominal(level, folds, share) for folds in LOOKS[:2]])
+    between = np.sqrt(LOOKS[0] / LOOKS[1])
+    unsettled = stats.multivariate_normal(cov=[[1, between], [between, 1]]).cdf(bounds)
+    crosses = 1 - level * share - unsettled
+    share_of_second = spent(LOOKS[1], share) - spent(LOOKS[0], share)
+    assert crosses == pytest.approx(level * share_of_second, rel=0.02)
 
 
 @pytest.mark.parametrize(
