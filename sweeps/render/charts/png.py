@@ -45,7 +45,7 @@ def draw_png(chart: Chart, dpi: int = 110) -> bytes:
         height = max(2.4, 1.4 + 0.32 * chart.rows)
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), facecolor="white")
-        FigureCanvasAgg(figure)
+        canvas = FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         axes.set_title(chart.title, loc="left", fontsize=10, fontweight="bold")
         _set_axis(axes, "x", chart.x)
@@ -57,10 +57,13 @@ def draw_png(chart: Chart, dpi: int = 110) -> bytes:
         names = axes.get_legend_handles_labels()[1]
         if len(names) > 1:
             axes.legend(loc="best", fontsize=8)
+        figure.dpi = dpi
+        # Not "tight": that draws all of it twice.
+        around = figure.get_tightbbox(canvas.get_renderer()).padded(0.1)
         buffer = io.BytesIO()
         # Without the version in the file, the same chart gives the same bytes.
         figure.savefig(
-            buffer, format="png", dpi=dpi, bbox_inches="tight", metadata={"Software": None}
+            buffer, format="png", dpi=dpi, bbox_inches=around, metadata={"Software": None}
         )
     return buffer.getvalue()
 
