@@ -17,6 +17,7 @@ from sweeps.config.sweep import resolve
 from sweeps.errors import UsageError
 from sweeps.runner.opening import check_fingerprint, open_sweep
 from sweeps.runner.ownership import SweepLock
+from sweeps.study.proposals import training_seed
 from sweeps.study.samplers import Choice
 from sweeps.tracking.store import open_client
 from tests.sweeps.conftest import TOY, table
@@ -26,6 +27,12 @@ from tests.sweeps.toy_experiment import ToyExperiment, experiment
 def test_a_sweep_ends_with_as_many_outcomes_as_were_asked_for(run_toy):
     sweep = run_toy(trials=7)
     assert [row.state for row in sweep.rows()] == ["COMPLETE"] * 7
+
+
+def test_each_trial_is_trained_with_a_seed_of_its_own(finished_toy):
+    sweep = finished_toy(trials=6)
+    records = sweep.home.store(sweep.info.id).read_all()
+    assert [record.spec.seed for record in records] == [training_seed(0, n) for n in range(6)]
 
 
 @pytest.mark.slow
