@@ -126,6 +126,7 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
         "why_sampler": config.why_sampler or None,
         "ask_ahead": config.ask_ahead,
         "workers": config.parallelism.workers,
+        "gpus": _gpus(plan) or None,
         "at_once": config.parallelism.at_once,
         "dropped_baselines": list(config.dropped_baselines),
         "learned": asdict(plan.learned) if plan.learned else None,
@@ -175,6 +176,7 @@ def _print(plan: SweepPlan) -> None:
         "sampler": f"{config.sampler_in_words}, pruner {config.pruner.name}",
         "pruner": what_a_pruner_sees(config),
         "workers": str(config.parallelism),
+        "gpus": f"of each worker: {'; '.join(gpus)}" if (gpus := _gpus(plan)) else "",
         "learns": describe_learned(plan.learned) if plan.learned else "",
         "goes on": plan.goes_on,
         "left out": ", ".join(f"baseline {name}" for name in config.dropped_baselines),
@@ -192,6 +194,13 @@ def _print(plan: SweepPlan) -> None:
     for (engine, reason), count in Counter((p.plan.engine, p.plan.reason) for p in planned).items():
         print(f"Engine {engine} for {count} of {len(planned)}: {reason}")
     _print_duration(plan)
+
+
+def _gpus(plan: SweepPlan) -> list[str]:
+    """Return which GPUs each worker sees; empty if all see the same."""
+    from sweeps.executors.local.gpus import dealt, visible_gpus
+
+    return [gpus for gpus in dealt(visible_gpus(), plan.config.parallelism.at_once) if gpus]
 
 
 def _print_duration(plan: SweepPlan) -> None:

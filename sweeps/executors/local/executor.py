@@ -25,6 +25,7 @@ from sweeps.errors import WorkersError
 from sweeps.executors.attempt import Attempt, Judge, Keep, Listener, itself
 from sweeps.executors.checkpoint import CheckpointPlace
 from sweeps.executors.local.fork_server import ServerProcess, ending, last_lines, printed_file
+from sweeps.executors.local.gpus import dealt, visible_gpus
 from sweeps.executors.messages import (
     CHUNK_BYTES,
     Ended,
@@ -104,6 +105,7 @@ class WorkerHandle:
     """Holds one worker after another, each with a socket of its own; never blocks.
 
     Attributes:
+        gpus: What its workers see of the GPUs, see `dealt`.
         job: The running attempt; None without one.
         pid: Process id of the worker; None until the server has sent it.
         failures: How many workers in a row have ended without ever having a task.
@@ -112,7 +114,8 @@ class WorkerHandle:
         deadline: When its attempt takes too long (monotonic clock, seconds); infinity without one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, gpus: str | None = None) -> None:
+        self.gpus = gpus
         self.job: Job | None = None
         self.pid: int | None = None
         self.failures = 0
@@ -148,7 +151,7 @@ class WorkerHandle:
         self.channel.setblocking(False)
         self._printed = printed_file()
         with theirs:
-            server.ask_for_worker(theirs, self._printed)
+            server.ask_for_worker(theirs, self._printed, self.gpus)
         return self.channel
 
     def rest(self) -> None:
@@ -281,7 +284,7 @@ class Pool:
         """Start the server; returns at once. See `WorkersExecutor` for the arguments."""
         self.broken: str | None = None
         self.warm_up_seconds = 0.0
-        self.handles = [WorkerHandle() for _ in range(handles)]
+        self.handles = [WorkerHandle(gpus) for gpus in dealt(visible_gpus(), handles)]
         self._tasks_per_worker = tasks_per_worker
         self._timeout = trial_timeout_seconds
         self._looked_at = time.monotonic()

@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, NoReturn
 
 from sweeps.errors import UsageError
+from sweeps.executors.local.gpus import VARIABLE
 from sweeps.executors.local.worker import be_worker
 from sweeps.executors.messages import CHUNK_BYTES, Ended, Failed, Inbox, Preloaded, Started, pack
 from sweeps.executors.preloading import (
@@ -44,7 +45,8 @@ BOOT: Final = (
 """Boot code that imports our packages from the place where the coordinator found them."""
 
 START: Final = b"w"
-"""Request for a worker, with its two descriptors."""
+"""Request for a worker, with its two descriptors; length and text of what it sees of the GPUs."""
+LENGTH_BYTES: Final = 4
 KILL: Final = b"k"
 """Request to kill a worker, whose process id follows."""
 PID_BYTES: Final = 4
@@ -92,10 +94,12 @@ class ForkServer:
         if request == KILL:
             self._kill(int.from_bytes(self._control.recv(PID_BYTES, socket.MSG_WAITALL)))
             return
+        length = int.from_bytes(self._control.recv(LENGTH_BYTES, socket.MSG_WAITALL))
+        gpus = self._control.recv(length, socket.MSG_WAITALL).decode() if length else None
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)  # processes of a training must not hold them
         try:
-            pid = self._spawn(*descriptors) if spawn else self._fork(*descriptors)
+            pid = self._spawn(*descriptors, gpus) if spawn else self._fork(*descriptors, gpus)
         except OSError as error:  # no memory, too many processes: the handle tries again later
             self._send(Failed(f"a worker process could not be started: {error}"))
         else:
@@ -109,15 +113,15 @@ class ForkServer:
         if pid in self._workers:  # else it was reaped, and another process may have its id
             kill_group(pid)
 
-    def _fork(self, channel: int, printed: int) -> int:
+    def _fork(self, channel: int, printed: int, gpus: str | None) -> int:
         pid = os.fork()
         if pid == 0:
-            self._become_worker(channel, printed)
+            self._become_worker(channel, printed, gpus)
         with contextlib.suppress(OSError):  # the child does it as well; the first one succeeds
             os.setpgid(pid, pid)
         return pid
 
-    def _become_worker(self, channel: int, printed: int) -> NoReturn:
+    def _become_worker(self, channel: int, printed: int, gpus: str | None) -> NoReturn:
         code = 1
         try:
             os.setpgid(0, 0)
@@ -129,16 +133,17 @@ class ForkServer:
             os.dup2(printed, 1)
             os.dup2(printed, 2)
             os.close(printed)
+            os.environ.update(_environment(gpus))
             code = be_worker(channel, self._experiment, self._data)
             sys.stderr.flush()
         finally:
             os._exit(code)
 
-    def _spawn(self, channel: int, printed: int) -> int:
+    def _spawn(self, channel: int, printed: int, gpus: str | None) -> int:
         return os.posix_spawn(
             sys.executable,
             [sys.executable, "-c", BOOT.format(module="worker"), sys.argv[1], str(_SPAWNED_SOCKET)],
-            os.environ,
+            {**os.environ, **_environment(gpus)},
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, channel, _SPAWNED_SOCKET),
                 (os.POSIX_SPAWN_DUP2, printed, 1),
@@ -183,6 +188,10 @@ class ForkServer:
             self._control.sendall(pack(message))
         except OSError:
             self._ending = True  # the coordinator has gone
+
+
+def _environment(gpus: str | None) -> dict[str, str]:
+    return {} if gpus is None else {VARIABLE: gpus}
 
 
 def kill_group(leader: int) -> None:
@@ -248,10 +257,15 @@ class ServerProcess:
             self._process = _start(file, theirs, self._printed, self._mark)
         self.control.setblocking(False)
 
-    def ask_for_worker(self, channel: socket.socket, printed: BinaryIO) -> None:
-        """Ask for one worker on this socket, which prints to this file; answered by `Started`."""
+    def ask_for_worker(self, channel: socket.socket, printed: BinaryIO, gpus: str | None) -> None:
+        """Ask for one worker on this socket, which prints to this file; answered by `Started`.
+
+        `gpus` is what it sees of the GPUs; None: as much as this process.
+        """
+        seen = (gpus or "").encode()
+        request = [START, len(seen).to_bytes(LENGTH_BYTES), seen]
         with contextlib.suppress(OSError):  # it has gone: `receive` says so
-            socket.send_fds(self.control, [START], [channel.fileno(), printed.fileno()])
+            socket.send_fds(self.control, request, [channel.fileno(), printed.fileno()])
 
     def end_worker(self, pid: int) -> None:
         """Ask the server to kill a worker with its process group.

@@ -196,6 +196,13 @@ def test_a_plan_says_how_many_trials_are_trained_at_once(call, workers, expected
     assert f"workers     {expected}\n" in result.output
 
 
+def test_a_plan_says_which_gpus_each_worker_sees(call, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    dealt = call("plan", "TOY", "--workers", 3)
+    assert "gpus        of each worker: 5; 7; 5\n" in dealt.output
+    assert "gpus" not in call("plan", "TOY", "--workers", 1).output
+
+
 @pytest.mark.slow
 def test_a_run_says_which_workers_will_never_have_work(call):
     result = call("run", "TOY", "--trials", 1, "--workers", 2, "--ask-ahead", 1)

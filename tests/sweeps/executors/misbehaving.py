@@ -12,8 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from sweeps.executors.local.gpus import VARIABLE
 from sweeps.experiment import TrialResult
 from tests.sweeps.toy_experiment import ToyExperiment
+
+
+SAY_GPUS = ["sh", "-c", f"echo ${VARIABLE}"]
 
 
 class Misbehaving(ToyExperiment):
@@ -31,6 +35,9 @@ class Misbehaving(ToyExperiment):
             raise Odd(argument)
         if act == "pid":
             return result("complete", str(os.getpid()))
+        if act == "gpus":
+            own, child = os.environ.get(VARIABLE), subprocess.check_output(SAY_GPUS, text=True)
+            return result("complete", f"{own} {child.strip()}")
         if act == "forked" and (child := os.fork()):
             os.waitpid(child, 0)  # which returns a second result
         else:
