@@ -99,7 +99,7 @@ class ForkServer:
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)  # processes of a training must not hold them
         try:
-            pid = self._spawn(*descriptors, gpus) if spawn else self._fork(*descriptors, gpus)
+            pid = self._spawn(gpus, *descriptors) if spawn else self._fork(gpus, *descriptors)
         except OSError as error:  # no memory, too many processes: the handle tries again later
             self._send(Failed(f"a worker process could not be started: {error}"))
         else:
@@ -113,15 +113,15 @@ class ForkServer:
         if pid in self._workers:  # else it was reaped, and another process may have its id
             kill_group(pid)
 
-    def _fork(self, channel: int, printed: int, gpus: str | None) -> int:
+    def _fork(self, gpus: str | None, channel: int, printed: int) -> int:
         pid = os.fork()
         if pid == 0:
-            self._become_worker(channel, printed, gpus)
+            self._become_worker(gpus, channel, printed)
         with contextlib.suppress(OSError):  # the child does it as well; the first one succeeds
             os.setpgid(pid, pid)
         return pid
 
-    def _become_worker(self, channel: int, printed: int, gpus: str | None) -> NoReturn:
+    def _become_worker(self, gpus: str | None, channel: int, printed: int) -> NoReturn:
         code = 1
         try:
             os.setpgid(0, 0)
@@ -139,7 +139,7 @@ class ForkServer:
         finally:
             os._exit(code)
 
-    def _spawn(self, channel: int, printed: int, gpus: str | None) -> int:
+    def _spawn(self, gpus: str | None, channel: int, printed: int) -> int:
         return os.posix_spawn(
             sys.executable,
             [sys.executable, "-c", BOOT.format(module="worker"), sys.argv[1], str(_SPAWNED_SOCKET)],

@@ -45,7 +45,7 @@ def draw_png(chart: Chart, dpi: int = 110) -> bytes:
         height = max(2.4, 1.4 + 0.32 * chart.rows)
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), facecolor="white")
-        canvas = FigureCanvasAgg(figure)
+        canvas: Any = FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         axes.set_title(chart.title, loc="left", fontsize=10, fontweight="bold")
         _set_axis(axes, "x", chart.x)

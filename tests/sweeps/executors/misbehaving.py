@@ -17,9 +17,6 @@ from sweeps.experiment import TrialResult
 from tests.sweeps.toy_experiment import ToyExperiment
 
 
-SAY_GPUS = ["sh", "-c", f"echo ${VARIABLE}"]
-
-
 class Misbehaving(ToyExperiment):
     def train(self, spec, data, on_epoch):
         act, argument = spec.config["act"], spec.config.get("argument")
@@ -27,17 +24,12 @@ class Misbehaving(ToyExperiment):
             return epochs(on_epoch)
         if act.endswith("large"):
             return large(act, argument)
-        if act == "sockets":
-            return result("complete", str(count_sockets()))
+        if act in SAID:
+            return result("complete", SAID[act]())
         if act == "return":
             return TrialResult(**argument)
         if act == "raise odd":
             raise Odd(argument)
-        if act == "pid":
-            return result("complete", str(os.getpid()))
-        if act == "gpus":
-            own, child = os.environ.get(VARIABLE), subprocess.check_output(SAY_GPUS, text=True)
-            return result("complete", f"{own} {child.strip()}")
         if act == "forked" and (child := os.fork()):
             os.waitpid(child, 0)  # which returns a second result
         else:
@@ -56,7 +48,16 @@ class Odd(BaseException):
 def count_sockets():
     descriptors = Path("/proc/self/fd")
     links = [link for link in descriptors.iterdir() if link.is_symlink()]
-    return sum("socket" in str(link.readlink()) for link in links)
+    return str(sum("socket" in str(link.readlink()) for link in links))
+
+
+def visible_gpus():
+    """Return what the worker and a process that it starts see."""
+    child = subprocess.check_output(["sh", "-c", f"echo ${VARIABLE}"], text=True)
+    return f"{os.environ.get(VARIABLE)} {child.strip()}"
+
+
+SAID = {"sockets": count_sockets, "pid": lambda: str(os.getpid()), "gpus": visible_gpus}
 
 
 def worker_socket():
