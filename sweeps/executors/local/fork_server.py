@@ -30,6 +30,7 @@ from sweeps.executors.local.worker import be_worker
 from sweeps.executors.messages import CHUNK_BYTES, Ended, Failed, Inbox, Preloaded, Started, pack
 from sweeps.executors.preloading import (
     ENVIRONMENT,
+    UNLESS_SET,
     Preload,
     die_with_parent,
     read_preload,
@@ -328,7 +329,7 @@ def _start(
         stdout=printed,
         stderr=printed,
         pass_fds=[number],
-        env={**os.environ, **ENVIRONMENT, MARK: mark},
+        env={**UNLESS_SET, **os.environ, **ENVIRONMENT, MARK: mark},
         start_new_session=True,
     )
 

@@ -57,7 +57,18 @@ def visible_gpus():
     return f"{os.environ.get(VARIABLE)} {child.strip()}"
 
 
-SAID = {"sockets": count_sockets, "pid": lambda: str(os.getpid()), "gpus": visible_gpus}
+def memory_of_gpus():
+    """Return whether TensorFlow and JAX would take a GPU's memory as they need it."""
+    names = ("TF_FORCE_GPU_ALLOW_GROWTH", "XLA_PYTHON_CLIENT_PREALLOCATE")
+    return " ".join(os.environ.get(name, "-") for name in names)
+
+
+SAID = {
+    "sockets": count_sockets,
+    "pid": lambda: str(os.getpid()),
+    "gpus": visible_gpus,
+    "memory of gpus": memory_of_gpus,
+}
 
 
 def worker_socket():

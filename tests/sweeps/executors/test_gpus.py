@@ -74,3 +74,16 @@ def test_the_worker_that_follows_another_sees_the_same_gpu(make_bench, monkeypat
 def test_a_single_worker_sees_them_all(make_bench, monkeypatch):
     monkeypatch.setenv(VARIABLE, "3,4")
     assert make_bench(1).result("gpus").result.stop_reason == "3,4 3,4"
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"), [({}, "true false"), ({"PREALLOCATE": "true"}, "true true")]
+)
+def test_workers_take_the_memory_of_a_gpu_as_they_need_it_unless_the_user_says_otherwise(
+    make_bench, monkeypatch, own, expected
+):
+    monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH", raising=False)
+    monkeypatch.delenv("XLA_PYTHON_CLIENT_PREALLOCATE", raising=False)
+    for name, value in own.items():
+        monkeypatch.setenv(f"XLA_PYTHON_CLIENT_{name}", value)
+    assert make_bench(1).result("memory of gpus").result.stop_reason == expected
