@@ -35,7 +35,7 @@ from sweeps.runner.replaying import DeterminismCheck, is_check
 from sweeps.runner.trial_queue import QueuedTrial, TrialQueue
 from sweeps.study.proposals import Exhausted
 from sweeps.study.regret_bound import EVERY, CompleteTrial, StopWhenEnough
-from sweeps.study.samplers import TrialPruner, make_pruner
+from sweeps.study.samplers import TrialPruner, make_pruner, told_to
 
 # The rules that end a sweep before all its trials: time, target, no improvement. Target and
 # improvement are judged in trial order.
@@ -550,7 +550,7 @@ class Coordinator:
         if pruner is None or metric is None:
             return None
         direction = self.config.space.objective.direction
-        seen = self.queue.proposer.sampler_view.finished()
+        seen = told_to(self.config.pruner, self.queue.proposer.sampler_view.finished())
         return TrialPruner(pruner, metric, direction, trial.number, seen)
 
     def _collect(self, trial: QueuedTrial, record: Record) -> None:

@@ -20,17 +20,18 @@ the others; all jointly was tried, and did not pay (docs/evidence/search.md).
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
 import optuna
 from optuna.storages import InMemoryStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.errors import did_you_mean
 from search_spaces.space import Space
@@ -371,16 +372,64 @@ class TrialPruner:
     @cached_property
     def _snapshot(self) -> tuple[InMemoryStorage, optuna.Study, int]:
         """The snapshot as a study in memory; made in the worker, after the first epoch."""
-        storage = InMemoryStorage()
+        storage = _Snapshot(self.trial, self.finished)
         direction = optuna.study.StudyDirection[self.direction.upper()]
         study_id = storage.create_new_study([direction], "snapshot")
         study = optuna.load_study(study_name="snapshot", storage=storage, pruner=self.pruner)
-        by_number = {trial.number: trial for trial in self.finished}
-        for number in range(self.trial):
-            # Trial numbers must stay the same: Hyperband derives the brackets from them. Trials
-            # that are not finished are blank.
-            storage.create_new_trial(study_id, by_number.get(number, _BLANK))
         return storage, study, storage.create_new_trial(study_id)
+
+
+def told_to(choice: Choice, finished: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return these trials with what a pruner looks at, since all travel to the worker each time.
+
+    Those that have a name look at no parameters; only `median` looks at epochs before the last.
+    """
+    if choice.name not in PRUNERS:
+        return list(finished)
+    told = [copy.copy(trial) for trial in finished]
+    for trial in told:
+        trial.params, trial.distributions = {}, {}
+        last = trial.last_step
+        if choice.name != "median" and last is not None:
+            trial.intermediate_values = {last: trial.intermediate_values[last]}
+    return told
+
+
+class _Snapshot(InMemoryStorage):
+    """Holds the trial that runs, behind others that are only shown: to store them takes 40 us each.
+
+    Their numbers must stay the same: Hyperband derives the brackets from them. Those that are not
+    finished are blank.
+    """
+
+    def __init__(self, running: int, finished: Sequence[FrozenTrial]) -> None:
+        super().__init__()
+        by_number = {trial.number: trial for trial in finished}
+        self._running = running
+        self._shown = [by_number.get(number) or _blank(number) for number in range(running)]
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        running = [self._numbered(t) for t in super().get_all_trials(study_id, deepcopy, states)]
+        shown = [trial for trial in self._shown if states is None or trial.state in states]
+        return [*(copy.deepcopy(shown) if deepcopy else shown), *running]
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        return self._numbered(super().get_trial(trial_id))
+
+    def _numbered(self, trial: FrozenTrial) -> FrozenTrial:
+        trial.number = self._running
+        return trial
+
+
+def _blank(number: int) -> FrozenTrial:
+    trial = copy.copy(_BLANK)
+    trial.number = number
+    return trial
 
 
 _BLANK = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING)

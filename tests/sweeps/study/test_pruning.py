@@ -1,11 +1,14 @@
 import pickle
+from collections import Counter
 from math import nan
 
+import numpy as np
 import optuna
+import pytest
 from optuna.trial import TrialState, create_trial
 
 from sweeps.experiment import Stop
-from sweeps.study.samplers import TrialPruner
+from sweeps.study.samplers import Choice, TrialPruner, make_pruner, told_to
 
 
 def watching(pruner, direction, trial, told):
@@ -71,3 +74,48 @@ def test_a_copy_that_travelled_to_another_process_gives_the_same_verdict():
         pickle.dumps(watching(optuna.pruners.MedianPruner(), "maximize", 8, GOOD))
     )
     assert prunes(pruner, 0, 0.1)
+
+
+def pruned_in_optuna(choice, told, number, curve):
+    """Return the epoch that ends a trial if an ordinary study holds all that is told."""
+    study = optuna.create_study(direction="minimize", study_name="snapshot")
+    known = {trial.number: trial for trial in told}
+    for before in range(number):
+        study.add_trial(known.get(before) or create_trial(state=TrialState.RUNNING))
+    pruner, trial = make_pruner(choice), study.ask()
+    study.pruner = pruner
+    for epoch, value in enumerate(curve):
+        trial.report(value, epoch)
+        if trial.should_prune():
+            return epoch
+    return None
+
+
+@pytest.mark.parametrize("name", ["median", "hyperband", "asha"])
+def test_a_snapshot_with_less_in_it_gives_the_verdicts_of_an_ordinary_study(name):
+    choice, random, told, ends = Choice(name), np.random.default_rng(0), [], Counter()
+    space = {"x": optuna.distributions.FloatDistribution(0, 1)}
+    for number in range(60):
+        seen = [trial for trial in told if trial.number < number - 3]  # the others are in flight
+        curve = random.random() + 1 / np.arange(1, 28) + random.normal(0, 0.05, 27)
+        judge = TrialPruner(make_pruner(choice), "score", "minimize", number, told_to(choice, seen))
+        ended = next((e for e, v in enumerate(curve) if prunes(judge, e, float(v))), None)
+        assert ended == pruned_in_optuna(choice, seen, number, curve.tolist())
+        ends[ended is None] += 1
+        epochs = dict(enumerate(curve[: None if ended is None else ended + 1].tolist()))
+        trial = create_trial(
+            state=TrialState.COMPLETE if ended is None else TrialState.PRUNED,
+            value=float(curve[-1]) if ended is None else None,
+            params={"x": 0.5},
+            distributions=space,
+            intermediate_values=epochs,
+            system_attrs=dict(judge.notes),
+        )
+        trial.number = number
+        told.append(trial)
+    assert min(ends[True], ends[False]) > 5, "some are ended, others are not"
+    assert all(trial.params for trial in told), "what the sampler sees is left as it is"
+
+
+def test_a_pruner_by_import_path_is_told_everything():
+    assert told_to(Choice("optuna.pruners.MedianPruner"), GOOD) == GOOD
