@@ -30,12 +30,6 @@ ENVIRONMENT: Final = {
     "MKL_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow, which pandas imports
 }
-UNLESS_SET: Final = {
-    # Workers may share a GPU: else the first takes most of its memory at once, needed or not.
-    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # JAX
-}
-"""What holds where the user's environment says nothing."""
 
 
 @dataclass(frozen=True)

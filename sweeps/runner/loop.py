@@ -550,7 +550,7 @@ class Coordinator:
         if pruner is None or metric is None:
             return None
         direction = self.config.space.objective.direction
-        seen = told_to(self.config.pruner, self.queue.proposer.sampler_view.finished())
+        seen = told_to(pruner, self.queue.proposer.sampler_view.finished())
         return TrialPruner(pruner, metric, direction, trial.number, seen)
 
     def _collect(self, trial: QueuedTrial, record: Record) -> None:

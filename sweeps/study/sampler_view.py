@@ -9,6 +9,7 @@ A sampler whose work grows with what it sees is shown a part of a long sweep (`S
 
 from __future__ import annotations
 
+import copy
 from bisect import insort
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -235,4 +236,9 @@ class SamplerView:
         trials = InMemoryStorage.get_all_trials(
             self._storage, self._study_id, False, (TrialState.COMPLETE, TrialState.PRUNED)
         )
-        return trials[self._imported :]
+        own = trials[self._imported :]
+        if self._imported:
+            own = [copy.copy(trial) for trial in own]
+            for trial in own:
+                trial.number -= self._imported  # as the sweep counts them
+        return own

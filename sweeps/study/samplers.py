@@ -24,7 +24,7 @@ import copy
 import importlib
 import inspect
 import math
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -40,7 +40,12 @@ from sweeps.experiment import Stop
 from sweeps.wording import install_command
 
 SAMPLERS: Final = ("tpe", "gp", "cmaes", "random", "qmc", "grid", "auto")
-PRUNERS: Final = ("none", "median", "hyperband", "asha")
+_KNOWN: Final[Mapping[str, type[optuna.pruners.BasePruner]]] = {
+    "median": optuna.pruners.MedianPruner,
+    "hyperband": optuna.pruners.HyperbandPruner,
+    "asha": optuna.pruners.SuccessiveHalvingPruner,
+}
+PRUNERS: Final = ("none", *_KNOWN)
 LEARN_NOTHING: Final = frozenset({"random", "qmc", "grid"})
 """Samplers whose proposals no outcome changes."""
 MOST_SEEN: Final = 1000
@@ -207,20 +212,14 @@ def make_pruner(choice: Choice) -> optuna.pruners.BasePruner | None:
     Raises:
         UsageError: The name, option or import path is unknown.
     """
-    pruners = optuna.pruners
-    known: dict[str, type[optuna.pruners.BasePruner]] = {
-        "median": pruners.MedianPruner,
-        "hyperband": pruners.HyperbandPruner,
-        "asha": pruners.SuccessiveHalvingPruner,
-    }
     if choice.name == "none" and choice.options:
         raise UsageError(f"pruner 'none' takes no options, got {', '.join(choice.options)}")
     if choice.name == "none":
         return None
-    if choice.name in known:
-        kind: Any = known[choice.name]
+    if choice.name in _KNOWN:
+        kind: Any = _KNOWN[choice.name]
     elif "." in choice.name:
-        kind = _import(choice.name, pruners.BasePruner, "pruner")
+        kind = _import(choice.name, optuna.pruners.BasePruner, "pruner")
     else:
         raise UsageError(_unknown("pruner", choice.name, PRUNERS))
     pruner: optuna.pruners.BasePruner = _call(kind, dict(choice.options), "pruner", choice.name)
@@ -372,41 +371,58 @@ class TrialPruner:
     @cached_property
     def _snapshot(self) -> tuple[InMemoryStorage, optuna.Study, int]:
         """The snapshot as a study in memory; made in the worker, after the first epoch."""
-        storage = _Snapshot(self.trial, self.finished)
+        is_known = type(self.pruner) in _KNOWN.values()
+        storage = _Snapshot(self.trial, self.finished) if is_known else InMemoryStorage()
         direction = optuna.study.StudyDirection[self.direction.upper()]
         study_id = storage.create_new_study([direction], "snapshot")
         study = optuna.load_study(study_name="snapshot", storage=storage, pruner=self.pruner)
+        if not is_known:
+            for trial in _in_places(self.trial, self.finished):
+                storage.create_new_trial(study_id, trial)
         return storage, study, storage.create_new_trial(study_id)
 
 
-def told_to(choice: Choice, finished: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+def told_to(
+    pruner: optuna.pruners.BasePruner, finished: Sequence[FrozenTrial]
+) -> Sequence[FrozenTrial]:
     """Return these trials with what a pruner looks at, since all travel to the worker each time.
 
-    Those that have a name look at no parameters; only `median` looks at epochs before the last.
+    Those that have a name here look at no parameters; only `median` looks at epochs before the
+    last. Others are told everything.
     """
-    if choice.name not in PRUNERS:
-        return list(finished)
+    kind = type(pruner)
+    if kind not in _KNOWN.values():
+        return finished
     told = [copy.copy(trial) for trial in finished]
     for trial in told:
         trial.params, trial.distributions = {}, {}
         last = trial.last_step
-        if choice.name != "median" and last is not None:
+        if kind is not optuna.pruners.MedianPruner and last is not None:
             trial.intermediate_values = {last: trial.intermediate_values[last]}
     return told
 
 
-class _Snapshot(InMemoryStorage):
-    """Holds the trial that runs, behind others that are only shown: to store them takes 40 us each.
+def _in_places(count: int, finished: Sequence[FrozenTrial]) -> Iterator[FrozenTrial]:
+    """Yield a trial for each number below `count`: one that is not finished is blank.
 
-    Their numbers must stay the same: Hyperband derives the brackets from them. Those that are not
-    finished are blank.
+    Numbers must stay the same: Hyperband derives the brackets from them.
+    """
+    by_number = {trial.number: trial for trial in finished}
+    for number in range(count):
+        trial = by_number.get(number) or copy.copy(_BLANK)
+        trial.number = number
+        yield trial
+
+
+class _Snapshot(InMemoryStorage):
+    """Holds the trial that runs, behind others that are only shown: to store one takes 40 us.
+
+    It is for pruners that are known to ask for all trials, and for nothing else.
     """
 
     def __init__(self, running: int, finished: Sequence[FrozenTrial]) -> None:
         super().__init__()
-        by_number = {trial.number: trial for trial in finished}
-        self._running = running
-        self._shown = [by_number.get(number) or _blank(number) for number in range(running)]
+        self._running, self._shown = running, list(_in_places(running, finished))
 
     def get_all_trials(
         self,
@@ -424,12 +440,6 @@ class _Snapshot(InMemoryStorage):
     def _numbered(self, trial: FrozenTrial) -> FrozenTrial:
         trial.number = self._running
         return trial
-
-
-def _blank(number: int) -> FrozenTrial:
-    trial = copy.copy(_BLANK)
-    trial.number = number
-    return trial
 
 
 _BLANK = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING)

@@ -25,7 +25,7 @@ from sweeps.errors import WorkersError
 from sweeps.executors.attempt import Attempt, Judge, Keep, Listener, itself
 from sweeps.executors.checkpoint import CheckpointPlace
 from sweeps.executors.local.fork_server import ServerProcess, ending, last_lines, printed_file
-from sweeps.executors.local.gpus import dealt, visible_gpus
+from sweeps.executors.local.gpus import environments
 from sweeps.executors.messages import (
     CHUNK_BYTES,
     Ended,
@@ -105,7 +105,7 @@ class WorkerHandle:
     """Holds one worker after another, each with a socket of its own; never blocks.
 
     Attributes:
-        gpus: What its workers see of the GPUs, see `dealt`.
+        environment: What its workers' environment has beyond that of the fork server.
         job: The running attempt; None without one.
         pid: Process id of the worker; None until the server has sent it.
         failures: How many workers in a row have ended without ever having a task.
@@ -114,8 +114,8 @@ class WorkerHandle:
         deadline: When its attempt takes too long (monotonic clock, seconds); infinity without one.
     """
 
-    def __init__(self, gpus: str | None = None) -> None:
-        self.gpus = gpus
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = environment
         self.job: Job | None = None
         self.pid: int | None = None
         self.failures = 0
@@ -151,7 +151,7 @@ class WorkerHandle:
         self.channel.setblocking(False)
         self._printed = printed_file()
         with theirs:
-            server.ask_for_worker(theirs, self._printed, self.gpus)
+            server.ask_for_worker(theirs, self._printed, self.environment)
         return self.channel
 
     def rest(self) -> None:
@@ -284,7 +284,7 @@ class Pool:
         """Start the server; returns at once. See `WorkersExecutor` for the arguments."""
         self.broken: str | None = None
         self.warm_up_seconds = 0.0
-        self.handles = [WorkerHandle(gpus) for gpus in dealt(visible_gpus(), handles)]
+        self.handles = [WorkerHandle(environment) for environment in environments(handles)]
         self._tasks_per_worker = tasks_per_worker
         self._timeout = trial_timeout_seconds
         self._looked_at = time.monotonic()

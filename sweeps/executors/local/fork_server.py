@@ -21,16 +21,14 @@ import sys
 import tempfile
 import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, Final, NoReturn
 
 from sweeps.errors import UsageError
-from sweeps.executors.local.gpus import VARIABLE
 from sweeps.executors.local.worker import be_worker
 from sweeps.executors.messages import CHUNK_BYTES, Ended, Failed, Inbox, Preloaded, Started, pack
 from sweeps.executors.preloading import (
     ENVIRONMENT,
-    UNLESS_SET,
     Preload,
     die_with_parent,
     read_preload,
@@ -46,7 +44,7 @@ BOOT: Final = (
 """Boot code that imports our packages from the place where the coordinator found them."""
 
 START: Final = b"w"
-"""Request for a worker, with its two descriptors; length and text of what it sees of the GPUs."""
+"""Request for a worker, with its two descriptors; length and JSON of its environment follow."""
 LENGTH_BYTES: Final = 4
 KILL: Final = b"k"
 """Request to kill a worker, whose process id follows."""
@@ -96,11 +94,11 @@ class ForkServer:
             self._kill(int.from_bytes(self._control.recv(PID_BYTES, socket.MSG_WAITALL)))
             return
         length = int.from_bytes(self._control.recv(LENGTH_BYTES, socket.MSG_WAITALL))
-        gpus = self._control.recv(length, socket.MSG_WAITALL).decode() if length else None
+        own = json.loads(self._control.recv(length, socket.MSG_WAITALL) or b"{}")
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)  # processes of a training must not hold them
         try:
-            pid = self._spawn(gpus, *descriptors) if spawn else self._fork(gpus, *descriptors)
+            pid = self._spawn(own, *descriptors) if spawn else self._fork(own, *descriptors)
         except OSError as error:  # no memory, too many processes: the handle tries again later
             self._send(Failed(f"a worker process could not be started: {error}"))
         else:
@@ -114,15 +112,15 @@ class ForkServer:
         if pid in self._workers:  # else it was reaped, and another process may have its id
             kill_group(pid)
 
-    def _fork(self, gpus: str | None, channel: int, printed: int) -> int:
+    def _fork(self, own: Mapping[str, str], channel: int, printed: int) -> int:
         pid = os.fork()
         if pid == 0:
-            self._become_worker(gpus, channel, printed)
+            self._become_worker(own, channel, printed)
         with contextlib.suppress(OSError):  # the child does it as well; the first one succeeds
             os.setpgid(pid, pid)
         return pid
 
-    def _become_worker(self, gpus: str | None, channel: int, printed: int) -> NoReturn:
+    def _become_worker(self, own: Mapping[str, str], channel: int, printed: int) -> NoReturn:
         code = 1
         try:
             os.setpgid(0, 0)
@@ -134,17 +132,17 @@ class ForkServer:
             os.dup2(printed, 1)
             os.dup2(printed, 2)
             os.close(printed)
-            os.environ.update(_environment(gpus))
+            os.environ.update(own)
             code = be_worker(channel, self._experiment, self._data)
             sys.stderr.flush()
         finally:
             os._exit(code)
 
-    def _spawn(self, gpus: str | None, channel: int, printed: int) -> int:
+    def _spawn(self, own: Mapping[str, str], channel: int, printed: int) -> int:
         return os.posix_spawn(
             sys.executable,
             [sys.executable, "-c", BOOT.format(module="worker"), sys.argv[1], str(_SPAWNED_SOCKET)],
-            {**os.environ, **_environment(gpus)},
+            {**os.environ, **own},
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, channel, _SPAWNED_SOCKET),
                 (os.POSIX_SPAWN_DUP2, printed, 1),
@@ -189,10 +187,6 @@ class ForkServer:
             self._control.sendall(pack(message))
         except OSError:
             self._ending = True  # the coordinator has gone
-
-
-def _environment(gpus: str | None) -> dict[str, str]:
-    return {} if gpus is None else {VARIABLE: gpus}
 
 
 def kill_group(leader: int) -> None:
@@ -258,13 +252,18 @@ class ServerProcess:
             self._process = _start(file, theirs, self._printed, self._mark)
         self.control.setblocking(False)
 
-    def ask_for_worker(self, channel: socket.socket, printed: BinaryIO, gpus: str | None) -> None:
+    def ask_for_worker(
+        self, channel: socket.socket, printed: BinaryIO, environment: Mapping[str, str]
+    ) -> None:
         """Ask for one worker on this socket, which prints to this file; answered by `Started`.
 
-        `gpus` is what it sees of the GPUs; None: as much as this process.
+        Args:
+            channel: The worker's end of its socket.
+            printed: The file.
+            environment: What its environment has beyond that of the server.
         """
-        seen = (gpus or "").encode()
-        request = [START, len(seen).to_bytes(LENGTH_BYTES), seen]
+        own = json.dumps(dict(environment)).encode()
+        request = [START, len(own).to_bytes(LENGTH_BYTES), own]
         with contextlib.suppress(OSError):  # it has gone: `receive` says so
             socket.send_fds(self.control, request, [channel.fileno(), printed.fileno()])
 
@@ -329,7 +328,7 @@ def _start(
         stdout=printed,
         stderr=printed,
         pass_fds=[number],
-        env={**UNLESS_SET, **os.environ, **ENVIRONMENT, MARK: mark},
+        env={**os.environ, **ENVIRONMENT, MARK: mark},
         start_new_session=True,
     )
 

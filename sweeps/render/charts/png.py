@@ -31,6 +31,8 @@ _STYLE: Final[dict[Any, Any]] = {
     "grid.color": "#E8E8E8",
     "font.size": 9,
     "legend.frameon": False,
+    "figure.autolayout": False,  # a user's own settings, which would move things once more
+    "figure.constrained_layout.use": False,
 }
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from sweeps.executors.local import gpus
-from sweeps.executors.local.gpus import VARIABLE, dealt, visible_gpus
+from sweeps.executors.local.executor import WorkerHandle
+from sweeps.executors.local.gpus import SHARING, VARIABLE, dealt, environments, visible_gpus
 from tests.sweeps.executors.conftest import WAIT_SECONDS, eventually
 
 pytestmark = pytest.mark.usefixtures("measure_children")
@@ -20,9 +21,18 @@ pytestmark = pytest.mark.usefixtures("measure_children")
         ("", []),
     ],
 )
-def test_the_variable_says_which_gpus_there_are(monkeypatch, listed, found):
+def test_the_variable_says_which_gpus_there_are(monkeypatch, tmp_path, listed, found):
+    monkeypatch.setattr(gpus, "DEVICES", tmp_path)
     monkeypatch.setenv(VARIABLE, listed)
     assert visible_gpus() == found
+
+
+def test_a_number_that_no_gpu_has_ends_the_list_as_it_does_for_cuda(monkeypatch, tmp_path):
+    monkeypatch.setattr(gpus, "DEVICES", tmp_path)
+    monkeypatch.setenv(VARIABLE, "1,GPU-5,2,0")
+    for name in ("nvidia0", "nvidia1", "nvidiactl"):
+        (tmp_path / name).touch()
+    assert visible_gpus() == ["1", "GPU-5"]
 
 
 def test_without_the_variable_their_device_files_are_counted(monkeypatch, tmp_path):
@@ -66,9 +76,20 @@ def test_each_worker_and_what_it_starts_see_a_gpu_of_their_own(make_bench, monke
     assert all_seen(make_bench(2, name), {"3 3", "GPU-5 GPU-5"})
 
 
-def test_the_worker_that_follows_another_sees_the_same_gpu(make_bench, monkeypatch):
+def test_the_workers_of_one_handle_see_the_same_gpu(monkeypatch):
+    asked = []
+
+    class Server:
+        def ask_for_worker(self, channel, printed, environment):
+            asked.append(environment[VARIABLE])
+
     monkeypatch.setenv(VARIABLE, "3,4")
-    assert all_seen(make_bench(2, tasks_per_worker=1), {"3 3", "4 4"})
+    handles = [WorkerHandle(own) for own in environments(3)]
+    for _ in range(3):
+        for handle in handles:
+            handle.ask(Server())
+            handle.clear()
+    assert asked == ["3", "4", "3"] * 3
 
 
 def test_a_single_worker_sees_them_all(make_bench, monkeypatch):
@@ -76,14 +97,27 @@ def test_a_single_worker_sees_them_all(make_bench, monkeypatch):
     assert make_bench(1).result("gpus").result.stop_reason == "3,4 3,4"
 
 
+def test_bytes_that_are_no_text_are_handed_on(make_bench, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "3\udcff,4")
+    assert make_bench(2).result("fine").result
+
+
 @pytest.mark.parametrize(
-    ("own", "expected"), [({}, "true false"), ({"PREALLOCATE": "true"}, "true true")]
+    ("workers", "gpus", "own", "told"),
+    [
+        (3, "0,1", {}, "true false"),
+        (2, "0", {}, "true false"),
+        (2, "", {}, "true false"),  # there may be some that only PyTorch or JAX knows of
+        (2, "0", {"XLA_PYTHON_CLIENT_PREALLOCATE": "true"}, "true true"),
+        (2, "0,1", {}, "- -"),
+        (1, "", {}, "- -"),
+    ],
 )
-def test_workers_take_the_memory_of_a_gpu_as_they_need_it_unless_the_user_says_otherwise(
-    make_bench, monkeypatch, own, expected
+def test_workers_that_may_share_a_gpu_take_its_memory_as_they_need_it(
+    make_bench, monkeypatch, workers, gpus, own, told
 ):
-    monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH", raising=False)
-    monkeypatch.delenv("XLA_PYTHON_CLIENT_PREALLOCATE", raising=False)
-    for name, value in own.items():
-        monkeypatch.setenv(f"XLA_PYTHON_CLIENT_{name}", value)
-    assert make_bench(1).result("memory of gpus").result.stop_reason == expected
+    for name in SHARING:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {VARIABLE: gpus, **own}.items():
+        monkeypatch.setenv(name, value)
+    assert make_bench(workers).result("memory of gpus").result.stop_reason == told

@@ -91,14 +91,39 @@ def pruned_in_optuna(choice, told, number, curve):
     return None
 
 
-@pytest.mark.parametrize("name", ["median", "hyperband", "asha"])
-def test_a_snapshot_with_less_in_it_gives_the_verdicts_of_an_ordinary_study(name):
-    choice, random, told, ends = Choice(name), np.random.default_rng(0), [], Counter()
+PRUNERS = {
+    "median": {},
+    "hyperband": {},
+    "asha": {"reduction_factor": 2},
+    "optuna.pruners.PercentilePruner": {"percentile": 40.0},
+    "optuna.pruners.WilcoxonPruner": {},  # asks for the best trial
+    "tests.sweeps.study.test_pruning.ByPlace": {},
+}
+
+
+class ByPlace(optuna.pruners.BasePruner):
+    """Compares with the last complete trial, which it finds by its number."""
+
+    def prune(self, study, trial):
+        ended = [t for t in study.trials if t.state == TrialState.COMPLETE]
+        assert study.trials[trial.number].state == TrialState.RUNNING
+        assert [t.number for t in study.trials] == list(range(len(study.trials)))
+        if not ended or not study.best_trial.params:
+            return False
+        other = study.trials[ended[-1].number].intermediate_values
+        return trial.intermediate_values[trial.last_step] > other[trial.last_step]
+
+
+@pytest.mark.parametrize("name", PRUNERS)
+def test_a_snapshot_gives_the_verdicts_of_an_ordinary_study(name):
+    choice, random = Choice(name, PRUNERS[name]), np.random.default_rng(0)
+    told, ends = [], Counter()
     space = {"x": optuna.distributions.FloatDistribution(0, 1)}
     for number in range(60):
         seen = [trial for trial in told if trial.number < number - 3]  # the others are in flight
         curve = random.random() + 1 / np.arange(1, 28) + random.normal(0, 0.05, 27)
-        judge = TrialPruner(make_pruner(choice), "score", "minimize", number, told_to(choice, seen))
+        pruner = make_pruner(choice)
+        judge = TrialPruner(pruner, "score", "minimize", number, told_to(pruner, seen))
         ended = next((e for e, v in enumerate(curve) if prunes(judge, e, float(v))), None)
         assert ended == pruned_in_optuna(choice, seen, number, curve.tolist())
         ends[ended is None] += 1
@@ -115,7 +140,3 @@ def test_a_snapshot_with_less_in_it_gives_the_verdicts_of_an_ordinary_study(name
         told.append(trial)
     assert min(ends[True], ends[False]) > 5, "some are ended, others are not"
     assert all(trial.params for trial in told), "what the sampler sees is left as it is"
-
-
-def test_a_pruner_by_import_path_is_told_everything():
-    assert told_to(Choice("optuna.pruners.MedianPruner"), GOOD) == GOOD

@@ -59,4 +59,6 @@ def test_trials_run_elsewhere_are_seen_by_samplers_and_take_no_number():
         "COMPLETE", "FAIL", "COMPLETE", "RUNNING",
     ]  # fmt: skip
     assert sampler_view.study.best_trial.params == {"x": 0.5}
-    assert [trial.values for trial in sampler_view.finished()] == [[1.0]]
+    told = sampler_view.finished()
+    assert [(trial.number, trial.values) for trial in told] == [(1, [1.0])], "as the sweep counts"
+    assert sampler_view.study.trials[2].number == 2, "as the sampler counts"

@@ -88,6 +88,15 @@ def test_the_png_shows_something_and_is_the_same_each_time(kind):
     assert draw_png(CHARTS[kind]) == png
 
 
+@pytest.mark.parametrize("setting", ["figure.autolayout", "figure.constrained_layout.use"])
+def test_a_layout_that_the_user_has_set_cuts_nothing_off(setting):
+    import matplotlib as mpl
+
+    png = draw_png(CHARTS["points"])
+    with mpl.rc_context({setting: True}):
+        assert draw_png(CHARTS["points"]) == png
+
+
 def test_a_missing_value_lies_below_all_others():
     values, ticks = Dimension("units", [1, None, 3]).places()
     assert values[1] < min(values[0], values[2])
