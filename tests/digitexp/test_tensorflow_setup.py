@@ -10,6 +10,8 @@ import pytest
 
 from digitexp import tensorflow_setup
 from digitexp.tensorflow_setup import begin_training, share_kernels
+from sweeps import experiment
+from sweeps.experiments.loading import load_experiment
 
 pytestmark = pytest.mark.tensorflow
 
@@ -172,8 +174,13 @@ def test_a_worker_of_a_model_of_ones_own_has_pandas_whatever_its_module_imports_
     assert warmed_up("own:experiment", tmp_path) == ["pandas"]
 
 
-def test_every_other_process_finds_all_packages():
-    assert tensorflow_setup._left_out == []
+@pytest.mark.parametrize("only_trains", [False, True])
+def test_packages_are_hidden_only_where_a_process_does_nothing_but_train(monkeypatch, only_trains):
+    monkeypatch.setattr(experiment._process, "only_trains", only_trains)
+    monkeypatch.setattr(tensorflow_setup, "_left_out", [])
+    monkeypatch.setattr(tensorflow_setup, "set_up_tensorflow", lambda: None)
+    load_experiment("digitexp.experiment:experiment", None).warm_up()
+    assert set(tensorflow_setup._left_out) == ({*UNUSED, "pandas"} if only_trains else set())
 
 
 def test_a_hidden_package_that_was_imported_before_stays(monkeypatch):
