@@ -52,7 +52,7 @@ MEASURES = ("accuracy", "cross_entropy", "searched")
 
 
 def _policy(sampler: Choice, ask_ahead: int, **more: Any) -> Policy:
-    return Policy("cross-entropy", ask_ahead=ask_ahead, sampler=sampler, **more)
+    return Policy(ask_ahead=ask_ahead, sampler=sampler, **more)
 
 
 def _tpe(start_up: int) -> Choice:

@@ -87,7 +87,7 @@ def train(row: int, point: dict[str, Value]) -> dict[str, np.ndarray]:
 
     Returns:
         `right` (3, EPOCHS), uint16, validation images right after each epoch, 0 after the last;
-        `val_loss` (3, EPOCHS), float32, with the L2 penalty, NaN after the last; `headlines`
+        `val_cross_entropy` (3, EPOCHS), float32, NaN after the last; `headlines`
         (3, len(HEADLINES)), float64; `diverged` and `early` (3,), bool, how it ended.
     """
     experiment = load_experiment(space().experiment, None)
@@ -128,13 +128,13 @@ def _split(seed: int) -> Any:
 
 def _kept(result: TrialResult, images: int) -> dict[str, Any]:
     epochs = len(result.history["val_loss"])
-    right, loss = np.zeros(EPOCHS, np.uint16), np.full(EPOCHS, np.nan, np.float32)
+    right, entropy = np.zeros(EPOCHS, np.uint16), np.full(EPOCHS, np.nan, np.float32)
     accuracies = np.nan_to_num(np.array(result.history["val_accuracy"]))
     right[:epochs] = np.round(accuracies * images).astype(np.uint16)
-    loss[:epochs] = result.history["val_loss"]
+    entropy[:epochs] = result.history["val_cross_entropy"]
     return {
         "right": right,
-        "val_loss": loss,
+        "val_cross_entropy": entropy,
         "headlines": np.array([result.metrics.get(name, np.nan) for name in HEADLINES]),
         "diverged": np.bool_(result.outcome == "diverged"),
         "early": np.bool_(result.stop_reason == "early_stopping"),

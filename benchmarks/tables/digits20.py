@@ -22,7 +22,7 @@ from benchmarks.tables import bank, blocks, files
 from search_spaces.parameters import Value
 
 PUBLISHED = Path(__file__).with_name("digits20-tabular.npz")
-SHA256 = "506b3d44fc78da3f4a0837a6a959a9c942667f2a2d4405ff4dd6353f5ef584ac"
+SHA256 = "453823446f76d931f0f7332d6045f1617f7a58558456accca210816c3d10901e"
 """Of the published arrays, see `digest`; zlib may pack the same arrays differently."""
 SPANS = {
     "learning_rate": (1e-4, 1e-2),
@@ -43,12 +43,14 @@ class Training:
 
     Attributes:
         accuracies: After each epoch, on the validation part.
+        cross_entropies: The same, nats, without penalty.
         accuracy: Of the restored best weights, NaN if there are none.
         cross_entropy: The same, nats, without penalty.
         seconds: Of the training alone.
     """
 
     accuracies: list[float]
+    cross_entropies: list[float]
     accuracy: float
     cross_entropy: float
     seconds: float
@@ -62,7 +64,7 @@ class Digits20:
     Attributes:
         columns: (rows, len(NAMES)), float64, NaN where a parameter is not active.
         right: (rows, trainings, epochs), validation images right after each epoch.
-        val_loss: (rows, trainings, epochs), with the L2 penalty, NaN after the last epoch.
+        val_cross_entropy: (rows, trainings, epochs), without penalty, NaN after the last epoch.
         headlines: (rows, trainings, len(bank.HEADLINES)).
         diverged: (rows, trainings).
         early: (rows, trainings), whether early stopping ended it.
@@ -72,7 +74,7 @@ class Digits20:
 
     columns: NDArray[np.float64] = field(repr=False)
     right: NDArray[np.uint16] = field(repr=False)
-    val_loss: NDArray[np.floating[Any]] = field(repr=False)
+    val_cross_entropy: NDArray[np.floating[Any]] = field(repr=False)
     headlines: NDArray[np.float64] = field(repr=False)
     diverged: NDArray[np.bool_] = field(repr=False)
     early: NDArray[np.bool_] = field(repr=False)
@@ -100,9 +102,11 @@ class Digits20:
     def training(self, row: int, again: int) -> Training:
         """Return one of a row's trainings."""
         found = dict(zip(bank.HEADLINES, self.headlines[row, again].tolist(), strict=True))
-        epochs = int(np.isfinite(self.val_loss[row, again]).sum())
+        entropies = self.val_cross_entropy[row, again]
+        entropies = entropies[np.isfinite(entropies)]
         return Training(
-            accuracies=(self.right[row, again, :epochs] / VALIDATION_IMAGES).tolist(),
+            accuracies=(self.right[row, again, : len(entropies)] / VALIDATION_IMAGES).tolist(),
+            cross_entropies=entropies.tolist(),
             accuracy=found["best_val_accuracy"],
             cross_entropy=found["best_val_cross_entropy"],
             seconds=found["train_seconds"],
@@ -143,7 +147,7 @@ def publish(table: Digits20, path: Path) -> str:
     arrays: dict[str, NDArray[Any]] = {
         "columns": table.columns,
         "right": table.right,
-        "val_loss": table.val_loss.astype(np.float16),
+        "val_cross_entropy": table.val_cross_entropy.astype(np.float32),
         "headlines": table.headlines.astype(np.float32),
         "diverged": table.diverged,
         "early": table.early,
@@ -177,7 +181,7 @@ def unpack(folder: Path) -> None:
         if not bank.part(folder, first).exists():
             arrays = {
                 name: getattr(table, name)[rows]
-                for name in ("right", "val_loss", "headlines", "diverged", "early")
+                for name in ("right", "val_cross_entropy", "headlines", "diverged", "early")
             }
             files.save(bank.part(folder, first), arrays)
     for row, right in table.judged.items():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
@@ -13,30 +14,31 @@ from optuna.trial import TrialState
 from benchmarks.tables import bank, files
 from benchmarks.tables.digits20 import Digits20, Training
 from benchmarks.tables.searchers import queue
+from sweeps.config.sweep import ASK_AHEAD
 from sweeps.runner.trial_queue import QueuedTrial, TrialQueue
 from sweeps.study.sampler_view import TrialOutcome
-from sweeps.study.samplers import Choice, SamplerFactory, TrialPruner, make_pruner
+from sweeps.study.samplers import Choice, SamplerFactory, TrialPruner, completed, make_pruner
 
-EPOCH_METRIC = "val_accuracy"
+EPOCH_METRIC = "value"
 
 
 @dataclass(frozen=True)
 class Policy:
-    """One way to run a sweep.
+    """One way to run a sweep; what it does not say is as `mlp` ships.
 
     Attributes:
-        objective: `accuracy` or `cross-entropy`, of the restored best weights. Only the first has
-            a value per epoch, which a pruner needs.
+        objective: `accuracy` or `cross-entropy`, of the restored best weights. A pruner compares
+            what it was after each epoch.
         own_split: Whether each trial is scored on a split of its own (Nagler et al. 2024,
             arXiv 2405.15393), or all on the same.
         factory: Makes the samplers in place of `sampler`'s.
     """
 
-    objective: str = "accuracy"
+    objective: str = "cross-entropy"
     own_split: bool = False
     pruner: Choice = field(default_factory=lambda: Choice("none"))
-    ask_ahead: int = 8
-    sampler: Choice = field(default_factory=lambda: Choice("tpe"))
+    ask_ahead: int = ASK_AHEAD
+    sampler: Choice = field(default_factory=lambda: completed(Choice("tpe"), None))
     factory: SamplerFactory | None = None
 
     @property
@@ -48,21 +50,27 @@ class Policy:
         """Return the objective of a training."""
         return training.accuracy if self.objective == "accuracy" else training.cross_entropy
 
+    def curve(self, training: Training) -> list[float]:
+        """Return what the objective was after each epoch."""
+        if self.objective == "accuracy":
+            return training.accuracies
+        return training.cross_entropies
 
-BASE = "accuracy, no pruner"
-"""What every other policy differs from in one thing."""
-_ONE_BY_ONE = {"multivariate": False, "group": False}
+
+BASE = "as shipped"
+"""What every other policy differs from in one thing. `from 4`: none ends before its 5th epoch."""
 POLICIES: Mapping[str, Policy] = {
     BASE: Policy(),
-    "objective: cross-entropy (`mlp`)": Policy(objective="cross-entropy"),
+    "objective: accuracy": Policy(objective="accuracy"),
     "split: its own": Policy(own_split=True),
-    "cross-entropy, its own split": Policy(objective="cross-entropy", own_split=True),
     "pruner: median": Policy(pruner=Choice("median")),
+    "pruner: median from 4": Policy(pruner=Choice("median", {"n_warmup_steps": 4})),
+    "pruner: median from 8": Policy(pruner=Choice("median", {"n_warmup_steps": 8})),
     "pruner: hyperband": Policy(pruner=Choice("hyperband")),
     "pruner: asha": Policy(pruner=Choice("asha")),
     "ask_ahead: 1": Policy(ask_ahead=1),
+    "ask_ahead: 8": Policy(ask_ahead=8),
     "ask_ahead: 64": Policy(ask_ahead=64),
-    "sampler: univariate tpe": Policy(sampler=Choice("tpe", _ONE_BY_ONE)),
     "sampler: random": Policy(sampler=Choice("random")),
 }
 
@@ -119,14 +127,14 @@ def outcome(
     policy: Policy, opened: TrialQueue, trial: QueuedTrial, training: Training
 ) -> tuple[TrialOutcome, int]:
     """Return how a trial ends and after how many epochs, its pruner asked after each."""
-    curve = dict(enumerate(training.accuracies))
+    curve = dict(enumerate(policy.curve(training)))
     pruner = make_pruner(policy.pruner)
     asked = None
     if pruner is not None:
         finished = opened.proposer.sampler_view.finished()
         asked = TrialPruner(pruner, EPOCH_METRIC, policy.direction, trial.number, finished)
-        for epoch, accuracy in curve.items():
-            if asked(epoch, {EPOCH_METRIC: accuracy}):
+        for epoch, value in curve.items():
+            if asked(epoch, {EPOCH_METRIC: value}):
                 seen = {step: curve[step] for step in range(epoch + 1)}
                 return TrialOutcome(
                     TrialState.PRUNED, None, seen, pruner_attrs=asked.notes
@@ -139,20 +147,49 @@ def outcome(
 
 
 def simulated(
-    folder: Path, table: Digits20, names: Iterable[str], trials: int, seeds: int
+    folder: Path, table: Digits20, trials: Mapping[str, int], seeds: int, processes: int = 1
 ) -> dict[str, list[Sweep]]:
-    """Return a sweep a policy and seed; those that the folder holds are not run again."""
-    key = f"{len(table.columns)}-{trials}"
-    found: dict[str, list[Sweep]] = {name: [] for name in names}
-    for seed in range(seeds):
-        for name, sweeps in found.items():
-            plain = name.replace(":", "").replace(",", "").replace(" ", "-")
-            path = folder / "sweeps" / key / f"{plain}-{seed:03d}.npz"
-            if not path.exists():
-                made = simulate(table, POLICIES[name], trials, seed)
-                files.save(path, {part: np.array(kept) for part, kept in vars(made).items()})
-            sweeps.append(Sweep(**{part: kept.tolist() for part, kept in files.load(path).items()}))
-    return found
+    """Return a sweep a policy and seed; those that the folder holds are not run again.
+
+    Args:
+        folder: Where sweeps are kept.
+        table: Where trainings are looked up.
+        trials: Of a sweep, by the name of its policy.
+        seeds: Sweeps a policy.
+        processes: Sweeps that are run beside each other.
+    """
+    places = {
+        (name, seed): folder / "sweeps" / f"{_plain(name)}-{count}-{seed:03d}.npz"
+        for seed in range(seeds)
+        for name, count in trials.items()
+    }
+    todo = [
+        (path, table, name, trials[name], seed)
+        for (name, seed), path in places.items()
+        if not path.exists()
+    ]
+    if processes > 1 and todo:
+        with get_context("fork").Pool(processes) as pool:
+            for _ in pool.imap_unordered(_keep, todo, chunksize=8):
+                pass
+    else:
+        for one in todo:
+            _keep(one)
+    return {name: [_read(places[name, seed]) for seed in range(seeds)] for name in trials}
+
+
+def _keep(todo: tuple[Path, Digits20, str, int, int]) -> None:
+    path, table, name, trials, seed = todo
+    made = simulate(table, POLICIES[name], trials, seed)
+    files.save(path, {part: np.array(kept) for part, kept in vars(made).items()})
+
+
+def _read(path: Path) -> Sweep:
+    return Sweep(**{part: kept.tolist() for part, kept in files.load(path).items()})
+
+
+def _plain(name: str) -> str:
+    return name.replace(":", "").replace(" ", "-")
 
 
 def _again(policy: Policy, row: int, visit: int, seed: int) -> int:

@@ -23,9 +23,9 @@ def table():
     headlines[..., HEADLINE["best_val_accuracy"]] = goodness[:, None]
     headlines[..., HEADLINE["best_val_cross_entropy"]] = 1 - goodness[:, None]
     headlines[..., HEADLINE["train_seconds"]] = 2.0
-    loss = np.ones(right.shape, np.float32)
+    entropy = (1.5 - right / 1000).astype(np.float32)
     nothing = np.zeros((ROWS, 3), bool)
-    return digits20.Digits20(columns, right, loss, headlines, nothing, nothing, {})
+    return digits20.Digits20(columns, right, entropy, headlines, nothing, nothing, {})
 
 
 def test_the_first_configurations_are_the_same_however_many_are_drawn():
@@ -64,8 +64,12 @@ def test_a_build_goes_on_from_what_is_published(tmp_path):
     digits20.unpack(tmp_path)
     again, table = digits20.of_folder(tmp_path), digits20.published()
     assert again.points == table.points
-    for name in ("right", "val_loss", "headlines", "diverged", "early"):
-        assert np.array_equal(getattr(again, name), getattr(table, name), equal_nan=name[-1] == "s")
+    for name in ("right", "val_cross_entropy", "headlines", "diverged", "early"):
+        assert np.array_equal(
+            getattr(again, name),
+            getattr(table, name),
+            equal_nan=name in ("val_cross_entropy", "headlines"),
+        )
     assert {row: bits.tobytes() for row, bits in again.judged.items()} == {
         row: bits.tobytes() for row, bits in table.judged.items()
     }
@@ -83,7 +87,7 @@ def test_what_is_published_is_whole_and_small():
 
 
 def test_a_folder_is_read_up_to_its_first_gap(tmp_path):
-    one = {name: np.zeros((bank.ROWS, 3)) for name in ("val_loss", "headlines", "early")}
+    one = {name: np.zeros((bank.ROWS, 3)) for name in ("val_cross_entropy", "headlines", "early")}
     part = {**one, "right": np.zeros((bank.ROWS, 3, bank.EPOCHS)), "diverged": one["early"]}
     with pytest.raises(RuntimeError, match="no part is trained yet"):
         bank.read(tmp_path)
@@ -113,13 +117,31 @@ def test_a_pruner_saves_epochs_and_never_has_its_pruned_trials_chosen(table):
 
 
 def test_sweeps_that_a_folder_holds_are_not_run_again(table, tmp_path):
-    names = ["accuracy, no pruner", "pruner: median"]
-    first = policies.simulated(tmp_path, table, names, 12, 2)
-    again = policies.simulated(tmp_path, table, names, 12, 2)  # without a table to look up in
+    trials = {"as shipped": 12, "pruner: median": 20}
+    first = policies.simulated(tmp_path, table, trials, 2, processes=2)
+    again = policies.simulated(tmp_path, None, trials, 2)  # without a table to look up in
     assert [s.rows for s in again["pruner: median"]] == [s.rows for s in first["pruner: median"]]
     kept = sorted(path.name for path in (tmp_path / "sweeps").rglob("*.npz"))
-    assert kept == [f"{name}-00{seed}.npz" for name in ("accuracy-no-pruner", "pruner-median")
+    assert kept == [f"{name}-00{seed}.npz" for name in ("as-shipped-12", "pruner-median-20")
                     for seed in (0, 1)]  # fmt: skip
+
+
+def test_a_pruner_has_the_trials_that_fit_into_the_epochs_of_the_sweep_without(monkeypatch):
+    monkeypatch.setattr(tabular, "AT", (2, 3))
+    base = [policies.Sweep(epochs=[10, 10, 10])]
+    own = [policies.Sweep(epochs=[10, 4, 4, 2, 11, 9])]
+    found = tabular.counted(own, base, prunes=True)
+    assert found["trials"].tolist() == [[2, 3]]
+    assert found["epochs"].tolist() == [[4, 4]]  # 20 epochs; 31 would be too many
+    assert list(tabular.counted(base, base, prunes=False)) == ["trials"]
+
+
+def test_a_pruner_compares_cross_entropies_where_they_are_the_objective(table):
+    pruned = policies.Policy(pruner=Choice("median"))
+    assert pruned.direction == "minimize"
+    training = table.training(3, 0)
+    assert pruned.curve(training) == training.cross_entropies
+    assert policies.Policy(objective="accuracy").curve(training) == training.accuracies
 
 
 def test_a_configuration_is_worth_its_accuracy_and_lucky_images_are_left_out():
@@ -135,17 +157,20 @@ def test_images_that_scored_a_trial_are_a_fifth_of_those_that_judge():
     assert 700 < blocks.scored_on(3).sum() < 900
 
 
-def test_the_table_says_what_is_better_and_what_a_pruner_saves():
-    row = {"trials": 100, "accuracy": 0.94, "different_rows": 60.0, "difference": 0.0}
-    rows = [
-        {**row, "policy": "accuracy, no pruner", "lower": 0.0, "upper": 0.0, "epochs_saved": 0.0},
-        {**row, "policy": "split: its own", "lower": 0.001, "upper": 0.01, "epochs_saved": 0.0},
-        {**row, "policy": "pruner: asha", "lower": -0.01, "upper": -0.001, "epochs_saved": 0.5},
-    ]
+def test_the_table_says_which_promises_a_pruner_keeps():
+    row = {"at": 20, "equal": "trials", "trials": 20.0, "accuracy": 0.94, "difference": 0.0}
+    kept = {**row, "policy": "pruner: asha", "epochs_saved": 0.5, "lower": -0.0009, "upper": 0.01}
+    more = {**kept, "equal": "epochs", "trials": 44.0, "lower": 0.0001}
+    base = {**row, "policy": "as shipped", "lower": 0.0, "upper": 0.0, "epochs_saved": 0.0}
     result = {"configurations": 3000, "noise": 1.0, "surprise": 1.5, "seeds": 30, "judged": 9}
-    text = tabular.table({**result, "rows": rows})
-    assert "split: its own: better than 'accuracy, no pruner' after 100 trials" in text
-    assert "pruner: asha: worse than 'accuracy, no pruner' after 100 trials, saves 50%" in text
+    text = tabular.table({**result, "rows": [base, kept, more]})
+    assert "| pruner: asha | 44, in the epochs of 20 | 94.00 | +0.00 (+0.01 to +1.00) |" in text
+    assert "saves 50 % of the epochs (kept), at equal trials at least -0.09 (kept)" in text
+    assert text.count("missed") == 0
+    worse = {**kept, "lower": -0.0011, "epochs_saved": 0.49}
+    text = tabular.table({**result, "rows": [base, worse, {**more, "lower": -0.0001}]})
+    assert text.count("(missed)") == 3
+    assert tabular.named([more])["pruner-asha-epochs-20"]["trials"] == 44
 
 
 @pytest.mark.nightly
@@ -157,6 +182,8 @@ def test_a_row_is_trained_and_judged(tmp_path):
     accuracy = found["headlines"][:, HEADLINE["best_val_accuracy"]]
     assert (accuracy > 0.8).all()
     assert (found["right"].max(axis=1) / 1000 >= accuracy - 1e-6).all()
+    best = np.nanmin(found["val_cross_entropy"], axis=1)
+    assert (best <= found["headlines"][:, HEADLINE["best_val_cross_entropy"]] + 1e-6).all()
     assert accuracy[0] != accuracy[2]
     blocks.train_row(tmp_path, 0, point)
     right = blocks.unpacked(blocks.read(tmp_path), [0])
