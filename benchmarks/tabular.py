@@ -209,7 +209,7 @@ def table(result: dict[str, Any]) -> str:
         lines.append(
             f"| {row['policy']} | {trials} | {100 * row['accuracy']:.2f} | {difference} | {saved} |"
         )
-    return "\n".join([*lines, "", *promises(result["rows"])])
+    return "\n".join([*lines, "", *(f"- {line}" for line in promises(result["rows"]))])
 
 
 def promises(rows: Sequence[Mapping[str, Any]]) -> list[str]:
