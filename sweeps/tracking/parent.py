@@ -418,7 +418,7 @@ def best_whole(store: RecordStore, info: SweepInfo, records: Sequence[Record]) -
 
 
 CLOSE_TIMEOUT_SECONDS: Final = 60.0
-"""Longest wait for MLflow at the end of a sweep; runs missing then are reported, not lost."""
+"""Longest wait for one run at the end of a sweep; runs missing then are reported, not lost."""
 
 INTERRUPTED_TIMEOUT_SECONDS: Final = 4.0
 """The same after Ctrl-C or SIGTERM, when somebody waits for the process to end."""
@@ -440,6 +440,7 @@ class ParentRun:
         is_away: bool = False,
     ) -> None:
         self._held, self._earlier = held, earlier  # how the start before ended
+        self._note = progress.note
         self._home, self._info = config.home, info
         self._store: RecordStore = config.home.store(info.id)
         self._again = PreparedAgain(lambda: config.experiment, config.data)
@@ -536,7 +537,11 @@ class ParentRun:
             CLOSE_TIMEOUT_SECONDS,
             is_urgent=lambda: request.reason is not None,
             urgent_seconds=INTERRUPTED_TIMEOUT_SECONDS,
+            on_waiting=self._say_what_is_left,
         )
+
+    def _say_what_is_left(self, jobs: int) -> None:
+        self._note(f"MLflow gets {jobs} more runs now; Ctrl-C leaves them to `sweeps sync`")
 
     def _end(self, ending: Ending) -> None:
         if self._known is not None and self._earlier and self._earlier.ended_alike(ending):

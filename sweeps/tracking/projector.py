@@ -9,6 +9,7 @@ and `sweeps sync` adds them later.
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections import deque
@@ -37,6 +38,9 @@ UNSTEADY_TRIES: Final = 10
 """Tries of a job at the end if the store answers in between, so that an unsteady store gets all."""
 AWAY_SECONDS: Final = 10.0
 """Longest wait at the end for a store that is away; each try of one that hangs takes long."""
+NOTED_SECONDS: Final = 3.0
+MANY_JOBS: Final = 20
+"""Whoever waits is told of what is left if it is more than so many jobs after so long."""
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
 
@@ -226,28 +230,38 @@ class Projector:
         *,
         is_urgent: Callable[[], bool] = lambda: False,
         urgent_seconds: float = 0.0,
+        on_waiting: Callable[[int], None] | None = None,
     ) -> ProjectionReport:
         """Do the queued jobs within a time limit, and report what is missing; never raises.
 
         A store that is away gets a few more tries, not the whole time.
 
         Args:
-            timeout_seconds: Longest wait.
+            timeout_seconds: Longest wait; with `on_waiting`, longest wait for one job.
             is_urgent: Called repeatedly; once it returns True, the wait shrinks.
             urgent_seconds: Longest wait from then on.
+            on_waiting: Called once, with the number of jobs, if many are left after a while.
         """
-        began = time.monotonic()
-        end = began + timeout_seconds
+        moved = began = time.monotonic()
+        end, left = moved + timeout_seconds, len(self._queue)
         with self._changed:
             self._closing = True
             self._deadline = end
             self._changed.notify_all()
         while self._thread.is_alive():
-            if time.monotonic() >= (min(end, began + AWAY_SECONDS) if self._is_silent() else end):
+            now = time.monotonic()
+            if on_waiting is not None and len(self._queue) != left:
+                moved, left = now, len(self._queue)
+                self._deadline = end = now + timeout_seconds
+            if on_waiting is not None and left > MANY_JOBS and now >= began + NOTED_SECONDS:
+                on_waiting(left)
+                began = math.inf
+            if now >= (min(end, moved + AWAY_SECONDS) if self._is_silent() else end):
                 break
             self._thread.join(min(0.1, timeout_seconds))
             if is_urgent():
                 end, is_urgent = min(end, time.monotonic() + urgent_seconds), lambda: False
+                on_waiting = None
         if self._thread.is_alive():
             abandon_store(self._projection.tracking_uri)
         with self._changed:

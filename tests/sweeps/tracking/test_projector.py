@@ -285,6 +285,42 @@ def test_a_projector_that_was_never_started_reports_everything_as_pending(
     assert projector.close(0.1).pending == ["0000-1"]
 
 
+class SlowRuns:
+    """A projector with more runs to send than fit into the time that one may take."""
+
+    def __init__(self, projection: Projection) -> None:
+        self.told: list[int] = []
+        self.projector = Projector(projection, INFO)
+        self.projector.start()
+        for trial in range(30):
+            self.projector.put(make_record(trial), self.draw)
+
+    def draw(self) -> dict[str, bytes]:
+        time.sleep(0.2)
+        return DRAWN
+
+
+def test_whoever_waits_for_many_runs_is_told_and_gets_all_while_the_store_answers(
+    projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projecting, "NOTED_SECONDS", 0.1)
+    slow = SlowRuns(projection)
+    report = slow.projector.close(5, on_waiting=slow.told.append)  # they take six
+    assert (report.done, report.pending) == (30, [])
+    assert len(slow.told) == 1
+    assert projecting.MANY_JOBS < slow.told[0] <= 30
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+def test_whoever_does_not_want_to_wait_does_not(projection: Projection, urgent: bool) -> None:
+    slow, began = SlowRuns(projection), time.monotonic()
+    wait = {"is_urgent": lambda: True, "on_waiting": slow.told.append} if urgent else {}
+    report = slow.projector.close(60 if urgent else 0.5, urgent_seconds=0.5, **wait)
+    assert report.pending
+    assert time.monotonic() - began < 30
+    assert slow.told == []
+
+
 class Answering(BaseHTTPRequestHandler):
     status: ClassVar[int] = 500
 
