@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.process_tree import plain_environment, run_tree
+from benchmarks.process_tree import MEMORY_SECONDS, plain_environment, run_tree
 from benchmarks.timing import at_least_one
 
 SPACE: Final = Path(__file__).with_name("nothing.yaml")
@@ -70,6 +70,7 @@ def _used(folder: Path, trials: int, *words: str) -> dict[str, float]:
         folder=folder,
         environment=plain_environment(),
         timeout_seconds=120 + 0.5 * trials,
+        memory_seconds=0.0 if words[0] != "run" else MEMORY_SECONDS,  # at every poll
     )
     return {
         "seconds": used.wall_seconds,

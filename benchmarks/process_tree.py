@@ -18,7 +18,7 @@ from pathlib import Path
 POLL_SECONDS = 0.2
 """Time between two polls. The CPU time of a process after the last poll that saw it is missed."""
 MEMORY_SECONDS = 2.0
-"""Time between two readings of memory, for which the kernel has to walk the page tables."""
+"""Usual time between two readings of memory, for which the kernel walks the page tables."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
 
@@ -107,6 +107,7 @@ def run_tree(
     environment: Mapping[str, str],
     timeout_seconds: float,
     on_poll: Callable[[int], None] = lambda pid: None,
+    memory_seconds: float = MEMORY_SECONDS,
 ) -> Usage:
     """Run a command to its end, and end all processes of its tree.
 
@@ -116,6 +117,7 @@ def run_tree(
         environment: The whole environment.
         timeout_seconds: Time after which the tree is killed.
         on_poll: Called with the command's process id at every poll.
+        memory_seconds: Time between two readings of memory.
 
     Raises:
         RuntimeError: The command failed or took too long; the message has the end of its output.
@@ -133,7 +135,7 @@ def run_tree(
             start_new_session=True,
         )
     try:
-        cpu, peak = _watch(child, clock + timeout_seconds, on_poll)
+        cpu, peak = _watch(child, clock + timeout_seconds, on_poll, memory_seconds)
         is_late = child.poll() is None
     finally:
         wall = time.monotonic() - clock
@@ -147,7 +149,10 @@ def run_tree(
 
 
 def _watch(
-    child: subprocess.Popen[bytes], end: float, on_poll: Callable[[int], None]
+    child: subprocess.Popen[bytes],
+    end: float,
+    on_poll: Callable[[int], None],
+    memory_seconds: float,
 ) -> tuple[float, int]:
     cpu: dict[tuple[int, int], float] = {}
     peak, next_memory = 0, 0.0
@@ -157,7 +162,7 @@ def _watch(
             cpu[process.pid, process.started] = process.cpu_seconds
         if time.monotonic() >= next_memory:
             peak = max(peak, sum(process.memory_bytes() for process in tree))
-            next_memory = time.monotonic() + MEMORY_SECONDS
+            next_memory = time.monotonic() + memory_seconds
         on_poll(child.pid)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(POLL_SECONDS)
