@@ -522,6 +522,9 @@ class ParentRun:
 
         Returns:
             The runs that are missing in MLflow, and why.
+
+        Raises:
+            LeaseLost: Another host has taken the sweep over, and sends them.
         """
         status = _status(summary, failed=failed)
         self._end(
@@ -533,12 +536,15 @@ class ParentRun:
                 failure_cause=summary.failure_cause,
             )
         )
-        return self._projector.close(
+        report = self._projector.close(
             CLOSE_TIMEOUT_SECONDS,
             is_urgent=lambda: request.reason is not None,
             urgent_seconds=INTERRUPTED_TIMEOUT_SECONDS,
             on_waiting=self._say_what_is_left,
         )
+        if report.lost is not None:
+            raise report.lost
+        return report
 
     def _say_what_is_left(self, jobs: int) -> None:
         self._note(f"MLflow gets {jobs} more runs now; Ctrl-C leaves them to `sweeps sync`")

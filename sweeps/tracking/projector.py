@@ -53,11 +53,13 @@ class ProjectionReport:
         done: Number of attempts whose run is complete.
         pending: Runs missing or incomplete in MLflow: keys of attempts, `sweep` for the parent run.
         error: The last error in one line, None if nothing is missing.
+        lost: Set if another host has taken the sweep over, and writes what is missing.
     """
 
     done: int
     pending: list[str]
     error: str | None
+    lost: LeaseLost | None = None
 
 
 class GaveWay(BaseException):  # not an error: no `except Exception` may catch it
@@ -109,6 +111,7 @@ class Projector:
         self._done: set[str] = set()
         self._current: _Job | None = None
         self._error: str | None = None
+        self._lost: LeaseLost | None = None
         self._warned = self._started_sweep = self._closing = self._is_away = False
         self._beforehand: Callable[[], object] | None = None
         self._has_just_looked = False
@@ -267,7 +270,8 @@ class Projector:
         with self._changed:
             pending = list(dict.fromkeys([*self._failed, *(job.name for job in self._queue)]))
             done = len(self._done - {PARENT})
-            return ProjectionReport(done, pending, self._error if pending else None)
+            error = self._error if pending else None
+            return ProjectionReport(done, pending, error, self._lost if pending else None)
 
     def _is_silent(self) -> bool:
         """Whether the store was away at the last error, and has answered nothing since."""
@@ -334,7 +338,7 @@ class Projector:
     def _on_error(self, job: _Job, error: Exception) -> None:
         if isinstance(error, LeaseLost):  # another host writes what is missing
             with self._changed:
-                self._error, self._last_tries = one_line(error), 0
+                self._error, self._lost, self._last_tries = one_line(error), error, 0
             return
         job.tries += 1
         outage, is_lacking = is_outage(error), isinstance(error, IncompleteError)

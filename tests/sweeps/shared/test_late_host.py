@@ -10,9 +10,11 @@ from collections import Counter
 import pytest
 
 import sweeps
+from sweeps.errors import LeaseLost
 from sweeps.manage.doctor import examine_sweep
 from sweeps.runner import ownership
 from sweeps.shared import lease
+from sweeps.tracking.projector import ProjectionReport, Projector
 from sweeps.tracking.reading import read_runs
 from tests.faults.proxy import Proxy
 from tests.sweeps.launching import Launched
@@ -81,8 +83,14 @@ def test_a_request_that_arrives_after_the_sweep_ended_elsewhere_leaves_nothing(
     proxy.hold_back(kind, number)
     late = launch("a", proxy.address)
     assert proxy.caught.wait(60), late.stderr()
+    overtake(late, launch, proxy, mlflow_server)
+    assert_agrees()
+
+
+def overtake(late, launch, proxy, mlflow_server, **options):
+    """Stop a host in the middle of a request, finish its sweep on another, and let it go on."""
     late.signal(signal.SIGSTOP)
-    other = launch("b", mlflow_server.address)
+    other = launch("b", mlflow_server.address, **options)
     assert other.wait() == 0, other.stderr()
     before = len(proxy.replies)
     proxy.let_go.set()
@@ -90,6 +98,17 @@ def test_a_request_that_arrives_after_the_sweep_ended_elsewhere_leaves_nothing(
     late.signal(signal.SIGCONT)
     assert late.wait() == 1, late.stderr()
     assert "was taken over by another process" in late.stderr()
+
+
+@pytest.mark.slow
+def test_a_host_whose_trials_have_ended_hears_of_it_too_while_it_sends_the_last(
+    launch, proxy, mlflow_server, assert_agrees
+):
+    proxy.hold_back("runs/log-batch", 4)
+    late = launch("a", proxy.address, seconds="0")
+    assert proxy.caught.wait(60), late.stderr()
+    wait_until(lambda: f"[{TRIALS}/{TRIALS}]" in late.stderr())
+    overtake(late, launch, proxy, mlflow_server, seconds="0")
     assert_agrees()
 
 
@@ -111,3 +130,12 @@ def test_who_wakes_while_another_host_runs_the_sweep_asks_mlflow_for_nothing_mor
     assert proxy.replies[len(before) :] == []
     assert other.wait() == 0, other.stderr()
     assert_agrees()
+
+
+def test_whoever_loses_the_sweep_while_its_last_runs_are_sent_ends_with_that_error(
+    run_toy, monkeypatch
+):
+    report = ProjectionReport(0, ["0000-1"], "taken over", LeaseLost("taken over"))
+    monkeypatch.setattr(Projector, "close", lambda *_, **__: report)
+    with pytest.raises(LeaseLost, match="taken over"):
+        run_toy(trials=1)

@@ -413,6 +413,7 @@ def test_who_has_lost_the_sweep_asks_the_store_for_nothing_more(home: Path) -> N
     assert report.done < 6
     assert len(report.pending) == 6 - report.done
     assert report.error == "LeaseLost: taken over"
+    assert isinstance(report.lost, LeaseLost)
 
 
 def test_the_parent_run_ends_before_what_waits_and_what_is_being_written(
