@@ -135,7 +135,12 @@ def test_who_wakes_while_another_host_runs_the_sweep_asks_mlflow_for_nothing_mor
 def test_whoever_loses_the_sweep_while_its_last_runs_are_sent_ends_with_that_error(
     run_toy, monkeypatch
 ):
-    report = ProjectionReport(0, ["0000-1"], "taken over", LeaseLost("taken over"))
-    monkeypatch.setattr(Projector, "close", lambda *_, **__: report)
+    close = Projector.close  # else its thread would go on in later tests
+
+    def taken_over(projector, *arguments, **options):
+        close(projector, *arguments, **options)
+        return ProjectionReport(0, ["0000-1"], "taken over", LeaseLost("taken over"))
+
+    monkeypatch.setattr(Projector, "close", taken_over)
     with pytest.raises(LeaseLost, match="taken over"):
         run_toy(trials=1)
