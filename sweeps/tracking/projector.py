@@ -265,6 +265,7 @@ class Projector:
             if is_urgent():
                 end, is_urgent = min(end, time.monotonic() + urgent_seconds), lambda: False
                 on_waiting = None
+        self._deadline = time.monotonic()  # the thread begins no other job
         if self._thread.is_alive():
             abandon_store(self._projection.tracking_uri)
         with self._changed:

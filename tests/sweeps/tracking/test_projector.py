@@ -319,6 +319,8 @@ def test_whoever_does_not_want_to_wait_does_not(projection: Projection, urgent: 
     assert report.pending
     assert time.monotonic() - began < 30
     assert slow.told == []
+    slow.projector._thread.join(5)
+    assert not slow.projector._thread.is_alive(), "it begins no other run"
 
 
 class Answering(BaseHTTPRequestHandler):
