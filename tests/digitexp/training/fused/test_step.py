@@ -52,17 +52,17 @@ def assert_close(ours, theirs, tolerance):
 @sampled
 @given(config=configurations(narrowest=4))  # one or two entries may cancel to nothing in float32
 def test_gradients_are_those_of_automatic_differentiation_in_float32(config):
-    compare_gradients(config, "float32")
+    assert_gradients_agree(config, "float32")
 
 
 @pytest.mark.nightly
 @sampled
 @given(config=configurations())
 def test_gradients_are_those_of_automatic_differentiation_in_float64(config):
-    compare_gradients(config, "float64")
+    assert_gradients_agree(config, "float64")
 
 
-def compare_gradients(config, dtype):
+def assert_gradients_agree(config, dtype):
     import tensorflow as tf
 
     model = build(config, dtype)
