@@ -184,17 +184,19 @@ def made_for_many(name: str) -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Measure no coverage where it would only cost time: tracing doubles that of our own code."""
-    tracing = coverage.Coverage.current()
-    if tracing is None or _is_measured(item):
-        return (yield)
-    # Its patches were applied when it began. Each start would do so once more, and have all
-    # children from then on measured, whoever starts them.
-    tracing.set_option("run:patch", [])
-    tracing.stop()
+    stopped: list[coverage.Coverage] = []
+    # In a worker of xdist pytest-cov begins twice, and the first goes on where the second stops.
+    while not _is_measured(item) and (tracing := coverage.Coverage.current()) is not None:
+        # Its patches were applied when it began. Each start would do so once more, and have all
+        # children from then on measured, whoever starts them.
+        tracing.set_option("run:patch", [])
+        tracing.stop()
+        stopped.append(tracing)
     try:
         return (yield)
     finally:
-        tracing.start()
+        for tracing in reversed(stopped):
+            tracing.start()
 
 
 def _is_measured(item: pytest.Item) -> bool:
