@@ -5,7 +5,8 @@ and with fsync. Its header line has the length, the SHA-256 and the format versi
 npz archive of JSON and arrays, never a pickle. Where another store disagrees, a valid record wins.
 A record that is torn or altered is kept as `<name>.record.torn`, and its trial runs again. Weights
 lie in a file beside the record, so that dropping them (all but those of the baselines and of the
-best 20) never rewrites a record.
+best 20) never rewrites a record. Of many records `.index/` holds what tables need, to be read at
+once; without it nothing is missing but time.
 
 `sweep.json` holds what is fixed when a sweep is created, and `generation-N.json` what an extension
 changed. The Optuna study knows which trials exist and how they ended; if it is lost, it is rebuilt

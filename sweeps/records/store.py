@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from sweeps.errors import UsageError
+from sweeps.errors import StoreError, UsageError
 from sweeps.records.code import CodeHistory
 from sweeps.records.conclusions import Conclusions, without_place
 from sweeps.records.enqueued import EnqueuedPoints, Retries
@@ -26,6 +26,7 @@ from sweeps.records.format import (
     read_record,
     read_weights,
 )
+from sweeps.records.index import FEWEST, Indexed, read_index, write_index
 from sweeps.records.kept_files import collect_files, pack_files, read_kept
 from sweeps.records.notes import Ending, Notes, Starts, read_imported, read_learned
 from sweeps.records.record import VERSION, Checked, Generation, Record, SweepInfo
@@ -266,7 +267,29 @@ class RecordStore:
             RecordError: One of them is of another format version.
         """
         again = "left out: the next `sweeps run` runs this trial again"
-        return self.scan(lambda path, why: report(f"{path}: {why}; {again}"), arrays=arrays)
+        known = {} if arrays else read_index(self.folder)
+        return self._scan(lambda path, why: report(f"{path}: {why}; {again}"), arrays, known)
+
+    def index(self) -> None:
+        """Write what the records say into one file, if there are many and it lacks some of them.
+
+        It only makes reading faster, so that nothing is said where it cannot be written.
+        """
+        paths, known = self.paths(), read_index(self.folder)
+        if len(paths) < FEWEST:
+            return
+        found: dict[str, Indexed] = {}
+        with suppress(StoreError, OSError, RecordError):
+            for path in paths:
+                state, one = path.stat(), known.get(path.name)
+                if one is not None and one.is_of(state):
+                    found[path.name] = one
+                    continue
+                with suppress(FormatError):
+                    record = read_record(path, arrays=False)
+                    found[path.name] = Indexed(state.st_size, state.st_mtime_ns, record)
+            if found != known:
+                write_index(self.folder, found)
 
     def paths(self) -> list[Path]:
         """Return the files of the attempts recorded so far, in order; none without a folder.
@@ -341,12 +364,24 @@ class RecordStore:
         Raises:
             RecordError: One of them is of another format version.
         """
+        return self._scan(on_damage, arrays, {})
+
+    def _scan(
+        self,
+        on_damage: Callable[[Path, str], None],
+        arrays: bool,
+        known: Mapping[str, Indexed],
+    ) -> list[Record]:
         retried = self.retries.attempts()
 
         def read() -> Iterator[Record]:
             for path in self.paths():
+                one = known.get(path.name)
                 try:
-                    yield _as_marked(read_record(path, arrays=arrays), retried)
+                    if one is None or not one.is_of(path.stat()):
+                        yield _as_marked(read_record(path, arrays=arrays), retried)
+                    else:
+                        yield _as_marked(one.record, retried)
                 except FileNotFoundError:
                     continue  # put aside meanwhile
                 except VersionError as error:

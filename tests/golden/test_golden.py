@@ -100,6 +100,17 @@ def test_every_sweep_opens_with_its_numbers(home, expected):
         assert as_stored(rows_of(home, name)) == as_stored(rows)
 
 
+def test_an_index_says_what_the_records_say(home, monkeypatch):
+    monkeypatch.setattr(sweeps.records.store, "FEWEST", 1)
+    for info in Home.resolve(home).sweeps():
+        store = Home.resolve(home).store(info.id)
+        before = store.read_all()
+        store.index()
+        with monkeypatch.context() as patched:
+            patched.setattr(sweeps.records.store, "read_record", None)
+            assert list(map(repr, store.read_all())) == list(map(repr, before))
+
+
 def test_each_kind_of_trial_is_in_it(expected):
     states = {row["state"] for rows in expected["sweeps"].values() for row in rows}
     reasons = {row["reason"] for rows in expected["sweeps"].values() for row in rows}
