@@ -19,7 +19,7 @@ HAS_PYTHON := { test -n "$$python" || { \
 # One process more than cores: much of what tests do is to wait; with two more it takes as long.
 PYTEST := $(BIN)/python -m pytest -n $(shell expr $$(nproc) + 1) --dist worksteal
 MINUTES_TEST := three to six minutes
-MINUTES_TEST_ALL := 18 to 30 minutes
+MINUTES_TEST_ALL := 17 to 25 minutes
 HOURS_NIGHTLY := two hours or more
 
 # The benchmarks that `make benchmark` runs.

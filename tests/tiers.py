@@ -38,12 +38,25 @@ DEAR_TO_MAKE: Final = ("browser", "mlflow_server", "warm", "finished")
 MEASURED: Final = (
     "tests/digitexp/apps/explorer/",
     "tests/digitexp/experiments/keras_experiment/",
+    "tests/digitexp/training/test_train.py",
     "tests/sweeps/cli/test_control.py",
     *(
         f"tests/sweeps/confirm/test_{name}.py"
-        for name in ("checks", "planning", "ensembles", "failing", "confirm", "votes")
+        for name in (
+            "checks",
+            "planning",
+            "ensembles",
+            "failing",
+            "confirm",
+            "votes",
+            "same",
+            "more_data",
+            "next_step",
+            "refit_and_control",
+        )
     ),
-    "tests/sweeps/confirm/test_refit_and_control.py",
+    "tests/sweeps/executors/cluster/",
+    "tests/sweeps/manage/doctor/",
     "tests/sweeps/render/",
 )
 """The dear tests that run lines the first tier leaves out: tracing others would only cost time."""
