@@ -342,9 +342,12 @@ def trials(
             raise UsageError(f"sweep {info.name!r} has no trial {trial}")
     if parquet is not None:
         _write_parquet(rows, info, parquet)
-    marks = [{"on_front": row.trial in front} if info.has_front else {} for row in rows]
-    documents = [row.to_dict() | mark for row, mark in zip(rows, marks, strict=True)]
-    table = _trial_documents(rows, info.objectives, info.space)
+    documents, table = [], []
+    if as_json:
+        marks = [{"on_front": row.trial in front} if info.has_front else {} for row in rows]
+        documents = [row.to_dict() | mark for row, mark in zip(rows, marks, strict=True)]
+    if csv is not None:
+        table = _trial_documents(rows, info.objectives, info.space)
     if answered(documents, table, as_json=as_json, csv=csv) or parquet is not None:
         return
     if trial is not None:

@@ -125,13 +125,14 @@ class TrialsView:
         beside, details = metrics_beside(self.rows, self.objectives), ["epochs", "seconds", "why"]
         layouts = [(beside[:n], details) for n in range(len(beside), -1, -1)]
         layouts += [([], errors), ([], [])]
-        tables = [self._table(varied, *layout) for layout in layouts]
-        tables.append(self._compact_table(varied))
+        tables = (self._table(varied, *layout) for layout in layouts)
         unlimited = options.update(width=10_000)
-        widths = [console.measure(table, options=unlimited).maximum for table in tables[:-1]]
-        fits = [width <= options.max_width for width in widths]
-        table = tables[fits.index(True)] if any(fits) else tables[-1]
-        yield table
+        fitting = (
+            table
+            for table in tables
+            if console.measure(table, options=unlimited).maximum <= options.max_width
+        )
+        yield next(fitting, None) or self._compact_table(varied)
         if len(self.objectives) > 1:
             label = FRONT
         else:
