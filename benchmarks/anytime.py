@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.search import CACHE, SCALES, Run, regrets
-from benchmarks.stopping import AHEAD, OURS, searched, shown
+from benchmarks.stopping import searched, shown
 from benchmarks.tables.limits import limits
 from benchmarks.tables.searchers import REFERENCE
 from benchmarks.tables.seconds import ends, load_seconds
@@ -28,6 +28,9 @@ from benchmarks.timing import at_least_one
 
 AT = (10, 20)
 WORKERS = (1, 2, 8)
+AHEAD = 8
+"""As many trials in flight as workers, at the most."""
+OURS = f"ours {AHEAD}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

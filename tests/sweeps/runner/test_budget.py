@@ -8,6 +8,7 @@ from sweeps.analysis.data import SweepData
 from sweeps.errors import UsageError
 from sweeps.records import Start, Starts, seconds_used
 from sweeps.runner.budget import Budget, Reserve
+from sweeps.runner.loop import is_enough
 from sweeps.workspace.clock import Stopwatch
 from tests.sweeps.conftest import table
 from tests.sweeps.factories import make_record
@@ -199,16 +200,36 @@ def test_a_budget_or_a_price_that_is_none_is_refused(run_toy, make_home, options
 
 
 STOPS = {"overrides": ["layers=0", "kind=a"], "stop": "auto"}
-"""One parameter is left: the noise of 0.001 is soon all there is to win."""
+"""One parameter is left: the best is soon found."""
 
 
-def test_a_sweep_stops_itself_when_more_trials_would_bring_less_than_noise(run_toy):
+def test_a_sweep_stops_itself_once_the_best_has_stood_for_long(run_toy):
     sweep = run_toy(trials=200, **STOPS)
-    count = len(sweep.rows())
+    rows = sweep.rows()
     store = sweep.home.store(sweep.info.id)
-    assert (store.ending().stopped_by, store.asked()) == ("auto", count)
-    assert count < 200
-    assert (count - 3) % 5 == 0, "a multiple of five outcomes is seen, four are in flight"
+    assert (store.ending().stopped_by, store.asked()) == ("auto", len(rows))
+    seen = [row.objective for row in rows[:-3]]  # the others were in flight
+    gains = [value if sweep.info.direction == "maximize" else -value for value in seen]
+    assert is_enough(gains)
+    assert not any(is_enough(gains[:n]) for n in range(len(gains)))
+
+
+@pytest.mark.parametrize(
+    ("best_at", "trials", "enough"),
+    [
+        (0, 44, False),
+        (0, 45, True),
+        (28, 45, True),
+        (29, 45, False),
+        (40, 56, False),
+        (40, 57, True),
+    ],
+)
+def test_it_is_enough_after_45_trials_of_which_the_last_16_were_no_better(best_at, trials, enough):
+    gains = [0.5] * trials
+    gains[best_at] = 0.9
+    assert is_enough(gains) is enough
+    assert is_enough([*gains[:-1], 0.9]) is (enough and best_at < trials - 1), "as good, no better"
 
 
 @pytest.mark.slow
