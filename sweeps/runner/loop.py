@@ -129,8 +129,8 @@ class EnoughTrials:
 
     That is once `ENOUGH` complete trials are known, and the best has stood for the last `STOOD`. A
     bound of the regret against the noise of the objective (Makarova et al. 2022, AutoML-Conf),
-    which stood here before, cost more than twice as much regret for the trials that it saved:
-    after few trials the model knows too little (docs/evidence/search.md).
+    which stood here before, did no better where it waited as long, and worse where it did not
+    (docs/evidence/search.md).
 
     Trial n does not begin if the outcomes of trials 0 to n - `ask_ahead` are enough. So the number
     of trials depends on no timing.
