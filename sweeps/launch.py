@@ -315,11 +315,11 @@ def run_sweep(
             summarise = _summariser(config, info, timing.watch, coordinator)
             ended = summarise(stopped_by)
             report = parent.finish(ended, failed=has_failed(ended), request=request)
-            if request.reason is None:  # else somebody waits for the end
-                store.index()
             # A stop request after the last trial has stopped only the wait for MLflow.
             stopped_by = stopped_by or (request.reason if report.pending else None)
             guard.check()
+            if request.reason is None:  # else somebody waits for the end
+                store.index()
             pending, why = guard.pending(report.done, len(report.pending), report.error)
             summary = dataclasses.replace(
                 summarise(stopped_by),

@@ -314,7 +314,7 @@ def read_sweep(
     Raises:
         UsageError: `source` is given, but is not the source of the sweep's data.
     """
-    data = SweepData.read(info, store)
+    data = SweepData.read(info, store, records=store.read_to_show())
     try:
         experiment = recorded_experiment(info, store.folder.parent)
         samples = load_samples(experiment, info, source)

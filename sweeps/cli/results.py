@@ -218,7 +218,7 @@ def _listed(home: Home, *, show_all: bool = False) -> list[ListingRow]:
     infos = [info for info in home.sweeps() if show_all or not home.store(info.id).is_archived]
     stores = {info.id: home.store(info.id) for info in infos}
     return listing_rows(
-        [(i, records) for i in infos if (records := heard(stores[i.id].read_all)) is not None],
+        [(i, records) for i in infos if (records := heard(stores[i.id].read_to_show)) is not None],
         asked={i: n for i, store in stores.items() if (n := store.asked()) is not None},
         running={i for i in stores if home.is_running(i)},
         archived={i for i, store in stores.items() if store.is_archived},
@@ -289,7 +289,7 @@ def best(
     from sweeps.render.summaries import render_best
 
     found, info = find_sweep(home, name)
-    records = found.store(info.id).read_all()
+    records = found.store(info.id).read_to_show()
     asked = found.store(info.id).asked() or 0
     conclusions = Conclusions(found.store(info.id).folder)
     summary = summarize(info, records, asked=asked, seconds=0.0, stopped_by=None)
@@ -333,7 +333,7 @@ def trials(
 
     found, info = find_sweep(home, name)
     store = found.store(info.id)
-    records = store.read_all()
+    records = store.read_to_show()
     rows = trial_rows(records)
     front = {row.trial for row in front_rows(rows, info.objectives)}
     if trial is not None:

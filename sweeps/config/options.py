@@ -31,7 +31,7 @@ class Limits:
         stop_after: Trials in a row without improvement of the best, or of the Pareto front.
         budget_seconds: Time of all starts together, a confirmation that follows included.
         budget_epochs: Epochs of all trials together after which none begins.
-        stops_itself: Whether the sweep ends once more trials are expected to bring little.
+        stops_itself: Whether the sweep ends once its best trial has stood for long.
     """
 
     trials: int

@@ -1,10 +1,10 @@
 """One file with what the records of a sweep say, so that thousands are read as fast as a few.
 
 A record is a file of its own, which makes it safe, and ten thousand of them slow to read. The index
-says nothing that they do not: it is written from them when a start ends, and a record that it
-lacks, or whose size or time of change is another by now, is read itself. Where the index is
-missing, damaged or of another version, all of them are. Whoever goes on with a sweep, checks or
-shares it reads the records, and so does whoever wants their arrays.
+says nothing that they do not: it is written from them when a start has ended undisturbed, and a
+record that it lacks, or whose file is another or was touched since, is read itself. Where the index
+is missing, damaged or of another version, all of them are. It serves lists, tables and reports;
+whoever goes on with a sweep, checks, confirms or shares it reads the records.
 
 What many records have in common is kept once, and their curves lie in one array, for it is the
 parsing of both, record by record, that takes the time.
@@ -12,6 +12,7 @@ parsing of both, record by record, that takes the time.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -26,12 +27,14 @@ from sweeps.experiment import TrialResult, TrialSpec
 from sweeps.records.format import FORMAT_VERSION, pack_arrays, seal, unpack_arrays, unseal
 from sweeps.records.record import Record
 from sweeps.records.schema import json_bytes, shaped
-from sweeps.workspace.files import make_folder, read_file, remove_temporary, write_atomically
+from sweeps.workspace.files import parse_json, read_file
 
 FEWEST: Final = 200
 """Fewer records have no index: reading them takes less than a tenth of a second."""
-_PATH: Final = Path(".index", "records")  # in a hidden folder, which is not shared
+_FOLDER, _FILE, _TEMPORARY = ".index", "records", "part-"  # a hidden folder is not shared
 _KIND: Final = "index"
+_VERSION: Final = 1
+"""Rises with each change of what is kept, or of what a record may hold."""
 _SPEC, _RESULT, _RECORD = (
     tuple(one.name for one in fields(kind) if one.name not in left_out)
     for kind, left_out in (
@@ -50,27 +53,34 @@ class Indexed:
     """What the index says of one file.
 
     Attributes:
-        size: Its bytes.
-        changed_ns: When it was last changed, ns since the epoch.
+        state: See `state_of`.
         record: The record in it, without arrays.
     """
 
-    size: int
-    changed_ns: int
+    state: tuple[int, ...]
     record: Record
 
-    def is_of(self, found: os.stat_result) -> bool:
-        """Whether the file is still the same."""
-        return (self.size, self.changed_ns) == (found.st_size, found.st_mtime_ns)
+
+def state_of(path: Path) -> tuple[int, ...] | None:
+    """Return what tells a file from itself before any change; None if it cannot be looked at.
+
+    Nobody can set the time of a change of the inode (ctime), so that no file that was copied or
+    unpacked here is taken for what somebody else's index says of it.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def write_index(folder: Path, indexed: Mapping[str, Indexed]) -> None:
     """Write the index of a sweep's folder, by the names of the files of the records.
 
-    The caller holds the sweep's lock.
+    The caller holds the sweep's lock. It need not outlive a power cut.
 
     Raises:
-        StoreError: It cannot be written.
+        OSError: It cannot be written.
     """
     common: dict[str, int] = {}
 
@@ -90,7 +100,7 @@ def write_index(folder: Path, indexed: Mapping[str, Indexed]) -> None:
         for values in history.values():
             curves += values
         rows.append([
-            name, one.size, one.changed_ns, facts(record.spec, _SPEC), facts(record, _RECORD),
+            name, one.state, facts(record.spec, _SPEC), facts(record, _RECORD),
             None if result is None else [facts(result, _RESULT), number([*history]), lengths],
         ])  # fmt: skip
     documents = [rows[at : at + _TOGETHER] for at in range(0, len(rows), _TOGETHER)]
@@ -99,9 +109,15 @@ def write_index(folder: Path, indexed: Mapping[str, Indexed]) -> None:
         for n, document in enumerate([_signature(), [*map(json.loads, common)], *documents])
     }
     members["curves"] = np.array(curves, np.float64)
-    make_folder((folder / _PATH).parent)
-    remove_temporary((folder / _PATH).parent)
-    write_atomically(folder / _PATH, seal(pack_arrays(members, compressed=False), _KIND), "index")
+    place = folder / _FOLDER
+    place.mkdir(exist_ok=True)
+    if place.is_symlink():
+        raise FileExistsError(errno.EEXIST, "it leads elsewhere", str(place))
+    for left_by_a_kill in place.glob(f"{_TEMPORARY}*"):
+        left_by_a_kill.unlink()
+    temporary = place / f"{_TEMPORARY}{os.getpid()}"
+    temporary.write_bytes(seal(pack_arrays(members, compressed=False), _KIND))
+    temporary.replace(place / _FILE)
 
 
 def read_index(folder: Path) -> Mapping[str, Indexed]:
@@ -110,9 +126,10 @@ def read_index(folder: Path) -> Mapping[str, Indexed]:
     Nothing without an index, and of one that is damaged or of another version.
     """
     try:
-        members = unpack_arrays(io.BytesIO(unseal(read_file(folder / _PATH), _KIND)))
+        content = unseal(read_file(folder / _FOLDER / _FILE), _KIND)
+        members = unpack_arrays(io.BytesIO(content))
         curves = members.pop("curves").tolist()
-        signature, common, *rows = (json.loads(one.tobytes()) for one in members.values())
+        signature, common, *rows = (parse_json(one.tobytes()) for one in members.values())
         if signature != _signature():
             return {}
         return dict(_read(common, [row for document in rows for row in document], curves))
@@ -131,7 +148,7 @@ def _read(
         return {name: common[it] if name in _COMMON else it for name, it in pairs}
 
     at = 0
-    for name, size, changed_ns, spec, record, trained in rows:
+    for name, state, spec, record, trained in rows:
         result = None
         if trained is not None:
             told, names, lengths = trained
@@ -146,8 +163,8 @@ def _read(
             environments[number] = shaped(environment, known["environment"])
         known["environment"] = environments[number]
         whole = Record(spec=TrialSpec(**facts(_SPEC, spec)), result=result, **known)
-        yield name, Indexed(size, changed_ns, whole)
+        yield name, Indexed(tuple(state), whole)
 
 
 def _signature() -> list[Any]:
-    return [FORMAT_VERSION, [*_SPEC], [*_RECORD], [*_RESULT]]
+    return [_VERSION, FORMAT_VERSION, [*_SPEC], [*_RECORD], [*_RESULT]]

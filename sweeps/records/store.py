@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from sweeps.errors import StoreError, UsageError
+from sweeps.errors import UsageError
 from sweeps.records.code import CodeHistory
 from sweeps.records.conclusions import Conclusions, without_place
 from sweeps.records.enqueued import EnqueuedPoints, Retries
@@ -26,7 +26,7 @@ from sweeps.records.format import (
     read_record,
     read_weights,
 )
-from sweeps.records.index import FEWEST, Indexed, read_index, write_index
+from sweeps.records.index import FEWEST, Indexed, read_index, state_of, write_index
 from sweeps.records.kept_files import collect_files, pack_files, read_kept
 from sweeps.records.notes import Ending, Notes, Starts, read_imported, read_learned
 from sweeps.records.record import VERSION, Checked, Generation, Record, SweepInfo
@@ -266,28 +266,30 @@ class RecordStore:
         Raises:
             RecordError: One of them is of another format version.
         """
-        again = "left out: the next `sweeps run` runs this trial again"
-        known = {} if arrays else read_index(self.folder)
-        return self._scan(lambda path, why: report(f"{path}: {why}; {again}"), arrays, known)
+        return self._scan(partial(_leave_out, report), arrays, {})
+
+    def read_to_show(self, report: Report = warn) -> list[Record]:
+        """Return the same without arrays, of many records from their index; see `index.py`."""
+        return self._scan(partial(_leave_out, report), False, read_index(self.folder))
 
     def index(self) -> None:
         """Write what the records say into one file, if there are many and it lacks some of them.
 
-        It only makes reading faster, so that nothing is said where it cannot be written.
+        It only makes `read_to_show` faster, so that nothing is said where it cannot be written.
         """
-        paths, known = self.paths(), read_index(self.folder)
-        if len(paths) < FEWEST:
-            return
-        found: dict[str, Indexed] = {}
-        with suppress(StoreError, OSError, RecordError):
+        with suppress(OSError, RecordError):
+            paths = self.paths()
+            if len(paths) < FEWEST:
+                return
+            known = read_index(self.folder)
+            found: dict[str, Indexed] = {}
             for path in paths:
-                state, one = path.stat(), known.get(path.name)
-                if one is not None and one.is_of(state):
+                state, one = state_of(path), known.get(path.name)
+                if one is not None and one.state == state:
                     found[path.name] = one
-                    continue
-                with suppress(FormatError):
-                    record = read_record(path, arrays=False)
-                    found[path.name] = Indexed(state.st_size, state.st_mtime_ns, record)
+                elif state is not None:
+                    with suppress(FileNotFoundError, FormatError, RecordError):
+                        found[path.name] = Indexed(state, read_record(path, arrays=False))
             if found != known:
                 write_index(self.folder, found)
 
@@ -378,10 +380,10 @@ class RecordStore:
             for path in self.paths():
                 one = known.get(path.name)
                 try:
-                    if one is None or not one.is_of(path.stat()):
-                        yield _as_marked(read_record(path, arrays=arrays), retried)
-                    else:
+                    if one is not None and one.state == state_of(path):
                         yield _as_marked(one.record, retried)
+                    else:
+                        yield _as_marked(read_record(path, arrays=arrays), retried)
                 except FileNotFoundError:
                     continue  # put aside meanwhile
                 except VersionError as error:
@@ -399,6 +401,10 @@ class RecordStore:
 
     def _write_json(self, path: Path, document: Mapping[str, Any], what: str) -> None:
         write_atomically(path, json_bytes(document, indent=1), what)
+
+
+def _leave_out(report: Report, path: Path, why: str) -> None:
+    report(f"{path}: {why}; left out: the next `sweeps run` runs this trial again")
 
 
 def checkpoint_files(checkpoint: Path) -> Path:

@@ -125,9 +125,10 @@ STOOD: Final = 16
 
 
 class EnoughTrials:
-    """Ends a sweep that asks for it (`--stop auto`) once more trials are expected to bring little.
+    """Ends a sweep that asks for it (`--stop auto`) once its best trial has stood for long.
 
-    That is once `ENOUGH` complete trials are known, and the best has stood for the last `STOOD`. A
+    That is once `ENOUGH` complete trials are known, and the best has stood for the last `STOOD`;
+    trials of earlier generations, which had another space, do not count. A
     bound of the regret against the noise of the objective (Makarova et al. 2022, AutoML-Conf),
     which stood here before, did no better where it waited as long, and worse where it did not
     (docs/evidence/search.md).
@@ -152,13 +153,13 @@ class EnoughTrials:
 
     def _gains(self, trials: Sequence[QueuedTrial]) -> Iterator[float]:
         for trial in trials:
-            values = trial.outcome.values if trial.outcome and not trial.is_outside else None
+            values = trial.outcome.values if trial.outcome and trial.prior is None else None
             if values:
                 yield self._objective.gain(values[0])
 
 
 def is_enough(gains: Sequence[float]) -> bool:
-    """Whether more trials are expected to bring little.
+    """Whether the best trial has stood for long enough.
 
     Args:
         gains: What the complete trials reached, in their order; more is better.

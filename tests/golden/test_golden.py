@@ -108,7 +108,7 @@ def test_an_index_says_what_the_records_say(home, monkeypatch):
         store.index()
         with monkeypatch.context() as patched:
             patched.setattr(sweeps.records.store, "read_record", None)
-            assert list(map(repr, store.read_all())) == list(map(repr, before))
+            assert list(map(repr, store.read_to_show())) == list(map(repr, before))
 
 
 def test_each_kind_of_trial_is_in_it(expected):

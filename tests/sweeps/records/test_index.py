@@ -1,6 +1,8 @@
 import dataclasses
+import json
 import os
 
+import numpy as np
 import pytest
 
 from sweeps.records import DamagedRecordWarning, RecordStore, recover
@@ -56,11 +58,16 @@ def opened(monkeypatch):
     return names
 
 
+def sealed(*documents):
+    members = {f"rows-{n}": np.frombuffer(one, np.uint8) for n, one in enumerate(documents)}
+    return module.seal(module.pack_arrays({**members, "curves": np.zeros(0)}), "index")
+
+
 def test_it_says_what_the_records_say_and_none_of_them_is_opened(store, monkeypatch):
     before = store.read_all()
     store.index()
     read = opened(monkeypatch)
-    found = store.read_all()
+    found = store.read_to_show()
     assert read == []
     assert list(map(repr, found)) == list(map(repr, before)), "NaN differs from itself"
     equal = [a == b for a, b in zip(found, before, strict=True)]
@@ -74,11 +81,13 @@ def test_a_record_that_is_new_or_another_by_now_is_read_itself(store, monkeypatc
     store.index()
     store.write(attempt(make_record(), 7))
     damaged = store.paths()[2]
+    times = (damaged.stat().st_atime_ns, damaged.stat().st_mtime_ns)
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    os.utime(damaged, ns=times)
     store.paths()[0].unlink()
     read = opened(monkeypatch)
     with pytest.warns(DamagedRecordWarning, match=r"0002-1\.record: altered record"):
-        found = store.read_all()
+        found = store.read_to_show()
     assert [record.spec.key for record in found] == [
         "0001-1", "0003-1", "0004-1", "0005-1", "0006-1", "0006-2", "0007-1",
     ]  # fmt: skip
@@ -87,7 +96,7 @@ def test_a_record_that_is_new_or_another_by_now_is_read_itself(store, monkeypatc
 
 def test_it_grows_by_what_it_lacks_and_forgets_what_is_gone(store, monkeypatch):
     store.index()
-    left_by_a_kill = store.folder / ".index" / ".records.1.tmp"
+    left_by_a_kill = store.folder / ".index" / "part-1"
     left_by_a_kill.touch()
     store.write(attempt(make_record(), 7))
     store.paths()[0].unlink()
@@ -117,21 +126,26 @@ def test_few_records_have_none(tmp_path):
         lambda content: b"",
         lambda content: content.replace(b"loss", b"lose"),
         lambda content: module.seal(b"nothing", "index"),
-        lambda content: module.seal(module.pack_arrays({"rows-0": module.np.zeros(3)}), "index"),
+        lambda content: sealed(b"[]", b"[]"),
+        lambda content: sealed(b"[" * 200_000),
+        lambda content: sealed(b"[]," * 3_000_000),
+        lambda content: sealed(
+            json.dumps(module._signature()).encode(), b"[]", b'[["x",[1],2,3,4]]'
+        ),
     ],
-    ids=["torn", "empty", "altered", "no archive", "another archive"],
+    ids=["torn", "empty", "altered", "no archive", "strange", "deep", "huge", "of other types"],
 )
 def test_one_that_is_damaged_is_as_none(store, monkeypatch, spoil):
-    before = store.read_all()
+    before = store.read_to_show()
     store.index()
     path = store.folder / INDEX
     path.write_bytes(spoil(path.read_bytes()))
     read = opened(monkeypatch)
-    assert list(map(repr, store.read_all())) == list(map(repr, before))
+    assert list(map(repr, store.read_to_show())) == list(map(repr, before))
     assert len(read) == 8
     store.index()
     read.clear()
-    store.read_all()
+    store.read_to_show()
     assert read == [], "the next start writes it anew"
 
 
@@ -141,20 +155,40 @@ def test_one_of_another_version_is_as_none(store, monkeypatch):
     assert module.read_index(store.folder) == {}
 
 
-def test_marks_and_checks_go_by_the_files(store, monkeypatch):
+def test_a_trial_that_is_marked_to_be_run_again_has_no_outcome(store, monkeypatch):
     store.index()
-    store.retries.add(["0006-2"], 7)
+    store.retries.add(["0006-1", "0000-1"], 7)
     read = opened(monkeypatch)
-    with monkeypatch.context() as patched:
-        patched.setattr(store_module, "_as_marked", lambda record, marked: (record, marked))
-        patched.setattr(store_module, "sorted", lambda found, key: list(found), raising=False)
-        assert all("0006-2" in marked for _, marked in store.read_all())
-    assert read == []
-    assert len(recover(store, lambda line: None)) == 8
-    assert len(read) == 8, "who goes on with a sweep trusts no index"
+    marked = [record.spec.key for record in store.read_to_show() if not record.ends_trial]
+    assert (marked, read) == (["0000-1", "0006-1"], [])
+
+
+def test_who_goes_on_with_a_sweep_or_checks_it_trusts_no_index(store, monkeypatch):
+    store.index()
+    read = opened(monkeypatch)
+    for look in (store.read_all, lambda: recover(store, lambda line: None)):
+        read.clear()
+        assert len(look()) == len(read) == 8
+
+
+def test_a_folder_elsewhere_is_left_alone(store, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "part-1").mkdir(parents=True)
+    (store.folder / ".index").symlink_to(elsewhere)
+    store.index()
+    assert [path.name for path in elsewhere.iterdir()] == ["part-1"]
 
 
 def test_where_it_cannot_be_written_nothing_is_said(store):
     (store.folder / ".index").write_text("a file")
     store.index()
-    assert len(store.read_all()) == 8
+    assert len(store.read_to_show()) == 8
+
+
+def test_a_sweep_that_ends_undisturbed_writes_it(run_toy, monkeypatch):
+    monkeypatch.setattr(store_module, "FEWEST", 4)
+    sweep = run_toy(trials=4)
+    store = sweep.home.store(sweep.info.id)
+    read = opened(monkeypatch)
+    assert len(store.read_to_show()) == 4
+    assert read == []

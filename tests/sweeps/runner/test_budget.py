@@ -229,7 +229,8 @@ def test_it_is_enough_after_45_trials_of_which_the_last_16_were_no_better(best_a
     gains = [0.5] * trials
     gains[best_at] = 0.9
     assert is_enough(gains) is enough
-    assert is_enough([*gains[:-1], 0.9]) is (enough and best_at < trials - 1), "as good, no better"
+    assert is_enough([*gains[:-1], 0.95]) is False, "the last one is the best"
+    assert is_enough([*gains[:-1], 0.9]) is enough, "as good is no better"
 
 
 @pytest.mark.slow
