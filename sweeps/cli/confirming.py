@@ -320,7 +320,13 @@ def confirm_after(result: RunResult, asked: RunOptions, progress: Mode, more: st
                 print(pasteable(f"{reserve.lacking}: {_by_hand(info)}"))
             return OK
         how = replace(how, stop_by=time.monotonic() + result.budget.most_for_folds(reserve))
-        options = replace(options, how=how, top=reserve.top, folds=reserve.folds)
+        options = replace(
+            options,
+            how=how,
+            top=reserve.top,
+            folds=reserve.folds,
+            repeats_best=reserve.repeats_best,
+        )
     if is_shown:
         print("The best are now confirmed on fresh folds (--no-confirm leaves that out).")
         sys.stdout.flush()

@@ -97,6 +97,7 @@ class ConfirmOptions:
     else of `margin_of`. `fresh` is the number of the drawing of folds; None: as before, at first 0.
     `control` are the trials of each of `control_searches` random searches; None: as before, at
     first one. `is_asked_for` confirms a sweep whose space says `confirm: none`; so does `folds`.
+    Without `repeats_best` it is not said what the selection bias is made of.
     """
 
     top: int | None = None
@@ -111,6 +112,7 @@ class ConfirmOptions:
     fresh: int | None = None
     control_searches: int | None = None
     is_asked_for: bool = False
+    repeats_best: bool = True
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ class Checked:
         fresh: Number of the drawing of folds.
         scored: The metric of the comparison.
         margin: The difference that does not matter; None: that of `margin_of`.
+        repeats_best: Whether the search's best is to be trained on the search's own split.
     """
 
     experiment: Experiment
@@ -175,12 +178,12 @@ class Checked:
     margin: float | None
     fresh: int
     searches: int
+    repeats_best: bool = True
 
     def can_measure_selection_bias(self) -> bool:
-        """Whether the search's best takes part, and can be trained on the search's own split."""
-        return can_measure_selection_bias(self.experiment) and any(
-            f.place == 1 for f in self.finalists
-        )
+        """Whether the search's best takes part, and is trained on the search's own split."""
+        is_possible = self.repeats_best and can_measure_selection_bias(self.experiment)
+        return is_possible and any(f.place == 1 for f in self.finalists)
 
 
 def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
@@ -226,7 +229,7 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     most = max(folds, LOOKS[-1] if limit is None else min(LOOKS[-1], int(limit) + 1))
     checked = Checked(
         experiment, data, finalists, left_out, top, folds, control, most,
-        scored, margin, fresh, searches,
+        scored, margin, fresh, searches, options.repeats_best,
     )  # fmt: skip
     is_known = [control, searches] == known
     random = [on_fresh(one, fresh) for one in best_of_random] if is_known else []

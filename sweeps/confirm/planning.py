@@ -504,28 +504,42 @@ class Reservation:
         """Return the largest confirmation that takes no longer than `most`.
 
         Folds are saved first, down to the first look, for verdicts change only there; then
-        finalists. The least, of two finalists, may take all that is left.
+        finalists; then the trainings of the search's best on the search's own split, which say only
+        what its selection bias is made of. The least, of two finalists, may take all that is left.
         """
-        says = self.says
+        says, kept = self.says, self.repeats_best
         fewer = [look for look in reversed(LOOKS) if look < says.folds]
-        ways = [(top, f) for top in range(says.top, 0, -1) for f in (says.folds, *fewer)]
+        ways = [(top, f, kept) for top in range(says.top, 0, -1) for f in (says.folds, *fewer)]
+        ways += [(*ways[-1][:2], False)] if kept else []
         best = ranked(records, self.direction)
         least = "there are not two finalists"
-        for top, folds in ways:
-            seconds, after, count = self._cost(best, top, folds, each=each, start_up=start_up)
+        for way in ways:
+            top, folds, again = way
+            seconds, after, count = self._cost(best, *way, each=each, start_up=start_up)
             if count < 2:
                 break
             if seconds <= (left if count == 2 else most):
                 whole = self._cost(best, *ways[0], each=each, start_up=start_up)[-1]
-                lacking = f"{count} finalists on {folds} folds in place of {whole} on {says.folds}"
-                lacking = "" if (top, folds) == ways[0] else f"it confirms {lacking}"
-                return Reserve(seconds, after, top, count, folds, self.fewest, lacking)
+                lacking = f"it confirms {count} finalists on {folds} folds"
+                if (top, folds) != ways[0][:2]:
+                    lacking += f" in place of {whole} on {says.folds}"
+                if kept and not again:
+                    lacking += ", without training the best of the search once more"
+                lacking = "" if way == ways[0] else lacking
+                return Reserve(seconds, after, top, count, folds, again, self.fewest, lacking)
             least = f"{count} finalists on {folds} folds would take {format_seconds(seconds)}"
         there = f"{format_seconds(left)} are left" if left > 0 else "nothing is left"
         return Reserve(lacking=f"no confirmation: {least}, and {there} of the budget")
 
     def _cost(
-        self, best: Sequence[Record], top: int, folds: int, *, each: float, start_up: float
+        self,
+        best: Sequence[Record],
+        top: int,
+        folds: int,
+        repeats_best: bool,
+        *,
+        each: float,
+        start_up: float,
     ) -> tuple[float, float, int]:
         """Return the seconds of a confirmation, those after its folds, and how many finalists."""
         chosen = self._chosen(best, top)
@@ -535,7 +549,7 @@ class Reservation:
         labels = frozenset(label_of(record) for record in chosen)
         done = min(self.begun.get(labels, 0) / (folds * count), 1.0)
         on_folds = start_up + _LONGER * folds * sum(trained) * (1 - done) / self.at_once
-        again = _LONGER * folds * trained[0] / self.at_once if self.repeats_best else 0.0
+        again = _LONGER * folds * trained[0] / self.at_once if repeats_best else 0.0
         after = again + (_START_UPS - 1) * start_up
         return on_folds + after, after, count
 

@@ -39,11 +39,21 @@ def test_a_confirmation_that_fits_is_kept_whole_else_folds_are_saved_and_then_fi
     assert kept(reservation(folds=40), seconds(7 * 28)) == (6, 28, seconds(7 * 28))
     assert kept(reservation(folds=8), seconds(7 * 8)) == (6, 8, seconds(7 * 8)), "as the space says"
     assert kept(says, 100, left=seconds(60)) == (2, 20, seconds(60)), "the least has more"
-    assert kept(says, 100, left=seconds(60) - 1) == (0, 0, 0)
-    small = says([], each=10.0, start_up=5.0, most=300, left=300)
+    assert kept(says, 100, left=seconds(60) - 1) == (2, 20, seconds(40)), "not once more"
+    assert kept(says, 100, left=seconds(40) - 1) == (0, 0, 0)
+    small = says([], each=10.0, start_up=5.0, most=240, left=240)
     assert small.lacking == (
-        "no confirmation: 2 finalists on 20 folds would take 6 min 05 s, and 5 min 00 s are left "
+        "no confirmation: 2 finalists on 20 folds would take 4 min 10 s, and 4 min 00 s are left "
         "of the budget"
+    )
+    least = says([], each=10.0, start_up=5.0, most=300, left=300)
+    assert (least.repeats_best, says([], each=1, start_up=5, most=300, left=300).repeats_best) == (
+        False,
+        True,
+    )
+    assert least.lacking == (
+        "it confirms 2 finalists on 20 folds in place of 6 on 20, without training the best of the "
+        "search once more"
     )
     fewer = says([], each=10.0, start_up=5.0, most=seconds(100), left=1000).lacking
     assert fewer == "it confirms 4 finalists on 20 folds in place of 6 on 20"

@@ -18,8 +18,10 @@ from digitexp.experiments.recorded import CHAMPION, Recorded
 from sweeps.analysis.summary import summarize
 from sweeps.cli import app
 from sweeps.cli.confirming import is_to_be_confirmed
+from sweeps.confirm.confirm import ConfirmOptions, check
 from sweeps.confirm.finalists import choose_finalists
 from sweeps.confirm.planning import confirming_space
+from sweeps.home import Home
 from sweeps.launch import RunResult
 from tests.sweeps.factories import make_info, make_record
 
@@ -114,6 +116,15 @@ class TestConfirmed:
         bias = page[page.index('<section id="selection-bias"') : page.index('id="calibration"')]
         parts = ("its seed", "the choice of its epoch", "the samples that scored it", "all of it")
         assert all(part in bias for part in parts)
+
+    def test_the_best_is_trained_once_more_unless_that_is_left_out(self, home):
+        def again(**options):
+            found = Home.resolve(home)
+            options = ConfirmOptions(top=2, folds=8, **options)
+            return check(found, found.get("nets"), options).can_measure_selection_bias()
+
+        assert again()
+        assert not again(repeats_best=False)
 
     def test_whether_calibration_helps_is_judged_on_samples_that_did_not_fit_it(self, home, told):
         store = home_store(home, "nets-confirmation")
