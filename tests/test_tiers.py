@@ -184,6 +184,28 @@ def test_children_are_measured_where_they_are_asked_to_be_and_nowhere_else(pytes
     ran.assert_outcomes(passed=3)
 
 
+TRACED = """
+import sys
+import pytest
+
+@pytest.mark.slow
+def test_is_not_measured():
+    assert sys.gettrace() is None
+def test_is_measured():
+    assert sys.gettrace() is not None
+"""
+
+
+@pytest.mark.parametrize("where", [("-n", "1"), ("-p", "no:xdist")], ids=["worker", "alone"])
+def test_what_is_not_to_be_measured_is_not_traced(pytester, monkeypatch, where):
+    monkeypatch.setenv("PYTHONPATH", str(tools.ROOT))
+    pytester.makepyfile(TRACED)
+    pytester.makeini("[pytest]\nmarkers =\n  slow: s\n")
+    plugins = ("-p", "tests.tiers", "-p", "no:dash", "-p", "no:cacheprovider", *where)
+    ran = pytester.runpytest_subprocess(*plugins, "--tier", "all", "--cov=.")
+    ran.assert_outcomes(passed=2)
+
+
 def test_what_killed_children_have_half_written_is_removed_and_the_rest_counts(
     pytester, monkeypatch
 ):
