@@ -50,10 +50,10 @@ _TOGETHER: Final = 1000
 
 @dataclass(frozen=True)
 class Indexed:
-    """What the index says of one file.
+    """A record as the index has it.
 
     Attributes:
-        state: See `state_of`.
+        state: That of its file, see `state_of`.
         record: The record in it, without arrays.
     """
 
