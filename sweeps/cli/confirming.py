@@ -319,7 +319,10 @@ def confirm_after(result: RunResult, asked: RunOptions, progress: Mode, more: st
             if is_shown and not is_known:
                 print(pasteable(f"{reserve.lacking}: {_by_hand(info)}"))
             return OK
-        how = replace(how, stop_by=time.monotonic() + result.budget.most_for_folds(reserve))
+        budget, now = result.budget, time.monotonic()
+        how = replace(how, stop_by=now + budget.most_for_folds(reserve))
+        if result.summary.stopped_by == "budget":
+            how = replace(how, until=now + budget.left)
         options = replace(
             options,
             how=how,
