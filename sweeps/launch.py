@@ -153,11 +153,14 @@ class Timing:
         watch: Began with the command.
         reserving: Says what a confirmation will take; None if none follows.
         command: What was typed, for hints; None from Python.
+        answer: Is called with the result once the trials have ended; what MLflow lacks is not known
+            before the return.
     """
 
     watch: Stopwatch = field(default_factory=Stopwatch)
     reserving: Reserving | None = None
     command: str | None = None
+    answer: Callable[[RunResult], None] = lambda result: None
 
 
 def run_options(
@@ -314,6 +317,7 @@ def run_sweep(
             _ask(config, store, coordinator.total())  # points enqueued meanwhile count as well
             summarise = _summariser(config, info, timing.watch, coordinator)
             ended = summarise(stopped_by)
+            _tell(RunResult(info, ended, budget), progress, timing)
             report = parent.finish(ended, failed=has_failed(ended), request=request)
             # A stop request after the last trial has stopped only the wait for MLflow.
             stopped_by = stopped_by or (request.reason if report.pending else None)
@@ -330,6 +334,11 @@ def run_sweep(
     progress.finished(summary)
     info = dataclasses.replace(info, checked=store.checked())
     return RunResult(info, summary, budget)
+
+
+def _tell(result: RunResult, progress: Progress, timing: Timing) -> None:
+    progress.trials_ended(result.summary)
+    timing.answer(result)
 
 
 def _budget(

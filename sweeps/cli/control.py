@@ -95,15 +95,15 @@ def watch(
                 time.sleep(LOOK_SECONDS)
         ending, began = store.ending(), [one.began_at for one in Starts(store.folder).all()]
         until_now = (now_ms() - began[-1]) / 1000 if began else 0.0  # it was killed
-        shown.finished(
-            summarize(
-                info,
-                records,
-                asked=store.asked() or 0,
-                seconds=ending.seconds if ending else until_now,
-                stopped_by=ending.stopped_by if ending else None,
-            )
+        summary = summarize(
+            info,
+            records,
+            asked=store.asked() or 0,
+            seconds=ending.seconds if ending else until_now,
+            stopped_by=ending.stopped_by if ending else None,
         )
+        shown.trials_ended(summary)
+        shown.finished(summary)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
     finally:

@@ -156,7 +156,7 @@ def compare(
             print(output)
 
 
-MOST_SHOWN: Final = 1000
+MOST_SHOWN: Final = 200
 """Trials that a table in the terminal has at most."""
 WIDE_CHARACTERS: Final = 100
 

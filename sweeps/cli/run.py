@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -40,6 +42,7 @@ from sweeps.workspace.addresses import redacted
 from sweeps.workspace.clock import command_watch
 
 if TYPE_CHECKING:
+    from sweeps.analysis.summary import Summary
     from sweeps.api import Sweep
     from sweeps.home import Home
     from sweeps.launch import RunResult
@@ -92,24 +95,32 @@ def run(
     watch = command_watch()
     from sweeps.config.sweep import resolve
     from sweeps.launch import Timing, run_config
+    from sweeps.tracking.address import resolve_tracking_uri
 
     fail_under = asked.fail_under
     progress = mode_of(quiet=quiet, as_json=json, verbose=verbose)
     config = resolve(asked)
     check_confirming(config, asked, confirm, progress)
-    result = run_config(
-        config,
-        asked,
-        progress=progress,
-        has_failed=lambda summary: failure(summary, strict, fail_under) is not None,
-        timing=Timing(watch, reserving_for(config, confirm), command_line(asked)),
-    )
+
+    # The answer names the address on a server, which may be away: only the end tells.
+    is_server = resolve_tracking_uri(config.home.path, asked.tracking_uri).startswith("http")
+    answer = _Answer(asked, progress, confirm, strict, fail_under, is_late=is_server)
+    timing = Timing(watch, reserving_for(config, confirm), command_line(asked), answer.beforehand)
+    try:
+        result = run_config(
+            config,
+            asked,
+            progress=progress,
+            has_failed=lambda summary: failure(summary, strict, fail_under) is not None,
+            timing=timing,
+        )
+    finally:
+        answer.waited()
+    answer.afterwards(result)
     summary = result.summary
     code = exit_code(summary, strict=strict, fail_under=fail_under)
-    is_last = not (code in WHOLE and is_to_be_confirmed(result, confirm))
-    reason = failure(summary, strict, fail_under)
-    _conclude(asked, result, reason, progress, is_last=is_last)
-    if not is_last:
+    _conclude(summary)
+    if answer.is_confirmed(result):
         more = f"{command_line(asked)} --trials {2 * summary.done}"
         code = (
             confirm_after(result, asked, progress, f"{more} {_home_option(asked)}".strip()) or code
@@ -117,7 +128,64 @@ def run(
     if progress in {"auto", "verbose"}:
         for line in _spent(result, asked):
             print(line)
+    if config.parallelism.workers:  # else trials ran in here, and may have left something to end
+        gc.freeze()  # to look for garbage in MLflow takes half a second
     raise typer.Exit(code)
+
+
+@dataclass
+class _Answer:
+    """Says what a sweep has found: once its trials have ended, or after MLflow has the end."""
+
+    asked: RunOptions
+    progress: Mode
+    confirm: bool | None
+    strict: bool
+    fail_under: float | None
+    is_late: bool
+    _error: OSError | None = None
+
+    def is_confirmed(self, result: RunResult) -> bool:
+        """Whether a confirmation follows."""
+        code = exit_code(result.summary, strict=self.strict, fail_under=self.fail_under)
+        return code in WHOLE and is_to_be_confirmed(result, self.confirm)
+
+    def beforehand(self, result: RunResult) -> None:
+        """Give the answer before MLflow has the end; an error of the stream waits until then."""
+        if self.is_late:
+            return
+        try:
+            self._print(result)
+            self._write("\x1b[2mMLflow gets the report; Ctrl-C leaves it to `sweeps sync`\x1b[0m\r")
+        except OSError as error:
+            self._error = error
+
+    def waited(self) -> None:
+        """Remove the line that said what is waited for."""
+        with suppress(OSError):
+            self._write("\x1b[K")
+
+    def afterwards(self, result: RunResult) -> None:
+        """Give the answer if it was not given before.
+
+        Raises:
+            OSError: It could not be written.
+        """
+        if self._error is not None:
+            raise self._error
+        if self.is_late:
+            self._print(result)
+
+    def _print(self, result: RunResult) -> None:
+        reason = failure(result.summary, self.strict, self.fail_under)
+        is_last = not self.is_confirmed(result)
+        _answer(self.asked, result, reason, self.progress, is_last=is_last)
+
+    def _write(self, text: str) -> None:
+        from sweeps.progress import can_redraw
+
+        if self.progress in {"auto", "verbose"} and can_redraw(sys.stderr):
+            print(text, end="", file=sys.stderr, flush=True)
 
 
 def _spent(result: RunResult, asked: RunOptions) -> Iterator[str]:
@@ -136,15 +204,35 @@ def _spent(result: RunResult, asked: RunOptions) -> Iterator[str]:
         yield cost_line(result.summary, cost_of(seconds, price))
 
 
-def _conclude(
+def _answer(
     asked: RunOptions, result: RunResult, reason: str | None, progress: Mode, *, is_last: bool
 ) -> None:
+    """Print what the sweep has found, while MLflow gets the rest."""
     from sweeps.cli.console import Terminal
-    from sweeps.render.markdown import render_markdown
     from sweeps.render.summaries import render_text
+
+    if progress in {"auto", "verbose"}:
+        store = redacted(asked.tracking_uri or "")
+        tracking = shlex.join(["--tracking-uri", store]) if store else ""
+        text = render_text(
+            result.summary,
+            home_option=_home_option(asked),
+            run_command=command_line(asked),
+            ui_option=tracking,
+            ui_address="" if result.summary.tracking_pending else _ui_address(asked, result.info),
+            is_last=is_last,
+            verbose=progress == "verbose",
+        )
+        Terminal().print(text, crop=False)
+    if reason:
+        print(pasteable(f"failed: {reason}"), file=sys.stderr)
+
+
+def _conclude(summary: Summary) -> None:
+    """Say what MLflow lacks, and add the summary to that of a GitHub job."""
+    from sweeps.render.markdown import render_markdown
     from sweeps.wording import counted
 
-    summary = result.summary
     step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if step_summary:
         try:
@@ -152,21 +240,6 @@ def _conclude(
                 file.write(render_markdown(summary))
         except OSError as error:
             print(f"no step summary: {error}", file=sys.stderr)
-    if progress in {"auto", "verbose"}:
-        store = redacted(asked.tracking_uri or "")
-        tracking = shlex.join(["--tracking-uri", store]) if store else ""
-        text = render_text(
-            summary,
-            home_option=_home_option(asked),
-            run_command=command_line(asked),
-            ui_option=tracking,
-            ui_address="" if summary.tracking_pending else _ui_address(asked, result.info),
-            is_last=is_last,
-            verbose=progress == "verbose",
-        )
-        Terminal().print(text, crop=False)
-    if reason:
-        print(pasteable(f"failed: {reason}"), file=sys.stderr)
     if summary.tracking_pending:
         print(
             f"tracking incomplete: {counted(summary.tracking_pending, 'run')} missing or "

@@ -57,8 +57,12 @@ class Progress(Protocol):
         """An attempt has ended and its record is safe."""
         ...
 
+    def trials_ended(self, summary: Summary) -> None:
+        """No further trial follows, for whatever reason; MLflow lacks the end of the sweep yet."""
+        ...
+
     def finished(self, summary: Summary) -> None:
-        """The sweep has ended, for whatever reason."""
+        """The sweep is over, and the summary says what MLflow lacks."""
         ...
 
     def close(self) -> None:
@@ -97,7 +101,7 @@ def make_progress(mode: Mode | Progress) -> Progress:
         from sweeps.progress.live import NotebookDisplay
 
         return NotebookDisplay()
-    if mode == "auto" and _can_redraw(sys.stderr):
+    if mode == "auto" and can_redraw(sys.stderr):
         from sweeps.progress.live import LiveDisplay
 
         return LiveDisplay(sys.stderr)
@@ -113,7 +117,7 @@ def _in_notebook() -> bool:
     return hasattr(shell, "kernel")
 
 
-def _can_redraw(stream: TextIO) -> bool:
+def can_redraw(stream: TextIO) -> bool:
     """Whether the stream is a terminal that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM", "").lower() not in {"dumb", "unknown"}
 
@@ -193,12 +197,15 @@ class Stages(PassedOn):
         self._last = tally
         self._shown.started(tally)
 
-    def finished(self, summary: Summary) -> None:
+    def trials_ended(self, summary: Summary) -> None:
         """Say why the sweep ended early, and which failures there were."""
         if summary.stopped_by:
             self._shown.note(f"stopped by {summary.stopped_by}")
         if summary.failures:
             self._shown.note(failure_line(summary.failures, summary.first_error))
+
+    def finished(self, summary: Summary) -> None:
+        """Do nothing: other sweeps follow."""
 
     def close(self) -> None:
         """Do nothing: other sweeps follow."""

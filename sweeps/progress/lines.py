@@ -190,13 +190,16 @@ class PlainLines:
         since, more = self._clock() - self._said_at[0], tally.done - self._said_at[1]
         return since >= (PAUSE_SECONDS if TENTH * more >= tally.total else BEAT_SECONDS)
 
-    def finished(self, summary: Summary) -> None:
+    def trials_ended(self, summary: Summary) -> None:
         """Write how the trials ended, and which failures and retries there were."""
         self._out.line(ended_line(summary))
         if summary.failures:
             self._out.line(failure_line(summary.failures, summary.first_error))
         if summary.retried:
             self._out.line(retry_line(summary.retried))
+
+    def finished(self, summary: Summary) -> None:
+        """Do nothing: that was all."""
 
     def close(self) -> None:
         """Do nothing: every line is out already."""
@@ -337,6 +340,9 @@ class JsonLines:
             counts = {"done": self._tally.done, "total": self._tally.total}
             self._event("trial_finished", **row.to_dict(), **counts)
 
+    def trials_ended(self, summary: Summary) -> None:
+        """Write nothing: `finished` says all of it."""
+
     def finished(self, summary: Summary) -> None:
         """Write `finished`."""
         self._event("finished", summary=summary.to_dict())
@@ -371,10 +377,13 @@ class Quiet:
     def trial_finished(self, record: Record) -> None:
         """Write nothing."""
 
-    def finished(self, summary: Summary) -> None:
+    def trials_ended(self, summary: Summary) -> None:
         """Write how many trials failed and why, if any did."""
         if summary.failures:
             self._out.line(failure_line(summary.failures, summary.first_error))
+
+    def finished(self, summary: Summary) -> None:
+        """Do nothing: that was all."""
 
     def close(self) -> None:
         """Do nothing: there is nothing to give back."""

@@ -192,11 +192,14 @@ class LiveDisplay:
             if self._tally:
                 self._tally.finish(record)
 
-    def finished(self, summary: Summary) -> None:
+    def trials_ended(self, summary: Summary) -> None:
         """Draw the last state, without running trials and estimates."""
         with self._lock:
             self._summary = summary
         self.close()
+
+    def finished(self, summary: Summary) -> None:
+        """Do nothing: the terminal is given back."""
 
     def close(self) -> None:
         """Draw once more and give the terminal back: cursor, stdout and stderr."""
@@ -268,13 +271,16 @@ class NotebookDisplay:
                 if time.monotonic() - self._drawn_at > PAUSE_SECONDS:
                     self._draw()
 
-    def finished(self, summary: Summary) -> None:
+    def trials_ended(self, summary: Summary) -> None:
         """Show how the sweep ended, and which failures there were."""
         with self._lock:
             self._notes = [ended_line(summary)]
             if summary.failures:
                 self._notes.append(failure_line(summary.failures, summary.first_error))
             self._draw()
+
+    def finished(self, summary: Summary) -> None:
+        """Do nothing: all is shown."""
 
     def close(self) -> None:
         """Draw the last trials of a confirmation, which has no summary; the output stays."""

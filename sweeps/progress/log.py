@@ -91,20 +91,23 @@ class Logged(PassedOn):
             self._attempt(record)
         self._shown.trial_finished(record)
 
-    def finished(self, summary: Summary) -> None:
-        """Log how the sweep ended, and where its time went."""
+    def trials_ended(self, summary: Summary) -> None:
+        """Log how the trials ended, and where the time went."""
         self._line(ended_line(summary))
         if summary.best or summary.front:
             self._line(verdict_line(summary))
-        pending = summary.tracking_pending
-        others = [
-            failure_line(summary.failures, summary.first_error),
-            retry_line(summary.retried),
-            f"{counted(pending, 'run')} not in MLflow: {summary.tracking_error}" if pending else "",
-            *summary.deleted,
-            *time_lines(summary.time_split),
-        ]
-        for line in filter(None, others):
+        failures = failure_line(summary.failures, summary.first_error)
+        for line in filter(None, [failures, retry_line(summary.retried)]):
+            self._line(line)
+        for line in time_lines(summary.time_split):
+            self._line(line)
+        self._shown.trials_ended(summary)
+
+    def finished(self, summary: Summary) -> None:
+        """Log what MLflow lacks, and what was deleted."""
+        if pending := summary.tracking_pending:
+            self._line(f"{counted(pending, 'run')} not in MLflow: {summary.tracking_error}")
+        for line in summary.deleted:
             self._line(line)
         self._shown.finished(summary)
 

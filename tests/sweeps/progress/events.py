@@ -31,6 +31,7 @@ def play(progress: Progress, *, finish: bool = True) -> None:
             progress.epoch(ended.spec, epoch, {"val_accuracy": 0.8, "loss": math.nan})
         progress.trial_finished(ended)
     if finish:
+        progress.trials_ended(summary())
         progress.finished(summary())
     progress.close()
     progress.close()

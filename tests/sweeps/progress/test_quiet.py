@@ -16,5 +16,5 @@ def test_only_failures_are_said():
 def test_a_sweep_without_failures_says_nothing():
     stream = io.StringIO()
     done = summarize(sweep_info(), [record(0, 0.9)], asked=1, seconds=1.0, stopped_by=None)
-    Quiet(stream).finished(done)
+    Quiet(stream).trials_ended(done)
     assert stream.getvalue() == ""

@@ -26,6 +26,7 @@ def play(display, records, asked, stopped_by=None):
     for one in records:
         display.trial_finished(one)
     ended = summarize(INFO, records, asked=asked, seconds=1.0, stopped_by=stopped_by)
+    display.trials_ended(ended)
     display.finished(ended)
     display.close()
 
