@@ -1,0 +1,94 @@
+"""Sweeps with a budget of time, each in an empty home: when they end, and what they have found.
+
+The default spaces are those that are confirmed by themselves, so that the budget pays for start-up,
+search, confirmation on fresh folds, and the report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.process_tree import plain_environment, run_tree
+from sweeps.wording import format_seconds
+from sweeps.workspace.clock import seconds_of
+
+CASES: Final = ("mlp=3m", "cnn=20m")
+TOLERANCE: Final = 0.1
+"""The share by which a sweep may end before or after its budget."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this benchmark."""
+    parser.add_argument(
+        "--cases", nargs="+", default=CASES, metavar="SPACE=BUDGET",
+        help=f"(default {' '.join(CASES)})",
+    )  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Run one sweep after the other."""
+    return {"rows": [_observed(*case.split("=", 1)) for case in options.cases]}
+
+
+def _observed(space: str, budget: str) -> dict[str, Any]:
+    from sweeps import load
+    from sweeps.records import Conclusions
+
+    with tempfile.TemporaryDirectory(prefix="budget-") as folder:
+        used = run_tree(
+            [sys.executable, "-m", "sweeps", "run", space, "--budget", budget, "--quiet",
+             "--home", "home"],
+            folder=Path(folder),
+            environment=plain_environment(),
+            timeout_seconds=2 * seconds_of(budget) + 60,
+        )  # fmt: skip
+        sweep = load(space, Path(folder) / "home")
+        confirmed = Conclusions(sweep.home.store(sweep.info.id).folder).confirmed()
+        verdict = confirmed.verdict if confirmed else None
+        trials = sum(row.state == "COMPLETE" for row in sweep.rows())
+    row = {
+        "space": space,
+        "budget": seconds_of(budget),
+        "seconds": used.wall_seconds,
+        "cpu_seconds": used.cpu_seconds,
+        "complete": trials,
+    }
+    if verdict is None or verdict.quotable is None:
+        return row
+    champion = next(one for one in verdict.standings if one.finalist == verdict.recommended)
+    quoted = verdict.quotable
+    return row | {
+        "finalists": len(verdict.standings),
+        "folds": verdict.folds,
+        "champion": champion.finalist,
+        "quoted": [quoted.value, quoted.low, quoted.high],
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return Markdown, a row a sweep."""
+    lines = [
+        "| space | budget | ended after | complete trials | confirmed | quoted accuracy, % |",
+        "|---|---:|---:|---:|---|---:|",
+    ]
+    for row in result["rows"]:
+        off = row["seconds"] / row["budget"] - 1
+        kept = "kept" if abs(off) <= TOLERANCE else "missed"
+        cells = [
+            row["space"],
+            format_seconds(row["budget"]),
+            f"{format_seconds(row['seconds'])} ({off:+.0%}: {kept})",
+            str(row["complete"]),
+            "not confirmed",
+            "",
+        ]
+        if "quoted" in row:
+            value, low, high = (f"{100 * share:.1f}" for share in row["quoted"])
+            finalists = f"{row['finalists']} on {row['folds']} folds"
+            cells[4:] = [f"{finalists}: {row['champion']}", f"{value} ({low} to {high})"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
