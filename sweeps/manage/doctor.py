@@ -34,7 +34,6 @@ from sweeps.records import (
     RecordError,
     RecordStore,
     SweepInfo,
-    leading,
     listed,
     put_aside,
     recover,
@@ -59,7 +58,7 @@ from sweeps.tracking.content import (
     trial_run,
 )
 from sweeps.tracking.parent import describe_end, ending_of
-from sweeps.tracking.pictures import BEST, PICTURES, plan_pictures
+from sweeps.tracking.pictures import PICTURES, pictured, plan_pictures
 from sweeps.tracking.preflight import check_store
 from sweeps.tracking.reading import StoredChampion, StoredRun, read_champion, read_runs
 from sweeps.tracking.registration import find_champion
@@ -434,8 +433,7 @@ def _child(evidence: Evidence, record: Record, run: StoredRun, parent_id: str) -
 
 
 def _pictures(evidence: Evidence, children: Mapping[str, StoredRun]) -> Iterator[Problem]:
-    best = leading(evidence.records, evidence.info.objectives)[:BEST]
-    wanted = plan_pictures([evidence.store.read(record.spec.key) for record in best])
+    wanted = plan_pictures(pictured(evidence.store, evidence.info, evidence.records))
     for key, run in children.items():
         text = str(wanted[key]) if key in wanted else ""
         if run.tags.get(PICTURES, "") != text:

@@ -33,16 +33,16 @@ from sweeps.records import (
     Starts,
     SweepInfo,
     SweepStatus,
+    confirmed_by,
     heard,
     is_finalist,
-    leading,
     listed,
 )
 from sweeps.render.markdown import render_briefing, render_conclusion, render_markdown
 from sweeps.runner.control import INTERRUPTIONS, StopRequest
 from sweeps.runner.ownership import Hold
 from sweeps.tracking.content import TABLE_TAGS, TRIALS_TABLE, SweepNote, table_json
-from sweeps.tracking.pictures import BEST, show_pictures, with_matrix
+from sweeps.tracking.pictures import pictured, show_pictures, with_matrix
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import ProjectionReport, Projector
 from sweeps.tracking.registration import project_champion
@@ -225,11 +225,13 @@ def _mark_as_sent(
 def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
     """Return the report and its charts as PNGs, by name; empty if the sweep is small or goes on.
 
+    It is empty as well for a part of a confirmation, whose findings are in the report of its sweep.
     The files depend on records and ending alone, so that writing them again changes nothing.
     """
     from sweeps.render.sections import draw_charts, render_report, report_sections
 
-    if ending.status != "FINISHED" or len(data.ranking) < FEWEST_TRIALS:
+    is_small = len(data.ranking) < FEWEST_TRIALS
+    if ending.status != "FINISHED" or is_small or confirmed_by(data.info.directory):
         return {}
     sections = report_sections(data)
     charts = draw_charts(sections, lambda chart: chart.size != "third")  # slices: in the page only
@@ -334,7 +336,7 @@ def finish(
     projector.finish(lambda runs: end_parent(runs, store, info, ending, again, read(), sources()))
 
     def show(client: Any, sweep: KnownSweep) -> None:
-        best = best_whole(store, info, read())
+        best = pictured(store, info, read())
         show_pictures(client, sweep, info, best, store.folder)
 
     projector.finish(lambda runs: runs.arrange(info, show))
@@ -388,7 +390,7 @@ def end_parent(
     }
 
     def describe(client: Any, sweep: KnownSweep) -> str:
-        best = best_whole(store, info, records)
+        best = pictured(store, info, records)
         client.set_experiment_tag(sweep.experiment_id, *view_of(info, records, best, important))
         mark_front(client, sweep, info, records)
         return directions(info, sweep, best, note, noted)
@@ -407,14 +409,6 @@ def end_parent(
     project_champion(projection, store, info, records, again)
     if report and lacking is not None:
         raise IncompleteError(f"samples in the report of {info.name}", lacking) from lacking
-
-
-def best_whole(store: RecordStore, info: SweepInfo, records: Sequence[Record]) -> list[Record]:
-    """Return the best complete trials with their arrays: those whose pictures are shown.
-
-    With several objectives those of the Pareto front come first.
-    """
-    return [store.read(record.spec.key) for record in leading(records, info.objectives)[:BEST]]
 
 
 CLOSE_TIMEOUT_SECONDS: Final = 60.0
@@ -463,7 +457,8 @@ class ParentRun:
 
     def prepare(self) -> None:
         """Import MLflow in the background, and what the report needs, if there will be one."""
-        has_report = (self._store.asked() or 0) >= FEWEST_TRIALS
+        is_search = confirmed_by(self._info.directory) is None
+        has_report = is_search and (self._store.asked() or 0) >= FEWEST_TRIALS
         self._projector.prepare(_import_what_draws if has_report else lambda: None)
 
     def files(self) -> list[Path]:

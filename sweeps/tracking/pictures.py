@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from sweeps.records.conclusions import confirmed_by
 from sweeps.records.confusion import best_confusion, class_names, confusion_of, kept_epoch
+from sweeps.records.ranking import leading
 from sweeps.records.record import Record, SweepInfo
+from sweeps.records.store import RecordStore
 from sweeps.tracking.runs import KnownSweep, log_files, search
 from sweeps.tracking.store import IncompleteError, is_outage
 from sweeps.wording import percent
@@ -68,6 +71,17 @@ def _png(picture: Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()
+
+
+def pictured(store: RecordStore, info: SweepInfo, records: Sequence[Record]) -> list[Record]:
+    """Return the best complete trials with their arrays: those whose pictures are shown.
+
+    With several objectives those of the Pareto front come first. Of a confirmation there are none:
+    the best of its trainings have had the luckiest folds.
+    """
+    if confirmed_by(info.directory):
+        return []
+    return [store.read(record.spec.key) for record in leading(records, info.objectives)[:BEST]]
 
 
 @dataclass(frozen=True)

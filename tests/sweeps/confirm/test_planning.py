@@ -23,6 +23,7 @@ from sweeps.confirm.finalists import choose_finalists
 from sweeps.confirm.planning import confirming_space
 from sweeps.home import Home
 from sweeps.launch import RunResult
+from sweeps.tracking.parent import FEWEST_TRIALS
 from tests.sweeps.factories import make_info, make_record
 
 SPACE = """
@@ -191,6 +192,16 @@ class TestConfirmed:
             "softmax.html",
             "training.html",
         ]
+
+    def test_only_the_search_has_a_report_and_a_grid_of_pictures(self, home):
+        trained = sweeps.load("nets-confirmation", home).rows()
+        assert sum(row.state == "COMPLETE" for row in trained) >= FEWEST_TRIALS
+        experiment = home / "artifacts" / "Handwritten-digits-confirmations"
+        drawn = [
+            path.name for path in experiment.rglob("*") if path.name in {"report.html", "images"}
+        ]
+        assert not drawn
+        assert list((home / "artifacts").rglob("images"))
 
     @pytest.mark.slow
     def test_doctor_finds_nothing_and_doing_it_again_trains_nothing(self, home):
