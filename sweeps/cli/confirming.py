@@ -6,13 +6,14 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
-from sweeps.cli.console import answered, complain
+from sweeps.cli.console import answered, answering_first, complain
 from sweeps.cli.exit_codes import FAILED, INTERRUPTED, OK, TRACKING_INCOMPLETE, WHOLE
 from sweeps.cli.options import (
     CsvOption,
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
     from sweeps.progress import Mode
     from sweeps.records import SweepInfo
     from sweeps.records.conclusions import Conclusion
-    from sweeps.runner.budget import Reserving
+    from sweeps.runner.budget import Budget, Reserving
+
+    Tell = Callable[[SweepInfo, ConfirmResult], None]
 
 
 FEWEST_TRIALS: Final = 15
@@ -190,7 +193,9 @@ def confirm(
     options = ConfirmOptions(
         top, folds, control, refit, how, leave_out, replace, most, margin, fresh, control_searches
     )
-    results = _confirm_all(found, infos, options)
+    is_table = as_json or csv is not None
+    tell = _tell_nothing if is_table else partial(_tell, found, details=details)
+    results = _confirm_all(found, infos, options, _tell_nothing if test else tell)
     code = worst_of(results)
     if test and code in WHOLE and not all(result.is_in_force for _, result in results):
         complain("--test: the test set was not scored, since it would not be the champion's score")
@@ -199,14 +204,18 @@ def confirm(
         pairs = [ConfirmedSweep(*pair) for pair in results]
         if evaluate_test_set(found, pairs, how, again).tracking_pending:
             code = TRACKING_INCOMPLETE
-    answers = [_answer(found, *pair) for pair in results]
-    documents = [_document(found, *pair, said) for pair, said in zip(results, answers, strict=True)]
-    whole = documents if len(infos) > 1 else documents[0]
-    table = [{"sweep": one["sweep"], **row} for one in documents for row in one["standings"]]
-    if not answered(whole, table, as_json=as_json, csv=csv):
-        for (info, result), said in zip(results, answers, strict=True):
-            _print(found, info, result, said, details=details)
+    for pair in results if test else ():
+        tell(*pair)
+    if is_table:
+        documents = [_document(found, *pair) for pair in results]
+        whole = documents if len(infos) > 1 else documents[0]
+        table = [{"sweep": one["sweep"], **row} for one in documents for row in one["standings"]]
+        answered(whole, table, as_json=as_json, csv=csv)
     raise typer.Exit(code)
+
+
+def _tell_nothing(info: SweepInfo, result: ConfirmResult) -> None:
+    pass
 
 
 def _check_meant(*, again: str | None, test: bool, until: str) -> None:
@@ -233,17 +242,19 @@ def _restore(home: Home, infos: Sequence[SweepInfo], how: HowToTrain) -> NoRetur
 
 
 def _confirm_all(
-    home: Home, infos: Sequence[SweepInfo], options: ConfirmOptions
+    home: Home,
+    infos: Sequence[SweepInfo],
+    options: ConfirmOptions,
+    tell: Tell,
 ) -> list[tuple[SweepInfo, ConfirmResult]]:
     """Confirm one sweep after the other, until one is interrupted or fails."""
     from sweeps.confirm.confirm import check
-    from sweeps.confirm.confirm import confirm as run_it
 
     for info in infos[1:]:  # now, and not after the first was trained for hours
         check(home, info, options)
     results = []
     for info in infos:
-        results.append((info, run_it(home, info, options)))
+        results.append((info, _confirmed(home, info, options, tell)))
         if results[-1][1].failure:
             print(pasteable(f"failed: {results[-1][1].failure}"), file=sys.stderr)
         if exit_code(results[-1][1]) not in WHOLE:
@@ -305,7 +316,6 @@ def confirm_after(result: RunResult, asked: RunOptions, progress: Mode, more: st
         more: The command that runs more trials, for the answer.
     """
     from sweeps.confirm.confirm import ConfirmOptions
-    from sweeps.confirm.confirm import confirm as run_it
     from sweeps.confirm.planning import HowToTrain
     from sweeps.home import Home
 
@@ -313,40 +323,62 @@ def confirm_after(result: RunResult, asked: RunOptions, progress: Mode, more: st
     how = HowToTrain(asked.workers, asked.tracking_uri, asked.source, progress, asked.same_code)
     options = ConfirmOptions(how=how, is_asked_for=True)
     if result.budget is not None:
-        reserve = result.budget.for_confirmation()
-        if not reserve.folds:
+        within = _within(result, result.budget, options)
+        if isinstance(within, str):
             is_known = result.summary.champion is not None and not result.budget.has_trained
             if is_shown and not is_known:
-                print(pasteable(f"{reserve.lacking}: {_by_hand(info)}"))
+                print(pasteable(f"{within}: {_by_hand(info)}"))
             return OK
-        budget, now = result.budget, time.monotonic()
-        how = replace(how, stop_by=now + budget.most_for_folds(reserve))
-        if result.summary.stopped_by == "budget":
-            how = replace(how, until=now + budget.left)
-        options = replace(
-            options,
-            how=how,
-            top=reserve.top,
-            folds=reserve.folds,
-            repeats_best=reserve.repeats_best,
-        )
+        options = within
     if is_shown:
         print("The best are now confirmed on fresh folds (--no-confirm leaves that out).")
         sys.stdout.flush()
     home = Home.resolve(asked.home)
-    found = run_it(home, info, options)
-    said = _answer(home, info, found)
+
+    def tell(info: SweepInfo, found: ConfirmResult) -> None:
+        if is_shown and found.stopped_by != "timeout":
+            print()
+            _tell(home, info, found, more=more)
+
+    found = _confirmed(home, info, options, tell)
     if progress == "json":
-        document = {"event": "confirmed", **_document(home, info, found, said)}
+        document = {"event": "confirmed", **_document(home, info, found)}
         print(json.dumps(plain_numbers(document), allow_nan=False))
     if found.failure:
         print(pasteable(f"failed: {found.failure}"), file=sys.stderr)
     if found.stopped_by == "timeout":
         print(pasteable(f"the budget ended before a verdict: {_by_hand(info)}"), file=sys.stderr)
-    elif is_shown:
-        print()
-        _print(home, info, found, said, more=more)
     return exit_code(found)
+
+
+def _within(result: RunResult, budget: Budget, options: ConfirmOptions) -> ConfirmOptions | str:
+    """Return the options of the confirmation that the rest of a budget pays for; or why of none."""
+    reserve = budget.for_confirmation()
+    if not reserve.folds:
+        return reserve.lacking
+    now = time.monotonic()
+    how = replace(options.how, stop_by=now + budget.most_for_folds(reserve))
+    if result.summary.stopped_by == "budget":
+        how = replace(how, until=now + budget.left)
+    return replace(
+        options,
+        how=how,
+        top=reserve.top,
+        folds=reserve.folds,
+        repeats_best=reserve.repeats_best,
+    )
+
+
+def _confirmed(home: Home, info: SweepInfo, options: ConfirmOptions, tell: Tell) -> ConfirmResult:
+    """Confirm a sweep; its answer is told before MLflow has it."""
+    from sweeps.confirm.confirm import confirm as run_it
+
+    mode = options.how.progress
+    with answering_first(mode if isinstance(mode, str) else "quiet") as give:
+        found = run_it(home, info, options, lambda found: give(partial(tell, info, found)))
+    if not found.conclusions:
+        tell(info, found)
+    return found
 
 
 def _by_hand(info: SweepInfo) -> str:
@@ -368,11 +400,10 @@ def exit_code(result: ConfirmResult) -> int:
     return TRACKING_INCOMPLETE if result.tracking_pending else OK
 
 
-def _print(
+def _tell(
     home: Home,
     info: SweepInfo,
     result: ConfirmResult,
-    sentences: Sequence[str],
     *,
     more: str = "",
     details: bool = False,
@@ -380,6 +411,7 @@ def _print(
     """Print the answer of a confirmation, after all its tables if they are asked for."""
     from sweeps.render.answer import with_commands
 
+    sentences = _answer(home, info, result)
     if not sentences:
         if not result.failure:
             print("no verdict yet: the same command goes on")
@@ -440,9 +472,7 @@ def _on_test_set(home: Home, info: SweepInfo) -> list[Conclusion]:
     return [one for one in known if isinstance(one, TestConclusion | TestVotesConclusion)]
 
 
-def _document(
-    home: Home, info: SweepInfo, result: ConfirmResult, sentences: Sequence[str]
-) -> dict[str, Any]:
+def _document(home: Home, info: SweepInfo, result: ConfirmResult) -> dict[str, Any]:
     """Return everything in numbers; without a verdict, how the finalists stand so far."""
     from sweeps.records.conclusions import document_of
 
@@ -467,7 +497,7 @@ def _document(
         "in_force": result.is_in_force,
         "said": result.said or None,
         "failure": result.failure,
-        "answer": sentences,
+        "answer": _answer(home, info, result),
     }
 
 

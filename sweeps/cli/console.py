@@ -8,8 +8,8 @@ import os
 import sys
 import warnings
 import webbrowser
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -19,6 +19,7 @@ from rich.segment import Segment
 
 from sweeps.cli.options import pasteable
 from sweeps.errors import SamplesWarning, UsageError
+from sweeps.progress import Mode, can_redraw
 from sweeps.records import DamagedRecordWarning
 from sweeps.wording import counted, plain_numbers, printable
 
@@ -142,6 +143,37 @@ def complaining_of_damage() -> Iterator[None]:
 
         warnings.showwarning = hear
         yield
+
+
+@contextmanager
+def answering_first(progress: Mode) -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Yield what prints an answer at once, although the command still sends MLflow the rest.
+
+    A terminal is told so below the answer, until the end. An error of the stream waits until then.
+
+    Raises:
+        OSError: The answer could not be written.
+    """
+    errors: list[OSError] = []
+
+    def for_now(text: str) -> None:
+        if progress in {"auto", "verbose"} and can_redraw(sys.stderr):
+            with suppress(OSError):
+                print(text, end="", file=sys.stderr, flush=True)
+
+    def give(answer: Callable[[], object]) -> None:
+        try:
+            answer()
+        except OSError as error:
+            errors.append(error)
+        for_now("\x1b[2mMLflow gets the report; Ctrl-C leaves it to `sweeps sync`\x1b[0m\r")
+
+    try:
+        yield give
+    finally:
+        for_now("\x1b[K")
+    if errors:
+        raise errors[0]
 
 
 class Terminal(Console):

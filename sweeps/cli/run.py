@@ -8,8 +8,8 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -21,6 +21,7 @@ from sweeps.cli.confirming import (
     is_to_be_confirmed,
     reserving_for,
 )
+from sweeps.cli.console import answering_first
 from sweeps.cli.exit_codes import FAILED, INTERRUPTED, WHOLE, exit_code, failure
 from sweeps.cli.options import (
     EventsOption,
@@ -102,25 +103,28 @@ def run(
     config = resolve(asked)
     check_confirming(config, asked, confirm, progress)
 
+    answer = partial(_answer, asked, confirm, strict, progress)
     # The answer names the address on a server, which may be away: only the end tells.
     is_server = resolve_tracking_uri(config.home.path, asked.tracking_uri).startswith("http")
-    answer = _Answer(asked, progress, confirm, strict, fail_under, is_late=is_server)
-    timing = Timing(watch, reserving_for(config, confirm), command_line(asked), answer.beforehand)
-    try:
+    with answering_first(progress) as give:
         result = run_config(
             config,
             asked,
             progress=progress,
             has_failed=lambda summary: failure(summary, strict, fail_under) is not None,
-            timing=timing,
+            timing=Timing(
+                watch,
+                reserving_for(config, confirm),
+                command_line(asked),
+                lambda result: None if is_server else give(partial(answer, result)),
+            ),
         )
-    finally:
-        answer.waited()
-    answer.afterwards(result)
+    if is_server:
+        answer(result)
     summary = result.summary
     code = exit_code(summary, strict=strict, fail_under=fail_under)
     _conclude(summary)
-    if answer.is_confirmed(result):
+    if code in WHOLE and is_to_be_confirmed(result, confirm):
         more = f"{command_line(asked)} --trials {2 * summary.done}"
         code = (
             confirm_after(result, asked, progress, f"{more} {_home_option(asked)}".strip()) or code
@@ -131,61 +135,6 @@ def run(
     if config.parallelism.workers:  # else trials ran in here, and may have left something to end
         gc.freeze()  # to look for garbage in MLflow takes half a second
     raise typer.Exit(code)
-
-
-@dataclass
-class _Answer:
-    """Says what a sweep has found: once its trials have ended, or after MLflow has the end."""
-
-    asked: RunOptions
-    progress: Mode
-    confirm: bool | None
-    strict: bool
-    fail_under: float | None
-    is_late: bool
-    _error: OSError | None = None
-
-    def is_confirmed(self, result: RunResult) -> bool:
-        """Whether a confirmation follows."""
-        code = exit_code(result.summary, strict=self.strict, fail_under=self.fail_under)
-        return code in WHOLE and is_to_be_confirmed(result, self.confirm)
-
-    def beforehand(self, result: RunResult) -> None:
-        """Give the answer before MLflow has the end; an error of the stream waits until then."""
-        if self.is_late:
-            return
-        try:
-            self._print(result)
-            self._write("\x1b[2mMLflow gets the report; Ctrl-C leaves it to `sweeps sync`\x1b[0m\r")
-        except OSError as error:
-            self._error = error
-
-    def waited(self) -> None:
-        """Remove the line that said what is waited for."""
-        with suppress(OSError):
-            self._write("\x1b[K")
-
-    def afterwards(self, result: RunResult) -> None:
-        """Give the answer if it was not given before.
-
-        Raises:
-            OSError: It could not be written.
-        """
-        if self._error is not None:
-            raise self._error
-        if self.is_late:
-            self._print(result)
-
-    def _print(self, result: RunResult) -> None:
-        reason = failure(result.summary, self.strict, self.fail_under)
-        is_last = not self.is_confirmed(result)
-        _answer(self.asked, result, reason, self.progress, is_last=is_last)
-
-    def _write(self, text: str) -> None:
-        from sweeps.progress import can_redraw
-
-        if self.progress in {"auto", "verbose"} and can_redraw(sys.stderr):
-            print(text, end="", file=sys.stderr, flush=True)
 
 
 def _spent(result: RunResult, asked: RunOptions) -> Iterator[str]:
@@ -205,26 +154,29 @@ def _spent(result: RunResult, asked: RunOptions) -> Iterator[str]:
 
 
 def _answer(
-    asked: RunOptions, result: RunResult, reason: str | None, progress: Mode, *, is_last: bool
+    asked: RunOptions, confirm: bool | None, strict: bool, progress: Mode, result: RunResult
 ) -> None:
-    """Print what the sweep has found, while MLflow gets the rest."""
+    """Print what the sweep has found."""
     from sweeps.cli.console import Terminal
     from sweeps.render.summaries import render_text
 
+    summary, bound = result.summary, asked.fail_under
     if progress in {"auto", "verbose"}:
+        code = exit_code(summary, strict=strict, fail_under=bound)
+        is_last = code not in WHOLE or not is_to_be_confirmed(result, confirm)
         store = redacted(asked.tracking_uri or "")
         tracking = shlex.join(["--tracking-uri", store]) if store else ""
         text = render_text(
-            result.summary,
+            summary,
             home_option=_home_option(asked),
             run_command=command_line(asked),
             ui_option=tracking,
-            ui_address="" if result.summary.tracking_pending else _ui_address(asked, result.info),
+            ui_address="" if summary.tracking_pending else _ui_address(asked, result.info),
             is_last=is_last,
             verbose=progress == "verbose",
         )
         Terminal().print(text, crop=False)
-    if reason:
+    if reason := failure(summary, strict, bound):
         print(pasteable(f"failed: {reason}"), file=sys.stderr)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
@@ -292,8 +292,20 @@ def _check_numbers(options: ConfirmOptions, folds: int) -> None:
         raise UsageError("--until settled chooses the number of folds: leave --folds out")
 
 
-def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResult:
+def confirm(
+    home: Home,
+    info: SweepInfo,
+    options: ConfirmOptions,
+    answer: Callable[[ConfirmResult], None] = lambda result: None,
+) -> ConfirmResult:
     """Train the finalists on fresh folds, and keep the conclusions.
+
+    Args:
+        home: The home.
+        info: The sweep.
+        options: What to confirm, and how.
+        answer: Is called with the result once there are conclusions; what MLflow lacks of them is
+            not known before the return.
 
     Raises:
         UsageError: See `check`; nothing was begun. Or the trainings kept arrays that cannot be
@@ -318,6 +330,7 @@ def confirm(home: Home, info: SweepInfo, options: ConfirmOptions) -> ConfirmResu
                     conclusions = work.refit(found)
             except _EndedError as ended:
                 return work.result(failure=ended.failure)
+        answer(work.result(conclusions, failure=work.failure))
         tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
         pending = show_conclusions(home, info, tracking_uri, options.how.data)
         return work.result(conclusions, pending, work.failure)
