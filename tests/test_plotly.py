@@ -16,13 +16,13 @@ VERSION = "4.1.1"
 FLAT, IN_SPACE = ("scatter", "bar", "heatmap"), ("scatter", "scatter3d", "mesh3d")
 SHA256 = {
     "sweeps/render/page/plotly.min.js": (
-        FLAT, "f8c91e584332465124529bbb21fd3db6dce24939457b0a080e70cc9c56b0b180",
+        FLAT, "27f2c83696979b2bf4229e735eef0881c111e8dd67a261b8cc6038f2978fe193",
     ),
     "digitexp/pages/plotly.min.js": (
-        FLAT, "f8c91e584332465124529bbb21fd3db6dce24939457b0a080e70cc9c56b0b180",
+        FLAT, "27f2c83696979b2bf4229e735eef0881c111e8dd67a261b8cc6038f2978fe193",
     ),
     "digitexp/pages/plotly-3d.min.js": (
-        IN_SPACE, "88d15554249cc9f3342094a6da3678de31a80680ab151646c76f05915e2d6145",
+        IN_SPACE, "f9742376975874463b7e26358630ca49ffbcbfbbc472f0c7e38e63bc92507e84",
     ),
 }  # fmt: skip
 LICENCES = sorted({f"{path.rpartition('/')[0]}/LICENSE-plotly.txt" for path in SHA256})

@@ -16,7 +16,7 @@ from digitexp.experiments.keras_experiment.applications import (
 from sweeps.config.options import RunOptions
 from sweeps.config.sweep import resolve
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "keras_application.yaml"
+EXAMPLE = Path(__file__).parents[4] / "examples" / "keras_application.yaml"
 DEFAULTS = {name: info.default for name, info in experiment.parameters.items()}
 SMALL = {**DEFAULTS, "alpha": 0.35}
 DEAR = {

@@ -119,7 +119,7 @@ class TestSweepOnDask:
             str(tmp_path / "script.yaml"),
             home=make_home(),
             executor=cluster.uri,
-            trial_timeout_seconds=3,
+            trial_timeout=3,
             retries={"timeout": 0},
             progress="quiet",
         )
