@@ -265,6 +265,8 @@ def printable(text: str) -> str:
 
     Each is replaced by `?`; line breaks and tabs stay.
     """
+    if text.isprintable():
+        return text
     return "".join(
         character if character.isprintable() or character in "\n\t" else "?" for character in text
     )

@@ -299,8 +299,8 @@ def best(
     rows = _trial_documents(summary.front_and_baselines, info.objectives, info.space)
     if not answered(document, rows, as_json=as_json, csv=csv):
         champion = summary.champion
-        own = (row for row in trial_rows(records) if champion and row.trial == champion.trial)
-        chosen = next(own, None)
+        own = [r for r in records if champion is not None and r.spec.trial == champion.trial]
+        chosen = next(iter(trial_rows(own)), None)
         shown = render_best(summary, told, chosen, home_option=place_options())
         _console().print(shown, crop=False)
 

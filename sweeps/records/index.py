@@ -144,8 +144,10 @@ def _read(
     environments: dict[int, Any] = {}
 
     def facts(names: tuple[str, ...], found: Sequence[Any]) -> dict[str, Any]:
-        pairs = zip(names, found, strict=True)
-        return {name: common[it] if name in _COMMON else it for name, it in pairs}
+        said = dict(zip(names, found, strict=True))
+        for name in _COMMON.intersection(names):
+            said[name] = common[said[name]]
+        return said
 
     at = 0
     for name, state, spec, record, trained in rows:
