@@ -32,7 +32,7 @@ SECONDS := 60
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sweep test test-all nightly check extras-check oldest cluster-test faults equality fuzz benchmark docs data-check wheel-test constraints clean python
+.PHONY: help sweep test test-all nightly nightly-tests check extras-check oldest cluster-test faults equality fuzz benchmark docs data-check wheel-test constraints clean python
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -51,16 +51,13 @@ test-all: $(VENV)/.installed-dev ## everything but the nightly; branch coverage 
 
 nightly: $(VENV)/.installed-bench ## test-all and all that takes longer: hours
 	@echo "Everything there is, one after the other: about $(HOURS_NIGHTLY) on two cores"
-	$(MAKE) check
+	@failed=; for part in check nightly-tests faults cluster-test equality fuzz data-check wheel-test oldest; do \
+		echo "== $$part"; $(MAKE) $$part || failed="$$failed $$part"; done; \
+		[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+
+nightly-tests: $(VENV)/.installed-bench
 	$(PYTEST) --tier nightly -m "not faults and not cluster" --timeout 3600 \
 		--cov --cov-branch --cov-report=term --cov-fail-under=90
-	$(MAKE) faults
-	$(MAKE) cluster-test
-	$(MAKE) equality
-	$(MAKE) fuzz
-	$(MAKE) data-check
-	$(MAKE) wheel-test
-	$(MAKE) oldest
 
 equality: $(VENV)/.installed-dev ## compare the engines fused and graph with Keras on 200 examples each
 	EQUALITY_EXAMPLES=200 $(BIN)/python -m pytest -m 'not faults' --timeout 3000 -s \
