@@ -59,12 +59,11 @@ def _observed(space: str, budget: str) -> dict[str, Any]:
     }
     if verdict is None or verdict.quotable is None:
         return row
-    champion = next(one for one in verdict.standings if one.finalist == verdict.recommended)
     quoted = verdict.quotable
     return row | {
         "finalists": len(verdict.standings),
         "folds": verdict.folds,
-        "champion": champion.finalist,
+        "champion": verdict.recommended,
         "quoted": [quoted.value, quoted.low, quoted.high],
     }
 

@@ -17,7 +17,7 @@ def main() -> None:
     command_begins()
     # Records are many small objects, none of them garbage: to look for some, as often as usual,
     # takes a fifth of the time of `sweeps trials` with ten thousand trials.
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(20_000, 10, 10)
     try:
         from sweeps.cli import main as run
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from sweeps.runner.budget import Budget, Reserving
 
     Tell = Callable[[SweepInfo, ConfirmResult], None]
+    Give = Callable[[Callable[[], object]], None]
 
 
 FEWEST_TRIALS: Final = 15
@@ -253,12 +255,13 @@ def _confirm_all(
     for info in infos[1:]:  # now, and not after the first was trained for hours
         check(home, info, options)
     results = []
-    for info in infos:
-        results.append((info, _confirmed(home, info, options, tell)))
-        if results[-1][1].failure:
-            print(pasteable(f"failed: {results[-1][1].failure}"), file=sys.stderr)
-        if exit_code(results[-1][1]) not in WHOLE:
-            break
+    with _answering_first(options) as give:
+        for info in infos:
+            results.append((info, _confirmed(home, info, options, tell, give)))
+            if results[-1][1].failure:
+                print(pasteable(f"failed: {results[-1][1].failure}"), file=sys.stderr)
+            if exit_code(results[-1][1]) not in WHOLE:
+                break
     return results
 
 
@@ -323,7 +326,7 @@ def confirm_after(result: RunResult, asked: RunOptions, progress: Mode, more: st
     how = HowToTrain(asked.workers, asked.tracking_uri, asked.source, progress, asked.same_code)
     options = ConfirmOptions(how=how, is_asked_for=True)
     if result.budget is not None:
-        within = _within(result, result.budget, options)
+        within = _within(result.budget, options)
         if isinstance(within, str):
             is_known = result.summary.champion is not None and not result.budget.has_trained
             if is_shown and not is_known:
@@ -340,7 +343,8 @@ def confirm_after(result: RunResult, asked: RunOptions, progress: Mode, more: st
             print()
             _tell(home, info, found, more=more)
 
-    found = _confirmed(home, info, options, tell)
+    with _answering_first(options) as give:
+        found = _confirmed(home, info, options, tell, give)
     if progress == "json":
         document = {"event": "confirmed", **_document(home, info, found)}
         print(json.dumps(plain_numbers(document), allow_nan=False))
@@ -351,33 +355,35 @@ def confirm_after(result: RunResult, asked: RunOptions, progress: Mode, more: st
     return exit_code(found)
 
 
-def _within(result: RunResult, budget: Budget, options: ConfirmOptions) -> ConfirmOptions | str:
+def _within(budget: Budget, options: ConfirmOptions) -> ConfirmOptions | str:
     """Return the options of the confirmation that the rest of a budget pays for; or why of none."""
     reserve = budget.for_confirmation()
     if not reserve.folds:
         return reserve.lacking
-    now = time.monotonic()
-    how = replace(options.how, stop_by=now + budget.most_for_folds(reserve))
-    if result.summary.stopped_by == "budget":
-        how = replace(how, until=now + budget.left)
+    stop_by = time.monotonic() + budget.most_for_folds(reserve)
     return replace(
         options,
-        how=how,
+        how=replace(options.how, stop_by=stop_by),
         top=reserve.top,
         folds=reserve.folds,
         repeats_best=reserve.repeats_best,
     )
 
 
-def _confirmed(home: Home, info: SweepInfo, options: ConfirmOptions, tell: Tell) -> ConfirmResult:
+def _answering_first(options: ConfirmOptions) -> AbstractContextManager[Give]:
+    mode = options.how.progress
+    return answering_first(mode if isinstance(mode, str) else "quiet")
+
+
+def _confirmed(
+    home: Home, info: SweepInfo, options: ConfirmOptions, tell: Tell, give: Give
+) -> ConfirmResult:
     """Confirm a sweep; its answer is told before MLflow has it."""
     from sweeps.confirm.confirm import confirm as run_it
 
-    mode = options.how.progress
-    with answering_first(mode if isinstance(mode, str) else "quiet") as give:
-        found = run_it(home, info, options, lambda found: give(partial(tell, info, found)))
+    found = run_it(home, info, options, lambda found: give(partial(tell, info, found)))
     if not found.conclusions:
-        tell(info, found)
+        give(partial(tell, info, found))
     return found
 
 

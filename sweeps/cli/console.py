@@ -147,9 +147,9 @@ def complaining_of_damage() -> Iterator[None]:
 
 @contextmanager
 def answering_first(progress: Mode) -> Iterator[Callable[[Callable[[], object]], None]]:
-    """Yield what prints an answer at once, although the command still sends MLflow the rest.
+    """Yield what prints an answer at once, although MLflow still gets the rest.
 
-    A terminal is told so below the answer, until the end. An error of the stream waits until then.
+    A terminal is told so below it, until the end. An error of the stream waits until then.
 
     Raises:
         OSError: The answer could not be written.
@@ -164,9 +164,10 @@ def answering_first(progress: Mode) -> Iterator[Callable[[Callable[[], object]],
     def give(answer: Callable[[], object]) -> None:
         try:
             answer()
+            sys.stdout.flush()
         except OSError as error:
             errors.append(error)
-        for_now("\x1b[2mMLflow gets the report; Ctrl-C leaves it to `sweeps sync`\x1b[0m\r")
+        for_now("\x1b[2mMLflow gets the report\x1b[0m\r")
 
     try:
         yield give

@@ -116,14 +116,14 @@ def run(
                 watch,
                 reserving_for(config, confirm),
                 command_line(asked),
-                lambda result: None if is_server else give(partial(answer, result)),
+                lambda result: give(partial(_say_nothing if is_server else answer, result)),
             ),
         )
+        _conclude(result.summary)
     if is_server:
         answer(result)
     summary = result.summary
     code = exit_code(summary, strict=strict, fail_under=fail_under)
-    _conclude(summary)
     if code in WHOLE and is_to_be_confirmed(result, confirm):
         more = f"{command_line(asked)} --trials {2 * summary.done}"
         code = (
@@ -178,6 +178,10 @@ def _answer(
         Terminal().print(text, crop=False)
     if reason := failure(summary, strict, bound):
         print(pasteable(f"failed: {reason}"), file=sys.stderr)
+
+
+def _say_nothing(result: RunResult) -> None:
+    pass
 
 
 def _conclude(summary: Summary) -> None:

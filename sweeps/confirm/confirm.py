@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import shlex
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
@@ -431,7 +429,6 @@ class _Work:
         self._confirmation: Confirmation | None = None
         self._confirmed: Ran | None = None
         self._again: list[Record] = []
-        self._a_fold: float | None = None  # seconds, once folds were trained in this command
         self._comparison: Comparison | None = None
         self._is_in_force, self._said = False, ""
 
@@ -454,7 +451,7 @@ class _Work:
 
     def train(self, finalists: Sequence[Finalist]) -> None:
         """Train the finalists on folds, and the search's best on the search's own split."""
-        home, checked, how, watch = self._home, self._checked, self._options.how, Stopwatch()
+        home, checked, how = self._home, self._checked, self._options.how
         confirmation = plan_confirmation(
             home, self._info, finalists, checked.folds, checked.left_out, checked.most
         )
@@ -466,9 +463,6 @@ class _Work:
         if confirmed.stopped_by is None and checked.can_measure_selection_bias():
             self._ran.append(run_again(self._confirmation, home, how))
             self._again = home.store(self._ran[-1].info.id).read_all()
-        records = home.store(confirmed.info.id).read_all()
-        trained = sum(r.ends_trial and r.started_at >= watch.started_at for r in records)
-        self._a_fold = watch.seconds * len(finalists) / trained if trained else None
 
     def _within_time(self, ran: Ran) -> Ran:
         """Take the folds that all finalists were trained on, if time was up before the others."""
@@ -483,7 +477,6 @@ class _Work:
         before = _trainings(self._home, self._info, self._options, checked)
         self._checked = replace(checked, folds=folds)
         self._confirmation = replace(confirmation, folds=folds)
-        self._end_by(None)
         if isinstance(shown := self._options.how.progress, Stages):
             shown.grow(_trainings(self._home, self._info, self._options, self._checked) - before)
             shown.note(f"the budget ends: {folds} folds in place of {checked.folds}")
@@ -492,7 +485,7 @@ class _Work:
     def add_folds(self, found: _Found) -> bool:
         """Ask for the folds of the next look, if there are to be more; return whether there are."""
         verdict, asked = found.comparison.verdict, self._checked.folds
-        later = [look for look in LOOKS if asked < look <= self._may_have(asked)]
+        later = [look for look in LOOKS if asked < look <= (self._options.at_most or 0)]
         needed = [one.more_folds for one in verdict.standings if one.word == "cannot tell yet"]
         if not later or all(folds is None for folds in needed):
             return False  # with more data or not at all
@@ -500,24 +493,7 @@ class _Work:
         self._checked = replace(self._checked, folds=later[0])
         if isinstance(shown := self._options.how.progress, Stages):
             shown.grow(_trainings(self._home, self._info, self._options, self._checked) - before)
-            if self._options.how.until is not None:
-                shown.note(f"the budget pays for {later[0]} folds in place of {asked}")
-        self._end_by(self._options.how.until)
         return True
-
-    def _end_by(self, until: float | None) -> None:
-        """Let no further training begin after the budget has ended; None: add no folds."""
-        how = self._options.how
-        how = replace(how, stop_by=until or how.stop_by, until=until)
-        self._options = replace(self._options, how=how)
-
-    def _may_have(self, folds: int) -> int:
-        """Return the number of folds that there may be at most, those so far included."""
-        until = self._options.how.until
-        if until is None or self._a_fold is None:
-            return self._options.at_most or 0
-        paid = (until - time.monotonic()) / self._a_fold
-        return min(folds + max(0, math.floor(paid)), self._checked.most)
 
     def compare_finalists(self, finalists: Sequence[Finalist]) -> _Found:
         """Return the findings, once all trainings are there."""

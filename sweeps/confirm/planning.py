@@ -252,8 +252,7 @@ def _named_after(confirmation: Confirmation, what: str) -> str:
 class HowToTrain:
     """The options shared by all sweeps of a confirmation; see `RunOptions`.
 
-    With `stop_by`, no training on folds begins after that time of the monotonic clock. With
-    `until`, folds are added while the verdict is open and the next look ends before that time.
+    With `stop_by`, no training on folds begins after that time of the monotonic clock.
     """
 
     workers: int | None = None
@@ -262,7 +261,6 @@ class HowToTrain:
     progress: Mode | Progress = "auto"
     same_code: bool = False
     stop_by: float | None = None
-    until: float | None = None
 
     def about(self, info: SweepInfo) -> HowToTrain:
         """Return the options for a sweep: without `--data`, those that it was made on."""

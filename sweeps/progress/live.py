@@ -104,7 +104,7 @@ def _current(tally: Tally) -> list[RenderableType]:
     """Return the lines about running trials, with a turning sign that shows that we are alive."""
     turn = TURNS[int(4 * time.monotonic()) % len(TURNS)]
     trials = list(tally.running.values())
-    if not trials:  # MLflow and the report follow the last one
+    if not trials:
         is_over = tally.done >= tally.total
         return [_line(f"{turn} {'finishing' if is_over else 'waiting for the next trial'}", "dim")]
     lines: list[RenderableType] = [

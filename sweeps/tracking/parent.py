@@ -382,7 +382,9 @@ def end_parent(
     rows = trial_rows(records)
     table = io.StringIO(newline="")
     write_csv(rows, table, objectives=info.objectives, space=info.space)
-    important = [one.name for one in data.by_objective[0].importances if not one.is_reference]
+    important: list[str] = []
+    if confirmed_by(info.directory) is None:  # folds and finalists have no importance
+        important = [one.name for one in data.by_objective[0].importances if not one.is_reference]
     files = {
         TRIALS_CSV: table.getvalue().encode(),
         TRIALS_TABLE: table_json(*trial_table(rows, objectives=info.objectives, space=info.space)),

@@ -74,7 +74,7 @@ def _png(picture: Image) -> bytes:
 
 
 def pictured(store: RecordStore, info: SweepInfo, records: Sequence[Record]) -> list[Record]:
-    """Return the best complete trials with their arrays: those whose pictures are shown.
+    """Return the best complete trials with their arrays: those whose pictures and links are shown.
 
     With several objectives those of the Pareto front come first. Of a confirmation there are none:
     the best of its trainings have had the luckiest folds.

@@ -56,5 +56,5 @@ def test_a_terminal_is_told_for_what_it_waits(
 ):
     monkeypatch.setattr("sweeps.cli.console.can_redraw", lambda stream: is_terminal)
     app(words(toy_space, make_home()), standalone_mode=False)
-    line = "\x1b[2mMLflow gets the report; Ctrl-C leaves it to `sweeps sync`\x1b[0m\r\x1b[K"
+    line = "\x1b[2mMLflow gets the report\x1b[0m\r\x1b[K"
     assert (line in capsys.readouterr().err) is is_terminal

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from importlib import import_module
 
 import pytest
 from typer.testing import CliRunner
@@ -10,12 +11,13 @@ from typer.testing import CliRunner
 import sweeps
 from search_spaces.space import Confirming
 from sweeps.cli import app
-from sweeps.confirm.best import LOOKS
 from sweeps.confirm.confirm import ConfirmOptions, confirm
 from sweeps.confirm.planning import HowToTrain, Reservation
 from sweeps.records import Starts
 from tests.sweeps.factories import make_record
 from tests.sweeps.folding_experiment import SPACE
+
+module = import_module("sweeps.confirm.confirm")
 
 
 def reservation(top=5, folds=20, **changes):
@@ -151,8 +153,7 @@ def test_a_confirmation_without_time_left_takes_the_folds_that_it_has(call, make
     assert call("run", "one.yaml", "--no-confirm").exit_code == 0
     sweep = sweeps.load("one", make_home())
     how = HowToTrain(workers=0, progress="quiet")
-    now = time.monotonic()
-    late = HowToTrain(workers=0, progress="quiet", stop_by=now, until=now + 900)
+    late = HowToTrain(workers=0, progress="quiet", stop_by=time.monotonic())
     none = confirm(sweep.home, sweep.info, ConfirmOptions(top=1, folds=20, how=late))
     assert (none.stopped_by, len(none.conclusions)) == ("timeout", 0)
     confirm(sweep.home, sweep.info, ConfirmOptions(top=1, folds=12, how=how))
@@ -162,17 +163,17 @@ def test_a_confirmation_without_time_left_takes_the_folds_that_it_has(call, make
 
 
 @pytest.mark.slow
-def test_time_left_of_a_budget_buys_folds_while_the_verdict_is_open(call, make_home):
-    assert call("run", "one.yaml", "--no-confirm").exit_code == 0
-    sweep = sweeps.load("one", make_home())
+def test_the_answer_of_a_confirmation_does_not_wait_for_mlflow(call, monkeypatch):
+    send = module.show_conclusions
 
-    def folds(fresh, until):
-        how = HowToTrain(workers=0, progress="quiet", stop_by=later, until=until)
-        options = ConfirmOptions(top=1, folds=8, fresh=fresh, how=how)
-        return confirm(sweep.home, sweep.info, options).comparison.verdict.folds
+    def spy(*arguments):
+        print("MLflow gets the rest")
+        return send(*arguments)
 
-    now = time.monotonic()
-    later = now + 900
-    assert folds(0, now) == 8, "no time is left"
-    assert folds(0, later) == 8, "nothing was trained that tells what a fold takes"
-    assert folds(1, later) in LOOKS
+    monkeypatch.setattr(module, "show_conclusions", spy)
+    ran = call("run", "one.yaml", "--trials", 3, "--confirm")
+    assert ran.stdout.count("Best of the ") == ran.stdout.count("MLflow gets the rest") == 1
+    assert ran.stdout.index("Best of the ") < ran.stdout.index("MLflow gets the rest")
+    again = call("confirm", "one", "--details")
+    assert again.stdout.count("Best of the ") == 1
+    assert again.stdout.index("Best of the ") < again.stdout.index("MLflow gets the rest")

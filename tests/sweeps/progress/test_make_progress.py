@@ -30,7 +30,7 @@ def test_a_mode_names_its_display_even_on_a_terminal(mode, kind, monkeypatch):
         (io.StringIO(), "xterm-256color", PlainLines),
     ],
 )
-def test_only_a_terminal_thatcan_redraw_gets_the_live_display(stream, term, kind, monkeypatch):
+def test_only_a_terminal_that_can_redraw_gets_the_live_display(stream, term, kind, monkeypatch):
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", term)
     assert isinstance(make_progress("auto"), kind)
