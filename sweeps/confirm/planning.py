@@ -375,7 +375,7 @@ def _run(
     whole = _begun(home).get(_tail(space.parent))
     if whole is not None and ended_trials(home, whole) >= trials:
         if isinstance(how.progress, Stages):
-            how.progress.skip(trials)
+            how.progress.skip(whole.id, trials)
         return Ran(whole)
     asked = RunOptions(
         str(space), name=name, trials=trials, home=home.path, storage=home.storage,

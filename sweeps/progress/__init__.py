@@ -179,12 +179,13 @@ class Stages(PassedOn):
     def __init__(self, shown: Progress, total: int) -> None:
         super().__init__(shown)
         self._total = total
-        self._last: Tally | None = None
-        self._skipped = 0
+        self._begun: dict[str, Tally] = {}
+        self._whole: dict[str, int] = {}
 
-    def skip(self, trials: int) -> None:
-        """Count the trials of a sweep that is whole already, and does not begin."""
-        self._skipped += trials
+    def skip(self, sweep: str, trials: int) -> None:
+        """Count the trials of a sweep, by its id, that is whole already, and does not begin."""
+        if sweep not in self._begun:
+            self._whole[sweep] = trials
 
     def grow(self, trials: int) -> None:
         """Count so many trials more, which follow."""
@@ -192,9 +193,10 @@ class Stages(PassedOn):
 
     def started(self, tally: Tally) -> None:
         """Let the display count on from the sweep before."""
-        tally.follow(self._last, self._total, self._skipped)
-        self._skipped = 0
-        self._last = tally
+        for counted in (self._begun, self._whole):  # it began before, with fewer trials
+            counted.pop(tally.info.id, None)
+        tally.follow([*self._begun.values()], self._total, sum(self._whole.values()))
+        self._begun[tally.info.id] = tally
         self._shown.started(tally)
 
     def trials_ended(self, summary: Summary) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Final
@@ -125,7 +125,7 @@ class Tally:
         self.running: dict[str, RunningTrial] = {}
         self._clock = clock
         self._rows = {row.trial: row for row in trial_rows(done)}
-        self._earlier: Tally | None = None
+        self._others: Sequence[Tally] = ()
         self._is_part = False
         self._skipped = 0
         self._pace = Pace()
@@ -136,17 +136,17 @@ class Tally:
         rows = self._rows.values() if self._has_best else ()
         self.leaders = best_rows(rows, info.direction, SHOWN_BEST)
 
-    def follow(self, earlier: Tally | None, total: int, skipped: int = 0) -> None:
-        """Count on from another sweep, whose trials are of the same kind and took as long.
+    def follow(self, others: Sequence[Tally], total: int, skipped: int = 0) -> None:
+        """Count on from other sweeps, whose trials are of the same kind and took as long.
 
         Args:
-            earlier: Its tally; None for the first of several.
+            others: Their tallies, the last one at the end; none for the first of several.
             total: The trials of all of them.
-            skipped: Those of sweeps between the two that were whole before.
+            skipped: Those of sweeps that were whole before.
         """
-        self._earlier, self._total, self._is_part = earlier, lambda: total, True
+        self._others, self._total, self._is_part = others, lambda: total, True
         self._skipped = skipped
-        if earlier is not None:
+        for earlier in others[-1:]:
             for row in self._rows.values():
                 earlier._pace.knows(row)
             self._pace = earlier._pace
@@ -164,8 +164,12 @@ class Tally:
     @property
     def done(self) -> int:
         """Number of trials with an outcome."""
-        own = sum(row.state != "WAITING" for row in self._rows.values())
-        return own + self._skipped + (self._earlier.done if self._earlier else 0)
+        return self._skipped + sum(row.state != "WAITING" for row in self._all_rows())
+
+    def _all_rows(self) -> Iterator[TrialRow]:
+        """Yield the rows in the order of sweeps and trials."""
+        for one in (*self._others, self):
+            yield from (one._rows[trial] for trial in sorted(one._rows))
 
     @property
     def counted(self) -> str:
@@ -190,16 +194,13 @@ class Tally:
     @property
     def failures(self) -> dict[str, int]:
         """Number of FAILED trials by reason, most frequent first."""
-        failed = Counter(row.reason for row in self._rows.values() if row.state == "FAILED")
-        failed.update(self._earlier.failures if self._earlier else {})
+        failed = Counter(row.reason for row in self._all_rows() if row.state == "FAILED")
         return dict(failed.most_common())
 
     @property
     def first_error(self) -> str | None:
         """First line of the error of the failed trial with the lowest number."""
-        if self._earlier and (earlier := self._earlier.first_error):
-            return earlier
-        failed = (self._rows[s] for s in sorted(self._rows) if self._rows[s].state == "FAILED")
+        failed = (row for row in self._all_rows() if row.state == "FAILED")
         return next((first_line(row.error) for row in failed if row.error), None)
 
     def begin(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:

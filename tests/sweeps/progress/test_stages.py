@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,8 +22,8 @@ def said(capsys):
     return lines
 
 
-def play(display, records, asked, stopped_by=None):
-    display.started(Tally(INFO, asked, []))
+def play(display, records, asked, stopped_by=None, sweep="one", done=()):
+    display.started(Tally(replace(INFO, id=sweep), asked, done))
     for one in records:
         display.trial_finished(one)
     ended = summarize(INFO, records, asked=asked, seconds=1.0, stopped_by=stopped_by)
@@ -33,9 +34,9 @@ def play(display, records, asked, stopped_by=None):
 
 def test_two_sweeps_are_one_count(said):
     with as_one("plain", 7) as display:
-        display.skip(2)
-        play(display, [record(0, 0.9), record(1, 0.9)], 2)
-        play(display, [record(n, 0.9) for n in range(3)], 3)
+        display.skip("whole", 2)
+        play(display, [record(0, 0.9), record(1, 0.9)], 2, sweep="one")
+        play(display, [record(n, 0.9) for n in range(3)], 3, sweep="two")
     assert said() == ["confirming: 2 of 7 trainings done", "confirming: 7 of 7 trainings"]
 
 
@@ -52,8 +53,19 @@ def test_failures_and_why_it_ended_early_are_said_of_each(said):
 
 def test_where_nothing_is_trained_nothing_is_said(said):
     with as_one("plain", 7) as display:
-        display.skip(7)
+        display.skip("whole", 7)
     assert said() == []
+
+
+def test_a_sweep_that_begins_once_more_is_counted_once(said):
+    three = [record(n, 0.9) for n in range(3)]
+    with as_one("plain", 5) as display:
+        play(display, three, 3, sweep="one")
+        display.skip("other", 1)
+        play(display, [record(0, outcome="failed", error="boom")], 1, sweep="other")
+        display.skip("one", 3)
+        play(display, [record(3, 0.9)], 4, sweep="one", done=three)
+    assert said()[-1] == "confirming: 5 of 5 trainings"
 
 
 @pytest.mark.parametrize("mode", ["json", "quiet"])

@@ -166,13 +166,13 @@ def confirmation(total, done=(), **clock):
 
 def test_sweeps_of_a_confirmation_are_counted_as_one_whole_ones_included(clock):
     first = confirmation(4, [record(0, 0.9)], clock=clock)
-    first.follow(None, 10)
+    first.follow([], 10)
     assert first.counted == "1 of 10 trainings"
     for trial in (1, 2, 3):
         run_trial(first, clock, record(trial, 0.9, seconds=10), 10)
     first_left = first.seconds_left()
     second = confirmation(4, clock=clock)
-    second.follow(first, 10, skipped=2)
+    second.follow([first], 10, skipped=2)
     assert second.counted == "6 of 10 trainings"
     assert second.seconds_left() == pytest.approx(first_left - 2 * 10)
     run_trial(second, clock, record(0, outcome="failed", error="boom"), 10)
