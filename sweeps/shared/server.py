@@ -124,8 +124,9 @@ _MISTAKES: Final = re.compile(
     r"(database|role) \".*\" does not exist|permission denied for database|"
     r"could not translate host name|failed to resolve host|SSL"
 )
-_PASSING: Final = ("08", "40", "53300", "57P", "25006", "25P0", "55P03")
-"""SQLSTATEs, or their beginnings, that pass: no connection, a conflict, a restart, a failover."""
+_PASSING: Final = ("08", "40", "53300", "57P", "25006", "25P0", "55P03", "42P07")
+"""SQLSTATEs, or their beginnings, that pass: no connection, a conflict, a restart, a failover, a
+table that has been made since one looked for it."""
 
 _TAKEN: Final = "23505"
 _OF_THE_CATALOGUE: Final = re.compile(r"pg_(type|class)_\w+_nsp_index")
