@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cluster import few, many
+from benchmarks.cluster.steady import steady_range
 from benchmarks.timing import at_least_one
 
 FEW = (1, 2, 4)
@@ -50,6 +51,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if find_spec("distributed") is None:
         raise RuntimeError("scale: Dask is not installed: pip install -e '.[cluster]'")
     loads = [os.getloadavg()[0]]
+    for case in cases(options):  # before anything is measured
+        steady_range(case["trials"], case["workers"])
     rows: dict[str, list[dict[str, Any]]] = {"training": [], "sleeping": []}
     crowds = []
     with tempfile.TemporaryDirectory(prefix="scale-") as name:
@@ -81,7 +84,7 @@ def cases(options: argparse.Namespace) -> list[dict[str, Any]]:
     size = {"workers": options.workers, "trials": options.trials, "ask_ahead": 2 * options.workers}
     crowd = {
         "workers": options.crowd,
-        "trials": 3 * options.crowd,
+        "trials": 5 * options.crowd,
         "ask_ahead": options.crowd * 6 // 5,
         "sampler": "random",
         "seconds": CROWD_SECONDS,

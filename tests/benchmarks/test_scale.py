@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 
@@ -31,6 +32,15 @@ def test_workers_that_wait_a_fifth_of_the_time_are_busy_four_fifths():
     assert found["busy_overall"] == pytest.approx(0.8, abs=0.01)
     assert found["per_second"] == pytest.approx(2.0, rel=0.05)  # ten end at once
     assert found["mean_seconds"] == 4.0
+
+
+def test_what_is_measured_by_default_has_a_steady_part():
+    parser = argparse.ArgumentParser()
+    scale.add_arguments(parser)
+    for case in (cases := scale.cases(parser.parse_args([]))):
+        first, last = steady_range(case["trials"], case["workers"])
+        assert last > first
+    assert cases[-1]["workers"] == 1000
 
 
 def test_a_slow_start_is_no_part_of_the_steady_state():
