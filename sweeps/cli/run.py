@@ -116,7 +116,7 @@ def run(
                 watch,
                 reserving_for(config, confirm),
                 command_line(asked),
-                lambda result: give(partial(_say_nothing if is_server else answer, result)),
+                lambda result: give(lambda: None if is_server else answer(result)),
             ),
         )
         _conclude(result.summary)
@@ -178,10 +178,6 @@ def _answer(
         Terminal().print(text, crop=False)
     if reason := failure(summary, strict, bound):
         print(pasteable(f"failed: {reason}"), file=sys.stderr)
-
-
-def _say_nothing(result: RunResult) -> None:
-    pass
 
 
 def _conclude(summary: Summary) -> None:

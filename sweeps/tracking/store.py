@@ -78,6 +78,15 @@ def is_outage(error: BaseException) -> bool:
     return getattr(error, "error_code", None) in _OUTAGE_CODES
 
 
+def _is_answer(error: BaseException | None) -> bool:
+    """Whether a server has answered, if only with an error such as 503: no timeout."""
+    from requests.exceptions import RetryError
+
+    while error is not None and not isinstance(error, RetryError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def one_line(error: BaseException) -> str:
     """Return an error in one line; MLflow's messages fill pages and hold whole requests."""
     said = _AUTOFLUSH.sub("", str(error))
@@ -230,7 +239,8 @@ class CheckedClient:
             try:
                 return self._answered(request())
             except Exception as error:
-                if not is_outage(error) or time.monotonic() - began > AT_ONCE_SECONDS:
+                is_late = time.monotonic() - began > AT_ONCE_SECONDS
+                if not is_outage(error) or (is_late and not _is_answer(error)):
                     raise
             time.sleep(pause)
         self._check()

@@ -77,7 +77,9 @@ def without_clock(state: State) -> State:
         note = run["tags"].get("mlflow.note.content")
         if note is not None:
             note = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "<time>", note)
-            note = re.sub(r"\([a-z ]*:? ?\d[\d.]* ?(ms|s|min|h)[^)]*\)", "(<time>)", note)
+            note = re.sub(
+                r"\((?:(?:this|last) start: )?\d[\d.]* ?(ms|s|min|h)[^)]*\)", "(<time>)", note
+            )
             run["tags"]["mlflow.note.content"] = re.sub(r"\| \d+\.\d \|\n", "| <time> |\n", note)
         if "trials.json" in run["files"]:
             run["files"]["trials.json"] = _table_without_seconds(run["files"]["trials.json"])

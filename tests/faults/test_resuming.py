@@ -42,6 +42,12 @@ def saved_epochs(lab):
     return 0
 
 
+def kept_states(lab):
+    (info,) = Home(lab.home).sweeps()
+    kept = Home(lab.home).store(info.id).checkpoint_path(0).parent
+    return [path.name for path in kept.glob("*")]
+
+
 def only_record(lab):
     (info,) = Home(lab.home).sweeps()
     store = Home(lab.home).store(info.id)
@@ -85,8 +91,8 @@ def test_a_long_trial_that_is_killed_five_times_comes_out_as_if_left_alone(
     assert found.spec.attempt == 6
     assert attempts == 3  # two workers died in a sweep that went on
     assert not differences(expected, found, store)
-    left = {path.name for path in store.checkpoint_path(0).parent.glob("*")}
-    assert left <= {store.last_state_path(0).name}, "with which `--more-epochs` goes on"
+    assert kept_states(lab) == kept_states(alone), "with which `--more-epochs` goes on"
+    assert set(kept_states(lab)) <= {store.last_state_path(0).name}
 
 
 def differences(expected, found, store):

@@ -175,7 +175,7 @@ def test_a_sweep_is_told_what_to_do_next(tmp_path, make_home):
     assert then["trials"]["gain"]["value"] < then["margin"]
     assert then["should_search"] is False
     assert (then["folds_now"], then["folds"]["number"]) == (8, 12)
-    assert then["folds"]["seconds"] is not None, "a training may take less than a millisecond"
+    assert then["folds"]["seconds"] > 0
     assert then["vote"]["ahead_by"]["low"] > 0
     said = call("next", "one").stdout
     assert "Stop searching" in said
