@@ -78,8 +78,9 @@ class RunOptions:
         target: Value of the objective at which the sweep ends; one objective only. None: no end.
         stop_after: Trials in a row without improvement of the best, or of the Pareto front, after
             which the sweep ends; from 1. None: no end.
-        stop: `auto`: end the sweep once a bound says that more trials would improve the best by
-            less than the noise of its objective; one objective only. None: no end.
+        stop: `auto`: end the sweep when it is enough, by a rule that waits for enough complete
+            trials and then for the best to stand long enough (`sweeps.runner.loop.is_enough`);
+            one objective only. None: no end.
         budget: Duration above 0 that all starts take together, start-up included, and with the
             command its confirmation. It decides how many trials there are, never which. None: no
             limit.
