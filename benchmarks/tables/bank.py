@@ -8,7 +8,7 @@ goes on where it was; the first n configurations are the same however many are a
 from __future__ import annotations
 
 import sys
-from functools import lru_cache
+from functools import cache, lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -40,16 +40,16 @@ _PARTS_A_PROCESS = 25
 Points = list[dict[str, Value]]
 
 
-@lru_cache(maxsize=1)
-def space() -> Space:
+@cache
+def space(name: str = SPACE) -> Space:
     """Return the space the configurations are drawn from."""
-    return load_space(SPACE)
+    return load_space(name)
 
 
-def draw(count: int) -> Points:
+def draw(count: int, name: str = SPACE) -> Points:
     """Return the first `count` configurations: the baselines, then uniformly random ones."""
     proposer = Proposer(
-        space(),
+        space(name),
         seed=0,
         sampler=sampler_factory(Choice("random")),
         directions=["maximize"],

@@ -55,18 +55,18 @@ def test_what_was_trained_becomes_a_portfolio(tmp_path, monkeypatch):
     monkeypatch.setattr(others, "DATA", dict.fromkeys(names))
     monkeypatch.setattr(portfolio, "train_missing", lambda options: None)
     monkeypatch.setattr(
-        portfolio, "_data", lambda cache, name: argparse.Namespace(digest=f"{name:0>64}")
+        portfolio, "_data", lambda cache, space, name: argparse.Namespace(digest=f"{name:0>64}")
     )
     monkeypatch.setattr(portfolio, "SHIPPED", tmp_path)
     monkeypatch.setattr(others, "ORIGINALS", {"three": "three"})
     monkeypatch.setattr(
-        portfolio, "prepared", lambda source: argparse.Namespace(digest=f"{source:0>64}")
+        portfolio, "prepared", lambda space, source: argparse.Namespace(digest=f"{source:0>64}")
     )
     for number, name in enumerate(names):
         for first in (0, 10):
             values = np.abs(np.arange(10.0) + first - 5 - number)
-            files.save(portfolio.part(tmp_path, name, 0, first), {"values": values})
-    options = argparse.Namespace(cache=tmp_path, count=20, seeds=1, write=True)
+            files.save(portfolio.part(tmp_path, "mlp", name, 0, first), {"values": values})
+    options = argparse.Namespace(space="mlp", cache=tmp_path, count=20, seeds=1, write=True)
     found = portfolio.run(options)
     assert found["configurations"] == 20
     assert found["points"][0]["regrets"].keys() == {"one", "two"}
