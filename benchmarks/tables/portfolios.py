@@ -30,7 +30,7 @@ def best(task: str, cache: Path) -> Points:
     """Return a portfolio by the true means of every configuration of the others."""
     tables = [load(other, cache) for other in others(task)]
     regrets = np.transpose([regrets_of(table.means) for table in tables])
-    return tuple(_point(tables[0], row) for row in greedy(regrets))
+    return tuple(point_of(tables[0], row) for row in greedy(regrets))
 
 
 @cache
@@ -38,7 +38,7 @@ def worst(task: str, cache: Path) -> Points:
     """Return the worst configurations of the table itself: no portfolio can be worse."""
     table = load(task, cache)
     rows = np.argsort(table.means, kind="stable")[::-1][:POINTS]
-    return tuple(_point(table, int(row)) for row in rows)
+    return tuple(point_of(table, int(row)) for row in rows)
 
 
 @cache
@@ -99,7 +99,8 @@ def others(task: str) -> list[str]:
     return [one for one in TASKS if one.partition("/")[0] == family and one != task]
 
 
-def _point(table: Table, row: int) -> dict[str, Value]:
+def point_of(table: Table, row: int) -> dict[str, Value]:
+    """Return the point of a row."""
     shape = tuple(len(a) if isinstance(a, list) else int(a) for a in table.axes.values())
     places = [int(place) for place in np.unravel_index(row, shape)]
     return {

