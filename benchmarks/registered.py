@@ -51,7 +51,7 @@ TRIALS: Final = 50
 AT: Final = (25, 50)
 FIRST_SEED: Final = 1000
 SEEDS: Final = 60
-SLOW_SEEDS: Final = 10
+SLOW_SEEDS: Final = 30
 """Of Optuna's Gaussian process, which takes its time."""
 WORST: Final = 0.05
 """No table is to be worse by more."""
