@@ -227,12 +227,14 @@ def _command(name: str, search: Search) -> list[str]:
     if name != "ours":
         module = f"benchmarks.recipes.{name.partition('-')[0]}"
         return [sys.executable, "-m", module, *search.arguments()]
-    words = ["--sampler", search.sampler]
-    if search.sampler == "random":
+    space, words = str(SPACE), ["--sampler", search.sampler]
+    if search.space != "digits":
+        space, words = search.space, []  # as it ships
+    elif search.sampler == "random":
         words = ["--sampler", "benchmarks.recipes.search.NumberedRandom"]
         words += ["--sampler-option", f"search_seed={search.seed}"]
     return [
-        *(sys.executable, "-m", "sweeps", "run", str(SPACE), "--name", ours.SWEEP),
+        *(sys.executable, "-m", "sweeps", "run", space, "--name", ours.SWEEP),
         *("--home", ours.HOME, "--trials", str(search.trials), "--seed", str(search.seed)),
         *("--set", f"epochs={search.epochs}", "--quiet", "--strict", *words),
     ]

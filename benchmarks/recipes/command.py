@@ -11,7 +11,7 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class Search:
         data: The .npz file with the digits.
         sampler: `random`, the same configurations in every recipe with Optuna, or `tpe`.
         processes: How many processes train side by side.
+        space: `digits`, that of `digits.yaml`, or `mlp`, which ships.
     """
 
     trials: int
@@ -40,6 +41,7 @@ class Search:
     data: Path
     sampler: str = "random"
     processes: int = 1
+    space: str = "digits"
 
     def digits(self) -> tuple[np.ndarray, ...]:
         """Return training images and labels, validation images and labels."""
@@ -52,6 +54,7 @@ class Search:
 
 
 SAMPLERS = ("random", "tpe")
+SPACES = ("digits", "mlp")
 DIGITS = ("train_images", "train_labels", "validation_images", "validation_labels")
 
 
@@ -62,18 +65,33 @@ def parse() -> Search:
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--sampler", choices=SAMPLERS, required=True)
+    parser.add_argument("--space", choices=SPACES, required=True)
     return Search(**vars(parser.parse_args()))
 
 
-def note_trial(epochs: int, accuracy: float, finished: float | None = None) -> None:
+def note_trial(
+    params: Mapping[str, Any],
+    epochs: int,
+    accuracy: float,
+    finished: float | None = None,
+    value: float | None = None,
+) -> None:
     """Append a finished trial to `TRIALS` in the working folder.
 
     Args:
+        params: Its configuration.
         epochs: Epochs trained.
         accuracy: Best validation accuracy of the trial.
         finished: Seconds since the epoch (UTC); now if None.
+        value: What the recipe chooses by, higher is better; the accuracy if None.
     """
-    row = {"finished": finished or time.time(), "epochs": epochs, "accuracy": accuracy}
+    row = {
+        "finished": finished or time.time(),
+        "epochs": epochs,
+        "accuracy": accuracy,
+        "value": accuracy if value is None else value,
+        "params": dict(params),
+    }
     line = json.dumps(row) + "\n"
     descriptor = os.open(TRIALS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:

@@ -72,10 +72,10 @@ def work(search: Search, number: int, ready: Any) -> None:
 
     def objective(trial: optuna.Trial) -> float:
         keras.backend.clear_session()
-        history = train(suggest(trial), digits, search.epochs)
+        history = train(suggest(trial, search.space), digits, search.epochs)
         best = max(history["val_accuracy"])
         log_trial(client, experiment_id, trial, history, best)
-        note_trial(len(history["loss"]), best)
+        note_trial(trial.params, len(history["loss"]), best)
         return best
 
     study = optuna.load_study(

@@ -35,9 +35,11 @@ def main() -> None:
             raise SystemExit(f"trial {record.spec.key} failed: {record.error}")
         history = record.result.history
         note_trial(
+            record.params,
             len(history["loss"]),
             max(history["val_accuracy"]),
             max(record.finished_at / 1000, logged[record.spec.key]),
+            -record.result.metrics["best_val_cross_entropy"],
         )
 
 

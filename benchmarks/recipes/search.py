@@ -1,4 +1,4 @@
-"""What the peers search: the space of `digits.yaml` as Optuna code, and how it is sampled."""
+"""What the peers search: `digits.yaml` and `mlp` as Optuna code, and how it is sampled."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import optuna
 from benchmarks.recipes.command import Search
 
 
-def suggest(trial: Any) -> dict[str, Any]:
-    """Draw one configuration of the space.
+def suggest(trial: Any, space: str = "digits") -> dict[str, Any]:
+    """Draw one configuration of a space.
 
     Args:
         trial: An `optuna.Trial`.
+        space: `digits` or `mlp`.
     """
+    if space == "mlp":
+        return _suggest_mlp(trial)
     hidden_layers = trial.suggest_int("hidden_layers", 2, 3)
     return {
         "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True),
@@ -25,6 +28,20 @@ def suggest(trial: Any) -> dict[str, Any]:
         ],
         "dropout": trial.suggest_float("dropout", 0.0, 0.5),
         "l2": trial.suggest_float("l2", 1e-6, 1e-2, log=True),
+    }
+
+
+def _suggest_mlp(trial: Any) -> dict[str, Any]:
+    learning_rate = trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+    batch_size = trial.suggest_categorical("batch_size", [16, 32, 64, 128])
+    hidden_layers = trial.suggest_int("hidden_layers", 1, 3)
+    units = [trial.suggest_int(f"units_{i}", 8, 128, log=True) for i in range(1, hidden_layers + 1)]
+    return {
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "units": units,
+        "dropout": trial.suggest_float("dropout", 0.0, 0.5),
+        "l2": trial.suggest_float("l2", 1e-7, 1e-2, log=True),
     }
 
 

@@ -21,12 +21,18 @@ from benchmarks.recipes.network import build_network, make_callbacks
 
 
 class Digits(keras_tuner.HyperModel):  # type: ignore[misc]  # Keras Tuner is untyped
-    """The space of `digits.yaml` in Keras Tuner's words."""
+    """The spaces of `search.py` in Keras Tuner's words."""
 
     epochs_trained, best = 0, 0.0
 
+    def __init__(self, space: str) -> None:
+        super().__init__()
+        self._space = space
+
     def build(self, hp: Any) -> Any:
         """Return the network of one configuration."""
+        if self._space == "mlp":
+            return self._build_mlp(hp)
         hidden_layers = hp.Int("hidden_layers", 2, 3)
         return build_network(
             {
@@ -36,6 +42,20 @@ class Digits(keras_tuner.HyperModel):  # type: ignore[misc]  # Keras Tuner is un
                 ],
                 "dropout": hp.Float("dropout", 0.0, 0.5),
                 "l2": hp.Float("l2", 1e-6, 1e-2, sampling="log"),
+            }
+        )
+
+    def _build_mlp(self, hp: Any) -> Any:
+        hidden_layers = hp.Int("hidden_layers", 1, 3)
+        return build_network(
+            {
+                "learning_rate": hp.Float("learning_rate", 1e-4, 1e-2, sampling="log"),
+                "units": [
+                    hp.Int(f"units_{i}", 8, 128, sampling="log")
+                    for i in range(1, hidden_layers + 1)
+                ],
+                "dropout": hp.Float("dropout", 0.0, 0.5),
+                "l2": hp.Float("l2", 1e-7, 1e-2, sampling="log"),
             }
         )
 
@@ -56,7 +76,8 @@ class Noted:
     def on_trial_end(self, trial: Any) -> None:
         """Note the trial after Keras Tuner has stored it."""
         super().on_trial_end(trial)  # type: ignore[misc]
-        note_trial(self.hypermodel.epochs_trained, self.hypermodel.best)
+        params = trial.hyperparameters.values
+        note_trial(params, self.hypermodel.epochs_trained, self.hypermodel.best)
 
 
 class RandomSearch(Noted, keras_tuner.RandomSearch):  # type: ignore[misc]  # Keras Tuner is untyped
@@ -95,7 +116,7 @@ def work(search: Search, number: int | str | None = None) -> None:
     images, labels, validation_images, validation_labels = search.digits()
     keras.utils.set_random_seed(search.seed)
     tuner = SEARCHES[search.sampler](
-        Digits(),
+        Digits(search.space),
         objective="val_accuracy",
         max_trials=search.trials,
         seed=search.seed,

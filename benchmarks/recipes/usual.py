@@ -74,7 +74,7 @@ def work(search: Search, number: int = 0) -> None:
 
     def objective(trial: optuna.Trial) -> float:
         keras.backend.clear_session()
-        params = suggest(trial)
+        params = suggest(trial, search.space)
         with mlflow.start_run(run_name=f"trial {trial.number}"):
             mlflow.log_params(trial.params)
             model = build_network(params)
@@ -91,7 +91,7 @@ def work(search: Search, number: int = 0) -> None:
             log_plots(history, validation_labels, answers)
             best = float(max(history["val_accuracy"]))
             mlflow.log_metric("best_val_accuracy", best)
-        note_trial(len(history["loss"]), best)
+        note_trial(trial.params, len(history["loss"]), best)
         return best
 
     keras.utils.set_random_seed(search.seed * 1000 + number)

@@ -1,0 +1,173 @@
+"""Seconds until a search has chosen a good net: ours as it ships against its peers, on `mlp`.
+
+A trial's seconds do not say how soon a good configuration is found. Here every recipe of
+`throughput` searches the space `mlp` with its own sampler, round by round, on the same cores. What
+it would choose after each trial (ours by cross-entropy, as `mlp` does, the others by validation
+accuracy) is trained again on fresh folds, the same for all. A configuration is good if its accuracy
+there is within `NEAR` points of the best that was found by any recipe in any round. A recipe has
+arrived when what it chooses is good and stays so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.recipes.command import Search
+from benchmarks.tables import bank
+from benchmarks.throughput import CORES, NAMES, run_recipe, save_digits
+from benchmarks.timing import at_least_one
+from search_spaces.parameters import Value
+from sweeps.config.sweep import SPLIT_SEED
+from sweeps.experiment import TrialSpec
+from sweeps.experiments.loading import load_experiment
+
+TRIALS: Final = {"ours": 100, "expert": 80, "usual-2": 40, "tuner-2": 40}
+ASKED: Final = {"usual-2": 25, "expert": 9, "tuner-2": 20}
+"""How many times sooner ours is to arrive."""
+NEAR: Final = 0.5
+FOLDS: Final = range(8)
+EPOCHS: Final = 40
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this benchmark."""
+    parser.add_argument("--repeats", type=at_least_one, default=3, help="rounds (default 3)")
+    parser.add_argument("--only", nargs="+", choices=TRIALS, default=tuple(TRIALS), metavar="NAME",
+                        help=f"of {', '.join(TRIALS)} (default all)")  # fmt: skip
+    parser.add_argument("--trials", type=at_least_one, help="of each recipe (default: as many as "
+                        "it needs)")  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Run every recipe, round by round, and judge what each would have chosen."""
+    rounds: list[dict[str, dict[str, Any]]] = []
+    with tempfile.TemporaryDirectory(prefix="quality-") as folder:
+        data = save_digits(Path(folder))
+        for repeat in range(options.repeats):
+            rounds.append({})
+            for name in options.only:
+                trials = options.trials or TRIALS[name]
+                asked = Search(trials, EPOCHS, repeat, data, "tpe", CORES, "mlp")
+                found = run_recipe(name, asked, Path(folder) / f"{name}-{repeat}")
+                rounds[-1][name] = {**found, "choices": choices(found["rows"], found["started_at"])}
+                print(f"round {repeat + 1}, {name}: {trials} trials", file=sys.stderr, flush=True)
+    worth = judged(one["params"] for runs in rounds for run in runs.values()
+                   for one in run["choices"])  # fmt: skip
+    best = max(worth.values())
+    for runs in rounds:
+        for found in runs.values():
+            for one in found["choices"]:
+                one["fresh"] = worth[key_of(one["params"])]
+            found["arrived"] = arrived(found["choices"], best - NEAR / 100)
+            found["lasted"] = max(row["finished"] for row in found["rows"]) - found["started_at"]
+    return {"best": best, "judged": len(worth), "folds": len(FOLDS), "repeats": options.repeats,
+            "rows": [summed_up(name, rounds) for name in options.only],
+            "rounds": [{name: {key: found[key] for key in ("choices", "arrived", "lasted")}
+                        for name, found in runs.items()} for runs in rounds]}  # fmt: skip
+
+
+def choices(rows: Sequence[Mapping[str, Any]], started_at: float) -> list[dict[str, Any]]:
+    """Return each configuration that a recipe has chosen, with the seconds after which."""
+    best, found = -np.inf, []
+    for row in sorted(rows, key=lambda row: row["finished"]):
+        if row["value"] > best:
+            best = row["value"]
+            found.append({"seconds": row["finished"] - started_at, "params": active(row["params"])})
+    return found
+
+
+def active(params: Mapping[str, Value]) -> dict[str, Value]:
+    """Return a configuration without layers that it has not, as Keras Tuner notes them."""
+    layers = int(str(params["hidden_layers"]))
+    kept = {f"units_{number}" for number in range(1, layers + 1)}
+    point = {k: v for k, v in params.items() if not k.startswith("units_") or k in kept}
+    return bank.space().canonical({k: v for k, v in point.items() if not k.startswith("tuner/")})
+
+
+def arrived(choices: Sequence[Mapping[str, Any]], good: float) -> float | None:
+    """Return after how many seconds a recipe chooses a good one and stays with good ones."""
+    seconds = None
+    for one in choices:
+        if one["fresh"] < good:
+            seconds = None
+        elif seconds is None:
+            seconds = float(one["seconds"])
+    return seconds
+
+
+def key_of(params: Mapping[str, Value]) -> str:
+    """Return a configuration as text."""
+    return json.dumps(params, sort_keys=True)
+
+
+def judged(configurations: Any) -> dict[str, float]:
+    """Return the accuracy on fresh folds of each configuration, by its text."""
+    unique = {key_of(params): params for params in configurations}
+    with get_context("spawn").Pool(CORES) as pool:
+        return dict(zip(unique, pool.map(_judge, unique.values(), chunksize=1), strict=True))
+
+
+def _judge(params: dict[str, Value]) -> float:
+    experiment, data = _experiment()
+    right = []
+    for fold in FOLDS:
+        config = {**bank.space().configuration(params), "block": fold}
+        spec = TrialSpec("quality", 0, 1, 0, config)  # blocks bring their own seeds
+        result = experiment.train(spec, data, lambda epoch, values: None)
+        right.append(result.arrays["block_correct"] != 0)
+    return float(np.concatenate(right).mean())
+
+
+@cache
+def _experiment() -> Any:
+    experiment = load_experiment("digitexp.on_blocks:experiment", None)
+    return experiment, experiment.prepare(None, SPLIT_SEED)
+
+
+def summed_up(name: str, rounds: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Return the seconds of a recipe, and how many times as many as ours, over the rounds.
+
+    A recipe that has not arrived counts with the seconds that it lasted, so that its ratio is at
+    least the one that is told.
+    """
+    seconds = [runs[name]["arrived"] or runs[name]["lasted"] for runs in rounds]
+    missed = sum(runs[name]["arrived"] is None for runs in rounds)
+    row = {"recipe": name, "seconds": seconds, "median": statistics.median(seconds),
+           "missed": missed, "asked": ASKED.get(name),
+           "last": [runs[name]["choices"][-1]["fresh"] for runs in rounds]}  # fmt: skip
+    if name != "ours" and "ours" in rounds[0]:
+        own = [runs["ours"]["arrived"] or runs["ours"]["lasted"] for runs in rounds]
+        ratios = [theirs / ours for theirs, ours in zip(seconds, own, strict=True)]
+        row |= {"ratios": ratios, "ratio": statistics.median(ratios)}
+    return row
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return Markdown: a line a recipe."""
+    lines = [
+        f"{result['repeats']} rounds; the best of {result['judged']} configurations that were "
+        f"chosen at any time has {100 * result['best']:.2f} % on {result['folds']} fresh folds",
+        "",
+        "| recipe | seconds until it chooses a good one, each round | did not arrive "
+        "| ours is sooner by (median) | asked | what it chose in the end, fresh % |",
+        "|---|---|---:|---:|---:|---|",
+    ]
+    for row in result["rows"]:
+        sooner = f"{row['ratio']:.1f} times" if "ratio" in row else ""
+        asked = "" if row["asked"] is None else f"{row['asked']} times"
+        seconds = ", ".join(f"{one:.0f}" for one in row["seconds"])
+        last = ", ".join(f"{100 * one:.2f}" for one in row["last"])
+        name = NAMES[row["recipe"]]
+        lines.append(f"| {name} | {seconds} | {row['missed']} | {sooner} | {asked} | {last} |")
+    return "\n".join(lines)
