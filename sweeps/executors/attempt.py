@@ -390,8 +390,8 @@ class Executor(Protocol):
             keep: Called in any thread once the attempt has ended, to record it; before its worker
                 gets the next one, so that no kill costs a worker more than one training. The future
                 returns, or raises, whatever `keep` does.
-            place: The place of the trial's checkpoint, on this machine; an executor whose workers
-                are elsewhere ignores it. None: nothing is saved.
+            place: The place of the trial's checkpoint, on this machine; workers elsewhere use it
+                if they see it there. None: nothing is saved.
         """
         ...
 

@@ -24,7 +24,7 @@ from sweeps.records import Record, RecordError
 from sweeps.records.enqueued import EPOCHS
 from sweeps.records.format import pack_arrays, seal, unpack_arrays, unseal
 from sweeps.records.schema import json_bytes, shaped
-from sweeps.records.store import checkpoint_files
+from sweeps.records.store import INFO_FILE, checkpoint_files
 from sweeps.workspace.files import (
     FormatError,
     make_folder,
@@ -100,6 +100,10 @@ class CheckpointPlace:
     def folder(self) -> Path:
         """The folder with the files of a training that writes its own."""
         return checkpoint_files(self.path)
+
+    def is_here(self) -> bool:
+        """Whether this machine sees the folder of the sweep, whose name no other sweep has."""
+        return (self.path.parent.parent / INFO_FILE).is_file()
 
     def said(self) -> str | None:
         """Return, in words, how an attempt that begins now uses the checkpoint; None without one.

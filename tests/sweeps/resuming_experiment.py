@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +63,11 @@ class ResumingExperiment(ToyExperiment):
                 raise MemoryError("told to have none left")
             case "error":
                 raise RuntimeError("told to raise")
+            case "host":  # the process that started the fork server, such as a Dask worker
+                import psutil
+
+                psutil.Process(os.getppid()).parent().kill()
+                time.sleep(600)
             case "sigint":
                 os.kill(os.getpid(), signal.SIGINT)
 

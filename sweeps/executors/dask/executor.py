@@ -1,10 +1,14 @@
-"""Executor for `--executor dask://...`: Dask distributes attempts by value; no files are shared."""
+"""Executor for `--executor dask://...`: Dask distributes attempts by value.
+
+No files need to be shared. Where workers see the home, long trials leave their checkpoints in it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -17,13 +21,21 @@ from sweeps.errors import WorkersError
 from sweeps.executors.attempt import Attempt, Judge, Keep, Listener, itself
 from sweeps.executors.checkpoint import CheckpointPlace
 from sweeps.executors.dask import on_worker
-from sweeps.executors.dask.fleet import Fleet, mixed_note, versions, worker_slots
+from sweeps.executors.dask.fleet import (
+    ALLOWED_FAILURES,
+    Fleet,
+    mixed_note,
+    versions,
+    worker_slots,
+)
 from sweeps.executors.preloading import Preload
 from sweeps.experiment import TrialSpec
 from sweeps.workspace.clock import now_ms
+from sweeps.workspace.provenance import cpu_features
 
 LOOK_SECONDS: Final = 2.0
 """How often the workers are counted."""
+_LOST: Final = ("cancelled", "lost")
 TAKERS: Final = 8
 """Threads that fetch and record results: each waits for the network, then for the disk."""
 
@@ -73,6 +85,7 @@ class DaskExecutor:
         self._repeats = 0
         self._client = fleet.cluster.connect()
         self._client.subscribe_topic(self._topic, self._hear)
+        self._to_send, self._sending = preload, threading.Lock()
         self._preload = self._client.scatter(preload, hash=False)
         self._worker_slots, self._counted_at = fleet.worker_slots, time.monotonic()
         self._warm_up_seconds = time.monotonic() - began
@@ -91,19 +104,31 @@ class DaskExecutor:
         keep: Keep = itself,
         place: CheckpointPlace | None = None,
     ) -> Future[Any]:
-        """Give an attempt to Dask, which finds a worker. See `Executor.submit`.
-
-        Nothing is saved: the next attempt may be on another host.
-        """
+        """Give an attempt to Dask, which finds a worker. See `Executor.submit`."""
         future: Future[Any] = Future()
         self._running[spec.key] = (spec, future)
-        job = on_worker.Job(self._topic, spec, judge, self._digest, self._versions, self._timeout)
+        job = on_worker.Job(
+            self._topic,
+            spec,
+            judge,
+            self._digest,
+            self._versions,
+            self._timeout,
+            place,
+            cpu_features(),
+        )
+        self._send(job, future, keep)
+        return future
+
+    def _send(self, job: on_worker.Job, future: Future[Any], keep: Keep, again: int = 0) -> None:
+        """Give an attempt to Dask, for the first time or since the data on its worker were lost."""
+        spec = job.spec
         try:
             remote = self._client.submit(
                 on_worker.train,
                 job,
-                self._preload,
-                key=f"{self._topic}-{spec.key}",
+                self._data(),
+                key=f"{self._topic}-{spec.key}" + (f"-{again}" if again else ""),
                 pure=False,
                 priority=-spec.trial,  # in trial order, also when a trial is run again
                 resources=dict(self._cluster.resources) or None,
@@ -112,9 +137,36 @@ class DaskExecutor:
             self._running.pop(spec.key, None)
             raise self._trouble(error) from error
         future.add_done_callback(lambda ended: remote.cancel() if ended.cancelled() else None)
+
+        def take(ended: Any) -> None:
+            if ended.status in _LOST and again < ALLOWED_FAILURES and not future.done():
+                with contextlib.suppress(RuntimeError):  # the executor was closed meanwhile
+                    self._takers.submit(self._again, job, future, keep, again + 1, ended)
+            else:
+                self._take(ended, spec, future, keep)
+
         # Dask makes all callbacks in one thread: waiting there would delay every result.
-        remote.add_done_callback(lambda ended: self._take(ended, spec, future, keep))
-        return future
+        remote.add_done_callback(take)
+
+    def _again(
+        self, job: on_worker.Job, future: Future[Any], keep: Keep, again: int, lost: Any
+    ) -> None:
+        """Send an attempt again whose data died with the only worker that had them."""
+        if self._client.status != "running":  # the scheduler has gone, and all with it
+            self._end(lost, job.spec, future, keep)
+            return
+        try:
+            self._send(job, future, keep, again)
+        except WorkersError as error:
+            if not future.done():
+                future.set_exception(error)
+
+    def _data(self) -> Any:
+        """Return the data as Dask has them; sent again, once for all, if their holder has gone."""
+        with self._sending:
+            if self._preload.status in _LOST and self._client.status == "running":
+                self._preload = self._client.scatter(self._to_send, hash=False)
+            return self._preload
 
     def stop(self, spec: TrialSpec, reason: str) -> None:
         """Ask a running attempt to end after its current epoch, wherever it runs."""

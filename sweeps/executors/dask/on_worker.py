@@ -12,7 +12,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,7 @@ from distributed import Worker, get_worker
 
 from sweeps.errors import WorkersError
 from sweeps.executors.attempt import Attempt, Judge
+from sweeps.executors.checkpoint import CheckpointPlace
 from sweeps.executors.dask.fleet import differences
 from sweeps.executors.local.executor import WorkersExecutor
 from sweeps.executors.preloading import Preload
@@ -98,6 +99,9 @@ class Job:
         data_digest: SHA-256 (hex) of the pickled data it must be trained on.
         versions: The coordinator's versions; a worker with others refuses the attempt.
         timeout_seconds: How long it may take.
+        place: The place of its checkpoint, which counts where the coordinator's files are seen.
+        features: CPU features of the coordinator; what was trained without them goes on elsewhere
+            with other last bits.
     """
 
     topic: str
@@ -106,6 +110,14 @@ class Job:
     data_digest: str
     versions: Mapping[str, str]
     timeout_seconds: float | None
+    place: CheckpointPlace | None = None
+    features: Sequence[str] = ()
+
+    def place_here(self) -> CheckpointPlace | None:
+        """Return the place of the checkpoint if it is of use on this machine, else None."""
+        place = self.place
+        can_go_on = place is not None and [*self.features] == cpu_features() and place.is_here()
+        return place if can_go_on else None
 
 
 @dataclass
@@ -149,7 +161,7 @@ def _train(job: Job, preload: Preload) -> Attempt:
         raise WorkersError("the data arrived damaged")
     executor, notifier = _executor(job, preload)
     try:
-        attempt: Attempt = executor.submit(job.spec, job.judge).result()
+        attempt: Attempt = executor.submit(job.spec, job.judge, place=job.place_here()).result()
     finally:
         notifier.ended(job.spec)
     return dataclasses.replace(attempt, environment=environment())
