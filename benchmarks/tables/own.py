@@ -49,7 +49,7 @@ _PARTS_A_PROCESS: Final = 25
 
 
 def load(task: str, cache: Path) -> Table:
-    """Return a published table; a net that diverged counts as the worst of its data set."""
+    """Return a published table; a net that diverged at once counts as the worst of its data set."""
     number = NAMES.index(task)
     losses = files.load(PUBLISHED)["losses"][number].astype(float)
     worst = np.nanmax(losses)
@@ -94,6 +94,7 @@ def publish(folder: Path) -> Path:
 
     Raises:
         FileNotFoundError: A part is missing.
+        ValueError: The seconds of a training are not known.
     """
     arrays: dict[str, list[np.ndarray]] = {}
     for name in others.DATA:
@@ -101,6 +102,8 @@ def publish(folder: Path) -> Path:
         for key in ("losses", "seconds"):
             arrays.setdefault(key, []).append(np.concatenate([one[key] for one in parts]))
     losses, took = (np.stack(arrays[key]) for key in ("losses", "seconds"))
+    if not np.isfinite(took).all():
+        raise ValueError(f"{np.count_nonzero(~np.isfinite(took))} trainings have no seconds")
     files.save(PUBLISHED, {"losses": losses.astype(np.float32),
                            "seconds": took.mean(axis=2).astype(np.float32)})  # fmt: skip
     return PUBLISHED

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import os
 import pickle
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -203,5 +204,7 @@ def _space(task: str, axes: dict[str, Any], cache: Path) -> Space:
             "",
         ]
     )
-    path.write_text(text, encoding="utf-8")
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)  # whole for whoever reads it at the same time
     return load_space(str(path))

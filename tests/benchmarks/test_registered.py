@@ -26,6 +26,7 @@ def tables(tmp_path, monkeypatch):
         axes = {"size": 40, "kind": ["a", "b"] if task.startswith("known") else 2}
         found[task] = of_grid(task, axes, means[:, None] + noise, tmp_path)
     monkeypatch.setattr(registered, "TASKS", TASKS)
+    monkeypatch.setattr(registered, "SEEDS", 2)
     families = {"all": TASKS, "known": TASKS[:2], "new": TASKS[2:]}
     monkeypatch.setattr(registered, "FAMILIES", families)
     monkeypatch.setattr(registered, "load", lambda task, folder: found[task])
@@ -66,7 +67,8 @@ def test_optuna_begins_a_trial_when_a_worker_is_free_and_knows_what_has_ended(
 
     found = registered.of_optuna(lambda seed: Watched(seed=seed), 2)("known/a", tmp_path, 3)
     took = durations[found.rows]
-    assert found.ends.tolist() == ends(took.tolist(), 99, 2).tolist(), "no worker is ever idle"
+    assert len(found.rows) == 16 + 1, "no worker is idle before the sixteenth has ended"
+    assert found.ends.tolist() == ends(took.tolist(), 99, 2).tolist()
     for number, seen in enumerate(known):
         began = found.ends[number] - took[number]
         assert {*np.flatnonzero(found.ends < began)} <= seen
@@ -77,13 +79,11 @@ def test_optuna_begins_a_trial_when_a_worker_is_free_and_knows_what_has_ended(
 def test_the_table_that_is_searched_has_no_part_in_its_portfolio(tables, tmp_path):
     registered.portfolio.cache_clear()
     first = registered.portfolio("new/c", tmp_path)
-    tables["new/c"].losses[:] = tables["new/c"].losses[::-1]
-    registered.portfolio.cache_clear()
-    assert registered.portfolio("new/c", tmp_path) == first
-    tables["new/d"].__dict__.pop("means", None)
-    tables["new/d"].losses[:] = tables["new/d"].losses[::-1].copy()
-    registered.portfolio.cache_clear()
-    assert registered.portfolio("new/c", tmp_path) != first
+    for task, is_as_before in (("new/c", True), ("new/d", False)):
+        tables[task].__dict__.pop("means", None)
+        tables[task].losses[:] = tables[task].losses[::-1].copy()
+        registered.portfolio.cache_clear()
+        assert (registered.portfolio("new/c", tmp_path) == first) == is_as_before
 
 
 def test_what_is_chosen_in_time_is_the_least_shown_by_trials_that_have_ended(tables):
@@ -111,12 +111,13 @@ def test_limits_treat_tables_and_seeds_as_drawn():
 
 def test_aims_are_corrected_for_their_number():
     worst = {"task": "known/a", "difference": 0.06}
-    common = {"way": registered.OURS, "workers": 2, "its_workers": 1, "trials": 25,
-              "difference": -0.1, "upper": -0.01, "worst": worst}  # fmt: skip
+    common = {"way": registered.OURS, "against": registered.TPE, "workers": 2, "its_workers": 1,
+              "trials": 25, "difference": -0.1, "upper": -0.01, "worst": worst}  # fmt: skip
     rows = [common | {"p": p} for p in (0.02, 0.001, 0.01)]
     rows.append(rows[0] | {"way": registered.SHIPPED, "p": 0.0})
+    rows.append(rows[0] | {"against": registered.TPE_LEARNS, "p": 0.0})
     found = registered.aims(rows)
-    assert [row["p"] for row in found] == [0.001, 0.01, 0.02], "only ours is judged"
+    assert [row["p"] for row in found] == [0.001, 0.01, 0.02], "only ours against TPE is judged"
     assert [row["corrected"] for row in found] == pytest.approx([0.003, 0.02, 0.02])
     assert [row["is_kept"] for row in found] == [True, True, True]
     assert not any(row["no_table_worse"] for row in found)
@@ -134,6 +135,7 @@ def test_the_whole_comparison(tables, tmp_path):
         (row["its_workers"], row["trials"]): row
         for row in found["rows"]
         if (row["way"], row["workers"], row["family"]) == (*ours, "all")
+        and row["against"] == registered.TPE
     }
     assert {*rows} == {(1, 8), (1, 16), (8, 8), (8, 16)}
     assert rows[1, 16]["regret"] == rows[8, 16]["regret"]
@@ -141,12 +143,24 @@ def test_the_whole_comparison(tables, tmp_path):
     again = registered.run(options(tmp_path, processes=2))
     assert again == found, "nothing is made a second time"
     alone = registered.of_optuna(registered.sequential_tpe, 1)("new/c", tmp_path, 1000)
-    kept = registered.made("new/c", REFERENCE, 0, tmp_path)
+    kept = registered.made("new/c", REFERENCE, 1000, tmp_path)
     assert kept.rows.tolist() == alone.rows.tolist()
     for part in ("all", "known", "new"):
         assert f"| {registered.OURS} | 8 | 16 | " in registered.table(found, part)
+    assert f"| {registered.LEARNED} | 2 | {registered.TPE_LEARNS} | 1 | 8 | 2 | " in (
+        registered.table(found, "learned")
+    )
     assert registered.table(found, "aims").count("\n") == 9
     assert "| 8 | 16 trials | " in registered.table(found, "seconds")
+
+
+def test_what_is_learned_from_sweeps_are_points_of_the_other_tables(tables, tmp_path):
+    registered.make_missing(options(tmp_path), [registered.LEARNED_FROM])
+    found = registered.learned_of("new/c", tmp_path, 1000)
+    tried = registered.made("new/d", registered.LEARNED_FROM, 1001, tmp_path).rows
+    points = [registered.point_of(tables["new/d"], row) for row in tried]
+    assert len(found) == 5
+    assert all(point in points for point in found)
 
 
 def test_a_row_of_the_own_grid_is_a_net_of_mlp():
