@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         asked = [spy, "record", "--format", "raw", "--function", "--subprocesses", "--threads",
                  "--rate", str(RATE), "--output", str(raw), "--", sys.executable, "-m", "sweeps",
                  "run", options.space, "--trials", str(options.trials), "--home", f"{folder}/home",
-                 "--quiet"]  # fmt: skip
+                 "--no-confirm", "--quiet"]  # fmt: skip
         subprocess.run(asked, check=True, cwd=folder, env=plain_environment(), capture_output=True)
         parts = split(raw.read_text(encoding="utf-8").splitlines())
     if options.evidence:

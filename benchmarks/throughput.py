@@ -229,7 +229,7 @@ def _command(name: str, search: Search) -> list[str]:
         return [sys.executable, "-m", module, *search.arguments()]
     space, words = str(SPACE), ["--sampler", search.sampler]
     if search.space != "digits":
-        space, words = search.space, []  # as it ships
+        space, words = search.space, ["--no-confirm"]  # else as it ships
     elif search.sampler == "random":
         words = ["--sampler", "benchmarks.recipes.search.NumberedRandom"]
         words += ["--sampler-option", f"search_seed={search.seed}"]
