@@ -365,7 +365,13 @@ def itself(attempt: Attempt) -> Attempt:
 
 
 class Executor(Protocol):
-    """Runs attempts and returns them as values; writes neither records nor databases."""
+    """Runs attempts and returns them as values; writes neither records nor databases.
+
+    Attributes:
+        is_elsewhere: Whether attempts run where the files of the sweep may not be seen.
+    """
+
+    is_elsewhere: bool
 
     @property
     def capacity(self) -> int:
@@ -414,6 +420,7 @@ class Executor(Protocol):
 class InProcessExecutor:
     """Executor for `--workers 0`: `submit` returns when the attempt has ended."""
 
+    is_elsewhere = False
     capacity = 1
 
     def __init__(

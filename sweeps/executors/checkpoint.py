@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -102,8 +103,9 @@ class CheckpointPlace:
         return checkpoint_files(self.path)
 
     def is_here(self) -> bool:
-        """Whether this machine sees the folder of the sweep, whose name no other sweep has."""
-        return (self.path.parent.parent / INFO_FILE).is_file()
+        """Whether this process can write into the folder of the sweep, an id that no other has."""
+        sweep = self.path.parent.parent
+        return os.access(sweep / INFO_FILE, os.R_OK) and os.access(sweep, os.W_OK)
 
     def said(self) -> str | None:
         """Return, in words, how an attempt that begins now uses the checkpoint; None without one.

@@ -524,7 +524,9 @@ class Coordinator:
         if trial.attempts == 1 and (longer := Longer.of(trial.proposal.origin)) is not None:
             self.store.go_on_from(self._earlier(longer), spec.trial)
         if trial.attempts > 1 and (said := place.said()) is not None:
-            self.progress.note(f"trial {trial.number} {said}")
+            is_seen = not (self._executor.is_elsewhere and said.startswith("goes on"))
+            where = "" if is_seen else ", if its worker sees it"
+            self.progress.note(f"trial {trial.number} {said}{where}")
         future = self._executor.submit(spec, self._pruner(trial), keep, place)
         self._running[future] = trial
         return True

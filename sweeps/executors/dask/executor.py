@@ -35,9 +35,9 @@ from sweeps.workspace.provenance import cpu_features
 
 LOOK_SECONDS: Final = 2.0
 """How often the workers are counted."""
-_LOST: Final = ("cancelled", "lost")
 TAKERS: Final = 8
 """Threads that fetch and record results: each waits for the network, then for the disk."""
+_LOST: Final = ("cancelled", "lost")
 
 
 class DaskExecutor:
@@ -46,6 +46,8 @@ class DaskExecutor:
     If a worker dies, Dask gives its attempt to another one; such repeats are counted. An attempt is
     a function of its specification, so the first result that arrives counts.
     """
+
+    is_elsewhere = True
 
     def __init__(
         self,
@@ -120,15 +122,15 @@ class DaskExecutor:
         self._send(job, future, keep)
         return future
 
-    def _send(self, job: on_worker.Job, future: Future[Any], keep: Keep, again: int = 0) -> None:
-        """Give an attempt to Dask, for the first time or since the data on its worker were lost."""
+    def _send(self, job: on_worker.Job, future: Future[Any], keep: Keep, lost: int = 0) -> None:
+        """Give an attempt to Dask, for the first time or since its data were lost so often."""
         spec = job.spec
         try:
             remote = self._client.submit(
                 on_worker.train,
                 job,
-                self._data(),
-                key=f"{self._topic}-{spec.key}" + (f"-{again}" if again else ""),
+                self._preload,
+                key=f"{self._topic}-{spec.key}" + (f"-{secrets.token_hex(4)}" if lost else ""),
                 pure=False,
                 priority=-spec.trial,  # in trial order, also when a trial is run again
                 resources=dict(self._cluster.resources) or None,
@@ -139,34 +141,36 @@ class DaskExecutor:
         future.add_done_callback(lambda ended: remote.cancel() if ended.cancelled() else None)
 
         def take(ended: Any) -> None:
-            if ended.status in _LOST and again < ALLOWED_FAILURES and not future.done():
-                with contextlib.suppress(RuntimeError):  # the executor was closed meanwhile
-                    self._takers.submit(self._again, job, future, keep, again + 1, ended)
-            else:
-                self._take(ended, spec, future, keep)
+            with contextlib.suppress(RuntimeError):  # the executor was closed meanwhile
+                self._takers.submit(self._end, ended, job, future, keep, lost)
 
         # Dask makes all callbacks in one thread: waiting there would delay every result.
         remote.add_done_callback(take)
 
-    def _again(
-        self, job: on_worker.Job, future: Future[Any], keep: Keep, again: int, lost: Any
+    def _send_again(
+        self, remote: Any, job: on_worker.Job, future: Future[Any], keep: Keep, lost: int
     ) -> None:
-        """Send an attempt again whose data died with the only worker that had them."""
-        if self._client.status != "running":  # the scheduler has gone, and all with it
-            self._end(lost, job.spec, future, keep)
-            return
-        try:
-            self._send(job, future, keep, again)
-        except WorkersError as error:
-            if not future.done():
-                future.set_exception(error)
+        """Send an attempt again whose data, or whose result, died with the worker that had them.
 
-    def _data(self) -> Any:
-        """Return the data as Dask has them; sent again, once for all, if their holder has gone."""
-        with self._sending:
-            if self._preload.status in _LOST and self._client.status == "running":
-                self._preload = self._client.scatter(self._to_send, hash=False)
-            return self._preload
+        Raises:
+            WorkersError: The scheduler has gone.
+        """
+        remote.cancel()  # Dask itself may have found a way to run it again
+        is_told = False
+        while not future.done():
+            if self._client.status != "running":
+                raise self._gone("no worker is left")
+            with self._sending, contextlib.suppress(OSError, TimeoutError):
+                if self._preload.status in _LOST:
+                    self._preload = self._client.scatter(
+                        self._to_send, hash=False, timeout=LOOK_SECONDS
+                    )
+                break
+            if not is_told:
+                is_told = True
+                self._note("cluster: no worker is left; trials wait for one")
+        if not future.done():
+            self._send(job, future, keep, lost)
 
     def stop(self, spec: TrialSpec, reason: str) -> None:
         """Ask a running attempt to end after its current epoch, wherever it runs."""
@@ -229,37 +233,53 @@ class DaskExecutor:
             self._is_mixed = True
             self._note(mixed)
 
-    def _take(self, remote: Any, spec: TrialSpec, future: Future[Any], keep: Keep) -> None:
-        with contextlib.suppress(RuntimeError):  # the executor was closed meanwhile
-            self._takers.submit(self._end, remote, spec, future, keep)
-
-    def _end(self, remote: Any, spec: TrialSpec, future: Future[Any], keep: Keep) -> None:
+    def _end(
+        self, remote: Any, job: on_worker.Job, future: Future[Any], keep: Keep, lost: int
+    ) -> None:
         """Fetch the first result of an attempt and call `keep`, in a thread of ours."""
-        self._running.pop(spec.key, None)
-        self._where.pop(spec.key, None)
-        if future.done() or not (future.running() or future.set_running_or_notify_cancel()):
-            return
+        spec = job.spec
         try:
-            future.set_result(keep(self._attempt(remote, spec)))
+            if future.done():
+                return
+            try:
+                attempt = self._attempt(remote, spec)
+            except _LostError as error:
+                # One that never began has had no part in the death of its worker.
+                lost += spec.key in self._where
+                if lost <= ALLOWED_FAILURES:
+                    self._send_again(remote, job, future, keep, max(lost, 1))
+                    return
+                attempt = _crashed(spec, str(error))
+            if future.running() or future.set_running_or_notify_cancel():
+                future.set_result(keep(attempt))
         except BaseException as error:
-            future.set_exception(error)
+            if not future.done():
+                future.set_exception(error)
+        finally:
+            if future.done():
+                self._running.pop(spec.key, None)
+                self._where.pop(spec.key, None)
 
     def _attempt(self, remote: Any, spec: TrialSpec) -> Attempt:
         if remote.status == "finished":
             try:
                 result: Attempt | on_worker.Trouble = remote.result()
             except Exception as error:  # lost while it was fetched; Dask raises several types
+                if isinstance(error, CancelledError) and self._client.status == "running":
+                    raise _LostError("the worker that had trained it died") from error
                 raise self._trouble(error) from error
             if isinstance(result, on_worker.Trouble):
                 raise WorkersError(result.text)
             return result
+        if remote.status in _LOST and self._client.status == "running":
+            raise _LostError("the workers that had it died with its data")
         if remote.status != "error":
             raise self._gone(f"the attempt is {remote.status}")
         failed = remote.exception()
         if isinstance(failed, KilledWorker):
-            text = f"the workers that had it died, {failed.allowed_failures + 1} in a row"
-            now = now_ms()
-            return Attempt(spec, None, text, now, now, "crash")
+            return _crashed(
+                spec, f"the workers that had it died, {failed.allowed_failures + 1} in a row"
+            )
         raise failed
 
     def _trouble(self, error: Exception) -> WorkersError:
@@ -274,6 +294,15 @@ class DaskExecutor:
 
     def _gone(self, why: str) -> WorkersError:
         return WorkersError(f"the Dask scheduler at {self._cluster.asked} has gone ({why})")
+
+
+class _LostError(Exception):
+    """Data or a result died with the worker that had them; the cluster goes on."""
+
+
+def _crashed(spec: TrialSpec, why: str) -> Attempt:
+    now = now_ms()
+    return Attempt(spec, None, why, now, now, "crash")
 
 
 def _fail(future: Future[Any], why: str) -> None:

@@ -70,7 +70,9 @@ class Notifier:
         """Report an epoch, or keep it until `PACE_SECONDS` after the last report."""
         now = self.clock()
         with self._lock:
-            epochs = self._epochs[spec.key]
+            epochs = self._epochs.get(spec.key)
+            if epochs is None:  # the same attempt, given to this worker twice, has ended already
+                return
             epochs.waiting.append((epoch, dict(metrics)))
             if now - epochs.told_at < PACE_SECONDS:
                 return
@@ -113,11 +115,16 @@ class Job:
     place: CheckpointPlace | None = None
     features: Sequence[str] = ()
 
-    def place_here(self) -> CheckpointPlace | None:
-        """Return the place of the checkpoint if it is of use on this machine, else None."""
+    def place_here(self, *, writes_files: bool = False) -> CheckpointPlace | None:
+        """Return the place of the checkpoint if it is of use on this machine, else None.
+
+        Args:
+            writes_files: Whether the training has a folder, as scripts have: their checkpoints are
+                linked to what they print, which is on a disk of this machine.
+        """
         place = self.place
-        can_go_on = place is not None and [*self.features] == cpu_features() and place.is_here()
-        return place if can_go_on else None
+        is_alike = [*self.features] == cpu_features() and not writes_files
+        return place if place is not None and is_alike and place.is_here() else None
 
 
 @dataclass
@@ -160,8 +167,9 @@ def _train(job: Job, preload: Preload) -> Attempt:
     if hashlib.sha256(preload.data).hexdigest() != job.data_digest:
         raise WorkersError("the data arrived damaged")
     executor, notifier = _executor(job, preload)
+    place = job.place_here(writes_files=preload.writes_files)
     try:
-        attempt: Attempt = executor.submit(job.spec, job.judge, place=job.place_here()).result()
+        attempt: Attempt = executor.submit(job.spec, job.judge, place=place).result()
     finally:
         notifier.ended(job.spec)
     return dataclasses.replace(attempt, environment=environment())

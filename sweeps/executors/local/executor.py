@@ -485,6 +485,8 @@ class WorkersExecutor:
     to it in `_calls`.
     """
 
+    is_elsewhere = False
+
     def __init__(
         self,
         workers: int,
