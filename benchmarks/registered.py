@@ -362,7 +362,7 @@ def compared(
         "reference": float(theirs.mean()),
         **difference(mine - theirs),
         "worst": {"task": worst, "difference": float(by_task[worst])},
-        "better_on": sum(value < 0 for value in by_task.values()),
+        "better_on": sum(bool(value < 0) for value in by_task.values()),
         "tables": len(places),
         "by_task": {task: float(value) for task, value in by_task.items()},
     }
