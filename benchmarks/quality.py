@@ -36,6 +36,7 @@ TRIALS: Final = {"ours": 100, "expert": 80, "usual-2": 40, "tuner-2": 40}
 ASKED: Final = {"usual-2": 25, "expert": 9, "tuner-2": 20}
 """How many times sooner ours is to arrive."""
 NEAR: Final = 0.5
+MOST_UNITS: Final = 128
 FOLDS: Final = range(8)
 EPOCHS: Final = 40
 
@@ -88,10 +89,17 @@ def choices(rows: Sequence[Mapping[str, Any]], started_at: float) -> list[dict[s
 
 
 def active(params: Mapping[str, Value]) -> dict[str, Value]:
-    """Return a configuration without layers that it has not, as Keras Tuner notes them."""
+    """Return a configuration of the space: Keras Tuner notes layers that a net has not as well.
+
+    Its whole numbers on a log scale go one beyond their range: 129 units count as 128.
+    """
     layers = int(str(params["hidden_layers"]))
     kept = {f"units_{number}" for number in range(1, layers + 1)}
-    point = {k: v for k, v in params.items() if not k.startswith("units_") or k in kept}
+    point = {
+        k: min(v, MOST_UNITS) if k in kept and isinstance(v, int) else v
+        for k, v in params.items()
+        if not k.startswith("units_") or k in kept
+    }
     return bank.space().canonical({k: v for k, v in point.items() if not k.startswith("tuner/")})
 
 

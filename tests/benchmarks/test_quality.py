@@ -32,6 +32,10 @@ def test_layers_that_a_net_has_not_do_not_count():
     assert quality.active(noted) == POINT
 
 
+def test_a_number_one_beyond_its_range_counts_as_the_largest():
+    assert quality.active({**POINT, "units_1": 129})["units_1"] == 128
+
+
 def test_a_recipe_has_arrived_when_its_choice_is_good_and_stays_so():
     fresh = [(5, 0.90), (8, 0.95), (9, 0.93), (20, 0.95), (30, 0.96)]
     found = [{"seconds": seconds, "fresh": worth} for seconds, worth in fresh]
