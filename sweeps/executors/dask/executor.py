@@ -38,6 +38,7 @@ LOOK_SECONDS: Final = 2.0
 TAKERS: Final = 8
 """Threads that fetch and record results: each waits for the network, then for the disk."""
 _LOST: Final = ("cancelled", "lost")
+_PAUSE_SECONDS: Final = 0.2
 
 
 class DaskExecutor:
@@ -123,14 +124,14 @@ class DaskExecutor:
         return future
 
     def _send(self, job: on_worker.Job, future: Future[Any], keep: Keep, lost: int = 0) -> None:
-        """Give an attempt to Dask, for the first time or since its data were lost so often."""
+        """Give an attempt to Dask, whose worker has died with all its data so often before."""
         spec = job.spec
         try:
             remote = self._client.submit(
                 on_worker.train,
                 job,
                 self._preload,
-                key=f"{self._topic}-{spec.key}" + (f"-{secrets.token_hex(4)}" if lost else ""),
+                key=f"{self._topic}-{spec.key}-{secrets.token_hex(4)}",  # it may be sent again
                 pure=False,
                 priority=-spec.trial,  # in trial order, also when a trial is run again
                 resources=dict(self._cluster.resources) or None,
@@ -160,7 +161,7 @@ class DaskExecutor:
         while not future.done():
             if self._client.status != "running":
                 raise self._gone("no worker is left")
-            with self._sending, contextlib.suppress(OSError, TimeoutError):
+            with self._sending, contextlib.suppress(OSError, TimeoutError, CancelledError):
                 if self._preload.status in _LOST:
                     self._preload = self._client.scatter(
                         self._to_send, hash=False, timeout=LOOK_SECONDS
@@ -169,6 +170,7 @@ class DaskExecutor:
             if not is_told:
                 is_told = True
                 self._note("cluster: no worker is left; trials wait for one")
+            time.sleep(_PAUSE_SECONDS)  # a worker that is just dying refuses at once
         if not future.done():
             self._send(job, future, keep, lost)
 
@@ -244,10 +246,10 @@ class DaskExecutor:
             try:
                 attempt = self._attempt(remote, spec)
             except _LostError as error:
-                # One that never began has had no part in the death of its worker.
-                lost += spec.key in self._where
+                # One that did not begin has had no part in the death of its worker.
+                lost += self._where.pop(spec.key, None) is not None
                 if lost <= ALLOWED_FAILURES:
-                    self._send_again(remote, job, future, keep, max(lost, 1))
+                    self._send_again(remote, job, future, keep, lost)
                     return
                 attempt = _crashed(spec, str(error))
             if future.running() or future.set_running_or_notify_cancel():

@@ -17,6 +17,30 @@ from tests.sweeps.executors.conftest import eventually
 from tests.sweeps.runner.test_resuming import SPACE, Heard, assert_as_undisturbed, records
 
 
+@pytest.fixture
+def space(tmp_path):
+    path = tmp_path / "resuming.yaml"
+    path.write_text(SPACE)
+    return path
+
+
+@pytest.fixture
+def once(tmp_path):
+    """Return the folder in which the experiment notes what it has done to itself."""
+    folder = tmp_path / "once"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    (tmp_path / "dask").mkdir()
+    running = DaskCluster(tmp_path / "dask")
+    running.start_scheduler()
+    yield running
+    running.close()
+
+
 def place_here(folder, features=None, **options):
     """Return the place that a worker uses of one below `folder`."""
     place = CheckpointPlace(folder / ".checkpoints" / "0000", "owner", 0.0)
@@ -51,42 +75,30 @@ def test_a_script_and_a_home_of_somebody_else_have_none_there(tmp_path, monkeypa
 
 
 @pytest.mark.slow
-def test_a_trial_whose_only_worker_died_waits_for_another_one(tmp_path, make_home):
-    space, once = tmp_path / "resuming.yaml", tmp_path / "once"
-    space.write_text(SPACE)
-    once.mkdir()
-    (tmp_path / "dask").mkdir()
-    cluster = DaskCluster(tmp_path / "dask")
+def test_a_trial_whose_only_worker_died_waits_for_another_one(cluster, space, once, make_home):
     noted = Heard()
 
     def help_later():
         assert eventually(lambda: any("no worker is left" in note for note in noted.notes))
         cluster.start_worker("two")
 
-    try:
-        cluster.start_scheduler()
-        cluster.start_worker("one")
-        cluster.wait_for(1)
-        helping = threading.Thread(target=help_later)
-        helping.start()
-        sweep = sweeps.run(
-            str(space), home=make_home("lost"), overrides=["acts=3=host", f"once={once}", "x=0.5"],
-            progress=noted, checkpoint_every=0, trials=1, executor=cluster.uri,
-        )  # fmt: skip
-        helping.join()
-    finally:
-        cluster.close()
+    cluster.start_worker("one")
+    cluster.wait_for(1)
+    helping = threading.Thread(target=help_later)
+    helping.start()
+    sweep = sweeps.run(
+        str(space), home=make_home("lost"), overrides=["acts=3=host", f"once={once}", "x=0.5"],
+        progress=noted, checkpoint_every=0, trials=1, executor=cluster.uri,
+    )  # fmt: skip
+    helping.join()
     (record,) = records(sweep)
     assert (record.spec.attempt, record.resumed_from, record.result.outcome) == (1, 4, "complete")
 
 
 @pytest.mark.slow
-def test_a_trial_that_crashes_there_or_loses_its_worker_goes_on(tmp_path, make_home):
-    space, once = tmp_path / "resuming.yaml", tmp_path / "once"
-    space.write_text(SPACE)
-    once.mkdir()
-    (tmp_path / "dask").mkdir()
-
+def test_a_trial_that_crashes_there_or_loses_its_worker_goes_on(
+    cluster, space, once, tmp_path, make_home
+):
     def run(home, *told, progress="quiet", **options):
         return sweeps.run(
             str(space), home=make_home(home), overrides=[*told], progress=progress,
@@ -94,17 +106,12 @@ def test_a_trial_that_crashes_there_or_loses_its_worker_goes_on(tmp_path, make_h
         )  # fmt: skip
 
     alone, heard = run("alone", workers=1), Heard()
-    cluster = DaskCluster(tmp_path / "dask")
-    try:
-        cluster.start_scheduler()
-        for name in ("one", "two"):
-            cluster.start_worker(name)
-        cluster.wait_for(2)
-        cut = ("acts=2=crash 5=oom", f"once={once}")
-        sweep = run("there", *cut, executor=cluster.uri, progress=heard)
-        lost = run("lost", "acts=3=host", f"once={once}", "x=0.5", trials=1, executor=cluster.uri)
-    finally:
-        cluster.close()
+    for name in ("one", "two"):
+        cluster.start_worker(name)
+    cluster.wait_for(2)
+    cut = ("acts=2=crash 5=oom", f"once={once}")
+    sweep = run("there", *cut, executor=cluster.uri, progress=heard)
+    lost = run("lost", "acts=3=host", f"once={once}", "x=0.5", trials=1, executor=cluster.uri)
     assert_as_undisturbed(sweep, alone)
     assert [record.resumed_from for record in records(sweep)] == [6, 6, 6]
     said = "trial 1 goes on from its checkpoint, after epoch 3, if its worker sees it"
