@@ -36,6 +36,13 @@ TRIALS: Final = {"ours": 100, "expert": 80, "usual-2": 40, "tuner-2": 40}
 ASKED: Final = {"usual-2": 25, "expert": 9, "tuner-2": 20}
 """How many times sooner ours is to arrive."""
 NEAR: Final = 0.5
+NAMED: Final = NAMES | {
+    "usual-2": "Optuna, `model.fit`, MLflow each epoch, two plots, in two processes",
+    "tuner-2": "Keras Tuner, nothing logged, a chief and two tuners",
+}
+"""What recipes are called in a table that lacks the one before."""
+MOMENTS: Final = (15, 30, 60, 120, 240)
+"""Seconds after which the table says what is chosen."""
 MOST_UNITS: Final = 128
 FOLDS: Final = range(8)
 EPOCHS: Final = 40
@@ -153,12 +160,29 @@ def summed_up(name: str, rounds: Sequence[Mapping[str, Mapping[str, Any]]]) -> d
     missed = sum(runs[name]["arrived"] is None for runs in rounds)
     row = {"recipe": name, "seconds": seconds, "median": statistics.median(seconds),
            "missed": missed, "asked": ASKED.get(name),
-           "last": [runs[name]["choices"][-1]["fresh"] for runs in rounds]}  # fmt: skip
+           "last": [runs[name]["choices"][-1]["fresh"] for runs in rounds],
+           "at": {moment: mean_at(rounds, name, moment) for moment in MOMENTS}}  # fmt: skip
     if name != "ours" and "ours" in rounds[0]:
         own = [runs["ours"]["arrived"] or runs["ours"]["lasted"] for runs in rounds]
         ratios = [theirs / ours for theirs, ours in zip(seconds, own, strict=True)]
         row |= {"ratios": ratios, "ratio": statistics.median(ratios)}
     return row
+
+
+def mean_at(
+    rounds: Sequence[Mapping[str, Mapping[str, Any]]], name: str, seconds: float
+) -> float | None:
+    """Return the fresh accuracy of what a recipe chooses after so many seconds, a mean of rounds.
+
+    None if it has nothing to choose from in one of them.
+    """
+    found = [
+        next((one["fresh"] for one in reversed(runs[name]["choices"]) if one["seconds"] <= seconds),
+             None)
+        for runs in rounds
+    ]  # fmt: skip
+    known = [one for one in found if one is not None]
+    return statistics.mean(known) if len(known) == len(found) else None
 
 
 def table(result: dict[str, Any]) -> str:
@@ -176,6 +200,15 @@ def table(result: dict[str, Any]) -> str:
         asked = "" if row["asked"] is None else f"{row['asked']} times"
         seconds = ", ".join(f"{one:.0f}" for one in row["seconds"])
         last = ", ".join(f"{100 * one:.2f}" for one in row["last"])
-        name = NAMES[row["recipe"]]
-        lines.append(f"| {name} | {seconds} | {row['missed']} | {sooner} | {asked} | {last} |")
+        cells = [NAMED[row["recipe"]], seconds, str(row["missed"]), sooner, asked, last]
+        lines.append(f"| {' | '.join(cells)} |")
+    heads = " | ".join(f"after {moment} s" for moment in MOMENTS)
+    lines += [
+        "",
+        f"| chosen, fresh %, mean of the rounds | {heads} |",
+        f"|---|{'---:|' * len(MOMENTS)}",
+    ]
+    for row in result["rows"]:
+        shown = ("" if one is None else f"{100 * one:.2f}" for one in row["at"].values())
+        lines.append(f"| {NAMED[row['recipe']]} | {' | '.join(shown)} |")
     return "\n".join(lines)

@@ -46,7 +46,7 @@ def test_a_recipe_has_arrived_when_its_choice_is_good_and_stays_so():
 
 def test_who_does_not_arrive_counts_with_all_its_seconds():
     def run(arrived, lasted=300.0):
-        return {"arrived": arrived, "lasted": lasted, "choices": [{"fresh": 0.9}]}
+        return {"arrived": arrived, "lasted": lasted, "choices": [{"seconds": 5.0, "fresh": 0.9}]}
 
     rounds = [{"ours": run(10.0), "usual-2": run(None)}, {"ours": run(20.0), "usual-2": run(200.0)}]
     found = quality.summed_up("usual-2", rounds)
@@ -55,6 +55,15 @@ def test_who_does_not_arrive_counts_with_all_its_seconds():
     rows = [quality.summed_up(name, rounds) for name in ("ours", "usual-2")]
     text = quality.table({"repeats": 2, "judged": 3, "best": 0.95, "folds": 8, "rows": rows})
     assert "| 300, 200 | 1 | 20.0 times | 25 times | 90.00, 90.00 |" in text
+
+
+def test_what_is_chosen_after_some_seconds_is_a_mean_of_the_rounds():
+    def run(*choices):
+        return {"ours": {"choices": [{"seconds": s, "fresh": f} for s, f in choices]}}
+
+    rounds = [run((5.0, 0.75), (20.0, 0.5)), run((10.0, 0.25))]
+    found = [quality.mean_at(rounds, "ours", seconds) for seconds in (9, 10, 20)]
+    assert found == [None, 0.5, 0.375]
 
 
 def test_peers_search_the_space_that_ships():
