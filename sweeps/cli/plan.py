@@ -19,7 +19,6 @@ from sweeps.cli.console import answered
 from sweeps.cli.options import CsvOption, JsonOption, asks
 from sweeps.config.options import RunOptions
 from sweeps.errors import UsageError
-from sweeps.experiments.script_help import space_of_script
 from sweeps.records import data_in_words
 
 if TYPE_CHECKING:
@@ -324,6 +323,8 @@ def init(
     if (folder is None) == (script is None):
         raise UsageError("give either a folder to write into, or --from and a script")
     if script is not None:
+        from sweeps.experiments.script_help import space_of_script  # loads what reads a space
+
         path, text = space_of_script(script)
         path.write_text(text, encoding="utf-8")
         print(f"{text}\nwrote {path}: edit the lines marked EDIT, and the ranges; then")

@@ -27,7 +27,7 @@ from sweeps.experiment import TrialResult, TrialSpec
 from sweeps.records.format import FORMAT_VERSION, pack_arrays, seal, unpack_arrays, unseal
 from sweeps.records.record import Record
 from sweeps.records.schema import json_bytes, shaped
-from sweeps.workspace.files import parse_json, read_file
+from sweeps.workspace.files import is_too_much, read_file
 
 FEWEST: Final = 200
 """Fewer records have no index: reading them takes less than a tenth of a second."""
@@ -129,25 +129,44 @@ def read_index(folder: Path) -> Mapping[str, Indexed]:
         content = unseal(read_file(folder / _FOLDER / _FILE), _KIND)
         members = unpack_arrays(io.BytesIO(content))
         curves = members.pop("curves").tolist()
-        signature, common, *rows = (parse_json(one.tobytes()) for one in members.values())
+        signature, common, *rows = (_parsed(one.tobytes()) for one in members.values())
         if signature != _signature():
             return {}
         return dict(_read(common, [row for document in rows for row in document], curves))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def _parsed(text: bytes) -> Any:
+    """Return the value of a JSON document, however deep: only this machine's own files are used."""
+    if is_too_much(text):
+        raise ValueError("its values would take too much memory")
+    return json.loads(text)
 
 
 def _read(
     common: Sequence[Any], rows: Sequence[Any], curves: list[float]
 ) -> Iterator[tuple[str, Indexed]]:
     environment = get_type_hints(Record, include_extras=True)["environment"]
-    environments: dict[int, Any] = {}
+    environments = {
+        number: shaped(environment, common[number])
+        for number in {row[3][_RECORD.index("environment")] for row in rows}
+    }
+    kept_once = {
+        names: [(place, common) for place, name in enumerate(names) if name in _COMMON]
+        for names in (_SPEC, _RESULT)
+    } | {
+        _RECORD: [
+            (place, environments if name == "environment" else common)
+            for place, name in enumerate(_RECORD)
+            if name in _COMMON
+        ]
+    }
 
-    def facts(names: tuple[str, ...], found: Sequence[Any]) -> dict[str, Any]:
-        said = dict(zip(names, found, strict=True))
-        for name in _COMMON.intersection(names):
-            said[name] = common[said[name]]
-        return said
+    def facts(names: tuple[str, ...], found: list[Any]) -> dict[str, Any]:
+        for place, values in kept_once[names]:
+            found[place] = values[found[place]]
+        return dict(zip(names, found, strict=True))
 
     at = 0
     for name, state, spec, record, trained in rows:
@@ -159,12 +178,9 @@ def _read(
                 history[curve] = curves[at : at + length]
                 at += length
             result = TrialResult(**facts(_RESULT, told), history=history)
-        known = facts(_RECORD, record)
-        number = record[_RECORD.index("environment")]
-        if number not in environments:
-            environments[number] = shaped(environment, known["environment"])
-        known["environment"] = environments[number]
-        whole = Record(spec=TrialSpec(**facts(_SPEC, spec)), result=result, **known)
+        whole = Record(
+            spec=TrialSpec(**facts(_SPEC, spec)), result=result, **facts(_RECORD, record)
+        )
         yield name, Indexed(tuple(state), whole)
 
 

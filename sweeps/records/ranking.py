@@ -78,6 +78,8 @@ def front_of(
     """
     worth = [(gains_of(found, objectives), item) for item in items if (found := values(item))]
     distinct = sorted({gains for gains, _ in worth}, reverse=True)
+    if len(objectives) == 1:
+        distinct = distinct[:1]
     front = np.empty((len(distinct), len(objectives)))
     there: set[Values] = set()
     for gains in distinct:  # in this order no item is dominated by a later one

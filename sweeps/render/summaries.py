@@ -23,7 +23,6 @@ from sweeps.records.record import LAST_EPOCH
 from sweeps.render.section import Block, Section
 from sweeps.render.section import Table as SectionTable
 from sweeps.render.section import Text as SectionText
-from sweeps.render.sections.confirmed import put_in_words
 from sweeps.render.verdict import failure_line, retry_line, time_lines, verdict_line, with_hints
 from sweeps.wording import (
     broken,
@@ -303,7 +302,10 @@ def render_best(
         home_option: See `next_commands`.
     """
     parts: list[RenderableType] = [Text(verdict_line(summary))]
-    parts += [Text(f"{told.title}: {told.lead}") for told in map(put_in_words, conclusions)]
+    if conclusions:
+        from sweeps.render.sections.confirmed import put_in_words  # loads all sections, and Optuna
+
+        parts += [Text(f"{told.title}: {told.lead}") for told in map(put_in_words, conclusions)]
     if summary.has_front:
         parts += _front(summary)
     if shown := chosen or summary.best:
