@@ -42,6 +42,7 @@ from benchmarks import (
     tabular,
     throughput,
     winner,
+    workers,
 )
 from benchmarks.machine import describe
 
@@ -58,6 +59,7 @@ BENCHMARKS: dict[str, ModuleType] = {
         growth,
         large,
         memory,
+        workers,
         own,
         winner,
         faults,

@@ -1,6 +1,6 @@
 """Draws a confusion matrix: large, as a file of its trial, or small, for MLflow's image grid.
 
-At the end of a start ten trials get nine small ones each, while somebody waits. So Pillow draws
+At the end of a start ten trials get six small ones each, while somebody waits. So Pillow draws
 all of it; of matplotlib only the font is loaded.
 """
 

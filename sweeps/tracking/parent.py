@@ -223,27 +223,26 @@ def _mark_as_sent(
 
 
 def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
-    """Return the report and its charts as PNGs, by name; empty if the sweep is small or goes on.
+    """Return the report, by its name; nothing if the sweep is small or goes on.
 
-    It is empty as well for a part of a confirmation, whose findings are in the report of its sweep.
-    The files depend on records and ending alone, so that writing them again changes nothing.
+    It is nothing as well for a part of a confirmation, whose findings are in the report of its
+    sweep. The page depends on records and ending alone, so that writing it again changes nothing.
+    Its charts are not drawn as pictures, too: that takes a second, and `sweeps report --figures`
+    draws them for who asks.
     """
-    from sweeps.render.sections import draw_charts, render_report, report_sections
+    from sweeps.render.sections import render_report, report_sections
 
     is_small = len(data.ranking) < FEWEST_TRIALS
     if ending.status != "FINISHED" or is_small or confirmed_by(data.info.directory):
         return {}
-    sections = report_sections(data)
-    charts = draw_charts(sections, lambda chart: chart.size != "third")  # slices: in the page only
-    page = render_report(data, sections).encode()
-    return {"report.html": page, **{f"plots/{name}": png for name, png in charts.items()}}
+    return {"report.html": render_report(data, report_sections(data)).encode()}
 
 
-def _import_what_draws() -> None:
+def _import_what_reports() -> None:
     """Import what `report_files` needs, a second in all."""
-    import matplotlib.backends.backend_agg
-    import matplotlib.figure  # noqa: F401
     import optuna.importance  # noqa: F401  # has scikit-learn imported
+
+    import sweeps.render.sections  # noqa: F401
 
 
 def _samples(records: Sequence[Record], again: PreparedAgain) -> LoadedSamples | None:
@@ -461,7 +460,7 @@ class ParentRun:
         """Import MLflow in the background, and what the report needs, if there will be one."""
         is_search = confirmed_by(self._info.directory) is None
         has_report = is_search and (self._store.asked() or 0) >= FEWEST_TRIALS
-        self._projector.prepare(_import_what_draws if has_report else lambda: None)
+        self._projector.prepare(_import_what_reports if has_report else lambda: None)
 
     def files(self) -> list[Path]:
         """Return where its runs are; see `Projector.files`."""

@@ -39,7 +39,8 @@ PICTURES: Final = "pictures"
 """Tag that says which epoch each step of the slider shows; written when all files are there."""
 BEST: Final = 10
 """Most runs that the grid shows."""
-SPREAD: Final = 8
+SPREAD: Final = 5
+"""Epochs that a slider shows before the weights that were kept; each is drawn at the end."""
 
 
 def with_matrix(record: Record, files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -106,7 +107,7 @@ class Plan:
 def plan_pictures(best: Sequence[Record]) -> dict[str, Plan]:
     """Return a plan for each of the best complete trials that kept confusion counts.
 
-    All share the steps of the slider, so that it has no gaps: eight epochs spread over the longest
+    All share the steps of the slider, so that it has no gaps: five epochs spread over the longest
     training, then one more step for the weights that were kept. A trial that ended before a step
     shows its kept weights from there on.
 

@@ -368,8 +368,11 @@ def log_files(
 ) -> None:
     """Put files into a run by name.
 
+    Where the files of the run lie on this machine, they are written there: MLflow's client would
+    look for that folder again for each of them.
+
     Args:
-        client: The `MlflowClient`.
+        client: The `CheckedClient`.
         run_id: The run.
         files: Content by name.
         scratch: Folder for a temporary copy, whose name ends in `.tmp`; None for the system's.
@@ -378,6 +381,10 @@ def log_files(
         ValueError: A name is absolute or leads out of the run.
     """
     if not files:
+        return
+    own = local_folder(client.get_run(run_id).info.artifact_uri)
+    if own is not None:
+        write_files(own, files, client.check)
         return
     with tempfile.TemporaryDirectory(".tmp", ".files-", scratch) as folder:
         write_files(Path(folder), files)

@@ -212,11 +212,12 @@ class CheckedClient:
     repeated: the next lookup finds whether it arrived.
 
     Attributes:
+        check: What it calls.
         answers: Number of requests answered so far.
     """
 
     def __init__(self, client: Any, check: Callable[[], None]) -> None:
-        self._client, self._check = client, check
+        self._client, self.check = client, check
         self.answers = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -234,7 +235,7 @@ class CheckedClient:
     def ask(self, request: Callable[[], T], pauses: Sequence[float] = _PAUSES) -> T:
         """Make a request, and repeat it after each pause if it failed at once."""
         for pause in pauses:
-            self._check()
+            self.check()
             began = time.monotonic()
             try:
                 return self._answered(request())
@@ -243,7 +244,7 @@ class CheckedClient:
                 if not is_outage(error) or (is_late and not _is_answer(error)):
                     raise
             time.sleep(pause)
-        self._check()
+        self.check()
         return self._answered(request())
 
     def _answered(self, answer: T) -> T:
@@ -252,7 +253,7 @@ class CheckedClient:
 
     def delete_artifact(self, run_id: str, path: str) -> None:
         """Delete a file of a run; MLflow's own client has no method for it."""
-        self._check()
+        self.check()
         self._client._tracking_client._get_artifact_repo(run_id).delete_artifacts(path)
 
 

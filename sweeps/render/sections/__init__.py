@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from search_spaces.objectives import in_words
 from sweeps.analysis.data import SweepData
 from sweeps.records.conclusions import VerdictConclusion
-from sweeps.render.charts.chart import Chart
 from sweeps.render.charts.png import draw_png
 from sweeps.render.page import render_page
 from sweeps.render.section import Section
@@ -56,12 +55,10 @@ def render_report(data: SweepData, sections: Sequence[Section]) -> str:
     return render_page(f"Sweep {data.info.name}", _subtitle(data), sections)
 
 
-def draw_charts(
-    sections: Sequence[Section], wanted: Callable[[Chart], bool] = lambda chart: True
-) -> dict[str, bytes]:
+def draw_charts(sections: Sequence[Section]) -> dict[str, bytes]:
     """Return the charts of a report as PNGs, by file name."""
-    charts = [chart for section in sections for chart in section.charts]
-    return {f"{chart.name}.png": draw_png(chart) for chart in charts if wanted(chart)}
+    charts = (chart for section in sections for chart in section.charts)
+    return {f"{chart.name}.png": draw_png(chart) for chart in charts}
 
 
 def _subtitle(data: SweepData) -> str:

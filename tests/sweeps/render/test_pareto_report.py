@@ -128,7 +128,6 @@ def test_the_page_is_on_the_parent_run_too(swept, tmp_path):
     assert anchors[:2] == ["verdict", "history"]
     reports = list((swept.home.path / "artifacts").rglob("report.html"))
     assert len(reports) == 1
-    assert list((swept.home.path / "artifacts").rglob("plots/pareto.png"))
 
 
 def test_trials_are_compared_by_both_and_a_sweep_as_a_whole_is_not(swept):
