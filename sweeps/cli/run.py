@@ -95,6 +95,7 @@ def run(
     # Here and not above: `sweeps --help` need not wait for Optuna's storages.
     watch = command_watch()
     from sweeps.config.sweep import resolve
+    from sweeps.executors.local.fork_server import one_fork_server
     from sweeps.launch import Timing, run_config
     from sweeps.tracking.address import resolve_tracking_uri
 
@@ -106,29 +107,31 @@ def run(
     answer = partial(_answer, asked, confirm, strict, progress)
     # The answer names the address on a server, which may be away: only the end tells.
     is_server = resolve_tracking_uri(config.home.path, asked.tracking_uri).startswith("http")
-    with answering_first(progress) as give:
-        result = run_config(
-            config,
-            asked,
-            progress=progress,
-            has_failed=lambda summary: failure(summary, strict, fail_under) is not None,
-            timing=Timing(
-                watch,
-                reserving_for(config, confirm),
-                command_line(asked),
-                lambda result: give(lambda: None if is_server else answer(result)),
-            ),
-        )
-        _conclude(result.summary)
-    if is_server:
-        answer(result)
-    summary = result.summary
-    code = exit_code(summary, strict=strict, fail_under=fail_under)
-    if code in WHOLE and is_to_be_confirmed(result, confirm):
-        more = f"{command_line(asked)} --trials {2 * summary.done}"
-        code = (
-            confirm_after(result, asked, progress, f"{more} {_home_option(asked)}".strip()) or code
-        )
+    with one_fork_server():
+        with answering_first(progress) as give:
+            result = run_config(
+                config,
+                asked,
+                progress=progress,
+                has_failed=lambda summary: failure(summary, strict, fail_under) is not None,
+                timing=Timing(
+                    watch,
+                    reserving_for(config, confirm),
+                    command_line(asked),
+                    lambda result: give(lambda: None if is_server else answer(result)),
+                ),
+            )
+            _conclude(result.summary)
+        if is_server:
+            answer(result)
+        summary = result.summary
+        code = exit_code(summary, strict=strict, fail_under=fail_under)
+        if code in WHOLE and is_to_be_confirmed(result, confirm):
+            more = f"{command_line(asked)} --trials {2 * summary.done}"
+            code = (
+                confirm_after(result, asked, progress, f"{more} {_home_option(asked)}".strip())
+                or code
+            )
     if progress in {"auto", "verbose"}:
         for line in _spent(result, asked):
             print(line)

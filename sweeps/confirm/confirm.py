@@ -56,6 +56,7 @@ from sweeps.confirm.planning import (
 from sweeps.confirm.selection_bias import control_of, measure_selection_bias, run_control
 from sweeps.confirm.votes import all_voting, ballot_of
 from sweeps.errors import UsageError
+from sweeps.executors.local.fork_server import one_fork_server
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.code import is_shipped
 from sweeps.experiments.loading import check_installed, experiment_folder
@@ -290,6 +291,7 @@ def _check_numbers(options: ConfirmOptions, folds: int) -> None:
         raise UsageError("--until settled chooses the number of folds: leave --folds out")
 
 
+@one_fork_server()
 def confirm(
     home: Home,
     info: SweepInfo,

@@ -10,6 +10,11 @@ notebook), in a session of its own (Ctrl-C does not reach it). Forking is safe b
 has no other thread. If `warm_up` starts threads, workers are spawned instead, and a line says so.
 The server is our own code, because the workers of pebble share one pipe and one lock.
 
+In a command with several executors the first server stays, without workers, and the servers of the
+others are forked from it: a search and its confirmation import TensorFlow once. Modules of the user
+that the first one has imported are not looked at again; from Python, where they may be edited
+between two calls, no server outlives its call.
+
 Each worker has a socket of its own. If it is killed while it sends, it leaves an incomplete frame,
 which nobody reads. The server reaps the worker and so reports its death; the end of the socket is
 not enough, because a process that the worker started may hold it open. If the coordinator ends for

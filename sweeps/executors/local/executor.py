@@ -24,7 +24,14 @@ from sweeps.config.policies import FailureReason
 from sweeps.errors import WorkersError
 from sweeps.executors.attempt import Attempt, Judge, Keep, Listener, itself
 from sweeps.executors.checkpoint import CheckpointPlace
-from sweeps.executors.local.fork_server import ServerProcess, ending, last_lines, printed_file
+from sweeps.executors.local.fork_server import (
+    ServerProcess,
+    end_server,
+    ending,
+    last_lines,
+    printed_file,
+    start_server,
+)
 from sweeps.executors.local.gpus import environments
 from sweeps.executors.messages import (
     CHUNK_BYTES,
@@ -293,8 +300,9 @@ class Pool:
         # Handles for which the server has not yet sent the worker's process id.
         self._asked: deque[WorkerHandle] = deque()
         self._is_preloaded = self._has_lost = False
+        self._may_stay = self._is_replaced = False
         self._began = time.monotonic()
-        self._start_server()
+        self._use(start_server(preload))
 
     def free_handles(self) -> Iterator[WorkerHandle]:
         """Yield the handles whose worker is ready for an attempt.
@@ -357,12 +365,12 @@ class Pool:
 
     def close(self) -> None:
         """End every worker and the server."""
-        self._server.end(at_once=not self._is_preloaded)
+        end_server(self._server, at_once=not self._is_preloaded, may_stay=self._may_stay)
         for handle in self.handles:
             handle.clear()
 
-    def _start_server(self) -> None:
-        self._server = ServerProcess(self._preload)
+    def _use(self, server: ServerProcess) -> None:
+        self._server = server
         self._selector.register(self._server.control, selectors.EVENT_READ, self._on_server)
 
     def _give_up(self, reason: str) -> None:
@@ -379,6 +387,7 @@ class Pool:
         match message:
             case Preloaded(spawns_because=reason):
                 self._is_preloaded = True
+                self._may_stay = reason is None and not self._is_replaced
                 if reason is not None:
                     self._note(f"workers are spawned, not forked: {reason}")
             case Failed(reason=reason) if self._asked:
@@ -403,7 +412,8 @@ class Pool:
         for handle in self.handles:
             if handle.channel is not None:
                 self._lose(handle, death, "crash")
-        self._start_server()
+        self._is_replaced = True  # its server ends with this thread
+        self._use(ServerProcess(self._preload))
 
     def _on_handle(self, handle: WorkerHandle) -> None:
         channel = handle.channel

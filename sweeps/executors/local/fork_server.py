@@ -1,8 +1,12 @@
 """The fork server: a process that imports the experiment once, and then forks workers.
 
-It is private to one executor: it never sees the user's `__main__`, always imports the experiment as
-it is now, and ends with its executor. It has no threads, so it can be forked safely. If the
-experiment starts threads (`why_not_fork`), this server spawns the workers instead.
+It never sees the user's `__main__`, imports the experiment as it is when its executor starts, and
+ends with it. It has no threads, so it can be forked safely. If the experiment starts threads
+(`why_not_fork`), this server spawns the workers instead.
+
+A command that starts several executors, as a search and its confirmation, imports TensorFlow only
+once (`one_fork_server`): the first server stays, without workers, and the servers of the other
+executors are forked from it.
 
 It is started as `python -c BOOT IMPORT_PATH SOCKET`; descriptor 0 holds the `Preload`.
 """
@@ -19,10 +23,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 import uuid
-from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO, Final, NoReturn
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, BinaryIO, Final, NoReturn, TypeVar
 
 from sweeps.errors import UsageError
 from sweeps.executors.local.worker import be_worker
@@ -47,14 +52,19 @@ START: Final = b"w"
 """Request for a worker, with its two descriptors; length and JSON of its environment follow."""
 LENGTH_BYTES: Final = 4
 KILL: Final = b"k"
-"""Request to kill a worker, whose process id follows."""
+"""Request to kill a worker or another server, whose process id follows."""
 PID_BYTES: Final = 4
+BRANCH: Final = b"b"
+"""Request for another server, with three descriptors: its preload, its socket and its output."""
+REST: Final = b"r"
+"""Request to end all workers and go on; answered by `Preloaded`."""
 
 _SPAWNED_SOCKET: Final = 3
+T = TypeVar("T")
 
 
 class ForkServer:
-    """Starts and kills workers on request, and reaps those that end."""
+    """Starts and kills workers, and other servers, on request; reaps those that end."""
 
     def __init__(self, control: socket.socket, experiment: Experiment, data: PreparedData) -> None:
         self._control = control
@@ -81,10 +91,12 @@ class ForkServer:
             if self._control in ready:
                 self._serve(spawn=reason is not None)
         self._end_workers()
+        # SIGTERM, not SIGKILL: the resource tracker of multiprocessing ignores it, and tidies up.
+        signal_each(self._preloaded, signal.SIGTERM)
 
     def _serve(self, *, spawn: bool) -> None:
         try:
-            request, descriptors, _, _ = socket.recv_fds(self._control, 1, 2)
+            request, descriptors, _, _ = socket.recv_fds(self._control, 1, 3)
         except ConnectionError:
             request, descriptors = b"", []
         if not request:
@@ -93,12 +105,18 @@ class ForkServer:
         if request == KILL:
             self._kill(int.from_bytes(self._control.recv(PID_BYTES, socket.MSG_WAITALL)))
             return
-        length = int.from_bytes(self._control.recv(LENGTH_BYTES, socket.MSG_WAITALL))
-        own = json.loads(self._control.recv(length, socket.MSG_WAITALL) or b"{}")
+        if request == REST:
+            self._end_workers()
+            self._send(Preloaded(None))
+            return
+        own = {} if request == BRANCH else self._environment()
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)  # processes of a training must not hold them
         try:
-            pid = self._spawn(own, *descriptors) if spawn else self._fork(own, *descriptors)
+            if request == BRANCH:
+                pid = self._branch(*descriptors)
+            else:
+                pid = self._spawn(own, *descriptors) if spawn else self._fork(own, *descriptors)
         except OSError as error:  # no memory, too many processes: the handle tries again later
             self._send(Failed(f"a worker process could not be started: {error}"))
         else:
@@ -107,6 +125,11 @@ class ForkServer:
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
+
+    def _environment(self) -> dict[str, str]:
+        length = int.from_bytes(self._control.recv(LENGTH_BYTES, socket.MSG_WAITALL))
+        own: dict[str, str] = json.loads(self._control.recv(length, socket.MSG_WAITALL) or b"{}")
+        return own
 
     def _kill(self, pid: int) -> None:
         if pid in self._workers:  # else it was reaped, and another process may have its id
@@ -124,19 +147,42 @@ class ForkServer:
         code = 1
         try:
             os.setpgid(0, 0)
-            die_with_parent(signal.SIGKILL)
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for mine in (self._control, self._signals, self._wake):
-                mine.close()
-            os.dup2(printed, 1)
-            os.dup2(printed, 2)
-            os.close(printed)
+            self._leave(printed)
             os.environ.update(own)
             code = be_worker(channel, self._experiment, self._data)
             sys.stderr.flush()
         finally:
             os._exit(code)
+
+    def _branch(self, preload: int, control: int, printed: int) -> int:
+        pid = os.fork()
+        if pid == 0:
+            self._become_server(preload, control, printed)
+        return pid
+
+    def _become_server(self, preload: int, control: int, printed: int) -> NoReturn:
+        code = 1
+        try:
+            os.setsid()
+            self._leave(printed)
+            os.dup2(preload, 0)
+            os.close(preload)
+            code = be_server(socket.socket(fileno=control))
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+
+    def _leave(self, printed: int) -> None:
+        """Give up, in a forked process, what belongs to this server; print to another file."""
+        die_with_parent(signal.SIGKILL)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for mine in (self._control, self._signals, self._wake):
+            mine.close()
+        os.dup2(printed, 1)
+        os.dup2(printed, 2)
+        os.close(printed)
 
     def _spawn(self, own: Mapping[str, str], channel: int, printed: int) -> int:
         return os.posix_spawn(
@@ -176,8 +222,6 @@ class ForkServer:
         while orphans := self._kill_orphans():  # each may leave its own children
             for pid in orphans:
                 os.waitpid(pid, 0)
-        # SIGTERM, not SIGKILL: the resource tracker of multiprocessing ignores it, and tidies up.
-        signal_each(self._preloaded, signal.SIGTERM)
 
     def _end(self, *_: Any) -> None:
         self._ending = True
@@ -198,22 +242,34 @@ def kill_group(leader: int) -> None:
 def main() -> None:
     """Run the fork server in this process."""
     die_with_parent(signal.SIGKILL)  # also during an import that takes seconds
-    adopt_orphans()
-    preload = read_preload(0)
     control = socket.socket(fileno=int(sys.argv[2]))
     control.set_inheritable(False)
-    if os.getppid() != preload.coordinator:
+    if os.getppid() != read_preload(0).coordinator:
         return
+    code = be_server(control)
+    if code:
+        sys.exit(code)  # the coordinator ends processes that the experiment may have started
+    os._exit(0)  # exit handlers of the experiment must not delay the end
+
+
+def be_server(control: socket.socket) -> int:
+    """Load the preload of descriptor 0, and serve until the coordinator has gone.
+
+    Returns:
+        The exit code of the process: 1 if the experiment cannot be made ready.
+    """
+    adopt_orphans()
     begin_only_training()
+    preload = read_preload(0)
     try:
         experiment, data = preload.load()
     except BaseException as error:
         control.sendall(pack(Failed(_why(error, preload))))
-        sys.exit(1)  # the coordinator ends processes that the experiment may have started
+        return 1
     del preload  # it holds a copy of the data
     die_with_parent(signal.SIGTERM)  # from now on the server ends its workers first
     ForkServer(control, experiment, data).run()
-    os._exit(0)  # exit handlers of the experiment must not delay the end
+    return 0
 
 
 def _why(error: BaseException, preload: Preload) -> str:
@@ -243,14 +299,59 @@ class ServerProcess:
     the coordinator.
     """
 
-    def __init__(self, preload: Preload) -> None:
+    def __init__(self, preload: Preload, trunk: ServerProcess | None = None) -> None:
+        """Start it; returns at once.
+
+        Args:
+            preload: Everything that its workers need.
+            trunk: The server that forks it; None: it is a new process.
+
+        Raises:
+            EOFError: The trunk has ended.
+        """
         self.control, theirs = socket.socketpair()
         self._inbox = Inbox()
         self._printed = printed_file()
         self._mark = uuid.uuid4().hex
+        self._process: subprocess.Popen[bytes] | _Branch
         with theirs, preload.to_file() as file:
-            self._process = _start(file, theirs, self._printed, self._mark)
+            try:
+                if trunk is None:
+                    self._process = _start(file, theirs, self._printed, self._mark)
+                else:
+                    self._process = _Branch(trunk, file, theirs, self._printed)
+            except BaseException:
+                self.control.close()
+                self._printed.close()
+                raise
         self.control.setblocking(False)
+
+    def rest(self) -> bool:
+        """End its workers and let it wait for `one_fork_server`; return whether it does."""
+        if isinstance(self._process, _Branch):
+            return False
+        try:
+            self.control.send(REST)
+            return self.answer(Preloaded, seconds=_END_SECONDS) is not None
+        except (OSError, EOFError):
+            return False
+
+    def answer(
+        self, kind: type[T], wanted: Callable[[T], bool] = lambda message: True, *, seconds: float
+    ) -> T | None:
+        """Return the first message of a kind while it rests; None if none comes in time.
+
+        Raises:
+            EOFError: The server has ended.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            for message in self.receive():
+                if isinstance(message, kind) and wanted(message):
+                    return message
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self.control], [], [], left)[0]:
+                return None
 
     def ask_for_worker(
         self, channel: socket.socket, printed: BinaryIO, environment: Mapping[str, str]
@@ -305,11 +406,113 @@ class ServerProcess:
         try:
             self._process.wait(0 if at_once else _END_SECONDS)
         except subprocess.TimeoutExpired:
-            kill_group(self._process.pid)
+            if isinstance(self._process, _Branch):
+                self._process.kill()
+            else:
+                kill_group(self._process.pid)
             self._process.wait()
         if self._process.returncode:  # it was killed, so processes of workers may be left
             signal_each(marked(MARK, self._mark), signal.SIGKILL)
         self._printed.close()
+
+
+class _Branch:
+    """A fork server that another one has forked, with what is needed of `subprocess.Popen`.
+
+    What a killed one leaves comes to the other one, which ends it.
+    """
+
+    def __init__(
+        self, trunk: ServerProcess, preload: BinaryIO, control: socket.socket, printed: BinaryIO
+    ) -> None:
+        """Ask for it.
+
+        Raises:
+            EOFError: The trunk has ended, or does not answer.
+        """
+        self._trunk = trunk
+        self.returncode: int | None = None
+        files = [preload.fileno(), control.fileno(), printed.fileno()]
+        with contextlib.suppress(OSError):  # it has gone: `answer` says so
+            socket.send_fds(trunk.control, [BRANCH], files)
+        started = trunk.answer(Started, seconds=_END_SECONDS)
+        if started is None:
+            raise EOFError("the fork server does not answer")
+        self.pid = started.pid
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return its exit code once it has ended.
+
+        Raises:
+            subprocess.TimeoutExpired: It has not in time.
+        """
+        if self.returncode is None:
+            try:
+                ended = self._trunk.answer(
+                    Ended,
+                    lambda message: message.pid == self.pid,
+                    seconds=_END_SECONDS if timeout is None else timeout,
+                )
+            except (EOFError, OSError):  # with its trunk
+                self.returncode = -signal.SIGKILL
+                return self.returncode
+            if ended is None:
+                raise subprocess.TimeoutExpired("fork server", timeout or _END_SECONDS)
+            self.returncode = ended.code
+        return self.returncode
+
+    def kill(self) -> None:
+        """Let its trunk kill it."""
+        self._trunk.end_worker(self.pid)
+
+
+class _Kept:
+    """The server that stays for the executors of one command; None until one has rested."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.server: ServerProcess | None = None
+
+
+_kept: Final = _Kept()
+
+
+@contextlib.contextmanager
+def one_fork_server() -> Iterator[None]:
+    """Let the executors that are started inside share the imports of the first one's server."""
+    _kept.depth += 1
+    try:
+        yield
+    finally:
+        _kept.depth -= 1
+        if not _kept.depth and _kept.server is not None:
+            server, _kept.server = _kept.server, None
+            server.end(at_once=False)
+
+
+def start_server(preload: Preload) -> ServerProcess:
+    """Return a new fork server: a branch of the one that was kept, or else a new process."""
+    if _kept.server is not None:
+        try:
+            return ServerProcess(preload, _kept.server)
+        except EOFError:
+            server, _kept.server = _kept.server, None
+            server.end(at_once=True)
+    return ServerProcess(preload)
+
+
+def end_server(server: ServerProcess, *, at_once: bool, may_stay: bool) -> None:
+    """End a server, or let it rest for the next executor of the command.
+
+    Args:
+        server: The server.
+        at_once: See `ServerProcess.end`.
+        may_stay: Whether others can be forked from it.
+    """
+    if _kept.depth and _kept.server is None and may_stay and not at_once and server.rest():
+        _kept.server = server
+    elif server is not _kept.server:
+        server.end(at_once=at_once)
 
 
 def _start(

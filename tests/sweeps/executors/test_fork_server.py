@@ -1,9 +1,14 @@
 """How the fork server makes an experiment ready, and what is said when it cannot."""
 
+import os
+import signal
+from pathlib import Path
+
 import pytest
 
 from sweeps.errors import WorkersError
 from sweeps.executors.local.executor import WorkersExecutor
+from sweeps.executors.local.fork_server import one_fork_server
 from sweeps.executors.preloading import make_preload, read_preload
 from tests.sweeps.executors import misbehaving
 from tests.sweeps.executors.conftest import WAIT_SECONDS, Listener, eventually, is_alive, pids
@@ -72,3 +77,88 @@ def test_an_experiment_beside_its_space_file_is_found(tmp_path):
         assert executor.submit(spec).result(WAIT_SECONDS).result
     finally:
         executor.close()
+
+
+# Several executors of one command.
+
+
+def server_of(bench):
+    return bench.executor._pool._server._process.pid
+
+
+def parent_of(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def rested(bench):
+    """Use and close an executor; return its server, which stays."""
+    assert bench.result("fine").result
+    bench.executor.close()
+    assert is_alive(server_of(bench))
+    return server_of(bench)
+
+
+def test_the_servers_of_one_command_are_forked_from_the_first_and_end_with_their_executors(
+    make_bench, tmp_path
+):
+    with one_fork_server():
+        first = make_bench()
+        sleeping = first.submit("sleep", str(tmp_path / "first"))
+        left = pids(tmp_path / "first")
+        trunk = rested(first)
+        assert sleeping.exception(WAIT_SECONDS)
+        assert not any(is_alive(pid) for pid in left if pid != trunk)
+        for number in range(2):
+            second = make_bench(3)
+            assert second.result("fine").result
+            assert parent_of(server_of(second)) == trunk
+            second.submit("sleep", str(tmp_path / f"{number}"))
+            started = pids(tmp_path / f"{number}")
+            second.executor.close()
+            gone = [*started, server_of(second)]
+            assert eventually(lambda gone=gone: not any(is_alive(pid) for pid in gone), 5)
+        assert is_alive(trunk)
+    assert eventually(lambda: not is_alive(trunk), 5)
+    assert parent_of(server_of_a_new(make_bench)) == os.getpid()
+
+
+def server_of_a_new(make_bench):
+    bench = make_bench()
+    assert bench.result("fine").result
+    return server_of(bench)
+
+
+def test_a_server_that_was_killed_while_it_rested_is_replaced(make_bench):
+    with one_fork_server():
+        os.kill(rested(make_bench()), signal.SIGKILL)
+        assert parent_of(server_of_a_new(make_bench)) == os.getpid()
+
+
+@pytest.mark.parametrize("killed", ["the server", "the one that forked it"])
+def test_a_killed_server_costs_its_running_attempts_and_is_replaced(make_bench, tmp_path, killed):
+    with one_fork_server():
+        trunk = rested(make_bench())
+        bench = make_bench()
+        running = bench.submit("sleep", str(tmp_path / "pids"))
+        started = pids(tmp_path / "pids")
+        os.kill(server_of(bench) if killed == "the server" else trunk, signal.SIGKILL)
+        assert running.result(WAIT_SECONDS).reason == "crash"
+        assert bench.result("fine").result
+        assert parent_of(server_of(bench)) == os.getpid()
+        assert not any(is_alive(pid) for pid in started)
+
+
+def test_an_experiment_with_threads_leaves_no_server_to_fork_from(make_bench):
+    with one_fork_server():
+        bench = make_bench(1, "with_threads")
+        assert bench.result("fine").result
+        bench.executor.close()
+        assert not is_alive(server_of(bench))
+
+
+def test_a_forked_server_says_why_an_experiment_cannot_be_made_ready(make_bench):
+    with one_fork_server():
+        rested(make_bench())
+        with pytest.raises(WorkersError, match="RuntimeError: no device"):
+            make_bench(1, "unprepared").result("fine")
+        assert make_bench().result("fine").result
