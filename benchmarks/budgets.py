@@ -7,8 +7,10 @@ search, confirmation on fresh folds, and the report.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,26 +29,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cases", nargs="+", default=CASES, metavar="SPACE=BUDGET",
         help=f"(default {' '.join(CASES)})",
     )  # fmt: skip
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="the homes stay there")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Run one sweep after the other."""
-    return {"rows": [_observed(*case.split("=", 1)) for case in options.cases]}
+    return {"rows": [_observed(*case.split("=", 1), options.keep) for case in options.cases]}
 
 
-def _observed(space: str, budget: str) -> dict[str, Any]:
+def _observed(space: str, budget: str, keep: Path | None) -> dict[str, Any]:
     from sweeps import load
     from sweeps.records import Conclusions
 
-    with tempfile.TemporaryDirectory(prefix="budget-") as folder:
+    with _folder(space, keep) as folder:
         used = run_tree(
             [sys.executable, "-m", "sweeps", "run", space, "--budget", budget, "--quiet",
              "--home", "home"],
-            folder=Path(folder),
+            folder=folder,
             environment=plain_environment(),
             timeout_seconds=2 * seconds_of(budget) + 60,
         )  # fmt: skip
-        sweep = load(space, Path(folder) / "home")
+        sweep = load(space, folder / "home")
         confirmed = Conclusions(sweep.home.store(sweep.info.id).folder).confirmed()
         verdict = confirmed.verdict if confirmed else None
         trials = sum(row.state == "COMPLETE" for row in sweep.rows())
@@ -66,6 +69,17 @@ def _observed(space: str, budget: str) -> dict[str, Any]:
         "champion": verdict.recommended,
         "quoted": [quoted.value, quoted.low, quoted.high],
     }
+
+
+@contextlib.contextmanager
+def _folder(space: str, keep: Path | None) -> Iterator[Path]:
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="budget-") as folder:
+            yield Path(folder)
+    else:
+        own = keep / space
+        own.mkdir(parents=True)
+        yield own
 
 
 def table(result: dict[str, Any]) -> str:
