@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
@@ -31,8 +32,8 @@ def kept(says, most, records=(), each=10.0, left=None):
     return found.finalists, found.folds, math.ceil(found.seconds - 1e-6)
 
 
-def seconds(trainings, each=10.0):
-    return math.ceil(2.5 * 5 + 0.95 * trainings * each / 2 - 1e-6)
+def seconds(trainings, each=10.0, again=0.0, as_long=1.0):
+    return math.ceil(1.7 * 5 + (as_long * trainings * each + again) / 2 - 1e-6)
 
 
 def test_a_confirmation_that_fits_is_kept_whole_else_folds_are_saved_and_then_finalists():
@@ -47,7 +48,7 @@ def test_a_confirmation_that_fits_is_kept_whole_else_folds_are_saved_and_then_fi
     assert kept(says, 100, left=seconds(40) - 1) == (0, 0, 0)
     small = says([], each=10.0, start_up=5.0, most=200, left=200)
     assert small.lacking == (
-        "no confirmation: 2 finalists on 20 folds would take 3 min 22 s, and 3 min 20 s are left "
+        "no confirmation: 2 finalists on 20 folds would take 3 min 28 s, and 3 min 20 s are left "
         "of the budget"
     )
     least = says([], each=10.0, start_up=5.0, most=290, left=290)
@@ -63,7 +64,7 @@ def test_a_confirmation_that_fits_is_kept_whole_else_folds_are_saved_and_then_fi
     assert fewer == "it confirms 4 finalists on 20 folds in place of 6 on 20"
 
 
-def test_it_takes_the_time_of_the_trials_that_lead():
+def test_it_takes_the_time_of_the_trials_that_lead_of_which_folds_stop_some_early():
     times = [10, 20, 30, 40]
     records = [
         make_record(
@@ -76,11 +77,16 @@ def test_it_takes_the_time_of_the_trials_that_lead():
         for trial in range(4)
     ]
     says = reservation(top=2, has_baselines=False)
-    assert kept(says, 10_000, records) == (2, 20, seconds(20, 40 + 30 + 40))
-    assert kept(says, 10_000, records[:1]) == (2, 20, seconds(20, 10 + 10 + 10)), "one of 10 s each"
+    again = 20 * 40
+    assert kept(says, 10_000, records) == (2, 20, seconds(20, 40 + 30, again, as_long=0.8))
+    one = seconds(20, 10 + 10, again=20 * 10, as_long=0.8)
+    assert kept(says, 10_000, records[:1]) == (2, 20, one), "one of 10 s each"
     begun = {frozenset({"trial-3", "trial-2"}): 10}
     rest = reservation(top=2, has_baselines=False, begun=begun)
-    assert kept(rest, 10_000, records) == (2, 20, seconds(20, 0.75 * (40 + 30) + 40))
+    left = seconds(20, 0.75 * (40 + 30), again, as_long=0.8)
+    assert kept(rest, 10_000, records) == (2, 20, left)
+    whole = [replace(r, result=replace(r.result, stop_reason="max_epochs")) for r in records]
+    assert kept(says, 10_000, whole) == (2, 20, seconds(20, 40 + 30, again)), "none stopped early"
     one = reservation(top=1, has_baselines=False)
     assert kept(one, 10_000, records)[1] == 0, "one cannot be compared"
 
@@ -120,12 +126,12 @@ def test_a_sweep_with_a_budget_is_confirmed_within_it(call, make_home):
 def test_what_a_budget_does_not_pay_for_is_said_and_not_done(call, make_home):
     assert call("run", "one.yaml", "--no-confirm").exit_code == 0
     sweep = sweeps.load("one", make_home())
-    set_used(sweep, 600.0)
+    set_used(sweep, 620.0)
     planned = call("plan", "one.yaml", "--budget", "10m").stdout
-    assert "budget: earlier starts took 10 min 00 s of 10 min 00 s" in planned
+    assert "budget: earlier starts took 10 min 20 s of 10 min 00 s" in planned
     again = call("run", "one.yaml", "--budget", "10m", "--confirm")
     assert again.exit_code == 0, again.output
-    assert "no confirmation: 2 finalists on 20 folds would take 20 s, and " in again.stdout
+    assert "no confirmation: 2 finalists on 20 folds would take 14 s, and " in again.stdout
     assert "`sweeps confirm one --home" in again.stdout
     assert not list((make_home() / "records").glob("*/finalists-*"))
     assert "used by all starts" in again.stdout.splitlines()[-1]
