@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Run one sweep after the other."""
-    return {"rows": [_observed(*case.split("=", 1), options.keep) for case in options.cases]}
+    cases = (case.partition("=") for case in options.cases)
+    return {"rows": [_observed(space, budget, options.keep) for space, _, budget in cases]}
 
 
 def _observed(space: str, budget: str, keep: Path | None) -> dict[str, Any]:

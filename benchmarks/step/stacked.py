@@ -68,7 +68,7 @@ def _epoch(widths: tuple[int, ...], batch: int, images: int, nets: int) -> Any:
                 delta = tf.raw_ops.ReluGrad(gradients=back, features=hidden[layer - 1])
         return found
 
-    @tf.function(autograph=False)
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]  # TensorFlow is untyped
     def epoch(first: Any) -> Any:
         drawn = tf.random.stateless_uniform((nets, images), seed=(1, 2))
         orders = tf.argsort(drawn, axis=1)
