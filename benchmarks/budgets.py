@@ -42,7 +42,7 @@ def _observed(space: str, budget: str, keep: Path | None) -> dict[str, Any]:
     from sweeps import load
     from sweeps.records import Conclusions
 
-    with _folder(space, keep) as folder:
+    with _folder(f"{space}-{budget}", keep) as folder:
         used = run_tree(
             [sys.executable, "-m", "sweeps", "run", space, "--budget", budget, "--quiet",
              "--home", "home"],
@@ -73,12 +73,12 @@ def _observed(space: str, budget: str, keep: Path | None) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _folder(space: str, keep: Path | None) -> Iterator[Path]:
+def _folder(name: str, keep: Path | None) -> Iterator[Path]:
     if keep is None:
         with tempfile.TemporaryDirectory(prefix="budget-") as folder:
             yield Path(folder)
     else:
-        own = keep / space
+        own = keep / name
         own.mkdir(parents=True)
         yield own
 

@@ -174,8 +174,10 @@ def mean_at(
 ) -> float | None:
     """Return the fresh accuracy of what a recipe chooses after so many seconds, a mean of rounds.
 
-    None if it has nothing to choose from in one of them.
+    None if it has nothing to choose from in one of them, or has ended before.
     """
+    if any(runs[name]["lasted"] < seconds for runs in rounds):
+        return None
     found = [
         next((one["fresh"] for one in reversed(runs[name]["choices"]) if one["seconds"] <= seconds),
              None)

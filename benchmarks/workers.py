@@ -8,22 +8,28 @@ what two of them do at once is what the machine has to give.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
+from queue import Empty
 from typing import Any, Final
 
 from benchmarks.cluster.steady import spans_of, steady
 from benchmarks.process_tree import plain_environment, run_tree
 from benchmarks.timing import at_least_one
+from sweeps.executors.preloading import ENVIRONMENT
 
 SPACE: Final = Path(__file__).parent / "recipes" / "digits.yaml"
 SWEEP: Final = "workers"
 FIRST: Final = 5
 """Trials that a bare process trains before it is timed: they trace graphs."""
+PATIENCE: Final = 600
+"""Seconds that bare processes may take."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,20 +70,42 @@ def bare_with(processes: int, folder: Path) -> float:
     barrier, ends = context.Barrier(processes), context.Queue()
     started = [context.Process(target=_train, args=(folder / "home", barrier, ends))
                for _ in range(processes)]  # fmt: skip
-    for process in started:
-        process.start()
-    found: list[tuple[float, float, int]] = [ends.get() for _ in started]
-    for process in started:
-        process.join()
+    with plain_threads():
+        for process in started:
+            process.start()
+    try:
+        found: list[tuple[float, float, int]] = [ends.get(timeout=PATIENCE) for _ in started]
+    except Empty:
+        raise RuntimeError("workers: a bare process has not trained its trials") from None
+    finally:
+        for process in started:
+            process.kill()
+            process.join()
     began = min(one[0] for one in found)
     return sum(one[2] for one in found) / (max(one[1] for one in found) - began)
+
+
+@contextmanager
+def plain_threads() -> Iterator[None]:
+    """Give processes that are started inside the environment that workers have."""
+    before = {name: os.environ.get(name) for name in ENVIRONMENT}
+    os.environ.update(ENVIRONMENT)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _train(home: Path, barrier: Any, ends: Any) -> None:
     from sweeps import load
     from sweeps.config.sweep import SPLIT_SEED
+    from sweeps.experiment import begin_only_training
     from sweeps.experiments.loading import load_experiment
 
+    begin_only_training()
     sweep = load(SWEEP, home)
     experiment = load_experiment(sweep.info.experiment, None)
     data = experiment.prepare(None, SPLIT_SEED)

@@ -255,6 +255,8 @@ class Experiment(Protocol):
     def warm_up(self) -> None:
         """Import and configure everything that training needs; called once per process.
 
+        A process that is forked from one that has called it may call it again.
+
         If it starts no threads, workers are forked from one warm process, in milliseconds.
         Otherwise each worker is a new process that warms up by itself.
         """

@@ -102,12 +102,12 @@ def run(
     fail_under = asked.fail_under
     progress = mode_of(quiet=quiet, as_json=json, verbose=verbose)
     config = resolve(asked)
-    check_confirming(config, asked, confirm, progress)
 
     answer = partial(_answer, asked, confirm, strict, progress)
     # The answer names the address on a server, which may be away: only the end tells.
     is_server = resolve_tracking_uri(config.home.path, asked.tracking_uri).startswith("http")
     with one_fork_server():
+        check_confirming(config, asked, confirm, progress)
         with answering_first(progress) as give:
             result = run_config(
                 config,

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
@@ -47,7 +47,7 @@ from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import ProjectionReport, Projector
 from sweeps.tracking.registration import project_champion
 from sweeps.tracking.runs import KnownSweep, find_settled_parent
-from sweeps.tracking.store import IncompleteError
+from sweeps.tracking.store import IncompleteError, is_outage
 from sweeps.tracking.view import directions, mark_front, view_of
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.files import open_file
@@ -190,6 +190,16 @@ def has_files(client: Any, run: Any, tag: str, sources: str) -> bool:
         client.list_artifacts(run.info.run_id, None if f == "." else f) for f in sorted(folders)
     )
     return names <= {file.path for files in there for file in files}
+
+
+def _remove_former(client: Any, sweep: KnownSweep, *, kept: Collection[str]) -> None:
+    """Delete what a former report had beside it and this one has not, where a store can."""
+    for name in sorted(_named(client.get_run(sweep.parent_id), REPORT_OF)[1].difference(kept)):
+        try:
+            client.delete_artifact(sweep.parent_id, name)
+        except Exception as error:  # it is gone already, or this store deletes nothing
+            if is_outage(error):
+                raise
 
 
 def _named(run: Any, tag: str) -> tuple[str, set[str]]:
@@ -375,6 +385,7 @@ def end_parent(
     if not is_drawn:
         data, lacking = read_whole(data, again)
         report = report_files(data, ending)
+        projection.arrange(info, partial(_remove_former, kept=report))
     told = "".join(map(render_conclusion, data.conclusions))
     note = end.note if ending.error else f"{told}{end.note}\n{render_briefing(data)}\n"
     noted = (heard(Notes(store.folder).all) or {}).get(SWEEP)

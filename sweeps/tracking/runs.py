@@ -384,7 +384,7 @@ def log_files(
         return
     own = local_folder(client.get_run(run_id).info.artifact_uri)
     if own is not None:
-        write_files(own, files, client.check)
+        client.ask(lambda: write_files(own, files, client.check))
         return
     with tempfile.TemporaryDirectory(".tmp", ".files-", scratch) as folder:
         write_files(Path(folder), files)

@@ -59,11 +59,12 @@ def test_who_does_not_arrive_counts_with_all_its_seconds():
 
 def test_what_is_chosen_after_some_seconds_is_a_mean_of_the_rounds():
     def run(*choices):
-        return {"ours": {"choices": [{"seconds": s, "fresh": f} for s, f in choices]}}
+        found = [{"seconds": seconds, "fresh": fresh} for seconds, fresh in choices]
+        return {"ours": {"choices": found, "lasted": 30.0}}
 
     rounds = [run((5.0, 0.75), (20.0, 0.5)), run((10.0, 0.25))]
-    found = [quality.mean_at(rounds, "ours", seconds) for seconds in (9, 10, 20)]
-    assert found == [None, 0.5, 0.375]
+    found = [quality.mean_at(rounds, "ours", seconds) for seconds in (9, 10, 20, 31)]
+    assert found == [None, 0.5, 0.375, None], "the last one is after its end"
 
 
 def test_peers_search_the_space_that_ships():

@@ -5,15 +5,17 @@
                                             +-- socket ---------- worker 2
 
 A private fork server for each sweep imports the experiment once, while the first proposals are
-made, and forks workers in milliseconds. It is a new process (no `__main__`, no stale module of a
-notebook), in a session of its own (Ctrl-C does not reach it). Forking is safe because the server
-has no other thread. If `warm_up` starts threads, workers are spawned instead, and a line says so.
+made, and forks workers in milliseconds. It is no fork of the caller (no `__main__`, no stale module
+of a notebook), in a session of its own (Ctrl-C does not reach it). Forking is safe because the
+server has no other thread. If `warm_up` starts threads, workers are spawned instead, and a line
+says so.
 The server is our own code, because the workers of pebble share one pipe and one lock.
 
 In a command with several executors the first server stays, without workers, and the servers of the
 others are forked from it: a search and its confirmation import TensorFlow once. Modules of the user
 that the first one has imported are not looked at again; from Python, where they may be edited
-between two calls, no server outlives its call.
+between two calls, no server outlives its call. An experiment that cannot be made ready in such a
+fork gets a process of its own.
 
 Each worker has a socket of its own. If it is killed while it sends, it leaves an incomplete frame,
 which nobody reads. The server reaps the worker and so reports its death; the end of the socket is

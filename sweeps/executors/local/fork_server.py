@@ -23,11 +23,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, BinaryIO, Final, NoReturn, TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO, Final, NoReturn
 
 from sweeps.errors import UsageError
 from sweeps.executors.local.worker import be_worker
@@ -60,7 +62,6 @@ REST: Final = b"r"
 """Request to end all workers and go on; answered by `Preloaded`."""
 
 _SPAWNED_SOCKET: Final = 3
-T = TypeVar("T")
 
 
 class ForkServer:
@@ -68,8 +69,10 @@ class ForkServer:
 
     def __init__(self, control: socket.socket, experiment: Experiment, data: PreparedData) -> None:
         self._control = control
-        self._experiment, self._data = experiment, data
+        self._experiment: Experiment | None = experiment
+        self._data: PreparedData | None = data
         self._workers: set[int] = set()
+        self._branches: set[int] = set()  # of them those that are servers
         self._preloaded = children(os.getpid())
         self._ending = False
         self._signals, self._wake = socket.socketpair()
@@ -107,6 +110,9 @@ class ForkServer:
             return
         if request == REST:
             self._end_workers()
+            self._experiment = self._data = None  # it starts no worker any more
+            with Path(os.devnull).open("rb") as nothing:
+                os.dup2(nothing.fileno(), 0)  # the preload, another copy of the data
             self._send(Preloaded(None))
             return
         own = {} if request == BRANCH else self._environment()
@@ -115,6 +121,7 @@ class ForkServer:
         try:
             if request == BRANCH:
                 pid = self._branch(*descriptors)
+                self._branches.add(pid)
             else:
                 pid = self._spawn(own, *descriptors) if spawn else self._fork(own, *descriptors)
         except OSError as error:  # no memory, too many processes: the handle tries again later
@@ -134,6 +141,7 @@ class ForkServer:
     def _kill(self, pid: int) -> None:
         if pid in self._workers:  # else it was reaped, and another process may have its id
             kill_group(pid)
+            os.kill(pid, signal.SIGKILL)  # it may not lead its group yet
 
     def _fork(self, own: Mapping[str, str], channel: int, printed: int) -> int:
         pid = os.fork()
@@ -149,6 +157,8 @@ class ForkServer:
             os.setpgid(0, 0)
             self._leave(printed)
             os.environ.update(own)
+            assert self._experiment is not None
+            assert self._data is not None
             code = be_worker(channel, self._experiment, self._data)
             sys.stderr.flush()
         finally:
@@ -168,8 +178,12 @@ class ForkServer:
             os.dup2(preload, 0)
             os.close(preload)
             code = be_server(socket.socket(fileno=control))
-            sys.stderr.flush()
+        except BaseException:
+            traceback.print_exc()
         finally:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.flush()
+                sys.stderr.flush()
             os._exit(code)
 
     def _leave(self, printed: int) -> None:
@@ -198,28 +212,32 @@ class ForkServer:
         )
 
     def _reap(self) -> None:
+        number = signal.SIGKILL
         for pid in list(self._workers):
             reaped, status = os.waitpid(pid, os.WNOHANG)
             if reaped:
                 self._workers.discard(pid)
                 kill_group(pid)  # the processes that it had started
                 self._send(Ended(pid, os.waitstatus_to_exitcode(status)))
-        for pid in self._kill_orphans():
+                # The resource tracker of a server tidies up now; what stays is killed next time.
+                number = signal.SIGTERM if pid in self._branches else number
+                self._branches.discard(pid)
+        for pid in self._end_orphans(number):
             os.waitpid(pid, os.WNOHANG)  # if it has not ended yet, SIGCHLD comes later
 
-    def _kill_orphans(self) -> set[int]:
-        """Kill and return the orphans of ended workers; children of living workers stay theirs."""
+    def _end_orphans(self, number: signal.Signals = signal.SIGKILL) -> set[int]:
+        """Signal and return orphans of ended workers; children of living workers stay theirs."""
         orphans = children(os.getpid()) - self._workers - self._preloaded
-        signal_each(orphans, signal.SIGKILL)
+        signal_each(orphans, number)
         return orphans
 
     def _end_workers(self) -> None:
         for pid in self._workers:
-            kill_group(pid)
+            self._kill(pid)
         for pid in self._workers:
             os.waitpid(pid, 0)
         self._workers.clear()
-        while orphans := self._kill_orphans():  # each may leave its own children
+        while orphans := self._end_orphans():  # each may leave its own children
             for pid in orphans:
                 os.waitpid(pid, 0)
 
@@ -262,13 +280,13 @@ def be_server(control: socket.socket) -> int:
     begin_only_training()
     preload = read_preload(0)
     try:
-        experiment, data = preload.load()
+        server = ForkServer(control, *preload.load())
     except BaseException as error:
         control.sendall(pack(Failed(_why(error, preload))))
         return 1
     del preload  # it holds a copy of the data
     die_with_parent(signal.SIGTERM)  # from now on the server ends its workers first
-    ForkServer(control, experiment, data).run()
+    server.run()
     return 0
 
 
@@ -311,6 +329,7 @@ class ServerProcess:
         """
         self.control, theirs = socket.socketpair()
         self._inbox = Inbox()
+        self._heard: list[Any] = []  # while it rests
         self._printed = printed_file()
         self._mark = uuid.uuid4().hex
         self._process: subprocess.Popen[bytes] | _Branch
@@ -326,32 +345,38 @@ class ServerProcess:
                 raise
         self.control.setblocking(False)
 
+    @property
+    def is_branch(self) -> bool:
+        """Whether another server has forked it."""
+        return isinstance(self._process, _Branch)
+
     def rest(self) -> bool:
         """End its workers and let it wait for `one_fork_server`; return whether it does."""
-        if isinstance(self._process, _Branch):
+        if self.is_branch:
             return False
         try:
             self.control.send(REST)
-            return self.answer(Preloaded, seconds=_END_SECONDS) is not None
+            return self.answer(lambda one: isinstance(one, Preloaded), _END_SECONDS) is not None
         except (OSError, EOFError):
             return False
 
-    def answer(
-        self, kind: type[T], wanted: Callable[[T], bool] = lambda message: True, *, seconds: float
-    ) -> T | None:
-        """Return the first message of a kind while it rests; None if none comes in time.
+    def answer(self, wanted: Callable[[Any], bool], seconds: float | None = None) -> Any:
+        """Return the first message that is wanted, while it rests; None if none comes in time.
 
         Raises:
             EOFError: The server has ended.
         """
-        end = time.monotonic() + seconds
+        end = None if seconds is None else time.monotonic() + seconds
         while True:
-            for message in self.receive():
-                if isinstance(message, kind) and wanted(message):
+            for message in self._heard:
+                if wanted(message):
+                    self._heard.remove(message)
                     return message
-            left = end - time.monotonic()
-            if left <= 0 or not select.select([self.control], [], [], left)[0]:
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
                 return None
+            if select.select([self.control], [], [], left)[0]:
+                self._heard += self.receive()
 
     def ask_for_worker(
         self, channel: socket.socket, printed: BinaryIO, environment: Mapping[str, str]
@@ -435,10 +460,10 @@ class _Branch:
         files = [preload.fileno(), control.fileno(), printed.fileno()]
         with contextlib.suppress(OSError):  # it has gone: `answer` says so
             socket.send_fds(trunk.control, [BRANCH], files)
-        started = trunk.answer(Started, seconds=_END_SECONDS)
-        if started is None:
-            raise EOFError("the fork server does not answer")
-        self.pid = started.pid
+        answer = trunk.answer(lambda one: isinstance(one, Started | Failed), _END_SECONDS)
+        self.pid: int = getattr(answer, "pid", 0)
+        if not self.pid:
+            raise EOFError("the fork server cannot fork another one")
 
     def wait(self, timeout: float | None = None) -> int:
         """Return its exit code once it has ended.
@@ -449,16 +474,14 @@ class _Branch:
         if self.returncode is None:
             try:
                 ended = self._trunk.answer(
-                    Ended,
-                    lambda message: message.pid == self.pid,
-                    seconds=_END_SECONDS if timeout is None else timeout,
+                    lambda one: isinstance(one, Ended) and one.pid == self.pid, timeout
                 )
-            except (EOFError, OSError):  # with its trunk
+            except (EOFError, OSError, ValueError):  # with its trunk
                 self.returncode = -signal.SIGKILL
                 return self.returncode
             if ended is None:
-                raise subprocess.TimeoutExpired("fork server", timeout or _END_SECONDS)
-            self.returncode = ended.code
+                raise subprocess.TimeoutExpired("fork server", timeout or 0)
+            self.returncode = int(ended.code)
         return self.returncode
 
     def kill(self) -> None:
@@ -466,8 +489,11 @@ class _Branch:
         self._trunk.end_worker(self.pid)
 
 
-class _Kept:
-    """The server that stays for the executors of one command; None until one has rested."""
+class _Kept(threading.local):
+    """The server that stays for the executors of a command, in its thread; None until one rests.
+
+    Linux ends a server with the thread that has started it.
+    """
 
     def __init__(self) -> None:
         self.depth = 0
@@ -509,10 +535,16 @@ def end_server(server: ServerProcess, *, at_once: bool, may_stay: bool) -> None:
         at_once: See `ServerProcess.end`.
         may_stay: Whether others can be forked from it.
     """
-    if _kept.depth and _kept.server is None and may_stay and not at_once and server.rest():
-        _kept.server = server
-    elif server is not _kept.server:
-        server.end(at_once=at_once)
+    if server is _kept.server:
+        return
+    try:
+        if _kept.depth and _kept.server is None and may_stay and not at_once and server.rest():
+            _kept.server = server
+            return
+    except BaseException:  # Ctrl-C: the server ends when its socket is closed
+        server.control.close()
+        raise
+    server.end(at_once=at_once)
 
 
 def _start(

@@ -220,7 +220,19 @@ class DiesWarmingUp(Misbehaving):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+class WarmsUpOnce(Misbehaving):
+    """Cannot be warmed up twice in a process and its forks."""
+
+    warm = False
+
+    def warm_up(self):
+        if WarmsUpOnce.warm:
+            raise RuntimeError("context has already been set")
+        WarmsUpOnce.warm = True
+
+
 experiment = Misbehaving()
+warms_up_once = WarmsUpOnce()
 with_threads = WithThreads()
 with_helper = WithHelper()
 unprepared = Unprepared()

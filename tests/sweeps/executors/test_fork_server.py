@@ -2,13 +2,15 @@
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from sweeps.errors import WorkersError
 from sweeps.executors.local.executor import WorkersExecutor
-from sweeps.executors.local.fork_server import one_fork_server
+from sweeps.executors.local.fork_server import ServerProcess, one_fork_server
+from sweeps.executors.messages import Ended, Started
 from sweeps.executors.preloading import make_preload, read_preload
 from tests.sweeps.executors import misbehaving
 from tests.sweeps.executors.conftest import WAIT_SECONDS, Listener, eventually, is_alive, pids
@@ -154,6 +156,53 @@ def test_an_experiment_with_threads_leaves_no_server_to_fork_from(make_bench):
         assert bench.result("fine").result
         bench.executor.close()
         assert not is_alive(server_of(bench))
+
+
+def test_an_experiment_that_is_made_ready_once_only_gets_a_new_process(make_bench):
+    with one_fork_server():
+        trunk = rested(make_bench(1, "warms_up_once"))
+        bench = make_bench(1, "warms_up_once")
+        assert bench.result("fine").result
+        assert parent_of(server_of(bench)) == os.getpid()
+        assert is_alive(trunk)
+
+
+def test_a_thread_has_a_server_of_its_own(make_bench):
+    with one_fork_server(), ThreadPoolExecutor(1) as pool:
+        rested(make_bench())
+        bench = pool.submit(make_bench).result()
+        assert bench.result("fine").result
+        assert parent_of(server_of(bench)) == os.getpid()
+        pool.submit(bench.executor.close).result()
+
+
+def test_ctrl_c_while_a_server_comes_to_rest_leaves_none(make_bench, monkeypatch):
+    def interrupted(self, wanted, seconds=None):
+        raise KeyboardInterrupt
+
+    bench = make_bench()
+    assert bench.result("fine").result
+    with monkeypatch.context() as patched, one_fork_server():
+        patched.setattr(ServerProcess, "answer", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bench.executor.close()
+    assert eventually(lambda: not is_alive(server_of(bench)), 5)
+
+
+def test_what_a_resting_server_has_said_meanwhile_is_not_lost(make_bench):
+    with one_fork_server():
+        first = make_bench()
+        rested(first)
+        trunk = first.executor._pool._server
+        second = make_bench()
+        assert second.result("fine").result
+        branch = second.executor._pool._server
+        branch.control.close()
+        assert eventually(lambda: not is_alive(server_of(second)), 5)
+        trunk._heard += [Started(1), Ended(1, 3)]
+        assert trunk.answer(lambda one: isinstance(one, Started), 1).pid == 1
+        assert branch._process.wait(5) == 0
+        assert trunk.answer(lambda one: isinstance(one, Ended), 1) == Ended(1, 3)
 
 
 def test_a_forked_server_says_why_an_experiment_cannot_be_made_ready(make_bench):

@@ -133,6 +133,21 @@ def test_a_report_is_made_again_only_if_what_it_is_made_of_has_changed(
     assert made() != first
 
 
+@pytest.mark.slow
+def test_what_a_former_report_had_beside_it_goes(finished_toy, call, make_home):
+    finished_toy(trials=15)
+    whole = state(make_home())
+    (page,) = make_home().glob("artifacts/*/*/artifacts/report.html")
+    chart = page.parent / "plots" / "history.png"
+    chart.parent.mkdir()
+    chart.write_bytes(b"of a former version")
+    named = "UPDATE tags SET value = 'another: plots/history.png, report.html' WHERE key = ?"
+    with closing(sqlite3.connect(make_home() / "mlflow.db")) as database, database:
+        database.execute(named, ("report_of",))
+    assert call("sync", "toy").exit_code == 0
+    assert (chart.exists(), page.exists(), state(make_home()) == whole) == (False, True, True)
+
+
 @pytest.mark.parametrize("kind", ["sweep", "trial"])
 def test_what_mlflow_was_killed_while_it_copied_goes_unless_somebody_copies_it_still(
     finished_toy, call, make_home, kind
