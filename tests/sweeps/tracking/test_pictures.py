@@ -113,10 +113,10 @@ def test_all_runs_share_the_steps_of_the_slider_and_end_with_their_kept_weights(
         record.result.metrics["best_epoch"] = best  # type: ignore[index]
     plans = plan_pictures([long, short])
     assert list(plans["0000-1"].epochs) == list(plans["0001-1"].epochs)
-    assert list(plans["0000-1"].epochs.values()) == [1, 5, 9, 13, 18, 22, 26, 30, 17]
-    assert list(plans["0001-1"].epochs.values()) == [1, 3, 3, 3, 3, 3, 3, 3, 3]
+    assert list(plans["0000-1"].epochs.values()) == [1, 8, 16, 23, 30, 17]
+    assert list(plans["0001-1"].epochs.values()) == [1, 3, 3, 3, 3, 3]
     assert list(plans["0000-1"].epochs)[-1] == 31
-    assert str(plans["0001-1"]).startswith("best 2, 1:1 5:3")
+    assert str(plans["0001-1"]).startswith("best 2, 1:1 8:3")
 
 
 def test_few_epochs_are_all_shown_and_ten_runs_at_most() -> None:
