@@ -139,7 +139,7 @@ def callback(source: Source, uri: str) -> Iterator[Write]:
         @callback.track_in_mlflow()  # type: ignore[untyped-decorator]
         def objective(trial: Any) -> float:
             for name, value in record.params.items():
-                trial.suggest_categorical(name, [value])
+                trial.suggest_float(name, value, value)
             for epoch, values in enumerate(epochs_of(record), 1):
                 mlflow.log_metrics(values, step=epoch)
             return float(record.objective)
@@ -162,7 +162,7 @@ def storage(source: Source, uri: str) -> Iterator[Write]:
     def write(record: Any) -> None:
         def objective(trial: Any) -> float:
             for name, value in record.params.items():
-                trial.suggest_categorical(name, [value])
+                trial.suggest_float(name, value, value)
             for epoch, values in enumerate(epochs_of(record), 1):
                 trial.report(values["val_loss"], epoch)  # it takes one curve only
             return float(record.objective)
