@@ -270,6 +270,7 @@ def await_answer(port: int, server: subprocess.Popen[bytes]) -> None:
 
 def spent(way: str, asked: tuple[Path, str, Path], uri: str, server: int | None) -> dict[str, Any]:
     """Write the trials in this process; return what each of the counted ones took."""
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     source = Source(*asked)
     first, counted = source.records[:UNCOUNTED], source.records[UNCOUNTED:]
     writer = WAYS[way][1](source, uri)
