@@ -12,12 +12,12 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from queue import Empty
 from typing import Any, Final
+from unittest.mock import patch
 
 from benchmarks.cluster.steady import spans_of, steady
 from benchmarks.process_tree import plain_environment, run_tree
@@ -70,7 +70,7 @@ def bare_with(processes: int, folder: Path) -> float:
     barrier, ends = context.Barrier(processes), context.Queue()
     started = [context.Process(target=_train, args=(folder / "home", barrier, ends))
                for _ in range(processes)]  # fmt: skip
-    with plain_threads():
+    with patch.dict(os.environ, ENVIRONMENT):  # as workers have it
         for process in started:
             process.start()
     try:
@@ -83,20 +83,6 @@ def bare_with(processes: int, folder: Path) -> float:
             process.join()
     began = min(one[0] for one in found)
     return sum(one[2] for one in found) / (max(one[1] for one in found) - began)
-
-
-@contextmanager
-def plain_threads() -> Iterator[None]:
-    """Give processes that are started inside the environment that workers have."""
-    before = {name: os.environ.get(name) for name in ENVIRONMENT}
-    os.environ.update(ENVIRONMENT)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
 
 
 def _train(home: Path, barrier: Any, ends: Any) -> None:

@@ -19,8 +19,9 @@ def main() -> None:
     codes: list[int] = []
     atexit.register(_leave, codes)  # the first registered: it runs last
     command_begins()
-    # Records are many small objects, none of them garbage: to look for some takes a third of the
-    # time of `sweeps list` with ten thousand trials, as often as usual, and a seventh so seldom.
+    # Records are many small objects, none of them garbage: to look for some, as often as usual,
+    # takes a fifth of the time of `sweeps trials` with ten thousand trials; so seldom, a seventh of
+    # that of `sweeps list`.
     gc.set_threshold(20_000, 10, 10)
     if sys.argv[1:2] and sys.argv[1] in SHORT:
         gc.disable()

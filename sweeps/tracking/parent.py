@@ -385,7 +385,8 @@ def end_parent(
     if not is_drawn:
         data, lacking = read_whole(data, again)
         report = report_files(data, ending)
-        projection.arrange(info, partial(_remove_former, kept=report))
+        if report:
+            projection.arrange(info, partial(_remove_former, kept=report))
     told = "".join(map(render_conclusion, data.conclusions))
     note = end.note if ending.error else f"{told}{end.note}\n{render_briefing(data)}\n"
     noted = (heard(Notes(store.folder).all) or {}).get(SWEEP)

@@ -14,10 +14,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
+from unittest.mock import patch
 
 from sweeps import launch as _run  # noqa: F401
 from sweeps.cli import main
@@ -57,7 +58,8 @@ class Launched:
         heard, said = multiprocessing.Pipe(duplex=False)
         arguments = (list(words), said, dict(environment or {}), list(before), hears_all)
         self._process = _SERVER.Process(target=_command, args=arguments)
-        with _single_threaded():
+        # Without threads: a fork would copy their locks.
+        with patch.dict(os.environ, ENVIRONMENT):
             self._process.start()  # the first one starts the process that is forked
         said.close()
         self._heard = bytearray()
@@ -105,18 +107,6 @@ class Launched:
         with heard:
             while data := os.read(heard.fileno(), 65536):
                 self._heard += data
-
-
-@contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Have what is started import its libraries without threads: a fork would copy their locks."""
-    before = {name: os.environ.get(name) for name in ENVIRONMENT}
-    os.environ.update(ENVIRONMENT)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def give_up_the_rights_of_root() -> None:

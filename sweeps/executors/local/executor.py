@@ -392,7 +392,7 @@ class Pool:
                     self._note(f"workers are spawned, not forked: {reason}")
             case Failed(reason=reason) if self._asked:
                 self._lose(self._asked.popleft(), reason, "crash")
-            case Failed() if self._server.is_branch:
+            case Failed() if self._server.is_forked:
                 pass  # it ends, and a process of its own tries the same
             case Failed(reason=reason):
                 self._give_up(reason)
@@ -406,7 +406,7 @@ class Pool:
         """Start another fork server; the workers of the dead one end by themselves."""
         self._selector.unregister(self._server.control)
         self._server.end(at_once=not self._is_preloaded)
-        if not self._is_preloaded and not self._server.is_branch:
+        if not self._is_preloaded and not self._server.is_forked:
             self._give_up(f"{death}\n(while it made the experiment ready)")
             return
         self._is_preloaded = False

@@ -6,7 +6,7 @@ ends with it. It has no threads, so it can be forked safely. If the experiment s
 
 A command that starts several executors, as a search and its confirmation, imports TensorFlow only
 once (`one_fork_server`): the first server stays, without workers, and the servers of the other
-executors are forked from it.
+executors are forked from it, with whatever it has imported.
 
 It is started as `python -c BOOT IMPORT_PATH SOCKET`; descriptor 0 holds the `Preload`.
 """
@@ -56,7 +56,7 @@ LENGTH_BYTES: Final = 4
 KILL: Final = b"k"
 """Request to kill a worker or another server, whose process id follows."""
 PID_BYTES: Final = 4
-BRANCH: Final = b"b"
+SERVER: Final = b"b"
 """Request for another server, with three descriptors: its preload, its socket and its output."""
 REST: Final = b"r"
 """Request to end all workers and go on; answered by `Preloaded`."""
@@ -72,7 +72,7 @@ class ForkServer:
         self._experiment: Experiment | None = experiment
         self._data: PreparedData | None = data
         self._workers: set[int] = set()
-        self._branches: set[int] = set()  # of them those that are servers
+        self._servers: set[int] = set()  # of them those that are servers
         self._preloaded = children(os.getpid())
         self._ending = False
         self._signals, self._wake = socket.socketpair()
@@ -115,13 +115,13 @@ class ForkServer:
                 os.dup2(nothing.fileno(), 0)  # the preload, another copy of the data
             self._send(Preloaded(None))
             return
-        own = {} if request == BRANCH else self._environment()
+        own = {} if request == SERVER else self._environment()
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)  # processes of a training must not hold them
         try:
-            if request == BRANCH:
-                pid = self._branch(*descriptors)
-                self._branches.add(pid)
+            if request == SERVER:
+                pid = self._fork_server(*descriptors)
+                self._servers.add(pid)
             else:
                 pid = self._spawn(own, *descriptors) if spawn else self._fork(own, *descriptors)
         except OSError as error:  # no memory, too many processes: the handle tries again later
@@ -164,7 +164,7 @@ class ForkServer:
         finally:
             os._exit(code)
 
-    def _branch(self, preload: int, control: int, printed: int) -> int:
+    def _fork_server(self, preload: int, control: int, printed: int) -> int:
         pid = os.fork()
         if pid == 0:
             self._become_server(preload, control, printed)
@@ -220,8 +220,8 @@ class ForkServer:
                 kill_group(pid)  # the processes that it had started
                 self._send(Ended(pid, os.waitstatus_to_exitcode(status)))
                 # The resource tracker of a server tidies up now; what stays is killed next time.
-                number = signal.SIGTERM if pid in self._branches else number
-                self._branches.discard(pid)
+                number = signal.SIGTERM if pid in self._servers else number
+                self._servers.discard(pid)
         for pid in self._end_orphans(number):
             os.waitpid(pid, os.WNOHANG)  # if it has not ended yet, SIGCHLD comes later
 
@@ -317,28 +317,28 @@ class ServerProcess:
     the coordinator.
     """
 
-    def __init__(self, preload: Preload, trunk: ServerProcess | None = None) -> None:
+    def __init__(self, preload: Preload, parent: ServerProcess | None = None) -> None:
         """Start it; returns at once.
 
         Args:
             preload: Everything that its workers need.
-            trunk: The server that forks it; None: it is a new process.
+            parent: The server that forks it; None: it is a new process.
 
         Raises:
-            EOFError: The trunk has ended.
+            EOFError: The parent has ended.
         """
         self.control, theirs = socket.socketpair()
         self._inbox = Inbox()
         self._heard: list[Any] = []  # while it rests
         self._printed = printed_file()
         self._mark = uuid.uuid4().hex
-        self._process: subprocess.Popen[bytes] | _Branch
+        self._process: subprocess.Popen[bytes] | _Forked
         with theirs, preload.to_file() as file:
             try:
-                if trunk is None:
+                if parent is None:
                     self._process = _start(file, theirs, self._printed, self._mark)
                 else:
-                    self._process = _Branch(trunk, file, theirs, self._printed)
+                    self._process = _Forked(parent, file, theirs, self._printed)
             except BaseException:
                 self.control.close()
                 self._printed.close()
@@ -346,13 +346,13 @@ class ServerProcess:
         self.control.setblocking(False)
 
     @property
-    def is_branch(self) -> bool:
+    def is_forked(self) -> bool:
         """Whether another server has forked it."""
-        return isinstance(self._process, _Branch)
+        return isinstance(self._process, _Forked)
 
     def rest(self) -> bool:
         """End its workers and let it wait for `one_fork_server`; return whether it does."""
-        if self.is_branch:
+        if self.is_forked:
             return False
         try:
             self.control.send(REST)
@@ -431,7 +431,7 @@ class ServerProcess:
         try:
             self._process.wait(0 if at_once else _END_SECONDS)
         except subprocess.TimeoutExpired:
-            if isinstance(self._process, _Branch):
+            if isinstance(self._process, _Forked):
                 self._process.kill()
             else:
                 kill_group(self._process.pid)
@@ -441,26 +441,26 @@ class ServerProcess:
         self._printed.close()
 
 
-class _Branch:
+class _Forked:
     """A fork server that another one has forked, with what is needed of `subprocess.Popen`.
 
     What a killed one leaves comes to the other one, which ends it.
     """
 
     def __init__(
-        self, trunk: ServerProcess, preload: BinaryIO, control: socket.socket, printed: BinaryIO
+        self, parent: ServerProcess, preload: BinaryIO, control: socket.socket, printed: BinaryIO
     ) -> None:
         """Ask for it.
 
         Raises:
-            EOFError: The trunk has ended, or does not answer.
+            EOFError: The parent has ended, or does not answer.
         """
-        self._trunk = trunk
+        self._parent = parent
         self.returncode: int | None = None
         files = [preload.fileno(), control.fileno(), printed.fileno()]
         with contextlib.suppress(OSError):  # it has gone: `answer` says so
-            socket.send_fds(trunk.control, [BRANCH], files)
-        answer = trunk.answer(lambda one: isinstance(one, Started | Failed), _END_SECONDS)
+            socket.send_fds(parent.control, [SERVER], files)
+        answer = parent.answer(lambda one: isinstance(one, Started | Failed), _END_SECONDS)
         self.pid: int = getattr(answer, "pid", 0)
         if not self.pid:
             raise EOFError("the fork server cannot fork another one")
@@ -473,10 +473,10 @@ class _Branch:
         """
         if self.returncode is None:
             try:
-                ended = self._trunk.answer(
+                ended = self._parent.answer(
                     lambda one: isinstance(one, Ended) and one.pid == self.pid, timeout
                 )
-            except (EOFError, OSError, ValueError):  # with its trunk
+            except (EOFError, OSError, ValueError):  # with its parent
                 self.returncode = -signal.SIGKILL
                 return self.returncode
             if ended is None:
@@ -485,8 +485,8 @@ class _Branch:
         return self.returncode
 
     def kill(self) -> None:
-        """Let its trunk kill it."""
-        self._trunk.end_worker(self.pid)
+        """Let its parent kill it."""
+        self._parent.end_worker(self.pid)
 
 
 class _Kept(threading.local):
@@ -517,7 +517,7 @@ def one_fork_server() -> Iterator[None]:
 
 
 def start_server(preload: Preload) -> ServerProcess:
-    """Return a new fork server: a branch of the one that was kept, or else a new process."""
+    """Return a new fork server: forked from the one that was kept, or else a new process."""
     if _kept.server is not None:
         try:
             return ServerProcess(preload, _kept.server)

@@ -107,20 +107,20 @@ def test_the_servers_of_one_command_are_forked_from_the_first_and_end_with_their
         first = make_bench()
         sleeping = first.submit("sleep", str(tmp_path / "first"))
         left = pids(tmp_path / "first")
-        trunk = rested(first)
+        parent = rested(first)
         assert sleeping.exception(WAIT_SECONDS)
-        assert not any(is_alive(pid) for pid in left if pid != trunk)
+        assert not any(is_alive(pid) for pid in left if pid != parent)
         for number in range(2):
             second = make_bench(3)
             assert second.result("fine").result
-            assert parent_of(server_of(second)) == trunk
+            assert parent_of(server_of(second)) == parent
             second.submit("sleep", str(tmp_path / f"{number}"))
             started = pids(tmp_path / f"{number}")
             second.executor.close()
             gone = [*started, server_of(second)]
             assert eventually(lambda gone=gone: not any(is_alive(pid) for pid in gone), 5)
-        assert is_alive(trunk)
-    assert eventually(lambda: not is_alive(trunk), 5)
+        assert is_alive(parent)
+    assert eventually(lambda: not is_alive(parent), 5)
     assert parent_of(server_of_a_new(make_bench)) == os.getpid()
 
 
@@ -139,11 +139,11 @@ def test_a_server_that_was_killed_while_it_rested_is_replaced(make_bench):
 @pytest.mark.parametrize("killed", ["the server", "the one that forked it"])
 def test_a_killed_server_costs_its_running_attempts_and_is_replaced(make_bench, tmp_path, killed):
     with one_fork_server():
-        trunk = rested(make_bench())
+        parent = rested(make_bench())
         bench = make_bench()
         running = bench.submit("sleep", str(tmp_path / "pids"))
         started = pids(tmp_path / "pids")
-        os.kill(server_of(bench) if killed == "the server" else trunk, signal.SIGKILL)
+        os.kill(server_of(bench) if killed == "the server" else parent, signal.SIGKILL)
         assert running.result(WAIT_SECONDS).reason == "crash"
         assert bench.result("fine").result
         assert parent_of(server_of(bench)) == os.getpid()
@@ -160,11 +160,11 @@ def test_an_experiment_with_threads_leaves_no_server_to_fork_from(make_bench):
 
 def test_an_experiment_that_is_made_ready_once_only_gets_a_new_process(make_bench):
     with one_fork_server():
-        trunk = rested(make_bench(1, "warms_up_once"))
+        parent = rested(make_bench(1, "warms_up_once"))
         bench = make_bench(1, "warms_up_once")
         assert bench.result("fine").result
         assert parent_of(server_of(bench)) == os.getpid()
-        assert is_alive(trunk)
+        assert is_alive(parent)
 
 
 def test_a_thread_has_a_server_of_its_own(make_bench):
@@ -193,16 +193,16 @@ def test_what_a_resting_server_has_said_meanwhile_is_not_lost(make_bench):
     with one_fork_server():
         first = make_bench()
         rested(first)
-        trunk = first.executor._pool._server
+        parent = first.executor._pool._server
         second = make_bench()
         assert second.result("fine").result
-        branch = second.executor._pool._server
-        branch.control.close()
+        forked = second.executor._pool._server
+        forked.control.close()
         assert eventually(lambda: not is_alive(server_of(second)), 5)
-        trunk._heard += [Started(1), Ended(1, 3)]
-        assert trunk.answer(lambda one: isinstance(one, Started), 1).pid == 1
-        assert branch._process.wait(5) == 0
-        assert trunk.answer(lambda one: isinstance(one, Ended), 1) == Ended(1, 3)
+        parent._heard += [Started(1), Ended(1, 3)]
+        assert parent.answer(lambda one: isinstance(one, Started), 1).pid == 1
+        assert forked._process.wait(5) == 0
+        assert parent.answer(lambda one: isinstance(one, Ended), 1) == Ended(1, 3)
 
 
 def test_a_forked_server_says_why_an_experiment_cannot_be_made_ready(make_bench):

@@ -12,7 +12,6 @@ from sweeps.executors.checkpoint import CheckpointPlace
 from sweeps.executors.dask.on_worker import Job
 from sweeps.experiment import TrialSpec
 from sweeps.workspace.provenance import cpu_features
-from tests.sweeps.executors.cluster.dask_cluster import DaskCluster
 from tests.sweeps.executors.conftest import eventually
 from tests.sweeps.runner.test_resuming import SPACE, Heard, assert_as_undisturbed, records
 
@@ -30,15 +29,6 @@ def once(tmp_path):
     folder = tmp_path / "once"
     folder.mkdir()
     return folder
-
-
-@pytest.fixture
-def cluster(tmp_path):
-    (tmp_path / "dask").mkdir()
-    running = DaskCluster(tmp_path / "dask")
-    running.start_scheduler()
-    yield running
-    running.close()
 
 
 def place_here(folder, features=None, **options):

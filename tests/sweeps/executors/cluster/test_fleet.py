@@ -66,15 +66,6 @@ SECONDS = "longest_seconds=0.3"
 
 
 @pytest.fixture
-def cluster(tmp_path):
-    (tmp_path / "dask").mkdir()
-    running = DaskCluster(tmp_path / "dask")
-    running.start_scheduler()
-    yield running
-    running.close()
-
-
-@pytest.fixture
 def another_processor(tmp_path):
     file = tmp_path / "another_processor.py"
     file.write_text(ANOTHER_PROCESSOR)
