@@ -226,8 +226,6 @@ def opened_sizes(variables: Sequence[Any], shapes: Sequence[Shape]) -> Iterator[
 def _set_environment() -> None:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    # oneDNN picks kernels by CPU and announces itself; without it these nets are no slower.
-    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 
 
 def quiet_when_imported() -> None:

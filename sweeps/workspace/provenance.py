@@ -85,6 +85,7 @@ def environment(packages: Iterable[str] = ()) -> dict[str, Any]:
         "packages": {name: version for name in names if (version := _version(name))},
         "platform": f"{platform.system()}-{platform.release()}-{platform.machine()}",
         "cpu": _cpu(),
+        "onednn": _onednn(),
         "hostname": socket.gethostname(),
     }
 
@@ -95,7 +96,10 @@ def cpu_features() -> list[str]:
 
 
 def changed_versions(before: Mapping[str, Any]) -> list[str]:
-    """Return a line for each package whose version is another one now, and for Python likewise.
+    """Return a line for each package whose version is another one now, and what else rounds anew.
+
+    That is Python, and whether TensorFlow takes oneDNN's kernels, whose convolutions differ in
+    their last bits.
 
     Args:
         before: An environment, as recorded.
@@ -108,6 +112,9 @@ def changed_versions(before: Mapping[str, Any]) -> list[str]:
     ]
     if before.get("python") != platform.python_version():
         lines.append(f"Python {before.get('python')} then, {platform.python_version()} now")
+    then_onednn = before.get("onednn", "0")  # none recorded: it was always off
+    if _version("tensorflow") and then_onednn != _onednn():
+        lines.append(f"TensorFlow's TF_ENABLE_ONEDNN_OPTS={then_onednn} then, {_onednn()} now")
     return lines
 
 
@@ -252,6 +259,11 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _onednn() -> str:
+    """Return TensorFlow's own setting, which it reads when it is imported: on unless it is 0."""
+    return os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 @functools.cache

@@ -228,6 +228,14 @@ def test_another_version_of_a_package_is_said_and_not_refused(net, make_home, mo
     assert "numpy" in capsys.readouterr().err
 
 
+@pytest.mark.tensorflow
+def test_other_kernels_of_tensorflow_are_said_and_not_refused(net, make_home, monkeypatch, capsys):
+    run(net, make_home)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    sweeps.run(str(net), home=make_home(), progress="plain", workers=0, trials=3)
+    assert "TF_ENABLE_ONEDNN_OPTS=1 then, 0 now" in capsys.readouterr().err
+
+
 def test_doctor_names_the_files_that_were_edited_since(net, make_home):
     run(net, make_home)
     home = str(make_home())
