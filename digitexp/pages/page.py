@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,10 +38,7 @@ def render(tool: str, title: str, data: Mapping[str, Any], plotly: str | None = 
             plotly.js is inside.
     """
     bundle = bundle_of(tool)
-    loader = jinja2.FileSystemLoader(_HERE)
-    undefined = jinja2.StrictUndefined
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=undefined)
-    return environment.get_template("page.html").render(
+    return _templates().get_template("page.html").render(
         tool=tool,
         title=title,
         data=data,
@@ -50,6 +48,12 @@ def render(tool: str, title: str, data: Mapping[str, Any], plotly: str | None = 
         plotly=plotly_script(bundle) if plotly is None else None,
         plotly_address=plotly and f"{plotly}/{bundle}",
     )
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    loader = jinja2.FileSystemLoader(_HERE)
+    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
 
 
 def _read(name: str) -> str:

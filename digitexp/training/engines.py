@@ -100,8 +100,8 @@ def _cnn_seconds(
     widths = (channels * math.prod(pixels), *config.units, n_classes)
     products += sum(a * b for a, b in pairwise(widths))
     steps = -(-n_train // config.batch_size)
-    image = 2.0e-10 * products + (1.9e-8 if config.batch_norm else 1.4e-8) * written
-    return 2.0 + config.epochs * (4.4e-3 * steps + n_train * image)
+    image = 1.4e-11 * products + (1.5e-8 if config.batch_norm else 9.0e-9) * written
+    return 2.0 + config.epochs * (5e-4 * steps + n_train * image)
 
 
 class Engine(Protocol):

@@ -249,10 +249,14 @@ def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
 
 
 def _import_what_reports() -> None:
-    """Import what `report_files` needs, a second in all."""
+    """Import and compile what `report_files` and the pictures need, a second in all."""
     import optuna.importance  # noqa: F401  # has scikit-learn imported
 
+    import sweeps.render.confusion
     import sweeps.render.sections  # noqa: F401
+    from sweeps.render.page import page_template
+
+    page_template()
 
 
 def _samples(records: Sequence[Record], again: PreparedAgain) -> LoadedSamples | None:

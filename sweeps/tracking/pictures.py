@@ -62,15 +62,17 @@ def with_matrix(record: Record, files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 def encode(picture: Image) -> tuple[bytes, bytes]:
     """Return a picture as PNG, and as the WebP thumbnail that the grid shows first."""
+    from PIL import WebPImagePlugin  # noqa: F401  # else Pillow loads the plugins of all formats
+
     small, thumbnail = io.BytesIO(), picture.copy()
     thumbnail.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), reducing_gap=2.0)
     thumbnail.save(small, "WEBP", quality=85, method=1)
-    return _png(picture), small.getvalue()
+    return _png(picture, 1), small.getvalue()
 
 
-def _png(picture: Image) -> bytes:
+def _png(picture: Image, compress_level: int = 4) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=4)
+    picture.save(buffer, "PNG", compress_level=compress_level)
     return buffer.getvalue()
 
 
@@ -166,7 +168,7 @@ def show_pictures(
         client.set_tag(run_id, LOGGED_IMAGES, "true")
         reached("picture.begun")
         error = _remove(client, run_id, files) if key in pictured else None
-        log_files(client, run_id, files, scratch)
+        log_files(client, run_id, files, scratch, sweep.files_of(run_id))
         reached("picture.filed")
         if error is None:
             client.set_tag(run_id, PICTURES, str(plan))
