@@ -85,10 +85,10 @@ def _cnn_seconds(
 ) -> float:
     """Return seconds for all epochs, TensorFlow's start not included.
 
-    Least-squares fit of the relative error to the 30 nets of a sweep of `cnn` (4000 images of 400
-    pixels), two at a time on two cores: half are within 10 %, all within a factor of 1.7
-    (TensorFlow 2.21, Keras 3.15, x86 with AVX-512). Products and sums are counted, and numbers
-    that the convolutions write: with few channels these take longer.
+    Least-squares fit of the relative error to the 31 nets of a sweep of `cnn` (4000 images of 400
+    pixels), two at a time on two cores: half are within 6 %, all within 19 % (TensorFlow 2.21 with
+    oneDNN, Keras 3.15, x86 with AVX-512). Batch normalisation was timed with one net. Products and
+    sums are counted, and numbers that the convolutions write: with few channels these take longer.
     """
     pixels, channels, products, written = list(image_shape), 1, 0, 0
     for filters in config.filters:
@@ -100,8 +100,8 @@ def _cnn_seconds(
     widths = (channels * math.prod(pixels), *config.units, n_classes)
     products += sum(a * b for a, b in pairwise(widths))
     steps = -(-n_train // config.batch_size)
-    image = 1.4e-11 * products + (1.5e-8 if config.batch_norm else 9.0e-9) * written
-    return 2.0 + config.epochs * (5e-4 * steps + n_train * image)
+    image = 8.9e-11 * products + (1.0e-8 if config.batch_norm else 4.0e-9) * written
+    return 2.0 + config.epochs * (2.3e-3 * steps + n_train * image)
 
 
 class Engine(Protocol):
