@@ -34,8 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Run one sweep after the other."""
-    cases = (case.partition("=") for case in options.cases)
-    return {"rows": [_observed(space, budget, options.keep) for space, _, budget in cases]}
+    cases = [case.partition("=") for case in options.cases]
+    spaces = "-".join(space for space, _, _ in cases)
+    rows = [_observed(space, budget, options.keep) for space, _, budget in cases]
+    return {"name": f"budgets-{spaces}", "rows": rows}
 
 
 def _observed(space: str, budget: str, keep: Path | None) -> dict[str, Any]:
