@@ -38,7 +38,8 @@ def render(tool: str, title: str, data: Mapping[str, Any], plotly: str | None = 
             plotly.js is inside.
     """
     bundle = bundle_of(tool)
-    return _templates().get_template("page.html").render(
+    page = _templates().get_template("page.html")
+    return page.render(
         tool=tool,
         title=title,
         data=data,
