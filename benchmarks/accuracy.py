@@ -1,17 +1,20 @@
-"""Accuracy of four nets on fresh folds and on the test set: one training alone, and twenty voting.
+"""Accuracy of some nets on fresh folds and on the test set: one training alone, and several voting.
 
 The nets are those that sweeps of the embedded digits once chose (seed 0: 40 trials of `mlp_wide`,
 20 each of `augment` and `adversarial`), and the tutorial's. They are written down here, so that
 nothing is chosen by this benchmark: each is trained on the fresh folds that confirmations use,
 evaluated on its fold, then on the 5000 images of the test set. Means have 95 % intervals for new
 images and new seeds; a vote exists once, so its interval is for new images.
+
+With `--voters` each fold has so many trainings, which differ in their seed and vote on the fold's
+own images, and on the test set. The first of them is the one that counts alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,23 +45,36 @@ AUGMENTED = {
     "dropout": 0.43183804993150515, "label_smoothing": 0.06925199628616656, "epochs": 40,
     "early_stopping_patience_epochs": None,
 }  # fmt: skip
-NETS: Mapping[str, Mapping[str, Any]] = {
-    "tutorial": TUTORIAL, "wide": WIDE, "attacked": ATTACKED, "augmented": AUGMENTED
+CNN = {
+    "architecture": "cnn", "conv_blocks": 3, "filters_1": 24, "filters_2": 48, "filters_3": 64,
+    "kernel_size": 3, "hidden_layers": 1, "units_1": 128, "learning_rate": 0.004, "batch_size": 64,
+    "learning_rate_schedule": "cosine", "rotation": 8, "shift": 0.08, "zoom": 0.12,
+    "conv_dropout": 0.05, "dropout": 0.3, "label_smoothing": 0.05, "epochs": 30,
+    "early_stopping_patience_epochs": None,
 }  # fmt: skip
+NETS: Mapping[str, Mapping[str, Any]] = {
+    "tutorial": TUTORIAL, "wide": WIDE, "attacked": ATTACKED, "augmented": AUGMENTED, "cnn": CNN
+}  # fmt: skip
+USUAL = ("tutorial", "wide", "attacked", "augmented")
+"""Those of one table."""
 NAMES = {
     "tutorial": "the tutorial's net, 400-25-15-10, dropout 0.2",
     "wide": "best dense net, 365-263, label smoothing",
     "attacked": "dense net trained on attacked images, 105-176",
     "augmented": "convolutions, augmented",
+    "cnn": "convolutions, the baseline `augmented` of `cnn`",
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    parser.add_argument("--nets", nargs="+", choices=NETS, default=tuple(NETS), metavar="NET",
-                        help=f"of {', '.join(NETS)} (default all)")  # fmt: skip
+    parser.add_argument("--nets", nargs="+", choices=NETS, default=USUAL, metavar="NET",
+                        help=f"of {', '.join(NETS)} (default {', '.join(USUAL)})")  # fmt: skip
     parser.add_argument("--folds", type=at_least_one, default=20,
                         help="a multiple of 4, from 8 (default 20)")  # fmt: skip
+    parser.add_argument("--first-fold", type=int, default=0, help="a multiple of 4 (default 0)")
+    parser.add_argument("--voters", type=at_least_one, default=1,
+                        help="trainings on each fold (default 1)")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -71,15 +87,25 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     experiment: Any = load_experiment("digitexp.experiments.folds:experiment", None)
     experiment.warm_up()
     data, test = experiment.prepare(None, SPLIT_SEED), experiment.test_set(None)
+    folds = range(options.first_fold, options.first_fold + options.folds)
     nets = {}
     for name in options.nets:
-        nets[name] = measure(experiment, NETS[name], options.folds, data, test)
+        nets[name] = measure(experiment, NETS[name], folds, options.voters, data, test)
         print(f"{name}: {nets[name]['folds']['mean']:.4f} on fresh folds", file=sys.stderr)
-    return {"folds": options.folds, "nets": nets, "test_images": len(test.labels)}
+    found = {"folds": options.folds, "nets": nets, "test_images": len(test.labels)}
+    if options.voters == 1:
+        return found
+    named = f"accuracy-{'-'.join(options.nets)}"
+    return {"name": named, "first_fold": options.first_fold, "voters": options.voters, **found}
 
 
 def measure(
-    experiment: Any, config: Mapping[str, Any], folds: int, data: Any, test: Any
+    experiment: Any,
+    config: Mapping[str, Any],
+    folds: Sequence[int],
+    voters: int,
+    data: Any,
+    test: Any,
 ) -> dict[str, Any]:
     """Train a net on every fold; return its definition, and shares of right answers."""
     from sweeps.confirm.intervals import (
@@ -93,17 +119,26 @@ def measure(
     from sweeps.confirm.votes import soft_vote
     from sweeps.experiment import TrialSpec
 
-    results, logits = [], []
-    for block in range(folds):
-        spec = TrialSpec("accuracy", block, 1, 0, {**config, "block": block})
-        results.append(experiment.train(spec, data, lambda epoch, values: None))
-        model = experiment.load_model(config, results[-1].weights or {}, data.info)
-        logits.append(experiment.logits(model, test.inputs))
-        print(f"fold {block}: {results[-1].metrics['block_accuracy']:.4f}", file=sys.stderr)
+    results, logits, on_fold, on_test = [], [], [], []
+    for block in folds:
+        trained, answers = [], []
+        for again in range(voters):
+            own = {**config, "block": block, "again": again}
+            spec = TrialSpec("accuracy", block, 1, 0, own)
+            trained.append(experiment.train(spec, data, lambda epoch, values: None))
+            model = experiment.load_model(config, trained[-1].weights or {}, data.info)
+            answers.append(experiment.logits(model, test.inputs))
+            print(f"fold {block}: {trained[-1].metrics['block_accuracy']:.4f}", file=sys.stderr)
+        results.append(trained[0])
+        logits.append(answers[0])
+        temperatures = [float(result.info["temperature"]) for result in trained]
+        voted = soft_vote([result.arrays["block_logits"] for result in trained], temperatures)
+        on_fold.append(voted.argmax(axis=1) == trained[0].arrays["block_labels"])
+        on_test.append(soft_vote(answers, temperatures).argmax(axis=1) == test.labels)
     correct = stacked([result.arrays["block_correct"] for result in results], bool)
     samples = stacked([result.arrays["block_images"] for result in results], np.int64, NO_SAMPLE)
     right = np.array(logits).argmax(axis=2) == test.labels
-    everywhere = np.tile(np.arange(len(test.labels), dtype=np.int64), (folds, 1))
+    everywhere = np.tile(np.arange(len(test.labels), dtype=np.int64), (len(folds), 1))
     voted = soft_vote(logits, [float(result.info["temperature"]) for result in results])
     vote = (voted.argmax(axis=1) == test.labels).astype(float)
     estimates = {
@@ -111,6 +146,11 @@ def measure(
         "test": crossed_estimate(right.astype(float), everywhere),
         "vote": images_estimate(vote),
     }
+    if voters > 1:
+        estimates["folds_vote"] = crossed_mean(
+            Outcomes(stacked(on_fold, bool)[np.newaxis], samples), 0
+        )
+        estimates["test_vote"] = crossed_estimate(np.array(on_test, float), everywhere)
     accuracies = [float(result.metrics["block_accuracy"]) for result in results]
     return {
         "config": dict(config),
@@ -125,18 +165,22 @@ def measure(
 
 def table(result: Mapping[str, Any]) -> str:
     """Return a line a net, in per cent."""
+    voters = result.get("voters", 1)
+    parts = ["folds", "test", "vote"]
+    titles = ["test set, %", f"{result['folds']} vote, test set, %"]
+    if voters > 1:
+        parts += ["folds_vote", "test_vote"]
+        titles += [f"{voters} vote, fresh folds, %", f"{voters} vote, test set, %"]
     lines = [
-        "| | fresh folds, % | a training strays by, points | test set, % "
-        f"| {result['folds']} vote, test set, % |",
-        "|---|---|---|---|---|",
+        f"| | fresh folds, % | a training strays by, points | {' | '.join(titles)} |",
+        "|---|---|---|" + "---|" * len(titles),
     ]
     for name, net in result["nets"].items():
-        folds, test, vote = (
-            f"{100 * net[part]['mean']:.1f} ± {100 * net[part]['half']:.1f}"
-            for part in ("folds", "test", "vote")
+        alone, *others = (
+            f"{100 * net[part]['mean']:.1f} ± {100 * net[part]['half']:.1f}" for part in parts
         )
         strays = f"{100 * net['deviation']:.2f}"
-        lines.append(f"| {NAMES[name]} | {folds} | {strays} | {test} | {vote} |")
+        lines.append(f"| {NAMES[name]} | {alone} | {strays} | {' | '.join(others)} |")
     return "\n".join(lines)
 
 

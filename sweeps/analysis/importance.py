@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -27,6 +28,9 @@ RELIABLE_FROM: Final = 40
 
 FEWEST: Final = 10
 """Complete trials below which no importance is computed."""
+
+_Point = tuple[tuple[tuple[str, Any], ...], tuple[tuple[str, str], ...], float | None]
+"""Parameters, distributions as JSON, and the objective of a trial."""
 
 _NOISE: Final = "noise (reference)"
 _RESAMPLES: Final = 20
@@ -67,9 +71,22 @@ def importances(
         direction: Direction of the objective.
         seed: Seed of the noise and of the resampling.
     """
-    trials = _trials(ranking)
+    points = tuple(
+        (tuple(record.params.items()), tuple(record.distributions.items()), record.objective)
+        for record in ranking
+        if record.params.keys() == record.distributions.keys()  # else Optuna makes no trial of it
+    )
+    return list(_importances(points, tuple(varied), direction, seed))
+
+
+@lru_cache(maxsize=4)
+def _importances(
+    points: Sequence[_Point], varied: Sequence[str], direction: Direction, seed: int
+) -> Sequence[Importance]:
+    """Compute them; a sweep and its confirmation, in one process, draw two reports of the same."""
+    trials = _trials(points)
     if len(trials) < FEWEST:
-        return []
+        return ()
     random = np.random.default_rng(seed)
     found: list[Importance] = []
     for names, having in _groups(varied, trials):
@@ -91,25 +108,21 @@ def importances(
                     stands_out=bool(is_above),
                 )
             )
-    return sorted(found, key=lambda one: (one.is_reference, -one.value))
+    return tuple(sorted(found, key=lambda one: (one.is_reference, -one.value)))
 
 
-def _trials(ranking: Sequence[Record]) -> list[FrozenTrial]:
+def _trials(points: Sequence[_Point]) -> list[FrozenTrial]:
     from optuna.distributions import json_to_distribution
     from optuna.trial import create_trial
 
-    made = []
-    for record in ranking:
-        if record.params.keys() != record.distributions.keys():
-            continue  # Optuna refuses to make a trial of it
-        made.append(
-            create_trial(
-                params=dict(record.params),
-                distributions={k: json_to_distribution(v) for k, v in record.distributions.items()},
-                value=record.objective,
-            )
+    return [
+        create_trial(
+            params=dict(params),
+            distributions={name: json_to_distribution(text) for name, text in distributions},
+            value=objective,
         )
-    return made
+        for params, distributions, objective in points
+    ]
 
 
 def _groups(

@@ -34,7 +34,11 @@ from sweeps.workspace.files import read_file
 
 
 def interactive_pages(
-    store: RecordStore, info: SweepInfo, record: Record, again: PreparedAgain
+    store: RecordStore,
+    info: SweepInfo,
+    record: Record,
+    again: PreparedAgain,
+    records: Sequence[Record] | None = None,
 ) -> Mapping[str, bytes]:
     """Return a champion's pages by name; empty if its experiment draws none or too little was kept.
 
@@ -43,6 +47,7 @@ def interactive_pages(
         info: That sweep.
         record: The champion.
         again: The experiment it was trained by, and its data.
+        records: All of that sweep; None: they are read.
 
     Raises:
         UsageError: The experiment cannot be loaded or was edited, or its data cannot be loaded. The
@@ -52,7 +57,8 @@ def interactive_pages(
     if not isinstance(experiment, SupportsPages):
         return {}
     again.experiment_of(store, info, record)
-    other = choose_beside(store.read_all(), record, info)
+    known = store.read_all() if records is None else records
+    other = choose_beside(known, record, info)
     trained = trained_of(store, info, record)
     beside = trained_of(store, info, other) if other else None
     data = again.of(record)
@@ -142,7 +148,7 @@ def find_champion(
     if best is None or best.objective is None:
         return None
 
-    return _champion(store, info, best, again, report)
+    return _champion(store, info, best, again, report, records)
 
 
 def _confirmed(store: RecordStore, source: str | None, report: Report) -> Champion | None:
@@ -162,7 +168,12 @@ def _confirmed(store: RecordStore, source: str | None, report: Report) -> Champi
 
 
 def _champion(
-    store: RecordStore, info: SweepInfo, record: Record, again: PreparedAgain, report: Report
+    store: RecordStore,
+    info: SweepInfo,
+    record: Record,
+    again: PreparedAgain,
+    report: Report,
+    records: Sequence[Record] | None = None,
 ) -> Champion:
     def files() -> Mapping[str, bytes] | None:
         try:
@@ -178,7 +189,7 @@ def _champion(
 
     def pages() -> Mapping[str, bytes]:
         try:
-            return interactive_pages(store, info, record, again)
+            return interactive_pages(store, info, record, again, records)
         except (EditedCode, UntrustedError):  # `files` reports edited code
             return {}
         except Exception as error:

@@ -20,16 +20,21 @@ def test_the_table_is_in_per_cent_and_each_net_is_defined():
 @pytest.mark.parametrize("folds", [4, 10])
 def test_folds_come_in_fours_and_eight_are_needed(folds):
     with pytest.raises(RuntimeError, match=f"--folds {folds}: a multiple of 4, from 8"):
-        accuracy.run(argparse.Namespace(folds=folds, nets=["tutorial"]))
+        accuracy.run(argparse.Namespace(folds=folds, nets=["tutorial"], first_fold=0, voters=1))
 
 
 @pytest.mark.nightly
 @pytest.mark.tensorflow
 def test_a_net_is_trained_on_each_fold_and_answers_the_test_set(monkeypatch):
     monkeypatch.setitem(accuracy.NETS, "tutorial", {**accuracy.TUTORIAL, "epochs": 5})
-    result = accuracy.run(argparse.Namespace(folds=8, nets=["tutorial"]))
+    options = argparse.Namespace(folds=8, nets=["tutorial"], first_fold=4, voters=2)
+    result = accuracy.run(options)
+    assert result["name"] == "accuracy-tutorial"
+    assert "| 2 vote, fresh folds, % |" in accuracy.table(result)
     net = result["nets"]["tutorial"]
     assert len(net["accuracies"]) == 8
     assert sum(net["accuracies"]) / 8 == pytest.approx(net["folds"]["mean"], abs=1e-3)
     assert 0.6 < net["test"]["mean"] < net["vote"]["mean"] < 1
+    assert net["test"]["mean"] < net["test_vote"]["mean"] < net["vote"]["mean"]
+    assert net["folds"]["mean"] < net["folds_vote"]["mean"]
     assert net["config"]["epochs"] == 5
