@@ -27,7 +27,12 @@ from benchmarks.timing import at_least_one
 
 SHAPES = (((25, 15), 32), ((72, 72), 16), ((72, 72), 128), ((128, 128, 128), 16),
           ((128, 128, 128), 64))  # fmt: skip
-LIMITS = {((72, 72), 128): 2.0, ((25, 15), 32): 4.5}
+LIMITS = {
+    ((25, 15), 32): 4.5,
+    ((72, 72), 16): 2.5,
+    ((72, 72), 128): 2.0,
+    ((128, 128, 128), 16): 1.6,
+}
 """Highest allowed time of our step, as a multiple of the multiplications alone."""
 IMAGES = 4000
 PARTS = {"products": "products", "jax": "jax_scan", "ours": "ours"}

@@ -226,6 +226,8 @@ def opened_sizes(variables: Sequence[Any], shapes: Sequence[Shape]) -> Iterator[
 def _set_environment() -> None:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    # By itself TensorFlow decides by the processor. Convolutions take half the time with it.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def quiet_when_imported() -> None:

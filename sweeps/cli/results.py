@@ -156,7 +156,7 @@ def compare(
             print(output)
 
 
-MOST_SHOWN: Final = 200
+MOST_SHOWN: Final = 100
 """Trials that a table in the terminal has at most."""
 WIDE_CHARACTERS: Final = 100
 
@@ -335,7 +335,9 @@ def trials(
     store = found.store(info.id)
     records = store.read_to_show()
     rows = trial_rows(records)
-    front = {row.trial for row in front_rows(rows, info.objectives)}
+    front: set[int] = set()
+    if as_json and info.has_front:
+        front = {row.trial for row in front_rows(rows, info.objectives)}
     if trial is not None:
         rows = [row for row in rows if row.trial == trial]
         if not rows:

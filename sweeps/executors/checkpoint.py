@@ -60,7 +60,7 @@ def owner_of(spec: TrialSpec, data: PreparedData, environment: Mapping[str, Any]
     cpu = environment.get("cpu", {}).get("features")
     config = {name: value for name, value in spec.config.items() if name != EPOCHS}
     facts = [spec.sweep, spec.seed, config, data.digest, data.split_digest]
-    made_by = [environment.get(name) for name in ("python", "packages", "onednn", "code")]
+    made_by = [environment.get(name) for name in ("python", "packages", "code")]
     return hashlib.sha256(json_bytes([facts, made_by, cpu])).hexdigest()
 
 

@@ -27,7 +27,7 @@ from sweeps.records import (
 )
 from sweeps.records.format import pack_arrays
 from sweeps.workspace.files import write_atomically
-from sweeps.workspace.provenance import changed_versions, cpu_features
+from sweeps.workspace.provenance import ONEDNN, changed_versions, cpu_features
 
 TOLERANCE: Final = 0.05
 """Largest accepted difference, as a share of the number or of 1, whichever is larger, if versions
@@ -224,10 +224,9 @@ def _surroundings(record: Record) -> list[str]:
     """Return, one line each, the versions and processor features that are not as recorded."""
     lines = changed_versions(record.environment)
     then = set(record.environment.get("cpu", {}).get("features", ()))
-    today = set(cpu_features())
-    if then != today:
-        changed = ", ".join(sorted(then ^ today))
-        lines.append(f"another processor: it differs in {changed}")
+    changed = sorted(then.symmetric_difference(cpu_features()) - {ONEDNN})  # that has a line
+    if changed:
+        lines.append(f"another processor: it differs in {', '.join(changed)}")
     return lines
 
 

@@ -249,7 +249,10 @@ def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
 
 
 def _import_what_reports() -> None:
-    """Import and compile what `report_files` and the pictures need, a second in all."""
+    """Import and compile what `report_files` and the pictures need, a second in all.
+
+    Without a report, they are imported when the pictures are drawn.
+    """
     import optuna.importance  # noqa: F401  # has scikit-learn imported
 
     import sweeps.render.confusion

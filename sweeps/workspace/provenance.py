@@ -73,6 +73,10 @@ _LINE_MARK: Final = "[line left out: it looks like a secret]"
 _FILE_MARK: Final = "[changes left out: the file may hold secrets]"
 
 
+ONEDNN: Final = "onednn"
+"""The feature that stands for oneDNN's kernels in TensorFlow."""
+
+
 def environment(packages: Iterable[str] = ()) -> dict[str, Any]:
     """Return versions, processor and host, JSON-compatible; imports none of the packages.
 
@@ -84,22 +88,24 @@ def environment(packages: Iterable[str] = ()) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: version for name in names if (version := _version(name))},
         "platform": f"{platform.system()}-{platform.release()}-{platform.machine()}",
-        "cpu": _cpu(),
-        "onednn": _onednn(),
+        "cpu": {**_cpu(), "features": cpu_features()},
         "hostname": socket.gethostname(),
     }
 
 
 def cpu_features() -> list[str]:
-    """Return the features of this processor by which numerical libraries choose their code."""
-    return list(_cpu()["features"])
+    """Return the features of this processor by which numerical libraries choose their code.
+
+    `onednn` is among them where TensorFlow may take the kernels of oneDNN, whose convolutions
+    differ in their last bits.
+    """
+    return sorted([*_cpu()["features"], *([ONEDNN] if _has_onednn() else [])])
 
 
 def changed_versions(before: Mapping[str, Any]) -> list[str]:
-    """Return a line for each package whose version is another one now, and what else rounds anew.
+    """Return a line for each package whose version is another one now, and for Python likewise.
 
-    That is Python, and whether TensorFlow takes oneDNN's kernels, whose convolutions differ in
-    their last bits.
+    If TensorFlow took oneDNN's kernels then and not now, or the other way round, that is a line.
 
     Args:
         before: An environment, as recorded.
@@ -112,9 +118,10 @@ def changed_versions(before: Mapping[str, Any]) -> list[str]:
     ]
     if before.get("python") != platform.python_version():
         lines.append(f"Python {before.get('python')} then, {platform.python_version()} now")
-    then_onednn = before.get("onednn", "0")  # none recorded: it was always off
-    if _version("tensorflow") and then_onednn != _onednn():
-        lines.append(f"TensorFlow's TF_ENABLE_ONEDNN_OPTS={then_onednn} then, {_onednn()} now")
+    had = ONEDNN in before.get("cpu", {}).get("features", ())
+    if "tensorflow" in then and had != _has_onednn():
+        told = "on then, off now" if had else "off then, on now"
+        lines.append(f"oneDNN's kernels in TensorFlow {told} (TF_ENABLE_ONEDNN_OPTS)")
     return lines
 
 
@@ -261,9 +268,15 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _onednn() -> str:
-    """Return TensorFlow's own setting, which it reads when it is imported: on unless it is 0."""
-    return os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1")
+def _has_onednn() -> bool:
+    """Whether TensorFlow, when it is imported, is told to take oneDNN's kernels; if it is there."""
+    is_off = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower() in {"0", "false"}
+    return _has_tensorflow() and not is_off
+
+
+@functools.cache
+def _has_tensorflow() -> bool:
+    return _version("tensorflow") is not None
 
 
 @functools.cache

@@ -5,6 +5,7 @@ import argparse
 import pytest
 
 from benchmarks import accuracy
+from search_spaces.loading import load_space
 
 NET = {"config": {"units_1": 25, "learning_rate": 0.00123456}, "deviation": 0.0075,
        "folds": {"mean": 0.922, "half": 0.007}, "test": {"mean": 0.9, "half": 0.007},
@@ -21,6 +22,18 @@ def test_the_table_is_in_per_cent_and_each_net_is_defined():
 def test_folds_come_in_fours_and_eight_are_needed(folds):
     with pytest.raises(RuntimeError, match=f"--folds {folds}: a multiple of 4, from 8"):
         accuracy.run(argparse.Namespace(folds=folds, nets=["tutorial"], first_fold=0, voters=1))
+
+
+@pytest.mark.parametrize("first", [-4, 2])
+def test_the_first_fold_begins_a_division_of_the_images(first):
+    options = argparse.Namespace(folds=8, nets=["tutorial"], first_fold=first, voters=1)
+    with pytest.raises(RuntimeError, match=f"--first-fold {first}: a multiple of 4"):
+        accuracy.run(options)
+
+
+def test_the_baseline_of_cnn_is_the_one_that_ships():
+    space = load_space("cnn")
+    assert {**space.fixed, **space.baselines["augmented"]} == accuracy.CNN
 
 
 @pytest.mark.nightly

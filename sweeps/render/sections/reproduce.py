@@ -69,8 +69,9 @@ def _promise(data: SweepData) -> str:
         )
     if is_mixed(record.environment for record in data.records):
         return (
-            "Processors with different CPU features had a part in this sweep, so that the last "
-            "bits of a trial depend on who trained it, and with them what the sampler tries next."
+            "Processors with different CPU features had a part in this sweep, or some trials had "
+            "oneDNN's kernels and others not, so that the last bits of a trial depend on who "
+            "trained it, and with them what the sampler tries next."
         )
     return (
         "The same seed gives the same trials, whatever the number of workers, interrupted or not; "

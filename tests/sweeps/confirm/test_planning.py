@@ -268,7 +268,7 @@ class TestConfirmed:
         assert shares.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
         champion = sweeps.load("nets", home).champion()
         heat = champion.record.result.info["temperature"]
-        logits = np.asarray(champion.load_model()(np.full((1, 400), 0.5, np.float32)), np.float64)
+        logits = np.asarray(champion.load_model()(np.full((2, 400), 0.5, np.float32)), np.float64)
         powers = np.exp(logits[0] / heat)
         assert shares[0] == pytest.approx(powers / powers.sum(), abs=1e-6)
 

@@ -111,7 +111,6 @@ def test_only_attempt_trial_and_epochs_do_not_count():
         *((SPEC, replace(DATA, **one), HERE) for one in ({"digest": "x"}, {"split_digest": "x"})),
         *((SPEC, DATA, {**HERE, **one}) for one in (
             {"python": "3.12"}, {"packages": {}}, {"code": "13"}, {"cpu": {"features": []}},
-            {"onednn": "0"},
         )),
     ]  # fmt: skip
     assert own not in {owner_of(*other) for other in others}

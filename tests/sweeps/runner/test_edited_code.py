@@ -17,6 +17,7 @@ from sweeps.home import Home
 from sweeps.manage.sharing import import_sweep, share_sweep, trust_sweep
 from sweeps.records import RecordError
 from sweeps.records.code import CodeHistory
+from sweeps.workspace.provenance import is_mixed
 from tests.sweeps.conftest import TOY
 
 NET = """\
@@ -230,10 +231,12 @@ def test_another_version_of_a_package_is_said_and_not_refused(net, make_home, mo
 
 @pytest.mark.tensorflow
 def test_other_kernels_of_tensorflow_are_said_and_not_refused(net, make_home, monkeypatch, capsys):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     run(net, make_home)
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
-    sweeps.run(str(net), home=make_home(), progress="plain", workers=0, trials=3)
-    assert "TF_ENABLE_ONEDNN_OPTS=1 then, 0 now" in capsys.readouterr().err
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "false")
+    sweep = sweeps.run(str(net), home=make_home(), progress="plain", workers=0, trials=3)
+    assert "oneDNN's kernels in TensorFlow on then, off now" in capsys.readouterr().err
+    assert is_mixed(record.environment for record in sweep.home.store(sweep.info.id).read_all())
 
 
 def test_doctor_names_the_files_that_were_edited_since(net, make_home):
