@@ -126,6 +126,7 @@ def test_aims_are_corrected_for_their_number():
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_whole_comparison(tables, tmp_path):
     registered.portfolio.cache_clear()
     found = registered.run(options(tmp_path))
