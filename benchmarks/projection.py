@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
@@ -203,6 +204,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Run the sweep, then let each way write its trials."""
+    if "callback" in options.ways and find_spec("optuna_integration") is None:
+        raise RuntimeError(
+            "projection: optuna-integration is not installed: "
+            "pip install -e '.[bench]' -c constraints.txt"
+        )
     trials = options.trials + UNCOUNTED
     with tempfile.TemporaryDirectory(prefix="projection-") as folder:
         run_tree(
