@@ -1,7 +1,7 @@
 """Sweeps with a budget of time, each in an empty home: when they end, and what they have found.
 
-The default spaces are those that are confirmed by themselves, so that the budget pays for start-up,
-search, confirmation on fresh folds, and the report.
+A space that is confirmed by itself is of use, so that the budget pays for start-up, search,
+confirmation on fresh folds, and the report. The result is named after the spaces.
 """
 
 from __future__ import annotations
