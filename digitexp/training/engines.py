@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -106,6 +107,10 @@ def _cnn_seconds(
 
 class Engine(Protocol):
     """The functions of an engine's module."""
+
+    def building(self) -> AbstractContextManager[None]:
+        """Return a context in which the model is built that `fit` is to train."""
+        ...
 
     def fit(
         self,

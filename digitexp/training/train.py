@@ -148,9 +148,10 @@ def _train(
 
     started = perf_counter()
     begin_training(config.seed)
-    model = build_model(config, data.image_shape, data.n_classes)
-    info = start_from(model, config.initial_weights)
     engine, tensors = load_engine(plan.engine), data_tensors(data)
+    with engine.building():
+        model = build_model(config, data.image_shape, data.n_classes)
+    info = start_from(model, config.initial_weights)
     forward = engine.forward(model, config)
     observer = callbacks.EpochObserver(data, tensors.validation_images, on_epoch, forward)
     stopping = callbacks.early_stopping(config)

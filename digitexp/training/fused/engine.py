@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorflow.python.eager import context  # the only door to the executor; `_traced` says why
 
 from digitexp.config import TrialConfig
-from digitexp.tensorflow_setup import handles_of, open_sizes, share_kernels
+from digitexp.tensorflow_setup import handles_of, open_sizes, open_sizes_inside, share_kernels
 from digitexp.training.fused import step as steps
 from digitexp.training.fused.step import Adam, NetKind
 from digitexp.training.outcome import Forward, TrainingData, data_tensors
@@ -226,6 +226,9 @@ _SHUFFLING: Final = 0
 _DROPOUT: Final = 1
 _MASK_CELLS: Final = 2**24
 """Masks of at most so many activations at once (64 MB), unless a single batch has more."""
+
+
+building = open_sizes_inside
 
 
 def fit(

@@ -49,3 +49,18 @@ def test_a_model_gets_its_variables_back_with_what_was_learned(kernel):
         kernel.assign(np.ones((2, 3)))
     assert kernel.value is inner
     assert (kernel.numpy() == 1).all()
+
+
+def test_variables_can_be_made_with_open_sizes(kernel):
+    import keras
+
+    from digitexp.tensorflow_setup import open_sizes_inside
+
+    with open_sizes_inside():
+        layer = keras.layers.Dense(3)
+        layer.build((None, 2))
+    assert (sizes(layer.kernel), sizes(layer.bias)) == ([-1, -1], [-1])
+    assert tuple(layer.kernel.shape) == (2, 3)
+    assert layer.kernel.value.name == layer.bias.value.name  # that of a later one, too
+    with pytest.raises(ValueError, match="shape"):
+        layer.kernel.assign(np.ones((3, 2)))
