@@ -42,7 +42,7 @@ from sweeps.render.markdown import render_briefing, render_conclusion, render_ma
 from sweeps.runner.control import INTERRUPTIONS, StopRequest
 from sweeps.runner.ownership import Hold
 from sweeps.tracking.content import TABLE_TAGS, TRIALS_TABLE, SweepNote, table_json
-from sweeps.tracking.pictures import pictured, show_pictures, with_matrix
+from sweeps.tracking.pictures import Pictures, pictured, with_matrix
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import ProjectionReport, Projector
 from sweeps.tracking.registration import project_champion
@@ -349,13 +349,11 @@ def finish(
     # Read once: no record is written any more.
     read = cache(store.read_all if records is None else lambda: list(records))
     sources = cache(lambda: digest_sources(store))
+    best = cache(lambda: pictured(store, info, read()))
+    pictures = Pictures(info, best, store.folder)
+    projector.finish(lambda runs: runs.arrange(info, pictures.begin))
     projector.finish(lambda runs: end_parent(runs, store, info, ending, again, read(), sources()))
-
-    def show(client: Any, sweep: KnownSweep) -> None:
-        best = pictured(store, info, read())
-        show_pictures(client, sweep, info, best, store.folder)
-
-    projector.finish(lambda runs: runs.arrange(info, show))
+    projector.finish(lambda runs: runs.arrange(info, pictures.show))
     if not is_hurried:
         projector.finish(
             lambda runs: project_champion(runs, store, info, read(), again, pages=True)

@@ -8,7 +8,8 @@ the thumbnail; `MlflowClient.log_image` of 3.17) are made here from trial and st
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -132,52 +133,89 @@ def plan_pictures(best: Sequence[Record]) -> dict[str, Plan]:
     return plans
 
 
-def show_pictures(
-    client: Any,
-    sweep: KnownSweep,
-    info: SweepInfo,
-    best: Sequence[Record],
-    scratch: Path | None = None,
-) -> None:
-    """Log the pictures of a sweep's best runs and remove old ones; right ones are not rewritten.
+class Pictures:
+    """Logs the pictures of a sweep's best runs and removes old ones; right ones are left alone.
 
-    Args:
-        client: The `MlflowClient`.
-        sweep: Its runs.
-        info: The sweep.
-        best: Its best complete trials with their arrays.
-        scratch: See `log_files`.
-
-    Raises:
-        IncompleteError: New pictures are logged, but the store refused to delete old ones.
+    They are drawn in threads, while something else is written: Pillow leaves the interpreter to
+    others for most of that time.
     """
-    wanted = plan_pictures(best)
-    by_key = {record.spec.key: record for record in best}
-    marked = {"sweep_id": info.id, f"`{LOGGED_IMAGES}`": "true"}
-    pictured = {
-        run.data.tags.get("trial", ""): run
-        for run in search(client, sweep.experiment_id, marked)
-        if run.info.lifecycle_stage == "active"
-    }
-    refused = [_hide(client, run) for key, run in pictured.items() if key not in wanted]
-    for key, plan in wanted.items():
-        if key not in sweep.children:  # its run could not be written
-            continue
-        if key in pictured and pictured[key].data.tags.get(PICTURES) == str(plan):
-            continue
-        run_id, files = sweep.children[key][0], _files(by_key[key], plan)
-        client.set_tag(run_id, LOGGED_IMAGES, "true")
-        reached("picture.begun")
-        error = _remove(client, run_id, files) if key in pictured else None
-        log_files(client, run_id, files, scratch, sweep.files_of(run_id))
-        reached("picture.filed")
-        if error is None:
-            client.set_tag(run_id, PICTURES, str(plan))
-        refused.append(error)
-    errors = [error for error in refused if error is not None]
-    if errors:
-        what = f"old confusion matrices, runs where they cannot be removed: {len(errors)}"
-        raise IncompleteError(what, errors[0]) from errors[0]
+
+    def __init__(
+        self,
+        info: SweepInfo,
+        best: Callable[[], Sequence[Record]],
+        scratch: Path | None = None,
+    ) -> None:
+        """Prepare; nothing is read or drawn yet.
+
+        Args:
+            info: The sweep.
+            best: Returns its best complete trials with their arrays.
+            scratch: See `log_files`.
+        """
+        self._info, self._best, self._scratch = info, best, scratch
+        self._drawn: dict[str, Future[dict[str, bytes]]] = {}
+
+    def begin(self, client: Any, sweep: KnownSweep) -> None:
+        """Begin to draw what `show` will log."""
+        self._draw(self._missing(self._pictured(client, sweep)))
+
+    def show(self, client: Any, sweep: KnownSweep) -> None:
+        """Log what is missing, and remove what is old.
+
+        Args:
+            client: The `MlflowClient`.
+            sweep: Its runs.
+
+        Raises:
+            IncompleteError: New pictures are logged, but the store refused to delete old ones.
+        """
+        pictured = self._pictured(client, sweep)
+        wanted, missing = self._plans(), self._missing(pictured)
+        self._draw(missing)
+        refused = [_hide(client, run) for key, run in pictured.items() if key not in wanted]
+        for key, plan in missing.items():
+            if key not in sweep.children:  # its run could not be written
+                continue
+            run_id, files = sweep.children[key][0], self._drawn[key].result()
+            client.set_tag(run_id, LOGGED_IMAGES, "true")
+            reached("picture.begun")
+            error = _remove(client, run_id, files) if key in pictured else None
+            log_files(client, run_id, files, self._scratch, sweep.files_of(run_id))
+            reached("picture.filed")
+            if error is None:
+                client.set_tag(run_id, PICTURES, str(plan))
+            refused.append(error)
+        errors = [error for error in refused if error is not None]
+        if errors:
+            what = f"old confusion matrices, runs where they cannot be removed: {len(errors)}"
+            raise IncompleteError(what, errors[0]) from errors[0]
+
+    def _draw(self, plans: Mapping[str, Plan]) -> None:
+        """Begin to draw those that are not begun yet."""
+        by_key = {record.spec.key: record for record in self._best()}
+        two = ThreadPoolExecutor(2, "sweeps-pictures")
+        for key, plan in plans.items():
+            if key not in self._drawn:
+                self._drawn[key] = two.submit(_files, by_key[key], plan)
+        two.shutdown(wait=False)
+
+    def _plans(self) -> dict[str, Plan]:
+        return plan_pictures(self._best())
+
+    def _missing(self, pictured: Mapping[str, Any]) -> dict[str, Plan]:
+        """Return the plans of the runs that do not show theirs."""
+        shown = {key: run.data.tags.get(PICTURES) for key, run in pictured.items()}
+        return {key: plan for key, plan in self._plans().items() if shown.get(key) != str(plan)}
+
+    def _pictured(self, client: Any, sweep: KnownSweep) -> dict[str, Any]:
+        """Return the runs with pictures by the key of their attempt."""
+        marked = {"sweep_id": self._info.id, f"`{LOGGED_IMAGES}`": "true"}
+        return {
+            run.data.tags.get("trial", ""): run
+            for run in search(client, sweep.experiment_id, marked)
+            if run.info.lifecycle_stage == "active"
+        }
 
 
 def _hide(client: Any, run: Any) -> Exception | None:

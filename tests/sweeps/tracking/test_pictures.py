@@ -26,9 +26,9 @@ from sweeps.tracking.pictures import (
     MATRIX,
     PICTURES,
     THUMBNAIL_PIXELS,
+    Pictures,
     encode,
     plan_pictures,
-    show_pictures,
     with_matrix,
 )
 from sweeps.tracking.projection import Projection
@@ -57,7 +57,7 @@ def projected(projection: Projection, records: list[Record]) -> list[Record]:
 
 
 def show(projection: Projection, best: list[Record]) -> None:
-    projection.arrange(INFO, lambda client, sweep: show_pictures(client, sweep, INFO, best))
+    projection.arrange(INFO, Pictures(INFO, lambda: best).show)
 
 
 def runs(home: Path) -> dict[str, Any]:
