@@ -30,7 +30,6 @@ from sweeps.tracking.content import (
     sweep_tags,
     trial_files,
     trial_run,
-    write_files,
 )
 from sweeps.tracking.runs import (
     UNDRAWN,
@@ -130,11 +129,11 @@ class Projection:
         """
         with self._known(info) as sweep:
             content = trial_run(info, record, sweep.parent_id)
-            run_id, folder = self._write_child(sweep, info, record, content)
+            run_id, place = self._write_child(sweep, info, record, content)
             if not sweep.columns.issuperset(content.params):
                 sweep.columns.update(content.params)
                 self._show_view(sweep, info)
-            self._log_files(run_id, trial_files(info, record, files or {}), folder)
+            self._log_files(run_id, trial_files(info, record, files or {}), place)
             reached("run.filed")
             is_whole = is_whole and files is not None
             if not is_whole:
@@ -311,10 +310,10 @@ class Projection:
 
     def _write_child(
         self, sweep: KnownSweep, info: SweepInfo, record: Record, content: RunContent
-    ) -> tuple[str, Path | None]:
-        """Return the id of the run of an attempt, with its values; the folder of one that is new.
+    ) -> tuple[str, str | None]:
+        """Return the id of the run of an attempt, with its values, and where its files lie.
 
-        The folder is None where files go through the client.
+        The place is None if it is not known.
         """
         client, key = self._client(), record.spec.key
         if key not in sweep.children and self._tables is not None and sweep.folder is not None:
@@ -325,22 +324,27 @@ class Projection:
             if client.ask(lambda: create(record.data)):
                 reached("run.created")
                 reached("run.valued")
-                return run_id, folder
+                return run_id, folder.as_uri()
             # Another projector made it meanwhile, or one that was discarded has this id.
             found = find_children(client, sweep.experiment_id, info.id)
             if run := found.get(key):
                 sweep.children[key] = run.info.run_id, status_of(run, sweep.parent_id)
-        known = sweep.children.get(key)
-        run_id = known[0] if known else self._create_child(sweep, info, record, content)
-        # Tags are sent again: another host may have made the run from another record of it.
-        log_values(client, run_id, content.params, content.metrics, content.tags)
+        tags: Mapping[str, str] = content.tags
+        if known := sweep.children.get(key):
+            run_id, place = known[0], None
+        else:
+            run = self._create_child(sweep, info, record, content)
+            run_id, place = str(run.info.run_id), str(run.info.artifact_uri)
+            # Another host may have made the run from another record of the attempt.
+            tags = {} if tags.items() <= run.data.tags.items() else tags
+        log_values(client, run_id, content.params, content.metrics, tags)
         log_dataset(client, run_id, record.data)
         reached("run.valued")
-        return run_id, None
+        return run_id, place
 
     def _create_child(
         self, sweep: KnownSweep, info: SweepInfo, record: Record, content: RunContent
-    ) -> str:
+    ) -> Any:
         client = self._client()
         reached("run.begun")
         return create_run(
@@ -352,15 +356,12 @@ class Projection:
                 sweep.experiment_id, content.start_time, dict(content.tags), content.name
             ),
             "run.created",
+            # A host that lost the sweep may do so late; whoever has it looks again at the end.
+            is_alone=True,
         )
 
-    def _log_files(
-        self, run_id: str, files: Mapping[str, bytes], folder: Path | None = None
-    ) -> None:
-        if folder is None:
-            log_files(self._client(), run_id, files, self._scratch)
-        else:
-            write_files(folder, files, self.check)
+    def _log_files(self, run_id: str, files: Mapping[str, bytes], place: str | None = None) -> None:
+        log_files(self._client(), run_id, files, self._scratch, place)
 
     def _show_view(self, sweep: KnownSweep, info: SweepInfo) -> None:
         tag = view_tag(info, in_order_of_space(sorted(sweep.columns), info.space))

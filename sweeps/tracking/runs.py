@@ -144,7 +144,7 @@ def find_or_create_parent(client: Any, info: SweepInfo, experiment_id: str) -> s
     if kept is not None:
         return str(kept.info.run_id)
     reached("parent.begun")
-    return create_run(
+    made = create_run(
         client,
         experiment_id,
         identity,
@@ -153,6 +153,7 @@ def find_or_create_parent(client: Any, info: SweepInfo, experiment_id: str) -> s
         ),
         "parent.created",
     )
+    return str(made.info.run_id)
 
 
 def find_settled_parent(client: Any, info: SweepInfo) -> Any | None:
@@ -176,34 +177,39 @@ def create_run(
     client: Any,
     experiment_id: str,
     identity: Mapping[str, str],
-    create: Callable[[], object],
+    create: Callable[[], Any],
     point: str,
-) -> str:
-    """Create a run, and return the id of the run that has these tags afterwards.
+    *,
+    is_alone: bool = False,
+) -> Any:
+    """Create a run, and return the run that has these tags afterwards.
 
-    The run is looked up: a repeated request or a second projector may have made another one, and
-    all must agree on which one stays. A failed request is repeated only if the run is not there.
+    The run is looked up: a second projector may have made another one, and all must agree on which
+    one stays. A failed request is repeated only if the run is not there.
 
     Args:
         client: The `MlflowClient`.
         experiment_id: The run's experiment.
         identity: Tags that identify the run.
-        create: Sends the request.
+        create: Sends the request, and returns the run.
         point: Fail-point that is reached after the request.
+        is_alone: Whether no other projector makes this run: then an answer is enough.
     """
     trouble: Exception = RuntimeError("MLflow does not find a run that it has just created")
     for _ in range(_CREATIONS):
         try:
-            create()
+            made = create()
         except Exception as error:
             if not is_outage(error):
                 raise
             trouble = error
         else:
             reached(point)
+            if is_alone:
+                return made
         kept = keep_one(client, list(search(client, experiment_id, identity)))
         if kept is not None:
-            return str(kept.info.run_id)
+            return kept
     raise trouble
 
 
@@ -329,10 +335,10 @@ class KnownSweep:
     columns: set[str] = field(default_factory=set)
     folder: Path | None = None
 
-    def files_of(self, run_id: str) -> Path | None:
-        """Return the folder of a run's files; None if it is not known to be on this machine."""
+    def files_of(self, run_id: str) -> str | None:
+        """Return where a run's files lie; None if it is not known to be on this machine."""
         folder = self.folder and self.folder / run_id / "artifacts"
-        return folder if folder is not None and folder.is_dir() else None
+        return folder.as_uri() if folder is not None and folder.is_dir() else None
 
 
 def status_of(run: Any, parent_id: str) -> str:
@@ -373,7 +379,7 @@ def log_files(
     run_id: str,
     files: Mapping[str, bytes],
     scratch: Path | None = None,
-    folder: Path | None = None,
+    location: str | None = None,
 ) -> None:
     """Put files into a run by name.
 
@@ -385,14 +391,15 @@ def log_files(
         run_id: The run.
         files: Content by name.
         scratch: Folder for a temporary copy, whose name ends in `.tmp`; None for the system's.
-        folder: From `KnownSweep.files_of`, which saves a request; None: MLflow is asked.
+        location: Its `artifact_uri`, which saves a request; None: MLflow is asked.
 
     Raises:
         ValueError: A name is absolute or leads out of the run.
     """
     if not files:
         return
-    own = folder or local_folder(client.get_run(run_id).info.artifact_uri)
+    root = location or client.get_run(run_id).info.artifact_uri
+    own = local_folder(root)
     if own is not None:
         client.ask(lambda: write_files(own, files, client.check))
         return
@@ -400,7 +407,7 @@ def log_files(
         write_files(Path(copied), files)
         for name in files:  # a request per file, so that the client checks before each
             within = str(PurePosixPath(name).parent)
-            client.log_artifact(run_id, f"{copied}/{name}", None if within == "." else within)
+            client.log_file(root, Path(copied, name), None if within == "." else within)
 
 
 _PROFILE_CHARACTERS: Final = 10_000
