@@ -13,10 +13,13 @@ def row(trials: int, seconds: float, size: int) -> dict:
     used = {"seconds": seconds, "cpu_seconds": seconds, "peak_mb": 1024 * seconds}
     return {
         "trials": trials,
-        "commands": dict.fromkeys(("run", *large.COMMANDS), used),
+        "commands": dict.fromkeys(("run", *large.COMMANDS, *large.UI), used),
         "bytes": dict.fromkeys(large.PARTS, size),
         "files": dict.fromkeys(large.PARTS, trials),
         "report_bytes": size,
+        "busy": 0.95,
+        "per_second": 38.0,
+        "grown": {"coordinator": [200, 300], "largest worker": [300, 301]},
     }
 
 
@@ -33,7 +36,10 @@ def test_the_table_says_what_was_asked_only_of_the_number_of_trials_it_was_asked
     text = large.table({"trials": 10_000, "rows": [few, many]})
     assert "| best | 0.5 | 0.5 | 512 | 5.0 | 5.0 | 5120 | 1 s: missed |" in text
     assert "| report | 0.5 | 0.5 | 512 | 5.0 | 5.0 | 5120 | 10 s: kept |" in text
-    assert "kept" not in large.table({"trials": 1000, "rows": [few]})
+    assert "| `ui`, until it answers | 0.5 | 0.5 | 512 | 5.0 | 5.0 | 5120 | 30 s: kept |" in text
+    assert "| workers busy | 95.0% | 90%: kept |" in text
+    assert "| memory of the coordinator, MB | 200 to 300 | flat: missed |" in text
+    assert "s: kept" not in large.table({"trials": 1000, "rows": [few]})
 
 
 @pytest.mark.nightly
@@ -45,3 +51,6 @@ def test_a_small_home_is_measured():
     assert all(used["cpu_seconds"] > 0 for used in many["commands"].values())
     assert many["bytes"]["optuna.db"] > 0
     assert result["paper"]["100000"]["files"] > 100_000
+    assert 0 < many["busy"] <= 1
+    assert all(before > 0 and after > 0 for before, after in many["grown"].values())
+    assert many["commands"]["view"]["seconds"] > 0
