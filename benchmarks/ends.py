@@ -1,7 +1,7 @@
 """What a sweep takes beside its trainings: until the first, around each, and after the last.
 
 A search of 40 trials as a script starts it, in a new home each round, with its default workers.
-Beside it a process that imports TensorFlow and Keras as a worker does, and ends.
+Beside it a process that imports TensorFlow and Keras, and ends.
 """
 
 from __future__ import annotations
@@ -18,10 +18,7 @@ from typing import Any, Final
 from benchmarks.process_tree import plain_environment, run_tree
 from benchmarks.timing import at_least_one
 
-IMPORT: Final = (
-    "from sweeps.experiment import begin_only_training; begin_only_training(); "
-    "from digitexp.tensorflow_setup import set_up_tensorflow; set_up_tensorflow()"
-)
+IMPORT: Final = "import keras, tensorflow"
 START_SECONDS: Final = 1.0
 """What may pass before the first training, beyond the import alone."""
 AROUND_MS: Final = 30
