@@ -1,4 +1,4 @@
-"""What a sweep takes beside its trainings: until the first, around each, and after the last.
+"""What a sweep takes beside its epochs: until the first training, in each, and after the last.
 
 A search of 40 trials as a script starts it, in a new home each round, with its default workers.
 Beside it a process that imports TensorFlow and Keras, and ends.
@@ -22,11 +22,11 @@ IMPORT: Final = "import keras, tensorflow"
 START_SECONDS: Final = 1.0
 """What may pass before the first training, beyond the import alone."""
 AROUND_MS: Final = 30
-"""What a trial may take outside the training of its epochs."""
+"""What a trial may take in its worker outside the training of its epochs."""
 END_SECONDS: Final = 1.5
 """What may pass between the last training and the prompt."""
 FIRST: Final = 10
-"""Trials that come first trace graphs, and are left out of what is around a training."""
+"""Trials that come first trace graphs, and are left out of what is outside the epochs."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Import, and run the sweep, round by round."""
+    if options.trials <= FIRST:
+        raise RuntimeError(f"ends: give more than {FIRST} trials; the first ones are left out")
     rounds = []
     for number in range(options.repeats):
         with tempfile.TemporaryDirectory(prefix="ends-") as folder:
@@ -64,7 +66,7 @@ def measured(space: str, trials: int, folder: Path) -> dict[str, float]:
     return {
         "importing": importing,
         "start": min(one.started_at for one in records) / 1000 - used.started_at,
-        "around": statistics.median(around) if around else 0.0,
+        "around": statistics.median(around),
         "end": used.started_at + used.wall_seconds - max(one.finished_at for one in records) / 1000,
         "whole": used.wall_seconds,
     }
@@ -100,6 +102,6 @@ def table(result: dict[str, Any]) -> str:
         row("a process that imports TensorFlow and Keras, s", found["importing"], 2),
         row("until the first training begins, s", found["start"], 2),
         row("beyond the import, s", late, 2, START_SECONDS),
-        row("of a trial outside its epochs, ms", found["around"], 0, AROUND_MS),
+        row("of a trial in its worker, outside its epochs, ms", found["around"], 0, AROUND_MS),
         row("from the end of the last training to the prompt, s", found["end"], 2, END_SECONDS),
     ])  # fmt: skip

@@ -9,6 +9,8 @@ through both says what a hundred thousand and a million would take; it is comput
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import re
 import shutil
 import signal
@@ -49,7 +51,9 @@ SECONDS: Final = 0.05
 """What a trial sleeps."""
 BUSY: Final = 0.9
 """Share of the time that workers were asked to be busy."""
-SAMPLE_SECONDS: Final = 3.0
+FEWEST: Final = 100
+"""Fewer trials say nothing of a sweep in full swing."""
+SAMPLE_SECONDS: Final = 1.0
 """Time between two readings of each process's memory."""
 FLAT: Final = 1.1
 """Growth of a process's memory after the first tenth of the trials that passes for none."""
@@ -65,7 +69,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None or find_spec("playwright") is None:
         raise RuntimeError("large: Chromium and the extra dev are needed")
-    counts = [max(options.trials // 10, 1), options.trials]
+    if options.trials < FEWEST:
+        raise RuntimeError(f"large: {options.trials} trials are too few, {FEWEST} are the fewest")
+    counts = [options.trials // 10, options.trials]
     with tempfile.TemporaryDirectory(prefix="large-") as name:
         folder = Path(name)
         rows = [observed(folder, count) for count in counts]
@@ -109,27 +115,37 @@ def _memory(command: int) -> dict[str, int]:
 def in_full_swing(
     folder: Path, begun: int, memory: list[tuple[float, dict[str, int]]]
 ) -> dict[str, Any]:
-    """Return how busy the workers were after the first trials, and how each process has grown.
+    """Return how many trials a second ended after the first ones, and how each process has grown.
 
-    Memory is compared between the first and the last tenth of that time: MB before and after.
+    Memory is compared between the first and the last tenth of that time: MB before and after, the
+    medians of what was read there; nothing if it was not read in both.
     """
     spans = sorted(spans_of(folder / "home", "nothing"))[begun:]
     first, last = spans[0][0], max(end for _, end in spans)
     tenth = (last - first) / 10
-    early = [sizes for at, sizes in memory if first <= at <= first + tenth] or [memory[0][1]]
-    late = [sizes for at, sizes in memory if last - tenth <= at <= last] or [memory[-1][1]]
+    read = {
+        name: [
+            [sizes[name] / 2**20 for at, sizes in memory if begin <= at <= begin + tenth]
+            for begin in (first, last - tenth)
+        ]
+        for name in ("coordinator", "largest worker")
+    }
     return {
-        "busy": sum(end - start for start, end in spans) / (WORKERS * (last - first)),
         "per_second": len(spans) / (last - first),
         "grown": {
-            name: [statistics.median(sizes[name] for sizes in one) / 2**20 for one in (early, late)]
-            for name in memory[0][1]
+            name: [statistics.median(early), statistics.median(late)]
+            for name, (early, late) in read.items()
+            if early and late
         },
     }
 
 
 def opened(folder: Path, chromium: str) -> dict[str, dict[str, float]]:
-    """Start `sweeps ui`, and open the address that it prints; return the seconds of both."""
+    """Start `sweeps ui`, and open the address that it prints; return the seconds of both.
+
+    Raises:
+        RuntimeError: It ends before it answers.
+    """
     from playwright.sync_api import sync_playwright
 
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -142,20 +158,29 @@ def opened(folder: Path, chromium: str) -> dict[str, dict[str, float]]:
     )  # fmt: skip
     assert served.stdout is not None
     try:
-        address = next(line for line in served.stdout if line.startswith("MLflow UI: ")).split()[2]
+        said = next((line for line in served.stdout if line.startswith("MLflow UI: ")), None)
+        if said is None:
+            raise RuntimeError(f"large: `sweeps ui` ended with {served.wait()}")
         answered = time.perf_counter()
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium)
             page = browser.new_page(viewport={"width": 1400, "height": 900})
             page.set_default_timeout(300_000)
             asked = time.perf_counter()
-            page.goto(address)
+            page.goto(said.split()[2])
             page.get_by_role("link", name=re.compile(r"^\d{4}")).first.wait_for()
             shown = time.perf_counter()
             browser.close()
     finally:
-        served.send_signal(signal.SIGINT)
-        served.communicate(timeout=60)
+        tree = processes(served.pid)
+        served.terminate()
+        try:
+            served.wait(60)
+        except subprocess.TimeoutExpired:
+            for one in tree:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(one.pid, signal.SIGKILL)
+        served.stdout.close()
     return {"ui": {"seconds": answered - started}, "view": {"seconds": shown - asked}}
 
 
@@ -239,8 +264,9 @@ def _swing(row: dict[str, Any]) -> Iterator[str]:
     yield "| after the first tenth of the trials | | asked |"
     yield "|---|---:|---:|"
     yield f"| trials a second | {row['per_second']:.1f} of {WORKERS / SECONDS:.0f} | |"
-    kept = "kept" if row["busy"] >= BUSY else "missed"
-    yield f"| workers busy | {row['busy']:.1%} | {BUSY:.0%}: {kept} |"
+    busy = row["per_second"] * SECONDS / WORKERS
+    kept = "kept" if busy >= BUSY else "missed"
+    yield f"| time that workers spend in trials | {busy:.1%} | {BUSY:.0%}: {kept} |"
     for name, (before, after) in row["grown"].items():
         kept = "kept" if after <= FLAT * before else "missed"
         yield f"| memory of the {name}, MB | {before:.0f} to {after:.0f} | flat: {kept} |"

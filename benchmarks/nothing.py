@@ -32,7 +32,7 @@ def score_of(config: Mapping[str, Value]) -> float:
 
 
 class Nothing:
-    """Returns at once a score that depends on the parameters."""
+    """Returns a score that depends on the parameters, after the sleep that is asked for."""
 
     name = "nothing"
     parameters: Mapping[str, ParameterInfo] = {
@@ -63,7 +63,7 @@ class Nothing:
         return {}
 
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
-        """Need no time."""
+        """Train nothing."""
         return EnginePlan("nothing", "there is nothing to train", 0.0)
 
     def warm_up(self) -> None:

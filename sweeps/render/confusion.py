@@ -65,7 +65,8 @@ def _written(text: str, font: ImageFont.FreeTypeFont, anchor: str) -> tuple[Imag
 
     Few texts stand in many cells, and letters take longer to draw than all else.
     """
-    left, top, right, bottom = font.getbbox(text, anchor=anchor)
+    drawn = ImageDraw.Draw(Image.new("L", (1, 1)))  # unlike a font, it knows several lines
+    left, top, right, bottom = drawn.textbbox((0, 0), text, font, anchor)
     corner = math.floor(left), math.floor(top)
     mask = Image.new("L", (math.ceil(right) - corner[0], math.ceil(bottom) - corner[1]))
     ImageDraw.Draw(mask).text((-corner[0], -corner[1]), text, 255, font, anchor)

@@ -351,8 +351,11 @@ def finish(
     sources = cache(lambda: digest_sources(store))
     best = cache(lambda: pictured(store, info, read()))
     pictures = Pictures(info, best, store.folder)
-    projector.finish(lambda runs: runs.arrange(info, pictures.begin))
-    projector.finish(lambda runs: end_parent(runs, store, info, ending, again, read(), sources()))
+    if not is_hurried:
+        projector.finish(lambda runs: runs.arrange(info, pictures.begin))
+    projector.finish(
+        lambda runs: end_parent(runs, store, info, ending, again, read(), best(), sources())
+    )
     projector.finish(lambda runs: runs.arrange(info, pictures.show))
     if not is_hurried:
         projector.finish(
@@ -369,9 +372,20 @@ def end_parent(
     ending: Ending,
     again: PreparedAgain,
     records: Sequence[Record],
+    best: Sequence[Record],
     sources: str,
 ) -> None:
     """Write how a sweep ended into its parent run, and register its best model.
+
+    Args:
+        projection: Where the runs are.
+        store: The sweep's records.
+        info: The sweep.
+        ending: How it ended.
+        again: Its experiment and its data.
+        records: All that is recorded.
+        best: Those of `pictured`.
+        sources: What `digest_sources` says of them.
 
     Raises:
         IncompleteError: All is written, but the report lacks its samples.
@@ -408,7 +422,6 @@ def end_parent(
     }
 
     def describe(client: Any, sweep: KnownSweep) -> str:
-        best = pictured(store, info, records)
         client.set_experiment_tag(sweep.experiment_id, *view_of(info, records, best, important))
         mark_front(client, sweep, info, records)
         return directions(info, sweep, best, note, noted)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -157,8 +158,9 @@ class Pictures:
         self._drawn: dict[str, Future[dict[str, bytes]]] = {}
 
     def begin(self, client: Any, sweep: KnownSweep) -> None:
-        """Begin to draw what `show` will log."""
-        self._draw(self._missing(self._pictured(client, sweep)))
+        """Begin to draw what `show` will log, which meets and reports an error again."""
+        with suppress(Exception):
+            self._draw(self._missing(self._pictured(client, sweep)))
 
     def show(self, client: Any, sweep: KnownSweep) -> None:
         """Log what is missing, and remove what is old.
@@ -192,11 +194,12 @@ class Pictures:
             raise IncompleteError(what, errors[0]) from errors[0]
 
     def _draw(self, plans: Mapping[str, Plan]) -> None:
-        """Begin to draw those that are not begun yet."""
+        """Begin to draw those that are not begun yet, or failed before."""
         by_key = {record.spec.key: record for record in self._best()}
         two = ThreadPoolExecutor(2, "sweeps-pictures")
         for key, plan in plans.items():
-            if key not in self._drawn:
+            begun = self._drawn.get(key)
+            if begun is None or (begun.done() and begun.exception() is not None):
                 self._drawn[key] = two.submit(_files, by_key[key], plan)
         two.shutdown(wait=False)
 

@@ -208,7 +208,7 @@ class CheckedClient:
     """An `MlflowClient` that calls `check` before each request; an error of `check` prevents it.
 
     A request that fails at once is repeated a little later: a server may fail now and then, a run
-    takes a dozen requests, and all have to arrive. A request that creates something is not
+    takes several requests, and all have to arrive. A request that creates something is not
     repeated: the next lookup finds whether it arrived.
 
     Attributes:
@@ -219,6 +219,7 @@ class CheckedClient:
     def __init__(self, client: Any, check: Callable[[], None]) -> None:
         self._client, self.check = client, check
         self.answers = 0
+        self._place: tuple[str, Any] | None = None
 
     def __getattr__(self, name: str) -> Any:
         part = getattr(self._client, name)
@@ -255,13 +256,18 @@ class CheckedClient:
 
     def log_file(self, location: str, path: Path, within: str | None) -> None:
         """Send a file to a place of files; MLflow's own method would first ask for the run."""
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-        from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
+        self.ask(lambda: self._files_at(location).log_artifact(str(path), within))
 
-        uri = self._client._tracking_client.tracking_uri
-        place = add_databricks_profile_info_to_artifact_uri(location, uri)
-        repository = get_artifact_repository(place, tracking_uri=uri)
-        self.ask(lambda: repository.log_artifact(str(path), within))
+    def _files_at(self, location: str) -> Any:
+        """Return MLflow's door to a place of files; that of the last place is kept open."""
+        if self._place is None or self._place[0] != location:
+            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+            from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
+
+            uri = self._client._tracking_client.tracking_uri
+            place = add_databricks_profile_info_to_artifact_uri(location, uri)
+            self._place = location, get_artifact_repository(place, tracking_uri=uri)
+        return self._place[1]
 
     def delete_artifact(self, run_id: str, path: str) -> None:
         """Delete a file of a run; MLflow's own client has no method for it."""

@@ -16,8 +16,16 @@ def test_the_table_says_what_was_asked_of_the_median():
     ]
     text = ends.table({"space": "mlp", "trials": 40, "rounds": rounds})
     assert "| beyond the import, s | 0.90 | 0.90, 1.20, 0.50 | 1: kept |" in text
-    assert "| of a trial outside its epochs, ms | 31 | 29, 31, 45 | 30: missed |" in text
+    assert (
+        "| of a trial in its worker, outside its epochs, ms | 31 | 29, 31, 45 | 30: missed |"
+        in text
+    )
     assert "to the prompt, s | 1.40 | 1.40, 1.40, 1.40 | 1.5: kept |" in text
+
+
+def test_too_few_trials_are_refused():
+    with pytest.raises(RuntimeError, match="more than 10 trials"):
+        ends.run(argparse.Namespace(space="smoke", trials=10, repeats=1))
 
 
 @pytest.mark.nightly

@@ -17,7 +17,6 @@ def row(trials: int, seconds: float, size: int) -> dict:
         "bytes": dict.fromkeys(large.PARTS, size),
         "files": dict.fromkeys(large.PARTS, trials),
         "report_bytes": size,
-        "busy": 0.95,
         "per_second": 38.0,
         "grown": {"coordinator": [200, 300], "largest worker": [300, 301]},
     }
@@ -37,20 +36,36 @@ def test_the_table_says_what_was_asked_only_of_the_number_of_trials_it_was_asked
     assert "| best | 0.5 | 0.5 | 512 | 5.0 | 5.0 | 5120 | 1 s: missed |" in text
     assert "| report | 0.5 | 0.5 | 512 | 5.0 | 5.0 | 5120 | 10 s: kept |" in text
     assert "| `ui`, until it answers | 0.5 | 0.5 | 512 | 5.0 | 5.0 | 5120 | 30 s: kept |" in text
-    assert "| workers busy | 95.0% | 90%: kept |" in text
+    assert "| time that workers spend in trials | 95.0% | 90%: kept |" in text
     assert "| memory of the coordinator, MB | 200 to 300 | flat: missed |" in text
     assert "s: kept" not in large.table({"trials": 1000, "rows": [few]})
 
 
 @pytest.mark.nightly
 def test_a_small_home_is_measured():
-    result = large.run(argparse.Namespace(trials=20))
+    result = large.run(argparse.Namespace(trials=300))
     few, many = result["rows"]
-    assert (few["trials"], many["trials"]) == (2, 20)
-    assert many["files"]["records"] > few["files"]["records"] > 2
-    assert all(used["cpu_seconds"] > 0 for used in many["commands"].values())
+    assert (few["trials"], many["trials"]) == (30, 300)
+    assert many["files"]["records"] > few["files"]["records"] > 30
+    assert all(many["commands"][name]["cpu_seconds"] > 0 for name in ("run", *large.COMMANDS))
+    assert all(many["commands"][name]["seconds"] > 0 for name in large.UI)
     assert many["bytes"]["optuna.db"] > 0
     assert result["paper"]["100000"]["files"] > 100_000
-    assert 0 < many["busy"] <= 1
-    assert all(before > 0 and after > 0 for before, after in many["grown"].values())
-    assert many["commands"]["view"]["seconds"] > 0
+    assert 0 < many["per_second"] <= large.WORKERS / large.SECONDS
+
+
+def test_memory_is_compared_between_the_first_and_the_last_tenth(monkeypatch, tmp_path):
+    spans = [(100.0 + n, 101.0 + n) for n in range(11)]
+    monkeypatch.setattr(large, "spans_of", lambda home, name: spans)
+    memory = [
+        (at, {"coordinator": round(at) << 20, "largest worker": 5 << 20}) for at in range(95, 130)
+    ]
+    found = large.in_full_swing(tmp_path, 1, memory)
+    assert found["per_second"] == 1
+    assert found["grown"] == {"coordinator": [101.5, 110.5], "largest worker": [5, 5]}
+    assert large.in_full_swing(tmp_path, 1, memory[:1])["grown"] == {}
+
+
+def test_too_few_trials_are_refused():
+    with pytest.raises(RuntimeError, match="20 trials are too few"):
+        large.run(argparse.Namespace(trials=20))

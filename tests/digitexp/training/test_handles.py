@@ -64,3 +64,18 @@ def test_variables_can_be_made_with_open_sizes(kernel):
     assert layer.kernel.value.name == layer.bias.value.name  # that of a later one, too
     with pytest.raises(ValueError, match="shape"):
         layer.kernel.assign(np.ones((3, 2)))
+
+
+def test_the_fused_engine_finds_its_variables_as_it_needs_them():
+    from digitexp.config import TrialConfig
+    from digitexp.models import build_model
+    from digitexp.tensorflow_setup import open_sizes
+    from digitexp.training.engines import load_engine
+
+    with load_engine("fused").building():
+        model = build_model(TrialConfig(units=(6, 5)), (2, 2), 3)
+    adam = model.optimizer
+    variables = [*model.trainable_variables, *adam._momentums, *adam._velocities]
+    before = [one.value for one in variables]
+    open_sizes(variables)
+    assert all(one.value is inner for one, inner in zip(variables, before, strict=True))

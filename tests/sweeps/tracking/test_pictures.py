@@ -14,6 +14,7 @@ from PIL import Image
 
 from sweeps.records.record import Record
 from sweeps.render.confusion import SMALL, draw_confusion
+from sweeps.tracking import pictures as pictures_module
 from sweeps.tracking.content import (
     TABLE_TAGS,
     TRIALS_TABLE,
@@ -186,6 +187,29 @@ def test_interrupted_anywhere_the_next_start_completes_them(
     show(projection, records)
     assert [len(files) for files in pictures(home).values()] == [8, 8, 8]
     assert all(PICTURES in run.data.tags for run in runs(home).values())
+
+
+def test_pictures_are_drawn_from_their_beginning_on_and_once_more_after_an_error(
+    home: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = projected(projection, ranked_records(2))
+    drawn: list[str] = []
+    draw = pictures_module._files
+
+    def fail_at_first(record: Record, plan: Any) -> dict[str, bytes]:
+        drawn.append(record.spec.key)
+        if len(drawn) == 1:
+            raise OSError("no file descriptor is free")
+        return draw(record, plan)
+
+    monkeypatch.setattr(pictures_module, "_files", fail_at_first)
+    shown = Pictures(INFO, lambda: records)
+    projection.arrange(INFO, shown.begin)
+    with pytest.raises(OSError, match="descriptor"):
+        [future.result() for future in shown._drawn.values()]
+    projection.arrange(INFO, shown.show)
+    assert sorted(drawn) == ["0000-1", "0000-1", "0001-1"]
+    assert {len(files) for files in pictures(home).values()} == {8}
 
 
 def test_trials_without_confusion_counts_have_no_pictures(

@@ -278,6 +278,59 @@ def test_rows_and_files_are_those_that_mlflows_client_writes(
     assert len(found[0][1]) > len(records)
 
 
+def test_a_run_takes_the_client_five_requests_and_is_not_asked_for(
+    home: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "REVISION", "another")
+    projection.start_sweep(INFO, NOTE)
+    projection.project(INFO, make_record(0), DRAWN)  # the first also says which columns there are
+    before = projection.answers
+    run_id = projection.project(INFO, make_record(1), DRAWN)
+    assert projection.answers - before == 5  # made, values, data, files (in one here), end
+    _, run = runs(home)
+    assert run.info.run_id == run_id
+    assert run.data.tags["trial"] == "0001-1"
+
+
+def test_a_request_that_seems_lost_and_arrives_late_doubles_no_run(
+    home: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.setattr(tables, "REVISION", "another")
+    projection.start_sweep(INFO, NOTE)
+    make, lost = MlflowClient.create_run, []
+
+    def lose_the_first(self: Any, *args: Any, **keywords: Any) -> Any:
+        if not lost:
+            lost.append((args, keywords))
+            raise TimeoutError("no answer")
+        late, lost[0] = lost[0], ((), {})
+        if late[0]:
+            make(self, *late[0], **late[1])
+        return make(self, *args, **keywords)
+
+    monkeypatch.setattr(MlflowClient, "create_run", lose_the_first)
+    run_id = projection.project(INFO, make_record(0), DRAWN)
+    (run,) = runs(home)
+    assert run.info.run_id == run_id
+
+
+def test_runs_made_by_two_clients_at_once_shrink_to_one_at_the_next_look(
+    home: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "REVISION", "another")
+    late = Projection(projection.tracking_uri, projection.artifact_root)
+    for one in (projection, late):
+        one.start_sweep(INFO, NOTE)
+    first, second = (one.project(INFO, make_record(0), DRAWN) for one in (late, projection))
+    late.close()
+    assert first != second
+    projection.discard(INFO, lambda key: False)  # as whoever has the sweep does at the end
+    (run,) = runs(home)
+    assert run.info.run_id == min(first, second)  # equally old
+
+
 def test_a_run_that_another_projector_made_meanwhile_is_gone_on_with(
     home: Path, projection: Projection
 ) -> None:
