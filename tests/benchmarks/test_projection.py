@@ -18,7 +18,7 @@ def test_the_table_says_what_was_asked_of_ours_and_adds_client_and_server_up():
     rows = [row("ours", "file", 9.0), row("ours", "server", 5.0, 21.0), row("batch", "file", 50.0),
             row("batch", "server", 60.0, 2.0)]  # fmt: skip
     text = projection.table({"trials": 200, "rows": rows})
-    assert "| sweeps | 9.0 | 5.0 | 21.0 | 26.0 | 10: kept, 25: missed |" in text
+    assert "| sweeps | 9.0 | 5.0 | 21.0 | 26.0 | 10: kept, 25 each: kept, kept |" in text
     assert "| `mlflow`, one batch | 50.0 | 60.0 | 2.0 | 62.0 |  |" in text
 
 
