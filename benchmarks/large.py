@@ -122,8 +122,8 @@ def in_full_swing(
 ) -> dict[str, Any]:
     """Return how many trials a second ended after the first ones, and how each process has grown.
 
-    Memory is compared between the first and the last tenth of that time: MB before and after, the
-    medians of what was read there; nothing if it was not read in both.
+    Memory is compared between the first and the last tenth of that time, which is one start: MB
+    before and after, the medians of what was read there; nothing if it was not read in both.
     """
     spans = sorted(spans_of(folder / "home", "nothing"))[begun:]
     first, last = spans[0][0], max(end for _, end in spans)

@@ -7,8 +7,9 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
-from sweeps.render.confusion import LARGE, SMALL, dejavu, draw_confusion
+from sweeps.render.confusion import LARGE, SMALL, _written, dejavu, draw_confusion
 
 DIGITS = [str(digit) for digit in range(10)]
 PERFECT = np.diag(np.full(10, 100)).astype(np.uint32)
@@ -144,3 +145,14 @@ def test_matplotlib_stays_out():
         "assert 'matplotlib' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("text", ["", "two\nlines", "gÄ"])
+def test_a_text_drawn_once_for_many_cells_looks_as_it_does_drawn_into_place(text):
+    font, place = dejavu(16, True), (60, 50)
+    kept, expected = (Image.new("RGB", (120, 100), "white") for _ in range(2))
+    ImageDraw.Draw(expected).text(place, text, "#262626", font, "mm")
+    mask, left, top = _written(text, font, "mm")
+    kept.paste("#262626", (place[0] + left, place[1] + top), mask)
+    assert np.abs(np.asarray(kept).astype(int) - np.asarray(expected)).max() <= 1
+    assert bool((np.asarray(kept) < 255).any()) is bool(text)
