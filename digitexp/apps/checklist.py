@@ -507,11 +507,15 @@ def _worst_class(run: TrainedTrial) -> Finding:
     label, surprise = worst_class(run.counts)
     row = run.counts[label]
     names, images, right = run.class_names, int(row.sum()), int(row[label])
-    seen = f"{names[label]}: recall {share(right / images)}, {right} of {images}"
+    totals, hits = run.counts.sum(axis=1), run.counts.diagonal()
+    tied = [names[i] for i in np.flatnonzero(hits * images == right * totals) if totals[i]]
+    tie = f" (as poor: {', '.join(tied[1:])})" if tied[1:] else ""
+    seen = f"{names[label]}{tie}: recall {share(right / images)}, {right} of {images}"
     mistakes = mistakes_of(run.counts, label)
     if mistakes.any():
-        other = int(mistakes.argmax())
-        seen += f"; {mistakes[other]} taken for {names[other]}"
+        other, *alike = [names[i] for i in np.flatnonzero(mistakes == mistakes.max())]
+        seen += f"; {mistakes.max()} taken for {other}"
+        seen += f", as many for {', '.join(alike)}" if alike else ""
     others = run.counts.trace() - right
     seen += f"; the other classes {share(others / max(run.counts.sum() - images, 1))}"
     if right == 0:

@@ -40,6 +40,8 @@ CHINESE: Mapping[str, str] = MappingProxyType(
         "predicted": "预测类别",
         "true": "真实类别",
         "recall": "召回率",
+        "right": "正确",
+        "wrong": "错误",
         # preview
         "{shown} of {total} images, {height}x{width}": (
             "共 {total} 张图像，展示 {shown} 张，每张 {height}×{width} 像素"

@@ -16,7 +16,10 @@ from sweeps.analysis.rows import TrialRow
 from sweeps.interval import Interval, Z, wilson
 from sweeps.records import Record
 from sweeps.records.confusion import best_confusion, class_names
-from sweeps.wording import format_ends, format_metric
+from sweeps.wording import counted, format_ends, format_metric, in_a_row
+
+_MOST_TIED: Final = 3
+"""Most classes of a tie that are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,22 +91,65 @@ def leader_against(data: SweepData, trials: Sequence[int]) -> dict[int, Differen
 
 @dataclass(frozen=True)
 class WorstClass:
-    """The class with the lowest recall.
+    """The class with the lowest recall; several if they share it.
 
     Attributes:
-        name: The class.
+        names: The class, or all that share the recall.
         recall: Share of its samples that are recognised, from 0 to 1.
-        taken_for: The class that it is most often mistaken for; empty without mistakes.
+        taken_for: The classes that it is most often mistaken for, for each as often; empty without
+            mistakes, and of several classes.
+        overlapping: Number of other classes whose 95 % intervals (Wilson 1927) overlap its own.
     """
 
-    name: str
+    names: tuple[str, ...]
     recall: float
-    taken_for: str
+    taken_for: tuple[str, ...]
+    overlapping: int
+
+    @property
+    def shown(self) -> str:
+        """The class, or `3, 5 and 9 (a tie)`."""
+        if len(self.names) == 1:
+            return self.names[0]
+        few = len(self.names) <= _MOST_TIED
+        return f"{in_a_row(self.names) if few else f'{len(self.names)} classes'} (a tie)"
 
     @property
     def remark(self) -> str:
-        """The text `, most often taken for ...` to put after the recall; empty without mistakes."""
-        return f", most often taken for {self.taken_for}" if self.taken_for else ""
+        """The text to put after the recall: `, most often taken for ...; intervals of ...`."""
+        said = f", most often taken for {in_a_row(self.taken_for)}" if self.taken_for else ""
+        said += ", as often for each" if len(self.taken_for) > 1 else ""
+        if not self.overlapping:
+            return said
+        others = counted(self.overlapping, "other class", "other classes")
+        return f"{said}; intervals of {others} overlap {'theirs' if self.names[1:] else 'its own'}"
+
+
+def worst_of(counts: NDArray[np.int64], names: Sequence[str]) -> WorstClass | None:
+    """Return the class of the lowest recall; None without samples.
+
+    Args:
+        counts: (classes, classes), [true, predicted].
+        names: Names of the classes.
+    """
+    recalls = {
+        place: wilson(int(row[place]), int(row.sum()))
+        for place, row in enumerate(counts)
+        if row.any()
+    }
+    if not recalls:
+        return None
+    lowest = min(recall.value for recall in recalls.values())
+    worst = [place for place, recall in recalls.items() if recall.value == lowest]
+    reach = max(recalls[place].high for place in worst)
+    overlapping = sum(recall.low <= reach for recall in recalls.values()) - len(worst)
+    taken: list[int] = []
+    if len(worst) == 1:
+        mistaken = counts[worst[0]].copy()
+        mistaken[worst[0]] = 0
+        taken = np.flatnonzero((mistaken == mistaken.max()) & (mistaken > 0)).tolist()
+    found = tuple(names[place] for place in worst)
+    return WorstClass(found, lowest, tuple(names[place] for place in taken), overlapping)
 
 
 def worst_class(data: SweepData) -> WorstClass | None:
@@ -114,13 +160,7 @@ def worst_class(data: SweepData) -> WorstClass | None:
     counts = best_confusion(best)
     if counts is None:
         return None
-    names = class_names(best, len(counts))
-    recalls = [row[i] / row.sum() if row.sum() else 1.0 for i, row in enumerate(counts)]
-    worst = min(range(len(names)), key=lambda i: recalls[i])
-    mistaken = counts[worst].copy()
-    mistaken[worst] = 0
-    taken_for = names[int(mistaken.argmax())] if mistaken.any() else ""
-    return WorstClass(names[worst], float(recalls[worst]), taken_for)
+    return worst_of(counts, class_names(best, len(counts)))
 
 
 # The trials on a Pareto front: values, their intervals, and the difference between neighbours.

@@ -41,10 +41,11 @@ class Size:
     letters: float  # height of all others
     longest_name: int  # characters that are written of a class's name
     is_detailed: bool  # whether the axes are named, and recalls written
+    legend: int  # space for the legend below all else; 0: it lies above the matrix
 
 
-LARGE: Final = Size((416, 1820), 97, 97, 52, 17, 14.4, longest_name=40, is_detailed=True)
-SMALL: Final = Size((320, 320), 40, 4, 16, 19, 16, longest_name=3, is_detailed=False)
+LARGE: Final = Size((416, 1820), 97, 97, 52, 17, 14.4, longest_name=40, is_detailed=True, legend=0)
+SMALL: Final = Size((320, 320), 40, 4, 16, 19, 16, longest_name=3, is_detailed=False, legend=24)
 """Its letters are large, because a thumbnail halves them."""
 
 Font = Callable[[str, float, bool], ImageFont.FreeTypeFont]
@@ -85,7 +86,7 @@ def draw_confusion(
     """Return the picture of a confusion matrix.
 
     Right answers are blue, by the class's recall; mistakes are orange, by their share of the
-    worst mistake, so that they stand out however few they are.
+    worst mistake, so that they stand out however few they are. A legend says so.
 
     Args:
         counts: (classes, classes), [true, predicted].
@@ -101,6 +102,7 @@ def draw_confusion(
     matrix.write_counts()
     if size.is_detailed:
         matrix.write_details(say)
+    matrix.write_legend(say)
     start = 0 if size.is_detailed else 8 - matrix.left
     matrix.write(start, -0.66 * size.above, title, "lm", INK, size.title, size.is_detailed)
     return matrix.picture
@@ -125,7 +127,8 @@ class _Matrix:
         widths = [font(name, size.letters, False).getlength(name) for name in self._names]
         self._widest_name = round(max(widths, default=0))
         self.left, self._top = self._widest_name + size.beside, size.above
-        width, height = self.left + self._side + size.right, self._top + self._side + self.left
+        width = self.left + self._side + size.right
+        height = self._top + self._side + self.left + size.legend
         self.picture = Image.new("RGB", (width, height), "white")
         self._draw = ImageDraw.Draw(self.picture)
 
@@ -181,6 +184,17 @@ class _Matrix:
             color = "white" if right and self._recalls[true] > 0.55 else INK
             x, y = self._middles[said], self._middles[true]
             self.write(x, y, text, "mm", color, letters * min(room, 1.0), right)
+
+    def write_legend(self, say: Callable[[str], str]) -> None:
+        """Write what the two colours mean."""
+        height = self._side + self.left + self._size.legend / 2 if self._size.legend else -19
+        x, letters = 0.0, self._size.letters
+        for color, word in ((RIGHT, say("right")), (WRONG, say("wrong"))):
+            left, top = round(self.left + x), round(self._top + height - letters / 2)
+            square = left, top, left + round(letters), top + round(letters)
+            self._draw.rectangle(square, fill=tuple(color.astype(int).tolist()))
+            self.write(x + 1.5 * letters, height, word, "lm", MUTED)
+            x += 3 * letters + self._font(word, letters, False).getlength(word)
 
     def write_details(self, say: Callable[[str], str]) -> None:
         """Write the names of the axes, and the recalls."""

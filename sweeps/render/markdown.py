@@ -45,7 +45,7 @@ def render_briefing(data: SweepData) -> str:
     if worst is not None:
         share = f"{percent(worst.recall)} recognised{worst.remark}"
         whose = f"trial {data.ranking[0].trial}" if data.info.has_front else "the best trial"
-        lines.append(f"- **Worst class** of {whose}: {worst.name}, {share}.")
+        lines.append(f"- **Worst class** of {whose}: {worst.shown}, {share}.")
     again = " && ".join(rerun_commands(data))
     lines.append(f"- **Again**, with `space.json` from Artifacts: `{again}`")
     return "\n".join(lines)

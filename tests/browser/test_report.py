@@ -107,7 +107,9 @@ def test_five_questions_are_answered_within_three_clicks(report, sweep):
     recalls = [counts.iloc[i, i] / counts.iloc[i].sum() for i in range(10)]
     fact = verdict.locator(".fact", has_text="worst class")
     worst = fact.locator("b").text_content()
-    assert recalls[int(worst)] == min(recalls)
+    tied = [digit for digit, recall in enumerate(recalls) if recall == min(recalls)]
+    assert worst.startswith(f"{len(tied)} classes" if len(tied) > 3 else str(tied[0]))
+    assert ("a tie" in worst) == (len(tied) > 1)
 
     # 3. Why did trial N fail? One click, and a word.
     failed = next(row for row in sweep.rows() if row.state == "FAILED")

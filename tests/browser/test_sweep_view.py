@@ -252,7 +252,7 @@ def test_five_questions_are_answered_by_the_prepared_pages(
     page.get_by_role("link", name="confusing", exact=True).first.click()
     expect(page.get_by_text("Are #1 and #2 different?")).to_be_visible()
     text = page.inner_text("body")
-    assert re.search(r"Worst class of the best trial: \d, \d+\.\d % recognised", text)
+    assert re.search(r"Worst class of the best trial: \d[^%]*, \d+\.\d % recognised", text)
     assert re.search(r"leads trial \d+ by \+\d+\.\d points, 95 % interval", text)
     assert "sweeps run space.json --name confusing --trials 60 --seed 0" in text
 

@@ -49,8 +49,11 @@ COMPARED: Final[tuple[Role, ...]] = ("first", "second", "third", "fourth", "fift
 SEQUENCE: Final = "cividis"
 """Colour scale of a quantity, known to plotly and matplotlib alike; safe for colour blindness."""
 
-COUNTS: Final = ((0.0, "#F2F6FA"), (0.5, "#6FA8D6"), (1.0, "#08416F"))
-DIFFERENCES: Final = ((0.0, "#B2560B"), (0.5, "#F5F5F5"), (1.0, "#0B66A8"))
+Scale = tuple[tuple[float, str], ...]
+"""Places from 0 to 1 and their colours."""
+
+COUNTS: Final[Scale] = ((0.0, "#F2F6FA"), (0.5, "#6FA8D6"), (1.0, "#08416F"))
+DIFFERENCES: Final[Scale] = ((0.0, "#B2560B"), (0.5, "#F5F5F5"), (1.0, "#0B66A8"))
 """Colour scales of counts and of signed differences around 0."""
 
 
@@ -179,7 +182,8 @@ class Heatmap:
         columns: Names of the columns.
         diverging: Whether 0 is the middle of the colour scale.
         text: Texts shown under the pointer, shaped like `values`.
-        colors: Numbers that decide the colours in place of `values`.
+        colors: Numbers that decide the colours in place of `values`; 0 is the middle then, too.
+        legend: Names of the colours of positive and of negative numbers; empty without a legend.
     """
 
     values: Sequence[Sequence[float]]
@@ -188,11 +192,22 @@ class Heatmap:
     diverging: bool = False
     text: Sequence[Sequence[str]] = ()
     colors: Sequence[Sequence[float]] | None = None
+    legend: tuple[str, ...] = ()
 
-    def shades(self) -> tuple[Sequence[Sequence[float]], float]:
-        """Return the numbers that decide the colours, and the largest of them without its sign."""
-        shown = self.values if self.colors is None else self.colors
-        return shown, max((abs(value) for row in shown for value in row), default=0) or 1
+    def shades(self) -> tuple[Sequence[Sequence[float]], float, Scale]:
+        """Return the numbers that decide the colours, the end of their scale, and the scale.
+
+        The scale has the negative end, too, where 0 is its middle.
+        """
+        if self.colors is not None:
+            return self.colors, 1.0, DIFFERENCES
+        highest = max((abs(value) for row in self.values for value in row), default=0) or 1
+        return self.values, highest, DIFFERENCES if self.diverging else COUNTS
+
+    def keys(self) -> list[tuple[str, str]]:
+        """Return name and colour of each entry of its legend."""
+        ends = DIFFERENCES[-1][1], DIFFERENCES[0][1]
+        return list(zip(self.legend, ends, strict=False))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from functools import singledispatch
 from typing import Any, Final
 
 from sweeps.render.charts.chart import (
-    COUNTS,
     DIFFERENCES,
     SEQUENCE,
     Axis,
@@ -37,6 +36,9 @@ def figure(chart: Chart) -> dict[str, Any]:
     if parallel:
         return _parallel_figure(parallel[0], HEIGHTS[chart.size])
     traces = [_trace(mark, chart) for mark in chart.marks]
+    traces += [
+        _key(*key) for mark in chart.marks if isinstance(mark, Heatmap) for key in mark.keys()
+    ]
     height = HEIGHTS[chart.size]
     if chart.rows:
         height = 120 + _ROW_PIXELS * chart.rows
@@ -154,14 +156,13 @@ def _bars(mark: Bars, chart: Chart) -> dict[str, Any]:
 
 @_trace.register
 def _heatmap(mark: Heatmap, chart: Chart) -> dict[str, Any]:
-    shown, highest = mark.shades()
-    scale = DIFFERENCES if mark.diverging else COUNTS
+    shown, highest, scale = mark.shades()
     return {
         "type": "heatmap",
         "z": [list(row) for row in shown],
         "x": list(mark.columns),
         "y": list(mark.rows),
-        "zmin": -highest if mark.diverging else 0,
+        "zmin": -highest if scale is DIFFERENCES else 0,
         "zmax": highest,
         "colorscale": [list(step) for step in scale],
         "showscale": False,
@@ -172,6 +173,14 @@ def _heatmap(mark: Heatmap, chart: Chart) -> dict[str, Any]:
         "hovertext": [list(row) for row in mark.text],
         "hoverinfo": "text" if mark.text else "x+y+z",
     }
+
+
+def _key(name: str, color: str) -> dict[str, Any]:
+    """Return a trace that only stands in the legend: a heatmap has no entry of its own there."""
+    marker = {"symbol": "square", "size": 12, "color": color}
+    return _named(name) | {
+        "type": "scatter", "mode": "markers", "x": [None], "y": [None], "marker": marker,
+    }  # fmt: skip
 
 
 def _parallel(mark: Parallel) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from sweeps.render.charts.chart import (
     COLORS,
-    COUNTS,
     DIFFERENCES,
     SEQUENCE,
     Axis,
@@ -135,11 +134,14 @@ def _bars(mark: Bars, axes: Any, chart: Chart) -> None:
 @_draw.register
 def _heatmap(mark: Heatmap, axes: Any, chart: Chart) -> None:
     from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.patches import Patch
 
-    shown, highest = mark.shades()
-    scale = DIFFERENCES if mark.diverging else COUNTS
+    shown, highest, scale = mark.shades()
     cmap = LinearSegmentedColormap.from_list("", list(scale))
-    axes.imshow(shown, cmap=cmap, vmin=-highest if mark.diverging else 0, vmax=highest)
+    axes.imshow(shown, cmap=cmap, vmin=-highest if scale is DIFFERENCES else 0, vmax=highest)
+    keys = [Patch(color=color, label=name) for name, color in mark.keys()]
+    if keys:
+        axes.legend(handles=keys, loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
     axes.grid(visible=False)
     axes.set_xticks(range(len(mark.columns)), list(mark.columns))
     axes.set_yticks(range(len(mark.rows)), list(mark.rows))

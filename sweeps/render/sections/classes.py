@@ -24,6 +24,9 @@ from sweeps.wording import format_metric, percent
 
 
 _MOST_CLASSES = 30
+_MISTAKES = 0.8
+"""How dark the most frequent mistake is, of 1; `_FEWEST_FULL` are as dark, where all are fewer."""
+_FEWEST_FULL = 5
 Counts = NDArray[np.int64]
 
 
@@ -78,7 +81,7 @@ def _baseline(data: SweepData, best: Record) -> Counts | None:
 def confusion_chart(
     name: str, title: str, counts: Counts, names: Sequence[str], most: int | None = None
 ) -> Chart:
-    """Return a matrix with its counts; mistakes have a colour scale of their own, to be visible.
+    """Return a matrix with its counts; right answers are blue, mistakes orange, to be visible.
 
     Args:
         name: Name of the chart.
@@ -87,17 +90,15 @@ def confusion_chart(
         names: Names of the classes.
         most: The number of mistakes that is darkest; None: the most of this matrix.
     """
-    colors = counts.astype(float)
-    diagonal = np.diag(counts).astype(float)
-    worst = float(most or most_mistakes(counts) or 1)
-    largest = float(diagonal.max() or 1)
-    np.fill_diagonal(colors, diagonal / largest * worst)
+    colors = -_MISTAKES * (counts / max(most or most_mistakes(counts), _FEWEST_FULL)) ** 0.7
+    np.fill_diagonal(colors, np.diag(counts) / np.maximum(counts.sum(axis=1), 1))
     texts = [
         [_cell(names, row, column, counts) for column in range(len(names))]
         for row in range(len(names))
     ]
-    heat = Heatmap(counts.tolist(), names, names, text=texts, colors=colors.tolist())
-    return Chart(name, title, [heat], Axis("predicted"), Axis("actual"))
+    heat = Heatmap(counts.tolist(), names, names, False, texts, colors.tolist(), ("right", "wrong"))
+    note = "Darker blue: a larger share of its class. Darker orange: more mistakes."
+    return Chart(name, title, [heat], Axis("predicted"), Axis("actual"), note=note)
 
 
 def most_mistakes(counts: Counts) -> int:
@@ -118,7 +119,7 @@ def difference_chart(name: str, title: str, difference: Counts, names: Sequence[
         [f"{names[r]} as {names[c]}: {difference[r, c]:+d}" for c in range(len(names))]
         for r in range(len(names))
     ]
-    heat = Heatmap(difference.tolist(), names, names, diverging=True, text=texts)
+    heat = Heatmap(difference.tolist(), names, names, True, texts, legend=("more", "fewer"))
     note = "Blue on the diagonal and orange off it is better."
     return Chart(name, title, [heat], Axis("predicted"), Axis("actual"), note=note)
 

@@ -356,7 +356,7 @@ def _facts(data: SweepData) -> list[Fact]:
     worst = worst_class(data)
     if worst is not None:
         detail = f"{percent(worst.recall)} recognised on the validation set{worst.remark}"
-        facts.append(Fact("worst class", worst.name, detail))
+        facts.append(Fact("worst class", worst.shown, detail))
     return [*facts, _trials(data)]
 
 

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from sweeps.render.confusion import LARGE, SMALL, _written, dejavu, draw_confusion
+from sweeps.render.confusion import (
+    LARGE,
+    RIGHT,
+    SMALL,
+    WRONG,
+    _written,
+    dejavu,
+    draw_confusion,
+)
 
 DIGITS = [str(digit) for digit in range(10)]
 PERFECT = np.diag(np.full(10, 100)).astype(np.uint32)
@@ -28,6 +36,11 @@ def drawn(counts: np.ndarray, names: list[str] = DIGITS, title: str = "", **how)
     return np.asarray(draw_confusion(counts, names, title, **how)).astype(int)
 
 
+def inside(pixels: np.ndarray, size=LARGE) -> np.ndarray:
+    """Return the rows of a picture that the matrix takes; the legend lies above or below them."""
+    return pixels[size.above : size.above + (600 if size is LARGE else 320)]
+
+
 def orange(pixels: np.ndarray) -> np.ndarray:
     red, _, blue = np.moveaxis(pixels, 2, 0)
     return (red - blue) > 60
@@ -35,20 +48,27 @@ def orange(pixels: np.ndarray) -> np.ndarray:
 
 @SIZES
 def test_right_answers_are_blue_and_mistakes_are_not(size):
-    clean, messy = drawn(PERFECT, size=size), drawn(with_mistakes(), size=size)
+    clean, messy = (inside(drawn(c, size=size), size) for c in (PERFECT, with_mistakes()))
     assert (np.abs(clean - BLUE).max(axis=2) < 12).mean() > 0.03
     assert 0.003 < orange(messy).mean() < 0.02
     assert not orange(clean).any()
 
 
+@SIZES
+def test_a_legend_has_both_colours_even_where_nothing_is_wrong(size):
+    pixels = drawn(np.zeros((10, 10), int), size=size)
+    for color in (RIGHT, WRONG):
+        assert (pixels == color).all(axis=2).sum() >= 100
+
+
 def test_rows_are_true_classes_and_columns_predicted_ones():
     counts = np.array([[50, 0], [20, 30]])
-    pixels = drawn(counts, ["a", "b"], size=SMALL)
+    pixels = inside(drawn(counts, ["a", "b"], size=SMALL), SMALL)
     height, width, _ = pixels.shape
     red, _, blue = pixels[height // 2 - 40, width // 2 - 40]
     assert blue > red
     rows, columns = np.nonzero(orange(pixels))
-    assert rows.min() > height / 2
+    assert rows.min() >= height / 2
     assert columns.max() < width / 2 + SMALL.beside
 
 
@@ -89,7 +109,7 @@ def test_a_class_without_samples_is_drawn(size):
 def test_many_classes_are_coloured_without_counts():
     """Where no count is written, a diagonal cell has one colour."""
     for classes, colours in ((30, 2), (31, 1)):
-        pixels = drawn(np.diag([7] * classes), ["x"] * classes)
+        pixels = drawn(np.diag([7] * classes), ["x"] * classes)[LARGE.above :]
         blue = np.argwhere((pixels == BLUE).all(axis=2))
         top, left = blue.min(axis=0)
         cell = pixels[top : top + 57, left : left + 57].reshape(-1, 3)
@@ -98,7 +118,7 @@ def test_many_classes_are_coloured_without_counts():
 
 def test_large_counts_stay_inside_their_cells():
     counts = np.diag(np.full(10, 123_456_789)).astype(np.uint32)
-    blue = (drawn(counts) == BLUE).all(axis=2)
+    blue = (inside(drawn(counts)) == BLUE).all(axis=2)
     rows, columns = np.nonzero(blue)
     top, left = rows.min(), columns.min()
     assert blue[top : top + 58, left].all()

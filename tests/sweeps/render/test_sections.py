@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.paired_differences import paired_difference
@@ -16,8 +18,11 @@ from sweeps.records import conclusions as kept
 from sweeps.records.conclusions import ConfirmedStanding, VerdictConclusion
 from sweeps.render import comparing
 from sweeps.render.charts.chart import Axis, Bars, Chart, Heatmap, Line, Parallel, Points
+from sweeps.render.charts.interactive import figure
+from sweeps.render.charts.png import draw_png
 from sweeps.render.section import Code, Facts, Folded
 from sweeps.render.sections import render_report, report_sections
+from sweeps.render.sections.classes import confusion_chart
 from sweeps.render.sections.confirmed import forest_chart, put_in_words
 from sweeps.render.sections.verdict import answer, fold_facts, verdict_section
 from sweeps.wording import format_seconds
@@ -219,6 +224,24 @@ def test_the_forest_plot_has_all_finalists_in_their_order_and_marks_the_baseline
     assert dots["champion"].y == pytest.approx([94.4])
     assert dots["champion"].low == pytest.approx([93.8])
     assert "trial-1  94.40±0.60 94.4 (93.8 to 95)" in chart.alternative
+
+
+def test_no_mistake_of_a_matrix_has_the_colour_of_a_right_answer():
+    """Five mistakes once had the colour of 100 right ones, and a darker one than 92."""
+    counts = np.array([[95, 5], [8, 92]])
+    chart = confusion_chart("confusion-1", "Trial 1", counts, ["a", "b"])
+    heat, *keys = figure(chart)["data"]
+    (right, taken), (also_taken, also_right) = heat["z"]
+    assert right > also_right > 0 > taken > also_taken
+    assert heat["zmin"] == -heat["zmax"]
+    assert [key["name"] for key in keys if key["showlegend"]] == ["right", "wrong"]
+    assert [key["marker"]["color"] for key in keys] == [
+        heat["colorscale"][-1][1], heat["colorscale"][0][1],
+    ]  # fmt: skip
+    picture = Image.open(io.BytesIO(draw_png(chart))).convert("RGB")
+    red, _, blue = np.moveaxis(np.asarray(picture).astype(int), 2, 0)
+    assert ((red - blue) > 60).mean() > 0.1
+    assert ((blue - red) > 60).mean() > 0.1
 
 
 @pytest.mark.parametrize("kind", CHARTS)

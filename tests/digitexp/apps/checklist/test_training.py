@@ -120,6 +120,15 @@ def test_the_worst_class_is_named_with_what_it_is_taken_for(right, verdict):
     )
 
 
+def test_classes_that_are_as_poor_and_classes_taken_for_as_often_are_all_named():
+    counts = counts_of((90, 90, *[98] * 8))
+    counts[0, 3], counts[0, 4] = 5, 5
+    assert found(counts=counts)["worst class"].seen == (
+        "0 (as poor: 1): recall 90.0%, 90 of 100; 5 taken for 3, as many for 4; the other classes "
+        "97.1%"
+    )
+
+
 def test_a_class_that_is_poor_by_chance_is_called_so_in_one_sweep_of_twenty_at_most():
     drawn = np.random.default_rng(0).binomial(100, 0.93, (2000, 10))
     poor = sum(worst_class(counts_of(rights))[1] < 0.05 for rights in drawn)

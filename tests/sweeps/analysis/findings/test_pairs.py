@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sweeps.analysis.paired_differences import paired_difference
+from sweeps.analysis.paired_differences import paired_difference, worst_of
 from sweeps.interval import wilson
 
 
@@ -51,3 +51,30 @@ def test_its_interval_covers_the_truth_as_often_as_it_says(only_first, only_seco
 )
 def test_wilson_is_what_the_tables_say(found, total, expected):
     assert wilson(found, total).ends == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("rows", "shown", "remark"),
+    [
+        (
+            [[99, 1, 0], [20, 70, 10], [0, 0, 100]],
+            "b", ", most often taken for a",
+        ),
+        (
+            [[99, 1, 0], [15, 70, 15], [0, 0, 100]],
+            "b", ", most often taken for a and c, as often for each",
+        ),
+        (
+            [[92, 5, 3], [8, 92, 0], [0, 6, 94]],
+            "a and b (a tie)", "; intervals of 1 other class overlap theirs",
+        ),
+        (
+            [[96, 4, 0], [8, 92, 0], [0, 6, 94]],
+            "b", ", most often taken for a; intervals of 2 other classes overlap its own",
+        ),
+        ([[9, 0, 0], [0, 9, 0], [0, 0, 0]], "a and b (a tie)", ""),
+    ],
+)  # fmt: skip
+def test_the_worst_class_says_where_others_are_as_bad_or_may_be(rows, shown, remark):
+    worst = worst_of(np.array(rows), ["a", "b", "c"])
+    assert (worst.shown, worst.remark) == (shown, remark)
