@@ -47,8 +47,8 @@ class Importance(Interval):
         name: The parameter, or the reference.
         trials: Number of complete trials that have the parameter.
         is_reference: Whether it is the noise.
-        stands_out: Whether its interval lies above the median share of the noise, and its share
-            above that of every noise that was drawn.
+        stands_out: Whether its interval lies above that of the noise, and its share above that of
+            every noise that was drawn.
     """
 
     name: str
@@ -96,7 +96,7 @@ def _importances(
         whole[_NOISE] = float(np.median(noise))  # one draw alone would be chance
         for name in names if found else (*names, _NOISE):  # the reference is shown once
             low, high = np.quantile([draw[name] for draw in draws], [0.025, 0.975])
-            is_above = whole[name] > noise.max() and low > whole[_NOISE]
+            is_above = whole[name] > noise.max() and low > np.quantile(noise, 0.975)
             found.append(
                 Importance(
                     name=name,

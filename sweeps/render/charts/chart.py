@@ -204,7 +204,7 @@ class Heatmap:
         highest = max((abs(value) for row in self.values for value in row), default=0) or 1
         return self.values, highest, DIFFERENCES if self.diverging else COUNTS
 
-    def keys(self) -> list[tuple[str, str]]:
+    def legend_entries(self) -> list[tuple[str, str]]:
         """Return name and colour of each entry of its legend."""
         ends = DIFFERENCES[-1][1], DIFFERENCES[0][1]
         return list(zip(self.legend, ends, strict=False))
@@ -263,12 +263,14 @@ class Parallel:
         values: The quantity, a value a line.
         title: Name of the quantity.
         text: Texts shown under the pointer, one a line.
+        is_lower_better: Whether the lowest value has the lightest colour, not the highest.
     """
 
     dimensions: Sequence[Dimension]
     values: Sequence[float]
     title: str
     text: Sequence[str]
+    is_lower_better: bool = False
 
     def lines(self) -> tuple[list[list[float]], list[tuple[int, float, str]]]:
         """Return each line's heights, from 0 to 1, and (axis, height, label) of the ticks."""

@@ -25,6 +25,7 @@ from sweeps.render.charts.chart import (
 
 HEIGHTS: Final = {"wide": 380, "half": 340, "third": 260}
 _ROW_PIXELS: Final = 30
+_FEW_TICKS: Final = 6
 _PARALLEL_COLORS: Final = 16
 # plotly's own for it, dtick "D2", loses the range when the window changes twice.
 _ONE_TWO_FIVE: Final = [float(f"{step}e{power}") for power in range(-9, 10) for step in (1, 2, 5)]
@@ -37,7 +38,10 @@ def figure(chart: Chart) -> dict[str, Any]:
         return _parallel_figure(parallel[0], HEIGHTS[chart.size])
     traces = [_trace(mark, chart) for mark in chart.marks]
     traces += [
-        _key(*key) for mark in chart.marks if isinstance(mark, Heatmap) for key in mark.keys()
+        _key(*key)
+        for mark in chart.marks
+        if isinstance(mark, Heatmap)
+        for key in mark.legend_entries()
     ]
     height = HEIGHTS[chart.size]
     if chart.rows:
@@ -51,6 +55,8 @@ def figure(chart: Chart) -> dict[str, Any]:
         "showlegend": sum(bool(trace.get("showlegend")) for trace in traces) > 1,
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
     }
+    if chart.x.whole and _farthest(chart) <= _FEW_TICKS:
+        layout["xaxis"]["dtick"] = 1  # plotly's own ticks lie at halves then, written as 0, 1, 1
     if chart.bars:
         layout["yaxis"] |= {"autorange": "reversed", "automargin": True}
     elif chart.rows:
@@ -61,6 +67,13 @@ def figure(chart: Chart) -> dict[str, Any]:
         layout["xaxis"] |= {"type": "category", "constrain": "domain"}
         layout["yaxis"] |= {"constrain": "domain"}
     return {"data": traces, "layout": layout}
+
+
+def _farthest(chart: Chart) -> float:
+    """Return the largest number on the horizontal axis; 0 without one."""
+    shown = [mark.values if isinstance(mark, Bars) else mark.x for mark in chart.marks
+             if isinstance(mark, Bars | Line | Points)]  # fmt: skip
+    return max((x for values in shown for x in values if isinstance(x, int | float)), default=0)
 
 
 def _parallel_figure(mark: Parallel, height: int) -> dict[str, Any]:
@@ -192,6 +205,7 @@ def _parallel(mark: Parallel) -> tuple[list[dict[str, Any]], list[dict[str, Any]
     places, labels = mark.lines()
     steps = min(_PARALLEL_COLORS, len(mark.values))
     ranks = sorted(range(len(mark.values)), key=lambda line: mark.values[line])
+    ranks = ranks[::-1] if mark.is_lower_better else ranks
     traces: list[dict[str, Any]] = []
     for step in range(steps):
         lines = ranks[step * len(ranks) // steps : (step + 1) * len(ranks) // steps]

@@ -139,7 +139,7 @@ def _heatmap(mark: Heatmap, axes: Any, chart: Chart) -> None:
     shown, highest, scale = mark.shades()
     cmap = LinearSegmentedColormap.from_list("", list(scale))
     axes.imshow(shown, cmap=cmap, vmin=-highest if scale is DIFFERENCES else 0, vmax=highest)
-    keys = [Patch(color=color, label=name) for name, color in mark.keys()]
+    keys = [Patch(color=color, label=name) for name, color in mark.legend_entries()]
     if keys:
         axes.legend(handles=keys, loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
     axes.grid(visible=False)
@@ -166,7 +166,8 @@ def _parallel(mark: Parallel, axes: Any, chart: Chart) -> None:
     for number, height, label in labels:
         axes.text(number + 0.03, height, label, fontsize=7, va="center")
     norm = mpl.colors.Normalize(min(mark.values), max(mark.values))
-    drawn = LineCollection(lines, cmap=SEQUENCE, norm=norm, linewidths=0.9, alpha=0.7)
+    scale = f"{SEQUENCE}_r" if mark.is_lower_better else SEQUENCE
+    drawn = LineCollection(lines, cmap=scale, norm=norm, linewidths=0.9, alpha=0.7)
     drawn.set_array(list(mark.values))
     axes.add_collection(drawn)
     axes.figure.colorbar(drawn, ax=axes, label=mark.title, pad=0.01)

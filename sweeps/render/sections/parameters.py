@@ -109,8 +109,7 @@ def _parallel(data: SweepData, names: Sequence[str]) -> Chart:
     dimensions.append(Dimension(metric, objectives))
     note = f"A line a complete trial; the lighter, the better its {metric}." + data.not_all_drawn
     texts = [trial_text(row) for row in rows]
-    values = objectives if data.is_higher_better else [-value for value in objectives]
-    marks = [Parallel(dimensions, values, metric, texts)]
+    marks = [Parallel(dimensions, objectives, metric, texts, not data.is_higher_better)]
     return Chart("parallel", "All parameters together", marks, size="wide", note=note)
 
 

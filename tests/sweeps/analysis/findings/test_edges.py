@@ -52,3 +52,17 @@ def test_the_best_quarter_says_what_to_narrow_to():
     data = sweep_data(grid(), [-abs(i - 10) for i in range(20)])
     assert narrowed(data, ["learning_rate"]) == ["learning_rate=0.000695..0.00183"]
     assert narrowed(data, []) == []
+
+
+@pytest.mark.parametrize(
+    ("units", "said"),
+    [
+        ((62, 123, 125, 126, 127), "units=62..128"),
+        ((9, 10, 20, 30, 40), "units=8..40"),
+        ((20, 40, 60, 80, 100), "units=20..100"),
+    ],
+)
+def test_an_end_of_the_range_that_the_best_are_near_is_not_cut_off(units, said):
+    """Of the best near the limit of 128 the advice was units_1=62..117."""
+    points = [{"units": units[4 - i] if i < 5 else 64 + i % 2} for i in range(20)]
+    assert narrowed(sweep_data(points, [-i for i in range(20)]), ["units"]) == [said]

@@ -37,6 +37,19 @@ def test_what_matters_stands_out_from_noise_and_the_rest_does_not():
     assert found["noise (reference)"].is_reference
 
 
+@pytest.mark.parametrize(("seed", "does"), [(3, False), (6, True), (7, False)])
+def test_whose_interval_overlaps_that_of_noise_does_not_stand_out(seed, does):
+    """In each the share is about 0.8, and every noise that was drawn lies below it."""
+    made = points(20, seed)
+    random = np.random.default_rng(seed + 100)
+    objectives = [rate_matters(point) + 0.1 * random.normal() for point in made]
+    found = {one.name: one for one in sweep_data(made, objectives).importances}
+    rate, noise = found["learning_rate"], found["noise (reference)"]
+    assert rate.value > 0.75 > noise.high
+    assert rate.low > noise.value
+    assert rate.stands_out == does == (rate.low > noise.high)
+
+
 @pytest.mark.slow
 def test_of_noise_alone_hardly_anything_stands_out():
     claims = 0

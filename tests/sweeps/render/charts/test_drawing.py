@@ -108,3 +108,52 @@ def test_lines_cross_each_axis_between_its_ends():
     heights, labels = parallel.lines()
     assert all(0 <= height <= 1 for line in heights for height in line)
     assert {axis for axis, _, _ in labels} == {0, 1, 2}
+
+
+def drawn_by_matplotlib(chart, monkeypatch):
+    """Return the figure that a PNG of a chart is saved from."""
+    from matplotlib.figure import Figure
+
+    drawn, save = [], Figure.savefig
+
+    def saved(figure, *args, **how):
+        drawn.append(figure)
+        return save(figure, *args, **how)
+
+    monkeypatch.setattr(Figure, "savefig", saved)
+    draw_png(chart)
+    return drawn[0]
+
+
+@pytest.mark.parametrize(("is_lower_better", "best"), [(True, 0), (False, 2)])
+def test_the_lines_of_a_quantity_are_coloured_by_its_values_and_the_best_is_the_lightest(
+    is_lower_better, best, monkeypatch
+):
+    """The colour bar of a cross-entropy ran from -0.45 to -0.15."""
+    mark = Parallel(
+        [Dimension("rate", [1, 2, 3])], [0.1, 0.2, 0.4], "loss", ["a", "b", "c"],
+        is_lower_better=is_lower_better,
+    )  # fmt: skip
+    chart = Chart("p", "Parallel", [mark], size="wide")
+    lightest = next(t for t in figure(chart)["data"] if t["line"]["color"] == "scale:1.000")
+    assert lightest["text"][0] == "abc"[best]
+    axes, bar = drawn_by_matplotlib(chart, monkeypatch).axes
+    assert bar.get_ylim() == (0.1, 0.4)
+    (lines,) = axes.collections
+    lines.update_scalarmappable()
+    assert lines.get_colors()[:, :3].sum(axis=1).argmax() == best
+
+
+@pytest.mark.parametrize("top", [1, 2, 3])
+def test_an_axis_of_counts_has_ticks_at_whole_numbers_alone(top, monkeypatch):
+    """Reasons of failures lay on an axis with the ticks 0, 1, 1, 2, 2."""
+    chart = Chart("f", "Failures", [Bars("", ["error"], [top], "failed")], Axis("n", whole=True))
+    layout = figure(chart)["layout"]["xaxis"]
+    assert layout["dtick"] == 1
+    ticks = drawn_by_matplotlib(chart, monkeypatch).axes[0].get_xticks()
+    assert [*ticks] == [int(tick) for tick in ticks]
+
+
+def test_an_axis_of_many_whole_numbers_leaves_its_ticks_to_plotly():
+    chart = Chart("e", "Epochs", [Line("one", [1, 40], [0, 1], "trial")], Axis("e", whole=True))
+    assert "dtick" not in figure(chart)["layout"]["xaxis"]
