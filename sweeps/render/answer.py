@@ -345,7 +345,7 @@ class _VerdictInWords:
         return [f"Did searching pay? {says}: {_ahead(gained, over)} ({_ends(gained)})."]
 
     def champion(self, calibration: CalibrationConclusion | None, *, is_served: bool) -> str:
-        """Return where the champion is, and whether its probabilities were put right."""
+        """Return where the champion is, and what its temperature is known to change."""
         verdict, take = self._verdict, self._take
         where = "Champion in MLflow" if is_served else "Champion"
         said = f"{where}: {self._name(take)}"
@@ -354,14 +354,14 @@ class _VerdictInWords:
         if verdict.refit:
             said += f", trained on all but the test set ({verdict.refit})"
         own = calibration.finalists.get(take.finalist) if calibration else None
-        if own is None:
-            return f"{said}."
-        error = own.measures.get("ece")
-        said += f", calibrated by T = {own.temperature:.2f}"
-        if error is None:
+        error = own.measures.get("ece") if own else None
+        if own is None or error is None or error.verdict == "cannot tell":
             return f"{said}."
         before, after = (scaled(one.value, digits=1) for one in (error.before, error.after))
-        return f"{said} (its error: {before} to {after} %)."
+        by = f"T = {own.temperature:.2f}"
+        if error.verdict == "higher":
+            return f"{said}, served at {by}, where its error is higher ({after} %, not {before} %)."
+        return f"{said}, calibrated by {by} (error {after} %, not {before} %)."
 
     def source(self) -> str:
         """Return what all this comes from, and whether the data served several sweeps."""

@@ -424,7 +424,7 @@ def _said(name: str, measure: Measure) -> str:
     called, _, unit = SHOWN[name]
     before, after = (scaled(one.value, one.unit) for one in (measure.before, measure.after))
     change = span(measure.change, " to ")
-    return f"its {called} {SAYS[measure.verdict]}, {before} to {after} {unit} ({change})"
+    return f"its {called} {SAYS[measure.verdict]}: {after} {unit}, not {before} (change {change})"
 
 
 def _heat_rows(label: str, calibration: Calibration) -> Iterator[list[str]]:

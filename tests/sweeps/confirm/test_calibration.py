@@ -114,7 +114,7 @@ def test_it_is_told_with_figures_and_in_words():
     told = put_in_words(CalibrationConclusion("calibration", winner, found))
     ece = found[winner].measures["ece"]
     assert told.lead.startswith(f"{winner}: its calibration error is lower at the fitted")
-    assert f"{100 * ece.before.value:.2f} to {100 * ece.after.value:.2f} points" in told.lead
+    assert f"{100 * ece.after.value:.2f} points, not {100 * ece.before.value:.2f} (" in told.lead
     assert [row[0] for row in told.rows] == [label for label in labels for _ in range(2)]
     assert all(len(row) == len(told.columns) for row in told.rows)
     assert {row[-1] for row in told.rows} == {"lower"}

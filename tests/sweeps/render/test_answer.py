@@ -110,7 +110,7 @@ def test_a_winner_is_told_in_the_order_in_which_one_asks():
         "Best of the four? Not settled: trial-16 leads; trial-17 may be as good; trial-12 and the "
         "baseline are worse.",
         "All six voting: 95.1 % (+0.2 to +0.9 over trial-16), at 4.2 times the size.",
-        "Champion in MLflow: trial-16, calibrated by T = 1.30 (its error: 1.6 to 0.6 %).",
+        "Champion in MLflow: trial-16, calibrated by T = 1.30 (error 0.6 %, not 1.6 %).",
         "From 20 folds x 4 finalists; 95 % intervals, for new samples and seeds.",
     ]
 
@@ -261,6 +261,37 @@ def test_the_figure_of_the_test_set_is_the_one_to_quote():
     other = dataclasses.replace(winner, finalist="trial-3")
     stale = dataclasses.replace(tested, finalists=[other])
     assert any("best of 4 on these folds" in line for line in answer([*WHOLE, stale]))
+
+
+@pytest.mark.parametrize(
+    ("score", "says"), [(0.9342, "agrees"), (0.9332, "does not agree"), (0.9582, "does not agree")]
+)
+def test_the_folds_agree_with_the_test_set_up_to_the_errors_of_both_added_in_squares(score, says):
+    """The ends are 1.00 and 0.65 points away, so that 1.19 points are allowed."""
+    at = AtEvaluation(1, 1, "1234abcd" * 8, "2026-11-28", "")
+    winner = FinalistOnTestSet("winner", "trial-16", Interval.around(score, 0.01), None)
+    lines = answer([*WHOLE, OnTestSet("test", at, 20, 1000, [winner], None, None)])
+    assert any(line.endswith(f"the folds' 94.6 % {says}.") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("lower", "trial-16, calibrated by T = 1.30 (error 0.6 %, not 1.6 %)."),
+        ("cannot tell", "trial-16."),
+        ("higher", "trial-16, served at T = 1.30, where its error is higher (0.6 %, not 1.6 %)."),
+    ],
+)
+def test_the_champion_is_called_calibrated_only_where_its_section_says_so(change, said):
+    own = CALIBRATION.finalists["trial-16"]
+    measures = {**own.measures, "ece": dataclasses.replace(own.measures["ece"], verdict=change)}
+    found = dataclasses.replace(
+        CALIBRATION, finalists={"trial-16": dataclasses.replace(own, measures=measures)}
+    )
+    *_, champion, _ = answer([WHOLE[0], found], PARAMS)
+    assert champion == f"Champion: {said}"
+    says = {"lower": "is lower", "cannot tell": "cannot be said to change", "higher": "is higher"}
+    assert f"its calibration error {says[change]}" in put_in_words(found).lead
 
 
 def test_missing_folds_left_out_finalists_and_a_refit_are_said():
