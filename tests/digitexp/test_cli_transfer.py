@@ -88,6 +88,7 @@ def test_a_training_starts_from_the_folder_of_another_one(monkeypatch, capsys, t
         (["--set", "seed=3"], "the comparison has --seeds for it"),
         (["--from", "fashion"], "data source 'fashion'"),
         (["--from", "away.weights.h5"], "there is no such file"),
+        (["--freeze", "1", "--from", "away.weights.h5"], "there is no such file"),
     ],
 )
 def test_a_mistake_ends_with_2_one_message_and_nothing_made(

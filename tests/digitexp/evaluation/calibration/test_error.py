@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from digitexp.evaluation.calibration import (
+    binned,
     calibration_terms,
     error_if_calibrated,
     expected_calibration_error,
@@ -48,6 +49,13 @@ def test_by_hand():
     assert shown.accuracy[3:] == pytest.approx([1.0, 0.5])
     assert np.isnan(shown.accuracy[:3]).all()
     assert shown.edges == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
+
+
+def test_a_confidence_at_an_edge_belongs_to_the_bin_below_it():
+    edges = np.array([0.0, 0.25, 0.5, 1.0])
+    assert binned(np.array([0.25, 0.3, 0.5, 0.75, 1.0]), edges).tolist() == [0, 1, 1, 2, 2]
+    even = np.zeros((3, 2))  # a confidence of a half exactly
+    assert reliability(even, [0, 0, 1], bins=4).counts.tolist() == [0, 3, 0, 0]
 
 
 def test_sure_and_wrong_is_an_error_of_1_and_sure_and_right_of_0():
