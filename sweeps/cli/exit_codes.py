@@ -44,10 +44,33 @@ def failure(summary: Summary, strict: bool, fail_under: float | None) -> str | N
     if best is None:
         return "no trial is complete, so --fail-under cannot be met"
     worse = best < fail_under if summary.direction == "maximize" else best > fail_under
-    if not worse:
+    return _against_bound(summary, best, fail_under, "") if worse else None
+
+
+def gate_line(summary: Summary, strict: bool, fail_under: float | None) -> str | None:
+    """Return `failed: ...` or `passed: ...`, and what that was applied to; None without a gate.
+
+    An interrupted run has decided nothing.
+    """
+    if summary.stopped_by in INTERRUPTED:
         return None
-    side = "below" if summary.direction == "maximize" else "above"
-    return f"best {summary.metric} {best:.4g} is {side} the bound {fail_under:g} (--fail-under)"
+    if reason := failure(summary, strict, fail_under):
+        return f"failed: {reason}"
+    said = ["no trial failed (--strict)"] if strict else []
+    best = summary.best.objective if summary.best else None
+    if fail_under is not None and best is not None:
+        said.append(_against_bound(summary, best, fail_under, "not "))
+    return f"passed: {'; '.join(said)}" if said else None
+
+
+def _against_bound(summary: Summary, best: float, bound: float, no: str) -> str:
+    """Say on which side of the bound the best is, of which metric, and which side is good."""
+    side, good = ("below", "higher") if summary.direction == "maximize" else ("above", "lower")
+    text = f"best {summary.metric} {best:.4g} is {no}{side} the bound {bound:g} (--fail-under; "
+    text += f"{good} is better"
+    if "accuracy" in summary.metric and side == "below" and 0 <= best <= 1 < bound <= 100:
+        text += f"; if it is a share from 0 to 1, no trial reaches {bound:g}: write {bound / 100:g}"
+    return f"{text})"
 
 
 def _too_many(summary: Summary) -> str:

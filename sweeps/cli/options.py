@@ -329,7 +329,11 @@ _RUN_OPTIONS: Final[Mapping[str, Any]] = {
     "tracking_uri": TrackingOption,
     "fail_under": Annotated[
         float | None,
-        typer.Option(metavar="VALUE", help="Exit 1 if the best objective is worse than this."),
+        typer.Option(
+            metavar="VALUE",
+            help="Exit 1 if the best value of the space's objective is worse than this: below it "
+            "where the objective is maximised, above it where it is minimised.",
+        ),
     ],
 }
 """The fields of `RunOptions` as options of a command, in the order of their help."""

@@ -22,7 +22,7 @@ from sweeps.cli.confirming import (
     reserving_for,
 )
 from sweeps.cli.console import answering_first
-from sweeps.cli.exit_codes import FAILED, INTERRUPTED, WHOLE, exit_code, failure
+from sweeps.cli.exit_codes import FAILED, INTERRUPTED, WHOLE, exit_code, failure, gate_line
 from sweeps.cli.options import (
     EventsOption,
     HomeOption,
@@ -121,7 +121,7 @@ def run(
                     lambda result: give(lambda: None if is_server else answer(result)),
                 ),
             )
-            _conclude(result.summary)
+            _conclude(result.summary, gate_line(result.summary, strict, fail_under))
         if is_server:
             answer(result)
         summary = result.summary
@@ -181,9 +181,11 @@ def _answer(
         Terminal().print(text, crop=False)
     if reason := failure(summary, strict, bound):
         print(pasteable(f"failed: {reason}"), file=sys.stderr)
+    elif progress in {"auto", "verbose"} and (gate := gate_line(summary, strict, bound)):
+        print(pasteable(gate))
 
 
-def _conclude(summary: Summary) -> None:
+def _conclude(summary: Summary, gate: str | None) -> None:
     """Say what MLflow lacks, and add the summary to that of a GitHub job."""
     from sweeps.render.markdown import render_markdown
     from sweeps.wording import counted
@@ -192,7 +194,7 @@ def _conclude(summary: Summary) -> None:
     if step_summary:
         try:
             with Path(step_summary).open("a", encoding="utf-8") as file:
-                file.write(render_markdown(summary))
+                file.write(render_markdown(summary, gate))
         except OSError as error:
             print(f"no step summary: {error}", file=sys.stderr)
     if summary.tracking_pending:

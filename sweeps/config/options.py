@@ -88,7 +88,8 @@ class RunOptions:
             many. A trial without a value per epoch counts as one. None: no limit.
         price: Price of one worker for an hour, above 0: a number, or a text such as `0.35/h`. Each
             trial costs its seconds times that. None: as at the last start that had one.
-        fail_under: The exit code of the command is 1 if the best is worse than this; `sweeps.run`
+        fail_under: The exit code of the command is 1 if the best value of the objective is worse
+            than this: below it where it is maximised, above it where it is minimised; `sweeps.run`
             returns either way.
         retries: How often a trial is tried again, from 0, by the reason of its failure: `crash`
             (default 2), `oom` (1), `timeout` (1), `error` (1), `invalid` (0).

@@ -210,18 +210,13 @@ def comparison(contestants: Sequence[Contestant]) -> list[Section]:
 
 
 def _outcomes(contestants: Sequence[Contestant], records: Sequence[Record]) -> Section:
-    goals = {c.data.info.objectives for c in contestants}
-    shared = goals.pop() if len(goals) == 1 else ()
-    values = [one.metric for one in shared] or ["objective"]
-    columns = ["", *values, "ended", "epochs", "seconds", "origin"]
+    goals = [one.metric for c in contestants for one in c.data.info.objectives]
+    metrics = list(dict.fromkeys(goals))
+    columns = ["", *metrics, "ended", "epochs", "seconds", "origin"]
     cells = [
         [
             c.label,
-            c.row.state if c.row.objective is None else format_metric(c.row.objective),
-            *(
-                "" if value is None else format_metric(value)
-                for value in (c.row.values(shared) or [None] * len(values))[1:]
-            ),
+            *(_worth(c, metric) for metric in metrics),
             c.row.reason,
             str(c.row.epochs or ""),
             f"{c.row.seconds:.1f}",
@@ -231,8 +226,18 @@ def _outcomes(contestants: Sequence[Contestant], records: Sequence[Record]) -> S
     ]
     blocks: list[Block] = [Table(columns, cells)]
     blocks += [Text(line) for line in _told_apart(contestants, records)]
-    blocks.append(Text(f"Each was trained once{_confirmed(contestants, len(values) > 1)}.", "note"))
+    are_several = any(len(c.data.info.objectives) > 1 for c in contestants)
+    blocks.append(Text(f"Each was trained once{_confirmed(contestants, are_several)}.", "note"))
     return Section("outcomes", "Who leads in the search", blocks)
+
+
+def _worth(contestant: Contestant, metric: str) -> str:
+    """Return what a trial has of an objective, its own or another's; its state if it has none."""
+    row, is_own = contestant.row, metric == contestant.data.info.metric
+    value = row.objective if is_own else row.metrics.get(metric)
+    if value is None:
+        return row.state if is_own else ""
+    return format_metric(value)
 
 
 def _confirmed(contestants: Sequence[Contestant], are_several: bool) -> str:

@@ -64,11 +64,18 @@ def _steps(data: SweepData) -> Iterator[str]:
             )
 
 
-def render_markdown(summary: Summary) -> str:
-    """Return a heading, the verdict, best against baselines, parameters and failures by reason."""
+def render_markdown(summary: Summary, gate: str | None = None) -> str:
+    """Return a heading, the verdict, best against baselines, parameters and failures by reason.
+
+    Args:
+        summary: The sweep.
+        gate: `failed: ...` or `passed: ...`, which stands first; None without a gate.
+    """
+    outcome, _, why = (gate or "").partition(": ")
     lines = [
         f"### Sweep {escape(summary.name)}",
         "",
+        *([f"**{outcome}: {escape(why)}**", ""] if gate else []),
         f"{escape(ended_line(summary, 'last start'))}.",
         "",
         f"**{escape(verdict_line(summary))}**",

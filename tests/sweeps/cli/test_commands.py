@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from sweeps.cli import app
 from sweeps.cli.options import duration
+from sweeps.render.markdown import escape
 
 
 @pytest.fixture
@@ -92,12 +93,17 @@ def test_ci_mode_writes_a_summary_and_fails_loudly(call, tmp_path, monkeypatch, 
     best = json.loads(call("best", "toy", "--json").output)["best"]
     score = f"{best['objective']:.4f}"
     assert best["origin"] == "baseline first"
-    said = f"failed: best score {score} is below the bound {bound} (--fail-under)\n"
-    assert [line for line in result.stderr.splitlines(True) if "failed" in line] == [said] * code
+    why = f"the bound {bound} (--fail-under; higher is better)"
+    failed = f"failed: best score {score} is below {why}"
+    passed = f"passed: no trial failed (--strict); best score {score} is not below {why}"
+    assert (failed in result.stderr.splitlines()) == bool(code)
+    assert (passed in " ".join(result.stdout.split())) == (not code)
     written = summary.read_text().splitlines()
     assert written[0] == "### Sweep toy"
-    assert written[2].startswith("2 of 2 trials: 2 COMPLETE (last start: ")
-    assert written[4].startswith(f"**best observed, not confirmed: score {score} (trial 0)")
+    first, why = (failed if code else passed).split(": ", 1)
+    assert written[2] == f"**{first}: {escape(why)}**"
+    assert written[4].startswith("2 of 2 trials: 2 COMPLETE (last start: ")
+    assert written[6].startswith(f"**best observed, not confirmed: score {score} (trial 0)")
     assert "| trial | origin | score | best leads by | epochs | seconds |" in written
     (row,) = [line for line in written if line.startswith("| 0 |")]
     assert row.startswith(f"| 0 | baseline first, best observed | {score} |  | 3 |")

@@ -4,7 +4,7 @@ import pytest
 
 from sweeps.analysis.rows import TrialRow
 from sweeps.analysis.summary import Summary
-from sweeps.cli.exit_codes import exit_code, failure
+from sweeps.cli.exit_codes import exit_code, failure, gate_line
 
 
 def row(objective):
@@ -81,7 +81,7 @@ def test_exit_codes_follow_their_precedence(changes, strict, fail_under, expecte
 
 def test_the_reason_of_a_failed_run_names_figures_and_option():
     text = failure(summary(), False, 0.9)
-    assert text == "best score 0.7 is below the bound 0.9 (--fail-under)"
+    assert text == "best score 0.7 is below the bound 0.9 (--fail-under; higher is better)"
     assert failure(summary(**FAILED), True, None) == ("1 of 2 trials failed (--strict)")
 
 
@@ -91,3 +91,40 @@ def test_all_trials_that_failed_are_named_with_their_first_error():
         "all 2 trials failed (error 1, diverged 1), the first with: RuntimeError: no data; mend "
         "the cause, then `sweeps retry x`"
     )
+
+
+MINIMIZED = {"metric": "loss", "direction": "minimize"}
+OF_A_SHARE = {"metric": "best_val_accuracy"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "strict", "bound", "said"),
+    [
+        ({}, False, None, None),
+        ({}, True, None, "passed: no trial failed (--strict)"),
+        (
+            {}, False, 0.7,
+            "passed: best score 0.7 is not below the bound 0.7 (--fail-under; higher is better)",
+        ),
+        (
+            MINIMIZED, True, 0.9,
+            "passed: no trial failed (--strict); best loss 0.7 is not above the bound 0.9 "
+            "(--fail-under; lower is better)",
+        ),
+        (
+            MINIMIZED, False, 0.5,
+            "failed: best loss 0.7 is above the bound 0.5 (--fail-under; lower is better)",
+        ),
+        (
+            OF_A_SHARE, False, 90,
+            "failed: best best_val_accuracy 0.7 is below the bound 90 (--fail-under; higher is "
+            "better; if it is a share from 0 to 1, no trial reaches 90: write 0.9)",
+        ),
+        (FAILED, True, 0.1, "failed: 1 of 2 trials failed (--strict)"),
+        (FAILED, False, None, None),
+        ({"stopped_by": "interrupt"}, True, 0.1, None),
+    ],
+)  # fmt: skip
+def test_a_gate_says_what_it_is_applied_to_when_it_is_passed_as_well(changes, strict, bound, said):
+    """A bound of 0.9 that was meant for the accuracy lay on a cross-entropy, and was passed."""
+    assert gate_line(summary(**changes), strict, bound) == said

@@ -199,3 +199,17 @@ def test_what_cannot_be_compared_is_said(finished_toy, call, names, said):
     finished_toy(trials=2)
     result = call("compare", *names)
     assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
+
+
+def test_trials_of_two_objectives_have_a_column_for_each(finished_toy, call, run_toy, toy_space):
+    """A cross-entropy stood over an accuracy in one column without a name."""
+    (score,) = {row.objective for row in finished_toy(trials=2).rows() if row.trial == 0}
+    text = toy_space.read_text().replace("metric: score", "metric: loss")
+    toy_space.write_text(text.replace("direction: maximize", "direction: minimize"))
+    run_toy(name="other", trials=2)
+    result = call("compare", "toy:0", "other:0")
+    assert result.exit_code == 0, result.stderr
+    header, _, *rows = result.stdout.splitlines()[1:5]
+    assert header.split()[:3] == ["score", "loss", "ended"]
+    values = [f"{score:.4f}", f"{-score:.4f}"]
+    assert [row.split()[1:3] for row in rows] == [values, values]
