@@ -226,6 +226,11 @@ class Header(Strict):
         description="Of a script that does not print its result: the `.json` or `.csv` file that "
         "it writes below `{output}`, or `mlflow` for the run that it logs.",
     )
+    final: str | None = Field(
+        None,
+        description="Of a script with `metrics`: a regular expression, with one group around the "
+        "number, for the line that has the score. Without it the last epoch has the score.",
+    )
     objective: ObjectiveModels = Field(
         description="Metric to optimise, and which way; a list of up to four: their Pareto front."
     )
@@ -524,7 +529,7 @@ def _experiment(shape: Header, problems: Problems) -> str:
     elif shape.experiment is not None and shape.command is not None:
         problems.add(("command",), "an experiment is given too; write one of both")
     if shape.experiment is not None:
-        for key in ("metrics", "result"):
+        for key in ("metrics", "result", "final"):
             if getattr(shape, key):
                 problems.add((key,), "is for a script; leave it out, or write `command:`")
         return shape.experiment
@@ -567,6 +572,13 @@ def _sources(shape: Header, problems: Problems) -> dict[str, Any]:
             )
             problems.add(("result",), text)
         sources["result"] = str(path)
+    if shape.final is not None:
+        problem = _pattern_problem("final", shape.final)
+        if problem is None and wanted and wanted[0] not in shape.metrics:
+            problem = f"needs `metrics` with a pattern of {wanted[0]!r}, for its epochs"
+        if problem is not None:
+            problems.add(("final",), problem)
+        sources["final"] = shape.final
     return sources
 
 

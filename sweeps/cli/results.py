@@ -328,6 +328,7 @@ def trials(
     """Show every trial of a sweep, one row per trial; or a single one."""
     from sweeps.analysis.rows import front_rows, trial_rows
     from sweeps.analysis.summary import champion_of
+    from sweeps.experiments.script_results import score_of
     from sweeps.records import Conclusions, heard
     from sweeps.render.summaries import render_trial, render_trials
 
@@ -356,7 +357,9 @@ def trials(
         attempts = [r for r in records if r.spec.trial == trial and r.files_sha256]
         written = store.files(attempts[-1]) if attempts else {}
         where = store.files_path(attempts[-1].spec.key) if attempts else None
-        _console().print(render_trial(rows[0], written, where), crop=False)
+        result = store.read(attempts[-1].spec.key).result if attempts else None
+        score = score_of(result.info) if result and rows[0].state == "COMPLETE" else None
+        _console().print(render_trial(rows[0], written, where, str(score or "")), crop=False)
     else:
         champion = champion_of(heard(Conclusions(store.folder).confirmed))
         newest = rows[-MOST_SHOWN:]

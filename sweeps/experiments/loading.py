@@ -336,13 +336,13 @@ def _split(path: str) -> tuple[list[Objective], Sources, str]:
         if not command.startswith(('{"', "{} ")):
             return objectives, Sources(), command
         said, end = json.JSONDecoder().raw_decode(command)
-        patterns, result = said.get("metrics", {}), said.get("result")
-        texts = [*patterns.items(), *([] if result is None else [(result,)])]
+        patterns, others = said.get("metrics", {}), (said.get("result"), said.get("final"))
+        texts = [*patterns.items(), *((text,) for text in others if text is not None)]
         if not all(isinstance(text, str) for one in texts for text in one):
             raise TypeError(said)  # noqa: TRY301 - one message for all that can be wrong
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise UsageError(f"experiment {path[:200]!r}: it is damaged, no space makes it") from None
-    return objectives, Sources(patterns, result), command[end:].lstrip()
+    return objectives, Sources(patterns, *others), command[end:].lstrip()
 
 
 def asking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

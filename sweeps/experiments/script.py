@@ -55,6 +55,7 @@ from sweeps.experiments.script_checkpoint import (
     ScriptCheckpoint,
 )
 from sweeps.experiments.script_results import (
+    SCORE,
     OutputError,
     Reader,
     Sources,
@@ -637,7 +638,10 @@ class ScriptExperiment:
                 **({} if counts is None else {"confusion": counts}),
                 **({} if isinstance(scored, str) else scored),
             },
-            info={} if names is None else {"class_names": names},
+            info={
+                **({} if results.stop else {SCORE: reader.score}),
+                **({} if names is None else {"class_names": names}),
+            },
         )
 
     def command(

@@ -30,7 +30,7 @@ from search_spaces.parameters import Value
 from search_spaces.reading import declared_space
 from sweeps.errors import UsageError
 from sweeps.experiments.script import DATA, OUTPUT, OWN, SEED
-from sweeps.experiments.script_results import leaves
+from sweeps.experiments.script_results import leaves, names_epoch, pattern_of, says_test
 
 HELP_SECONDS: Final = 60
 _INTERPRETERS: Final = {".py": "python3", ".sh": "bash", ".R": "Rscript"}
@@ -512,8 +512,97 @@ def _objective(source: str) -> list[str]:
         return [line]
     if re.search(r"mlflow.*log_metric|\.autolog\(", source, re.DOTALL):
         return [line, "result: mlflow"]
-    pattern = rf"'\b{spelled}[=: ]+([-+.\deE]+|nan|inf)'"
-    return [line, f"metrics: {{{metric}: {pattern}}}  # EDIT: matches in its output"]
+    pattern = pattern_of(spelled)
+    where = f"metrics: {{{metric}: '{pattern}'}}  # EDIT: matches in its output"
+    return [line, where, *_other_lines(source, spelled, re.compile(pattern))]
+
+
+@dataclass(frozen=True)
+class _Printed:
+    """A number that a script prints.
+
+    Attributes:
+        text: The call that prints it, as the source has it.
+        line: The line that it prints, with 0 for each value.
+        start: Where the number begins in that line.
+    """
+
+    text: str
+    line: str
+    start: int
+
+    @property
+    def before(self) -> str:
+        """What stands before the number, behind the value before it."""
+        return re.split(r"\d", self.line[: self.start])[-1].lstrip(" ,;|([-")
+
+
+def _other_lines(source: str, metric: str, pattern: re.Pattern[str]) -> list[str]:
+    """Return comments on what a script prints of its metric beside its score.
+
+    Raises:
+        UsageError: Several lines may have the score, or only lines of the test set.
+    """
+    matched = [
+        _Printed(text, line, match.start(1))
+        for text, line in _printed(source)
+        for match in pattern.finditer(line)
+    ]
+    on_test = [one for one in matched if says_test(one.line, one.start, 1)]
+    others = [one for one in matched if one not in on_test]
+    of_epochs = [one for one in others if names_epoch(one.line)] or others
+    different = list({(one.line, one.start): one for one in of_epochs}.values())
+    if len(different) > 1 or (on_test and not others):
+        shown = "".join(f"\n  {one.text}" for one in (different or on_test)[:4])
+        why = "more than once, and one is the score" if different else "of the test set only"
+        raise UsageError(
+            f"--from: it prints {metric!r} {why}:{shown}\nNothing was written. Print the number "
+            "that you mean, of a validation set, under a name of its own, such as val_acc; or "
+            "write the space by hand, with a pattern that only its line matches, such as "
+            r"metrics: {acc: 'valid.* acc[=: ]+(\S+)'}; see docs/scripts.md"
+        )
+    comments = [f"# Not read, since it says test: {one.text}" for one in on_test]
+    for one in (one for one in others if one not in of_epochs):
+        quoted = re.escape(one.before).replace("\\ ", " ").replace("'", "''")
+        comments.append(f"# The last epoch has the score, not: {one.text}")
+        comments.append(f"# To take that number as the score: final: '{quoted}(\\S+)'")
+    return comments
+
+
+_PRINTING: Final = frozenset({"print", "echo", "write", "info", "warning", "log", "debug"})
+_VALUE: Final = re.compile(r"%(?:\(\w+\))?[-+# 0-9.]*[sdfgeirx]")
+
+
+def _printed(source: str) -> Iterator[tuple[str, str]]:
+    """Yield the calls of a Python script that print, each with its line: 0 for each value."""
+    try:
+        nodes = [*ast.walk(ast.parse(source))]
+    except (SyntaxError, ValueError, RecursionError):
+        return
+    for node in nodes:
+        if isinstance(node, ast.Call):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if called in _PRINTING:
+                line = " ".join(map(_as_printed, node.args))
+                line = line if called == "print" else _VALUE.sub("0", line)
+                text = " ".join((ast.get_source_segment(source, node) or "").split())
+                yield f"line {node.lineno}: {text[:100]}", line
+
+
+def _as_printed(node: ast.expr) -> str:
+    """Return a text with 0 in place of each value; 0 for anything else."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(map(_as_printed, node.values))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+        return _VALUE.sub("0", _as_printed(node.left))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _as_printed(node.left) + _as_printed(node.right)
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "format":
+        assert isinstance(node.func, ast.Attribute)
+        return re.sub(r"\{[^{}]*\}", "0", _as_printed(node.func.value))
+    return "0"
 
 
 def _shown(value: Value) -> str:

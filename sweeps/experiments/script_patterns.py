@@ -21,8 +21,8 @@ MOST_SECONDS: Final = 1.0
 """CPU time that all patterns of a script together may take for one line."""
 _TAIL: Final = 8
 
-Found = Mapping[str, tuple[str, str]]
-"""In one line: the text of the group by the name of its pattern, and what follows the group."""
+Found = Mapping[str, tuple[str, str, int]]
+"""In one line, by the name of the pattern: the text of its group, what follows it, its place."""
 
 
 class PatternError(Exception):
@@ -87,7 +87,7 @@ def _serve(patterns: Mapping[str, str]) -> None:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             found.append(
                 {
-                    name: (match[1], line[match.end(1) :][:_TAIL])
+                    name: (match[1], line[match.end(1) :][:_TAIL], match.start(1))
                     for name, match in matches.items()
                     if match is not None and match[1] is not None
                 }

@@ -11,9 +11,10 @@ JSON lines are read only if the space names no other source: a script that was n
 sweep may print JSON of its own. All others have the same rule: a number for the metric of the
 (first) objective ends an epoch, which has the latest number of each other metric; the result is the
 last number of each. After lines that name their epoch (`epoch 3`, a step, iteration or round), one
-that names none and repeats the last numbers is a summary, and no epoch. The run of a script is not
-kept as a run: what it holds is taken over into the attempt, so that it is part of the record, which
-MLflow's runs are made from. MLflow is not needed to read it.
+that names none is a summary: neither an epoch nor the result, unless it matches `final:` of the
+space. A number of the test set is read only by a pattern that says `test`. The run of a script is
+not kept as a run: what it holds is taken over into the attempt, so that it is part of the record,
+which MLflow's runs are made from. MLflow is not needed to read it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,8 +38,10 @@ from numpy.typing import NDArray
 from sweeps.capabilities import BY_SAMPLE, SAMPLES
 from sweeps.experiment import OnEpoch, Stop
 from sweeps.experiments.script_checkpoint import ScriptCheckpoint, whole_number
-from sweeps.experiments.script_patterns import PatternError, PatternSearch
+from sweeps.experiments.script_patterns import Found, PatternError, PatternSearch
 
+SCORE: Final = "score"
+"""Name, in the `info` of an attempt's result, of where its score was read; see `Score`."""
 MLFLOW: Final = "mlflow"
 """In place of a file: the run that the script logs."""
 _LARGEST_FILE: Final = 16 << 20
@@ -46,8 +49,18 @@ _PAUSE_SECONDS: Final = 0.5
 """Pause between two looks at a file that is being written."""
 _GOES_ON: Final = re.compile(r"\.?\d|[eE][-+]?\d")
 """A number whose group is followed by this was cut off, as 1.2 of 1.2e-05."""
-_EPOCH: Final = re.compile(r"\b(epoch|step|iter|iteration|round)\W{0,3}\d", re.IGNORECASE)
+_EPOCH: Final = re.compile(r"\b(?:epoch|step|iter|iteration|round)\W{0,3}(\d{1,9})", re.IGNORECASE)
 """A line with this names its epoch."""
+_SUMS_UP: Final = re.compile(r"\b(best|final)", re.IGNORECASE)
+_PART: Final = re.compile(
+    r"(?<![a-z])(?:train(?:ing)?|val(?:id(?:ation)?)?|dev|(test)(?:s|ing|set)?)(?![a-z])",
+    re.IGNORECASE,
+)
+"""A part of the data that a line names; the group is for the test set."""
+_FINAL: Final = ""
+"""Stands for the pattern of `final` among those of the metrics, which have names."""
+_OF_FINAL: Final = "the line of `final`"
+_SHOWN_CHARACTERS: Final = 120
 
 
 class OutputError(ValueError):
@@ -61,10 +74,43 @@ class Sources:
     Attributes:
         patterns: A regular expression with one group by the name of its metric: `metrics:`.
         result: Path of a file below `{output}`, or `mlflow`: `result:`.
+        final: A regular expression for the line, after the epochs, that has the number of the
+            (first) objective: `final:`. None: the last epoch has it.
     """
 
     patterns: Mapping[str, str] = field(default_factory=dict)
     result: str | None = None
+    final: str | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """Where the number of the (first) objective was read.
+
+    Attributes:
+        rule: Which of the numbers counts, in words.
+        line: The line that it stands in; empty if it was read from a file.
+        left_out: The last line that has a number of the metric and does not count; usually empty.
+        why: Why it does not count.
+    """
+
+    rule: str
+    line: str = ""
+    left_out: str = ""
+    why: str = ""
+
+    def __str__(self) -> str:
+        said = f"{self.rule}, {self.line!r}" if self.line else self.rule
+        return f"{said}; not {self.left_out!r}, which {self.why}" if self.left_out else said
+
+
+def score_of(info: Mapping[str, Any]) -> Score | None:
+    """Return where the score of a recorded attempt was read; None if its record does not say so."""
+    said = info.get(SCORE)
+    names = [one.name for one in fields(Score)]
+    if not isinstance(said, Mapping) or not isinstance(said.get("rule"), str):
+        return None
+    return Score(**{name: str(said[name]) for name in names if name in said})
 
 
 class Results:
@@ -158,7 +204,8 @@ class Reader:
         self._checkpoint = checkpoint
         self.results = Results(objective, on_epoch)
         self._objective, self._sources = objective, sources
-        self._search = PatternSearch(sources.patterns) if sources.patterns else None
+        patterns = {**sources.patterns, **({_FINAL: sources.final} if sources.final else {})}
+        self._search = PatternSearch(patterns) if sources.patterns else None
         self._file: _File | None = None
         if sources.result == MLFLOW:
             self._file = _MlflowRun(folder / MLFLOW, objective)
@@ -166,7 +213,9 @@ class Reader:
             self._file = _Table(folder / "output" / sources.result)
         self._next_look = 0.0
         self._no_json = ""
-        self._names_epochs = False  # whether the line of the last epoch does
+        self._lines = _EpochLines()
+        self._of_test: dict[str, str] = {}  # by metric, a line that was left out
+        self._score = Score("")
 
     def __enter__(self) -> Reader:
         return self
@@ -179,6 +228,13 @@ class Reader:
     def environment(self) -> Mapping[str, str | None]:
         """Variables by which the script writes where this reads."""
         return {} if self._file is None else self._file.environment
+
+    @property
+    def score(self) -> dict[str, str]:
+        """Where the number of the objective was read, as `score_of` reads it."""
+        is_in_file = self._file is not None and self._objective not in self._sources.patterns
+        score = Score(self._file.rule) if self._file and is_in_file else self._score
+        return {name: text for name, text in asdict(score).items() if text}
 
     def read(self, lines: Sequence[str]) -> None:
         """Read new lines of the output, and now and then the file.
@@ -202,14 +258,43 @@ class Reader:
         except PatternError as error:
             raise OutputError(f"metrics: {error}") from None
         for line, matches in zip(lines, found, strict=True):
-            numbers = {name: _matched(name, *one, line) for name, one in matches.items()}
-            if self._objective in numbers:
-                is_named = _EPOCH.search(line) is not None
-                if self._names_epochs and not is_named and self.results.has_all(numbers):
-                    continue  # a summary of the last epoch, which is none of its own
-                self._names_epochs = is_named
-            if numbers and self.results.stop is None:
-                self.results.update(numbers)
+            if self.results.stop is None:
+                self._read_line(line, matches)
+
+    def _read_line(self, line: str, matches: Found) -> None:
+        """Take the numbers of a line: those of an epoch, or the score."""
+        asked = {name: found for name, found in matches.items()
+                 if not self._is_of_test(name, found, line)}  # fmt: skip
+        numbers = {name: _matched(name or "final", *found[:2], line)
+                   for name, found in asked.items()}  # fmt: skip
+        final = numbers.pop(_FINAL, None)
+        if final is not None:
+            self.results.end({**numbers, self._objective: final})
+            self._score = replace(self._score, rule=_OF_FINAL, line=_shown(line))
+            return
+        is_scored = self._objective in numbers
+        if self._lines.take(line, is_scored=is_scored):
+            self._score = replace(self._score, rule=self._lines.rule, line=_shown(line))
+        elif is_scored:
+            if not self.results.has_all({self._objective: numbers[self._objective]}):
+                self._leave_out(line, "names no epoch: `final` of the space would take it")
+            # A metric that no epoch has is known from here only.
+            known = {self._objective, *self.results.history}
+            numbers = {name: value for name, value in numbers.items() if name not in known}
+        self.results.update(numbers)
+
+    def _is_of_test(self, name: str, found: tuple[str, str, int], line: str) -> bool:
+        """Whether a number is of the test set, and neither its name nor its pattern says `test`."""
+        pattern = self._sources.patterns.get(name, self._sources.final)
+        if "test" in f"{name} {pattern}".lower() or not says_test(line, found[2], len(found[0])):
+            return False
+        if name == self._objective:
+            self._leave_out(line, "says test")
+        self._of_test[name] = _shown(line)
+        return True
+
+    def _leave_out(self, line: str, why: str) -> None:
+        self._score = replace(self._score, left_out=_shown(line), why=why)
 
     def _read_json(self, lines: Sequence[str]) -> None:
         for line in lines:
@@ -217,6 +302,7 @@ class Reader:
             if "result" in said:
                 example = '{"result": {"accuracy": 0.93}}'
                 self.results.end(_numbers(said["result"], line, example))
+                self._score = Score("its result", _shown(line))
             elif "epoch" in said:
                 values = {k: v for k, v in said.items() if k != "epoch"}
                 values = _numbers(values, line, '{"epoch": 1, "loss": 0.52}')
@@ -260,15 +346,15 @@ class Reader:
             OutputError: The message says where the number was looked for.
         """
         metrics = self.results.metrics or {}
+        if self._sources.final and self._score.rule != _OF_FINAL:
+            raise OutputError(f"final: {self._no_match(repr(self._sources.final), _FINAL)}")
         missing = [name for name in wanted if name not in metrics]
         if not missing:
             return
         name, others = missing[0], f"only {', '.join(metrics)}" if metrics else "nothing"
         if name in self._sources.patterns:
-            raise OutputError(
-                f"metrics: no line that it printed matches the pattern of {name!r}, "
-                f"{self._sources.patterns[name]!r}; compare it with stdout.txt and stderr.txt"
-            )
+            pattern = f"the pattern of {name!r}, {self._sources.patterns[name]!r}"
+            raise OutputError(f"metrics: {self._no_match(pattern, name)}")
         if self._file is not None:
             raise OutputError(f"result: {self._file.what_is_missing(name, others)}")
         example = json.dumps({"result": dict.fromkeys(wanted, 0.93)})
@@ -278,8 +364,93 @@ class Reader:
             f'no line {{"result": {{...}}}}{self._no_json}; print one at the end, such as {example}'
         )
 
+    def _no_match(self, pattern: str, name: str) -> str:
+        """Return why no line has the number of a pattern."""
+        if name in self._of_test:
+            return (
+                f"each line that matches {pattern} says test, as {self._of_test[name]!r} does, and "
+                "the test set is for the end; print the number of a validation set, or write "
+                "`test` into the pattern if this is meant"
+            )
+        return (
+            f"no line that it printed matches {pattern}; compare it with stdout.txt and stderr.txt"
+        )
+
 
 # One line of output
+
+
+class _EpochLines:
+    """Tells the lines of epochs from those that sum up, in the order in which they are printed.
+
+    A line names its epoch, or one before it does, as a heading. If neither was ever so, each line
+    with a number of the objective is an epoch.
+    """
+
+    def __init__(self) -> None:
+        self._are_named = False
+        self._number = 0  # of the last epoch that was named
+        self._since = 0  # lines with a number since the last heading
+        self._most = 0  # after one heading
+
+    @property
+    def rule(self) -> str:
+        """Which line counts in the end, in words."""
+        is_known = self._are_named or self._most == 1
+        return "the line of the last epoch" if is_known else "the last line that matches"
+
+    def take(self, line: str, *, is_scored: bool) -> bool:
+        """Take the next line; return whether its number, if it has one, is that of an epoch."""
+        is_named = self._names_epoch(line)
+        if is_named and not is_scored:
+            self._most, self._since = max(self._most, self._since), 0
+        if not is_scored:
+            return False
+        self._since += 1
+        self._are_named |= is_named
+        is_summary = self._are_named or (self._most == 1 and self._since > 1)
+        return is_named or not is_summary
+
+    def _names_epoch(self, line: str) -> bool:
+        """Whether it names its epoch; `best: 0.9 in epoch 3` does not, if that was named before."""
+        found = _EPOCH.search(line)
+        if found is None:
+            return False
+        number = int(found[1])
+        if _SUMS_UP.search(line[: found.start()]) and number <= self._number:
+            return False
+        self._number = number
+        return True
+
+
+def names_epoch(line: str) -> bool:
+    """Whether a line names its epoch, or its step, iteration or round, and sums up nothing."""
+    found = _EPOCH.search(line)
+    return found is not None and not _SUMS_UP.search(line[: found.start()])
+
+
+def pattern_of(name: str) -> str:
+    """Return a guess of the pattern of a metric in the lines that a script prints."""
+    return rf"\b{name}[=: ]+([-+.\deE]+|nan|inf)"
+
+
+def says_test(line: str, start: int, length: int) -> bool:
+    """Whether a number of a line is of the test set, by the words before it; else by those after.
+
+    Args:
+        line: The line.
+        start: Where the number begins.
+        length: Its length.
+    """
+    after = line[start + length :]
+    found = [*_PART.finditer(line[:start])] or (
+        [] if re.search(r"\d", after) else [*_PART.finditer(after)]
+    )
+    return bool(found) and found[-1][1] is not None
+
+
+def _shown(line: str) -> str:
+    return line.strip()[:_SHOWN_CHARACTERS]
 
 
 def _object(line: str) -> dict[str, Any]:
@@ -332,6 +503,11 @@ class _File:
         """Variables by which the script writes here."""
         return {}
 
+    @property
+    def rule(self) -> str:
+        """Which of its numbers counts in the end, in words."""
+        raise NotImplementedError
+
     def read(self, results: Results, *, has_ended: bool) -> None:
         """Take what is new."""
         raise NotImplementedError
@@ -353,6 +529,11 @@ class _Table(_File):
         self._path = path
         self._rows = 0
         self._size = -1
+
+    @property
+    def rule(self) -> str:
+        last = "value in" if self._path.suffix == ".json" else "row with it of"
+        return f"the last {last} {self._path.name}"
 
     def read(self, results: Results, *, has_ended: bool) -> None:
         is_json, size = self._path.suffix == ".json", _size_of(self._path)
@@ -478,6 +659,10 @@ class _MlflowRun(_File):
             "MLFLOW_EXPERIMENT_ID": None,  # of another store
             "MLFLOW_RUN_ID": None,
         }
+
+    @property
+    def rule(self) -> str:
+        return "the last step of the run that it logged to MLflow"
 
     def read(self, results: Results, *, has_ended: bool) -> None:
         values = self._values()

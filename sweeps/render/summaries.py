@@ -318,7 +318,10 @@ def render_best(
 
 
 def render_trial(
-    row: TrialRow, written: Mapping[str, bytes] | None = None, where: Path | None = None
+    row: TrialRow,
+    written: Mapping[str, bytes] | None = None,
+    where: Path | None = None,
+    score: str = "",
 ) -> RenderableType:
     """Return the output of `sweeps trials NAME TRIAL`: one trial in full, with its whole error.
 
@@ -326,6 +329,7 @@ def render_trial(
         row: The trial.
         written: Contents of the files that its last attempt wrote, by name.
         where: The archive that holds these files.
+        score: Of a script, where its score was read.
     """
     facts = {
         "state": f"{row.state}, {row.reason}",
@@ -334,6 +338,7 @@ def render_trial(
         "seed": str(row.seed),
         "epochs": str(row.epochs),
         "took": format_seconds(row.seconds),
+        **({"score": printable(score)} if score else {}),
     }
     parts: list[RenderableType] = [Text(f"trial {row.trial}", style="bold"), _pairs(facts)]
     parts += [Text("Parameters:"), _pairs(_param_texts(row))]

@@ -25,6 +25,8 @@ from sweeps.errors import StoreError
 from sweeps.executors import Executor
 from sweeps.executors.checkpoint import CheckpointPlace, owner_of
 from sweeps.experiment import Stop, TrialSpec
+from sweeps.experiments.script import ScriptExperiment
+from sweeps.experiments.script_results import score_of
 from sweeps.progress import Progress
 from sweeps.records import EnqueuedPoints, Longer, Record, RecordStore, confirmed_by
 from sweeps.records.ranking import Values, covers, gains_of, worth_keeping
@@ -35,6 +37,7 @@ from sweeps.runner.replaying import DeterminismCheck, is_check
 from sweeps.runner.trial_queue import QueuedTrial, TrialQueue
 from sweeps.study.proposals import Exhausted
 from sweeps.study.samplers import TrialPruner, make_pruner, told_to
+from sweeps.wording import printable
 
 # The rules that end a sweep before all its trials: time, target, no improvement. Target and
 # improvement are judged in trial order.
@@ -308,6 +311,9 @@ class Coordinator:
         )
         self._check = DeterminismCheck(
             self.config.check_below_seconds, self.store, self.progress.note
+        )
+        self._says_score = isinstance(self.config.experiment, ScriptExperiment) and not any(
+            record.outcome == "complete" for record in self.queue.records
         )
         self._space_left = True
         self._stop_by: float | None = None
@@ -586,8 +592,17 @@ class Coordinator:
         self._epochs.add(record)
         self._take_into_account(record)
         self._check.consider(record)
+        self._say_score(record)
         self.progress.trial_finished(record)
         self.on_record(record)
+
+    def _say_score(self, record: Record) -> None:
+        """Say of the first complete trial of a script which number was taken for its score."""
+        score = score_of(record.result.info) if record.result else None
+        if self._says_score and record.outcome == "complete" and score is not None:
+            self._says_score = False
+            metric = self.config.space.objective.metric
+            self.progress.note(printable(f"score: {metric} is read from {score}"))
 
     def _take_into_account(self, record: Record) -> None:
         """Correct what the budget allows, and say it once its trials are measured."""

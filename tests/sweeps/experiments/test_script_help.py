@@ -145,7 +145,7 @@ def test_a_text_that_is_needed_is_fixed_until_it_is_edited(written):
     ("more", "metric", "direction", "where"),
     [
         ("print('val_loss', 3)", "val_loss", "minimize", "metrics"),
-        ("print('test accuracy', 3)", "accuracy", "maximize", "metrics"),
+        ("print('accuracy', 3)", "accuracy", "maximize", "metrics"),
         ("'val_loss'; import mlflow\nmlflow.log_metric", "val_loss", "minimize", "result"),
         ("import json\n{'result': {'auc': 3}}", "auc", "maximize", None),
     ],
@@ -155,6 +155,57 @@ def test_the_objective_is_guessed_from_the_source(written, more, metric, directi
     space, _ = written("train.py", f"{text}p.parse_args()\n{more}\n")
     assert space["objective"] == {"metric": metric, "direction": direction}
     assert [key for key in ("metrics", "result") if key in space] == ([where] if where else [])
+
+
+TRAIN = """    print(f'Epoch {epoch} train: acc {acc}')\n"""
+BEGIN = """import argparse
+p = argparse.ArgumentParser()
+p.add_argument('--lr', default=0.1)
+args = p.parse_args()
+for epoch in range(6):
+    acc = loss = 0.5
+"""
+EPOCH = """    print(f"Epoch {epoch + 1}/6: loss {loss:.3f} acc {acc:.4f}")\n"""
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ("""print("Test: loss %.3f acc %.4f" % (loss, acc))""",
+         "# Not read, since it says test: line 8: print("),
+        ("""print("best acc: {:.4f}".format(acc))""",
+         r"# To take that number as the score: final: 'best acc: (\S+)'"),
+        ("import logging; logging.info('best epoch %d with acc %.3f', epoch, acc)",
+         r"final: 'with acc (\S+)'"),
+        ("print('done')", "EDIT: matches in its output\n\n"),
+    ],
+)  # fmt: skip
+def test_what_a_script_prints_beside_its_epochs_is_said(written, last, said):
+    space, text = written("train.py", BEGIN + EPOCH + last)
+    assert space["objective"] == {"metric": "acc", "direction": "maximize"}
+    assert "final" not in space
+    assert said in text
+
+
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        (TRAIN + TRAIN.replace("train", "valid"), ["line 7: print(f'Epo", "line 8: print(f'Epo"]),
+        (TRAIN.replace("train: acc {acc}", "train acc {acc}, valid acc {acc}"), ["line 7: pr"] * 2),
+        ("""print("Test accuracy and acc", acc)""", ["of the test set only", "line 7: print("]),
+        ("""print("acc", acc)\nprint("best acc", acc)""", ["line 7: pr", "line 8: pr"]),
+    ],
+)  # fmt: skip
+def test_a_guess_between_two_lines_is_refused(tmp_path, lines, shown):
+    (tmp_path / "train.py").write_text(BEGIN + lines.replace("accuracy", "set"))
+    result = CliRunner().invoke(app, ["init", "--from", str(tmp_path / "train.py")])
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.split())
+    for text in shown:
+        assert text in said
+        said = said.partition(text)[2]
+    assert "Nothing was written" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["train.py"]
 
 
 @pytest.mark.parametrize(

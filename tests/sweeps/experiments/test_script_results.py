@@ -15,7 +15,7 @@ from sweeps.cli import app
 from sweeps.errors import ScriptError
 from sweeps.experiment import Stop, TrialSpec
 from sweeps.experiments.script import ScriptExperiment
-from sweeps.experiments.script_results import Sources
+from sweeps.experiments.script_results import Sources, score_of
 from tests.faults.mlflow_state import mlflow_state
 
 ACCURACY = Objective("val_acc", "maximize")
@@ -63,18 +63,98 @@ def test_each_match_of_the_objective_is_an_epoch(tmp_path, text, history):
     [
         ("final: loss=1, val_acc=0.5", 2),
         ("val_acc: 0.5", 2),
-        ("final: loss=1, val_acc=0.75", 3),
+        ("final: loss=7, val_acc=0.75", 2),
+        ("best val_acc: 0.9000", 2),
+        ("best val_acc: 0.9000 in epoch 2", 2),
         ("epoch 3/3: loss=1, val_acc=0.5 (no better)", 3),
         ("[Epoch: 3] val_acc=0.5", 3),
+        ("new best in epoch 3! loss=1, val_acc=0.5", 3),
     ],
 )
-def test_a_summary_that_repeats_the_last_epoch_is_none(tmp_path, last, epochs):
+def test_a_line_that_names_no_epoch_after_lines_that_do_is_none(tmp_path, last, epochs):
     lines = ["epoch 1/3: loss=2, val_acc=0.25", "epoch 2/3: loss=1, val_acc=0.5", last]
     result = run(tmp_path, f"print({chr(10).join(lines)!r})", patterns=BOTH)
     assert len(result.history["val_acc"]) == epochs
+    assert result.metrics == {"val_acc": 0.5, "loss": 1}
+    score = score_of(result.info)
+    assert score.line == (lines[1] if epochs == 2 else last)
+    assert score.left_out == (last if epochs == 2 and "0.5" not in last else "")
+
+
+def test_of_lines_that_never_name_an_epoch_the_last_one_counts(tmp_path):
     unnamed = "print('val_acc 0.25\\nval_acc 0.5\\nfinal val_acc 0.5')"
     again = run(tmp_path, unnamed, patterns=ACC)
     assert len(again.history["val_acc"]) == 3, "one cannot know"
+    assert str(score_of(again.info)) == "the last line that matches, 'final val_acc 0.5'"
+
+
+@pytest.mark.parametrize(
+    ("lines", "history"),
+    [
+        # Keras: the epoch is named by a line above.
+        (["Epoch 1/2", "1/1 - 1s - val_acc: 0.25", "Epoch 2/2", "val_acc: 0.5", "best val_acc 1"],
+         [0.25, 0.5]),
+        # A progress bar: which of its lines ends the epoch is not known.
+        (["Epoch 1/2", "val_acc 0.1", "val_acc 0.2", "Epoch 2/2", "val_acc 0.3", "val_acc 0.4"],
+         [0.1, 0.2, 0.3, 0.4]),
+        # The objective is printed at the end only.
+        (["epoch 1: loss 2", "epoch 2: loss 1", "final val_acc 0.75"], [0.75]),
+    ],
+)  # fmt: skip
+def test_a_line_above_may_name_the_epoch(tmp_path, lines, history):
+    result = run(tmp_path, f"print({chr(10).join(lines)!r})", patterns=BOTH)
+    assert result.history["val_acc"] == history
+    assert result.metrics["val_acc"] == history[-1]
+
+
+EPOCHS = ["epoch 1/2: loss=2, acc=0.25", "epoch 2/2: loss=1, acc=0.5"]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "Test: loss=9, acc=0.63",
+        "epoch 2: test acc=0.63",
+        "acc=0.63 on the test set",
+    ],
+)
+def test_a_number_of_the_test_set_is_no_objective_unasked(tmp_path, last):
+    patterns = {"val_acc": r"acc=(\d\S*?)(?:,|\s|$)", "loss": r"loss=([^,]+)"}
+    lines = [*EPOCHS, last]
+    result = run(tmp_path, f"print({chr(10).join(lines)!r})", patterns=patterns)
+    assert result.metrics == {"val_acc": 0.5, "loss": 1}
+    assert result.history == {"val_acc": [0.25, 0.5], "loss": [2, 1]}
+    score = score_of(result.info)
+    assert (score.line, score.left_out, score.why) == (lines[1], last, "says test")
+
+
+def test_a_pattern_that_says_test_is_asked(tmp_path):
+    lines = [*EPOCHS, "Test: loss=9, acc=0.63"]
+    patterns = {"val_acc": r"\bacc=(\S+)", "at_end": r"Test:.* acc=(\S+)"}
+    text = f"print({chr(10).join(lines)!r})"
+    assert run(tmp_path, text, patterns=patterns).metrics == {"val_acc": 0.5, "at_end": 0.63}
+    asked = run(tmp_path, text, patterns={"val_acc": r"Test:.* acc=(\S+)"})
+    assert asked.history == {"val_acc": [0.63]}
+    with pytest.raises(ScriptError, match=r"says test, as 'Test: loss=9, acc=0.63' does, and the"):
+        run(tmp_path, text, patterns={"val_acc": r"9, acc=(\S+)"})
+
+
+def test_words_that_only_hold_test_or_val_name_no_part(tmp_path):
+    lines = ["epoch 1: fastest value acc=0.25", "epoch 2: test of validation acc=0.5"]
+    result = run(tmp_path, f"print({chr(10).join(lines)!r})", patterns={"val_acc": r"acc=(\S+)"})
+    assert result.history == {"val_acc": [0.25, 0.5]}
+
+
+def test_final_is_the_line_of_the_score(tmp_path):
+    lines = ["val_acc=0.25, loss=2", "val_acc=0.5, loss=1", "best val_acc=0.9", "best val_acc=0.75"]
+    text = f"print({chr(10).join(lines)!r})"
+    final = r"best val_acc=(\S+)"
+    result = run(tmp_path, text, patterns=BOTH, final=final)
+    assert result.history == {"val_acc": [0.25, 0.5], "loss": [2, 1]}
+    assert result.metrics == {"val_acc": 0.75, "loss": 1}
+    assert str(score_of(result.info)) == "the line of `final`, 'best val_acc=0.75'"
+    with pytest.raises(ScriptError, match=r"^final: no line that it printed matches 'last: "):
+        run(tmp_path, text, patterns=BOTH, final=r"last: (\S+)")
 
 
 def test_a_metric_that_came_after_the_last_epoch_is_in_the_result(tmp_path):
@@ -304,6 +384,27 @@ defaults: {trials: 2, sampler: grid, pruner: none}
 """
 
 
+def test_what_the_score_was_read_from_is_said_before_the_second_trial(tmp_path, make_home):
+    text = SPACE.replace('"val_acc 0$LR"', '"epoch 1: val_acc 0$LR"').replace(
+        "metrics: {", "final: 'val_acc: ([0-9.]+) at last'\nmetrics: {"
+    )
+    text = text.replace('echo "val_acc $LR"', 'echo "val_acc: 0.75 at last"')
+    (tmp_path / "plain.yaml").write_text(text)
+    words = ["run", str(tmp_path / "plain.yaml"), "--home", str(make_home()), "--workers", "0"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    before, said, after = result.stderr.partition(
+        "score: val_acc is read from the line of `final`, 'val_acc: 0.75 at last'\n"
+    )
+    assert said, result.stderr
+    assert "[1/2]" not in before
+    assert "[1/2]" in after
+    assert "score:" not in after
+    shown = CliRunner().invoke(app, ["trials", "plain", "1", "--home", str(make_home())])
+    assert "score      the line of `final`, 'val_acc: 0.75 at last'" in shown.stdout
+    assert "epochs     1" in shown.stdout
+
+
 def test_a_sweep_reads_patterns_and_its_records_keep_them(tmp_path, make_home):
     (tmp_path / "plain.yaml").write_text(SPACE)
     sweep = sweeps.run(str(tmp_path / "plain.yaml"), home=make_home(), workers=0, progress="quiet")
@@ -327,6 +428,9 @@ def test_a_sweep_reads_patterns_and_its_records_keep_them(tmp_path, make_home):
         ("metrics:", "result: ../m.json\nmetrics:",
          "result: received '../m.json'; write mlflow, or the path of a .json or .csv file"),
         ("metrics:", "result: m.txt\nmetrics:", "result: received 'm.txt'; write mlflow, or"),
+        ("metrics:", "final: best\nmetrics:", "final: 'best' has 0 groups; put exactly one"),
+        ("metrics: {", "final: '(x)'\n#", "final: needs `metrics` with a pattern of 'val_acc'"),
+        ("command: ", "experiment: a.b:c\nfinal: '(x)'\n#", "final: is for a script; leave"),
         ("command: ", "experiment: a.b:c\n#", "metrics: is for a script; leave it out, or w"),
     ],
 )  # fmt: skip
