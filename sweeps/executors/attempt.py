@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -28,7 +27,7 @@ from sweeps.experiment import Experiment, OnEpoch, PreparedData, Stop, TrialResu
 from sweeps.records.kept_files import collect_files, last_lines
 from sweeps.records.schema import json_bytes
 from sweeps.workspace.clock import Stopwatch
-from sweeps.workspace.files import MOST_PARSED, is_too_much
+from sweeps.workspace.files import MOST_PARSED, is_too_much, remove
 
 # Checking the result of an experiment: plain, storable values come out, or the attempt fails.
 
@@ -468,7 +467,8 @@ class InProcessExecutor:
         attempt = run_attempt(self._experiment, spec, self._data, on_epoch, judge, folder, place)
         future.set_result(keep(attempt.with_files_of(folder)))
         if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                remove(folder)
         return future
 
     def stop(self, spec: TrialSpec, reason: str) -> None:

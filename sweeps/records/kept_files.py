@@ -2,6 +2,7 @@
 
 They lie beside the record in a zip archive, `<trial>-<attempt>.files`. If the folder holds more
 than `MOST_BYTES` or `MOST_FILES`, the smallest files are kept, and `left_out.txt` names the others.
+Whatever an attempt leaves in its folder, nothing here raises: its files never end a sweep.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import stat
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -21,6 +21,7 @@ from sweeps.workspace.files import (
     FormatError,
     NoFileError,
     check_unpacked,
+    open_file,
     opened_archive,
     read_file,
     unpacked,
@@ -33,7 +34,11 @@ PRINTED: Final = ("stderr.txt", "stdout.txt")
 """Files with the output of an attempt; of a long one, head and tail are kept."""
 HEAD_BYTES: Final = 64 * 1024
 TAIL_BYTES: Final = 192 * 1024
+MOST_LEVELS: Final = 50
+LONGEST_NAME: Final = 1000
+"""Limits of what is kept: folders within each other, and characters of a path."""
 LEFT_OUT: Final = "left_out.txt"
+_SHOWN_NAME: Final = 200
 _NAMED: Final = 200
 """How many of the files that were left out are named."""
 _LAST_LINES: Final = 20
@@ -44,12 +49,17 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # a fixed date: the same files make the s
 def collect_files(folder: Path) -> dict[str, bytes]:
     """Return the regular files below a folder by name; none if there is no such folder."""
     left_out: list[str] = []
-    sizes = dict(_sizes(folder, left_out))
     files: dict[str, bytes] = {}
     room = MOST_BYTES
-    with suppress(FileNotFoundError):
-        root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:  # the attempt has put something else in its place
+        left_out.append(f"all that it wrote: its folder cannot be read ({error.strerror})")
+    else:
         try:
+            sizes = dict(_sizes(folder, left_out))
             for name in sorted(sizes, key=lambda name: ("/" in name, sizes[name], name)):
                 if len(files) >= MOST_FILES or sizes[name] > room:
                     most = f"more than {MOST_BYTES // 2**20} MB or {MOST_FILES} files together"
@@ -72,33 +82,45 @@ def collect_files(folder: Path) -> dict[str, bytes]:
 
 def _sizes(folder: Path, left_out: list[str]) -> Iterator[tuple[str, int]]:
     """Yield name and size of each regular file; add a line to `left_out` for anything else."""
+    waiting = [""]
+    while waiting:
+        above = waiting.pop()
+        try:
+            entries = list(os.scandir(folder / above))
+        except OSError as error:
+            left_out.append(f"{_shown(above)}: cannot be read ({error.strerror})")
+            continue
+        for entry in entries:
+            name = f"{above}/{entry.name}" if above else entry.name
+            if (why := _why_left_out(name, entry)) is not None:
+                left_out.append(f"{_shown(name)}: {why}")
+            elif entry.is_dir(follow_symlinks=False):
+                waiting.append(name)
+            else:
+                try:
+                    size = entry.stat(follow_symlinks=False).st_size
+                except OSError:
+                    continue  # gone meanwhile
+                if size or name not in PRINTED:
+                    yield name, min(size, HEAD_BYTES + TAIL_BYTES) if name in PRINTED else size
 
-    def unreadable(error: OSError) -> None:
-        if Path(error.filename) != folder:
-            left_out.append(f"{_shown(folder, error.filename)}: cannot be read ({error.strerror})")
 
-    for above, folders, names in os.walk(folder, onerror=unreadable):
-        links = [name for name in folders if Path(above, name).is_symlink()]
-        for name in [*names, *links]:
-            path = Path(above, name)
-            shown = _shown(folder, path)
-            try:
-                found = path.lstat()
-            except OSError:
-                continue  # gone meanwhile
-            if not stat.S_ISREG(found.st_mode):
-                left_out.append(f"{shown}: {'a link' if path.is_symlink() else 'no file'}")
-            elif not is_plain(path.relative_to(folder).as_posix()):
-                left_out.append(f"{shown}: a name that cannot be kept")
-            elif shown not in PRINTED:
-                yield shown, found.st_size
-            elif found.st_size:
-                yield shown, min(found.st_size, HEAD_BYTES + TAIL_BYTES)
+def _why_left_out(name: str, entry: os.DirEntry[str]) -> str | None:
+    """Return why a file is not kept, or a folder not looked into; None if it is."""
+    if len(name) > LONGEST_NAME or name.count("/") > MOST_LEVELS:
+        return f"a path of more than {LONGEST_NAME} characters, or {MOST_LEVELS} folders"
+    if entry.is_symlink():
+        return "a link"
+    if entry.is_dir(follow_symlinks=False):
+        return None
+    if not entry.is_file(follow_symlinks=False):
+        return "no file"
+    return None if is_plain(name) else "a name that cannot be kept"
 
 
-def _shown(folder: Path, path: str | Path) -> str:
-    name = Path(path).relative_to(folder).as_posix()
-    return name if is_plain(name) else ascii(name)
+def _shown(name: str) -> str:
+    short = name if len(name) <= _SHOWN_NAME else f"{name[:_SHOWN_NAME]}..."
+    return short if is_plain(name) else ascii(short)
 
 
 def is_plain(name: str) -> bool:
@@ -143,7 +165,7 @@ def printed_files(folder: Path) -> dict[str, bytes]:
     """Return the output of an attempt so far, by file name; of a long one, head and tail."""
     files = {}
     for name in PRINTED:
-        with suppress(FileNotFoundError), (folder / name).open("rb") as file:
+        with suppress(OSError), open_file(folder / name) as file:
             files[name] = _ends(file)
     return files
 

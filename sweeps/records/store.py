@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -502,7 +501,8 @@ def _keep_unrecorded(store: RecordStore, known: Collection[str], report: Report)
             store.write_files(key, files)
             where = store.files_path(key)
             report(f"what attempt {key} wrote before it was cut off is in {where} (zip)")
-    shutil.rmtree(store.running, ignore_errors=True)
+    with suppress(OSError):
+        remove(store.running)
 
 
 def attempts_put_aside(store: RecordStore) -> dict[int, int]:

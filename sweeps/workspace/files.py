@@ -62,11 +62,34 @@ def remove_temporary(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a pipe, a link, or a folder with everything in it."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
+    """Remove a file, a pipe, a link, or a folder with everything in it, however deep it is.
+
+    Raises:
+        OSError: It cannot be removed.
+    """
+    if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
+        return
+    try:
+        shutil.rmtree(path)
+    except (OSError, RecursionError):  # more levels than a process may recurse or open
+        _flatten(path)
+        shutil.rmtree(path)
+
+
+def _flatten(top: Path) -> None:
+    """Move what lies in folders below a folder up into it, so that no path is long; empty those."""
+    waiting, count = [top], 0
+    while waiting:
+        folder = waiting.pop()
+        for entry in list(os.scandir(folder)):
+            path, is_folder = Path(entry.path), entry.is_dir(follow_symlinks=False)
+            if folder != top:
+                count += 1
+                path = path.rename(top / f".{os.getpid()}.{count}.removed")
+            if is_folder:
+                path.chmod(0o700)
+                waiting.append(path)
 
 
 def is_abandoned(path: Path) -> bool:

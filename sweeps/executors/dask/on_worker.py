@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-import shutil
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,7 @@ from sweeps.executors.dask.fleet import differences
 from sweeps.executors.local.executor import WorkersExecutor
 from sweeps.executors.preloading import Preload
 from sweeps.experiment import TrialSpec
+from sweeps.workspace.files import remove
 from sweeps.workspace.provenance import cpu_features, environment
 
 # Reporting starts and epochs from a Dask worker to the coordinator, through the scheduler.
@@ -191,7 +192,8 @@ def end(topic: str) -> None:
     if executor is not None:
         executor.close()
     if folder is not None:  # the files of attempts were returned with their results
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            remove(folder)
 
 
 def _executor(job: Job, preload: Preload) -> tuple[WorkersExecutor, Notifier]:

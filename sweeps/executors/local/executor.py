@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import math
 import selectors
-import shutil
 import signal
 import socket
 import threading
@@ -50,6 +49,7 @@ from sweeps.executors.messages import (
 from sweeps.executors.preloading import Preload
 from sweeps.experiment import Stop, TrialSpec
 from sweeps.workspace.clock import Stopwatch
+from sweeps.workspace.files import remove
 
 # Counting the kernel's kills for lack of memory: for a worker they look like any other kill -9.
 
@@ -103,7 +103,8 @@ class Job:
             self.future.set_exception(error)
             return False
         if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                remove(self.folder)
         self.future.set_result(kept)
         return True
 

@@ -601,3 +601,67 @@ def test_a_result_that_is_no_number_is_said(tmp_path, value):
     (row,) = sweeps.run(file, trials=1, max_failures_in_row=0, **options).rows()
     assert row.state == "FAILED"
     assert "not a number for each name" in row.error
+
+
+LEAVING = """
+import os, socket, sys
+from pathlib import Path
+kind, output = sys.argv[1], Path(os.environ["SWEEPS_OUTPUT"])
+os.chdir(output)
+
+def nest(name, levels):
+    for _ in range(levels):
+        os.mkdir(name)
+        os.chdir(name)
+    Path("file").touch()
+
+if kind == "a long path": nest("d" * 200, 25)
+if kind == "many levels": nest("d", 1500)
+if kind == "a long name": Path("n" * 255).touch()
+if kind == "loops": os.symlink("loop", "loop"); os.symlink("..", "up"); os.symlink("/", "root")
+if kind == "no files": os.mkfifo("pipe"); socket.socket(socket.AF_UNIX).bind("socket")
+if kind == "predictions": os.mkfifo("predictions.npz"); os.mkdir("predictions.csv")
+if kind == "names": Path(os.fsdecode(b"caf\\xe9\\nx")).touch(); Path("%2e%2e#?:&;'").write_text("x")
+if kind == "many": [Path(f"{n}").touch() for n in range(1500)]
+if kind == "unreadable": Path("x").touch(); os.chmod("x", 0); os.mkdir("y"); os.chmod("y", 0)
+if kind == "a link for its folder":
+    output.parent.rename(output.parent.with_name("moved")); output.parent.symlink_to("/etc")
+if kind == "a file for its folder":
+    output.parent.rename(output.parent.with_name("away")); output.parent.touch()
+if kind == "a pipe for its output":
+    for name in "stdout.txt", "stderr.txt":
+        (output.parent / name).unlink(); os.mkfifo(output.parent / name)
+    sys.exit(1)
+print('{"result": {"loss": 0.5}}')
+"""
+KINDS = [
+    "a long path", "many levels", "a long name", "loops", "no files", "predictions", "names",
+    "many", "unreadable", "a link for its folder", "a file for its folder",
+    "a pipe for its output", "nothing",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_whatever_an_attempt_leaves_ends_no_sweep(tmp_path, make_home, workers):
+    (tmp_path / "leaving.py").write_text(LEAVING)
+    (tmp_path / "leaving.yaml").write_text(
+        f"command: {sys.executable} leaving.py {{kind}}\n"
+        "objective: {metric: loss, direction: minimize}\n"
+        f"parameters: {{kind: {{type: categorical, choices: {json.dumps(KINDS)}}}}}\n"
+        f"defaults: {{trials: {len(KINDS) - 1}, sampler: grid}}\n"
+    )
+    space, home = str(tmp_path / "leaving.yaml"), make_home()
+    for trials in (len(KINDS) - 1, len(KINDS)):  # a second start finds what the first could not
+        sweep = sweeps.run(space, home=home, trials=trials, workers=workers, progress="quiet")
+    states = {row.params["kind"]: row.state for row in sweep.rows()}
+    assert states.pop("a pipe for its output") == "FAILED"
+    assert set(states.values()) == {"COMPLETE"}
+    numbers = {row.params["kind"]: row.trial for row in sweep.rows()}
+    left = {k: sweep.trial(n).files.get("left_out.txt", b"").decode() for k, n in numbers.items()}
+    assert "...: a path of more than 1000 characters, or 50 folders" in left["a long path"]
+    assert ": a path of more than 1000 characters, or 50 folders" in left["many levels"]
+    assert "output/pipe: no file" in left["no files"]
+    assert "more than 64 MB or 1000 files together" in left["many"]
+    assert not any("passwd" in name for name in sweep.trial(numbers["a link for its folder"]).files)
+    assert not list(sweep.home.store(sweep.info.id).running.glob("*"))

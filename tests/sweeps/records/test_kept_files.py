@@ -11,6 +11,7 @@ import pytest
 from sweeps.records import kept_files
 from sweeps.records.format import FormatError
 from sweeps.records.kept_files import collect_files, last_lines, pack_files, unpack_files
+from sweeps.workspace.files import remove
 
 
 def write(folder, **files):
@@ -44,6 +45,38 @@ def test_links_pipes_and_strange_names_are_left_out_and_named(tmp_path):
         "output/pipe: no file",
     ]
     assert files == {"output/kept": b"kept"}
+
+
+@pytest.mark.parametrize(("name", "levels"), [("d" * 200, 25), ("d", 1200)])
+def test_paths_longer_than_the_system_takes_are_left_out_and_removed(
+    tmp_path, monkeypatch, name, levels
+):
+    folder = tmp_path / "folder"
+    write(folder, output__kept=b"kept")
+    monkeypatch.chdir(folder / "output")
+    for _ in range(levels):
+        os.mkdir(name)  # noqa: PTH102 - a path of all of them is too long
+        os.chdir(name)
+    os.close(os.open("file", os.O_CREAT))
+    os.chdir(tmp_path)
+    files = collect_files(folder)
+    assert files.pop("left_out.txt").endswith(
+        b": a path of more than 1000 characters, or 50 folders\n"
+    )
+    assert files == {"output/kept": b"kept"}
+    remove(folder)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("instead", ["a link", "a file"])
+def test_what_lies_in_place_of_the_folder_is_not_read(tmp_path, instead):
+    write(tmp_path / "outside", secret=b"secret")
+    if instead == "a link":
+        (tmp_path / "folder").symlink_to(tmp_path / "outside")
+    else:
+        (tmp_path / "folder").touch()
+    (said,) = collect_files(tmp_path / "folder").values()
+    assert b"all that it wrote: its folder cannot be read (" in said
 
 
 def test_a_folder_that_became_a_link_meanwhile_is_not_followed(tmp_path, monkeypatch):
