@@ -35,7 +35,7 @@ _CPU_FEATURES: Final = re.compile(
 """Numerical libraries choose their code by these: only equal features give equal bits."""
 
 _SECRET_FILE: Final = re.compile(
-    r"(\.env(rc|\..+)?|.+\.env|.+\.(pem|key|p12|pfx|jks|keystore|kdbx|ppk|ovpn)|id_(rsa|dsa|ecdsa|ed25519)"
+    r"(\.env(rc|\..+)?|.+\.env|.*envfile|wp-config\.php|.+\.(pem|crt|key|p12|pfx|jks|keystore|kdbx|ppk|ovpn)|id_(rsa|dsa|ecdsa|ed25519)"
     r"|kubeconfig|\.kube|\.docker|\.aws|(.*[._-])?(passwords?|tokens?)\.(txt|json|ya?ml|toml|csv)"
     r"|\.netrc|_netrc|\.pypirc|\.npmrc|\.pgpass|\.htpasswd|\.git-credentials"
     r"|(.*[._-])?(secrets?|credentials?)([._-].*)?)$",
@@ -43,7 +43,7 @@ _SECRET_FILE: Final = re.compile(
 )
 _SECRET_LINE: Final = re.compile(
     r"""(?ix)
-    (?<![a-z]) (pass | pw | api[_-]?key | access[_-]?key(_id)? | private[_-]?key | secrets?
+    (?<![a-z]) (pass | pw | pa?s+wr?d | cookies? | api[_-]?key | access[_-]?key(_id)? | private[_-]?key | secrets?
         | passw(or)?d | pwd | passphrase | \w*token | credentials? | client[_-]?id
         | auth(orization)? | sig)
         (?![a-z]) \w* ["']?\]? \s* [:=] \s* ["']? [^\s"']
@@ -51,6 +51,7 @@ _SECRET_LINE: Final = re.compile(
         ["']?\]? \s* [:=]{1,2} \s* ["']? [^\s"']{4}
     | [a-z][_-]key ["']? \s* [:=] \s* ["']? [^\s"']
     | \b key \s* = \s* ["'][\w-]{20} | \b accountkey = | hooks\.slack\.com/services/
+    | \b pin ([_-]?code)? ["']?\]? \s* [:=] \s* ["']? \d{3} | \b sshpass \s (.*\s)? -p
     | \s -u \s+ [^\s:]+ : \S | \b mysql\w* \s (.*\s)? -p\S
     | -- (api-?key | secret | password | passwd | token) [ =] \S
     | \b (bearer | basic) \s+ [\w.~+/=-]{8}
@@ -65,6 +66,9 @@ _LONG_WORD: Final = re.compile(r"[\w+/=-]{16}")
 """A line without such a word has no token; short passwords are found by the names above."""
 _MAX_LINE_CHARACTERS: Final = 1000
 """People write no longer lines, and the patterns above take quadratic time in the length."""
+_NAME: Final = re.compile(r"key|pass|pwd|secret|contrase|token", re.IGNORECASE)
+_MOST_NAMES: Final = 16
+"""A line with more names of secrets counts as one: each name costs a search to the line's end."""
 
 _KEY_BEGIN: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY")
 _KEY_END: Final = re.compile(r"-----END [A-Z ]*PRIVATE KEY")
@@ -194,7 +198,8 @@ def filter_secret_lines(text: str) -> str:
 def _clean_line(line: str) -> str:
     if len(line) > _MAX_LINE_CHARACTERS:
         return line[:1] + _LONG_MARK
-    return line[:1] + _LINE_MARK if _SECRET_LINE.search(line) or _has_token(line) else line
+    is_secret = len(_NAME.findall(line)) > _MOST_NAMES or _SECRET_LINE.search(line)
+    return line[:1] + _LINE_MARK if is_secret or _has_token(line) else line
 
 
 def _has_token(line: str) -> bool:
