@@ -541,12 +541,19 @@ def _experiment(shape: Header, problems: Problems) -> str:
     directions = ",".join(objective.direction for objective in shape.objectives)
     command = shape.command
     words = shlex.join(map(str, command)) if isinstance(command, list) else command
+    if len(str(words)) > LONGEST_COMMAND:
+        text = (
+            f"has {len(str(words))} characters; at most {LONGEST_COMMAND} are allowed: write what "
+            "is long into a file, and name that in the command"
+        )
+        problems.add(("command",), text)
     sources = _sources(shape, problems)
     is_needed = sources or str(words).startswith('{"')  # else that would be taken for them
     said = f"{json.dumps(sources)} " if is_needed else ""
     return f"{SCRIPT}:{metrics}:{directions}:{said}{words}"
 
 
+LONGEST_COMMAND = 50_000
 LONGEST_PATTERN = 1000
 _OUTPUT = "{output}/"
 

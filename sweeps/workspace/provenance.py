@@ -35,7 +35,8 @@ _CPU_FEATURES: Final = re.compile(
 """Numerical libraries choose their code by these: only equal features give equal bits."""
 
 _SECRET_FILE: Final = re.compile(
-    r"(\.env(rc|\..+)?|.+\.env|.*envfile|wp-config\.php|.+\.(pem|crt|key|p12|pfx|jks|keystore|kdbx|ppk|ovpn)|id_(rsa|dsa|ecdsa|ed25519)"
+    r"(\.env(rc|\..+)?|.+\.env|.*envfile|wp-config\.php"
+    r"|.+\.(pem|crt|key|p12|pfx|jks|keystore|kdbx|ppk|ovpn)|id_(rsa|dsa|ecdsa|ed25519)"
     r"|kubeconfig|\.kube|\.docker|\.aws|(.*[._-])?(passwords?|tokens?)\.(txt|json|ya?ml|toml|csv)"
     r"|\.netrc|_netrc|\.pypirc|\.npmrc|\.pgpass|\.htpasswd|\.git-credentials"
     r"|(.*[._-])?(secrets?|credentials?)([._-].*)?)$",
@@ -43,9 +44,9 @@ _SECRET_FILE: Final = re.compile(
 )
 _SECRET_LINE: Final = re.compile(
     r"""(?ix)
-    (?<![a-z]) (pass | pw | pa?s+wr?d | cookies? | api[_-]?key | access[_-]?key(_id)? | private[_-]?key | secrets?
-        | passw(or)?d | pwd | passphrase | \w*token | credentials? | client[_-]?id
-        | auth(orization)? | sig)
+    (?<![a-z]) (pass | pw | pa?s+wr?d | cookies? | api[_-]?key | access[_-]?key(_id)?
+        | private[_-]?key | secrets? | passw(or)?d | pwd | passphrase | \w*token | credentials?
+        | client[_-]?id | auth(orization)? | sig)
         (?![a-z]) \w* ["']?\]? \s* [:=] \s* ["']? [^\s"']
     | (api[_-]?key | access[_-]?key | private[_-]?key | secret | password | passwd | token)
         ["']?\]? \s* [:=]{1,2} \s* ["']? [^\s"']{4}

@@ -300,6 +300,11 @@ def test_a_script_that_hangs_ends_with_its_trial(space, make_home):
         ("{x}", "{x} 2>&1", "'2>&1' is for a shell"),
         ("{x}", "{x} && echo 'ok'", "[bash, -c, 'sh train.sh {x} && echo ''ok''']"),
         ("{x}", "{x:.2f}", "{x:.2f} is no placeholder"),
+        (
+            "{x}",
+            "{x}" + 25_000 * " a",
+            "50015 characters; at most 50000 are allowed: write what is",
+        ),
         ("{x}", "{x} {?y}", "is no optional part; write {?name --option {name}}"),
     ],
 )
