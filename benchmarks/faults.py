@@ -1,4 +1,4 @@
-"""The score of the fault suite: how many of 30 kinds of trouble cost nothing, also in stock Optuna.
+"""The score of the fault suite: how many kinds of trouble cost nothing, also in stock Optuna.
 
 The benchmark runs the cases of `tests/faults/` (as `make faults` does) over several seeds. With
 `--stock`, the recipe that the documentation of Optuna and MLflow advises

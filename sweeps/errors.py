@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 
 class UsageError(ValueError):
@@ -50,16 +51,12 @@ class TrialsError(RuntimeError):
 class ScriptError(RuntimeError):
     """A script failed; the message is complete, so that a traceback of ours would add nothing."""
 
-    def __init__(self, text: str, *, is_final: bool, was_killed: bool = False) -> None:
-        """Take the message and what comes next.
-
-        Args:
-            text: The message.
-            is_final: Whether the script would fail again at each repetition.
-            was_killed: Whether it was killed, so that the next attempt goes on from its checkpoint.
-        """
+    def __init__(
+        self, text: str, reason: Literal["crash", "oom", "error", "invalid", "killed"]
+    ) -> None:
+        """Take the message, and the reason of the failure; see `FailureReason`."""
         super().__init__(text)
-        self.is_final, self.was_killed = is_final, was_killed
+        self.reason = reason
 
 
 class StoreError(RuntimeError):

@@ -92,7 +92,8 @@ class RunOptions:
             than this: below it where it is maximised, above it where it is minimised; `sweeps.run`
             returns either way.
         retries: How often a trial is tried again, from 0, by the reason of its failure: `crash`
-            (default 2), `oom` (1), `timeout` (1), `error` (1), `invalid` (0).
+            (default 2), `oom` (1), `timeout` (1), `error` (1), `invalid` (0). A kill from outside
+            uses up none.
         trial_timeout: Duration above 0 after which an attempt is ended; needs workers. None: no
             limit.
         max_failures_in_row: Number of failed trials in a row that ends the sweep; 0 for no limit.

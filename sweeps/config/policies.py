@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 from search_spaces.errors import did_you_mean
 from search_spaces.importing import MAIN, script_name
@@ -20,13 +20,17 @@ from sweeps.wording import first_line
 # a sweep tolerates. Somebody who resumes a sweep after such failures may want to tolerate more.
 
 
-FailureReason = Literal["crash", "oom", "timeout", "error", "invalid"]
-"""Why an attempt has no result: its process died, memory ran out, it took too long, it raised, or
-it failed in a way that every repetition would, such as by a mistake in the code."""
+FailureReason = Literal["crash", "oom", "timeout", "error", "invalid", "killed"]
+"""Why an attempt has no result: its process died, memory ran out, it took too long, it raised, it
+failed in a way that every repetition would, such as by a mistake in the code, or its process was
+killed from outside (see `workspace.kills`)."""
 
 DEFAULT_RETRIES: Final[Mapping[str, int]] = {
     "crash": 2, "oom": 1, "timeout": 1, "error": 1, "invalid": 0,
 }  # fmt: skip
+MOST_KILLS: Final = 20
+"""A kill from outside is no fault of the trial, and uses up no retry. So many attempts at a trial,
+over all starts, may end by one; a training that kills itself looks the same."""
 DEFAULT_MAX_FAILURES_IN_ROW: Final = 5
 DEFAULT_CHECKPOINT_SECONDS: Final = 30.0
 
@@ -71,7 +75,7 @@ def failure_policy(
     """
     for reason, number in retries.items():
         if reason not in DEFAULT_RETRIES:
-            known = ", ".join(get_args(FailureReason))
+            known = ", ".join(DEFAULT_RETRIES)
             hint = did_you_mean(str(reason), DEFAULT_RETRIES)
             raise UsageError(f"--retries {reason}={number}: unknown reason{hint}; known: {known}")
         _check_number(f"--retries {reason}={number}", number)
@@ -205,7 +209,8 @@ def is_tried_again(
     """
     if failure.reason in {"error", "invalid"} and failure in earlier:
         return False
-    return sum(e.reason == failure.reason for e in earlier) < retries.get(failure.reason, 0)
+    most = MOST_KILLS if failure.reason == "killed" else retries.get(failure.reason, 0)
+    return sum(e.reason == failure.reason for e in earlier) < most
 
 
 def failures_before(records: Sequence[Record]) -> list[Failure]:

@@ -165,8 +165,8 @@ class Attempt:
         error: The exception, or how its process ended; None with a result.
         started_at: Milliseconds since the epoch (UTC).
         finished_at: Milliseconds since the epoch (UTC), never before `started_at`.
-        reason: Why there is no result: `error`, `invalid` or `oom` (it raised), `crash` or `oom`
-            (its process died), `timeout` (it took too long); meaningless with a result.
+        reason: Why there is no result: `error`, `invalid` or `oom` (it raised), `crash`, `oom` or
+            `killed` (its process died), `timeout` (it took too long); meaningless with a result.
         verdict: The `Stop` that it was given; None if it was never told to stop.
         notes: The notes of its judge.
         environment: Versions and machine that trained it; None for the coordinator's own.
@@ -198,7 +198,7 @@ class Attempt:
             return self
         files = collect_files(folder)
         # A process that was killed could not report its own last lines.
-        is_cut = self.result is None and self.reason in {"crash", "oom", "timeout"}
+        is_cut = self.result is None and self.reason in {"crash", "oom", "killed", "timeout"}
         error = f"{self.error}{last_lines(files)}" if is_cut else self.error
         return replace(self, files=files, error=error)
 
@@ -299,7 +299,7 @@ def _trained(
             os._exit(0)
         raise
     except ScriptError as failure:
-        reason = "invalid" if failure.is_final else "crash" if failure.was_killed else "error"
+        reason = failure.reason
         error = text(failure)
     except BaseException as failure:  # `sys.exit` in a training ends that training only
         reason = reason_of(failure)

@@ -36,7 +36,7 @@ from sweeps.workspace.files import (
 
 _KIND: Final = "checkpoint"
 _DOCUMENT: Final = "checkpoint.json"
-_GONE_ON: Final = frozenset({"crash", "oom"})
+_GONE_ON: Final = frozenset({"crash", "oom", "killed"})
 
 
 def is_left(record: Record) -> bool:

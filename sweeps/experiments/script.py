@@ -30,7 +30,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -66,6 +66,7 @@ from sweeps.records import SOURCE
 from sweeps.records.kept_files import HEAD_BYTES, TAIL_BYTES, last_lines, printed_files
 from sweeps.workspace.descendants import descendants, marked, signal_each
 from sweeps.workspace.files import remove
+from sweeps.workspace.kills import oom_kills, why_killed
 
 # The command of a script: its words, its placeholders, and its optional parts.
 #
@@ -565,7 +566,7 @@ class ScriptExperiment:
                 checkpoint.begin()
             except OSError as error:
                 said = f"the folder {{checkpoint}} cannot be used: {error}"
-                raise ScriptError(said, is_final=False) from None
+                raise ScriptError(said, "error") from None
             yield checkpoint
 
     def train_in(
@@ -601,7 +602,7 @@ class ScriptExperiment:
         command = self.command(spec, data.info, str(output), state)
         values = self._values(spec.config, spec.seed, data.info)
         shown = shlex.join(self._command.words({**values, **_OF_ONE_ATTEMPT}))
-        began = time.perf_counter()
+        began, oom_kills_before = time.perf_counter(), oom_kills()
         try:
             with Reader(
                 self._sources, next(iter(self.metrics)), on_epoch, folder, checkpoint
@@ -609,16 +610,16 @@ class ScriptExperiment:
                 code = self._run(command, folder, reader, checkpoint)
                 results = reader.results
                 if results.stop is None:
-                    _check(code)
+                    _check(code, oom_kills_before)
                     reader.finish()
                     reader.check(list(self.metrics))
         except OutputError as error:
-            raise _failed(str(error), shown, folder, is_final=True) from None
+            raise _failed(str(error), shown, folder, "invalid") from None
         except _EndError as error:
-            was_killed = checkpoint is not None and error.was_killed
-            raise _failed(
-                str(error), shown, folder, is_final=False, was_killed=was_killed
-            ) from None
+            # A crash goes on from its checkpoint; without one it is an error like any other.
+            is_error = error.reason == "crash" and checkpoint is None
+            reason = "error" if is_error else error.reason
+            raise _failed(str(error), shown, folder, reason) from None
         counted = None if results.stop else count_confusion(output)
         counts, names = counted if isinstance(counted, tuple) else (None, None)
         scored = {} if results.stop else scored_samples(output, list(self.metrics), results.metrics)
@@ -729,32 +730,36 @@ class _Any(dict[str, ParameterInfo]):
         return ParameterInfo("any", description="part of {params_json}")
 
 
+_EndReason = Literal["crash", "oom", "error", "killed"]
+
+
 class _EndError(Exception):
     """A script ended with an exit code other than 0, or by a signal."""
 
-    def __init__(self, text: str, *, was_killed: bool) -> None:
+    def __init__(self, text: str, reason: _EndReason) -> None:
         super().__init__(text)
-        self.was_killed = was_killed
+        self.reason: _EndReason = reason
 
 
-def _check(code: int) -> None:
-    """Refuse a script that ended by itself with an exit code."""
+def _check(code: int, oom_kills_before: int) -> None:
+    """Refuse a script that ended by itself with an exit code, or was killed by somebody else."""
     if code:
         hint = " (out of memory?)" if -code == signal.SIGKILL else ""
         killed = f"killed by {signal.Signals(-code).name}{hint}" if code < 0 else ""
-        raise _EndError(killed or f"exit code {code}", was_killed=code < 0)
+        reason = (why_killed(code, oom_kills_before) or "crash") if code < 0 else "error"
+        raise _EndError(killed or f"exit code {code}", reason)
 
 
 def _failed(
-    problem: str, command: str, folder: Path, *, is_final: bool, was_killed: bool = False
+    problem: str, command: str, folder: Path, reason: Literal["invalid"] | _EndReason
 ) -> ScriptError:
     """Return the error with the problem, the command and the last lines that it printed."""
     printed = printed_files(folder)
     # A terminal shows only the first line, so the script's own last error goes into it.
     lines = printed.get("stderr.txt", b"").decode(errors="replace").strip().splitlines()
-    first = problem if is_final or not lines else f"{problem}: {lines[-1]}"
+    first = problem if reason == "invalid" or not lines else f"{problem}: {lines[-1]}"
     said = f"{first}\n\nCommand: {command}{last_lines(printed)}"
-    return ScriptError(said, is_final=is_final, was_killed=was_killed)
+    return ScriptError(said, reason)
 
 
 def _text(value: Value) -> str:

@@ -142,7 +142,7 @@ class Record:
         spec: Its input: sweep id, trial, attempt, seed and full configuration.
         outcome: How the attempt ended.
         reason: Why, in one word: `early_stopping`, `max_epochs`, `pruned`, `diverged`, `error`,
-            `crash`, `oom`, `timeout`, `interrupt`, ...
+            `crash`, `oom`, `killed`, `timeout`, `interrupt`, ...
         ends_trial: Whether the trial has its outcome now; False if the trial is to be run again,
             after an interruption or a failure.
         error: Message and end of the traceback of a failed attempt, else None.

@@ -6,6 +6,7 @@ is not enqueued again. Only its last attempt ends it. `--trials N` is the number
 outcome, over all starts; rejected duplicates do not count.
 
 Failures: `crash` has 2 retries; `oom`, `timeout` and `error` have 1; the same error twice has none.
+A kill from outside uses up none; the twenty-first of a trial fails it.
 Then the trial is FAILED, and samplers ignore it. Five failed trials in a row, counted in trial
 order within a start, end the sweep. These limits are not part of the fingerprint: they decide no
 trial, only how many failures of the machine are accepted. Nor are budgets (`--budget`,

@@ -1,4 +1,4 @@
-"""The table of the 30 cases (facts on reliability, part B): what is done, and how it is judged."""
+"""The table of the cases (facts on reliability, part B): what is done, and how it is judged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Case:
     """One kind of trouble.
 
     Attributes:
-        number: Its row in the facts.
+        number: Its row in the facts; from 31 on, what later attacks found.
         run: Does it, resumes, and lets the oracle judge.
         stock: Whether the stock recipe can be put through the same. Not 18: it has no time limit
             for a trial, and a trial that crashes its process ends its sweep.
@@ -69,4 +69,6 @@ CASES = [
     Case(28, "malicious files", inputs.malicious_files),
     Case(29, "a power cut takes unsynced writes", power.cut_the_power),
     Case(30, "any workers, any interruptions: same trials", concurrency.same_everywhere),
+    Case(31, "the fork server is stopped", processes.stop_the_fork_server),
+    Case(32, "workers are killed from outside, default retries", processes.kill_from_outside),
 ]

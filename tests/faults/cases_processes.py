@@ -1,14 +1,16 @@
-"""Cases 1, 3, 4, 8 and 9: processes that are killed, paused, or told another time."""
+"""Cases 1, 3, 4, 8, 9, 31 and 32: processes that are killed, paused, or told another time."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from tests.faults.lab import ROOT, Lab
+from tests.faults.leftovers import children
 
 SITE = Path(__file__).parent / "jumping_clock"
 
@@ -127,3 +129,71 @@ def jump_the_clock(lab: Lab, trials: int = 10) -> None:
     assert len(found.spans) == trials
     assert all(0 <= seconds < 60 for seconds in found.spans), found.spans
     assert max(found.starts) - min(found.starts) > 3000, "the clock did not jump"
+
+
+def stop_the_fork_server(lab: Lab, trials: int = 10) -> None:
+    """SIGSTOP the fork server, then SIGKILL a worker, which it must replace: it is replaced itself.
+
+    That takes the time in which a server may be silent, 70 s at most.
+    """
+    process = lab.start(trials, seconds=0.3)
+    assert lab.until_recorded(process, 2), lab.stderr()
+    (server,) = [child for child in children(process.pid) if children(child)]
+    os.kill(server, signal.SIGSTOP)
+    os.kill(lab.worker_pids(process)[0], signal.SIGKILL)
+    lab.killed += 1 + lab.workers
+    lab.note_recorded()
+    lab.wait_for(process)
+    lab.expect(not _is_there(server), "I9: the stopped fork server is left")
+    lab.check(trials, undisturbed=lab.table(trials))
+
+
+def _is_there(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+def kill_from_outside(lab: Lab, trials: int = 30) -> None:
+    """Thirty signals to workers with default retries, over two starts: no trial fails by them.
+
+    One trial is hit 18 times, ten of them before the coordinator is killed, too. A trial takes
+    0.3 s.
+    """
+    unlucky = lab.random.randrange(4)
+    process = lab.start(trials, seconds=0.3)
+    _hit(lab, process, unlucky, 10)
+    lab.kill_coordinator(process)
+    process = lab.start(trials, seconds=0.3)
+    _hit(lab, process, unlucky, 8)
+    for _ in range(12):
+        assert lab.until_recorded(process, 1), f"it ended early: {lab.stderr()}"
+        time.sleep(0.2 * lab.random.random())
+        with suppress(ProcessLookupError, IndexError):
+            os.kill(lab.random.choice(lab.worker_pids(process)), signal.SIGKILL)
+            lab.killed += 1
+        lab.note_recorded()
+    lab.wait_for(process)
+    found = lab.check(trials, undisturbed=lab.table(trials))
+    most = max(attempt.number for attempt in found.attempts if attempt.trial == unlucky)
+    lab.score.note = f"{lab.killed} workers killed, {most} attempts at trial {unlucky}"
+
+
+def _hit(lab: Lab, process: subprocess.Popen[bytes], trial: int, times: int) -> None:
+    """Send a signal to the worker that trains a trial, each time that it has begun to."""
+    hit = len(_workers_of(lab, trial))
+    for number in range(times):
+        began = lab.until(lambda seen=hit + number: len(_workers_of(lab, trial)) > seen, process)
+        assert began, f"it ended early: {lab.stderr()}"
+        sent = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)[number % 3]
+        with suppress(ProcessLookupError):
+            os.kill(_workers_of(lab, trial)[-1], sent)
+        lab.killed += 1
+
+
+def _workers_of(lab: Lab, trial: int) -> list[int]:
+    """Return the process of each training of a trial that was begun."""
+    text = lab.journal.read_text() if lab.journal.exists() else ""
+    lines = [[*map(int, line.split())] for line in text.splitlines()]
+    return [pid for number, _, pid in lines if number == trial]

@@ -53,10 +53,10 @@ def misbehave(lab: Lab, trials: int = 14) -> None:
 
 def _crash_in_a_row(lab: Lab) -> None:
     """Every trial crashes: the sweep stops with the common cause instead of going through all."""
-    trouble = " ".join(f"{n}:kill!" for n in range(40))
+    trouble = " ".join(f"{n}:segfault!" for n in range(40))
     code = lab.run(40, trouble=trouble)
     assert code == 1, lab.stderr()
-    assert "SIGKILL" in lab.stderr()
+    assert "SIGSEGV" in lab.stderr()
     rows = sweeps.load("faults", lab.home).rows()
     assert len(rows) < 20, f"{len(rows)} trials were tried before it stopped"
 

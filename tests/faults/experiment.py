@@ -25,7 +25,7 @@ from sweeps.experiment import (
 from tests.sweeps.serving_experiment import ServingExperiment
 
 JOURNAL = "FAULT_JOURNAL"
-"""File that gets a line `<trial> <attempt>` whenever a training begins."""
+"""File that gets a line `<trial> <attempt> <process>` whenever a training begins."""
 SECONDS = "FAULT_SECONDS"
 """Duration of a training, in seconds (default 0)."""
 TROUBLE = "FAULT_TROUBLE"
@@ -84,7 +84,7 @@ def misbehave(how: str, on_epoch: OnEpoch) -> None:
 def _write_down(spec: TrialSpec) -> None:
     journal = os.environ.get(JOURNAL)
     if journal:
-        line = f"{spec.trial} {spec.attempt}\n".encode()
+        line = f"{spec.trial} {spec.attempt} {os.getpid()}\n".encode()
         descriptor = os.open(Path(journal), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         os.write(descriptor, line)
         os.close(descriptor)

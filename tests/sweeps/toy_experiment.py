@@ -43,7 +43,10 @@ class ToyExperiment:
         "epochs": ParameterInfo("int", 1, 1000, default=3),
         "mode": ParameterInfo(
             "categorical",
-            choices=("fine", "raise", "diverge", "sigint", "sigterm", "sigkill", "quick_first"),
+            choices=(
+                *("fine", "raise", "diverge", "sigint", "sigterm", "sigkill", "sigsegv"),
+                "quick_first",
+            ),
             default="fine",
         ),
         "bad_above": ParameterInfo("float", -10.0, 10.0, default=10.0),

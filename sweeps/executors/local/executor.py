@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Literal
 
 from sweeps.config.policies import FailureReason
 from sweeps.errors import WorkersError
@@ -50,29 +50,17 @@ from sweeps.executors.preloading import Preload
 from sweeps.experiment import Stop, TrialSpec
 from sweeps.workspace.clock import Stopwatch
 from sweeps.workspace.files import remove
-
-# Counting the kernel's kills for lack of memory: for a worker they look like any other kill -9.
-
-
-COUNTERS = Path("/proc/vmstat")
-
-
-def oom_kills() -> int:
-    """Return how many processes of this machine the kernel has killed for lack of memory.
-
-    Processes of other containers count as well. So if the number rises while a worker is killed, it
-    is likely, not certain, that the worker was the one. 0 if the kernel does not count.
-    """
-    try:
-        lines = COUNTERS.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
-
+from sweeps.workspace.kills import oom_kills, why_killed
 
 # The executor's handle on a worker process: its socket, its attempt, its end.
 
 
+ANSWER_SECONDS: Final = 60.0
+"""A fork server that has started no worker in so long, after it was asked, hangs. It answers at
+once, unless it was stopped; what it imports before it is asked may take any time."""
+GONE_SECONDS: Final = 10.0
+"""How long the server may take to report the end of a worker that has closed its side. Then the
+worker is taken for one that has only closed it, and is ended."""
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 10.0
 
@@ -120,6 +108,9 @@ class WorkerHandle:
         retry_at: When the next worker may be asked for (monotonic clock, seconds).
         idle_seconds: How long its workers were ready and had nothing to do.
         deadline: When its attempt takes too long (monotonic clock, seconds); infinity without one.
+        answer_by: When the server must have said that its worker has begun, or has ended
+            (monotonic clock, seconds); infinity if it need not say anything.
+        is_gone: Whether its worker has closed its side of the socket.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -129,7 +120,8 @@ class WorkerHandle:
         self.failures = 0
         self.retry_at = 0.0
         self.idle_seconds = 0.0
-        self.deadline = math.inf
+        self.deadline = self.answer_by = math.inf
+        self.is_gone = False
         self.channel: socket.socket | None = None
         self._printed: BinaryIO | None = None
         self._idle_since: float | None = None
@@ -160,7 +152,14 @@ class WorkerHandle:
         self._printed = printed_file()
         with theirs:
             server.ask_for_worker(theirs, self._printed, self.environment)
+        self.answer_by = time.monotonic() + ANSWER_SECONDS
         return self.channel
+
+    def started(self, pid: int) -> None:
+        """Take the process id of its worker."""
+        self.pid = pid
+        if not self.is_gone:
+            self.answer_by = math.inf
 
     def rest(self) -> None:
         """Note that its worker is ready for a task."""
@@ -224,20 +223,21 @@ class WorkerHandle:
 
     def death(self, code: int) -> tuple[str, FailureReason]:
         """Return how its worker ended, with its last lines, and the reason of the failure."""
-        is_killed = code == -signal.SIGKILL and self.job is not None
-        reason: FailureReason = "oom" if is_killed and oom_kills() > self._oom_kills else "crash"
+        reason = self.why_killed(code) or "crash"
         return f"the worker process {ending(code)}{self.last_lines()}", reason
+
+    def why_killed(self, code: int) -> Literal["oom", "killed"] | None:
+        """Return why a process of this exit code was killed while its attempt ran."""
+        return why_killed(code, self._oom_kills)
 
     def last_lines(self) -> str:
         """Return the last lines that its worker printed, as a paragraph; empty without any."""
         return last_lines(self._printed) if self._printed else ""
 
-    def shut(self) -> None:
-        """Give its worker no more attempts, and end it in case it has only closed its socket."""
+    def gone(self) -> None:
+        """Give its worker, which has closed its side, no more attempts."""
         self._stop_resting()
-        if self.channel is not None:
-            with contextlib.suppress(OSError):
-                self.channel.shutdown(socket.SHUT_RDWR)
+        self.is_gone, self.answer_by = True, time.monotonic() + GONE_SECONDS
 
     def clear(self) -> None:
         """Release the worker, which ends if it has not yet; the next one may be asked for."""
@@ -249,7 +249,7 @@ class WorkerHandle:
             if held is not None:
                 held.close()
         self.channel = self._printed = self.pid = self.job = None
-        self.deadline = math.inf
+        self.deadline, self.answer_by, self.is_gone = math.inf, math.inf, False
         self._tasks, self._unsent, self._inbox = 0, bytearray(), Inbox()
 
     def _stop_resting(self) -> None:
@@ -339,16 +339,32 @@ class Pool:
         handle.begin(job, math.inf if self._timeout is None else self._timeout + PRINTING_SECONDS)
 
     def end_overdue(self) -> None:
-        """End attempts that take too long, and their workers; nothing they still send is read."""
+        """End attempts that take too long, and their workers; replace a server that hangs.
+
+        Nothing that an ended worker still sends is read.
+        """
         now = time.monotonic()
         unheard, self._looked_at = now - self._looked_at, now
         for handle in self.handles:
             if unheard > 2 * LOOK_SECONDS:  # this process was suspended: its result may wait
                 handle.deadline += unheard
+                handle.answer_by += unheard
             if handle.deadline <= now and handle.pid is not None:
-                pid, text = handle.pid, f"it took longer than --trial-timeout {self._timeout:g} s"
-                self._lose(handle, text + handle.last_lines(), "timeout")
-                self._server.end_worker(pid)
+                self._end(
+                    handle, f"it took longer than --trial-timeout {self._timeout:g} s", "timeout"
+                )
+            elif handle.answer_by <= now and handle.pid is not None:
+                self._end(handle, "the worker process closed its socket", "crash")
+        if any(handle.answer_by <= now for handle in self.handles):
+            # Nobody of us has stopped it: for its attempts this is a kill from outside.
+            said = f"the fork server did not answer for {ANSWER_SECONDS:g} s"
+            self._replace_server(said, -signal.SIGKILL)
+
+    def _end(self, handle: WorkerHandle, why: str, reason: FailureReason) -> None:
+        pid = handle.pid
+        self._lose(handle, why + handle.last_lines(), reason)
+        if pid is not None:
+            self._server.end_worker(pid)
 
     def seconds_to_deadline(self) -> float:
         """Return the seconds until the first attempt takes too long; never below 0."""
@@ -382,7 +398,7 @@ class Pool:
             for message in self._server.receive():
                 self._heed(message)
         except EOFError as ended:
-            self._replace_server(str(ended))
+            self._replace_server(str(ended), self._server.code)
 
     def _heed(self, message: Preloaded | Failed | Started | Ended) -> None:
         match message:
@@ -398,13 +414,18 @@ class Pool:
             case Failed(reason=reason):
                 self._give_up(reason)
             case Started(pid=pid):
-                self._asked.popleft().pid = pid
+                self._asked.popleft().started(pid)
             case Ended(pid=pid, code=code):
                 for handle in [handle for handle in self.handles if handle.pid == pid]:
                     self._bury(handle, code)
 
-    def _replace_server(self, death: str) -> None:
-        """Start another fork server; the workers of the dead one end by themselves."""
+    def _replace_server(self, death: str, code: int) -> None:
+        """Start another fork server; the workers of the dead one end by themselves.
+
+        Args:
+            death: How it ended, for messages.
+            code: Its exit code.
+        """
         self._selector.unregister(self._server.control)
         self._server.end(at_once=not self._is_preloaded)
         if not self._is_preloaded and not self._server.is_forked:
@@ -414,7 +435,8 @@ class Pool:
         self._asked.clear()
         for handle in self.handles:
             if handle.channel is not None:
-                self._lose(handle, death, "crash")
+                is_killed = handle.why_killed(code) == "killed"
+                self._lose(handle, death, "killed" if is_killed else "crash")
         self._is_replaced = True  # its server ends with this thread
         self._use(ServerProcess(self._preload))
 
@@ -427,13 +449,9 @@ class Pool:
         except EOFError:
             # The server will soon report how the worker ended.
             self._forget_channel(channel)
-            handle.shut()
+            handle.gone()
         except MessageError as error:
-            said = f"the worker process sent what is no message ({error}){handle.last_lines()}"
-            pid = handle.pid
-            self._lose(handle, said, "crash")
-            if pid is not None:
-                self._server.end_worker(pid)
+            self._end(handle, f"the worker process sent what is no message ({error})", "crash")
 
     def _take(self, handle: WorkerHandle, message: Any) -> None:
         if isinstance(message, Attempt):
@@ -458,9 +476,9 @@ class Pool:
         if handle.tasks >= self._tasks_per_worker:
             self._forget_channel(handle.channel)
             handle.clear()
-        self._end(job, attempt)
+        self._record(job, attempt)
 
-    def _end(self, job: Job, attempt: Attempt) -> None:
+    def _record(self, job: Job, attempt: Attempt) -> None:
         self._has_lost = not job.end(attempt) or self._has_lost
 
     def _bury(self, handle: WorkerHandle, code: int) -> None:
@@ -477,7 +495,7 @@ class Pool:
         self._forget_channel(handle.channel)
         handle.clear()
         if job is not None and lost is not None:
-            self._end(job, lost)
+            self._record(job, lost)
         if all(handle.failures >= MAX_FAILURES for handle in self.handles):
             self._give_up(f"worker processes end before they have trained anything: {death}")
 
@@ -614,8 +632,7 @@ class WorkersExecutor:
                 for key, _ in self._selector.select(self._pause()):
                     key.data()
                 self._do_calls()
-                if self._trial_timeout is not None:
-                    self._pool.end_overdue()
+                self._pool.end_overdue()
                 self._assign()
                 self._pool.watch_unsent()
                 self._closed = self._closed or self._pool.broken
@@ -626,12 +643,10 @@ class WorkersExecutor:
         self._do_calls()
         self._fail([*self._waiting, *(handle.job for handle in self._pool.handles if handle.job)])
 
-    def _pause(self) -> float | None:
+    def _pause(self) -> float:
         """Ask for the workers that are due; return the longest time to wait for an event."""
         due = self._pool.ask_for_workers()
-        if self._trial_timeout is None:
-            return due
-        return min(LOOK_SECONDS if due is None else due, self._pool.seconds_to_deadline())
+        return min(LOOK_SECONDS, math.inf if due is None else due, self._pool.seconds_to_deadline())
 
     def _do_calls(self) -> None:
         while self._calls:

@@ -350,6 +350,11 @@ class ServerProcess:
         """Whether another server has forked it."""
         return isinstance(self._process, _Forked)
 
+    @property
+    def code(self) -> int:
+        """Its exit code, once `receive` has noticed its end; 0 if nobody knows it."""
+        return self._process.returncode or 0
+
     def rest(self) -> bool:
         """End its workers and let it wait for `one_fork_server`; return whether it does."""
         if self.is_forked:
@@ -420,6 +425,10 @@ class ServerProcess:
             raise EOFError(f"the fork server {ending(code or 0)}{last_lines(self._printed)}")
         yield from self._inbox.feed(piece)
 
+    def kill(self) -> None:
+        """Kill it; its handle notices, and what it has started is ended with the handle."""
+        kill_group(self._process.pid)
+
     def end(self, *, at_once: bool) -> None:
         """End the server, all its workers, and every process that they started.
 
@@ -434,7 +443,7 @@ class ServerProcess:
             if isinstance(self._process, _Forked):
                 self._process.kill()
             else:
-                kill_group(self._process.pid)
+                self.kill()
             self._process.wait()
         if self._process.returncode:  # it was killed, so processes of workers may be left
             signal_each(marked(MARK, self._mark), signal.SIGKILL)
@@ -485,8 +494,12 @@ class _Forked:
         return self.returncode
 
     def kill(self) -> None:
-        """Let its parent kill it."""
+        """Let its parent kill it; kill a parent that hangs, too: its own end kills what is left."""
         self._parent.end_worker(self.pid)
+        try:
+            self.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._parent.kill()
 
 
 class _Kept(threading.local):

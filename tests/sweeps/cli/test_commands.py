@@ -112,7 +112,7 @@ def test_ci_mode_writes_a_summary_and_fails_loudly(call, tmp_path, monkeypatch, 
 
 
 def test_strict_fails_when_a_trial_failed(call, tmp_path):
-    once = ("--set", "mode=sigkill", "--set", f"signal_file={tmp_path / 'flag'}")
+    once = ("--set", "mode=sigsegv", "--set", f"signal_file={tmp_path / 'flag'}")
     line = ("run", "TOY", "--trials", 2, "--workers", 1, "--retries", "crash=0", *once)
     result = call(*line, "--strict")
     assert result.exit_code == 1

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -83,7 +84,7 @@ def worker_socket():
 def misbehave(act, argument):
     match act:
         case "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), argument or signal.SIGKILL)
         case "segfault":
             print("the last words", file=sys.stderr, flush=True)
             ctypes.string_at(0)
@@ -132,6 +133,9 @@ def hang(act, argument):
         case "stop":
             Path(argument).write_text(known)
             os.kill(os.getpid(), signal.SIGSTOP)
+        case "deaf":
+            socket.socket(fileno=worker_socket()).shutdown(socket.SHUT_WR)
+            time.sleep(600)
         case "written":
             os.write(worker_socket(), argument)
             time.sleep(600)
@@ -220,6 +224,13 @@ class DiesWarmingUp(Misbehaving):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+class WarmsUpSlowly(Misbehaving):
+    """Takes its time before it is ready."""
+
+    def warm_up(self):
+        time.sleep(2)
+
+
 class WarmsUpOnce(Misbehaving):
     """Cannot be warmed up twice in a process and its forks."""
 
@@ -233,6 +244,7 @@ class WarmsUpOnce(Misbehaving):
 
 experiment = Misbehaving()
 warms_up_once = WarmsUpOnce()
+warms_up_slowly = WarmsUpSlowly()
 with_threads = WithThreads()
 with_helper = WithHelper()
 unprepared = Unprepared()

@@ -72,7 +72,7 @@ class Writing(ToyExperiment):
     def train_in(self, folder, spec, data, on_epoch):
         (folder / "output").mkdir()
         (folder / "output" / "half").write_text("half")
-        raise ScriptError("no result", is_final=True)
+        raise ScriptError("no result", "invalid")
 
 
 def test_an_attempt_that_failed_has_the_files_it_wrote_and_no_traceback_of_ours(tmp_path):
@@ -84,7 +84,7 @@ def test_an_attempt_that_failed_has_the_files_it_wrote_and_no_traceback_of_ours(
     assert attempt.with_files_of(None) is attempt
 
 
-@pytest.mark.parametrize("reason", ["crash", "oom", "timeout"])
+@pytest.mark.parametrize("reason", ["crash", "oom", "killed", "timeout"])
 def test_one_whose_process_was_ended_says_what_it_printed_last(tmp_path, reason):
     (tmp_path / "stdout.txt").write_text("as far as this\n")
     attempt = Attempt(SPEC, None, "it was ended", 1, 2, reason).with_files_of(tmp_path)

@@ -159,6 +159,7 @@ def test_a_spec_can_still_be_pickled_and_written_as_json(place):
         ("interrupted", "interrupt", False, True),
         ("failed", "crash", False, True),
         ("failed", "oom", False, True),
+        ("failed", "killed", False, True),
         ("failed", "crash", True, False),
         ("failed", "error", False, False),
         ("failed", "timeout", False, False),

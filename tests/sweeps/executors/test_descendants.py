@@ -48,7 +48,7 @@ def test_it_ends_when_its_attempt_takes_too_long(make_bench, file, name):
 
 
 def test_it_ends_when_its_attempt_crashes(make_bench, file, name):
-    assert make_bench(1, name).result("estrange, die", str(file)).reason == "crash"
+    assert make_bench(1, name).result("estrange, die", str(file)).reason == "killed"
     assert has_ended(file)
 
 
@@ -104,7 +104,7 @@ def test_it_ends_when_the_coordinator_is_killed(file, name):
 def test_what_the_experiment_itself_started_lives_as_long_as_its_fork_server(make_bench):
     bench = make_bench(1, "with_helper")
     helper = int(bench.result("helper").result.stop_reason)
-    assert bench.result("kill").reason == "crash"
+    assert bench.result("kill").reason == "killed"
     assert bench.result("fine").result
     assert is_alive(helper)
     bench.executor.close()

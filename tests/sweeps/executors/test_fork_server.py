@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import WorkersError
+from sweeps.executors.local import executor
 from sweeps.executors.local.executor import WorkersExecutor
 from sweeps.executors.local.fork_server import ServerProcess, one_fork_server
 from sweeps.executors.messages import Ended, Started
@@ -36,7 +37,7 @@ def test_an_experiment_with_threads_has_its_workers_spawned_and_says_so(make_ben
     assert bench.result("fine").result
     (note,) = bench.listener.notes
     assert note == "workers are spawned, not forked: warm_up left 1 threads running"
-    assert bench.result("kill").reason == "crash"
+    assert bench.result("kill").reason == "killed"
     future = bench.submit("sleep", str(tmp_path / "pids"))
     started = pids(tmp_path / "pids")
     bench.executor.close()
@@ -144,10 +145,49 @@ def test_a_killed_server_costs_its_running_attempts_and_is_replaced(make_bench, 
         running = bench.submit("sleep", str(tmp_path / "pids"))
         started = pids(tmp_path / "pids")
         os.kill(server_of(bench) if killed == "the server" else parent, signal.SIGKILL)
-        assert running.result(WAIT_SECONDS).reason == "crash"
+        assert running.result(WAIT_SECONDS).reason == "killed"
         assert bench.result("fine").result
         assert parent_of(server_of(bench)) == os.getpid()
         assert not any(is_alive(pid) for pid in started)
+
+
+@pytest.fixture
+def _impatient(monkeypatch):
+    monkeypatch.setattr(executor, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(executor, "GONE_SECONDS", 0.1)
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_a_server_that_does_not_answer_is_replaced(make_bench, tmp_path):
+    # Its experiment needs longer to be made ready than the server may be silent.
+    bench = make_bench(2, "warms_up_slowly", tasks_per_worker=1)
+    running = bench.submit("sleep", str(tmp_path / "pids"))
+    _, server, child = pids(tmp_path / "pids")
+    os.kill(server, signal.SIGSTOP)
+    assert bench.result("fine").result, "its worker was there before; the next one is not"
+    assert bench.result("fine").result
+    lost = running.result(WAIT_SECONDS)
+    assert (lost.reason, lost.error) == ("killed", "the fork server did not answer for 1 s")
+    assert not is_alive(server)
+    assert eventually(lambda: not is_alive(child), 5)
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("stopped", ["the server", "it and the one that forked it"])
+def test_a_worker_that_dies_under_a_stopped_server_is_replaced_with_it(
+    make_bench, tmp_path, stopped
+):
+    with one_fork_server():
+        parent = rested(make_bench())
+        bench = make_bench(1)
+        running = bench.submit("sleep", str(tmp_path / "pids"))
+        worker, server, child = pids(tmp_path / "pids")
+        for pid in [server] if stopped == "the server" else [parent, server]:
+            os.kill(pid, signal.SIGSTOP)
+        os.kill(worker, signal.SIGKILL)
+        assert running.result(WAIT_SECONDS).result is None
+        assert bench.result("fine").result
+    assert eventually(lambda: not any(map(is_alive, (parent, server, child))), 5)
 
 
 def test_an_experiment_with_threads_leaves_no_server_to_fork_from(make_bench):

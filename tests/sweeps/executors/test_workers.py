@@ -8,6 +8,7 @@ from concurrent.futures import wait
 import pytest
 
 from sweeps.errors import WorkersError
+from sweeps.executors.local import executor
 from sweeps.experiment import Stop
 from tests.sweeps.executors.conftest import (
     WAIT_SECONDS,
@@ -29,18 +30,21 @@ def test_every_attempt_comes_back_and_every_epoch_is_heard_of(bench):
 
 
 @pytest.mark.parametrize(
-    ("act", "argument", "expected"),
+    ("act", "argument", "reason", "expected"),
     [
-        ("kill", None, "was killed by SIGKILL (out of memory?)"),
-        ("segfault", None, "was killed by SIGSEGV"),
-        ("leave", 3, "ended with exit code 3"),
-        ("leave", 0, "ended with exit code 0"),
+        ("kill", None, "killed", "was killed by SIGKILL (out of memory?)"),
+        ("kill", signal.SIGTERM, "killed", "was killed by SIGTERM"),
+        ("kill", signal.SIGHUP, "killed", "was killed by SIGHUP"),
+        ("kill", signal.SIGABRT, "crash", "was killed by SIGABRT"),
+        ("segfault", None, "crash", "was killed by SIGSEGV"),
+        ("leave", 3, "crash", "ended with exit code 3"),
+        ("leave", 0, "crash", "ended with exit code 0"),
     ],
 )
-def test_a_worker_that_dies_ends_its_attempt_only(bench, act, argument, expected):
+def test_a_worker_that_dies_ends_its_attempt_only(bench, act, argument, reason, expected):
     others = [bench.submit("fine") for _ in range(3)]
     died = bench.result(act, argument)
-    assert (died.result, died.reason) == (None, "crash")
+    assert (died.result, died.reason) == (None, reason)
     assert died.error.startswith(f"the worker process {expected}")
     assert died.finished_at >= died.started_at > 0
     assert all(future.result(WAIT_SECONDS).result for future in [*others, bench.submit("fine")])
@@ -119,7 +123,7 @@ def test_closing_ends_workers_with_everything_they_started(make_bench, tmp_path)
 
 def test_what_a_dead_worker_had_started_ends_and_does_not_hide_its_death(bench, tmp_path):
     died = bench.result("grandchild", str(tmp_path / "pids"))
-    assert died.reason == "crash"
+    assert died.reason == "killed"
     assert eventually(lambda: not any(is_alive(pid) for pid in pids(tmp_path / "pids")), 5)
 
 
@@ -139,12 +143,21 @@ def test_bytes_on_a_workers_socket_end_its_attempt_only(bench, written):
     assert bench.result("fine").result
 
 
+def test_a_worker_that_closed_its_socket_and_goes_on_is_ended(make_bench, monkeypatch):
+    monkeypatch.setattr(executor, "GONE_SECONDS", 0.1)
+    bench = make_bench(1)
+    died = bench.result("deaf")
+    assert (died.result, died.reason) == (None, "crash"), "we have ended it: no kill from outside"
+    assert "closed its socket" in died.error
+    assert bench.result("fine").result
+
+
 def test_a_crashed_fork_server_is_replaced(bench, tmp_path):
     future = bench.submit("sleep", str(tmp_path / "pids"))
     _, server, _ = pids(tmp_path / "pids")
     os.kill(server, signal.SIGKILL)
     attempt = future.result(WAIT_SECONDS)
-    assert attempt.reason == "crash"
+    assert attempt.reason == "killed"
     assert "the fork server was killed by SIGKILL" in attempt.error
     assert bench.result("fine").result
 
@@ -184,7 +197,7 @@ def test_a_worker_killed_inside_a_send_never_makes_the_others_wait(make_bench, m
         assert not wait([*doomed, *fine], timeout=200).not_done
         assert all(len(f.result().result.arrays["validation_logits"]) == 100_000 for f in fine)
         ended += [future.result() for future in doomed]
-        torn = [attempt for attempt in ended if attempt.reason == "crash"]
+        torn = [attempt for attempt in ended if attempt.reason == "killed"]
     assert 50 < len(torn) < len(ended)
     assert all(attempt.result for attempt in ended if attempt not in torn)
 

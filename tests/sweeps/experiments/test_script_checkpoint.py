@@ -180,12 +180,18 @@ def test_a_result_before_the_first_epoch_changes_nothing(train):
     assert (again.result.metrics, reported) == (alone.result.metrics, told)
 
 
-def test_a_script_that_was_killed_goes_on_and_one_that_fails_does_not(train, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "said", "reason"),
+    [(9, "killed by SIGKILL (out of memory?)", "killed"), (11, "killed by SIGSEGV", "crash")],
+)
+def test_a_script_that_was_killed_goes_on_and_one_that_fails_does_not(
+    train, tmp_path, number, said, reason
+):
     saved = '(folder / "new").replace(path)'
-    killed = TRAINING.replace(saved, f"{saved}\n    epoch == 3 and os.kill(os.getpid(), 9)")
+    killed = TRAINING.replace(saved, f"{saved}\n    epoch == 3 and os.kill(os.getpid(), {number})")
     attempt, _ = train(killed)
-    assert attempt.error.startswith("killed by SIGKILL (out of memory?)")
-    assert attempt.reason == "crash"
+    assert attempt.error.startswith(said)
+    assert attempt.reason == reason
     again, reported = train()
     assert (again.resumed_from, len(reported)) == (3, EPOCHS)
     failing, _ = train(TRAINING.replace("while state", "sys.exit('broken')\nwhile state"))

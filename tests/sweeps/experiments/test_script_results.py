@@ -194,7 +194,7 @@ def test_a_value_that_is_not_finite_reaches_the_result(tmp_path):
 def test_a_pattern_that_finds_no_number_is_said(tmp_path, text, pattern, said):
     with pytest.raises(ScriptError, match=f"(?s)^{said}") as caught:
         run(tmp_path, text, patterns={"val_acc": pattern})
-    assert caught.value.is_final
+    assert caught.value.reason == "invalid"
 
 
 def test_a_long_line_is_searched_at_its_begin_only(tmp_path):
@@ -275,7 +275,7 @@ def test_a_file_without_the_number_is_said(tmp_path, name, content, said):
     with pytest.raises(ScriptError) as caught:
         run(tmp_path, text, result=name if name.endswith(".csv") else "metrics.json")
     assert str(caught.value).startswith(said)
-    assert caught.value.is_final
+    assert caught.value.reason == "invalid"
 
 
 ROWS = """
@@ -612,3 +612,23 @@ def test_an_attempt_that_is_tried_again_has_the_same_seed(tmp_path, make_home):
     assert list(printed) == ["0000-1", "0000-2", "0001-1", "0001-2"]
     assert printed["0000-1"] == printed["0000-2"] != printed["0001-1"]
     assert all(rate == x for _, rate, x in printed.values())  # by an environment variable, too
+
+
+@pytest.mark.parametrize(
+    ("sent", "state", "reason", "attempts"),
+    [("TERM", "COMPLETE", "finished", 4), ("SEGV", "FAILED", "error", 2)],
+)
+def test_a_kill_of_a_script_from_outside_uses_up_no_retry(
+    tmp_path, make_home, sent, state, reason, attempts
+):
+    (tmp_path / "train.sh").write_text(f'[ $1 -gt 3 ] || kill -{sent} $$; echo "val_acc $2"')
+    (tmp_path / "hit.yaml").write_text(
+        "command: sh train.sh {attempt} {x}\n"
+        "objective: {metric: val_acc, direction: maximize}\n"
+        r"metrics: {val_acc: 'val_acc (\S+)'}" "\n"
+        "parameters: {x: {type: float, low: 0, high: 1}}\n"
+        "defaults: {trials: 1, sampler: random, pruner: none}\n"
+    )  # fmt: skip
+    sweep = sweeps.run(str(tmp_path / "hit.yaml"), home=make_home(), workers=0, progress="quiet")
+    (row,) = sweep.rows()
+    assert (row.state, row.reason, row.attempts) == (state, reason, attempts)

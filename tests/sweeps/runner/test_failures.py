@@ -8,7 +8,9 @@ from sweeps.errors import TrialsError, UsageError
 from sweeps.tracking.store import open_client
 from tests.sweeps.conftest import table
 
-CRASH, OOM, TIMEOUT = (Failure(reason, "") for reason in ("crash", "oom", "timeout"))
+CRASH, OOM, TIMEOUT, KILLED = (
+    Failure(reason, "") for reason in ("crash", "oom", "timeout", "killed")
+)
 INVALID = Failure("invalid", "KeyError: 'units'")
 ERROR, OTHER = Failure("error", "ValueError: deep"), Failure("error", "ValueError: wide")
 
@@ -32,6 +34,9 @@ ERROR, OTHER = Failure("error", "ValueError: deep"), Failure("error", "ValueErro
         (INVALID, [], {}, False),
         (INVALID, [], {"invalid": 2}, True),
         (INVALID, [INVALID], {"invalid": 2}, False),
+        (CRASH, [*[KILLED] * 20, CRASH], {}, True),  # kills from outside use none up
+        (KILLED, [CRASH, CRASH, *[KILLED] * 19], {"crash": 0}, True),
+        (KILLED, [KILLED] * 20, {"crash": 99}, False),
     ],
 )
 def test_a_failure_is_tried_again_as_often_as_its_reason_allows(
@@ -162,6 +167,24 @@ def test_failures_of_an_earlier_start_count_when_a_trial_is_tried_again(run_fail
     resumed = run_failing("home", "1=error", trials=2, workers=0)
     assert outcomes(resumed)[1] == ("FAILED", "error", 3)
     assert [r.ends_trial for r in store.read_all() if r.spec.trial == 1] == [False, True]
+
+
+@pytest.mark.slow
+def test_kills_from_outside_use_up_no_retry_also_over_restarts(run_failing):
+    alone = run_failing("alone", "99=error", trials=3, workers=1)
+    kills = " ".join(f"1-{attempt}=kill" for attempt in (1, 2, 4, 5, 8))
+    acts = f"{kills} 1-3=crash 1-6=error 1-9=error 1-10=error"
+    sweep = run_failing("home", acts, trials=3, workers=1)
+    assert outcomes(sweep)[1] == ("COMPLETE", "max_epochs", 7)
+    assert without_acts(table(sweep)) == without_acts(table(alone))
+    store = sweep.home.store(sweep.info.id)
+    for name in ("0001-7", "0001-6"):  # interrupted after five attempts
+        (store.folder / f"{name}.record").unlink()
+    forget_end_of_trial(sweep, 1)
+    resumed = run_failing("home", acts, trials=3, workers=1)
+    assert outcomes(resumed)[1] == ("FAILED", "error", 10)
+    told = [record.reason for record in store.read_all() if record.spec.trial == 1]
+    assert told == ["killed", "killed", "crash", "killed", "killed", "killed", "error", "error"]
 
 
 def forget_end_of_trial(sweep, number):

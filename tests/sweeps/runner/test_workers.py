@@ -85,14 +85,14 @@ def test_neither_the_number_of_workers_nor_their_speed_changes_any_trial(
 
 @pytest.mark.slow
 def test_a_crashed_trial_fails_for_that_reason_and_the_sweep_goes_on(run_toy, tmp_path):
-    kill = ("mode=sigkill", f"signal_file={tmp_path / 'flag'}")
+    kill = ("mode=sigsegv", f"signal_file={tmp_path / 'flag'}")
     rows = run_toy(trials=4, workers=2, overrides=kill, retries={"crash": 0}).rows()
     assert sorted((row.state, row.reason) for row in rows) == [
         *[("COMPLETE", "max_epochs")] * 3,
         ("FAILED", "crash"),
     ]
     (crashed,) = [row for row in rows if row.reason == "crash"]
-    assert crashed.error.startswith("the worker process was killed by SIGKILL")
+    assert crashed.error.startswith("the worker process was killed by SIGSEGV")
 
 
 def start(toy_space, home, *words):
