@@ -14,11 +14,12 @@ from digitexp.config import ConfigError, TrialConfig
 from digitexp.data import load_source, split_source
 from digitexp.data.loading import TITLES
 from digitexp.evaluation.calibration import temperature_to_serve
+from digitexp.experiments.exporting import write_for_elsewhere
 from digitexp.metrics import HEADLINE_METRICS
 from digitexp.models import count_parameters
 from digitexp.numpy_functions import softmax
 from digitexp.parameters import PARAMETERS
-from digitexp.tensorflow_setup import PACKAGES, known_warnings_ignored
+from digitexp.tensorflow_setup import PACKAGES
 from digitexp.trained import ShownTrial, TrainedTrial, logits_of
 from digitexp.training.engines import plan_training
 from digitexp.training.outcome import TrainingData
@@ -41,15 +42,13 @@ from sweeps.experiment import (
 
 
 def write_model(model: Any, info: Mapping[str, Any], folder: Path) -> str:
-    """Write `model.keras` and `preprocessing.json`; return Python code that uses them.
+    """Write `model.keras` and `preprocessing.json`; return code, see `write_for_elsewhere`.
 
     Args:
         model: As `DigitExperiment.load_model` returns it, with its `temperature`.
         info: `image_shape`, `class_names` and `policies` of the training data.
         folder: Must exist.
     """
-    with known_warnings_ignored():
-        model.save(folder / "model.keras")
     shape = tuple(info["image_shape"])
     about = {
         "image_shape": list(shape),
@@ -61,14 +60,14 @@ def write_model(model: Any, info: Mapping[str, Any], folder: Path) -> str:
         "probabilities": "softmax(logits / temperature)",
     }
     (folder / "preprocessing.json").write_text(json.dumps(about, indent=1) + "\n")
-    return f"""\
-import json, keras, numpy as np
-model = keras.saving.load_model("model.keras", compile=False)
+    use = f"""\
 temperature = json.load(open("preprocessing.json"))["temperature"]
 images = np.zeros((1, {", ".join(map(str, shape))}), "float32")  # yours: values from 0 to 1
 logits = model.predict(images.reshape(len(images), -1), verbose=0)
 print(keras.ops.convert_to_numpy(keras.ops.softmax(logits / temperature)).tolist())
 """
+    images = np.random.default_rng(0).random((4, math.prod(shape)), np.float32)
+    return write_for_elsewhere(model, folder, use, images, "json, keras, numpy as np")
 
 
 def checked_images(images: np.ndarray, n_features: int) -> np.ndarray:

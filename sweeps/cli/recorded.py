@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -182,7 +183,8 @@ def export(
     """Write a model, with a README that loads it and predicts.
 
     Its configuration lies beside it. The model is written only if it answers as the trained one
-    did, as far as that can be checked.
+    did, as far as that can be checked; a Keras model must do so in a process without this framework
+    and without your code.
     """
     from sweeps.api import Sweep
     from sweeps.manage.exporting import export_trial
@@ -190,6 +192,7 @@ def export(
     sweep = Sweep(*find_sweep(home, name))
     chosen = sweep.champion() if trial is None else sweep.trial(trial)
     is_champion = chosen.sweep.info.id != sweep.info.id  # a confirmation trained it
+    print("rebuilding and checking the model ...", file=sys.stderr)
     written = export_trial(chosen, folder, data, sweep if is_champion else None)
     whose = f"the champion of sweep {sweep.name!r}, " if is_champion else ""
     print(f"{whose}trial {chosen.number} of sweep {chosen.sweep.name!r}:")

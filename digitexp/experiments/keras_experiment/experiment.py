@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from digitexp.experiments.exporting import write_for_elsewhere
 from digitexp.experiments.keras_experiment.data import (
     Parts,
     Tasks,
@@ -22,6 +23,7 @@ from digitexp.experiments.keras_experiment.data import (
     digest_of,
     everything_of,
     folds_of,
+    mapped,
     named_arrays,
     read_datasets,
     read_parts,
@@ -174,17 +176,33 @@ def answer(model: Any, inputs: np.ndarray) -> np.ndarray:
     return found.reshape(len(found), -1)
 
 
-def example_code(model: Any, inputs: Any) -> str:
+def _inputs_of(model: Any, info: Mapping[str, Any]) -> Any:
+    """Return the facts of the inputs; early sweeps did not note them."""
+    facts = info.get("inputs")
+    return {"shape": [*model.input_shape[1:]], "dtype": "float32"} if facts is None else facts
+
+
+def example_code(facts: Any) -> str:
     """Return Python code that makes one example of a model's inputs."""
-    if inputs is None or _is_single(inputs):
-        return f'np.zeros({(1, *model.input_shape[1:])}, "float32")'
-    texts = {
-        name: f'np.zeros({(1, *one["shape"])}, "{one["dtype"]}")'
-        for name, one in arrays_of(inputs).items()
-    }
-    if isinstance(inputs, Mapping):
-        return "{" + ", ".join(f'"{name}": {text}' for name, text in texts.items()) + "}"
-    return f"[{', '.join(texts.values())}]"
+
+    def of(one: Mapping[str, Any]) -> str:
+        return f'np.zeros({(1, *one["shape"])}, "{one["dtype"]}")'
+
+    if _is_single(facts):
+        return of(facts)
+    if isinstance(facts, Mapping):
+        return "{" + ", ".join(f'"{name}": {of(one)}' for name, one in facts.items()) + "}"
+    return f"[{', '.join(map(of, facts))}]"
+
+
+def random_inputs(facts: Any) -> Any:
+    """Return four examples of a model's inputs: floats from 0 to 2, integers 0 and 1."""
+    draw = np.random.default_rng(0).random
+
+    def of(one: Mapping[str, Any]) -> np.ndarray:
+        return (2 * draw((4, *one["shape"]))).astype(one["dtype"])
+
+    return of(facts) if _is_single(facts) else mapped(of, facts)
 
 
 _SAY_NOTHING = frozenset({
@@ -542,18 +560,14 @@ class KerasExperiment:
         info: Mapping[str, Any],
         folder: Path,
     ) -> str:
-        """Write `model.keras`; return Python code that uses it."""
-        from digitexp.tensorflow_setup import known_warnings_ignored
-
+        """Write `model.keras`; return Python code that uses it, see `write_for_elsewhere`."""
         model = self.load_model(config, weights, info)
-        with known_warnings_ignored():
-            model.save(folder / "model.keras")
-        return f"""\
-import keras, numpy as np
-model = keras.saving.load_model("model.keras", compile=False)
-inputs = {example_code(model, info.get("inputs"))}  # yours, prepared as the training data were
+        facts = _inputs_of(model, info)
+        use = f"""\
+inputs = {example_code(facts)}  # yours, prepared as the training data were
 print(model.predict(inputs, verbose=0))
 """
+        return write_for_elsewhere(model, folder, use, random_inputs(facts))
 
     def _params(self, config: Mapping[str, Value]) -> dict[str, Value]:
         return {key: info.default for key, info in self.parameters.items()} | dict(config)
