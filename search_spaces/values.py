@@ -101,6 +101,11 @@ class Float:
             raise SpaceError("log and step exclude each other; leave one out")
         if not is_number(self.step) or self.step <= 0:
             raise SpaceError(f"step is {show(self.step)}; a number above 0 is needed")
+        if _steps(self.low, self.high, self.step) > MAX_INTEGER:
+            raise SpaceError(
+                f"step is {show(self.step)}, too small for {show(self.low)}..{show(self.high)}; "
+                "leave it out: the range is then continuous"
+            )
         _check_whole_steps(self.low, self.high, self.step)
 
     @property

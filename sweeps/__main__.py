@@ -13,6 +13,13 @@ from sweeps.workspace.clock import command_begins
 SHORT: Final = {"best", "list", "trials"}
 """Commands that read records, print them and end."""
 
+NO_MEMORY: Final = (
+    "failed to map segment",  # of a shared library
+    "error return without exception set",  # of an extension module
+    "can't start new thread",
+)
+"""Words of errors that stand for a lack of memory."""
+
 
 def main() -> None:
     """Run the command line."""
@@ -26,13 +33,18 @@ def main() -> None:
     if sys.argv[1:2] and sys.argv[1] in SHORT:
         gc.disable()
     try:
-        from sweeps.cli import main as run
-    except KeyboardInterrupt:
-        sys.exit(130)
-    try:
+        try:
+            from sweeps.cli import main as run
+        except KeyboardInterrupt:
+            sys.exit(130)
         run()
     except SystemExit as ended:
         codes += [ended.code] if isinstance(ended.code, int) else []
+        raise
+    except (MemoryError, ImportError, SystemError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+            print("error: there is too little memory; more is needed (ulimit -v)", file=sys.stderr)
+            sys.exit(1)
         raise
 
 

@@ -64,7 +64,9 @@ def champion_of(confirmed: ConfirmationRecord | None) -> Champion | None:
     own = next((one for one in standings if one.finalist == label), None)
     if own is None:
         kind, _, number = label.partition("-")
-        return Champion(label, int(number) if kind == "trial" and number.isdigit() else None, None)
+        return Champion(
+            label, int(number) if kind == "trial" and number.isdecimal() else None, None
+        )
     trial = None if label.startswith("control-") else own.trial
     verdict = confirmed.verdict
     assert verdict is not None

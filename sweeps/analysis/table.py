@@ -121,7 +121,7 @@ def in_order_of_space(names: Iterable[str], space: Mapping[str, Any] | None) -> 
 
     def order_of(name: str) -> tuple[int, int]:
         repeated, _, layer = name.rpartition("_")  # units_2 is declared as units, once
-        if name in place or repeated not in place or not layer.isdigit():
+        if name in place or repeated not in place or not layer.isdecimal():
             return place.get(name, len(place)), 0
         return place[repeated], int(layer)
 

@@ -484,8 +484,8 @@ def parse_options(texts: list[str], option: str) -> dict[str, Any]:
             raise UsageError(f"{option} {text!r}: write it as name=value")
         try:
             parsed[name.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UsageError(f"{option} {text!r}: {value!r} is no plain value") from None
+        except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none, 3000 brackets
+            raise UsageError(f"{option} {name}={value:.40}: that is no plain value") from None
     return parsed
 
 

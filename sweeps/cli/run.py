@@ -367,7 +367,7 @@ def _trial(like: str | None) -> int | Literal["best"] | None:
         return None
     if like == "best":
         return "best"
-    if not like.isdecimal():
+    if not (like.isdecimal() and len(like) < 10):
         raise UsageError(f"--like {like!r}: write the number of a trial, or best")
     return int(like)
 

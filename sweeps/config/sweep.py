@@ -175,7 +175,7 @@ def check_command(experiment: Experiment, space: Space) -> None:
         )
     for name, info in experiment.parameters.items():
         repeated, _, number = name.rpartition("_")
-        if not (info.required or name in known or (repeated in known and number.isdigit())):
+        if not (info.required or name in known or (repeated in known and number.isdecimal())):
             raise UsageError(
                 f"command: {{?{name} ...}} is for a parameter, and the space has no {name!r}"
                 f"{did_you_mean(name, known)}; it has: {', '.join(sorted(known))}"

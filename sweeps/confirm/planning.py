@@ -188,7 +188,7 @@ def _places(folder: Path) -> int:
     try:
         document = yaml.safe_load((folder / SPACE).read_text(encoding="utf-8"))
         return int(document["parameters"][FOLD]["high"]) + 1
-    except (FileNotFoundError, KeyError, TypeError, ValueError, yaml.YAMLError):
+    except (FileNotFoundError, KeyError, TypeError, ValueError, RecursionError, yaml.YAMLError):
         return 0
 
 

@@ -264,7 +264,7 @@ def _hydra_options(text: str) -> list[Option]:
     config = config.partition("\n\n")[2].partition("\n\n\n")[0]
     try:
         values = yaml.safe_load(config)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return []
     found = []
     for group, options in listed:

@@ -60,11 +60,12 @@ from sweeps.workspace.names import check_sweep_name
 _MANIFEST: Final = "manifest.json"
 _FORMAT: Final = "sweeps-share 2"
 _FORMATS: Final = ("sweeps-share 1", _FORMAT)
-_ALLOWED: Final = re.compile(
-    r"sweep\.json|generation-\d+\.json|asked|ending\.json|\d{4,}-\d+\.(record|weights|files)"
-    r"|(imported|learned)\.json|enqueued-\d{4,}\.(json|trial)|(retry|code)-\d+\.json|notes\.json|confirmation(-before)?\.json"
-    r"|hunch-\d{4,}\.(json|slot)|finalized\.json"  # of format 1
-    r"|(tested|voted)-[0-9a-f]{8}-\d+\.json"
+_ALLOWED: Final = re.compile(  # [0-9]: \d takes the digits of every script
+    r"sweep\.json|generation-[0-9]{1,9}\.json|asked|ending\.json|notes\.json"
+    r"|[0-9]{4,9}-[0-9]{1,9}\.(record|weights|files)|enqueued-[0-9]{4,9}\.(json|trial)"
+    r"|(imported|learned|confirmation|confirmation-before)\.json|(retry|code)-[0-9]{1,9}\.json"
+    r"|(tested|voted)-[0-9a-f]{8}-[0-9]{1,9}\.json"
+    r"|hunch-[0-9]{4,9}\.(json|slot)|finalized\.json"  # of format 1
 )
 MOST_BYTES: Final = 20 * 2**30
 """An archive that declares more bytes is refused before anything is unpacked."""

@@ -62,7 +62,7 @@ class EnqueuedPoint:
 
 EPOCHS: Final = "epochs"
 """Parameter of an experiment: the most epochs that it trains."""
-_LONGER: Final = re.compile(r"enqueued, trial (\d+) with (\d+) epochs")
+_LONGER: Final = re.compile(r"enqueued, trial ([0-9]{1,9}) with ([0-9]{1,9}) epochs")
 
 
 @dataclass(frozen=True)

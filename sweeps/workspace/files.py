@@ -209,7 +209,7 @@ def read_file(path: Path, most: int | None = None) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if most is not None and size > most:
             raise FormatError(f"it has {size} bytes, and may have {most}")
-        return file.read(-1 if most is None else most)
+        return file.read(-1 if most is None else min(most, size))  # as much memory is taken first
 
 
 def parse_json(text: bytes | bytearray) -> Any:

@@ -36,7 +36,7 @@ def trial_of(text: str) -> tuple[str, int | None]:
         UsageError: No number follows the colon.
     """
     name, colon, number = text.partition(":")
-    if colon and not number.isdecimal():
+    if colon and not (number.isdecimal() and len(number) < 10):
         raise UsageError(f"compare {text!r}: write NAME, or NAME:7 for trial 7 of it")
     return name, int(number) if colon else None
 

@@ -55,6 +55,10 @@ RANGES = {
         changed(RATE, "{type: float, low: 0, high: 1, step: 0}"),
         [":4:", "step is 0; a number above 0 is needed"],
     ),
+    "step too small": (
+        changed(RATE, "{type: float, low: 0, high: 1, step: 1e-300}"),
+        [":4:", "step is 1e-300, too small for 0..1"],
+    ),
     "int step of zero": (
         changed(LAYERS, "{type: int, low: 1, high: 3, step: 0}"),
         [":6:", "step is 0; at least 1 is needed"],

@@ -197,11 +197,15 @@ def test_a_retry_has_the_arguments_that_act_on_it_and_names_those_that_are_wrong
     [
         (lambda home: sweeps.load(7, home), "sweep 7: received int; give its name or id"),
         (lambda home: sweeps.compare("toy", 7, home=home), "sweep 7: received int"),
+        (
+            lambda home: sweeps.compare("toy", "toy:" + "9" * 5000, home=home),
+            "write NAME, or NAME:7",
+        ),
         (lambda home: sweeps.replay("toy", "1", home=home), "trial '1': give a whole number"),
         (lambda home: sweeps.export("toy", "x", trial="1", home=home), "trial '1': give a whole"),
         (lambda home: sweeps.enqueue("toy", [1], home=home), r"params \[1\]: give a dict"),
     ],
-    ids=["load", "compare", "replay", "export", "enqueue"],
+    ids=["load", "compare", "long", "replay", "export", "enqueue"],
 )
 def test_a_sweep_or_a_trial_of_the_wrong_kind_is_refused(finished_toy, call, expected):
     home = finished_toy(trials=2).home.path

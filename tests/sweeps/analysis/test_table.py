@@ -35,6 +35,12 @@ def test_branches_stand_in_the_order_of_the_space_whichever_was_tried_first():
     assert list(to_frame(rows, space=space).columns)[6:13] == expected
 
 
+def test_a_name_in_digits_that_are_no_number_is_in_no_order_of_layers():
+    space = {"body": {"parameters": [{"name": "units"}]}}
+    rows = trial_rows([record(0, 0.9, params={"units_\u00b2": 2, "units_1": 1})])
+    assert parameter_names(rows, space) == ["units_1", "units_\u00b2"]
+
+
 def test_columns_are_stable_and_the_objective_comes_first_among_metrics():
     rows = trial_rows([record(0, 0.9, params=SHALLOW)])
     columns, cells = trial_table(rows, objectives=OBJECTIVES)

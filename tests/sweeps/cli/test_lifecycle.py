@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import signal
@@ -157,18 +158,28 @@ def altered(file, **changes):
                 archive.writestr(name, content)
 
 
-def escaping(file):
-    with zipfile.ZipFile(file) as archive:
-        manifest = json.loads(archive.read("manifest.json"))
-    manifest["files"]["../../evil"] = "0"
-    altered(file, manifest__json=json.dumps(manifest).encode(), **{"../../evil": b"evil"})
+def with_member(name):
+    """Return what adds a member of this name, in the manifest as well, with its digest."""
+
+    def add(file):
+        with zipfile.ZipFile(file) as archive:
+            manifest = json.loads(archive.read("manifest.json"))
+        manifest["files"][name] = hashlib.sha256(b"evil").hexdigest()
+        altered(file, manifest__json=json.dumps(manifest).encode(), **{name: b"evil"})
+
+    return add
 
 
 ATTACKS = {
     "altered": (lambda f: altered(f, asked=b"7\n"), "asked was altered"),
     "missing": (lambda f: altered(f, asked=None), "'asked' does not belong in it"),
     "foreign": (lambda f: altered(f, evil__py=b"import os"), "'evil.py' does not belong in it"),
-    "escape": (escaping, "'../../evil' does not belong in it"),
+    "escape": (with_member("../../evil"), "'../../evil' does not belong in it"),
+    "digits of another script": (
+        with_member("\u0661\u0662\u0663\u0664-1.record"),
+        "does not belong in",
+    ),
+    "a number too long for a name": (with_member("0" * 300 + "-1.record"), "does not belong in"),
     "torn": (lambda f: f.write_bytes(f.read_bytes()[:-40]), "not a shared sweep, or damaged"),
     "text": (lambda f: f.write_text("hello"), "not a shared sweep, or damaged"),
     "absent": (lambda f: f.unlink(), "there is no such file"),

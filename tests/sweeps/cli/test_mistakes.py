@@ -74,6 +74,8 @@ BAD_OPTIONS = {
     ),
     "unknown sampler option": (["--sampler", "tpe", "--sampler-option", "sed=1"], "sed"),
     "sampler option without value": (["--sampler-option", "n_startup_trials"], "name=value"),
+    "sampler option nested too deep": (["--sampler-option", "a=" + "[" * 3000], "no plain value"),
+    "sampler option that is no date": (["--sampler-option", "a=2001-99-99"], "no plain value"),
     "grid over a continuous space": (["--sampler", "grid"], "x"),
     "unknown pruner": (["--pruner", "medain"], "did you mean 'median'"),
     "negative timeout": (["--timeout", "-5"], "--timeout"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import resource
 import stat
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -129,6 +131,20 @@ def test_a_process_that_may_hardly_open_files_is_told_so(words, shared):
         "more first: ulimit -n 256\n"
     )
     assert contents(shared) == before
+
+
+def test_a_process_that_may_have_hardly_any_memory_says_so(tmp_path):
+    ran = subprocess.run(
+        ["sh", "-c", 'ulimit -v 220000; "$0" -m sweeps run smoke --workers 0', sys.executable],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr.splitlines()[-1:]) == (
+        1, ["error: there is too little memory; more is needed (ulimit -v)"],
+    )  # fmt: skip
+    assert "Traceback" not in ran.stderr
 
 
 def test_a_process_allows_itself_the_files_that_it_may_have(finished_toy):
