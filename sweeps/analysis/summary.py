@@ -17,7 +17,7 @@ from sweeps.analysis.rows import (
     trial_rows,
 )
 from sweeps.records.conclusions import confirmed_by
-from sweeps.records.record import LAST_EPOCH
+from sweeps.records.record import LAST_EPOCH, has_folds, scored_on
 from sweeps.wording import figure, first_line
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ class Summary:
         price: Price of one worker for an hour; None if none was given.
         at_last_epoch: Number of COMPLETE trials that their last epoch ended, where others stopped
             early; 0 if none did.
+        has_folds: Whether it may be confirmed; a script without `{fold}` may not.
+        scored_on: What scored its trials, in words.
     """
 
     id: str
@@ -138,6 +140,8 @@ class Summary:
     trained_seconds: float = 0.0
     price: float | None = None
     at_last_epoch: int = 0
+    has_folds: bool = True
+    scored_on: str = "on the validation set"
 
     @property
     def status(self) -> str:
@@ -280,6 +284,8 @@ def summarize(
         front=tuple(front_rows(rows, info.objectives)),
         trained_seconds=sum(record.seconds for record in records),
         at_last_epoch=ended[LAST_EPOCH] if ended["early_stopping"] else 0,
+        has_folds=has_folds(info.experiment),
+        scored_on=scored_on(info),
     )
 
 

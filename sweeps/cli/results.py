@@ -201,7 +201,10 @@ def show_home(home: HomeOption = None) -> None:
     print(f"{found.path}, the newest of {len(own)} sweeps first:\n" if len(own) > 1 else found.path)
     _print_listing(rows)
     place = f" {place_options()}".rstrip()
-    commands = {f"{command}{place}": hint for command, hint in _next_commands(own).items()}
+    commands = {
+        f"{command}{place}": hint
+        for command, hint in _next_commands(own, found.get(own[0].name)).items()
+    }
     if own[0].state in {"UNFINISHED", "EMPTY"}:
         name, left = own[0].name, f"{own[0].done} of {own[0].asked or '?'} trials are done"
         again = command_to_go_on(found, own[0].id)
@@ -248,8 +251,10 @@ def _how_to_begin(home: Home) -> str:
     return "\n".join([f"no sweeps in {home.path} yet; begin with one of:", *lines])
 
 
-def _next_commands(rows: Sequence[ListingRow]) -> dict[str, str]:
+def _next_commands(rows: Sequence[ListingRow], newest: SweepInfo) -> dict[str, str]:
     """Return the commands that make sense now, with a word on each: about the newest sweeps."""
+    from sweeps.records import has_folds
+
     found: dict[str, str] = {}
     for row in rows:
         if row.state == "RUNNING":
@@ -264,7 +269,7 @@ def _next_commands(rows: Sequence[ListingRow]) -> dict[str, str]:
         found[f"sweeps export {name} model"] = f"take the champion away ({row.champion.finalist})"
     elif row.done > row.failed and row.state != "RUNNING":
         found[f"sweeps ui {name}"] = "its runs and charts in MLflow"
-        if row.front is None and row.state == "FINISHED":
+        if row.front is None and row.state == "FINISHED" and has_folds(newest.experiment):
             found[f"sweeps confirm {name}"] = "is its best really better, on fresh folds?"
         else:
             found[f"sweeps report {name}"] = "all of it, as one HTML page"

@@ -62,8 +62,10 @@ from sweeps.records.record import (
     SweepInfo,
     UnfinishedTrial,
     data_in_words,
+    has_folds,
     is_same_data,
     is_unseen,
+    scored_on,
     source_of,
 )
 from sweeps.records.schema import (
@@ -125,6 +127,7 @@ __all__ = [
     "confirmed_training",
     "data_in_words",
     "describe_learned",
+    "has_folds",
     "heard",
     "is_finalist",
     "is_same_data",
@@ -141,6 +144,7 @@ __all__ = [
     "read_imported",
     "read_learned",
     "recover",
+    "scored_on",
     "seconds_used",
     "source_of",
     "trials_to_retry",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
@@ -229,6 +230,8 @@ def is_same_data(
     return _digests(one) == _digests(other)
 
 
+_FOLD: Final = re.compile(r"(?<!\{)\{\??\s*fold\b")
+_VALIDATION: Final = re.compile(r"(?<![a-z])(val|valid|validation|dev)(?![a-z])", re.IGNORECASE)
 SOURCE: Final = "source"
 """Name, in the facts about data, of the source that was given; None: the experiment's own."""
 
@@ -236,6 +239,18 @@ SOURCE: Final = "source"
 def is_unseen(experiment: str, data: Mapping[str, Any]) -> bool:
     """Whether it is a script that finds its data by itself, so that nothing is known of them."""
     return experiment.startswith("script:") and source_of(data) is None
+
+
+def has_folds(experiment: str) -> bool:
+    """Whether an experiment may have fresh folds: not a script whose command has no `{fold}`."""
+    return not experiment.startswith("script:") or _FOLD.search(experiment) is not None
+
+
+def scored_on(info: SweepInfo) -> str:
+    """Return in words what scored the trials: the validation set, where it is known to be one."""
+    # Without `{fold}` a script may have none: then the name of its metric says so, or nothing does.
+    is_known = has_folds(info.experiment) or _VALIDATION.search(info.metric)
+    return "on the validation set" if is_known else "in the search"
 
 
 def data_in_words(experiment: str, data: Mapping[str, Any], characters: int = 8) -> str:

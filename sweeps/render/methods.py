@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from sweeps.errors import UsageError
 from sweeps.interval import Interval
-from sweeps.records import SweepInfo, data_in_words
+from sweeps.records import SweepInfo, data_in_words, has_folds
 from sweeps.records.conclusions import (
     CalibrationConclusion,
     Conclusion,
@@ -59,9 +59,10 @@ def methods(info: SweepInfo, conclusions: Sequence[Conclusion]) -> str:
     """
     verdict = next((one for one in conclusions if isinstance(one, VerdictConclusion)), None)
     if verdict is None:
+        first = f"; first: `sweeps confirm {shlex.quote(info.name)}`"
         raise UsageError(
             f"--methods: sweep {info.name!r} has no confirmation in numbers, so that there is "
-            f"nothing to state; first: `sweeps confirm {shlex.quote(info.name)}`"
+            f"nothing to state{first if has_folds(info.experiment) else ''}"
         )
     said = [*_search(info, verdict), *_confirmation(verdict), *_results(verdict)]
     said += [*_bias(conclusions), *_calibration(conclusions), *_use(verdict), *_test(conclusions)]

@@ -277,7 +277,8 @@ def render_text(
     if summary.all_failed and summary.first_failed is not None:
         hints = ("the whole error", "once its cause is mended", last)
     shown = dict(zip(commands, hints, strict=True))
-    if summary.champion is None and not summary.has_front and summary.counts["COMPLETE"] > 1:
+    can_confirm = summary.has_folds and not summary.has_front
+    if can_confirm and summary.champion is None and summary.counts["COMPLETE"] > 1:
         hint = shown.pop(commands[-1])  # to go on stays the last
         confirming = f"sweeps confirm {shlex.quote(summary.name)} {home_option}".rstrip()
         shown |= {confirming: "is the best better, or lucky?", commands[-1]: hint}

@@ -293,7 +293,7 @@ def answer(summary: Summary, conclusions: Sequence[Conclusion]) -> list[str]:
     elif reference is not None:
         said = lead_over_baseline(summary, best, reference)
     return [
-        f"Trial {best.trial} leads on the validation set: {metric} "
+        f"Trial {best.trial} leads {summary.scored_on}: {metric} "
         f"{format_metric(best.objective)}, {said}.",
         f"Not confirmed: the best of {counted(summary.counts['COMPLETE'], 'trial')} is partly the "
         "luckiest.",
@@ -355,7 +355,7 @@ def _facts(data: SweepData) -> list[Fact]:
     facts = _search_facts(data) if verdict is None else fold_facts(verdict, data.conclusions)
     worst = worst_class(data)
     if worst is not None:
-        detail = f"{percent(worst.recall)} recognised on the validation set{worst.remark}"
+        detail = f"{percent(worst.recall)} recognised {data.summary.scored_on}{worst.remark}"
         facts.append(Fact("worst class", worst.shown, detail))
     return [*facts, _trials(data)]
 
@@ -385,13 +385,13 @@ def _search_facts(data: SweepData) -> list[Fact]:
     summary, best = data.summary, data.summary.best
     assert best is not None
     assert best.objective is not None
-    detail = f"trial {best.trial}, on the validation set"
+    detail = f"trial {best.trial}, {summary.scored_on}"
     facts = [Fact(summary.metric, format_metric(best.objective), detail)]
     reference = summary.reference
     if reference is not None and reference.trial != best.trial:
         ahead = lead_of(summary, best, reference)
         facts.append(
-            Fact(f"against {reference.baseline}", ahead, "the best baseline, on the validation set")
+            Fact(f"against {reference.baseline}", ahead, f"the best baseline, {summary.scored_on}")
         )
     if compared := _compared(data):
         close = sum(not difference.is_told_apart for difference in compared.values())
@@ -443,10 +443,8 @@ def _next(data: SweepData) -> Code:
     name, verdict = shlex.quote(data.info.name), data.verdict
     commands = []
     assert data.chosen is not None
-    is_script = data.info.experiment.startswith("script:")
-    has_folds = not is_script or "{fold}" in data.info.experiment
     is_of_folds = _is_confirmation(data)
-    if has_folds and not (data.conclusions or is_of_folds):
+    if data.summary.has_folds and not (data.conclusions or is_of_folds):
         commands.append(f"sweeps confirm {name}   # is it better? asks fresh samples")
     if not is_of_folds and (exported := data.exported(data.chosen.trial)):
         commands.append(f"sweeps export {name} model   # the model to take: {exported}")

@@ -140,3 +140,37 @@ def test_a_fold_of_what_scored_the_search_is_refused(script, make_home):
         refused.stderr,
     )
     assert [one.id for one in sweep.home.sweeps()] == [sweep.info.id]
+
+
+@pytest.mark.parametrize(
+    ("metric", "fold", "scored"),
+    [
+        ("acc", "", "in the search"),
+        ("val_acc", "", "on the validation set"),
+        ("acc", "{fold}", "on the validation set"),
+        ("acc", "{?fold --fold {fold}}", "on the validation set"),
+        ("acc", "{{fold}}", "in the search"),
+    ],
+)
+def test_only_a_script_that_divides_is_advised_to_confirm(
+    tmp_path, make_home, monkeypatch, metric, fold, scored
+):
+    (tmp_path / "own.yaml").write_text(
+        f"command: [sh, -c, 'echo \"acc $1\"', sh, '{{x}}', '{fold}']\n"
+        f"objective: {{metric: {metric}, direction: maximize}}\n"
+        f"metrics: {{{metric}: 'acc (.*)'}}\n"
+        "parameters: {x: {type: categorical, choices: [1, 2]}}\n"
+        "defaults: {trials: 2, sampler: grid}\n"
+    )
+    home = str(make_home())
+    ended = run("run", tmp_path / "own.yaml", "--workers", 0, "--home", home)
+    assert ended.exit_code == 0, ended.output
+    report = tmp_path / "report.html"
+    assert run("report", "own", "--home", home, "--output", report).exit_code == 0
+    page = report.read_text(encoding="utf-8")
+    monkeypatch.setenv("SWEEPS_HOME", home)
+    said = [ended.output, page, run().output, run("report", "own", "--methods").output]
+    divides = "fold" in fold and "{{" not in fold
+    assert [("sweeps confirm own" in text) for text in said] == 4 * [divides]
+    assert f"leads {scored}" in page
+    assert ("validation set" in page) is (scored == "on the validation set")
