@@ -59,8 +59,8 @@ def _body_differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> Ite
             yield f"{name}: {_text(old.get(name))} there, {_text(new.get(name))} asked"
     if not found and list(old) != list(new):
         yield "the order of the parameters"
-    elif not found and there != asked:
-        yield f"the code of {asked.get('function') or there.get('function')}"
+    elif not found and there != asked and (code := asked.get("function") or there.get("function")):
+        yield f"the code of {code}"
 
 
 def _text(parameter: Mapping[str, Any] | None) -> str:

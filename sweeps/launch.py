@@ -19,6 +19,7 @@ from sweeps.config.sweep import SweepConfig, resolve
 from sweeps.errors import LeaseLost, UsageError
 from sweeps.executors import Executor, InProcessExecutor
 from sweeps.executors.dask.fleet import Cluster, Fleet, check_resources, look_at, parse_cluster
+from sweeps.experiments.loading import script_facts
 from sweeps.home import Home
 from sweeps.progress import Mode, Progress, make_progress
 from sweeps.progress.log import Logged
@@ -281,7 +282,7 @@ def run_sweep(
             records = recover(store, progress.note)
             info = newest_generation(config, opened, code)
             surroundings = _environment(config)
-            for line in _said_of_the_start(config, info, records):
+            for line in _said_of_the_start(config, opened, info, records):
                 progress.note(line)
             if config.retry is not None:
                 config, records = _marked(config, info, records)
@@ -442,10 +443,14 @@ def _environment(config: SweepConfig) -> dict[str, Any]:
 
 def _said_of_the_start(
     config: SweepConfig,
+    opened: SweepInfo,
     info: SweepInfo,
     records: Sequence[Record],
 ) -> Iterator[str]:
     """Keep the code that the sweep goes on with; yield lines on changes since its last trial."""
+    if info.experiment != opened.experiment:
+        command = script_facts(info.experiment)["command"]
+        yield f"its script is run by another Python from now on: {command}"
     imported = read_imported(config.home.store(info.id).folder)
     if imported is not None:
         yield describe_imported(imported)

@@ -314,6 +314,10 @@ def init(
             "--from", metavar="SCRIPT", help="Write a space for this script, from its --help."
         ),
     ] = None,
+    python: Annotated[
+        str | None,
+        typer.Option(help="With --from: the Python that runs the script (default: python3)."),
+    ] = None,
 ) -> None:
     """Write a space, an experiment and a test to begin with.
 
@@ -322,10 +326,12 @@ def init(
     """
     if (folder is None) == (script is None):
         raise UsageError("give either a folder to write into, or --from and a script")
+    if python is not None and script is None:
+        raise UsageError("--python is for --from: a new space names its Python in `command`")
     if script is not None:
         from sweeps.experiments.script_help import space_of_script  # loads what reads a space
 
-        path, text = space_of_script(script)
+        path, text = space_of_script(script, python)
         path.write_text(text, encoding="utf-8")
         print(f"{text}\nwrote {path}: edit the lines marked EDIT, and the ranges; then")
         print(f"sweeps run {shlex.quote(str(path))} --trials 2 --strict")

@@ -20,6 +20,7 @@ from search_spaces.mapping import point_of
 from search_spaces.objectives import in_words
 from search_spaces.parameters import Value
 from sweeps.errors import UsageError
+from sweeps.experiments.loading import experiment_in_words, is_same_experiment
 from sweeps.records import (
     Learned,
     LearnedPoint,
@@ -142,8 +143,9 @@ def _named(name: str, config: SweepConfig) -> SweepInfo:
     if not _is_alike(info, config):
         raise UsageError(
             f"--learn-from {name}: that sweep has another experiment, other parameters or another "
-            f"objective ({info.experiment}; {listing(sorted(_names(info.space)))}; "
-            f"{in_words(info.objectives)}) than this one ({config.space.experiment}; "
+            f"objective ({experiment_in_words(info.experiment)}; "
+            f"{listing(sorted(_names(info.space)))}; {in_words(info.objectives)}) than this one "
+            f"({experiment_in_words(config.space.experiment)}; "
             f"{listing(sorted(_names(config.space.to_dict())))}; "
             f"{in_words(config.space.objectives)}); name another"
         )
@@ -155,7 +157,7 @@ def _is_alike(info: SweepInfo, config: SweepConfig) -> bool:
     return (
         info.name != config.name
         and confirmed_by(info.directory) is None
-        and info.experiment == config.space.experiment
+        and is_same_experiment(info.experiment, config.space.experiment)
         and info.objectives == config.space.objectives
         and _names(info.space) == _names(config.space.to_dict())
     )

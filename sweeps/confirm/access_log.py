@@ -380,7 +380,8 @@ def _data_digest(info: SweepInfo) -> str:
 
     Nothing is known of such data, and two scripts need not read the same.
     """
-    digest, experiment = str(info.data.get("digest")), info.experiment.removesuffix(ON_FOLDS)
+    made = str(info.fingerprint.get("experiment", info.experiment))  # the Python may change since
+    digest, experiment = str(info.data.get("digest")), made.removesuffix(ON_FOLDS)
     return f"{digest} {experiment}" if is_unseen(experiment, info.data) else digest
 
 

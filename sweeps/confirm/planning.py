@@ -35,6 +35,7 @@ from sweeps.confirm.finalists import (
 )
 from sweeps.errors import UsageError
 from sweeps.experiments.folds import REFIT_EPOCHS
+from sweeps.experiments.loading import is_same_experiment
 from sweeps.home import Home
 from sweeps.launch import run_options
 from sweeps.progress import Mode, Progress, Stages
@@ -659,7 +660,8 @@ def plan_power(config: SweepConfig) -> PowerPlan:
     scored, found = scored_in(config), {}
     unit: str = scored.unit
     for info in home.sweeps():
-        if info.experiment != experiment or not is_same_data(data, info.data):
+        is_alike = is_same_experiment(info.experiment, experiment)
+        if not is_alike or not is_same_data(data, info.data):
             continue
         confirmed = heard(Conclusions(home.store(info.id).folder).confirmed)
         one = confirmed.verdict if confirmed else None

@@ -55,6 +55,8 @@ _CAPABLE: Final = frozenset(
     if not member.startswith("_")
 )
 """The members of all capabilities."""
+_SHOWN: Final = 300
+"""Characters of a command that a message shows."""
 _MISSPELT: Final = 0.9
 """So alike, from 0 to 1, a member and that of a capability are taken for the same word."""
 
@@ -343,6 +345,45 @@ def _split(path: str) -> tuple[list[Objective], Sources, str]:
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise UsageError(f"experiment {path[:200]!r}: it is damaged, no space makes it") from None
     return objectives, Sources(patterns, *others), command[end:].lstrip()
+
+
+def is_same_experiment(one: str, other: str) -> bool:
+    """Whether two paths name the same experiment; which Python runs a script makes no other one."""
+    if one == other or not (one.startswith("script:") and other.startswith("script:")):
+        return one == other
+    try:
+        (*first, command), (*second, another) = _split(one), _split(other)
+    except UsageError:  # of a forged or damaged record
+        return False
+    is_alike = first == second and one.endswith(ON_FOLDS) is other.endswith(ON_FOLDS)
+    return is_alike and ScriptCommand(command).is_same(ScriptCommand(another))
+
+
+def script_facts(path: str) -> dict[str, str]:
+    """Return what a script's path holds, in words by the key of the space; empty for any other."""
+    if not path.startswith("script:"):
+        return {}
+    _, sources, command = _split(path)
+    patterns = "; ".join(f"{name} '{pattern}'" for name, pattern in sources.patterns.items())
+    facts = {"command": command, "metrics": patterns, "result": sources.result}
+    return {key: fact for key, fact in {**facts, "final": sources.final}.items() if fact}
+
+
+def script_differences(there: str, asked: str) -> Iterator[str]:
+    """Yield a line for each difference of two script paths, but for the Python that runs it."""
+    one, other = script_facts(there) or {"experiment": there}, script_facts(asked)
+    for key in dict.fromkeys([*one, *other]):
+        before, now = one.get(key, "none"), other.get(key, "none")
+        is_command = key == "command" and "command" in one
+        is_same = ScriptCommand(before).is_same(ScriptCommand(now)) if is_command else before == now
+        if not is_same:
+            yield f"{key}: {before[:_SHOWN]} there, {now[:_SHOWN]} asked"
+
+
+def experiment_in_words(path: str) -> str:
+    """Return the import path of an experiment, or the command that stands for it."""
+    facts = script_facts(path)
+    return f"the command {facts['command']!r}" if facts else repr(path)
 
 
 def asking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -81,6 +81,7 @@ ATTEMPT, CHECKPOINT, DATA, FOLD, FOLDS, OUTPUT, PARAMS, SEED, TRIAL = (
 OWN: Final = frozenset({ATTEMPT, CHECKPOINT, DATA, FOLD, FOLDS, OUTPUT, PARAMS, SEED, TRIAL})
 """Placeholders that do not stand for parameters."""
 _SCRIPTS: Final = (".py", ".sh", ".R")
+_PYTHON: Final = re.compile(r"(python|pypy)[\d.]*")
 _OF_A_MODULE: Final = (".py", "/__init__.py", "/__main__.py")
 _PART: Final = re.compile(r"\{\?\s*([^\W\d]\w*)\s*:?\s+(.*\S)\s*\}", re.DOTALL)
 _FIRST: Final = 0xE000  # first of the characters that replace parts while the text is split
@@ -126,6 +127,20 @@ class ScriptCommand:
     def program(self) -> str:
         """The first word: the program to run."""
         return self._words[0]
+
+    @property
+    def python(self) -> str | None:
+        """The word that names the Python which runs the script; None if it is run otherwise."""
+        before = itertools.takewhile(lambda word: not word.endswith(_SCRIPTS), self._words)
+        return next((word for word in before if _PYTHON.fullmatch(Path(word).name)), None)
+
+    def is_same(self, other: ScriptCommand) -> bool:
+        """Whether the commands are the same, whichever Python runs them."""
+        one, another = (
+            [("python" if word == command.python else word) for word in command._words]
+            for command in (self, other)
+        )
+        return (one, self._parts) == (another, other._parts)
 
     @property
     def saves(self) -> bool:
@@ -523,7 +538,8 @@ class ScriptExperiment:
     def files(self) -> list[Path]:
         """Return the files that the command names, in its order, then those that its `.sh` name."""
         folder = (self._directory or Path()).resolve()
-        names = [*self._command.named(), *self._command.modules()]
+        named = [word for word in self._command.named() if word != self._command.python]
+        names = [*named, *self._command.modules()]
         found = dict.fromkeys(path for name in names if name and (path := folder / name).is_file())
         for script in [path for path in found if path.suffix == ".sh"]:
             inner = scripts_in(script.read_text(encoding="utf-8", errors="replace"))
@@ -533,7 +549,9 @@ class ScriptExperiment:
     def _check_files(self) -> None:
         program, folder = self._command.program, self._directory or Path()
         if shutil.which(program) is None and not (folder / program).exists():
-            raise ValueError(f"command: there is no program {program!r}")
+            mend = "; if its environment has moved, mend its path in the space: the sweep goes on"
+            said = mend if program == self._command.python else ""
+            raise ValueError(f"command: there is no program {program!r}{said}")
         for word in self._command.scripts():
             if not (folder / word).exists():
                 raise ValueError(f"command: there is no file {word!r} in {folder.resolve()}")

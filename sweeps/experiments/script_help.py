@@ -29,7 +29,7 @@ from search_spaces.loading import parse
 from search_spaces.parameters import Value
 from search_spaces.reading import declared_space
 from sweeps.errors import UsageError
-from sweeps.experiments.script import DATA, OUTPUT, OWN, SEED
+from sweeps.experiments.script import DATA, FOLD, FOLDS, OUTPUT, OWN, SEED
 from sweeps.experiments.script_results import leaves, names_epoch, pattern_of, says_test
 
 HELP_SECONDS: Final = 60
@@ -70,11 +70,16 @@ class Option:
     is_list: bool = False
 
 
-def space_of_script(script: Path) -> tuple[Path, str]:
+def space_of_script(script: Path, python: str | None = None) -> tuple[Path, str]:
     """Return the space of a script: the file beside it, which is not written, and its text.
 
+    Args:
+        script: The script.
+        python: The Python that runs it, by name or path; None for `python3`.
+
     Raises:
-        UsageError: There is no such script, its help cannot be had, or it names no option.
+        UsageError: There is no such script, its help cannot be had, it names no option, or it
+            prints its metric in several lines that may be the score.
     """
     path = script.with_suffix(".yaml")
     if not script.is_file():
@@ -88,6 +93,13 @@ def space_of_script(script: Path) -> tuple[Path, str]:
             "typer, Hydra, Fire); write the space by hand, see docs/scripts.md"
         )
     interpreter = _INTERPRETERS.get(script.suffix)
+    if python is not None:
+        if script.suffix != ".py":
+            raise UsageError(f"--python {python}: {script} is no Python script; leave it out")
+        if shutil.which(python) is None:
+            raise UsageError(f"--python {python}: there is no program {python!r}")
+        # A space runs its command in its own folder. No link is followed: it names the environment.
+        interpreter = str(Path(python).absolute()) if "/" in python else python
     words = [interpreter, script.name] if interpreter else [f"./{script.name}"]
     text = _help_of(words, script.resolve().parent)
     options = read_help(text)
@@ -362,6 +374,8 @@ _FOLDERS: Final = re.compile(
     r"out(put)?(_?(dir|folder|path))?|(save|log|result|results|checkpoint|model|run)s?_?(dir|folder|path)"
 )
 _SEEDS: Final = re.compile(r"(random_?)?(seed|state)")
+_FOLD: Final = re.compile(r"(cv_?)?fold(_?(index|idx|id|no|num|number))?")
+_FOLDS: Final = re.compile(r"((n|k|num|cv)_?)?(folds|splits)")
 _DATA: Final = re.compile(r"(train_?)?(data|dataset|input)(_?(dir|folder|path|file|root))?|csv")
 _KEPT: Final = re.compile(
     r".*(epochs?|rounds?|iterations?|max_iter|num_steps|steps|trials|device|gpus?|cuda|workers|jobs|threads"
@@ -387,10 +401,11 @@ def _space_text(
     has_data = False
     if is_hydra:
         command.append("hydra.run.dir={output}")
-    for option in options:
-        short = option.name.rpartition(".")[2]
+    own_names = [_short_name(option) for option in options]
+    divides = any(map(_FOLD.fullmatch, own_names))
+    for option, short in zip(options, own_names, strict=True):
         name = f"{option.name}_" if option.name in OWN else option.name
-        own = _own_placeholder(option, short)
+        own = _own_placeholder(option, short, divides=divides)
         if own is not None and (own != DATA or option.is_required):
             command.append(option.spelled.format(f"{{{own}}}"))
             has_data |= own == DATA
@@ -406,9 +421,20 @@ def _space_text(
     return _written(command, varied, fixed, left, source, has_data=has_data)
 
 
-def _own_placeholder(option: Option, short: str) -> str | None:
+def _short_name(option: Option) -> str:
+    """Return the last part of the name of a Hydra option, such as `fold` of `data.fold={}`."""
+    path, equals, _ = option.spelled.partition("=")
+    return _plain(path.rpartition(".")[2]) if equals and path[:1] != "-" else option.name
+
+
+def _own_placeholder(option: Option, short: str, *, divides: bool) -> str | None:
     if _SEEDS.fullmatch(short):
         return SEED
+    if option.kind in {"", "int"} and not (option.choices or option.is_list):
+        if _FOLD.fullmatch(short):
+            return FOLD
+        if divides and _FOLDS.fullmatch(short):
+            return FOLDS
     if option.kind in {"", "str"} and not option.choices:
         if _FOLDERS.fullmatch(short):
             return OUTPUT
@@ -482,6 +508,11 @@ def _written(
     lines = ["# Written by `sweeps init --from`. The ranges are guesses: edit them."]
     lines += ["command: >-", *(f"  {words}" for words in command)]
     lines += ["# It reads data: say which with --data."] if has_data else []
+    if any("{fold}" in words for words in command):
+        lines += [
+            "# {fold} is 0 in the search; `sweeps confirm` asks for 1, 2 ... EDIT: the script",
+            "# has to take these, and to divide its data as docs/scripts.md says (Confirm).",
+        ]
     lines += ["# Not varied, its own defaults hold: " + ", ".join(left)] if left else []
     lines += ["", *_objective(source), "", "parameters:"]
     lines += [f"  {name}: {domain}" for name, (domain, _) in varied.items()]

@@ -12,6 +12,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from sweeps.workspace.files import write_atomically
 
 _FILE: Final = "code-{}.json"
 _SOURCES: Final = (".py", ".sh", ".R")
+_PYTHON: Final = re.compile(r"(python|pypy)[\d.]*")
 _SHOWN_LINES: Final = 6
 _LINE_CHARACTERS: Final = 100
 
@@ -62,6 +64,11 @@ class ExperimentCode:
         """SHA-256 (hex) of file names, contents and revision; the packages are not part of it."""
         parts = [self.revision, sorted((name, f.sha256) for name, f in self.files.items())]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def without_python(self) -> ExperimentCode:
+        """Return the state without the Python of a command, which was code to earlier versions."""
+        files = {name: file for name, file in self.files.items() if not _PYTHON.fullmatch(name)}
+        return dataclasses.replace(self, files=files)
 
     def changes(self, now: ExperimentCode) -> list[str]:
         """Return the differences to a later state as lines: of each file, the first few."""
@@ -125,7 +132,9 @@ class CodeHistory:
 
     def same_as(self, digest: str) -> set[str]:
         """Return this digest and those of all states that were declared to be the same code."""
-        group, pairs = {digest}, [(code.digest, code.same_as) for code in self.all()]
+        group, kept = {digest}, self.all()
+        pairs = [(code.digest, code.same_as) for code in kept]
+        pairs += [(code.digest, code.without_python().digest) for code in kept]
         for _ in pairs:  # a chain is no longer than that
             for pair in pairs:
                 if pair[1] is not None and group & {*pair}:

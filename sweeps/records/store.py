@@ -85,7 +85,7 @@ class RecordStore:
         self._write_json(self.folder / INFO_FILE, document, "sweep")
 
     def rename(self, name: str) -> None:
-        """Give the sweep another name, the only fact in `sweep.json` that may change."""
+        """Give the sweep another name; beside it only the Python of a script may change."""
         self._change(self.folder / INFO_FILE, name=name)
 
     def forget_place(self) -> None:
@@ -94,7 +94,15 @@ class RecordStore:
             document = read_document(path, partial(shaped, dict[str, Any]), _FIXED) or {}
             self._change(path, directory=without_place(document.get("directory")))
 
-    def _change(self, path: Path, **members: str | None) -> None:
+    def name_experiment(self, experiment: str) -> None:
+        """Note by which command a script is run now; its fingerprint stays that of its start."""
+        for path in (*listed(self.folder, GENERATIONS.format("*")), self.folder / INFO_FILE):
+            document = read_document(path, partial(shaped, dict[str, Any]), _FIXED) or {}
+            changed = {"space": {**document["space"], "experiment": experiment}}
+            whole = {"experiment": experiment} if "experiment" in document else {}
+            self._change(path, **changed, **whole)
+
+    def _change(self, path: Path, **members: Any) -> None:
         document = read_document(path, partial(shaped, dict[str, Any]), _FIXED)
         assert document is not None
         self._write_json(path, {**document, **members}, "sweep")

@@ -15,6 +15,7 @@ from statistics import fmean
 from typing import Final, Protocol
 
 from sweeps.config.sweep import SweepConfig
+from sweeps.experiments.loading import is_same_experiment
 from sweeps.home import Home
 from sweeps.records import (
     Record,
@@ -308,7 +309,9 @@ def expected_seconds(config: SweepConfig) -> tuple[float | None, str]:
     """
     space = config.space
     for info in reversed(config.home.sweeps()):
-        is_alike = (info.experiment, info.space.get("name")) == (space.experiment, space.name)
+        is_alike = info.space.get("name") == space.name and is_same_experiment(
+            info.experiment, space.experiment
+        )
         if is_alike and is_same_data(config.data, info.data):
             ended = [r for r in config.home.store(info.id).read_all() if r.ends_trial]
             if ended:

@@ -18,7 +18,12 @@ from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.config.sweep import SweepConfig
 from sweeps.errors import UsageError
-from sweeps.experiments.loading import check_trust, experiment_folder
+from sweeps.experiments.loading import (
+    check_trust,
+    experiment_folder,
+    is_same_experiment,
+    script_differences,
+)
 from sweeps.home import Home
 from sweeps.records import (
     CodeHistory,
@@ -143,9 +148,22 @@ def check_fingerprint(config: SweepConfig) -> SweepInfo | None:
 
 def differing(info: SweepInfo, config: SweepConfig) -> list[str]:
     """Return the keys in which a sweep's fingerprint differs from the one that is asked for."""
-    keys = [k for k, asked in config.fingerprint.items() if info.fingerprint.get(k) != asked]
+    wanted = _by_the_same_python(info, config)
+    keys = [k for k, asked in wanted.items() if info.fingerprint.get(k) != asked]
     is_known = config.same_code or "code" not in keys or _is_known_code(info, config)
     return [key for key in keys if key != "code" or not is_known]
+
+
+def _by_the_same_python(info: SweepInfo, config: SweepConfig) -> Mapping[str, Any]:
+    """Return the fingerprint that is asked for, with the Python that a sweep was made with.
+
+    Which Python runs a script is no part of a sweep: its environment may have moved.
+    """
+    made, asked = str(info.fingerprint.get("experiment")), config.space.experiment
+    if made == asked or not is_same_experiment(made, asked):
+        return config.fingerprint
+    digest = dataclasses.replace(config.space, experiment=made).digest()
+    return {**config.fingerprint, "experiment": made, "space": digest}
 
 
 def _is_known_code(info: SweepInfo, config: SweepConfig) -> bool:
@@ -235,9 +253,12 @@ def _differences(info: SweepInfo, config: SweepConfig) -> Iterator[str]:
             continue
         if key == "code":
             yield "\n".join(["code", *(f"  {line}" for line in _code_changes(info, config))])
+        elif key == "experiment" and str(asked).startswith("script:"):
+            yield from script_differences(str(there), str(asked))
         elif key == "space":
             differences = space_differences(info.space, config.space.to_dict())
-            yield from (f"space, {difference}" for difference in differences)
+            others = (text for text in differences if not text.startswith("experiment: script:"))
+            yield from (f"space, {difference}" for difference in others)
         elif key == "data" and info.data.get("name") == config.data.name:
             yield f"data: {config.data.name} has changed, {_short(there)} then, {_short(asked)} now"
         else:
@@ -312,9 +333,12 @@ def newest_generation(config: SweepConfig, info: SweepInfo, code: Mapping[str, A
             over.
     """
     info = check_fingerprint(config) or info
+    store = config.home.store(info.id)
+    if {info.experiment, info.space["experiment"]} != {config.space.experiment}:
+        store.name_experiment(config.space.experiment)
+        info = store.info() or info
     if not differing(info, config):
         return info
-    store = config.home.store(info.id)
     generation = next_generation(config, info, store.read_all(), code)
     store.write_generation(generation)
     return info.extended(generation)
@@ -411,6 +435,7 @@ def _configuration(home: Home, info: SweepInfo, trial: int, proposal: Proposal) 
     """
     try:
         space = Space.from_dict(info.space, directory=experiment_folder(info, home.records))
+        space = dataclasses.replace(space, experiment=info.fingerprint["experiment"])
         if space.digest() == info.fingerprint["space"]:
             config, longer = space.configuration(proposal.params), Longer.of(proposal.origin)
             return config if longer is None else longer.configuration(config)

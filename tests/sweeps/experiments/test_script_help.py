@@ -142,6 +142,72 @@ def test_a_text_that_is_needed_is_fixed_until_it_is_edited(written):
 
 
 @pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--fold", "--n-splits"], "--fold {fold} --n-splits {folds}"),
+        (["--cv-fold"], "--cv-fold {fold}"),
+        (["--folds"], ""),  # how many, and nothing says which
+        (["--fold", "--random-state"], "--fold {fold} --random-state {seed}"),
+    ],
+)
+def test_options_for_fold_and_seed_are_those_of_the_sweep(written, options, words):
+    lines = [f"p.add_argument('{option}', type=int, default=0)" for option in options]
+    space, text = written(
+        "train.py",
+        "\n".join(["import argparse", "p = argparse.ArgumentParser()",
+                   "p.add_argument('--lr', type=float, default=0.1)", *lines, "p.parse_args()"]),
+    )  # fmt: skip
+    assert " ".join(space["command"].split()) == f"python3 train.py --lr {{lr}} {words}".strip()
+    assert ("# {fold} is 0 in the search" in text) is ("{fold}" in words)
+
+
+def test_folds_and_seeds_of_hydra_may_lie_deeper(written):
+    text = "Powered by Hydra (https://hydra.cc)\npowered by Hydra\n== Config ==\nOver\n\n"
+    config = "lr: 0.1\ntrain:\n  seed: 3\ndata:\n  fold: 0\n  folds: 5\n\n\n"
+    space, _ = written("train.py", f"# hydra\nprint({text + config!r})")
+    assert " ".join(space["command"].split()) == (
+        "python3 train.py hydra.run.dir={output} lr={lr} train.seed={seed} data.fold={fold} "
+        "data.folds={folds}"
+    )
+
+
+def test_the_python_of_a_script_may_be_named(tmp_path, monkeypatch):
+    python = tmp_path / "its own" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nFROM_IT=1 exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "train.py").write_text(
+        "import argparse, os\nos.environ['FROM_IT']\np = argparse.ArgumentParser()\n"
+        "p.add_argument('--lr', type=float, default=0.1)\np.parse_args()\nprint('acc', 1)"
+    )
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(
+        app, ["init", "--from", "train.py", "--python", "its own/bin/python"]
+    )
+    assert result.exit_code == 0, result.output
+    command = yaml.safe_load((tmp_path / "train.yaml").read_text())["command"]
+    assert command.startswith(f"'{python}' train.py --lr")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--from", "train.py", "--python", "nosuch/python"], "there is no program 'nosuch/pyth"),
+        (["--from", "train.sh", "--python", sys.executable], "train.sh is no Python script"),
+        (["new", "--python", sys.executable], "--python is for --from"),
+    ],
+)
+def test_a_python_that_cannot_be_used_is_refused(tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    for name in ("train.py", "train.sh"):
+        Path(name).write_text("# argparse")
+    result = CliRunner().invoke(app, ["init", *words])
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split()), result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["train.py", "train.sh"]
+
+
+@pytest.mark.parametrize(
     ("more", "metric", "direction", "where"),
     [
         ("print('val_loss', 3)", "val_loss", "minimize", "metrics"),

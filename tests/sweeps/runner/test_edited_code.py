@@ -1,5 +1,6 @@
 """An experiment whose code was edited: its sweep does not go on as if nothing had happened."""
 
+import dataclasses
 import html
 import importlib
 import json
@@ -16,7 +17,8 @@ from sweeps.errors import TrialsError, UsageError
 from sweeps.home import Home
 from sweeps.manage.sharing import import_sweep, share_sweep, trust_sweep
 from sweeps.records import RecordError
-from sweeps.records.code import CodeHistory
+from sweeps.records.code import CodeHistory, SourceFile
+from sweeps.records.schema import json_bytes
 from sweeps.workspace.provenance import is_mixed
 from tests.sweeps.conftest import TOY
 
@@ -286,3 +288,82 @@ def reported(home):
 
 def records(sweep):
     return sweep.home.store(sweep.info.id).read_all()
+
+
+PYTHONS = """
+command: >-
+  {python} train.py --lr {{lr}} --fold {{fold}}
+objective: {{metric: loss, direction: minimize}}
+metrics: {{loss: '{pattern}'}}
+parameters: {{lr: {{type: float, low: 0.1, high: 1}}}}
+defaults: {{sampler: random}}
+"""
+
+
+@pytest.fixture
+def interpreted(tmp_path, make_home):
+    """Run, in two environments of Python, a script; return the first, the second and how."""
+    for name in ("old", "new"):
+        python = tmp_path / f"its {name}" / "python3"
+        python.parent.mkdir()
+        python.write_text(f'#!/bin/sh\n# {name}\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
+    script = tmp_path / "train.py"
+    script.write_text("import sys\nprint('loss', sys.argv[2])\n")
+    space, home = tmp_path / "mine.yaml", str(make_home())
+
+    def run(name, *words, command="run", pattern=r"loss (\S+)"):
+        python = f"'{tmp_path / f'its {name}' / 'python3'}'"
+        space.write_text(PYTHONS.format(python=python, pattern=pattern.replace("'", "''")))
+        named = str(space) if command == "run" else "mine"
+        words = [command, named, "--workers", "0", "--home", home, *words]
+        return CliRunner().invoke(app, words)
+
+    assert run("old", "--trials", "2").exit_code == 0
+    return tmp_path / "its old" / "python3", run
+
+
+def test_which_python_runs_a_script_is_no_part_of_its_sweep(interpreted, make_home):
+    old, run = interpreted
+    old.unlink()  # its environment has moved
+    ended = run("new", "--trials", "3")
+    assert ended.exit_code == 0, ended.output
+    command = f"'{old.parents[1] / 'its new' / 'python3'}' train.py --lr {{lr}} --fold {{fold}}"
+    assert f"its script is run by another Python from now on: {command}" in ended.stderr
+    assert "is run by" not in run("new", "--trials", "4").stderr
+    sweep = sweeps.load("mine", make_home())
+    assert [row.state for row in sweep.rows()] == ["COMPLETE"] * 4
+    assert sweep.info.generation == 1
+    replayed = CliRunner().invoke(app, ["replay", "mine", "0", "--home", str(make_home())])
+    assert replayed.exit_code == 0, replayed.output
+    extended = run("new", "--trials", "5", "--extend", "--set", "lr=0.2..0.9")
+    assert extended.exit_code == 0, extended.output
+    assert sweeps.load("mine", make_home()).info.generation == 2
+    doctor = CliRunner().invoke(app, ["doctor", "mine", "--home", str(make_home())])
+    assert doctor.exit_code == 0, doctor.output
+
+
+def test_code_that_an_earlier_version_took_the_python_for_is_the_same(interpreted, make_home):
+    _, run = interpreted
+    home = Home(make_home())
+    folder = home.store(home.get("mine").id).folder
+    (code,) = CodeHistory(folder).all()
+    assert list(code.files) == ["train.py"]
+    before = dataclasses.replace(code, files={**code.files, "python3": SourceFile("0" * 64)})
+    (folder / "code-1.json").write_bytes(json_bytes(dataclasses.asdict(before), indent=1))
+    sweep = json.loads((folder / "sweep.json").read_text())
+    sweep["fingerprint"]["code"] = before.digest
+    (folder / "sweep.json").write_text(json.dumps(sweep))
+    ended = run("old", "--trials", "3")
+    assert ended.exit_code == 0, ended.output
+
+
+def test_a_command_that_differs_otherwise_is_refused_in_readable_words(interpreted):
+    _, run = interpreted
+    refused = run("new", "--trials", "3", pattern=r"the loss (\S+)")
+    assert refused.exit_code == 2
+    said = " ".join(refused.stderr.split())
+    assert r"metrics: loss 'loss (\S+)' there, loss 'the loss (\S+)' asked" in said
+    assert "script:" not in said
+    assert "command" not in said
+    assert "space, " not in said
