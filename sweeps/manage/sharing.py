@@ -91,7 +91,12 @@ def share_sweep(home: Home, info: SweepInfo, file: Path) -> int:
     reached("share.begun")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-            paths = {path.name: path for path in sorted(folder.iterdir())}
+            whole = {f"{record.spec.key}.record" for record in home.store(info.id).read_all()}
+            paths = {
+                path.name: path
+                for path in sorted(folder.iterdir())
+                if path.suffix != ".record" or path.name in whole
+            }
             for path in paths.values():
                 if _ALLOWED.fullmatch(path.name) and not _is_of_no_record(path.name, paths):
                     content = read_file(path)
@@ -290,9 +295,9 @@ def _written(content: Iterator[bytes], path: Path) -> str:
 
 
 def _is_of_no_record(name: str, names: Container[str]) -> bool:
-    """Whether a file holds the files of an attempt without a record; such a file is not shared."""
+    """Whether a file holds weights or files of an attempt without a record; it is not shared."""
     key, _, ending = name.partition(".")
-    return ending == "files" and f"{key}.record" not in names
+    return ending in {"files", "weights"} and f"{key}.record" not in names
 
 
 def _checked(store: RecordStore, files: Collection[str]) -> SweepInfo:
@@ -308,7 +313,7 @@ def _checked(store: RecordStore, files: Collection[str]) -> SweepInfo:
         if not text.isprintable():
             raise _RefusedError(f"{text!r} cannot be printed; refused")
     for record in records:
-        if f"{record.spec.key}.record" not in files or record.spec.sweep != info.id:
+        if f"{record.spec.key}.record" not in files:
             raise _RefusedError(f"record {record.spec.key} is of another sweep")
     try:
         _rehearse(info, records)

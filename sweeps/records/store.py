@@ -317,6 +317,8 @@ class RecordStore:
         path = self._record_path(key)
         try:
             record = read_record(path, arrays=True)
+            if why := _foreign(record, self._sweep_id()):
+                raise FormatError(why)
             return _as_marked(record, self.retries.attempts() if record.outcome == "failed" else ())
         except FileNotFoundError:
             raise RecordError(f"no record {path.name} in {path.parent}") from None
@@ -381,16 +383,20 @@ class RecordStore:
         arrays: bool,
         known: Mapping[str, Indexed],
     ) -> list[Record]:
-        retried = self.retries.attempts()
+        retried, sweep = self.retries.attempts(), self._sweep_id()
 
         def read() -> Iterator[Record]:
             for path in self.paths():
                 one = known.get(path.name)
                 try:
                     if one is not None and one.state == state_of(path):
-                        yield _as_marked(one.record, retried)
+                        record = one.record
                     else:
-                        yield _as_marked(read_record(path, arrays=arrays), retried)
+                        record = read_record(path, arrays=arrays)
+                    if why := _foreign(record, sweep):
+                        on_damage(path, why)
+                    else:
+                        yield _as_marked(record, retried)
                 except FileNotFoundError:
                     continue  # put aside meanwhile
                 except VersionError as error:
@@ -399,6 +405,14 @@ class RecordStore:
                     on_damage(path, str(error))
 
         return sorted(read(), key=lambda record: (record.spec.trial, record.spec.attempt))
+
+    def _sweep_id(self) -> str | None:
+        """Return the id of the sweep; None if `sweep.json` does not say it."""
+        with suppress(RecordError):
+            path = self.folder / INFO_FILE
+            found = read_document(path, partial(shaped, dict[str, Any]), _FIXED) or {}
+            return found.get("id")
+        return None
 
     def _record_path(self, key: str) -> Path:
         return self.folder / f"{key}.record"
@@ -410,8 +424,18 @@ class RecordStore:
         write_atomically(path, json_bytes(document, indent=1), what)
 
 
+_FOREIGN: Final = "a record of another sweep"
+
+
+def _foreign(record: Record, sweep: str | None) -> str:
+    """Return what is wrong with a record that was copied in from elsewhere; usually empty."""
+    is_foreign = sweep is not None and record.spec.sweep != sweep
+    return f"{_FOREIGN} ({record.spec.sweep}), copied in" if is_foreign else ""
+
+
 def _leave_out(report: Report, path: Path, why: str) -> None:
-    report(f"{path}: {why}; left out: the next `sweeps run` runs this trial again")
+    then = "puts it aside" if why.startswith(_FOREIGN) else "runs this trial again"
+    report(f"{path}: {why}; left out: the next `sweeps run` {then}")
 
 
 def checkpoint_files(checkpoint: Path) -> Path:
@@ -456,7 +480,8 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
     """
 
     def spare(path: Path, problem: str) -> None:
-        report(f"{path.name}: {problem}; kept as {put_aside(path)}, this trial runs again")
+        then = "" if problem.startswith(_FOREIGN) else ", this trial runs again"
+        report(f"{path.name}: {problem}; kept as {put_aside(path)}{then}")
 
     remove_temporary(store.folder)
     starts = Starts(store.folder)

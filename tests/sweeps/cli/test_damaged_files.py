@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -16,6 +18,7 @@ from sweeps.records import (
     ConfirmationRecord,
     EnqueuedPoints,
     Notes,
+    RecordStore,
     WordedConclusion,
     put_aside,
 )
@@ -217,3 +220,33 @@ def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(hurt):
     finally:
         folder.chmod(0o755)
     assert (code, f"{folder}: cannot be read (Permission denied)" in said) == (1, True), said
+
+
+def test_a_record_of_another_sweep_is_named_and_left_out_everywhere(
+    finished_toy, call, make_home, tmp_path
+):
+    sweep = finished_toy(trials=4)
+    folder = sweep.home.store(sweep.info.id).folder
+    record = sweep.home.store(sweep.info.id).read("0000-1")
+    spec = replace(record.spec, sweep="20200101-0badcafe", trial=5)
+    metrics = {**record.result.metrics, sweep.info.metric: 99.0}
+    better = replace(record, spec=spec, result=replace(record.result, metrics=metrics))
+    (tmp_path / "other").mkdir()
+    RecordStore(tmp_path / "other").write(better)
+    for file in (tmp_path / "other").iterdir():
+        shutil.copy(file, folder)
+    said = f"{folder / '0005-1.record'}: a record of another sweep (20200101-0badcafe)"
+    for words in (["best", "toy"], ["trials", "toy"], ["list"], ["sync", "toy"]):
+        answer = call(*words)
+        assert answer.exit_code == 0, answer.output
+        assert said in answer.stderr
+        assert "99" not in answer.stdout
+    examined = call("doctor")
+    assert (examined.exit_code, said in examined.stdout) == (1, True), examined.output
+    archive = tmp_path / "toy.sweep"
+    assert said in call("share", "toy", archive).stderr
+    assert call("import", archive, home="elsewhere").exit_code == 0
+    assert call("doctor", "--fix").exit_code == 0
+    assert (folder / "0005-1.record.torn").exists()
+    assert len(json.loads(call("trials", "toy", "--json").stdout)) == 4
+    assert "trial 5" not in call("doctor").stdout
