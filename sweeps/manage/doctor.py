@@ -330,7 +330,9 @@ def _disagreements(info: SweepInfo, trial: FrozenTrial, record: Record | None) -
 
 
 def _worth(values: Sequence[float] | None) -> str:
-    return "nothing" if values is None else ", ".join(map(str, values))
+    if values is None:
+        return "nothing"
+    return ", ".join(str(value + 0.0) for value in values)  # a database has one zero
 
 
 def _study_problem(what: str, repair: Repair = Repair.STUDY) -> Problem:

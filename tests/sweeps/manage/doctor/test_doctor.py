@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -219,6 +220,16 @@ def test_trouble_is_found_and_mended(patient, trouble):
     assert patient.problems() == []
     assert patient.state() == patient.healthy
     assert patient.doctor("--fix").stderr == "", "nothing is left to do"
+
+
+def test_a_negative_zero_is_the_zero_that_the_study_has_of_it(patient):
+    record = patient.store.read("0001-1")
+    metrics = {**record.result.metrics, "score": -0.0}
+    (patient.store.folder / "0001-1.record").unlink()
+    trained = replace(record.result, metrics=metrics)
+    patient.store.write(replace(record, objective=-0.0, result=trained))
+    patient.sql("optuna.db", "UPDATE trial_values SET value = 0.0 WHERE trial_id = 2")
+    assert [what for part, what in patient.problems() if part == "study"] == []
 
 
 @pytest.mark.slow
