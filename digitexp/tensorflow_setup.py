@@ -247,6 +247,9 @@ def _set_environment() -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     # By itself TensorFlow decides by the processor. Convolutions take half the time with it.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    # Data that are made of tensors start its threads before `set_up_tensorflow` can say how many.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 
 def quiet_when_imported() -> None:

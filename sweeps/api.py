@@ -548,7 +548,7 @@ def replay(
     home: str | Path | None = None,
     tracking_uri: str | None = None,
 ) -> Replayed:
-    """Train a trial again from its record alone, in this process, and compare every epoch.
+    """Train a trial again from its record alone, in a worker process, and compare every epoch.
 
     Args:
         name: The sweep, or its name; without `trial`, the id of the trial's run in MLflow.

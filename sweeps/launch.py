@@ -438,7 +438,7 @@ def _environment(config: SweepConfig) -> dict[str, Any]:
     """Return versions, machine and code, as the records of this start keep them."""
     if config.code is None:
         return environment()
-    return {**environment(config.code.packages), "code": config.code.digest}
+    return {**environment(config.code.packages), "code": config.code.identity}
 
 
 def _said_of_the_start(

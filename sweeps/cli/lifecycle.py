@@ -434,8 +434,12 @@ def _report(diagnoses: list[Diagnosis]) -> str:
         lines += [f"{where}, {one.part}: {pasteable(one.what)}" for one in diagnosis.problems]
     count = sum(len(diagnosis.problems) for diagnosis in diagnoses)
     if not count:
-        sweeps = len(diagnoses) - 1
-        return "\n".join([*lines, f"all is well with {sweeps} sweep{'' if sweeps == 1 else 's'}"])
+        sweeps = f"{len(diagnoses) - 1} sweep{'' if len(diagnoses) == 2 else 's'}"
+        unwell = [repr(diagnosis.name) for diagnosis in diagnoses if not diagnosis.is_well]
+        verdict = f"all is well with {sweeps}"
+        if unwell:
+            verdict = f"records, study and MLflow agree in {sweeps}; not well: {', '.join(unwell)}"
+        return "\n".join([*lines, verdict])
     repairs = {p.repair: None for diagnosis in diagnoses for p in diagnosis.problems}
     lines += [f"{count} problem{'' if count == 1 else 's'}. To repair:"]
     return "\n".join([*lines, *(f"  {pasteable(repair.value)}" for repair in repairs)])

@@ -258,6 +258,11 @@ def _tell_replayed(info: SweepInfo, replayed: Replayed) -> None:
         if replayed.succeeded:
             within = percent(TOLERANCE, 0)
             print(f"all within {within}, as can be with other versions or processors")
+        elif not replayed.surroundings and replayed.unrecorded:
+            print(
+                "versions and processor are the same: it is not reproducible, or the code of "
+                f"{replayed.unrecorded}, which was not recorded with it, was edited since"
+            )
         elif not replayed.surroundings:
             print("versions and processor are the same: it is not reproducible")
         else:

@@ -477,7 +477,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
             "space": space.digest(),
             "data": data.digest,
             "split": data.split_digest,
-            **({"code": code.digest} if code is not None else {}),
+            **({"code": code.identity} if code is not None else {}),
             "seed": options.seed,
             "sampler": _as_stored(sampler.to_dict()),
             "pruner": _as_stored(pruner.to_dict()),

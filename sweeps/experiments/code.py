@@ -2,8 +2,11 @@
 
 Its own files are those beside its space, or under its package, that it imports, at load time or in
 a function. The own files of a script are the script, the files that it imports from its folder, and
-those that its command names. They are found by reading the imports, so nothing is run. Installed
-packages count by their versions. Experiments shipped here count by a number, `revision`.
+those that its command names. They are found by reading the imports, so nothing is run.
+
+Of the package that ships an experiment, or the class that it derives from, the modules count that
+it imports to train; those that only draw do not. What they are is found likewise, in all modules of
+the package. Other installed packages count by their versions.
 """
 
 from __future__ import annotations
@@ -12,10 +15,13 @@ import ast
 import dataclasses
 import functools
 import hashlib
+import importlib.util
 import inspect
 import os
+import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -50,16 +56,52 @@ def code_of(path: str, experiment: object) -> ExperimentCode | None:
         experiment = experiment.searched
     if isinstance(experiment, ScriptExperiment):
         return _collected(_Walk.of_script(experiment.files()))
-    revision = getattr(experiment, "revision", None)
     module = path.partition(":")[0]
+    code = _own_code(path, module, experiment)
+    source = _stating(experiment) or (module if _is_installed(module) else None)
+    return code and dataclasses.replace(code, shipped=_shipped_modules(source) if source else {})
+
+
+def _own_code(path: str, module: str, experiment: object) -> ExperimentCode | None:
+    revision = getattr(experiment, "revision", None)
     if module == "__main__":
         return _of_notebook(experiment, revision)
-    # A class shipped here counts by its revision, so its package is left out of the own files.
+    # A package that ships the class is no part of the own files.
     shipped = _who_ships(experiment)
     source = getattr(sys.modules.get(module), "__file__", None)
     if source is None or is_shipped(path, experiment):
         return ExperimentCode({}, revision)
     return _collected(_Walk.of_module(module, Path(source), shipped), revision)
+
+
+def kept_whole(code: ExperimentCode) -> ExperimentCode:
+    """Return a state as it is kept: with the texts of a checkout, or the number of a release.
+
+    `code_of` leaves them out, for they take a fifth of a second and digests are mostly equal.
+    """
+    if not code.shipped:
+        return code
+    root = _root_of(code.package)
+    if root is None:
+        return code
+    if _INSTALLED & {*root.parts}:
+        return dataclasses.replace(code, release=_release(code.package))
+    texts = {name: _source_file((root / name).read_bytes()) for name in code.shipped}
+    return dataclasses.replace(code, shipped=texts)
+
+
+def is_same_code(history: CodeHistory, recorded: str, now: ExperimentCode) -> bool:
+    """Whether a state is the recorded one, or counts as the same.
+
+    Args:
+        history: The states that were kept.
+        recorded: Identity of the recorded one.
+        now: The state to compare with it.
+    """
+    if now.identity in history.same_as(recorded):
+        return True
+    newest = history.newest(recorded)
+    return newest is not None and newest.becomes(kept_whole(now))
 
 
 def is_shipped(path: str, experiment: object) -> bool:
@@ -78,9 +120,14 @@ def _who_ships(experiment: object) -> str:
     A user's class that derives from such a class inherits the number, but the number does not
     describe the user's code.
     """
+    return _stating(experiment).partition(".")[0]
+
+
+def _stating(experiment: object) -> str:
+    """Return the module of the class that states the `revision`; empty if there is none."""
     stating = (kind for kind in type(experiment).__mro__ if "revision" in vars(kind))
     kind = next(stating, type(experiment) if hasattr(experiment, "revision") else None)
-    return "" if kind is None else kind.__module__.partition(".")[0]
+    return "" if kind is None else kind.__module__
 
 
 def load_same(store: RecordStore, info: SweepInfo, record: Record) -> Experiment:
@@ -112,8 +159,8 @@ def declare_same(store: RecordStore, info: SweepInfo, record: Record) -> None:
     experiment = recorded_experiment(info, store.folder.parent)
     recorded, now = record.environment.get("code"), code_of(info.experiment, experiment)
     history = CodeHistory(store.folder)
-    if recorded is not None and now is not None and now.digest not in history.same_as(recorded):
-        history.keep(dataclasses.replace(now, same_as=recorded))
+    if recorded is not None and now is not None and not is_same_code(history, recorded, now):
+        history.keep(dataclasses.replace(kept_whole(now), same_as=recorded))
 
 
 def check_same_code(store: RecordStore, record: Record, path: str, experiment: object) -> None:
@@ -134,20 +181,36 @@ def check_same_code(store: RecordStore, record: Record, path: str, experiment: o
     if recorded is None or now is None:
         return
     history = CodeHistory(store.folder)
-    if now.digest in history.same_as(recorded):
+    if is_same_code(history, recorded, now):
         return
-    before = history.find(recorded)
+    before = history.newest(recorded)
     if before is None:
         raise EditedCode(
             f"trial {record.spec.trial} was trained by other code than {path} is now, and that "
             f"code was not kept (digest {recorded:.12})"
         )
-    changes = "\n  ".join(before.changes(now))
+    changes = "\n  ".join(before.changes(kept_whole(now)))
     raise EditedCode(
         f"trial {record.spec.trial} was trained by other code than {path} is now:\n  {changes}\n"
         f"Bring that code back (its text is in {history.path(before)}); or, if trials come "
         "out the same (a comment, a new method such as `folds`), say so once: --same-code"
     )
+
+
+def unrecorded_package(store: RecordStore, info: SweepInfo, record: Record) -> str:
+    """Return the package whose code was not recorded with a trial, so that no edit is noticed.
+
+    Args:
+        store: The records of the sweep.
+        info: The sweep.
+        record: The trial.
+
+    Returns:
+        The name of the package; empty if there is none, or its code was recorded.
+    """
+    now, recorded = _code_now(store, info), record.environment.get("code")
+    before = CodeHistory(store.folder).newest(recorded) if recorded else None
+    return "" if now is None or before is None or before.shipped else now.package
 
 
 def edited_files(store: RecordStore, info: SweepInfo, record: Record) -> list[str]:
@@ -163,16 +226,19 @@ def edited_files(store: RecordStore, info: SweepInfo, record: Record) -> list[st
     recorded = record.environment.get("code")
     if recorded is None:
         return []
-    try:
-        now = code_of(info.experiment, recorded_experiment(info, store.folder.parent))
-    except UsageError:  # the experiment is not on this machine
-        return []
+    now = _code_now(store, info)
     history = CodeHistory(store.folder)
-    before = history.find(recorded)
-    if now is None or before is None or now.digest in history.same_as(recorded):
+    before = history.newest(recorded)
+    if now is None or before is None or is_same_code(history, recorded, now):
         return []
-    names = sorted({*before.files, *now.files})
-    return [name for name in names if before.files.get(name) != now.files.get(name)]
+    return before.edited(now)
+
+
+def _code_now(store: RecordStore, info: SweepInfo) -> ExperimentCode | None:
+    try:
+        return code_of(info.experiment, recorded_experiment(info, store.folder.parent))
+    except UsageError:  # the experiment is not on this machine
+        return None
 
 
 def _of_notebook(experiment: object, revision: int | None) -> ExperimentCode | None:
@@ -217,6 +283,80 @@ def _by_module() -> Mapping[str, Sequence[str]]:
     return metadata.packages_distributions()
 
 
+_PASSED: Final = frozenset({"draw", "examine", "picture", "pages", "show"})
+"""Methods of an experiment that only draw: what they alone import trains nothing."""
+_STATEMENT: Final = re.compile(
+    r"^([ \t]*)(?:def (\w+)"
+    r"|(from[ \t]+[\w.]+[ \t]+import[ \t]*(?:\([^)]*\)|[^\n(]*)|import[ \t]+[^\n]+))",
+    re.MULTILINE,
+)
+"""An import, or the head of a function. Thirty modules are searched in 10 ms, and parsed in 100."""
+
+
+def _root_of(top: str) -> Path | None:
+    """Return the folder that a top-level package or module lies in; None without files."""
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or spec.origin is None or not spec.has_location:
+        return None
+    return Path(spec.origin).parents[1 if spec.submodule_search_locations else 0]
+
+
+def _is_installed(module: str) -> bool:
+    root = _root_of(module.partition(".")[0])
+    return root is not None and bool(_INSTALLED & {*root.parts})
+
+
+def _release(top: str) -> str | None:
+    found = sorted(_distributions([top]))
+    return f"{found[0]} {metadata.version(found[0])}" if found else None
+
+
+def _shipped_modules(module: str) -> dict[str, SourceFile]:
+    """Return the modules of a package that one of them imports to train, itself among them."""
+    root = _root_of(module.partition(".")[0])
+    files = _followed(module, root) if root is not None else {}
+    return {
+        name: SourceFile(_sha256(path, path.stat().st_mtime_ns)) for name, path in files.items()
+    }
+
+
+@functools.cache
+def _followed(module: str, root: Path) -> Mapping[str, Path]:
+    top = module.partition(".")[0]
+    walk = _Walk([(root, top)], frozenset(), read=_scanned)
+    if top not in _FRAMEWORK:
+        walk._visit(module)
+    return walk.files
+
+
+@functools.lru_cache(maxsize=1000)
+def _sha256(path: Path, mtime: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _scanned(path: Path) -> ast.Module:
+    """Return the imports of a file, without those of methods that only draw."""
+    found, method = ast.Module([], []), ""
+    for match in _STATEMENT.finditer(path.read_text(encoding="utf-8", errors="replace")):
+        indent, name, statement = match.groups()
+        if name:
+            method = name
+        elif not (indent and method in _PASSED):
+            with suppress(SyntaxError, ValueError):  # a line of a text
+                found.body += ast.parse(statement.strip()).body
+    return found
+
+
+def _parsed(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):  # written for another Python version, or half edited
+        return ast.Module([], [])
+
+
 @dataclass
 class _Walk:
     """Follows the imports from file to file.
@@ -225,12 +365,14 @@ class _Walk:
         roots: Folders of own modules, each with the only top-level name that is looked up there, or
             with None for any name.
         left_out: Top-level names of modules that are not followed.
+        read: Returns the statements of a file that hold its imports.
         files: Own files found so far, by their name below the root.
         others: Top-level names of modules that are not own.
     """
 
     roots: Sequence[tuple[Path, str | None]]
     left_out: frozenset[str] = _FRAMEWORK
+    read: Callable[[Path], ast.Module] = _parsed
     files: dict[str, Path] = field(default_factory=dict)
     others: set[str] = field(default_factory=set)
 
@@ -287,11 +429,7 @@ class _Walk:
         self.files[name.replace(os.sep, "/")] = path
         if path.suffix != ".py":
             return
-        try:
-            tree = ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError):  # written for another Python version, or half edited
-            return
-        for module in _imported(tree, package):
+        for module in _imported(self.read(path), package):
             own = self._visit(module)
             top = module.partition(".")[0]
             if not own and self._place([top]) is None and top not in sys.stdlib_module_names:

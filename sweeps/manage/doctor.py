@@ -23,7 +23,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.errors import StoreError, UntrustedError
-from sweeps.experiments.code import edited_files
+from sweeps.experiments.code import edited_files, unrecorded_package
 from sweeps.experiments.loading import check_trust, recorded_experiment
 from sweeps.experiments.verified_data import PreparedAgain
 from sweeps.home import Home
@@ -193,17 +193,19 @@ class Diagnosis:
 
     Attributes:
         name: Name of the sweep; empty for the home.
-        problems: The disagreements; empty if all is well.
+        problems: The disagreements.
         notes: Lines worth knowing that are no problems.
+        is_well: False if a note says that its code was edited, or that it is not reproducible.
     """
 
     name: str
     problems: Sequence[Problem]
     notes: Sequence[str] = ()
+    is_well: bool = True
 
     @property
     def agrees(self) -> bool:
-        """Whether all is well."""
+        """Whether records, study and MLflow say the same."""
         return not self.problems
 
 
@@ -246,7 +248,19 @@ def _compared(evidence: Evidence) -> Diagnosis:
     count = "1 trial has" if len(trials) == 1 else f"{len(trials)} trials have"
     note = f"{count} no outcome yet ({names}); `sweeps run` goes on with the sweep"
     notes = [note] if trials else []
-    return Diagnosis(info.name, problems, [*notes, *_edited(evidence), *_reproducible(info)])
+    edited = [*_edited(evidence)]
+    is_well = not edited and not info.irreproducible
+    notes += [*edited, *_unrecorded(evidence), *_reproducible(info)]
+    return Diagnosis(info.name, problems, notes, is_well)
+
+
+def _unrecorded(evidence: Evidence) -> Iterator[str]:
+    for record in list(evidence.final.values())[-1:]:
+        if package := unrecorded_package(evidence.store, evidence.info, record):
+            yield (
+                f"the code of {package} was not recorded when it was made, so no edit of it is "
+                "noticed; from the next start on the code of then counts"
+            )
 
 
 def _edited(evidence: Evidence) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """Keeps the code of a sweep's experiment beside its records, so that an edit is noticed.
 
 Each state of the code that the sweep was run with has a file (`code-1.json`, `code-2.json`, ...)
-with the text of the experiment's own files. Records name the state by its digest. If somebody
-declared a state to be the same code as another one (`--same-code`: only a comment was edited), its
-file names that other state.
+with the text of the experiment's own files, and of the modules of the package that it comes from.
+Records name the state by its identity. If somebody declared a state to be the same code as another
+one (`--same-code`: only a comment was edited), its file names that other state.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SourceFile:
     """
 
     sha256: Digest
-    text: str | None = field(default=None, repr=False)
+    text: str | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -51,19 +51,46 @@ class ExperimentCode:
         revision: Number of an experiment that ships here, raised when its results change; None for
             a user's own experiment.
         packages: Names of the distributions that it imports.
-        same_as: Digest of a state that somebody declared to be the same code; usually None.
+        same_as: Identity of a state that counts as the same code; usually None.
+        shipped: Modules of the package that ships the experiment, or the class that it derives
+            from, by their file names; empty in what earlier versions recorded.
+        release: Name and version of that package if it is installed; None for a checkout.
     """
 
     files: Mapping[Line, SourceFile]
     revision: Count | None = None
     packages: tuple[Line, ...] = ()
     same_as: Digest | None = None
+    shipped: Mapping[Line, SourceFile] = field(default_factory=dict)
+    release: Line | None = None
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of file names, contents and revision; the packages are not part of it."""
-        parts = [self.revision, sorted((name, f.sha256) for name, f in self.files.items())]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        """SHA-256 (hex) of own files and revision; registered models ask for it by this name."""
+        return _digest([self.revision, _digests(self.files)])
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 (hex) of own files, revision and shipped modules; not of the packages."""
+        if not self.shipped:
+            return self.digest
+        return _digest([self.revision, _digests(self.files), _digests(self.shipped)])
+
+    @property
+    def package(self) -> str:
+        """The top-level name of the shipped modules; empty without any."""
+        return next(iter(self.shipped), "").partition("/")[0].removesuffix(".py")
+
+    def becomes(self, now: ExperimentCode) -> bool:
+        """Whether a later state counts as the same code although its shipped modules differ.
+
+        It does if these were not recorded, or belong to another release: then the revision, by
+        which the package says whether results change, is all that can be compared.
+        """
+        if self.digest != now.digest:
+            return False
+        is_release = self.release is not None and now.release is not None
+        return not self.shipped or (is_release and self.release != now.release)
 
     def without_python(self) -> ExperimentCode:
         """Return the state without the Python of a command, which was code to earlier versions."""
@@ -75,22 +102,40 @@ class ExperimentCode:
         lines = []
         if self.revision != now.revision:
             lines.append(f"revision of the experiment: {self.revision} then, {now.revision} now")
-        for name in sorted({*self.files, *now.files}):
-            before, after = self.files.get(name), now.files.get(name)
+        then_files, now_files = self._compared_files(now), now._compared_files(self)
+        for name in self.edited(now):
+            before, after = then_files.get(name), now_files.get(name)
             if before is None or after is None:
                 lines.append(f"{name}: {'new' if before is None else 'gone, or not imported'}")
                 if before is None and not name.endswith(_SOURCES):
                     lines.append(
                         "  (the command names it; what a script writes belongs in {output})"
                     )
-            elif before.sha256 != after.sha256:
+            else:
                 lines += [f"{name}:", *_changed_lines(before, after)]
         return lines
+
+    def edited(self, now: ExperimentCode) -> list[str]:
+        """Return the names of the files that differ in a later state."""
+        before, after = self._compared_files(now), now._compared_files(self)
+        names = sorted({*before, *after})
+        return [name for name in names if before.get(name) != after.get(name)]
+
+    def _compared_files(self, other: ExperimentCode) -> Mapping[str, SourceFile]:
+        return {**self.files, **(self.shipped if other.shipped else {})}
+
+
+def _digests(files: Mapping[str, SourceFile]) -> list[tuple[str, str]]:
+    return sorted((name, file.sha256) for name, file in files.items())
+
+
+def _digest(parts: list[object]) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _changed_lines(before: SourceFile, after: SourceFile) -> list[str]:
     if before.text is None or after.text is None:
-        return ["  changed (too long, or no text: its lines are not kept)"]
+        return ["  changed (its lines are not kept)"]
     then, now = before.text.splitlines(), after.text.splitlines()
     diff = list(difflib.unified_diff(then, now, n=0, lineterm=""))[2:]
     changed = [line for line in diff if not line.startswith("@@")]
@@ -126,15 +171,24 @@ class CodeHistory:
         """
         return list(read_numbered(self._folder, _FILE, ExperimentCode, "put a copy of it there"))
 
-    def find(self, digest: str) -> ExperimentCode | None:
-        """Return a state by its digest; None if it was not kept."""
-        return next((code for code in self.all() if code.digest == digest), None)
+    def find(self, identity: str) -> ExperimentCode | None:
+        """Return a state by its identity; None if it was not kept."""
+        return next((code for code in self.all() if code.identity == identity), None)
 
-    def same_as(self, digest: str) -> set[str]:
-        """Return this digest and those of all states that were declared to be the same code."""
-        group, kept = {digest}, self.all()
-        pairs = [(code.digest, code.same_as) for code in kept]
-        pairs += [(code.digest, code.without_python().digest) for code in kept]
+    def newest(self, identity: str) -> ExperimentCode | None:
+        """Return the state that was kept last of those that count as this one; None without one."""
+        return next(reversed(self.group(identity)), None)
+
+    def group(self, identity: str) -> list[ExperimentCode]:
+        """Return the kept states that count as the same code, the first one first."""
+        group = self.same_as(identity)
+        return [code for code in self.all() if code.identity in group]
+
+    def same_as(self, identity: str) -> set[str]:
+        """Return this identity and those of all states that count as the same code."""
+        group, kept = {identity}, self.all()
+        pairs = [(code.identity, code.same_as) for code in kept]
+        pairs += [(code.identity, code.without_python().identity) for code in kept]
         for _ in pairs:  # a chain is no longer than that
             for pair in pairs:
                 if pair[1] is not None and group & {*pair}:
@@ -148,7 +202,7 @@ class CodeHistory:
             StoreError: It cannot be written.
         """
         kept = self.all()
-        if any((k.digest, k.same_as) == (code.digest, code.same_as) for k in kept):
+        if any((k.identity, k.same_as) == (code.identity, code.same_as) for k in kept):
             return
         content = json_bytes(dataclasses.asdict(code), indent=1)
         write_atomically(self._folder / _FILE.format(len(kept) + 1), content, "code")

@@ -18,6 +18,7 @@ from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.config.sweep import SweepConfig
 from sweeps.errors import UsageError
+from sweeps.experiments.code import is_same_code, kept_whole
 from sweeps.experiments.loading import (
     check_trust,
     experiment_folder,
@@ -171,7 +172,7 @@ def _is_known_code(info: SweepInfo, config: SweepConfig) -> bool:
     history = CodeHistory(config.home.store(info.id).folder)
     assert config.code is not None
     before = code_before(info, history)
-    return before is None or config.code.digest in history.same_as(before)
+    return before is None or is_same_code(history, before, config.code)
 
 
 def code_before(info: SweepInfo, history: CodeHistory) -> str | None:
@@ -181,7 +182,7 @@ def code_before(info: SweepInfo, history: CodeHistory) -> str | None:
     """
     recorded: str | None = info.fingerprint.get("code")
     first = next(iter(history.all()), None)
-    return recorded or (first.digest if first else None)
+    return recorded or (first.identity if first else None)
 
 
 def keep_code(config: SweepConfig, info: SweepInfo) -> str | None:
@@ -194,15 +195,25 @@ def keep_code(config: SweepConfig, info: SweepInfo) -> str | None:
         return None
     history = CodeHistory(config.home.store(info.id).folder)
     before = code_before(info, history)
-    code, said = config.code, None
+    identity, newest = config.code.identity, history.newest(before or "")
+    is_same = before is not None and identity in history.same_as(before)
+    if is_same and history.find(identity) is not None:
+        return None
+    code, said = kept_whole(config.code), None
     if before is None:
         said = (
             "its code was not recorded when it was made: from now on the present code counts as "
             "the code of its trials"
         )
-    elif code.digest not in history.same_as(before):  # --same-code declares that it is the same
+    elif not is_same:
         code = dataclasses.replace(code, same_as=before)
-        said = f"its code was edited and is declared to be the same ({code.digest:.12})"
+        if newest is None or not newest.becomes(code):  # --same-code declares that it is the same
+            said = f"its code was edited and is declared to be the same ({identity:.12})"
+        elif not newest.shipped:
+            said = (
+                f"the code of {code.package} was not recorded when it was made: from now on the "
+                "present code counts as the code of its trials"
+            )
     history.keep(code)
     return said
 
@@ -267,9 +278,9 @@ def _differences(info: SweepInfo, config: SweepConfig) -> Iterator[str]:
 
 def _code_changes(info: SweepInfo, config: SweepConfig) -> list[str]:
     history = CodeHistory(config.home.store(info.id).folder)
-    before = history.find(code_before(info, history) or "")
+    before = history.newest(code_before(info, history) or "")
     assert config.code is not None
-    return before.changes(config.code) if before else ["what it was is not kept"]
+    return before.changes(kept_whole(config.code)) if before else ["what it was is not kept"]
 
 
 def _short(value: Any) -> str:

@@ -8,14 +8,16 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from sweeps.errors import StoreError, UsageError
-from sweeps.executors import Attempt, Executor
+from sweeps.executors import Attempt, Executor, InProcessExecutor
+from sweeps.executors.preloading import Preload, make_preload
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, TrialSpec
-from sweeps.experiments.code import load_same
+from sweeps.experiments.code import load_same, unrecorded_package
+from sweeps.experiments.loading import experiment_folder
 from sweeps.records import (
     Checked,
     Record,
@@ -74,6 +76,7 @@ class Replayed:
         differences: Numbers and arrays that are not equal to the bit.
         beyond: The differences larger than `TOLERANCE`; arrays are not judged by it.
         is_restored: Whether its weights were equal and were stored again.
+        unrecorded: The package whose code was not recorded with the trial; usually empty.
     """
 
     record: Record = field(repr=False)
@@ -82,6 +85,7 @@ class Replayed:
     differences: Sequence[Difference]
     beyond: Sequence[Difference]
     is_restored: bool = False
+    unrecorded: str = ""
 
     @property
     def is_bit_equal(self) -> bool:
@@ -94,18 +98,49 @@ class Replayed:
         return self.is_bit_equal or (bool(self.surroundings) and not self.beyond)
 
 
-def replay(record: Record, experiment: Experiment, data: PreparedData) -> Replayed:
+@dataclass
+class _StopAfter:
+    """The judge of a second training: ends it after the same epoch as the first.
+
+    Attributes:
+        epoch: From 0.
+        stop: What ended the first training from outside; None if nothing did.
+    """
+
+    epoch: int
+    stop: Stop | None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, epoch: int, metrics: Mapping[str, float]) -> Stop | None:
+        return self.stop if epoch >= self.epoch else None
+
+
+class _Nobody:
+    """A listener that ignores the progress of a training."""
+
+    def started(self, spec: TrialSpec) -> None:
+        """Say nothing."""
+
+    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Say nothing."""
+
+
+def replay(
+    record: Record, experiment: Experiment, data: PreparedData, worker: Preload | None = None
+) -> Replayed:
     """Train a recorded trial again and compare it.
 
     A trial that was stopped from outside, such as a pruned one, is stopped after the same epoch.
 
     Args:
         record: The record of the trial, with its arrays.
-        experiment: The experiment of its sweep, warmed up.
+        experiment: The experiment of its sweep.
         data: The data it was trained on; the digests are compared.
+        worker: What a worker needs that is to train it; None: it is trained in this process.
 
     Raises:
-        UsageError: The record holds nothing to compare with, or the data differ.
+        UsageError: The record holds nothing to compare with, the data differ, or the training
+            ended without a result.
     """
     is_whole = record.outcome == "complete"  # a script may report no epoch, only its result
     if record.result is None or not (record.result.history or is_whole):
@@ -118,10 +153,19 @@ def replay(record: Record, experiment: Experiment, data: PreparedData) -> Replay
     last = max((len(values) for values in recorded.history.values()), default=0) - 1
     stop = Stop(recorded.stop_reason) if recorded.outcome == "stopped" else None
 
-    def on_epoch(epoch: int, metrics: Mapping[str, float]) -> Stop | None:
-        return stop if epoch >= last else None
+    executor: Executor
+    if worker is None:
+        executor = InProcessExecutor(experiment, data, _Nobody(), lambda spec: None)
+    else:
+        from sweeps.executors.local.executor import WorkersExecutor
 
-    result = experiment.train(record.spec, data, on_epoch)
+        executor = WorkersExecutor(1, worker, _Nobody())
+    try:
+        attempt: Attempt = executor.submit(record.spec, _StopAfter(last, stop)).result()
+    finally:
+        executor.close()
+    if (result := attempt.result) is None:
+        raise UsageError(f"trial {record.spec.trial} cannot be trained again: {attempt.error}")
     differences = compare(record, result)
     beyond = [difference for difference in differences if _is_beyond(difference)]
     return Replayed(record, result, _surroundings(record), differences, beyond)
@@ -148,6 +192,9 @@ def replay_recorded(
 ) -> Replayed:
     """Train a recorded trial again with its experiment and its data, and compare it.
 
+    A worker trains it, with the threads and the environment of the first training. If it differs,
+    it may have been trained without workers, so it is trained in this process, too.
+
     Args:
         store: The records of its sweep.
         info: Its sweep.
@@ -164,8 +211,16 @@ def replay_recorded(
         prepared = experiment.prepare(source or source_of(record.data), seed)
     except (ValueError, OSError) as error:
         raise UsageError(f"its data: {error}") from None
-    experiment.warm_up()
-    replayed = replay(record, experiment, prepared)
+    worker = None
+    if not info.experiment.startswith("__main__:"):  # defined in a notebook: no worker can have it
+        folder = experiment_folder(info, store.folder.parent)
+        worker = make_preload(info.experiment, folder, prepared, [__name__])
+    replayed = replay(record, experiment, prepared, worker)
+    if worker is not None and not (replayed.is_bit_equal or replayed.surroundings):
+        here = replay(record, experiment, prepared)
+        replayed = here if here.is_bit_equal else replayed
+    unrecorded = unrecorded_package(store, info, record)
+    replayed = dataclasses.replace(replayed, unrecorded=unrecorded)
     weights = replayed.result.weights
     if not restore or weights is None or digest_of(replayed.result) != record.weights_sha256:
         return replayed

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ import numpy as np
 import yaml
 
 from sweeps.capabilities import Signature
+from sweeps.records.code import ExperimentCode
 from sweeps.records.format import pack_arrays
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.runs import log_files
@@ -241,7 +242,7 @@ def model_files(
     weights: Mapping[str, np.ndarray],
     signature: Signature,
     directory: Path | None,
-    code: Iterable[str] = (),
+    codes: Sequence[ExperimentCode] = (),
 ) -> dict[str, bytes]:
     """Return the model's folder: content by name.
 
@@ -251,14 +252,17 @@ def model_files(
         weights: Weights of its best epoch, by name.
         signature: Inputs and outputs of the model.
         directory: Folder in which its experiment is looked up first.
-        code: Digests of the code that may rebuild it; empty if they are unknown.
+        codes: The states of the code that may rebuild it; empty if they are unknown.
     """
+    shipped = {code.identity for code in codes if code.shipped}
     told = {
         "experiment": info.experiment,
         "directory": str(directory) if directory else None,
         "config": dict(record.spec.config),
         "info": record.model_info,
-        **({"code": sorted(code)} if code else {}),
+        # An older copy of `model.py` that is served somewhere asks for the digests by this name.
+        **({"code": sorted({code.digest for code in codes})} if codes else {}),
+        **({"shipped": sorted(shipped)} if shipped else {}),
     }
     example = signature.example.tolist()
     required = _requirements(record)

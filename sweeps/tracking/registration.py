@@ -220,6 +220,6 @@ def _files(
     if signature is None:
         return None
     recorded = record.environment.get("code")
-    code = CodeHistory(store.folder).same_as(recorded) if recorded else ()
+    codes = CodeHistory(store.folder).group(recorded) if recorded else []
     folder = experiment_folder(info, store.folder.parent)
-    return model_files(info, record, weights, signature, folder, code)
+    return model_files(info, record, weights, signature, folder, codes)

@@ -16,8 +16,17 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc import PythonModel
 
-from sweeps.experiments.code import code_of
+from sweeps.experiments.code import code_of, kept_whole
 from sweeps.experiments.loading import check_installed, load_experiment
+from sweeps.records import ExperimentCode
+
+
+def _may_rebuild(code: ExperimentCode, told: dict[str, Any]) -> bool:
+    """Whether the code here may rebuild the model; a release counts by its revision alone."""
+    if code.digest not in told.get("code", [code.digest]):
+        return False
+    is_same = code.identity in told.get("shipped", [code.identity])
+    return is_same or kept_whole(code).release is not None
 
 
 class TrainedModel(PythonModel):  # type: ignore[misc]  # MLflow is untyped
@@ -32,7 +41,7 @@ class TrainedModel(PythonModel):  # type: ignore[misc]  # MLflow is untyped
         self._experiment: Any = load_experiment(told["experiment"], directory)
         check_installed(self._experiment, told["experiment"])
         code = code_of(told["experiment"], self._experiment)
-        if code is not None and code.digest not in told.get("code", [code.digest]):
+        if code is not None and not _may_rebuild(code, told):
             raise MlflowException(
                 f"the code of {told['experiment']} is not what trained this model: bring that code "
                 "back, or train and register anew"

@@ -32,9 +32,7 @@ from digitexp.experiments.keras_experiment.data import (
     thinned,
 )
 from digitexp.experiments.keras_experiment.judging import metrics_of
-from digitexp.experiments.pictures import draw_matrix
 from digitexp.parameters import PARAMETERS
-from digitexp.plots.training import draw_curves, draw_residuals
 from digitexp.tensorflow_setup import PACKAGES, without_chatter
 from sweeps.capabilities import Evaluated, Fold, Signature, TestSet
 from sweeps.experiment import (
@@ -122,6 +120,9 @@ def draw(
         best_epoch: From 1; None if training diverged before one was measured.
         title: The configuration that was trained, in one line.
     """
+    from digitexp.experiments.pictures import draw_matrix
+    from digitexp.plots.training import draw_curves, draw_residuals
+
     measured = [name for name in history if f"val_{name}" in history and name != "loss"]
     epoch = None if best_epoch is None else int(best_epoch)
     beside = next(iter(measured), None)

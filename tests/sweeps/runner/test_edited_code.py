@@ -5,18 +5,24 @@ import html
 import importlib
 import json
 import os
+import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import digitexp
 import sweeps
 from sweeps.cli import app
 from sweeps.errors import TrialsError, UsageError
+from sweeps.experiments.code import code_of
+from sweeps.experiments.loading import load_experiment
 from sweeps.home import Home
 from sweeps.manage.sharing import import_sweep, share_sweep, trust_sweep
-from sweeps.records import RecordError
+from sweeps.records import RecordError, RecordStore
 from sweeps.records.code import CodeHistory, SourceFile
 from sweeps.records.schema import json_bytes
 from sweeps.workspace.provenance import is_mixed
@@ -35,6 +41,8 @@ class Net(ToyExperiment):
 
 experiment = Net()
 """
+
+DIGITS = "digitexp.experiment:experiment"
 
 
 @pytest.fixture
@@ -56,7 +64,9 @@ def net(tmp_path, monkeypatch):
 
 def forget():
     """Have modules imported anew, as the next command does."""
-    for name in [name for name in sys.modules if name.partition("_")[0] == "net"]:
+    for name in [
+        name for name in sys.modules if name.split("_")[0].split(".")[0] in {"net", "kit"}
+    ]:
         del sys.modules[name]
     importlib.invalidate_caches()
 
@@ -69,6 +79,73 @@ def edit(space, name, old, new):
     # Python takes a .pyc for that of a source of the same size and second; nobody edits so fast.
     os.utime(file, (before + 1, before + 1))
     forget()
+
+
+KIT = {
+    "__init__.py": "",
+    "net.py": """\
+from tests.sweeps.toy_experiment import ToyExperiment
+
+
+class Shipped(ToyExperiment):
+    revision = 1
+
+    def train(self, spec, data, on_epoch):
+        import kit.layers
+        return super().train(spec, data, on_epoch)
+
+    def draw(self, spec, result):
+        from kit import pictures
+        return super().draw(spec, result)
+
+
+experiment = Shipped()
+""",
+    "layers.py": "width = 3\n",
+    "pictures.py": "colour = 0\n",
+    "cli.py": "import kit.net\n",
+}
+OWN_OF_KIT = """\
+from kit.net import Shipped
+
+
+class Own(Shipped):
+    pass
+
+
+experiment = Own()
+"""
+
+
+@pytest.fixture
+def kit(tmp_path, monkeypatch):
+    """Makes an experiment that ships in a package, in a checkout or as an installed release."""
+
+    def make(place="checkout"):
+        folder = tmp_path / place / "kit"
+        folder.mkdir(parents=True)
+        for name, text in KIT.items():
+            (folder / name).write_text(text)
+        (folder.parent / "net_own.py").write_text(OWN_OF_KIT)
+        released(folder, "1.0")
+        for name, path in (("kit", "kit.net"), ("own", "net_own")):
+            text = TOY.replace("tests.sweeps.toy_experiment:", f"{path}:")
+            (folder / f"{name}.yaml").write_text(text)
+        monkeypatch.syspath_prepend(str(folder.parent))
+        forget()
+        return folder / "kit.yaml"
+
+    yield make
+    forget()
+
+
+def released(folder, version):
+    """Have a package say this version of itself, as pip does."""
+    about = folder.parent / "kit.dist-info"
+    about.mkdir(exist_ok=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: kit\nVersion: {version}\n")
+    (about / "top_level.txt").write_text("kit\n")
+    importlib.invalidate_caches()
 
 
 def run(space, make_home, **options):
@@ -212,6 +289,7 @@ def test_what_is_shipped_here_counts_by_its_number(tmp_path, make_home, monkeypa
     (code,) = history(sweep).all()
     assert code.revision == experiment.revision
     assert not code.files
+    assert "digitexp/models.py" in code.shipped
     monkeypatch.setattr(type(experiment), "revision", experiment.revision + 1)
     with pytest.raises(UsageError, match="revision"):
         sweeps.run("smoke", trials=2, home=make_home(), progress="quiet", workers=0)
@@ -248,6 +326,8 @@ def test_doctor_names_the_files_that_were_edited_since(net, make_home):
     edit(net, "net_parts.py", "relu", "tanh")
     examined = CliRunner().invoke(app, ["doctor", "net", "--home", home])
     assert "its code was edited since trial 1 was trained (net_parts.py)" in examined.output
+    assert "all is well" not in examined.output
+    assert "agree in 1 sweep; not well: 'net'" in examined.output
     assert examined.exit_code == 0, "records, study and MLflow agree"
 
 
@@ -277,6 +357,90 @@ def test_a_state_that_was_lost_is_not_passed_over(net, make_home):
     (sweep.home.store(sweep.info.id).folder / "code-1.json").unlink()
     with pytest.raises(RecordError, match=r"code-1\.json: missing"):
         history(sweep).all()
+
+
+@pytest.mark.parametrize("space", ["kit", "own"])
+def test_the_package_that_an_experiment_comes_from_counts(kit, make_home, space):
+    file = kit().with_name(f"{space}.yaml")
+    sweep = run(file, make_home)
+    (code,) = history(sweep).all()
+    assert set(code.shipped) == {"kit/__init__.py", "kit/net.py", "kit/layers.py"}
+    edit(file, "pictures.py", "0", "1")
+    edit(file, "cli.py", "kit.net", "kit.layers")
+    assert len(run(file, make_home, trials=3).rows()) == 3, (
+        "what draws and what asks trains nothing"
+    )
+    edit(file, "layers.py", "3", "4")
+    with pytest.raises(UsageError, match=r"kit/layers\.py") as refused:
+        run(file, make_home, trials=4)
+    assert "-width = 3" in str(refused.value)
+    assert "+width = 4" in str(refused.value)
+    home = str(make_home())
+    for words in (["replay", space, "0"], ["export", space, str(file.parent / "out")]):
+        refused = CliRunner().invoke(app, [*words, "--home", home])
+        assert refused.exit_code == 2, refused.output
+        assert "+width = 4" in refused.stderr
+    examined = CliRunner().invoke(app, ["doctor", space, "--home", home])
+    assert "edited since trial 2 was trained (kit/layers.py)" in examined.output
+    assert len(run(file, make_home, trials=4, same_code=True).rows()) == 4
+    edit(file, "layers.py", "4", "5")
+    with pytest.raises(UsageError, match=r"\n *-width = 4\n"):
+        run(file, make_home, trials=5)
+
+
+def test_a_release_counts_by_its_version_and_what_was_edited_in_it(kit, make_home, capsys):
+    file = kit("site-packages")
+    sweep = run(file, make_home)
+    (code,) = history(sweep).all()
+    assert code.release == "kit 1.0"
+    assert {source.text for source in code.shipped.values()} == {None}
+    edit(file, "layers.py", "3", "4")
+    with pytest.raises(UsageError, match=r"kit/layers\.py"):
+        run(file, make_home, trials=3)
+    released(file.parent, "1.1")  # whose number says that it trains as before
+    assert len(run(file, make_home, trials=3).rows()) == 3
+    edit(file, "layers.py", "4", "5")
+    with pytest.raises(UsageError, match=r"kit/layers\.py"):
+        run(file, make_home, trials=4)
+    released(file.parent, "1.2")
+    edit(file, "net.py", "revision = 1", "revision = 2")
+    with pytest.raises(UsageError, match="revision"):
+        run(file, make_home, trials=4)
+
+
+def test_a_sweep_without_the_code_of_its_package_goes_on_and_has_it_then(kit, make_home, capsys):
+    file = kit()
+    sweep = run(file, make_home)
+    folder = sweep.home.store(sweep.info.id).folder
+    without_package(folder)
+    edit(file, "layers.py", "3", "4")
+    home = str(make_home())
+    examined = CliRunner().invoke(app, ["doctor", "kit", "--home", home])
+    assert "the code of kit was not recorded" in examined.output
+    assert CliRunner().invoke(app, ["replay", "kit", "0", "--home", home]).exit_code == 0
+    sweeps.run(str(file), home=make_home(), progress="plain", workers=0, trials=3)
+    assert "the code of kit was not recorded" in capsys.readouterr().err
+    sweeps.run(str(file), home=make_home(), progress="plain", workers=0, trials=4)
+    assert "the code of kit was not recorded" not in capsys.readouterr().err
+    edit(file, "layers.py", "4", "5")
+    with pytest.raises(UsageError, match=r"\n *-width = 4\n"):
+        run(file, make_home, trials=5)
+
+
+def without_package(folder):
+    """Make of a sweep what earlier versions wrote: own files and the number, no more."""
+    document = json.loads((folder / "code-1.json").read_text())
+    assert document.pop("shipped")
+    document.pop("release")
+    (folder / "code-1.json").write_text(json.dumps(document))
+    (code,) = CodeHistory(folder).all()
+    sweep = json.loads((folder / "sweep.json").read_text())
+    sweep["fingerprint"]["code"] = code.identity
+    (folder / "sweep.json").write_text(json.dumps(sweep))
+    store = RecordStore(folder)
+    for record in store.read_all():
+        (folder / f"{record.spec.key}.record").unlink()
+        store.write(replace(record, environment={**record.environment, "code": code.identity}))
 
 
 def reported(home):
@@ -367,3 +531,43 @@ def test_a_command_that_differs_otherwise_is_refused_in_readable_words(interpret
     assert "script:" not in said
     assert "command" not in said
     assert "space, " not in said
+
+
+TRAINS = """\
+import json, sys
+from sweeps.experiment import TrialSpec, begin_only_training
+from sweeps.experiments.loading import load_experiment
+
+begin_only_training()
+experiment = load_experiment("digitexp.experiment:experiment", None)
+data = experiment.prepare(None, 0)
+experiment.warm_up()
+for engine in ("fused", "keras"):
+    spec = TrialSpec("x", 0, 1, 0, {"epochs": 1, "engine": engine})
+    experiment.train(spec, data, lambda epoch, values: None)
+ours = [m.__file__ for name, m in sys.modules.items() if name.partition(".")[0] == "digitexp"]
+print(json.dumps(ours))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_every_module_that_a_training_of_digits_imports_counts(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINS], capture_output=True, check=True, cwd=tmp_path, text=True
+    )
+    code = code_of(DIGITS, load_experiment(DIGITS, None))
+    root = Path(digitexp.__file__).parents[1]
+    trained = {str(Path(file).relative_to(root)) for file in json.loads(done.stdout)}
+    assert "digitexp/training/train.py" in trained
+    assert trained <= set(code.shipped)
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("module", ["experiment", "on_blocks"])
+def test_modules_of_digits_that_only_draw_or_ask_do_not_count(module):
+    path = f"digitexp.{module}:experiment"
+    code = code_of(path, load_experiment(path, None))
+    places = {name.split("/")[1] for name in code.shipped}
+    assert {"models.py", "config.py", "training", "data", "weights_files.py"} <= places
+    assert not {"cli", "apps", "pages", "plots", "__main__.py"} & places

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from sweeps.runner.replaying import Difference, replay
+from sweeps.runner.replaying import Difference, replay, replay_recorded
 from tests.sweeps import toy_experiment
 from tests.sweeps.confusing_experiment import SPACE
 
@@ -119,21 +119,16 @@ def test_weights_that_were_dropped_can_be_had_again(toy, call):
     assert all((before[name] == after[name]).all() for name in before)
 
 
-def test_weights_are_kept_if_that_is_asked_for_and_they_are_the_same_only(toy, call, monkeypatch):
+def test_weights_are_kept_if_that_is_asked_for_and_they_are_the_same_only(toy, call):
     store, record = toy.home.store(toy.info.id), toy.trial(2).record
     file = store.folder / f"{record.spec.key}.weights"
     store.drop_weights(record.spec.key)
     assert call("replay", "toy", 2).exit_code == 0
     assert not file.exists(), "nobody asked"
-    trained = toy_experiment.ToyExperiment.train
-
-    def otherwise(*arguments):
-        result = trained(*arguments)
-        return dataclasses.replace(result, weights={"w": result.weights["w"] + 1e-9})
-
-    monkeypatch.setattr(toy_experiment.ToyExperiment, "train", otherwise)
-    result = call("replay", "toy", 2, "--restore", "--json")
-    assert (result.exit_code, json.loads(result.stdout)["restored"]) == (1, False)
+    other = dataclasses.replace(record, weights_sha256="0" * 64)
+    replayed = replay_recorded(store, toy.info, other, restore=True)
+    assert [difference.what for difference in replayed.differences] == ["weights"]
+    assert (replayed.succeeded, replayed.is_restored) == (False, False)
     assert not file.exists()
 
 

@@ -174,3 +174,38 @@ def test_what_tensorflow_logs_is_not_heard(tmp_path, where):
     command = [sys.executable, "-m", "sweeps", "plan", str(tmp_path / "space.yaml")]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ended.stderr == ""
+
+
+FLOW = """\
+import numpy as np
+from digitexp.keras_experiment import KerasExperiment
+from tests.digitexp.experiments.keras_experiment.own import build_cnn
+
+
+def load():
+    import tensorflow as tf  # which starts it, before anybody says with how many threads
+
+    x = np.random.default_rng(0).random((1200, 8, 8), np.float32)
+    y = (x.sum((1, 2)) * 3 % 10).astype(int)
+    whole = tf.data.Dataset.from_tensor_slices((x, y))
+    return whole.skip(300).batch(64), whole.take(300).batch(64)
+
+
+experiment = KerasExperiment(build_cnn, load, {"filters": 16, "learning_rate": 1e-2})
+"""
+
+
+def test_a_replay_trains_as_the_workers_did(tmp_path):
+    (tmp_path / "flow.py").write_text(FLOW)
+    (tmp_path / "flow.yaml").write_text(
+        "experiment: flow:experiment\n"
+        "objective: {metric: best_val_loss, direction: minimize}\n"
+        "parameters:\n  learning_rate: {type: float, low: 1e-3, high: 1e-2}\n"
+        "fixed: {epochs: 3}\n"
+    )
+    home = ("--home", str(tmp_path / "home"))
+    for words in (["run", "flow.yaml", "--trials", "1", "--quiet"], ["replay", "flow", "0"]):
+        command = [sys.executable, "-m", "sweeps", *words, *home]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "the same to the bit" in done.stdout
