@@ -191,7 +191,7 @@ def _print(plan: SweepPlan) -> None:
             _trial_table("Next trials" if plan.goes_on else "First trials", planned), crop=False
         )
     for (engine, reason), count in Counter((p.plan.engine, p.plan.reason) for p in planned).items():
-        print(f"Engine {engine} for {count} of {len(planned)}: {reason}")
+        print(printable(f"Engine {engine} for {count} of {len(planned)}: {reason}"))
     _print_duration(plan)
 
 
@@ -330,10 +330,12 @@ def init(
         raise UsageError("--python is for --from: a new space names its Python in `command`")
     if script is not None:
         from sweeps.experiments.script_help import space_of_script  # loads what reads a space
+        from sweeps.wording import printable
 
         path, text = space_of_script(script, python)
         path.write_text(text, encoding="utf-8")
-        print(f"{text}\nwrote {path}: edit the lines marked EDIT, and the ranges; then")
+        print(printable(text))
+        print(f"wrote {path}: edit the lines marked EDIT, and the ranges; then")
         print(f"sweeps run {shlex.quote(str(path))} --trials 2 --strict")
         return
     assert folder is not None

@@ -1,5 +1,7 @@
 """Nothing that a sweep of somebody else says reaches a terminal as a command to it."""
 
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
@@ -67,6 +69,29 @@ def test_no_command_prints_an_escape_sequence(home):
             found[words] = strange[:3]
     assert not found, found
     assert "told to raise" in said["trials toy 1"]
+
+
+def test_a_script_of_a_stranger_is_planned_and_scaffolded_without_an_escape_sequence(
+    make_home, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "theirs.py").write_text(
+        "import argparse\nparser = argparse.ArgumentParser()\n"
+        f"parser.add_argument('--rate', type=float, default=0.1, help={ESCAPE!r})\n"
+        "parser.parse_args()\nprint('score: 0.5')\n"
+    )
+    (tmp_path / "strange.yaml").write_text(
+        f"command: \"{sys.executable} theirs.py {{word}} '{QUOTED}'\"\n"
+        "metrics: {score: 'score: ([0-9.]+)'}\n"
+        "objective: {metric: score, direction: maximize}\n"
+        f'parameters:\n  word: {{type: categorical, choices: ["{QUOTED}", b]}}\n'
+    )
+    planned = CliRunner().invoke(app, ["plan", "strange.yaml", "--home", str(make_home())])
+    assert (planned.exit_code, "Engine script" in planned.output) == (0, True), planned.output
+    begun = CliRunner().invoke(app, ["init", "--from", "theirs.py"])
+    assert begun.exit_code == 0, begun.output
+    lines = (planned.output + begun.output).splitlines()
+    assert [line for line in lines if not line.isprintable()] == []
 
 
 def test_sections_of_a_stranger_are_plain_text_in_a_terminal(capsys):
