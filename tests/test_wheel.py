@@ -69,6 +69,7 @@ def test_the_wheel_holds_what_a_sweep_needs_beside_its_code(contents):
         "search_spaces/catalogue/mlp.yaml",
         "search_spaces/catalogue/smoke.yaml",
         "search_spaces/catalogue/tutorial.yaml",
+        *(f"{package}/py.typed" for package in ("digitexp", "search_spaces", "sweeps")),
     }
     assert needed - set(contents) == set()
     licences = {Path(name).name for name in contents if ".dist-info/licenses/" in name}
@@ -103,6 +104,40 @@ def test_the_installed_wheel_is_not_the_checkout(environment):
     code += "(digitexp, search_spaces, sweeps)], sep='\\n')"
     found = _run(str(environment / "bin" / "python"), "-c", code, folder=environment.parent)
     assert all(Path(line).is_relative_to(environment) for line in found.splitlines())
+
+
+STRANGER = """\
+from typing import Any
+
+import sweeps
+from digitexp.keras_experiment import KerasExperiment
+
+
+def build(params: Any) -> Any: ...
+
+
+experiment = KerasExperiment(build, ([0.0], [1]), {"units": 16})
+best: float | None = sweeps.load("mine").best().value
+sweeps.run("mine", trials="three")
+KerasExperiment(build, None, {}, task=3)
+experiment.no_such_member
+"""
+
+
+@pytest.mark.nightly  # mypy reads Optuna and NumPy, too
+def test_a_stranger_is_told_by_mypy_what_fits(environment):
+    folder = environment.parent
+    (folder / "stranger.py").write_text(STRANGER, encoding="utf-8")
+    words = ["--strict", "--python-executable", str(environment / "bin" / "python")]
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", *words, "--cache-dir", str(folder / "mypy"), "stranger.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = [line.split(": ")[0] for line in checked.stdout.splitlines() if ": error: " in line]
+    assert found == ["stranger.py:12", "stranger.py:13", "stranger.py:14"], checked.stdout
 
 
 @pytest.mark.nightly
