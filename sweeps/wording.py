@@ -13,9 +13,10 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from sweeps.interval import Interval, limits_of
+
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
-    from sweeps.interval import Interval
 
 
 _EXACT: Final = 2**53
@@ -191,9 +192,9 @@ def decimals(interval: Interval) -> int | None:
 
 
 def plus_minus(interval: Interval) -> str:
-    """Write a value with the half of its interval: `93.20±0.41`."""
-    half, digits = interval.high - interval.value, decimals(interval)
-    both = (scaled(one, interval.unit, digits=digits) for one in (interval.value, half))
+    """Write a value with the half of its interval, the wider one: `93.20±0.41`."""
+    digits, ends = decimals(interval), (interval.value, interval.half)
+    both = (scaled(one, interval.unit, digits=digits) for one in ends)
     return "±".join(both)
 
 
@@ -205,10 +206,13 @@ def span(interval: Interval, between: str = "..", digits: int | None = None) -> 
     )
 
 
-def unsigned_span(interval: Interval, digits: int | None = None) -> str:
-    """Write the ends of a value: `93.92 to 95.22`."""
+def unsigned_span(interval: Interval, digits: int | None = None, metric: str = "") -> str:
+    """Write the ends of a value: `93.92 to 95.22`; of a metric also whether its limit cuts one."""
     digits = decimals(interval) if digits is None else digits
-    return " to ".join(scaled(end, interval.unit, digits=digits) for end in interval.ends)
+    ends = " to ".join(scaled(end, interval.unit, digits=digits) for end in interval.ends)
+    limits = filter(math.isfinite, limits_of(metric))
+    is_cut = any(end in interval.ends and end != interval.value for end in limits)
+    return f"{ends}, cut at its limit" if is_cut else ends
 
 
 def gain(interval: Interval, digits: int | None = None) -> str:

@@ -250,8 +250,8 @@ class _VerdictInWords:
         if tested is not None:
             score, at = tested
             return (
-                f"Quote {self._named}{_with_ends(score)}, on the test set (evaluation {at.number} "
-                f"of {at.of}); {self._agreement(score)}."
+                f"Quote {self._named}{self._with_ends(score)}, on the test set (evaluation "
+                f"{at.number} of {at.of}); {self._agreement(score)}."
             )
         quotable, bias = self._verdict.quotable, self._verdict.quotable_bias
         if kept is self._take and quotable is not None and bias is not None:
@@ -260,19 +260,24 @@ class _VerdictInWords:
             less = scaled(bias, quotable.unit, digits=digits)
             unit = " points" if is_share else ""
             why = f", corrected by {less}{unit} for being picked" if less.strip("0.") else ""
-            return f"Quote {self._named}{_with_ends(quotable)}{why if bias > 0 else ''}."
-        quote = f"Quote {self._named}{_with_ends(kept.accuracy)}"
+            return f"Quote {self._named}{self._with_ends(quotable)}{why if bias > 0 else ''}."
+        quote = f"Quote {self._named}{self._with_ends(kept.accuracy)}"
         if kept is self._leader:
             count = len(self._verdict.standings)
             too = "slightly too good" if self._named else "slightly high"
             return f"{quote}; {too}, as the best of {count} on these folds."
         return f"{quote} for {self._name(kept)}, on fresh folds."
 
+    def _with_ends(self, score: Interval) -> str:
+        """Write a score with its interval: `94.6 % (93.9 to 95.2)`."""
+        ends = unsigned_span(score, _decimals(score), self._verdict.metric)
+        return f"{_figure(score)} ({ends})"
+
     def _agreement(self, tested: Interval) -> str:
         """Return whether the folds agree: samples of both are new, so that their errors add up."""
         quotable = self._verdict.quotable
         on_folds = (self._kept is self._take and quotable) or self._kept.accuracy
-        allowed = math.hypot(*((one.high - one.low) / 2 for one in (tested, on_folds)))
+        allowed = math.hypot(tested.half, on_folds.half)
         agrees = abs(tested.value - on_folds.value) <= allowed
         return f"the folds' {_figure(on_folds)} {'agrees' if agrees else 'does not agree'}"
 
@@ -561,11 +566,6 @@ def _whole_percent(chance: float) -> str:
 
 def _figure(score: Interval) -> str:
     return figure(score.value, score.unit, _decimals(score))
-
-
-def _with_ends(score: Interval) -> str:
-    """Write a score with its interval: `94.6 % (93.9 to 95.2)`."""
-    return f"{_figure(score)} ({unsigned_span(score, _decimals(score))})"
 
 
 def _decimals(score: Interval) -> int | None:

@@ -162,12 +162,13 @@ def _results(verdict: VerdictConclusion) -> Iterator[str]:
         kept = verdict.kept
         yield (
             f"None was shown to be better than {kept.finalist}, which is kept; its "
-            f"{fresh_name(verdict.metric)} is {_score(kept.accuracy)}."
+            f"{fresh_name(verdict.metric)} is {_score(kept.accuracy, verdict.metric)}."
         )
     elif (own := verdict.quotable) is not None:
         less = _size(verdict.quotable_bias, verdict) if verdict.quotable_bias else ""
         why = f", corrected by {less} for its selection on these folds" if less else ""
-        yield f"{taken} was chosen; its {fresh_name(verdict.metric)} is {_score(own)}{why}."
+        score = _score(own, verdict.metric)
+        yield f"{taken} was chosen; its {fresh_name(verdict.metric)} is {score}{why}."
     if (gain := verdict.gain_over_searches) is not None:
         yield (
             "The search's best against what random searches bring on average: "
@@ -211,11 +212,10 @@ def _test(conclusions: Sequence[Conclusion]) -> Iterator[str]:
     for one in tested:
         winner, at = one.finalists[0], one.evaluation
         why = f" (reason for evaluating again: {at.reason})" if at.reason else ""
-        found = f"recognised {_score(winner.accuracy)} of {one.samples} samples"
+        score = _score(winner.accuracy, one.metric)
+        found = f"recognised {score} of {one.samples} samples"
         if winner.accuracy.unit != "share":
-            found = (
-                f"had {fresh_name(one.metric)} {_score(winner.accuracy)} on {one.samples} samples"
-            )
+            found = f"had {fresh_name(one.metric)} {score} on {one.samples} samples"
         yield (
             f"Test-set evaluation {at.number} of {at.of}{why}: {winner.finalist} {found}, mean of "
             f"{one.trainings} trainings; the models were fixed before."
@@ -230,6 +230,6 @@ def _size(difference: float, verdict: VerdictConclusion) -> str:
     return f"{scaled(difference)} points" if is_share else f"{difference:.3g}"
 
 
-def _score(score: Interval) -> str:
+def _score(score: Interval, metric: str) -> str:
     digits = 2 if score.unit == "share" else decimals(score)
-    return f"{figure(score.value, score.unit, digits)} ({unsigned_span(score)})"
+    return f"{figure(score.value, score.unit, digits)} ({unsigned_span(score, metric=metric)})"

@@ -141,7 +141,8 @@ def test_a_number_has_the_decimals_that_its_interval_supports():
         Interval(0.83063, 0.7674, 0.8939, "number"),
         Interval(45012.3, 44100.0, 45900.0, "number"),
     ]
-    assert [plus_minus(one) for one in found] == ["0.831±0.063", "45012±888"]
+    assert [plus_minus(one) for one in found] == ["0.831±0.063", "45012±912"]
+    assert plus_minus(Interval(0.84, 0.6, 1.0, "number")) == "0.84±0.24"  # cut above
     lead = Interval(0.0312, -0.001, 0.064, "number")
     assert lead_in_words(lead) == "0.031 better"
     assert lead_in_words(-lead) == "0.031 worse"

@@ -171,8 +171,9 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
     if verdict.quotable is not None and verdict.quotable_bias is not None:
         score = verdict.quotable
         bias = replace(score, value=verdict.quotable_bias)
+        ends = unsigned_span(score, metric=verdict.metric)
         lines.append(
-            f"{cheapest} on fresh folds: {_scored(score.value, score)} ({unsigned_span(score)})"
+            f"{cheapest} on fresh folds: {_scored(score.value, score)} ({ends})"
             f"{' %' if _is_share(verdict) else ''}, corrected by {gain(bias).lstrip('+')} for its "
             "having been selected on them."
         )

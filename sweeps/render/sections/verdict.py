@@ -366,7 +366,7 @@ def fold_facts(verdict: VerdictConclusion, conclusions: Sequence[Conclusion]) ->
     score, on = (own is taken and verdict.quotable) or own.accuracy, "fresh folds"
     if (tested := on_test_set(verdict, conclusions)) is not None:
         score, on = tested[0], "the test set"
-    detail = f"{own.finalist} on {on}, {unsigned_span(score)}"
+    detail = f"{own.finalist} on {on}, {unsigned_span(score, metric=verdict.metric)}"
     facts = [Fact(f"{fresh_name(verdict.metric)} to quote", _figure(score), detail)]
     for one in verdict.standings:
         ahead = one.leader_ahead_by

@@ -17,7 +17,9 @@ from sweeps.errors import UsageError
 from sweeps.experiment import ParameterInfo, TrialSpec
 from sweeps.experiments.folds import FoldExperiment, numbered
 from sweeps.experiments.loading import load_experiment
+from sweeps.interval import Interval
 from sweeps.records import RecordStore
+from sweeps.wording import unsigned_span
 from tests.chance import at_most
 from tests.sweeps.factories import make_record
 from tests.sweeps.folding_experiment import SAMPLES, SEARCHED, SPACE, FoldingExperiment
@@ -244,6 +246,30 @@ def test_an_accuracy_that_is_counted_in_percent_is_a_plain_number():
     scored = Scored.by("test_accuracy", "maximize")
     assert scored.in_unit_of([Finalist("trial-1", 1, {}, 0.93, 1)]).unit == "share"
     assert scored.in_unit_of([Finalist("trial-1", 1, {}, 93.2, 1)]).unit == "number"
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction", "value", "ends", "cut"),
+    [
+        ("best_val_f1", "maximize", 0.84, (0.69, 1.08), (0.69, 1.0)),
+        ("roc_auc", "maximize", 0.1, (-0.1, 0.3), (0.0, 0.3)),
+        ("best_val_accuracy", "maximize", 0.99, (0.97, 1.01), (0.97, 1.0)),
+        ("best_val_r2", "maximize", 0.9, (-0.7, 1.2), (-0.7, 1.0)),
+        ("best_val_price_rmse", "minimize", 0.2, (-0.3, 0.7), (0.0, 0.7)),
+        ("best_val_cross_entropy", "minimize", 0.2, (-0.3, 0.7), (0.0, 0.7)),
+        ("accuracy", "maximize", 99.0, (97.0, 101.0), (97.0, 101.0)),  # in percent
+        ("neg_mae", "maximize", -0.2, (-0.7, 0.3), (-0.7, 0.3)),
+        ("loss", "minimize", -0.2, (-0.7, 0.3), (-0.7, 0.3)),  # a loss of its own kind
+        ("accuracy_gap", "minimize", 0.2, (-0.3, 0.7), (-0.3, 0.7)),
+        ("profit", "maximize", 0.2, (-0.3, 1.7), (-0.3, 1.7)),
+    ],
+)
+def test_no_interval_leads_beyond_what_its_metric_can_be(metric, direction, value, ends, cut):
+    scored = Scored.by(metric, direction)
+    oriented = Interval(value, *ends)
+    found = scored.measured(oriented if direction == "maximize" else -oriented)
+    assert (found.value, *found.ends) == (value, *cut)
+    assert ("limit" in unsigned_span(found, metric=metric)) == (cut != ends)
 
 
 @pytest.mark.parametrize("metric", ["mae", "auc"])
