@@ -193,7 +193,8 @@ class TrialResult:
     Attributes:
         outcome: `complete` (trained to its end), `stopped` (a `Stop` ended it) or `diverged` (a NaN
             or infinite value ended it).
-        stop_reason: `early_stopping`, `max_epochs`, the `Stop`'s reason, or `diverged`.
+        stop_reason: `early_stopping`, `max_epochs`, the `Stop`'s reason, `diverged`, or what else
+            ended it, in one word.
         metrics: Headline metrics, finite numbers only; empty when diverged before one epoch.
         history: Per-epoch metrics by name, each a list with a value per epoch; finite values, NaN
             only in the last epoch of a diverged trial.

@@ -276,7 +276,8 @@ class KerasExperiment:
                 weights and metrics of several outputs are dicts or lists, as Keras takes them.
             data: (x, y), of which a fifth becomes the validation part; ((x, y), (x_val, y_val));
                 a pair of batched `tf.data` datasets; or a function that returns one of these. A
-                function with an argument gets the source given by `--data`. Build datasets in a
+                function gets the source given by `--data` as its first argument, if that has no
+                default, or a text or None; other defaults stay. Build datasets in a
                 function: it is called for every trial, under the seed of the trial, so that no
                 trial depends on another one, and a shuffle needs no seed. A sweep on datasets
                 that shuffle and are given as objects is tagged `reproducible=false`.
@@ -439,7 +440,7 @@ class KerasExperiment:
         """
         if self._test is None:
             return None
-        takes_source = callable(self._test) and inspect.signature(self._test).parameters
+        takes_source = callable(self._test) and _source_parameter(self._test) is not None
         found = _given(self._test, source if takes_source else None)
         x, y, samples = read_test(found, self._task)
         return TestSet(digest_of(*named_arrays(x, y)), x, y, samples)
@@ -616,10 +617,19 @@ def _given(data: Any, source: str | None) -> Any:
             raise ValueError(f"data {source!r}: this experiment has its own; leave --data out")
         return data
     with without_chatter():  # it may import TensorFlow, or be the first to use it
-        if inspect.signature(data).parameters:
-            return data(source)
-        if source is not None:
+        takes = _source_parameter(data)
+        if source is not None and takes is None:
             raise ValueError(
                 f"data {source!r}: the data function takes no source; leave --data out"
             )
-        return data()
+        needs_one = takes is not None and takes.default is takes.empty
+        return data(source) if source is not None or needs_one else data()
+
+
+def _source_parameter(function: Callable[..., Any]) -> inspect.Parameter | None:
+    """Return the first parameter if it may be a source: it has no default, or a text or None."""
+    first = next(iter(inspect.signature(function).parameters.values()), None)
+    if first is None or first.kind not in {first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD}:
+        return None
+    may_be = first.default is first.empty or isinstance(first.default, str | Path | None)
+    return first if may_be else None

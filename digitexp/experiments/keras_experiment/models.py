@@ -201,8 +201,22 @@ def train_model(
         return Trained("diverged", "diverged", reporter.history, best, engine, reason)
     if reporter.stop_reason is not None:
         return Trained("stopped", reporter.stop_reason, reporter.history, best, engine, reason)
-    ended = "early_stopping" if stopping.stopped_epoch > 0 else "max_epochs"
+    ended = "max_epochs"
+    if stopping.stopped_epoch > 0:
+        ended = "early_stopping"
+    elif len(reporter.history["loss"]) < params["epochs"]:
+        ended = _who_ended(callbacks)
     return Trained("complete", ended, reporter.history, best, engine, reason)
+
+
+def _who_ended(callbacks: Sequence[Any]) -> str:
+    """Return in one word which callback of the user's ended a training."""
+    stopped = [one for one in callbacks if getattr(one, "stopped_epoch", 0) > 0] or callbacks
+    if len(stopped) != 1:
+        return "callback"  # which one of them is not known
+    (one,) = stopped
+    monitor = getattr(one, "monitor", None)
+    return type(one).__name__ + (f"({monitor})" if isinstance(monitor, str) else "")
 
 
 class _Fitting(NamedTuple):

@@ -73,6 +73,40 @@ def test_callbacks_of_the_users_run_in_every_engine(engine):
     assert {"loss", "val_accuracy", "learning_rate"} <= set(heard[0])
 
 
+def of_keras(keras):
+    return [keras.callbacks.EarlyStopping("val_accuracy", mode="min", patience=1)]
+
+
+def of_the_user(keras):
+    class Content(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = epoch == 1
+
+    return [Content()]
+
+
+def of_several(keras):
+    return [keras.callbacks.LambdaCallback(), *of_the_user(keras)]
+
+
+@pytest.mark.parametrize("engine", ["graph", pytest.param("keras", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (of_keras, "EarlyStopping(val_accuracy)"),
+        (of_the_user, "Content"),
+        (of_several, "callback"),
+    ],
+)
+def test_a_callback_of_the_users_that_ends_a_training_is_named(make, reason, engine):
+    import keras
+
+    experiment = KerasExperiment(build, arrays, PARAMETERS, callbacks=lambda params: make(keras))
+    result, _, _ = trained(experiment, engine=engine, epochs=30)
+    assert (result.outcome, result.stop_reason) == ("complete", reason)
+    assert len(result.history["loss"]) < 30
+
+
 @pytest.mark.slow
 def test_a_callback_that_looks_at_batches_hears_of_each():
     import keras

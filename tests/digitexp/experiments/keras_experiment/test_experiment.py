@@ -171,6 +171,36 @@ def test_mistakes_in_the_description_are_refused_at_once(parameters, options, sa
         KerasExperiment(build_cnn, images, parameters, **options)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "source", "expected"),
+    [
+        ("source", "here", "here"),
+        ("source", None, None),
+        ("source=None", "here", "here"),
+        ("path='train.csv'", None, "train.csv"),
+        ("path='train.csv', seed=0", "here", "here"),
+        ("n=1500, seed=0", None, 1500),
+        ("*, n=1500", None, 1500),
+        ("*names, n=1500", None, 1500),
+    ],
+)
+def test_a_data_function_is_called_with_its_defaults(parameters, source, expected):
+    names, called = {"seen": []}, parameters.replace("*, ", "").replace("*names, ", "")
+    first = called.partition("=")[0].partition(",")[0]
+    exec(
+        f"def load({parameters}):\n    seen.append({first})\n    return [[0.0]] * 10, [0, 1] * 5",
+        names,
+    )
+    KerasExperiment(build_cnn, names["load"], {}, name="own").prepare(source, 0)
+    assert names["seen"] == [expected]
+
+
+def test_defaults_that_are_no_text_take_no_source():
+    experiment = KerasExperiment(build_cnn, lambda n=10, seed=0: None, {})
+    with pytest.raises(ValueError, match="the data function takes no source; leave --data out"):
+        experiment.prepare("here", 0)
+
+
 def test_a_source_is_refused_where_nothing_takes_one():
     for data in (images, images()):
         experiment = KerasExperiment(build_cnn, data, {"filters": 2})
