@@ -57,7 +57,7 @@ def _importance_chart(data: SweepData, important: Sequence[Importance], metric: 
     note = (
         "Share of what separates the best tenth of the trials from the rest (PED-ANOVA, Watanabe "
         "et al. 2023). Lines are 95 % intervals over resampled trials. Noise is a parameter of "
-        "random values: what does not stand out from it may matter as little."
+        "random values: what does not lie above it with its whole line may matter as little."
     )
     axis = Axis("share of importance")
     if not data.info.has_front:
