@@ -45,9 +45,8 @@ from sweeps.records.evaluations import Evaluations
 from sweeps.records.store import unreadable_files
 from sweeps.runner.ownership import Hold, hold
 from sweeps.study.copies import read_study, rebuild_study
-from sweeps.study.proposals import is_enqueued
+from sweeps.study.proposals import is_enqueued, proposal_of_record, proposal_of_trial
 from sweeps.study.sampler_view import trial_outcome
-from sweeps.study.storage import proposal_of_record, proposal_of_trial
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import FOLDER, Champion, model_name
 from sweeps.tracking.content import (

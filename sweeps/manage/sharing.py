@@ -38,8 +38,8 @@ from sweeps.records.conclusions import SWEEP_ID
 from sweeps.records.schema import Line, SweepKey, SweepName, check_sampled, shaped
 from sweeps.records.store import unreadable_files
 from sweeps.study.copies import rebuild_study
+from sweeps.study.proposals import proposal_of_record
 from sweeps.study.sampler_view import trial_outcome
-from sweeps.study.storage import proposal_of_record
 from sweeps.tracking.sync import SyncReport, sync_sweep
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.files import (

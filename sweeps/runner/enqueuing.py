@@ -317,7 +317,8 @@ def _measures(target: _Target, config: Mapping[str, Value]) -> Mapping[str, floa
 
 def _known(home: Home, info: SweepInfo, queue: EnqueuedPoints) -> dict[str, EnqueuedTrial]:
     """Return, by point key, the points that are trials or queued already."""
-    from sweeps.study.storage import proposal_of_trial, stored_trials
+    from sweeps.study.proposals import proposal_of_trial
+    from sweeps.study.storage import stored_trials
 
     known = {}
     for trial in stored_trials(home.studies, info.study_name):

@@ -53,14 +53,13 @@ from sweeps.runner.warm_start import (
     learned_points,
     prior_trials,
 )
-from sweeps.study.proposals import Proposal
-from sweeps.study.sampler_view import trial_outcome
-from sweeps.study.storage import (
+from sweeps.study.proposals import (
     ATTEMPTS,
+    Proposal,
     distributions_to_json,
     proposal_of_trial,
-    stored_trials,
 )
+from sweeps.study.sampler_view import trial_outcome
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.files import make_folder
@@ -367,6 +366,8 @@ def next_generation(
     config: SweepConfig, info: SweepInfo, records: Sequence[Record], code: Mapping[str, Any]
 ) -> Generation:
     """Return the generation that an extension would write; creates nothing."""
+    from sweeps.study.storage import stored_trials  # SQLAlchemy, which a new sweep's plan needs not
+
     stored = stored_trials(config.home.studies, info.study_name)
     count = max(info.first_trial, len(stored), *(r.spec.trial + 1 for r in records), 0)
     learned = {k: v for k, v in info.fingerprint.items() if k == "learn_from"}
@@ -389,6 +390,8 @@ def recalled(home: Home, info: SweepInfo, number: int) -> UnfinishedTrial:
     Raises:
         UsageError: The study does not hold it either, or its space has changed.
     """
+    from sweeps.study.storage import stored_trials
+
     info = info.at(number)
     trials = stored_trials(home.studies, info.study_name)
     if number >= len(trials):

@@ -20,7 +20,7 @@ from sweeps.experiment import PreparedData, Stop, TrialResult
 from sweeps.records import Outcome, Record, RecordStore
 from sweeps.runner.control import INTERRUPTIONS
 from sweeps.runner.trial_queue import QueuedTrial
-from sweeps.study.storage import distributions_to_json
+from sweeps.study.proposals import distributions_to_json
 
 # The time of a sweep, by what it was spent on.
 

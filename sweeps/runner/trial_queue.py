@@ -17,9 +17,14 @@ from search_spaces.objectives import Objective
 from sweeps.config.policies import Failure, failures_before
 from sweeps.records import EnqueuedPoint, Record
 from sweeps.runner.warm_start import PriorTrial
-from sweeps.study.proposals import Proposal, Proposer
+from sweeps.study.proposals import (
+    ATTEMPTS,
+    Proposal,
+    Proposer,
+    proposal_of_record,
+    proposal_of_trial,
+)
 from sweeps.study.sampler_view import TrialOutcome, trial_outcome
-from sweeps.study.storage import ATTEMPTS, proposal_of_record, proposal_of_trial
 
 
 @dataclass

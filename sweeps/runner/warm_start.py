@@ -24,8 +24,7 @@ from search_spaces.mapping import counterpart, point_of
 from search_spaces.parameters import ParameterInfo, Value
 from search_spaces.space import Space
 from sweeps.records import Imported, Learned, Record, SweepInfo, UnfinishedTrial
-from sweeps.study.proposals import Proposal
-from sweeps.study.storage import proposal_of_record
+from sweeps.study.proposals import Proposal, proposal_of_record
 from sweeps.wording import counted
 
 

@@ -16,15 +16,9 @@ from search_spaces.objectives import Direction
 from sweeps.errors import UsageError
 from sweeps.records import Record, SweepInfo
 from sweeps.study.backends import Database, SqliteBackend, backend_of, opened, schema_versions
-from sweeps.study.proposals import Proposal
+from sweeps.study.proposals import ATTEMPTS, Proposal, proposal_of_record, proposal_of_trial
 from sweeps.study.sampler_view import trial_outcome
-from sweeps.study.storage import (
-    ATTEMPTS,
-    StudyStore,
-    delete_study,
-    proposal_of_record,
-    proposal_of_trial,
-)
+from sweeps.study.storage import StudyStore, delete_study
 from sweeps.wording import first_line
 from sweeps.workspace.databases import DatabaseRetry, connect, copied, schema_version
 

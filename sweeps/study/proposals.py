@@ -20,6 +20,8 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
+    distribution_to_json,
+    json_to_distribution,
 )
 from optuna.trial import FrozenTrial, TrialState
 
@@ -27,7 +29,7 @@ from search_spaces.objectives import Direction
 from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.errors import UsageError
-from sweeps.records import EnqueuedPoint
+from sweeps.records import EnqueuedPoint, Record, UnfinishedTrial
 from sweeps.study.sampler_view import SamplerView, TrialOutcome
 from sweeps.study.samplers import SamplerFactory
 
@@ -272,6 +274,27 @@ class Proposal:
     origin: str
     rejected: int = 0
     config: Mapping[str, Value] | None = field(default=None, repr=False, compare=False)
+
+
+ATTEMPTS: Final = "attempts"
+"""User attribute of a stored trial: number of its last attempt that was begun."""
+
+
+def proposal_of_trial(trial: FrozenTrial) -> Proposal:
+    """Return the proposal that a stored trial was made from."""
+    attrs = trial.user_attrs
+    return Proposal(trial.params, trial.distributions, attrs["origin"], attrs["rejected"])
+
+
+def proposal_of_record(record: Record | UnfinishedTrial) -> Proposal:
+    """Return the proposal of a recorded attempt, or of a trial that goes on in a new study."""
+    distributions = {n: json_to_distribution(d) for n, d in record.distributions.items()}
+    return Proposal(record.params, distributions, record.origin)
+
+
+def distributions_to_json(proposal: Proposal) -> dict[str, str]:
+    """Return the distributions as JSON texts by name, as a record keeps them."""
+    return {n: distribution_to_json(d) for n, d in proposal.distributions.items()}
 
 
 class Exhausted(Exception):  # noqa: N818 - an outcome, not an error

@@ -10,15 +10,14 @@ from typing import Any, Final, Protocol, TypeVar
 
 import optuna
 import sqlalchemy
-from optuna.distributions import distribution_to_json, json_to_distribution
+from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search_spaces.objectives import Direction
-from sweeps.records import Record, UnfinishedTrial
 from sweeps.study.backends import Database, backend_of, close, opened, schema_versions
-from sweeps.study.proposals import Proposal
+from sweeps.study.proposals import ATTEMPTS, Proposal
 from sweeps.study.sampler_view import DIVERGED_CONSTRAINT, TrialOutcome
 from sweeps.workspace.databases import DatabaseRetry
 from sweeps.workspace.failpoints import reached
@@ -98,10 +97,6 @@ class IdempotentWrites:
         if self._only_one and self._transactions > 1:
             raise _Unanswered
         self._guard.fence(connection)
-
-
-ATTEMPTS: Final = "attempts"
-"""User attribute of a trial: number of its last attempt that was begun."""
 
 
 class StudyStore:
@@ -273,23 +268,6 @@ def delete_study(database: Database, name: str) -> None:
         with suppress(KeyError), opened(backend.open()) as storage:
             study_id = storage.get_study_id_from_name(name)
             DatabaseRetry().write(database, lambda: storage.delete_study(study_id))
-
-
-def proposal_of_trial(trial: FrozenTrial) -> Proposal:
-    """Return the proposal that a stored trial was made from."""
-    attrs = trial.user_attrs
-    return Proposal(trial.params, trial.distributions, attrs["origin"], attrs["rejected"])
-
-
-def proposal_of_record(record: Record | UnfinishedTrial) -> Proposal:
-    """Return the proposal of a recorded attempt, or of a trial that goes on in a new study."""
-    distributions = {n: json_to_distribution(d) for n, d in record.distributions.items()}
-    return Proposal(record.params, distributions, record.origin)
-
-
-def distributions_to_json(proposal: Proposal) -> dict[str, str]:
-    """Return the distributions as JSON texts by name, as a record keeps them."""
-    return {n: distribution_to_json(d) for n, d in proposal.distributions.items()}
 
 
 # Writes a trial into Optuna's tables, one short transaction each.

@@ -1,6 +1,8 @@
 """The commands as a user types them, in this process: fast, and counted by coverage."""
 
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -187,6 +189,28 @@ def test_a_plan_shows_what_would_run_and_creates_nothing(call):
     assert result.output.count("sampled") == 5
     assert "Nothing was created" in result.output
     assert sorted(call.home.iterdir()) == before
+
+
+PLANNING = """
+import sys
+from sweeps.cli import main
+try:
+    main()
+finally:
+    print("imported:", *[name for name in {heavy!r} if name in sys.modules])
+"""
+HEAVY = ("sqlalchemy", "mlflow", "pandas", "scipy", "sklearn", "tensorflow", "keras", "matplotlib")
+
+
+def test_a_plan_imports_neither_a_database_nor_what_trains(toy_space, make_home):
+    # They would take most of its time.
+    words = ["plan", str(toy_space), "--home", str(make_home())]
+    code = PLANNING.format(heavy=HEAVY)
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.count("sampled") == 5
+    assert ran.stdout.splitlines()[-1] == "imported:"
 
 
 @pytest.mark.parametrize(
