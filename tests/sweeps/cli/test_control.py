@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from sweeps.home import Home
+from sweeps.workspace.clock import now_ms
 from tests.sweeps.conftest import TOY, table
 from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound
@@ -159,6 +160,18 @@ def test_watch_follows_until_the_end(steered):
     took = Home(steered.home).store(info.id).ending().seconds
     assert events[-1]["summary"]["seconds"] == took, "of the start, not of the watching"
     assert steered.running.wait() == 0
+
+
+def test_watch_says_how_long_the_last_start_of_a_killed_sweep_is_ago(finished_toy):
+    sweep = finished_toy(trials=2)
+    store, day = sweep.home.store(sweep.info.id), 86_400
+    (store.folder / "ending.json").unlink()
+    began = [now_ms() - 1000 * seconds for seconds in (3 * day, day)]
+    starts = [{"began_at": at, "seconds": None, "price": None} for at in began]
+    (store.folder / "starts.json").write_text(json.dumps(starts))
+    words = ["watch", "toy", "--json", "--home", str(sweep.home.path)]
+    *_, last = CliRunner().invoke(app, words).stdout.splitlines()
+    assert day <= json.loads(last)["summary"]["seconds"] < 2 * day
 
 
 @pytest.mark.slow

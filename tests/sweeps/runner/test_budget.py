@@ -132,6 +132,8 @@ def test_the_time_of_all_starts_is_their_sum_and_a_killed_one_counts_up_to_its_l
     assert seconds_used([], records) == 20 + 30 + 1, "an earlier version noted no starts"
     overlapping = [trained(0, 20, 1_000_000), trained(1, 20, 1_010_000)]
     assert seconds_used([], overlapping) == 30
+    short = [trained(2, 5, 1_010_000), trained(3, 20, 1_020_000)]  # the first within the long one
+    assert seconds_used([], [trained(1, 30, 1_000_000), *short]) == 40
 
 
 def test_a_start_is_counted_also_if_it_ends_by_an_error(tmp_path):

@@ -72,3 +72,17 @@ def test_a_choice_and_its_parameters_keep_points_apart(space):
     second = Task(there, np.array([1.0, 0.0] * 5))
     (task, place), *_ = choose([first, second], space, 1)
     assert [first, second][task].points[place]["kind"] == "b"
+
+
+@pytest.mark.parametrize(("better", "is_chosen"), [(19, True), (20, False)])
+def test_only_the_best_twenty_points_of_each_data_set_may_be_chosen(space, better, is_chosen):
+    xs = [*np.linspace(0, 0.2, better), 0.4, *np.linspace(0.8, 1, better)]
+    good = [{"x": float(x), "kind": "a"} for x in xs]
+    bad = [{"x": float(x), "kind": "b", "more": 1.0} for x in np.linspace(0, 1, 60)]
+    # So many are better than 0.4 on one of the two, and bad on the other; 0.4 is good on both.
+    ramp = np.linspace(0, 0.1, better)
+    low = np.array([*ramp, 0.5, *[10.0] * better, *[10.0] * 60])
+    high = np.array([*[10.0] * better, 0.5, *ramp, *[10.0] * 60])
+    chosen = choose([Task(good + bad, low), Task(good + bad, high)], space)
+    assert ((good + bad)[chosen[0][1]]["x"] == 0.4) == is_chosen
+    assert any(place == better for _, place in chosen) == is_chosen
