@@ -131,17 +131,18 @@ def jump_the_clock(lab: Lab, trials: int = 10) -> None:
     assert max(found.starts) - min(found.starts) > 3000, "the clock did not jump"
 
 
-def stop_the_fork_server(lab: Lab, trials: int = 10) -> None:
-    """SIGSTOP the fork server, then SIGKILL a worker, which it must replace: it is replaced itself.
+def stop_the_fork_server(lab: Lab, trials: int = 6) -> None:
+    """SIGSTOP the fork server, then SIGKILL the only worker, which it must replace: it is replaced.
 
-    That takes the time in which a server may be silent, 70 s at most.
+    That takes the time in which a server may be silent, 70 s in all.
     """
-    process = lab.start(trials, seconds=0.3)
-    assert lab.until_recorded(process, 2), lab.stderr()
+    lab.workers = 1
+    process = lab.start(trials, seconds=2)
+    assert lab.until(lambda: lab.trainings() >= 2, process), lab.stderr()
     (server,) = [child for child in children(process.pid) if children(child)]
     os.kill(server, signal.SIGSTOP)
     os.kill(lab.worker_pids(process)[0], signal.SIGKILL)
-    lab.killed += 1 + lab.workers
+    lab.killed += 1
     lab.note_recorded()
     lab.wait_for(process)
     lab.expect(not _is_there(server), "I9: the stopped fork server is left")

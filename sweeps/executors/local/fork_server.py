@@ -361,9 +361,11 @@ class ServerProcess:
             return False
         try:
             self.control.send(REST)
-            return self.answer(lambda one: isinstance(one, Preloaded), _END_SECONDS) is not None
+            rests = self.answer(lambda one: isinstance(one, Preloaded), _END_SECONDS) is not None
         except (OSError, EOFError):
             return False
+        self._heard.clear()  # of workers that it has ended: no later request is answered by it
+        return rests
 
     def answer(self, wanted: Callable[[Any], bool], seconds: float | None = None) -> Any:
         """Return the first message that is wanted, while it rests; None if none comes in time.

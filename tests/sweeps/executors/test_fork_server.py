@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sweeps.errors import WorkersError
 from sweeps.executors.local import executor
 from sweeps.executors.local.executor import WorkersExecutor
 from sweeps.executors.local.fork_server import ServerProcess, one_fork_server
-from sweeps.executors.messages import Ended, Started
+from sweeps.executors.messages import Ended, Preloaded, Started
 from sweeps.executors.preloading import make_preload, read_preload
 from tests.sweeps.executors import misbehaving
 from tests.sweeps.executors.conftest import WAIT_SECONDS, Listener, eventually, is_alive, pids
@@ -243,6 +244,27 @@ def test_what_a_resting_server_has_said_meanwhile_is_not_lost(make_bench):
         assert parent.answer(lambda one: isinstance(one, Started), 1).pid == 1
         assert forked._process.wait(5) == 0
         assert parent.answer(lambda one: isinstance(one, Ended), 1) == Ended(1, 3)
+
+
+def test_a_worker_that_began_as_its_server_came_to_rest_is_not_taken_for_the_next_server():
+    preload = make_preload(
+        f"{misbehaving.__name__}:experiment", None, misbehaving.experiment.prepare(None, 0)
+    )
+    parent = ServerProcess(preload)
+    try:
+        assert parent.answer(lambda one: isinstance(one, Preloaded), WAIT_SECONDS)
+        channel, theirs = socket.socketpair()
+        with channel, theirs, Path(os.devnull).open("wb") as printed:
+            parent.ask_for_worker(theirs, printed, {})  # nobody reads that it has started
+            assert parent.rest()
+        forked = ServerProcess(preload, parent)
+        pid = forked._process.pid
+        assert is_alive(pid)
+        assert parent_of(pid) == parent._process.pid
+        forked.end(at_once=True)
+        assert not is_alive(pid)
+    finally:
+        parent.end(at_once=False)
 
 
 def test_a_forked_server_says_why_an_experiment_cannot_be_made_ready(make_bench):
