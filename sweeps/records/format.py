@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import math
 import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -49,6 +50,9 @@ _JSON_MEMBER: Final = "record.json"
 _ARRAYS: Final = "arrays/"
 _ARRAY: Final = ".npy"
 _TRAINED: Final = ("complete", "pruned", "diverged")
+MOST_NAMES: Final = 10_000
+_LONGEST_TEXT: Final = 4 * 2**20
+"""Of more names and longer texts, tables, reports and MLflow take minutes and gigabytes."""
 _READING: Final = threading.Lock()
 """One thread at a time reads arrays: NumPy parses their headers by `ast`, whose recursion counter
 is shared by all threads in CPython 3.11 (gh-106905), so that two at once raise a SystemError."""
@@ -231,7 +235,24 @@ def _from_json(text: bytes) -> Record:
         raise FormatError(f"no record: {error}") from None
     if record.result is None and (record.objective is not None or record.outcome in _TRAINED):
         raise FormatError(f"no record: the outcome is {record.outcome}, and there is no result")
+    if record.objective is not None and math.isnan(record.objective):
+        raise FormatError("no record: its objective is no number")
+    _check_amounts(record)
     return record
+
+
+def _check_amounts(record: Record) -> None:
+    """Refuse more than `MOST_NAMES` of one kind, and texts longer than a training may leave."""
+    result = record.result
+    named: list[Mapping[str, Any]] = [
+        *(record.params, record.spec.config, record.environment.get("packages", {})),
+        *((result.metrics, result.history, result.timings) if result else ()),
+    ]
+    if (most := max(map(len, named))) > MOST_NAMES:
+        raise FormatError(f"no record: it has {most} parameters, metrics or packages")
+    texts = [record.error or "", record.reason, *([result.summary] if result else [])]
+    if (longest := max(map(len, texts))) > _LONGEST_TEXT:
+        raise FormatError(f"no record: it has a text of {longest} characters")
 
 
 def _measured(record: Record) -> set[str]:

@@ -401,7 +401,7 @@ def check_sampled(params: Mapping[str, Value], distributions: Mapping[str, str])
 
 @lru_cache(maxsize=1024)
 def _domain(text: str, name: str) -> _Range | _Choices:
-    stored = shaped(_Stored, json.loads(text), f"the distribution of {name}")
+    stored = shaped(_Stored, parse_json(text.encode()), f"the distribution of {name}")
     domain = stored.attributes
     if isinstance(domain, _Choices) != (stored.name == "CategoricalDistribution"):
         raise ValueError(f"the distribution of {name} has other attributes than its name says")

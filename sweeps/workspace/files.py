@@ -166,6 +166,8 @@ _GARBLED: Final = (
     zlib.error,
 )  # fmt: skip
 _PIECE: Final = 2**20
+_MOST_LISTED: Final = 16 * 2**20
+"""Most bytes of the list of members at the end of an archive; in memory they are ten times that."""
 
 
 class FormatError(ValueError):
@@ -260,12 +262,25 @@ def opened_archive(file: IO[bytes], what: str = "archive") -> Iterator[zipfile.Z
     """
     with ExitStack() as stack:
         with reading(what):
+            if _listed(file) > _MOST_LISTED:
+                raise FormatError(f"it lists more than {_MOST_LISTED >> 20} MB of members")
             archive = stack.enter_context(zipfile.ZipFile(file))
         # Other methods cannot be unpacked piece by piece.
         methods = {member.compress_type for member in archive.infolist()}
         if methods - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
             raise FormatError("it is packed by a method that sweeps never uses")
         yield archive
+
+
+def _listed(file: IO[bytes]) -> int:
+    """Return how many bytes the list of members has, by what the end of an archive says."""
+    file.seek(max(0, file.seek(0, os.SEEK_END) - 98))
+    end = file.read()
+    large = end[-42:-38] == b"PK\x06\x07"
+    # Else it is torn, or has a comment or a gap there, as no archive of ours.
+    if end[-22:-18] != b"PK\x05\x06" or (large and end[-98:-94] != b"PK\x06\x06"):
+        raise zipfile.BadZipFile("File is not a zip file")
+    return int.from_bytes(end[-58:-50] if large else end[-10:-6], "little")
 
 
 def check_unpacked(archive: zipfile.ZipFile, file: IO[bytes]) -> None:

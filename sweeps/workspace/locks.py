@@ -77,7 +77,7 @@ def described(holder: str) -> str:
     try:
         owner = json.loads(holder)
         return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "another process"
 
 

@@ -43,6 +43,7 @@ def test_numpy_numbers_become_plain_ones():
         (dataclasses.replace(PLAIN, history={"loss": [[1.0]]}), "history of 'loss'"),
         (dataclasses.replace(PLAIN, arrays={"a": np.array([print])}), "array 'a' of Python objec"),
         (dataclasses.replace(PLAIN, info={"f": print}), "JSON cannot hold"),
+        (dataclasses.replace(PLAIN, metrics=dict.fromkeys(map(str, range(20_000)), 1.0)), "20000"),
     ],
 )
 def test_what_cannot_be_stored_is_refused(result, expected):

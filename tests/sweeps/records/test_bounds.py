@@ -15,7 +15,13 @@ import pytest
 from sweeps.executors.attempt import checked
 from sweeps.experiment import TrialResult
 from sweeps.records.format import decode, encode, pack_arrays, seal, unpack_arrays
-from sweeps.workspace.files import MOST_MEMORY, MOST_UNPACKED, is_too_much, parse_json
+from sweeps.workspace.files import (
+    MOST_MEMORY,
+    MOST_UNPACKED,
+    FormatError,
+    is_too_much,
+    parse_json,
+)
 from tests.sweeps.records.test_format import make_record
 
 READS = """
@@ -222,3 +228,14 @@ def test_json_of_a_hundred_levels_is_read_and_a_text_has_none(text):
 )
 def test_json_counts_by_what_its_values_take(text, expected):
     assert is_too_much(text) == expected
+
+
+def test_an_archive_of_endlessly_many_members_is_refused_unread():
+    content = deflated({"a": b""})
+    start, end = content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06")
+    member, last = content[start:end], bytearray(content[end:])
+    last[8:12] = b"\xff" * 4
+    last[12:16] = (400_000 * len(member)).to_bytes(4, "little")
+    many = content[:start] + member * 400_000 + bytes(last)
+    with pytest.raises(FormatError, match="it lists more than 16 MB of members"):
+        unpack_arrays(io.BytesIO(many))

@@ -110,3 +110,28 @@ def test_pickled_arrays_are_never_unpickled():
     )
     with pytest.raises(ValueError, match="allow_pickle"):
         encode(hostile)
+
+
+MANY = {f"x{number}": 1.0 for number in range(20_000)}
+
+
+def _odd(odd: str) -> Record:
+    record = make_record()
+    assert record.result is not None
+    match odd:
+        case "nested":
+            texts = dict.fromkeys(record.distributions, "[" * 100_000)
+            return dataclasses.replace(record, distributions=texts)
+        case "no number":
+            return dataclasses.replace(record, objective=float("nan"))
+        case "error":
+            return dataclasses.replace(record, error="x" * (5 << 20))
+        case "parameters":
+            return dataclasses.replace(record, spec=dataclasses.replace(record.spec, config=MANY))
+    return dataclasses.replace(record, result=dataclasses.replace(record.result, metrics=MANY))
+
+
+@pytest.mark.parametrize("odd", ["nested", "no number", "error", "parameters", "metrics"])
+def test_a_record_that_no_training_leaves_is_refused(odd):
+    with pytest.raises(FormatError, match="no record"):
+        decode(encode(_odd(odd)))
