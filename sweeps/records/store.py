@@ -317,13 +317,13 @@ class RecordStore:
         path = self._record_path(key)
         try:
             record = read_record(path, arrays=True)
-            if why := _foreign(record, self._sweep_id()):
-                raise FormatError(why)
-            return _as_marked(record, self.retries.attempts() if record.outcome == "failed" else ())
         except FileNotFoundError:
             raise RecordError(f"no record {path.name} in {path.parent}") from None
         except FormatError as error:
             raise RecordError(f"{path}: {error}") from None
+        if why := _foreign(record, self._sweep_id()):
+            raise RecordError(f"{path}: {why}")
+        return _as_marked(record, self.retries.attempts() if record.outcome == "failed" else ())
 
     def weights(self, record: Record) -> dict[str, np.ndarray]:
         """Return the best-epoch weights of an attempt.

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
-from sweeps.runner.replaying import Difference, replay, replay_recorded
+from sweeps.experiment import TrialResult
+from sweeps.runner.replaying import Difference, compare, replay, replay_recorded
 from tests.sweeps import toy_experiment
 from tests.sweeps.confusing_experiment import SPACE
+from tests.sweeps.factories import make_record
 
 
 @pytest.fixture
@@ -136,3 +139,12 @@ def test_a_failed_trial_has_nothing_to_compare(finished_toy, call):
     finished_toy(trials=1, overrides=("mode=raise",))
     result = call("replay", "toy", 0)
     assert (result.exit_code, "no epoch to be compared" in result.stderr) == (2, True)
+
+
+def test_arrays_of_texts_are_compared_too():
+    words, numbers = np.array(["a", "b"]), np.array([1.0, np.nan])
+    result = TrialResult("complete", "max_epochs", {}, {}, {"words": words, "numbers": numbers})
+    record = make_record(result=result)
+    other = dataclasses.replace(result, arrays={"words": words[::-1], "numbers": words})
+    assert compare(record, result) == []
+    assert [one.what for one in compare(record, other)] == ["words", "numbers"]
