@@ -92,6 +92,13 @@ def read_npz_arrays(path: Path) -> dict[str, Array]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            declared = sum(member.file_size for member in archive.infolist())
+            if declared > 4 * MAX_ARRAY_BYTES:
+                raise DataError.about(
+                    str(path),
+                    found=f"{declared:,} bytes declared by all its arrays",
+                    expected=f"at most {4 * MAX_ARRAY_BYTES:,}",
+                )
             return {
                 member.filename.removesuffix(".npy"): _read_member(archive, member, path)
                 for member in archive.infolist()

@@ -109,6 +109,14 @@ def test_a_damaged_or_lying_array_is_refused_before_it_is_read(tmp_path, data, m
         read_npy(path)
 
 
+def test_arrays_are_refused_by_what_they_declare_together(tmp_path, monkeypatch):
+    monkeypatch.setattr("digitexp.data.files.MAX_ARRAY_BYTES", 100_000)
+    arrays = {f"hidden_{n}/kernel": np.zeros(90_000, np.uint8) for n in range(6)}
+    np.savez_compressed(tmp_path / "many.npz", **arrays)
+    with pytest.raises(DataError, match="540,768 bytes declared by all its arrays"):
+        read_npz(tmp_path / "many.npz")
+
+
 def test_a_zip_bomb_is_refused_by_its_declared_size(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "MAX_ARRAY_BYTES", 100_000)
     np.savez_compressed(tmp_path / "bomb.npz", images=np.zeros((300, 20, 20), np.uint8))
