@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import resource
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from sweeps.errors import UsageError
 from sweeps.records import RecordError, RecordStore, Report, SweepInfo, warn
 from sweeps.records.notes import IMPORTED_FILE, LEARNED_FILE
 from sweeps.workspace.addresses import redacted
-from sweeps.workspace.files import make_folder
+from sweeps.workspace.files import make_folder, remove
 from sweeps.workspace.locks import exclusive, is_locked, owner_of
 
 if TYPE_CHECKING:
@@ -118,8 +117,15 @@ class Home:
 
         Args:
             report: Called with a line for each sweep that cannot be read; it is left out.
+
+        Raises:
+            UsageError: The records are a link that leads nowhere, as to a disk that is away.
         """
         infos = []
+        if self.records.is_symlink() and not self.records.is_dir():
+            raise UsageError(
+                f"home {self.path}: records is a link to no folder; bring back what it leads to"
+            )
         # Not `glob`: it treats a folder that cannot be read as an empty one.
         folders = self.records.iterdir() if self.records.is_dir() else ()
         for folder in sorted(path for path in folders if not path.name.startswith(".")):
@@ -140,7 +146,7 @@ class Home:
             names = [path.name for path in folder.iterdir()] if folder.is_dir() else ["a file"]
             is_import = folder.name.startswith(".import-")
             if is_import or all(name.startswith(_BEFORE_ITS_BIRTH) for name in names):
-                shutil.rmtree(folder)
+                remove(folder)
 
     def find(self, name: str) -> SweepInfo | None:
         """Return the sweep of that name or id, or None.
@@ -274,7 +280,14 @@ def _folder(option: str | Path | None) -> Path:
             f"home {redacted(str(asked))}: this is an address; give a folder with --home, and the "
             "address of a server with --tracking-uri or --storage"
         )
-    path = Path(asked).expanduser().resolve()
+    try:
+        path = Path(asked).expanduser().resolve()
+        path.exists()  # from Python 3.13 on, only this complains of a link to itself
+    except (RuntimeError, OSError):
+        raise UsageError(
+            f"home {asked}: it leads nowhere (a link to itself, or a user who is not known here); "
+            "give a folder with --home"
+        ) from None
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:

@@ -40,6 +40,7 @@ from sweeps.tracking.reading import locate, server_address
 from sweeps.tracking.view import charts_address, view_address
 from sweeps.wording import counted, install_command
 from sweeps.workspace.addresses import redacted
+from sweeps.workspace.databases import DatabaseRetry
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -270,6 +271,8 @@ def serve_tracking(
         )
     check_port(host, port)
     folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{folder}: nothing can be written into it; give another folder")
     uri = store or f"sqlite:///{folder.absolute() / 'mlflow.db'}"
     raise typer.Exit(_run(folder.absolute(), uri, host, port, allowed_hosts or [], workers))
 
@@ -398,6 +401,7 @@ def dashboard(
             f"the studies are in {found.shared.server}: open them with  optuna-dashboard ADDRESS"
             "  (its buttons change them)"
         )
+    found.check_writable()  # SQLite's write-ahead log needs that even to read
     make_app = _dashboard_app()
     if not found.optuna_db.exists():
         raise UsageError(
@@ -406,7 +410,7 @@ def dashboard(
     check_port(host, port)
     with signals_exit(), tempfile.TemporaryDirectory(prefix="sweeps-dashboard-") as folder:
         copy = Path(folder) / "optuna.db"
-        count = _refresh(found, copy)
+        count = DatabaseRetry().run(found.optuna_db, lambda: _refresh(found, copy))
         app = _for_own_pages(make_app(copy), {*LOOPBACK, host})
         server = make_server(host, port, app, _Server, _Silent)
         with server, _refreshing(found, copy), contextlib.suppress(KeyboardInterrupt):

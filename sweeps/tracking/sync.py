@@ -140,6 +140,9 @@ def finish_deletions(home: Home, tracking_uri: str) -> None:
         for name in (sweep_id, *(f"{sweep_id}.{number}" for number in later)):
             delete_study(home.studies, name)
         reached("delete.unstudied")
+        if folder.is_symlink():  # where it leads to is not ours
+            folder.unlink()
+            continue
         # `sweep.json` goes last: it says which sweep this was.
         for path in sorted(folder.iterdir(), key=lambda path: path.name == "sweep.json"):
             remove(path)

@@ -144,3 +144,10 @@ def test_a_request_that_arrives_twice_makes_one_study(dashboard):
     refused.value.close()  # it is the connection as well
     names = [one["study_name"] for one in asked(f"{base}/api/studies")["study_summaries"]]
     assert names.count(first["study_summary"]["study_name"]) == 1
+
+
+def test_a_database_that_cannot_be_read_is_one_message(call, make_home):
+    (make_home() / "optuna.db").write_text("no database " * 100)
+    result = call("dashboard", "--port", free_port())
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1), result.output
+    assert "optuna.db: damaged, or no database of ours" in result.stderr

@@ -82,6 +82,19 @@ def test_deleted_it_is_gone_everywhere_and_the_others_stay(run_toy, finished_toy
     assert_sound(make_home(), table(other), "other")
 
 
+def test_of_a_folder_that_lies_elsewhere_only_the_link_is_deleted(
+    finished_toy, call, make_home, tmp_path
+):
+    sweep = finished_toy(trials=1)
+    folder = Home(make_home()).store(sweep.info.id).folder
+    elsewhere = folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(elsewhere)
+    result = call("delete", "toy", "--yes")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert list(folder.parent.iterdir()) == []
+    assert (elsewhere / "0000-1.record").exists()
+
+
 def test_nothing_is_deleted_without_a_word(finished_toy, call, make_home):
     finished_toy(trials=1)
     result = call("delete", "toy")

@@ -192,6 +192,25 @@ def test_a_home_that_no_address_can_hold_is_refused(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("home", ["loop", "~nobody-is-called-this/home"])
+def test_a_home_that_leads_nowhere_is_refused(tmp_path, monkeypatch, home):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    for words in (["list"], ["run", "smoke"]):
+        result = CliRunner().invoke(app, [*words, "--home", home])
+        assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1), result.output
+        assert f"home {home}: it leads nowhere" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["list", "doctor", "sync"])
+def test_records_that_are_away_are_not_taken_for_none(tmp_path, command):
+    (tmp_path / "records").symlink_to(tmp_path / "a disk that is not there")
+    result = CliRunner().invoke(app, [*command.split(), "--home", str(tmp_path)])
+    assert result.exit_code == 2, result.output
+    assert f"error: home {tmp_path}: records is a link to no folder" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["records"]
+
+
 def test_a_table_that_cannot_be_written_is_refused(tmp_path, make_home):
     home, space = make_home(), tmp_path / "own.yaml"
     space.write_text(GOOD)
