@@ -6,6 +6,7 @@ import shlex
 from typing import Final
 
 from sweeps.analysis.summary import Summary
+from sweeps.wording import counted
 
 OK: Final = 0
 FAILED: Final = 1
@@ -37,7 +38,7 @@ def failure(summary: Summary, strict: bool, fail_under: float | None) -> str | N
         return _too_many(summary)
     failed = summary.counts["FAILED"]
     if strict and failed:
-        return f"{failed} of {summary.done} trials failed (--strict)"
+        return f"{failed} of {counted(summary.done, 'trial')} failed (--strict)"
     if fail_under is None:
         return None
     best = summary.best.objective if summary.best else None

@@ -27,7 +27,7 @@ from sweeps.cli.options import (
 from sweeps.cli.results import DataOption
 from sweeps.errors import UsageError
 from sweeps.tracking.projector import PARENT
-from sweeps.wording import printable
+from sweeps.wording import counted, printable
 
 if TYPE_CHECKING:
     from sweeps.config.options import RunOptions
@@ -201,7 +201,7 @@ def _tell_imported(report: ImportReport, options: RunOptions) -> None:
     for line in left_out[:_SHOWN]:
         print(printable(f"  left out, {line}"))
     if len(left_out) > _SHOWN:
-        print(f"  and {len(left_out) - _SHOWN} others")
+        print(f"  and {counted(len(left_out) - _SHOWN, 'other')}")
     if report.unused:
         print(printable(f"not used: {', '.join(report.unused)}"))
     again = command_line(dataclasses.replace(options, name=report.info.name))
@@ -298,7 +298,7 @@ def gc(
             continue  # the reason was printed
         size = sum(bytes_ for _, bytes_ in removed)
         total += size
-        print(f"{info.name}: {len(removed)} files, {size / 1e6:.1f} MB")
+        print(f"{info.name}: {counted(len(removed), 'file')}, {size / 1e6:.1f} MB")
     print(f"{'would free' if dry_run else 'freed'} {total / 1e6:.1f} MB")
 
 

@@ -156,6 +156,7 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
 def _print(plan: SweepPlan) -> None:
     from sweeps.cli.console import Terminal
     from sweeps.confirm.checks import how_it_is_confirmed
+    from sweeps.experiments.loading import script_facts
     from sweeps.records import describe_learned
     from sweeps.runner.planning import what_a_pruner_sees
     from sweeps.wording import printable
@@ -163,7 +164,7 @@ def _print(plan: SweepPlan) -> None:
     config, planned = plan.config, plan.trials
     space, size = config.space, config.space.size()
     facts = {
-        "experiment": space.experiment,
+        **(script_facts(space.experiment) or {"experiment": space.experiment}),
         "data": data_in_words(config.space.experiment, vars(config.data)),
         "samples": _samples(config.data.info),
         "objective": "; ".join(f"{one.metric}, {one.direction}" for one in space.objectives),
@@ -214,7 +215,7 @@ def _print_duration(plan: SweepPlan) -> None:
     elif not plan.left:
         print("Nothing is left to run; ask for more --trials. Nothing was created.")
     elif (epochs := plan.config.limits.budget_epochs) is not None:
-        print(f"How many trials {epochs} epochs pay for shows as they end. Nothing was created.")
+        print(f"How many trials {_pay(epochs)} shows as they end. Nothing was created.")
     elif plan.seconds is None:
         print("How long a trial takes shows once the first has ended. Nothing was created.")
     else:
@@ -236,8 +237,12 @@ def _how_many(plan: SweepPlan) -> str:
         known = "" if plan.budget.trials is None else f"about {rough(limits.trials)}, "
         return f"{known}as many as {format_seconds(plan.budget.seconds)} pay for"
     if limits.budget_epochs is not None:
-        return f"at most {limits.trials}, as many as {limits.budget_epochs} epochs pay for"
+        return f"at most {limits.trials}, as many as {_pay(limits.budget_epochs)}"
     return str(limits.trials)
+
+
+def _pay(epochs: int) -> str:
+    return "1 epoch pays for" if epochs == 1 else f"{epochs} epochs pay for"
 
 
 def _samples(info: Mapping[str, Any]) -> str:

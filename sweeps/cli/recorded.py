@@ -25,7 +25,7 @@ from sweeps.cli.options import (
 )
 from sweeps.cli.results import DataOption, write
 from sweeps.errors import UsageError
-from sweeps.wording import percent
+from sweeps.wording import counted, percent
 
 if TYPE_CHECKING:
     from sweeps.home import Home
@@ -241,7 +241,7 @@ def replay(
 def _tell_replayed(info: SweepInfo, replayed: Replayed) -> None:
     record = replayed.record
     epochs = max(map(len, replayed.result.history.values()), default=0)
-    what = f"trial {record.spec.trial} of {info.name}: {epochs} epochs"
+    what = f"trial {record.spec.trial} of {info.name}: {counted(epochs, 'epoch')}"
     for line in replayed.surroundings:
         print(f"not as it was: {line}")
     if replayed.is_bit_equal:
@@ -252,7 +252,7 @@ def _tell_replayed(info: SweepInfo, replayed: Replayed) -> None:
     else:
         from sweeps.runner.replaying import TOLERANCE
 
-        print(f"{what}: {len(replayed.differences)} numbers or arrays differ")
+        print(f"{what}: {len(replayed.differences)} of its numbers or arrays differ")
         for difference in replayed.differences[:_SHOWN]:
             print(f"  {difference}")
         if replayed.succeeded:

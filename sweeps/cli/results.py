@@ -383,6 +383,7 @@ def _console() -> Console:
 
 def _write_parquet(rows: Sequence[TrialRow], info: SweepInfo, path: Path) -> None:
     from sweeps.analysis.table import to_frame
+    from sweeps.wording import counted
 
     try:
         to_frame(rows, objectives=info.objectives, space=info.space).to_parquet(path)
@@ -390,4 +391,4 @@ def _write_parquet(rows: Sequence[TrialRow], info: SweepInfo, path: Path) -> Non
         raise UsageError("--parquet needs pyarrow: pip install pyarrow") from None
     except OSError as error:
         raise UsageError(f"--parquet {path}: cannot be written ({error.strerror})") from None
-    print(f"{len(rows)} trials written to {path}")
+    print(f"{counted(len(rows), 'trial')} written to {path}")

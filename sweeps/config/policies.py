@@ -12,7 +12,7 @@ from search_spaces.errors import did_you_mean
 from search_spaces.importing import MAIN, script_name
 from sweeps.errors import UsageError
 from sweeps.records import Record
-from sweeps.wording import first_line
+from sweeps.wording import counted, first_line
 
 # The policy for trials that fail: how often to try again for each reason, and when to give up.
 #
@@ -244,7 +244,7 @@ class Breaker:
         if not self._limit or len(self._row) < self._limit:
             return None
         last = self._row[-1]
-        text = f"{len(self._row)} trials in a row failed"
+        text = f"{counted(len(self._row), 'trial')} in a row failed"
         reasons = Counter(failure.reason for failure in self._row)
         if len(reasons) > 1:
             shares = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())

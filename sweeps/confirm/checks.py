@@ -51,6 +51,7 @@ from sweeps.experiments.loading import (
     ask,
     check_installed,
     experiment_folder,
+    experiment_in_words,
     load_experiment,
     recorded_experiment,
 )
@@ -367,8 +368,8 @@ def _on_folds(
             return f"{path}{ON_FOLDS}", Scored.by(objective.metric, objective.direction)
         if says.metric not in experiment.metrics:
             raise UsageError(
-                f"confirm: {{metric: {says.metric}}}: experiment {path!r} has no such metric"
-                f"{did_you_mean(says.metric, experiment.metrics)}"
+                f"confirm: {{metric: {says.metric}}}: {experiment_in_words(path)} has no such "
+                f"metric{did_you_mean(says.metric, experiment.metrics)}"
             )
         direction = experiment.metrics[says.metric].direction
         return f"{path}{ON_FOLDS}", Scored.by(says.metric, direction)

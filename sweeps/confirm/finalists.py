@@ -12,7 +12,7 @@ from sweeps.errors import UsageError
 from sweeps.experiments.folds import FRESH
 from sweeps.interval import Interval
 from sweeps.records import Record, SweepInfo, ranked
-from sweeps.wording import fresh_name, is_share
+from sweeps.wording import counted, fresh_name, is_share
 
 SEARCH_SPLIT, TEMPERATURE = "search_split", "temperature"
 """Parameters of a `cross_validation` experiment that the searching experiment does not have."""
@@ -134,8 +134,8 @@ def choose_finalists(
             found.setdefault(key, _finalist(record, place, scored))
     if len(found) < 2:
         raise UsageError(
-            f"sweep {info.name!r} has {len(found)} complete configurations; two or more can be "
-            "compared"
+            f"sweep {info.name!r} has {counted(len(found), 'complete configuration')}; two or more "
+            "can be compared"
         )
     return list(found.values())
 

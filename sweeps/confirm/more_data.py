@@ -48,7 +48,12 @@ from sweeps.confirm.planning import (
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.folds import TRAIN_SHARE, FoldExperiment
-from sweeps.experiments.loading import check_installed, experiment_folder, load_experiment
+from sweeps.experiments.loading import (
+    check_installed,
+    experiment_folder,
+    experiment_in_words,
+    load_experiment,
+)
 from sweeps.home import Home
 from sweeps.interval import Interval
 from sweeps.launch import run_options
@@ -191,8 +196,8 @@ def train_on_less(home: Home, info: SweepInfo, how: HowToTrain) -> Ran:
     experiment, data = check_data(home, info, how.data)
     if TRAIN_SHARE not in experiment.parameters:
         raise UsageError(
-            f"--more-data: experiment {info.experiment!r} cannot be trained on a part of its "
-            "training data (see `SupportsSubsets` in sweeps/capabilities.py)"
+            f"--more-data: {experiment_in_words(info.experiment)} cannot be trained on a part of "
+            "its training data (see `SupportsSubsets` in sweeps/capabilities.py)"
         )
     if isinstance(experiment, FoldExperiment):
         try:

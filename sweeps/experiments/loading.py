@@ -363,7 +363,10 @@ def script_facts(path: str) -> dict[str, str]:
     """Return what a script's path holds, in words by the key of the space; empty for any other."""
     if not path.startswith("script:"):
         return {}
-    _, sources, command = _split(path)
+    try:
+        _, sources, command = _split(path)
+    except UsageError:  # of a forged or damaged record
+        return {}
     patterns = "; ".join(f"{name} '{pattern}'" for name, pattern in sources.patterns.items())
     facts = {"command": command, "metrics": patterns, "result": sources.result}
     return {key: fact for key, fact in {**facts, "final": sources.final}.items() if fact}
@@ -383,7 +386,7 @@ def script_differences(there: str, asked: str) -> Iterator[str]:
 def experiment_in_words(path: str) -> str:
     """Return the import path of an experiment, or the command that stands for it."""
     facts = script_facts(path)
-    return f"the command {facts['command']!r}" if facts else repr(path)
+    return f"the command `{facts['command']}`" if facts else path
 
 
 def asking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

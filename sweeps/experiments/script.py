@@ -60,6 +60,7 @@ from sweeps.experiments.script_results import (
     Reader,
     Sources,
     count_confusion,
+    pattern_hint,
     scored_samples,
 )
 from sweeps.records import SOURCE
@@ -632,7 +633,8 @@ class ScriptExperiment:
                     reader.finish()
                     reader.check(list(self.metrics))
         except OutputError as error:
-            raise _failed(str(error), shown, folder, "invalid") from None
+            said = str(error) + (_hint(folder, error.metric) if error.metric else "")
+            raise _failed(said, shown, folder, "invalid") from None
         except _EndError as error:
             # A crash goes on from its checkpoint; without one it is an error like any other.
             is_error = error.reason == "crash" and checkpoint is None
@@ -766,6 +768,12 @@ def _check(code: int, oom_kills_before: int) -> None:
         killed = f"killed by {signal.Signals(-code).name}{hint}" if code < 0 else ""
         reason = (why_killed(code, oom_kills_before) or "crash") if code < 0 else "error"
         raise _EndError(killed or f"exit code {code}", reason)
+
+
+def _hint(folder: Path, metric: str) -> str:
+    """Return which pattern would find a metric in what a script has printed; empty if none."""
+    printed = b"\n".join(printed_files(folder).values()).decode(errors="replace")
+    return pattern_hint(printed, metric)
 
 
 def _failed(

@@ -61,10 +61,24 @@ _FINAL: Final = ""
 """Stands for the pattern of `final` among those of the metrics, which have names."""
 _OF_FINAL: Final = "the line of `final`"
 _SHOWN_CHARACTERS: Final = 120
+_NAMED_NUMBER: Final = re.compile(
+    r"(?<![\w-])([A-Za-z][\w-]{2,50})[=: ]+(?:[-+]?[\d.]+(?:[eE][-+]?\d+)?|nan|inf)(?![\w.])"
+)
+_SEARCHED_LINES: Final = 200
+_SEARCHED_CHARACTERS: Final = 500
+"""So much of the output is looked through for lines with a metric."""
 
 
 class OutputError(ValueError):
-    """A script printed or wrote something else than it should, or left out what it must."""
+    """A script printed or wrote something else than it should, or left out what it must.
+
+    Attributes:
+        metric: The metric that no line had; empty for any other mistake.
+    """
+
+    def __init__(self, text: str, metric: str = "") -> None:
+        super().__init__(text)
+        self.metric = metric
 
 
 @dataclass(frozen=True)
@@ -354,14 +368,17 @@ class Reader:
         name, others = missing[0], f"only {', '.join(metrics)}" if metrics else "nothing"
         if name in self._sources.patterns:
             pattern = f"the pattern of {name!r}, {self._sources.patterns[name]!r}"
-            raise OutputError(f"metrics: {self._no_match(pattern, name)}")
+            looked_for = "" if name in self._of_test else name
+            raise OutputError(f"metrics: {self._no_match(pattern, name)}", looked_for)
         if self._file is not None:
             raise OutputError(f"result: {self._file.what_is_missing(name, others)}")
         example = json.dumps({"result": dict.fromkeys(wanted, 0.93)})
         if self.results.metrics is not None:
             raise OutputError(f"its result has no {name!r}, {others}; print it such as {example}")
         raise OutputError(
-            f'no line {{"result": {{...}}}}{self._no_json}; print one at the end, such as {example}'
+            f'no line {{"result": {{...}}}}{self._no_json}; '
+            f"print one at the end, such as {example}",
+            name,
         )
 
     def _no_match(self, pattern: str, name: str) -> str:
@@ -427,6 +444,23 @@ def names_epoch(line: str) -> bool:
     """Whether a line names its epoch, or its step, iteration or round, and sums up nothing."""
     found = _EPOCH.search(line)
     return found is not None and not _SUMS_UP.search(line[: found.start()])
+
+
+def pattern_hint(printed: str, metric: str) -> str:
+    """Return which pattern would find a metric in lines that look like it; empty if none does."""
+    wanted, alike, same = metric.lower(), "", ""
+    for line in printed.splitlines()[-_SEARCHED_LINES:]:
+        for found in _NAMED_NUMBER.finditer(line[:_SEARCHED_CHARACTERS]):
+            name = found[1].lower()
+            text = (
+                f"; a line such as {_shown(line)!r} looks like it: write metrics: "
+                f"{{{metric}: '{pattern_of(found[1])}'}} into the space"
+            )
+            if name == wanted:
+                same = text
+            elif name in wanted or wanted in name:
+                alike = text
+    return same or alike
 
 
 def pattern_of(name: str) -> str:

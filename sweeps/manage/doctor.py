@@ -66,6 +66,7 @@ from sweeps.tracking.runs import UNDRAWN
 from sweeps.tracking.store import one_line
 from sweeps.tracking.sync import hold_to_send, send
 from sweeps.tracking.view import ON_FRONT, front_keys
+from sweeps.wording import counted
 from sweeps.workspace.databases import DatabaseRetry, check
 from sweeps.workspace.files import open_file
 from sweeps.workspace.locks import holder_in
@@ -581,7 +582,7 @@ def write_anew(
     for path in lost:
         if path == store.asked_file:
             store.note_asked(len(proposals))
-            say(f"{path}: written anew, the {len(proposals)} trials there are")
+            say(f"{path}: written anew, for the {counted(len(proposals), 'trial')} there")
         elif EnqueuedPoints(store.folder).write_anew(path, tried):
             say(f"{path}: written anew from the trial that tried it")
 
@@ -748,7 +749,7 @@ def _repair(
             Path(problem.key).unlink(missing_ok=True)
             say(f"removed {problem.key}")
     if Repair.STUDY in wanted:
-        say(f"{info.name}: writing its study anew from {len(records)} records")
+        say(f"{info.name}: writing its study anew from {counted(len(records), 'record')}")
         rebuild_study(home.studies, info, records)
     wrong = {problem.key for problem in problems if problem.repair == Repair.REPLACE}
     if wanted & {Repair.SEND, Repair.REPLACE, Repair.DISCARD}:

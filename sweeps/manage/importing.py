@@ -30,7 +30,7 @@ from sweeps.study.copies import read_other_study
 from sweeps.study.samplers import LEARN_NOTHING
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.reading import read_other_runs
-from sweeps.wording import first_line, printable
+from sweeps.wording import counted, first_line, printable
 from sweeps.workspace.addresses import SQLITE, redacted
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.files import FormatError, NoFileError, read_file
@@ -335,7 +335,8 @@ def _nothing_found(found: Results, left_out: Sequence[str], config: SweepConfig)
     needed = [one.metric for one in config.space.objectives]
     walk = next(iter(config.space.samples(1)))
     return (
-        f"none of the {len(found.results)} results of {found.source} lies in the space; the first: "
+        f"none of {counted(len(found.results), 'result')} of {found.source} lies in the space; "
+        "the first: "
         f"{first_line(left_out[0])}. It has {listing(found.names)}; needed are "
         f"{listing([*needed, *walk.params])} (--map THEIRS=OURS renames); nothing was created"
     )

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from sweeps.errors import UsageError
-from sweeps.experiments.loading import lies_in
+from sweeps.experiments.loading import experiment_in_words, lies_in
 from sweeps.home import Home
 from sweeps.records import (
     DamagedFileError,
@@ -198,7 +198,8 @@ def trust_sweep(home: Home, info: SweepInfo, folder: Path | None) -> None:
     foreign = foreign_sweep(home, info)
     where = None if folder is None else folder.resolve()
     if where is not None and not lies_in(where, info.experiment):
-        raise UsageError(f"{where}: the code of {info.experiment} is not there")
+        what = experiment_in_words(info.experiment)
+        raise UsageError(f"{where}: the code of {what} is not there")
     trusted = dataclasses.replace(
         foreign, trusted=True, folder=None if where is None else str(where)
     )

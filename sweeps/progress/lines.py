@@ -210,7 +210,7 @@ def trial_line(row: TrialRow, info: SweepInfo) -> str:
     values = _values(row, info)
     parts = [
         f"trial {row.trial} {row.state} {values}" if values else _failed_line(row),
-        f"{row.epochs} epochs" if row.epochs else "",
+        counted(row.epochs, "epoch") if row.epochs else "",
         format_seconds(row.seconds),
         row.origin if row.baseline else "",
         format_params(params_of(row), separator=" "),

@@ -23,7 +23,7 @@ from rich.text import Text
 from sweeps.progress.lines import LossyStream
 from sweeps.progress.tally import SHOWN_BEST, Tally
 from sweeps.render.verdict import ended_line, failure_line, front_line
-from sweeps.wording import broken, format_metric, format_params, format_seconds
+from sweeps.wording import broken, counted, format_metric, format_params, format_seconds
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
@@ -159,7 +159,8 @@ class LiveDisplay:
         if self._live is not None:
             return
         if tally.done and not tally.is_confirmation:
-            self.note(f"{tally.info.name}: {tally.done} of {tally.total} trials done, going on")
+            done = f"{tally.done} of {counted(tally.total, 'trial')} done"
+            self.note(f"{tally.info.name}: {done}, going on")
         self._live = Live(
             console=self._console,
             get_renderable=self._draw,

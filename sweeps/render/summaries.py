@@ -350,7 +350,10 @@ def render_trial(
         parts += [Text("Error:", style="bold red"), Text(printable(row.error))]
     if written:
         shown = sorted(written)[:_MOST_FILES]
-        sizes = {name: f"{len(written[name]):,} bytes" for name in shown}
+        sizes = {
+            name: f"{size:,} byte{'' if size == 1 else 's'}"
+            for name, size in ((name, len(written[name])) for name in shown)
+        }
         if more := len(written) - len(shown):
             sizes[f"and {more} more"] = ""
         parts += [Text("Printed and written:"), _pairs(sizes)]

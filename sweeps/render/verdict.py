@@ -82,7 +82,8 @@ def progress_line(summary: Summary) -> str:
     """Return `20 of 20 trials: 18 COMPLETE, 2 FAILED`, and what ended the sweep early."""
     words = {state: state for state in STATES} | {"WAITING": "to run again"}
     counts = ", ".join(f"{summary.counts[s]} {words[s]}" for s in STATES if summary.counts[s])
-    line = f"{summary.done} of {summary.asked} trials" + (f": {counts}" if counts else "")
+    line = f"{summary.done} of {counted(summary.asked, 'trial')}"
+    line += f": {counts}" if counts else ""
     return f"{line}; stopped by {summary.stopped_by}" if summary.stopped_by else line
 
 

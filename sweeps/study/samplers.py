@@ -37,7 +37,7 @@ from search_spaces.errors import did_you_mean
 from search_spaces.space import Space
 from sweeps.errors import UsageError
 from sweeps.experiment import Stop
-from sweeps.wording import install_command
+from sweeps.wording import counted, install_command
 
 SAMPLERS: Final = ("tpe", "gp", "cmaes", "random", "qmc", "grid", "auto")
 _KNOWN: Final[Mapping[str, type[optuna.pruners.BasePruner]]] = {
@@ -117,12 +117,12 @@ def chosen_by_auto(space: Space, trials: int) -> tuple[Choice, str]:
     if several > 1:
         return Choice("tpe"), f"{several} objectives"
     if size is not None and size <= trials:
-        return Choice("grid"), f"{trials} trials of {size} points"
+        return Choice("grid"), f"{counted(trials, 'trial')} of {counted(size, 'point')}"
     if trials > MOST_FOR_MODEL:
         return Choice("tpe"), f"{trials} trials, more than {MOST_FOR_MODEL}"
     if len(names) > MOST_DIMENSIONS:
         return Choice("tpe"), f"{parameters}, more than {MOST_DIMENSIONS}"
-    return Choice("gp"), f"{trials} trials of {parameters}"
+    return Choice("gp"), f"{counted(trials, 'trial')} of {parameters}"
 
 
 def options_in_full(stored: Mapping[str, Any]) -> dict[str, Any]:

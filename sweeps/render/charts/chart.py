@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
+from sweeps.wording import counted
+
 # The palette of all charts; readable with every common colour blindness.
 #
 # It is Okabe and Ito's. Its darker colours hardly show on dark paper, so each role has two colours.
@@ -340,10 +342,11 @@ def _in_words(mark: Mark) -> str:
     match mark:
         case Heatmap():
             texts = [text for row in mark.text for text in row if text]
-            return f"{len(mark.rows)} rows, {len(mark.columns)} columns." if texts else ""
+            size = f"{counted(len(mark.rows), 'row')}, {counted(len(mark.columns), 'column')}."
+            return size if texts else ""
         case Parallel():
             titles = ", ".join(dimension.title for dimension in mark.dimensions)
-            return f"{len(mark.values)} lines across {titles}."
+            return f"{counted(len(mark.values), 'line')} across {titles}."
         case Bars():
             return _listed(mark.name, mark.labels, mark.values, mark.low, mark.high)
         case Points():

@@ -14,7 +14,7 @@ from sweeps.render.charts.chart import Axis, Bars, Chart, Dimension, Parallel, P
 from sweeps.render.section import Block, Section, Text
 from sweeps.render.sections.trials import trial_text
 from sweeps.render.sections.verdict import narrower_search
-from sweeps.wording import format_value
+from sweeps.wording import counted, format_value
 
 _MOST_SLICES = 12
 _MOST_DIMENSIONS = 10
@@ -36,7 +36,8 @@ def importance_section(
     blocks: list[Block] = []
     if count < RELIABLE_FROM:
         text = (
-            f"Unreliable: {count} complete trials; importances settle with {RELIABLE_FROM} or more."
+            f"Unreliable: {counted(count, 'complete trial')}; importances settle with "
+            f"{RELIABLE_FROM} or more."
         )
         blocks.append(Text(text, "warning"))
     for objective, found in zip(data.info.objectives, important, strict=True):
@@ -68,7 +69,8 @@ def _importance_chart(data: SweepData, important: Sequence[Importance], metric: 
 
 def _bars(name: str, role: str, chosen: Sequence[Importance], count: int) -> Bars:
     def label(one: Importance) -> str:
-        return one.name if one.trials == count else f"{one.name} (of {one.trials} trials)"
+        of = f" (of {counted(one.trials, 'trial')})"
+        return one.name if one.trials == count else f"{one.name}{of}"
 
     texts = [f"{o.name}: {o.value:.2f}, from {o.low:.2f} to {o.high:.2f}" for o in chosen]
     return Bars(

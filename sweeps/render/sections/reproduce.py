@@ -14,6 +14,7 @@ import yaml
 
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.rows import TrialRow
+from sweeps.experiments.loading import script_facts
 from sweeps.records import (
     CodeHistory,
     Learned,
@@ -39,7 +40,7 @@ def reproduce_section(data: SweepData) -> Section:
         lines.append("git apply code.diff   # the uncommitted changes, kept on the run in MLflow")
     lines += rerun_commands(data)
     facts = [
-        ["experiment", info.experiment],
+        *map(list, (script_facts(info.experiment) or {"experiment": info.experiment}).items()),
         ["data", data_in_words(info.experiment, info.data, 64)],
         ["split", f"SHA-256 {info.data.get('split_digest', '')}"],
         ["space", f"SHA-256 {prints.get('space', '')}"],

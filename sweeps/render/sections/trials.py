@@ -27,7 +27,14 @@ from sweeps.render.charts.chart import (
 from sweeps.render.section import Block, Folded, Section, Table, Text
 from sweeps.render.sections.confirmed import role_of_recommended
 from sweeps.render.verdict import cost_line, retry_line
-from sweeps.wording import first_line, format_metric, format_params, format_seconds, format_value
+from sweeps.wording import (
+    counted,
+    first_line,
+    format_metric,
+    format_params,
+    format_seconds,
+    format_value,
+)
 
 # The history of the objective over the sweep.
 
@@ -230,7 +237,10 @@ def _ends(records: Iterable[Record], metric: str, role: Role) -> Points:
         [len(values) for _, values in chosen],
         [values[-1] for _, values in chosen],
         role,
-        [f"trial {r.spec.trial}: {r.reason} after {len(values)} epochs" for r, values in chosen],
+        [
+            f"trial {r.spec.trial}: {r.reason} after {counted(len(values), 'epoch')}"
+            for r, values in chosen
+        ],
     )
 
 

@@ -333,7 +333,12 @@ def test_it_is_planned_without_running(space):
     planned = json.loads(result.stdout)["planned"]
     assert planned[0]["engine"] == "script"
     assert planned[0]["seconds"] is None
-    assert "How long a trial takes shows" in CliRunner().invoke(app, ["plan", str(space)]).stdout
+    space.write_text(space.read_text() + "metrics: {score: 'score (.*)'}\nfinal: 'best (.*)'\n")
+    shown = CliRunner().invoke(app, ["plan", str(space)]).stdout
+    assert "How long a trial takes shows" in shown
+    assert "  command     sh train.sh {x}\n" in shown
+    assert "  metrics     score 'score (.*)'\n  final       best (.*)\n" in shown
+    assert "script:" not in shown
 
 
 def test_a_model_is_where_the_script_put_it(space, make_home):

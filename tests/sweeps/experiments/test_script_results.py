@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 
 import numpy as np
@@ -195,6 +196,32 @@ def test_a_pattern_that_finds_no_number_is_said(tmp_path, text, pattern, said):
     with pytest.raises(ScriptError, match=f"(?s)^{said}") as caught:
         run(tmp_path, text, patterns={"val_acc": pattern})
     assert caught.value.reason == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("printed", "hint"),
+    [
+        ("Epoch 1/1: loss 0.5 val_acc 0.25",
+         r"a line such as 'Epoch 1/1: loss 0.5 val_acc 0.25' looks like it: write "
+         r"metrics: {val_acc: '\bval_acc[=: ]+([-+.\deE]+|nan|inf)'} into the space"),
+        ("acc=.75", r"such as 'acc=.75' looks like it: write metrics: {val_acc: '\bacc[=: ]"),
+        ("Val_Acc: 1e-3", r"write metrics: {val_acc: '\bVal_Acc["),
+        ("loss 0.5", None),
+        ("val_acc is good, 0.5", None),
+        ("a-" * 5000, None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("sources", [{}, {"patterns": {"val_acc": "best: (.*)"}}])
+def test_where_lines_look_like_the_metric_a_pattern_is_advised(tmp_path, printed, hint, sources):
+    with pytest.raises(ScriptError) as caught:
+        run(tmp_path, f"print({printed!r})", **sources)
+    said, _, _ = str(caught.value).partition("\n")
+    assert (hint or "print one at the end" if not sources else hint or "compare it") in said
+    assert hint is not None or "looks like it" not in said
+    if hint and hint.endswith("space"):
+        pattern = re.search(r"val_acc: '(.*)'}", said)[1]
+        found = run(tmp_path, f"print({printed!r})", patterns={"val_acc": pattern})
+        assert found.metrics == {"val_acc": 0.25}
 
 
 def test_a_long_line_is_searched_at_its_begin_only(tmp_path):
