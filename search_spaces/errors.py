@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 Path = tuple[str | int, ...]
 """A place in a space file: `("parameters", "units", "low")`."""
@@ -65,6 +67,11 @@ def listing(items: Iterable[object], limit: int = 40) -> str:
     texts = [show(item) if not isinstance(item, str) else item for item in items]
     shown = ", ".join(texts[:limit])
     return f"{shown}, ... ({len(texts)} in all)" if len(texts) > limit else shown or "none"
+
+
+HALF_CHARACTER: Final = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair: no UTF-8, so that nothing can store or send it."""
+HALF: Final = "which has half a character (a lone surrogate); write the whole character"
 
 
 def show(value: object, limit: int = 60) -> str:

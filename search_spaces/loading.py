@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from search_spaces.errors import HALF, HALF_CHARACTER, SpaceError, did_you_mean, listing, show
 from search_spaces.errors import Path as KeyPath
-from search_spaces.errors import SpaceError, did_you_mean, listing, show
 from search_spaces.importing import folder_of, import_object, path_of
 from search_spaces.parameters import Value
 from search_spaces.space import Space
@@ -105,6 +105,8 @@ class _Composer(yaml.BaseLoader):
         tag = getattr(event, "tag", None)
         if tag is not None:
             raise _Refused(event.start_mark, f"tag {tag!r}; tags are not allowed in a space")
+        if isinstance(event, yaml.ScalarEvent) and HALF_CHARACTER.search(event.value):
+            raise _Refused(event.start_mark, f"{show(event.value)}, {HALF}")
         if self._depth >= MAX_DEPTH:
             raise _Refused(event.start_mark, f"nested deeper than {MAX_DEPTH} levels")
         self._depth += 1

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeGuard
 
-from search_spaces.errors import SpaceError, did_you_mean, listing, show
+from search_spaces.errors import (
+    HALF,
+    HALF_CHARACTER,
+    SpaceError,
+    did_you_mean,
+    listing,
+    show,
+)
 from search_spaces.parameters import ParameterInfo, Suggester, Value
 
 # Turns text into a value by the YAML 1.2 core schema: in space files, expressions and `--set`.
@@ -390,6 +397,8 @@ def domain_from_dict(stored: Mapping[str, Any]) -> Domain:
 
 def check_scalar(value: object) -> None:
     """Refuse what a record could not store: anything but text, a finite number, a bool or None."""
+    if isinstance(value, str) and HALF_CHARACTER.search(value):
+        raise SpaceError(f"received {show(value)}, {HALF}")
     if value is None or isinstance(value, str | bool) or is_number(value):
         return
     raise SpaceError(

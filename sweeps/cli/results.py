@@ -79,7 +79,7 @@ def report(
         raise UsageError(f"sweep {read.info.name!r} has no trial yet: nothing to report")
     path = output or Path(f"{read.info.name}.html")
     sections = report_sections(read)
-    write(path, render_report(read, sections).encode())
+    write(path, render_report(read, sections).encode("utf-8", "replace"))
     if figures is not None:
         for file, png in draw_charts(sections).items():
             write(figures / file, png)
@@ -99,7 +99,7 @@ def _write_methods(home: Home, info: SweepInfo, output: Path | None) -> None:
     if output is None:
         print(lines)
     else:
-        write(output, f"{lines}\n".encode())
+        write(output, f"{lines}\n".encode("utf-8", "replace"))
         print(output)
 
 
@@ -151,7 +151,7 @@ def compare(
     if not answered(documents, documents, as_json=as_json, csv=csv) and output is None:
         Terminal().print(render_sections(comparison(contestants)), crop=False)
     if output is not None:
-        write(output, render_comparison(contestants).encode())
+        write(output, render_comparison(contestants).encode("utf-8", "replace"))
         if not as_json and csv is None:
             print(output)
 

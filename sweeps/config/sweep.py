@@ -46,7 +46,7 @@ from sweeps.study.samplers import (
     sampler_factory,
 )
 from sweeps.workspace.clock import seconds_of
-from sweeps.workspace.names import check_sweep_name
+from sweeps.workspace.names import check_sweep_name, check_text
 
 # Refuses options that are not valid, or not for this sweep, before anything is created.
 
@@ -262,6 +262,8 @@ def _check_kinds(options: RunOptions) -> None:
             value = getattr(options, argument)
             if value is not None and not isinstance(value, kind):
                 raise UsageError(f"{argument}={value!r}: give {described}")
+            if argument != "home" and isinstance(value, str | PathLike):
+                check_text(argument, str(value))
 
 
 def limits_of(options: RunOptions, space: Space) -> Limits:

@@ -36,6 +36,7 @@ from sweeps.wording import counted
 from sweeps.workspace.clock import Stopwatch
 from sweeps.workspace.files import write_atomically
 from sweeps.workspace.locks import exclusive
+from sweeps.workspace.names import check_text
 
 # The ending of a start of a sweep.
 
@@ -401,10 +402,13 @@ class Notes:
     def all(self) -> dict[str, str]:
         """Return every note, by `SWEEP` or the number of the trial; a removed note is empty.
 
+        A note that came with a shared sweep may have half characters, which become `?`.
+
         Raises:
             RecordError: They are damaged.
         """
-        return read_document(self._folder / _FILE, partial(shaped, dict[Line, str]), _REMEDY) or {}
+        found = read_document(self._folder / _FILE, partial(shaped, dict[Line, str]), _REMEDY) or {}
+        return {key: text.encode("utf-8", "replace").decode() for key, text in found.items()}
 
     def write(self, subject: str, text: str) -> None:
         """Write the note of a subject; an empty text removes it, also where it is shown.
@@ -414,9 +418,11 @@ class Notes:
             text: The note; it replaces an earlier one.
 
         Raises:
+            UsageError: The text is not UTF-8.
             RecordError: The notes are damaged; they are left as they are.
             StoreError: It cannot be written.
         """
+        check_text("note", text)
         with exclusive(self._folder):
             notes = self.all() | {subject: text}
             content = json_bytes(notes, indent=1)

@@ -316,14 +316,12 @@ class RecordStore:
         """
         path = self._record_path(key)
         try:
-            record = read_record(path, arrays=True)
+            record = _own(read_record(path, arrays=True), self._sweep_id())
+            return _as_marked(record, self.retries.attempts() if record.outcome == "failed" else ())
         except FileNotFoundError:
             raise RecordError(f"no record {path.name} in {path.parent}") from None
         except FormatError as error:
             raise RecordError(f"{path}: {error}") from None
-        if why := _foreign(record, self._sweep_id()):
-            raise RecordError(f"{path}: {why}")
-        return _as_marked(record, self.retries.attempts() if record.outcome == "failed" else ())
 
     def weights(self, record: Record) -> dict[str, np.ndarray]:
         """Return the best-epoch weights of an attempt.
@@ -393,10 +391,7 @@ class RecordStore:
                         record = one.record
                     else:
                         record = read_record(path, arrays=arrays)
-                    if why := _foreign(record, sweep):
-                        on_damage(path, why)
-                    else:
-                        yield _as_marked(record, retried)
+                    yield _as_marked(_own(record, sweep), retried)
                 except FileNotFoundError:
                     continue  # put aside meanwhile
                 except VersionError as error:
@@ -427,10 +422,11 @@ class RecordStore:
 _FOREIGN: Final = "a record of another sweep"
 
 
-def _foreign(record: Record, sweep: str | None) -> str:
-    """Return what is wrong with a record that was copied in from elsewhere; usually empty."""
-    is_foreign = sweep is not None and record.spec.sweep != sweep
-    return f"{_FOREIGN} ({record.spec.sweep}), copied in" if is_foreign else ""
+def _own(record: Record, sweep: str | None) -> Record:
+    """Return a record of this sweep; raise FormatError for one that was copied in."""
+    if sweep is not None and record.spec.sweep != sweep:
+        raise FormatError(f"{_FOREIGN} ({record.spec.sweep}), copied in")
+    return record
 
 
 def _leave_out(report: Report, path: Path, why: str) -> None:

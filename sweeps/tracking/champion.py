@@ -282,7 +282,7 @@ def model_files(
         "conda.yaml": _yaml(environment),
         "python_env.yaml": _yaml({"python": python, "dependencies": ["-r requirements.txt"]}),
     }
-    return {name: text.encode() for name, text in texts.items()} | {
+    return {name: text.encode("utf-8", "replace") for name, text in texts.items()} | {
         "weights.npz": pack_arrays(weights)
     }
 

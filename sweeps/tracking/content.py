@@ -57,11 +57,17 @@ def fit(values: Mapping[str, str], max_characters: int) -> tuple[dict[str, str],
     """Return the values with safe keys and cut to length, and the keys of those that were cut."""
     cut = [safe_key(key) for key, value in values.items() if len(value) > max_characters]
     kept = max_characters - len(_MARK)
+    values = {key: _whole(value) for key, value in values.items()}
     fitted = {
         safe_key(key): value if len(value) <= max_characters else value[:kept] + _MARK
         for key, value in values.items()
     }
     return fitted, cut
+
+
+def _whole(text: str) -> str:
+    """Return a text that can be sent: half characters, which are no UTF-8, become `?`."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def is_finite(value: object) -> bool:
@@ -455,7 +461,7 @@ def trial_files(info: SweepInfo, record: Record, drawn: Mapping[str, bytes]) -> 
     if record.result is not None:
         texts["history.csv"] = history_csv(record.result.history)
         texts["model_summary.txt"] = record.result.summary
-    return {**{name: text.encode() for name, text in texts.items() if text}, **drawn}
+    return {**_encoded(texts), **drawn}
 
 
 def sweep_files(info: SweepInfo) -> dict[str, bytes]:
@@ -469,7 +475,11 @@ def sweep_files(info: SweepInfo) -> dict[str, bytes]:
     }
     for earlier in info.generations[:-1]:
         files[f"space-{earlier.number}.json"] = _as_json(dict(earlier.space))
-    return {name: text.encode() for name, text in files.items() if text}
+    return _encoded(files)
+
+
+def _encoded(texts: Mapping[str, str]) -> dict[str, bytes]:
+    return {name: text.encode("utf-8", "replace") for name, text in texts.items() if text}
 
 
 def history_csv(history: Mapping[str, list[float]]) -> str:
@@ -493,7 +503,8 @@ def table_json(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
         for row in rows
     ]
     content = {"columns": list(columns), "data": cells}
-    return json.dumps(content, ensure_ascii=False, default=str, separators=(",", ":")).encode()
+    text = json.dumps(content, ensure_ascii=False, default=str, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
 
 
 HALF_COPIED: Final = ".artifact.uploading."

@@ -245,7 +245,7 @@ def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
     is_small = len(data.ranking) < FEWEST_TRIALS
     if ending.status != "FINISHED" or is_small or confirmed_by(data.info.directory):
         return {}
-    return {"report.html": render_report(data, report_sections(data)).encode()}
+    return {"report.html": render_report(data, report_sections(data)).encode("utf-8", "replace")}
 
 
 def _import_what_reports() -> None:
@@ -416,7 +416,7 @@ def end_parent(
     if confirmed_by(info.directory) is None:  # folds and finalists have no importance
         important = [one.name for one in data.by_objective[0].importances if not one.is_reference]
     files = {
-        TRIALS_CSV: table.getvalue().encode(),
+        TRIALS_CSV: table.getvalue().encode("utf-8", "replace"),
         TRIALS_TABLE: table_json(*trial_table(rows, objectives=info.objectives, space=info.space)),
         **report,
     }

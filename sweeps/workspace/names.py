@@ -41,6 +41,26 @@ def trial_of(text: str) -> tuple[str, int | None]:
     return name, int(number) if colon else None
 
 
+def check_text(what: str, text: str) -> str:
+    """Return a text that can be stored and sent anywhere.
+
+    Args:
+        what: Its name in the message.
+        text: The text; of a command line that is no UTF-8, Python keeps bytes as half characters.
+
+    Raises:
+        UsageError: It is not UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{what} {text!r}: character {error.start + 1} is not UTF-8; type it where the shell "
+            "and the terminal use UTF-8"
+        ) from None
+    return text
+
+
 def check_trial(trial: object) -> None:
     """Refuse a value that cannot be a trial number.
 

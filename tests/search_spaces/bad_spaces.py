@@ -71,6 +71,14 @@ RANGES = {
         changed(LAYERS, "{type: int, low: 1, high: 4, step: 2}"),
         [":6:", "use 3 or 5"],
     ),
+    "half a character as a choice": (
+        changed("[sgd, adam]", r'["\ud800", adam]'),
+        [":5: ", "half a character (a lone surrogate); write the whole character"],
+    ),
+    "half a character in a name": (
+        changed("experiment: package.module:experiment", r'experiment: "a:b \udce9"'),
+        [":1: ", "half a character"],
+    ),
     "text for a number": (
         changed("low: 1e-4", "low: tiny"),
         [":4: parameters.learning_rate.low: received 'tiny'; a number is needed"],

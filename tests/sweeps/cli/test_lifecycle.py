@@ -431,6 +431,25 @@ def test_notes_are_shown_by_mlflow_and_survive_a_lost_store(
     assert notes()[2] == ""
 
 
+def test_text_that_is_no_utf8_is_refused_as_a_note_and_ends_nothing_where_it_was_shared(
+    finished_toy, call, tmp_path
+):
+    sweep = finished_toy(trials=2)
+    for words in (["caf\udce9"], ["0", "caf\udce9"]):
+        refused = call("note", "toy", *words)
+        assert (refused.exit_code, "is not UTF-8" in refused.stderr) == (2, True), refused.output
+    file = sweep.home.store(sweep.info.id).folder / "notes.json"
+    assert not file.exists()
+    file.write_text('{"sweep": "a \\ud800 b", "0": "c \\udce9 d"}')
+    sent = call("sync", "toy")
+    assert sent.exit_code == 0, sent.output
+    assert call("note", "toy").stdout == "a ? b\ntrial 0: c ? d\n"
+    assert call("report", "toy", "-o", str(tmp_path / "toy.html")).exit_code == 0
+    parent, first, _ = tracked(sweep.home.path, sweep.info.id)
+    assert parent["tags"]["mlflow.note.content"].startswith("a ? b")
+    assert first["tags"]["mlflow.note.content"] == "c ? d"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("point", ["sweep.begun", "sweep.renamed", "run.filed:2", "end.valued"])
 def test_a_renaming_that_is_killed_is_undone_or_finished(finished_toy, call, make_home, point):

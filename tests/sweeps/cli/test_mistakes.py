@@ -78,6 +78,7 @@ BAD_OPTIONS = {
     "sampler option that is no date": (["--sampler-option", "a=2001-99-99"], "no plain value"),
     "grid over a continuous space": (["--sampler", "grid"], "x"),
     "unknown pruner": (["--pruner", "medain"], "did you mean 'median'"),
+    "data that are no UTF-8": (["--data", "caf\udce9"], "data 'caf\\udce9': character 4 is not"),
     "negative timeout": (["--timeout", "-5"], "--timeout"),
     "stop after 0": (["--stop-after", "0"], "--stop-after 0"),
     "ask ahead 0": (["--ask-ahead", "0"], "--ask-ahead 0"),
