@@ -166,11 +166,20 @@ def stop(
     if _wait(lambda: not found.is_running(info.id), LONGEST_STOP_SECONDS):
         requests.withdraw([STOP, STOP_NOW])  # it may have ended of itself meanwhile
         found.publish(info.id)
-        again = how_to_go_on(found, info.id, "the command that began it")
-        print(f"sweep {info.name!r} has stopped; {again} goes on")
+        print(_how_it_ended(found, info))
         return
     print(f"sweep {info.name!r} does not end: it is run by {found.owner(info.id)}")
     raise typer.Exit(FAILED)
+
+
+def _how_it_ended(found: Home, info: SweepInfo) -> str:
+    store = found.store(info.id)
+    done = len({record.spec.trial for record in store.read_all() if record.ends_trial})
+    asked, ending = store.asked() or 0, store.ending()
+    if done >= asked or (ending is not None and ending.status == "FINISHED"):
+        return f"sweep {info.name!r} has ended by itself: {done} of {asked} trials are done"
+    again = how_to_go_on(found, info.id, "the command that began it")
+    return f"sweep {info.name!r} has stopped; {again} goes on"
 
 
 def pause(name: SweepArgument, home: HomeOption = None) -> None:
