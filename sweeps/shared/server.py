@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from search_spaces.errors import did_you_mean
 from sweeps.errors import StoreError, UsageError
+from sweeps.shared.grants import MissingGrantsError, missing_grants
 from sweeps.wording import install_command
 from sweeps.workspace.addresses import HARMLESS
 from sweeps.workspace.databases import DatabaseRetry, Trouble
@@ -128,6 +129,7 @@ _PASSING: Final = ("08", "40", "53300", "57P", "25006", "25P0", "55P03", "42P07"
 """SQLSTATEs, or their beginnings, that pass: no connection, a conflict, a restart, a failover, a
 table that has been made since one looked for it."""
 
+_FORBIDDEN: Final = "42501"
 _TAKEN: Final = "23505"
 _OF_THE_CATALOGUE: Final = re.compile(r"pg_(type|class)_\w+_nsp_index")
 """Indexes that the error names if another connection is making the same table at this moment. It
@@ -232,9 +234,17 @@ class StorageServer:
             or (not code and _is_cut(cause))
             or (code == _TAKEN and bool(_OF_THE_CATALOGUE.search(str(cause))))
         )
+        if code == _FORBIDDEN and (lacking := self._lacking()):
+            error = MissingGrantsError(f"--storage {self}: {why}: {lacking}")
+            return Trouble(False, why, error, LONGEST_WAIT_SECONDS)
         what = "cannot be reached" if passes else "cannot be used"
         message = f"{self}: {what} ({why}). Recorded trials are safe, and the same command goes on"
         return Trouble(passes, why, StoreError(message), LONGEST_WAIT_SECONDS)
+
+    def _lacking(self) -> str:
+        with suppress(SQLAlchemyError), self.engine.connect() as connection:
+            return missing_grants(connection)
+        return ""  # the server is away
 
 
 def open_server(asked: str) -> StorageServer:
