@@ -90,7 +90,8 @@ class Parts:
         validation: The same.
         n_train: Number of training examples; None if a dataset does not say.
         n_validation: Number of validation examples.
-        classes: Number of classes, None for regression; of several outputs, by name.
+        classes: Number of classes, None for regression and for targets with several labels an
+            example; of several outputs, by name.
         inputs: Shape and dtype of one x; of several inputs, by name or in their order.
         digest: SHA-256 (hex) of the arrays; of a dataset, of its validation part.
         split_digest: SHA-256 (hex) of which example lies where.
@@ -281,16 +282,25 @@ def by_output(y: Any, task: Tasks) -> dict[str, Any]:
 
 
 def classes_of(y: Any, task: Tasks) -> Any:
-    """Return the number of classes, None for a regression; of several outputs by name."""
+    """Return the number of classes, by name of several outputs.
+
+    It is None for a regression, and where an example may have several labels, or none.
+    """
     tasks = tasks_of(task)
     found = {name: _classes(one, tasks[name]) for name, one in by_output(y, task).items()}
     return found if isinstance(task, Mapping) else found[""]
 
 
 def _classes(y: np.ndarray, task: Task) -> int | None:
-    if task == "regression":
+    if task == "regression" or _have_several_labels(y):
         return None
     return int(y.max()) + 1 if y.ndim == 1 else max(2, y.shape[1])
+
+
+def _have_several_labels(y: np.ndarray) -> bool:
+    """Whether targets say of each label whether an example has it, and one has not exactly one."""
+    is_wide = y.ndim == 2 and y.shape[1] > 1
+    return is_wide and bool(np.isin(y, (0, 1)).all()) and bool((y.sum(axis=1) != 1).any())
 
 
 def _are_parts(first: Any, second: Any, task: Tasks) -> bool:

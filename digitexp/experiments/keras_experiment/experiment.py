@@ -29,9 +29,10 @@ from digitexp.experiments.keras_experiment.data import (
     read_parts,
     read_test,
     reading_digest,
+    tasks_of,
     thinned,
 )
-from digitexp.experiments.keras_experiment.judging import metrics_of
+from digitexp.experiments.keras_experiment.judging import metrics_of, needed_metrics
 from digitexp.parameters import PARAMETERS
 from digitexp.tensorflow_setup import PACKAGES, without_chatter
 from sweeps.capabilities import Evaluated, Fold, Signature, TestSet
@@ -120,7 +121,6 @@ def draw(
         best_epoch: From 1; None if training diverged before one was measured.
         title: The configuration that was trained, in one line.
     """
-    from digitexp.experiments.pictures import draw_matrix
     from digitexp.plots.training import draw_curves, draw_residuals
 
     measured = [name for name in history if f"val_{name}" in history and name != "loss"]
@@ -283,7 +283,8 @@ class KerasExperiment:
                 that shuffle and are given as objects is tagged `reproducible=false`.
             parameters: What `build` reads, by name: a default value, which also says the type, or
                 a `ParameterInfo` with limits.
-            task: `classification` (accuracy, confusion matrix) or `regression` (mean absolute
+            task: `classification` (accuracy, confusion matrix; of targets of 0 and 1 that give an
+                example several labels, or none, label by label) or `regression` (mean absolute
                 error, residuals); of several outputs which one each is, by the names of their
                 layers: `{"kind": "classification", "price": "regression"}`.
             metrics: More metrics the model is compiled with, and which way is better; `auc`
@@ -384,7 +385,20 @@ class KerasExperiment:
         else:
             engine = "graph"
             reason = "an epoch is one call; model.fit where a model needs it, said with the trial"
-        if isinstance(data.info["classes"], Mapping):
+        classes = data.info["classes"]
+        needed = needed_metrics(self._task, classes, self._more)
+        if needed:
+            names = ", ".join(name.removeprefix("val_") for name in needed)
+            reason += f"; compile it with: {names}"
+        of = classes if isinstance(self._task, Mapping) else {"": classes}
+        if any(
+            of[name] is None and kind != "regression" for name, kind in tasks_of(self._task).items()
+        ):
+            reason += (
+                "; its examples have several labels: accuracy is the share of labels told right, "
+                "and there is no confusion matrix"
+            )
+        if isinstance(classes, Mapping):
             reason += "; each output has a picture of its own, which reports and MLflow's grid lack"
         return EnginePlan(engine, reason, None)
 
@@ -474,9 +488,11 @@ class KerasExperiment:
         """Score predictions, such as the mean of several models' ones, without a model."""
         from digitexp.experiments.keras_experiment.judging import by_sample, judge
 
-        metrics, _ = judge(predictions, truth, self._task, classes_of(truth, self._task))
-        scores = by_sample(predictions, truth, self._task) if self._is_independent else {}
-        return Evaluated(metrics, scores)
+        classes = classes_of(truth, self._task)
+        metrics, _ = judge(predictions, truth, self._task, classes)
+        if not self._is_independent:
+            return Evaluated(metrics, {})
+        return Evaluated(metrics, by_sample(predictions, truth, self._task, classes))
 
     @property
     def _is_independent(self) -> bool:

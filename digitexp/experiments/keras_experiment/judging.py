@@ -56,6 +56,23 @@ def metrics_of(task: Tasks) -> dict[str, MetricInfo]:
     return found | _COMMON
 
 
+def needed_metrics(task: Tasks, classes: Any, more: Mapping[str, str]) -> list[str]:
+    """Return the per-epoch metrics that the model must report.
+
+    Args:
+        task: Task of each output.
+        classes: See `judge`.
+        more: Further headline metrics, each with the per-epoch metric that it comes from.
+    """
+    of = classes if isinstance(task, Mapping) else {"": classes}
+    accuracies = [
+        f"val_{name}_accuracy" if name else "val_accuracy"
+        for name, kind in tasks_of(task).items()
+        if kind == "classification" and of[name] is not None
+    ]
+    return [*accuracies, *more.values()]
+
+
 def judge(
     predictions: Any, targets: Any, task: Tasks, classes: Any, gives: Sequence[str] = ()
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
@@ -66,14 +83,16 @@ def judge(
             regression (n,) or (n, outputs). Of several outputs a list or dict of these.
         targets: (n,) classes or (n, classes) one-hot; for regression as the predictions.
         task: Task of the output; of several outputs by name.
-        classes: Number of classes; of several outputs by name.
+        classes: Number of classes, None where examples have several labels; of several outputs by
+            name.
         gives: Names of several outputs in the model's order, where it knows them.
 
     Returns:
         `best_val_accuracy`, `confusion` (1, classes, classes) [true, predicted] and `predicted`,
-        the predictions of the first examples; or `best_val_mae`, `best_val_rmse`, `best_val_r2`
-        and both `predicted` and `true`. Of an output `a` among several `best_val_a_accuracy`,
-        `confusion_a` and so on.
+        the predictions of the first examples; of several labels without `confusion`, and the
+        accuracy is the share of labels that are right; or `best_val_mae`, `best_val_rmse`,
+        `best_val_r2` and both `predicted` and `true`. Of an output `a` among several
+        `best_val_a_accuracy`, `confusion_a` and so on.
     """
     outputs = _by_output(predictions, task, gives)
     if not isinstance(task, Mapping):
@@ -90,7 +109,7 @@ def judge(
 
 
 def by_sample(
-    predictions: Any, targets: Any, task: Tasks, gives: Sequence[str] = ()
+    predictions: Any, targets: Any, task: Tasks, classes: Any, gives: Sequence[str] = ()
 ) -> dict[str, np.ndarray]:
     """Return the metrics that are means over samples, sample by sample.
 
@@ -98,17 +117,23 @@ def by_sample(
         predictions: See `judge`, also for the others.
         targets: True values.
         task: Task of each output.
+        classes: See `judge`.
         gives: Names of several outputs.
 
     Returns:
-        `best_val_accuracy_by_sample` (n,), 0 or 1, or `best_val_mae_by_sample` (n,); of an output
-        `a` among several `best_val_a_accuracy_by_sample` and so on.
+        `best_val_accuracy_by_sample` (n,), 0 or 1, or the share of several labels that is right;
+        or `best_val_mae_by_sample` (n,); of an output `a` among several
+        `best_val_a_accuracy_by_sample` and so on.
     """
     found = {}
     tasks, outputs = tasks_of(task), _by_output(predictions, task, gives)
     for name, true in by_output(targets, task).items():
         prefix = f"best_val_{name}_" if name else "best_val_"
-        if tasks[name] == "classification":
+        its_classes = classes[name] if isinstance(task, Mapping) else classes
+        if tasks[name] == "classification" and its_classes is None:
+            right = _right_labels(outputs[name], true).mean(axis=1)
+            found[f"{prefix}accuracy_by_sample"] = right
+        elif tasks[name] == "classification":
             right = _scores(outputs[name]).argmax(axis=1) == _labels(true)
             found[f"{prefix}accuracy_by_sample"] = right.astype(np.uint8)
         else:
@@ -117,13 +142,15 @@ def by_sample(
     return found
 
 
-def voting_predictions(predictions: Any, task: Task) -> np.ndarray:
+def voting_predictions(predictions: Any, task: Task, classes: int | None) -> np.ndarray:
     """Return the predictions (n, ...) of the only output so that their mean is a prediction.
 
-    These are values of a regression, and probabilities of classes: scores of several classes that
-    are no probabilities are taken for logits.
+    These are values of a regression, and probabilities of classes or labels: scores that are no
+    probabilities are taken for logits.
     """
     found = _only(predictions)
+    if task == "classification" and classes is None:
+        return (found if _are_shares(found) else 1 / (1 + np.exp(-found))).astype(np.float32)
     if task == "classification" and found.ndim == 2 and found.shape[1] > 1:
         is_share = found.min() >= 0 and np.allclose(found.sum(axis=1), 1, atol=1e-3)
         if not is_share:
@@ -155,16 +182,17 @@ def _only(predictions: Any) -> np.ndarray:
 def _judge(
     predictions: np.ndarray, targets: np.ndarray, task: Task, classes: int | None
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    if task == "classification" and classes is None:
+        right = float(_right_labels(predictions, targets).mean())
+        return {"best_val_accuracy": right}, {"predicted": _first(predictions)}
     if task == "classification":
         scores, labels = _scores(predictions), _labels(targets)
         right = accuracy(scores, labels)
         wide = np.zeros((len(scores), max(classes or 0, scores.shape[1])), scores.dtype)
         wide[:, : scores.shape[1]] = scores
-        first = max(1, KEPT_NUMBERS // (predictions.size // len(predictions)))
-        kept = predictions[:first].astype(np.float32)
         return {"best_val_accuracy": right}, {
             "confusion": confusion_counts(wide, labels)[None],
-            "predicted": kept,
+            "predicted": _first(predictions),
         }
     predicted, true = predictions.astype(float).ravel(), targets.astype(float).ravel()
     residuals = predicted - true
@@ -175,6 +203,21 @@ def _judge(
         "best_val_r2": 1.0 - float(np.sum(residuals**2)) / spread if spread else float("nan"),
     }
     return metrics, {"predicted": predicted.astype(np.float32), "true": true.astype(np.float32)}
+
+
+def _first(predictions: np.ndarray) -> np.ndarray:
+    first = max(1, KEPT_NUMBERS // (predictions.size // len(predictions)))
+    return predictions[:first].astype(np.float32)
+
+
+def _right_labels(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return (n, labels) whether a label is told right: from a probability of 0.5, a logit of 0."""
+    right: np.ndarray = (predictions > (0.5 if _are_shares(predictions) else 0)) == (targets == 1)
+    return right
+
+
+def _are_shares(predictions: np.ndarray) -> bool:
+    return bool(predictions.min() >= 0 and predictions.max() <= 1)
 
 
 def _scores(predictions: np.ndarray) -> np.ndarray:

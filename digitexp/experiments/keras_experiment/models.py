@@ -24,7 +24,12 @@ from digitexp.experiments.keras_experiment.data import (
     mapped,
     tasks_of,
 )
-from digitexp.experiments.keras_experiment.judging import by_sample, judge, voting_predictions
+from digitexp.experiments.keras_experiment.judging import (
+    by_sample,
+    judge,
+    needed_metrics,
+    voting_predictions,
+)
 from digitexp.tensorflow_setup import begin_training, known_warnings_ignored
 from digitexp.training import resuming
 from digitexp.training.resuming import Resumption
@@ -441,18 +446,13 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
     inputs, targets = parts.train.element_spec if parts.is_dataset else parts.train
     check_fits(model, inputs, targets, task)
     built = perf_counter()
-    needed = [
-        f"val_{name}_accuracy" if name else "val_accuracy"
-        for name, kind in tasks_of(task).items()
-        if kind == "classification"
-    ]
     resumption = Resumption(checkpoint)
     trained = train_model(
         model,
         parts,
         params,
         ask,
-        [*needed, *more.values()],
+        needed_metrics(task, parts.classes, more),
         seed=seed,
         callbacks=() if callbacks is None else callbacks(params),
         resumption=resumption,
@@ -469,7 +469,9 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
         weights = named_weights(model)
         headline = _headline(trained, trained.best_epoch, more)
         if parts.fold is not None:
-            own, scores = _scores_apart(model, parts.fold[0], true, predicted, task, more)
+            own, scores = _scores_apart(
+                model, parts.fold[0], true, predicted, task, more, parts.classes
+            )
             headline |= own
             is_independent = parts.groups is None and not parts.ordered
             arrays = arrays | (scores if is_independent else without_samples(scores))
@@ -520,13 +522,14 @@ def evaluate(
             raise ValueError(f"test: inputs {shape}, but the model takes {('n', *wanted)}")
     predicted = _outputs(model, x)
     gives = getattr(model, "output_names", None) or ()
-    judged, _ = judge(predicted, y, task, classes_of(y, task), gives)
-    metrics, scores = _scores_apart(model, x, y, predicted, task, more)
+    classes = classes_of(y, task)
+    judged, _ = judge(predicted, y, task, classes, gives)
+    metrics, scores = _scores_apart(model, x, y, predicted, task, more, classes)
     return judged | metrics, scores
 
 
 def _scores_apart(
-    model: Any, x: Any, y: Any, predicted: Any, task: Tasks, more: Mapping[str, str]
+    model: Any, x: Any, y: Any, predicted: Any, task: Tasks, more: Mapping[str, str], classes: Any
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Score samples that did not stop the training.
 
@@ -535,7 +538,7 @@ def _scores_apart(
         predictions of a single output, which vote by their mean.
     """
     gives = getattr(model, "output_names", None) or ()
-    scores, metrics = by_sample(predicted, y, task, gives), {}
+    scores, metrics = by_sample(predicted, y, task, classes, gives), {}
     losses = _loss_by_sample(model, predicted, y)
     if losses is not None:
         scores["best_val_loss_by_sample"] = losses
@@ -543,7 +546,7 @@ def _scores_apart(
     if losses is None or more:
         metrics |= _evaluated(model, x, y, more)
     if not isinstance(task, Mapping):
-        votes = voting_predictions(predicted, task)
+        votes = voting_predictions(predicted, task, classes)
         scores |= {PREDICTIONS: votes} if votes.size <= _MOST_KEPT else {}
     return metrics, scores
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from digitexp.experiments.keras_experiment.data import read_parts
+from digitexp.experiments.keras_experiment.judging import by_sample, judge
+from digitexp.keras_experiment import KerasExperiment
 
 X = np.arange(40, dtype=np.float32).reshape(20, 2)
 Y = np.arange(20) % 2
@@ -34,6 +36,40 @@ def test_targets_of_a_regression_become_floats():
 def test_one_hot_targets_are_classes():
     parts = read_parts((X, np.eye(2)[Y]), "classification", split_seed=0)
     assert (parts.classes, parts.validation[1].argmax(axis=1).sum()) == (2, 2)
+
+
+def test_targets_with_several_labels_have_no_classes():
+    y = np.eye(3, dtype=int)[Y]
+    y[0] = 0, 0, 0
+    assert read_parts((X, y), "classification", split_seed=0).classes is None
+
+
+@pytest.mark.parametrize(
+    ("predictions", "right"),
+    [
+        ([[0.9, 0.2, 0.7], [0.1, 0.4, 0.2], [0.6, 0.6, 0.4]], [1, 1, 1 / 3]),  # shares
+        ([[2.0, -1, 0.5], [-3, -0.1, -1], [1.0, 1.0, -1.0]], [1, 1, 1 / 3]),  # logits
+    ],
+)
+def test_several_labels_are_judged_one_by_one_without_a_matrix(predictions, right):
+    found, y = np.array(predictions), np.array([[1, 0, 1], [0, 0, 0], [0, 1, 1]])
+    metrics, arrays = judge(found, y, "classification", None)
+    assert metrics == {"best_val_accuracy": pytest.approx(7 / 9)}
+    assert [*arrays] == ["predicted"]
+    scores = by_sample(found, y, "classification", None)
+    assert scores["best_val_accuracy_by_sample"].tolist() == pytest.approx(right)
+
+
+def test_a_plan_names_the_metrics_that_a_model_needs():
+    def planned(y, **options):
+        experiment = KerasExperiment(lambda params: None, (X, y), {}, **options)
+        return experiment.plan({}, experiment.prepare(None, 0)).reason
+
+    f1 = {"metrics": {"f1": "maximize"}}
+    assert "compile it with: accuracy, f1" in planned(Y, **f1)
+    several = planned(np.eye(3, dtype=int)[Y] * (np.arange(20) > 3)[:, None], **f1)
+    assert "compile it with: f1; its examples have several labels" in several
+    assert "compile" not in planned(Y, task="regression")
 
 
 @pytest.mark.parametrize(

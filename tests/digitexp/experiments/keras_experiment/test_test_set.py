@@ -91,10 +91,13 @@ def test_a_training_on_a_fold_is_scored_as_keras_scores_it():
 def test_scores_of_classes_vote_as_probabilities_whatever_they_are():
     random = np.random.default_rng(0)
     shares = random.dirichlet(np.ones(3), 20).astype("float32")
-    assert np.array_equal(voting_predictions(shares, "classification"), shares)
+    assert np.array_equal(voting_predictions(shares, "classification", 3), shares)
     logits = np.log(shares) + random.normal(size=(20, 1))
-    assert np.allclose(voting_predictions(logits, "classification"), shares, atol=1e-5)
-    assert np.array_equal(voting_predictions(logits, "regression"), logits.astype("float32"))
+    assert np.allclose(voting_predictions(logits, "classification", 3), shares, atol=1e-5)
+    assert np.array_equal(voting_predictions(logits, "regression", None), logits.astype("float32"))
+    assert np.array_equal(voting_predictions(shares, "classification", None), shares)
+    several = voting_predictions(np.log(shares / (1 - shares)), "classification", None)
+    assert np.allclose(several, shares, atol=1e-5), "labels are judged one by one"
 
 
 @pytest.mark.slow
