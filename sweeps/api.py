@@ -701,6 +701,7 @@ def find_trained(
 
     Raises:
         UsageError: There is no such trial.
+        StoreError: MLflow does not answer.
     """
     if trial is None:
         if not re.fullmatch(r"[0-9a-f]{32}", name):
@@ -710,8 +711,11 @@ def find_trained(
             )
         from sweeps.tracking.address import resolve_tracking_uri
         from sweeps.tracking.runs import attempt_of_run
+        from sweeps.tracking.sync import require_store
 
-        sweep_id, key = attempt_of_run(resolve_tracking_uri(home.path, tracking_uri), name)
+        uri = resolve_tracking_uri(home.path, tracking_uri)
+        require_store(uri)
+        sweep_id, key = attempt_of_run(uri, name)
         info = home.get(sweep_id)
         return info, home.store(info.id).read(key)
     check_trial(trial)

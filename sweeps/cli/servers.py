@@ -345,7 +345,12 @@ def run_ui(
 
     Raises:
         UsageError: There is nothing to show yet, or the port or host cannot be used.
+        StoreError: The server that is asked for a sweep does not answer.
     """
+    if info is not None:
+        from sweeps.tracking.sync import require_store
+
+        require_store(tracking_uri)
     if tracking_uri.startswith("http"):
         _announce(server_address(tracking_uri, info), open_browser)
         return 0

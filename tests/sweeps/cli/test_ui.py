@@ -12,7 +12,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from sweeps.cli import app
 from sweeps.cli.servers import run_ui
 from sweeps.errors import UsageError
 from sweeps.tracking.projection import Projection
@@ -48,6 +50,20 @@ def test_without_a_store_it_says_how_to_begin_and_creates_nothing(tmp_path: Path
     with pytest.raises(UsageError, match=r"no runs in .*mlflow.db yet; begin with: `sweeps run"):
         run_ui(tmp_path / "home", store(tmp_path / "home"), "127.0.0.1", 5000, open_browser=False)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg"])
+@pytest.mark.parametrize("words", [["ui", "toy"], ["replay", "0" * 32]])
+def test_a_server_that_is_away_is_one_line(finished_toy, scheme: str, words: list[str]) -> None:
+    home = finished_toy(trials=1).home.path
+    uri = f"{scheme}://me:secret@127.0.0.1:{free_port()}/mlflow"
+    result = CliRunner().invoke(app, [*words, "--home", str(home), "--tracking-uri", uri])
+    assert result.exit_code == 1
+    (line,) = result.output.splitlines()
+    assert line.startswith(f"error: MLflow at {scheme}://")
+    assert "cannot be reached (ConnectionRefusedError" in line
+    assert "repeat the command when it answers" in line
+    assert "secret" not in line
 
 
 @pytest.mark.parametrize("statement", ["SELECT 1", "DELETE FROM runs"])
