@@ -23,6 +23,7 @@ from sweeps.shared import ENGINE_OPTIONS, StorageServer
 from sweeps.workspace.databases import (
     DatabaseRetry,
     check,
+    check_tables,
     connect,
     created_whole,
     enable_wal,
@@ -45,7 +46,7 @@ class SqliteBackend:
     """Studies in the SQLite file of a home; see `StudyBackend`."""
 
     unreadable: tuple[type[Exception], ...] = (
-        KeyError, StorageInternalError, SQLAlchemyError, sqlite3.Error,
+        KeyError, StorageInternalError, SQLAlchemyError, sqlite3.Error, StoreError,
     )  # fmt: skip
 
     def __init__(self, database: Path) -> None:
@@ -87,7 +88,12 @@ class SqliteBackend:
         return _open(self._database)
 
     def open_to_read(self) -> RDBStorage:
-        """Open the file so that nothing is created, migrated or written."""
+        """Open the file so that nothing is created, migrated or written.
+
+        Raises:
+            StoreError: It holds more than tables, see `check_tables`.
+        """
+        check_tables(self._database)
         file = f"file:{quote(quote(str(self._database)))}"  # SQLAlchemy and SQLite unquote one each
         return RDBStorage(
             f"sqlite:///{file}?mode=ro&uri=true",

@@ -18,7 +18,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from sweeps.errors import StoreError, UsageError
 from sweeps.workspace.files import sync_folder
@@ -204,6 +204,8 @@ _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 
 MOST_COPIED: Final = 2 * 2**30
 """Bytes of a database of somebody else's that are copied at most."""
+LONGEST_READING_SECONDS: Final = 300.0
+"""After this time a database of somebody else's is read no further."""
 
 
 @contextmanager
@@ -229,11 +231,46 @@ def copied(database: Path) -> Iterator[Path]:
                 closing(sqlite3.connect(copy)) as target,
             ):
                 source.backup(target)
+            if strange := _beyond_tables(copy):
+                raise UsageError(f"{database}: {strange}; refused")
             check(copy, DatabaseRetry())
         except (sqlite3.Error, StoreError) as error:
             problem = "" if isinstance(error, StoreError) else f" ({error})"
             raise UsageError(f"{database}: no database can be read{problem}") from None
-        yield copy
+        with _bounded(database):
+            yield copy
+
+
+@contextmanager
+def _bounded(database: Path) -> Iterator[None]:
+    """End what SQLite computes for SQLAlchemy too long, and let Ctrl-C end it.
+
+    While SQLite computes, Python handles no signal, unless SQLite calls some Python.
+    """
+    from sqlalchemy import Engine, event
+
+    deadline = time.monotonic() + LONGEST_READING_SECONDS
+
+    def look(connection: Any, _record: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.set_progress_handler(
+                lambda: time.monotonic() > deadline, OPERATIONS_BETWEEN_LOOKS
+            )
+
+    event.listen(Engine, "connect", look)
+    try:
+        yield
+    except Exception as error:
+        cause = sqlite_error(error)
+        if cause is None or _primary_code(cause) != sqlite3.SQLITE_INTERRUPT:
+            raise
+        if time.monotonic() > deadline:
+            raise UsageError(
+                f"{database}: reading it takes more than {LONGEST_READING_SECONDS:g} s; refused"
+            ) from None
+        raise KeyboardInterrupt from None  # of it, SQLite says no more
+    finally:
+        event.remove(Engine, "connect", look)
 
 
 def check(database: Path, database_retry: DatabaseRetry) -> None:
@@ -248,6 +285,7 @@ def check(database: Path, database_retry: DatabaseRetry) -> None:
         return
     if database.stat().st_size == 0:
         raise damaged(database, "it is empty")
+    database_retry.run(database, lambda: check_tables(database))
 
     def problems() -> list[str]:
         deadline = time.monotonic() + LONGEST_CHECK_SECONDS
@@ -266,6 +304,28 @@ def check(database: Path, database_retry: DatabaseRetry) -> None:
     (first, *_) = database_retry.run(database, problems)
     if first != "ok":
         raise damaged(database, " ".join(first.split()))
+
+
+def check_tables(database: Path) -> None:
+    """Refuse a database with more than tables: a view may be computed without end.
+
+    Raises:
+        StoreError: It holds a view or a virtual table.
+        sqlite3.Error: It cannot be read.
+    """
+    if strange := _beyond_tables(database):
+        raise damaged(database, strange)
+
+
+def _beyond_tables(database: Path) -> str:
+    with closing(connect(database, seconds=0.1, mode="ro")) as connection:
+        row = connection.execute(
+            "SELECT CASE type WHEN 'view' THEN 'view' ELSE 'virtual table' END, name "
+            "FROM sqlite_master WHERE type = 'view' OR sql LIKE 'CREATE VIRTUAL%'"
+        ).fetchone()
+    return (
+        f"it holds the {row[0]} {row[1]!r}, as neither Optuna nor MLflow makes one" if row else ""
+    )
 
 
 def schema_version(database: Path, database_retry: DatabaseRetry, owner_table: str) -> str | None:

@@ -121,6 +121,7 @@ def draw(
         best_epoch: From 1; None if training diverged before one was measured.
         title: The configuration that was trained, in one line.
     """
+    from digitexp.experiments.pictures import draw_matrix
     from digitexp.plots.training import draw_curves, draw_residuals
 
     measured = [name for name in history if f"val_{name}" in history and name != "loss"]

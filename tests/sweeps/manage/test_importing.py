@@ -342,6 +342,21 @@ def test_a_source_that_names_nothing_is_refused(tmp_path, toy_space, migrated_da
     refused(tmp_path, store, "study.db")
 
 
+def test_a_study_whose_trials_never_end_is_refused(tmp_path, toy_space):
+    optuna.create_study(storage=f"sqlite:///{tmp_path}/study.db", study_name="mine")
+    with closing(sqlite3.connect(tmp_path / "study.db")) as database:
+        database.execute("ALTER TABLE trials RENAME TO kept")
+        database.execute(ENDLESS.format("trials"))
+    asked = [f"sqlite:///{tmp_path}/study.db", "--space", toy_space, "--study", "mine"]
+    refused(tmp_path, asked, "it holds the view 'trials', as neither Optuna nor MLflow makes one")
+
+
+ENDLESS = """CREATE VIEW {} AS WITH RECURSIVE n(trial_id) AS
+(SELECT 1 UNION ALL SELECT trial_id + 1 FROM n)
+SELECT trial_id, trial_id AS number, 1 AS study_id, 'COMPLETE' AS state, NULL AS datetime_start,
+NULL AS datetime_complete FROM n"""
+
+
 def test_a_study_that_cannot_be_compared_is_refused(tmp_path, toy_space):
     address = f"sqlite:///{tmp_path}/study.db"
     study = optuna.create_study(storage=address, study_name="mine", direction="minimize")

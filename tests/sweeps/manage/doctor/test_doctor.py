@@ -17,6 +17,7 @@ from sweeps.runner.ownership import SweepLock
 from sweeps.study.copies import read_study
 from tests.faults.mlflow_state import mlflow_state
 from tests.sweeps.conftest import table
+from tests.sweeps.manage.test_importing import ENDLESS
 
 
 class Patient:
@@ -230,6 +231,14 @@ def test_a_negative_zero_is_the_zero_that_the_study_has_of_it(patient):
     patient.store.write(replace(record, objective=-0.0, result=trained))
     patient.sql("optuna.db", "UPDATE trial_values SET value = 0.0 WHERE trial_id = 2")
     assert [what for part, what in patient.problems() if part == "study"] == []
+
+
+def test_a_study_whose_trials_never_end_is_told_apart(patient):
+    patient.sql("optuna.db", "ALTER TABLE trials RENAME TO kept")
+    patient.sql("optuna.db", ENDLESS.format("trials"))
+    result = patient.doctor("toy")
+    assert result.exit_code == 1
+    assert "it holds the view 'trials', as neither Optuna nor MLflow makes one" in result.output
 
 
 @pytest.mark.slow

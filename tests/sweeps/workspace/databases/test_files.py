@@ -1,13 +1,22 @@
 """Databases are made whole or not at all, checked before use, and migrated on a copy."""
 
+import signal
 import sqlite3
 from contextlib import closing
 
 import pytest
+import sqlalchemy
 
-from sweeps.errors import StoreError
+from sweeps.errors import StoreError, UsageError
 from sweeps.workspace import databases
-from sweeps.workspace.databases import DatabaseRetry, check, created_whole, enable_wal, migrate
+from sweeps.workspace.databases import (
+    DatabaseRetry,
+    check,
+    copied,
+    created_whole,
+    enable_wal,
+    migrate,
+)
 
 
 @pytest.fixture
@@ -25,6 +34,47 @@ def database(tmp_path):
 def count(path):
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute("SELECT count(*) FROM numbers").fetchone()[0]
+
+
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+
+
+def test_what_a_database_of_others_computes_without_end_is_ended(database, monkeypatch):
+    monkeypatch.setattr(databases, "LONGEST_READING_SECONDS", 0.2)
+    said = r"a b\.db: reading it takes more than 0.2 s"
+    with pytest.raises(UsageError, match=said), copied(database) as copy:
+        run_endlessly(copy)
+
+
+def test_ctrl_c_is_heard_while_a_database_of_others_computes(database):
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(KeyboardInterrupt), copied(database) as copy:
+            run_endlessly(copy)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def run_endlessly(copy):
+    engine = sqlalchemy.create_engine(f"sqlite:///{copy}")
+    try:
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text(ENDLESS)).scalar()
+    except sqlalchemy.exc.OperationalError as error:  # as readers do with all errors
+        raise UsageError(str(error)) from None
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "statement", [f"CREATE VIEW numbers2 AS {ENDLESS}", "CREATE VIRTUAL TABLE v USING fts5(x)"]
+)
+def test_views_and_virtual_tables_are_refused(database, statement):
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(statement)
+    with pytest.raises(StoreError, match="as neither Optuna nor MLflow makes one"):
+        check(database, DatabaseRetry())
 
 
 def damaged(whole):
