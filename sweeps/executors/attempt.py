@@ -24,7 +24,7 @@ from sweeps.config.policies import FailureReason
 from sweeps.errors import ExperimentError, ScriptError
 from sweeps.executors.checkpoint import CheckpointFile, CheckpointPlace
 from sweeps.experiment import Experiment, OnEpoch, PreparedData, Stop, TrialResult, TrialSpec
-from sweeps.records.format import MOST_NAMES
+from sweeps.records.format import MOST_ARRAYS, MOST_NAMES
 from sweeps.records.kept_files import collect_files, last_lines
 from sweeps.records.schema import json_bytes
 from sweeps.workspace.clock import Stopwatch
@@ -75,6 +75,8 @@ def checked(result: Any) -> TrialResult:
             f"the experiment returned {most} metrics; at most {MOST_NAMES} are kept: keep what is "
             "large in `arrays`"
         )
+    if sum(array.nbytes for array in kept.arrays.values()) > MOST_ARRAYS:
+        raise ValueError(f"the experiment returned more than {MOST_ARRAYS >> 30} GB of arrays")
     if is_too_much(json_bytes([kept.metrics, kept.history, kept.info]), MOST_PARSED // 4 * 3):
         raise ValueError(
             f"the experiment returned more metrics, history and info than {MOST_PARSED >> 20} MB "

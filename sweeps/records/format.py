@@ -32,6 +32,7 @@ from sweeps.records.schema import (
     unreadable,
 )
 from sweeps.workspace.files import (
+    MOST_PARSED,
     MOST_UNPACKED,
     FormatError,
     NoFileError,
@@ -50,6 +51,8 @@ _JSON_MEMBER: Final = "record.json"
 _ARRAYS: Final = "arrays/"
 _ARRAY: Final = ".npy"
 _TRAINED: Final = ("complete", "pruned", "diverged")
+MOST_ARRAYS: Final = 2 * 2**30
+"""Most bytes that the arrays of a record may have together."""
 MOST_NAMES: Final = 10_000
 _LONGEST_TEXT: Final = 4 * 2**20
 """Of more names and longer texts, tables, reports and MLflow take minutes and gigabytes."""
@@ -103,7 +106,7 @@ def read_record(path: Path, *, arrays: bool) -> Record:
         RecordError: It cannot be read.
     """
     with _said_of(path):
-        record = decode(read_file(path), arrays=arrays)
+        record = decode(read_file(path, MOST_ARRAYS + MOST_PARSED), arrays=arrays)
     if record.spec.key != path.stem:
         raise FormatError(f"a copy of record {record.spec.key}, by what it says")
     return record

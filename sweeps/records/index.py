@@ -24,7 +24,14 @@ from typing import Any, Final, get_type_hints
 import numpy as np
 
 from sweeps.experiment import TrialResult, TrialSpec
-from sweeps.records.format import FORMAT_VERSION, pack_arrays, seal, unpack_arrays, unseal
+from sweeps.records.format import (
+    FORMAT_VERSION,
+    MOST_ARRAYS,
+    pack_arrays,
+    seal,
+    unpack_arrays,
+    unseal,
+)
 from sweeps.records.record import Record
 from sweeps.records.schema import json_bytes, shaped
 from sweeps.workspace.files import is_too_much, read_file
@@ -126,7 +133,7 @@ def read_index(folder: Path) -> Mapping[str, Indexed]:
     Nothing without an index, and of one that is damaged or of another version.
     """
     try:
-        content = unseal(read_file(folder / _FOLDER / _FILE), _KIND)
+        content = unseal(read_file(folder / _FOLDER / _FILE, MOST_ARRAYS), _KIND)
         members = unpack_arrays(io.BytesIO(content))
         curves = members.pop("curves").tolist()
         signature, common, *rows = (_parsed(one.tobytes()) for one in members.values())

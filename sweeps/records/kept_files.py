@@ -224,9 +224,11 @@ def read_kept(path: Path, digest: str) -> dict[str, bytes]:
         RecordError: It is damaged.
     """
     try:
-        packed = read_file(path)
+        packed = read_file(path, 2 * MOST_BYTES)
     except FileNotFoundError:
         return {LEFT_OUT: f"What it wrote is not kept any more ({path.name}).\n".encode()}
+    except FormatError as error:
+        raise RecordError(f"{path}: {error}") from None
     except NoFileError as error:
         raise RecordError(f"{path}: damaged ({error.strerror})") from None
     except OSError as error:
