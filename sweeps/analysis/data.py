@@ -263,9 +263,10 @@ class SweepData:
         Trainings side by side count once; the time in which nothing was trained does not count.
         """
         idle, covered = 0, 0
-        starts, idle_before = [], []
+        starts: list[int] = []
+        idle_before: list[int] = []
         for record in sorted(self.records, key=lambda record: record.started_at):
-            if record.started_at > covered:
+            if record.started_at > covered or not starts:
                 idle += record.started_at - covered
                 starts.append(record.started_at)
                 idle_before.append(idle)

@@ -425,8 +425,11 @@ def _child(evidence: Evidence, record: Record, run: StoredRun, parent_id: str) -
         yield Problem("records", str(error), Repair.BY_HAND)
         return
     content = trial_run(evidence.info, record, parent_id)
-    if run.status != content.status or run.end_time != content.end_time:
+    if run.status != content.status:
         what = f"run of attempt {key} is {run.status}; it is to be {content.status}"
+        yield Problem("mlflow", what, Repair.SEND, key)
+    elif run.end_time != content.end_time:
+        what = f"run of attempt {key} has another end than its record"
         yield Problem("mlflow", what, Repair.SEND, key)
     if run.tags.get(UNDRAWN) and not evidence.is_untrusted:
         yield Problem(

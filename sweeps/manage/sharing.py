@@ -86,6 +86,8 @@ def share_sweep(home: Home, info: SweepInfo, file: Path) -> int:
     folder = home.store(info.id).folder
     for error in unreadable_files(folder):
         raise error
+    if sum(path.lstat().st_size for path in folder.iterdir()) > MOST_BYTES:
+        raise UsageError(f"{folder}: more than {MOST_BYTES // 2**30} GB, which no home takes in")
     part = file.with_name(f".{file.name}.part")
     digests: dict[str, str] = {}
     reached("share.begun")
@@ -350,4 +352,7 @@ def _rehearse(info: SweepInfo, records: Sequence[Record]) -> None:
             raise ValueError(f"{record.spec.key}: a parameter without its distribution")
         if trial_outcome(record, info.objectives).values is None and record.outcome == "complete":
             raise ValueError(f"{record.spec.key}: complete without an objective")
+        measured = record.result.metrics if record.result else {}
+        if record.outcome == "complete" and record.objective != measured.get(info.metric):
+            raise ValueError(f"{record.spec.key}: its objective is not its {info.metric}")
         proposal_of_record(record)

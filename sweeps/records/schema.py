@@ -357,7 +357,9 @@ class _Range:
     @property
     def is_sound(self) -> bool:
         is_finite = -math.inf < self.low <= self.high < math.inf
-        return is_finite and (self.step is None or self.step > 0) and (self.low > 0 or not self.log)
+        # Optuna's decimals tell no more steps apart.
+        is_stepped = self.step is None or 0 < self.high - self.low + self.step < 2**53 * self.step
+        return is_finite and is_stepped and (self.low > 0 or not self.log)
 
 
 @dataclass(frozen=True)

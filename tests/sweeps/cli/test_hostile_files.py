@@ -320,6 +320,7 @@ def test_sweeps_that_say_nonsense_are_named_and_keep_nobody_from_the_others(hurt
     ("change", "said"),
     [
         (saying(objective=None), "complete without an objective"),
+        (saying(objective=99.0), "its objective is not its score"),
     ],
 )
 def test_what_no_study_takes_is_shown_and_not_imported(
@@ -361,3 +362,11 @@ def test_a_damaged_file_in_an_archive_is_named_as_it_is_there(make_home, tmp_pat
     assert result.exit_code == 2
     assert result.stderr.startswith(f"error: {file}: {name}: ")
     assert "sweeps doctor" not in result.stderr
+
+
+def test_more_than_any_home_takes_in_is_not_shared(hurt, tmp_path):
+    with (hurt.folder / "0001-1.weights").open("wb") as file:
+        file.truncate(2**40)  # takes no room on the disk
+    refused = hurt.call("share", "toy", str(tmp_path / "toy.sweep"))
+    assert (refused.exit_code, "more than 20 GB" in refused.stderr) == (2, True), refused.output
+    assert not (tmp_path / "toy.sweep").exists()

@@ -122,6 +122,9 @@ def _odd(odd: str) -> Record:
         case "nested":
             texts = dict.fromkeys(record.distributions, "[" * 100_000)
             return dataclasses.replace(record, distributions=texts)
+        case "tiny step":
+            small = record.distributions["x"].replace("true", "false").replace("null", "1e-300")
+            return dataclasses.replace(record, distributions={"x": small})
         case "no number":
             return dataclasses.replace(record, objective=float("nan"))
         case "error":
@@ -131,7 +134,9 @@ def _odd(odd: str) -> Record:
     return dataclasses.replace(record, result=dataclasses.replace(record.result, metrics=MANY))
 
 
-@pytest.mark.parametrize("odd", ["nested", "no number", "error", "parameters", "metrics"])
+@pytest.mark.parametrize(
+    "odd", ["nested", "tiny step", "no number", "error", "parameters", "metrics"]
+)
 def test_a_record_that_no_training_leaves_is_refused(odd):
     with pytest.raises(FormatError, match="no record"):
         decode(encode(_odd(odd)))

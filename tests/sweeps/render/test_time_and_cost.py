@@ -39,6 +39,12 @@ def test_trainings_side_by_side_count_once_and_pauses_do_not(data):
     assert data.seconds == 70, "the night is no time of the sweep"
 
 
+def test_a_machine_whose_clock_was_never_set_trains_for_a_while_too(tmp_path):
+    first = dataclasses.replace(trained(0, 0.7, 0, 20), started_at=0, finished_at=20_000)
+    data = SweepData(sweep_info(), RecordStore(tmp_path), (first,), 1, None)
+    assert data.seconds == 20
+
+
 def test_the_history_has_the_best_so_far_by_seconds_of_training(data):
     by_trial, by_time = history_section(data).charts
     assert (by_trial.name, by_time.name) == ("history", "history-seconds")

@@ -127,6 +127,11 @@ def run_without_an_end(p):
     return "mlflow", "run of attempt 0001-1 is RUNNING; it is to be FINISHED"
 
 
+def end_of_a_run(p):
+    p.sql("mlflow.db", "UPDATE runs SET end_time = 7 WHERE run_uuid = ?", p.run_of("0001-1"))
+    return "mlflow", "run of attempt 0001-1 has another end than its record"
+
+
 def value_of_a_run(p):
     query = "UPDATE latest_metrics SET value = 7 WHERE run_uuid = ? AND key = 'score'"
     p.sql("mlflow.db", query, p.run_of("0001-1"))
@@ -186,9 +191,10 @@ def name_in_the_lock(p):
 
 TROUBLES = [
     value_of_trial_1, state_of_trial_1, failure_of_trial_1, parameters_of_trial_1, last_trials,
-    whole_study, damaged_study, damaged_runs, deleted_run, run_without_an_end, value_of_a_run,
-    parameter_of_a_run, tag_of_a_run, files_of_a_run, parent_without_an_end, best_of_the_parent,
-    half_written_file, half_copied_file_of_a_run, half_made_database, name_in_the_lock,
+    whole_study, damaged_study, damaged_runs, deleted_run, run_without_an_end, end_of_a_run,
+    value_of_a_run, parameter_of_a_run, tag_of_a_run, files_of_a_run, parent_without_an_end,
+    best_of_the_parent, half_written_file, half_copied_file_of_a_run, half_made_database,
+    name_in_the_lock,
 ]  # fmt: skip
 ALIKE = {
     state_of_trial_1, failure_of_trial_1, parameters_of_trial_1, parameter_of_a_run, tag_of_a_run,
