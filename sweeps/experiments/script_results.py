@@ -452,10 +452,9 @@ def pattern_hint(printed: str, metric: str) -> str:
     for line in printed.splitlines()[-_SEARCHED_LINES:]:
         for found in _NAMED_NUMBER.finditer(line[:_SEARCHED_CHARACTERS]):
             name = found[1].lower()
-            text = (
-                f"; a line such as {_shown(line)!r} looks like it: write metrics: "
-                f"{{{metric}: '{pattern_of(found[1])}'}} into the space"
-            )
+            # The pattern first: a terminal shows the begin of an error.
+            pattern = rf"\b{found[1]}[=: ]+(\S+)"
+            text = f"; or add metrics: {{{metric}: '{pattern}'}}, which finds {_shown(line)!r}"
             if name == wanted:
                 same = text
             elif name in wanted or wanted in name:

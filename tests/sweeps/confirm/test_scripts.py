@@ -174,3 +174,19 @@ def test_only_a_script_that_divides_is_advised_to_confirm(
     assert [("sweeps confirm own" in text) for text in said] == 4 * [divides]
     assert f"leads {scored}" in page
     assert ("validation set" in page) is (scored == "on the validation set")
+
+
+def test_a_count_of_one_has_a_singular(tmp_path, make_home):
+    (tmp_path / "one.yaml").write_text(
+        "command: [sh, -c, 'echo \"acc $1\"', sh, '{x}', '{fold}']\n"
+        "objective: {metric: acc, direction: maximize}\nmetrics: {acc: 'acc (.*)'}\n"
+        "parameters: {x: {type: categorical, choices: [1, 2]}}\n"
+    )
+    home = make_home()
+    ended = run("run", tmp_path / "one.yaml", "--trials", 1, "--workers", 0, "--home", home)
+    assert "1 of 1 trial: 1 COMPLETE" in ended.stderr
+    refused = run("confirm", "one", "--home", home)
+    assert (refused.exit_code, "has 1 complete configuration; two or more" in refused.stderr) == (
+        2,
+        True,
+    ), refused.output

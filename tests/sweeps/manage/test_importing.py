@@ -293,7 +293,7 @@ BAD = {
     "only names": (text(), [], "holds no results"),
     "torn": (text('0.5,0,"a'), [], "unexpected end of data"),
     "a name twice": (text("1,2,3", header="x,x,score"), [], "two columns are called 'x'"),
-    "all outside": (text("7,0,a,0.1"), [], "none of the 1 results of found.csv lies in the space"),
+    "all outside": (text("7,0,a,0.1"), [], "none of 1 result of found.csv lies in the space"),
     "other names": (text("0.5,1", header="lr,acc"), [], "needed are score, x"),
     "map of nothing": (GOOD, ["--map", "lr=x"], "has no 'lr'"),
     "map without a name": (GOOD, ["--map", "x"], "write it as THEIRS=OURS"),
