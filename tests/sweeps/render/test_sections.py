@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sweeps.analysis.data import SweepData
+from sweeps.analysis.data import LoadedSamples, SweepData
 from sweeps.analysis.paired_differences import paired_difference
+from sweeps.analysis.rows import trial_rows
 from sweeps.analysis.summary import summarize
+from sweeps.experiment import PreparedData, TrialResult
 from sweeps.interval import Interval
+from sweeps.records import RecordStore
 from sweeps.records import conclusions as kept
 from sweeps.records.conclusions import ConfirmedStanding, VerdictConclusion
 from sweeps.render import comparing
@@ -26,6 +29,7 @@ from sweeps.render.sections.classes import confusion_chart
 from sweeps.render.sections.confirmed import forest_chart, put_in_words
 from sweeps.render.sections.verdict import answer, fold_facts, verdict_section
 from sweeps.wording import format_seconds
+from tests.sweeps import toy_experiment
 from tests.sweeps.render.builders import record, sweep_info
 from tests.sweeps.render.charts.test_drawing import CHARTS
 
@@ -281,3 +285,28 @@ def test_of_two_trials_of_a_search_one_leads_there_and_is_not_called_better(coun
     sentence = comparing._sentence("mlp:3", "mlp:0", paired_difference(right, other))
     assert sentence.endswith(said)
     assert "better" not in sentence
+
+
+def test_trials_are_compared_by_sample_only_if_their_split_is_the_same(tmp_path):
+    labels = np.arange(100) % 2
+    scores = np.eye(2)[labels]
+    result = TrialResult("complete", "", {}, {}, arrays={"validation_logits": scores})
+    wrong = dataclasses.replace(result, arrays={"validation_logits": scores[:, ::-1]})
+    split = {"digest": "d", "split_digest": "one"}
+    first, same, elsewhere = (
+        dataclasses.replace(record(trial), result=found, data={**split, **other})
+        for trial, (found, other) in enumerate(
+            [(result, {}), (wrong, {}), (wrong, {"split_digest": "another"})]
+        )
+    )
+    samples = LoadedSamples(
+        toy_experiment.experiment, PreparedData("d", "d", "one", {}, None), labels
+    )
+    data = SweepData(sweep_info(), RecordStore(tmp_path), (), 3, None, samples)
+    contestants = [
+        comparing.Contestant(f"mlp:{row.trial}", data, row)
+        for row in trial_rows([first, same, elsewhere])
+    ]
+    of_same, of_other = comparing.differences_to_first(contestants, [first, same, elsewhere])
+    assert of_same.value == -1.0
+    assert of_other is None, "the same samples, divided otherwise"

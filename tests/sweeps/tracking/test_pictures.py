@@ -304,3 +304,23 @@ def test_a_store_that_never_deletes_is_let_be(
     monkeypatch.setattr(LocalArtifactRepository, "delete_artifacts", refuse)
     show(projection, records[1:])
     assert runs(home)["0001-1"].data.tags[PICTURES].startswith("best 1")
+
+
+def test_an_outage_while_old_pictures_are_removed_is_no_refusal_of_the_store(
+    home: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+    records = projected(projection, ranked_records(3))
+    show(projection, records[:2])
+
+    def away(self: Any, path: str) -> None:
+        raise ConnectionError("nobody answers")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalArtifactRepository, "delete_artifacts", away)
+        with pytest.raises(ConnectionError, match="nobody answers"):
+            show(projection, records[1:])
+        assert not pictures(home).get("0002-1"), "the rest waits for the store"
+    show(projection, records[1:])
+    assert sorted(key for key, files in pictures(home).items() if files) == ["0001-1", "0002-1"]

@@ -15,6 +15,7 @@ from sweeps.records.record import Outcome, Record
 from sweeps.tracking import tables
 from sweeps.tracking.content import SweepNote
 from sweeps.tracking.projection import Projection
+from sweeps.tracking.runs import local_folder
 from sweeps.tracking.store import open_client
 from tests.sweeps.factories import CREATED_AT, make_info, make_record, make_result
 
@@ -621,3 +622,17 @@ def test_the_store_is_in_wal_mode_and_other_readers_do_not_disturb(
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM runs").fetchone()
         projection.project(INFO, make_record(0), {})
+
+
+def test_two_metrics_that_mlflow_cannot_tell_apart_are_one_point_of_a_whole_run(
+    home: Path, projection: Projection
+) -> None:
+    result = make_result(np.random.default_rng(0), "complete", 3)
+    odd = dataclasses.replace(result, metrics={**result.metrics, "odd!": 0.5, "odd?": 0.5})
+    projection.start_sweep(INFO, NOTE)
+    projection.project(INFO, make_record(0, result=odd), DRAWN)
+    (run,) = (run for run in runs(home) if run.data.tags["kind"] == "trial")
+    assert run.data.metrics["odd_"] == 0.5
+    folder = local_folder(run.info.artifact_uri).parents[1]
+    # The id by which two projectors make one run; the client would have given another.
+    assert run.info.run_id == tables.run_id_of(INFO.id, "0000-1", folder)
