@@ -61,6 +61,11 @@ class Hello:
 
 
 @dataclass(frozen=True)
+class Spent:
+    """Worker to coordinator, before an attempt that failed: a later one would fail in me, too."""
+
+
+@dataclass(frozen=True)
 class Preloaded:
     """Server to coordinator: ready to start workers, by a fork unless `spawns_because` is given."""
 

@@ -41,6 +41,7 @@ from sweeps.executors.messages import (
     Inbox,
     MessageError,
     Preloaded,
+    Spent,
     Started,
     StopTask,
     Task,
@@ -111,6 +112,7 @@ class WorkerHandle:
         answer_by: When the server must have said that its worker has begun, or has ended
             (monotonic clock, seconds); infinity if it need not say anything.
         is_gone: Whether its worker has closed its side of the socket.
+        is_spent: Whether its worker said that it is to get no more attempts.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -129,6 +131,7 @@ class WorkerHandle:
         self._unsent = bytearray()
         self._inbox = Inbox()
         self._oom_kills = 0
+        self.is_spent = False
 
     @property
     def is_free(self) -> bool:
@@ -251,6 +254,7 @@ class WorkerHandle:
         self.channel = self._printed = self.pid = self.job = None
         self.deadline, self.answer_by, self.is_gone = math.inf, math.inf, False
         self._tasks, self._unsent, self._inbox = 0, bytearray(), Inbox()
+        self.is_spent = False
 
     def _stop_resting(self) -> None:
         if self._idle_since is not None:
@@ -458,6 +462,8 @@ class Pool:
             self._finish(handle, message)
         elif isinstance(message, Epochs):
             self._show(handle, message)
+        elif isinstance(message, Spent):
+            handle.is_spent = True
         elif isinstance(message, Hello):
             self.warm_up_seconds = self.warm_up_seconds or time.monotonic() - self._began
             handle.rest()
@@ -473,7 +479,7 @@ class Pool:
         if job is None or job.spec.key != attempt.spec.key:
             return  # other code in that process wrote it
         handle.rest()
-        if handle.tasks >= self._tasks_per_worker:
+        if handle.is_spent or handle.tasks >= self._tasks_per_worker:
             self._forget_channel(handle.channel)
             handle.clear()
         self._record(job, attempt)

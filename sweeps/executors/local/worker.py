@@ -10,6 +10,7 @@ import contextlib
 import faulthandler
 import os
 import queue
+import resource
 import select
 import signal
 import socket
@@ -22,7 +23,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from sweeps.executors.attempt import run_attempt
-from sweeps.executors.messages import CHUNK_BYTES, Epochs, Hello, Inbox, StopTask, Task, pack
+from sweeps.executors.messages import (
+    CHUNK_BYTES,
+    Epochs,
+    Hello,
+    Inbox,
+    Spent,
+    StopTask,
+    Task,
+    pack,
+)
 from sweeps.executors.preloading import die_with_parent, read_preload
 from sweeps.experiment import Experiment, PreparedData, Stop, begin_only_training
 from sweeps.workspace.descendants import adopt_orphans
@@ -40,6 +50,7 @@ class Worker:
         self._stops: dict[str, Stop] = {}
         self._unsent: list[tuple[int, Mapping[str, float]]] = []
         self._sent_at = 0.0
+        self._limits = _limits()
 
     def run(self, experiment: Experiment, data: PreparedData) -> None:
         """Train until the process is ended."""
@@ -66,6 +77,8 @@ class Worker:
                 experiment, task.spec, data, on_epoch, task.judge, task.folder, task.place
             )
         self._send_epochs(key)
+        if attempt.result is None and _limits() != self._limits:
+            self._send(Spent())
         self._send(attempt)
         self._stops.pop(key, None)
 
@@ -99,6 +112,12 @@ class Worker:
             self._tasks.put(message)
         else:
             self._stops[message.key] = message.stop
+
+
+def _limits() -> list[tuple[int, int]]:
+    """Return the limits that the system sets to this process, which a training may have lowered."""
+    numbers = {value for name, value in vars(resource).items() if name.startswith("RLIMIT_")}
+    return [resource.getrlimit(number) for number in sorted(numbers)]
 
 
 @contextlib.contextmanager

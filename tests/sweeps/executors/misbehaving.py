@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import signal
 import socket
 import stat
@@ -64,7 +65,13 @@ def memory_of_gpus():
     return " ".join(os.environ.get(name, "-") for name in names)
 
 
+def lower_limits():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+    raise RuntimeError("lowered")
+
+
 SAID = {
+    "lower its limits": lower_limits,
     "sockets": count_sockets,
     "pid": lambda: str(os.getpid()),
     "gpus": visible_gpus,

@@ -105,6 +105,17 @@ def test_a_waiting_attempt_can_be_withdrawn(make_bench):
     assert bench.listener.begun == [0, 2]
 
 
+def test_a_worker_whose_limits_a_failed_attempt_has_changed_is_replaced(make_bench):
+    bench = make_bench(1)
+    before = bench.result("pid").result.stop_reason
+    assert bench.result("lower its limits").error.startswith("RuntimeError: lowered")
+    assert bench.result("fine").result.stop_reason == "fine"
+    after = bench.result("pid").result.stop_reason
+    assert after != before
+    assert bench.result("raise").error
+    assert bench.result("pid").result.stop_reason == after
+
+
 def test_a_worker_is_replaced_after_its_number_of_tasks(make_bench):
     bench = make_bench(1, tasks_per_worker=3)
     workers = [int(bench.result("pid").result.stop_reason) for _ in range(9)]
