@@ -107,11 +107,19 @@ def write(path: Path, content: bytes) -> None:
     """Write a file, making its folder.
 
     Raises:
-        UsageError: It cannot be written.
+        UsageError: It cannot be written; a former one is left as it was.
     """
+    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        if path.is_symlink() or (path.exists() and not path.is_file()):  # such as /dev/stdout
+            path.write_bytes(content)
+            return
+        try:
+            part.write_bytes(content)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise UsageError(f"{path}: cannot be written ({error.strerror})") from None
 

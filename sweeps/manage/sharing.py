@@ -78,7 +78,7 @@ def share_sweep(home: Home, info: SweepInfo, file: Path) -> int:
         The size of the file in bytes.
 
     Raises:
-        UsageError: The file exists already.
+        UsageError: The file exists already, cannot be written, or would be too large.
         RecordError: A file beside the records is damaged.
     """
     if file.exists():
@@ -108,6 +108,8 @@ def share_sweep(home: Home, info: SweepInfo, file: Path) -> int:
             archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
         reached("share.packed")
         part.replace(file)
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be written ({error}); nothing was shared") from None
     finally:
         part.unlink(missing_ok=True)
     return file.stat().st_size

@@ -265,7 +265,7 @@ def delete_study(database: Database, name: str) -> None:
     """
     backend = backend_of(database)
     if backend.exists():
-        with suppress(KeyError), opened(backend.open()) as storage:
+        with suppress(KeyError), opened(DatabaseRetry().run(database, backend.open)) as storage:
             study_id = storage.get_study_id_from_name(name)
             DatabaseRetry().write(database, lambda: storage.delete_study(study_id))
 

@@ -572,8 +572,8 @@ class ParentRun:
             raise report.lost
         return report
 
-    def _say_what_is_left(self, jobs: int) -> None:
-        self._note(f"MLflow gets {jobs} more runs now; Ctrl-C leaves them to `sweeps sync`")
+    def _say_what_is_left(self, runs: int) -> None:
+        self._note(f"MLflow gets or checks {runs} runs now; Ctrl-C leaves them to `sweeps sync`")
 
     def _end(self, ending: Ending) -> None:
         if self._known is not None and self._earlier and self._earlier.ended_alike(ending):

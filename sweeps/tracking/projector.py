@@ -243,7 +243,8 @@ class Projector:
             timeout_seconds: Longest wait; with `on_waiting`, longest wait for one job.
             is_urgent: Called repeatedly; once it returns True, the wait shrinks.
             urgent_seconds: Longest wait from then on.
-            on_waiting: Called once, with the number of jobs, if many are left after a while.
+            on_waiting: Called once, if many jobs are left after a while, with the number of runs
+                that they are about.
         """
         moved = began = time.monotonic()
         end, left = moved + timeout_seconds, len(self._queue)
@@ -257,7 +258,9 @@ class Projector:
                 moved, left = now, len(self._queue)
                 self._deadline = end = now + timeout_seconds
             if on_waiting is not None and left > MANY_JOBS and now >= began + NOTED_SECONDS:
-                on_waiting(left)
+                with self._changed:
+                    runs = {job.name for job in self._queue}
+                on_waiting(len(runs))
                 began = math.inf
             if now >= (min(end, moved + AWAY_SECONDS) if self._is_silent() else end):
                 break

@@ -6,13 +6,17 @@ import resource
 import stat
 import subprocess
 import sys
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
 from typer.testing import CliRunner
 
 from sweeps.cli import app
+from sweeps.cli.results import write
+from sweeps.errors import StoreError, UsageError
 from sweeps.manage.sharing import import_sweep, share_sweep
+from sweeps.study.storage import delete_study
 from sweeps.tracking.address import resolve_tracking_uri
 from tests.ports import free_port
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root
@@ -206,3 +210,42 @@ def test_one_below_a_file_is_refused(commands, tmp_path, command):
     assert result.stderr == f"error: home {home}: {file} is a file; give a folder with --home\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "toy.yaml"]
     assert file.read_text() == "a file"
+
+
+@pytest.fixture
+def small_files():
+    """Let this process write files of 1000 bytes at most, as if the disk were full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    @contextmanager
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited
+
+
+def test_a_page_that_finds_no_room_leaves_the_former_one(tmp_path, small_files):
+    page = tmp_path / "toy.html"
+    page.write_text("the former")
+    with small_files(), pytest.raises(UsageError, match=r"toy\.html: cannot be written"):
+        write(page, bytes(2000))
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["the former"]
+
+
+def test_a_sweep_that_finds_no_room_is_not_shared_and_the_file_is_named(
+    finished_toy, tmp_path, small_files
+):
+    sweep, file = finished_toy(trials=2), tmp_path / "toy.sweep"
+    with small_files(), pytest.raises(UsageError, match=r"toy\.sweep: cannot be written"):
+        share_sweep(sweep.home, sweep.info, file)
+    assert not list(tmp_path.glob("*.sweep*"))
+
+
+def test_a_study_that_is_not_deleted_for_lack_of_room_says_so(finished_toy, small_files):
+    sweep = finished_toy(trials=2)
+    with small_files(), pytest.raises(StoreError, match=r"optuna\.db: .*is the disk full"):
+        delete_study(sweep.home.optuna_db, sweep.info.study_name)
