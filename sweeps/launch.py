@@ -273,9 +273,9 @@ def run_sweep(
         opened = _existing(config) if config.retry is not None else open_sweep(config, code)
         store = config.home.store(opened.id)
         with (
-            hold_to_send(config.home, opened, tracking_uri, progress.note, request.ask) as held,
+            hold_to_send(config.home, opened, tracking_uri, progress.note, request.fail) as held,
             ControlListener(ControlRequests(store.folder), request, progress) as listener,
-            Guard(held.lock, store, opened, progress.note, request.ask) as guard,
+            Guard(held.lock, store, opened, progress.note, request.fail) as guard,
             ExitStack() as counting,
         ):
             _keep_log(config.home, opened, progress)

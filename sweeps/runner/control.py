@@ -95,6 +95,7 @@ class StopRequest:
         self.reason: str | None = None
         self._previous: dict[signal.Signals, Any] = {}
         self._unraisable = sys.unraisablehook
+        self._has_failed = False
 
     def __enter__(self) -> StopRequest:
         # Only the main thread may set handlers; in another thread (a notebook's) the caller's stay.
@@ -111,7 +112,7 @@ class StopRequest:
             signal.signal(number, handler)
         if self._previous:
             sys.unraisablehook = self._unraisable
-        if isinstance(error, LeaseLost):
+        if isinstance(error, LeaseLost) or self._has_failed:
             return
         if isinstance(error, StoreError) and self.reason is not None:
             # The user asked for the end and is told of that, not of the store that did not answer.
@@ -123,6 +124,11 @@ class StopRequest:
             self.reason = REASONS[signal.SIGINT]
         if at_once and self._previous:  # our handlers are installed: this is the second Ctrl-C
             os.kill(os.getpid(), signal.SIGINT)
+
+    def fail(self) -> None:
+        """Stop as one Ctrl-C does, for an error that the sweep then ends with."""
+        self._has_failed = True
+        self.ask()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.reason is not None:

@@ -1,9 +1,11 @@
 """Several hosts, that is homes, share sweeps through one database."""
 
 import json
+import re
 import signal
 import time
 
+import psycopg
 import pytest
 
 import sweeps
@@ -150,6 +152,18 @@ def test_a_database_that_is_away_for_a_while_delays_a_sweep_and_loses_nothing(
     assert table(host("b").sweep()) == table_here(run_toy, trials=14, overrides=fixed)
     assert nothing_runs(a.home, storage)
     assert_sound(a.home, table(a.sweep()), storage=storage)
+
+
+@pytest.mark.slow
+def test_a_database_that_was_dropped_is_an_error_and_not_taken_for_ctrl_c(host, postgres, storage):
+    a = host("a")
+    running = a.run("--trials", "14", *SLOWLY)
+    wait_until(lambda: len(a.records()) >= 2)
+    with psycopg.connect(postgres.address().replace("+psycopg", ""), autocommit=True) as server:
+        server.execute(f"DROP DATABASE {storage.rpartition('/')[2]} WITH (FORCE)".encode())
+    said = done(running, 1).stderr()
+    assert re.search(r"^error: .*does not exist.*Recorded trials are safe", said, re.MULTILINE)
+    assert len(a.records()) >= 2
 
 
 @pytest.mark.slow
