@@ -183,7 +183,9 @@ def in_words_of_today(said):
         ("The luck of", "Selection bias of"), ("winner", "champion"),
     ):  # fmt: skip
         text = text.replace(former, now)
-    return json.loads(text)
+    # A mean "x to y" was read as an interval.
+    changed = r"change, ([\d.]+) to ([\d.]+) (points|nats) \("
+    return json.loads(re.sub(changed, r"change: \2 \3, not \1 (change ", text))
 
 
 WITH_JSON = {
