@@ -342,9 +342,12 @@ def test_what_no_study_takes_is_shown_and_not_imported(
 
 @pytest.mark.parametrize("bad", ["no spec", "a trial of another record", "a history that is none"])
 def test_an_archive_with_such_a_record_is_refused_as_a_whole(hurt, make_home, tmp_path, bad):
-    sealed(hurt.folder / "0001-1.record", BAD_RECORDS[bad])
-    file = tmp_path / "toy.sweep"
+    file, record = tmp_path / "toy.sweep", hurt.folder / "0001-1.record"
     assert hurt.call("share", "toy", str(file)).exit_code == 0
+    sealed(record, BAD_RECORDS[bad])
+    replaced(file, record.name, record.read_bytes())
+    left_out = tmp_path / "rest.sweep"
+    assert "0001-1.record" in hurt.call("share", "toy", str(left_out)).stderr
     elsewhere = make_home("elsewhere")
     result = CliRunner().invoke(app, ["import", str(file), "--home", str(elsewhere)])
     assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1), result.output
