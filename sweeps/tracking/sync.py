@@ -141,12 +141,13 @@ def finish_deletions(home: Home, tracking_uri: str) -> None:
             delete_study(home.studies, name)
         reached("delete.unstudied")
         if folder.is_symlink():  # where it leads to is not ours
-            folder.unlink()
+            folder.unlink(missing_ok=True)
             continue
         # `sweep.json` goes last: it says which sweep this was.
-        for path in sorted(folder.iterdir(), key=lambda path: path.name == "sweep.json"):
-            remove(path)
-        folder.rmdir()
+        with contextlib.suppress(FileNotFoundError):  # another process finishes it at the same time
+            for path in sorted(folder.iterdir(), key=lambda path: path.name == "sweep.json"):
+                remove(path)
+            folder.rmdir()
 
 
 # Sends the runs that a store lacks, from the records; sending again adds nothing.

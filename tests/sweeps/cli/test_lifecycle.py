@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import zipfile
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -21,6 +22,7 @@ from sweeps.runner.ownership import SweepLock
 from tests.faults.mlflow_state import mlflow_state
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched
+from tests.sweeps.shared.postgres import wait_until
 from tests.sweeps.soundness import assert_sound
 
 
@@ -129,6 +131,17 @@ def test_a_deletion_that_is_killed_is_undone_or_finished_by_the_next_start(
     assert tracked(make_home(), gone.info.id) == []
     assert studies(make_home()) == [other.info.id]
     assert_sound(make_home(), table(other), "other")
+
+
+def test_a_deletion_that_another_command_finishes_has_succeeded(finished_toy, call, make_home):
+    finished_toy(trials=1)
+    words = ["delete", "toy", "--yes", "--home", str(make_home())]
+    deleting = Launched(words, {"SWEEPS_FAILPOINT": "delete.unstudied:pause"})
+    wait_until(lambda: Path(f"/proc/{deleting.pid}/stat").read_text().split()[2] == "T")
+    assert call("doctor", "--fix").exit_code == 0
+    deleting.signal(signal.SIGCONT)
+    assert (deleting.wait(), deleting.stderr()) == (0, "")
+    assert list((make_home() / "records").iterdir()) == []
 
 
 @pytest.mark.slow
