@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import json
@@ -373,3 +374,11 @@ def test_more_than_any_home_takes_in_is_not_shared(hurt, tmp_path):
     refused = hurt.call("share", "toy", str(tmp_path / "toy.sweep"))
     assert (refused.exit_code, "more than 20 GB" in refused.stderr) == (2, True), refused.output
     assert not (tmp_path / "toy.sweep").exists()
+
+
+def test_a_lock_that_names_nobody_is_that_of_another_process(hurt):
+    (hurt.folder / "lock").write_text("[" * 4000)
+    with (hurt.folder / "lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        refused = hurt.call("delete", "toy", "--yes")
+    assert (refused.exit_code, "another process" in refused.stderr) == (2, True)
