@@ -192,7 +192,8 @@ def export(
     sweep = Sweep(*find_sweep(home, name))
     chosen = sweep.champion() if trial is None else sweep.trial(trial)
     is_champion = chosen.sweep.info.id != sweep.info.id  # a confirmation trained it
-    print("rebuilding and checking the model ...", file=sys.stderr)
+    if sys.stderr.isatty():
+        print("rebuilding and checking the model ...", file=sys.stderr)
     written = export_trial(chosen, folder, data, sweep if is_champion else None)
     whose = f"the champion of sweep {sweep.name!r}, " if is_champion else ""
     print(f"{whose}trial {chosen.number} of sweep {chosen.sweep.name!r}:")
