@@ -41,15 +41,12 @@ trials        sweeps trials smoke
 trials        sweeps trials smoke 0
 report        sweeps report smoke
 compare       sweeps compare smoke:0 smoke:3
-examine       sweeps examine smoke 3
 replay        sweeps replay smoke 0
 export        sweeps export smoke model
 enqueue       sweeps enqueue smoke --like best learning_rate=0.002
 note          sweeps note smoke 3 "a second look at this one"
 note          sweeps note smoke
 confirm       sweeps confirm smoke --top 2 --folds 8
-next          sweeps next smoke
-check         sweeps check smoke --same
 ensemble      sweeps ensemble smoke --top 2
 sync          sweeps sync smoke
 doctor        sweeps doctor
@@ -62,7 +59,6 @@ trust         sweeps trust mine mine --home elsewhere --yes
 -             sweeps run fit.yaml --trials 2 --quiet
 -             sed -i s/half/0.5/ fit.py
 retry         sweeps retry fit --same-code
-schema        sweeps schema
 status        sweeps status
 &             sweeps run smoke --name long {long} --quiet
 status        sweeps status
@@ -75,9 +71,6 @@ rename        sweeps rename long longer
 archive       sweeps archive longer
 delete        sweeps delete longer --yes
 ui            sweeps ui smoke --no-browser --port 5000  # until Ctrl-C
-dashboard     sweeps dashboard --no-browser --port 8080  # until Ctrl-C
-serve-tracking sweeps serve-tracking --port 5001  # until Ctrl-C
-cluster-start sweeps cluster start --workers 2  # until Ctrl-C
 data          digitexp data digits20
 train         digitexp train --epochs 5 --output net
 evaluate      digitexp evaluate net

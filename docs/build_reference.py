@@ -1,4 +1,4 @@
-"""Writes `reference/`: a page for each command, and a page of the functions and classes.
+"""Writes `reference/`: a page for each command, one of functions and classes; the spaces' schema.
 
 python docs/build_reference.py          write it
 python docs/build_reference.py --check  exit 1 if it is not what the code says now
@@ -12,12 +12,15 @@ from __future__ import annotations
 import html
 import importlib
 import inspect
+import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
+
+from search_spaces.reading import SCHEMA, json_schema
 
 HERE: Final = Path(__file__).parent
 TARGET: Final = HERE / "reference"
@@ -206,24 +209,21 @@ def _slug(name: str) -> str:
 
 
 def main() -> int:
-    """Write the pages, or say which ones differ."""
-    made = pages()
-    stored = {path.name: path for path in TARGET.glob("*.md")}
+    """Write the pages and the schema of space files, or say which ones differ."""
+    made = {TARGET / name: text for name, text in pages().items()}
+    made[SCHEMA] = json.dumps(json_schema(), indent=1) + "\n"
+    stored = {path: path.read_text(encoding="utf-8") for path in [*TARGET.glob("*.md"), SCHEMA]}
     differing = [
-        name
-        for name in sorted(made.keys() | stored.keys())
-        if name not in made
-        or name not in stored
-        or stored[name].read_text(encoding="utf-8") != made[name]
+        path for path in sorted(made.keys() | stored.keys()) if made.get(path) != stored.get(path)
     ]
     if "--check" in sys.argv:
-        print(*differing, sep="\n")
+        print(*(path.name for path in differing), sep="\n")
         return bool(differing)
-    for name in differing:
-        if name in made:
-            (TARGET / name).write_text(made[name], encoding="utf-8")
+    for path in differing:
+        if path in made:
+            path.write_text(made[path], encoding="utf-8")
         else:
-            stored[name].unlink()
+            path.unlink()
     return 0
 
 

@@ -261,8 +261,12 @@ class SpaceFile(Header):
     )
 
 
+SCHEMA: Final = FilePath(__file__).with_name("schema.json")
+"""What `json_schema` returns, as a file for editors; `docs/build_reference.py` writes it."""
+
+
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of a space file, for editors."""
+    """Return the JSON Schema (draft 2020-12) of a space file."""
     schema = SpaceFile.model_json_schema()
     _drop_titles(schema)
     return {

@@ -242,24 +242,14 @@ class Sweep:
         chosen = self.best() if trial is None else self.trial(trial)
         return confusion_frame(chosen.record, epoch)
 
-    def report(self, file: str | Path, figures: str | Path | None = None) -> Path:
-        """Write the sweep as one HTML page, as `sweeps report` does; return its path.
-
-        Args:
-            file: Path of the page.
-            figures: Folder for every chart as a PNG; made if it is missing. None: no PNGs.
-        """
+    def report(self, file: str | Path) -> Path:
+        """Write the sweep as one HTML page, as `sweeps report` does; return its path."""
         from sweeps.analysis.data import read_sweep
-        from sweeps.render.sections import draw_charts, render_report, report_sections
+        from sweeps.render.sections import render_report, report_sections
 
         data = read_sweep(self.info, self.home.store(self.info.id))
-        sections = report_sections(data)
-        Path(file).write_text(render_report(data, sections), encoding="utf-8")
-        if figures is not None:
-            folder = Path(figures)
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, png in draw_charts(sections).items():
-                (folder / name).write_bytes(png)
+        page = render_report(data, report_sections(data))
+        Path(file).write_text(page, encoding="utf-8")
         return Path(file).resolve()
 
     @python_words()
@@ -269,7 +259,6 @@ class Sweep:
         top: int | None = None,
         folds: int | None = None,
         control: int | None = None,
-        control_searches: int | None = None,
         fresh: int | None = None,
         leave_out: Sequence[int] | None = None,
         replace: bool = False,
@@ -282,7 +271,6 @@ class Sweep:
             folds: Number of folds, a multiple of four, at least 8; None: likewise, at first 20.
             control: Number of random trials whose best one is confirmed as well; None: as in the
                 last confirmation, at first 0.
-            control_searches: Number of such random searches; None: likewise, at first 1.
             fresh: Number of the drawing of folds; None: likewise, at first 0.
             leave_out: Numbers of trials that take no part; None: as before, unless `top` is given.
             replace: Whether its champion takes the place of one from more folds or finalists.
@@ -302,9 +290,8 @@ class Sweep:
 
         how = HowToTrain(progress=progress)
         options = ConfirmOptions(
-            top, folds, control, how=how, leave_out=leave_out, replace=replace, fresh=fresh,
-            control_searches=control_searches,
-        )  # fmt: skip
+            top, folds, control, how=how, leave_out=leave_out, replace=replace, fresh=fresh
+        )
         result = confirm(self.home, self.info, options)
         if result.failure:
             raise TrialsError(result.failure)

@@ -39,13 +39,11 @@ __all__ = [
     "SupportsRequirements",
     "SupportsSamples",
     "SupportsServing",
-    "SupportsSubsets",
     "SupportsTestSet",
     "SupportsVerification",
     "SupportsVoting",
     "TestSet",
     "Trained",
-    "nested_share",
     "rolling_origin",
 ]
 
@@ -169,51 +167,6 @@ class SupportsRefit(Protocol):
 
 
 @runtime_checkable
-class SupportsSubsets(Protocol):
-    """Capability of a `SupportsFolds`: its training part can be thinned.
-
-    So `sweeps next --more-data` works: the champion is trained on parts of its training data.
-    """
-
-    def subset(self, data: PreparedData, share: float, seed: int) -> PreparedData:
-        """Return data with a share of their training part; what stops or scores stays as it is.
-
-        `nested_share` chooses the rows.
-
-        Args:
-            data: The data of a fold, as `folds` gave them.
-            share: Above 0, and below 1.
-            seed: Decides what is taken; with the same seed a smaller share is part of a larger one.
-        """
-        ...
-
-
-def nested_share(
-    rows: int, share: float, seed: int, classes: np.ndarray | None = None
-) -> np.ndarray:
-    """Choose a share of rows, such that a smaller share is part of a larger one.
-
-    Args:
-        rows: Number of rows.
-        share: The share, above 0 and up to 1; one row is chosen at least.
-        seed: Decides which rows are chosen.
-        classes: (rows,) the class of each row; each class keeps its share, give or take one.
-
-    Returns:
-        The numbers of the chosen rows, ascending.
-    """
-    random = np.random.default_rng(seed)
-    order = random.permutation(rows)
-    if classes is None:
-        places = np.argsort(order) / rows
-    else:
-        places = np.empty(rows)
-        for label in np.unique(classes):
-            own = order[classes[order] == label]
-            places[own] = (np.arange(len(own)) + random.random()) / len(own)
-    return np.sort(np.argsort(places, kind="stable")[: max(1, round(share * rows))])
-
-
 class SupportsCrossValidation(Protocol):
     """Capability: as `SupportsFolds`, by an experiment of its own: for votes, calibration, refits.
 
@@ -226,15 +179,10 @@ class SupportsCrossValidation(Protocol):
     or 1, and `block_images` (n,), the numbers of these samples, from 0. Folds 0 to 3 score every
     sample once, folds 4 to 7 again, and so on; folds may differ in size.
 
-    If it also takes `search_split` (bool: train and score as the search does, with another seed)
-    and has the metric `best_val_accuracy`, the selection bias of the search's best trial is
-    reported in its parts. If it takes `fresh` (int, from 0: for each number other folds and seeds
-    of the same samples), `confirm --fresh` works. If its seed follows from the fold and it takes
-    `again` (int, from 0: for each number another seed), `check --same` works. If it takes
-    `refit_epochs` (int: train on all data for this many epochs) and has the metric `epochs`
-    (minimize), `confirm --refit` works; its results then contain `best_epoch`. If it takes
-    `fold_train_share` (float: train on this share of the fold's training samples, chosen by
-    `nested_share`, with the seed of the fold), `next --more-data` works.
+    If it also takes `fresh` (int, from 0: for each number other folds and seeds of the same
+    samples), `confirm --fresh` works. If it takes `refit_epochs` (int: train on all data for this
+    many epochs) and has the metric `epochs` (minimize), `confirm --refit` works; its results then
+    contain `best_epoch`.
     """
 
     cross_validation: str

@@ -292,7 +292,7 @@ def run_sweep(
             budget = _budget(config, info, records, timing)
             if confirmed_by(info.directory) is None:  # whose command is counted as a whole
                 starts = Starts(store.folder)
-                counting.enter_context(starts.counted(timing.watch, config.price, timing.command))
+                counting.enter_context(starts.counted(timing.watch, timing.command))
             total = _total(config, info, records, budget)
             earlier = store.ending()
             _ask(config, store, total)
@@ -537,7 +537,6 @@ def _summariser(
             time_split=dict(coordinator.seconds),
         )
         confirmed = heard(Conclusions(store.folder).confirmed)
-        price = Starts(store.folder).price()
-        return dataclasses.replace(ended, champion=champion_of(confirmed), price=price)
+        return dataclasses.replace(ended, champion=champion_of(confirmed))
 
     return summarise

@@ -18,7 +18,7 @@ from digitexp.experiments.digits import DigitExperiment, WithPages, trained_tria
 from digitexp.metrics import accuracy, cross_entropy
 from digitexp.trained import ShownTrial, logits_of
 from digitexp.training.outcome import TrainingData
-from sweeps.capabilities import CalibrationTerms, Signature, TestSet, Trained, nested_share
+from sweeps.capabilities import CalibrationTerms, Signature, TestSet, Trained
 from sweeps.experiment import (
     EnginePlan,
     Experiment,
@@ -31,9 +31,8 @@ from sweeps.experiment import (
     Value,
 )
 
-FOLD, AGAIN, SEARCH_SPLIT, REFIT = "block", "again", "search_split", "refit_epochs"
-TEMPERATURE, FRESH, TRAIN_SHARE = "temperature", "fresh", "fold_train_share"
-_OWN = (FOLD, FRESH, AGAIN, SEARCH_SPLIT, REFIT, TEMPERATURE, TRAIN_SHARE)
+FOLD, REFIT, TEMPERATURE, FRESH = "block", "refit_epochs", "temperature", "fresh"
+_OWN = (FOLD, FRESH, REFIT, TEMPERATURE)
 _MOST_FOLDS = 10_000
 """Folds of one drawing, a multiple of four: those of the next one have numbers behind them."""
 _OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
@@ -48,20 +47,13 @@ class Pool:
     split: Split
 
     def fold_of(self, config: Mapping[str, Value]) -> Fold:
-        """Return the fold that a configuration names, with its share of the training images."""
+        """Return the fold that a configuration names."""
         number = int(config.get(FOLD) or 0) + _MOST_FOLDS * int(config.get(FRESH) or 0)
-        labels, share = self.source.labels, float(config.get(TRAIN_SHARE) or 1)
-        fold = make_fold(labels, self.split, number)
-        if share == 1:
-            return fold
-        own = fold.train_indices
-        rows = nested_share(len(own), share, fold.seed, labels[own])
-        return replace(fold, train_indices=own[rows])
+        return make_fold(self.source.labels, self.split, number)
 
-    def arrays(self, part: Fold | Split) -> TrainingData:
-        """Return the arrays of a fold, or of the search's own split."""
-        stopping = part.inner_indices if isinstance(part, Fold) else part.validation_indices
-        return self._arrays(part.train_indices, stopping)
+    def arrays(self, fold: Fold) -> TrainingData:
+        """Return the arrays of a fold."""
+        return self._arrays(fold.train_indices, fold.inner_indices)
 
     def everything(self) -> TrainingData:
         """Return all images to train on.
@@ -78,17 +70,13 @@ class Pool:
 
 
 class DigitsOnFolds(WithPages):
-    """Digits on fresh folds: the parameter `block` names the fold; six more change the training.
+    """Digits on fresh folds: the parameter `block` names the fold; three more change the training.
 
     The seed of a trial follows from its fold, so that every finalist meets a fold under the same
-    seed; `again` gives another one. `fresh` draws other folds, with other seeds. With
-    `search_split` a trial is trained and scored as in the search, on the search's validation set,
-    and only its seed is new: its score measures the selection bias, and is no verdict on the
-    configuration. With `refit_epochs` a trial is trained that many epochs on everything but the
-    test set. The epoch with the smallest loss on the search's validation set, which it was trained
-    on, is kept. No image is left to judge it on, or to fit a temperature on: it answers at the
-    `temperature` that it is given. With `fold_train_share` a part of the fold's training images is
-    trained on; those that stop and judge it stay the same.
+    seed. `fresh` draws other folds, with other seeds. With `refit_epochs` a trial is trained that
+    many epochs on everything but the test set. The epoch with the smallest loss on the search's
+    validation set, which it was trained on, is kept. No image is left to judge it on, or to fit a
+    temperature on: it answers at the `temperature` that it is given.
 
     `best_val_accuracy` is of the images that early stopping watches; on a fold, the inner part.
     """
@@ -103,7 +91,6 @@ class DigitsOnFolds(WithPages):
         FRESH: ParameterInfo(
             "int", low=0, high=9999, default=0, description="number of the drawing of folds"
         ),
-        AGAIN: ParameterInfo("int", low=0, high=9999, default=0, description="another seed"),
         REFIT: ParameterInfo(
             "int",
             low=1,
@@ -119,15 +106,6 @@ class DigitsOnFolds(WithPages):
             default=None,
             optional=True,
             description="of the probabilities of a network trained on all images",
-        ),
-        SEARCH_SPLIT: ParameterInfo("bool", default=False, description="train as the search"),
-        TRAIN_SHARE: ParameterInfo(
-            "float",
-            low=0.01,
-            high=1.0,
-            default=None,
-            optional=True,
-            description="share of the fold's training images",
         ),
     }
     metrics: Mapping[str, MetricInfo] = {
@@ -179,19 +157,15 @@ class DigitsOnFolds(WithPages):
         pool: Pool = data.payload
         fold = pool.fold_of(spec.config)
         config = _without_fold(spec.config)
-        seed = (fold.seed + int(spec.config.get(AGAIN) or 0)) % 2**32
         refit = spec.config.get(REFIT)
         if refit:
             config |= {"epochs": refit, "early_stopping_patience_epochs": None}
-        own = replace(spec, seed=seed, config=config)
-        is_search = bool(spec.config.get(SEARCH_SPLIT))
-        arrays = pool.everything() if refit else pool.arrays(pool.split if is_search else fold)
+        own = replace(spec, seed=fold.seed % 2**32, config=config)
+        arrays = pool.everything() if refit else pool.arrays(fold)
         inner = PreparedData(data.name, data.digest, data.split_digest, data.info, arrays)
         result = self._digits.train(own, inner, on_epoch)
         if result.weights is None:
             return TrialResult(**{**vars(result), "metrics": {}})
-        if is_search:
-            return result
         if refit:
             of_training = {name: result.metrics[name] for name in _OF_TRAINING}
             info = {**result.info, TEMPERATURE: float(spec.config.get(TEMPERATURE) or 1.0)}
@@ -226,8 +200,6 @@ class DigitsOnFolds(WithPages):
     ) -> Mapping[str, bytes]:
         """Return the evaluation of a training on its fold's own images, which it did not see.
 
-        A training on the search's split is evaluated on the search's validation set.
-
         Raises:
             ValueError: The training has no logits to judge: it was on all images, or diverged.
         """
@@ -236,16 +208,12 @@ class DigitsOnFolds(WithPages):
         pool, kept = data.payload, result.arrays
         part, numbers = f"fold {config.get(FOLD) or 0}", kept.get("block_images")
         logits = kept.get("block_logits")
-        if config.get(SEARCH_SPLIT):
-            part, numbers = "the validation part", pool.split.validation_indices
-            logits = kept.get("validation_logits")
         return evaluate_fold(pool.source, numbers, logits, part, result.metrics)
 
     def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
         """Return a training as the interactive pages show it, on its fold's own images.
 
-        A training on the search's split, or on all images, is shown on the search's validation
-        set; the latter was trained on it as well.
+        A training on all images is shown on the search's validation set, which is among them.
         """
         pool: Pool = data.payload
         asked, about = trained.config, {**data.info, "name": data.name}
@@ -254,8 +222,6 @@ class DigitsOnFolds(WithPages):
             return trial.shown_on(
                 pool.everything(), "the search's validation set, trained on as well"
             )
-        if asked.get(SEARCH_SPLIT):
-            return trial.shown_on(pool.arrays(pool.split))
         number = int(asked.get(FOLD) or 0)
         fold, part = pool.fold_of(asked), f"the images of fold {number}"
         own = fold.evaluation_indices
@@ -284,13 +250,10 @@ class DigitsOnFolds(WithPages):
     def recomputed(
         self, model: Any, config: Mapping[str, Value], data: PreparedData
     ) -> Mapping[str, np.ndarray]:
-        """Return the logits of its fold's own images, or of the search's validation set."""
+        """Return the logits of its fold's own images."""
         pool: Pool = data.payload
         if config.get(REFIT):
             return {}
-        if config.get(SEARCH_SPLIT):
-            images = pool.source.images[pool.split.validation_indices]
-            return {"validation_logits": logits_of(model, images)}
         fold = pool.fold_of(config)
         return {"block_logits": logits_of(model, pool.source.images[fold.evaluation_indices])}
 

@@ -25,7 +25,6 @@ from sweeps.records import (
     Ending,
     Record,
     RecordStore,
-    Starts,
     SweepInfo,
     heard,
     is_same_data,
@@ -134,8 +133,7 @@ class SweepData:
             time_split=ending.time_split if ending else None,
         )
         confirmed = heard(Conclusions(self.store.folder).confirmed)
-        price = Starts(self.store.folder).price()
-        return replace(found, champion=champion_of(confirmed), price=price)
+        return replace(found, champion=champion_of(confirmed))
 
     @cached_property
     def drawn(self) -> frozenset[int]:

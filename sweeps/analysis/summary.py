@@ -108,7 +108,6 @@ class Summary:
             objective the best trial, and those that equal it.
         champion: The champion of its confirmation; None while it is not confirmed.
         trained_seconds: Seconds of all attempts together.
-        price: Price of one worker for an hour; None if none was given.
         at_last_epoch: Number of COMPLETE trials that their last epoch ended, where others stopped
             early; 0 if none did.
         has_folds: Whether it may be confirmed; a script without `{fold}` may not.
@@ -138,7 +137,6 @@ class Summary:
     front: tuple[TrialRow, ...] = ()
     champion: Champion | None = None
     trained_seconds: float = 0.0
-    price: float | None = None
     at_last_epoch: int = 0
     has_folds: bool = True
     scored_on: str = "on the validation set"
@@ -165,11 +163,6 @@ class Summary:
     def done(self) -> int:
         """Number of trials with an outcome."""
         return sum(self.counts.values()) - self.counts["WAITING"]
-
-    @property
-    def cost(self) -> float | None:
-        """The price of all attempts together; None if no price was given."""
-        return None if self.price is None else cost_of(self.trained_seconds, self.price)
 
     @property
     def all_failed(self) -> bool:
@@ -207,15 +200,8 @@ class Summary:
             "tracking_pending": self.tracking_pending,
             "tracking_error": self.tracking_error,
             "time_split": dict(self.time_split),
-            "price": self.price,
-            "cost": self.cost,
             "at_last_epoch": self.at_last_epoch,
         }
-
-
-def cost_of(seconds: float, price: float) -> float:
-    """Return the cost of seconds at the price of an hour."""
-    return seconds * price / 3600
 
 
 def how_confirmed(best: TrialRow | None, champion: Champion | None) -> tuple[str, str]:
@@ -246,7 +232,7 @@ def summarize(
     pending: int = 0,
     time_split: Mapping[str, float] | None = None,
 ) -> Summary:
-    """Summarise a sweep from its records; who reads its folder adds the champion and the price.
+    """Summarise a sweep from its records; who reads its folder adds the champion.
 
     Args:
         info: The facts that were fixed when the sweep was created.

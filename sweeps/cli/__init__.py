@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
 import re
 import sys
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from sweeps.cli.confirming import check, confirm, ensemble, next_
+from sweeps.cli.confirming import confirm, ensemble
 from sweeps.cli.console import complaining_of_damage, open_streams
 from sweeps.cli.control import cancel, pause, resume, status, stop, watch
 from sweeps.cli.lifecycle import (
@@ -29,13 +30,12 @@ from sweeps.cli.lifecycle import (
     sync,
     trust,
 )
-from sweeps.cli.options import HomeOption, pasteable, with_storage
-from sweeps.cli.plan import init, plan, schema
-from sweeps.cli.recorded import examine, export, replay
+from sweeps.cli.options import PLACES, HomeOption, StorageOption, at_home, pasteable
+from sweeps.cli.plan import init, plan
+from sweeps.cli.recorded import export, replay
 from sweeps.cli.results import best, compare, list_sweeps, report, show_home, trials
 from sweeps.cli.run import enqueue, retry, run
-from sweeps.cli.servers import app as cluster_app
-from sweeps.cli.servers import dashboard, serve_tracking, ui
+from sweeps.cli.ui import ui
 from sweeps.errors import StoreError, UsageError, WorkersError
 from sweeps.records import RecordError
 from sweeps.wording import printable
@@ -45,6 +45,25 @@ _FORMER: Final = {
     "--no-finalize": "--no-confirm", "--blocks": "--folds",
 }  # fmt: skip
 """Former names of commands and options -> their present names."""
+_REMOVED: Final = {
+    "dashboard": "`optuna-dashboard` (docs/how-to.md, servers of others)",
+    "serve-tracking": "`mlflow server` (docs/how-to.md, servers of others)",
+    "cluster": "`dask scheduler` and `dask worker` (docs/clusters.md)",
+    "check": "sweeps replay, which tells whether the seed decides a training",
+    "next": "sweeps confirm, whose answer ends with it",
+    "examine": "sweeps report; of digits, digitexp evaluate",
+    "schema": "search_spaces/schema.json of this package",
+    "--price": "sweeps trials NAME --csv FILE, which has the seconds of each trial",
+    "--budget-epochs": "`--budget TIME`, or --trials",
+    "--stop": "`--stop-after N`, or `--budget TIME`",
+    "--control-searches": "`--control N`, one random search",
+    "--more-data": "a space whose data are a part of yours",
+    "--until": "`--folds S`, as the answer says",
+    "--at-most": "`--folds S`, as the answer says",
+    "--figures": "the charts of the page, which a browser saves as pictures",
+    "--experiment": "a CSV file of its runs, from `mlflow.search_runs().to_csv()`",
+}
+"""Commands and options that are gone -> what to use instead; refused with it for one release."""
 
 
 _GROUPS: Final[Mapping[str, Mapping[str, Callable[..., Any]]]] = {
@@ -52,22 +71,17 @@ _GROUPS: Final[Mapping[str, Mapping[str, Callable[..., Any]]]] = {
         "run": run, "list": list_sweeps, "ui": ui, "report": report,
         "compare": compare, "confirm": confirm, "export": export, "init": init,
     },
-    "Run": {
-        "plan": plan, "schema": schema, "enqueue": enqueue, "retry": retry, "status": status,
-        "watch": watch, "pause": pause, "resume": resume, "cancel": cancel, "stop": stop,
+    "Run and look": {
+        "plan": plan, "enqueue": enqueue, "retry": retry, "status": status, "watch": watch,
+        "pause": pause, "resume": resume, "cancel": cancel, "stop": stop,
+        "best": best, "trials": trials, "note": note, "ensemble": ensemble, "replay": replay,
     },
-    "Look": {"best": best, "trials": trials, "note": note},
-    "Decide": {
-        "next": next_, "check": check, "examine": examine, "ensemble": ensemble, "replay": replay,
-    },
-    "Take away": {"share": share, "import": import_, "trust": trust},
     "Keep house": {
-        "rename": rename, "archive": archive, "delete": delete, "gc": gc,
-        "doctor": doctor, "sync": sync,
+        "share": share, "import": import_, "trust": trust, "rename": rename, "archive": archive,
+        "delete": delete, "gc": gc, "doctor": doctor, "sync": sync,
     },
-    "Servers": {"dashboard": dashboard, "serve-tracking": serve_tracking},
 }  # fmt: skip
-"""The commands by what they are for, in the order of the help; `cluster` joins the servers."""
+"""The commands by what they are for, in the order of the help."""
 
 
 class Commands(TyperGroup):
@@ -76,34 +90,50 @@ class Commands(TyperGroup):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help: a line a command, those that matter first, the options last."""
         formatter.write("Usage: sweeps COMMAND ...     sweeps COMMAND --help     ")
-        formatter.write(f"sweeps (what is in this home)\n\n{self.help}\n")
+        formatter.write("sweeps (what is here)\n")
         groups: dict[str, list[tuple[str, str]]] = {}
         for name, command in self.commands.items():
-            group = getattr(command, "rich_help_panel", None)
             line = (typer.style(name, bold=True), command.get_short_help_str(limit=80))
-            groups.setdefault(group if isinstance(group, str) else "Servers", []).append(line)
-        options = [shown for one in self.get_params(ctx) if (shown := one.get_help_record(ctx))]
+            groups.setdefault(getattr(command, "rich_help_panel", ""), []).append(line)
+        own = [one for one in self.get_params(ctx) if one.name != "show_completion"]
+        options = [shown for one in own if (shown := one.get_help_record(ctx))]
         for title, lines in {**groups, "Options": options}.items():
             with formatter.section(typer.style(title, bold=True)):
                 formatter.write_dl(lines)
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command, and give it a `--home` that was written before it.
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take `--home` and `--storage` from behind a command as from before it."""
+        places = [f"--{name}" for name in PLACES]
+        before: list[str] = []
+        behind: list[str] = []
+        words = iter(args)
+        for word in words:
+            if word == "--":
+                behind += [word, *words]
+            elif word in places:
+                before += [word, *itertools.islice(words, 1)]
+            else:
+                (before if word.partition("=")[0] in places else behind).append(word)
+        return super().parse_args(ctx, [*before, *behind])
 
-        A former name, of a command or option, is refused with the present one.
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command, and refuse a `--home` for one that works in none.
+
+        A former name, of a command or option, is refused with the present one, and what is gone
+        with what to use instead.
         """
         options = [arg.partition("=")[0] for arg in args[1:] if arg.startswith("--")]
         for word in (*args[:1], *options):
+            shown = word if word.startswith("--") else f"sweeps {word}"
+            if word in _REMOVED:
+                raise UsageError(f"{shown!r} is gone; in its place: {_REMOVED[word]}")
             if word in _FORMER:
-                shown = word if word.startswith("--") else f"sweeps {word}"
                 raise UsageError(f"{shown!r} is called {shown.replace(word, _FORMER[word])!r} now")
         name, command, rest = super().resolve_command(ctx, args)
         home = ctx.params.get("home")
-        if command is None or home == os.environ.get("SWEEPS_HOME"):
-            return name, command, rest
-        if not any(one.name == "home" for one in command.params):
+        if command is not None and name == "init" and home != os.environ.get("SWEEPS_HOME"):
             raise UsageError(f"--home {home}: sweeps {name} works in no home; leave it out")
-        return name, command, ["--home", home, *rest]
+        return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -151,8 +181,7 @@ def _paragraphs(docstring: str) -> str:
 for _group, _commands in _GROUPS.items():
     for _name, _command in _commands.items():
         _help = _paragraphs(_command.__doc__ or "")
-        app.command(_name, help=_help, rich_help_panel=_group)(with_storage(_command))
-app.add_typer(cluster_app, name="cluster", rich_help_panel="Servers")
+        app.command(_name, help=_help, rich_help_panel=_group)(at_home(_command))
 
 
 def _print_version(asked: bool) -> None:
@@ -169,10 +198,11 @@ def _common(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
     home: HomeOption = None,
+    storage: StorageOption = None,
 ) -> None:
     """Hyperparameter sweeps: search, look, confirm, take away."""
     if context.invoked_subcommand is None:
-        with_storage(show_home)(home=home)
+        at_home(show_home)(context=context)
 
 
 def main() -> None:

@@ -18,20 +18,19 @@ from sweeps.cli.console import answered, answering_first, complain
 from sweeps.cli.exit_codes import FAILED, INTERRUPTED, OK, TRACKING_INCOMPLETE, WHOLE
 from sweeps.cli.options import (
     CsvOption,
+    DataOption,
     HomeOption,
     JsonOption,
     SameCodeOption,
-    SweepArgument,
     SweepNamesArgument,
     TrackingOption,
     VerboseOption,
-    find_sweep,
+    WorkersOption,
     mode_of,
     pasteable,
 )
-from sweeps.cli.results import DataOption
 from sweeps.errors import UsageError
-from sweeps.wording import plain_numbers, printable
+from sweeps.wording import plain_numbers
 
 if TYPE_CHECKING:
     from sweeps.config.options import RunOptions
@@ -51,7 +50,7 @@ if TYPE_CHECKING:
 
 FEWEST_TRIALS: Final = 15
 """With fewer complete trials a sweep is not confirmed by itself, even if its space asks for it."""
-ENOUGH: Final = frozenset({None, "budget", "budget_epochs", "auto", "exhausted"})
+ENOUGH: Final = frozenset({None, "budget", "exhausted"})
 """Why a sweep ended that may have all trials it was to have."""
 _COMMANDS: Final = 3
 """So many commands follow an answer."""
@@ -75,17 +74,6 @@ def confirm(
             min=8,
         ),
     ] = None,
-    until: Annotated[
-        str,
-        typer.Option(
-            metavar="settled",
-            help="Add folds until every finalist is settled, or more data are needed.",
-        ),
-    ] = "",
-    at_most: Annotated[
-        int,
-        typer.Option(metavar="S", help="Folds at most, with --until settled.", min=20),
-    ] = 100,
     margin: Annotated[
         float | None,
         typer.Option(
@@ -110,15 +98,6 @@ def confirm(
             help="Also run N random trials, and confirm their best (default: as before, at first "
             "0).",
             min=0,
-        ),
-    ] = None,
-    control_searches: Annotated[
-        int | None,
-        typer.Option(
-            metavar="M",
-            help="Run M such random searches; from three on it is said whether searching paid "
-            "(default: as before, at first 1).",
-            min=1,
         ),
     ] = None,
     refit: Annotated[
@@ -152,7 +131,7 @@ def confirm(
             "--restore", help="Bring back the champion that was replaced; trains nothing."
         ),
     ] = False,
-    workers: Annotated[int | None, typer.Option(help="Worker processes.", min=0)] = None,
+    workers: WorkersOption = None,
     data: DataOption = None,
     same_code: SameCodeOption = False,
     details: Annotated[
@@ -178,7 +157,8 @@ def confirm(
     from sweeps.confirm.test_set import ConfirmedSweep, check_test_set, evaluate_test_set
     from sweeps.home import Home
 
-    _check_meant(again=again, test=test, until=until)
+    if again and not test:
+        raise UsageError("--again is the reason for one more test-set evaluation: give --test too")
     found = Home.resolve(home)
     infos = found.get_each(names)
     if restore:
@@ -191,9 +171,8 @@ def confirm(
         check_test_set(found, infos, data)
     progress = mode_of(quiet=as_json or csv is not None, as_json=False, verbose=verbose)
     how = HowToTrain(workers, tracking_uri, data, progress, same_code)
-    most, leave_out = at_most if until else None, leave_out or None
     options = ConfirmOptions(
-        top, folds, control, refit, how, leave_out, replace, most, margin, fresh, control_searches
+        top, folds, control, refit, how, leave_out or None, replace, margin, fresh
     )
     is_table = as_json or csv is not None
     tell = _tell_nothing if is_table else partial(_tell, found, details=details)
@@ -218,13 +197,6 @@ def confirm(
 
 def _tell_nothing(info: SweepInfo, result: ConfirmResult) -> None:
     pass
-
-
-def _check_meant(*, again: str | None, test: bool, until: str) -> None:
-    if again and not test:
-        raise UsageError("--again is the reason for one more test-set evaluation: give --test too")
-    if until not in {"", "settled"}:
-        raise UsageError(f"--until {until}: allowed is `settled`")
 
 
 def _check_alone(option: str, others: Mapping[str, Any]) -> None:
@@ -366,7 +338,6 @@ def _within(budget: Budget, options: ConfirmOptions) -> ConfirmOptions | str:
         how=replace(options.how, stop_by=stop_by),
         top=reserve.top,
         folds=reserve.folds,
-        repeats_best=reserve.repeats_best,
     )
 
 
@@ -449,14 +420,18 @@ def _here(command: str) -> str:
 
 def _answer(home: Home, info: SweepInfo, result: ConfirmResult) -> list[str]:
     """Return the answer in sentences; empty without a verdict."""
+    from sweeps.confirm.next_step import next_steps
     from sweeps.records import Conclusions
-    from sweeps.render.answer import answer
+    from sweeps.render.answer import answer, next_in_words
 
-    if not result.conclusions:
+    if not result.conclusions or result.comparison is None:
         return []
     store = home.store(info.id)
-    params = {record.spec.trial: record.params for record in store.read_all()}
-    return answer(Conclusions(store.folder).all(), params, is_served=result.is_served)
+    records = [record for record in store.read_all() if record.ends_trial]
+    params = {record.spec.trial: record.params for record in records}
+    said = answer(Conclusions(store.folder).all(), params, is_served=result.is_served)
+    after = next_in_words(next_steps(result.comparison, records), info.name)
+    return [*said[:-1], *([after] if after else []), *said[-1:]]
 
 
 def show(conclusions: Sequence[Conclusion]) -> None:
@@ -488,7 +463,6 @@ def _document(home: Home, info: SweepInfo, result: ConfirmResult) -> dict[str, A
         "settled": verdict.is_settled if verdict else None,
         "champion": verdict.recommended.finalist.label if verdict else None,
         "gain_over_control": None,
-        "gain_over_searches": None,
         "standings": [asdict(one.concluded) for one in verdict.standings] if verdict else [],
     }
     documents = map(document_of, [*result.conclusions, *_on_test_set(home, info)])
@@ -505,119 +479,6 @@ def _document(home: Home, info: SweepInfo, result: ConfirmResult) -> dict[str, A
         "failure": result.failure,
         "answer": _answer(home, info, result),
     }
-
-
-# `sweeps check --same`: does the verdict keep quiet where there is nothing to say?
-
-
-def check(
-    name: SweepArgument,
-    same: Annotated[
-        bool,
-        typer.Option("--same", help="Confirm its best configuration under five names."),
-    ] = False,
-    folds: Annotated[
-        int, typer.Option(metavar="S", help="Fresh folds, a multiple of four.", min=20)
-    ] = 20,
-    workers: Annotated[int | None, typer.Option(help="Worker processes.", min=0)] = None,
-    data: DataOption = None,
-    same_code: SameCodeOption = False,
-    home: HomeOption = None,
-    tracking_uri: TrackingOption = None,
-    csv: CsvOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Try the verdict on your own experiment, where the answer is known.
-
-    With --same, the best configuration of a sweep is confirmed under five names that differ by
-    their seeds alone (NAME-same). The verdict must keep quiet, and one seed must give one result.
-    """
-    from sweeps.confirm.planning import HowToTrain
-    from sweeps.confirm.same import check_same
-    from sweeps.render.answer import in_lines, same_in_words
-
-    if not same:
-        raise UsageError("say what is to be checked: --same")
-    progress = mode_of(quiet=as_json or csv is not None, as_json=False, verbose=False)
-    how = HowToTrain(workers, tracking_uri, data, progress, same_code)
-    result = check_same(*find_sweep(home, name), folds, how)
-    differs = result.checked.differs if result.checked else None
-    document = {
-        "sweep": result.name,
-        "trial": result.trial,
-        "stopped_by": result.stopped_by,
-        "folds": result.verdict.folds if result.verdict else 0,
-        "called_worse": list(result.called) if result.verdict else None,
-        "names_differ": result.has_seeds,
-        "is_deterministic": None if result.checked is None else differs is None,
-        "differs": differs,
-    }
-    if not answered(document, [document], as_json=as_json, csv=csv):
-        print("\n".join(in_lines(same_in_words(document))))
-    if result.stopped_by in INTERRUPTED:
-        raise typer.Exit(INTERRUPTED[result.stopped_by])
-    is_quiet = result.verdict is not None and not result.called and result.has_seeds
-    raise typer.Exit(OK if is_quiet and differs is None else FAILED)
-
-
-# `sweeps next`: is more searching worth it, or something else?
-
-
-def next_(
-    name: SweepArgument,
-    trials: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="So many more trials (default: as many as it has).", min=1),
-    ] = None,
-    more_data: Annotated[
-        bool,
-        typer.Option(
-            "--more-data",
-            help="Train the champion on 25 and 50 % of its training data, on its own folds, to "
-            "tell what more data would bring.",
-        ),
-    ] = False,
-    workers: Annotated[
-        int | None, typer.Option(help="Worker processes (--more-data).", min=0)
-    ] = None,
-    data: DataOption = None,
-    same_code: SameCodeOption = False,
-    home: HomeOption = None,
-    tracking_uri: TrackingOption = None,
-    csv: CsvOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Say where the next minute pays: trials, folds, data or the vote.
-
-    Each is judged by what it is expected to bring on fresh folds, not by the search's best, which
-    always rises. It says stop if more trials are expected to bring less than the margin. Without
-    --more-data nothing is trained or written; with it, the trainings are a sweep NAME-data, and the
-    same command goes on with it.
-    """
-    from sweeps.confirm.more_data import train_on_less
-    from sweeps.confirm.next_step import next_steps
-    from sweeps.confirm.planning import HowToTrain
-    from sweeps.home import Home
-    from sweeps.render.answer import next_in_words
-
-    found = Home.resolve(home)
-    if more_data:
-        progress = mode_of(quiet=as_json or csv is not None, as_json=False, verbose=False)
-        how = HowToTrain(workers, tracking_uri, data, progress, same_code)
-        ran = train_on_less(found, found.get(name), how)
-        if ran.stopped_by in INTERRUPTED:
-            raise typer.Exit(INTERRUPTED[ran.stopped_by])
-    steps = next_steps(found, found.get(name), trials)
-    document = {**asdict(steps), "should_search": steps.should_search}
-    rows = [
-        {"step": step, **document[step]}
-        for step in ("trials", "folds", "data", "vote")
-        if document[step] is not None
-    ]
-    if not answered(document, rows, as_json=as_json, csv=csv):
-        print(printable("\n".join(next_in_words(document))))
-    if more_data and (steps.data is None or steps.data.gain is None):
-        raise typer.Exit(FAILED)
 
 
 # `sweeps ensemble`: would several models, voting, beat the single best? From stored logits.

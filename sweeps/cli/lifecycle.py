@@ -15,16 +15,18 @@ from sweeps.cli.console import answered
 from sweeps.cli.exit_codes import FAILED, OK, TRACKING_INCOMPLETE
 from sweeps.cli.options import (
     CsvOption,
+    DataOption,
     HomeOption,
     JsonOption,
     SweepArgument,
     SweepsArgument,
     TrackingOption,
+    asks,
     find_sweep,
     pasteable,
     place_options,
 )
-from sweeps.cli.results import DataOption
+from sweeps.config.options import RunOptions, default_of, option_of
 from sweeps.errors import UsageError
 from sweeps.tracking.projector import PARENT
 from sweeps.wording import counted, printable
@@ -103,7 +105,9 @@ def share(
     print(f"on the other machine: sweeps import {shlex.quote(file.name)}")
 
 
+@asks("name", "overrides", "data", "seed", "sampler", "pruner", "tracking_uri")
 def import_(
+    asked: RunOptions,
     source: Annotated[
         str,
         typer.Argument(
@@ -116,67 +120,44 @@ def import_(
         typer.Option(help="Space of a new sweep whose sampler learns from results found there."),
     ] = None,
     study: Annotated[str | None, typer.Option(help="Optuna study at the address.")] = None,
-    experiment: Annotated[str | None, typer.Option(help="MLflow experiment there.")] = None,
     renamed: Annotated[
         list[str] | None,
         typer.Option("--map", metavar="THEIRS=OURS", help="A name there, and in the space."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Another name for the sweep.")] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="As for `sweeps run`, with --space."),
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(metavar="SOURCE", help="As for `sweeps run`, with --space.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="As for `sweeps run`, with --space (default: 0).")
-    ] = None,
-    sampler: Annotated[str | None, typer.Option(help="As for `sweeps run`, with --space.")] = None,
-    pruner: Annotated[str | None, typer.Option(help="As for `sweeps run`, with --space.")] = None,
-    home: HomeOption = None,
-    tracking_uri: TrackingOption = None,
 ) -> None:
     """Take in a shared sweep; with --space, results found elsewhere.
 
-    A shared sweep is verified first, and taken in whole or not at all. Results of a CSV file, an
-    Optuna study or an MLflow experiment teach the sampler of a new sweep, and count for nothing
-    else: no trial of the sweep is made of them.
+    A shared sweep is verified first, and taken in whole or not at all. Results of a CSV file or
+    an Optuna study teach the sampler of a new sweep, and count for nothing else: no trial of the
+    sweep is made of them.
     """
     if space is not None:
-        from sweeps.config.options import RunOptions
         from sweeps.manage.importing import import_results
 
-        options = RunOptions(
-            space, name=name, home=home, data=data, seed=seed or 0, sampler=sampler,
-            pruner=pruner, overrides=overrides or [],
-        )  # fmt: skip
-        report = import_results(
-            options, source, study=study, experiment=experiment, renamed=renamed or []
-        )
+        options = dataclasses.replace(asked, space=space)
+        report = import_results(options, source, study=study, renamed=renamed or [])
         _tell_imported(report, options)
         return
-    given = {
-        "--study": study, "--experiment": experiment, "--map": renamed, "--set": overrides,
-        "--data": data, "--seed": seed, "--sampler": sampler, "--pruner": pruner,
-    }  # fmt: skip
-    alone = [option for option, value in given.items() if value is not None]
+    alone = [option for option, value in {"--study": study, "--map": renamed}.items() if value]
+    alone += [
+        option_of(name)
+        for name in ("overrides", "data", "seed", "sampler", "pruner")
+        if getattr(asked, name) != default_of(name)
+    ]
     if alone or "://" in source or source.lower().endswith(".csv"):
         raise UsageError(
             f"{', '.join(alone) or source}: results found elsewhere become part of a new sweep; "
             "name its space (--space)"
         )
-    _import_shared(Path(source), name, home, tracking_uri)
+    _import_shared(Path(source), asked)
 
 
-def _import_shared(
-    file: Path, name: str | None, home: str | None, tracking_uri: str | None
-) -> None:
+def _import_shared(file: Path, asked: RunOptions) -> None:
     from sweeps.experiments.loading import what_runs
     from sweeps.manage.lifecycle import import_sweep
 
-    found, uri = _opened(home, tracking_uri)
-    info, report = import_sweep(found, file, uri, name)
+    found, uri = _opened(None if asked.home is None else str(asked.home), asked.tracking_uri)
+    info, report = import_sweep(found, file, uri, asked.name)
     print(f"sweep {info.name!r}: {report.records} trials are here")
     if what_runs(info):
         print(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 import os
@@ -16,7 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 import typer
 import yaml
 
-from sweeps.config.options import RunOptions
+from sweeps.config.options import (
+    DURATION,
+    DURATION_FROM_ZERO,
+    OPTIONS,
+    RunOptions,
+    default_of,
+    option_of,
+)
 from sweeps.config.policies import DEFAULT_RETRIES
 from sweeps.errors import StoreError, UsageError
 from sweeps.executors.dask.fleet import check_resources
@@ -31,11 +37,13 @@ if TYPE_CHECKING:
 _given: ContextVar[Mapping[str, str | None] | None] = ContextVar("_given", default=None)
 """Home, stores and storage that the command was given by options, not by its environment."""
 _COMMAND: Final = re.compile(r"`(sweeps (?!run\b(?! smoke`))([a-z-]+)[^`]*)`")
-_IN_ENVIRONMENT: Final = (
-    ("home", "SWEEPS_HOME"), ("tracking_uri", "MLFLOW_TRACKING_URI"), ("storage", "SWEEPS_STORAGE"),
-)  # fmt: skip
+_IN_ENVIRONMENT: Final = {
+    "home": "SWEEPS_HOME", "tracking_uri": "MLFLOW_TRACKING_URI", "storage": "SWEEPS_STORAGE",
+}  # fmt: skip
+PLACES: Final = ("home", "storage")
+"""Options of the whole command line, which are given before a command or behind it."""
 SENDING: Final = frozenset(
-    {"run", "confirm", "check", "next", "retry", "replay", "sync", "doctor", "ui"}
+    {"run", "confirm", "retry", "replay", "sync", "doctor", "ui"}
     | {"note", "rename", "archive", "delete", "import"}
 )
 """Commands that take the store that a sweep is sent to, so that their hints name it."""
@@ -52,7 +60,7 @@ def _complete_sweep(context: typer.Context, incomplete: str) -> list[str]:
     from sweeps.home import Home
 
     try:
-        infos = Home.resolve(context.params.get("home")).sweeps(lambda _line: None)
+        infos = Home.resolve(context.find_root().params.get("home")).sweeps(lambda _line: None)
     except (UsageError, StoreError, OSError):
         return []  # a message would land in the line that is being typed
     return [info.name for info in infos if info.name.startswith(incomplete)]
@@ -64,8 +72,9 @@ HomeOption = Annotated[
         "--home",
         metavar="DIR",
         envvar="SWEEPS_HOME",
-        help="Folder with records, study and MLflow store.",
-        show_default="mlruns",
+        help="Folder of sweeps (default: $SWEEPS_HOME, else mlruns).",
+        show_default=False,
+        show_envvar=False,
     ),
 ]
 SpaceArgument = Annotated[
@@ -100,13 +109,6 @@ def duration(text: str) -> float:
         raise typer.BadParameter(str(error)) from None
 
 
-SameCodeOption = Annotated[
-    bool,
-    typer.Option(
-        "--same-code",
-        help="Go on with edited code that gives the same numbers (a comment, a new method).",
-    ),
-]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Print a line a trial, and where the time went.")
@@ -135,12 +137,6 @@ SweepsArgument = Annotated[
         show_default=False,
     ),
 ]
-TrackingOption = Annotated[
-    str | None,
-    typer.Option(
-        "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow store (default: in the home)."
-    ),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CsvOption = Annotated[
     Path | None,
@@ -149,194 +145,17 @@ CsvOption = Annotated[
 """Every command that prints a table takes both; `sweeps.cli.console.answered` obeys them."""
 
 
-TrustOption = Annotated[
-    bool,
-    typer.Option("--trust-cluster", help="Send pickles over a network without encryption."),
-]
 StorageOption = Annotated[
     str | None,
     typer.Option(
         "--storage",
         metavar="URL",
         envvar="SWEEPS_STORAGE",
-        help="PostgreSQL database that homes of several hosts share.",
+        help="Database that homes share (default: $SWEEPS_STORAGE).",
         show_default=False,
+        show_envvar=False,
     ),
 ]
-
-
-_RUN_OPTIONS: Final[Mapping[str, Any]] = {
-    "space": SpaceArgument,
-    "trials": Annotated[
-        int | None,
-        typer.Option("--trials", "-n", help="Trials with an outcome, in total over all starts."),
-    ],
-    "name": Annotated[str | None, typer.Option(help="Its name (default: the space's).")],
-    "extend": Annotated[
-        bool,
-        typer.Option(
-            "--extend", help="Let an existing sweep go on in another space or with another sampler."
-        ),
-    ],
-    "same_code": SameCodeOption,
-    "seed": Annotated[int, typer.Option(help="Decides every trial.")],
-    "overrides": Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Fix or narrow: learning_rate=1e-3, units_1=16..64, batch_size=16,32.",
-        ),
-    ],
-    "sampler": Annotated[
-        str | None,
-        typer.Option(help="tpe, gp, cmaes, random, qmc, grid, auto or an import path."),
-    ],
-    "sampler_options": Annotated[
-        list[str] | None,
-        typer.Option("--sampler-option", metavar="NAME=VALUE", help="Option of the sampler."),
-    ],
-    "pruner": Annotated[
-        str | None, typer.Option(help="none, median, hyperband, asha or an import path.")
-    ],
-    "pruner_options": Annotated[
-        list[str] | None,
-        typer.Option("--pruner-option", metavar="NAME=VALUE", help="Option of the pruner."),
-    ],
-    "timeout": Annotated[
-        float | None,
-        typer.Option(
-            parser=duration,
-            metavar="TIME",
-            help="Begin no trial after this time (90, 3m, 1h30m), start-up included.",
-        ),
-    ],
-    "target": Annotated[
-        float | None, typer.Option(help="End when the objective reaches this value.")
-    ],
-    "stop_after": Annotated[
-        int | None, typer.Option(metavar="N", help="End after N trials without improvement.")
-    ],
-    "stop": Annotated[
-        str | None,
-        typer.Option(metavar="auto", help="End once 45 trials are complete, 16 since the best."),
-    ],
-    "budget": Annotated[
-        float | None,
-        typer.Option(
-            parser=duration,
-            metavar="TIME",
-            help="Time of all starts together (3m, 1h30m), start-up and confirmation included. It "
-            "decides how many trials there are, never which.",
-        ),
-    ],
-    "budget_epochs": Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Begin no trial once those before it have N epochs."),
-    ],
-    "price": Annotated[
-        str | None,
-        typer.Option(
-            metavar="PRICE/h", help="Price of one worker for an hour (0.35/h): what trials cost."
-        ),
-    ],
-    "trial_timeout": Annotated[
-        float | None,
-        typer.Option(
-            parser=duration,
-            metavar="TIME",
-            help="End a trial that takes longer (90, 3m, 1h30m); needs workers.",
-        ),
-    ],
-    "retries": Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="REASON=N,...",
-            help="Try failed trials again, by reason (default "
-            "crash=2,oom=1,timeout=1,error=1,invalid=0).",
-        ),
-    ],
-    "max_failures_in_row": Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Stop after N failed trials in a row (default 5; 0: never)."
-        ),
-    ],
-    "learn_from": Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|home|shipped|FILE",
-            help="Try points first that were good on other data: of a sweep, of all here that are "
-            "alike, of those that ship with the space, or of a file; kept with a new sweep.",
-        ),
-    ],
-    "more_epochs": Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Train the best trial with N epochs more, as a trial of its own, if its last "
-            "epoch ended it.",
-        ),
-    ],
-    "checkpoint_every": Annotated[
-        float | None,
-        typer.Option(
-            parser=duration,
-            metavar="TIME",
-            help="Save the state of a long trial so often, for its next attempt after a kill "
-            "(default 30; 0: each epoch).",
-        ),
-    ],
-    "data": Annotated[
-        str | None, typer.Option(metavar="SOURCE", help="Name or path (default: the experiment's).")
-    ],
-    "ask_ahead": Annotated[
-        int | None,
-        typer.Option(
-            help="Trials in flight at most; part of the sweep (default 4; 8 if the sampler learns "
-            "nothing). More workers need more."
-        ),
-    ],
-    "order": Annotated[
-        str, typer.Option(help="number: of the trials, reproducible; free: as trials finish.")
-    ],
-    "workers": Annotated[
-        int | None,
-        typer.Option(help="Worker processes (default: one a core); 0 trains in this process."),
-    ],
-    "executor": Annotated[
-        str | None,
-        typer.Option(metavar="URI", help="A Dask cluster: dask://HOST:8786, dask+tls://HOST:8786."),
-    ],
-    "trust_cluster": TrustOption,
-    "resources": Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=AMOUNT,...", help="What a trial takes of a Dask worker, such as GPU=0.5."
-        ),
-    ],
-    "check_determinism": Annotated[
-        bool | None,
-        typer.Option(
-            "--check-determinism/--no-check-determinism",
-            help="Train the first complete trial a second time, on an idle worker or after the "
-            "last trial, and say if it comes out differently (default: of your own experiment, if "
-            "it took less than 10 s; not of scripts, on clusters or with --workers 0).",
-            show_default=False,
-        ),
-    ],
-    "home": HomeOption,
-    "tracking_uri": TrackingOption,
-    "fail_under": Annotated[
-        float | None,
-        typer.Option(
-            metavar="VALUE",
-            help="Exit 1 if the best value of the space's objective is worse than this: below it "
-            "where the objective is maximised, above it where it is minimised.",
-        ),
-    ],
-}
-"""The fields of `RunOptions` as options of a command, in the order of their help."""
 
 
 def asks(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -345,33 +164,26 @@ def asks(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     Args:
         names: All of them if empty. What has no `space` names it itself.
     """
-    fields = {one.name: one for one in dataclasses.fields(RunOptions)}
-    chosen = [name for name in _RUN_OPTIONS if name in (names or _RUN_OPTIONS)]
+    chosen = [name for name in OPTIONS if name in (names or OPTIONS) and name not in PLACES]
 
     def decorated(command: Callable[..., Any]) -> Callable[..., Any]:
         hints = get_type_hints(command, include_extras=True)
-        own = inspect.signature(command).parameters
-        arguments = [p for name, p in own.items() if name != "asked" and p.default is p.empty]
-        others = [p for name, p in own.items() if name != "asked" and p.default is not p.empty]
+        own = [p for name, p in inspect.signature(command).parameters.items() if name != "asked"]
+        own = [p.replace(kind=p.KEYWORD_ONLY, annotation=hints[p.name]) for p in own]
+        home = inspect.Parameter("home", inspect.Parameter.KEYWORD_ONLY, default=None)
 
         @functools.wraps(command)
-        def with_options(**values: Any) -> Any:
+        def with_options(home: str | None = None, **values: Any) -> Any:
             given = {name: values.pop(name) for name in chosen}
             read = {n: _READERS[n](v or []) if n in _READERS else v for n, v in given.items()}
-            return command(asked=RunOptions(**{"space": "", **read}), **values)
+            return command(asked=RunOptions(**{"space": "", **read}, home=home), **values)
 
-        def parameter(name: str) -> inspect.Parameter:
-            default = fields[name].default
-            if name == "space":
-                default = inspect.Parameter.empty
-            elif default is dataclasses.MISSING or name in _READERS:
-                default = None
-            kind = inspect.Parameter.KEYWORD_ONLY
-            return inspect.Parameter(name, kind, default=default, annotation=_RUN_OPTIONS[name])
-
-        own_first = [p.replace(kind=p.KEYWORD_ONLY, annotation=hints[p.name]) for p in arguments]
-        own_last = [p.replace(kind=p.KEYWORD_ONLY, annotation=hints[p.name]) for p in others]
-        parameters = [*own_first, *map(parameter, chosen), *own_last]
+        parameters = [
+            *(p for p in own if p.default is p.empty),
+            *map(_parameter, chosen),
+            *(p for p in own if p.default is not p.empty),
+            home,
+        ]
         with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         with_options.__annotations__ = {p.name: p.annotation for p in parameters}
         return with_options
@@ -379,33 +191,68 @@ def asks(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return decorated
 
 
-def with_storage(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the option `--storage` to a command that works on a home.
+def from_table(name: str) -> Any:
+    """Return the annotation of a command's parameter that is an option of `RunOptions`."""
+    return _parameter(name).annotation
 
-    Its value goes into the environment, where a home looks for it anyway.
-    """
+
+def _parameter(name: str) -> inspect.Parameter:
+    """Return an option of the table as the parameter of a command."""
+    if name == "space":
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=SpaceArgument)
+    declared, kind = OPTIONS[name], OPTIONS[name].kind
+    default = None if kind.is_list else default_of(name)
+    is_switch = kind.type is bool and default is None
+    flag = option_of(name)
+    option = typer.Option(
+        *([flag, declared.short] if declared.short else [flag]),
+        help=declared.says,
+        metavar=declared.metavar,
+        envvar=_IN_ENVIRONMENT.get(name),
+        parser=duration if kind in {DURATION, DURATION_FROM_ZERO} else None,
+        show_default=not is_switch,
+    )
+    if is_switch:
+        option.param_decls = (f"{flag}/--no-{flag[2:]}",)
+    of_value: Any = list[str] if kind.is_list else kind.type
+    of_value = of_value if default is not None else of_value | None
+    annotated: Any = Annotated[of_value, option]
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotated
+    )
+
+
+def at_home(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the `home` of the command line; see `Commands.parse_args`."""
     signature = inspect.signature(command)
     if "home" not in signature.parameters:
         return command
     hints = get_type_hints(command, include_extras=True)
 
     @functools.wraps(command)
-    def with_option(*args: Any, storage: str | None = None, **values: Any) -> Any:
-        found = {**values, "storage": storage}
-        given = {n: found.get(n) for n, v in _IN_ENVIRONMENT if found.get(n) != os.environ.get(v)}
-        _given.set(given)
-        if storage is not None:
-            os.environ["SWEEPS_STORAGE"] = storage
-        return command(*args, **values)
+    def with_home(*args: Any, context: typer.Context, **values: Any) -> Any:
+        above = context.find_root().params
+        found = {**values, **{name: above.get(name) for name in PLACES}}
+        _given.set({
+            name: found.get(name)
+            for name, variable in _IN_ENVIRONMENT.items()
+            if found.get(name) != os.environ.get(variable)
+        })  # fmt: skip
+        if found["storage"] is not None:
+            os.environ["SWEEPS_STORAGE"] = found["storage"]
+        return command(*args, **values, home=found["home"])
 
-    option = inspect.Parameter(
-        "storage", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=StorageOption
+    own = [
+        p.replace(annotation=hints.get(name, p.annotation))
+        for name, p in signature.parameters.items()
+        if name != "home"
+    ]
+    own.append(
+        inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     )
-    own = [p.replace(annotation=hints[name]) for name, p in signature.parameters.items()]
-    extended = signature.replace(parameters=[*own, option])
-    with_option.__signature__ = extended  # type: ignore[attr-defined]
-    with_option.__annotations__ = {**hints, "storage": StorageOption}
-    return with_option
+    with_home.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
+    with_home.__annotations__ = {p.name: p.annotation for p in own}
+    return with_home
 
 
 def storage_option() -> str:
@@ -519,3 +366,7 @@ _READERS: Final[Mapping[str, Callable[[list[str]], Any]]] = {
     "resources": parse_resources,
 }
 """What makes of the texts of an option what `RunOptions` has."""
+DataOption = from_table("data")
+SameCodeOption = from_table("same_code")
+TrackingOption = from_table("tracking_uri")
+WorkersOption = from_table("workers")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 from collections import Counter
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 @asks(
     *("space", "trials", "name", "extend", "same_code", "seed", "overrides", "sampler", "pruner"),
-    *("learn_from", "data", "ask_ahead", "timeout", "budget", "budget_epochs", "workers", "home"),
+    *("learn_from", "data", "ask_ahead", "timeout", "budget", "workers", "home"),
 )
 def plan(
     asked: RunOptions,
@@ -44,7 +43,10 @@ def plan(
     csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Validate a space and show what would run; creates nothing."""
+    """Validate a space and show what would run; creates nothing.
+
+    Editors complete the keys of a space file by search_spaces/schema.json of this package.
+    """
     from sweeps.cli.confirming import reserving_for
     from sweeps.config.sweep import resolve
     from sweeps.runner.planning import make_plan
@@ -104,13 +106,6 @@ def _show_power(config: SweepConfig, *, csv: Path | None, as_json: bool) -> None
     print("\n".join(in_lines([limit, source] if best else [source])))
 
 
-def schema() -> None:
-    """Print the JSON Schema of a space file, for editors."""
-    from search_spaces.reading import json_schema
-
-    print(json.dumps(json_schema(), indent=1))
-
-
 def _to_dict(plan: SweepPlan) -> dict[str, Any]:
     from sweeps.runner.planning import what_a_pruner_sees
 
@@ -147,7 +142,6 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
         "timeout_seconds": config.limits.timeout_seconds,
         "in_time": plan.in_time,
         "budget_seconds": config.limits.budget_seconds,
-        "budget_epochs": config.limits.budget_epochs,
         "budget": list(plan.budget.lines()) if plan.budget else None,
         "pruner_sees": what_a_pruner_sees(config) or None,
     }
@@ -214,8 +208,6 @@ def _print_duration(plan: SweepPlan) -> None:
         print("Nothing was created.")
     elif not plan.left:
         print("Nothing is left to run; ask for more --trials. Nothing was created.")
-    elif (epochs := plan.config.limits.budget_epochs) is not None:
-        print(f"How many trials {_pay(epochs)} shows as they end. Nothing was created.")
     elif plan.seconds is None:
         print("How long a trial takes shows once the first has ended. Nothing was created.")
     else:
@@ -236,13 +228,8 @@ def _how_many(plan: SweepPlan) -> str:
     if plan.budget is not None:
         known = "" if plan.budget.trials is None else f"about {rough(limits.trials)}, "
         return f"{known}as many as {format_seconds(plan.budget.seconds)} pay for"
-    if limits.budget_epochs is not None:
-        return f"at most {limits.trials}, as many as {_pay(limits.budget_epochs)}"
     return str(limits.trials)
 
-
-def _pay(epochs: int) -> str:
-    return "1 epoch pays for" if epochs == 1 else f"{epochs} epochs pay for"
 
 
 def _samples(info: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ import typer
 from sweeps.cli.console import answered, complain
 from sweeps.cli.options import (
     CsvOption,
+    DataOption,
     HomeOption,
     JsonOption,
     SweepArgument,
@@ -36,19 +37,10 @@ if TYPE_CHECKING:
 # `sweeps report`: writes a sweep as one HTML page.
 
 
-DataOption = Annotated[
-    str | None,
-    typer.Option("--data", metavar="SOURCE", help="Its data, if not the experiment's own."),
-]
-
-
 def report(
     name: SweepArgument,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: NAME.html.")
-    ] = None,
-    figures: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also write every chart as a PNG.")
     ] = None,
     methods: Annotated[
         bool,
@@ -66,24 +58,17 @@ def report(
     It works offline, and says who won, how sure that is, and what to do next.
     """
     from sweeps.analysis.data import read_sweep
-    from sweeps.render.sections import draw_charts, render_report, report_sections
+    from sweeps.render.sections import render_report, report_sections
 
     found, info = find_sweep(home, name)
     if methods:
-        if figures is not None:
-            raise UsageError("--methods is a paragraph without charts: leave --figures out")
         _write_methods(found, info, output)
         return
     read = read_sweep(info, found.store(info.id), data)
     if not read.records:
         raise UsageError(f"sweep {read.info.name!r} has no trial yet: nothing to report")
     path = output or Path(f"{read.info.name}.html")
-    sections = report_sections(read)
-    write(path, render_report(read, sections).encode("utf-8", "replace"))
-    if figures is not None:
-        for file, png in draw_charts(sections).items():
-            write(figures / file, png)
-        print(f"charts in {figures}")
+    write(path, render_report(read, report_sections(read)).encode("utf-8", "replace"))
     print(path)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -37,7 +36,7 @@ from sweeps.cli.options import (
     pasteable,
     storage_option,
 )
-from sweeps.config.options import RunOptions, option_of
+from sweeps.config.options import OPTIONS, RunOptions, default_of, option_of
 from sweeps.errors import UsageError
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.clock import command_watch
@@ -51,26 +50,6 @@ if TYPE_CHECKING:
     from sweeps.progress import Mode
     from sweeps.records.record import SweepInfo
     from sweeps.runner.enqueuing import Enqueued, EnqueuedTrial
-
-
-_LEFT_OUT: Final = frozenset(
-    {
-        "space",
-        "trials",
-        "home",
-        "extend",
-        "same_code",
-        "timeout",
-        "target",
-        "stop_after",
-        "stop",
-        "budget",
-        "budget_epochs",
-        "price",
-        "fail_under",
-        "more_epochs",
-    }
-)
 
 
 @asks()
@@ -132,28 +111,11 @@ def run(
                 confirm_after(result, asked, progress, f"{more} {_home_option(asked)}".strip())
                 or code
             )
-    if progress in {"auto", "verbose"}:
-        for line in _spent(result, asked):
-            print(line)
+    if progress in {"auto", "verbose"} and result.budget is not None:
+        print(result.budget.ended_line())
     if config.parallelism.workers:  # else trials ran in here, and may have left something to end
         gc.freeze()  # to look for garbage in MLflow takes half a second
     raise typer.Exit(code)
-
-
-def _spent(result: RunResult, asked: RunOptions) -> Iterator[str]:
-    """Yield what the sweep took of its budget, and what it cost, with its confirmations."""
-    from sweeps.analysis.summary import cost_of
-    from sweeps.home import Home
-    from sweeps.render.verdict import cost_line
-    from sweeps.runner.budget import parts_of
-
-    home, info, price = Home.resolve(asked.home), result.info, result.summary.price
-    if result.budget is not None:
-        yield result.budget.ended_line()
-    if price is not None:
-        parts = (home.store(part.id).read_all() for part in parts_of(home, info)[1:])
-        seconds = sum(record.seconds for records in parts for record in records)
-        yield cost_line(result.summary, cost_of(seconds, price))
 
 
 def _answer(
@@ -231,18 +193,17 @@ def _ui_address(asked: RunOptions, info: SweepInfo) -> str:
 
 def command_line(asked: RunOptions) -> str:
     """Return the command that continues this sweep, without `--trials` and `--home`."""
-    words, default = ["sweeps", "run", str(asked.space)], RunOptions(asked.space)
-    for field in dataclasses.fields(asked):
-        value = getattr(asked, field.name)
-        if field.name in _LEFT_OUT or value == getattr(default, field.name):
+    words = ["sweeps", "run", str(asked.space)]
+    for name, declared in OPTIONS.items():
+        value, option = getattr(asked, name), option_of(name)
+        if not declared.goes_on or value == default_of(name):
             continue
-        option = option_of(field.name)
         if isinstance(value, bool):
             words.append(option if value else option.replace("--", "--no-", 1))
             continue
         if isinstance(value, Mapping):
-            value = [f"{name}={entry}" for name, entry in value.items()]
-        if field.name == "tracking_uri":
+            value = [f"{key}={entry}" for key, entry in value.items()]
+        if name == "tracking_uri":
             value = redacted(str(value))
         values = value if isinstance(value, list | tuple) else [value]
         words += [word for entry in values for word in (option, str(entry))]

@@ -1,23 +1,145 @@
-"""The options of a sweep as a user gives them; `sweep.py` makes a validated sweep from them.
+"""The options of a sweep, each declared once: flag, help, check, and whether it is of the sweep.
 
-Each is both an option of a command and an argument of a Python function. Messages name the options;
-under `python_words` they name the arguments instead.
+Commands (`sweeps.cli.options.asks`), the functions of Python, the reference and the checks take
+them from `RunOptions`. Messages name the options; under `python_words` they name the arguments
+instead. `sweep.py` makes a validated sweep from them.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
+from functools import partial
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
 from search_spaces.errors import did_you_mean
 from sweeps.errors import StoreError, TrialsError, UsageError, WorkersError
+from sweeps.workspace.clock import seconds_of
+from sweeps.workspace.names import check_text
 
 if TYPE_CHECKING:
     from search_spaces.loading import SpaceSource
+
+# The kinds of values.
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What values an option takes.
+
+    Attributes:
+        type: The type of a value in a command.
+        check: Refuses a value that is not None by a `UsageError`; it gets the option's name, too.
+        is_list: Whether a command takes several texts, of which the value is made.
+    """
+
+    type: Any
+    check: Callable[[str, Any], Any]
+    is_list: bool = False
+
+
+def whole(least: int) -> Kind:
+    """Return the kind of whole numbers from `least` on."""
+
+    def check(option: str, value: object) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise UsageError(f"{option} {value!r}: give a whole number from {least} on")
+
+    return Kind(int, check)
+
+
+def _number(option: str, value: object) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or math.isnan(value):
+        raise UsageError(f"{option} {value!r}: give a number")
+
+
+def seconds(option: str, duration: float | str, *, least: float | None = None) -> float:
+    """Return a duration in seconds.
+
+    Args:
+        option: Name of the option.
+        duration: Seconds, or a text such as `90`, `3m`, `1h30m`.
+        least: The least of them; None: above 0.
+
+    Raises:
+        UsageError: It is no duration, or too short, or not finite.
+    """
+    try:
+        found = seconds_of(duration)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from None
+    if not (found > 0 if least is None else found >= least) or found == math.inf:
+        allowed = "above 0" if least is None else f"from {least:g} on"
+        raise UsageError(f"{option} {duration}: give seconds {allowed}")
+    return found
+
+
+def _of_type(kind: Any, described: str) -> Callable[[str, object], None]:
+    def check(option: str, value: object) -> None:
+        if not isinstance(value, kind):
+            raise UsageError(f"{argument_of(option)}={value!r}: give {described}")
+        if option != "--home" and isinstance(value, str | PathLike):
+            check_text(argument_of(option), str(value))
+
+    return check
+
+
+def _texts(option: str, value: object) -> None:
+    items = value if isinstance(value, Sequence) else [None]
+    if isinstance(value, str) or not all(isinstance(one, str) for one in items):
+        raise UsageError(f"{argument_of(option)}={value!r}: give a list of name=value texts")
+
+
+def _order(option: str, value: object) -> None:
+    if value not in {"number", "free"}:
+        raise UsageError(f"{option} {value!r}: allowed are 'number' and 'free'")
+
+
+def _anything(option: str, value: object) -> None:
+    """Refuse nothing: it is checked where it is used."""
+
+
+DURATION: Final = Kind(float, seconds)
+DURATION_FROM_ZERO: Final = Kind(float, partial(seconds, least=0))
+_NUMBER: Final = Kind(float, _number)
+_TEXT: Final = Kind(str, _of_type(str, "a text"))
+_PATH: Final = Kind(str, _of_type(str | PathLike, "a text"))
+_FOLDER: Final = Kind(str, _of_type(str | PathLike, "the path of a folder"))
+_FLAG: Final = Kind(bool, _of_type(bool, "True or False"))
+_PAIRS: Final = Kind(str, _of_type(Mapping, "a dict"), is_list=True)
+_TEXTS: Final = Kind(str, _texts, is_list=True)
+_ORDER: Final = Kind(str, _order)
+_CHECKED_LATER: Final = Kind(str, _anything)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option, as all who ask for it know it.
+
+    Attributes:
+        says: Its help.
+        more: Sentences that only a caller from Python needs.
+        kind: What values it takes.
+        flag: Its name in a command; empty: as that of the argument.
+        short: A letter for it.
+        metavar: What the help of a command shows for its value.
+        goes_on: Whether the command that goes on with a sweep repeats it: it is part of the sweep,
+            or of how it is run.
+    """
+
+    kind: Kind
+    says: str
+    more: str = ""
+    flag: str = ""
+    short: str = ""
+    metavar: str | None = None
+    goes_on: bool = True
 
 
 @dataclass(frozen=True)
@@ -30,8 +152,6 @@ class Limits:
         target: Objective value that is good enough.
         stop_after: Trials in a row without improvement of the best, or of the Pareto front.
         budget_seconds: Time of all starts together, a confirmation that follows included.
-        budget_epochs: Epochs of all trials together after which none begins.
-        stops_itself: Whether the sweep ends once its best trial has stood for long.
     """
 
     trials: int
@@ -39,8 +159,6 @@ class Limits:
     target: float | None = None
     stop_after: int | None = None
     budget_seconds: float | None = None
-    budget_epochs: int | None = None
-    stops_itself: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,120 +168,309 @@ class RunOptions:
     Nothing is checked here: `sweeps.run` and `sweeps.plan` refuse wrong options by a `UsageError`,
     before anything is created. A duration is a number of seconds, or a text such as `90`, `3m`,
     `1h30m` or `1.5h`.
-
-    Attributes:
-        space: The search space: a name of the catalogue, the path of a YAML file, a decorated
-            function or its `module:function`, or a `Space`. An error has a line per mistake.
-        trials: How many trials have an outcome when the sweep is done, in total over all starts;
-            from 1. None: as the space says, else 20; with a budget, as many as it pays for.
-        name: Name of the sweep: 1 to 80 letters, digits, `.`, `_`, `-`. None: the space's. A
-            sweep that exists goes on; if it was made with other options, it is refused.
-        extend: Whether the sweep of that name may go on in another space, with another sampler,
-            pruner, `ask_ahead` or edited code; its trials stay. Refused if there is no such sweep.
-        same_code: Whether edited code of the experiment is declared to be the same code.
-        check_determinism: Whether the first complete trial is trained a second time, on a worker,
-            and a difference is reported. None: only for an experiment that does not ship here, and
-            if the trial takes less than 10 s.
-        seed: Decides every trial; from 0.
-        sampler: `tpe`, `gp`, `cmaes` (needs the package cmaes), `random`, `qmc`, `grid`, or the
-            import path of one of Optuna's or another sampler; `auto` chooses `grid`, `gp` or `tpe`
-            by the number of trials and the space. None: as the space says, else `tpe`.
-        sampler_options: Options of the sampler by name: plain numbers, texts, truth values.
-        pruner: `none`, `median`, `hyperband`, `asha` or an import path; refused if there are
-            several objectives, or the objective has no value per epoch. None: as the space says,
-            else `none`.
-        pruner_options: Options of the pruner by name.
-        timeout: Duration above 0 after which no trial is begun in this start, start-up included.
-            None: no limit.
-        target: Value of the objective at which the sweep ends; one objective only. None: no end.
-        stop_after: Trials in a row without improvement of the best, or of the Pareto front, after
-            which the sweep ends; from 1. None: no end.
-        stop: `auto`: end the sweep when it is enough, by a rule that waits for enough complete
-            trials and then for the best to stand long enough (`sweeps.runner.loop.is_enough`);
-            one objective only. None: no end.
-        budget: Duration above 0 that all starts take together, start-up included, and with the
-            command its confirmation. It decides how many trials there are, never which. None: no
-            limit.
-        budget_epochs: Number of epochs from 1; no trial begins once the trials before it have as
-            many. A trial without a value per epoch counts as one. None: no limit.
-        price: Price of one worker for an hour, above 0: a number, or a text such as `0.35/h`. Each
-            trial costs its seconds times that. None: as at the last start that had one.
-        fail_under: The exit code of the command is 1 if the best value of the objective is worse
-            than this: below it where it is maximised, above it where it is minimised; `sweeps.run`
-            returns either way.
-        retries: How often a trial is tried again, from 0, by the reason of its failure: `crash`
-            (default 2), `oom` (1), `timeout` (1), `error` (1), `invalid` (0). A kill from outside
-            uses up none.
-        trial_timeout: Duration above 0 after which an attempt is ended; needs workers. None: no
-            limit.
-        max_failures_in_row: Number of failed trials in a row that ends the sweep; 0 for no limit.
-            None: 5.
-        learn_from: Points that were good on other data are tried first: those of a sweep of this
-            home (its name or id), of `home`, that is of all sweeps with the same experiment,
-            parameters and objective, of `shipped`, the portfolio that ships with the space, or of a
-            portfolio file (.json, .yaml). They are chosen when the sweep is created, and kept with
-            it. None: no such points.
-        more_epochs: Number of epochs from 1: the best trial of the sweep, which must exist, is
-            trained with so many more, as a trial of its own; see `sweeps.enqueue`. Refused unless
-            its last epoch ended it. None: no such trial.
-        checkpoint_every: Shortest time between two checkpoints of a long trial, from which its next
-            attempt goes on after a kill; 0: after each epoch. None: 30 s.
-        data: Name or path of the data, as the experiment understands it. None: the experiment's.
-        ask_ahead: How many trials are in flight at most, from 1. It is part of the sweep, because
-            it decides which outcomes a proposal knows. None: as the space says, else 4, or 8 for a
-            sampler that learns nothing from outcomes. More workers than that have no work.
-        order: `number`: the sampler learns outcomes in the order of the trials, which makes the
-            sweep reproducible; `free`: it learns them as trials finish.
-        workers: Number of worker processes; 0 trains in the calling process. None: one per core,
-            but 0 for an experiment that a notebook or a script defines. Refused if workers cannot
-            import the experiment.
-        executor: Address of a Dask cluster, `dask://HOST:8786`, in place of workers.
-        trust_cluster: Whether that address may be on another host without TLS.
-        resources: Resources of a Dask worker that a trial takes, by name, above 0; needs
-            `executor`.
-        overrides: `name=value` texts: `learning_rate=1e-3` fixes a parameter, `units_1=16..64` or
-            `batch_size=16,32` narrow it.
-        home: Folder of records and databases. None: `SWEEPS_HOME`, else `mlruns`.
-        tracking_uri: Store of MLflow. None: `MLFLOW_TRACKING_URI`, else in the home.
-        storage: PostgreSQL database that homes of several hosts share. None: `SWEEPS_STORAGE`.
     """
 
-    space: SpaceSource
-    trials: int | None = None
-    name: str | None = None
-    extend: bool = False
-    same_code: bool = False
-    check_determinism: bool | None = None
-    seed: int = 0
-    sampler: str | None = None
-    sampler_options: Mapping[str, Any] = field(default_factory=dict)
-    pruner: str | None = None
-    pruner_options: Mapping[str, Any] = field(default_factory=dict)
-    timeout: float | str | None = None
-    target: float | None = None
-    stop_after: int | None = None
-    stop: str | None = None
-    budget: float | str | None = None
-    budget_epochs: int | None = None
-    price: float | str | None = None
-    fail_under: float | None = None
-    retries: Mapping[str, int] = field(default_factory=dict)
-    trial_timeout: float | str | None = None
-    max_failures_in_row: int | None = None
-    learn_from: str | None = None
-    more_epochs: int | None = None
-    checkpoint_every: float | str | None = None
-    data: str | Path | None = None
-    ask_ahead: int | None = None
-    order: str = "number"
-    workers: int | None = None
-    executor: str | None = None
-    trust_cluster: bool = False
-    resources: Mapping[str, float] = field(default_factory=dict)
-    overrides: Sequence[str] = ()
-    home: str | Path | None = None
-    tracking_uri: str | None = None
-    storage: str | None = field(default=None, repr=False)  # a password may stand in it
+    space: Annotated[
+        SpaceSource,
+        Option(
+            _CHECKED_LATER,
+            "Name in the catalogue, YAML file, or module:function.",
+            "Or a decorated function, or a `Space`. An error has a line per mistake.",
+            goes_on=False,
+        ),
+    ]
+    trials: Annotated[
+        int | None,
+        Option(
+            whole(1),
+            "Trials with an outcome, in total over all starts.",
+            "None: as the space says, else 20; with a budget, as many as it pays for.",
+            short="-n",
+            goes_on=False,
+        ),
+    ] = None
+    name: Annotated[
+        str | None,
+        Option(
+            _TEXT,
+            "Its name (default: the space's).",
+            "1 to 80 letters, digits, `.`, `_`, `-`. A sweep that exists goes on; if it was made "
+            "with other options, it is refused.",
+        ),
+    ] = None
+    extend: Annotated[
+        bool,
+        Option(
+            _FLAG,
+            "Let an existing sweep go on in another space or with another sampler.",
+            "Or pruner, `ask_ahead`, edited code; its trials stay. Refused if there is no such "
+            "sweep.",
+            goes_on=False,
+        ),
+    ] = False
+    same_code: Annotated[
+        bool,
+        Option(
+            _FLAG,
+            "Go on with edited code that gives the same numbers (a comment, a new method).",
+            goes_on=False,
+        ),
+    ] = False
+    seed: Annotated[
+        int,
+        Option(
+            whole(0),
+            "Decides every trial.",
+            "From 0.",
+        ),
+    ] = 0
+    overrides: Annotated[
+        Sequence[str],
+        Option(
+            _TEXTS,
+            "Fix or narrow: learning_rate=1e-3, units_1=16..64, batch_size=16,32.",
+            flag="--set",
+            metavar="NAME=VALUE",
+        ),
+    ] = ()
+    sampler: Annotated[
+        str | None,
+        Option(
+            _TEXT,
+            "tpe, gp, cmaes, random, qmc, grid, auto or an import path.",
+            "`auto` chooses `grid`, `gp` or `tpe` by the number of trials and the space; `cmaes` "
+            "needs the package cmaes. None: as the space says, else `tpe`.",
+        ),
+    ] = None
+    sampler_options: Annotated[
+        Mapping[str, Any],
+        Option(
+            _PAIRS,
+            "Option of the sampler.",
+            "By name: plain numbers, texts, truth values.",
+            flag="--sampler-option",
+            metavar="NAME=VALUE",
+        ),
+    ] = field(default_factory=dict)
+    pruner: Annotated[
+        str | None,
+        Option(
+            _TEXT,
+            "none, median, hyperband, asha or an import path.",
+            "Refused if there are several objectives, or the objective has no value per epoch. "
+            "None: as the space says, else `none`.",
+        ),
+    ] = None
+    pruner_options: Annotated[
+        Mapping[str, Any],
+        Option(
+            _PAIRS,
+            "Option of the pruner.",
+            "By name.",
+            flag="--pruner-option",
+            metavar="NAME=VALUE",
+        ),
+    ] = field(default_factory=dict)
+    timeout: Annotated[
+        float | str | None,
+        Option(
+            DURATION,
+            "Begin no trial after this time (90, 3m, 1h30m), start-up included.",
+            metavar="TIME",
+            goes_on=False,
+        ),
+    ] = None
+    target: Annotated[
+        float | None,
+        Option(
+            _NUMBER,
+            "End when the objective reaches this value.",
+            "One objective only.",
+            goes_on=False,
+        ),
+    ] = None
+    stop_after: Annotated[
+        int | None,
+        Option(
+            whole(1),
+            "End after N trials without improvement.",
+            "Of the best, or of the Pareto front.",
+            metavar="N",
+            goes_on=False,
+        ),
+    ] = None
+    budget: Annotated[
+        float | str | None,
+        Option(
+            DURATION,
+            "Time of all starts together (3m, 1h30m), start-up and confirmation included. It "
+            "decides how many trials there are, never which.",
+            metavar="TIME",
+            goes_on=False,
+        ),
+    ] = None
+    trial_timeout: Annotated[
+        float | str | None,
+        Option(
+            DURATION,
+            "End a trial that takes longer (90, 3m, 1h30m); needs workers.",
+            metavar="TIME",
+        ),
+    ] = None
+    retries: Annotated[
+        Mapping[str, int],
+        Option(
+            _PAIRS,
+            "Try failed trials again, by reason (default "
+            "crash=2,oom=1,timeout=1,error=1,invalid=0).",
+            "A kill from outside uses up none.",
+            metavar="REASON=N,...",
+        ),
+    ] = field(default_factory=dict)
+    max_failures_in_row: Annotated[
+        int | None,
+        Option(
+            Kind(int, _anything),
+            "Stop after N failed trials in a row (default 5; 0: never).",
+            metavar="N",
+        ),
+    ] = None  # failure_policy checks it
+    learn_from: Annotated[
+        str | None,
+        Option(
+            _TEXT,
+            "Try points first that were good on other data: of a sweep, of all here that are "
+            "alike, of those that ship with the space, or of a file; kept with a new sweep.",
+            metavar="NAME|home|shipped|FILE",
+        ),
+    ] = None
+    more_epochs: Annotated[
+        int | None,
+        Option(
+            whole(1),
+            "Train the best trial with N epochs more, as a trial of its own, if its last epoch "
+            "ended it.",
+            "See `sweeps.enqueue`.",
+            metavar="N",
+            goes_on=False,
+        ),
+    ] = None
+    checkpoint_every: Annotated[
+        float | str | None,
+        Option(
+            DURATION_FROM_ZERO,
+            "Save the state of a long trial so often, for its next attempt after a kill (default "
+            "30; 0: each epoch).",
+            metavar="TIME",
+        ),
+    ] = None
+    data: Annotated[
+        str | Path | None,
+        Option(
+            _PATH,
+            "Name or path (default: the experiment's).",
+            "As the experiment understands it.",
+            metavar="SOURCE",
+        ),
+    ] = None
+    ask_ahead: Annotated[
+        int | None,
+        Option(
+            whole(1),
+            "Trials in flight at most; part of the sweep (default 4; 8 if the sampler learns "
+            "nothing). More workers need more.",
+            "It decides which outcomes a proposal knows.",
+        ),
+    ] = None
+    order: Annotated[
+        str,
+        Option(
+            _ORDER,
+            "number: of the trials, reproducible; free: as trials finish.",
+            "So the sampler learns outcomes.",
+        ),
+    ] = "number"
+    workers: Annotated[
+        int | None,
+        Option(
+            whole(0),
+            "Worker processes (default: one a core); 0 trains in this process.",
+            "None is 0 for an experiment that a notebook or a script defines. Refused if workers "
+            "cannot import the experiment.",
+        ),
+    ] = None
+    executor: Annotated[
+        str | None,
+        Option(
+            _TEXT,
+            "A Dask cluster: dask://HOST:8786, dask+tls://HOST:8786.",
+            metavar="URI",
+        ),
+    ] = None
+    trust_cluster: Annotated[
+        bool,
+        Option(
+            _FLAG,
+            "Send pickles over a network without encryption.",
+        ),
+    ] = False
+    resources: Annotated[
+        Mapping[str, float],
+        Option(
+            _PAIRS,
+            "What a trial takes of a Dask worker, such as GPU=0.5.",
+            "Needs `executor`.",
+            metavar="NAME=AMOUNT,...",
+        ),
+    ] = field(default_factory=dict)
+    check_determinism: Annotated[
+        bool | None,
+        Option(
+            _FLAG,
+            "Train the first complete trial a second time, on an idle worker or after the last "
+            "trial, and say if it comes out differently (default: of your own experiment, if it "
+            "took less than 10 s; not of scripts, on clusters or with --workers 0).",
+        ),
+    ] = None
+    fail_under: Annotated[
+        float | None,
+        Option(
+            _NUMBER,
+            "Exit 1 if the best value of the space's objective is worse than this: below it where "
+            "the objective is maximised, above it where it is minimised.",
+            "`sweeps.run` returns either way.",
+            metavar="VALUE",
+            goes_on=False,
+        ),
+    ] = None
+    home: Annotated[
+        str | Path | None,
+        Option(
+            _FOLDER,
+            "Folder with records, study and MLflow store.",
+            "None: `SWEEPS_HOME`, else `mlruns`.",
+            metavar="DIR",
+            goes_on=False,
+        ),
+    ] = None
+    tracking_uri: Annotated[
+        str | None,
+        Option(
+            _TEXT,
+            "MLflow store (default: in the home).",
+            "None: `MLFLOW_TRACKING_URI` first.",
+        ),
+    ] = None
+    storage: Annotated[
+        str | None,
+        Option(
+            _TEXT,
+            "PostgreSQL database that homes of several hosts share.",
+            "None: `SWEEPS_STORAGE`.",
+            metavar="URL",
+            goes_on=False,
+        ),
+    ] = field(default=None, repr=False)  # a password may stand in it
 
     @property
     def source(self) -> str | None:
@@ -171,12 +478,47 @@ class RunOptions:
         return None if self.data is None else str(self.data)
 
 
-_OPTIONS: Final = {
-    "overrides": "--set",
-    "sampler_options": "--sampler-option",
-    "pruner_options": "--pruner-option",
-    "from_sweep": "--from",
+OPTIONS: Final[Mapping[str, Option]] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(
+        RunOptions, localns={"SpaceSource": Any}, include_extras=True
+    ).items()
 }
+"""The declared options by the name of their field, in the order of a command's help."""
+
+
+def _described(name: str, declared: Option) -> str:
+    return textwrap.fill(
+        f"{name}: {declared.says} {declared.more}".strip(), 100, initial_indent=" " * 8,
+        subsequent_indent=" " * 12, break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+
+
+RunOptions.__doc__ = "\n".join([
+    f"{RunOptions.__doc__}",
+    "    Attributes:",
+    *(_described(name, one) for name, one in OPTIONS.items()),
+    "    ",
+])  # fmt: skip
+
+
+def check_options(options: RunOptions) -> None:
+    """Refuse values that no sweep can have.
+
+    Raises:
+        UsageError: There is one; the message names the option, the value and what is allowed.
+    """
+    for name, declared in OPTIONS.items():
+        if (value := getattr(options, name)) is not None:
+            declared.kind.check(option_of(name), value)
+
+
+def default_of(name: str) -> Any:
+    """Return the default of an option; `MISSING` if it has none."""
+    found = next(one for one in fields(RunOptions) if one.name == name)
+    return found.default if found.default_factory is MISSING else found.default_factory()
+
+
 _FLAGS: Final = frozenset({"extend", "same_code", "trust_cluster", "restore"})
 _OTHERS: Final = ("folds", "control", "from_sweep", "like", "restore", "top", "trial")
 """Arguments of Python functions beyond the fields of `RunOptions`."""
@@ -190,7 +532,15 @@ _OPTION: Final = re.compile(
 
 def option_of(argument: str) -> str:
     """Return the command's option for an argument of a Python function."""
-    return _OPTIONS.get(argument, "--" + argument.replace("_", "-"))
+    if argument == "from_sweep":
+        return "--from"
+    declared = OPTIONS.get(argument)
+    return (declared.flag if declared else "") or "--" + argument.replace("_", "-")
+
+
+def argument_of(option: str) -> str:
+    """Return the name of the field of `RunOptions` that is an option."""
+    return next((name for name in OPTIONS if option_of(name) == option), option)
 
 
 def options_of(

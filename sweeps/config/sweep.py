@@ -8,7 +8,6 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -19,7 +18,7 @@ from search_spaces.overrides import apply_overrides
 from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.config.learning import learn
-from sweeps.config.options import Limits, RunOptions
+from sweeps.config.options import Limits, RunOptions, check_options, seconds
 from sweeps.config.policies import FailurePolicy, Parallelism, failure_policy, how_many_workers
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
@@ -45,95 +44,10 @@ from sweeps.study.samplers import (
     make_pruner,
     sampler_factory,
 )
-from sweeps.workspace.clock import seconds_of
-from sweeps.workspace.names import check_sweep_name, check_text
-
-# Refuses options that are not valid, or not for this sweep, before anything is created.
-
+from sweeps.workspace.names import check_sweep_name
 
 QUICK_SECONDS: Final = 10.0
 """A trial that takes longer is trained a second time only if the user asks for it."""
-_KINDS: Final = (
-    (str, "a text", ("name", "sampler", "pruner", "executor", "tracking_uri", "learn_from")),
-    (str | PathLike, "the path of a folder", ("home",)),
-    (str | PathLike, "a text", ("data",)),
-    (bool, "True or False", ("extend", "same_code", "trust_cluster")),
-    (Mapping, "a dict", ("sampler_options", "pruner_options", "retries", "resources")),
-)
-"""Types that arguments of Python functions must have; a command makes values of these types."""
-
-
-def check_options(options: RunOptions) -> Literal["number", "free"]:
-    """Refuse values that no sweep can have; return the order of the trials."""
-    _at_least("--trials", options.trials, 1)
-    _at_least("--ask-ahead", options.ask_ahead, 1)
-    _at_least("--stop-after", options.stop_after, 1)
-    _at_least("--budget-epochs", options.budget_epochs, 1)
-    _at_least("--more-epochs", options.more_epochs, 1)
-    _at_least("--seed", options.seed, 0)
-    _at_least("--workers", options.workers, 0)
-    seconds_above_zero("--timeout", options.timeout)
-    seconds_above_zero("--budget", options.budget)
-    price_an_hour(options.price)
-    if options.stop not in {None, "auto"}:
-        raise UsageError(f"--stop {options.stop!r}: allowed is 'auto'")
-    seconds_above_zero("--trial-timeout", options.trial_timeout)
-    _seconds_from_zero("--checkpoint-every", options.checkpoint_every)
-    _number("--target", options.target)
-    _number("--fail-under", options.fail_under)
-    _check_kinds(options)
-    texts = options.overrides
-    is_list = isinstance(texts, Sequence) and not isinstance(texts, str)
-    if not (is_list and all(isinstance(text, str) for text in texts)):
-        raise UsageError(f"overrides={texts!r}: give a list of name=value texts")
-    if options.order == "number":
-        return "number"
-    if options.order == "free":
-        return "free"
-    raise UsageError(f"--order {options.order!r}: allowed are 'number' and 'free'")
-
-
-def seconds_above_zero(option: str, duration: float | str | None) -> float | None:
-    """Return a duration in seconds; None stays None.
-
-    Raises:
-        UsageError: It is no duration, or not above 0 and finite.
-    """
-    seconds = _seconds(option, duration)
-    if seconds is not None and not 0 < seconds < math.inf:
-        raise UsageError(f"{option} {duration}: give seconds above 0")
-    return seconds
-
-
-def _seconds_from_zero(option: str, duration: float | str | None) -> float | None:
-    seconds = _seconds(option, duration)
-    if seconds is not None and not 0 <= seconds < math.inf:
-        raise UsageError(f"{option} {duration}: give seconds from 0 on")
-    return seconds
-
-
-def _seconds(option: str, duration: float | str | None) -> float | None:
-    try:
-        return None if duration is None else seconds_of(duration)
-    except UsageError as error:
-        raise UsageError(f"{option}: {error}") from None
-
-
-def price_an_hour(price: float | str | None) -> float | None:
-    """Return the price of one worker for an hour; None stays None.
-
-    Raises:
-        UsageError: It is no number above 0.
-    """
-    if price is None:
-        return None
-    try:
-        number = math.nan if isinstance(price, bool) else float(str(price).removesuffix("/h"))
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise UsageError(f"--price {price}: give the price of an hour above 0, such as 0.35/h")
-    return number
 
 
 def check_pruner(choice: Choice, experiment: Experiment, space: Space) -> None:
@@ -189,7 +103,6 @@ def check_bounds(options: RunOptions, space: Space) -> None:
     for option, value in (
         ("--target", options.target),
         ("--fail-under", options.fail_under),
-        ("--stop", options.stop),
     ):
         if value is not None:
             raise UsageError(
@@ -242,28 +155,10 @@ def check_below_seconds(
     return math.inf if options.check_determinism else 0.0
 
 
-def _at_least(option: str, value: int | None, least: int) -> None:
-    if value is None:
-        return
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise UsageError(f"{option} {value!r}: give a whole number from {least} on")
-
-
-def _number(option: str, value: object) -> None:
-    if value is None:
-        return
-    if not isinstance(value, int | float) or isinstance(value, bool) or math.isnan(value):
-        raise UsageError(f"{option} {value!r}: give a number")
-
-
-def _check_kinds(options: RunOptions) -> None:
-    for kind, described, arguments in _KINDS:
-        for argument in arguments:
-            value = getattr(options, argument)
-            if value is not None and not isinstance(value, kind):
-                raise UsageError(f"{argument}={value!r}: give {described}")
-            if argument != "home" and isinstance(value, str | PathLike):
-                check_text(argument, str(value))
+def _seconds(
+    option: str, duration: float | str | None, *, least: float | None = None
+) -> float | None:
+    return None if duration is None else seconds(option, duration, least=least)
 
 
 def limits_of(options: RunOptions, space: Space) -> Limits:
@@ -271,16 +166,12 @@ def limits_of(options: RunOptions, space: Space) -> Limits:
     trials = options.trials
     if trials is None and options.budget is not None:
         trials = UNLIMITED
-    elif trials is None and options.budget_epochs is not None:
-        trials = options.budget_epochs  # a trial has an epoch at least
     return Limits(
         trials=trials or space.defaults.trials,
-        timeout_seconds=seconds_above_zero("--timeout", options.timeout),
+        timeout_seconds=_seconds("--timeout", options.timeout),
         target=options.target,
         stop_after=options.stop_after,
-        budget_seconds=seconds_above_zero("--budget", options.budget),
-        budget_epochs=options.budget_epochs,
-        stops_itself=options.stop is not None,
+        budget_seconds=_seconds("--budget", options.budget),
     )
 
 
@@ -315,7 +206,6 @@ class SweepConfig:
         folder: The folder in which the experiment is looked up first.
         learned: What a new sweep learns from others; None if it was not asked for. A sweep that
             exists goes on with what it has learned.
-        price: Price of one worker for an hour; None: as at the last start that had one.
         more_epochs: So many epochs more does the best trial get, as a trial of its own; None for
             no such trial.
     """
@@ -344,7 +234,6 @@ class SweepConfig:
     why_sampler: str = ""
     folder: Path | None = None
     learned: Learned | None = None
-    price: float | None = None
     more_epochs: int | None = None
 
     @property
@@ -426,7 +315,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         UsageError: An option is wrong; the message says what was received, what is allowed and how
             to mend it.
     """
-    order = check_options(options)
+    check_options(options)
     home = Home.resolve(options.home, options.storage)
     try:
         space = recorded or load_space(options.space)
@@ -463,14 +352,14 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         why_sampler=why_sampler,
         pruner=pruner,
         ask_ahead=ask_ahead,
-        order=order,
+        order="free" if options.order == "free" else "number",
         parallelism=Parallelism(workers, ask_ahead),
         limits=limits_of(options, space),
         failures=failure_policy(
             options.retries,
-            seconds_above_zero("--trial-timeout", options.trial_timeout),
+            _seconds("--trial-timeout", options.trial_timeout),
             options.max_failures_in_row,
-            _seconds_from_zero("--checkpoint-every", options.checkpoint_every),
+            _seconds("--checkpoint-every", options.checkpoint_every, least=0),
             workers=workers,
         ),
         dropped_baselines=dropped,
@@ -484,14 +373,13 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
             "sampler": _as_stored(sampler.to_dict()),
             "pruner": _as_stored(pruner.to_dict()),
             "ask_ahead": ask_ahead,
-            "order": order,
+            "order": options.order,
         },
         code=code,
         extend=options.extend,
         same_code=options.same_code,
         check_below_seconds=check_below_seconds(options, space, experiment, data, workers),
         folder=folder,
-        price=price_an_hour(options.price),
         more_epochs=options.more_epochs,
     )
     if options.more_epochs is not None and existing is None:

@@ -26,7 +26,7 @@ import numpy as np
 from search_spaces.parameters import Value
 from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
 from sweeps.errors import StoreError, UsageError
-from sweeps.experiments.folds import AGAIN, FRESH, ON_FOLDS, TRAIN_SHARE
+from sweeps.experiments.folds import FRESH, ON_FOLDS
 from sweeps.home import Home
 from sweeps.records import FINALIST, FOLD, SweepInfo, confirmed_by, heard, is_unseen, listed
 from sweeps.records.conclusions import Judged
@@ -386,6 +386,6 @@ def _data_digest(info: SweepInfo) -> str:
 
 
 def _digest_of(config: Mapping[str, Value]) -> str:
-    of_fold = {FOLD, FRESH, AGAIN, TRAIN_SHARE}
+    of_fold = {FOLD, FRESH, "again", "fold_train_share"}  # the last two of earlier versions
     own = {name: value for name, value in config.items() if name not in of_fold}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]

@@ -441,25 +441,6 @@ def folds_needed(joint: Joint, finalist: int, margin: float) -> int | None:
     return None
 
 
-def gain_of_more_folds(joint: Joint, folds: int) -> Interval:
-    """Return by how much the finalist that leads on so many folds is expected to beat today's.
-
-    The value is the mean over all that more folds may show; the interval holds 95 % of it, and the
-    value.
-    """
-    leader, count = joint.leader, len(joint.means)
-    others = [k for k in range(count) if k != leader]
-    fixed = joint.fixed[leader, others]
-    now = joint.errors[leader, others] ** 2
-    shrinking = np.divide(now - fixed, now, out=np.zeros_like(now), where=now > 0)
-    shown = float(np.median(shrinking)) * (1 - joint.folds / folds)
-    drawn = joint.means[:, None] + math.sqrt(shown) * _root(joint.covariance) @ _draws(count)
-    gains = drawn.max(axis=0) - drawn[leader]
-    low, high = np.quantile(gains, (0.025, 0.975))
-    value = float(gains.mean())
-    return Interval(value, float(low), max(float(high), value))
-
-
 POWER: Final = 0.8416
 """Standard errors beyond the critical value at which a claim is made in 80 of 100 cases."""
 

@@ -36,8 +36,6 @@ from sweeps.config.sweep import SPLIT_SEED, SweepConfig
 from sweeps.confirm.comparison import check_repeats, fold_answers
 from sweeps.confirm.finalists import (
     BLOCK_ACCURACY,
-    SCORE,
-    SEARCH_SPLIT,
     Finalist,
     Scored,
 )
@@ -562,11 +560,6 @@ def test_set_of(experiment: Experiment, scored: Scored, source: str | None) -> T
     return found
 
 
-def can_measure_selection_bias(cross_validation: Experiment) -> bool:
-    """Whether the experiment can train the search's best again on the search's own split."""
-    return SEARCH_SPLIT in cross_validation.parameters and SCORE in cross_validation.metrics
-
-
 # Explanations: which failed trainings leave a part of a confirmation open, and the ways out.
 
 
@@ -644,16 +637,6 @@ def why_no_refit(home: Home, refit: SweepInfo, winner: str) -> str:
         f"the verdict stands, but {winner} is not there as trained on everything: "
         f"{_count(_final(records))}; mend the cause, then: `sweeps retry {shlex.quote(refit.name)}`"
         ", and the same command; or leave --refit out"
-    )
-
-
-def why_no_parts(home: Home, again: Sequence[Record]) -> str:
-    """Return an explanation of why the selection bias of the search's best has no parts."""
-    bias = home.store(again[0].spec.sweep).info()
-    name = bias.name if bias else again[0].spec.sweep
-    return (
-        f"Its parts are not known: on the search's own split {_count(_final(again))} ({name}). "
-        f"Mend the cause, then: `sweeps retry {shlex.quote(name)}`, and the same command."
     )
 
 

@@ -27,7 +27,6 @@ from sweeps.confirm.intervals import (
     Estimate,
     Outcomes,
     crossed_difference,
-    crossed_estimate,
     stacked,
 )
 from sweeps.errors import UsageError
@@ -109,9 +108,7 @@ class Verdict:
         is_settled: Whether the leader is better than every other finalist.
         margin: The difference that does not matter.
         quotable: The figure of the finalist to take that one may quote.
-        gain_over_control: The search's best minus the best of random trials; None without those,
-            or with several random searches.
-        gain_over_searches: The search's best minus the mean of the best of several random searches.
+        gain_over_control: The search's best minus the best of random trials; None without those.
         components: The variance components of the leads; None with one finalist.
         scored: The metric of the comparison; all values are oriented.
         is_by_sample: Whether it is known for each sample; else it is one number per fold.
@@ -123,7 +120,6 @@ class Verdict:
     margin: float
     quotable: Quotable
     gain_over_control: Interval | None = None
-    gain_over_searches: Interval | None = None
     components: Components | None = None
     scored: Scored = BLOCK_ACCURACY
     is_by_sample: bool = True
@@ -242,7 +238,6 @@ def decide(
         margin,
         quotable(joint, made.index(taken)),
         _gain_over_control(outcomes, finalists),
-        _gain_over_searches(outcomes, finalists),
         components_of(joint),
         scored,
         outcomes.samples is not None,
@@ -268,41 +263,12 @@ def components_of(joint: Joint) -> Components | None:
     )
 
 
-def _best_and_controls(finalists: Sequence[Finalist]) -> tuple[int | None, list[int]]:
-    """Return the numbers of the search's best and of the best of each random search."""
-    best = (n for n, f in enumerate(finalists) if f.place == 1 and not f.is_control)
-    return next(best, None), [n for n, f in enumerate(finalists) if f.is_control]
-
-
 def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Interval | None:
-    best, controls = _best_and_controls(finalists)
-    if best is None or len(controls) != 1:
+    best = next((n for n, f in enumerate(finalists) if f.place == 1 and not f.is_control), None)
+    controls = [n for n, f in enumerate(finalists) if f.is_control]
+    if best is None or len(controls) != 1:  # earlier versions had several
         return None
     return crossed_difference(outcomes, best, controls[0]).interval()
-
-
-FEWEST_SEARCHES: Final = 3
-"""With fewer random searches it is hardly known how much they differ."""
-
-
-def _gain_over_searches(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Interval | None:
-    """Return the search's best minus what a random search brings on average.
-
-    Which configuration a random search finds is chance, too: the variance between their means joins
-    that of samples and folds (Satterthwaite 1946). It holds a part of the latter already, so that
-    the interval is a little wider than needed.
-    """
-    best, controls = _best_and_controls(finalists)
-    if best is None or len(controls) < FEWEST_SEARCHES:
-        return None
-    scores = outcomes.scores.astype(float)
-    ahead = crossed_estimate(scores[best] - scores[controls].mean(axis=0), outcomes.samples)
-    found = len(controls)
-    between = float(outcomes.means[controls].var(ddof=1)) / found
-    own = ahead.error**2
-    uncertain = own**2 / ahead.freedom + between**2 / (found - 1)
-    freedom = (own + between) ** 2 / uncertain if uncertain > 0 else float("inf")
-    return replace(ahead, of_folds=ahead.of_folds + between, freedom=freedom).interval()
 
 
 _SEE = "see `SupportsFolds` and `SupportsCrossValidation` in sweeps/capabilities.py"

@@ -15,7 +15,6 @@ from sweeps.confirm.calibration import measure_calibration
 from sweeps.confirm.checks import (
     CrossValidation,
     asked_by,
-    can_measure_selection_bias,
     check_code,
     check_data,
     check_fresh,
@@ -25,7 +24,6 @@ from sweeps.confirm.checks import (
     test_set_of,
     try_folds,
     why_no_control,
-    why_no_parts,
     why_no_refit,
     why_no_verdict,
 )
@@ -48,7 +46,6 @@ from sweeps.confirm.planning import (
     is_trained,
     other_confirmations,
     plan_confirmation,
-    run_again,
     run_confirmation,
     run_refit,
     trained_with,
@@ -66,7 +63,6 @@ from sweeps.records import (
     FOLD,
     Conclusions,
     ConfirmationRecord,
-    Record,
     Starts,
     SweepInfo,
     heard,
@@ -92,13 +88,11 @@ class ConfirmOptions:
     `top`, `folds` and `control` that are None take the values of the sweep's last confirmation, so
     that its trainings are used again; without one those of `confirm` in the space, else 5, 20 and
     0. `leave_out`, the trials that take no part, is taken over likewise if neither it nor `top` is
-    given. `replace` lets a confirmation take the place of one that says more. With `at_most`, folds
-    are added look by look, up to so many, until every finalist is settled or more data are needed.
-    `margin` is the difference that does not matter; None: as before, at first that of the space,
-    else of `margin_of`. `fresh` is the number of the drawing of folds; None: as before, at first 0.
-    `control` are the trials of each of `control_searches` random searches; None: as before, at
-    first one. `is_asked_for` confirms a sweep whose space says `confirm: none`; so does `folds`.
-    Without `repeats_best` it is not said what the selection bias is made of.
+    given. `replace` lets a confirmation take the place of one that says more. `margin` is the
+    difference that does not matter; None: as before, at first that of the space, else of
+    `margin_of`. `fresh` is the number of the drawing of folds; None: as before, at first 0.
+    `control` are the trials of a random search. `is_asked_for` confirms a sweep whose space says
+    `confirm: none`; so does `folds`.
     """
 
     top: int | None = None
@@ -108,12 +102,9 @@ class ConfirmOptions:
     how: HowToTrain = field(default_factory=HowToTrain)
     leave_out: Sequence[int] | None = None
     replace: bool = False
-    at_most: int | None = None
     margin: float | None = None
     fresh: int | None = None
-    control_searches: int | None = None
     is_asked_for: bool = False
-    repeats_best: bool = True
 
 
 @dataclass(frozen=True)
@@ -156,15 +147,13 @@ class Checked:
         finalists: The finalists that take part.
         left_out: The finalists that `leave_out` excludes.
         top: Number of best trials that the finalists were chosen from.
-        folds: Number of folds to train on; that of the first look with `at_most`.
+        folds: Number of folds to train on.
         control: Number of random trials whose best one takes part, too.
-        searches: Number of such random searches.
         most: Number of folds that can be asked for later: that of the last look, unless the
             experiment has fewer.
         fresh: Number of the drawing of folds.
         scored: The metric of the comparison.
         margin: The difference that does not matter; None: that of `margin_of`.
-        repeats_best: Whether the search's best is to be trained on the search's own split.
     """
 
     experiment: Experiment
@@ -178,13 +167,6 @@ class Checked:
     scored: Scored
     margin: float | None
     fresh: int
-    searches: int
-    repeats_best: bool = True
-
-    def can_measure_selection_bias(self) -> bool:
-        """Whether the search's best takes part, and is trained on the search's own split."""
-        is_possible = self.repeats_best and can_measure_selection_bias(self.experiment)
-        return is_possible and any(f.place == 1 for f in self.finalists)
 
 
 def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
@@ -198,10 +180,9 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     before, says = Conclusions(home.store(info.id).folder).confirmed(), asked_by(info)
     top = options.top or (before and before.top) or says.top
     folds = options.folds or (before and before.folds) or says.folds
-    _check_numbers(options, folds)
+    if folds % FOLDS_A_REPEAT:
+        raise UsageError(f"--folds {folds}: give a multiple of four, so that all samples count")
     _check_asked_for(info, says, options)
-    if options.at_most is not None:
-        folds = LOOKS[0]
     need_one_objective(info)
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: confirm it when it has ended")
@@ -219,31 +200,22 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     margin = options.margin or _margin_before(before, scored) or says.margin
     if margin is None:
         margin_of(finalists, scored)  # raises if the metric has none of itself
-    *known, best_of_random = control_of(home, info, before, scored)
-    control = known[0] if options.control is None else options.control
-    searches = known[1] if options.control_searches is None else options.control_searches
-    if not control and (options.control_searches or 1) > 1:
-        raise UsageError(
-            f"--control-searches {searches}: say of how many random trials each: --control N"
-        )
+    known, best_of_random = control_of(home, info, before, scored)
+    control = known if options.control is None else options.control
     limit = experiment.parameters[FOLD].high if FOLD in experiment.parameters else None
     most = max(folds, LOOKS[-1] if limit is None else min(LOOKS[-1], int(limit) + 1))
     checked = Checked(
         experiment, data, finalists, left_out, top, folds, control, most,
-        scored, margin, fresh, searches, options.repeats_best,
+        scored, margin, fresh,
     )  # fmt: skip
-    is_known = [control, searches] == known
-    random = [on_fresh(one, fresh) for one in best_of_random] if is_known else []
+    random = [on_fresh(best_of_random, fresh)] if best_of_random and control == known else []
     trained = trained_with(home, info, [*finalists, *random], folds, left_out)
-    bias = checked.can_measure_selection_bias()
-    is_whole = is_trained(home, info, trained, folds, with_selection_bias=bias)
+    is_whole = is_trained(home, info, trained, folds)
     if (control and not random) or options.refit or not is_whole:
         check_installed(experiment, path)
         check_code(store, info, same_code=options.how.same_code)
     names = {name for finalist in finalists for name in finalist.config}
-    check_offers(
-        info.experiment, experiment, scored, names, options.at_most or folds, refit=options.refit
-    )
+    check_offers(info.experiment, experiment, scored, names, folds, refit=options.refit)
     searched = searched_by(store, info)
     has_nothing_to_try = info.experiment.startswith("script:") and searched is None
     if not (is_whole or is_shipped(path, experiment) or has_nothing_to_try):
@@ -256,7 +228,7 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
 
 def _check_asked_for(info: SweepInfo, says: Confirming, options: ConfirmOptions) -> None:
     """Refuse a sweep whose space says `confirm: none` unless an option asks for it."""
-    if says.is_off and not (options.is_asked_for or options.folds or options.at_most):
+    if says.is_off and not (options.is_asked_for or options.folds):
         name = shlex.quote(info.name)
         raise UsageError(
             f"sweep {info.name!r} is not to be confirmed: its space says `confirm: none`; to do it "
@@ -275,20 +247,6 @@ def _taking_part(
         as_before = before.left_out if before and options.top is None else ()
         trials = [finalist.trial for finalist in best if finalist.label in as_before]
     return leave_out(info, best, trials) if trials else best
-
-
-def _check_numbers(options: ConfirmOptions, folds: int) -> None:
-    if folds % FOLDS_A_REPEAT:
-        raise UsageError(f"--folds {folds}: give a multiple of four, so that all samples count")
-    if options.at_most is None:
-        return
-    if options.at_most not in LOOKS:
-        allowed = ", ".join(map(str, LOOKS))
-        raise UsageError(
-            f"--at-most {options.at_most}: verdicts change at {allowed} folds; give one of them"
-        )
-    if options.folds is not None:
-        raise UsageError("--until settled chooses the number of folds: leave --folds out")
 
 
 @one_fork_server()
@@ -322,9 +280,6 @@ def confirm(
                 finalists = work.choose()
                 work.train(finalists)
                 found = work.compare_finalists(finalists)
-                while work.add_folds(found):
-                    work.train(finalists)
-                    found = work.compare_finalists(finalists)
                 conclusions = work.conclude(found)
                 if options.refit and find_refit(home, found.confirmation, found.winner) is None:
                     conclusions = work.refit(found)
@@ -339,10 +294,8 @@ def confirm(
 def _trainings(home: Home, info: SweepInfo, options: ConfirmOptions, checked: Checked) -> int:
     """Return the number of trainings of a confirmation, those that were made before included."""
     trained = trained_with(home, info, checked.finalists, checked.folds, checked.left_out)
-    again = checked.can_measure_selection_bias()
-    random = checked.searches if checked.control else 0
-    a_fold = len(trained) + random + again
-    return checked.folds * a_fold + checked.control * random + options.refit
+    a_fold = len(trained) + bool(checked.control)
+    return checked.folds * a_fold + checked.control + options.refit
 
 
 def lacks(new: ConfirmationRecord, before: ConfirmationRecord) -> str:
@@ -430,7 +383,6 @@ class _Work:
         self._ran: list[Ran] = []
         self._confirmation: Confirmation | None = None
         self._confirmed: Ran | None = None
-        self._again: list[Record] = []
         self._comparison: Comparison | None = None
         self._is_in_force, self._said = False, ""
 
@@ -438,21 +390,16 @@ class _Work:
         """Return the finalists to train on folds, and the best of random trials if asked for."""
         finalists, home, options = list(self._checked.finalists), self._home, self._options
         if self._checked.control:
-            trials, searches = self._checked.control, self._checked.searches
-            scored = self._checked.scored
-            control = run_control(home, self._info, trials, searches, options.how, scored)
-            self._ran.append(control.ran)
-            if control.ran.stopped_by or None in control.finalists:
-                is_interrupted = control.ran.is_interrupted
-                raise _EndedError(
-                    None if is_interrupted else why_no_control(home, control.ran.info)
-                )
-            found = [one for one in control.finalists if one is not None]
-            finalists += [on_fresh(one, self._checked.fresh) for one in found]
+            trials, scored = self._checked.control, self._checked.scored
+            ran, best = run_control(home, self._info, trials, options.how, scored)
+            self._ran.append(ran)
+            if ran.stopped_by or best is None:
+                raise _EndedError(None if ran.is_interrupted else why_no_control(home, ran.info))
+            finalists.append(on_fresh(best, self._checked.fresh))
         return finalists
 
     def train(self, finalists: Sequence[Finalist]) -> None:
-        """Train the finalists on folds, and the search's best on the search's own split."""
+        """Train the finalists on folds."""
         home, checked, how = self._home, self._checked, self._options.how
         confirmation = plan_confirmation(
             home, self._info, finalists, checked.folds, checked.left_out, checked.most
@@ -462,9 +409,6 @@ class _Work:
         confirmed = self._within_time(run_confirmation(confirmation, home, how))
         self._confirmed = confirmed
         self._ran.append(confirmed)
-        if confirmed.stopped_by is None and checked.can_measure_selection_bias():
-            self._ran.append(run_again(self._confirmation, home, how))
-            self._again = home.store(self._ran[-1].info.id).read_all()
 
     def _within_time(self, ran: Ran) -> Ran:
         """Take the folds that all finalists were trained on, if time was up before the others."""
@@ -483,19 +427,6 @@ class _Work:
             shown.grow(_trainings(self._home, self._info, self._options, self._checked) - before)
             shown.note(f"the budget ends: {folds} folds in place of {checked.folds}")
         return replace(ran, stopped_by=None)
-
-    def add_folds(self, found: _Found) -> bool:
-        """Ask for the folds of the next look, if there are to be more; return whether there are."""
-        verdict, asked = found.comparison.verdict, self._checked.folds
-        later = [look for look in LOOKS if asked < look <= (self._options.at_most or 0)]
-        needed = [one.more_folds for one in verdict.standings if one.word == "cannot tell yet"]
-        if not later or all(folds is None for folds in needed):
-            return False  # with more data or not at all
-        before = _trainings(self._home, self._info, self._options, self._checked)
-        self._checked = replace(self._checked, folds=later[0])
-        if isinstance(shown := self._options.how.progress, Stages):
-            shown.grow(_trainings(self._home, self._info, self._options, self._checked) - before)
-        return True
 
     def compare_finalists(self, finalists: Sequence[Finalist]) -> _Found:
         """Return the findings, once all trainings are there."""
@@ -542,12 +473,11 @@ class _Work:
         trainings = (comparison.trainings.found.get((fold, label)) for fold in comparison.folds)
         first = next(one for one in trainings if one is not None and one.outcome == "complete")
         spec = (refit[1] if refit else first).spec
-        why = why_no_parts(home, self._again) if self._again else ""
         conclusions: list[Conclusion] = [self._verdict(found, refit[0].name if refit else None)]
         # The best was selected by the objective: in another metric it has no such bias.
         is_selected = checked.scored.searched in {SCORE, self._info.metric}
         others = (
-            measure_selection_bias(comparison, self._again, why) if is_selected else None,
+            measure_selection_bias(comparison) if is_selected else None,
             found.calibration,
             found.votes,
         )
@@ -633,8 +563,7 @@ class _Work:
 
     def _verdict(self, found: _Found, refit: str | None) -> VerdictConclusion:
         verdict, confirmation = found.comparison.verdict, found.confirmation
-        gained, over = verdict.gain_over_control, verdict.gain_over_searches
-        scored = verdict.scored
+        gained, scored = verdict.gain_over_control, verdict.scored
         method: Method = "samples and seeds"
         if not verdict.is_by_sample:
             is_ordered = getattr(self._checked.experiment, "ordered", False)
@@ -661,7 +590,6 @@ class _Work:
             judged=judged_by(self._home, self._info),
             fresh=self._checked.fresh,
             control_trials=self._checked.control,
-            gain_over_searches=over and scored.difference(over),
             components=verdict.components,
             metric=scored.metric,
             method=method,

@@ -14,8 +14,8 @@ from sweeps.interval import Interval
 from sweeps.records import Record, SweepInfo, ranked
 from sweeps.wording import counted, fresh_name, is_share
 
-SEARCH_SPLIT, TEMPERATURE = "search_split", "temperature"
-"""Parameters of a `cross_validation` experiment that the searching experiment does not have."""
+TEMPERATURE = "temperature"
+"""Parameter of a `cross_validation` experiment that the searching experiment does not have."""
 SCORE = "best_val_accuracy"
 """Accuracy on the samples that chose the epoch, of a `cross_validation` experiment.
 

@@ -1,24 +1,17 @@
-"""Estimates where the next minute pays: more trials, folds or data, or the vote, on fresh folds.
+"""Estimates whether more trials or more folds pay, after a confirmation.
 
 More trials. The best score of a search always rises, by luck alone. So the scores of its trials are
 freed from luck first. The noise of one score is measured by the confirmation: it is what two
 finalists differ by from fold to fold. With it, the distribution of the trials' true scores is the
 one under which the observed scores are most likely (Kiefer & Wolfowitz 1956; Koenker & Mizera
 2014). From it follows the search's own curve, the expected best of n trials (Dodge et al. 2019).
-Twice as many trials are expected to bring what the last doubling brought, other numbers as many
-doublings as they are. That is so for scores with an exponential tail, for which the estimate is
-scaled to be right; if the scores have an upper limit, it promises too much. Two assumptions are not
-checked: the search's validation set is about as large as a fold, and later trials are like earlier
-ones.
+Twice as many trials are expected to bring what the last doubling brought. That is so for scores
+with an exponential tail, for which the estimate is scaled to be right; if the scores have an upper
+limit, it promises too much. Two assumptions are not checked: the search's validation set is about
+as large as a fold, and later trials are like earlier ones.
 
 Its interval holds what a Bayesian bootstrap of the trials gives (Rubin 1981), and the interval of
 an exponential tail that is known by the few best trials alone.
-
-More folds. They can show that another finalist than the leader is the best. The gain is that of
-taking the one that leads then (expected value of sample information, Raiffa & Schlaifer 1961).
-
-More training data bring what the champion's learning curve says, once it is measured
-(more_data.py). The vote has a verdict of its own (votes.py).
 """
 
 from __future__ import annotations
@@ -26,22 +19,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, median_low
+from statistics import median_low
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.confirm.best import LOOKS, Joint, gain_of_more_folds
-from sweeps.confirm.checks import asked_by, cross_validation_experiment
-from sweeps.confirm.comparison import Comparison, compare_finalists, margin_of
-from sweeps.confirm.finalists import Finalist, Scored, choose_finalists
-from sweeps.confirm.more_data import MoreData, more_data
-from sweeps.errors import UsageError
-from sweeps.home import Home
+from sweeps.confirm.best import LOOKS
+from sweeps.confirm.comparison import Comparison
+from sweeps.confirm.finalists import Scored
 from sweeps.interval import Interval
-from sweeps.records import Conclusions, ConfirmationRecord, Record, SweepInfo, need_one_objective
-from sweeps.records.conclusions import VerdictConclusion, VoteOnFolds, VotesConclusion
+from sweeps.records import Record
 
 FEWEST_TRIALS: Final = 10
 """With fewer trials that have a score nothing is said of more."""
@@ -53,141 +41,40 @@ _PRODUCT: Final = 200_000
 
 
 @dataclass(frozen=True)
-class Step:
-    """Something to do next.
-
-    Attributes:
-        gain: By how much the score on fresh folds is expected to rise; None if it is not known.
-        seconds: The seconds of training that it takes, of all workers together.
-        number: Number of trials, or of folds, to add.
-    """
-
-    gain: Interval | None
-    seconds: float
-    number: int
-
-
-@dataclass(frozen=True)
 class NextSteps:
-    """The steps that are possible.
+    """What more trials and more folds would bring.
 
     Attributes:
-        sweep: Name of the sweep.
-        is_confirmed: Whether it is confirmed; if not, the gains of its trials hold luck.
-        noise: Standard deviation of one score by luck; None before the confirmation.
-        margin: A gain that does not matter; None if the metric has none of itself.
-        trials: So many more trials.
-        folds: The folds up to the look that settles the verdict with 80 %, or first ones.
-        folds_now: Number of folds that the verdict comes from.
-        is_settled: Whether more folds would settle nothing.
-        vote: The vote of all finalists; None without one.
-        data: Twice as many training samples; None before a confirmation, and if the experiment
-            cannot be trained on fewer.
+        trials: So many more trials: as many as the search has.
+        gain: By how much they are expected to raise the score on fresh folds; None with too few
+            trials to say.
+        margin: A gain that does not matter.
+        folds: The folds, in all, that settle the verdict with 80 %; None if nothing is open, or no
+            number of folds settles it.
     """
 
-    sweep: str
-    is_confirmed: bool
-    noise: float | None
-    margin: float | None
-    trials: Step
-    folds: Step | None
-    folds_now: int
-    is_settled: bool
-    vote: VoteOnFolds | None
-    data: MoreData | None
+    trials: int
+    gain: Interval | None
+    margin: float
+    folds: int | None
 
     @property
     def should_search(self) -> bool | None:
         """Whether more trials are expected to bring the margin or more; None: not known."""
-        if self.trials.gain is None or self.margin is None:
-            return None
-        if self.trials.gain.value < self.margin:
-            return False
-        return True if self.is_confirmed else None  # before it, the gain holds luck
+        return None if self.gain is None else self.gain.value >= self.margin
 
 
-def next_steps(home: Home, info: SweepInfo, more: int | None = None) -> NextSteps:
-    """Estimate what each step would bring, from records alone.
+def next_steps(comparison: Comparison, records: Sequence[Record]) -> NextSteps:
+    """Estimate what each step would bring.
 
     Args:
-        home: The home of the sweep.
-        info: The sweep.
-        more: Number of trials to add; None for as many as it has.
-
-    Raises:
-        UsageError: The sweep has several objectives, no fresh folds, or fewer than two complete
-            configurations.
+        comparison: The confirmation.
+        records: The records of the search, of trials that have an outcome.
     """
-    need_one_objective(info)
-    store = home.store(info.id)
-    _, scored = cross_validation_experiment(home, info)
-    records = [record for record in store.read_all() if record.ends_trial]
-    finalists = choose_finalists(info, records, asked_by(info).top, scored)
-    scored = scored.in_unit_of(finalists)
-    confirmed = Conclusions(store.folder).confirmed()
-    verdict = _newest_verdict(confirmed)
-    comparison = _compared(home, confirmed, verdict, scored) if confirmed and verdict else None
-    noise = noise_of(comparison) if comparison else None
     searched = [record for record in records if not record.origin.startswith("baseline ")]
-    count = more or max(len(searched), 1)
-    if comparison is not None and verdict is not None:
-        folds = _more_folds(comparison)
-        margin: float | None = comparison.verdict.margin
-    else:
-        asked = asked_by(info).folds
-        a_training = fmean([record.seconds for record in records])
-        folds = Step(None, asked * len(finalists) * a_training, asked)
-        margin = _margin(finalists, info, scored)
-    concluded = confirmed.conclusions if confirmed else ()
-    votes = [one for one in concluded if isinstance(one, VotesConclusion)]
-    return NextSteps(
-        info.name,
-        comparison is not None,
-        noise,
-        margin,
-        Step(
-            _of_trials(records, scored, noise or 0.0, count),
-            count * fmean([record.seconds for record in searched or records]),
-            count,
-        ),
-        folds,
-        comparison.verdict.folds if comparison else 0,
-        comparison is not None and folds is None and not _needs_data(comparison),
-        next((vote for one in votes for vote in one.votes if vote.announced), None),
-        more_data(home, info) if comparison is not None else None,
-    )
-
-
-def _newest_verdict(confirmed: ConfirmationRecord | None) -> VerdictConclusion | None:
-    found = confirmed.conclusions if confirmed else ()
-    return next((one for one in found if isinstance(one, VerdictConclusion)), None)
-
-
-def _compared(
-    home: Home, confirmed: ConfirmationRecord, verdict: VerdictConclusion, scored: Scored
-) -> Comparison | None:
-    standings = sorted(verdict.standings, key=lambda one: one.trial)
-    finalists = [Finalist(one.finalist, one.trial, {}, one.searched, 0) for one in standings]
-    return compare_finalists(
-        home.store(confirmed.confirmation),
-        finalists,
-        verdict.folds,
-        confirmed.left_out,
-        margin=verdict.margin or margin_of(finalists, scored),
-        scored=scored,
-    )
-
-
-def _margin(finalists: Sequence[Finalist], info: SweepInfo, scored: Scored) -> float | None:
-    try:
-        return asked_by(info).margin or margin_of(finalists, scored)
-    except UsageError:
-        return None
-
-
-def _needs_data(comparison: Comparison) -> bool:
-    """Whether a finalist is open that no number of folds settles."""
-    return any(one.word == "cannot tell yet" for one in comparison.verdict.standings)
+    count, verdict = max(len(searched), 1), comparison.verdict
+    gain = _of_trials(records, verdict.scored, noise_of(comparison), count)
+    return NextSteps(count, gain, verdict.margin, _folds(comparison))
 
 
 def noise_of(comparison: Comparison) -> float:
@@ -205,20 +92,13 @@ def noise_of(comparison: Comparison) -> float:
     return math.sqrt(median_low(apart))
 
 
-def _more_folds(comparison: Comparison) -> Step | None:
-    """Return the folds up to the look that settles most; None if no look settles anything."""
+def _folds(comparison: Comparison) -> int | None:
+    """Return the folds of the look that settles most; None if no look settles anything."""
     verdict = comparison.verdict
     settles = [one.more_folds for one in verdict.standings if one.more_folds is not None]
     if verdict.folds < LOOKS[0]:
         settles.append(LOOKS[0])
-    if not settles:
-        return None
-    more = max(settles) - verdict.folds
-    gain = gain_of_more_folds(Joint.of(comparison.outcomes), max(settles))
-    trained = comparison.trainings
-    seconds = fmean([one.seconds for one in (*trained.found.values(), *trained.lost.values())])
-    in_unit = replace(gain, unit=verdict.scored.unit)
-    return Step(in_unit, more * len(verdict.standings) * seconds, more)
+    return max(settles, default=None)
 
 
 def _of_trials(

@@ -27,7 +27,6 @@ from sweeps.confirm.best import LOOKS, POWER, nominal, normal_critical
 from sweeps.confirm.checks import cross_validation_experiment, scored_in
 from sweeps.confirm.finalists import (
     BLOCK_ACCURACY,
-    SEARCH_SPLIT,
     TEMPERATURE,
     Finalist,
     Scored,
@@ -60,9 +59,9 @@ from sweeps.workspace.names import free_name
 SPACE: Final = "space.yaml"
 _CONFIRMATION: Final = "-confirmation"
 """Suffix of the name of a confirmation."""
-BIAS, REFIT, CONTROL_FOLDER = "luck", "refit", "finalists-0"
-"""Folders of spaces: that of the selection bias and that of the refit in the confirmation's folder,
-that of the random trials beside it."""
+REFIT, CONTROL_FOLDER = "refit", "finalists-0"
+"""Folders of spaces: that of the refit in the confirmation's folder, that of the random trials
+beside it."""
 
 
 @dataclass(frozen=True)
@@ -123,11 +122,8 @@ def plan_confirmation(
         f for f in folders if _space_in(f) in ({wanted} if _tail(f) in begun else {wanted, None})
     )
     name = name_for(home, folder, f"{info.name}{_CONFIRMATION}")
-    make_folder(folder / BIAS)
+    make_folder(folder)
     write_atomically(folder / SPACE, text.encode(), "conclusion")
-    favourite = next((f for f in trained if f.place == 1), trained[0])
-    bias = selection_bias_space(experiment, favourite, places)
-    write_atomically(folder / BIAS / SPACE, bias.encode(), "conclusion")
     return Confirmation(name, folder, trained, folds, experiment)
 
 
@@ -150,22 +146,12 @@ def trained_with(
     return list(finalists)
 
 
-def is_trained(
-    home: Home,
-    info: SweepInfo,
-    finalists: Sequence[Finalist],
-    folds: int,
-    *,
-    with_selection_bias: bool,
-) -> bool:
+def is_trained(home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int) -> bool:
     """Whether every training of a confirmation has an outcome, so that nothing is left to train."""
     tail = _find(home, info, finalists, folds)
     if tail is None:
         return False
-    begun = _begun(home)
-    bias = begun.get(tail / BIAS)
-    bias_is = not with_selection_bias or (bias is not None and ended_trials(home, bias) >= folds)
-    return bias_is and ended_trials(home, begun[tail]) >= folds * len(finalists)
+    return ended_trials(home, _begun(home)[tail]) >= folds * len(finalists)
 
 
 def _find(home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int) -> Path | None:
@@ -295,13 +281,6 @@ def run_confirmation(confirmation: Confirmation, home: Home, how: HowToTrain) ->
     return _run(confirmation.folder / SPACE, confirmation.name, trials, home, how, timeout)
 
 
-def run_again(confirmation: Confirmation, home: Home, how: HowToTrain) -> Ran:
-    """Train the search's best again on the search's split, as often as there are folds."""
-    folder = confirmation.folder / BIAS
-    name = name_for(home, folder, _named_after(confirmation, "selection-bias"))
-    return _run(folder / SPACE, name, confirmation.folds, home, how)
-
-
 def run_refit(
     confirmation: Confirmation,
     home: Home,
@@ -346,21 +325,6 @@ def _refits(confirmation: Confirmation) -> Iterator[Path]:
     yield from (confirmation.folder / f"{REFIT}-{number}" for number in itertools.count(2))
 
 
-def own_folder(home: Home, parent: Path, name: str, space: str) -> Path:
-    """Return the folder, `name` or `name-2` and so on, in which a space was begun; else a free one.
-
-    Args:
-        home: The home.
-        parent: The folder of these folders.
-        name: Name of the first one.
-        space: The space, as YAML.
-    """
-    begun, wanted = _begun(home), _essence(space)
-    numbered = (parent / f"{name}-{number}" for number in itertools.count(2))
-    folders = itertools.chain([parent / name], numbered)
-    return next(f for f in folders if _tail(f) not in begun or _space_in(f) == wanted)
-
-
 def name_for(home: Home, folder: Path, wanted: str) -> str:
     """Return the name of the sweep of a space's folder; a free one if it has not begun."""
     begun = begun_in(home, folder)
@@ -388,20 +352,6 @@ def _run(
 
 
 # The spaces of a confirmation, as YAML.
-
-
-def selection_bias_space(experiment: str, finalist: Finalist, seeds: int) -> str:
-    """Return a space, as YAML, that trains one finalist on the search's split with new seeds."""
-    document: dict[str, Any] = {
-        "description": "The best of a search on the split of that search, with other seeds",
-        "experiment": experiment,
-        "objective": {"metric": "best_val_accuracy", "direction": "maximize"},
-        "parameters": {FOLD: {"type": "int", "low": 0, "high": seeds - 1}},
-        "fixed": {**finalist.config, SEARCH_SPLIT: True},
-        "defaults": {"trials": seeds, "sampler": "grid", "pruner": "none"},
-    }
-    text: str = yaml.safe_dump(document, sort_keys=False)
-    return text
 
 
 def refit_space(
@@ -491,7 +441,6 @@ class Reservation:
         says: What the space says.
         direction: Direction of the objective.
         has_baselines: Whether the best baseline takes part.
-        repeats_best: Whether the best of the search is trained on the search's split as well.
         at_once: How many trainings run at once.
         fewest: With fewer complete trials no confirmation follows.
         begun: Number of trainings of confirmations that were begun, by their finalists.
@@ -500,7 +449,6 @@ class Reservation:
     says: Confirming
     direction: Direction
     has_baselines: bool
-    repeats_best: bool
     at_once: int
     fewest: int
     begun: Mapping[frozenset[str], int] = field(default_factory=dict)
@@ -511,29 +459,26 @@ class Reservation:
         """Return the largest confirmation that takes no longer than `most`.
 
         Folds are saved first, down to the first look, for verdicts change only there; then
-        finalists; then the trainings of the search's best on the search's own split, which say only
-        what its selection bias is made of. The least, of two finalists, may take all that is left.
+        finalists. The least, of two finalists, may take all that is left.
         """
-        says, kept = self.says, self.repeats_best
+        says = self.says
         fewer = [look for look in reversed(LOOKS) if look < says.folds]
-        ways = [(top, f, kept) for top in range(says.top, 0, -1) for f in (says.folds, *fewer)]
-        ways += [(*ways[-1][:2], False)] if kept else []
+        ways = [(top, f) for top in range(says.top, 0, -1) for f in (says.folds, *fewer)]
         best = ranked(records, self.direction)
         least = "there are not two finalists"
         for way in ways:
-            top, folds, again = way
+            top, folds = way
             seconds, after, count = self._cost(best, *way, each=each, start_up=start_up)
             if count < 2:
                 break
             if seconds <= (left if count == 2 else most):
                 whole = self._cost(best, *ways[0], each=each, start_up=start_up)[-1]
-                lacking = f"it confirms {count} finalists on {folds} folds"
-                if (top, folds) != ways[0][:2]:
-                    lacking += f" in place of {whole} on {says.folds}"
-                if kept and not again:
-                    lacking += ", without training the best of the search once more"
+                lacking = (
+                    f"it confirms {count} finalists on {folds} folds in place of {whole} on "
+                    f"{says.folds}"
+                )
                 lacking = "" if way == ways[0] else lacking
-                return Reserve(seconds, after, top, count, folds, again, self.fewest, lacking)
+                return Reserve(seconds, after, top, count, folds, self.fewest, lacking)
             least = f"{count} finalists on {folds} folds would take {format_seconds(seconds)}"
         there = f"{format_seconds(left)} are left" if left > 0 else "nothing is left"
         return Reserve(lacking=f"no confirmation: {least}, and {there} of the budget")
@@ -543,7 +488,6 @@ class Reservation:
         best: Sequence[Record],
         top: int,
         folds: int,
-        repeats_best: bool,
         *,
         each: float,
         start_up: float,
@@ -558,8 +502,7 @@ class Reservation:
         stops_early = any(one.result and one.result.stop_reason == "early_stopping" for one in best)
         as_long = _AS_LONG if stops_early else 1.0
         on_folds = _BEFORE * start_up + as_long * folds * sum(trained) * (1 - done) / self.at_once
-        again = folds * trained[0] / self.at_once if repeats_best else 0.0
-        after = again + _AFTER * start_up
+        after = _AFTER * start_up
         return on_folds + after, after, count
 
     @staticmethod
@@ -590,7 +533,6 @@ def reservation(config: SweepConfig, fewest: int) -> Reservation:
         says=config.space.defaults.confirm or Confirming(),
         direction=config.space.objective.direction,
         has_baselines=bool(config.space.baselines),
-        repeats_best=isinstance(getattr(config.experiment, "cross_validation", None), str),
         at_once=max(1, min(config.parallelism.workers, ASK_AHEAD_UNTAUGHT)),
         fewest=fewest,
         begun=begun,

@@ -32,17 +32,13 @@ ON_FOLDS: Final = "@folds"
 """The end of the import path of an experiment on folds."""
 FRESH: Final = "fresh"
 """Parameter of an experiment on folds: the number of the drawing of folds, from 0."""
-AGAIN: Final = "again"
-"""Parameter of an experiment on folds: another seed on the same fold, from 0."""
 _AS_SEARCHED: Final = (
     "signature", "predict", "requires", "ordered", "test_set", "evaluate",
     "truth", "judged",
 )  # fmt: skip
 REFIT_EPOCHS: Final = "refit_epochs"
 """Parameter of an experiment that is refitted: train on all data for this many epochs."""
-TRAIN_SHARE: Final = "fold_train_share"
-"""Parameter of an experiment on folds: the share of a fold's training samples that is used."""
-_OWN: Final = {FOLD: "the fold", FRESH: "the drawing of folds", AGAIN: "another seed on a fold"}
+_OWN: Final = {FOLD: "the fold", FRESH: "the drawing of folds"}
 _MOST: Final = 9999
 _MOST_REPEATS: Final = 10_000
 """Of one drawing, so that two drawings have none in common."""
@@ -52,10 +48,9 @@ class FoldExperiment:
     """An experiment on fresh folds: one more parameter, `block`, is the number of the fold.
 
     Folds 0 to 3 score every sample once, folds 4 to 7 again, and so on. The seed of a trial follows
-    from its fold, so that every finalist meets a fold under the same seed; `again` gives another
-    one. With another `fresh` the same samples are divided otherwise. Of a `SupportsSubsets`,
-    `fold_train_share` takes a part of the fold's training samples. Of a `SupportsRefit`, a trial
-    with `refit_epochs` is no training on a fold, but on all data.
+    from its fold, so that every finalist meets a fold under the same seed. With another `fresh` the
+    same samples are divided otherwise. Of a `SupportsRefit`, a trial with `refit_epochs` is no
+    training on a fold, but on all data.
 
     Attributes:
         searched: The experiment of the search, a `SupportsFolds`.
@@ -200,9 +195,6 @@ class FoldExperiment:
                 f"`folds` of experiment {self.name!r} gave {place} folds; {FOLDS_A_REPEAT} are "
                 "needed, as many as its argument n says"
             )
-        share = float(str(config.get(TRAIN_SHARE) or 1))
-        if share < 1:
-            fold = replace(fold, data=own.subset(fold.data, share, _number(config, FOLD)))
         return fold
 
 
@@ -211,17 +203,12 @@ def _own_parameters(searched: Experiment) -> dict[str, ParameterInfo]:
         name: ParameterInfo(
             "int", 0, most, default=0, description=f"number of {_OWN[name]}, from 0"
         )
-        for name, most in ((FOLD, None), (FRESH, _MOST), (AGAIN, _MOST))
+        for name, most in ((FOLD, None), (FRESH, _MOST))
     }
     if hasattr(searched, "refit"):
         own[REFIT_EPOCHS] = ParameterInfo(
             "int", 1, None, default=None, optional=True, description="epochs of a refit on all data"
         )
-    if hasattr(searched, "subset"):
-        own[TRAIN_SHARE] = ParameterInfo(
-            "float", 0.01, 1.0, default=None, optional=True,
-            description="share of a fold's training samples",
-        )  # fmt: skip
     return own
 
 

@@ -1,10 +1,9 @@
 """`sweeps import --space`: results found elsewhere become what the sampler of a new sweep knows.
 
-They come from a CSV file, an Optuna study or an MLflow experiment; values are mapped to the space
-by name. Those that lie in the space teach the sampler from the first trial on. No trial number, no
-record, no run belongs to them, so that they count for nothing else; and no proposal is refused
-because they tried it, so that the sweep may score their best points itself. Nothing is unpickled,
-and sizes are bounded.
+They come from a CSV file or an Optuna study; values are mapped to the space by name. Those that lie
+in the space teach the sampler from the first trial on. No trial number, no record, no run belongs
+to them, so that they count for nothing else; and no proposal is refused because they tried it, so
+that the sweep may score their best points itself. Nothing is unpickled, and sizes are bounded.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ from sweeps.runner.opening import open_sweep, refuse_existing
 from sweeps.study.copies import read_other_study
 from sweeps.study.samplers import LEARN_NOTHING
 from sweeps.tracking.address import sqlite_path
-from sweeps.tracking.reading import read_other_runs
 from sweeps.wording import counted, first_line, printable
 from sweeps.workspace.addresses import SQLITE, redacted
 from sweeps.workspace.clock import now_ms
@@ -105,16 +103,14 @@ def import_results(
     source: str,
     *,
     study: str | None = None,
-    experiment: str | None = None,
     renamed: Sequence[str] = (),
 ) -> ImportReport:
     """Begin a sweep whose sampler knows results found elsewhere; no trial is run.
 
     Args:
         options: Space, name and whatever decides the trials of the sweep.
-        source: A CSV file; or the address of Optuna's or MLflow's store.
+        source: A CSV file; or the address of Optuna's store.
         study: Name of the Optuna study at that address.
-        experiment: Name of the MLflow experiment at that address.
         renamed: `THEIRS=OURS` texts: names there, and what they are called in the space.
 
     Raises:
@@ -128,7 +124,7 @@ def import_results(
             f"sampler {config.sampler.name!r} learns nothing from results; give another one, such "
             "as --sampler tpe"
         )
-    found = _renamed(read_results(source, study, experiment), renamed, config)
+    found = _renamed(read_results(source, study), renamed, config)
     trials: list[ImportedTrial] = []
     left_out = []
     for result in found.results:
@@ -144,23 +140,16 @@ def import_results(
     return ImportReport(info, imported, left_out, [n for n in found.names if n not in known])
 
 
-def read_results(source: str, study: str | None, experiment: str | None) -> Results:
+def read_results(source: str, study: str | None) -> Results:
     """Read what a source holds; arguments as for `import_results`.
 
     Raises:
         UsageError: It cannot be read, holds nothing, or too much.
     """
-    if study is not None and experiment is not None:
-        raise UsageError("--study and --experiment: a source is Optuna's or MLflow's; give one")
     if study is not None:
         found = _of_study(source, study)
-    elif experiment is not None:
-        found = _of_experiment(source, experiment)
     elif "://" in source:
-        raise UsageError(
-            f"{redacted(source)}: name the study of Optuna (--study), or the experiment of MLflow "
-            "(--experiment)"
-        )
+        raise UsageError(f"{redacted(source)}: name the study of Optuna (--study)")
     else:
         found = Results(printable(Path(source).name), list(_of_csv(Path(source))))
     if not found.results:
@@ -220,21 +209,6 @@ def _of_study(source: str, name: str) -> Results:
         cells = {**trial.params, **dict(zip(names, values, strict=False))}
         results.append(Result(f"trial {trial.number}", cells, problem))
     return Results(printable(f"study {name!r} of {database.name}"), results, directions)
-
-
-def _of_experiment(source: str, name: str) -> Results:
-    runs = read_other_runs(source, name, MOST_RESULTS)
-    if runs is None:
-        raise _too_many(redacted(source))
-    results = [
-        Result(
-            f"run {run.run_id}",
-            {**run.metrics, **run.params},
-            "" if run.status == "FINISHED" else f"its status is {run.status}",
-        )
-        for run in runs
-    ]
-    return Results(printable(f"experiment {name!r} of {redacted(source)}"), results)
 
 
 def _too_many(source: str) -> UsageError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -57,7 +57,6 @@ _CONFIRMATION: Final = re.compile(rf"({SWEEP_ID.pattern})/finalists-[0-9]+(/[a-z
 
 Judgement = Literal["leads", "better", "worse", "equivalent", "cannot tell yet"]
 VoteJudgement = Literal["better", "worse", "equivalent", "cannot tell yet"]
-Part = Literal["seed", "epoch", "samples"]
 MeasureName = Literal["ece", "nll"]
 Change = Literal["lower", "higher", "cannot tell"]
 VoteKind = Literal["soft", "hard", "mean"]
@@ -177,9 +176,9 @@ class VerdictConclusion:
         looks: Folds at which the verdict may change, up to now; fixed beforehand.
         judged: How much the data have judged by now.
         fresh: Number of the drawing of folds, see `confirm --fresh`.
-        control_trials: Number of trials of each random search; None in files of earlier versions.
-        gain_over_searches: By how much it is better than what random searches bring on average;
-            None with fewer than `FEWEST_SEARCHES`. The interval holds for other random searches.
+        control_trials: Number of trials of the random search; None in files of earlier versions.
+        gain_over_searches: Of earlier versions, which compared with several random searches; it is
+            not shown.
         components: The variance components of the leads; None in files of earlier versions.
         metric: The metric of the comparison.
         method: The sources of chance that intervals allow for: samples and seeds, crossed; or folds
@@ -217,11 +216,10 @@ class VerdictConclusion:
         _need(self.recommended in labels, "recommends none of its finalists")
         controls = sum(label.startswith("control-") for label in labels)
         _need(self.gain_over_control is None or controls == 1, "compares with no random trial")
-        _need(self.gain_over_searches is None or controls > 1, "compares with no random search")
 
     @property
-    def control_searches(self) -> int:
-        """Number of random searches whose best trials take part."""
+    def controls(self) -> int:
+        """Number of finalists that are the best of random trials: one, or none."""
         return sum(one.finalist.startswith("control-") for one in self.standings)
 
     @property
@@ -260,9 +258,7 @@ class SelectionBiasConclusion:
         searched: Its score in the search.
         fresh: Its accuracy on fresh folds.
         total: By how much `searched` looks better than `fresh`: the selection bias.
-        parts: The parts of the bias: `seed`, `epoch` and `samples`; empty if they are not known.
-        why_no_parts: Why they are not known, with the way out; empty if they are known, or were not
-            asked for.
+        parts: Of earlier versions, which divided it by its causes; like `why_no_parts` not shown.
     """
 
     kind: Literal["selection_bias"]
@@ -270,7 +266,7 @@ class SelectionBiasConclusion:
     searched: float
     fresh: float
     total: Interval
-    parts: Mapping[Part, Interval]
+    parts: Mapping[str, Interval] = field(default_factory=dict)
     why_no_parts: str = ""
 
 

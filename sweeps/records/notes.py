@@ -75,7 +75,7 @@ class Ending:
         return replace(self, seconds=other.seconds, time_split=other.time_split) == other
 
 
-# The time that all starts of a sweep took, which a budget counts, and the price of its workers.
+# The time that all starts of a sweep took, which a budget counts.
 
 
 _STARTS_REMEDY: Final = "the next `sweeps run`, or `sweeps doctor --fix`, puts it aside"
@@ -90,7 +90,7 @@ class Start:
     Attributes:
         began_at: Milliseconds since the epoch (UTC).
         seconds: Its duration; None while it runs, and if it was killed.
-        price: Price of one worker for an hour; None if none was given.
+        price: Of earlier versions; it is not read.
         command: The `sweeps run` that it was, without number of trials and home; None of others.
         folder: The folder in which it was typed.
     """
@@ -123,31 +123,24 @@ class Starts:
         """Return every start in order; a damaged file is reported, and has none."""
         return heard(self.read) or ()
 
-    def price(self) -> float | None:
-        """Return the price of one worker for an hour that was given last; None without one."""
-        return next((one.price for one in reversed(self.all()) if one.price is not None), None)
-
     def command(self) -> tuple[str, str] | None:
         """Return the last `sweeps run`, and its folder; None if there was none."""
         known = ((one.command, one.folder) for one in reversed(self.all()))
         return next(((line, where) for line, where in known if line and where), None)
 
     @contextmanager
-    def counted(
-        self, watch: Stopwatch, price: float | None = None, command: str | None = None
-    ) -> Iterator[None]:
+    def counted(self, watch: Stopwatch, command: str | None = None) -> Iterator[None]:
         """Count the time from the beginning of a watch to the end of the block.
 
         Args:
             watch: Began with the command.
-            price: See `Start`.
             command: See `Start`.
 
         Raises:
             StoreError: The beginning cannot be written.
         """
         folder = None if command is None else str(Path.cwd())
-        begun = Start(watch.started_at, price=price, command=command, folder=folder)
+        begun = Start(watch.started_at, command=command, folder=folder)
         earlier = self.all()
         self._write(*earlier, begun)
         try:

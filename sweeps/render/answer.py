@@ -10,7 +10,7 @@ import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sweeps.interval import Interval
 from sweeps.records.conclusions import (
@@ -28,13 +28,11 @@ from sweeps.render.verdict import with_hints
 from sweeps.wording import (
     decimals,
     figure,
-    format_roughly,
     format_value,
     fresh_name,
     gain,
     in_a_row,
     lead_in_words,
-    lead_with_ends,
     percent,
     scaled,
     span,
@@ -43,6 +41,7 @@ from sweeps.wording import (
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
+    from sweeps.confirm.next_step import NextSteps
 
 WIDTH: Final = 80
 MOST_LINES: Final = 12
@@ -84,7 +83,7 @@ def answer(
     lines += said.parameters(params or {})
     lines.append(said.figure(on_test_set(verdict, conclusions)))
     lines += said.search(bias)
-    lines += [said.order(), *said.control()]
+    lines.append(said.order())
     lines += _voting(votes)
     lines += _voting_on_test_set(_newest(conclusions, TestVotesConclusion))
     lines.append(said.champion(calibration, is_served=is_served))
@@ -340,15 +339,6 @@ class _VerdictInWords:
         said = ", ".join(f"{name} {_whole_percent(chance)}" for name, chance in likely)
         return f"{said}; {_listed(rest)} under {_whole_percent(_SMALL)}" if rest else said
 
-    def control(self) -> list[str]:
-        """Return whether searching paid; nothing if there were too few random searches to say."""
-        gained = self._verdict.gain_over_searches
-        if gained is None:
-            return []
-        says = "Yes" if gained.low > 0 else "No" if gained.high < 0 else "Cannot tell"
-        over = f"{self._verdict.control_searches} random searches"
-        return [f"Did searching pay? {says}: {_ahead(gained, over)} ({_ends(gained)})."]
-
     def champion(self, calibration: CalibrationConclusion | None, *, is_served: bool) -> str:
         """Return where the champion is, and what its temperature is known to change."""
         verdict, take = self._verdict, self._take
@@ -416,119 +406,29 @@ def _voting_on_test_set(voted: TestVotesConclusion | None) -> list[str]:
     return [f"On the test set {vote.members} trainings as one are better than one: {by}."]
 
 
-def same_in_words(found: Mapping[str, object]) -> list[str]:
-    """Return what `sweeps check --same` found, from its document for JSON."""
-    folds, called = found["folds"], found["called_worse"]
-    if called is None:
-        return [f"No verdict yet ({found['sweep']}): the same command goes on."]
-    assert isinstance(called, list)
-    what = f"one configuration (trial {found['trial']}) under five names, on {folds} folds"
-    if not found["names_differ"]:
-        lines = [
-            f"Nothing was tried: {what}, gave the same scores under every name. Its seed follows "
-            "from the fold alone; with a parameter `again` (`SupportsCrossValidation` in "
-            "sweeps/capabilities.py) names have seeds of their own."
-        ]
-    elif called:
-        worse = "is called worse" if len(called) == 1 else "are called worse"
-        lines = [
-            f"Not quiet: of {what}, {_listed(called)} {worse}. Chance does that in at most 5 of "
-            "100 checks; if more folds say it, too, seeds of this experiment are not alike."
-        ]
-    else:
-        lines = [f"Quiet: of {what}, none is called better or worse."]
-    if found["is_deterministic"] is None:
-        return [*lines, "Whether the seed decides a training was not checked (workers are needed)."]
-    if found["differs"]:
-        return [*lines, f"The seed does not decide a training: {found['differs']}."]
-    return [*lines, "One training, made twice with the same seed, came out the same to the bit."]
+def next_in_words(steps: NextSteps, name: str) -> str:
+    """Return, after an answer, whether more trials or more folds of a sweep pay; empty if unknown.
 
-
-def next_in_words(found: Mapping[str, Any]) -> list[str]:
-    """Return lines of what `sweeps next` found, from its document for JSON; twelve at most."""
-    rows = [_more_trials(found)]
-    folds, vote, now = found["folds"], found["vote"], found["folds_now"]
-    if folds is not None:
-        name = f"{folds['number']} more folds" if now else f"{folds['number']} folds"
-        brought = _brought(folds["gain"]) if now else "what of that is luck"
-        rows.append((name, brought, format_roughly(folds["seconds"])))
-    data = found["data"]
-    if data is not None:
-        rows.append(_more_data(data))
-    if vote is not None:
-        brought = _brought(vote["ahead_by"])
-        rows.append((f"{vote['ensemble']} voting", brought, "nothing to train"))
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    lines = [f"Where the next minute pays ({found['sweep']}; on fresh folds, 95 % intervals):"]
-    for what, brought, seconds in rows:
-        lines.append(f"  {what:<{widths[0]}}  {brought:<{widths[1]}}  {seconds}")
-    advice = [_on_search(found)]
-    name = shlex.quote(found["sweep"])
-    if not now:
-        advice.append(f"First `sweeps confirm {name}`: it measures how much of a score is luck.")
-    elif folds is not None:
-        advice.append(
-            f"`sweeps confirm {name} --folds {now + folds['number']}` settles the best of the "
+    Args:
+        steps: What they would bring.
+        name: Name of the sweep.
+    """
+    said = []
+    if steps.gain is not None:
+        unit = steps.gain.unit
+        digits = 2 if unit == "share" else decimals(steps.gain)
+        enough = (
+            f"{scaled(steps.margin, unit, digits=digits)}{' points' if unit == 'share' else ''}"
+        )
+        how = "the margin or more" if steps.should_search else "less than the margin"
+        go = "Go on searching" if steps.should_search else "Stop searching"
+        said.append(f"{go}: {steps.trials} more trials are expected to bring {how} ({enough}).")
+    if steps.folds is not None:
+        said.append(
+            f"`sweeps confirm {shlex.quote(name)} --folds {steps.folds}` settles the best of the "
             "finalists in 8 of 10 cases."
         )
-    elif found["is_settled"]:
-        advice.append("More folds bring nothing: nothing is open between the finalists.")
-    else:
-        advice.append("More folds would not settle the best of the finalists; more data may.")
-    if data is not None:
-        advice.append(_on_data(data, name))
-    return [*lines, *in_lines(advice)]
-
-
-def _more_trials(found: Mapping[str, Any]) -> tuple[str, str, str]:
-    trials = found["trials"]
-    gain, name = trials["gain"], f"{trials['number']} more trials"
-    if gain is None:
-        return name, "too few trials to say", format_roughly(trials["seconds"])
-    luck = "" if found["is_confirmed"] else ", luck included"
-    return name, f"{_brought(gain)}{luck}", format_roughly(trials["seconds"])
-
-
-def _more_data(data: Mapping[str, Any]) -> tuple[str, str, str]:
-    if data["gain"] is None:
-        return "twice the data", "not measured", f"{format_roughly(data['seconds'])} to measure"
-    return "twice the data", _brought(data["gain"]), "if they can be had"
-
-
-def _on_data(data: Mapping[str, Any], name: str) -> str:
-    """Return the learning curve of the champion, or how it is measured."""
-    if data["gain"] is None:
-        return f"`sweeps next {name} --more-data` measures what more training data would bring."
-    scores = [Interval(**one["score"]) for one in data["curve"]]
-    digits = decimals(scores[-1])
-    said = [scaled(score.value, score.unit, digits=digits) for score in scores]
-    shares = [f"{100 * one['share']:.0f}" for one in data["curve"]]
-    sign = " %" if scores[-1].unit == "share" else ""
-    return (
-        f"{data['champion']} on {_listed(shares)} % of its training data: {_listed(said)}{sign} "
-        f"({data['folds']} folds)."
-    )
-
-
-def _on_search(found: Mapping[str, Any]) -> str:
-    """Return whether to go on with the search."""
-    should, trials, margin = found["should_search"], found["trials"], found["margin"]
-    if should is None:
-        return "Whether to go on searching cannot be said yet."
-    unit = trials["gain"]["unit"]
-    digits = 2 if unit == "share" else decimals(Interval(**trials["gain"]))
-    enough = f"{scaled(margin, unit, digits=digits)}{' points' if unit == 'share' else ''}"
-    more = f"{trials['number']} more trials"
-    if should:
-        return f"Go on searching: {more} are expected to bring the margin ({enough}) or more."
-    return f"Stop searching: {more} are expected to bring less than the margin ({enough})."
-
-
-def _brought(gain: Mapping[str, Any] | None) -> str:
-    """Write a gain with its interval: `+0.06 points (+0.00 to +0.31)`."""
-    if gain is None:
-        return "not known"
-    return lead_with_ends(Interval(**gain))
+    return " ".join(said)
 
 
 def _counted(number: int) -> str:

@@ -104,13 +104,13 @@ def _name(choice: object) -> str:
 
 def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:
     finalists, baselines = len(verdict.standings), len(verdict.baselines)
-    searches = verdict.control_searches
-    best = finalists - baselines - searches
+    controls = verdict.controls
+    best = finalists - baselines - controls
     kinds = [f"the best {counted(best, 'configuration')} of the search"]
     kinds += [counted(baselines, "baseline")] if baselines else []
-    if searches:
+    if controls:
         each = f" of {counted(verdict.control_trials, 'trial')}" if verdict.control_trials else ""
-        kinds.append(f"the best of {counted(searches, 'random search', 'random searches')}{each}")
+        kinds.append(f"the best of {counted(controls, 'random search', 'random searches')}{each}")
     folds, repeats = verdict.folds, verdict.folds // _FOLDS_A_REPEAT
     how = (
         f"{_FOLDS_A_REPEAT}-fold cross-validation, repeated {repeats} times with a new partition"
@@ -169,11 +169,6 @@ def _results(verdict: VerdictConclusion) -> Iterator[str]:
         why = f", corrected by {less} for its selection on these folds" if less else ""
         score = _score(own, verdict.metric)
         yield f"{taken} was chosen; its {fresh_name(verdict.metric)} is {score}{why}."
-    if (gain := verdict.gain_over_searches) is not None:
-        yield (
-            "The search's best against what random searches bring on average: "
-            f"{lead_with_ends(gain)}, also for other random searches."
-        )
 
 
 def _bias(conclusions: Sequence[Conclusion]) -> Iterator[str]:

@@ -92,21 +92,6 @@ def ended_line(summary: Summary, which: str = "this start") -> str:
     return f"{progress_line(summary)} ({which}: {format_seconds(summary.seconds)})"
 
 
-def cost_line(summary: Summary, confirming: float = 0.0) -> str:
-    """Return what the trials cost, in all and each; empty without a price.
-
-    Args:
-        summary: The sweep.
-        confirming: Cost of its confirmations.
-    """
-    if summary.cost is None or not summary.done:
-        return ""
-    each = f"{summary.cost / summary.done:.2g} each"
-    line = f"Cost at {summary.price:g} an hour of a worker: {summary.cost:.3g}, {each}"
-    more = summary.cost + confirming
-    return f"{line}; {more:.3g} with what confirmed them" if confirming else line
-
-
 def failure_line(failures: Mapping[str, int], first_error: str | None) -> str:
     """Return `2 trials failed: error 1, diverged 1; first error: ...`, empty if none failed."""
     total = sum(failures.values())

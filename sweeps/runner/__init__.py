@@ -9,8 +9,8 @@ Failures: `crash` has 2 retries; `oom`, `timeout` and `error` have 1; the same e
 A kill from outside uses up none; the twenty-first of a trial fails it.
 Then the trial is FAILED, and samplers ignore it. Five failed trials in a row, counted in trial
 order within a start, end the sweep. These limits are not part of the fingerprint: they decide no
-trial, only how many failures of the machine are accepted. Nor are budgets (`--budget`,
-`--budget-epochs`) and `--stop auto`, which decide how many trials there are, never which.
+trial, only how many failures of the machine are accepted. Nor is a
+`--budget`, which decides how many trials there are, never which.
 
 A late attempt cannot change anything. If an attempt takes longer than `--trial-timeout`, its socket
 is closed and then its worker is killed, so that nothing it still sends is read. An existing record

@@ -51,7 +51,6 @@ class Reserve:
         top: Of how many best configurations, beside a baseline.
         finalists: How many configurations it compares.
         folds: On how many folds.
-        repeats_best: Whether the best of the search is trained on the search's split as well.
         fewest: With fewer complete trials none follows.
         lacking: Why it is smaller than asked for, or why none follows; empty if it is whole.
     """
@@ -61,7 +60,6 @@ class Reserve:
     top: int = 0
     finalists: int = 0
     folds: int = 0
-    repeats_best: bool = True
     fewest: int = 0
     lacking: str = ""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from functools import partial
@@ -91,83 +91,6 @@ class StopRules:
         if target is None or not self._front:
             return False
         return self._front[0][0] >= self._objectives[0].gain(target)
-
-
-class Epochs:
-    """Counts the epochs of trials, for a budget of epochs.
-
-    Trial n begins if trials 0 to n - `ask_ahead` have fewer epochs than the budget. So the number
-    of trials depends on no timing. A trial without values per epoch counts as one epoch.
-    """
-
-    def __init__(self, config: SweepConfig) -> None:
-        self._most, self._ahead = config.limits.budget_epochs, config.ask_ahead
-        self._in_order = config.order == "number"
-        self._by_trial: dict[int, int] = {}
-
-    def add(self, record: Record) -> None:
-        """Take an attempt that has ended."""
-        if self._most is not None and record.ends_trial:
-            history = record.result.history.values() if record.result else ()
-            least = int(record.result is not None)
-            self._by_trial[record.spec.trial] = max(map(len, history), default=least)
-
-    def are_spent(self, queue: TrialQueue) -> bool:
-        """Whether the next trial is one too many."""
-        if self._most is None:
-            return False
-        end = len(queue.trials) - self._ahead if self._in_order else len(queue.trials)
-        seen = (epochs for trial, epochs in self._by_trial.items() if trial <= end)
-        return sum(seen) >= self._most
-
-
-ENOUGH: Final = 45
-"""`--stop auto` sees so many complete trials at least, and"""
-STOOD: Final = 16
-"""so many after the best."""
-
-
-class EnoughTrials:
-    """Ends a sweep that asks for it (`--stop auto`) once its best trial has stood for long.
-
-    That is once `ENOUGH` complete trials are known, and the best has stood for the last `STOOD`;
-    trials of earlier generations, which had another space, do not count. A
-    bound of the regret against the noise of the objective (Makarova et al. 2022, AutoML-Conf),
-    which stood here before, did no better where it waited as long, and worse where it did not
-    (docs/evidence/search.md).
-
-    Trial n does not begin if the outcomes of trials 0 to n - `ask_ahead` are enough. So the number
-    of trials depends on no timing.
-    """
-
-    def __init__(self, config: SweepConfig) -> None:
-        self._is_asked_for = config.limits.stops_itself
-        self._objective, self._ahead = config.space.objective, config.ask_ahead
-        self._looked: tuple[int, bool] = (0, False)
-
-    def are_there(self, queue: TrialQueue) -> bool:
-        """Whether the next trial is one too many."""
-        if not self._is_asked_for:
-            return False
-        trials = queue.trials[: max(0, len(queue.trials) - self._ahead + 1)]
-        if len(trials) != self._looked[0] and all(trial.outcome for trial in trials):
-            self._looked = len(trials), is_enough([*self._gains(trials)])
-        return self._looked[1]
-
-    def _gains(self, trials: Sequence[QueuedTrial]) -> Iterator[float]:
-        for trial in trials:
-            values = trial.outcome.values if trial.outcome and trial.prior is None else None
-            if values:
-                yield self._objective.gain(values[0])
-
-
-def is_enough(gains: Sequence[float]) -> bool:
-    """Whether the best trial has stood for long enough.
-
-    Args:
-        gains: What the complete trials reached, in their order; more is better.
-    """
-    return len(gains) >= ENOUGH and len(gains) - 1 - gains.index(max(gains)) >= STOOD
 
 
 # Shows running trials in the terminal, and passes Ctrl-C on to them.
@@ -302,10 +225,8 @@ class Coordinator:
         self._again: deque[QueuedTrial] = deque()  # failed or withdrawn: another attempt is due
         self._executor: Executor | None = None
         self._weights = WeightKeeper(self.store, objectives, self.config.space.directory)
-        self._epochs, self._enough = Epochs(self.config), EnoughTrials(self.config)
         for record in self.queue.records:
             self._weights.add(record)
-            self._epochs.add(record)
         self._recorder = Recorder(
             self.config, self.store, self.environment, self.seconds, self.progress.note
         )
@@ -324,9 +245,9 @@ class Coordinator:
 
         Returns:
             The reason if it ended before all trials had an outcome: `timeout`, `target`,
-            `stop_after`, `auto`, `budget`, `budget_epochs`, `exhausted`, `interrupt`, `terminate`,
-            `hangup` or `failures` (see `failure_cause`). None if all have one; `failures` even
-            then, if the last trials failed.
+            `stop_after`, `budget`, `exhausted`, `interrupt`, `terminate`, `hangup` or `failures`
+            (see `failure_cause`). None if all have one; `failures` even then, if the last trials
+            failed.
 
         Raises:
             StoreError: The study cannot be written (what ran is recorded), or a record cannot.
@@ -364,8 +285,7 @@ class Coordinator:
         A budget pays for so many, as far as is known now; once it is spent, no others follow.
         """
         asked, opened = self.config.limits.trials, len(self.queue.trials)
-        has_budget = self.budget is not None or self.config.limits.budget_epochs is not None
-        if self._spent() is not None or (has_budget and not self._space_left):
+        if self._is_spent() or (self.budget is not None and not self._space_left):
             return opened
         if self.budget is not None:
             asked = max(opened, min(asked, self.budget.trials or 0))
@@ -432,7 +352,7 @@ class Coordinator:
             and bool(self._again or has_more)
             and self._may_go_on()
             and not self._rules.is_late()
-            and self._spent() is None
+            and not self._is_spent()
         )
 
     def _stopped_by(self) -> str | None:
@@ -441,17 +361,13 @@ class Coordinator:
         if sum(trial.outcome is not None for trial in self.queue.trials) >= asked:
             return FAILURES if self._breaker.cause() else None
         exhausted = None if self._space_left else "exhausted"
+        spent = "budget" if self._is_spent() else None
         late = "timeout" if self._rules.is_late() else None
-        return self.request.reason or self._end_reason() or exhausted or self._spent() or late
+        return self.request.reason or self._end_reason() or exhausted or spent or late
 
-    def _spent(self) -> str | None:
-        """Return why no further trial is worth its time or paid for; None if one is."""
-        if self._enough.are_there(self.queue):
-            return "auto"
-        if self._epochs.are_spent(self.queue):
-            return "budget_epochs"
-        is_spent = self.budget is not None and not self.budget.pays(len(self._running))
-        return "budget" if is_spent else None
+    def _is_spent(self) -> bool:
+        """Whether the budget pays for no further trial."""
+        return self.budget is not None and not self.budget.pays(len(self._running))
 
     def _end_reason(self) -> str | None:
         """Return the reason for which the trials told so far end the sweep, None if it goes on."""
@@ -487,8 +403,8 @@ class Coordinator:
         )
 
     def _is_over(self) -> bool:
-        """Whether time or a budget is up, or it is enough; what has ended is still restored."""
-        return self._rules.is_late() or self._spent() is not None
+        """Whether time or a budget is up; what has ended is still restored."""
+        return self._rules.is_late() or self._is_spent()
 
     def _is_asked_for(self, trial: int) -> bool:
         """Whether the sweep has a trial of this number.
@@ -589,7 +505,6 @@ class Coordinator:
         elif record.outcome == "failed":
             self._again.append(trial)
         self._weights.add(record)
-        self._epochs.add(record)
         self._take_into_account(record)
         self._check.consider(record)
         self._say_score(record)

@@ -182,7 +182,7 @@ class SweepPlan:
         """Estimated duration of all trials that are left; None if it is not known."""
         if not self.left:
             return 0.0
-        one = self.trial_seconds if self.config.limits.budget_epochs is None else None
+        one = self.trial_seconds
         return None if one is None else one * self.left / self.config.parallelism.at_once
 
     @property

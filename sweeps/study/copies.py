@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, cast
 
@@ -20,7 +18,7 @@ from sweeps.study.proposals import ATTEMPTS, Proposal, proposal_of_record, propo
 from sweeps.study.sampler_view import trial_outcome
 from sweeps.study.storage import StudyStore, delete_study
 from sweeps.wording import first_line
-from sweeps.workspace.databases import DatabaseRetry, connect, copied, schema_version
+from sweeps.workspace.databases import DatabaseRetry, copied, schema_version
 
 # Reading a study without opening it for writing: creates nothing, migrates nothing.
 
@@ -158,43 +156,3 @@ def _settle(
     for record in records:
         if record.ends_trial:
             study.tell(number, trial_outcome(record, info.objectives))
-
-
-REMARK: Final = "copy: changes are lost"
-"""Part of the name of each study in a snapshot, so that whoever presses a button there sees it."""
-
-
-def take_snapshot(database: Path, copy: Path, names: Mapping[str, str]) -> int:
-    """Copy the studies of a home; other programs may read the copy meanwhile.
-
-    Args:
-        database: The file of the studies; it is only read, and a sweep may write to it meanwhile.
-        copy: The file to make, or to overwrite in one transaction; ids of studies and trials stay
-            the same.
-        names: Name of each study in the copy, by its own name; studies without one are left out.
-
-    Returns:
-        The number of studies in the copy.
-    """
-    with closing(sqlite3.connect(":memory:")) as between:
-        with closing(connect(database, seconds=5.0, mode="ro")) as source:
-            source.backup(between)
-        count = 0
-        for (name,) in between.execute("SELECT study_name FROM studies").fetchall():
-            if name in names:
-                called = f"{names[name]} ({REMARK})"
-                between.execute(
-                    "UPDATE studies SET study_name = ? WHERE study_name = ?", (called, name)
-                )
-                count += 1
-            else:
-                _forget(between, name)
-        between.commit()
-        with closing(sqlite3.connect(copy)) as target:
-            between.backup(target)
-    return count
-
-
-def _forget(database: sqlite3.Connection, name: str) -> None:
-    """Remove a study from the copy: that of an archived sweep, or of an earlier generation."""
-    database.execute("DELETE FROM studies WHERE study_name = ?", (name,))

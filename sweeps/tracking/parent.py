@@ -152,11 +152,10 @@ _NO_SOURCES: Final = {"lock", LOG, EARLIER_LOG, Starts.FILE}
 def digest_sources(store: RecordStore) -> str:
     """Return a digest of what report and runs are made from: what is recorded, and our code.
 
-    Of a record its first line counts, which has the digest of the others; of the starts their
-    price, since another start that finds nothing to do changes nothing.
+    Of a record its first line counts, which has the digest of the others. Another start that finds
+    nothing to do changes nothing.
     """
     found = hashlib.sha256(_code_that_writes())
-    found.update(f"price {Starts(store.folder).price()} ".encode())
     for path in listed(store.folder):
         if path.suffix in {".weights", ".files"} or path.name in _NO_SOURCES:
             continue
@@ -237,8 +236,6 @@ def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
 
     It is nothing as well for a part of a confirmation, whose findings are in the report of its
     sweep. The page depends on records and ending alone, so that writing it again changes nothing.
-    Its charts are not drawn as pictures, too: that takes a second, and `sweeps report --figures`
-    draws them for who asks.
     """
     from sweeps.render.sections import render_report, report_sections
 

@@ -5,23 +5,18 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from search_spaces.errors import did_you_mean, listing
 from sweeps.errors import UsageError
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import ALIAS, DIGEST, doubled, find_model, versions_of
 from sweeps.tracking.runs import find_experiment, half_copied, search
-from sweeps.tracking.store import close_client, open_client, quiet
+from sweeps.tracking.store import close_client, quiet
 from sweeps.tracking.view import view_address
-from sweeps.wording import first_line
-from sweeps.workspace.addresses import SQLITE, redacted
-from sweeps.workspace.databases import copied
 
 
 @dataclass(frozen=True)
@@ -124,74 +119,6 @@ def read_champion(tracking_uri: str, info: SweepInfo) -> StoredChampion | None:
             )
         finally:
             close_client(client)
-
-
-_PAGE: Final = 1000
-
-
-@dataclass(frozen=True)
-class OtherRun:
-    """A run of an experiment that is no sweep's.
-
-    Attributes:
-        metrics: Last value of each metric.
-    """
-
-    run_id: str
-    status: str
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
-
-
-def read_other_runs(tracking_uri: str, experiment: str, most: int) -> list[OtherRun] | None:
-    """Return the runs of an experiment that is no sweep's, oldest first; None if there are more.
-
-    Args:
-        tracking_uri: Address of the store; a SQLite file stays as it is.
-        experiment: Name of the experiment.
-        most: How many runs are read at most.
-
-    Raises:
-        UsageError: There is no such store or experiment, or MLflow cannot read it.
-    """
-    shown, database = redacted(tracking_uri), sqlite_path(tracking_uri)
-    with quiet(), nullcontext() if database is None else copied(database) as copy:
-        client = None
-        try:
-            client = open_client(tracking_uri if copy is None else f"{SQLITE}{copy}")
-            return _other_runs(client, experiment, most)
-        except Exception as error:  # whatever MLflow, SQLAlchemy or requests raise
-            message = str(error) if isinstance(error, UsageError) else first_line(str(error))
-            message = message.replace(str(copy), "it")
-            raise UsageError(f"{shown}: {message}") from None
-        finally:
-            if client is not None:
-                close_client(client)
-
-
-def _other_runs(client: Any, experiment: str, most: int) -> list[OtherRun] | None:
-    found = client.get_experiment_by_name(experiment)
-    if found is None:
-        names = [one.name for one in client.search_experiments(max_results=1000)]
-        raise UsageError(
-            f"there is no experiment {experiment!r}{did_you_mean(experiment, names)}; there is "
-            f"{listing(names)}"
-        )
-    runs: list[OtherRun] = []
-    token = None
-    while len(runs) <= most:
-        page = client.search_runs(
-            [found.experiment_id], max_results=_PAGE, page_token=token,
-            order_by=["attributes.start_time ASC"],
-        )  # fmt: skip
-        runs += [
-            OtherRun(one.info.run_id, one.info.status, one.data.params, one.data.metrics)
-            for one in page
-        ]
-        token = page.token
-        if not token:
-            return runs
-    return None
 
 
 def _stored(tracking_uri: str, run: Any) -> StoredRun:

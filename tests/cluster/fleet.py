@@ -28,15 +28,15 @@ STARTING_SECONDS = 180
 
 
 class Command:
-    """`sweeps ...` on a host."""
+    """`sweeps ...` on a host, or `python -m` of another program."""
 
-    def __init__(self, host: Path, *words: str) -> None:
+    def __init__(self, host: Path, *words: str, program: str = "sweeps") -> None:
         host.mkdir(exist_ok=True)
         self.words = words
         self._log = host / f"{words[0]}-{time.monotonic_ns()}.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "sweeps", *words],
+                [sys.executable, "-m", program, *words],
                 cwd=host,
                 env={**os.environ, "HOME": str(host), "PYTHONPATH": str(ROOT)},
                 stdin=subprocess.DEVNULL,
@@ -113,8 +113,11 @@ class Fleet:
 
     def _serve(self, store: str) -> str:
         port = str(free_port())
-        words = ("serve-tracking", "files", "--store", store, "--port", port)
-        self._server = Command(self.folder / "mlflow", *words)
+        files = (self.folder / "mlflow" / "artifacts").as_uri()
+        words = ("server", "--backend-store-uri", store, "--artifacts-destination", files)
+        self._server = Command(
+            self.folder / "mlflow", *words, "--port", port, "--workers", "2", program="mlflow"
+        )
         address = f"http://127.0.0.1:{port}"
         self._server.until(lambda: _answers(f"{address}/health"))
         return address

@@ -13,7 +13,6 @@ import pytest
 OUTPUTS = Path(__file__).parents[2] / "docs" / "reference" / "outputs"
 BY_THE_CLOCK = {
     "run", "status", "watch", "pause", "resume", "cancel", "stop", "confirm", "retry",
-    "check", "next",
 }  # fmt: skip
 """Commands that print what happens when it happens, or how long something will take."""
 

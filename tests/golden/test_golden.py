@@ -190,17 +190,12 @@ def in_words_of_today(said):
 
 WITH_JSON = {
     "best": ["best digits"],
-    "check": [
-        pytest.param("check digits --same", marks=[pytest.mark.nightly, pytest.mark.tensorflow])
-    ],
     "compare": ["compare digits bowl:0"],
     "doctor": ["doctor", "doctor digits"],
     "ensemble": ["ensemble digits"],
     "confirm": ["confirm digits", "confirm digits --test"],
     "list": ["list"],
-    "next": ["next digits"],
     "note": ["note digits"],
-    "examine": [pytest.param("examine digits 0", marks=pytest.mark.tensorflow)],
     "plan": [" ".join(("plan", *RUN_TRADE[1:], "--trials", "99"))],
     "replay": ["replay bowl 0"],
     "status": ["status"],
@@ -214,7 +209,7 @@ STREAMED = {
 }
 """Those that print one JSON object a line."""
 WITHOUT_TABLE = (
-    {"report", "export", "init", "schema", "share", "ui", "dashboard", "serve-tracking", "cluster"}
+    {"report", "export", "init", "share", "ui"}
     | {"enqueue", "pause", "resume", "cancel", "stop", "import", "trust"}
     | {"rename", "archive", "delete", "gc"}
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sweeps.capabilities import PREDICTIONS, Evaluated, Fold, TestSet, nested_share
+from sweeps.capabilities import PREDICTIONS, Evaluated, Fold, TestSet
 from sweeps.experiment import (
     EnginePlan,
     MetricInfo,
@@ -73,11 +73,6 @@ class FoldingExperiment:
             rest = np.setdiff1d(order, samples)
             train = np.concatenate([x[rest], x_val]), np.concatenate([y[rest], y_val])
             yield Fold(replace(data, payload=(*train, x[samples], y[samples])), samples)
-
-    def subset(self, data: PreparedData, share: float, seed: int) -> PreparedData:
-        x, y, *scoring = data.payload
-        rows = nested_share(len(x), share, seed)
-        return replace(data, payload=(x[rows], y[rows], *scoring))
 
     def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
         return {}

@@ -52,7 +52,6 @@ class VotingExperiment:
         "skill": ParameterInfo("float", 0.0, 10.0, required=True),
         "block": ParameterInfo("int", 0, 9999, default=None, optional=True),
         "fresh": ParameterInfo("int", 0, 9, default=0),
-        "search_split": ParameterInfo("bool", default=False),
         "refit_epochs": ParameterInfo("int", 1, 9999, default=None, optional=True),
         "seconds": ParameterInfo("float", 0.0, 100.0, default=0.0),
     }
@@ -90,7 +89,7 @@ class VotingExperiment:
         time.sleep(0.002)  # records have milliseconds: no training takes none
         if block is None:  # a trial of a search
             time.sleep(float(spec.config.get("seconds") or 0.0))
-        if block is not None and not spec.config.get("search_split"):
+        if block is not None:
             repeat, fold = divmod(int(block), FOLDS)
             fresh = int(spec.config.get("fresh") or 0)
             order = np.random.default_rng(repeat + 1000 * fresh).permutation(IMAGES)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from digitexp.tensorflow_setup import start_tensorflow
-from sweeps.capabilities import nested_share, rolling_origin
+from sweeps.capabilities import rolling_origin
 
 
 def arrays_of(value: Any) -> dict[str, Any]:
@@ -471,18 +471,6 @@ def _fold(parts: Parts, train: tuple[Any, Any], stopping: np.ndarray, scoring: n
         n_train=_rows(train[1]),
         n_validation=len(scoring),
     )
-
-
-def thinned(parts: Parts, task: Tasks, share: float, seed: int) -> Parts:
-    """Return a fold with a share of its training examples; see `KerasExperiment.subset`."""
-    x, y = parts.train
-    if parts.groups is not None:
-        raise ValueError("data: examples in groups cannot be thinned; more data are more groups")
-    if parts.ordered:
-        rows = np.arange(_rows(y))[-max(1, round(share * _rows(y))) :]
-    else:
-        rows = nested_share(_rows(y), share, seed, _labels(y, task))
-    return replace(parts, train=_taken(x, y, rows), n_train=len(rows))
 
 
 def _labels(y: Any, task: Tasks) -> np.ndarray | None:

@@ -30,7 +30,6 @@ from digitexp.experiments.keras_experiment.data import (
     read_test,
     reading_digest,
     tasks_of,
-    thinned,
 )
 from digitexp.experiments.keras_experiment.judging import metrics_of, needed_metrics
 from digitexp.parameters import PARAMETERS
@@ -511,14 +510,6 @@ class KerasExperiment:
         metrics, arrays = evaluate(model, x, y, self._task, self._more)
         kept = arrays if self._is_independent else without_samples(arrays)
         return Evaluated(metrics, kept)
-
-    def subset(self, data: PreparedData, share: float, seed: int) -> PreparedData:
-        """Return a fold with a share of its training examples; in time order, the latest.
-
-        Raises:
-            ValueError: The examples are in groups: more examples would be more groups.
-        """
-        return replace(data, payload=thinned(data.payload, self._task, share, seed))
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw the curves, and the confusion matrix or the residuals, of the best epoch."""

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from search_spaces.objectives import in_words
 from sweeps.analysis.data import SweepData
 from sweeps.records.conclusions import VerdictConclusion
-from sweeps.render.charts.png import draw_png
 from sweeps.render.page import render_page
 from sweeps.render.section import Section
 from sweeps.render.sections.classes import confusion_section, mistakes_section
@@ -42,7 +41,7 @@ def report_sections(data: SweepData) -> list[Section]:
     return [section for section in made if section is not None and section.blocks]
 
 
-# A sweep -> its report: one HTML page, and its charts as PNGs.
+# A sweep -> its report: one HTML page.
 
 
 def render_report(data: SweepData, sections: Sequence[Section]) -> str:
@@ -53,12 +52,6 @@ def render_report(data: SweepData, sections: Sequence[Section]) -> str:
         sections: The sections, from `report_sections`.
     """
     return render_page(f"Sweep {data.info.name}", _subtitle(data), sections)
-
-
-def draw_charts(sections: Sequence[Section]) -> dict[str, bytes]:
-    """Return the charts of a report as PNGs, by file name."""
-    charts = (chart for section in sections for chart in section.charts)
-    return {f"{chart.name}.png": draw_png(chart) for chart in charts}
 
 
 def _subtitle(data: SweepData) -> str:

@@ -330,31 +330,17 @@ def _folds_to_settle(standing: ConfirmedStanding) -> str:
 
 
 def _control_line(verdict: VerdictConclusion) -> list[str]:
-    """Return the line on random trials confirmed alike, and whether searching paid."""
-    trials = verdict.control_trials
-    each = f" of {counted(trials, 'trial')}" if trials else ""
-    if (gain := verdict.gain_over_searches) is not None:
-        told = "it paid" if gain.low > 0 else "it did not pay"
-        told = told if gain.is_told_apart else "not to be told apart"
-        return [
-            f"Did searching pay? The search's best ({counted(verdict.trials, 'trial')}) against "
-            f"what {verdict.control_searches} random searches{each} each bring on average: "
-            f"{lead_with_ends(gain)}, {told}. The interval is for other random searches, too."
-        ]
+    """Return the line on random trials confirmed alike."""
     if (gain := verdict.gain_over_control) is None:
         return []
+    trials = verdict.control_trials
+    each = f" of {counted(trials, 'trial')}" if trials else ""
     (control,) = (s.finalist for s in verdict.standings if s.finalist.startswith("control-"))
     return [
         f"The search's best against the best of one random search{each} ({control}): "
-        f"{lead_with_ends(gain)}. Another random search finds another best, "
-        "so that this does not say whether searching paid: --control-searches 5 does."
+        f"{lead_with_ends(gain)}. Another random search finds another best, so that this does not "
+        "say whether searching paid."
     ]
-
-
-PARTS: Final = {
-    "seed": "its seed", "epoch": "the choice of its epoch", "samples": "the samples that scored it",
-    "all": "all of it",
-}  # fmt: skip
 
 
 @put_in_words.register
@@ -364,19 +350,8 @@ def _(bias: SelectionBiasConclusion) -> WordedConclusion:
         f"there and {_scored(bias.fresh, bias.total)} on fresh folds: a selection bias of "
         f"{gain(bias.total)} ({span(bias.total, ' to ')})."
     )
-    line = (
-        "Its seed: its score minus the mean of as many trainings on the search's own split. The "
-        "epoch: how much better the samples that chose it look than others, fold by fold (the "
-        "inner part of a fold is smaller than that of the search: at most this much). The samples: "
-        "what is left, that the search's validation set suited it, and that a fold trains on fewer "
-        "samples."
-    )
-    rows = [[PARTS[name], _signed(part), span(part)] for name, part in bias.parts.items()]
-    rows.append([PARTS["all"], _signed(bias.total), span(bias.total)])
-    columns = ["due to", "points" if bias.total.unit == "share" else "", "95 % interval"]
-    lines = [line] if bias.parts else [bias.why_no_parts] if bias.why_no_parts else []
     return WordedConclusion(
-        "selection-bias", "Selection bias of the search's best", lead, columns, rows, lines
+        "selection-bias", "Selection bias of the search's best", lead, [], [], []
     )
 
 

@@ -10,7 +10,6 @@ from typing import Final
 from search_spaces.objectives import Objective
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.rows import TrialRow
-from sweeps.analysis.summary import cost_of
 from sweeps.analysis.table import metrics_beside
 from sweeps.records import Record
 from sweeps.render.charts.chart import (
@@ -26,7 +25,7 @@ from sweeps.render.charts.chart import (
 )
 from sweeps.render.section import Block, Folded, Section, Table, Text
 from sweeps.render.sections.confirmed import role_of_recommended
-from sweeps.render.verdict import cost_line, retry_line
+from sweeps.render.verdict import retry_line
 from sweeps.wording import (
     counted,
     first_line,
@@ -321,8 +320,6 @@ def trouble_section(data: SweepData) -> Section:
         blocks.append(
             Text(f"{pruned} trial{'s were' if pruned > 1 else ' was'} pruned: ended early.")
         )
-    if said := cost_line(summary):
-        blocks.append(Text(f"{said}."))
     split = {k: v for k, v in summary.time_split.items() if v >= 0.05}
     if split:
         texts = [f"{_TIMES.get(k, k)}: {format_seconds(v)}" for k, v in split.items()]
@@ -337,7 +334,6 @@ def _all_trials(data: SweepData) -> Folded:
     rows = [row for row in data.rows if row.trial in data.drawn]
     metrics = [objective.metric for objective in data.info.objectives]
     beside = metrics_beside(data.rows, data.info.objectives)
-    price = data.summary.price
     place = {row.trial: str(number) for number, row in enumerate(data.ranking, 1)}
     if data.info.has_front:
         place = dict.fromkeys((row.trial for row in data.summary.front), "on the front")
@@ -351,7 +347,6 @@ def _all_trials(data: SweepData) -> Folded:
             *(format_value(row.params[n]) if n in row.params else "" for n in data.varied),
             str(row.epochs or ""),
             f"{row.seconds:.1f}",
-            *([f"{cost_of(row.seconds, price):.2g}"] if price is not None else []),
             _why(row.reason, row.error),
             row.origin,
         ]
@@ -366,7 +361,6 @@ def _all_trials(data: SweepData) -> Folded:
         *data.varied,
         "epochs",
         "seconds",
-        *(["cost"] if price is not None else []),
         "why",
         "origin",
     ]

@@ -37,15 +37,6 @@ def test_the_images_of_its_block_are_examined(data):
     assert {one["image_number"] for one in found["mistakes"]} == set(images[:3].tolist())
 
 
-def test_of_one_on_the_searchs_split_it_is_v0(data):
-    pool = data.payload
-    images = pool.split.validation_indices
-    config = {"block": 5, "search_split": True}
-    logits = logits_of(pool.source.labels[images])
-    files = experiment.examine(config, data, result(validation_logits=logits))
-    assert files["summary.txt"].startswith(b"Validation part: 1000 of 1000 images right")
-
-
 def test_one_that_was_trained_on_everything_is_refused(data):
     logits = logits_of(data.payload.source.labels[data.payload.split.validation_indices])
     with pytest.raises(ValueError, match="trained on everything"):
@@ -66,18 +57,3 @@ def test_another_drawing_has_other_folds_and_seeds_of_the_same_images(data):
     for block, other in zip(blocks, first, strict=True):
         assert block.seed != other.seed
         assert not np.array_equal(block.evaluation_indices, other.evaluation_indices)
-
-
-def test_a_share_of_the_training_images_leaves_what_stops_and_judges(data):
-    pool = data.payload
-    whole, half, quarter = (
-        pool.fold_of({"block": 2, **({"fold_train_share": share} if share else {})})
-        for share in (None, 0.5, 0.25)
-    )
-    assert set(quarter.train_indices) < set(half.train_indices) < set(whole.train_indices)
-    assert len(quarter.train_indices) == pytest.approx(len(whole.train_indices) / 4, abs=1)
-    counts = np.bincount(pool.source.labels[quarter.train_indices])
-    assert counts == pytest.approx(np.bincount(pool.source.labels[whole.train_indices]) / 4, abs=1)
-    for part in ("inner_indices", "evaluation_indices"):
-        assert np.array_equal(getattr(quarter, part), getattr(whole, part))
-    assert quarter.seed == whole.seed

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from search_spaces.loading import CATALOGUE
-from search_spaces.reading import SpaceFile, json_schema
+from search_spaces.reading import SCHEMA, SpaceFile, json_schema
 
 
 def objects(node):
@@ -28,6 +28,10 @@ def test_every_object_is_closed_and_every_property_described():
         assert item["description"]
         for name, part in item["properties"].items():
             assert name == "type" or part["description"]
+
+
+def test_the_file_for_editors_is_the_schema():
+    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == json_schema()
 
 
 def test_it_is_json_with_only_one_title():

@@ -21,9 +21,7 @@ def call(make_home, toy_space, monkeypatch):
 
     def call(*words):
         line = [str(toy_space) if word == "TOY" else str(word) for word in words]
-        if line[0] != "schema":
-            line += ["--home", str(home)]
-        return CliRunner().invoke(app, line)
+        return CliRunner().invoke(app, [*line, "--home", str(home)])
 
     call.home = home
     return call
@@ -267,11 +265,6 @@ def test_the_version_is_that_of_the_distribution():
     result = CliRunner().invoke(app, ["--version"])
     version = tomllib.loads(project.read_text("utf-8"))["project"]["version"]
     assert (result.exit_code, result.output) == (0, f"{version}\n")
-
-
-def test_the_schema_of_a_space_is_json(call):
-    schema = json.loads(call("schema").output)
-    assert "parameters" in schema["properties"]
 
 
 @pytest.mark.parametrize(

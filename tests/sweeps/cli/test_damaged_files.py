@@ -53,8 +53,7 @@ READERS = {
     "ending.json": ["report toy", "sync toy"],
     "notes.json": ["note toy", "note toy 1 new", "share toy toy.sweep", "sync toy"],
     "confirmation.json": [
-        "best toy", "examine toy --finalists", "ensemble toy", "confirm toy", "report toy",
-        "sync toy",
+        "best toy", "ensemble toy", "confirm toy", "report toy", "sync toy",
     ],
     "tested-abababab-1.json": ["best toy", "report toy"],
     "voted-abababab-1.json": ["best toy", "report toy"],

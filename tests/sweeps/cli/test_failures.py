@@ -29,7 +29,7 @@ def test_retries_are_numbers_by_reason_or_one_for_all(texts, expected):
 def test_the_command_that_goes_on_repeats_how_failures_are_dealt_with():
     asked = RunOptions("mlp", retries={"crash": 3}, trial_timeout=60.0, max_failures_in_row=9)
     assert command_line(asked) == (
-        "sweeps run mlp --retries crash=3 --trial-timeout 60.0 --max-failures-in-row 9"
+        "sweeps run mlp --trial-timeout 60.0 --retries crash=3 --max-failures-in-row 9"
     )
 
 
@@ -68,7 +68,7 @@ def test_hints_name_a_store_to_the_commands_that_take_one():
     assert taking == SENDING
 
 
-@pytest.mark.parametrize("command", ["list", "dashboard", "ui"])
+@pytest.mark.parametrize("command", ["list", "ui"])
 def test_the_hint_to_begin_names_the_home_that_was_given(tmp_path, command):
     result = CliRunner().invoke(app, [command, "--home", str(tmp_path)])
     assert f"sweeps run smoke --home {tmp_path}" in result.output
@@ -77,5 +77,5 @@ def test_the_hint_to_begin_names_the_home_that_was_given(tmp_path, command):
 def test_a_mistake_that_names_a_command_names_the_home_too(finished_toy, make_home):
     finished_toy(trials=2)
     words = ["toy", "--home", str(make_home())]
-    told = CliRunner().invoke(app, ["examine", "--finalists", *words])
+    told = CliRunner().invoke(app, ["report", "--methods", *words])
     assert f"`sweeps confirm toy --home {make_home()}`" in told.stderr, told.output

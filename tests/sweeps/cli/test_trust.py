@@ -33,7 +33,6 @@ print(json.dumps({"result": {"score": float(sys.argv[1])}}))
 RUNS_IT = [
     ["replay", "NAME", "0"],
     ["export", "NAME", "OUT", "--trial", "0"],
-    ["examine", "NAME", "0", "--output", "OUT"],
     ["confirm", "NAME"],
     ["enqueue", "NAME", "x=0.5"],
 ]

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeps.cli import app
-from sweeps.cli.servers import run_ui
+from sweeps.cli.ui import run_ui
 from sweeps.errors import UsageError
 from sweeps.tracking.projection import Projection
 from tests.ports import free_port

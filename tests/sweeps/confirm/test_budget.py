@@ -22,7 +22,7 @@ module = import_module("sweeps.confirm.confirm")
 
 
 def reservation(top=5, folds=20, **changes):
-    usual = {"has_baselines": True, "repeats_best": True, "at_once": 2, "fewest": 15}
+    usual = {"has_baselines": True, "at_once": 2, "fewest": 15}
     return Reservation(Confirming(top, folds), "maximize", **{**usual, **changes})
 
 
@@ -32,35 +32,25 @@ def kept(says, most, records=(), each=10.0, left=None):
     return found.finalists, found.folds, math.ceil(found.seconds - 1e-6)
 
 
-def seconds(trainings, each=10.0, again=0.0, as_long=1.0):
-    return math.ceil(1.7 * 5 + (as_long * trainings * each + again) / 2 - 1e-6)
+def seconds(trainings, each=10.0, as_long=1.0):
+    return math.ceil(1.7 * 5 + as_long * trainings * each / 2 - 1e-6)
 
 
 def test_a_confirmation_that_fits_is_kept_whole_else_folds_are_saved_and_then_finalists():
     says = reservation()
-    assert kept(says, 10_000) == (6, 20, seconds(140)), "six finalists, and the best once more"
-    assert kept(says, seconds(140) - 1) == (5, 20, seconds(120))
-    assert kept(says, seconds(60)) == (2, 20, seconds(60)), "the best and the baseline"
-    assert kept(reservation(folds=40), seconds(7 * 28)) == (6, 28, seconds(7 * 28))
-    assert kept(reservation(folds=8), seconds(7 * 8)) == (6, 8, seconds(7 * 8)), "as the space says"
-    assert kept(says, 100, left=seconds(60)) == (2, 20, seconds(60)), "the least has more"
-    assert kept(says, 100, left=seconds(60) - 1) == (2, 20, seconds(40)), "not once more"
+    assert kept(says, 10_000) == (6, 20, seconds(120)), "six finalists"
+    assert kept(says, seconds(120) - 1) == (5, 20, seconds(100))
+    assert kept(says, seconds(40)) == (2, 20, seconds(40)), "the best and the baseline"
+    assert kept(reservation(folds=40), seconds(6 * 28)) == (6, 28, seconds(6 * 28))
+    assert kept(reservation(folds=8), seconds(6 * 8)) == (6, 8, seconds(6 * 8)), "as the space says"
+    assert kept(says, 100, left=seconds(40)) == (2, 20, seconds(40)), "the least has more"
     assert kept(says, 100, left=seconds(40) - 1) == (0, 0, 0)
     small = says([], each=10.0, start_up=5.0, most=200, left=200)
     assert small.lacking == (
         "no confirmation: 2 finalists on 20 folds would take 3 min 28 s, and 3 min 20 s are left "
         "of the budget"
     )
-    least = says([], each=10.0, start_up=5.0, most=290, left=290)
-    assert (least.repeats_best, says([], each=1, start_up=5, most=300, left=300).repeats_best) == (
-        False,
-        True,
-    )
-    assert least.lacking == (
-        "it confirms 2 finalists on 20 folds in place of 6 on 20, without training the best of the "
-        "search once more"
-    )
-    fewer = says([], each=10.0, start_up=5.0, most=seconds(100), left=1000).lacking
+    fewer = says([], each=10.0, start_up=5.0, most=seconds(80), left=1000).lacking
     assert fewer == "it confirms 4 finalists on 20 folds in place of 6 on 20"
 
 
@@ -77,16 +67,15 @@ def test_it_takes_the_time_of_the_trials_that_lead_of_which_folds_stop_some_earl
         for trial in range(4)
     ]
     says = reservation(top=2, has_baselines=False)
-    again = 20 * 40
-    assert kept(says, 10_000, records) == (2, 20, seconds(20, 40 + 30, again, as_long=0.8))
-    one = seconds(20, 10 + 10, again=20 * 10, as_long=0.8)
+    assert kept(says, 10_000, records) == (2, 20, seconds(20, 40 + 30, as_long=0.8))
+    one = seconds(20, 10 + 10, as_long=0.8)
     assert kept(says, 10_000, records[:1]) == (2, 20, one), "one of 10 s each"
     begun = {frozenset({"trial-3", "trial-2"}): 10}
     rest = reservation(top=2, has_baselines=False, begun=begun)
-    left = seconds(20, 0.75 * (40 + 30), again, as_long=0.8)
+    left = seconds(20, 0.75 * (40 + 30), as_long=0.8)
     assert kept(rest, 10_000, records) == (2, 20, left)
     whole = [replace(r, result=replace(r.result, stop_reason="max_epochs")) for r in records]
-    assert kept(says, 10_000, whole) == (2, 20, seconds(20, 40 + 30, again)), "none stopped early"
+    assert kept(says, 10_000, whole) == (2, 20, seconds(20, 40 + 30)), "none stopped early"
     one = reservation(top=1, has_baselines=False)
     assert kept(one, 10_000, records)[1] == 0, "one cannot be compared"
 

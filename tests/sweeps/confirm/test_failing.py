@@ -30,7 +30,6 @@ class OnBlocks(Base):
         skill, when, how = BAD.read_text().split()
         config = spec.config
         kind = "search" if config.get("block") is None else "fold"
-        kind = "luck" if config.get("search_split") else kind
         kind = "refit" if config.get("refit_epochs") else kind
         result = super().train(spec, data, on_epoch)
         if kind != when or skill not in ("any", str(config["skill"])):
@@ -140,14 +139,8 @@ def test_trainings_that_fail_one_after_another_are_said_to_do_so(confirm):
 
 
 @pytest.mark.slow
-def test_a_luck_or_a_refit_that_fails_does_not_take_the_verdict_along(confirm, tmp_path):
+def test_a_refit_that_fails_does_not_take_the_verdict_along(confirm, tmp_path):
     call, bad = confirm
-    bad.write_text("any luck raise")
-    told = call(*WORDS, "--top", 2, "--details")
-    assert told.exit_code == 0, told.output
-    assert "Confirmed on fresh folds" in told.stdout
-    assert "Its parts are not known" in told.stdout
-    assert "sweeps retry one-selection-bias" in " ".join(told.stdout.split())
     bad.write_text("any refit raise")
     refit = call(*WORDS, "--top", 2, "--refit")
     assert refit.exit_code == 1, refit.output
@@ -156,12 +149,10 @@ def test_a_luck_or_a_refit_that_fails_does_not_take_the_verdict_along(confirm, t
     assert "sweeps retry one-refit" in refit.stderr
     bad.write_text("none none none")
     assert call("retry", "one-refit", "--workers", 0).exit_code == 0
-    assert call("retry", "one-selection-bias", "--workers", 0).exit_code == 0
     whole = call(*WORDS, "--top", 2, "--refit", "--details")
     assert whole.exit_code == 0, whole.output
-    assert "its seed" in whole.stdout
     assert [info.name for info in Home(tmp_path / "home").sweeps()] == [
-        "one", "one-confirmation", "one-selection-bias", "one-refit"
+        "one", "one-confirmation", "one-refit"
     ]  # fmt: skip
 
 

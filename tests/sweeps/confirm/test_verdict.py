@@ -1,6 +1,3 @@
-import dataclasses
-from functools import cache
-
 import numpy as np
 import pytest
 
@@ -8,7 +5,6 @@ from benchmarks.finalists import simulated
 from sweeps.confirm.best import LOOKS
 from sweeps.confirm.comparison import decide, margin_of
 from sweeps.confirm.finalists import Finalist
-from sweeps.confirm.intervals import Outcomes
 from tests.chance import at_least, at_most
 
 DRAWS = 500
@@ -150,46 +146,3 @@ def test_the_gain_over_random_trials_is_that_of_the_search_s_best():
     means = outcomes.means
     assert gain.value == pytest.approx(means[0] - means[2])
     assert decide(outcomes, finalists(3), {}).gain_over_control is None
-
-
-def test_the_gain_over_random_searches_allows_for_what_others_would_find():
-    random = np.random.default_rng(8)
-    outcomes = simulated(random, 2.0, 5, 20)
-    controls = [Finalist(f"control-{n}", n, {"x": n}, 0.95, 0) for n in range(3)]
-    verdict = decide(outcomes, [*finalists(2), *controls], {})
-    assert verdict.gain_over_control is None
-    gain, means = verdict.gain_over_searches, outcomes.means
-    assert gain.value == pytest.approx(means[0] - means[2:].mean())
-    single = decide(outcomes, [*finalists(4), controls[0]], {}).gain_over_control
-    scores = outcomes.scores.copy()
-    scores[3] = False  # a search that found nothing
-    apart = decide(dataclasses.replace(outcomes, scores=scores), [*finalists(2), *controls], {})
-    assert apart.gain_over_searches.value > gain.value
-    assert apart.gain_over_searches.low < 0 < single.low, "two good searches of three say nothing"
-    assert decide(outcomes, [*finalists(3), *controls[:2]], {}).gain_over_searches is None
-
-
-@pytest.mark.nightly
-def test_the_interval_of_the_gain_covers_the_mean_over_all_random_searches():
-    random, covered = np.random.default_rng(9), 0
-    for _ in range(DRAWS):
-        skills = np.concatenate([[1.3], random.normal(1.0, 0.2, 5)])
-        easy = random.normal(1.5, 1.5, 400)
-        luck = random.normal(0, 0.05, (6, 20, 1))
-        order = np.array([np.split(random.permutation(400), 4) for _ in range(5)]).reshape(20, 100)
-        right = easy[order] + skills[:, None, None] + luck + random.logistic(size=(6, 20, 100)) > 0
-        controls = [Finalist(f"control-{n}", n, {"x": n}, 0.9, 0) for n in range(5)]
-        found = decide(Outcomes(right, order), [*finalists(1), *controls], {}).gain_over_searches
-        truth = expected_gain(1.3)
-        covered += found.low <= truth <= found.high
-    assert covered >= at_least(0.95, DRAWS)
-
-
-@cache
-def expected_gain(skill):
-    """Return the accuracy at a skill minus its mean over random searches, of all samples."""
-    random = np.random.default_rng(0)
-    draws = random.normal(1.5, np.hypot(1.5, 0.05), 400_000)
-    noise = random.logistic(size=400_000)
-    others = random.normal(1.0, 0.2, 400_000)
-    return float((draws + skill + noise > 0).mean() - (draws + others + noise > 0).mean())

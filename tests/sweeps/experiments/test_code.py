@@ -47,9 +47,7 @@ def invoke(home, *words):
     return CliRunner().invoke(app, [*map(str, words), "--home", str(home)])
 
 
-@pytest.mark.parametrize(
-    "words", [("export", "net", "model"), ("replay", "net", "0"), ("examine", "net")]
-)
+@pytest.mark.parametrize("words", [("export", "net", "model"), ("replay", "net", "0")])
 def test_edited_code_is_refused_with_what_differs(able, make_home, tmp_path, monkeypatch, words):
     monkeypatch.chdir(tmp_path)
     run(able, make_home)

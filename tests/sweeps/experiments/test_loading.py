@@ -48,7 +48,6 @@ AFTERWARDS = {
     "replay": ("replay", "skills", "1"),
     "export": ("export", "skills", "OUT"),
     "report": ("report", "skills", "--output", "OUT.html"),
-    "examine": ("examine", "skills", "1", "--output", "OUT"),
     "enqueue": ("enqueue", "skills", "skill=1.25"),
 }
 
@@ -143,7 +142,6 @@ def test_a_confirmation_finds_the_experiment_of_the_sweep_that_it_confirms(
         "replay": ("replay", "skills-confirmation", 1),
         "export": ("export", "skills-confirmation", tmp_path / "final", "--trial", 1),
         "the champion": ("export", "skills", tmp_path / "champion"),
-        "examine": ("examine", "skills", "--finalists", "--output", tmp_path / "examined"),
     }.items():
         anew()
         result = call(home, *words)

@@ -20,7 +20,6 @@ from sweeps.home import Home
 from sweeps.manage import importing
 from sweeps.records import keep_imported, read_imported
 from sweeps.study.storage import stored_trials
-from sweeps.tracking.store import quiet
 from tests.sweeps.conftest import TOY
 from tests.sweeps.trading_experiment import TRADING
 
@@ -221,28 +220,6 @@ def test_a_table_of_optuna_needs_no_renaming(imports, tmp_path):
     assert "1 of 1 results of trials.csv" in imports(file)
 
 
-def test_an_experiment_of_mlflow_is_read(imports, tmp_path, migrated_database, make_home):
-    store = tmp_path / "theirs.db"
-    shutil.copy(migrated_database, store)
-    with quiet():
-        from mlflow.tracking import MlflowClient
-
-        client = MlflowClient(f"sqlite:///{store}")
-        experiment = client.create_experiment("theirs", artifact_location=str(tmp_path))
-        for number, status in enumerate(["FINISHED", "FAILED", "FINISHED"]):
-            run = client.create_run(experiment).info.run_id
-            for name, value in {"lr": 0.1 * number, "layers": 0, "kind": "a"}.items():
-                client.log_param(run, name, value)
-            client.log_metric(run, "val_acc", 0.5)
-            client.set_terminated(run, status)
-        client._tracking_client.store.engine.dispose()
-    said = imports(
-        f"sqlite:///{store}", "--experiment", "theirs", "--map", "lr=x", "--map", "val_acc=score"
-    )
-    assert "2 of 3 results of experiment 'theirs'" in said
-    assert "its status is FAILED" in said
-
-
 def test_several_objectives_are_taken_by_their_names(imports, tmp_path, toy_space):
     toy_space.write_text(TRADING)
     file = tmp_path / "found.csv"
@@ -298,7 +275,6 @@ BAD = {
     "map of nothing": (GOOD, ["--map", "lr=x"], "has no 'lr'"),
     "map without a name": (GOOD, ["--map", "x"], "write it as THEIRS=OURS"),
     "map onto another": (GOOD, ["--map", "kind=x"], "x and kind are both 'x'"),
-    "study and experiment": (GOOD, ["--study", "a", "--experiment", "b"], "give one"),
     "study of a file": (GOOD, ["--study", "a"], "a study is read from a file, sqlite:///PATH"),
     "unknown option of a sweep": (GOOD, ["--sampler", "tpee"], "did you mean 'tpe'"),
     "sampler that learns nothing": (GOOD, ["--sampler", "random"], "learns nothing from results"),
@@ -329,17 +305,13 @@ def refused(tmp_path, words, fragment):
 
 def test_a_source_that_names_nothing_is_refused(tmp_path, toy_space, migrated_database):
     space = ["--space", toy_space]
-    refused(tmp_path, ["sqlite:///no.db", *space], "name the study of Optuna (--study), or the")
+    refused(tmp_path, ["sqlite:///no.db", *space], "name the study of Optuna (--study)")
     refused(tmp_path, ["sqlite:///no.db", *space, "--study", "a"], "there is no such file")
-    refused(tmp_path, ["sqlite:///no.db", *space, "--experiment", "a"], "there is no such file")
     file = tmp_path / "study.db"
     shutil.copy(migrated_database, file)
     refused(tmp_path, [f"sqlite:///{file}", *space, "--study", "a"], "no study of Optuna")
-    store = [f"sqlite:///{file}", *space, "--experiment", "defaul"]
-    refused(tmp_path, store, "there is no experiment 'defaul'; did you mean 'Default'")
     file.write_bytes(b"no database" * 100)
     refused(tmp_path, [f"sqlite:///{file}", *space, "--study", "a"], "study.db")
-    refused(tmp_path, store, "study.db")
 
 
 def test_a_study_whose_trials_never_end_is_refused(tmp_path, toy_space):

@@ -321,20 +321,6 @@ def test_many_finalists_are_counted_and_a_control_has_no_parameters():
     assert not any("learning_rate" in line for line in lines)
 
 
-@pytest.mark.parametrize(
-    ("ends", "said"),
-    [
-        ((0.006, 0.001, 0.011), "Yes: +0.6 points over 5 random searches (+0.1 to +1.1)."),
-        ((0.001, -0.004, 0.006), "Cannot tell: +0.1 points over 5 random searches (-0.4 to +0.6)."),
-        ((-0.006, -0.011, -0.001), "No: -0.6 points over 5 random searches (-1.1 to -0.1)."),
-    ],
-)
-def test_whether_searching_paid_is_said_against_several_random_searches(ends, said):
-    controls = [standing(f"control-{n}", n, 94.0, (0.6, 0.1, 1.1)) for n in range(5)]
-    lines = first(LEADER, *controls, BEHIND, gain_over_searches=Interval(*ends))
-    assert f"Did searching pay? {said}" in lines
-
-
 def test_of_one_random_search_it_is_not_said():
     control = standing("control-1", 1, 94.0, (0.6, 0.1, 1.1))
     gained = Interval(0.006, 0.001, 0.011)

@@ -12,7 +12,6 @@ import sweeps
 from sweeps.analysis.data import read_sweep
 from sweeps.cli import app
 from sweeps.render.charts.chart import Line, Points
-from sweeps.render.charts.png import draw_png
 from sweeps.render.section import Facts, Folded, Text
 from sweeps.render.sections import render_report, report_sections
 from sweeps.wording import format_metric
@@ -72,7 +71,6 @@ def test_the_chart_shows_all_trials_and_marks_the_front_with_intervals(swept, da
     complete = sum(row.state == "COMPLETE" for row in data.rows)
     assert sum(len(mark.x) for mark in marks.values()) == complete
     assert (chart.x.title, chart.y.title) == ("parameters", "best_val_accuracy")
-    assert draw_png(chart).startswith(b"\x89PNG")
 
 
 def test_no_trial_lies_beyond_the_line_through_the_front(data, sections):

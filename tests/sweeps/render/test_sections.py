@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import re
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from sweeps.analysis.data import LoadedSamples, SweepData
 from sweeps.analysis.paired_differences import paired_difference
@@ -22,7 +20,6 @@ from sweeps.records.conclusions import ConfirmedStanding, VerdictConclusion
 from sweeps.render import comparing
 from sweeps.render.charts.chart import Axis, Bars, Chart, Heatmap, Line, Parallel, Points
 from sweeps.render.charts.interactive import figure
-from sweeps.render.charts.png import draw_png
 from sweeps.render.section import Code, Facts, Folded
 from sweeps.render.sections import render_report, report_sections
 from sweeps.render.sections.classes import confusion_chart
@@ -138,7 +135,6 @@ def test_of_a_metric_that_is_better_smaller_every_lead_says_better_or_worse():
     assert "Compared by mae, from 20 folds" in " ".join(put_in_words(won).lines)
     told = put_in_words(bias)
     assert told.lead.endswith("a selection bias of +0.020 (+0.010 to +0.030).")
-    assert told.rows[-1][1:] == ["+0.020", "+0.010..+0.030"], "one sign in the sentence and below"
 
 
 def test_an_earlier_version_has_its_own_words():
@@ -242,10 +238,6 @@ def test_no_mistake_of_a_matrix_has_the_colour_of_a_right_answer():
     assert [key["marker"]["color"] for key in keys] == [
         heat["colorscale"][-1][1], heat["colorscale"][0][1],
     ]  # fmt: skip
-    picture = Image.open(io.BytesIO(draw_png(chart))).convert("RGB")
-    red, _, blue = np.moveaxis(np.asarray(picture).astype(int), 2, 0)
-    assert ((red - blue) > 60).mean() > 0.1
-    assert ((blue - red) > 60).mean() > 0.1
 
 
 @pytest.mark.parametrize("kind", CHARTS)

@@ -5,12 +5,10 @@ import dataclasses
 import pytest
 
 from sweeps.analysis.data import SweepData
-from sweeps.analysis.summary import summarize
 from sweeps.records import RecordStore
 from sweeps.render.charts.chart import Points
-from sweeps.render.section import Folded, Text
-from sweeps.render.sections.trials import history_section, trouble_section
-from sweeps.render.verdict import cost_line
+from sweeps.render.section import Folded
+from sweeps.render.sections.trials import history_section
 from tests.sweeps.render.builders import START, record, sweep_info
 
 
@@ -62,25 +60,3 @@ def test_the_table_of_all_trials_has_the_metrics_beside_the_objective(data):
     column = table.columns.index("best_val_loss")
     assert table.columns[column - 1] == "best_val_accuracy"
     assert [row[column] for row in table.rows] == ["0.2500"] * 4 + [""], "one diverged"
-
-
-def test_a_price_gives_each_trial_and_all_of_them_a_cost(data):
-    (folded,) = (b for b in history_section(data).blocks if isinstance(b, Folded))
-    assert "cost" not in folded.blocks[0].columns
-    priced = dataclasses.replace(data.summary, price=0.36)
-    data.__dict__["summary"] = priced  # as the cached property would
-    (folded,) = (b for b in history_section(data).blocks if isinstance(b, Folded))
-    (table,) = folded.blocks
-    cost = table.columns.index("cost")
-    assert [row[cost] for row in table.rows] == ["0.002", "0.001", "0.002", "0.002", "0.001"]
-    said = "Cost at 0.36 an hour of a worker: 0.009, 0.0018 each"
-    assert cost_line(priced) == said, "90 s, the failed attempt included"
-    assert cost_line(priced, 0.1) == f"{said}; 0.109 with what confirmed them"
-    assert Text(f"{said}.") in trouble_section(data).blocks
-    assert (priced.to_dict()["price"], priced.to_dict()["cost"]) == (0.36, pytest.approx(0.009))
-
-
-def test_without_a_price_or_a_trial_nothing_is_said_of_cost():
-    none = summarize(sweep_info(), [], asked=3, seconds=0.0, stopped_by=None)
-    assert (none.cost, cost_line(none)) == (None, "")
-    assert cost_line(dataclasses.replace(none, price=1.0)) == ""

@@ -4,11 +4,9 @@ import json
 
 import pytest
 
-from sweeps.analysis.data import SweepData
 from sweeps.errors import UsageError
 from sweeps.records import Start, Starts, seconds_used
 from sweeps.runner.budget import Budget, Reserve
-from sweeps.runner.loop import is_enough
 from sweeps.workspace.clock import Stopwatch
 from tests.sweeps.conftest import table
 from tests.sweeps.factories import make_record
@@ -138,15 +136,14 @@ def test_the_time_of_all_starts_is_their_sum_and_a_killed_one_counts_up_to_its_l
 
 def test_a_start_is_counted_also_if_it_ends_by_an_error(tmp_path):
     watch = Watch()
-    counting = Starts(tmp_path).counted(watch, 0.35)
+    counting = Starts(tmp_path).counted(watch)
     counting.__enter__()
-    assert Starts(tmp_path).all() == (Start(1_000_000, None, 0.35),)
+    assert Starts(tmp_path).all() == (Start(1_000_000),)
     watch.seconds = 12.5
     assert not counting.__exit__(KeyError, KeyError(), None)
     with Starts(tmp_path).counted(watch):
         pass
     assert [start.seconds for start in Starts(tmp_path).all()] == [12.5, 12.5]
-    assert Starts(tmp_path).price() == 0.35, "the last one that was given"
 
 
 def test_a_budget_decides_how_many_trials_there_are_and_never_which(run_toy):
@@ -172,84 +169,18 @@ def test_a_resumed_sweep_has_only_the_rest_and_more_than_it_if_the_budget_grows(
     assert len(run_toy(budget="10m", trials=5).rows()) == 5
 
 
-@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_budget_of_epochs_counts_those_that_a_proposal_sees(run_toy, workers):
-    # Three epochs each, four in flight: trial 7 sees trials 0 to 3, which have 12 of 10.
-    sweep = run_toy(budget_epochs=10, workers=workers)
-    assert [row.trial for row in sweep.rows()] == list(range(7))
-    assert sweep.home.store(sweep.info.id).ending().stopped_by == "budget_epochs"
-    assert len(run_toy(budget_epochs=10, workers=workers).rows()) == 7
-    assert len(run_toy(budget_epochs=13, workers=workers).rows()) == 8
-    assert len(run_toy("other", budget_epochs=10, trials=2).rows()) == 2, "the smaller of both"
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"budget": 0}, "budget=0: give seconds above 0"),
         ({"budget": "soon"}, "'soon' is no duration"),
-        ({"budget_epochs": 0}, "budget_epochs=0: give a whole number from 1 on"),
-        ({"price": "much"}, "price much: give the price of an hour above 0, such as 0.35/h"),
-        ({"price": -1}, "price=-1: give the price of an hour"),
-        ({"price": True}, "price=True: give the price of an hour"),
     ],
 )
-def test_a_budget_or_a_price_that_is_none_is_refused(run_toy, make_home, options, said):
+def test_a_budget_that_is_none_is_refused(run_toy, make_home, options, said):
     with pytest.raises(UsageError) as error:
         run_toy(**options)
     assert said in str(error.value)
     assert not (make_home() / "records").exists()
-
-
-STOPS = {"overrides": ["layers=0", "kind=a"], "stop": "auto"}
-"""One parameter is left: the best is soon found."""
-
-
-def test_a_sweep_stops_itself_once_the_best_has_stood_for_long(run_toy):
-    sweep = run_toy(trials=200, **STOPS)
-    rows = sweep.rows()
-    store = sweep.home.store(sweep.info.id)
-    assert (store.ending().stopped_by, store.asked()) == ("auto", len(rows))
-    seen = [row.objective for row in rows[:-3]]  # the others were in flight
-    gains = [value if sweep.info.direction == "maximize" else -value for value in seen]
-    assert is_enough(gains)
-    assert not any(is_enough(gains[:n]) for n in range(len(gains)))
-
-
-@pytest.mark.parametrize(
-    ("best_at", "trials", "enough"),
-    [
-        (0, 44, False),
-        (0, 45, True),
-        (28, 45, True),
-        (29, 45, False),
-        (40, 56, False),
-        (40, 57, True),
-    ],
-)
-def test_it_is_enough_after_45_trials_of_which_the_last_16_were_no_better(best_at, trials, enough):
-    gains = [0.5] * trials
-    gains[best_at] = 0.9
-    assert is_enough(gains) is enough
-    assert is_enough([*gains[:-1], 0.95]) is False, "the last one is the best"
-    assert is_enough([*gains[:-1], 0.9]) is enough, "as good is no better"
-
-
-@pytest.mark.slow
-def test_a_sweep_that_stops_itself_has_the_same_trials_however_it_is_run(run_toy):
-    sweep = run_toy(trials=200, **STOPS)
-    run_toy("parts", trials=25, **STOPS)
-    parts = run_toy("parts", trials=200, workers=2, **STOPS)
-    assert table(parts) == table(sweep)
-    count = len(sweep.rows())
-    assert len(run_toy("parts", trials=count + 1, overrides=STOPS["overrides"]).rows()) == count + 1
-
-
-def test_a_price_is_kept_for_later_starts_and_the_report(run_toy):
-    sweep = run_toy(trials=2, price="0.35/h")
-    assert Starts(sweep.home.store(sweep.info.id).folder).price() == 0.35
-    again = run_toy(trials=3)
-    assert SweepData.read(again.info, again.home.store(again.info.id)).summary.price == 0.35
 
 
 def test_plan_says_what_a_budget_allows_and_creates_nothing(call, make_home):
@@ -262,14 +193,4 @@ def test_plan_says_what_a_budget_allows_and_creates_nothing(call, make_home):
     ]
     document = json.loads(call("plan", "TOY", "--budget", "10m", "--json", "--workers", 0).stdout)
     assert (document["budget_seconds"], len(document["budget"])) == (600, 1)
-    epochs = call("plan", "TOY", "--budget-epochs", 50, "--workers", 0).stdout
-    assert "at most 50, as many as 50 epochs pay for, seed 0" in epochs
-    assert epochs.endswith(
-        "How many trials 50 epochs pay for shows as they end. Nothing was created.\n"
-    )
     assert not (make_home() / "records").exists()
-
-
-def test_an_end_that_no_sweep_has_is_a_mistake(call):
-    wrong = call("run", "TOY", "--stop", "later")
-    assert (wrong.exit_code, "--stop 'later': allowed is 'auto'" in wrong.stderr) == (2, True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,25 +54,6 @@ def test_no_example_that_scored_the_search_scores_a_fold_and_each_other_one_does
             shares = np.bincount(labels) / len(labels) - np.bincount(y) / len(y)
             assert np.abs(shares).max() < 0.01, "classes keep their shares"
     assert not np.array_equal(folds[0].samples, next(iter(cnn.folds(data, 0, 4))).samples)
-
-
-def test_a_share_of_the_training_examples_is_nested_and_leaves_the_rest_of_a_fold():
-    data = cnn.prepare(None, 0)
-    whole = next(iter(cnn.folds(data, 0, 4))).data
-    thin = {share: cnn.subset(whole, share, 7).payload for share in (0.25, 0.5)}
-    (x, y), rows = whole.payload.train, {}
-    for share, parts in thin.items():
-        own, labels = parts.train
-        assert len(own) == len(labels) == parts.n_train == round(share * len(x))
-        rows[share] = {image.tobytes() for image in own}
-        assert np.abs(np.bincount(labels) - share * np.bincount(y)).max() <= 1
-        assert (parts.validation, parts.fold) == (whole.payload.validation, whole.payload.fold)
-    assert rows[0.25] < rows[0.5]
-    late = replace(whole, payload=replace(whole.payload, ordered=True))
-    assert np.array_equal(cnn.subset(late, 0.5, 7).payload.train[0], x[-round(len(x) / 2) :])
-    grouped = replace(whole, payload=replace(whole.payload, groups=np.arange(len(x))))
-    with pytest.raises(ValueError, match="more data are more groups"):
-        cnn.subset(grouped, 0.5, 7)
 
 
 PATIENTS = np.arange(120) % 12
