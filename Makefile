@@ -87,6 +87,7 @@ check: $(VENV)/.installed-dev ## lint, format, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/lint-imports .importlinter-cycles --no-logo
 
 benchmark: $(VENV)/.installed-bench ## measure speed, hours; or one: make benchmark NAME=engine
 	@for name in $(NAME); do $(BIN)/python -m benchmarks $$name --save || exit 1; done

@@ -451,7 +451,7 @@ def plan(space: SpaceSource, **options: Any) -> SweepPlan:
         TypeError: There is no such argument.
         UsageError: The request cannot be carried out.
     """
-    from sweeps.config.sweep import resolve
+    from sweeps.config.resolving import resolve
     from sweeps.runner.planning import make_plan
 
     return make_plan(resolve(options_of(space, options)))
@@ -521,8 +521,11 @@ def export(
 
     sweep = _sweep(name, home)
     chosen = sweep.champion() if trial is None else sweep.trial(trial)
-    champion_of = sweep if chosen.sweep.info.id != sweep.info.id else None
-    return export_trial(chosen, Path(folder), _source(data), champion_of)
+    own = chosen.sweep
+    champion_of = sweep.info if own.info.id != sweep.info.id else None
+    return export_trial(
+        own.home, own.info, chosen.record, Path(folder), _source(data), champion_of=champion_of
+    )
 
 
 @python_words()
@@ -606,11 +609,28 @@ def enqueue(
         )
     if params is not None and not isinstance(params, Mapping):
         raise UsageError(f"params {params!r}: give a dict of values by name")
+    if from_sweep is not None:
+        return enqueue_best_of(sweep.home, sweep.info, _sweep(from_sweep, home).info, top)
+    known = trial_like(sweep, like)
     if more_epochs is not None:
-        return enqueue_longer_of(sweep, more_epochs, like, top)
-    if from_sweep is None:
-        return enqueue_point(sweep, params or {}, like)
-    return enqueue_best_of(sweep, _sweep(from_sweep, home).info, top)
+        number = None if known is None else known.number
+        return enqueue_longer_of(sweep.home, sweep.info, more_epochs, number, top)
+    return enqueue_point(sweep.home, sweep.info, params or {}, known.params if known else {})
+
+
+def trial_like(sweep: Sweep, like: int | Literal["best"] | None) -> Trial | None:
+    """Return the trial that is named by its number, or as the best; None without a name.
+
+    Raises:
+        UsageError: There is no such trial.
+    """
+    if like is None:
+        return None
+    if like == "best":
+        return sweep.best()
+    if not isinstance(like, int) or isinstance(like, bool):
+        raise UsageError(f"--like {like!r}: write the number of a trial, or best")
+    return sweep.trial(like)
 
 
 def _source(data: str | Path | None) -> str | None:

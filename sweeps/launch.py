@@ -15,7 +15,8 @@ from sweeps.analysis.summary import Summary, champion_of, summarize
 from sweeps.capabilities import SupportsFiles
 from sweeps.config.options import RunOptions
 from sweeps.config.policies import Parallelism
-from sweeps.config.sweep import SweepConfig, resolve
+from sweeps.config.resolving import resolve
+from sweeps.config.sweep import SweepConfig
 from sweeps.errors import LeaseLost, UsageError
 from sweeps.executors import Executor, InProcessExecutor
 from sweeps.executors.dask.fleet import Cluster, Fleet, check_resources, look_at, parse_cluster

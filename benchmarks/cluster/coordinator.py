@@ -123,7 +123,7 @@ def stopwatches() -> dict[str, Stopwatch]:
 
 def main(wanted: dict[str, Any], output: Path) -> None:
     """Run the sweep in the working folder and write its rows as JSON."""
-    from sweeps.config.sweep import resolve
+    from sweeps.config.resolving import resolve
     from sweeps.launch import run_sweep
     from sweeps.tracking.address import resolve_tracking_uri
 

@@ -430,7 +430,7 @@ def _answer(home: Home, info: SweepInfo, result: ConfirmResult) -> list[str]:
     records = [record for record in store.read_all() if record.ends_trial]
     params = {record.spec.trial: record.params for record in records}
     said = answer(Conclusions(store.folder).all(), params, is_served=result.is_served)
-    after = next_in_words(next_steps(result.comparison, records), info.name)
+    after = next_in_words(info.name, **vars(next_steps(result.comparison, records)))
     return [*said[:-1], *([after] if after else []), *said[-1:]]
 
 

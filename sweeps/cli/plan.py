@@ -48,7 +48,7 @@ def plan(
     Editors complete the keys of a space file by search_spaces/schema.json of this package.
     """
     from sweeps.cli.confirming import reserving_for
-    from sweeps.config.sweep import resolve
+    from sweeps.config.resolving import resolve
     from sweeps.runner.planning import make_plan
 
     config = resolve(asked)

@@ -54,7 +54,9 @@ def export(
     is_champion = chosen.sweep.info.id != sweep.info.id  # a confirmation trained it
     if sys.stderr.isatty():
         print("rebuilding and checking the model ...", file=sys.stderr)
-    written = export_trial(chosen, folder, data, sweep if is_champion else None)
+    own = chosen.sweep
+    champion_of = sweep.info if is_champion else None
+    written = export_trial(own.home, own.info, chosen.record, folder, data, champion_of=champion_of)
     whose = f"the champion of sweep {sweep.name!r}, " if is_champion else ""
     print(f"{whose}trial {chosen.number} of sweep {chosen.sweep.name!r}:")
     for path in written:

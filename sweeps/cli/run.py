@@ -73,7 +73,7 @@ def run(
     """
     # Here and not above: `sweeps --help` need not wait for Optuna's storages.
     watch = command_watch()
-    from sweeps.config.sweep import resolve
+    from sweeps.config.resolving import resolve
     from sweeps.executors.local.fork_server import one_fork_server
     from sweeps.launch import Timing, run_config
     from sweeps.tracking.address import resolve_tracking_uri
@@ -304,7 +304,7 @@ def enqueue(
     It counts as a trial. If no trial is left, one more is added. The same point is queued only
     once.
     """
-    from sweeps.api import Sweep
+    from sweeps.api import Sweep, trial_like
     from sweeps.runner.enqueuing import enqueue_best_of, enqueue_longer_of, enqueue_point
 
     has_point = bool(values) or (like is not None and more_epochs is None)
@@ -312,14 +312,18 @@ def enqueue(
         raise UsageError(
             "give a point (name=value ...), --from SWEEP or --more-epochs N, one of them"
         )
-    sweep = Sweep(*find_sweep(home, name))
+    found, info = find_sweep(home, name)
+    sweep = Sweep(found, info)
+    known = trial_like(sweep, _trial(like))
     if more_epochs is not None:
-        enqueued = enqueue_longer_of(sweep, more_epochs, _trial(like), top)
+        enqueued = enqueue_longer_of(
+            found, info, more_epochs, None if known is None else known.number, top
+        )
     elif source is None:
         given = parse_options(values or [], "point")
-        enqueued = enqueue_point(sweep, given, _trial(like))
+        enqueued = enqueue_point(found, info, given, known.params if known else {})
     else:
-        enqueued = enqueue_best_of(sweep, sweep.home.get(source), top)
+        enqueued = enqueue_best_of(found, info, found.get(source), top)
     _tell_enqueued(sweep, enqueued)
 
 

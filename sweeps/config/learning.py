@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from search_spaces.loading import CATALOGUE, parse, read_text
 from search_spaces.mapping import point_of
 from search_spaces.objectives import in_words
 from search_spaces.parameters import Value
+from sweeps.config.sweep import SweepConfig
 from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_in_words, is_same_experiment
 from sweeps.records import (
@@ -33,9 +34,6 @@ from sweeps.records import (
 from sweeps.records.schema import shaped
 from sweeps.study.portfolio import Task, choose
 from sweeps.wording import counted, first_line
-
-if TYPE_CHECKING:
-    from sweeps.config.sweep import SweepConfig
 
 SHIPPED: Final = CATALOGUE / "portfolios"
 """Folder of the portfolios that ship with spaces."""

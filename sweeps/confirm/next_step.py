@@ -58,11 +58,6 @@ class NextSteps:
     margin: float
     folds: int | None
 
-    @property
-    def should_search(self) -> bool | None:
-        """Whether more trials are expected to bring the margin or more; None: not known."""
-        return None if self.gain is None else self.gain.value >= self.margin
-
 
 def next_steps(comparison: Comparison, records: Sequence[Record]) -> NextSteps:
     """Estimate what each step would bring.

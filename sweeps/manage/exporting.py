@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
 
@@ -18,14 +18,13 @@ from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.code import load_same
 from sweeps.experiments.folds import REFIT_EPOCHS
+from sweeps.experiments.loading import experiment_folder
 from sweeps.experiments.script import CHECKPOINT, OUTPUT_VARIABLE
 from sweeps.experiments.script_checkpoint import CHECKPOINT_VARIABLE
 from sweeps.experiments.verified_data import PreparedAgain
-from sweeps.records import Conclusions, Record
+from sweeps.home import Home
+from sweeps.records import Conclusions, Record, SweepInfo
 from sweeps.render.answer import in_short
-
-if TYPE_CHECKING:
-    from sweeps.api import Sweep, Trial
 
 TOLERANCE: Final = 1e-3
 """How far logits of the rebuilt model may differ from the recorded ones, relative to the largest.
@@ -36,7 +35,13 @@ AGAIN: Final = "again"
 
 
 def export_trial(
-    trial: Trial, folder: Path, source: str | None = None, champion_of: Sweep | None = None
+    home: Home,
+    info: SweepInfo,
+    record: Record,
+    folder: Path,
+    source: str | None = None,
+    *,
+    champion_of: SweepInfo | None = None,
 ) -> list[Path]:
     """Write a trial's model, its configuration, and a README that says how to use them.
 
@@ -44,7 +49,9 @@ def export_trial(
     of a model. The folder appears whole or not at all.
 
     Args:
-        trial: A trial whose weights are kept.
+        home: The home.
+        info: The sweep of the trial.
+        record: The record of a trial whose weights are kept, with its arrays.
         folder: The folder to write; it must not exist, or be empty.
         source: The source of the data that the trial was trained on; None for the experiment's own.
             The answers of the rebuilt model are compared on these data.
@@ -61,15 +68,14 @@ def export_trial(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty; give another folder, nothing was written")
-    sweep, record = trial.sweep, trial.record
-    facts = _facts(trial)
-    store = sweep.home.store(sweep.info.id)
-    experiment: Any = load_same(store, sweep.info, record)
+    facts = _facts(info, record)
+    store = home.store(info.id)
+    experiment: Any = load_same(store, info, record)
     head = _head(facts)
     if champion_of is not None:
         can_refit = REFIT_EPOCHS in experiment.parameters
-        head = _head_of_champion(facts, champion_of, can_refit=can_refit)
-    if sweep.info.experiment.startswith("script:"):
+        head = _head_of_champion(facts, home, champion_of, can_refit=can_refit)
+    if info.experiment.startswith("script:"):
         command = shlex.join(experiment.command(record.spec, record.data["info"], AGAIN))
         with _appearing(folder) as part:
             for name, content in store.files(record).items():
@@ -81,11 +87,13 @@ def export_trial(
                 made, variables = state, f"{variables} {CHECKPOINT_VARIABLE}={state}"
             code = f"mkdir -p {made}\n{variables} {command}"
             facts["command"] = command
-            _describe(part, facts, head, code, _of_script(trial, part))
+            _describe(
+                part, facts, head, code, _of_script(experiment_folder(info, home.records), part)
+            )
         return _written(folder)
     if not hasattr(experiment, "export"):
         raise UsageError(
-            f"experiment {sweep.info.experiment!r} exports nothing; give it a method `export` "
+            f"experiment {info.experiment!r} exports nothing; give it a method `export` "
             "(see sweeps/capabilities.py)"
         )
     weights = store.weights(record)
@@ -118,19 +126,18 @@ def _written(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _of_script(trial: Trial, folder: Path) -> str:
+def _of_script(where: Path | None, folder: Path) -> str:
     """Return the sentences about the files of a script's trial, and where its command runs."""
     wrote = "What it wrote into `{output}` lies in `output/`"
     if not (folder / "output").exists():
         wrote = "It wrote nothing into `{output}`: its model, if it keeps one, lies elsewhere"
     return (
         f"{wrote}; what it printed, beside this file. The command runs it again, in "
-        f"the folder where the script lies, which was `{trial.sweep.directory}`."
+        f"the folder where the script lies, which was `{where}`."
     )
 
 
-def _facts(trial: Trial) -> dict[str, Any]:
-    info, record = trial.sweep.info, trial.record
+def _facts(info: SweepInfo, record: Record) -> dict[str, Any]:
     return {
         "sweep": info.name,
         "sweep_id": info.id,
@@ -138,7 +145,7 @@ def _facts(trial: Trial) -> dict[str, Any]:
         "seed": record.spec.seed,
         "experiment": info.experiment,
         "config": dict(record.spec.config),
-        "metrics": trial.metrics,
+        "metrics": dict(record.result.metrics) if record.result else {},
         "data": record.data,
         "versions": {
             "python": record.environment.get("python", ""),
@@ -204,15 +211,17 @@ def _head(facts: Mapping[str, Any]) -> _Head:
     )
 
 
-def _head_of_champion(facts: Mapping[str, Any], sweep: Sweep, *, can_refit: bool) -> _Head:
-    conclusions = Conclusions(sweep.home.store(sweep.info.id).folder)
+def _head_of_champion(
+    facts: Mapping[str, Any], home: Home, info: SweepInfo, *, can_refit: bool
+) -> _Head:
+    conclusions = Conclusions(home.store(info.id).folder)
     confirmed = conclusions.confirmed()
     assert confirmed is not None
     said = " ".join(in_short(conclusions.all()))
     where = f"trial {facts['trial']} of sweep `{facts['sweep']}`"
     if confirmed.trained_in == confirmed.confirmation:
         which = f"The model is one training of this configuration, on one fold ({where})."
-        again = f"`sweeps confirm {shlex.quote(sweep.name)} --refit`"
+        again = f"`sweeps confirm {shlex.quote(info.name)} --refit`"
         which += f" {again} trains one on all but the test set." if can_refit else ""
     else:
         which = (
@@ -220,7 +229,7 @@ def _head_of_champion(facts: Mapping[str, Any], sweep: Sweep, *, can_refit: bool
             "trainings on folds, which had less data: no sample is left to score this one."
         )
     return _Head(
-        f"{sweep.name}, champion {confirmed.winner}",
+        f"{info.name}, champion {confirmed.winner}",
         f"{said}\n\n{which}".lstrip(),
         "Measured by that training alone: the figure to quote is the one above.",
     )

@@ -21,7 +21,8 @@ from search_spaces.mapping import point_found
 from search_spaces.objectives import Objective
 from search_spaces.values import is_number, parse_scalar
 from sweeps.config.options import RunOptions
-from sweeps.config.sweep import SweepConfig, resolve
+from sweeps.config.resolving import resolve
+from sweeps.config.sweep import SweepConfig
 from sweeps.errors import UsageError
 from sweeps.records import Imported, ImportedTrial, SweepInfo
 from sweeps.runner.opening import open_sweep, refuse_existing

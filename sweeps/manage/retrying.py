@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from search_spaces.errors import SpaceError
 from search_spaces.space import Space
 from sweeps.config.options import RunOptions
-from sweeps.config.sweep import SweepConfig, resolve
+from sweeps.config.resolving import resolve
+from sweeps.config.sweep import SweepConfig
 from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home

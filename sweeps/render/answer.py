@@ -41,7 +41,6 @@ from sweeps.wording import (
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
-    from sweeps.confirm.next_step import NextSteps
 
 WIDTH: Final = 80
 MOST_LINES: Final = 12
@@ -406,26 +405,29 @@ def _voting_on_test_set(voted: TestVotesConclusion | None) -> list[str]:
     return [f"On the test set {vote.members} trainings as one are better than one: {by}."]
 
 
-def next_in_words(steps: NextSteps, name: str) -> str:
-    """Return, after an answer, whether more trials or more folds of a sweep pay; empty if unknown.
+def next_in_words(
+    name: str, *, trials: int, gain: Interval | None, margin: float, folds: int | None
+) -> str:
+    """Return, after an answer, whether more trials or folds pay; empty if that is not known.
 
     Args:
-        steps: What they would bring.
         name: Name of the sweep.
+        trials: So many more trials.
+        gain: By how much they are expected to raise the score on fresh folds; None: not known.
+        margin: A gain that does not matter.
+        folds: The folds, in all, that settle the verdict with 80 %; None for no number.
     """
     said = []
-    if steps.gain is not None:
-        unit = steps.gain.unit
-        digits = 2 if unit == "share" else decimals(steps.gain)
-        enough = (
-            f"{scaled(steps.margin, unit, digits=digits)}{' points' if unit == 'share' else ''}"
-        )
-        how = "the margin or more" if steps.should_search else "less than the margin"
-        go = "Go on searching" if steps.should_search else "Stop searching"
-        said.append(f"{go}: {steps.trials} more trials are expected to bring {how} ({enough}).")
-    if steps.folds is not None:
+    if gain is not None:
+        digits = 2 if gain.unit == "share" else decimals(gain)
+        enough = scaled(margin, gain.unit, digits=digits)
+        enough += " points" if gain.unit == "share" else ""
+        pays = gain.value >= margin
+        how, go = ("the margin or more", "Go on") if pays else ("less than the margin", "Stop")
+        said.append(f"{go} searching: {trials} more trials are expected to bring {how} ({enough}).")
+    if folds is not None:
         said.append(
-            f"`sweeps confirm {shlex.quote(name)} --folds {steps.folds}` settles the best of the "
+            f"`sweeps confirm {shlex.quote(name)} --folds {folds}` settles the best of the "
             "finalists in 8 of 10 cases."
         )
     return " ".join(said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from search_spaces.errors import SpaceError
 from search_spaces.parameters import Value
@@ -17,9 +17,6 @@ from sweeps.home import Home
 from sweeps.records import EnqueuedPoints, Longer, Record, SweepInfo, leading
 from sweeps.records.enqueued import EPOCHS
 from sweeps.records.record import LAST_EPOCH
-
-if TYPE_CHECKING:
-    from sweeps.api import Sweep
 
 
 @dataclass(frozen=True)
@@ -63,58 +60,55 @@ class _Point(NamedTuple):
 class _Target(NamedTuple):
     """The sweep that gets the trials, with its space and its experiment."""
 
-    sweep: Sweep
+    home: Home
+    info: SweepInfo
     space: Space
     experiment: Experiment
 
 
 def enqueue_point(
-    sweep: Sweep, given: Mapping[str, Any], like: int | Literal["best"] | None
+    home: Home, info: SweepInfo, given: Mapping[str, Any], known: Mapping[str, Value]
 ) -> Enqueued:
     """Queue one point; see `sweeps.enqueue`.
 
     Args:
-        sweep: The sweep that gets the trial.
+        home: The home.
+        info: The sweep that gets the trial.
         given: Parameters of the point by name.
-        like: Number of the trial that the other parameters are taken from, or `best`.
+        known: Those of a trial, from which the others are taken; empty without one.
     """
-    target = _target(sweep)
-    params: dict[str, Value] = {}
-    if like is not None:
-        if like != "best" and (not isinstance(like, int) or isinstance(like, bool)):
-            raise UsageError(f"--like {like!r}: write the number of a trial, or best")
-        params = (sweep.best() if like == "best" else sweep.trial(like)).params
-    point = _Point(_checked(target, {**params, **given}, given), "enqueued")
-    return _queue(sweep.home, sweep.info, [point], [])
+    target = _target(home, info)
+    point = _Point(_checked(target, {**known, **given}, given), "enqueued")
+    return _queue(home, info, [point], [])
 
 
-def enqueue_best_of(sweep: Sweep, source: SweepInfo, top: int) -> Enqueued:
+def enqueue_best_of(home: Home, info: SweepInfo, source: SweepInfo, top: int) -> Enqueued:
     """Queue the best trials of another sweep, or its Pareto front; see `sweeps.enqueue`.
 
     Args:
-        sweep: The sweep that gets the trials.
+        home: The home.
+        info: The sweep that gets the trials.
         source: The other sweep.
         top: How many trials.
     """
     _check_count("--top", top)
-    target = _target(sweep)
+    target = _target(home, info)
     left_out: list[str] = []
     points = list(_best_of(target, source, top, left_out.append))
     if not points:
         reasons = "".join(f"\n  {line}" for line in left_out)
         raise UsageError(
-            f"none of them lies in the space of {sweep.name!r}; nothing was queued{reasons}"
+            f"none of them lies in the space of {info.name!r}; nothing was queued{reasons}"
         )
-    return _queue(sweep.home, sweep.info, points, left_out)
+    return _queue(home, info, points, left_out)
 
 
 def enqueue_longer_of(
-    sweep: Sweep, more: int, like: int | Literal["best"] | None, top: int
+    home: Home, info: SweepInfo, more: int, trial: int | None, top: int
 ) -> Enqueued:
     """Queue trials of a sweep with more epochs; see `sweeps.enqueue`."""
-    trial = None if like is None else sweep.best().number if like == "best" else like
-    _, space, experiment = _target(sweep)
-    return enqueue_longer(sweep.home, sweep.info, space, experiment, more, trial, top)
+    _, _, space, experiment = _target(home, info)
+    return enqueue_longer(home, info, space, experiment, more, trial, top)
 
 
 def enqueue_longer(
@@ -221,13 +215,13 @@ def _check_count(option: str, number: int) -> None:
         raise UsageError(f"{option} {number!r}: give a whole number from 1 on")
 
 
-def _target(sweep: Sweep) -> _Target:
-    directory = experiment_folder(sweep.info, sweep.home.records)
+def _target(home: Home, info: SweepInfo) -> _Target:
+    directory = experiment_folder(info, home.records)
     try:
-        space = Space.from_dict(sweep.info.space, directory=directory)
+        space = Space.from_dict(info.space, directory=directory)
     except SpaceError as error:
-        raise UsageError(f"sweep {sweep.name!r}: {error}") from error
-    return _Target(sweep, space, load_experiment(sweep.info.experiment, directory))
+        raise UsageError(f"sweep {info.name!r}: {error}") from error
+    return _Target(home, info, space, load_experiment(info.experiment, directory))
 
 
 def _queue(
@@ -256,7 +250,7 @@ def _best_of(
     """Yield the best trials of another sweep; report those outside this space to `leave_out`."""
     from search_spaces.mapping import counterpart
 
-    store = target.sweep.home.store(source.id)
+    store = target.home.store(source.id)
     best = leading(store.read_all(), source.objectives)[:top]
     if not best:
         raise UsageError(f"sweep {source.name!r} has no complete trial yet")
@@ -311,7 +305,7 @@ def _measures(target: _Target, config: Mapping[str, Value]) -> Mapping[str, floa
     if not target.space.constraints or not experiment.measures:
         return {}
     data = experiment.prepare(None, SPLIT_SEED)
-    is_same = data.digest == target.sweep.info.fingerprint.get("data")
+    is_same = data.digest == target.info.fingerprint.get("data")
     return experiment.measure(config, data) if is_same else {}
 
 

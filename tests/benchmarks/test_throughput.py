@@ -9,7 +9,7 @@ from benchmarks import throughput
 from benchmarks.recipes.command import DIGITS, SAMPLERS, Search
 from benchmarks.recipes.search import NumberedRandom, suggest
 from sweeps.config.options import RunOptions
-from sweeps.config.sweep import resolve
+from sweeps.config.resolving import resolve
 from tests.tools import need
 
 

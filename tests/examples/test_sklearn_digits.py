@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sweeps.config.options import RunOptions
-from sweeps.config.sweep import resolve
+from sweeps.config.resolving import resolve
 from sweeps.experiment import Stop, TrialSpec
 
 FOLDER = Path(__file__).parents[2] / "examples"

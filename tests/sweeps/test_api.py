@@ -14,7 +14,7 @@ import sweeps
 from search_spaces.loading import load_space
 from search_spaces.python_space import space
 from sweeps.config.options import RunOptions, in_arguments
-from sweeps.config.sweep import resolve
+from sweeps.config.resolving import resolve
 from sweeps.errors import UsageError
 from tests.sweeps.conftest import table
 

@@ -18,7 +18,6 @@ from sweeps.errors import StoreError, UsageError
 from sweeps.manage.sharing import import_sweep, share_sweep
 from sweeps.study.storage import delete_study
 from sweeps.tracking.address import resolve_tracking_uri
-from tests.ports import free_port
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root
 
 
@@ -88,7 +87,6 @@ WRITING = [
     ["trust", "foreign", "--yes"],
     ["doctor"],  # SQLite opens no database of ours there, not even to read it
     ["ui"],
-    ["dashboard"],
     ["doctor", "--fix"],
 ]
 
@@ -116,17 +114,6 @@ def test_what_would_write_into_one_that_is_read_only_says_so(words, shared, seal
         f"error: home {shared}: nothing can be written into {shared}\n",
     )
     assert contents(shared) == before
-
-
-@pytest.mark.slow
-def test_a_server_whose_folder_is_read_only_is_not_started(tmp_path, sealed):
-    folder = tmp_path / "team"
-    folder.mkdir()
-    sealed(folder)
-    words = ["serve-tracking", str(folder), "--port", str(free_port())]
-    running = Launched(words, before=[give_up_the_rights_of_root], hears_all=True)
-    said = f"error: {folder}: nothing can be written into it; give another folder\n"
-    assert (running.wait(), running.stderr()) == (2, said)
 
 
 @pytest.mark.slow

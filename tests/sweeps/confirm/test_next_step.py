@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.confirm.next_step import NextSteps, gain_of_more_trials
+from sweeps.confirm.next_step import gain_of_more_trials
 from sweeps.interval import Interval
 from sweeps.render.answer import next_in_words
 from tests.chance import at_least
@@ -80,16 +80,17 @@ def test_trials_without_a_score_count_as_trials_that_found_nothing():
 
 def test_words_say_stop_or_go_on_and_which_folds_settle():
     gain = Interval(0.02, 0.001, 0.06)
-    said = next_in_words(NextSteps(20, gain, 0.005, 28), "a sweep")
+    said = next_in_words("a sweep", trials=20, gain=gain, margin=0.005, folds=28)
     assert said == (
         "Go on searching: 20 more trials are expected to bring the margin or more (0.50 points). "
         "`sweeps confirm 'a sweep' --folds 28` settles the best of the finalists in 8 of 10 cases."
     )
-    stop = next_in_words(NextSteps(20, Interval(0.002, 0.0, 0.01), 0.005, None), "a sweep")
+    little = Interval(0.002, 0.0, 0.01)
+    stop = next_in_words("a sweep", trials=20, gain=little, margin=0.005, folds=None)
     assert stop == (
         "Stop searching: 20 more trials are expected to bring less than the margin (0.50 points)."
     )
-    assert next_in_words(NextSteps(5, None, 0.005, None), "a sweep") == ""
+    assert next_in_words("a sweep", trials=5, gain=None, margin=0.005, folds=None) == ""
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from digitexp.keras_experiment import KerasExperiment
 from sweeps.cli import app
 from sweeps.cli.run import command_line
 from sweeps.config.options import RunOptions
-from sweeps.config.sweep import resolve
+from sweeps.config.resolving import resolve
 from sweeps.errors import UsageError
 from sweeps.experiments.code import is_shipped
 from sweeps.experiments.loading import load_experiment

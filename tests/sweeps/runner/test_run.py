@@ -13,7 +13,7 @@ import pytest
 
 import sweeps
 from sweeps.config.options import RunOptions
-from sweeps.config.sweep import resolve
+from sweeps.config.resolving import resolve
 from sweeps.errors import UsageError
 from sweeps.runner.opening import check_fingerprint, open_sweep
 from sweeps.runner.ownership import SweepLock

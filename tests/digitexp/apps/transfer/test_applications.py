@@ -14,7 +14,7 @@ from digitexp.experiments.keras_experiment.applications import (
     images,
 )
 from sweeps.config.options import RunOptions
-from sweeps.config.sweep import resolve
+from sweeps.config.resolving import resolve
 
 EXAMPLE = Path(__file__).parents[4] / "examples" / "keras_application.yaml"
 DEFAULTS = {name: info.default for name, info in experiment.parameters.items()}

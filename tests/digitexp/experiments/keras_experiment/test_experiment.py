@@ -12,7 +12,6 @@ from digitexp.keras_experiment import KerasExperiment
 from sweeps.errors import UsageError
 from sweeps.executors.attempt import checked
 from sweeps.experiment import ParameterInfo, Stop, TrialSpec
-from sweeps.manage.exporting import export_trial
 from tests.digitexp.experiments.keras_experiment import own
 from tests.digitexp.experiments.keras_experiment.own import (
     build_cnn,
@@ -262,7 +261,7 @@ def test_an_export_answers_as_the_trial_that_was_recorded(tmp_path, make_home, m
     space.write_text(text.replace("units", "filters") if name == "seeded" else text)
     sweep = sweeps.run(str(space), home=make_home(), workers=0, trials=1, progress="quiet")
     count = sweep.info.data["info"]["n_validation"]
-    export_trial(sweep.best(), tmp_path / "model")
+    sweeps.export(sweep, tmp_path / "model", trial=sweep.best().number)
     said = (tmp_path / "model" / "README.md").read_text()
     assert f"Its answers to {count} samples equal" in said
     experiment = getattr(own, name)
@@ -277,7 +276,7 @@ def test_an_export_answers_as_the_trial_that_was_recorded(tmp_path, make_home, m
     import keras
 
     with pytest.raises(UsageError, match="is not the one that was trained: its predicted"):
-        export_trial(sweep.best(), tmp_path / "other")
+        sweeps.export(sweep, tmp_path / "other", trial=sweep.best().number)
 
 
 def shuffled_validation():

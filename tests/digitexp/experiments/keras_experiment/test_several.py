@@ -16,7 +16,6 @@ from digitexp.keras_experiment import KerasExperiment
 from sweeps.executors.attempt import checked
 from sweeps.experiment import TrialSpec
 from sweeps.experiments.loading import load_experiment
-from sweeps.manage.exporting import export_trial
 from sweeps.runner.replaying import replay
 from tests.digitexp.experiments.keras_experiment.own import (
     build_cnn,
@@ -91,7 +90,7 @@ def test_they_are_swept_replayed_and_exported(tmp_path, make_home, name, workers
     experiment = load_experiment(sweep.info.experiment, None)
     record = sweep.home.store(sweep.info.id).read("0001-1")
     assert replay(record, experiment, experiment.prepare(None, 0)).is_bit_equal
-    written = export_trial(sweep.best(), tmp_path / "model")
+    written = sweeps.export(sweep, tmp_path / "model", trial=sweep.best().number)
     readme = next(path for path in written if path.name == "README.md").read_text()
     assert f"Its answers to {sweep.info.data['info']['n_validation']} samples equal" in readme
     code = readme.split("```python\n")[1].split("```")[0]
