@@ -23,7 +23,7 @@ MINUTES_TEST_ALL := 17 to 25 minutes
 HOURS_NIGHTLY := two hours or more
 
 # The benchmarks that `make benchmark` runs.
-NAME := startup smoke engine growth memory throughput
+NAME := startup engine growth memory throughput
 
 EXTRAS := keras,dashboard,cluster,postgresql,cmaes,explorer,docs,dev,bench,fuzz
 

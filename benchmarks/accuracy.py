@@ -5,9 +5,6 @@ The nets are those that sweeps of the embedded digits once chose (seed 0: 40 tri
 down here, so that nothing is chosen by this benchmark: each is trained on the fresh folds that
 confirmations use, evaluated on its fold, then on the 5000 images of the test set. Means have 95 %
 intervals for new images and new seeds; a vote exists once, so its interval is for new images.
-
-With `--voters` each fold has so many trainings, which differ in their seed and vote on the fold's
-own images, and on the test set. "One training alone" is the first of them.
 """
 
 from __future__ import annotations
@@ -19,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.timing import at_least_one
+from benchmarks.markdown import markdown
+from benchmarks.options import names_option, whole_numbers
 
 TUTORIAL = {
     "hidden_layers": 2, "units_1": 25, "units_2": 15, "dropout_1": 0.2, "dropout_2": 0.0,
@@ -68,38 +66,28 @@ NAMES = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    parser.add_argument("--nets", nargs="+", choices=NETS, default=USUAL, metavar="NET",
-                        help=f"of {', '.join(NETS)} (default {', '.join(USUAL)})")  # fmt: skip
-    parser.add_argument("--folds", type=at_least_one, default=20,
-                        help="a multiple of 4, from 8 (default 20)")  # fmt: skip
-    parser.add_argument("--first-fold", type=int, default=0, help="a multiple of 4 (default 0)")
-    parser.add_argument("--voters", type=at_least_one, default=1,
-                        help="trainings on each fold (default 1)")  # fmt: skip
+    names_option(parser, "nets", NETS, USUAL)
+    whole_numbers(parser, folds=(20, "a multiple of 4, from 8"))
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Train and evaluate every net."""
     if options.folds < 8 or options.folds % 4:
         raise RuntimeError(f"accuracy: --folds {options.folds}: a multiple of 4, from 8, is needed")
-    first = options.first_fold
-    if first < 0 or first % 4:
-        raise RuntimeError(f"accuracy: --first-fold {first}: a multiple of 4 is needed")
     from sweeps.config.sweep import SPLIT_SEED
     from sweeps.experiments.loading import load_experiment
 
     experiment: Any = load_experiment("digitexp.experiments.folds:experiment", None)
     experiment.warm_up()
     data, test = experiment.prepare(None, SPLIT_SEED), experiment.test_set(None)
-    folds = range(first, first + options.folds)
+    folds = range(options.folds)
     nets = {}
     for name in options.nets:
-        nets[name] = measure(experiment, NETS[name], folds, options.voters, data, test)
+        nets[name] = measure(experiment, NETS[name], folds, data, test)
         print(f"{name}: {nets[name]['folds']['mean']:.4f} on fresh folds", file=sys.stderr)
-    usual = (*options.nets,) == USUAL and first == 0 and options.voters == 1
+    usual = (*options.nets,) == USUAL
     return {
         "name": "accuracy" if usual else f"accuracy-{'-'.join(options.nets)}",
-        "first_fold": first,
-        "voters": options.voters,
         "folds": options.folds,
         "nets": nets,
         "test_images": len(test.labels),
@@ -107,12 +95,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(
-    experiment: Any,
-    config: Mapping[str, Any],
-    folds: Sequence[int],
-    voters: int,
-    data: Any,
-    test: Any,
+    experiment: Any, config: Mapping[str, Any], folds: Sequence[int], data: Any, test: Any
 ) -> dict[str, Any]:
     """Train a net on every fold; return its definition, and shares of right answers."""
     from sweeps.confirm.intervals import (
@@ -126,22 +109,13 @@ def measure(
     from sweeps.confirm.votes import soft_vote
     from sweeps.experiment import TrialSpec
 
-    results, logits, on_fold, on_test = [], [], [], []
+    results, logits = [], []
     for block in folds:
-        trained, answers = [], []
-        for again in range(voters):
-            own = {**config, "block": block, "again": again}
-            spec = TrialSpec("accuracy", block, 1, 0, own)
-            trained.append(experiment.train(spec, data, lambda epoch, values: None))
-            model = experiment.load_model(config, trained[-1].weights or {}, data.info)
-            answers.append(experiment.logits(model, test.inputs))
-            print(f"fold {block}: {trained[-1].metrics['block_accuracy']:.4f}", file=sys.stderr)
-        results.append(trained[0])
-        logits.append(answers[0])
-        temperatures = [float(result.info["temperature"]) for result in trained]
-        voted = soft_vote([result.arrays["block_logits"] for result in trained], temperatures)
-        on_fold.append(voted.argmax(axis=1) == trained[0].arrays["block_labels"])
-        on_test.append(soft_vote(answers, temperatures).argmax(axis=1) == test.labels)
+        spec = TrialSpec("accuracy", block, 1, 0, {**config, "block": block})
+        results.append(experiment.train(spec, data, lambda epoch, values: None))
+        model = experiment.load_model(config, results[-1].weights or {}, data.info)
+        logits.append(experiment.logits(model, test.inputs))
+        print(f"fold {block}: {results[-1].metrics['block_accuracy']:.4f}", file=sys.stderr)
     correct = stacked([result.arrays["block_correct"] for result in results], bool)
     samples = stacked([result.arrays["block_images"] for result in results], np.int64, NO_SAMPLE)
     right = np.array(logits).argmax(axis=2) == test.labels
@@ -153,11 +127,6 @@ def measure(
         "test": crossed_estimate(right.astype(float), everywhere),
         "vote": images_estimate(vote),
     }
-    if voters > 1:
-        estimates["folds_vote"] = crossed_mean(
-            Outcomes(stacked(on_fold, bool)[np.newaxis], samples), 0
-        )
-        estimates["test_vote"] = crossed_estimate(np.array(on_test, float), everywhere)
     accuracies = [float(result.metrics["block_accuracy"]) for result in results]
     return {
         "config": dict(config),
@@ -172,34 +141,15 @@ def measure(
 
 def table(result: Mapping[str, Any]) -> str:
     """Return a line a net, in per cent."""
-    voters = result.get("voters", 1)
-    parts = ["folds", "test", "vote"]
-    titles = ["test set, %", f"{result['folds']} vote, test set, %"]
-    if voters > 1:
-        parts += ["folds_vote", "test_vote"]
-        titles += [f"{voters} vote, fresh folds, %", f"{voters} vote, test set, %"]
-    lines = [
-        f"| | fresh folds, % | a training strays by, points | {' | '.join(titles)} |",
-        "|---|---|---|" + "---|" * len(titles),
-    ]
-    for name, net in result["nets"].items():
-        alone, *others = (
-            f"{100 * net[part]['mean']:.1f} ± {100 * net[part]['half']:.1f}" for part in parts
-        )
-        strays = f"{100 * net['deviation']:.2f}"
-        lines.append(f"| {NAMES[name]} | {alone} | {strays} | {' | '.join(others)} |")
-    return "\n".join(lines)
+    rows = (
+        [NAMES[name], _share(net["folds"]), f"{100 * net['deviation']:.2f}", _share(net["test"]),
+         _share(net["vote"])]
+        for name, net in result["nets"].items()
+    )  # fmt: skip
+    heads = ["", "fresh folds, %", "a training strays by, points", "test set, %",
+             f"{result['folds']} vote, test set, %"]  # fmt: skip
+    return markdown(heads, rows)
 
 
-def page_table(result: Mapping[str, Any], part: str = "") -> str:
-    """Return `table`, or with `nets` the definition of each."""
-    if part != "nets":
-        return table(result)
-    lines = ["| net | every parameter that is not at its default |", "|---|---|"]
-    for name, net in result["nets"].items():
-        values = ", ".join(
-            f"`{key}` {value:.4g}" if isinstance(value, float) else f"`{key}` {value}"
-            for key, value in net["config"].items()
-        )
-        lines.append(f"| {NAMES[name]} | {values} |")
-    return "\n".join(lines)
+def _share(found: Mapping[str, float]) -> str:
+    return f"{100 * found['mean']:.1f} ± {100 * found['half']:.1f}"

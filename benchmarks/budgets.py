@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.process_tree import plain_environment, run_tree
+from benchmarks.markdown import kept, markdown
+from benchmarks.process_tree import run_sweeps
 from sweeps.wording import format_seconds
 from sweeps.workspace.clock import seconds_of
 
@@ -25,10 +25,8 @@ TOLERANCE: Final = 0.1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    parser.add_argument(
-        "--cases", nargs="+", default=CASES, metavar="SPACE=BUDGET",
-        help=f"(default {' '.join(CASES)})",
-    )  # fmt: skip
+    parser.add_argument("--cases", nargs="+", default=CASES, metavar="SPACE=BUDGET",
+                        help=f"(default {' '.join(CASES)})")  # fmt: skip
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="the homes stay there")
 
 
@@ -45,13 +43,8 @@ def _observed(space: str, budget: str, keep: Path | None) -> dict[str, Any]:
     from sweeps.records import Conclusions
 
     with _folder(f"{space}-{budget}", keep) as folder:
-        used = run_tree(
-            [sys.executable, "-m", "sweeps", "run", space, "--budget", budget, "--quiet",
-             "--home", "home"],
-            folder=folder,
-            environment=plain_environment(),
-            timeout_seconds=2 * seconds_of(budget) + 60,
-        )  # fmt: skip
+        used = run_sweeps("run", space, "--budget", budget, "--quiet", folder=folder,
+                          timeout_seconds=2 * seconds_of(budget) + 60)  # fmt: skip
         sweep = load(space, folder / "home")
         confirmed = Conclusions(sweep.home.store(sweep.info.id).folder).confirmed()
         verdict = confirmed.verdict if confirmed else None
@@ -87,24 +80,17 @@ def _folder(name: str, keep: Path | None) -> Iterator[Path]:
 
 def table(result: dict[str, Any]) -> str:
     """Return Markdown, a row a sweep."""
-    lines = [
-        "| space | budget | ended after | complete trials | confirmed | quoted accuracy, % |",
-        "|---|---:|---:|---:|---|---:|",
-    ]
+    rows = []
     for row in result["rows"]:
         off = row["seconds"] / row["budget"] - 1
-        kept = "kept" if abs(off) <= TOLERANCE else "missed"
-        cells = [
-            row["space"],
-            format_seconds(row["budget"]),
-            f"{format_seconds(row['seconds'])} ({off:+.0%}: {kept})",
-            str(row["complete"]),
-            "not confirmed",
-            "",
-        ]
+        ended = f"{format_seconds(row['seconds'])} ({off:+.0%}: {kept(abs(off) <= TOLERANCE)})"
+        confirmed = ["not confirmed", ""]
         if "quoted" in row:
             value, low, high = (f"{100 * share:.1f}" for share in row["quoted"])
             finalists = f"{row['finalists']} on {row['folds']} folds"
-            cells[4:] = [f"{finalists}: {row['champion']}", f"{value} ({low} to {high})"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+            confirmed = [f"{finalists}: {row['champion']}", f"{value} ({low} to {high})"]
+        rows.append([row["space"], format_seconds(row["budget"]), ended, row["complete"],
+                     *confirmed])  # fmt: skip
+    heads = ["space", "budget", "ended after", "complete trials", "confirmed",
+             "quoted accuracy, %"]  # fmt: skip
+    return markdown(heads, rows)

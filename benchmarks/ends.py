@@ -15,8 +15,9 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.process_tree import plain_environment, run_tree
-from benchmarks.timing import at_least_one
+from benchmarks.markdown import kept, markdown
+from benchmarks.options import whole_numbers
+from benchmarks.process_tree import plain_environment, records_of, run_sweeps
 
 IMPORT: Final = "import keras, tensorflow"
 START_SECONDS: Final = 1.0
@@ -32,8 +33,7 @@ FIRST: Final = 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
     parser.add_argument("--space", default="mlp", help="(default mlp)")
-    parser.add_argument("--trials", type=at_least_one, default=40, help="(default 40)")
-    parser.add_argument("--repeats", type=at_least_one, default=5, help="rounds (default 5)")
+    whole_numbers(parser, trials=(40, ""), repeats=(5, "rounds"))
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -53,12 +53,9 @@ def measured(space: str, trials: int, folder: Path) -> dict[str, float]:
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", IMPORT], check=True, cwd=folder, env=plain_environment())
     importing = time.perf_counter() - began
-    used = run_tree(
-        [sys.executable, "-m", "sweeps", "run", space, "--trials", str(trials), "--no-confirm",
-         "--home", "home"],
-        folder=folder, environment=plain_environment(), timeout_seconds=120 + 10 * trials,
-    )  # fmt: skip
-    records = recorded(folder / "home", space)
+    used = run_sweeps("run", space, "--trials", str(trials), "--no-confirm", folder=folder,
+                      timeout_seconds=120 + 10 * trials)  # fmt: skip
+    records = [one for one in records_of(folder / "home", space) if one.result]
     around = [
         one.finished_at - one.started_at - 1000 * one.result.timings["train_seconds"]
         for one in records[FIRST:]
@@ -72,36 +69,25 @@ def measured(space: str, trials: int, folder: Path) -> dict[str, float]:
     }
 
 
-def recorded(home: Path, space: str) -> list[Any]:
-    """Return the records of the trainings of a sweep, in the order in which they began."""
-    from sweeps import load
-
-    sweep = load(space, home)
-    records = sweep.home.store(sweep.info.id).read_all()
-    return sorted((one for one in records if one.result), key=lambda one: one.started_at)
-
-
 def table(result: dict[str, Any]) -> str:
     """Return Markdown, a row a part of the sweep, and what was asked of it."""
     rounds = result["rounds"]
     found = {name: [one[name] for one in rounds] for name in rounds[0]}
     late = [one["start"] - one["importing"] for one in rounds]
 
-    def row(said: str, values: list[float], digits: int, limit: float | None = None) -> str:
+    def row(said: str, values: list[float], digits: int, limit: float | None = None) -> list[str]:
         middle = statistics.median(values)
-        kept = "" if limit is None else f"{limit:g}: {'kept' if middle <= limit else 'missed'}"
+        verdict = "" if limit is None else f"{limit:g}: {kept(middle <= limit)}"
         each = ", ".join(f"{value:.{digits}f}" for value in values)
-        return f"| {said} | {middle:.{digits}f} | {each} | {kept} |"
+        return [said, f"{middle:.{digits}f}", each, verdict]
 
-    return "\n".join([
-        f"{result['trials']} trials of `{result['space']}`",
-        "",
-        "| | median | each round | asked |",
-        "|---|---:|---|---|",
+    rows = [
         row("the whole command, s", found["whole"], 1),
         row("a process that imports TensorFlow and Keras, s", found["importing"], 2),
         row("until the first training begins, s", found["start"], 2),
         row("beyond the import, s", late, 2, START_SECONDS),
         row("of a trial in its worker, outside its epochs, ms", found["around"], 0, AROUND_MS),
         row("from the end of the last training to the prompt, s", found["end"], 2, END_SECONDS),
-    ])  # fmt: skip
+    ]
+    text = markdown(["", "median", "each round", "asked"], rows)
+    return f"{result['trials']} trials of `{result['space']}`\n\n{text}"

@@ -21,9 +21,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from benchmarks.markdown import kept, markdown
+from benchmarks.options import whole_numbers
 from benchmarks.step.server import Part
 from benchmarks.throughput import save_digits
-from benchmarks.timing import at_least_one
 
 SHAPES = (((25, 15), 32), ((72, 72), 16), ((72, 72), 128), ((128, 128, 128), 16),
           ((128, 128, 128), 64))  # fmt: skip
@@ -40,12 +41,10 @@ PARTS = {"products": "products", "jax": "jax_scan", "ours": "ours"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    parser.add_argument("--rounds", type=at_least_one, default=7, help="turns each (default 7)")
-    parser.add_argument("--epochs", type=at_least_one, default=5, help="epochs a turn (default 5)")
-    parser.add_argument("--trials", type=at_least_one, default=3, help="whole trials (default 3)")
-    parser.add_argument("--trial-epochs", type=at_least_one, default=30, help="(default 30)")
-    parser.add_argument("--shapes", type=at_least_one, default=len(SHAPES),
-                        help=f"only the first of the {len(SHAPES)} shapes")  # fmt: skip
+    whole_numbers(
+        parser, rounds=(7, "turns each"), epochs=(5, "of a turn"), trials=(3, "whole trials"),
+        trial_epochs=(30, "of them"), shapes=(len(SHAPES), "only the first"),
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -99,43 +98,33 @@ def _measure(
 
 def table(result: dict[str, Any]) -> str:
     """Return steps beside their limits, and whole trials."""
-    shapes = result["shapes"]
-    lines = [
+    said = [
         f"core {result['core']}, one thread, dropout on, {IMAGES} images; NumPy multiplies with "
         f"{result['kernel']}",
         f"microseconds per step, medians of {result['rounds']} turns of {result['epochs']} epochs",
-        "",
-        "| units, batch    | products | JAX scan | ours | /products | /JAX | limit | engine |",
-        "|-----------------|---------:|---------:|-----:|----------:|-----:|-------|--------|",
     ]
-    for shape in shapes:
+    steps = []
+    for shape in result["shapes"]:
         products, jax, ours = (shape["step_microseconds"][name] for name in PARTS)
-        lines.append(
-            f"| {_name(shape):15} | {products:8.0f} | {jax:8.0f} | {ours:4.0f} "
-            f"| {shape['ratio']:9.2f} | {ours / jax:4.2f} | {_verdict(shape):5} "
-            f"| {shape['engine']} |"
-        )
-    lines += [
-        "",
+        steps.append([_name(shape), *(f"{one:.0f}" for one in (products, jax, ours)),
+                      f"{shape['ratio']:.2f}", f"{ours / jax:.2f}", _verdict(shape),
+                      shape["engine"]])  # fmt: skip
+    heads = ["units, batch", "products", "JAX scan", "ours", "/products", "/JAX", "limit", "engine"]
+    whole = (
         f"a trial of {result['trial_epochs']} epochs, architecture not seen before, seconds "
-        "(median; the ratio's smallest)",
-        "",
-        "| units, batch    | JAX  | of it compiling | ours | JAX/ours, least |",
-        "|-----------------|-----:|----------------:|-----:|----------------:|",
-        *(_trial_line(shape) for shape in shapes),
-    ]
-    return "\n".join(lines)
+        "(median; the ratio's smallest)"
+    )
+    its = ["units, batch", "JAX", "of it compiling", "ours", "JAX/ours, least"]
+    trials = markdown(its, map(_trial_row, result["shapes"]))
+    return "\n\n".join(["\n".join(said), markdown(heads, steps), whole, trials])
 
 
-def _trial_line(shape: dict[str, Any]) -> str:
+def _trial_row(shape: dict[str, Any]) -> list[str]:
     jax, ours = shape["trials"]["jax"], shape["trials"]["ours"]
-    ratios = [a["seconds"] / b["seconds"] for a, b in zip(jax, ours, strict=True)]
+    least = min(a["seconds"] / b["seconds"] for a, b in zip(jax, ours, strict=True))
     middle = [statistics.median(trial["seconds"] for trial in trials) for trials in (jax, ours)]
     compiling = statistics.median(trial["compile_seconds"] for trial in jax)
-    return (
-        f"| {_name(shape):15} | {middle[0]:4.2f} | {compiling:15.2f} | {middle[1]:4.2f} "
-        f"| {min(ratios):15.2f} |"
-    )
+    return [_name(shape), *(f"{one:.2f}" for one in (middle[0], compiling, middle[1], least))]
 
 
 def _name(shape: dict[str, Any]) -> str:
@@ -146,4 +135,4 @@ def _verdict(shape: dict[str, Any]) -> str:
     limit = LIMITS.get((tuple(shape["units"]), shape["batch"]))
     if limit is None:
         return ""
-    return f"{limit}: {'kept' if shape['ratio'] <= limit else 'missed'}"
+    return f"{limit}: {kept(shape['ratio'] <= limit)}"

@@ -1,18 +1,28 @@
 """Ties the figures of README and docs to result files: `python -m benchmarks.evidence`.
 
 Result files lie in `docs/evidence/results/`; `python -m benchmarks NAME --evidence` writes them.
-A page refers to them in comments, which a reader does not see:
+The text of a page is free of comments. One comment at its end, which a reader does not see, says
+line by line where its figures come from:
 
-- `6.3<!--speed.json/random/ratios/expert/steady-->`: the figure is that value, rounded. `x100`
-  behind the path multiplies it first, as for per cent. A date is written as the file has it.
-- `<!--table speed.json random-->` to `<!--end-->`: the table that the benchmark prints, or the
-  table of that name in the file.
-- `<!--measured speed.json; about PATH PATH; 14 days-->` to `<!--end-->`: command, date, commit and
-  machine; and how much younger than the measurement a change of these paths may be.
-- `95<!--set--> %`: a setting, a limit or a promise, nothing that was measured.
+    <!--figures
+    measured speed.json; about PATH PATH; 14 days
+    6.3 times -> speed.json/random/ratios/expert
+    12 % -> speed.json/random/saved x100
+    as set: 95 %; 10 s
+    at 0ed29b6f: 4.2 points
+    -->
+
+- Before an arrow stand words of the page with one number in them, in the order of the page. The
+  number is that value, rounded. `x100` multiplies it first. A date is written as the file has it.
+- `as set` lists settings, limits and promises, `at COMMIT` what a benchmark that is gone had found.
+- `measured` puts a row into the table between `<!--measured-->` and `<!--end-->`: command, date,
+  commit and machine. A change of the paths may be so many days younger than the measurement.
+
+The table between `<!--table speed.json random-->` and `<!--end-->` is the one that the benchmark
+prints, or that of this name in the file.
 
 A figure is a number with decimals, or one with a unit behind it. The pages in `STRICT` have none
-without such a comment. Code is left alone.
+that their comment does not know. Code is left alone.
 """
 
 from __future__ import annotations
@@ -21,28 +31,28 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from benchmarks.markdown import markdown
+
 ROOT = Path(__file__).parent.parent
 EVIDENCE = ROOT / "docs" / "evidence"
 RESULTS = EVIDENCE / "results"
-STRICT = ("README.md", "README.zh-CN.md", "docs/networks.md", "docs/explorer.md",
-          "docs/evidence/*.md")  # fmt: skip
+STRICT = ("README.md", "README.zh-CN.md", "docs/networks.md", "docs/evidence/*.md")
 NUMBER = r"(?<![\w.,/-])[+-]?\d[\d,]*(?:\.\d+)?"
 UNIT = r"(?:%|times|points|ms|s|min|h|kB|MB|GB)"
 DATE = r"\d{4}-\d\d-\d\d"
-MARKED = re.compile(rf"({DATE}|{NUMBER})<!--(?:([\w.-]+\.json)/(\S+?)(?: x(\d+))?|set)-->")
 FIGURE = re.compile(rf"{NUMBER}(?= {UNIT}(?!\w))|(?<![\w.,/-])[+-]?\d+\.\d+(?![\w.])")
-BLOCK = re.compile(
-    r"(<!--(table|measured) (\S+?\.json)(;? ?[^>]*?)-->\n).*?(<!--end-->)", re.DOTALL
-)
-ABOUT = re.compile(r"; about ([^;]+); (\d+) days")
-NO_NUMBER = (KeyError, IndexError, ValueError, TypeError)
+SHOWN = re.compile(rf"{DATE}|{NUMBER}")
+TIED = re.compile(r"(.+?) -> ([\w.-]+\.json)/(\S+?)(?: x(\d+))?")
+MEASURED = re.compile(r"measured ([\w.-]+\.json); about ([^;]+); (\d+) days")
+LISTED = re.compile(r"(?:as set|at [0-9a-f]{8}): (.+)")
+BLOCK = re.compile(r"(<!--(?:table (\S+\.json) ?([^>]*?)|measured)-->\n).*?(<!--end-->)", re.DOTALL)
+SOURCES = re.compile(r"\n<!--figures\n(.*?)\n-->\s*\Z", re.DOTALL)
 CODE = re.compile(r"```.*?```|`[^`\n]*`|\]\([^)]*\)", re.DOTALL)
 
 
@@ -62,6 +72,23 @@ class Measurement:
     days: int
 
 
+@dataclass(frozen=True)
+class Tie:
+    """A figure of a page, and what its file has.
+
+    Attributes:
+        line: Of the comment.
+        place: Where the number stands in the page; None if its words are not there.
+        shown: The number of the page.
+        expected: The number of the file, or what is wrong.
+    """
+
+    line: str
+    place: tuple[int, int] | None
+    shown: str
+    expected: str
+
+
 def load(file: str) -> dict[str, Any]:
     """Return what a result file holds."""
     found: dict[str, Any] = json.loads((RESULTS / file).read_text(encoding="utf-8"))
@@ -74,26 +101,63 @@ def pages() -> list[Path]:
 
 
 def strict_pages() -> list[Path]:
-    """Return the pages whose figures all have their comment."""
+    """Return the pages whose figures are all known to their comment."""
     return [path for pattern in STRICT for path in sorted(ROOT.glob(pattern))]
 
 
+def sources(text: str) -> list[str]:
+    """Return the lines of the comment at the end of a page."""
+    found = SOURCES.search(text)
+    return found[1].splitlines() if found else []
+
+
 def wrong_figures(text: str) -> Iterator[str]:
-    """Yield each figure of a page that is not what its comment says it is."""
-    for found in MARKED.finditer(text):
-        try:
-            expected = _figure(found)
-        except NO_NUMBER:
-            yield f"{found[1]}: {found[2]} has no number at {found[3]}"
-        else:
-            if found[1] != expected:
-                yield f"{found[1]}: {found[2]} has {expected} at {found[3]}"
+    """Yield each line of the comment that the page or the file contradicts."""
+    prose = _prose(text)
+    for tie in ties(text):
+        if tie.place is None:
+            yield f"{tie.line}: {tie.expected}"
+        elif tie.shown != tie.expected:
+            yield f"{tie.line}: the file has {tie.expected}"
+    for line in sources(text):
+        if found := LISTED.fullmatch(line):
+            missing = [words for words in found[1].split("; ") if not _words(words).search(prose)]
+            yield from (f"{line}: {words!r} is not in the page" for words in missing)
+        elif not TIED.fullmatch(line) and not MEASURED.fullmatch(line):
+            yield f"{line}: neither a figure nor a measurement"
+
+
+def ties(text: str) -> Iterator[Tie]:
+    """Yield the figures of a page that have a file, in their order."""
+    prose, at = _prose(text), 0
+    for line in sources(text):
+        if not (tied := TIED.fullmatch(line)):
+            continue
+        words, file, path, factor = tied.groups()
+        numbers = SHOWN.findall(words)
+        found = _words(words).search(prose, at)
+        if len(numbers) != 1 or not found:
+            why = "is not in the page, or not in this order" if len(numbers) == 1 else "one number"
+            yield Tie(line, None, "", f"{words!r}: {why}")
+            continue
+        number = SHOWN.search(prose, found.start(), found.end())
+        assert number is not None
+        at = found.end()
+        yield Tie(line, number.span(), number[0], _expected(number[0], file, path, factor))
 
 
 def unmarked_figures(text: str) -> list[str]:
-    """Return the figures of a page that name no file."""
-    prose = CODE.sub(" ", MARKED.sub(" ", BLOCK.sub(" ", text)))
-    return [match[0] for match in FIGURE.finditer(re.sub(r"<!--.*?-->", " ", prose, flags=re.S))]
+    """Return the figures of a page that its comment does not know."""
+    prose = _prose(text)
+    for tie in ties(text):
+        if tie.place:
+            begin, end = tie.place
+            prose = f"{prose[:begin]}{'_' * (end - begin)}{prose[end:]}"
+    for line in sources(text):
+        if found := LISTED.fullmatch(line):
+            for words in found[1].split("; "):
+                prose = _words(words).sub(_blank("_"), prose)
+    return [match[0] for match in FIGURE.finditer(prose)]
 
 
 def updated(text: str) -> str:
@@ -101,26 +165,36 @@ def updated(text: str) -> str:
 
     A figure whose file has no number there stays as it is; `wrong_figures` names it.
     """
-
-    def figure(found: re.Match[str]) -> str:
-        with suppress(*NO_NUMBER):
-            return _figure(found) + found[0].removeprefix(found[1])
-        return found[0]
-
-    text = MARKED.sub(figure, text)
-    return BLOCK.sub(
-        lambda found: f"{found[1]}\n{_block(*found.groups()[1:4])}\n\n{found[5]}", text
+    lines = dict.fromkeys(sources(text))
+    for tie in reversed([*ties(text)]):
+        if tie.place and re.fullmatch(SHOWN, tie.expected):
+            begin, end = tie.place
+            text = text[:begin] + tie.expected + text[end:]
+            new = SHOWN.sub(tie.expected, tie.line.partition(" -> ")[0], count=1)
+            lines[tie.line] = f"{new} -> {tie.line.partition(' -> ')[2]}"
+    head, comment, tail = text.partition("\n<!--figures\n")
+    comment += "\n".join(lines[line] or line for line in sources(text)) if comment else ""
+    kept = tail[tail.rindex("\n-->") :] if comment else ""
+    measured = [MEASURED.fullmatch(line) for line in sources(text)]
+    files = [found[1] for found in measured if found]
+    return (
+        BLOCK.sub(
+            lambda found: f"{found[1]}\n{_block(found[2], found[3] or '', files)}\n\n{found[4]}",
+            head,
+        )
+        + comment
+        + kept
     )
 
 
 def measurements() -> list[Measurement]:
     """Return what the pages of evidence say of their result files."""
-    found = []
-    for page in sorted(EVIDENCE.glob("*.md")):
-        for _, kind, file, words, _ in BLOCK.findall(page.read_text(encoding="utf-8")):
-            if kind == "measured":
-                found.append(Measurement(page, file, *_about(file, words)))
-    return found
+    return [
+        Measurement(page, found[1], tuple(found[2].split()), int(found[3]))
+        for page in sorted(EVIDENCE.glob("*.md"))
+        for line in sources(page.read_text(encoding="utf-8"))
+        if (found := MEASURED.fullmatch(line))
+    ]
 
 
 def too_old(one: Measurement) -> str | None:
@@ -169,55 +243,62 @@ def publish(result: dict[str, Any]) -> Path:
     return path
 
 
-def _figure(found: re.Match[str]) -> str:
-    """Return a marked figure as its file has it, with as many decimals as it is shown with."""
-    shown, file, path, factor = found.groups()
-    if file is None:
-        return shown
+def _prose(text: str) -> str:
+    """Return the text of a page with blanks in place of code, of blocks and of comments."""
+    for pattern in (SOURCES, BLOCK, CODE, re.compile(r"<!--.*?-->", re.DOTALL)):
+        text = pattern.sub(_blank(" "), text)
+    return text
+
+
+def _blank(sign: str) -> Callable[[re.Match[str]], str]:
+    return lambda found: re.sub(r"\S", sign, found[0])
+
+
+def _words(words: str) -> re.Pattern[str]:
+    """Return what finds words of a page, wherever its lines break."""
+    inside = r"\s+".join(map(re.escape, words.split()))
+    return re.compile(rf"(?<![\d.,/-]){inside}(?!\d|[.,]\d)")
+
+
+def _expected(shown: str, file: str, path: str, factor: str | None) -> str:
+    """Return what a file has at a path, with as many decimals as it is shown with."""
     value: Any = load(file)
-    for key in path.split("/"):
-        value = value[int(key)] if isinstance(value, list) else value[key]
-    if re.fullmatch(DATE, shown):
-        return str(value)
+    try:
+        for key in path.split("/"):
+            value = value[int(key)] if isinstance(value, list) else value[key]
+        if re.fullmatch(DATE, shown):
+            return str(value)
+        number = float(value) * int(factor or 1)
+    except (KeyError, IndexError, ValueError, TypeError):
+        return "no number there"
     sign, comma = "+" if shown[0] in "+-" else "", "," if "," in shown else ""
-    return f"{float(value) * int(factor or 1):{sign}{comma}.{len(shown.partition('.')[2])}f}"
+    return f"{number:{sign}{comma}.{len(shown.partition('.')[2])}f}"
 
 
-def _about(file: str, words: str) -> tuple[tuple[str, ...], int]:
-    if not (found := ABOUT.fullmatch(words)):
-        raise RuntimeError(f"{file}: '; about PATH PATH; N days' is missing behind its name")
-    return tuple(found[1].split()), int(found[2])
-
-
-def _block(kind: str, file: str, words: str) -> str:
+def _block(file: str | None, words: str, measured: list[str]) -> str:
+    if file is None:
+        return markdown(["command", "measured", "machine", "result"], map(_row, measured))
     result = load(file)
-    if kind == "measured":
-        return _header(file, result, *_about(file, words))
     if tables := result.get("tables"):
         columns, *rows = tables[words.strip()]
-        lines = [columns, ["---"] * len(columns), *rows]
-        return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
+        return markdown(columns, rows)
     from benchmarks.__main__ import BENCHMARKS
 
     benchmark = BENCHMARKS[result["benchmark"]]
     return str(getattr(benchmark, "page_table", benchmark.table)(result, *words.split()))
 
 
-def _header(file: str, result: dict[str, Any], about: tuple[str, ...], days: int) -> str:
+def _row(file: str) -> list[str]:
+    result = load(file)
     machine = result["machine"]
-    words = ", ".join([machine["processor"], f"{machine['cores']} cores", machine["memory"]])
-    paths = ", ".join(f"`{path}`" for path in about)
-    rows = [
-        ("command", f"`{result['command']}`"),
-        ("measured", f"{result['date']}, at commit `{result['commit']}`"),
-        ("machine", words),
-        ("load average", result["load"]),
-        ("result", f"[{file}](results/{file})"),
-        ("about", f"{paths}; a change of these may be {days} days younger"),
+    load_ = "" if result["load"] == "not noted" else f", load {result['load']}"
+    kept = "; the run was not kept" if "transcribed" in result else ""
+    return [
+        f"`{result['command']}`",
+        f"{result['date']} at `{result['commit']}`{kept}",
+        f"{machine['processor']}, {machine['cores']} cores{load_}",
+        f"[{file}](results/{file})",
     ]
-    if "transcribed" in result:
-        rows.append(("transcribed", result["transcribed"]))
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {what} |" for name, what in rows)])
 
 
 def _git(*words: str) -> str:

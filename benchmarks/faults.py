@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import at_least_one
+from benchmarks.markdown import markdown
+from benchmarks.options import whole_numbers
 
 ROOT = Path(__file__).parent.parent
 COUNTS = {
@@ -35,7 +36,7 @@ Score = dict[str, Any]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    parser.add_argument("--seeds", type=at_least_one, default=3, help="1, 2, ... (default 3)")
+    whole_numbers(parser, seeds=(3, "1, 2, ..."))
     parser.add_argument("--stock", action="store_true", help="put the stock recipe beside ours")
     parser.add_argument("--only", metavar="WORDS", help="choose cases as pytest's -k does")
 
@@ -50,20 +51,24 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> str:
-    """Return a line a case with its passed seeds, and a line a recipe with the counts."""
-    scores: dict[str, list[Score]] = result["scores"]
-    titles = {s["case"]: s["title"] for own in scores.values() for s in own}
-    lines = [
-        "| case | " + "trouble".ljust(44) + " | " + " | ".join(n.ljust(6) for n in scores) + " |",
-        "|-----:|" + "-" * 46 + "|" + "--------|" * len(scores),
-    ]
-    for number, title in sorted(titles.items()):
-        cells = [_cell([s for s in own if s["case"] == number]) for own in scores.values()]
-        lines.append(f"| {number:4} | {title:44} | " + " | ".join(cells) + " |")
-    lines += ["", *(f"{name}: {_line(own)}" for name, own in scores.items())]
-    for name, own in scores.items():
-        wrong = [s for s in own if not s["passed"]]
-        lines += [f"{name}, case {s['case']}, seed {s['seed']}: {_why(s)}" for s in wrong]
+    """Return a line a case (ours, the stock recipe, and the rules it breaks), and the totals."""
+    own, stock = (result["scores"].get(name, []) for name in ("ours", "stock"))
+    rows = []
+    for number in sorted({score["case"] for score in own}):
+        here, there = ([s for s in some if s["case"] == number] for some in (own, stock))
+        broken = [
+            ", ".join(sorted({rule for s in there for rule in rules(s[key])})) for key in BROKEN
+        ]
+        if any(not s["passed"] and not s["violations"] for s in there):
+            broken[0] = next(s["reason"] for s in there if not s["passed"])
+        rows.append([number, here[0]["title"], _cell(here), _cell(there), *broken])
+    heads = ["case", "trouble", "ours", "stock, by its promises", "promises broken",
+             "broken beyond them"]  # fmt: skip
+    lines = [markdown(heads, rows), ""]
+    for name, scores in result["scores"].items():
+        wrong = [s for s in scores if not s["passed"]]
+        lines += [f"{name}: {_line(scores)}", *(
+            f"{name}, case {s['case']}, seed {s['seed']}: {_why(s)}" for s in wrong)]  # fmt: skip
     return "\n".join(lines)
 
 
@@ -83,25 +88,6 @@ def summarized(result: dict[str, Any]) -> dict[str, Any]:
         counts = {key: sum(s[key] for s in own) for key in COUNTS}
         totals[name] = {"cases": len(cases), "passed": len(passed), **counts}
     return {**result, "scores": scores, "totals": totals}
-
-
-def page_table(result: dict[str, Any]) -> str:
-    """Return a line a case: ours, the stock recipe, and the rules it breaks."""
-    own, stock = (result["scores"].get(name, []) for name in ("ours", "stock"))
-    lines = [
-        "| case | trouble | ours | stock, by its promises | promises broken | broken beyond them |",
-        "|---|---|---|---|---|---|",
-    ]
-    for number in sorted({score["case"] for score in own}):
-        here, there = ([s for s in some if s["case"] == number] for some in (own, stock))
-        broken = [
-            ", ".join(sorted({rule for s in there for rule in rules(s[key])})) for key in BROKEN
-        ]
-        if any(not s["passed"] and not s["violations"] for s in there):
-            broken[0] = next(s["reason"] for s in there if not s["passed"])
-        cells = [str(number), here[0]["title"], _cell(here).strip(), _cell(there).strip(), *broken]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
 
 
 def rules(violations: Sequence[str]) -> list[str]:
@@ -139,7 +125,7 @@ def _read(file: Path, recipe: str) -> list[Score]:
 
 
 def _cell(scores: list[Score]) -> str:
-    return f"{sum(s['passed'] for s in scores)} of {len(scores)}" if scores else "-     "
+    return f"{sum(s['passed'] for s in scores)} of {len(scores)}" if scores else "-"
 
 
 def _line(scores: list[Score]) -> str:

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.tables.bank import HEADLINES
-from benchmarks.tables.digits20 import PUBLISHED
+from benchmarks.tables import digits20
 from sweeps.confirm.intervals import NO_SAMPLE, Outcomes
+from sweeps.interval import wilson
 
 FOLDS_A_REPEAT, SAMPLES, ACCURACY = 4, 4000, 0.935
 
@@ -27,15 +27,34 @@ CLASSES, BAD_SHARE, BAD_POINTS = 10, 0.08, 7.0
 
 
 @cache
+def worth() -> NDArray[np.float64]:
+    """Return the accuracies of the configurations of digits20-tabular, means of their trainings."""
+    accuracies = digits20.published("best_val_accuracy")
+    found: NDArray[np.float64] = accuracies[np.isfinite(accuracies).all(axis=1)].mean(axis=1)
+    return found
+
+
+def limits(share: float, draws: int) -> tuple[float, float]:
+    """Return the 95 % limits of a share (Wilson 1927)."""
+    low, high = wilson(round(share * draws), draws).ends
+    return max(low, 0.0), high
+
+
+def share_with_limits(share: float, draws: int) -> str:
+    """Return a share of 100 with its 95 % limits."""
+    low, high = limits(share, draws)
+    return f"{100 * share:.1f} ({100 * low:.1f}-{100 * high:.1f})"
+
+
+@cache
 def real_seeds() -> NDArray[np.float64]:
     """Return differences by a seed as they were measured, with the spread of one training.
 
     They are those of two trainings of one configuration on one split, of the better half of the
     configurations of digits20-tabular.
     """
-    with np.load(PUBLISHED) as table:
-        accuracies = table["headlines"][:, :2, HEADLINES.index("best_val_accuracy")]
-    known = accuracies[np.isfinite(accuracies).all(axis=1)].astype(float)
+    accuracies = digits20.published("best_val_accuracy")[:, : digits20.ON_THE_SPLIT]
+    known = accuracies[np.isfinite(accuracies).all(axis=1)]
     better = known[known.mean(axis=1) > np.median(known.mean(axis=1))]
     differences = (better[:, 0] - better[:, 1]) / np.sqrt(2)
     return np.concatenate([differences, -differences])

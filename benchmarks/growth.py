@@ -15,8 +15,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.process_tree import plain_environment, run_tree
-from benchmarks.timing import at_least_one
+from benchmarks.markdown import kept, markdown
+from benchmarks.options import names_option, whole_numbers
+from benchmarks.process_tree import run_tree
 
 POINTS = (100, 1000, 2000, 5000)
 WINDOW = 50
@@ -28,9 +29,8 @@ STAGES = ("sampler", "proposals", "study", "records", "MLflow", "training", "res
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    parser.add_argument("--trials", type=at_least_one, default=2000, help="(default 2000)")
-    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=SAMPLERS,
-                        metavar="NAME", help="random, tpe (default both)")  # fmt: skip
+    whole_numbers(parser, trials=(2000, ""))
+    names_option(parser, "samplers", SAMPLERS)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -48,7 +48,6 @@ def measure(sampler: str, trials: int) -> dict[str, Any]:
         run_tree(
             [sys.executable, "-m", "benchmarks.stages", sampler, str(trials), str(output)],
             folder=Path(folder),
-            environment=plain_environment(),
             timeout_seconds=60 + 2.0 * trials,
         )
         rows = json.loads(output.read_text())
@@ -63,19 +62,11 @@ def table(result: dict[str, Any]) -> str:
     lines = ["ms of CPU per trial, means of the trials up to each point"]
     for sampler, measured in result["samplers"].items():
         points = measured["milliseconds"]
-        lines += [
-            "",
-            f"| {sampler:10} | {' | '.join(f'{point:>6}' for point in points)} |",
-            f"|------------|{'-------:|' * len(points)}",
-        ]
-        lines += [
-            f"| {stage:10} | {' | '.join(f'{points[point][stage]:6.2f}' for point in points)} |"
-            for stage in STAGES
-        ]
-        verdict = "kept" if measured["growth"] <= LIMIT else "missed"
-        first, last = next(iter(points)), list(points)[-1]
-        said = f"all but the sampler, {last} / {first}: {measured['growth']:.2f}"
-        lines += ["", f"{said} ({LIMIT}: {verdict})"]
+        rows = ([stage, *(f"{point[stage]:.2f}" for point in points.values())] for stage in STAGES)
+        said = f"{[*points][-1]} / {next(iter(points))}: {measured['growth']:.2f}"
+        verdict = f"({LIMIT}: {kept(measured['growth'] <= LIMIT)})"
+        lines += ["", markdown([sampler, *points], rows, "lr")]
+        lines += ["", f"all but the sampler, {said} {verdict}"]
     return "\n".join(lines)
 
 

@@ -4,9 +4,7 @@ Every figure comes from `comparison.decide`, as `sweeps confirm` calls it. The g
 share its assumptions: fold effects with heavy tails, rare bad trainings of all finalists or of one,
 effects by class, spreads from 1 to 20, differences of real trainings (finalists.py). False is
 "better" if all are equal; the best is missed if it is said not to be the best. The last columns are
-the power: how often a true lead is settled, how often it would be without the reserve for rare bad
-trainings (best.py), and how often a finalist that is as good is called so; wrong is "better" said
-of another than the true leader.
+the power: how often a true lead is settled; wrong is "better" said of another than the true leader.
 
 With --peeking, confirmations of 100 folds are looked at as often as their folds allow. A claim of
 any look counts, whether later looks keep it or not.
@@ -22,31 +20,38 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.finalists import ACCURACY, FOLDS_A_REPEAT, LUCKS, SAMPLES, simulated
-from benchmarks.timing import at_least_one
-from sweeps.confirm.best import LEVEL, LOOKS, Joint, claims_at
+from benchmarks.finalists import (
+    ACCURACY,
+    FOLDS_A_REPEAT,
+    LUCKS,
+    SAMPLES,
+    limits,
+    share_with_limits,
+    simulated,
+)
+from benchmarks.markdown import markdown
+from benchmarks.options import at_least_one, whole_numbers
+from sweeps.confirm.best import LOOKS, Joint, claims_at
 from sweeps.confirm.comparison import Verdict, decide, margin_of
 from sweeps.confirm.finalists import Finalist
 from sweeps.confirm.intervals import Outcomes
 
 FLOOR: Final = 0.055
 """No error may be more frequent, in any generator; but see `RARE`."""
-_OF_EQUALS: Final = ("false", "missed", "covered", "naive", "as_good")
-_OF_LEADS: Final = ("seen", "seen_without", "wrong")
+_OF_EQUALS: Final = ("false", "missed", "covered")
+_OF_LEADS: Final = ("seen", "wrong")
 _OF_PEEKING: Final = ("false at any look", "missed at any look")
 _A_ROUND: Final = 250
 RARE: Final = 0.065
 """The same for "rare bad in one": many confirmations contain none of them, by chance."""
 FOLDS: Final = LOOKS[0]
-NO_RESERVE: Final = 0.6 * LEVEL / 2
-"""The one-sided level of "better" at 20 folds before anything was kept in reserve (best.py)."""
 LEADS: Final = {2: 1.0, 6: 1.5}
 """True lead in points of which the power is measured, by the number of finalists."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    parser.add_argument("--draws", type=at_least_one, default=1000, help="(default 1000)")
+    whole_numbers(parser, draws=(1000, ""))
     parser.add_argument("--leads", type=at_least_one, metavar="DRAWS",
                         help="draws with a true lead (default: a tenth of --draws)")  # fmt: skip
     parser.add_argument("--peeking", type=int, default=0, metavar="DRAWS",
@@ -101,11 +106,8 @@ def equals(random: np.random.Generator, luck: str, count: int, draws: int) -> Co
         equal = verdict_of(simulated(random, 0, count, FOLDS, luck=luck))
         found["false"] += equal.is_settled
         found["missed"] += not may_be_best(equal, 0)
-        leader, quotable = equal.standings[0], equal.quotable.score
+        quotable = equal.quotable.score
         found["covered"] += quotable.low <= ACCURACY <= quotable.high
-        low, high = leader.mean.interval().ends
-        found["naive"] += low <= ACCURACY <= high
-        found["as_good"] += any(standing.is_as_good for standing in equal.standings[1:])
     return found
 
 
@@ -116,9 +118,6 @@ def led(random: np.random.Generator, luck: str, count: int, draws: int) -> Count
         outcomes = simulated(random, LEADS[count], count, FOLDS, luck=luck)
         better = verdict_of(outcomes)
         found["seen" if is_first(better) else "wrong"] += better.is_settled
-        joint = Joint.of(outcomes)
-        tails = joint.tails(joint.means[:, None] - joint.means[None])
-        found["seen_without"] += bool((tails[0, 1:] < NO_RESERVE).all())
     return found
 
 
@@ -153,48 +152,24 @@ def is_first(verdict: Verdict) -> bool:
     return verdict.standings[0].finalist.trial == 0
 
 
-def limits(share: float, draws: int) -> tuple[float, float]:
-    """Return the 95 % limits of a share (Wilson 1927)."""
-    from sweeps.interval import wilson
-
-    low, high = wilson(round(share * draws), draws).ends
-    return max(low, 0.0), high
-
-
 def table(result: dict[str, Any]) -> str:
     """Return Markdown."""
-    draws, leads, peeking = result["draws"], result["leads"], result["peeking"]
-    lines = [
-        f"{draws} draws each, {leads} with a true lead; {result['samples']} samples, "
-        f"{result['folds']} folds in repeats of {FOLDS_A_REPEAT}; 95 % limits in brackets",
-        "",
-        '| finalists | fold effects | false "better" | best missed | quotable covers | mean covers '
-        '| one of the equal called "as good" | a lead seen | without the reserve '
-        "| another called better |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in result["rows"]:
-        cells = [_cell(row[key], draws) for key in _OF_EQUALS]
-        cells += [_cell(row[key], leads) for key in _OF_LEADS]
-        lines.append(f"| {row['finalists']} | {row['luck']} | {' | '.join(cells)} |")
-    if not peeking:
-        return "\n".join(lines)
-    lines += [
-        "",
-        f"{peeking} draws of {LOOKS[-1]} folds, looked at after {', '.join(map(str, LOOKS))}",
-        "",
-        '| finalists | fold effects | false "better" at any look | best missed at any look |',
-        "|---|---|---|---|",
-    ]
-    for row in result["rows"]:
-        cells = [_cell(row[key], peeking) for key in _OF_PEEKING]
-        lines.append(f"| {row['finalists']} | {row['luck']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _cell(share: float, draws: int) -> str:
-    low, high = limits(share, draws)
-    return f"{100 * share:.1f} ({100 * low:.1f}-{100 * high:.1f})"
+    asked = dict.fromkeys(_OF_EQUALS, "draws") | {"seen": "leads"}
+    asked |= dict.fromkeys(_OF_PEEKING if result["peeking"] else (), "peeking")
+    said = (
+        f"{result['draws']} draws each, {result['leads']} with a true lead, {result['peeking']} of "
+        f"{LOOKS[-1]} folds looked at after {', '.join(map(str, LOOKS))}; {result['samples']} "
+        f"samples, {result['folds']} folds in repeats of {FOLDS_A_REPEAT}; 95 % limits in brackets"
+    )
+    rows = (
+        [row["finalists"], row["luck"],
+         *(share_with_limits(row[key], result[draws]) for key, draws in asked.items())]
+        for row in result["rows"]
+    )  # fmt: skip
+    names = {"false": 'false "better"', "missed": "best missed", "covered": "quotable covers",
+             "seen": "a lead seen", "false at any look": '"better" at any look'}  # fmt: skip
+    heads = ["finalists", "fold effects", *(names.get(key, key) for key in asked)]
+    return f"{said}\n\n{markdown(heads, rows)}"
 
 
 def failures(result: dict[str, Any]) -> list[str]:

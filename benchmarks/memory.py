@@ -8,13 +8,13 @@ counts shared pages in every process that has them.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.process_tree import plain_environment, processes, run_tree
-from benchmarks.timing import at_least_one
+from benchmarks.markdown import markdown
+from benchmarks.options import whole_numbers
+from benchmarks.process_tree import processes, run_sweeps
 
 SPACE = Path(__file__).with_name("small.yaml")
 MOMENTS = ("start", "quarter", "half", "end")
@@ -28,25 +28,18 @@ DESCRIPTOR_LIMIT = 8
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    parser.add_argument("--trials", type=at_least_one, default=500, help="(default 500)")
-    parser.add_argument("--epochs", type=at_least_one, default=8, help="of a trial (default 8)")
+    whole_numbers(parser, trials=(500, ""), epochs=(8, "of a trial"))
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Run one sweep and observe its processes four times."""
     with tempfile.TemporaryDirectory(prefix="memory-") as folder:
         observer = Observer(Path(folder) / "home" / "records", options.trials)
-        used = run_tree(
-            [
-                *(sys.executable, "-m", "sweeps", "run", str(SPACE), "--home", "home"),
-                *("--trials", str(options.trials), "--set", f"epochs={options.epochs}"),
-                *("--quiet", "--strict"),
-            ],
-            folder=Path(folder),
-            environment=plain_environment(),
-            timeout_seconds=120 + 10 * options.trials,
-            on_poll=observer,
-        )
+        used = run_sweeps(
+            *("run", str(SPACE), "--trials", str(options.trials), "--quiet", "--strict"),
+            *("--set", f"epochs={options.epochs}"),
+            folder=Path(folder), timeout_seconds=120 + 10 * options.trials, on_poll=observer,
+        )  # fmt: skip
     return {
         "trials": options.trials,
         "epochs": options.epochs,
@@ -95,19 +88,17 @@ class Observer:
 
 def table(result: dict[str, Any]) -> str:
     """Return one line for each process and moment, and whether a role has grown."""
-    lines = [
-        f"{result['trials']} trials of {result['epochs']} epochs in {result['wall_seconds']:.0f} s",
-        "",
-        "| moment  | trials | process     | pid     | resident MB | descriptors |",
-        "|---------|-------:|-------------|--------:|------------:|------------:|",
-    ]
-    for moment, seen in result["moments"].items():
-        lines += [
-            f"| {moment:7} | {seen['trials']:6} | {row['role']:11} | {row['pid']:7} "
-            f"| {row['resident_mb']:11.0f} | {row['descriptors']:11} |"
-            for row in seen["processes"]
-        ]
-    return "\n".join([*lines, "", *(_verdict(result["moments"], role) for role in ROLES)])
+    rows = (
+        [moment, seen["trials"], row["role"], row["pid"], f"{row['resident_mb']:.0f}",
+         row["descriptors"]]
+        for moment, seen in result["moments"].items() for row in seen["processes"]
+    )  # fmt: skip
+    heads = ["moment", "trials", "process", "pid", "resident MB", "descriptors"]
+    said = (
+        f"{result['trials']} trials of {result['epochs']} epochs in {result['wall_seconds']:.0f} s"
+    )
+    verdicts = (_verdict(result["moments"], role) for role in ROLES)
+    return "\n".join([said, "", markdown(heads, rows), "", *verdicts])
 
 
 def _verdict(moments: dict[str, dict[str, Any]], role: str) -> str:

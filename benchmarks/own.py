@@ -1,16 +1,14 @@
-"""Seconds a trial of one's own Keras model takes: graph engine, `model.fit`, Keras Tuner, fused.
+"""Seconds a trial of one's own Keras model takes: graph engine, `model.fit`, fused.
 
 Four models (`benchmarks/own_models.py`), each with the same configurations in every way:
 
 - `graph`: `sweeps run`, the engine that `auto` takes;
 - `epochs`: `sweeps run` with `engine: keras`, all steps of an epoch in one call;
 - `fit`: plain `model.fit` in a loop, nothing logged;
-- `tuner`: Keras Tuner, given the configurations, with what it keeps by itself;
 - `fused`: the experiment `digits` on the same dense nets.
 
 One worker with one thread each. A trial's time is that of its attempt, from its start to its end,
-traces and judging included, start of TensorFlow not; of `fit`, building, training and predicting;
-of `tuner`, from one end to the next.
+traces and judging included, start of TensorFlow not; of `fit`, building, training and predicting.
 The ways take turns.
 """
 
@@ -28,11 +26,12 @@ from typing import Any
 import numpy as np
 import yaml
 
+from benchmarks.markdown import markdown
+from benchmarks.options import names_option, whole_numbers
 from benchmarks.own_models import EXPERIMENTS, MODELS
-from benchmarks.timing import at_least_one
+from benchmarks.recipes import own_fit
 
-WAYS = ("graph", "epochs", "fit", "tuner", "fused")
-RECIPES = {"fit": "own_fit", "tuner": "own_tuner"}
+WAYS = ("graph", "epochs", "fit", "fused")
 FLOORS = {"dense": 2.3, "table": 2.3, "mixed": 1.8, "image": 1.0}
 """Lowest allowed ratio of `epochs` to `graph`."""
 TO_FIT, TO_FUSED = 0.97, 1.3
@@ -41,10 +40,8 @@ TO_FIT, TO_FUSED = 0.97, 1.3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    parser.add_argument("--trials", type=at_least_one, default=20, help="of each (default 20)")
-    parser.add_argument("--epochs", type=at_least_one, default=20, help="at most (default 20)")
-    parser.add_argument("--only", nargs="+", choices=tuple(MODELS), default=tuple(MODELS),
-                        metavar="MODEL", help=f"of {', '.join(MODELS)} (default all)")  # fmt: skip
+    whole_numbers(parser, trials=(20, "of each"), epochs=(20, "at most"))
+    names_option(parser, "only", MODELS)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -77,10 +74,9 @@ def _configurations(count: int) -> list[dict[str, Any]]:
 
 
 def _timed(way: str, model: str, configurations: list[dict[str, Any]], epochs: int) -> list[float]:
-    if way in RECIPES:
+    if way == "fit":
         asked = {"model": model, "configurations": configurations, "epochs": epochs}
-        recipe = f"benchmarks.recipes.{RECIPES[way]}"
-        printed = _command([sys.executable, "-m", recipe], json.dumps(asked))
+        printed = _command([sys.executable, "-m", own_fit.__name__], json.dumps(asked))
         seconds: list[float] = json.loads(printed.splitlines()[-1])
         return seconds
     with tempfile.TemporaryDirectory() as folder:
@@ -134,13 +130,7 @@ def _command(words: list[str], stdin: str = "") -> str:
 
 def table(result: dict[str, Any]) -> str:
     """Return seconds and ratios of each model, and whether they keep their floors."""
-    lines = [
-        f"{result['trials']} trials of at most {result['epochs']} epochs",
-        "",
-        "| model | graph s | epochs s | fit s | tuner s | fused s | epochs / graph | fit / graph "
-        "| tuner / graph | graph / fused | floors |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|",
-    ]
+    rows = []
     for model, seconds in result["seconds"].items():
         total = {way: sum(values) for way, values in seconds.items()}
         median = {way: f"{statistics.median(values):.2f}" for way, values in seconds.items()}
@@ -151,10 +141,11 @@ def table(result: dict[str, Any]) -> str:
             and to_fit >= TO_FIT
             and (to_fused is None or to_fused <= TO_FUSED)
         )
-        shown = [median.get(way, "") for way in WAYS]
-        to_tuner = total["tuner"] / total["graph"]
-        ratios = [f"{to_epochs:.1f}", f"{to_fit:.1f}", f"{to_tuner:.1f}"]
-        ratios.append(f"{to_fused:.2f}" if to_fused else "")
-        cells = [model, *shown, *ratios, "kept" if is_kept else "MISSED"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", "Seconds are medians, ratios those of the sums."])
+        ratios = [f"{to_epochs:.1f}", f"{to_fit:.1f}", f"{to_fused:.2f}" if to_fused else ""]
+        rows.append([model, *(median.get(way, "") for way in WAYS), *ratios,
+                     "kept" if is_kept else "MISSED"])  # fmt: skip
+    heads = ["model", *(f"{way} s" for way in WAYS), "epochs / graph", "fit / graph",
+             "graph / fused", "floors"]  # fmt: skip
+    said = f"{result['trials']} trials of at most {result['epochs']} epochs"
+    return "\n\n".join([said, markdown(heads, rows),
+                        "Seconds are medians, ratios those of the sums."])  # fmt: skip

@@ -5,8 +5,7 @@ engine that ships, and chooses greedily those of which one is likely to be good 
 set (`sweeps.study.portfolio`). The check leaves each data set out in turn: a portfolio of the
 others is tried on it, against the same number of random configurations. Regret is 0 for the best
 configuration of a data set and 1 for the median one. Then the portfolio of `mlp` is judged on
-digits20, from which it learned nothing: by the published table of 3000 configurations (`benchmarks
-tabular`).
+digits20, from which it learned nothing: by the published table of 3000 configurations.
 
 `--write` makes it the portfolio that ships with the space (`--learn-from shipped`).
 """
@@ -25,8 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.tables import bank, digits20, files, others
-from benchmarks.timing import at_least_one
+from benchmarks.markdown import markdown
+from benchmarks.options import cache_folder, whole_numbers
+from benchmarks.tables import digits20, files, others
 from sweeps.config.learning import SHIPPED
 from sweeps.config.sweep import SPLIT_SEED
 from sweeps.experiment import PreparedData, TrialSpec
@@ -41,17 +41,16 @@ ROWS = 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    parser.add_argument("--space", default=bank.SPACE, help=f"that ships (default {bank.SPACE})")
-    parser.add_argument("--count", type=at_least_one, default=100, metavar="COUNT",
-                        help="configurations a data set (default 100)")  # fmt: skip
-    parser.add_argument("--seeds", type=at_least_one, default=1,
-                        help="trainings of each configuration (default 1)")  # fmt: skip
-    parser.add_argument("--processes", type=at_least_one, default=1,
-                        help="that train side by side (default 1)")  # fmt: skip
+    parser.add_argument(
+        "--space", default=digits20.SPACE, help=f"that ships (default {digits20.SPACE})"
+    )
+    whole_numbers(
+        parser, count=(100, "configurations a data set"), seeds=(1, "trainings of each"),
+        processes=(1, "that train side by side"),
+    )  # fmt: skip
     parser.add_argument("--minutes", type=float, default=25.0,
                         help="begin no training after this time (default 25)")  # fmt: skip
-    parser.add_argument("--cache", type=Path, default=CACHE, metavar="FOLDER",
-                        help="keeps data and trainings; it goes on if interrupted")  # fmt: skip
+    cache_folder(parser, CACHE)
     parser.add_argument("--write", action="store_true", help="ship the portfolio with the space")
 
 
@@ -59,16 +58,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Train what the cache lacks, choose, and check by leaving each data set out."""
     train_missing(options)
     values = read(options)
-    names, space = list(others.DATA), bank.space(options.space)
+    names, space = list(others.DATA), digits20.space(options.space)
     (objective,) = space.objectives
     sign = 1 if objective.direction == "minimize" else -1
     regrets = np.transpose([regrets_of(sign * values[:, number]) for number in range(len(names))])
     tried_anyway = len(space.baselines)
-    points = bank.draw(len(values), options.space)
+    points = digits20.draw(len(values), options.space)
     chosen = chosen_among(regrets, tried_anyway)
     held_out = [left_out(regrets, number, tried_anyway) for number in range(len(names))]
     found = {
-        "name": "portfolio" if options.space == bank.SPACE else f"portfolio-{options.space}",
+        "name": "portfolio" if options.space == digits20.SPACE else f"portfolio-{options.space}",
         "space": options.space,
         "metric": objective.metric,
         "data": [{"name": name, "digest": _data(options.cache, options.space, name).digest}
@@ -85,7 +84,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "left_out": dict(zip(names, held_out, strict=True)),
         "mean": {key: float(np.mean([one[key] for one in held_out])) for key in held_out[0]},
     }  # fmt: skip
-    if options.space == bank.SPACE:
+    if options.space == digits20.SPACE:
         found["digits20"] = on_digits20(chosen, tried_anyway)
     if options.write:
         found["written"] = write(found).name
@@ -98,35 +97,30 @@ def chosen_among(regrets: NDArray[np.float64], baselines: int) -> list[int]:
 
 
 def left_out(regrets: NDArray[np.float64], target: int, baselines: int) -> dict[str, float]:
-    """Return the least regrets on one data set: with a portfolio of the others, and without.
+    """Return the least regrets on one data set: with a portfolio of the others, and without."""
+    chosen = chosen_among(np.delete(regrets, target, axis=1), baselines)
+    return least_regrets(regrets[:, target], chosen, baselines)
+
+
+def on_digits20(chosen: list[int], baselines: int) -> dict[str, float]:
+    """Return the least regrets on digits20, whose table begins with the same configurations."""
+    entropies = digits20.published("best_val_cross_entropy")
+    own = regrets_of(entropies[:, : digits20.ON_THE_SPLIT].mean(axis=1))
+    return {**least_regrets(own, chosen, baselines),
+            "random_100": expected_least(own[baselines:], 100)}  # fmt: skip
+
+
+def least_regrets(own: NDArray[np.float64], chosen: list[int], baselines: int) -> dict[str, float]:
+    """Return the least regret of a portfolio, of its first point, and of others.
 
     Of as many `random` configurations, and of 25, it is the expected one, exactly. Baselines do not
     count among them.
     """
-    chosen = chosen_among(np.delete(regrets, target, axis=1), baselines)
-    own = regrets[:, target]
     return {
         "portfolio": float(own[chosen].min()),
         "first": float(own[chosen[0]]),
         "random": expected_least(own[baselines:], len(chosen)),
         "random_25": expected_least(own[baselines:], 25),
-        "baselines": float(own[:baselines].min()),
-        "points": len(chosen),
-    }
-
-
-def on_digits20(chosen: list[int], baselines: int) -> dict[str, float]:
-    """Return the least regrets on digits20, whose table begins with the same configurations."""
-    table = digits20.published()
-    column = bank.HEADLINES.index("best_val_cross_entropy")
-    own = regrets_of(table.headlines[:, : bank.OWN, column].mean(axis=1))
-    free = own[baselines:]
-    return {
-        "portfolio": float(own[chosen].min()),
-        "first": float(own[chosen[0]]),
-        "random": expected_least(free, len(chosen)),
-        "random_25": expected_least(free, 25),
-        "random_100": expected_least(free, 100),
         "baselines": float(own[:baselines].min()),
         "points": len(chosen),
     }
@@ -176,9 +170,9 @@ def _train_part(todo: tuple[tuple[Path, str, str, int, int, int], float]) -> boo
 
 def train_part(cache: Path, space: str, name: str, seed: int, first: int, count: int) -> None:
     """Train some configurations on a data set, and keep what they reached; NaN if it diverged."""
-    own = bank.space(space)
+    own = digits20.space(space)
     experiment = load_experiment(own.experiment, None)
-    points = bank.draw(count, space)[first : first + ROWS]
+    points = digits20.draw(count, space)[first : first + ROWS]
     values = np.full(ROWS, np.nan)
     for offset, point in enumerate(points):
         row = first + offset
@@ -223,7 +217,7 @@ def _data(cache: Path, space: str, name: str) -> PreparedData:
 
 def prepared(space: str, source: str) -> PreparedData:
     """Return data as a sweep of a space has them."""
-    return load_experiment(bank.space(space).experiment, None).prepare(source, SPLIT_SEED)
+    return load_experiment(digits20.space(space).experiment, None).prepare(source, SPLIT_SEED)
 
 
 def write(found: dict[str, Any]) -> Path:
@@ -248,21 +242,20 @@ def write(found: dict[str, Any]) -> Path:
 
 def table(result: dict[str, Any]) -> str:
     """Return Markdown: the regrets on each data set when a portfolio of the others is tried."""
-    lines = [
+    said = (
         f"{result['configurations']} configurations of {result['space']} on each data set; regret "
-        "on the one that is left out, 0 = its best, 1 = its median",
-        "",
-        "| left out | points | best of the portfolio | as many random | 25 random | baselines |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
+        "on the one that is left out, 0 = its best, 1 = its median"
+    )
     rows = {
         **result["left_out"],
         "mean": result["mean"],
         **({"digits20, never used": result["digits20"]} if "digits20" in result else {}),
     }
-    for name, row in rows.items():
-        cells = " | ".join(
-            f"{row[key]:.3f}" for key in ("portfolio", "random", "random_25", "baselines")
-        )
-        lines.append(f"| {name} | {row['points']:g} | {cells} |")
-    return "\n".join(lines)
+    cells = (
+        [name, f"{row['points']:g}",
+         *(f"{row[key]:.3f}" for key in ("portfolio", "random", "random_25", "baselines"))]
+        for name, row in rows.items()
+    )  # fmt: skip
+    heads = ["left out", "points", "best of the portfolio", "as many random", "25 random",
+             "baselines"]  # fmt: skip
+    return f"{said}\n\n{markdown(heads, cells, 'lr')}"

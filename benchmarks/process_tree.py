@@ -10,10 +10,12 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 POLL_SECONDS = 0.2
 """Time between two polls. The CPU time of a process after the last poll that saw it is missed."""
@@ -104,17 +106,15 @@ def run_tree(
     command: Sequence[str],
     *,
     folder: Path,
-    environment: Mapping[str, str],
     timeout_seconds: float,
     on_poll: Callable[[int], None] = lambda pid: None,
     memory_seconds: float = MEMORY_SECONDS,
 ) -> Usage:
-    """Run a command to its end, and end all processes of its tree.
+    """Run a command to its end, in `plain_environment`, and end all processes of its tree.
 
     Args:
         command: Program and arguments.
         folder: Working folder.
-        environment: The whole environment.
         timeout_seconds: Time after which the tree is killed.
         on_poll: Called with the command's process id at every poll.
         memory_seconds: Time between two readings of memory.
@@ -128,7 +128,7 @@ def run_tree(
         child = subprocess.Popen(
             command,
             cwd=folder,
-            env=dict(environment),
+            env=plain_environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -139,13 +139,28 @@ def run_tree(
         is_late = child.poll() is None
     finally:
         wall = time.monotonic() - clock
-        _kill(child.pid)
+        kill_tree(child.pid)
         code = child.wait()
     if code != 0:
         tail = log.read_text(errors="replace")[-2000:]
         how = f"took more than {timeout_seconds:g} s" if is_late else f"ended with {code}"
         raise RuntimeError(f"{' '.join(command)} {how}:\n{tail}")
     return Usage(started_at, wall, cpu, peak)
+
+
+def run_sweeps(*words: str, folder: Path, timeout_seconds: float, **watched: Any) -> Usage:
+    """Run `sweeps` with these words in a folder, whose `home` is its home; see `run_tree`."""
+    command = [sys.executable, "-m", "sweeps", *words, "--home", "home"]
+    return run_tree(command, folder=folder, timeout_seconds=timeout_seconds, **watched)
+
+
+def records_of(home: Path, name: str) -> list[Any]:
+    """Return the records of a sweep, in the order in which their trials began."""
+    from sweeps import load
+
+    sweep = load(name, home)
+    records = sweep.home.store(sweep.info.id).read_all()
+    return sorted(records, key=lambda record: record.started_at)
 
 
 def _watch(
@@ -169,7 +184,8 @@ def _watch(
     return sum(cpu.values()), peak
 
 
-def _kill(root: int) -> None:
+def kill_tree(root: int) -> None:
+    """Kill all processes of a tree."""
     for process in processes(root):
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)

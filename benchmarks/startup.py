@@ -1,19 +1,25 @@
 """Time of the commands that only print something.
 
 They are compared with an empty Python, and with the imports that validating a space cannot avoid.
+Whole processes are timed from the outside, as a person waiting for them would.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import statistics
+import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import Timing, at_least_one, time_commands
-from benchmarks.timing import table as timing_table
+from benchmarks.markdown import markdown
+from benchmarks.options import whole_numbers
 
 LIMIT_SECONDS = 0.7
 SWEEPS = str(Path(sys.executable).with_name("sweeps"))
@@ -31,9 +37,68 @@ COMMANDS: dict[str, list[str]] = {
 }
 
 
+@dataclass(frozen=True)
+class Timing:
+    """Wall times of one command over several runs, in seconds."""
+
+    name: str
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The median time."""
+        return statistics.median(self.seconds)
+
+    def as_json(self) -> dict[str, object]:
+        """Return every run with its summary."""
+        summary = {"min": min(self.seconds), "median": self.median, "max": max(self.seconds)}
+        return asdict(self) | summary
+
+
+def time_commands(
+    commands: Mapping[str, Sequence[str]], *, runs: int, folder: Path | None = None
+) -> list[Timing]:
+    """Time commands in turn, round by round, so that a slow moment of the machine hits them all.
+
+    Args:
+        commands: Arguments of the commands by name. Each runs once beforehand, for the disk cache.
+        runs: Number of timed rounds, at least 1.
+        folder: Working folder of the commands.
+
+    Raises:
+        RuntimeError: A command failed; the message has the end of its output.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for round_ in range(runs + 1):
+        for name, command in commands.items():
+            duration = _run(command, folder)
+            if round_ > 0:
+                seconds[name].append(duration)
+    return [Timing(name, tuple(values)) for name, values in seconds.items()]
+
+
+def timing_table(timings: Sequence[Timing]) -> str:
+    """Return a Markdown table with minimum, median and maximum of each command."""
+    rows = (
+        [one.name, *(f"{s:.2f}" for s in (min(one.seconds), one.median, max(one.seconds)))]
+        for one in timings
+    )
+    return markdown(["command", "min s", "median s", "max s"], rows, "lr")
+
+
+def _run(command: Sequence[str], folder: Path | None) -> float:
+    started = time.perf_counter()
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    duration = time.perf_counter() - started
+    if done.returncode != 0:
+        output = (done.stdout + done.stderr)[-2000:]
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{output}")
+    return duration
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    parser.add_argument("--runs", type=at_least_one, default=10, help="timed runs (default 10)")
+    whole_numbers(parser, runs=(10, "timed"))
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

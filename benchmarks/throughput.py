@@ -34,10 +34,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.process_tree import plain_environment, run_tree
+from benchmarks.markdown import markdown
+from benchmarks.options import at_least_one, names_option, whole_numbers
+from benchmarks.process_tree import run_tree
 from benchmarks.recipes import ours
 from benchmarks.recipes.command import DIGITS, SAMPLERS, TRIALS, Search
-from benchmarks.timing import at_least_one
 
 SPACE = Path(__file__).parent / "recipes" / "digits.yaml"
 CORES = len(os.sched_getaffinity(0))
@@ -58,22 +59,12 @@ SECONDS_PER_TRIAL = 120
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    parser.add_argument(
-        "--trials", type=at_least_one, default=80, help="trials of ours (default 80)"
-    )
-    parser.add_argument(
-        "--peer-trials",
-        type=at_least_one,
-        help="trials of each peer (default: as ours); fewer have no `whole` ratio",
-    )
-    parser.add_argument(
-        "--repeats", type=at_least_one, default=3, help="rounds of all recipes (default 3)"
-    )
-    parser.add_argument("--epochs", type=at_least_one, default=40, help="most epochs (default 40)")
-    parser.add_argument("--only", nargs="+", choices=RECIPES, default=tuple(RECIPES),
-                        metavar="NAME", help=f"of {', '.join(RECIPES)} (default all)")  # fmt: skip
-    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=SAMPLERS,
-                        help="random, tpe (default both)")  # fmt: skip
+    whole_numbers(parser, trials=(80, "of ours"), repeats=(3, "rounds of all recipes"),
+                  epochs=(40, "at most"))  # fmt: skip
+    parser.add_argument("--peer-trials", type=at_least_one, help="of each peer (default: as ours); "
+                        "fewer have no `whole` ratio")  # fmt: skip
+    names_option(parser, "only", RECIPES)
+    names_option(parser, "samplers", SAMPLERS)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -121,19 +112,10 @@ def summarized(result: dict[str, Any]) -> dict[str, Any]:
 def run_recipe(name: str, search: Search, folder: Path) -> dict[str, Any]:
     """Run one recipe in a new folder; return its time, memory and quality."""
     folder.mkdir()
-    used = run_tree(
-        _command(name, search),
-        folder=folder,
-        environment=plain_environment(),
-        timeout_seconds=SECONDS_PER_TRIAL * (search.trials + 2),
-    )
+    used = run_tree(_command(name, search), folder=folder,
+                    timeout_seconds=SECONDS_PER_TRIAL * (search.trials + 2))  # fmt: skip
     if name == "ours":
-        run_tree(
-            [sys.executable, "-m", ours.__name__],
-            folder=folder,
-            environment=plain_environment(),
-            timeout_seconds=120,
-        )
+        run_tree([sys.executable, "-m", ours.__name__], folder=folder, timeout_seconds=120)
     rows = [json.loads(line) for line in (folder / TRIALS).read_text().splitlines()]
     return {**asdict(used), **summary(rows, search.processes, used.started_at), "rows": rows}
 
@@ -191,22 +173,20 @@ def page_table(result: dict[str, Any], sampler: str) -> str:
     """Return a line a recipe: time a trial, ratios, first trial, CPU, memory, epochs, best."""
     if (found := result["samplers"].get(sampler)) is None:
         return f"`{sampler}` was left out of this measurement."
-    lines = [
-        f"| {sampler} | s a trial, steady | with the start | ours is faster by, steady "
-        "| with the start | first trial after, s | CPU s a trial | peak MB | epochs | best |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    heads = [sampler, "s a trial, steady", "with the start", "ours is faster by, steady",
+             "with the start", "first trial after, s", "CPU s a trial", "peak MB", "epochs",
+             "best"]  # fmt: skip
+    rows = []
     for name, runs in found["runs"].items():
         own = found["ratios"].get(name, {})
         least = [f"{own[kind]['min']:.1f} times" if kind in own else "" for kind in KINDS]
+        cpu = statistics.median(run["cpu_seconds"] / run["trials"] for run in runs)
+        memory = statistics.median(run["peak_bytes"] for run in runs) / 1e6
         cells = [NAMES[name], *(_median(runs, kind, ".2f") for kind in KINDS), *least]
-        cells += [_median(runs, "cold_start_seconds", ".1f")]
-        cells += [f"{statistics.median(r['cpu_seconds'] / r['trials'] for r in runs):.2f}"]
-        cells += [f"{statistics.median(r['peak_bytes'] for r in runs) / 1e6:.0f}"]
-        cells += [_median(runs, "epochs_per_trial", ".1f")]
-        cells += [_median(runs, "best_val_accuracy", ".4f")]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        cells += [_median(runs, "cold_start_seconds", ".1f"), f"{cpu:.2f}", f"{memory:.0f}"]
+        rows.append([*cells, _median(runs, "epochs_per_trial", ".1f"),
+                     _median(runs, "best_val_accuracy", ".4f")])  # fmt: skip
+    return markdown(heads, rows)
 
 
 def save_digits(folder: Path) -> Path:

@@ -1,18 +1,14 @@
 """A sweep on a crowded cluster, watched trial by trial: the process that `scale` starts.
 
-The CPU time of each stage (`benchmarks.stages`) is read whenever a trial has ended, and beside it
-the wall time of what a thread does one after another.
+The CPU time of each stage (`benchmarks.stages`) is read whenever a trial has ended.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import os
 import sys
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +31,19 @@ class Rows(Quiet):
     """Progress that says nothing, and keeps a row a trial.
 
     Attributes:
-        rows: `stages` (CPU seconds since the row before); since the sweep began: `seconds`, `wall`
-            (seconds spent in what is watched), `main_delay` and `runs` (in MLflow).
+        rows: `stages` (CPU seconds since the row before); since the sweep began: `seconds` and
+            `runs` (in MLflow).
     """
 
-    def __init__(self, clock: StageClock, watches: Mapping[str, Stopwatch]) -> None:
+    def __init__(self, clock: StageClock) -> None:
         super().__init__(sys.stderr)
-        self._clock, self._watches = clock, watches
-        self._began, self._delay = 0.0, 0.0
+        self._clock, self._began = clock, 0.0
         self.rows: list[dict[str, Any]] = []
 
     def started(self, tally: Tally) -> None:
         """Forget what came before: imports, databases made."""
         self._clock.end_trial()
-        self._began, self._delay = time.monotonic(), main_thread_delay()
+        self._began = time.monotonic()
 
     def trial_finished(self, record: Record) -> None:
         """Read the clocks."""
@@ -57,36 +52,9 @@ class Rows(Quiet):
             {
                 "seconds": time.monotonic() - self._began,
                 "stages": self._clock.trials[-1],
-                "wall": {name: watch.seconds for name, watch in self._watches.items()},
-                "main_delay": main_thread_delay() - self._delay,
-                "runs": self._watches["MLflow"].calls,
+                "runs": self._clock.calls["MLflow"],
             }
         )
-
-
-class Stopwatch:
-    """Adds up how long a method takes on the wall clock, and counts its calls."""
-
-    def __init__(self, owner: type, method: str) -> None:
-        self.seconds, self.calls = 0.0, 0
-        inner: Callable[..., Any] = getattr(owner, method)
-
-        def timed(*values: Any, **named: Any) -> Any:
-            began = time.monotonic()
-            try:
-                return inner(*values, **named)
-            finally:
-                self.seconds += time.monotonic() - began
-                self.calls += 1
-
-        setattr(owner, method, timed)
-
-
-def main_thread_delay() -> float:
-    """Return how many seconds the main thread has waited for a core so far (Linux)."""
-    with contextlib.suppress(OSError):
-        return int(Path(f"/proc/self/task/{os.getpid()}/schedstat").read_text().split()[1]) / 1e9
-    return 0.0
 
 
 def watch_cluster(clock: StageClock) -> None:
@@ -103,24 +71,6 @@ def watch_cluster(clock: StageClock) -> None:
     clock.watch(Projection, "start_sweep", "start")
 
 
-def stopwatches() -> dict[str, Stopwatch]:
-    """Return a watch on what each thread does one after another."""
-    from sweeps.executors.dask.executor import DaskExecutor
-    from sweeps.records import RecordStore
-    from sweeps.runner.trial_queue import TrialQueue
-    from sweeps.tracking.projector import Projector
-
-    return {
-        "intake": Stopwatch(DaskExecutor, "_end"),
-        "fetch": Stopwatch(DaskExecutor, "_attempt"),
-        "record": Stopwatch(RecordStore, "write"),
-        "propose": Stopwatch(TrialQueue, "open_next"),
-        "tell": Stopwatch(TrialQueue, "tell_ended"),
-        "submit": Stopwatch(DaskExecutor, "submit"),
-        "MLflow": Stopwatch(Projector, "_project"),
-    }
-
-
 def main(wanted: dict[str, Any], output: Path) -> None:
     """Run the sweep in the working folder and write its rows as JSON."""
     from sweeps.config.resolving import resolve
@@ -129,7 +79,7 @@ def main(wanted: dict[str, Any], output: Path) -> None:
 
     clock = StageClock()
     watch_cluster(clock)
-    rows = Rows(clock, stopwatches())
+    rows = Rows(clock)
     asked = RunOptions(
         str(SPACE),
         trials=wanted["trials"],

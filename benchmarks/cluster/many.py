@@ -9,13 +9,12 @@ from typing import Any
 
 from benchmarks.cluster.processes import crowded_cluster
 from benchmarks.cluster.steady import spans_of, steady
-from benchmarks.process_tree import plain_environment, run_tree
+from benchmarks.process_tree import run_tree
 
 HOME = "home"
 SWEEP = "sleeping"
 A_PROCESS = 50
 """Dask workers in one process."""
-STAGES = ("sampler", "proposals", "study", "records", "Dask", "events", "MLflow", "rest")
 
 
 def measure(wanted: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -35,7 +34,6 @@ def measure(wanted: dict[str, Any], folder: Path) -> dict[str, Any]:
         run_tree(
             [sys.executable, "-m", "benchmarks.cluster.coordinator", asked, str(output)],
             folder=sweep,
-            environment=plain_environment(),
             timeout_seconds=300 + trials,
         )
         used = {role: seconds - before[role] for role, seconds in cluster.cpu_seconds().items()}
@@ -60,8 +58,7 @@ def costs(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
     Returns:
         `stages`: CPU by stage; `coordinator_ms`: all of it but MLflow's; `run_ms`: CPU of one run
-        in MLflow, 0 if there was none; `runs_per_second`; `wall_ms`: what was waited for, too;
-        `main_delay_ms`: how long the main thread waited for a core.
+        in MLflow, 0 if there was none; `runs_per_second`.
     """
     trials, end = len(rows), rows[-1]
     inside = [row["stages"] for row in rows]
@@ -74,21 +71,4 @@ def costs(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "coordinator_ms": process - mlflow,
         "run_ms": mlflow * trials / runs if runs else 0.0,
         "runs_per_second": runs / end["seconds"],
-        "wall_ms": {name: 1000 * seconds / trials for name, seconds in end["wall"].items()},
-        "main_delay_ms": 1000 * end["main_delay"] / trials,
     }
-
-
-def capacities(row: dict[str, Any]) -> dict[str, float]:
-    """Return how many trials a second each part has CPU time for, the smallest first.
-
-    Coordinator and scheduler are one Python process each, so one core is all that they can use;
-    MLflow's thread shares the coordinator's.
-    """
-    found = {
-        "coordinator": 1000 / row["coordinator_ms"],
-        "scheduler": 1000 / row["scheduler_ms"],
-    }
-    if row["run_ms"]:
-        found["coordinator, MLflow keeping up"] = 1000 / (row["coordinator_ms"] + row["run_ms"])
-    return dict(sorted(found.items(), key=lambda item: item[1]))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.process_tree import plain_environment, processes
+from benchmarks.process_tree import kill_tree, plain_environment, processes
 
 PATIENCE_SECONDS = 120
 HERE = "127.0.0.1"
@@ -85,10 +82,8 @@ class Processes:
 
     def close(self) -> None:
         """Kill everything, workers' children too."""
-        tree = [one.pid for child in self._children.values() for one in processes(child.pid)]
-        for pid in tree:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        for child in self._children.values():
+            kill_tree(child.pid)
         for child in self._children.values():
             child.wait(30)
 
@@ -112,17 +107,6 @@ def scheduler_with(folder: Path) -> Iterator[Processes]:
         yield cluster
     finally:
         cluster.close()
-
-
-@contextmanager
-def usual_cluster(folder: Path, workers: int) -> Iterator[Processes]:
-    """A cluster as users have it: a process a worker, and a child of it that trains."""
-    with scheduler_with(folder) as cluster:
-        for number in range(workers):
-            cluster.start(f"worker-{number}", "distributed.cli.dask_worker", cluster.address,
-                          "--nthreads", "1", "--no-dashboard", "--no-nanny")  # fmt: skip
-        cluster.wait_for(workers)
-        yield cluster
 
 
 @contextmanager

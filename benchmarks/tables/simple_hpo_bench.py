@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.tables.files import save
+from benchmarks.tables import files
 from search_spaces.loading import load_space
 from search_spaces.parameters import Value
 from search_spaces.space import Space
@@ -97,6 +97,14 @@ class Table:
         ]
         return int(np.ravel_multi_index(places, _shape(self.axes)))
 
+    def point(self, row: int) -> dict[str, Value]:
+        """Return the point of a row."""
+        places = [int(place) for place in np.unravel_index(row, _shape(self.axes))]
+        return {
+            name: axis[place] if isinstance(axis, list) else place
+            for (name, axis), place in zip(self.axes.items(), places, strict=True)
+        }
+
     def observe(self, row: int, visit: int, seed: int) -> float:
         """Return what a training shows: one of the repeats, drawn anew for each visit of a row.
 
@@ -112,13 +120,30 @@ def load(task: str, cache: Path) -> Table:
     Raises:
         RuntimeError: The package is missing, or its file is another than the known one.
     """
-    axes: dict[str, Any] = dict(_FCNET if task.startswith("hpolib/") else _MLP)
-    kept = cache / "tables" / f"{task.replace('/', '-')}-{SHA256[task][:16]}.npz"
+    axes = _axes(task)
+    kept = _kept(task, cache, "")
     if not kept.exists():
-        save(kept, {"losses": losses_of(plain(checked(task)), axes)})
-    with np.load(kept, allow_pickle=False) as file:
-        losses = file["losses"]
-    return of_grid(task, axes, losses, cache)
+        files.save(kept, {"losses": losses_of(plain(checked(task)), axes)})
+    return of_grid(task, axes, files.load(kept)["losses"], cache)
+
+
+def load_seconds(task: str, cache: Path) -> NDArray[np.float64]:
+    """Return (rows,) mean seconds of a training, on the machines of the package's authors."""
+    kept = _kept(task, cache, "-seconds")
+    if not kept.exists():
+        rows = plain(checked(task))
+        keys = ("".join(map(str, places)) for places in np.ndindex(_shape(_axes(task))))
+        means = [np.mean(rows[key]["train_time"]) for key in keys]
+        files.save(kept, {"seconds": np.array(means)})
+    return np.asarray(files.load(kept)["seconds"], np.float64)
+
+
+def _axes(task: str) -> dict[str, Any]:
+    return dict(_FCNET if task.startswith("hpolib/") else _MLP)
+
+
+def _kept(task: str, cache: Path, kind: str) -> Path:
+    return cache / "tables" / f"{task.replace('/', '-')}-{SHA256[task][:16]}{kind}.npz"
 
 
 def of_grid(task: str, axes: dict[str, Any], losses: NDArray[np.float64], cache: Path) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -11,7 +12,8 @@ from benchmarks import evidence
 from tests.tools import need
 
 RESULT = {
-    "benchmark": "speed", "command": "c", "date": "2026-01-05", "machine": {}, "load": "1 to 2",
+    "benchmark": "speed", "command": "c", "date": "2026-01-05", "load": "1 to 2",
+    "machine": {"processor": "p", "cores": 2},
     "ratios": [1.24, 0.0731], "tables": {"t": [["a", "b"], [1, 2.5]]},
 }  # fmt: skip
 
@@ -24,46 +26,84 @@ def results(tmp_path, monkeypatch):
     return tmp_path
 
 
+def page(text, *lines):
+    return "\n".join([text, "", "<!--figures", *lines, "-->", ""])
+
+
 @pytest.mark.usefixtures("results")
 @pytest.mark.parametrize(
-    ("text", "wrong"),
+    ("text", "line", "wrong"),
     [
-        ("1.2<!--speed.json/ratios/0--> times", None),
-        ("+1.24<!--speed.json/ratios/0-->", None),
-        ("7.3<!--speed.json/ratios/1 x100--> %", None),
-        ("95<!--set--> %", None),
-        ("2026-01-05<!--speed.json/date-->", None),
-        ("2026-01-06<!--speed.json/date-->", "2026-01-06: speed.json has 2026-01-05 at date"),
-        ("1.3<!--speed.json/ratios/0--> times", "1.3: speed.json has 1.2 at ratios/0"),
-        ("-1.2<!--speed.json/ratios/0-->", "-1.2: speed.json has +1.2 at ratios/0"),
-        ("1.2<!--speed.json/ratios/2-->", "1.2: speed.json has no number at ratios/2"),
-        ("1.2<!--speed.json/tables-->", "1.2: speed.json has no number at tables"),
+        ("it is 1.2 times", "1.2 times -> speed.json/ratios/0", None),
+        ("1.24 first, then\n1.2 times", "then 1.2 times -> speed.json/ratios/0", None),
+        ("+1.24", "+1.24 -> speed.json/ratios/0", None),
+        ("7.3 %", "7.3 -> speed.json/ratios/1 x100", None),
+        ("on 2026-01-05", "2026-01-05 -> speed.json/date", None),
+        ("95 % and 95 %", "as set: 95 %", None),
+        ("1.5 points", "at 0123abcd: 1.5", None),
+        ("2026-01-06", "2026-01-06 -> speed.json/date", "the file has 2026-01-05"),
+        ("1.3 times", "1.3 -> speed.json/ratios/0", "the file has 1.2"),
+        ("-1.2", "-1.2 -> speed.json/ratios/0", "the file has +1.2"),
+        ("1.2", "1.2 -> speed.json/ratios/2", "the file has no number there"),
+        ("1.2", "1.2 -> speed.json/tables", "the file has no number there"),
+        ("11.2 and 1.23", "1.2 -> speed.json/ratios/0", "'1.2': is not in the page"),
+        ("1.2 of 3", "1.2 of 3 -> speed.json/ratios/0", "'1.2 of 3': one number"),
+        ("`1.2`", "1.2 -> speed.json/ratios/0", "'1.2': is not in the page"),
+        ("95 %", "as set: 95 %; 5 s", "'5 s' is not in the page"),
+        ("1.2", "1.2 = speed.json/ratios/0", "neither a figure nor a measurement"),
     ],
 )
-def test_a_marked_figure_is_compared_with_its_file(text, wrong):
-    assert list(evidence.wrong_figures(text)) == ([wrong] if wrong else [])
-    assert (evidence.updated(text) == text) == (wrong is None or "no number" in wrong)
+def test_a_figure_is_compared_with_its_file(text, line, wrong):
+    found = list(evidence.wrong_figures(page(text, line)))
+    assert [one.startswith(f"{line}: {wrong}") for one in found] == ([True] if wrong else [])
+    new = evidence.updated(page(text, line))
+    assert (new == page(text, line)) == (not wrong or not wrong.endswith(("1.2", "-05")))
+    if new != page(text, line):
+        assert list(evidence.wrong_figures(new)) == []
 
 
+@pytest.mark.usefixtures("results")
+def test_figures_are_found_in_their_order():
+    lines = ["1.2 -> speed.json/ratios/0", "0.07 -> speed.json/ratios/1"]
+    assert list(evidence.wrong_figures(page("1.2, 0.07", *lines))) == []
+    (found,) = evidence.wrong_figures(page("0.07, 1.2", *lines))
+    assert "'0.07': is not in the page, or not in this order" in found
+    twice = ["1.2 -> speed.json/ratios/0"] * 2
+    assert evidence.updated(page("1.2, 1.3", twice[0], "1.3 -> speed.json/ratios/0")) == (
+        page("1.2, 1.2", *twice)
+    )
+
+
+@pytest.mark.usefixtures("results")
 @pytest.mark.parametrize(
     ("text", "found"),
     [
         ("faster by 6.3 times", ["6.3"]),
         ("| 94 % | +0.51 | 1,200 ms |", ["94", "+0.51", "1,200"]),
-        ("20 trials on 2 cores, Python 3.11.7, on 2026-11-28, `0.5 %`, 7<!--set--> %", []),
+        ("20 trials on 2 cores, Python 3.11.7, on 2026-11-28, `0.5 %`, 7 %", []),
+        ("1.2 times, 1.2 times", ["1.2"]),
         ("```\n3.5 s\n```\n[a](b-1.5.md) <!--table speed.json t-->\n| 1 | 2.5 |\n<!--end-->", []),
     ],
 )
-def test_a_figure_without_a_file_is_found(text, found):
-    assert evidence.unmarked_figures(text) == found
+def test_a_figure_without_a_source_is_found(text, found):
+    lines = ["as set: 7 %"] if "7 %" in text else []
+    lines += ["1.2 -> speed.json/ratios/0"] if "1.2" in text else []
+    assert evidence.unmarked_figures(page(text, *lines)) == found
 
 
-@pytest.mark.usefixtures("results")
-def test_figures_and_blocks_are_written_anew_from_their_file():
-    page = "9.9<!--speed.json/ratios/0-->\n<!--table speed.json t-->\n| old |\n<!--end-->\ny"
-    table = "| a | b |\n| --- | --- |\n| 1 | 2.5 |"
-    new = f"1.2<!--speed.json/ratios/0-->\n<!--table speed.json t-->\n\n{table}\n\n<!--end-->\ny"
-    assert evidence.updated(page) == new
+def test_figures_and_blocks_are_written_anew_from_their_file(results):
+    (results / "speed.json").write_text(json.dumps(RESULT | {"commit": "0123abcd"}))
+    lines = ["measured speed.json; about code.py; 3 days", "{} -> speed.json/ratios/0"]
+    blocks = "<!--table speed.json t-->\n{}\n<!--end-->\n<!--measured-->\n{}\n<!--end-->\n{} s"
+    old = page(blocks.format("| old |", "", 9.9), lines[0], lines[1].format(9.9))
+    table = "\n| a | b |\n| --- | --- |\n| 1 | 2.5 |\n"
+    rows = (
+        "\n| command | measured | machine | result |\n| --- | --- | --- | --- |\n"
+        "| `c` | 2026-01-05 at `0123abcd` | p, 2 cores, load 1 to 2 "
+        "| [speed.json](results/speed.json) |\n"
+    )
+    new = page(blocks.format(table, rows, 1.2), lines[0], lines[1].format(1.2))
+    assert evidence.updated(old) == new
     assert evidence.updated(new) == new
 
 
@@ -74,6 +114,12 @@ def test_every_figure_is_that_of_its_file(page):
     assert evidence.updated(text) == text, "run: python -m benchmarks.evidence"
     if page in evidence.strict_pages():
         assert evidence.unmarked_figures(text) == []
+
+
+def test_no_comment_stands_inside_a_sentence():
+    for path in evidence.pages():
+        text = evidence.CODE.sub(" ", path.read_text(encoding="utf-8"))
+        assert not re.search(r"[^\n]<!--|-->[^\n]", text), path.name
 
 
 def test_every_page_of_evidence_has_a_file_and_every_file_a_page():

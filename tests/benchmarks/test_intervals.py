@@ -13,11 +13,11 @@ def test_it_counts_what_the_verdict_says_and_prints_limits(monkeypatch):
     asked = {"draws": 20, "leads": 20, "peeking": 4, "luck": ["normal"], "finalists": [2]}
     result = intervals.run(argparse.Namespace(**asked, minutes=60))
     (row,) = result["rows"]
-    assert 0.4 <= row["seen"] <= row["seen_without"]
+    assert row["seen"] >= 0.4
     assert row["false"] + row["missed"] + row["wrong"] <= 0.2
     assert row["covered"] >= 0.8
     assert row["false at any look"] <= at_most(0.05, 4) / 4
-    assert intervals.table(result).count("| 2 | normal |") == 2
+    assert intervals.table(result).count("| 2 | normal |") == 1
     half = intervals.run(argparse.Namespace(**asked, minutes=0))
     assert (half["draws"], half["leads"], half["peeking"]) == (10, 10, 2), "time is up"
 

@@ -21,10 +21,7 @@ def python(code: str) -> list[str]:
 
 
 def watched(command: list[str], folder: Path, *, timeout_seconds: float = 60) -> Usage:
-    environment = dict(os.environ)
-    return run_tree(
-        command, folder=folder, environment=environment, timeout_seconds=timeout_seconds
-    )
+    return run_tree(command, folder=folder, timeout_seconds=timeout_seconds)
 
 
 @pytest.mark.slow

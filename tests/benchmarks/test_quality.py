@@ -8,7 +8,7 @@ import pytest
 from benchmarks import quality
 from benchmarks.recipes.command import Search
 from benchmarks.recipes.search import suggest
-from benchmarks.tables import bank
+from benchmarks.tables import digits20
 from benchmarks.throughput import run_recipe, save_digits
 from search_spaces.bodies import FixedTrial
 from tests.tools import need
@@ -72,7 +72,7 @@ def test_peers_search_the_space_that_ships():
     for _ in range(30):
         trial = study.ask()
         suggest(trial, "mlp")
-        bank.space().contains(trial.params)
+        digits20.space().contains(trial.params)
     ends = [
         {k: d.high for k, d in trial.distributions.items() if k != "batch_size"}
         for trial in study.trials
@@ -83,7 +83,7 @@ def test_peers_search_the_space_that_ships():
         assert name == "batch_size" or domain.high == widest[name]
         return domain.choices[0] if name == "batch_size" else domain.high
 
-    bank.space().body.run(FixedTrial(highest), bank.space().fixed)
+    digits20.space().body.run(FixedTrial(highest), digits20.space().fixed)
 
 
 @pytest.mark.nightly
@@ -96,4 +96,4 @@ def test_each_recipe_notes_what_it_tried(name, tmp_path):
     assert len(found["rows"]) >= 3
     for one in quality.choices(found["rows"], found["started_at"]):
         assert one["seconds"] > 0
-        bank.space().contains(one["params"])
+        digits20.space().contains(one["params"])

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import scale
 from benchmarks.__main__ import main
-from benchmarks.cluster import few, many
+from benchmarks.cluster import many
 from benchmarks.cluster.sleeping import experiment
 from benchmarks.cluster.steady import steady, steady_range
 from sweeps.experiment import TrialSpec
@@ -56,48 +56,19 @@ def test_too_few_trials_are_refused():
         steady_range(17, 4)
 
 
-def test_ideal_is_a_core_each_for_training_and_all_workers_for_sleeping(monkeypatch):
-    monkeypatch.setattr(few.os, "sched_getaffinity", lambda pid: {0, 1})
-    rows = [
-        {"workers": workers, "per_second": rate, "mean_seconds": 0.5}
-        for workers, rate in ((1, 1.5), (2, 2.7), (4, 2.4))
-    ]
-    training, sleeping = (few.against_ideal(kind, rows) for kind in ("training", "sleeping"))
-    assert [row["ideal"] for row in training] == [1.5, 3.0, 3.0]
-    assert [row["ratio"] for row in training] == pytest.approx([1.0, 0.9, 0.8])
-    assert [row["ideal"] for row in sleeping] == [2.0, 4.0, 8.0]
-
-
-def row(seconds, runs, wall):
+def row(seconds, runs):
     stages = {"process": 0.05, "study": 0.01, "MLflow": 0.02, "start": 0.001}
-    walls = dict.fromkeys(("propose", "tell", "submit"), wall)
-    return {
-        "seconds": seconds,
-        "stages": stages,
-        "wall": walls,
-        "main_delay": wall / 2,
-        "runs": runs,
-    }
+    return {"seconds": seconds, "stages": stages, "runs": runs}
 
 
 def test_costs_are_means_of_the_sweep_and_mlflows_are_a_runs():
-    rows = [row(seconds=n / 10, runs=n // 2, wall=n / 50) for n in range(1, 101)]
+    rows = [row(seconds=n / 10, runs=n // 2) for n in range(1, 101)]
     found = many.costs(rows)
     assert found["stages"]["study"] == pytest.approx(10)
     assert found["stages"]["rest"] == pytest.approx(19)
     assert found["coordinator_ms"] == pytest.approx(29)
     assert found["run_ms"] == pytest.approx(40, rel=0.05)  # every second trial got one
     assert found["runs_per_second"] == pytest.approx(5, rel=0.05)
-    assert found["wall_ms"]["tell"] == pytest.approx(20)
-    assert found["main_delay_ms"] == pytest.approx(10)
-
-
-def test_the_least_capacity_comes_first():
-    found = many.capacities({"coordinator_ms": 20.0, "scheduler_ms": 10.0, "run_ms": 30.0})
-    assert list(found) == ["coordinator, MLflow keeping up", "coordinator", "scheduler"]
-    assert list(found.values()) == pytest.approx([20, 50, 100])
-    without = many.capacities({"coordinator_ms": 20.0, "scheduler_ms": 40.0, "run_ms": 0.0})
-    assert list(without) == ["scheduler", "coordinator"]
 
 
 def test_a_sleeping_trial_returns_as_much_as_one_of_the_digits():
@@ -111,34 +82,18 @@ def test_a_sleeping_trial_returns_as_much_as_one_of_the_digits():
     assert {"loss_curves.png", "confusion_matrix.png"} <= set(pictures)
 
 
-def crowd(workers, sampler, coordinator, tracking=True):
-    return {
-        "workers": workers, "sampler": sampler, "seconds": 20.0, "trials": 600,
-        "tracking": tracking, "per_second": 9.0, "ideal": 10.0, "busy": 0.9,
-        "coordinator_ms": coordinator, "run_ms": 6.0 if tracking else 0.0, "scheduler_ms": 10.0,
+def test_the_table_has_a_line_a_sweep():
+    row = {
+        "workers": 200, "sampler": "random", "seconds": 20.0, "trials": 600, "tracking": True,
+        "per_second": 9.0, "ideal": 10.0, "busy": 0.9, "coordinator_ms": 5.0, "run_ms": 6.0,
+        "scheduler_ms": 10.0, "pending": 3,
         "stages": {"sampler": 1.0, "study": 2.0, "records": 1.5},
     }  # fmt: skip
-
-
-def test_what_is_published_has_the_tables_and_the_figures_of_the_page():
-    rows = [crowd(200, "random", 5.0), crowd(200, "random", 4.0, tracking=False),
-            crowd(200, "tpe", 20.0), crowd(1000, "random", 8.0)]  # fmt: skip
-    few_rows = [{"workers": 1, "ratio": 1.0}, {"workers": 2, "ratio": 0.9}]
-    found = scale.summarized({"few": {"sleeping": few_rows}, "many": rows})
-    assert found["tables"]["few"][1:] == [["1", "1.00"], ["2", "0.90"]]
-    first = found["tables"]["many"][1]
-    assert first[:4] == ["200 workers, random, 20 s", 600, "9.0 of 10.0", "90 %"]
-    assert first[4:] == ["5.0", "1.0, 2.0, 1.5", "6.0", "10.0"]
-    assert found["tables"]["many"][2][6] == "-"
-    assert found["figures"] == {
-        "coordinator_random": [125, 250],
-        "coordinator_tpe": 50,
-        "scheduler": [100, 100],
-        "seconds_for_1000": [4, 8],
-        "seconds_with_mlflow": 14,
-        "busy_crowd": 0.9,
-    }
-    assert "busy_crowd" not in scale.summarized({"few": {}, "many": rows[:1]})["figures"]
+    lines = scale.table({"many": [row, {**row, "tracking": False}]}).splitlines()[2:]
+    start = "| 200 workers, random, 20 s | 600 | 9.0 of 10.0 | 90% | 5.0 | 1.0, 2.0, 1.5 |"
+    assert lines[0] == f"{start} 6.0 | 3 | 10.0 |"
+    assert "20 s, no MLflow | 600" in lines[1]
+    assert lines[1].endswith("| 1.0, 2.0, 1.5 | - | - | 10.0 |")
 
 
 @pytest.mark.slow
@@ -154,24 +109,13 @@ def test_listing_the_benchmarks_does_not_need_dask():
 def test_a_small_one_for_real(capsys):
     small = ["--workers", "4", "--trials", "24", "--seconds", "0.3", "--samplers", "tpe",
              "--crowd", "0"]  # fmt: skip
-    assert main(["scale", "--few", *small]) == 0
+    assert main(["scale", *small]) == 0
     output = capsys.readouterr().out
     rows = [line.split("|") for line in output.splitlines() if line.startswith("| 4 workers, tpe")]
-    throughput, costs = rows[:2], rows[2:]
     name = "4 workers, tpe, 0.3 s"
-    assert [row[1].strip() for row in rows] == 2 * [name, f"{name}, no MLflow"]
-    for cells in throughput:
-        rate, ideal = float(cells[2]), float(cells[3])
+    assert [row[1].strip() for row in rows] == [name, f"{name}, no MLflow"]
+    for cells in rows:
+        rate, ideal = map(float, cells[3].split(" of "))
         assert 0 < rate < 1.2 * ideal
-    assert [cells[7].strip() for cells in throughput] == ["0", "-"]
-    for cells in costs:
-        assert all(float(cell) > 0 for cell in (cells[2], cells[4], cells[5], cells[11]))
-    assert "1000 workers: trials of" in output
-
-
-@pytest.mark.nightly
-def test_few_workers_for_real(tmp_path):
-    found = few.measure("sleeping", 1, 8, "seconds=0.2", tmp_path)
-    assert found["mean_seconds"] == pytest.approx(0.2, rel=0.5)
-    assert 0.2 < found["busy"] <= 1.01
-    assert 0.5 < found["per_second"] < 6
+        assert all(float(cell) > 0 for cell in (cells[5], cells[9], *cells[6].split(",")))
+    assert [cells[8].strip() for cells in rows] == ["0", "-"]

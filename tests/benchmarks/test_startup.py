@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import __main__ as program
 from benchmarks import startup
-from benchmarks.timing import Timing, table, time_commands
+from benchmarks.startup import Timing, time_commands
 
 PASS = [sys.executable, "-S", "-c", "pass"]
 SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(0.3)"]
@@ -31,7 +31,7 @@ def test_a_command_that_fails_is_no_measurement():
 
 
 def test_the_table_has_minimum_median_and_maximum():
-    rows = table([Timing("sweeps --help", (0.3, 0.1, 0.2))]).splitlines()
+    rows = startup.timing_table([Timing("sweeps --help", (0.3, 0.1, 0.2))]).splitlines()
     assert [cell.strip() for cell in rows[-1].strip("|").split("|")] == [
         "sweeps --help",
         "0.10",

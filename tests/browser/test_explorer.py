@@ -153,7 +153,7 @@ def test_two_trials_answer_and_the_link_keeps_which(watched, explorer):
 def test_answers_keep_up_with_the_pen(watched):
     """Every drawing is answered; how soon after the pen's lift is printed (`-s`), not judged.
 
-    docs/evidence/explorer.md has the figures: a shared machine may take longer whatever the code
+    A shared machine may take longer whatever the code
     is like.
     """
     watched.evaluate(MEASURE)
