@@ -7,9 +7,7 @@ confirmation on fresh folds, and the report. The result is named after the space
 from __future__ import annotations
 
 import argparse
-import contextlib
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,22 +25,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
     parser.add_argument("--cases", nargs="+", default=CASES, metavar="SPACE=BUDGET",
                         help=f"(default {' '.join(CASES)})")  # fmt: skip
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="the homes stay there")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Run one sweep after the other."""
     cases = [case.partition("=") for case in options.cases]
     spaces = "-".join(space for space, _, _ in cases)
-    rows = [_observed(space, budget, options.keep) for space, _, budget in cases]
+    rows = [_observed(space, budget) for space, _, budget in cases]
     return {"name": f"budgets-{spaces}", "rows": rows}
 
 
-def _observed(space: str, budget: str, keep: Path | None) -> dict[str, Any]:
+def _observed(space: str, budget: str) -> dict[str, Any]:
     from sweeps import load
     from sweeps.records import Conclusions
 
-    with _folder(f"{space}-{budget}", keep) as folder:
+    with tempfile.TemporaryDirectory(prefix="budget-") as name:
+        folder = Path(name)
         used = run_sweeps("run", space, "--budget", budget, "--quiet", folder=folder,
                           timeout_seconds=2 * seconds_of(budget) + 60)  # fmt: skip
         sweep = load(space, folder / "home")
@@ -65,17 +63,6 @@ def _observed(space: str, budget: str, keep: Path | None) -> dict[str, Any]:
         "champion": verdict.recommended,
         "quoted": [quoted.value, quoted.low, quoted.high],
     }
-
-
-@contextlib.contextmanager
-def _folder(name: str, keep: Path | None) -> Iterator[Path]:
-    if keep is None:
-        with tempfile.TemporaryDirectory(prefix="budget-") as folder:
-            yield Path(folder)
-    else:
-        own = keep / name
-        own.mkdir(parents=True)
-        yield own
 
 
 def table(result: dict[str, Any]) -> str:

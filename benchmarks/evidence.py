@@ -35,7 +35,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.markdown import markdown
 
@@ -72,15 +72,10 @@ class Measurement:
     days: int
 
 
-@dataclass(frozen=True)
-class Tie:
-    """A figure of a page, and what its file has.
+class Tie(NamedTuple):
+    """A figure of a page: the line of the comment, the place, what stands there and what is to.
 
-    Attributes:
-        line: Of the comment.
-        place: Where the number stands in the page; None if its words are not there.
-        shown: The number of the page.
-        expected: The number of the file, or what is wrong.
+    `expected` says what is wrong if there is no such place, or no such number in the file.
     """
 
     line: str
@@ -113,17 +108,14 @@ def sources(text: str) -> list[str]:
 
 def wrong_figures(text: str) -> Iterator[str]:
     """Yield each line of the comment that the page or the file contradicts."""
-    prose = _prose(text)
     for tie in ties(text):
-        if tie.place is None:
-            yield f"{tie.line}: {tie.expected}"
-        elif tie.shown != tie.expected:
-            yield f"{tie.line}: the file has {tie.expected}"
+        if tie.shown != tie.expected:
+            yield f"{tie.line}: {'the file has ' if tie.place else ''}{tie.expected}"
+    prose = _prose(text)
     for line in sources(text):
-        if found := LISTED.fullmatch(line):
-            missing = [words for words in found[1].split("; ") if not _words(words).search(prose)]
-            yield from (f"{line}: {words!r} is not in the page" for words in missing)
-        elif not TIED.fullmatch(line) and not MEASURED.fullmatch(line):
+        missing = [words for words in _listed(line) if not _words(words).search(prose)]
+        yield from (f"{line}: {words!r} is not in the page" for words in missing)
+        if not any(kind.fullmatch(line) for kind in (TIED, LISTED, MEASURED)):
             yield f"{line}: neither a figure nor a measurement"
 
 
@@ -134,16 +126,14 @@ def ties(text: str) -> Iterator[Tie]:
         if not (tied := TIED.fullmatch(line)):
             continue
         words, file, path, factor = tied.groups()
-        numbers = SHOWN.findall(words)
         found = _words(words).search(prose, at)
-        if len(numbers) != 1 or not found:
-            why = "is not in the page, or not in this order" if len(numbers) == 1 else "one number"
-            yield Tie(line, None, "", f"{words!r}: {why}")
-            continue
-        number = SHOWN.search(prose, found.start(), found.end())
-        assert number is not None
-        at = found.end()
-        yield Tie(line, number.span(), number[0], _expected(number[0], file, path, factor))
+        if len(SHOWN.findall(words)) != 1:
+            yield Tie(line, None, "", f"{words!r}: one number")
+        elif not found or not (number := SHOWN.search(prose, found.start())):
+            yield Tie(line, None, "", f"{words!r}: is not in the page, or not in this order")
+        else:
+            at = found.end()
+            yield Tie(line, number.span(), number[0], _expected(number[0], file, path, factor))
 
 
 def unmarked_figures(text: str) -> list[str]:
@@ -153,10 +143,8 @@ def unmarked_figures(text: str) -> list[str]:
         if tie.place:
             begin, end = tie.place
             prose = f"{prose[:begin]}{'_' * (end - begin)}{prose[end:]}"
-    for line in sources(text):
-        if found := LISTED.fullmatch(line):
-            for words in found[1].split("; "):
-                prose = _words(words).sub(_blank("_"), prose)
+    for words in (words for line in sources(text) for words in _listed(line)):
+        prose = _words(words).sub(_blank("_"), prose)
     return [match[0] for match in FIGURE.finditer(prose)]
 
 
@@ -165,26 +153,19 @@ def updated(text: str) -> str:
 
     A figure whose file has no number there stays as it is; `wrong_figures` names it.
     """
-    lines = dict.fromkeys(sources(text))
     for tie in reversed([*ties(text)]):
-        if tie.place and re.fullmatch(SHOWN, tie.expected):
+        if tie.place and SHOWN.fullmatch(tie.expected):
             begin, end = tie.place
             text = text[:begin] + tie.expected + text[end:]
-            new = SHOWN.sub(tie.expected, tie.line.partition(" -> ")[0], count=1)
-            lines[tie.line] = f"{new} -> {tie.line.partition(' -> ')[2]}"
-    head, comment, tail = text.partition("\n<!--figures\n")
-    comment += "\n".join(lines[line] or line for line in sources(text)) if comment else ""
-    kept = tail[tail.rindex("\n-->") :] if comment else ""
-    measured = [MEASURED.fullmatch(line) for line in sources(text)]
-    files = [found[1] for found in measured if found]
-    return (
-        BLOCK.sub(
-            lambda found: f"{found[1]}\n{_block(found[2], found[3] or '', files)}\n\n{found[4]}",
-            head,
-        )
-        + comment
-        + kept
-    )
+            words, arrow, source = tie.line.partition(" -> ")
+            new = SHOWN.sub(tie.expected, words) + arrow + source
+            text = re.sub(rf"(?m)^{re.escape(tie.line)}$", new, text)
+    files = [found[1] for line in sources(text) if (found := MEASURED.fullmatch(line))]
+
+    def block(found: re.Match[str]) -> str:
+        return f"{found[1]}\n{_block(found[2], found[3] or '', files)}\n\n{found[4]}"
+
+    return BLOCK.sub(block, text)
 
 
 def measurements() -> list[Measurement]:
@@ -250,6 +231,12 @@ def _prose(text: str) -> str:
     return text
 
 
+def _listed(line: str) -> list[str]:
+    """Return the words that a line of settings, or of a benchmark that is gone, lists."""
+    found = LISTED.fullmatch(line)
+    return found[1].split("; ") if found else []
+
+
 def _blank(sign: str) -> Callable[[re.Match[str]], str]:
     return lambda found: re.sub(r"\S", sign, found[0])
 
@@ -279,8 +266,8 @@ def _block(file: str | None, words: str, measured: list[str]) -> str:
     if file is None:
         return markdown(["command", "measured", "machine", "result"], map(_row, measured))
     result = load(file)
-    if tables := result.get("tables"):
-        columns, *rows = tables[words.strip()]
+    if words in result.get("tables", {}):
+        columns, *rows = result["tables"][words]
         return markdown(columns, rows)
     from benchmarks.__main__ import BENCHMARKS
 

@@ -8,10 +8,8 @@ more. The same sweep is observed with a tenth of its trials and with all of them
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +18,6 @@ from benchmarks.markdown import kept, markdown
 from benchmarks.options import whole_numbers
 from benchmarks.process_tree import (
     MEMORY_SECONDS,
-    processes,
     run_sweeps,
 )
 
@@ -48,10 +45,6 @@ BUSY: Final = 0.9
 """Share of the time that workers were asked to be busy."""
 FEWEST: Final = 100
 """Fewer trials say nothing of a sweep in full swing."""
-SAMPLE_SECONDS: Final = 1.0
-"""Time between two readings of each process's memory."""
-FLAT: Final = 1.1
-"""Growth of a process's memory after the first tenth of the trials that passes for none."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,22 +60,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="large-") as name:
         folder = Path(name)
         rows = [observed(folder, count) for count in counts]
-        rows[-1] |= in_full_swing(folder, counts[0], rows[-1].pop("memory"))
-    rows[0].pop("memory")
+        rows[-1]["per_second"] = per_second(folder, counts[0])
     return {"trials": options.trials, "rows": rows}
 
 
 def observed(folder: Path, trials: int) -> dict[str, Any]:
     """Run the sweep on to so many trials; return seconds, memory, bytes and files."""
-    memory: list[tuple[float, dict[str, int]]] = []
-
-    def read(command: int) -> None:
-        if not memory or time.time() >= memory[-1][0] + SAMPLE_SECONDS:
-            memory.append((time.time(), _memory(command)))
-
     ran = _used(folder, trials, "run", str(SPACE), "--trials", str(trials), "--workers",
-                str(WORKERS), "--set", f"seconds={SECONDS}", "--quiet", "--strict",
-                on_poll=read)  # fmt: skip
+                str(WORKERS), "--set", f"seconds={SECONDS}", "--quiet", "--strict")  # fmt: skip
     found = {"run": ran}
     for name, words in COMMANDS.items():
         times = [_used(folder, trials, *words) for _ in range(TIMES)]
@@ -90,7 +75,6 @@ def observed(folder: Path, trials: int) -> dict[str, Any]:
     parts = {name: list(_files(folder / "home", places)) for name, places in PARTS.items()}
     return {
         "trials": trials,
-        "memory": memory,
         "commands": found,
         "bytes": {name: sum(sizes) for name, sizes in parts.items()},
         "files": {name: len(sizes) for name, sizes in parts.items()},
@@ -98,47 +82,15 @@ def observed(folder: Path, trials: int) -> dict[str, Any]:
     }
 
 
-def _memory(command: int) -> dict[str, int]:
-    """Return the memory of the coordinator, and the largest of the processes that it started."""
-    tree = processes(command)
-    others = [one.memory_bytes("Rss") for one in tree if one.pid != command]
-    own = [one.memory_bytes("Rss") for one in tree if one.pid == command]
-    return {"coordinator": sum(own), "largest worker": max(others, default=0)}
-
-
-def in_full_swing(
-    folder: Path, begun: int, memory: list[tuple[float, dict[str, int]]]
-) -> dict[str, Any]:
-    """Return how many trials a second ended after the first ones, and how each process has grown.
-
-    Memory is compared between the first and the last tenth of that time, which is one start: MB
-    before and after, the medians of what was read there; nothing if it was not read in both.
-    """
+def per_second(folder: Path, begun: int) -> float:
+    """Return how many trials a second ended after the first ones."""
     spans = sorted(spans_of(folder / "home", "nothing"))[begun:]
-    first, last = spans[0][0], max(end for _, end in spans)
-    tenth = (last - first) / 10
-    read = {
-        name: [
-            [sizes[name] / 2**20 for at, sizes in memory if begin <= at <= begin + tenth]
-            for begin in (first, last - tenth)
-        ]
-        for name in ("coordinator", "largest worker")
-    }
-    return {
-        "per_second": len(spans) / (last - first),
-        "grown": {
-            name: [statistics.median(early), statistics.median(late)]
-            for name, (early, late) in read.items()
-            if early and late
-        },
-    }
+    return len(spans) / (max(end for _, end in spans) - spans[0][0])
 
 
-def _used(
-    folder: Path, trials: int, *words: str, on_poll: Callable[[int], None] = lambda command: None
-) -> dict[str, float]:
+def _used(folder: Path, trials: int, *words: str) -> dict[str, float]:
     used = run_sweeps(
-        *words, folder=folder, timeout_seconds=120 + 0.5 * trials, on_poll=on_poll,
+        *words, folder=folder, timeout_seconds=120 + 0.5 * trials,
         memory_seconds=0.0 if words[0] != "run" else MEMORY_SECONDS,  # at every poll
     )  # fmt: skip
     return {
@@ -187,9 +139,6 @@ def _swing(row: dict[str, Any]) -> Iterator[list[str]]:
     yield ["trials a second", f"{row['per_second']:.1f} of {WORKERS / SECONDS:.0f}", ""]
     busy = row["per_second"] * SECONDS / WORKERS
     yield ["time that workers spend in trials", f"{busy:.1%}", f"{BUSY:.0%}: {kept(busy >= BUSY)}"]
-    for name, (before, after) in row["grown"].items():
-        flat = kept(after <= FLAT * before)
-        yield [f"memory of the {name}, MB", f"{before:.0f} to {after:.0f}", f"flat: {flat}"]
 
 
 def _verdict(result: dict[str, Any], name: str) -> str:

@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,28 +36,10 @@ COMMANDS: dict[str, list[str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Wall times of one command over several runs, in seconds."""
-
-    name: str
-    seconds: tuple[float, ...]
-
-    @property
-    def median(self) -> float:
-        """The median time."""
-        return statistics.median(self.seconds)
-
-    def as_json(self) -> dict[str, object]:
-        """Return every run with its summary."""
-        summary = {"min": min(self.seconds), "median": self.median, "max": max(self.seconds)}
-        return asdict(self) | summary
-
-
 def time_commands(
     commands: Mapping[str, Sequence[str]], *, runs: int, folder: Path | None = None
-) -> list[Timing]:
-    """Time commands in turn, round by round, so that a slow moment of the machine hits them all.
+) -> dict[str, list[float]]:
+    """Return seconds of commands, timed in turn, so that a slow moment hits them all.
 
     Args:
         commands: Arguments of the commands by name. Each runs once beforehand, for the disk cache.
@@ -74,16 +55,7 @@ def time_commands(
             duration = _run(command, folder)
             if round_ > 0:
                 seconds[name].append(duration)
-    return [Timing(name, tuple(values)) for name, values in seconds.items()]
-
-
-def timing_table(timings: Sequence[Timing]) -> str:
-    """Return a Markdown table with minimum, median and maximum of each command."""
-    rows = (
-        [one.name, *(f"{s:.2f}" for s in (min(one.seconds), one.median, max(one.seconds)))]
-        for one in timings
-    )
-    return markdown(["command", "min s", "median s", "max s"], rows, "lr")
+    return seconds
 
 
 def _run(command: Sequence[str], folder: Path | None) -> float:
@@ -104,19 +76,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Time every command in an empty folder."""
     with tempfile.TemporaryDirectory() as folder:
-        timings = time_commands(COMMANDS, runs=options.runs, folder=Path(folder))
+        seconds = time_commands(COMMANDS, runs=options.runs, folder=Path(folder))
     return {
         "runs": options.runs,
         "load": round(os.getloadavg()[0], 2),
         "limit_seconds": LIMIT_SECONDS,
-        "timings": [timing.as_json() for timing in timings],
+        "seconds": seconds,
     }
 
 
 def table(result: dict[str, Any]) -> str:
     """Return the table, and whether each command keeps to the limit."""
-    timings = [Timing(t["name"], tuple(t["seconds"])) for t in result["timings"]]
-    late = [t.name for t in timings if t.name.startswith("sweeps") and t.median > LIMIT_SECONDS]
+    middle = {name: statistics.median(times) for name, times in result["seconds"].items()}
+    rows = (
+        [name, *(f"{s:.2f}" for s in (min(times), middle[name], max(times)))]
+        for name, times in result["seconds"].items()
+    )
+    late = [name for name in middle if name.startswith("sweeps") and middle[name] > LIMIT_SECONDS]
     verdict = f"over it: {', '.join(late)}" if late else "kept by every command"
-    heading = f"{result['runs']} runs after a warm-up, load {result['load']} at the end"
-    return f"{heading}\n\n{timing_table(timings)}\n\nLimit {LIMIT_SECONDS} s (median): {verdict}"
+    return "\n\n".join([
+        f"{result['runs']} runs after a warm-up, load {result['load']} at the end",
+        markdown(["command", "min s", "median s", "max s"], rows, "lr"),
+        f"Limit {LIMIT_SECONDS} s (median): {verdict}",
+    ])  # fmt: skip

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.process_tree import records_of
+
 Span = tuple[float, float]
 """When a trial was begun and when it had ended, seconds since the epoch."""
 
@@ -15,10 +17,7 @@ def spans_of(home: Path, name: str) -> list[Span]:
     Raises:
         RuntimeError: One of them did not complete.
     """
-    from sweeps import load
-
-    sweep = load(name, home)
-    records = sweep.home.store(sweep.info.id).read_all()
+    records = records_of(home, name)
     failed = [record for record in records if record.outcome != "complete"]
     if failed:
         raise RuntimeError(f"trial {failed[0].spec.key}: {failed[0].outcome}, {failed[0].error}")

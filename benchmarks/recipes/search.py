@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -10,38 +12,43 @@ import optuna
 from benchmarks.recipes.command import Search
 
 
+@dataclass(frozen=True)
+class Ranges:
+    """A space; `units` has how the widths are drawn, as Optuna and Keras Tuner take it."""
+
+    layers: tuple[int, int]
+    narrowest: int
+    units: Mapping[str, Any]
+    least_l2: float
+
+
+SPACES: Mapping[str, Ranges] = {
+    "digits": Ranges((2, 3), 16, {"step": 16}, 1e-6),
+    "mlp": Ranges((1, 3), 8, {"log": True}, 1e-7),
+}
+BATCHES = [16, 32, 64, 128]
+
+
 def suggest(trial: Any, space: str = "digits") -> dict[str, Any]:
     """Draw one configuration of a space.
 
     Args:
         trial: An `optuna.Trial`.
-        space: `digits` or `mlp`.
+        space: One of `SPACES`.
     """
-    if space == "mlp":
-        return _suggest_mlp(trial)
-    hidden_layers = trial.suggest_int("hidden_layers", 2, 3)
-    return {
-        "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True),
-        "batch_size": trial.suggest_categorical("batch_size", [16, 32, 64, 128]),
-        "units": [
-            trial.suggest_int(f"units_{i}", 16, 128, step=16) for i in range(1, hidden_layers + 1)
-        ],
-        "dropout": trial.suggest_float("dropout", 0.0, 0.5),
-        "l2": trial.suggest_float("l2", 1e-6, 1e-2, log=True),
-    }
-
-
-def _suggest_mlp(trial: Any) -> dict[str, Any]:
+    own = SPACES[space]
     learning_rate = trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
-    batch_size = trial.suggest_categorical("batch_size", [16, 32, 64, 128])
-    hidden_layers = trial.suggest_int("hidden_layers", 1, 3)
-    units = [trial.suggest_int(f"units_{i}", 8, 128, log=True) for i in range(1, hidden_layers + 1)]
+    batch_size = trial.suggest_categorical("batch_size", BATCHES)
+    hidden_layers = trial.suggest_int("hidden_layers", *own.layers)
     return {
         "learning_rate": learning_rate,
         "batch_size": batch_size,
-        "units": units,
+        "units": [
+            trial.suggest_int(f"units_{i}", own.narrowest, 128, **own.units)
+            for i in range(1, hidden_layers + 1)
+        ],
         "dropout": trial.suggest_float("dropout", 0.0, 0.5),
-        "l2": trial.suggest_float("l2", 1e-7, 1e-2, log=True),
+        "l2": trial.suggest_float("l2", own.least_l2, 1e-2, log=True),
     }
 
 

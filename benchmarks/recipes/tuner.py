@@ -18,6 +18,7 @@ import keras_tuner
 
 from benchmarks.recipes.command import Search, note_trial, parse, side_by_side
 from benchmarks.recipes.network import build_network, make_callbacks
+from benchmarks.recipes.search import BATCHES, SPACES
 
 
 class Digits(keras_tuner.HyperModel):  # type: ignore[misc]  # Keras Tuner is untyped
@@ -31,37 +32,24 @@ class Digits(keras_tuner.HyperModel):  # type: ignore[misc]  # Keras Tuner is un
 
     def build(self, hp: Any) -> Any:
         """Return the network of one configuration."""
-        if self._space == "mlp":
-            return self._build_mlp(hp)
-        hidden_layers = hp.Int("hidden_layers", 2, 3)
+        own = SPACES[self._space]
+        steps = {"sampling": "log"} if own.units.get("log") else own.units
+        hidden_layers = hp.Int("hidden_layers", *own.layers)
         return build_network(
             {
                 "learning_rate": hp.Float("learning_rate", 1e-4, 1e-2, sampling="log"),
                 "units": [
-                    hp.Int(f"units_{i}", 16, 128, step=16) for i in range(1, hidden_layers + 1)
-                ],
-                "dropout": hp.Float("dropout", 0.0, 0.5),
-                "l2": hp.Float("l2", 1e-6, 1e-2, sampling="log"),
-            }
-        )
-
-    def _build_mlp(self, hp: Any) -> Any:
-        hidden_layers = hp.Int("hidden_layers", 1, 3)
-        return build_network(
-            {
-                "learning_rate": hp.Float("learning_rate", 1e-4, 1e-2, sampling="log"),
-                "units": [
-                    hp.Int(f"units_{i}", 8, 128, sampling="log")
+                    hp.Int(f"units_{i}", own.narrowest, 128, **steps)
                     for i in range(1, hidden_layers + 1)
                 ],
                 "dropout": hp.Float("dropout", 0.0, 0.5),
-                "l2": hp.Float("l2", 1e-7, 1e-2, sampling="log"),
+                "l2": hp.Float("l2", own.least_l2, 1e-2, sampling="log"),
             }
         )
 
     def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
         """Train with the batch size of the configuration."""
-        batch_size = hp.Choice("batch_size", [16, 32, 64, 128])
+        batch_size = hp.Choice("batch_size", BATCHES)
         history = model.fit(*args, batch_size=batch_size, **kwargs)
         self.epochs_trained = len(history.history["loss"])
         self.best = max(history.history["val_accuracy"])

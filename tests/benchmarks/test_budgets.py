@@ -24,7 +24,7 @@ def test_the_table_says_whether_a_budget_was_kept():
 
 @pytest.mark.nightly
 def test_a_budget_is_measured(tmp_path):
-    (row,) = budgets.run(argparse.Namespace(cases=["smoke=20s"], keep=tmp_path))["rows"]
+    (row,) = budgets.run(argparse.Namespace(cases=["smoke=20s"]))["rows"]
     assert (tmp_path / "smoke-20s" / "home" / "records").is_dir()
     assert row["complete"] >= 2
     assert row["seconds"] > 0

@@ -18,7 +18,6 @@ def row(trials: int, seconds: float, size: int) -> dict:
         "files": dict.fromkeys(large.PARTS, trials),
         "report_bytes": size,
         "per_second": 38.0,
-        "grown": {"coordinator": [200, 300], "largest worker": [300, 301]},
     }
 
 
@@ -28,7 +27,6 @@ def test_the_table_says_what_was_asked_only_of_the_number_of_trials_it_was_asked
     assert "| best | 0.5 | 0.5 | 512 | 5.0 | 5.0 | 5120 | 1 s: missed |" in text
     assert "| report | 0.5 | 0.5 | 512 | 5.0 | 5.0 | 5120 | 10 s: kept |" in text
     assert "| time that workers spend in trials | 95.0% | 90%: kept |" in text
-    assert "| memory of the coordinator, MB | 200 to 300 | flat: missed |" in text
     assert "s: kept" not in large.table({"trials": 1000, "rows": [few]})
 
 
@@ -43,16 +41,10 @@ def test_a_small_home_is_measured():
     assert 0 < many["per_second"] <= large.WORKERS / large.SECONDS
 
 
-def test_memory_is_compared_between_the_first_and_the_last_tenth(monkeypatch, tmp_path):
-    spans = [(100.0 + n, 101.0 + n) for n in range(11)]
+def test_trials_a_second_are_those_after_the_first_ones(monkeypatch, tmp_path):
+    spans = [(0.0, 50.0), *((100.0 + n, 101.0 + n) for n in range(10))]
     monkeypatch.setattr(large, "spans_of", lambda home, name: spans)
-    memory = [
-        (at, {"coordinator": round(at) << 20, "largest worker": 5 << 20}) for at in range(95, 130)
-    ]
-    found = large.in_full_swing(tmp_path, 1, memory)
-    assert found["per_second"] == 1
-    assert found["grown"] == {"coordinator": [101.5, 110.5], "largest worker": [5, 5]}
-    assert large.in_full_swing(tmp_path, 1, memory[:1])["grown"] == {}
+    assert large.per_second(tmp_path, 1) == 1
 
 
 def test_too_few_trials_are_refused():
