@@ -23,9 +23,8 @@ def test_the_table_says_whether_a_budget_was_kept():
 
 
 @pytest.mark.nightly
-def test_a_budget_is_measured(tmp_path):
+def test_a_budget_is_measured():
     (row,) = budgets.run(argparse.Namespace(cases=["smoke=20s"]))["rows"]
-    assert (tmp_path / "smoke-20s" / "home" / "records").is_dir()
     assert row["complete"] >= 2
     assert row["seconds"] > 0
     assert "quoted" not in row, "smoke is not confirmed by itself"
