@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from sweeps.interval import Interval
 from sweeps.records.conclusions import (
     AtEvaluation,
-    CalibrationConclusion,
     Conclusion,
     ConfirmedStanding,
     SelectionBiasConclusion,
@@ -77,7 +76,6 @@ def answer(
     said = _VerdictInWords(verdict)
     bias = _newest(conclusions, SelectionBiasConclusion)
     votes = _newest(conclusions, VotesConclusion)
-    calibration = _newest(conclusions, CalibrationConclusion)
     lines = said.choice()
     lines += said.parameters(params or {})
     lines.append(said.figure(on_test_set(verdict, conclusions)))
@@ -85,7 +83,7 @@ def answer(
     lines.append(said.order())
     lines += _voting(votes)
     lines += _voting_on_test_set(_newest(conclusions, TestVotesConclusion))
-    lines.append(said.champion(calibration, is_served=is_served))
+    lines.append(said.champion(is_served=is_served))
     return [*lines, said.source()]
 
 
@@ -338,8 +336,8 @@ class _VerdictInWords:
         said = ", ".join(f"{name} {_whole_percent(chance)}" for name, chance in likely)
         return f"{said}; {_listed(rest)} under {_whole_percent(_SMALL)}" if rest else said
 
-    def champion(self, calibration: CalibrationConclusion | None, *, is_served: bool) -> str:
-        """Return where the champion is, and what its temperature is known to change."""
+    def champion(self, *, is_served: bool) -> str:
+        """Return where the champion is."""
         verdict, take = self._verdict, self._take
         where = "Champion in MLflow" if is_served else "Champion"
         said = f"{where}: {self._name(take)}"
@@ -347,15 +345,7 @@ class _VerdictInWords:
             said += ", though it is not proven better"
         if verdict.refit:
             said += f", trained on all but the test set ({verdict.refit})"
-        own = calibration.finalists.get(take.finalist) if calibration else None
-        error = own.measures.get("ece") if own else None
-        if own is None or error is None or error.verdict == "cannot tell":
-            return f"{said}."
-        before, after = (scaled(one.value, digits=1) for one in (error.before, error.after))
-        by = f"T = {own.temperature:.2f}"
-        if error.verdict == "higher":
-            return f"{said}, served at {by}, where its error is higher ({after} %, not {before} %)."
-        return f"{said}, calibrated by {by} (error {after} %, not {before} %)."
+        return f"{said}."
 
     def source(self) -> str:
         """Return what all this comes from, and whether the data served several sweeps."""
