@@ -231,7 +231,6 @@ def _how_many(plan: SweepPlan) -> str:
     return str(limits.trials)
 
 
-
 def _samples(info: Mapping[str, Any]) -> str:
     """Return how many samples train, validate and test, as far as the experiment says so."""
     known = {"n_train": "to train on", "n_validation": "to validate", "n_test": "in the test set"}
