@@ -27,7 +27,7 @@ class ParameterInfo:
         default: Value used where a space neither varies nor fixes the parameter.
         optional: Whether None (YAML `null`, "switched off") is allowed too.
         required: Whether a space must vary or fix it, because there is no default.
-        description: One line for `sweeps schema`, errors and documentation, with the unit.
+        description: One line for errors and documentation, with the unit.
     """
 
     type: Literal["float", "int", "bool", "categorical", "any"]

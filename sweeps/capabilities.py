@@ -403,7 +403,7 @@ class SupportsSamples(Protocol):
 class SupportsExamination(Protocol):
     """Capability: the experiment reports the mistakes of a trained trial.
 
-    `sweeps examine` shows them, and the finalists' runs in MLflow have them as `evaluation/`.
+    The finalists' runs in MLflow have them as `evaluation/`.
     """
 
     def examine(

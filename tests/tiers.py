@@ -49,8 +49,6 @@ MEASURED: Final = (
             "failing",
             "confirm",
             "votes",
-            "same",
-            "more_data",
             "next_step",
             "refit_and_control",
         )

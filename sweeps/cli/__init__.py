@@ -46,9 +46,9 @@ _FORMER: Final = {
 }  # fmt: skip
 """Former names of commands and options -> their present names."""
 _REMOVED: Final = {
-    "dashboard": "`optuna-dashboard` (docs/how-to.md, servers of others)",
-    "serve-tracking": "`mlflow server` (docs/how-to.md, servers of others)",
-    "cluster": "`dask scheduler` and `dask worker` (docs/clusters.md)",
+    "dashboard": "`optuna-dashboard` (docs/how-to.md, look at studies in Optuna Dashboard)",
+    "serve-tracking": "`mlflow server` (docs/how-to.md, run an MLflow server for a team)",
+    "cluster": "`dask scheduler` and `dask worker` (docs/clusters.md, one machine)",
     "check": "sweeps replay, which tells whether the seed decides a training",
     "next": "sweeps confirm, whose answer ends with it",
     "examine": "sweeps report; of digits, digitexp evaluate",

@@ -1,4 +1,4 @@
-"""Before a sweep: `sweeps init`, `plan` and `schema`."""
+"""Before a sweep: `sweeps init` and `plan`."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def list_sweeps(
 ) -> None:
     """List the sweeps of a home, the newest first.
 
-    What a confirmation trains (NAME-confirmation, NAME-selection-bias, ...) is named below its
+    What a confirmation trains (NAME-confirmation, NAME-control) is named below its
     sweep; in JSON and CSV it has rows of its own, with the sweep as `companion_of`.
     """
     from sweeps.analysis.summary import ListingRow

@@ -57,6 +57,7 @@ def test_cross_entropies_are_those_of_keras_and_agree_with_each_other():
         rtol=1e-5,
     )
     np.testing.assert_allclose(numpy_functions.one_hot_cross_entropy(logits, targets), sparse)
+    assert targets.nbytes == 10 * labels.nbytes
     probabilities = numpy_functions.softmax(logits)
     np.testing.assert_allclose(
         numpy_functions.cross_entropy_from_probabilities(probabilities, labels), sparse

@@ -320,8 +320,8 @@ def mixed_note(others: Mapping[str, Iterable[str]]) -> str | None:
 def _allowed_note(allowed: int) -> str:
     return (
         f"cluster: allowed-failures of its scheduler is {allowed}, so an attempt is begun again "
-        f"{allowed} times at most when its worker dies; `sweeps cluster start` sets "
-        f"{ALLOWED_FAILURES}"
+        f"{allowed} times at most when its worker dies; for {ALLOWED_FAILURES}, start it with "
+        f"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES={ALLOWED_FAILURES}"
     )
 
 

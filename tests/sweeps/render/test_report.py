@@ -149,16 +149,6 @@ def test_it_is_the_same_page_each_time(swept, tmp_path):
 
 
 @pytest.mark.slow
-def test_charts_are_written_as_pngs(swept, tmp_path):
-    words = ["report", "confusing", "-o", tmp_path / "x.html", "--figures", tmp_path / "charts"]
-    result = CliRunner().invoke(app, [*map(str, words), "--home", str(swept.home.path)])
-    assert result.exit_code == 0, result.output
-    names = {path.name for path in (tmp_path / "charts").iterdir()}
-    assert {"history.png", "importances.png", "parallel.png", "recalls.png"} <= names
-    assert all(p.read_bytes().startswith(b"\x89PNG") for p in (tmp_path / "charts").iterdir())
-
-
-@pytest.mark.slow
 def test_a_regression_is_reported_without_what_it_has_not(finished_toy, tmp_path):
     sweep = finished_toy(trials=12)
     page = sweep.report(tmp_path / "toy.html").read_text(encoding="utf-8")
