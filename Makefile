@@ -25,7 +25,7 @@ HOURS_NIGHTLY := two hours or more
 # The benchmarks that `make benchmark` runs.
 NAME := startup engine growth memory throughput
 
-EXTRAS := keras,cluster,postgresql,cmaes,explorer,docs,dev,bench,fuzz
+EXTRAS := keras,cluster,postgresql,cmaes,docs,dev,bench,fuzz
 
 # How long `make fuzz` attacks each reader of foreign bytes.
 SECONDS := 60

@@ -19,7 +19,7 @@ from digitexp.config import TrialConfig
 from digitexp.data import DataError, Source, Split, load_source, split_source
 from digitexp.training.outcome import TrainingData
 
-# A trained network in NumPy, for pages and the explorer, which run without TensorFlow.
+# A trained network in NumPy, for pages, which are made without TensorFlow.
 #
 # The formulas are those of the Keras layers that `digitexp.models` builds, at inference: dropout
 # does nothing, batch normalisation uses its stored means and variances. A test compares the two
@@ -30,7 +30,7 @@ Floats = NDArray[np.float32]
 
 AT_ONCE = 256
 """Images that go through the convolutions together: more would leave the cache."""
-_EPSILON = 1e-3
+NORM_EPSILON: Final = 1e-3
 """Default epsilon of Keras's `BatchNormalization`."""
 
 
@@ -91,7 +91,7 @@ class Network:
                 self._weight(f"norm_{name}/{part}")
                 for part in ("gamma", "beta", "moving_mean", "moving_variance")
             )
-            summed = (summed - mean) / np.sqrt(variance + np.float32(_EPSILON)) * scale + shift
+            summed = (summed - mean) / np.sqrt(variance + np.float32(NORM_EPSILON)) * scale + shift
         return self._activated(summed)
 
     def _dense(self, inputs: Floats, name: str) -> Floats:

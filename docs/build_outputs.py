@@ -81,7 +81,7 @@ transfer      digitexp transfer --from digits20 --data sklearn-digits {little}
 parameters    digitexp parameters
 softmax       digitexp softmax 2 1 0.1 --temperature 0.5
 activations   digitexp activations
-explore       digitexp explore smoke --no-browser  # until Ctrl-C
+pages         digitexp pages smoke champion net
 """.replace("{long}", "--set epochs=10000 --set early_stopping_patience_epochs=null").replace(
     "{little}", "--source-images 200 --images-per-class 5 --seeds 2 --set epochs=2"
 )

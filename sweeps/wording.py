@@ -294,7 +294,7 @@ def install_command(extra: str, project: Path = Path(__file__).parents[1]) -> st
     may have no such project, or somebody else's.
 
     Args:
-        extra: One of the extras of `pyproject.toml`, such as `explorer`.
+        extra: One of the extras of `pyproject.toml`, such as `keras`.
         project: Folder in which this package lies; a clone has `pyproject.toml` there.
     """
     pip = f"{shlex.quote(_from_here(Path(sys.executable)))} -m pip install"

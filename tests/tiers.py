@@ -36,7 +36,6 @@ DEAREST_MADE: Final = 12
 DEAR_TO_MAKE: Final = ("browser", "mlflow_server", "warm", "finished")
 """What is best made once: the tests that use one of these run in one worker."""
 MEASURED: Final = (
-    "tests/digitexp/apps/explorer/",
     "tests/digitexp/experiments/keras_experiment/",
     "tests/digitexp/training/test_train.py",
     "tests/sweeps/cli/test_control.py",

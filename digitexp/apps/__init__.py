@@ -1,4 +1,4 @@
-"""Programs to play with: the explorer, the checklist, the comparison of transferred starts.
+"""Programs on top of trainings: the checklist, the comparison of transferred starts.
 
 Only the command imports them.
 """

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from digitexp.cli import data, evaluate, explore, train, transfer
+from digitexp.cli import data, evaluate, pages, train, transfer
 from digitexp.tensorflow_setup import MissingTensorFlowError
 
 __all__ = ["app", "main"]
 
+_REMOVED: Final[Mapping[str, str]] = {
+    "explore": "write the pages of a trial by `digitexp pages DIR | SWEEP [TRIAL]`, and open them "
+    "in a browser: pad.html is the drawing pad",
+}
+"""Removed commands -> what to do instead; each for one release."""
+
+
+class Commands(TyperGroup):
+    """Answers a removed command with what to do instead."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command."""
+        if args and args[0] in _REMOVED:
+            raise ValueError(f"`digitexp {args[0]}` is no more; {_REMOVED[args[0]]}")
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
     name="digitexp",
+    cls=Commands,
     help="Handwritten digits: look at a data set, train one configuration, judge what came out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -26,9 +46,9 @@ app.command()(evaluate.check)
 app.command()(evaluate.robustness)
 app.command()(transfer.transfer)
 app.command()(train.parameters)
-app.command()(explore.explore)
-app.command()(explore.softmax)
-app.command()(explore.activations)
+app.command()(pages.pages)
+app.command()(pages.softmax)
+app.command()(pages.activations)
 
 USER_ERRORS = (
     ValueError,

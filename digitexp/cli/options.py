@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from digitexp.trained import TrainedTrial
+    from digitexp.trained import ShownTrial, TrainedTrial
 
 Language = Annotated[
     str,
@@ -76,6 +76,34 @@ def find_trial(
             "train` filled, or a sweep and the number of its trial."
         )
     return found[0]
+
+
+def shown_trials(
+    words: Sequence[str],
+    home: Path | None = None,
+    storage: str | None = None,
+    data: str | None = None,
+) -> list[ShownTrial]:
+    """Return the trials that a command names, with images; of a sweep alone, its champion.
+
+    Raises:
+        ValueError: As for `find_trials`, or their data are not at hand.
+    """
+    from digitexp.experiments.recorded import CHAMPION, Recorded, shown_folder
+
+    found, rest = [], list(words)
+    while rest:
+        word = rest.pop(0)
+        if rest and _is_trial(rest[0]):
+            found.append(Recorded(home, storage, data).shown(word, rest.pop(0)))
+        elif Path(word).is_dir():
+            found.append(shown_folder(Path(word), data))
+        else:
+            try:
+                found.append(Recorded(home, storage, data).shown(word, CHAMPION))
+            except ValueError as error:
+                raise ValueError(f"'{word}' is no folder; as a sweep: {error}") from None
+    return found
 
 
 def _is_trial(word: str) -> bool:

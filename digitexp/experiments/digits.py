@@ -126,8 +126,8 @@ class WithPages:
         """Return the interactive pages on a training by name."""
         from digitexp.pages import interactive_pages
 
-        other = None if beside is None else self.show(data, beside)
-        return interactive_pages(self.show(data, trained), other)
+        others = [] if beside is None else [self.show(data, beside)]
+        return interactive_pages(self.show(data, trained), *others)
 
 
 class DigitExperiment(WithPages):

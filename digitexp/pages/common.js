@@ -70,6 +70,25 @@ function percent(share) {
   return `${(100 * share).toFixed(1)} %`;
 }
 
+/** Draws a bar a class into an element: `shares` from 0 to 1, null where there is none; `chosen` stand out. */
+function drawBars(element, names, shares, isChosen) {
+  if (element.children.length !== names.length) {
+    element.replaceChildren(...names.map((name) => {
+      const row = Object.assign(document.createElement("div"), { className: "bar" });
+      row.setAttribute("role", "listitem");
+      row.innerHTML = '<span class="name"></span><span class="track"><div class="fill"></div></span><span class="number"></span>';
+      Object.assign(row.querySelector(".name"), { textContent: short(name), title: name });
+      return row;
+    }));
+  }
+  shares.forEach((share, k) => {
+    const row = element.children[k];
+    row.classList.toggle("chosen", isChosen(k));
+    row.querySelector(".fill").style.width = `${100 * (share ?? 0)}%`;
+    row.querySelector(".number").textContent = share === null ? "–" : percent(share);
+  });
+}
+
 const CHART = { displayModeBar: false, responsive: true };
 const byId = (id) => document.getElementById(id);
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from digitexp.evaluation.diagnostics import confused_pairs
 from digitexp.metrics import confusion_counts
 from digitexp.numpy_functions import softmax
-from digitexp.pages.page import pack, render
+from digitexp.pages.page import pack, render, source_of
 from digitexp.trained import ShownTrial
 
 COMPONENTS = 3
@@ -99,12 +99,11 @@ Ask = Callable[[NDArray[np.floating]], NDArray[np.floating]]
 """(n, d) vectors of a space -> (n, classes) logits."""
 
 
-def decision_regions_page(trial: ShownTrial, plotly: str | None = None) -> str:
+def decision_regions_page(trial: ShownTrial) -> str:
     """Return the page: one HTML file that needs nothing else.
 
     Args:
         trial: The trial to show; of more than 1000 images the first ones of each class.
-        plotly: See `digitexp.pages.page.render`.
 
     Raises:
         ValueError: The trial has no weights or no images, or they have fewer than 3 pixels.
@@ -115,7 +114,7 @@ def decision_regions_page(trial: ShownTrial, plotly: str | None = None) -> str:
     # 20 s, one thread 0.5 s (of 0.2 s on the processor).
     with threadpool_limits(1, "blas"):
         data = _data(trial)
-    return render("decision_regions", f"Decision regions: {trial.name}", data, plotly)
+    return render("decision_regions", f"Decision regions: {trial.name}", data, source_of(trial))
 
 
 def _data(trial: ShownTrial) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import zlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -15,29 +16,36 @@ from typing import Any, Final
 import jinja2
 import numpy as np
 
+from digitexp.data import load_source, split_source
 from digitexp.evaluation.diagnostics import surest_first
 from digitexp.parameters import Scalar
 from digitexp.trained import ShownTrial
 
 _HERE: Final = Path(__file__).parent
-BUNDLES: Final = ("plotly.min.js", "plotly-3d.min.js")
-"""plotly.js with what is drawn on two axes; with what is drawn on three."""
+SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "softmax": ("common.js", "softmax.js"),
+    "training": ("common.js", "net.js", "training.js"),
+    "decision_regions": ("common.js", "decision_regions.js"),
+    "pad": ("common.js", "net.js", "framing.js", "pad.js"),
+}
+"""The scripts of each tool, in their order; they find its data as the global `DATA`."""
+BUNDLES: Final = {"softmax": "plotly.min.js", "decision_regions": "plotly-3d.min.js"}
+"""plotly.js with what is drawn on two axes, and on three, for the tools that draw by it."""
+EMBEDDED: Final = "digits20"
+"""The data whose attribution a page names, wherever it shows some of them."""
 PACKED: Final = ("uint8", "uint16", "int16", "int32", "float32")
 
 
-def render(tool: str, title: str, data: Mapping[str, Any], plotly: str | None = None) -> str:
+def render(tool: str, title: str, data: Mapping[str, Any], source: str = "") -> str:
     """Return the page of a tool.
 
     Args:
         tool: Name of the tool's files beside this one. `<tool>.html` is a Jinja2 template of the
-            page's content, which sees `data` and escapes text. `<tool>.js` finds the same data as
-            the global `DATA`, after `common.js`. `<tool>.css` need not be there.
+            page's content, which sees `data` and escapes text. `<tool>.css` need not be there.
         title: Heading of the page.
         data: JSON-compatible; arrays by `pack`. NaN and infinity become null.
-        plotly: Address of a folder with `BUNDLES` on the server that serves the page; None:
-            plotly.js is inside.
+        source: Name of the data that images on the page are from.
     """
-    bundle = bundle_of(tool)
     page = _templates().get_template("page.html")
     return page.render(
         tool=tool,
@@ -45,9 +53,9 @@ def render(tool: str, title: str, data: Mapping[str, Any], plotly: str | None = 
         data=data,
         json=_script_json(data),
         style="".join(_read(n) for n in ("page.css", f"{tool}.css") if (_HERE / n).exists()),
-        scripts=[_read("common.js"), _read(f"{tool}.js")],
-        plotly=plotly_script(bundle) if plotly is None else None,
-        plotly_address=plotly and f"{plotly}/{bundle}",
+        scripts={name.removesuffix(".js"): _read(name) for name in SCRIPTS[tool]},
+        plotly=plotly_script(BUNDLES[tool]) if tool in BUNDLES else None,
+        shows_digits=source == EMBEDDED,
     )
 
 
@@ -74,14 +82,9 @@ def pack(array: np.ndarray) -> dict[str, Any]:
     return {"dtype": dtype, "shape": list(array.shape), "bytes": base64.b64encode(raw).decode()}
 
 
-def bundle_of(tool: str) -> str:
-    """Return the bundle that a tool's charts need."""
-    return BUNDLES[tool == "decision_regions"]
-
-
 # sweeps/render/page does the same for reports; pages of a trial may not import it.
 def plotly_script(bundle: str) -> str:
-    """Return plotly.js, one of `BUNDLES`, as a script element takes it."""
+    """Return plotly.js, one of the `BUNDLES`, as a script element takes it."""
     return _read(bundle).replace("</script", "<\\/script")
 
 
@@ -107,14 +110,13 @@ MISTAKES: Final = 20
 RIGHT_ONES: Final = 20
 
 
-def softmax_page(trial: ShownTrial, plotly: str | None = None) -> str:
+def softmax_page(trial: ShownTrial) -> str:
     """Return the page, self-contained HTML.
 
     Without a network (it diverged) or images the page has logits of one's own only, and says so.
 
     Args:
         trial: The trial whose images can be chosen, and whose fitted temperature is marked.
-        plotly: See `digitexp.pages.page.render`.
     """
     data = {
         "trial": trial.name,
@@ -123,7 +125,12 @@ def softmax_page(trial: ShownTrial, plotly: str | None = None) -> str:
         "part": trial.part,
         "images": _images(trial),
     }
-    return render("softmax", f"Softmax and temperature: {trial.name}", data, plotly)
+    return render("softmax", f"Softmax and temperature: {trial.name}", data, source_of(trial))
+
+
+def source_of(trial: ShownTrial) -> str:
+    """Return the name of a trial's data; empty if it was not kept."""
+    return str(trial.about.get("name", ""))
 
 
 def _images(trial: ShownTrial) -> dict[str, Any] | None:
@@ -170,11 +177,14 @@ def _spread(indices: np.ndarray, count: int) -> np.ndarray:
     return spread
 
 
-# The page where a training is played again, epoch by epoch, alone or beside another.
+# The page where a training is played again, epoch by epoch, and where one of your own is trained.
 
 
 _FIRST: Final = ("learning_rate", "learning_rate_schedule", "batch_size")
 """Parameters that decide how a training converges; they stand first among the differences."""
+MOST_UNITS: Final = 128
+MOST_LAYERS: Final = 3
+"""Hidden layers, and units of each, that the page trains: more would take minutes."""
 
 
 def has_curve(trial: ShownTrial) -> bool:
@@ -182,31 +192,57 @@ def has_curve(trial: ShownTrial) -> bool:
     return bool(len(trial.confusion) and len(trial.history.get("loss", ())))
 
 
-def training_page(
-    trial: ShownTrial, beside: ShownTrial | None = None, plotly: str | None = None
-) -> str:
+def training_page(trial: ShownTrial, beside: ShownTrial | None = None) -> str:
     """Return the page, self-contained HTML.
+
+    It plays what was recorded, and trains networks of dense layers on the embedded digits. A trial
+    without a history is only where the settings begin.
 
     Args:
         trial: The trial whose learning curve is shown.
-        beside: Another trial on the same data, shown at the same epoch.
-        plotly: See `digitexp.pages.page.render`.
-
-    Raises:
-        ValueError: A trial has no history.
+        beside: Another trial on the same data, shown at the same epoch; left out without a history.
     """
-    trials = [trial] if beside is None else [trial, beside]
-    for one in trials:
-        if not has_curve(one):
-            raise ValueError(f"{one.name} has no history: nothing was recorded of its epochs")
+    shown = [one for one in (trial, beside) if one is not None and has_curve(one)]
     data = {
         "classes": list(trial.class_names),
-        "trials": [_curve(one) for one in trials],
-        "epochs": max(len(one.confusion) for one in trials),
-        "differences": [] if beside is None else differences(trial, beside),
+        "trials": [_curve(one) for one in shown],
+        "differences": differences(*shown) if len(shown) > 1 else [],
+        "settings": _settings(trial),
+        "digits": _digits(),
     }
-    names = " and ".join(one.name for one in trials)
-    return render("training", f"Training, epoch by epoch: {names}", data, plotly)
+    names = " and ".join(one.name for one in shown) or trial.name
+    return render("training", f"Training, epoch by epoch: {names}", data, EMBEDDED)
+
+
+def _settings(trial: ShownTrial) -> dict[str, Any]:
+    """Return what the page trains at first: as the trial, where the page can."""
+    config = trial.config
+    units = [units for units in config.units[:MOST_LAYERS] if units <= MOST_UNITS]
+    rate = config.learning_rate
+    return {
+        "units": units or [25, 15],
+        "rates": [rate, rate * 10 if rate <= 0.01 else rate / 10],
+        "most_units": MOST_UNITS,
+    }
+
+
+@cache
+def _digits() -> dict[str, Any]:
+    """Return the embedded digits: those that train, then those that validate, split as by default.
+
+    The test set is no part of it.
+    """
+    source = load_source(EMBEDDED)
+    split = split_source(source)
+    order = np.concatenate([split.train_indices, split.validation_indices])
+    ink = np.rint(source.images[order] * 255).astype(np.uint8)
+    return {
+        "ink": base64.b64encode(zlib.compress(ink.tobytes(), 9)).decode(),
+        "labels": pack(source.labels[order].astype(np.uint8)),
+        "shape": list(source.images.shape[1:]),
+        "train": len(split.train_indices),
+        "classes": list(source.class_names),
+    }
 
 
 def _curve(trial: ShownTrial) -> dict[str, Any]:

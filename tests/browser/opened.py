@@ -12,11 +12,13 @@ from playwright.sync_api import Browser, Page
 
 @contextmanager
 def opened(
-    browser: Browser, file: Path, html: str, *, drawn: bool = False, **context: Any
-) -> Iterator[Page]:
+    browser: Browser, file: Path, html: str, *, drawn: bool = False, refused: bool = False,
+    **context: Any,
+) -> Iterator[Page]:  # fmt: skip
     """Open a page offline; in the end it has complained of nothing and asked for nothing else.
 
-    With `drawn` it is waited for until the page says that its charts are.
+    With `drawn` it is waited for until the page says that its charts are. With `refused` the
+    browser may say that it refuses a worker.
     """
     file.write_text(html, encoding="utf-8")
     made = browser.new_context(offline=True, **context)
@@ -31,5 +33,7 @@ def opened(
         page.wait_for_function("document.documentElement.dataset.drawn === 'true'")
     yield page
     made.close()
+    if refused:
+        complaints = [text for text in complaints if "'blob:" not in text]
     assert complaints == []
-    assert [url for url in requests if not url.startswith("data:")] == [file.as_uri()]
+    assert [url for url in requests if not url.startswith(("data:", "blob:"))] == [file.as_uri()]

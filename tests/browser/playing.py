@@ -1,4 +1,4 @@
-"""A tool in a frame: it is about a trial, as that was recorded, and what is moved there answers."""
+"""A page in a frame: it is about a trial, as that was recorded, and what is moved there answers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ HEADINGS = {
     "softmax": "Softmax and temperature",
     "training": "Training, epoch by epoch",
     "decision_regions": "Decision regions",
+    "pad": "Draw a digit",
 }
 """How the heading of a tool begins."""
 
 
 def play(tool: str, frame: FrameLocator, record: Record) -> None:
     """Fail unless a tool shows what was recorded, and answers."""
-    {"softmax": _softmax, "training": _training, "decision_regions": _regions}[tool](frame, record)
+    playing = {
+        "softmax": _softmax, "training": _training, "decision_regions": _regions, "pad": _pad,
+    }  # fmt: skip
+    playing[tool](frame, record)
 
 
 def _softmax(frame: FrameLocator, record: Record) -> None:
@@ -60,10 +64,49 @@ def _training(frame: FrameLocator, record: Record) -> None:
         if button:
             frame.locator(button).click()
         expect(frame.locator("#epoch-value")).to_have_text(str(epoch), timeout=PATIENCE)
-        drawn = frame.locator("#confusion-0").evaluate("chart => chart.data[0].customdata")
+        drawn = [
+            [int(text or 0) for text in row.locator("td").all_text_contents()]
+            for row in frame.locator(".trial").first.locator(".counts tbody tr").all()
+        ]
         assert drawn == counts[epoch - 1].tolist()
         accuracy = f"{100 * history['val_accuracy'][epoch - 1]:.1f} %"
-        assert accuracy in frame.locator("#facts-0").text_content()
+        assert accuracy in frame.locator(".facts").first.text_content()
+    frame.locator("#here").click()
+    frame.locator("#steps").select_option("250")
+    frame.locator("#train").click()
+    expect(frame.locator("#train")).to_have_text("Stop", timeout=PATIENCE)
+    expect(frame.locator("#train")).to_have_text("Train", timeout=PATIENCE)
+    for facts in frame.locator(".facts").all():
+        expect(facts).to_contain_text("step250 of 250", timeout=PATIENCE)
+    best = frame.locator("body").evaluate(
+        "() => Math.max(...MODES.here.trainings.map((one) => one.history.val_accuracy.at(-1)))"
+    )
+    assert best > 0.8
+
+
+def _pad(frame: FrameLocator, record: Record) -> None:
+    """Draw a stroke; ask the network for the answers that were recorded."""
+    expect(frame.locator(".said").first).to_have_text("–", timeout=PATIENCE)
+    box = frame.locator("#canvas").bounding_box()
+    assert box is not None
+    mouse, middle = frame.locator("#canvas").page.mouse, box["x"] + 0.5 * box["width"]
+    mouse.move(middle, box["y"] + 0.15 * box["height"])
+    mouse.down()
+    for share in (0.3, 0.5, 0.7, 0.85):
+        mouse.move(middle, box["y"] + share * box["height"])
+    mouse.up()
+    expect(frame.locator(".said").first).to_have_text("1", timeout=PATIENCE)
+    assert record.result is not None
+    found, numbers = frame.locator("body").evaluate(
+        """() => [EXAMPLES.labels.map((_, i) => {
+          const size = EXAMPLES.ink.length / EXAMPLES.labels.length;
+          const ink = EXAMPLES.ink.subarray(i * size, (i + 1) * size);
+          const pixels = Float64Array.from(ink, (value) => value / 255);
+          return [...logitsOf(NETWORKS[0].net, pixels)];
+        }), EXAMPLES.numbers]"""
+    )
+    recorded = record.result.arrays["validation_logits"][numbers]
+    np.testing.assert_allclose(found, recorded, atol=1e-5 * np.abs(recorded).max())
 
 
 def _regions(frame: FrameLocator, record: Record) -> None:

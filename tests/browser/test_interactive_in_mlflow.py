@@ -62,11 +62,18 @@ def test_a_temperature_is_moved_inside_mlflow(viewer):
     play("softmax", frame, record)
 
 
-@pytest.mark.nightly
-def test_a_training_is_played_inside_mlflow(viewer):
+def test_a_training_is_played_and_a_network_trained_inside_mlflow(viewer):
     frame, record = viewer("training")
+    expect(frame.locator(".trial")).to_have_count(2, timeout=PATIENCE)  # a baseline is beside it
     play("training", frame, record)
-    assert frame.locator(".trial").count() == 2  # a baseline is beside it
+    where = frame.locator("html").evaluate("(page) => [page.dataset.trains, self.origin]")
+    print(where)
+    assert where[1] == "null"  # it is in a sandbox
+
+
+def test_a_digit_is_drawn_inside_mlflow(viewer):
+    frame, record = viewer("pad")
+    play("pad", frame, record)
 
 
 def test_regions_are_drawn_inside_mlflow_and_the_plane_moves(viewer):

@@ -1,16 +1,20 @@
 """What judges a trained network takes a folder of `digitexp train`, and a trial of a sweep."""
 
 import json
-from pathlib import Path
+import re
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import sweeps
-from digitexp.cli import app
+from digitexp.cli import app, main
 from digitexp.cli.options import find_trial, find_trials
-from digitexp.experiments.recorded import Recorded, RecordedFolder
+from digitexp.experiments.recorded import Recorded
+from tests.digitexp.pages.pages import data_of
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
@@ -99,18 +103,91 @@ def test_robustness_compares_both(place, monkeypatch, tmp_path):
     assert (tmp_path / "x.png").is_file()
 
 
-def test_explore(words, place):
-    from digitexp.apps.explorer.session import Choice, Session
+def test_pages(words, place, tmp_path):
+    done = run("pages", *words, "smoke", "net", "-o", tmp_path / "found")
+    assert done.exit_code == 0, done.exception
+    found = {path.name: path.read_text() for path in (tmp_path / "found").iterdir()}
+    assert sorted(found) == ["decision_regions.html", "pad.html", "softmax.html", "training.html"]
+    champion = sweeps.load("smoke", place / "mlruns").best().number
+    name = "net" if words == ["net"] else "smoke, trial 0"
+    names = [name, f"smoke, champion (trial {champion})", "net"]
+    networks = data_of(found["pad.html"])["networks"]
+    assert [one["name"] for one in networks] == names
+    assert networks[0]["temperature"] == networks[2]["temperature"] != 1
+    trainings = data_of(found["training.html"])["trials"]
+    assert [one["name"] for one in trainings] == names[:2]
+    assert run("pages", *words).exit_code == 0
+    folder = place / ("net" if words == ["net"] else "smoke-0")
+    assert (folder / "pages" / "pad.html").is_file()
 
-    recorded = Recorded(place / "mlruns") if len(words) > 1 else RecordedFolder(Path("net"))
-    session = Session(recorded, *words)
-    chosen = session.choices(Choice(None, None, None)).chosen
-    assert chosen == Choice(words[0], "0", None)
-    reply = session.reply(chosen, {"strokes": [[[50, 0], [50, 50], [51, 100]]]})
-    assert reply.first.probabilities.sum() == pytest.approx(1)
-    shown = session.chosen(chosen).trial
-    assert len(shown.confusion) == len(shown.history["loss"])
-    assert shown.temperature != 1.0
+
+def test_a_shown_trial_answers_as_it_did_when_it_was_trained(place):
+    best = sweeps.load("smoke", place / "mlruns").best()
+    shown = Recorded(place / "mlruns").shown("smoke", "champion")
+    expected = best.record.result.arrays["validation_logits"]
+    np.testing.assert_allclose(shown.logits, expected, atol=1e-4)
+    assert shown.temperature == best.record.result.info["temperature"]
+    assert len(shown.history["val_loss"]) == best.row.epochs
+
+
+def test_a_trial_whose_weights_were_freed_has_the_pages_that_need_none(place, tmp_path):
+    copy = tmp_path / "mlruns"
+    shutil.copytree(place / "mlruns", copy)
+    for path in (copy / "records").glob("*/*.weights"):
+        path.unlink()
+    done = run("pages", "smoke", "1", "--home", copy, "-o", tmp_path / "found")
+    assert done.exit_code == 0, done.exception
+    assert sorted(path.stem for path in (tmp_path / "found").iterdir()) == ["softmax", "training"]
+
+
+def test_pages_need_no_tensorflow(place):
+    code = (
+        "import sys; from digitexp.experiments.recorded import Recorded; "
+        "from digitexp.pages import interactive_pages; "
+        f"shown = Recorded({str(place / 'mlruns')!r}).shown('smoke', 'champion'); "
+        "assert len(interactive_pages(shown)) == 4; "
+        "heavy = ('tensorflow', 'mlflow', 'optuna', 'pandas', 'matplotlib'); "
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["away"], r"'away' is no folder; as a sweep: no sweep 'away'"),
+        (["smok", "1"], r"no sweep 'smok'.*smoke"),
+        (["smoke", "77"], "no trial 77"),
+        (["smoke", "--data", "sklearn-digits"], r"other data \(digits20.*by --data"),
+        (["smoke", "--data", "nowhere"], r"its data: .*nowhere"),
+        (["elsewhere"], "one of elsewhere:experiment"),
+        (["net", "net", "net", "net", "net"], "5 networks: give 1 to 4"),
+    ],
+)
+def test_what_cannot_be_shown_is_said_and_nothing_is_made(
+    place, monkeypatch, tmp_path, words, said
+):
+    monkeypatch.chdir(place)
+    if words == ["elsewhere"]:
+        shutil.copytree(place / "mlruns", tmp_path / "mlruns")
+        document = next((tmp_path / "mlruns" / "records").iterdir()) / "sweep.json"
+        told = json.loads(document.read_text())
+        document.write_text(json.dumps({**told, "experiment": "elsewhere:experiment"}))
+        words = ["smoke", "--home", str(tmp_path / "mlruns")]
+    refused = run("pages", *words, "-o", tmp_path / "found")
+    assert isinstance(refused.exception, ValueError)
+    assert re.search(said, str(refused.exception), re.DOTALL), str(refused.exception)
+    assert not (tmp_path / "found").exists()
+
+
+def test_the_removed_explorer_says_what_to_use_instead(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["digitexp", "explore", "smoke", "--port", "8052"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
+    assert "`digitexp pages DIR | SWEEP [TRIAL]`" in err
 
 
 @pytest.mark.parametrize(

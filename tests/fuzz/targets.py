@@ -15,7 +15,6 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,9 +24,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import numpy as np
-from PIL import Image
 
-from digitexp.apps.explorer.session import PictureError, read_ink
 from digitexp.data.files import read_idx
 from digitexp.data.loading import load_source
 from digitexp.data.source import DataError
@@ -260,26 +257,6 @@ def _expression_seeds() -> Iterator[bytes]:
         yield text.encode()
 
 
-def _picture_seeds() -> Iterator[bytes]:
-    images, _ = _digits()
-    for form, mode in (("PNG", "L"), ("PNG", "RGBA"), ("PNG", "P"), ("JPEG", "RGB")):
-        buffer = io.BytesIO()
-        Image.fromarray(images[0]).convert(mode).resize((12, 12)).save(buffer, form)
-        yield buffer.getvalue()
-
-
-def _read_picture(data: bytes) -> object:
-    """Read a picture; of a PNG the checksums are made good, which the fuzzer cannot guess."""
-    sound, at = bytearray(data), 8
-    while data.startswith(b"\x89PNG") and at + 12 <= len(data):
-        end = at + 8 + int.from_bytes(data[at : at + 4])
-        if end + 4 > len(data):
-            break
-        sound[end : end + 4] = zlib.crc32(data[at + 4 : end]).to_bytes(4)
-        at = end + 4
-    return read_ink(bytes(sound))
-
-
 def _read_frame(data: bytes) -> object:
     """Feed an inbox in two pieces."""
     inbox = Inbox()
@@ -319,7 +296,6 @@ TARGETS: Final = {
         (UsageError,),
         lambda: iter([b"x,units,score\n0.5,3,0.25\n,3,nan\n", b'a;b\n"1;2";3\n']),
     ),
-    "picture": Target(_read_picture, (PictureError,), _picture_seeds),
     "frame": Target(_read_frame, (MessageError,), _frame_seeds),
 }
 

@@ -73,7 +73,7 @@ def installed(monkeypatch, tmp_path):
     def command(note):
         text = None if note is None else json.dumps(note)
         monkeypatch.setattr(wording, "distribution", lambda _: Noted(text))
-        return install_command("explorer", tmp_path)
+        return install_command("dashboard", tmp_path)
 
     return command
 
@@ -83,26 +83,26 @@ def test_in_a_clone_the_extra_is_installed_with_its_pins(monkeypatch):
     pip = f"{sys.executable} -m pip install"
     if Path(sys.executable).is_relative_to(ROOT):
         pip = pip.replace(f"{ROOT}/", "")
-    assert install_command("explorer") == f"{pip} -e '.[explorer]' -c constraints.txt"
+    assert install_command("dashboard") == f"{pip} -e '.[dashboard]' -c constraints.txt"
 
 
 def test_elsewhere_the_clone_is_named(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    said = install_command("explorer")
-    assert said.endswith(f" -m pip install -e '{ROOT}[explorer]' -c {ROOT}/constraints.txt")
+    said = install_command("dashboard")
+    assert said.endswith(f" -m pip install -e '{ROOT}[dashboard]' -c {ROOT}/constraints.txt")
 
 
 @pytest.mark.parametrize(
     ("note", "named"),
     [
-        (None, "digit-sweeps[explorer]"),
+        (None, "digit-sweeps[dashboard]"),
         (
             {"url": "file:///tmp/digit_sweeps-0.1.0-py3-none-any.whl", "archive_info": {}},
-            "digit-sweeps[explorer] @ file:///tmp/digit_sweeps-0.1.0-py3-none-any.whl",
+            "digit-sweeps[dashboard] @ file:///tmp/digit_sweeps-0.1.0-py3-none-any.whl",
         ),
         (
             {"url": "https://git.example/s", "vcs_info": {"vcs": "git", "commit_id": "1a2b"}},
-            "digit-sweeps[explorer] @ git+https://git.example/s@1a2b",
+            "digit-sweeps[dashboard] @ git+https://git.example/s@1a2b",
         ),
     ],
     ids=["of an index", "of a file", "of a repository"],

@@ -24,3 +24,8 @@ def unpacked(packed: Mapping[str, Any]) -> np.ndarray:
     raw = base64.b64decode(packed["bytes"])
     dtype = np.dtype(packed["dtype"]).newbyteorder("<")
     return np.frombuffer(raw, dtype).reshape(packed["shape"])
+
+
+def without_plotly(page: str) -> str:
+    """Return a page without plotly.js, whose text is not ours."""
+    return re.sub(r"<script>/\* plotly.*?</script>", "", page, flags=re.DOTALL)

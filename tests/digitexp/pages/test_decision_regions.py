@@ -1,8 +1,5 @@
 """What the page of decision regions holds is what the network says, and what the images are."""
 
-import base64
-import json
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -20,18 +17,12 @@ from digitexp.pages.decision_regions import (
     slice_points,
 )
 from tests.digitexp.pages.factories import about, make_trial
-
-ELSEWHERE = "/static"
-
-
-def data_of(page):
-    found = re.search(r"<script>const DATA = (.*?);</script>", page, re.DOTALL)
-    return json.loads(found[1])
+from tests.digitexp.pages.pages import data_of, unpacked, without_plotly
 
 
-def unpacked(packed):
-    raw = base64.b64decode(packed["bytes"])
-    return np.frombuffer(raw, packed["dtype"]).reshape(packed["shape"])
+def page_of(trial):
+    """Return the page without plotly.js."""
+    return without_plotly(decision_regions_page(trial))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +32,7 @@ def trial():
 
 @pytest.fixture(scope="module")
 def data(trial):
-    return data_of(decision_regions_page(trial, ELSEWHERE))
+    return data_of(page_of(trial))
 
 
 def answers(trial, space, points):
@@ -131,7 +122,7 @@ def test_the_first_of_each_class_are_taken_and_a_small_class_leaves_room():
 
 def test_of_many_images_a_thousand_are_shown_and_all_are_counted(trial):
     many = replace(trial, images=np.tile(trial.images, (3, 1, 1)), labels=np.tile(trial.labels, 3))
-    page = decision_regions_page(many, ELSEWHERE)
+    page = page_of(many)
     data = data_of(page)
     shown = len(unpacked(data["labels"]))
     assert 950 < shown <= 1000
@@ -156,7 +147,7 @@ def test_slices_are_the_middles_of_equal_layers():
 def test_a_network_without_three_hidden_units_is_shown_by_pixels_only_and_the_page_says_so(
     units, words
 ):
-    page = decision_regions_page(make_trial(units=units), ELSEWHERE) if units else linear_page()
+    page = page_of(make_trial(units=units)) if units else linear_page()
     assert list(data_of(page)["spaces"]) == ["pixels"]
     assert words in page
     assert 'value="hidden"' not in page
@@ -166,7 +157,7 @@ def linear_page():
     config = TrialConfig.from_params({"hidden_layers": 0, "seed": 0})
     kernel = np.random.default_rng(0).normal(size=(64, 10)).astype(np.float32)
     weights = {"output/kernel": kernel, "output/bias": np.zeros(10, np.float32)}
-    return decision_regions_page(replace(make_trial(), config=config, weights=weights), ELSEWHERE)
+    return page_of(replace(make_trial(), config=config, weights=weights))
 
 
 def test_a_convolutional_network_of_other_images_is_asked_less_and_the_page_says_so():
@@ -185,7 +176,7 @@ def test_a_convolutional_network_of_other_images_is_asked_less_and_the_page_says
         images=images, labels=np.arange(30) % 3, train_images=images,
         train_labels=np.arange(30) % 3,
     )  # fmt: skip
-    page = decision_regions_page(trial, ELSEWHERE)
+    page = page_of(trial)
     data = data_of(page)
     for held in data["spaces"].values():
         shape = (3, COARSE.positions, COARSE.side, COARSE.side)
@@ -203,7 +194,7 @@ def test_more_than_256_classes_keep_their_numbers(trial):
     weights["output/bias"] = np.linspace(0, 9, 300).astype(np.float32)
     names = tuple(str(number) for number in range(300))
     many = replace(trial, **about(names), weights=weights)
-    data = data_of(decision_regions_page(many, ELSEWHERE))
+    data = data_of(page_of(many))
     assert unpacked(data["predicted"]).max() > 256
     np.testing.assert_array_equal(unpacked(data["predicted"]), many.logits.argmax(axis=1))
 
@@ -211,17 +202,15 @@ def test_more_than_256_classes_keep_their_numbers(trial):
 def test_names_are_text_whatever_they_hold(trial):
     hostile = '</script><script>alert("&1")</script>'
     names = (hostile,) * 9 + ("<img src=x onerror=alert(2)>",)
-    page = decision_regions_page(
-        replace(trial, name=hostile, part=hostile, **about(names)), ELSEWHERE
-    )
+    page = page_of(replace(trial, name=hostile, part=hostile, **about(names)))
     assert "<script>alert" not in page
     assert "<img" not in page
     assert data_of(page)["class_names"] == list(names)
 
 
 def test_the_same_trial_gives_the_same_bytes_and_less_than_two_megabytes_without_plotly(trial):
-    page = decision_regions_page(replace(trial), ELSEWHERE)
-    assert page == decision_regions_page(replace(trial), ELSEWHERE)
+    page = page_of(replace(trial))
+    assert page == page_of(replace(trial))
     random = np.random.default_rng(0)
     larger = random.random((1000, 20, 20), np.float32)  # noise: nothing of it can be left out
     kernel = random.normal(size=(400, 25)).astype(np.float32)
@@ -229,7 +218,7 @@ def test_the_same_trial_gives_the_same_bytes_and_less_than_two_megabytes_without
         trial, images=larger, labels=np.resize(trial.labels, 1000), train_images=larger,
         weights={**trial.weights, "hidden_1/kernel": kernel}, **about(trial.class_names, (20, 20)),
     )  # fmt: skip
-    page = decision_regions_page(resized, ELSEWHERE)
+    page = page_of(resized)
     assert len(unpacked(data_of(page)["images"])) == 1000
     assert len(page.encode()) < 2_000_000
 

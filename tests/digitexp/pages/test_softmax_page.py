@@ -1,14 +1,16 @@
 """The page of softmax: its images are well chosen, its logits are the network's."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 
 from digitexp.numpy_functions import softmax
 from digitexp.pages import interactive_pages
+from digitexp.pages.pad import pad_page
 from digitexp.pages.page import MISTAKES, RIGHT_ONES, choose_images, softmax_page
-from tests.digitexp.pages.factories import about, diverged, make_trial, without_history
+from tests.digitexp.pages.factories import about, diverged, make_trial
 from tests.digitexp.pages.pages import data_of, unpacked
 
 HOSTILE = "</script><script>alert(1)</script>"
@@ -96,26 +98,36 @@ def test_pages_are_the_same_bytes_each_time_and_nothing_is_missing():
     first = interactive_pages(make_trial(), make_trial(0.02))
     make_trial.cache_clear()
     assert interactive_pages(make_trial(), make_trial(0.02)) == first
-    assert sorted(first) == ["decision_regions.html", "softmax.html", "training.html"]
+    assert sorted(first) == ["decision_regions.html", "pad.html", "softmax.html", "training.html"]
     assert all(page.startswith(b"<!doctype html>") for page in first.values())
 
 
-def test_a_trial_without_history_has_no_page_of_its_training():
-    silent = without_history(make_trial())
-    assert sorted(interactive_pages(silent, make_trial())) == [
-        "decision_regions.html",
-        "softmax.html",
-    ]
-    alone = interactive_pages(make_trial(), silent)["training.html"]
-    assert alone == interactive_pages(make_trial())["training.html"]
-
-
-def test_a_training_that_diverged_at_once_has_both_pages():
+def test_a_training_that_diverged_at_once_has_the_pages_that_need_no_network():
     pages = interactive_pages(diverged(make_trial(), 1))
     assert sorted(pages) == ["softmax.html", "training.html"]
 
 
-def test_plotly_may_come_from_the_server_instead():
-    page = softmax_page(make_trial(), plotly="/plotly")
-    assert '<script src="/plotly/plotly.min.js"></script>' in page
-    assert len(page) < 200_000
+@pytest.mark.parametrize("name", ["softmax", "training", "decision_regions", "pad"])
+def test_no_page_may_ask_for_anything(name):
+    page = interactive_pages(make_trial())[f"{name}.html"].decode()
+    assert "default-src 'none'" in page
+    assert not re.search(r"<(script|link|img|iframe)[^>]*(src|href)=\"(?!data:)", page)
+    is_evaluated = "'unsafe-eval'" in page.partition("</head>")[0]
+    assert is_evaluated == (name == "decision_regions")  # WebGL's charts compile theirs
+
+
+def test_the_pad_has_one_to_four_networks_with_weights():
+    silent = dataclasses.replace(make_trial(), weights=None)
+    pages = interactive_pages(make_trial(), make_trial(0.02), silent)
+    networks = data_of(pages["pad.html"].decode())["networks"]
+    assert [one["name"] for one in networks] == ["mlp at 0.003", "mlp at 0.02"]
+    with pytest.raises(ValueError, match="5 networks: give 1 to 4"):
+        pad_page([make_trial()] * 5)
+
+
+def test_pages_of_the_embedded_digits_name_where_these_are_from():
+    trial = make_trial()
+    assert "Yann LeCun" not in softmax_page(trial)
+    known = dataclasses.replace(trial, about={**trial.about, "name": "digits20"})
+    assert "Yann LeCun" in softmax_page(known)
+    assert "Yann LeCun" in pad_page([known])

@@ -152,7 +152,7 @@ class TestConfirmed:
         sizes = [record.result.metrics["parameters"] for record in store.read_all()]
         assert everyone["parameters"] == 3 * sizes[0]
 
-    def test_the_explorer_shows_the_champion_on_samples_it_was_judged_on(self, home):
+    def test_pages_show_the_champion_on_samples_it_was_judged_on(self, home):
         shown = Recorded(home, None, None).shown("nets", CHAMPION)
         assert shown.part == "the images of fold 0"
         champion = sweeps.load("nets", home).champion().record
@@ -166,6 +166,7 @@ class TestConfirmed:
         pages = experiment.glob("*/artifacts/interactive/*.html")
         assert sorted(page.name for page in pages) == [
             "decision_regions.html",
+            "pad.html",
             "softmax.html",
             "training.html",
         ]
