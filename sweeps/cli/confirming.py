@@ -407,7 +407,8 @@ def _tell(
         commands[more] = "go on with the search"
     if not details:
         commands[_here(f"{confirming} --details")] = "every table and 95 % interval"
-    for line in with_commands(sentences, dict(list(commands.items())[:_COMMANDS])):
+    shown = dict(list(commands.items())[:_COMMANDS])
+    for line in with_commands(sentences, shown, pasteable(_next(home, info, result))):
         print(line)
     if result.said:
         print(pasteable(result.said))
@@ -420,18 +421,25 @@ def _here(command: str) -> str:
 
 def _answer(home: Home, info: SweepInfo, result: ConfirmResult) -> list[str]:
     """Return the answer in sentences; empty without a verdict."""
-    from sweeps.confirm.next_step import next_steps
     from sweeps.records import Conclusions
-    from sweeps.render.answer import answer, next_in_words
+    from sweeps.render.answer import answer
 
-    if not result.conclusions or result.comparison is None:
+    if not result.conclusions:
         return []
     store = home.store(info.id)
-    records = [record for record in store.read_all() if record.ends_trial]
-    params = {record.spec.trial: record.params for record in records}
-    said = answer(Conclusions(store.folder).all(), params, is_served=result.is_served)
-    after = next_in_words(info.name, **vars(next_steps(result.comparison, records)))
-    return [*said[:-1], *([after] if after else []), *said[-1:]]
+    params = {record.spec.trial: record.params for record in store.read_all()}
+    return answer(Conclusions(store.folder).all(), params, is_served=result.is_served)
+
+
+def _next(home: Home, info: SweepInfo, result: ConfirmResult) -> str:
+    """Return whether more trials or more folds pay; empty if that is not known."""
+    from sweeps.confirm.next_step import next_steps
+    from sweeps.render.answer import next_in_words
+
+    if not result.conclusions or result.comparison is None:
+        return ""
+    records = [one for one in home.store(info.id).read_all() if one.ends_trial]
+    return next_in_words(info.name, **vars(next_steps(result.comparison, records)))
 
 
 def show(conclusions: Sequence[Conclusion]) -> None:
@@ -478,6 +486,7 @@ def _document(home: Home, info: SweepInfo, result: ConfirmResult) -> dict[str, A
         "said": result.said or None,
         "failure": result.failure,
         "answer": _answer(home, info, result),
+        "next": _next(home, info, result) or None,
     }
 
 

@@ -96,18 +96,22 @@ def in_short(conclusions: Sequence[Conclusion]) -> list[str]:
     return [*said.choice(), said.figure(on_test_set(verdict, conclusions))]
 
 
-def with_commands(sentences: Sequence[str], commands: Mapping[str, str]) -> list[str]:
+def with_commands(
+    sentences: Sequence[str], commands: Mapping[str, str], after: str = ""
+) -> list[str]:
     """Return an answer as lines of a terminal: sentences, then commands, each with a hint.
 
-    Where there is no room for all commands, the first ones stay, one at least. The last sentence,
-    which says what it comes from, is below them, if there is room for it.
+    Where there is no room for all commands, the first ones stay, one at least. Below them stand, as
+    far as there is room, what to do `after`, and the last sentence, which says what it comes from.
     """
     lines = in_lines(sentences[:-1])
     room = max(MOST_LINES - len(lines), 1)
     shown = with_hints(dict(list(commands.items())[:room]), WIDTH)
     lines += [command + hint for command, hint in shown]
-    source = in_lines(sentences[-1:])
-    return [*lines, *source] if len(lines) + len(source) <= MOST_LINES else lines
+    for more in (after, *sentences[-1:]):
+        own = in_lines([more]) if more else []
+        lines += own if len(lines) + len(own) <= MOST_LINES else []
+    return lines
 
 
 def in_lines(sentences: Sequence[str], width: int = WIDTH, indent: str = "  ") -> list[str]:

@@ -1,5 +1,6 @@
 """Where the next minute pays: simulated searches whose truth is known, and a sweep end to end."""
 
+import json
 import math
 
 import numpy as np
@@ -98,14 +99,15 @@ def test_a_confirmation_ends_with_what_to_do_next(tmp_path, make_home):
     space, home = tmp_path / "one.yaml", make_home()
     space.write_text(SPACE)
 
-    def said(trials, *words):
+    def said(trials):
         sweeps.run(str(space), trials=trials, home=home, workers=0, progress="quiet")
         line = ("confirm", "one", "--top", 2, "--folds", 8, "--workers", 0, "--home", home)
-        done = CliRunner().invoke(app, [*map(str, line)])
+        done = CliRunner().invoke(app, [*map(str, line), "--json"])
         assert done.exit_code == 0, done.output
-        return " ".join(done.stdout.split())
+        return json.loads(done.stdout)["next"]
 
     early = said(5)
     assert "searching:" not in early, "too few trials to say"
-    assert "--folds 20` settles the best of the finalists" in early
-    assert "Stop searching: 13 more trials" in said(14), "the baseline is no trial of the search"
+    assert early.startswith("`sweeps confirm one --folds 20` settles the best of the finalists")
+    then = said(14)
+    assert then.startswith("Stop searching: 13 more trials"), "the baseline is no trial of it"
