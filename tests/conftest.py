@@ -36,6 +36,13 @@ def _imported(request):
         gc.freeze()
 
 
+@pytest.fixture(autouse=True)
+def _no_storage_of_another_test(monkeypatch):
+    """Forget the database that a test before gave with `--storage`: commands leave it there."""
+    monkeypatch.setenv("SWEEPS_STORAGE", "")  # so that its value is put back, or taken away
+    monkeypatch.delenv("SWEEPS_STORAGE")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _commands_built_once():
     """Keep what `CliRunner` would build anew for each command that a test invokes: all of them."""
