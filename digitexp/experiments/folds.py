@@ -33,6 +33,8 @@ from sweeps.experiment import (
 
 FOLD, REFIT, TEMPERATURE, FRESH = "block", "refit_epochs", "temperature", "fresh"
 _OWN = (FOLD, FRESH, REFIT, TEMPERATURE)
+_FORMER = ("again", "search_split", "fold_train_share")
+"""In trainings that earlier versions recorded: their pictures are drawn without them."""
 _MOST_FOLDS = 10_000
 """Folds of one drawing, a multiple of four: those of the next one have numbers behind them."""
 _OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
@@ -300,7 +302,7 @@ def _rows(images: np.ndarray) -> np.ndarray:
 
 
 def _without_fold(config: Mapping[str, Value]) -> dict[str, Value]:
-    return {name: value for name, value in config.items() if name not in _OWN}
+    return {name: value for name, value in config.items() if name not in (*_OWN, *_FORMER)}
 
 
 DigitsOnBlocks = DigitsOnFolds

@@ -132,7 +132,7 @@ class Commands(TyperGroup):
         name, command, rest = super().resolve_command(ctx, args)
         home = ctx.params.get("home")
         if command is not None and name == "init" and home != os.environ.get("SWEEPS_HOME"):
-            raise UsageError(f"--home {home}: sweeps {name} works in no home; leave it out")
+            raise UsageError(f"--home: sweeps {name} works in no home; leave it out")
         return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:

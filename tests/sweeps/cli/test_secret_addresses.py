@@ -61,16 +61,18 @@ ARGUMENTS = {"space": "toy.yaml", "trial": "0", "file": "toy.sweep"}
 
 
 def commands(option):
-    """Yield the words of each command that has an option: its name, what it must have, --home."""
-    pairs = [((), get_command(app))]
+    """Yield the words of each command that takes an option: its name, what it must have, --home."""
+    whole = get_command(app)
+    everywhere = {name for parameter in whole.params for name in parameter.opts}
+    pairs = [((), whole)]
     for words, command in pairs:
         pairs += [((*words, name), sub) for name, sub in getattr(command, "commands", {}).items()]
         options = {name for parameter in command.params for name in parameter.opts}
-        if option not in options:
+        if not words or hasattr(command, "commands") or option not in options | everywhere:
             continue
         arguments = [p for p in command.params if p.param_type_name == "argument" and p.required]
         given = [ARGUMENTS.get(argument.name, "toy") for argument in arguments]
-        home = ["--home", "home"] if "--home" in options - {option} else []
+        home = [] if option == "--home" else ["--home", "home"]
         # A port that is none: whoever would serve ends where everything else is sound.
         more = [*(["--port", "99999"] if "--port" in options else []),
                 *(["--yes"] if "--yes" in options else [])]  # fmt: skip
