@@ -58,7 +58,7 @@ def archive_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> int:
     store = home.store(info.id)
     with hold_to_send(home, info, tracking_uri) as held:
         store.archive()
-        return remove_runs(tracking_uri, info, with_files=False, check=held.confirm)
+        return remove_runs(tracking_uri, info, check=held.confirm)
 
 
 def restore_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> SyncReport:

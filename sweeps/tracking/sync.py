@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Literal
+from pathlib import Path
+from typing import Any, Final, Literal
 
 from sweeps.errors import LeaseLost, StoreError, UsageError
 from sweeps.experiments.loading import recorded_experiment
@@ -24,7 +25,7 @@ from sweeps.tracking.parent import AttemptFiles, ending_of, finish, send_notes, 
 from sweeps.tracking.preflight import check_store
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import Projector
-from sweeps.tracking.runs import find_experiment, search
+from sweeps.tracking.runs import find_experiment, local_folder, search
 from sweeps.tracking.store import (
     CheckedClient,
     close_client,
@@ -57,8 +58,7 @@ def require_store(tracking_uri: str) -> None:
 def remove_runs(
     tracking_uri: str,
     info: SweepInfo,
-    *,
-    with_files: bool = True,
+    artifacts: Path | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> int:
     """Delete every run of a sweep, children first, so that a broken-off deletion finds the rest.
@@ -69,7 +69,8 @@ def remove_runs(
     Args:
         tracking_uri: From `resolve_tracking_uri`.
         info: The sweep.
-        with_files: Whether the files of the runs go, too, and the registered model made of them.
+        artifacts: The folder of the home in which the files of the runs lie. They go, too, and so
+            does the registered model made of them; None: they stay.
         check: See `Projection`.
 
     Returns:
@@ -85,7 +86,7 @@ def remove_runs(
     with quiet():
         client = CheckedClient(open_client(tracking_uri), check)
         try:
-            if with_files:
+            if artifacts is not None:
                 remove_model(client, info)
                 reached("delete.unregistered")
             experiment = find_experiment(client, info)
@@ -94,7 +95,7 @@ def remove_runs(
             found = list(search(client, experiment.experiment_id, {"sweep_id": info.id}))
             active = [run for run in found if run.info.lifecycle_stage == "active"]
             for run in sorted(active, key=lambda run: run.data.tags.get("kind") == "sweep"):
-                if database is not None and with_files:
+                if database is not None and artifacts is not None and _lie_in(artifacts, run):
                     for file in client.list_artifacts(run.info.run_id):
                         _delete_artifact(run, file.path)
                 client.delete_run(run.info.run_id)
@@ -106,6 +107,12 @@ def remove_runs(
             raise
         finally:
             close_client(client)
+
+
+def _lie_in(artifacts: Path, run: Any) -> bool:
+    """Whether the files of a run are of this home: a copied one names those of the original."""
+    folder = local_folder(run.info.artifact_uri)
+    return folder is None or folder.resolve().is_relative_to(artifacts.resolve())
 
 
 def _delete_artifact(run: object, path: str) -> None:
@@ -133,7 +140,7 @@ def finish_deletions(home: Home, tracking_uri: str) -> None:
     for folder in sorted(home.records.glob(f"{DELETED}*")):
         info = heard(RecordStore(folder).info)  # the runs of an unreadable sweep stay
         if info is not None:
-            remove_runs(tracking_uri, info)
+            remove_runs(tracking_uri, info, home.artifacts)
             reached("delete.untracked")
         sweep_id = folder.name.removeprefix(DELETED)
         later = range(2, 2 + len(listed(folder, "generation-*.json")))

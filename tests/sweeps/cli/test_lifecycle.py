@@ -97,6 +97,20 @@ def test_of_a_folder_that_lies_elsewhere_only_the_link_is_deleted(
     assert (elsewhere / "0000-1.record").exists()
 
 
+@pytest.mark.slow
+def test_deleted_in_a_copied_home_the_files_of_the_original_stay(
+    finished_toy, call, make_home, tmp_path
+):
+    sweep = finished_toy(trials=1)
+    files = [path for path in (make_home() / "artifacts").rglob("*") if path.is_file()]
+    copy = tmp_path / "copy"
+    shutil.copytree(make_home(), copy)
+    result = CliRunner().invoke(app, ["delete", "toy", "--yes", "--home", str(copy)])
+    assert result.exit_code == 0, result.output
+    assert tracked(copy, sweep.info.id) == []
+    assert [path for path in (make_home() / "artifacts").rglob("*") if path.is_file()] == files
+
+
 def test_nothing_is_deleted_without_a_word(finished_toy, call, make_home):
     finished_toy(trials=1)
     result = call("delete", "toy")
