@@ -96,11 +96,12 @@ class SweepLock:
 
 
 def _opened(path: Path) -> int:
-    """Open the file of a lock; anything else of that name (a folder, a socket) is put aside."""
+    """Open the file of a lock; anything else of that name (a folder, a link) is put aside."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, flags, 0o644)
     except OSError:
-        if not path.is_dir() and not path.is_socket():
+        if not path.is_dir() and not path.is_socket() and not path.is_symlink():
             raise
     else:
         if stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -348,6 +348,18 @@ def test_a_complete_sweep_is_not_late(finished_toy, run_toy):
     assert table(run_toy(trials=4, timeout=1e-9)) == table(sweep)
 
 
+def test_a_lock_that_is_a_link_is_put_aside_and_what_it_leads_to_stays(finished_toy, tmp_path):
+    sweep = finished_toy(trials=1)
+    lock, other = sweep.home.records / sweep.info.id / "lock", tmp_path / "other"
+    other.write_text("of somebody else")
+    lock.unlink()
+    lock.symlink_to(other)
+    with SweepLock(lock, "toy"):
+        assert other.read_text() == "of somebody else"
+    assert other.read_text() == "of somebody else"
+    assert not lock.is_symlink()
+
+
 def test_a_look_at_the_lock_does_not_refuse_a_start(finished_toy, run_toy):
     sweep = finished_toy(trials=1)
     descriptor = os.open(sweep.home.records / sweep.info.id / "lock", os.O_RDONLY)
