@@ -6,17 +6,22 @@ names the wrong argument.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 from search_spaces.importing import being_imported
 from sweeps.analysis.rows import STATES, TrialRow, best_row, front_rows, trial_rows
-from sweeps.config.options import options_of, python_words
+from sweeps.config.options import (
+    CONFIRM_OPTIONS,
+    RETRY_OPTIONS,
+    RunOptions,
+    check_arguments,
+    python_words,
+)
 from sweeps.errors import StoreError, TrialsError, UsageError
 from sweeps.experiments.code import load_same
 from sweeps.experiments.loading import experiment_folder
@@ -45,24 +50,6 @@ if TYPE_CHECKING:
     from sweeps.runner.enqueuing import Enqueued
     from sweeps.runner.planning import SweepPlan
     from sweeps.runner.replaying import Replayed
-
-__all__ = [
-    "Sweep",
-    "Trial",
-    "compare",
-    "confusion",
-    "enqueue",
-    "export",
-    "history",
-    "load",
-    "plan",
-    "replay",
-    "run",
-    "trials",
-]
-
-
-# A trial, as the functions below return it.
 
 
 @dataclass(frozen=True)
@@ -128,24 +115,6 @@ class Trial:
         experiment = load_same(store, self.sweep.info, record)
         weights = store.weights(record)
         return experiment.load_model(record.spec.config, weights, record.model_info)
-
-
-# A sweep in a home, as the functions below return it.
-
-
-_OF_A_RETRY: Final = (
-    "workers",
-    "executor",
-    "trust_cluster",
-    "resources",
-    "data",
-    "retries",
-    "trial_timeout",
-    "max_failures_in_row",
-    "checkpoint_every",
-    "same_code",
-    "tracking_uri",
-)
 
 
 @dataclass(frozen=True)
@@ -253,33 +222,18 @@ class Sweep:
         return Path(file).resolve()
 
     @python_words()
-    def confirm(
-        self,
-        *,
-        top: int | None = None,
-        folds: int | None = None,
-        control: int | None = None,
-        fresh: int | None = None,
-        leave_out: Sequence[int] | None = None,
-        replace: bool = False,
-        progress: Mode = "auto",
-    ) -> list[WordedConclusion]:
+    def confirm(self, *, progress: Mode = "auto", **options: Any) -> list[WordedConclusion]:
         """Train the best trials again on fresh folds, as `sweeps confirm` does.
 
         Args:
-            top: How many of the best trials; None: as in the last confirmation, at first 5.
-            folds: Number of folds, a multiple of four, at least 8; None: likewise, at first 20.
-            control: Number of random trials whose best one is confirmed as well; None: as in the
-                last confirmation, at first 0.
-            fresh: Number of the drawing of folds; None: likewise, at first 0.
-            leave_out: Numbers of trials that take no part; None: as before, unless `top` is given.
-            replace: Whether its champion takes the place of one from more folds or finalists.
             progress: `auto`, `plain`, `verbose`, `json` or `quiet`.
+            **options: Fields of `sweeps.config.options.WhatToConfirm`, such as `folds=40`.
 
         Returns:
             The conclusions; empty if it was interrupted, and then the same call goes on.
 
         Raises:
+            TypeError: There is no such argument.
             UsageError: There are no trials to compare, or no data to compare them on.
             TrialsError: Trainings failed, so that there is no verdict; the message says which, and
                 the ways out.
@@ -288,18 +242,12 @@ class Sweep:
         from sweeps.confirm.planning import HowToTrain
         from sweeps.render.sections.confirmed import put_in_words
 
+        check_arguments(options, list(CONFIRM_OPTIONS))
         how = HowToTrain(progress=progress)
-        options = ConfirmOptions(
-            top, folds, control, how=how, leave_out=leave_out, replace=replace, fresh=fresh
-        )
-        result = confirm(self.home, self.info, options)
+        result = confirm(self.home, self.info, ConfirmOptions(**options, how=how))
         if result.failure:
             raise TrialsError(result.failure)
         return [put_in_words(conclusion) for conclusion in result.conclusions]
-
-    def finalize(self, **_: Any) -> NoReturn:
-        """Refuse the former name of `confirm`."""
-        raise UsageError("Sweep.finalize is called Sweep.confirm now, and its blocks are folds")
 
     @python_words()
     def retry(self, *trials: int, progress: Mode = "auto", **options: Any) -> Sweep:
@@ -308,9 +256,8 @@ class Sweep:
         Args:
             *trials: Numbers of the trials; without any, all failed ones.
             progress: `auto`, `plain`, `verbose`, `json` or `quiet`.
-            **options: Fields of `RunOptions` that a retry takes: `workers`, `executor`,
-                `trust_cluster`, `resources`, `data`, `retries`, `trial_timeout`,
-                `max_failures_in_row`, `checkpoint_every`, `same_code`, `tracking_uri`.
+            **options: Fields of `sweeps.config.options.RunOptions` that decide how trials are run,
+                such as `workers` or `data`: its `RETRY_OPTIONS`.
 
         Raises:
             UsageError: One of the trials did not fail, or the sweep is running.
@@ -318,10 +265,11 @@ class Sweep:
             KeyboardInterrupt: Ctrl-C stopped it; the same call goes on.
             SystemExit: SIGTERM or SIGHUP stopped it.
         """
-        from sweeps.manage.retrying import retry
+        from sweeps.manage.lifecycle import retry
 
-        asked = options_of(self.name, options, _OF_A_RETRY)
-        retried = retry(self.home, self.info, trials, asked, progress=progress)
+        check_arguments(options, RETRY_OPTIONS)
+        asked = RunOptions(self.name, **options)
+        retried = retry(self.home, self.info, trials, asked=asked, progress=progress)
         raise_what_stopped(retried.result.summary)
         return self
 
@@ -428,8 +376,10 @@ def run(
             f"{module} runs a sweep while it is imported for one, which would never end; put what "
             'runs under `if __name__ == "__main__":`'
         )
-    given = {"trials": trials, "name": name, "seed": seed, "overrides": overrides, "home": home}
-    asked = options_of(space, {**given, **options})
+    check_arguments(options)
+    asked = RunOptions(
+        space, trials=trials, name=name, seed=seed, overrides=overrides, home=home, **options
+    )
     result = run_options(asked, progress=progress)
     raise_what_stopped(result.summary)
     return Sweep(Home.resolve(home, asked.storage), result.info)
@@ -441,7 +391,7 @@ def plan(space: SpaceSource, **options: Any) -> SweepPlan:
 
     Args:
         space: As for `sweeps.run`.
-        **options: The fields of `sweeps.config.options.RunOptions`.
+        **options: Fields of `sweeps.config.options.RunOptions`.
 
     Returns:
         A plan: `trials`, the next configurations; `left`, the number of trials that would run;
@@ -454,7 +404,8 @@ def plan(space: SpaceSource, **options: Any) -> SweepPlan:
     from sweeps.config.resolving import resolve
     from sweeps.runner.planning import make_plan
 
-    return make_plan(resolve(options_of(space, options)))
+    check_arguments(options)
+    return make_plan(resolve(RunOptions(space, **options)))
 
 
 @python_words()
@@ -522,31 +473,33 @@ def export(
     sweep = _sweep(name, home)
     chosen = sweep.champion() if trial is None else sweep.trial(trial)
     own = chosen.sweep
-    champion_of = sweep.info if own.info.id != sweep.info.id else None
     return export_trial(
-        own.home, own.info, chosen.record, Path(folder), _source(data), champion_of=champion_of
+        own.home,
+        own.info,
+        chosen.record,
+        folder=Path(folder),
+        source=_source(data),
+        champion_of=sweep.info if own.info.id != sweep.info.id else None,
     )
 
 
 @python_words()
 def replay(
     name: str | Sweep,
-    trial: int | None = None,
+    trial: int,
     *,
     restore: bool = False,
     data: str | Path | None = None,
     home: str | Path | None = None,
-    tracking_uri: str | None = None,
 ) -> Replayed:
     """Train a trial again from its record alone, in a worker process, and compare every epoch.
 
     Args:
-        name: The sweep, or its name; without `trial`, the id of the trial's run in MLflow.
+        name: The sweep, or its name.
         trial: Trial number.
         restore: Whether its weights are stored again if they are equal.
         data: Source of its data; None for the experiment's own.
         home: Home of the sweep.
-        tracking_uri: Store of MLflow that knows the run; None for the one of the home.
 
     Returns:
         The comparison: `is_bit_equal`; `differences`; `succeeded`: bit-equal, or within a tolerance
@@ -558,11 +511,9 @@ def replay(
     """
     from sweeps.runner.replaying import replay_recorded
 
-    found = name.home if isinstance(name, Sweep) else Home.resolve(home)
-    wanted = name.info.id if isinstance(name, Sweep) else name
-    info, record = find_trained(found, wanted, trial, tracking_uri)
-    store = found.store(info.id)
-    return replay_recorded(store, info, record, _source(data), restore=restore)
+    sweep = _sweep(name, home)
+    record, store = ended_record(sweep, trial), sweep.home.store(sweep.info.id)
+    return replay_recorded(store, sweep.info, record, source=_source(data), restore=restore)
 
 
 @python_words()
@@ -599,38 +550,48 @@ def enqueue(
     Raises:
         UsageError: The point does not lie in the space, or breaks a constraint.
     """
-    from sweeps.runner.enqueuing import enqueue_best_of, enqueue_longer_of, enqueue_point
-
-    sweep = _sweep(name, home)
-    is_point = bool(params) or (like is not None and more_epochs is None)
-    if sum((is_point, from_sweep is not None, more_epochs is not None)) != 1:
-        raise UsageError(
-            "enqueue: give a point (params, like), from_sweep or more_epochs, one of them"
-        )
     if params is not None and not isinstance(params, Mapping):
         raise UsageError(f"params {params!r}: give a dict of values by name")
-    if from_sweep is not None:
-        return enqueue_best_of(sweep.home, sweep.info, _sweep(from_sweep, home).info, top)
-    known = trial_like(sweep, like)
-    if more_epochs is not None:
-        number = None if known is None else known.number
-        return enqueue_longer_of(sweep.home, sweep.info, more_epochs, number, top)
-    return enqueue_point(sweep.home, sweep.info, params or {}, known.params if known else {})
+    sweep = _sweep(name, home)
+    source = None if from_sweep is None else _sweep(from_sweep, home).info
+    return queue(sweep, params or {}, like=like, source=source, more_epochs=more_epochs, top=top)
 
 
-def trial_like(sweep: Sweep, like: int | Literal["best"] | None) -> Trial | None:
-    """Return the trial that is named by its number, or as the best; None without a name.
+def queue(
+    sweep: Sweep,
+    params: Mapping[str, Any],
+    *,
+    like: int | str | None,
+    source: SweepInfo | None,
+    more_epochs: int | None,
+    top: int,
+) -> Enqueued:
+    """Enqueue what one of three options asks for; the command and `enqueue` share this function.
 
     Raises:
-        UsageError: There is no such trial.
+        UsageError: See `enqueue`.
     """
-    if like is None:
-        return None
+    from sweeps.runner.enqueuing import enqueue_best_of, enqueue_longer_of, enqueue_point
+
+    is_point = bool(params) or (like is not None and more_epochs is None)
+    if sum((is_point, source is not None, more_epochs is not None)) != 1:
+        raise UsageError(
+            "give a point (name=value ...), --from SWEEP or --more-epochs N, one of them"
+        )
+    home, info = sweep.home, sweep.info
+    if source is not None:
+        return enqueue_best_of(home, info, source, top=top)
+    known = None
     if like == "best":
-        return sweep.best()
-    if not isinstance(like, int) or isinstance(like, bool):
+        known = sweep.best()
+    elif isinstance(like, int) and not isinstance(like, bool):
+        known = sweep.trial(like)
+    elif like is not None:
         raise UsageError(f"--like {like!r}: write the number of a trial, or best")
-    return sweep.trial(like)
+    if more_epochs is not None:
+        number = None if known is None else known.number
+        return enqueue_longer_of(home, info, more_epochs, trial=number, top=top)
+    return enqueue_point(home, info, params, known=known.params if known else {})
 
 
 def _source(data: str | Path | None) -> str | None:
@@ -695,40 +656,13 @@ def confusion(
     return load(name, home).confusion(trial, epoch)
 
 
-def find_trained(
-    home: Home, name: str, trial: int | None, tracking_uri: str | None = None
-) -> tuple[SweepInfo, Record]:
-    """Return a trial that has an outcome: its sweep, and its record with arrays.
-
-    Args:
-        home: Home of the sweep.
-        name: Name of the sweep; without `trial`, the id of the trial's run in MLflow.
-        trial: Trial number.
-        tracking_uri: Store of MLflow; None for the one of the home.
+def ended_record(sweep: Sweep, trial: int) -> Record:
+    """Return the record of a trial that has an outcome, with its arrays.
 
     Raises:
         UsageError: There is no such trial.
-        StoreError: MLflow does not answer.
     """
-    if trial is None:
-        if not re.fullmatch(r"[0-9a-f]{32}", name):
-            raise UsageError(
-                f"replay {name}: which trial? Give its number, `sweeps replay {name} 7`, or a run "
-                "id alone"
-            )
-        from sweeps.tracking.address import resolve_tracking_uri
-        from sweeps.tracking.runs import attempt_of_run
-        from sweeps.tracking.sync import require_store
-
-        uri = resolve_tracking_uri(home.path, tracking_uri)
-        require_store(uri)
-        sweep_id, key = attempt_of_run(uri, name)
-        info = home.get(sweep_id)
-        return info, home.store(info.id).read(key)
-    check_trial(trial)
-    info = home.get(name)
-    store = home.store(info.id)
-    ended = [r for r in store.read_all() if r.spec.trial == trial and r.ends_trial]
-    if not ended:
-        raise UsageError(f"sweep {info.name!r} has no trial {trial} with an outcome")
-    return info, store.read(ended[-1].spec.key)
+    record = sweep.trial(trial).record
+    if not record.ends_trial:
+        raise UsageError(f"sweep {sweep.name!r} has no trial {trial} with an outcome")
+    return record

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from sweeps.executors.dask.fleet import Cluster, Fleet, check_resources, look_at
 from sweeps.experiments.loading import script_facts
 from sweeps.home import Home
 from sweeps.progress import Mode, Progress, make_progress
-from sweeps.progress.log import Logged
+from sweeps.progress.lines import Logged
 from sweeps.progress.tally import Tally
 from sweeps.records import (
     Conclusions,
@@ -41,7 +40,6 @@ from sweeps.records import (
 )
 from sweeps.runner.budget import Budget, Reserving, make_budget, time_used
 from sweeps.runner.control import ControlListener, ControlRequests, StopRequest
-from sweeps.runner.enqueuing import enqueue_longer
 from sweeps.runner.loop import Coordinator, Watch
 from sweeps.runner.opening import (
     check_fingerprint,
@@ -65,8 +63,6 @@ from sweeps.workspace.clock import Stopwatch
 from sweeps.workspace.databases import DatabaseRetry
 from sweeps.workspace.provenance import changed_versions, code_state, environment
 
-# Chooses the executor: this process, worker processes of this machine, or a Dask cluster.
-
 
 def find_cluster(asked: RunOptions) -> Cluster | None:
     """Return the cluster that is asked for, None for this machine.
@@ -88,6 +84,7 @@ def start_executor(
     config: SweepConfig,
     watch: Watch,
     note: Callable[[str], None],
+    *,
     fleet: Fleet | None,
     running: Path,
 ) -> Executor:
@@ -106,7 +103,9 @@ def start_executor(
     writes_files = isinstance(config.experiment, SupportsFiles)
     folders = running if writes_files else None
     if config.parallelism.workers == 0:
-        return InProcessExecutor(config.experiment, config.data, watch, watch.verdict_on, folders)
+        return InProcessExecutor(
+            config.experiment, config.data, watch, watch.verdict_on, folders=folders
+        )
     from sweeps.executors.local.executor import WorkersExecutor
     from sweeps.executors.preloading import make_preload
 
@@ -117,24 +116,17 @@ def start_executor(
         modules=[] if config.pruner.name == "none" else ["sweeps.study.samplers"],
         writes_files=writes_files,
     )
+    longest = config.failures.trial_timeout_seconds
     if fleet is not None:
         from sweeps.executors.dask.executor import DaskExecutor
 
+        ahead = config.ask_ahead
         return DaskExecutor(
-            fleet,
-            preload,
-            watch,
-            note,
-            ask_ahead=config.ask_ahead,
-            trial_timeout_seconds=config.failures.trial_timeout_seconds,
+            fleet, preload, watch, note, ask_ahead=ahead, trial_timeout_seconds=longest
         )
+    at_once = config.parallelism.at_once
     return WorkersExecutor(
-        config.parallelism.at_once,
-        preload,
-        watch,
-        note,
-        trial_timeout_seconds=config.failures.trial_timeout_seconds,
-        folders=folders,
+        at_once, preload, watch, note, trial_timeout_seconds=longest, folders=folders
     )
 
 
@@ -176,7 +168,7 @@ def run_options(
     Raises:
         UsageError: The options cannot be carried out; nothing was created.
     """
-    timing = Timing()
+    timing = Timing()  # before the options are resolved, which takes time, too
     config = resolve(asked)
     return run_config(config, asked, progress=progress, has_failed=has_failed, timing=timing)
 
@@ -199,7 +191,7 @@ def run_config(
     fleet = look_at(cluster) if cluster is not None else None
     if fleet is not None:
         parallelism = Parallelism(fleet.worker_slots, config.ask_ahead)
-        config = dataclasses.replace(config, parallelism=parallelism)
+        config = replace(config, parallelism=parallelism)
     config.home.check_writable()
     tracking_uri = resolve_tracking_uri(config.home.path, asked.tracking_uri)
     away = check_store(tracking_uri)
@@ -254,7 +246,7 @@ def run_sweep(
     fleet: Fleet | None = None,
     timing: Timing | None = None,
 ) -> RunResult:
-    """Create or resume a sweep and run it to its end.
+    """Create or resume a sweep and run it to its end; comments say why the steps have this order.
 
     Args:
         config: The sweep.
@@ -269,118 +261,250 @@ def run_sweep(
         UsageError: The name belongs to a sweep with other options, or another process runs it.
     """
     timing = timing or Timing()
-    with StopRequest() as request:
-        code = code_state(Path.cwd())
-        opened = _existing(config) if config.retry is not None else open_sweep(config, code)
+    with StopRequest() as request:  # first: from here on a signal lets all that is below end
+        code, note = code_state(Path.cwd()), progress.note
+        # Before the lock, which lies in the folder of the sweep. A retry creates no sweep.
+        opened = open_sweep(config, code) if config.retry is None else _existing(config)
         store = config.home.store(opened.id)
         with (
-            hold_to_send(config.home, opened, tracking_uri, progress.note, request.fail) as held,
+            # Before anything else is read: the last owner, maybe on another host, wrote until now.
+            hold_to_send(config.home, opened, tracking_uri, note, on_lost=request.fail) as held,
+            # Under the lock, since it withdraws the requests to whoever had the sweep before.
             ControlListener(ControlRequests(store.folder), request, progress) as listener,
-            Guard(held.lock, store, opened, progress.note, request.fail) as guard,
+            # Under the lock, which it watches.
+            Guard(held.lock, store, opened, note=note, on_lost=request.fail) as guard,
             ExitStack() as counting,
         ):
-            _keep_log(config.home, opened, progress)
-            records = recover(store, progress.note)
-            info = newest_generation(config, opened, code)
-            surroundings = _environment(config)
-            for line in _said_of_the_start(config, opened, info, records):
-                progress.note(line)
-            if config.retry is not None:
-                config, records = _marked(config, info, records)
-            if config.more_epochs is not None:
-                for line in _lengthened(config, info, config.more_epochs):
-                    progress.note(line)
-            budget = _budget(config, info, records, timing)
-            if confirmed_by(info.directory) is None:  # whose command is counted as a whole
-                starts = Starts(store.folder)
-                counting.enter_context(starts.counted(timing.watch, timing.command))
-            total = _total(config, info, records, budget)
-            earlier = store.ending()
-            _ask(config, store, total)
-            parent = ParentRun(
-                config, info, tracking_uri, progress, held, earlier, asked=total, is_away=is_away
-            )
-            watch = Watch(progress, request, listener)
-            coordinator = _assemble(config, info, records, watch, parent, fleet, held, surroundings)
-            coordinator.budget = budget
-            for line in budget.lines() if budget is not None else ():
-                progress.note(line)
-            if config.extend:
-                progress.note(describe_extension(opened, info, coordinator.queue.prior))
-            coordinator.expected = total
-            expected = total if budget is None else lambda: coordinator.expected
-            progress.started(
-                Tally(info, expected, records, longest_seconds=config.limits.timeout_seconds)
-            )
-            guard.watch(info, parent.files)
-            over = {record.spec.trial for record in records if record.ends_trial}
-            parent.catch_up(records, is_over=len(over) >= total)
-            stopped_by = _run(coordinator, parent, held, guard)
-            _ask(config, store, coordinator.total())  # points enqueued meanwhile count as well
-            summarise = _summariser(config, info, timing.watch, coordinator)
-            ended = summarise(stopped_by)
-            _tell(RunResult(info, ended, budget), progress, timing)
-            report = parent.finish(ended, failed=has_failed(ended), request=request)
-            # A stop request after the last trial has stopped only the wait for MLflow.
-            stopped_by = stopped_by or (request.reason if report.pending else None)
-            guard.check()
-            if request.reason is None:  # else somebody waits for the end
-                store.index()
-            pending, why = guard.pending(report.done, len(report.pending), report.error)
-            summary = dataclasses.replace(
-                summarise(stopped_by),
-                tracking_pending=pending,
-                tracking_error=why,
-                deleted=tuple(guard.lost),
-            )
+            start = _Start(config, opened, progress, timing, held=held, guard=guard)
+            start.take_up(code)
+            start.count(counting)
+            parent = start.track(tracking_uri, is_away=is_away)
+            coordinator = start.assemble(Watch(progress, request, listener), parent, fleet)
+            stopped_by = start.run(coordinator, parent)
+            summary = start.end(coordinator, parent, stopped_by, has_failed=has_failed)
+    # Without the lock: who hears that it is over may run the next command on the sweep at once.
     progress.finished(summary)
-    info = dataclasses.replace(info, checked=store.checked())
-    return RunResult(info, summary, budget)
+    return RunResult(replace(start.info, checked=store.checked()), summary, start.budget)
 
 
-def _tell(result: RunResult, progress: Progress, timing: Timing) -> None:
-    progress.trials_ended(result.summary)
-    timing.answer(result)
+def _existing(config: SweepConfig) -> SweepInfo:
+    check_fingerprint(config)
+    return config.home.get(config.name)
 
 
-def _budget(
-    config: SweepConfig, info: SweepInfo, records: Sequence[Record], timing: Timing
-) -> Budget | None:
-    """Return what is left of the budget of all starts; None without one."""
-    seconds = config.limits.budget_seconds
-    if seconds is None or config.retry is not None:
-        return None
-    used = time_used(config.home, info)
-    return make_budget(config, records, used, timing.watch, timing.reserving)
+class _Start:
+    """One start of a sweep, from the moment on that this process holds it.
 
+    Its methods are the steps of `run_sweep`, in their order: each needs those above it.
+    """
 
-def _total(
-    config: SweepConfig, info: SweepInfo, records: Sequence[Record], budget: Budget | None
-) -> int:
-    """Return how many trials the sweep gets, as far as is known at the start."""
-    begun = max((record.spec.trial + 1 for record in records), default=0)
-    asked = config.limits.trials
-    if budget is not None:
-        asked = max(begun, min(asked, budget.trials or 0))
-    return _enqueued(config, info).total(asked, begun)
+    def __init__(
+        self,
+        config: SweepConfig,
+        opened: SweepInfo,
+        progress: Progress,
+        timing: Timing,
+        *,
+        held: Hold,
+        guard: Guard,
+    ) -> None:
+        self.config, self.opened, self.info = config, opened, opened
+        self.progress, self.timing = progress, timing
+        self.held, self.guard = held, guard
+        self.store = config.home.store(opened.id)
+        self.records: Sequence[Record] = ()
+        self.surroundings: Mapping[str, Any] = {}
+        self.budget: Budget | None = None
+        self.total = 0
 
+    @property
+    def is_confirmation(self) -> bool:
+        """Whether it is a part of a confirmation, whose command is counted and told as a whole."""
+        return confirmed_by(self.info.directory) is not None
 
-def _run(coordinator: Coordinator, parent: ParentRun, held: Hold, guard: Guard) -> str | None:
-    """Run to the end and return why it was stopped; an error ends the parent run if it is ours."""
-    try:
+    def take_up(self, code: Mapping[str, Any]) -> None:
+        """Read what is there, and mark what this start runs beside new trials."""
+        _keep_log(self.config.home, self.opened, self.progress)  # first: it has all lines below
+        note = self.progress.note
+        # Before anything counts the trials: a record that is torn is none.
+        self.records = recover(self.store, note)
+        # With whole records: an extension takes over the trials without an outcome.
+        self.info = newest_generation(self.config, self.opened, code)
+        self.surroundings = _environment(self.config)
+        # Before the first trial: its record names the code, which is kept here.
+        for line in self._said_of_the_start():
+            note(line)
+        # Before the number of trials is known, which it changes.
+        if self.config.retry is not None:
+            self.config, self.records = _marked(self.config, self.info, self.records)
+
+    def _said_of_the_start(self) -> Iterator[str]:
+        """Keep the code that the sweep goes on with; yield lines on what has changed."""
+        info, folder = self.info, self.store.folder
+        if info.experiment != self.opened.experiment:
+            command = script_facts(info.experiment)["command"]
+            yield f"its script is run by another Python from now on: {command}"
+        imported = read_imported(folder)
+        if imported is not None:
+            yield describe_imported(imported)
+        learned = learned_by(folder, info)
+        if learned is not None and not self.records:
+            yield f"--learn-from {learned.asked}: {describe_learned(learned)}"
+        said = keep_code(self.config, info)
+        if said is not None and self.records:
+            yield said
+        if self.records:
+            last = self.records[-1]
+            changed = "; ".join(changed_versions(last.environment))
+            if changed:
+                yield f"changed since trial {last.spec.trial} was trained: {changed}"
+
+    def count(self, counting: ExitStack) -> None:
+        """Find out how many trials there will be, and count this start."""
+        config, asked = self.config, self.config.limits.trials
+        begun = max((record.spec.trial + 1 for record in self.records), default=0)
+        if config.limits.budget_seconds is not None and config.retry is None:
+            # Before this start is counted below: the budget knows of its time by the watch.
+            used, timing = time_used(config.home, self.info), self.timing
+            self.budget = make_budget(config, self.records, used, timing.watch, timing.reserving)
+            asked = max(begun, min(asked, self.budget.trials or 0))
+        if not self.is_confirmation:
+            starts = Starts(self.store.folder)
+            counting.enter_context(starts.counted(self.timing.watch, self.timing.command))
+        self.total = _enqueued(config, self.info).total(asked, begun)
+
+    def track(self, tracking_uri: str, *, is_away: bool) -> ParentRun:
+        """Begin to send runs to MLflow."""
+        earlier = self.store.ending()  # before the next line, which removes it
+        self._ask(self.total)  # before anything of MLflow, whose notes have this number
+        return ParentRun(
+            self.config,
+            self.info,
+            tracking_uri,
+            self.progress,
+            self.held,
+            earlier,
+            asked=self.total,
+            is_away=is_away,
+        )
+
+    def _ask(self, total: int) -> None:
+        """Store how many trials are asked for; a retry never lowers this number."""
+        is_retry = self.config.retry is not None
+        self.store.ask(max(total, self.store.asked() or 0) if is_retry else total)
+
+    def assemble(self, watch: Watch, parent: ParentRun, fleet: Fleet | None) -> Coordinator:
+        """Put together what runs the trials."""
+        config, info = self.config, self.info
+        request, note = watch.request, watch.progress.note
+        database_retry = DatabaseRetry(note, lambda: request.reason is not None)
+        directions = [one.direction for one in info.objectives]
+        study = StudyStore(
+            config.home.studies, info.study_name, directions, database_retry, self.held.lease
+        )
+        study.end_open_trials_of(info.earlier_studies)
+        points = _enqueued(config, info)
+        store = RecordStore(self.store.folder, self.held.send)
+
+        def start() -> Executor:
+            if not self.is_confirmation:
+                note("warming up")
+            executor = start_executor(config, watch, note, fleet=fleet, running=store.running)
+            if not isinstance(executor, InProcessExecutor):
+                parent.prepare()  # beside what the workers import
+            return executor
+
+        return Coordinator(
+            config=config,
+            sweep_id=info.id,
+            queue=make_trial_queue(config, info, self.records, study, points.for_trial),
+            points=points,
+            store=store,
+            progress=watch.progress,
+            request=request,
+            watch=watch,
+            start_executor=start,
+            environment=self.surroundings,
+            on_record=parent.project,
+            budget=self.budget,
+            expected=self.total,
+        )
+
+    def run(self, coordinator: Coordinator, parent: ParentRun) -> str | None:
+        """Run the trials and return why they were stopped; an error ends the parent run, too."""
+        config, progress = self.config, self.progress
+        for line in self.budget.lines() if self.budget is not None else ():
+            progress.note(line)
+        if config.extend:
+            progress.note(describe_extension(self.opened, self.info, coordinator.queue.prior))
+        expected = self.total if self.budget is None else lambda: coordinator.expected
+        longest = config.limits.timeout_seconds
+        progress.started(Tally(self.info, expected, self.records, longest_seconds=longest))
+        self.guard.watch(self.info, parent.files)
+        # After `started`: a display shows nothing of a sweep that it does not know.
+        over = {record.spec.trial for record in self.records if record.ends_trial}
+        parent.catch_up(self.records, is_over=len(over) >= self.total)
         try:
-            return coordinator.run()
-        finally:  # an error may come of another process that has taken the sweep
-            held.check()
-            guard.check()
-    except LeaseLost:
-        parent.leave()
-        raise
-    except BaseException as error:
-        parent.abandon(error)
-        raise
-    finally:
-        coordinator.queue.study.close()
+            try:
+                return coordinator.run()
+            finally:  # an error may come of another process that has taken the sweep
+                self.held.check()
+                self.guard.check()
+        except LeaseLost:
+            parent.leave()  # the sweep is not ours any more, nor its parent run
+            raise
+        except BaseException as error:
+            parent.abandon(error)
+            raise
+        finally:
+            coordinator.queue.study.close()
+
+    def end(
+        self,
+        coordinator: Coordinator,
+        parent: ParentRun,
+        stopped_by: str | None,
+        *,
+        has_failed: Callable[[Summary], bool],
+    ) -> Summary:
+        """Say what was found, and wait for MLflow."""
+        guard, request = self.guard, coordinator.request
+        self._ask(coordinator.total())  # before the summary: points enqueued meanwhile count, too
+        # Recorded attempts never change: if there are no new ones, they need not be read again.
+        known = coordinator.queue.records
+        records = known if len(known) == len(self.store.paths()) else self.store.read_all()
+        ended = self._summary(records, coordinator, stopped_by)
+        # Before MLflow, which may be slow or away: the answer does not depend on it.
+        self.progress.trials_ended(ended)
+        self.timing.answer(RunResult(self.info, ended, self.budget))
+        report = parent.finish(ended, failed=has_failed(ended), request=request)
+        # A stop request after the last trial has stopped only the wait for MLflow.
+        stopped_by = stopped_by or (request.reason if report.pending else None)
+        guard.check()  # after that wait, in which files may have been deleted
+        if request.reason is None:  # else somebody waits for the end
+            self.store.index()
+        pending, why = guard.pending(report.done, len(report.pending), report.error)
+        return replace(
+            self._summary(records, coordinator, stopped_by),
+            tracking_pending=pending,
+            tracking_error=why,
+            deleted=tuple(guard.lost),
+        )
+
+    def _summary(
+        self, records: Sequence[Record], coordinator: Coordinator, stopped_by: str | None
+    ) -> Summary:
+        ended = summarize(
+            self.info,
+            records,
+            asked=self.store.asked() or 0,
+            seconds=self.timing.watch.seconds,
+            stopped_by=stopped_by,
+            failure_cause=coordinator.failure_cause(),
+            time_split=dict(coordinator.seconds),
+        )
+        confirmed = heard(Conclusions(self.store.folder).confirmed)
+        return replace(ended, champion=champion_of(confirmed))
 
 
 def _keep_log(home: Home, info: SweepInfo, progress: Progress) -> None:
@@ -393,84 +517,11 @@ def _keep_log(home: Home, info: SweepInfo, progress: Progress) -> None:
             progress.note(f"full output: {path.relative_to(Path.cwd()) if near else path}")
 
 
-def _assemble(
-    config: SweepConfig,
-    info: SweepInfo,
-    records: Sequence[Record],
-    watch: Watch,
-    parent: ParentRun,
-    fleet: Fleet | None,
-    held: Hold,
-    surroundings: Mapping[str, Any],
-) -> Coordinator:
-    request, note = watch.request, watch.progress.note
-    database_retry = DatabaseRetry(note, lambda: request.reason is not None)
-    directions = [one.direction for one in info.objectives]
-    study = StudyStore(config.home.studies, info.study_name, directions, database_retry, held.lease)
-    study.end_open_trials_of(info.earlier_studies)
-    points = _enqueued(config, info)
-    store = RecordStore(config.home.store(info.id).folder, held.send)
-    queue = make_trial_queue(config, info, records, study, points.for_trial)
-
-    def start() -> Executor:
-        if confirmed_by(info.directory) is None:  # a confirmation is one count of all trainings
-            note("warming up")
-        executor = start_executor(config, watch, note, fleet, store.running)
-        if not isinstance(executor, InProcessExecutor):
-            parent.prepare()  # beside what the workers import
-        return executor
-
-    return Coordinator(
-        config=config,
-        sweep_id=info.id,
-        queue=queue,
-        points=points,
-        store=store,
-        progress=watch.progress,
-        request=request,
-        watch=watch,
-        start_executor=start,
-        environment=surroundings,
-        on_record=parent.project,
-    )
-
-
 def _environment(config: SweepConfig) -> dict[str, Any]:
     """Return versions, machine and code, as the records of this start keep them."""
     if config.code is None:
         return environment()
     return {**environment(config.code.packages), "code": config.code.identity}
-
-
-def _said_of_the_start(
-    config: SweepConfig,
-    opened: SweepInfo,
-    info: SweepInfo,
-    records: Sequence[Record],
-) -> Iterator[str]:
-    """Keep the code that the sweep goes on with; yield lines on changes since its last trial."""
-    if info.experiment != opened.experiment:
-        command = script_facts(info.experiment)["command"]
-        yield f"its script is run by another Python from now on: {command}"
-    imported = read_imported(config.home.store(info.id).folder)
-    if imported is not None:
-        yield describe_imported(imported)
-    learned = learned_by(config.home.store(info.id).folder, info)
-    if learned is not None and not records:
-        yield f"--learn-from {learned.asked}: {describe_learned(learned)}"
-    said = keep_code(config, info)
-    if said is not None and records:
-        yield said
-    if records:
-        last = records[-1]
-        changed = "; ".join(changed_versions(last.environment))
-        if changed:
-            yield f"changed since trial {last.spec.trial} was trained: {changed}"
-
-
-def _existing(config: SweepConfig) -> SweepInfo:
-    check_fingerprint(config)
-    return config.home.get(config.name)
 
 
 def _marked(
@@ -492,52 +543,11 @@ def _marked(
     failed = trials_to_retry(info.name, records, waiting, config.retry or ())
     if failed:
         store.retries.add([record.spec.key for record in failed], begun)
-    limits = dataclasses.replace(config.limits, trials=begun)
-    return dataclasses.replace(config, limits=limits), store.read_all()
-
-
-def _lengthened(config: SweepConfig, info: SweepInfo, more: int) -> Iterator[str]:
-    """Queue the best trial with more epochs; yield what is said of it."""
-    for one in enqueue_longer(config.home, info, config.space, config.experiment, more).trials:
-        if one.state == "a trial":
-            yield f"--more-epochs {more}: that is trial {one.number} already"
-        else:
-            yield f"--more-epochs {more}: {one.origin.removeprefix('enqueued, ')} is the next trial"
-
-
-def _ask(config: SweepConfig, store: RecordStore, total: int) -> None:
-    """Store how many trials are asked for; a retry never lowers this number."""
-    store.ask(total if config.retry is None else max(total, store.asked() or 0))
+    limits = replace(config.limits, trials=begun)
+    return replace(config, limits=limits), store.read_all()
 
 
 def _enqueued(config: SweepConfig, info: SweepInfo) -> EnqueuedPoints:
     """Return the enqueued points that this start runs; a retry runs none that wait."""
     fits = partial(lies_in, config.space) if config.retry is None else lambda params: False
     return EnqueuedPoints(config.home.store(info.id).folder, fits)
-
-
-def _summariser(
-    config: SweepConfig,
-    info: SweepInfo,
-    watch: Stopwatch,
-    coordinator: Coordinator,
-) -> Callable[[str | None], Summary]:
-    store = config.home.store(info.id)
-    # Recorded attempts never change: if there are no new ones, they need not be read again.
-    known = coordinator.queue.records
-    records = known if len(known) == len(store.paths()) else store.read_all()
-
-    def summarise(stopped_by: str | None) -> Summary:
-        ended = summarize(
-            info,
-            records,
-            asked=store.asked() or 0,
-            seconds=watch.seconds,
-            stopped_by=stopped_by,
-            failure_cause=coordinator.failure_cause(),
-            time_split=dict(coordinator.seconds),
-        )
-        confirmed = heard(Conclusions(store.folder).confirmed)
-        return dataclasses.replace(ended, champion=champion_of(confirmed))
-
-    return summarise

@@ -32,20 +32,28 @@ from sweeps.cli.lifecycle import (
 )
 from sweeps.cli.options import PLACES, HomeOption, StorageOption, at_home, pasteable
 from sweeps.cli.plan import init, plan
-from sweeps.cli.recorded import export, replay
-from sweeps.cli.results import best, compare, list_sweeps, report, show_home, trials
+from sweeps.cli.results import (
+    best,
+    compare,
+    export,
+    list_sweeps,
+    replay,
+    report,
+    show_home,
+    trials,
+)
 from sweeps.cli.run import enqueue, retry, run
 from sweeps.cli.ui import ui
 from sweeps.errors import StoreError, UsageError, WorkersError
 from sweeps.records import RecordError
 from sweeps.wording import printable
 
-_FORMER: Final = {
-    "finalize": "confirm", "try": "enqueue", "--finalize": "--confirm",
-    "--no-finalize": "--no-confirm", "--blocks": "--folds",
-}  # fmt: skip
-"""Former names of commands and options -> their present names."""
 _REMOVED: Final = {
+    "finalize": "sweeps confirm",
+    "try": "sweeps enqueue",
+    "--finalize": "--confirm",
+    "--no-finalize": "--no-confirm",
+    "--blocks": "--folds",
     "dashboard": "`optuna-dashboard` (docs/how-to.md, look at studies in Optuna Dashboard)",
     "serve-tracking": "`mlflow server` (docs/how-to.md, run an MLflow server for a team)",
     "cluster": "`dask scheduler` and `dask worker` (docs/clusters.md, one machine)",
@@ -60,6 +68,8 @@ _REMOVED: Final = {
     "--more-data": "a space whose data are a part of yours",
     "--until": "`--folds S`, as the answer says",
     "--at-most": "`--folds S`, as the answer says",
+    "run --more-epochs": "`sweeps enqueue NAME --more-epochs N`, and then sweeps run",
+    "--parquet": "`sweeps.trials(NAME).to_parquet(FILE)`, from Python",
     "--figures": "the charts of the page, which a browser saves as pictures",
     "--experiment": "a CSV file of its runs, from `mlflow.search_runs().to_csv()`",
 }
@@ -84,7 +94,7 @@ _GROUPS: Final[Mapping[str, Mapping[str, Callable[..., Any]]]] = {
 """The commands by what they are for, in the order of the help."""
 
 
-class Commands(TyperGroup):
+class SweepsCommands(TyperGroup):
     """Shows the commands in groups; turns an error that ends one into a line and an exit code."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -119,16 +129,13 @@ class Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command, and refuse a `--home` for one that works in none.
 
-        A former name, of a command or option, is refused with the present one, and what is gone
-        with what to use instead.
+        A command or an option that is gone is refused with what to use instead.
         """
         options = [arg.partition("=")[0] for arg in args[1:] if arg.startswith("--")]
-        for word in (*args[:1], *options):
-            shown = word if word.startswith("--") else f"sweeps {word}"
+        for word in (*args[:1], *options, *(f"{args[0]} {one}" for one in options)):
             if word in _REMOVED:
+                shown = word if word.startswith("--") else f"sweeps {word}"
                 raise UsageError(f"{shown!r} is gone; in its place: {_REMOVED[word]}")
-            if word in _FORMER:
-                raise UsageError(f"{shown!r} is called {shown.replace(word, _FORMER[word])!r} now")
         name, command, rest = super().resolve_command(ctx, args)
         home = ctx.params.get("home")
         if command is not None and name == "init" and home != os.environ.get("SWEEPS_HOME"):
@@ -146,16 +153,12 @@ class Commands(TyperGroup):
             raise _exit(1, f"error: {error}") from None
         except OSError as error:
             if isinstance(error, BrokenPipeError):
-                raise _without_a_reader() from None
+                # The reader of stdout has gone (`| head`): say no more, also not at the exit.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit(0) from None
             raise _exit(2, f"error: {error}") from None
         except KeyboardInterrupt:
             raise _exit(130, "stopped at once; the same command goes on") from None
-
-
-def _without_a_reader() -> typer.Exit:
-    # The reader of stdout has gone (`| head`): say no more, also not at interpreter exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return typer.Exit(0)
 
 
 def _exit(code: int, message: str) -> typer.Exit:
@@ -165,7 +168,7 @@ def _exit(code: int, message: str) -> typer.Exit:
 
 app = typer.Typer(
     name="sweeps",
-    cls=Commands,
+    cls=SweepsCommands,
     help="Hyperparameter sweeps: search, look, confirm, take away.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # whose tables cut the names of options in 80 columns

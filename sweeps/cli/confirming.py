@@ -6,34 +6,39 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
-from sweeps.cli.console import answered, answering_first, complain
-from sweeps.cli.exit_codes import FAILED, INTERRUPTED, OK, TRACKING_INCOMPLETE, WHOLE
+from sweeps.cli.console import (
+    FAILED,
+    INTERRUPTED,
+    OK,
+    TRACKING_INCOMPLETE,
+    WHOLE,
+    answered,
+    answering_first,
+    complain,
+)
 from sweeps.cli.options import (
     CsvOption,
     DataOption,
     HomeOption,
     JsonOption,
-    SameCodeOption,
     SweepNamesArgument,
-    TrackingOption,
     VerboseOption,
-    WorkersOption,
+    asks,
     mode_of,
     pasteable,
 )
+from sweeps.config.options import CONFIRM_OPTIONS, RunOptions, WhatToConfirm, option_of
 from sweeps.errors import UsageError
 from sweeps.wording import plain_numbers
 
 if TYPE_CHECKING:
-    from sweeps.config.options import RunOptions
     from sweeps.config.sweep import SweepConfig
     from sweeps.confirm.confirm import ConfirmOptions, ConfirmResult
     from sweeps.confirm.planning import HowToTrain
@@ -42,10 +47,10 @@ if TYPE_CHECKING:
     from sweeps.progress import Mode
     from sweeps.records import SweepInfo
     from sweeps.records.conclusions import Conclusion
-    from sweeps.runner.budget import Budget, Reserving
+    from sweeps.runner.budget import Reserving
 
-    Tell = Callable[[SweepInfo, ConfirmResult], None]
-    Give = Callable[[Callable[[], object]], None]
+    Confirmed = list[tuple[SweepInfo, ConfirmResult]]
+    Tell = Callable[[SweepInfo, ConfirmResult], object]
 
 
 FEWEST_TRIALS: Final = 15
@@ -54,92 +59,30 @@ ENOUGH: Final = frozenset({None, "budget", "exhausted"})
 """Why a sweep ended that may have all trials it was to have."""
 _COMMANDS: Final = 3
 """So many commands follow an answer."""
+_HOW_TO_TRAIN: Final = ("workers", "data", "same_code", "tracking_uri")
 
 
+@asks(*_HOW_TO_TRAIN)
 def confirm(
+    asked: RunOptions,
+    what: WhatToConfirm,
     names: SweepNamesArgument,
-    top: Annotated[
-        int | None,
-        typer.Option(
-            metavar="K",
-            help="Number of best distinct configurations (default: as before, at first 5).",
-            min=1,
-        ),
-    ] = None,
-    folds: Annotated[
-        int | None,
-        typer.Option(
-            metavar="S",
-            help="Fresh folds, a multiple of four, 8 or more (default: as before, at first 20).",
-            min=8,
-        ),
-    ] = None,
-    margin: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="A difference that does not matter, such as 0.005 (default: as before, at first a "
-            "tenth of the best baseline's distance from perfect).",
-        ),
-    ] = None,
-    fresh: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Draw other folds and seeds of the same samples, for each number others (default: "
-            "as before, at first 0). Only new data renew what the samples have judged.",
-            min=0,
-        ),
-    ] = None,
-    control: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Also run N random trials, and confirm their best (default: as before, at first "
-            "0).",
-            min=0,
-        ),
-    ] = None,
-    refit: Annotated[
-        bool,
-        typer.Option("--refit", help="Register the champion trained on all but the test set."),
-    ] = False,
     test: Annotated[
         bool, typer.Option("--test", help="Then score the test set, once for all these sweeps.")
     ] = False,
     again: Annotated[
         str, typer.Option(metavar="WHY", help="Reason to score a test set once more.")
     ] = "",
-    leave_out: Annotated[
-        list[int] | None,
-        typer.Option(
-            metavar="TRIAL",
-            help="A finalist that takes no part, such as one whose trainings fail; may be repeated "
-            "(default: as before, unless --top is given).",
-        ),
-    ] = None,
-    replace: Annotated[
-        bool,
-        typer.Option(
-            "--replace",
-            help="Take its champion also in place of one from more folds or finalists.",
-        ),
-    ] = False,
     restore: Annotated[
         bool,
         typer.Option(
             "--restore", help="Bring back the champion that was replaced; trains nothing."
         ),
     ] = False,
-    workers: WorkersOption = None,
-    data: DataOption = None,
-    same_code: SameCodeOption = False,
     details: Annotated[
         bool, typer.Option("--details", help="Print every table behind the answer, too.")
     ] = False,
     verbose: VerboseOption = False,
-    home: HomeOption = None,
-    tracking_uri: TrackingOption = None,
     csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -152,61 +95,51 @@ def confirm(
     With --test, champion, runner-up and baseline of every sweep named are then scored on the test
     set. Each evaluation is counted, so name all sweeps in one command.
     """
-    from sweeps.confirm.confirm import ConfirmOptions
-    from sweeps.confirm.planning import HowToTrain
-    from sweeps.confirm.test_set import ConfirmedSweep, check_test_set, evaluate_test_set
     from sweeps.home import Home
 
     if again and not test:
         raise UsageError("--again is the reason for one more test-set evaluation: give --test too")
-    found = Home.resolve(home)
-    infos = found.get_each(names)
-    if restore:
-        _check_alone("--restore", {
-            "--top": top, "--folds": folds, "--fresh": fresh, "--control": control,
-            "--leave-out": leave_out, "--refit": refit, "--test": test, "--replace": replace,
-        })  # fmt: skip
-        _restore(found, infos, HowToTrain(tracking_uri=tracking_uri, data=data))
-    if test:
-        check_test_set(found, infos, data)
-    progress = mode_of(quiet=as_json or csv is not None, as_json=False, verbose=verbose)
-    how = HowToTrain(workers, tracking_uri, data, progress, same_code)
-    options = ConfirmOptions(
-        top, folds, control, refit, how, leave_out or None, replace, margin, fresh
-    )
     is_table = as_json or csv is not None
-    tell = _tell_nothing if is_table else partial(_tell, found, details=details)
-    results = _confirm_all(found, infos, options, _tell_nothing if test else tell)
-    code = worst_of(results)
-    if test and code in WHOLE and not all(result.is_in_force for _, result in results):
-        complain("--test: the test set was not scored, since it would not be the champion's score")
-        code = FAILED
-    elif test and code in WHOLE:
-        pairs = [ConfirmedSweep(*pair) for pair in results]
-        if evaluate_test_set(found, pairs, how, again).tracking_pending:
-            code = TRACKING_INCOMPLETE
-    for pair in results if test else ():
-        tell(*pair)
+    home = Home.resolve(asked.home)
+    infos = home.get_each(names)
+    how = _how_to_train(asked, mode_of(quiet=is_table, as_json=False, verbose=verbose))
+    if restore:
+        _restore(home, infos, how, alone=not test, what=what)
+    tell = _tell_nothing if is_table else partial(_tell, home, details=details)
+    results, code = _confirm_and_test(home, infos, what, how=how, tell=tell, test=test, again=again)
     if is_table:
-        documents = [_document(found, *pair) for pair in results]
+        documents = [_document(home, *pair) for pair in results]
         whole = documents if len(infos) > 1 else documents[0]
         table = [{"sweep": one["sweep"], **row} for one in documents for row in one["standings"]]
         answered(whole, table, as_json=as_json, csv=csv)
     raise typer.Exit(code)
 
 
+def _how_to_train(asked: RunOptions, progress: Mode) -> HowToTrain:
+    from sweeps.confirm.planning import HowToTrain
+
+    return HowToTrain(
+        workers=asked.workers,
+        tracking_uri=asked.tracking_uri,
+        data=asked.source,
+        progress=progress,
+        same_code=asked.same_code,
+    )
+
+
 def _tell_nothing(info: SweepInfo, result: ConfirmResult) -> None:
     pass
 
 
-def _check_alone(option: str, others: Mapping[str, Any]) -> None:
-    if given := [name for name, value in others.items() if value]:
-        raise UsageError(f"{option} trains nothing: leave {', '.join(given)} out")
-
-
-def _restore(home: Home, infos: Sequence[SweepInfo], how: HowToTrain) -> NoReturn:
+def _restore(
+    home: Home, infos: Sequence[SweepInfo], how: HowToTrain, *, alone: bool, what: WhatToConfirm
+) -> NoReturn:
     from sweeps.confirm.confirm import restore
 
+    given = [option_of(name) for name in CONFIRM_OPTIONS if getattr(what, name)]
+    if given or not alone:
+        named = ", ".join(given if alone else [*given, "--test"])
+        raise UsageError(f"--restore trains nothing: leave {named} out")
     pending = 0
     for info in infos:
         said, missing = restore(home, info, how)
@@ -215,24 +148,65 @@ def _restore(home: Home, infos: Sequence[SweepInfo], how: HowToTrain) -> NoRetur
     raise typer.Exit(TRACKING_INCOMPLETE if pending else OK)
 
 
-def _confirm_all(
+def _confirm_and_test(
     home: Home,
     infos: Sequence[SweepInfo],
-    options: ConfirmOptions,
+    what: WhatToConfirm,
+    *,
+    how: HowToTrain,
     tell: Tell,
-) -> list[tuple[SweepInfo, ConfirmResult]]:
-    """Confirm one sweep after the other, until one is interrupted or fails."""
-    from sweeps.confirm.confirm import check
+    test: bool,
+    again: str,
+) -> tuple[Confirmed, int]:
+    """Confirm sweeps, and score the test set if that is asked for; return the exit code, too."""
+    from sweeps.confirm.confirm import ConfirmOptions
+    from sweeps.confirm.test_set import ConfirmedSweep, check_test_set, evaluate_test_set
+
+    options = ConfirmOptions(**vars(what), how=how)
+    if not test:
+        results = _confirm_all(home, infos, options, tell=tell)
+        return results, worst_of(results)
+    check_test_set(home, infos, how.data)
+    results = _confirm_all(home, infos, options, tell=_tell_nothing)
+    code = worst_of(results)
+    if code in WHOLE and not all(result.is_in_force for _, result in results):
+        complain("--test: the test set was not scored, since it would not be the champion's score")
+        code = FAILED
+    elif code in WHOLE:
+        confirmed = [ConfirmedSweep(*pair) for pair in results]
+        if evaluate_test_set(home, confirmed, how, again=again).tracking_pending:
+            code = TRACKING_INCOMPLETE
+    for pair in results:  # only now, since the answer has the scores as well
+        tell(*pair)
+    return results, code
+
+
+def _confirm_all(
+    home: Home, infos: Sequence[SweepInfo], options: ConfirmOptions, *, tell: Tell
+) -> Confirmed:
+    """Confirm one sweep after the other, until one is interrupted or fails.
+
+    The answer about each is told before MLflow has it.
+    """
+    from sweeps.confirm.confirm import check, confirm
 
     for info in infos[1:]:  # now, and not after the first was trained for hours
         check(home, info, options)
-    results = []
-    with _answering_first(options) as give:
+    results: Confirmed = []
+    mode = options.how.progress
+    with answering_first(mode if isinstance(mode, str) else "quiet") as give:
         for info in infos:
-            results.append((info, _confirmed(home, info, options, tell, give)))
-            if results[-1][1].failure:
-                print(pasteable(f"failed: {results[-1][1].failure}"), file=sys.stderr)
-            if exit_code(results[-1][1]) not in WHOLE:
+
+            def answer(found: ConfirmResult, info: SweepInfo = info) -> None:
+                give(partial(tell, info, found))
+
+            found = confirm(home, info, options, answer=answer)
+            if not found.conclusions:
+                answer(found)
+            results.append((info, found))
+            if found.failure:
+                complain(f"failed: {found.failure}")
+            if exit_code(found) not in WHOLE:
                 break
     return results
 
@@ -253,7 +227,7 @@ def is_to_be_confirmed(result: RunResult, wanted: bool | None) -> bool:
 
 
 def check_confirming(
-    config: SweepConfig, asked: RunOptions, wanted: bool | None, progress: Mode
+    config: SweepConfig, asked: RunOptions, *, wanted: bool | None, progress: Mode
 ) -> None:
     """Refuse, before anything is created, a sweep that is to be confirmed but cannot be."""
     if may_be_confirmed(config, wanted):
@@ -261,7 +235,7 @@ def check_confirming(
         from sweeps.progress import make_progress
 
         option = "--confirm" if wanted else "`confirm` of the space (--no-confirm leaves it out)"
-        check_run(config, asked.source, option, make_progress(progress).note)
+        check_run(config, asked.source, option, note=make_progress(progress).note)
 
 
 def may_be_confirmed(config: SweepConfig, wanted: bool | None) -> bool:
@@ -279,7 +253,7 @@ def reserving_for(config: SweepConfig, wanted: bool | None) -> Reserving | None:
     return reservation(config, FEWEST_TRIALS if wanted is None else 2)
 
 
-def confirm_after(result: RunResult, asked: RunOptions, progress: Mode, more: str) -> int:
+def confirm_after(result: RunResult, asked: RunOptions, *, progress: Mode, more: str) -> int:
     """Confirm a sweep whose trials have all ended, as its space says; return the exit code.
 
     With a budget, it takes as many finalists and folds as the rest pays for, or is left out.
@@ -291,20 +265,21 @@ def confirm_after(result: RunResult, asked: RunOptions, progress: Mode, more: st
         more: The command that runs more trials, for the answer.
     """
     from sweeps.confirm.confirm import ConfirmOptions
-    from sweeps.confirm.planning import HowToTrain
     from sweeps.home import Home
 
     info, is_shown = result.info, progress in {"auto", "verbose"}
-    how = HowToTrain(asked.workers, asked.tracking_uri, asked.source, progress, asked.same_code)
-    options = ConfirmOptions(how=how, is_asked_for=True)
+    by_hand = f"`sweeps confirm {shlex.quote(info.name)}` does it, however long it takes"
+    options = ConfirmOptions(how=_how_to_train(asked, progress), is_asked_for=True)
     if result.budget is not None:
-        within = _within(result.budget, options)
-        if isinstance(within, str):
+        reserve = result.budget.for_confirmation()
+        if not reserve.folds:
             is_known = result.summary.champion is not None and not result.budget.has_trained
             if is_shown and not is_known:
-                print(pasteable(f"{within}: {_by_hand(info)}"))
+                print(pasteable(f"{reserve.lacking}: {by_hand}"))
             return OK
-        options = within
+        stop_by = time.monotonic() + result.budget.most_for_folds(reserve)
+        how = replace(options.how, stop_by=stop_by)
+        options = replace(options, how=how, top=reserve.top, folds=reserve.folds)
     if is_shown:
         print("The best are now confirmed on fresh folds (--no-confirm leaves that out).")
         sys.stdout.flush()
@@ -315,51 +290,13 @@ def confirm_after(result: RunResult, asked: RunOptions, progress: Mode, more: st
             print()
             _tell(home, info, found, more=more)
 
-    with _answering_first(options) as give:
-        found = _confirmed(home, info, options, tell, give)
+    ((_, found),) = _confirm_all(home, [info], options, tell=tell)
     if progress == "json":
         document = {"event": "confirmed", **_document(home, info, found)}
         print(json.dumps(plain_numbers(document), allow_nan=False))
-    if found.failure:
-        print(pasteable(f"failed: {found.failure}"), file=sys.stderr)
     if found.stopped_by == "timeout":
-        print(pasteable(f"the budget ended before a verdict: {_by_hand(info)}"), file=sys.stderr)
+        complain(f"the budget ended before a verdict: {by_hand}")
     return exit_code(found)
-
-
-def _within(budget: Budget, options: ConfirmOptions) -> ConfirmOptions | str:
-    """Return the options of the confirmation that the rest of a budget pays for; or why of none."""
-    reserve = budget.for_confirmation()
-    if not reserve.folds:
-        return reserve.lacking
-    stop_by = time.monotonic() + budget.most_for_folds(reserve)
-    return replace(
-        options,
-        how=replace(options.how, stop_by=stop_by),
-        top=reserve.top,
-        folds=reserve.folds,
-    )
-
-
-def _answering_first(options: ConfirmOptions) -> AbstractContextManager[Give]:
-    mode = options.how.progress
-    return answering_first(mode if isinstance(mode, str) else "quiet")
-
-
-def _confirmed(
-    home: Home, info: SweepInfo, options: ConfirmOptions, tell: Tell, give: Give
-) -> ConfirmResult:
-    """Confirm a sweep; its answer is told before MLflow has it."""
-    from sweeps.confirm.confirm import confirm as run_it
-
-    found = run_it(home, info, options, lambda found: give(partial(tell, info, found)))
-    if not found.conclusions:
-        give(partial(tell, info, found))
-    return found
-
-
-def _by_hand(info: SweepInfo) -> str:
-    return f"`sweeps confirm {shlex.quote(info.name)}` does it, however long it takes"
 
 
 def worst_of(results: Sequence[tuple[SweepInfo, ConfirmResult]]) -> int:
@@ -401,22 +338,20 @@ def _tell(
     confirming = f"sweeps confirm {name}"
     commands = {}
     if result.has_test_set and not on_test_set:
-        commands[_here(f"{confirming} --test")] = "a figure on the test set; each is counted"
-    commands[_here(f"sweeps report {name}")] = "pictures, curves and mistakes, as one page"
+        commands[f"{confirming} --test"] = "a figure on the test set; each is counted"
+    commands[f"sweeps report {name}"] = "pictures, curves and mistakes, as one page"
     if more:
         commands[more] = "go on with the search"
     if not details:
-        commands[_here(f"{confirming} --details")] = "every table and 95 % interval"
-    shown = dict(list(commands.items())[:_COMMANDS])
+        commands[f"{confirming} --details"] = "every table and 95 % interval"
+    shown = {  # `more` has its home and stores already
+        command if command == more else pasteable(f"`{command}`")[1:-1]: hint
+        for command, hint in list(commands.items())[:_COMMANDS]
+    }
     for line in with_commands(sentences, shown, pasteable(_next(home, info, result))):
         print(line)
     if result.said:
         print(pasteable(result.said))
-
-
-def _here(command: str) -> str:
-    """Return a command with the home and stores of this one."""
-    return pasteable(f"`{command}`")[1:-1]
 
 
 def _answer(home: Home, info: SweepInfo, result: ConfirmResult) -> list[str]:
@@ -490,9 +425,6 @@ def _document(home: Home, info: SweepInfo, result: ConfirmResult) -> dict[str, A
     }
 
 
-# `sweeps ensemble`: would several models, voting, beat the single best? From stored logits.
-
-
 def ensemble(
     names: SweepNamesArgument,
     top: Annotated[
@@ -518,7 +450,7 @@ def ensemble(
 
     found = Home.resolve(home)
     infos = found.get_each(names)
-    result = vote(found, infos, top, data)
+    result = vote(found, infos, top=top, source=data)
     tested = [document_of(conclusion) for conclusion in result.tested]
     votes = document_of(result.votes)
     if not answered({**votes, "test": tested}, votes["votes"], as_json=as_json, csv=csv):

@@ -1,4 +1,8 @@
-"""Prints to a terminal, a file, or a pipe whose reader may go away; opens pages in a browser."""
+"""Prints to a terminal, a file, or a pipe whose reader may go away; the exit codes of commands.
+
+The first exit code that applies: 129, 130, 143 interrupted; 2 wrong usage; 1 failed; 3 MLflow lacks
+something; 0.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,11 @@ import json
 import os
 import sys
 import warnings
-import webbrowser
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Any, Final, TextIO
 
-import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
@@ -23,7 +25,12 @@ from sweeps.progress import Mode, can_redraw
 from sweeps.records import DamagedRecordWarning
 from sweeps.wording import counted, plain_numbers, printable
 
-# What a command has found, as JSON and as CSV: every command with a table takes both alike.
+OK: Final = 0
+FAILED: Final = 1
+TRACKING_INCOMPLETE: Final = 3
+WHOLE: Final = frozenset({OK, TRACKING_INCOMPLETE})
+"""Exit codes of a command that did all that it was asked for."""
+INTERRUPTED: Final = {"interrupt": 130, "terminate": 143, "hangup": 129}
 
 
 def answered(
@@ -77,33 +84,6 @@ def csv_file(path: Path) -> TextIO:
         return path.open("w", newline="", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"--csv {path}: cannot be written ({error.strerror})") from None
-
-
-# Opens a page in a browser, if somebody sits at a screen.
-
-
-BrowserOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--browser/--no-browser",
-        help="Open the page in a browser (default: in a terminal on a machine with a screen).",
-    ),
-]
-
-
-def wants_browser(asked: bool | None) -> bool:
-    """Return what was asked for; by default, whether stdout is a terminal beside a screen."""
-    if asked is not None:
-        return asked
-    has_screen = sys.platform in {"darwin", "win32"} or bool(
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    )
-    return has_screen and sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ
-
-
-def open_page(address: str) -> None:
-    """Open a page; without a browser nothing happens."""
-    webbrowser.open(address)
 
 
 def open_streams() -> None:

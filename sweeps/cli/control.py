@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from sweeps.cli.console import answered
-from sweeps.cli.exit_codes import FAILED
+from sweeps.cli.console import FAILED, answered
 from sweeps.cli.options import (
     CsvOption,
     EventsOption,

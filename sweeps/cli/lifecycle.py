@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from sweeps.cli.console import answered
-from sweeps.cli.exit_codes import FAILED, OK, TRACKING_INCOMPLETE
+from sweeps.cli.console import FAILED, OK, TRACKING_INCOMPLETE, answered, complain
 from sweeps.cli.options import (
     CsvOption,
     DataOption,
@@ -30,12 +29,13 @@ from sweeps.config.options import RunOptions, default_of, option_of
 from sweeps.errors import UsageError
 from sweeps.tracking.projector import PARENT
 from sweeps.wording import counted, printable
+from sweeps.workspace.addresses import redacted
 
 if TYPE_CHECKING:
-    from sweeps.config.options import RunOptions
     from sweeps.home import Home
     from sweeps.manage.doctor import Diagnosis
     from sweeps.manage.importing import ImportReport
+    from sweeps.records import SweepInfo
     from sweeps.tracking.sync import SyncReport
 
 
@@ -49,7 +49,7 @@ def rename(
     from sweeps.manage.lifecycle import rename_sweep
 
     found, uri = _opened(home, tracking_uri)
-    report = rename_sweep(found, found.get(name), new, uri)
+    report = rename_sweep(found, found.get(name), new, tracking_uri=uri)
     print(f"sweep {name!r} is called {new!r} now")
     _tell_tracking(report)
 
@@ -97,7 +97,7 @@ def share(
     home: HomeOption = None,
 ) -> None:
     """Write a sweep into one file, for `sweeps import` elsewhere."""
-    from sweeps.manage.lifecycle import share_sweep
+    from sweeps.manage.sharing import share_sweep
 
     found, info = find_sweep(home, name)
     size = share_sweep(found, info, file)
@@ -105,7 +105,11 @@ def share(
     print(f"on the other machine: sweeps import {shlex.quote(file.name)}")
 
 
-@asks("name", "overrides", "data", "seed", "sampler", "pruner", "tracking_uri")
+_OF_A_NEW_SWEEP: Final = ("overrides", "data", "seed", "sampler", "pruner")
+"""Options that decide the trials of the sweep that `import --space` begins."""
+
+
+@asks("name", *_OF_A_NEW_SWEEP, "tracking_uri")
 def import_(
     asked: RunOptions,
     source: Annotated[
@@ -131,33 +135,28 @@ def import_(
     an Optuna study teach the sampler of a new sweep, and count for nothing else: no trial of the
     sweep is made of them.
     """
-    if space is not None:
-        from sweeps.manage.importing import import_results
-
-        options = dataclasses.replace(asked, space=space)
-        report = import_results(options, source, study=study, renamed=renamed or [])
-        _tell_imported(report, options)
+    if space is None:
+        alone = [option for option, value in {"--study": study, "--map": renamed}.items() if value]
+        alone += [option_of(n) for n in _OF_A_NEW_SWEEP if getattr(asked, n) != default_of(n)]
+        if alone or "://" in source or source.lower().endswith(".csv"):
+            raise UsageError(
+                f"{', '.join(alone) or source}: results found elsewhere become part of a new "
+                "sweep; name its space (--space)"
+            )
+        _import_shared(Path(source), asked)
         return
-    alone = [option for option, value in {"--study": study, "--map": renamed}.items() if value]
-    alone += [
-        option_of(name)
-        for name in ("overrides", "data", "seed", "sampler", "pruner")
-        if getattr(asked, name) != default_of(name)
-    ]
-    if alone or "://" in source or source.lower().endswith(".csv"):
-        raise UsageError(
-            f"{', '.join(alone) or source}: results found elsewhere become part of a new sweep; "
-            "name its space (--space)"
-        )
-    _import_shared(Path(source), asked)
+    from sweeps.manage.importing import import_results
+
+    options = dataclasses.replace(asked, space=space)
+    _tell_imported(import_results(options, source, study=study, renamed=renamed or []), options)
 
 
 def _import_shared(file: Path, asked: RunOptions) -> None:
     from sweeps.experiments.loading import what_runs
-    from sweeps.manage.lifecycle import import_sweep
+    from sweeps.manage.sharing import import_sweep
 
     found, uri = _opened(None if asked.home is None else str(asked.home), asked.tracking_uri)
-    info, report = import_sweep(found, file, uri, asked.name)
+    info, report = import_sweep(found, file, uri, name=asked.name)
     print(f"sweep {info.name!r}: {report.records} trials are here")
     if what_runs(info):
         print(
@@ -273,7 +272,7 @@ def gc(
         if name is None and found.is_running(info.id):
             print(f"{info.name}: is running, left alone")
             continue
-        free = partial(collect_garbage, found, info, keep_top, dry_run=dry_run)
+        free = partial(collect_garbage, found, info, keep_top=keep_top, dry_run=dry_run)
         removed = free() if name is not None else heard(free)
         if removed is None:
             continue  # the reason was printed
@@ -300,7 +299,6 @@ def note(
     """
     from sweeps.records import SWEEP, Notes
     from sweeps.tracking.sync import sync_sweep
-    from sweeps.wording import printable
 
     found, uri = _opened(home, tracking_uri)
     info = found.get(name)
@@ -356,12 +354,8 @@ def _opened(home: str | None, tracking_uri: str | None) -> tuple[Home, str]:
 
 def _tell_tracking(report: SyncReport) -> None:
     if report.pending:
-        rest = pasteable("`sweeps sync` sends the rest")
-        print(f"MLflow did not take everything ({report.error}); {rest}", file=sys.stderr)
+        complain(f"MLflow did not take everything ({report.error}); `sweeps sync` sends the rest")
         raise typer.Exit(TRACKING_INCOMPLETE)
-
-
-# `sweeps doctor`: compares records, study and MLflow, and repairs them.
 
 
 def doctor(
@@ -391,9 +385,9 @@ def doctor(
     infos = readable if name is None else [found.get(name)]
     if fix:
         finish_deletions(found, uri)
-        repair_home(found, readable, uri, _say)
+        repair_home(found, readable, uri, say=_say)
         for info in infos:
-            repair_sweep(found, info, uri, _say)
+            repair_sweep(found, info, uri, say=_say)
     diagnoses = [examine_home(found, uri)] + [examine_sweep(found, info, uri) for info in infos]
     problems = [
         {"sweep": diagnosis.name or None, **problem.to_dict()}
@@ -401,9 +395,11 @@ def doctor(
         for problem in diagnosis.problems
     ]
     columns = ("sweep", "part", "what", "repair")
-    if not answered(_document(diagnoses), problems, as_json=as_json, csv=csv, columns=columns):
+    agrees = all(diagnosis.agrees for diagnosis in diagnoses)
+    document = {"agrees": agrees, "diagnoses": [diagnosis.to_dict() for diagnosis in diagnoses]}
+    if not answered(document, problems, as_json=as_json, csv=csv, columns=columns):
         print(_report(diagnoses))
-    raise typer.Exit(OK if all(diagnosis.agrees for diagnosis in diagnoses) else FAILED)
+    raise typer.Exit(OK if agrees else FAILED)
 
 
 def _report(diagnoses: list[Diagnosis]) -> str:
@@ -426,41 +422,26 @@ def _report(diagnoses: list[Diagnosis]) -> str:
     return "\n".join([*lines, *(f"  {pasteable(repair.value)}" for repair in repairs)])
 
 
-def _document(diagnoses: list[Diagnosis]) -> dict[str, object]:
-    return {
-        "agrees": all(diagnosis.agrees for diagnosis in diagnoses),
-        "diagnoses": [
-            {
-                "sweep": diagnosis.name or None,
-                "agrees": diagnosis.agrees,
-                "problems": [problem.to_dict() for problem in diagnosis.problems],
-                "notes": list(diagnosis.notes),
-            }
-            for diagnosis in diagnoses
-        ],
-    }
-
-
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-# `sweeps sync`: sends the runs that MLflow lacks.
+_ToOption = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        "--tracking-uri",
+        metavar="URI",
+        envvar="MLFLOW_TRACKING_URI",
+        help="MLflow store (default: in the home).",
+    ),
+]
 
 
 def sync(
     name: SweepsArgument = None,
     home: HomeOption = None,
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(
-            "--to",
-            "--tracking-uri",
-            metavar="URI",
-            envvar="MLFLOW_TRACKING_URI",
-            help="MLflow store (default: in the home).",
-        ),
-    ] = None,
+    tracking_uri: _ToOption = None,
     data: DataOption = None,
     csv: CsvOption = None,
     as_json: JsonOption = False,
@@ -472,13 +453,11 @@ def sync(
     them). With --to, runs that were made offline are published on a server, as if they had been
     there from the start.
     """
-    from sweeps.errors import UsageError
     from sweeps.home import Home
-    from sweeps.records import RecordError, confirmed_by
+    from sweeps.records import RecordError
     from sweeps.tracking.address import resolve_tracking_uri
     from sweeps.tracking.preflight import check_store
     from sweeps.tracking.sync import sync_sweep
-    from sweeps.workspace.addresses import redacted
 
     if data is not None and name is None:
         raise UsageError("--data names the data of one sweep: give its name, sweeps sync NAME")
@@ -486,18 +465,16 @@ def sync(
     found.check_exists()
     found.check_writable()
     uri = resolve_tracking_uri(found.path, tracking_uri)
-    shown = [info for info in found.sweeps() if not found.store(info.id).is_archived]
-    # Confirmations first: a confirmed champion is registered from a run of its confirmation.
-    shown.sort(key=lambda info: confirmed_by(info.directory) is None)
-    infos = [found.get(name)] if name is not None else shown
+    infos = _to_send(found) if name is None else [found.get(name)]
     away = check_store(uri)
     if away is not None:
         _say(f"MLflow at {redacted(uri)} cannot be reached ({away}); trying for a while")
     reports: list[SyncReport] = []
     left_out: dict[str, str] = {}
     for info in infos:
+        written = partial(_say_written, info.name)
         try:
-            reports.append(sync_sweep(found, info, uri, partial(_say_written, info.name), data))
+            reports.append(sync_sweep(found, info, uri, on_written=written, source=data))
         except (UsageError, RecordError) as error:  # it runs now, or a record is damaged
             if name is not None:
                 raise
@@ -509,6 +486,17 @@ def sync(
         print(_conclusion(reports, redacted(uri)))
     complete = all(not report.pending for report in reports)
     raise typer.Exit(OK if complete else TRACKING_INCOMPLETE)
+
+
+def _to_send(home: Home) -> list[SweepInfo]:
+    """Return the sweeps that are not archived, in the order in which they are sent.
+
+    Confirmations come first: a confirmed champion is registered from a run of its confirmation.
+    """
+    from sweeps.records import confirmed_by
+
+    shown = [info for info in home.sweeps() if not home.store(info.id).is_archived]
+    return sorted(shown, key=lambda info: confirmed_by(info.directory) is None)
 
 
 def _conclusion(reports: list[SyncReport], store: str) -> str:

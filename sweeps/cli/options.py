@@ -16,10 +16,13 @@ import typer
 import yaml
 
 from sweeps.config.options import (
+    ALL_OPTIONS,
+    CONFIRM_OPTIONS,
     DURATION,
     DURATION_FROM_ZERO,
     OPTIONS,
     RunOptions,
+    WhatToConfirm,
     default_of,
     option_of,
 )
@@ -43,7 +46,7 @@ _IN_ENVIRONMENT: Final = {
 PLACES: Final = ("home", "storage")
 """Options of the whole command line, which are given before a command or behind it."""
 SENDING: Final = frozenset(
-    {"run", "confirm", "retry", "replay", "sync", "doctor", "ui"}
+    {"run", "confirm", "retry", "sync", "doctor", "ui"}
     | {"note", "rename", "archive", "delete", "import"}
 )
 """Commands that take the store that a sweep is sent to, so that their hints name it."""
@@ -159,28 +162,37 @@ StorageOption = Annotated[
 
 
 def asks(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command the options of these fields of `RunOptions`; it takes them as `asked`.
+    """Give a command options of the table; it takes their values as `asked`.
+
+    A command that takes `what`, too, has all options of a confirmation as well.
 
     Args:
-        names: All of them if empty. What has no `space` names it itself.
+        names: Fields of `RunOptions`; all of them if empty. What has no `space` names it itself.
     """
     chosen = [name for name in OPTIONS if name in (names or OPTIONS) and name not in PLACES]
 
     def decorated(command: Callable[..., Any]) -> Callable[..., Any]:
         hints = get_type_hints(command, include_extras=True)
-        own = [p for name, p in inspect.signature(command).parameters.items() if name != "asked"]
+        taken = inspect.signature(command).parameters
+        of_confirmation = list(CONFIRM_OPTIONS) if "what" in taken else []
+        own = [p for name, p in taken.items() if name not in {"asked", "what"}]
         own = [p.replace(kind=p.KEYWORD_ONLY, annotation=hints[p.name]) for p in own]
         home = inspect.Parameter("home", inspect.Parameter.KEYWORD_ONLY, default=None)
 
         @functools.wraps(command)
         def with_options(home: str | None = None, **values: Any) -> Any:
-            given = {name: values.pop(name) for name in chosen}
-            read = {n: _READERS[n](v or []) if n in _READERS else v for n, v in given.items()}
-            return command(asked=RunOptions(**{"space": "", **read}, home=home), **values)
+            def read(names: list[str]) -> dict[str, Any]:
+                given = {name: values.pop(name) for name in names}
+                return {n: _READERS[n](v or []) if n in _READERS else v for n, v in given.items()}
+
+            asked = RunOptions(**{"space": "", **read(chosen)}, home=home)
+            if of_confirmation:
+                values["what"] = WhatToConfirm(**read(of_confirmation))
+            return command(asked=asked, **values)
 
         parameters = [
             *(p for p in own if p.default is p.empty),
-            *map(_parameter, chosen),
+            *map(_parameter, [*of_confirmation, *chosen]),
             *(p for p in own if p.default is not p.empty),
             home,
         ]
@@ -192,7 +204,7 @@ def asks(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def from_table(name: str) -> Any:
-    """Return the annotation of a command's parameter that is an option of `RunOptions`."""
+    """Return the annotation of a command's parameter that is an option of the table."""
     return _parameter(name).annotation
 
 
@@ -200,7 +212,7 @@ def _parameter(name: str) -> inspect.Parameter:
     """Return an option of the table as the parameter of a command."""
     if name == "space":
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=SpaceArgument)
-    declared, kind = OPTIONS[name], OPTIONS[name].kind
+    declared, kind = ALL_OPTIONS[name], ALL_OPTIONS[name].kind
     default = None if kind.is_list else default_of(name)
     is_switch = kind.type is bool and default is None
     flag = option_of(name)
@@ -214,7 +226,7 @@ def _parameter(name: str) -> inspect.Parameter:
     )
     if is_switch:
         option.param_decls = (f"{flag}/--no-{flag[2:]}",)
-    of_value: Any = list[str] if kind.is_list else kind.type
+    of_value: Any = list[kind.type] if kind.is_list else kind.type  # type: ignore[name-defined]
     of_value = of_value if default is not None else of_value | None
     annotated: Any = Annotated[of_value, option]
     return inspect.Parameter(
@@ -223,7 +235,7 @@ def _parameter(name: str) -> inspect.Parameter:
 
 
 def at_home(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the `home` of the command line; see `Commands.parse_args`."""
+    """Give a command the `home` of the command line; see `SweepsCommands.parse_args`."""
     signature = inspect.signature(command)
     if "home" not in signature.parameters:
         return command
@@ -364,9 +376,8 @@ _READERS: Final[Mapping[str, Callable[[list[str]], Any]]] = {
     "pruner_options": functools.partial(parse_options, option="--pruner-option"),
     "retries": parse_retries,
     "resources": parse_resources,
+    "leave_out": lambda numbers: numbers or None,
 }
-"""What makes of the texts of an option what `RunOptions` has."""
+"""What makes of the values of a repeated option what the table has."""
 DataOption = from_table("data")
-SameCodeOption = from_table("same_code")
 TrackingOption = from_table("tracking_uri")
-WorkersOption = from_table("workers")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @asks(
     *("space", "trials", "name", "extend", "same_code", "seed", "overrides", "sampler", "pruner"),
-    *("learn_from", "data", "ask_ahead", "timeout", "budget", "workers", "home"),
+    *("learn_from", "data", "ask_ahead", "timeout", "budget", "workers"),
 )
 def plan(
     asked: RunOptions,
@@ -251,7 +251,8 @@ def _parameter_table(config: SweepConfig) -> Table:
     for heading in ("parameter", "kind", "range", "when"):
         table.add_column(heading)
     for row in config.space.parameters:
-        table.add_row(row.name, row.kind, printable(row.range), printable(row.condition))
+        cells = (row.name, row.kind, row.range, row.condition)
+        table.add_row(*map(printable, cells))
     return table
 
 
@@ -264,7 +265,8 @@ def _trial_table(title: str, planned: list[PlannedTrial]) -> Table:
     for p in planned:
         values = (f"{name}={format_value(value)}" for name, value in p.params.items())
         seconds = "?" if p.plan.seconds is None else f"{p.plan.seconds:.1f}"
-        table.add_row(p.origin, p.plan.engine, seconds, " ".join(values))
+        cells = (p.origin, p.plan.engine, seconds, " ".join(values))
+        table.add_row(*cells)
     return table
 
 
@@ -277,13 +279,10 @@ def _table(title: str) -> Table:
     )
 
 
-# `sweeps init`: writes a space, an experiment and a test to begin with.
-
-
 _SCAFFOLDS: Final = Path(__file__).with_name("scaffolds")
 
 
-class Kind(Enum):
+class Scaffold(Enum):
     """The library or language of the experiment."""
 
     KERAS = "keras"
@@ -296,9 +295,9 @@ def init(
         Path | None, typer.Argument(metavar="DIR", help="Folder; made if it is missing.")
     ] = None,
     kind: Annotated[
-        Kind,
+        Scaffold,
         typer.Option(help="keras: a model of yours; scikit-learn; script: any language."),
-    ] = Kind.KERAS,
+    ] = Scaffold.KERAS,
     script: Annotated[
         Path | None,
         typer.Option(
@@ -320,16 +319,23 @@ def init(
     if python is not None and script is None:
         raise UsageError("--python is for --from: a new space names its Python in `command`")
     if script is not None:
-        from sweeps.experiments.script_help import space_of_script  # loads what reads a space
-        from sweeps.wording import printable
+        _init_for_script(script, python)
+    elif folder is not None:
+        _init_folder(folder, kind)
 
-        path, text = space_of_script(script, python)
-        path.write_text(text, encoding="utf-8")
-        print(printable(text))
-        print(f"wrote {path}: edit the lines marked EDIT, and the ranges; then")
-        print(f"sweeps run {shlex.quote(str(path))} --trials 2 --strict")
-        return
-    assert folder is not None
+
+def _init_for_script(script: Path, python: str | None) -> None:
+    from sweeps.experiments.script_help import space_of_script  # loads what reads a space
+    from sweeps.wording import printable
+
+    path, text = space_of_script(script, python)
+    path.write_text(text, encoding="utf-8")
+    print(printable(text))
+    print(f"wrote {path}: edit the lines marked EDIT, and the ranges; then")
+    print(f"sweeps run {shlex.quote(str(path))} --trials 2 --strict")
+
+
+def _init_folder(folder: Path, kind: Scaffold) -> None:
     files = {
         path.name.removesuffix(".txt"): path.read_bytes()
         for path in sorted((_SCAFFOLDS / kind.value).iterdir())

@@ -1,16 +1,20 @@
-"""`sweeps`, `list`, `best`, `trials`, `compare`, `report`: only read, and need no TensorFlow."""
+"""`sweeps list`, `best`, `trials`, `compare`, `report`, `export`, `replay`: what was recorded.
+
+The first five, and `sweeps` alone, only read and need no TensorFlow.
+"""
 
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sweeps.cli.console import answered, complain
+from sweeps.cli.console import FAILED, OK, Terminal, answered, complain
 from sweeps.cli.options import (
     CsvOption,
     DataOption,
@@ -22,19 +26,24 @@ from sweeps.cli.options import (
     place_options,
 )
 from sweeps.errors import UsageError
+from sweeps.wording import counted, percent
 from sweeps.workspace.names import trial_of
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import RenderableType
 
     from search_spaces.objectives import Objective
     from sweeps.analysis.rows import TrialRow
     from sweeps.analysis.summary import ListingRow
     from sweeps.home import Home
-    from sweeps.records import SweepInfo
+    from sweeps.records import Record, RecordStore, SweepInfo
+    from sweeps.runner.replaying import Replayed
 
 
-# `sweeps report`: writes a sweep as one HTML page.
+MOST_SHOWN: Final = 100
+"""Trials that a table in the terminal has at most."""
+WIDE_CHARACTERS: Final = 100
+_DIFFERENCES_SHOWN: Final = 5
 
 
 def report(
@@ -109,9 +118,6 @@ def write(path: Path, content: bytes) -> None:
         raise UsageError(f"{path}: cannot be written ({error.strerror})") from None
 
 
-# `sweeps compare`: puts sweeps or trials side by side.
-
-
 def compare(
     names: Annotated[
         list[str],
@@ -129,7 +135,6 @@ def compare(
 
     A sweep is compared by its best trial: what differs, by how much, and how surely.
     """
-    from sweeps.cli.console import Terminal
     from sweeps.home import Home
     from sweeps.render.comparing import compare as put_side_by_side
     from sweeps.render.comparing import comparison, render_comparison
@@ -142,16 +147,11 @@ def compare(
     contestants = found_all.contestants
     documents = found_all.to_dicts() if as_json or csv is not None else []
     if not answered(documents, documents, as_json=as_json, csv=csv) and output is None:
-        Terminal().print(render_sections(comparison(contestants)), crop=False)
+        _print(render_sections(comparison(contestants)))
     if output is not None:
         write(output, render_comparison(contestants).encode("utf-8", "replace"))
         if not as_json and csv is None:
             print(output)
-
-
-MOST_SHOWN: Final = 100
-"""Trials that a table in the terminal has at most."""
-WIDE_CHARACTERS: Final = 100
 
 
 def list_sweeps(
@@ -203,7 +203,7 @@ def show_home(home: HomeOption = None) -> None:
         again = command_to_go_on(found, own[0].id)
         hint = "go on" if again else f"repeat the command that began {name}"
         commands = {again or "sweeps run ...": f"{left}: {hint}", **commands}
-    _console().print("\nNext:", render_commands(commands), sep="\n", soft_wrap=True)
+    Terminal().print("\nNext:", render_commands(commands), sep="\n", soft_wrap=True)
     print("\nAll commands: sweeps --help")
 
 
@@ -228,7 +228,7 @@ def _listed(home: Home, *, show_all: bool = False) -> list[ListingRow]:
 def _print_listing(rows: Sequence[ListingRow]) -> None:
     from sweeps.render.summaries import render_listing
 
-    console = _console()
+    console = Terminal()
     console.print(render_listing(rows, is_wide=console.width >= WIDE_CHARACTERS))
 
 
@@ -299,8 +299,7 @@ def best(
         champion = summary.champion
         own = [r for r in records if champion is not None and r.spec.trial == champion.trial]
         chosen = next(iter(trial_rows(own)), None)
-        shown = render_best(summary, told, chosen, home_option=place_options())
-        _console().print(shown, crop=False)
+        _print(render_best(summary, told, chosen, home_option=place_options()))
 
 
 def _trial_documents(
@@ -319,69 +318,167 @@ def trials(
         int | None, typer.Argument(help="Show this one, with all that is known of it.", min=0)
     ] = None,
     csv: CsvOption = None,
-    parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write Parquet.")] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show every trial of a sweep, one row per trial; or a single one."""
     from sweeps.analysis.rows import front_rows, trial_rows
     from sweeps.analysis.summary import champion_of
-    from sweeps.experiments.script_results import score_of
     from sweeps.records import Conclusions, heard
-    from sweeps.render.summaries import render_trial, render_trials
+    from sweeps.render.summaries import render_trials
 
     found, info = find_sweep(home, name)
     store = found.store(info.id)
     records = store.read_to_show()
-    rows = trial_rows(records)
-    front: set[int] = set()
+    every = trial_rows(records)
+    rows = [row for row in every if trial in {None, row.trial}]
+    if trial is not None and not rows:
+        raise UsageError(f"sweep {info.name!r} has no trial {trial}")
+    documents, table = [row.to_dict() for row in rows], []
     if as_json and info.has_front:
-        front = {row.trial for row in front_rows(rows, info.objectives)}
-    if trial is not None:
-        rows = [row for row in rows if row.trial == trial]
-        if not rows:
-            raise UsageError(f"sweep {info.name!r} has no trial {trial}")
-    if parquet is not None:
-        _write_parquet(rows, info, parquet)
-    documents, table = [], []
-    if as_json:
-        marks = [{"on_front": row.trial in front} if info.has_front else {} for row in rows]
-        documents = [row.to_dict() | mark for row, mark in zip(rows, marks, strict=True)]
+        front = {row.trial for row in front_rows(every, info.objectives)}
+        documents = [{**one, "on_front": one["trial"] in front} for one in documents]
     if csv is not None:
         table = _trial_documents(rows, info.objectives, info.space)
-    if answered(documents, table, as_json=as_json, csv=csv) or parquet is not None:
+    if answered(documents, table, as_json=as_json, csv=csv):
         return
     if trial is not None:
-        attempts = [r for r in records if r.spec.trial == trial and r.files_sha256]
-        written = store.files(attempts[-1]) if attempts else {}
-        where = store.files_path(attempts[-1].spec.key) if attempts else None
-        result = store.read(attempts[-1].spec.key).result if attempts else None
-        score = score_of(result.info) if result and rows[0].state == "COMPLETE" else None
-        _console().print(render_trial(rows[0], written, where, str(score or "")), crop=False)
+        _print_trial(rows[0], records, store)
+        return
+    newest = rows[-MOST_SHOWN:]
+    champion = champion_of(heard(Conclusions(store.folder).confirmed))
+    _print(render_trials(newest, info.objectives, info.space, champion=champion))
+    if left := len(rows) - len(newest):
+        all_of_them = f"sweeps trials {shlex.quote(info.name)} --csv FILE {place_options()}"
+        print(f"{left} earlier trials are not shown; all of them: {all_of_them.strip()}")
+
+
+def _print_trial(row: TrialRow, records: Sequence[Record], store: RecordStore) -> None:
+    from sweeps.experiments.script_results import score_of
+    from sweeps.render.summaries import render_trial
+
+    attempts = [r for r in records if r.spec.trial == row.trial and r.files_sha256]
+    if not attempts:
+        _print(render_trial(row))
+        return
+    key = attempts[-1].spec.key
+    result = store.read(key).result
+    score = score_of(result.info) if result and row.state == "COMPLETE" else None
+    where = store.files_path(key)
+    _print(render_trial(row, store.files(attempts[-1]), where, score=str(score or "")))
+
+
+def _print(shown: RenderableType) -> None:
+    Terminal().print(shown, crop=False)
+
+
+def export(
+    name: SweepArgument,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New or empty folder.")],
+    trial: Annotated[
+        int | None,
+        typer.Option(help="Number of the trial (default: the champion, or else the best).", min=0),
+    ] = None,
+    data: DataOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Write a model, with a README that loads it and predicts.
+
+    Its configuration lies beside it. The model is written only if it answers as the trained one
+    did, as far as that can be checked; a Keras model must do so in a process without this framework
+    and without your code.
+    """
+    from sweeps.api import Sweep
+    from sweeps.manage.exporting import export_trial
+
+    sweep = Sweep(*find_sweep(home, name))
+    chosen = sweep.champion() if trial is None else sweep.trial(trial)
+    is_champion = chosen.sweep.info.id != sweep.info.id  # a confirmation trained it
+    if sys.stderr.isatty():
+        print("rebuilding and checking the model ...", file=sys.stderr)
+    own = chosen.sweep
+    written = export_trial(
+        own.home,
+        own.info,
+        chosen.record,
+        folder=folder,
+        source=data,
+        champion_of=sweep.info if is_champion else None,
+    )
+    whose = f"the champion of sweep {sweep.name!r}, " if is_champion else ""
+    print(f"{whose}trial {chosen.number} of sweep {chosen.sweep.name!r}:")
+    for path in written:
+        print(f"  {path}")
+    if is_champion:
+        print("its README says what was found of it, and on which data it was trained")
+
+
+def replay(
+    name: SweepArgument,
+    trial: Annotated[int, typer.Argument(help="Number of the trial.", min=0)],
+    restore: Annotated[
+        bool, typer.Option("--restore", help="Keep its weights again, if they are the same.")
+    ] = False,
+    data: DataOption = None,
+    home: HomeOption = None,
+    csv: CsvOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a trial again from its record; exit 1 if it differs.
+
+    Every epoch is compared. With equal versions and processor it must be the same to the bit; else
+    within a tolerance.
+    """
+    from sweeps.api import Sweep, ended_record
+    from sweeps.runner.replaying import replay_recorded
+
+    found, info = find_sweep(home, name)
+    record = ended_record(Sweep(found, info), trial)
+    replayed = replay_recorded(found.store(info.id), info, record, source=data, restore=restore)
+    table = [asdict(difference) for difference in replayed.differences]
+    columns = ("what", "recorded", "now")
+    document = {
+        "sweep": info.name,
+        "trial": record.spec.trial,
+        "bit_equal": replayed.is_bit_equal,
+        "succeeded": replayed.succeeded,
+        "surroundings": list(replayed.surroundings),
+        "differences": table,
+        "restored": replayed.is_restored,
+    }
+    if not answered(document, table, as_json=as_json, csv=csv, columns=columns):
+        _tell_replayed(info, replayed)
+    raise typer.Exit(OK if replayed.succeeded else FAILED)
+
+
+def _tell_replayed(info: SweepInfo, replayed: Replayed) -> None:
+    record = replayed.record
+    epochs = max(map(len, replayed.result.history.values()), default=0)
+    what = f"trial {record.spec.trial} of {info.name}: {counted(epochs, 'epoch')}"
+    for line in replayed.surroundings:
+        print(f"not as it was: {line}")
+    if replayed.is_bit_equal:
+        kept_of_it = [*record.result.arrays] if record.result else []
+        kept_of_it += ["weights"] if record.weights_sha256 is not None else []
+        compared = ", ".join(["every metric", *kept_of_it])
+        print(f"{what}, {compared}: the same to the bit")
     else:
-        champion = champion_of(heard(Conclusions(store.folder).confirmed))
-        newest = rows[-MOST_SHOWN:]
-        shown = render_trials(newest, info.objectives, info.space, champion)
-        _console().print(shown, crop=False)
-        if left := len(rows) - len(newest):
-            all_of_them = f"sweeps trials {shlex.quote(info.name)} --csv FILE {place_options()}"
-            print(f"{left} earlier trials are not shown; all of them: {all_of_them.strip()}")
+        from sweeps.runner.replaying import TOLERANCE
 
-
-def _console() -> Console:
-    from sweeps.cli.console import Terminal
-
-    return Terminal()
-
-
-def _write_parquet(rows: Sequence[TrialRow], info: SweepInfo, path: Path) -> None:
-    from sweeps.analysis.table import to_frame
-    from sweeps.wording import counted
-
-    try:
-        to_frame(rows, objectives=info.objectives, space=info.space).to_parquet(path)
-    except ImportError:
-        raise UsageError("--parquet needs pyarrow: pip install pyarrow") from None
-    except OSError as error:
-        raise UsageError(f"--parquet {path}: cannot be written ({error.strerror})") from None
-    print(f"{counted(len(rows), 'trial')} written to {path}")
+        print(f"{what}: {len(replayed.differences)} of its numbers or arrays differ")
+        for difference in replayed.differences[:_DIFFERENCES_SHOWN]:
+            print(f"  {difference}")
+        if replayed.succeeded:
+            within = percent(TOLERANCE, 0)
+            print(f"all within {within}, as can be with other versions or processors")
+        elif not replayed.surroundings and replayed.unrecorded:
+            print(
+                "versions and processor are the same: it is not reproducible, or the code of "
+                f"{replayed.unrecorded}, which was not recorded with it, was edited since"
+            )
+        elif not replayed.surroundings:
+            print("versions and processor are the same: it is not reproducible")
+        else:
+            print(f"{len(replayed.beyond)} of them by more than {percent(TOLERANCE, 0)}")
+    if replayed.is_restored:
+        print("its weights are kept again")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,8 +20,15 @@ from sweeps.cli.confirming import (
     is_to_be_confirmed,
     reserving_for,
 )
-from sweeps.cli.console import answering_first
-from sweeps.cli.exit_codes import FAILED, INTERRUPTED, WHOLE, exit_code, failure, gate_line
+from sweeps.cli.console import (
+    FAILED,
+    INTERRUPTED,
+    OK,
+    TRACKING_INCOMPLETE,
+    WHOLE,
+    answering_first,
+    complain,
+)
 from sweeps.cli.options import (
     EventsOption,
     HomeOption,
@@ -36,20 +43,22 @@ from sweeps.cli.options import (
     pasteable,
     storage_option,
 )
-from sweeps.config.options import OPTIONS, RunOptions, default_of, option_of
-from sweeps.errors import UsageError
+from sweeps.config.options import OPTIONS, RETRY_OPTIONS, RunOptions, default_of, option_of
+from sweeps.wording import counted
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.clock import command_watch
 
 if TYPE_CHECKING:
     from sweeps.analysis.summary import Summary
     from sweeps.api import Sweep
+    from sweeps.config.sweep import SweepConfig
     from sweeps.home import Home
     from sweeps.launch import RunResult
-    from sweeps.manage.retrying import Retried
+    from sweeps.manage.lifecycle import Retried
     from sweeps.progress import Mode
     from sweeps.records.record import SweepInfo
-    from sweeps.runner.enqueuing import Enqueued, EnqueuedTrial
+    from sweeps.runner.enqueuing import Enqueued
+    from sweeps.workspace.clock import Stopwatch
 
 
 @asks()
@@ -75,42 +84,18 @@ def run(
     watch = command_watch()
     from sweeps.config.resolving import resolve
     from sweeps.executors.local.fork_server import one_fork_server
-    from sweeps.launch import Timing, run_config
-    from sweeps.tracking.address import resolve_tracking_uri
 
-    fail_under = asked.fail_under
     progress = mode_of(quiet=quiet, as_json=json, verbose=verbose)
     config = resolve(asked)
-
-    answer = partial(_answer, asked, confirm, strict, progress)
-    # The answer names the address on a server, which may be away: only the end tells.
-    is_server = resolve_tracking_uri(config.home.path, asked.tracking_uri).startswith("http")
     with one_fork_server():
-        check_confirming(config, asked, confirm, progress)
-        with answering_first(progress) as give:
-            result = run_config(
-                config,
-                asked,
-                progress=progress,
-                has_failed=lambda summary: failure(summary, strict, fail_under) is not None,
-                timing=Timing(
-                    watch,
-                    reserving_for(config, confirm),
-                    command_line(asked),
-                    lambda result: give(lambda: None if is_server else answer(result)),
-                ),
-            )
-            _conclude(result.summary, gate_line(result.summary, strict, fail_under))
-        if is_server:
-            answer(result)
-        summary = result.summary
-        code = exit_code(summary, strict=strict, fail_under=fail_under)
+        check_confirming(config, asked, wanted=confirm, progress=progress)
+        result = _search(
+            config, asked, watch=watch, confirm=confirm, strict=strict, progress=progress
+        )
+        code = exit_code(result.summary, strict=strict, fail_under=asked.fail_under)
         if code in WHOLE and is_to_be_confirmed(result, confirm):
-            more = f"{command_line(asked)} --trials {2 * summary.done}"
-            code = (
-                confirm_after(result, asked, progress, f"{more} {_home_option(asked)}".strip())
-                or code
-            )
+            more = f"{command_line(asked)} --trials {2 * result.summary.done} {_home_option(asked)}"
+            code = confirm_after(result, asked, progress=progress, more=more.strip()) or code
     if progress in {"auto", "verbose"} and result.budget is not None:
         print(result.budget.ended_line())
     if config.parallelism.workers:  # else trials ran in here, and may have left something to end
@@ -118,8 +103,43 @@ def run(
     raise typer.Exit(code)
 
 
+def _search(
+    config: SweepConfig,
+    asked: RunOptions,
+    *,
+    watch: Stopwatch,
+    confirm: bool | None,
+    strict: bool,
+    progress: Mode,
+) -> RunResult:
+    """Run the trials, and say what was found."""
+    from sweeps.launch import Timing, run_config
+    from sweeps.tracking.address import resolve_tracking_uri
+
+    answer = partial(_answer, asked=asked, confirm=confirm, strict=strict, progress=progress)
+    # The answer names the address on a server, which may be away: only the end tells.
+    is_server = resolve_tracking_uri(config.home.path, asked.tracking_uri).startswith("http")
+    with answering_first(progress) as give:
+        result = run_config(
+            config,
+            asked,
+            progress=progress,
+            has_failed=lambda summary: failure(summary, strict, asked.fail_under) is not None,
+            timing=Timing(
+                watch=watch,
+                reserving=reserving_for(config, confirm),
+                command=command_line(asked),
+                answer=lambda result: give(lambda: None if is_server else answer(result)),
+            ),
+        )
+        _conclude(result.summary, gate_line(result.summary, strict, asked.fail_under))
+    if is_server:
+        answer(result)
+    return result
+
+
 def _answer(
-    asked: RunOptions, confirm: bool | None, strict: bool, progress: Mode, result: RunResult
+    result: RunResult, *, asked: RunOptions, confirm: bool | None, strict: bool, progress: Mode
 ) -> None:
     """Print what the sweep has found."""
     from sweeps.cli.console import Terminal
@@ -142,7 +162,7 @@ def _answer(
         )
         Terminal().print(text, crop=False)
     if reason := failure(summary, strict, bound):
-        print(pasteable(f"failed: {reason}"), file=sys.stderr)
+        complain(f"failed: {reason}")
     elif progress in {"auto", "verbose"} and (gate := gate_line(summary, strict, bound)):
         print(pasteable(gate))
 
@@ -150,7 +170,6 @@ def _answer(
 def _conclude(summary: Summary, gate: str | None) -> None:
     """Say what MLflow lacks, and add the summary to that of a GitHub job."""
     from sweeps.render.markdown import render_markdown
-    from sweeps.wording import counted
 
     step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if step_summary:
@@ -160,14 +179,13 @@ def _conclude(summary: Summary, gate: str | None) -> None:
         except OSError as error:
             print(f"no step summary: {error}", file=sys.stderr)
     if summary.tracking_pending:
-        print(
+        complain(
             f"tracking incomplete: {counted(summary.tracking_pending, 'run')} missing or "
             f"incomplete in MLflow ({summary.tracking_error or 'it was not ready yet'}); nothing "
-            f"is lost, {pasteable('`sweeps sync`')} or the same command sends them",
-            file=sys.stderr,
+            "is lost, `sweeps sync` or the same command sends them"
         )
     for line in summary.deleted:
-        print(pasteable(line), file=sys.stderr)
+        complain(line)
 
 
 def _home_option(asked: RunOptions) -> str:
@@ -210,13 +228,83 @@ def command_line(asked: RunOptions) -> str:
     return shlex.join(words)
 
 
-# `sweeps retry`: failed trials are run again, once their cause is mended.
+def exit_code(summary: Summary, *, strict: bool, fail_under: float | None) -> int:
+    """Return the exit code of a run.
+
+    Args:
+        summary: How it ended.
+        strict: Whether a failed trial fails the run.
+        fail_under: Worst acceptable best objective: a lower bound when it is maximised, an upper
+            bound when it is minimised.
+    """
+    if summary.stopped_by in INTERRUPTED:
+        return INTERRUPTED[summary.stopped_by]
+    if failure(summary, strict, fail_under):
+        return FAILED
+    return TRACKING_INCOMPLETE if summary.tracking_pending or summary.deleted else OK
 
 
-@asks(
-    *("workers", "executor", "trust_cluster", "resources", "trial_timeout", "retries"),
-    *("max_failures_in_row", "checkpoint_every", "data", "same_code", "home", "tracking_uri"),
-)
+def failure(summary: Summary, strict: bool, fail_under: float | None) -> str | None:
+    """Return why the run has failed: too many trials did, `--strict`, `--fail-under`."""
+    if summary.failure_cause or summary.all_failed:
+        return _too_many(summary)
+    failed = summary.counts["FAILED"]
+    if strict and failed:
+        return f"{failed} of {counted(summary.done, 'trial')} failed (--strict)"
+    if fail_under is None:
+        return None
+    best = summary.best.objective if summary.best else None
+    if best is None:
+        return "no trial is complete, so --fail-under cannot be met"
+    worse = best < fail_under if summary.direction == "maximize" else best > fail_under
+    return _against_bound(summary, best, fail_under) if worse else None
+
+
+def gate_line(summary: Summary, strict: bool, fail_under: float | None) -> str | None:
+    """Return `failed: ...` or `passed: ...`, and what that was applied to; None without a gate.
+
+    An interrupted run has decided nothing.
+    """
+    if summary.stopped_by in INTERRUPTED:
+        return None
+    if reason := failure(summary, strict, fail_under):
+        return f"failed: {reason}"
+    said = ["no trial failed (--strict)"] if strict else []
+    best = summary.best.objective if summary.best else None
+    if fail_under is not None and best is not None:
+        said.append(_against_bound(summary, best, fail_under, no="not "))
+    return f"passed: {'; '.join(said)}" if said else None
+
+
+def _against_bound(summary: Summary, best: float, bound: float, *, no: str = "") -> str:
+    """Say on which side of the bound the best is, of which metric, and which side is good."""
+    side, good = ("below", "higher") if summary.direction == "maximize" else ("above", "lower")
+    text = f"best {summary.metric} {best:.4g} is {no}{side} the bound {bound:g} (--fail-under; "
+    text += f"{good} is better"
+    if "accuracy" in summary.metric and side == "below" and 0 <= best <= 1 < bound <= 100:
+        text += f"; if it is a share from 0 to 1, no trial reaches {bound:g}: write {bound / 100:g}"
+    return f"{text})"
+
+
+def _too_many(summary: Summary) -> str:
+    """Say that too many trials failed in a row, or all, and what to do."""
+    again = f"`sweeps retry {shlex.quote(summary.name)}`"
+    if summary.failure_cause:
+        return (
+            f"{summary.failure_cause}; mend the cause, have them run again ({again}), and repeat "
+            "the command to go on (--max-failures-in-row N allows more, 0 any number)"
+        )
+    reasons = ", ".join(f"{reason} {count}" for reason, count in summary.failures.items())
+    some = "the only trial" if summary.done == 1 else f"all {summary.done} trials"
+    if summary.first_error is None:
+        return f"{some} failed ({reasons})"
+    return (
+        f"{some} failed ({reasons}), the first with: {summary.first_error}; mend the cause, then "
+        f"{again}"
+    )
+
+
+@asks(*RETRY_OPTIONS)
 def retry(
     asked: RunOptions,
     name: SweepArgument,
@@ -235,21 +323,21 @@ def retry(
     Interrupted, the same command or the next `sweeps run` goes on.
     """
     from sweeps.home import Home
-    from sweeps.manage.retrying import retry as run_again
+    from sweeps.manage.lifecycle import retry as run_again
 
     found = Home.resolve(asked.home)
     progress = mode_of(quiet=quiet, as_json=as_json, verbose=verbose)
-    retried = run_again(
-        found, found.get(name), trials or [], replace(asked, space=name), progress=progress
-    )
+    asked = replace(asked, space=name)
+    retried = run_again(found, found.get(name), trials or [], asked=asked, progress=progress)
     if not (as_json or quiet):
         _tell_retried(found, retried)
-    raise typer.Exit(_exit_code(retried))
+    if retried.failure and retried.result.summary.stopped_by not in INTERRUPTED:
+        complain(f"failed: {retried.failure}")
+        raise typer.Exit(FAILED)
+    raise typer.Exit(exit_code(retried.result.summary, strict=False, fail_under=None))
 
 
 def _tell_retried(home: Home, retried: Retried) -> None:
-    from sweeps.wording import counted
-
     summary = retried.result.summary
     ended = len(retried.trials) - len(retried.failed)
     print(f"{ended} of {counted(len(retried.trials), 'trial')} that had failed ended well now")
@@ -257,19 +345,6 @@ def _tell_retried(home: Home, retried: Retried) -> None:
         again = how_to_go_on(home, summary.id, "the `sweeps run` of this sweep")
         print(f"{summary.done} of {summary.asked} trials have an outcome: repeat {again} to go on")
     print(pasteable(f"every trial: `sweeps trials {shlex.quote(summary.name)}`"))
-
-
-def _exit_code(retried: Retried) -> int:
-    summary = retried.result.summary
-    if summary.stopped_by in INTERRUPTED:
-        return INTERRUPTED[summary.stopped_by]
-    if retried.failure:
-        print(pasteable(f"failed: {retried.failure}"), file=sys.stderr)
-        return FAILED
-    return exit_code(summary, strict=False, fail_under=None)
-
-
-# `sweeps enqueue`: queues a point, or the best trials of another sweep, as the next trials.
 
 
 def enqueue(
@@ -304,37 +379,19 @@ def enqueue(
     It counts as a trial. If no trial is left, one more is added. The same point is queued only
     once.
     """
-    from sweeps.api import Sweep, trial_like
-    from sweeps.runner.enqueuing import enqueue_best_of, enqueue_longer_of, enqueue_point
+    from sweeps.api import Sweep, queue
 
-    has_point = bool(values) or (like is not None and more_epochs is None)
-    if sum((has_point, source is not None, more_epochs is not None)) != 1:
-        raise UsageError(
-            "give a point (name=value ...), --from SWEEP or --more-epochs N, one of them"
-        )
-    found, info = find_sweep(home, name)
-    sweep = Sweep(found, info)
-    known = trial_like(sweep, _trial(like))
-    if more_epochs is not None:
-        enqueued = enqueue_longer_of(
-            found, info, more_epochs, None if known is None else known.number, top
-        )
-    elif source is None:
-        given = parse_options(values or [], "point")
-        enqueued = enqueue_point(found, info, given, known.params if known else {})
-    else:
-        enqueued = enqueue_best_of(found, info, found.get(source), top)
+    sweep = Sweep(*find_sweep(home, name))
+    number = int(like) if like is not None and like.isdecimal() and len(like) < 10 else like
+    enqueued = queue(
+        sweep,
+        parse_options(values or [], "point"),
+        like=number,
+        source=None if source is None else sweep.home.get(source),
+        more_epochs=more_epochs,
+        top=top,
+    )
     _tell_enqueued(sweep, enqueued)
-
-
-def _trial(like: str | None) -> int | Literal["best"] | None:
-    if like is None:
-        return None
-    if like == "best":
-        return "best"
-    if not (like.isdecimal() and len(like) < 10):
-        raise UsageError(f"--like {like!r}: write the number of a trial, or best")
-    return int(like)
 
 
 def _tell_enqueued(sweep: Sweep, enqueued: Enqueued) -> None:
@@ -347,13 +404,12 @@ def _tell_enqueued(sweep: Sweep, enqueued: Enqueued) -> None:
         longer = Longer.of(one.origin)
         values = one.params if longer is None else longer.configuration(one.params)
         shown = " ".join(f"{key}={value}" for key, value in values.items())
-        print(printable(f"{_state(one)}: {shown}"))
+        state = {
+            "queued": "queued",
+            "waiting": f"queued already, as point {one.number}",
+            "a trial": f"is trial {one.number} already",
+        }[one.state]
+        print(printable(f"{state}: {shown}"))
     if any(one.state == "queued" for one in enqueued.trials) and not enqueued.is_running:
         again = how_to_go_on(sweep.home, sweep.info.id, "the next `sweeps run`")
         print(f"sweep {sweep.name!r} is not running: {again} tries what is queued")
-
-
-def _state(one: EnqueuedTrial) -> str:
-    if one.state == "a trial":
-        return f"is trial {one.number} already"
-    return "queued" if one.state == "queued" else f"queued already, as point {one.number}"

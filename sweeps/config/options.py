@@ -1,8 +1,9 @@
 """The options of a sweep, each declared once: flag, help, check, and whether it is of the sweep.
 
 Commands (`sweeps.cli.options.asks`), the functions of Python, the reference and the checks take
-them from `RunOptions`. Messages name the options; under `python_words` they name the arguments
-instead. `sweep.py` makes a validated sweep from them.
+them from `RunOptions`, those of a confirmation from `WhatToConfirm`. Messages name the options;
+under `python_words` they name the arguments instead. `resolving.py` makes a validated sweep from
+them.
 """
 
 from __future__ import annotations
@@ -25,8 +26,6 @@ from sweeps.workspace.names import check_text
 
 if TYPE_CHECKING:
     from search_spaces.loading import SpaceSource
-
-# The kinds of values.
 
 
 @dataclass(frozen=True)
@@ -99,6 +98,13 @@ def _texts(option: str, value: object) -> None:
 def _order(option: str, value: object) -> None:
     if value not in {"number", "free"}:
         raise UsageError(f"{option} {value!r}: allowed are 'number' and 'free'")
+
+
+def _folds(option: str, value: object) -> None:
+    if not isinstance(value, int) or value < 8 or value % 4:
+        raise UsageError(
+            f"{option} {value!r}: give a multiple of four, 8 or more, so that all samples count"
+        )
 
 
 def _anything(option: str, value: object) -> None:
@@ -330,11 +336,11 @@ class RunOptions:
     max_failures_in_row: Annotated[
         int | None,
         Option(
-            Kind(int, _anything),
+            whole(0),
             "Stop after N failed trials in a row (default 5; 0: never).",
             metavar="N",
         ),
-    ] = None  # failure_policy checks it
+    ] = None
     learn_from: Annotated[
         str | None,
         Option(
@@ -342,17 +348,6 @@ class RunOptions:
             "Try points first that were good on other data: of a sweep, of all here that are "
             "alike, of those that ship with the space, or of a file; kept with a new sweep.",
             metavar="NAME|home|shipped|FILE",
-        ),
-    ] = None
-    more_epochs: Annotated[
-        int | None,
-        Option(
-            whole(1),
-            "Train the best trial with N epochs more, as a trial of its own, if its last epoch "
-            "ended it.",
-            "See `sweeps.enqueue`.",
-            metavar="N",
-            goes_on=False,
         ),
     ] = None
     checkpoint_every: Annotated[
@@ -478,50 +473,125 @@ class RunOptions:
         return None if self.data is None else str(self.data)
 
 
-OPTIONS: Final[Mapping[str, Option]] = {
-    name: hint.__metadata__[0]
-    for name, hint in get_type_hints(
-        RunOptions, localns={"SpaceSource": Any}, include_extras=True
-    ).items()
-}
-"""The declared options by the name of their field, in the order of a command's help."""
+@dataclass(frozen=True)
+class WhatToConfirm:
+    """The options of a confirmation that a user gives; None means the default below.
+
+    As before is as in the last confirmation of the sweep, so that its trainings are used again.
+    Without one the space's `confirm` counts, and then the numbers below.
+    """
+
+    top: Annotated[
+        int | None,
+        Option(
+            whole(1),
+            "Number of best distinct configurations (default: as before, at first 5).",
+            metavar="K",
+        ),
+    ] = None
+    folds: Annotated[
+        int | None,
+        Option(
+            Kind(int, _folds),
+            "Fresh folds, a multiple of four, 8 or more (default: as before, at first 20).",
+            metavar="S",
+        ),
+    ] = None
+    margin: Annotated[
+        float | None,
+        Option(
+            _NUMBER,
+            "A difference that does not matter, such as 0.005 (default: as before, at first a "
+            "tenth of the best baseline's distance from perfect).",
+            metavar="SHARE",
+        ),
+    ] = None
+    fresh: Annotated[
+        int | None,
+        Option(
+            whole(0),
+            "Draw other folds and seeds of the same samples, for each number others (default: "
+            "as before, at first 0). Only new data renew what the samples have judged.",
+            metavar="N",
+        ),
+    ] = None
+    control: Annotated[
+        int | None,
+        Option(
+            whole(0),
+            "Also run N random trials, and confirm their best (default: as before, at first 0).",
+            metavar="N",
+        ),
+    ] = None
+    refit: Annotated[
+        bool,
+        Option(_FLAG, "Register the champion trained on all but the test set."),
+    ] = False
+    leave_out: Annotated[
+        Sequence[int] | None,
+        Option(
+            Kind(int, _anything, is_list=True),
+            "A finalist that takes no part, such as one whose trainings fail; may be repeated "
+            "(default: as before, unless --top is given).",
+            metavar="TRIAL",
+        ),
+    ] = None
+    replace: Annotated[
+        bool,
+        Option(_FLAG, "Take its champion also in place of one from more folds or finalists."),
+    ] = False
 
 
-def _described(name: str, declared: Option) -> str:
-    return textwrap.fill(
-        f"{name}: {declared.says} {declared.more}".strip(), 100, initial_indent=" " * 8,
-        subsequent_indent=" " * 12, break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+RETRY_OPTIONS: Final = (
+    *("workers", "executor", "trust_cluster", "resources", "trial_timeout", "retries"),
+    *("max_failures_in_row", "checkpoint_every", "data", "same_code", "tracking_uri"),
+)
+"""Options of `retry`: those that decide how trials are run; the sweep has all others."""
 
 
-RunOptions.__doc__ = "\n".join([
-    f"{RunOptions.__doc__}",
-    "    Attributes:",
-    *(_described(name, one) for name, one in OPTIONS.items()),
-    "    ",
-])  # fmt: skip
+def _declared_in(table: type) -> dict[str, Option]:
+    """Return the options of a class, and describe them in its docstring."""
+    hints = get_type_hints(table, localns={"SpaceSource": Any}, include_extras=True)
+    declared: dict[str, Option] = {name: hint.__metadata__[0] for name, hint in hints.items()}
+    described = [
+        textwrap.fill(
+            f"{name}: {one.says} {one.more}".strip(), 100, initial_indent=" " * 8,
+            subsequent_indent=" " * 12, break_long_words=False, break_on_hyphens=False,
+        )
+        for name, one in declared.items()
+    ]  # fmt: skip
+    table.__doc__ = "\n".join([f"{table.__doc__}", "    Attributes:", *described, "    "])
+    return declared
 
 
-def check_options(options: RunOptions) -> None:
-    """Refuse values that no sweep can have.
+OPTIONS: Final[Mapping[str, Option]] = _declared_in(RunOptions)
+"""The options of a sweep by the name of their field, in the order of a command's help."""
+CONFIRM_OPTIONS: Final[Mapping[str, Option]] = _declared_in(WhatToConfirm)
+"""Those of a confirmation."""
+ALL_OPTIONS: Final[Mapping[str, Option]] = {**OPTIONS, **CONFIRM_OPTIONS}
+
+
+def check_options(options: RunOptions | WhatToConfirm) -> None:
+    """Refuse values that no sweep, or no confirmation, can have.
 
     Raises:
         UsageError: There is one; the message names the option, the value and what is allowed.
     """
-    for name, declared in OPTIONS.items():
+    table = OPTIONS if isinstance(options, RunOptions) else CONFIRM_OPTIONS
+    for name, declared in table.items():
         if (value := getattr(options, name)) is not None:
             declared.kind.check(option_of(name), value)
 
 
 def default_of(name: str) -> Any:
     """Return the default of an option; `MISSING` if it has none."""
-    found = next(one for one in fields(RunOptions) if one.name == name)
+    known = [*fields(RunOptions), *fields(WhatToConfirm)]
+    found = next(one for one in known if one.name == name)
     return found.default if found.default_factory is MISSING else found.default_factory()
 
 
-_FLAGS: Final = frozenset({"extend", "same_code", "trust_cluster", "restore"})
-_OTHERS: Final = ("folds", "control", "from_sweep", "like", "restore", "top", "trial")
-"""Arguments of Python functions beyond the fields of `RunOptions`."""
+_OTHERS: Final = ("from_sweep", "like", "more_epochs", "restore", "trial")
+"""Arguments of Python functions that are no options of a table."""
 _OPTION: Final = re.compile(
     r"`[^`]*`"  # a command in backticks stays as it is
     r"|--(?P<text>name|pruner) (?P<word>[A-Za-z0-9](?:[\w.-]*\w)?)(?=[.,:;]?(?:\s|$))"
@@ -534,35 +604,31 @@ def option_of(argument: str) -> str:
     """Return the command's option for an argument of a Python function."""
     if argument == "from_sweep":
         return "--from"
-    declared = OPTIONS.get(argument)
+    declared = ALL_OPTIONS.get(argument)
     return (declared.flag if declared else "") or "--" + argument.replace("_", "-")
 
 
 def argument_of(option: str) -> str:
-    """Return the name of the field of `RunOptions` that is an option."""
-    return next((name for name in OPTIONS if option_of(name) == option), option)
+    """Return the name of the argument that is an option of a command."""
+    return next((name for name in ALL_OPTIONS if option_of(name) == option), option)
 
 
-def options_of(
-    space: SpaceSource, arguments: Mapping[str, Any], names: Sequence[str] = ()
-) -> RunOptions:
-    """Return the options for the arguments of a Python function.
+def check_arguments(arguments: Mapping[str, Any], names: Sequence[str] = ()) -> None:
+    """Refuse arguments that a Python function does not have.
 
     Args:
-        space: The search space of the sweep.
         arguments: The arguments by name.
-        names: Arguments that the function has; every field of `RunOptions` if empty.
+        names: Those that it has; every option of a sweep if empty.
 
     Raises:
         TypeError: There is no such argument.
     """
-    names = names or [one.name for one in fields(RunOptions) if one.name != "space"]
+    names = names or [name for name in OPTIONS if name != "space"]
     for name in arguments.keys() - set(names):
         raise TypeError(
             f"no argument {name!r}{did_you_mean(name, names)}; known: {', '.join(names)} (see "
-            "sweeps.config.options.RunOptions)"
+            "sweeps.config.options)"
         )
-    return RunOptions(space, **arguments)
 
 
 @contextmanager
@@ -577,8 +643,8 @@ def python_words() -> Iterator[None]:
 
 def in_arguments(message: str) -> str:
     """Return a message with `trials=0` for `--trials 0`; commands in backticks stay."""
-    names = [*(one.name for one in fields(RunOptions)), *_OTHERS]
-    arguments = {option_of(name): name for name in names}
+    arguments = {option_of(name): name for name in (*ALL_OPTIONS, *_OTHERS)}
+    switches = {"restore", *(name for name in ALL_OPTIONS if default_of(name) is False)}
 
     def argument(found: re.Match[str]) -> str:
         if found["text"] is not None:
@@ -586,7 +652,7 @@ def in_arguments(message: str) -> str:
         name = arguments.get(f"--{found['option']}")
         if name is None:
             return found[0]
-        value = "True" if name in _FLAGS else found["value"]
+        value = "True" if name in switches else found["value"]
         return name if value is None else f"{name}={value}"
 
     return _OPTION.sub(argument, message)

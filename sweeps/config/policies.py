@@ -14,12 +14,6 @@ from sweeps.errors import UsageError
 from sweeps.records import Record
 from sweeps.wording import counted, first_line
 
-# The policy for trials that fail: how often to try again for each reason, and when to give up.
-#
-# It is no part of a sweep's fingerprint: it decides no trial, only how many failures of the machine
-# a sweep tolerates. Somebody who resumes a sweep after such failures may want to tolerate more.
-
-
 FailureReason = Literal["crash", "oom", "timeout", "error", "invalid", "killed"]
 """Why an attempt has no result: its process died, memory ran out, it took too long, it raised, it
 failed in a way that every repetition would, such as by a mistake in the code, or its process was
@@ -37,7 +31,10 @@ DEFAULT_CHECKPOINT_SECONDS: Final = 30.0
 
 @dataclass(frozen=True)
 class FailurePolicy:
-    """The policy for trials that fail.
+    """The policy for trials that fail: how often to try again for each reason, when to give up.
+
+    It is no part of a sweep's fingerprint: it decides no trial, only how many failures of the
+    machine a sweep tolerates. Whoever resumes it after such failures may want to tolerate more.
 
     Attributes:
         retries: How often a trial is tried again, by the reason of its failure.
@@ -70,7 +67,7 @@ def failure_policy(
         workers: How many worker processes there will be; without any, nothing can end a trial.
 
     Raises:
-        UsageError: A reason is unknown, a number is not allowed, or there is a timeout without
+        UsageError: A reason is unknown, its number is not allowed, or there is a timeout without
             workers.
     """
     for reason, number in retries.items():
@@ -78,27 +75,16 @@ def failure_policy(
             known = ", ".join(DEFAULT_RETRIES)
             hint = did_you_mean(str(reason), DEFAULT_RETRIES)
             raise UsageError(f"--retries {reason}={number}: unknown reason{hint}; known: {known}")
-        _check_number(f"--retries {reason}={number}", number)
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            raise UsageError(f"--retries {reason}={number}: give a whole number from 0 on")
+    if trial_timeout_seconds is not None and workers == 0:
+        raise UsageError(
+            f"--trial-timeout {trial_timeout_seconds:g} with --workers 0: a trial in the calling "
+            "process cannot be ended; give --workers 1 or more, or leave --trial-timeout out"
+        )
     limit = DEFAULT_MAX_FAILURES_IN_ROW if max_failures_in_row is None else max_failures_in_row
-    _check_number(f"--max-failures-in-row {limit}", limit)
-    _check_timeout(trial_timeout_seconds, workers)
     between = DEFAULT_CHECKPOINT_SECONDS if checkpoint_seconds is None else checkpoint_seconds
     return FailurePolicy({**DEFAULT_RETRIES, **retries}, trial_timeout_seconds, limit, between)
-
-
-def _check_number(what: str, number: object) -> None:
-    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-        raise UsageError(f"{what}: give a whole number from 0 on")
-
-
-def _check_timeout(seconds: float | None, workers: int) -> None:
-    if seconds is None:
-        return
-    if workers == 0:
-        raise UsageError(
-            f"--trial-timeout {seconds:g} with --workers 0: a trial in the calling process cannot "
-            "be ended; give --workers 1 or more, or leave --trial-timeout out"
-        )
 
 
 @dataclass(frozen=True)
@@ -167,9 +153,6 @@ def how_many_workers(asked: int | None, experiment: str, executor: str | None = 
         f"{received}: {experiment} exists in this notebook or script only, which no worker process "
         f"has; give workers=0, or {remedy}"
     )
-
-
-# Decides whether a failed attempt is repeated, and when too many failures end the sweep.
 
 
 FAILURES: Final = "failures"

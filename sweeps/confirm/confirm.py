@@ -9,6 +9,7 @@ from statistics import median
 
 from search_spaces.space import Confirming
 from sweeps.capabilities import FOLDS_A_REPEAT
+from sweeps.config.options import WhatToConfirm, check_options
 from sweeps.confirm.access_log import judged_by
 from sweeps.confirm.best import LOOKS, looks
 from sweeps.confirm.calibration import measure_calibration
@@ -82,28 +83,13 @@ from sweeps.workspace.clock import Stopwatch
 
 
 @dataclass(frozen=True)
-class ConfirmOptions:
-    """Options of a confirmation; see `sweeps confirm --help`.
+class ConfirmOptions(WhatToConfirm):
+    """What is to be confirmed, and how it is trained.
 
-    `top`, `folds` and `control` that are None take the values of the sweep's last confirmation, so
-    that its trainings are used again; without one those of `confirm` in the space, else 5, 20 and
-    0. `leave_out`, the trials that take no part, is taken over likewise if neither it nor `top` is
-    given. `replace` lets a confirmation take the place of one that says more. `margin` is the
-    difference that does not matter; None: as before, at first that of the space, else of
-    `margin_of`. `fresh` is the number of the drawing of folds; None: as before, at first 0.
-    `control` are the trials of a random search. `is_asked_for` confirms a sweep whose space says
-    `confirm: none`; so does `folds`.
+    `is_asked_for` confirms a sweep whose space says `confirm: none`; so does `folds`.
     """
 
-    top: int | None = None
-    folds: int | None = None
-    control: int | None = None
-    refit: bool = False
     how: HowToTrain = field(default_factory=HowToTrain)
-    leave_out: Sequence[int] | None = None
-    replace: bool = False
-    margin: float | None = None
-    fresh: int | None = None
     is_asked_for: bool = False
 
 
@@ -177,6 +163,7 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
             finalists, there are no fresh folds or their number is no multiple of four, or the
             experiment on folds lacks something that the confirmation needs.
     """
+    check_options(options)
     before, says = Conclusions(home.store(info.id).folder).confirmed(), asked_by(info)
     top = options.top or (before and before.top) or says.top
     folds = options.folds or (before and before.folds) or says.folds

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -50,8 +50,6 @@ from sweeps.study.sampler_view import trial_outcome
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import FOLDER, Champion, model_name
 from sweeps.tracking.content import (
-    Point,
-    RunContent,
     best_tags,
     dataset_key,
     trial_files,
@@ -71,7 +69,7 @@ from sweeps.workspace.databases import DatabaseRetry, check
 from sweeps.workspace.files import open_file
 from sweeps.workspace.locks import holder_in
 
-# A problem and its repair.
+Say = Callable[[str], None]
 
 
 class Repair(Enum):
@@ -110,9 +108,6 @@ class Problem:
     def to_dict(self) -> dict[str, str]:
         """Return a JSON-compatible mapping."""
         return {"part": self.part, "what": self.what, "repair": self.repair.value}
-
-
-# Reads everything known about one sweep, once; nothing is written, created or locked.
 
 
 @dataclass(frozen=True)
@@ -184,9 +179,6 @@ def gather(home: Home, info: SweepInfo, tracking_uri: str) -> Evidence:
     return Evidence(home, info, records, damaged, trials, runs, champion, away)
 
 
-# Examines one sweep, or the files that all sweeps of a home share; changes nothing.
-
-
 @dataclass(frozen=True)
 class Diagnosis:
     """The result of an examination of a sweep or a home.
@@ -208,13 +200,25 @@ class Diagnosis:
         """Whether records, study and MLflow say the same."""
         return not self.problems
 
+    def to_dict(self) -> dict[str, object]:
+        """Return a JSON-compatible mapping; the home has no name."""
+        return {
+            "sweep": self.name or None,
+            "agrees": self.agrees,
+            "problems": [problem.to_dict() for problem in self.problems],
+            "notes": list(self.notes),
+        }
+
 
 def examine_home(home: Home, tracking_uri: str) -> Diagnosis:
     """Examine the databases that all sweeps of a home share, and the files beside them."""
     unreadable: list[str] = []
     home.sweeps(unreadable.append)
     problems = [Problem("records", what, Repair.BY_HAND) for what in unreadable]
-    problems += [*check_leftovers_of_home(home), *check_side_files_of_home(home)]
+    problems += check_leftovers_of_home(home)
+    for folder in listed(home.path / "test"):
+        if folder.is_dir():
+            problems += map(_problem, Evaluations(folder).unreadable())
     if home.shared is None:
         problems += _damaged(home.optuna_db)
     runs_database = sqlite_path(tracking_uri)
@@ -243,41 +247,30 @@ def _compared(evidence: Evidence) -> Diagnosis:
     problems = [*check_leftovers(evidence), *check_side_files(evidence), *check_study(evidence)]
     if not evidence.store.is_archived:  # its runs are hidden
         problems += [*check_runs(evidence), *check_registry(evidence)]
-    trials = unfinished(evidence)
-    names = ", ".join(str(trial) for trial in trials[:10]) + (", ..." if len(trials) > 10 else "")
-    count = "1 trial has" if len(trials) == 1 else f"{len(trials)} trials have"
-    note = f"{count} no outcome yet ({names}); `sweeps run` goes on with the sweep"
-    notes = [note] if trials else []
-    edited = [*_edited(evidence)]
-    is_well = not edited and not info.irreproducible
-    notes += [*edited, *_unrecorded(evidence), *_reproducible(info)]
-    return Diagnosis(info.name, problems, notes, is_well)
-
-
-def _unrecorded(evidence: Evidence) -> Iterator[str]:
+    notes, is_well = [], not info.irreproducible
+    if trials := unfinished(evidence):
+        names = ", ".join(map(str, trials[:10])) + (", ..." if len(trials) > 10 else "")
+        count = "1 trial has" if len(trials) == 1 else f"{len(trials)} trials have"
+        notes.append(f"{count} no outcome yet ({names}); `sweeps run` goes on with the sweep")
     for record in list(evidence.final.values())[-1:]:
-        if package := unrecorded_package(evidence.store, evidence.info, record):
-            yield (
+        if edited := edited_files(evidence.store, info, record):
+            is_well = False
+            notes.append(
+                f"its code was edited since trial {record.spec.trial} was trained "
+                f"({', '.join(edited)}): with the edited code the sweep cannot go on, and its "
+                "trials cannot be used"
+            )
+        if package := unrecorded_package(evidence.store, info, record):
+            notes.append(
                 f"the code of {package} was not recorded when it was made, so no edit of it is "
                 "noticed; from the next start on the code of then counts"
             )
-
-
-def _edited(evidence: Evidence) -> Iterator[str]:
-    for record in list(evidence.final.values())[-1:]:
-        if names := edited_files(evidence.store, evidence.info, record):
-            yield (
-                f"its code was edited since trial {record.spec.trial} was trained "
-                f"({', '.join(names)}): with the edited code the sweep cannot go on, and its "
-                "trials cannot be used"
-            )
-
-
-def _reproducible(info: SweepInfo) -> Iterator[str]:
     if info.irreproducible:
-        yield f"not reproducible: {info.irreproducible}"
+        notes.append(f"not reproducible: {info.irreproducible}")
     elif info.checked is not None:
-        yield f"checked: trial {info.checked.trial}, trained a second time, is the same to the bit"
+        trial = info.checked.trial
+        notes.append(f"checked: trial {trial}, trained a second time, is the same to the bit")
+    return Diagnosis(info.name, problems, notes, is_well)
 
 
 def _damaged(database: Path) -> Iterator[Problem]:
@@ -285,9 +278,6 @@ def _damaged(database: Path) -> Iterator[Problem]:
         check(database, DatabaseRetry())
     except StoreError as error:
         yield Problem("database", str(error), Repair.DATABASE, str(database))
-
-
-# Compares the study with the records: trials, states, values, parameters.
 
 
 def check_study(evidence: Evidence) -> Iterator[Problem]:
@@ -353,9 +343,6 @@ def _study_problem(what: str, repair: Repair = Repair.STUDY) -> Problem:
     return Problem("study", what, repair)
 
 
-# Compares MLflow with the records: one run per attempt, each with the facts of its record.
-
-
 _COMPARED_TAGS = (
     "sweep",
     "state",
@@ -371,32 +358,37 @@ _COMPARED_TAGS = (
 )
 
 
+def _in_mlflow(what: str, repair: Repair = Repair.SEND, key: str = "") -> Problem:
+    return Problem("mlflow", what, repair, key)
+
+
 def check_runs(evidence: Evidence) -> Iterator[Problem]:
     """Yield the differences between MLflow and the records."""
     if evidence.away is not None:
-        yield Problem("mlflow", f"MLflow could not be read: {evidence.away}", Repair.WAIT)
+        yield _in_mlflow(f"MLflow could not be read: {evidence.away}", Repair.WAIT)
         return
     active = [run for run in evidence.runs if not run.is_deleted]
     parents = [run for run in active if run.kind == "sweep"]
     if len(parents) > 1:
-        yield Problem("mlflow", f"the sweep has {len(parents)} parent runs", Repair.SEND)
+        yield _in_mlflow(f"the sweep has {len(parents)} parent runs")
     elif parents:
         yield from _parent(evidence, parents[0])
     elif evidence.records:
-        yield Problem("mlflow", "the sweep has no parent run", Repair.SEND)
+        yield _in_mlflow("the sweep has no parent run")
     parent_id = parents[0].run_id if parents else ""
     children = {run.key: run for run in active if run.kind == "trial"}
     for key, run_count in Counter(run.key for run in active if run.kind == "trial").items():
         if run_count > 1:
-            yield Problem("mlflow", f"attempt {key} has {run_count} runs", Repair.SEND)
+            yield _in_mlflow(f"attempt {key} has {run_count} runs")
     records = {record.spec.key: record for record in evidence.records}
     for key in children.keys() - records.keys():
-        what = f"run {children[key].run_id} of attempt {key} has no record"
-        yield Problem("mlflow", what, Repair.DISCARD)
+        yield _in_mlflow(
+            f"run {children[key].run_id} of attempt {key} has no record", Repair.DISCARD
+        )
     for key, record in records.items():
         found = children.get(key)
         if found is None:
-            yield Problem("mlflow", f"attempt {key} has no run", Repair.SEND, key)
+            yield _in_mlflow(f"attempt {key} has no run", key=key)
         else:
             yield from _child(evidence, record, found, parent_id)
     yield from _pictures(evidence, children)
@@ -407,14 +399,14 @@ def _parent(evidence: Evidence, run: StoredRun) -> Iterator[Problem]:
     ending = ending_of(evidence.store, evidence.records)
     if run.status != ending.status:
         owner = ", and nobody runs it" if run.status == "RUNNING" else ""
-        what = f"the parent run is {run.status}{owner}; it is to be {ending.status}"
-        yield Problem("mlflow", what, Repair.SEND)
+        yield _in_mlflow(f"the parent run is {run.status}{owner}; it is to be {ending.status}")
     asked = evidence.store.asked() or 0
     end = describe_end(evidence.info, evidence.records, asked, ending)
     for name, value in {**end.tags, **best_tags(end.best)}.items():
         if run.tags.get(name) != value:
-            what = f"the parent run says {name} {run.tags.get(name)!r}, the records {value!r}"
-            yield Problem("mlflow", what, Repair.SEND)
+            yield _in_mlflow(
+                f"the parent run says {name} {run.tags.get(name)!r}, the records {value!r}"
+            )
 
 
 def _child(evidence: Evidence, record: Record, run: StoredRun, parent_id: str) -> Iterator[Problem]:
@@ -426,30 +418,35 @@ def _child(evidence: Evidence, record: Record, run: StoredRun, parent_id: str) -
         return
     content = trial_run(evidence.info, record, parent_id)
     if run.status != content.status:
-        what = f"run of attempt {key} is {run.status}; it is to be {content.status}"
-        yield Problem("mlflow", what, Repair.SEND, key)
-    elif run.end_time != content.end_time:
-        what = f"run of attempt {key} has another end than its record"
-        yield Problem("mlflow", what, Repair.SEND, key)
-    if run.tags.get(UNDRAWN) and not evidence.is_untrusted:
-        yield Problem(
-            "mlflow", f"run of attempt {key} lacks files that could not be made", Repair.SEND, key
+        yield _in_mlflow(
+            f"run of attempt {key} is {run.status}; it is to be {content.status}", key=key
         )
-    differing = [*_differing(content, run)]
+    elif run.end_time != content.end_time:
+        yield _in_mlflow(f"run of attempt {key} has another end than its record", key=key)
+    if run.tags.get(UNDRAWN) and not evidence.is_untrusted:
+        yield _in_mlflow(f"run of attempt {key} lacks files that could not be made", key=key)
+    # Of each metric MLflow shows the point of the last step.
+    ordered = sorted(content.metrics, key=lambda one: (one.step, one.timestamp, one.value))
+    last = {point.key: point.value for point in ordered}
+    differing = [name for name, text in content.params.items() if run.params.get(name) != text]
+    differing += [name for name, value in last.items() if run.metrics.get(name) != value]
     if differing:
-        what = f"run of attempt {key} has another {', '.join(differing)} than its record"
-        yield Problem("mlflow", what, Repair.REPLACE, key)
+        yield _in_mlflow(
+            f"run of attempt {key} has another {', '.join(differing)} than its record",
+            Repair.REPLACE,
+            key,
+        )
     found = {"trial_number": run.tags.get("slot", ""), **run.tags}  # `slot` is its former name
     tags = [n for n in _COMPARED_TAGS if found.get(n, "") != content.tags.get(n, "")]
     if tags:
-        what = f"run of attempt {key} has another tag {', '.join(tags)} than its record"
-        yield Problem("mlflow", what, Repair.SEND, key)
+        yield _in_mlflow(
+            f"run of attempt {key} has another tag {', '.join(tags)} than its record", key=key
+        )
     if dataset_key(record.data) not in run.datasets:
-        yield Problem("mlflow", f"run of attempt {key} lacks its dataset", Repair.SEND, key)
+        yield _in_mlflow(f"run of attempt {key} lacks its dataset", key=key)
     missing = trial_files(evidence.info, record, {}).keys() - run.files
     if missing:
-        what = f"run of attempt {key} lacks {', '.join(sorted(missing))}"
-        yield Problem("mlflow", what, Repair.SEND, key)
+        yield _in_mlflow(f"run of attempt {key} lacks {', '.join(sorted(missing))}", key=key)
 
 
 def _pictures(evidence: Evidence, children: Mapping[str, StoredRun]) -> Iterator[Problem]:
@@ -459,8 +456,9 @@ def _pictures(evidence: Evidence, children: Mapping[str, StoredRun]) -> Iterator
     for key, run in children.items():
         rank = str(wanted[key]).partition(",")[0] if key in wanted else ""
         if run.tags.get(PICTURES, "").partition(",")[0] != rank:  # earlier versions drew more steps
-            what = f"run of attempt {key} has other confusion matrices than the records ask for"
-            yield Problem("mlflow", what, Repair.SEND)
+            yield _in_mlflow(
+                f"run of attempt {key} has other confusion matrices than the records ask for"
+            )
 
 
 def _front(evidence: Evidence, children: Mapping[str, StoredRun]) -> Iterator[Problem]:
@@ -468,72 +466,44 @@ def _front(evidence: Evidence, children: Mapping[str, StoredRun]) -> Iterator[Pr
     for key, run in children.items():
         if (run.tags.get(ON_FRONT) == "true") != (key in wanted):
             verb = "lacks" if key in wanted else "has"
-            what = f"run of attempt {key} {verb} the tag {ON_FRONT}, and the records say otherwise"
-            yield Problem("mlflow", what, Repair.SEND)
-
-
-def _differing(content: RunContent, run: StoredRun) -> Iterator[str]:
-    for name, text in content.params.items():
-        if run.params.get(name) != text:
-            yield name
-    for name, point in _last(content.metrics).items():
-        if run.metrics.get(name) != point.value:
-            yield name
-
-
-def _last(points: tuple[Point, ...]) -> Mapping[str, Point]:
-    """Return for each metric the point that MLflow shows: that of the last step."""
-    ordered = sorted(points, key=lambda point: (point.step, point.timestamp, point.value))
-    return {point.key: point for point in ordered}
-
-
-# Compares MLflow's registry with the records: `champion` must point to the best trial's model.
+            yield _in_mlflow(
+                f"run of attempt {key} {verb} the tag {ON_FRONT}, and the records say otherwise"
+            )
 
 
 def check_registry(evidence: Evidence) -> Iterator[Problem]:
-    """Yield the problems with the registered model of a sweep."""
+    """Yield the problems with the registered model: `champion` is to point to the best trial's."""
     info = evidence.info
-    load = partial(recorded_experiment, info, evidence.store.folder.parent)
     damaged: list[str] = []
-    again = PreparedAgain(load)
+    again = PreparedAgain(partial(recorded_experiment, info, evidence.store.folder.parent))
     best = find_champion(evidence.store, info, evidence.records, again, damaged.append)
-    yield from _compared_champion(evidence, best)
+    yield from map(_in_mlflow, _compared_champion(evidence, best))
     remedy = f"the champion is of no use until it is trained again: `sweeps confirm {info.name}`"
     for what in damaged:
         yield Problem("records", f"{what}; {remedy}", Repair.AS_SAID)
 
 
-def _compared_champion(evidence: Evidence, best: Champion | None) -> Iterator[Problem]:
+def _compared_champion(evidence: Evidence, best: Champion | None) -> Iterator[str]:
     """Yield the differences between the registered model and the champion's."""
     info, found = evidence.info, evidence.champion
     runs = {run.key: run for run in evidence.runs if not run.is_deleted}
     is_elsewhere = best is not None and best.confirmation is not None
     if evidence.away is not None or best is None or not (is_elsewhere or best.key in runs):
-        return  # the check_registry of the runs reports it
+        return  # `check_runs` reports it
     if found is None or found.digest != best.digest:
-        if best.files() is None:
-            return  # nothing can be registered: no serving, or the weights are gone
-        points = f"points to trial {found.key}" if found else "is missing"
-        what = f"the registered champion {points}; the best is trial {best.key}"
-        yield Problem("mlflow", what, Repair.SEND)
+        if best.files() is not None:  # else nothing can be registered
+            points = f"points to trial {found.key}" if found else "is missing"
+            yield f"the registered champion {points}; the best is trial {best.key}"
     elif not is_elsewhere and (
         found.run_id != runs[best.key].run_id or FOLDER not in runs[best.key].files
     ):
-        what = f"the registered champion's files are not in the run of trial {best.key}"
-        yield Problem("mlflow", what, Repair.SEND)
+        yield f"the registered champion's files are not in the run of trial {best.key}"
     elif found.model != model_name(info):
-        what = f"the registered model is called {found.model}; it is to be {model_name(info)}"
-        yield Problem("mlflow", what, Repair.SEND)
+        yield f"the registered model is called {found.model}; it is to be {model_name(info)}"
     else:
         for key, versions in found.doubled.items():
             several = ", ".join(versions)
-            what = f"the registered model has {len(versions)} versions of trial {key}: {several}"
-            yield Problem("mlflow", what, Repair.SEND)
-
-
-# Finds and mends damaged side files: notes, enqueued points, conclusions, test-set evaluations.
-#
-# A damaged file is put aside, never deleted. If its content is known elsewhere, it is written anew.
+            yield f"the registered model has {len(versions)} versions of trial {key}: {several}"
 
 
 def check_side_files(evidence: Evidence) -> Iterator[Problem]:
@@ -541,14 +511,7 @@ def check_side_files(evidence: Evidence) -> Iterator[Problem]:
     yield from map(_problem, unreadable_files(evidence.store.folder))
 
 
-def check_side_files_of_home(home: Home) -> Iterator[Problem]:
-    """Yield the test-set evaluations that cannot be read."""
-    for folder in listed(home.path / "test"):
-        if folder.is_dir():
-            yield from map(_problem, Evaluations(folder).unreadable())
-
-
-def mend(problems: Sequence[Problem], say: Callable[[str], None]) -> list[Path]:
+def mend(problems: Sequence[Problem], say: Say) -> list[Path]:
     """Put the damaged files aside; return their former paths."""
     paths = [Path(p.key) for p in problems if p.repair == Repair.ASIDE and Path(p.key).exists()]
     for path in paths:
@@ -556,26 +519,13 @@ def mend(problems: Sequence[Problem], say: Callable[[str], None]) -> list[Path]:
     return paths
 
 
-def write_anew(
-    home: Home,
-    info: SweepInfo,
-    records: Sequence[Record],
-    lost: Sequence[Path],
-    say: Callable[[str], None],
+def _write_anew(
+    home: Home, info: SweepInfo, records: Sequence[Record], lost: Sequence[Path], *, say: Say
 ) -> None:
-    """Write lost files of a sweep anew, as far as records and study hold their content.
-
-    Args:
-        home: The home of the sweep.
-        info: The sweep.
-        records: All of its records.
-        lost: Files that were put aside.
-        say: Receives a line about each file.
-    """
+    """Write files that were put aside anew, as far as records and study hold their content."""
     store = home.store(info.id)
-    proposals = {
-        t.number: proposal_of_trial(t) for t in read_study(home.studies, info.study_name) or ()
-    }
+    stored = read_study(home.studies, info.study_name) or ()
+    proposals = {trial.number: proposal_of_trial(trial) for trial in stored}
     proposals |= {record.spec.trial: proposal_of_record(record) for record in records}
     tried: dict[int, Enqueued] = {
         trial: (proposal.params, proposal.origin)
@@ -594,9 +544,6 @@ def _problem(error: RecordError) -> Problem:
     if isinstance(error, DamagedFileError):
         return Problem("files", str(error), Repair.ASIDE, str(error.path))
     return Problem("files", str(error), Repair.AS_SAID)
-
-
-# Finds what killed processes left behind: temporary files, weights, the name in a lock.
 
 
 _HALF_MADE = (".*.tmp", ".*.new", ".*.new-wal", ".*.new-shm", ".*.new-journal")
@@ -621,13 +568,16 @@ def check_leftovers(evidence: Evidence) -> Iterator[Problem]:
         except RecordError as error:
             path = evidence.store.files_path(record.spec.key)
             yield Problem("records", str(error), Repair.WEIGHTS, str(path))
-    for path in leftovers(evidence):
+    folder, keys = evidence.store.folder, {record.spec.key for record in evidence.records}
+    weights = [path for path in folder.glob("[0-9]*.weights") if path.stem not in keys]
+    for path in [*half_made(folder), *sorted(weights)]:
         yield Problem("files", f"{path} belongs to nothing", Repair.CLEAN)
     for path in (path for run in evidence.runs for path in run.half_copied):
         yield Problem("files", f"{path} belongs to nothing", Repair.CLEAN, str(path))
-    if lock_text(evidence):
-        what = "the lock names a process that does not hold it"
-        yield Problem("files", what, Repair.CLEAN)
+    with suppress(OSError):
+        if holder_in(folder / "lock"):  # empty after a clean end
+            what = "the lock names a process that does not hold it"
+            yield Problem("files", what, Repair.CLEAN)
 
 
 def check_leftovers_of_home(home: Home) -> Iterator[Problem]:
@@ -638,14 +588,6 @@ def check_leftovers_of_home(home: Home) -> Iterator[Problem]:
         yield Problem("files", f"{path}: a deletion was not finished", Repair.CLEAN)
     for path in home.records.glob(".import-*"):
         yield Problem("files", f"{path}: an import was not finished", Repair.CLEAN)
-
-
-def leftovers(evidence: Evidence) -> list[Path]:
-    """Return the files of a sweep's folder that belong to nothing."""
-    folder = evidence.store.folder
-    keys = {record.spec.key for record in evidence.records}
-    weights = [path for path in folder.glob("[0-9]*.weights") if path.stem not in keys]
-    return [*half_made(folder), *sorted(weights)]
 
 
 def damaged_weights(evidence: Evidence) -> Iterator[Path]:
@@ -668,18 +610,6 @@ def half_made(folder: Path) -> list[Path]:
     return sorted(path for pattern in _HALF_MADE for path in folder.glob(pattern))
 
 
-def lock_text(evidence: Evidence) -> str:
-    """Return the text that the holder of the lock wrote into it; empty after a clean end."""
-    try:
-        return holder_in(evidence.store.folder / "lock")
-    except OSError:
-        return ""
-
-
-# Makes study, MLflow and side files agree with the records; damaged files are kept aside.
-
-
-Say = Callable[[str], None]
 _ROUNDS = 3
 """The most rounds of repairs. One repair may reveal the need of another: if a torn record is put
 aside, its run has no record any more."""
@@ -742,7 +672,7 @@ def _repair(
     lost = mend(problems, say)
     records = recover(home.store(info.id), say)
     if lost:
-        write_anew(home, info, records, lost, say)
+        _write_anew(home, info, records, lost, say=say)
     for problem in problems:
         if problem.repair == Repair.WEIGHTS:
             weights = Path(problem.key)

@@ -38,9 +38,9 @@ def export_trial(
     home: Home,
     info: SweepInfo,
     record: Record,
+    *,
     folder: Path,
     source: str | None = None,
-    *,
     champion_of: SweepInfo | None = None,
 ) -> list[Path]:
     """Write a trial's model, its configuration, and a README that says how to use them.
@@ -68,42 +68,37 @@ def export_trial(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty; give another folder, nothing was written")
-    facts = _facts(info, record)
     store = home.store(info.id)
     experiment: Any = load_same(store, info, record)
-    head = _head(facts)
+    facts = _facts(info, record)
+    head = _Head(
+        f"{info.name}, trial {record.spec.key}",
+        f"Exported from sweep `{info.id}`.",
+        "Measured on the validation set, by which the trial may have been chosen: on new data, "
+        "expect slightly worse values.",
+    )
     if champion_of is not None:
         can_refit = REFIT_EPOCHS in experiment.parameters
         head = _head_of_champion(facts, home, champion_of, can_refit=can_refit)
     if info.experiment.startswith("script:"):
-        command = shlex.join(experiment.command(record.spec, record.data["info"], AGAIN))
+        facts["command"] = shlex.join(experiment.command(record.spec, record.data["info"], AGAIN))
+        where = experiment_folder(info, home.records)
         with _appearing(folder) as part:
-            for name, content in store.files(record).items():
-                (part / name).parent.mkdir(parents=True, exist_ok=True)
-                (part / name).write_bytes(content)
-            state = f"{AGAIN}/{CHECKPOINT}"
-            made, variables = AGAIN, f"{OUTPUT_VARIABLE}={AGAIN}"
-            if state in command:
-                made, variables = state, f"{variables} {CHECKPOINT_VARIABLE}={state}"
-            code = f"mkdir -p {made}\n{variables} {command}"
-            facts["command"] = command
-            _describe(
-                part, facts, head, code, _of_script(experiment_folder(info, home.records), part)
+            _write_script(part, store.files(record), facts, head, where=where)
+    elif hasattr(experiment, "export"):
+        weights = store.weights(record)
+        facts["checked"] = _verify(experiment, record, weights, source=source)
+        with _appearing(folder) as part:
+            code = cast(SupportsExport, experiment).export(
+                record.spec.config, weights, record.model_info, part
             )
-        return _written(folder)
-    if not hasattr(experiment, "export"):
+            _describe(part, facts, head, code=code, last=facts["checked"], language="python")
+    else:
         raise UsageError(
             f"experiment {info.experiment!r} exports nothing; give it a method `export` "
             "(see sweeps/capabilities.py)"
         )
-    weights = store.weights(record)
-    facts["checked"] = _verify(experiment, record, weights, source)
-    with _appearing(folder) as part:
-        code = cast(SupportsExport, experiment).export(
-            record.spec.config, weights, record.model_info, part
-        )
-        _describe(part, facts, head, code, facts["checked"], "python")
-    return _written(folder)
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 @contextmanager
@@ -122,19 +117,31 @@ def _appearing(folder: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _written(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _of_script(where: Path | None, folder: Path) -> str:
-    """Return the sentences about the files of a script's trial, and where its command runs."""
+def _write_script(
+    part: Path,
+    files: Mapping[str, bytes],
+    facts: Mapping[str, Any],
+    head: _Head,
+    *,
+    where: Path | None,
+) -> None:
+    """Write the files of a script's trial, and how its command is run again."""
+    for name, content in files.items():
+        (part / name).parent.mkdir(parents=True, exist_ok=True)
+        (part / name).write_bytes(content)
+    made, variables = AGAIN, f"{OUTPUT_VARIABLE}={AGAIN}"
+    state = f"{AGAIN}/{CHECKPOINT}"
+    if state in facts["command"]:
+        made, variables = state, f"{variables} {CHECKPOINT_VARIABLE}={state}"
     wrote = "What it wrote into `{output}` lies in `output/`"
-    if not (folder / "output").exists():
+    if not (part / "output").exists():
         wrote = "It wrote nothing into `{output}`: its model, if it keeps one, lies elsewhere"
-    return (
+    last = (
         f"{wrote}; what it printed, beside this file. The command runs it again, in "
         f"the folder where the script lies, which was `{where}`."
     )
+    code = f"mkdir -p {made}\n{variables} {facts['command']}"
+    _describe(part, facts, head, code=code, last=last, language="sh")
 
 
 def _facts(info: SweepInfo, record: Record) -> dict[str, Any]:
@@ -158,6 +165,7 @@ def _verify(
     experiment: Experiment,
     record: Record,
     weights: Mapping[str, np.ndarray],
+    *,
     source: str | None,
 ) -> str:
     """Compare the answers of the rebuilt model with the recorded ones.
@@ -202,15 +210,6 @@ class _Head:
     measured: str
 
 
-def _head(facts: Mapping[str, Any]) -> _Head:
-    return _Head(
-        f"{facts['sweep']}, trial {facts['trial']}",
-        f"Exported from sweep `{facts['sweep_id']}`.",
-        "Measured on the validation set, by which the trial may have been chosen: on new data, "
-        "expect slightly worse values.",
-    )
-
-
 def _head_of_champion(
     facts: Mapping[str, Any], home: Home, info: SweepInfo, *, can_refit: bool
 ) -> _Head:
@@ -236,12 +235,7 @@ def _head_of_champion(
 
 
 def _describe(
-    folder: Path,
-    facts: Mapping[str, Any],
-    head: _Head,
-    code: str,
-    last: str,
-    language: str = "sh",
+    folder: Path, facts: Mapping[str, Any], head: _Head, *, code: str, last: str, language: str
 ) -> None:
     """Write configuration and README."""
     config = json.dumps(facts, indent=1) + "\n"

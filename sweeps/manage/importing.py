@@ -18,7 +18,6 @@ from typing import Any, Final
 
 from search_spaces.errors import SpaceError, did_you_mean, listing, show
 from search_spaces.mapping import point_found
-from search_spaces.objectives import Objective
 from search_spaces.values import is_number, parse_scalar
 from sweeps.config.options import RunOptions
 from sweeps.config.resolving import resolve
@@ -43,8 +42,6 @@ _NO_RESULT: Final = frozenset({"PRUNED", "FAIL", "FAILED", "RUNNING", "WAITING"}
 """States of trials without a result, in the tables of `sweeps trials` and of Optuna."""
 _PREFIXES: Final = ("params_", "params.", "metrics.")
 """What Optuna's and MLflow's tables put before a name."""
-_VALUE: Final = "value"
-"""What Optuna calls the value of its only objective."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Results:
+class FoundResults:
     """The results of a source.
 
     Attributes:
@@ -134,14 +131,22 @@ def import_results(
         except SpaceError as error:
             left_out.append(f"{result.source}: {error}")
     if not trials:
-        raise UsageError(_nothing_found(found, left_out, config))
+        needed = [one.metric for one in config.space.objectives]
+        walk = next(iter(config.space.samples(1)))
+        raise UsageError(
+            f"none of {counted(len(found.results), 'result')} of {found.source} lies in the space; "
+            f"the first: {first_line(left_out[0])}. It has {listing(found.names)}; needed are "
+            f"{listing([*needed, *walk.params])} (--map THEIRS=OURS renames); nothing was created"
+        )
     imported = Imported(found.source, now_ms(), tuple(trials))
     info = open_sweep(config, code_state(Path.cwd()), imported)
-    known = {one.metric for one in config.space.objectives} | _parameters(config)
+    known = {one.metric for one in config.space.objectives}
+    # The names that points of the space have, and those that the experiment receives of them.
+    known |= {n for walk in config.space.samples(64) for n in (*walk.params, *walk.config)}
     return ImportReport(info, imported, left_out, [n for n in found.names if n not in known])
 
 
-def read_results(source: str, study: str | None) -> Results:
+def read_results(source: str, study: str | None) -> FoundResults:
     """Read what a source holds; arguments as for `import_results`.
 
     Raises:
@@ -152,7 +157,7 @@ def read_results(source: str, study: str | None) -> Results:
     elif "://" in source:
         raise UsageError(f"{redacted(source)}: name the study of Optuna (--study)")
     else:
-        found = Results(printable(Path(source).name), list(_of_csv(Path(source))))
+        found = FoundResults(printable(Path(source).name), list(_of_csv(Path(source))))
     if not found.results:
         raise UsageError(f"{found.source} holds no results")
     return found
@@ -181,7 +186,9 @@ def _of_csv(file: Path) -> Iterator[Result]:
             raise UsageError(f"{file}: two columns are called {twice!r}; rename one")
         for number, cells in enumerate((row for row in table if row), 1):
             if number > MOST_RESULTS:
-                raise _too_many(str(file))
+                raise UsageError(
+                    f"{file} holds more than {MOST_RESULTS} results; import a part of them"
+                )
             fits = len(cells) == len(columns)
             problem = "" if fits else f"it has {len(cells)} cells, the first line {len(columns)}"
             filled = {n: c for n, c in zip(columns, cells, strict=False) if c.strip()}
@@ -193,7 +200,7 @@ def _of_csv(file: Path) -> Iterator[Result]:
         raise UsageError(f"{file}: line {table.line_num}: {error}") from None
 
 
-def _of_study(source: str, name: str) -> Results:
+def _of_study(source: str, name: str) -> FoundResults:
     database = sqlite_path(source)
     if database is None:
         raise UsageError(
@@ -201,22 +208,17 @@ def _of_study(source: str, name: str) -> Results:
             "write `study.trials_dataframe().to_csv(...)` and import that file"
         )
     directions, trials = read_other_study(database, name, MOST_RESULTS)
+    names = _value_names(len(directions))
     results = []
     for trial in trials:
-        values = trial.values or []
-        names = [_VALUE] if len(directions) == 1 else [f"values_{n}" for n in range(len(values))]
         state = trial.state.name
         problem = "" if state == "COMPLETE" else f"its state is {state}"
-        cells = {**trial.params, **dict(zip(names, values, strict=False))}
+        cells = {**trial.params, **dict(zip(names, trial.values or [], strict=False))}
         results.append(Result(f"trial {trial.number}", cells, problem))
-    return Results(printable(f"study {name!r} of {database.name}"), results, directions)
+    return FoundResults(printable(f"study {name!r} of {database.name}"), results, directions)
 
 
-def _too_many(source: str) -> UsageError:
-    return UsageError(f"{source} holds more than {MOST_RESULTS} results; import a part of them")
-
-
-def _renamed(found: Results, renamed: Sequence[str], config: SweepConfig) -> Results:
+def _renamed(found: FoundResults, renamed: Sequence[str], config: SweepConfig) -> FoundResults:
     """Give everything in the results the name that it has in the space.
 
     Raises:
@@ -240,9 +242,13 @@ def _renamed(found: Results, renamed: Sequence[str], config: SweepConfig) -> Res
         if name not in ours and prefix and name.removeprefix(prefix) not in names:
             ours[name] = name.removeprefix(prefix)
     called = {ours.get(name, name) for name in names}
-    if found.directions is not None:
-        _check_directions(found, objectives)
-    for theirs, objective in zip(_values(objectives), objectives, strict=True):
+    directions = [one.direction for one in objectives]
+    if found.directions is not None and found.directions != directions:
+        raise UsageError(
+            f"{found.source} has the directions {', '.join(found.directions)}; the space has "
+            f"{', '.join(directions)}"
+        )
+    for theirs, objective in zip(_value_names(len(objectives)), objectives, strict=True):
         if theirs in names and theirs not in ours and objective.metric not in called:
             ours[theirs] = objective.metric
     taken = [ours.get(name, name) for name in names]
@@ -257,19 +263,9 @@ def _renamed(found: Results, renamed: Sequence[str], config: SweepConfig) -> Res
     return replace(found, results=results)
 
 
-def _values(objectives: Sequence[Objective]) -> list[str]:
+def _value_names(count: int) -> list[str]:
     """Return what Optuna calls the values of so many objectives."""
-    count = len(objectives)
-    return [_VALUE] if count == 1 else [f"values_{number}" for number in range(count)]
-
-
-def _check_directions(found: Results, objectives: Sequence[Objective]) -> None:
-    own = [one.direction for one in objectives]
-    if found.directions != own:
-        raise UsageError(
-            f"{found.source} has the directions {', '.join(found.directions or ())}; the space has "
-            f"{', '.join(own)}"
-        )
+    return ["value"] if count == 1 else [f"values_{number}" for number in range(count)]
 
 
 def _trial(result: Result, config: SweepConfig) -> ImportedTrial:
@@ -298,20 +294,3 @@ def _value(result: Result, metric: str) -> float:
     if not is_number(value):
         raise SpaceError(f"{metric}: received {show(found)}; a finite number is needed")
     return float(value)
-
-
-def _parameters(config: SweepConfig) -> set[str]:
-    """Return the names that points of the space, and what the experiment receives of them, have."""
-    walks = config.space.samples(64)
-    return {name for walk in walks for name in (*walk.params, *walk.config)}
-
-
-def _nothing_found(found: Results, left_out: Sequence[str], config: SweepConfig) -> str:
-    needed = [one.metric for one in config.space.objectives]
-    walk = next(iter(config.space.samples(1)))
-    return (
-        f"none of {counted(len(found.results), 'result')} of {found.source} lies in the space; "
-        "the first: "
-        f"{first_line(left_out[0])}. It has {listing(found.names)}; needed are "
-        f"{listing([*needed, *walk.params])} (--map THEIRS=OURS renames); nothing was created"
-    )

@@ -1,4 +1,4 @@
-"""Archives, renames or deletes a whole sweep, or frees files that are kept for convenience.
+"""Archives, renames or deletes a whole sweep, frees files of it, or runs its failed trials again.
 
 Each operation begins with one atomic change of the records. From then on it counts as done, even if
 the process is killed; study and MLflow follow, now or at the next start.
@@ -6,13 +6,24 @@ the process is killed; study and MLflow follow, now or at the next start.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from search_spaces.errors import SpaceError
+from search_spaces.space import Space
 from sweeps.errors import UsageError
+from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home
-from sweeps.manage.sharing import import_sweep, share_sweep
-from sweeps.records import SweepInfo, confirmed_by
+from sweeps.records import (
+    Record,
+    SweepInfo,
+    confirmed_by,
+    is_same_data,
+    source_of,
+    trials_to_retry,
+)
 from sweeps.records.ranking import worth_keeping
 from sweeps.runner.ownership import SweepLock, hold
 from sweeps.tracking.sync import (
@@ -25,23 +36,16 @@ from sweeps.tracking.sync import (
     send,
     sync_sweep,
 )
+from sweeps.wording import counted, first_line
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.files import remove, sync_folder
 from sweeps.workspace.names import check_sweep_name
 
-__all__ = [
-    "archive_sweep",
-    "collect_garbage",
-    "delete_sweep",
-    "delete_unreadable",
-    "import_sweep",
-    "rename_sweep",
-    "restore_sweep",
-    "share_sweep",
-]
-
-
-# `sweeps archive`: hides a sweep in lists and in MLflow; everything is kept and can be restored.
+if TYPE_CHECKING:
+    from sweeps.config.options import RunOptions
+    from sweeps.config.sweep import SweepConfig
+    from sweeps.launch import RunResult
+    from sweeps.progress import Mode
 
 
 def archive_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> int:
@@ -73,9 +77,6 @@ def restore_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> SyncReport:
         # All runs, since the sweep may have been renamed meanwhile.
         keys = [record.spec.key for record in store.read_all()]
         return send(home, info, tracking_uri, held, again=keys)
-
-
-# `sweeps gc`: frees files kept for convenience; records stay, and replay makes weights again.
 
 
 def collect_garbage(
@@ -116,9 +117,6 @@ def _garbage(home: Home, info: SweepInfo, keep_top: int) -> Iterator[Path]:
         kept |= {record.spec.key for record in records}
     yield from sorted(p for p in store.folder.glob("[0-9]*.weights") if p.stem not in kept)
     yield from sorted(store.folder.glob("*.torn"))
-
-
-# `sweeps delete`: removes the records first, in one step, then study and runs.
 
 
 def delete_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> None:
@@ -164,9 +162,6 @@ def _take_out(home: Home, sweep_id: str) -> None:
     sync_folder(home.records)
 
 
-# `sweeps rename`: changes the name in the records; MLflow follows.
-
-
 def rename_sweep(home: Home, info: SweepInfo, name: str, tracking_uri: str) -> SyncReport:
     """Give a sweep another name; its id stays, and with it its addresses.
 
@@ -188,3 +183,107 @@ def rename_sweep(home: Home, info: SweepInfo, name: str, tracking_uri: str) -> S
         assert renamed is not None
         keys = [record.spec.key for record in store.read_all()]
         return send(home, renamed, tracking_uri, held, again=keys)
+
+
+@dataclasses.dataclass(frozen=True)
+class Retried:
+    """The result of a retry.
+
+    Attributes:
+        result: The state of the sweep.
+        trials: Numbers of the trials that were run again.
+        failed: Records of those that failed again.
+    """
+
+    result: RunResult
+    trials: Sequence[int]
+    failed: Sequence[Record]
+
+    @property
+    def failure(self) -> str | None:
+        """Return a line about the trials that failed again; None if none did."""
+        if not self.failed:
+            return None
+        numbers = ", ".join(str(record.spec.trial) for record in self.failed)
+        some = f"{len(self.failed)} of {counted(len(self.trials), 'trial')} failed again"
+        return f"{some} ({numbers}): {first_line(self.failed[0].error or '')}"
+
+
+def retry(
+    home: Home,
+    info: SweepInfo,
+    trials: Sequence[int],
+    *,
+    asked: RunOptions,
+    progress: Mode,
+) -> Retried:
+    """Run failed trials again, each as its next attempt, with the same parameters and seed.
+
+    One write marks the trials; from then on they have no outcome. If the process is killed, the
+    same call or the next start of the sweep goes on with them.
+
+    Args:
+        home: The home of the sweep.
+        info: The sweep.
+        trials: Numbers of the trials; empty for all that failed.
+        asked: Options that decide how the trials are run; the others, which decide the trials, are
+            taken from the records, so that nobody need repeat them.
+        progress: The kind of display.
+
+    Raises:
+        UsageError: A trial did not fail, the sweep is running, or its data have changed; nothing
+            was changed.
+    """
+    from sweeps.launch import run_config  # here, since nothing else above runs a trial
+
+    store = home.store(info.id)
+    records = store.read_all()
+    waiting = store.retries.waiting(records)
+    marked = [r.spec.trial for r in trials_to_retry(info.name, records, waiting, asked=trials)]
+    again = sorted({*marked, *(trial for trial in waiting if not trials or trial in trials)})
+    config = dataclasses.replace(_as_recorded(home, info, asked), retry=tuple(trials))
+
+    def failed() -> list[Record]:
+        final = {record.spec.trial: record for record in store.read_all() if record.ends_trial}
+        return [
+            final[trial] for trial in again if trial in final and final[trial].outcome == "failed"
+        ]
+
+    result = run_config(config, asked, progress=progress, has_failed=lambda summary: bool(failed()))
+    return Retried(result, again, failed())
+
+
+def _as_recorded(home: Home, info: SweepInfo, asked: RunOptions) -> SweepConfig:
+    """Return the sweep as its records describe it.
+
+    Raises:
+        UsageError: Its space or its data have changed.
+    """
+    from sweeps.config.resolving import resolve
+
+    fixed = info.fingerprint
+    options = dataclasses.replace(
+        asked,
+        name=info.name,
+        seed=fixed["seed"],
+        sampler=fixed["sampler"]["name"],
+        sampler_options=fixed["sampler"]["options"],
+        pruner=fixed["pruner"]["name"],
+        pruner_options=fixed["pruner"]["options"],
+        ask_ahead=fixed["ask_ahead"],
+        order=fixed["order"],
+        home=home.path,
+        storage=home.storage,
+        data=asked.data or source_of(info.data),
+    )
+    try:
+        space = Space.from_dict(info.space, directory=experiment_folder(info, home.records))
+    except SpaceError as error:
+        raise UsageError(f"sweep {info.name!r}: {error}") from error
+    config = resolve(options, space)
+    if not is_same_data(config.data, {"digest": fixed["data"], "split_digest": fixed["split"]}):
+        raise UsageError(
+            f"sweep {info.name!r} was made on other data ({info.data.get('name')}) than "
+            f"{config.data.name}; name them by --data, nothing was begun"
+        )
+    return config

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TextIO, get_args
+from typing import TYPE_CHECKING, Final, Literal, TextIO, get_args
 
 from sweeps.render.verdict import failure_line
 
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["Mode", "Progress", "make_progress"]
 
 
-class Progress(Protocol):
+class Progress:
     """A display that the coordinator calls in the order of these methods; `note` at any time.
+
+    A display derives from it and has the methods that it needs; the others do nothing.
 
     `note`, `trial_started` and `epoch` may be called in another thread than the rest.
 
@@ -39,35 +41,27 @@ class Progress(Protocol):
             tally: The trials that are done already. It belongs to the display from now on, which
                 keeps it up to date.
         """
-        ...
 
     def note(self, text: str) -> None:
         """There is something worth knowing, in one line, such as a baseline that was left out."""
-        ...
 
     def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
         """An attempt begins with these sampled parameters."""
-        ...
 
     def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
         """An epoch (from 0) has ended. This must be cheap: up to 70 calls per second and trial."""
-        ...
 
     def trial_finished(self, record: Record) -> None:
         """An attempt has ended and its record is safe."""
-        ...
 
     def trials_ended(self, summary: Summary) -> None:
         """No further trial follows, for whatever reason; MLflow lacks the end of the sweep yet."""
-        ...
 
     def finished(self, summary: Summary) -> None:
         """The sweep is over, and the summary says what MLflow lacks."""
-        ...
 
     def close(self) -> None:
         """Give the terminal back; may be called at any time, and more than once."""
-        ...
 
 
 Mode = Literal["auto", "plain", "verbose", "json", "quiet"]
@@ -77,10 +71,10 @@ def make_progress(mode: Mode | Progress) -> Progress:
     """Return the display of a sweep's progress.
 
     Args:
-        mode: `auto` (a bar in a notebook, a live display if stderr is a terminal, else as `plain`),
-            `plain` (lines on stderr: new bests, failures, now and then how far the sweep is),
-            `verbose` (one line per trial on stderr), `json` (one object per event on stdout) or
-            `quiet` (failures only, on stderr). A display is returned as it is.
+        mode: `auto` (a live display if stderr is a terminal, else as `plain`), `plain` (lines on
+            stderr: new bests, failures, now and then how far the sweep is), `verbose` (one line per
+            trial on stderr), `json` (one object per event on stdout) or `quiet` (failures only, on
+            stderr). A display is returned as it is.
 
     Raises:
         ValueError: Another mode was given.
@@ -97,10 +91,6 @@ def make_progress(mode: Mode | Progress) -> Progress:
         from sweeps.progress.lines import Quiet
 
         return Quiet(sys.stderr)
-    if mode == "auto" and _in_notebook():
-        from sweeps.progress.live import NotebookDisplay
-
-        return NotebookDisplay()
     if mode == "auto" and can_redraw(sys.stderr):
         from sweeps.progress.live import LiveDisplay
 
@@ -110,19 +100,9 @@ def make_progress(mode: Mode | Progress) -> Progress:
     return PlainLines(sys.stderr, verbose=mode == "verbose")
 
 
-def _in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return hasattr(shell, "kernel")
-
-
 def can_redraw(stream: TextIO) -> bool:
     """Whether the stream is a terminal that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM", "").lower() not in {"dumb", "unknown"}
-
-
-# Shows the sweeps of a confirmation, which run one after the other, as one.
 
 
 _EACH: Final = frozenset({"json", "quiet"})
@@ -150,7 +130,7 @@ def as_one(progress: Mode | Progress, total: int) -> Iterator[Mode | Progress]:
         shown.close()
 
 
-class PassedOn:
+class PassedOn(Progress):
     """Passes on what happens to a display, for those that change a part of it. See `Progress`."""
 
     def __init__(self, shown: Progress) -> None:
@@ -174,7 +154,10 @@ class PassedOn:
 
 
 class Stages(PassedOn):
-    """Passes on what happens to one display, which begins once and ends once. See `Progress`."""
+    """Passes on what happens to one display, which begins once and ends once. See `Progress`.
+
+    `finished` and `close` do nothing, since other sweeps follow.
+    """
 
     def __init__(self, shown: Progress, total: int) -> None:
         super().__init__(shown)
@@ -205,9 +188,3 @@ class Stages(PassedOn):
             self._shown.note(f"stopped by {summary.stopped_by}")
         if summary.failures:
             self._shown.note(failure_line(summary.failures, summary.first_error))
-
-    def finished(self, summary: Summary) -> None:
-        """Do nothing: other sweeps follow."""
-
-    def close(self) -> None:
-        """Do nothing: other sweeps follow."""

@@ -22,7 +22,7 @@ from sweeps.errors import ExperimentError, UntrustedError
 from sweeps.experiments.verified_data import Examiner, PreparedAgain, TooLittleKept
 from sweeps.home import Home
 from sweeps.progress import Progress
-from sweeps.progress.log import EARLIER_LOG, LOG
+from sweeps.progress.lines import EARLIER_LOG, LOG
 from sweeps.records import (
     SWEEP,
     Conclusions,

@@ -17,7 +17,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from sweeps.errors import UsageError
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.content import (
     CONTEXT,
@@ -36,7 +35,7 @@ from sweeps.tracking.content import (
     sweep_tags,
     write_files,
 )
-from sweeps.tracking.store import is_outage, one_line
+from sweeps.tracking.store import is_outage
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.files import is_abandoned
 
@@ -286,28 +285,6 @@ def half_copied(run: Any) -> list[Path]:
         if name.startswith(HALF_COPIED)
     )
     return [path for path in named if is_abandoned(path)]
-
-
-def attempt_of_run(tracking_uri: str, run_id: str) -> tuple[str, str]:
-    """Return the id of the sweep and the key of the attempt that a run shows.
-
-    Raises:
-        UsageError: There is no such run, or it shows no trial of ours.
-    """
-    from mlflow.exceptions import MlflowException
-
-    from sweeps.tracking.store import close_client, open_client
-
-    client = open_client(tracking_uri)
-    try:
-        tags = client.get_run(run_id).data.tags
-    except MlflowException as error:
-        raise UsageError(f"run {run_id}: {one_line(error)}") from None
-    finally:
-        close_client(client)
-    if tags.get("kind") != "trial":
-        raise UsageError(f"run {run_id} is no trial of a sweep")
-    return tags["sweep_id"], tags["trial"]
 
 
 # Remembers a sweep's runs, and how complete each of them is.

@@ -6,7 +6,7 @@ import time
 import pytest
 
 import sweeps
-from sweeps.cli.exit_codes import TRACKING_INCOMPLETE
+from sweeps.cli.console import TRACKING_INCOMPLETE
 from sweeps.home import Home
 from sweeps.study.copies import read_study
 from tests.cluster.fleet import Fleet

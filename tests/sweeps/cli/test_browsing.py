@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from sweeps.cli.console import wants_browser
+from sweeps.cli.ui import wants_browser
 
 
 class Terminal(io.StringIO):

@@ -4,7 +4,7 @@ import pytest
 
 from sweeps.analysis.rows import TrialRow
 from sweeps.analysis.summary import Summary
-from sweeps.cli.exit_codes import exit_code, failure, gate_line
+from sweeps.cli.run import exit_code, failure, gate_line
 
 
 def row(objective):

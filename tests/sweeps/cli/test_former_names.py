@@ -27,12 +27,12 @@ def attempt(home):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["finalize", "toy"], "'sweeps finalize' is called 'sweeps confirm' now"),
-        (["try", "toy", "x=1"], "'sweeps try' is called 'sweeps enqueue' now"),
-        (["run", "toy", "--finalize"], "'--finalize' is called '--confirm' now"),
-        (["run", "toy", "--no-finalize"], "'--no-finalize' is called '--no-confirm' now"),
-        (["confirm", "toy", "--blocks", "8"], "'--blocks' is called '--folds' now"),
-        (["confirm", "toy", "--blocks=8"], "'--blocks' is called '--folds' now"),
+        (["finalize", "toy"], "'sweeps finalize' is gone; in its place: sweeps confirm"),
+        (["try", "toy", "x=1"], "'sweeps try' is gone; in its place: sweeps enqueue"),
+        (["run", "toy", "--finalize"], "'--finalize' is gone; in its place: --confirm"),
+        (["run", "toy", "--no-finalize"], "'--no-finalize' is gone; in its place: --no-confirm"),
+        (["confirm", "toy", "--blocks", "8"], "'--blocks' is gone; in its place: --folds"),
+        (["confirm", "toy", "--blocks=8"], "'--blocks' is gone; in its place: --folds"),
         (
             ["next", "toy"],
             "'sweeps next' is gone; in its place: sweeps confirm, whose answer ends with it",
@@ -110,11 +110,6 @@ def test_points_that_were_left_under_a_former_name_keep_their_numbers_and_trials
         "enqueued-0003.json", "enqueued-0003.trial", "hunch-0001.json", "hunch-0001.slot",
         "hunch-0002.json", "hunch-0002.slot",
     ]  # fmt: skip
-
-
-def test_a_former_method_of_a_sweep_is_refused_with_todays(run_toy):
-    with pytest.raises(UsageError, match=r"Sweep\.finalize is called Sweep\.confirm now"):
-        run_toy(trials=1, workers=0).finalize(blocks=8)
 
 
 def test_a_sweep_whose_files_have_former_members_opens(make_home, run_toy):

@@ -48,16 +48,21 @@ def store(home: Path) -> str:
 
 def test_without_a_store_it_says_how_to_begin_and_creates_nothing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no runs in .*mlflow.db yet; begin with: `sweeps run"):
-        run_ui(tmp_path / "home", store(tmp_path / "home"), "127.0.0.1", 5000, open_browser=False)
+        run_ui(
+            tmp_path / "home",
+            store(tmp_path / "home"),
+            host="127.0.0.1",
+            port=5000,
+            open_browser=False,
+        )
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg"])
-@pytest.mark.parametrize("words", [["ui", "toy"], ["replay", "0" * 32]])
-def test_a_server_that_is_away_is_one_line(finished_toy, scheme: str, words: list[str]) -> None:
+def test_a_server_that_is_away_is_one_line(finished_toy, scheme: str) -> None:
     home = finished_toy(trials=1).home.path
     uri = f"{scheme}://me:secret@127.0.0.1:{free_port()}/mlflow"
-    result = CliRunner().invoke(app, [*words, "--home", str(home), "--tracking-uri", uri])
+    result = CliRunner().invoke(app, ["ui", "toy", "--home", str(home), "--tracking-uri", uri])
     assert result.exit_code == 1
     (line,) = result.output.splitlines()
     assert line.startswith(f"error: MLflow at {scheme}://")
@@ -74,36 +79,36 @@ def test_a_store_without_runs_is_like_none(home: Path, statement: str) -> None:
             database.execute("DROP TABLE runs")
         database.commit()
     with pytest.raises(UsageError, match="nothing to show"):
-        run_ui(home, store(home), "127.0.0.1", 5000, open_browser=False)
+        run_ui(home, store(home), host="127.0.0.1", port=5000, open_browser=False)
 
 
 def test_a_file_that_is_no_database_is_said_to_be_none(home: Path) -> None:
     (home / "mlflow.db").write_bytes(b"not a database at all" * 100)
     with pytest.raises(UsageError, match="is no MLflow store"):
-        run_ui(home, store(home), "127.0.0.1", 5000, open_browser=False)
+        run_ui(home, store(home), host="127.0.0.1", port=5000, open_browser=False)
 
 
 def test_a_taken_port_is_named_with_one_that_is_free(home: Path, taken_port: int) -> None:
     with pytest.raises(UsageError, match=rf"port {taken_port} .*Address already in use.*--port \d"):
-        run_ui(home, store(home), "127.0.0.1", taken_port, open_browser=False)
+        run_ui(home, store(home), host="127.0.0.1", port=taken_port, open_browser=False)
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
 def test_a_port_out_of_range_is_refused(home: Path, port: int) -> None:
     with pytest.raises(UsageError, match=rf"--port {port}: .*1 to 65535"):
-        run_ui(home, store(home), "127.0.0.1", port, open_browser=False)
+        run_ui(home, store(home), host="127.0.0.1", port=port, open_browser=False)
 
 
 def test_an_address_of_another_machine_is_refused(home: Path) -> None:
     with pytest.raises(UsageError, match=r"192.0.2.1 cannot be used .* --host 127.0.0.1"):
-        run_ui(home, store(home), "192.0.2.1", 5000, open_browser=False)
+        run_ui(home, store(home), host="192.0.2.1", port=5000, open_browser=False)
 
 
 def test_a_tracking_server_has_a_ui_already(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = "http://me:secret@tracking:5000"
-    assert run_ui(tmp_path, uri, "127.0.0.1", 5000, open_browser=False) == 0
+    assert run_ui(tmp_path, uri, host="127.0.0.1", port=5000, open_browser=False) == 0
     address = "http://tracking:5000/#/experiments?workflowType=machine_learning"
     assert capsys.readouterr().out == f"MLflow UI: {address}\n"
 
@@ -113,7 +118,7 @@ def test_a_server_that_cannot_start_shows_its_last_lines_and_fails(
     home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     port = free_port()
-    assert run_ui(home, store(home), "127.0.0.1", port, open_browser=False) == 1
+    assert run_ui(home, store(home), host="127.0.0.1", port=port, open_browser=False) == 1
     captured = capfd.readouterr()
     assert "about 20 s" in captured.out
     assert "error: the MLflow server ended" in captured.err
@@ -145,7 +150,7 @@ def test_it_answers_to_its_own_name_only_and_a_signal_leaves_no_process(
 
     threading.Thread(target=ask_and_signal_when_it_listens, daemon=True).start()
     try:
-        ended = run_ui(real_home, store(real_home), "127.0.0.1", port, open_browser=False)
+        ended = run_ui(real_home, store(real_home), host="127.0.0.1", port=port, open_browser=False)
     except SystemExit as leaving:
         ended = leaving.code
     assert ended == code

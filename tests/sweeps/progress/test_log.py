@@ -6,9 +6,8 @@ import resource
 
 import pytest
 
-from sweeps.progress import log
-from sweeps.progress.lines import JsonLines, PlainLines, Quiet
-from sweeps.progress.log import Logged
+from sweeps.progress import lines
+from sweeps.progress.lines import JsonLines, Logged, PlainLines, Quiet
 from sweeps.progress.tally import Tally
 from sweeps.workspace.clock import now_ms
 from tests.sweeps.progress.events import play
@@ -16,8 +15,8 @@ from tests.sweeps.render.builders import record, sweep_info
 
 
 def lines_in(folder):
-    lines = (folder / "sweep.log").read_text(encoding="utf-8").splitlines()
-    return [re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", "", line) for line in lines]
+    logged = (folder / "sweep.log").read_text(encoding="utf-8").splitlines()
+    return [re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", "", line) for line in logged]
 
 
 @pytest.mark.parametrize("display", [Quiet, PlainLines, JsonLines])
@@ -28,19 +27,19 @@ def test_a_log_has_all_of_a_sweep_whatever_is_shown(tmp_path, display):
     assert logged.keep_in(tmp_path) == tmp_path / "sweep.log"
     play(logged)
     play(display(alone))
-    lines = lines_in(tmp_path)
-    assert lines[:4] == [
+    written = lines_in(tmp_path)
+    assert written[:4] == [
         "said before the sweep had a folder",
         "importing",
         "mlp (mlp-1a2b3c): 1 of 5 trials done; maximize best_val_accuracy",
         "trial 1 COMPLETE best_val_accuracy 0.9230, 3 epochs, 4.0 s, "
         "learning_rate=1.00e-03 units_1=25",
     ]
-    at = lines.index("    ValueError: boom")
-    assert lines[at - 1].startswith("trial 2 FAILED error: ValueError: boom, ")
-    assert lines[at + 1] == "      at x", "the whole error, as it was indented"
-    assert "5 of 5 trials: 2 COMPLETE, 1 PRUNED, 2 FAILED (this start: 9.0 s)" in lines
-    assert "best observed, not confirmed: best_val_accuracy 0.9230 (trial 1)" in "\n".join(lines)
+    at = written.index("    ValueError: boom")
+    assert written[at - 1].startswith("trial 2 FAILED error: ValueError: boom, ")
+    assert written[at + 1] == "      at x", "the whole error, as it was indented"
+    assert "5 of 5 trials: 2 COMPLETE, 1 PRUNED, 2 FAILED (this start: 9.0 s)" in written
+    assert "best observed, not confirmed: best_val_accuracy 0.9230 (trial 1)" in "\n".join(written)
     if display is not JsonLines:  # its events have times
         assert shown.getvalue().endswith(alone.getvalue())
 
@@ -87,7 +86,7 @@ def test_secrets_in_addresses_and_moves_of_the_cursor_are_left_out(tmp_path):
 
 
 def test_a_full_log_is_put_aside_and_only_one_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(log, "MOST_BYTES", 1000)
+    monkeypatch.setattr(lines, "MOST_BYTES", 1000)
     logged = Logged(Quiet(io.StringIO()))
     logged.keep_in(tmp_path)
     for number in range(100):
