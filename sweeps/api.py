@@ -468,19 +468,30 @@ def export(
         UsageError: The folder is not empty, the experiment exports nothing, or the model gives
             other answers.
     """
+    return export_chosen(_sweep(name, home), trial, Path(folder), source=_source(data))[1]
+
+
+def export_chosen(
+    sweep: Sweep, trial: int | None, folder: Path, *, source: str | None
+) -> tuple[Trial, list[Path]]:
+    """Write a model; the command and `export` share this function.
+
+    Returns:
+        The trial, which is of another sweep if a confirmation trained it, and the files.
+    """
     from sweeps.manage.exporting import export_trial
 
-    sweep = _sweep(name, home)
     chosen = sweep.champion() if trial is None else sweep.trial(trial)
     own = chosen.sweep
-    return export_trial(
+    files = export_trial(
         own.home,
         own.info,
         chosen.record,
-        folder=Path(folder),
-        source=_source(data),
+        folder=folder,
+        source=source,
         champion_of=sweep.info if own.info.id != sweep.info.id else None,
     )
+    return chosen, files
 
 
 @python_words()

@@ -130,11 +130,14 @@ class Home:
         folders = self.records.iterdir() if self.records.is_dir() else ()
         for folder in sorted(path for path in folders if not path.name.startswith(".")):
             try:
-                info = _sweep_in(folder) if folder.is_dir() else None
+                info = RecordStore(folder).info() if folder.is_dir() else None
             except RecordError as error:
                 report(str(error))
-            else:
-                infos += [info] if info is not None else []
+                continue
+            if info is not None and info.id != folder.name:
+                report(f"{folder}: a copy of sweep {info.id}; move it away")
+            elif info is not None:
+                infos.append(info)
         return sorted(infos, key=lambda i: (i.created_at, i.id))
 
     def remove_unborn(self) -> None:
@@ -246,13 +249,6 @@ class Home:
         return is_locked(self.records / sweep_id / "lock") or (
             self.shared is not None and self.shared.is_held(sweep_id)
         )
-
-
-def _sweep_in(folder: Path) -> SweepInfo | None:
-    info = RecordStore(folder).info()
-    if info is not None and info.id != folder.name:
-        raise RecordError(f"{folder}: a copy of sweep {info.id}; move it away")
-    return info
 
 
 def _allow_open_files() -> None:

@@ -27,15 +27,13 @@ from sweeps.workspace.clock import now_ms
 
 if TYPE_CHECKING:
     from sweeps.home import Home
-    from sweeps.progress import Progress
     from sweeps.records import SweepInfo
-    from sweeps.runner.control import ControlRequests
-
-
-# `sweeps status` and `sweeps watch`: what runs where, and how far it has come.
 
 
 LOOK_SECONDS: Final = 0.5
+LONGEST_STOP_SECONDS: Final = 10.0
+LONGEST_CANCEL_SECONDS: Final = 10.0
+"""A trial ends at its next epoch; a trial with longer epochs ends after the command does."""
 _STATUS: Final = ("name", "id", "done", "asked", "metric", "best", "front", "owner", "paused")
 
 
@@ -71,7 +69,6 @@ def watch(
     from sweeps.progress import make_progress
     from sweeps.progress.tally import Tally
     from sweeps.records import Starts
-    from sweeps.runner.control import ControlRequests
 
     found, info = find_sweep(home, name)
     store = found.store(info.id)
@@ -89,7 +86,10 @@ def watch(
                 records.append(record)
                 known.add(key)
                 shown.trial_finished(record)
-            was_paused = _tell_pause(ControlRequests(store.folder), was_paused, shown)
+            is_paused = PAUSE in ControlRequests(store.folder).asked()
+            if is_paused != was_paused:
+                shown.note("paused; `sweeps resume` goes on" if is_paused else "goes on")
+            was_paused = is_paused
             if not is_over:
                 time.sleep(LOOK_SECONDS)
         ending, began = store.ending(), [one.began_at for one in Starts(store.folder).all()]
@@ -109,18 +109,8 @@ def watch(
         shown.close()
 
 
-def _tell_pause(requests: ControlRequests, was_paused: bool, shown: Progress) -> bool:
-    from sweeps.runner.control import PAUSE
-
-    is_paused = PAUSE in requests.asked()
-    if is_paused != was_paused:
-        shown.note("paused; `sweeps resume` goes on" if is_paused else "goes on")
-    return is_paused
-
-
 def _row(home: Home, info: SweepInfo) -> dict[str, object]:
     from sweeps.analysis.rows import best_row, front_rows, trial_rows
-    from sweeps.runner.control import PAUSE, ControlRequests
 
     store = home.store(info.id)
     records = store.read_all()
@@ -137,11 +127,6 @@ def _row(home: Home, info: SweepInfo) -> dict[str, object]:
         "owner": home.owner(info.id),
         "paused": PAUSE in ControlRequests(store.folder).asked(),
     }
-
-
-LONGEST_STOP_SECONDS: Final = 10.0
-LONGEST_CANCEL_SECONDS: Final = 10.0
-"""A trial ends at its next epoch; a trial with longer epochs ends after the command does."""
 
 
 def stop(
@@ -241,7 +226,6 @@ def cancel(
 
 
 def _running(name: str, home: str | None) -> tuple[Home, SweepInfo]:
-
     found, info = find_sweep(home, name)
     if not found.is_running(info.id):
         again = how_to_go_on(found, info.id, "the `sweeps run` that began it")

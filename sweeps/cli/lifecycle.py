@@ -76,19 +76,24 @@ def delete(
         info = None  # the id of one that cannot be read
     sweep_id, known = (info.id, info.name) if info else (name, name)
     count = len(found.store(sweep_id).paths())
-    question = f"delete sweep {known!r} with {count} recorded trials"
-    if not yes:
-        if not sys.stdin.isatty():
-            raise UsageError(f"{question}: say --yes; nothing was deleted")
-        if not typer.confirm(f"{question}?"):
-            print("nothing was deleted")
-            return
+    _check_agreed(f"delete sweep {known!r} with {count} recorded trials", yes=yes)
     if info is not None:
         delete_sweep(found, info, uri)
     else:
         delete_unreadable(found, sweep_id, uri)
         print(f"its runs in MLflow stay, since nothing tells which they are ({uri})")
     print(f"deleted sweep {known!r} ({sweep_id})")
+
+
+def _check_agreed(question: str, *, yes: bool) -> None:
+    """Ask whether it shall be done, unless that was said; end the command if not."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question}: say --yes; nothing was changed")
+    if not typer.confirm(f"{question}?"):
+        print("nothing was changed")
+        raise typer.Exit(OK)
 
 
 def share(
@@ -216,12 +221,7 @@ def trust(
         return
     where = f"from {folder.resolve()}" if folder else "as it is installed"
     print(f"{came}. Its commands will run {runs}, {where}")
-    if not yes:
-        if not sys.stdin.isatty():
-            raise UsageError("say --yes if you trust it; nothing was changed")
-        if not typer.confirm("trust it?"):
-            print("nothing was changed")
-            return
+    _check_agreed("trust it", yes=yes)
     trust_sweep(found, info, folder)
     print(f"sweep {info.name!r} is trusted")
 

@@ -18,8 +18,6 @@ import yaml
 from sweeps.config.options import (
     ALL_OPTIONS,
     CONFIRM_OPTIONS,
-    DURATION,
-    DURATION_FROM_ZERO,
     OPTIONS,
     RunOptions,
     WhatToConfirm,
@@ -30,7 +28,6 @@ from sweeps.config.policies import DEFAULT_RETRIES
 from sweeps.errors import StoreError, UsageError
 from sweeps.executors.dask.fleet import check_resources
 from sweeps.workspace.addresses import redacted
-from sweeps.workspace.clock import seconds_of
 
 if TYPE_CHECKING:
     from sweeps.home import Home
@@ -102,14 +99,6 @@ def find_sweep(home: str | None, name: str) -> tuple[Home, SweepInfo]:
 
     found = Home.resolve(home)
     return found, found.get(name)
-
-
-def duration(text: str) -> float:
-    """Return the seconds that a text stands for; see `seconds_of`."""
-    try:
-        return seconds_of(text)
-    except UsageError as error:
-        raise typer.BadParameter(str(error)) from None
 
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")]
@@ -221,7 +210,6 @@ def _parameter(name: str) -> inspect.Parameter:
         help=declared.says,
         metavar=declared.metavar,
         envvar=_IN_ENVIRONMENT.get(name),
-        parser=duration if kind in {DURATION, DURATION_FROM_ZERO} else None,
         show_default=not is_switch,
     )
     if is_switch:
@@ -267,19 +255,6 @@ def at_home(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_home
 
 
-def storage_option() -> str:
-    """Return `--storage ...` to be pasted, its password hidden; empty if it was not given.
-
-    A value from the environment is left out, since the next command finds it there.
-    """
-    given = (_given.get() or {}).get("storage")
-    if not given:
-        return ""
-    from sweeps.shared.server import parse_storage, shown
-
-    return shlex.join(["--storage", shown(parse_storage(given))])
-
-
 def pasteable(text: str) -> str:
     """Return a message whose commands, in backticks, have the home and stores of this command.
 
@@ -296,11 +271,23 @@ def _completed(found: re.Match[str]) -> str:
     return f"`{' '.join(words for words in (found[1], place_options(), named) if words)}`"
 
 
-def place_options() -> str:
-    """Return `--home` and `--storage` as they are to be pasted, as far as they were given."""
-    home = (_given.get() or {}).get("home")
-    words = shlex.join(["--home", home]) if home else ""
-    return " ".join(option for option in (words, storage_option()) if option)
+def place_options(home: Path | None = None) -> str:
+    """Return `--home` and `--storage` to be pasted, as far as they were given; no password.
+
+    A value from the environment is left out, since the next command finds it there.
+
+    Args:
+        home: A home that is named whether or not it was given.
+    """
+    given = _given.get() or {}
+    words = []
+    if folder := home or given.get("home"):
+        words += ["--home", str(folder)]
+    if storage := given.get("storage"):
+        from sweeps.shared.server import parse_storage, shown
+
+        words += ["--storage", shown(parse_storage(storage))]
+    return shlex.join(words)
 
 
 def how_to_go_on(home: Home, sweep_id: str, otherwise: str) -> str:
@@ -321,8 +308,7 @@ def command_to_go_on(home: Home, sweep_id: str) -> str:
     line = f"{command} --trials {trials}" if trials else command
     if Path(folder) == Path.cwd():
         return f"{line} {place_options()}".strip()
-    place = f"--home {shlex.quote(str(home.path.absolute()))} {storage_option()}"
-    return f"cd {shlex.quote(folder)} && {line} {place}".strip()
+    return f"cd {shlex.quote(folder)} && {line} {place_options(home.path.absolute())}"
 
 
 def mode_of(*, quiet: bool, as_json: bool, verbose: bool = False) -> Mode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from enum import Enum
 from functools import partial
@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sweeps.cli.console import answered
+from sweeps.cli.console import Terminal, answered
 from sweeps.cli.options import CsvOption, JsonOption, asks
 from sweeps.config.options import RunOptions
 from sweeps.errors import UsageError
 from sweeps.records import data_in_words
+from sweeps.wording import counted, format_seconds, format_value, printable, rough, scaled
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from sweeps.config.sweep import SweepConfig
     from sweeps.runner.planning import PlannedTrial, SweepPlan
 
@@ -71,7 +70,6 @@ def _show_power(config: SweepConfig, *, csv: Path | None, as_json: bool) -> None
     """Show the difference that each number of folds sees, and where only more samples help."""
     from sweeps.confirm.planning import plan_power
     from sweeps.render.answer import in_lines
-    from sweeps.wording import scaled
 
     found = plan_power(config)
     rows = [{"folds": folds, "difference": seen} for folds, seen in found.seen.items()]
@@ -148,12 +146,10 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
 
 
 def _print(plan: SweepPlan) -> None:
-    from sweeps.cli.console import Terminal
     from sweeps.confirm.checks import how_it_is_confirmed
     from sweeps.experiments.loading import script_facts
     from sweeps.records import describe_learned
     from sweeps.runner.planning import what_a_pruner_sees
-    from sweeps.wording import printable
 
     config, planned = plan.config, plan.trials
     space, size = config.space, config.space.size()
@@ -179,11 +175,24 @@ def _print(plan: SweepPlan) -> None:
     for label, text in facts.items():
         if text:
             print(printable(f"  {label:<12}{text}"))
-    console = Terminal()
-    console.print(_parameter_table(config), crop=False)
+    _print_table(
+        "What varies",
+        ("parameter", "kind", "range", "when"),
+        [(row.name, row.kind, row.range, row.condition) for row in space.parameters],
+    )
     if planned:
-        console.print(
-            _trial_table("Next trials" if plan.goes_on else "First trials", planned), crop=False
+        _print_table(
+            "Next trials" if plan.goes_on else "First trials",
+            ("origin", "engine", "seconds", "parameters"),
+            [
+                (
+                    one.origin,
+                    one.plan.engine,
+                    "?" if one.plan.seconds is None else f"{one.plan.seconds:.1f}",
+                    " ".join(f"{name}={format_value(v)}" for name, v in one.params.items()),
+                )
+                for one in planned
+            ],
         )
     for (engine, reason), count in Counter((p.plan.engine, p.plan.reason) for p in planned).items():
         print(printable(f"Engine {engine} for {count} of {len(planned)}: {reason}"))
@@ -199,8 +208,6 @@ def _gpus(plan: SweepPlan) -> list[str]:
 
 def _print_duration(plan: SweepPlan) -> None:
     """Print how long the trials take, or how many a budget pays for."""
-    from sweeps.wording import counted, format_seconds
-
     which = "the " + counted(plan.left, "trial") + (" that are left" if plan.goes_on else "")
     for line in plan.budget.lines() if plan.budget else ():
         print(line)
@@ -222,8 +229,6 @@ def _print_duration(plan: SweepPlan) -> None:
 
 def _how_many(plan: SweepPlan) -> str:
     """Return how many trials there will be, in words where a budget decides it."""
-    from sweeps.wording import format_seconds, rough
-
     limits = plan.config.limits
     if plan.budget is not None:
         known = "" if plan.budget.trials is None else f"about {rough(limits.trials)}, "
@@ -244,39 +249,18 @@ def _epochs(planned: Sequence[PlannedTrial]) -> str:
     return f"at most {ends} a trial" if most else ""
 
 
-def _parameter_table(config: SweepConfig) -> Table:
-    from sweeps.wording import printable
-
-    table = _table("What varies")
-    for heading in ("parameter", "kind", "range", "when"):
-        table.add_column(heading)
-    for row in config.space.parameters:
-        cells = (row.name, row.kind, row.range, row.condition)
-        table.add_row(*map(printable, cells))
-    return table
-
-
-def _trial_table(title: str, planned: list[PlannedTrial]) -> Table:
-    from sweeps.wording import format_value
-
-    table = _table(title)
-    for heading in ("origin", "engine", "seconds", "parameters"):
-        table.add_column(heading)
-    for p in planned:
-        values = (f"{name}={format_value(value)}" for name, value in p.params.items())
-        seconds = "?" if p.plan.seconds is None else f"{p.plan.seconds:.1f}"
-        cells = (p.origin, p.plan.engine, seconds, " ".join(values))
-        table.add_row(*cells)
-    return table
-
-
-def _table(title: str) -> Table:
+def _print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich import box
     from rich.table import Table
 
-    return Table(
+    table = Table(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False
     )
+    for heading in headings:
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*map(printable, row))
+    Terminal().print(table, crop=False)
 
 
 _SCAFFOLDS: Final = Path(__file__).with_name("scaffolds")
@@ -326,7 +310,6 @@ def init(
 
 def _init_for_script(script: Path, python: str | None) -> None:
     from sweeps.experiments.script_help import space_of_script  # loads what reads a space
-    from sweeps.wording import printable
 
     path, text = space_of_script(script, python)
     path.write_text(text, encoding="utf-8")

@@ -388,23 +388,13 @@ def export(
     did, as far as that can be checked; a Keras model must do so in a process without this framework
     and without your code.
     """
-    from sweeps.api import Sweep
-    from sweeps.manage.exporting import export_trial
+    from sweeps.api import Sweep, export_chosen
 
     sweep = Sweep(*find_sweep(home, name))
-    chosen = sweep.champion() if trial is None else sweep.trial(trial)
-    is_champion = chosen.sweep.info.id != sweep.info.id  # a confirmation trained it
     if sys.stderr.isatty():
         print("rebuilding and checking the model ...", file=sys.stderr)
-    own = chosen.sweep
-    written = export_trial(
-        own.home,
-        own.info,
-        chosen.record,
-        folder=folder,
-        source=data,
-        champion_of=sweep.info if is_champion else None,
-    )
+    chosen, written = export_chosen(sweep, trial, folder, source=data)
+    is_champion = chosen.sweep.info.id != sweep.info.id  # a confirmation trained it
     whose = f"the champion of sweep {sweep.name!r}, " if is_champion else ""
     print(f"{whose}trial {chosen.number} of sweep {chosen.sweep.name!r}:")
     for path in written:

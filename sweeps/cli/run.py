@@ -41,7 +41,7 @@ from sweeps.cli.options import (
     mode_of,
     parse_options,
     pasteable,
-    storage_option,
+    place_options,
 )
 from sweeps.config.options import OPTIONS, RETRY_OPTIONS, RunOptions, default_of, option_of
 from sweeps.wording import counted
@@ -94,7 +94,7 @@ def run(
         )
         code = exit_code(result.summary, strict=strict, fail_under=asked.fail_under)
         if code in WHOLE and is_to_be_confirmed(result, confirm):
-            more = f"{command_line(asked)} --trials {2 * result.summary.done} {_home_option(asked)}"
+            more = f"{command_line(asked)} --trials {2 * result.summary.done} {place_options()}"
             code = confirm_after(result, asked, progress=progress, more=more.strip()) or code
     if progress in {"auto", "verbose"} and result.budget is not None:
         print(result.budget.ended_line())
@@ -153,7 +153,7 @@ def _answer(
         tracking = shlex.join(["--tracking-uri", store]) if store else ""
         text = render_text(
             summary,
-            home_option=_home_option(asked),
+            home_option=place_options(),
             run_command=command_line(asked),
             ui_option=tracking,
             ui_address="" if summary.tracking_pending else _ui_address(asked, result.info),
@@ -186,12 +186,6 @@ def _conclude(summary: Summary, gate: str | None) -> None:
         )
     for line in summary.deleted:
         complain(line)
-
-
-def _home_option(asked: RunOptions) -> str:
-    """Return the options that name the home and the storage, as far as they were given."""
-    home = f"--home {shlex.quote(str(asked.home))}" if asked.home else ""
-    return " ".join(option for option in (home, storage_option()) if option)
 
 
 def _ui_address(asked: RunOptions, info: SweepInfo) -> str:

@@ -111,8 +111,8 @@ def _anything(option: str, value: object) -> None:
     """Refuse nothing: it is checked where it is used."""
 
 
-DURATION: Final = Kind(float, seconds)
-DURATION_FROM_ZERO: Final = Kind(float, partial(seconds, least=0))
+_DURATION: Final = Kind(str, seconds)
+_DURATION_FROM_ZERO: Final = Kind(str, partial(seconds, least=0))
 _NUMBER: Final = Kind(float, _number)
 _TEXT: Final = Kind(str, _of_type(str, "a text"))
 _PATH: Final = Kind(str, _of_type(str | PathLike, "a text"))
@@ -280,7 +280,7 @@ class RunOptions:
     timeout: Annotated[
         float | str | None,
         Option(
-            DURATION,
+            _DURATION,
             "Begin no trial after this time (90, 3m, 1h30m), start-up included.",
             metavar="TIME",
             goes_on=False,
@@ -308,7 +308,7 @@ class RunOptions:
     budget: Annotated[
         float | str | None,
         Option(
-            DURATION,
+            _DURATION,
             "Time of all starts together (3m, 1h30m), start-up and confirmation included. It "
             "decides how many trials there are, never which.",
             metavar="TIME",
@@ -318,7 +318,7 @@ class RunOptions:
     trial_timeout: Annotated[
         float | str | None,
         Option(
-            DURATION,
+            _DURATION,
             "End a trial that takes longer (90, 3m, 1h30m); needs workers.",
             metavar="TIME",
         ),
@@ -353,7 +353,7 @@ class RunOptions:
     checkpoint_every: Annotated[
         float | str | None,
         Option(
-            DURATION_FROM_ZERO,
+            _DURATION_FROM_ZERO,
             "Save the state of a long trial so often, for its next attempt after a kill (default "
             "30; 0: each epoch).",
             metavar="TIME",

@@ -344,16 +344,8 @@ def _study_problem(what: str, repair: Repair = Repair.STUDY) -> Problem:
 
 
 _COMPARED_TAGS = (
-    "sweep",
-    "state",
-    "reason",
-    "why",
-    "retried",
+    *("sweep", "state", "reason", "why", "retried", "trial_number", "attempt", "origin", "seed"),
     *(f"confusion_{rank}" for rank in range(1, WORST + 1)),
-    "trial_number",
-    "attempt",
-    "origin",
-    "seed",
     "mlflow.parentRunId",
 )
 
@@ -391,8 +383,7 @@ def check_runs(evidence: Evidence) -> Iterator[Problem]:
             yield _in_mlflow(f"attempt {key} has no run", key=key)
         else:
             yield from _child(evidence, record, found, parent_id)
-    yield from _pictures(evidence, children)
-    yield from _front(evidence, children)
+    yield from _ranks(evidence, children)
 
 
 def _parent(evidence: Evidence, run: StoredRun) -> Iterator[Problem]:
@@ -449,26 +440,21 @@ def _child(evidence: Evidence, record: Record, run: StoredRun, parent_id: str) -
         yield _in_mlflow(f"run of attempt {key} lacks {', '.join(sorted(missing))}", key=key)
 
 
-def _pictures(evidence: Evidence, children: Mapping[str, StoredRun]) -> Iterator[Problem]:
-    if confirmed_by(evidence.info.directory):
-        return  # earlier versions drew some there, too
-    wanted = plan_pictures(pictured(evidence.store, evidence.info, evidence.records))
+def _ranks(evidence: Evidence, children: Mapping[str, StoredRun]) -> Iterator[Problem]:
+    """Yield the runs whose pictures or place on the front are not those of their rank."""
+    front = front_keys(evidence.info, evidence.records)
+    drawn = plan_pictures(pictured(evidence.store, evidence.info, evidence.records))
     for key, run in children.items():
-        rank = str(wanted[key]).partition(",")[0] if key in wanted else ""
-        if run.tags.get(PICTURES, "").partition(",")[0] != rank:  # earlier versions drew more steps
-            yield _in_mlflow(
-                f"run of attempt {key} has other confusion matrices than the records ask for"
-            )
-
-
-def _front(evidence: Evidence, children: Mapping[str, StoredRun]) -> Iterator[Problem]:
-    wanted = front_keys(evidence.info, evidence.records)
-    for key, run in children.items():
-        if (run.tags.get(ON_FRONT) == "true") != (key in wanted):
-            verb = "lacks" if key in wanted else "has"
-            yield _in_mlflow(
-                f"run of attempt {key} {verb} the tag {ON_FRONT}, and the records say otherwise"
-            )
+        rank = str(drawn[key]).partition(",")[0] if key in drawn else ""
+        # Earlier versions drew more steps, and some in confirmations, too.
+        is_other = run.tags.get(PICTURES, "").partition(",")[0] != rank
+        if is_other and not confirmed_by(evidence.info.directory):
+            what = "has other confusion matrices than the records ask for"
+            yield _in_mlflow(f"run of attempt {key} {what}")
+        if (run.tags.get(ON_FRONT) == "true") != (key in front):
+            verb = "lacks" if key in front else "has"
+            what = f"{verb} the tag {ON_FRONT}, and the records say otherwise"
+            yield _in_mlflow(f"run of attempt {key} {what}")
 
 
 def check_registry(evidence: Evidence) -> Iterator[Problem]:

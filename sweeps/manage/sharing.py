@@ -153,7 +153,9 @@ def import_sweep(
             part.rename(home.store(info.id).folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-            _remove_empty(made)
+            for created in made:
+                with contextlib.suppress(OSError):  # not empty
+                    created.rmdir()
     reached("import.done")
     arrived = home.get(info.id)
     rebuild_study(home.studies, arrived, recover(home.store(arrived.id), lambda line: None))
@@ -208,13 +210,6 @@ def trust_sweep(home: Home, info: SweepInfo, folder: Path | None) -> None:
         foreign, trusted=True, folder=None if where is None else str(where)
     )
     keep_foreign(home.store(info.id).folder, trusted)
-
-
-def _remove_empty(made: Sequence[Path]) -> None:
-    """Remove those of the folders made for an import that are still empty."""
-    for folder in made:
-        with contextlib.suppress(OSError):  # not empty
-            folder.rmdir()
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeps.cli import app
-from sweeps.cli.options import duration
 from sweeps.render.markdown import escape
 
 
@@ -280,14 +279,6 @@ def test_tab_completes_spaces_and_sweeps(call, monkeypatch, words, expected):
     }
     result = CliRunner().invoke(app, [], prog_name="sweeps", env=environment)
     assert result.stdout.strip() == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("90", 90), ("90s", 90), ("3m", 180), ("1h30m", 5400), ("1.5h", 5400), ("0.5", 0.5)],
-)
-def test_a_duration_is_written_as_people_do(text, seconds):
-    assert duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "soon", "3x", "m", "1m1h", "1.2.3", "-3"])

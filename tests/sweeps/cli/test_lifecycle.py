@@ -114,7 +114,7 @@ def test_deleted_in_a_copied_home_the_files_of_the_original_stay(
 def test_nothing_is_deleted_without_a_word(finished_toy, call, make_home):
     finished_toy(trials=1)
     result = call("delete", "toy")
-    assert (result.exit_code, "say --yes; nothing was deleted" in result.stderr) == (2, True)
+    assert (result.exit_code, "say --yes; nothing was changed" in result.stderr) == (2, True)
     assert len(sweeps.load("toy", make_home()).rows()) == 1
 
 

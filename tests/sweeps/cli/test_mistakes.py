@@ -98,7 +98,7 @@ BAD_OPTIONS = {
     "retries below 0": (["--retries", "oom=-1"], "--retries oom=-1: give a whole number"),
     "text for retries": (["--retries", "crash=many"], "--retries crash=many: give a whole number"),
     "retries of nothing": (["--retries", "many"], "--retries 'many': write it as name=value"),
-    "trial timeout 0": (["--trial-timeout", "0"], "--trial-timeout 0.0: give seconds above 0"),
+    "trial timeout 0": (["--trial-timeout", "0"], "--trial-timeout 0: give seconds above 0"),
     "trial timeout without workers": (
         ["--trial-timeout", "9", "--workers", "0"],
         "--trial-timeout 9 with --workers 0",

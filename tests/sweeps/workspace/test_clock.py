@@ -6,7 +6,7 @@ import time
 import pytest
 
 from sweeps.tracking.store import open_client
-from sweeps.workspace.clock import Stopwatch, now_ms
+from sweeps.workspace.clock import Stopwatch, now_ms, seconds_of
 from tests.sweeps.conftest import table
 
 HOUR = 3600
@@ -70,3 +70,11 @@ def test_a_clock_that_is_set_back_after_the_start_leaves_no_run_that_ends_before
     (parent,) = [run.info for run in runs_of(sweep) if run.data.tags["kind"] == "sweep"]
     assert parent.start_time == later
     assert parent.end_time >= parent.start_time
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("3m", 180), ("1h30m", 5400), ("1.5h", 5400), ("0.5", 0.5)],
+)
+def test_a_duration_is_written_as_people_do(text, seconds):
+    assert seconds_of(text) == seconds
