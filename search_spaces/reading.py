@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +25,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from search_spaces.bodies import MAX_REPEAT, Declared, Parameter, Replay
 from search_spaces.errors import Path, Problems, SpaceError, did_you_mean, listing, show
 from search_spaces.expressions import Comparison, Expression, Name, parse_expression
-from search_spaces.objectives import MOST, Objective
+from search_spaces.objectives import MOST, Objective, Script
 from search_spaces.parameters import Value
 from search_spaces.python_space import PythonBody
 from search_spaces.space import Component, Confirming, Defaults, Space
@@ -36,8 +35,6 @@ from search_spaces.values import Categorical, Domain, Float, Int, check_scalar, 
 
 
 NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
-SCRIPT = "script"
-"""Prefix of the experiment of a space that has a `command`."""
 IMPORT_PATH = (
     r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(@folds)?|script:(.|\s)+@folds)$"  # confirmations
 )
@@ -157,12 +154,6 @@ AnyComponent = Annotated[
     | Annotated[ComponentModel, Tag("as options")],
     Discriminator(_shape_of_component),
 ]
-
-
-_FORMER: Final[Mapping[Path, str]] = {
-    ("defaults", "finalize"): "confirm", ("defaults", "confirm", "blocks"): "folds",
-}  # fmt: skip
-"""Former names of keys -> their present names."""
 
 
 class ConfirmingModel(Strict):
@@ -345,8 +336,6 @@ def _text(detail: ErrorDetails, path: Path, tags: list[str], model: type[BaseMod
     received, context = detail["input"], detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden":
-            if (former := _FORMER.get(path)) is not None:
-                return f"is called {former!r} now"
             keys = _allowed_keys(path, tags, model)
             text = f"unknown key {path[-1]!r}; allowed: {listing(keys)}"
             text += did_you_mean(path[-1], keys)
@@ -522,12 +511,8 @@ def python_space(header: Mapping[str, Any], body: PythonBody, directory: FilePat
     return _space(shape, body, problems, lines={}, name=name, source=body.path, directory=directory)
 
 
-def _experiment(shape: Header, problems: Problems) -> str:
-    """Return the experiment of a space: an import path, or `script:metric:direction:command`.
-
-    Metrics and directions of several objectives are joined by commas. If the script's numbers are
-    elsewhere than in JSON lines, the command begins with a JSON object that says where.
-    """
+def _experiment(shape: Header, objectives: tuple[Objective, ...], problems: Problems) -> str:
+    """Return the experiment of a space: an import path, or the recorded name of its script."""
     if shape.experiment is None and shape.command is None:
         problems.add(("experiment",), "is missing; write an import path, or `command:`")
     elif shape.experiment is not None and shape.command is not None:
@@ -541,20 +526,19 @@ def _experiment(shape: Header, problems: Problems) -> str:
         if set(":,") & set(objective.metric):
             text = f"received {objective.metric!r}; of a script it is a name without `:` and `,`"
             problems.add(("objective", place, "metric"), text)
-    metrics = ",".join(objective.metric for objective in shape.objectives)
-    directions = ",".join(objective.direction for objective in shape.objectives)
-    command = shape.command
-    words = shlex.join(map(str, command)) if isinstance(command, list) else command
-    if len(str(words)) > LONGEST_COMMAND:
+    command = shape.command or ""
+    words = command if isinstance(command, str) else shlex.join(map(str, command))
+    if len(words) > LONGEST_COMMAND:
         text = (
-            f"has {len(str(words))} characters; at most {LONGEST_COMMAND} are allowed: write what "
+            f"has {len(words)} characters; at most {LONGEST_COMMAND} are allowed: write what "
             "is long into a file, and name that in the command"
         )
         problems.add(("command",), text)
-    sources = _sources(shape, problems)
-    is_needed = sources or str(words).startswith('{"')  # else that would be taken for them
-    said = f"{json.dumps(sources)} " if is_needed else ""
-    return f"{SCRIPT}:{metrics}:{directions}:{said}{words}"
+    _check_sources(shape, problems)
+    result = None
+    if shape.result is not None:
+        result = str(PurePosixPath(shape.result.removeprefix(_OUTPUT)))
+    return Script(words, objectives, shape.metrics, result, shape.final).experiment
 
 
 LONGEST_COMMAND = 50_000
@@ -562,8 +546,8 @@ LONGEST_PATTERN = 1000
 _OUTPUT = "{output}/"
 
 
-def _sources(shape: Header, problems: Problems) -> dict[str, Any]:
-    """Return where the numbers of a script are, if not in JSON lines of its output."""
+def _check_sources(shape: Header, problems: Problems) -> None:
+    """Check where the numbers of a script are, if not in JSON lines of its output."""
     for name, pattern in shape.metrics.items():
         if (problem := _pattern_problem(name, pattern)) is not None:
             problems.add(("metrics", name), problem)
@@ -572,25 +556,21 @@ def _sources(shape: Header, problems: Problems) -> dict[str, Any]:
     if shape.metrics and missing and shape.result is None:
         hint = did_you_mean(missing[0], shape.metrics)
         problems.add(("metrics",), f"has no pattern of the objective {missing[0]!r}{hint}")
-    sources: dict[str, Any] = {"metrics": shape.metrics} if shape.metrics else {}
-    if shape.result is not None:
+    if shape.result is not None and shape.result != "mlflow":
         path = PurePosixPath(shape.result.removeprefix(_OUTPUT))
         is_below = not path.is_absolute() and ".." not in path.parts
-        if shape.result != "mlflow" and not (is_below and path.suffix in {".json", ".csv"}):
+        if not (is_below and path.suffix in {".json", ".csv"}):
             text = (
                 f"received {show(shape.result)}; write mlflow, or the path of a .json or .csv file "
                 "below the folder {output}, such as metrics.json"
             )
             problems.add(("result",), text)
-        sources["result"] = str(path)
     if shape.final is not None:
         problem = _pattern_problem("final", shape.final)
         if problem is None and wanted and wanted[0] not in shape.metrics:
             problem = f"needs `metrics` with a pattern of {wanted[0]!r}, for its epochs"
         if problem is not None:
             problems.add(("final",), problem)
-        sources["final"] = shape.final
-    return sources
 
 
 def _pattern_problem(name: str, pattern: str) -> str | None:
@@ -642,7 +622,8 @@ def _space(
     source: str,
     directory: FilePath | None,
 ) -> Space:
-    experiment, objectives = _experiment(shape, problems), _objectives(shape, problems)
+    objectives = _objectives(shape, problems)
+    experiment = _experiment(shape, objectives, problems)
     constraints = []
     for index, text in enumerate(shape.constraints):
         path: Path = ("constraints", index)

@@ -48,20 +48,6 @@ __all__ = [
 ]
 
 
-_FORMER = {
-    "Calibrates": "SupportsCalibration", "Confirms": "SupportsCrossValidation",
-    "Examines": "SupportsExamination", "Exports": "SupportsExport",
-    "Illustrates": "SupportsPages", "Samples": "SupportsSamples", "Serves": "SupportsServing",
-    "TestPart": "TestSet", "Tests": "SupportsTestSet", "Votes": "SupportsVoting",
-}  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    if name in _FORMER:
-        raise ImportError(f"sweeps.capabilities.{name} is called {_FORMER[name]} now")
-    raise AttributeError(f"module 'sweeps.capabilities' has no attribute {name!r}")
-
-
 FOLDS_A_REPEAT = 4
 """Folds of one repeat, which together score every sample once."""
 BY_SAMPLE = "_by_sample"

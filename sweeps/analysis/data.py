@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.objectives import Objective
+from search_spaces.objectives import Objective, is_script
 from sweeps.analysis.importance import Importance, importances
 from sweeps.analysis.rows import TrialRow, trial_rows
 from sweeps.analysis.summary import Summary, champion_of, summarize
@@ -239,7 +239,7 @@ class SweepData:
         The words are cautious: the experiment, which may not export its models, is not imported.
         """
         record = self.finals[trial]
-        if self.info.experiment.startswith("script:"):
+        if is_script(self.info.experiment):
             return "what it wrote, and its command" if record.files_sha256 is not None else ""
         kept = record.weights_sha256 is not None
         return "as a file, if its experiment exports models" if kept else ""

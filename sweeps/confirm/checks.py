@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 
 from search_spaces.errors import did_you_mean
-from search_spaces.objectives import Objective
+from search_spaces.objectives import Objective, is_script
 from search_spaces.parameters import Value, find_parameter
 from search_spaces.space import Confirming, Defaults
 from sweeps.capabilities import (
@@ -95,7 +95,7 @@ class CrossValidation:
     @property
     def is_script(self) -> bool:
         """Whether a script trains, which tells its samples only at its end."""
-        return self.path.startswith("script:")
+        return is_script(self.path)
 
     def executor(self, folder: Path) -> Executor:
         """Return an executor that trains one fold after the other, as the confirmation would."""
@@ -280,7 +280,7 @@ def check_run(
         if not is_shipped(named, cross_validation):  # what is shipped prepares the same
             data = _prepare(cross_validation, source, space.experiment, config.data)
             is_new = config.name not in {info.name for info in config.home.sweeps()}
-            if is_new and not space.experiment.startswith("script:"):  # whose search shows it
+            if is_new and not is_script(space.experiment):  # whose search shows it
                 own = CrossValidation(
                     named,
                     space.directory,
@@ -371,7 +371,7 @@ def _on_folds(
             )
         direction = experiment.metrics[says.metric].direction
         return f"{path}{ON_FOLDS}", Scored.by(says.metric, direction)
-    if path.startswith("script:"):
+    if is_script(path):
         raise UsageError(
             "a script has no fresh folds to confirm on unless its command hands over their number, "
             "{fold}; see docs/scripts.md, Confirm a script"
@@ -383,7 +383,7 @@ def _on_folds(
 
 def searched_by(store: RecordStore, info: SweepInfo) -> np.ndarray | None:
     """Return the numbers of the samples that scored a script's best trial; None if unknown."""
-    if not info.experiment.startswith("script:"):
+    if not is_script(info.experiment):
         return None
     for record in ranked(store.read_all(), info.direction)[:1]:
         result = store.read(record.spec.key).result

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
+from search_spaces.objectives import is_script
 from search_spaces.space import Confirming
 from sweeps.capabilities import FOLDS_A_REPEAT
 from sweeps.config.options import WhatToConfirm, check_options
@@ -204,7 +205,7 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     names = {name for finalist in finalists for name in finalist.config}
     check_offers(info.experiment, experiment, scored, names, folds, refit=options.refit)
     searched = searched_by(store, info)
-    has_nothing_to_try = info.experiment.startswith("script:") and searched is None
+    has_nothing_to_try = is_script(info.experiment) and searched is None
     if not (is_whole or is_shipped(path, experiment) or has_nothing_to_try):
         folder = experiment_folder(info, home.records)
         own = CrossValidation(path, folder, experiment, data, options.how.workers, scored, searched)

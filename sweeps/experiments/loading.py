@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from search_spaces.errors import did_you_mean
 from search_spaces.importing import import_module
-from search_spaces.objectives import Objective
+from search_spaces.objectives import Script, is_script
 from sweeps import capabilities
 from sweeps.errors import ExperimentError, UntrustedError, UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.folds import ON_FOLDS, FoldExperiment
 from sweeps.experiments.script import ScriptCommand, ScriptExperiment
-from sweeps.experiments.script_results import Sources
 from sweeps.records import (
     Foreign,
     RecordError,
@@ -34,10 +33,6 @@ from sweeps.records import (
 )
 from sweeps.wording import how_to_install
 
-_FORMER: Final = {
-    "on_blocks": "cross_validation", "illustrate": "pages", "test_part": "test_set",
-}  # fmt: skip
-"""Today's name of each renamed member of an experiment; one with a former name is refused."""
 SHIPPED: Final = frozenset({"digitexp.experiment:experiment", "digitexp.on_blocks:experiment"})
 """The experiments that are installed with this package."""
 _MEMBERS = ("name", "parameters", "metrics", "measures", "check", "prepare", "measure", "plan")
@@ -68,9 +63,8 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
     """Import an experiment.
 
     Args:
-        path: `package.module:object`, or `script:metric:direction:command`; before the command may
-            stand a JSON object with `metrics` and `result` of its space. A Python path with
-            `@folds` at its end is the experiment that trains on folds, see `FoldExperiment`.
+        path: `package.module:object`, or the recorded name of a `Script`. With `@folds` at its
+            end it is the experiment that trains on folds, see `FoldExperiment`.
         directory: Folder of the space file. Modules are looked up there first, so that a space and
             its experiment can lie side by side anywhere.
 
@@ -79,8 +73,12 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
     """
     if path.endswith(ON_FOLDS):
         return FoldExperiment(load_experiment(path.removesuffix(ON_FOLDS), directory), path)
-    if path.startswith("script:"):
-        return _script(path, directory)
+    if is_script(path):
+        script = script_of(path)
+        try:
+            return ScriptExperiment(script, directory)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
     module_name, colon, attribute = path.partition(":")
     if not (module_name and colon and attribute):
         raise UsageError(f"experiment {path!r}: write it as package.module:object")
@@ -95,10 +93,6 @@ def load_experiment(path: str, directory: Path | None) -> Experiment:
 
 def _check_members(path: str, found: Any) -> None:
     """Refuse an experiment that lacks members, or has some under a name that nothing asks for."""
-    former = [name for name in _FORMER if hasattr(found, name)]
-    if former:
-        names = ", ".join(f"`{name}` is called `{_FORMER[name]}` now" for name in former)
-        raise UsageError(f"experiment {path!r}: {names}; see sweeps/capabilities.py")
     missing = [m for m in (*_MEMBERS, *_CALLED_IN_A_TRIAL) if not hasattr(found, m)]
     if missing:
         raise UsageError(
@@ -250,7 +244,7 @@ def what_runs(info: SweepInfo) -> str:
     """
     named = {info.experiment, str(info.space.get("experiment", info.experiment))} - SHIPPED
     parts = [
-        f"the command  {_split(path)[-1]}" if path.startswith("script:") else f"the code of {path}"
+        f"the command  {script_of(path).command}" if is_script(path) else f"the code of {path}"
         for path in sorted(named)
     ]
     body = info.space.get("body")
@@ -284,8 +278,8 @@ def _moved_to(remembered: Path | None, project: Path) -> Iterator[Path]:
 
 def lies_in(folder: Path, experiment: str) -> bool:
     """Whether the code of an experiment, or the files that its command names, lie in a folder."""
-    if experiment.startswith("script:"):
-        files = ScriptCommand(_split(experiment)[-1]).scripts()
+    if is_script(experiment):
+        files = ScriptCommand(script_of(experiment).command).scripts()
         return folder.is_dir() and all((folder / file).exists() for file in files)
     module = experiment.partition(":")[0].partition(".")[0]
     return (folder / f"{module}.py").exists() or (folder / module).is_dir()
@@ -294,7 +288,7 @@ def lies_in(folder: Path, experiment: str) -> bool:
 def _is_installed(experiment: str) -> bool:
     """Whether an experiment can be imported without its folder."""
     module = experiment.partition(":")[0].partition(".")[0]
-    if experiment.startswith("script:"):
+    if is_script(experiment):
         return False
     try:
         return importlib.util.find_spec(module) is not None
@@ -317,59 +311,43 @@ def _look_first_in(directory: Path, module: str) -> None:
         importlib.invalidate_caches()
 
 
-def _script(path: str, directory: Path | None) -> Experiment:
-    objectives, sources, command = _split(path)
+def script_of(path: str) -> Script:
+    """Return the script of a recorded name.
+
+    Raises:
+        UsageError: The name, of a forged or damaged record, was not made from a space.
+    """
     try:
-        return ScriptExperiment(command, objectives, directory, sources)
+        return Script.from_experiment(path.removesuffix(ON_FOLDS))
     except ValueError as error:
         raise UsageError(str(error)) from None
 
 
-def _split(path: str) -> tuple[list[Objective], Sources, str]:
-    """Return objectives, sources of numbers and command of a script's path.
-
-    Raises:
-        UsageError: The path, of a forged or damaged record, was not made from a space.
-    """
-    try:
-        _, metrics, directions, command = path.removesuffix(ON_FOLDS).split(":", 3)
-        named = zip(metrics.split(","), directions.split(","), strict=True)
-        objectives = [Objective(metric, cast(Any, direction)) for metric, direction in named]
-        if not command.startswith(('{"', "{} ")):
-            return objectives, Sources(), command
-        said, end = json.JSONDecoder().raw_decode(command)
-        patterns, others = said.get("metrics", {}), (said.get("result"), said.get("final"))
-        texts = [*patterns.items(), *((text,) for text in others if text is not None)]
-        if not all(isinstance(text, str) for one in texts for text in one):
-            raise TypeError(said)  # noqa: TRY301 - one message for all that can be wrong
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        raise UsageError(f"experiment {path[:200]!r}: it is damaged, no space makes it") from None
-    return objectives, Sources(patterns, *others), command[end:].lstrip()
-
-
 def is_same_experiment(one: str, other: str) -> bool:
     """Whether two paths name the same experiment; which Python runs a script makes no other one."""
-    if one == other or not (one.startswith("script:") and other.startswith("script:")):
+    if one == other or not (is_script(one) and is_script(other)):
         return one == other
     try:
-        (*first, command), (*second, another) = _split(one), _split(other)
+        first, second = script_of(one), script_of(other)
     except UsageError:  # of a forged or damaged record
         return False
-    is_alike = first == second and one.endswith(ON_FOLDS) is other.endswith(ON_FOLDS)
-    return is_alike and ScriptCommand(command).is_same(ScriptCommand(another))
+    if one.endswith(ON_FOLDS) is not other.endswith(ON_FOLDS):
+        return False
+    is_alike = replace(first, command="") == replace(second, command="")
+    return is_alike and ScriptCommand(first.command).is_same(ScriptCommand(second.command))
 
 
 def script_facts(path: str) -> dict[str, str]:
     """Return what a script's path holds, in words by the key of the space; empty for any other."""
-    if not path.startswith("script:"):
+    if not is_script(path):
         return {}
     try:
-        _, sources, command = _split(path)
+        script = script_of(path)
     except UsageError:  # of a forged or damaged record
         return {}
-    patterns = "; ".join(f"{name} '{pattern}'" for name, pattern in sources.patterns.items())
-    facts = {"command": command, "metrics": patterns, "result": sources.result}
-    return {key: fact for key, fact in {**facts, "final": sources.final}.items() if fact}
+    patterns = "; ".join(f"{name} '{pattern}'" for name, pattern in script.patterns.items())
+    facts = {"command": script.command, "metrics": patterns, "result": script.result}
+    return {key: fact for key, fact in {**facts, "final": script.final}.items() if fact}
 
 
 def script_differences(there: str, asked: str) -> Iterator[str]:

@@ -12,7 +12,6 @@ files that it writes into the folder `{output}` (`SWEEPS_OUTPUT` in its environm
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import json
 import os
@@ -22,19 +21,18 @@ import shutil
 import signal
 import string
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 
-from search_spaces.objectives import Objective
+from search_spaces.objectives import Script
 from sweeps.capabilities import FOLDS_A_REPEAT, Fold
 from sweeps.errors import ScriptError
 from sweeps.experiment import (
@@ -58,13 +56,11 @@ from sweeps.experiments.script_results import (
     SCORE,
     OutputError,
     Reader,
-    Sources,
-    count_confusion,
+    from_predictions,
     pattern_hint,
-    scored_samples,
 )
 from sweeps.records import SOURCE
-from sweeps.records.kept_files import HEAD_BYTES, TAIL_BYTES, last_lines, printed_files
+from sweeps.records.kept_files import last_lines, printed_files
 from sweeps.workspace.descendants import descendants, marked, signal_each
 from sweeps.workspace.files import remove
 from sweeps.workspace.kills import oom_kills, why_killed
@@ -84,19 +80,15 @@ OWN: Final = frozenset({ATTEMPT, CHECKPOINT, DATA, FOLD, FOLDS, OUTPUT, PARAMS, 
 _SCRIPTS: Final = (".py", ".sh", ".R")
 _PYTHON: Final = re.compile(r"(python|pypy)[\d.]*")
 _OF_A_MODULE: Final = (".py", "/__init__.py", "/__main__.py")
-_PART: Final = re.compile(r"\{\?\s*([^\W\d]\w*)\s*:?\s+(.*\S)\s*\}", re.DOTALL)
-_FIRST: Final = 0xE000  # first of the characters that replace parts while the text is split
+_PART: Final = re.compile(
+    r"""(['"]?)\{\?\s*([^\W\d]\w*)\s*:?\s+(?![\s}])((?:[^{}]|\{[^{}]*\}|\{\{|\}\})*)\}\1"""
+)
+"""An optional part; in quotes if it is a word of a list. The groups: quote, name, text."""
+_PLACE: Final = "\ue000"
+"""Stands for an optional part where the other words are looked at."""
 _QUOTED: Final = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""", re.DOTALL)
 _OPERATOR: Final = re.compile(r"\|\|?|&&|;|[\d&]?>>?(?:&\d)?|<<?|(?<!\S)&(?!\S)")
 _BETWEEN_WORDS: Final = re.compile(r"[\s|&;<>()'\"]+")
-
-
-@dataclass(frozen=True)
-class _Part:
-    """An optional part, left out unless a trial has all of its parameters."""
-
-    text: str
-    needs: frozenset[str]
 
 
 class ScriptCommand:
@@ -115,12 +107,18 @@ class ScriptCommand:
             ValueError: It is empty, cannot be split into words, or a placeholder has no name.
         """
         self.text = text
-        self._parts: list[_Part] = []
-        self._words = shlex.split(self._without_parts(text))
+        without = _PART.sub(_PLACE, text)
+        if (begin := without.find("{?")) >= 0:
+            raise ValueError(
+                f"command: {without[begin:].replace(_PLACE, '...')} is no optional part, or is not "
+                "closed; write {?name --option {name}}"
+            )
+        self._words = shlex.split(without)
         if not self._words:
             raise ValueError("command: is empty; write it as python train.py --lr {learning_rate}")
         self.required = frozenset(name for word in self._words for name in _placeholders(word))
-        self.optional = frozenset(name for part in self._parts for name in part.needs)
+        self._parts = [(found[3].strip(), _needs(found)) for found in _PART.finditer(text)]
+        self.optional = frozenset(name for _, needs in self._parts for name in needs)
         if FOLDS in self.required | self.optional and not self.divides:
             raise ValueError("command: has {folds} and no {fold}, the number of one of them")
 
@@ -155,14 +153,11 @@ class ScriptCommand:
 
     def words(self, values: Mapping[str, str]) -> list[str]:
         """Return the words of the command with these values, without parts that lack a value."""
-        found: list[str] = []
-        for word in self._words:
-            part = self._part(word) if len(word) == 1 else None
-            if part is None:
-                found.append("".join(self._filled(word, values)))
-            elif part.needs <= values.keys():
-                found += [one.format_map(values) for one in shlex.split(part.text)]
-        return found
+        # Values come last: each word stays one argument, whatever they are.
+        text = _PART.sub(
+            lambda found: found[3].strip() if _needs(found) <= values.keys() else "", self.text
+        )
+        return [word.format_map(values) for word in shlex.split(text)]
 
     def scripts(self) -> list[str]:
         """Return the words that name the file of a script."""
@@ -199,54 +194,15 @@ class ScriptCommand:
             "argument. All that a script prints is kept anyway: no `tee` and no `>` is needed"
         )
 
-    def _without_parts(self, text: str) -> str:
-        """Replace each optional part of a command by one character, and keep the parts."""
-        found, place = [], 0
-        while (begin := text.find("{", place)) >= 0:
-            found.append(text[place:begin])
-            if not text.startswith("{?", begin):
-                place = begin + (2 if text.startswith("{{", begin) else 1)
-                found.append(text[begin:place])
-                continue
-            place = _end(text, begin)
-            found.append(chr(_FIRST + len(self._parts)))
-            self._parts.append(_part(text[begin:place]))
-        return "".join([*found, text[place:]])
-
-    def _part(self, character: str) -> _Part | None:
-        number = ord(character) - _FIRST
-        return self._parts[number] if 0 <= number < len(self._parts) else None
-
-    def _filled(self, word: str, values: Mapping[str, str]) -> Iterator[str]:
-        """Yield the pieces of a word with these values; a part inside a word stays in it."""
-        for piece in re.split(r"([\ue000-\uf8ff])", word):
-            part = self._part(piece) if len(piece) == 1 else None
-            if part is None:
-                yield piece.format_map(values)
-            elif part.needs <= values.keys():
-                yield part.text.format_map(values)
-
 
 def scripts_in(text: str) -> list[str]:
     """Return the words in the text of a shell script that name the file of a script."""
     return [word for word in _BETWEEN_WORDS.split(text) if word.endswith(_SCRIPTS)]
 
 
-def _end(text: str, begin: int) -> int:
-    """Return the position after the brace that closes the one at `begin`."""
-    depth = 0
-    for place in range(begin, len(text)):
-        depth += (text[place] == "{") - (text[place] == "}")
-        if depth == 0:
-            return place + 1
-    raise ValueError(f"command: {text[begin:]} is not closed; write {{?name --option {{name}}}}")
-
-
-def _part(text: str) -> _Part:
-    found = _PART.fullmatch(text)
-    if found is None or "{?" in found[2]:
-        raise ValueError(f"command: {text} is no optional part; write {{?name --option {{name}}}}")
-    return _Part(found[2], frozenset({found[1], *_placeholders(found[2])}))
+def _needs(part: re.Match[str]) -> frozenset[str]:
+    """Return the parameters without which an optional part is left out."""
+    return frozenset({part[2], *_placeholders(part[3])})
 
 
 def _placeholders(word: str) -> Iterator[str]:
@@ -277,22 +233,19 @@ PATIENCE_SECONDS: Final = 3.0
 """How long a script that is told to end, and all that it started, may take before a kill."""
 _POLITELY: Final = (signal.SIGTERM, signal.SIGKILL)
 _PIECE_BYTES: Final = 1 << 16
-_FREE_BYTES: Final = 1 << 22
 
 
 class Printed:
     """A file into which a process prints, and which is read as it grows.
 
     Unlike a pipe, it keeps everything if a process is killed, and neither side waits for the other.
-    The middle of a long file, which is not kept, gives its disk space back if the system can do
-    that.
     """
 
     def __init__(self, path: Path, only: bytes) -> None:
         """Make the file; of its lines, those that begin with `only` are read."""
         self._only = only
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
-        self._read_to = self._freed_to = 0
+        self._read_to = 0
         self._begun = b""
 
     def fileno(self) -> int:
@@ -313,28 +266,12 @@ class Printed:
         """Return the last line if it has no line end; call it once the process has ended."""
         return self._split(b"\n")
 
-    def free(self) -> None:
-        """Free the disk space between head and tail."""
-        begin = max(self._freed_to, HEAD_BYTES)
-        end = os.fstat(self._file).st_size - TAIL_BYTES
-        if end - begin >= _FREE_BYTES:
-            _punch(self._file, begin, end - begin)
-            self._freed_to = end
-
     def _split(self, piece: bytes) -> list[str]:
         *whole, self._begun = LINE_END.split(self._begun + piece)
         if len(self._begun) > LONGEST_LINE:
             self._begun = b"(too long)"
         lines = (line.strip() for line in whole)
         return [line.decode(errors="replace") for line in lines if line.startswith(self._only)]
-
-
-def _punch(file: int, begin: int, length: int) -> None:
-    """Make a hole in a file (Linux; elsewhere it keeps its space until the attempt ends)."""
-    if sys.platform == "linux":
-        keep_size_punch_hole = 3
-        offsets = ctypes.c_int64(begin), ctypes.c_int64(length)
-        ctypes.CDLL(None).fallocate(file, keep_size_punch_hole, *offsets)
 
 
 class RunningScript:
@@ -407,9 +344,6 @@ class RunningScript:
                     if lines and self._checkpoint is not None:
                         os.fdatasync(file.fileno())  # before the state that the script saves next
                     yield lines
-            if self._checkpoint is None:
-                self._stdout.free()
-            self._stderr.free()
             yield []
         for file in read:
             yield file.last_line()
@@ -469,36 +403,26 @@ class ScriptExperiment:
 
     measures: Mapping[str, str] = {}
 
-    def __init__(
-        self,
-        command: str,
-        objectives: Sequence[Objective],
-        directory: Path | None,
-        sources: Sources | None = None,
-    ) -> None:
+    def __init__(self, script: Script, directory: Path | None) -> None:
         """Describe the experiment; nothing is run yet.
 
         Args:
-            command: The command, with a `{placeholder}` for each parameter.
-            objectives: Each names a number in the script's result, and also the per-epoch metric
-                that a pruner watches.
+            script: The command, its objectives, and where its numbers are.
             directory: The folder in which the command is run.
-            sources: Where its numbers are, if not in JSON lines.
 
         Raises:
             ValueError: The command cannot be split into words, a placeholder has no name, or it has
                 `{checkpoint}` and prints no JSON lines.
         """
-        self._command, self._directory = ScriptCommand(command), directory
-        self._sources = sources or Sources()
-        if self._command.saves and (self._sources.patterns or self._sources.result):
+        self._command, self._directory = ScriptCommand(script.command), directory
+        self._script = script
+        if self._command.saves and (script.patterns or script.result):
             raise ValueError(
                 "command: has {checkpoint}, which needs the numbers in JSON lines: only they say "
                 "with which epoch a script goes on. Leave out `metrics` and `result`, and print "
                 '{"epoch": 1, "loss": 0.52} after each epoch and {"result": {...}} at the end'
             )
-        script = next(iter(self._command.scripts()), self._command.program)
-        self.name = Path(script).stem
+        self.name = Path(next(iter(self._command.scripts()), self._command.program)).stem
         required, optional = self._command.required, self._command.optional
         known = {
             name: ParameterInfo(
@@ -509,7 +433,7 @@ class ScriptExperiment:
         is_any = PARAMS in required | optional
         self.parameters: Mapping[str, ParameterInfo] = _Any(known) if is_any else known
         self.metrics: Mapping[str, MetricInfo] = {
-            one.metric: MetricInfo(one.direction, one.metric) for one in objectives
+            one.metric: MetricInfo(one.direction, one.metric) for one in script.objectives
         }
         if self._command.divides:  # a capability is a member
             self.folds = self._folds
@@ -525,13 +449,20 @@ class ScriptExperiment:
                 or there is no such program or script.
         """
         self._command.check_no_shell()
-        self._check_files()
+        program, folder = self._command.program, self._directory or Path()
+        if shutil.which(program) is None and not (folder / program).exists():
+            mend = "; if its environment has moved, mend its path in the space: the sweep goes on"
+            said = mend if program == self._command.python else ""
+            raise ValueError(f"command: there is no program {program!r}{said}")
+        for word in self._command.scripts():
+            if not (folder / word).exists():
+                raise ValueError(f"command: there is no file {word!r} in {folder.resolve()}")
         is_needed = DATA in self._command.required
         is_taken = is_needed or DATA in self._command.optional
         if is_needed if source is None else not is_taken:
             said = "has {data}; say which with --data" if source is None else "has no {data}"
             raise ValueError(f"data {source!r}: the command {said}")
-        path = None if source is None else (self._directory or Path()) / source
+        path = None if source is None else folder / source
         content = path.read_bytes() if path and path.is_file() else str(source).encode()
         digest = sha256(content).hexdigest()
         return PreparedData(source or self.name, digest, digest, {SOURCE: source}, None)
@@ -546,16 +477,6 @@ class ScriptExperiment:
             inner = scripts_in(script.read_text(encoding="utf-8", errors="replace"))
             found |= dict.fromkeys(path for name in inner if (path := folder / name).is_file())
         return list(found)
-
-    def _check_files(self) -> None:
-        program, folder = self._command.program, self._directory or Path()
-        if shutil.which(program) is None and not (folder / program).exists():
-            mend = "; if its environment has moved, mend its path in the space: the sweep goes on"
-            said = mend if program == self._command.python else ""
-            raise ValueError(f"command: there is no program {program!r}{said}")
-        for word in self._command.scripts():
-            if not (folder / word).exists():
-                raise ValueError(f"command: there is no file {word!r} in {folder.resolve()}")
 
     def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
         """Return nothing: nothing is known before the script runs."""
@@ -621,31 +542,29 @@ class ScriptExperiment:
         command = self.command(spec, data.info, str(output), state)
         values = self._values(spec.config, spec.seed, data.info)
         shown = shlex.join(self._command.words({**values, **_OF_ONE_ATTEMPT}))
-        began, oom_kills_before = time.perf_counter(), oom_kills()
+        began, kills_before = time.perf_counter(), oom_kills()
+        metrics = list(self.metrics)
         try:
-            with Reader(
-                self._sources, next(iter(self.metrics)), on_epoch, folder, checkpoint
-            ) as reader:
+            with Reader(self._script, on_epoch, folder, checkpoint) as reader:
                 code = self._run(command, folder, reader, checkpoint)
                 results = reader.results
+                if results.stop is None and code:
+                    ended, reason = _why_ended(code, kills_before)
+                    if reason == "crash" and checkpoint is None:
+                        reason = "error"  # with a checkpoint it goes on from there
+                    raise _failed(ended, shown, folder, reason)
                 if results.stop is None:
-                    _check(code, oom_kills_before)
                     reader.finish()
-                    reader.check(list(self.metrics))
+                    reader.check(metrics)
         except OutputError as error:
-            said = str(error) + (_hint(folder, error.metric) if error.metric else "")
-            raise _failed(said, shown, folder, "invalid") from None
-        except _EndError as error:
-            # A crash goes on from its checkpoint; without one it is an error like any other.
-            is_error = error.reason == "crash" and checkpoint is None
-            reason = "error" if is_error else error.reason
-            raise _failed(str(error), shown, folder, reason) from None
-        counted = None if results.stop else count_confusion(output)
-        counts, names = counted if isinstance(counted, tuple) else (None, None)
-        scored = {} if results.stop else scored_samples(output, list(self.metrics), results.metrics)
-        reasons = [one for one in (counted, scored) if isinstance(one, str)]
-        if len(scored) > 1 and not isinstance(scored, str):
-            reasons = []  # of a regression no confusions are missed
+            hint = ""
+            if error.metric:  # which pattern would find it in what the script has printed
+                printed = b"\n".join(printed_files(folder).values()).decode(errors="replace")
+                hint = pattern_hint(printed, error.metric)
+            raise _failed(f"{error}{hint}", shown, folder, "invalid") from None
+        arrays, class_names, why_not = (
+            ({}, [], "") if results.stop else from_predictions(output, metrics, results.metrics)
+        )
         return TrialResult(
             outcome="stopped" if results.stop else "complete",
             stop_reason=results.stop.reason if results.stop else "finished",
@@ -654,14 +573,11 @@ class ScriptExperiment:
             timings={"train_seconds": time.perf_counter() - began},
             summary=shown,
             engine="script",
-            engine_reason="; ".join(reasons),
-            arrays={
-                **({} if counts is None else {"confusion": counts}),
-                **({} if isinstance(scored, str) else scored),
-            },
+            engine_reason=why_not,
+            arrays=arrays,
             info={
                 **({} if results.stop else {SCORE: reader.score}),
-                **({} if names is None else {"class_names": names}),
+                **({"class_names": class_names} if class_names else {}),
             },
         )
 
@@ -700,7 +616,7 @@ class ScriptExperiment:
             self._directory,
             folder,
             environment=reader.environment,
-            has_only_json=not self._sources.patterns,
+            has_only_json=not self._script.patterns,
             checkpoint=checkpoint,
         )
         with script:
@@ -753,27 +669,13 @@ class _Any(dict[str, ParameterInfo]):
 _EndReason = Literal["crash", "oom", "error", "killed"]
 
 
-class _EndError(Exception):
-    """A script ended with an exit code other than 0, or by a signal."""
-
-    def __init__(self, text: str, reason: _EndReason) -> None:
-        super().__init__(text)
-        self.reason: _EndReason = reason
-
-
-def _check(code: int, oom_kills_before: int) -> None:
-    """Refuse a script that ended by itself with an exit code, or was killed by somebody else."""
-    if code:
-        hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-        killed = f"killed by {signal.Signals(-code).name}{hint}" if code < 0 else ""
-        reason = (why_killed(code, oom_kills_before) or "crash") if code < 0 else "error"
-        raise _EndError(killed or f"exit code {code}", reason)
-
-
-def _hint(folder: Path, metric: str) -> str:
-    """Return which pattern would find a metric in what a script has printed; empty if none."""
-    printed = b"\n".join(printed_files(folder).values()).decode(errors="replace")
-    return pattern_hint(printed, metric)
+def _why_ended(code: int, oom_kills_before: int) -> tuple[str, _EndReason]:
+    """Return in words, and in one, why a script ended with an exit code, or by a signal."""
+    if code > 0:
+        return f"exit code {code}", "error"
+    hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+    said = f"killed by {signal.Signals(-code).name}{hint}"
+    return said, why_killed(code, oom_kills_before) or "crash"
 
 
 def _failed(

@@ -1,9 +1,9 @@
 """Writes a space for a script from its `--help`: `sweeps init --from train.py`.
 
-The help of argparse, click, typer and Fire lists options, that of Hydra has the configuration as
-YAML. Help of argparse and click often names neither types nor defaults: for a Python script they
-are read from the calls of `add_argument` and `option` in its source, which is not imported. Ranges
-are guessed from names and defaults; they are there to be edited.
+The help of argparse, click and typer lists options, that of Hydra has the configuration as YAML.
+Help of argparse and click often names neither types nor defaults: for a Python script they are read
+from the calls of `add_argument` and `option` in its source, which is not imported. Ranges are
+guessed from names and defaults; they are there to be edited.
 """
 
 from __future__ import annotations
@@ -30,20 +30,19 @@ from search_spaces.parameters import Value
 from search_spaces.reading import declared_space
 from sweeps.errors import UsageError
 from sweeps.experiments.script import DATA, FOLD, FOLDS, OUTPUT, OWN, SEED
-from sweeps.experiments.script_results import leaves, names_epoch, pattern_of, says_test
+from sweeps.experiments.script_results import leaves
 
 HELP_SECONDS: Final = 60
 _INTERPRETERS: Final = {".py": "python3", ".sh": "bash", ".R": "Rscript"}
 _PARSERS: Final = re.compile(
-    r"argparse|ArgumentParser|\bclick\b|\btyper\b|\bfire\b|\bhydra\b|absl|docopt|\btyro\b|optparse"
-    r"|--help",
+    r"argparse|ArgumentParser|\bclick\b|\btyper\b|\bhydra\b|absl|docopt|\btyro\b|optparse|--help",
     re.IGNORECASE,
 )
 """A script that mentions none of these would not answer `--help`, but train."""
 
 
 @dataclass(frozen=True)
-class Option:
+class ScriptOption:
     """One option of a script.
 
     Attributes:
@@ -78,8 +77,7 @@ def space_of_script(script: Path, python: str | None = None) -> tuple[Path, str]
         python: The Python that runs it, by name or path; None for `python3`.
 
     Raises:
-        UsageError: There is no such script, its help cannot be had, it names no option, or it
-            prints its metric in several lines that may be the score.
+        UsageError: There is no such script, its help cannot be had, or it names no option.
     """
     path = script.with_suffix(".yaml")
     if not script.is_file():
@@ -90,7 +88,7 @@ def space_of_script(script: Path, python: str | None = None) -> tuple[Path, str]
     if not _PARSERS.search(source):
         raise UsageError(
             f"--from {script}: it reads no options that `--help` would list (argparse, click, "
-            "typer, Hydra, Fire); write the space by hand, see docs/scripts.md"
+            "typer, Hydra); write the space by hand, see docs/scripts.md"
         )
     interpreter = _INTERPRETERS.get(script.suffix)
     if python is not None:
@@ -152,7 +150,7 @@ def _help_of(words: Sequence[str], folder: Path) -> str:
             "script in this way too: if a package is missing, activate the environment that has "
             "it; if it has no --help, write the space by hand, see docs/scripts.md"
         )
-    return f"{stdout}\n{stderr}"  # Fire prints it to stderr
+    return f"{stdout}\n{stderr}"
 
 
 # From a help text to options
@@ -163,7 +161,7 @@ _KINDS: Final = {
     "integer range": "int", "int range": "int", "bool": "bool", "boolean": "bool",
     "text": "str", "str": "str", "path": "str", "file": "str", "directory": "str",
 }  # fmt: skip
-_DEFAULT: Final = re.compile(r"\(default:? ([^()]*)\)|\[default: ([^;\]]*)|\bDefault: (\S.*)", re.I)
+_DEFAULT: Final = re.compile(r"\(default:? ([^()]*)\)|\[default: ([^;\]]*)", re.I)
 _RANGE: Final = re.compile(rf"({_NUMBER})<=?x(?:<=?({_NUMBER}))?")
 _STARTS: Final = re.compile(r"\s*(?:-\w[ ,].*)?--\w")
 _POSITIONALS: Final = re.compile(r"(positional )?arguments:?\Z", re.IGNORECASE)
@@ -172,7 +170,7 @@ _POSITIONALS: Final = re.compile(r"(positional )?arguments:?\Z", re.IGNORECASE)
 _NO_PARAMETERS: Final = frozenset({"help", "version", "install_completion", "show_completion"})
 
 
-def read_help(text: str) -> list[Option]:
+def read_help(text: str) -> list[ScriptOption]:
     """Return the options in a help text, positional arguments first."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     if _is_hydra(text):
@@ -181,31 +179,30 @@ def read_help(text: str) -> list[Option]:
     return [option for name, option in found.items() if name not in _NO_PARAMETERS]
 
 
-def _blocks(text: str) -> Iterator[Option]:
+def _blocks(text: str) -> Iterator[ScriptOption]:
     """Yield the options of a text: each begins a line, and its help may go on below."""
-    is_fire = "SYNOPSIS" in text and "FLAGS" in text
     usage = re.search(r"^\s*usage: .*\[OPTIONS\] +(.*\S)", text, re.IGNORECASE | re.MULTILINE)
     if usage and "Arguments" not in text:  # click does not list them
         for word in usage[1].split():
-            yield Option(_plain(word.strip("[]").removesuffix("...")), "{}", is_required=True)
+            yield ScriptOption(_plain(word.strip("[]").removesuffix("...")), "{}", is_required=True)
     section, block = "", list[str]()
-    deepest = 4 if is_fire else 8  # spaces before an argument; its help stands farther right
     for line in [*text.splitlines(), ""]:
         bare = line.strip(" │╭╰─*╮╯")
         is_heading = line[:1].isalpha() or line.startswith("╭")
         is_start = bool(_STARTS.match(line.strip("│ ").removeprefix("*")))
         if not (is_start or is_heading) and bare[:1].isalpha() and _POSITIONALS.match(section):
-            is_start = len(line) - len(line.lstrip(" │*")) <= deepest
+            # The help of an argument stands farther right than the argument.
+            is_start = len(line) - len(line.lstrip(" │*")) <= 8
         if is_start or is_heading or not bare:
             if block:
-                yield from _option(block, is_fire=is_fire)
+                yield from _option(block)
             block = [bare] if is_start else []
         elif block:
             block.append(bare)
         section = bare if is_heading else section
 
 
-def _option(block: Sequence[str], *, is_fire: bool) -> Iterator[Option]:
+def _option(block: Sequence[str]) -> Iterator[ScriptOption]:
     """Yield the option of a block; none if it is a line of another kind."""
     spec, whole = _spec(block[0]), " ".join(block)
     names = re.findall(r"(?<![\w-])--([A-Za-z][\w-]*)", spec)
@@ -213,27 +210,28 @@ def _option(block: Sequence[str], *, is_fire: bool) -> Iterator[Option]:
     if not names and word is None:
         return
     name = _plain(names[0] if names else str(word and word[0]))
-    found = [said for line in block if (said := line.partition("Default: ")[2])]
-    if not is_fire:
-        found = [next(filter(None, said)) for said in _DEFAULT.findall(whole)]
+    found = [next(filter(None, said)) for said in _DEFAULT.findall(whole)]
     default = _value(found[-1]) if found else None
     negated = [one for one in names if one[:3] in {"no-", "no_"} and one[3:] == names[0]]
     if negated:
         pair = (f"--{names[0]}", f"--{negated[0]}")
         is_off = default is False or found[-1:] == negated
-        yield Option(name, "{}", "bool", pair[is_off] if found else None, pair)
+        yield ScriptOption(name, "{}", "bool", pair[is_off] if found else None, pair)
         return
-    meta, choices, kind = _values(re.sub(r"--?[A-Za-z][\w-]*", "", spec), whole)
-    if names and not (meta or is_fire):  # a flag, which is off
-        yield Option(name, f"--{names[0]}", "bool", False)
+    # What stands for the value, and the values that it lists.
+    meta = re.sub(r"--?[A-Za-z][\w-]*", "", spec).strip(" ,=/")
+    listed = re.search(r"[{\[<](\w[^\s{}\[\]<>]*[|,][^\s{}\[\]<>]*)[}\]>]", meta)
+    choices = tuple(map(_value, re.split(r"[|,]", listed[1]))) if listed else ()
+    named = re.search(r"<([^<>]+)>", meta)
+    kind = _KINDS.get((named[1] if named else meta).lower(), "")
+    if names and not meta:  # a flag, which is off
+        yield ScriptOption(name, f"--{names[0]}", "bool", False)
         return
-    if is_fire and isinstance(default, bool):
-        choices, default = ("True", "False"), str(default)
     bounds = _RANGE.search(whole)
     low, high = bounds.groups() if bounds else (None, None)
-    yield Option(
+    yield ScriptOption(
         name,
-        "{}" if not names else f"--{names[0]}={{}}" if is_fire else f"--{names[0]} {{}}",
+        f"--{names[0]} {{}}" if names else "{}",
         kind or _kind_of(default),
         default,
         choices,
@@ -255,22 +253,11 @@ def _spec(line: str) -> str:
     return "  ".join(spec)
 
 
-def _values(stands_for_it: str, whole: str) -> tuple[str, tuple[Value, ...], str]:
-    """Return what stands for a value in the help, the values that it lists, and the kind."""
-    meta = stands_for_it.strip(" ,=/")
-    listed = re.search(r"[{\[<](\w[^\s{}\[\]<>]*[|,][^\s{}\[\]<>]*)[}\]>]", meta)
-    choices = tuple(map(_value, re.split(r"[|,]", listed[1]))) if listed else ()
-    named = re.search(r"<([^<>]+)>", meta)
-    typed = re.search(r"\bType: (?:Optional\[)?(\w+)", whole)  # of Fire
-    kind = typed[1] if typed else named[1] if named else meta
-    return meta, choices, _KINDS.get(kind.lower(), "")
-
-
 def _is_hydra(text: str) -> bool:
     return "powered by Hydra" in text and "== Config ==" in text
 
 
-def _hydra_options(text: str) -> list[Option]:
+def _hydra_options(text: str) -> list[ScriptOption]:
     groups, _, config = text.partition("== Config ==")
     listed = re.findall(r"^([\w/]+): (\w[\w-]*(?:, [\w-]+)+)$", groups, re.MULTILINE)
     config = config.partition("\n\n")[2].partition("\n\n\n")[0]
@@ -284,7 +271,7 @@ def _hydra_options(text: str) -> list[Option]:
         chosen = values.get(group) if isinstance(values, dict) else None
         inner = chosen.values() if isinstance(chosen, dict) else ()
         default = next((one for one in choices if one in inner), None)  # `name: adam` in adam.yaml
-        found.append(Option(_plain(group), f"{group}={{}}", "str", default, choices))
+        found.append(ScriptOption(_plain(group), f"{group}={{}}", "str", default, choices))
     named = {group for group, _ in listed}
     for path, said in leaves(values if isinstance(values, dict) else {}):
         if path.partition(".")[0] in named or (isinstance(said, str) and "${" in said):
@@ -293,7 +280,7 @@ def _hydra_options(text: str) -> list[Option]:
         is_required = value == "???"
         default = None if is_required or not isinstance(value, str | int | float) else value
         choices = (True, False) if isinstance(value, bool) else ()
-        found.append(Option(
+        found.append(ScriptOption(
             _plain(path), f"{path}={{}}", _kind_of(default), default, choices,
             is_required=is_required, is_list=isinstance(value, list),
         ))  # fmt: skip
@@ -325,7 +312,7 @@ def _kind_of(value: object) -> str:
 # From the source
 
 
-def _with_source(options: Sequence[Option], source: str) -> list[Option]:
+def _with_source(options: Sequence[ScriptOption], source: str) -> list[ScriptOption]:
     """Return options with what the calls of `add_argument` and `option` add to the help."""
     try:
         calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
@@ -351,7 +338,7 @@ def _literal(node: ast.expr) -> Any:
     return None
 
 
-def _completed(option: Option, said: dict[str, Any]) -> Option:
+def _completed(option: ScriptOption, said: dict[str, Any]) -> ScriptOption:
     if option.kind == "bool":
         return option
     default = said.get("default") if option.default is None else option.default
@@ -392,7 +379,7 @@ _LOWER: Final = re.compile(r"loss|rmse|mae|mse|error")
 
 
 def _space_text(
-    words: Sequence[str], options: Sequence[Option], source: str, *, is_hydra: bool
+    words: Sequence[str], options: Sequence[ScriptOption], source: str, *, is_hydra: bool
 ) -> str:
     command = [shlex.join(words)]
     varied: dict[str, tuple[str, Value]] = {}
@@ -421,13 +408,13 @@ def _space_text(
     return _written(command, varied, fixed, left, source, has_data=has_data)
 
 
-def _short_name(option: Option) -> str:
+def _short_name(option: ScriptOption) -> str:
     """Return the last part of the name of a Hydra option, such as `fold` of `data.fold={}`."""
     path, equals, _ = option.spelled.partition("=")
     return _plain(path.rpartition(".")[2]) if equals and path[:1] != "-" else option.name
 
 
-def _own_placeholder(option: Option, short: str, *, divides: bool) -> str | None:
+def _own_placeholder(option: ScriptOption, short: str, *, divides: bool) -> str | None:
     if _SEEDS.fullmatch(short):
         return SEED
     if option.kind in {"", "int"} and not (option.choices or option.is_list):
@@ -443,14 +430,14 @@ def _own_placeholder(option: Option, short: str, *, divides: bool) -> str | None
     return None
 
 
-def _point(option: Option) -> Value:
+def _point(option: ScriptOption) -> Value:
     """Return the default if it is a value of the option; a help may say `one per core`."""
     if option.choices:
         return option.default if option.default in option.choices else None
     return option.default if isinstance(option.default, int | float) else None
 
 
-def _domain(option: Option) -> str | None:
+def _domain(option: ScriptOption) -> str | None:
     """Return the guessed values of a parameter as YAML; None if it should not vary."""
     if option.is_list or (_KEPT.fullmatch(option.name) and not option.is_required):
         return None
@@ -543,97 +530,9 @@ def _objective(source: str) -> list[str]:
         return [line]
     if re.search(r"mlflow.*log_metric|\.autolog\(", source, re.DOTALL):
         return [line, "result: mlflow"]
-    pattern = pattern_of(spelled)
+    pattern = rf"\b{spelled}[=: ]+([-+.\deE]+|nan|inf)"
     where = f"metrics: {{{metric}: '{pattern}'}}  # EDIT: matches in its output"
-    return [line, where, *_other_lines(source, spelled, re.compile(pattern))]
-
-
-@dataclass(frozen=True)
-class _Printed:
-    """A number that a script prints.
-
-    Attributes:
-        text: The call that prints it, as the source has it.
-        line: The line that it prints, with 0 for each value.
-        start: Where the number begins in that line.
-    """
-
-    text: str
-    line: str
-    start: int
-
-    @property
-    def before(self) -> str:
-        """What stands before the number, behind the value before it."""
-        return re.split(r"\d", self.line[: self.start])[-1].lstrip(" ,;|([-")
-
-
-def _other_lines(source: str, metric: str, pattern: re.Pattern[str]) -> list[str]:
-    """Return comments on what a script prints of its metric beside its score.
-
-    Raises:
-        UsageError: Several lines may have the score, or only lines of the test set.
-    """
-    matched = [
-        _Printed(text, line, match.start(1))
-        for text, line in _printed(source)
-        for match in pattern.finditer(line)
-    ]
-    on_test = [one for one in matched if says_test(one.line, one.start, 1)]
-    others = [one for one in matched if one not in on_test]
-    of_epochs = [one for one in others if names_epoch(one.line)] or others
-    different = list({(one.line, one.start): one for one in of_epochs}.values())
-    if len(different) > 1 or (on_test and not others):
-        shown = "".join(f"\n  {one.text}" for one in (different or on_test)[:4])
-        why = "more than once, and one is the score" if different else "of the test set only"
-        raise UsageError(
-            f"--from: it prints {metric!r} {why}:{shown}\nNothing was written. Print the number "
-            "that you mean, of a validation set, under a name of its own, such as val_acc; or "
-            "write the space by hand, with a pattern that only its line matches, such as "
-            r"metrics: {acc: 'valid.* acc[=: ]+(\S+)'}; see docs/scripts.md"
-        )
-    comments = [f"# Not read, since it says test: {one.text}" for one in on_test]
-    for one in (one for one in others if one not in of_epochs):
-        quoted = re.escape(one.before).replace("\\ ", " ").replace("'", "''")
-        comments.append(f"# The last epoch has the score, not: {one.text}")
-        comments.append(f"# To take that number as the score: final: '{quoted}(\\S+)'")
-    return comments
-
-
-_PRINTING: Final = frozenset({"print", "echo", "write", "info", "warning", "log", "debug"})
-_VALUE: Final = re.compile(r"%(?:\(\w+\))?[-+# 0-9.]*[sdfgeirx]")
-
-
-def _printed(source: str) -> Iterator[tuple[str, str]]:
-    """Yield the calls of a Python script that print, each with its line: 0 for each value."""
-    try:
-        nodes = [*ast.walk(ast.parse(source))]
-    except (SyntaxError, ValueError, RecursionError):
-        return
-    for node in nodes:
-        if isinstance(node, ast.Call):
-            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            if called in _PRINTING:
-                line = " ".join(map(_as_printed, node.args))
-                line = line if called == "print" else _VALUE.sub("0", line)
-                text = " ".join((ast.get_source_segment(source, node) or "").split())
-                yield f"line {node.lineno}: {text[:100]}", line
-
-
-def _as_printed(node: ast.expr) -> str:
-    """Return a text with 0 in place of each value; 0 for anything else."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    if isinstance(node, ast.JoinedStr):
-        return "".join(map(_as_printed, node.values))
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
-        return _VALUE.sub("0", _as_printed(node.left))
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        return _as_printed(node.left) + _as_printed(node.right)
-    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "format":
-        assert isinstance(node.func, ast.Attribute)
-        return re.sub(r"\{[^{}]*\}", "0", _as_printed(node.func.value))
-    return "0"
+    return [line, where]
 
 
 def _shown(value: Value) -> str:

@@ -28,13 +28,14 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from search_spaces.objectives import Script
 from sweeps.capabilities import BY_SAMPLE, SAMPLES
 from sweeps.experiment import OnEpoch, Stop
 from sweeps.experiments.script_checkpoint import ScriptCheckpoint, whole_number
@@ -79,22 +80,6 @@ class OutputError(ValueError):
     def __init__(self, text: str, metric: str = "") -> None:
         super().__init__(text)
         self.metric = metric
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Where the numbers of a script are, if not in JSON lines.
-
-    Attributes:
-        patterns: A regular expression with one group by the name of its metric: `metrics:`.
-        result: Path of a file below `{output}`, or `mlflow`: `result:`.
-        final: A regular expression for the line, after the epochs, that has the number of the
-            (first) objective: `final:`. None: the last epoch has it.
-    """
-
-    patterns: Mapping[str, str] = field(default_factory=dict)
-    result: str | None = None
-    final: str | None = None
 
 
 @dataclass(frozen=True)
@@ -186,9 +171,9 @@ class Results:
             names = self.history or self._latest
             self.end_epoch({name: self._latest[name] for name in names if name in self._latest})
 
-    def has_all(self, values: Mapping[str, float]) -> bool:
-        """Whether these are the latest numbers of their metrics."""
-        return values.items() <= self._latest.items()
+    def latest(self, name: str) -> float | None:
+        """Return the latest number of a metric; None before the first one."""
+        return self._latest.get(name)
 
     def end(self, values: Mapping[str, float]) -> None:
         """Take the result."""
@@ -200,8 +185,7 @@ class Reader:
 
     def __init__(
         self,
-        sources: Sources,
-        objective: str,
+        script: Script,
         on_epoch: OnEpoch,
         folder: Path,
         checkpoint: ScriptCheckpoint | None = None,
@@ -209,22 +193,21 @@ class Reader:
         """Start to read.
 
         Args:
-            sources: Where the numbers are.
-            objective: The metric of the (first) objective.
+            script: Says where the numbers are, and the metrics of the objectives.
             on_epoch: Receives each epoch, from 0, and its metrics; may return a `Stop`.
             folder: The folder of the attempt; what the script writes is in `output` there.
             checkpoint: Knows the epochs of earlier attempts; None: there are none.
         """
         self._checkpoint = checkpoint
-        self.results = Results(objective, on_epoch)
-        self._objective, self._sources = objective, sources
-        patterns = {**sources.patterns, **({_FINAL: sources.final} if sources.final else {})}
-        self._search = PatternSearch(patterns) if sources.patterns else None
-        self._file: _File | None = None
-        if sources.result == MLFLOW:
-            self._file = _MlflowRun(folder / MLFLOW, objective)
-        elif sources.result is not None:
-            self._file = _Table(folder / "output" / sources.result)
+        self._script, self._objective = script, script.objectives[0].metric
+        self.results = Results(self._objective, on_epoch)
+        patterns = {**script.patterns, **({_FINAL: script.final} if script.final else {})}
+        self._search = PatternSearch(patterns) if script.patterns else None
+        self._file: _Table | _MlflowRun | None = None
+        if script.result == MLFLOW:
+            self._file = _MlflowRun(folder / MLFLOW, self._objective)
+        elif script.result is not None:
+            self._file = _Table(folder / "output" / script.result)
         self._next_look = 0.0
         self._no_json = ""
         self._lines = _EpochLines()
@@ -246,8 +229,9 @@ class Reader:
     @property
     def score(self) -> dict[str, str]:
         """Where the number of the objective was read, as `score_of` reads it."""
-        is_in_file = self._file is not None and self._objective not in self._sources.patterns
-        score = Score(self._file.rule) if self._file and is_in_file else self._score
+        score = self._score
+        if self._file is not None and self._objective not in self._script.patterns:
+            score = Score(self._file.rule)
         return {name: text for name, text in asdict(score).items() if text}
 
     def read(self, lines: Sequence[str]) -> None:
@@ -257,7 +241,13 @@ class Reader:
             OutputError: A line has something other than numbers, or other names than before.
         """
         if self._search is not None:
-            self._read_matches(lines, self._search)
+            try:
+                found = self._search.search(lines)
+            except PatternError as error:
+                raise OutputError(f"metrics: {error}") from None
+            for line, matches in zip(lines, found, strict=True):
+                if self.results.stop is None:
+                    self._read_line(line, matches)
         elif self._file is None:
             self._read_json(lines)
         began = time.monotonic()
@@ -265,15 +255,6 @@ class Reader:
             self._file.read(self.results, has_ended=False)
             ended = time.monotonic()
             self._next_look = ended + max(_PAUSE_SECONDS, 10 * (ended - began))
-
-    def _read_matches(self, lines: Sequence[str], search: PatternSearch) -> None:
-        try:
-            found = search.search(lines)
-        except PatternError as error:
-            raise OutputError(f"metrics: {error}") from None
-        for line, matches in zip(lines, found, strict=True):
-            if self.results.stop is None:
-                self._read_line(line, matches)
 
     def _read_line(self, line: str, matches: Found) -> None:
         """Take the numbers of a line: those of an epoch, or the score."""
@@ -290,7 +271,7 @@ class Reader:
         if self._lines.take(line, is_scored=is_scored):
             self._score = replace(self._score, rule=self._lines.rule, line=_shown(line))
         elif is_scored:
-            if not self.results.has_all({self._objective: numbers[self._objective]}):
+            if numbers[self._objective] != self.results.latest(self._objective):
                 self._leave_out(line, "names no epoch: `final` of the space would take it")
             # A metric that no epoch has is known from here only.
             known = {self._objective, *self.results.history}
@@ -299,7 +280,7 @@ class Reader:
 
     def _is_of_test(self, name: str, found: tuple[str, str, int], line: str) -> bool:
         """Whether a number is of the test set, and neither its name nor its pattern says `test`."""
-        pattern = self._sources.patterns.get(name, self._sources.final)
+        pattern = self._script.patterns.get(name, self._script.final)
         if "test" in f"{name} {pattern}".lower() or not says_test(line, found[2], len(found[0])):
             return False
         if name == self._objective:
@@ -360,14 +341,14 @@ class Reader:
             OutputError: The message says where the number was looked for.
         """
         metrics = self.results.metrics or {}
-        if self._sources.final and self._score.rule != _OF_FINAL:
-            raise OutputError(f"final: {self._no_match(repr(self._sources.final), _FINAL)}")
+        if self._script.final and self._score.rule != _OF_FINAL:
+            raise OutputError(f"final: {self._no_match(repr(self._script.final), _FINAL)}")
         missing = [name for name in wanted if name not in metrics]
         if not missing:
             return
         name, others = missing[0], f"only {', '.join(metrics)}" if metrics else "nothing"
-        if name in self._sources.patterns:
-            pattern = f"the pattern of {name!r}, {self._sources.patterns[name]!r}"
+        if name in self._script.patterns:
+            pattern = f"the pattern of {name!r}, {self._script.patterns[name]!r}"
             looked_for = "" if name in self._of_test else name
             raise OutputError(f"metrics: {self._no_match(pattern, name)}", looked_for)
         if self._file is not None:
@@ -440,12 +421,6 @@ class _EpochLines:
         return True
 
 
-def names_epoch(line: str) -> bool:
-    """Whether a line names its epoch, or its step, iteration or round, and sums up nothing."""
-    found = _EPOCH.search(line)
-    return found is not None and not _SUMS_UP.search(line[: found.start()])
-
-
 def pattern_hint(printed: str, metric: str) -> str:
     """Return which pattern would find a metric in lines that look like it; empty if none does."""
     wanted, alike, same = metric.lower(), "", ""
@@ -460,11 +435,6 @@ def pattern_hint(printed: str, metric: str) -> str:
             elif name in wanted or wanted in name:
                 alike = text
     return same or alike
-
-
-def pattern_of(name: str) -> str:
-    """Return a guess of the pattern of a metric in the lines that a script prints."""
-    return rf"\b{name}[=: ]+([-+.\deE]+|nan|inf)"
 
 
 def says_test(line: str, start: int, length: int) -> bool:
@@ -528,29 +498,7 @@ def _matched(name: str, text: str, tail: str, line: str) -> float:
 # Files
 
 
-class _File:
-    """A file, or some of them, that the script writes while it runs."""
-
-    @property
-    def environment(self) -> Mapping[str, str | None]:
-        """Variables by which the script writes here."""
-        return {}
-
-    @property
-    def rule(self) -> str:
-        """Which of its numbers counts in the end, in words."""
-        raise NotImplementedError
-
-    def read(self, results: Results, *, has_ended: bool) -> None:
-        """Take what is new."""
-        raise NotImplementedError
-
-    def what_is_missing(self, name: str, others: str) -> str:
-        """Return why there is no number for an objective; `others` says what there is."""
-        raise NotImplementedError
-
-
-class _Table(_File):
+class _Table:
     """A CSV file with a row per epoch, or a JSON file.
 
     A logger may write rows of a training part and of a validation part by turns (Lightning's does):
@@ -558,28 +506,25 @@ class _Table(_File):
     of numbers with a value per epoch (`History.history` of Keras), or a list of objects.
     """
 
+    environment: Mapping[str, str | None] = {}
+
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._is_json = path, path.suffix == ".json"
         self._rows = 0
         self._size = -1
-
-    @property
-    def rule(self) -> str:
-        last = "value in" if self._path.suffix == ".json" else "row with it of"
-        return f"the last {last} {self._path.name}"
+        last = "value in" if self._is_json else "row with it of"
+        self.rule = f"the last {last} {path.name}"
 
     def read(self, results: Results, *, has_ended: bool) -> None:
-        is_json, size = self._path.suffix == ".json", _size_of(self._path)
-        if not has_ended and (is_json or self._size == size):
+        size = self._path.stat().st_size if self._path.is_file() else -1
+        if size < 0 or (not has_ended and (self._is_json or self._size == size)):
             return
         text = _text_of(self._path)
-        if text is None:
-            return
-        if not is_json:
+        if self._is_json:
+            rows = _json_rows(text, self._path.name, results)
+        else:
             whole = text if has_ended else text[: text.rfind("\n") + 1]
             rows = _csv_rows(whole, self._path.name)
-        else:
-            rows = _json_rows(text, self._path.name, results)
         for row in rows[self._rows :]:
             if results.stop is None:
                 results.update(row)
@@ -595,21 +540,11 @@ class _Table(_File):
         return f"{self._path.name} has no number for {name!r}, {others}"
 
 
-def _size_of(path: Path) -> int:
+def _text_of(path: Path) -> str:
     try:
-        return path.stat().st_size
-    except OSError:
-        return -1
-
-
-def _text_of(path: Path) -> str | None:
-    """Return the text of a file; None if there is no such file."""
-    if not path.is_file():
-        return None
-    if (size := _size_of(path)) > _LARGEST_FILE:
-        most = _LARGEST_FILE >> 20
-        raise OutputError(f"result: {path.name} has {size} bytes; at most {most} MB are read")
-    try:
+        if (size := path.stat().st_size) > _LARGEST_FILE:
+            most = _LARGEST_FILE >> 20
+            raise OutputError(f"result: {path.name} has {size} bytes; at most {most} MB are read")
         return path.read_bytes().decode("utf-8-sig", errors="replace")
     except OSError as error:
         raise OutputError(f"result: {path.name} cannot be read ({error.strerror})") from None
@@ -668,11 +603,7 @@ def _numbers_in(row: Mapping[Any, Any]) -> dict[str, float]:
     return found
 
 
-_Values = dict[str, dict[tuple[int, int], float]]
-"""Of each metric, its values by step and how often it was logged at that step before."""
-
-
-class _MlflowRun(_File):
+class _MlflowRun:
     """The run that a script logs, read from the plain files of MLflow's file store.
 
     A database would take seconds to set up for each attempt. Numbers that belong to one step are
@@ -683,19 +614,13 @@ class _MlflowRun(_File):
     def __init__(self, store: Path, objective: str) -> None:
         self._store, self._objective = store, objective
         self._epochs = 0
-
-    @property
-    def environment(self) -> Mapping[str, str | None]:
-        return {
-            "MLFLOW_TRACKING_URI": self._store.as_uri(),
+        self.rule = "the last step of the run that it logged to MLflow"
+        self.environment: Mapping[str, str | None] = {
+            "MLFLOW_TRACKING_URI": store.as_uri(),
             "MLFLOW_ALLOW_FILE_STORE": "true",
             "MLFLOW_EXPERIMENT_ID": None,  # of another store
             "MLFLOW_RUN_ID": None,
         }
-
-    @property
-    def rule(self) -> str:
-        return "the last step of the run that it logged to MLflow"
 
     def read(self, results: Results, *, has_ended: bool) -> None:
         values = self._values()
@@ -732,19 +657,19 @@ class _MlflowRun(_File):
             if (run / "metrics").is_dir() and not (run / "tags" / "mlflow.parentRunId").exists()
         ]
 
-    def _values(self) -> _Values:
+    def _values(self) -> dict[str, dict[tuple[int, int], float]]:
+        """Return of each metric its values by step, and by how often it was logged there before."""
         runs = self._runs()
         if len(runs) > 1:
             raise OutputError(
                 f"result: it logged {len(runs)} runs to MLflow; an attempt is one of them, with "
                 "any others as its children (`nested=True`)"
             )
-        found: _Values = {}
+        found = {}
         for folder in (run / "metrics" for run in runs):
             for path in sorted(Path(above, name) for above, _, names in os.walk(folder)
                                for name in names):  # fmt: skip
-                text = _text_of(path) or ""
-                found[path.relative_to(folder).as_posix()] = dict(_steps(text))
+                found[path.relative_to(folder).as_posix()] = dict(_steps(_text_of(path)))
         return found
 
 
@@ -765,96 +690,87 @@ def _steps(text: str) -> Iterator[tuple[tuple[int, int], float]]:
 
 PREDICTIONS: Final = "predictions"
 """Stem of the file in `{output}` that a confusion matrix is counted from."""
-_TRUE: Final = ("labels", "label", "y_true", "true", "target", "targets")
-_SAID: Final = ("predictions", "prediction", "y_pred", "predicted", "pred", "preds")
-_NUMBERS: Final = ("samples", "sample")
+_NAMES: Final = {
+    "labels": ("labels", "label", "y_true", "true", "target", "targets"),
+    "predictions": ("predictions", "prediction", "y_pred", "predicted", "pred", "preds"),
+    "samples": ("samples", "sample"),
+}
 _MOST_CLASSES: Final = 200
 
 
-def count_confusion(output: Path) -> tuple[NDArray[np.uint32], list[str]] | str | None:
-    """Count the predictions that a script wrote into its folder.
-
-    Args:
-        output: The folder. `predictions.npz` there has an array of labels and one of predictions,
-            `predictions.csv` a column of each, classes as whole numbers or as names.
-
-    Returns:
-        Counts of shape (1, classes, classes), [true, predicted], and the classes in order. Or why
-        there are none; None if there is no such file.
-    """
-    for ending, read in ((".npz", _arrays_of), (".csv", _columns_of)):
-        path = output / f"{PREDICTIONS}{ending}"
-        if not path.is_file() or path.is_symlink():
-            continue
-        try:
-            return _counted(*read(path))
-        except (
-            _NoPredictionsError,
-            OSError,
-            ValueError,
-            KeyError,
-            csv.Error,
-            zipfile.BadZipFile,
-        ) as no:
-            return f"no confusion matrix: {path.name} was not read: {no}"
-    return None
+class _NoPredictionsError(Exception):
+    """A file has no labels and predictions of classes."""
 
 
-def scored_samples(
+def from_predictions(
     output: Path, metrics: Sequence[str], result: Mapping[str, float] | None
-) -> dict[str, NDArray[Any]] | str:
-    """Return what a metric is of each sample, of the predictions that a script wrote.
-
-    A metric is the mean of right or of wrong answers (or 100 times as much), of absolute or of
-    squared errors, if that is the number that the script gave.
+) -> tuple[dict[str, NDArray[Any]], list[str], str]:
+    """Return the arrays that the predictions of a script give.
 
     Args:
-        output: The folder, as for `count_confusion`; the file also has `samples`, the number of
-            each sample from 0, the same in each training.
-        metrics: The metrics.
+        output: The folder that it writes into. `predictions.npz` there has an array of labels and
+            one of predictions, `predictions.csv` a column of each, classes as whole numbers or as
+            names. With `samples` beside them, the number of each sample from 0, the same in each
+            training, trainings are compared sample by sample, see `SupportsFolds`.
+        metrics: The metrics. One is known of each sample if the script's number is the mean of
+            right or of wrong answers (or 100 times as much), of absolute or of squared errors.
         result: The script's result.
 
     Returns:
-        Arrays by name, see `SupportsFolds`; empty without such a file. Or why there are none.
+        Arrays by name, `confusion` of shape (1, classes, classes), [true, predicted], among them;
+        the classes in order; and why an array is missing. All are empty without such a file.
     """
-    for ending, read in ((".npz", _arrays_in), (".csv", _columns_in)):
-        path = output / f"{PREDICTIONS}{ending}"
-        if not path.is_file() or path.is_symlink():
-            continue
-        try:
-            columns = read(path)
-            if (name := next((name for name in _NUMBERS if name in columns), None)) is None:
-                return {}
-            labels, predictions = (columns[one] for one in _named(list(columns)))
-            numbers = np.asarray(columns[name]).astype(np.int64)
-            terms = _terms(labels, predictions)
-        except (OSError, ValueError, KeyError, csv.Error, zipfile.BadZipFile) as no:
-            return f"not compared sample by sample: {path.name} was not read: {no}"
-        except _NoPredictionsError as no:
-            return f"not compared sample by sample: {path.name}: {no}"
-        if numbers.shape != labels.shape or numbers.min() < 0:
-            return (
-                f"not compared sample by sample: {path.name} has {name} {numbers.shape} for labels "
-                f"{labels.shape}; give the number of each sample, from 0"
-            )
-        found: dict[str, NDArray[Any]] = {SAMPLES: numbers}
-        for metric in metrics:
-            value = (result or {}).get(metric, math.nan)
-            fitting = (one for one in terms if np.isclose(one.mean(), value, rtol=1e-3, atol=1e-6))
-            if (by_sample := next(fitting, None)) is not None:
-                found[f"{metric}{BY_SAMPLE}"] = by_sample
-        return found
-    return {}
+    paths = (output / f"{PREDICTIONS}{ending}" for ending in (".npz", ".csv"))
+    path = next((path for path in paths if path.is_file() and not path.is_symlink()), None)
+    if path is None:
+        return {}, [], ""
+    try:
+        columns = (_arrays_in if path.suffix == ".npz" else _columns_in)(path)
+        labels = columns["labels"]
+        predictions = _one_each(labels, columns["predictions"])
+        numbers = np.asarray(columns.get("samples", [])).astype(np.int64)
+    except (
+        _NoPredictionsError, OutputError, OSError, ValueError, csv.Error, zipfile.BadZipFile,
+    ) as no:  # fmt: skip
+        return {}, [], f"no confusion matrix: {path.name} was not read: {no}"
+    found: dict[str, NDArray[Any]] = {}
+    classes: list[str] = []
+    reasons = []
+    try:
+        found["confusion"], classes = _counted(labels, predictions)
+    except _NoPredictionsError as no:
+        reasons.append(f"no confusion matrix: {path.name} was not read: {no}")
+    if "samples" in columns and (numbers.shape != labels.shape or numbers.min() < 0):
+        reasons.append(
+            f"not compared sample by sample: {path.name} has samples {numbers.shape} for labels "
+            f"{labels.shape}; give the number of each sample, from 0"
+        )
+    elif "samples" in columns:
+        by_sample = _by_sample(labels, predictions, metrics, result or {})
+        found |= {SAMPLES: numbers, **by_sample}
+        if by_sample:
+            reasons = []  # of a regression no confusions are missed
+    return found, classes, "; ".join(reasons)
 
 
-def _terms(labels: NDArray[Any], predictions: NDArray[Any]) -> list[NDArray[np.float64]]:
-    """Return what a metric may be the mean of, sample by sample."""
-    predictions = _one_each(labels, predictions)
+def _by_sample(
+    labels: NDArray[Any],
+    predictions: NDArray[Any],
+    metrics: Sequence[str],
+    result: Mapping[str, float],
+) -> dict[str, NDArray[np.float64]]:
+    """Return each metric that is the mean of something known of each sample."""
     right = (labels == predictions).astype(float)
-    found = [right, 1 - right, 100 * right, 100 * (1 - right)]
+    terms = [right, 1 - right, 100 * right, 100 * (1 - right)]
     if all(array.dtype.kind in "iufb" for array in (labels, predictions)):
         error = np.abs(labels.astype(float) - predictions.astype(float))
-        found += [error, error**2]
+        terms += [error, error**2]
+    found = {}
+    for metric in metrics:
+        value = result.get(metric, math.nan)
+        fitting = (one for one in terms if np.isclose(one.mean(), value, rtol=1e-3, atol=1e-6))
+        if (term := next(fitting, None)) is not None:
+            found[f"{metric}{BY_SAMPLE}"] = term
     return found
 
 
@@ -867,58 +783,39 @@ def _one_each(labels: NDArray[Any], predictions: NDArray[Any]) -> NDArray[Any]:
     return predictions
 
 
-class _NoPredictionsError(Exception):
-    """A file has no labels and predictions of classes."""
-
-
-def _named(names: Sequence[str]) -> tuple[str, str]:
-    """Return the names of labels and predictions among those of a file."""
-    true = next((name for name in _TRUE if name in names), None)
-    said = next((name for name in _SAID if name in names), None)
-    if true is None or said is None:
+def _named(names: Sequence[str]) -> dict[str, str]:
+    """Return the names of labels, predictions and samples among those of a file."""
+    found = {
+        key: name
+        for key, spellings in _NAMES.items()
+        if (name := next((one for one in spellings if one in names), None)) is not None
+    }
+    if not {"labels", "predictions"} <= found.keys():
         raise _NoPredictionsError(
             f"it has {', '.join(names) or 'nothing'}; name them labels and predictions"
         )
-    return true, said
-
-
-def _arrays_of(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    arrays = _arrays_in(path)
-    true, said = _named(list(arrays))
-    return arrays[true], arrays[said]
+    return found
 
 
 def _arrays_in(path: Path) -> dict[str, NDArray[Any]]:
-    wanted = {*_TRUE, *_SAID, *_NUMBERS}
     with zipfile.ZipFile(path) as archive:
         if sum(one.file_size for one in archive.infolist()) > 4 * _LARGEST_FILE:
             raise _NoPredictionsError(f"it holds more than {4 * _LARGEST_FILE >> 20} MB")
     with np.load(path, allow_pickle=False) as arrays:
-        names = list(arrays)
-        _named(names)
-        return {name: arrays[name] for name in names if name in wanted}
-
-
-def _columns_of(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    columns = _columns_in(path)
-    true, said = _named(list(columns))
-    labels, predictions = columns[true], columns[said]
-    if {labels.dtype.kind, predictions.dtype.kind} <= {"i", "f"}:
-        return labels, predictions
-    rows = list(csv.DictReader((_text_of(path) or "").splitlines()))
-    return np.array([row[true] for row in rows]), np.array([row[said] for row in rows])
+        return {key: arrays[name] for key, name in _named(list(arrays)).items()}
 
 
 def _columns_in(path: Path) -> dict[str, NDArray[Any]]:
-    rows = list(csv.DictReader((_text_of(path) or "").splitlines()))
-    names = [str(name) for name in rows[0]] if rows else []
-    _named(names)
-    columns = {
-        name: [row[name] for row in rows] for name in names if name in {*_TRUE, *_SAID, *_NUMBERS}
-    }
-    if any(cell is None for column in columns.values() for cell in column):
+    rows = list(csv.DictReader(_text_of(path).splitlines()))
+    names = _named([str(name) for name in rows[0]] if rows else [])
+    cells = {key: [row[name] for row in rows] for key, name in names.items()}
+    if any(cell is None for column in cells.values() for cell in column):
         raise _NoPredictionsError("a row has too few cells")
-    return {name: _typed(column) for name, column in columns.items()}
+    columns = {key: _typed(column) for key, column in cells.items()}
+    both = ("labels", "predictions")
+    if any(columns[key].dtype.kind == "U" for key in both):  # names, even where some are numbers
+        columns |= {key: np.array(cells[key]) for key in both}
+    return columns
 
 
 def _typed(cells: Sequence[str]) -> NDArray[Any]:
@@ -934,7 +831,6 @@ def _typed(cells: Sequence[str]) -> NDArray[Any]:
 def _counted(
     labels: NDArray[Any], predictions: NDArray[Any]
 ) -> tuple[NDArray[np.uint32], list[str]]:
-    predictions = _one_each(labels, predictions)
     for array in (labels, predictions):
         if array.dtype.kind not in "iubU" and not (array == np.floor(array)).all():
             raise _NoPredictionsError("its values are no classes")

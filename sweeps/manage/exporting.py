@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 
+from search_spaces.objectives import is_script
 from sweeps.capabilities import SupportsExport, SupportsVerification
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
@@ -80,7 +81,7 @@ def export_trial(
     if champion_of is not None:
         can_refit = REFIT_EPOCHS in experiment.parameters
         head = _head_of_champion(facts, home, champion_of, can_refit=can_refit)
-    if info.experiment.startswith("script:"):
+    if is_script(info.experiment):
         facts["command"] = shlex.join(experiment.command(record.spec, record.data["info"], AGAIN))
         where = experiment_folder(info, home.records)
         with _appearing(folder) as part:

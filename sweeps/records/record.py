@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
-from search_spaces.objectives import Direction, Objective
+from search_spaces.objectives import Direction, Objective, is_script
 from search_spaces.parameters import Value
 from sweeps.experiment import PreparedData, TrialResult, TrialSpec
 from sweeps.records.schema import Count, Digest, Former, Line, Members, Moment, SweepKey, SweepName
@@ -238,12 +238,12 @@ SOURCE: Final = "source"
 
 def is_unseen(experiment: str, data: Mapping[str, Any]) -> bool:
     """Whether it is a script that finds its data by itself, so that nothing is known of them."""
-    return experiment.startswith("script:") and source_of(data) is None
+    return is_script(experiment) and source_of(data) is None
 
 
 def has_folds(experiment: str) -> bool:
     """Whether an experiment may have fresh folds: not a script whose command has no `{fold}`."""
-    return not experiment.startswith("script:") or _FOLD.search(experiment) is not None
+    return not is_script(experiment) or _FOLD.search(experiment) is not None
 
 
 def scored_on(info: SweepInfo) -> str:

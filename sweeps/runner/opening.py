@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.mapping import space_differences
+from search_spaces.objectives import is_script
 from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.config.sweep import SweepConfig
@@ -263,12 +264,12 @@ def _differences(info: SweepInfo, config: SweepConfig) -> Iterator[str]:
             continue
         if key == "code":
             yield "\n".join(["code", *(f"  {line}" for line in _code_changes(info, config))])
-        elif key == "experiment" and str(asked).startswith("script:"):
+        elif key == "experiment" and is_script(str(asked)):
             yield from script_differences(str(there), str(asked))
         elif key == "space":
-            differences = space_differences(info.space, config.space.to_dict())
-            others = (text for text in differences if not text.startswith("experiment: script:"))
-            yield from (f"space, {difference}" for difference in others)
+            for difference in space_differences(info.space, config.space.to_dict()):
+                if not is_script(difference.removeprefix("experiment: ")):  # said above
+                    yield f"space, {difference}"
         elif key == "data" and info.data.get("name") == config.data.name:
             yield f"data: {config.data.name} has changed, {_short(there)} then, {_short(asked)} now"
         else:

@@ -9,7 +9,6 @@ from typer.testing import CliRunner
 
 from sweeps.cli import app
 from sweeps.errors import UsageError
-from sweeps.experiments.loading import load_experiment
 from sweeps.home import Home
 from sweeps.records import EnqueuedPoints
 
@@ -47,51 +46,6 @@ def test_a_former_command_or_option_is_answered_with_todays_name(attempt, home, 
     assert result.stderr.startswith(f"error: {said}")
     assert result.stderr.count("\n") == 1
     assert not home.exists()
-
-
-@pytest.mark.parametrize(
-    ("defaults", "said"),
-    [
-        ("{finalize: {}}", "defaults.finalize: is called 'confirm' now"),
-        ("{confirm: {blocks: 8}}", "defaults.confirm.blocks: is called 'folds' now"),
-    ],
-)
-def test_a_former_key_of_a_space_is_refused_with_todays(attempt, home, tmp_path, defaults, said):
-    space = tmp_path / "former.yaml"
-    space.write_text(
-        "experiment: tests.sweeps.toy_experiment:experiment\n"
-        "objective: {metric: score, direction: maximize}\n"
-        "parameters: {x: {type: float, low: 0, high: 1}}\n"
-        f"defaults: {defaults}\n"
-    )
-    result = attempt("plan", space)
-    assert result.exit_code == 2
-    assert said in result.stderr
-    assert not home.exists()
-
-
-@pytest.mark.parametrize(
-    ("former", "today"),
-    [("on_blocks", "cross_validation"), ("illustrate", "pages"), ("test_part", "test_set")],
-)
-def test_an_experiment_with_a_former_member_is_refused(tmp_path, former, today):
-    name = f"written_for_{former}"
-    (tmp_path / f"{name}.py").write_text(
-        "from tests.sweeps.toy_experiment import ToyExperiment\n"
-        f"class Former(ToyExperiment):\n    {former} = 'something'\n"
-        "experiment = Former()\n"
-    )
-    with pytest.raises(UsageError, match=f"`{former}` is called `{today}` now"):
-        load_experiment(f"{name}:experiment", tmp_path)
-
-
-def test_an_import_of_a_former_capability_says_its_name_of_today():
-    with pytest.raises(ImportError, match="TestPart is called TestSet now"):
-        from sweeps.capabilities import TestPart
-    with pytest.raises(ImportError, match="TestPart is called TestSet now"):
-        from sweeps.abilities import TestPart  # noqa: F401
-    with pytest.raises(ImportError, match="cannot import name 'Nonsense'"):
-        from sweeps.capabilities import Nonsense  # noqa: F401
 
 
 def test_points_that_were_left_under_a_former_name_keep_their_numbers_and_trials(tmp_path):

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 import sweeps
-from search_spaces.objectives import Objective
+from search_spaces.objectives import Objective, Script
 from sweeps.executors.attempt import run_attempt
 from sweeps.executors.checkpoint import CheckpointPlace
 from sweeps.experiment import Stop, TrialSpec
 from sweeps.experiments.script import ScriptExperiment
-from sweeps.experiments.script_results import Sources
 from tests.sweeps.executors.conftest import eventually
 from tests.sweeps.launching import Launched
 
 EPOCHS = 6
+LOSS = Objective("loss", "minimize")
 TRAINING = """
 import json, os, pathlib, sys, time
 
@@ -69,7 +69,7 @@ def train(tmp_path):
             return on_epoch(epoch) if on_epoch else None
 
         command = f"{sys.executable} train.py {{checkpoint}} 0.9 0.02"
-        experiment = ScriptExperiment(command, [Objective("loss", "minimize")], tmp_path)
+        experiment = ScriptExperiment(Script(command, (LOSS,)), tmp_path)
         place = CheckpointPlace(tmp_path / "0000", owner, 30.0) if keeps else None
         spec = TrialSpec("s", trial=0, attempt=1, seed=3, config={})
         folder = tmp_path / f"attempt-{len(list(tmp_path.glob('attempt-*')))}"
@@ -237,10 +237,10 @@ def test_lines_that_end_as_those_of_a_progress_bar_are_read_again(train):
     assert len(reported) == EPOCHS
 
 
-@pytest.mark.parametrize("sources", [Sources(result="a.csv"), Sources({"loss": r"loss (\S+)"})])
+@pytest.mark.parametrize("sources", [{"result": "a.csv"}, {"patterns": {"loss": r"loss (\S+)"}}])
 def test_other_sources_than_json_lines_are_refused(tmp_path, sources):
     with pytest.raises(ValueError, match="needs the numbers in JSON lines"):
-        ScriptExperiment("sh a.sh {checkpoint}", [Objective("loss", "minimize")], tmp_path, sources)
+        ScriptExperiment(Script("sh a.sh {checkpoint}", (LOSS,), **sources), tmp_path)
 
 
 def test_a_script_that_outlived_its_worker_is_killed_first(train, tmp_path):

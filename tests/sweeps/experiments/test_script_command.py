@@ -18,7 +18,7 @@ from sweeps.experiments.script import ScriptCommand
         ("a {?m: --m {m}} b", {"m": "1"}, ["a", "--m", "1", "b"]),
         ("a {?m --flag} b", {"m": "1"}, ["a", "--flag", "b"]),
         ("a {?m --m {m} --n {n}}", {"m": "1"}, ["a"]),
-        ("a {?m --m {m}}{?n --n {n}}", {"m": "1"}, ["a", "--m 1"]),
+        ("a {?m --m {m}}{?n --n {n}}", {"m": "1"}, ["a", "--m", "1"]),
         ("a {?m --m {m}} {?n --n {n}}", {"n": "1"}, ["a", "--n", "1"]),
         ("bash -c 'a {?m --m {m}} | b'", {"m": "1"}, ["bash", "-c", "a --m 1 | b"]),
         ("bash -c 'a {?m --m {m}} | b'", {}, ["bash", "-c", "a  | b"]),
@@ -41,7 +41,7 @@ def test_names_in_parts_are_optional_and_others_are_required():
     [
         ("", "is empty"),
         ("a {?m --m {m}", "is not closed"),
-        ("a {?m}", r"is no optional part; write \{\?name --option \{name\}\}"),
+        ("a {?m}", r"is no optional part, or is not closed; write \{\?name --option \{name\}\}"),
         ("a {?m {?n {n}}}", "is no optional part"),
         ("a {?1 --m}", "is no optional part"),
         ("a {x.y}", r"\{x.y\} is no placeholder"),

@@ -11,12 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 import sweeps
-from search_spaces.objectives import Objective
+from search_spaces.objectives import Objective, Script
 from sweeps.cli import app
 from sweeps.errors import ScriptError
 from sweeps.experiment import Stop, TrialSpec
 from sweeps.experiments.script import ScriptExperiment
-from sweeps.experiments.script_results import Sources, score_of
+from sweeps.experiments.script_results import score_of
 from tests.faults.mlflow_state import mlflow_state
 
 ACCURACY = Objective("val_acc", "maximize")
@@ -25,7 +25,7 @@ ACCURACY = Objective("val_acc", "maximize")
 def run(tmp_path, text, on_epoch=lambda epoch, metrics: None, *, arguments="{x}", **sources):
     (tmp_path / "train.py").write_text(text)
     command = f"{sys.executable} train.py {arguments}"
-    experiment = ScriptExperiment(command, [ACCURACY], tmp_path, Sources(**sources))
+    experiment = ScriptExperiment(Script(command, (ACCURACY,), **sources), tmp_path)
     spec = TrialSpec("s", 0, 1, seed=5, config={"x": 0.5})
     return experiment.train(spec, experiment.prepare(None, 0), on_epoch)
 
