@@ -444,7 +444,7 @@ def ensemble(
     trained on it; nothing is trained, and no test set is read: what an evaluation said of votes
     before is shown. Several sweeps of the same data vote together.
     """
-    from sweeps.confirm.ensembles import ensemble as vote
+    from sweeps.confirm.votes import ensemble as vote
     from sweeps.home import Home
     from sweeps.records.conclusions import document_of
 

@@ -33,13 +33,12 @@ from sweeps.capabilities import (
     TestSet,
 )
 from sweeps.config.sweep import SPLIT_SEED, SweepConfig
-from sweeps.confirm.comparison import check_repeats, fold_answers
+from sweeps.confirm.comparison import check_kept, check_repeats, fold_answers
 from sweeps.confirm.finalists import (
     BLOCK_ACCURACY,
     Finalist,
     Scored,
 )
-from sweeps.confirm.votes import check_kept
 from sweeps.errors import UsageError
 from sweeps.executors import Attempt, Executor, InProcessExecutor
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, TrialSpec

@@ -588,6 +588,36 @@ def check_repeats(folds: Sequence[int], samples: Sequence[NDArray[np.int64]]) ->
             )
 
 
+def check_kept(
+    who: str,
+    folds: Sequence[int],
+    kept: Sequence[Mapping[str, np.ndarray]],
+    array: str,
+    numbers: str,
+) -> None:
+    """Refuse logits that are not (n, classes) on each fold, or predictions that are not (n, ...).
+
+    Args:
+        who: Describes the trainings at the beginning of the error.
+        folds: The folds.
+        kept: The arrays of the training on each fold.
+        array: Name of the array: `block_logits`, or that of predictions.
+        numbers: Name of the array with the numbers of the samples.
+
+    Raises:
+        UsageError: The message names the fold, and what was kept.
+    """
+    width, is_by_class = kept[0][array].shape[1:], array == "block_logits"
+    for fold, arrays in zip(folds, kept, strict=True):
+        own, samples = arrays[array], len(arrays[numbers])
+        if own.shape != (samples, *width) or (is_by_class and own.ndim != 2):
+            needed = "(n, classes), as many classes" if is_by_class else "(n, ...), of one shape"
+            raise UsageError(
+                f"{who} on fold {fold} kept {array!r} {own.shape} for {samples} samples: "
+                f"needed are {needed} on each fold"
+            )
+
+
 def _cost(records: Sequence[Record]) -> float:
     """Return the mean cost of trainings; infinity without any, so that nothing else is dearer."""
     if not records:

@@ -17,13 +17,11 @@ from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
 from sweeps.confirm.intervals import Outcomes, crossed_difference, crossed_mean
 from sweeps.confirm.planning import HowToTrain
 from sweeps.confirm.votes import (
-    MEAN_QUESTIONS,
-    VOTE_QUESTIONS,
-    MeanBallot,
-    cast_votes,
+    MEAN_QUESTION,
+    VOTE_QUESTION,
+    Ballot,
     conclude_votes,
     scored_by,
-    winner_places,
 )
 from sweeps.errors import UsageError
 from sweeps.experiments.loading import (
@@ -50,9 +48,16 @@ QUESTIONS: Final = (
     "accuracy of winner, runner-up and baseline, over all trainings",
     "winner minus runner-up, winner minus baseline, over all trainings",
     "champion against the baseline's training on the same block (McNemar)",
-    *VOTE_QUESTIONS,
+    VOTE_QUESTION,
 )
 _MCNEMAR: Final = 2
+_ACROSS_SWEEPS: Final = (
+    "of several sweeps: vote across their winners, training by training, soft (hard beside it), "
+    "minus the best single winner",
+    "of several sweeps: vote of all trainings of all winners, soft (hard beside it), minus the "
+    "best single winner",
+)
+"""Asked by earlier versions, after all others."""
 
 
 def questions_of(scored: Scored) -> tuple[str, ...]:
@@ -61,15 +66,18 @@ def questions_of(scored: Scored) -> tuple[str, ...]:
         return QUESTIONS
     of_metric = QUESTIONS[0].replace("accuracy", scored.metric, 1)
     is_share = scored.unit == "share"
-    shared = QUESTIONS[1 : _MCNEMAR + is_share]
-    return (of_metric, *shared, *MEAN_QUESTIONS)
+    return (of_metric, *QUESTIONS[1 : _MCNEMAR + is_share], MEAN_QUESTION)
 
 
-EARLIER_QUESTIONS: Final = (QUESTIONS[:3],)
-"""Questions of evaluations made before there were votes.
+def earlier_questions(scored: Scored) -> tuple[tuple[str, ...], ...]:
+    """Return the questions of earlier versions whose scores answer those of `questions_of`.
 
-The scores of such an evaluation answer `QUESTIONS` as well.
-"""
+    There were none about votes at first, then also those about votes of several sweeps.
+    """
+    asked, is_by_class = questions_of(scored), scored.metric == BLOCK_ACCURACY.metric
+    kind = "soft (hard beside it)" if is_by_class else "by the mean of predictions"
+    across = (question.replace("soft (hard beside it)", kind) for question in _ACROSS_SWEEPS)
+    return asked[:-1], (*asked, *across)
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,7 @@ def evaluate_test_set(
     entries = [entry for one in confirmed for entry in _entries(home, one)]
     access_log = AccessLog(home, test_set.digest)
     evaluation = access_log.freeze(
-        entries, questions_of(scored), again, earlier=EARLIER_QUESTIONS, scored=scored
+        entries, questions_of(scored), again, earlier=earlier_questions(scored), scored=scored
     )
     if access_log.scores(evaluation) is None:
         access_log.keep(evaluation, _score(home, experiment, test_set, evaluation))
@@ -359,8 +367,7 @@ def _score(
         scores |= {f"{name}_{place}": np.stack([one[name] for one in found]) for name in found[0]}
     if evaluation.is_by_class:
         return scores
-    places = winner_places(evaluation)
-    votes = _mean_votes(experiment, test_set, scores, places, scored)
+    votes = _mean_votes(experiment, test_set, scores, evaluation)
     return {name: one for name, one in scores.items() if PREDICTIONS not in name} | votes
 
 
@@ -368,19 +375,25 @@ def _mean_votes(
     experiment: Any,
     test_set: TestSet,
     scores: Mapping[str, np.ndarray],
-    places: Sequence[int],
-    scored: Scored,
+    evaluation: Evaluation,
 ) -> dict[str, np.ndarray]:
-    """Return the oriented scores of votes by the mean of predictions; none if they cannot vote.
+    """Return (n,) the oriented scores of each winner's vote by the mean of predictions.
 
-    There are none by a metric that is one number, whose error would not be known.
+    There are none if they cannot vote, or by a metric that is one number, whose error would not be
+    known.
     """
-    names = {place: f"{PREDICTIONS}_{place}" for place in places}
+    entries = enumerate(evaluation.entries)
+    places = [place for place, entry in entries if entry.role == "winner"]
     is_by_sample = all(scores[f"values_{place}"].shape[1] > 1 for place in places)
-    if not (is_by_sample and hasattr(experiment, "judged") and {*names.values()} <= {*scores}):
+    have_kept = all(f"{PREDICTIONS}_{place}" in scores for place in places)
+    if not (is_by_sample and have_kept and hasattr(experiment, "judged")):
         return {}
-    ballot, samples = MeanBallot(experiment, test_set.labels, scored), np.arange(len(test_set))
-    kept = {place: scores[name] for place, name in names.items()}
-    if any(ballot.scores(one[:1], samples, "mean") is None for one in kept.values()):
-        return {}
-    return cast_votes(kept, lambda one: np.asarray(ballot.scores(one, samples, "mean")))
+    ballot = Ballot(test_set.labels, scored_by(evaluation), experiment)
+    kept = {place: scores[f"{PREDICTIONS}_{place}"] for place in places}
+    samples = np.arange(len(test_set))
+    votes = {
+        f"vote_{place}": ballot.scores(own, samples, "mean")
+        for place, own in kept.items()
+        if len(own) > 1
+    }
+    return {name: vote for name, vote in votes.items() if vote is not None}

@@ -1,43 +1,50 @@
-"""Compares ensembles of finalists with the single best, on the folds they were trained on.
+"""Lets finalists of confirmed sweeps vote, and compares their votes with the single best.
 
 Nothing is trained: a confirmation keeps the answers of every training. On a fold, an ensemble
 consists of its members' trainings on that fold, and is evaluated on the fold's samples. So it is
 compared like a single finalist, crossed by samples and folds (intervals.py).
+
+The soft vote is the mean of the members' probabilities, the hard vote the class that most of them
+name (Hansen & Salamon 1990, "Neural network ensembles"; Lakshminarayanan, Pritzel & Blundell 2017,
+"deep ensembles", average probabilities as here). Predictions of another kind vote by their mean.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sweeps.analysis.data import softmax
-from sweeps.capabilities import PREDICTIONS, Evaluated
+from sweeps.capabilities import FOLDS_A_REPEAT, PREDICTIONS, Evaluated
+from sweeps.confirm.access_log import evaluations_of
 from sweeps.confirm.best import (
     FIRST_LOOK,
     TESTED,
     Joint,
     chances_of_being_best,
+    folds_that_count,
     nominal,
     single_level,
 )
+from sweeps.confirm.checks import check_data, cross_validation_experiment
 from sweeps.confirm.comparison import (
     COST,
     MARGIN,
     Comparison,
     FoldAnswers,
     Trainings,
+    check_kept,
     scores_of,
 )
 from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
 from sweeps.confirm.intervals import (
-    FEWEST_FOLDS,
     NO_SAMPLE,
-    Estimate,
     Outcomes,
     crossed_estimate,
     crossed_mean,
@@ -47,12 +54,15 @@ from sweeps.confirm.intervals import (
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.loading import ask, failed
+from sweeps.home import Home
 from sweeps.interval import Interval
-from sweeps.records import SweepInfo
+from sweeps.records import Conclusions, SweepInfo, heard, is_same_data
 from sweeps.records.conclusions import (
+    Conclusion,
     SingleBest,
     TestedWinner,
     TestVotesConclusion,
+    VerdictConclusion,
     VoteJudgement,
     VoteKind,
     VoteOnFolds,
@@ -61,153 +71,94 @@ from sweeps.records.conclusions import (
 )
 from sweeps.records.evaluations import Evaluation
 
-# Votes of several models. The soft vote is the mean of their probabilities, the hard vote the class
-# that most of them name (Hansen & Salamon 1990, "Neural network ensembles"; Lakshminarayanan,
-# Pritzel & Blundell 2017, "deep ensembles", average probabilities as here).
-
-
-def probabilities(
-    logits: ArrayLike, temperatures: Sequence[float] | None = None
-) -> NDArray[np.float64]:
-    """Return each member's probabilities, finite however large its logits are.
-
-    Args:
-        logits: (m, n, classes) of m members for the same n inputs, in the same order.
-        temperatures: (m,) above 0; each member's logits are divided by its own. None: by 1.
-
-    Returns:
-        (m, n, classes), each row summing to 1.
-
-    Raises:
-        ValueError: There is no member, a shape is wrong, or a temperature is not above 0.
-    """
-    given = np.asarray(logits, np.float64)
-    if given.ndim != 3 or 0 in given.shape[::2]:
-        raise ValueError(f"logits {given.shape}: needed is (members, inputs, classes), one or more")
-    if temperatures is not None:
-        divisors = np.asarray(temperatures, np.float64)
-        is_usable = divisors.shape == given.shape[:1] and np.isfinite(divisors).all()
-        if not (is_usable and (divisors > 0).all()):
-            raise ValueError(
-                f"temperatures {list(temperatures)}: needed are {len(given)}, one a member, each "
-                "above 0"
-            )
-        given = given / divisors[:, None, None]
-    return softmax(given)
+SECONDS: Final = "train_seconds"
+_NEVER: Final = -50.0
+"""Logit of a class that no sample has."""
 
 
 def soft_vote(
     logits: ArrayLike, temperatures: Sequence[float] | None = None
 ) -> NDArray[np.float64]:
-    """Return (n, classes) the mean of the members' probabilities; see `probabilities`."""
-    mean: NDArray[np.float64] = probabilities(logits, temperatures).mean(axis=0)
+    """Return (n, classes) the mean of the members' probabilities, however large the logits are.
+
+    Args:
+        logits: (m, n, classes) of m members for the same n inputs, in the same order.
+        temperatures: (m,) above 0; each member's logits are divided by its own. None: by 1.
+    """
+    divisors = 1.0 if temperatures is None else np.asarray(temperatures, float)[:, None, None]
+    mean: NDArray[np.float64] = softmax(np.asarray(logits, np.float64) / divisors).mean(axis=0)
     return mean
 
 
-def hard_vote(logits: ArrayLike, temperatures: Sequence[float] | None = None) -> NDArray[np.int64]:
-    """Return (n,) the class that most members name.
+def hard_vote(logits: ArrayLike) -> NDArray[np.int64]:
+    """Return (n,) the class that most members (m, n, classes) name.
 
     A tie goes to the class with the largest mean probability over all members, so that two members
     that disagree are not decided by chance. If that is equal too, the first class is taken.
-    Arguments and errors are those of `probabilities`; temperatures matter only to ties.
     """
-    shares = probabilities(logits, temperatures)
-    classes = shares.shape[2]
-    named = np.asarray(logits).argmax(axis=2)
-    counts = (named[:, :, None] == np.arange(classes)).sum(axis=0)
+    given = np.asarray(logits)
+    counts = (given.argmax(axis=2)[:, :, None] == np.arange(given.shape[2])).sum(axis=0)
     is_tied = counts == counts.max(axis=1, keepdims=True)
-    winners: NDArray[np.int64] = np.where(is_tied, shares.mean(axis=0), -1.0).argmax(axis=1)
+    winners: NDArray[np.int64] = np.where(is_tied, soft_vote(given), -1.0).argmax(axis=1)
     return winners
 
 
-KINDS: Final[tuple[VoteKind, ...]] = ("soft", "hard")
-MEAN: Final[tuple[VoteKind, ...]] = ("mean",)
-
-
-# The rules of a vote: what a training keeps for it, and how the vote of several is scored.
-
-
 @dataclass(frozen=True)
-class ClassBallot:
-    """The vote of experiments that keep logits, which name a class: soft or hard.
+class Ballot:
+    """How trainings vote: by the logits that they keep, or by the mean of their predictions.
 
     Attributes:
-        classes: (samples,) the class of each sample, by its number.
+        truth: (samples, ...) the class or the true value of each sample, by its number.
+        scored: The metric.
+        judge: The experiment that judges predictions, a `SupportsVoting`; None for logits.
     """
 
-    classes: NDArray[np.int64] = field(repr=False)
-    scored = BLOCK_ACCURACY
-    array, kinds = "block_logits", KINDS
-    truth = "classes than `labels` of its experiment returns"
+    truth: NDArray[Any] = field(repr=False)
+    scored: Scored = BLOCK_ACCURACY
+    judge: Any = None
+
+    @property
+    def classes(self) -> NDArray[np.int64] | None:
+        """(samples,) the class of each sample; None if predictions vote."""
+        return self.truth if self.judge is None else None
+
+    @property
+    def array(self) -> str:
+        """Name of the array that a training keeps for votes."""
+        return "block_logits" if self.judge is None else PREDICTIONS
+
+    @property
+    def kinds(self) -> tuple[VoteKind, ...]:
+        """The kinds of vote, that of the verdict first."""
+        return ("soft", "hard") if self.judge is None else ("mean",)
 
     def scores(
         self, kept: NDArray[Any], samples: NDArray[np.int64], kind: VoteKind
     ) -> NDArray[Any] | None:
-        """Return (n,) whether a vote recognises each sample.
+        """Return (n,) the oriented score of a vote on each sample, or (1,) that of all.
 
         Args:
             kept: (members, n, ...) what each member kept.
             samples: (n,) the numbers of the samples.
             kind: The kind of vote.
+
+        Returns:
+            The scores; None if the experiment does not judge predictions by the metric.
         """
-        if samples.max() >= len(self.classes):
-            return np.full(len(samples), -1)  # as no training was scored
-        right: NDArray[np.bool_] = answers(kept, kind) == self.classes[samples]
-        return right
-
-
-@dataclass(frozen=True)
-class MeanBallot:
-    """The vote of experiments that keep predictions: their mean is judged by the experiment.
-
-    Attributes:
-        experiment: A `SupportsVoting`.
-        values: (samples, ...) the true value of each sample, by its number.
-        scored: The metric.
-    """
-
-    experiment: Any
-    values: NDArray[Any] = field(repr=False)
-    scored: Scored
-    classes = None
-    array, kinds = PREDICTIONS, MEAN
-    truth = "true values than `truth` of its experiment returns"
-
-    def scores(
-        self, kept: NDArray[Any], samples: NDArray[np.int64], kind: VoteKind
-    ) -> NDArray[Any] | None:
-        """Return (n,) the oriented score on each sample, or (1,) that of all.
-
-        None if the experiment does not judge predictions by the metric. For the arguments see
-        `ClassBallot.scores`.
-        """
+        if self.judge is None:
+            if samples.max() >= len(self.truth):
+                return np.full(len(samples), -1)  # as no training was scored
+            answers = hard_vote(kept) if kind == "hard" else soft_vote(kept).argmax(axis=1)
+            right: NDArray[np.bool_] = answers == self.truth[samples]
+            return right
         mean = kept.astype(np.float64).mean(axis=0)
-        found: Evaluated = ask(self.experiment, "judged", mean, self.values[samples])
+        found: Evaluated = ask(self.judge, "judged", mean, self.truth[samples])
         if self.scored.metric not in found.metrics:
             return None
         try:
             return scores_of(found, samples, self.scored)
         except (AttributeError, TypeError, ValueError) as error:
-            raise failed(self.experiment, "judged", error) from error
-
-
-Ballot = ClassBallot | MeanBallot
-
-
-def classes_of(experiment: Experiment, data: PreparedData) -> NDArray[np.int64] | None:
-    """Return (samples,) the class of each sample by its number; None without `SupportsVoting`.
-
-    Raises:
-        UsageError: `labels` of the experiment raised, or did not return whole numbers.
-    """
-    if not hasattr(experiment, "labels"):
-        return None
-    found = ask(experiment, "labels", data)
-    try:
-        classes: NDArray[np.int64] = np.asarray(found, np.int64)
-    except (TypeError, ValueError) as error:
-        raise failed(experiment, "labels", error) from None
-    return classes
+            raise failed(self.judge, "judged", error) from error
 
 
 def ballot_of(experiment: Experiment, data: PreparedData, scored: Scored) -> Ballot | None:
@@ -219,21 +170,20 @@ def ballot_of(experiment: Experiment, data: PreparedData, scored: Scored) -> Bal
         scored: The metric of the comparison.
 
     Raises:
-        UsageError: The experiment raised.
+        UsageError: The experiment raised, or its `labels` are no whole numbers.
     """
     if scored == BLOCK_ACCURACY:
-        classes = classes_of(experiment, data)
-        return None if classes is None else ClassBallot(classes)
+        if not hasattr(experiment, "labels"):
+            return None
+        labels = ask(experiment, "labels", data)
+        try:
+            return Ballot(np.asarray(labels, np.int64))
+        except (TypeError, ValueError) as error:
+            raise failed(experiment, "labels", error) from None
     if not (hasattr(experiment, "truth") and hasattr(experiment, "judged")):
         return None
     truth = ask(experiment, "truth", data)
-    return None if truth is None else MeanBallot(experiment, np.asarray(truth), scored)
-
-
-# The bank of members that can vote: finalists of sweeps, with what their trainings kept for it.
-
-
-SECONDS = "train_seconds"
+    return None if truth is None else Ballot(np.asarray(truth), scored, experiment)
 
 
 @dataclass(frozen=True)
@@ -337,7 +287,13 @@ def gather(confirmed: Sequence[Confirmed], folds: Sequence[int], ballot: Ballot)
                 f"{one.name}:{label}" if len(confirmed) > 1 else label,
                 label == one.winner,
                 stacked([fold.scores for fold in kept[label]], kept[label][0].scores.dtype),
-                _kept_for_votes(one, label, folds, kept[label], ballot),
+                _kept_for_votes(
+                    f"the training of {label} of {one.name}",
+                    folds,
+                    kept[label],
+                    [result.arrays for result in results],
+                    ballot,
+                ),
                 float(np.mean([result.metrics.get(COST, 0.0) for result in results])),
                 float(np.mean([result.metrics.get(SECONDS, 0.0) for result in results])),
             )
@@ -354,10 +310,10 @@ def gather(confirmed: Sequence[Confirmed], folds: Sequence[int], ballot: Ballot)
 
 
 def _kept_for_votes(
-    one: Confirmed,
-    label: str,
+    who: str,
     folds: Sequence[int],
     kept: Sequence[FoldAnswers],
+    arrays: Sequence[Mapping[str, np.ndarray]],
     ballot: Ballot,
 ) -> NDArray[Any]:
     """Return (folds, n, ...) the logits or the predictions of a finalist's trainings.
@@ -365,55 +321,17 @@ def _kept_for_votes(
     A training that left no logits votes for the classes by how frequent they are.
     """
     own = [fold for fold, answers in zip(folds, kept, strict=True) if answers.constant is None]
-    records = one.trainings.of(label, own)
-    arrays = [record.result.arrays for record in records if record.result is not None]
-    who = f"the training of {label} of {one.name}"
     check_kept(who, own, arrays, ballot.array, ballot.scored.samples)
-    found = dict(zip(own, (one_fold[ballot.array] for one_fold in arrays), strict=True))
-    shape, dtype = arrays[0][ballot.array].shape[1:], arrays[0][ballot.array].dtype
-    logits = []
-    for fold, answers in zip(folds, kept, strict=True):
-        if answers.constant is not None:
-            (width,) = shape
-            row = np.full(width, _NEVER)
-            row[: len(answers.constant)] = answers.constant[:width]
-            found[fold] = np.tile(row, (len(answers.samples), 1))
-        logits.append(found[fold])
-    return stacked(logits, dtype)
-
-
-_NEVER: Final = -50.0
-"""Logit of a class that no sample has."""
-
-
-def check_kept(
-    who: str,
-    folds: Sequence[int],
-    kept: Sequence[Mapping[str, np.ndarray]],
-    array: str,
-    numbers: str,
-) -> None:
-    """Refuse logits that are not (n, classes) on each fold, or predictions that are not (n, ...).
-
-    Args:
-        who: Describes the trainings at the beginning of the error.
-        folds: The folds.
-        kept: The arrays of the training on each fold.
-        array: Name of the array: `block_logits`, or that of predictions.
-        numbers: Name of the array with the numbers of the samples.
-
-    Raises:
-        UsageError: The message names the fold, and what was kept.
-    """
-    width, is_by_class = kept[0][array].shape[1:], array == ClassBallot.array
-    for fold, arrays in zip(folds, kept, strict=True):
-        own, samples = arrays[array], len(arrays[numbers])
-        if own.shape != (samples, *width) or (is_by_class and own.ndim != 2):
-            needed = "(n, classes), as many classes" if is_by_class else "(n, ...), of one shape"
-            raise UsageError(
-                f"{who} on fold {fold} kept {array!r} {own.shape} for {samples} samples: "
-                f"needed are {needed} on each fold"
-            )
+    first, left = arrays[0][ballot.array], iter(arrays)
+    found = []
+    for answers in kept:
+        if answers.constant is None:
+            found.append(next(left)[ballot.array])
+        else:
+            row = np.full(first.shape[1], _NEVER)
+            row[: len(answers.constant)] = answers.constant[: len(row)]
+            found.append(np.tile(row, (len(answers.samples), 1)))
+    return stacked(found, first.dtype)
 
 
 def _can_be_judged(member: Member, own: NDArray[np.int64], bank: Bank) -> bool:
@@ -429,10 +347,11 @@ def _can_be_judged(member: Member, own: NDArray[np.int64], bank: Bank) -> bool:
         np.allclose(scores.mean(axis=1), member.scores.mean(axis=1), rtol=1e-3, atol=1e-6)
     )
     if not is_alike or (scores.dtype == bool and not np.array_equal(scores, member.scores)):
-        ballot = bank.ballot
+        by_class = "classes than `labels`"
+        truth = by_class if bank.ballot.judge is None else "true values than `truth`"
         raise UsageError(
-            f"{member.name} was judged by other {ballot.truth}: "
-            f"they are to be in the order of the numbers in `{ballot.scored.samples}`"
+            f"{member.name} was judged by other {truth} of its experiment returns: they are to be "
+            f"in the order of the numbers in `{bank.ballot.scored.samples}`"
         )
     return True
 
@@ -450,19 +369,6 @@ class Ensemble:
     name: str
     members: Sequence[Member]
     is_announced: bool = False
-
-
-def answers(logits: NDArray[np.float32], kind: VoteKind) -> NDArray[np.int64]:
-    """Return (n,) the class that the members vote for.
-
-    Args:
-        logits: (members, n, classes).
-        kind: The kind of vote.
-    """
-    chosen: NDArray[np.int64] = (
-        soft_vote(logits).argmax(axis=1) if kind == "soft" else hard_vote(logits)
-    )
-    return chosen
 
 
 def word_of(lead: Interval, margin: float = MARGIN) -> VoteJudgement:
@@ -536,70 +442,160 @@ def all_voting(
     return compare_votes([info.name], bank, [everyone], comparison.verdict.margin)
 
 
+@dataclass(frozen=True)
+class Ensembles:
+    """The results of the votes of some sweeps' finalists.
+
+    Attributes:
+        votes: The votes on fresh folds.
+        tested: The votes on the test set, one conclusion an evaluation; empty without any.
+    """
+
+    votes: VotesConclusion
+    tested: Sequence[Conclusion]
+
+
+def ensemble(
+    home: Home, infos: Sequence[SweepInfo], top: int | None = None, source: str | None = None
+) -> Ensembles:
+    """Compare votes of finalists with the single best.
+
+    Nothing is trained or written, and no test set is read.
+
+    Args:
+        home: The home of the sweeps.
+        infos: One confirmed sweep, or several of the same data, which vote together.
+        top: Number of best finalists that vote. None: of one sweep every number from two on, of
+            several sweeps the winners, and all finalists.
+        source: Source of the data; None for the experiment's own.
+
+    Raises:
+        UsageError: A sweep is not confirmed, their data differ, their experiment cannot vote, or
+            there are not as many finalists.
+    """
+    confirmed = [_confirmed(home, info) for info in infos]
+    first = infos[0]
+    for other in infos[1:]:
+        if not is_same_data(first.data, other.data):
+            raise UsageError(
+                f"sweeps {first.name!r} and {other.name!r} cannot vote together: they were made on "
+                f"different data ({first.data.get('name')}, {other.data.get('name')}) or splits, "
+                "so that their folds differ; name sweeps of the same data"
+            )
+    metrics = sorted({one.trainings.scored.metric for one in confirmed})
+    if len(metrics) > 1:
+        raise UsageError(
+            f"these sweeps cannot vote together: they were confirmed by {' and '.join(metrics)}"
+        )
+    experiment, data = check_data(home, first, source)
+    scored = confirmed[0].trainings.scored
+    ballot = ballot_of(experiment, data, scored)
+    bank = None if ballot is None else gather(confirmed, _shared_folds(confirmed), ballot)
+    if bank is None:
+        what = "logits on folds, or has no `labels`"
+        if scored != BLOCK_ACCURACY:
+            what = f"predictions on folds, or judges none by {scored.metric}"
+        raise UsageError(
+            f"the trainings of {first.name} cannot vote: their experiment keeps no {what} (see "
+            "`SupportsVoting` in sweeps/capabilities.py)"
+        )
+    margin = min(one.margin for one in confirmed)
+    ensembles = choose_ensembles(bank, top)
+    votes = compare_votes([info.name for info in infos], bank, ensembles, margin)
+    return Ensembles(votes, _tested(home, [info.id for info in infos]))
+
+
+def choose_ensembles(bank: Bank, top: int | None) -> list[Ensemble]:
+    """Return the ensembles that vote, and mark the announced one, which the verdict is about.
+
+    The announced ensemble is the one that `top` asks for. Without `top` it is fixed before any vote
+    is counted: of several sweeps the winners, of one sweep all finalists.
+
+    Raises:
+        UsageError: There are fewer finalists than `top`, or fewer than two.
+    """
+    members = bank.members
+    count = len(members)
+    if count < 2:
+        raise UsageError("one finalist alone cannot vote: confirm with more (--top)")
+    if top is not None and not 2 <= top <= count:
+        raise UsageError(f"--top {top}: {count} different finalists can vote, give 2 to {count}")
+    winners = [member for member in members if member.is_winner]
+    are_several = len(winners) > 1
+    if top is not None:
+        sizes = {top, count} if are_several else {top}
+    else:
+        sizes = {count} if are_several else set(range(2, count + 1))
+    announced = top if top is not None or are_several else count
+    chosen = [Ensemble("winners", winners, is_announced=announced is None)] if are_several else []
+    for size in sorted(sizes):
+        name = f"all {count}" if size == count else f"top {size}"
+        chosen.append(Ensemble(name, members[:size], is_announced=size == announced))
+    return chosen
+
+
+def _confirmed(home: Home, info: SweepInfo) -> Confirmed:
+    confirmed = Conclusions(home.store(info.id).folder).confirmed()
+    _, scored = cross_validation_experiment(home, info)  # raises if it can never be confirmed
+    if confirmed is None:
+        raise UsageError(
+            f"sweep {info.name!r} is not confirmed, so that nothing of it can vote; first: "
+            f"`sweeps confirm {info.name}`"
+        )
+    verdicts = [c for c in confirmed.conclusions if isinstance(c, VerdictConclusion)]
+    if any(verdict.standings[0].accuracy.unit != scored.unit for verdict in verdicts):
+        scored = replace(scored, unit="number")  # an accuracy in percent
+    store = home.store(confirmed.confirmation)
+    trainings = Trainings.read(store, confirmed.left_out, scored)
+    margin = next((one.margin for one in verdicts if one.margin is not None), MARGIN)
+    return Confirmed(info.name, trainings, confirmed.winner, margin)
+
+
+def _shared_folds(confirmed: Sequence[Confirmed]) -> list[int]:
+    """Return the folds that all finalists of all sweeps were trained on, in whole repeats."""
+    found = []
+    for one in confirmed:
+        ended = [*one.trainings.found, *one.trainings.lost]
+        most = max((fold for fold, _ in ended), default=-1) + 1
+        whole = one.trainings.whole_folds(
+            one.trainings.labels, FOLDS_A_REPEAT * -(-most // FOLDS_A_REPEAT)
+        )
+        found.append(set(whole))
+    shared = sorted(set.intersection(*found))
+    if len(shared) < 2 * FOLDS_A_REPEAT:
+        names = ", ".join(one.name for one in confirmed)
+        raise UsageError(
+            f"{names}: {len(shared)} folds are whole for all finalists, {2 * FOLDS_A_REPEAT} are "
+            "needed; confirm again"
+        )
+    return shared[: folds_that_count(len(shared))]
+
+
+def _tested(home: Home, sweeps: Sequence[str]) -> list[Conclusion]:
+    """Return the votes in evaluations that scored all these sweeps, from their stored scores."""
+    found: dict[str, Conclusion] = {}
+    for access_log, evaluation in evaluations_of(home, sweeps):
+        scores = heard(partial(access_log.scores, evaluation))
+        count, on_machine = access_log.count(), access_log.is_on_machine
+        votes = conclude_votes(evaluation, scores, count, on_machine=on_machine) if scores else None
+        found |= {evaluation.name: votes} if votes else {}
+    # An imported sweep brings the conclusions of its former home.
+    kept = [Conclusions(home.store(sweep).folder).votes() for sweep in sweeps]
+    names = sorted(set.intersection(*map(set, kept)) - found.keys())
+    return [*found.values(), *(kept[0][name] for name in names)]
+
+
 # Votes on the test set, of the models that an evaluation scored, from what it stored.
 #
-# The winner of a sweep has one training a fold, and these can vote: all trainings of one sweep,
-# one training of each sweep, and all trainings of all sweeps. Nothing is scored again. So an
+# The winner of a sweep has one training a fold, and these can vote. Nothing is scored again. So an
 # evaluation that was made before there were votes has them too, marked as asked afterwards. Votes
 # by the mean of predictions are judged by the experiment: their scores are stored with the others.
 
 
-VOTE_QUESTIONS: Final = (
-    "vote of all trainings of a winner, soft (hard beside it), minus the mean of one of them",
-    "of several sweeps: vote across their winners, training by training, soft (hard beside it), "
-    "minus the best single winner",
-    "of several sweeps: vote of all trainings of all winners, soft (hard beside it), minus the "
-    "best single winner",
+VOTE_QUESTION: Final = (
+    "vote of all trainings of a winner, soft (hard beside it), minus the mean of one of them"
 )
-MEAN_QUESTIONS: Final = tuple(
-    question.replace("soft (hard beside it)", "by the mean of predictions")
-    for question in VOTE_QUESTIONS
-)
-_ACROSS, _ALL = "vote_across", "vote_all"
-
-Cast = Mapping[str, NDArray[Any]]
-"""Scores of votes: `vote_<place>` (n,) of all trainings of a winner, `vote_across` (trainings, n)
-of one training of each winner, `vote_all` (n,) of all trainings of all winners."""
-
-
-def cast_votes(
-    kept: Mapping[int, NDArray[Any]], score: Callable[[NDArray[Any]], NDArray[Any]]
-) -> dict[str, NDArray[Any]]:
-    """Return the scores of the votes of winners.
-
-    Args:
-        kept: (trainings, n, ...) logits or predictions, by the winner's place in the evaluation.
-        score: Returns (n,) the oriented scores of the vote of (members, n, ...).
-    """
-    cast = {f"vote_{place}": score(one) for place, one in kept.items() if len(one) > 1}
-    if len(kept) > 1:
-        trainings = min(map(len, kept.values()))
-        cast[_ACROSS] = np.array([
-            score(np.stack([one[number] for one in kept.values()])) for number in range(trainings)
-        ])  # fmt: skip
-        cast[_ALL] = score(np.concatenate([*kept.values()]))
-    return cast
-
-
-def winner_places(evaluation: Evaluation) -> list[int]:
-    """Return the places of the winners among the entries of an evaluation."""
-    return [place for place, entry in enumerate(evaluation.entries) if entry.role == "winner"]
-
-
-@dataclass(frozen=True)
-class _Winner:
-    """The winner of a sweep: `scores` (trainings, n), oriented."""
-
-    place: int
-    name: str
-    label: str
-    scores: NDArray[np.float64] = field(repr=False)
-
-    @property
-    def of_samples(self) -> NDArray[np.float64]:
-        """(n,) the mean score of each sample over its trainings."""
-        means: NDArray[np.float64] = self.scores.mean(axis=0)
-        return means
+MEAN_QUESTION: Final = VOTE_QUESTION.replace("soft (hard beside it)", "by the mean of predictions")
 
 
 def conclude_votes(
@@ -617,55 +613,64 @@ def conclude_votes(
         evaluations: Number of evaluations of the test set by now.
         on_machine: Whether these are those of all homes of this machine.
     """
-    places, scored = winner_places(evaluation), scored_by(evaluation)
+    scored, entries = scored_by(evaluation), evaluation.entries
+    places = [place for place, entry in enumerate(entries) if entry.role == "winner"]
     cast = _cast_in(evaluation, scores, places)
-    if not any(cast.values()):
+    if not cast:
         return None
-    winners = [
-        _Winner(k, e.name, e.label, np.asarray(evaluation.outcomes(scores, k), float))
-        for k, e in enumerate(evaluation.entries)
-        if k in places
-    ]
-    best = max(winners, key=lambda winner: float(winner.scores.mean()))
-    several = [winner for winner in winners if len(winner.scores) > 1]
-    compared = [_of_one(winner, kind, cast) for winner in several for kind in cast]
-    if len(winners) > 1:
-        compared += [_across(winners, best, kind, cast) for kind in cast]
-        compared += [_of_all(winners, best, kind, cast) for kind in cast]
-    at_once = len(winners) + len(compared)
-    asked = VOTE_QUESTIONS if evaluation.is_by_class else MEAN_QUESTIONS
+    own = {place: np.asarray(evaluation.outcomes(scores, place), float) for place in places}
+    votes, winners = [], []
+    for place in places:
+        trainings, n = own[place].shape
+        numbers = np.tile(np.arange(n, dtype=np.int64), (trainings, 1))
+        mean = (
+            images_estimate(own[place][0])
+            if trainings < 2
+            else crossed_estimate(own[place], numbers)
+        )
+        entry = entries[place]
+        accuracy = scored.measured(mean.interval())
+        winners.append(TestedWinner(entry.name, entry.label, trainings, accuracy))
+    for place, kind in cast:
+        voted, name = cast[place, kind].astype(float), entries[place].name
+        # A vote is compared with the mean of its voters, sample by sample.
+        lead = images_estimate(voted - own[place].mean(axis=0))
+        ahead = scored.difference(lead.interval(len(places) + len(cast)))
+        word = word_of(ahead, MARGIN if scored.unit == "share" else 0.0)
+        accuracy = scored.measured(images_estimate(voted).interval())
+        votes.append(VoteOnTest(name, kind, len(own[place]), accuracy, ahead, name, word))
+    asked = VOTE_QUESTION if evaluation.is_by_class else MEAN_QUESTION
     return TestVotesConclusion(
         kind="test votes",
         evaluation=evaluation.at(evaluations, on_machine=on_machine),
-        was_asked=set(asked) <= set(evaluation.questions),
-        winners=[
-            TestedWinner(
-                w.name, w.label, len(w.scores), scored.measured(_crossed(w.scores).interval())
-            )
-            for w in winners
-        ],
-        best=best.name,
-        votes=[one.concluded(at_once, scored) for one in compared],
+        was_asked=asked in evaluation.questions,
+        winners=winners,
+        best=entries[max(places, key=lambda place: float(own[place].mean()))].name,
+        votes=votes,
         metric=scored.metric,
     )
 
 
 def _cast_in(
     evaluation: Evaluation, scores: Mapping[str, np.ndarray], places: Sequence[int]
-) -> dict[VoteKind, Cast]:
-    """Return the votes of an evaluation by kind; none without logits or stored votes."""
+) -> dict[tuple[int, VoteKind], NDArray[Any]]:
+    """Return (n,) the oriented scores of votes, by the winner's place and the kind of vote.
+
+    There are none without logits or stored votes. A single training does not vote.
+    """
     if not evaluation.is_by_class:
-        found = {name: values for name, values in scores.items() if name.startswith("vote_")}
-        return {MEAN[0]: found} if found else {}
-    logits = {k: scores[f"logits_{k}"] for k in places if f"logits_{k}" in scores}
-    if not logits or len(logits) < len(places):
+        names = {place: f"vote_{place}" for place in places}
+        return {(place, "mean"): scores[name] for place, name in names.items() if name in scores}
+    if not all(f"logits_{place}" in scores for place in places):
         return {}
-    classes = np.asarray(scores["labels"], np.int64)
-
-    def scoring(kind: VoteKind) -> Callable[[NDArray[Any]], NDArray[Any]]:
-        return lambda kept: answers(kept, kind) == classes
-
-    return {kind: cast_votes(logits, scoring(kind)) for kind in KINDS}
+    labels = np.asarray(scores["labels"], np.int64)
+    ballot, samples = Ballot(labels), np.arange(len(labels))
+    return {
+        (place, kind): np.asarray(ballot.scores(scores[f"logits_{place}"], samples, kind))
+        for place in places
+        if len(scores[f"logits_{place}"]) > 1
+        for kind in ballot.kinds
+    }
 
 
 def scored_by(evaluation: Evaluation) -> Scored:
@@ -673,64 +678,3 @@ def scored_by(evaluation: Evaluation) -> Scored:
     if evaluation.is_by_class:
         return BLOCK_ACCURACY
     return replace(Scored.by(evaluation.metric, evaluation.direction), unit=evaluation.unit)
-
-
-@dataclass(frozen=True)
-class _Compared:
-    """A vote, its score `mean`, and its lead `ahead` over the winner `of`, both oriented.
-
-    `ensembles` is the number of ensembles, each of its own trainings; None if there is only one.
-    """
-
-    voters: str
-    members: int
-    kind: VoteKind
-    mean: Estimate
-    ahead: Estimate
-    of: _Winner
-    ensembles: int | None = None
-
-    def concluded(self, at_once: int, scored: Scored) -> VoteOnTest:
-        """Return the stored form, with an interval for `at_once` models compared at once."""
-        ahead = scored.difference(self.ahead.interval(at_once))
-        is_enough = self.ensembles is None or self.ensembles >= FEWEST_FOLDS
-        margin = MARGIN if scored.unit == "share" else 0.0
-        word: VoteJudgement = word_of(ahead, margin) if is_enough else "cannot tell yet"
-        mean = scored.measured(self.mean.interval())
-        return VoteOnTest(self.voters, self.kind, self.members, mean, ahead, self.of.name, word)
-
-
-def _crossed(values: NDArray[np.float64]) -> Estimate:
-    """Return the mean of (trainings, n); of one training, with the error of samples alone."""
-    trainings, n = values.shape
-    if trainings < 2:
-        return images_estimate(values[0])
-    return crossed_estimate(values, np.tile(np.arange(n, dtype=np.int64), (trainings, 1)))
-
-
-def _of_one(winner: _Winner, kind: VoteKind, cast: Mapping[VoteKind, Cast]) -> _Compared:
-    """Compare the vote of a winner's trainings with the mean of its single ones, by sample."""
-    scores = cast[kind][f"vote_{winner.place}"].astype(float)
-    ahead = images_estimate(scores - winner.of_samples)
-    members = len(winner.scores)
-    return _Compared(winner.name, members, kind, images_estimate(scores), ahead, winner)
-
-
-def _across(
-    winners: Sequence[_Winner], best: _Winner, kind: VoteKind, cast: Mapping[VoteKind, Cast]
-) -> _Compared:
-    """Compare ensembles of one training a sweep with the best winner's training of the same number.
-
-    There are as many ensembles as the sweep with the fewest trainings has.
-    """
-    scores = cast[kind][_ACROSS].astype(float)
-    ahead, mean = _crossed(scores - best.scores[: len(scores)]), _crossed(scores)
-    return _Compared("winners", len(winners), kind, mean, ahead, best, len(scores))
-
-
-def _of_all(
-    winners: Sequence[_Winner], best: _Winner, kind: VoteKind, cast: Mapping[VoteKind, Cast]
-) -> _Compared:
-    scores, members = cast[kind][_ALL].astype(float), sum(len(w.scores) for w in winners)
-    ahead = images_estimate(scores - best.of_samples)
-    return _Compared("all", members, kind, images_estimate(scores), ahead, best)

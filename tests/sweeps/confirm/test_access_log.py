@@ -17,7 +17,8 @@ from sweeps.confirm.access_log import (
     state_folder,
 )
 from sweeps.confirm.access_log import TestSetUse as MachineUse
-from sweeps.confirm.test_set import EARLIER_QUESTIONS, QUESTIONS, conclude_evaluations
+from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
+from sweeps.confirm.test_set import QUESTIONS, conclude_evaluations, earlier_questions
 from sweeps.confirm.votes import conclude_votes
 from sweeps.errors import UsageError
 from sweeps.home import Home
@@ -67,20 +68,34 @@ def test_another_list_is_another_reading_and_asks_for_a_reason(access_log, entri
         access_log.freeze([entry(label="trial-9")], questions, "")
 
 
-def test_a_reading_that_asked_less_is_the_same_one_if_its_scores_answer_the_rest(access_log):
-    first = access_log.freeze([entry()], EARLIER_QUESTIONS[0], "")
-    same = access_log.freeze([entry()], QUESTIONS, "", earlier=EARLIER_QUESTIONS)
+EARLIER = earlier_questions(BLOCK_ACCURACY)
+
+
+@pytest.mark.parametrize("asked", EARLIER, ids=["without votes", "votes of several sweeps"])
+def test_a_reading_that_asked_otherwise_is_the_same_one_if_its_scores_answer_all(access_log, asked):
+    first = access_log.freeze([entry()], asked, "")
+    same = access_log.freeze([entry()], QUESTIONS, "", earlier=EARLIER)
     assert (same.number, same.list_digest) == (1, first.list_digest)
-    assert same.questions == list(EARLIER_QUESTIONS[0]), "what was asked then is not rewritten"
+    assert same.questions == list(asked), "what was asked then is not rewritten"
     with pytest.raises(UsageError, match="was read once"):
-        access_log.freeze([entry(weights="other")], QUESTIONS, "", earlier=EARLIER_QUESTIONS)
+        access_log.freeze([entry(weights="other")], QUESTIONS, "", earlier=EARLIER)
     with pytest.raises(UsageError, match="was read once"):
         access_log.freeze([entry()], QUESTIONS, "")
 
 
-def test_the_digest_of_a_reading_made_before_there_were_votes_is_what_it_was():
-    evaluation = Evaluation(1, DIGEST, 0, "", [entry()], EARLIER_QUESTIONS[0])
-    was = "07985e56f9e33574494e747e0528c0f5d984eb151edfd656bc03fc6c411cad38"
+@pytest.mark.parametrize(
+    ("asked", "was"),
+    [
+        (EARLIER[0], "07985e56f9e33574494e747e0528c0f5d984eb151edfd656bc03fc6c411cad38"),
+        (EARLIER[1], "1d4b6cfe9da4680b3c616ed1f2f04a30b657d8207c87f04be7bded794598697f"),
+        (
+            earlier_questions(Scored.by("mae", "minimize"))[1],
+            "1f935bce1e9df983f5e476cad041df2b808522b71e0b873d65c444051ba448de",
+        ),
+    ],
+)
+def test_the_digest_of_a_reading_made_by_an_earlier_version_is_what_it_was(asked, was):
+    evaluation = Evaluation(1, DIGEST, 0, "", [entry()], asked)
     assert evaluation.list_digest == was
     assert dataclasses.replace(evaluation, questions=QUESTIONS).list_digest != was
 
@@ -210,38 +225,17 @@ def voting(access_log, trainings=6, n=300, sweeps=("20250101-aaaaaaaa",)):
     return access_log.freeze(entries, QUESTIONS, "once more"), scores
 
 
-def test_of_several_sweeps_those_with_fewer_trainings_say_how_many_ensembles_there_are(access_log):
+def test_a_sweep_with_one_training_does_not_vote(access_log):
     evaluation, scores = voting(access_log, sweeps=("20250101-aaaaaaaa", "20250101-cccccccc"))
-    scores |= {name: scores[name][:3] for name in ("logits_1", "correct_1")}
-    told = put_in_words(conclude_votes(evaluation, scores, evaluations=1))
-    rows = {row[0]: row for row in told.rows}
-    right = [
-        soft_vote(scores["logits_0"][k], scores["logits_1"][k]) == scores["labels"]
-        for k in range(3)
-    ]
-    assert rows["champions, soft"][2].startswith(f"{100 * np.mean(right):.2f}±")
-    assert (rows["champions, soft"][1], rows["all, soft"][1]) == ("2", "9")
-    assert (rows["champions, soft"][5], rows["all, soft"][5]) == ("cannot tell yet", "better")
-
-
-def test_a_sweep_with_one_training_votes_with_others_only(access_log):
-    evaluation, scores = voting(
-        access_log, n=3000, sweeps=("20250101-aaaaaaaa", "20250101-cccccccc")
-    )
     named = [dataclasses.replace(e, name=n) for e, n in zip(evaluation.entries, "ab", strict=True)]
     evaluation = dataclasses.replace(evaluation, entries=named)
     scores |= {name: scores[name][:1] for name in ("logits_1", "correct_1")}
     told = put_in_words(conclude_votes(evaluation, scores, evaluations=1))
     rows = {row[0]: row for row in told.rows}
-    names = [f"{name}, {kind}" for name in ("a", "champions", "all") for kind in ("soft", "hard")]
-    assert list(rows) == ["a", "b", *names]
-    right = soft_vote(scores["logits_0"][0], scores["logits_1"][0]) == scores["labels"]
-    assert rows["champions, soft"][2].startswith(f"{100 * right.mean():.2f}±")
-    right = soft_vote(*scores["logits_0"], scores["logits_1"][0]) == scores["labels"]
-    assert rows["all, soft"][2].startswith(f"{100 * right.mean():.2f}±")
-    assert (rows["champions, soft"][1], rows["all, soft"][1]) == ("2", "7")
-    assert float(rows["champions, soft"][4].split("..")[0]) > 0
-    assert rows["champions, soft"][5] == "cannot tell yet", "of votes like it there is one"
+    assert list(rows) == ["a", "b", "a, soft", "a, hard"]
+    right = soft_vote(*scores["logits_0"]) == scores["labels"]
+    assert rows["a, soft"][2].startswith(f"{100 * right.mean():.2f}±")
+    assert rows["a, soft"][5] == "better"
 
 
 def soft_vote(*logits):

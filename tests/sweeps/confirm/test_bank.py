@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from sweeps.confirm.comparison import Trainings
-from sweeps.confirm.ensembles import ensemble
-from sweeps.confirm.votes import ClassBallot, Confirmed, gather
+from sweeps.confirm.votes import Ballot, Confirmed, ensemble, gather
 from sweeps.errors import UsageError
 from sweeps.experiment import TrialSpec
 from sweeps.home import Home
@@ -90,7 +89,7 @@ def of_a_smaller_pool(arrays):
 def test_finalists_of_different_pools_do_not_vote_together(home, change, said):
     both = [trained(home, "one"), trained(home, "two", change=change)]
     with pytest.raises(UsageError, match=said):
-        gather([confirmed(home, info) for info in both], range(8), ClassBallot(LABELS))
+        gather([confirmed(home, info) for info in both], range(8), Ballot(LABELS))
     with pytest.raises(UsageError, match=said):
         ensemble(home, both)
 
@@ -99,7 +98,7 @@ def test_finalists_of_different_pools_do_not_vote_together(home, change, said):
 def test_classes_that_are_not_those_of_the_samples_are_refused(home, classes):
     one = confirmed(home, trained(home, "one"))
     with pytest.raises(UsageError, match="trial-1 was judged by other classes than `labels`"):
-        gather([one], range(8), ClassBallot(classes))
+        gather([one], range(8), Ballot(classes))
 
 
 def test_a_sweep_that_kept_no_logits_cannot_vote_with_one_that_did(home):

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from sweeps.confirm.access_log import evaluations_of
-from sweeps.confirm.test_set import EARLIER_QUESTIONS, QUESTIONS
-from sweeps.confirm.votes import VOTE_QUESTIONS
+from sweeps.confirm.finalists import BLOCK_ACCURACY
+from sweeps.confirm.test_set import QUESTIONS, earlier_questions
 from sweeps.errors import SamplesWarning
 from sweeps.runner.ownership import SweepLock
 from tests.sweeps.voting_experiment import LABELS, SPACE, TEST_LABELS
@@ -187,7 +187,7 @@ def test_sweeps_of_different_data_do_not_vote_together(home, tmp_path):
 class TestReading:
     """In the order they stand here: an evaluation is made, seen, and taken for an older one."""
 
-    def test_votes_over_trainings_and_across_sweeps_are_told_from_stored_logits(self, home):
+    def test_votes_over_trainings_are_told_from_stored_logits(self, home):
         call = caller(home)
         assert not told(home, "one")["test"], "nothing was read yet"
         assert not (home / "test").exists()
@@ -202,28 +202,21 @@ class TestReading:
         assert tuple(evaluation.questions) == QUESTIONS
         assert [winner["sweep"] for winner in first["champions"]] == ["one", "two"]
         rows = {(vote["voters"], vote["vote"]): vote for vote in first["votes"]}
-        names = ("one", "two", "champions", "all")
+        names = ("one", "two")
         assert list(rows) == [(name, kind) for name in names for kind in ("soft", "hard")]
         with np.load(next((home / "test").glob("*/0001.npz")), allow_pickle=False) as scores:
             places = [k for k, e in enumerate(evaluation.entries) if e.role == "winner"]
             logits = [scores[f"logits_{place}"] for place in places]
             assert np.array_equal(scores["labels"], TEST_LABELS)
         single = [(own.argmax(axis=2) == TEST_LABELS).mean() for own in logits]
-        by_hand = {
-            "one": ([logits[0]], single[0], 8),
-            "two": ([logits[1]], single[1], 8),
-            "champions": ([np.stack(pair) for pair in zip(*logits, strict=True)],
-                              max(single), 2),
-            "all": ([np.concatenate(logits)], max(single), 16),
-        }  # fmt: skip
-        for name, (ensembles, rival, members) in by_hand.items():
-            right = [shares(e).mean(axis=0).argmax(axis=1) == TEST_LABELS for e in ensembles]
-            share, found = np.mean(right), rows[name, "soft"]
-            assert found["members"] == members
+        for name, own, rival in zip(names, logits, single, strict=True):
+            share = (shares(own).mean(axis=0).argmax(axis=1) == TEST_LABELS).mean()
+            found = rows[name, "soft"]
+            assert found["members"] == 8
             assert found["accuracy"]["value"] == pytest.approx(share)
             assert found["ahead_by"]["value"] == pytest.approx(share - rival)
-        assert rows["all", "soft"]["verdict"] == "better"
-        assert "soft vote of 16 trainings is better" in page
+        assert rows["two", "soft"]["verdict"] == "better"
+        assert "soft vote of 8 trainings is better" in page
 
     def test_ensemble_and_report_show_what_the_reading_said_without_another_one(self, home):
         for names in (["one"], ["one", "two"]):
@@ -242,8 +235,9 @@ class TestReading:
     def test_a_reading_made_before_there_were_votes_is_the_same_one_and_tells_them(self, home):
         (path,) = (home / "test").glob("*/0001.json")
         before = json.loads(path.read_text())
-        assert tuple(before["questions"][3:]) == VOTE_QUESTIONS
-        path.write_text(json.dumps(before | {"questions": list(EARLIER_QUESTIONS[0])}))
+        without_votes, across_sweeps = earlier_questions(BLOCK_ACCURACY)
+        assert across_sweeps[: len(QUESTIONS)] == QUESTIONS
+        path.write_text(json.dumps(before | {"questions": list(without_votes)}))
         scores = path.with_suffix(".npz").stat().st_mtime_ns
         assert told(home, "one")["test"][0]["was_asked"] is False
         assert "Asked after the evaluation" in caller(home)("ensemble", "one").stdout
@@ -253,7 +247,7 @@ class TestReading:
         document = json.loads(ran.stdout)[0]
         assert document["test"]["evaluation"]["number"] == 1
         assert document["test_votes"]["was_asked"] is False
-        assert json.loads(path.read_text())["questions"] == list(EARLIER_QUESTIONS[0])
+        assert json.loads(path.read_text())["questions"] == list(without_votes)
         assert path.with_suffix(".npz").stat().st_mtime_ns == scores, "nothing was scored again"
         other = call("confirm", "one", *CONFIRM, "--workers", 0, "--test")
         assert (other.exit_code, "--again" in other.stderr) == (2, True), "another list"

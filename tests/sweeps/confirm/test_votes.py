@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from benchmarks.finalists import simulated
-from sweeps.confirm.ensembles import choose_ensembles
 from sweeps.confirm.intervals import Outcomes, crossed_difference
 from sweeps.confirm.votes import (
+    Ballot,
     Bank,
-    ClassBallot,
     Ensemble,
     Member,
+    choose_ensembles,
     compare_votes,
     word_of,
 )
@@ -47,7 +47,7 @@ def bank(random, count, folds=8, *, is_sure_alike, **world):
         Member(f"trial-{k}", k == 0, outcomes.scores[k], logits[k].astype(np.float32), 10.0, 1.0)
         for k in range(count)
     ]
-    return Bank(members, outcomes.samples, ClassBallot(of_samples))
+    return Bank(members, outcomes.samples, Ballot(of_samples))
 
 
 def all_of(found):
@@ -162,7 +162,7 @@ def members(count, winners=1):
     ],
 )
 def test_which_ensembles_are_asked_about(count, winners, top, expected, announced):
-    whole = Bank(members(count, winners), np.zeros((8, 1), int), ClassBallot(np.zeros(1, int)))
+    whole = Bank(members(count, winners), np.zeros((8, 1), int), Ballot(np.zeros(1, int)))
     chosen = choose_ensembles(whole, top)
     assert [ensemble.name for ensemble in chosen] == expected
     assert [e.name for e in chosen if e.is_announced] == [announced]
@@ -173,6 +173,6 @@ def test_which_ensembles_are_asked_about(count, winners, top, expected, announce
 
 @pytest.mark.parametrize(("count", "top"), [(4, 5), (4, 1), (1, None), (1, 2)])
 def test_more_than_there_are_cannot_vote(count, top):
-    whole = Bank(members(count), np.zeros((8, 1), int), ClassBallot(np.zeros(1, int)))
+    whole = Bank(members(count), np.zeros((8, 1), int), Ballot(np.zeros(1, int)))
     with pytest.raises(UsageError, match=r"can vote, give 2 to 4|alone cannot vote"):
         choose_ensembles(whole, top)
