@@ -44,6 +44,7 @@ from sweeps.runner.loop import Coordinator, Watch
 from sweeps.runner.opening import (
     check_fingerprint,
     describe_extension,
+    describe_imported,
     keep_code,
     learned_by,
     make_trial_queue,
@@ -51,7 +52,6 @@ from sweeps.runner.opening import (
     open_sweep,
 )
 from sweeps.runner.ownership import Guard, Hold
-from sweeps.runner.warm_start import describe_imported
 from sweeps.study.backends import backend_of
 from sweeps.study.storage import StudyStore, stored_trials
 from sweeps.tracking.address import resolve_tracking_uri, sqlite_path

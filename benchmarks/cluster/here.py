@@ -19,7 +19,7 @@ from distributed import get_worker
 from sweeps.errors import WorkersError
 from sweeps.executors.attempt import Attempt, run_attempt
 from sweeps.executors.dask.fleet import Cluster, differences
-from sweeps.executors.dask.on_worker import Job, Notifier
+from sweeps.executors.dask.on_worker import DaskJob, Notifier
 from sweeps.executors.preloading import Preload
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.loading import load_experiment
@@ -48,7 +48,7 @@ class _Client:
         return getattr(self._client, name)
 
 
-def train_here(job: Job, preload: Preload) -> Attempt:
+def train_here(job: DaskJob, preload: Preload) -> Attempt:
     """Do what `on_worker.train` does, in the calling thread; nothing can stop or time it."""
     worker = get_worker()
     if differences(job.versions) or _digest(preload) != job.data_digest:

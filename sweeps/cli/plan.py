@@ -201,7 +201,7 @@ def _print(plan: SweepPlan) -> None:
 
 def _gpus(plan: SweepPlan) -> list[str]:
     """Return which GPUs each worker sees; empty if all see the same."""
-    from sweeps.executors.local.gpus import dealt, visible_gpus
+    from sweeps.executors.preloading import dealt, visible_gpus
 
     return [gpus for gpus in dealt(visible_gpus(), plan.config.parallelism.at_once) if gpus]
 

@@ -17,7 +17,7 @@ from sweeps.wording import counted, first_line
 FailureReason = Literal["crash", "oom", "timeout", "error", "invalid", "killed"]
 """Why an attempt has no result: its process died, memory ran out, it took too long, it raised, it
 failed in a way that every repetition would, such as by a mistake in the code, or its process was
-killed from outside (see `workspace.kills`)."""
+killed from outside (see `workspace.processes`)."""
 
 DEFAULT_RETRIES: Final[Mapping[str, int]] = {
     "crash": 2, "oom": 1, "timeout": 1, "error": 1, "invalid": 0,

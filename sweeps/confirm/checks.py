@@ -40,7 +40,7 @@ from sweeps.confirm.finalists import (
     Scored,
 )
 from sweeps.errors import UsageError
-from sweeps.executors import Attempt, Executor, InProcessExecutor
+from sweeps.executors import Attempt, Executor, InProcessExecutor, Nobody
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, TrialSpec
 from sweeps.experiments.code import declare_same, is_shipped, load_same
 from sweeps.experiments.folds import FRESH, ON_FOLDS, REFIT_EPOCHS, FoldExperiment
@@ -102,7 +102,7 @@ class CrossValidation:
         folders = folder if writes_files else None
         if self.workers == 0:
             return InProcessExecutor(
-                self.experiment, self.data, _Nobody(), lambda spec: None, folders
+                self.experiment, self.data, Nobody(), lambda spec: None, folders
             )
         from sweeps.executors.local.executor import WorkersExecutor
         from sweeps.executors.preloading import make_preload
@@ -110,17 +110,7 @@ class CrossValidation:
         preload = make_preload(
             self.path, self.directory, self.data, [__name__], writes_files=writes_files
         )
-        return WorkersExecutor(1, preload, _Nobody(), folders=folders)
-
-
-class _Nobody:
-    """A listener that ignores the progress of attempts."""
-
-    def started(self, spec: TrialSpec) -> None:
-        """Say nothing."""
-
-    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Say nothing."""
+        return WorkersExecutor(1, preload, Nobody(), folders=folders)
 
 
 class _OneEpoch:

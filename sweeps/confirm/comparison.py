@@ -33,7 +33,12 @@ from sweeps.errors import UsageError
 from sweeps.experiment import TrialResult
 from sweeps.interval import Interval
 from sweeps.records import FINALIST, FOLD, Record, RecordStore
-from sweeps.records.conclusions import Components, ConfirmedStanding, Judgement
+from sweeps.records.conclusions import (
+    Components,
+    ConfirmedStanding,
+    Judgement,
+    SelectionBiasConclusion,
+)
 
 MARGIN_SHARE: Final = 0.1
 """A difference that does not matter, as a share of the baseline's distance from perfect."""
@@ -623,3 +628,20 @@ def _cost(records: Sequence[Record]) -> float:
     if not records:
         return float("inf")
     return float(np.mean([r.result.metrics.get(COST, 0.0) for r in records if r.result]))
+
+
+def measure_selection_bias(comparison: Comparison) -> SelectionBiasConclusion | None:
+    """Return the selection bias of the search's best (the winner's curse).
+
+    It was selected by the same score that it reports: its score minus its mean on fresh folds.
+    None if the best takes no part, or its score was of another metric.
+    """
+    standing = next((s for s in comparison.verdict.standings if s.finalist.place == 1), None)
+    if standing is None or standing.finalist.searched is None:
+        return None
+    scored = comparison.verdict.scored
+    label, fresh = standing.finalist.label, standing.mean
+    searched = scored.sign * standing.finalist.searched
+    total = scored.difference(replace(fresh, value=searched - fresh.value).interval())
+    of_both = standing.finalist.searched, scored.sign * fresh.value
+    return SelectionBiasConclusion("selection_bias", label, *of_both, total)

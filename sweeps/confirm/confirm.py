@@ -29,7 +29,12 @@ from sweeps.confirm.checks import (
     why_no_refit,
     why_no_verdict,
 )
-from sweeps.confirm.comparison import Comparison, compare_finalists, margin_of
+from sweeps.confirm.comparison import (
+    Comparison,
+    compare_finalists,
+    margin_of,
+    measure_selection_bias,
+)
 from sweeps.confirm.finalists import (
     CONTROL,
     SCORE,
@@ -43,16 +48,17 @@ from sweeps.confirm.planning import (
     Confirmation,
     HowToTrain,
     Ran,
+    control_of,
     ended_trials,
     find_refit,
     is_trained,
     other_confirmations,
     plan_confirmation,
     run_confirmation,
+    run_control,
     run_refit,
     trained_with,
 )
-from sweeps.confirm.selection_bias import control_of, measure_selection_bias, run_control
 from sweeps.confirm.votes import all_voting, ballot_of
 from sweeps.errors import UsageError
 from sweeps.executors.local.fork_server import one_fork_server
@@ -125,7 +131,7 @@ class ConfirmResult:
 
 
 @dataclass(frozen=True)
-class Checked:
+class Confirmable:
     """A sweep that can be confirmed, as `check` found it.
 
     Attributes:
@@ -156,7 +162,7 @@ class Checked:
     fresh: int
 
 
-def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
+def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Confirmable:
     """Refuse a sweep that cannot be confirmed, before anything is begun.
 
     Raises:
@@ -192,7 +198,7 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Checked:
     control = known if options.control is None else options.control
     limit = experiment.parameters[FOLD].high if FOLD in experiment.parameters else None
     most = max(folds, LOOKS[-1] if limit is None else min(LOOKS[-1], int(limit) + 1))
-    checked = Checked(
+    checked = Confirmable(
         experiment, data, finalists, left_out, top, folds, control, most,
         scored, margin, fresh,
     )  # fmt: skip
@@ -279,7 +285,7 @@ def confirm(
         return work.result(conclusions, pending, work.failure)
 
 
-def _trainings(home: Home, info: SweepInfo, options: ConfirmOptions, checked: Checked) -> int:
+def _trainings(home: Home, info: SweepInfo, options: ConfirmOptions, checked: Confirmable) -> int:
     """Return the number of trainings of a confirmation, those that were made before included."""
     trained = trained_with(home, info, checked.finalists, checked.folds, checked.left_out)
     a_fold = len(trained) + bool(checked.control)
@@ -363,7 +369,7 @@ class _Work:
     """A confirmation in progress, in five steps: choose, train, compare, conclude, refit."""
 
     def __init__(
-        self, home: Home, info: SweepInfo, options: ConfirmOptions, checked: Checked
+        self, home: Home, info: SweepInfo, options: ConfirmOptions, checked: Confirmable
     ) -> None:
         self.failure: str | None = None
         self._home, self._info, self._options, self._checked = home, info, options, checked
@@ -598,7 +604,7 @@ def _margin_before(before: ConfirmationRecord | None, scored: Scored) -> float |
     return verdict.margin if verdict and verdict.metric == scored.metric else None
 
 
-def _more(home: Home, info: SweepInfo, checked: Checked) -> int:
+def _more(home: Home, info: SweepInfo, checked: Confirmable) -> int:
     """Return the number of configurations of the search that take no part."""
     records = home.store(info.id).read_all()
     everyone = choose_finalists(info, records, len(records))

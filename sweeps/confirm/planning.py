@@ -8,6 +8,7 @@ a name, connects the two. The same command continues it.
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,9 +28,11 @@ from sweeps.confirm.best import LOOKS, POWER, nominal, normal_critical
 from sweeps.confirm.checks import cross_validation_experiment, scored_in
 from sweeps.confirm.finalists import (
     BLOCK_ACCURACY,
+    CONTROL,
     TEMPERATURE,
     Finalist,
     Scored,
+    choose_best,
     label_of,
 )
 from sweeps.errors import UsageError
@@ -42,6 +45,7 @@ from sweeps.records import (
     FINALIST,
     FOLD,
     Conclusions,
+    ConfirmationRecord,
     Record,
     SweepInfo,
     confirmed_by,
@@ -278,7 +282,7 @@ def run_confirmation(confirmation: Confirmation, home: Home, how: HowToTrain) ->
     """Train every finalist on every fold, without repeating trainings made before."""
     trials = confirmation.folds * len(confirmation.finalists)
     timeout = None if how.stop_by is None else max(how.stop_by - time.monotonic(), 1e-3)
-    return _run(confirmation.folder / SPACE, confirmation.name, trials, home, how, timeout)
+    return _run(confirmation.folder / SPACE, confirmation.name, trials, home, how, timeout=timeout)
 
 
 def run_refit(
@@ -334,9 +338,7 @@ def name_for(home: Home, folder: Path, wanted: str) -> str:
     return free_name(wanted, taken) if wanted in taken else wanted
 
 
-def _run(
-    space: Path, name: str, trials: int, home: Home, how: HowToTrain, timeout: float | None = None
-) -> Ran:
+def _run(space: Path, name: str, trials: int, home: Home, how: HowToTrain, **options: Any) -> Ran:
     whole = _begun(home).get(_tail(space.parent))
     if whole is not None and ended_trials(home, whole) >= trials:
         if isinstance(how.progress, Stages):
@@ -345,10 +347,54 @@ def _run(
     asked = RunOptions(
         str(space), name=name, trials=trials, home=home.path, storage=home.storage,
         workers=how.workers, same_code=how.same_code, check_determinism=False,
-        tracking_uri=how.tracking_uri, data=how.data, timeout=timeout,
+        tracking_uri=how.tracking_uri, data=how.data, **options,
     )  # fmt: skip
     result = run_options(asked, progress=how.progress)
     return Ran(result.info, result.summary.stopped_by, result.summary.tracking_pending)
+
+
+# The control: random trials of the same space, whose best is confirmed too. Did searching pay?
+
+
+def run_control(
+    home: Home, info: SweepInfo, trials: int, how: HowToTrain, scored: Scored
+) -> tuple[Ran, Finalist | None]:
+    """Run a random search of a sweep's space, without baselines; return it and its best.
+
+    Its seed differs from the sweep's, and so do its proposals and the seeds of its trainings. The
+    best is None if no trial is complete.
+    """
+    folder = home.store(info.id).folder / CONTROL_FOLDER
+    file = folder / "control.json"
+    make_folder(folder)
+    space = {**info.space, "baselines": []}
+    write_atomically(file, json.dumps(space, indent=1).encode(), "conclusion")
+    name, seed = name_for(home, folder, f"{info.name}-control"), info.fingerprint.get("seed", 0)
+    random = {"sampler": "random", "pruner": "none", "seed": int(seed) + 1}
+    ran = _run(file, name, trials, home, how, **random)
+    return ran, _best(home, ran.info, trials, scored)
+
+
+def _best(home: Home, control: SweepInfo, trials: int, scored: Scored) -> Finalist | None:
+    records = [r for r in home.store(control.id).read_all() if r.spec.trial < trials]
+    best = choose_best(control, records, scored)
+    return best and Finalist(f"{CONTROL}{best.trial}", best.trial, best.config, best.searched, 0)
+
+
+def control_of(
+    home: Home, info: SweepInfo, before: ConfirmationRecord | None, scored: Scored
+) -> tuple[int, Finalist | None]:
+    """Return the random search of a confirmation: its trials, and its best.
+
+    Without random trials, or if they are gone, these are 0 and nobody.
+    """
+    verdict = before.verdict if before else None
+    control = begun_in(home, home.store(info.id).folder / CONTROL_FOLDER)
+    if verdict is None or control is None or not verdict.controls:
+        return 0, None
+    trials = verdict.control_trials or home.store(control.id).asked() or 0
+    best = _best(home, control, trials, scored) if trials else None
+    return (trials, best) if best is not None else (0, None)
 
 
 # The spaces of a confirmation, as YAML.

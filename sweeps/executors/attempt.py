@@ -363,6 +363,16 @@ class Listener(Protocol):
         ...
 
 
+class Nobody:
+    """A listener that ignores the progress of attempts."""
+
+    def started(self, spec: TrialSpec) -> None:
+        """Say nothing."""
+
+    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Say nothing."""
+
+
 Keep = Callable[[Attempt], Any]
 
 

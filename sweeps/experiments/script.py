@@ -61,9 +61,8 @@ from sweeps.experiments.script_results import (
 )
 from sweeps.records import SOURCE
 from sweeps.records.kept_files import last_lines, printed_files
-from sweeps.workspace.descendants import descendants, marked, signal_each
 from sweeps.workspace.files import remove
-from sweeps.workspace.kills import oom_kills, why_killed
+from sweeps.workspace.processes import descendants, marked, oom_kills, signal_each, why_killed
 
 # The command of a script: its words, its placeholders, and its optional parts.
 #

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Final
 
 from sweeps.experiment import Checkpoint
-from sweeps.workspace.descendants import marked, signal_each
 from sweeps.workspace.files import remove
+from sweeps.workspace.processes import marked, signal_each
 
 LONGEST_LINE: Final = 1 << 20
 """Bytes; a longer line is not read."""

@@ -52,7 +52,7 @@ class Enqueued:
     is_running: bool
 
 
-class _Point(NamedTuple):
+class _Wanted(NamedTuple):
     params: Mapping[str, Value]
     origin: str
 
@@ -78,7 +78,7 @@ def enqueue_point(
         known: Those of a trial, from which the others are taken; empty without one.
     """
     target = _target(home, info)
-    point = _Point(_checked(target, {**known, **given}, given), "enqueued")
+    point = _Wanted(_checked(target, {**known, **given}, given), "enqueued")
     return _queue(home, info, [point], [])
 
 
@@ -167,7 +167,7 @@ def _longer(
     records: Sequence[Record],
     more: int,
     leave_out: Callable[[str], None],
-) -> Iterator[_Point]:
+) -> Iterator[_Wanted]:
     """Yield trials with more epochs; report those that would not train them to `leave_out`."""
     for record in records:
         trial, known = record.spec.trial, experiment.parameters[EPOCHS]
@@ -196,7 +196,7 @@ def _longer(
         if not _is_as_before(space, record, longer):
             leave_out(f"trial {trial}: the space of the sweep has changed since it was trained")
             continue
-        yield _Point(record.params, longer.origin)
+        yield _Wanted(record.params, longer.origin)
 
 
 def _is_as_before(space: Space, record: Record, longer: Longer) -> bool:
@@ -225,7 +225,7 @@ def _target(home: Home, info: SweepInfo) -> _Target:
 
 
 def _queue(
-    home: Home, info: SweepInfo, points: Sequence[_Point], left_out: Sequence[str]
+    home: Home, info: SweepInfo, points: Sequence[_Wanted], left_out: Sequence[str]
 ) -> Enqueued:
     home.check_writable()  # first, since reading the study may write files beside it
     queue = EnqueuedPoints(home.store(info.id).folder)
@@ -246,7 +246,7 @@ def _queue(
 
 def _best_of(
     target: _Target, source: SweepInfo, top: int, leave_out: Callable[[str], None]
-) -> Iterator[_Point]:
+) -> Iterator[_Wanted]:
     """Yield the best trials of another sweep; report those outside this space to `leave_out`."""
     from search_spaces.mapping import counterpart
 
@@ -261,7 +261,7 @@ def _best_of(
         except SpaceError as error:
             leave_out(f"trial {trial} of {source.name!r} does not lie in the space: {error}")
         else:
-            yield _Point(point, f"enqueued, {source.name} trial {trial}")
+            yield _Wanted(point, f"enqueued, {source.name} trial {trial}")
 
 
 def _checked(

@@ -6,6 +6,7 @@ import dataclasses
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +14,9 @@ from typing import Any, Final
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.errors import SpaceError, did_you_mean
-from search_spaces.mapping import space_differences
+from search_spaces.mapping import counterpart, point_of, space_differences
 from search_spaces.objectives import is_script
-from search_spaces.parameters import Value
+from search_spaces.parameters import ParameterInfo, Value
 from search_spaces.space import Space
 from sweeps.config.sweep import SweepConfig
 from sweeps.errors import UsageError
@@ -46,21 +47,16 @@ from sweeps.records import (
 )
 from sweeps.records.notes import LEARNED_FILE
 from sweeps.runner.recording import describe
-from sweeps.runner.trial_queue import TrialQueue, TrialStore
-from sweeps.runner.warm_start import (
-    PriorTrial,
-    describe_prior,
-    imported_points,
-    learned_points,
-    prior_trials,
-)
+from sweeps.runner.trial_queue import PriorTrial, TrialQueue, TrialStore
 from sweeps.study.proposals import (
     ATTEMPTS,
     Proposal,
     distributions_to_json,
+    proposal_of_record,
     proposal_of_trial,
 )
 from sweeps.study.sampler_view import trial_outcome
+from sweeps.wording import counted
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.files import make_folder
@@ -542,3 +538,98 @@ def _to_reopen(
     failed = {number for number, outcome in final.items() if outcome.state == TrialState.FAIL}
     stored = {trial.number for trial in study.trials if trial.state == TrialState.FAIL}
     return sorted(stored.intersection(retried) - failed)
+
+
+# Trials of earlier generations in a later one: records stay, the sampler sees the points.
+#
+# A sweep may go on with another space, sampler, pruner, `ask_ahead` or code (`--extend`), never
+# with another experiment, objective, data, seed or order. One atomic write of `generation-2.json`
+# begins the next generation; from then on later starts are compared with it. Sweep id, records,
+# parent run and trial numbers go on. The Optuna study is a new one (`<id>.2`); it is filled like a
+# study that has lost its trials, so that the next start finishes an extension that was killed.
+#
+# A trial lies in the new space if one of its points gives the experiment the configuration that the
+# trial was trained with; a parameter that is new or gone counts as the experiment's default. The
+# sampler sees such a trial at that point, under the new distributions. The other trials keep their
+# number, record and row, and are not shown. Baselines that were tried are not tried again; samplers
+# and pruners with a state of their own begin anew.
+
+
+def prior_trials(
+    info: SweepInfo,
+    records: Sequence[Record],
+    space: Space,
+    parameters: Mapping[str, ParameterInfo],
+    recall: Callable[[int], UnfinishedTrial],
+) -> dict[int, PriorTrial]:
+    """Return every trial of the earlier generations, by number.
+
+    Args:
+        info: The sweep.
+        records: All of its records, ordered by trial and attempt.
+        space: The space of its newest generation.
+        parameters: The experiment's parameters.
+        recall: Returns a trial that has no record.
+    """
+    unfinished = {one.trial: one for one in info.unfinished}
+    latest = {record.spec.trial: record for record in records}
+    prior = {}
+    for number in range(info.first_trial):
+        if number in latest:
+            record = latest[number]
+            proposal, config = proposal_of_record(record), record.spec.config
+            attempts = record.spec.attempt
+        else:
+            kept = unfinished.get(number) or recall(number)
+            proposal, config, attempts = proposal_of_record(kept), kept.config, kept.attempts
+        try:
+            point = counterpart(space, proposal.params, config, parameters)
+        except SpaceError as error:
+            prior[number] = PriorTrial(proposal, config, attempts, None, str(error))
+        else:
+            prior[number] = PriorTrial(proposal, config, attempts, point)
+    for number, kept in unfinished.items():
+        attempts = max(kept.attempts, prior[number].attempts)
+        prior[number] = dataclasses.replace(prior[number], attempts=attempts)
+    return prior
+
+
+def imported_points(
+    space: Space, imported: Imported | None
+) -> list[tuple[Mapping[str, Value], tuple[float, ...]]]:
+    """Return the imported trials that lie in a space, each as a point with its values.
+
+    All lie in the space that they were imported for; after an extension some may not.
+    """
+    found: list[tuple[Mapping[str, Value], tuple[float, ...]]] = []
+    for trial in imported.trials if imported else ():
+        if len(trial.values) == len(space.objectives):
+            with suppress(SpaceError):
+                found.append((point_of(space, trial.params)[0], trial.values))
+    return found
+
+
+def learned_points(space: Space, learned: Learned | None) -> Learned | None:
+    """Return what was learned as far as it lies in a space; after an extension some may not."""
+    if learned is None:
+        return None
+    points = []
+    for point in learned.points:
+        with suppress(SpaceError):
+            points.append(dataclasses.replace(point, params=point_of(space, point.params)[0]))
+    return dataclasses.replace(learned, points=tuple(points))
+
+
+def describe_imported(imported: Imported) -> str:
+    """Return a line: how many results found elsewhere the sampler knows."""
+    return (
+        f"its sampler knows {counted(len(imported.trials), 'imported result')} of "
+        f"{imported.source}, which count for nothing else"
+    )
+
+
+def describe_prior(prior: Mapping[int, PriorTrial]) -> str:
+    """Return a line: how many earlier trials lie in the new space, and why the others do not."""
+    outside = [trial for trial in prior.values() if trial.point is None]
+    line = f"{len(prior) - len(outside)} of {len(prior)} earlier trials lie in the new space"
+    return f"{line} (the first outside: {outside[0].obstacle})" if outside else line

@@ -17,13 +17,14 @@ from sweeps.records.enqueued import EPOCHS
 from sweeps.runner.budget import Budget, Reserving, make_budget, time_used
 from sweeps.runner.opening import (
     check_fingerprint,
+    describe_imported,
+    describe_prior,
     differing,
     learned_by,
     make_trial_queue,
     next_generation,
 )
 from sweeps.runner.trial_queue import TrialQueue
-from sweeps.runner.warm_start import describe_imported, describe_prior
 from sweeps.study.proposals import Exhausted, Proposal
 from sweeps.study.sampler_view import TrialOutcome
 from sweeps.workspace.clock import Stopwatch

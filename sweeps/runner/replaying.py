@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from sweeps.errors import StoreError, UsageError
-from sweeps.executors import Attempt, Executor, InProcessExecutor
+from sweeps.executors import Attempt, Executor, InProcessExecutor, Nobody
 from sweeps.executors.preloading import Preload, make_preload
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, TrialSpec
 from sweeps.experiments.code import load_same, unrecorded_package
@@ -38,7 +38,7 @@ epoch."""
 
 
 @dataclass(frozen=True)
-class Difference:
+class ReplayDifference:
     """A number or an array that the second training gave differently.
 
     Attributes:
@@ -82,8 +82,8 @@ class Replayed:
     record: Record = field(repr=False)
     result: TrialResult = field(repr=False)
     surroundings: Sequence[str]
-    differences: Sequence[Difference]
-    beyond: Sequence[Difference]
+    differences: Sequence[ReplayDifference]
+    beyond: Sequence[ReplayDifference]
     is_restored: bool = False
     unrecorded: str = ""
 
@@ -113,16 +113,6 @@ class _StopAfter:
 
     def __call__(self, epoch: int, metrics: Mapping[str, float]) -> Stop | None:
         return self.stop if epoch >= self.epoch else None
-
-
-class _Nobody:
-    """A listener that ignores the progress of a training."""
-
-    def started(self, spec: TrialSpec) -> None:
-        """Say nothing."""
-
-    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Say nothing."""
 
 
 def replay(
@@ -155,11 +145,11 @@ def replay(
 
     executor: Executor
     if worker is None:
-        executor = InProcessExecutor(experiment, data, _Nobody(), lambda spec: None)
+        executor = InProcessExecutor(experiment, data, Nobody(), lambda spec: None)
     else:
         from sweeps.executors.local.executor import WorkersExecutor
 
-        executor = WorkersExecutor(1, worker, _Nobody())
+        executor = WorkersExecutor(1, worker, Nobody())
     try:
         attempt: Attempt = executor.submit(record.spec, _StopAfter(last, stop)).result()
     finally:
@@ -171,7 +161,7 @@ def replay(
     return Replayed(record, result, _surroundings(record), differences, beyond)
 
 
-def compare(record: Record, now: TrialResult) -> list[Difference]:
+def compare(record: Record, now: TrialResult) -> list[ReplayDifference]:
     """Return the differences between a recorded trial and its second training, without durations.
 
     Args:
@@ -228,33 +218,33 @@ def replay_recorded(
     return dataclasses.replace(replayed, is_restored=True)
 
 
-def _numbers(recorded: TrialResult, now: TrialResult) -> Iterator[Difference]:
+def _numbers(recorded: TrialResult, now: TrialResult) -> Iterator[ReplayDifference]:
     if (recorded.outcome, recorded.stop_reason) != (now.outcome, now.stop_reason):
         ends = (f"{r.outcome} ({r.stop_reason})" for r in (recorded, now))
-        yield Difference("the end, recorded {}, now {},".format(*ends))
+        yield ReplayDifference("the end, recorded {}, now {},".format(*ends))
     for name, before in recorded.history.items():  # what is measured since then is no difference
         if name.endswith("_seconds"):
             continue
         after = now.history.get(name, [])
         if len(before) != len(after):
-            yield Difference(f"epochs of {name}", len(before), len(after))
+            yield ReplayDifference(f"epochs of {name}", len(before), len(after))
         for epoch, pair in enumerate(zip(before, after, strict=False), 1):
             if not _is_same(*pair):
-                yield Difference(f"{name}, epoch {epoch}", *pair)
+                yield ReplayDifference(f"{name}, epoch {epoch}", *pair)
     for name in recorded.metrics:
         if not name.endswith("_seconds"):
             pair = recorded.metrics[name], now.metrics.get(name, float("nan"))
             if not _is_same(*pair):
-                yield Difference(name, *pair)
+                yield ReplayDifference(name, *pair)
 
 
-def _arrays(record: Record, now: TrialResult) -> Iterator[Difference]:
+def _arrays(record: Record, now: TrialResult) -> Iterator[ReplayDifference]:
     assert record.result is not None
     for name, array in record.result.arrays.items():
         if name not in now.arrays or not _is_same_array(array, now.arrays[name]):
-            yield Difference(name)
+            yield ReplayDifference(name)
     if record.weights_sha256 is not None and digest_of(now) != record.weights_sha256:
-        yield Difference("weights")
+        yield ReplayDifference("weights")
 
 
 def digest_of(result: TrialResult) -> str | None:
@@ -273,7 +263,7 @@ def _is_same(first: float, second: float) -> bool:
     return first == second or (first != first and second != second)  # noqa: PLR0124 - NaN
 
 
-def _is_beyond(difference: Difference) -> bool:
+def _is_beyond(difference: ReplayDifference) -> bool:
     if difference.recorded is None or difference.now is None:
         return difference.what.startswith("the end")
     off = abs(difference.recorded - difference.now)
@@ -367,7 +357,7 @@ class DeterminismCheck:
             self._note(f"{what} was trained a second time, which cannot be recorded: {error}")
 
 
-def _in_words(differences: Sequence[Difference]) -> str | None:
+def _in_words(differences: Sequence[ReplayDifference]) -> str | None:
     """Return the differences in one line; None if there are none."""
     if not differences:
         return None

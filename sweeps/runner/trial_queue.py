@@ -14,9 +14,9 @@ from typing import Protocol
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.objectives import Objective
+from search_spaces.parameters import Value
 from sweeps.config.policies import Failure, failures_before
 from sweeps.records import EnqueuedPoint, Record
-from sweeps.runner.warm_start import PriorTrial
 from sweeps.study.proposals import (
     ATTEMPTS,
     Proposal,
@@ -25,6 +25,25 @@ from sweeps.study.proposals import (
     proposal_of_trial,
 )
 from sweeps.study.sampler_view import TrialOutcome, trial_outcome
+
+
+@dataclass(frozen=True)
+class PriorTrial:
+    """A trial that an earlier generation proposed.
+
+    Attributes:
+        proposal: Its parameters as they were proposed.
+        config: The configuration that the experiment received, or will receive.
+        attempts: Number of the last attempt known to have begun.
+        point: Its parameters in the new space; None if it lies outside.
+        obstacle: The reason it lies outside; empty if it does not.
+    """
+
+    proposal: Proposal
+    config: Mapping[str, Value]
+    attempts: int
+    point: Mapping[str, Value] | None
+    obstacle: str = ""
 
 
 @dataclass

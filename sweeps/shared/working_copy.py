@@ -239,7 +239,7 @@ _OWN_ENDINGS: Final = (".torn", ".tmp", ENDING)
 
 
 @dataclass
-class Plan:
+class Transfers:
     """The changes that make the home (here) and the database (there) equal.
 
     Attributes:
@@ -310,17 +310,17 @@ class WorkingCopy:
         Raises:
             LeaseLost: Another process holds the lease now.
         """
-        plan = Plan()
+        plan = Transfers()
         for path in paths:
             here = self._here(path, None)
             if here is not None:
                 plan.give[path] = here
         self._give(plan, lease)
 
-    def _plan(self, prefix: str, leave: Leave) -> Plan:
+    def _plan(self, prefix: str, leave: Leave) -> Transfers:
         there, common = self._remote.digests(prefix), self._manifest.read(prefix)
         here = {path: self._here(path, common.get(path)) for path in self._paths(prefix)}
-        plan = Plan()
+        plan = Transfers()
         for path in sorted(there.keys() | common.keys() | here.keys(), key=_sweep_first):
             if _is_shared(path) and not leave(path):
                 before = None if self._is_lost(path) else common.get(path)
@@ -339,7 +339,7 @@ class WorkingCopy:
         root, sweep, *_ = path.split("/")
         return root == "records" and not (self._home / root / sweep / "sweep.json").exists()
 
-    def _receive(self, plan: Plan) -> None:
+    def _receive(self, plan: Transfers) -> None:
         self._take(plan.take)
         self._drop(plan.drop)
         self._manifest.note(plan.known, plan.gone)
@@ -381,7 +381,7 @@ class WorkingCopy:
             self._manifest.note({}, [path])
             _remove_if_empty((self._home / path).parent)
 
-    def _give(self, plan: Plan, lease: Lease | None) -> None:
+    def _give(self, plan: Transfers, lease: Lease | None) -> None:
         whole = {path: one for path, one in plan.give.items() if self._may_go(path)}
         for number, paths in enumerate([*few_at_once(list(whole))] or [[]]):
             some = {path: whole[path] for path in paths}
@@ -426,7 +426,7 @@ def _unchanged(written: Mapping[str, tuple[str, bytes]]) -> dict[str, tuple[str,
 
 
 def _settle(
-    plan: Plan, path: str, here: Common | None, there: str | None, common: Common | None
+    plan: Transfers, path: str, here: Common | None, there: str | None, common: Common | None
 ) -> None:
     """Add one file to the list of the plan that it belongs to."""
     own = here.digest if here else None

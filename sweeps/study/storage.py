@@ -33,7 +33,7 @@ from sweeps.workspace.failpoints import reached
 T = TypeVar("T")
 
 
-class Guard(Protocol):
+class WriteGuard(Protocol):
     """The right to write to a sweep that hosts share."""
 
     def fence(self, connection: sqlalchemy.Connection) -> None:
@@ -50,7 +50,7 @@ class _Unanswered(Exception):  # noqa: N818, not an error
 class IdempotentWrites:
     """Watches the transactions of an engine, so that each write is stored once."""
 
-    def __init__(self, engine: sqlalchemy.Engine, guard: Guard | None) -> None:
+    def __init__(self, engine: sqlalchemy.Engine, guard: WriteGuard | None) -> None:
         """Begin to watch if there is a guard; a connection to a file is never cut."""
         self._guard = guard
         self._transactions, self._only_one = 0, False
@@ -112,7 +112,7 @@ class StudyStore:
         name: str,
         directions: Sequence[Direction],
         database_retry: DatabaseRetry | None = None,
-        guard: Guard | None = None,
+        guard: WriteGuard | None = None,
     ) -> None:
         """Open the study; database and study are made if they are missing.
 

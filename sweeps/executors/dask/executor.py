@@ -110,7 +110,7 @@ class DaskExecutor:
         """Give an attempt to Dask, which finds a worker. See `Executor.submit`."""
         future: Future[Any] = Future()
         self._running[spec.key] = (spec, future)
-        job = on_worker.Job(
+        job = on_worker.DaskJob(
             self._topic,
             spec,
             judge,
@@ -123,7 +123,7 @@ class DaskExecutor:
         self._send(job, future, keep)
         return future
 
-    def _send(self, job: on_worker.Job, future: Future[Any], keep: Keep, lost: int = 0) -> None:
+    def _send(self, job: on_worker.DaskJob, future: Future[Any], keep: Keep, lost: int = 0) -> None:
         """Give an attempt to Dask, whose worker has died with all its data so often before."""
         spec = job.spec
         try:
@@ -149,7 +149,7 @@ class DaskExecutor:
         remote.add_done_callback(take)
 
     def _send_again(
-        self, remote: Any, job: on_worker.Job, future: Future[Any], keep: Keep, lost: int
+        self, remote: Any, job: on_worker.DaskJob, future: Future[Any], keep: Keep, lost: int
     ) -> None:
         """Send an attempt again whose data, or whose result, died with the worker that had them.
 
@@ -236,7 +236,7 @@ class DaskExecutor:
             self._note(mixed)
 
     def _end(
-        self, remote: Any, job: on_worker.Job, future: Future[Any], keep: Keep, lost: int
+        self, remote: Any, job: on_worker.DaskJob, future: Future[Any], keep: Keep, lost: int
     ) -> None:
         """Fetch the first result of an attempt and call `keep`, in a thread of ours."""
         spec = job.spec
@@ -265,12 +265,12 @@ class DaskExecutor:
     def _attempt(self, remote: Any, spec: TrialSpec) -> Attempt:
         if remote.status == "finished":
             try:
-                result: Attempt | on_worker.Trouble = remote.result()
+                result: Attempt | on_worker.CannotTrain = remote.result()
             except Exception as error:  # lost while it was fetched; Dask raises several types
                 if isinstance(error, CancelledError) and self._client.status == "running":
                     raise _LostError("the worker that had trained it died") from error
                 raise self._trouble(error) from error
-            if isinstance(result, on_worker.Trouble):
+            if isinstance(result, on_worker.CannotTrain):
                 raise WorkersError(result.text)
             return result
         if remote.status in _LOST and self._client.status == "running":

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +39,7 @@ scheduler of hundreds of workers would do little else."""
 
 
 @dataclass
-class _Epochs:
+class _Unreported:
     """The epochs of an attempt that are not reported yet."""
 
     told_at: float
@@ -58,13 +59,13 @@ class Notifier:
     worker: Worker
     topic: str
     clock: Callable[[], float] = time.monotonic
-    _epochs: dict[str, _Epochs] = field(default_factory=dict)
+    _epochs: dict[str, _Unreported] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def started(self, spec: TrialSpec) -> None:
         """Report that an attempt begins."""
         with self._lock:
-            self._epochs[spec.key] = _Epochs(self.clock())
+            self._epochs[spec.key] = _Unreported(self.clock())
         self._tell({"key": spec.key, "features": cpu_features()})
 
     def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -92,7 +93,7 @@ class Notifier:
 
 
 @dataclass(frozen=True)
-class Job:
+class DaskJob:
     """Everything that a Dask worker needs for one attempt.
 
     Attributes:
@@ -128,27 +129,31 @@ class Job:
         return place if place is not None and is_alike and place.is_here() else None
 
 
-@dataclass
-class _Here:
-    """The executors, reporters and attempt folders of this Dask worker, by coordinator's topic."""
+@dataclass(frozen=True)
+class _Local:
+    """The executor, the notifier and the folder of attempts of one coordinator on this worker."""
 
-    executors: dict[str, WorkersExecutor] = field(default_factory=dict)
-    notifiers: dict[str, Notifier] = field(default_factory=dict)
-    folders: dict[str, Path] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    executor: WorkersExecutor
+    notifier: Notifier
+    folder: Path | None
 
 
-_here = _Here()
+_here: dict[str, _Local] = {}
+"""By the coordinator's topic."""
+_lock: Final = threading.Lock()
+_maker: Final = ThreadPoolExecutor(1, "sweeps-executor")
+"""Its thread lives as long as this process: children of an executor die with the thread that made
+it."""
 
 
 @dataclass(frozen=True)
-class Trouble:
+class CannotTrain:
     """The reason why a Dask worker cannot train any attempt."""
 
     text: str
 
 
-def train(job: Job, preload: Preload) -> Attempt | Trouble:
+def train(job: DaskJob, preload: Preload) -> Attempt | CannotTrain:
     """Train an attempt in a child process; Dask calls this in one of its worker's threads.
 
     It raises nothing: an exception whose traceback cannot be pickled would silently end Dask's
@@ -158,83 +163,57 @@ def train(job: Job, preload: Preload) -> Attempt | Trouble:
         return _train(job, preload)
     except Exception as error:
         text = str(error) if isinstance(error, WorkersError) else f"{type(error).__name__}: {error}"
-        return Trouble(f"Dask worker {get_worker().address}: {text}")
+        return CannotTrain(f"Dask worker {get_worker().address}: {text}")
 
 
-def _train(job: Job, preload: Preload) -> Attempt:
+def _train(job: DaskJob, preload: Preload) -> Attempt:
     found = differences(job.versions)
     if found:
         raise WorkersError("; ".join(found))
     if hashlib.sha256(preload.data).hexdigest() != job.data_digest:
         raise WorkersError("the data arrived damaged")
-    executor, notifier = _executor(job, preload)
+    here = _started(job, preload)
     place = job.place_here(writes_files=preload.writes_files)
     try:
-        attempt: Attempt = executor.submit(job.spec, job.judge, place=place).result()
+        attempt: Attempt = here.executor.submit(job.spec, job.judge, place=place).result()
     finally:
-        notifier.ended(job.spec)
+        here.notifier.ended(job.spec)
     return dataclasses.replace(attempt, environment=environment())
 
 
 def stop(topic: str, spec: TrialSpec, reason: str) -> None:
     """Ask an attempt to end after its current epoch, if it runs on this Dask worker."""
-    executor = _here.executors.get(topic)
-    if executor is not None:
-        executor.stop(spec, reason)
+    here = _here.get(topic)
+    if here is not None:
+        here.executor.stop(spec, reason)
 
 
 def end(topic: str) -> None:
     """End the worker processes of a coordinator."""
-    with _here.lock:
-        executor = _here.executors.pop(topic, None)
-        _here.notifiers.pop(topic, None)
-        folder = _here.folders.pop(topic, None)
-    if executor is not None:
-        executor.close()
-    if folder is not None:  # the files of attempts were returned with their results
+    with _lock:
+        here = _here.pop(topic, None)
+    if here is None:
+        return
+    here.executor.close()
+    if here.folder is not None:  # the files of attempts were returned with their results
         with suppress(OSError):
-            remove(folder)
+            remove(here.folder)
 
 
-def _executor(job: Job, preload: Preload) -> tuple[WorkersExecutor, Notifier]:
+def _started(job: DaskJob, preload: Preload) -> _Local:
     worker = get_worker()
-    with _here.lock:
-        if job.topic not in _here.executors:
-            notifier = _here.notifiers[job.topic] = Notifier(worker, job.topic)
-            if preload.writes_files:
-                _here.folders[job.topic] = Path(worker.local_directory, job.topic)
+    with _lock:
+        if job.topic not in _here:
+            notifier = Notifier(worker, job.topic)
+            folder = Path(worker.local_directory, job.topic) if preload.writes_files else None
             own = dataclasses.replace(preload, coordinator=os.getpid(), import_path=tuple(sys.path))
-            _here.executors[job.topic] = _start(
-                lambda: WorkersExecutor(
-                    worker.state.nthreads,
-                    own,
-                    notifier,
-                    trial_timeout_seconds=job.timeout_seconds,
-                    folders=_here.folders.get(job.topic),
-                )
-            )
-        return _here.executors[job.topic], _here.notifiers[job.topic]
-
-
-def _start(make: Any) -> WorkersExecutor:
-    """Make an executor in a thread that lives as long as this process.
-
-    The children of an executor die with the thread that made it.
-    """
-    made: list[WorkersExecutor] = []
-    failed: list[BaseException] = []
-    ready = threading.Event()
-
-    def live() -> None:
-        try:
-            made.append(make())
-        except BaseException as error:
-            failed.append(error)
-        ready.set()
-        threading.Event().wait()
-
-    threading.Thread(target=live, name="sweeps-executor", daemon=True).start()
-    ready.wait()
-    if failed:
-        raise failed[0]
-    return made[0]
+            executor = _maker.submit(
+                WorkersExecutor,
+                worker.state.nthreads,
+                own,
+                notifier,
+                trial_timeout_seconds=job.timeout_seconds,
+                folders=folder,
+            ).result()
+            _here[job.topic] = _Local(executor, notifier, folder)
+        return _here[job.topic]

@@ -31,7 +31,6 @@ from sweeps.executors.local.fork_server import (
     printed_file,
     start_server,
 )
-from sweeps.executors.local.gpus import environments
 from sweeps.executors.messages import (
     CHUNK_BYTES,
     Ended,
@@ -47,11 +46,11 @@ from sweeps.executors.messages import (
     Task,
     pack,
 )
-from sweeps.executors.preloading import Preload
+from sweeps.executors.preloading import Preload, environments
 from sweeps.experiment import Stop, TrialSpec
 from sweeps.workspace.clock import Stopwatch
 from sweeps.workspace.files import remove
-from sweeps.workspace.kills import oom_kills, why_killed
+from sweeps.workspace.processes import oom_kills, why_killed
 
 # The executor's handle on a worker process: its socket, its attempt, its end.
 
@@ -105,6 +104,8 @@ class WorkerHandle:
         environment: What its workers' environment has beyond that of the fork server.
         job: The running attempt; None without one.
         pid: Process id of the worker; None until the server has sent it.
+        tasks: How many tasks its present worker was given.
+        unsent: Bytes that its worker has not taken yet.
         failures: How many workers in a row have ended without ever having a task.
         retry_at: When the next worker may be asked for (monotonic clock, seconds).
         idle_seconds: How long its workers were ready and had nothing to do.
@@ -127,8 +128,8 @@ class WorkerHandle:
         self.channel: socket.socket | None = None
         self._printed: BinaryIO | None = None
         self._idle_since: float | None = None
-        self._tasks = 0
-        self._unsent = bytearray()
+        self.tasks = 0
+        self.unsent = bytearray()
         self._inbox = Inbox()
         self._oom_kills = 0
         self.is_spent = False
@@ -137,16 +138,6 @@ class WorkerHandle:
     def is_free(self) -> bool:
         """Whether its worker is ready and has nothing to do."""
         return self._idle_since is not None and self.pid is not None
-
-    @property
-    def tasks(self) -> int:
-        """How many tasks its present worker was given."""
-        return self._tasks
-
-    @property
-    def has_unsent(self) -> bool:
-        """Whether there are bytes that its worker has not taken yet."""
-        return bool(self._unsent)
 
     def ask(self, server: ServerProcess) -> socket.socket:
         """Ask the server for a worker; return the new socket, on which its `Hello` will come."""
@@ -158,29 +149,23 @@ class WorkerHandle:
         self.answer_by = time.monotonic() + ANSWER_SECONDS
         return self.channel
 
-    def started(self, pid: int) -> None:
-        """Take the process id of its worker."""
-        self.pid = pid
-        if not self.is_gone:
-            self.answer_by = math.inf
-
     def rest(self) -> None:
         """Note that its worker is ready for a task."""
         self.job, self._idle_since, self.deadline = None, time.monotonic(), math.inf
 
     def begin(self, job: Job, limit_seconds: float) -> None:
         """Give its worker an attempt, which may take `limit_seconds`."""
-        self._stop_resting()
+        self.stop_resting()
         self.deadline = time.monotonic() + limit_seconds
         self._oom_kills = oom_kills()
         job.watch = Stopwatch()
         self.job = job
-        self._tasks += 1
+        self.tasks += 1
         self.send(job.frame)
 
     def send(self, frame: bytes) -> None:
         """Send a frame, or as much of it as the socket takes now."""
-        self._unsent += frame
+        self.unsent += frame
         self.flush()
 
     def flush(self) -> None:
@@ -189,9 +174,9 @@ class WorkerHandle:
             return
         # If the worker has ended, `receive` notices it.
         with contextlib.suppress(BlockingIOError, ConnectionError):
-            while self._unsent:
-                sent = self.channel.send(memoryview(self._unsent)[:CHUNK_BYTES])
-                del self._unsent[:sent]
+            while self.unsent:
+                sent = self.channel.send(memoryview(self.unsent)[:CHUNK_BYTES])
+                del self.unsent[:sent]
 
     def receive(self) -> Iterator[Any]:
         """Yield the messages that have arrived completely.
@@ -210,25 +195,6 @@ class WorkerHandle:
                 raise EOFError
             yield from self._inbox.feed(piece)
 
-    def lost(self, death: str, reason: FailureReason) -> Attempt | None:
-        """Return the attempt that ended with the worker, as failed; None without an attempt."""
-        if self.job is None:
-            return None
-        watch = self.job.watch
-        return Attempt(
-            self.job.spec,
-            None,
-            death,
-            watch.started_at,
-            watch.now_ms(),
-            reason,
-        )
-
-    def death(self, code: int) -> tuple[str, FailureReason]:
-        """Return how its worker ended, with its last lines, and the reason of the failure."""
-        reason = self.why_killed(code) or "crash"
-        return f"the worker process {ending(code)}{self.last_lines()}", reason
-
     def why_killed(self, code: int) -> Literal["oom", "killed"] | None:
         """Return why a process of this exit code was killed while its attempt ran."""
         return why_killed(code, self._oom_kills)
@@ -237,15 +203,10 @@ class WorkerHandle:
         """Return the last lines that its worker printed, as a paragraph; empty without any."""
         return last_lines(self._printed) if self._printed else ""
 
-    def gone(self) -> None:
-        """Give its worker, which has closed its side, no more attempts."""
-        self._stop_resting()
-        self.is_gone, self.answer_by = True, time.monotonic() + GONE_SECONDS
-
     def clear(self) -> None:
         """Release the worker, which ends if it has not yet; the next one may be asked for."""
-        self._stop_resting()
-        self.failures = 0 if self._tasks else self.failures + 1
+        self.stop_resting()
+        self.failures = 0 if self.tasks else self.failures + 1
         pause = min(_FIRST_PAUSE_SECONDS * 2**self.failures, _LONGEST_PAUSE_SECONDS)
         self.retry_at = time.monotonic() + (pause if self.failures else 0.0)
         for held in (self.channel, self._printed):
@@ -253,10 +214,11 @@ class WorkerHandle:
                 held.close()
         self.channel = self._printed = self.pid = self.job = None
         self.deadline, self.answer_by, self.is_gone = math.inf, math.inf, False
-        self._tasks, self._unsent, self._inbox = 0, bytearray(), Inbox()
+        self.tasks, self.unsent, self._inbox = 0, bytearray(), Inbox()
         self.is_spent = False
 
-    def _stop_resting(self) -> None:
+    def stop_resting(self) -> None:
+        """Note that its worker is no longer ready for a task."""
         if self._idle_since is not None:
             self.idle_seconds += time.monotonic() - self._idle_since
             self._idle_since = None
@@ -370,16 +332,12 @@ class Pool:
         if pid is not None:
             self._server.end_worker(pid)
 
-    def seconds_to_deadline(self) -> float:
-        """Return the seconds until the first attempt takes too long; never below 0."""
-        return max(0.0, min(handle.deadline for handle in self.handles) - time.monotonic())
-
     def watch_unsent(self) -> None:
         """Let the selector watch for writable sockets where a handle has unsent bytes."""
         for key in list(self._selector.get_map().values()):
             handle = next((s for s in self.handles if s.channel is key.fileobj), None)
             events = selectors.EVENT_READ
-            if handle is not None and handle.has_unsent:
+            if handle is not None and handle.unsent:
                 events |= selectors.EVENT_WRITE
             if events != key.events:
                 self._selector.modify(key.fileobj, events, key.data)
@@ -393,9 +351,6 @@ class Pool:
     def _use(self, server: ServerProcess) -> None:
         self._server = server
         self._selector.register(self._server.control, selectors.EVENT_READ, self._on_server)
-
-    def _give_up(self, reason: str) -> None:
-        self.broken = self.broken or reason
 
     def _on_server(self) -> None:
         try:
@@ -416,9 +371,12 @@ class Pool:
             case Failed() if self._server.is_forked:
                 pass  # it ends, and a process of its own tries the same
             case Failed(reason=reason):
-                self._give_up(reason)
+                self.broken = self.broken or reason
             case Started(pid=pid):
-                self._asked.popleft().started(pid)
+                handle = self._asked.popleft()
+                handle.pid = pid
+                if not handle.is_gone:
+                    handle.answer_by = math.inf
             case Ended(pid=pid, code=code):
                 for handle in [handle for handle in self.handles if handle.pid == pid]:
                     self._bury(handle, code)
@@ -433,7 +391,7 @@ class Pool:
         self._selector.unregister(self._server.control)
         self._server.end(at_once=not self._is_preloaded)
         if not self._is_preloaded and not self._server.is_forked:
-            self._give_up(f"{death}\n(while it made the experiment ready)")
+            self.broken = self.broken or f"{death}\n(while it made the experiment ready)"
             return
         self._is_preloaded = False
         self._asked.clear()
@@ -451,28 +409,24 @@ class Pool:
             for message in handle.receive():
                 self._take(handle, message)
         except EOFError:
-            # The server will soon report how the worker ended.
+            # It gets no more attempts; the server will soon report how the worker ended.
             self._forget_channel(channel)
-            handle.gone()
+            handle.stop_resting()
+            handle.is_gone, handle.answer_by = True, time.monotonic() + GONE_SECONDS
         except MessageError as error:
             self._end(handle, f"the worker process sent what is no message ({error})", "crash")
 
     def _take(self, handle: WorkerHandle, message: Any) -> None:
         if isinstance(message, Attempt):
             self._finish(handle, message)
-        elif isinstance(message, Epochs):
-            self._show(handle, message)
+        elif isinstance(message, Epochs) and handle.job is not None:
+            for epoch, metrics in message.epochs:
+                self._listener.epoch(handle.job.spec, epoch, metrics)
         elif isinstance(message, Spent):
             handle.is_spent = True
         elif isinstance(message, Hello):
             self.warm_up_seconds = self.warm_up_seconds or time.monotonic() - self._began
             handle.rest()
-
-    def _show(self, handle: WorkerHandle, message: Epochs) -> None:
-        if handle.job is None:
-            return
-        for epoch, metrics in message.epochs:
-            self._listener.epoch(handle.job.spec, epoch, metrics)
 
     def _finish(self, handle: WorkerHandle, attempt: Attempt) -> None:
         job = handle.job
@@ -493,17 +447,19 @@ class Pool:
             for message in handle.receive():
                 self._take(handle, message)
         if handle.channel is not None:  # it was not replaced after its last result
-            self._lose(handle, *handle.death(code))
+            death = f"the worker process {ending(code)}{handle.last_lines()}"
+            self._lose(handle, death, handle.why_killed(code) or "crash")
 
     def _lose(self, handle: WorkerHandle, death: str, reason: FailureReason) -> None:
-        lost = handle.lost(death, reason)
         job = handle.job
         self._forget_channel(handle.channel)
         handle.clear()
-        if job is not None and lost is not None:
-            self._record(job, lost)
+        if job is not None:
+            began, now = job.watch.started_at, job.watch.now_ms()
+            self._record(job, Attempt(job.spec, None, death, began, now, reason))
         if all(handle.failures >= MAX_FAILURES for handle in self.handles):
-            self._give_up(f"worker processes end before they have trained anything: {death}")
+            why = f"worker processes end before they have trained anything: {death}"
+            self.broken = self.broken or why
 
     def _forget_channel(self, channel: socket.socket | None) -> None:
         with contextlib.suppress(KeyError, ValueError):
@@ -557,7 +513,9 @@ class WorkersExecutor:
         self._woken, self._wake = socket.socketpair()
         self._wake.setblocking(False)
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._woken, selectors.EVENT_READ, self._on_wake)
+        self._selector.register(
+            self._woken, selectors.EVENT_READ, lambda: self._woken.recv(CHUNK_BYTES)
+        )
         self._trial_timeout = trial_timeout_seconds
         self._pool = Pool(
             workers,
@@ -582,7 +540,8 @@ class WorkersExecutor:
 
         `keep` is called in this executor's thread. See `Executor.submit`.
         """
-        folder = self._folder_of(spec)
+        # Numbered, because a cluster may begin an attempt twice.
+        folder = self._folders and self._folders / f"{spec.key}.{next(self._numbers)}"
         task = Task(spec, judge, self._trial_timeout, folder, place)
         job = Job(spec, pack(task), keep, folder)
         if not self._call(lambda: self._waiting.append(job)):
@@ -610,12 +569,6 @@ class WorkersExecutor:
         idle = sum(handle.idle_seconds for handle in self._pool.handles)
         return {"warm_up": self._pool.warm_up_seconds, "idle": idle}
 
-    def _folder_of(self, spec: TrialSpec) -> Path | None:
-        """Return a new folder for an attempt, numbered because a cluster may begin one twice."""
-        if self._folders is None:
-            return None
-        return self._folders / f"{spec.key}.{next(self._numbers)}"
-
     def _call(self, call: Callable[[], None]) -> bool:
         """Let the executor's thread make a call; return False if the thread has ended."""
         with self._lock:
@@ -625,9 +578,6 @@ class WorkersExecutor:
             with contextlib.suppress(BlockingIOError):  # full: the thread wakes anyway
                 self._wake.send(b"!")
             return True
-
-    def _on_wake(self) -> None:
-        self._woken.recv(4096)
 
     def _end(self) -> None:
         self._closed = self._closed or "the executor was closed"
@@ -652,7 +602,8 @@ class WorkersExecutor:
     def _pause(self) -> float:
         """Ask for the workers that are due; return the longest time to wait for an event."""
         due = self._pool.ask_for_workers()
-        return min(LOOK_SECONDS, math.inf if due is None else due, self._pool.seconds_to_deadline())
+        first = min(handle.deadline for handle in self._pool.handles) - time.monotonic()
+        return min(LOOK_SECONDS, math.inf if due is None else due, max(0.0, first))
 
     def _do_calls(self) -> None:
         while self._calls:

@@ -42,7 +42,7 @@ from sweeps.executors.preloading import (
     why_not_fork,
 )
 from sweeps.experiment import Experiment, PreparedData, begin_only_training
-from sweeps.workspace.descendants import adopt_orphans, children, marked, signal_each
+from sweeps.workspace.processes import adopt_orphans, children, marked, signal_each
 
 BOOT: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "

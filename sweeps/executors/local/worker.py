@@ -35,7 +35,7 @@ from sweeps.executors.messages import (
 )
 from sweeps.executors.preloading import die_with_parent, read_preload
 from sweeps.experiment import Experiment, PreparedData, Stop, begin_only_training
-from sweeps.workspace.descendants import adopt_orphans
+from sweeps.workspace.processes import adopt_orphans
 
 SHOW_SECONDS: Final = 0.1
 """Shortest time between two messages about epochs; they are only for display."""

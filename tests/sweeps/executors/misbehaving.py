@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sweeps.executors.local.gpus import VARIABLE
+from sweeps.executors.preloading import VISIBLE_GPUS
 from sweeps.experiment import TrialResult
 from tests.sweeps.toy_experiment import ToyExperiment
 
@@ -55,8 +55,8 @@ def count_sockets():
 
 def visible_gpus():
     """Return what the worker and a process that it starts see."""
-    child = subprocess.check_output(["sh", "-c", f"echo ${VARIABLE}"], text=True)
-    return f"{os.environ.get(VARIABLE)} {child.strip()}"
+    child = subprocess.check_output(["sh", "-c", f"echo ${VISIBLE_GPUS}"], text=True)
+    return f"{os.environ.get(VISIBLE_GPUS)} {child.strip()}"
 
 
 def memory_of_gpus():

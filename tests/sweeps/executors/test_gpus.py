@@ -2,9 +2,9 @@
 
 import pytest
 
-from sweeps.executors.local import gpus
+from sweeps.executors import preloading
 from sweeps.executors.local.executor import WorkerHandle
-from sweeps.executors.local.gpus import SHARING, VARIABLE, dealt, environments, visible_gpus
+from sweeps.executors.preloading import SHARING, VISIBLE_GPUS, dealt, environments, visible_gpus
 from tests.sweeps.executors.conftest import WAIT_SECONDS, eventually
 
 pytestmark = pytest.mark.usefixtures("measure_children")
@@ -22,22 +22,22 @@ pytestmark = pytest.mark.usefixtures("measure_children")
     ],
 )
 def test_the_variable_says_which_gpus_there_are(monkeypatch, tmp_path, listed, found):
-    monkeypatch.setattr(gpus, "DEVICES", tmp_path)
-    monkeypatch.setenv(VARIABLE, listed)
+    monkeypatch.setattr(preloading, "DEVICES", tmp_path)
+    monkeypatch.setenv(VISIBLE_GPUS, listed)
     assert visible_gpus() == found
 
 
 def test_a_number_that_no_gpu_has_ends_the_list_as_it_does_for_cuda(monkeypatch, tmp_path):
-    monkeypatch.setattr(gpus, "DEVICES", tmp_path)
-    monkeypatch.setenv(VARIABLE, "1,GPU-5,2,0")
+    monkeypatch.setattr(preloading, "DEVICES", tmp_path)
+    monkeypatch.setenv(VISIBLE_GPUS, "1,GPU-5,2,0")
     for name in ("nvidia0", "nvidia1", "nvidiactl"):
         (tmp_path / name).touch()
     assert visible_gpus() == ["1", "GPU-5"]
 
 
 def test_without_the_variable_their_device_files_are_counted(monkeypatch, tmp_path):
-    monkeypatch.delenv(VARIABLE, raising=False)
-    monkeypatch.setattr(gpus, "DEVICES", tmp_path)
+    monkeypatch.delenv(VISIBLE_GPUS, raising=False)
+    monkeypatch.setattr(preloading, "DEVICES", tmp_path)
     assert visible_gpus() == []
     for name in ("nvidia0", "nvidia3", "nvidiactl", "nvidia-uvm", "null"):
         (tmp_path / name).touch()
@@ -72,7 +72,7 @@ def all_seen(bench, expected):
 
 @pytest.mark.parametrize("name", ["experiment", "with_threads"], ids=["forked", "spawned"])
 def test_each_worker_and_what_it_starts_see_a_gpu_of_their_own(make_bench, monkeypatch, name):
-    monkeypatch.setenv(VARIABLE, "3,GPU-5")
+    monkeypatch.setenv(VISIBLE_GPUS, "3,GPU-5")
     assert all_seen(make_bench(2, name), {"3 3", "GPU-5 GPU-5"})
 
 
@@ -81,9 +81,9 @@ def test_the_workers_of_one_handle_see_the_same_gpu(monkeypatch):
 
     class Server:
         def ask_for_worker(self, channel, printed, environment):
-            asked.append(environment[VARIABLE])
+            asked.append(environment[VISIBLE_GPUS])
 
-    monkeypatch.setenv(VARIABLE, "3,4")
+    monkeypatch.setenv(VISIBLE_GPUS, "3,4")
     handles = [WorkerHandle(own) for own in environments(3)]
     for _ in range(3):
         for handle in handles:
@@ -93,12 +93,12 @@ def test_the_workers_of_one_handle_see_the_same_gpu(monkeypatch):
 
 
 def test_a_single_worker_sees_them_all(make_bench, monkeypatch):
-    monkeypatch.setenv(VARIABLE, "3,4")
+    monkeypatch.setenv(VISIBLE_GPUS, "3,4")
     assert make_bench(1).result("gpus").result.stop_reason == "3,4 3,4"
 
 
 def test_bytes_that_are_no_text_are_handed_on(make_bench, monkeypatch):
-    monkeypatch.setenv(VARIABLE, "3\udcff,4")
+    monkeypatch.setenv(VISIBLE_GPUS, "3\udcff,4")
     assert make_bench(2).result("fine").result
 
 
@@ -118,6 +118,6 @@ def test_workers_that_may_share_a_gpu_take_its_memory_as_they_need_it(
 ):
     for name in SHARING:
         monkeypatch.delenv(name, raising=False)
-    for name, value in {VARIABLE: gpus, **own}.items():
+    for name, value in {VISIBLE_GPUS: gpus, **own}.items():
         monkeypatch.setenv(name, value)
     assert make_bench(workers).result("memory of gpus").result.stop_reason == told

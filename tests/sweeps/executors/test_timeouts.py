@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.workspace import kills
+from sweeps.workspace import processes
 from tests.sweeps.executors.conftest import WAIT_SECONDS, eventually, is_alive, pids
 
 
@@ -91,13 +91,13 @@ def test_no_memory_is_a_reason_of_its_own(make_bench, tmp_path, monkeypatch):
     assert (raised.reason, raised.error.splitlines()[0]) == ("oom", "MemoryError: none left")
     counters = tmp_path / "vmstat"
     counters.write_text("nr_free_pages 7\noom_kill 3\n")
-    monkeypatch.setattr(kills, "GROUPS", tmp_path / "not there")
-    monkeypatch.setattr(kills, "MACHINE", counters)
+    monkeypatch.setattr(processes, "GROUPS", tmp_path / "not there")
+    monkeypatch.setattr(processes, "MACHINE", counters)
     assert bench.result("kill").reason == "killed"
     future = bench.submit("killed once told", str(tmp_path / "pids"))
     pids(tmp_path / "pids")
     counters.write_text("oom_kill 4\n")  # as the kernel counts when it kills for want of memory
     (tmp_path / "go").touch()
     assert future.result(WAIT_SECONDS).reason == "oom"
-    monkeypatch.setattr(kills, "MACHINE", tmp_path / "not there")
+    monkeypatch.setattr(processes, "MACHINE", tmp_path / "not there")
     assert bench.result("kill").reason == "killed"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sweeps.experiment import TrialResult
-from sweeps.runner.replaying import Difference, compare, replay, replay_recorded
+from sweeps.runner.replaying import ReplayDifference, compare, replay, replay_recorded
 from tests.sweeps import toy_experiment
 from tests.sweeps.confusing_experiment import SPACE
 from tests.sweeps.factories import make_record
@@ -90,7 +90,7 @@ def test_what_cannot_be_replayed_is_said(toy, call, words, said):
 
 
 def test_what_differs_is_a_number_in_json(toy, call, monkeypatch):
-    differs = [Difference("score, epoch 1", 0.25, 0.5), Difference("an array")]
+    differs = [ReplayDifference("score, epoch 1", 0.25, 0.5), ReplayDifference("an array")]
     monkeypatch.setattr("sweeps.runner.replaying.compare", lambda record, result: differs)
     told = json.loads(call("replay", "toy", 2, "--json").stdout)
     assert told["differences"] == [

@@ -9,7 +9,7 @@ import pytest
 
 import sweeps
 from sweeps.executors.checkpoint import CheckpointPlace
-from sweeps.executors.dask.on_worker import Job
+from sweeps.executors.dask.on_worker import DaskJob
 from sweeps.experiment import TrialSpec
 from sweeps.workspace.provenance import cpu_features
 from tests.sweeps.executors.conftest import eventually
@@ -36,7 +36,7 @@ def place_here(folder, features=None, **options):
     place = CheckpointPlace(folder / ".checkpoints" / "0000", "owner", 0.0)
     features = cpu_features() if features is None else features
     spec = TrialSpec("s", 0, 1, 0, {})
-    return Job("topic", spec, None, "", {}, None, place, features).place_here(**options)
+    return DaskJob("topic", spec, None, "", {}, None, place, features).place_here(**options)
 
 
 def test_a_worker_that_sees_the_folder_of_the_sweep_uses_its_checkpoint(tmp_path):

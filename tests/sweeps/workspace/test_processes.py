@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from sweeps.workspace import kills
+from sweeps.workspace import processes
 
 V1 = "4:memory:/jobs/7\n1:cpu,cpuacct:/\n0::/\n"
 V2 = "0::/user.slice/session.scope\n"
@@ -35,15 +35,15 @@ def test_the_nearest_group_that_counts_is_asked_else_the_machine(
     (tmp_path / "vmstat").write_text("nr_free_pages 7\noom_kill 9\n")
     (tmp_path / "memory.events").write_text("oom_kill 1\n")  # outside of the mount
     for name, path in (("GROUPS", "groups"), ("MOUNT", "mount"), ("MACHINE", "vmstat")):
-        monkeypatch.setattr(kills, name, tmp_path / path)
-    assert kills.oom_kills() == count
-    assert kills.why_killed(-signal.SIGKILL, count - 1) == "oom"
-    assert kills.why_killed(-signal.SIGKILL, count) == "killed"
-    assert kills.why_killed(-signal.SIGTERM, count - 1) == "killed", "the kernel sends SIGKILL"
+        monkeypatch.setattr(processes, name, tmp_path / path)
+    assert processes.oom_kills() == count
+    assert processes.why_killed(-signal.SIGKILL, count - 1) == "oom"
+    assert processes.why_killed(-signal.SIGKILL, count) == "killed"
+    assert processes.why_killed(-signal.SIGTERM, count - 1) == "killed", "the kernel sends SIGKILL"
     (tmp_path / "vmstat").unlink()
-    assert kills.oom_kills() == (0 if count == 9 else count)
+    assert processes.oom_kills() == (0 if count == 9 else count)
 
 
 @pytest.mark.parametrize("code", [-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE])
 def test_a_fault_of_the_process_itself_is_no_kill(code):
-    assert kills.why_killed(code, 0) is None
+    assert processes.why_killed(code, 0) is None

@@ -1,12 +1,20 @@
-"""Tells why a process was killed: for want of memory, from outside, or by a fault of its own.
+"""Processes: all that a process has started, signals to them, and why one was killed.
 
-Nobody says who sent a signal. Whoever asks has not sent it: who ends a process asks nothing.
+Finding those that a process has started, orphans and new sessions included, needs Linux. Elsewhere
+nothing is found, and callers signal a process group instead.
+
+Nobody says who sent a signal. Whoever asks why a process was killed has not sent it: who ends a
+process asks nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final, Literal
 
@@ -16,6 +24,47 @@ FROM_OUTSIDE: Final = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, 
 GROUPS = Path("/proc/self/cgroup")
 MOUNT = Path("/sys/fs/cgroup")
 MACHINE = Path("/proc/vmstat")
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends, in place of `init`."""
+    if sys.platform == "linux":
+        pr_set_child_subreaper = 36
+        ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
+
+
+def children(pid: int) -> set[int]:
+    """Return the children of a process, zombies included."""
+    found: set[int] = set()
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found.update(map(int, listed.read_text().split()))
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the children of a process and their descendants, parents first."""
+    found = [pid]
+    for one in found:
+        found += children(one)
+    return found[1:]
+
+
+def marked(name: str, value: str) -> list[int]:
+    """Return the processes that were started with this environment variable, and their forks."""
+    wanted, found = f"{name}={value}".encode(), list[int]()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it has ended, or belongs to another user
+            if wanted in environment.read_bytes().split(b"\0"):
+                found.append(int(environment.parent.name))
+    return found
+
+
+def signal_each(pids: Collection[int], number: signal.Signals) -> None:
+    """Signal processes that may have ended meanwhile."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
 
 
 def oom_kills() -> int:
