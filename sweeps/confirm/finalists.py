@@ -117,6 +117,24 @@ class Finalist:
         return self.label.startswith(CONTROL)
 
 
+def best_distinct(best: Sequence[Record], top: int) -> list[tuple[int, Record]]:
+    """Return the best distinct configurations of ranked trials, and the best baseline.
+
+    Args:
+        best: The complete trials, the best first.
+        top: How many configurations.
+
+    Returns:
+        Each with its rank, from 1.
+    """
+    found: dict[str, tuple[int, Record]] = {}
+    baseline = next((one for one in best if one.origin.startswith("baseline ")), None)
+    for place, record in enumerate(best, 1):
+        if len(found) < top or record is baseline:
+            found.setdefault(repr(sorted(record.spec.config.items())), (place, record))
+    return list(found.values())
+
+
 def choose_finalists(
     info: SweepInfo, records: Sequence[Record], top: int, scored: Scored = BLOCK_ACCURACY
 ) -> list[Finalist]:
@@ -125,19 +143,13 @@ def choose_finalists(
     Raises:
         UsageError: There are fewer than two.
     """
-    found: dict[str, Finalist] = {}
-    best = ranked(records, info.direction)
-    baselines = [record for record in best if record.origin.startswith("baseline ")]
-    for place, record in enumerate(best, 1):
-        key = repr(sorted(record.spec.config.items()))
-        if len(found) < top or record in baselines[:1]:
-            found.setdefault(key, _finalist(record, place, scored))
-    if len(found) < 2:
+    chosen = best_distinct(ranked(records, info.direction), top)
+    if len(chosen) < 2:
         raise UsageError(
-            f"sweep {info.name!r} has {counted(len(found), 'complete configuration')}; two or more "
-            "can be compared"
+            f"sweep {info.name!r} has {counted(len(chosen), 'complete configuration')}; two or "
+            "more can be compared"
         )
-    return list(found.values())
+    return [_finalist(record, place, scored) for place, record in chosen]
 
 
 def leave_out(

@@ -32,6 +32,7 @@ from sweeps.confirm.finalists import (
     TEMPERATURE,
     Finalist,
     Scored,
+    best_distinct,
     choose_best,
     label_of,
 )
@@ -506,6 +507,13 @@ class Reservation:
 
         Folds are saved first, down to the first look, for verdicts change only there; then
         finalists. The least, of two finalists, may take all that is left.
+
+        Args:
+            records: All attempts.
+            each: Mean seconds of a trial.
+            start_up: Seconds until a sweep trains.
+            most: Seconds that may be kept.
+            left: Seconds that may be kept for the least confirmation there is.
         """
         says = self.says
         fewer = [look for look in reversed(LOOKS) if look < says.folds]
@@ -539,7 +547,7 @@ class Reservation:
         start_up: float,
     ) -> tuple[float, float, int]:
         """Return the seconds of a confirmation, those after its folds, and how many finalists."""
-        chosen = self._chosen(best, top)
+        chosen = [record for _, record in best_distinct(best, top)]
         count = top + self.has_baselines if len(best) < top else len(chosen)
         trained = [record.seconds for record in chosen]
         trained += [each] * (count - len(chosen))
@@ -550,16 +558,6 @@ class Reservation:
         on_folds = _BEFORE * start_up + as_long * folds * sum(trained) * (1 - done) / self.at_once
         after = _AFTER * start_up
         return on_folds + after, after, count
-
-    @staticmethod
-    def _chosen(best: Sequence[Record], top: int) -> list[Record]:
-        """Return the records of the finalists so far, as `choose_finalists` takes them."""
-        found: dict[str, Record] = {}
-        baseline = next((one for one in best if one.origin.startswith("baseline ")), None)
-        for record in best:
-            if len(found) < top or record is baseline:
-                found.setdefault(repr(sorted(record.spec.config.items())), record)
-        return list(found.values())
 
 
 def reservation(config: SweepConfig, fewest: int) -> Reservation:

@@ -9,10 +9,10 @@ confirmation.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Final, Protocol
+from typing import Final
 
 from sweeps.config.sweep import SweepConfig
 from sweeps.experiments.loading import is_same_experiment
@@ -64,22 +64,8 @@ class Reserve:
     lacking: str = ""
 
 
-class Reserving(Protocol):
-    """Says which part of a budget a confirmation takes."""
-
-    def __call__(
-        self, records: Sequence[Record], *, each: float, start_up: float, most: float, left: float
-    ) -> Reserve:
-        """Return what to keep.
-
-        Args:
-            records: All attempts.
-            each: Mean seconds of a trial.
-            start_up: Seconds until a sweep trains.
-            most: Seconds that may be kept.
-            left: Seconds that may be kept for the least confirmation there is.
-        """
-        ...
+Reserving = Callable[..., Reserve]
+"""Says which part of a budget a confirmation takes; see `sweeps.confirm.planning.Reservation`."""
 
 
 @dataclass
@@ -141,7 +127,8 @@ class Budget:
         The first trial of each worker includes its start-up, so it counts only if there are no
         others.
         """
-        ended = [record.seconds for record in self._by_start() if record.ends_trial]
+        by_start = sorted(self._records, key=lambda record: record.started_at)
+        ended = [record.seconds for record in by_start if record.ends_trial]
         measured = ended[self.at_once :] or ended
         return fmean(measured[-_RECENT:]) if measured else self.expected
 
@@ -186,7 +173,7 @@ class Budget:
             return self.left > 0
         waiting = max(0, in_flight + 1 - self.at_once) / self.at_once
         each = self.trial_seconds or 0.0
-        return self._for_search(self.reserve.seconds) > each * (1 + waiting)
+        return self.left - self.start_up - self.reserve.seconds > each * (1 + waiting)
 
     def for_confirmation(self) -> Reserve:
         """Return the confirmation that the rest pays for, once the trials have ended."""
@@ -206,12 +193,9 @@ class Budget:
         used, of = format_seconds(self.used + self.elapsed), format_seconds(self.seconds)
         return f"Budget: {used} of {of} used by all starts"
 
-    def _for_search(self, reserved: float) -> float:
-        return self.left - self.start_up - reserved
-
     def _more(self, reserved: float, each: float) -> int:
         ahead = 0.0 if self.has_trained else self.start_up  # that is still to come
-        time = self._for_search(reserved) - ahead
+        time = self.left - self.start_up - reserved - ahead
         return max(0, math.floor(time * self.at_once / max(each, 1e-3)))
 
     def _reserved(self) -> Reserve:
@@ -231,9 +215,6 @@ class Budget:
         assert self.reserving is not None
         start_up = self.start_up
         return self.reserving(self._records, each=each, start_up=start_up, most=most, left=left)
-
-    def _by_start(self) -> list[Record]:
-        return sorted(self._records, key=lambda record: record.started_at)
 
     def lines(self) -> Iterator[str]:
         """Yield what the budget allows, as lines for people."""

@@ -66,13 +66,6 @@ def cancelling(trial: int) -> str:
     return f"{_CANCEL}{trial}"
 
 
-def cancelled_trials(requests: Iterable[str]) -> frozenset[int]:
-    """Return the numbers of the trials that requests from `cancelling` name."""
-    cancels = (request for request in requests if request.startswith(_CANCEL))
-    numbers = (request.removeprefix(_CANCEL) for request in cancels)
-    return frozenset(int(number) for number in numbers if number.isdecimal())
-
-
 REASONS: Final = {
     signal.SIGINT: "interrupt",
     signal.SIGTERM: "terminate",
@@ -192,7 +185,8 @@ class ControlListener:
                 self._obey(self._requests.asked())
 
     def _obey(self, asked: frozenset[str]) -> None:
-        self.cancelled = cancelled_trials(asked)
+        cancels = (one.removeprefix(_CANCEL) for one in asked if one.startswith(_CANCEL))
+        self.cancelled = frozenset(int(number) for number in cancels if number.isdecimal())
         if self.paused != (PAUSE in asked):
             self.paused = not self.paused
             self._progress.note("paused; `sweeps resume` goes on" if self.paused else "goes on")

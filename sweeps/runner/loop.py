@@ -7,6 +7,7 @@ executors, and the choice of weights that stay on disk.
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -75,8 +76,9 @@ class StopRules:
 
     def reason(self) -> str | None:
         """Return `target` or `stop_after` if no further trial may open, else None."""
-        limits = self._limits
-        if self._reached(limits.target):
+        limits, best = self._limits, self._front[0][0] if self._front else -math.inf
+        # Only a single objective can have a target.
+        if limits.target is not None and best >= self._objectives[0].gain(limits.target):
             return "target"
         if limits.stop_after is not None and self._since_best >= limits.stop_after:
             return "stop_after"
@@ -85,12 +87,6 @@ class StopRules:
     def is_late(self) -> bool:
         """Whether the time is up: finished trials are still restored, but no trial begins."""
         return time.monotonic() >= self._deadline
-
-    def _reached(self, target: float | None) -> bool:
-        """Whether the best trial has reached the target; only a single objective can have one."""
-        if target is None or not self._front:
-            return False
-        return self._front[0][0] >= self._objectives[0].gain(target)
 
 
 # Shows running trials in the terminal, and passes Ctrl-C on to them.
@@ -398,13 +394,12 @@ class Coordinator:
             and self._has_room()
             and self._is_asked_for(len(self.queue.trials))
             and self.queue.may_open()
-            and not (self._is_over() and self.queue.next_needs_training())
+            # When time or a budget is up, what has ended is still restored.
+            and not (
+                (self._rules.is_late() or self._is_spent()) and self.queue.next_needs_training()
+            )
             and self._ready()
         )
-
-    def _is_over(self) -> bool:
-        """Whether time or a budget is up; what has ended is still restored."""
-        return self._rules.is_late() or self._is_spent()
 
     def _is_asked_for(self, trial: int) -> bool:
         """Whether the sweep has a trial of this number.
@@ -505,30 +500,22 @@ class Coordinator:
         elif record.outcome == "failed":
             self._again.append(trial)
         self._weights.add(record)
-        self._take_into_account(record)
+        if self.budget is not None:
+            before = self.budget.ended
+            self.budget.took(record)
+            # The first trials of all workers include their start-up; the next ones do not.
+            if before < self.budget.ended == 2 * self.config.parallelism.at_once:
+                for line in self.budget.lines():
+                    self.progress.note(line)
         self._check.consider(record)
-        self._say_score(record)
-        self.progress.trial_finished(record)
-        self.on_record(record)
-
-    def _say_score(self, record: Record) -> None:
-        """Say of the first complete trial of a script which number was taken for its score."""
+        # Of the first complete trial of a script it is said which number was taken for its score.
         score = score_of(record.result.info) if record.result else None
         if self._says_score and record.outcome == "complete" and score is not None:
             self._says_score = False
             metric = self.config.space.objective.metric
             self.progress.note(printable(f"score: {metric} is read from {score}"))
-
-    def _take_into_account(self, record: Record) -> None:
-        """Correct what the budget allows, and say it once its trials are measured."""
-        if self.budget is None:
-            return
-        before = self.budget.ended
-        self.budget.took(record)
-        # The first trials of all workers include their start-up; the next ones do not.
-        if before < self.budget.ended == 2 * self.config.parallelism.at_once:
-            for line in self.budget.lines():
-                self.progress.note(line)
+        self.progress.trial_finished(record)
+        self.on_record(record)
 
     def _tell(self) -> None:
         if self._trouble is not None:

@@ -406,9 +406,9 @@ class Guard:
     def _look(self) -> None:
         with contextlib.suppress(OSError, StoreError):  # no folder: the next record reports that
             self._keep_lock()
-            for line in (*self._written_anew(), *self._gone_of_runs()):
-                self.lost.append(line)
-                self._note(line)
+            for path in write_missing(self._store, self._info):
+                self._lost(f"{path} was deleted while the sweep runs; it was written anew")
+            self._look_at_runs()
 
     def _keep_lock(self) -> None:
         if self._problem is not None:
@@ -420,15 +420,13 @@ class Guard:
             self._problem = f"the lock of this sweep was deleted while it ran: {error}"
             self._on_lost()
             return
-        line = f"{self._lock.path} was deleted while the sweep runs; it was made anew"
+        self._lost(f"{self._lock.path} was deleted while the sweep runs; it was made anew")
+
+    def _lost(self, line: str) -> None:
         self.lost.append(line)
         self._note(line)
 
-    def _written_anew(self) -> Iterator[str]:
-        for path in write_missing(self._store, self._info):
-            yield f"{path} was deleted while the sweep runs; it was written anew"
-
-    def _gone_of_runs(self) -> Iterator[str]:
+    def _look_at_runs(self) -> None:
         for path in self._shows():
             found = path.stat().st_ino if path.exists() else None
             known = self._of_runs.get(path, found)
@@ -439,7 +437,7 @@ class Guard:
             if found != known:
                 self._of_runs.pop(path, None)
                 self.runs_lost = f"{path} was deleted while the sweep ran"
-                yield (
+                self._lost(
                     f"{path} was deleted while the sweep runs: what is recorded is safe, and "
                     f"`sweeps sync {self._info.name}` sends its runs again"
                 )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from optuna.trial import FrozenTrial
-
 from sweeps.config.sweep import SweepConfig
-from sweeps.records import Learned, SweepInfo, read_imported
+from sweeps.records import Learned, read_imported
 from sweeps.records.enqueued import EPOCHS
 from sweeps.runner.budget import Budget, Reserving, make_budget, time_used
 from sweeps.runner.opening import (
@@ -24,113 +23,13 @@ from sweeps.runner.opening import (
     make_trial_queue,
     next_generation,
 )
-from sweeps.runner.trial_queue import TrialQueue
+from sweeps.runner.trial_queue import TrialQueue, TrialStore
 from sweeps.study.proposals import Exhausted, Proposal
-from sweeps.study.sampler_view import TrialOutcome
 from sweeps.workspace.clock import Stopwatch
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
     from sweeps.experiment import EnginePlan
-
-
-# Previews the next start of an existing sweep: its next proposals; creates nothing.
-
-
-@dataclass(frozen=True)
-class Preview:
-    """A sweep as the next start would find it.
-
-    Attributes:
-        info: The sweep with its new generation; unchanged if there is nothing to extend.
-        queue: Its trial queue, with no trial opened yet; it stores nothing.
-        begins: Whether a generation would begin, because the options differ.
-    """
-
-    config: SweepConfig
-    info: SweepInfo
-    queue: TrialQueue
-    begins: bool
-
-    @property
-    def left(self) -> int:
-        """How many trials are still to be run."""
-        ended = {record.spec.trial for record in self.queue.records if record.ends_trial}
-        return max(self.config.limits.trials - len(ended), 0)
-
-    @property
-    def text(self) -> str:
-        """A line that says where the sweep would go on, or which generation would begin."""
-        if not self.config.extend:
-            done = self.config.limits.trials - self.left
-            imported = read_imported(self.config.home.store(self.info.id).folder)
-            knows = f"; {describe_imported(imported)}" if imported else ""
-            return f"{done} of {self.config.limits.trials} trials are done{knows}"
-        if not self.begins:
-            return f"nothing: generation {self.info.generation} has these options already"
-        begins = f"generation {self.info.generation} from trial {self.info.first_trial} on"
-        return f"{begins}; {describe_prior(self.queue.prior)}"
-
-    @property
-    def typical_seconds(self) -> float | None:
-        """Median duration of its trials so far; None before one has ended without a failure.
-
-        The first trial of each worker includes the start-up, so it counts only if there are no
-        others.
-        """
-        ended = [r for r in self.queue.records if r.outcome in {"complete", "pruned"}]
-        seconds = [r.seconds for r in sorted(ended, key=lambda r: r.started_at)]
-        return median(seconds[self.config.parallelism.at_once :] or seconds) if seconds else None
-
-    def proposals(self) -> Iterator[Proposal]:
-        """Yield the next proposals, up to the first that must wait for an outcome."""
-        recorded = {record.spec.trial for record in self.queue.records}
-        queue = self.queue
-        while queue.may_open() and len(queue.trials) < self.config.limits.trials:
-            try:
-                trial = queue.open_next()
-            except Exhausted:
-                return
-            if trial.number not in recorded and not trial.prior:
-                yield trial.proposal
-
-
-def preview(config: SweepConfig) -> Preview | None:
-    """Return the preview of an existing sweep; None if there is none of that name.
-
-    Raises:
-        UsageError: It was made with other options, or cannot be extended like that.
-    """
-    info = check_fingerprint(config)
-    if info is None:
-        return None
-    records = config.home.store(info.id).read_all()
-    begins = bool(differing(info, config))
-    if begins:
-        info = info.extended(next_generation(config, info, records, code={}))
-    return Preview(config, info, make_trial_queue(config, info, records, _NoStudy()), begins)
-
-
-class _NoStudy:
-    """A `TrialStore` that stores nothing."""
-
-    def __init__(self) -> None:
-        self.trials: list[FrozenTrial] = []
-
-    def add(self, trial: int, proposal: Proposal) -> None:
-        pass
-
-    def count_attempt(self, trial: int, attempt: int) -> None:
-        pass
-
-    def tell(self, trial: int, outcome: TrialOutcome) -> None:
-        pass
-
-    def reopen(self, trials: Collection[int]) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 SHOWN_SAMPLES: Final = 5
@@ -207,27 +106,85 @@ def make_plan(config: SweepConfig, reserving: Reserving | None = None) -> SweepP
     Raises:
         UsageError: The sweep exists with other options, or cannot be extended like that.
     """
-    existing, budget = None, _budget(config, reserving)
+    budget = _budget(config, reserving)
     if budget is not None and budget.trials is not None:
         config = replace(config, limits=replace(config.limits, trials=budget.trials))
     if config.home.find(config.name) or config.extend:
-        existing = preview(config)
-    measured, learned = None, config.learned
-    if existing is not None:
-        learned = learned_by(config.home.store(existing.info.id).folder, existing.info)
-        proposals, left, goes_on = existing.proposals(), existing.left, existing.text
-        measured = existing.typical_seconds
+        return _plan_of_existing(config, budget)
+    planned = _planned(config, _first_proposals(config), config.learned)
+    return SweepPlan(config, planned, config.limits.trials, learned=config.learned, budget=budget)
+
+
+def _plan_of_existing(config: SweepConfig, budget: Budget | None) -> SweepPlan:
+    info = check_fingerprint(config)
+    assert info is not None
+    store, trials = config.home.store(info.id), config.limits.trials
+    records, begins = store.read_all(), bool(differing(info, config))
+    if begins:
+        info = info.extended(next_generation(config, info, records, code={}))
+    queue = make_trial_queue(config, info, records, _NoStudy())
+    left = max(trials - len({record.spec.trial for record in records if record.ends_trial}), 0)
+    if begins:
+        goes_on = f"generation {info.generation} from trial {info.first_trial} on"
+        goes_on += f"; {describe_prior(queue.prior)}"
+    elif config.extend:
+        goes_on = f"nothing: generation {info.generation} has these options already"
     else:
-        proposals, left, goes_on = _first_proposals(config), config.limits.trials, ""
-    trials = []
+        imported = read_imported(store.folder)
+        knows = f"; {describe_imported(imported)}" if imported else ""
+        goes_on = f"{trials - left} of {trials} trials are done{knows}"
+    whole = [record for record in records if record.outcome in {"complete", "pruned"}]
+    seconds = [record.seconds for record in sorted(whole, key=lambda one: one.started_at)]
+    # The first trial of each worker includes its start-up: it counts only if there are no others.
+    measured = median(seconds[config.parallelism.at_once :] or seconds) if seconds else None
+    learned = learned_by(store.folder, info)
+    planned = _planned(config, _next_proposals(config, queue), learned)
+    return SweepPlan(config, planned, left, goes_on, measured, learned, budget)
+
+
+class _NoStudy(TrialStore):
+    """It stores nothing."""
+
+    def __init__(self) -> None:
+        self.trials = []
+
+
+def _next_proposals(config: SweepConfig, queue: TrialQueue) -> Iterator[Proposal]:
+    """Yield the next proposals of a sweep, up to the first that must wait for an outcome."""
+    recorded = {record.spec.trial for record in queue.records}
+    while queue.may_open() and len(queue.trials) < config.limits.trials:
+        try:
+            trial = queue.open_next()
+        except Exhausted:
+            return
+        if trial.number not in recorded and not trial.prior:
+            yield trial.proposal
+
+
+def _first_proposals(config: SweepConfig) -> Iterator[Proposal]:
+    """Yield the baselines and what was learned, then the sampler's proposals.
+
+    The first `ask_ahead` of them are those of the real sweep: these proposals see no outcome yet.
+    """
+    proposer = config.proposer()
+    with suppress(Exhausted):
+        for _ in range(config.limits.trials):
+            yield proposer.propose()
+
+
+def _planned(
+    config: SweepConfig, proposals: Iterator[Proposal], learned: Learned | None
+) -> list[PlannedTrial]:
+    """Return the first proposals, each with the way it would be trained."""
     known = len(config.space.baselines) + (len(learned.points) if learned else 0)
     own = config.experiment.parameters.get(EPOCHS)
+    trials = []
     for proposal in itertools.islice(proposals, known + SHOWN_SAMPLES):
         received = config.received(proposal)
         engine = config.experiment.plan(received, config.data)
         epochs = received.get(EPOCHS, own.default if own else None)
         trials.append(PlannedTrial(proposal.origin, proposal.params, engine, epochs))
-    return SweepPlan(config, trials, left, goes_on, measured, learned, budget)
+    return trials
 
 
 def _budget(config: SweepConfig, reserving: Reserving | None) -> Budget | None:
@@ -238,21 +195,6 @@ def _budget(config: SweepConfig, reserving: Reserving | None) -> Budget | None:
     records = config.home.store(info.id).read_all() if info is not None else []
     used = time_used(config.home, info) if info is not None else 0.0
     return make_budget(config, records, used, Stopwatch(), reserving)
-
-
-def _first_proposals(config: SweepConfig) -> Iterator[Proposal]:
-    """Yield the baselines and what was learned, then the sampler's proposals.
-
-    The first `ask_ahead` of them are those of the real sweep: these proposals see no outcome yet.
-    """
-    from sweeps.study.proposals import Exhausted
-
-    proposer = config.proposer()
-    for _ in range(config.limits.trials):
-        try:
-            yield proposer.propose()
-        except Exhausted:
-            return
 
 
 def what_a_pruner_sees(config: SweepConfig) -> str:

@@ -79,7 +79,7 @@ class ForkServer:
         self._wake.setblocking(False)
         signal.set_wakeup_fd(self._wake.fileno())
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, self._end)
+        signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def run(self) -> None:
         """Serve until the coordinator has gone."""
@@ -120,7 +120,7 @@ class ForkServer:
             os.set_inheritable(descriptor, False)  # processes of a training must not hold them
         try:
             if request == SERVER:
-                pid = self._fork_server(*descriptors)
+                pid = os.fork() or self._become_server(*descriptors)
                 self._servers.add(pid)
             else:
                 pid = self._spawn(own, *descriptors) if spawn else self._fork(own, *descriptors)
@@ -163,12 +163,6 @@ class ForkServer:
             sys.stderr.flush()
         finally:
             os._exit(code)
-
-    def _fork_server(self, preload: int, control: int, printed: int) -> int:
-        pid = os.fork()
-        if pid == 0:
-            self._become_server(preload, control, printed)
-        return pid
 
     def _become_server(self, preload: int, control: int, printed: int) -> NoReturn:
         code = 1
@@ -241,7 +235,7 @@ class ForkServer:
             for pid in orphans:
                 os.waitpid(pid, 0)
 
-    def _end(self, *_: Any) -> None:
+    def _on_sigterm(self, *_: Any) -> None:
         self._ending = True
 
     def _send(self, message: Any) -> None:
@@ -282,22 +276,19 @@ def be_server(control: socket.socket) -> int:
     try:
         server = ForkServer(control, *preload.load())
     except BaseException as error:
-        control.sendall(pack(Failed(_why(error, preload))))
+        tail = "".join(traceback.format_exception(error))[-4000:]
+        why = (
+            f"experiment {preload.experiment!r} cannot be made ready in a worker process: "
+            f"{type(error).__name__}: {error}\n\n{tail}"
+        )
+        if isinstance(error, UsageError):
+            why = f"{error} (in a worker process; --workers 0 trains in the calling one)"
+        control.sendall(pack(Failed(why)))
         return 1
     del preload  # it holds a copy of the data
     die_with_parent(signal.SIGTERM)  # from now on the server ends its workers first
     server.run()
     return 0
-
-
-def _why(error: BaseException, preload: Preload) -> str:
-    if isinstance(error, UsageError):
-        return f"{error} (in a worker process; --workers 0 trains in the calling one)"
-    tail = "".join(traceback.format_exception(error))[-4000:]
-    return (
-        f"experiment {preload.experiment!r} cannot be made ready in a worker process: "
-        f"{type(error).__name__}: {error}\n\n{tail}"
-    )
 
 
 # The coordinator's handle on its fork server: starts it, asks for workers, receives, ends it.
@@ -429,7 +420,10 @@ class ServerProcess:
 
     def kill(self) -> None:
         """Kill it; its handle notices, and what it has started is ended with the handle."""
-        kill_group(self._process.pid)
+        if isinstance(self._process, _Forked):
+            self._process.kill()
+        else:
+            kill_group(self._process.pid)
 
     def end(self, *, at_once: bool) -> None:
         """End the server, all its workers, and every process that they started.
@@ -442,10 +436,7 @@ class ServerProcess:
         try:
             self._process.wait(0 if at_once else _END_SECONDS)
         except subprocess.TimeoutExpired:
-            if isinstance(self._process, _Forked):
-                self._process.kill()
-            else:
-                self.kill()
+            self.kill()
             self._process.wait()
         if self._process.returncode:  # it was killed, so processes of workers may be left
             signal_each(marked(MARK, self._mark), signal.SIGKILL)
