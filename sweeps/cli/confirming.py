@@ -160,7 +160,7 @@ def _confirm_and_test(
 ) -> tuple[Confirmed, int]:
     """Confirm sweeps, and score the test set if that is asked for; return the exit code, too."""
     from sweeps.confirm.confirm import ConfirmOptions
-    from sweeps.confirm.test_set import ConfirmedSweep, check_test_set, evaluate_test_set
+    from sweeps.confirm.test_set import check_test_set, evaluate_test_set
 
     options = ConfirmOptions(**vars(what), how=how)
     if not test:
@@ -172,10 +172,8 @@ def _confirm_and_test(
     if code in WHOLE and not all(result.is_in_force for _, result in results):
         complain("--test: the test set was not scored, since it would not be the champion's score")
         code = FAILED
-    elif code in WHOLE:
-        confirmed = [ConfirmedSweep(*pair) for pair in results]
-        if evaluate_test_set(home, confirmed, how, again=again).tracking_pending:
-            code = TRACKING_INCOMPLETE
+    elif code in WHOLE and evaluate_test_set(home, results, how, again=again):
+        code = TRACKING_INCOMPLETE
     for pair in results:  # only now, since the answer has the scores as well
         tell(*pair)
     return results, code
@@ -454,4 +452,4 @@ def ensemble(
     tested = [document_of(conclusion) for conclusion in result.tested]
     votes = document_of(result.votes)
     if not answered({**votes, "test": tested}, votes["votes"], as_json=as_json, csv=csv):
-        show([result.votes, *result.tested])
+        show([on_folds, *on_test_sets])

@@ -19,11 +19,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 
-from search_spaces.parameters import Value
 from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
 from sweeps.errors import StoreError, UsageError
 from sweeps.experiments.folds import FRESH, ON_FOLDS
@@ -35,7 +34,6 @@ from sweeps.records.schema import (
     Count,
     Line,
     Moment,
-    Report,
     SweepKey,
     json_bytes,
     shaped,
@@ -111,12 +109,7 @@ class DataUse:
     finalists: Sequence[Line]
 
 
-class _HasKey(Protocol):
-    @property
-    def key(self) -> str: ...
-
-
-Use = TypeVar("Use", bound=_HasKey)
+Use = TypeVar("Use", TestSetUse, DataUse)
 
 
 class MachineLog(Generic[Use]):
@@ -126,20 +119,19 @@ class MachineLog(Generic[Use]):
         kind: The first part of the file's name.
         digest: Digest of the data.
         use: The class of its lines.
-        report: Receives a line about each problem.
 
     Attributes:
         is_kept: Whether what is counted is the whole machine's; False if the log is turned off, or
             could not be read or written.
     """
 
-    def __init__(self, kind: str, digest: str, use: type[Use], report: Report = warn) -> None:
+    def __init__(self, kind: str, digest: str, use: type[Use]) -> None:
         folder = state_folder()
         known = re.fullmatch("[0-9a-f]{16,64}", digest) is not None
         name = digest if known else hashlib.sha256(digest.encode()).hexdigest()
         self.path = folder / f"{kind}-{name}.jsonl" if folder else None
         self.is_kept = folder is not None
-        self._use, self._report = use, report
+        self._use = use
         self._said = False
 
     def read(self) -> list[Use]:
@@ -174,7 +166,7 @@ class MachineLog(Generic[Use]):
             make_folder(self.path.parent)
             with exclusive(self.path.parent):
                 known = {use.key for use in self.read()}
-                lines = [json_bytes(asdict(u)) + b"\n" for u in uses if u.key not in known]  # type: ignore[call-overload]
+                lines = [json_bytes(asdict(u)) + b"\n" for u in uses if u.key not in known]
                 if lines and self.is_kept:
                     self._append(self.path, lines)
         except (OSError, StoreError) as error:
@@ -202,7 +194,7 @@ class MachineLog(Generic[Use]):
     def _say(self, line: str) -> None:
         if not self._said:
             self._said = True
-            self._report(line)
+            warn(line)
 
 
 class AccessLog:
@@ -283,7 +275,12 @@ class AccessLog:
         """
         own = self._files.readable(lambda _: None)
         keys = {one.list_digest for one in own} | {use.key for use in self._machine.read()}
-        return max(self._recorded_numbers() | self._files.numbers() | {len(keys)})
+        # The results of evaluations lie beside the sweeps of the home, imported ones included.
+        name = re.compile(rf"tested-{self._digest[:8]}-([0-9]+)\.json.*")
+        folders = (folder for folder in listed(self._home.records) if folder.is_dir())
+        results = (name.fullmatch(path.name) for folder in folders for path in listed(folder))
+        recorded = {int(match[1]) for match in results if match}
+        return max(recorded | self._files.numbers() | {len(keys)})
 
     def _evaluated_before(
         self, count: int, own: Sequence[Evaluation], elsewhere: Sequence[TestSetUse]
@@ -302,13 +299,6 @@ class AccessLog:
             'was seen is no longer tested by it. To read it all the same: --again "why"'
         )
 
-    def _recorded_numbers(self) -> set[int]:
-        """Return the numbers of the evaluations whose results lie beside sweeps of the home."""
-        name = re.compile(rf"tested-{self._digest[:8]}-([0-9]+)\.json.*")
-        folders = (folder for folder in listed(self._home.records) if folder.is_dir())
-        found = (name.fullmatch(path.name) for folder in folders for path in listed(folder))
-        return {int(match[1]) for match in found if match}
-
     def scores(self, evaluation: Evaluation) -> dict[str, np.ndarray] | None:
         """Return the scores, see `Evaluations.scores`; None if the scoring was interrupted."""
         return self._files.scores(evaluation)
@@ -319,20 +309,17 @@ class AccessLog:
         self._home.publish_evaluations()
 
 
-def evaluations_of(
-    home: Home, sweeps: Sequence[str], report: Report = warn
-) -> list[tuple[AccessLog, Evaluation]]:
+def evaluations_of(home: Home, sweeps: Sequence[str]) -> list[tuple[AccessLog, Evaluation]]:
     """Return the evaluations that scored all of these sweeps, the first one first.
 
-    Only the frozen lists are read, no test set.
+    Only the frozen lists are read, no test set. One that cannot be read is reported and left out.
 
     Args:
         home: The home of the evaluations.
         sweeps: Ids of the sweeps.
-        report: Receives a line about each evaluation that cannot be read, which is left out.
     """
     folders = [folder for folder in listed(home.path / "test") if folder.is_dir()]
-    found = [one for folder in folders for one in Evaluations(folder).readable(report)]
+    found = [one for folder in folders for one in Evaluations(folder).readable()]
     asked = [evaluation for evaluation in found if set(sweeps) <= set(evaluation.sweeps)]
     return [(AccessLog(home, evaluation.digest), evaluation) for evaluation in asked]
 
@@ -370,9 +357,13 @@ def _data_use(home: Home, info: SweepInfo, digest: str) -> DataUse | None:
     if sweep is None or _data_digest(info) != digest:
         return None
     records = heard(home.store(info.id).read_all) or []
-    configs = [r.spec.config for r in records if FINALIST in r.params]  # not of other trainings
-    finalists = sorted({_digest_of(config) for config in configs})
-    return DataUse(f"{info.id} {len(finalists)}", sweep, finalists) if finalists else None
+    of_fold = {FOLD, FRESH, "again", "fold_train_share"}  # the last two of earlier versions
+    finalists = set()
+    for config in (r.spec.config for r in records if FINALIST in r.params):  # no other trainings
+        own = {name: value for name, value in config.items() if name not in of_fold}
+        digest_of_own = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
+        finalists.add(digest_of_own[:16])
+    return DataUse(f"{info.id} {len(finalists)}", sweep, sorted(finalists)) if finalists else None
 
 
 def _data_digest(info: SweepInfo) -> str:
@@ -383,9 +374,3 @@ def _data_digest(info: SweepInfo) -> str:
     made = str(info.fingerprint.get("experiment", info.experiment))  # the Python may change since
     digest, experiment = str(info.data.get("digest")), made.removesuffix(ON_FOLDS)
     return f"{digest} {experiment}" if is_unseen(experiment, info.data) else digest
-
-
-def _digest_of(config: Mapping[str, Value]) -> str:
-    of_fold = {FOLD, FRESH, "again", "fold_train_share"}  # the last two of earlier versions
-    own = {name: value for name, value in config.items() if name not in of_fold}
-    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]

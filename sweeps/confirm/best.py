@@ -246,8 +246,14 @@ class Joint:
 
     @cached_property
     def chances(self) -> NDArray[np.float64]:
-        """(K,) the probability of each finalist to be the best; see `chances_of_being_best`."""
-        return chances_of_being_best(self)
+        """(K,) the probability of each finalist to be the best, by `drawn_means`; they sum to 1.
+
+        Finalists that are the same in every outcome share theirs.
+        """
+        drawn = drawn_means(self)
+        is_best = drawn >= drawn.max(axis=0) - 1e-12
+        chances: NDArray[np.float64] = (is_best / is_best.sum(axis=0)).mean(axis=1)
+        return chances
 
     @property
     def leader(self) -> int:
@@ -308,17 +314,6 @@ def drawn_means(joint: Joint) -> NDArray[np.float64]:
         drawn *= _scales(freedom, draws[-1])
     drawn += joint.means[:, None]
     return drawn
-
-
-def chances_of_being_best(joint: Joint) -> NDArray[np.float64]:
-    """Return (K,) the probability of each finalist to be the best, by `drawn_means`; they sum to 1.
-
-    Finalists that are the same in every outcome share theirs.
-    """
-    drawn = drawn_means(joint)
-    is_best = drawn >= drawn.max(axis=0) - 1e-12
-    chances: NDArray[np.float64] = (is_best / is_best.sum(axis=0)).mean(axis=1)
-    return chances
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,12 @@ from sweeps.capabilities import (
     FOLDS_A_REPEAT,
     PREDICTIONS,
     SAMPLES,
-    SupportsCrossValidation,
     SupportsFiles,
     SupportsFolds,
     TestSet,
 )
 from sweeps.config.sweep import SPLIT_SEED, SweepConfig
-from sweeps.confirm.comparison import check_kept, check_repeats, fold_answers
+from sweeps.confirm.comparison import SEE, check_kept, check_repeats, fold_answers
 from sweeps.confirm.finalists import (
     BLOCK_ACCURACY,
     Finalist,
@@ -66,7 +65,6 @@ from sweeps.wording import counted, first_line
 ENOUGH_SECONDS: Final = 60
 """Time after which no further fold is tried."""
 _CONFIGURATIONS: Final = 2
-_SEE: Final = "see `SupportsFolds` and `SupportsCrossValidation` in sweeps/capabilities.py"
 
 
 @dataclass(frozen=True)
@@ -163,7 +161,7 @@ def try_folds(
             return
         assert attempt.result is not None
         if problem := _problem(attempt.result, scored):
-            raise UsageError(f"{who}, tried on fold {fold}, {problem} ({_SEE})")
+            raise UsageError(f"{who}, tried on fold {fold}, {problem} ({SEE})")
         results.append(attempt.result)
     arrays = [result.arrays for result in results]
     samples = [fold_answers(result, scored).samples for result in results]
@@ -230,12 +228,6 @@ def _problem(result: TrialResult, scored: Scored) -> str:
     except ValueError as error:
         return str(error)
     return ""
-
-
-SEE: Final = (
-    f"see `{SupportsFolds.__name__}` and `{SupportsCrossValidation.__name__}` in "
-    "sweeps/capabilities.py"
-)
 
 
 def check_run(
@@ -485,14 +477,11 @@ def check_offers(
     """
     missing = list(_missing(cross_validation, scored, names, folds, refit))
     if missing:
+        is_divided = isinstance(cross_validation, FoldExperiment)
         raise UsageError(
-            f"experiment {path!r} cannot be confirmed: its `{_member(cross_validation)}` "
-            f"{'; '.join(missing)} ({SEE})"
+            f"experiment {path!r} cannot be confirmed: its "
+            f"`{'folds' if is_divided else 'cross_validation'}` {'; '.join(missing)} ({SEE})"
         )
-
-
-def _member(experiment: Experiment) -> str:
-    return "folds" if isinstance(experiment, FoldExperiment) else "cross_validation"
 
 
 def _missing(

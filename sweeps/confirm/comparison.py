@@ -276,7 +276,7 @@ def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Int
     return crossed_difference(outcomes, best, controls[0]).interval()
 
 
-_SEE = "see `SupportsFolds` and `SupportsCrossValidation` in sweeps/capabilities.py"
+SEE: Final = "see `SupportsFolds` and `SupportsCrossValidation` in sweeps/capabilities.py"
 COST = "parameters"
 """Metric that decides which of several equivalent finalists is the cheapest."""
 
@@ -329,11 +329,6 @@ class Trainings:
         found = (self.found.get((fold, label)) for fold in folds)
         return [self.store.read(record.spec.key) for record in found if record is not None]
 
-    def outcomes_of(self, label: str, folds: Sequence[int]) -> Counter[str]:
-        """Return how many trainings of a finalist on these folds ended with each outcome."""
-        ended = {**self.found, **self.lost}
-        return Counter(str(ended[fold, label].outcome) for fold in folds)
-
     def whole_folds(self, labels: Sequence[str], folds: int) -> list[int]:
         """Return the folds of all repeats in which all trainings of every finalist have ended.
 
@@ -378,13 +373,14 @@ class Trainings:
             if (fold, label) in self.found
         }
         if len({len(own.samples) > 0 for own in kept.values()}) > 1:  # not of all: of none
-            kept = {key: own.as_number() for key, own in kept.items()}
+            numbers = {key: own.scores.mean(dtype=float) for key, own in kept.items()}
+            kept = {key: of_fold(number) for key, number in numbers.items()}
         first = {fold: next(label for label in labels if (fold, label) in kept) for fold in folds}
         for (fold, label), own in kept.items():
             if not np.array_equal(kept[fold, first[fold]].samples, own.samples):
                 raise UsageError(
                     f"fold {fold}: {first[fold]} and {label} were evaluated on different samples "
-                    f"({_SEE})"
+                    f"({SEE})"
                 )
         samples = [kept[fold, first[fold]].samples for fold in folds]
         check_repeats(folds, samples)
@@ -394,8 +390,9 @@ class Trainings:
             others = [kept[fold, label].scores for label in labels if (fold, label) in kept]
             for label in labels:
                 if (fold, label) in self.lost:
+                    mean = np.mean(others, axis=0)
                     kept[fold, label] = (
-                        _as_worst(asked, worst, np.mean(others, axis=0))
+                        FoldAnswers(asked, mean + (worst - mean.mean()))
                         if classes is None
                         else _as_constant(asked, np.setdiff1d(pool, asked), classes)
                     )
@@ -407,7 +404,7 @@ class Trainings:
             return fold_answers(record.result, self.scored)
         except ValueError as error:
             who = f"the training of {record.params[FINALIST]} on fold {record.params[FOLD]}"
-            raise UsageError(f"{who} (trial {record.spec.trial}) {error} ({_SEE})") from None
+            raise UsageError(f"{who} (trial {record.spec.trial}) {error} ({SEE})") from None
 
 
 def _has_answers(record: Record, scored: Scored) -> bool:
@@ -427,10 +424,6 @@ def _as_constant(
     # Its probabilities are the shares of the classes; a class that it never saw has half a sample.
     logits = np.log(np.maximum(counts, 0.5) / counts.sum())
     return FoldAnswers(samples, classes[samples] == counts.argmax(), logits)
-
-
-def _as_worst(samples: NDArray[np.int64], worst: float, others: NDArray[np.float64]) -> FoldAnswers:
-    return FoldAnswers(samples, others + (worst - others.mean()))
 
 
 @dataclass(frozen=True)
@@ -492,7 +485,8 @@ def compare_finalists(
         else None,
     )
     costs = {label: _cost(trainings.of(label, whole)) for label in labels}
-    ended = {label: trainings.outcomes_of(label, whole) for label in labels}
+    records = {**trainings.found, **trainings.lost}
+    ended = {label: Counter(records[fold, label].outcome for fold in whole) for label in labels}
     verdict = decide(outcomes, finalists, costs, margin, scored)
     if not ended[verdict.recommended.finalist.label]["complete"]:
         return None
@@ -522,9 +516,10 @@ class FoldAnswers:
     scores: NDArray[np.bool_] | NDArray[np.float64]
     constant: NDArray[np.float64] | None = None
 
-    def as_number(self) -> FoldAnswers:
-        """Return the one number of the fold."""
-        return FoldAnswers(np.empty(0, np.int64), np.array([self.scores.mean(dtype=float)]))
+
+def of_fold(score: float) -> FoldAnswers:
+    """Return the answers of a training that has one number for the fold."""
+    return FoldAnswers(np.empty(0, np.int64), np.array([score]))
 
 
 def fold_answers(result: TrialResult | Evaluated, scored: Scored = BLOCK_ACCURACY) -> FoldAnswers:
@@ -536,8 +531,7 @@ def fold_answers(result: TrialResult | Evaluated, scored: Scored = BLOCK_ACCURAC
     """
     arrays, name, numbers = result.arrays, scored.by_sample, scored.samples
     if name not in arrays and scored != BLOCK_ACCURACY:
-        number = scored.sign * np.array([result.metrics[scored.metric]])
-        return FoldAnswers(np.empty(0, np.int64), number)
+        return of_fold(scored.sign * result.metrics[scored.metric])
     missing = [one for one in (name, numbers) if one not in arrays]
     if missing:
         raise ValueError(f"kept no {' and no '.join(map(repr, missing))}")
@@ -589,7 +583,7 @@ def check_repeats(folds: Sequence[int], samples: Sequence[NDArray[np.int64]]) ->
             four = ", ".join(str(fold) for fold in folds[first : first + FOLDS_A_REPEAT])
             raise UsageError(
                 f"folds {four} judge {len(np.unique(found))} of {len(pool)} samples, "
-                f"{len(found)} times in all: each is to be judged once by four folds ({_SEE})"
+                f"{len(found)} times in all: each is to be judged once by four folds ({SEE})"
             )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -37,7 +36,6 @@ from sweeps.records.conclusions import (
     FilesCompared,
     TestConclusion,
     TestedFinalist,
-    TestVotesConclusion,
 )
 from sweeps.records.evaluations import CHAMPION, Entry, Evaluation
 from sweeps.tracking.address import resolve_tracking_uri
@@ -80,57 +78,35 @@ def earlier_questions(scored: Scored) -> tuple[tuple[str, ...], ...]:
     return asked[:-1], (*asked, *across)
 
 
-@dataclass(frozen=True)
-class ConfirmedSweep:
-    """A confirmed sweep that is to be evaluated on the test set.
-
-    Attributes:
-        info: The sweep.
-        result: The result of its confirmation.
-    """
-
-    info: SweepInfo
-    result: ConfirmResult
-
-
-@dataclass(frozen=True)
-class Tested:
-    """An evaluation and its conclusions.
-
-    Attributes:
-        evaluation: The evaluation.
-        conclusions: The conclusions by the sweep's id.
-        votes: The conclusion about votes of its trainings; None without logits.
-        tracking_pending: Number of runs that MLflow lacks.
-    """
-
-    evaluation: Evaluation
-    conclusions: Mapping[str, TestConclusion]
-    votes: TestVotesConclusion | None
-    tracking_pending: int
-
-
 def evaluate_test_set(
-    home: Home, confirmed: Sequence[ConfirmedSweep], how: HowToTrain, again: str = ""
-) -> Tested:
+    home: Home,
+    confirmed: Sequence[tuple[SweepInfo, ConfirmResult]],
+    how: HowToTrain,
+    again: str = "",
+) -> int:
     """Score the chosen models on the test set, and keep the conclusions beside each sweep.
 
     No model is chosen by these scores, and nothing is scored before the list is frozen.
 
     Args:
         home: The home of the sweeps.
-        confirmed: Sweeps of the same data, each with a whole confirmation.
+        confirmed: Sweeps of the same data, each with the result of its whole confirmation.
         how: Names the data and the store of runs.
         again: Reason for evaluating on the test set again; empty if there is none.
+
+    Returns:
+        Number of runs that MLflow lacks.
 
     Raises:
         UsageError: There is no test set, weights are gone, or the test set was evaluated before
             and `again` is empty.
     """
-    how = how.about(confirmed[0].info)
-    experiment, test_set = check_test_set(home, [one.info for one in confirmed], how.data)
-    scored = _scored_alike(confirmed)
-    entries = [entry for one in confirmed for entry in _entries(home, one)]
+    how = how.about(confirmed[0][0])
+    experiment, test_set = check_test_set(home, [info for info, _ in confirmed], how.data)
+    # By the same metric; in plain numbers if one of them is.
+    metrics = [one.comparison.verdict.scored for _, one in confirmed if one.comparison]
+    scored = next((one for one in metrics if one.unit != "share"), metrics[0])
+    entries = [entry for one in confirmed for entry in _entries(home, *one)]
     access_log = AccessLog(home, test_set.digest)
     evaluation = access_log.freeze(
         entries, questions_of(scored), again, earlier=earlier_questions(scored), scored=scored
@@ -139,25 +115,18 @@ def evaluate_test_set(
         access_log.keep(evaluation, _score(home, experiment, test_set, evaluation))
     concluded = _conclude(home, access_log)
     tracking_uri = resolve_tracking_uri(home.path, how.tracking_uri)
-    infos = [info for info in home.sweeps() if any(info.id == sweep for sweep, _ in concluded)]
-    pending = sum(show_conclusions(home, info, tracking_uri) for info in infos)
-    own = {sweep: one for (sweep, name), one in concluded.items() if name == evaluation.name}
-    scores = access_log.scores(evaluation)
-    count, on_machine = access_log.count(), access_log.is_on_machine
-    votes = conclude_votes(evaluation, scores, count, on_machine=on_machine) if scores else None
-    return Tested(evaluation, own, votes, pending)
+    infos = [info for info in home.sweeps() if info.id in concluded]
+    return sum(show_conclusions(home, info, tracking_uri) for info in infos)
 
 
-def _conclude(home: Home, access_log: AccessLog) -> dict[tuple[str, str], TestConclusion]:
-    """Write the results of every evaluation beside its sweeps, with the number of evaluations.
+def _conclude(home: Home, access_log: AccessLog) -> set[str]:
+    """Write the results of every evaluation beside its sweeps, and return the ids of these.
 
-    Returns:
-        The results that were written, by the sweep's id and the evaluation's name.
+    Each says how often the test set was evaluated by now.
     """
-    written = {}
-    evaluations, count = access_log.evaluations(), access_log.count()
-    on_machine = access_log.is_on_machine
-    for evaluation in evaluations:
+    written = set()
+    count, on_machine = access_log.count(), access_log.is_on_machine
+    for evaluation in access_log.evaluations():
         scores = access_log.scores(evaluation)
         if scores is None:
             continue
@@ -169,7 +138,7 @@ def _conclude(home: Home, access_log: AccessLog) -> dict[tuple[str, str], TestCo
                     evaluation, sweep, scores, count, on_machine=on_machine
                 )
                 Conclusions(folder).keep_tested(evaluation.name, tested, votes)
-                written[sweep, evaluation.name] = tested
+                written.add(sweep)
     return written
 
 
@@ -222,12 +191,6 @@ def conclude_evaluations(
         metric=scored.metric,
         is_by_sample=is_by_sample,
     )
-
-
-def _scored_alike(confirmed: Sequence[ConfirmedSweep]) -> Scored:
-    """Return the metric of sweeps confirmed by the same; in plain numbers if one of them is."""
-    found = [one.result.comparison.verdict.scored for one in confirmed if one.result.comparison]
-    return next((scored for scored in found if scored.unit != "share"), found[0])
 
 
 def _compare_files(champion: np.ndarray, baseline: np.ndarray, label: str) -> FilesCompared:
@@ -296,8 +259,8 @@ def _score_model(
     return {"values": values, **voting}
 
 
-def _entries(home: Home, one: ConfirmedSweep) -> Iterator[Entry]:
-    comparison = one.result.comparison
+def _entries(home: Home, info: SweepInfo, result: ConfirmResult) -> Iterator[Entry]:
+    comparison = result.comparison
     assert comparison is not None  # the sweep was confirmed
     verdict = comparison.verdict
     chosen = {
@@ -313,15 +276,15 @@ def _entries(home: Home, one: ConfirmedSweep) -> Iterator[Entry]:
     folds = [f for f in comparison.folds if all((f, la) in found for la in taken.values())]
     if len(folds) < 2:
         raise UsageError(
-            f"sweep {one.info.name!r}: on {len(folds)} folds all of {', '.join(taken.values())} "
+            f"sweep {info.name!r}: on {len(folds)} folds all of {', '.join(taken.values())} "
             "left weights, two are needed; leave one out (--leave-out)"
         )
     for role, label in taken.items():
-        yield _entry(one.info, role, label, trainings.store, trainings.of(label, folds))
-    confirmed = Conclusions(home.store(one.info.id).folder).confirmed()
+        yield _entry(info, role, label, trainings.store, trainings.of(label, folds))
+    confirmed = Conclusions(home.store(info.id).folder).confirmed()
     if confirmed is not None and confirmed.trained_in != confirmed.confirmation:
         store = home.store(confirmed.trained_in)
-        yield _entry(one.info, CHAMPION, confirmed.winner, store, [store.read(confirmed.champion)])
+        yield _entry(info, CHAMPION, confirmed.winner, store, [store.read(confirmed.champion)])
 
 
 def _entry(

@@ -27,7 +27,6 @@ from sweeps.confirm.best import (
     FIRST_LOOK,
     TESTED,
     Joint,
-    chances_of_being_best,
     folds_that_count,
     nominal,
     single_level,
@@ -401,7 +400,7 @@ def compare_votes(
         np.array([single.scores, *votes_cast]), bank.samples if is_by_sample else None
     )
     joint, folds = Joint.of(outcomes), outcomes.folds
-    chances = chances_of_being_best(joint)
+    chances = joint.chances
     level = single_level(joint.from_(0), TESTED, two_sided=True)
     level = nominal(level, folds)
     votes = []
@@ -442,22 +441,9 @@ def all_voting(
     return compare_votes([info.name], bank, [everyone], comparison.verdict.margin)
 
 
-@dataclass(frozen=True)
-class Ensembles:
-    """The results of the votes of some sweeps' finalists.
-
-    Attributes:
-        votes: The votes on fresh folds.
-        tested: The votes on the test set, one conclusion an evaluation; empty without any.
-    """
-
-    votes: VotesConclusion
-    tested: Sequence[Conclusion]
-
-
 def ensemble(
     home: Home, infos: Sequence[SweepInfo], top: int | None = None, source: str | None = None
-) -> Ensembles:
+) -> list[Conclusion]:
     """Compare votes of finalists with the single best.
 
     Nothing is trained or written, and no test set is read.
@@ -468,6 +454,9 @@ def ensemble(
         top: Number of best finalists that vote. None: of one sweep every number from two on, of
             several sweeps the winners, and all finalists.
         source: Source of the data; None for the experiment's own.
+
+    Returns:
+        The conclusion about votes on fresh folds, then those on the test set, one an evaluation.
 
     Raises:
         UsageError: A sweep is not confirmed, their data differ, their experiment cannot vote, or
@@ -502,7 +491,7 @@ def ensemble(
     margin = min(one.margin for one in confirmed)
     ensembles = choose_ensembles(bank, top)
     votes = compare_votes([info.name for info in infos], bank, ensembles, margin)
-    return Ensembles(votes, _tested(home, [info.id for info in infos]))
+    return [votes, *_tested(home, [info.id for info in infos])]
 
 
 def choose_ensembles(bank: Bank, top: int | None) -> list[Ensemble]:

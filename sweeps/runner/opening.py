@@ -81,7 +81,14 @@ def open_sweep(
             ways out.
     """
     check_fingerprint(config)
-    _make(config.home.records)
+    reached("home.begun")
+    try:
+        config.home.records.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"home: {config.home.records} cannot be made ({error.strerror}); give another with "
+            "--home"
+        ) from error
     with config.home.exclusive():
         # Once more under the lock: another process may just have taken the name.
         config.home.remove_unborn()
@@ -137,7 +144,8 @@ def check_fingerprint(config: SweepConfig) -> SweepInfo | None:
         check_trust(info, config.home.records)
     if info is None or not differing(info, config):
         return info
-    kept = _beyond_extension(info, config)
+    kept = [key for key in differing(info, config) if key not in EXTENDABLE]
+    kept += [] if info.objectives == config.space.objectives else ["objective"]
     if config.extend and not kept:
         return info
     raise UsageError(_refusal(info, config, kept))
@@ -147,8 +155,13 @@ def differing(info: SweepInfo, config: SweepConfig) -> list[str]:
     """Return the keys in which a sweep's fingerprint differs from the one that is asked for."""
     wanted = _by_the_same_python(info, config)
     keys = [k for k, asked in wanted.items() if info.fingerprint.get(k) != asked]
-    is_known = config.same_code or "code" not in keys or _is_known_code(info, config)
-    return [key for key in keys if key != "code" or not is_known]
+    if "code" in keys and not config.same_code:
+        history = CodeHistory(config.home.store(info.id).folder)
+        assert config.code is not None
+        before = code_before(info, history)
+        if before is not None and not is_same_code(history, before, config.code):
+            return keys
+    return [key for key in keys if key != "code"]
 
 
 def _by_the_same_python(info: SweepInfo, config: SweepConfig) -> Mapping[str, Any]:
@@ -161,14 +174,6 @@ def _by_the_same_python(info: SweepInfo, config: SweepConfig) -> Mapping[str, An
         return config.fingerprint
     digest = dataclasses.replace(config.space, experiment=made).digest()
     return {**config.fingerprint, "experiment": made, "space": digest}
-
-
-def _is_known_code(info: SweepInfo, config: SweepConfig) -> bool:
-    """Whether the code equals that of the sweep's newest generation, or none was kept yet."""
-    history = CodeHistory(config.home.store(info.id).folder)
-    assert config.code is not None
-    before = code_before(info, history)
-    return before is None or is_same_code(history, before, config.code)
 
 
 def code_before(info: SweepInfo, history: CodeHistory) -> str | None:
@@ -244,13 +249,6 @@ def _refusal(info: SweepInfo, config: SweepConfig, kept: Sequence[str]) -> str:
     )
 
 
-def _beyond_extension(info: SweepInfo, config: SweepConfig) -> list[str]:
-    """Return the differing keys that an extension may not change."""
-    same_objectives = info.objectives == config.space.objectives
-    kept = [key for key in differing(info, config) if key not in EXTENDABLE]
-    return kept if same_objectives else [*kept, "objective"]
-
-
 def _differences(info: SweepInfo, config: SweepConfig) -> Iterator[str]:
     for key in differing(info, config):
         there, asked = info.fingerprint.get(key), config.fingerprint[key]
@@ -259,7 +257,12 @@ def _differences(info: SweepInfo, config: SweepConfig) -> Iterator[str]:
             yield f"learn_from: {has} there, other points ({asked['name']}) asked"
             continue
         if key == "code":
-            yield "\n".join(["code", *(f"  {line}" for line in _code_changes(info, config))])
+            history = CodeHistory(config.home.store(info.id).folder)
+            before = history.newest(code_before(info, history) or "")
+            assert config.code is not None
+            lost = ["what it was is not kept"]
+            changes = before.changes(kept_whole(config.code)) if before else lost
+            yield "\n".join(["code", *(f"  {line}" for line in changes)])
         elif key == "experiment" and is_script(str(asked)):
             yield from script_differences(str(there), str(asked))
         elif key == "space":
@@ -270,13 +273,6 @@ def _differences(info: SweepInfo, config: SweepConfig) -> Iterator[str]:
             yield f"data: {config.data.name} has changed, {_short(there)} then, {_short(asked)} now"
         else:
             yield f"{key}: {_short(there)} there, {_short(asked)} asked"
-
-
-def _code_changes(info: SweepInfo, config: SweepConfig) -> list[str]:
-    history = CodeHistory(config.home.store(info.id).folder)
-    before = history.newest(code_before(info, history) or "")
-    assert config.code is not None
-    return before.changes(kept_whole(config.code)) if before else ["what it was is not kept"]
 
 
 def _short(value: Any) -> str:
@@ -306,16 +302,6 @@ def _new_sweep(config: SweepConfig, code: Mapping[str, Any]) -> SweepInfo:
         directory=str(config.space.directory) if config.space.directory else None,
         other_objectives=tuple(others),
     )
-
-
-def _make(folder: Path) -> None:
-    reached("home.begun")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"home: {folder} cannot be made ({error.strerror}); give another with --home"
-        ) from error
 
 
 # `--extend` begins the next generation of a sweep, in one atomic write.

@@ -66,7 +66,10 @@ class Recorder:
         """
         metrics = [objective.metric for objective in self.config.space.objectives]
         outcome, reason, error = _judge(attempt, metrics)
-        result = _finite(attempt.result)
+        result = attempt.result
+        if result is not None:  # a record's headline metrics are finite
+            finite = {k: float(v) for k, v in result.metrics.items() if math.isfinite(v)}
+            result = dataclasses.replace(result, metrics=finite)
         retries, failure = self.config.failures.retries, failure_of(reason, error)
         again = outcome == "failed" and is_tried_again(failure, trial.failures, retries)
         record = Record(
@@ -150,11 +153,3 @@ def _completed(result: TrialResult, metrics: Sequence[str]) -> tuple[Outcome, st
     if not all(math.isfinite(result.metrics[metric]) for metric in metrics):
         return "diverged", "diverged", None
     return "complete", result.stop_reason, None
-
-
-def _finite(result: TrialResult | None) -> TrialResult | None:
-    """Drop NaN and infinite metrics: a record's headline metrics are finite."""
-    if result is None:
-        return None
-    metrics = {name: float(v) for name, v in result.metrics.items() if math.isfinite(v)}
-    return dataclasses.replace(result, metrics=metrics)

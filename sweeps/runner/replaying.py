@@ -241,7 +241,10 @@ def _numbers(recorded: TrialResult, now: TrialResult) -> Iterator[ReplayDifferen
 def _arrays(record: Record, now: TrialResult) -> Iterator[ReplayDifference]:
     assert record.result is not None
     for name, array in record.result.arrays.items():
-        if name not in now.arrays or not _is_same_array(array, now.arrays[name]):
+        after = now.arrays.get(name)
+        kinds = {array.dtype.kind, after.dtype.kind} if after is not None else set()
+        # NumPy asks no text for NaN.
+        if after is None or not np.array_equal(array, after, equal_nan=kinds <= {"f", "c"}):
             yield ReplayDifference(name)
     if record.weights_sha256 is not None and digest_of(now) != record.weights_sha256:
         yield ReplayDifference("weights")
@@ -252,11 +255,6 @@ def digest_of(result: TrialResult) -> str | None:
     if result.weights is None:
         return None
     return hashlib.sha256(pack_arrays(result.weights)).hexdigest()
-
-
-def _is_same_array(first: np.ndarray, second: np.ndarray) -> bool:
-    may_be_nan = {first.dtype.kind, second.dtype.kind} <= {"f", "c"}  # NumPy asks no text for NaN
-    return np.array_equal(first, second, equal_nan=may_be_nan)
 
 
 def _is_same(first: float, second: float) -> bool:

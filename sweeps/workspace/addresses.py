@@ -44,8 +44,7 @@ def _hidden(setting: str) -> str:
 
 def in_text(text: str) -> str:
     """Return a text, such as the message of an error, with each address in it redacted."""
-    return " ".join(redacted(word) if _may_be_one(word) else word for word in text.split())
-
-
-def _may_be_one(word: str) -> bool:
-    return "://" in word or ("?" in word and "=" in word)
+    words = text.split()
+    return " ".join(
+        redacted(word) if "://" in word or ("?" in word and "=" in word) else word for word in words
+    )

@@ -191,7 +191,8 @@ class DaskExecutor:
                 "first result of each counts"
             )
         for _, future in list(self._running.values()):
-            _fail(future, "the executor was closed")
+            if future.running() or (not future.done() and future.set_running_or_notify_cancel()):
+                future.set_exception(WorkersError("the executor was closed"))
 
     def seconds(self) -> Mapping[str, float]:
         """Return the seconds that connecting and sending the data took."""
@@ -221,19 +222,16 @@ class DaskExecutor:
                 for epoch, metrics in told["epochs"]:
                     self._listener.epoch(spec, epoch, metrics)
             return
-        self._look_at(worker, told["features"])
+        # A worker that joined later may be another kind of machine, which is said once.
+        mixed = None if self._is_mixed else mixed_note({worker: told["features"]})
+        if mixed:
+            self._is_mixed = True
+            self._note(mixed)
         self._where[key] = worker
         if future.running():
             self._repeats += 1
         elif future.set_running_or_notify_cancel():
             self._listener.started(spec)
-
-    def _look_at(self, worker: str, features: list[str]) -> None:
-        """Note once if a worker that joined later is another kind of machine."""
-        mixed = None if self._is_mixed else mixed_note({worker: features})
-        if mixed:
-            self._is_mixed = True
-            self._note(mixed)
 
     def _end(
         self, remote: Any, job: on_worker.DaskJob, future: Future[Any], keep: Keep, lost: int
@@ -305,10 +303,3 @@ class _LostError(Exception):
 def _crashed(spec: TrialSpec, why: str) -> Attempt:
     now = now_ms()
     return Attempt(spec, None, why, now, now, "crash")
-
-
-def _fail(future: Future[Any], why: str) -> None:
-    if future.done():
-        return
-    if future.running() or future.set_running_or_notify_cancel():
-        future.set_exception(WorkersError(why))

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from sweeps.errors import UsageError
@@ -38,15 +38,8 @@ its whole machine, as when its container is killed for lack of memory. With 2 cr
 PACKAGES: Final = ("digit-sweeps", "tensorflow", "keras", "numpy", "optuna")
 
 
-class About(TypedDict):
-    """A worker's description of itself: versions that differ, and its CPU features."""
-
-    differences: list[str]
-    features: list[str]
-
-
-def about(wanted: Mapping[str, str]) -> About:
-    """Describe this process; called inside Dask's workers."""
+def about(wanted: Mapping[str, str]) -> dict[str, list[str]]:
+    """Describe this process: versions that differ, and features; called inside Dask's workers."""
     return {"differences": differences(wanted), "features": cpu_features()}
 
 
@@ -283,8 +276,14 @@ def look_at(cluster: Cluster) -> Fleet:
         allowed = int(client.run_on_scheduler(allowed_failures))
     others = {where: one["features"] for where, one in found.items()}
     mixed = mixed_note(others)
-    notes = [] if allowed == ALLOWED_FAILURES else [_allowed_note(allowed)]
-    notes += [mixed] if mixed else []
+    notes = [mixed] if mixed else []
+    if allowed != ALLOWED_FAILURES:
+        note = (
+            f"cluster: allowed-failures of its scheduler is {allowed}, so an attempt is begun "
+            f"again {allowed} times at most when its worker dies; for {ALLOWED_FAILURES}, start it "
+            f"with DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES={ALLOWED_FAILURES}"
+        )
+        notes = [note, *notes]
     return Fleet(cluster, sum(free.values()), bool(mixed), tuple(notes))
 
 
@@ -317,20 +316,12 @@ def mixed_note(others: Mapping[str, Iterable[str]]) -> str | None:
     )
 
 
-def _allowed_note(allowed: int) -> str:
-    return (
-        f"cluster: allowed-failures of its scheduler is {allowed}, so an attempt is begun again "
-        f"{allowed} times at most when its worker dies; for {ALLOWED_FAILURES}, start it with "
-        f"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES={ALLOWED_FAILURES}"
-    )
-
-
 def allowed_failures(dask_scheduler: Any) -> int:
     """Return how many deaths of its worker a task survives; called inside the scheduler."""
     return int(dask_scheduler.allowed_failures)
 
 
-def _ask(client: Any, cluster: Cluster) -> Mapping[str, About]:
+def _ask(client: Any, cluster: Cluster) -> Mapping[str, dict[str, list[str]]]:
     """Return every worker's description of itself.
 
     Raises:
@@ -343,19 +334,16 @@ def _ask(client: Any, cluster: Cluster) -> Mapping[str, About]:
             f"--executor {cluster.asked}: its workers do not report their versions "
             f"({type(error).__name__} {error}); install the same everywhere"
         ) from None
-    wrong = {where: _trouble(one) for where, one in found.items()}
-    for where, text in wrong.items():
+    for where, one in found.items():
+        if isinstance(one, Exception):  # such as a worker without this package
+            text = f"{type(one).__name__}: {one}"
+        else:
+            text = "; ".join(one["differences"])
         if text:
             raise UsageError(
                 f"--executor {cluster.asked}: {where}: {text}; install the same everywhere"
             )
     return found
-
-
-def _trouble(one: About | Exception) -> str:
-    if isinstance(one, Exception):  # such as a worker without this package
-        return f"{type(one).__name__}: {one}"
-    return "; ".join(one["differences"])
 
 
 def _check_resources(client: Any, cluster: Cluster, free: Mapping[str, int]) -> None:

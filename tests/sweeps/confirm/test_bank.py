@@ -120,7 +120,7 @@ def test_a_sweep_that_kept_no_logits_cannot_vote_with_one_that_did(home):
 )
 def test_those_vote_on_the_repeats_that_all_of_them_have_whole(home, first, second, counts):
     infos = [trained(home, "one", **first), trained(home, "two", **second)]
-    votes = ensemble(home, infos).votes
+    votes = ensemble(home, infos)[0]
     assert votes.folds == len(counts) == 8
     shares = []
     for info in infos:
@@ -142,8 +142,8 @@ def test_with_one_repeat_in_common_nobody_votes(home):
 
 
 def test_members_of_unequal_size_cost_the_sum_of_theirs(home):
-    found = ensemble(home, [trained(home, "one")])
-    single, (soft, hard) = found.votes.single, found.votes.votes
+    (found,) = ensemble(home, [trained(home, "one")])
+    single, (soft, hard) = found.single, found.votes
     assert {soft.parameters, hard.parameters} == {300.0}
-    sizes = [row[5] for row in put_in_words(found.votes).rows]
+    sizes = [row[5] for row in put_in_words(found).rows]
     assert sizes == ["1.0x", *[f"{300 / single.parameters:.1f}x"] * 2]

@@ -14,7 +14,6 @@ from sweeps.confirm.best import (
     TESTED,
     Joint,
     all_claims,
-    chances_of_being_best,
     claims_at,
     folds_that_count,
     nominal,
@@ -116,7 +115,7 @@ def test_a_bad_training_is_an_outlier_of_its_finalist_alone():
 def test_finalists_with_the_same_outcomes_share_their_chances():
     outcomes = simulated(np.random.default_rng(3), 0.0, 2, 20)
     same = Outcomes(outcomes.scores[[0, 0]], outcomes.samples)
-    assert chances_of_being_best(Joint.of(same)) == pytest.approx([0.5, 0.5])
+    assert Joint.of(same).chances == pytest.approx([0.5, 0.5])
     claims = all_claims(same, margin=0.001)
     assert (claims.better, claims.not_best) == (None, frozenset())
 
