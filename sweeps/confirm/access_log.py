@@ -131,7 +131,7 @@ class MachineLog(Generic[Use]):
         name = digest if known else hashlib.sha256(digest.encode()).hexdigest()
         self.path = folder / f"{kind}-{name}.jsonl" if folder else None
         self.is_kept = folder is not None
-        self._use = use
+        self._use: type[Use] = use
         self._said = False
 
     def read(self) -> list[Use]:

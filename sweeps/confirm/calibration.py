@@ -13,7 +13,6 @@ from sweeps.confirm.comparison import Comparison
 from sweeps.confirm.intervals import FEWEST_FOLDS, NO_SAMPLE, crossed_estimate, stacked
 from sweeps.experiment import Experiment
 from sweeps.experiments.loading import ask, failed
-from sweeps.interval import Interval
 from sweeps.records.conclusions import (
     Calibration,
     CalibrationConclusion,
@@ -94,13 +93,10 @@ def calibration(terms: CalibrationTerms, samples: NDArray[np.int64]) -> Calibrat
         before, after, unit = terms.before[name], terms.after[name], UNITS.get(name, "share")
         found = (crossed_estimate(one, samples) for one in (before, after, after - before))
         was, is_now, change = (one.interval(unit=unit) for one in found)
-        measures[name] = Measure(was, is_now, change, _word(change, len(samples)))
+        word: Change = "cannot tell"
+        if len(samples) >= FEWEST_FOLDS and change.is_told_apart:
+            word = "lower" if change.high < 0 else "higher"
+        measures[name] = Measure(was, is_now, change, word)
     temperatures = terms.temperatures
     mean = math.exp(float(np.mean(np.log(temperatures))))
     return Calibration(mean, min(temperatures), max(temperatures), measures)
-
-
-def _word(change: Interval, folds: int) -> Change:
-    if folds < FEWEST_FOLDS or not change.is_told_apart:
-        return "cannot tell"
-    return "lower" if change.high < 0 else "higher"

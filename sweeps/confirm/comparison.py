@@ -408,13 +408,8 @@ class Trainings:
 
 
 def _has_answers(record: Record, scored: Scored) -> bool:
-    if record.outcome == "complete":
-        return True
-    return (
-        record.outcome == "diverged"
-        and record.result is not None
-        and scored.metric in record.result.metrics
-    )
+    has_result = record.result is not None and scored.metric in record.result.metrics
+    return record.outcome == "complete" or (record.outcome == "diverged" and has_result)
 
 
 def _as_constant(

@@ -235,11 +235,6 @@ def _essence(space: str) -> str:
     return space.partition("\nobjective:")[2]
 
 
-def _named_after(confirmation: Confirmation, what: str) -> str:
-    search = confirmation.name.removesuffix(_CONFIRMATION).removesuffix("-final")  # of format 1
-    return f"{search}-{what}"
-
-
 @dataclass(frozen=True)
 class HowToTrain:
     """The options shared by all sweeps of a confirmation; see `RunOptions`.
@@ -306,7 +301,8 @@ def run_refit(
     folder = next(free)
     make_folder(folder)
     write_atomically(folder / SPACE, text.encode(), "conclusion")
-    name = name_for(home, folder, _named_after(confirmation, REFIT))
+    search = confirmation.name.removesuffix(_CONFIRMATION).removesuffix("-final")  # of format 1
+    name = name_for(home, folder, f"{search}-{REFIT}")
     return _run(folder / SPACE, name, 1, home, how)
 
 

@@ -44,6 +44,7 @@ from sweeps.confirm.comparison import (
 from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
 from sweeps.confirm.intervals import (
     NO_SAMPLE,
+    Estimate,
     Outcomes,
     crossed_estimate,
     crossed_mean,
@@ -51,7 +52,7 @@ from sweeps.confirm.intervals import (
     stacked,
 )
 from sweeps.errors import UsageError
-from sweeps.experiment import Experiment, PreparedData
+from sweeps.experiment import Experiment, PreparedData, TrialResult
 from sweeps.experiments.loading import ask, failed
 from sweeps.home import Home
 from sweeps.interval import Interval
@@ -280,19 +281,16 @@ def gather(confirmed: Sequence[Confirmed], folds: Sequence[int], ballot: Ballot)
             numbers = [fold.samples for fold in kept[label]]
             if not len(numbers[0]):  # one number per fold
                 numbers = [result.arrays[ballot.scored.samples] for result in results]
-            own = stacked(numbers, np.int64, NO_SAMPLE)
+            own, who = (
+                stacked(numbers, np.int64, NO_SAMPLE),
+                f"the training of {label} of {one.name}",
+            )
             samples = own if samples is None else samples
             member = Member(
                 f"{one.name}:{label}" if len(confirmed) > 1 else label,
                 label == one.winner,
                 stacked([fold.scores for fold in kept[label]], kept[label][0].scores.dtype),
-                _kept_for_votes(
-                    f"the training of {label} of {one.name}",
-                    folds,
-                    kept[label],
-                    [result.arrays for result in results],
-                    ballot,
-                ),
+                _kept_for_votes(who, folds, kept[label], results, ballot),
                 float(np.mean([result.metrics.get(COST, 0.0) for result in results])),
                 float(np.mean([result.metrics.get(SECONDS, 0.0) for result in results])),
             )
@@ -312,7 +310,7 @@ def _kept_for_votes(
     who: str,
     folds: Sequence[int],
     kept: Sequence[FoldAnswers],
-    arrays: Sequence[Mapping[str, np.ndarray]],
+    results: Sequence[TrialResult],
     ballot: Ballot,
 ) -> NDArray[Any]:
     """Return (folds, n, ...) the logits or the predictions of a finalist's trainings.
@@ -320,6 +318,7 @@ def _kept_for_votes(
     A training that left no logits votes for the classes by how frequent they are.
     """
     own = [fold for fold, answers in zip(folds, kept, strict=True) if answers.constant is None]
+    arrays = [result.arrays for result in results]
     check_kept(who, own, arrays, ballot.array, ballot.scored.samples)
     first, left = arrays[0][ballot.array], iter(arrays)
     found = []
@@ -463,6 +462,27 @@ def ensemble(
             there are not as many finalists.
     """
     confirmed = [_confirmed(home, info) for info in infos]
+    _check_alike(infos, confirmed)
+    experiment, data = check_data(home, infos[0], source)
+    scored = confirmed[0].trainings.scored
+    ballot = ballot_of(experiment, data, scored)
+    bank = None if ballot is None else gather(confirmed, _shared_folds(confirmed), ballot)
+    if bank is None:
+        what = "logits on folds, or has no `labels`"
+        if scored != BLOCK_ACCURACY:
+            what = f"predictions on folds, or judges none by {scored.metric}"
+        raise UsageError(
+            f"the trainings of {infos[0].name} cannot vote: their experiment keeps no {what} (see "
+            "`SupportsVoting` in sweeps/capabilities.py)"
+        )
+    margin = min(one.margin for one in confirmed)
+    ensembles = choose_ensembles(bank, top)
+    votes = compare_votes([info.name for info in infos], bank, ensembles, margin)
+    return [votes, *_tested(home, [info.id for info in infos])]
+
+
+def _check_alike(infos: Sequence[SweepInfo], confirmed: Sequence[Confirmed]) -> None:
+    """Refuse sweeps of different data, or that were confirmed by different metrics."""
     first = infos[0]
     for other in infos[1:]:
         if not is_same_data(first.data, other.data):
@@ -476,22 +496,6 @@ def ensemble(
         raise UsageError(
             f"these sweeps cannot vote together: they were confirmed by {' and '.join(metrics)}"
         )
-    experiment, data = check_data(home, first, source)
-    scored = confirmed[0].trainings.scored
-    ballot = ballot_of(experiment, data, scored)
-    bank = None if ballot is None else gather(confirmed, _shared_folds(confirmed), ballot)
-    if bank is None:
-        what = "logits on folds, or has no `labels`"
-        if scored != BLOCK_ACCURACY:
-            what = f"predictions on folds, or judges none by {scored.metric}"
-        raise UsageError(
-            f"the trainings of {first.name} cannot vote: their experiment keeps no {what} (see "
-            "`SupportsVoting` in sweeps/capabilities.py)"
-        )
-    margin = min(one.margin for one in confirmed)
-    ensembles = choose_ensembles(bank, top)
-    votes = compare_votes([info.name for info in infos], bank, ensembles, margin)
-    return [votes, *_tested(home, [info.id for info in infos])]
 
 
 def choose_ensembles(bank: Bank, top: int | None) -> list[Ensemble]:
@@ -608,18 +612,11 @@ def conclude_votes(
     if not cast:
         return None
     own = {place: np.asarray(evaluation.outcomes(scores, place), float) for place in places}
-    votes, winners = [], []
-    for place in places:
-        trainings, n = own[place].shape
-        numbers = np.tile(np.arange(n, dtype=np.int64), (trainings, 1))
-        mean = (
-            images_estimate(own[place][0])
-            if trainings < 2
-            else crossed_estimate(own[place], numbers)
-        )
-        entry = entries[place]
-        accuracy = scored.measured(mean.interval())
-        winners.append(TestedWinner(entry.name, entry.label, trainings, accuracy))
+    winners = []
+    for place, found in own.items():
+        entry, mean = entries[place], scored.measured(_crossed(found).interval())
+        winners.append(TestedWinner(entry.name, entry.label, len(found), mean))
+    votes = []
     for place, kind in cast:
         voted, name = cast[place, kind].astype(float), entries[place].name
         # A vote is compared with the mean of its voters, sample by sample.
@@ -638,6 +635,14 @@ def conclude_votes(
         votes=votes,
         metric=scored.metric,
     )
+
+
+def _crossed(values: NDArray[np.float64]) -> Estimate:
+    """Return the mean of (trainings, n); of one training, with the error of samples alone."""
+    trainings, n = values.shape
+    if trainings < 2:
+        return images_estimate(values[0])
+    return crossed_estimate(values, np.tile(np.arange(n, dtype=np.int64), (trainings, 1)))
 
 
 def _cast_in(

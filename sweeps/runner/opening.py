@@ -153,7 +153,11 @@ def check_fingerprint(config: SweepConfig) -> SweepInfo | None:
 
 def differing(info: SweepInfo, config: SweepConfig) -> list[str]:
     """Return the keys in which a sweep's fingerprint differs from the one that is asked for."""
-    wanted = _by_the_same_python(info, config)
+    wanted, made = config.fingerprint, str(info.fingerprint.get("experiment"))
+    if made != config.space.experiment and is_same_experiment(made, config.space.experiment):
+        # Which Python runs a script is no part of a sweep: its environment may have moved.
+        digest = dataclasses.replace(config.space, experiment=made).digest()
+        wanted = {**wanted, "experiment": made, "space": digest}
     keys = [k for k, asked in wanted.items() if info.fingerprint.get(k) != asked]
     if "code" in keys and not config.same_code:
         history = CodeHistory(config.home.store(info.id).folder)
@@ -162,18 +166,6 @@ def differing(info: SweepInfo, config: SweepConfig) -> list[str]:
         if before is not None and not is_same_code(history, before, config.code):
             return keys
     return [key for key in keys if key != "code"]
-
-
-def _by_the_same_python(info: SweepInfo, config: SweepConfig) -> Mapping[str, Any]:
-    """Return the fingerprint that is asked for, with the Python that a sweep was made with.
-
-    Which Python runs a script is no part of a sweep: its environment may have moved.
-    """
-    made, asked = str(info.fingerprint.get("experiment")), config.space.experiment
-    if made == asked or not is_same_experiment(made, asked):
-        return config.fingerprint
-    digest = dataclasses.replace(config.space, experiment=made).digest()
-    return {**config.fingerprint, "experiment": made, "space": digest}
 
 
 def code_before(info: SweepInfo, history: CodeHistory) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import socket
@@ -22,7 +21,7 @@ from sweeps.records import RecordStore, SweepInfo, put_aside, write_missing
 from sweeps.shared import FIXED, Lease, SharedStorage
 from sweeps.workspace.databases import DatabaseRetry
 from sweeps.workspace.failpoints import reached
-from sweeps.workspace.locks import described
+from sweeps.workspace.locks import described, try_lock
 
 # The lock belongs to the kernel: when a process dies, its lock is gone.
 #
@@ -122,12 +121,9 @@ def _is_at(path: Path, descriptor: int) -> bool:
 def _acquired(descriptor: int) -> bool:
     # Five tries, because `sweeps list` holds the lock for an instant to see whether it is free.
     for _ in range(5):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.05)
-        else:
+        if try_lock(descriptor):
             return True
+        time.sleep(0.05)
     return False
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import median
@@ -23,11 +23,14 @@ from sweeps.runner.opening import (
     make_trial_queue,
     next_generation,
 )
-from sweeps.runner.trial_queue import TrialQueue, TrialStore
+from sweeps.runner.trial_queue import TrialQueue
 from sweeps.study.proposals import Exhausted, Proposal
+from sweeps.study.sampler_view import TrialOutcome
 from sweeps.workspace.clock import Stopwatch
 
 if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
     from search_spaces.parameters import Value
     from sweeps.experiment import EnginePlan
 
@@ -142,11 +145,26 @@ def _plan_of_existing(config: SweepConfig, budget: Budget | None) -> SweepPlan:
     return SweepPlan(config, planned, left, goes_on, measured, learned, budget)
 
 
-class _NoStudy(TrialStore):
-    """It stores nothing."""
+class _NoStudy:
+    """A `TrialStore` that stores nothing."""
 
     def __init__(self) -> None:
-        self.trials = []
+        self.trials: list[FrozenTrial] = []
+
+    def add(self, trial: int, proposal: Proposal) -> None:
+        pass
+
+    def count_attempt(self, trial: int, attempt: int) -> None:
+        pass
+
+    def tell(self, trial: int, outcome: TrialOutcome) -> None:
+        pass
+
+    def reopen(self, trials: Collection[int]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
 
 
 def _next_proposals(config: SweepConfig, queue: TrialQueue) -> Iterator[Proposal]:

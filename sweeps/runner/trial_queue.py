@@ -245,14 +245,11 @@ class TrialQueue:
         if record is not None and record.ends_trial:
             self.close(trial, record)
         else:
-            trial.failures = failures_before(self._since_retried(number))
+            own = [one for one in self.records if one.spec.trial == number]
+            retried = [i for i, one in enumerate(own, 1) if one.spec.key in self.retried_attempts]
+            # Those since its last retry was asked for.
+            trial.failures = failures_before(own[max(retried, default=0) :])
         return trial
-
-    def _since_retried(self, number: int) -> list[Record]:
-        """Return the records of a trial since its last retry was asked for."""
-        own = [record for record in self.records if record.spec.trial == number]
-        marked = [i for i, record in enumerate(own, 1) if record.spec.key in self.retried_attempts]
-        return own[max(marked, default=0) :]
 
     def _prior(self, number: int) -> QueuedTrial | None:
         prior = self.prior.get(number)

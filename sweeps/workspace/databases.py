@@ -396,7 +396,11 @@ def created_whole(database: Path) -> Iterator[Path]:
     _remove(new)
     try:
         yield new
-        _set_aside_orphans(database)
+        # SQLite would apply the `-wal` that a moved database left behind to the new one.
+        for suffix in _COMPANIONS:
+            orphan = database.with_name(database.name + suffix)
+            if orphan.exists():
+                orphan.replace(orphan.with_name(f"{orphan.name}.orphan"))
         new.replace(database)
         sync_folder(database.parent)
     finally:
@@ -421,14 +425,6 @@ def relax_synchronous(connection: sqlite3.Connection, _record: object) -> None:
     the records have its content.
     """
     connection.execute("PRAGMA synchronous=NORMAL")
-
-
-def _set_aside_orphans(database: Path) -> None:
-    """Rename the `-wal` that a moved database left behind, or SQLite would apply it to the new."""
-    for suffix in _COMPANIONS:
-        orphan = database.with_name(database.name + suffix)
-        if orphan.exists():
-            orphan.replace(orphan.with_name(f"{orphan.name}.orphan"))
 
 
 def _remove(database: Path) -> None:

@@ -26,7 +26,14 @@ def exclusive(folder: Path) -> Iterator[None]:
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _acquire(descriptor, folder)
+        end = time.monotonic() + LONGEST_WAIT_SECONDS
+        while not try_lock(descriptor):
+            if time.monotonic() >= end:
+                raise StoreError(
+                    f"{folder}: another process has been preparing it for "
+                    f"{LONGEST_WAIT_SECONDS:.0f} s; end that process and repeat the command"
+                )
+            time.sleep(0.01)
         yield
     finally:
         os.close(descriptor)
@@ -86,15 +93,10 @@ def _opened(path: Path) -> int:
     return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def _acquire(descriptor: int, folder: Path) -> None:
-    end = time.monotonic() + LONGEST_WAIT_SECONDS
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                raise StoreError(
-                    f"{folder}: another process has been preparing it for "
-                    f"{LONGEST_WAIT_SECONDS:.0f} s; end that process and repeat the command"
-                ) from None
-        time.sleep(0.01)
+def try_lock(descriptor: int) -> bool:
+    """Take a lock if it is free; return whether it is ours now."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

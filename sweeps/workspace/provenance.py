@@ -199,15 +199,13 @@ def filter_secret_lines(text: str) -> str:
 def _clean_line(line: str) -> str:
     if len(line) > _MAX_LINE_CHARACTERS:
         return line[:1] + _LONG_MARK
-    is_secret = len(_NAME.findall(line)) > _MOST_NAMES or _SECRET_LINE.search(line)
-    return line[:1] + _LINE_MARK if is_secret or _has_token(line) else line
-
-
-def _has_token(line: str) -> bool:
-    """Whether detect-secrets finds the token of a service, or a random text, in a line."""
-    return bool(_LONG_WORD.search(line)) and any(
-        detector.analyze_line(filename="", line=line, line_number=0) for detector in _detectors()
-    )
+    is_secret = len(_NAME.findall(line)) > _MOST_NAMES or bool(_SECRET_LINE.search(line))
+    if not is_secret and _LONG_WORD.search(line):  # perhaps the token of a service, a random text
+        is_secret = any(
+            detector.analyze_line(filename="", line=line, line_number=0)
+            for detector in _detectors()
+        )
+    return line[:1] + _LINE_MARK if is_secret else line
 
 
 @functools.cache

@@ -109,6 +109,7 @@ class WorkerHandle:
         failures: How many workers in a row have ended without ever having a task.
         retry_at: When the next worker may be asked for (monotonic clock, seconds).
         idle_seconds: How long its workers were ready and had nothing to do.
+        idle_since: Since when its present worker is ready (monotonic clock); None if it is not.
         deadline: When its attempt takes too long (monotonic clock, seconds); infinity without one.
         answer_by: When the server must have said that its worker has begun, or has ended
             (monotonic clock, seconds); infinity if it need not say anything.
@@ -127,17 +128,12 @@ class WorkerHandle:
         self.is_gone = False
         self.channel: socket.socket | None = None
         self._printed: BinaryIO | None = None
-        self._idle_since: float | None = None
+        self.idle_since: float | None = None
         self.tasks = 0
         self.unsent = bytearray()
         self._inbox = Inbox()
         self._oom_kills = 0
         self.is_spent = False
-
-    @property
-    def is_free(self) -> bool:
-        """Whether its worker is ready and has nothing to do."""
-        return self._idle_since is not None and self.pid is not None
 
     def ask(self, server: ServerProcess) -> socket.socket:
         """Ask the server for a worker; return the new socket, on which its `Hello` will come."""
@@ -151,7 +147,7 @@ class WorkerHandle:
 
     def rest(self) -> None:
         """Note that its worker is ready for a task."""
-        self.job, self._idle_since, self.deadline = None, time.monotonic(), math.inf
+        self.job, self.idle_since, self.deadline = None, time.monotonic(), math.inf
 
     def begin(self, job: Job, limit_seconds: float) -> None:
         """Give its worker an attempt, which may take `limit_seconds`."""
@@ -219,9 +215,9 @@ class WorkerHandle:
 
     def stop_resting(self) -> None:
         """Note that its worker is no longer ready for a task."""
-        if self._idle_since is not None:
-            self.idle_seconds += time.monotonic() - self._idle_since
-            self._idle_since = None
+        if self.idle_since is not None:
+            self.idle_seconds += time.monotonic() - self.idle_since
+            self.idle_since = None
 
 
 # The worker handles of an executor, and the fork server that gives them workers.
@@ -276,7 +272,8 @@ class Pool:
 
         After an attempt could not be recorded there are none: the next would be trained in vain.
         """
-        return (handle for handle in self.handles if handle.is_free and not self._has_lost)
+        ready = (one for one in self.handles if one.idle_since is not None and one.pid is not None)
+        return ready if not self._has_lost else iter(())
 
     def stop(self, key: str, stop: Stop) -> None:
         """Tell a running attempt to end after its current epoch."""

@@ -68,7 +68,9 @@ class Worker:
 
         def on_epoch(epoch: int, metrics: Mapping[str, float]) -> Stop | None:
             self._unsent.append((epoch, dict(metrics)))
-            if time.monotonic() - self._sent_at >= SHOW_SECONDS and self._may_send():
+            # They may wait: a socket that is full must not make the training wait.
+            is_due = time.monotonic() - self._sent_at >= SHOW_SECONDS
+            if is_due and select.select([], [self._channel], [], 0)[1]:
                 self._send_epochs(key)
             return self._stops.get(key)
 
@@ -81,10 +83,6 @@ class Worker:
             self._send(Spent())
         self._send(attempt)
         self._stops.pop(key, None)
-
-    def _may_send(self) -> bool:
-        """Whether the socket takes a few bytes without waiting for the coordinator."""
-        return bool(select.select([], [self._channel], [], 0)[1])
 
     def _send_epochs(self, key: str) -> None:
         if self._unsent:
