@@ -281,10 +281,8 @@ def gather(confirmed: Sequence[Confirmed], folds: Sequence[int], ballot: Ballot)
             numbers = [fold.samples for fold in kept[label]]
             if not len(numbers[0]):  # one number per fold
                 numbers = [result.arrays[ballot.scored.samples] for result in results]
-            own, who = (
-                stacked(numbers, np.int64, NO_SAMPLE),
-                f"the training of {label} of {one.name}",
-            )
+            own = stacked(numbers, np.int64, NO_SAMPLE)
+            who = f"the training of {label} of {one.name}"
             samples = own if samples is None else samples
             member = Member(
                 f"{one.name}:{label}" if len(confirmed) > 1 else label,
