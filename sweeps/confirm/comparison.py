@@ -130,16 +130,6 @@ class Verdict:
     is_by_sample: bool = True
 
     @property
-    def control(self) -> Standing | None:
-        """The best of random trials, if it takes part."""
-        return next((s for s in self.standings if s.finalist.is_control), None)
-
-    @property
-    def may_be_best(self) -> list[Standing]:
-        """The leader and all that may be the best; the best is among them with 95 %."""
-        return [standing for standing in self.standings if standing.may_be_best]
-
-    @property
     def recommended(self) -> Standing:
         """The finalist to take: the cheapest of the leader and those as good."""
         return min(filter(lambda s: s.is_as_good, self.standings), key=lambda s: s.cost)

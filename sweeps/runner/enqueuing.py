@@ -57,15 +57,6 @@ class _Wanted(NamedTuple):
     origin: str
 
 
-class _Target(NamedTuple):
-    """The sweep that gets the trials, with its space and its experiment."""
-
-    home: Home
-    info: SweepInfo
-    space: Space
-    experiment: Experiment
-
-
 def enqueue_point(
     home: Home, info: SweepInfo, given: Mapping[str, Any], known: Mapping[str, Value]
 ) -> Enqueued:
@@ -77,8 +68,14 @@ def enqueue_point(
         given: Parameters of the point by name.
         known: Those of a trial, from which the others are taken; empty without one.
     """
-    target = _target(home, info)
-    point = _Wanted(_checked(target, {**known, **given}, given), "enqueued")
+    space, experiment = _target(home, info)
+    params = _checked(info, space, experiment, {**known, **given})
+    unused = sorted(given.keys() - params.keys())
+    if unused:
+        raise UsageError(
+            f"point: {', '.join(unused)} is no parameter here; active are {', '.join(params)}"
+        )
+    point = _Wanted(params, "enqueued")
     return _queue(home, info, [point], [])
 
 
@@ -91,10 +88,23 @@ def enqueue_best_of(home: Home, info: SweepInfo, source: SweepInfo, top: int) ->
         source: The other sweep.
         top: How many trials.
     """
+    from search_spaces.mapping import counterpart
+
     _check_count("--top", top)
-    target = _target(home, info)
+    space, experiment = _target(home, info)
     left_out: list[str] = []
-    points = list(_best_of(target, source, top, left_out.append))
+    points = []
+    best = leading(home.store(source.id).read_all(), source.objectives)[:top]
+    if not best:
+        raise UsageError(f"sweep {source.name!r} has no complete trial yet")
+    for record in best:
+        trial, config = record.spec.trial, record.spec.config
+        try:
+            params = counterpart(space, record.params, config, experiment.parameters)
+        except SpaceError as error:
+            left_out.append(f"trial {trial} of {source.name!r} does not lie in the space: {error}")
+        else:
+            points.append(_Wanted(params, f"enqueued, {source.name} trial {trial}"))
     if not points:
         reasons = "".join(f"\n  {line}" for line in left_out)
         raise UsageError(
@@ -107,7 +117,7 @@ def enqueue_longer_of(
     home: Home, info: SweepInfo, more: int, trial: int | None, top: int
 ) -> Enqueued:
     """Queue trials of a sweep with more epochs; see `sweeps.enqueue`."""
-    _, _, space, experiment = _target(home, info)
+    space, experiment = _target(home, info)
     return enqueue_longer(home, info, space, experiment, more, trial, top)
 
 
@@ -215,13 +225,14 @@ def _check_count(option: str, number: int) -> None:
         raise UsageError(f"{option} {number!r}: give a whole number from 1 on")
 
 
-def _target(home: Home, info: SweepInfo) -> _Target:
+def _target(home: Home, info: SweepInfo) -> tuple[Space, Experiment]:
+    """Return the space and the experiment of the sweep that gets the trials."""
     directory = experiment_folder(info, home.records)
     try:
         space = Space.from_dict(info.space, directory=directory)
     except SpaceError as error:
         raise UsageError(f"sweep {info.name!r}: {error}") from error
-    return _Target(home, info, space, load_experiment(info.experiment, directory))
+    return space, load_experiment(info.experiment, directory)
 
 
 def _queue(
@@ -244,28 +255,8 @@ def _queue(
     return Enqueued(tuple(found), tuple(left_out), home.is_running(info.id))
 
 
-def _best_of(
-    target: _Target, source: SweepInfo, top: int, leave_out: Callable[[str], None]
-) -> Iterator[_Wanted]:
-    """Yield the best trials of another sweep; report those outside this space to `leave_out`."""
-    from search_spaces.mapping import counterpart
-
-    store = target.home.store(source.id)
-    best = leading(store.read_all(), source.objectives)[:top]
-    if not best:
-        raise UsageError(f"sweep {source.name!r} has no complete trial yet")
-    for record in best:
-        trial, config = record.spec.trial, record.spec.config
-        try:
-            point = counterpart(target.space, record.params, config, target.experiment.parameters)
-        except SpaceError as error:
-            leave_out(f"trial {trial} of {source.name!r} does not lie in the space: {error}")
-        else:
-            yield _Wanted(point, f"enqueued, {source.name} trial {trial}")
-
-
 def _checked(
-    target: _Target, params: Mapping[str, Value], given: Mapping[str, Value]
+    info: SweepInfo, space: Space, experiment: Experiment, params: Mapping[str, Value]
 ) -> dict[str, Value]:
     """Return the point that these values make.
 
@@ -273,40 +264,25 @@ def _checked(
         UsageError: A parameter is missing, unknown or out of range, or a constraint is broken.
     """
     from search_spaces.mapping import point_of
+    from sweeps.config.sweep import SPLIT_SEED
 
-    space = target.space
     try:
         point, config = point_of(space, params)
     except SpaceError as error:
         raise UsageError(f"point: {error}") from None
-    unused = sorted(given.keys() - point.keys())
-    if unused:
-        raise UsageError(
-            f"point: {', '.join(unused)} is no parameter here; active are {', '.join(point)}"
-        )
     try:
-        target.experiment.check(config)
+        experiment.check(config)
     except ValueError as error:
         raise UsageError(f"point: {error}") from None
-    broken = space.feasible({**config, **point, **_measures(target, config)})
+    measures: Mapping[str, float] = {}
+    if space.constraints and experiment.measures:
+        data = experiment.prepare(None, SPLIT_SEED)
+        if data.digest == info.fingerprint.get("data"):  # else the sweep has other data
+            measures = experiment.measure(config, data)
+    broken = space.feasible({**config, **point, **measures})
     if broken:
         raise UsageError(f"point: breaks a constraint: {'; '.join(broken)}")
     return point
-
-
-def _measures(target: _Target, config: Mapping[str, Value]) -> Mapping[str, float]:
-    """Return the measures that constraints need.
-
-    Empty if the space has no constraints, or if the sweep does not use the experiment's own data.
-    """
-    from sweeps.config.sweep import SPLIT_SEED
-
-    experiment = target.experiment
-    if not target.space.constraints or not experiment.measures:
-        return {}
-    data = experiment.prepare(None, SPLIT_SEED)
-    is_same = data.digest == target.info.fingerprint.get("data")
-    return experiment.measure(config, data) if is_same else {}
 
 
 def _known(home: Home, info: SweepInfo, queue: EnqueuedPoints) -> dict[str, EnqueuedTrial]:
