@@ -100,9 +100,9 @@ class ConfirmOptions(WhatToConfirm):
     is_asked_for: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass
 class ConfirmResult:
-    """The result of a confirmation.
+    """The result of a confirmation, as far as it has come.
 
     Attributes:
         confirmation: The confirmation; None if it was not reached.
@@ -118,11 +118,11 @@ class ConfirmResult:
         said: What became of an earlier champion, in a line; empty if there was none.
     """
 
-    confirmation: Confirmation | None
-    comparison: Comparison | None
-    conclusions: Sequence[Conclusion]
-    stopped_by: str | None
-    tracking_pending: int
+    confirmation: Confirmation | None = None
+    comparison: Comparison | None = None
+    conclusions: Sequence[Conclusion] = ()
+    stopped_by: str | None = None
+    tracking_pending: int = 0
     failure: str | None = None
     is_served: bool = False
     has_test_set: bool = False
@@ -278,11 +278,15 @@ def confirm(
                 if options.refit and find_refit(home, found.confirmation, found.winner) is None:
                     conclusions = work.refit(found)
             except _EndedError as ended:
-                return work.result(failure=ended.failure)
-        answer(work.result(conclusions, failure=work.failure))
+                work.result.failure = ended.failure
+                return work.result
+        result, source = work.result, options.how.data
+        result.conclusions = conclusions
+        result.has_test_set = test_set_of(checked.experiment, checked.scored, source) is not None
+        answer(result)
         tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
-        pending = show_conclusions(home, info, tracking_uri, options.how.data)
-        return work.result(conclusions, pending, work.failure)
+        result.tracking_pending += show_conclusions(home, info, tracking_uri, source)
+        return result
 
 
 def _trainings(home: Home, info: SweepInfo, options: ConfirmOptions, checked: Confirmable) -> int:
@@ -371,14 +375,19 @@ class _Work:
     def __init__(
         self, home: Home, info: SweepInfo, options: ConfirmOptions, checked: Confirmable
     ) -> None:
-        self.failure: str | None = None
+        experiment = checked.experiment
+        self.result = ConfirmResult(
+            is_served=hasattr(experiment, "signature") and hasattr(experiment, "predict")
+        )
         self._home, self._info, self._options, self._checked = home, info, options, checked
-        self._ballot = ballot_of(checked.experiment, checked.data, checked.scored)
-        self._ran: list[Ran] = []
-        self._confirmation: Confirmation | None = None
+        self._ballot = ballot_of(experiment, checked.data, checked.scored)
         self._confirmed: Ran | None = None
-        self._comparison: Comparison | None = None
-        self._is_in_force, self._said = False, ""
+
+    def _take(self, ran: Ran) -> None:
+        """Take into account how a sweep of the confirmation has ended."""
+        self.result.tracking_pending += ran.tracking_pending
+        if ran.is_interrupted:
+            self.result.stopped_by = ran.stopped_by
 
     def choose(self) -> list[Finalist]:
         """Return the finalists to train on folds, and the best of random trials if asked for."""
@@ -386,7 +395,7 @@ class _Work:
         if self._checked.control:
             trials, scored = self._checked.control, self._checked.scored
             ran, best = run_control(home, self._info, trials, options.how, scored)
-            self._ran.append(ran)
+            self._take(ran)
             if ran.stopped_by or best is None:
                 raise _EndedError(None if ran.is_interrupted else why_no_control(home, ran.info))
             finalists.append(on_fresh(best, self._checked.fresh))
@@ -398,16 +407,14 @@ class _Work:
         confirmation = plan_confirmation(
             home, self._info, finalists, checked.folds, checked.left_out, checked.most
         )
-        self._confirmation = confirmation
+        self.result.confirmation = confirmation
         home.publish(self._info.id)  # the space, so that another host can continue it
-        confirmed = self._within_time(run_confirmation(confirmation, home, how))
-        self._confirmed = confirmed
-        self._ran.append(confirmed)
+        self._confirmed = self._within_time(confirmation, run_confirmation(confirmation, home, how))
+        self._take(self._confirmed)
 
-    def _within_time(self, ran: Ran) -> Ran:
+    def _within_time(self, confirmation: Confirmation, ran: Ran) -> Ran:
         """Take the folds that all finalists were trained on, if time was up before the others."""
-        confirmation, checked = self._confirmation, self._checked
-        assert confirmation is not None
+        checked = self._checked
         if self._options.how.stop_by is None or ran.stopped_by != "timeout":
             return ran
         whole = ended_trials(self._home, ran.info) // len(confirmation.finalists)
@@ -416,7 +423,7 @@ class _Work:
             return ran
         before = _trainings(self._home, self._info, self._options, checked)
         self._checked = replace(checked, folds=folds)
-        self._confirmation = replace(confirmation, folds=folds)
+        self.result.confirmation = replace(confirmation, folds=folds)
         if isinstance(shown := self._options.how.progress, Stages):
             shown.grow(_trainings(self._home, self._info, self._options, self._checked) - before)
             shown.note(f"the budget ends: {folds} folds in place of {checked.folds}")
@@ -424,10 +431,10 @@ class _Work:
 
     def compare_finalists(self, finalists: Sequence[Finalist]) -> _Found:
         """Return the findings, once all trainings are there."""
-        confirmed, confirmation, checked = self._confirmed, self._confirmation, self._checked
+        confirmed, confirmation = self._confirmed, self.result.confirmation
         assert confirmed is not None
         assert confirmation is not None
-        sweep = confirmed.info
+        sweep, checked = confirmed.info, self._checked
         store = self._home.store(sweep.id)
         left_out = [finalist.label for finalist in checked.left_out]
         try:
@@ -440,18 +447,19 @@ class _Work:
                 checked.margin,
                 checked.scored,
             )
-            self._comparison = comparison
-            if comparison is None or confirmed.stopped_by or self._ran[-1].is_interrupted:
-                if any(one.is_interrupted for one in self._ran):
+            self.result.comparison = comparison
+            if comparison is None or confirmed.stopped_by:
+                if self.result.stopped_by:
                     raise _EndedError(None)
-                is_whole, more = (
-                    confirmed.stopped_by is None,
-                    _more(self._home, self._info, checked),
+                failure = why_no_verdict(
+                    self._info.name,
+                    sweep.name,
+                    store.read_all(),
+                    finalists,
+                    is_whole=confirmed.stopped_by is None,
+                    more=_more(self._home, self._info, checked),
                 )
-                names, records = (self._info.name, sweep.name), store.read_all()
-                raise _EndedError(
-                    why_no_verdict(*names, records, finalists, is_whole=is_whole, more=more)
-                )
+                raise _EndedError(failure)
             measured = measure_calibration(comparison, checked.experiment)
             votes = all_voting(self._info, comparison, self._ballot)
         except UsageError as error:
@@ -495,14 +503,14 @@ class _Work:
         kept = Conclusions(self._home.store(self._info.id).folder)
         before = heard(kept.confirmed)
         lacking = "" if before is None or self._options.replace else lacks(concluded, before)
-        self._is_in_force = not lacking
+        self.result.is_in_force = not lacking
         if before is None:
             kept.keep(concluded)
             return
         name, new = shlex.quote(self._info.name), concluded.winner
         where = f"{self._called(before)}, {counted(before.folds or 0, 'fold')}"
         if lacking:
-            self._said = (
+            self.result.said = (
                 f"The champion stays {before.winner} ({where}), since this confirmation "
                 f"{lacking}. To take {new} all the same, repeat this command with --replace: "
                 "nothing is trained twice"
@@ -510,7 +518,7 @@ class _Work:
             return
         kept.keep(concluded)
         if before.confirmation != concluded.confirmation:
-            self._said = (
+            self.result.said = (
                 f"The champion was {before.winner} ({where}), and is {new} now "
                 f"({self._called(concluded)}, {counted(concluded.folds or 0, 'fold')}). To go "
                 f"back: `sweeps confirm {name} --restore`"
@@ -527,33 +535,12 @@ class _Work:
         ran = run_refit(
             confirmation, self._home, how, winner, epochs=epochs, temperature=temperature
         )
-        self._ran.append(ran)
+        self._take(ran)
         if find_refit(self._home, confirmation, winner) is None:
             if ran.is_interrupted:
                 raise _EndedError(None)
-            self.failure = why_no_refit(self._home, ran.info, winner.label)
+            self.result.failure = why_no_refit(self._home, ran.info, winner.label)
         return self.conclude(found)
-
-    def result(
-        self, conclusions: Sequence[Conclusion] = (), pending: int = 0, failure: str | None = None
-    ) -> ConfirmResult:
-        """Return the result so far."""
-        stopped = next((ran.stopped_by for ran in self._ran if ran.is_interrupted), None)
-        missing = sum(ran.tracking_pending for ran in self._ran) + pending
-        experiment, scored = self._checked.experiment, self._checked.scored
-        source = self._options.how.data
-        return ConfirmResult(
-            self._confirmation,
-            self._comparison,
-            conclusions,
-            stopped,
-            missing,
-            failure=failure,
-            is_in_force=self._is_in_force,
-            said=self._said,
-            is_served=hasattr(experiment, "signature") and hasattr(experiment, "predict"),
-            has_test_set=bool(conclusions) and test_set_of(experiment, scored, source) is not None,
-        )
 
     def _verdict(self, found: _Found, refit: str | None) -> VerdictConclusion:
         verdict, confirmation = found.comparison.verdict, found.confirmation
