@@ -1,42 +1,33 @@
-"""The rules of the debug checklist, on data, model and training.
+"""The debug checklist: rules on data, model and training, and advice on what to do.
 
 Loading refuses data at the first mistake; these rules list all of them. Only `digitexp.data`
-decides which data may be loaded.
-
-The rules on the shapes of a model need its stored weights only; the last two rebuild the model,
-without training it.
-
-`advice.py` says what to do about a loss that does not fall, over-fitting and a poor class.
+decides which data may be loaded. Advice is given only where the run shows a need for it, with a
+command that repeats the training with one change.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from math import prod
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, fields
+from math import sqrt
+from typing import Any, Literal
 
 import numpy as np
 
+from digitexp.config import TrialConfig
 from digitexp.data.checking import (
     check_classes,
-    check_test_classes,
     convert_images,
     convert_labels,
-    find_shared,
     fingerprint_images,
+    make_source,
 )
 from digitexp.data.source import DataError, Found, Images, Labels, Source
 from digitexp.data.splits import Split
 from digitexp.metrics import accuracy
+from digitexp.parameters import RELU_LIKE, SATURATING
 from digitexp.trained import TrainedTrial, logits_of
-
-if TYPE_CHECKING:
-    from digitexp.data.source import Source
-    from digitexp.data.splits import Split
-from math import sqrt
-
 from digitexp.training.outcome import EPOCH_METRICS
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -63,19 +54,19 @@ class Finding:
     advice: str = ""
     command: str = ""
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the attributes by name."""
-        return asdict(self)
 
-
-def exit_code(findings: Iterable[Finding]) -> int:
-    """Return 1 if a rule failed, else 0; a warning alone is no failure."""
-    return int(any(finding.verdict == "fail" for finding in findings))
-
-
-def share(part: float, decimals: int = 1) -> str:
-    """Return a share as a percentage, such as `93.1%`."""
-    return f"{part:.{decimals}%}"
+def _rule(
+    part: Literal["data", "model", "training"],
+    name: str,
+    seen: str,
+    *,
+    holds: bool,
+    advice: str = "",
+    otherwise: Verdict = "fail",
+) -> Finding:
+    if holds:
+        return Finding(part, name, "ok", seen)
+    return Finding(part, name, otherwise, seen, advice)
 
 
 SMALLEST_CLASS = 0.5
@@ -84,10 +75,6 @@ SMALLEST_CLASS = 0.5
 FEWEST_IMAGES = 50
 """A fifth of a class validates: of 50 images 10, whose recall near 90 % has a standard error of
 9.5 points (sqrt(0.9 * 0.1 / 10)). Below that no recall says much."""
-
-MOST_CONSTANT = 0.5
-"""Share of pixels with one value in all images, above which most inputs carry nothing. The digits
-in the middle of MNIST's 28x28 leave less than a tenth constant."""
 
 
 def check_data(
@@ -102,53 +89,29 @@ def check_data(
     """
     findings = []
     images = labels = None
+    raw, where = found.train, found.where
     try:
-        raw, where = found.train, found.where
         images, policies = convert_images(raw.images, where, ng_course=found.ng_course)
     except DataError as error:
         findings.append(_refused("pixels", error))
     else:
         findings += [_features(images, n_features), _range(images, policies)]
     try:
-        labels, _ = convert_labels(
-            found.train.labels,
-            found.where,
-            images=len(found.train.images),
-            ng_course=found.ng_course,
+        converted, _ = convert_labels(
+            raw.labels, where, images=len(raw.images), ng_course=found.ng_course
         )
-        classes = check_classes(labels, found.where)
+        classes = check_classes(converted, where)
     except DataError as error:
         findings.append(_refused("labels", error))
-        labels = None
     else:
-        findings += [_labels(labels, classes, n_classes), _balance(labels), _class_size(labels)]
-    if images is not None:
-        findings += [_constant_pixels(images), _blank_images(images)]
+        labels = converted
+        findings += [_labels(labels, classes, n_classes), _balance(labels)]
     if images is not None and labels is not None:
         findings.append(_duplicates(images, labels))
-        findings += _test_apart(found, images, labels)
-    return findings
-
-
-def check_same_data(source: Source, split: Split, about: Mapping[str, Any]) -> list[Finding]:
-    """Compare a source and its split with the data of a training.
-
-    Args:
-        source: The data at hand.
-        split: Its split by the seed of the training.
-        about: `digest` and `split_digest` of the training's data.
-    """
-    advice = "Name the data it was trained on with --data."
-    findings = []
-    for name, here, there in (
-        ("same data", source.digest, about["digest"]),
-        ("same split", split.digest, about["split_digest"]),
-    ):
-        if here == there:
-            findings.append(Finding("data", name, "ok", f"as trained on, digest {here[:12]}"))
-        else:
-            seen = f"digest {here[:12]}, trained on {there[:12]}"
-            findings.append(Finding("data", name, "fail", seen, advice))
+        try:
+            make_source(found)
+        except DataError as error:  # the training part is sound
+            findings.append(_refused("test set", error))
     return findings
 
 
@@ -159,118 +122,51 @@ def _refused(name: str, error: DataError) -> Finding:
 def _features(images: Images, expected: int | None) -> Finding:
     height, width = images.shape[1:]
     seen = f"{len(images)} images of {height}x{width} = {height * width} features"
-    if expected in (None, height * width):
-        return Finding("data", "features", "ok", seen)
-    return Finding("data", "features", "fail", f"{seen}; {expected} expected",
-                   "Scale or crop the images to one size before they are saved.")  # fmt: skip
+    holds = expected in (None, height * width)
+    advice = f"{expected} expected: scale or crop the images before they are saved."
+    return _rule("data", "features", seen, holds=holds, advice=advice)
 
 
 def _range(images: Images, policies: list[str]) -> Finding:
     low, high = float(images.min()), float(images.max())
     scaled = next((f", {policy}" for policy in policies if "divided" in policy), "")
-    seen = f"from {low:.3g} to {high:.3g}{scaled}"
-    if high - low >= 0.5:
-        return Finding("data", "pixels", "ok", seen)
-    return Finding(
-        "data", "pixels", "warn", f"{seen}: less than half of [0, 1] is used",
-        "Images that were divided twice, or are very pale, train slowly; scale them to [0, 1].",
-    )  # fmt: skip
+    seen, holds = f"from {low:.3g} to {high:.3g}{scaled}", high - low >= 0.5
+    advice = "Images that were divided twice, or are very pale, train slowly; scale them to [0, 1]."
+    return _rule("data", "pixels", seen, holds=holds, advice=advice, otherwise="warn")
 
 
 def _labels(labels: Labels, classes: int, expected: int | None) -> Finding:
     seen = f"{classes} classes, labels 0 to {classes - 1}, one for each of {len(labels)} images"
-    if expected in (None, classes):
-        return Finding("data", "labels", "ok", seen)
-    return Finding("data", "labels", "fail", f"{seen}; {expected} classes expected",
-                   "Look for labels that are missing or were read from another file.")  # fmt: skip
+    holds = expected in (None, classes)
+    advice = f"{expected} expected: some labels are missing, or were read from another file."
+    return _rule("data", "labels", seen, holds=holds, advice=advice)
 
 
 def _balance(labels: Labels) -> Finding:
     sizes = np.bincount(labels)
     least, mean = int(sizes.argmin()), float(sizes.mean())
-    seen = f"{sizes.min()} to {sizes.max()} images a class"
-    if sizes[least] >= SMALLEST_CLASS * mean:
-        return Finding("data", "class balance", "ok", seen)
-    return Finding(
-        "data", "class balance", "warn",
-        f"{seen}; class {least} has {share(sizes[least] / mean, 0)} of the mean, {mean:.0f}",
-        f"Collect more images of class {least}, or look at its recall and not only at accuracy.",
-    )  # fmt: skip
-
-
-def _class_size(labels: Labels) -> Finding:
-    sizes = np.bincount(labels)
-    least, advice = int(sizes.argmin()), ""
-    verdict: Verdict = "ok"
-    if sizes[least] < 2:
-        verdict, advice = "fail", "One image must train and one validate: add some."
-    elif sizes[least] < FEWEST_IMAGES:
-        verdict = "warn"
-        advice = f"With fewer than {FEWEST_IMAGES} images its recall is mostly chance: add some."
-    seen = f"the smallest, {least}, has {sizes[least]}, about {sizes[least] / 5:.0f} to validate"
-    return Finding("data", "smallest class", verdict, seen, advice)
-
-
-def _constant_pixels(images: Images) -> Finding:
-    flat = images.reshape(len(images), -1)
-    constant = int((flat.min(axis=0) == flat.max(axis=0)).sum())
-    seen = f"{constant} of {flat.shape[1]} are the same in all images"
-    if constant <= MOST_CONSTANT * flat.shape[1]:
-        return Finding("data", "constant pixels", "ok", seen)
-    return Finding("data", "constant pixels", "warn", seen,
-                   "Crop the empty margin: these inputs carry nothing.")  # fmt: skip
-
-
-def _blank_images(images: Images) -> Finding:
-    flat = images.reshape(len(images), -1)
-    blank = np.flatnonzero(flat.min(axis=1) == flat.max(axis=1))
-    if not len(blank):
-        return Finding("data", "blank images", "ok", "none")
-    return Finding("data", "blank images", "warn", f"{len(blank)}, the first is {blank[0]}",
-                   "An image without ink shows no class: remove it.")  # fmt: skip
+    size = int(sizes[least])
+    seen = (
+        f"{size} to {sizes.max()} images a class; class {least} has {size / mean:.0%} of the mean"
+    )
+    advice = (
+        f"Collect more images of class {least}: at least one must train and one validate, and of "
+        f"fewer than {FEWEST_IMAGES} a recall is mostly chance."
+    )
+    holds = size >= max(SMALLEST_CLASS * mean, FEWEST_IMAGES)
+    wrong: Verdict = "fail" if size < 2 else "warn"
+    return _rule("data", "class balance", seen, holds=holds, advice=advice, otherwise=wrong)
 
 
 def _duplicates(images: Images, labels: Labels) -> Finding:
     keys = fingerprint_images(images)
-    surplus = len(keys) - len(set(keys))
-    contradicting = sum(
-        count > 1
-        for count in Counter(key for key, _ in set(zip(keys, labels, strict=True))).values()
-    )
-    if contradicting:
-        return Finding(
-            "data", "duplicates", "fail",
-            f"{contradicting} images occur with different labels",
-            "One of the labels is wrong: look at them, and keep the right one.",
-        )  # fmt: skip
-    if surplus:
-        return Finding(
-            "data", "duplicates", "warn", f"{surplus} images occur more than once",
-            "Keep one of each; a copy that validates what was trained on makes the score too good.",
-        )  # fmt: skip
-    return Finding("data", "duplicates", "ok", "none")
-
-
-def _test_apart(found: Found, images: Images, labels: Labels) -> Iterator[Finding]:
-    if found.test is None:
-        return
-    try:
-        where = f"{found.where} (test set)"
-        test, _ = convert_images(found.test.images, where, ng_course=found.ng_course)
-        test_labels, _ = convert_labels(
-            found.test.labels, where, images=len(test), ng_course=found.ng_course
-        )
-        check_test_classes(test_labels, where, classes=int(labels.max()) + 1)
-    except DataError as error:
-        yield _refused("test set", error)
-        return
-    shared = find_shared(fingerprint_images(images), fingerprint_images(test))
-    seen = f"{len(test)} images, {len(shared)} of them are training images too"
-    if not shared:
-        yield Finding("data", "test set", "ok", seen)
-    else:
-        yield Finding("data", "test set", "fail", seen,
-                      "Remove them from one part: the test score would be too good.")  # fmt: skip
+    different = len(set(keys))
+    contradicting = len(set(zip(keys, labels, strict=True))) - different
+    copies = len(keys) - different
+    seen = f"{copies} images are copies of others, {contradicting} with another label"
+    advice = "Keep one of each, with the right label: a copy that validates flatters the score."
+    wrong: Verdict = "fail" if contradicting else "warn"
+    return _rule("data", "duplicates", seen, holds=not copies, advice=advice, otherwise=wrong)
 
 
 ROUNDING = 0.002
@@ -287,18 +183,24 @@ def check_model(run: TrainedTrial, source: Source | None, split: Split | None) -
     """
     if run.weights is None:
         return [Finding("model", "weights", "fail", "none were kept: no epoch had a finite loss")]
-    findings = [_finite(run.weights), _outputs(run), _inputs(run), _parameters(run)]
+    broken = [name for name, values in run.weights.items() if not np.isfinite(values).all()]
+    seen = f"{len(run.weights)} arrays, all numbers finite"
+    seen = f"NaN or infinity in {', '.join(broken)}" if broken else seen
+    findings = [_rule("model", "weights", seen, holds=not broken)]
     try:
         model = run.load_model()
-    except ValueError as error:
+    except ValueError as error:  # other shapes than the configuration and the data ask for
         advice = "config.json and weights.npz are of two trainings: train again."
         return [*findings, Finding("model", "rebuilt", "fail", str(error), advice)]
     findings.append(check_last_layer(model.layers[-1], len(run.class_names)))
     if source is not None and split is not None:
         chosen = split.validation_indices
-        logits = logits_of(model, source.images[chosen])
+        computed = accuracy(logits_of(model, source.images[chosen]), source.labels[chosen])
         stored = run.metrics["best_val_accuracy"]
-        findings.append(check_accuracy(accuracy(logits, source.labels[chosen]), stored))
+        seen = f"{computed:.1%} of the validation images right, {stored:.1%} written down"
+        holds = abs(computed - stored) <= ROUNDING
+        advice = "Weights, data or split are not those of this training."
+        findings.append(_rule("model", "rebuilt", seen, holds=holds, advice=advice))
     return findings
 
 
@@ -309,66 +211,12 @@ def check_last_layer(layer: Any, n_classes: int) -> Finding:
     first; a softmax in the layer rounds small probabilities to 0, and their logarithm is infinite.
     """
     name = layer.activation.__name__
+    holds = layer.units == n_classes and name == "linear"
     seen = f"{layer.units} outputs, activation {name}"
-    if layer.units == n_classes and name == "linear":
-        return Finding("model", "last layer", "ok", f"{seen}: logits")
-    return Finding("model", "last layer", "fail", f"{seen}; {n_classes} and linear expected",
-                   "Return logits, and let the loss take the softmax.")  # fmt: skip
+    seen += ": logits" if holds else f"; {n_classes} and linear expected"
+    advice = "Return logits, and let the loss take the softmax."
+    return _rule("model", "last layer", seen, holds=holds, advice=advice)
 
-
-def check_accuracy(computed: float, stored: float) -> Finding:
-    """Compare the accuracy of the rebuilt model with the one that the training recorded."""
-    seen = f"{share(computed)} of the validation images right, {share(stored)} written down"
-    if abs(computed - stored) <= ROUNDING:
-        return Finding("model", "rebuilt", "ok", seen)
-    return Finding("model", "rebuilt", "fail", seen,
-                   "Weights, data or split are not those of this training.")  # fmt: skip
-
-
-def _finite(weights: Any) -> Finding:
-    broken = [name for name, values in weights.items() if not np.isfinite(values).all()]
-    if not broken:
-        return Finding("model", "weights", "ok", f"{len(weights)} arrays, all numbers finite")
-    return Finding("model", "weights", "fail", f"NaN or infinity in {', '.join(broken)}")
-
-
-def _kernels(run: TrainedTrial) -> list[np.ndarray]:
-    return [array for array in (run.weights or {}).values() if array.ndim >= 2]
-
-
-def _outputs(run: TrainedTrial) -> Finding:
-    outputs, classes = _kernels(run)[-1].shape[-1], len(run.class_names)
-    seen = f"{outputs} for {classes} classes"
-    if outputs == classes:
-        return Finding("model", "outputs", "ok", seen)
-    return Finding("model", "outputs", "fail", seen, "Train with the data named in config.json.")
-
-
-def _inputs(run: TrainedTrial) -> Finding:
-    first = _kernels(run)[0]
-    if first.ndim > 2:  # a convolution takes images of any size
-        kernel = "x".join(map(str, first.shape[:2]))
-        return Finding("model", "inputs", "ok", f"{kernel} kernels on {first.shape[2]} channel(s)")
-    pixels = prod(run.about["image_shape"])
-    seen = f"{first.shape[0]} for {pixels} pixels"
-    if first.shape[0] == pixels:
-        return Finding("model", "inputs", "ok", seen)
-    return Finding("model", "inputs", "fail", seen, "Train with the data named in config.json.")
-
-
-def _parameters(run: TrainedTrial) -> Finding:
-    # Means and variances of batch normalisation are measured, not trained.
-    trained = (a for name, a in (run.weights or {}).items() if "/moving_" not in name)
-    stored = sum(array.size for array in trained)
-    said = int(run.metrics["parameters"])
-    if stored == said:
-        return Finding("model", "parameters", "ok", f"{stored}")
-    return Finding("model", "parameters", "fail", f"{stored} stored, {said} written down",
-                   "metrics.json and weights.npz are of two trainings: train again.")  # fmt: skip
-
-
-TWO_SIDED_95 = 1.96
-"""Standard errors on either side that hold 95 % of chance deviations (normal distribution)."""
 
 SMALLEST_GAP = 0.02
 """The tutorial's net on digits20 has a validation accuracy of 90.8 to 92.7 % by its seed alone (six
@@ -383,145 +231,96 @@ BAR = 3.0
 
 def check_training(run: TrainedTrial) -> list[Finding]:
     """Check the record of a training; neither its data nor TensorFlow is needed."""
-    complete = _history(run)
-    if complete.verdict == "fail" and run.outcome != "diverged":
-        return [complete]  # nothing else can be read from it
-    findings = [complete, _ended(run)]
-    if run.epochs:
-        findings += [_loss_fell(run), _rate(run)]
+    findings = [_history(run)]
+    if findings[0].advice:
+        return findings  # nothing else can be read from it
+    findings.append(_loss_fell(run))
     if run.metrics and run.counts is not None:
-        findings += [_better_than_guessing(run), _best_epoch(run), _gap(run), _worst_class(run)]
+        findings.append(_better_than_guessing(run, run.counts))
+        findings.append(_gap(run, run.counts))
+        findings.append(_worst_class(run, run.counts))
     return findings
-
-
-def _finding(name: str, verdict: Verdict, seen: str, advice: str = "") -> Finding:
-    return Finding("training", name, verdict, seen, "" if verdict == "ok" else advice)
 
 
 def _history(run: TrainedTrial) -> Finding:
     missing = [name for name in EPOCH_METRICS if name not in run.history]
+    advice = ""
     if missing or not run.epochs:
         seen = f"no {', '.join(missing)}" if missing else "no epoch"
-        return _finding("history", "fail", seen, "history.csv is not whole: train again.")
-    broken = [name for name in EPOCH_METRICS if not np.isfinite(run.history[name]).all()]
-    if broken:
-        seen = f"{run.epochs} epochs; {', '.join(broken)} not finite"
-        return _finding("history", "fail", seen)
-    said = int(run.metrics.get("epochs", run.epochs))
-    if said != run.epochs:
-        seen = f"{run.epochs} epochs, {said} written down"
-        return _finding("history", "fail", seen, "The files are of two trainings: train again.")
-    return _finding("history", "ok", f"{run.epochs} epochs of {len(EPOCH_METRICS)} metrics")
-
-
-def _ended(run: TrainedTrial) -> Finding:
-    if run.outcome == "diverged":
+        advice = "history.csv is not whole: train again."
+    elif run.outcome == "diverged":
         seen = f"diverged in epoch {run.epochs}: the loss is no longer a finite number"
-        return _finding("how it ended", "fail", seen)
-    if run.stop_reason == "max_epochs":
-        return _finding("how it ended", "ok", f"after all {run.config.epochs} epochs")
-    patience = run.config.early_stopping_patience_epochs
-    if run.stop_reason == "early_stopping":
-        seen = f"early stopping after {run.epochs} epochs of {run.config.epochs}"
-        seen += f", {patience} without a better val_loss"
-        return _finding("how it ended", "ok", seen)
-    return _finding("how it ended", "ok", run.stop_reason.replace("_", " "))
+    else:
+        seen = f"{run.epochs} epochs of {run.config.epochs}, the best was {run.best_epoch}"
+        return Finding("training", "history", "ok", f"{seen} ({run.stop_reason.replace('_', ' ')})")
+    return Finding("training", "history", "fail", seen, advice)
 
 
 def _loss_fell(run: TrainedTrial) -> Finding:
     losses = run.history["loss"]
     first, last = losses[0], losses[-1]
-    seen = f"from {first:.4g} to {last:.4g} in {run.epochs} epochs"
     if run.epochs == 1 and np.isfinite(first):
         advice = "One epoch shows no curve: train more."
-        return _finding("loss falls", "warn", f"{first:.4g} in the only epoch", advice)
-    fell = last < first  # NaN is not less
-    return _finding("loss falls", "ok" if fell else "fail", seen)
+        return Finding("training", "loss falls", "warn", f"{first:.4g} in the only epoch", advice)
+    seen = f"from {first:.4g} to {last:.4g} in {run.epochs} epochs"
+    return _rule("training", "loss falls", seen, holds=bool(last < first))  # NaN is not less
 
 
-def _rate(run: TrainedTrial) -> Finding:
-    rates = run.history["learning_rate"]
-    falls = int((np.diff(rates) < 0).sum())
-    on_plateaus = run.config.learning_rate_schedule == "plateau"
-    seen = f"{rates[0]:.3g} all the time"
-    if falls:
-        times = "once" if falls == 1 else f"{falls} times"
-        seen = f"fell {times}, from {rates[0]:.3g} to {rates[-1]:.3g}"
-    elif on_plateaus and run.config.plateau_patience_epochs is not None:
-        seen += "; no plateau was long enough"
-    best = int(run.metrics.get("best_epoch", 1)) - 1  # the rate after it does not matter
-    at_floor = on_plateaus and falls > 0 and rates[best] <= 1.001 * run.config.min_learning_rate
-    advice = "It can fall no further: lower min_learning_rate if the loss still fell with it."
-    return _finding("learning rate", "warn" if at_floor else "ok", seen, advice)
-
-
-def _better_than_guessing(run: TrainedTrial) -> Finding:
+def _better_than_guessing(run: TrainedTrial, counts: np.ndarray) -> Finding:
     """Compare with guessing: always the largest class, the classes' shares as probabilities."""
-    assert run.counts is not None
-    shares = run.counts.sum(axis=1) / run.counts.sum()
+    shares = counts.sum(axis=1) / counts.sum()
     largest, present = float(shares.max()), shares[shares > 0]
     entropy = float(-(present * np.log(present)).sum())
     right, loss = run.metrics["best_val_accuracy"], run.metrics["best_val_cross_entropy"]
-    bar = largest + BAR * standard_error(largest, int(run.counts.sum()))
     seen = (
-        f"validation accuracy {share(right)}, cross-entropy {loss:.3g}; "
-        f"guessing: {share(largest)}, {entropy:.3g}"
+        f"validation accuracy {right:.1%}, cross-entropy {loss:.3g}; "
+        f"guessing: {largest:.1%}, {entropy:.3g}"
     )
-    learned = right > bar and loss < entropy
-    return _finding("learns", "ok" if learned else "fail", seen)
+    bar = largest + BAR * _standard_error(largest, counts)
+    return _rule("training", "learns", seen, holds=right > bar and loss < entropy)
 
 
-def _best_epoch(run: TrainedTrial) -> Finding:
-    best = int(run.metrics["best_epoch"])
-    seen = f"{best} of {run.epochs}, val_loss {run.history['val_loss'][best - 1]:.4g}"
-    if best == run.epochs and run.stop_reason == "max_epochs":
-        return _finding("best epoch", "warn", f"{seen}, the last")
-    if best == 1 and run.epochs > 3:
-        return _finding("best epoch", "warn", f"{seen}, the first")
-    return _finding("best epoch", "ok", seen)
-
-
-def _gap(run: TrainedTrial) -> Finding:
+def _gap(run: TrainedTrial, counts: np.ndarray) -> Finding:
     """Compare training and validation accuracy of the weights that were kept.
 
     The training accuracy is counted over all images trained on; chance is in the validation
     images alone, as a binomial count.
     """
-    assert run.counts is not None
     train, validation = run.metrics["train_accuracy"], run.metrics["best_val_accuracy"]
-    images = int(run.counts.sum())
-    noise = TWO_SIDED_95 * standard_error(validation, images)
+    noise = 1.96 * _standard_error(validation, counts)  # holds 95 % of chance deviations
     gap = train - validation
-    high = gap > max(noise, SMALLEST_GAP)
     relation = "more than" if gap > noise else "within"
     seen = (
-        f"training accuracy {share(train)}, validation {share(validation)}: "
+        f"training accuracy {train:.1%}, validation {validation:.1%}: "
         f"gap {100 * gap:.1f} points, {relation} its noise of {100 * noise:.1f} "
-        f"(95 %, {images} images)"
+        f"(95 %, {int(counts.sum())} images)"
     )
-    return _finding("over-fitting", "warn" if high else "ok", seen)
+    holds = gap <= max(noise, SMALLEST_GAP)
+    return _rule("training", "over-fitting", seen, holds=holds, otherwise="warn")
 
 
-def _worst_class(run: TrainedTrial) -> Finding:
-    assert run.counts is not None
-    label, surprise = worst_class(run.counts)
-    row = run.counts[label]
-    names, images, right = run.class_names, int(row.sum()), int(row[label])
-    totals, hits = run.counts.sum(axis=1), run.counts.diagonal()
+def _standard_error(share: float, counts: np.ndarray) -> float:
+    """Return the standard error of a share of all counted images (binomial)."""
+    return sqrt(share * (1 - share) / int(counts.sum()))
+
+
+def _worst_class(run: TrainedTrial, counts: np.ndarray) -> Finding:
+    label, surprise = worst_class(counts)
+    names, images, right = run.class_names, int(counts[label].sum()), int(counts[label, label])
+    totals, hits = counts.sum(axis=1), counts.diagonal()
     tied = [names[i] for i in np.flatnonzero(hits * images == right * totals) if totals[i]]
     tie = f" (as poor: {', '.join(tied[1:])})" if tied[1:] else ""
-    seen = f"{names[label]}{tie}: recall {share(right / images)}, {right} of {images}"
-    mistakes = mistakes_of(run.counts, label)
+    seen = f"{names[label]}{tie}: recall {right / images:.1%}, {right} of {images}"
+    mistakes = np.where(np.arange(len(counts)) == label, 0, counts[label])
     if mistakes.any():
         other, *alike = [names[i] for i in np.flatnonzero(mistakes == mistakes.max())]
         seen += f"; {mistakes.max()} taken for {other}"
         seen += f", as many for {', '.join(alike)}" if alike else ""
-    others = run.counts.trace() - right
-    seen += f"; the other classes {share(others / max(run.counts.sum() - images, 1))}"
-    if right == 0:
-        return _finding("worst class", "fail", seen, "It is never recognised.")
-    poor = surprise < SURPRISE
-    return _finding("worst class", "warn" if poor else "ok", seen)
+    others = (counts.trace() - right) / max(counts.sum() - images, 1)
+    seen += f"; the other classes {others:.1%}"
+    wrong: Verdict = "warn" if right else "fail"
+    holds = right > 0 and surprise >= SURPRISE
+    return _rule("training", "worst class", seen, holds=holds, otherwise=wrong)
 
 
 def worst_class(counts: np.ndarray) -> tuple[int, float]:
@@ -544,11 +343,169 @@ def worst_class(counts: np.ndarray) -> tuple[int, float]:
     return label, min(chance, 1.0)
 
 
-def mistakes_of(counts: np.ndarray, label: int) -> np.ndarray:
-    """Return (classes,) how often a class was taken for each other one."""
-    return np.where(np.arange(len(counts)) == label, 0, counts[label])
+HIGHEST_RATE, LOWEST_RATE, USUAL_RATE = 0.01, 1e-5, 0.001
+"""Adam's steps are about as long as its rate, whatever the gradient, and its default is 0.001
+(Kingma and Ba, 2015). Weights of these nets are about 0.1, so that longer steps than 0.01 throw
+them about; with steps below 1e-5 a weight moves less than 0.1 in 10,000 of them."""
+
+OUT_OF_PROPORTION = 2.0
+"""The first epoch's mean loss is about ln(classes); twice the last one, where that never fell
+below guessing, it is only where the weights were thrown about."""
+
+USEFUL_L2 = 0.001
+"""On digits20 it raised the mean validation accuracy of six seeds of the 25-15 net from 91.7 to
+92.1 %, and of five nets of 512 hidden units, on 300 images, from 84.1 to 84.4 %."""
+
+USEFUL_DROPOUT, WIDE = 0.3, 64
+"""Dropout is for layers that can spare neurons: 0.2 cost the 25-15 net 0.6 points (six seeds).
+Fewer units are no remedy here at all: 64 in place of 512 cost 1.3 points on 300 images."""
+
+AUGMENTATION = {"rotation": 10.0, "shift": 0.1, "zoom": 0.1}
+"""Degrees, share of the side, share of the size: they leave a digit what it is.
+
+Measured with three seeds on digits20, the 25-15 net: validation accuracy 92.0 % without, 93.9 %
+with all images augmented, 91.7 % with those of the worst class only; recall of the worst class
+84.3, 89.0 and 86.3 %. One layer of 512 on 400 images: 89.0 % without, 95.0 % with all.
+"""
+
+Remedies = Iterator[tuple[str, Mapping[str, Any]]]
+"""Advice with its reason, and the parameters that follow it; none where the data are to change."""
 
 
-def standard_error(part: float, n: int) -> float:
-    """Return the standard error of a share counted over `n` images (binomial)."""
-    return sqrt(part * (1 - part) / n)
+def advise(run: TrainedTrial, findings: Iterable[Finding]) -> list[Finding]:
+    """Return advice on the troubles that the rules found, the remedy most worth trying first.
+
+    A net that learned nothing has one trouble only, from which all others follow.
+
+    Args:
+        run: The training.
+        findings: Findings of `check_training`.
+    """
+    answers = {
+        "history": ("loss does not fall", _on_loss),
+        "loss falls": ("loss does not fall", _on_loss),
+        "learns": ("loss does not fall", _on_loss),
+        "over-fitting": ("over-fitting", _on_over_fitting),
+        "worst class": ("one class is poor", _on_class),
+    }
+    advice: list[Finding] = []
+    for one in findings:
+        if one.verdict == "ok" or one.advice:
+            continue
+        trouble, remedies = answers[one.name]
+        for text, changes in remedies(run):
+            command = training_command(run, changes) if changes else ""
+            advice.append(Finding("advice", trouble, one.verdict, one.seen, text, command))
+        if trouble == "loss does not fall":
+            break
+    return advice
+
+
+def _on_loss(run: TrainedTrial) -> Remedies:
+    """Yield the remedies for the loss, each with the changes of those before it.
+
+    No single one may be enough: bounded gradients do not help with a rate of 10.
+    """
+    together: dict[str, Any] = {}
+    for text, changes in list(_on_steps(run)) or [_on_initial_weights(run.config)]:
+        together |= changes
+        yield text, dict(together)
+
+
+def _on_steps(run: TrainedTrial) -> Remedies:
+    rate, losses = run.config.learning_rate, run.history["loss"]
+    exploded = run.outcome == "diverged" or losses.max() > OUT_OF_PROPORTION * losses[-1]
+    if rate > HIGHEST_RATE or (exploded and rate > USUAL_RATE):
+        text = f"learning_rate is {rate:g}; up to {HIGHEST_RATE:g} is usual. Lower it."
+        yield text, {"learning_rate": USUAL_RATE}
+    elif rate < LOWEST_RATE:
+        text = f"learning_rate is {rate:g}: its steps hardly move a weight. Raise it."
+        yield text, {"learning_rate": USUAL_RATE}
+    if exploded and run.config.clipnorm is None:
+        finite = losses[np.isfinite(losses)]
+        text = f"The loss was {finite.max():.3g} at worst" if len(finite) else "No loss was finite"
+        text += ": bound the gradients with clipnorm (Pascanu et al., 2013)."
+        yield text, {"clipnorm": 1.0}
+
+
+def _on_initial_weights(config: TrialConfig) -> tuple[str, Mapping[str, Any]]:
+    if config.activation in SATURATING:
+        text = f"{config.activation} saturates: its slope, and the gradient with it, goes to 0."
+        return text, {"activation": "relu", "kernel_initializer": "he_normal"}
+    if config.activation in RELU_LIKE and not config.kernel_initializer.startswith("he_"):
+        text = (
+            f"kernel_initializer is {config.kernel_initializer}; He's keeps the size of signals "
+            f"through layers of {config.activation} (He et al., 2015)."
+        )
+        return text, {"kernel_initializer": "he_normal"}
+    return "Try another learning rate.", {"learning_rate": config.learning_rate / 10}
+
+
+def _on_over_fitting(run: TrainedTrial) -> Remedies:
+    config = run.config
+    if not config.is_augmented:
+        text = "Show each image a little turned, shifted and zoomed, anew in every epoch."
+        yield text, AUGMENTATION
+    if config.hidden_layers and config.l2 < USEFUL_L2 / 10:
+        yield f"l2 is {config.l2:g}: have large weights cost something.", {"l2": USEFUL_L2}
+    if config.hidden_layers and min(config.units) >= WIDE and not any(config.dropout_rates):
+        text = (
+            f"dropout is 0: have the hidden layers lose {USEFUL_DROPOUT:.0%} of their outputs in "
+            "training (Srivastava et al., 2014)."
+        )
+        yield text, {"dropout": USEFUL_DROPOUT}
+    if config.early_stopping_patience_epochs is None:
+        text = f"Stop early: the best epoch was {run.best_epoch}, and its weights are kept."
+        yield text, {"early_stopping_patience_epochs": 5}
+    text = (
+        "More images help most. Judge by the validation accuracy: a smaller gap alone is no gain."
+    )
+    yield text, {}
+
+
+def _on_class(run: TrainedTrial) -> Remedies:
+    if not run.config.is_augmented:
+        yield "Show all images a little turned, shifted and zoomed.", AUGMENTATION
+        text = "Or only those of the worst class; the table it prints shows each class."
+        yield text, {**AUGMENTATION, "augment_worst_classes": 1}
+    text = "Collect more images of it, and look at its mistakes (digitexp evaluate): wrong labels?"
+    yield text, {}
+
+
+def training_command(run: TrainedTrial, changes: Mapping[str, Any]) -> str:
+    """Return the `digitexp train` that repeats a run with some parameters changed.
+
+    Only parameters that differ from the defaults are written. A changed learning rate below
+    `min_learning_rate` lowers that, too, and `dropout` replaces the rates of single layers.
+
+    Raises:
+        ConfigError: The changes make no valid configuration.
+    """
+    params = {**run.config.to_params(), **changes}
+    if "dropout" in changes:
+        params = {k: v for k, v in params.items() if not k.startswith("dropout_")}
+    params["min_learning_rate"] = min(params["min_learning_rate"], params["learning_rate"])
+    words = ["digitexp", "train", "--output", f"{run.folder}-2"]
+    if run.source != "digits20":
+        words += ["--data", run.source]
+    if run.about["split_seed"]:
+        words += ["--split-seed", str(run.about["split_seed"])]
+    for name, value in _unusual(TrialConfig.from_params(params)).items():
+        words += ["--set", f"{name}={'none' if value is None else value}"]
+    return shlex.join(words)
+
+
+def _unusual(config: TrialConfig) -> dict[str, Any]:
+    """Return the parameters that differ from the defaults, by flat name; a series is whole."""
+    found: dict[str, Any] = {}
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if value == field.default:
+            continue
+        if field.name == "units" and not value:
+            found["hidden_layers"] = 0
+        elif isinstance(value, tuple):
+            found |= {f"{field.name}_{i}": one for i, one in enumerate(value, 1)}
+        else:
+            found[field.name] = value
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from digitexp.apps.checklist import Finding
-    from digitexp.data import Source, Split
     from digitexp.evaluation.calibration import CrossFitted, Interval
     from digitexp.evaluation.diagnostics import Answers
     from digitexp.trained import ShownTrial, TrainedTrial
@@ -211,7 +211,7 @@ def check(
 
     Exit code 0: nothing failed (warnings may be there); 1: a check failed; 2: nothing to check.
     """
-    from digitexp.apps.checklist import check_data, exit_code
+    from digitexp.apps.checklist import check_data
     from digitexp.data.loading import DEFAULT, find_source
 
     if not words:
@@ -219,72 +219,46 @@ def check(
         findings = check_data(found, n_features=features, n_classes=classes)
     else:
         findings = _check_trial(find_trial(words, home, storage), data, features, classes)
+    code = int(any(finding.verdict == "fail" for finding in findings))
     if as_json:
-        content = {"exit_code": exit_code(findings), "findings": [f.as_json() for f in findings]}
+        content = {"exit_code": code, "findings": [asdict(finding) for finding in findings]}
         print(json.dumps(content, indent=2, ensure_ascii=False))
     else:
         _print_findings(findings)
-    raise typer.Exit(exit_code(findings))
+    raise typer.Exit(code)
 
 
 def _check_trial(
     run: TrainedTrial, data: str | None, features: int | None, classes: int | None
 ) -> list[Finding]:
-    from digitexp.apps.advice import advise
-    from digitexp.apps.checklist import check_data, check_model, check_training
+    from digitexp.apps.checklist import Finding, advise, check_data, check_model, check_training
     from digitexp.data import DataError
     from digitexp.data.loading import find_source
 
+    source, split = None, None
     try:
         found = find_source(data or run.source)
     except DataError as error:
         if data is not None:
             raise
-        findings, source, split = [_no_data(error)], None, None
+        advice = "Name what it was trained on with --data SOURCE to have data and accuracy checked."
+        seen = str(error).partition("; expected")[0]  # the advice says what is expected
+        findings = [Finding("data", "source", "warn", seen, advice)]
     else:
         findings = check_data(
             found,
             n_features=features or prod(run.image_shape),
             n_classes=classes or len(run.class_names),
         )
-        same, source, split = _same_data(run, data or run.source)
-        findings += same
-    findings += check_model(run, source, split)
+        try:
+            source, split = run.load_data(data)
+        except ValueError as error:
+            findings.append(Finding("data", "same data", "fail", str(error)))
+        else:
+            seen = f"as trained on, digest {source.digest[:12]}"
+            findings.append(Finding("data", "same data", "ok", seen))
     training = check_training(run)
-    return [*findings, *training, *advise(run, training, _train_sizes(source, split))]
-
-
-def _no_data(error: Exception) -> Finding:
-    from digitexp.apps.checklist import Finding
-
-    advice = "Name what it was trained on with --data SOURCE to have data and accuracy checked."
-    found = str(error).partition("; expected")[0]  # the advice says what is expected
-    return Finding("data", "source", "warn", found, advice)
-
-
-def _same_data(run: TrainedTrial, name: str) -> tuple[list[Finding], Source | None, Split | None]:
-    """Return findings on the data's identity, and data and split if they are the same."""
-    from digitexp.apps.checklist import check_same_data
-    from digitexp.data import DataError, load_source, split_source
-
-    try:
-        source = load_source(name)
-        split = split_source(source, run.about["split_seed"])
-    except DataError as error:  # findings on the data say why, or this one on the split
-        from digitexp.apps.checklist import Finding
-
-        return [Finding("data", "split", "fail", str(error), "Mend the data.")], None, None
-    same = check_same_data(source, split, run.about)
-    return same, *((None, None) if any(f.verdict == "fail" for f in same) else (source, split))
-
-
-def _train_sizes(source: Source | None, split: Split | None) -> list[int]:
-    import numpy as np
-
-    if source is None or split is None:
-        return []
-    counts = np.bincount(source.labels[split.train_indices], minlength=len(source.class_names))
-    return [int(count) for count in counts]
+    return [*findings, *check_model(run, source, split), *training, *advise(run, training)]
 
 
 def _print_findings(findings: list[Finding]) -> None:

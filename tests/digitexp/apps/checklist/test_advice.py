@@ -7,35 +7,28 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from digitexp.apps.advice import advise, training_command
-from digitexp.apps.checklist import check_training
-from digitexp.cli.train import _series, merged_settings, parse_value
+from digitexp.apps.checklist import advise, check_training, training_command
+from digitexp.cli.train import merged_settings
 from digitexp.config import TrialConfig
 from digitexp.parameters import ACTIVATIONS, INITIALIZERS
 from tests.digitexp.apps.checklist.runs import history_of, make_run
 
-EVEN = [400] * 10
 
-
-def advice(train_sizes=EVEN, **given):
+def advice(**given):
     run = make_run(**given)
-    return advise(run, check_training(run), train_sizes)
+    return advise(run, check_training(run))
 
 
 def config_of(command):
     """The configuration a command trains, read as the command line reads it."""
     words = shlex.split(command)
     assert words[:3] == ["digitexp", "train", "--output"]
-    params, settings_, rest = {}, [], words[4:]
+    settings_, rest = [], words[4:]
     for option, text in zip(rest[::2], rest[1::2], strict=True):
         name = option.removeprefix("--").replace("-", "_")
         if name == "set":
             settings_.append(text)
-        elif name in {"units", "dropout"}:
-            params |= _series(name, text)
-        elif name not in {"data", "split_seed"}:
-            params[name] = parse_value(text)
-    return TrialConfig.from_params(merged_settings(params, settings_))
+    return TrialConfig.from_params(merged_settings({}, settings_))
 
 
 def test_a_sound_training_gets_no_advice():
@@ -55,8 +48,6 @@ def test_a_rate_of_ten_is_lowered_and_then_gradients_are_bounded():
 @pytest.mark.parametrize(
     ("params", "name", "value"),
     [({"learning_rate": 1e-7, "min_learning_rate": 0.0}, "learning_rate", 0.001),
-     ({"dropout": 0.9}, "dropout", 0.3),
-     ({"dropout_1": 0.9, "dropout_2": 0.0, "units_1": 9, "units_2": 8}, "dropout", 0.3),
      ({}, "kernel_initializer", "he_normal"),
      ({"activation": "sigmoid"}, "activation", "relu")],
 )  # fmt: skip
@@ -66,31 +57,13 @@ def test_a_loss_that_stays_is_traced_to_what_the_run_shows(params, name, value):
     assert getattr(config_of(first.command), name) == value
 
 
-def test_a_penalty_that_is_most_of_the_loss_is_lowered():
-    history = history_of([9.0, 9.1], val_loss=[9.0, 9.1])
-    metrics = {"best_val_cross_entropy": 2.3}
-    (only,) = advice(rights=(10,) * 10, history=history, metrics=metrics, l2=1.0)
-    assert only.advice == "The L2 penalty is 74% of the loss. Lower l2, now 1."
-    assert config_of(only.command).l2 == 0.01
-
-
 def test_a_training_that_diverged_at_once_gets_advice_without_metrics():
     nothing = history_of([np.nan], val_loss=[np.nan])
     run = make_run(history=nothing, outcome="diverged", stop_reason="diverged", learning_rate=3.0)
     run = type(run)(**{**run.__dict__, "metrics": {}, "counts": None})
-    given = advise(run, check_training(run), EVEN)
+    given = advise(run, check_training(run))
     assert [config_of(one.command).clipnorm for one in given] == [None, 1.0]
     assert "No loss was finite" in given[1].advice
-
-
-@pytest.mark.parametrize(
-    ("val_loss", "epochs", "rate"), [([1, 0.5, 0.3, 0.2], 12, 0.001), ([1, 2, 3, 4], 4, 0.0001)]
-)
-def test_a_best_epoch_at_an_end_is_moved_inside(val_loss, epochs, rate):
-    history = history_of([1.0, 0.8, 0.7, 0.6], val_loss=val_loss)
-    (only,) = advice(history=history, stop_reason="max_epochs", epochs=4)
-    config = config_of(only.command)
-    assert (config.epochs, config.learning_rate) == (epochs, rate)
 
 
 def test_over_fitting_is_answered_by_what_is_not_used_yet():
@@ -105,25 +78,17 @@ def test_over_fitting_is_answered_by_what_is_not_used_yet():
     assert any(config.early_stopping_patience_epochs == 5 for config in changed)
     assert all(config.units == (512, 64) for config in changed)
     assert "gap 6.9 points, more than its noise of 1.6" in given[0].seen
-    assert "1.60 times its best, of epoch 2" in " ".join(one.advice for one in given)
-    assert "More than the 4000 images" in given[-1].advice
+    assert "the best epoch was 2" in " ".join(one.advice for one in given)
+    assert given[-1].command == ""
 
 
 def test_what_is_used_already_is_not_advised_again():
     used = {"units_1": 512, "dropout": 0.4, "l2": 0.01, "rotation": 5.0}
-    assert advice(train_accuracy=0.999, train_sizes=[], **used) == []
+    assert [one.command for one in advice(train_accuracy=0.999, **used)] == [""]
 
 
 def test_narrow_layers_are_not_told_to_drop_neurons():
     assert not any("dropout" in one.command for one in advice(train_accuracy=0.999))
-
-
-def test_a_poor_class_with_few_images_is_told_to_grow():
-    sizes = [400, 20, *[400] * 8]
-    given = advice(rights=(93, 60, *[93] * 8), train_accuracy=0.9, train_sizes=sizes)
-    assert {one.name for one in given} == {"one class is poor"}
-    assert given[0].advice.startswith("20 images of 1 were trained on, 362 of a class on average")
-    assert "40 of 40 mistakes where 1 was taken for 3" in given[-1].advice
 
 
 def test_for_a_poor_class_all_images_are_augmented_first_and_then_its_own():
@@ -141,19 +106,17 @@ def test_for_a_poor_class_all_images_are_augmented_first_and_then_its_own():
 
 
 def test_a_command_repeats_data_and_split_into_a_new_folder(tmp_path):
-    (tmp_path / "a run").mkdir()
-    (tmp_path / "a run-2").mkdir()
     run = make_run(folder=tmp_path / "a run", source="my data.npz", split_seed=3, units_1=9)
     words = shlex.split(training_command(run, {"l2": 0.5}))
     assert words[3:] == [
-        str(tmp_path / "a run-3"), "--data", "my data.npz", "--split-seed", "3", "--units", "9",
-        "--l2", "0.5",
+        str(tmp_path / "a run-2"), "--data", "my data.npz", "--split-seed", "3",
+        "--set", "units_1=9", "--set", "l2=0.5",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("params", "words"),
-    [({"filters_1": 8, "batch_norm": True}, 8), ({}, 2), ({"filters_1": 32, "filters_2": 8}, 8),
+    [({"filters_1": 8, "batch_norm": True}, 6), ({}, 2), ({"filters_1": 32, "filters_2": 8}, 6),
      ({"kernel_size": 5, "units_1": 30}, 6)],
 )  # fmt: skip
 def test_a_convolutional_net_is_repeated_whole_and_no_default_is_named(params, words):

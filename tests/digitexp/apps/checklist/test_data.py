@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp.apps.checklist import check_data, check_same_data
-from digitexp.data import split_source
-from digitexp.data.checking import make_source
+from digitexp.apps.checklist import check_data
 from digitexp.data.loading import find_source
 from digitexp.data.source import Found, Pair
 
@@ -27,8 +25,7 @@ def test_sound_data_has_nothing_to_look_at():
     found = verdicts((images(), labels()), Pair(images(20, seed=1), labels(20)))
     assert {finding.verdict for finding in found.values()} == {"ok"}
     assert list(found) == [
-        "features", "pixels", "labels", "class balance", "smallest class", "constant pixels",
-        "blank images", "duplicates", "test set",
+        "features", "pixels", "labels", "class balance", "duplicates",
     ]  # fmt: skip
 
 
@@ -67,31 +64,14 @@ def test_other_numbers_than_expected_fail(features, classes, failed):
 
 
 @pytest.mark.parametrize(
-    ("few", "balance", "size"),
-    [(100, "ok", "ok"), (50, "warn", "ok"), (49, "warn", "warn"), (2, "warn", "warn"),
-     (1, "warn", "fail")],
+    ("many", "few", "verdict"),
+    [(200, 100, "ok"), (200, 50, "warn"), (60, 49, "warn"), (60, 50, "ok"), (200, 2, "warn"),
+     (200, 1, "fail")],
 )  # fmt: skip
-def test_a_class_with_few_images_is_named(few, balance, size):
-    found = verdicts((images(200 + few), np.repeat([0, 1], [200, few])))
-    assert (found["class balance"].verdict, found["smallest class"].verdict) == (balance, size)
-    assert f"the smallest, 1, has {few}," in found["smallest class"].seen
-
-
-def test_pixels_that_never_change_are_counted():
-    most = images()
-    most[:, :3] = 0
-    assert verdicts((most, labels()))["constant pixels"].verdict == "warn"
-    half = images()
-    half[:, :2] = 0
-    found = verdicts((half, labels()))["constant pixels"]
-    assert (found.verdict, found.seen) == ("ok", "8 of 16 are the same in all images")
-
-
-def test_images_without_ink_are_found():
-    blank = images()
-    blank[7] = 0.25
-    found = verdicts((blank, labels()))["blank images"]
-    assert (found.verdict, found.seen) == ("warn", "1, the first is 7")
+def test_a_class_with_few_images_is_named(many, few, verdict):
+    found = verdicts((images(many + few), np.repeat([0, 1], [many, few])))["class balance"]
+    assert found.verdict == verdict
+    assert found.seen.startswith(f"{few} to {many} images a class; class 1 has ")
 
 
 @pytest.mark.parametrize(("copied_from", "verdict"), [(1, "warn"), (2, "fail")])
@@ -105,7 +85,8 @@ def test_a_test_image_that_was_trained_on_fails():
     test = Pair(images(20, seed=1), labels(20))
     test.images[4] = images()[9]
     found = verdicts((images(), labels()), test)["test set"]
-    assert (found.verdict, found.seen[:33]) == ("fail", "20 images, 1 of them are training")
+    assert found.verdict == "fail"
+    assert "1 test image(s) that are training images too (test 4 = training 9)" in found.seen
 
 
 def test_a_test_label_that_no_training_image_has_fails():
@@ -113,13 +94,3 @@ def test_a_test_label_that_no_training_image_has_fails():
         verdicts((images(), labels()), Pair(images(9, 1), labels(9) + 1))["test set"].verdict
         == "fail"
     )
-
-
-def test_other_data_and_another_split_are_told_by_their_digests():
-    source = make_source(Found("own", "own.npz", Pair(images(), labels())))
-    split = split_source(source, 0)
-    about = {"digest": source.digest, "split_digest": split.digest}
-    assert [f.verdict for f in check_same_data(source, split, about)] == ["ok", "ok"]
-    other = split_source(source, 1)
-    assert [f.verdict for f in check_same_data(source, other, about)] == ["ok", "fail"]
-    assert check_same_data(source, split, {**about, "digest": "0" * 64})[0].verdict == "fail"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp.apps.checklist import check_accuracy, check_last_layer, check_model
+from digitexp.apps.checklist import check_last_layer, check_model
 from tests.digitexp.apps.checklist.runs import make_run
 
 SHAPES = {
@@ -24,21 +24,18 @@ def verdicts(run):
 
 @pytest.mark.tensorflow
 def test_weights_of_the_right_shapes_are_sound():
-    assert verdicts(with_weights()) == dict.fromkeys(
-        ["weights", "outputs", "inputs", "parameters", "last layer"], "ok"
-    )
+    assert verdicts(with_weights()) == dict.fromkeys(["weights", "last layer"], "ok")
 
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(
-    ("changed", "failed"),
-    [({"output/kernel": (15, 9), "output/bias": (9,)}, {"outputs", "parameters", "rebuilt"}),
-     ({"hidden_1/kernel": (784, 25)}, {"inputs", "parameters", "rebuilt"}),
-     ({"hidden_2/bias": (16,)}, {"parameters", "rebuilt"})],
+    "changed",
+    [{"output/kernel": (15, 9), "output/bias": (9,)}, {"hidden_1/kernel": (784, 25)},
+     {"hidden_2/bias": (16,)}],
 )  # fmt: skip
-def test_other_shapes_than_the_data_and_the_configuration_ask_for_fail(changed, failed):
+def test_other_shapes_than_the_data_and_the_configuration_ask_for_fail(changed):
     found = verdicts(with_weights(SHAPES | changed))
-    assert {name for name, verdict in found.items() if verdict == "fail"} == failed
+    assert found == {"weights": "ok", "rebuilt": "fail"}
 
 
 @pytest.mark.tensorflow
@@ -64,8 +61,3 @@ def test_the_last_layer_returns_a_logit_a_class(units, activation, verdict):
     finding = check_last_layer(keras.layers.Dense(units, activation), 10)
     assert finding.verdict == verdict
     assert finding.seen.startswith(f"{units} outputs, activation {activation or 'linear'}")
-
-
-@pytest.mark.parametrize(("computed", "verdict"), [(0.93, "ok"), (0.9315, "ok"), (0.927, "fail")])
-def test_the_rebuilt_model_is_as_good_as_was_written_down(computed, verdict):
-    assert check_accuracy(computed, 0.93).verdict == verdict
