@@ -114,7 +114,7 @@ _OPTIONS: Final = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedAccuracies:
     """The accuracies for one number of images and one number of frozen layers.
 
     Attributes:
@@ -213,7 +213,7 @@ def compare(
     seeds: int,
     split_seed: int,
     say: Say,
-) -> list[Comparison]:
+) -> list[PairedAccuracies]:
     """Train on few images of the target, from nothing and from weights, and compare by pairs.
 
     A pair has the same seed, images, validation part and settings. The validation part stops the
@@ -251,7 +251,7 @@ def compare(
                 done += 1
                 say(f"{done}/{total}  {count} a class, seed {seed}, {_told(one)}: {so_far[-1]:.1%}")
         comparisons += [
-            Comparison(count, start.frozen_layers, tuple(scores[-1]), tuple(started))
+            PairedAccuracies(count, start.frozen_layers, tuple(scores[-1]), tuple(started))
             for start, started in zip(starts, scores, strict=False)
         ]
     return comparisons

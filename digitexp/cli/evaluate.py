@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from digitexp.apps.checklist import Finding
-    from digitexp.evaluation.calibration import CrossFitted, Interval
+    from digitexp.evaluation.calibration import CrossFitted, Measured
     from digitexp.evaluation.diagnostics import Answers
     from digitexp.trained import ShownTrial, TrainedTrial
 
@@ -46,8 +46,8 @@ def evaluate(
 ) -> None:
     """Show what a trained network gets wrong; the test set is not looked at.
 
-    Writes a classification report, accuracy by class, the pairs of classes confused most, and
-    pictures: a random sample as `actual | predicted`, and the most confident errors.
+    Writes a classification report, the pairs of classes confused most, and pictures: a random
+    sample as `actual | predicted`, and the most confident errors.
     """
     from digitexp.plots.language import in_language
 
@@ -110,18 +110,14 @@ def calibrate(
     home: Home = None,
     storage: Storage = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print calibration.json.")] = False,
-    language: Language = "en",
-    font: Font = None,
 ) -> None:
     """Fit a temperature on the validation part; show calibration before and after.
 
     Each validation image is judged at the temperature that four fifths of the others give. Writes
     reliability.png and calibration.json into DIR, or SWEEP-TRIAL. The test set is not looked at.
     """
-    from digitexp.plots.language import in_language, say
     from digitexp.trained import logits_of
 
-    drawing = in_language(language, font)
     trial = find_trial(words, home, storage)
     folder = trial.folder
     check_output_folder(folder, overwrite=True)
@@ -131,10 +127,8 @@ def calibrate(
     from digitexp.plots.figures import draw_reliability
 
     found = cross_fit(logits, shown.labels.astype(np.int32))
-    with drawing:
-        told = "{images} validation images of {name}"
-        images = say(told, images=found.images, name=trial.about["name"])
-        picture = draw_reliability(found, f"{images}  ·  {trial.config.describe()}")
+    images = f"{found.images} validation images of {trial.about['name']}"
+    picture = draw_reliability(found, f"{images}  ·  {trial.config.describe()}")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PICTURE).write_bytes(picture)
     document = json.dumps(found.to_dict(), indent=1) + "\n"
@@ -160,8 +154,6 @@ def _print_comparison(found: CrossFitted, folder: Path) -> None:
         one = found.measures[name]
         cells = (_cell(i, scale, digits) for i in (one.before, one.after, one.change))
         _print_row(f"{name.upper()}, {unit}", *cells)
-    _print_row("ECE, bins of equal mass", *(f"{100 * value:.2f}" for value in found.equal_mass))
-    _print_row("ECE of a perfect network", *(f"{100 * v:.2f}" for v in found.if_calibrated))
     said = (f"{name.upper()}: {SAYS[one.word]}" for name, one in found.measures.items())
     print(f"\n{'; '.join(said)} (95 % intervals, for as many other images).")
     print(f"Written to {folder}: {PICTURE}, {DATA}")
@@ -171,9 +163,8 @@ def _print_row(name: str, *cells: str) -> None:
     print((f"{name:26}" + "".join(f"{cell:25}" for cell in cells)).rstrip())
 
 
-def _cell(interval: Interval, scale: float, digits: int) -> str:
-    value, low, high = (f"{scale * v:.{digits}f}" for v in (interval.value, interval.low,
-                                                            interval.high))  # fmt: skip
+def _cell(interval: Measured, scale: float, digits: int) -> str:
+    value, low, high = (f"{scale * v:.{digits}f}" for v in interval)
     return f"{value} ({low} to {high})"
 
 
@@ -316,17 +307,12 @@ def robustness(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The picture, a PNG.")
     ] = Path("robustness.png"),
-    language: Language = "en",
-    font: Font = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Attack the validation images with each network's own gradients (FGSM); draw accuracy.
 
     The attack is one step against the very network: a stronger one would find more mistakes.
     """
-    from digitexp.plots.language import in_language
-
-    drawing = in_language(language, font)
     trials = find_trials(words, home, storage)
     if len({(trial.about["digest"], trial.about["split_digest"]) for trial in trials}) > 1:
         raise ValueError("these networks were judged on different images; name those of one split.")
@@ -339,8 +325,7 @@ def robustness(
     found = {
         name: attacked_accuracies(model, images, labels).tolist() for name, model in models.items()
     }
-    with drawing:
-        output.write_bytes(draw_robustness(EPSILONS, found))
+    output.write_bytes(draw_robustness(EPSILONS, found))
     if as_json:
         print(json.dumps({"epsilons": EPSILONS, "images": len(labels), "accuracies": found}))
         return

@@ -18,7 +18,7 @@ from digitexp.tensorflow_setup import check_tensorflow
 from digitexp.weights_files import file_digest, find_weights, holds_weights
 
 if TYPE_CHECKING:
-    from digitexp.apps.transfer import Comparison
+    from digitexp.apps.transfer import PairedAccuracies
     from digitexp.data import Source
 
 
@@ -101,7 +101,7 @@ def _document(
     config: TrialConfig,
     pretrained: dict[str, Any],
     learnt: dict[str, Any],
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[PairedAccuracies],
     seeds: int,
     seconds: float,
 ) -> str:
@@ -161,7 +161,7 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _facts(one: Comparison) -> dict[str, Any]:
+def _facts(one: PairedAccuracies) -> dict[str, Any]:
     gain = one.gain
     return {
         "images_per_class": one.images_per_class,
@@ -174,7 +174,9 @@ def _facts(one: Comparison) -> dict[str, Any]:
     }
 
 
-def _print_table(comparisons: Sequence[Comparison], start: str, name: str, seconds: float) -> None:
+def _print_table(
+    comparisons: Sequence[PairedAccuracies], start: str, name: str, seconds: float
+) -> None:
     print(f"{name}, started from {start}: accuracy on the validation part, gain in points")
     print("images/class  frozen  from nothing  transferred   gain  95 % interval    verdict")
     for one in comparisons:

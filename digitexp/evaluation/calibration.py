@@ -19,40 +19,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from statistics import NormalDist
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from digitexp.numpy_functions import softmax, sparse_cross_entropy
 
-__all__ = [
-    "FOLDS",
-    "HIGHEST",
-    "LOWEST",
-    "Comparison",
-    "CrossFitted",
-    "Interval",
-    "Reliability",
-    "binned",
-    "calibration_terms",
-    "checked_logits",
-    "compare",
-    "cross_fit",
-    "cross_fitted_temperatures",
-    "error_if_calibrated",
-    "expected_calibration_error",
-    "fit_temperature",
-    "measured_terms",
-    "reliability",
-    "temperature_to_serve",
-]
-
-
 LOWEST, HIGHEST = 0.05, 20.0
 """Range of the search for a temperature; one at an end is a limit, not a minimum."""
+
+FOLDS: Final = 5
+"""So many parts of the images judge each other's temperatures."""
 
 HALVINGS: Final = 36
 """Halvings of the interval of log T, which is then narrower than 1e-10."""
@@ -70,9 +49,9 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
         labels: (n,), integers from 0 to classes - 1.
 
     Returns:
-        A number from `LOWEST` to `HIGHEST`. It is `LOWEST` where every image is right, since the
-        likelihood then grows for ever as T falls, and `HIGHEST` where the logits are unrelated to
-        the labels.
+        A number from `LOWEST` to `HIGHEST`; `HIGHEST` where the logits are unrelated to the labels.
+        It is 1 where every image is right: images without a mistake say nothing about how often to
+        expect one, and in the limit a model would answer 1.0 to everything.
 
     Raises:
         ValueError: There is no image, a logit is no finite number, or a label is no class.
@@ -85,7 +64,9 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
         return bool(np.mean(expected - wanted) < 0)  # a larger 1/T would be likelier
 
     low, high = math.log(LOWEST), math.log(HIGHEST)
-    if is_too_hot(LOWEST) or _all_right(wide, numbers):
+    if (wanted >= wide.max(axis=1)).all():
+        return 1.0
+    if is_too_hot(LOWEST):
         return LOWEST
     if not is_too_hot(HIGHEST):
         return HIGHEST
@@ -95,53 +76,30 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     return math.exp((low + high) / 2)
 
 
-def temperature_to_serve(logits: ArrayLike, labels: ArrayLike) -> float:
-    """Return the fitted temperature, or 1 where every image is right.
-
-    Images without a mistake say nothing about how often to expect one: the limit that
-    `fit_temperature` then returns would have a model answer 1.0 to everything.
-
-    Args:
-        logits: See `fit_temperature`.
-        labels: See `fit_temperature`.
-
-    Raises:
-        ValueError: See `fit_temperature`.
-    """
-    wide, numbers = checked_logits(logits, labels)
-    return 1.0 if _all_right(wide, numbers) else fit_temperature(wide, numbers)
-
-
-def cross_fitted_temperatures(
-    logits: ArrayLike, labels: ArrayLike, folds: int = 5
-) -> NDArray[np.float64]:
-    """Return for each image the temperature that the other folds' images give.
+def cross_fitted_temperatures(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
+    """Return for each image (n,) the temperature that the other folds' images give.
 
     So no temperature is judged on images that it was fitted on. Folds are stratified: of each
     class, every fold has as many images, give or take one. A fixed draw divides them.
 
     Args:
-        logits: See `fit_temperature`.
+        logits: See `fit_temperature`; `FOLDS` images or more.
         labels: See `fit_temperature`.
-        folds: Number of folds, from 2 to the number of images.
-
-    Returns:
-        (n,) temperatures, by `temperature_to_serve`.
 
     Raises:
-        ValueError: See `fit_temperature`; or there are fewer than 2 folds, or more than images.
+        ValueError: See `fit_temperature`; or there are too few images.
     """
     wide, numbers = checked_logits(logits, labels)
-    if not 2 <= folds <= len(numbers):
-        raise ValueError(f"folds {folds}: give 2 to {len(numbers)}, the number of images")
+    if len(numbers) < FOLDS:
+        raise ValueError(f"{len(numbers)} images: give {FOLDS} or more, one a fold")
     keys = np.random.PCG64(0).random_raw(len(numbers))
     order = np.lexsort((keys, numbers))  # class by class, drawn within each
     fold = np.empty(len(numbers), np.int64)
-    fold[order] = np.arange(len(numbers)) % folds
+    fold[order] = np.arange(len(numbers)) % FOLDS
     temperatures = np.empty(len(numbers))
-    for number in range(folds):
+    for number in range(FOLDS):
         judged = fold == number
-        temperatures[judged] = temperature_to_serve(wide[~judged], numbers[~judged])
+        temperatures[judged] = fit_temperature(wide[~judged], numbers[~judged])
     return temperatures
 
 
@@ -161,10 +119,6 @@ def checked_logits(
         raise ValueError(f"logits of image {row} are {wide[row]}: give finite numbers")
     sparse_cross_entropy(wide, numbers)  # refuses labels that do not fit
     return wide, numbers.astype(np.int64)
-
-
-def _all_right(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> bool:
-    return bool((logits[np.arange(len(labels)), labels] >= logits.max(axis=1)).all())
 
 
 BINS = 15
@@ -188,139 +142,64 @@ class Reliability:
     accuracy: NDArray[np.float64]
 
 
-def reliability(
-    logits: ArrayLike, labels: ArrayLike, temperature: float = 1.0, bins: int = BINS
-) -> Reliability:
+def reliability(logits: ArrayLike, labels: ArrayLike, bins: int = BINS) -> Reliability:
     """Return the data of a reliability diagram, with bins of equal width.
 
     Args:
         logits: (n, classes), finite.
         labels: (n,), integers from 0 to classes - 1.
-        temperature: Divisor of the logits, see `softmax`.
         bins: Number of bins, 1 or more.
 
     Raises:
-        ValueError: There is no image, a logit is no finite number, a label is no class, or there
-            are no bins.
+        ValueError: There is no image, a logit is no finite number, or a label is no class.
     """
-    confidence, right = _answers(logits, labels, temperature)
-    edges = _edges(confidence, bins, equal_mass=False)
-    at = binned(confidence, edges)
+    confidence, right, at = _binned(logits, labels, bins)
     counts = np.bincount(at, minlength=bins)
     filled = np.where(counts > 0, counts, np.nan)
     means = [np.bincount(at, weights=values, minlength=bins) / filled
              for values in (confidence, right)]  # fmt: skip
-    return Reliability(edges, counts, *means)
-
-
-def expected_calibration_error(
-    logits: ArrayLike,
-    labels: ArrayLike,
-    temperature: float = 1.0,
-    bins: int = BINS,
-    *,
-    equal_mass: bool = False,
-) -> float:
-    """Return the expected calibration error, from 0 to 1.
-
-    For finitely many images the error is above 0 however well calibrated the network is: see
-    `error_if_calibrated`.
-
-    Args:
-        logits: See `reliability`.
-        labels: See `reliability`.
-        temperature: See `reliability`.
-        bins: See `reliability`.
-        equal_mass: Give each bin as many images instead of the same width (Nguyen & O'Connor
-            2015); answers of one confidence stay in one bin.
-
-    Raises:
-        ValueError: See `reliability`.
-    """
-    terms = calibration_terms(logits, labels, temperature, bins, equal_mass=equal_mass)
-    return float(terms.mean())
+    return Reliability(np.linspace(0.0, 1.0, bins + 1), counts, *means)
 
 
 def calibration_terms(
-    logits: ArrayLike,
-    labels: ArrayLike,
-    temperature: float = 1.0,
-    bins: int = BINS,
-    *,
-    equal_mass: bool = False,
+    logits: ArrayLike, labels: ArrayLike, bins: int = BINS
 ) -> NDArray[np.float64]:
     """Return (n,) the term of each image; the mean of the terms is the calibration error.
 
     A term is confidence minus (1 if right, else 0), with the sign that this has in the image's bin
     on average. As long as no bin changes its sign, an image changes the error by its own term only,
-    so that standard errors follow as those of any mean.
+    so that standard errors follow as those of any mean. For finitely many images the error is above
+    0 however well calibrated the network is.
 
     Args:
         logits: See `reliability`.
         labels: See `reliability`.
-        temperature: See `reliability`.
         bins: See `reliability`.
-        equal_mass: See `expected_calibration_error`.
 
     Raises:
         ValueError: See `reliability`.
     """
-    confidence, right = _answers(logits, labels, temperature)
-    at = binned(confidence, _edges(confidence, bins, equal_mass=equal_mass))
+    confidence, right, at = _binned(logits, labels, bins)
     gaps = confidence - right
     signs = np.sign(np.bincount(at, weights=gaps, minlength=bins))
     return np.asarray(signs[at] * gaps)
 
 
-def error_if_calibrated(
-    logits: ArrayLike, labels: ArrayLike, temperature: float = 1.0, bins: int = BINS
-) -> float:
-    """Return the expected calibration error of a perfect network with these confidences.
-
-    Finitely many images leave this error by chance: in each bin the mean of |N(0, s)|, with s^2 the
-    sum of p (1 - p) over its images.
-
-    Args:
-        logits: See `reliability`.
-        labels: Checked only.
-        temperature: See `reliability`.
-        bins: See `reliability`.
-
-    Raises:
-        ValueError: See `reliability`.
-    """
-    confidence, _ = _answers(logits, labels, temperature)
-    at = binned(confidence, _edges(confidence, bins, equal_mass=False))
-    variances = np.bincount(at, weights=confidence * (1 - confidence), minlength=bins)
-    return float(math.sqrt(2 / math.pi) * np.sqrt(variances).sum() / len(confidence))
-
-
-def binned(confidence: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return (n,) the bin of each confidence, from 0; a bin holds its upper edge."""
-    return np.asarray(np.searchsorted(edges[1:-1], confidence, side="left"), np.int64)
-
-
-def _edges(confidence: NDArray[np.float64], bins: int, *, equal_mass: bool) -> NDArray[np.float64]:
-    if bins < 1:
-        raise ValueError(f"bins {bins}: give 1 or more")
-    edges = np.linspace(0.0, 1.0, bins + 1)
-    return np.asarray(np.quantile(confidence, edges)) if equal_mass else edges
-
-
-def _answers(
-    logits: ArrayLike, labels: ArrayLike, temperature: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the confidence of each answer, and 1 where it is right."""
+def _binned(
+    logits: ArrayLike, labels: ArrayLike, bins: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
+    """Return of each answer its confidence, 1 where it is right, and its bin from 0."""
     wide, numbers = checked_logits(logits, labels)
-    confidence = softmax(wide, temperature).max(axis=1)
-    return confidence, (wide.argmax(axis=1) == numbers).astype(np.float64)
+    confidence = softmax(wide).max(axis=1)
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    at = np.searchsorted(edges[1:-1], confidence, side="left")  # a bin holds its upper edge
+    return confidence, (wide.argmax(axis=1) == numbers).astype(np.float64), at
 
 
 Word = Literal["lower", "higher", "cannot tell"]
 
 
-@dataclass(frozen=True)
-class Interval:
+class Measured(NamedTuple):
     """A value with its 95 % interval."""
 
     value: float
@@ -329,7 +208,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Effect:
     """One measure on the same images, before and after.
 
     Attributes:
@@ -338,9 +217,9 @@ class Comparison:
         change: After minus before; negative is better.
     """
 
-    before: Interval
-    after: Interval
-    change: Interval
+    before: Measured
+    after: Measured
+    change: Measured
 
     @property
     def word(self) -> Word:
@@ -350,9 +229,7 @@ class Comparison:
         return "higher" if self.change.low > 0 else "cannot tell"
 
 
-def compare(
-    logits: ArrayLike, labels: ArrayLike, temperatures: ArrayLike, bins: int = BINS
-) -> dict[str, Comparison]:
+def compare(logits: ArrayLike, labels: ArrayLike, temperatures: ArrayLike) -> dict[str, Effect]:
     """Compare calibration error and negative log-likelihood before and after temperatures.
 
     Both are means of `measured_terms` over images. So each interval is that of a mean, by the
@@ -367,7 +244,6 @@ def compare(
         logits: (n, classes), finite, two images or more.
         labels: (n,), integers from 0 to classes - 1; of images that did not fit their temperature.
         temperatures: (n,), above 0, or one for all.
-        bins: Number of bins of the calibration error, of equal width.
 
     Returns:
         `ece` and `nll`, the latter in nats.
@@ -375,18 +251,18 @@ def compare(
     Raises:
         ValueError: See `reliability`; or there is one image only, or a temperature is not above 0.
     """
-    before, after = measured_terms(logits, labels, temperatures, bins)
+    before, after = measured_terms(logits, labels, temperatures)
     return {
-        name: Comparison(
-            _interval(before[name], 0.0), _interval(after[name], 0.0),
-            _interval(after[name] - before[name], -np.inf),
+        name: Effect(
+            _estimate(before[name], 0.0), _estimate(after[name], 0.0),
+            _estimate(after[name] - before[name], -np.inf),
         )
         for name in before
     }  # fmt: skip
 
 
 def measured_terms(
-    logits: ArrayLike, labels: ArrayLike, temperatures: ArrayLike, bins: int = BINS
+    logits: ArrayLike, labels: ArrayLike, temperatures: ArrayLike
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
     """Return the terms of each image in `ece` and `nll`, before and after; shaped as the labels.
 
@@ -394,7 +270,6 @@ def measured_terms(
         logits: See `compare`; or (networks, n, classes): bins then hold the answers of all.
         labels: See `compare`; or (networks, n).
         temperatures: Above 0; shaped as the labels, or broadcast to their shape.
-        bins: See `compare`.
 
     Raises:
         ValueError: See `reliability`; or a temperature is not above 0.
@@ -406,7 +281,7 @@ def measured_terms(
         raise ValueError("temperatures: give numbers above 0")
     before, after = (
         {
-            "ece": calibration_terms(one, numbers, bins=bins).reshape(shape),
+            "ece": calibration_terms(one, numbers).reshape(shape),
             "nll": sparse_cross_entropy(one, numbers).reshape(shape),
         }
         for one in (wide, wide / scale[:, np.newaxis])
@@ -414,15 +289,12 @@ def measured_terms(
     return before, after
 
 
-def _interval(terms: NDArray[np.float64], least: float) -> Interval:
+def _estimate(terms: NDArray[np.float64], least: float) -> Measured:
     if len(terms) < 2:
         raise ValueError("one image: give two or more")
     value = float(terms.mean())
     half = NormalDist().inv_cdf(0.975) * float(terms.std(ddof=1)) / len(terms) ** 0.5
-    return Interval(value, max(value - half, least), value + half)
-
-
-FOLDS: Final = 5
+    return Measured(value, max(value - half, least), value + half)
 
 
 @dataclass(frozen=True, eq=False)
@@ -435,8 +307,6 @@ class CrossFitted:
         temperature: Temperature fitted on all images.
         temperatures: Temperatures of the folds, the smallest first.
         measures: `ece` and `nll` (nats), see `compare`.
-        equal_mass: Calibration error before and after, with bins of as many images each.
-        if_calibrated: The error of a perfect network with these confidences, before and after.
         before: Data of the reliability diagram.
         after: The same, cross-fitted.
     """
@@ -445,9 +315,7 @@ class CrossFitted:
     accuracy: float
     temperature: float
     temperatures: tuple[float, ...]
-    measures: Mapping[str, Comparison]
-    equal_mass: tuple[float, float]
-    if_calibrated: tuple[float, float]
+    measures: Mapping[str, Effect]
     before: Reliability
     after: Reliability
 
@@ -455,9 +323,9 @@ class CrossFitted:
         """Return all of it, JSON-compatible; a value with an interval is [value, low, high]."""
         measures = {
             name: {
-                "before": _listed(one.before),
-                "after": _listed(one.after),
-                "change": _listed(one.change),
+                "before": list(one.before),
+                "after": list(one.after),
+                "change": list(one.change),
                 "verdict": one.word,
             }
             for name, one in self.measures.items()
@@ -469,8 +337,6 @@ class CrossFitted:
             "folds": FOLDS,
             "temperatures": list(self.temperatures),
             **measures,
-            "ece_equal_mass": list(self.equal_mass),
-            "ece_if_calibrated": list(self.if_calibrated),
             "reliability": {"before": _bins(self.before), "after": _bins(self.after)},
         }
 
@@ -486,29 +352,16 @@ def cross_fit(logits: ArrayLike, labels: ArrayLike) -> CrossFitted:
         ValueError: There are too few images, a logit is no finite number, or a label is no class.
     """
     wide, numbers = checked_logits(logits, labels)
-    each = cross_fitted_temperatures(wide, numbers, FOLDS)
-    cooled = wide / each[:, np.newaxis]
-    both = (wide, cooled)
-    equal_mass = partial(expected_calibration_error, equal_mass=True)
-    mass, perfect = (
-        (one(wide, numbers), one(cooled, numbers)) for one in (equal_mass, error_if_calibrated)
-    )
-    before, after = (reliability(one, numbers) for one in both)
+    each = cross_fitted_temperatures(wide, numbers)
     return CrossFitted(
         images=len(numbers),
         accuracy=float((wide.argmax(axis=1) == numbers).mean()),
-        temperature=temperature_to_serve(wide, numbers),
+        temperature=fit_temperature(wide, numbers),
         temperatures=tuple(sorted(set(each.tolist()))),
-        measures=compare(wide, numbers, each, BINS),
-        equal_mass=mass,
-        if_calibrated=perfect,
-        before=before,
-        after=after,
+        measures=compare(wide, numbers, each),
+        before=reliability(wide, numbers),
+        after=reliability(wide / each[:, np.newaxis], numbers),
     )
-
-
-def _listed(interval: Interval) -> list[float]:
-    return [interval.value, interval.low, interval.high]
 
 
 def _bins(shown: Reliability) -> dict[str, list[float | None]]:

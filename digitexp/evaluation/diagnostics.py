@@ -25,9 +25,6 @@ class Answers:
         part: Name of these images, such as `the validation part`.
         train_accuracy: Share right of the training part, from 0 to 1; None if it is not known.
         image_numbers: (n,), the number of each image in its source, from 0; None if not known.
-
-    Raises:
-        ValueError: There is no image, or the shapes do not fit, or a logit is not finite.
     """
 
     images: np.ndarray = field(repr=False)
@@ -37,18 +34,6 @@ class Answers:
     part: str = "the validation part"
     train_accuracy: float | None = None
     image_numbers: np.ndarray | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        n = len(self.labels)
-        if n == 0:
-            raise ValueError(f"{self.part}: received no image; give at least one")
-        if self.images.ndim != 3 or len(self.images) != n:
-            raise ValueError(f"images {self.images.shape}: give ({n}, height, width)")
-        if self.logits.shape != (n, len(self.class_names)):
-            expected = (n, len(self.class_names))
-            raise ValueError(f"logits {self.logits.shape}: give {expected}, (images, classes)")
-        if not np.isfinite(self.logits).all():
-            raise ValueError("logits: some are not finite; a training that diverged has no answers")
 
     @cached_property
     def predicted(self) -> np.ndarray:
@@ -63,39 +48,7 @@ class Answers:
     @property
     def accuracy(self) -> float:
         """Share of right answers, from 0 to 1."""
-        return float(np.mean(self.predicted == self.labels))
-
-
-@dataclass(frozen=True)
-class ClassAccuracy:
-    """The recognised images of a class; the accuracy of a class is its recall.
-
-    Attributes:
-        name: Name of the class.
-        right: Number of its images that were recognised.
-        images: Number of its images.
-    """
-
-    name: str
-    right: int
-    images: int
-
-    @property
-    def accuracy(self) -> float | None:
-        """Share right, from 0 to 1; None if the class has no image."""
-        return self.right / self.images if self.images else None
-
-
-def class_accuracies(confusion: np.ndarray, class_names: Sequence[str]) -> list[ClassAccuracy]:
-    """Return the accuracy of each class, in the order of the labels.
-
-    Args:
-        confusion: (classes, classes), counts, [true, predicted].
-        class_names: As many names.
-    """
-    right, images = np.diagonal(confusion).tolist(), confusion.sum(axis=1).tolist()
-    found = zip(class_names, right, images, strict=True)
-    return [ClassAccuracy(name, int(hits), int(total)) for name, hits, total in found]
+        return accuracy(self.logits, self.labels)
 
 
 def report_text(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]) -> str:
@@ -160,23 +113,20 @@ class Mistake:
 
 def find_mistakes(answers: Answers) -> list[Mistake]:
     """Return all mistakes, the most confident first, equal ones in the order of the images."""
-    probabilities, is_wrong = softmax(answers.logits), answers.predicted != answers.labels
-    surest = surest_first(answers.logits)
-    return [_mistake(answers, index, probabilities[index]) for index in surest[is_wrong[surest]]]
+    probabilities, numbers = softmax(answers.logits), answers.image_numbers
+    found = []
+    for index in surest_first(answers.logits).tolist():
+        true, said = int(answers.labels[index]), int(answers.predicted[index])
+        if true != said:
+            number = None if numbers is None else int(numbers[index])
+            sure, right = (float(probabilities[index, label]) for label in (said, true))
+            found.append(Mistake(index, number, true, said, sure, right))
+    return found
 
 
 def surest_first(logits: np.ndarray) -> np.ndarray:
     """Return the indices of logits (n, classes), the most probable answer first; ties in order."""
     return np.argsort(-softmax(logits).max(axis=1), kind="stable")
-
-
-def _mistake(answers: Answers, index: int, probabilities: np.ndarray) -> Mistake:
-    true, said = int(answers.labels[index]), int(answers.predicted[index])
-    numbers = answers.image_numbers
-    number = None if numbers is None else int(numbers[index])
-    return Mistake(
-        int(index), number, true, said, float(probabilities[said]), float(probabilities[true])
-    )
 
 
 @dataclass(frozen=True)
@@ -223,9 +173,6 @@ def confused_pairs(confusion: np.ndarray) -> list[ConfusedPair]:
     return sorted(pairs, key=lambda pair: -pair.count)
 
 
-# Measures the accuracy on attacked images, over the size of the attack.
-
-
 EPSILONS: Final = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
 """Sizes of an attack, in pixel values of [0, 1]; 0.3 is what MNIST's literature goes up to."""
 
@@ -250,18 +197,19 @@ def attacked_accuracies(
     from digitexp.trained import logits_of
     from digitexp.training.keras_engine import attacked
 
-    found = []
+    found, at_once, classes = [], 1000, labels.astype(np.int32)
+    starts = range(0, len(images), at_once)
     for epsilon in epsilons:
         parts = [
-            np.asarray(attacked(model, tf.constant(part), tf.constant(those), epsilon))
-            for part, those in _chunks(images, labels.astype(np.int32))
+            np.asarray(
+                attacked(
+                    model,
+                    tf.constant(images[start : start + at_once]),
+                    tf.constant(classes[start : start + at_once]),
+                    epsilon,
+                )
+            )
+            for start in starts
         ]
         found.append(accuracy(logits_of(model, np.concatenate(parts)), labels))
     return np.array(found)
-
-
-def _chunks(
-    images: np.ndarray, labels: np.ndarray, size: int = 1000
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    starts = range(0, len(images), size)
-    return [(images[i : i + size], labels[i : i + size]) for i in starts]

@@ -13,7 +13,7 @@ import numpy as np
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.data import load_source, split_source
 from digitexp.data.loading import TITLES
-from digitexp.evaluation.calibration import temperature_to_serve
+from digitexp.evaluation.calibration import fit_temperature
 from digitexp.experiments.exporting import write_for_elsewhere
 from digitexp.metrics import HEADLINE_METRICS
 from digitexp.models import count_parameters
@@ -231,7 +231,7 @@ class DigitExperiment(WithPages):
         info = {"class_names": list(arrays.class_names), "image_shape": shape, **outcome.info}
         if outcome.validation_logits is not None:
             logits = kept["validation_logits"] = outcome.validation_logits
-            info["temperature"] = temperature_to_serve(logits, arrays.validation_labels)
+            info["temperature"] = fit_temperature(logits, arrays.validation_labels)
         return TrialResult(
             outcome=outcome.outcome,
             stop_reason=outcome.stop_reason,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from digitexp.evaluation.calibration import temperature_to_serve
+from digitexp.evaluation.calibration import fit_temperature
 from digitexp.trained import ShownTrial, TrainedTrial, read_folder
 from sweeps.wording import install_command
 
@@ -143,9 +143,7 @@ def shown_folder(folder: Path, source: str | None = None) -> ShownTrial:
     trial = read_folder(folder).with_images(source)
     if trial.weights is None:
         return trial
-    return replace(
-        trial, temperature=temperature_to_serve(trial.logits, trial.labels.astype("int32"))
-    )
+    return replace(trial, temperature=fit_temperature(trial.logits, trial.labels.astype("int32")))
 
 
 def _check_left(trained: Trained, record: Record) -> None:

@@ -13,13 +13,11 @@ from digitexp.data.source import Source
 from digitexp.evaluation.diagnostics import (
     Answers,
     Mistake,
-    class_accuracies,
     confused_pairs,
     find_mistakes,
     report_dict,
     report_text,
 )
-from digitexp.plots.figures import draw_pairs
 from digitexp.plots.images import draw_errors, draw_predictions
 from digitexp.plots.language import say
 from digitexp.training.outcome import TrainingData
@@ -28,9 +26,9 @@ MOST_PAIRS = 10
 
 
 def summarize(answers: Answers) -> str:
-    """Return accuracies, classification report, a table of classes and one of pairs as text."""
+    """Return accuracies, classification report and a table of confused pairs as text."""
     report = report_text(answers.labels, answers.predicted, answers.class_names)
-    parts = (_accuracies(answers), [report.rstrip()], _classes(answers), _pairs(answers))
+    parts = (_accuracies(answers), [report.rstrip()], _pairs(answers))
     return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
 
 
@@ -45,17 +43,6 @@ def _accuracies(answers: Answers) -> Iterator[str]:
         points = 100 * (answers.train_accuracy - answers.accuracy)
         which = "more" if points >= 0 else "less"
         yield f"Training part: {answers.train_accuracy:.1%}, {abs(points):.1f} points {which}"
-
-
-def _classes(answers: Answers) -> Iterator[str]:
-    found = class_accuracies(answers.confusion, answers.class_names)
-    width = max(5, *(len(one.name) for one in found))
-    yield f"{'class':{width}}  right  images  accuracy"
-    known = [one.accuracy for one in found if one.accuracy is not None]
-    for one in found:
-        shown = "-" if one.accuracy is None else f"{one.accuracy:.1%}"
-        mark = "  lowest" if one.accuracy == min(known) < max(known) else ""
-        yield f"{one.name:{width}}  {one.right:5}  {one.images:6}  {shown:>8}{mark}"
 
 
 def _pairs(answers: Answers) -> Iterator[str]:
@@ -84,22 +71,18 @@ def _counted(count: int, word: str) -> str:
 def evaluation_files(answers: Answers) -> dict[str, bytes]:
     """Return the files of an evaluation by name; the same bytes for the same answers.
 
-    `summary.txt` (what a terminal shows), `classification_report.txt` (scikit-learn's),
-    `diagnostics.json` (all numbers, every mistake), `predictions.png` (64 images at random),
-    `errors.png` (the most confident mistakes), `confused_pairs.png`.
+    `summary.txt` (what a terminal shows), `diagnostics.json` (all numbers, every mistake),
+    `predictions.png` (64 images at random), `errors.png` (the most confident mistakes).
 
     Args:
         answers: Answers of one network.
     """
     mistakes = find_mistakes(answers)
-    pairs = confused_pairs(answers.confusion)
     names = answers.class_names
     document = json.dumps(_document(answers, mistakes), indent=1, ensure_ascii=False) + "\n"
     worst = [mistake.index for mistake in mistakes]
-    report = report_text(answers.labels, answers.predicted, names)
     return {
         "summary.txt": summarize(answers).encode(),
-        "classification_report.txt": report.encode(),
         "diagnostics.json": document.encode(),
         "predictions.png": draw_predictions(
             answers.images, answers.labels, answers.predicted, names, answers.part
@@ -114,10 +97,6 @@ def evaluation_files(answers: Answers) -> dict[str, bytes]:
                 part=say(answers.part),
             ),
         ),
-        "confused_pairs.png": draw_pairs(
-            [(names[pair.first], names[pair.second]) for pair in pairs],
-            [(pair.there, pair.back) for pair in pairs],
-        ),
     }
 
 
@@ -130,10 +109,6 @@ def _document(answers: Answers, mistakes: Sequence[Mistake]) -> dict[str, Any]:
         "accuracy": answers.accuracy,
         "train_accuracy": known,
         "accuracy_gap": None if known is None else known - answers.accuracy,
-        "classes": [
-            {**asdict(one), "accuracy": one.accuracy}
-            for one in class_accuracies(answers.confusion, names)
-        ],
         "confusion": np.asarray(answers.confusion).tolist(),
         "report": report_dict(answers.labels, answers.predicted, names),
         "pairs": [

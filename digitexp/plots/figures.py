@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from digitexp.numpy_functions import relu, sigmoid
 from digitexp.plots import colors
 from digitexp.plots.images import SIDE, choose_images
-from digitexp.plots.language import families, say, say_parts
+from digitexp.plots.language import families, say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -152,60 +152,11 @@ def draw_robustness(epsilons: Sequence[float], accuracies: Mapping[str, Sequence
             look: dict[str, Any] = {"color": color, "linestyle": dashes, "clip_on": False}
             (lines[name],) = axes.plot(epsilons, values, label=_plain(name), **look)
         axes.set(xlim=(0, max(epsilons)), ylim=(0, 1.05))
-        axes.set_title(say("accuracy on attacked images"))
-        axes.set_xlabel(say("size of the attack (FGSM), in pixel values from 0 to 1"))
+        axes.set_title("accuracy on attacked images")
+        axes.set_xlabel("size of the attack (FGSM), in pixel values from 0 to 1")
         as_they_end = sorted(lines, key=lambda name: -accuracies[name][-1])
         handles = [lines[name] for name in as_they_end]
         axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1))
-        return png(figure, bbox_inches="tight", pad_inches=0.2)
-
-
-MOST_PAIRS = 12
-ROW_INCHES, LONGEST_INCHES = 0.26, 3.2
-
-
-def draw_pairs(names: Sequence[tuple[str, str]], counts: Sequence[tuple[int, int]]) -> bytes:
-    """Draw how often classes were taken for each other, a bar a pair, as a PNG.
-
-    Args:
-        names: Every confused pair, the most confused first: a class, and the class it was taken
-            for more often than the other way round.
-        counts: Errors of each pair in this direction, and in the other one.
-    """
-    from matplotlib.figure import Figure
-
-    shown = [(_plain(first), _plain(second)) for first, second in names[:MOST_PAIRS]]
-    errors = sum(map(sum, counts))
-    there, back = np.array(counts[:MOST_PAIRS], int).reshape(-1, 2).T
-    if shown:
-        title = say(
-            "Most confused: {shown} of {pairs} pairs, {drawn} of {errors} errors",
-            shown=len(shown), pairs=len(names), drawn=(there + back).sum(), errors=errors,
-        )  # fmt: skip
-        legend = "a pair is counted both ways: the more frequent one first, then the other, paler"
-    else:
-        title, legend = say("No two classes were confused"), ""
-    note = "{first} as {second}: {there},  {second} as {first}: {back}   ({share} of all errors)"
-    notes = [
-        say(note, first=x, second=y, there=m, back=n, share=f"{(m + n) / errors:.1%}")
-        for (x, y), m, n in zip(shown, there, back, strict=True)
-    ]
-    with styled():
-        figure = Figure(figsize=(LONGEST_INCHES, ROW_INCHES * max(len(shown), 1)))
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set_axis_off()
-        labels = [f"{first} / {second}" for first, second in shown]
-        rows = np.arange(len(shown))
-        axes.barh(rows, there, 0.6, color=colors.WRONG)
-        paler = axes.barh(rows, back, 0.6, left=there, color=colors.WRONG, alpha=0.5)
-        axes.bar_label(paler, notes, padding=9, fontsize=8, color=colors.LABEL)
-        for row, label in enumerate(labels):
-            axes.annotate(label, (0, row), (-9, 0), textcoords="offset points", ha="right",
-                          va="center", fontweight="bold")  # fmt: skip
-        axes.set(ylim=(max(len(shown), 1) - 0.5, -0.5), xlim=(0, max(there + back, default=1)))
-        axes.annotate(title, (0, 1), (0, 26), "axes fraction", "offset points", fontsize=9.5,
-                      fontweight="bold")  # fmt: skip
-        axes.set_title(say(legend), fontsize=8, fontweight="normal", color=colors.MUTED)
         return png(figure, bbox_inches="tight", pad_inches=0.2)
 
 
@@ -226,18 +177,18 @@ def draw_reliability(found: CrossFitted, title: str = "") -> bytes:
     from matplotlib.figure import Figure
 
     lowest, highest = (f"{one:.2f}" for one in (min(found.temperatures), max(found.temperatures)))
-    spread = lowest if lowest == highest else say("{low} to {high}", low=lowest, high=highest)
+    spread = lowest if lowest == highest else f"{lowest} to {highest}"
     panels = (
-        (say("As the network says it, T = 1"), found.before, "before"),
-        (say("Fitted on other images, T = {spread}", spread=spread), found.after, "after"),
+        ("As the network says it, T = 1", found.before, "before"),
+        (f"Fitted on other images, T = {spread}", found.after, "after"),
     )
     with styled():
         figure = Figure(figsize=(9.6, 5.625), layout="constrained")
-        figure.suptitle(_plain(say_parts(title)), x=0.01, ha="left", fontsize=9, color=colors.MUTED)
+        figure.suptitle(_plain(title), x=0.01, ha="left", fontsize=9, color=colors.MUTED)
         for axes, (heading, shown, when) in zip(figure.subplots(1, 2), panels, strict=True):
             ece, nll = (getattr(found.measures[name], when) for name in ("ece", "nll"))
-            shares = say("{low} to {high}", low=f"{ece.low:.2%}", high=f"{ece.high:.2%}")
-            nats = say("{low} to {high}", low=f"{nll.low:.3f}", high=f"{nll.high:.3f}")
+            shares = f"{ece.low:.2%} to {ece.high:.2%}"
+            nats = f"{nll.low:.3f} to {nll.high:.3f}"
             figures = f"ECE {ece.value:.2%} ({shares})  ·  NLL {nll.value:.3f} nats ({nats})"
             axes.set_title(heading, pad=22)
             axes.text(0, 1.025, figures, fontsize=8, color=colors.LABEL)
@@ -251,19 +202,19 @@ def _draw_bins(axes: Axes, shown: Reliability) -> None:
     low, high = wilson(shown.accuracy, shown.counts)
     at, right = shown.confidence, shown.accuracy
     axes.plot([0, 1], [0, 1], color=colors.BEST, linewidth=0.9, alpha=0.55,
-              label=say("as often right as sure"))  # fmt: skip
+              label="as often right as sure")  # fmt: skip
     axes.vlines(at, at, right, color=colors.WRONG, linewidth=5, alpha=0.45,
-                label=say("its distance from the confidence"))  # fmt: skip
+                label="its distance from the confidence")  # fmt: skip
     axes.vlines(at, low, high, color=colors.TRAIN, linewidth=1.2)
     axes.plot(at, right, "o", color=colors.TRAIN, markersize=5, clip_on=False,
-              label=say("share right, 95 % interval"))  # fmt: skip
-    axes.plot([], [], " ", label=say("small numbers: images in each bin"))
+              label="share right, 95 % interval")  # fmt: skip
+    axes.plot([], [], " ", label="small numbers: images in each bin")
     middles = (shown.edges[:-1] + shown.edges[1:]) / 2
     for middle, count in zip(middles, shown.counts.tolist(), strict=True):
         axes.annotate(str(count or "·"), (middle, 0), (0, -26), textcoords="offset points",
                       ha="center", fontsize=6.5, color=colors.MUTED)  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(0, 1), xticks=np.arange(11) / 10, yticks=np.arange(11) / 10)
-    axes.set_xlabel(say("confidence of the answer"), labelpad=21)
+    axes.set_xlabel("confidence of the answer", labelpad=21)
 
 
 def wilson(

@@ -49,11 +49,6 @@ CHINESE: Mapping[str, str] = MappingProxyType(
         # activations
         "value": "函数值",
         "slope: what a gradient is multiplied by": "斜率：梯度所乘的因子",
-        # robustness
-        "accuracy on attacked images": "受攻击图像上的准确率",
-        "size of the attack (FGSM), in pixel values from 0 to 1": (
-            "攻击强度（FGSM），以 0 到 1 的像素值计"
-        ),
         # gallery
         "the validation part": "验证集",
         "{count} images of {part}": "{part}的 {count} 张图像",
@@ -73,27 +68,6 @@ CHINESE: Mapping[str, str] = MappingProxyType(
         "actual | predicted, and how probable that was said to be; the most confident first": (
             "真实 | 预测，以及给出的概率；最有把握的排在最前"
         ),
-        # pairs
-        "No two classes were confused": "没有任何两个类别被混淆",
-        "Most confused: {shown} of {pairs} pairs, {drawn} of {errors} errors": (
-            "最易混淆：{pairs} 对中的 {shown} 对，{errors} 个错误中的 {drawn} 个"
-        ),
-        "a pair is counted both ways: the more frequent one first, then the other, paler": (
-            "每对按两个方向计数：先是较多的方向，再是另一方向（颜色较浅）"
-        ),
-        "{first} as {second}: {there},  {second} as {first}: {back}   ({share} of all errors)": (
-            "{first} 认作 {second}：{there}，{second} 认作 {first}：{back}（占全部错误的 {share}）"
-        ),
-        # reliability
-        "{images} validation images of {name}": "{name} 的 {images} 张验证图像",
-        "As the network says it, T = 1": "网络原本给出的概率，T = 1",
-        "Fitted on other images, T = {spread}": "在其他图像上拟合，T = {spread}",
-        "{low} to {high}": "{low} 至 {high}",
-        "confidence of the answer": "回答的置信度",
-        "share right, 95 % interval": "正确的比例，95 % 区间",
-        "its distance from the confidence": "与置信度之差",
-        "as often right as sure": "正确率等于置信度",
-        "small numbers: images in each bin": "小号数字：每个区间的图像数",
         # titles: parts of a configuration, and why a training ended
         "learning rate": "学习率",
         "batch": "批大小",

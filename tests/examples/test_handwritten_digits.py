@@ -8,7 +8,7 @@ import pytest
 
 NAME = "handwritten_digits.ipynb"
 PICTURES = {
-    "data", "activations", "train", "pairs", "grid", "gallery", "augment", "schedules", "sure",
+    "data", "activations", "train", "grid", "gallery", "augment", "schedules", "sure",
     "attack", "attacked", "serve",
 }  # fmt: skip
 EXACT = ("data", "balance", "activations", "softmax", "temperature", "logits", "sparse",

@@ -6,7 +6,7 @@ import pytest
 
 import sweeps
 from digitexp.config import TrialConfig
-from digitexp.evaluation.calibration import temperature_to_serve
+from digitexp.evaluation.calibration import fit_temperature
 from digitexp.experiments.digits import experiment
 from search_spaces.parameters import find_parameter
 from sweeps.experiment import Stop, TrialSpec
@@ -86,9 +86,7 @@ def test_a_result_holds_what_records_and_reports_need(result, data):
     assert (logits.shape, logits.dtype) == ((data.info["n_validation"], 10), np.float32)
     assert all(name.endswith("_seconds") for name in result.timings)
     assert "hidden_1" in result.summary
-    assert result.info["temperature"] == temperature_to_serve(
-        logits, data.payload.validation_labels
-    )
+    assert result.info["temperature"] == fit_temperature(logits, data.payload.validation_labels)
 
 
 @pytest.mark.slow
@@ -159,8 +157,9 @@ def test_what_it_gets_wrong_is_examined_from_the_result_alone(result, data):
     assert found["train_accuracy"] == result.metrics["train_accuracy"]
     best = int(result.metrics["best_epoch"])
     assert found["confusion"] == result.arrays["confusion"][best - 1].tolist()
-    for one in found["classes"]:
-        assert one["accuracy"] == pytest.approx(result.metrics[f"recall_{one['name']}"])
+    for digit in "0123456789":
+        recall = found["report"][digit]["recall"]
+        assert recall == pytest.approx(result.metrics[f"recall_{digit}"])
 
 
 def test_a_trial_without_logits_cannot_be_examined(data):

@@ -1,4 +1,4 @@
-"""The pictures that a command draws once: pairs, preview, reliability, robustness, activations."""
+"""The pictures that a command draws once: preview, reliability, robustness, activations."""
 
 import io
 
@@ -10,9 +10,6 @@ from digitexp.data import load_source
 from digitexp.evaluation.calibration import cross_fit
 from digitexp.plots import colors, figures
 from digitexp.plots.figures import (
-    MOST_PAIRS,
-    ROW_INCHES,
-    draw_pairs,
     draw_preview,
     draw_reliability,
     draw_robustness,
@@ -50,29 +47,6 @@ def test_names_of_networks_stand_beside_the_picture_and_widen_it():
     short, long = (draw_robustness([0.0, 0.1], {name: [0.9, 0.4]}) for name in ("a", "a" * 99))
     assert pixels(long).shape[1] > pixels(short).shape[1] + 300
     assert share_of(short, colors.TRAIN) > 0.002
-
-
-def test_a_bar_is_as_long_as_its_pair_was_confused():
-    bars = pixels(draw_pairs([("4", "9"), ("3", "8")], [(6, 2), (2, 0)]))
-    orange = [int(color) for color in bytes.fromhex(colors.WRONG[1:])]
-    lengths = (bars == orange).all(axis=2).sum(axis=1)
-    rows = [row for row in lengths if row]
-    assert max(rows[: len(rows) // 2]) == pytest.approx(3 * max(rows[len(rows) // 2 :]), abs=2)
-    assert len(rows) == pytest.approx(2 * 0.6 * 130 * ROW_INCHES, abs=2)
-
-
-def test_more_pairs_than_fit_are_left_out():
-    def height(pairs):
-        return pixels(draw_pairs([("4", "9")] * pairs, [(2, 1)] * pairs)).shape[0]
-
-    assert height(2) - height(1) == pytest.approx(130 * ROW_INCHES, abs=1)
-    assert height(MOST_PAIRS + 5) == height(MOST_PAIRS)
-
-
-def test_without_any_pair_only_that_is_said():
-    empty = draw_pairs([], [])
-    assert share_of(empty, colors.WRONG) == 0
-    assert (pixels(empty) < 100).any()
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +136,4 @@ def test_intervals_are_wilsons():
 
 
 def test_a_name_with_dollars_is_no_formula():
-    names = [("$x^2$", "$")], [(2, 1)]
-    formula = draw_pairs([(r"$x^2$".replace("$", ""), "")], [(2, 1)])
-    assert pixels(draw_pairs(*names)).shape[1] > pixels(formula).shape[1]
     assert draw_robustness([0.0, 0.1], {r"$\frac$": [0.9, 0.4]})  # as a formula it cannot be drawn

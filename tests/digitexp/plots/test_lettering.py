@@ -11,7 +11,7 @@ from matplotlib import get_data_path
 import digitexp.plots
 from digitexp.experiments import pictures
 from digitexp.experiments.pictures import draw_matrix, draw_trial
-from digitexp.plots.figures import draw_activations, draw_preview, draw_robustness
+from digitexp.plots.figures import draw_activations, draw_preview
 from digitexp.plots.language import (
     CHINESE,
     FAMILIES,
@@ -144,12 +144,6 @@ def test_a_picture_in_chinese_has_the_size_of_the_english_one_and_other_words(ch
     assert english.shape == other.shape
     assert 0 < (english != other).any(axis=2).mean() < 0.05
     assert PICTURES[name]() == PICTURES[name]()
-
-
-def test_a_figure_that_is_cut_to_its_words_is_in_chinese_as_well(chinese):
-    other = draw_robustness((0.0, 0.1), {"a": [0.9, 0.4]})
-    with in_language("en"):
-        assert draw_robustness((0.0, 0.1), {"a": [0.9, 0.4]}) != other
 
 
 @pytest.mark.parametrize("name", ["confusion_matrix.png", "loss_curves.png"])

@@ -7,9 +7,9 @@ import pytest
 
 from digitexp.evaluation.calibration import (
     FOLDS,
+    calibration_terms,
     cross_fit,
     cross_fitted_temperatures,
-    expected_calibration_error,
     fit_temperature,
 )
 from tests.digitexp.evaluation.calibration.drawn import drawn
@@ -28,12 +28,10 @@ def test_the_temperature_is_that_of_all_and_the_errors_those_of_the_folds(found)
     assert len(found.temperatures) == FOLDS
     assert found.accuracy == np.mean(logits.argmax(axis=1) == labels)
     cooled = logits / each[:, np.newaxis]
-    before, after = (expected_calibration_error(one, labels) for one in (logits, cooled))
+    before, after = (calibration_terms(one, labels).mean() for one in (logits, cooled))
     assert found.measures["ece"].before.value == pytest.approx(before)
     assert found.measures["ece"].after.value == pytest.approx(after)
     assert [one.word for one in found.measures.values()] == ["lower", "lower"]
-    mass = expected_calibration_error(cooled, labels, equal_mass=True)
-    assert found.equal_mass[1] == pytest.approx(mass)
 
 
 def test_what_fits_nothing_gains_nothing_on_images_that_did_not_fit_it():

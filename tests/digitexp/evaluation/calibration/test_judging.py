@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp.evaluation.calibration import compare, expected_calibration_error, measured_terms
+from digitexp.evaluation.calibration import calibration_terms, compare, measured_terms
 from tests.chance import at_least, at_most
 from tests.digitexp.evaluation.calibration.drawn import drawn, true_changes
 
@@ -13,8 +13,8 @@ DRAWS = 500
 def test_values_are_those_of_the_measures():
     logits, labels = drawn(500, 1.6)
     found = compare(logits, labels, 1.6)
-    assert found["ece"].before.value == pytest.approx(expected_calibration_error(logits, labels))
-    after = expected_calibration_error(logits, labels, 1.6)
+    assert found["ece"].before.value == pytest.approx(calibration_terms(logits, labels).mean())
+    after = calibration_terms(logits / 1.6, labels).mean()
     assert found["ece"].after.value == pytest.approx(after)
     for one in found.values():
         assert one.change.value == pytest.approx(one.after.value - one.before.value)

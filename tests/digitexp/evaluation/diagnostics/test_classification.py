@@ -2,29 +2,13 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, recall_score
+from sklearn.metrics import accuracy_score
 
-from digitexp.evaluation.diagnostics import class_accuracies, report_dict, report_text
-from digitexp.metrics import confusion_counts
+from digitexp.evaluation.diagnostics import report_dict, report_text
 
 LABELS = np.array([0, 0, 0, 1, 1, 2])
 SAID = np.array([0, 0, 1, 1, 2, 2])
 NAMES = ("cat", "dog", "cow")
-
-
-def test_the_accuracy_of_a_class_is_its_recall_with_counts():
-    found = class_accuracies(confusion_counts(np.eye(3)[SAID], LABELS), NAMES)
-    assert [(one.name, one.right, one.images) for one in found] == [
-        ("cat", 2, 3), ("dog", 1, 2), ("cow", 1, 1),
-    ]  # fmt: skip
-    assert [one.accuracy for one in found] == pytest.approx(
-        recall_score(LABELS, SAID, average=None)
-    )
-
-
-def test_a_class_without_images_has_no_accuracy():
-    found = class_accuracies(np.array([[2, 0], [0, 0]]), ("a", "b"))
-    assert [one.accuracy for one in found] == [1.0, None]
 
 
 def test_text_and_dictionary_say_the_same():
