@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from sweeps.render.charts.interactive import figure
-from tests.sweeps.render.charts.test_drawing import CHARTS
+from sweeps.render.page import figure
+from tests.sweeps.render.test_charts import CHARTS
 from tests.tools import ROOT, need
 
 VERSION = "4.1.1"

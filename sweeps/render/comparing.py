@@ -15,9 +15,8 @@ from sweeps.analysis.summary import NOT_CONFIRMED
 from sweeps.errors import UsageError
 from sweeps.records import Record, RecordStore, SweepInfo
 from sweeps.records.confusion import best_confusion, class_names
-from sweeps.render.charts.chart import COMPARED, Axis, Chart, Line, Mark
 from sweeps.render.page import render_page
-from sweeps.render.section import Block, Section, Table, Text
+from sweeps.render.section import COMPARED, Axis, Block, Chart, Line, Mark, Section, Table, Text
 from sweeps.render.sections.classes import confusion_chart, difference_chart, recall_chart
 from sweeps.wording import (
     figure,

@@ -1,17 +1,33 @@
-"""Sections -> one self-contained HTML file, which makes no request and works from a disk."""
+"""Sections -> one self-contained HTML file, which makes no request and works from a disk.
+
+Charts become figures of plotly.js as plain JSON: traces and layout. `plotly.graph_objects` would
+take seconds to import and to check them; a test lets plotly check the result. Colours are names of
+roles, which the page replaces by those of light or dark paper (`page.js`).
+"""
 
 from __future__ import annotations
 
 import base64
 import json
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sweeps.render.charts.chart import COLORS
-from sweeps.render.charts.interactive import figure
-from sweeps.render.section import Block, Section
+from sweeps.render.section import (
+    COLORS,
+    DIFFERENCES,
+    SEQUENCE,
+    Axis,
+    Bars,
+    Block,
+    Chart,
+    Heatmap,
+    Line,
+    Parallel,
+    Points,
+    Section,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -59,7 +75,7 @@ def page_template() -> Template:
 
 
 def _plotly() -> str:
-    """Return plotly.js with the traces of `charts/interactive.py` (`.ci/build-plotly.mjs`)."""
+    """Return plotly.js with the traces of this module (`.ci/build-plotly.mjs`)."""
     script = _HERE / "plotly.min.js"
     return script.read_text(encoding="utf-8").replace("</script", "<\\/script")
 
@@ -90,3 +106,232 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+HEIGHTS: Final = {"wide": 380, "half": 340, "third": 260}
+_ROW_PIXELS: Final = 30
+_FEW_TICKS: Final = 6
+_PARALLEL_COLORS: Final = 16
+# plotly's own for it, dtick "D2", loses the range when the window changes twice.
+_ONE_TWO_FIVE: Final = [float(f"{step}e{power}") for power in range(-9, 10) for step in (1, 2, 5)]
+
+
+def figure(chart: Chart) -> dict[str, Any]:
+    """Return a figure as plotly.js takes it, `{"data": [...], "layout": {...}}`."""
+    parallel = [mark for mark in chart.marks if isinstance(mark, Parallel)]
+    if parallel:
+        return _parallel_figure(parallel[0], HEIGHTS[chart.size])
+    traces = [_trace(mark, chart) for mark in chart.marks]
+    traces += [
+        _key(*key)
+        for mark in chart.marks
+        if isinstance(mark, Heatmap)
+        for key in mark.legend_entries()
+    ]
+    height = HEIGHTS[chart.size]
+    if chart.rows:
+        height = 120 + _ROW_PIXELS * chart.rows
+    layout: dict[str, Any] = {
+        "height": height,
+        "margin": {"l": 64, "r": 16, "t": 16, "b": 52},
+        "xaxis": _axis(chart.x),
+        "yaxis": _axis(chart.y),
+        "hovermode": "closest",
+        "showlegend": sum(bool(trace.get("showlegend")) for trace in traces) > 1,
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+    }
+    if chart.x.whole and _farthest(chart) <= _FEW_TICKS:
+        layout["xaxis"]["dtick"] = 1  # plotly's own ticks lie at halves then, written as 0, 1, 1
+    if chart.bars:
+        layout["yaxis"] |= {"autorange": "reversed", "automargin": True}
+    elif chart.rows:
+        layout["yaxis"] |= {"range": [chart.rows - 0.5, -0.5], "showgrid": False}
+    if any(isinstance(mark, Heatmap) for mark in chart.marks):
+        layout["height"] = 430 if chart.size == "half" else height
+        layout["yaxis"] |= {"autorange": "reversed", "type": "category", "scaleanchor": "x"}
+        layout["xaxis"] |= {"type": "category", "constrain": "domain"}
+        layout["yaxis"] |= {"constrain": "domain"}
+    return {"data": traces, "layout": layout}
+
+
+def _farthest(chart: Chart) -> float:
+    """Return the largest number on the horizontal axis; 0 without one."""
+    shown = [mark.values if isinstance(mark, Bars) else mark.x for mark in chart.marks
+             if isinstance(mark, Bars | Line | Points)]  # fmt: skip
+    return max((x for values in shown for x in values if isinstance(x, int | float)), default=0)
+
+
+def _parallel_figure(mark: Parallel, height: int) -> dict[str, Any]:
+    traces, notes = _parallel(mark)
+    names = [dimension.title for dimension in mark.dimensions]
+    bare = {"zeroline": False, "fixedrange": True}
+    across = {
+        "tickvals": [*range(len(names))],
+        "ticktext": names,
+        "range": [-0.1, len(names) - 0.6],
+    }
+    upward = {"showticklabels": False, "showgrid": False, "range": [-0.06, 1.06]}
+    layout = {
+        "height": height,
+        "margin": {"l": 56, "r": 40, "t": 16, "b": 40},
+        "xaxis": bare | across,
+        "yaxis": bare | upward,
+        "hovermode": "closest",
+        "showlegend": False,
+        "annotations": notes,
+    }
+    return {"data": traces, "layout": layout}
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    title = {"text": axis.title, "standoff": 12}  # else it lies on the labels of the axis
+    made: dict[str, Any] = {"title": title, "zeroline": False, "automargin": True}
+    if axis.labels is not None:
+        made |= {"tickvals": [*range(len(axis.labels))], "ticktext": [*axis.labels]}
+        made["range"] = [-0.5, len(axis.labels) - 0.5]
+    elif axis.log:
+        made |= {
+            "type": "log",
+            **({"tickvals": _ONE_TWO_FIVE} if axis.is_short else {"dtick": 1}),
+            "tickformat": "~e" if axis.is_tiny else "~g",
+        }
+    elif axis.whole:
+        made["tickformat"] = "d"
+    if axis.range is not None:
+        made["range"] = list(axis.range)
+    return made
+
+
+@singledispatch
+def _trace(mark: Any, chart: Chart) -> dict[str, Any]:
+    raise TypeError(f"no trace for {type(mark).__name__}")
+
+
+@_trace.register
+def _points(mark: Points, chart: Chart) -> dict[str, Any]:
+    marker: dict[str, Any] = {"size": 8, "color": mark.role, "line": {"width": 0.5}}
+    if mark.is_diamond:
+        marker |= {"symbol": "diamond", "size": 11}
+    if mark.values is not None:
+        bar = {"title": {"text": mark.values_title, "side": "right"}, "thickness": 10}
+        marker |= {"color": list(mark.values), "colorscale": SEQUENCE.title(), "colorbar": bar}
+    across, up = ("y", "x") if mark.is_sideways else ("x", "y")
+    trace = _named(mark.name) | {
+        "type": "scatter", "mode": "markers", across: mark.places(getattr(chart, across)),
+        up: list(mark.y), "marker": marker, **_hover(mark.text),
+    }  # fmt: skip
+    if mark.low is not None and mark.high is not None:
+        trace[f"error_{up}"] = _interval(mark.y, mark.low, mark.high)
+    return trace
+
+
+@_trace.register
+def _line(mark: Line, chart: Chart) -> dict[str, Any]:
+    line = {
+        "color": mark.role,
+        "width": 1 if mark.faint else 2,
+        "dash": "dash" if mark.dashed else "solid",
+        "shape": "hv" if mark.steps else "linear",
+    }
+    # A line with neither name nor text only guides the eye, so it must not hide the dots' texts.
+    hover = _hover(mark.text) or ({} if mark.name else {"hoverinfo": "skip"})
+    return _named(mark.name) | {
+        "type": "scatter", "mode": "lines", "x": list(mark.x), "y": list(mark.y), "line": line,
+        "opacity": 0.45 if mark.faint else 1.0, "connectgaps": False, **hover,
+    }  # fmt: skip
+
+
+@_trace.register
+def _bars(mark: Bars, chart: Chart) -> dict[str, Any]:
+    trace = _named(mark.name) | {
+        "type": "bar", "orientation": "h", "x": list(mark.values), "y": list(mark.labels),
+        "marker": {"color": mark.role}, "hovertext": list(mark.text), "hoverinfo": "text",
+    }  # fmt: skip
+    if mark.low is not None and mark.high is not None:
+        trace["error_x"] = _interval(mark.values, mark.low, mark.high)
+    return trace
+
+
+@_trace.register
+def _heatmap(mark: Heatmap, chart: Chart) -> dict[str, Any]:
+    shown, highest, scale = mark.shades()
+    return {
+        "type": "heatmap",
+        "z": [list(row) for row in shown],
+        "x": list(mark.columns),
+        "y": list(mark.rows),
+        "zmin": -highest if scale is DIFFERENCES else 0,
+        "zmax": highest,
+        "colorscale": [list(step) for step in scale],
+        "showscale": False,
+        "xgap": 1,
+        "ygap": 1,
+        "text": [[_count(v, signed=mark.diverging) for v in row] for row in mark.values],
+        "texttemplate": "%{text}",
+        "hovertext": [list(row) for row in mark.text],
+        "hoverinfo": "text" if mark.text else "x+y+z",
+    }
+
+
+def _key(name: str, color: str) -> dict[str, Any]:
+    """Return a trace that only stands in the legend: a heatmap has no entry of its own there."""
+    marker = {"symbol": "square", "size": 12, "color": color}
+    return _named(name) | {
+        "type": "scatter", "mode": "markers", "x": [None], "y": [None], "marker": marker,
+    }  # fmt: skip
+
+
+def _parallel(mark: Parallel) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return traces and labels of parallel coordinates.
+
+    They are drawn as lines, since plotly's own `parcoords` needs WebGL, which remote desktops lack.
+    Lines of similar values share a trace, since hundreds of traces would be slow.
+    """
+    places, labels = mark.lines()
+    steps = min(_PARALLEL_COLORS, len(mark.values))
+    ranks = sorted(range(len(mark.values)), key=lambda line: mark.values[line])
+    ranks = ranks[::-1] if mark.is_lower_better else ranks
+    traces: list[dict[str, Any]] = []
+    for step in range(steps):
+        lines = ranks[step * len(ranks) // steps : (step + 1) * len(ranks) // steps]
+        trace: dict[str, Any] = {
+            "type": "scatter", "mode": "lines", "x": [], "y": [], "text": [], "hoverinfo": "text",
+            "line": {"width": 1.4, "color": f"scale:{step / max(steps - 1, 1):.3f}"},
+            "opacity": 0.75, "showlegend": False, "connectgaps": False,
+        }  # fmt: skip
+        for line in lines:
+            trace["x"] += [*range(len(mark.dimensions)), None]
+            trace["y"] += [*places[line], None]
+            trace["text"] += [mark.text[line]] * len(mark.dimensions) + [""]
+        traces.append(trace)
+    notes = [
+        {"x": axis, "y": y, "text": text, "showarrow": False, "xanchor": "left", "xshift": 3,
+         "font": {"size": 10}, "bgcolor": "paper"}
+        for axis, y, text in labels
+    ]  # fmt: skip
+    return traces, notes
+
+
+def _named(name: str) -> dict[str, Any]:
+    return {"name": name, "showlegend": bool(name)}
+
+
+def _hover(text: Sequence[str]) -> dict[str, Any]:
+    return {"text": list(text), "hoverinfo": "text"} if text else {}
+
+
+def _interval(middle: Sequence[Any], low: Sequence[Any], high: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "type": "data", "symmetric": False, "thickness": 1.5, "color": "ink",
+        "array": [_difference(h, m) for h, m in zip(high, middle, strict=True)],
+        "arrayminus": [_difference(m, lo) for m, lo in zip(middle, low, strict=True)],
+    }  # fmt: skip
+
+
+def _difference(upper: float | None, lower: float | None) -> float | None:
+    return None if upper is None or lower is None else upper - lower
+
+
+def _count(value: float, *, signed: bool) -> str:
+    """Return the text of a cell; empty for 0, since zeros would hide the other numbers."""
+    return "" if value == 0 else f"{value:+.0f}" if signed else f"{value:.0f}"

@@ -15,8 +15,20 @@ from sweeps.errors import ExperimentError, SamplesWarning
 from sweeps.interval import wilson
 from sweeps.records import Record
 from sweeps.records.confusion import best_confusion, class_names, worst_confusions
-from sweeps.render.charts.chart import Axis, Chart, Heatmap, Points, Role
-from sweeps.render.section import Block, Folded, Gallery, Picture, Section, Table, Text
+from sweeps.render.section import (
+    Axis,
+    Block,
+    Chart,
+    Folded,
+    Gallery,
+    Heatmap,
+    Picture,
+    Points,
+    Role,
+    Section,
+    Table,
+    Text,
+)
 from sweeps.render.sections.trials import name_of_chosen
 from sweeps.wording import format_metric, percent
 

@@ -29,8 +29,20 @@ from sweeps.records.conclusions import (
     VotesConclusion,
     shown_as,
 )
-from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Points, Role
-from sweeps.render.section import Block, Code, Folded, Section, Table, Text
+from sweeps.render.section import (
+    Axis,
+    Block,
+    Chart,
+    Code,
+    Folded,
+    Line,
+    Mark,
+    Points,
+    Role,
+    Section,
+    Table,
+    Text,
+)
 from sweeps.wording import (
     counted,
     decimals,

@@ -10,8 +10,17 @@ from sweeps.analysis.data import SweepData
 from sweeps.analysis.edges import domain_of, edges
 from sweeps.analysis.importance import RELIABLE_FROM, Importance
 from sweeps.analysis.rows import TrialRow
-from sweeps.render.charts.chart import Axis, Bars, Chart, Dimension, Parallel, Points
-from sweeps.render.section import Block, Section, Text
+from sweeps.render.section import (
+    Axis,
+    Bars,
+    Block,
+    Chart,
+    Dimension,
+    Parallel,
+    Points,
+    Section,
+    Text,
+)
 from sweeps.render.sections.trials import trial_text
 from sweeps.render.sections.verdict import narrower_search
 from sweeps.wording import counted, format_value

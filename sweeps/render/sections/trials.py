@@ -12,18 +12,22 @@ from sweeps.analysis.data import SweepData
 from sweeps.analysis.rows import TrialRow
 from sweeps.analysis.table import metrics_beside
 from sweeps.records import Record
-from sweeps.render.charts.chart import (
+from sweeps.render.section import (
     COMPARED,
     Axis,
     Bars,
+    Block,
     Chart,
+    Folded,
     Line,
     Mark,
     Number,
     Points,
     Role,
+    Section,
+    Table,
+    Text,
 )
-from sweeps.render.section import Block, Folded, Section, Table, Text
 from sweeps.render.sections.confirmed import role_of_recommended
 from sweeps.render.verdict import retry_line
 from sweeps.wording import (

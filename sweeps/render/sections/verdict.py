@@ -32,8 +32,23 @@ from sweeps.records.conclusions import (
 )
 from sweeps.render.answer import answer as answer_of
 from sweeps.render.answer import on_test_set
-from sweeps.render.charts.chart import Axis, Chart, Line, Mark, Number, Points, Role
-from sweeps.render.section import Block, Code, Fact, Facts, Folded, Section, Table, Text
+from sweeps.render.section import (
+    Axis,
+    Block,
+    Chart,
+    Code,
+    Fact,
+    Facts,
+    Folded,
+    Line,
+    Mark,
+    Number,
+    Points,
+    Role,
+    Section,
+    Table,
+    Text,
+)
 from sweeps.render.sections.confirmed import forest_chart, put_in_words
 from sweeps.render.verdict import (
     failure_line,

@@ -6,8 +6,7 @@ import pytest
 
 from sweeps.analysis import data as analysis
 from sweeps.analysis.data import SweepData
-from sweeps.render.charts.chart import Line, Points
-from sweeps.render.section import Folded, Table, Text
+from sweeps.render.section import Folded, Line, Points, Table, Text
 from sweeps.render.sections import parameters, trials
 
 

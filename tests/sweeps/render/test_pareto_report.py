@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.analysis.data import read_sweep
 from sweeps.cli import app
-from sweeps.render.charts.chart import Line, Points
-from sweeps.render.section import Facts, Folded, Text
+from sweeps.render.section import Facts, Folded, Line, Points, Text
 from sweeps.render.sections import render_report, report_sections
 from sweeps.wording import format_metric
 from tests.sweeps.trading_experiment import SMALL

@@ -18,9 +18,19 @@ from sweeps.records import RecordStore
 from sweeps.records import conclusions as kept
 from sweeps.records.conclusions import ConfirmedStanding, VerdictConclusion
 from sweeps.render import comparing
-from sweeps.render.charts.chart import Axis, Bars, Chart, Heatmap, Line, Parallel, Points
-from sweeps.render.charts.interactive import figure
-from sweeps.render.section import Code, Facts, Folded
+from sweeps.render.page import figure
+from sweeps.render.section import (
+    Axis,
+    Bars,
+    Chart,
+    Code,
+    Facts,
+    Folded,
+    Heatmap,
+    Line,
+    Parallel,
+    Points,
+)
 from sweeps.render.sections import render_report, report_sections
 from sweeps.render.sections.classes import confusion_chart
 from sweeps.render.sections.confirmed import forest_chart, put_in_words
@@ -28,7 +38,7 @@ from sweeps.render.sections.verdict import answer, fold_facts, verdict_section
 from sweeps.wording import format_seconds
 from tests.sweeps import toy_experiment
 from tests.sweeps.render.builders import record, sweep_info
-from tests.sweeps.render.charts.test_drawing import CHARTS
+from tests.sweeps.render.test_charts import CHARTS
 
 BASELINE = record(0, 0.91, origin="baseline tutorial")
 TRIALS = (BASELINE, record(1, 0.93), record(2, 0.94))

@@ -6,8 +6,7 @@ import pytest
 
 from sweeps.analysis.data import SweepData
 from sweeps.records import RecordStore
-from sweeps.render.charts.chart import Points
-from sweeps.render.section import Folded
+from sweeps.render.section import Folded, Points
 from sweeps.render.sections.trials import history_section
 from tests.sweeps.render.builders import START, record, sweep_info
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sweeps.render.charts.chart import (
+from sweeps.render.page import figure
+from sweeps.render.section import (
     COLORS,
     Axis,
     Bars,
@@ -13,7 +14,6 @@ from sweeps.render.charts.chart import (
     Parallel,
     Points,
 )
-from sweeps.render.charts.interactive import figure
 
 VALUES = [0.1, None, 0.3]
 CHARTS = {
