@@ -55,12 +55,8 @@ COMPARED: Final[tuple[Role, ...]] = ("first", "second", "third", "fourth", "fift
 SEQUENCE: Final = "cividis"
 """Colour scale of a quantity, known to plotly and matplotlib alike; safe for colour blindness."""
 
-Scale = tuple[tuple[float, str], ...]
-"""Places from 0 to 1 and their colours."""
-
-COUNTS: Final[Scale] = ((0.0, "#F2F6FA"), (0.5, "#6FA8D6"), (1.0, "#08416F"))
-DIFFERENCES: Final[Scale] = ((0.0, "#B2560B"), (0.5, "#F5F5F5"), (1.0, "#0B66A8"))
-"""Colour scales of counts and of signed differences around 0."""
+DIFFERENCES: Final = ((0.0, "#B2560B"), (0.5, "#F5F5F5"), (1.0, "#0B66A8"))
+"""Colour scale of signed numbers around 0: places from 0 to 1 and their colours."""
 
 
 Number = float | int | None
@@ -73,7 +69,6 @@ class Axis:
     Attributes:
         title: The quantity, with its unit.
         log: Whether it is logarithmic.
-        range: Lowest and highest value shown; None: all.
         labels: Names of its positions, from first to last, if it has no numbers.
         whole: Whether only whole numbers make sense.
         is_tiny: Whether its numbers are written like 1e-5.
@@ -82,7 +77,6 @@ class Axis:
 
     title: str = ""
     log: bool = False
-    range: tuple[float, float] | None = None
     labels: tuple[str, ...] | None = None
     whole: bool = False
     is_tiny: bool = False
@@ -180,40 +174,24 @@ class Bars:
 
 @dataclass(frozen=True)
 class Heatmap:
-    """A matrix with its numbers.
+    """A matrix with its numbers; 0 is the middle of the colour scale.
 
     Attributes:
         values: The numbers, rows from top to bottom.
         rows: Names of the rows.
         columns: Names of the columns.
-        diverging: Whether 0 is the middle of the colour scale.
         text: Texts shown under the pointer, shaped like `values`.
-        colors: Numbers that decide the colours in place of `values`; 0 is the middle then, too.
-        legend: Names of the colours of positive and of negative numbers; empty without a legend.
+        colors: Numbers from -1 to 1 that decide the colours in place of `values`; these are then
+            counts, else differences, written with their sign.
+        legend: Names of the colours of positive and of negative numbers.
     """
 
     values: Sequence[Sequence[float]]
     rows: Sequence[str]
     columns: Sequence[str]
-    diverging: bool = False
-    text: Sequence[Sequence[str]] = ()
+    text: Sequence[Sequence[str]]
+    legend: tuple[str, str]
     colors: Sequence[Sequence[float]] | None = None
-    legend: tuple[str, ...] = ()
-
-    def shades(self) -> tuple[Sequence[Sequence[float]], float, Scale]:
-        """Return the numbers that decide the colours, the end of their scale, and the scale.
-
-        The scale has the negative end, too, where 0 is its middle.
-        """
-        if self.colors is not None:
-            return self.colors, 1.0, DIFFERENCES
-        highest = max((abs(value) for row in self.values for value in row), default=0) or 1
-        return self.values, highest, DIFFERENCES if self.diverging else COUNTS
-
-    def legend_entries(self) -> list[tuple[str, str]]:
-        """Return name and colour of each entry of its legend."""
-        ends = DIFFERENCES[-1][1], DIFFERENCES[0][1]
-        return list(zip(self.legend, ends, strict=False))
 
 
 @dataclass(frozen=True)
@@ -318,14 +296,9 @@ class Chart:
     note: str = ""
 
     @property
-    def bars(self) -> list[Bars]:
-        """Its bars, if it has any."""
-        return [mark for mark in self.marks if isinstance(mark, Bars)]
-
-    @property
     def rows(self) -> int:
         """The number of rows, which are named from top to bottom; 0 without names."""
-        bars = [len(bars.labels) for bars in self.bars]
+        bars = [len(mark.labels) for mark in self.marks if isinstance(mark, Bars)]
         beside = any(isinstance(mark, Points) and mark.is_sideways for mark in self.marks)
         return max(bars, default=len(self.y.labels or ()) if beside else 0)
 

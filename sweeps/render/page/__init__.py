@@ -20,7 +20,6 @@ from sweeps.render.section import (
     SEQUENCE,
     Axis,
     Bars,
-    Block,
     Chart,
     Heatmap,
     Line,
@@ -52,7 +51,8 @@ def render_page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
         colors=_script_json(COLORS),
         style=(_HERE / "page.css").read_text(encoding="utf-8"),
         script=(_HERE / "page.js").read_text(encoding="utf-8"),
-        plotly=_plotly(),
+        # plotly.js with the traces of this module (`.ci/build-plotly.mjs`)
+        plotly=(_HERE / "plotly.min.js").read_text("utf-8").replace("</script", "<\\/script"),
     )
 
 
@@ -68,16 +68,10 @@ def page_template() -> Template:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["kind"] = _kind
+    environment.filters["kind"] = lambda block: type(block).__name__.lower()
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     environment.filters["is_number"] = _is_number
     return environment.get_template("page.html")
-
-
-def _plotly() -> str:
-    """Return plotly.js with the traces of this module (`.ci/build-plotly.mjs`)."""
-    script = _HERE / "plotly.min.js"
-    return script.read_text(encoding="utf-8").replace("</script", "<\\/script")
 
 
 def _script_json(value: Any) -> str:
@@ -94,10 +88,6 @@ def _finite(value: Any) -> Any:
         # A screen shows fewer than seven digits; all of them would double the page.
         return float(f"{value:.7g}") if abs(value) < float("inf") else None
     return value
-
-
-def _kind(block: Block) -> str:
-    return type(block).__name__.lower()
 
 
 def _is_number(cell: str) -> bool:
@@ -118,17 +108,21 @@ _ONE_TWO_FIVE: Final = [float(f"{step}e{power}") for power in range(-9, 10) for 
 
 def figure(chart: Chart) -> dict[str, Any]:
     """Return a figure as plotly.js takes it, `{"data": [...], "layout": {...}}`."""
-    parallel = [mark for mark in chart.marks if isinstance(mark, Parallel)]
-    if parallel:
-        return _parallel_figure(parallel[0], HEIGHTS[chart.size])
-    traces = [_trace(mark, chart) for mark in chart.marks]
-    traces += [
-        _key(*key)
-        for mark in chart.marks
-        if isinstance(mark, Heatmap)
-        for key in mark.legend_entries()
-    ]
     height = HEIGHTS[chart.size]
+    for mark in chart.marks:
+        if isinstance(mark, Parallel):
+            return _parallel(mark, height)
+    traces = [_trace(mark, chart) for mark in chart.marks]
+    heatmaps = [mark for mark in chart.marks if isinstance(mark, Heatmap)]
+    # Traces that only stand in the legend: a heatmap has no entry of its own there.
+    traces += [
+        _named(name) | {
+            "type": "scatter", "mode": "markers", "x": [None], "y": [None],
+            "marker": {"symbol": "square", "size": 12, "color": color},
+        }
+        for mark in heatmaps
+        for name, (_, color) in zip(mark.legend, (DIFFERENCES[-1], DIFFERENCES[0]), strict=True)
+    ]  # fmt: skip
     if chart.rows:
         height = 120 + _ROW_PIXELS * chart.rows
     layout: dict[str, Any] = {
@@ -140,46 +134,21 @@ def figure(chart: Chart) -> dict[str, Any]:
         "showlegend": sum(bool(trace.get("showlegend")) for trace in traces) > 1,
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
     }
-    if chart.x.whole and _farthest(chart) <= _FEW_TICKS:
+    bars = any(isinstance(mark, Bars) for mark in chart.marks)
+    shown = [mark.values if isinstance(mark, Bars) else mark.x for mark in chart.marks
+             if isinstance(mark, Bars | Line | Points)]  # fmt: skip
+    numbers = [x for values in shown for x in values if isinstance(x, int | float)]
+    if chart.x.whole and max(numbers, default=0) <= _FEW_TICKS:
         layout["xaxis"]["dtick"] = 1  # plotly's own ticks lie at halves then, written as 0, 1, 1
-    if chart.bars:
+    if bars:
         layout["yaxis"] |= {"autorange": "reversed", "automargin": True}
     elif chart.rows:
         layout["yaxis"] |= {"range": [chart.rows - 0.5, -0.5], "showgrid": False}
-    if any(isinstance(mark, Heatmap) for mark in chart.marks):
+    if heatmaps:
         layout["height"] = 430 if chart.size == "half" else height
         layout["yaxis"] |= {"autorange": "reversed", "type": "category", "scaleanchor": "x"}
         layout["xaxis"] |= {"type": "category", "constrain": "domain"}
         layout["yaxis"] |= {"constrain": "domain"}
-    return {"data": traces, "layout": layout}
-
-
-def _farthest(chart: Chart) -> float:
-    """Return the largest number on the horizontal axis; 0 without one."""
-    shown = [mark.values if isinstance(mark, Bars) else mark.x for mark in chart.marks
-             if isinstance(mark, Bars | Line | Points)]  # fmt: skip
-    return max((x for values in shown for x in values if isinstance(x, int | float)), default=0)
-
-
-def _parallel_figure(mark: Parallel, height: int) -> dict[str, Any]:
-    traces, notes = _parallel(mark)
-    names = [dimension.title for dimension in mark.dimensions]
-    bare = {"zeroline": False, "fixedrange": True}
-    across = {
-        "tickvals": [*range(len(names))],
-        "ticktext": names,
-        "range": [-0.1, len(names) - 0.6],
-    }
-    upward = {"showticklabels": False, "showgrid": False, "range": [-0.06, 1.06]}
-    layout = {
-        "height": height,
-        "margin": {"l": 56, "r": 40, "t": 16, "b": 40},
-        "xaxis": bare | across,
-        "yaxis": bare | upward,
-        "hovermode": "closest",
-        "showlegend": False,
-        "annotations": notes,
-    }
     return {"data": traces, "layout": layout}
 
 
@@ -197,8 +166,6 @@ def _axis(axis: Axis) -> dict[str, Any]:
         }
     elif axis.whole:
         made["tickformat"] = "d"
-    if axis.range is not None:
-        made["range"] = list(axis.range)
     return made
 
 
@@ -254,35 +221,31 @@ def _bars(mark: Bars, chart: Chart) -> dict[str, Any]:
 
 @_trace.register
 def _heatmap(mark: Heatmap, chart: Chart) -> dict[str, Any]:
-    shown, highest, scale = mark.shades()
+    colors, highest = mark.colors, 1.0
+    if colors is None:
+        colors = mark.values
+        highest = max((abs(value) for row in colors for value in row), default=0) or 1
+    sign = "+" if mark.colors is None else ""
     return {
         "type": "heatmap",
-        "z": [list(row) for row in shown],
+        "z": [list(row) for row in colors],
         "x": list(mark.columns),
         "y": list(mark.rows),
-        "zmin": -highest if scale is DIFFERENCES else 0,
+        "zmin": -highest,
         "zmax": highest,
-        "colorscale": [list(step) for step in scale],
+        "colorscale": [list(step) for step in DIFFERENCES],
         "showscale": False,
         "xgap": 1,
         "ygap": 1,
-        "text": [[_count(v, signed=mark.diverging) for v in row] for row in mark.values],
+        "text": [[f"{v:{sign}.0f}" if v else "" for v in row] for row in mark.values],  # no zeros
         "texttemplate": "%{text}",
         "hovertext": [list(row) for row in mark.text],
         "hoverinfo": "text" if mark.text else "x+y+z",
     }
 
 
-def _key(name: str, color: str) -> dict[str, Any]:
-    """Return a trace that only stands in the legend: a heatmap has no entry of its own there."""
-    marker = {"symbol": "square", "size": 12, "color": color}
-    return _named(name) | {
-        "type": "scatter", "mode": "markers", "x": [None], "y": [None], "marker": marker,
-    }  # fmt: skip
-
-
-def _parallel(mark: Parallel) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return traces and labels of parallel coordinates.
+def _parallel(mark: Parallel, height: int) -> dict[str, Any]:
+    """Return the figure of parallel coordinates.
 
     They are drawn as lines, since plotly's own `parcoords` needs WebGL, which remote desktops lack.
     Lines of similar values share a trace, since hundreds of traces would be slow.
@@ -309,7 +272,24 @@ def _parallel(mark: Parallel) -> tuple[list[dict[str, Any]], list[dict[str, Any]
          "font": {"size": 10}, "bgcolor": "paper"}
         for axis, y, text in labels
     ]  # fmt: skip
-    return traces, notes
+    names = [dimension.title for dimension in mark.dimensions]
+    bare = {"zeroline": False, "fixedrange": True}
+    across = {
+        "tickvals": [*range(len(names))],
+        "ticktext": names,
+        "range": [-0.1, len(names) - 0.6],
+    }
+    upward = {"showticklabels": False, "showgrid": False, "range": [-0.06, 1.06]}
+    layout = {
+        "height": height,
+        "margin": {"l": 56, "r": 40, "t": 16, "b": 40},
+        "xaxis": bare | across,
+        "yaxis": bare | upward,
+        "hovermode": "closest",
+        "showlegend": False,
+        "annotations": notes,
+    }
+    return {"data": traces, "layout": layout}
 
 
 def _named(name: str) -> dict[str, Any]:
@@ -330,8 +310,3 @@ def _interval(middle: Sequence[Any], low: Sequence[Any], high: Sequence[Any]) ->
 
 def _difference(upper: float | None, lower: float | None) -> float | None:
     return None if upper is None or lower is None else upper - lower
-
-
-def _count(value: float, *, signed: bool) -> str:
-    """Return the text of a cell; empty for 0, since zeros would hide the other numbers."""
-    return "" if value == 0 else f"{value:+.0f}" if signed else f"{value:.0f}"

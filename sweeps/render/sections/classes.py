@@ -108,7 +108,7 @@ def confusion_chart(
         [_cell(names, row, column, counts) for column in range(len(names))]
         for row in range(len(names))
     ]
-    heat = Heatmap(counts.tolist(), names, names, False, texts, colors.tolist(), ("right", "wrong"))
+    heat = Heatmap(counts.tolist(), names, names, texts, ("right", "wrong"), colors.tolist())
     note = "Darker blue: a larger share of its class. Darker orange: more mistakes."
     return Chart(name, title, [heat], Axis("predicted"), Axis("actual"), note=note)
 
@@ -131,7 +131,7 @@ def difference_chart(name: str, title: str, difference: Counts, names: Sequence[
         [f"{names[r]} as {names[c]}: {difference[r, c]:+d}" for c in range(len(names))]
         for r in range(len(names))
     ]
-    heat = Heatmap(difference.tolist(), names, names, True, texts, legend=("more", "fewer"))
+    heat = Heatmap(difference.tolist(), names, names, texts, ("more", "fewer"))
     note = "Blue on the diagonal and orange off it is better."
     return Chart(name, title, [heat], Axis("predicted"), Axis("actual"), note=note)
 
