@@ -442,8 +442,7 @@ class _Start:
         progress.started(Tally(self.info, expected, self.records, longest_seconds=longest))
         self.guard.watch(self.info, parent.files)
         # After `started`: a display shows nothing of a sweep that it does not know.
-        over = {record.spec.trial for record in self.records if record.ends_trial}
-        parent.catch_up(self.records, is_over=len(over) >= self.total)
+        parent.catch_up(self.records)
         try:
             try:
                 return coordinator.run()

@@ -48,18 +48,17 @@ from sweeps.study.copies import read_study, rebuild_study
 from sweeps.study.proposals import is_enqueued, proposal_of_record, proposal_of_trial
 from sweeps.study.sampler_view import trial_outcome
 from sweeps.tracking.address import sqlite_path
-from sweeps.tracking.champion import FOLDER, Champion, model_name
+from sweeps.tracking.champion import FOLDER, ChampionModel, model_name
 from sweeps.tracking.content import (
     best_tags,
     dataset_key,
     trial_files,
     trial_run,
 )
-from sweeps.tracking.parent import describe_end, ending_of
+from sweeps.tracking.parent import describe_end, ending_of, find_champion
 from sweeps.tracking.pictures import PICTURES, pictured, plan_pictures
 from sweeps.tracking.preflight import check_store
 from sweeps.tracking.reading import StoredChampion, StoredRun, read_champion, read_runs
-from sweeps.tracking.registration import find_champion
 from sweeps.tracking.runs import UNDRAWN
 from sweeps.tracking.store import one_line
 from sweeps.tracking.sync import hold_to_send, send
@@ -469,7 +468,7 @@ def check_registry(evidence: Evidence) -> Iterator[Problem]:
         yield Problem("records", f"{what}; {remedy}", Repair.AS_SAID)
 
 
-def _compared_champion(evidence: Evidence, best: Champion | None) -> Iterator[str]:
+def _compared_champion(evidence: Evidence, best: ChampionModel | None) -> Iterator[str]:
     """Yield the differences between the registered model and the champion's."""
     info, found = evidence.info, evidence.champion
     runs = {run.key: run for run in evidence.runs if not run.is_deleted}

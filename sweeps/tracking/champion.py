@@ -39,7 +39,7 @@ DIGEST: Final = "record_digest"
 
 
 @dataclass(frozen=True)
-class Champion:
+class ChampionModel:
     """The training whose model is to be registered.
 
     Attributes:
@@ -71,7 +71,7 @@ def model_name(info: SweepInfo) -> str:
 
 
 def register_champion(
-    client: Any, run_id: str, info: SweepInfo, champion: Champion, scratch: Path | None = None
+    client: Any, run_id: str, info: SweepInfo, champion: ChampionModel, scratch: Path | None = None
 ) -> None:
     """Point the alias `champion` to a version that is made of this trial.
 
@@ -94,7 +94,11 @@ def register_champion(
         log_files(client, run_id, under, scratch)
         reached("champion.filed")
     if kept is None:
-        model = model or _create_model(client, info, _about(info, champion))
+        if model is None:
+            tags = {"sweep_id": info.id, "experiment": info.experiment_name}
+            about = _about(info, champion)
+            model = client.create_registered_model(model_name(info), tags, about)
+            reached("champion.named")
         _create_version(client, model, run_id, info, champion)
         reached("champion.versioned")
         # Looked up even though it was just created: a repeated request may have made two.
@@ -108,7 +112,9 @@ def register_champion(
             client.delete_model_version(version.name, version.version)
 
 
-def log_pages(client: Any, run_id: str, champion: Champion, scratch: Path | None = None) -> None:
+def log_pages(
+    client: Any, run_id: str, champion: ChampionModel, scratch: Path | None = None
+) -> None:
     """Log the pages about a champion to its run, unless it has them; see `register_champion`."""
     if not client.list_artifacts(run_id, PAGES):
         pages = {f"{PAGES}/{name}": content for name, content in champion.pages().items()}
@@ -154,7 +160,7 @@ def doubled(versions: Sequence[Any]) -> dict[str, list[str]]:
     }
 
 
-def _made_of(versions: Sequence[Any], run_id: str, champion: Champion) -> Any | None:
+def _made_of(versions: Sequence[Any], run_id: str, champion: ChampionModel) -> Any | None:
     """Return the version that was made of a champion's run."""
     made = (v for v in versions if v.tags.get(DIGEST) == champion.digest)
     return next((version for version in made if version.run_id == run_id), None)
@@ -173,7 +179,7 @@ def _renamed(client: Any, model: Any | None, info: SweepInfo) -> Any | None:
     return client.get_registered_model(model.name)
 
 
-def _about(info: SweepInfo, champion: Champion) -> str:
+def _about(info: SweepInfo, champion: ChampionModel) -> str:
     if champion.confirmation is not None:
         return (
             f"The champion of sweep {info.id}, confirmed on fresh folds, from the sweep "
@@ -186,15 +192,8 @@ def _about(info: SweepInfo, champion: Champion) -> str:
     )
 
 
-def _create_model(client: Any, info: SweepInfo, about: str) -> Any:
-    tags = {"sweep_id": info.id, "experiment": info.experiment_name}
-    model = client.create_registered_model(model_name(info), tags, about)
-    reached("champion.named")
-    return model
-
-
 def _create_version(
-    client: Any, model: Any, run_id: str, info: SweepInfo, champion: Champion
+    client: Any, model: Any, run_id: str, info: SweepInfo, champion: ChampionModel
 ) -> None:
     root = client.get_run(run_id).info.artifact_uri
     trained_in = champion.confirmation or info
@@ -265,7 +264,8 @@ def model_files(
         **({"shipped": sorted(shipped)} if shipped else {}),
     }
     example = signature.example.tolist()
-    required = _requirements(record)
+    packages: Mapping[str, str] = record.environment.get("packages", {})
+    required = [f"{name}=={version}" for name, version in packages.items() if name != _OURS]
     python = str(record.environment.get("python", ""))
     environment = {
         "name": "mlflow-env",
@@ -326,12 +326,6 @@ def _description(record: Record, signature: Signature, python: str) -> dict[str,
 def _tensor(dtype: str, shape: tuple[int, ...]) -> str:
     spec = {"dtype": dtype, "shape": [-1, *shape]}
     return json.dumps([{"type": "tensor", "tensor-spec": spec}])
-
-
-def _requirements(record: Record) -> list[str]:
-    """Return the packages that the trial was trained with, as pip writes them."""
-    packages: Mapping[str, str] = record.environment.get("packages", {})
-    return [f"{name}=={version}" for name, version in packages.items() if name != _OURS]
 
 
 def _yaml(value: Any) -> str:

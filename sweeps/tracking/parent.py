@@ -8,49 +8,64 @@ import hashlib
 import io
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache, partial
-from pathlib import Path, PurePosixPath
-from typing import Any, Final, NamedTuple
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
 
 from sweeps.analysis.data import LoadedSamples, SweepData
 from sweeps.analysis.rows import trial_rows
 from sweeps.analysis.summary import Champion, Summary, champion_of, summarize
 from sweeps.analysis.table import trial_table, write_csv
-from sweeps.capabilities import SupportsExamination, SupportsSamples
+from sweeps.capabilities import (
+    SupportsExamination,
+    SupportsPages,
+    SupportsSamples,
+    SupportsServing,
+)
 from sweeps.config.policies import FAILURES
 from sweeps.config.sweep import SweepConfig
-from sweeps.errors import ExperimentError, UntrustedError
-from sweeps.experiments.verified_data import Examiner, PreparedAgain, TooLittleKept
+from sweeps.errors import ExperimentError, UntrustedError, UsageError
+from sweeps.experiments.code import EditedCode
+from sweeps.experiments.loading import experiment_folder, recorded_experiment
+from sweeps.experiments.verified_data import Examiner, PreparedAgain, TooLittleKept, trained_of
 from sweeps.home import Home
 from sweeps.progress import Progress
 from sweeps.progress.lines import EARLIER_LOG, LOG
 from sweeps.records import (
+    FINALIST,
+    FOLD,
     SWEEP,
+    CodeHistory,
     Conclusions,
     Ending,
     Notes,
     Record,
+    RecordError,
     RecordStore,
+    Report,
     Starts,
     SweepInfo,
     SweepStatus,
     confirmed_by,
+    confirmed_training,
     heard,
     is_finalist,
     listed,
+    ranked,
+    warn,
 )
 from sweeps.render.markdown import render_briefing, render_conclusion, render_markdown
 from sweeps.runner.control import INTERRUPTIONS, StopRequest
 from sweeps.runner.ownership import Hold
+from sweeps.tracking.champion import ChampionModel, model_files
 from sweeps.tracking.content import TABLE_TAGS, TRIALS_TABLE, SweepNote, table_json
 from sweeps.tracking.pictures import Pictures, pictured, with_matrix
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import ProjectionReport, Projector
-from sweeps.tracking.registration import project_champion
-from sweeps.tracking.runs import KnownSweep, find_settled_parent
+from sweeps.tracking.runs import KnownSweep
 from sweeps.tracking.store import IncompleteError, is_outage
 from sweeps.tracking.view import directions, mark_front, view_of
 from sweeps.workspace.addresses import redacted
-from sweeps.workspace.files import open_file
+from sweeps.workspace.files import open_file, read_file
 from sweeps.workspace.provenance import is_mixed
 
 # Makes the files of a run: those it wrote, those that are drawn, and the evaluation of a finalist.
@@ -63,12 +78,7 @@ FOLDER: Final = "evaluation"
 class AttemptFiles:
     """Makes files from the records of one sweep; called in one thread, the projector's."""
 
-    def __init__(
-        self,
-        info: SweepInfo,
-        store: RecordStore,
-        examiner: Examiner,
-    ) -> None:
+    def __init__(self, info: SweepInfo, store: RecordStore, examiner: Examiner) -> None:
         """Prepare; nothing is loaded yet.
 
         Args:
@@ -99,21 +109,17 @@ class AttemptFiles:
             raise UntrustedError(str(error), written) from None
         drawn = experiment.draw(record.spec, record.result)
         files = with_matrix(record, {**written, **drawn})
+        able = isinstance(experiment, SupportsExamination)
+        if not (able and is_finalist(self._info, record)):
+            return files
         try:
-            return {**files, **self._evaluation(record)}
+            found = self._examiner.examine(record)
+        except TooLittleKept:  # more will never be kept: the run is complete without them
+            return files
         except Exception as error:
             what = f"`{FOLDER}/` of trial {record.spec.trial} of {self._info.name}"
             raise IncompleteError(what, error, files) from error
-
-    def _evaluation(self, record: Record) -> dict[str, bytes]:
-        able = isinstance(self._examiner.experiment(), SupportsExamination)
-        if not (able and is_finalist(self._info, record)):
-            return {}
-        try:
-            files = self._examiner.examine(record)
-        except TooLittleKept:  # more will never be kept: the run is complete without them
-            return {}
-        return {f"{FOLDER}/{name}": content for name, content in files.items()}
+        return {**files, **{f"{FOLDER}/{name}": content for name, content in found.items()}}
 
 
 # The report of a sweep that has ended, among the files of its parent run.
@@ -131,7 +137,11 @@ def read_whole(data: SweepData, again: PreparedAgain) -> tuple[SweepData, Except
     send the report again would not mend that, and the report says it.
     """
     try:
-        return dataclasses.replace(data, samples=_samples(data.records, again)), None
+        experiment = again.load()
+        if not isinstance(experiment, SupportsSamples) or not data.records:
+            return data, None
+        samples = LoadedSamples.of(experiment, again.of(data.records[0]))
+        return dataclasses.replace(data, samples=samples), None
     except UntrustedError:
         return data, None
     except ExperimentError as error:
@@ -142,9 +152,6 @@ def read_whole(data: SweepData, again: PreparedAgain) -> tuple[SweepData, Except
 
 REPORT_OF: Final = "report_of"
 """Tag with the digest of what the report was made from, and its files; written after them."""
-SENT_OF: Final = "sent_of"
-"""The same of all runs of the sweep, with the files of the parent run; the last that is written."""
-
 
 _NO_SOURCES: Final = {"lock", LOG, EARLIER_LOG, Starts.FILE}
 
@@ -155,7 +162,14 @@ def digest_sources(store: RecordStore) -> str:
     Of a record its first line counts, which has the digest of the others. Another start that finds
     nothing to do changes nothing.
     """
-    found = hashlib.sha256(_code_that_writes())
+    import sweeps.analysis
+    import sweeps.render
+    import sweeps.tracking
+
+    packages = (sweeps.analysis, sweeps.render, sweeps.tracking)
+    folders = [path for package in packages for path in package.__path__]
+    codes = (path for folder in folders for path in sorted(Path(folder).rglob("*.py")))
+    found = hashlib.sha256(b"".join(path.read_bytes() for path in codes))
     for path in listed(store.folder):
         if path.suffix in {".weights", ".files"} or path.name in _NO_SOURCES:
             continue
@@ -167,33 +181,17 @@ def digest_sources(store: RecordStore) -> str:
     return found.hexdigest()
 
 
-@cache
-def _code_that_writes() -> bytes:
-    import sweeps.analysis
-    import sweeps.render
-    import sweeps.tracking
-
-    packages = (sweeps.analysis, sweeps.render, sweeps.tracking)
-    folders = [path for package in packages for path in package.__path__]
-    files = (path for folder in folders for path in sorted(Path(folder).rglob("*.py")))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).digest()
-
-
-def has_files(client: Any, run: Any, tag: str, sources: str) -> bool:
-    """Whether a parent run has all files that its tag names, made from these sources."""
-    digest, names = _named(run, tag)
+def _has_report(client: Any, sweep: KnownSweep, *, sources: str) -> bool:
+    """Whether a parent run has all files of a report that was made from these sources."""
+    digest, names = _report_of(client, sweep)
     if digest != sources or not names:
         return False
-    folders = {str(PurePosixPath(name).parent) for name in names}
-    there = (
-        client.list_artifacts(run.info.run_id, None if f == "." else f) for f in sorted(folders)
-    )
-    return names <= {file.path for files in there for file in files}
+    return names <= {file.path for file in client.list_artifacts(sweep.parent_id)}
 
 
 def _remove_former(client: Any, sweep: KnownSweep, *, kept: Collection[str]) -> None:
     """Delete what a former report had beside it and this one has not, where a store can."""
-    for name in sorted(_named(client.get_run(sweep.parent_id), REPORT_OF)[1].difference(kept)):
+    for name in sorted(_report_of(client, sweep)[1].difference(kept)):
         try:
             client.delete_artifact(sweep.parent_id, name)
         except Exception as error:  # it is gone already, or this store deletes nothing
@@ -201,34 +199,10 @@ def _remove_former(client: Any, sweep: KnownSweep, *, kept: Collection[str]) -> 
                 raise
 
 
-def _named(run: Any, tag: str) -> tuple[str, set[str]]:
-    digest, _, names = run.data.tags.get(tag, "").partition(": ")
+def _report_of(client: Any, sweep: KnownSweep) -> tuple[str, set[str]]:
+    tags = client.get_run(sweep.parent_id).data.tags
+    digest, _, names = tags.get(REPORT_OF, "").partition(": ")
     return digest, set(filter(None, names.split(", ")))
-
-
-def is_sent(projection: Projection, store: RecordStore, info: SweepInfo, ending: Ending) -> bool:
-    """Whether MLflow has all runs of a sweep that ended so, by as few requests for any number."""
-
-    def look(client: Any) -> bool:
-        parent = find_settled_parent(client, info)
-        is_ended = parent is not None and parent.info.status == ending.status
-        return is_ended and has_files(client, parent, SENT_OF, digest_sources(store))
-
-    return projection.ask(look)
-
-
-def _mark_as_sent(
-    projection: Projection, info: SweepInfo, records: Sequence[Record], sources: str
-) -> None:
-    if not all(projection.is_complete(info, record) for record in records):
-        return
-
-    def mark(client: Any, sweep: KnownSweep) -> None:
-        drawn = _named(client.get_run(sweep.parent_id), REPORT_OF)[1]
-        names = ", ".join([TRIALS_CSV, TRIALS_TABLE, *sorted(drawn)])
-        client.set_tag(sweep.parent_id, SENT_OF, f"{sources}: {names}")
-
-    projection.arrange(info, mark)
 
 
 def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
@@ -257,13 +231,6 @@ def _import_what_reports() -> None:
     from sweeps.render.page import page_template
 
     page_template()
-
-
-def _samples(records: Sequence[Record], again: PreparedAgain) -> LoadedSamples | None:
-    experiment = again.load()
-    if not isinstance(experiment, SupportsSamples) or not records:
-        return None
-    return LoadedSamples.of(experiment, again.of(records[0]))
 
 
 # Ends a parent run: its tags, text and files, the view, the pictures, the champion.
@@ -345,21 +312,16 @@ def finish(
     store = home.store(info.id)
     # Read once: no record is written any more.
     read = cache(store.read_all if records is None else lambda: list(records))
-    sources = cache(lambda: digest_sources(store))
     best = cache(lambda: pictured(store, info, read()))
     pictures = Pictures(info, best, store.folder)
     if not is_hurried:
         projector.finish(lambda runs: runs.arrange(info, pictures.begin))
-    projector.finish(
-        lambda runs: end_parent(runs, store, info, ending, again, read(), best(), sources())
-    )
+    projector.finish(lambda runs: end_parent(runs, store, info, ending, again, read(), best()))
     projector.finish(lambda runs: runs.arrange(info, pictures.show))
     if not is_hurried:
         projector.finish(
             lambda runs: project_champion(runs, store, info, read(), again, pages=True)
         )
-    if not ending.error and ending.status != "KILLED":  # else there is more to run, and to send
-        projector.finish_if_whole(lambda runs: _mark_as_sent(runs, info, read(), sources()))
 
 
 def end_parent(
@@ -370,7 +332,6 @@ def end_parent(
     again: PreparedAgain,
     records: Sequence[Record],
     best: Sequence[Record],
-    sources: str,
 ) -> None:
     """Write how a sweep ended into its parent run, and register its best model.
 
@@ -382,20 +343,14 @@ def end_parent(
         again: Its experiment and its data.
         records: All that is recorded.
         best: Those of `pictured`.
-        sources: What `digest_sources` says of them.
 
     Raises:
         IncompleteError: All is written, but the report lacks its samples.
     """
     confirmed = heard(Conclusions(store.folder).confirmed)
     end = describe_end(info, records, store.asked() or 0, ending, champion_of(confirmed))
-    lacking = None
-    is_drawn = projection.arrange(
-        info,
-        lambda client, sweep: has_files(
-            client, client.get_run(sweep.parent_id), REPORT_OF, sources
-        ),
-    )
+    lacking, sources = None, digest_sources(store)
+    is_drawn = projection.arrange(info, partial(_has_report, sources=sources))
     data = SweepData.read(info, store, records=records)
     report: dict[str, bytes] = {}
     if not is_drawn:
@@ -439,6 +394,184 @@ def end_parent(
         raise IncompleteError(f"samples in the report of {info.name}", lacking) from lacking
 
 
+# The model for the registry: that of the best trial, until a sweep is confirmed.
+
+
+def interactive_pages(
+    store: RecordStore,
+    info: SweepInfo,
+    record: Record,
+    again: PreparedAgain,
+    records: Sequence[Record] | None = None,
+) -> Mapping[str, bytes]:
+    """Return a champion's pages by name; empty if its experiment draws none or too little was kept.
+
+    Args:
+        store: The records of the sweep it was trained in.
+        info: That sweep.
+        record: The champion.
+        again: The experiment it was trained by, and its data.
+        records: All of that sweep; None: they are read.
+
+    Raises:
+        UsageError: The experiment cannot be loaded or was edited, or its data cannot be loaded. The
+            experiment may raise other errors.
+    """
+    experiment = again.load()
+    if not isinstance(experiment, SupportsPages):
+        return {}
+    again.experiment_of(store, info, record)
+    known = store.read_all() if records is None else records
+    other = choose_beside(known, record, info)
+    trained = trained_of(store, info, record)
+    beside = trained_of(store, info, other) if other else None
+    data = again.of(record)
+    try:
+        return experiment.pages(data, trained, beside)
+    except ValueError:  # too little was kept, and more will never be
+        return {}
+
+
+def choose_beside(records: Sequence[Record], champion: Record, info: SweepInfo) -> Record | None:
+    """Return the trial to compare a champion with: a baseline, else the best of the others.
+
+    In a confirmation it is a trial on the same fold.
+    """
+    others = [
+        record
+        for record in ranked(records, info.direction)
+        if record.spec.trial != champion.spec.trial
+        and record.params.get(FOLD) == champion.params.get(FOLD)
+    ]
+    baselines = [
+        record
+        for record in others
+        if record.origin.startswith("baseline ")
+        or str(record.params.get(FINALIST, "")).startswith("baseline")
+    ]
+    return next(iter(baselines or others), None)
+
+
+def project_champion(
+    projection: Projection,
+    store: RecordStore,
+    info: SweepInfo,
+    records: Sequence[Record],
+    again: PreparedAgain,
+    *,
+    pages: bool = False,
+) -> None:
+    """Register the champion's model, if its experiment serves any.
+
+    Args:
+        projection: Where the runs are.
+        store: The sweep's records.
+        info: The sweep.
+        records: All of them.
+        again: Its experiment, loaded only if the trial is not registered yet, and its data.
+        pages: Whether to log pages about it instead, if its experiment draws any.
+    """
+    champion = find_champion(store, info, records, again)
+    if champion is not None:
+        projection.register(info, champion, pages=pages)
+
+
+def find_champion(
+    store: RecordStore,
+    info: SweepInfo,
+    records: Sequence[Record],
+    again: PreparedAgain,
+    report: Report = warn,
+) -> ChampionModel | None:
+    """Return the winner's training on fold 0 if the sweep is confirmed, else its best trial.
+
+    There is no champion (None) if no trial is complete, if the sweep has several objectives, or if
+    it confirms another sweep. There is none either if the training that a confirmation chose is
+    damaged; the registered model then stays.
+
+    Args:
+        store: The sweep's records.
+        info: The sweep.
+        records: All of them.
+        again: Its experiment and its data.
+        report: Called with a line about each damage: of a record, or of the model's weights.
+    """
+    if info.has_front or confirmed_by(info.directory):
+        return None
+    try:
+        if (found := confirmed_training(store)) is not None:
+            trainings, confirmation, record = found
+            load = partial(recorded_experiment, confirmation, store.folder.parent)
+            anew = PreparedAgain(load, source=again.source)
+            champion = _champion(trainings, confirmation, record, anew, report)
+            return dataclasses.replace(champion, confirmation=confirmation)
+    except RecordError as error:
+        report(str(error))
+        return None
+    best = next(iter(ranked(records, info.direction)), None)
+    if best is None or best.objective is None:
+        return None
+    return _champion(store, info, best, again, report, records)
+
+
+def _champion(
+    store: RecordStore,
+    info: SweepInfo,
+    record: Record,
+    again: PreparedAgain,
+    report: Report,
+    records: Sequence[Record] | None = None,
+) -> ChampionModel:
+    def files() -> Mapping[str, bytes] | None:
+        try:
+            return _model_of(store, info, record, again)
+        except RecordError as error:
+            report(str(error))
+            return None
+        except UntrustedError:
+            return None
+        except UsageError as error:  # such as edited code, or weights that were freed
+            warn(f"no model of trial {record.spec.trial} of {info.name} is registered: {error}")
+            return None
+
+    def pages() -> Mapping[str, bytes]:
+        try:
+            return interactive_pages(store, info, record, again, records)
+        except (EditedCode, UntrustedError):  # `files` reports edited code
+            return {}
+        except Exception as error:
+            what = f"pages about trial {record.spec.trial} of {info.name} (`interactive/`)"
+            raise IncompleteError(what, error) from error
+
+    digest = hashlib.sha256(read_file(store.folder / f"{record.spec.key}.record")).hexdigest()
+    return ChampionModel(record.spec.key, digest, record.objective or 0.0, files, pages)
+
+
+def _model_of(
+    store: RecordStore, info: SweepInfo, record: Record, again: PreparedAgain
+) -> Mapping[str, bytes] | None:
+    """Return the model's files, or None if none can be made of the trial.
+
+    Raises:
+        RecordError: Its weights are damaged.
+        UsageError: Its experiment cannot be loaded or was edited, or its weights were freed.
+    """
+    if info.experiment.startswith("__main__:"):
+        return None  # defined in a notebook, where no server can import it
+    experiment = again.load()
+    if not hasattr(experiment, "signature") or not hasattr(experiment, "predict"):
+        return None
+    again.experiment_of(store, info, record)
+    weights = store.weights(record)
+    signature = cast(SupportsServing, experiment).signature(record.model_info)
+    if signature is None:
+        return None
+    recorded = record.environment.get("code")
+    codes = CodeHistory(store.folder).group(recorded) if recorded else []
+    folder = experiment_folder(info, store.folder.parent)
+    return model_files(info, record, weights, signature, folder, codes)
+
+
 CLOSE_TIMEOUT_SECONDS: Final = 60.0
 """Longest wait for one run at the end of a sweep; runs missing then are reported, not lost."""
 
@@ -468,7 +601,6 @@ class ParentRun:
         self._again = PreparedAgain(lambda: config.experiment, config.data)
         self._files = AttemptFiles(info, self._store, Examiner(self._again, info.experiment))
         self._known: Sequence[Record] | None = None  # all that is recorded; None if there is more
-        self._is_put_off = False
 
         def warn(problem: str) -> None:
             if not is_away:  # the user has been told
@@ -493,7 +625,7 @@ class ParentRun:
         """Return where its runs are; see `Projector.files`."""
         return self._projector.files
 
-    def catch_up(self, records: Sequence[Record], *, is_over: bool = False) -> None:
+    def catch_up(self, records: Sequence[Record]) -> None:
         """Project the attempts that an earlier start recorded but did not project.
 
         A run without a record is deleted. Its record was torn and put aside, and its trial runs
@@ -501,13 +633,8 @@ class ParentRun:
 
         Args:
             records: All that is recorded.
-            is_over: Whether no trial is left to run. Then the end of the sweep first looks whether
-                the start before has sent everything; what other hosts sent has no such mark.
         """
         self._known = records
-        self._is_put_off = is_over and self._held.lease is None
-        if self._is_put_off:
-            return
         recorded = {record.spec.key for record in records}
         if recorded or self._held.lease is not None:
             self._projector.discard(lambda key: key not in recorded)
@@ -519,8 +646,6 @@ class ParentRun:
 
     def project(self, record: Record) -> None:
         """Project an attempt soon; returns at once."""
-        if self._is_put_off:
-            self.catch_up(self._known or ())
         self._known = None
         self._projector.put(record, partial(self._files, record.spec.key))
 
@@ -549,7 +674,11 @@ class ParentRun:
         Raises:
             LeaseLost: Another host has taken the sweep over, and sends them.
         """
-        status = _status(summary, failed=failed)
+        status: SweepStatus = "FINISHED"
+        if summary.stopped_by in INTERRUPTIONS:
+            status = "KILLED"
+        elif failed or summary.stopped_by == FAILURES:
+            status = "FAILED"
         self._end(
             Ending(
                 status,
@@ -563,29 +692,21 @@ class ParentRun:
             CLOSE_TIMEOUT_SECONDS,
             is_urgent=lambda: request.reason is not None,
             urgent_seconds=INTERRUPTED_TIMEOUT_SECONDS,
-            on_waiting=self._say_what_is_left,
+            on_waiting=lambda runs: self._note(
+                f"MLflow gets or checks {runs} runs now; Ctrl-C leaves them to `sweeps sync`"
+            ),
         )
         if report.lost is not None:
             raise report.lost
         return report
-
-    def _say_what_is_left(self, runs: int) -> None:
-        self._note(f"MLflow gets or checks {runs} runs now; Ctrl-C leaves them to `sweeps sync`")
 
     def _end(self, ending: Ending) -> None:
         if self._known is not None and self._earlier and self._earlier.ended_alike(ending):
             ending = self._earlier  # this start trained nothing, and has nothing else to say
         with contextlib.suppress(OSError):  # a full disk: `sweeps sync` will say `killed`
             self._store.end(ending)
-        if self._is_put_off and ending is self._earlier:
-            sent = partial(is_sent, store=self._store, info=self._info, ending=ending)
-            self._projector.unless(sent, partial(self._send_end, ending))
-        else:
-            self._send_end(ending)
-
-    def _send_end(self, ending: Ending) -> None:
         self._projector.end_first(ending.status)
-        if self._is_put_off or self._held.lease is not None:
+        if self._held.lease is not None:
             # A host that lost the sweep may have sent a late request.
             self.catch_up(self._store.read_all())
         send_notes(self._projector, self._store)
@@ -623,9 +744,3 @@ def outage_note(tracking_uri: str, problem: str) -> str:
         f"MLflow at {redacted(tracking_uri)} cannot be reached ({problem}); the sweep goes on, "
         "its runs follow later"
     )
-
-
-def _status(summary: Summary, *, failed: bool) -> SweepStatus:
-    if summary.stopped_by in INTERRUPTIONS:
-        return "KILLED"
-    return "FAILED" if failed or summary.stopped_by == FAILURES else "FINISHED"

@@ -210,23 +210,6 @@ class Projector:
         """Queue the end of the parent run after all earlier jobs; `finish` calls `finish_sweep`."""
         self._append(_Job(PARENT, lambda: finish(self._projection)))
 
-    def finish_if_whole(self, finish: Callable[[Projection], object]) -> None:
-        """The same, but only if no job has failed before it."""
-        self.finish(lambda projection: None if self._failed else finish(projection))
-
-    def unless(
-        self, is_done: Callable[[Projection], bool], otherwise: Callable[[], object]
-    ) -> None:
-        """Queue a look whether all is there already; if not, `otherwise` queues what is to do."""
-
-        def look() -> None:
-            with contextlib.suppress(Exception):  # the queued jobs meet it, too, and report it
-                if is_done(self._projection):
-                    return
-            otherwise()
-
-        self._append(_Job(PARENT, look, is_first=True))
-
     def close(
         self,
         timeout_seconds: float,

@@ -155,23 +155,6 @@ def find_or_create_parent(client: Any, info: SweepInfo, experiment_id: str) -> s
     return str(made.info.run_id)
 
 
-def find_settled_parent(client: Any, info: SweepInfo) -> Any | None:
-    """Return the parent run of a sweep none of whose runs is deleted or RUNNING; else None."""
-    from mlflow.entities import ViewType
-
-    experiment = find_experiment(client, info)
-    if experiment is None or experiment.lifecycle_stage == "deleted":
-        return None
-    within = [experiment.experiment_id]
-    own = f"tags.sweep_id = '{info.id}'"
-    running = f"{own} and attributes.status = 'RUNNING'"
-    for view, condition in ((ViewType.DELETED_ONLY, own), (ViewType.ACTIVE_ONLY, running)):
-        if client.search_runs(within, condition, view, 1):
-            return None
-    found = list(search(client, experiment.experiment_id, {"kind": "sweep", "sweep_id": info.id}))
-    return found[0] if len(found) == 1 else None
-
-
 def create_run(
     client: Any,
     experiment_id: str,

@@ -124,7 +124,7 @@ def _run(client: Any, run: Any) -> State:
 
 def _made_from(key: str, value: str) -> str:
     """Return a tag without the digest of the records, of which each home has its own."""
-    return value.partition(": ")[2] if key in ("sent_of", "report_of") else value
+    return value.partition(": ")[2] if key == "report_of" else value
 
 
 def _files(client: Any, run_id: str) -> dict[str, bytes]:

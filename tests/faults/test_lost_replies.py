@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.tracking.champion import Champion
+from sweeps.tracking.champion import ChampionModel
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import Projector
 from tests.faults.mlflow_server import MlflowServer
@@ -41,7 +41,7 @@ class Bench:
         for record in RECORDS:
             projector.put(record, lambda: {"loss_curves.png": b"png"})
         best, files = RECORDS[0], {"trials.csv": b"trial\n0\n"}
-        champion = Champion("0000-1", "ab" * 32, 0.5, lambda: {"MLmodel": b"flavors: {}\n"})
+        champion = ChampionModel("0000-1", "ab" * 32, 0.5, lambda: {"MLmodel": b"flavors: {}\n"})
 
         def finish(runs: Projection) -> None:
             runs.finish_sweep(

@@ -11,7 +11,7 @@ from sweeps.errors import UsageError
 from sweeps.experiment import PreparedData
 from sweeps.experiments.verified_data import PreparedAgain, trained_of
 from sweeps.records import FINALIST, FOLD, RecordStore
-from sweeps.tracking.registration import choose_beside, interactive_pages
+from sweeps.tracking.parent import choose_beside, interactive_pages
 from tests.sweeps.factories import make_info, make_record
 from tests.sweeps.toy_experiment import ToyExperiment
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sweeps.records.record import Outcome, Record
-from sweeps.tracking import tables
+from sweeps.tracking import projection as projecting
 from sweeps.tracking.content import SweepNote
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.runs import local_folder
@@ -255,8 +255,8 @@ def test_rows_and_files_are_those_that_mlflows_client_writes(
         make_record(4, outcome="pruned"),
     ]
     found, home = [], tmp_path / "home"
-    for revision in (tables.REVISION, "another"):
-        monkeypatch.setattr(tables, "REVISION", revision)
+    for revision in (projecting.REVISION, "another"):
+        monkeypatch.setattr(projecting, "REVISION", revision)
         home.mkdir()
         (home / "mlflow.db").write_bytes(migrated_database.read_bytes())
         projection = Projection(f"sqlite:///{home / 'mlflow.db'}", home / "artifacts")
@@ -282,7 +282,7 @@ def test_rows_and_files_are_those_that_mlflows_client_writes(
 def test_a_run_takes_the_client_five_requests_and_is_not_asked_for(
     home: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "REVISION", "another")
+    monkeypatch.setattr(projecting, "REVISION", "another")
     projection.start_sweep(INFO, NOTE)
     projection.project(INFO, make_record(0), DRAWN)  # the first also says which columns there are
     before = projection.answers
@@ -298,7 +298,7 @@ def test_a_request_that_seems_lost_and_arrives_late_doubles_no_run(
 ) -> None:
     from mlflow.tracking import MlflowClient
 
-    monkeypatch.setattr(tables, "REVISION", "another")
+    monkeypatch.setattr(projecting, "REVISION", "another")
     projection.start_sweep(INFO, NOTE)
     make, lost = MlflowClient.create_run, []
 
@@ -320,7 +320,7 @@ def test_a_request_that_seems_lost_and_arrives_late_doubles_no_run(
 def test_runs_made_by_two_clients_at_once_shrink_to_one_at_the_next_look(
     home: Path, projection: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "REVISION", "another")
+    monkeypatch.setattr(projecting, "REVISION", "another")
     late = Projection(projection.tracking_uri, projection.artifact_root)
     for one in (projection, late):
         one.start_sweep(INFO, NOTE)
@@ -635,4 +635,4 @@ def test_two_metrics_that_mlflow_cannot_tell_apart_are_one_point_of_a_whole_run(
     assert run.data.metrics["odd_"] == 0.5
     folder = local_folder(run.info.artifact_uri).parents[1]
     # The id by which two projectors make one run; the client would have given another.
-    assert run.info.run_id == tables.run_id_of(INFO.id, "0000-1", folder)
+    assert run.info.run_id == projecting.run_id_of(INFO.id, "0000-1", folder)
