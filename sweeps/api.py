@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from search_spaces.loading import SpaceSource
     from sweeps.analysis.summary import Summary
     from sweeps.progress import Mode
-    from sweeps.render.comparing import Comparison
+    from sweeps.render.comparing import TrialsCompared
     from sweeps.runner.enqueuing import Enqueued
     from sweeps.runner.planning import SweepPlan
     from sweeps.runner.replaying import Replayed
@@ -411,7 +411,7 @@ def plan(space: SpaceSource, **options: Any) -> SweepPlan:
 @python_words()
 def compare(
     *trials: str | Sweep | Trial, data: str | Path | None = None, home: str | Path | None = None
-) -> Comparison:
+) -> TrialsCompared:
     """Compare trials, or sweeps by their best trials: what differs, by how much, how surely.
 
     Args:

@@ -137,19 +137,17 @@ def compare(
     """
     from sweeps.home import Home
     from sweeps.render.comparing import compare as put_side_by_side
-    from sweeps.render.comparing import comparison, render_comparison
     from sweeps.render.summaries import render_sections
 
     found = Home.resolve(home)
     asked = [(found.get(name), number) for name, number in map(trial_of, names)]
     trials = [(info, found.store(info.id), number) for info, number in asked]
-    found_all = put_side_by_side(trials, data, complain)
-    contestants = found_all.contestants
-    documents = found_all.to_dicts() if as_json or csv is not None else []
+    compared = put_side_by_side(trials, data, complain)
+    documents = compared.to_dicts() if as_json or csv is not None else []
     if not answered(documents, documents, as_json=as_json, csv=csv) and output is None:
-        _print(render_sections(comparison(contestants)))
+        _print(render_sections(compared.sections()))
     if output is not None:
-        write(output, render_comparison(contestants).encode("utf-8", "replace"))
+        write(output, compared.page().encode("utf-8", "replace"))
         if not as_json and csv is None:
             print(output)
 

@@ -485,10 +485,6 @@ def _compared_champion(evidence: Evidence, best: ChampionModel | None) -> Iterat
         yield f"the registered champion's files are not in the run of trial {best.key}"
     elif found.model != model_name(info):
         yield f"the registered model is called {found.model}; it is to be {model_name(info)}"
-    else:
-        for key, versions in found.doubled.items():
-            several = ", ".join(versions)
-            yield f"the registered model has {len(versions)} versions of trial {key}: {several}"
 
 
 def check_side_files(evidence: Evidence) -> Iterator[Problem]:

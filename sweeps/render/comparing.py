@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,9 @@ from sweeps.errors import UsageError
 from sweeps.records import Record, RecordStore, SweepInfo
 from sweeps.records.confusion import best_confusion, class_names
 from sweeps.render.page import render_page
-from sweeps.render.section import COMPARED, Axis, Block, Chart, Line, Mark, Section, Table, Text
+from sweeps.render.section import COMPARED, Axis, Block, Chart, Section, Table, Text
 from sweeps.render.sections.classes import confusion_chart, difference_chart, recall_chart
+from sweeps.render.sections.trials import curve
 from sweeps.wording import (
     figure,
     format_difference,
@@ -49,16 +50,10 @@ class Contestant:
     data: SweepData
     row: TrialRow
 
-    @property
+    @cached_property
     def record(self) -> Record:
         """Its deciding attempt, with arrays."""
         return self.data.full(self.row.trial)
-
-    def ahead_of(self, other: Contestant) -> float | None:
-        """Return its objective minus another's; None if one has none, or they differ in kind."""
-        one, two = self.row.objective, other.row.objective
-        is_same = self.data.info.metric == other.data.info.metric and self is not other
-        return one - two if is_same and one is not None and two is not None else None
 
     @property
     def is_champion(self) -> bool:
@@ -68,30 +63,42 @@ class Contestant:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TrialsCompared:
     """Trials side by side; the others are compared with the first.
 
     Attributes:
-        labels: Their labels, such as `mlp:7`.
         contestants: The trials.
     """
 
-    labels: tuple[str, ...]
-    contestants: tuple[Contestant, ...] = field(repr=False)
-
-    @cached_property
-    def records(self) -> list[Record]:
-        """Their deciding attempts, with arrays."""
-        return [contestant.record for contestant in self.contestants]
+    contestants: tuple[Contestant, ...]
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """Their labels, such as `mlp:7`."""
+        return tuple(one.label for one in self.contestants)
+
+    @property
+    def records(self) -> list[Record]:
+        """Their deciding attempts, with arrays."""
+        return [one.record for one in self.contestants]
+
+    @cached_property
     def differences(self) -> dict[str, Difference | None]:
         """The accuracy of each other trial minus the first's on the same samples, by label.
 
         None if the samples are not available, if they differ, or without classification.
         """
-        found = differences_to_first(self.contestants, self.records)
-        return dict(zip(self.labels[1:], found, strict=True))
+        first, *others = self.contestants
+        samples = first.data.samples
+        found: dict[str, Difference | None] = dict.fromkeys(self.labels[1:])
+        right = None if samples is None else rightness(first.record, samples.labels)
+        if samples is None or right is None:
+            return found
+        for one in others:
+            if _has_same_split(one, first):
+                other = rightness(one.record, samples.labels)
+                found[one.label] = None if other is None else paired_difference(other, right)
+        return found
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return a mapping a trial, for JSON and CSV.
@@ -100,52 +107,172 @@ class Comparison:
         that of its sweep), and `difference`: its objective minus the first's, and its accuracy
         minus the first's on the same samples with the interval, as far as that is known.
         """
-        found = [None, *self.differences.values()]
-        return [
-            {
-                "label": one.label,
-                **one.row.to_dict(),
-                "champion": one.is_champion,
-                "difference": {
-                    "objective": one.ahead_of(self.contestants[0]),
-                    "accuracy": difference
-                    and {**asdict(difference), "told_apart": difference.is_told_apart},
-                },
+        first, told = self.contestants[0], []
+        for one in self.contestants:
+            value, other = one.row.objective, first.row.objective
+            is_same = one.data.info.metric == first.data.info.metric and one is not first
+            has_both = is_same and value is not None and other is not None
+            known = None if one is first else self.differences[one.label]
+            accuracy = known and {**asdict(known), "told_apart": known.is_told_apart}
+            difference = {
+                "objective": value - other if has_both else None,  # type: ignore[operator]
+                "accuracy": accuracy,
             }
-            for one, difference in zip(self.contestants, found, strict=True)
-        ]
+            document = {"label": one.label, **one.row.to_dict(), "champion": one.is_champion}
+            told.append({**document, "difference": difference})
+        return told
 
     def parameters(self) -> pd.DataFrame:
         """Return the parameters that differ: one row a parameter, one column a label."""
-        configurations = [_configuration(record) for record in self.records]
-        cells = _parameter_cells(configurations)
-        differing = [name for name, row in cells.items() if len(set(row)) > 1]
-        values = {name: [one.get(name) for one in configurations] for name in differing}
-        return _frame(values, self.labels)
+        configurations = self._configurations()
+        differing = self._differing_parameters()
+        return self._frame({name: [c.get(name) for c in configurations] for name in differing})
 
     def metrics(self) -> pd.DataFrame:
         """Return the headline metrics: one row a metric, one column a label."""
-        names = dict.fromkeys(name for c in self.contestants for name in c.row.metrics)
-        values = {name: [c.row.metrics.get(name) for c in self.contestants] for name in names}
-        return _frame(values, self.labels)
+        return self._frame(self._metrics())
 
     def report(self, file: str | Path) -> Path:
         """Write the comparison as one HTML page, as `sweeps compare -o` does; return its path."""
-        Path(file).write_text(render_comparison(self.contestants), encoding="utf-8")
+        Path(file).write_text(self.page(), encoding="utf-8")
         return Path(file).resolve()
 
+    def page(self) -> str:
+        """Return the comparison as one HTML page."""
+        title = " against ".join(self.labels)
+        return render_page(title, "differences are to the first", self.sections())
 
-def _frame(rows: dict[str, Any], labels: Sequence[str]) -> pd.DataFrame:
-    import pandas as pd
+    def sections(self) -> list[Section]:
+        """Return the sections of the comparison."""
+        columns = ["parameter", *self.labels]
+        rows = [[name, *row] for name, row in self._differing_parameters().items()]
+        parameters = Table(columns, rows) if rows else Text("Every parameter is the same.")
+        made = [
+            self._outcomes(),
+            Section("parameters", "Parameters that differ", [parameters]),
+            self._metrics_section(),
+            self._curves(),
+            self._confusion(),
+        ]
+        return [section for section in made if section is not None]
 
-    return pd.DataFrame.from_dict(rows, orient="index", columns=list(labels))
+    def _frame(self, rows: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+        import pandas as pd
+
+        return pd.DataFrame.from_dict(dict(rows), orient="index", columns=list(self.labels))
+
+    def _configurations(self) -> list[dict[str, Value]]:
+        return [{**record.spec.config, **record.params} for record in self.records]
+
+    def _differing_parameters(self) -> dict[str, list[str]]:
+        """Return the texts of the parameters that differ; empty where a configuration lacks it."""
+        found = self._configurations()
+        cells = {
+            name: [format_value(one[name]) if name in one else "" for one in found]
+            for name in dict.fromkeys(name for one in found for name in one)
+        }
+        return {name: row for name, row in cells.items() if len(set(row)) > 1}
+
+    def _metrics(self) -> dict[str, list[float | None]]:
+        names = dict.fromkeys(name for one in self.contestants for name in one.row.metrics)
+        return {name: [one.row.metrics.get(name) for one in self.contestants] for name in names}
+
+    def _outcomes(self) -> Section:
+        goals = (one.metric for c in self.contestants for one in c.data.info.objectives)
+        metrics = list(dict.fromkeys(goals))
+        columns = ["", *metrics, "ended", "epochs", "seconds", "origin"]
+        cells = [
+            [
+                c.label,
+                *(_worth(c, metric) for metric in metrics),
+                c.row.reason,
+                str(c.row.epochs or ""),
+                f"{c.row.seconds:.1f}",
+                c.row.origin,
+            ]
+            for c in self.contestants
+        ]
+        blocks: list[Block] = [Table(columns, cells)]
+        first, *others = self.contestants
+        for one in others if first.data.samples is not None else ():
+            if not _has_same_split(one, first):
+                blocks.append(Text(f"{one.label} was scored on other data than {first.label}."))
+            elif (difference := self.differences[one.label]) is not None:
+                blocks.append(Text(_sentence(one.label, first.label, difference)))
+        blocks.append(Text(f"Each was trained once{self._confirmed()}.", "note"))
+        return Section("outcomes", "Who leads in the search", blocks)
+
+    def _confirmed(self) -> str:
+        """Return what the confirmations of the sweeps say of the trials, to end a sentence."""
+        champions = {c.data.info.name: c.data.summary.champion for c in self.contestants}
+        said = []
+        for name, champion in champions.items():
+            if champion is not None:
+                score = champion.score
+                there = "" if score is None else f" ({figure(score, champion.unit)} there)"
+                of = f"the champion of {name}, confirmed on fresh folds"
+                said.append(f"{of}, is {champion.finalist}{there}")
+        if not said:
+            are_several = any(c.data.info.has_front for c in self.contestants)
+            return ": observed, not confirmed" if are_several else f": {NOT_CONFIRMED}"
+        left = [name for name, champion in champions.items() if champion is None]
+        said += [f"{', '.join(left)}: {NOT_CONFIRMED}"] if left else []
+        return f"; {'; '.join(said)}"
+
+    def _metrics_section(self) -> Section | None:
+        rows = []
+        for name, values in self._metrics().items():
+            first, *others = values
+            cells = [name, *("" if value is None else format_metric(value) for value in values)]
+            for value in others:
+                is_known = value is not None and first is not None
+                cells.append(format_difference(name, value, first) if is_known else "")  # type: ignore[arg-type]
+            rows.append(cells)
+        if not rows:
+            return None
+        columns = ["metric", *self.labels]
+        columns += [f"{label} - {self.labels[0]}" for label in self.labels[1:]]
+        return Section("metrics", "Metrics", [Table(columns, rows)])
+
+    def _curves(self) -> Section | None:
+        wanted = [name for c in self.contestants if (name := c.data.info.epoch_metric)]
+        charts = []
+        for metric in dict.fromkeys([*wanted, "val_loss", "loss", "learning_rate"]):
+            lines = [
+                curve(one.record, metric, one.label, role)
+                for one, role in zip(self.contestants, COMPARED, strict=False)
+            ]
+            if marks := [line for line in lines if line.x]:
+                is_rate = metric == "learning_rate"
+                axes = Axis("epoch", whole=True), Axis(metric, log=is_rate, is_tiny=is_rate)
+                charts.append(Chart(f"curves-{metric}", metric, marks, *axes))
+        return Section("curves", "Learning curves", charts) if charts else None
+
+    def _confusion(self) -> Section | None:
+        found = [
+            (one.label, counts)
+            for one in self.contestants
+            if (counts := best_confusion(one.record)) is not None
+        ]
+        sizes = {len(counts) for _, counts in found}
+        if len(found) < len(self.contestants) or len(sizes) > 1:
+            return None
+        (first, base), *others = found
+        names, *further = (class_names(record, len(base)) for record in self.records)
+        if any(other != names for other in further):
+            return None
+        charts = [confusion_chart("confusion-first", first, base, names)]
+        for number, (label, counts) in enumerate(others, 2):
+            title = f"{label} minus {first}"
+            charts.append(difference_chart(f"confusion-{number}", title, counts - base, names))
+        return Section("confusion", "Confusion", [*charts, recall_chart(found, names, COMPARED)])
 
 
 def compare(
     trials: Sequence[tuple[SweepInfo, RecordStore, int | None]],
     source: str | None = None,
     complain: Callable[[str], None] = lambda line: None,
-) -> Comparison:
+) -> TrialsCompared:
     """Read some trials and compare them.
 
     Args:
@@ -159,11 +286,11 @@ def compare(
     """
     if not 2 <= len(trials) <= MOST:
         raise UsageError(f"compare: give 2 to {MOST} sweeps or trials, received {len(trials)}")
-    contestants = tuple(
+    found = [
         _contestant(read_sweep(info, store, source, complain), trial)
         for info, store, trial in trials
-    )
-    return Comparison(tuple(one.label for one in contestants), contestants)
+    ]
+    return TrialsCompared(tuple(found))
 
 
 def _contestant(data: SweepData, trial: int | None) -> Contestant:
@@ -185,51 +312,6 @@ def _contestant(data: SweepData, trial: int | None) -> Contestant:
     return Contestant(f"{label}:{row.trial}", data, row)
 
 
-def render_comparison(contestants: Sequence[Contestant]) -> str:
-    """Return a comparison as one HTML page."""
-    title = " against ".join(contestant.label for contestant in contestants)
-    return render_page(title, "differences are to the first", comparison(contestants))
-
-
-def comparison(contestants: Sequence[Contestant]) -> list[Section]:
-    """Return the sections of a comparison.
-
-    Args:
-        contestants: Two to `MOST` of them; the others are compared with the first.
-    """
-    records = [contestant.record for contestant in contestants]
-    made = [
-        _outcomes(contestants, records),
-        _parameters(contestants, records),
-        _metrics(contestants),
-        _curves(contestants, records),
-        _confusion(contestants, records),
-    ]
-    return [section for section in made if section is not None]
-
-
-def _outcomes(contestants: Sequence[Contestant], records: Sequence[Record]) -> Section:
-    goals = [one.metric for c in contestants for one in c.data.info.objectives]
-    metrics = list(dict.fromkeys(goals))
-    columns = ["", *metrics, "ended", "epochs", "seconds", "origin"]
-    cells = [
-        [
-            c.label,
-            *(_worth(c, metric) for metric in metrics),
-            c.row.reason,
-            str(c.row.epochs or ""),
-            f"{c.row.seconds:.1f}",
-            c.row.origin,
-        ]
-        for c in contestants
-    ]
-    blocks: list[Block] = [Table(columns, cells)]
-    blocks += [Text(line) for line in _told_apart(contestants, records)]
-    are_several = any(len(c.data.info.objectives) > 1 for c in contestants)
-    blocks.append(Text(f"Each was trained once{_confirmed(contestants, are_several)}.", "note"))
-    return Section("outcomes", "Who leads in the search", blocks)
-
-
 def _worth(contestant: Contestant, metric: str) -> str:
     """Return what a trial has of an objective, its own or another's; its state if it has none."""
     row, is_own = contestant.row, metric == contestant.data.info.metric
@@ -239,58 +321,8 @@ def _worth(contestant: Contestant, metric: str) -> str:
     return format_metric(value)
 
 
-def _confirmed(contestants: Sequence[Contestant], are_several: bool) -> str:
-    """Return what the confirmations of the sweeps say of the trials, as the end of a sentence."""
-    champions = {c.data.info.name: c.data.summary.champion for c in contestants}
-    said = [
-        f"the champion of {name}, confirmed on fresh folds, is {champion.finalist}"
-        + ("" if champion.score is None else f" ({figure(champion.score, champion.unit)} there)")
-        for name, champion in champions.items()
-        if champion is not None
-    ]
-    if not said:
-        return ": observed, not confirmed" if are_several else f": {NOT_CONFIRMED}"
-    left = [name for name, champion in champions.items() if champion is None]
-    said += [f"{', '.join(left)}: {NOT_CONFIRMED}"] if left else []
-    return f"; {'; '.join(said)}"
-
-
-def _told_apart(contestants: Sequence[Contestant], records: Sequence[Record]) -> list[str]:
-    if contestants[0].data.samples is None:
-        return []
-    first, lines = contestants[0].label, []
-    found = differences_to_first(contestants, records)
-    for one, record, difference in zip(contestants[1:], records[1:], found, strict=True):
-        if not _has_same_split(record, records[0]):
-            lines.append(f"{one.label} was scored on other data than {first}.")
-        elif difference is not None:
-            lines.append(_sentence(one.label, first, difference))
-    return lines
-
-
-def differences_to_first(
-    contestants: Sequence[Contestant], records: Sequence[Record]
-) -> list[Difference | None]:
-    """Return the accuracy of each other trial minus the first's, on the same validation samples.
-
-    Returns:
-        One difference a trial after the first; None where the samples are not the same.
-    """
-    samples = contestants[0].data.samples
-    if samples is None:
-        return [None] * (len(records) - 1)
-    right = rightness(records[0], samples.labels)
-    found = []
-    for record in records[1:]:
-        same = _has_same_split(record, records[0])
-        other = rightness(record, samples.labels) if same else None
-        both = right is not None and other is not None
-        found.append(paired_difference(other, right) if both else None)  # type: ignore[arg-type]
-    return found
-
-
-def _has_same_split(one: Record, other: Record) -> bool:
-    return bool(one.data.get("split_digest") == other.data.get("split_digest"))
+def _has_same_split(one: Contestant, other: Contestant) -> bool:
+    return bool(one.record.data.get("split_digest") == other.record.data.get("split_digest"))
 
 
 def _sentence(label: str, first: str, difference: Difference) -> str:
@@ -303,81 +335,3 @@ def _sentence(label: str, first: str, difference: Difference) -> str:
         f"{gain_in_words(difference)}; right alone on {difference.only_first}, the other on "
         f"{difference.only_second}: {verdict}."
     )
-
-
-def _parameters(contestants: Sequence[Contestant], records: Sequence[Record]) -> Section:
-    cells = _parameter_cells([_configuration(record) for record in records])
-    rows = [[name, *row] for name, row in cells.items() if len(set(row)) > 1]
-    block: Block = Text("Every parameter is the same.")
-    if rows:
-        block = Table(["parameter", *(c.label for c in contestants)], rows)
-    return Section("parameters", "Parameters that differ", [block])
-
-
-def _configuration(record: Record) -> dict[str, Value]:
-    return {**record.spec.config, **record.params}
-
-
-def _parameter_cells(configurations: Sequence[Mapping[str, Value]]) -> dict[str, list[str]]:
-    """Return the texts of every parameter; empty where a configuration lacks it."""
-    names = dict.fromkeys(name for one in configurations for name in one)
-    return {
-        name: [format_value(one[name]) if name in one else "" for one in configurations]
-        for name in names
-    }
-
-
-def _metrics(contestants: Sequence[Contestant]) -> Section | None:
-    first, *others = contestants
-    names = list(dict.fromkeys(name for c in contestants for name in c.row.metrics))
-    rows = []
-    for name in names:
-        values = [c.row.metrics.get(name) for c in contestants]
-        cells = [name, *("" if value is None else format_metric(value) for value in values)]
-        for value in values[1:]:
-            known = value is not None and values[0] is not None
-            cells.append(format_difference(name, value, values[0]) if known else "")  # type: ignore[arg-type]
-        rows.append(cells)
-    if not rows:
-        return None
-    columns = ["metric", *(c.label for c in contestants)]
-    columns += [f"{other.label} - {first.label}" for other in others]
-    return Section("metrics", "Metrics", [Table(columns, rows)])
-
-
-def _curves(contestants: Sequence[Contestant], records: Sequence[Record]) -> Section | None:
-    wanted = [first_metric for c in contestants if (first_metric := c.data.info.epoch_metric)]
-    charts = []
-    for metric in dict.fromkeys([*wanted, "val_loss", "loss", "learning_rate"]):
-        marks: list[Mark] = []
-        for contestant, record, role in zip(contestants, records, COMPARED, strict=False):
-            values = record.result.history.get(metric, []) if record.result else []
-            finite = [value if abs(value) < float("inf") else None for value in values]
-            if finite:
-                epochs = list(range(1, len(finite) + 1))
-                texts = [f"{contestant.label}, epoch {epoch}" for epoch in epochs]
-                marks.append(Line(contestant.label, epochs, finite, role, texts))
-        if marks:
-            is_rate = metric == "learning_rate"
-            axes = Axis("epoch", whole=True), Axis(metric, log=is_rate, is_tiny=is_rate)
-            charts.append(Chart(f"curves-{metric}", metric, marks, *axes))
-    return Section("curves", "Learning curves", charts) if charts else None
-
-
-def _confusion(contestants: Sequence[Contestant], records: Sequence[Record]) -> Section | None:
-    found = [
-        (contestant.label, counts)
-        for contestant, record in zip(contestants, records, strict=True)
-        if (counts := best_confusion(record)) is not None
-    ]
-    if len(found) < len(contestants) or len({len(counts) for _, counts in found}) > 1:
-        return None
-    (first, base), *others = found
-    names = class_names(records[0], len(base))
-    if any(class_names(record, len(base)) != names for record in records):
-        return None
-    charts = [confusion_chart("confusion-first", first, base, names)]
-    for number, (label, counts) in enumerate(others, 2):
-        title = f"{label} minus {first}"
-        charts.append(difference_chart(f"confusion-{number}", title, counts - base, names))
-    return Section("confusion", "Confusion", [*charts, recall_chart(found, names, COMPARED)])

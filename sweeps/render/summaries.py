@@ -14,13 +14,12 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
-from rich.text import Text as RichText
 
 from sweeps.analysis.rows import RowState, TrialRow, best_row, front_rows
 from sweeps.analysis.summary import FRONT, Champion, ListingRow, Summary, how_confirmed
 from sweeps.analysis.table import metrics_beside, parameter_names
 from sweeps.records.record import LAST_EPOCH
-from sweeps.render.section import Block, Section
+from sweeps.render.section import Section
 from sweeps.render.section import Table as SectionTable
 from sweeps.render.section import Text as SectionText
 from sweeps.render.verdict import failure_line, retry_line, time_lines, verdict_line, with_hints
@@ -55,10 +54,11 @@ def next_commands(
     run_command: str = "",
     ui_option: str = "",
     ui_address: str = "",
-) -> tuple[str, str, str]:
-    """Return three commands: look at the runs, list the trials, continue.
+) -> dict[str, str]:
+    """Return three commands, each with a hint: look at the runs, list the trials, continue.
 
-    If every trial failed: see the whole error, run the trials again, continue.
+    If every trial failed: see the whole error, run the trials again, continue. A sweep that can be
+    confirmed and is not has that as the last but one.
 
     Args:
         summary: Summary of the sweep that has just ended.
@@ -70,17 +70,24 @@ def next_commands(
         ui_address: Address that already shows the runs, in place of `sweeps ui`.
     """
     name = shlex.quote(summary.name)
+    home = f" {home_option}" if home_option else ""
+    more, hint = f"sweeps best {name}", "the Pareto front" if summary.has_front else "the best"
     if run_command:
         unfinished = summary.done < summary.asked
-        more = f"{run_command} --trials {summary.asked if unfinished else 2 * summary.done}"
-    else:
-        more = f"sweeps best {name}"
-    home = f" {home_option}" if home_option else ""
+        trials = summary.asked if unfinished else 2 * summary.done
+        more, hint = f"{run_command} --trials {trials}", "go on"
     if summary.all_failed and summary.first_failed is not None:
-        whole = f"sweeps trials {name} {summary.first_failed}{home}"
-        return whole, f"sweeps retry {name}{home}", f"{more}{home}"
-    ui = ui_address or f"sweeps ui {name}{home} {ui_option}".rstrip()
-    return ui, f"sweeps trials {name}{home}", f"{more}{home}"
+        commands = {
+            f"sweeps trials {name} {summary.first_failed}{home}": "the whole error",
+            f"sweeps retry {name}{home}": "once its cause is mended",
+        }
+    else:
+        ui = ui_address or f"sweeps ui {name}{home} {ui_option}".rstrip()
+        commands = {ui: "compare the runs in MLflow", f"sweeps trials {name}{home}": "every trial"}
+    can_confirm = summary.has_folds and not summary.has_front
+    if can_confirm and summary.champion is None and summary.counts["COMPLETE"] > 1:
+        commands[f"sweeps confirm {name}{home}"] = "is the best better, or lucky?"
+    return {**commands, f"{more}{home}": hint}
 
 
 # The table of `sweeps trials`: one line a trial, as wide as the terminal allows.
@@ -119,7 +126,9 @@ class TrialsView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the widest layout that fits."""
         names = parameter_names(self.rows, self.space)
-        varied = [n for n in names if self._varies(n)]
+        is_only = len(self.rows) == 1
+        values = {name: {repr(row.params.get(name)) for row in self.rows} for name in names}
+        varied = [name for name in names if is_only or len(values[name]) > 1]
         errors = ["error"] if any(row.error for row in self.rows) else []
         beside, details = metrics_beside(self.rows, self.objectives), ["epochs", "seconds", "why"]
         layouts = [(beside[:n], details) for n in range(len(beside), -1, -1)]
@@ -161,14 +170,17 @@ class TrialsView:
             is_text = name in {"why", "error"}
             table.add_column(name, justify="left" if is_text else "right", no_wrap=True)
         for row in self.rows:
-            values = [format_metric(row.metrics[n]) if n in row.metrics else "" for n in beside]
-            values += [format_value(row.params[n]) if n in row.params else "" for n in varied]
+            why = first_line(row.error or "", limit=60) if row.state == "FAILED" else ""
+            why = row.reason if row.state == "COMPLETE" else why
+            origin = "" if row.origin in {"sampled", "random", "grid"} else row.origin
             told = {
                 "epochs": str(row.epochs or ""),
                 "seconds": f"{row.seconds:.1f}",
-                "why": _why(row),
+                "why": ", ".join(filter(None, [why, origin])),
                 "error": first_line(row.error or "", limit=32),
             }
+            values = [format_metric(row.metrics[n]) if n in row.metrics else "" for n in beside]
+            values += [format_value(row.params[n]) if n in row.params else "" for n in varied]
             self._add(table, row, [*values, *(told[name] for name in more)])
         return table
 
@@ -198,30 +210,11 @@ class TrialsView:
         table.add_row(
             f"{'*' if is_best else ''}{row.trial}",
             Text(row.state, style=STATE_STYLES[row.state]),
-            Text(objective_or_reason(row)),
+            Text(row.reason if row.objective is None else format_metric(row.objective)),
             *("" if value is None else format_metric(value) for value in others[1:]),
             *map(Text, cells),
             style="bold" if is_best else None,
         )
-
-    def _varies(self, name: str) -> bool:
-        values = {repr(row.params.get(name)) for row in self.rows}
-        return len(values) > 1 or len(self.rows) == 1
-
-
-def objective_or_reason(row: TrialRow) -> str:
-    """Return the objective, or the reason why there is none."""
-    return row.reason if row.objective is None else format_metric(row.objective)
-
-
-def _why(row: TrialRow) -> str:
-    why = first_line(row.error or "", limit=60) if row.state == "FAILED" else ""
-    known = {"sampled", "random", "grid"}  # nothing to say
-    parts = [
-        row.reason if row.state == "COMPLETE" else why,
-        "" if row.origin in known else row.origin,
-    ]
-    return ", ".join(filter(None, parts))
 
 
 _MOST_FILES: Final = 20
@@ -269,18 +262,7 @@ def render_text(
         ui_option=ui_option,
         ui_address=ui_address,
     )
-    last = "the Pareto front" if summary.has_front else "the best"
-    last = "go on" if run_command else last
-    hints = ("compare the runs in MLflow", "every trial", last)
-    if summary.all_failed and summary.first_failed is not None:
-        hints = ("the whole error", "once its cause is mended", last)
-    shown = dict(zip(commands, hints, strict=True))
-    can_confirm = summary.has_folds and not summary.has_front
-    if can_confirm and summary.champion is None and summary.counts["COMPLETE"] > 1:
-        hint = shown.pop(commands[-1])  # to go on stays the last
-        confirming = f"sweeps confirm {shlex.quote(summary.name)} {home_option}".rstrip()
-        shown |= {confirming: "is the best better, or lucky?", commands[-1]: hint}
-    return Group(*parts, render_commands(shown))
+    return Group(*parts, render_commands(commands))
 
 
 def render_best(
@@ -310,7 +292,8 @@ def render_best(
     if shown := chosen or summary.best:
         metrics = {name: format_metric(value) for name, value in shown.metrics.items()}
         of = f" of the champion, trial {chosen.trial}" if chosen else ""
-        parts += [Text(f"Parameters{of}:"), _pairs(_param_texts(shown))]
+        params = {name: format_value(value) for name, value in shown.params.items()}
+        parts += [Text(f"Parameters{of}:"), _pairs(params)]
         parts += [Text(f"Metrics{of}{', in the search' if chosen else ''}:"), _pairs(metrics)]
     parts += [Text(line, style=style) for line, style in _remarks(summary, home_option)]
     return Group(*parts)
@@ -340,7 +323,8 @@ def render_trial(
         **({"score": printable(score)} if score else {}),
     }
     parts: list[RenderableType] = [Text(f"trial {row.trial}", style="bold"), _pairs(facts)]
-    parts += [Text("Parameters:"), _pairs(_param_texts(row))]
+    params = {name: format_value(value) for name, value in row.params.items()}
+    parts += [Text("Parameters:"), _pairs(params)]
     if row.metrics:
         metrics = {name: format_metric(value) for name, value in row.metrics.items()}
         parts += [Text("Metrics:"), _pairs(metrics)]
@@ -410,10 +394,6 @@ def _remarks(summary: Summary, home_option: str) -> list[tuple[str, str]]:
     return remarks
 
 
-def _param_texts(row: TrialRow) -> dict[str, str]:
-    return {name: format_value(value) for name, value in row.params.items()}
-
-
 def _pairs(pairs: Mapping[str, str]) -> RenderableType:
     grid = Table.grid(padding=(0, 3, 0, 0))
     for name, text in pairs.items():
@@ -453,13 +433,20 @@ def render_listing(rows: Sequence[ListingRow], *, is_wide: bool = True) -> Table
             continue
         created = datetime.fromtimestamp(row.created_at / 1000, tz=UTC).astimezone()
         companions = [one for one in rows if one.companion_of == row.name]
+        best = "" if row.best is None else format_metric(row.best)
+        if row.front is not None:
+            best = f"front of {row.front}" if row.front else ""
+        champion = ""
+        if (found := row.champion) is not None:
+            score = "" if found.score is None else f", {figure(found.score, found.unit)}"
+            champion = f"{found.finalist}{score if found.is_proven else ', not proven'}"
         cells = [
             Text.assemble((row.name, "bold"), (_below(row, companions), "dim")),
             row.state,
             str(row.done) if row.asked is None else f"{row.done}/{row.asked}",
             Text(str(row.failed or ""), style="bold red"),
-            _best_of(row),
-            _champion_of(row),
+            best,
+            champion,
             f"{created:%Y-%m-%d %H:%M}" if is_wide else f"{created:%Y-%m-%d}",
             Text(row.id),
             Text(", ".join(row.objectives) or row.metric, no_wrap=True, overflow="ellipsis"),
@@ -482,22 +469,6 @@ def _below(row: ListingRow, companions: Sequence[ListingRow]) -> str:
     return "\n".join(lines)
 
 
-def _best_of(row: ListingRow) -> str:
-    if row.front is not None:
-        return f"front of {row.front}" if row.front else ""
-    return "" if row.best is None else format_metric(row.best)
-
-
-def _champion_of(row: ListingRow) -> str:
-    champion = row.champion
-    if champion is None:
-        return ""
-    if not champion.is_proven:
-        return f"{champion.finalist}, not proven"
-    score = "" if champion.score is None else f", {figure(champion.score, champion.unit)}"
-    return f"{champion.finalist}{score}"
-
-
 # Sections of a report in a terminal: texts and tables, without charts.
 
 
@@ -511,9 +482,14 @@ def render_sections(sections: Sequence[Section]) -> RenderableType:
     """Return the texts and tables of sections; a section without any is left out."""
     parts: list[RenderableType] = []
     for section in sections:
-        shown = [rendered for block in section.blocks if (rendered := _render(block)) is not None]
+        shown: list[RenderableType] = []
+        for block in section.blocks:
+            if isinstance(block, SectionText):
+                shown.append(Text(block.text, style="dim" if block.kind == "note" else ""))
+            elif isinstance(block, SectionTable):
+                shown.append(_TableView(block))
         if shown:
-            parts += [RichText(section.title, style="bold"), *shown, RichText("")]
+            parts += [Text(section.title, style="bold"), *shown, Text("")]
     return Group(*parts[:-1])
 
 
@@ -562,11 +538,5 @@ class _TableView:
                 min_width=None if is_kept else min(longest, line or longest),
             )
         for row in zip(*columns, strict=True):
-            table.add_row(*map(RichText, row))
+            table.add_row(*map(Text, row))
         return table
-
-
-def _render(block: Block) -> RenderableType | None:
-    if isinstance(block, SectionText):
-        return RichText(block.text, style="dim" if block.kind == "note" else "")
-    return _TableView(block) if isinstance(block, SectionTable) else None

@@ -40,14 +40,20 @@ def resolve_tracking_uri(home: Path, option: str | None) -> str:
     received = option or os.environ.get("MLFLOW_TRACKING_URI") or own
     source = "--tracking-uri" if option else "MLFLOW_TRACKING_URI"
     if received == own:
-        _refuse_old_store_in(home, own)
+        is_old = any(meta.parent.name.isdigit() for meta in home.glob("*/meta.yaml"))
+        if is_old and not (home / DATABASE_NAME).exists():  # a file store that was not migrated yet
+            raise TrackingError(_file_store_message(f"home {home}", home, own))
         return own
-    scheme = _scheme(received)
+    # `postgresql` of `postgresql+psycopg://...`; empty for a plain path
+    match = re.match(r"([A-Za-z][A-Za-z0-9-]*)(\+\w+)?:", received)
+    scheme = match[1].lower() if match else ""
     if scheme == "file" or (not scheme and Path(received).is_dir()):
         shown = f"{source} {redacted(received)!r}"
         if re.match("file://[^/]", received):
             raise TrackingError(f"{shown}: a file is on no host; write '{SQLITE}/path/to/runs.db'")
-        raise TrackingError(_file_store_message(shown, _folder(received), own))
+        path = unquote(re.sub(r"^/+", "/", re.sub(r"^file:(//)?", "", received)))
+        folder = Path(path or ".").expanduser().absolute()
+        raise TrackingError(_file_store_message(shown, folder, own))
     if not scheme:
         raise TrackingError(
             f"{source} {redacted(received)!r} is a path; write a database file as "
@@ -64,25 +70,6 @@ def resolve_tracking_uri(home: Path, option: str | None) -> str:
 def sqlite_path(uri: str) -> Path | None:
     """Return the file of a SQLite address, or None for any other kind of store."""
     return Path(unquote(uri.removeprefix(SQLITE))) if uri.startswith(SQLITE) else None
-
-
-def _scheme(uri: str) -> str:
-    """Return `postgresql` of `postgresql+psycopg://...`; empty for a plain path."""
-    match = re.match(r"([A-Za-z][A-Za-z0-9-]*)(\+\w+)?:", uri)
-    return match[1].lower() if match else ""
-
-
-def _folder(uri: str) -> Path:
-    path = re.sub(r"^/+", "/", re.sub(r"^file:(//)?", "", uri))
-    return Path(unquote(path) or ".").expanduser().absolute()
-
-
-def _refuse_old_store_in(home: Path, own: str) -> None:
-    """A file store without a database beside it is one that has not been migrated yet."""
-    if (home / DATABASE_NAME).exists():
-        return
-    if any(meta.parent.name.isdigit() for meta in home.glob("*/meta.yaml")):
-        raise TrackingError(_file_store_message(f"home {home}", home, own))
 
 
 def _file_store_message(received: str, folder: Path, own: str) -> str:

@@ -147,19 +147,6 @@ def versions_of(client: Any, model: Any) -> list[Any]:
             return sorted(found, key=lambda version: int(version.version))
 
 
-def doubled(versions: Sequence[Any]) -> dict[str, list[str]]:
-    """Return the attempts (`<trial>-<attempt>`) with more than one version, and those versions."""
-    by_digest: dict[str, list[Any]] = {}
-    for version in versions:
-        if DIGEST in version.tags:
-            by_digest.setdefault(version.tags[DIGEST], []).append(version)
-    return {
-        several[0].tags.get("trial", ""): [str(version.version) for version in several]
-        for several in by_digest.values()
-        if len(several) > 1
-    }
-
-
 def _made_of(versions: Sequence[Any], run_id: str, champion: ChampionModel) -> Any | None:
     """Return the version that was made of a champion's run."""
     made = (v for v in versions if v.tags.get(DIGEST) == champion.digest)

@@ -57,17 +57,13 @@ def fit(values: Mapping[str, str], max_characters: int) -> tuple[dict[str, str],
     """Return the values with safe keys and cut to length, and the keys of those that were cut."""
     cut = [safe_key(key) for key, value in values.items() if len(value) > max_characters]
     kept = max_characters - len(_MARK)
-    values = {key: _whole(value) for key, value in values.items()}
+    # Half characters, which are no UTF-8 and cannot be sent, become `?`.
+    values = {key: value.encode("utf-8", "replace").decode() for key, value in values.items()}
     fitted = {
         safe_key(key): value if len(value) <= max_characters else value[:kept] + _MARK
         for key, value in values.items()
     }
     return fitted, cut
-
-
-def _whole(text: str) -> str:
-    """Return a text that can be sent: half characters, which are no UTF-8, become `?`."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def is_finite(value: object) -> bool:
@@ -113,16 +109,12 @@ def label_params(record: Record) -> dict[str, str]:
     """Return `<name>_label` for each parameter that has choices too long for a chart of the UI."""
     labels = {}
     for name, text in record.distributions.items():
-        choices = [str(choice) for choice in _choices(text)]
+        attributes = json.loads(text).get("attributes", {})
+        choices = [str(choice) for choice in attributes.get("choices", [])]
         chosen = str(record.params.get(name))
         if any(len(choice) > LABEL_CHARACTERS for choice in choices) and chosen in choices:
             labels[f"{name}{LABEL_SUFFIX}"] = _labels(choices)[choices.index(chosen)]
     return labels
-
-
-def _choices(distribution: str) -> list[object]:
-    attributes = json.loads(distribution).get("attributes", {})
-    return list(attributes.get("choices", []))
 
 
 def _labels(choices: list[str]) -> list[str]:
@@ -170,7 +162,7 @@ NOTE: Final = "mlflow.note.content"
 """Tag that MLflow shows as the description of a run."""
 
 
-class Point(NamedTuple):
+class Measured(NamedTuple):
     """One value of a metric; the timestamp in milliseconds since the epoch (UTC)."""
 
     key: str
@@ -204,7 +196,7 @@ class RunContent:
     end_time: int
     tags: Mapping[str, str]
     params: Mapping[str, str]
-    metrics: tuple[Point, ...]
+    metrics: tuple[Measured, ...]
 
 
 def as_typed(note: str) -> str:
@@ -233,8 +225,10 @@ def experiment_names(info: SweepInfo) -> Iterator[str]:
     It is named after data and space (`Handwritten digits: mlp`). Data of equal name are told apart
     by their digest.
     """
-    data, space = _about_data(info.data), _space_name(info)
-    name = f"{data}: {space}"[:_EXPERIMENT_CHARACTERS]
+    facts = info.data.get("info")  # in the words of the experiment, if it has any
+    title = facts.get("title") if isinstance(facts, Mapping) else None
+    data = printable(str(title or info.data.get("name") or "data")).replace("\n", " ").strip()
+    name = f"{data or 'data'}: {_space_name(info)}"[:_EXPERIMENT_CHARACTERS]
     digest = _digest(info.data)[:8]
     yield name
     if digest:
@@ -257,13 +251,6 @@ def experiment_tags(info: SweepInfo) -> dict[str, str]:
     return {name: value for name, value in tags.items() if value}
 
 
-def _about_data(data: Mapping[str, Any]) -> str:
-    """Return what data are called, in the words of their experiment if it has any."""
-    facts = data.get("info")
-    title = facts.get("title") if isinstance(facts, Mapping) else None
-    return printable(str(title or data.get("name") or "data")).replace("\n", " ").strip() or "data"
-
-
 def _space_name(info: SweepInfo) -> str:
     """Return the name of the space that a sweep began in; all confirmations share one."""
     if confirmed_by(info.directory):
@@ -282,8 +269,12 @@ def sweep_tags(info: SweepInfo, note: SweepNote) -> dict[str, str]:
         "baselines": ", ".join(info.baselines),
         "fingerprint": _json(info.fingerprint),
     }
+    from sweeps.study.samplers import options_given  # imports Optuna, which no completion needs
+
     for name in ("seed", "sampler", "pruner", "ask_ahead", "order", "learn_from"):
-        tags[name] = _option_text(info.fingerprint.get(name, ""))
+        value = info.fingerprint.get(name, "")
+        is_choice = isinstance(value, Mapping) and "name" in value and not options_given(value)
+        tags[name] = str(value["name"]) if is_choice else _text(value)  # `tpe`, without own options
     if info.generation > 1:
         tags["generations"] = str(info.generation)
         tags["first_trials"] = ", ".join(str(g.first_trial) for g in info.generations)
@@ -302,6 +293,8 @@ def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent
     """Return the child run of one attempt; epochs are steps and count from 1."""
     info = info.at(record.spec.trial)  # an extension changes nothing about earlier runs
     status, retried = run_status(record)
+    history = record.result.history if record.result else {}
+    epochs = max((len(values) for values in history.values()), default=1)
     varied = varied_params(info, record)
     texts = {**label_params(record), **{k: _text(v) for k, v in varied.items()}}
     params, cut = fit(texts, MAX_PARAM_CHARACTERS)
@@ -324,10 +317,20 @@ def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent
         "constants": _json({k: v for k, v in record.spec.config.items() if k not in varied}),
         "versions": _json(record.environment.get("packages", {})),
         "error": (record.error or "")[:_ERROR_CHARACTERS],
-        "diverged_epoch": _diverged_epoch(record),
+        "diverged_epoch": str(epochs) if record.result and record.outcome == "diverged" else "",
         **retried,
         "mlflow.parentRunId": parent_run_id,
     }
+    duration = record.finished_at - record.started_at
+    points = [
+        # The record has no time per epoch; evenly spread, they never change.
+        Measured(
+            safe_key(key), float(value), record.started_at + duration * epoch // len(values), epoch
+        )
+        for key, values in history.items()
+        for epoch, value in enumerate(values, 1)
+        if is_finite(value)
+    ]
     return RunContent(
         name=run_name(record),
         status=status,
@@ -335,7 +338,7 @@ def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent
         end_time=record.finished_at,
         tags=_fitted_tags(tags, [f"param {key}" for key in cut]),
         params=params,
-        metrics=tuple(_points(record)),
+        metrics=(*points, *headline_points(record)),
     )
 
 
@@ -364,23 +367,11 @@ def varied_params(info: SweepInfo, record: Record) -> dict[str, Any]:
     return {**expanded, **record.params}
 
 
-def headline_points(record: Record, step: int = 0) -> Iterator[Point]:
+def headline_points(record: Record, step: int = 0) -> Iterator[Measured]:
     """Yield the finite headline metrics of a record, timed at its end."""
     for key, value in (record.result.metrics if record.result else {}).items():
         if is_finite(value):
-            yield Point(safe_key(key), float(value), record.finished_at, step)
-
-
-def _points(record: Record) -> Iterator[Point]:
-    history = record.result.history if record.result else {}
-    duration = record.finished_at - record.started_at
-    for key, values in history.items():
-        for epoch, value in enumerate(values):
-            if is_finite(value):
-                # The record has no time per epoch; evenly spread, they never change.
-                timestamp = record.started_at + duration * (epoch + 1) // len(values)
-                yield Point(safe_key(key), float(value), timestamp, epoch + 1)
-    yield from headline_points(record)
+            yield Measured(safe_key(key), float(value), record.finished_at, step)
 
 
 def _shared_tags(info: SweepInfo, code: Mapping[str, Any]) -> dict[str, str]:
@@ -405,20 +396,6 @@ def _fitted_tags(tags: Mapping[str, str], cut: list[str]) -> dict[str, str]:
     fitted, cut_tags = fit({k: v for k, v in tags.items() if v}, MAX_TAG_CHARACTERS)
     cut = [*cut, *(f"tag {key}" for key in cut_tags)]
     return fitted | ({"truncated": ", ".join(cut)[:MAX_TAG_CHARACTERS]} if cut else {})
-
-
-def _diverged_epoch(record: Record) -> str:
-    if record.outcome != "diverged" or record.result is None:
-        return ""
-    return str(max((len(v) for v in record.result.history.values()), default=1))
-
-
-def _option_text(value: Any) -> str:
-    """Return `tpe` for a sampler or pruner without own options; they are stored as mappings."""
-    from sweeps.study.samplers import options_given  # imports Optuna, which no completion needs
-
-    is_choice = isinstance(value, Mapping) and "name" in value and not options_given(value)
-    return str(value["name"]) if is_choice else _text(value)
 
 
 def _digest(data: Mapping[str, Any]) -> str:

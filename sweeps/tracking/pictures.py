@@ -91,7 +91,7 @@ def pictured(store: RecordStore, info: SweepInfo, records: Sequence[Record]) -> 
 
 
 @dataclass(frozen=True)
-class Plan:
+class ImagePlan:
     """The pictures of one run in the image grid.
 
     Attributes:
@@ -109,7 +109,7 @@ class Plan:
         return f"best {self.rank}, {steps}"
 
 
-def plan_pictures(best: Sequence[Record]) -> dict[str, Plan]:
+def plan_pictures(best: Sequence[Record]) -> dict[str, ImagePlan]:
     """Return a plan for each of the best complete trials that kept confusion counts.
 
     All share the steps of the slider, so that it has no gaps: five epochs spread over the longest
@@ -122,15 +122,15 @@ def plan_pictures(best: Sequence[Record]) -> dict[str, Plan]:
     Returns:
         Key of an attempt -> its plan, the best first.
     """
-    best = [record for record in best[:BEST] if confusion_of(record) is not None]
-    longest = max((_epochs(record) for record in best), default=0)
+    found = [(record, confusion_of(record)) for record in best[:BEST]]
+    kept_counts = [(record, len(counts)) for record, counts in found if counts is not None]
+    longest = max((epochs for _, epochs in kept_counts), default=0)
     spread = np.linspace(1, longest, min(SPREAD, longest)).round().astype(int).tolist()
     plans = {}
-    for rank, record in enumerate(best, 1):
-        epochs = _epochs(record)
+    for rank, (record, epochs) in enumerate(kept_counts, 1):
         kept = kept_epoch(record, epochs)
         shown = {step: step if step <= epochs else kept for step in (*spread, longest + 1)}
-        plans[record.spec.key] = Plan(rank, shown)
+        plans[record.spec.key] = ImagePlan(rank, shown)
     return plans
 
 
@@ -173,9 +173,16 @@ class Pictures:
             IncompleteError: New pictures are logged, but the store refused to delete old ones.
         """
         pictured = self._pictured(client, sweep)
-        wanted, missing = self._plans(), self._missing(pictured)
+        wanted, missing = plan_pictures(self._best()), self._missing(pictured)
         self._draw(missing)
-        refused = [_hide(client, run) for key, run in pictured.items() if key not in wanted]
+        refused = []
+        for run in (run for key, run in pictured.items() if key not in wanted):
+            error = _remove(client, run.info.run_id, ())
+            if error is None:
+                for tag in (PICTURES, LOGGED_IMAGES):  # the tag by which it is found goes last
+                    if tag in run.data.tags:
+                        client.delete_tag(run.info.run_id, tag)
+            refused.append(error)
         for key, plan in missing.items():
             if key not in sweep.children:  # its run could not be written
                 continue
@@ -193,7 +200,7 @@ class Pictures:
             what = f"old confusion matrices, runs where they cannot be removed: {len(errors)}"
             raise IncompleteError(what, errors[0]) from errors[0]
 
-    def _draw(self, plans: Mapping[str, Plan]) -> None:
+    def _draw(self, plans: Mapping[str, ImagePlan]) -> None:
         """Begin to draw those that are not begun yet, or failed before."""
         by_key = {record.spec.key: record for record in self._best()}
         two = ThreadPoolExecutor(2, "sweeps-pictures")
@@ -203,13 +210,11 @@ class Pictures:
                 self._drawn[key] = two.submit(_files, by_key[key], plan)
         two.shutdown(wait=False)
 
-    def _plans(self) -> dict[str, Plan]:
-        return plan_pictures(self._best())
-
-    def _missing(self, pictured: Mapping[str, Any]) -> dict[str, Plan]:
+    def _missing(self, pictured: Mapping[str, Any]) -> dict[str, ImagePlan]:
         """Return the plans of the runs that do not show theirs."""
+        plans = plan_pictures(self._best())
         shown = {key: run.data.tags.get(PICTURES) for key, run in pictured.items()}
-        return {key: plan for key, plan in self._plans().items() if shown.get(key) != str(plan)}
+        return {key: plan for key, plan in plans.items() if shown.get(key) != str(plan)}
 
     def _pictured(self, client: Any, sweep: KnownSweep) -> dict[str, Any]:
         """Return the runs with pictures by the key of their attempt."""
@@ -221,22 +226,7 @@ class Pictures:
         }
 
 
-def _hide(client: Any, run: Any) -> Exception | None:
-    """Remove the pictures of a run that is no longer among the best; see `_remove`."""
-    error = _remove(client, run.info.run_id, ())
-    if error is None:
-        for tag in (PICTURES, LOGGED_IMAGES):  # the tag by which it is found goes last
-            if tag in run.data.tags:
-                client.delete_tag(run.info.run_id, tag)
-    return error
-
-
-def _epochs(record: Record) -> int:
-    counts = confusion_of(record)
-    return 0 if counts is None else len(counts)
-
-
-def _files(record: Record, plan: Plan) -> dict[str, bytes]:
+def _files(record: Record, plan: ImagePlan) -> dict[str, bytes]:
     from sweeps.render.confusion import SMALL, draw_confusion
 
     counts = confusion_of(record)

@@ -245,7 +245,9 @@ class Projector:
                     runs = {job.name for job in self._queue}
                 on_waiting(len(runs))
                 began = math.inf
-            if now >= (min(end, moved + AWAY_SECONDS) if self._is_silent() else end):
+            # It was away at the last error, and has answered nothing since.
+            is_silent = self._is_away and self._projection.answers == self._answers
+            if now >= (min(end, moved + AWAY_SECONDS) if is_silent else end):
                 break
             self._thread.join(min(0.1, timeout_seconds))
             if is_urgent():
@@ -259,10 +261,6 @@ class Projector:
             done = len(self._done - {PARENT})
             error = self._error if pending else None
             return ProjectionReport(done, pending, error, self._lost if pending else None)
-
-    def _is_silent(self) -> bool:
-        """Whether the store was away at the last error, and has answered nothing since."""
-        return self._is_away and self._projection.answers == self._answers
 
     def _append(self, job: _Job) -> None:
         with self._changed:
@@ -280,11 +278,18 @@ class Projector:
             self._do_jobs()
 
     def _do_jobs(self) -> None:
-        while (job := self._next()) is not None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._closing)
+                is_late = self._deadline is not None and time.monotonic() >= self._deadline
+                if not self._queue or is_late or self._last_tries == 0:
+                    return
+                job = self._queue[0]
             self._current, self._has_just_looked = job, False
             try:
-                if not job.is_first:
-                    self._start_sweep()
+                if not (job.is_first or self._started_sweep):
+                    self._projection.start_sweep(self._info, self._note)
+                    self._started_sweep = self._has_just_looked = True
                 job.run()
             except GaveWay:
                 continue
@@ -296,16 +301,6 @@ class Projector:
                     self._done.add(job.name)
                     self._last_tries = LAST_TRIES
                     self._is_away = False
-
-    def _next(self) -> _Job | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closing)
-            return self._queue[0] if self._queue and not self._is_late() else None
-
-    def _start_sweep(self) -> None:
-        if not self._started_sweep:
-            self._projection.start_sweep(self._info, self._note)
-            self._started_sweep = self._has_just_looked = True
 
     def _project(self, record: Record, files_factory: FilesFactory) -> None:
         # Numbers without pictures beat no run at all; the error still counts.
@@ -355,7 +350,3 @@ class Projector:
                 self._changed.wait(min(seconds, 1.0))
             else:
                 self._changed.wait_for(lambda: self._closing, seconds)
-
-    def _is_late(self) -> bool:
-        out_of_time = self._deadline is not None and time.monotonic() >= self._deadline
-        return out_of_time or self._last_tries == 0

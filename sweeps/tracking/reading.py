@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from sweeps.errors import UsageError
 from sweeps.records.record import SweepInfo
 from sweeps.tracking.address import sqlite_path
-from sweeps.tracking.champion import ALIAS, DIGEST, doubled, find_model, versions_of
+from sweeps.tracking.champion import ALIAS, DIGEST, find_model
 from sweeps.tracking.runs import find_experiment, half_copied, search
 from sweeps.tracking.store import close_client, quiet
 from sweeps.tracking.view import view_address
@@ -58,14 +58,12 @@ class StoredChampion:
         key: `<trial>-<attempt>` of the trial.
         digest: Digest of the record that it was made of.
         run_id: The run that has its files.
-        doubled: Attempts with more than one version -> those versions.
     """
 
     model: str
     key: str
     digest: str
     run_id: str
-    doubled: Mapping[str, Sequence[str]]
 
 
 def read_runs(tracking_uri: str, info: SweepInfo) -> list[StoredRun]:
@@ -74,21 +72,12 @@ def read_runs(tracking_uri: str, info: SweepInfo) -> list[StoredRun]:
     Raises:
         Exception: What MLflow raises when its store cannot be read.
     """
-    database = sqlite_path(tracking_uri)
-    if database is not None and not database.exists():
-        return []  # MLflow would create it
-    with quiet():
-        from mlflow.tracking import MlflowClient
-
-        client = MlflowClient(tracking_uri)
-        try:
-            experiment = find_experiment(client, info)
-            if experiment is None:
-                return []
-            found = search(client, experiment.experiment_id, {"sweep_id": info.id})
-            return [_stored(tracking_uri, run) for run in found]
-        finally:
-            close_client(client)
+    with _opened(tracking_uri) as client:
+        experiment = client and find_experiment(client, info)
+        if experiment is None:
+            return []
+        found = search(client, experiment.experiment_id, {"sweep_id": info.id})
+        return [_stored(tracking_uri, run) for run in found]
 
 
 def read_champion(tracking_uri: str, info: SweepInfo) -> StoredChampion | None:
@@ -97,26 +86,28 @@ def read_champion(tracking_uri: str, info: SweepInfo) -> StoredChampion | None:
     Raises:
         Exception: What MLflow raises when its store cannot be read.
     """
+    with _opened(tracking_uri) as client:
+        model = client and find_model(client, info)
+        if model is None or ALIAS not in model.aliases:
+            return None
+        version = client.get_model_version(model.name, str(model.aliases[ALIAS]))
+        tags, run_id = version.tags, version.run_id or ""
+        return StoredChampion(model.name, tags.get("trial", ""), tags.get(DIGEST, ""), run_id)
+
+
+@contextlib.contextmanager
+def _opened(tracking_uri: str) -> Iterator[Any]:
+    """Yield a client, or None for a database that does not exist: MLflow would create it."""
     database = sqlite_path(tracking_uri)
     if database is not None and not database.exists():
-        return None
+        yield None
+        return
     with quiet():
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient(tracking_uri)
         try:
-            model = find_model(client, info)
-            if model is None or ALIAS not in model.aliases:
-                return None
-            version = client.get_model_version(model.name, str(model.aliases[ALIAS]))
-            tags = version.tags
-            return StoredChampion(
-                model.name,
-                tags.get("trial", ""),
-                tags.get(DIGEST, ""),
-                version.run_id or "",
-                doubled(versions_of(client, model)),
-            )
+            yield client
         finally:
             close_client(client)
 
@@ -155,11 +146,6 @@ _NEWEST_RUN: Final = """
     LEFT JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'sweep_id'
     WHERE lifecycle_stage = 'active' AND (? IS NULL OR value = ?) ORDER BY start_time DESC LIMIT 1
 """
-_CHAMPION: Final = """
-    SELECT tags.name FROM registered_model_tags AS tags
-    JOIN registered_model_aliases AS aliases ON aliases.name = tags.name AND aliases.alias = ?
-    WHERE tags.key = 'sweep_id' AND tags.value = ?
-"""
 
 
 def locate(tracking_uri: str, info: SweepInfo | None) -> tuple[str | None, str | None]:
@@ -174,7 +160,11 @@ def locate(tracking_uri: str, info: SweepInfo | None) -> tuple[str | None, str |
     """
     database = sqlite_path(tracking_uri)
     if database is None:
-        return (None, None) if info is None else (_experiment_id(tracking_uri, info), info.id)
+        if info is None:
+            return None, None
+        with _opened(tracking_uri) as client:
+            experiment = find_experiment(client, info)
+        return None if experiment is None else str(experiment.experiment_id), info.id
     wanted = None if info is None else info.id
     row = _first_row(database, _NEWEST_RUN, (wanted, wanted)) if database.exists() else None
     if row is None and info is not None:
@@ -197,15 +187,9 @@ def registered_model(tracking_uri: str, info: SweepInfo) -> str | None:
         tracking_uri: From `resolve_tracking_uri`.
         info: The sweep.
     """
-    database = sqlite_path(tracking_uri)
-    if database is not None:
-        row = _first_row(database, _CHAMPION, (ALIAS, info.id)) if database.exists() else None
-        return None if row is None else str(row[0])
-    with quiet():
-        from mlflow.tracking import MlflowClient
-
-        model = find_model(MlflowClient(tracking_uri), info)
-    return str(model.name) if model and ALIAS in model.aliases else None
+    with _opened(tracking_uri) as client:
+        model = client and find_model(client, info)
+        return str(model.name) if model and ALIAS in model.aliases else None
 
 
 def server_address(tracking_uri: str, info: SweepInfo | None) -> str:
@@ -213,14 +197,6 @@ def server_address(tracking_uri: str, info: SweepInfo | None) -> str:
     parts = urlsplit(tracking_uri)
     public = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     return view_address(public, *locate(tracking_uri, info))
-
-
-def _experiment_id(tracking_uri: str, info: SweepInfo) -> str | None:
-    with quiet():
-        from mlflow.tracking import MlflowClient
-
-        experiment = find_experiment(MlflowClient(tracking_uri), info)
-    return None if experiment is None else str(experiment.experiment_id)
 
 
 def _first_row(

@@ -25,7 +25,7 @@ from sweeps.tracking.content import (
     MAX_METRICS_PER_BATCH,
     MAX_PARAMS_PER_BATCH,
     MAX_TAGS_PER_BATCH,
-    Point,
+    Measured,
     SweepNote,
     chunks,
     dataset_key,
@@ -61,12 +61,6 @@ def discard_run(client: Any, run_id: str) -> None:
     if run.info.status == "RUNNING":
         client.set_terminated(run_id, "KILLED")
     client.delete_run(run_id)
-
-
-def is_discarded(run: Any) -> bool:
-    """Whether a run is one that must not be restored when its attempt is projected again."""
-    is_deleted: bool = run.info.lifecycle_stage == "deleted"
-    return is_deleted and run.data.tags.get("trial", "").endswith(_MARK)
 
 
 # Finds experiments and runs by name and tag, and settles on one where there are several.
@@ -114,8 +108,9 @@ def find_or_create_experiment(client: Any, info: SweepInfo, artifact_root: Path 
     if experiment is None:
         names = experiment_names(info)
         name = next(name for name in names if client.get_experiment_by_name(name) is None)
-        folder = artifact_root / _folder_name(name) if artifact_root else None
-        location = folder.as_uri() if folder else None
+        # The folder for its files; several experiments may share one.
+        folder = re.sub(r"[^\w.-]+", "-", name).strip(".-") or "experiment"
+        location = (artifact_root / folder).as_uri() if artifact_root else None
         try:
             created = str(client.create_experiment(name, location, experiment_tags(info)))
         except MlflowException:
@@ -129,11 +124,6 @@ def find_or_create_experiment(client: Any, info: SweepInfo, artifact_root: Path 
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return str(experiment.experiment_id)
-
-
-def _folder_name(name: str) -> str:
-    """Return the folder for the files of an experiment; several may share one."""
-    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "experiment"
 
 
 def find_or_create_parent(client: Any, info: SweepInfo, experiment_id: str) -> str:
@@ -242,8 +232,11 @@ def find_children(client: Any, experiment_id: str, sweep_id: str) -> dict[str, A
     for run in search(client, experiment_id, {"sweep_id": sweep_id}):
         for path in half_copied(run):
             path.unlink(missing_ok=True)
-        if run.data.tags.get("kind") == "trial" and not is_discarded(run):
-            found.setdefault(run.data.tags["trial"], []).append(run)
+        is_deleted = run.info.lifecycle_stage == "deleted"
+        key = run.data.tags.get("trial", "")
+        is_discarded = is_deleted and key.endswith(_MARK)  # never restored
+        if run.data.tags.get("kind") == "trial" and not is_discarded:
+            found.setdefault(key, []).append(run)
     return {key: run for key, runs in found.items() if (run := keep_one(client, runs))}
 
 
@@ -319,7 +312,7 @@ def log_values(
     client: Any,
     run_id: str,
     params: Mapping[str, str] | None = None,
-    metrics: Iterable[Point] = (),
+    metrics: Iterable[Measured] = (),
     tags: Mapping[str, str] | None = None,
 ) -> None:
     """Send everything in as few batches as the limits allow: one for an ordinary trial."""

@@ -341,19 +341,15 @@ def _bring_up_to_date(database: Path, database_retry: DatabaseRetry) -> None:
     """
     check_database(database, database_retry)
     database_retry.run(database, lambda: enable_wal(database))
-    version, known = schema_version(database, database_retry, "experiments"), _schema_versions()
-    if version != known[0]:
+    if schema_version(database, database_retry, "experiments") != _latest_schema():
         database_retry.run(database, lambda: migrate(database, _upgrade))
 
 
-@cache  # Alembic reads all of the scripts each time
-def _schema_versions() -> tuple[str, ...]:
-    """Return the schemas that this MLflow can bring up to date, its own first."""
-    from alembic.script import ScriptDirectory
-    from mlflow.store.db.utils import _get_alembic_config
+@cache  # Alembic reads all of its scripts each time
+def _latest_schema() -> str:
+    from mlflow.store.db.utils import _get_latest_schema_revision
 
-    scripts = ScriptDirectory.from_config(_get_alembic_config(""))
-    return tuple(script.revision for script in scripts.walk_revisions())
+    return str(_get_latest_schema_revision())
 
 
 def _upgrade(database: Path) -> None:

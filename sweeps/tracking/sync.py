@@ -97,7 +97,7 @@ def remove_runs(
             for run in sorted(active, key=lambda run: run.data.tags.get("kind") == "sweep"):
                 if database is not None and artifacts is not None and _lie_in(artifacts, run):
                     for file in client.list_artifacts(run.info.run_id):
-                        _delete_artifact(run, file.path)
+                        client.delete_artifact(run.info.run_id, file.path)
                 client.delete_run(run.info.run_id)
             return len(active)
         except Exception as error:
@@ -113,13 +113,6 @@ def _lie_in(artifacts: Path, run: Any) -> bool:
     """Whether the files of a run are of this home: a copied one names those of the original."""
     folder = local_folder(run.info.artifact_uri)
     return folder is None or folder.resolve().is_relative_to(artifacts.resolve())
-
-
-def _delete_artifact(run: object, path: str) -> None:
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-    repository = get_artifact_repository(run.info.artifact_uri)  # type: ignore[attr-defined]
-    repository.delete_artifacts(path)
 
 
 # Completes deletions: removes from study and MLflow what `sweeps delete` took out of the records.

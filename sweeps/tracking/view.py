@@ -162,7 +162,8 @@ def compare_address(base: str, experiment_id: str, run_ids: Sequence[str]) -> st
 
 def _state(info: SweepInfo, names: list[str], findings: Findings, limit: int) -> dict[str, Any]:
     objective, *others = (f"metrics.`{safe_key(one.metric)}`" for one in info.objectives)
-    varied = [name for name in names if not _is_label(name, names)][:limit]
+    labels = {f"{name}{LABEL_SUFFIX}" for name in names}
+    varied = [name for name in names if name not in labels][:limit]
     others += [f"tags.`{ON_FRONT}`"] if info.has_front else []
     beside = (f"metrics.`{name}`" for name in findings.beside)
     others += [name for name in beside if name not in {objective, *others}]
@@ -192,10 +193,6 @@ def _state(info: SweepInfo, names: list[str], findings: Findings, limit: int) ->
         "compareRunSections": _sections(info, {card["metricSectionId"] for card in charts}),
         "compareRunCharts": charts,
     }
-
-
-def _is_label(name: str, names: Sequence[str]) -> bool:
-    return name.endswith(LABEL_SUFFIX) and name.removesuffix(LABEL_SUFFIX) in names
 
 
 def _sections(info: SweepInfo, filled: set[str]) -> list[dict[str, Any]]:
@@ -290,22 +287,23 @@ def view_of(
     shared = set(names).intersection(*varied)
     labels = (name for record in records for name in label_params(record))
     plans = plan_pictures(best)
+    # What people look for whatever the objective is: the experiment's first metric.
+    metrics = [name for r in records if r.result is not None for name in r.result.metrics]
+    beside = [*metrics[:1], *(["best_epoch"] if "best_epoch" in metrics else [])]
+    histories = (record.result.history for record in records if record.result)
+    # What pruners watch comes first, then the metrics of validation.
+    kept = dict.fromkeys(name for history in histories for name in history)
+    curves = sorted(kept, key=lambda n: (n != info.epoch_metric, not n.startswith("val_")))
     findings = Findings(
-        curves=_curves(info, records),
+        curves=[safe_key(name) for name in curves[:MAX_CURVES]],
         image=KEY if plans else "",
         image_step=max((step for plan in plans.values() for step in plan.epochs), default=1),
         worst=any(confusion_of(record) is not None for record in best),
-        beside=_looked_for(records),
+        beside=beside,
         partial=frozenset(safe_key(name) for name in names if name not in shared),
     )
     params = [safe_key(name) for name in (*names, *dict.fromkeys(labels))]
     return view_tag(info, params, findings)
-
-
-def _looked_for(records: Sequence[Record]) -> list[str]:
-    """Return what people look for whatever the objective is: the experiment's first metric."""
-    named = [name for r in records if r.result is not None for name in r.result.metrics]
-    return [*named[:1], *(["best_epoch"] if "best_epoch" in named else [])]
 
 
 def running_note(info: SweepInfo, experiment_id: str) -> str:
@@ -366,14 +364,13 @@ def _filters(info: SweepInfo, best: Sequence[Record]) -> str:
     if info.has_front:
         rows["the Pareto front"] = f"{own} and tags.{ON_FRONT} = 'true'"
     elif best:
-        tenth = best[-1]
         sign = ">=" if info.direction == "maximize" else "<="
-        rows[f"the best {len(best)}"] = f"{own} and metrics.{metric} {sign} {_objective(tenth)!r}"
-    mistake = next((words for record in best[:1] for words in _mistakes(record)), None)
-    if mistake:
+        rows[f"the best {len(best)}"] = f"{own} and metrics.{metric} {sign} {best[-1].objective!r}"
+    mistake = confusion_tags(best[0]).get("confusion_1", "").rpartition(":")[0] if best else ""
+    if mistake and not set("'%_|`") & set(mistake):
         whose = f"trial {best[0].spec.trial}" if info.has_front else "the best"
         rows[f"trials with the worst mistake of {whose}"] = (
-            f"{own} and tags.confusion_1 LIKE '{mistake}%'"
+            f"{own} and tags.confusion_1 LIKE '{mistake}:%'"
         )
     lines = [f"| {words} | `{search}` |" for words, search in rows.items()]
     return "\n".join(["| to see | search runs for |", "| --- | --- |", *lines])
@@ -381,12 +378,6 @@ def _filters(info: SweepInfo, best: Sequence[Record]) -> str:
 
 def _order(info: SweepInfo) -> str:
     return f"by {info.metric}" if info.has_front else "best first"
-
-
-def _mistakes(record: Record) -> Iterable[str]:
-    words = confusion_tags(record).get("confusion_1", "").rpartition(":")[0]
-    if words and not set("'%_|`") & set(words):
-        yield f"{words}:"
 
 
 def _origin(info: SweepInfo) -> str:
@@ -402,17 +393,3 @@ def _origin(info: SweepInfo) -> str:
 
 def _name(option: Any) -> str:
     return str(option.get("name", "")) if isinstance(option, Mapping) else str(option or "none")
-
-
-def _objective(record: Record) -> float:
-    assert record.objective is not None  # of those that are ranked
-    return record.objective
-
-
-def _curves(info: SweepInfo, records: Sequence[Record]) -> list[str]:
-    """Return per-epoch metrics worth a chart: what pruners watch, then those of validation."""
-    found = dict.fromkeys(
-        name for record in records if record.result for name in record.result.history
-    )
-    names = sorted(found, key=lambda n: (n != info.epoch_metric, not n.startswith("val_")))
-    return [safe_key(name) for name in names[:MAX_CURVES]]

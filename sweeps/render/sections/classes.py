@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeps.analysis.data import SweepData, logits, softmax
-from sweeps.analysis.rows import TrialRow
 from sweeps.errors import ExperimentError, SamplesWarning
 from sweeps.interval import wilson
-from sweeps.records import Record
 from sweeps.records.confusion import best_confusion, class_names, worst_confusions
 from sweeps.render.section import (
     Axis,
@@ -51,43 +49,38 @@ def confusion_section(data: SweepData) -> Section | None:
         return None
     names, who = class_names(record, len(counts)), name_of_chosen(data)
     shown = [(who, chosen, counts)]
-    reference, base = data.summary.reference, _baseline(data, record)
+    reference, base = data.summary.reference, None
+    if reference is not None and reference.trial != chosen.trial:
+        base = best_confusion(data.full(reference.trial))
     if base is not None and reference is not None:
         shown.append((f"baseline {reference.baseline}", reference, base))
     most = max(most_mistakes(one) for _, _, one in shown)  # beside each other: to one scale
-    charts = [
-        confusion_chart(f"confusion-{row.trial}", _title(data, name, row), one, names, most)
-        for name, row, one in shown
-    ]
+    charts = []
+    for name, row, one in shown:
+        values = zip(data.info.objectives, row.values(data.info.objectives) or (), strict=True)
+        worth = ", ".join(f"{goal.metric} {format_metric(value)}" for goal, value in values)
+        title = f"{_capitalised(name)}: {worth}"
+        charts.append(confusion_chart(f"confusion-{row.trial}", title, one, names, most))
     if base is not None:
         title = f"{_capitalised(who)} minus {shown[1][0]}"
         charts.append(difference_chart("confusion-difference", title, counts - base, names))
     compared = [(name, one) for name, _, one in shown]
     charts.append(replace(recall_chart(compared, names, ("best", "baseline")), size="half"))
-    tables = [_pairs(counts, names, who), *(_counts_table(*one, names) for one in compared)]
+    pairs = [
+        [names[true], names[taken], str(number), percent(number / counts[true].sum())]
+        for number, true, taken in worst_confusions(counts)[:8]
+    ]
+    columns = ["actual", "taken for", "times", "of its class"]
+    tables = [Table(columns, pairs, title=f"Most confused pairs of {who}")]
+    for name, one in compared:
+        rows = [[names[true], *map(str, row)] for true, row in enumerate(one.tolist())]
+        title = f"{_capitalised(name)}: counts"
+        tables.append(Table(["actual, taken for", *names], rows, title=title))
     return Section("confusion", "Confusion matrices", [*charts, Folded("In figures", tables)])
-
-
-def _title(data: SweepData, who: str, row: TrialRow) -> str:
-    values = zip(data.info.objectives, row.values(data.info.objectives) or (), strict=True)
-    worth = ", ".join(f"{one.metric} {format_metric(value)}" for one, value in values)
-    return f"{_capitalised(who)}: {worth}"
 
 
 def _capitalised(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
-
-
-def _counts_table(who: str, counts: Counts, names: Sequence[str]) -> Table:
-    rows = [[names[true], *map(str, row)] for true, row in enumerate(counts.tolist())]
-    return Table(["actual, taken for", *names], rows, title=f"{_capitalised(who)}: counts")
-
-
-def _baseline(data: SweepData, best: Record) -> Counts | None:
-    reference = data.summary.reference
-    if reference is None or reference.trial == best.spec.trial:
-        return None
-    return best_confusion(data.full(reference.trial))
 
 
 def confusion_chart(
@@ -104,10 +97,16 @@ def confusion_chart(
     """
     colors = -_MISTAKES * (counts / max(most or most_mistakes(counts), _FEWEST_FULL)) ** 0.7
     np.fill_diagonal(colors, np.diag(counts) / np.maximum(counts.sum(axis=1), 1))
-    texts = [
-        [_cell(names, row, column, counts) for column in range(len(names))]
-        for row in range(len(names))
-    ]
+    texts = []
+    for actual, row in enumerate(counts.tolist()):
+        total, said = sum(row) or 1, [f"taken for {name}" for name in names]
+        said[actual] = "recognised"
+        texts.append(
+            [
+                f"{names[actual]} {what}: {number} of {total} ({percent(number / total)})"
+                for what, number in zip(said, row, strict=True)
+            ]
+        )
     heat = Heatmap(counts.tolist(), names, names, texts, ("right", "wrong"), colors.tolist())
     note = "Darker blue: a larger share of its class. Darker orange: more mistakes."
     return Chart(name, title, [heat], Axis("predicted"), Axis("actual"), note=note)
@@ -116,13 +115,6 @@ def confusion_chart(
 def most_mistakes(counts: Counts) -> int:
     """Return how often one class was taken for another one at most."""
     return int((counts - np.diag(np.diag(counts))).max())
-
-
-def _cell(names: Sequence[str], row: int, column: int, counts: Counts) -> str:
-    total = int(counts[row].sum()) or 1
-    what = "recognised" if row == column else f"taken for {names[column]}"
-    number = int(counts[row, column])
-    return f"{names[row]} {what}: {number} of {total} ({percent(number / total)})"
 
 
 def difference_chart(name: str, title: str, difference: Counts, names: Sequence[str]) -> Chart:
@@ -160,15 +152,6 @@ def recall_chart(
     return Chart("recalls", "Recall by class", marks, *axes, size="wide", note=note)
 
 
-def _pairs(counts: Counts, names: Sequence[str], whose: str) -> Table:
-    rows = [
-        [names[true], names[taken], str(number), percent(number / counts[true].sum())]
-        for number, true, taken in worst_confusions(counts)[:8]
-    ]
-    columns = ["actual", "taken for", "times", "of its class"]
-    return Table(columns, rows, title=f"Most confused pairs of {whose}")
-
-
 _MOST = 40
 _COMMITTEE = 10
 
@@ -196,7 +179,12 @@ def mistakes_section(data: SweepData) -> Section | None:
     wrong = np.flatnonzero(predicted != labels)
     if not len(wrong):
         return Section("mistakes", "Mistakes", [Text(f"{_capitalised(whose)}, makes none.")])
-    agreed = _wrong_in(data)
+    asked, agreed = 0, np.zeros(len(labels), int)  # of the leading trials, those that are wrong
+    for row in data.leaders[:_COMMITTEE]:
+        others = logits(data.full(row.trial))
+        if others is not None and len(others) == len(labels):
+            agreed += others.argmax(axis=1) != labels
+            asked += 1
     worst = sorted(wrong, key=lambda i: (chances[i, labels[i]], i))[:_MOST]
     try:
         drawn = [data.samples.picture(int(i)) for i in worst]
@@ -207,9 +195,9 @@ def mistakes_section(data: SweepData) -> Section | None:
             picture,
             f"{names[labels[i]]} as {names[predicted[i]]}",
             _unbroken(f"{percent(chances[i, predicted[i]], 0)} sure,")
-            + f" {_unbroken(f'{agreed[0][i]} of {agreed[1]} err')}",
+            + f" {_unbroken(f'{agreed[i]} of {asked} err')}",
             f"validation sample {i}: {names[labels[i]]} taken for {names[predicted[i]]}, "
-            f"{percent(chances[i, predicted[i]], 0)} sure; wrong in {agreed[0][i]} of {agreed[1]} "
+            f"{percent(chances[i, predicted[i]], 0)} sure; wrong in {agreed[i]} of {asked} "
             f"{kind}",
         )
         for i, picture in zip(worst, drawn, strict=True)
@@ -217,7 +205,7 @@ def mistakes_section(data: SweepData) -> Section | None:
     text = (
         f"{len(wrong)} of {len(labels)} validation samples are wrong in {whose}; shown: the "
         f"{len(pictures)} it gave the true class the least chance, how sure it was, and how many "
-        f"of {agreed[1]} {kind} err there, too."
+        f"of {asked} {kind} err there, too."
     )
     blocks: list[Block] = [Text(text), Gallery(pictures)]
     return Section("mistakes", "Worst mistakes", blocks)
@@ -231,16 +219,3 @@ def _not_shown(data: SweepData, why: str) -> Section:
 
 def _unbroken(text: str) -> str:
     return text.replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def _wrong_in(data: SweepData) -> tuple[np.ndarray, int]:
-    """Return (n,) the number of leading trials that get each sample wrong, and their number."""
-    assert data.samples is not None
-    labels = data.samples.labels
-    counts, asked = np.zeros(len(labels), int), 0
-    for row in data.leaders[:_COMMITTEE]:
-        scores = logits(data.full(row.trial))
-        if scores is not None and len(scores) == len(labels):
-            counts += scores.argmax(axis=1) != labels
-            asked += 1
-    return counts, asked

@@ -249,15 +249,20 @@ def _ends(records: Iterable[Record], metric: str, role: Role) -> Points:
 
 def _one(record: Record, metric: str, label: str, role: Role) -> list[Mark]:
     values = _curve_values(record, metric)
-    epochs = list(range(1, len(values) + 1))
-    texts = [f"{label}, epoch {epoch}" for epoch in epochs]
-    marks: list[Mark] = [Line(label, epochs, values, role, texts)]
+    marks: list[Mark] = [curve(record, metric, label, role)]
     drops = [epoch for epoch in rate_drops(record) if epoch <= len(values)]
     if drops:
         heights = [values[epoch - 1] for epoch in drops]
         said = [f"{label}: the learning rate dropped before epoch {epoch}" for epoch in drops]
         marks.append(Points("", drops, heights, role, said, is_diamond=True))
     return marks
+
+
+def curve(record: Record, metric: str, label: str, role: Role) -> Line:
+    """Return the values of a metric by epoch; an empty line if none was kept."""
+    values = _curve_values(record, metric)
+    epochs = list(range(1, len(values) + 1))
+    return Line(label, epochs, values, role, [f"{label}, epoch {epoch}" for epoch in epochs])
 
 
 def _rates(data: SweepData) -> Chart:

@@ -9,22 +9,22 @@ def commands(name="mlp", asked=1, **options):
     summary = summarize(
         sweep_info(name=name), [record(0, 0.9)], asked=asked, seconds=1.0, stopped_by=None
     )
-    return next_commands(summary, **options)
+    return list(next_commands(summary, **options))
 
 
 def test_a_finished_sweep_proposes_twice_as_many_trials():
     proposed = commands(run_command="sweeps run mlp --seed 3")
-    assert proposed == ("sweeps ui mlp", "sweeps trials mlp", "sweeps run mlp --seed 3 --trials 2")
+    assert proposed == ["sweeps ui mlp", "sweeps trials mlp", "sweeps run mlp --seed 3 --trials 2"]
 
 
 def test_where_every_trial_failed_the_error_comes_first():
     failed = [record(trial, outcome="failed", error="boom") for trial in range(2)]
     summary = summarize(sweep_info(), failed, asked=2, seconds=1.0, stopped_by=None)
-    assert next_commands(summary, run_command="sweeps run mlp", home_option="--home h") == (
+    assert list(next_commands(summary, run_command="sweeps run mlp", home_option="--home h")) == [
         f"sweeps trials {summary.name} 0 --home h",
         f"sweeps retry {summary.name} --home h",
         "sweeps run mlp --trials 4 --home h",
-    )
+    ]
 
 
 def test_an_unfinished_sweep_proposes_to_finish():

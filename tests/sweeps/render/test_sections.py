@@ -14,9 +14,9 @@ from sweeps.analysis.rows import trial_rows
 from sweeps.analysis.summary import summarize
 from sweeps.experiment import PreparedData, TrialResult
 from sweeps.interval import Interval
-from sweeps.records import RecordStore
 from sweeps.records import conclusions as kept
 from sweeps.records.conclusions import ConfirmedStanding, VerdictConclusion
+from sweeps.records.store import RecordStore
 from sweeps.render import comparing
 from sweeps.render.page import figure
 from sweeps.render.section import (
@@ -309,6 +309,8 @@ def test_trials_are_compared_by_sample_only_if_their_split_is_the_same(tmp_path)
         comparing.Contestant(f"mlp:{row.trial}", data, row)
         for row in trial_rows([first, same, elsewhere])
     ]
-    of_same, of_other = comparing.differences_to_first(contestants, [first, same, elsewhere])
+    for contestant, known in zip(contestants, (first, same, elsewhere), strict=True):
+        contestant.__dict__["record"] = known  # as the cached property would
+    of_same, of_other = comparing.TrialsCompared(tuple(contestants)).differences.values()
     assert of_same.value == -1.0
     assert of_other is None, "the same samples, divided otherwise"

@@ -325,32 +325,10 @@ def another_name(client, name):
     client.rename_registered_model(name, "mine")
 
 
-def doubled_champion(client, name):
-    double(client, name, 2)
-
-
-def doubled_earlier_champion(client, name):
-    double(client, name, 1)
-
-
-def double(client, name, number):
-    """Do what a proxy does that sends a request twice."""
-    version = client.get_model_version(name, number)
-    client.create_model_version(name, version.source, version.run_id, version.tags)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("hurt", "said"),
     [
-        (doubled_champion, "the registered model has 2 versions of trial"),
-        pytest.param(
-            *(
-                doubled_earlier_champion,
-                "the registered model has 2 versions of trial 0000-1: 1, 3",
-            ),
-            marks=pytest.mark.nightly,
-        ),
         (without_alias, "the registered champion is missing"),
         pytest.param(
             *(alias_of_an_earlier_version, "the registered champion points to trial 0000-1"),
