@@ -8,16 +8,14 @@ other stages should cost the same at the end as at the start.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from benchmarks.markdown import kept, markdown
 from benchmarks.options import names_option, whole_numbers
-from benchmarks.process_tree import run_tree
+from benchmarks.process_tree import run_part
 
 POINTS = (100, 1000, 2000, 5000)
 WINDOW = 50
@@ -44,13 +42,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def measure(sampler: str, trials: int) -> dict[str, Any]:
     """Run a sweep; return milliseconds by point and stage, and their growth."""
     with tempfile.TemporaryDirectory(prefix="growth-") as folder:
-        output = Path(folder) / "seconds.json"
-        run_tree(
-            [sys.executable, "-m", "benchmarks.stages", sampler, str(trials), str(output)],
-            folder=Path(folder),
-            timeout_seconds=60 + 2.0 * trials,
-        )
-        rows = json.loads(output.read_text())
+        rows = run_part("benchmarks.stages", Path(folder), 60 + 2.0 * trials, sampler=sampler,
+                        trials=trials)  # fmt: skip
     points = [*(point for point in POINTS if point < trials), trials]
     found = {str(point): _window(rows[max(0, point - WINDOW) : point]) for point in points}
     costs = [sum(stages.values()) - stages["sampler"] for stages in found.values()]

@@ -1,10 +1,11 @@
-"""Describes the machine of a measurement; every result carries the description."""
+"""Describes the machine of a measurement, in every result, and says which package it lacks."""
 
 from __future__ import annotations
 
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGES = (
@@ -33,6 +34,19 @@ def describe() -> dict[str, str]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "packages": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
     }
+
+
+def need(module: str, extra: str, otherwise: str = "") -> Path:
+    """Return the file of a module.
+
+    Raises:
+        RuntimeError: It is not installed; the message names the extra that has it.
+    """
+    found = find_spec(module)
+    if found is None or found.origin is None:
+        ways = filter(None, (f"pip install -e '.[{extra}]' -c constraints.txt", otherwise))
+        raise RuntimeError(f"{module} is not installed: {', '.join(ways)}")
+    return Path(found.origin)
 
 
 def _processor() -> str:

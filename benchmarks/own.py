@@ -15,10 +15,7 @@ The ways take turns.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -29,13 +26,15 @@ import yaml
 from benchmarks.markdown import markdown
 from benchmarks.options import names_option, whole_numbers
 from benchmarks.own_models import EXPERIMENTS, MODELS
-from benchmarks.recipes import own_fit
+from benchmarks.process_tree import records_of, run_part, run_sweeps
 
 WAYS = ("graph", "epochs", "fit", "fused")
 FLOORS = {"dense": 2.3, "table": 2.3, "mixed": 1.8, "image": 1.0}
 """Lowest allowed ratio of `epochs` to `graph`."""
 TO_FIT, TO_FUSED = 0.97, 1.3
 """Lowest allowed ratio of `fit` to `graph`; highest of `graph` to `fused`."""
+MOST_SECONDS = 120
+"""Time a trial, start included, after which a way is stopped."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,20 +73,19 @@ def _configurations(count: int) -> list[dict[str, Any]]:
 
 
 def _timed(way: str, model: str, configurations: list[dict[str, Any]], epochs: int) -> list[float]:
-    if way == "fit":
-        asked = {"model": model, "configurations": configurations, "epochs": epochs}
-        printed = _command([sys.executable, "-m", own_fit.__name__], json.dumps(asked))
-        seconds: list[float] = json.loads(printed.splitlines()[-1])
-        return seconds
     with tempfile.TemporaryDirectory() as folder:
-        return _swept(way, model, configurations, epochs, Path(folder))
+        if way != "fit":
+            return _swept(way, model, configurations, epochs, Path(folder))
+        seconds: list[float] = run_part(
+            "benchmarks.recipes.own_fit", Path(folder), MOST_SECONDS * len(configurations),
+            model=model, configurations=configurations, epochs=epochs,
+        )  # fmt: skip
+        return seconds
 
 
 def _swept(
     way: str, model: str, configurations: list[dict[str, Any]], epochs: int, folder: Path
 ) -> list[float]:
-    from sweeps import load
-
     of_fused = way == "fused"
     name = "best_val_loss" if model == "table" else "best_val_accuracy"
     goal = "minimize" if model == "table" else "maximize"
@@ -109,23 +107,13 @@ def _swept(
         "defaults": {"trials": len(configurations), "pruner": "none"},
     }
     (folder / "space.yaml").write_text(yaml.safe_dump(space), "utf-8")
-    home = str(folder / "home")
-    _command([sys.executable, "-m", "sweeps", "run", str(folder / "space.yaml"), "--name", "own",
-              "--home", home, "--workers", "1", "--no-confirm", "--quiet"])  # fmt: skip
-    sweep = load("own", home)
-    records = sorted(sweep.home.store(sweep.info.id).read_all(), key=lambda one: one.spec.trial)
+    run_sweeps("run", "space.yaml", "--name", "own", "--workers", "1", "--no-confirm", "--quiet",
+               folder=folder, timeout_seconds=MOST_SECONDS * len(configurations))  # fmt: skip
+    records = records_of(folder / "home", "own")
     engines = {record.result.engine for record in records if record.result}
-    wanted = {"graph": "graph", "epochs": "keras", "fused": "fused"}[way]
-    if engines != {wanted}:
+    if engines != {"keras" if way == "epochs" else way}:
         raise RuntimeError(f"own: {model} by {way} was trained by {', '.join(sorted(engines))}")
     return [(record.finished_at - record.started_at) / 1000 for record in records]
-
-
-def _command(words: list[str], stdin: str = "") -> str:
-    done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"own: {' '.join(words)} failed:\n{done.stderr[-2000:]}")
-    return done.stdout
 
 
 def table(result: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Watches a command and all processes that it starts through /proc while it runs.
+"""Runs commands, and watches each with all processes that it starts through /proc.
 
 The tree consists of all processes that descend from the command or belong to its session, so that a
 fork server and its workers stay in it after the process that started them has ended.
@@ -7,12 +7,14 @@ fork server and its workers stay in it after the process that started them has e
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,9 @@ POLL_SECONDS = 0.2
 """Time between two polls. The CPU time of a process after the last poll that saw it is missed."""
 MEMORY_SECONDS = 2.0
 """Usual time between two readings of memory, for which the kernel walks the page tables."""
+HERE = "127.0.0.1"
+PATIENCE_SECONDS = 120
+"""Time after which a server that does not answer is given up."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
 
@@ -95,6 +100,11 @@ def processes(root: int) -> list[Process]:
         waiting = [s for s in waiting if s[0] not in found]
 
 
+def cpu_seconds_of(root: int) -> float:
+    """Return the user and system time of the living processes of a tree so far."""
+    return sum(process.cpu_seconds for process in processes(root))
+
+
 def plain_environment() -> dict[str, str]:
     """Return this process's environment with our packages, without variables that alter a sweep."""
     left_out = {"MLFLOW_TRACKING_URI", "GITHUB_STEP_SUMMARY"}
@@ -146,6 +156,72 @@ def run_tree(
         how = f"took more than {timeout_seconds:g} s" if is_late else f"ended with {code}"
         raise RuntimeError(f"{' '.join(command)} {how}:\n{tail}")
     return Usage(started_at, wall, cpu, peak)
+
+
+def run_part(module: str, folder: Path, timeout_seconds: float, **asked: Any) -> Any:
+    """Run a module that calls `answer` in a folder, see `run_tree`; return what it answers."""
+    file = folder / "answer.json"
+    command = [sys.executable, "-m", module, json.dumps(asked), str(file)]
+    run_tree(command, folder=folder, timeout_seconds=timeout_seconds)
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def answer(main: Callable[..., object]) -> None:
+    """Be what `run_part` starts: answer what is asked for with what `main` returns."""
+    asked, file = sys.argv[1:]
+    Path(file).write_text(json.dumps(main(**json.loads(asked))), encoding="utf-8")
+
+
+def free_port() -> int:
+    """Return the number of a port of this machine that nobody listens on."""
+    with socket.create_server((HERE, 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def in_background(
+    command: Sequence[str], folder: Path, port: int = 0, **settings: str
+) -> Iterator[int]:
+    """Run `python -m command` in a new folder, and kill its tree in the end; yield its process id.
+
+    Args:
+        command: Module and arguments.
+        folder: Where it works, and leaves `output.log`.
+        port: Where it takes connections before this yields, if it is a server.
+        **settings: Variables of its environment beside the usual ones.
+
+    Raises:
+        RuntimeError: The server has ended, or does not answer after a while.
+    """
+    folder.mkdir(parents=True)
+    log = folder / "output.log"
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=folder,
+            env={**plain_environment(), **settings},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while port and not _answers(port):
+            if child.poll() is not None or time.monotonic() > end:
+                tail = log.read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"{' '.join(command)} does not answer:\n{tail}")
+            time.sleep(0.05)
+        yield child.pid
+    finally:
+        kill_tree(child.pid)
+        child.wait()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HERE, port)) == 0
 
 
 def run_sweeps(*words: str, folder: Path, timeout_seconds: float, **watched: Any) -> Usage:

@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,14 +24,12 @@ from typing import Any, Final
 
 from benchmarks.markdown import kept, markdown
 from benchmarks.options import names_option, whole_numbers
-from benchmarks.process_tree import kill_tree, plain_environment, processes, run_sweeps
+from benchmarks.process_tree import HERE, cpu_seconds_of, free_port, in_background, run_sweeps
 
 UNCOUNTED: Final = 20
 """Trials of each way that come first."""
 ASKED: Final = {"file": 10, "server": 25}
 """Milliseconds of CPU that a run of ours may take, with its curves: of a server on each side."""
-HERE: Final = "127.0.0.1"
-PATIENCE_SECONDS: Final = 120
 QUIET: Final = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 """A server without its job runner, which has seven more processes."""
 
@@ -156,35 +152,12 @@ def stored(store: str, folder: Path) -> Iterator[tuple[str, int | None]]:
     if store == "file":
         yield database, None
         return
-    with socket.socket() as probe:
-        probe.bind((HERE, 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", HERE,
-               "--port", str(port), "--backend-store-uri", database,
+    port = free_port()
+    command = ["mlflow", "server", "--workers", "1", "--host", HERE, "--port", str(port),
+               "--backend-store-uri", database,
                "--artifacts-destination", str(folder / "artifacts")]  # fmt: skip
-    with (folder / "server.log").open("wb") as log:
-        child = subprocess.Popen(command, cwd=folder, env=plain_environment() | QUIET, stdout=log,
-                                 stderr=log, stdin=subprocess.DEVNULL)  # fmt: skip
-    try:
-        await_answer(port, child)
-        yield f"http://{HERE}:{port}", child.pid
-    finally:
-        kill_tree(child.pid)
-        child.wait()
-
-
-def await_answer(port: int, server: subprocess.Popen[bytes]) -> None:
-    """Wait until a server takes connections.
-
-    Raises:
-        RuntimeError: It has ended, or does not after a while.
-    """
-    end = time.monotonic() + PATIENCE_SECONDS
-    while server.poll() is None and time.monotonic() < end:
-        with suppress(OSError), socket.create_connection((HERE, port), 1):
-            return
-        time.sleep(0.2)
-    raise RuntimeError("projection: `mlflow server` does not answer")
+    with in_background(command, folder / "server", port, **QUIET) as server:
+        yield f"http://{HERE}:{port}", server
 
 
 def spent(way: str, asked: tuple[Path, str, Path], uri: str, server: int | None) -> dict[str, Any]:
@@ -196,10 +169,15 @@ def spent(way: str, asked: tuple[Path, str, Path], uri: str, server: int | None)
     write = next(iter(writer))
     for record in first:
         write(record)
-    began = time.perf_counter(), time.process_time(), served(server)
+
+    def clocks() -> tuple[float, float, float]:
+        used = 0.0 if server is None else cpu_seconds_of(server)
+        return time.perf_counter(), time.process_time(), used
+
+    began = clocks()
     for record in counted:
         write(record)
-    ended = time.perf_counter(), time.process_time(), served(server)
+    ended = clocks()
     names = ("wall_ms", "client_ms", "server_ms")
     return {
         "runs": len(counted),
@@ -208,11 +186,6 @@ def spent(way: str, asked: tuple[Path, str, Path], uri: str, server: int | None)
             for name, before, after in zip(names, began, ended, strict=True)
         },
     }
-
-
-def served(server: int | None) -> float:
-    """Return the CPU seconds of a server and its processes so far; 0 without one."""
-    return 0.0 if server is None else sum(one.cpu_seconds for one in processes(server))
 
 
 def table(result: dict[str, Any]) -> str:

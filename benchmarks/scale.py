@@ -13,12 +13,12 @@ import argparse
 import os
 import sys
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from benchmarks.cluster import many
 from benchmarks.cluster.steady import steady_range
+from benchmarks.machine import need
 from benchmarks.markdown import markdown
 from benchmarks.options import names_option, whole_numbers
 
@@ -40,8 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Run one sweep after the other, each on a cluster of its own."""
-    if find_spec("distributed") is None:
-        raise RuntimeError("scale: Dask is not installed: pip install -e '.[cluster]'")
+    need("distributed", "cluster")
     loads = [os.getloadavg()[0]]
     for case in cases(options):  # before anything is measured
         steady_range(case["trials"], case["workers"])
@@ -51,7 +50,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         for number, wanted in enumerate(cases(options)):
             crowds.append(many.measure(wanted, folder / f"many-{number}"))
             loads.append(os.getloadavg()[0])
-            _say(f"{_name(crowds[-1])}: {crowds[-1]['per_second']:.1f} trials/s")
+            said = f"{_name(crowds[-1])}: {crowds[-1]['per_second']:.1f} trials/s"
+            print(f"{said} (load {loads[-1]:.1f})", file=sys.stderr)
     return {"loads": [round(load, 1) for load in loads], "many": crowds}
 
 
@@ -95,7 +95,3 @@ def table(result: dict[str, Any]) -> str:
 def _name(row: dict[str, Any]) -> str:
     away = "" if row["tracking"] else ", no MLflow"
     return f"{row['workers']} workers, {row['sampler']}, {row['seconds']:g} s{away}"
-
-
-def _say(text: str) -> None:
-    print(f"{text} (load {os.getloadavg()[0]:.1f})", file=sys.stderr)

@@ -9,14 +9,14 @@ run is written, so that all CPU time of the process since the last trial belongs
 from __future__ import annotations
 
 import functools
-import json
-import sys
 import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from benchmarks.process_tree import answer
 
 SPACE = Path(__file__).with_name("nothing.yaml")
 WAIT_SECONDS = 60
@@ -132,15 +132,15 @@ def _wait_for_runs(projection: Any, projector: Any, then: Callable[[], None]) ->
     projection.project, projector.put = project_and_say, put_and_wait
 
 
-def main(sampler: str, trials: int, output: Path) -> None:
-    """Run the sweep in the working folder and write the seconds of each trial as JSON."""
+def main(sampler: str, trials: int) -> list[dict[str, float]]:
+    """Run the sweep in the working folder and return the seconds of each trial."""
     import sweeps
 
     clock = StageClock()
     watch_framework(clock)
     sweeps.run(str(SPACE), trials=trials, sampler=sampler, workers=0, home="home", progress="quiet")
-    output.write_text(json.dumps(clock.trials))
+    return clock.trials
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    answer(main)

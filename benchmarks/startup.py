@@ -52,20 +52,15 @@ def time_commands(
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     for round_ in range(runs + 1):
         for name, command in commands.items():
-            duration = _run(command, folder)
+            started = time.perf_counter()
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            duration = time.perf_counter() - started
+            if done.returncode != 0:
+                output = (done.stdout + done.stderr)[-2000:]
+                raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{output}")
             if round_ > 0:
                 seconds[name].append(duration)
     return seconds
-
-
-def _run(command: Sequence[str], folder: Path | None) -> float:
-    started = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    duration = time.perf_counter() - started
-    if done.returncode != 0:
-        output = (done.stdout + done.stderr)[-2000:]
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{output}")
-    return duration
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

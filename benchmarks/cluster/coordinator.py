@@ -6,7 +6,6 @@ The CPU time of each stage (`benchmarks.stages`) is read whenever a trial has en
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from benchmarks.cluster.here import ClusterHere
 from benchmarks.cluster.many import HOME, SWEEP
+from benchmarks.process_tree import answer
 from benchmarks.stages import StageClock, watch_trials
 from sweeps.config.options import RunOptions
 from sweeps.config.policies import Parallelism
@@ -71,8 +71,8 @@ def watch_cluster(clock: StageClock) -> None:
     clock.watch(Projection, "start_sweep", "start")
 
 
-def main(wanted: dict[str, Any], output: Path) -> None:
-    """Run the sweep in the working folder and write its rows as JSON."""
+def main(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Run the sweep in the working folder; return its rows, and how many runs MLflow lacks."""
     from sweeps.config.resolving import resolve
     from sweeps.launch import run_sweep
     from sweeps.tracking.address import resolve_tracking_uri
@@ -103,11 +103,8 @@ def main(wanted: dict[str, Any], output: Path) -> None:
         is_away=not wanted["tracking"],
         fleet=Fleet(ClusterHere(cluster.address, cluster.asked), wanted["workers"], False, ()),
     )
-    output.write_text(
-        json.dumps({"rows": rows.rows, "pending": result.summary.tracking_pending}),
-        encoding="utf-8",
-    )
+    return {"rows": rows.rows, "pending": result.summary.tracking_pending}
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]), Path(sys.argv[2]))
+    answer(main)

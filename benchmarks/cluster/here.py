@@ -51,7 +51,8 @@ class _Client:
 def train_here(job: DaskJob, preload: Preload) -> Attempt:
     """Do what `on_worker.train` does, in the calling thread; nothing can stop or time it."""
     worker = get_worker()
-    if differences(job.versions) or _digest(preload) != job.data_digest:
+    digest = hashlib.sha256(preload.data).hexdigest()
+    if differences(job.versions) or digest != job.data_digest:
         raise WorkersError(f"Dask worker {worker.address}: other versions, or other data")
     experiment, data = _load(preload)
 
@@ -70,7 +71,3 @@ def _load(preload: Preload) -> tuple[Experiment, PreparedData]:
             experiment = load_experiment(preload.experiment, preload.directory)
             _loaded[preload.experiment] = experiment, pickle.loads(preload.data)
         return _loaded[preload.experiment]
-
-
-def _digest(preload: Preload) -> str:
-    return hashlib.sha256(preload.data).hexdigest()

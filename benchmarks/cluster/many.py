@@ -2,19 +2,79 @@
 
 from __future__ import annotations
 
-import json
-import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cluster.processes import crowded_cluster
 from benchmarks.cluster.steady import spans_of, steady
-from benchmarks.process_tree import run_tree
+from benchmarks.process_tree import (
+    HERE,
+    PATIENCE_SECONDS,
+    cpu_seconds_of,
+    free_port,
+    in_background,
+    run_part,
+)
 
 HOME = "home"
 SWEEP = "sleeping"
 A_PROCESS = 50
 """Dask workers in one process."""
+
+
+@dataclass(frozen=True)
+class CrowdedCluster:
+    """A Dask scheduler and workers on this machine.
+
+    Attributes:
+        address: Host and port of the scheduler.
+        scheduler: Its process id.
+        workers: The ids of the processes in which the workers are.
+    """
+
+    address: str
+    scheduler: int
+    workers: list[int]
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Return user and system time so far: of `scheduler`, and of all `workers`."""
+        return {
+            "scheduler": cpu_seconds_of(self.scheduler),
+            "workers": sum(map(cpu_seconds_of, self.workers)),
+        }
+
+
+@contextmanager
+def crowded_cluster(folder: Path, workers: int) -> Iterator[CrowdedCluster]:
+    """Start a cluster with many workers a process, which train in it (see `here.py`); kill it.
+
+    Raises:
+        RuntimeError: The workers are not there after a while.
+    """
+    from distributed import Client
+
+    kind: type = Client  # untyped
+    port = free_port()
+    address = f"{HERE}:{port}"
+    command = ["distributed.cli.dask_scheduler", "--host", HERE, "--port", str(port),
+               "--no-dashboard"]  # fmt: skip
+    with ExitStack() as stack:
+        scheduler = stack.enter_context(in_background(command, folder / "scheduler", port))
+        pids = []
+        for first in range(0, workers, A_PROCESS):
+            count = str(min(A_PROCESS, workers - first))
+            command = ["benchmarks.cluster.many_workers", f"tcp://{address}", count]
+            pids.append(stack.enter_context(in_background(command, folder / f"workers-{first}")))
+        try:
+            with kind(f"tcp://{address}", timeout=PATIENCE_SECONDS, set_as_default=False) as client:
+                client.wait_for_workers(workers, timeout=PATIENCE_SECONDS)
+        except (OSError, TimeoutError) as error:
+            logs = sorted(folder.glob("*/output.log"))
+            tails = "\n".join(f"{path.parent.name}: {path.read_text()[-1000:]}" for path in logs)
+            raise RuntimeError(f"no cluster of {workers} workers: {error}\n{tails}") from None
+        yield CrowdedCluster(address, scheduler, pids)
 
 
 def measure(wanted: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -25,19 +85,14 @@ def measure(wanted: dict[str, Any], folder: Path) -> dict[str, Any]:
             `tracking` (whether MLflow gets runs).
         folder: Where everything of it goes.
     """
-    sweep, output = folder / "sweep", folder / "rows.json"
+    sweep = folder / "sweep"
     sweep.mkdir(parents=True)
     workers, trials = wanted["workers"], wanted["trials"]
-    with crowded_cluster(folder / "cluster", workers, A_PROCESS) as cluster:
+    with crowded_cluster(folder / "cluster", workers) as cluster:
         before = cluster.cpu_seconds()
-        asked = json.dumps({**wanted, "executor": cluster.uri})
-        run_tree(
-            [sys.executable, "-m", "benchmarks.cluster.coordinator", asked, str(output)],
-            folder=sweep,
-            timeout_seconds=300 + trials,
-        )
+        asked = {**wanted, "executor": f"dask://{cluster.address}"}
+        watched = run_part("benchmarks.cluster.coordinator", sweep, 300 + trials, wanted=asked)
         used = {role: seconds - before[role] for role, seconds in cluster.cpu_seconds().items()}
-    watched = json.loads(output.read_text(encoding="utf-8"))
     kept = steady(spans_of(sweep / HOME, SWEEP), workers)
     return {
         **wanted,

@@ -1,12 +1,8 @@
 """The table of one's own models: ratios of the sums, and a floor that is missed is said."""
 
-import json
-import subprocess
-import sys
-
 import pytest
 
-from benchmarks.own import table
+from benchmarks.own import _timed, table
 
 SECONDS = {
     "dense": {"graph": [1.0, 1.0], "epochs": [2.0, 3.0], "fit": [4.0, 4.0],
@@ -28,11 +24,6 @@ def test_ratios_are_those_of_sums_and_missed_floors_are_said():
 def test_the_peer_trains_the_configurations_it_is_given():
     numbers = {"units_1": 8, "units_2": 8, "learning_rate": 0.01, "dropout": 0.1, "l2": 1e-5}
     configurations = [{**numbers, "batch_size": size} for size in (64, 128)]
-    asked = {"model": "mixed", "epochs": 1, "configurations": configurations}
-    command = [sys.executable, "-m", "benchmarks.recipes.own_fit"]
-    ran = subprocess.run(
-        command, input=json.dumps(asked), capture_output=True, text=True, check=True
-    )
-    seconds = json.loads(ran.stdout.splitlines()[-1])
+    seconds = _timed("fit", "mixed", configurations, 1)
     assert len(seconds) == 2
     assert min(seconds) > 0
