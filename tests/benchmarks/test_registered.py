@@ -22,7 +22,7 @@ def tables(tmp_path, monkeypatch):
     for number, task in enumerate(TASKS):
         noise = np.random.default_rng(number).normal(0, 0.02, (80, 4))
         axes = {"size": 40, "kind": ["a", "b"] if task.startswith("known") else 2}
-        found[task] = of_grid(task, axes, means[:, None] + noise, np.ones(80), tmp_path)
+        found[task] = of_grid(task, axes, means[:, None] + noise, np.ones(80))
     monkeypatch.setattr(search, "TASKS", TASKS)
     monkeypatch.setattr(registered, "SEEDS", 2)
     monkeypatch.setattr(search, "SEEDS", 2)
