@@ -17,10 +17,10 @@ import statistics
 import sys
 import tempfile
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import need
 from benchmarks.markdown import kept, markdown
 from benchmarks.options import whole_numbers
 from benchmarks.step.server import Part
@@ -49,13 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure every shape by all three methods."""
-    if find_spec("jax") is None:
-        raise RuntimeError(
-            "engine: jax is not installed: pip install -e '.[bench]' -c constraints.txt"
-        )
+    need("jax", "bench")
     core = max(os.sched_getaffinity(0))
     with ExitStack() as stack, tempfile.TemporaryDirectory(prefix="engine-") as folder:
-        data = str(save_digits(Path(folder)))
+        data = save_digits(Path(folder))
         parts = {name: stack.enter_context(Part(module, core)) for name, module in PARTS.items()}
         for name in ("jax", "ours"):
             parts[name].ask("load", data=data)

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--space", default=digits20.SPACE, help=f"that ships (default {digits20.SPACE})"
     )
     whole_numbers(
-        parser, count=(100, "configurations a data set"), seeds=(1, "trainings of each"),
+        parser, count=(100, "configurations a data set"),
         processes=(1, "that train side by side"),
     )  # fmt: skip
     parser.add_argument("--minutes", type=float, default=25.0,
@@ -75,7 +75,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "originals": [{"name": name, "digest": prepared(options.space, source).digest}
                       for name, source in others.ORIGINALS.items()],
         "configurations": len(values),
-        "seeds": options.seeds,
         "points": [
             {"params": points[row], "regrets": dict(zip(names, regrets[row].tolist(), strict=True)),
              "values": dict(zip(names, values[row].tolist(), strict=True))}
@@ -146,11 +145,10 @@ def train_missing(options: argparse.Namespace) -> None:
     for name in others.DATA:
         others.written(options.cache, name)
     todo = [
-        ((options.cache, options.space, name, seed, first, options.count), end)
-        for seed in range(options.seeds)
+        (options.cache, options.space, name, first, options.count, end)
         for first in range(0, options.count, ROWS)
         for name in others.DATA
-        if not part(options.cache, options.space, name, seed, first).exists()
+        if not part(options.cache, options.space, name, first).exists()
     ]
     with get_context("spawn").Pool(options.processes, maxtasksperchild=5) as pool:
         for number, is_trained in enumerate(pool.imap_unordered(_train_part, todo), 1):
@@ -160,54 +158,48 @@ def train_missing(options: argparse.Namespace) -> None:
             print(f"{number} of {len(todo)} parts", file=sys.stderr, flush=True)
 
 
-def _train_part(todo: tuple[tuple[Path, str, str, int, int, int], float]) -> bool:
-    task, end = todo
+def _train_part(todo: tuple[Path, str, str, int, int, float]) -> bool:
+    """Train some configurations on a data set, and keep what they reached; NaN if it diverged.
+
+    Nothing is trained, and False returned, if the time is over.
+    """
+    cache, space, name, first, count, end = todo
     if time.monotonic() > end:
         return False
-    train_part(*task)
-    return True
-
-
-def train_part(cache: Path, space: str, name: str, seed: int, first: int, count: int) -> None:
-    """Train some configurations on a data set, and keep what they reached; NaN if it diverged."""
     own = digits20.space(space)
     experiment = load_experiment(own.experiment, None)
     points = digits20.draw(count, space)[first : first + ROWS]
     values = np.full(ROWS, np.nan)
     for offset, point in enumerate(points):
         row = first + offset
-        spec = TrialSpec("portfolio", row, 1, training_seed(seed, row), own.configuration(point))
+        spec = TrialSpec("portfolio", row, 1, training_seed(0, row), own.configuration(point))
         result = experiment.train(spec, _data(cache, space, name), lambda epoch, shown: None)
         values[offset] = result.metrics.get(own.objectives[0].metric, np.nan)
-    files.save(part(cache, space, name, seed, first), {"values": values})
+    files.save(part(cache, space, name, first), {"values": values})
+    return True
 
 
 def read(options: argparse.Namespace) -> NDArray[np.float64]:
-    """Return (configurations, data sets) the means over seeds, of what all data sets have.
+    """Return (configurations, data sets) what was reached, of what all data sets have.
 
     Raises:
         RuntimeError: Nothing was trained on all of them.
     """
     rows: list[NDArray[np.float64]] = []
     for first in range(0, options.count, ROWS):
-        paths = [
-            [part(options.cache, options.space, name, seed, first) for seed in range(options.seeds)]
-            for name in others.DATA
-        ]
-        if not all(path.exists() for several in paths for path in several):
+        paths = [part(options.cache, options.space, name, first) for name in others.DATA]
+        if not all(path.exists() for path in paths):
             break
-        means = [
-            np.mean([files.load(path)["values"] for path in several], axis=0) for several in paths
-        ]
-        rows.append(np.transpose(means)[: options.count - first])
+        values = [files.load(path)["values"] for path in paths]
+        rows.append(np.transpose(values)[: options.count - first])
     if not rows:
         raise RuntimeError("portfolio: nothing is trained yet on all data sets; give more minutes")
     return np.concatenate(rows)
 
 
-def part(cache: Path, space: str, name: str, seed: int, first: int) -> Path:
+def part(cache: Path, space: str, name: str, first: int) -> Path:
     """Return the file of the configurations from `first` on."""
-    return cache / "rows" / space / name / f"{seed}-{first:05d}.npz"
+    return cache / "rows" / space / name / f"{first:05d}.npz"
 
 
 @lru_cache(maxsize=1)

@@ -24,7 +24,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.markdown import markdown
-from benchmarks.options import at_least_one, names_option, whole_numbers
+from benchmarks.options import names_option, whole_numbers
 from benchmarks.recipes.command import Search
 from benchmarks.tables import digits20
 from benchmarks.throughput import CORES, NAMES, run_recipe, save_digits
@@ -53,8 +53,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
     whole_numbers(parser, repeats=(3, "rounds"))
     names_option(parser, "only", TRIALS)
-    parser.add_argument("--trials", type=at_least_one, help="of each recipe (default: as many as "
-                        "it needs)")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -65,11 +63,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         for repeat in range(options.repeats):
             rounds.append({})
             for name in options.only:
-                trials = options.trials or TRIALS[name]
-                asked = Search(trials, EPOCHS, repeat, data, "tpe", CORES, "mlp")
+                asked = Search(TRIALS[name], EPOCHS, repeat, data, "tpe", CORES, "mlp")
                 found = run_recipe(name, asked, Path(folder) / f"{name}-{repeat}")
                 rounds[-1][name] = {**found, "choices": choices(found["rows"], found["started_at"])}
-                print(f"round {repeat + 1}, {name}: {trials} trials", file=sys.stderr, flush=True)
+                print(f"round {repeat + 1}, {name}", file=sys.stderr, flush=True)
     unique = {key_of(one["params"]): one["params"] for runs in rounds for run in runs.values()
               for one in run["choices"]}  # fmt: skip
     worth = dict(zip(unique, judged(unique.values()), strict=True))

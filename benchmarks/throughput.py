@@ -29,13 +29,13 @@ import statistics
 import sys
 import tempfile
 from dataclasses import asdict
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import need
 from benchmarks.markdown import markdown
-from benchmarks.options import at_least_one, names_option, whole_numbers
+from benchmarks.options import names_option, whole_numbers
 from benchmarks.process_tree import run_tree
 from benchmarks.recipes import ours
 from benchmarks.recipes.command import DIGITS, SAMPLERS, TRIALS, Search
@@ -59,21 +59,16 @@ SECONDS_PER_TRIAL = 120
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    whole_numbers(parser, trials=(80, "of ours"), repeats=(3, "rounds of all recipes"),
+    whole_numbers(parser, trials=(80, "of each recipe"), repeats=(3, "rounds of all recipes"),
                   epochs=(40, "at most"))  # fmt: skip
-    parser.add_argument("--peer-trials", type=at_least_one, help="of each peer (default: as ours); "
-                        "fewer have no `whole` ratio")  # fmt: skip
     names_option(parser, "only", RECIPES)
     names_option(parser, "samplers", SAMPLERS)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Run every recipe with every sampler, round by round."""
-    if {"tuner", "tuner-2"} & set(options.only) and find_spec("keras_tuner") is None:
-        raise RuntimeError(
-            "throughput: keras-tuner is not installed: pip install -e '.[bench]' -c "
-            "constraints.txt, or leave it out with --only ours expert usual"
-        )
+    if {"tuner", "tuner-2"} & set(options.only):
+        need("keras_tuner", "bench", "or leave it out with --only ours expert usual")
     found: dict[str, dict[str, list[dict[str, Any]]]] = {
         sampler: {name: [] for name in options.only} for sampler in options.samplers
     }
@@ -82,9 +77,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         for repeat in range(options.repeats):
             for sampler, runs in found.items():
                 for name in options.only:
-                    peer = options.peer_trials or options.trials
-                    trials = options.trials if name == "ours" else peer
-                    asked = Search(trials, options.epochs, repeat, data, sampler, RECIPES[name])
+                    processes = RECIPES[name]
+                    asked = Search(options.trials, options.epochs, repeat, data, sampler, processes)
                     place = Path(folder) / f"{sampler}-{name}-{repeat}"
                     runs[name].append(run_recipe(name, asked, place))
                     told = _line(runs[name][-1])
@@ -149,8 +143,7 @@ def ratios(runs: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, dict[st
     for name, kind in product(runs, KINDS):
         pairs = list(zip(runs[name], runs.get("ours", []), strict=False))
         known = all(peer[kind] and our[kind] for peer, our in pairs)
-        same = kind == "steady" or all(peer["trials"] == our["trials"] for peer, our in pairs)
-        if name != "ours" and pairs and known and same:
+        if name != "ours" and pairs and known:
             values = [peer[kind] / our[kind] for peer, our in pairs]
             found.setdefault(name, {})[kind] = {
                 "min": min(values),
@@ -163,8 +156,8 @@ def ratios(runs: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, dict[st
 def table(result: dict[str, Any]) -> str:
     """Return the table of each sampler."""
     heading = (
-        f"{result['repeats']} rounds, {result['trials']} trials of up to {result['epochs']} epochs "
-        "(peers may run fewer); medians, and the smallest ratio of theirs to ours"
+        f"{result['repeats']} rounds, {result['trials']} trials of up to {result['epochs']} "
+        "epochs; medians, and the smallest ratio of theirs to ours"
     )
     return "\n\n".join([heading, *(page_table(result, sampler) for sampler in result["samplers"])])
 
@@ -189,8 +182,8 @@ def page_table(result: dict[str, Any], sampler: str) -> str:
     return markdown(heads, rows)
 
 
-def save_digits(folder: Path) -> Path:
-    """Save the arrays that our trials train on, for the peers."""
+def save_digits(folder: Path) -> str:
+    """Save the arrays that our trials train on, for the peers; return the file."""
     import numpy as np
 
     from sweeps.config.sweep import SPLIT_SEED
@@ -200,13 +193,13 @@ def save_digits(folder: Path) -> Path:
     payload = experiment.prepare(None, SPLIT_SEED).payload
     path = folder / "digits.npz"
     np.savez(path, **{name: getattr(payload, name) for name in DIGITS})
-    return path
+    return str(path)
 
 
 def _command(name: str, search: Search) -> list[str]:
     if name != "ours":
         module = f"benchmarks.recipes.{name.partition('-')[0]}"
-        return [sys.executable, "-m", module, *search.arguments()]
+        return [sys.executable, "-m", module, json.dumps(asdict(search))]
     space, words = str(SPACE), ["--sampler", search.sampler]
     if search.space != "digits":
         space, words = search.space, ["--no-confirm"]  # else as it ships

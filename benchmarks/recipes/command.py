@@ -1,4 +1,4 @@
-"""What every peer's command has: its options, the digits, and the file its trials are noted in.
+"""What every peer's command has: what it is asked, the digits, and the file for its trials.
 
 A recipe runs in a folder of its own and appends one JSON line to `TRIALS` whenever a trial is
 trained and logged as far as the recipe logs at all.
@@ -6,14 +6,13 @@ trained and logged as far as the recipe logs at all.
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,7 @@ class Search:
     trials: int
     epochs: int
     seed: int
-    data: Path
+    data: str
     sampler: str = "random"
     processes: int = 1
     space: str = "digits"
@@ -48,25 +47,14 @@ class Search:
         with np.load(self.data) as arrays:
             return tuple(arrays[name] for name in DIGITS)
 
-    def arguments(self) -> list[str]:
-        """Return the options that `parse` reads back."""
-        return [str(word) for name, value in vars(self).items() for word in (f"--{name}", value)]
-
 
 SAMPLERS = ("random", "tpe")
-SPACES = ("digits", "mlp")
 DIGITS = ("train_images", "train_labels", "validation_images", "validation_labels")
 
 
 def parse() -> Search:
-    """Return what the command line asks for."""
-    parser = argparse.ArgumentParser()
-    for name in ("--trials", "--epochs", "--seed", "--processes"):
-        parser.add_argument(name, type=int, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--sampler", choices=SAMPLERS, required=True)
-    parser.add_argument("--space", choices=SPACES, required=True)
-    return Search(**vars(parser.parse_args()))
+    """Return what the command is asked for: its only argument, in JSON."""
+    return Search(**json.loads(sys.argv[1]))
 
 
 def note_trial(

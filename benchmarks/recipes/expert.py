@@ -19,14 +19,10 @@ import time
 from typing import Any
 
 import optuna
-from optuna.study import MaxTrialsCallback
-from optuna.trial import TrialState
 
 from benchmarks.recipes.command import Search, note_trial, parse, side_by_side
-from benchmarks.recipes.search import sampler_of, suggest
+from benchmarks.recipes.search import NAME, RUNS, STUDY, optimize, suggest
 
-STUDY = "sqlite:///optuna.db"
-RUNS = "sqlite:///mlflow.db"
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
@@ -44,8 +40,8 @@ def prepare_stores() -> None:
     """Create both databases once, in WAL mode."""
     from mlflow.tracking import MlflowClient
 
-    optuna.create_study(storage=STUDY, study_name="digits", direction="maximize")
-    MlflowClient(RUNS).create_experiment("digits")
+    optuna.create_study(storage=STUDY, study_name=NAME, direction="maximize")
+    MlflowClient(RUNS).create_experiment(NAME)
     for name in ("optuna.db", "mlflow.db"):
         connection = sqlite3.connect(name)
         connection.execute("PRAGMA journal_mode=WAL")
@@ -67,7 +63,7 @@ def work(search: Search, number: int, ready: Any) -> None:
     keras.utils.set_random_seed(search.seed * 1000 + number)
     ready.wait()
     client = MlflowClient(RUNS)
-    experiment_id = client.get_experiment_by_name("digits").experiment_id
+    experiment_id = client.get_experiment_by_name(NAME).experiment_id
     digits = tuple(map(tf.constant, search.digits()))
 
     def objective(trial: optuna.Trial) -> float:
@@ -78,11 +74,7 @@ def work(search: Search, number: int, ready: Any) -> None:
         note_trial(trial.params, len(history["loss"]), best)
         return best
 
-    study = optuna.load_study(
-        storage=STUDY, study_name="digits", sampler=sampler_of(search, number)
-    )
-    enough = MaxTrialsCallback(search.trials, states=(TrialState.COMPLETE, TrialState.RUNNING))
-    study.optimize(objective, callbacks=[enough])
+    optimize(objective, search, number)
 
 
 def train(params: dict[str, Any], digits: Any, epochs: int) -> dict[str, list[float]]:

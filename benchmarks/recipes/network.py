@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def build_network(params: Mapping[str, Any], **compile_options: Any) -> Any:
+def build_network(params: Mapping[str, Any]) -> Any:
     """Return the compiled network: float32 (batch, 400) -> (batch, 10) logits.
 
     Args:
         params: `units` (one number per hidden layer), `dropout`, `l2`, `learning_rate`.
-        **compile_options: More for `compile`, such as `steps_per_execution`.
     """
     import keras
 
@@ -25,7 +24,6 @@ def build_network(params: Mapping[str, Any], **compile_options: Any) -> Any:
         optimizer=keras.optimizers.Adam(params["learning_rate"]),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        **compile_options,
     )
     return model
 

@@ -1,13 +1,15 @@
-"""What the peers search: `digits.yaml` and `mlp` as Optuna code, and how it is sampled."""
+"""What the peers search: `digits.yaml` and `mlp` as Optuna code, and how Optuna searches it."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from optuna.study import MaxTrialsCallback
+from optuna.trial import TrialState
 
 from benchmarks.recipes.command import Search
 
@@ -27,6 +29,10 @@ SPACES: Mapping[str, Ranges] = {
     "mlp": Ranges((1, 3), 8, {"log": True}, 1e-7),
 }
 BATCHES = [16, 32, 64, 128]
+STUDY = "sqlite:///optuna.db"
+RUNS = "sqlite:///mlflow.db"
+NAME = "digits"
+"""Of the study, and of the experiment in MLflow."""
 
 
 def suggest(trial: Any, space: str = "digits") -> dict[str, Any]:
@@ -52,13 +58,19 @@ def suggest(trial: Any, space: str = "digits") -> dict[str, Any]:
     }
 
 
-def sampler_of(search: Search, number: int = 0) -> optuna.samplers.BaseSampler:
-    """Return the sampler of a process; TPE is told of the trials that others are at."""
-    if search.sampler == "random":
-        return NumberedRandom(search.seed)
-    return optuna.samplers.TPESampler(
-        seed=search.seed * 1000 + number, constant_liar=search.processes > 1
-    )
+def optimize(objective: Callable[[optuna.Trial], float], search: Search, number: int) -> None:
+    """Try configurations, as process `number`, until the study has as many as asked for.
+
+    TPE is told of the trials that other processes are at.
+    """
+    sampler: optuna.samplers.BaseSampler = NumberedRandom(search.seed)
+    if search.sampler == "tpe":
+        sampler = optuna.samplers.TPESampler(
+            seed=search.seed * 1000 + number, constant_liar=search.processes > 1
+        )
+    study = optuna.load_study(storage=STUDY, study_name=NAME, sampler=sampler)
+    enough = MaxTrialsCallback(search.trials, states=(TrialState.COMPLETE, TrialState.RUNNING))
+    study.optimize(objective, callbacks=[enough])
 
 
 class NumberedRandom(optuna.samplers.BaseSampler):

@@ -19,16 +19,11 @@ import optuna
 mpl.use("Agg")
 
 from matplotlib import pyplot as plt
-from optuna.study import MaxTrialsCallback
-from optuna.trial import TrialState
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from benchmarks.recipes.command import Search, note_trial, parse, side_by_side
 from benchmarks.recipes.network import build_network, make_callbacks
-from benchmarks.recipes.search import sampler_of, suggest
-
-STUDY = "sqlite:///optuna.db"
-RUNS = "sqlite:///mlflow.db"
+from benchmarks.recipes.search import NAME, RUNS, STUDY, optimize, suggest
 
 
 class LogEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
@@ -58,8 +53,8 @@ def main() -> None:
     """Run the search in the working folder."""
     search = parse()
     mlflow.set_tracking_uri(RUNS)
-    mlflow.set_experiment("digits")
-    optuna.create_study(storage=STUDY, study_name="digits", direction="maximize")
+    mlflow.set_experiment(NAME)
+    optuna.create_study(storage=STUDY, study_name=NAME, direction="maximize")
     if search.processes == 1:
         work(search)
     else:
@@ -70,7 +65,7 @@ def work(search: Search, number: int = 0) -> None:
     """Try configurations until the study has as many as asked for."""
     images, labels, validation_images, validation_labels = search.digits()
     mlflow.set_tracking_uri(RUNS)
-    mlflow.set_experiment("digits")
+    mlflow.set_experiment(NAME)
 
     def objective(trial: optuna.Trial) -> float:
         keras.backend.clear_session()
@@ -95,11 +90,7 @@ def work(search: Search, number: int = 0) -> None:
         return best
 
     keras.utils.set_random_seed(search.seed * 1000 + number)
-    study = optuna.load_study(
-        storage=STUDY, study_name="digits", sampler=sampler_of(search, number)
-    )
-    enough = MaxTrialsCallback(search.trials, states=(TrialState.COMPLETE, TrialState.RUNNING))
-    study.optimize(objective, callbacks=[enough])
+    optimize(objective, search, number)
 
 
 if __name__ == "__main__":

@@ -65,8 +65,8 @@ def test_what_was_trained_becomes_a_portfolio(tmp_path, monkeypatch):
     for number, name in enumerate(names):
         for first in (0, 10):
             values = np.abs(np.arange(10.0) + first - 5 - number)
-            files.save(portfolio.part(tmp_path, "mlp", name, 0, first), {"values": values})
-    options = argparse.Namespace(space="mlp", cache=tmp_path, count=20, seeds=1, write=True)
+            files.save(portfolio.part(tmp_path, "mlp", name, first), {"values": values})
+    options = argparse.Namespace(space="mlp", cache=tmp_path, count=20, write=True)
     found = portfolio.run(options)
     assert found["configurations"] == 20
     assert found["points"][0]["regrets"].keys() == {"one", "two"}

@@ -34,14 +34,10 @@ def test_steady_state_leaves_out_two_trials_a_process():
     assert found["steady"] == pytest.approx(1.0)
 
 
-def test_too_few_trials_have_no_steady_state_and_fewer_ones_no_whole_ratio():
+def test_too_few_trials_have_no_steady_state():
     few = throughput.summary(rows(10, 20), 1, started_at=0.0)
     assert few["steady"] is None
-    many = throughput.summary(rows(10, 20, 30), 1, started_at=0.0)
-    assert throughput.ratios({"ours": [few], "usual": [many]}) == {}
     assert set(throughput.ratios({"ours": [few], "usual": [few]})["usual"]) == {"whole"}
-    more = throughput.summary(rows(10, 20, 30, 40), 1, started_at=0.0)
-    assert set(throughput.ratios({"ours": [more], "usual": [many]})["usual"]) == {"steady"}
 
 
 def test_ratios_compare_round_by_round_and_the_smallest_leads():
