@@ -8,9 +8,9 @@ teach nothing: points that were good on them would look better than they are on 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -167,23 +167,21 @@ def _names(space: Mapping[str, object]) -> set[str]:
     return {parameter["name"] for parameter in body["parameters"]}
 
 
-@dataclass
-class _Trials:
-    """The trials on one data set, of one sweep or of several."""
+class _Tried(NamedTuple):
+    """A trial of another sweep: where it is from, its point, and its value; NaN if it diverged."""
 
-    sources: list[str] = field(default_factory=list)
-    points: list[dict[str, Value]] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
+    source: str
+    point: dict[str, Value]
+    value: float
 
-    @property
-    def complete(self) -> int:
-        """How many did not diverge."""
-        return int(np.isfinite(self.values).sum())
+
+def _complete(trials: Sequence[_Tried]) -> int:
+    return int(np.isfinite([one.value for one in trials]).sum())
 
 
 def _of_sweeps(infos: Sequence[SweepInfo], config: SweepConfig) -> Learned:
     """Return a portfolio of the trials of sweeps; those on the same data count as one."""
-    by_data: dict[str, _Trials] = {}
+    by_data: dict[str, list[_Tried]] = {}
     learned_from: list[LearnedSource] = []
     left_out: list[str] = []
     for info in infos:
@@ -191,36 +189,30 @@ def _of_sweeps(infos: Sequence[SweepInfo], config: SweepConfig) -> Learned:
         if digest == config.data.digest:
             left_out.append(f"{info.name} is on the data of this sweep")
             continue
-        trials = _Trials()
+        trials: list[_Tried] = []
         outside = list(_collect(info, config, trials))
         if outside:
             left_out.append(
                 f"{info.name}: {counted(len(outside), 'trial')} outside of the space, such as "
                 f"{outside[0]}"
             )
-        if trials.complete:
-            learned_from.append(LearnedSource(info.name, digest, trials.complete))
-            known = by_data.setdefault(digest, _Trials())
-            known.sources += trials.sources
-            known.points += trials.points
-            known.values += trials.values
-    scarce = {digest for digest, known in by_data.items() if known.complete < FEWEST_TRIALS}
+        if complete := _complete(trials):
+            learned_from.append(LearnedSource(info.name, digest, complete))
+            by_data.setdefault(digest, []).extend(trials)
+    scarce = {digest for digest, known in by_data.items() if _complete(known) < FEWEST_TRIALS}
     for one in (one for one in learned_from if one.data in scarce):
         left_out.append(f"{one.name}: {counted(one.trials, 'trial')}, too few ({FEWEST_TRIALS})")
     enough = [known for digest, known in by_data.items() if digest not in scarce]
-    tasks = [Task(known.points, np.array(known.values)) for known in enough]
-    chosen = choose(tasks, config.space) if tasks else []
+    tasks = [Task([one.point for one in k], np.array([one.value for one in k])) for k in enough]
+    chosen = [enough[task][place] for task, place in choose(tasks, config.space)] if tasks else []
     return Learned(
-        points=tuple(
-            LearnedPoint(enough[task].points[place], enough[task].sources[place])
-            for task, place in chosen
-        ),
+        points=tuple(LearnedPoint(one.point, one.source) for one in chosen),
         learned_from=tuple(one for one in learned_from if one.data not in scarce),
         left_out=tuple(map(_line, left_out)),
     )
 
 
-def _collect(info: SweepInfo, config: SweepConfig, trials: _Trials) -> Iterator[str]:
+def _collect(info: SweepInfo, config: SweepConfig, trials: list[_Tried]) -> Iterator[str]:
     """Add the trials of a sweep that lie in the space; yield a text for each other one."""
     sign = -1.0 if config.space.objective.direction == "maximize" else 1.0
     for record in config.home.store(info.id).read_all():
@@ -234,9 +226,7 @@ def _collect(info: SweepInfo, config: SweepConfig, trials: _Trials) -> Iterator[
         except SpaceError as error:
             yield f"trial {record.spec.trial}: {error}"
             continue
-        trials.sources.append(f"{info.name} trial {record.spec.trial}")
-        trials.points.append(point)
-        trials.values.append(sign * values[0])
+        trials.append(_Tried(f"{info.name} trial {record.spec.trial}", point, sign * values[0]))
 
 
 def _fitting(params: Mapping[str, Value], config: SweepConfig) -> dict[str, Value]:

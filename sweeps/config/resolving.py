@@ -18,7 +18,7 @@ from search_spaces.overrides import apply_overrides
 from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.config.learning import learn
-from sweeps.config.options import Limits, RunOptions, check_options, seconds
+from sweeps.config.options import OPTIONS, Limits, RunOptions, check_options, option_of
 from sweeps.config.policies import Parallelism, failure_policy, how_many_workers
 from sweeps.config.sweep import (
     ASK_AHEAD,
@@ -158,10 +158,9 @@ def check_below_seconds(
     return math.inf if options.check_determinism else 0.0
 
 
-def _seconds(
-    option: str, duration: float | str | None, *, least: float | None = None
-) -> float | None:
-    return None if duration is None else seconds(option, duration, least=least)
+def _seconds(options: RunOptions, name: str) -> float | None:
+    duration = getattr(options, name)
+    return None if duration is None else OPTIONS[name].kind.check(option_of(name), duration)
 
 
 def limits_of(options: RunOptions, space: Space) -> Limits:
@@ -171,10 +170,10 @@ def limits_of(options: RunOptions, space: Space) -> Limits:
         trials = UNLIMITED
     return Limits(
         trials=trials or space.defaults.trials,
-        timeout_seconds=_seconds("--timeout", options.timeout),
+        timeout_seconds=_seconds(options, "timeout"),
         target=options.target,
         stop_after=options.stop_after,
-        budget_seconds=_seconds("--budget", options.budget),
+        budget_seconds=_seconds(options, "budget"),
     )
 
 
@@ -231,9 +230,9 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         limits=limits_of(options, space),
         failures=failure_policy(
             options.retries,
-            _seconds("--trial-timeout", options.trial_timeout),
+            _seconds(options, "trial_timeout"),
             options.max_failures_in_row,
-            _seconds("--checkpoint-every", options.checkpoint_every, least=0),
+            _seconds(options, "checkpoint_every"),
             workers=workers,
         ),
         dropped_baselines=dropped,

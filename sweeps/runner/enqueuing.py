@@ -116,27 +116,13 @@ def enqueue_best_of(home: Home, info: SweepInfo, source: SweepInfo, top: int) ->
 def enqueue_longer_of(
     home: Home, info: SweepInfo, more: int, trial: int | None, top: int
 ) -> Enqueued:
-    """Queue trials of a sweep with more epochs; see `sweeps.enqueue`."""
-    space, experiment = _target(home, info)
-    return enqueue_longer(home, info, space, experiment, more, trial, top)
-
-
-def enqueue_longer(
-    home: Home,
-    info: SweepInfo,
-    space: Space,
-    experiment: Experiment,
-    more: int,
-    trial: int | None = None,
-    top: int = 1,
-) -> Enqueued:
     """Queue trials of a sweep with more epochs; see `sweeps.enqueue`.
+
+    Trials that its present space would configure otherwise are left out.
 
     Args:
         home: Home of the sweep.
         info: The sweep.
-        space: Its present space; trials that it would configure otherwise are left out.
-        experiment: Its experiment.
         more: How many epochs more than each has.
         trial: The trial; None for the best.
         top: How many of the best.
@@ -145,6 +131,7 @@ def enqueue_longer(
         UsageError: The experiment has no parameter `epochs`, the space searches it, or none of the
             trials was ended by its last epoch.
     """
+    _, _, space, experiment = _target(home, info)
     _check_count("--more-epochs", more)
     _check_count("--top", top)
     if EPOCHS not in experiment.parameters:

@@ -8,7 +8,6 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeps.cli import app
-from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.records import EnqueuedPoints
 
