@@ -134,16 +134,7 @@ def run_tree(
     """
     log = folder / "output.log"
     started_at, clock = time.time(), time.monotonic()
-    with log.open("wb") as output:
-        child = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=plain_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    child = _started(command, log)
     try:
         cpu, peak = _watch(child, clock + timeout_seconds, on_poll, memory_seconds)
         is_late = child.poll() is None
@@ -156,6 +147,20 @@ def run_tree(
         how = f"took more than {timeout_seconds:g} s" if is_late else f"ended with {code}"
         raise RuntimeError(f"{' '.join(command)} {how}:\n{tail}")
     return Usage(started_at, wall, cpu, peak)
+
+
+def _started(command: Sequence[str], log: Path, **settings: str) -> subprocess.Popen[bytes]:
+    """Start a command, as a session of its own, in the folder of the file that it prints into."""
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            cwd=log.parent,
+            env={**plain_environment(), **settings},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def run_part(module: str, folder: Path, timeout_seconds: float, **asked: Any) -> Any:
@@ -183,11 +188,11 @@ def free_port() -> int:
 def in_background(
     command: Sequence[str], folder: Path, port: int = 0, **settings: str
 ) -> Iterator[int]:
-    """Run `python -m command` in a new folder, and kill its tree in the end; yield its process id.
+    """Run a module until the block ends, and kill its tree then; yield its process id.
 
     Args:
         command: Module and arguments.
-        folder: Where it works, and leaves `output.log`.
+        folder: Is made; it works there, and leaves `output.log`.
         port: Where it takes connections before this yields, if it is a server.
         **settings: Variables of its environment beside the usual ones.
 
@@ -196,16 +201,7 @@ def in_background(
     """
     folder.mkdir(parents=True)
     log = folder / "output.log"
-    with log.open("wb") as output:
-        child = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            cwd=folder,
-            env={**plain_environment(), **settings},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    child = _started([sys.executable, "-m", *command], log, **settings)
     try:
         end = time.monotonic() + PATIENCE_SECONDS
         while port and not _answers(port):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import socket
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -16,6 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import keras_tuner
 
+from benchmarks.process_tree import HERE, free_port
 from benchmarks.recipes.command import Search, note_trial, parse, side_by_side
 from benchmarks.recipes.network import build_network, make_callbacks
 from benchmarks.recipes.search import BATCHES, SPACES
@@ -86,9 +86,7 @@ def main() -> None:
     if search.processes == 1:
         work(search)
         return
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    os.environ |= {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(port)}
+    os.environ |= {"KERASTUNER_ORACLE_IP": HERE, "KERASTUNER_ORACLE_PORT": str(free_port())}
     chief = multiprocessing.get_context("spawn").Process(
         target=work, args=(search, CHIEF), daemon=True
     )

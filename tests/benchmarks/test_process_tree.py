@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.process_tree import Usage, processes, run_tree
+from benchmarks.process_tree import HERE, Usage, free_port, in_background, processes, run_tree
 
 BURN = "import time\nwhile time.process_time() < 1.5: pass"
 SLEEPER = "import time; print('ready', flush=True); time.sleep(60)"
@@ -70,6 +71,23 @@ def test_nothing_of_the_tree_is_left(tmp_path):
 def test_a_command_that_fails_is_no_measurement(tmp_path):
     with pytest.raises(RuntimeError, match=r"(?s)ended with 3.*what went wrong"):
         watched(python("print('what went wrong'); raise SystemExit(3)"), tmp_path)
+
+
+def test_a_server_answers_inside_the_block_and_is_gone_after_it(tmp_path):
+    port = free_port()
+    command = ["http.server", "--bind", HERE, str(port)]
+    with in_background(command, tmp_path / "server", port) as pid:
+        socket.create_connection((HERE, port), 5).close()
+        assert [process.pid for process in processes(pid)] == [pid]
+    assert processes(pid) == []
+
+
+def test_a_server_that_ends_at_once_says_why(tmp_path):
+    with (
+        pytest.raises(RuntimeError, match=r"(?s)nonsense does not answer:.*unrecognized arguments"),
+        in_background(["http.server", "--nonsense"], tmp_path / "server", free_port()),
+    ):
+        pass
 
 
 def test_a_command_that_takes_too_long_is_killed(tmp_path):
