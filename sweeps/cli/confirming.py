@@ -448,8 +448,7 @@ def ensemble(
 
     found = Home.resolve(home)
     infos = found.get_each(names)
-    result = vote(found, infos, top=top, source=data)
-    tested = [document_of(conclusion) for conclusion in result.tested]
-    votes = document_of(result.votes)
+    on_folds, *on_test_sets = vote(found, infos, top=top, source=data)
+    tested, votes = [document_of(one) for one in on_test_sets], document_of(on_folds)
     if not answered({**votes, "test": tested}, votes["votes"], as_json=as_json, csv=csv):
         show([on_folds, *on_test_sets])

@@ -131,7 +131,7 @@ def enqueue_longer_of(
         UsageError: The experiment has no parameter `epochs`, the space searches it, or none of the
             trials was ended by its last epoch.
     """
-    _, _, space, experiment = _target(home, info)
+    space, experiment = _target(home, info)
     _check_count("--more-epochs", more)
     _check_count("--top", top)
     if EPOCHS not in experiment.parameters:
