@@ -22,6 +22,7 @@ from sweeps.executors.dask.fleet import Cluster, Fleet, check_resources, look_at
 from sweeps.experiments.loading import script_facts
 from sweeps.home import Home
 from sweeps.progress import Mode, Progress, make_progress
+from sweeps.progress.lines import Logged
 from sweeps.progress.tally import Tally
 from sweeps.records import (
     Conclusions,
@@ -196,7 +197,7 @@ def run_config(
     away = check_store(tracking_uri)
     if away is None:  # finishes a `sweeps delete` that was killed
         finish_deletions(config.home, tracking_uri)
-    shown = make_progress(progress)
+    shown = Logged(make_progress(progress))
     try:
         for baseline in config.dropped_baselines:
             shown.note(f"baseline {baseline!r} lies outside what --set allows: left out")
@@ -323,6 +324,7 @@ class _Start:
 
     def take_up(self, code: Mapping[str, Any]) -> None:
         """Read what is there, and mark what this start runs beside new trials."""
+        _keep_log(self.config.home, self.opened, self.progress)  # first: it has all lines below
         note = self.progress.note
         # Before anything counts the trials: a record that is torn is none.
         self.records = recover(self.store, note)
@@ -502,6 +504,16 @@ class _Start:
         )
         confirmed = heard(Conclusions(self.store.folder).confirmed)
         return replace(ended, champion=champion_of(confirmed))
+
+
+def _keep_log(home: Home, info: SweepInfo, progress: Progress) -> None:
+    """Log what is shown beside the records; of a confirmation, in the log of its sweep."""
+    if isinstance(progress, Logged):
+        confirmed = confirmed_by(info.directory)
+        path = progress.keep_in(home.store(confirmed or info.id).folder)
+        if confirmed is None:
+            near = path.is_relative_to(Path.cwd())
+            progress.note(f"full output: {path.relative_to(Path.cwd()) if near else path}")
 
 
 def _environment(config: SweepConfig) -> dict[str, Any]:

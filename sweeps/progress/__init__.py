@@ -130,14 +130,38 @@ def as_one(progress: Mode | Progress, total: int) -> Iterator[Mode | Progress]:
         shown.close()
 
 
-class Stages(Progress):
+class PassedOn(Progress):
+    """Passes on what happens to a display, for those that change a part of it. See `Progress`."""
+
+    def __init__(self, shown: Progress) -> None:
+        self._shown = shown
+
+    def note(self, text: str) -> None:
+        """Pass it on."""
+        self._shown.note(text)
+
+    def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
+        """Pass it on."""
+        self._shown.trial_started(spec, params)
+
+    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Pass it on."""
+        self._shown.epoch(spec, epoch, metrics)
+
+    def trial_finished(self, record: Record) -> None:
+        """Pass it on."""
+        self._shown.trial_finished(record)
+
+
+class Stages(PassedOn):
     """Passes on what happens to one display, which begins once and ends once. See `Progress`.
 
     `finished` and `close` do nothing, since other sweeps follow.
     """
 
     def __init__(self, shown: Progress, total: int) -> None:
-        self._shown, self._total = shown, total
+        super().__init__(shown)
+        self._total = total
         self._begun: dict[str, Tally] = {}
         self._whole: dict[str, int] = {}
 
@@ -157,22 +181,6 @@ class Stages(Progress):
         tally.follow([*self._begun.values()], self._total, sum(self._whole.values()))
         self._begun[tally.info.id] = tally
         self._shown.started(tally)
-
-    def note(self, text: str) -> None:
-        """Pass it on."""
-        self._shown.note(text)
-
-    def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
-        """Pass it on."""
-        self._shown.trial_started(spec, params)
-
-    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Pass it on."""
-        self._shown.epoch(spec, epoch, metrics)
-
-    def trial_finished(self, record: Record) -> None:
-        """Pass it on."""
-        self._shown.trial_finished(record)
 
     def trials_ended(self, summary: Summary) -> None:
         """Say why the sweep ended early, and which failures there were."""

@@ -233,7 +233,7 @@ def _read(paths: Mapping[str, list[str]], connection: Connection) -> Sequence[An
 ROOTS: Final = ("records", "test")
 """Folders of a home that are shared. MLflow's databases and pictures are made from their files."""
 FIXED: Final = (".record", ".weights", ".files")
-_OWN: Final = frozenset({"lock"})
+_OWN: Final = frozenset({"lock", "sweep.log", "sweep.log.1"})
 """Files of this host only, as are names that begin with a dot, and files that were put aside."""
 _OWN_ENDINGS: Final = (".torn", ".tmp", ENDING)
 

@@ -29,6 +29,7 @@ from sweeps.experiments.loading import experiment_folder, recorded_experiment
 from sweeps.experiments.verified_data import Examiner, PreparedAgain, TooLittleKept, trained_of
 from sweeps.home import Home
 from sweeps.progress import Progress
+from sweeps.progress.lines import EARLIER_LOG, LOG
 from sweeps.records import (
     FINALIST,
     FOLD,
@@ -152,7 +153,7 @@ def read_whole(data: SweepData, again: PreparedAgain) -> tuple[SweepData, Except
 REPORT_OF: Final = "report_of"
 """Tag with the digest of what the report was made from, and its files; written after them."""
 
-_NO_SOURCES: Final = {"lock", Starts.FILE}
+_NO_SOURCES: Final = {"lock", LOG, EARLIER_LOG, Starts.FILE}
 
 
 def digest_sources(store: RecordStore) -> str:

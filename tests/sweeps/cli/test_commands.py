@@ -48,6 +48,22 @@ def test_a_point_enqueued_after_the_end_counts_from_the_first_line_on(call):
     assert "4 of 4 trials: 4 COMPLETE" in result.stderr
 
 
+def test_a_run_names_its_log_which_has_every_trial_and_goes_with_the_sweep(call):
+    result = call("run", "TOY", "--trials", 3)
+    (line,) = [one for one in result.stderr.splitlines() if one.startswith("full output: ")]
+    log = Path(line.removeprefix("full output: "))
+    assert log.read_text().count(" COMPLETE score ") == 3
+    before = log.read_text()
+    assert call("run", "TOY", "--trials", 4, "--quiet").output == ""
+    assert log.read_text().startswith(before)
+    assert log.read_text().count(" COMPLETE score ") == 4
+    assert call("doctor").exit_code == 0
+    assert call("gc").exit_code == 0
+    assert log.exists()
+    assert call("delete", "toy", "--yes").exit_code == 0
+    assert not log.parent.exists()
+
+
 def test_json_lines_tell_the_whole_run(call):
     result = call("run", "TOY", "--trials", 3, "--json")
     events = [json.loads(line) for line in result.stdout.splitlines()]

@@ -79,7 +79,7 @@ def test_pruned_and_diverged_trials_are_replayed_to_where_they_ended(make_home, 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["toy"], "Missing argument"),
+        (["toy"], "Missing argument 'TRIAL'"),
         (["toy", 9], "has no trial 9"),
         (["tyo", 1], "did you mean"),
     ],

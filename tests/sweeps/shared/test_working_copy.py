@@ -56,6 +56,15 @@ def test_what_is_written_changed_or_deleted_on_one_host_is_so_on_the_other(hosts
     assert "0000-1.weights" not in b.files()
 
 
+def test_a_log_stays_on_its_host(hosts):
+    a, b = hosts
+    a.write(sweep_log=b"a", lock=b"")
+    b.write(sweep_log=b"b", lock=b"")
+    for host in (a, b, a):
+        host.sync()
+    assert (a.files()["sweep.log"], b.files()["sweep.log"]) == (b"a", b"b")
+
+
 def test_both_hosts_may_change_different_files(hosts):
     a, b = hosts
     a.write(asked=b"7")

@@ -1,5 +1,6 @@
 """Killed before and after everything it writes, a sweep that is resumed equals one left alone."""
 
+import re
 import shutil
 import signal
 from functools import cache, partial
@@ -74,6 +75,9 @@ def test_killed_at_any_point_and_resumed_it_ends_as_if_left_alone(
     code, stderr = run(more=more)
     assert code == 0, stderr
     assert_sound(home, table_of(asked, kind == "generation"))
+    (log,) = home.glob("records/*/sweep.log")
+    logged = re.findall(r"^\S+ \S+ trial (\d+) [A-Z]+ ", log.read_text("utf-8"), re.MULTILINE)
+    assert {*map(int, logged)} == {*range(asked)}, "the trial that the kill overtook, too"
 
 
 @pytest.mark.slow
