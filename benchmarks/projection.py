@@ -53,14 +53,14 @@ class Source:
 
 def ours(source: Source, uri: str, *, is_drawn: bool) -> Iterator[Write]:
     """Write what a sweep writes: parameters, tags, curves, data and files; pictures if asked."""
+    from sweeps.experiments.code import PreparedAgain
     from sweeps.experiments.loading import recorded_experiment
-    from sweeps.experiments.verified_data import Examiner, PreparedAgain
     from sweeps.tracking.content import SweepNote
     from sweeps.tracking.parent import AttemptFiles
     from sweeps.tracking.projection import Projection
 
     again = PreparedAgain(partial(recorded_experiment, source.info, source.home.records))
-    files = AttemptFiles(source.info, source.store, Examiner(again, source.info.experiment))
+    files = AttemptFiles(source.info, source.store, again)
 
     def write(record: Any) -> None:
         drawn = files(record.spec.key) if is_drawn else {}

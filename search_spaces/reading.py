@@ -22,9 +22,17 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from search_spaces.bodies import MAX_REPEAT, Declared, Parameter, Replay
+from search_spaces.bodies import (
+    MAX_REPEAT,
+    Clause,
+    Declaration,
+    Declared,
+    Expression,
+    Name,
+    Replay,
+    parse_expression,
+)
 from search_spaces.errors import Path, Problems, SpaceError, did_you_mean, listing, show
-from search_spaces.expressions import Comparison, Expression, Name, parse_expression
 from search_spaces.objectives import MOST, Objective, Script
 from search_spaces.parameters import Value
 from search_spaces.python_space import PythonBody
@@ -46,10 +54,6 @@ def _scalar(value: object) -> object:
     except SpaceError as error:
         raise PydanticCustomError("scalar", "{text}", {"text": str(error)}) from None
     return value
-
-
-def _shape_of_choices(value: object) -> str:
-    return "as bundles" if isinstance(value, dict) else "as list"
 
 
 def _shape_of_component(value: object) -> str:
@@ -109,7 +113,7 @@ class CategoricalParameter(_Parameter):
     choices: Annotated[
         Annotated[list[Scalar], Tag("as list")]
         | Annotated[dict[str, Annotated[Values, Field(min_length=1)]], Tag("as bundles")],
-        Discriminator(_shape_of_choices),
+        Discriminator(lambda value: "as bundles" if isinstance(value, dict) else "as list"),
     ] = Field(description="A list of values, or labels each of which sets several parameters.")
 
 
@@ -125,10 +129,6 @@ class ObjectiveModel(Strict):
     direction: Literal["maximize", "minimize"] = Field(description="Which way is better.")
 
 
-def _shape_of_objective(value: object) -> str:
-    return "as list" if isinstance(value, list | tuple) else "as mapping"
-
-
 ObjectiveModels = Annotated[
     Annotated[ObjectiveModel, Tag("as mapping")]
     | Annotated[
@@ -136,7 +136,7 @@ ObjectiveModels = Annotated[
         Field(min_length=1, json_schema_extra={"maxItems": MOST}),  # `building` says it better
         Tag("as list"),
     ],
-    Discriminator(_shape_of_objective),
+    Discriminator(lambda value: "as list" if isinstance(value, list | tuple) else "as mapping"),
 ]
 
 
@@ -291,6 +291,8 @@ _TYPES: dict[str, type[BaseModel]] = {
 _UNION_TAGS = {*_TYPES, "as list", "as mapping", "as bundles", "as options", "as name", "[key]"}
 _DIRECTIONS = ("maximize", "minimize")
 _OFF = ("none", "a mapping such as {folds: 20}")
+_IMPORT_PATH_NEEDED = "an import path is needed: `package.module:object`"
+_NAME_NEEDED = "a name is letters, digits and _, not starting with a digit"
 _WANTED = {
     "string_type": "text is needed",
     "float_type": "a number is needed",
@@ -304,15 +306,6 @@ _WANTED = {
     "too_short": "at least one entry is needed",
     "string_too_short": "a name is needed",
 }
-
-
-def explain(
-    error: ValidationError, values: Mapping[str, Any], model: type[BaseModel], problems: Problems
-) -> None:
-    """Add every error of a validation to the problems of the space."""
-    for detail in error.errors(include_url=False):
-        path, tags = _place(detail["loc"], values)
-        problems.add(path, _text(detail, path, tags, model))
 
 
 def _place(loc: tuple[int | str, ...], values: Any) -> tuple[Path, list[str]]:
@@ -351,7 +344,9 @@ def _text(detail: ErrorDetails, path: Path, tags: list[str], model: type[BaseMod
             tag = context["tag"]
             text = f"type is {tag!r}; allowed: {listing(_TYPES)}{did_you_mean(tag, _TYPES)}"
         case "string_pattern_mismatch":
-            text = f"received {show(received)}; {_pattern_help(context['pattern'])}"
+            is_path = context["pattern"] == IMPORT_PATH
+            wanted = _IMPORT_PATH_NEEDED if is_path else _NAME_NEEDED
+            text = f"received {show(received)}; {wanted}"
         case "greater_than_equal":
             text = f"received {show(received)}; at least {context['ge']} is needed"
         case "scalar":
@@ -359,12 +354,6 @@ def _text(detail: ErrorDetails, path: Path, tags: list[str], model: type[BaseMod
         case kind:
             text = f"received {show(received)}; {_WANTED.get(kind, detail['msg'])}"
     return text
-
-
-def _pattern_help(pattern: str) -> str:
-    if pattern == IMPORT_PATH:
-        return "an import path is needed: `package.module:object`"
-    return "a name is letters, digits and _, not starting with a digit"
 
 
 def _allowed_keys(path: Path, tags: list[str], model: type[BaseModel]) -> list[str]:
@@ -390,7 +379,7 @@ MAX_DECIDING = 10_000
 """Most values of a parameter that others depend on; each is a branch when points are counted."""
 
 
-def _unknown(name: str, earlier: list[Parameter], fixed: Mapping[str, Value]) -> str:
+def _unknown(name: str, earlier: list[Declaration], fixed: Mapping[str, Value]) -> str:
     known = [*(p.name for p in earlier if p.repeat is None), *fixed]
     return (
         f"{name!r} is neither a parameter declared above nor a fixed value; "
@@ -399,7 +388,7 @@ def _unknown(name: str, earlier: list[Parameter], fixed: Mapping[str, Value]) ->
 
 
 def condition_problems(
-    when: Expression | None, earlier: list[Parameter], fixed: Mapping[str, Value]
+    when: Expression | None, earlier: list[Declaration], fixed: Mapping[str, Value]
 ) -> Iterator[str]:
     """Yield what is wrong with a `when`: names not declared above, values that never occur."""
     domains = {p.name: p.domain for p in earlier if p.repeat is None}
@@ -412,7 +401,7 @@ def condition_problems(
             yield from _comparison_problems(part, domains[part.left])
 
 
-def _comparison_problems(part: Comparison, domain: Domain) -> Iterator[str]:
+def _comparison_problems(part: Clause, domain: Domain) -> Iterator[str]:
     """Refuse comparisons that can never be true, such as with a misspelt choice."""
     if part.operator in ("==", "!=", "in"):
         values = part.right if isinstance(part.right, tuple) else (part.right,)
@@ -425,7 +414,7 @@ def _comparison_problems(part: Comparison, domain: Domain) -> Iterator[str]:
         yield f"{part.left} has choices that are not numbers; compare with == or in"
 
 
-def repeat_problem(name: str, earlier: list[Parameter], fixed: Mapping[str, Value]) -> str | None:
+def repeat_problem(name: str, earlier: list[Declaration], fixed: Mapping[str, Value]) -> str | None:
     """Return what is wrong with a `repeat`, None if it names a sensible whole number."""
     domain = next((p.domain for p in earlier if p.name == name and p.repeat is None), None)
     if domain is None and name not in fixed:
@@ -485,7 +474,7 @@ def declared_space(
     """
     problems = Problems(source, lines)
     shape = _validated(SpaceFile, values, problems)
-    parameters: list[Parameter] = []
+    parameters: list[Declaration] = []
     for key, entry in shape.parameters.items():
         parameter = _parameter(key, entry, parameters, shape.fixed, problems)
         if parameter is not None:
@@ -607,7 +596,9 @@ def _validated(model: type[_H], values: Mapping[str, Any], problems: Problems) -
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        explain(error, values, model, problems)
+        for detail in error.errors(include_url=False):
+            path, tags = _place(detail["loc"], values)
+            problems.add(path, _text(detail, path, tags, model))
         problems.raise_if_any()
         raise
 
@@ -676,10 +667,10 @@ def _component(shape: str | ComponentModel) -> Component:
 def _parameter(
     name: str,
     entry: AnyParameter,
-    earlier: list[Parameter],
+    earlier: list[Declaration],
     fixed: Mapping[str, Value],
     problems: Problems,
-) -> Parameter | None:
+) -> Declaration | None:
     path = ("parameters", name)
     domain = _attempt(problems, path, partial(_domain, entry))
     when = None
@@ -693,7 +684,7 @@ def _parameter(
         problem_text = repeat_problem(entry.repeat, earlier, fixed)
         if problem_text:
             problems.add((*path, "repeat"), problem_text)
-    return None if domain is None else Parameter(name, domain, when, entry.repeat)
+    return None if domain is None else Declaration(name, domain, when, entry.repeat)
 
 
 def _domain(entry: AnyParameter) -> Domain:

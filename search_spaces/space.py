@@ -10,9 +10,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, cast
 
-from search_spaces.bodies import MAX_REPEAT, Declared, Replay, Row, Walk, probes
+from search_spaces.bodies import (
+    MAX_REPEAT,
+    Declared,
+    Expression,
+    Replay,
+    Row,
+    Walk,
+    parse_expression,
+    probes,
+)
 from search_spaces.errors import Path, Problems, SpaceError, did_you_mean, listing, show
-from search_spaces.expressions import Expression, parse_expression
 from search_spaces.objectives import Objective, objectives_from, stored_objectives
 from search_spaces.parameters import ParameterInfo, Suggester, Value, find_parameter
 from search_spaces.python_space import PythonBody
@@ -404,12 +412,6 @@ def _check_samples(space: Space, known: Known, problems: Problems) -> None:
             for name, value in walk.config.items():
                 _check_value((name,), name, value, known, problems)
         for name, info in known.items():
-            if info.required and not _sets(walk.config, name):
+            if info.required and name.replace("{i}", "1") not in walk.config:
                 text = f"the experiment requires {name!r}; vary it or fix it"
                 problems.add(("parameters",), text)
-
-
-def _sets(config: Mapping[str, Value], name: str) -> bool:
-    if "{i}" not in name:
-        return name in config
-    return name.replace("{i}", "1") in config

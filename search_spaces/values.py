@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, TypeGuard
 
@@ -243,13 +243,7 @@ class Int:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the canonical, JSON-compatible form."""
-        return {
-            "type": "int",
-            "low": self.low,
-            "high": self.high,
-            "log": self.log,
-            "step": self.step,
-        }
+        return {"type": "int", **asdict(self)}
 
 
 def _check_range(low: object, high: object) -> None:
@@ -514,26 +508,18 @@ def parse_request(text: str) -> Request:
     if not text:
         raise SpaceError(f"nothing stands after the `=`; {HELP} (`null` switches off)")
     if ".." in text:
-        return Request(text, bounds=_bounds(text))
+        low, high = (parse_scalar(end.strip()) for end in text.split("..", 1))
+        if not (is_number(low) and is_number(high)):
+            raise SpaceError(f"received {show(text)}, not a range of two numbers; {HELP}")
+        if low > high:
+            raise SpaceError(
+                f"received {text}, an empty range; swap the ends: {show(high)}..{show(low)}"
+            )
+        return Request(text, bounds=(low, high))
     items = [item.strip() for item in text.split(",")]
     if len(items) > 1 and not all(items):
         raise SpaceError(f"received {show(text)}, a list with a gap; {HELP}")
     return Request(text, tuple(parse_scalar(item) for item in items))
-
-
-def _bounds(text: str) -> tuple[float, float]:
-    low_text, _, high_text = text.partition("..")
-    low, high = parse_scalar(low_text.strip()), parse_scalar(high_text.strip())
-    for bound in (low, high):
-        if not is_number(bound):
-            raise SpaceError(f"received {show(text)}, not a range of two numbers; {HELP}")
-    assert isinstance(low, int | float)
-    assert isinstance(high, int | float)
-    if low > high:
-        raise SpaceError(
-            f"received {text}, an empty range; swap the ends: {show(high)}..{show(low)}"
-        )
-    return low, high
 
 
 def narrow(domain: Domain, request: Request) -> Domain:
@@ -555,10 +541,6 @@ def _narrowed(domain: Domain, request: Request) -> Domain:
         return Fixed(domain.accept(request.values[0]), getattr(domain, "bundle", None))
     if isinstance(domain, Fixed):
         raise SpaceError(f"received {request}; it is already fixed to {show(domain.value)}")
-    return _narrow_range(domain, request)
-
-
-def _narrow_range(domain: Float | Int, request: Request) -> Domain:
     if request.bounds is None:
         return Categorical(tuple(domain.accept(value) for value in request.values))
     low, high = (domain.accept(bound) for bound in request.bounds)

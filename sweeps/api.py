@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from search_spaces.importing import being_imported
+from search_spaces.python_space import being_imported
 from sweeps.analysis.rows import STATES, TrialRow, best_row, front_rows, trial_rows
 from sweeps.config.options import (
     CONFIRM_OPTIONS,

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from benchmarks.tables import files
 from search_spaces.loading import load_space
 from search_spaces.parameters import Value
-from search_spaces.space import Space
+from search_spaces.space import Component, Space
 from sweeps.study.proposals import Proposer
-from sweeps.study.samplers import Choice, sampler_factory
+from sweeps.study.samplers import sampler_factory
 
 PUBLISHED = Path(__file__).with_name("digits20-tabular.npz")
 SPACE = "mlp"
@@ -39,7 +39,7 @@ def draw(count: int, name: str = SPACE) -> list[dict[str, Value]]:
     proposer = Proposer(
         space(name),
         seed=0,
-        sampler=sampler_factory(Choice("random")),
+        sampler=sampler_factory(Component("random")),
         directions=["maximize"],
         admissible=lambda *_: True,
     )

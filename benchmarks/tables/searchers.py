@@ -14,11 +14,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.objectives import Objective
 from search_spaces.parameters import Value
-from search_spaces.space import Space
+from search_spaces.space import Component, Space
 from sweeps.runner.trial_queue import TrialQueue
 from sweeps.study.proposals import Proposal, Proposer
 from sweeps.study.sampler_view import TrialOutcome
-from sweeps.study.samplers import Choice, sampler_factory
+from sweeps.study.samplers import sampler_factory
 
 Judge = Callable[[dict[str, Value]], float]
 """Says what a trial of a configuration shows; lower is better."""
@@ -67,7 +67,7 @@ def ours(
         proposer = Proposer(
             space,
             seed=seed,
-            sampler=sampler_factory(Choice(sampler, options), 1, space),
+            sampler=sampler_factory(Component(sampler, options), 1, space),
             directions=["minimize"],
             admissible=lambda *_: True,
             learned=[("elsewhere", params) for params in learned],

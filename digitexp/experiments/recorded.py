@@ -60,7 +60,7 @@ class Recorded:
         """
         from digitexp.experiments.digits import DigitExperiment
         from digitexp.experiments.folds import DigitsOnFolds
-        from sweeps.experiments.verified_data import PreparedAgain, trained_of
+        from sweeps.experiments.code import PreparedAgain, trained_of
 
         with _in_words():
             trial, name = self._trial(self._sweep(sweep), key)
@@ -85,7 +85,7 @@ class Recorded:
                 it, also on images that would judge it here.
         """
         from digitexp.experiments.digits import trained_trial, trial_config
-        from sweeps.experiments.verified_data import trained_of
+        from sweeps.experiments.code import trained_of
 
         with _in_words():
             trial, name = self._trial(self._sweep(sweep), key)

@@ -35,7 +35,7 @@ FRONT = "on the Pareto front, observed, not confirmed"
 
 
 @dataclass(frozen=True)
-class Champion:
+class ConfirmedChampion:
     """The configuration that the confirmation of a sweep says to take.
 
     Attributes:
@@ -55,7 +55,7 @@ class Champion:
     is_proven: bool = True
 
 
-def champion_of(confirmed: ConfirmationRecord | None) -> Champion | None:
+def champion_of(confirmed: ConfirmationRecord | None) -> ConfirmedChampion | None:
     """Return the champion of a confirmation; None without one."""
     if confirmed is None:
         return None
@@ -64,7 +64,7 @@ def champion_of(confirmed: ConfirmationRecord | None) -> Champion | None:
     own = next((one for one in standings if one.finalist == label), None)
     if own is None:
         kind, _, number = label.partition("-")
-        return Champion(
+        return ConfirmedChampion(
             label, int(number) if kind == "trial" and number.isdecimal() else None, None
         )
     trial = None if label.startswith("control-") else own.trial
@@ -73,7 +73,7 @@ def champion_of(confirmed: ConfirmationRecord | None) -> Champion | None:
     is_proven = own.is_baseline or (not verdict.is_early and verdict.beats_baselines)
     is_taken = label == verdict.recommended
     score = verdict.quotable if is_taken and verdict.quotable else own.accuracy
-    return Champion(label, trial, score.value, score.unit, is_proven)
+    return ConfirmedChampion(label, trial, score.value, score.unit, is_proven)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Summary:
     first_failed: int | None = None
     objectives: tuple[Objective, ...] = ()
     front: tuple[TrialRow, ...] = ()
-    champion: Champion | None = None
+    champion: ConfirmedChampion | None = None
     trained_seconds: float = 0.0
     at_last_epoch: int = 0
     has_folds: bool = True
@@ -204,7 +204,7 @@ class Summary:
         }
 
 
-def how_confirmed(best: TrialRow | None, champion: Champion | None) -> tuple[str, str]:
+def how_confirmed(best: TrialRow | None, champion: ConfirmedChampion | None) -> tuple[str, str]:
     """Return the label of the best trial of one objective, and a clause on the champion.
 
     The clause comes at the end of a sentence; without a confirmation it is empty.
@@ -323,7 +323,7 @@ class ListingRow:
     state: ListingState
     objectives: tuple[str, ...] = ()
     front: int | None = None
-    champion: Champion | None = None
+    champion: ConfirmedChampion | None = None
     companion_of: str | None = None
     learned_from: str | None = None
 
@@ -338,7 +338,7 @@ def listing_rows(
     asked: Mapping[str, int] | None = None,
     running: Collection[str] = (),
     archived: Collection[str] = (),
-    champions: Mapping[str, Champion | None] | None = None,
+    champions: Mapping[str, ConfirmedChampion | None] | None = None,
 ) -> list[ListingRow]:
     """Return one row a sweep, the newest first.
 

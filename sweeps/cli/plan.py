@@ -114,7 +114,7 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
         "size": config.space.size(),
         "data": {"name": config.data.name, "digest": config.data.digest, **config.data.info},
         "trials": config.limits.trials,
-        "sampler": config.sampler.to_dict(),
+        "sampler": vars(config.sampler),
         "why_sampler": config.why_sampler or None,
         "ask_ahead": config.ask_ahead,
         "workers": config.parallelism.workers,

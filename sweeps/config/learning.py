@@ -32,7 +32,7 @@ from sweeps.records import (
     values_of,
 )
 from sweeps.records.schema import shaped
-from sweeps.study.portfolio import Task, choose
+from sweeps.study.portfolio import TriedPoints, choose
 from sweeps.wording import counted, first_line
 
 SHIPPED: Final = CATALOGUE / "portfolios"
@@ -203,7 +203,9 @@ def _of_sweeps(infos: Sequence[SweepInfo], config: SweepConfig) -> Learned:
     for one in (one for one in learned_from if one.data in scarce):
         left_out.append(f"{one.name}: {counted(one.trials, 'trial')}, too few ({FEWEST_TRIALS})")
     enough = [known for digest, known in by_data.items() if digest not in scarce]
-    tasks = [Task([one.point for one in k], np.array([one.value for one in k])) for k in enough]
+    tasks = [
+        TriedPoints([one.point for one in k], np.array([one.value for one in k])) for k in enough
+    ]
     chosen = [enough[task][place] for task, place in choose(tasks, config.space)] if tasks else []
     return Learned(
         points=tuple(LearnedPoint(one.point, one.source) for one in chosen),

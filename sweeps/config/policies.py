@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from search_spaces.errors import did_you_mean
-from search_spaces.importing import MAIN, script_name
+from search_spaces.python_space import MAIN, script_name
 from sweeps.errors import UsageError
 from sweeps.records import Record
 from sweeps.wording import counted, first_line

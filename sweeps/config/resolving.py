@@ -7,7 +7,7 @@ import math
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from search_spaces.loading import load_space
 from search_spaces.objectives import in_words
 from search_spaces.overrides import apply_overrides
 from search_spaces.parameters import Value
-from search_spaces.space import Space
+from search_spaces.space import Component, Space
 from sweeps.config.learning import learn
 from sweeps.config.options import OPTIONS, Limits, RunOptions, check_options, option_of
 from sweeps.config.policies import Parallelism, failure_policy, how_many_workers
@@ -40,7 +40,6 @@ from sweeps.study.proposals import (
 )
 from sweeps.study.samplers import (
     LEARN_NOTHING,
-    Choice,
     SamplerFactory,
     chosen_by_auto,
     completed,
@@ -53,7 +52,7 @@ QUICK_SECONDS: Final = 10.0
 """A trial that takes longer is trained a second time only if the user asks for it."""
 
 
-def check_pruner(choice: Choice, experiment: Experiment, space: Space) -> None:
+def check_pruner(choice: Component, experiment: Experiment, space: Space) -> None:
     """Refuse a pruner if the objective has no value per epoch, or there are several objectives."""
     if make_pruner(choice) is None:
         return
@@ -243,8 +242,8 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
             "split": data.split_digest,
             **({"code": code.identity} if code is not None else {}),
             "seed": options.seed,
-            "sampler": _as_stored(sampler.to_dict()),
-            "pruner": _as_stored(pruner.to_dict()),
+            "sampler": _as_stored(asdict(sampler)),
+            "pruner": _as_stored(asdict(pruner)),
             "ask_ahead": ask_ahead,
             "order": options.order,
         },
@@ -294,15 +293,15 @@ def _sweep_of_that_name(home: Home, options: RunOptions) -> str:
     )
 
 
-def _choice(name: str | None, options: Mapping[str, Any], default: Any) -> Choice:
+def _choice(name: str | None, options: Mapping[str, Any], default: Any) -> Component:
     if name is None:
-        return Choice(default.name, {**default.options, **options})
-    return Choice(name, dict(options))
+        return Component(default.name, {**default.options, **options})
+    return Component(name, dict(options))
 
 
 def _sampler_of(
     options: RunOptions, space: Space, existing: SweepInfo | None, trials: int
-) -> tuple[Choice, str]:
+) -> tuple[Component, str]:
     """Return the sampler, resolved, and why if `auto` chose it.
 
     A sweep that exists keeps what `auto` chose when it was made, however many trials it has now.
@@ -314,13 +313,13 @@ def _sampler_of(
     if choice.options:
         raise UsageError(f"sampler 'auto' takes no options, got {', '.join(choice.options)}")
     if stored is not None:
-        return Choice(stored["name"], stored.get("options", {})), "as the sweep was made"
+        return Component(stored["name"], stored.get("options", {})), "as the sweep was made"
     found, why = chosen_by_auto(space, trials)
     return completed(found, None), why
 
 
 def _ask_ahead(
-    options: RunOptions, space: Space, existing: SweepInfo | None, sampler: Choice
+    options: RunOptions, space: Space, existing: SweepInfo | None, sampler: Component
 ) -> int:
     """Return how many trials are in flight: as asked, else as when the sweep was made."""
     asked = options.ask_ahead or space.defaults.ask_ahead
@@ -332,7 +331,7 @@ def _ask_ahead(
     return asked or default
 
 
-def _sampler(choice: Choice, space: Space) -> SamplerFactory | None:
+def _sampler(choice: Component, space: Space) -> SamplerFactory | None:
     if choice.name != "grid":
         return sampler_factory(choice, len(space.objectives), space)
     if choice.options:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from search_spaces.parameters import Value
-from search_spaces.space import Space
+from search_spaces.space import Component, Space
 from sweeps.config.options import Limits
 from sweeps.config.policies import FailurePolicy, Parallelism
 from sweeps.experiment import Experiment, PreparedData
@@ -21,7 +21,6 @@ from sweeps.study.proposals import (
     training_seed,
 )
 from sweeps.study.samplers import (
-    Choice,
     SamplerFactory,
 )
 
@@ -64,9 +63,9 @@ class SweepConfig:
     experiment: Experiment
     data: PreparedData
     seed: int
-    sampler: Choice
+    sampler: Component
     sampler_factory: SamplerFactory | None
-    pruner: Choice
+    pruner: Component
     ask_ahead: int
     order: Literal["number", "free"]
     parallelism: Parallelism

@@ -7,6 +7,8 @@ those that its command names. They are found by reading the imports, so nothing 
 Of the package that ships an experiment, or the class that it derives from, the modules count that
 it imports to train; those that only draw do not. What they are is found likewise, in all modules of
 the package. Other installed packages count by their versions.
+
+A recorded trial is rebuilt by the code and the data that trained it, or not at all.
 """
 
 from __future__ import annotations
@@ -25,14 +27,25 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from sweeps.capabilities import SupportsExamination, Trained
 from sweeps.errors import UsageError
-from sweeps.experiment import Experiment
+from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.folds import FoldExperiment
 from sweeps.experiments.loading import check_installed, recorded_experiment
 from sweeps.experiments.script import ScriptExperiment
-from sweeps.records import CodeHistory, ExperimentCode, Record, RecordStore, SourceFile, SweepInfo
+from sweeps.records import (
+    CodeHistory,
+    ExperimentCode,
+    Record,
+    RecordError,
+    RecordStore,
+    SourceFile,
+    SweepInfo,
+    is_same_data,
+    source_of,
+)
 from sweeps.workspace.provenance import filter_secret_lines
 
 _KEPT_BYTES: Final = 200_000
@@ -447,3 +460,102 @@ def _imported(tree: ast.AST, package: str) -> Iterator[str]:
             if base:
                 yield base
                 yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+# Data of a recorded trial, which are refused if their digest has changed.
+
+
+class PreparedAgain:
+    """An experiment and its data; each is loaded when it is first asked for."""
+
+    def __init__(
+        self,
+        load: Callable[[], Experiment],
+        data: PreparedData | None = None,
+        source: str | None = None,
+    ) -> None:
+        """Remember how to load experiment and data.
+
+        Args:
+            load: Returns the experiment.
+            data: Its data, if they are prepared already.
+            source: The source of the data; None for the experiment's own.
+        """
+        self.load, self.source = load, source
+        self._data = data
+
+    def experiment_of(self, store: RecordStore, info: SweepInfo, record: Record) -> Experiment:
+        """Return the experiment that trained a trial.
+
+        Args:
+            store: The records of the sweep that trained it.
+            info: That sweep.
+            record: The trial.
+
+        Raises:
+            UsageError: It cannot be loaded, or its code has changed since.
+        """
+        experiment = self.load()
+        check_same_code(store, record, info.experiment, experiment)
+        return experiment
+
+    def of(self, record: Record) -> PreparedData:
+        """Return the data that a trial was trained on.
+
+        Raises:
+            UsageError: The data cannot be loaded, or their digests differ from the recorded ones.
+        """
+        recorded = record.data
+        if self._data is None:
+            seed = int(recorded.get("info", {}).get("split_seed", 0))
+            try:
+                self._data = self.load().prepare(self.source or source_of(recorded), seed)
+            except (ValueError, OSError) as error:
+                raise UsageError(f"its data: {error}") from None
+        data = self._data
+        if not is_same_data(data, recorded):
+            raise UsageError(
+                f"trial {record.spec.trial} was trained on other data ({recorded.get('name')}, "
+                f"digest {recorded.get('digest')!s:.12}) than {data.name} ({data.digest:.12}); "
+                "name them by --data"
+            )
+        return data
+
+    def examine(self, record: Record) -> Mapping[str, bytes]:
+        """Return the mistakes of a trial as files by name, of a `SupportsExamination`.
+
+        Args:
+            record: The trial, which has a result, with its arrays.
+
+        Raises:
+            UsageError: The record holds too little (`TooLittleKept`), or the data are not those
+                that the trial was trained on.
+        """
+        experiment, data = cast(SupportsExamination, self.load()), self.of(record)
+        assert record.result is not None
+        try:
+            return experiment.examine(record.spec.config, data, record.result)
+        except ValueError as error:
+            trial = record.spec.trial
+            raise TooLittleKept(f"trial {trial} cannot be examined: {error}") from None
+
+
+class TooLittleKept(UsageError):  # noqa: N818, the name says what is wrong
+    """A trial can never be examined, because its record holds too little for its experiment."""
+
+
+def trained_of(store: RecordStore, info: SweepInfo, record: Record) -> Trained:
+    """Return a recorded training with its result, arrays and weights (None if not kept).
+
+    Raises:
+        UsageError: It failed, so there is no result.
+    """
+    whole = store.read(record.spec.key)
+    if whole.result is None:
+        raise UsageError(f"trial {record.spec.trial} {record.outcome}: it has no result")
+    try:
+        weights = store.weights(record)
+    except (UsageError, RecordError):
+        weights = None
+    name = f"{info.name}, trial {record.spec.trial}"
+    return Trained(name, record.spec.config, whole.result, weights)

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from search_spaces.errors import did_you_mean
-from search_spaces.importing import import_module
 from search_spaces.objectives import Script, is_script
+from search_spaces.python_space import import_module
 from sweeps import capabilities
 from sweeps.errors import ExperimentError, UntrustedError, UsageError
 from sweeps.experiment import Experiment

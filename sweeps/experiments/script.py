@@ -544,17 +544,17 @@ class ScriptExperiment:
         began, kills_before = time.perf_counter(), oom_kills()
         metrics = list(self.metrics)
         try:
-            with Reader(self._script, on_epoch, folder, checkpoint) as reader:
-                code = self._run(command, folder, reader, checkpoint)
-                results = reader.results
-                if results.stop is None and code:
-                    ended, reason = _why_ended(code, kills_before)
-                    if reason == "crash" and checkpoint is None:
-                        reason = "error"  # with a checkpoint it goes on from there
-                    raise _failed(ended, shown, folder, reason)
-                if results.stop is None:
-                    reader.finish()
-                    reader.check(metrics)
+            reader = Reader(self._script, on_epoch, folder, checkpoint)
+            results = reader.results
+            code = self._run(command, folder, reader, checkpoint)
+            if results.stop is None and code:
+                ended, reason = _why_ended(code, kills_before)
+                if reason == "crash" and checkpoint is None:
+                    reason = "error"  # with a checkpoint it goes on from there
+                raise _failed(ended, shown, folder, reason)
+            if results.stop is None:
+                reader.finish()
+                reader.check(metrics)
         except OutputError as error:
             hint = ""
             if error.metric:  # which pattern would find it in what the script has printed

@@ -24,10 +24,13 @@ import json
 import math
 import os
 import re
+import signal
+import threading
 import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -39,7 +42,6 @@ from search_spaces.objectives import Script
 from sweeps.capabilities import BY_SAMPLE, SAMPLES
 from sweeps.experiment import OnEpoch, Stop
 from sweeps.experiments.script_checkpoint import ScriptCheckpoint, whole_number
-from sweeps.experiments.script_patterns import Found, PatternError, PatternSearch
 
 SCORE: Final = "score"
 """Name, in the `info` of an attempt's result, of where its score was read; see `Score`."""
@@ -112,7 +114,7 @@ def score_of(info: Mapping[str, Any]) -> Score | None:
     return Score(**{name: str(said[name]) for name in names if name in said})
 
 
-class Results:
+class ScriptNumbers:
     """The numbers of an attempt so far.
 
     Attributes:
@@ -180,6 +182,37 @@ class Results:
         self._result = {**(self._result or {}), **values}
 
 
+_LONGEST_SEARCHED: Final = 4096
+"""Characters of a line that are searched."""
+_MOST_SECONDS: Final = 1.0
+"""CPU time that all patterns of a script together may take for one line."""
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    """End a search that takes too long: `(a+)+b` can take years on a short line.
+
+    Only the main thread, which trains as a rule, can be interrupted.
+    """
+
+    def end(*_: object) -> None:
+        raise OutputError(
+            f"metrics: a pattern takes more than {_MOST_SECONDS:g} s for a line; write it without "
+            "repetitions inside of a repetition, such as ([0-9.]+) in place of (([0-9]+.?)+)"
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGVTALRM, end)
+    try:
+        signal.setitimer(signal.ITIMER_VIRTUAL, _MOST_SECONDS)
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
 class Reader:
     """Reads the sources of one attempt into its `results`."""
 
@@ -200,9 +233,13 @@ class Reader:
         """
         self._checkpoint = checkpoint
         self._script, self._objective = script, script.objectives[0].metric
-        self.results = Results(self._objective, on_epoch)
+        self.results = ScriptNumbers(self._objective, on_epoch)
         patterns = {**script.patterns, **({_FINAL: script.final} if script.final else {})}
-        self._search = PatternSearch(patterns) if script.patterns else None
+        try:
+            compiled = {name: re.compile(pattern) for name, pattern in patterns.items()}
+        except re.error as error:  # of a forged record: a space refuses it
+            raise OutputError(f"metrics: no regular expression: {error}") from None
+        self._patterns = compiled if script.patterns else {}
         self._file: _Table | _MlflowRun | None = None
         if script.result == MLFLOW:
             self._file = _MlflowRun(folder / MLFLOW, self._objective)
@@ -213,13 +250,6 @@ class Reader:
         self._lines = _EpochLines()
         self._of_test: dict[str, str] = {}  # by metric, a line that was left out
         self._score = Score("")
-
-    def __enter__(self) -> Reader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._search is not None:
-            self._search.close()
 
     @property
     def environment(self) -> Mapping[str, str | None]:
@@ -240,15 +270,13 @@ class Reader:
         Raises:
             OutputError: A line has something other than numbers, or other names than before.
         """
-        if self._search is not None:
-            try:
-                found = self._search.search(lines)
-            except PatternError as error:
-                raise OutputError(f"metrics: {error}") from None
-            for line, matches in zip(lines, found, strict=True):
-                if self.results.stop is None:
-                    self._read_line(line, matches)
-        elif self._file is None:
+        for line in lines if self._patterns else ():
+            if self.results.stop is None:
+                with _in_time():
+                    begin = line[:_LONGEST_SEARCHED]
+                    found = {name: one.search(begin) for name, one in self._patterns.items()}
+                self._read_line(line, {name: one for name, one in found.items() if one and one[1]})
+        if not self._patterns and self._file is None:
             self._read_json(lines)
         began = time.monotonic()
         if self._file is not None and began >= self._next_look:
@@ -256,12 +284,13 @@ class Reader:
             ended = time.monotonic()
             self._next_look = ended + max(_PAUSE_SECONDS, 10 * (ended - began))
 
-    def _read_line(self, line: str, matches: Found) -> None:
+    def _read_line(self, line: str, matches: Mapping[str, re.Match[str]]) -> None:
         """Take the numbers of a line: those of an epoch, or the score."""
-        asked = {name: found for name, found in matches.items()
-                 if not self._is_of_test(name, found, line)}  # fmt: skip
-        numbers = {name: _matched(name or "final", *found[:2], line)
-                   for name, found in asked.items()}  # fmt: skip
+        numbers = {
+            name: _matched(name or "final", found)
+            for name, found in matches.items()
+            if not self._is_of_test(name, found)
+        }
         final = numbers.pop(_FINAL, None)
         if final is not None:
             self.results.end({**numbers, self._objective: final})
@@ -278,14 +307,21 @@ class Reader:
             numbers = {name: value for name, value in numbers.items() if name not in known}
         self.results.update(numbers)
 
-    def _is_of_test(self, name: str, found: tuple[str, str, int], line: str) -> bool:
+    def _is_of_test(self, name: str, found: re.Match[str]) -> bool:
         """Whether a number is of the test set, and neither its name nor its pattern says `test`."""
         pattern = self._script.patterns.get(name, self._script.final)
-        if "test" in f"{name} {pattern}".lower() or not says_test(line, found[2], len(found[0])):
+        if "test" in f"{name} {pattern}".lower():
+            return False
+        # The words before the number decide; else those after it, up to the next number.
+        after = found.string[found.end(1) :]
+        parts = [*_PART.finditer(found.string[: found.start(1)])]
+        if not parts and not re.search(r"\d", after):
+            parts = [*_PART.finditer(after)]
+        if not parts or parts[-1][1] is None:
             return False
         if name == self._objective:
-            self._leave_out(line, "says test")
-        self._of_test[name] = _shown(line)
+            self._leave_out(found.string, "says test")
+        self._of_test[name] = _shown(found.string)
         return True
 
     def _leave_out(self, line: str, why: str) -> None:
@@ -437,21 +473,6 @@ def pattern_hint(printed: str, metric: str) -> str:
     return same or alike
 
 
-def says_test(line: str, start: int, length: int) -> bool:
-    """Whether a number of a line is of the test set, by the words before it; else by those after.
-
-    Args:
-        line: The line.
-        start: Where the number begins.
-        length: Its length.
-    """
-    after = line[start + length :]
-    found = [*_PART.finditer(line[:start])] or (
-        [] if re.search(r"\d", after) else [*_PART.finditer(after)]
-    )
-    return bool(found) and found[-1][1] is not None
-
-
 def _shown(line: str) -> str:
     return line.strip()[:_SHOWN_CHARACTERS]
 
@@ -479,10 +500,11 @@ def _numbers(values: Any, line: str, example: str) -> dict[str, float]:
         raise OutputError(f"{said}; print it such as {example}") from None
 
 
-def _matched(name: str, text: str, tail: str, line: str) -> float:
+def _matched(name: str, found: re.Match[str]) -> float:
     """Return the number that a pattern found; punctuation may follow it."""
+    text, line = found[1], found.string
     number = text.strip().rstrip(".,;")
-    is_cut_off = text == number and _GOES_ON.match(tail)
+    is_cut_off = text == number and _GOES_ON.match(line, found.end(1))
     try:
         value = float(number)
     except ValueError:
@@ -515,7 +537,7 @@ class _Table:
         last = "value in" if self._is_json else "row with it of"
         self.rule = f"the last {last} {path.name}"
 
-    def read(self, results: Results, *, has_ended: bool) -> None:
+    def read(self, results: ScriptNumbers, *, has_ended: bool) -> None:
         size = self._path.stat().st_size if self._path.is_file() else -1
         if size < 0 or (not has_ended and (self._is_json or self._size == size)):
             return
@@ -561,7 +583,7 @@ def _csv_rows(text: str, name: str) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if k not in {"epoch", "step"}} for row in rows]
 
 
-def _json_rows(text: str, name: str, results: Results) -> list[dict[str, float]]:
+def _json_rows(text: str, name: str, results: ScriptNumbers) -> list[dict[str, float]]:
     """Return the epochs of a JSON file; single numbers go into the result."""
     try:
         said = json.loads(text)
@@ -622,7 +644,7 @@ class _MlflowRun:
             "MLFLOW_RUN_ID": None,
         }
 
-    def read(self, results: Results, *, has_ended: bool) -> None:
+    def read(self, results: ScriptNumbers, *, has_ended: bool) -> None:
         values = self._values()
         steps = sorted(values.get(self._objective, ()))
         for step in (steps if has_ended else steps[:-1])[self._epochs :]:

@@ -23,9 +23,8 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.errors import StoreError, UntrustedError
-from sweeps.experiments.code import edited_files, unrecorded_package
+from sweeps.experiments.code import PreparedAgain, edited_files, unrecorded_package
 from sweeps.experiments.loading import check_trust, recorded_experiment
-from sweeps.experiments.verified_data import PreparedAgain
 from sweeps.home import Home
 from sweeps.records import (
     DamagedFileError,

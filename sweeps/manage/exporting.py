@@ -17,12 +17,11 @@ from search_spaces.objectives import is_script
 from sweeps.capabilities import SupportsExport, SupportsVerification
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
-from sweeps.experiments.code import load_same
+from sweeps.experiments.code import PreparedAgain, load_same
 from sweeps.experiments.folds import REFIT_EPOCHS
 from sweeps.experiments.loading import experiment_folder
 from sweeps.experiments.script import CHECKPOINT, OUTPUT_VARIABLE
 from sweeps.experiments.script_checkpoint import CHECKPOINT_VARIABLE
-from sweeps.experiments.verified_data import PreparedAgain
 from sweeps.home import Home
 from sweeps.records import Conclusions, Record, SweepInfo
 from sweeps.render.answer import in_short

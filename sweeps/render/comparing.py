@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.analysis.data import SweepData, read_sweep
-from sweeps.analysis.paired_differences import Difference, paired_difference, rightness
+from sweeps.analysis.findings import AccuracyDifference, paired_difference, rightness
 from sweeps.analysis.rows import TrialRow
 from sweeps.analysis.summary import NOT_CONFIRMED
 from sweeps.errors import UsageError
@@ -83,14 +83,14 @@ class TrialsCompared:
         return [one.record for one in self.contestants]
 
     @cached_property
-    def differences(self) -> dict[str, Difference | None]:
+    def differences(self) -> dict[str, AccuracyDifference | None]:
         """The accuracy of each other trial minus the first's on the same samples, by label.
 
         None if the samples are not available, if they differ, or without classification.
         """
         first, *others = self.contestants
         samples = first.data.samples
-        found: dict[str, Difference | None] = dict.fromkeys(self.labels[1:])
+        found: dict[str, AccuracyDifference | None] = dict.fromkeys(self.labels[1:])
         right = None if samples is None else rightness(first.record, samples.labels)
         if samples is None or right is None:
             return found
@@ -325,7 +325,7 @@ def _has_same_split(one: Contestant, other: Contestant) -> bool:
     return bool(one.record.data.get("split_digest") == other.record.data.get("split_digest"))
 
 
-def _sentence(label: str, first: str, difference: Difference) -> str:
+def _sentence(label: str, first: str, difference: AccuracyDifference) -> str:
     verdict = "neither leads beyond luck of the samples"
     if difference.is_told_apart:
         leader = label if difference.value > 0 else first

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sweeps.analysis.data import SweepData
-from sweeps.analysis.paired_differences import leader_against, standings, worst_class
+from sweeps.analysis.findings import leader_against, worst_class
 from sweeps.analysis.table import parameter_names
 from sweeps.render.sections.confirmed import put_in_words
 from sweeps.render.sections.reproduce import rerun_commands
@@ -40,7 +39,6 @@ def render_briefing(data: SweepData) -> str:
             f"{data.ranking[0].trial} leads trial {trial} by {gain_in_words(lead)}: "
             f"{verdict} (one training each; that the best of many was picked is not allowed for)."
         )
-    lines += [f"- {line}" for line in _steps(data)]
     worst = worst_class(data)
     if worst is not None:
         share = f"{percent(worst.recall)} recognised{worst.remark}"
@@ -49,19 +47,6 @@ def render_briefing(data: SweepData) -> str:
     again = " && ".join(rerun_commands(data))
     lines.append(f"- **Again**, with `space.json` from Artifacts: `{again}`")
     return "\n".join(lines)
-
-
-def _steps(data: SweepData) -> Iterator[str]:
-    """Yield a line about the lead of each trial of a Pareto front over the next one."""
-    front = standings(data) if data.info.has_front else []
-    for trial, following in pairwise(front):
-        if trial.lead is not None:
-            is_apart = trial.lead.is_told_apart
-            verdict = "it leads on the validation set" if is_apart else "they cannot be told apart"
-            yield (
-                f"**Trial {trial.row.trial} against {following.row.trial}**, the next on the "
-                f"front: {gain_in_words(trial.lead)}: {verdict}."
-            )
 
 
 def render_markdown(summary: Summary, gate: str | None = None) -> str:

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.analysis.rows import RowState, TrialRow, best_row, front_rows
-from sweeps.analysis.summary import FRONT, Champion, ListingRow, Summary, how_confirmed
+from sweeps.analysis.summary import FRONT, ConfirmedChampion, ListingRow, Summary, how_confirmed
 from sweeps.analysis.table import metrics_beside, parameter_names
 from sweeps.records.record import LAST_EPOCH
 from sweeps.render.section import Section
@@ -120,7 +120,7 @@ class TrialsView:
     rows: Sequence[TrialRow]
     objectives: Sequence[Objective]
     space: Mapping[str, Any] | None = None
-    champion: Champion | None = None
+    champion: ConfirmedChampion | None = None
     says_constants: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -347,7 +347,7 @@ def render_trials(
     rows: Sequence[TrialRow],
     objectives: Sequence[Objective],
     space: Mapping[str, Any] | None = None,
-    champion: Champion | None = None,
+    champion: ConfirmedChampion | None = None,
 ) -> RenderableType:
     """Return the output of `sweeps trials`, one line a trial; `TrialsView` has the arguments."""
     return TrialsView(rows, objectives, space, champion, says_constants=True)

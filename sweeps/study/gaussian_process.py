@@ -65,7 +65,7 @@ _ITERATIONS: Final = 15
 
 
 @dataclass(frozen=True)
-class Point:
+class ModelPoint:
     """Parameters with their distributions."""
 
     params: Mapping[str, Value]
@@ -142,11 +142,11 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
 
     def _choose(
         self,
-        known: Sequence[Point],
+        known: Sequence[ModelPoint],
         scores: Array,
-        running: Sequence[Point],
+        running: Sequence[ModelPoint],
         seen: set[tuple[tuple[str, Value], ...]],
-    ) -> Point | None:
+    ) -> ModelPoint | None:
         candidates = [self._walk() for _ in range(_FEW if self._is_cautious else _RANDOM)]
         coding = Coding(candidates, [*known, *running])
         model = Model.fitted(coding, known, scores).with_running(running)
@@ -156,7 +156,7 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
         if self._is_cautious:
             candidates += [self._step(centres[n % len(centres)], _LENGTHS[0]) for n in range(_FEW)]
             return _first_unseen(candidates, model.gains(candidates), seen)
-        found: list[Point] = []
+        found: list[ModelPoint] = []
         gains = np.empty(0)
         for length in _LENGTHS:
             candidates += [self._step(centre, length) for centre in centres for _ in range(_STEPS)]
@@ -165,15 +165,15 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
             centres = [found[place] for place in np.argsort(-gains, kind="stable")[:_BEST]]
         return _first_unseen(found, gains, seen)
 
-    def _walk(self) -> Point:
+    def _walk(self) -> ModelPoint:
         draws = iter(self._rng.random(64).tolist())
         return _walked(self._space, lambda _, d: value_at(d, self._next(draws)))
 
-    def _walked_again(self, point: Point) -> Point:
+    def _walked_again(self, point: ModelPoint) -> ModelPoint:
         """Return a point with the distributions of a walk, which are quick to compare."""
         return _walked(self._space, lambda name, d: point.params.get(name, value_at(d, 0.5)))
 
-    def _step(self, centre: Point, length: float) -> Point:
+    def _step(self, centre: ModelPoint, length: float) -> ModelPoint:
         """Return a point near another: each parameter moves with a chance of one half."""
         uniform = iter(self._rng.random(128).tolist())
         normal = iter((length * self._rng.standard_normal(64)).tolist())
@@ -239,10 +239,10 @@ def _categorical(choices: tuple[Value, ...], types: tuple[type, ...]) -> Categor
     return CategoricalDistribution(choices)
 
 
-def _walked(space: Space, answer: Callable[[str, BaseDistribution], Value]) -> Point:
+def _walked(space: Space, answer: Callable[[str, BaseDistribution], Value]) -> ModelPoint:
     walker = _Walker(answer)
     params = space.walk(walker).params
-    return Point(params, {name: walker.distributions[name] for name in params})
+    return ModelPoint(params, {name: walker.distributions[name] for name in params})
 
 
 def _span(distribution: FloatDistribution | IntDistribution) -> tuple[float, float]:
@@ -281,7 +281,7 @@ class Coding:
         owners: Which length scales each column.
     """
 
-    def __init__(self, candidates: Sequence[Point], trials: Sequence[Point]) -> None:
+    def __init__(self, candidates: Sequence[ModelPoint], trials: Sequence[ModelPoint]) -> None:
         """Find out what varies.
 
         Args:
@@ -320,7 +320,7 @@ class Coding:
         self._order = sorted(kinds)
         self.owners = np.array(owners, np.int64)
 
-    def rows(self, points: Sequence[Point]) -> Array:
+    def rows(self, points: Sequence[ModelPoint]) -> Array:
         """Return (points, columns)."""
         columns: list[Array] = []
         for name in self._order:
@@ -372,7 +372,7 @@ class Model:
     factor: Array
 
     @staticmethod
-    def fitted(coding: Coding, known: Sequence[Point], scores: Array) -> Model:
+    def fitted(coding: Coding, known: Sequence[ModelPoint], scores: Array) -> Model:
         """Return the model of trials with an outcome, its hyperparameters fitted to them."""
         rows = coding.rows(known)
         chosen = _best_and_newest(scores, _MOST_FITTED)
@@ -383,7 +383,7 @@ class Model:
         weights = np.asarray(cho_solve((factor, True), scores, check_finite=False))
         return Model(coding, found, rows, len(rows), weights, factor)
 
-    def with_running(self, running: Sequence[Point]) -> Model:
+    def with_running(self, running: Sequence[ModelPoint]) -> Model:
         """Return the model that believes its own mean of trials in flight: the mean stays."""
         if not running:
             return self
@@ -395,7 +395,7 @@ class Model:
         """Return the mean at each row."""
         return self._covariances(self.rows)[: self.known].T @ self.weights
 
-    def gains(self, points: Sequence[Point]) -> Array:
+    def gains(self, points: Sequence[ModelPoint]) -> Array:
         """Return the logarithm of the expected improvement on the least mean of a row."""
         from scipy.linalg import solve_triangular
 
@@ -544,7 +544,7 @@ def _order(trial: FrozenTrial, sign: float) -> tuple[int, float, float]:
 
 def _subset(
     known: Sequence[FrozenTrial], scores: Array, running: Sequence[FrozenTrial]
-) -> tuple[list[Point], Array, list[Point]]:
+) -> tuple[list[ModelPoint], Array, list[ModelPoint]]:
     """Return what makes the model: trials with an outcome, their scores, and those in flight."""
     newest = running[-_MOST_IN_FLIGHT:]
     kept = _best_and_newest(scores, MOST - len(newest))
@@ -560,13 +560,13 @@ def _best_and_newest(scores: Array, most: int) -> NDArray[np.int64]:
     return np.sort(np.concatenate([best, rest[-(most - len(best)) :]]))
 
 
-def _point(trial: FrozenTrial) -> Point:
-    return Point(trial.params, trial.distributions)
+def _point(trial: FrozenTrial) -> ModelPoint:
+    return ModelPoint(trial.params, trial.distributions)
 
 
 def _first_unseen(
-    points: Sequence[Point], gains: Array, seen: set[tuple[tuple[str, Value], ...]]
-) -> Point | None:
+    points: Sequence[ModelPoint], gains: Array, seen: set[tuple[tuple[str, Value], ...]]
+) -> ModelPoint | None:
     order = np.argsort(-gains, kind="stable")
     return next((points[place] for place in order if points[place].key not in seen), None)
 

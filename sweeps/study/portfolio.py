@@ -33,7 +33,7 @@ NEIGHBOURS: Final = 5
 
 
 @dataclass(frozen=True)
-class Task:
+class TriedPoints:
     """Points that were tried on one data set, by one sweep or by several.
 
     Attributes:
@@ -45,7 +45,7 @@ class Task:
     values: NDArray[np.float64]
 
 
-def choose(tasks: Sequence[Task], space: Space, most: int = POINTS) -> list[tuple[int, int]]:
+def choose(tasks: Sequence[TriedPoints], space: Space, most: int = POINTS) -> list[tuple[int, int]]:
     """Return the task of each point of a portfolio and its place there, in the order to be tried.
 
     Each task tried other points. The regret of a point where it was not tried is estimated from

@@ -68,12 +68,12 @@ def _mix(*parts: int) -> int:
 
 # Sampling without storing: a proposal is checked before it becomes a trial.
 #
-# `Suggester` samples as `optuna.Trial` does (fixed values first, then the joint space, then one by
-# one), through the public interface of samplers. But it stores nothing, so a rejected duplicate
+# `ProposedTrial` samples as `optuna.Trial` does (fixed values first, then the joint space, then one
+# by one), through the public interface of samplers. But it stores nothing, so a rejected duplicate
 # leaves no trace in the study.
 
 
-class Suggester:
+class ProposedTrial:
     """Answers `suggest_*` for one proposal, and collects its parameters and distributions."""
 
     def __init__(
@@ -347,7 +347,7 @@ class Proposer:
         # the sampler then, and it may change how the trial ends.
         self._teller = optuna.samplers.RandomSampler(seed=0)
         for params, values in imported:
-            suggester = Suggester(self.sampler_view.study, _NO_TRIAL, fixed=params)
+            suggester = ProposedTrial(self.sampler_view.study, _NO_TRIAL, fixed=params)
             self._space.walk(suggester)
             self.sampler_view.teach(suggester.params, suggester.distributions, values)
             self._diverged.tell(suggester.params, diverged=False)
@@ -495,7 +495,7 @@ class Proposer:
     def _walk(
         self, trial: FrozenTrial, origin: str, *, point: Mapping[str, Value] | None = None
     ) -> Proposal:
-        suggester = Suggester(self.sampler_view.study, trial, fixed=point)
+        suggester = ProposedTrial(self.sampler_view.study, trial, fixed=point)
         walk = self._space.walk(suggester)
         return Proposal(walk.params, suggester.distributions, origin, config=walk.config)
 

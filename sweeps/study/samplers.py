@@ -25,7 +25,7 @@ import importlib
 import inspect
 import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.errors import did_you_mean
-from search_spaces.space import Space
+from search_spaces.space import Component, Space
 from sweeps.errors import UsageError
 from sweeps.experiment import Stop
 from sweeps.wording import counted, install_command
@@ -57,19 +57,7 @@ _EARLIER_START_UP: Final = 10
 _START_UP_OPTION: Final = "n_startup_trials"
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A chosen sampler or pruner: its name or import path, and its options."""
-
-    name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return name and options, for fingerprints and tables."""
-        return {"name": self.name, "options": dict(self.options)}
-
-
-def completed(choice: Choice, stored: Mapping[str, Any] | None) -> Choice:
+def completed(choice: Component, stored: Mapping[str, Any] | None) -> Component:
     """Return a sampler with the start-up that it has if no option says it.
 
     The options of a new sweep's TPE say it, and are part of its fingerprint. Those of a sweep made
@@ -84,11 +72,11 @@ def completed(choice: Choice, stored: Mapping[str, Any] | None) -> Choice:
     there = stored or {}
     made_earlier = there.get("name") == "tpe" and _START_UP_OPTION not in there.get("options", {})
     if not made_earlier:
-        return Choice("tpe", {_START_UP_OPTION: START_UP, **choice.options})
+        return Component("tpe", {_START_UP_OPTION: START_UP, **choice.options})
     options = dict(choice.options)
     if options.get(_START_UP_OPTION) == _EARLIER_START_UP:
         del options[_START_UP_OPTION]
-    return Choice("tpe", options)
+    return Component("tpe", options)
 
 
 MOST_FOR_MODEL: Final = 200
@@ -96,7 +84,7 @@ MOST_FOR_MODEL: Final = 200
 MOST_DIMENSIONS: Final = 20
 
 
-def chosen_by_auto(space: Space, trials: int) -> tuple[Choice, str]:
+def chosen_by_auto(space: Space, trials: int) -> tuple[Component, str]:
     """Return the sampler of a new sweep by the rule of `auto`, and why.
 
     It sees only what is known when the sweep is made. The first line that holds decides:
@@ -115,14 +103,14 @@ def chosen_by_auto(space: Space, trials: int) -> tuple[Choice, str]:
     names = {name for walk in space.samples() for name in walk.params}
     parameters = f"{len(names)} parameter{'s' * (len(names) != 1)}"
     if several > 1:
-        return Choice("tpe"), f"{several} objectives"
+        return Component("tpe"), f"{several} objectives"
     if size is not None and size <= trials:
-        return Choice("grid"), f"{counted(trials, 'trial')} of {counted(size, 'point')}"
+        return Component("grid"), f"{counted(trials, 'trial')} of {counted(size, 'point')}"
     if trials > MOST_FOR_MODEL:
-        return Choice("tpe"), f"{trials} trials, more than {MOST_FOR_MODEL}"
+        return Component("tpe"), f"{trials} trials, more than {MOST_FOR_MODEL}"
     if len(names) > MOST_DIMENSIONS:
-        return Choice("tpe"), f"{parameters}, more than {MOST_DIMENSIONS}"
-    return Choice("gp"), f"{counted(trials, 'trial')} of {parameters}"
+        return Component("tpe"), f"{parameters}, more than {MOST_DIMENSIONS}"
+    return Component("gp"), f"{counted(trials, 'trial')} of {parameters}"
 
 
 def options_in_full(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,7 +151,7 @@ class SamplerFactory:
 
 
 def sampler_factory(
-    choice: Choice, objectives: int = 1, space: Space | None = None
+    choice: Component, objectives: int = 1, space: Space | None = None
 ) -> SamplerFactory:
     """Return the factory of a sampler; `grid` is none of Optuna's, and has none.
 
@@ -181,7 +169,7 @@ def sampler_factory(
     samplers = optuna.samplers
     match choice.name:
         case "tpe":
-            options = options_in_full(choice.to_dict())
+            options = options_in_full(asdict(choice))
             tpe = {"multivariate": True, "group": True, "constant_liar": True, **options}
             single = {**tpe, "n_ei_candidates": 1}
             factory = SamplerFactory(
@@ -206,7 +194,7 @@ def sampler_factory(
     return _tried(factory, choice, objectives)
 
 
-def make_pruner(choice: Choice) -> optuna.pruners.BasePruner | None:
+def make_pruner(choice: Component) -> optuna.pruners.BasePruner | None:
     """Return a pruner, or None for `none`.
 
     Raises:
@@ -226,7 +214,7 @@ def make_pruner(choice: Choice) -> optuna.pruners.BasePruner | None:
     return pruner
 
 
-def _gaussian_process(choice: Choice, objectives: int, space: Space | None) -> SamplerFactory:
+def _gaussian_process(choice: Component, objectives: int, space: Space | None) -> SamplerFactory:
     from sweeps.study.gaussian_process import GaussianProcessSampler
 
     if objectives > 1:
@@ -264,7 +252,7 @@ def _seeded(kind: Any, seed: int, options: Mapping[str, Any]) -> Any:
     return kind(**({"seed": seed} if takes_seed else {}), **options)
 
 
-def _tried(factory: SamplerFactory, choice: Choice, objectives: int) -> SamplerFactory:
+def _tried(factory: SamplerFactory, choice: Component, objectives: int) -> SamplerFactory:
     """Try one sampler now, so that a mistake is found before anything is created."""
     _call(lambda: _rehearse(factory.make(0, 0), 1), {}, "sampler", choice.name)
     if objectives > 1:

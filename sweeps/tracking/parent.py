@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from sweeps.analysis.data import LoadedSamples, SweepData
 from sweeps.analysis.rows import trial_rows
-from sweeps.analysis.summary import Champion, Summary, champion_of, summarize
+from sweeps.analysis.summary import ConfirmedChampion, Summary, champion_of, summarize
 from sweeps.analysis.table import trial_table, write_csv
 from sweeps.capabilities import (
     SupportsExamination,
@@ -24,9 +24,8 @@ from sweeps.capabilities import (
 from sweeps.config.policies import FAILURES
 from sweeps.config.sweep import SweepConfig
 from sweeps.errors import ExperimentError, UntrustedError, UsageError
-from sweeps.experiments.code import EditedCode
+from sweeps.experiments.code import EditedCode, PreparedAgain, TooLittleKept, trained_of
 from sweeps.experiments.loading import experiment_folder, recorded_experiment
-from sweeps.experiments.verified_data import Examiner, PreparedAgain, TooLittleKept, trained_of
 from sweeps.home import Home
 from sweeps.progress import Progress
 from sweeps.progress.lines import EARLIER_LOG, LOG
@@ -78,15 +77,15 @@ FOLDER: Final = "evaluation"
 class AttemptFiles:
     """Makes files from the records of one sweep; called in one thread, the projector's."""
 
-    def __init__(self, info: SweepInfo, store: RecordStore, examiner: Examiner) -> None:
+    def __init__(self, info: SweepInfo, store: RecordStore, again: PreparedAgain) -> None:
         """Prepare; nothing is loaded yet.
 
         Args:
             info: The sweep.
             store: Its records.
-            examiner: Evaluates finalists: what they get wrong.
+            again: Loads the experiment and its data: finalists are evaluated, what they get wrong.
         """
-        self._info, self._store, self._examiner = info, store, examiner
+        self._info, self._store, self._again = info, store, again
 
     def __call__(self, key: str) -> Mapping[str, bytes]:
         """Return the files of an attempt by name: those it wrote, and those that are drawn.
@@ -104,7 +103,7 @@ class AttemptFiles:
         if record.result is None or not record.result.history:
             return with_matrix(record, written)
         try:
-            experiment = self._examiner.experiment()
+            experiment = self._again.load()
         except UntrustedError as error:
             raise UntrustedError(str(error), written) from None
         drawn = experiment.draw(record.spec, record.result)
@@ -113,7 +112,7 @@ class AttemptFiles:
         if not (able and is_finalist(self._info, record)):
             return files
         try:
-            found = self._examiner.examine(record)
+            found = self._again.examine(record)
         except TooLittleKept:  # more will never be kept: the run is complete without them
             return files
         except Exception as error:
@@ -261,7 +260,7 @@ def describe_end(
     records: Sequence[Record],
     asked: int,
     ending: Ending,
-    champion: Champion | None = None,
+    champion: ConfirmedChampion | None = None,
 ) -> ParentEnd:
     """Return best attempt, tags and text for the parent run of a sweep that has ended."""
     summary = summarize(
@@ -599,7 +598,7 @@ class ParentRun:
         self._home, self._info = config.home, info
         self._store: RecordStore = config.home.store(info.id)
         self._again = PreparedAgain(lambda: config.experiment, config.data)
-        self._files = AttemptFiles(info, self._store, Examiner(self._again, info.experiment))
+        self._files = AttemptFiles(info, self._store, self._again)
         self._known: Sequence[Record] | None = None  # all that is recorded; None if there is more
 
         def warn(problem: str) -> None:

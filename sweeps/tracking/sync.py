@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from sweeps.errors import LeaseLost, StoreError, UsageError
+from sweeps.experiments.code import PreparedAgain
 from sweeps.experiments.loading import recorded_experiment
-from sweeps.experiments.verified_data import Examiner, PreparedAgain
 from sweeps.home import Home
 from sweeps.records import RecordError, RecordStore, heard, listed
 from sweeps.records.record import SweepInfo
@@ -235,7 +235,7 @@ def send(
     load = partial(recorded_experiment, info, home.records)
     records, written = store.read_all(), dict[str, None]()
     prepared = PreparedAgain(load, source=source)
-    files = AttemptFiles(info, store, Examiner(prepared, info.experiment))
+    files = AttemptFiles(info, store, prepared)
 
     def drawing(key: str) -> Mapping[str, bytes]:
         if key not in written:

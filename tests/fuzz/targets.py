@@ -29,8 +29,8 @@ from digitexp.data.files import read_idx
 from digitexp.data.loading import load_source
 from digitexp.data.source import DataError
 from digitexp.weights_files import read_hdf5, read_weights
+from search_spaces.bodies import parse_expression
 from search_spaces.errors import SpaceError
-from search_spaces.expressions import parse_expression
 from search_spaces.loading import CATALOGUE, load_space
 from sweeps.analysis.rows import trial_rows
 from sweeps.errors import UsageError

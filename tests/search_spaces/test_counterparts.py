@@ -4,9 +4,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from search_spaces.bodies import Declared, Parameter, random_answers
+from search_spaces.bodies import Declaration, Declared, parse_expression, random_answers
 from search_spaces.errors import SpaceError
-from search_spaces.expressions import parse_expression
 from search_spaces.mapping import counterpart
 from search_spaces.objectives import Objective
 from search_spaces.parameters import ParameterInfo, find_parameter
@@ -38,10 +37,13 @@ def make_space(*parameters, **fixed):
 
 
 def rate(low=0.0, high=1.0):
-    return Parameter("rate", Float(low, high))
+    return Declaration("rate", Float(low, high))
 
 
-LAYERS = (Parameter("layers", Int(0, 2)), Parameter("units", Int(1, 16), repeat="layers"))
+LAYERS = (
+    Declaration("layers", Int(0, 2)),
+    Declaration("units", Int(1, 16), repeat="layers"),
+)
 
 
 def moved(before, after, params):
@@ -54,21 +56,21 @@ def moved(before, after, params):
         pytest.param([rate()], [rate(0, 2)], {"rate": 0.3}, {"rate": 0.3}, id="widened"),
         pytest.param([rate()], [rate(0, 0.5)], {"rate": 0.3}, {"rate": 0.3}, id="narrowed around"),
         pytest.param(
-            [rate(), Parameter("kind", Categorical(("a", "b")))],
-            [rate(), Parameter("kind", Categorical(("c", "b", "a")))],
+            [rate(), Declaration("kind", Categorical(("a", "b")))],
+            [rate(), Declaration("kind", Categorical(("c", "b", "a")))],
             {"rate": 0.3, "kind": "b"},
             {"rate": 0.3, "kind": "b"},
             id="more choices",
         ),
         pytest.param(
             [rate()],
-            [Parameter("dropout", Float(0, 0.5)), rate()],
+            [Declaration("dropout", Float(0, 0.5)), rate()],
             {"rate": 0.3},
             {"dropout": 0.0, "rate": 0.3},
             id="new parameter, at its default",
         ),
         pytest.param(
-            [rate(), Parameter("dropout", Float(0, 0.5))],
+            [rate(), Declaration("dropout", Float(0, 0.5))],
             [rate()],
             {"rate": 0.3, "dropout": 0.0},
             {"rate": 0.3},
@@ -78,8 +80,8 @@ def moved(before, after, params):
             [rate(), *LAYERS],
             [
                 rate(),
-                Parameter("layers", Int(0, 4)),
-                Parameter("units", Int(1, 32), repeat="layers"),
+                Declaration("layers", Int(0, 4)),
+                Declaration("units", Int(1, 32), repeat="layers"),
             ],
             {"rate": 0.3, "layers": 2, "units_1": 4, "units_2": 16},
             {"rate": 0.3, "layers": 2, "units_1": 4, "units_2": 16},
@@ -87,7 +89,10 @@ def moved(before, after, params):
         ),
         pytest.param(
             [rate()],
-            [rate(), Parameter("dropout", Float(0.1, 0.5), when=parse_expression("rate > 0.5"))],
+            [
+                rate(),
+                Declaration("dropout", Float(0.1, 0.5), when=parse_expression("rate > 0.5")),
+            ],
             {"rate": 0.3},
             {"rate": 0.3},
             id="new parameter, not active here",
@@ -105,28 +110,31 @@ def test_a_trial_keeps_its_values_in_a_changed_space(before, after, params, expe
     [
         pytest.param([rate()], [rate(0.5, 1)], {"rate": 0.3}, "rate: received 0.3, outside 0.5..1"),
         pytest.param(
-            [rate(), Parameter("kind", Categorical(("a", "b")))],
-            [rate(), Parameter("kind", Categorical(("a", "c")))],
+            [rate(), Declaration("kind", Categorical(("a", "b")))],
+            [rate(), Declaration("kind", Categorical(("a", "c")))],
             {"rate": 0.3, "kind": "b"},
             "kind: received 'b'; allowed: a, c",
         ),
         pytest.param(
             [rate()],
-            [rate(), Parameter("dropout", Float(0.1, 0.5))],
+            [rate(), Declaration("dropout", Float(0.1, 0.5))],
             {"rate": 0.3},
             "dropout: received 0, outside 0.1..0.5",
             id="the default lies outside",
         ),
         pytest.param(
-            [rate(), Parameter("dropout", Float(0, 0.5))],
+            [rate(), Declaration("dropout", Float(0, 0.5))],
             [rate()],
             {"rate": 0.3, "dropout": 0.2},
             "dropout: was 0.2, would be 0",
             id="gone, and not at its default",
         ),
         pytest.param(
-            [rate(), Parameter("dropout", Float(0, 0.5))],
-            [rate(), Parameter("dropout", Float(0, 0.5), when=parse_expression("rate > 0.5"))],
+            [rate(), Declaration("dropout", Float(0, 0.5))],
+            [
+                rate(),
+                Declaration("dropout", Float(0, 0.5), when=parse_expression("rate > 0.5")),
+            ],
             {"rate": 0.3, "dropout": 0.2},
             "dropout: was 0.2, would be 0",
             id="no longer active here",
@@ -141,7 +149,7 @@ def test_a_trial_outside_a_changed_space_is_told_why(before, after, params, mess
 
 def test_a_fixed_value_counts_as_a_value_and_as_a_difference():
     before = make_space(rate(), batch=16)
-    sampled = make_space(rate(), Parameter("batch", Int(8, 64)))
+    sampled = make_space(rate(), Declaration("batch", Int(8, 64)))
     assert moved(before, sampled, {"rate": 0.3}) == {"rate": 0.3, "batch": 16}
     assert moved(sampled, before, {"rate": 0.3, "batch": 16}) == {"rate": 0.3}
     with pytest.raises(SpaceError, match="batch: was 16, would be 32"):
@@ -153,7 +161,7 @@ def test_a_fixed_value_counts_as_a_value_and_as_a_difference():
 def test_a_bundle_is_the_same_choice_only_while_it_sets_the_same():
     def bundled(size):
         bundles = {"small": {"batch": size}, "none": {}}
-        return make_space(rate(), Parameter("size", Categorical(("small", "none"), bundles)))
+        return make_space(rate(), Declaration("size", Categorical(("small", "none"), bundles)))
 
     params = {"rate": 0.3, "size": "small"}
     assert moved(bundled(8), bundled(8), params) == params
@@ -171,18 +179,18 @@ def spaces(draw):
         most = draw(st.integers(1, 3))
         units = Int(draw(st.integers(1, 4)), draw(st.integers(5, 9)))
         parameters += [
-            Parameter("layers", Int(0, most)),
-            Parameter("units", units, repeat="layers"),
+            Declaration("layers", Int(0, most)),
+            Declaration("units", units, repeat="layers"),
         ]
     elif how == "fixed":
         fixed["layers"] = draw(st.integers(0, 1))
     choices = draw(st.permutations("abc"))[: draw(st.integers(2, 3))]
-    parameters.append(Parameter("kind", Categorical(tuple(choices))))
+    parameters.append(Declaration("kind", Categorical(tuple(choices))))
     if draw(st.booleans()):
         when = draw(st.sampled_from([None, "kind == 'a'", "kind != 'a'"]))
         domain = draw(st.sampled_from([Float(0, 0.4), Float(0, 0.8, step=0.2), Float(0.1, 0.2)]))
         parameters.append(
-            Parameter("dropout", domain, when=parse_expression(when) if when else None)
+            Declaration("dropout", domain, when=parse_expression(when) if when else None)
         )
     return make_space(*parameters, **fixed)
 

@@ -1,7 +1,7 @@
 import pytest
 
+from search_spaces.bodies import parse_expression
 from search_spaces.errors import SpaceError
-from search_spaces.expressions import parse_expression
 
 
 @pytest.mark.parametrize(

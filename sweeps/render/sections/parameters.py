@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from optuna.distributions import CategoricalDistribution
 
 from sweeps.analysis.data import SweepData
-from sweeps.analysis.edges import domain_of, edges
+from sweeps.analysis.findings import domain_of, edges
 from sweeps.analysis.importance import RELIABLE_FROM, Importance
 from sweeps.analysis.rows import TrialRow
 from sweeps.render.section import (

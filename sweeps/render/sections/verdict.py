@@ -11,17 +11,17 @@ from typing import Final
 from search_spaces.loading import catalogue
 from search_spaces.objectives import Objective, in_words
 from sweeps.analysis.data import SweepData
-from sweeps.analysis.edges import narrowed
-from sweeps.analysis.importance import RELIABLE_FROM, Importance
-from sweeps.analysis.paired_differences import (
-    Difference,
+from sweeps.analysis.findings import (
+    AccuracyDifference,
     OnFront,
     axis_of,
     leader_against,
+    narrowed,
     standings,
     worst_class,
     worth,
 )
+from sweeps.analysis.importance import RELIABLE_FROM, Importance
 from sweeps.analysis.rows import TrialRow
 from sweeps.analysis.summary import Summary
 from sweeps.interval import Interval
@@ -223,11 +223,9 @@ def _axis(data: SweepData, place: int) -> Axis:
 def _table(data: SweepData, front: Sequence[OnFront]) -> Table:
     objectives = data.info.objectives
     has_interval = [any(t.intervals[place] for t in front) for place in range(len(objectives))]
-    has_leads = any(trial.lead for trial in front)
     columns = ["trial"]
     for objective, has in zip(objectives, has_interval, strict=True):
         columns += [objective.metric, *(["95 % interval"] if has else [])]
-    columns += ["ahead of the next by", "95 % interval", "so"] if has_leads else []
     names = data.varied[:_MOST_PARAMETERS]
     has_baseline = any(trial.row.baseline for trial in front)
     rows = []
@@ -236,7 +234,6 @@ def _table(data: SweepData, front: Sequence[OnFront]) -> Table:
         for value, interval, has in zip(trial.values, trial.intervals, has_interval, strict=True):
             cells.append(format_metric(value))
             cells += [format_ends(interval) if interval else ""] if has else []
-        cells += _lead(trial) if has_leads else []
         params = trial.row.params
         cells += [format_value(params[name]) if name in params else "" for name in names]
         cells += [trial.row.origin] if has_baseline else []
@@ -245,14 +242,6 @@ def _table(data: SweepData, front: Sequence[OnFront]) -> Table:
     title = f"The {len(front)} trials on the front, by {by}"
     columns += [*names, *(["origin"] if has_baseline else [])]
     return Table(columns, rows, title=title if len(front) > 1 else "The trial on the front")
-
-
-def _lead(trial: OnFront) -> list[str]:
-    lead = trial.lead
-    if lead is None:
-        return ["", "", ""]
-    word = "leads on the validation set" if lead.is_told_apart else "cannot be told apart"
-    return [gain(lead, digits=1), span(lead, " to ", digits=1), word]
 
 
 def _front_note(data: SweepData, front: Sequence[OnFront]) -> str:
@@ -265,9 +254,8 @@ def _front_note(data: SweepData, front: Sequence[OnFront]) -> str:
     text = "No other trial is as good in every objective and better in one. "
     if len(exact) < len(objectives):
         text += (
-            "Intervals are for other samples of the same kind (Wilson 1927; of differences on the "
-            "same samples Agresti & Min 2005), one training each; that many trials were tried, and "
-            "these picked, they do not allow for. "
+            "Intervals are for other samples of the same kind (Wilson 1927), one training each; "
+            "that many trials were tried, and these picked, they do not allow for. "
         )
     if exact:
         text += f"{', '.join(exact)}: as observed, without an interval."
@@ -361,7 +349,7 @@ def search_tables(data: SweepData) -> list[Block]:
     return [folded, *_certainty(data, _compared(data))]
 
 
-def _compared(data: SweepData) -> dict[int, Difference]:
+def _compared(data: SweepData) -> dict[int, AccuracyDifference]:
     return leader_against(data, [row.trial for row in data.ranking[1 : 1 + _RUNNERS_UP]])
 
 
@@ -415,7 +403,7 @@ def _search_facts(data: SweepData) -> list[Fact]:
     return facts
 
 
-def _certainty(data: SweepData, compared: dict[int, Difference]) -> list[Block]:
+def _certainty(data: SweepData, compared: dict[int, AccuracyDifference]) -> list[Block]:
     if not compared:
         text = "Each trial was trained once: how much of its lead is chance is not known."
         return [] if data.verdict else [Text(text, "note")]
@@ -447,7 +435,7 @@ def _certainty(data: SweepData, compared: dict[int, Difference]) -> list[Block]:
     return [Folded(title, [Table(columns, cells), Text(note, "note")])]
 
 
-def _apart(difference: Difference) -> str:
+def _apart(difference: AccuracyDifference) -> str:
     if not difference.is_told_apart:
         return "cannot be told apart"
     return "#1 leads" if difference.value > 0 else "#1 is behind"

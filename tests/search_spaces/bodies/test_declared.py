@@ -5,9 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_spaces.bodies import Declared, FixedTrial, Parameter, most_of, random_answers
+from search_spaces.bodies import (
+    Declaration,
+    Declared,
+    FixedTrial,
+    most_of,
+    parse_expression,
+    random_answers,
+)
 from search_spaces.errors import SpaceError
-from search_spaces.expressions import parse_expression
 from search_spaces.objectives import Objective
 from search_spaces.space import Defaults, Space
 from search_spaces.values import Categorical, Fixed, Float, Int
@@ -114,9 +120,9 @@ def test_an_enormous_finite_space_is_counted_without_being_walked(load):
 def test_a_condition_on_an_inactive_parameter_does_not_hold():
     body = Declared(
         (
-            Parameter("a", Int(0, 1)),
-            Parameter("b", Int(0, 1), when=parse_expression("a == 1")),
-            Parameter("c", Int(5, 6), when=parse_expression("b == 0")),
+            Declaration("a", Int(0, 1)),
+            Declaration("b", Int(0, 1), when=parse_expression("a == 1")),
+            Declaration("c", Int(5, 6), when=parse_expression("b == 0")),
         )
     )
     points = list(body.points({}))
@@ -176,7 +182,7 @@ _domains = _ranges | _grids | _choices.map(lambda c: Categorical(tuple(c)))
 
 @st.composite
 def bodies(draw):
-    parameters: list[Parameter] = []
+    parameters: list[Declaration] = []
     for index in range(draw(st.integers(1, 4))):
         plain = [p for p in parameters if p.repeat is None]
         counters = [p.name for p in plain if isinstance(p.domain, Int)]
@@ -190,7 +196,7 @@ def bodies(draw):
             when = parse_expression(f"{decider.name} {symbol} {'null' if value is None else value}")
         if counters and draw(st.booleans()):
             repeat = draw(st.sampled_from(counters))
-        parameters.append(Parameter(f"p{index}", draw(_domains), when, repeat))
+        parameters.append(Declaration(f"p{index}", draw(_domains), when, repeat))
     return Declared(tuple(parameters))
 
 

@@ -1,4 +1,4 @@
-"""`sweeps init --from`: a space from the `--help` of a script."""
+"""`sweeps init --from`: a space from the options of a script."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from typer.testing import CliRunner
 
 from sweeps.cli import app
 from sweeps.experiments import script_help
-from sweeps.experiments.script_help import read_help
 
 HELPS = Path(__file__).with_name("helps")
-"""Scripts, and the help that one more printed whose parser no test environment has."""
+"""Scripts."""
 
 
 @pytest.fixture
@@ -60,7 +59,7 @@ def test_argparse(written):
     assert "No baseline: the default of weight_decay is not known" in text
 
 
-def test_what_the_help_leaves_out_is_in_the_source(written):
+def test_types_and_defaults_that_no_help_shows_are_known(written):
     space, text = written("train_plain.py")
     assert space["parameters"] == {
         "learning_rate": {"type": "float", "low": 0.0001, "high": 0.01, "log": True},
@@ -90,23 +89,6 @@ def test_typer(written):
         "dropout": FRACTION,
     }  # fmt: skip
     assert "train_typer.py {width} --lr {lr}" in " ".join(space["command"].split())
-
-
-def test_hydra(written):
-    text = f"# hydra\nprint({(HELPS / 'hydra.txt').read_text()!r})"
-    space, written_text = written("train.py", text)
-    assert " ".join(space["command"].split()) == (
-        "python3 train.py hydra.run.dir={output} optimizer={optimizer} lr={lr} augment={augment} "
-        "model.width={model_width} seed={seed} data={data} out={output}"
-    )
-    assert space["parameters"] == {
-        "optimizer": {"type": "categorical", "choices": ["adam", "sgd"]},
-        "lr": RATE,
-        "augment": {"type": "categorical", "choices": [True, False]},
-        "model_width": BATCH,
-    }
-    assert space["baselines"]["default"]["optimizer"] == "adam"
-    assert "epochs=10, model.activation=relu, model.layers" in written_text
 
 
 def test_a_text_that_is_needed_is_fixed_until_it_is_edited(written):
@@ -147,16 +129,6 @@ def test_options_for_fold_and_seed_are_those_of_the_sweep(written, options, word
     assert ("# {fold} is 0 in the search" in text) is ("{fold}" in words)
 
 
-def test_folds_and_seeds_of_hydra_may_lie_deeper(written):
-    text = "Powered by Hydra (https://hydra.cc)\npowered by Hydra\n== Config ==\nOver\n\n"
-    config = "lr: 0.1\ntrain:\n  seed: 3\ndata:\n  fold: 0\n  folds: 5\n\n\n"
-    space, _ = written("train.py", f"# hydra\nprint({text + config!r})")
-    assert " ".join(space["command"].split()) == (
-        "python3 train.py hydra.run.dir={output} lr={lr} train.seed={seed} data.fold={fold} "
-        "data.folds={folds}"
-    )
-
-
 def test_the_python_of_a_script_may_be_named(tmp_path, monkeypatch):
     python = tmp_path / "its own" / "bin" / "python"
     python.parent.mkdir(parents=True)
@@ -179,7 +151,7 @@ def test_the_python_of_a_script_may_be_named(tmp_path, monkeypatch):
     ("words", "said"),
     [
         (["--from", "train.py", "--python", "nosuch/python"], "there is no program 'nosuch/pyth"),
-        (["--from", "train.sh", "--python", sys.executable], "train.sh is no Python script"),
+        (["--from", "train.sh", "--python", sys.executable], "train.sh: is no Python script"),
         (["new", "--python", sys.executable], "--python is for --from"),
     ],
 )
@@ -215,14 +187,14 @@ def test_the_objective_is_guessed_from_the_source(written, more, metric, directi
         ("none.py", None, "there is no such file"),
         ("train.py", "import sys\nopen('ran', 'w')", "it reads no options that `--help` would"),
         ("train.py", "import argparse, nosuch", "ended with exit code 1: ModuleNotFoundError: "),
-        ("train.py", "import argparse", "no option was found in what `python3 train.py --help` pr"),
-        ("train.py", "import argparse, time\ntime.sleep(600)", "did not end within 1 s"),
+        ("train.py", "import argparse", "no option was found by `python3 train.py --help`; write"),
+        ("train.py", "import argparse, time\ntime.sleep(600)", "did not end within 3 s"),
     ],
 )  # fmt: skip
 def test_a_script_without_help_is_refused_and_nothing_is_written(
     tmp_path, monkeypatch, name, text, said
 ):
-    monkeypatch.setattr(script_help, "HELP_SECONDS", 1)
+    monkeypatch.setattr(script_help, "HELP_SECONDS", 3)
     if text is not None:
         (tmp_path / name).write_text(text)
     result = CliRunner().invoke(app, ["init", "--from", str(tmp_path / name)])
@@ -244,12 +216,3 @@ def test_a_folder_or_a_script_is_needed(words):
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 2
     assert "give either a folder to write into, or --from and a script" in result.stderr
-
-
-def test_half_a_help_text_is_read_as_well():
-    text = (HELPS / "hydra.txt").read_text()
-    whole = {option.name for option in read_help(text)}
-    last = len(text) - 40
-    for end in range(0, last, 40):
-        assert len(read_help(text[:end])) <= len(whole)
-    assert {option.name for option in read_help(text[:last])} <= whole

@@ -189,7 +189,7 @@ def test_a_value_that_is_not_finite_reaches_the_result(tmp_path):
         ("print('val_acc ' + 'a' * 40 + '!')", "val_acc (?:a+)+(b)",
          r"metrics: a pattern takes more than 1 s for a line; write it without repetitions"),
         # A space refuses this one, a forged record may have it.
-        ("print('val_acc 1')", "val_acc (", "metrics: the search by patterns ended with exit"),
+        ("print('val_acc 1')", "val_acc (", "metrics: no regular expression: missing \\),"),
     ],
 )  # fmt: skip
 def test_a_pattern_that_finds_no_number_is_said(tmp_path, text, pattern, said):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sweeps.analysis.data import LoadedSamples, SweepData
-from sweeps.analysis.paired_differences import paired_difference
+from sweeps.analysis.findings import paired_difference
 from sweeps.analysis.rows import trial_rows
 from sweeps.analysis.summary import summarize
 from sweeps.experiment import PreparedData, TrialResult

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.experiments.verified_data import Examiner, PreparedAgain
+from sweeps.experiments.code import PreparedAgain
 from sweeps.home import Home
 from sweeps.tracking.parent import AttemptFiles
 from sweeps.tracking.store import IncompleteError
@@ -125,9 +125,7 @@ def test_what_keeps_too_little_or_examines_nothing_is_whole_without(make_home, c
 
     def files(experiment):
         again = PreparedAgain(lambda: experiment)
-        return AttemptFiles(sweep.info, store, Examiner(again, sweep.info.experiment))(
-            record.spec.key
-        )
+        return AttemptFiles(sweep.info, store, again)(record.spec.key)
 
     whole = files(ExaminedExperiment())
     drawn = {name: content for name, content in whole.items() if name not in EVALUATION}

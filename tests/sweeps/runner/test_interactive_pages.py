@@ -9,7 +9,7 @@ import pytest
 
 from sweeps.errors import UsageError
 from sweeps.experiment import PreparedData
-from sweeps.experiments.verified_data import PreparedAgain, trained_of
+from sweeps.experiments.code import PreparedAgain, trained_of
 from sweeps.records import FINALIST, FOLD, RecordStore
 from sweeps.tracking.parent import choose_beside, interactive_pages
 from tests.sweeps.factories import make_info, make_record

@@ -12,13 +12,13 @@ import optuna
 import pytest
 
 import sweeps
+from search_spaces.space import Component
 from sweeps.config.options import RunOptions
 from sweeps.config.resolving import resolve
 from sweeps.errors import UsageError
 from sweeps.runner.opening import check_fingerprint, open_sweep
 from sweeps.runner.ownership import SweepLock
 from sweeps.study.proposals import training_seed
-from sweeps.study.samplers import Choice
 from sweeps.tracking.store import open_client
 from tests.sweeps.conftest import TOY, table
 from tests.sweeps.toy_experiment import ToyExperiment, experiment
@@ -256,7 +256,7 @@ def made_earlier(toy_space, make_home):
     toy_space.write_text(TOY.replace(", ask_ahead: 4", ", ask_ahead: 8"))
     options = RunOptions(str(toy_space), home=make_home(), workers=0)
     now = resolve(options)
-    sampler = Choice("tpe")
+    sampler = Component("tpe")
     fingerprint = {**now.fingerprint, "sampler": sampler.to_dict()}
     then = dataclasses.replace(now, sampler=sampler, fingerprint=fingerprint)
     open_sweep(then, {})
@@ -266,7 +266,7 @@ def made_earlier(toy_space, make_home):
 
 def test_a_sweep_made_earlier_goes_on_with_ten_at_random_and_eight_in_flight(made_earlier):
     config = resolve(made_earlier)
-    assert (config.sampler, config.ask_ahead) == (Choice("tpe"), 8)
+    assert (config.sampler, config.ask_ahead) == (Component("tpe"), 8)
     assert config.sampler_factory.make(0, 0)._n_startup_trials == 10
     assert check_fingerprint(config).name == "toy"
     said = {"sampler": "tpe", "sampler_options": {"n_startup_trials": 10}, "ask_ahead": 8}

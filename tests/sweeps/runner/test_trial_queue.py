@@ -5,9 +5,10 @@ from optuna.trial import TrialState
 
 from search_spaces.loading import load_space
 from search_spaces.objectives import Objective
+from search_spaces.space import Component
 from sweeps.runner.trial_queue import TrialQueue
 from sweeps.study.proposals import Proposer
-from sweeps.study.samplers import Choice, sampler_factory
+from sweeps.study.samplers import sampler_factory
 from sweeps.study.storage import StudyStore
 from tests.sweeps.records.test_format import make_record
 
@@ -20,7 +21,7 @@ def make_trial_queue(tmp_path, toy_space):
         proposer = Proposer(
             load_space(str(toy_space)),
             seed=0,
-            sampler=sampler_factory(Choice("random")),
+            sampler=sampler_factory(Component("random")),
             directions=["maximize"],
             admissible=lambda *_: True,
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from search_spaces.loading import load_space
-from sweeps.study.portfolio import CAP, Task, choose, greedy, regrets_of
+from sweeps.study.portfolio import CAP, TriedPoints, choose, greedy, regrets_of
 
 SPACE = """
 experiment: tests.sweeps.toy_experiment:experiment
@@ -53,23 +53,23 @@ def test_a_point_that_neighbours_say_is_good_everywhere_comes_before_the_best_of
     xs = np.linspace(0, 1, 21)
     points = [{"x": float(x), "kind": "a"} for x in xs]
     # Each is best at an end of its own; between them 0.4 is good for both.
-    low = Task(points, np.where(xs < 0.05, 0.0, np.abs(xs - 0.4) + 0.1))
-    high = Task(points, np.where(xs > 0.95, 0.0, np.abs(xs - 0.4) + 0.1))
+    low = TriedPoints(points, np.where(xs < 0.05, 0.0, np.abs(xs - 0.4) + 0.1))
+    high = TriedPoints(points, np.where(xs > 0.95, 0.0, np.abs(xs - 0.4) + 0.1))
     (task, place), *_ = choose([low, high], space)
     assert [low, high][task].points[place]["x"] == pytest.approx(0.4)
 
 
 def test_baselines_and_points_that_were_chosen_are_not_chosen(space):
     points = [{"x": 0.5, "kind": "a"}, {"x": 0.1, "kind": "a"}, {"x": 0.1, "kind": "a"}]
-    assert choose([Task(points, np.array([0.0, 1.0, 1.0]))], space) == [(0, 1)]
-    assert choose([Task(points[:1], np.array([0.0]))], space) == []
+    assert choose([TriedPoints(points, np.array([0.0, 1.0, 1.0]))], space) == [(0, 1)]
+    assert choose([TriedPoints(points[:1], np.array([0.0]))], space) == []
 
 
 def test_a_choice_and_its_parameters_keep_points_apart(space):
     here = [{"x": 0.2, "kind": "a"}, {"x": 0.2, "kind": "b", "more": 1.0}]
     there = [{"x": 0.9, "kind": "a"}, {"x": 0.2, "kind": "b", "more": 2.0}] * 5
-    first = Task(here * 3, np.array([0.0, 0.1] * 3))
-    second = Task(there, np.array([1.0, 0.0] * 5))
+    first = TriedPoints(here * 3, np.array([0.0, 0.1] * 3))
+    second = TriedPoints(there, np.array([1.0, 0.0] * 5))
     (task, place), *_ = choose([first, second], space, 1)
     assert [first, second][task].points[place]["kind"] == "b"
 
@@ -83,6 +83,6 @@ def test_only_the_best_twenty_points_of_each_data_set_may_be_chosen(space, bette
     ramp = np.linspace(0, 0.1, better)
     low = np.array([*ramp, 0.5, *[10.0] * better, *[10.0] * 60])
     high = np.array([*[10.0] * better, 0.5, *ramp, *[10.0] * 60])
-    chosen = choose([Task(good + bad, low), Task(good + bad, high)], space)
+    chosen = choose([TriedPoints(good + bad, low), TriedPoints(good + bad, high)], space)
     assert ((good + bad)[chosen[0][1]]["x"] == 0.4) == is_chosen
     assert any(place == better for _, place in chosen) == is_chosen

@@ -4,6 +4,7 @@ from optuna.trial import TrialState
 
 from search_spaces.bodies import Declared
 from search_spaces.loading import load_space
+from search_spaces.space import Component
 from sweeps.errors import UsageError
 from sweeps.study.proposals import (
     Exhausted,
@@ -15,7 +16,7 @@ from sweeps.study.proposals import (
     training_seed,
 )
 from sweeps.study.sampler_view import TrialOutcome
-from sweeps.study.samplers import Choice, sampler_factory
+from sweeps.study.samplers import sampler_factory
 from tests.tools import need
 
 HEAD = """
@@ -50,7 +51,7 @@ def make_proposer(tmp_path):
         file = tmp_path / "space.yaml"
         file.write_text(text)
         space = load_space(str(file))
-        factory = None if sampler == "grid" else sampler_factory(Choice(sampler), 1, space)
+        factory = None if sampler == "grid" else sampler_factory(Component(sampler), 1, space)
         return Proposer(
             space,
             seed=seed,
@@ -235,7 +236,7 @@ WIDER = NARROW.replace("high: 0.4", "high: 0.9").replace("[a, b]", "[a, b, c]")
 
 def joint_space(proposer):
     trial = proposer.sampler_view.open()
-    sampler = sampler_factory(Choice("tpe")).make(0, 0)
+    sampler = sampler_factory(Component("tpe")).make(0, 0)
     return sampler.infer_relative_search_space(proposer.sampler_view.study, trial)
 
 

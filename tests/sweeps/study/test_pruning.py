@@ -7,8 +7,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
+from search_spaces.space import Component
 from sweeps.experiment import Stop
-from sweeps.study.samplers import Choice, TrialPruner, make_pruner, told_to
+from sweeps.study.samplers import TrialPruner, make_pruner, told_to
 
 
 def watching(pruner, direction, trial, told):
@@ -116,7 +117,7 @@ class ByPlace(optuna.pruners.BasePruner):
 
 @pytest.mark.parametrize("name", PRUNERS)
 def test_a_snapshot_gives_the_verdicts_of_an_ordinary_study(name):
-    choice, random = Choice(name, PRUNERS[name]), np.random.default_rng(0)
+    choice, random = Component(name, PRUNERS[name]), np.random.default_rng(0)
     told, ends = [], Counter()
     space = {"x": optuna.distributions.FloatDistribution(0, 1)}
     for number in range(60):

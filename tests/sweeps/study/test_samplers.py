@@ -10,11 +10,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState, create_trial
 
 from search_spaces.loading import load_space
+from search_spaces.space import Component
 from sweeps.errors import UsageError
 from sweeps.study import gaussian_process
-from sweeps.study.gaussian_process import Coding, GaussianProcessSampler, Model, Point
+from sweeps.study.gaussian_process import Coding, GaussianProcessSampler, Model, ModelPoint
 from sweeps.study.samplers import (
-    Choice,
     chosen_by_auto,
     completed,
     make_pruner,
@@ -37,12 +37,15 @@ class NeedsMore(optuna.samplers.RandomSampler):
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
-        (Choice("tppe"), r"unknown sampler 'tppe'; did you mean 'tpe'\?.*random, qmc, grid"),
-        (Choice("tpe", {"sed": 1}), r"sampler 'tpe': .*sed"),
-        (Choice("optuna.samplers.NoSampler"), r"optuna\.samplers has no 'NoSampler'"),
-        (Choice("no_such_package.Sampler"), r"cannot be imported: No module named"),
-        (Choice("optuna.pruners.MedianPruner"), r"no subclass of optuna's BaseSampler"),
-        (Choice(f"{__name__}.NeedsMore"), r"needs the package 'no_such_package': pip install no_s"),
+        (Component("tppe"), r"unknown sampler 'tppe'; did you mean 'tpe'\?.*random, qmc, grid"),
+        (Component("tpe", {"sed": 1}), r"sampler 'tpe': .*sed"),
+        (Component("optuna.samplers.NoSampler"), r"optuna\.samplers has no 'NoSampler'"),
+        (Component("no_such_package.Sampler"), r"cannot be imported: No module named"),
+        (Component("optuna.pruners.MedianPruner"), r"no subclass of optuna's BaseSampler"),
+        (
+            Component(f"{__name__}.NeedsMore"),
+            r"needs the package 'no_such_package': pip install no_s",
+        ),
     ],
 )
 def test_a_wrong_sampler_is_refused_by_name_before_anything_is_created(choice, expected):
@@ -53,9 +56,9 @@ def test_a_wrong_sampler_is_refused_by_name_before_anything_is_created(choice, e
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
-        (Choice("medium"), r"unknown pruner 'medium'; did you mean 'median'\?"),
-        (Choice("median", {"n_startup_trials": -1}), r"pruner 'median'"),
-        (Choice("optuna.samplers.TPESampler"), r"no subclass of optuna's BasePruner"),
+        (Component("medium"), r"unknown pruner 'medium'; did you mean 'median'\?"),
+        (Component("median", {"n_startup_trials": -1}), r"pruner 'median'"),
+        (Component("optuna.samplers.TPESampler"), r"no subclass of optuna's BasePruner"),
     ],
 )
 def test_a_wrong_pruner_is_refused_by_name(choice, expected):
@@ -73,22 +76,22 @@ def test_a_wrong_pruner_is_refused_by_name(choice, expected):
     ],
 )
 def test_pruners_are_made_by_name_or_path(name, kind):
-    assert isinstance(make_pruner(Choice(name)), kind)
+    assert isinstance(make_pruner(Component(name)), kind)
 
 
 def test_no_pruner_is_none():
-    assert make_pruner(Choice("none")) is None
+    assert make_pruner(Component("none")) is None
 
 
 def test_options_reach_the_sampler():
-    factory = sampler_factory(Choice("tpe", {"n_startup_trials": 3}))
+    factory = sampler_factory(Component("tpe", {"n_startup_trials": 3}))
     assert factory.make(0, 0)._n_startup_trials == 3
     assert factory.stateless
 
 
 def test_a_sampler_by_path_is_seeded_where_it_takes_a_seed():
     path = "optuna.samplers.NSGAIISampler"
-    one, two = (sampler_factory(Choice(path)).make(0, seed) for seed in (1, 2))
+    one, two = (sampler_factory(Component(path)).make(0, seed) for seed in (1, 2))
     space = {"x": optuna.distributions.FloatDistribution(0, 1)}
     study = optuna.create_study()
     trial = study.ask()
@@ -134,11 +137,11 @@ def toy(tmp_path):
 def test_the_start_up_of_a_new_sweep_is_said_and_that_of_an_earlier_one_is_kept(
     asked, stored, expected
 ):
-    assert completed(Choice("tpe", asked), stored).options == expected
+    assert completed(Component("tpe", asked), stored).options == expected
 
 
 def test_a_start_up_that_nobody_said_is_that_of_earlier_sweeps():
-    assert sampler_factory(Choice("tpe")).make(0, 0)._n_startup_trials == 10
+    assert sampler_factory(Component("tpe")).make(0, 0)._n_startup_trials == 10
     assert options_in_full({"name": "tpe", "options": {"group": False}}) == {
         "n_startup_trials": 10,
         "group": False,
@@ -148,11 +151,11 @@ def test_a_start_up_that_nobody_said_is_that_of_earlier_sweeps():
 
 @pytest.mark.parametrize("name", ["tpe", "random", "qmc", "optuna.samplers.NSGAIISampler"])
 def test_several_objectives_are_no_matter_to_these(name):
-    assert sampler_factory(Choice(name), 3)
+    assert sampler_factory(Component(name), 3)
 
 
 def test_a_sampler_that_takes_one_objective_is_refused_with_several():
-    choice = Choice(f"{__name__}.OneObjective")
+    choice = Component(f"{__name__}.OneObjective")
     sampler_factory(choice)
     with pytest.raises(UsageError, match=r"does not take 2 objectives .*tpe, random, qmc, grid"):
         sampler_factory(choice, 2)
@@ -165,7 +168,7 @@ WIDE = FloatDistribution(0, 1)
 
 def at(x, **more):
     distributions = {"x": WIDE} | dict.fromkeys(more, WIDE)
-    return Point({"x": x, **more}, distributions)
+    return ModelPoint({"x": x, **more}, distributions)
 
 
 def model_of(values, running=()):
@@ -205,7 +208,7 @@ def test_an_inactive_parameter_stands_in_the_middle_and_a_dimension_says_so():
 
 def test_choices_are_equally_far_apart_and_share_a_length():
     kinds = CategoricalDistribution(["a", "b", None, 1, True])
-    points = [Point({"kind": kind}, {"kind": kinds}) for kind in kinds.choices]
+    points = [ModelPoint({"kind": kind}, {"kind": kinds}) for kind in kinds.choices]
     coding = Coding(points, [])
     rows = coding.rows(points)
     apart = ((rows[:, None] - rows[None]) ** 2).sum(axis=2)
@@ -305,12 +308,12 @@ def test_what_was_tried_is_not_proposed_by_the_model(toy):
 )
 def test_a_wrong_option_of_the_gaussian_process_is_refused(toy, options):
     with pytest.raises(UsageError, match="sampler 'gp': "):
-        sampler_factory(Choice("gp", options), 1, toy())
+        sampler_factory(Component("gp", options), 1, toy())
 
 
 def test_the_gaussian_process_models_one_objective(toy):
     with pytest.raises(UsageError, match=r"'gp' does not take 2 objectives .*tpe, random, qmc"):
-        sampler_factory(Choice("gp"), 2, toy())
+        sampler_factory(Component("gp"), 2, toy())
 
 
 def test_the_improvement_is_that_of_its_formula_and_does_not_underflow():
@@ -362,7 +365,7 @@ MANY = (
     ],
 )  # fmt: skip
 def test_auto_chooses_by_its_rule_and_says_why(toy, text, trials, name, why):
-    assert chosen_by_auto(toy(text), trials) == (Choice(name), why)
+    assert chosen_by_auto(toy(text), trials) == (Component(name), why)
 
 
 # CMA-ES.
@@ -373,13 +376,13 @@ def test_a_missing_cmaes_is_named_with_the_extra_that_brings_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "cmaes", None)
     monkeypatch.setattr("optuna.samplers._cmaes.cmaes", _LazyImport("cmaes"))
     with pytest.raises(UsageError, match=r"needs the package 'cmaes': .*pip install .*cmaes"):
-        sampler_factory(Choice("cmaes"))
+        sampler_factory(Component("cmaes"))
 
 
 def test_cmaes_is_optunas_and_asks_for_its_package():
     need("cmaes")
-    factory = sampler_factory(Choice("cmaes", {"popsize": 5}))
+    factory = sampler_factory(Component("cmaes", {"popsize": 5}))
     assert isinstance(factory.make(0, 0), optuna.samplers.CmaEsSampler)
     assert not factory.stateless
     with pytest.raises(UsageError, match=r"sampler 'cmaes': .*popsiz"):
-        sampler_factory(Choice("cmaes", {"popsiz": 5}))
+        sampler_factory(Component("cmaes", {"popsiz": 5}))

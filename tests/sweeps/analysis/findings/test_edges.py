@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from sweeps.analysis.edges import edges, narrowed
+from sweeps.analysis.findings import edges, narrowed
 from sweeps.analysis.importance import Importance
 from sweeps.render.sections.verdict import narrower_search
 from tests.sweeps.analysis.findings.builders import sweep_data

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from search_spaces.objectives import Objective
-from sweeps.analysis.paired_differences import interval_of
+from sweeps.analysis.findings import interval_of
 from sweeps.interval import wilson
 from tests.sweeps.factories import make_record
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sweeps.analysis.paired_differences import paired_difference, worst_of
+from sweeps.analysis.findings import paired_difference, worst_of
 from sweeps.interval import wilson
 
 

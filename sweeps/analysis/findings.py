@@ -1,14 +1,23 @@
-"""Compares trials sample by sample, and neighbours on a Pareto front."""
+"""Findings of a report: edges that the best trials touch, and differences between trials.
+
+Trials are compared sample by sample.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    json_to_distribution,
+)
 
 from search_spaces.objectives import Objective
 from sweeps.analysis.data import SweepData, logits
@@ -16,14 +25,130 @@ from sweeps.analysis.rows import TrialRow
 from sweeps.interval import Interval, Z, wilson
 from sweeps.records import Record
 from sweeps.records.confusion import best_confusion, class_names
-from sweeps.wording import counted, format_ends, format_metric, in_a_row
+from sweeps.wording import counted, format_ends, format_metric, format_value, in_a_row
+
+# Edges of the space that the best trials touch, and ranges worth narrowing to.
+
+Domain = CategoricalDistribution | FloatDistribution | IntDistribution
+
+_MARGIN = 0.05
+_OF_THE_BEST = 5
+_FEWEST_TRIALS = 10
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A range whose end the best trials touch.
+
+    Attributes:
+        name: The parameter.
+        end: The end: `lowest` or `highest`.
+        bound: The value at that end.
+        touching: Number of best trials that lie within a twentieth of the range from it.
+        of: Number of best trials that have the parameter.
+    """
+
+    name: str
+    end: str
+    bound: float
+    touching: int
+    of: int
+
+    def sentence(self) -> str:
+        """Return the finding and the advice as a sentence."""
+        return (
+            f"{self.touching} of the best {self.of} trials have {self.name} at the {self.end} end "
+            f"of its range ({format_value(self.bound)}): a wider range may hold better ones."
+        )
+
+
+def edges(data: SweepData) -> list[Edge]:
+    """Return the ends that most of the best five trials touch; none with fewer than ten trials."""
+    if len(data.ranking) < _FEWEST_TRIALS:
+        return []
+    best = [data.finals[row.trial] for row in data.ranking[:_OF_THE_BEST]]
+    found = []
+    for name in data.varied:
+        having = [record for record in best if name in record.params]
+        if len(having) < _OF_THE_BEST - 1:
+            continue
+        domain = domain_of(data, name)
+        if isinstance(domain, CategoricalDistribution):
+            continue
+        if isinstance(domain, IntDistribution) and domain.high - domain.low < 1 / _MARGIN:
+            continue  # of a few whole numbers, an end is nothing special
+        places = [_place(float(record.params[name]), domain) for record in having]  # type: ignore[arg-type]
+        for end, bound, near in (
+            ("lowest", domain.low, [place < _MARGIN for place in places]),
+            ("highest", domain.high, [place > 1 - _MARGIN for place in places]),
+        ):
+            if sum(near) > len(having) / 2:
+                found.append(Edge(name, end, float(bound), sum(near), len(having)))
+    return found
+
+
+def _place(value: float, domain: FloatDistribution | IntDistribution) -> float:
+    """Return the position of a value in its range, from 0 to 1."""
+    low, high = float(domain.low), float(domain.high)
+    if domain.log:
+        low, high, value = math.log(low), math.log(high), math.log(value)
+    return (value - low) / (high - low) if high > low else 0.5
+
+
+def narrowed(data: SweepData, names: Sequence[str]) -> list[str]:
+    """Return `--set` options that restrict parameters to the range of the best quarter of trials.
+
+    An end of the space within a twentieth of the range from that stays: better ones may lie there.
+
+    Args:
+        data: The sweep.
+        names: The parameters worth narrowing.
+    """
+    best = data.ranking[: max(_OF_THE_BEST, len(data.ranking) // 4)]
+    options = []
+    for name in names:
+        domain = domain_of(data, name)
+        values = [row.params[name] for row in best if name in row.params]
+        numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+        if isinstance(domain, CategoricalDistribution) or len(numbers) < _OF_THE_BEST:
+            continue
+        low, high = min(numbers), max(numbers)
+        if low < high:
+            ends = (
+                str(domain.low) if _place(low, domain) < _MARGIN else _rounded(low),
+                str(domain.high) if _place(high, domain) > 1 - _MARGIN else _rounded(high),
+            )
+            options.append(f"{name}={'..'.join(ends)}")
+    return options
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def domain_of(data: SweepData, name: str) -> Domain:
+    """Return the domain of a parameter in the newest trial that has it.
+
+    Raises:
+        KeyError: No trial has it.
+    """
+    for trial in sorted(data.finals, reverse=True):
+        text = data.finals[trial].distributions.get(name)
+        if text is not None:
+            domain = json_to_distribution(text)
+            assert isinstance(domain, CategoricalDistribution | FloatDistribution | IntDistribution)
+            return domain
+    raise KeyError(name)
+
+
+# Differences between trials, sample by sample.
 
 _MOST_TIED: Final = 3
 """Most classes of a tie that are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference(Interval):
+class AccuracyDifference(Interval):
     """The accuracy of one model minus another's on the same samples.
 
     Its interval is for other samples of the same kind, not for other seeds. It does not allow for
@@ -40,7 +165,7 @@ class Difference(Interval):
     only_second: int
 
 
-def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Difference:
+def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> AccuracyDifference:
     """Return the difference in accuracy of two models on the same samples.
 
     The interval is Wald's with half a sample added to each of the four cells (Agresti & Min 2005,
@@ -56,7 +181,7 @@ def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Di
     b, c, total = only_first + 0.5, only_second + 0.5, n + 2.0
     middle = (b - c) / total
     error = math.sqrt(max((b + c) - (b - c) ** 2 / total, 0.0)) / total
-    return Difference(
+    return AccuracyDifference(
         n=n,
         only_first=only_first,
         only_second=only_second,
@@ -75,13 +200,13 @@ def rightness(record: Record, labels: NDArray[np.int64]) -> NDArray[np.bool_] | 
     return right
 
 
-def leader_against(data: SweepData, trials: Sequence[int]) -> dict[int, Difference]:
+def leader_against(data: SweepData, trials: Sequence[int]) -> dict[int, AccuracyDifference]:
     """Compare the best trial with others of its sweep; those without logits are left out."""
     if data.samples is None or not data.ranking:
         return {}
     labels = data.samples.labels
     leader = rightness(data.full(data.ranking[0].trial), labels)
-    compared: dict[int, Difference] = {}
+    compared: dict[int, AccuracyDifference] = {}
     for trial in trials:
         other = rightness(data.full(trial), labels)
         if leader is not None and other is not None:
@@ -163,7 +288,7 @@ def worst_class(data: SweepData) -> WorstClass | None:
     return worst_of(counts, class_names(best, len(counts)))
 
 
-# The trials on a Pareto front: values, their intervals, and the difference between neighbours.
+# The trials on a Pareto front: values, and their intervals.
 
 
 _ACCURACY: Final = "accuracy"
@@ -179,14 +304,11 @@ class OnFront:
         values: Its values, one an objective.
         intervals: The 95 % interval of each value that is a share of samples, for other samples of
             the same kind; None for the others.
-        lead: Its accuracy minus that of the next trial on the front, sample by sample; None for the
-            last trial, and if no objective is the accuracy on known samples.
     """
 
     row: TrialRow
     values: tuple[float, ...]
     intervals: tuple[Interval | None, ...]
-    lead: Difference | None
 
 
 def axis_of(objectives: Sequence[Objective]) -> int:
@@ -201,21 +323,16 @@ def standings(data: SweepData) -> list[OnFront]:
     gains = {
         row.trial: objectives[along].gain((row.values(objectives) or ())[along]) for row in rows
     }
-    rows = tuple(sorted(rows, key=lambda row: -gains[row.trial]))
-    records = [data.full(row.trial) for row in rows]
     found = []
-    for row, record in zip(rows, records, strict=True):
+    for row in sorted(rows, key=lambda row: -gains[row.trial]):
+        record = data.full(row.trial)
         values = row.values(objectives) or ()
         intervals = tuple(
             interval_of(record, objective, value)
             for objective, value in zip(objectives, values, strict=True)
         )
-        found.append(OnFront(row, values, intervals, None))
-    leads = _leads(data, records)
-    are_shares = all(trial.intervals[along] for trial in found)  # accuracies on these samples
-    if _ACCURACY not in objectives[along].metric or not are_shares:
-        return found
-    return [replace(trial, lead=lead) for trial, lead in zip(found, leads, strict=True)]
+        found.append(OnFront(row, values, intervals))
+    return found
 
 
 def interval_of(record: Record, objective: Objective, value: float) -> Interval | None:
@@ -251,13 +368,3 @@ def worth(trial: OnFront, objectives: Sequence[Objective]) -> str:
         ends = f" ({format_ends(interval)})" if interval else ""
         parts.append(f"{objective.metric} {format_metric(value)}{ends}")
     return ", ".join(parts)
-
-
-def _leads(data: SweepData, records: Sequence[Record]) -> list[Difference | None]:
-    if data.samples is None:
-        return [None] * len(records)
-    right = [rightness(record, data.samples.labels) for record in records]
-    return [
-        None if one is None or following is None else paired_difference(one, following)
-        for one, following in zip(right, [*right[1:], None], strict=True)
-    ]
