@@ -389,7 +389,10 @@ class Declared:
             count = fixed[parameter.repeat]
             return count if isinstance(count, int) else 0
         domain = next(other.domain for other in self.parameters if other.name == parameter.repeat)
-        return most_of(domain)
+        if isinstance(domain, Int):
+            return domain.high
+        values = getattr(domain, "choices", (getattr(domain, "value", None),))
+        return max((value for value in values if isinstance(value, int)), default=0)
 
     def named(self, fixed: Mapping[str, Value]) -> Iterator[tuple[Declaration, str, Domain]]:
         """Yield every name that can be sampled or held anywhere in the space, with its domain."""
@@ -472,15 +475,3 @@ class Declared:
 def kind(domain: Domain) -> str:
     """Return the one-word kind of a domain."""
     return type(domain).__name__.lower()
-
-
-def most_of(domain: Domain) -> int:
-    """Return the largest whole number a domain holds, 0 if it holds none."""
-    if isinstance(domain, Int):
-        return domain.high
-    values: tuple[Value, ...] = ()
-    if isinstance(domain, Categorical):
-        values = domain.choices
-    elif isinstance(domain, Fixed):
-        values = (domain.value,)
-    return max((value for value in values if isinstance(value, int)), default=0)

@@ -189,7 +189,14 @@ def load_space(source: SpaceSource, *, search_path: Sequence[Path] = ()) -> Spac
         path = folder / f"{source}.yaml"
         if re.fullmatch(r"[\w-]+", source) and _exists(path):
             return _read(path, path.name, None if folder == CATALOGUE else folder)
-    raise SpaceError(_unknown(source))
+    names = [path.stem for path in sorted(CATALOGUE.glob("*.yaml"))]
+    files = [f"{source}{ending}" for ending in _ENDINGS if _exists(Path(f"{source}{ending}"))]
+    file_hint = f"; did you mean the file {files[0]}?" if files else ""
+    raise SpaceError(
+        f"unknown space {source!r}{file_hint or did_you_mean(source, names)}\n"
+        f"  the catalogue has: {listing(names)}\n"
+        "  or give the path of a .yaml file, or module:function"
+    )
 
 
 def catalogue() -> dict[str, str]:
@@ -228,15 +235,12 @@ def _read(path: Path, shown: str, directory: Path | None) -> Space:
     )
 
     document = parse(read_text(path, shown), shown)
+    name, folder = path.stem, path.resolve().parent.name
+    if name == "space" and re.fullmatch(r"[\w-]+", folder):  # as `sweeps init` writes it
+        name = folder
     return declared_space(
-        document.values, document.lines, name=_name(path), source=shown, directory=directory
+        document.values, document.lines, name=name, source=shown, directory=directory
     )
-
-
-def _name(path: Path) -> str:
-    """Return the file's name; for a `space.yaml`, as `sweeps init` writes it, its folder's name."""
-    folder = path.resolve().parent.name
-    return folder if path.stem == "space" and re.fullmatch(r"[\w-]+", folder) else path.stem
 
 
 def _read_stored(path: Path, shown: str) -> Space:
@@ -276,14 +280,3 @@ def _python_space(path: str, function: Callable[..., Any]) -> Space:
         name = getattr(function, "__name__", "NAME")
         raise SpaceError(f"{path}: the function says no objective; {HELP.replace('NAME', name)}")
     return python_space(header, PythonBody(path, function), folder_of(path.partition(":")[0]))
-
-
-def _unknown(source: str) -> str:
-    names = [path.stem for path in sorted(CATALOGUE.glob("*.yaml"))]
-    files = [f"{source}{ending}" for ending in _ENDINGS if _exists(Path(f"{source}{ending}"))]
-    file_hint = f"; did you mean the file {files[0]}?" if files else ""
-    return (
-        f"unknown space {source!r}{file_hint or did_you_mean(source, names)}\n"
-        f"  the catalogue has: {listing(names)}\n"
-        "  or give the path of a .yaml file, or module:function"
-    )

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from search_spaces.bodies import FixedTrial
+from search_spaces.bodies import FixedTrial, Replay
 from search_spaces.errors import SpaceError, show
 from search_spaces.objectives import in_words, objectives_from
 from search_spaces.parameters import ParameterInfo, Value, find_parameter
@@ -134,13 +134,7 @@ def point_of(
     Raises:
         SpaceError: A value is missing or not allowed; the message names the parameter.
     """
-
-    def answer(name: str, domain: Sampled) -> Value:
-        if name not in values:
-            raise SpaceError("is missing")
-        return domain.accept(values[name])
-
-    walk = space.body.run(FixedTrial(answer), space.fixed)
+    walk = space.body.run(Replay(values), space.fixed)
     return walk.params, walk.config
 
 

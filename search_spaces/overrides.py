@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from search_spaces.bodies import MAX_REPEAT, Declaration, Declared, Replay
@@ -189,23 +190,15 @@ def _apply_to_function(
 
 
 def _without_outsiders(before: Space, after: Space) -> tuple[Space, tuple[str, ...]]:
+    """Keep the baselines that the space still holds, with the values that are still sampled."""
     kept: dict[str, Mapping[str, Value]] = {}
-    for name, params in before.baselines.items():
-        left = _left_inside(after, params)
-        if left is not None:
-            kept[name] = left
-    dropped = tuple(name for name in before.baselines if name not in kept)
+    for label, params in before.baselines.items():
+        replay = Replay(params)
+        with suppress(SpaceError):
+            walk = after.body.run(replay, after.fixed)
+            replay.check_all_used(besides=walk.held)
+            for name, value in walk.held.items():
+                Fixed(value).accept(params.get(name))
+            kept[label] = walk.params
+    dropped = tuple(label for label in before.baselines if label not in kept)
     return replace(after, baselines=kept), dropped
-
-
-def _left_inside(space: Space, params: Mapping[str, Value]) -> dict[str, Value] | None:
-    """Return the values of a point that are still sampled; None if the space no longer holds it."""
-    replay = Replay(params)
-    try:
-        walk = space.body.run(replay, space.fixed)
-        replay.check_all_used(besides=walk.held)
-        for name, value in walk.held.items():
-            Fixed(value).accept(params.get(name))
-    except SpaceError:
-        return None
-    return walk.params

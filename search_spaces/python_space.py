@@ -316,10 +316,19 @@ class PythonBody:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the canonical, JSON-compatible form: path, digests, domains and overrides."""
+        try:
+            source = textwrap.dedent(inspect.getsource(self.function))
+        except OSError:
+            raise SpaceError(
+                f"{self.path}: its source text cannot be read; define it in a .py file"
+            ) from None
+        # Its source does not show the constants and functions of the module that it uses.
+        walks = probes(lambda trial: self.run(trial, {}))
+        answers = json.dumps([walk.config for walk in walks], sort_keys=True)
         return {
             "function": self.path,
-            "source_sha256": _sha256(self._source()),
-            "answers_sha256": self._answers_sha256(),
+            "source_sha256": hashlib.sha256(source.encode()).hexdigest(),
+            "answers_sha256": hashlib.sha256(answers.encode()).hexdigest(),
             "parameters": [
                 {"name": name, "domains": [domain.to_dict() for domain in domains]}
                 for name, domains in self.domains.items()
@@ -338,26 +347,6 @@ class PythonBody:
             {name: parse_request(text) for name, text in stored["set"].items()},
             dict(stored["replaced"]),
         )
-
-    def _answers_sha256(self) -> str:
-        """Return the digest of the configurations that the function returns at the probed points.
-
-        Its own source does not show the constants and functions of the module that it uses.
-        """
-        walks = probes(lambda trial: self.run(trial, {}))
-        return _sha256(json.dumps([walk.config for walk in walks], sort_keys=True))
-
-    def _source(self) -> str:
-        try:
-            return textwrap.dedent(inspect.getsource(self.function))
-        except OSError:
-            raise SpaceError(
-                f"{self.path}: its source text cannot be read; define it in a .py file"
-            ) from None
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _check_returned(returned: object) -> None:

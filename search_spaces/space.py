@@ -101,7 +101,7 @@ class Space:
         name: File name without ending, or name of the Python function.
         description: One line.
         experiment: Import path of the experiment, `package.module:object`; of a space with a
-            command `script:metric:direction:command`.
+            command the recorded name of its `Script`.
         objectives: Metrics and directions; several of them give a Pareto front, not a best trial.
         fixed: Parameters with one value for the whole sweep.
         baselines: Points to try first, by name, in order; each in the order of a walk.

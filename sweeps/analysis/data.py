@@ -316,7 +316,12 @@ def read_sweep(
     data = SweepData.read(info, store, records=store.read_to_show())
     try:
         experiment = recorded_experiment(info, store.folder.parent)
-        samples = load_samples(experiment, info, source)
+        samples = None  # of an experiment that shows none, or of other data than the sweep's
+        if isinstance(experiment, SupportsSamples):
+            seed = int(info.data.get("info", {}).get("split_seed", 0))
+            prepared = experiment.prepare(source, seed)
+            if is_same_data(prepared, info.data):
+                samples = LoadedSamples.of(experiment, prepared)
     except (UsageError, ValueError, OSError) as error:
         if source is not None and not isinstance(error, ExperimentError):
             raise UsageError(f"--data {source}: {error}") from None
@@ -325,23 +330,3 @@ def read_sweep(
     if samples is None and source is not None:
         raise UsageError(f"--data {source}: not the data of sweep {info.name!r}; nothing written")
     return replace(data, samples=samples)
-
-
-def load_samples(
-    experiment: Experiment, info: SweepInfo, source: str | None = None
-) -> LoadedSamples | None:
-    """Load the samples that trials of a sweep were scored on.
-
-    Returns:
-        The samples; None if the experiment shows none, or these data are not the sweep's.
-
-    Raises:
-        ValueError, OSError: The data cannot be loaded; `ExperimentError`: nor their labels.
-    """
-    if not isinstance(experiment, SupportsSamples):
-        return None
-    seed = int(info.data.get("info", {}).get("split_seed", 0))
-    data = experiment.prepare(source, seed)
-    if not is_same_data(data, info.data):
-        return None
-    return LoadedSamples.of(experiment, data)

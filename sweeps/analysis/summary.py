@@ -176,32 +176,12 @@ class Summary:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-compatible mapping; keys are the attributes' names, `done` and `status`."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "metric": self.metric,
-            "direction": self.direction,
-            "asked": self.asked,
-            "done": self.done,
-            "counts": dict(self.counts),
-            "failures": dict(self.failures),
-            "retried": dict(self.retried),
-            "first_error": self.first_error,
-            "first_failed": self.first_failed,
-            "status": self.status,
-            "champion": asdict(self.champion) if self.champion else None,
-            "objectives": [asdict(objective) for objective in self.objectives],
-            "front": [row.to_dict() for row in self.front],
-            "best": self.best.to_dict() if self.best else None,
-            "baselines": [row.to_dict() for row in self.baselines],
-            "seconds": self.seconds,
-            "stopped_by": self.stopped_by,
-            "failure_cause": self.failure_cause,
-            "tracking_pending": self.tracking_pending,
-            "tracking_error": self.tracking_error,
-            "time_split": dict(self.time_split),
-            "at_last_epoch": self.at_last_epoch,
-        }
+        found = {name: value for name, value in asdict(self).items() if name not in _NOT_SHOWN}
+        return {**found, "done": self.done, "status": self.status}
+
+
+_NOT_SHOWN = frozenset({"deleted", "trained_seconds", "has_folds", "scored_on"})
+"""Attributes of a summary that its mapping does not have: others say them in words."""
 
 
 def how_confirmed(best: TrialRow | None, champion: ConfirmedChampion | None) -> tuple[str, str]:

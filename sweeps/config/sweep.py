@@ -13,7 +13,7 @@ from sweeps.config.options import Limits
 from sweeps.config.policies import FailurePolicy, Parallelism
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.home import Home
-from sweeps.records import ExperimentCode, Learned, Longer
+from sweeps.records import ExperimentCode, Learned
 from sweeps.study.proposals import (
     Admissible,
     Proposal,
@@ -90,13 +90,13 @@ class SweepConfig:
 
     def received(self, proposal: Proposal) -> dict[str, Value]:
         """Return the configuration that the experiment gets of a proposal."""
-        known, longer = proposal.config, Longer.of(proposal.origin)
+        known, longer = proposal.config, proposal.longer
         config = self.space.configuration(proposal.params) if known is None else dict(known)
         return config if longer is None else longer.configuration(config)
 
     def training_seed(self, trial: int, proposal: Proposal) -> int:
         """Return the seed of the training of a trial."""
-        longer = Longer.of(proposal.origin)
+        longer = proposal.longer
         return training_seed(self.seed, trial if longer is None else longer.trial)
 
     def proposer(

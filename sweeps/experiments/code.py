@@ -77,8 +77,12 @@ def code_of(path: str, experiment: object) -> ExperimentCode | None:
 
 def _own_code(path: str, module: str, experiment: object) -> ExperimentCode | None:
     revision = getattr(experiment, "revision", None)
-    if module == "__main__":
-        return _of_notebook(experiment, revision)
+    if module == "__main__":  # of a notebook
+        try:
+            text = inspect.getsource(type(experiment))
+        except (OSError, TypeError):
+            return None
+        return ExperimentCode({"(notebook)": _source_file(text.encode())}, revision)
     # A package that ships the class is no part of the own files.
     shipped = _who_ships(experiment)
     source = getattr(sys.modules.get(module), "__file__", None)
@@ -98,7 +102,9 @@ def kept_whole(code: ExperimentCode) -> ExperimentCode:
     if root is None:
         return code
     if _INSTALLED & {*root.parts}:
-        return dataclasses.replace(code, release=_release(code.package))
+        found = sorted(_distributions([code.package]))
+        release = f"{found[0]} {metadata.version(found[0])}" if found else None
+        return dataclasses.replace(code, release=release)
     texts = {name: _source_file((root / name).read_bytes()) for name in code.shipped}
     return dataclasses.replace(code, shipped=texts)
 
@@ -254,14 +260,6 @@ def _code_now(store: RecordStore, info: SweepInfo) -> ExperimentCode | None:
         return None
 
 
-def _of_notebook(experiment: object, revision: int | None) -> ExperimentCode | None:
-    try:
-        text = inspect.getsource(type(experiment))
-    except (OSError, TypeError):
-        return None
-    return ExperimentCode({"(notebook)": _source_file(text.encode())}, revision)
-
-
 def _collected(walk: _Walk, revision: int | None = None) -> ExperimentCode:
     files = {name: _source_file(path.read_bytes()) for name, path in sorted(walk.files.items())}
     return ExperimentCode(files, revision, tuple(sorted(_distributions(walk.others))))
@@ -320,11 +318,6 @@ def _root_of(top: str) -> Path | None:
 def _is_installed(module: str) -> bool:
     root = _root_of(module.partition(".")[0])
     return root is not None and bool(_INSTALLED & {*root.parts})
-
-
-def _release(top: str) -> str | None:
-    found = sorted(_distributions([top]))
-    return f"{found[0]} {metadata.version(found[0])}" if found else None
 
 
 def _shipped_modules(module: str) -> dict[str, SourceFile]:
@@ -483,21 +476,6 @@ class PreparedAgain:
         """
         self.load, self.source = load, source
         self._data = data
-
-    def experiment_of(self, store: RecordStore, info: SweepInfo, record: Record) -> Experiment:
-        """Return the experiment that trained a trial.
-
-        Args:
-            store: The records of the sweep that trained it.
-            info: That sweep.
-            record: The trial.
-
-        Raises:
-            UsageError: It cannot be loaded, or its code has changed since.
-        """
-        experiment = self.load()
-        check_same_code(store, record, info.experiment, experiment)
-        return experiment
 
     def of(self, record: Record) -> PreparedData:
         """Return the data that a trial was trained on.

@@ -145,20 +145,20 @@ def check_installed(experiment: object, path: str) -> None:
     Raises:
         UsageError: A package is missing; the message says how to install it.
     """
-    missing = [name for name in getattr(experiment, "requires", ()) if not _can_import(name)]
+    missing = []
+    for name in getattr(experiment, "requires", ()):
+        try:
+            is_there = importlib.util.find_spec(name) is not None
+        except (ImportError, ValueError):  # a package around it is missing; or it is half imported
+            is_there = name in sys.modules
+        if not is_there:
+            missing.append(name)
     if missing:
         names, verb = " and ".join(missing), "is" if len(missing) == 1 else "are"
         raise UsageError(
             f"experiment {path!r} needs {names}, which {verb} not installed"
             f"{how_to_install(missing) or f'; install what {sys.executable} lacks'}"
         )
-
-
-def _can_import(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):  # a package around it is missing; or it is half imported
-        return name in sys.modules
 
 
 def recorded_experiment(info: SweepInfo, records: Path) -> Experiment:
@@ -196,7 +196,9 @@ def experiment_folder(info: SweepInfo, records: Path) -> Path | None:
         return remembered
     if _is_installed(info.experiment):
         return remembered
-    places = (place for place in _moved_to(remembered, records.parent.parent))
+    project = records.parent.parent  # the project around the home may have been moved
+    parts = () if remembered is None else remembered.parts
+    places = [*(project.joinpath(*parts[n:]) for n in range(1, len(parts))), project, Path.cwd()]
     return next((place for place in places if lies_in(place, info.experiment)), remembered)
 
 
@@ -264,16 +266,6 @@ def _remembered_folder(info: SweepInfo, records: Path) -> Path | None:
     return (
         Path(info.directory or "") if confirmed is None else _remembered_folder(confirmed, records)
     )
-
-
-def _moved_to(remembered: Path | None, project: Path) -> Iterator[Path]:
-    """Yield the places where a folder may lie now, if the project around the home was moved."""
-    if remembered is not None:
-        yield from (
-            project.joinpath(*remembered.parts[n:]) for n in range(1, len(remembered.parts))
-        )
-    yield project
-    yield Path.cwd()
 
 
 def lies_in(folder: Path, experiment: str) -> bool:

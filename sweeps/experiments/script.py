@@ -379,13 +379,12 @@ class RunningScript:
         for number in signals:
             signal_each({*known, *self._marked()}, number)
             end = time.monotonic() + PATIENCE_SECONDS
-            while not (has_ended := self._have_ended()) and time.monotonic() < end:
+            while self._process.poll() is None or self._marked():
+                if time.monotonic() >= end:
+                    break
                 time.sleep(SHORTEST_PAUSE_SECONDS)
-            if has_ended:
+            else:
                 return
-
-    def _have_ended(self) -> bool:
-        return self._process.poll() is not None and not self._marked()
 
     def _marked(self) -> list[int]:
         return marked(OUTPUT_VARIABLE, self._environment[OUTPUT_VARIABLE])

@@ -192,20 +192,13 @@ def _state(folder: Path) -> State:
 
 def _epochs_in(printed: Path) -> Iterator[tuple[int, Mapping[str, float]]]:
     """Yield the epochs that an attempt has printed, as `Reader` reads them."""
-    for line in _lines(printed):
-        with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            said = json.loads(line)
-            number = whole_number(said.pop("epoch"))
-            values = {str(name): float(value) for name, value in said.items()}
-            if number is not None:
-                yield number, values
-
-
-def _lines(printed: Path) -> Iterator[str]:
-    """Yield the lines that may be JSON objects; of a long output no more is held at a time."""
     with suppress(OSError), printed.open("rb") as file:  # it may have printed nothing
-        while piece := file.readline(LONGEST_LINE):
+        while piece := file.readline(LONGEST_LINE):  # no more is held at a time
             *whole, _ = LINE_END.split(piece)  # what has no line end was cut off
-            for line in (line.strip() for line in whole):
-                if line.startswith(b"{"):
-                    yield line.decode(errors="replace")
+            for line in whole:
+                with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                    said = json.loads(line.decode(errors="replace"))
+                    number = whole_number(said.pop("epoch"))
+                    values = {str(name): float(value) for name, value in said.items()}
+                    if number is not None:
+                        yield number, values

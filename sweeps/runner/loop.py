@@ -438,7 +438,7 @@ class Coordinator:
         self.watch.expect(spec, trial.proposal.params)
         keep = partial(self._recorder.keep, trial)
         place = self._checkpoint_place(spec)
-        if trial.attempts == 1 and (longer := Longer.of(trial.proposal.origin)) is not None:
+        if trial.attempts == 1 and (longer := trial.proposal.longer) is not None:
             self.store.go_on_from(self._earlier(longer), spec.trial)
         if trial.attempts > 1 and (said := place.said()) is not None:
             is_seen = not (self._executor.is_elsewhere and said.startswith("goes on"))
@@ -450,7 +450,7 @@ class Coordinator:
 
     def _earlier(self, longer: Longer) -> list[int]:
         """Return the same trial with fewer epochs, by number, the most epochs first."""
-        others = [(Longer.of(one.proposal.origin), one.number) for one in self.queue.trials]
+        others = [(one.proposal.longer, one.number) for one in self.queue.trials]
         same = [(one.epochs, n) for one, n in others if one and one.trial == longer.trial]
         fewer = sorted((one for one in same if one[0] < longer.epochs), reverse=True)
         return [*(number for _, number in fewer), longer.trial]

@@ -34,7 +34,6 @@ from sweeps.records import (
     Generation,
     Imported,
     Learned,
-    Longer,
     Record,
     RecordError,
     SweepInfo,
@@ -426,7 +425,7 @@ def _configuration(home: Home, info: SweepInfo, trial: int, proposal: Proposal) 
         space = Space.from_dict(info.space, directory=experiment_folder(info, home.records))
         space = dataclasses.replace(space, experiment=info.fingerprint["experiment"])
         if space.digest() == info.fingerprint["space"]:
-            config, longer = space.configuration(proposal.params), Longer.of(proposal.origin)
+            config, longer = space.configuration(proposal.params), proposal.longer
             return config if longer is None else longer.configuration(config)
         problem = f"{info.space['body'].get('function', 'the space')} has changed since"
     except SpaceError as error:

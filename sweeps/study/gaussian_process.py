@@ -44,6 +44,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.parameters import Value
 from search_spaces.space import Space
+from sweeps.study.sampler_view import AskingTrial
 
 Array = NDArray[np.float64]
 
@@ -114,7 +115,7 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
             return {}
         running = [t for t in others if t.state == TrialState.RUNNING and t.params]
         is_minimized = study.direction == optuna.study.StudyDirection.MINIMIZE
-        with _one_thread():
+        with _pools().limit(limits=1):
             found = self._choose(
                 *_subset(known, _scores(known, is_minimized), running),
                 seen={_point(t).key for t in others},
@@ -198,51 +199,15 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
         return float(self._rng.random()) if drawn is None else drawn
 
 
-class _Walker:
-    """Answers `suggest_*` by a function of name and distribution."""
-
-    def __init__(self, answer: Callable[[str, BaseDistribution], Value]) -> None:
-        self.distributions: dict[str, BaseDistribution] = {}
-        self._answer = answer
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        return cast("float", self._ask(name, _float(low, high, log, step)))
-
-    def suggest_int(
-        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
-    ) -> int:
-        return cast("int", self._ask(name, _int(low, high, log, step)))
-
-    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
-        return self._ask(name, _categorical(tuple(choices), tuple(map(type, choices))))
-
-    def _ask(self, name: str, distribution: BaseDistribution) -> Value:
-        self.distributions[name] = distribution
-        return self._answer(name, distribution)
-
-
-@cache
-def _float(low: float, high: float, log: bool, step: float | None) -> FloatDistribution:
-    return FloatDistribution(low, high, log=log, step=step)
-
-
-@cache
-def _int(low: int, high: int, log: bool, step: int) -> IntDistribution:
-    return IntDistribution(low, high, log=log, step=step)
-
-
-@cache
-def _categorical(choices: tuple[Value, ...], types: tuple[type, ...]) -> CategoricalDistribution:
-    """Return the distribution of choices; their types tell 1 from True, which are equal."""
-    return CategoricalDistribution(choices)
-
-
 def _walked(space: Space, answer: Callable[[str, BaseDistribution], Value]) -> ModelPoint:
-    walker = _Walker(answer)
-    params = space.walk(walker).params
-    return ModelPoint(params, {name: walker.distributions[name] for name in params})
+    asked: dict[str, BaseDistribution] = {}
+
+    def noted(name: str, distribution: BaseDistribution) -> Value:
+        asked[name] = distribution
+        return answer(name, distribution)
+
+    params = space.walk(AskingTrial(noted)).params
+    return ModelPoint(params, {name: asked[name] for name in params})
 
 
 def _span(distribution: FloatDistribution | IntDistribution) -> tuple[float, float]:
@@ -434,7 +399,8 @@ def fit(rows: Array, scores: Array, coding: Coding) -> Hyperparameters:
     parts = np.array(
         [_apart(rows[:, coding.owners == one]).ravel() for one in range(coding.lengths)]
     )
-    prior = np.array([*[_typical_length(coding.lengths)] * coding.lengths, 0.0, math.log(0.1)])
+    length = math.log(0.5) + 0.5 * math.log(coding.lengths)  # that the prior expects
+    prior = np.array([*[length] * coding.lengths, 0.0, math.log(0.1)])
     widths = np.array([*[1.0] * coding.lengths, 0.5, 1.0])
 
     def posterior(logs: Array) -> tuple[float, Array]:
@@ -449,11 +415,6 @@ def fit(rows: Array, scores: Array, coding: Coding) -> Hyperparameters:
     ).x  # fmt: skip
     kept = np.exp(np.round(found, 2))
     return Hyperparameters(kept[:-2], float(kept[-2]), float(kept[-1]))
-
-
-def _typical_length(dimensions: int) -> float:
-    """Return the logarithm of the length that the prior expects."""
-    return math.log(0.5) + 0.5 * math.log(dimensions)
 
 
 def _likelihood(logs: Array, parts: Array, scores: Array) -> tuple[float, Array]:
@@ -577,7 +538,3 @@ def _pools() -> Any:
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
-
-
-def _one_thread() -> Any:
-    return _pools().limit(limits=1)

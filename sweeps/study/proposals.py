@@ -29,8 +29,8 @@ from search_spaces.objectives import Direction
 from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.errors import UsageError
-from sweeps.records import EnqueuedPoint, Record, UnfinishedTrial
-from sweeps.study.sampler_view import SamplerView, TrialOutcome
+from sweeps.records import EnqueuedPoint, Longer, Record, UnfinishedTrial
+from sweeps.study.sampler_view import AskingTrial, SamplerView, TrialOutcome
 from sweeps.study.samplers import SamplerFactory
 
 # Derives every random seed of a sweep from the sweep's seed, a trial number and a purpose.
@@ -73,12 +73,13 @@ def _mix(*parts: int) -> int:
 # leaves no trace in the study.
 
 
-class ProposedTrial:
+class ProposedTrial(AskingTrial):
     """Answers `suggest_*` for one proposal, and collects its parameters and distributions."""
 
     def __init__(
         self, study: optuna.Study, trial: FrozenTrial, fixed: Mapping[str, Value] | None = None
     ) -> None:
+        super().__init__(self._suggest)
         self.params: dict[str, Value] = {}
         self.distributions: dict[str, BaseDistribution] = {}
         self._study = study
@@ -92,26 +93,6 @@ class ProposedTrial:
             self._joint_space = sampler.infer_relative_search_space(study, trial)
             self._joint = sampler.sample_relative(study, trial, self._joint_space)
 
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        """Return a float in [low, high]."""
-        value = self._suggest(name, FloatDistribution(low, high, log=log, step=step))
-        assert isinstance(value, int | float)
-        return float(value)
-
-    def suggest_int(
-        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
-    ) -> int:
-        """Return an integer in [low, high]."""
-        value = self._suggest(name, IntDistribution(low, high, log=log, step=step))
-        assert isinstance(value, int | float)
-        return int(value)
-
-    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
-        """Return one of the choices."""
-        return self._suggest(name, CategoricalDistribution(tuple(choices)))
-
     def _suggest(self, name: str, distribution: BaseDistribution) -> Value:
         if name not in self.params:
             internal = distribution.to_internal_repr(self._value(name, distribution))
@@ -124,20 +105,16 @@ class ProposedTrial:
         if self._fixed is not None:
             return self._fixed[name]
         if distribution.single():
-            return _only_value(distribution)
+            if isinstance(distribution, CategoricalDistribution):
+                return distribution.choices[0]
+            assert isinstance(distribution, FloatDistribution | IntDistribution)
+            return distribution.low
         if name in self._joint and self._joint_space.get(name) == distribution:
             return self._joint[name]
         sampled: Value = self._study.sampler.sample_independent(
             self._study, self._trial, name, distribution
         )
         return sampled
-
-
-def _only_value(distribution: BaseDistribution) -> Value:
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[0]
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    return distribution.low
 
 
 # The regions where trials diverge: each proposal of TPE is checked against them.
@@ -181,7 +158,11 @@ class DivergedRegions:
         """Whether trials with such parameters diverge; False in a gap that no trial has sampled."""
         if sum(self._diverged) < ENOUGH:
             return False
-        row, points, diverged = _features(params), self._matrix(), np.array(self._diverged)
+        if self._points is None:
+            self._points = np.array(
+                [[row.get(name, _ABSENT) for name in self._columns] for row in self._rows]
+            )
+        row, points, diverged = _features(params), self._points, np.array(self._diverged)
         names = list(self._columns)
         for _ in range(MAX_SPLITS):
             split = _best_split(points, diverged) if diverged.sum() >= ENOUGH else None
@@ -196,13 +177,6 @@ class DivergedRegions:
             if diverged.sum() >= ENOUGH and diverged.mean() >= MOSTLY:
                 return True
         return False
-
-    def _matrix(self) -> np.ndarray:
-        if self._points is None:
-            self._points = np.array(
-                [[row.get(name, _ABSENT) for name in self._columns] for row in self._rows]
-            )
-        return self._points
 
 
 def _features(params: Mapping[str, Value]) -> dict[str, float]:
@@ -274,6 +248,11 @@ class Proposal:
     origin: str
     rejected: int = 0
     config: Mapping[str, Value] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def longer(self) -> Longer | None:
+        """The earlier trial of which it is one with more epochs; None for any other proposal."""
+        return Longer.of(self.origin)
 
 
 ATTEMPTS: Final = "attempts"

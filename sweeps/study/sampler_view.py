@@ -11,18 +11,65 @@ from __future__ import annotations
 
 import copy
 from bisect import insort
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, cast
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.objectives import Direction, Objective
 from search_spaces.parameters import Value
 from sweeps.records import Record, values_of
+
+
+class AskingTrial:
+    """Turns the three `suggest_*` calls into one question with a distribution of Optuna's.
+
+    Equal questions have the same distribution, so that they are quick to compare.
+    """
+
+    def __init__(self, ask: Callable[[str, BaseDistribution], Value]) -> None:
+        """Answer by a function of name and distribution."""
+        self._ask = ask
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """Return a float in [low, high]."""
+        return cast(float, self._ask(name, _distribution(FloatDistribution, low, high, log, step)))
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> int:
+        """Return an integer in [low, high]."""
+        return cast(int, self._ask(name, _distribution(IntDistribution, low, high, log, step)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
+        """Return one of the choices."""
+        return self._ask(name, _categorical(tuple(choices), tuple(map(type, choices))))
+
+
+@cache
+def _distribution(
+    kind: type[FloatDistribution | IntDistribution], low: Any, high: Any, log: bool, step: Any
+) -> BaseDistribution:
+    return kind(low, high, log=log, step=step)
+
+
+@cache
+def _categorical(choices: tuple[Value, ...], types: tuple[type, ...]) -> CategoricalDistribution:
+    """Return the distribution of choices; their types tell 1 from True, which are equal."""
+    return CategoricalDistribution(choices)
+
 
 DIVERGED_CONSTRAINT = "constraints:diverged"
 """Key under which Optuna 5 keeps `trial.set_constraint("diverged", value)`; above 0 = violated."""

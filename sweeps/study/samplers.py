@@ -183,12 +183,17 @@ def sampler_factory(
         case "random":
             factory = SamplerFactory(lambda _, s: samplers.RandomSampler(seed=s, **options), True)
         case "cmaes":
-            factory = SamplerFactory(lambda _, s: _cmaes(s, options), False)
+            # The state of its distribution is a note on a trial of the sampler view.
+            cmaes = {"warn_independent_sampling": False, **options}
+            factory = SamplerFactory(lambda _, s: samplers.CmaEsSampler(seed=s, **cmaes), False)
         case "qmc":
             factory = SamplerFactory(lambda sweep, s: _qmc(sweep, s, options), False)
         case _ if "." in choice.name:
             imported = _import(choice.name, samplers.BaseSampler, "sampler")
-            factory = SamplerFactory(lambda _, s: _seeded(imported, s, options), False)
+            takes_seed = "seed" in inspect.signature(imported).parameters
+            factory = SamplerFactory(
+                lambda _, s: imported(**({"seed": s} if takes_seed else {}), **options), False
+            )
         case _:
             raise UsageError(_unknown("sampler", choice.name, SAMPLERS))
     return _tried(factory, choice, objectives)
@@ -239,17 +244,6 @@ def _qmc(
     independent = optuna.samplers.RandomSampler(seed=proposal_seed)
     settings = {"scramble": True, "warn_independent_sampling": False, **options}
     return optuna.samplers.QMCSampler(seed=sweep_seed, independent_sampler=independent, **settings)
-
-
-def _cmaes(seed: int, options: Mapping[str, Any]) -> optuna.samplers.BaseSampler:
-    # The state of its distribution is a note on a trial of the sampler view, made by replay.
-    settings = {"warn_independent_sampling": False, **options}
-    return optuna.samplers.CmaEsSampler(seed=seed, **settings)
-
-
-def _seeded(kind: Any, seed: int, options: Mapping[str, Any]) -> Any:
-    takes_seed = "seed" in inspect.signature(kind).parameters
-    return kind(**({"seed": seed} if takes_seed else {}), **options)
 
 
 def _tried(factory: SamplerFactory, choice: Component, objectives: int) -> SamplerFactory:

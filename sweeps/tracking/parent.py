@@ -24,7 +24,13 @@ from sweeps.capabilities import (
 from sweeps.config.policies import FAILURES
 from sweeps.config.sweep import SweepConfig
 from sweeps.errors import ExperimentError, UntrustedError, UsageError
-from sweeps.experiments.code import EditedCode, PreparedAgain, TooLittleKept, trained_of
+from sweeps.experiments.code import (
+    EditedCode,
+    PreparedAgain,
+    TooLittleKept,
+    check_same_code,
+    trained_of,
+)
 from sweeps.experiments.loading import experiment_folder, recorded_experiment
 from sweeps.home import Home
 from sweeps.progress import Progress
@@ -419,7 +425,7 @@ def interactive_pages(
     experiment = again.load()
     if not isinstance(experiment, SupportsPages):
         return {}
-    again.experiment_of(store, info, record)
+    check_same_code(store, record, info.experiment, again.load())
     known = store.read_all() if records is None else records
     other = choose_beside(known, record, info)
     trained = trained_of(store, info, record)
@@ -560,7 +566,7 @@ def _model_of(
     experiment = again.load()
     if not hasattr(experiment, "signature") or not hasattr(experiment, "predict"):
         return None
-    again.experiment_of(store, info, record)
+    check_same_code(store, record, info.experiment, again.load())
     weights = store.weights(record)
     signature = cast(SupportsServing, experiment).signature(record.model_info)
     if signature is None:

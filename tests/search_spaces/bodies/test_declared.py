@@ -9,7 +9,6 @@ from search_spaces.bodies import (
     Declaration,
     Declared,
     FixedTrial,
-    most_of,
     parse_expression,
     random_answers,
 )
@@ -140,7 +139,8 @@ def test_a_condition_on_an_inactive_parameter_does_not_hold():
     [(Int(0, 4), 4), (Categorical((1, 3)), 3), (Fixed(2), 2), (Fixed("a"), 0), (Float(0, 9), 0)],
 )
 def test_the_most_repetitions_are_those_of_the_largest_value(domain, most):
-    assert most_of(domain) == most
+    repeated = Declaration("units", Int(1, 8), repeat="layers")
+    assert Declared((Declaration("layers", domain), repeated)).most(repeated, {}) == most
 
 
 def test_a_repetition_may_follow_a_fixed_value(load):
