@@ -84,7 +84,17 @@ def _importances(
     points: Sequence[_Point], varied: Sequence[str], direction: Direction, seed: int
 ) -> Sequence[Importance]:
     """Compute them; a sweep and its confirmation, in one process, draw two reports of the same."""
-    trials = _trials(points)
+    from optuna.distributions import json_to_distribution
+    from optuna.trial import create_trial
+
+    trials = [
+        create_trial(
+            params=dict(params),
+            distributions={name: json_to_distribution(text) for name, text in distributions},
+            value=objective,
+        )
+        for params, distributions, objective in points
+    ]
     if len(trials) < FEWEST:
         return ()
     random = np.random.default_rng(seed)
@@ -109,20 +119,6 @@ def _importances(
                 )
             )
     return tuple(sorted(found, key=lambda one: (one.is_reference, -one.value)))
-
-
-def _trials(points: Sequence[_Point]) -> list[FrozenTrial]:
-    from optuna.distributions import json_to_distribution
-    from optuna.trial import create_trial
-
-    return [
-        create_trial(
-            params=dict(params),
-            distributions={name: json_to_distribution(text) for name, text in distributions},
-            value=objective,
-        )
-        for params, distributions, objective in points
-    ]
 
 
 def _groups(

@@ -7,7 +7,7 @@ import pytest
 from search_spaces.errors import SpaceError
 from search_spaces.loading import load_space
 from search_spaces.mapping import space_differences
-from search_spaces.objectives import Objective
+from search_spaces.objectives import Objective, Script, is_script
 from search_spaces.space import Space
 
 ONE = "{metric: score, direction: maximize}"
@@ -117,3 +117,18 @@ def test_a_python_space_takes_a_list(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     space = load_space("trading_space:wide")
     assert [one.metric for one in space.objectives] == ["score", "cost"]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        Script("train --x {x}", (Objective("score", "maximize"),)),
+        Script('{"a": 1}', (Objective("score", "maximize"), Objective("cost", "minimize"))),
+        Script(
+            "sh t.sh: {x}", (Objective("a", "minimize"),), {"a": r"a: (\S+)"}, "m.csv", r"end (\S+)"
+        ),
+    ],
+)
+def test_a_script_is_read_from_the_name_that_records_keep(script):
+    assert is_script(script.experiment)
+    assert Script.from_experiment(script.experiment) == script
