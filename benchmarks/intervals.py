@@ -144,7 +144,9 @@ def verdict_of(outcomes: Outcomes) -> Verdict:
 
 def may_be_best(verdict: Verdict, trial: int) -> bool:
     """Whether the finalist of a trial may be the best."""
-    return next(s.may_be_best for s in verdict.standings if s.finalist.trial == trial)
+    return next(
+        bool(s.concluded.may_be_best) for s in verdict.standings if s.finalist.trial == trial
+    )
 
 
 def is_first(verdict: Verdict) -> bool:

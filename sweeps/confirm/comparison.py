@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sweeps.capabilities import FOLDS_A_REPEAT, Evaluated
 from sweeps.confirm.best import (
+    Claims,
     Joint,
     Quotable,
     all_claims,
@@ -53,54 +54,15 @@ class Standing:
     Attributes:
         finalist: The finalist.
         mean: Its score, oriented, with error.
-        behind: How far it is behind the best of the others, see `behind_the_best`; the value is the
-            leader's score minus its own. None for the leader.
-        word: `worse` if it is not the best, else `equivalent` if it is as good.
-        more_folds: Total number of folds that would settle it with 80 %, if the difference stayed
-            as it is; None if it is settled, or no look is late enough: more data are needed.
-        chance: Probability that it is the best; those of all finalists sum to 1.
         cost: Decides among finalists as good as each other; the number of weights, see `COST`.
-        may_be_best: Whether it may be the best; at most 5 in 100 of the best are missed.
-        is_as_good: Whether it is behind the best by less than the margin; always of the leader.
-        outlying: Number of folds on which it is far below its others.
-        diverged: Number of its trainings that diverged.
-        failed: Number of its trainings that failed, however often they were retried.
-        scored: The metric.
+        concluded: How it stands, as it is stored. Of those that may be the best, at most 5 in 100
+            are missed. The leader is as good as itself.
     """
 
     finalist: Finalist
     mean: Estimate
-    behind: Interval | None
-    word: Judgement
-    more_folds: int | None
     cost: float
-    chance: float
-    may_be_best: bool
-    is_as_good: bool
-    outlying: int = 0
-    diverged: int = 0
-    failed: int = 0
-    scored: Scored = BLOCK_ACCURACY
-
-    @property
-    def concluded(self) -> ConfirmedStanding:
-        """The standing in the form in which it is stored."""
-        return ConfirmedStanding(
-            finalist=self.finalist.label,
-            trial=self.finalist.trial,
-            accuracy=self.scored.measured(self.mean.interval()),
-            searched=self.finalist.searched,
-            leader_ahead_by=self.behind and self.scored.difference(self.behind),
-            probability_leader_better=None,
-            verdict=self.word,
-            folds_needed=self.more_folds,
-            diverged=self.diverged,
-            failed=self.failed,
-            chance_best=self.chance,
-            may_be_best=self.may_be_best,
-            as_good=self.is_as_good,
-            outlying_folds=self.outlying,
-        )
+    concluded: ConfirmedStanding
 
 
 @dataclass(frozen=True)
@@ -132,7 +94,7 @@ class Verdict:
     @property
     def recommended(self) -> Standing:
         """The finalist to take: the cheapest of the leader and those as good."""
-        return min(filter(lambda s: s.is_as_good, self.standings), key=lambda s: s.cost)
+        return min(filter(lambda s: s.concluded.as_good, self.standings), key=lambda s: s.cost)
 
     @property
     def runner_up(self) -> Standing | None:
@@ -195,47 +157,61 @@ def decide(
     """
     margin = margin_of(finalists, scored) if margin is None else margin
     joint = Joint.of(outcomes)
-    claims, chances = all_claims(outcomes, margin, joint), joint.chances
-    is_settled = claims.better is not None
-    made = []
-    for number, finalist in enumerate(finalists):
-        is_leader = number == joint.leader
-        may_be_best = number not in claims.not_best
-        is_as_good = is_leader or number in claims.as_good
-        word: Judgement = "cannot tell yet"
-        if is_leader:
-            word = "leads"
-        elif not may_be_best:
-            word = "worse"
-        elif is_as_good:
-            word = "equivalent"
-        is_open = word == "cannot tell yet"
-        standing = Standing(
-            finalist=finalist,
-            mean=joint.estimates[number],
-            behind=None if is_leader else behind_the_best(joint, number, is_settled=is_settled),
-            word=word,
-            more_folds=folds_needed(joint, number, margin) if is_open else None,
-            cost=costs.get(finalist.label, 0.0),
-            chance=float(chances[number]),
-            may_be_best=may_be_best,
-            is_as_good=is_as_good,
-            outlying=int(joint.outlying[number]),
-            scored=scored,
+    claims = all_claims(outcomes, margin, joint)
+    made = [
+        Standing(
+            finalist,
+            joint.estimates[number],
+            costs.get(finalist.label, 0.0),
+            _concluded(joint, number, finalist, claims, margin, scored),
         )
-        made.append(standing)
-    order = sorted(made, key=lambda s: (s.word != "leads", -s.mean.value))
-    taken = min((s for s in made if s.is_as_good), key=lambda s: s.cost)
+        for number, finalist in enumerate(finalists)
+    ]
+    order = sorted(made, key=lambda s: (s.concluded.verdict != "leads", -s.mean.value))
+    taken = min((s for s in made if s.concluded.as_good), key=lambda s: s.cost)
     return Verdict(
         order,
         outcomes.folds,
-        is_settled,
+        claims.better is not None,
         margin,
         quotable(joint, made.index(taken)),
         _gain_over_control(outcomes, finalists),
         components_of(joint),
         scored,
         outcomes.samples is not None,
+    )
+
+
+def _concluded(
+    joint: Joint, number: int, finalist: Finalist, claims: Claims, margin: float, scored: Scored
+) -> ConfirmedStanding:
+    """Return how a finalist stands; a later fold may settle what is open by now."""
+    is_leader, may_be_best = number == joint.leader, number not in claims.not_best
+    is_as_good = is_leader or number in claims.as_good
+    word: Judgement = "cannot tell yet"
+    if is_leader:
+        word = "leads"
+    elif not may_be_best:
+        word = "worse"
+    elif is_as_good:
+        word = "equivalent"
+    behind = None
+    if not is_leader:
+        behind = behind_the_best(joint, number, is_settled=claims.better is not None)
+    is_open = word == "cannot tell yet"
+    return ConfirmedStanding(
+        finalist=finalist.label,
+        trial=finalist.trial,
+        accuracy=scored.measured(joint.estimates[number].interval()),
+        searched=finalist.searched,
+        leader_ahead_by=behind and scored.difference(behind),
+        probability_leader_better=None,
+        verdict=word,
+        folds_needed=folds_needed(joint, number, margin) if is_open else None,
+        chance_best=float(joint.chances[number]),
+        may_be_best=may_be_best,
+        as_good=is_as_good,
+        outlying_folds=int(joint.outlying[number]),
     )
 
 
@@ -475,14 +451,11 @@ def compare_finalists(
     verdict = decide(outcomes, finalists, costs, margin, scored)
     if not ended[verdict.recommended.finalist.label]["complete"]:
         return None
-    standings = [
-        replace(
-            standing,
-            diverged=ended[standing.finalist.label]["diverged"],
-            failed=ended[standing.finalist.label]["failed"],
-        )
-        for standing in verdict.standings
-    ]
+    standings = []
+    for one in verdict.standings:
+        own = ended[one.finalist.label]
+        concluded = replace(one.concluded, diverged=own["diverged"], failed=own["failed"])
+        standings.append(replace(one, concluded=concluded))
     return Comparison(trainings, whole, replace(verdict, standings=standings), outcomes)
 
 

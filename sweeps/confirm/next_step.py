@@ -90,7 +90,8 @@ def noise_of(comparison: Comparison) -> float:
 def _folds(comparison: Comparison) -> int | None:
     """Return the folds of the look that settles most; None if no look settles anything."""
     verdict = comparison.verdict
-    settles = [one.more_folds for one in verdict.standings if one.more_folds is not None]
+    needed = (standing.concluded.folds_needed for standing in verdict.standings)
+    settles = [folds for folds in needed if folds is not None]
     if verdict.folds < LOOKS[0]:
         settles.append(LOOKS[0])
     return max(settles, default=None)

@@ -160,7 +160,7 @@ def test_a_training_that_diverged_counts_by_the_weights_it_restored(tmp_path):
     comparison = compare_finalists(store, FINALISTS, 8, classes=np.zeros(40, int))
     standings = {s.finalist.label: s for s in comparison.verdict.standings}
     assert standings["trial-1"].mean.value == pytest.approx(75 / 80)
-    assert standings["trial-1"].diverged == 1
+    assert standings["trial-1"].concluded.diverged == 1
 
 
 def test_a_fold_on_which_nobody_left_answers_leaves_its_repeat_out(tmp_path):

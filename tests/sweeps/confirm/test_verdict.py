@@ -10,8 +10,12 @@ from tests.chance import at_least, at_most
 DRAWS = 500
 
 
+def words(verdict):
+    return [standing.concluded.verdict for standing in verdict.standings]
+
+
 def how_many_may_be_best(verdict):
-    return sum(standing.may_be_best for standing in verdict.standings)
+    return sum(standing.concluded.may_be_best for standing in verdict.standings)
 
 
 def finalists(count):
@@ -40,7 +44,7 @@ def test_of_six_a_lead_of_one_and_a_half_points_is_seen_nine_times_of_ten():
 @pytest.mark.slow
 def test_of_six_equals_the_best_is_missed_five_of_a_hundred_times_at_most_and_nobody_wins():
     found = list(verdicts(0.0, 6, 20, DRAWS))
-    missed = sum(not by_trial(verdict)[0].may_be_best for verdict in found)
+    missed = sum(not by_trial(verdict)[0].concluded.may_be_best for verdict in found)
     assert missed <= at_most(0.05, DRAWS)
     assert sum(verdict.is_settled for verdict in found) <= at_most(0.01, DRAWS), "five to beat"
 
@@ -62,9 +66,12 @@ def by_trial(verdict):
 def test_before_the_first_look_nothing_is_said(points, luck, folds):
     outcomes = simulated(np.random.default_rng(3), points, 2, folds, luck=luck)
     verdict = decide(outcomes, finalists(2), {}, margin=0.5)
-    assert [standing.word for standing in verdict.standings] == ["leads", "cannot tell yet"]
+    assert words(verdict) == [
+        "leads",
+        "cannot tell yet",
+    ]
     assert not verdict.is_settled
-    assert all(standing.may_be_best for standing in verdict.standings)
+    assert all(standing.concluded.may_be_best for standing in verdict.standings)
     assert verdict.recommended is verdict.standings[0]
 
 
@@ -73,10 +80,10 @@ def test_equals_are_as_good_only_within_the_margin_and_the_cheapest_is_recommend
     outcomes = simulated(random, 0.0, 2, 20, own=0.05, fold=0.01)
     costs = {"trial-0": 100.0, "trial-1": 10.0}
     wide = decide(outcomes, finalists(2), costs, margin=0.05)
-    assert [standing.word for standing in wide.standings] == ["leads", "equivalent"]
+    assert words(wide) == ["leads", "equivalent"]
     assert wide.recommended.finalist.label == "trial-1"
     narrow = decide(outcomes, finalists(2), costs, margin=1e-6)
-    assert narrow.standings[1].word == "cannot tell yet"
+    assert narrow.standings[1].concluded.verdict == "cannot tell yet"
     assert narrow.recommended is narrow.standings[0]
 
 
@@ -84,7 +91,7 @@ def test_one_that_is_not_the_best_is_recommended_if_it_is_cheaper_and_as_good():
     outcomes = simulated(np.random.default_rng(5), 1.5, 2, 20, own=0.05, fold=0.01)
     verdict = decide(outcomes, finalists(2), {"trial-0": 100.0, "trial-1": 10.0}, margin=0.03)
     assert verdict.is_settled
-    assert [standing.word for standing in verdict.standings] == ["leads", "worse"]
+    assert words(verdict) == ["leads", "worse"]
     assert verdict.recommended.finalist.label == "trial-1"
 
 
@@ -106,28 +113,34 @@ def test_how_many_folds_are_needed_is_a_look_that_comes_later():
         standing
         for verdict in verdicts(1.1, 2, 8)  # of one point, later looks see too few at their level
         for standing in verdict.standings
-        if standing.word == "cannot tell yet"
+        if standing.concluded.verdict == "cannot tell yet"
     ]
-    needed = [standing.more_folds for standing in open_ones]
+    needed = [standing.concluded.folds_needed for standing in open_ones]
     assert len(needed) == 60
     assert sum(count is None for count in needed) < 0.5 * len(needed), "noise shrinks with folds"
     assert all(count is None or count in LOOKS for count in needed)
-    settled = [v.standings[1].more_folds for v in verdicts(4.0, 2, 20, draws=10)]
+    settled = [v.standings[1].concluded.folds_needed for v in verdicts(4.0, 2, 20, draws=10)]
     assert settled == [None] * 10
-    later = [v.standings[1].more_folds for v in verdicts(0.6, 2, 20, draws=20)]
+    later = [v.standings[1].concluded.folds_needed for v in verdicts(0.6, 2, 20, draws=20)]
     assert all(count is None or count > 20 for count in later)
 
 
 def test_chances_of_being_best_sum_to_1_and_agree_with_the_words():
     for points in (0.0, 0.7, 1.5):
         for verdict in verdicts(points, 4, 20, draws=10):
-            chances = [standing.chance for standing in verdict.standings]
+            chances = [standing.concluded.chance_best for standing in verdict.standings]
             assert sum(chances) == pytest.approx(1)
-            assert all(s.chance < 0.05 for s in verdict.standings if not s.may_be_best)
+            assert all(
+                s.concluded.chance_best < 0.05
+                for s in verdict.standings
+                if not s.concluded.may_be_best
+            )
             assert not verdict.is_settled or chances[0] > 0.95
             assert verdict.is_settled == (how_many_may_be_best(verdict) == 1)
             for standing in verdict.standings[1:]:
-                assert standing.may_be_best == (standing.behind.low <= 0)
+                assert standing.concluded.may_be_best == (
+                    standing.concluded.leader_ahead_by.low <= 0
+                )
 
 
 def test_the_figure_to_quote_is_lower_than_the_mean_as_far_as_the_leader_may_be_luck():
