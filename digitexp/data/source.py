@@ -68,7 +68,7 @@ Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class TestSet:
+class TestPart:
     """Images no training and no choice between models may see.
 
     Attributes:
@@ -105,7 +105,7 @@ class Source:
     class_names: tuple[str, ...]
     policies: tuple[str, ...]
     digest: str
-    test: TestSet | None = None
+    test: TestPart | None = None
 
 
 def digest_arrays(**arrays: NDArray[np.generic]) -> str:

@@ -113,7 +113,7 @@ INNER_FRACTION: Final = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Fold:
+class FoldIndices:
     """One fold: three sets of images, each sorted, without overlap.
 
     Attributes:
@@ -129,7 +129,7 @@ class Fold:
     seed: int
 
 
-def make_fold(labels: Labels, split: Split, number: int) -> Fold:
+def make_fold(labels: Labels, split: Split, number: int) -> FoldIndices:
     """Return a fold, the same on every machine and version, as `split_source` does.
 
     Args:
@@ -157,7 +157,7 @@ def make_fold(labels: Labels, split: Split, number: int) -> Fold:
     inner = rest[_drawn(labels[rest], round(INNER_FRACTION * len(pool)), draw)]
     train = np.sort(np.concatenate([np.setdiff1d(rest, inner), split.validation_indices]))
     seed = int(np.random.SeedSequence([number, 2]).generate_state(1)[0])
-    return Fold(train, inner, evaluated, seed)
+    return FoldIndices(train, inner, evaluated, seed)
 
 
 def _divisible(labels: Labels) -> Indices:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from digitexp.config import ConfigError, TrialConfig
-from digitexp.data import load_source, split_source
+from digitexp.data import Source, load_source, split_source
 from digitexp.data.loading import TITLES
 from digitexp.evaluation.calibration import fit_temperature
+from digitexp.evaluation.diagnostics import Answers
 from digitexp.experiments.exporting import write_for_elsewhere
 from digitexp.metrics import HEADLINE_METRICS
 from digitexp.models import count_parameters
@@ -113,91 +114,20 @@ def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return softmax(logits, temperature).astype(np.float32)
 
 
-class WithPages:
-    """Draws the pages of `digitexp.pages`; see `SupportsPages` in sweeps/capabilities.py."""
+class Digits:
+    """Networks of digits, whichever images they are trained and judged on."""
 
-    def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
-        """Return a recorded training as the pages show it."""
-        raise NotImplementedError
-
-    def pages(
-        self, data: PreparedData, trained: Trained, beside: Trained | None
-    ) -> Mapping[str, bytes]:
-        """Return the interactive pages on a training by name."""
-        from digitexp.pages import interactive_pages
-
-        others = [] if beside is None else [self.show(data, beside)]
-        return interactive_pages(self.show(data, trained), *others)
-
-
-class DigitExperiment(WithPages):
-    """Handwritten digits (or any small images) and a multilayer perceptron."""
-
-    name = "digits"
     # To be raised when the same configuration and seed give other numbers; one more does not count.
     revision = 1
-    parameters: Mapping[str, ParameterInfo] = {
-        name: ParameterInfo(
-            type=parameter.kind,
-            low=parameter.low,
-            high=parameter.high,
-            choices=parameter.choices,
-            default=parameter.default,
-            optional=parameter.optional,
-            description=parameter.meaning,
-        )
-        for name, parameter in PARAMETERS.items()
-        if name != "seed"  # the framework gives each trial its own
-    }
-    metrics: Mapping[str, MetricInfo] = {
-        name: MetricInfo(*described) for name, described in HEADLINE_METRICS.items()
-    }
-    cross_validation = "digitexp.on_blocks:experiment"  # the public name of folds.py
     requires = PACKAGES
-    measures: Mapping[str, str] = {"parameters": "trainable weights of the network"}
+
+    def _config(self, config: Mapping[str, Value], seed: int = 0) -> TrialConfig:
+        """Return the configuration of a space's values and the seed of a trial."""
+        return trial_config(config, seed)
 
     def check(self, config: Mapping[str, Value]) -> None:
         """Raise ValueError if a configuration is impossible or its initial weights are missing."""
-        check_initial_weights(trial_config(config))
-
-    def prepare(self, source: str | None, split_seed: int) -> PreparedData:
-        """Load a source and split it into training and validation part, images flattened.
-
-        Raises:
-            DataError: The source is unknown, unreadable or unsound.
-        """
-        loaded = load_source(source)
-        split = split_source(loaded, split_seed)
-        return PreparedData(
-            name=loaded.name,
-            digest=loaded.digest,
-            split_digest=split.digest,
-            info={
-                "n_train": len(split.train_indices),
-                "n_validation": len(split.validation_indices),
-                "n_test": len(loaded.test.labels) if loaded.test else None,
-                "split_seed": split_seed,
-                "image_shape": list(loaded.images.shape[1:]),
-                "class_names": list(loaded.class_names),
-                "policies": list(loaded.policies),
-                "title": TITLES.get(loaded.name, loaded.name),
-            },
-            payload=TrainingData.of_split(loaded, split),
-        )
-
-    def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
-        """Count the network's weights."""
-        arrays: TrainingData = data.payload
-        count = count_parameters(trial_config(config), arrays.image_shape, arrays.n_classes)
-        return {"parameters": count}
-
-    def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
-        """Name the engine, the reason and about how many seconds all epochs take."""
-        arrays: TrainingData = data.payload
-        plan = plan_training(
-            trial_config(config), len(arrays.train_labels), arrays.image_shape, arrays.n_classes
-        )
-        return EnginePlan(plan.engine, plan.reason, plan.seconds)
+        check_initial_weights(self._config(config))
 
     def warm_up(self) -> None:
         """Import and configure TensorFlow; runs nothing yet, so that workers can be forked."""
@@ -207,14 +137,16 @@ class DigitExperiment(WithPages):
             leave_out([*UNUSED, "pandas"])
         set_up_tensorflow()
 
-    def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
-        """Train one configuration with the seed of the spec.
+    def _plan(self, config: Mapping[str, Value], arrays: TrainingData) -> EnginePlan:
+        plan = plan_training(
+            self._config(config), len(arrays.train_labels), arrays.image_shape, arrays.n_classes
+        )
+        return EnginePlan(plan.engine, plan.reason, plan.seconds)
 
-        The temperature of its probabilities is fitted on the logits of the validation part.
-
-        Raises:
-            MemoryError: The training needs more memory than there is.
-        """
+    def _train(
+        self, config: TrialConfig, arrays: TrainingData, spec: TrialSpec, on_epoch: OnEpoch
+    ) -> TrialResult:
+        """Train; the temperature is fitted on the logits of the images that stop it early."""
         from digitexp.tensorflow_setup import memory_errors
         from digitexp.training.train import train
 
@@ -222,13 +154,11 @@ class DigitExperiment(WithPages):
             stop = on_epoch(epoch, values)
             return None if stop is None else stop.reason
 
-        arrays: TrainingData = data.payload
         with memory_errors():
-            config = trial_config(spec.config, spec.seed)
             outcome = train(config, arrays, ask, spec.checkpoint)
         kept = {"confusion": outcome.confusion}
-        shape = data.info["image_shape"]
-        info = {"class_names": list(arrays.class_names), "image_shape": shape, **outcome.info}
+        facts = {"class_names": list(arrays.class_names), "image_shape": list(arrays.image_shape)}
+        info = {**facts, **outcome.info}
         if outcome.validation_logits is not None:
             logits = kept["validation_logits"] = outcome.validation_logits
             info["temperature"] = fit_temperature(logits, arrays.validation_labels)
@@ -246,11 +176,11 @@ class DigitExperiment(WithPages):
         )
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
-        """Draw loss curves and confusion matrix of the best epoch."""
+        """Draw the curves, and the confusion matrix of the images that stopped it early."""
         from digitexp.experiments.pictures import draw_trial
 
         best = result.metrics.get("best_epoch")
-        config = trial_config(spec.config, spec.seed)
+        config = self._config(spec.config, spec.seed)
         return draw_trial(
             result.history,
             result.arrays["confusion"],
@@ -260,31 +190,18 @@ class DigitExperiment(WithPages):
             f"{result.stop_reason.replace('_', ' ')}",
         )
 
-    def validation_labels(self, data: PreparedData) -> np.ndarray:
-        """Return (n_validation,) the class of each validation image, from 0."""
-        arrays: TrainingData = data.payload
-        return arrays.validation_labels
-
-    def picture(self, data: PreparedData, index: int) -> bytes:
-        """Return one validation image as a PNG, ink on paper."""
-        from digitexp.plots.images import draw_sample
-
-        arrays: TrainingData = data.payload
-        return draw_sample(arrays.validation_images[index].reshape(data.info["image_shape"]))
-
-    def examine(
-        self, config: Mapping[str, Value], data: PreparedData, result: TrialResult
-    ) -> Mapping[str, bytes]:
-        """Return the evaluation of the trial on the validation part, see `evaluate_trial`."""
-        from digitexp.plots.evaluation import evaluate_trial
-
-        shape = data.info["image_shape"]
-        return evaluate_trial(data.payload, shape, result.arrays, result.metrics)
-
     def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
-        """Return a recorded trial as the interactive pages show it, on the validation part."""
-        about = {**data.info, "name": data.name}
-        return trained_trial(trained, trial_config(trained.config), about).shown_on(data.payload)
+        """Return a recorded training as the pages show it."""
+        raise NotImplementedError
+
+    def pages(
+        self, data: PreparedData, trained: Trained, beside: Trained | None
+    ) -> Mapping[str, bytes]:
+        """Return the interactive pages on a training by name."""
+        from digitexp.pages import interactive_pages
+
+        others = [] if beside is None else [self.show(data, beside)]
+        return interactive_pages(self.show(data, trained), *others)
 
     def load_model(
         self,
@@ -308,18 +225,11 @@ class DigitExperiment(WithPages):
 
         start_tensorflow()
         model = build_model(
-            trial_config(config), tuple(info["image_shape"]), len(info["class_names"])
+            self._config(config), tuple(info["image_shape"]), len(info["class_names"])
         )
         set_weights(model, weights)
         model.temperature = float(info.get("temperature", 1.0))
         return model
-
-    def recomputed(
-        self, model: Any, config: Mapping[str, Value], data: PreparedData
-    ) -> Mapping[str, np.ndarray]:
-        """Return the logits of the validation part, computed by the model now."""
-        arrays: TrainingData = data.payload
-        return {"validation_logits": logits_of(model, arrays.validation_images)}
 
     def signature(self, info: Mapping[str, Any]) -> Signature:
         """Return the signature of `predict`: a grey image (1, pixels), a number for each class."""
@@ -346,6 +256,135 @@ class DigitExperiment(WithPages):
     ) -> str:
         """Write the model for use elsewhere, see `write_model`; return code that uses it."""
         return write_model(self.load_model(config, weights, info), info, folder)
+
+
+class DigitExperiment(Digits):
+    """Handwritten digits (or any small images) and a multilayer perceptron."""
+
+    name = "digits"
+    revision = Digits.revision
+    parameters: Mapping[str, ParameterInfo] = {
+        name: ParameterInfo(
+            type=parameter.kind,
+            low=parameter.low,
+            high=parameter.high,
+            choices=parameter.choices,
+            default=parameter.default,
+            optional=parameter.optional,
+            description=parameter.meaning,
+        )
+        for name, parameter in PARAMETERS.items()
+        if name != "seed"  # the framework gives each trial its own
+    }
+    metrics: Mapping[str, MetricInfo] = {
+        name: MetricInfo(*described) for name, described in HEADLINE_METRICS.items()
+    }
+    cross_validation = "digitexp.on_blocks:experiment"  # the public name of folds.py
+    measures: Mapping[str, str] = {"parameters": "trainable weights of the network"}
+
+    def prepare(self, source: str | None, split_seed: int) -> PreparedData:
+        """Load a source and split it into training and validation part, images flattened.
+
+        Raises:
+            DataError: The source is unknown, unreadable or unsound.
+        """
+        loaded = load_source(source)
+        split = split_source(loaded, split_seed)
+        return PreparedData(
+            name=loaded.name,
+            digest=loaded.digest,
+            split_digest=split.digest,
+            info={
+                "n_train": len(split.train_indices),
+                "n_validation": len(split.validation_indices),
+                "n_test": len(loaded.test.labels) if loaded.test else None,
+                **facts_of(loaded, split_seed),
+            },
+            payload=TrainingData.of_split(loaded, split),
+        )
+
+    def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
+        """Count the network's weights."""
+        arrays: TrainingData = data.payload
+        count = count_parameters(trial_config(config), arrays.image_shape, arrays.n_classes)
+        return {"parameters": count}
+
+    def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
+        """Name the engine, the reason and about how many seconds all epochs take."""
+        return self._plan(config, data.payload)
+
+    def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
+        """Train one configuration with the seed of the spec.
+
+        Raises:
+            MemoryError: The training needs more memory than there is.
+        """
+        return self._train(self._config(spec.config, spec.seed), data.payload, spec, on_epoch)
+
+    def validation_labels(self, data: PreparedData) -> np.ndarray:
+        """Return (n_validation,) the class of each validation image, from 0."""
+        arrays: TrainingData = data.payload
+        return arrays.validation_labels
+
+    def picture(self, data: PreparedData, index: int) -> bytes:
+        """Return one validation image as a PNG, ink on paper."""
+        from digitexp.plots.images import draw_sample
+
+        arrays: TrainingData = data.payload
+        return draw_sample(arrays.validation_images[index].reshape(data.info["image_shape"]))
+
+    def examine(
+        self, config: Mapping[str, Value], data: PreparedData, result: TrialResult
+    ) -> Mapping[str, bytes]:
+        """Return the files of `evaluation_files` for the validation part.
+
+        Raises:
+            ValueError: The trial kept no logits.
+        """
+        from digitexp.plots.evaluation import evaluation_files
+
+        arrays: TrainingData = data.payload
+        answers = Answers(
+            images=arrays.validation_images.reshape(-1, *data.info["image_shape"]),
+            labels=arrays.validation_labels,
+            logits=kept_logits(result, "validation_logits"),
+            class_names=arrays.class_names,
+            train_accuracy=result.metrics.get("train_accuracy"),
+        )
+        return evaluation_files(answers)
+
+    def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
+        """Return a recorded trial as the interactive pages show it, on the validation part."""
+        about = {**data.info, "name": data.name}
+        return trained_trial(trained, trial_config(trained.config), about).shown_on(data.payload)
+
+    def recomputed(
+        self, model: Any, config: Mapping[str, Value], data: PreparedData
+    ) -> Mapping[str, np.ndarray]:
+        """Return the logits of the validation part, computed by the model now."""
+        arrays: TrainingData = data.payload
+        return {"validation_logits": logits_of(model, arrays.validation_images)}
+
+
+def facts_of(source: Source, split_seed: int) -> dict[str, Any]:
+    """Return what records note of a source and its split."""
+    return {
+        "split_seed": split_seed,
+        "image_shape": list(source.images.shape[1:]),
+        "class_names": list(source.class_names),
+        "policies": list(source.policies),
+        "title": TITLES.get(source.name, source.name),
+    }
+
+
+def kept_logits(result: TrialResult, name: str) -> np.ndarray:
+    """Return the logits that a training kept; raise ValueError if it kept none."""
+    if name not in result.arrays:
+        raise ValueError(
+            "it kept no logits of images it was not trained on, as one that diverged or was "
+            "trained on everything; take another one"
+        )
+    return result.arrays[name]
 
 
 def trained_trial(trained: Trained, config: TrialConfig, about: Mapping[str, Any]) -> TrainedTrial:

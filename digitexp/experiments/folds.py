@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from digitexp.config import TrialConfig
 from digitexp.data import load_source, split_source
-from digitexp.data.loading import TITLES
 from digitexp.data.source import Source
-from digitexp.data.splits import Fold, Indices, Split, make_fold
+from digitexp.data.splits import FoldIndices, Indices, Split, make_fold
 from digitexp.evaluation.calibration import HIGHEST, LOWEST, measured_terms
-from digitexp.experiments.digits import DigitExperiment, WithPages, trained_trial, trial_config
+from digitexp.evaluation.diagnostics import Answers
+from digitexp.experiments.digits import (
+    DigitExperiment,
+    Digits,
+    facts_of,
+    kept_logits,
+    trained_trial,
+    trial_config,
+)
 from digitexp.metrics import accuracy, cross_entropy
 from digitexp.trained import ShownTrial, logits_of
 from digitexp.training.outcome import TrainingData
-from sweeps.capabilities import CalibrationTerms, Signature, TestSet, Trained
+from sweeps.capabilities import CalibrationTerms, TestSet, Trained
 from sweeps.experiment import (
     EnginePlan,
     Experiment,
@@ -42,18 +49,18 @@ _KEPT = ("best_val_accuracy", "train_accuracy", *_OF_TRAINING)
 
 
 @dataclass(frozen=True)
-class Pool:
+class SplitSource:
     """The images of a source and the search's split of them, from which folds are made."""
 
     source: Source = field(repr=False)
     split: Split
 
-    def fold_of(self, config: Mapping[str, Value]) -> Fold:
+    def fold_of(self, config: Mapping[str, Value]) -> FoldIndices:
         """Return the fold that a configuration names."""
         number = int(config.get(FOLD) or 0) + _MOST_FOLDS * int(config.get(FRESH) or 0)
         return make_fold(self.source.labels, self.split, number)
 
-    def arrays(self, fold: Fold) -> TrainingData:
+    def arrays(self, fold: FoldIndices) -> TrainingData:
         """Return the arrays of a fold."""
         return self._arrays(fold.train_indices, fold.inner_indices)
 
@@ -71,7 +78,7 @@ class Pool:
         )
 
 
-class DigitsOnFolds(WithPages):
+class DigitsOnFolds(Digits):
     """Digits on fresh folds: the parameter `block` names the fold; three more change the training.
 
     The seed of a trial follows from its fold, so that every finalist meets a fold under the same
@@ -84,7 +91,7 @@ class DigitsOnFolds(WithPages):
     """
 
     name = "digits-on-blocks"
-    revision = DigitExperiment.revision
+    revision = Digits.revision
     parameters: Mapping[str, ParameterInfo] = {
         **DigitExperiment.parameters,
         FOLD: ParameterInfo(
@@ -115,15 +122,11 @@ class DigitsOnFolds(WithPages):
         "block_cross_entropy": MetricInfo("minimize", None, "of the fold's images, nats"),
         **{name: DigitExperiment.metrics[name] for name in _KEPT},
     }
-    requires = DigitExperiment.requires
     measures: Mapping[str, str] = {}
 
-    def __init__(self) -> None:
-        self._digits = DigitExperiment()
-
-    def check(self, config: Mapping[str, Value]) -> None:
-        """Raise ValueError if the configuration is impossible."""
-        self._digits.check(_without_fold(config))
+    def _config(self, config: Mapping[str, Value], seed: int = 0) -> TrialConfig:
+        own = {name: value for name, value in config.items() if name not in (*_OWN, *_FORMER)}
+        return trial_config(own, seed)
 
     def prepare(self, source: str | None, split_seed: int) -> PreparedData:
         """Load a source and split off the search's validation set."""
@@ -132,13 +135,10 @@ class DigitsOnFolds(WithPages):
         info = {
             "n_v0": len(split.validation_indices),
             "n_pool": len(split.train_indices),
-            "split_seed": split_seed,
-            "image_shape": list(loaded.images.shape[1:]),
-            "class_names": list(loaded.class_names),
-            "policies": list(loaded.policies),
-            "title": TITLES.get(loaded.name, loaded.name),
+            **facts_of(loaded, split_seed),
         }
-        return PreparedData(loaded.name, loaded.digest, split.digest, info, Pool(loaded, split))
+        payload = SplitSource(loaded, split)
+        return PreparedData(loaded.name, loaded.digest, split.digest, info, payload)
 
     def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
         """Return no numbers: constraints need none here."""
@@ -146,34 +146,27 @@ class DigitsOnFolds(WithPages):
 
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
         """Name the engine, the reason and about how many seconds all epochs take."""
-        arrays = data.payload.arrays(data.payload.fold_of({}))
-        search = PreparedData(data.name, data.digest, data.split_digest, data.info, arrays)
-        return self._digits.plan(_without_fold(config), search)
-
-    def warm_up(self) -> None:
-        """Import and configure TensorFlow."""
-        self._digits.warm_up()
+        pool: SplitSource = data.payload
+        return self._plan(config, pool.arrays(pool.fold_of({})))
 
     def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
         """Train on a fold and judge the best epoch on the fold's own images."""
-        pool: Pool = data.payload
+        pool: SplitSource = data.payload
         fold = pool.fold_of(spec.config)
-        config = _without_fold(spec.config)
-        refit = spec.config.get(REFIT)
+        config = dict(spec.config)
+        refit = config.get(REFIT)
         if refit:
             config |= {"epochs": refit, "early_stopping_patience_epochs": None}
-        own = replace(spec, seed=fold.seed % 2**32, config=config)
         arrays = pool.everything() if refit else pool.arrays(fold)
-        inner = PreparedData(data.name, data.digest, data.split_digest, data.info, arrays)
-        result = self._digits.train(own, inner, on_epoch)
+        result = self._train(self._config(config, fold.seed % 2**32), arrays, spec, on_epoch)
         if result.weights is None:
             return TrialResult(**{**vars(result), "metrics": {}})
         if refit:
             of_training = {name: result.metrics[name] for name in _OF_TRAINING}
             info = {**result.info, TEMPERATURE: float(spec.config.get(TEMPERATURE) or 1.0)}
             return TrialResult(**{**vars(result), "metrics": of_training, "info": info})
-        model = self._digits.load_model(config, result.weights, data.info)
-        logits = self.logits(model, _rows(pool.source.images[fold.evaluation_indices]))
+        model = self.load_model(config, result.weights, data.info)
+        logits = logits_of(model, pool.source.images[fold.evaluation_indices])
         labels = pool.source.labels[fold.evaluation_indices].astype(np.int32)
         metrics = {
             "block_accuracy": accuracy(logits, labels),
@@ -190,13 +183,6 @@ class DigitsOnFolds(WithPages):
         info = {**result.info, "n_train": len(arrays.train_labels)}
         return TrialResult(**{**vars(result), "metrics": metrics, "arrays": kept, "info": info})
 
-    def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
-        """Draw loss curves and confusion matrix of the part that stopped it early."""
-        config = _without_fold(spec.config)
-        return self._digits.draw(
-            TrialSpec(spec.sweep, spec.trial, spec.attempt, spec.seed, config), result
-        )
-
     def examine(
         self, config: Mapping[str, Value], data: PreparedData, result: TrialResult
     ) -> Mapping[str, bytes]:
@@ -205,21 +191,30 @@ class DigitsOnFolds(WithPages):
         Raises:
             ValueError: The training has no logits to judge: it was on all images, or diverged.
         """
-        from digitexp.plots.evaluation import evaluate_fold
+        from digitexp.plots.evaluation import evaluation_files
 
-        pool, kept = data.payload, result.arrays
-        part, numbers = f"fold {config.get(FOLD) or 0}", kept.get("block_images")
-        logits = kept.get("block_logits")
-        return evaluate_fold(pool.source, numbers, logits, part, result.metrics)
+        pool: SplitSource = data.payload
+        logits = kept_logits(result, "block_logits")
+        numbers = result.arrays["block_images"]
+        answers = Answers(
+            images=pool.source.images[numbers],
+            labels=pool.source.labels[numbers],
+            logits=logits,
+            class_names=pool.source.class_names,
+            part=f"fold {config.get(FOLD) or 0}",
+            train_accuracy=result.metrics.get("train_accuracy"),
+            image_numbers=numbers,
+        )
+        return evaluation_files(answers)
 
     def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
         """Return a training as the interactive pages show it, on its fold's own images.
 
         A training on all images is shown on the search's validation set, which is among them.
         """
-        pool: Pool = data.payload
+        pool: SplitSource = data.payload
         asked, about = trained.config, {**data.info, "name": data.name}
-        trial = trained_trial(trained, trial_config(_without_fold(asked)), about)
+        trial = trained_trial(trained, self._config(asked), about)
         if asked.get(REFIT):
             return trial.shown_on(
                 pool.everything(), "the search's validation set, trained on as well"
@@ -230,46 +225,19 @@ class DigitsOnFolds(WithPages):
         images, labels = pool.source.images[own], pool.source.labels[own]
         return trial.shown_on(pool.arrays(fold), part, images, labels, own)
 
-    def load_model(
-        self,
-        config: Mapping[str, Value],
-        weights: Mapping[str, np.ndarray],
-        info: Mapping[str, Any],
-    ) -> Any:
-        """Rebuild the model, see `DigitExperiment.load_model`."""
-        return self._digits.load_model(_without_fold(config), weights, info)
-
-    def export(
-        self,
-        config: Mapping[str, Value],
-        weights: Mapping[str, np.ndarray],
-        info: Mapping[str, Any],
-        folder: Path,
-    ) -> str:
-        """Write the model for use elsewhere, see `DigitExperiment.export`."""
-        return self._digits.export(_without_fold(config), weights, info, folder)
-
     def recomputed(
         self, model: Any, config: Mapping[str, Value], data: PreparedData
     ) -> Mapping[str, np.ndarray]:
         """Return the logits of its fold's own images."""
-        pool: Pool = data.payload
+        pool: SplitSource = data.payload
         if config.get(REFIT):
             return {}
         fold = pool.fold_of(config)
         return {"block_logits": logits_of(model, pool.source.images[fold.evaluation_indices])}
 
-    def signature(self, info: Mapping[str, Any]) -> Signature:
-        """Return the signature of `predict`, see `DigitExperiment.signature`."""
-        return self._digits.signature(info)
-
-    def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:
-        """Return class probabilities, see `DigitExperiment.predict`."""
-        return self._digits.predict(model, inputs)
-
     def labels(self, data: PreparedData) -> np.ndarray:
         """Return (images,) the class of each image of the source."""
-        pool: Pool = data.payload
+        pool: SplitSource = data.payload
         return pool.source.labels
 
     def test_set(self, source: str | None) -> TestSet | None:
@@ -299,10 +267,6 @@ class DigitsOnFolds(WithPages):
 
 def _rows(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype(np.float32)
-
-
-def _without_fold(config: Mapping[str, Value]) -> dict[str, Value]:
-    return {name: value for name, value in config.items() if name not in (*_OWN, *_FORMER)}
 
 
 DigitsOnBlocks = DigitsOnFolds

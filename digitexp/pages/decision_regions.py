@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Projection:
+class PrincipalComponents:
     """The three orthogonal directions in which vectors differ most, the first one first.
 
     Attributes:
@@ -38,7 +38,7 @@ class Projection:
     shares: Floats
 
     @classmethod
-    def fit(cls, vectors: NDArray[np.floating]) -> Projection:
+    def fit(cls, vectors: NDArray[np.floating]) -> PrincipalComponents:
         """Find the directions by the eigenvectors of the covariance of vectors (n, d), in float64.
 
         Raises:
@@ -128,7 +128,7 @@ def _data(trial: ShownTrial) -> dict[str, Any]:
     train_images = trial.train_images[fitted_on]
     predicted = logits.argmax(axis=1)
     pixels = _space(
-        Projection.fit(train_images.reshape(len(train_images), -1)),
+        PrincipalComponents.fit(train_images.reshape(len(train_images), -1)),
         trial.images[chosen].reshape(len(chosen), -1),
         lambda images: network.logits(np.clip(images, 0, 1)),
         trial,
@@ -190,13 +190,13 @@ def _hidden_space(
     if not trial.config.units or trial.config.units[-1] < COMPONENTS:
         return None
     network = trial.network
-    projection = Projection.fit(network.hidden(train_images))
+    projection = PrincipalComponents.fit(network.hidden(train_images))
     vectors, predicted = network.hidden(trial.images[chosen]), trial.logits[chosen].argmax(axis=1)
     return _space(projection, vectors, network.head, trial, predicted)
 
 
 def _space(
-    projection: Projection,
+    projection: PrincipalComponents,
     vectors: NDArray[np.floating],
     ask: Ask,
     trial: ShownTrial,
@@ -205,7 +205,7 @@ def _space(
     """Return one of the two spaces as the page reads it.
 
     Args:
-        projection: Projection of the training vectors.
+        projection: PrincipalComponents of the training vectors.
         vectors: (n, d) vectors of the images shown.
         ask: Returns the network's logits of such vectors.
         trial: The trial of the network.
@@ -239,7 +239,7 @@ def _space(
     }
 
 
-def _restored(projection: Projection, points: NDArray[np.floating]) -> NDArray[np.float32]:
+def _restored(projection: PrincipalComponents, points: NDArray[np.floating]) -> NDArray[np.float32]:
     return projection.restore(points).astype(np.float32)
 
 

@@ -1,15 +1,14 @@
-"""The files of an evaluation, of a recorded trial or of answers: tables, text and pictures."""
+"""The files of an evaluation: tables, text and pictures."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from digitexp.data.source import Source
 from digitexp.evaluation.diagnostics import (
     Answers,
     Mistake,
@@ -20,7 +19,6 @@ from digitexp.evaluation.diagnostics import (
 )
 from digitexp.plots.images import draw_errors, draw_predictions
 from digitexp.plots.language import say
-from digitexp.training.outcome import TrainingData
 
 MOST_PAIRS = 10
 
@@ -127,71 +125,3 @@ def _document(answers: Answers, mistakes: Sequence[Mistake]) -> dict[str, Any]:
             for mistake in mistakes
         ],
     }
-
-
-def evaluate_trial(
-    data: TrainingData,
-    image_shape: Sequence[int],
-    kept: Mapping[str, np.ndarray],
-    metrics: Mapping[str, float],
-) -> dict[str, bytes]:
-    """Return the files of `evaluation_files` for the validation part of a trial.
-
-    Args:
-        data: Data of the trial.
-        image_shape: Height and width of an image.
-        kept: Arrays of the trial; `validation_logits` (n_validation, classes) is looked for.
-        metrics: Metrics of the trial; `train_accuracy` is shown if it is there.
-
-    Raises:
-        ValueError: No such logits are kept.
-    """
-    answers = Answers(
-        images=data.validation_images.reshape(-1, *image_shape),
-        labels=data.validation_labels,
-        logits=_known(kept.get("validation_logits")),
-        class_names=data.class_names,
-        train_accuracy=metrics.get("train_accuracy"),
-    )
-    return evaluation_files(answers)
-
-
-def evaluate_fold(
-    source: Source,
-    numbers: np.ndarray | None,
-    logits: np.ndarray | None,
-    part: str,
-    metrics: Mapping[str, float],
-) -> dict[str, bytes]:
-    """Return the files of `evaluation_files` for images of a source that judged a training.
-
-    Args:
-        source: Source of the images.
-        numbers: (n,) numbers of the images in the source; None if they were not kept.
-        logits: (n, classes) logits of the images; None if they were not kept.
-        part: Name of the images, such as `fold 3`.
-        metrics: See `evaluate_trial`.
-
-    Raises:
-        ValueError: Numbers or logits were not kept.
-    """
-    images = _known(numbers)
-    answers = Answers(
-        images=source.images[images],
-        labels=source.labels[images],
-        logits=_known(logits),
-        class_names=source.class_names,
-        part=part,
-        train_accuracy=metrics.get("train_accuracy"),
-        image_numbers=images,
-    )
-    return evaluation_files(answers)
-
-
-def _known(array: np.ndarray | None) -> np.ndarray:
-    if array is None:
-        raise ValueError(
-            "it kept no logits of images it was not trained on, as one that diverged or was "
-            "trained on everything; take another one"
-        )
-    return array

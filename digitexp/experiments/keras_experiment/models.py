@@ -149,7 +149,7 @@ AfterEpoch = Callable[[int, Mapping[str, float]], str | None]
 
 
 @dataclass(frozen=True)
-class Trained:
+class Fitted:
     """The result of a training; the model has the weights of its best epoch.
 
     Attributes:
@@ -177,7 +177,7 @@ def train_model(
     seed: int,
     callbacks: Sequence[Any] = (),
     resumption: Resumption | None = None,
-) -> Trained:
+) -> Fitted:
     """Train until the epochs are over, EarlyStopping or `on_epoch` ends it, or it diverges.
 
     Args:
@@ -203,15 +203,15 @@ def train_model(
     losses = reporter.history.get("val_loss", [])
     best = None if not np.isfinite(losses).any() else int(np.nanargmin(losses)) + 1
     if reporter.diverged:
-        return Trained("diverged", "diverged", reporter.history, best, engine, reason)
+        return Fitted("diverged", "diverged", reporter.history, best, engine, reason)
     if reporter.stop_reason is not None:
-        return Trained("stopped", reporter.stop_reason, reporter.history, best, engine, reason)
+        return Fitted("stopped", reporter.stop_reason, reporter.history, best, engine, reason)
     ended = "max_epochs"
     if stopping.stopped_epoch > 0:
         ended = "early_stopping"
     elif len(reporter.history["loss"]) < params["epochs"]:
         ended = _who_ended(callbacks)
-    return Trained("complete", ended, reporter.history, best, engine, reason)
+    return Fitted("complete", ended, reporter.history, best, engine, reason)
 
 
 def _who_ended(callbacks: Sequence[Any]) -> str:
@@ -605,7 +605,7 @@ def _evaluated(model: Any, x: Any, y: Any, more: Mapping[str, str]) -> dict[str,
 _EVALUATED_AT_ONCE: Final = 4096
 
 
-def _headline(trained: Trained, best_epoch: int, more: Mapping[str, str]) -> dict[str, float]:
+def _headline(trained: Fitted, best_epoch: int, more: Mapping[str, str]) -> dict[str, float]:
     best = best_epoch - 1
     return {
         "best_val_loss": trained.history["val_loss"][best],

@@ -44,7 +44,7 @@ def test_one_changed_bit_is_noticed(tmp_path, name):
         arrays = dict(file)
     arrays[name].reshape(-1)[1234] ^= 1
     np.savez(tmp_path / "d.npz", **arrays)
-    with pytest.raises(DataError, match=rf"d.npz \({name}\): found .*--from-npm"):
+    with pytest.raises(DataError, match=rf"d.npz \({name}\): found .*build_digits20 mnist"):
         read_digits20(tmp_path / "d.npz")
 
 

@@ -11,7 +11,7 @@ from digitexp.pages.decision_regions import (
     COARSE,
     FINE,
     Effort,
-    Projection,
+    PrincipalComponents,
     decision_regions_page,
     first_of_each_class,
     slice_points,
@@ -39,10 +39,10 @@ def answers(trial, space, points):
     """What the network says of points of a space, by another way than the page's."""
     network, train = trial.network, trial.train_images
     if space == "pixels":
-        projection = Projection.fit(train.reshape(len(train), -1))
+        projection = PrincipalComponents.fit(train.reshape(len(train), -1))
         images = projection.mean + points @ projection.components
         return network.logits(np.minimum(np.maximum(images, 0), 1))
-    projection = Projection.fit(network.hidden(train))
+    projection = PrincipalComponents.fit(network.hidden(train))
     outputs = projection.mean + points @ projection.components
     return outputs @ trial.weights["output/kernel"] + trial.weights["output/bias"]
 
