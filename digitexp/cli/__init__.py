@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from digitexp.cli import data, evaluate, pages, train, transfer
+from digitexp.cli import data, evaluate, train, transfer
 from digitexp.tensorflow_setup import MissingTensorFlowError
 
 __all__ = ["app", "main"]
@@ -46,9 +46,9 @@ app.command()(evaluate.check)
 app.command()(evaluate.robustness)
 app.command()(transfer.transfer)
 app.command()(train.parameters)
-app.command()(pages.pages)
-app.command()(pages.softmax)
-app.command()(pages.activations)
+app.command()(evaluate.pages)
+app.command()(data.softmax)
+app.command()(data.activations)
 
 USER_ERRORS = (
     ValueError,

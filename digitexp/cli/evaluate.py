@@ -1,4 +1,4 @@
-"""`digitexp evaluate`, `calibrate`, `check`, `robustness`: judge what came out of a training."""
+"""`digitexp evaluate`, `calibrate`, `check`, `robustness`, `pages`: judge a trained network."""
 
 from __future__ import annotations
 
@@ -11,15 +11,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import numpy as np
 import typer
 
-from digitexp.cli.options import Data, Font, Home, Language, Storage, Words, find_trial, find_trials
+from digitexp.cli.options import (
+    Data,
+    Font,
+    Home,
+    Language,
+    Storage,
+    Words,
+    find_trial,
+    find_trials,
+    shown_trials,
+)
 from digitexp.cli.train import check_output_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from digitexp.apps.checklist import Finding
-    from digitexp.evaluation.calibration import CrossFitted, Measured
-    from digitexp.evaluation.diagnostics import Answers
+    from digitexp.calibration import CrossFitted, Measured
+    from digitexp.checklist import Finding
+    from digitexp.diagnostics import Answers
     from digitexp.trained import ShownTrial, TrainedTrial
 
 
@@ -78,7 +88,7 @@ def answer(model: Any, trial: ShownTrial) -> Answers:
         model: (n, pixels) images in [0, 1] -> (n, classes) logits.
         trial: The trial of the network.
     """
-    from digitexp.evaluation.diagnostics import Answers
+    from digitexp.diagnostics import Answers
     from digitexp.metrics import accuracy
     from digitexp.trained import logits_of
 
@@ -123,7 +133,7 @@ def calibrate(
     check_output_folder(folder, overwrite=True)
     shown = trial.with_images(data)
     logits = logits_of(trial.load_model(), shown.images)
-    from digitexp.evaluation.calibration import cross_fit
+    from digitexp.calibration import cross_fit
     from digitexp.plots.figures import draw_reliability
 
     found = cross_fit(logits, shown.labels.astype(np.int32))
@@ -202,7 +212,7 @@ def check(
 
     Exit code 0: nothing failed (warnings may be there); 1: a check failed; 2: nothing to check.
     """
-    from digitexp.apps.checklist import check_data
+    from digitexp.checklist import check_data
     from digitexp.data.loading import DEFAULT, find_source
 
     if not words:
@@ -222,7 +232,7 @@ def check(
 def _check_trial(
     run: TrainedTrial, data: str | None, features: int | None, classes: int | None
 ) -> list[Finding]:
-    from digitexp.apps.checklist import Finding, advise, check_data, check_model, check_training
+    from digitexp.checklist import Finding, advise, check_data, check_model, check_training
     from digitexp.data import DataError
     from digitexp.data.loading import find_source
 
@@ -318,7 +328,7 @@ def robustness(
         raise ValueError("these networks were judged on different images; name those of one split.")
     shown = trials[0].with_images(data)
     models = {trial.name: trial.load_model() for trial in trials}
-    from digitexp.evaluation.diagnostics import EPSILONS, attacked_accuracies
+    from digitexp.diagnostics import EPSILONS, attacked_accuracies
     from digitexp.plots.figures import draw_robustness
 
     images, labels = shown.images.reshape(len(shown.images), -1), shown.labels
@@ -335,3 +345,42 @@ def robustness(
     for name, values in found.items():
         print(f"{name:{width}}" + "".join(f"{value:8.1%}" for value in values))
     print(f"Written to {output}")
+
+
+# `digitexp pages`: the trained networks to play with.
+
+
+def pages(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DIR | SWEEP [TRIAL]",
+            help="Folder of `digitexp train`; or a sweep and a trial of it (default: champion). Up "
+            "to three more answer beside it.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Default: pages/ in DIR or SWEEP-TRIAL."
+        ),
+    ] = None,
+    data: Data = None,
+    home: Home = None,
+    storage: Storage = None,
+) -> None:
+    """Write pages to play with: softmax, training, a pad to draw on, decision regions.
+
+    Each is one HTML file that needs nothing else. The training page also trains networks of its
+    own. The run of a champion in MLflow has the same pages.
+    """
+    from digitexp.pages import interactive_pages
+
+    trials = shown_trials(words, home, storage, data)
+    target = output or trials[0].folder / "pages"
+    check_output_folder(target, overwrite=True)
+    files = interactive_pages(*trials)
+    target.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (target / name).write_bytes(content)
+    print(f"Written to {target}: {', '.join(files)}")

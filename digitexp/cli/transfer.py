@@ -18,8 +18,8 @@ from digitexp.tensorflow_setup import check_tensorflow
 from digitexp.weights_files import file_digest, find_weights, holds_weights
 
 if TYPE_CHECKING:
-    from digitexp.apps.transfer import PairedAccuracies
     from digitexp.data import Source
+    from digitexp.transfer import PairedAccuracies
 
 
 def transfer(
@@ -59,8 +59,8 @@ def transfer(
 ) -> None:
     """Pretrain a net on one source and measure what that is worth on few images of another."""
     check_tensorflow()
-    from digitexp.apps.transfer import compare, transfer_config
     from digitexp.data import known_sources, load_source
+    from digitexp.transfer import compare, transfer_config
 
     began = perf_counter()
     counts = whole_numbers("--images-per-class", images_per_class, low=1)
@@ -148,7 +148,7 @@ def _pretrained(
     split_seed: int,
     place: Path,
 ) -> Path:
-    from digitexp.apps.transfer import pretrain, pretraining_data
+    from digitexp.transfer import pretrain, pretraining_data
 
     assert source is not None
     height, width = target.images.shape[1:]

@@ -1,4 +1,6 @@
-"""Make `digits20.npz` again from MNIST: `python -m digitexp.data.build_digits20 mnist`, bit for bit.
+"""Make `digits20.npz` again from MNIST: `python -m digitexp.data.build_digits20 mnist`.
+
+The arrays are the same, bit for bit.
 
 Rule: from MNIST's training files and from its t10k files, the first 500 images of each class in
 file order (no random numbers, so no library version can change it), each cut to the box of its ink
@@ -15,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 from digitexp.data.files import read_npz_arrays
-from digitexp.data.framing import cut_and_centre
 from digitexp.data.loading import PATH, find_source, verify_arrays
 from digitexp.data.source import Array, DataError, Found
 
@@ -44,6 +45,35 @@ def choose_first(labels: Array) -> Array:
     """Return the indices of the first `PER_CLASS` images of each class, in file order."""
     firsts = [np.flatnonzero(labels == number)[:PER_CLASS] for number in range(10)]
     return np.sort(np.concatenate(firsts))
+
+
+def cut_and_centre(image: Array, shape: tuple[int, int]) -> Array:
+    """Cut (h, w) pixels to the box of their ink and centre it, smaller margins above and left.
+
+    Args:
+        image: 0 is paper; any dtype.
+        shape: Height and width of the result; of a larger box the middle is kept.
+
+    Returns:
+        An image of that shape and the same dtype; all paper if there is no ink.
+    """
+    framed = np.zeros(shape, image.dtype)
+    box = cut(image)
+    for axis, side in enumerate(shape):
+        over = max(box.shape[axis] - side, 0)
+        box = np.take(box, range(over // 2, box.shape[axis] - (over - over // 2)), axis)
+    top, left = (shape[0] - box.shape[0]) // 2, (shape[1] - box.shape[1]) // 2
+    framed[top : top + box.shape[0], left : left + box.shape[1]] = box
+    return framed
+
+
+def cut(image: Array) -> Array:
+    """Return the box of the ink of (h, w) pixels; (0, 0) if there is none."""
+    is_ink = image > 0
+    rows, columns = np.flatnonzero(is_ink.any(axis=1)), np.flatnonzero(is_ink.any(axis=0))
+    if not len(rows):
+        return image[:0, :0]
+    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from digitexp.calibration import fit_temperature
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.data import Source, load_source, split_source
 from digitexp.data.loading import TITLES
-from digitexp.evaluation.calibration import fit_temperature
-from digitexp.evaluation.diagnostics import Answers
+from digitexp.diagnostics import Answers
 from digitexp.experiments.exporting import write_for_elsewhere
 from digitexp.metrics import HEADLINE_METRICS
 from digitexp.models import count_parameters
@@ -109,7 +109,7 @@ def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     Args:
         logits: Numbers of any size: the softmax is computed in float64 with the largest logit
             subtracted first.
-        temperature: Logits are divided by it, see `digitexp.evaluation.calibration`.
+        temperature: Logits are divided by it, see `digitexp.calibration`.
     """
     return softmax(logits, temperature).astype(np.float32)
 

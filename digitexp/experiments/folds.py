@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from digitexp.calibration import HIGHEST, LOWEST, measured_terms
 from digitexp.config import TrialConfig
 from digitexp.data import load_source, split_source
 from digitexp.data.source import Source
 from digitexp.data.splits import FoldIndices, Indices, Split, make_fold
-from digitexp.evaluation.calibration import HIGHEST, LOWEST, measured_terms
-from digitexp.evaluation.diagnostics import Answers
+from digitexp.diagnostics import Answers
 from digitexp.experiments.digits import (
     DigitExperiment,
     Digits,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from digitexp.evaluation.calibration import fit_temperature
+from digitexp.calibration import fit_temperature
 from digitexp.trained import ShownTrial, TrainedTrial, read_folder
 from sweeps.wording import install_command
 

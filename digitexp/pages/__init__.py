@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from digitexp.pages.decision_regions import decision_regions_page
-from digitexp.pages.pad import pad_page
-from digitexp.pages.page import softmax_page, training_page
+from digitexp.pages.page import pad_page, softmax_page, training_page
 from digitexp.trained import ShownTrial
 
 __all__ = ["interactive_pages"]

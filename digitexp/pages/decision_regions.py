@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digitexp.evaluation.diagnostics import confused_pairs
+from digitexp.diagnostics import confused_pairs
 from digitexp.metrics import confusion_counts
 from digitexp.numpy_functions import softmax
 from digitexp.pages.page import pack, render, source_of

@@ -1,7 +1,7 @@
 "use strict";
 /* Brings drawings and pictures of a digit into a frame as the training images fill theirs. An image here has
    `values`, 0 (paper) to 1 (ink), row by row, `height` and `width`. A framing says how the training images fill
-   their frame: see digitexp/data/framing.py, which measures it. */
+   their frame: see `Framing` in digitexp/pages/page.py, which measures it. */
 
 const INK = 0.05; // pixels above this share of the darkest are ink: photographed paper is never quite 0
 const FINE = 16; // strokes are drawn so many times finer, then averaged, for soft edges as a scanner makes them

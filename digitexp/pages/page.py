@@ -1,4 +1,4 @@
-"""A tool as one HTML page that needs nothing else; the pages of softmax and of a training.
+"""A tool as one HTML page that needs nothing else; the pages of softmax, a training and the pad.
 
 plotly.js comes with the traces that a page draws and no others (`.ci/build-plotly.mjs`).
 """
@@ -8,18 +8,22 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import jinja2
 import numpy as np
+from numpy.typing import NDArray
 
 from digitexp.data import load_source, split_source
-from digitexp.evaluation.diagnostics import surest_first
+from digitexp.data.build_digits20 import cut, cut_and_centre
+from digitexp.data.source import Array
+from digitexp.diagnostics import surest_first
 from digitexp.parameters import Scalar
-from digitexp.trained import ShownTrial
+from digitexp.trained import NORM_EPSILON, ShownTrial
 
 _HERE: Final = Path(__file__).parent
 SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -283,3 +287,138 @@ def _text(params: Mapping[str, Scalar], name: str, digits: str) -> str | None:
         return None
     value = params[name]
     return format(value, digits) if isinstance(value, float) else str(value)
+
+
+# The page where digits are drawn, and recorded networks answer.
+
+
+MOST_NETWORKS: Final = 4
+MOST_EXAMPLES: Final = 20
+
+
+def pad_page(trials: Sequence[ShownTrial]) -> str:
+    """Return the page, self-contained HTML.
+
+    Args:
+        trials: Those whose networks answer, the first one first; its images are there to be chosen.
+
+    Raises:
+        ValueError: There are none, more than `MOST_NETWORKS`, or one has no weights.
+    """
+    if not 1 <= len(trials) <= MOST_NETWORKS:
+        raise ValueError(
+            f"{len(trials)} networks: give 1 to {MOST_NETWORKS}, which answer together"
+        )
+    first = trials[0]
+    data = {"networks": [_network(trial) for trial in trials], "examples": _examples(first)}
+    names = " and ".join(trial.name for trial in trials)
+    return render("pad", f"Draw a digit: {names}", data, source_of(first))
+
+
+def _network(trial: ShownTrial) -> dict[str, Any]:
+    framing = Framing.of(trial.train_images)
+    return {
+        "name": trial.name,
+        "description": trial.config.describe(),
+        "classes": list(trial.class_names),
+        "temperature": float(trial.temperature),
+        "framing": {"shape": framing.shape, "side": framing.side, "by_mass": framing.by_mass},
+        "net": {
+            "shape": list(trial.image_shape),
+            "activation": trial.config.activation,
+            "layers": _layers(trial),
+        },
+    }
+
+
+def _layers(trial: ShownTrial) -> list[dict[str, Any]]:
+    """Return the layers as `net.js` computes them, batch normalisation within the convolutions."""
+    config = trial.config
+    layers = []
+    if config.architecture == "cnn":
+        for block in range(1, len(config.filters) + 1):
+            for turn in range(1, config.convs_per_block + 1):
+                layers.append(_layer(trial, "conv", f"conv_{block}_{turn}", f"norm_{block}_{turn}"))
+            layers.append({"kind": "pool"})
+    names = [f"hidden_{number}" for number in range(1, len(config.units) + 1)]
+    return layers + [_layer(trial, "dense", name) for name in (*names, "output")]
+
+
+def _layer(trial: ShownTrial, kind: str, name: str, norm: str = "") -> dict[str, Any]:
+    weights = trial.network.weights
+    kernel, bias = (weights[f"{name}/{part}"].astype(np.float64) for part in ("kernel", "bias"))
+    if norm and trial.config.batch_norm:
+        gamma, beta, mean, variance = (
+            weights[f"{norm}/{part}"].astype(np.float64)
+            for part in ("gamma", "beta", "moving_mean", "moving_variance")
+        )
+        scale = gamma / np.sqrt(variance + NORM_EPSILON)
+        kernel, bias = kernel * scale, (bias - mean) * scale + beta
+    return {
+        "kind": kind,
+        "kernel": pack(kernel.astype(np.float32)),
+        "bias": pack(bias.astype(np.float32)),
+    }
+
+
+def _examples(trial: ShownTrial) -> dict[str, Any] | None:
+    """Return the first image of each class, for those who do not draw; None without images."""
+    labels = trial.labels
+    present = np.unique(labels)[:MOST_EXAMPLES]
+    if not len(present):
+        return None
+    chosen = np.array([int(np.argmax(labels == label)) for label in present])
+    ink = np.rint(trial.images[chosen].clip(0, 1) * 255).astype(np.uint8)
+    return {
+        "ink": pack(ink),
+        "labels": [int(label) for label in present],
+        "numbers": [int(number) for number in chosen],
+        "part": trial.part,
+    }
+
+
+@dataclass(frozen=True)
+class Framing:
+    """The way in which the training images fill their frame, measured on them.
+
+    Attributes:
+        shape: Height and width of an image.
+        side: Median of the longer side of the ink's box, in pixels.
+        by_mass: Whether the ink's centre of mass lies in the middle, as in MNIST's own 28x28
+            images; if not, the ink's box does, as in digits20.
+    """
+
+    shape: tuple[int, int]
+    side: int
+    by_mass: bool
+
+    @classmethod
+    def of(cls, images: NDArray[np.float32]) -> Framing:
+        """Measure training images (n, h, w) in [0, 1]; the first 500 are enough."""
+        looked_at = [image for image in images[:500] if image.any()]
+        height, width = images.shape[1:]
+        sides = [max(cut(image).shape) for image in looked_at]
+        framed = [cut_and_centre(image, (height, width)) for image in looked_at]
+        off = [_both_off(*pair) for pair in zip(looked_at, framed, strict=True)]
+        by_mass, by_box = np.mean(off, axis=0) if off else (0.0, 0.0)
+        side = int(np.median(sides)) if sides else min(height, width)
+        return cls((int(height), int(width)), side, bool(by_mass < by_box))
+
+
+def _off_centre(image: Array) -> NDArray[np.floating]:
+    """Return (rows, columns) by which the centre of mass lies below and right of the middle."""
+    mass = image.astype(float)
+    total = mass.sum()
+    if not total:
+        return np.zeros(2)
+    centres = [
+        float((mass.sum(axis=1 - axis) * np.arange(mass.shape[axis])).sum() / total)
+        for axis in (0, 1)
+    ]
+    return np.array(centres) - (np.array(mass.shape) - 1) / 2
+
+
+def _both_off(image: Array, boxed: Array) -> tuple[float, float]:
+    """Return how far the mass lies from the middle, and from its place with the box centred."""
+    mass = _off_centre(image)
+    return float(np.abs(mass).max()), float(np.abs(_off_centre(boxed) - mass).max())

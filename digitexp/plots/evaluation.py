@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from digitexp.evaluation.diagnostics import (
+from digitexp.diagnostics import (
     Answers,
     Mistake,
     confused_pairs,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from digitexp.evaluation.calibration import CrossFitted, Reliability
+    from digitexp.calibration import CrossFitted, Reliability
 
 
 @contextmanager

@@ -11,11 +11,11 @@ from playwright.sync_api import expect
 
 import sweeps
 from digitexp.config import TrialConfig
-from digitexp.data.framing import Framing, cut_and_centre
+from digitexp.data.build_digits20 import cut_and_centre
 from digitexp.data.loading import read_digits20
 from digitexp.experiments.recorded import Recorded
 from digitexp.numpy_functions import softmax
-from digitexp.pages.pad import pad_page
+from digitexp.pages.page import Framing, pad_page
 from digitexp.trained import Network
 from tests.browser.axe import complaints_of_axe
 from tests.browser.opened import opened

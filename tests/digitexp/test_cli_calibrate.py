@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from digitexp.calibration import cross_fit
 from digitexp.cli import app
 from digitexp.data import load_source, split_source
-from digitexp.evaluation.calibration import cross_fit
 
 pytestmark = pytest.mark.tensorflow
 TRAIN = ("train", "--data", "sklearn-digits", "--epochs", 8, "--units", 24, "-q", "-o")

@@ -81,7 +81,7 @@ def test_no_folder_and_no_weights_are_said(trained, tmp_path):
 
 
 def test_an_attack_of_size_zero_changes_nothing_and_larger_ones_hurt_more(trained, tmp_path):
-    from digitexp.evaluation.diagnostics import attacked_accuracies
+    from digitexp.diagnostics import attacked_accuracies
 
     run = read_folder(trained / "mlp")
     source, split = run.load_data()

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from digitexp.data import build_digits20
-from digitexp.data.build_digits20 import SHAPE, choose_first, main
-from digitexp.data.framing import cut_and_centre
+from digitexp.data.build_digits20 import SHAPE, choose_first, cut_and_centre, main
 from digitexp.data.loading import PATH, read_digits20
 from tests.tools import need
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import sweeps
+from digitexp.calibration import fit_temperature
 from digitexp.config import TrialConfig
-from digitexp.evaluation.calibration import fit_temperature
 from digitexp.experiments.digits import experiment
 from search_spaces.parameters import find_parameter
 from sweeps.experiment import Stop, TrialSpec

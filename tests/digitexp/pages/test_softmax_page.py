@@ -8,8 +8,7 @@ import pytest
 
 from digitexp.numpy_functions import softmax
 from digitexp.pages import interactive_pages
-from digitexp.pages.pad import pad_page
-from digitexp.pages.page import MISTAKES, RIGHT_ONES, choose_images, softmax_page
+from digitexp.pages.page import MISTAKES, RIGHT_ONES, choose_images, pad_page, softmax_page
 from tests.digitexp.pages.factories import about, diverged, make_trial
 from tests.digitexp.pages.pages import data_of, unpacked
 

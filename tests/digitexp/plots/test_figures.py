@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from matplotlib import image as mpl_image
 
+from digitexp.calibration import cross_fit
 from digitexp.data import load_source
-from digitexp.evaluation.calibration import cross_fit
 from digitexp.plots import colors, figures
 from digitexp.plots.figures import (
     draw_preview,
@@ -15,7 +15,7 @@ from digitexp.plots.figures import (
     draw_robustness,
     wilson,
 )
-from tests.digitexp.evaluation.calibration.drawn import drawn
+from tests.digitexp.calibration.drawn import drawn
 from tests.digitexp.plots.pictures import pixels, share_of
 
 

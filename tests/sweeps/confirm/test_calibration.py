@@ -10,7 +10,7 @@ from sweeps.experiment import TrialResult
 from sweeps.records.conclusions import CalibrationConclusion
 from sweeps.render.sections.confirmed import put_in_words
 from tests.chance import at_least
-from tests.digitexp.evaluation.calibration.drawn import drawn, true_changes
+from tests.digitexp.calibration.drawn import drawn, true_changes
 from tests.sweeps.confirm.test_verdict import verdicts
 
 N, FOLDS_A_REPEAT, DRAWS = 100, 4, 200

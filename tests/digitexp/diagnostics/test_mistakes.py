@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from digitexp.evaluation.diagnostics import find_mistakes
-from tests.digitexp.evaluation.diagnostics.answered import answered
+from digitexp.diagnostics import find_mistakes
+from tests.digitexp.diagnostics.answered import answered
 
 
 def test_the_most_confident_mistake_comes_first_with_its_probabilities():

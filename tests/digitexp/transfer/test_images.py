@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from digitexp.apps.transfer import draw_images
 from digitexp.data.source import resized
+from digitexp.transfer import draw_images
 
 LABELS = np.repeat(np.arange(4), 30)
 AMONG = np.arange(0, 120, 2)

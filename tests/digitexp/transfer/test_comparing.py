@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from digitexp.apps.transfer import (
+from digitexp.config import ConfigError, TrialConfig
+from digitexp.data import load_source, split_source
+from digitexp.training.train import train
+from digitexp.transfer import (
     compare,
     draw_images,
     pretrain,
     pretraining_data,
     transfer_config,
 )
-from digitexp.config import ConfigError, TrialConfig
-from digitexp.data import load_source, split_source
-from digitexp.training.train import train
 
 
 def test_the_default_is_a_small_convolutional_net_with_time_enough():

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from digitexp.evaluation.calibration import calibration_terms, compare, measured_terms
+from digitexp.calibration import calibration_terms, compare, measured_terms
 from tests.chance import at_least, at_most
-from tests.digitexp.evaluation.calibration.drawn import drawn, true_changes
+from tests.digitexp.calibration.drawn import drawn, true_changes
 
 DRAWS = 500
 

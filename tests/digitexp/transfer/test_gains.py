@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp.apps.transfer import Gain, paired_gain
+from digitexp.transfer import Gain, paired_gain
 
 
 def test_the_interval_is_that_of_scipys_paired_t_test():

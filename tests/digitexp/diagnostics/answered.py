@@ -3,7 +3,7 @@
 import numpy as np
 
 from digitexp.data import load_source
-from digitexp.evaluation.diagnostics import Answers
+from digitexp.diagnostics import Answers
 
 
 def answered(wrong: dict[int, tuple[int, float]], n: int = 100, **about) -> Answers:

@@ -5,7 +5,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from digitexp.evaluation.diagnostics import ConfusedPair, confused_pairs
+from digitexp.diagnostics import ConfusedPair, confused_pairs
 
 
 def test_a_pair_stands_once_with_both_directions_the_more_frequent_first():

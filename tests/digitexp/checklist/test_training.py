@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from digitexp.apps.checklist import check_training, worst_class
-from tests.digitexp.apps.checklist.runs import counts_of, history_of, make_run
+from digitexp.checklist import check_training, worst_class
+from tests.digitexp.checklist.runs import counts_of, history_of, make_run
 
 
 def found(**given):

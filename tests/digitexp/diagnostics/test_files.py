@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from digitexp.plots.evaluation import evaluation_files
-from tests.digitexp.evaluation.diagnostics.answered import answered
+from tests.digitexp.diagnostics.answered import answered
 
 NAMES = {
     "summary.txt", "diagnostics.json", "predictions.png", "errors.png",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp.apps.checklist import check_data
+from digitexp.checklist import check_data
 from digitexp.data.loading import find_source
 from digitexp.data.source import Found, Pair
 

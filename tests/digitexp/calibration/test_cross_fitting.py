@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from digitexp.evaluation.calibration import (
+from digitexp.calibration import (
     FOLDS,
     calibration_terms,
     cross_fit,
     cross_fitted_temperatures,
     fit_temperature,
 )
-from tests.digitexp.evaluation.calibration.drawn import drawn
+from tests.digitexp.calibration.drawn import drawn
 
 
 @pytest.fixture(scope="module")

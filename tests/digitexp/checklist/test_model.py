@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from digitexp.apps.checklist import check_last_layer, check_model
-from tests.digitexp.apps.checklist.runs import make_run
+from digitexp.checklist import check_last_layer, check_model
+from tests.digitexp.checklist.runs import make_run
 
 SHAPES = {
     "hidden_1/kernel": (400, 25), "hidden_1/bias": (25,), "hidden_2/kernel": (25, 15),

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from digitexp.apps.checklist import advise, check_training, training_command
+from digitexp.checklist import advise, check_training, training_command
 from digitexp.cli.train import merged_settings
 from digitexp.config import TrialConfig
 from digitexp.parameters import ACTIVATIONS, INITIALIZERS
-from tests.digitexp.apps.checklist.runs import history_of, make_run
+from tests.digitexp.checklist.runs import history_of, make_run
 
 
 def advice(**given):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from digitexp.evaluation.calibration import calibration_terms, reliability
-from tests.digitexp.evaluation.calibration.drawn import drawn
+from digitexp.calibration import calibration_terms, reliability
+from tests.digitexp.calibration.drawn import drawn
 
 
 def error(logits, labels, bins=15):

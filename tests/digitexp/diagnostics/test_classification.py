@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score
 
-from digitexp.evaluation.diagnostics import report_dict, report_text
+from digitexp.diagnostics import report_dict, report_text
 
 LABELS = np.array([0, 0, 0, 1, 1, 2])
 SAID = np.array([0, 0, 1, 1, 2, 2])

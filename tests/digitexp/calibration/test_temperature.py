@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from digitexp.evaluation.calibration import (
+from digitexp.calibration import (
     HIGHEST,
     LOWEST,
     cross_fitted_temperatures,
     fit_temperature,
 )
-from tests.digitexp.evaluation.calibration.drawn import drawn
+from tests.digitexp.calibration.drawn import drawn
 
 RIGHT = np.eye(10) * 5.0
 

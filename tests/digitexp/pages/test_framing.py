@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from digitexp.data.framing import Framing
 from digitexp.data.loading import read_digits20
+from digitexp.pages.page import Framing
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,0 @@
-"""Programs on top of trainings: the checklist, the comparison of transferred starts.
-
-Only the command imports them.
-"""

@@ -1,1 +1,0 @@
-"""Judges trained networks: mistakes, calibration, robustness."""
