@@ -46,7 +46,7 @@ def data(
     loaded = load_source(source)
     facts = describe_source(loaded, split_source(loaded, split_seed), split_seed)
     if preview is not None:
-        from digitexp.plots.figures import draw_preview
+        from digitexp.plots.images import draw_preview
 
         with drawing:
             preview.write_bytes(draw_preview(loaded.images, loaded.labels))

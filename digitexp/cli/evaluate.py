@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import numpy as np
 import typer
@@ -66,9 +66,9 @@ def evaluate(
     target = output or trial.folder / EVALUATION
     check_output_folder(target, overwrite=overwrite or output is None)
     shown = trial.with_images(data)
+    answers = _answers(shown)
     from digitexp.plots.evaluation import evaluation_files
 
-    answers = answer(trial.load_model(), shown)
     with drawing:
         files = evaluation_files(answers)
     target.mkdir(parents=True, exist_ok=True)
@@ -81,17 +81,12 @@ def evaluate(
         print(f"Written to {target}: {', '.join(files)}")
 
 
-def answer(model: Any, trial: ShownTrial) -> Answers:
-    """Return a network's answers to a trial's images, and its accuracy on the training part.
-
-    Args:
-        model: (n, pixels) images in [0, 1] -> (n, classes) logits.
-        trial: The trial of the network.
-    """
+def _answers(trial: ShownTrial) -> Answers:
     from digitexp.diagnostics import Answers
     from digitexp.metrics import accuracy
     from digitexp.trained import logits_of
 
+    model = trial.load_model()
     return Answers(
         images=trial.images,
         labels=trial.labels,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,15 +53,14 @@ def find_trials(
     """
     from digitexp.trained import read_folder
 
-    found, rest = [], list(words)
-    while rest:
-        word = rest.pop(0)
-        if rest and _is_trial(rest[0]):
+    found = []
+    for word, key in _named(words):
+        if key is None:
+            found.append(read_folder(Path(word)))
+        else:
             from digitexp.experiments.recorded import Recorded
 
-            found.append(Recorded(home, storage).trained(word, rest.pop(0)))
-        else:
-            found.append(read_folder(Path(word)))
+            found.append(Recorded(home, storage).trained(word, key))
     return found
 
 
@@ -91,11 +90,10 @@ def shown_trials(
     """
     from digitexp.experiments.recorded import CHAMPION, Recorded, shown_folder
 
-    found, rest = [], list(words)
-    while rest:
-        word = rest.pop(0)
-        if rest and _is_trial(rest[0]):
-            found.append(Recorded(home, storage, data).shown(word, rest.pop(0)))
+    found = []
+    for word, key in _named(words):
+        if key is not None:
+            found.append(Recorded(home, storage, data).shown(word, key))
         elif Path(word).is_dir():
             found.append(shown_folder(Path(word), data))
         else:
@@ -106,5 +104,10 @@ def shown_trials(
     return found
 
 
-def _is_trial(word: str) -> bool:
-    return (word.isdecimal() or word == "champion") and not Path(word).is_dir()
+def _named(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Yield each folder or sweep, with the trial that is named behind it."""
+    rest = list(words)
+    while rest:
+        word, key = rest.pop(0), rest[0] if rest else ""
+        is_trial = (key.isdecimal() or key == "champion") and not Path(key).is_dir()
+        yield word, rest.pop(0) if is_trial else None

@@ -39,37 +39,6 @@ from sweeps.experiment import (
     only_trains,
 )
 
-# A trained net for use elsewhere: its files, the check of its inputs, its probabilities.
-
-
-def write_model(model: Any, info: Mapping[str, Any], folder: Path) -> str:
-    """Write `model.keras` and `preprocessing.json`; return code, see `write_for_elsewhere`.
-
-    Args:
-        model: As `DigitExperiment.load_model` returns it, with its `temperature`.
-        info: `image_shape`, `class_names` and `policies` of the training data.
-        folder: Must exist.
-    """
-    shape = tuple(info["image_shape"])
-    about = {
-        "image_shape": list(shape),
-        "values": "float32 from 0 to 1, as the data source has them",
-        "layout": "each image as one row of pixels, row by row",
-        "class_names": list(info["class_names"]),
-        "policies": list(info["policies"]),
-        "temperature": model.temperature,
-        "probabilities": "softmax(logits / temperature)",
-    }
-    (folder / "preprocessing.json").write_text(json.dumps(about, indent=1) + "\n")
-    use = f"""\
-temperature = json.load(open("preprocessing.json"))["temperature"]
-images = np.zeros((1, {", ".join(map(str, shape))}), "float32")  # yours: values from 0 to 1
-logits = model.predict(images.reshape(len(images), -1), verbose=0)
-print(keras.ops.convert_to_numpy(keras.ops.softmax(logits / temperature)).tolist())
-"""
-    images = np.random.default_rng(0).random((4, math.prod(shape)), np.float32)
-    return write_for_elsewhere(model, folder, use, images, "json, keras, numpy as np")
-
 
 def checked_images(images: np.ndarray, n_features: int) -> np.ndarray:
     """Return images as the network takes them, or refuse them.
@@ -101,17 +70,6 @@ def checked_images(images: np.ndarray, n_features: int) -> np.ndarray:
             "(background) to 1 (ink)"
         )
     return checked
-
-
-def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Return the softmax of logits (n, classes), as float32; each row adds up to 1.
-
-    Args:
-        logits: Numbers of any size: the softmax is computed in float64 with the largest logit
-            subtracted first.
-        temperature: Logits are divided by it, see `digitexp.calibration`.
-    """
-    return softmax(logits, temperature).astype(np.float32)
 
 
 class Digits:
@@ -245,7 +203,8 @@ class Digits:
             ValueError: The inputs are no such images.
         """
         images = checked_images(inputs, model.input_shape[-1])
-        return probabilities(np.asarray(model(images, training=False)), model.temperature)
+        logits = np.asarray(model(images, training=False))
+        return softmax(logits, model.temperature).astype(np.float32)
 
     def export(
         self,
@@ -254,8 +213,27 @@ class Digits:
         info: Mapping[str, Any],
         folder: Path,
     ) -> str:
-        """Write the model for use elsewhere, see `write_model`; return code that uses it."""
-        return write_model(self.load_model(config, weights, info), info, folder)
+        """Write `model.keras` and `preprocessing.json`; return code, see `write_for_elsewhere`."""
+        model = self.load_model(config, weights, info)
+        shape = tuple(info["image_shape"])
+        about = {
+            "image_shape": list(shape),
+            "values": "float32 from 0 to 1, as the data source has them",
+            "layout": "each image as one row of pixels, row by row",
+            "class_names": list(info["class_names"]),
+            "policies": list(info["policies"]),
+            "temperature": model.temperature,
+            "probabilities": "softmax(logits / temperature)",
+        }
+        (folder / "preprocessing.json").write_text(json.dumps(about, indent=1) + "\n")
+        use = f"""\
+temperature = json.load(open("preprocessing.json"))["temperature"]
+images = np.zeros((1, {", ".join(map(str, shape))}), "float32")  # yours: values from 0 to 1
+logits = model.predict(images.reshape(len(images), -1), verbose=0)
+print(keras.ops.convert_to_numpy(keras.ops.softmax(logits / temperature)).tolist())
+"""
+        images = np.random.default_rng(0).random((4, math.prod(shape)), np.float32)
+        return write_for_elsewhere(model, folder, use, images, "json, keras, numpy as np")
 
 
 class DigitExperiment(Digits):

@@ -15,7 +15,6 @@ from sweeps.wording import install_command
 if TYPE_CHECKING:
     from sweeps import Sweep, Trial
     from sweeps.capabilities import Trained
-    from sweeps.records import Record
 
 __all__ = ["CHAMPION", "Recorded", "install_command", "shown_folder"]
 
@@ -60,16 +59,13 @@ class Recorded:
         """
         from digitexp.experiments.digits import DigitExperiment
         from digitexp.experiments.folds import DigitsOnFolds
-        from sweeps.experiments.code import PreparedAgain, trained_of
+        from sweeps.experiments.code import PreparedAgain
 
         with _in_words():
-            trial, name = self._trial(self._sweep(sweep), key)
-            info, record = trial.sweep.info, trial.record
-            trained = replace(trained_of(self._home.store(info.id), info, record), name=name)
-            _check_left(trained, record)
-            is_search = info.experiment == SEARCH  # else a confirmation's
+            trial, trained = self._trained(sweep, key)
+            is_search = trial.sweep.info.experiment == SEARCH  # else a confirmation's
             experiment = DigitExperiment() if is_search else DigitsOnFolds()
-            data = PreparedAgain(lambda: experiment, source=self._source).of(record)
+            data = PreparedAgain(lambda: experiment, source=self._source).of(trial.record)
             shown = experiment.show(data, trained)
         return replace(shown, folder=Path(f"{trial.sweep.name}-{key}"))
 
@@ -85,26 +81,25 @@ class Recorded:
                 it, also on images that would judge it here.
         """
         from digitexp.experiments.digits import trained_trial, trial_config
-        from sweeps.experiments.code import trained_of
 
         with _in_words():
-            trial, name = self._trial(self._sweep(sweep), key)
-            info, record = trial.sweep.info, trial.record
-            if info.experiment != SEARCH:
-                raise ValueError(
-                    f"{name}: its confirmation trained it, also on images that are to judge it "
-                    "here; give the number of a trial of the search"
-                )
-            trained = replace(trained_of(self._home.store(info.id), info, record), name=name)
-            _check_left(trained, record)
+            trial, trained = self._trained(sweep, key)
+        if trial.sweep.info.experiment != SEARCH:
+            raise ValueError(
+                f"{trained.name}: its confirmation trained it, also on images that are to judge it "
+                "here; give the number of a trial of the search"
+            )
+        record = trial.record
         config = trial_config(record.spec.config, record.spec.seed)
         facts = {name: record.data[name] for name in ("name", "digest", "split_digest")}
         about = {**record.data.get("info", {}), **facts}
         found = trained_trial(trained, config, about)
         return replace(found, folder=Path(f"{trial.sweep.name}-{key}"))
 
-    def _sweep(self, name: str) -> Sweep:
+    def _trained(self, name: str, key: str) -> tuple[Trial, Trained]:
+        """Return a trial of a sweep, and what it left under a name for people."""
         from sweeps.api import Sweep
+        from sweeps.experiments.verified_data import trained_of
 
         info = self._home.get(name)
         if info.experiment != SEARCH:
@@ -113,7 +108,13 @@ class Recorded:
                 f"{SEARCH}, with their confirmations"
             )
         self._home.refresh(info.id)
-        return Sweep(self._home, info)
+        trial, called = self._trial(Sweep(self._home, info), key)
+        info, record = trial.sweep.info, trial.record
+        trained = replace(trained_of(self._home.store(info.id), info, record), name=called)
+        if "confusion" not in trained.result.arrays:
+            reason = f"{record.outcome} ({record.reason})"
+            raise ValueError(f"{called} {reason}: it left nothing to show")
+        return trial, trained
 
     def _trial(self, sweep: Sweep, key: str) -> tuple[Trial, str]:
         if key != CHAMPION:
@@ -144,13 +145,6 @@ def shown_folder(folder: Path, source: str | None = None) -> ShownTrial:
     if trial.weights is None:
         return trial
     return replace(trial, temperature=fit_temperature(trial.logits, trial.labels.astype("int32")))
-
-
-def _check_left(trained: Trained, record: Record) -> None:
-    """Raise ValueError if a training has nothing to be shown."""
-    if "confusion" not in trained.result.arrays:
-        reason = f"{record.outcome} ({record.reason})"
-        raise ValueError(f"{trained.name} {reason}: it left nothing to show")
 
 
 @contextmanager

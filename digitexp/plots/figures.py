@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from digitexp.numpy_functions import relu, sigmoid
 from digitexp.plots import colors
-from digitexp.plots.images import SIDE, choose_images
 from digitexp.plots.language import families, say
 
 if TYPE_CHECKING:
@@ -58,44 +57,6 @@ def png(figure: Figure, **how: Any) -> bytes:
 def _plain(name: str) -> str:
     """Return a name of somebody's for a figure, where what stands between dollars is a formula."""
     return name.replace("$", r"\$")
-
-
-CELL_INCHES, HEADER_INCHES = 0.95, 0.65
-
-
-def draw_preview(images: NDArray[np.float32], labels: NDArray[np.int64], seed: int = 0) -> bytes:
-    """Draw 64 images chosen at random, each with its label, or all if there are fewer.
-
-    Args:
-        images: (n, height, width), in [0, 1]; 0 is drawn as paper, 1 as ink.
-        labels: (n,), the number written above each image.
-        seed: Decides which images; the same choice on every machine.
-
-    Returns:
-        A PNG file, the same bytes for the same images and matplotlib.
-    """
-    from matplotlib.figure import Figure
-
-    chosen = choose_images(len(images), seed)
-    rows = -(-len(chosen) // SIDE)
-    height = HEADER_INCHES + rows * CELL_INCHES * 1.2
-    top = 1 - HEADER_INCHES / height
-    with styled():
-        figure = Figure(figsize=(SIDE * CELL_INCHES, height))
-        grid = figure.subplots(rows, SIDE, squeeze=False)
-        figure.subplots_adjust(0.02, 0.02, 0.98, top, wspace=0.12, hspace=0.3)
-        for axes in grid.flat:
-            axes.axis("off")
-        for axes, index in zip(grid.flat, chosen, strict=False):
-            # a little below 0, so that the paper of an image differs from that around it
-            axes.imshow(images[index], cmap="gray_r", vmin=-0.04, vmax=1, interpolation="nearest")
-            axes.set_title(str(labels[index]), loc="center", fontsize=9, color=colors.TRAIN, pad=2)
-        caption = say(
-            "{shown} of {total} images, {height}x{width}",
-            shown=len(chosen), total=len(images), height=images.shape[1], width=images.shape[2],
-        )  # fmt: skip
-        figure.text(0.02, 1 - 0.12 / height, caption, va="top", fontsize=10, color=colors.MUTED)
-        return png(figure)
 
 
 def draw_activations() -> bytes:

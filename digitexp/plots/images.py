@@ -71,6 +71,23 @@ class _Picture:
     stands_out: bool = False
 
 
+def draw_preview(images: NDArray[np.float32], labels: NDArray[np.int64], seed: int = 0) -> bytes:
+    """Draw 64 images chosen at random, each under its label, or all if there are fewer, as a PNG.
+
+    Args:
+        images: (n, height, width), from 0 (paper) to 1 (ink).
+        labels: (n,), the number written above each image.
+        seed: Decides which images; the same choice on every machine.
+    """
+    chosen = choose_images(len(images), seed)
+    pictures = [_Picture(images[i], (_Line(str(labels[i]), colors.TRAIN),)) for i in chosen]
+    title = say(
+        "{shown} of {total} images, {height}x{width}",
+        shown=len(chosen), total=len(images), height=images.shape[1], width=images.shape[2],
+    )  # fmt: skip
+    return _draw(pictures, title, "")
+
+
 def draw_predictions(
     images: np.ndarray,
     labels: np.ndarray,

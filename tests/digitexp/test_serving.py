@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitexp.experiments.digits import checked_images, probabilities
+from digitexp.experiments.digits import checked_images
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint8])
@@ -37,16 +37,3 @@ def test_what_is_no_image_is_refused_with_the_reason(images, said):
 
 def test_no_image_at_all_is_answered_by_nothing():
     assert checked_images(np.zeros((0, 3)), 3).shape == (0, 3)
-
-
-def test_logits_become_shares_that_add_up_to_1_however_large_they_are():
-    shares = probabilities(np.array([[0, 0], [np.log(3), 0], [1e30, -1e30]], np.float32))
-    assert shares.dtype == np.float32
-    assert np.allclose(shares, [[0.5, 0.5], [0.75, 0.25], [1, 0]])
-
-
-def test_at_a_temperature_they_are_those_of_the_divided_logits():
-    logits = np.array([[2.0, 1.0, 0.1], [-5.0, 0.0, 3.0]], np.float32)
-    powers = np.exp(logits.astype(np.float64) / 2.5)
-    assert np.allclose(probabilities(logits, 2.5), powers / powers.sum(axis=1, keepdims=True))
-    assert np.array_equal(probabilities(logits, 2.5).argmax(axis=1), logits.argmax(axis=1))

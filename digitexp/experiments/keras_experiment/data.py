@@ -311,7 +311,7 @@ def _are_parts(first: Any, second: Any, task: Tasks) -> bool:
     if not all(isinstance(one, tuple | list) and len(one) > 0 for one in (first, second)):
         return isinstance(first, tuple | list) and isinstance(second, tuple | list)
     if isinstance(task, Mapping):
-        return all(len(one) == 2 and _may_be_several(one[1]) for one in (first, second))
+        return all(len(one) == 2 and _are_several(one[1]) for one in (first, second))
     return len(second) > 1 and not _is_number(second[0])
 
 
@@ -319,8 +319,8 @@ def _is_number(value: Any) -> bool:
     return not isinstance(value, Mapping | list | tuple) and np.ndim(value) == 0
 
 
-def _may_be_several(value: Any) -> bool:
-    """Return whether a value is several arrays: a dict, or a list of arrays that have rows."""
+def _are_several(value: Any) -> bool:
+    """Return whether a value is several arrays, as Keras takes it: a dict, or a list of arrays."""
     if isinstance(value, Mapping):
         return True
     is_list = isinstance(value, list | tuple) and len(value) > 0
@@ -335,41 +335,13 @@ def _check_part(part: Any, task: Tasks) -> tuple[Any, Any]:
     """
     if len(part) != 2:
         raise ValueError(f"data: a part has {len(part)} members; {FORMS}")
-    x, y = _as_arrays(part[0], part[1], task)
-    return check_arrays(x, y, task)
-
-
-def _as_arrays(x: Any, y: Any, task: Tasks) -> tuple[Any, Any]:
-    """Return both sides as arrays; a list holds several arrays, or the rows of a single one.
-
-    It holds rows if it is as long as the other side has rows.
-    """
-    several = _may_be_several(x), _may_be_several(y)
-    may_be_rows = (
-        not isinstance(x, Mapping),
-        not isinstance(y, Mapping) and not isinstance(task, Mapping),
-    )
-    for as_several in ((False, False), (True, False), (False, True), (True, True)):
-        fits = [s if a else r for a, s, r in zip(as_several, several, may_be_rows, strict=True)]
-        if not all(fits):
-            continue
-        rows = {
-            len(one)
-            for side, a in zip((x, y), as_several, strict=True)
-            for one in (arrays_of(side).values() if a else [side])
-            if hasattr(one, "__len__")
-        }
-        if len(rows) == 1:
-            several = as_several
-            break
     try:
-        return _side(x, several[0]), _side(y, several[1])
+        x, y = (
+            mapped(np.asarray, side) if _are_several(side) else np.asarray(side) for side in part
+        )
     except ValueError:  # rows of different lengths
         raise ValueError("data: inputs and targets must be arrays of numbers") from None
-
-
-def _side(value: Any, is_several: bool) -> Any:
-    return mapped(np.asarray, value) if is_several else np.asarray(value)
+    return check_arrays(x, y, task)
 
 
 def _check_targets(y: np.ndarray, task: Task, of: str) -> np.ndarray:

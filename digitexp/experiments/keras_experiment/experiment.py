@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -61,6 +61,14 @@ OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
 """Metrics that no sample scores."""
 
 
+_KINDS: Final[Mapping[type, Literal["bool", "int", "float", "categorical"]]] = {
+    bool: "bool",  # before int, which it is one of
+    int: "int",
+    float: "float",
+    str: "categorical",
+}
+
+
 def described(name: str, value: Value | ParameterInfo) -> ParameterInfo:
     """Return the `ParameterInfo` of a parameter, made from its default if only that is given.
 
@@ -69,14 +77,9 @@ def described(name: str, value: Value | ParameterInfo) -> ParameterInfo:
     """
     if isinstance(value, ParameterInfo):
         return value
-    if isinstance(value, bool):
-        return ParameterInfo("bool", default=value)
-    if isinstance(value, int):
-        return ParameterInfo("int", default=value)
-    if isinstance(value, float):
-        return ParameterInfo("float", default=value)
-    if isinstance(value, str):
-        return ParameterInfo("categorical", default=value)
+    for kind, word in _KINDS.items():
+        if isinstance(value, kind):
+            return ParameterInfo(word, default=value)
     raise ValueError(
         f"parameter {name!r}: default {value!r} is no number, text, True or False; give a "
         "ParameterInfo"
@@ -104,77 +107,9 @@ def training_parameters() -> dict[str, ParameterInfo]:
     } | {"engine": engine}
 
 
-def draw(
-    history: Mapping[str, Sequence[float]],
-    arrays: Mapping[str, np.ndarray],
-    best_epoch: float | None,
-    title: str,
-) -> dict[str, bytes]:
-    """Draw `loss_curves.png`, and `confusion_matrix.png` or `residuals.png` of the best epoch.
-
-    Of an output `a` among several it is `confusion_matrix_a.png` or `residuals_a.png`.
-
-    Args:
-        history: Per-epoch metrics, `loss` and `val_loss` among them.
-        arrays: From `digitexp.experiments.keras_experiment.judging.judge`.
-        best_epoch: From 1; None if training diverged before one was measured.
-        title: The configuration that was trained, in one line.
-    """
-    from digitexp.experiments.pictures import draw_matrix
-    from digitexp.plots.training import draw_curves, draw_residuals
-
-    measured = [name for name in history if f"val_{name}" in history and name != "loss"]
-    epoch = None if best_epoch is None else int(best_epoch)
-    beside = next(iter(measured), None)
-    files = {"loss_curves.png": draw_curves(history, epoch, title, beside=beside)}
-    for key, array in arrays.items():
-        what, _, output = key.partition("_")
-        if what == "confusion":
-            names = [str(number) for number in range(len(array[0]))]
-            files |= draw_matrix(array[0], names, epoch, output)
-        elif what == "true":
-            suffix = f"_{output}" if output else ""
-            heading = f"{output}: validation" if output else "Validation"
-            files[f"residuals{suffix}.png"] = draw_residuals(
-                array, arrays[f"predicted{suffix}"], f"{heading} after epoch {epoch}"
-            )
-    return files
-
-
-def signature_of(info: Mapping[str, Any]) -> Signature | None:
-    """Return the signature by the facts of the data; None if a sweep did not note them yet.
-
-    There is none for several inputs or outputs either: a request is one array, and so is an answer.
-    The width of an answer is left open (-1), since only the model knows it.
-    """
-    has_several = isinstance(info.get("classes"), Mapping)
-    if "inputs" not in info or has_several or not _is_single(info["inputs"]):
-        return None
-    shape, dtype = info["inputs"]["shape"], np.dtype(info["inputs"]["dtype"])
-    if dtype.kind not in "fiub":
-        return None
-    return Signature(np.zeros((1, *shape), dtype), (-1,))
-
-
 def _is_single(inputs: Any) -> bool:
     """Return whether facts are those of a single input."""
     return isinstance(inputs, Mapping) and isinstance(inputs.get("shape"), list)
-
-
-def answer(model: Any, inputs: np.ndarray) -> np.ndarray:
-    """Return the outputs (n, outputs) of a Keras model for inputs (n, ...).
-
-    Raises:
-        ValueError: The inputs have another shape than the model's, or are no finite numbers.
-    """
-    expected = model.input_shape
-    fits = [size in (None, found) for size, found in zip(expected, inputs.shape, strict=False)]
-    if len(expected) != inputs.ndim or not all(fits):
-        raise ValueError(f"inputs of shape {inputs.shape}; give {('n', *expected[1:])}")
-    if inputs.dtype.kind not in "fiub" or not np.isfinite(inputs).all():
-        raise ValueError(f"inputs of dtype {inputs.dtype}; give finite numbers")
-    found: np.ndarray = np.asarray(model(inputs, training=False))
-    return found.reshape(len(found), -1)
 
 
 def _inputs_of(model: Any, info: Mapping[str, Any]) -> Any:
@@ -512,10 +447,31 @@ class KerasExperiment:
         return Evaluated(metrics, kept)
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
-        """Draw the curves, and the confusion matrix or the residuals, of the best epoch."""
+        """Draw the curves, and the confusion matrix or the residuals, of the best epoch.
+
+        Of an output `a` among several they are `confusion_matrix_a.png` or `residuals_a.png`.
+        """
+        from digitexp.experiments.pictures import draw_matrix
+        from digitexp.plots.training import draw_curves, draw_residuals
+
         shown = " ".join(f"{k}={v}" for k, v in spec.config.items())
         title = f"trial {spec.trial}  ·  {shown}  ·  {result.stop_reason.replace('_', ' ')}"
-        return draw(result.history, result.arrays, result.metrics.get("best_epoch"), title)
+        history, arrays, best = result.history, result.arrays, result.metrics.get("best_epoch")
+        measured = [name for name in history if f"val_{name}" in history and name != "loss"]
+        epoch, beside = None if best is None else int(best), next(iter(measured), None)
+        files = {"loss_curves.png": draw_curves(history, epoch, title, beside=beside)}
+        for key, array in arrays.items():
+            what, _, output = key.partition("_")
+            if what == "confusion":
+                names = [str(number) for number in range(len(array[0]))]
+                files |= draw_matrix(array[0], names, epoch, output)
+            elif what == "true":
+                suffix = f"_{output}" if output else ""
+                heading = f"{output}: validation" if output else "Validation"
+                files[f"residuals{suffix}.png"] = draw_residuals(
+                    array, arrays[f"predicted{suffix}"], f"{heading} after epoch {epoch}"
+                )
+        return files
 
     def load_model(
         self,
@@ -556,12 +512,29 @@ class KerasExperiment:
         return answers(model, parts, self._task)
 
     def signature(self, info: Mapping[str, Any]) -> Signature | None:
-        """Return the shape and dtype of the inputs that a served model takes."""
-        return signature_of(info)
+        """Return the shape and dtype of the inputs; None if a sweep did not note them yet.
+
+        There is none for several inputs or outputs either: a request is one array, and so is an
+        answer. The width of an answer is left open (-1), since only the model knows it.
+        """
+        has_several = isinstance(info.get("classes"), Mapping)
+        if "inputs" not in info or has_several or not _is_single(info["inputs"]):
+            return None
+        shape, dtype = info["inputs"]["shape"], np.dtype(info["inputs"]["dtype"])
+        if dtype.kind not in "fiub":
+            return None
+        return Signature(np.zeros((1, *shape), dtype), (-1,))
 
     def predict(self, model: Any, inputs: np.ndarray) -> np.ndarray:
         """Return the model's outputs (n, outputs); raise ValueError if it takes no such inputs."""
-        return answer(model, inputs)
+        expected = model.input_shape
+        fits = [size in (None, found) for size, found in zip(expected, inputs.shape, strict=False)]
+        if len(expected) != inputs.ndim or not all(fits):
+            raise ValueError(f"inputs of shape {inputs.shape}; give {('n', *expected[1:])}")
+        if inputs.dtype.kind not in "fiub" or not np.isfinite(inputs).all():
+            raise ValueError(f"inputs of dtype {inputs.dtype}; give finite numbers")
+        found: np.ndarray = np.asarray(model(inputs, training=False))
+        return found.reshape(len(found), -1)
 
     def export(
         self,

@@ -565,17 +565,11 @@ def answers(model: Any, parts: Parts, task: Tasks) -> dict[str, np.ndarray]:
 
     There are none if the model predicts otherwise each time.
     """
-    first, again = (_judged(model, parts, task)[1] for _ in range(2))
+    gives = getattr(model, "output_names", None) or ()
+    first, again = (judge(*predict(model, parts), task, parts.classes, gives)[1] for _ in range(2))
     found = {name: array for name, array in first.items() if name.startswith("predicted")}
     is_steady = all(np.array_equal(array, again[name]) for name, array in found.items())
     return found if is_steady else {}
-
-
-def _judged(
-    model: Any, parts: Parts, task: Tasks
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    gives = getattr(model, "output_names", None) or ()
-    return judge(*predict(model, parts), task, parts.classes, gives)
 
 
 def _loss_by_sample(model: Any, predicted: Any, true: Any) -> np.ndarray | None:

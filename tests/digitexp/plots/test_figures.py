@@ -9,12 +9,8 @@ from matplotlib import image as mpl_image
 from digitexp.calibration import cross_fit
 from digitexp.data import load_source
 from digitexp.plots import colors, figures
-from digitexp.plots.figures import (
-    draw_preview,
-    draw_reliability,
-    draw_robustness,
-    wilson,
-)
+from digitexp.plots.figures import draw_activations, draw_reliability, draw_robustness, wilson
+from digitexp.plots.images import draw_preview
 from tests.digitexp.calibration.drawn import drawn
 from tests.digitexp.plots.pictures import pixels, share_of
 
@@ -80,10 +76,10 @@ def test_fewer_images_make_a_smaller_picture(source, count):
     assert few.shape[0] < whole.shape[0] / 2
 
 
-def test_pyplot_is_left_alone(source):
+def test_pyplot_is_left_alone():
     from matplotlib import pyplot
 
-    draw_preview(source.images, source.labels)
+    draw_activations()
     assert pyplot.get_fignums() == []
 
 

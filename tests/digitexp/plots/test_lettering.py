@@ -11,7 +11,8 @@ from matplotlib import get_data_path
 import digitexp.plots
 from digitexp.experiments import pictures
 from digitexp.experiments.pictures import draw_matrix, draw_trial
-from digitexp.plots.figures import draw_activations, draw_preview
+from digitexp.plots.figures import draw_activations
+from digitexp.plots.images import draw_preview
 from digitexp.plots.language import (
     CHINESE,
     FAMILIES,

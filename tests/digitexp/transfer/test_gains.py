@@ -29,9 +29,3 @@ def test_equal_differences_leave_no_doubt():
 )  # fmt: skip
 def test_the_verdict_says_whether_the_interval_contains_nothing(low, high, verdict):
     assert Gain((low + high) / 2, low, high).verdict == verdict
-
-
-@pytest.mark.parametrize(("alone", "started"), [([0.5], [0.6]), ([0.5, 0.6], [0.7])])
-def test_what_is_no_pairs_is_refused(alone, started):
-    with pytest.raises(ValueError, match="give pairs, two at least"):
-        paired_gain(alone, started)

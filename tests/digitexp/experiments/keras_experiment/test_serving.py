@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from digitexp.experiments.keras_experiment.experiment import signature_of
 from tests.digitexp.experiments.keras_experiment.own import cnn, regression, streamed
 
 SHAPES = [(cnn, "float32", (8, 8, 1)), (regression, "float32", (10,))]
@@ -26,7 +25,7 @@ def test_the_signature_of_datasets_is_that_of_their_examples():
 
 @pytest.mark.parametrize("info", [{}, {"inputs": {"shape": [3], "dtype": "<U5"}}])
 def test_what_is_unknown_or_no_numbers_has_no_signature(info):
-    assert signature_of(info) is None
+    assert cnn.signature(info) is None
 
 
 @pytest.mark.tensorflow
