@@ -52,7 +52,9 @@ def build_model(config: TrialConfig, image_shape: tuple[int, ...], n_classes: in
     """
     import keras
 
-    keras.config.set_dtype_policy(keras.dtype_policies.DTypePolicy(_policy(config)))
+    is_plain = config.precision == "float32"
+    policy = str(keras.config.floatx()) if is_plain else config.precision
+    keras.config.set_dtype_policy(keras.dtype_policies.DTypePolicy(policy))
     try:
         layers = [
             keras.layers.Input((math.prod(image_shape),), name="image"),
@@ -95,13 +97,6 @@ def _freeze(layers: Iterable[Any], count: int) -> None:
         seen += isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
         if 0 < seen <= count:
             layer.trainable = False
-
-
-def _policy(config: TrialConfig) -> str:
-    import keras
-
-    plain = config.precision == "float32"
-    return str(keras.config.floatx()) if plain else config.precision
 
 
 def _loss(config: TrialConfig, n_classes: int) -> Any:

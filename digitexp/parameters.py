@@ -63,13 +63,11 @@ class Parameter:
         if isinstance(value, bool) or not isinstance(value, kind):
             raise self._refused(name, value)
         number = int(value) if self.kind == "int" else float(value)
-        if not math.isfinite(number) or not self._within(number):
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        if not math.isfinite(number) or not low <= number <= high:
             raise self._refused(name, value)
         return number
-
-    def _within(self, number: float) -> bool:
-        above = self.low is None or number >= self.low
-        return above and (self.high is None or number <= self.high)
 
     def _refused(self, name: str, value: object) -> ConfigError:
         return ConfigError(f"{name} is {value!r}; it must be {self.allowed}.")

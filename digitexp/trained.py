@@ -374,7 +374,10 @@ def read_folder(folder: Path) -> TrainedTrial:
             metrics=metrics["metrics"],
             history=_read(folder / "history.csv", _history),
             confusion=every_epoch.get("confusion", np.zeros((0, classes, classes), np.uint32)),
-            counts=_read_if_there(folder / "confusion_matrix.json", _counts),
+            counts=_read_if_there(
+                folder / "confusion_matrix.json",
+                lambda path: np.array(_json(path)["counts"], dtype=np.int64),
+            ),
             weights=_read_if_there(folder / "weights.npz", _arrays),
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -410,10 +413,6 @@ def _history(path: Path) -> dict[str, np.ndarray]:
     named = dict(zip(header, columns, strict=True))
     named.pop("epoch", None)
     return {name: np.array(values, dtype=float) for name, values in named.items()}
-
-
-def _counts(path: Path) -> np.ndarray:
-    return np.array(_json(path)["counts"], dtype=np.int64)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

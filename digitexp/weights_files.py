@@ -64,21 +64,19 @@ def read_hdf5(file: Path, seconds: float = SECONDS) -> bytes:
 def main() -> None:
     """Run in the child: write the npz to stdout, or the reason why there is none to stderr."""
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+    file = Path(sys.argv[2])
     try:
-        arrays = _read(Path(sys.argv[2]))
+        if file.suffix == ".h5":
+            arrays = _read_layers(file)
+        else:
+            with zipfile.ZipFile(file) as archive:
+                check_size(archive.getinfo(_INSIDE_KERAS).file_size, _INSIDE_KERAS)
+                arrays = _read_layers(io.BytesIO(archive.read(_INSIDE_KERAS)))
     except Exception as error:
         sys.exit(" ".join(str(error).split()) or type(error).__name__)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     sys.stdout.buffer.write(buffer.getvalue())
-
-
-def _read(file: Path) -> dict[str, np.ndarray]:
-    if file.suffix == ".h5":
-        return _read_layers(file)
-    with zipfile.ZipFile(file) as archive:
-        check_size(archive.getinfo(_INSIDE_KERAS).file_size, _INSIDE_KERAS)
-        return _read_layers(io.BytesIO(archive.read(_INSIDE_KERAS)))
 
 
 def _read_layers(opened: Any) -> dict[str, np.ndarray]:

@@ -161,19 +161,14 @@ def _print_confusion(counts: np.ndarray, class_names: Sequence[str]) -> None:
     for name in class_names:
         table.add_column(Text(name), justify="right", overflow="fold")
     for true, row in enumerate(counts):
-        cells = [
-            Text(str(count) if count else "·", style=_cell_style(true == said, count))
-            for said, count in enumerate(row)
-        ]
+        cells = []
+        for said, count in enumerate(row):
+            wrong = "yellow" if count else "dim"
+            style = "bold blue" if true == said else wrong
+            cells.append(Text(str(count) if count else "·", style=style))
         table.add_row(Text(class_names[true]), *cells)
     Console(highlight=False).print(table)
     print()
-
-
-def _cell_style(right: bool, count: int) -> str:
-    if right:
-        return "bold blue"
-    return "yellow" if count else "dim"
 
 
 def train(
@@ -231,7 +226,8 @@ def train(
     if not quiet:
         plan = plan_training(config, len(arrays.train_labels), arrays.image_shape, arrays.n_classes)
         print(f"Engine {plan.engine}: {plan.reason}.", flush=True)
-    outcome = train_config(config, arrays, _silent if quiet else _epoch_printer(config.epochs))
+    watch = () if quiet else (_epoch_printer(config.epochs),)
+    outcome = train_config(config, arrays, *watch)
     with drawing:
         write_outcome(output, config, outcome, arrays.class_names, about)
     print_outcome(output, outcome, arrays.class_names)
@@ -294,10 +290,6 @@ def _load(source: str, split_seed: int) -> tuple[TrainingData, dict[str, Any]]:
         "policies": list(loaded.policies),
     }
     return TrainingData.of_split(loaded, split), about
-
-
-def _silent(_epoch: int, _metrics: Mapping[str, float]) -> None:
-    return None
 
 
 def _epoch_printer(epochs: int) -> Callable[[int, Mapping[str, float]], None]:

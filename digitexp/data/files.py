@@ -71,7 +71,7 @@ def read_npz(path: Path) -> Found:
     """
     arrays = read_npz_arrays(path)
     pairs = [layout for layout in LAYOUTS if set(layout[:2]) <= set(arrays)]
-    if len(pairs) != 1 or not _is_complete(arrays, pairs[0]):
+    if len(pairs) != 1 or set(arrays) not in (set(pairs[0]), set(pairs[0][:2])):
         layouts = "; ".join(", ".join(layout) for layout in LAYOUTS)
         raise DataError.about(
             str(path),
@@ -99,10 +99,14 @@ def read_npz_arrays(path: Path) -> dict[str, Array]:
                     found=f"{declared:,} bytes declared by all its arrays",
                     expected=f"at most {4 * MAX_ARRAY_BYTES:,}",
                 )
-            return {
-                member.filename.removesuffix(".npy"): _read_member(archive, member, path)
-                for member in archive.infolist()
-            }
+            arrays = {}
+            for member in archive.infolist():
+                where = f"{path} ({member.filename})"
+                check_size(member.file_size, where)
+                with archive.open(member) as stream:
+                    name = member.filename.removesuffix(".npy")
+                    arrays[name] = _read_array(stream, member.file_size, where)
+            return arrays
     except DataError:
         raise
     except _NO_ARCHIVE as error:
@@ -120,18 +124,6 @@ def check_size(declared: int, where: str) -> None:
             expected=f"at most {MAX_ARRAY_BYTES:,} per array",
             fix="Save fewer images, or uint8 instead of floats.",
         )
-
-
-def _is_complete(arrays: dict[str, Array], layout: tuple[str, ...]) -> bool:
-    """Return whether the arrays are those of the layout, with or without its test set."""
-    return set(arrays) in (set(layout), set(layout[:2]))
-
-
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Array:
-    where = f"{path} ({member.filename})"
-    check_size(member.file_size, where)
-    with archive.open(member) as stream:
-        return _read_array(stream, member.file_size, where)
 
 
 def _read_array(stream: IO[bytes], size: int, where: str) -> Array:
@@ -287,7 +279,12 @@ def read_mat(path: Path) -> Found:
     Raises:
         DataError: If it is no such file, or lacks one of the two, or `X` is no matrix.
     """
-    declared = _list_variables(path)
+    from scipy.io import loadmat, whosmat
+
+    try:  # the shapes, from the headers alone
+        declared = {name: tuple(shape) for name, shape, _ in whosmat(path)}
+    except Exception as error:  # of many kinds, from ValueError to zlib.error
+        raise _unreadable(path, error) from error
     for name in ("X", "y"):
         if len(declared.get(name, ())) != 2:
             listed = ", ".join(f"{key} {shape}" for key, shape in declared.items()) or "nothing"
@@ -295,28 +292,12 @@ def read_mat(path: Path) -> Found:
                 str(path), found=listed, expected="matrices X (n, height * width) and y (n, 1)"
             )
         check_size(prod(declared[name]) * 8, f"{path} ({name})")
-    images, labels = _load_variables(path)
-    return Found(path.stem, str(path), Pair(images, labels), ng_course=True)
-
-
-def _list_variables(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shapes in a `.mat` file, from its headers alone."""
-    from scipy.io import whosmat
-
-    try:
-        return {name: tuple(shape) for name, shape, _ in whosmat(path)}
-    except Exception as error:  # of many kinds, from ValueError to zlib.error
-        raise _unreadable(path, error) from error
-
-
-def _load_variables(path: Path) -> tuple[Array, Array]:
-    from scipy.io import loadmat
-
     try:
         variables = loadmat(path, variable_names=["X", "y"])
     except Exception as error:
         raise _unreadable(path, error) from error
-    return np.asarray(variables["X"]), np.asarray(variables["y"])
+    pair = Pair(np.asarray(variables["X"]), np.asarray(variables["y"]))
+    return Found(path.stem, str(path), pair, ng_course=True)
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

@@ -83,16 +83,6 @@ def read_sklearn_digits() -> Found:
     return Found("sklearn-digits", "sklearn-digits", pair, policies=("pixels divided by 16",))
 
 
-def read_mnist() -> Found:
-    """Read MNIST, 60000 and 10000 images of 28x28, through Keras."""
-    return _read_keras("mnist")
-
-
-def read_fashion_mnist() -> Found:
-    """Read Fashion-MNIST, 60000 and 10000 images of 28x28, through Keras."""
-    return _read_keras("fashion_mnist", FASHION_CLASSES)
-
-
 def _read_keras(name: str, class_names: tuple[str, ...] | None = None) -> Found:
     """Read a data set of `keras.datasets`, which downloads it once and keeps it.
 
@@ -122,24 +112,31 @@ def _read_keras(name: str, class_names: tuple[str, ...] | None = None) -> Found:
 
 DEFAULT = "digits20"
 
-TITLES = {
-    "digits20": "Handwritten digits", "sklearn-digits": "Handwritten digits of scikit-learn",
-    "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST",
-}  # fmt: skip
-"""What the sources known by name are called where people choose among them, as in MLflow.
-
-It goes into the facts of the data as `title`.
-"""
-
-_NAMED: dict[str, tuple[Callable[[], Found], str]] = {
-    "digits20": (read_digits20, "embedded: 5000 + 5000 test digits of MNIST, 20x20"),
-    "sklearn-digits": (read_sklearn_digits, "scikit-learn's 1797 digits, 8x8, no test set"),
-    "mnist": (read_mnist, "MNIST by Keras: 60000 + 10000 test digits, 28x28 (downloads)"),
+_NAMED: dict[str, tuple[Callable[[], Found], str, str]] = {
+    "digits20": (
+        read_digits20,
+        "Handwritten digits",
+        "embedded: 5000 + 5000 test digits of MNIST, 20x20",
+    ),
+    "sklearn-digits": (
+        read_sklearn_digits,
+        "Handwritten digits of scikit-learn",
+        "scikit-learn's 1797 digits, 8x8, no test set",
+    ),
+    "mnist": (
+        lambda: _read_keras("mnist"),
+        "MNIST",
+        "MNIST by Keras: 60000 + 10000 test digits, 28x28 (downloads)",
+    ),
     "fashion_mnist": (
-        read_fashion_mnist,
+        lambda: _read_keras("fashion_mnist", FASHION_CLASSES),
+        "Fashion-MNIST",
         "Fashion-MNIST by Keras: 60000 + 10000 test images of clothes, 28x28 (downloads)",
     ),
 }
+"""Name -> reader, title (where people choose among data, as in MLflow), and description."""
+
+TITLES = {name: title for name, (_, title, _) in _NAMED.items()}
 
 _FILES: dict[str, Callable[[Path], Found]] = {
     ".npz": files.read_npz,
@@ -155,7 +152,7 @@ PATHS = (
 
 def known_sources() -> dict[str, str]:
     """Return the sources known by name, each with one line of description."""
-    return {name: description for name, (_, description) in _NAMED.items()}
+    return {name: description for name, (_, _, description) in _NAMED.items()}
 
 
 def load_source(source: str | None = None) -> Source:
@@ -190,18 +187,15 @@ def find_source(name: str) -> Found:
         path = Path(name).expanduser()
         if not name.strip() or not path.exists():
             raise _unknown(name, path)
-        return _read_folder(path) if path.is_dir() else _read_file(path)
+        if path.is_dir():
+            return _read_folder(path)
+        if (reader := _FILES.get(path.suffix.lower())) is None:
+            raise DataError.about(str(path), found=f"a file '{path.name}'", expected=PATHS)
+        return reader(path)
     except (OSError, RuntimeError) as error:  # RuntimeError: no home folder of that user
         raise DataError.about(
             f"data source '{name}'", found=f"something unreadable ({error})", expected=PATHS
         ) from error
-
-
-def _read_file(path: Path) -> Found:
-    reader = _FILES.get(path.suffix.lower())
-    if reader is None:
-        raise DataError.about(str(path), found=f"a file '{path.name}'", expected=PATHS)
-    return reader(path)
 
 
 def _read_folder(folder: Path) -> Found:

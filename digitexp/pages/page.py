@@ -51,11 +51,12 @@ def render(tool: str, title: str, data: Mapping[str, Any], source: str = "") -> 
         source: Name of the data that images on the page are from.
     """
     page = _templates().get_template("page.html")
+    text = json.dumps(_finite(data), separators=(",", ":"))
     return page.render(
         tool=tool,
         title=title,
         data=data,
-        json=_script_json(data),
+        json=text.replace("<", "\\u003c"),  # it cannot end the script it stands in
         style="".join(_read(n) for n in ("page.css", f"{tool}.css") if (_HERE / n).exists()),
         scripts={name.removesuffix(".js"): _read(name) for name in SCRIPTS[tool]},
         plotly=plotly_script(BUNDLES[tool]) if tool in BUNDLES else None,
@@ -90,11 +91,6 @@ def pack(array: np.ndarray) -> dict[str, Any]:
 def plotly_script(bundle: str) -> str:
     """Return plotly.js, one of the `BUNDLES`, as a script element takes it."""
     return _read(bundle).replace("</script", "<\\/script")
-
-
-def _script_json(value: Any) -> str:
-    """Return JSON that cannot end the script it stands in."""
-    return json.dumps(_finite(value), separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _finite(value: Any) -> Any:

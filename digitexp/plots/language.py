@@ -122,7 +122,13 @@ def find_chinese(where: Path | None = None) -> tuple[Face, Face]:
     """
     regular = next((path for path in _candidates(where) if _has_the_letters(path)), None)
     if regular is None:
-        raise ValueError(_missing(where))
+        place = "among the fonts of this system" if where is None else f"in '{where}'"
+        raise ValueError(
+            f"--language zh needs a font with Chinese letters; {place} there is none. Looked for: "
+            f"{', '.join(FAMILIES)}, and then any other that has the letters. On Debian or Ubuntu "
+            "install one with `apt-get install fonts-noto-cjk` (or fonts-wqy-microhei, smaller), "
+            "or name a file or a folder with --font or DIGITEXP_FONT."
+        )
     bold = regular.with_name(regular.name.replace("Regular", "Bold"))
     if not bold.is_file():
         bold = regular
@@ -177,16 +183,6 @@ def _face(path: Path) -> Face:
     return Face(path)
 
 
-def _missing(where: Path | None) -> str:
-    place = "among the fonts of this system" if where is None else f"in '{where}'"
-    return (
-        f"--language zh needs a font with Chinese letters; {place} there is none. Looked for: "
-        f"{', '.join(FAMILIES)}, and then any other that has the letters. On Debian or Ubuntu "
-        "install one with `apt-get install fonts-noto-cjk` (or fonts-wqy-microhei, smaller), or "
-        "name a file or a folder with --font or DIGITEXP_FONT."
-    )
-
-
 FIRST_EAST_ASIAN = "\u2e80"
 """Letters from here on (Unicode's first block of CJK) are not in DejaVu Sans."""
 
@@ -235,14 +231,12 @@ def say_parts(title: str) -> str:
     """Return a title such as `25-15  ·  batch 32`, each part in the language of the context."""
     if not _faces.get():
         return title
-    return SEPARATOR.join(_say_begin(part) for part in title.split(SEPARATOR))
-
-
-def _say_begin(part: str) -> str:
-    """Translate the longest beginning of a part that the catalogue has."""
-    known = [text for text in CHINESE if part == text or part.startswith(f"{text} ")]
-    longest = max(known, key=len, default="")
-    return say(longest) + part.removeprefix(longest)
+    parts = []
+    for part in title.split(SEPARATOR):
+        known = [text for text in CHINESE if part == text or part.startswith(f"{text} ")]
+        longest = max(known, key=len, default="")
+        parts.append(say(longest) + part.removeprefix(longest))
+    return SEPARATOR.join(parts)
 
 
 def face_of(text: str, *, bold: bool) -> Face | None:

@@ -312,11 +312,9 @@ def _are_parts(first: Any, second: Any, task: Tasks) -> bool:
         return isinstance(first, tuple | list) and isinstance(second, tuple | list)
     if isinstance(task, Mapping):
         return all(len(one) == 2 and _are_several(one[1]) for one in (first, second))
-    return len(second) > 1 and not _is_number(second[0])
-
-
-def _is_number(value: Any) -> bool:
-    return not isinstance(value, Mapping | list | tuple) and np.ndim(value) == 0
+    if isinstance(second[0], Mapping | list | tuple):
+        return len(second) > 1
+    return len(second) > 1 and np.ndim(second[0]) > 0
 
 
 def _are_several(value: Any) -> bool:
@@ -544,11 +542,11 @@ def reading_digest(parts: Parts) -> str:
 
 def are_datasets(data: Any) -> bool:
     """Return whether data are a training and a validation dataset."""
-    return isinstance(data, tuple | list) and len(data) == 2 and all(map(_is_dataset, data))
-
-
-def _is_dataset(data: Any) -> bool:
-    return hasattr(data, "element_spec") and hasattr(data, "cardinality")
+    return (
+        isinstance(data, tuple | list)
+        and len(data) == 2
+        and all(hasattr(one, "element_spec") and hasattr(one, "cardinality") for one in data)
+    )
 
 
 @contextlib.contextmanager
