@@ -99,7 +99,7 @@ class Recorded:
     def _trained(self, name: str, key: str) -> tuple[Trial, Trained]:
         """Return a trial of a sweep, and what it left under a name for people."""
         from sweeps.api import Sweep
-        from sweeps.experiments.verified_data import trained_of
+        from sweeps.experiments.code import trained_of
 
         info = self._home.get(name)
         if info.experiment != SEARCH:
