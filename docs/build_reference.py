@@ -86,6 +86,13 @@ PYTHON = """# Functions and classes
    :no-members:
 ```
 
+## Options of a confirmation
+
+```{{eval-rst}}
+.. autoclass:: sweeps.config.options.WhatToConfirm
+   :no-members:
+```
+
 ## An experiment of a Keras model
 
 ```{{eval-rst}}

@@ -175,25 +175,12 @@ def _print(plan: SweepPlan) -> None:
     for label, text in facts.items():
         if text:
             print(printable(f"  {label:<12}{text}"))
-    _print_table(
-        "What varies",
-        ("parameter", "kind", "range", "when"),
-        [(row.name, row.kind, row.range, row.condition) for row in space.parameters],
-    )
+    varies = [(row.name, row.kind, row.range, row.condition) for row in space.parameters]
+    _print_table("What varies", ("parameter", "kind", "range", "when"), varies)
     if planned:
-        _print_table(
-            "Next trials" if plan.goes_on else "First trials",
-            ("origin", "engine", "seconds", "parameters"),
-            [
-                (
-                    one.origin,
-                    one.plan.engine,
-                    "?" if one.plan.seconds is None else f"{one.plan.seconds:.1f}",
-                    " ".join(f"{name}={format_value(v)}" for name, v in one.params.items()),
-                )
-                for one in planned
-            ],
-        )
+        title = "Next trials" if plan.goes_on else "First trials"
+        headings = ("origin", "engine", "seconds", "parameters")
+        _print_table(title, headings, map(_cells, planned))
     for (engine, reason), count in Counter((p.plan.engine, p.plan.reason) for p in planned).items():
         print(printable(f"Engine {engine} for {count} of {len(planned)}: {reason}"))
     _print_duration(plan)
@@ -247,6 +234,12 @@ def _epochs(planned: Sequence[PlannedTrial]) -> str:
     most = {one.epochs for one in planned if isinstance(one.epochs, int)}
     ends = " to ".join(str(end) for end in dict.fromkeys((min(most), max(most)))) if most else ""
     return f"at most {ends} a trial" if most else ""
+
+
+def _cells(planned: PlannedTrial) -> Sequence[str]:
+    seconds = "?" if planned.plan.seconds is None else f"{planned.plan.seconds:.1f}"
+    values = (f"{name}={format_value(value)}" for name, value in planned.params.items())
+    return planned.origin, planned.plan.engine, seconds, " ".join(values)
 
 
 def _print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
