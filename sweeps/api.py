@@ -144,17 +144,14 @@ class Sweep:
             return {"trials": f"cannot be read ({error})", **place}
         states = Counter(row.state for row in rows)
         counts = ", ".join(f"{states[state]} {state}" for state in STATES if states[state])
-        return {"trials": counts or "no trial yet", **self._best_in_words(rows), **place}
-
-    def _best_in_words(self, rows: list[TrialRow]) -> dict[str, str]:
+        facts = {"trials": counts or "no trial yet"}
         if self.info.has_front:
-            front = front_rows(rows, self.info.objectives)
-            return {"best": f"{counted(len(front), 'trial')} on the Pareto front"} if front else {}
-        row = best_row(rows, self.info.direction)
-        if row is None or row.objective is None:
-            return {}
-        value = f"{self.info.metric} {format_metric(row.objective)}"
-        return {"best": f"best observed trial {row.trial}, {value}"}
+            if front := front_rows(rows, self.info.objectives):
+                facts["best"] = f"{counted(len(front), 'trial')} on the Pareto front"
+        elif (row := best_row(rows, self.info.direction)) is not None and row.objective is not None:
+            value = f"{self.info.metric} {format_metric(row.objective)}"
+            facts["best"] = f"best observed trial {row.trial}, {value}"
+        return {**facts, **place}
 
     @property
     def name(self) -> str:

@@ -402,7 +402,7 @@ class _Start:
         study = StudyStore(
             config.home.studies, info.study_name, directions, database_retry, self.held.lease
         )
-        study.end_open_trials_of(info.earlier_studies)
+        study.end_open_trials_of(info.earlier_studies)  # before the queue takes them over
         points = _enqueued(config, info)
         store = RecordStore(self.store.folder, self.held.send)
 
@@ -441,7 +441,6 @@ class _Start:
         longest = config.limits.timeout_seconds
         progress.started(Tally(self.info, expected, self.records, longest_seconds=longest))
         self.guard.watch(self.info, parent.files)
-        # After `started`: a display shows nothing of a sweep that it does not know.
         parent.catch_up(self.records)
         try:
             try:
