@@ -51,13 +51,10 @@ def render_report(data: SweepData, sections: Sequence[Section]) -> str:
         data: The sweep.
         sections: The sections, from `report_sections`.
     """
-    return render_page(f"Sweep {data.info.name}", _subtitle(data), sections)
-
-
-def _subtitle(data: SweepData) -> str:
     info = data.info
     made = datetime.fromtimestamp(info.created_at / 1000, tz=UTC)
     goal, begun = in_words(info.objectives), f"begun {made:%Y-%m-%d %H:%M} UTC"
     # An experiment of somebody's own may have given its name to its data, too.
     parts = dict.fromkeys([info.experiment_name, info.data.get("name", ""), goal, begun])
-    return " · ".join(str(part) for part in parts if part)
+    subtitle = " · ".join(str(part) for part in parts if part)
+    return render_page(f"Sweep {info.name}", subtitle, sections)

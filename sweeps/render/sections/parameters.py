@@ -18,6 +18,7 @@ from sweeps.render.section import (
     Dimension,
     Parallel,
     Points,
+    Role,
     Section,
     Text,
 )
@@ -55,15 +56,14 @@ def importance_section(
 
 
 def _importance_chart(data: SweepData, important: Sequence[Importance], metric: str) -> Chart:
-    count, marks = len(data.ranking), []
-    for role, chosen in (
-        ("best", [one for one in important if one.stands_out]),
-        ("trial", [one for one in important if not one.stands_out and not one.is_reference]),
-        ("reference", [one for one in important if one.is_reference]),
-    ):
-        name = {"best": "stands out from noise", "trial": "may be noise"}.get(role, "noise")
-        if chosen:
-            marks.append(_bars(name, role, chosen, count))
+    rest = [one for one in important if not one.stands_out]
+    groups: list[tuple[str, Role, Sequence[Importance]]] = [
+        ("stands out from noise", "best", [one for one in important if one.stands_out]),
+        ("may be noise", "trial", [one for one in rest if not one.is_reference]),
+        ("noise", "reference", [one for one in rest if one.is_reference]),
+    ]
+    count = len(data.ranking)
+    marks = [_bars(name, role, chosen, count) for name, role, chosen in groups if chosen]
     note = (
         "Share of what separates the best tenth of the trials from the rest (PED-ANOVA, Watanabe "
         "et al. 2023). Lines are 95 % intervals over resampled trials. Noise is a parameter of "
@@ -76,17 +76,14 @@ def _importance_chart(data: SweepData, important: Sequence[Importance], metric: 
     return Chart(f"importances-{metric}", title, marks, axis, Axis(), "half", note)
 
 
-def _bars(name: str, role: str, chosen: Sequence[Importance], count: int) -> Bars:
-    def label(one: Importance) -> str:
-        of = f" (of {counted(one.trials, 'trial')})"
-        return one.name if one.trials == count else f"{one.name}{of}"
-
+def _bars(name: str, role: Role, chosen: Sequence[Importance], count: int) -> Bars:
+    few = [f" (of {counted(o.trials, 'trial')})" if o.trials != count else "" for o in chosen]
     texts = [f"{o.name}: {o.value:.2f}, from {o.low:.2f} to {o.high:.2f}" for o in chosen]
     return Bars(
         name,
-        [label(one) for one in chosen],
+        [f"{one.name}{of}" for one, of in zip(chosen, few, strict=True)],
         [one.value for one in chosen],
-        role,  # type: ignore[arg-type]
+        role,
         [min(one.low, one.value) for one in chosen],
         [max(one.high, one.value) for one in chosen],
         texts,

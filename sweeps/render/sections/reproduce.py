@@ -6,14 +6,13 @@ import itertools
 import json
 import math
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
 import yaml
 
 from sweeps.analysis.data import SweepData
-from sweeps.analysis.rows import TrialRow
 from sweeps.experiments.loading import script_facts
 from sweeps.records import (
     CodeHistory,
@@ -45,8 +44,13 @@ def reproduce_section(data: SweepData) -> Section:
         ["split", f"SHA-256 {info.data.get('split_digest', '')}"],
         ["space", f"SHA-256 {prints.get('space', '')}"],
         ["sweep", info.id],
-        *([k, str(v)] for k, v in _environment(data).items()),
     ]
+    if data.records:  # what the first attempt ran on
+        environment = data.records[0].environment
+        packages = environment.get("packages", {})
+        facts.append(["packages", ", ".join(f"{k} {v}" for k, v in packages.items())])
+        known = (k for k in ("python", "platform", "cpu") if k in environment)
+        facts += [[key, str(environment[key])] for key in known]
     space = json.dumps(dict(info.space), indent=1, ensure_ascii=False)
     blocks: list[Block] = [
         Text(_promise(data)),
@@ -74,9 +78,12 @@ def _promise(data: SweepData) -> str:
             "oneDNN's kernels and others not, so that the last bits of a trial depend on who "
             "trained it, and with them what the sampler tries next."
         )
+    checked = ""
+    if (again := data.info.checked) is not None:
+        checked = f" Checked: trial {again.trial}, trained a second time, is the same to the bit."
     return (
         "The same seed gives the same trials, whatever the number of workers, interrupted or not; "
-        f"to the bit with equal versions and CPU features.{_checked(data)}"
+        f"to the bit with equal versions and CPU features.{checked}"
     )
 
 
@@ -124,12 +131,6 @@ def _learned_by(data: SweepData) -> Learned | None:
 _LEARNED: Final = "learned.json"
 
 
-def _checked(data: SweepData) -> str:
-    if (checked := data.info.checked) is None:
-        return ""
-    return f" Checked: trial {checked.trial}, trained a second time, is the same to the bit."
-
-
 def _edits(data: SweepData) -> list[Block]:
     """Return the codes that trained trials, and their differences; empty if there is only one."""
     history = CodeHistory(data.store.folder)
@@ -163,22 +164,19 @@ def rerun_commands(data: SweepData) -> list[str]:
     for before, row in zip([None, *enqueued], enqueued, strict=False):
         if before is None or before.trial < row.trial - 1:
             commands.append(_run_command(data, row.trial))
-        commands.append(" ".join(["sweeps enqueue", name, *_queued(data, row)]))
+        longer = Longer.of(row.origin)
+        if longer is None:
+            point = [shlex.quote(f"{key}={_typed(value)}") for key, value in row.params.items()]
+        else:
+            (like,) = (one for one in data.rows if one.trial == longer.trial)
+            more = longer.epochs - (like.epochs or 0)
+            point = [f"--like {longer.trial} --more-epochs {more}"]
+        commands.append(" ".join(["sweeps enqueue", name, *point]))
     return [*commands, _run_command(data, trials)]
 
 
 _ENQUEUED: Final = {"enqueued", "tried"}
 """How the origin of an enqueued trial begins; the second is of format 1."""
-
-
-def _queued(data: SweepData, row: TrialRow) -> Iterator[str]:
-    """Yield the words that name the point of an enqueued trial."""
-    longer = Longer.of(row.origin)
-    if longer is None:
-        yield from (shlex.quote(f"{key}={_typed(value)}") for key, value in row.params.items())
-        return
-    (before,) = (one for one in data.rows if one.trial == longer.trial)
-    yield f"--like {longer.trial} --more-epochs {longer.epochs - (before.epochs or 0)}"
 
 
 def _run_command(data: SweepData, trials: int) -> str:
@@ -188,7 +186,8 @@ def _run_command(data: SweepData, trials: int) -> str:
     for option in ("sampler", "pruner"):
         chosen = prints.get(option)
         options = options_in_full(chosen) if isinstance(chosen, Mapping) else {}
-        words += [f"--{option}", _option(chosen)]
+        name = chosen.get("name", "") if isinstance(chosen, Mapping) else chosen
+        words += [f"--{option}", str(name)]
         for name, value in options.items():
             words += [f"--{option}-option", f"{name}={_typed(value)}"]
     words += ["--ask-ahead", str(prints.get("ask_ahead"))]
@@ -204,17 +203,3 @@ def _typed(value: Any) -> str:
     """Return a value as it is typed behind `name=`, where YAML is read."""
     text: str = yaml.safe_dump(value, default_flow_style=True, width=math.inf)
     return text.removesuffix("...\n").strip()
-
-
-def _option(choice: Any) -> str:
-    return str(choice.get("name", "")) if isinstance(choice, Mapping) else str(choice)
-
-
-def _environment(data: SweepData) -> dict[str, Any]:
-    """Return package versions and machine of the first recorded attempt."""
-    if not data.records:
-        return {}
-    environment = data.records[0].environment
-    packages = environment.get("packages", {})
-    told = {"packages": ", ".join(f"{k} {v}" for k, v in packages.items())}
-    return told | {k: environment[k] for k in ("python", "platform", "cpu") if k in environment}

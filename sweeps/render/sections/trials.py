@@ -71,15 +71,15 @@ def name_of_chosen(data: SweepData) -> str:
 def _chart(data: SweepData, front: set[int]) -> Chart:
     """Return the chart of one objective; a front, if any, replaces the best so far."""
     complete = [row for row in data.rows if row.objective is not None]
-    ends = [float(row.objective) for row in complete if row.objective is not None]
-    floor = min(ends) - 0.06 * ((max(ends) - min(ends)) or abs(max(ends)) or 1)
-    marks: list[Mark] = [] if front else [_best_so_far(data, complete)]
+    found = [float(row.objective) for row in complete if row.objective is not None]
+    floor = min(found) - 0.06 * ((max(found) - min(found)) or abs(max(found)) or 1)
+    last = max(row.trial for row in data.rows)
+    trials = [row.trial for row in complete]
+    marks: list[Mark] = [] if front else [_steps(data, complete, trials, last)]
     for row in data.summary.baselines:
         if row.objective is not None:
-            x = [0, max(r.trial for r in data.rows)]
-            marks.append(
-                Line(f"baseline {row.baseline}", x, [row.objective] * 2, "baseline", dashed=True)
-            )
+            ends = [row.objective] * 2
+            marks.append(Line(f"baseline {row.baseline}", [0, last], ends, "baseline", dashed=True))
     chosen = [] if front or data.chosen is None else [data.chosen]
     apart = front | {row.trial for row in chosen}
     apart_or_not_drawn = apart | {row.trial for row in complete if row.trial not in data.drawn}
@@ -132,11 +132,6 @@ def _over_time(data: SweepData) -> Chart:
     return Chart("history-seconds", f"{name} by the time it took", marks, *axes, "wide", note)
 
 
-def _best_so_far(data: SweepData, complete: list[TrialRow]) -> Line:
-    trials: list[Number] = [row.trial for row in complete]
-    return _steps(data, complete, trials, max(row.trial for row in data.rows))
-
-
 def _steps(
     data: SweepData, complete: Sequence[TrialRow], x: Sequence[Number], last: Number
 ) -> Line:
@@ -161,9 +156,10 @@ def _points(
     return Points(name, x, heights, role, [trial_text(r) for r in rows])  # type: ignore[arg-type]
 
 
-def trial_text(row: TrialRow) -> str:
-    """Return the text shown when the pointer is on a trial."""
-    value = row.reason if row.objective is None else format_metric(row.objective)
+def trial_text(row: TrialRow, value: str = "") -> str:
+    """Return the text shown when the pointer is on a trial: its objective, or another `value`."""
+    if not value:
+        value = row.reason if row.objective is None else format_metric(row.objective)
     params = format_params(row.params, separator="<br>")
     baseline = f" ({row.origin})" if row.baseline else ""
     return f"<b>trial {row.trial}</b>{baseline}: {value}<br>{params}"
@@ -199,19 +195,20 @@ def _fan(data: SweepData, metric: str) -> Chart:
     for state, name, role in _GROUPS:
         finals = ((trial, r) for trial, r in data.finals.items() if trial in data.drawn)
         records = [r for trial, r in finals if states[trial] == state]
-        curves = [r for r in records if r.result and r.result.history.get(metric)]
+        curves = [(r, values) for r in records if (values := _curve_values(r, metric))]
         if curves:
-            marks.append(_lines(name, curves, metric, role))
-            stops.append(_ends(curves, metric, role))
+            marks.append(_lines(name, curves, role))
+            stopped = [
+                f"trial {r.spec.trial}: {r.reason} after {counted(len(values), 'epoch')}"
+                for r, values in curves
+            ]
+            lengths, lasts = zip(*((len(values), values[-1]) for _, values in curves), strict=True)
+            stops.append(Points("", lengths, lasts, role, stopped))
     marks += stops
-    reference = data.summary.reference
-    best = data.chosen
-    for row, role in ((reference, "baseline"), (best, "best")):
-        if row is not None:
-            label = f"baseline {row.baseline}"
-            if role == "best":
-                label = name_of_chosen(data)
-            marks += _one(data.finals[row.trial], metric, label, role)
+    if (base := data.summary.reference) is not None:
+        marks += _one(data.finals[base.trial], metric, f"baseline {base.baseline}", "baseline")
+    if data.chosen is not None:
+        marks += _one(data.finals[data.chosen.trial], metric, name_of_chosen(data), "best")
     note = (
         "A line a trial, a dot where it stopped. On the thick ones a diamond marks an epoch that "
         "began with a lower learning rate."
@@ -220,31 +217,16 @@ def _fan(data: SweepData, metric: str) -> Chart:
     return Chart(f"curves-{metric}", metric, marks, axis, Axis(metric), "wide", note)
 
 
-def _lines(name: str, records: Iterable[Record], metric: str, role: Role) -> Line:
+def _lines(name: str, curves: Iterable[tuple[Record, Sequence[Number]]], role: Role) -> Line:
     """Return all curves as one interrupted line, since hundreds of traces would be slow."""
     x: list[Number] = []
     y: list[Number] = []
     texts: list[str] = []
-    for record in records:
-        values = _curve_values(record, metric)
+    for record, values in curves:
         x += [*range(1, len(values) + 1), None]
         y += [*values, None]
         texts += [f"trial {record.spec.trial}, epoch {e}" for e in range(1, len(values) + 1)] + [""]
     return Line(name, x, y, role, texts, faint=True)
-
-
-def _ends(records: Iterable[Record], metric: str, role: Role) -> Points:
-    chosen = [(r, _curve_values(r, metric)) for r in records]
-    return Points(
-        "",
-        [len(values) for _, values in chosen],
-        [values[-1] for _, values in chosen],
-        role,
-        [
-            f"trial {r.spec.trial}: {r.reason} after {counted(len(values), 'epoch')}"
-            for r, values in chosen
-        ],
-    )
 
 
 def _one(record: Record, metric: str, label: str, role: Role) -> list[Mark]:
@@ -266,11 +248,12 @@ def curve(record: Record, metric: str, label: str, role: Role) -> Line:
 
 
 def _rates(data: SweepData) -> Chart:
-    marks: list[Mark] = []
-    for row, role in zip(data.leaders, COMPARED, strict=False):
-        values = _curve_values(data.finals[row.trial], _RATE)
-        epochs = list(range(1, len(values) + 1))
-        marks.append(Line(f"trial {row.trial}", epochs, values, role, steps=True))
+    marks: list[Mark] = [
+        replace(
+            curve(data.finals[row.trial], _RATE, f"trial {row.trial}", role), text=(), steps=True
+        )
+        for row, role in zip(data.leaders, COMPARED, strict=False)
+    ]
     axes = Axis("epoch", whole=True), Axis(_RATE, log=True, is_tiny=True, is_short=True)
     which = "trials on the front" if data.info.has_front else "the best five"
     return Chart("learning-rates", f"Learning rate of {which}", marks, *axes, size="wide")
@@ -356,7 +339,7 @@ def _all_trials(data: SweepData) -> Folded:
             *(format_value(row.params[n]) if n in row.params else "" for n in data.varied),
             str(row.epochs or ""),
             f"{row.seconds:.1f}",
-            _why(row.reason, row.error),
+            f"{row.reason}: {first_line(row.error)}" if row.error else row.reason,
             row.origin,
         ]
         for row in rows
@@ -385,7 +368,3 @@ def _all_trials(data: SweepData) -> Folded:
 def _values(row: TrialRow, objectives: Sequence[Objective]) -> list[str]:
     values = row.values(objectives)
     return [""] * len(objectives) if values is None else [format_metric(value) for value in values]
-
-
-def _why(reason: str, error: str | None) -> str:
-    return f"{reason}: {first_line(error)}" if error else reason

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Final
@@ -24,7 +24,6 @@ from sweeps.analysis.findings import (
 from sweeps.analysis.importance import RELIABLE_FROM, Importance
 from sweeps.analysis.rows import TrialRow
 from sweeps.analysis.summary import Summary
-from sweeps.interval import Interval
 from sweeps.records.conclusions import (
     Conclusion,
     VerdictConclusion,
@@ -50,6 +49,7 @@ from sweeps.render.section import (
     Text,
 )
 from sweeps.render.sections.confirmed import forest_chart, put_in_words
+from sweeps.render.sections.trials import trial_text
 from sweeps.render.verdict import (
     failure_line,
     lead_of,
@@ -63,7 +63,6 @@ from sweeps.wording import (
     figure,
     format_ends,
     format_metric,
-    format_params,
     format_seconds,
     format_value,
     fresh_name,
@@ -160,7 +159,7 @@ def _chart(data: SweepData, front: Sequence[OnFront], along: int, other: int) ->
             [trial.values[other] for trial in front],
             [trial.values[along] for trial in front],
             "best",
-            [_text(trial.row, worth(trial, objectives)) for trial in front],
+            [trial_text(trial.row, worth(trial, objectives)) for trial in front],
             low=[low for low, _ in ends] if has_intervals else None,
             high=[high for _, high in ends] if has_intervals else None,
             is_diamond=True,
@@ -177,26 +176,16 @@ def _points(
 ) -> Points:
     objectives, (other, along) = data.info.objectives, places
     values = [row.values(objectives) or () for row in rows]
-    texts = [
-        ", ".join(
+    texts = []
+    for row, found in zip(rows, values, strict=True):
+        said = (
             f"{one.metric} {format_metric(value)}"
             for one, value in zip(objectives, found, strict=True)
         )
-        for found in values
-    ]
+        texts.append(trial_text(row, ", ".join(said)))
     return Points(
-        name,
-        [found[other] for found in values],
-        [found[along] for found in values],
-        role,
-        [_text(row, text) for row, text in zip(rows, texts, strict=True)],
+        name, [found[other] for found in values], [found[along] for found in values], role, texts
     )
-
-
-def _text(row: TrialRow, value: str) -> str:
-    origin = f" ({row.origin})" if row.baseline else ""
-    params = format_params(row.params, separator="<br>")
-    return f"<b>trial {row.trial}</b>{origin}: {value}<br>{params}"
 
 
 def _stairs(front: Sequence[OnFront], along: int, second: Objective) -> Line:
@@ -284,7 +273,13 @@ def answer(summary: Summary, conclusions: Sequence[Conclusion]) -> list[str]:
     """Return who won and by how much, in sentences, the most important one first."""
     for verdict in conclusions:
         if isinstance(verdict, VerdictConclusion):  # parameters have a table of their own
-            return [*answer_of(conclusions), *_since(verdict, summary)]
+            said = answer_of(conclusions)
+            if summary.done > verdict.trials:
+                later = counted(summary.done - verdict.trials, "trial")
+                said.append(
+                    f"Confirmed when there were {verdict.trials} trials: {later} came later."
+                )
+            return said
     if conclusions:
         return [put_in_words(conclusions[0]).lead]
     best, reference, metric = summary.best, summary.reference, summary.metric
@@ -303,16 +298,11 @@ def answer(summary: Summary, conclusions: Sequence[Conclusion]) -> list[str]:
     ]
 
 
-def _since(verdict: VerdictConclusion, summary: Summary) -> Iterator[str]:
-    if summary.done > verdict.trials:
-        later = counted(summary.done - verdict.trials, "trial")
-        yield f"Confirmed when there were {verdict.trials} trials: {later} came later."
-
-
 def verdict_section(data: SweepData) -> Section:
     """Return the first section of a sweep with one objective: who won, by how much, what next."""
     summary, chosen, verdict = data.summary, data.chosen, data.verdict
-    lead, *more = [_OF_FOLDS] if _is_confirmation(data) else answer(summary, data.conclusions)
+    is_of_folds = confirmed_by(data.info.directory) is not None
+    lead, *more = [_OF_FOLDS] if is_of_folds else answer(summary, data.conclusions)
     blocks: list[Block] = [Text(lead, "lead")]
     if more:
         blocks.append(Text(" ".join(more)))
@@ -333,10 +323,6 @@ _OF_FOLDS = (
     "These are trainings of a confirmation, fold by fold: what they say of its finalists stands in "
     "the report of the sweep that it confirms."
 )
-
-
-def _is_confirmation(data: SweepData) -> bool:
-    return confirmed_by(data.info.directory) is not None
 
 
 def search_tables(data: SweepData) -> list[Block]:
@@ -370,7 +356,8 @@ def fold_facts(verdict: VerdictConclusion, conclusions: Sequence[Conclusion]) ->
     if (tested := on_test_set(verdict, conclusions)) is not None:
         score, on = tested[0], "the test set"
     detail = f"{own.finalist} on {on}, {unsigned_span(score, metric=verdict.metric)}"
-    facts = [Fact(f"{fresh_name(verdict.metric)} to quote", _figure(score), detail)]
+    quoted = figure(score.value, score.unit, 2 if score.unit == "share" else decimals(score))
+    facts = [Fact(f"{fresh_name(verdict.metric)} to quote", quoted, detail)]
     for one in verdict.standings:
         ahead = one.leader_ahead_by
         if ahead is not None and one.is_baseline:
@@ -378,10 +365,6 @@ def fold_facts(verdict: VerdictConclusion, conclusions: Sequence[Conclusion]) ->
             detail = f"{whose}on fresh folds, 95 % interval {span(ahead, ' to ')}"
             facts.append(Fact(f"against {one.finalist}", lead_in_words(ahead), detail))
     return facts
-
-
-def _figure(score: Interval) -> str:
-    return figure(score.value, score.unit, 2 if score.unit == "share" else decimals(score))
 
 
 def _search_facts(data: SweepData) -> list[Fact]:
@@ -413,6 +396,9 @@ def _certainty(data: SweepData, compared: dict[int, AccuracyDifference]) -> list
     for trial, difference in compared.items():
         objective = rows[trial].objective
         assert objective is not None
+        so = "cannot be told apart"
+        if difference.is_told_apart:
+            so = "#1 leads" if difference.value > 0 else "#1 is behind"
         cells.append(
             [
                 f"#{place[trial]}",
@@ -421,7 +407,7 @@ def _certainty(data: SweepData, compared: dict[int, AccuracyDifference]) -> list
                 gain(difference, digits=1),
                 span(difference, " to ", digits=1),
                 f"{difference.only_first} : {difference.only_second}",
-                _apart(difference),
+                so,
             ]
         )
     n = next(iter(compared.values())).n
@@ -446,7 +432,7 @@ def _next(data: SweepData) -> Code:
     name, verdict = shlex.quote(data.info.name), data.verdict
     commands = []
     assert data.chosen is not None
-    is_of_folds = _is_confirmation(data)
+    is_of_folds = confirmed_by(data.info.directory) is not None
     if data.summary.has_folds and not (data.conclusions or is_of_folds):
         commands.append(f"sweeps confirm {name}   # is it better? asks fresh samples")
     if not is_of_folds and (exported := data.exported(data.chosen.trial)):
@@ -457,14 +443,11 @@ def _next(data: SweepData) -> Code:
             more = f"sweeps confirm {name} --folds {min(folds)}"
             commands.append(f"{more}   # may tell one more of them apart")
     commands.append(f"sweeps ui {name}   # its runs in MLflow")
-    return Code(_aligned(commands), "What to do next")
-
-
-def _aligned(commands: Sequence[str]) -> str:
-    """Return lines whose comments begin one below the other."""
     parts = [command.partition("   #") for command in commands]
     width = max(len(command) for command, _, _ in parts)
-    return "\n".join(f"{command:{width}}{mark}{said}" for command, mark, said in parts)
+    # The comments begin one below the other.
+    lines = (f"{command:{width}}{mark}{said}" for command, mark, said in parts)
+    return Code("\n".join(lines), "What to do next")
 
 
 def narrower_search(data: SweepData, important: Sequence[Importance]) -> list[Code]:
