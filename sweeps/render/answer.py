@@ -160,18 +160,6 @@ class _VerdictInWords:
         is_share = self._leader.accuracy.unit == "share"
         return "" if is_share else f"{fresh_name(self._verdict.metric)} "
 
-    @property
-    def _of_metric(self) -> str:
-        """The name of the metric after a difference; nothing after points."""
-        return f" in {self._named.strip()}" if self._named else ""
-
-    @property
-    def _nearest(self) -> ConfirmedStanding:
-        """The baseline that the leader beats by the least."""
-        leads = {one.finalist: one.leader_ahead_by for one in self._baselines}
-        lows = {name: lead.low if lead else 0.0 for name, lead in leads.items()}
-        return min(self._baselines, key=lambda one: lows[one.finalist])
-
     def _name(self, standing: ConfirmedStanding, own: str = "the") -> str:
         """Return the name of a finalist; of an only baseline, `the baseline`."""
         is_only = standing.is_baseline and len(self._baselines) == 1
@@ -190,13 +178,17 @@ class _VerdictInWords:
             ]
         if leader.is_baseline:
             return self._keep_the_leader()
-        near = self._nearest
+        # The baseline that the leader beats by the least.
+        leads = {one.finalist: one.leader_ahead_by for one in self._baselines}
+        lows = {name: lead.low if lead else 0.0 for name, lead in leads.items()}
+        near = min(self._baselines, key=lambda one: lows[one.finalist])
         lead = near.leader_ahead_by
         assert lead is not None
         over = self._name(near, "your")
         if self._verdict.is_early or not self._verdict.beats_baselines:
             return [self._undecided(near, lead)]
-        by = f"{_ahead(lead, over)}{self._of_metric} on fresh folds ({_ends(lead)})"
+        of = f" in {self._named.strip()}" if self._named else ""
+        by = f"{_ahead(lead, over)}{of} on fresh folds ({_ends(lead)})"
         if take is leader:
             return [f"Take {take.finalist}: {by}."]
         return [
@@ -249,9 +241,14 @@ class _VerdictInWords:
         kept = self._kept
         if tested is not None:
             score, at = tested
+            on_folds = (kept is self._take and self._verdict.quotable) or kept.accuracy
+            # Samples of both are new, so that their errors add up.
+            allowed = math.hypot(score.half, on_folds.half)
+            agrees = abs(score.value - on_folds.value) <= allowed
             return (
                 f"Quote {self._named}{self._with_ends(score)}, on the test set (evaluation "
-                f"{at.number} of {at.of}); {self._agreement(score)}."
+                f"{at.number} of {at.of}); the folds' {_figure(on_folds)} "
+                f"{'agrees' if agrees else 'does not agree'}."
             )
         quotable, bias = self._verdict.quotable, self._verdict.quotable_bias
         if kept is self._take and quotable is not None and bias is not None:
@@ -272,14 +269,6 @@ class _VerdictInWords:
         """Write a score with its interval: `94.6 % (93.9 to 95.2)`."""
         ends = unsigned_span(score, _decimals(score), self._verdict.metric)
         return f"{_figure(score)} ({ends})"
-
-    def _agreement(self, tested: Interval) -> str:
-        """Return whether the folds agree: samples of both are new, so that their errors add up."""
-        quotable = self._verdict.quotable
-        on_folds = (self._kept is self._take and quotable) or self._kept.accuracy
-        allowed = math.hypot(tested.half, on_folds.half)
-        agrees = abs(tested.value - on_folds.value) <= allowed
-        return f"the folds' {_figure(on_folds)} {'agrees' if agrees else 'does not agree'}"
 
     def search(self, bias: SelectionBiasConclusion | None) -> list[str]:
         """Return the figure that the search claimed, and how much of it was luck."""

@@ -65,7 +65,27 @@ def methods(info: SweepInfo, conclusions: Sequence[Conclusion]) -> str:
             f"nothing to state{first if has_folds(info.experiment) else ''}"
         )
     said = [*_search(info, verdict), *_confirmation(verdict), *_results(verdict)]
-    said += [*_bias(conclusions), *_calibration(conclusions), *_use(verdict), *_test(conclusions)]
+    for bias in _of(conclusions, SelectionBiasConclusion)[:1]:
+        unit = bias.total.unit
+        digits = 2 if unit == "share" else decimals(bias.total)
+        said.append(
+            f"The search's best scored {figure(bias.searched, unit, digits)} in the search and "
+            f"{figure(bias.fresh, unit, digits)} on the folds: a selection bias of "
+            f"{gain(bias.total)} ({span(bias.total, ' to ')})."
+        )
+    for one in _of(conclusions, CalibrationConclusion)[:1]:
+        own = one.finalists[one.recommended]
+        said.append(
+            "Probabilities were calibrated by a temperature, which each training fitted on the "
+            f"samples that stopped it (geometric mean {own.temperature:.2f})."
+        )
+    judged = verdict.judged
+    if judged is not None and judged.sweeps > 1:
+        said.append(
+            f"By then the same samples had judged {counted(judged.finalists, 'finalist')} of "
+            f"{judged.sweeps} sweeps, which no interval allows for."
+        )
+    said += _test(conclusions)
     return printable(" ".join(said))
 
 
@@ -169,35 +189,6 @@ def _results(verdict: VerdictConclusion) -> Iterator[str]:
         why = f", corrected by {less} for its selection on these folds" if less else ""
         score = _score(own, verdict.metric)
         yield f"{taken} was chosen; its {fresh_name(verdict.metric)} is {score}{why}."
-
-
-def _bias(conclusions: Sequence[Conclusion]) -> Iterator[str]:
-    for bias in _of(conclusions, SelectionBiasConclusion)[:1]:
-        unit = bias.total.unit
-        digits = 2 if unit == "share" else decimals(bias.total)
-        yield (
-            f"The search's best scored {figure(bias.searched, unit, digits)} in the search and "
-            f"{figure(bias.fresh, unit, digits)} on the folds: a selection bias of "
-            f"{gain(bias.total)} ({span(bias.total, ' to ')})."
-        )
-
-
-def _calibration(conclusions: Sequence[Conclusion]) -> Iterator[str]:
-    for one in _of(conclusions, CalibrationConclusion)[:1]:
-        own = one.finalists[one.recommended]
-        yield (
-            "Probabilities were calibrated by a temperature, which each training fitted on the "
-            f"samples that stopped it (geometric mean {own.temperature:.2f})."
-        )
-
-
-def _use(verdict: VerdictConclusion) -> Iterator[str]:
-    judged = verdict.judged
-    if judged is not None and judged.sweeps > 1:
-        yield (
-            f"By then the same samples had judged {counted(judged.finalists, 'finalist')} of "
-            f"{judged.sweeps} sweeps, which no interval allows for."
-        )
 
 
 def _test(conclusions: Sequence[Conclusion]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import singledispatch
 from typing import Final
@@ -11,12 +11,10 @@ from sweeps.interval import Interval
 from sweeps.records import WordedConclusion
 from sweeps.records.conclusions import (
     AtEvaluation,
-    Calibration,
     CalibrationConclusion,
     Conclusion,
     ConfirmedStanding,
     FilesCompared,
-    Measure,
     SelectionBiasConclusion,
     SingleBest,
     TestConclusion,
@@ -25,7 +23,6 @@ from sweeps.records.conclusions import (
     VoteJudgement,
     VoteKind,
     VoteOnFolds,
-    VoteOnTest,
     VotesConclusion,
     shown_as,
 )
@@ -286,13 +283,19 @@ def _lost(standing: ConfirmedStanding, folds: int) -> str:
 def _standing_row(standing: ConfirmedStanding, folds: int) -> list[str]:
     searched, behind = standing.searched, standing.leader_ahead_by
     former, best = standing.probability_leader_better, standing.chance_best
+    chance, said = "" if former is None else f"{former:.2f}", standing.verdict
+    if best is not None:
+        chance = "< 1 %" if best < 0.01 else "> 99 %" if best > 0.99 else f"{100 * best:.0f} %"
+        if said != "leads":
+            said = "may be the best" if _may_be_best(standing) else "not the best"
+            said += ", as good" if standing.as_good else ""
     return [
         standing.finalist,
         plus_minus(standing.accuracy),
         "" if searched is None else _scored(searched, standing.accuracy),
         *(["", ""] if behind is None else [_scored(behind.value, behind), span(behind)]),
-        _chance(best) if best is not None else "" if former is None else f"{former:.2f}",
-        "; ".join(filter(None, [_said_of(standing), _lost(standing, folds)])),
+        chance,
+        "; ".join(filter(None, [said, _lost(standing, folds)])),
     ]
 
 
@@ -300,21 +303,6 @@ def _may_be_best(standing: ConfirmedStanding) -> bool:
     if standing.may_be_best is None:  # of an earlier version
         return standing.verdict != "worse"
     return standing.may_be_best
-
-
-def _said_of(standing: ConfirmedStanding) -> str:
-    """Return the verdict in the words of a table."""
-    if standing.chance_best is None or standing.verdict == "leads":
-        return standing.verdict
-    words = ["may be the best" if _may_be_best(standing) else "not the best"]
-    if standing.as_good:
-        words.append("as good")
-    return ", ".join(words)
-
-
-def _chance(chance: float) -> str:
-    """Return a probability in percent, as `66 %` or `< 1 %`."""
-    return "< 1 %" if chance < 0.01 else "> 99 %" if chance > 0.99 else f"{100 * chance:.0f} %"
 
 
 def role_of_recommended(verdict: VerdictConclusion) -> str:
@@ -391,7 +379,13 @@ SAYS: Final = {
 def _(conclusion: CalibrationConclusion) -> WordedConclusion:
     winner = conclusion.recommended
     chosen = conclusion.finalists[winner]
-    said = "; ".join(_said(name, measure) for name, measure in chosen.measures.items())
+    parts = []
+    for name, measure in chosen.measures.items():
+        called, _, unit = SHOWN[name]
+        before, after = (scaled(one.value, one.unit) for one in (measure.before, measure.after))
+        change = f"{after} {unit}, not {before} (change {span(measure.change, ' to ')})"
+        parts.append(f"its {called} {SAYS[measure.verdict]}: {change}")
+    said = "; ".join(parts)
     lines = [
         f"A network that is served answers softmax(logits / T). T is fitted on the samples that "
         f"stopped its training early (for {winner} {chosen.temperature:.2f}, from "
@@ -403,28 +397,20 @@ def _(conclusion: CalibrationConclusion) -> WordedConclusion:
         "other seeds, crossed, each for itself.",
     ]
     columns = ["finalist", "T", "", "T = 1", "at T", "change", "so"]
-    rows = [row for label, one in conclusion.finalists.items() for row in _heat_rows(label, one)]
-    title = "Are its probabilities right?"
-    return WordedConclusion("calibration", title, f"{winner}: {said}.", columns, rows, lines)
-
-
-def _said(name: str, measure: Measure) -> str:
-    called, _, unit = SHOWN[name]
-    before, after = (scaled(one.value, one.unit) for one in (measure.before, measure.after))
-    change = span(measure.change, " to ")
-    return f"its {called} {SAYS[measure.verdict]}: {after} {unit}, not {before} (change {change})"
-
-
-def _heat_rows(label: str, calibration: Calibration) -> Iterator[list[str]]:
-    for name, measure in calibration.measures.items():
-        yield [
+    rows = [
+        [
             label,
-            f"{calibration.temperature:.2f}",
+            f"{one.temperature:.2f}",
             SHOWN[name][1],
-            *(scaled(one.value, one.unit) for one in (measure.before, measure.after)),
+            *(scaled(figure.value, figure.unit) for figure in (measure.before, measure.after)),
             span(measure.change),
             measure.verdict,
         ]
+        for label, one in conclusion.finalists.items()
+        for name, measure in one.measures.items()
+    ]
+    title = "Are its probabilities right?"
+    return WordedConclusion("calibration", title, f"{winner}: {said}.", columns, rows, lines)
 
 
 VERBS: Final[dict[VoteJudgement, str]] = {
@@ -577,7 +563,11 @@ def _name(evaluation: AtEvaluation) -> str:
 def _(voted: TestVotesConclusion) -> WordedConclusion:
     evaluation, winners = voted.evaluation, voted.winners
     rows = [[one.sweep, "1", plus_minus(one.accuracy), "", "", ""] for one in winners]
-    rows += [_test_vote_row(vote) for vote in voted.votes]
+    for vote in voted.votes:
+        ahead = [_signed(vote.ahead_by), span(vote.ahead_by)]
+        named = f"{shown_as(vote.voters)}, {vote.vote}"
+        mean = plus_minus(vote.accuracy)
+        rows.append([named, str(vote.members), mean, *ahead, vote.verdict])
     widest = next(vote for vote in reversed(voted.votes) if vote.vote != "hard")
     rival = next(one.finalist for one in winners if one.sweep == widest.of)
     like = widest.accuracy
@@ -599,12 +589,6 @@ def _(voted: TestVotesConclusion) -> WordedConclusion:
     columns = ["vote", "of", "test, %" if is_share else "test", "ahead", "95 %", "so"]
     title, anchor = f"Votes on the test set, {_ordinal(evaluation)}", f"voted-{_name(evaluation)}"
     return WordedConclusion(anchor, title, lead, columns, rows, _test_vote_lines(voted), note)
-
-
-def _test_vote_row(vote: VoteOnTest) -> list[str]:
-    name, mean = f"{shown_as(vote.voters)}, {vote.vote}", plus_minus(vote.accuracy)
-    ahead = [_signed(vote.ahead_by), span(vote.ahead_by)]
-    return [name, str(vote.members), mean, *ahead, vote.verdict]
 
 
 def _test_vote_lines(voted: TestVotesConclusion) -> list[str]:
