@@ -22,9 +22,17 @@ def verdict_line(summary: Summary) -> str:
     best, reference = summary.best, summary.reference
     if best is None:
         return "no trial completed, so there is no best trial"
+    if reference is None:
+        why = "none completed" if summary.baselines else "the sweep has none"
+        compared = f"no baseline to compare with: {why}"
+    elif best.trial == reference.trial:
+        compared = f"which is the baseline {best.baseline}; no other trial scored better"
+    else:
+        lead = lead_over_baseline(summary, best, reference)
+        compared = f"{lead} ({_objective(reference)})"
     value = f"{summary.metric} {_objective(best)} (trial {best.trial})"
     label, clause = how_confirmed(best, summary.champion)
-    return f"{label}: {value}, {_comparison(summary, best, reference)}{clause}"
+    return f"{label}: {value}, {compared}{clause}"
 
 
 def front_line(front: Sequence[TrialRow], objectives: Sequence[Objective]) -> str:
@@ -37,17 +45,6 @@ def front_line(front: Sequence[TrialRow], objectives: Sequence[Objective]) -> st
         ends = dict.fromkeys(format_metric(end) for end in (min(values), max(values)))
         ranges.append(f"{objective.metric} {' to '.join(ends)}")
     return f"{counted(len(front), 'trial')} {FRONT}: {', '.join(ranges)}"
-
-
-def _comparison(summary: Summary, best: TrialRow, reference: TrialRow | None) -> str:
-    if reference is None:
-        return "no baseline to compare with: " + (
-            "none completed" if summary.baselines else "the sweep has none"
-        )
-    if best.trial == reference.trial:
-        return f"which is the baseline {best.baseline}; no other trial scored better"
-    lead = lead_over_baseline(summary, best, reference)
-    return f"{lead} ({_objective(reference)})"
 
 
 def lead_over_baseline(summary: Summary, row: TrialRow, reference: TrialRow) -> str:

@@ -82,7 +82,7 @@ def register_champion(
         champion: The trial.
         scratch: See `log_files`.
     """
-    model = _renamed(client, find_model(client, info), info)
+    model, about = _renamed(client, find_model(client, info), info), _about(info, champion)
     versions = versions_of(client, model) if model else []
     kept = _made_of(versions, run_id, champion)
     if kept is None or not client.list_artifacts(run_id, FOLDER):
@@ -96,7 +96,6 @@ def register_champion(
     if kept is None:
         if model is None:
             tags = {"sweep_id": info.id, "experiment": info.experiment_name}
-            about = _about(info, champion)
             model = client.create_registered_model(model_name(info), tags, about)
             reached("champion.named")
         _create_version(client, model, run_id, info, champion)
@@ -105,7 +104,11 @@ def register_champion(
         versions = versions_of(client, model)
         kept = _made_of(versions, run_id, champion)
         assert kept is not None
-    _point_alias(client, model, kept, _about(info, champion))
+    if model.description != about:
+        client.update_registered_model(model.name, about)
+    if str(model.aliases.get(ALIAS, "")) != str(kept.version):
+        client.set_registered_model_alias(model.name, ALIAS, kept.version)
+        reached("champion.done")
     last = {version.tags.get(DIGEST): version for version in versions} | {champion.digest: kept}
     for version in versions:
         if DIGEST in version.tags and version.version != last[version.tags[DIGEST]].version:
@@ -200,14 +203,6 @@ def _create_version(
     client.create_model_version(
         model.name, f"{root}/{FOLDER}", run_id, tags, description=about, await_creation_for=0
     )
-
-
-def _point_alias(client: Any, model: Any, version: Any, about: str) -> None:
-    if model.description != about:
-        client.update_registered_model(model.name, about)
-    if str(model.aliases.get(ALIAS, "")) != str(version.version):
-        client.set_registered_model_alias(model.name, ALIAS, version.version)
-        reached("champion.done")
 
 
 # Makes the files of a trial's model as MLflow loads and serves it; the bytes are always the same.

@@ -62,8 +62,10 @@ def check_store(tracking_uri: str) -> str | None:
         return None
     if not tracking_uri.startswith("http"):
         url = _checked_url(tracking_uri)
-        try:  # MLflow itself would try for minutes
-            _listen_there(url.host, url.port or _PORTS.get(url.get_backend_name()))
+        port = url.port or _PORTS.get(url.get_backend_name())
+        try:  # MLflow itself would try for minutes; a socket file or unknown port is not asked
+            if url.host and port and not url.host.startswith("/"):
+                socket.create_connection((url.host, port), TIMEOUT_SECONDS).close()
         except OSError as error:
             return _judge_error(tracking_uri, error)
         return None
@@ -88,12 +90,6 @@ def _checked_url(uri: str) -> sqlalchemy.URL:
         ) from None
     except sqlalchemy.exc.ArgumentError as error:
         raise TrackingError(f"tracking store {redacted(uri)!r}: {one_line(error)}") from None
-
-
-def _listen_there(host: str | None, port: int | None) -> None:
-    """Raise OSError if nobody listens at a port; a socket file or unknown port is not asked."""
-    if host and port and not host.startswith("/"):
-        socket.create_connection((host, port), TIMEOUT_SECONDS).close()
 
 
 def _ask(uri: str) -> _Answer:
@@ -132,8 +128,10 @@ def _judge_answer(uri: str, answer: _Answer) -> str | None:
     status = answer.status
     if status >= 500 or status in _TRY_LATER:
         return f"it answers {status}"
-    if status == 200 and _is_json_object(answer.body):
-        return None
+    if status == 200:
+        with contextlib.suppress(ValueError):
+            if isinstance(json.loads(answer.body), dict):
+                return None
     if status == 401:
         problem = (
             "it refuses user name and password; set MLFLOW_TRACKING_USERNAME and "
@@ -226,10 +224,3 @@ def _mistake(uri: str, problem: str) -> TrackingError:
 
 def _gist(body: str) -> str:
     return " ".join(body.split())[:80]
-
-
-def _is_json_object(body: str) -> bool:
-    try:
-        return isinstance(json.loads(body), dict)
-    except ValueError:
-        return False

@@ -340,11 +340,8 @@ class Projector:
         if outage and not self._warned:
             self._warned = True
             self._on_outage(one_line(error))
-        self._pause(job.tries)
-
-    def _pause(self, tries: int) -> None:
-        """Wait before the next try, ever longer; closing ends a pause and makes the next short."""
-        seconds = min(self._pause_seconds * 2 ** min(tries - 1, 10), LONGEST_PAUSE_SECONDS)
+        # Ever longer before the next try; closing ends a pause, and makes the next one short.
+        seconds = min(self._pause_seconds * 2 ** min(job.tries - 1, 10), LONGEST_PAUSE_SECONDS)
         with self._changed:
             if self._closing:
                 self._changed.wait(min(seconds, 1.0))

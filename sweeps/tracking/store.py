@@ -186,6 +186,7 @@ def open_client(tracking_uri: str, database_retry: DatabaseRetry | None = None) 
         StoreError: The SQLite file is damaged, locked for too long, or a newer MLflow's.
     """
     with quiet():
+        import sqlalchemy
         from mlflow.tracking import MlflowClient
 
         database = sqlite_path(tracking_uri)
@@ -199,7 +200,11 @@ def open_client(tracking_uri: str, database_retry: DatabaseRetry | None = None) 
             else:
                 _bring_up_to_date(database, database_retry)
             client = MlflowClient(tracking_uri)
-            _relax_synchronous(client)
+            engine = client._tracking_client.store.engine  # MLflow offers no other way to it
+            # Spare an fsync per transaction: a lost last commit is rebuilt from the records.
+            if not sqlalchemy.event.contains(engine, "connect", relax_synchronous):
+                sqlalchemy.event.listen(engine, "connect", relax_synchronous)
+                engine.dispose()  # connections made before the listener was there
         reached("tracking.named")
         return client
 
@@ -358,13 +363,3 @@ def _upgrade(database: Path) -> None:
     engine = create_sqlalchemy_engine_with_retry(f"{SQLITE}{database}")
     _upgrade_db(engine)
     engine.dispose()
-
-
-def _relax_synchronous(client: Any) -> None:
-    """Spare an fsync per transaction: a lost last commit is rebuilt from the records."""
-    import sqlalchemy
-
-    engine = client._tracking_client.store.engine  # MLflow offers no other way to it
-    if not sqlalchemy.event.contains(engine, "connect", relax_synchronous):
-        sqlalchemy.event.listen(engine, "connect", relax_synchronous)
-        engine.dispose()  # connections made before the listener was there

@@ -168,7 +168,7 @@ def _state(info: SweepInfo, names: list[str], findings: Findings, limit: int) ->
     beside = (f"metrics.`{name}`" for name in findings.beside)
     others += [name for name in beside if name not in {objective, *others}]
     tags = ["why", *(["confusion_1"] if findings.worst else []), "state"]
-    columns = [
+    shown = [
         objective,
         *others,
         *(f"params.`{name}`" for name in varied),
@@ -177,9 +177,9 @@ def _state(info: SweepInfo, names: list[str], findings: Findings, limit: int) ->
     ]
     charts = _charts(info, varied, names, findings)
     return {
-        "selectedColumns": columns,
+        "selectedColumns": shown,
         # The first two names are the grid's own; columns that are left out follow after the rest.
-        "columnOrder": ["0", "attributes.`Run Name`", *columns, "runDateAndNestInfo", "duration"],
+        "columnOrder": ["0", "attributes.`Run Name`", *shown, "runDateAndNestInfo", "duration"],
         "columnWidths": {objective: 160, "tags.`why`": 180, "attributes.`Dataset`": 220},
         "orderByKey": objective,
         "orderByAsc": info.direction == "minimize",
@@ -190,26 +190,22 @@ def _state(info: SweepInfo, names: list[str], findings: Findings, limit: int) ->
         "modelVersionFilter": "All Runs",
         "runsHiddenMode": "SHOW_ALL",
         "isAccordionReordered": True,
-        "compareRunSections": _sections(info, {card["metricSectionId"] for card in charts}),
+        "compareRunSections": [
+            {
+                "uuid": uuid,
+                "name": name.format(metric=info.metric),
+                "display": uuid != _REST,
+                "isReordered": True,
+                "deleted": False,
+                "isGenerated": False,
+                "columns": columns,
+                "cardHeight": height,
+            }
+            for uuid, (name, columns, height) in _LAYOUT.items()
+            if uuid == _REST or any(card["metricSectionId"] == uuid for card in charts)
+        ],
         "compareRunCharts": charts,
     }
-
-
-def _sections(info: SweepInfo, filled: set[str]) -> list[dict[str, Any]]:
-    return [
-        {
-            "uuid": uuid,
-            "name": name.format(metric=info.metric),
-            "display": uuid != _REST,
-            "isReordered": True,
-            "deleted": False,
-            "isGenerated": False,
-            "columns": columns,
-            "cardHeight": height,
-        }
-        for uuid, (name, columns, height) in _LAYOUT.items()
-        if uuid in filled or uuid == _REST
-    ]
 
 
 def _charts(
@@ -382,14 +378,14 @@ def _order(info: SweepInfo) -> str:
 
 def _origin(info: SweepInfo) -> str:
     began = datetime.fromtimestamp(info.created_at / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    sampler, pruner = (_name(info.fingerprint.get(key)) for key in ("sampler", "pruner"))
+    options = [info.fingerprint.get(key) for key in ("sampler", "pruner")]
+    sampler, pruner = (
+        str(one.get("name", "")) if isinstance(one, Mapping) else str(one or "none")
+        for one in options
+    )
     seed, data = info.fingerprint.get("seed", ""), info.data
     digest = str(data.get("digest") or "")[:16]
     return (
         f"Begun {began}: experiment `{info.experiment}`, sampler {sampler}, pruner {pruner}, "
         f"seed {seed}, data {data.get('name', '')} (`{digest}`)."
     )
-
-
-def _name(option: Any) -> str:
-    return str(option.get("name", "")) if isinstance(option, Mapping) else str(option or "none")
