@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate
 from typing import Final
 
 from search_spaces.objectives import Objective
@@ -54,6 +53,7 @@ def history_section(data: SweepData, folded: Sequence[Block] = ()) -> Section | 
         return None
     front = {row.trial for row in data.summary.front} if data.info.has_front else set()
     charts = [_chart(view, front) for view in data.by_objective]
+    charts += [] if front else [_over_time(data)]
     return Section("history", "History of the search", [*charts, *folded, _all_trials(data)])
 
 
@@ -74,11 +74,8 @@ def _chart(data: SweepData, front: set[int]) -> Chart:
     found = [float(row.objective) for row in complete if row.objective is not None]
     floor = min(found) - 0.06 * ((max(found) - min(found)) or abs(max(found)) or 1)
     last = max(row.trial for row in data.rows)
-    choose = max if data.is_higher_better else min
-    best = list(accumulate(found, choose))
     trials = [row.trial for row in complete]
-    line = Line("best so far", [*trials, last], [*best, best[-1]], "best", steps=True)
-    marks: list[Mark] = [] if front else [line]
+    marks: list[Mark] = [] if front else [_steps(data, complete, trials, last)]
     for row in data.summary.baselines:
         if row.objective is not None:
             ends = [row.objective] * 2
@@ -112,9 +109,49 @@ def _chart(data: SweepData, front: set[int]) -> Chart:
     )
 
 
-def _points(name: str, rows: Sequence[TrialRow], role: str, floor: float | None = None) -> Points:
-    """Return a dot for each trial; at `floor` if it has no objective."""
-    x = [row.trial for row in rows]
+def _over_time(data: SweepData) -> Chart:
+    """Return the chart of the objective by the seconds of training, which is what a user pays."""
+    seconds, name = data.seconds_until, data.summary.metric
+    complete = [row for row in data.rows if row.objective is not None]
+    complete.sort(key=lambda row: (seconds[row.trial], row.trial))
+    x = [seconds[row.trial] for row in complete]
+    chosen = [row for row in complete if data.chosen and row.trial == data.chosen.trial]
+    others = [row for row in complete if row.trial in data.drawn and row not in chosen]
+    marks: list[Mark] = [
+        _steps(data, complete, x, max(seconds.values())),
+        _points("complete", others, "trial", at=seconds),
+    ]
+    if chosen:
+        best = _points(name_of_chosen(data), chosen, "best", at=seconds)
+        marks.append(replace(best, is_diamond=True))
+    note = (
+        "The same by the seconds of training up to the end of each trial: trainings side by side "
+        "count once, pauses between starts do not count."
+    )
+    axes = Axis("seconds of training"), Axis(name)
+    return Chart("history-seconds", f"{name} by the time it took", marks, *axes, "wide", note)
+
+
+def _steps(
+    data: SweepData, complete: Sequence[TrialRow], x: Sequence[Number], last: Number
+) -> Line:
+    choose = max if data.is_higher_better else min
+    best: list[float] = []
+    for row in complete:
+        assert row.objective is not None
+        best.append(choose(best[-1], row.objective) if best else row.objective)
+    return Line("best so far", [*x, last], [*best, best[-1]], "best", steps=True)
+
+
+def _points(
+    name: str,
+    rows: list[TrialRow],
+    role: str,
+    floor: float | None = None,
+    at: Mapping[int, float] | None = None,
+) -> Points:
+    """Return a dot for each trial, by its number, or where `at` says."""
+    x = [row.trial if at is None else at[row.trial] for row in rows]
     heights = [row.objective if row.objective is not None else floor for row in rows]
     return Points(name, x, heights, role, [trial_text(r) for r in rows])  # type: ignore[arg-type]
 
