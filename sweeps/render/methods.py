@@ -102,7 +102,8 @@ def _of(conclusions: Sequence[Conclusion], kind: type[C]) -> list[C]:
 def _search(info: SweepInfo, verdict: VerdictConclusion) -> Iterator[str]:
     data, fixed = info.data, info.fingerprint
     on = data_in_words(info.experiment, data, 12)
-    sampler, pruner = (_name(fixed.get(kind)) for kind in ("sampler", "pruner"))
+    chosen = [fixed.get(kind) for kind in ("sampler", "pruner")]
+    sampler, pruner = (str(c.get("name", "")) if isinstance(c, Mapping) else "" for c in chosen)
     by = f" by {sampler}" if sampler else ""
     by += f" with the pruner {pruner}" if pruner not in {"", "none"} else ""
     seed = f" (seed {fixed['seed']})" if "seed" in fixed else ""
@@ -116,10 +117,6 @@ def _search(info: SweepInfo, verdict: VerdictConclusion) -> Iterator[str]:
             "The first trials after the baselines were points that had been good on other data "
             f"(learned from {info.learned_from})."
         )
-
-
-def _name(choice: object) -> str:
-    return str(choice.get("name", "")) if isinstance(choice, Mapping) else ""
 
 
 def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:

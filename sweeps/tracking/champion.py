@@ -82,7 +82,8 @@ def register_champion(
         champion: The trial.
         scratch: See `log_files`.
     """
-    model, about = _renamed(client, find_model(client, info), info), _about(info, champion)
+    model: Any = _renamed(client, find_model(client, info), info)
+    about = _about(info, champion)
     versions = versions_of(client, model) if model else []
     kept = _made_of(versions, run_id, champion)
     if kept is None or not client.list_artifacts(run_id, FOLDER):

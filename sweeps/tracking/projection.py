@@ -276,6 +276,12 @@ class Projection:
         return self._opened
 
     @contextmanager
+    def _known(self, info: SweepInfo) -> Iterator[KnownSweep]:
+        """Yield the known runs of a sweep, which are found or made; see `_forgetting`."""
+        with self._forgetting(info):
+            yield self._sweep(info)
+
+    @contextmanager
     def _forgetting(self, info: SweepInfo) -> Iterator[None]:
         """Keep MLflow quiet; if a call fails, forget the runs, since the store may have changed."""
         with quiet():

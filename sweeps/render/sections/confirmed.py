@@ -283,7 +283,8 @@ def _lost(standing: ConfirmedStanding, folds: int) -> str:
 def _standing_row(standing: ConfirmedStanding, folds: int) -> list[str]:
     searched, behind = standing.searched, standing.leader_ahead_by
     former, best = standing.probability_leader_better, standing.chance_best
-    chance, said = "" if former is None else f"{former:.2f}", standing.verdict
+    chance = "" if former is None else f"{former:.2f}"
+    said: str = standing.verdict
     if best is not None:
         chance = "< 1 %" if best < 0.01 else "> 99 %" if best > 0.99 else f"{100 * best:.0f} %"
         if said != "leads":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from optuna.distributions import CategoricalDistribution
 
+from search_spaces.loading import catalogue
 from sweeps.analysis.data import SweepData
-from sweeps.analysis.findings import domain_of, edges
+from sweeps.analysis.findings import domain_of, edges, narrowed
 from sweeps.analysis.importance import RELIABLE_FROM, Importance
 from sweeps.analysis.rows import TrialRow
 from sweeps.render.section import (
@@ -15,6 +17,7 @@ from sweeps.render.section import (
     Bars,
     Block,
     Chart,
+    Code,
     Dimension,
     Parallel,
     Points,
@@ -23,7 +26,6 @@ from sweeps.render.section import (
     Text,
 )
 from sweeps.render.sections.trials import trial_text
-from sweeps.render.sections.verdict import narrower_search
 from sweeps.wording import counted, format_value
 
 _MOST_SLICES = 12
@@ -63,7 +65,19 @@ def _importance_chart(data: SweepData, important: Sequence[Importance], metric: 
         ("noise", "reference", [one for one in rest if one.is_reference]),
     ]
     count = len(data.ranking)
-    marks = [_bars(name, role, chosen, count) for name, role, chosen in groups if chosen]
+    marks = []
+    for name, role, chosen in groups:
+        few = [f" (of {counted(o.trials, 'trial')})" if o.trials != count else "" for o in chosen]
+        bars = Bars(
+            name,
+            [f"{one.name}{of}" for one, of in zip(chosen, few, strict=True)],
+            [one.value for one in chosen],
+            role,
+            [min(one.low, one.value) for one in chosen],
+            [max(one.high, one.value) for one in chosen],
+            [f"{o.name}: {o.value:.2f}, from {o.low:.2f} to {o.high:.2f}" for o in chosen],
+        )
+        marks += [bars] if chosen else []
     note = (
         "Share of what separates the best tenth of the trials from the rest (PED-ANOVA, Watanabe "
         "et al. 2023). Lines are 95 % intervals over resampled trials. Noise is a parameter of "
@@ -74,20 +88,6 @@ def _importance_chart(data: SweepData, important: Sequence[Importance], metric: 
         return Chart("importances", "Importance", marks, axis, Axis(), "wide", note)
     title = f"Importance for {metric}"
     return Chart(f"importances-{metric}", title, marks, axis, Axis(), "half", note)
-
-
-def _bars(name: str, role: Role, chosen: Sequence[Importance], count: int) -> Bars:
-    few = [f" (of {counted(o.trials, 'trial')})" if o.trials != count else "" for o in chosen]
-    texts = [f"{o.name}: {o.value:.2f}, from {o.low:.2f} to {o.high:.2f}" for o in chosen]
-    return Bars(
-        name,
-        [f"{one.name}{of}" for one, of in zip(chosen, few, strict=True)],
-        [one.value for one in chosen],
-        role,
-        [min(one.low, one.value) for one in chosen],
-        [max(one.high, one.value) for one in chosen],
-        texts,
-    )
 
 
 def parameters_section(data: SweepData, important: Sequence[Importance]) -> Section | None:
@@ -123,45 +123,48 @@ def _parallel(data: SweepData, names: Sequence[str]) -> Chart:
 
 def _dimension(data: SweepData, name: str, rows: Sequence[TrialRow]) -> Dimension:
     values = [row.params.get(name) for row in rows]
-    if _is_numeric(data, name):
+    labels, is_log = _scale(data, name)
+    if labels is None:
         numbers = [None if value is None else float(value) for value in values]
-        return Dimension(name, numbers, log=_is_log(data, name))
-    labels = _choices(data, name)
+        return Dimension(name, numbers, log=is_log)
     return Dimension(name, [None if v is None else format_value(v) for v in values], labels=labels)
 
 
 def _slice(data: SweepData, name: str) -> Chart:
     rows = [row for row in data.ranking if name in row.params and row.trial in data.drawn]
-    metric = data.summary.metric
-    trials = [row.trial for row in rows]
-    heights = [row.objective for row in rows]
-    is_numeric = _is_numeric(data, name)
-    x = [row.params[name] if is_numeric else format_value(row.params[name]) for row in rows]
-    texts = [trial_text(row) for row in rows]
-    mark = Points("", x, heights, "trial", texts, values=trials, values_title="trial")
-    labels = None if is_numeric else _choices(data, name)
-    is_tiny = is_numeric and min(float(value) for value in x if value is not None) < 1e-3
-    axis = Axis(name, log=is_numeric and _is_log(data, name), labels=labels, is_tiny=is_tiny)
-    return Chart(f"slice-{name}", name, [mark], axis, Axis(metric), "third")
+    labels, is_log = _scale(data, name)
+    values = [row.params[name] for row in rows]
+    x = values if labels is None else [format_value(value) for value in values]
+    is_tiny = labels is None and min(float(v) for v in values if v is not None) < 1e-3
+    mark = Points(
+        "", x, [row.objective for row in rows], "trial", [trial_text(row) for row in rows],
+        values=[row.trial for row in rows], values_title="trial",
+    )  # fmt: skip
+    axis = Axis(name, log=is_log, labels=labels, is_tiny=is_tiny)
+    return Chart(f"slice-{name}", name, [mark], axis, Axis(data.summary.metric), "third")
 
 
-def _is_numeric(data: SweepData, name: str) -> bool:
-    """Whether a parameter takes numbers, and more than `_FEW` of them."""
+def _scale(data: SweepData, name: str) -> tuple[tuple[str, ...] | None, bool]:
+    """Return a place for each value of a parameter, or None; and whether it is logarithmic."""
     domain = domain_of(data, name)
     if isinstance(domain, CategoricalDistribution):
-        return False
-    return domain.log or (domain.high - domain.low) / (domain.step or 1e-9) > _FEW
+        return tuple(format_value(choice) for choice in domain.choices), False
+    if domain.log or (domain.high - domain.low) / (domain.step or 1e-9) > _FEW:
+        return None, bool(domain.log)
+    known = {row.params[name] for row in data.ranking if name in row.params}
+    return tuple(format_value(value) for value in sorted(known)), False  # type: ignore[type-var]
 
 
-def _choices(data: SweepData, name: str) -> tuple[str, ...]:
-    """Return the values of a parameter as texts, in their order."""
-    domain = domain_of(data, name)
-    if isinstance(domain, CategoricalDistribution):
-        return tuple(format_value(choice) for choice in domain.choices)
-    values = {row.params[name] for row in data.ranking if name in row.params}
-    return tuple(format_value(value) for value in sorted(values))  # type: ignore[type-var]
-
-
-def _is_log(data: SweepData, name: str) -> bool:
-    """Whether a parameter is sampled on a logarithmic scale."""
-    return bool(getattr(domain_of(data, name), "log", False))
+def narrower_search(data: SweepData, important: Sequence[Importance]) -> list[Code]:
+    """Return the commands of a sweep where the best lie; none if that is everywhere, or unsure."""
+    narrower = narrowed(data, [one.name for one in important if one.stands_out])
+    if not narrower or len(data.ranking) < RELIABLE_FROM / 2:
+        return []
+    name, space = shlex.quote(data.info.name), str(data.info.space.get("name", ""))
+    is_shipped = data.info.directory is None and space in catalogue()
+    options = " ".join(f"--set {shlex.quote(option)}" for option in narrower)
+    commands = (
+        f"sweeps run {space if is_shipped else 'space.json'} --name {name}-narrow {options}",
+        f"sweeps enqueue {name}-narrow --from {name} --top 5   # which are tried first",
+    )
+    return [Code("\n".join(commands), "To search on where the best lie")]

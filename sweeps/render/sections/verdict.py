@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
-from search_spaces.loading import catalogue
 from search_spaces.objectives import Objective, in_words
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.findings import (
@@ -273,13 +272,13 @@ def answer(summary: Summary, conclusions: Sequence[Conclusion]) -> list[str]:
     """Return who won and by how much, in sentences, the most important one first."""
     for verdict in conclusions:
         if isinstance(verdict, VerdictConclusion):  # parameters have a table of their own
-            said = answer_of(conclusions)
+            lines = answer_of(conclusions)
             if summary.done > verdict.trials:
                 later = counted(summary.done - verdict.trials, "trial")
-                said.append(
+                lines.append(
                     f"Confirmed when there were {verdict.trials} trials: {later} came later."
                 )
-            return said
+            return lines
     if conclusions:
         return [put_in_words(conclusions[0]).lead]
     best, reference, metric = summary.best, summary.reference, summary.metric
@@ -309,7 +308,11 @@ def verdict_section(data: SweepData) -> Section:
     if chosen is None:
         blocks.append(Text(failure_line(summary.failures, summary.first_error), "warning"))
         return Section("verdict", "The answer", [*blocks, Text(progress_line(summary))])
-    blocks += [Facts(_facts(data)), _next(data)]
+    facts = _search_facts(data) if verdict is None else fold_facts(verdict, data.conclusions)
+    if (worst := worst_class(data)) is not None:
+        detail = f"{percent(worst.recall)} recognised {summary.scored_on}{worst.remark}"
+        facts.append(Fact("worst class", worst.shown, detail))
+    blocks += [Facts([*facts, _trials(data)]), _next(data)]
     if verdict is not None:
         words = put_in_words(verdict)
         lines = [*map(Text, words.lines), Text(words.note, "note")]
@@ -337,16 +340,6 @@ def search_tables(data: SweepData) -> list[Block]:
 
 def _compared(data: SweepData) -> dict[int, AccuracyDifference]:
     return leader_against(data, [row.trial for row in data.ranking[1 : 1 + _RUNNERS_UP]])
-
-
-def _facts(data: SweepData) -> list[Fact]:
-    verdict = data.verdict
-    facts = _search_facts(data) if verdict is None else fold_facts(verdict, data.conclusions)
-    worst = worst_class(data)
-    if worst is not None:
-        detail = f"{percent(worst.recall)} recognised {data.summary.scored_on}{worst.remark}"
-        facts.append(Fact("worst class", worst.shown, detail))
-    return [*facts, _trials(data)]
 
 
 def fold_facts(verdict: VerdictConclusion, conclusions: Sequence[Conclusion]) -> list[Fact]:
@@ -448,18 +441,3 @@ def _next(data: SweepData) -> Code:
     # The comments begin one below the other.
     lines = (f"{command:{width}}{mark}{said}" for command, mark, said in parts)
     return Code("\n".join(lines), "What to do next")
-
-
-def narrower_search(data: SweepData, important: Sequence[Importance]) -> list[Code]:
-    """Return the commands of a sweep where the best lie; none if that is everywhere, or unsure."""
-    narrower = narrowed(data, [one.name for one in important if one.stands_out])
-    if not narrower or len(data.ranking) < RELIABLE_FROM / 2:
-        return []
-    name, space = shlex.quote(data.info.name), str(data.info.space.get("name", ""))
-    is_shipped = data.info.directory is None and space in catalogue()
-    options = " ".join(f"--set {shlex.quote(option)}" for option in narrower)
-    commands = (
-        f"sweeps run {space if is_shipped else 'space.json'} --name {name}-narrow {options}",
-        f"sweeps enqueue {name}-narrow --from {name} --top 5   # which are tried first",
-    )
-    return [Code("\n".join(commands), "To search on where the best lie")]

@@ -4,7 +4,7 @@ import pytest
 
 from sweeps.analysis.findings import edges, narrowed
 from sweeps.analysis.importance import Importance
-from sweeps.render.sections.verdict import narrower_search
+from sweeps.render.sections.parameters import narrower_search
 from tests.sweeps.analysis.findings.builders import sweep_data
 
 
