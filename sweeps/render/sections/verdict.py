@@ -15,12 +15,10 @@ from sweeps.analysis.findings import (
     OnFront,
     axis_of,
     leader_against,
-    narrowed,
     standings,
     worst_class,
     worth,
 )
-from sweeps.analysis.importance import RELIABLE_FROM, Importance
 from sweeps.analysis.rows import TrialRow
 from sweeps.analysis.summary import Summary
 from sweeps.records.conclusions import (
