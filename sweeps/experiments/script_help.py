@@ -1,13 +1,14 @@
-"""Writes a space for a Python script from its options: `sweeps init --from train.py`.
+"""Writes a space for a script from its `--help`: `sweeps init --from train.py`.
 
-The script is run with `--help` up to the place where argparse, click or typer would read the words
-of the command; there it lists its options instead. Ranges are guessed from names and defaults; they
-are there to be edited.
+The help of argparse, click, typer and Fire lists options, that of Hydra has the configuration as
+YAML. Help of argparse and click often names neither types nor defaults: for a Python script they
+are read from the calls of `add_argument` and `option` in its source, which is not imported. Ranges
+are guessed from names and defaults; they are there to be edited.
 """
 
 from __future__ import annotations
 
-import inspect
+import ast
 import json
 import os
 import re
@@ -15,11 +16,13 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+
+import yaml
 
 from search_spaces.errors import SpaceError
 from search_spaces.loading import parse
@@ -27,10 +30,16 @@ from search_spaces.parameters import Value
 from search_spaces.reading import declared_space
 from sweeps.errors import UsageError
 from sweeps.experiments.script import DATA, FOLD, FOLDS, OUTPUT, OWN, SEED
+from sweeps.experiments.script_results import leaves, names_epoch, says_test
 
 HELP_SECONDS: Final = 60
-_PARSERS: Final = re.compile(r"argparse|ArgumentParser|\bclick\b|\btyper\b|\btyro\b", re.IGNORECASE)
-"""A script that mentions none of these would not list its options, but train."""
+_INTERPRETERS: Final = {".py": "python3", ".sh": "bash", ".R": "Rscript"}
+_PARSERS: Final = re.compile(
+    r"argparse|ArgumentParser|\bclick\b|\btyper\b|\bfire\b|\bhydra\b|absl|docopt|\btyro\b|optparse"
+    r"|--help",
+    re.IGNORECASE,
+)
+"""A script that mentions none of these would not answer `--help`, but train."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +48,13 @@ class ScriptOption:
 
     Attributes:
         name: Its name in the space.
-        spelled: The words of the command, with a place for its value: `--lr {}`, `{}`.
+        spelled: The words of the command, with a place for its value: `--lr {}`, `lr={}`, `{}`.
         kind: `float`, `int`, `bool`, `str`, or empty if that is not known.
         default: Its default; None if there is none, or if it is not known.
         choices: The values that are allowed; for a flag that can be switched on or off, its two
             spellings.
-        low: Least value that is allowed.
-        high: Greatest value that is allowed.
+        low: Least value that the help allows.
+        high: Greatest value that the help allows.
         is_required: Whether the script does not run without it.
         is_list: Whether it takes several values.
     """
@@ -69,7 +78,8 @@ def space_of_script(script: Path, python: str | None = None) -> tuple[Path, str]
         python: The Python that runs it, by name or path; None for `python3`.
 
     Raises:
-        UsageError: There is no such script, it is none of Python, does not run, or has no option.
+        UsageError: There is no such script, its help cannot be had, it names no option, or it
+            prints its metric in several lines that may be the score.
     """
     path = script.with_suffix(".yaml")
     if not script.is_file():
@@ -77,49 +87,47 @@ def space_of_script(script: Path, python: str | None = None) -> tuple[Path, str]
     if path.exists():
         raise UsageError(f"{path} is there already, and stays as it is; move it away first")
     source = script.read_text(encoding="utf-8", errors="replace")
-    if script.suffix != ".py":
-        raise UsageError(
-            f"--from {script}: is no Python script; write the space by hand, see docs/scripts.md"
-        )
     if not _PARSERS.search(source):
         raise UsageError(
             f"--from {script}: it reads no options that `--help` would list (argparse, click, "
-            "typer); write the space by hand, see docs/scripts.md"
+            "typer, Hydra, Fire); write the space by hand, see docs/scripts.md"
         )
-    interpreter = "python3"
+    interpreter = _INTERPRETERS.get(script.suffix)
     if python is not None:
+        if script.suffix != ".py":
+            raise UsageError(f"--python {python}: {script} is no Python script; leave it out")
         if shutil.which(python) is None:
             raise UsageError(f"--python {python}: there is no program {python!r}")
         # A space runs its command in its own folder. No link is followed: it names the environment.
         interpreter = str(Path(python).absolute()) if "/" in python else python
-    words = [interpreter, script.name]
-    listed = _listed(words, script.resolve().parent)
-    if not listed:
+    words = [interpreter, script.name] if interpreter else [f"./{script.name}"]
+    text = _help_of(words, script.resolve().parent)
+    options = read_help(text)
+    if script.suffix == ".py":
+        options = _with_source(options, source)
+    if not options:
         raise UsageError(
-            f"--from {script}: no option was found by `{shlex.join(words)} --help`; "
+            f"--from {script}: no option was found in what `{shlex.join(words)} --help` prints; "
             "write the space by hand, see docs/scripts.md"
         )
-    options = [_option(one) for one in sorted(listed, key=lambda one: bool(one["spelled"]))]
-    written = _space_text(words, options, source)
+    written = _space_text(words, options, source, is_hydra=_is_hydra(text))
     try:
         read = parse(written, path.name)
         declared_space(read.values, read.lines, name="", source=path.name, directory=None)
-    except SpaceError as error:  # never write what is refused
-        raise UsageError(f"--from {script}: its options were not understood ({error})") from None
+    except SpaceError as error:  # a help text that was misread: never write what is refused
+        raise UsageError(f"--from {script}: its help was not understood ({error})") from None
     return path, written
 
 
-def _listed(words: Sequence[str], folder: Path) -> list[dict[str, Any]]:
-    """Return the options that a script lists, see `_list_options`."""
+def _help_of(words: Sequence[str], folder: Path) -> str:
+    """Return what a script prints on `--help`."""
     shown = f"`{shlex.join(words)} --help`"
     if shutil.which(words[0]) is None and not (folder / words[0]).exists():
         raise UsageError(f"--from: there is no program {words[0]!r} to run {words[-1]} by")
-    body = inspect.getsource(_list_options)
-    program = f"from __future__ import annotations\n{body}\n_list_options()"
     with subprocess.Popen(  # noqa: S603 - the user's own script
-        [words[0], "-c", program, words[1]],
+        [*words, "--help"],
         cwd=folder,
-        env={**os.environ, "TERM": "dumb", "NO_COLOR": "1"},
+        env={**os.environ, "COLUMNS": "200", "TERM": "dumb", "PAGER": "cat", "NO_COLOR": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -144,106 +152,236 @@ def _listed(words: Sequence[str], folder: Path) -> list[dict[str, Any]]:
             "script in this way too: if a package is missing, activate the environment that has "
             "it; if it has no --help, write the space by hand, see docs/scripts.md"
         )
-    listed = [line for line in stdout.splitlines() if line.startswith(_MARK)]
-    options: list[dict[str, Any]] = json.loads(listed[-1].removeprefix(_MARK)) if listed else []
-    return [option for option in options if option["name"] not in _NO_PARAMETERS]
+    return f"{stdout}\n{stderr}"  # Fire prints it to stderr
 
 
-_MARK: Final = "OPTIONS: "
-_NO_PARAMETERS: Final = frozenset({"help", "version", "install_completion", "show_completion"})
+# From a help text to options
+
+_NUMBER: Final = r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _KINDS: Final = {
     "float": "float", "float range": "float", "int": "int", "integer": "int",
-    "integer range": "int", "bool": "bool", "boolean": "bool",
-    "text": "str", "str": "str", "path": "str", "Path": "str", "file": "str", "filename": "str",
+    "integer range": "int", "int range": "int", "bool": "bool", "boolean": "bool",
+    "text": "str", "str": "str", "path": "str", "file": "str", "directory": "str",
 }  # fmt: skip
+_DEFAULT: Final = re.compile(r"\(default:? ([^()]*)\)|\[default: ([^;\]]*)", re.I)
+_RANGE: Final = re.compile(rf"({_NUMBER})<=?x(?:<=?({_NUMBER}))?")
+_STARTS: Final = re.compile(r"\s*(?:-\w[ ,].*)?--\w")
+_POSITIONALS: Final = re.compile(r"(positional )?arguments:?\Z", re.IGNORECASE)
 
 
-def _list_options() -> None:
-    """Run a script, and print its options where it would read them; in a process of its own."""
-    import argparse
-    import contextlib
-    import enum
-    import importlib
-    import json
-    import os
-    import runpy
-    import sys
-
-    def end(options: list[dict[str, Any]]) -> None:
-        sys.stdout.flush()
-        said = json.dumps(options, default=lambda _: None)
-        os.write(1, f"\nOPTIONS: {said}\n".encode())
-        os._exit(0)
-
-    def of_argparse(parser: Any, *_: Any, **__: Any) -> Any:
-        end([
-            {"name": one.dest, "spelled": list(one.option_strings), "off": [],
-             "kind": getattr(one.type, "__name__", ""), "default": one.default,
-             "choices": list(one.choices or ()), "low": None, "high": None,
-             "is_flag": one.nargs == 0, "is_required": one.required,
-             "is_list": one.nargs not in (None, 0, "?")}
-            for one in parser._actions
-        ])  # fmt: skip
-
-    def of_click(command: Any, *_: Any, **__: Any) -> Any:
-        found = []
-        for one in command.params:
-            # Typer of today has no types of click, but annotations.
-            kind = getattr(one, "type", None) or one.type_descriptor.annotation
-            choices = getattr(kind, "choices", kind if isinstance(kind, enum.EnumMeta) else ())
-            found.append(
-                {"name": one.name, "spelled": one.opts if one.param_type_name == "option" else [],
-                 "off": one.secondary_opts, "default": getattr(one.default, "value", one.default),
-                 "kind": getattr(kind, "name", None) or getattr(kind, "__name__", ""),
-                 "choices": [getattr(choice, "value", choice) for choice in choices],
-                 "low": getattr(kind, "min", getattr(one, "min", None)),
-                 "high": getattr(kind, "max", getattr(one, "max", None)),
-                 "is_flag": getattr(one, "is_flag", False), "is_required": one.required,
-                 "is_list": one.nargs != 1 or getattr(one, "multiple", False)}
-            )  # fmt: skip
-        end(found)
-
-    parser: Any = argparse.ArgumentParser
-    parser.parse_args = parser.parse_known_args = of_argparse
-    for name in ("click.core", "typer._click.core"):
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name).Command.parse_args = of_click
-    sys.argv = [sys.argv[1], "--help"]
-    runpy.run_path(sys.argv[0], run_name="__main__")
+_NO_PARAMETERS: Final = frozenset({"help", "version", "install_completion", "show_completion"})
 
 
-def _option(said: Mapping[str, Any]) -> ScriptOption:
-    """Return an option as it was listed; of several spellings the first long one counts."""
-    spelled = [*(one for one in said["spelled"] if one.startswith("--")), *said["spelled"]]
-    name = _plain(spelled[0].lstrip("-") if spelled else said["name"])
-    off = [*said["off"], *(one for one in spelled if one == f"--no-{spelled[0].lstrip('-')}")]
-    default = said["default"] if isinstance(said["default"], str | int | float) else None
-    if said["is_flag"] and off:
-        pair = (spelled[0], off[0])
-        chosen = pair[default is False] if isinstance(default, bool) else None
-        return ScriptOption(name, "{}", "bool", chosen, pair)
-    if said["is_flag"]:
-        return ScriptOption(name, spelled[0], "bool", False)
-    kind = _KINDS.get(said["kind"], "") or (type(default).__name__ if default is not None else "")
-    if kind == "float" and isinstance(default, int):
-        default = float(default)
-    return ScriptOption(
+def read_help(text: str) -> list[ScriptOption]:
+    """Return the options in a help text, positional arguments first."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    if _is_hydra(text):
+        return _hydra_options(text)
+    is_fire = "SYNOPSIS" in text and "FLAGS" in text
+    found = {option.name: option for option in (_fire_options if is_fire else _blocks)(text)}
+    return [option for name, option in found.items() if name not in _NO_PARAMETERS]
+
+
+def _blocks(text: str) -> Iterator[ScriptOption]:
+    """Yield the options of a text: each begins a line, and its help may go on below."""
+    usage = re.search(r"^\s*usage: .*\[OPTIONS\] +(.*\S)", text, re.IGNORECASE | re.MULTILINE)
+    if usage and "Arguments" not in text:  # click does not list them
+        for word in usage[1].split():
+            yield ScriptOption(_plain(word.strip("[]").removesuffix("...")), "{}", is_required=True)
+    section, block = "", list[str]()
+    for line in [*text.splitlines(), ""]:
+        bare = line.strip(" │╭╰─*╮╯")
+        is_heading = line[:1].isalpha() or line.startswith("╭")
+        is_start = bool(_STARTS.match(line.strip("│ ").removeprefix("*")))
+        if not (is_start or is_heading) and bare[:1].isalpha() and _POSITIONALS.match(section):
+            # The help of an argument stands farther right than the argument.
+            is_start = len(line) - len(line.lstrip(" │*")) <= 8
+        if is_start or is_heading or not bare:
+            if block:
+                yield from _option(block)
+            block = [bare] if is_start else []
+        elif block:
+            block.append(bare)
+        section = bare if is_heading else section
+
+
+def _option(block: Sequence[str]) -> Iterator[ScriptOption]:
+    """Yield the option of a block; none if it is a line of another kind."""
+    spec, whole = _spec(block[0]), " ".join(block)
+    names = re.findall(r"(?<![\w-])--([A-Za-z][\w-]*)", spec)
+    word = re.match(r"[A-Za-z]\w*", spec)
+    if not names and word is None:
+        return
+    name = _plain(names[0] if names else str(word and word[0]))
+    found = [next(filter(None, said)) for said in _DEFAULT.findall(whole)]
+    default = _value(found[-1]) if found else None
+    negated = [one for one in names if one[:3] in {"no-", "no_"} and one[3:] == names[0]]
+    if negated:
+        pair = (f"--{names[0]}", f"--{negated[0]}")
+        is_off = default is False or found[-1:] == negated
+        yield ScriptOption(name, "{}", "bool", pair[is_off] if found else None, pair)
+        return
+    # What stands for the value, and the values that it lists.
+    meta = re.sub(r"--?[A-Za-z][\w-]*", "", spec).strip(" ,=/")
+    listed = re.search(r"[{\[<](\w[^\s{}\[\]<>]*[|,][^\s{}\[\]<>]*)[}\]>]", meta)
+    choices = tuple(map(_value, re.split(r"[|,]", listed[1]))) if listed else ()
+    named = re.search(r"<([^<>]+)>", meta)
+    kind = _KINDS.get((named[1] if named else meta).lower(), "")
+    if names and not meta:  # a flag, which is off
+        yield ScriptOption(name, f"--{names[0]}", "bool", False)
+        return
+    bounds = _RANGE.search(whole)
+    low, high = bounds.groups() if bounds else (None, None)
+    yield ScriptOption(
         name,
-        f"{spelled[0]} {{}}" if spelled else "{}",
-        kind,
+        f"--{names[0]} {{}}" if names else "{}",
+        kind or _kind_of(default),
         default,
-        tuple(said["choices"]),
-        said["low"],
-        said["high"],
-        is_required=said["is_required"] and default is None,
-        is_list=said["is_list"],
+        choices,
+        float(low) if low else None,
+        float(high) if high else None,
+        is_required=default is None and (not names or "[required]" in whole),
+        is_list="..." in meta or (bool(found) and found[-1][:1] in set("[(")),
     )
+
+
+def _spec(line: str) -> str:
+    """Return the columns of a line before its help: the spellings, and what stands for a value."""
+    columns = re.split(r"\s{2,}", line)
+    spec = columns[:1]
+    for column in columns[1:]:
+        if not re.match(r"--?\w|<.*>|[A-Z][A-Z ]+\Z|\[\w+(\|\w+)+\]\Z", column):
+            break
+        spec.append(column)
+    return "  ".join(spec)
+
+
+_FIRE_OPTION: Final = re.compile(
+    r"^ {4}(?:-\w, )?(--)?([A-Za-z]\w*).*((?:\n {8}.*)*)", re.MULTILINE
+)
+"""The groups: whether it is a flag, its name, and its help, which stands farther right."""
+
+
+def _fire_options(text: str) -> Iterator[ScriptOption]:
+    """Yield the options in a help text of Python Fire."""
+    for section in re.split(r"^(?=[A-Z])", text, flags=re.MULTILINE):
+        if not re.match(r"(POSITIONAL )?ARGUMENTS$|FLAGS$", section, re.MULTILINE):
+            continue
+        for flag, name, said in _FIRE_OPTION.findall(section):
+            shown = re.search(r"Default: (.*)", said)
+            typed = re.search(r"\bType: (?:Optional\[)?(\w+)", said)
+            default = _value(shown[1]) if shown else None
+            kind = _KINDS.get(typed[1].lower(), "") if typed else ""
+            choices: tuple[Value, ...] = ()
+            if isinstance(default, bool):  # Fire reads true as a text
+                choices, default = ("True", "False"), str(default)
+            yield ScriptOption(
+                _plain(name), f"--{name}={{}}" if flag else "{}", kind or _kind_of(default),
+                default, choices, is_required=default is None and not flag,
+                is_list=shown is not None and shown[1][:1] in set("[("),
+            )  # fmt: skip
+
+
+def _is_hydra(text: str) -> bool:
+    return "powered by Hydra" in text and "== Config ==" in text
+
+
+def _hydra_options(text: str) -> list[ScriptOption]:
+    groups, _, config = text.partition("== Config ==")
+    listed = re.findall(r"^([\w/]+): (\w[\w-]*(?:, [\w-]+)+)$", groups, re.MULTILINE)
+    config = config.partition("\n\n")[2].partition("\n\n\n")[0]
+    try:
+        values = yaml.safe_load(config)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return []
+    found = []
+    for group, options in listed:
+        choices: tuple[Value, ...] = (*options.split(", "),)
+        chosen = values.get(group) if isinstance(values, dict) else None
+        inner = chosen.values() if isinstance(chosen, dict) else ()
+        default = next((one for one in choices if one in inner), None)  # `name: adam` in adam.yaml
+        found.append(ScriptOption(_plain(group), f"{group}={{}}", "str", default, choices))
+    named = {group for group, _ in listed}
+    for path, said in leaves(values if isinstance(values, dict) else {}):
+        if path.partition(".")[0] in named or (isinstance(said, str) and "${" in said):
+            continue
+        value = _value(said) if isinstance(said, str) else said
+        is_required = value == "???"
+        default = None if is_required or not isinstance(value, str | int | float) else value
+        choices = (True, False) if isinstance(value, bool) else ()
+        found.append(ScriptOption(
+            _plain(path), f"{path}={{}}", _kind_of(default), default, choices,
+            is_required=is_required, is_list=isinstance(value, list),
+        ))  # fmt: skip
+    return found
 
 
 def _plain(name: str) -> str:
     """Return a name that a parameter of a space can have."""
     plain = re.sub(r"\W", "_", name) or "_"
     return plain.lower() if plain.isupper() and len(plain) > 1 else plain
+
+
+def _value(text: str) -> Value:
+    """Return the value that a help text shows."""
+    text = text.strip().strip("'\"")
+    if text in {"None", "none", "null", ""}:
+        return None
+    if text in {"True", "False", "true", "false"}:
+        return text.lower() == "true"
+    if re.fullmatch(r"-?\d{1,15}", text):
+        return int(text)
+    return float(text) if re.fullmatch(_NUMBER, text) else text
+
+
+def _kind_of(value: object) -> str:
+    return type(value).__name__ if isinstance(value, bool | int | float | str) else ""
+
+
+# From the source
+
+
+def _with_source(options: Sequence[ScriptOption], source: str) -> list[ScriptOption]:
+    """Return options with what the calls of `add_argument` and `option` add to the help."""
+    try:
+        calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    except (SyntaxError, ValueError, RecursionError):
+        return list(options)
+    stated: dict[str, dict[str, Any]] = {}
+    for call in calls:
+        called = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        words = [one.value for one in call.args if isinstance(one, ast.Constant)]
+        named = [one for one in words if isinstance(one, str) and one.startswith("--")]
+        if called in {"add_argument", "option"} and named:
+            names = [_plain(one.partition("/")[0].lstrip("-")) for one in named]
+            said = {one.arg: _literal(one.value) for one in call.keywords if one.arg}
+            stated |= dict.fromkeys(names, said)
+    return [_completed(option, stated.get(option.name, {})) for option in options]
+
+
+def _literal(node: ast.expr) -> Any:
+    if isinstance(node, ast.Name):
+        return node.id
+    with suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return ast.literal_eval(node)
+    return None
+
+
+def _completed(option: ScriptOption, said: dict[str, Any]) -> ScriptOption:
+    if option.kind == "bool":
+        return option
+    default = said.get("default") if option.default is None else option.default
+    if not isinstance(default, str | int | float):
+        default = None
+    kind = said.get("type") if said.get("type") in {"float", "int", "str"} else option.kind
+    is_float = kind == "float" and isinstance(default, int) and not isinstance(default, bool)
+    return replace(
+        option,
+        default=float(default) if is_float and default is not None else default,
+        kind=kind or _kind_of(default),
+        is_required=option.is_required or (said.get("required") is True and default is None),
+        is_list=option.is_list or said.get("nargs", "?") != "?" or said.get("multiple") is True,
+    )
 
 
 # From options to a space
@@ -269,16 +407,21 @@ _METRICS: Final = (
 _LOWER: Final = re.compile(r"loss|rmse|mae|mse|error")
 
 
-def _space_text(words: Sequence[str], options: Sequence[ScriptOption], source: str) -> str:
+def _space_text(
+    words: Sequence[str], options: Sequence[ScriptOption], source: str, *, is_hydra: bool
+) -> str:
     command = [shlex.join(words)]
     varied: dict[str, tuple[str, Value]] = {}
     fixed: dict[str, Value] = {}
     left: list[str] = []
     has_data = False
-    divides = any(_FOLD.fullmatch(option.name) for option in options)
-    for option in options:
+    if is_hydra:
+        command.append("hydra.run.dir={output}")
+    own_names = [_short_name(option) for option in options]
+    divides = any(map(_FOLD.fullmatch, own_names))
+    for option, short in zip(options, own_names, strict=True):
         name = f"{option.name}_" if option.name in OWN else option.name
-        own = _own_placeholder(option, divides=divides)
+        own = _own_placeholder(option, short, divides=divides)
         if own is not None and (own != DATA or option.is_required):
             command.append(option.spelled.format(f"{{{own}}}"))
             has_data |= own == DATA
@@ -294,8 +437,13 @@ def _space_text(words: Sequence[str], options: Sequence[ScriptOption], source: s
     return _written(command, varied, fixed, left, source, has_data=has_data)
 
 
-def _own_placeholder(option: ScriptOption, *, divides: bool) -> str | None:
-    short = option.name
+def _short_name(option: ScriptOption) -> str:
+    """Return the last part of the name of a Hydra option, such as `fold` of `data.fold={}`."""
+    path, equals, _ = option.spelled.partition("=")
+    return _plain(path.rpartition(".")[2]) if equals and path[:1] != "-" else option.name
+
+
+def _own_placeholder(option: ScriptOption, short: str, *, divides: bool) -> str | None:
     if _SEEDS.fullmatch(short):
         return SEED
     if option.kind in {"", "int"} and not (option.choices or option.is_list):
@@ -312,7 +460,7 @@ def _own_placeholder(option: ScriptOption, *, divides: bool) -> str | None:
 
 
 def _point(option: ScriptOption) -> Value:
-    """Return the default if it is a value of the option."""
+    """Return the default if it is a value of the option; a help may say `one per core`."""
     if option.choices:
         return option.default if option.default in option.choices else None
     return option.default if isinstance(option.default, int | float) else None
@@ -413,7 +561,92 @@ def _objective(source: str) -> list[str]:
         return [line, "result: mlflow"]
     pattern = rf"\b{spelled}[=: ]+([-+.\deE]+|nan|inf)"
     where = f"metrics: {{{metric}: '{pattern}'}}  # EDIT: matches in its output"
-    return [line, where]
+    return [line, where, *_other_lines(source, spelled, re.compile(pattern))]
+
+
+@dataclass(frozen=True)
+class _Printed:
+    """A number that a script prints.
+
+    Attributes:
+        text: The call that prints it, as the source has it.
+        line: The line that it prints, with 0 for each value.
+        start: Where the number begins in that line.
+    """
+
+    text: str
+    line: str
+    start: int
+
+
+def _other_lines(source: str, metric: str, pattern: re.Pattern[str]) -> list[str]:
+    """Return comments on what a script prints of its metric beside its score.
+
+    Raises:
+        UsageError: Several lines may have the score, or only lines of the test set.
+    """
+    matched = [
+        _Printed(text, line, match.start(1))
+        for text, line in _printed(source)
+        for match in pattern.finditer(line)
+    ]
+    on_test = [one for one in matched if says_test(one.line, one.start, 1)]
+    others = [one for one in matched if one not in on_test]
+    of_epochs = [one for one in others if names_epoch(one.line)] or others
+    different = list({(one.line, one.start): one for one in of_epochs}.values())
+    if len(different) > 1 or (on_test and not others):
+        shown = "".join(f"\n  {one.text}" for one in (different or on_test)[:4])
+        why = "more than once, and one is the score" if different else "of the test set only"
+        raise UsageError(
+            f"--from: it prints {metric!r} {why}:{shown}\nNothing was written. Print the number "
+            "that you mean, of a validation set, under a name of its own, such as val_acc; or "
+            "write the space by hand, with a pattern that only its line matches, such as "
+            r"metrics: {acc: 'valid.* acc[=: ]+(\S+)'}; see docs/scripts.md"
+        )
+    comments = [f"# Not read, since it says test: {one.text}" for one in on_test]
+    for one in (one for one in others if one not in of_epochs):
+        # What stands before the number, behind the value before it.
+        before = re.split(r"\d", one.line[: one.start])[-1].lstrip(" ,;|([-")
+        quoted = re.escape(before).replace("\\ ", " ").replace("'", "''")
+        comments.append(f"# The last epoch has the score, not: {one.text}")
+        comments.append(f"# To take that number as the score: final: '{quoted}(\\S+)'")
+    return comments
+
+
+_PRINTING: Final = frozenset({"print", "echo", "write", "info", "warning", "log", "debug"})
+_VALUE: Final = re.compile(r"%(?:\(\w+\))?[-+# 0-9.]*[sdfgeirx]")
+
+
+def _printed(source: str) -> Iterator[tuple[str, str]]:
+    """Yield the calls of a Python script that print, each with its line: 0 for each value."""
+    try:
+        nodes = [*ast.walk(ast.parse(source))]
+    except (SyntaxError, ValueError, RecursionError):
+        return
+    for node in nodes:
+        if isinstance(node, ast.Call):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if called in _PRINTING:
+                line = " ".join(map(_as_printed, node.args))
+                line = line if called == "print" else _VALUE.sub("0", line)
+                text = " ".join((ast.get_source_segment(source, node) or "").split())
+                yield f"line {node.lineno}: {text[:100]}", line
+
+
+def _as_printed(node: ast.expr) -> str:
+    """Return a text with 0 in place of each value; 0 for anything else."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(map(_as_printed, node.values))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+        return _VALUE.sub("0", _as_printed(node.left))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _as_printed(node.left) + _as_printed(node.right)
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "format":
+        assert isinstance(node.func, ast.Attribute)
+        return re.sub(r"\{[^{}]*\}", "0", _as_printed(node.func.value))
+    return "0"
 
 
 def _shown(value: Value) -> str:

@@ -457,6 +457,12 @@ class _EpochLines:
         return True
 
 
+def names_epoch(line: str) -> bool:
+    """Whether a line names its epoch, or its step, iteration or round, and sums up nothing."""
+    found = _EPOCH.search(line)
+    return found is not None and not _SUMS_UP.search(line[: found.start()])
+
+
 def pattern_hint(printed: str, metric: str) -> str:
     """Return which pattern would find a metric in lines that look like it; empty if none does."""
     wanted, alike, same = metric.lower(), "", ""

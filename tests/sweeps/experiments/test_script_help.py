@@ -1,4 +1,4 @@
-"""`sweeps init --from`: a space from the options of a script."""
+"""`sweeps init --from`: a space from the `--help` of a script."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 
 from sweeps.cli import app
 from sweeps.experiments import script_help
+from sweeps.experiments.script_help import read_help
 
 HELPS = Path(__file__).with_name("helps")
-"""Scripts."""
+"""Scripts, and the help that two more printed whose parsers no test environment has."""
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_argparse(written):
     assert "No baseline: the default of weight_decay is not known" in text
 
 
-def test_types_and_defaults_that_no_help_shows_are_known(written):
+def test_what_the_help_leaves_out_is_in_the_source(written):
     space, text = written("train_plain.py")
     assert space["parameters"] == {
         "learning_rate": {"type": "float", "low": 0.0001, "high": 0.01, "log": True},
@@ -89,6 +90,37 @@ def test_typer(written):
         "dropout": FRACTION,
     }  # fmt: skip
     assert "train_typer.py {width} --lr {lr}" in " ".join(space["command"].split())
+
+
+def test_fire():
+    options = {option.name: option for option in read_help((HELPS / "fire.txt").read_text())}
+    assert {name: option.spelled for name, option in options.items()} == {
+        "width": "{}", "lr": "--lr={}", "batch_size": "--batch_size={}",
+        "optimizer": "--optimizer={}", "augment": "--augment={}", "name": "--name={}",
+        "decay": "--decay={}",
+    }  # fmt: skip
+    assert [options[name].default for name in ("lr", "batch_size", "optimizer", "name")] == [
+        0.01, 64, "adam", None,
+    ]  # fmt: skip
+    assert options["augment"].choices == ("True", "False")  # Fire reads true as a text
+    assert (options["decay"].kind, options["batch_size"].kind) == ("float", "int")
+
+
+def test_hydra(written):
+    text = f"# hydra\nprint({(HELPS / 'hydra.txt').read_text()!r})"
+    space, written_text = written("train.py", text)
+    assert " ".join(space["command"].split()) == (
+        "python3 train.py hydra.run.dir={output} optimizer={optimizer} lr={lr} augment={augment} "
+        "model.width={model_width} seed={seed} data={data} out={output}"
+    )
+    assert space["parameters"] == {
+        "optimizer": {"type": "categorical", "choices": ["adam", "sgd"]},
+        "lr": RATE,
+        "augment": {"type": "categorical", "choices": [True, False]},
+        "model_width": BATCH,
+    }
+    assert space["baselines"]["default"]["optimizer"] == "adam"
+    assert "epochs=10, model.activation=relu, model.layers" in written_text
 
 
 def test_a_text_that_is_needed_is_fixed_until_it_is_edited(written):
@@ -129,6 +161,16 @@ def test_options_for_fold_and_seed_are_those_of_the_sweep(written, options, word
     assert ("# {fold} is 0 in the search" in text) is ("{fold}" in words)
 
 
+def test_folds_and_seeds_of_hydra_may_lie_deeper(written):
+    text = "Powered by Hydra (https://hydra.cc)\npowered by Hydra\n== Config ==\nOver\n\n"
+    config = "lr: 0.1\ntrain:\n  seed: 3\ndata:\n  fold: 0\n  folds: 5\n\n\n"
+    space, _ = written("train.py", f"# hydra\nprint({text + config!r})")
+    assert " ".join(space["command"].split()) == (
+        "python3 train.py hydra.run.dir={output} lr={lr} train.seed={seed} data.fold={fold} "
+        "data.folds={folds}"
+    )
+
+
 def test_the_python_of_a_script_may_be_named(tmp_path, monkeypatch):
     python = tmp_path / "its own" / "bin" / "python"
     python.parent.mkdir(parents=True)
@@ -151,7 +193,7 @@ def test_the_python_of_a_script_may_be_named(tmp_path, monkeypatch):
     ("words", "said"),
     [
         (["--from", "train.py", "--python", "nosuch/python"], "there is no program 'nosuch/pyth"),
-        (["--from", "train.sh", "--python", sys.executable], "train.sh: is no Python script"),
+        (["--from", "train.sh", "--python", sys.executable], "train.sh is no Python script"),
         (["new", "--python", sys.executable], "--python is for --from"),
     ],
 )
@@ -181,20 +223,71 @@ def test_the_objective_is_guessed_from_the_source(written, more, metric, directi
     assert [key for key in ("metrics", "result") if key in space] == ([where] if where else [])
 
 
+TRAIN = """    print(f'Epoch {epoch} train: acc {acc}')\n"""
+BEGIN = """import argparse
+p = argparse.ArgumentParser()
+p.add_argument('--lr', default=0.1)
+args = p.parse_args()
+for epoch in range(6):
+    acc = loss = 0.5
+"""
+EPOCH = """    print(f"Epoch {epoch + 1}/6: loss {loss:.3f} acc {acc:.4f}")\n"""
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ("""print("Test: loss %.3f acc %.4f" % (loss, acc))""",
+         "# Not read, since it says test: line 8: print("),
+        ("""print("best acc: {:.4f}".format(acc))""",
+         r"# To take that number as the score: final: 'best acc: (\S+)'"),
+        ("import logging; logging.info('best epoch %d with acc %.3f', epoch, acc)",
+         r"final: 'with acc (\S+)'"),
+        ("print('done')", "EDIT: matches in its output\n\n"),
+    ],
+)  # fmt: skip
+def test_what_a_script_prints_beside_its_epochs_is_said(written, last, said):
+    space, text = written("train.py", BEGIN + EPOCH + last)
+    assert space["objective"] == {"metric": "acc", "direction": "maximize"}
+    assert "final" not in space
+    assert said in text
+
+
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        (TRAIN + TRAIN.replace("train", "valid"), ["line 7: print(f'Epo", "line 8: print(f'Epo"]),
+        (TRAIN.replace("train: acc {acc}", "train acc {acc}, valid acc {acc}"), ["line 7: pr"] * 2),
+        ("""print("Test accuracy and acc", acc)""", ["of the test set only", "line 7: print("]),
+        ("""print("acc", acc)\nprint("best acc", acc)""", ["line 7: pr", "line 8: pr"]),
+    ],
+)  # fmt: skip
+def test_a_guess_between_two_lines_is_refused(tmp_path, lines, shown):
+    (tmp_path / "train.py").write_text(BEGIN + lines.replace("accuracy", "set"))
+    result = CliRunner().invoke(app, ["init", "--from", str(tmp_path / "train.py")])
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.split())
+    for text in shown:
+        assert text in said
+        said = said.partition(text)[2]
+    assert "Nothing was written" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["train.py"]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
         ("none.py", None, "there is no such file"),
         ("train.py", "import sys\nopen('ran', 'w')", "it reads no options that `--help` would"),
         ("train.py", "import argparse, nosuch", "ended with exit code 1: ModuleNotFoundError: "),
-        ("train.py", "import argparse", "no option was found by `python3 train.py --help`; write"),
-        ("train.py", "import argparse, time\ntime.sleep(600)", "did not end within 3 s"),
+        ("train.py", "import argparse", "no option was found in what `python3 train.py --help` pr"),
+        ("train.py", "import argparse, time\ntime.sleep(600)", "did not end within 1 s"),
     ],
 )  # fmt: skip
 def test_a_script_without_help_is_refused_and_nothing_is_written(
     tmp_path, monkeypatch, name, text, said
 ):
-    monkeypatch.setattr(script_help, "HELP_SECONDS", 3)
+    monkeypatch.setattr(script_help, "HELP_SECONDS", 1)
     if text is not None:
         (tmp_path / name).write_text(text)
     result = CliRunner().invoke(app, ["init", "--from", str(tmp_path / name)])
@@ -216,3 +309,13 @@ def test_a_folder_or_a_script_is_needed(words):
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 2
     assert "give either a folder to write into, or --from and a script" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["fire.txt", "hydra.txt"])
+def test_half_a_help_text_is_read_as_well(name):
+    text = (HELPS / name).read_text()
+    whole = {option.name for option in read_help(text)}
+    last = len(text) - 40
+    for end in range(0, last, 40):
+        assert len(read_help(text[:end])) <= len(whole)
+    assert {option.name for option in read_help(text[:last])} <= whole

@@ -1,4 +1,4 @@
-"""Its help has no defaults and no types."""
+"""Its help has no defaults and no types; its source has them."""
 
 import argparse
 
