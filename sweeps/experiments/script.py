@@ -12,6 +12,7 @@ files that it writes into the folder `{output}` (`SWEEPS_OUTPUT` in its environm
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import json
 import os
@@ -21,6 +22,7 @@ import shutil
 import signal
 import string
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,7 +62,7 @@ from sweeps.experiments.script_results import (
     pattern_hint,
 )
 from sweeps.records import SOURCE
-from sweeps.records.kept_files import last_lines, printed_files
+from sweeps.records.kept_files import HEAD_BYTES, TAIL_BYTES, last_lines, printed_files
 from sweeps.workspace.files import remove
 from sweeps.workspace.processes import descendants, marked, oom_kills, signal_each, why_killed
 
@@ -232,19 +234,22 @@ PATIENCE_SECONDS: Final = 3.0
 """How long a script that is told to end, and all that it started, may take before a kill."""
 _POLITELY: Final = (signal.SIGTERM, signal.SIGKILL)
 _PIECE_BYTES: Final = 1 << 16
+_FREE_BYTES: Final = 1 << 22
 
 
 class Printed:
     """A file into which a process prints, and which is read as it grows.
 
     Unlike a pipe, it keeps everything if a process is killed, and neither side waits for the other.
+    The middle of a long file, which is not kept, gives its disk space back if the system can do
+    that.
     """
 
     def __init__(self, path: Path, only: bytes) -> None:
         """Make the file; of its lines, those that begin with `only` are read."""
         self._only = only
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
-        self._read_to = 0
+        self._read_to = self._freed_to = 0
         self._begun = b""
 
     def fileno(self) -> int:
@@ -264,6 +269,16 @@ class Printed:
     def last_line(self) -> list[str]:
         """Return the last line if it has no line end; call it once the process has ended."""
         return self._split(b"\n")
+
+    def free(self) -> None:
+        """Free the disk space between head and tail (Linux; elsewhere when the attempt ends)."""
+        begin = max(self._freed_to, HEAD_BYTES)
+        end = os.fstat(self._file).st_size - TAIL_BYTES
+        if sys.platform == "linux" and end - begin >= _FREE_BYTES:
+            keep_size_punch_hole = 3
+            offsets = ctypes.c_int64(begin), ctypes.c_int64(end - begin)
+            ctypes.CDLL(None).fallocate(self._file, keep_size_punch_hole, *offsets)
+            self._freed_to = end
 
     def _split(self, piece: bytes) -> list[str]:
         *whole, self._begun = LINE_END.split(self._begun + piece)
@@ -343,6 +358,9 @@ class RunningScript:
                     if lines and self._checkpoint is not None:
                         os.fdatasync(file.fileno())  # before the state that the script saves next
                     yield lines
+            if self._checkpoint is None:
+                self._stdout.free()
+            self._stderr.free()
             yield []
         for file in read:
             yield file.last_line()

@@ -464,6 +464,8 @@ def test_of_a_long_output_head_and_tail_are_kept(tmp_path):
     left_out = len(whole) - HEAD_BYTES - TAIL_BYTES
     said = f"\n... {left_out} bytes are left out here ...\n"
     assert printed == whole[:HEAD_BYTES] + said + whole[-TAIL_BYTES:]
+    # The middle of it takes no room on the disk while the script goes on.
+    assert (folder / "stdout.txt").stat().st_blocks * 512 < len(whole)
 
 
 @pytest.mark.slow
