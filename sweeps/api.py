@@ -6,6 +6,7 @@ names the wrong argument.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -494,20 +495,22 @@ def export_chosen(
 @python_words()
 def replay(
     name: str | Sweep,
-    trial: int,
+    trial: int | None = None,
     *,
     restore: bool = False,
     data: str | Path | None = None,
     home: str | Path | None = None,
+    tracking_uri: str | None = None,
 ) -> Replayed:
     """Train a trial again from its record alone, in a worker process, and compare every epoch.
 
     Args:
-        name: The sweep, or its name.
+        name: The sweep, or its name; without `trial`, the id of the trial's run in MLflow.
         trial: Trial number.
         restore: Whether its weights are stored again if they are equal.
         data: Source of its data; None for the experiment's own.
         home: Home of the sweep.
+        tracking_uri: Store of MLflow that knows the run; None for the one of the home.
 
     Returns:
         The comparison: `is_bit_equal`; `differences`; `succeeded`: bit-equal, or within a tolerance
@@ -519,9 +522,11 @@ def replay(
     """
     from sweeps.runner.replaying import replay_recorded
 
-    sweep = _sweep(name, home)
-    record, store = ended_record(sweep, trial), sweep.home.store(sweep.info.id)
-    return replay_recorded(store, sweep.info, record, source=_source(data), restore=restore)
+    found = name.home if isinstance(name, Sweep) else Home.resolve(home)
+    wanted = name.info.id if isinstance(name, Sweep) else name
+    info, record = find_trained(found, wanted, trial, tracking_uri)
+    store = found.store(info.id)
+    return replay_recorded(store, info, record, source=_source(data), restore=restore)
 
 
 @python_words()
@@ -664,13 +669,38 @@ def confusion(
     return load(name, home).confusion(trial, epoch)
 
 
-def ended_record(sweep: Sweep, trial: int) -> Record:
-    """Return the record of a trial that has an outcome, with its arrays.
+def find_trained(
+    home: Home, name: str, trial: int | None, tracking_uri: str | None
+) -> tuple[SweepInfo, Record]:
+    """Return a trial that has an outcome: its sweep, and its record with arrays.
+
+    Args:
+        home: Home of the sweep.
+        name: Name of the sweep; without `trial`, the id of the trial's run in MLflow.
+        trial: Trial number.
+        tracking_uri: Store of MLflow; None for the one of the home.
 
     Raises:
         UsageError: There is no such trial.
+        StoreError: MLflow does not answer.
     """
-    record = sweep.trial(trial).record
-    if not record.ends_trial:
-        raise UsageError(f"sweep {sweep.name!r} has no trial {trial} with an outcome")
-    return record
+    if trial is not None:
+        sweep = Sweep(home, home.get(name))
+        record = sweep.trial(trial).record
+        if not record.ends_trial:
+            raise UsageError(f"sweep {sweep.name!r} has no trial {trial} with an outcome")
+        return sweep.info, record
+    if not re.fullmatch(r"[0-9a-f]{32}", name):
+        raise UsageError(
+            f"replay {name}: which trial? Give its number, `sweeps replay {name} 7`, or a run id "
+            "alone"
+        )
+    from sweeps.tracking.address import resolve_tracking_uri
+    from sweeps.tracking.reading import attempt_of_run
+    from sweeps.tracking.sync import require_store
+
+    uri = resolve_tracking_uri(home.path, tracking_uri)
+    require_store(uri)
+    sweep_id, key = attempt_of_run(uri, name)
+    info = home.get(sweep_id)
+    return info, home.store(info.id).read(key)

@@ -43,7 +43,7 @@ _IN_ENVIRONMENT: Final = {
 PLACES: Final = ("home", "storage")
 """Options of the whole command line, which are given before a command or behind it."""
 SENDING: Final = frozenset(
-    {"run", "confirm", "retry", "sync", "doctor", "ui"}
+    {"run", "confirm", "retry", "replay", "sync", "doctor", "ui"}
     | {"note", "rename", "archive", "delete", "import"}
 )
 """Commands that take the store that a sweep is sent to, so that their hints name it."""

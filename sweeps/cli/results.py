@@ -21,6 +21,7 @@ from sweeps.cli.options import (
     HomeOption,
     JsonOption,
     SweepArgument,
+    TrackingOption,
     command_to_go_on,
     find_sweep,
     place_options,
@@ -403,12 +404,15 @@ def export(
 
 def replay(
     name: SweepArgument,
-    trial: Annotated[int, typer.Argument(help="Number of the trial.", min=0)],
+    trial: Annotated[
+        int | None, typer.Argument(help="Number of the trial; not with a run id of MLflow.", min=0)
+    ] = None,
     restore: Annotated[
         bool, typer.Option("--restore", help="Keep its weights again, if they are the same.")
     ] = False,
     data: DataOption = None,
     home: HomeOption = None,
+    tracking_uri: TrackingOption = None,
     csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -417,11 +421,12 @@ def replay(
     Every epoch is compared. With equal versions and processor it must be the same to the bit; else
     within a tolerance.
     """
-    from sweeps.api import Sweep, ended_record
+    from sweeps.api import find_trained
+    from sweeps.home import Home
     from sweeps.runner.replaying import replay_recorded
 
-    found, info = find_sweep(home, name)
-    record = ended_record(Sweep(found, info), trial)
+    found = Home.resolve(home)
+    info, record = find_trained(found, name, trial, tracking_uri)
     replayed = replay_recorded(found.store(info.id), info, record, source=data, restore=restore)
     table = [asdict(difference) for difference in replayed.differences]
     columns = ("what", "recorded", "now")

@@ -15,7 +15,7 @@ from sweeps.records.record import SweepInfo
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import ALIAS, DIGEST, find_model
 from sweeps.tracking.runs import find_experiment, half_copied, search
-from sweeps.tracking.store import close_client, quiet
+from sweeps.tracking.store import close_client, one_line, quiet
 from sweeps.tracking.view import view_address
 
 
@@ -93,6 +93,25 @@ def read_champion(tracking_uri: str, info: SweepInfo) -> StoredChampion | None:
         version = client.get_model_version(model.name, str(model.aliases[ALIAS]))
         tags, run_id = version.tags, version.run_id or ""
         return StoredChampion(model.name, tags.get("trial", ""), tags.get(DIGEST, ""), run_id)
+
+
+def attempt_of_run(tracking_uri: str, run_id: str) -> tuple[str, str]:
+    """Return the id of the sweep and the key of the attempt that a run shows.
+
+    Raises:
+        UsageError: There is no such run, or it shows no trial of ours.
+    """
+    tags: Mapping[str, str] = {}
+    with _opened(tracking_uri) as client:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            tags = client.get_run(run_id).data.tags if client else {}
+        except MlflowException as error:
+            raise UsageError(f"run {run_id}: {one_line(error)}") from None
+    if tags.get("kind") != "trial":
+        raise UsageError(f"run {run_id} is no trial of a sweep")
+    return tags["sweep_id"], tags["trial"]
 
 
 @contextlib.contextmanager

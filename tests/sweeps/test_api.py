@@ -354,6 +354,8 @@ def test_a_trial_is_trained_again(finished_toy):
     weights.unlink()
     assert sweeps.replay("toy", 1, restore=True, home=sweep.home.path).is_restored
     assert weights.read_bytes() == kept
+    with pytest.raises(UsageError, match="which trial"):
+        sweeps.replay(sweep)
 
 
 OWN = """

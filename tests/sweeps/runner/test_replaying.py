@@ -76,13 +76,25 @@ def test_pruned_and_diverged_trials_are_replayed_to_where_they_ended(make_home, 
         assert "the same to the bit" in result.stdout
 
 
+def test_a_run_of_mlflow_leads_to_its_trial(toy, call, make_home):
+    from sweeps.tracking.store import close_client, open_client
+
+    client = open_client(f"sqlite:///{make_home() / 'mlflow.db'}")
+    (experiment,) = [e for e in client.search_experiments() if e.name != "Default"]
+    (run,) = client.search_runs([experiment.experiment_id], "tags.trial_number = '3'")
+    (parent,) = client.search_runs([experiment.experiment_id], "tags.kind = 'sweep'")
+    close_client(client)
+    told = json.loads(call("replay", run.info.run_id, "--json").stdout)
+    assert (told["trial"], told["bit_equal"]) == (3, True)
+    refused = call("replay", parent.info.run_id)
+    assert (refused.exit_code, "is no trial" in refused.stderr) == (2, True)
+    absent = call("replay", "0" * 32)
+    assert (absent.exit_code, "0" * 32 in absent.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
-    [
-        (["toy"], "Missing argument 'TRIAL'"),
-        (["toy", 9], "has no trial 9"),
-        (["tyo", 1], "did you mean"),
-    ],
+    [(["toy"], "which trial?"), (["toy", 9], "has no trial 9"), (["tyo", 1], "did you mean")],
 )
 def test_what_cannot_be_replayed_is_said(toy, call, words, said):
     result = call("replay", *words)
