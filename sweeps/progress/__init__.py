@@ -71,10 +71,10 @@ def make_progress(mode: Mode | Progress) -> Progress:
     """Return the display of a sweep's progress.
 
     Args:
-        mode: `auto` (a live display if stderr is a terminal, else as `plain`), `plain` (lines on
-            stderr: new bests, failures, now and then how far the sweep is), `verbose` (one line per
-            trial on stderr), `json` (one object per event on stdout) or `quiet` (failures only, on
-            stderr). A display is returned as it is.
+        mode: `auto` (a bar in a notebook, a live display if stderr is a terminal, else as `plain`),
+            `plain` (lines on stderr: new bests, failures, now and then how far the sweep is),
+            `verbose` (one line per trial on stderr), `json` (one object per event on stdout) or
+            `quiet` (failures only, on stderr). A display is returned as it is.
 
     Raises:
         ValueError: Another mode was given.
@@ -91,6 +91,10 @@ def make_progress(mode: Mode | Progress) -> Progress:
         from sweeps.progress.lines import Quiet
 
         return Quiet(sys.stderr)
+    if mode == "auto" and _in_notebook():
+        from sweeps.progress.live import NotebookDisplay
+
+        return NotebookDisplay()
     if mode == "auto" and can_redraw(sys.stderr):
         from sweeps.progress.live import LiveDisplay
 
@@ -98,6 +102,13 @@ def make_progress(mode: Mode | Progress) -> Progress:
     from sweeps.progress.lines import PlainLines
 
     return PlainLines(sys.stderr, verbose=mode == "verbose")
+
+
+def _in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return hasattr(shell, "kernel")
 
 
 def can_redraw(stream: TextIO) -> bool:

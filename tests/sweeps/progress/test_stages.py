@@ -1,6 +1,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -77,3 +78,13 @@ def test_a_display_that_was_given_stays():
     given = Quiet(io.StringIO())
     with as_one(given, 7) as display:
         assert display is given
+
+
+def test_a_notebook_shows_the_last_training(monkeypatch):
+    drawn = []
+    handle = SimpleNamespace(update=lambda shown: drawn.append(shown.data))
+    monkeypatch.setattr("sweeps.progress._in_notebook", lambda: True)
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: handle)
+    with as_one("auto", 3) as display:
+        play(display, [record(n, 0.9) for n in range(3)], 3)
+    assert '<progress value="3" max="3"' in drawn[-1]
