@@ -69,7 +69,6 @@ _REMOVED: Final = {
     "--until": "`--folds S`, as the answer says",
     "--at-most": "`--folds S`, as the answer says",
     "run --more-epochs": "`sweeps enqueue NAME --more-epochs N`, and then sweeps run",
-    "--parquet": "`sweeps.trials(NAME).to_parquet(FILE)`, from Python",
     "--figures": "the charts of the page, which a browser saves as pictures",
     "--experiment": "a CSV file of its runs, from `mlflow.search_runs().to_csv()`",
 }

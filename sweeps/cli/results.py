@@ -317,6 +317,7 @@ def trials(
         int | None, typer.Argument(help="Show this one, with all that is known of it.", min=0)
     ] = None,
     csv: CsvOption = None,
+    parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write Parquet.")] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -333,13 +334,15 @@ def trials(
     rows = [row for row in every if trial in {None, row.trial}]
     if trial is not None and not rows:
         raise UsageError(f"sweep {info.name!r} has no trial {trial}")
+    if parquet is not None:
+        _write_parquet(rows, info, parquet)
     documents, table = [row.to_dict() for row in rows], []
     if as_json and info.has_front:
         front = {row.trial for row in front_rows(every, info.objectives)}
         documents = [{**one, "on_front": one["trial"] in front} for one in documents]
     if csv is not None:
         table = _trial_documents(rows, info.objectives, info.space)
-    if answered(documents, table, as_json=as_json, csv=csv):
+    if answered(documents, table, as_json=as_json, csv=csv) or parquet is not None:
         return
     if trial is not None:
         _print_trial(rows[0], records, store)
@@ -350,6 +353,18 @@ def trials(
     if left := len(rows) - len(newest):
         all_of_them = f"sweeps trials {shlex.quote(info.name)} --csv FILE {place_options()}"
         print(f"{left} earlier trials are not shown; all of them: {all_of_them.strip()}")
+
+
+def _write_parquet(rows: Sequence[TrialRow], info: SweepInfo, path: Path) -> None:
+    from sweeps.analysis.table import to_frame
+
+    try:
+        to_frame(rows, objectives=info.objectives, space=info.space).to_parquet(path)
+    except ImportError:
+        raise UsageError("--parquet needs pyarrow: pip install pyarrow") from None
+    except OSError as error:
+        raise UsageError(f"--parquet {path}: cannot be written ({error.strerror})") from None
+    print(f"{counted(len(rows), 'trial')} written to {path}")
 
 
 def _print_trial(row: TrialRow, records: Sequence[Record], store: RecordStore) -> None:

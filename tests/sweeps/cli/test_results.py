@@ -39,12 +39,16 @@ def test_the_end_of_a_run_says_how_to_see_the_whole_error(call):
 def test_tables_agree_whatever_their_format(finished_toy, call, tmp_path):
     sweep = finished_toy(trials=6)
     call("trials", "toy", "--csv", tmp_path / "toy.csv")
+    call("trials", "toy", "--parquet", tmp_path / "toy.parquet")
     frame = sweep.trials()
+    assert pd.read_parquet(tmp_path / "toy.parquet").equals(frame)
     csv = pd.read_csv(tmp_path / "toy.csv")
     assert list(csv) == list(frame)
     assert csv["score"].tolist() == frame["score"].tolist()
     rows = json.loads(call("trials", "toy", "--json").stdout)
     assert [row["objective"] for row in rows] == frame["score"].tolist()
+    refused = call("trials", "toy", "--parquet", tmp_path / "no" / "x.parquet")
+    assert (refused.exit_code, "cannot be written" in refused.stderr) == (2, True)
 
 
 def test_of_a_long_sweep_the_newest_trials_are_shown_and_how_to_have_all(
