@@ -40,6 +40,7 @@ from sweeps.records import (
 )
 from sweeps.runner.budget import Budget, Reserving, make_budget, time_used
 from sweeps.runner.control import ControlListener, ControlRequests, StopRequest
+from sweeps.runner.enqueuing import enqueue_longer_of
 from sweeps.runner.loop import Coordinator, Watch
 from sweeps.runner.opening import (
     check_fingerprint,
@@ -334,9 +335,12 @@ class _Start:
         # Before the first trial: its record names the code, which is kept here.
         for line in self._said_of_the_start():
             note(line)
-        # Before the number of trials is known, which it changes.
+        # Before the number of trials is known, which both change.
         if self.config.retry is not None:
             self.config, self.records = _marked(self.config, self.info, self.records)
+        if self.config.more_epochs is not None:
+            for line in _lengthened(self.config, self.info, self.config.more_epochs):
+                note(line)
 
     def _said_of_the_start(self) -> Iterator[str]:
         """Keep the code that the sweep goes on with; yield lines on what has changed."""
@@ -543,6 +547,16 @@ def _marked(
         store.retries.add([record.spec.key for record in failed], begun)
     limits = replace(config.limits, trials=begun)
     return replace(config, limits=limits), store.read_all()
+
+
+def _lengthened(config: SweepConfig, info: SweepInfo, more: int) -> Iterator[str]:
+    """Queue the best trial with more epochs; yield what is said of it."""
+    target = config.space, config.experiment
+    for one in enqueue_longer_of(config.home, info, more, target=target).trials:
+        if one.state == "a trial":
+            yield f"--more-epochs {more}: that is trial {one.number} already"
+        else:
+            yield f"--more-epochs {more}: {one.origin.removeprefix('enqueued, ')} is the next trial"
 
 
 def _enqueued(config: SweepConfig, info: SweepInfo) -> EnqueuedPoints:

@@ -68,7 +68,6 @@ _REMOVED: Final = {
     "--more-data": "a space whose data are a part of yours",
     "--until": "`--folds S`, as the answer says",
     "--at-most": "`--folds S`, as the answer says",
-    "run --more-epochs": "`sweeps enqueue NAME --more-epochs N`, and then sweeps run",
     "--figures": "the charts of the page, which a browser saves as pictures",
     "--experiment": "a CSV file of its runs, from `mlflow.search_runs().to_csv()`",
 }
@@ -131,7 +130,7 @@ class SweepsCommands(TyperGroup):
         A command or an option that is gone is refused with what to use instead.
         """
         options = [arg.partition("=")[0] for arg in args[1:] if arg.startswith("--")]
-        for word in (*args[:1], *options, *(f"{args[0]} {one}" for one in options)):
+        for word in (*args[:1], *options):
             if word in _REMOVED:
                 shown = word if word.startswith("--") else f"sweeps {word}"
                 raise UsageError(f"{shown!r} is gone; in its place: {_REMOVED[word]}")

@@ -350,6 +350,17 @@ class RunOptions:
             metavar="NAME|home|shipped|FILE",
         ),
     ] = None
+    more_epochs: Annotated[
+        int | None,
+        Option(
+            whole(1),
+            "Train the best trial with N epochs more, as a trial of its own, if its last epoch "
+            "ended it.",
+            "See `sweeps.enqueue`.",
+            metavar="N",
+            goes_on=False,
+        ),
+    ] = None
     checkpoint_every: Annotated[
         float | str | None,
         Option(
@@ -590,7 +601,7 @@ def default_of(name: str) -> Any:
     return found.default if found.default_factory is MISSING else found.default_factory()
 
 
-_OTHERS: Final = ("from_sweep", "like", "more_epochs", "restore", "trial")
+_OTHERS: Final = ("from_sweep", "like", "restore", "trial")
 """Arguments of Python functions that are no options of a table."""
 _OPTION: Final = re.compile(
     r"`[^`]*`"  # a command in backticks stays as it is

@@ -252,7 +252,13 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         same_code=options.same_code,
         check_below_seconds=check_below_seconds(options, space, experiment, data, workers),
         folder=folder,
+        more_epochs=options.more_epochs,
     )
+    if options.more_epochs is not None and existing is None:
+        raise UsageError(
+            f"--more-epochs {options.more_epochs}: there is no sweep {name!r} yet whose best trial "
+            "could be trained further; run it first, without this option"
+        )
     if options.learn_from is not None:
         config = _taught(config, options.learn_from)
     _check_baselines(config)

@@ -55,6 +55,8 @@ class SweepConfig:
         folder: The folder in which the experiment is looked up first.
         learned: What a new sweep learns from others; None if it was not asked for. A sweep that
             exists goes on with what it has learned.
+        more_epochs: So many epochs more does the best trial get, as a trial of its own; None for
+            no such trial.
     """
 
     name: str
@@ -81,6 +83,7 @@ class SweepConfig:
     why_sampler: str = ""
     folder: Path | None = None
     learned: Learned | None = None
+    more_epochs: int | None = None
 
     @property
     def sampler_in_words(self) -> str:

@@ -250,7 +250,8 @@ def render_text(
     if summary.best and is_last:
         indented = Text(format_params(summary.best.params))
         parts.append(Padding(indented, (0, 0, 0, 2), expand=False))
-    parts += [Text(line, style=style) for line, style in _remarks(summary, home_option)]
+    remarks = _remarks(summary, home_option, run_command)
+    parts += [Text(line, style=style) for line, style in remarks]
     if verbose:
         parts += [Text(line, style="dim") for line in time_lines(summary.time_split)]
     if not is_last:
@@ -368,7 +369,7 @@ def _front(summary: Summary, most: int | None = None) -> list[RenderableType]:
     return shown
 
 
-def _remarks(summary: Summary, home_option: str) -> list[tuple[str, str]]:
+def _remarks(summary: Summary, home_option: str, run_command: str = "") -> list[tuple[str, str]]:
     """Return the lines that a reader must not miss, each with its style."""
     remarks = []
     home = f" {home_option}" if home_option else ""
@@ -383,8 +384,8 @@ def _remarks(summary: Summary, home_option: str) -> list[tuple[str, str]]:
         count = f"{summary.at_last_epoch} of {counted(summary.counts['COMPLETE'], 'trial')}"
         text = f"{count}, the best among them, trained to the last epoch: more may do better"
         remarks.append((text, "yellow"))
-        again = f"sweeps enqueue {shlex.quote(summary.name)} --more-epochs {summary.best.epochs}"
-        text = f"as many again for the best: {again} --top 1{home}, then go on"
+        again = run_command or f"sweeps enqueue {shlex.quote(summary.name)}"
+        text = f"as many again for the best: {again} --more-epochs {summary.best.epochs}{home}"
         remarks.append((text, "dim"))
     if summary.retried:
         remarks.append((retry_line(summary.retried), "yellow"))

@@ -114,7 +114,13 @@ def enqueue_best_of(home: Home, info: SweepInfo, source: SweepInfo, top: int) ->
 
 
 def enqueue_longer_of(
-    home: Home, info: SweepInfo, more: int, trial: int | None, top: int
+    home: Home,
+    info: SweepInfo,
+    more: int,
+    *,
+    trial: int | None = None,
+    top: int = 1,
+    target: tuple[Space, Experiment] | None = None,
 ) -> Enqueued:
     """Queue trials of a sweep with more epochs; see `sweeps.enqueue`.
 
@@ -126,12 +132,13 @@ def enqueue_longer_of(
         more: How many epochs more than each has.
         trial: The trial; None for the best.
         top: How many of the best.
+        target: Its present space and its experiment, if they are loaded already.
 
     Raises:
         UsageError: The experiment has no parameter `epochs`, the space searches it, or none of the
             trials was ended by its last epoch.
     """
-    space, experiment = _target(home, info)
+    space, experiment = target or _target(home, info)
     _check_count("--more-epochs", more)
     _check_count("--top", top)
     if EPOCHS not in experiment.parameters:

@@ -28,8 +28,8 @@ def test_a_digits_trial_with_more_epochs_is_the_one_that_had_them_at_once(
     """To the bit: curves, score and weights."""
     options = {"trials": 1, "workers": 0, "progress": "quiet", "checkpoint_every": every}
     few = {"home": make_home("few"), "overrides": ["epochs=2", *settings], **options}
-    sweeps.enqueue(sweeps.run("smoke", **few), more_epochs=3, top=1)
-    found = sweeps.run("smoke", **few)
+    sweeps.run("smoke", **few)
+    found = sweeps.run("smoke", more_epochs=3, **few)
     states = [path.name for path in make_home("few").rglob(".checkpoints/*")]
     assert sorted(states) == ([] if every is None else ["0000.last", "0001.last"])
     many = {"home": make_home("many"), "overrides": ["epochs=5", *settings]}

@@ -27,23 +27,12 @@ def best_of(sweep):
     return best.trial, best.seed
 
 
-@pytest.fixture
-def train_longer(call):
-    """Queue the best trial with two epochs more, and run it as trial 4."""
-
-    def run():
-        assert call("enqueue", "toy", "--more-epochs", "2", "--top", "1").exit_code == 0
-        assert call("run", "TOY", "--trials", "4", "--workers", "0").exit_code == 0
-
-    return run
-
-
-def test_the_best_is_trained_with_more_epochs_as_the_next_trial(
-    train_longer, finished_toy, make_home
-):
+def test_the_best_is_trained_with_more_epochs_as_the_next_trial(call, finished_toy, make_home):
     sweep = finished_toy(trials=4)
     trial, seed = best_of(sweep)
-    train_longer()
+    done = call("run", "TOY", "--trials", "4", "--workers", "0", "--more-epochs", "2")
+    assert done.exit_code == 0, done.output
+    assert f"--more-epochs 2: trial {trial} with 5 epochs is the next trial" in done.stderr
     sweep = sweeps.load("toy", make_home())
     longer = sweep.rows()[4]
     assert longer.origin == f"enqueued, trial {trial} with 5 epochs"
@@ -80,25 +69,26 @@ def test_the_point_itself_can_still_be_found_among_the_trials(call, finished_toy
 
 
 def test_a_longer_trial_whose_record_and_study_are_lost_is_trained_as_it_was(
-    call, train_longer, finished_toy, make_home
+    call, finished_toy, make_home
 ):
     finished_toy(trials=4)
-    train_longer()
+    run = ("run", "TOY", "--trials", "4", "--workers", "0")
+    call(*run, "--more-epochs", "2")
     sweep = sweeps.load("toy", make_home())
     before = records_of(sweep)[4].spec
     folder = sweep.home.store(sweep.info.id).folder
     for lost in [*make_home().glob("optuna.db*"), *folder.glob("0004-1.*")]:
         lost.unlink()
-    assert call("run", "TOY", "--trials", "4", "--workers", "0").exit_code == 0
+    assert call(*run).exit_code == 0
     after = records_of(sweeps.load("toy", make_home()))[4].spec
     assert (after.config, after.seed) == (before.config, before.seed)
 
 
 def test_an_extended_sweep_keeps_the_epochs_of_a_longer_trial_without_a_record(
-    call, train_longer, finished_toy, make_home
+    call, finished_toy, make_home
 ):
     finished_toy(trials=4)
-    train_longer()
+    call("run", "TOY", "--trials", "4", "--workers", "0", "--more-epochs", "2")
     sweep = sweeps.load("toy", make_home())
     for lost in sweep.home.store(sweep.info.id).folder.glob("0004-1.*"):
         lost.unlink()
@@ -109,10 +99,10 @@ def test_an_extended_sweep_keeps_the_epochs_of_a_longer_trial_without_a_record(
 
 @pytest.mark.slow
 def test_the_commands_that_reproduce_a_sweep_train_it_longer_again(
-    call, train_longer, finished_toy, make_home, tmp_path, monkeypatch
+    call, finished_toy, make_home, tmp_path, monkeypatch
 ):
     finished_toy(trials=4)
-    train_longer()
+    call("run", "TOY", "--trials", "4", "--workers", "0", "--more-epochs", "2")
     sweep = sweeps.load("toy", make_home())
     data = SweepData.read(sweep.info, sweep.home.store(sweep.info.id))
     commands = rerun_commands(data)
@@ -140,29 +130,23 @@ def test_python_enqueues_the_best_longer(finished_toy, run_toy):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("enqueue", "toy", "--more-epochs", "0"), "--more-epochs 0: give"),
-        (("enqueue", "toy", "--more-epochs", "2"), "no sweep 'toy'"),
-        (
-            ("run", "TOY", "--more-epochs", "2"),
-            "'sweeps run --more-epochs' is gone",
-        ),
+        (("--more-epochs", "0"), "--more-epochs 0: give"),
+        (("--more-epochs", "2"), "there is no sweep 'toy' yet whose best trial could be trained"),
     ],
 )
 def test_what_cannot_be_trained_longer_is_refused_and_nothing_is_made(
-    call, finished_toy, make_home, words, message
+    call, make_home, words, message
 ):
-    if words[-1] == "0":
-        finished_toy(trials=1)
-    before = sorted(make_home().rglob("*.json"))
-    done = call(*words)
+    before = sorted(make_home().rglob("*"))
+    done = call("run", "TOY", "--workers", "0", *words)
     assert (done.exit_code, message in done.stderr) == (2, True), done.output
-    assert sorted(make_home().rglob("*.json")) == before
+    assert sorted(make_home().rglob("*")) == before
 
 
 def test_more_epochs_than_the_experiment_allows_are_refused(call, finished_toy, make_home):
     finished_toy(trials=4)
     before = sorted(make_home().rglob("enqueued*"))
-    done = call("enqueue", "toy", "--more-epochs", "1000", "--top", "1")
+    done = call("run", "TOY", "--trials", "4", "--workers", "0", "--more-epochs", "1000")
     assert done.exit_code == 2, done.output
     assert "would train 1003 epochs; at most 1000 are allowed" in done.stderr
     assert sorted(make_home().rglob("enqueued*")) == before
