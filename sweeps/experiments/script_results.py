@@ -312,12 +312,7 @@ class Reader:
         pattern = self._script.patterns.get(name, self._script.final)
         if "test" in f"{name} {pattern}".lower():
             return False
-        # The words before the number decide; else those after it, up to the next number.
-        after = found.string[found.end(1) :]
-        parts = [*_PART.finditer(found.string[: found.start(1)])]
-        if not parts and not re.search(r"\d", after):
-            parts = [*_PART.finditer(after)]
-        if not parts or parts[-1][1] is None:
+        if not says_test(found.string, found.start(1), found.end(1) - found.start(1)):
             return False
         if name == self._objective:
             self._leave_out(found.string, "says test")
@@ -455,6 +450,21 @@ class _EpochLines:
             return False
         self._number = number
         return True
+
+
+def says_test(line: str, start: int, length: int) -> bool:
+    """Whether a number of a line is of the test set, by the words before it; else by those after.
+
+    Args:
+        line: The line.
+        start: Where the number begins.
+        length: Its length.
+    """
+    after = line[start + length :]  # up to the next number
+    parts = [*_PART.finditer(line[:start])]
+    if not parts and not re.search(r"\d", after):
+        parts = [*_PART.finditer(after)]
+    return bool(parts) and parts[-1][1] is not None
 
 
 def names_epoch(line: str) -> bool:
