@@ -51,9 +51,6 @@ def find_parameter(name: str, known: Mapping[str, ParameterInfo]) -> ParameterIn
     return known.get(f"{match[1]}_{{i}}") if match else None
 
 
-# The object that a space asks for values: an Optuna trial, or a fixed trial of this package.
-
-
 class Suggester(Protocol):
     """The part of an Optuna trial that a space uses."""
 

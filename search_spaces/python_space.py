@@ -198,9 +198,6 @@ def space(
     return decorate
 
 
-# The body of a Python space: a function from a trial to a configuration.
-
-
 MAX_COUNTED = 10_000
 """A Python space must be walked to be counted; counting stops here."""
 

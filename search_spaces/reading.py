@@ -39,9 +39,6 @@ from search_spaces.python_space import PythonBody
 from search_spaces.space import Component, Confirming, Defaults, Space
 from search_spaces.values import Categorical, Domain, Float, Int, check_scalar, is_number
 
-# The shape of a space file as pydantic models, and their errors as problems with a place.
-
-
 NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 IMPORT_PATH = (
     r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(@folds)?|script:(.|\s)+@folds)$"  # confirmations
@@ -280,9 +277,6 @@ def _drop_titles(node: Any) -> None:
             _drop_titles(item)
 
 
-# Pydantic's list of errors -> our problems: place, received value, what is allowed.
-
-
 _TYPES: dict[str, type[BaseModel]] = {
     "float": FloatParameter,
     "int": IntParameter,
@@ -370,9 +364,6 @@ def _allowed_keys(path: Path, tags: list[str], model: type[BaseModel]) -> list[s
     elif parent:
         model = ComponentModel
     return list(model.model_fields)
-
-
-# Parameters of one space must agree: in conditions, repetitions, names.
 
 
 MAX_DECIDING = 10_000

@@ -28,8 +28,6 @@ from search_spaces.values import Categorical, Fixed, domain_problem, value_probl
 
 Known = Mapping[str, ParameterInfo]
 
-# Options of a sweep that apply where the command line says nothing.
-
 
 @dataclass(frozen=True)
 class Component:
@@ -330,9 +328,6 @@ def _from_dict(stored: Mapping[str, Any], directory: FilePath | None) -> Space:
         source="stored space",
         directory=directory,
     )
-
-
-# Checks a space against its experiment: names, types, limits, metric, constraints.
 
 
 def unknown_parameter(name: str, known: Known) -> str:

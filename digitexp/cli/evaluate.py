@@ -98,9 +98,6 @@ def _answers(trial: ShownTrial) -> Answers:
     )
 
 
-# `digitexp calibrate`: fits a temperature and compares calibration before and after.
-
-
 PICTURE, DATA = "reliability.png", "calibration.json"
 SAYS = {
     "lower": "lower when calibrated",
@@ -171,9 +168,6 @@ def _print_row(name: str, *cells: str) -> None:
 def _cell(interval: Measured, scale: float, digits: int) -> str:
     value, low, high = (f"{scale * v:.{digits}f}" for v in interval)
     return f"{value} ({low} to {high})"
-
-
-# `digitexp check`: the debug checklist, on data or on a trained trial.
 
 
 WIDTH = 80
@@ -301,9 +295,6 @@ def _print_advice(console: Console, findings: list[Finding]) -> None:
         console.print()
 
 
-# `digitexp robustness`: draws the accuracy of networks on attacked images.
-
-
 def robustness(
     words: Words,
     data: Data = None,
@@ -340,9 +331,6 @@ def robustness(
     for name, values in found.items():
         print(f"{name:{width}}" + "".join(f"{value:8.1%}" for value in values))
     print(f"Written to {output}")
-
-
-# `digitexp pages`: the trained networks to play with.
 
 
 def pages(

@@ -121,9 +121,6 @@ def digest_arrays(**arrays: NDArray[np.generic]) -> str:
     return total.hexdigest()
 
 
-# Resizes the images of one source for nets that were trained on another source.
-
-
 def resized(images: Images, shape: tuple[int, int]) -> Images:
     """Return images in another height and width, by Pillow's bilinear resampling.
 

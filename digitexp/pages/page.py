@@ -103,9 +103,6 @@ def _finite(value: Any) -> Any:
     return value
 
 
-# The page where logits and a temperature are moved, and probabilities follow.
-
-
 MISTAKES: Final = 20
 RIGHT_ONES: Final = 20
 
@@ -175,9 +172,6 @@ def _spread(indices: np.ndarray, count: int) -> np.ndarray:
     places = np.linspace(0, len(indices) - 1, count).round().astype(int)
     spread: np.ndarray = indices[places]
     return spread
-
-
-# The page where a training is played again, epoch by epoch, and where one of your own is trained.
 
 
 _FIRST: Final = ("learning_rate", "learning_rate_schedule", "batch_size")
@@ -283,9 +277,6 @@ def _text(params: Mapping[str, Scalar], name: str, digits: str) -> str | None:
         return None
     value = params[name]
     return format(value, digits) if isinstance(value, float) else str(value)
-
-
-# The page where digits are drawn, and recorded networks answer.
 
 
 MOST_NETWORKS: Final = 4

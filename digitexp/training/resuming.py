@@ -193,9 +193,6 @@ class Resumption:
         return next((problem for problem in problems if problem is not None), None)
 
 
-# Graphs of `model.fit`: is all that they change known?
-
-
 _DRAWS: Final = frozenset({
     "Multinomial", "ParameterizedTruncatedNormal", "RandomGamma", "RandomPoisson",
     "RandomPoissonV2", "RandomShuffle", "RandomStandardNormal", "RandomUniform",
@@ -214,9 +211,6 @@ def _problem_of_graph(graph: Any, known: set[int]) -> str | None:
     nodes = [*definition.node, *(n for one in definition.library.function for n in one.node_def)]
     drawing = sorted({node.op for node in nodes} & _DRAWS)
     return f"its step has the operation {drawing[0]}, whose state is unknown" if drawing else None
-
-
-# States of callbacks.
 
 
 _STATES: Final[Mapping[type, tuple[str, ...]]] = {
@@ -296,9 +290,6 @@ def _odd_in(value: Any) -> str | None:
     if type(value) in {list, tuple}:
         return next((odd for one in value if (odd := _odd_in(one)) is not None), None)
     return type(value).__name__
-
-
-# `model.fit`, which makes its data anew: epochs of before are passed over without training.
 
 
 def fit(

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from digitexp.training.resuming import Checkpoint
 
 
-# Gives a model the weights of an earlier training to start from, layer by layer.
-
-
 OUTPUT = "output"
 """The layer that always starts anew: its weights belong to the classes of other data, and the same
 number of classes does not make them the same classes."""
@@ -229,9 +226,6 @@ def _in_chunks(forward: Forward, images: Any, chunk: int = 8192) -> np.ndarray:
     """Return the logits of many images, in chunks so that large data do not fill the memory."""
     starts = range(0, int(images.shape[0]), chunk)
     return np.concatenate([forward(images[i : i + chunk])[0] for i in starts])
-
-
-# Targeted augmentation: a first training finds the classes that are recognised worst.
 
 
 def _worst_classes(outcome: TrainingOutcome, data: TrainingData, count: int) -> tuple[int, ...]:

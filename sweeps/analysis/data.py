@@ -293,9 +293,6 @@ def logits(record: Record) -> NDArray[np.float32] | None:
     return record.result.arrays.get("validation_logits") if record.result else None
 
 
-# Reading a sweep for a report, with the samples it was scored on from its experiment.
-
-
 def read_sweep(
     info: SweepInfo,
     store: RecordStore,

@@ -27,8 +27,6 @@ from sweeps.records import Record
 from sweeps.records.confusion import best_confusion, class_names
 from sweeps.wording import counted, format_ends, format_metric, format_value, in_a_row
 
-# Edges of the space that the best trials touch, and ranges worth narrowing to.
-
 Domain = CategoricalDistribution | FloatDistribution | IntDistribution
 
 _MARGIN = 0.05
@@ -140,8 +138,6 @@ def domain_of(data: SweepData, name: str) -> Domain:
             return domain
     raise KeyError(name)
 
-
-# Differences between trials, sample by sample.
 
 _MOST_TIED: Final = 3
 """Most classes of a tie that are named."""
@@ -286,9 +282,6 @@ def worst_class(data: SweepData) -> WorstClass | None:
     if counts is None:
         return None
     return worst_of(counts, class_names(best, len(counts)))
-
-
-# The trials on a Pareto front: values, and their intervals.
 
 
 _ACCURACY: Final = "accuracy"

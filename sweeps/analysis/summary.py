@@ -255,9 +255,6 @@ def summarize(
     )
 
 
-# The rows of `sweeps list`, one a sweep.
-
-
 ListingState = Literal["RUNNING", "FINISHED", "UNFINISHED", "EMPTY", "ARCHIVED"]
 
 

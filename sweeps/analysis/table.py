@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from search_spaces.parameters import Value
 
 
-# Records -> pandas: per-epoch metrics in long form, confusion counts. The columns are stable.
-
-
 HISTORY_COLUMNS = ("trial", "epoch", "metric", "value")
 
 

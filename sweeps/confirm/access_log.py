@@ -329,9 +329,6 @@ def _use(evaluation: Evaluation) -> TestSetUse:
     return TestSetUse(evaluation.list_digest, evaluation.number, evaluation.frozen_at, names)
 
 
-# Confirmations of the same data.
-
-
 def judged_by(home: Home, info: SweepInfo) -> Judged:
     """Log the confirmations of a home on the data of a sweep, and count those of this machine.
 

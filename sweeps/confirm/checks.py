@@ -538,9 +538,6 @@ def test_set_of(experiment: Experiment, scored: Scored, source: str | None) -> T
     return found
 
 
-# Explanations: which failed trainings leave a part of a confirmation open, and the ways out.
-
-
 def why_no_verdict(
     search: str,
     confirmation: str,

@@ -350,9 +350,6 @@ def _run(space: Path, name: str, trials: int, home: Home, how: HowToTrain, **opt
     return Ran(result.info, result.summary.stopped_by, result.summary.tracking_pending)
 
 
-# The control: random trials of the same space, whose best is confirmed too. Did searching pay?
-
-
 def run_control(
     home: Home, info: SweepInfo, trials: int, how: HowToTrain, scored: Scored
 ) -> tuple[Ran, Finalist | None]:
@@ -392,9 +389,6 @@ def control_of(
     trials = verdict.control_trials or home.store(control.id).asked() or 0
     best = _best(home, control, trials, scored) if trials else None
     return (trials, best) if best is not None else (0, None)
-
-
-# The spaces of a confirmation, as YAML.
 
 
 def refit_space(
@@ -456,9 +450,6 @@ def confirming_space(
     }
     text: str = yaml.safe_dump(document, sort_keys=False)
     return text
-
-
-# Chooses the confirmation that a budget of time pays for.
 
 
 _AS_LONG: Final = 0.8

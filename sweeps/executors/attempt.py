@@ -30,9 +30,6 @@ from sweeps.records.schema import json_bytes
 from sweeps.workspace.clock import Stopwatch
 from sweeps.workspace.files import MOST_PARSED, is_too_much, remove
 
-# Checking the result of an experiment: plain, storable values come out, or the attempt fails.
-
-
 LONGEST_NAME: Final = 200
 LONGEST_TEXT: Final = 1 << 20
 LARGEST_INFO: Final = 64 << 20
@@ -331,9 +328,6 @@ def reason_of(failure: BaseException) -> FailureReason:
     return "invalid"
 
 
-# What an executor is: who runs attempts, who judges one, who is told of them.
-
-
 class Judge(Protocol):
     """Decides after each epoch whether an attempt goes on.
 
@@ -429,9 +423,6 @@ class Executor(Protocol):
     def seconds(self) -> Mapping[str, float]:
         """Return the seconds spent on other things than training: `warm_up`, `idle`."""
         ...
-
-
-# Runs each attempt in the calling process and thread, so that a debugger works.
 
 
 class InProcessExecutor:

@@ -246,9 +246,6 @@ class CheckpointFile:
             self.refused, self._is_off = str(error), True
 
 
-# A state as JSON and arrays.
-
-
 def _encoded(value: Any, arrays: dict[str, np.ndarray], where: str) -> Any:
     """Return a state as JSON, in which arrays are named; they are added to `arrays`.
 

@@ -455,9 +455,6 @@ def _imported(tree: ast.AST, package: str) -> Iterator[str]:
                 yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-# Data of a recorded trial, which are refused if their digest has changed.
-
-
 class PreparedAgain:
     """An experiment and its data; each is loaded when it is first asked for."""
 

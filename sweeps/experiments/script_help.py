@@ -155,8 +155,6 @@ def _help_of(words: Sequence[str], folder: Path) -> str:
     return f"{stdout}\n{stderr}"  # Fire prints it to stderr
 
 
-# From a help text to options
-
 _NUMBER: Final = r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _KINDS: Final = {
     "float": "float", "float range": "float", "int": "int", "integer": "int",
@@ -338,9 +336,6 @@ def _kind_of(value: object) -> str:
     return type(value).__name__ if isinstance(value, bool | int | float | str) else ""
 
 
-# From the source
-
-
 def _with_source(options: Sequence[ScriptOption], source: str) -> list[ScriptOption]:
     """Return options with what the calls of `add_argument` and `option` add to the help."""
     try:
@@ -383,8 +378,6 @@ def _completed(option: ScriptOption, said: dict[str, Any]) -> ScriptOption:
         is_list=option.is_list or said.get("nargs", "?") != "?" or said.get("multiple") is True,
     )
 
-
-# From options to a space
 
 _FOLDERS: Final = re.compile(
     r"out(put)?(_?(dir|folder|path))?|(save|log|result|results|checkpoint|model|run)s?_?(dir|folder|path)"

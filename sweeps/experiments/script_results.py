@@ -406,9 +406,6 @@ class Reader:
         )
 
 
-# One line of output
-
-
 class _EpochLines:
     """Tells the lines of epochs from those that sum up, in the order in which they are printed.
 
@@ -531,9 +528,6 @@ def _matched(name: str, found: re.Match[str]) -> float:
             r"number, or not all of it; put its group around all of it, as in (\S+) or ([-+.\deE]+)"
         )
     return value
-
-
-# Files
 
 
 class _Table:
@@ -723,8 +717,6 @@ def _steps(text: str) -> Iterator[tuple[tuple[int, int], float]]:
         yield (step, seen[step]), value
         seen[step] += 1
 
-
-# Predictions
 
 PREDICTIONS: Final = "predictions"
 """Stem of the file in `{output}` that a confusion matrix is counted from."""

@@ -53,8 +53,6 @@ SWEEP_ID: Final = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
 _CONFIRMATION: Final = re.compile(rf"({SWEEP_ID.pattern})/finalists-[0-9]+(/[a-z]+(-[0-9]+)?)?$")
 
 
-# Conclusions are numbers; `sweeps.render` puts them in words.
-
 Judgement = Literal["leads", "better", "worse", "equivalent", "cannot tell yet"]
 VoteJudgement = Literal["better", "worse", "equivalent", "cannot tell yet"]
 MeasureName = Literal["ece", "nll"]

@@ -38,9 +38,6 @@ from sweeps.workspace.files import write_atomically
 from sweeps.workspace.locks import exclusive
 from sweeps.workspace.names import check_text
 
-# The ending of a start of a sweep.
-
-
 SweepStatus = Literal["FINISHED", "KILLED", "FAILED"]
 
 
@@ -73,9 +70,6 @@ class Ending:
     def ended_alike(self, other: Ending) -> bool:
         """Whether another start ended the same way, whatever time it took."""
         return replace(self, seconds=other.seconds, time_split=other.time_split) == other
-
-
-# The time that all starts of a sweep took, which a budget counts.
 
 
 _STARTS_REMEDY: Final = "the next `sweeps run`, or `sweeps doctor --fix`, puts it aside"
@@ -179,9 +173,6 @@ def seconds_used(starts: Sequence[Start], records: Sequence[Record]) -> float:
     return used
 
 
-# The source of an imported sweep, and whether the experiment that it names may be run.
-
-
 _FOREIGN_FILE: Final = "foreign.json"
 _FOREIGN_REMEDY: Final = "delete the sweep and import it again"
 
@@ -223,9 +214,6 @@ def keep_foreign(folder: Path, foreign: Foreign) -> None:
     write_atomically(
         folder / _FOREIGN_FILE, json_bytes(dataclasses.asdict(foreign), indent=1), "sweep"
     )
-
-
-# Trials that were run elsewhere, imported before the first trial of a sweep.
 
 
 IMPORTED_FILE: Final = "imported.json"
@@ -278,9 +266,6 @@ def keep_imported(folder: Path, imported: Imported) -> None:
         StoreError: It cannot be written.
     """
     write_atomically(folder / IMPORTED_FILE, json_bytes(asdict(imported)), "sweep")
-
-
-# Points that were good on other data, learned when a sweep is created (`--learn-from`).
 
 
 LEARNED_FILE: Final = "learned.json"

@@ -451,9 +451,6 @@ def _as_marked(record: Record, retried: Collection[str]) -> Record:
     return dataclasses.replace(record, ends_trial=False) if record.spec.key in retried else record
 
 
-# Recovers a sweep's folder after a coordinator was killed or a disk lost bytes.
-
-
 _ASIDE: Final = re.compile(r"([0-9]{4,})-([0-9]+)\.record\b")
 
 
@@ -563,9 +560,6 @@ def confirmed_training(store: RecordStore) -> tuple[RecordStore, SweepInfo, Reco
     if confirmed is None or trainings is None or info is None:
         return None
     return trainings, info, trainings.read(confirmed.champion)
-
-
-# Finds the damaged files beside a sweep's records, by reading each as its own reader does.
 
 
 def unreadable_files(folder: Path) -> Iterator[RecordError]:

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from sweeps.records.conclusions import Conclusion
 
 
-# The briefing on the parent run's page: answers to an analyst's first questions.
-
-
 def render_briefing(data: SweepData) -> str:
     """Return the lead of the first trial, the worst class, and the commands to run it again."""
     lines = []

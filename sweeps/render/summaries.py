@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     from sweeps.records.conclusions import Conclusion
 
 
-# The commands that a finished sweep proposes; each can be pasted as it is.
-
-
 def next_commands(
     summary: Summary,
     *,
@@ -88,9 +85,6 @@ def next_commands(
     if can_confirm and summary.champion is None and summary.counts["COMPLETE"] > 1:
         commands[f"sweeps confirm {name}{home}"] = "is the best better, or lucky?"
     return {**commands, f"{more}{home}": hint}
-
-
-# The table of `sweeps trials`: one line a trial, as wide as the terminal allows.
 
 
 STATE_STYLES: Mapping[RowState, str] = {
@@ -468,9 +462,6 @@ def _below(row: ListingRow, companions: Sequence[ListingRow]) -> str:
         part = "" if one.state == "FINISHED" else f" {one.done}/{one.asked or '?'} {one.state}"
         lines.append(f"  {short}{part}")
     return "\n".join(lines)
-
-
-# Sections of a report in a terminal: texts and tables, without charts.
 
 
 MOST_UNBROKEN: Final = 14

@@ -141,9 +141,6 @@ class StopRequest:
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
-# Carries out the requests of other processes (`sweeps stop`, `pause`, `cancel`).
-
-
 LOOK_SECONDS: Final = 0.5
 
 

@@ -89,9 +89,6 @@ class StopRules:
         return time.monotonic() >= self._deadline
 
 
-# Shows running trials in the terminal, and passes Ctrl-C on to them.
-
-
 CANCELLED: Final = "cancelled"
 """The reason of a trial that a user has cancelled; the trial counts as pruned, by hand."""
 

@@ -437,9 +437,6 @@ def _configuration(home: Home, info: SweepInfo, trial: int, proposal: Proposal) 
     )
 
 
-# The trial queue at a start: from the study, the records, and the trials of earlier generations.
-
-
 def make_trial_queue(
     config: SweepConfig,
     info: SweepInfo,

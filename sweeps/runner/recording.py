@@ -22,8 +22,6 @@ from sweeps.runner.control import INTERRUPTIONS
 from sweeps.runner.trial_queue import QueuedTrial
 from sweeps.study.proposals import distributions_to_json
 
-# The time of a sweep, by what it was spent on.
-
 
 class TimeSplit(defaultdict[str, float]):
     """Seconds by part: `training`, `proposals`, `records`, `study`, ...; all threads together."""

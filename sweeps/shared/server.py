@@ -21,9 +21,6 @@ from sweeps.wording import install_command
 from sweeps.workspace.addresses import HARMLESS
 from sweeps.workspace.databases import DatabaseRetry, Trouble
 
-# The address of a shared storage: checked, and never shown with its password.
-
-
 ENVIRONMENT: Final = "SWEEPS_STORAGE"
 _DRIVERS: Final = ("postgresql", "postgresql+psycopg")
 _EXAMPLE: Final = "postgresql+psycopg://USER@HOST/DATABASE"
@@ -60,9 +57,6 @@ def shown(url: URL) -> str:
     """Return an address that may be shown in a terminal, a log or a hint: without secrets."""
     query = {name: value if name in HARMLESS else "***" for name, value in url.query.items()}
     return url.set(query=query).render_as_string(hide_password=True)
-
-
-# Our tables in the shared database, beside Optuna's.
 
 
 THERE: Final = "SELECT to_regclass('sweeps_lease')"

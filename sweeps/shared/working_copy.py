@@ -150,9 +150,6 @@ class Manifest:
             yield database
 
 
-# The files of a home in the database.
-
-
 FILES_AT_ONCE: Final = 32
 
 _LIST: Final = text("SELECT path, digest FROM sweeps_file WHERE path >= :prefix AND path < :beyond")
@@ -464,9 +461,6 @@ def _is_shared(path: str) -> bool:
 def _sweep_first(path: str) -> tuple[bool, str]:
     """Sort `sweep.json` before all other files, so that a copy cut short is a sweep as well."""
     return not path.endswith("sweep.json"), path
-
-
-# The shared storage of a home: joins the database and the home's copy of its files.
 
 
 class SharedStorage:

@@ -34,9 +34,6 @@ from sweeps.workspace.databases import (
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.locks import exclusive
 
-# Studies in the SQLite file of a home.
-
-
 BUSY_TIMEOUT_SECONDS: Final = 5
 """SQLite's own wait for other sweeps of the home, which write for milliseconds; `DatabaseRetry`
 waits longer."""
@@ -157,9 +154,6 @@ def _open(database: Path) -> RDBStorage:
     sqlalchemy.event.listen(storage.engine, "connect", relax_synchronous)
     storage.engine.dispose()  # closes connections that were made before the listener was added
     return storage
-
-
-# Studies in the database that hosts share.
 
 
 _THERE: Final = "SELECT to_regclass('studies')"

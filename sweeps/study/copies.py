@@ -20,8 +20,6 @@ from sweeps.study.storage import StudyStore, delete_study
 from sweeps.wording import first_line
 from sweeps.workspace.databases import DatabaseRetry, copied, schema_version
 
-# Reading a study without opening it for writing: creates nothing, migrates nothing.
-
 
 def read_study(database: Database, name: str) -> list[FrozenTrial] | None:
     """Return the trials of a study in order, None if there is no such study.
@@ -80,9 +78,6 @@ def _other_study(
         raise UsageError(f"study {name!r} has more than {most} trials; refused")
     ways = [cast(Direction, one.name.lower()) for one in storage.get_study_directions(study)]
     return ways, storage.get_all_trials(study)
-
-
-# Writing a study again from the records: they are the truth, and Optuna changes no ended trial.
 
 
 _NEW: Final = "{} (new)"

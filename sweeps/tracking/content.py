@@ -78,9 +78,6 @@ def chunks(items: Iterable[_Item], size: int) -> Iterator[Sequence[_Item]]:
         yield rest[start : start + size]
 
 
-# Labels of a run for people to sort and filter by: why it ended, in a few words.
-
-
 WHY_CHARACTERS: Final = 80
 LABEL_CHARACTERS: Final = 9
 """MLflow's parallel coordinates cut words to this length, so that different ones may look equal."""
@@ -125,9 +122,6 @@ def _labels(choices: list[str]) -> list[str]:
         label if short.count(label) == 1 else f"{label[: LABEL_CHARACTERS - 3]}~{number}"
         for number, label in enumerate(short)
     ]
-
-
-# Logs the data of a run as MLflow's dataset input, for which the UI has a column and a filter.
 
 
 CONTEXT: Final = "training"
@@ -408,9 +402,6 @@ def _text(value: Any) -> str:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-# Makes files of a run from its record. Names never change, so that repeating adds no file.
 
 
 TRIALS_TABLE: Final = "trials.json"

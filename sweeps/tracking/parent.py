@@ -73,9 +73,6 @@ from sweeps.workspace.addresses import redacted
 from sweeps.workspace.files import open_file, read_file
 from sweeps.workspace.provenance import is_mixed
 
-# Makes the files of a run: those it wrote, those that are drawn, and the evaluation of a finalist.
-
-
 FOLDER: Final = "evaluation"
 """Folder of the evaluation among the files of a run."""
 
@@ -125,9 +122,6 @@ class AttemptFiles:
             what = f"`{FOLDER}/` of trial {record.spec.trial} of {self._info.name}"
             raise IncompleteError(what, error, files) from error
         return {**files, **{f"{FOLDER}/{name}": content for name, content in found.items()}}
-
-
-# The report of a sweep that has ended, among the files of its parent run.
 
 
 TRIALS_CSV: Final = "trials.csv"
@@ -397,9 +391,6 @@ def end_parent(
     project_champion(projection, store, info, records, again)
     if report and lacking is not None:
         raise IncompleteError(f"samples in the report of {info.name}", lacking) from lacking
-
-
-# The model for the registry: that of the best trial, until a sweep is confirmed.
 
 
 def interactive_pages(

@@ -157,9 +157,6 @@ def _stored(tracking_uri: str, run: Any) -> StoredRun:
     )
 
 
-# Finds a sweep in an MLflow store; reads SQLite directly, since importing MLflow takes seconds.
-
-
 _NEWEST_RUN: Final = """
     SELECT experiment_id, value FROM runs
     LEFT JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'sweep_id'

@@ -39,9 +39,6 @@ from sweeps.tracking.store import is_outage
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.files import is_abandoned
 
-# Deletes a run that no record stands for; MLflow keeps it in its bin.
-
-
 _MARK: Final = " (discarded)"
 
 
@@ -261,9 +258,6 @@ def half_copied(run: Any) -> list[Path]:
         if name.startswith(HALF_COPIED)
     )
     return [path for path in named if is_abandoned(path)]
-
-
-# Remembers a sweep's runs, and how complete each of them is.
 
 
 UNDRAWN: Final = "undrawn"

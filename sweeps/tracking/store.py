@@ -33,9 +33,6 @@ from sweeps.workspace.databases import (
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.locks import exclusive
 
-# Tells a store that is away (wait, try again) from one that refuses (a mistake or a defect).
-
-
 _OUTAGE_CODES: Final = frozenset(
     {
         "TEMPORARILY_UNAVAILABLE",

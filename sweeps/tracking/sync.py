@@ -38,8 +38,6 @@ from sweeps.workspace.addresses import redacted
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.files import remove
 
-# Removes the runs of a sweep that was deleted, with their files and its registered model.
-
 
 def require_store(tracking_uri: str) -> None:
     """Make sure that runs can be removed, before anything is changed.
@@ -148,9 +146,6 @@ def finish_deletions(home: Home, tracking_uri: str) -> None:
             for path in sorted(folder.iterdir(), key=lambda path: path.name == "sweep.json"):
                 remove(path)
             folder.rmdir()
-
-
-# Sends the runs that a store lacks, from the records; sending again adds nothing.
 
 
 Change = Literal["sent", "deleted a run of"]

@@ -27,9 +27,6 @@ from sweeps.tracking.pictures import KEY, plan_pictures
 from sweeps.tracking.runs import KnownSweep, search
 from sweeps.workspace.failpoints import reached
 
-# Tags the runs that are on the Pareto front of a sweep with several objectives.
-
-
 ON_FRONT: Final = "pareto_front"
 """Tag of the runs on the front, with the value `true`; the other runs lack it."""
 
@@ -252,9 +249,6 @@ def _charts(
             range={},
         )
     return charts
-
-
-# Makes the view of a sweep from all its records, and describes the way to it.
 
 
 MAX_CURVES: Final = 4

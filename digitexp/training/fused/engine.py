@@ -21,8 +21,6 @@ from digitexp.training.fused.step import Adam, NetKind
 from digitexp.training.outcome import Forward, TrainingData, data_tensors
 from digitexp.training.resuming import Resumption
 
-# The graph of an epoch, and that of a forward pass; one trace for each kind of net.
-
 
 class Variables(NamedTuple):
     """Resource handles, kernel and bias of each layer in turn."""

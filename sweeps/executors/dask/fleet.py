@@ -32,9 +32,6 @@ its whole machine, as when its container is killed for lack of memory. With 2 cr
 """
 
 
-# Comparing machines: equal versions are required; other CPU features may change the last bits.
-
-
 PACKAGES: Final = ("digit-sweeps", "tensorflow", "keras", "numpy", "optuna")
 
 
@@ -67,9 +64,6 @@ def differences(wanted: Mapping[str, str]) -> list[str]:
     ]
 
 
-# The resources that a trial takes of a Dask worker, besides a thread: `GPU=0.5`; Dask counts them.
-
-
 _ROUNDING: Final = 1e-9
 
 
@@ -96,9 +90,6 @@ def in_words(resources: Mapping[str, float]) -> str:
 def how_often(offered: Mapping[str, float], taken: Mapping[str, float]) -> list[int]:
     """Return, for each resource taken, how many attempts the offer of a worker is enough for."""
     return [math.floor(offered.get(n, 0.0) / amount + _ROUNDING) for n, amount in taken.items()]
-
-
-# The address of a Dask scheduler: checked, trusted, and connected to.
 
 
 CONNECT_SECONDS: Final = 10

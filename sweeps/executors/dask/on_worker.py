@@ -30,9 +30,6 @@ from sweeps.experiment import TrialSpec
 from sweeps.workspace.files import remove
 from sweeps.workspace.provenance import cpu_features, environment
 
-# Reporting starts and epochs from a Dask worker to the coordinator, through the scheduler.
-
-
 PACE_SECONDS: Final = 1.0
 """Shortest time between two events with epochs of an attempt. With an event per epoch, the
 scheduler of hundreds of workers would do little else."""

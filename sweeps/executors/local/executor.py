@@ -52,9 +52,6 @@ from sweeps.workspace.clock import Stopwatch
 from sweeps.workspace.files import remove
 from sweeps.workspace.processes import oom_kills, why_killed
 
-# The executor's handle on a worker process: its socket, its attempt, its end.
-
-
 ANSWER_SECONDS: Final = 60.0
 """A fork server that has started no worker in so long, after it was asked, hangs. It answers at
 once, unless it was stopped; what it imports before it is asked may take any time."""

@@ -291,9 +291,6 @@ def be_server(control: socket.socket) -> int:
     return 0
 
 
-# The coordinator's handle on its fork server: starts it, asks for workers, receives, ends it.
-
-
 MARK: Final = "SWEEPS_FORK_SERVER"
 """Environment variable that marks a fork server and all its descendants."""
 _END_SECONDS: Final = 3.0

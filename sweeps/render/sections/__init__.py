@@ -41,9 +41,6 @@ def report_sections(data: SweepData) -> list[Section]:
     return [section for section in made if section is not None and section.blocks]
 
 
-# A sweep -> its report: one HTML page.
-
-
 def render_report(data: SweepData, sections: Sequence[Section]) -> str:
     """Return the report of a sweep as one HTML page.
 

@@ -30,9 +30,6 @@ from sweeps.render.section import (
 from sweeps.render.sections.trials import name_of_chosen
 from sweeps.wording import format_metric, percent
 
-# Confusion matrices of the best trials, and the change against the baseline.
-
-
 _MOST_CLASSES = 30
 _MISTAKES = 0.8
 """How dark the most frequent mistake is, of 1; `_FEWEST_FULL` are as dark, where all are fewer."""

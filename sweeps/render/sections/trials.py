@@ -39,8 +39,6 @@ from sweeps.wording import (
     format_value,
 )
 
-# The history of the objective over the sweep.
-
 
 def history_section(data: SweepData, folded: Sequence[Block] = ()) -> Section | None:
     """Return the section with the optimisation history; None without a complete trial.
@@ -165,9 +163,6 @@ def trial_text(row: TrialRow, value: str = "") -> str:
     return f"<b>trial {row.trial}</b>{baseline}: {value}<br>{params}"
 
 
-# Learning curves of all trials, by how they ended.
-
-
 _RATE: Final = "learning_rate"
 _GROUPS: Final[tuple[tuple[str, str, Role], ...]] = (
     ("COMPLETE", "complete", "trial"),
@@ -268,9 +263,6 @@ def rate_drops(record: Record) -> list[int]:
 def _curve_values(record: Record, metric: str) -> list[Number]:
     history = record.result.history.get(metric, []) if record.result else []
     return [value if value == value and abs(value) != float("inf") else None for value in history]  # noqa: PLR0124
-
-
-# Failed trials with their reasons, and where the time went.
 
 
 _TIMES = {

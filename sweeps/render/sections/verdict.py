@@ -70,9 +70,6 @@ from sweeps.wording import (
     unsigned_span,
 )
 
-# Several objectives: the Pareto front in place of a verdict, since no trial is best.
-
-
 _WIDE: Final = 20.0
 """Ratio of the greatest to the smallest value above which an axis is logarithmic."""
 _SHORT: Final = 1000.0
