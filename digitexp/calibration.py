@@ -199,7 +199,7 @@ def _binned(
 Word = Literal["lower", "higher", "cannot tell"]
 
 
-class Measured(NamedTuple):
+class ErrorEstimate(NamedTuple):
     """A value with its 95 % interval."""
 
     value: float
@@ -217,9 +217,9 @@ class Effect:
         change: After minus before; negative is better.
     """
 
-    before: Measured
-    after: Measured
-    change: Measured
+    before: ErrorEstimate
+    after: ErrorEstimate
+    change: ErrorEstimate
 
     @property
     def word(self) -> Word:
@@ -289,12 +289,12 @@ def measured_terms(
     return before, after
 
 
-def _estimate(terms: NDArray[np.float64], least: float) -> Measured:
+def _estimate(terms: NDArray[np.float64], least: float) -> ErrorEstimate:
     if len(terms) < 2:
         raise ValueError("one image: give two or more")
     value = float(terms.mean())
     half = NormalDist().inv_cdf(0.975) * float(terms.std(ddof=1)) / len(terms) ** 0.5
-    return Measured(value, max(value - half, least), value + half)
+    return ErrorEstimate(value, max(value - half, least), value + half)
 
 
 @dataclass(frozen=True, eq=False)

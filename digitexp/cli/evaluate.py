@@ -27,7 +27,7 @@ from digitexp.cli.train import check_output_folder
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from digitexp.calibration import CrossFitted, Measured
+    from digitexp.calibration import CrossFitted, ErrorEstimate
     from digitexp.checklist import Finding
     from digitexp.diagnostics import Answers
     from digitexp.trained import ShownTrial, TrainedTrial
@@ -165,7 +165,7 @@ def _print_row(name: str, *cells: str) -> None:
     print((f"{name:26}" + "".join(f"{cell:25}" for cell in cells)).rstrip())
 
 
-def _cell(interval: Measured, scale: float, digits: int) -> str:
+def _cell(interval: ErrorEstimate, scale: float, digits: int) -> str:
     value, low, high = (f"{scale * v:.{digits}f}" for v in interval)
     return f"{value} ({low} to {high})"
 

@@ -21,7 +21,7 @@ import tensorflow as tf
 from digitexp.tensorflow_setup import known_warnings_ignored
 
 
-class Checkpoint(Protocol):
+class SavesState(Protocol):
     """The place of a state; `sweeps.experiment.Checkpoint` says what each method does."""
 
     def load(self) -> Any:
@@ -57,7 +57,7 @@ class Resumption:
             again.
     """
 
-    def __init__(self, checkpoint: Checkpoint | None = None) -> None:
+    def __init__(self, checkpoint: SavesState | None = None) -> None:
         self.checkpoint = checkpoint
         self.generators: list[np.random.Generator] = []
         self.seconds_before = 0.0

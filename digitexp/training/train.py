@@ -19,7 +19,7 @@ from digitexp.weights_files import Layers, file_digest, find_weights, read_weigh
 
 if TYPE_CHECKING:
     from digitexp.training.callbacks import EpochObserver
-    from digitexp.training.resuming import Checkpoint
+    from digitexp.training.resuming import SavesState
 
 
 OUTPUT = "output"
@@ -104,7 +104,7 @@ def train(
     config: TrialConfig,
     data: TrainingData,
     on_epoch: OnEpoch = _go_on,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: SavesState | None = None,
 ) -> TrainingOutcome:
     """Train one configuration and judge its best epoch.
 
@@ -136,7 +136,7 @@ def _train(
     config: TrialConfig,
     data: TrainingData,
     on_epoch: OnEpoch = _go_on,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: SavesState | None = None,
 ) -> TrainingOutcome:
     plan = plan_training(config, len(data.train_labels), data.image_shape, data.n_classes)
 
