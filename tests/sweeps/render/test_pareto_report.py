@@ -101,7 +101,7 @@ def test_history_and_importances_are_told_for_each_objective(sections):
     )
     accuracy, weights = sections["importances"].charts
     assert accuracy.title == "Importance for best_val_accuracy"
-    first = next(bars for bars in weights.bars if bars.role == "best")
+    first = next(bars for bars in weights.marks if bars.role == "best")
     assert first.labels[0] == "units", "the number of weights follows from it alone"
 
 
