@@ -311,14 +311,16 @@ def _are_parts(first: Any, second: Any, task: Tasks) -> bool:
     if not all(isinstance(one, tuple | list) and len(one) > 0 for one in (first, second)):
         return isinstance(first, tuple | list) and isinstance(second, tuple | list)
     if isinstance(task, Mapping):
-        return all(len(one) == 2 and _are_several(one[1]) for one in (first, second))
-    if isinstance(second[0], Mapping | list | tuple):
-        return len(second) > 1
-    return len(second) > 1 and np.ndim(second[0]) > 0
+        return all(len(one) == 2 and _may_be_several(one[1]) for one in (first, second))
+    return len(second) > 1 and not _is_number(second[0])
 
 
-def _are_several(value: Any) -> bool:
-    """Return whether a value is several arrays, as Keras takes it: a dict, or a list of arrays."""
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, Mapping | list | tuple) and np.ndim(value) == 0
+
+
+def _may_be_several(value: Any) -> bool:
+    """Return whether a value is several arrays: a dict, or a list of arrays that have rows."""
     if isinstance(value, Mapping):
         return True
     is_list = isinstance(value, list | tuple) and len(value) > 0
@@ -333,13 +335,41 @@ def _check_part(part: Any, task: Tasks) -> tuple[Any, Any]:
     """
     if len(part) != 2:
         raise ValueError(f"data: a part has {len(part)} members; {FORMS}")
+    x, y = _as_arrays(part[0], part[1], task)
+    return check_arrays(x, y, task)
+
+
+def _as_arrays(x: Any, y: Any, task: Tasks) -> tuple[Any, Any]:
+    """Return both sides as arrays; a list holds several arrays, or the rows of a single one.
+
+    It holds rows if it is as long as the other side has rows.
+    """
+    several = _may_be_several(x), _may_be_several(y)
+    may_be_rows = (
+        not isinstance(x, Mapping),
+        not isinstance(y, Mapping) and not isinstance(task, Mapping),
+    )
+    for as_several in ((False, False), (True, False), (False, True), (True, True)):
+        fits = [s if a else r for a, s, r in zip(as_several, several, may_be_rows, strict=True)]
+        if not all(fits):
+            continue
+        rows = {
+            len(one)
+            for side, a in zip((x, y), as_several, strict=True)
+            for one in (arrays_of(side).values() if a else [side])
+            if hasattr(one, "__len__")
+        }
+        if len(rows) == 1:
+            several = as_several
+            break
     try:
-        x, y = (
-            mapped(np.asarray, side) if _are_several(side) else np.asarray(side) for side in part
-        )
+        return _side(x, several[0]), _side(y, several[1])
     except ValueError:  # rows of different lengths
         raise ValueError("data: inputs and targets must be arrays of numbers") from None
-    return check_arrays(x, y, task)
+
+
+def _side(value: Any, is_several: bool) -> Any:
+    return mapped(np.asarray, value) if is_several else np.asarray(value)
 
 
 def _check_targets(y: np.ndarray, task: Task, of: str) -> np.ndarray:
@@ -542,11 +572,11 @@ def reading_digest(parts: Parts) -> str:
 
 def are_datasets(data: Any) -> bool:
     """Return whether data are a training and a validation dataset."""
-    return (
-        isinstance(data, tuple | list)
-        and len(data) == 2
-        and all(hasattr(one, "element_spec") and hasattr(one, "cardinality") for one in data)
-    )
+    return isinstance(data, tuple | list) and len(data) == 2 and all(map(_is_dataset, data))
+
+
+def _is_dataset(data: Any) -> bool:
+    return hasattr(data, "element_spec") and hasattr(data, "cardinality")
 
 
 @contextlib.contextmanager

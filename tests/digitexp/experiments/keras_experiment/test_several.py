@@ -171,7 +171,8 @@ R = np.linspace(0, 1, 20)
         ((([X, X], [Y, R]), ([X[:5], X[:5]], [Y[:5], R[:5]])), TASK, 20),
         ([[X, X], Y], "classification", 16),
         (([X, X], [X, X]), "regression", 20),  # without names of outputs, two parts as ever
-        ((X.tolist(), Y), "classification", 16),  # numbers, and no arrays
+        ((X, [*np.eye(2)[Y]]), "classification", 16),  # an array as a list of its rows
+        (([*X], Y), "classification", 16),
         ((X, [int(y) for y in Y]), "classification", 16),
     ],
 )
