@@ -72,6 +72,9 @@ class TrialsCompared:
 
     contestants: tuple[Contestant, ...]
 
+    def __repr__(self) -> str:
+        return f"TrialsCompared(labels={self.labels})"
+
     @property
     def labels(self) -> tuple[str, ...]:
         """Their labels, such as `mlp:7`."""

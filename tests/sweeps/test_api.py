@@ -303,7 +303,7 @@ def test_trials_are_compared_by_name_or_as_objects(finished_toy, tmp_path):
     assert compared.report(tmp_path / "page.html").read_text().count("toy:0 against toy:1")
     objects = sweeps.compare(sweep.trial(0), sweep)
     assert objects.labels == ("toy:0", f"toy:{sweep.best().number}")
-    assert repr(compared) == "Comparison(labels=('toy:0', 'toy:1'))"
+    assert repr(compared) == "TrialsCompared(labels=('toy:0', 'toy:1'))"
     with pytest.raises(UsageError, match="give 2 to 5 sweeps or trials, received 1"):
         sweeps.compare(sweep)
     with pytest.raises(UsageError, match="has no trial 9 with an outcome"):
