@@ -257,7 +257,7 @@ def made_earlier(toy_space, make_home):
     options = RunOptions(str(toy_space), home=make_home(), workers=0)
     now = resolve(options)
     sampler = Component("tpe")
-    fingerprint = {**now.fingerprint, "sampler": sampler.to_dict()}
+    fingerprint = {**now.fingerprint, "sampler": dataclasses.asdict(sampler)}
     then = dataclasses.replace(now, sampler=sampler, fingerprint=fingerprint)
     open_sweep(then, {})
     toy_space.write_text(TOY.replace(", ask_ahead: 4", ""))
