@@ -29,7 +29,7 @@ import sys
 from pathlib import Path
 from sweeps.errors import UsageError
 from sweeps.home import Home
-from sweeps.manage.lifecycle import import_sweep
+from sweeps.manage.sharing import import_sweep
 from sweeps.records import RecordError, RecordStore
 from sweeps.records.format import read_weights
 from sweeps.records.kept_files import read_kept
