@@ -292,7 +292,7 @@ TARGETS: Final = {
         _expression_seeds,
     ),
     "results": Target(
-        as_file("found.csv", lambda file: read_results(str(file), None, None)),
+        as_file("found.csv", lambda file: read_results(str(file), None)),
         (UsageError,),
         lambda: iter([b"x,units,score\n0.5,3,0.25\n,3,nan\n", b'a;b\n"1;2";3\n']),
     ),

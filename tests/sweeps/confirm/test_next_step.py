@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
+from sweeps.confirm.best import LOOKS
 from sweeps.confirm.next_step import gain_of_more_trials
 from sweeps.interval import Interval
 from sweeps.render.answer import next_in_words
@@ -108,6 +110,8 @@ def test_a_confirmation_ends_with_what_to_do_next(tmp_path, make_home):
 
     early = said(5)
     assert "searching:" not in early, "too few trials to say"
-    assert early.startswith("`sweeps confirm one --folds 20` settles the best of the finalists")
+    found = re.match(r"`sweeps confirm one --folds (\d+)` settles the best of the finalists", early)
+    assert found is not None, early
+    assert int(found[1]) in LOOKS
     then = said(14)
     assert then.startswith("Stop searching: 13 more trials"), "the baseline is no trial of it"

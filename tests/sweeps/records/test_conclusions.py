@@ -54,7 +54,6 @@ UNFIT = {
     "recommended": ["verdict", lambda d: d.update(recommended="trial-9")],
     "no finalists": ["verdict", lambda d: d.update(standings=[])],
     "no control": ["verdict", lambda d: d["standings"].pop()],
-    "unknown part": ["selection_bias", lambda d: d.update(parts={"images": d["total"]})],
     "uncalibrated": ["calibration", lambda d: d.update(recommended="trial-9")],
     "unknown measure": [
         "calibration",
