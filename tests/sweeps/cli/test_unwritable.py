@@ -137,6 +137,7 @@ def test_a_process_that_may_hardly_open_files_is_told_so(words, shared):
     assert contents(shared) == before
 
 
+@pytest.mark.keras  # without it the process ends before it needs more
 def test_a_process_that_may_have_hardly_any_memory_says_so(tmp_path):
     ran = subprocess.run(
         ["sh", "-c", 'ulimit -v 220000; "$0" -m sweeps run smoke --workers 0', sys.executable],
