@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import stat
 import subprocess
 import sys
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -137,11 +139,12 @@ def test_a_process_that_may_hardly_open_files_is_told_so(words, shared):
     assert contents(shared) == before
 
 
-@pytest.mark.keras  # without it the process ends before it needs more
-def test_a_process_that_may_have_hardly_any_memory_says_so(tmp_path):
+def test_a_process_that_may_have_hardly_any_memory_says_so(toy_space, tmp_path):
+    line = 'ulimit -v 200000; "$0" -m sweeps run "$1" --workers 0'
     ran = subprocess.run(
-        ["sh", "-c", 'ulimit -v 220000; "$0" -m sweeps run smoke --workers 0', sys.executable],
+        ["sh", "-c", line, sys.executable, str(toy_space)],
         cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
         capture_output=True,
         text=True,
         check=False,
