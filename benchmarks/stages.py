@@ -82,10 +82,10 @@ class StageClock:
 def watch_trials(clock: StageClock) -> None:
     """Wrap what proposes a trial, and stores it and its record."""
     import optuna
+    from sweeps.study.storage import StudyStore
 
     from sweeps.records import RecordStore
     from sweeps.runner.trial_queue import TrialQueue
-    from sweeps.study.storage import StudyStore
 
     for sampler in (optuna.samplers.RandomSampler, optuna.samplers.TPESampler):
         for method in ("infer_relative_search_space", "sample_relative", "sample_independent"):

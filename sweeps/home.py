@@ -20,7 +20,7 @@ from sweeps.workspace.files import make_folder, remove
 from sweeps.workspace.locks import exclusive, is_locked, owner_of
 
 if TYPE_CHECKING:
-    from sweeps.shared import SharedStorage, StorageServer
+    from sweeps.shared import SharedStorage
 
 _BEFORE_ITS_BIRTH: Final = (
     ".sweep.json.",
@@ -33,7 +33,7 @@ ENOUGH_FILES: Final = 256
 
 @dataclass(frozen=True)
 class Home:
-    """A folder with `optuna.db`, `mlflow.db`, `records/` and `artifacts/`.
+    """A folder with `records/`, `mlflow.db` and `artifacts/`.
 
     Attributes:
         path: The folder.
@@ -82,16 +82,6 @@ class Home:
         nearest = next(p for p in (self.path, *self.path.parents) if p.exists())
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise UsageError(f"home {self.path}: nothing can be written into {nearest}")
-
-    @property
-    def optuna_db(self) -> Path:
-        """SQLite file of the studies."""
-        return self.path / "optuna.db"
-
-    @property
-    def studies(self) -> Path | StorageServer:
-        """The database of the studies: `optuna_db`, or the database that hosts share."""
-        return self.shared.server if self.shared else self.optuna_db
 
     @property
     def storage(self) -> str | None:

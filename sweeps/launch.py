@@ -53,8 +53,6 @@ from sweeps.runner.opening import (
     open_sweep,
 )
 from sweeps.runner.ownership import Guard, Hold
-from sweeps.study.backends import backend_of
-from sweeps.study.storage import StudyStore, stored_trials
 from sweeps.tracking.address import resolve_tracking_uri, sqlite_path
 from sweeps.tracking.parent import ParentRun, outage_note
 from sweeps.tracking.preflight import check_store
@@ -228,13 +226,9 @@ def run_config(
 
 def _check_databases(home: Home, tracking_uri: str, note: Callable[[str], None]) -> None:
     """Refuse unusable databases, before anything is created."""
-    database_retry = DatabaseRetry(note)
-    backend = backend_of(home.studies)
-    if backend.exists():
-        backend.prepare(database_retry)
     runs = sqlite_path(tracking_uri)
     if runs is not None:
-        check_database(runs, database_retry)
+        check_database(runs, DatabaseRetry(note))
 
 
 def run_sweep(
@@ -401,12 +395,6 @@ class _Start:
         """Put together what runs the trials."""
         config, info = self.config, self.info
         request, note = watch.request, watch.progress.note
-        database_retry = DatabaseRetry(note, lambda: request.reason is not None)
-        directions = [one.direction for one in info.objectives]
-        study = StudyStore(
-            config.home.studies, info.study_name, directions, database_retry, self.held.lease
-        )
-        study.end_open_trials_of(info.earlier_studies)  # before the queue takes them over
         points = _enqueued(config, info)
         store = RecordStore(self.store.folder, self.held.send)
 
@@ -421,7 +409,9 @@ class _Start:
         return Coordinator(
             config=config,
             sweep_id=info.id,
-            queue=make_trial_queue(config, info, self.records, study, points.for_trial),
+            queue=make_trial_queue(
+                config, info, self.records, store.journal.append, points.for_trial
+            ),
             points=points,
             store=store,
             progress=watch.progress,
@@ -458,8 +448,6 @@ class _Start:
         except BaseException as error:
             parent.abandon(error)
             raise
-        finally:
-            coordinator.queue.study.close()
 
     def end(
         self,
@@ -540,8 +528,8 @@ def _marked(
     """
     store = config.home.store(info.id)
     waiting = store.retries.waiting(records)
-    stored = stored_trials(config.home.studies, info.study_name)
-    begun = max(info.first_trial, len(stored), *(record.spec.trial + 1 for record in records), 0)
+    trials = {*store.asked_for(), *(record.spec.trial for record in records)}
+    begun = max(info.first_trial, *(number + 1 for number in trials), 0)
     failed = trials_to_retry(info.name, records, waiting, config.retry or ())
     if failed:
         store.retries.add([record.spec.key for record in failed], begun)

@@ -194,7 +194,6 @@ def cancel(
     It counts as pruned, and is not run again.
     """
     from sweeps.records import Record
-    from sweeps.study.storage import stored_trials
 
     found, info = _running(name, home)
     store = found.store(info.id)
@@ -207,7 +206,7 @@ def cancel(
     ended = outcome()
     if ended is not None:
         raise UsageError(f"trial {trial} of sweep {info.name!r} has ended: {ended.reason}")
-    begun = {number.number for number in stored_trials(found.studies, info.study_name)}
+    begun = store.asked_for()
     if trial not in begun:
         last = f"the last one is {max(begun)}" if begun else "there is none yet"
         raise UsageError(f"trial {trial} of sweep {info.name!r} was not begun; {last}")

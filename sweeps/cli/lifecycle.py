@@ -62,7 +62,7 @@ def delete(
 ) -> None:
     """Delete a sweep for good.
 
-    Its records, weights and study go, and its runs in MLflow.
+    Its records and weights go, and its runs in MLflow.
     """
     from sweeps.manage.lifecycle import delete_sweep, delete_unreadable
     from sweeps.records import RecordError
@@ -360,15 +360,13 @@ def _tell_tracking(report: SyncReport) -> None:
 
 def doctor(
     name: SweepsArgument = None,
-    fix: Annotated[
-        bool, typer.Option("--fix", help="Repair study and MLflow from the records.")
-    ] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Repair MLflow from the records.")] = False,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
     csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare records, study and MLflow; exit 1 if they differ.
+    """Compare records and MLflow; exit 1 if they differ.
 
     Of one sweep, or of all. Without --fix it only reads. A sweep that is running is left alone.
     """
@@ -415,7 +413,7 @@ def _report(diagnoses: list[Diagnosis]) -> str:
         unwell = [repr(diagnosis.name) for diagnosis in diagnoses if not diagnosis.is_well]
         verdict = f"all is well with {sweeps}"
         if unwell:
-            verdict = f"records, study and MLflow agree in {sweeps}; not well: {', '.join(unwell)}"
+            verdict = f"records and MLflow agree in {sweeps}; not well: {', '.join(unwell)}"
         return "\n".join([*lines, verdict])
     repairs = {p.repair: None for diagnosis in diagnoses for p in diagnosis.problems}
     lines += [f"{count} problem{'' if count == 1 else 's'}. To repair:"]

@@ -1,31 +1,28 @@
-"""`sweeps doctor`: checks that records, study and MLflow agree, and that nothing is left behind.
+"""`sweeps doctor`: checks that records and MLflow agree, and that nothing is left behind.
 
 Records are the truth. Each check reports every disagreement in one plain line; nothing is changed.
-With `--fix`, `repair_sweep` makes study and MLflow agree with the records. A study is written anew
-under another name and takes the old name in one transaction, since Optuna never changes an ended
-trial. A run that disagrees is deleted (MLflow keeps it in its bin) and sent anew. Damaged files are
-put aside under another name, databases under a dated one.
+With `--fix`, `repair_sweep` makes MLflow agree with the records: a run that disagrees is deleted
+(MLflow keeps it in its bin) and sent anew. Damaged files are put aside under another name,
+databases under a dated one.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cached_property, partial
-from itertools import count
 from pathlib import Path
-
-from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.errors import StoreError, UntrustedError
 from sweeps.experiments.code import PreparedAgain, edited_files, unrecorded_package
 from sweeps.experiments.loading import check_trust, recorded_experiment
 from sweeps.home import Home
+from sweeps.journal import Asked
 from sweeps.records import (
     DamagedFileError,
     EnqueuedPoints,
@@ -43,9 +40,7 @@ from sweeps.records.enqueued import Enqueued
 from sweeps.records.evaluations import Evaluations
 from sweeps.records.store import unreadable_files
 from sweeps.runner.ownership import Hold, hold
-from sweeps.study.copies import read_study, rebuild_study
-from sweeps.study.proposals import is_enqueued, proposal_of_record, proposal_of_trial
-from sweeps.study.sampler_view import trial_outcome
+from sweeps.study.proposals import is_enqueued
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import FOLDER, ChampionModel, model_name
 from sweeps.tracking.content import (
@@ -74,7 +69,6 @@ class Repair(Enum):
     """The repair of a problem; its value is the text that the user sees."""
 
     DATABASE = "`sweeps doctor --fix` puts the file aside and writes it anew from the records"
-    STUDY = "`sweeps doctor --fix` writes the study anew from the records"
     SEND = "`sweeps sync` or `sweeps doctor --fix` sends it"
     REPLACE = "`sweeps doctor --fix` deletes the run and sends it anew from the record"
     DISCARD = "`sweeps doctor --fix` deletes the run; MLflow keeps it in its bin"
@@ -92,7 +86,7 @@ class Problem:
     """One disagreement.
 
     Attributes:
-        part: `records`, `study`, `mlflow`, `files` or `database`.
+        part: `records`, `mlflow`, `files` or `database`.
         what: A plain line about it.
         repair: Its repair.
         key: The attempt or file that it is about, if the repair needs it; else empty.
@@ -110,12 +104,13 @@ class Problem:
 
 @dataclass(frozen=True)
 class Evidence:
-    """One sweep as it is in records, study and MLflow.
+    """One sweep as it is in records, journal and MLflow.
 
     Attributes:
         records: Every whole record, ordered by trial and attempt, without its arrays.
         damaged: A line for each record that is not whole.
-        trials: The trials of its study; None if there is no study.
+        asked: The attempts in its journal, see `RecordStore.asked_for`.
+        left_out: A line for each event of the journal that is damaged.
         runs: Its runs in MLflow, deleted ones included.
         champion: The model that the alias of its registered model points to; None without one.
         away: Why MLflow could not be read; None if it was read.
@@ -125,7 +120,8 @@ class Evidence:
     info: SweepInfo
     records: Sequence[Record]
     damaged: Sequence[str]
-    trials: Sequence[FrozenTrial] | None
+    asked: Mapping[int, Asked]
+    left_out: Sequence[str]
     runs: Sequence[StoredRun]
     champion: StoredChampion | None
     away: str | None
@@ -145,11 +141,6 @@ class Evidence:
         return False
 
     @cached_property
-    def retried(self) -> Collection[int]:
-        """Numbers of the trials that failed and are, or were, run again."""
-        return self.store.retries.opened_by().keys()
-
-    @cached_property
     def final(self) -> Mapping[int, Record]:
         """For each trial with an outcome, by number, the record that decides it."""
         return {record.spec.trial: record for record in self.records if record.ends_trial}
@@ -163,8 +154,9 @@ def gather(home: Home, info: SweepInfo, tracking_uri: str) -> Evidence:
         UsageError: MLflow refuses access.
     """
     damaged: list[str] = []
+    left_out: list[str] = []
     records = home.store(info.id).read_all(report=damaged.append)
-    trials = read_study(home.studies, info.study_name)
+    asked = home.store(info.id).asked_for(left_out.append)
     runs: list[StoredRun] = []
     champion: StoredChampion | None = None
     away = check_store(tracking_uri)
@@ -174,7 +166,7 @@ def gather(home: Home, info: SweepInfo, tracking_uri: str) -> Evidence:
             champion = read_champion(tracking_uri, info)
         except Exception as error:
             away = one_line(error)
-    return Evidence(home, info, records, damaged, trials, runs, champion, away)
+    return Evidence(home, info, records, damaged, asked, left_out, runs, champion, away)
 
 
 @dataclass(frozen=True)
@@ -195,7 +187,7 @@ class Diagnosis:
 
     @property
     def agrees(self) -> bool:
-        """Whether records, study and MLflow say the same."""
+        """Whether records and MLflow say the same."""
         return not self.problems
 
     def to_dict(self) -> dict[str, object]:
@@ -217,8 +209,6 @@ def examine_home(home: Home, tracking_uri: str) -> Diagnosis:
     for folder in listed(home.path / "test"):
         if folder.is_dir():
             problems += map(_problem, Evaluations(folder).unreadable())
-    if home.shared is None:
-        problems += _damaged(home.optuna_db)
     runs_database = sqlite_path(tracking_uri)
     if runs_database is not None:
         problems += _damaged(runs_database)
@@ -226,13 +216,13 @@ def examine_home(home: Home, tracking_uri: str) -> Diagnosis:
 
 
 def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> Diagnosis:
-    """Compare records, study and MLflow of one sweep.
+    """Compare records and MLflow of one sweep.
 
-    A running sweep is not compared, since its study and its runs follow its records. Nor is a sweep
-    with a file that only the user can mend, such as a record of another format version.
+    A running sweep is not compared, since its runs follow its records. Nor is a sweep with a file
+    that only the user can mend, such as a record of another format version.
     """
     if home.is_running(info.id):
-        note = "is running now: its study and its runs follow its records, and are not compared"
+        note = "is running now: its runs follow its records, and are not compared"
         return Diagnosis(info.name, [], [note])
     try:
         return _compared(gather(home, info, tracking_uri))
@@ -242,10 +232,10 @@ def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> Diagnosis:
 
 def _compared(evidence: Evidence) -> Diagnosis:
     info = evidence.info
-    problems = [*check_leftovers(evidence), *check_side_files(evidence), *check_study(evidence)]
+    problems = [*check_leftovers(evidence), *check_side_files(evidence)]
     if not evidence.store.is_archived:  # its runs are hidden
         problems += [*check_runs(evidence), *check_registry(evidence)]
-    notes, is_well = [], not info.irreproducible
+    notes, is_well = [*evidence.left_out], not info.irreproducible
     if trials := unfinished(evidence):
         names = ", ".join(map(str, trials[:10])) + (", ..." if len(trials) > 10 else "")
         count = "1 trial has" if len(trials) == 1 else f"{len(trials)} trials have"
@@ -278,67 +268,10 @@ def _damaged(database: Path) -> Iterator[Problem]:
         yield Problem("database", str(error), Repair.DATABASE, str(database))
 
 
-def check_study(evidence: Evidence) -> Iterator[Problem]:
-    """Yield the differences between the study and the records."""
-    if evidence.trials is None:
-        if evidence.records:
-            repair = Repair.RUN if evidence.info.first_trial else Repair.STUDY
-            yield _study_problem(f"optuna.db has no study {evidence.info.study_name!r}", repair)
-        return
-    known, info = {trial.number: trial for trial in evidence.trials}, evidence.info
-    recorded = {record.spec.trial for record in evidence.records}
-    reach = next(number for number in count() if number not in recorded | known.keys())
-    for number in sorted(recorded - known.keys()):
-        # If an earlier trial is unknown, it must be proposed again before this one can be stored.
-        repair = Repair.STUDY if reach > number >= info.first_trial else Repair.RUN
-        yield _study_problem(f"trial {number} is recorded, and the study does not have it", repair)
-    for number, trial in known.items():
-        # The study of an extended sweep has earlier trials as points of its new space; skip them.
-        if number >= info.first_trial:
-            # If a trial is to be run again, the study may still have it as failed.
-            is_retried = number in evidence.retried and trial.state == TrialState.FAIL
-            record = evidence.final.get(number)
-            if record is not None or not is_retried:
-                yield from _disagreements(info, trial, record)
-
-
 def unfinished(evidence: Evidence) -> list[int]:
     """Return the numbers of the trials without an outcome; the next `sweeps run` finishes them."""
     recorded = {record.spec.trial for record in evidence.records}
-    stored = {t.number for t in evidence.trials or () if t.state == TrialState.RUNNING}
-    return sorted((recorded | stored) - evidence.final.keys())
-
-
-def _disagreements(info: SweepInfo, trial: FrozenTrial, record: Record | None) -> Iterator[Problem]:
-    name = f"trial {trial.number}"
-    if record is None:
-        if trial.state.is_finished():
-            yield _study_problem(
-                f"{name} is {trial.state.name} in the study, and no record says so"
-            )
-        return
-    outcome = trial_outcome(record, info.objectives)
-    there, wanted = (_worth(values) for values in (trial.values, outcome.values))
-    if trial.state == TrialState.RUNNING:
-        yield _study_problem(f"{name} is RUNNING in the study, and its record ends it")
-    elif trial.state != outcome.state:
-        yield _study_problem(
-            f"{name} is {trial.state.name} in the study and {outcome.state.name} by its record"
-        )
-    elif there != wanted:
-        yield _study_problem(f"{name} is worth {there} in the study, {wanted} by its record")
-    if trial.params != dict(record.params):
-        yield _study_problem(f"{name} has other parameters in the study than in its record")
-
-
-def _worth(values: Sequence[float] | None) -> str:
-    if values is None:
-        return "nothing"
-    return ", ".join(str(value + 0.0) for value in values)  # a database has one zero
-
-
-def _study_problem(what: str, repair: Repair = Repair.STUDY) -> Problem:
-    return Problem("study", what, repair)
+    return sorted((recorded | evidence.asked.keys()) - evidence.final.keys())
 
 
 _COMPARED_TAGS = (
@@ -502,11 +435,10 @@ def mend(problems: Sequence[Problem], say: Say) -> list[Path]:
 def _write_anew(
     home: Home, info: SweepInfo, records: Sequence[Record], lost: Sequence[Path], *, say: Say
 ) -> None:
-    """Write files that were put aside anew, as far as records and study hold their content."""
+    """Write files that were put aside anew, as far as records and journal hold their content."""
     store = home.store(info.id)
-    stored = read_study(home.studies, info.study_name) or ()
-    proposals = {trial.number: proposal_of_trial(trial) for trial in stored}
-    proposals |= {record.spec.trial: proposal_of_record(record) for record in records}
+    proposals: dict[int, Asked | Record] = {**store.asked_for()}
+    proposals |= {record.spec.trial: record for record in records}
     tried: dict[int, Enqueued] = {
         trial: (proposal.params, proposal.origin)
         for trial, proposal in proposals.items()
@@ -661,9 +593,6 @@ def _repair(
         elif problem.repair == Repair.CLEAN and problem.key:
             Path(problem.key).unlink(missing_ok=True)
             say(f"removed {problem.key}")
-    if Repair.STUDY in wanted:
-        say(f"{info.name}: writing its study anew from {counted(len(records), 'record')}")
-        rebuild_study(home.studies, info, records)
     wrong = {problem.key for problem in problems if problem.repair == Repair.REPLACE}
     if wanted & {Repair.SEND, Repair.REPLACE, Repair.DISCARD}:
         again = {problem.key for problem in problems if problem.repair == Repair.SEND}

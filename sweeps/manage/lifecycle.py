@@ -1,7 +1,7 @@
 """Archives, renames or deletes a whole sweep, frees files of it, or runs its failed trials again.
 
 Each operation begins with one atomic change of the records. From then on it counts as done, even if
-the process is killed; study and MLflow follow, now or at the next start.
+the process is killed; MLflow follows, now or at the next start.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _garbage(home: Home, info: SweepInfo, keep_top: int) -> Iterator[Path]:
 
 
 def delete_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> None:
-    """Delete a sweep: records, weights, study, runs and their files.
+    """Delete a sweep: records, weights, runs and their files.
 
     Args:
         home: The home of the sweep.

@@ -1,7 +1,7 @@
 """`sweeps share`, `import`, `trust`: a sweep as one file, verified on arrival, run when trusted.
 
 The file is a zip archive of the record folder, with a manifest of the SHA-256 of each file. It
-holds no code and no pickles. The home that imports it makes study and MLflow runs from the records.
+holds no code and no pickles. The home that imports it makes MLflow runs from the records.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ from sweeps.records import (
 from sweeps.records.conclusions import SWEEP_ID
 from sweeps.records.schema import Line, SweepKey, SweepName, check_sampled, shaped
 from sweeps.records.store import unreadable_files
-from sweeps.study.copies import rebuild_study
 from sweeps.study.proposals import proposal_of_record
 from sweeps.study.sampler_view import trial_outcome
 from sweeps.tracking.sync import SyncReport, sync_sweep
@@ -158,7 +157,7 @@ def import_sweep(
                     created.rmdir()
     reached("import.done")
     arrived = home.get(info.id)
-    rebuild_study(home.studies, arrived, recover(home.store(arrived.id), lambda line: None))
+    recover(home.store(arrived.id), lambda line: None)
     return arrived, sync_sweep(home, arrived, tracking_uri)
 
 

@@ -1,7 +1,7 @@
 """Records hold everything known about each attempt; all else is made from them.
 
-Each attempt has one file, which is written before study and MLflow learn of the outcome, atomically
-and with fsync. Its header line has the length, the SHA-256 and the format version; the rest is an
+Each attempt has one file, which is written before sampler and MLflow learn of the outcome,
+atomically and with fsync. Its header line has the length, the SHA-256 and the format version; the rest is an
 npz archive of JSON and arrays, never a pickle. Where another store disagrees, a valid record wins.
 A record that is torn or altered is kept as `<name>.record.torn`, and its trial runs again. Weights
 lie in a file beside the record, so that dropping them (all but those of the baselines and of the
@@ -9,8 +9,8 @@ best 20) never rewrites a record. Of many records `.index/` holds what tables ne
 once; without it nothing is missing but time.
 
 `sweep.json` holds what is fixed when a sweep is created, and `generation-N.json` what an extension
-changed. The Optuna study knows which trials exist and how they ended; if it is lost, it is rebuilt
-from the records. MLflow is a projection of the records.
+changed. The journal says which attempts were begun (`sweeps.journal`). The study is built in memory
+from both at each start, and MLflow is a projection of the records.
 
 A confirmation is a sweep of its own. The folder of its space lies in the folder of the sweep that
 it confirms. Its conclusion (`confirmation.json`) and the results of test-set evaluations

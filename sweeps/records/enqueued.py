@@ -2,8 +2,8 @@
 
 Each enqueued point has one file, which is written whole and never changed. A second file names the
 trial that tries the point; it is written before the trial exists. So points can be enqueued while
-the sweep runs, no two processes take the same number, and a sweep that lost its study gives each
-point the trial that it had.
+the sweep runs, no two processes take the same number, and a sweep that lost its journal gives
+each point the trial that it had.
 """
 
 from __future__ import annotations

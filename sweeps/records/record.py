@@ -55,8 +55,7 @@ StoredCode = Annotated[_Facts, Members({"commit": str | None, "dirty": bool, "di
 class UnfinishedTrial:
     """A trial that had no outcome when the next generation began; it is still to be trained.
 
-    Its study and its space are those of an earlier generation, so this keeps all that its next
-    attempt needs.
+    Its space is that of an earlier generation, so this keeps all that its next attempt needs.
 
     Attributes:
         trial: Its number.
@@ -369,18 +368,6 @@ class SweepInfo:
         """What it was asked to learn from when it was created; None as a rule."""
         learned = self.fingerprint.get("learn_from")
         return None if learned is None else str(learned["name"])
-
-    @property
-    def study_name(self) -> str:
-        """Name of the newest generation's Optuna study: the sweep's id, then `<id>.2`, ..."""
-        return self.id if self.generation == 1 else f"{self.id}.{self.generation}"
-
-    @property
-    def earlier_studies(self) -> list[str]:
-        """Names of the earlier generations' studies that may hold a trial that is still open."""
-        if not any(generation.unfinished for generation in self.generations):
-            return []
-        return [self.at(g.first_trial).study_name for g in self.generations[:-1]]
 
     def at(self, trial: int) -> SweepInfo:
         """Return the sweep as it was in the generation that proposed a trial."""

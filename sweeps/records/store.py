@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from sweeps.errors import UsageError
+from sweeps.journal import Asked, Journal
 from sweeps.records.code import CodeHistory
 from sweeps.records.conclusions import Conclusions, without_place
 from sweeps.records.enqueued import EnqueuedPoints, Retries
@@ -42,6 +43,7 @@ from sweeps.records.schema import (
     read_document,
     read_numbered,
     shaped,
+    unreadable,
     warn,
 )
 from sweeps.workspace.failpoints import reached
@@ -190,6 +192,27 @@ class RecordStore:
     def retries(self) -> Retries:
         """The trials that failed and are to be run again."""
         return Retries(self.folder)
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of the sweep."""
+        return Journal(self.folder)
+
+    def asked_for(self, report: Report = warn) -> dict[int, Asked]:
+        """Return for each trial in the journal, by number, its last attempt that was asked for.
+
+        Args:
+            report: Receives a line about each event that is damaged, and left out.
+
+        Raises:
+            UnknownEventError: An event was written by a version that is not known here.
+            RecordError: The journal cannot be read.
+        """
+        try:
+            events = self.journal.read(report)
+        except OSError as error:
+            raise unreadable(self.journal.path, error) from None
+        return {event.trial: event for event in events if isinstance(event, Asked)}
 
     def ask(self, trials: int) -> None:
         """Note that a start begins, and how many trials it was asked for."""

@@ -232,7 +232,7 @@ def _target(home: Home, info: SweepInfo) -> tuple[Space, Experiment]:
 def _queue(
     home: Home, info: SweepInfo, points: Sequence[_Wanted], left_out: Sequence[str]
 ) -> Enqueued:
-    home.check_writable()  # first, since reading the study may write files beside it
+    home.check_writable()
     queue = EnqueuedPoints(home.store(info.id).folder)
     known = _known(home, info, queue)
     found = []
@@ -281,14 +281,11 @@ def _checked(
 
 def _known(home: Home, info: SweepInfo, queue: EnqueuedPoints) -> dict[str, EnqueuedTrial]:
     """Return, by point key, the points that are trials or queued already."""
-    from sweeps.study.proposals import proposal_of_trial
-    from sweeps.study.storage import stored_trials
-
-    known = {}
-    for trial in stored_trials(home.studies, info.study_name):
-        origin = proposal_of_trial(trial).origin
-        one = EnqueuedTrial(trial.params, "a trial", trial.number, origin)
-        known[_key(trial.params, origin)] = one
+    store, known = home.store(info.id), {}
+    trials = {record.spec.trial: (record.params, record.origin) for record in store.read_all()}
+    trials |= {number: (one.params, one.origin) for number, one in store.asked_for().items()}
+    for number, (params, origin) in sorted(trials.items()):
+        known[_key(params, origin)] = EnqueuedTrial(params, "a trial", number, origin)
     for point in queue.all():
         waiting = EnqueuedTrial(point.params, "waiting", point.number, point.origin)
         known.setdefault(_key(point.params, point.origin), waiting)

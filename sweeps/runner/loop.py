@@ -243,7 +243,7 @@ class Coordinator:
             failed.
 
         Raises:
-            StoreError: The study cannot be written (what ran is recorded), or a record cannot.
+            StoreError: The journal or a record cannot be written; what ran is recorded.
         """
         try:
             while self._fill() or self._running or self._is_pausing():
@@ -422,14 +422,12 @@ class Coordinator:
         return self.request.reason is None
 
     def _begin(self, trial: QueuedTrial) -> bool:
-        """Begin the next attempt; return False if its number cannot be written to the study."""
-        trial.attempts += 1
-        if trial.attempts > 1:
-            try:
-                self.queue.study.count_attempt(trial.number, trial.attempts)
-            except StoreError as error:
-                self._trouble = error
-                return False
+        """Begin the next attempt; return False if its number cannot be written."""
+        try:
+            self.queue.begin(trial)
+        except StoreError as error:
+            self._trouble = error
+            return False
         spec = self._spec(trial)
         assert self._executor is not None
         self.watch.expect(spec, trial.proposal.params)
@@ -491,9 +489,8 @@ class Coordinator:
             trial.failures.append(failure_of(record.reason, record.error))
         if record.ends_trial:
             self.watch.listener.ended(trial.number)
-            with self.seconds.timed("study"):
-                self.queue.close(trial, record)
-                self._tell()
+            self.queue.close(trial, record)
+            self._tell()
         elif record.outcome == "failed":
             self._again.append(trial)
         self._weights.add(record)
@@ -515,14 +512,7 @@ class Coordinator:
         self.on_record(record)
 
     def _tell(self) -> None:
-        if self._trouble is not None:
-            return
-        try:
-            told = self.queue.tell_ended()
-        except StoreError as error:
-            self._trouble = error
-            return
-        for trial in told:
+        for trial in self.queue.tell_ended():
             values = trial.outcome.values if trial.outcome else None
             self._rules.tell(values, is_earlier=trial.prior is not None)
             self._breaker.tell(trial.failure)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
-
-from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.mapping import counterpart, point_of, space_differences
@@ -28,6 +26,7 @@ from sweeps.experiments.loading import (
     script_differences,
 )
 from sweeps.home import Home
+from sweeps.journal import Asked
 from sweeps.records import (
     CodeHistory,
     EnqueuedPoint,
@@ -46,15 +45,13 @@ from sweeps.records import (
 )
 from sweeps.records.notes import LEARNED_FILE
 from sweeps.runner.recording import describe
-from sweeps.runner.trial_queue import PriorTrial, TrialQueue, TrialStore
+from sweeps.runner.trial_queue import PriorTrial, TrialQueue
 from sweeps.study.proposals import (
-    ATTEMPTS,
     Proposal,
     distributions_to_json,
+    proposal_at,
     proposal_of_record,
-    proposal_of_trial,
 )
-from sweeps.study.sampler_view import trial_outcome
 from sweeps.wording import counted
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.failpoints import reached
@@ -298,7 +295,7 @@ def _new_sweep(config: SweepConfig, code: Mapping[str, Any]) -> SweepInfo:
 # `--extend` begins the next generation of a sweep, in one atomic write.
 #
 # The file of the new generation holds the unfinished trials of the earlier ones. So a later start
-# needs neither their study nor their space, which may be a function that has changed since.
+# does not need their space, which may be a function that has changed since.
 
 
 def newest_generation(config: SweepConfig, info: SweepInfo, code: Mapping[str, Any]) -> SweepInfo:
@@ -340,10 +337,8 @@ def next_generation(
     config: SweepConfig, info: SweepInfo, records: Sequence[Record], code: Mapping[str, Any]
 ) -> Generation:
     """Return the generation that an extension would write; creates nothing."""
-    from sweeps.study.storage import stored_trials  # SQLAlchemy, which a new sweep's plan needs not
-
-    stored = stored_trials(config.home.studies, info.study_name)
-    count = max(info.first_trial, len(stored), *(r.spec.trial + 1 for r in records), 0)
+    asked = config.home.store(info.id).asked_for()
+    count = max(info.first_trial, *(n + 1 for n in asked), *(r.spec.trial + 1 for r in records), 0)
     learned = {k: v for k, v in info.fingerprint.items() if k == "learn_from"}
     return Generation(
         number=info.generation + 1,
@@ -354,33 +349,33 @@ def next_generation(
         baselines=tuple(config.space.baselines),
         code=code,
         directory=str(config.space.directory) if config.space.directory else None,
-        unfinished=tuple(_unfinished(config.home, info, count, stored, records)),
+        unfinished=tuple(_unfinished(config.home, info, count, asked, records)),
     )
 
 
 def recalled(home: Home, info: SweepInfo, number: int) -> UnfinishedTrial:
-    """Return a trial that has no record, from the study of the generation that proposed it.
+    """Return a trial that has no record, as the journal has it.
 
     Raises:
-        UsageError: The study does not hold it either, or its space has changed.
+        UsageError: The journal does not hold it either, or its space has changed.
     """
-    from sweeps.study.storage import stored_trials
-
     info = info.at(number)
-    trials = stored_trials(home.studies, info.study_name)
-    if number >= len(trials):
+    asked = home.store(info.id).asked_for().get(number)
+    if asked is None:
         raise UsageError(
-            f"sweep {info.name!r}: trial {number} is missing in records and study. Repeat the "
+            f"sweep {info.name!r}: trial {number} is missing in records and journal. Repeat the "
             "options the sweep was made with once, which proposes it again, then extend it"
         )
-    proposal = proposal_of_trial(trials[number])
+    proposal = _proposal(home, info, asked)
+    assert proposal.config is not None
+    longer = proposal.longer
     return UnfinishedTrial(
         trial=number,
-        attempts=int(trials[number].user_attrs.get(ATTEMPTS, 0)),
+        attempts=asked.attempt,
         origin=proposal.origin,
         params=proposal.params,
         distributions=distributions_to_json(proposal),
-        config=_configuration(home, info, number, proposal),
+        config=proposal.config if longer is None else longer.configuration(proposal.config),
     )
 
 
@@ -388,7 +383,7 @@ def _unfinished(
     home: Home,
     info: SweepInfo,
     count: int,
-    stored: Sequence[FrozenTrial],
+    asked: Mapping[int, Asked],
     records: Sequence[Record],
 ) -> Iterator[UnfinishedTrial]:
     """Yield the trials below `count` without a final record, with all that their attempts need."""
@@ -410,13 +405,13 @@ def _unfinished(
             )
         else:
             kept = recalled(home, info, number)
-        # Only the newest study knows of an attempt that was begun and then killed.
-        begun = stored[number].user_attrs.get(ATTEMPTS, 0) if number < len(stored) else 0
-        yield dataclasses.replace(kept, attempts=max(kept.attempts, int(begun)))
+        # Only the journal knows of an attempt that was begun and then killed.
+        begun = asked[number].attempt if number in asked else 0
+        yield dataclasses.replace(kept, attempts=max(kept.attempts, begun))
 
 
-def _configuration(home: Home, info: SweepInfo, trial: int, proposal: Proposal) -> dict[str, Value]:
-    """Return the configuration of a trial in the space that proposed it.
+def _proposal(home: Home, info: SweepInfo, asked: Asked) -> Proposal:
+    """Return the proposal of a trial in the space that proposed it.
 
     Raises:
         UsageError: That space has changed or cannot be loaded.
@@ -425,14 +420,13 @@ def _configuration(home: Home, info: SweepInfo, trial: int, proposal: Proposal) 
         space = Space.from_dict(info.space, directory=experiment_folder(info, home.records))
         space = dataclasses.replace(space, experiment=info.fingerprint["experiment"])
         if space.digest() == info.fingerprint["space"]:
-            config, longer = space.configuration(proposal.params), proposal.longer
-            return config if longer is None else longer.configuration(config)
+            return proposal_at(space, asked.params, asked.origin)
         problem = f"{info.space['body'].get('function', 'the space')} has changed since"
     except SpaceError as error:
         problem = str(error)
     raise UsageError(
-        f"sweep {info.name!r}: trial {trial} is unfinished, and its configuration can no longer be "
-        f"derived ({problem}). Bring the earlier space back and finish the sweep without --extend, "
+        f"sweep {info.name!r}: trial {asked.trial} is unfinished, and its configuration can no "
+        f"longer be derived ({problem}). Bring the earlier space back and finish the sweep without --extend, "
         "or begin another with --name"
     )
 
@@ -441,7 +435,7 @@ def make_trial_queue(
     config: SweepConfig,
     info: SweepInfo,
     records: Sequence[Record],
-    study: TrialStore,
+    ask: Callable[[Asked], None],
     points: Callable[[int], EnqueuedPoint | None] = lambda trial: None,
 ) -> TrialQueue:
     """Return the trial queue of a sweep, with no trial opened yet.
@@ -450,17 +444,16 @@ def make_trial_queue(
         config: The options the sweep goes on with.
         info: The sweep.
         records: All of its records, ordered by trial and attempt.
-        study: The store of its trials.
+        ask: Writes an attempt into the journal, before it begins.
         points: Returns the enqueued point of a trial number, None if there is none.
     """
     store = config.home.store(info.id)
     imported = imported_points(config.space, read_imported(store.folder))
     learned = learned_points(config.space, learned_by(store.folder, info))
     retries = store.retries
-    retried = retries.opened_by()
-    study.reopen(_to_reopen(retried, info, records, study))
     return TrialQueue(
-        study=study,
+        ask=ask,
+        asked=store.asked_for(),
         proposer=config.proposer(imported=imported, learned=learned),
         records=records,
         objectives=info.objectives,
@@ -476,7 +469,7 @@ def make_trial_queue(
         ),
         points=points,
         used_up=attempts_put_aside(store),
-        retried=retried,
+        retried=retries.opened_by(),
         retried_attempts=retries.attempts(),
     )
 
@@ -504,23 +497,12 @@ def learned_by(folder: Path, info: SweepInfo) -> Learned | None:
     return learned
 
 
-def _to_reopen(
-    retried: Collection[int], info: SweepInfo, records: Sequence[Record], study: TrialStore
-) -> list[int]:
-    """Return the trials that are FAILED in the study, but that a retry runs, or has run, again."""
-    final = {r.spec.trial: trial_outcome(r, info.objectives) for r in records if r.ends_trial}
-    failed = {number for number, outcome in final.items() if outcome.state == TrialState.FAIL}
-    stored = {trial.number for trial in study.trials if trial.state == TrialState.FAIL}
-    return sorted(stored.intersection(retried) - failed)
-
-
 # Trials of earlier generations in a later one: records stay, the sampler sees the points.
 #
 # A sweep may go on with another space, sampler, pruner, `ask_ahead` or code (`--extend`), never
 # with another experiment, objective, data, seed or order. One atomic write of `generation-2.json`
 # begins the next generation; from then on later starts are compared with it. Sweep id, records,
-# parent run and trial numbers go on. The Optuna study is a new one (`<id>.2`); it is filled like a
-# study that has lost its trials, so that the next start finishes an extension that was killed.
+# parent run and trial numbers go on.
 #
 # A trial lies in the new space if one of its points gives the experiment the configuration that the
 # trial was trained with; a parameter that is new or gone counts as the experiment's default. The

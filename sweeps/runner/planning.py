@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import median
@@ -25,12 +25,9 @@ from sweeps.runner.opening import (
 )
 from sweeps.runner.trial_queue import TrialQueue
 from sweeps.study.proposals import Exhausted, Proposal
-from sweeps.study.sampler_view import TrialOutcome
 from sweeps.workspace.clock import Stopwatch
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
     from search_spaces.parameters import Value
     from sweeps.experiment import EnginePlan
 
@@ -125,7 +122,7 @@ def _plan_of_existing(config: SweepConfig, budget: Budget | None) -> SweepPlan:
     records, begins = store.read_all(), bool(differing(info, config))
     if begins:
         info = info.extended(next_generation(config, info, records, code={}))
-    queue = make_trial_queue(config, info, records, _NoStudy())
+    queue = make_trial_queue(config, info, records, ask=lambda event: None)
     left = max(trials - len({record.spec.trial for record in records if record.ends_trial}), 0)
     if begins:
         goes_on = f"generation {info.generation} from trial {info.first_trial} on"
@@ -143,28 +140,6 @@ def _plan_of_existing(config: SweepConfig, budget: Budget | None) -> SweepPlan:
     learned = learned_by(store.folder, info)
     planned = _planned(config, _next_proposals(config, queue), learned)
     return SweepPlan(config, planned, left, goes_on, measured, learned, budget)
-
-
-class _NoStudy:
-    """A `TrialStore` that stores nothing."""
-
-    def __init__(self) -> None:
-        self.trials: list[FrozenTrial] = []
-
-    def add(self, trial: int, proposal: Proposal) -> None:
-        pass
-
-    def count_attempt(self, trial: int, attempt: int) -> None:
-        pass
-
-    def tell(self, trial: int, outcome: TrialOutcome) -> None:
-        pass
-
-    def reopen(self, trials: Collection[int]) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 def _next_proposals(config: SweepConfig, queue: TrialQueue) -> Iterator[Proposal]:

@@ -24,7 +24,7 @@ from sweeps.study.proposals import distributions_to_json
 
 
 class TimeSplit(defaultdict[str, float]):
-    """Seconds by part: `training`, `proposals`, `records`, `study`, ...; all threads together."""
+    """Seconds by part: `training`, `proposals`, `records`, ...; all threads together."""
 
     def __init__(self) -> None:
         super().__init__(float)

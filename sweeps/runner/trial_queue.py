@@ -1,6 +1,6 @@
 """The trial queue of a sweep: trials are opened strictly in order, and told strictly in order.
 
-Opening restores a trial that the study or a record holds already (a resumed sweep), and proposes
+Opening restores a trial that the journal or a record holds already (a resumed sweep), and proposes
 any other. Trial n opens once trials 0 to n - `ask_ahead` have ended, so that its proposal sees
 exactly their outcomes.
 """
@@ -9,21 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from search_spaces.objectives import Objective
 from search_spaces.parameters import Value
 from sweeps.config.policies import Failure, failures_before
+from sweeps.journal import Asked
 from sweeps.records import EnqueuedPoint, Record
-from sweeps.study.proposals import (
-    ATTEMPTS,
-    Proposal,
-    Proposer,
-    proposal_of_record,
-    proposal_of_trial,
-)
+from sweeps.study.proposals import Proposal, Proposer, proposal_of_record
 from sweeps.study.sampler_view import TrialOutcome, trial_outcome
 
 
@@ -78,37 +72,13 @@ class QueuedTrial:
         return self.failures[-1] if has_failed and self.failures else None
 
 
-class TrialStore(Protocol):
-    """The methods of `StudyStore` that the queue and the coordinator need."""
-
-    trials: list[FrozenTrial]
-
-    def add(self, trial: int, proposal: Proposal) -> None:
-        """Store the next trial, RUNNING."""
-        ...
-
-    def count_attempt(self, trial: int, attempt: int) -> None:
-        """Store that an attempt is about to begin."""
-        ...
-
-    def tell(self, trial: int, outcome: TrialOutcome) -> None:
-        """Store how a trial ended."""
-        ...
-
-    def reopen(self, trials: Collection[int]) -> None:
-        """Store that these failed trials are run again."""
-        ...
-
-    def close(self) -> None:
-        """Close the database."""
-        ...
-
-
 @dataclass
 class TrialQueue:
     """The open, ended and told trials of a sweep.
 
     Attributes:
+        ask: Writes an attempt into the journal, before it begins.
+        asked: For each trial in the journal, by number, its last attempt that was asked for.
         objectives: The objectives of the sweep.
         epoch_metric: The metric that the pruner watches; None without a pruner.
         ask_ahead: How many trials may be in flight.
@@ -123,7 +93,8 @@ class TrialQueue:
         trials: Every trial opened so far.
     """
 
-    study: TrialStore
+    ask: Callable[[Asked], None]
+    asked: Mapping[int, Asked]
     proposer: Proposer
     records: Sequence[Record]
     objectives: Sequence[Objective]
@@ -142,7 +113,6 @@ class TrialQueue:
     _told: int = 0
 
     def __post_init__(self) -> None:
-        self._stored = self.study.trials
         self._latest = {r.spec.trial: r for r in self.records}  # ordered by attempt: last one wins
 
     def may_open(self) -> bool:
@@ -160,7 +130,7 @@ class TrialQueue:
         return record is None or not record.ends_trial
 
     def open_next(self) -> QueuedTrial:
-        """Open the next trial: restore it with its outcome, or propose and store it.
+        """Open the next trial: restore it with its outcome, or propose it.
 
         Raises:
             Exhausted: Every point of the space was tried.
@@ -170,9 +140,18 @@ class TrialQueue:
         trial = self._restored(number)
         if trial is None:
             trial = QueuedTrial(number, self.proposer.propose(self.points(number)))
-            self.study.add(number, trial.proposal)
         self.trials.append(trial)
         return trial
+
+    def begin(self, trial: QueuedTrial) -> None:
+        """Ask for the next attempt at a trial; its number is never used again.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        trial.attempts += 1
+        params, origin = dict(trial.proposal.params), trial.proposal.origin
+        self.ask(Asked(trial=trial.number, attempt=trial.attempts, params=params, origin=origin))
 
     def close(self, trial: QueuedTrial, record: Record) -> None:
         """Take the final record of a trial."""
@@ -181,17 +160,11 @@ class TrialQueue:
         trial.outcome = replace(outcome, pruner_attrs=None) if trial.prior else outcome
 
     def tell_ended(self) -> list[QueuedTrial]:
-        """Tell the study the outcomes of ended trials, in trial order.
-
-        Returns:
-            The trials told by this call: those before the first that is still open.
-        """
+        """Return the ended trials before the first that is still open, each once, in order."""
         newly = []
         for trial in self.trials[self._told :]:
             if trial.outcome is None:
                 break
-            outcome = TrialOutcome(TrialState.FAIL) if trial.is_outside else trial.outcome
-            self.study.tell(trial.number, outcome)
             newly.append(trial)
         self._told += len(newly)
         return newly
@@ -232,13 +205,13 @@ class TrialQueue:
 
     def _attempts(self, number: int, record: Record | None) -> int:
         """Return the number of the last attempt that was begun, whether or not it has a record."""
-        stored = self._stored[number].user_attrs if number < len(self._stored) else {}
+        asked = self.asked[number].attempt if number in self.asked else 0
         recorded = record.spec.attempt if record else 0
-        return max(int(stored.get(ATTEMPTS, 0)), recorded, self.used_up.get(number, 0))
+        return max(asked, recorded, self.used_up.get(number, 0))
 
     def _restored(self, number: int) -> QueuedTrial | None:
         record = self._latest.get(number)
-        trial = self._prior(number) or self._stored_or_recorded(number, record)
+        trial = self._prior(number) or self._known(number, record)
         if trial is None:
             return None
         trial.attempts = max(trial.attempts, self._attempts(number, record))
@@ -255,17 +228,14 @@ class TrialQueue:
         prior = self.prior.get(number)
         if prior is None:
             return None
-        shown = self.proposer.show_prior(prior.proposal.origin, prior.point)
-        if number >= len(self._stored):
-            self.study.add(number, shown)
+        self.proposer.show_prior(prior.proposal.origin, prior.point)
         return QueuedTrial(number, prior.proposal, prior.attempts, prior=prior)
 
-    def _stored_or_recorded(self, number: int, record: Record | None) -> QueuedTrial | None:
-        if number < len(self._stored):
-            proposal = proposal_of_trial(self._stored[number])
-        elif record is not None:  # the study lost its last commits; the record is still there
+    def _known(self, number: int, record: Record | None) -> QueuedTrial | None:
+        if record is not None:
             proposal = proposal_of_record(record)
-            self.study.add(number, proposal)
+        elif (asked := self.asked.get(number)) is not None:
+            proposal = self.proposer.at(asked.params, asked.origin)
         else:
             return None
         self.proposer.restore(proposal)

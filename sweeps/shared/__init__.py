@@ -1,4 +1,4 @@
-"""A home shared by several hosts: a PostgreSQL database has its files, its studies, its leases.
+"""A home shared by several hosts: a PostgreSQL database has its files and its leases.
 
 A home with a `--storage` is a working copy of the database, as a folder is of a repository. All
 other code works on the files of the home, as in any home.
@@ -12,8 +12,8 @@ with the files it has.
 The lease of a sweep is renewed every 3 s and runs out after 20 s of silence, by the database's
 clock. A home that finds its own lease takes it at once: it holds the kernel's lock, so the former
 holder is dead. A coordinator that is silent for longer loses the sweep to the next one that takes
-the lease. Its token is then older, and the database refuses each of its records and changes of the
-study within the transaction that would make it.
+the lease. Its token is then older, and the database refuses each of its records within the
+transaction that would make it.
 
 MLflow's server knows no leases. So a host makes sure of its lease before each request. During the
 first half of the lease's time after a renewal it is certain to hold it; later it asks the database.
@@ -21,18 +21,15 @@ A request under way cannot be recalled. So a host that takes over looks at the r
 begin and at its end, and deletes or completes those that the late host began; a late host that
 wakes up after the end of the sweep does the same.
 
-A connection may be cut after a COMMIT, before its answer arrives. So before a trial or an outcome
-is written again, the host waits for all transactions under way, and then looks whether it is there.
 Control requests, enqueued points and notes travel as files, within three seconds. MLflow's store
 and artifacts are not shared: hosts that are to have one MLflow use a server (`--tracking-uri`).
 """
 
 from sweeps.shared.lease import Lease
-from sweeps.shared.server import ENGINE_OPTIONS, StorageServer
+from sweeps.shared.server import StorageServer
 from sweeps.shared.working_copy import FIXED, SharedStorage, bound_to, open_shared
 
 __all__ = [
-    "ENGINE_OPTIONS",
     "FIXED",
     "Lease",
     "SharedStorage",

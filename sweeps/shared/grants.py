@@ -9,13 +9,7 @@ from sqlalchemy import Connection, text
 
 from sweeps.errors import StoreError, UsageError
 
-_TABLES: Final = (
-    "sweeps_storage", "sweeps_file", "sweeps_lease",
-    "alembic_version", "version_info", "studies", "study_directions", "study_user_attributes",
-    "study_system_attributes", "trials", "trial_user_attributes", "trial_system_attributes",
-    "trial_params", "trial_values", "trial_intermediate_values", "trial_heartbeats",
-)  # fmt: skip
-"""Ours, and Optuna's."""
+_TABLES: Final = ("sweeps_storage", "sweeps_file", "sweeps_lease")
 _MISSING: Final = text(
     """WITH place AS (
         SELECT n.oid, quote_ident(n.nspname) AS name, c.relowner
@@ -26,20 +20,13 @@ _MISSING: Final = text(
         SELECT c.oid, place.name || '.' || quote_ident(c.relname) AS name, c.relowner
         FROM place JOIN pg_class c ON c.relnamespace = place.oid
         WHERE c.relkind = 'r' AND c.relname = ANY(:tables)
-    ), numbers AS MATERIALIZED (  -- else toast tables are asked for privileges of sequences
-        SELECT c.oid, place.name || '.' || quote_ident(c.relname) AS name, c.relowner
-        FROM place, pg_class c JOIN pg_depend d ON d.objid = c.oid AND d.deptype IN ('a', 'i')
-        WHERE c.relkind = 'S' AND d.refobjid IN (SELECT oid FROM made)
     )
     SELECT 'SCHEMA' AS kind, name, 'USAGE' AS privilege, relowner FROM place
     WHERE NOT has_schema_privilege(oid, 'USAGE')
     UNION ALL
     SELECT 'TABLE', name, wanted, relowner
     FROM made, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) WITH ORDINALITY w(wanted, n)
-    WHERE NOT has_table_privilege(oid, wanted)
-    UNION ALL
-    SELECT 'SEQUENCE', name, 'USAGE', relowner FROM numbers
-    WHERE NOT has_sequence_privilege(oid, 'USAGE')"""
+    WHERE NOT has_table_privilege(oid, wanted)"""
 )
 _WHO: Final = text(
     "SELECT current_user, quote_ident(current_user), to_regclass('sweeps_storage'), "

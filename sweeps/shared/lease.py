@@ -48,10 +48,10 @@ _RENEW: Final = text(
     "UPDATE sweeps_lease SET expires = clock_timestamp() + make_interval(secs => :seconds) "
     "WHERE sweep_id = :sweep AND token = :token RETURNING token"
 )
-FENCE: Final = "SELECT token FROM sweeps_lease WHERE sweep_id = %s AND token = %s FOR SHARE"
+FENCE: Final = text(
+    "SELECT token FROM sweeps_lease WHERE sweep_id = :sweep AND token = :token FOR SHARE"
+)
 """A transaction that writes makes this query first; until it ends, nobody can take over."""
-
-_SETTLE: Final = text("SELECT token FROM sweeps_lease WHERE sweep_id = :sweep FOR UPDATE")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Holder:
 
 
 class Lease:
-    """The right to write the records and the study of one sweep."""
+    """The right to write the records of one sweep."""
 
     def __init__(
         self, server: StorageServer, sweep_id: str, name: str, token: int, *, began: float
@@ -159,27 +159,12 @@ class Lease:
     def fence(self, connection: Connection) -> None:
         """Refuse a transaction if the lease is lost; until the transaction ends, nobody takes it.
 
-        This is also a listener for SQLAlchemy's `begin`. It uses a cursor of the driver, since a
-        statement of SQLAlchemy would begin another transaction within that event.
-
         Raises:
             LeaseLost: Another process holds the lease.
         """
-        cursor = connection.connection.cursor()
-        try:
-            cursor.execute(FENCE, (self._sweep, self._token))
-            if cursor.fetchone() is None:
-                raise self._lost()
-        finally:
-            cursor.close()
-
-    def settle(self) -> None:
-        """Wait until none of our transactions is under way, those of cut connections included.
-
-        Only then can the caller look whether such a transaction was committed.
-        """
-        values = {"sweep": self._sweep}
-        self._server.run(lambda connection: connection.execute(_SETTLE, values).scalar())
+        values = {"sweep": self._sweep, "token": self._token}
+        if connection.execute(FENCE, values).scalar() is None:
+            raise self._lost()
 
     def _lost(self) -> LeaseLost:
         return LeaseLost(

@@ -46,7 +46,7 @@ def parse_storage(text: str) -> URL:
         raise UsageError(
             f"--storage {shown(url)}: {url.drivername!r} is not supported"
             f"{did_you_mean(url.drivername, _DRIVERS)}; write {_EXAMPLE}, or leave it out: "
-            "studies then are in the home's own SQLite file"
+            "the home then is this host's alone"
         )
     if not url.database:
         raise UsageError(f"--storage {shown(url)}: it names no database; write {_EXAMPLE}")
@@ -268,7 +268,7 @@ def open_server(asked: str) -> StorageServer:
 
 
 def _cause(error: BaseException | None) -> Any:
-    """Return the psycopg error inside an error of SQLAlchemy or Optuna; None without one."""
+    """Return the psycopg error inside an error of SQLAlchemy; None without one."""
     import psycopg
 
     seen: set[int] = set()

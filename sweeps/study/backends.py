@@ -19,7 +19,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeps.errors import StoreError
-from sweeps.shared import ENGINE_OPTIONS, StorageServer
+from sweeps.shared.server import ENGINE_OPTIONS, StorageServer
 from sweeps.workspace.databases import (
     DatabaseRetry,
     check,

@@ -25,6 +25,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
+from search_spaces.errors import SpaceError
 from search_spaces.objectives import Direction
 from search_spaces.parameters import Value
 from search_spaces.space import Space
@@ -76,22 +77,12 @@ def _mix(*parts: int) -> int:
 class ProposedTrial(AskingTrial):
     """Answers `suggest_*` for one proposal, and collects its parameters and distributions."""
 
-    def __init__(
-        self, study: optuna.Study, trial: FrozenTrial, fixed: Mapping[str, Value] | None = None
-    ) -> None:
+    def __init__(self, value: Callable[[str, BaseDistribution], Value]) -> None:
+        """Take each value from a function of name and distribution."""
         super().__init__(self._suggest)
         self.params: dict[str, Value] = {}
         self.distributions: dict[str, BaseDistribution] = {}
-        self._study = study
-        self._trial = trial
-        self._fixed = fixed
-        self._joint_space: dict[str, BaseDistribution] = {}
-        self._joint: Mapping[str, Value] = {}
-        if fixed is None:
-            sampler = study.sampler
-            sampler.before_trial(study, trial)
-            self._joint_space = sampler.infer_relative_search_space(study, trial)
-            self._joint = sampler.sample_relative(study, trial, self._joint_space)
+        self._value = value
 
     def _suggest(self, name: str, distribution: BaseDistribution) -> Value:
         if name not in self.params:
@@ -101,9 +92,18 @@ class ProposedTrial(AskingTrial):
             self.distributions[name] = distribution
         return self.params[name]
 
-    def _value(self, name: str, distribution: BaseDistribution) -> Value:
-        if self._fixed is not None:
-            return self._fixed[name]
+
+class _Sampled:
+    """Takes the values of one proposal from the sampler of a study."""
+
+    def __init__(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        self._study, self._trial = study, trial
+        sampler = study.sampler
+        sampler.before_trial(study, trial)
+        self._joint_space = sampler.infer_relative_search_space(study, trial)
+        self._joint: Mapping[str, Value] = sampler.sample_relative(study, trial, self._joint_space)
+
+    def __call__(self, name: str, distribution: BaseDistribution) -> Value:
         if distribution.single():
             if isinstance(distribution, CategoricalDistribution):
                 return distribution.choices[0]
@@ -217,8 +217,6 @@ def _best_split(points: np.ndarray, diverged: np.ndarray) -> tuple[int, float, f
 
 _ENQUEUED: Final = ("enqueued", "tried")
 """First word of the origin of an enqueued point; older homes have the second one."""
-_NO_TRIAL: Final = optuna.trial.create_trial(state=TrialState.RUNNING)
-"""For a walk to a fixed point, which samples nothing."""
 MAX_REJECTED: Final = 20
 MAX_RANDOM: Final = 2000
 
@@ -240,7 +238,7 @@ class Proposal:
         origin: `baseline <name>`, `learned from <source>`, `sampled`, `random` (after too many
             rejections), `grid`, or `enqueued`, with the source of the enqueued point if it has one.
         rejected: How many proposals were rejected before this one.
-        config: What the experiment receives; None of one that was read from a study or a record.
+        config: What the experiment receives; None of one that was read from a record.
     """
 
     params: Mapping[str, Value]
@@ -255,18 +253,15 @@ class Proposal:
         return Longer.of(self.origin)
 
 
-ATTEMPTS: Final = "attempts"
-"""User attribute of a stored trial: number of its last attempt that was begun."""
-
-
-def proposal_of_trial(trial: FrozenTrial) -> Proposal:
-    """Return the proposal that a stored trial was made from."""
-    attrs = trial.user_attrs
-    return Proposal(trial.params, trial.distributions, attrs["origin"], attrs["rejected"])
+def proposal_at(space: Space, point: Mapping[str, Value], origin: str) -> Proposal:
+    """Return the proposal of a given point of a space."""
+    trial = ProposedTrial(lambda name, distribution: point[name])
+    walk = space.walk(trial)
+    return Proposal(walk.params, trial.distributions, origin, config=walk.config)
 
 
 def proposal_of_record(record: Record | UnfinishedTrial) -> Proposal:
-    """Return the proposal of a recorded attempt, or of a trial that goes on in a new study."""
+    """Return the proposal of a recorded attempt, or of a trial that goes on in a new generation."""
     distributions = {n: json_to_distribution(d) for n, d in record.distributions.items()}
     return Proposal(record.params, distributions, record.origin)
 
@@ -326,10 +321,9 @@ class Proposer:
         # the sampler then, and it may change how the trial ends.
         self._teller = optuna.samplers.RandomSampler(seed=0)
         for params, values in imported:
-            suggester = ProposedTrial(self.sampler_view.study, _NO_TRIAL, fixed=params)
-            self._space.walk(suggester)
-            self.sampler_view.teach(suggester.params, suggester.distributions, values)
-            self._diverged.tell(suggester.params, diverged=False)
+            known = proposal_at(space, params, "imported")
+            self.sampler_view.teach(known.params, known.distributions, values)
+            self._diverged.tell(known.params, diverged=False)
 
     def propose(self, point: EnqueuedPoint | None = None) -> Proposal:
         """Return the proposal of the next trial; later proposals see it as RUNNING.
@@ -343,18 +337,32 @@ class Proposer:
         trial = self.sampler_view.open()
         known = next((p for p in self._first_points if point_key(p[1]) not in self._seen), None)
         if point is not None:
-            proposal = self._walk(trial, point.origin, point=point.params)
+            proposal = proposal_at(self._space, point.params, point.origin)
         elif known is not None:
-            proposal = self._walk(trial, known[0], point=known[1])
+            proposal = proposal_at(self._space, known[1], known[0])
         elif self._sampler is None:
-            proposal = self._next_of_grid(trial)
+            proposal = self._next_of_grid()
         else:
             proposal = self._sampled(trial, self._sampler)
         self._accept(proposal)
         return proposal
 
+    def at(self, point: Mapping[str, Value], origin: str) -> Proposal:
+        """Return the proposal of a point that the journal holds.
+
+        Raises:
+            UsageError: The point does not lie in the space, so the sweep cannot be continued.
+        """
+        try:
+            return proposal_at(self._space, point, origin)
+        except (SpaceError, LookupError, ValueError, TypeError) as error:
+            raise UsageError(
+                f"trial {self._trial}: {dict(point)}, which was asked for before, does not lie in "
+                f"the space ({error}); begin a new sweep with --name"
+            ) from None
+
     def restore(self, stored: Proposal) -> None:
-        """Take a trial that a study or record already holds as the next one.
+        """Take a trial that the journal or a record already holds as the next one.
 
         A sampler with a state of its own makes the proposal again, so that it goes on from the same
         state.
@@ -375,7 +383,7 @@ class Proposer:
         self.sampler_view.open()
         self._accept(stored)
 
-    def show_prior(self, origin: str, point: Mapping[str, Value] | None) -> Proposal:
+    def show_prior(self, origin: str, point: Mapping[str, Value] | None) -> None:
         """Take a trial that an earlier generation proposed, in another space, as the next one.
 
         A sampler with a state of its own does not make the proposal again, because it begins anew
@@ -385,22 +393,16 @@ class Proposer:
             origin: Origin of the proposal.
             point: Its parameters in this space; None if it lies outside. Then a failed trial
                 without parameters, which samplers ignore, takes its place.
-
-        Returns:
-            The proposal as this generation's study holds it.
         """
-        trial = self.sampler_view.open()
-        proposal = Proposal({}, {}, origin)
+        self.sampler_view.open()
         if point is None:
             self.tell(self._trial, TrialOutcome(TrialState.FAIL))
             self._trial += 1
         else:
-            proposal = self._walk(trial, origin, point=point)
-            self._accept(proposal)
+            self._accept(proposal_at(self._space, point, origin))
         self._first = self._trial
         untried = (p for p in self._first_points if point_key(p[1]) not in self._seen)
         self._first_points = tuple(untried)
-        return proposal
 
     def tell(self, trial: int, outcome: TrialOutcome) -> None:
         """Let later proposals see how a trial ended."""
@@ -440,9 +442,9 @@ class Proposer:
             found = self._walk(trial, "random")
             if self._is_new(found):
                 return replace(found, rejected=MAX_REJECTED + attempt)
-        return self._last_unseen(trial)
+        return self._last_unseen()
 
-    def _last_unseen(self, trial: FrozenTrial) -> Proposal:
+    def _last_unseen(self) -> Proposal:
         if self._space.size() is None:
             if self._trial - self._first > len(self._first_points):
                 raise Exhausted  # what is left of the space, if anything, is too small to hit
@@ -451,14 +453,14 @@ class Proposer:
                 f"({', '.join(str(c) for c in self._space.constraints) or 'of the experiment'}); "
                 "widen the space or relax its constraints"
             )
-        return self._next_of_grid(trial, origin="random")
+        return self._next_of_grid(origin="random")
 
-    def _next_of_grid(self, trial: FrozenTrial, origin: str = "grid") -> Proposal:
+    def _next_of_grid(self, origin: str = "grid") -> Proposal:
         if self._grid is None:
             self._grid = iter(self._space.enumerate())
         for point in self._grid:
             if point_key(point) not in self._seen:
-                found = self._walk(trial, origin, point=point)
+                found = proposal_at(self._space, point, origin)
                 if self._is_new(found):
                     return found
         if not self._seen:
@@ -471,10 +473,8 @@ class Proposer:
         assert found.config is not None  # it was walked to just now
         return self._admissible(found.params, found.config)
 
-    def _walk(
-        self, trial: FrozenTrial, origin: str, *, point: Mapping[str, Value] | None = None
-    ) -> Proposal:
-        suggester = ProposedTrial(self.sampler_view.study, trial, fixed=point)
+    def _walk(self, trial: FrozenTrial, origin: str) -> Proposal:
+        suggester = ProposedTrial(_Sampled(self.sampler_view.study, trial))
         walk = self._space.walk(suggester)
         return Proposal(walk.params, suggester.distributions, origin, config=walk.config)
 

@@ -15,10 +15,9 @@ from sweeps.errors import LeaseLost, StoreError, UsageError
 from sweeps.experiments.code import PreparedAgain
 from sweeps.experiments.loading import recorded_experiment
 from sweeps.home import Home
-from sweeps.records import RecordError, RecordStore, heard, listed
+from sweeps.records import RecordError, RecordStore, heard
 from sweeps.records.record import SweepInfo
 from sweeps.runner.ownership import Hold, hold
-from sweeps.study.storage import delete_study
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import remove_model
 from sweeps.tracking.parent import AttemptFiles, ending_of, finish, send_notes, sweep_note
@@ -113,7 +112,7 @@ def _lie_in(artifacts: Path, run: Any) -> bool:
     return folder is None or folder.resolve().is_relative_to(artifacts.resolve())
 
 
-# Completes deletions: removes from study and MLflow what `sweeps delete` took out of the records.
+# Completes deletions: removes from MLflow what `sweeps delete` took out of the records.
 #
 # It is not part of the command, since every start does it after a deletion that was killed.
 
@@ -123,21 +122,16 @@ DELETED: Final = ".deleted-"
 
 
 def finish_deletions(home: Home, tracking_uri: str) -> None:
-    """Remove every deleted sweep from study and MLflow; repeating changes nothing.
+    """Remove every deleted sweep from MLflow, and its folder; repeating changes nothing.
 
     Raises:
-        StoreError: A database cannot be written, or MLflow does not answer; the next start goes on.
+        StoreError: MLflow does not answer; the next start goes on.
     """
     for folder in sorted(home.records.glob(f"{DELETED}*")):
         info = heard(RecordStore(folder).info)  # the runs of an unreadable sweep stay
         if info is not None:
             remove_runs(tracking_uri, info, home.artifacts)
             reached("delete.untracked")
-        sweep_id = folder.name.removeprefix(DELETED)
-        later = range(2, 2 + len(listed(folder, "generation-*.json")))
-        for name in (sweep_id, *(f"{sweep_id}.{number}" for number in later)):
-            delete_study(home.studies, name)
-        reached("delete.unstudied")
         if folder.is_symlink():  # where it leads to is not ours
             folder.unlink(missing_ok=True)
             continue

@@ -1,4 +1,4 @@
-"""SQLite files, those of studies and of MLflow; this module imports neither Optuna nor MLflow.
+"""SQLite files of MLflow, and those of others; this module does not import MLflow.
 
 Databases are checked on every start (`PRAGMA quick_check`, bounded, read-only). A new one is made
 whole under another name first; a migration works on a copy and leaves a dated backup. A locked

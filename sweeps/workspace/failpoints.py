@@ -30,9 +30,7 @@ OF_A_SWEEP: Final = (
     "home.begun",
     *(f"{file}.{step}" for file in FILES for step in STEPS),
     *("lock.opened", "lock.taken", "lock.signed", "lock.cleared"),
-    *("study.begun", "study.made", "study.named", "study.created"),
-    *("trial.begun", "trial.added", "attempt.begun", "attempt.counted"),
-    *("tell.begun", "tell.constrained", "tell.done"),
+    *("journal.begun", "journal.written", "journal.done"),
     *("drop.begun", "drop.done"),
     *("tracking.begun", "tracking.made", "tracking.named", "experiment.created"),
     *("parent.begun", "parent.created", "parent.valued", "parent.filed", "parent.running"),
@@ -40,8 +38,8 @@ OF_A_SWEEP: Final = (
     *("end.named", "end.begun", "end.valued", "end.filed", "end.done"),
 )
 """The fail-points of a sweep that runs, roughly in the order in which it reaches them: its files,
-its lock, its study, trials and attempts, outcomes, dropped weights, MLflow's store and experiment,
-the parent run, an attempt's run, the end of the parent run."""
+its lock, its journal, dropped weights, MLflow's store and experiment, the parent run, an attempt's
+run, the end of the parent run."""
 
 NAMES: Final = (
     *OF_A_SWEEP,
@@ -54,12 +52,11 @@ NAMES: Final = (
         for step in STEPS
     ),
     *("delete.begun", "delete.done", "delete.unregistered"),
-    *("delete.untracked", "delete.unstudied"),
+    "delete.untracked",
     *("withdraw.begun", "withdraw.done", "gc.begun", "gc.done", "share.begun", "share.packed"),
     *("import.unpacked", "import.done", "picture.begun", "picture.filed"),
     *("champion.begun", "champion.filed", "champion.named", "champion.versioned"),
     *("champion.done", "champion.renamed", "front.marked", "front.unmarked"),
-    *("reopen.begun", "reopen.done"),
 )
 """All fail-points. Those beyond `OF_A_SWEEP` belong to retries of failed trials, to checkpoints of
 long ones, to pictures and a champion's model (which not every experiment has), to a Pareto front,

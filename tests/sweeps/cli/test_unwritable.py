@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sweeps.study.storage import delete_study
 from typer.testing import CliRunner
 
 from sweeps.cli import app
 from sweeps.cli.results import write
 from sweeps.errors import StoreError, UsageError
 from sweeps.manage.sharing import import_sweep, share_sweep
-from sweeps.study.storage import delete_study
 from sweeps.tracking.address import resolve_tracking_uri
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root
 

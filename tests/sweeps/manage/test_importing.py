@@ -9,6 +9,7 @@ from contextlib import closing
 
 import optuna
 import pytest
+from sweeps.study.storage import stored_trials
 from typer.testing import CliRunner
 
 from search_spaces.errors import SpaceError
@@ -19,7 +20,6 @@ from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.manage import importing
 from sweeps.records import keep_imported, read_imported
-from sweeps.study.storage import stored_trials
 from tests.sweeps.conftest import TOY
 from tests.sweeps.trading_experiment import TRADING
 

@@ -10,11 +10,11 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
+from sweeps.study.storage import StudyStore
 
 import sweeps
 from sweeps.errors import UsageError
 from sweeps.records import RecordStore
-from sweeps.study.storage import StudyStore
 from sweeps.tracking.store import open_client
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched

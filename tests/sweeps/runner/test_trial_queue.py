@@ -2,6 +2,7 @@
 
 import pytest
 from optuna.trial import TrialState
+from sweeps.study.storage import StudyStore
 
 from search_spaces.loading import load_space
 from search_spaces.objectives import Objective
@@ -9,7 +10,6 @@ from search_spaces.space import Component
 from sweeps.runner.trial_queue import TrialQueue
 from sweeps.study.proposals import Proposer
 from sweeps.study.samplers import sampler_factory
-from sweeps.study.storage import StudyStore
 from tests.sweeps.records.test_format import make_record
 
 SCORE = Objective("score", "maximize")

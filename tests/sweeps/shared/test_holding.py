@@ -6,6 +6,7 @@ import time
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
+from sweeps.study.storage import delete_study, stored_trials
 from typer.testing import CliRunner
 
 import sweeps
@@ -18,7 +19,6 @@ from sweeps.shared import lease
 from sweeps.shared.lease import Lease
 from sweeps.shared.server import StorageServer, open_server, parse_storage
 from sweeps.study.copies import read_study, rebuild_study
-from sweeps.study.storage import delete_study, stored_trials
 from tests.sweeps.factories import make_record
 from tests.sweeps.shared.postgres import PASSWORD, wait_until
 

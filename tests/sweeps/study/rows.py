@@ -8,11 +8,11 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
+from sweeps.study.storage import StudyStore
 
 from sweeps.study.backends import Database, backend_of
 from sweeps.study.proposals import Proposal
 from sweeps.study.sampler_view import TrialOutcome
-from sweeps.study.storage import StudyStore
 
 PROPOSALS = [
     Proposal({}, {}, "sampled"),

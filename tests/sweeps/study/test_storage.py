@@ -7,13 +7,13 @@ from contextlib import closing
 import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
+from sweeps.study.storage import StudyStore
 
 from sweeps.errors import StoreError
 from sweeps.study import storage as study_storage
 from sweeps.study.backends import backend_of, schema_versions
 from sweeps.study.proposals import Proposal
 from sweeps.study.sampler_view import TrialOutcome
-from sweeps.study.storage import StudyStore
 from sweeps.workspace.databases import DatabaseRetry
 from tests.sweeps.study.rows import rows_of_trials
 
