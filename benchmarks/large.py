@@ -34,7 +34,6 @@ PARTS: Final = {
     "records": ("records",),
     "mlflow.db": ("mlflow.db", "mlflow.db-wal"),
     "artifacts": ("artifacts",),
-    "optuna.db": ("optuna.db",),
 }
 TIMES: Final = 3
 """Each command is timed so often; the one in the middle counts."""

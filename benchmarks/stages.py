@@ -82,8 +82,8 @@ class StageClock:
 def watch_trials(clock: StageClock) -> None:
     """Wrap what proposes a trial, and stores it and its record."""
     import optuna
-    from sweeps.study.storage import StudyStore
 
+    from sweeps.journal import Journal
     from sweeps.records import RecordStore
     from sweeps.runner.trial_queue import TrialQueue
 
@@ -91,8 +91,7 @@ def watch_trials(clock: StageClock) -> None:
         for method in ("infer_relative_search_space", "sample_relative", "sample_independent"):
             clock.watch(sampler, method, "sampler")
     clock.watch(TrialQueue, "open_next", "proposals")
-    clock.watch(StudyStore, "add", "study")
-    clock.watch(StudyStore, "tell", "study")
+    clock.watch(Journal, "append", "journal")
     clock.watch(RecordStore, "write", "records")
 
 

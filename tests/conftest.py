@@ -173,29 +173,15 @@ def mlflow_server(tmp_path_factory, migrated_database):
     server.stop()
 
 
-@pytest.fixture(scope="session")
-def empty_studies(tmp_path_factory) -> Path:
-    """A file of studies without any: making one takes as long as training two toys."""
-    from sweeps.study.backends import SqliteBackend
-    from sweeps.workspace.databases import DatabaseRetry
-
-    database = tmp_path_factory.mktemp("studies") / "optuna.db"
-    SqliteBackend(database).prepare(DatabaseRetry())
-    with closing(sqlite3.connect(database)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return database
-
-
 @pytest.fixture
-def make_home(tmp_path, migrated_database, empty_studies):
-    """Make homes that have an empty MLflow store and a file of studies already, by name."""
+def make_home(tmp_path, migrated_database):
+    """Make homes that have an empty MLflow store already, by name."""
 
     def make(name: str = "home") -> Path:
         folder = tmp_path / name
         if not folder.exists():
             folder.mkdir()
             shutil.copy(migrated_database, folder / "mlflow.db")
-            shutil.copy(empty_studies, folder / "optuna.db")
         return folder
 
     return make

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -16,8 +15,11 @@ from sweeps.journal.events import Event, UnknownEventError, from_line, to_line
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.files import FormatError, NoFileError, open_file, sync_folder, unwritable
+from sweeps.workspace.locks import wait_for_lock
 
 FILE: Final = "journal.jsonl"
+LONGEST_WAIT_SECONDS: Final = 20.0
+"""An appender has the lock for as long as a sync takes."""
 
 
 class Journal:
@@ -41,7 +43,7 @@ class Journal:
                 self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644
             )
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                wait_for_lock(descriptor, self.path, LONGEST_WAIT_SECONDS)
                 self._append(descriptor, events)
             finally:
                 os.close(descriptor)  # this releases the lock

@@ -1,8 +1,8 @@
 """Records hold everything known about each attempt; all else is made from them.
 
 Each attempt has one file, which is written before sampler and MLflow learn of the outcome,
-atomically and with fsync. Its header line has the length, the SHA-256 and the format version; the rest is an
-npz archive of JSON and arrays, never a pickle. Where another store disagrees, a valid record wins.
+atomically and with fsync. Its header line has the length, the SHA-256 and the format version; the
+rest is an npz archive of JSON and arrays, never a pickle. Where MLflow disagrees, a record wins.
 A record that is torn or altered is kept as `<name>.record.torn`, and its trial runs again. Weights
 lie in a file beside the record, so that dropping them (all but those of the baselines and of the
 best 20) never rewrites a record. Of many records `.index/` holds what tables need, to be read at

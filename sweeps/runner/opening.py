@@ -426,8 +426,8 @@ def _proposal(home: Home, info: SweepInfo, asked: Asked) -> Proposal:
         problem = str(error)
     raise UsageError(
         f"sweep {info.name!r}: trial {asked.trial} is unfinished, and its configuration can no "
-        f"longer be derived ({problem}). Bring the earlier space back and finish the sweep without --extend, "
-        "or begin another with --name"
+        f"longer be derived ({problem}). Bring the earlier space back and finish the sweep without "
+        "--extend, or begin another with --name"
     )
 
 

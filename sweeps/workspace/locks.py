@@ -26,17 +26,26 @@ def exclusive(folder: Path) -> Iterator[None]:
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        end = time.monotonic() + LONGEST_WAIT_SECONDS
-        while not try_lock(descriptor):
-            if time.monotonic() >= end:
-                raise StoreError(
-                    f"{folder}: another process has been preparing it for "
-                    f"{LONGEST_WAIT_SECONDS:.0f} s; end that process and repeat the command"
-                )
-            time.sleep(0.01)
+        wait_for_lock(descriptor, folder, LONGEST_WAIT_SECONDS)
         yield
     finally:
         os.close(descriptor)
+
+
+def wait_for_lock(descriptor: int, path: Path, longest_seconds: float) -> None:
+    """Take the lock of an open file or folder, once no other process (or thread) holds it.
+
+    Raises:
+        StoreError: Another one holds it for so long.
+    """
+    end = time.monotonic() + longest_seconds
+    while not try_lock(descriptor):
+        if time.monotonic() >= end:
+            raise StoreError(
+                f"{path}: another process has been working on it for {longest_seconds:g} s; end "
+                "that process and repeat the command"
+            )
+        time.sleep(0.01)
 
 
 def is_locked(file: Path) -> bool:

@@ -8,7 +8,6 @@ import pytest
 import sweeps
 from sweeps.cli.console import TRACKING_INCOMPLETE
 from sweeps.home import Home
-from sweeps.study.copies import read_study
 from tests.cluster.fleet import Fleet
 from tests.sweeps.conftest import table
 
@@ -45,9 +44,7 @@ def assert_ended(fleet, host, name, expected):
     assert table(sweep) == expected
     opened = Home.resolve(home, fleet.storage)
     assert not opened.is_running(sweep.info.id)
-    trials = read_study(opened.studies, sweep.info.study_name)
-    assert len(trials) == TRIALS
-    assert all(trial.state.is_finished() for trial in trials)
+    assert len(opened.store(sweep.info.id).asked_for()) == TRIALS
     runs = runs_of(fleet, sweep.info)
     assert sum(kind == "trial" for kind, _ in runs) >= TRIALS
     assert [status for kind, status in runs if kind == "sweep"] == ["FINISHED"]

@@ -3,11 +3,13 @@
 import shutil
 from pathlib import Path
 
+import optuna
 import pytest
 from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
+from sweeps.runner.trial_queue import TrialQueue
 from tests.homes import copy_home
 from tests.tiers import made_for_many
 
@@ -61,7 +63,7 @@ def call(make_home, toy_space, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def _finished_toys(tmp_path_factory, migrated_database, empty_studies):
+def _finished_toys(tmp_path_factory, migrated_database):
     """Toy sweeps that have ended, by their options, in homes that are copied only."""
     made = {}
 
@@ -73,7 +75,6 @@ def _finished_toys(tmp_path_factory, migrated_database, empty_studies):
             space.write_text(TOY)
             home.mkdir()
             shutil.copy(migrated_database, home / "mlflow.db")
-            shutil.copy(empty_studies, home / "optuna.db")
             with made_for_many("finished toys"):
                 sweeps.run(str(space), home=home, workers=0, progress="quiet", **options)
             made[key] = home
@@ -94,6 +95,29 @@ def finished_toy(tmp_path, _finished_toys):
         return sweeps.load(options.get("name", "toy"), tmp_path / home)
 
     return finish
+
+
+@pytest.fixture
+def seen_by_sampler(monkeypatch):
+    """Return the study that the sampler of the last sweep saw at its last proposal."""
+    queues = []
+    begin = TrialQueue.begin
+
+    def begun(queue, trial):
+        queues.append(queue)
+        begin(queue, trial)
+
+    monkeypatch.setattr(TrialQueue, "begin", begun)
+    return lambda: queues[-1].proposer.sampler_view.study
+
+
+def exported(sweep, folder):
+    """Return the study of a sweep, as `sweeps export --study` writes it for other programs."""
+    file = folder / f"{sweep.info.name}.db"
+    words = ["export", sweep.info.name, "--study", str(file), "--home", str(sweep.home.path)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    return optuna.load_study(study_name=sweep.info.name, storage=f"sqlite:///{file}")
 
 
 def table(sweep):

@@ -172,7 +172,7 @@ def test_what_cannot_be_is_refused_by_the_name_of_its_argument(
     quiet = {"progress": "quiet"} if function is sweeps.run else {}
     with pytest.raises(UsageError, match=expected):
         function(line, **{"home": home, **given}, **quiet)
-    assert {path.name for path in home.iterdir()} == {"mlflow.db", "optuna.db"}
+    assert {path.name for path in home.iterdir()} == {"mlflow.db"}
 
 
 @pytest.mark.parametrize("function", [sweeps.run, sweeps.plan])
@@ -282,7 +282,7 @@ def test_a_sweep_of_several_objectives_says_how_long_its_front_is(toy_space, run
 def test_a_plan_is_what_the_sweep_does(toy_space, make_home):
     home = make_home()
     planned = sweeps.plan(toy_space, trials=4, home=home, workers=0)
-    assert {path.name for path in home.iterdir()} == {"mlflow.db", "optuna.db"}
+    assert {path.name for path in home.iterdir()} == {"mlflow.db"}
     assert (planned.left, len(planned.trials)) == (4, 4)
     sweep = sweeps.run(toy_space, trials=4, home=home, workers=0, progress="quiet")
     assert [dict(one.params) for one in planned.trials] == [

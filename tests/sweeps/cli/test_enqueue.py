@@ -115,14 +115,14 @@ def test_with_the_same_enqueued_points_in_the_same_trials_the_table_is_the_same(
 
 
 @pytest.mark.slow
-def test_a_study_that_is_lost_gives_the_enqueued_point_its_trial_again(
+def test_a_journal_that_is_lost_gives_the_enqueued_point_its_trial_again(
     run_toy, finished_toy, attempt, make_home
 ):
     finished_toy(trials=2)
     attempt("toy", *POINT)
     expected = table(run_toy(trials=4, workers=0))
     folder = sweeps.load("toy", make_home()).home.store(sweeps.load("toy", make_home()).info.id)
-    for lost in [*make_home().glob("optuna.db*"), *folder.folder.glob("000[23]-1.*")]:
+    for lost in [folder.journal.path, *folder.folder.glob("000[23]-1.*")]:
         lost.unlink()
     again = table(run_toy(trials=4, workers=0))
     assert [row[:5] for row in again] == [row[:5] for row in expected]
@@ -153,12 +153,12 @@ def test_it_is_tried_while_the_sweep_runs(make_home, migrated_database, tmp_path
 @pytest.mark.parametrize(
     "point",
     [
-        *("enqueued.renamed", "trial.added"),
+        *("enqueued.renamed", "journal.done"),
         *(
             pytest.param(point, marks=pytest.mark.nightly)
             for point in (
                 *(f"enqueued.{step}" for step in STEPS if step != "renamed"),
-                "trial.begun",
+                "journal.begun",
             )
         ),
     ],

@@ -6,9 +6,7 @@ import hashlib
 import json
 import shutil
 import signal
-import sqlite3
 import zipfile
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -28,11 +26,6 @@ from tests.sweeps.soundness import assert_sound
 
 def tracked(home, sweep_id):
     return mlflow_state(f"sqlite:///{home / 'mlflow.db'}", sweep_id)["runs"]
-
-
-def studies(home):
-    with closing(sqlite3.connect(home / "optuna.db")) as database:
-        return [name for (name,) in database.execute("SELECT study_name FROM studies")]
 
 
 def files(folder):
@@ -78,7 +71,6 @@ def test_deleted_it_is_gone_everywhere_and_the_others_stay(run_toy, finished_toy
     result = call("delete", "toy", "--yes")
     assert result.exit_code == 0, result.output
     assert tracked(make_home(), gone.info.id) == []
-    assert studies(make_home()) == [other.info.id]
     assert not Home(make_home()).store(gone.info.id).folder.exists()
     assert len(list(make_home().glob("artifacts/*/*/artifacts/config.json"))) == 2
     assert_sound(make_home(), table(other), "other")
@@ -118,10 +110,7 @@ def test_nothing_is_deleted_without_a_word(finished_toy, call, make_home):
     assert len(sweeps.load("toy", make_home()).rows()) == 1
 
 
-DELETION = (
-    *("delete.begun", "delete.done", "delete.unregistered"),
-    *("delete.untracked", "delete.unstudied"),
-)
+DELETION = ("delete.begun", "delete.done", "delete.unregistered", "delete.untracked")
 
 
 @pytest.mark.slow
@@ -143,14 +132,13 @@ def test_a_deletion_that_is_killed_is_undone_or_finished_by_the_next_start(
     words = ["run", str(toy_space), "--name", "other", "--trials", "2", "--workers", "0"]
     assert Launched([*words, "--home", str(make_home())]).wait() == 0
     assert tracked(make_home(), gone.info.id) == []
-    assert studies(make_home()) == [other.info.id]
     assert_sound(make_home(), table(other), "other")
 
 
 def test_a_deletion_that_another_command_finishes_has_succeeded(finished_toy, call, make_home):
     finished_toy(trials=1)
     words = ["delete", "toy", "--yes", "--home", str(make_home())]
-    deleting = Launched(words, {"SWEEPS_FAILPOINT": "delete.unstudied:pause"})
+    deleting = Launched(words, {"SWEEPS_FAILPOINT": "delete.untracked:pause"})
     wait_until(lambda: Path(f"/proc/{deleting.pid}/stat").read_text().split()[2] == "T")
     assert call("doctor", "--fix").exit_code == 0
     deleting.signal(signal.SIGCONT)
@@ -529,6 +517,5 @@ def test_a_killed_deletion_is_finished_by_a_start_from_python_too(
     gone = finished_toy(trials=1)
     words = ["delete", "toy", "--yes", "--home", str(make_home())]
     assert Launched(words, {"SWEEPS_FAILPOINT": "delete.done"}).wait() == -signal.SIGKILL
-    other = run_toy(trials=1, workers=0, name="other")
+    run_toy(trials=1, workers=0, name="other")
     assert tracked(make_home(), gone.info.id) == []
-    assert studies(make_home()) == [other.info.id]

@@ -68,7 +68,7 @@ def test_the_point_itself_can_still_be_found_among_the_trials(call, finished_toy
     assert again.stdout.startswith("is trial 0 already: ")
 
 
-def test_a_longer_trial_whose_record_and_study_are_lost_is_trained_as_it_was(
+def test_a_longer_trial_whose_record_and_journal_are_lost_is_trained_as_it_was(
     call, finished_toy, make_home
 ):
     finished_toy(trials=4)
@@ -77,7 +77,7 @@ def test_a_longer_trial_whose_record_and_study_are_lost_is_trained_as_it_was(
     sweep = sweeps.load("toy", make_home())
     before = records_of(sweep)[4].spec
     folder = sweep.home.store(sweep.info.id).folder
-    for lost in [*make_home().glob("optuna.db*"), *folder.glob("0004-1.*")]:
+    for lost in [folder / "journal.jsonl", *folder.glob("0004-1.*")]:
         lost.unlink()
     assert call(*run).exit_code == 0
     after = records_of(sweeps.load("toy", make_home()))[4].spec

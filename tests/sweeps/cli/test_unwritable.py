@@ -12,12 +12,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sweeps.study.storage import delete_study
 from typer.testing import CliRunner
 
 from sweeps.cli import app
 from sweeps.cli.results import write
-from sweeps.errors import StoreError, UsageError
+from sweeps.errors import UsageError
 from sweeps.manage.sharing import import_sweep, share_sweep
 from sweeps.tracking.address import resolve_tracking_uri
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root
@@ -234,9 +233,3 @@ def test_a_sweep_that_finds_no_room_is_not_shared_and_the_file_is_named(
     with small_files(), pytest.raises(UsageError, match=r"toy\.sweep: cannot be written"):
         share_sweep(sweep.home, sweep.info, file)
     assert not list(tmp_path.glob("*.sweep*"))
-
-
-def test_a_study_that_is_not_deleted_for_lack_of_room_says_so(finished_toy, small_files):
-    sweep = finished_toy(trials=2)
-    with small_files(), pytest.raises(StoreError, match=r"optuna\.db: .*is the disk full"):
-        delete_study(sweep.home.optuna_db, sweep.info.study_name)

@@ -30,14 +30,13 @@ def caller(home):
 
 
 @pytest.fixture(scope="module")
-def confirmed(tmp_path_factory, migrated_database, empty_studies):
+def confirmed(tmp_path_factory, migrated_database):
     """A home with a sweep of four trials, confirmed beside random trials; it is copied only."""
     folder = tmp_path_factory.mktemp("confirmed")
     (folder / "one.yaml").write_text(SPACE)
     home = folder / "home"
     home.mkdir()
     shutil.copy(migrated_database, home / "mlflow.db")
-    shutil.copy(empty_studies, home / "optuna.db")
     call = caller(home)
     assert call("run", folder / "one.yaml", "--trials", 4, "--workers", 0)[0] == 0
     assert call(*WORDS, "--top", 2, "--folds", 8, "--control", 2)[0] == 0

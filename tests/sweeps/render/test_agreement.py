@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 
-import optuna
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -32,9 +31,8 @@ def rows(swept):
     return {row.trial: row for row in swept.rows()}
 
 
-def test_the_study_says_what_the_records_say(swept, rows):
-    home = swept.home.path
-    study = optuna.load_study(study_name=swept.info.id, storage=f"sqlite:///{home}/optuna.db")
+def test_the_study_says_what_the_records_say(swept, rows, tmp_path):
+    study = exported(swept, tmp_path)
     assert len(study.trials) == 60
     for trial in study.trials:
         row = rows[trial.number]

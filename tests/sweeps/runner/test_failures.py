@@ -163,7 +163,6 @@ def test_failures_of_an_earlier_start_count_when_a_trial_is_tried_again(run_fail
     sweep = run_failing("home", "1=error", trials=2, workers=0)
     store = sweep.home.store(sweep.info.id)
     (store.folder / "0001-2.record").unlink()
-    forget_end_of_trial(sweep, 1)
     resumed = run_failing("home", "1=error", trials=2, workers=0)
     assert outcomes(resumed)[1] == ("FAILED", "error", 3)
     assert [r.ends_trial for r in store.read_all() if r.spec.trial == 1] == [False, True]
@@ -180,19 +179,10 @@ def test_kills_from_outside_use_up_no_retry_also_over_restarts(run_failing):
     store = sweep.home.store(sweep.info.id)
     for name in ("0001-7", "0001-6"):  # interrupted after five attempts
         (store.folder / f"{name}.record").unlink()
-    forget_end_of_trial(sweep, 1)
     resumed = run_failing("home", acts, trials=3, workers=1)
     assert outcomes(resumed)[1] == ("FAILED", "error", 10)
     told = [record.reason for record in store.read_all() if record.spec.trial == 1]
     assert told == ["killed", "killed", "crash", "killed", "killed", "killed", "error", "error"]
-
-
-def forget_end_of_trial(sweep, number):
-    import sqlite3
-    from contextlib import closing
-
-    with closing(sqlite3.connect(sweep.home.optuna_db)) as database, database:
-        database.execute("UPDATE trials SET state = 'RUNNING' WHERE number = ?", [number])
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import shutil
 
-import optuna
 import pytest
 from optuna.trial import TrialState
 
@@ -10,12 +9,9 @@ import sweeps
 from search_spaces.objectives import Objective
 from sweeps.config.options import Limits
 from sweeps.errors import UsageError
-from sweeps.home import Home
-from sweeps.manage.doctor import examine_sweep
 from sweeps.runner.loop import StopRules
-from sweeps.study.copies import rebuild_study
 from sweeps.tracking.store import close_client, open_client
-from tests.sweeps.conftest import table
+from tests.sweeps.conftest import exported, table
 from tests.sweeps.trading_experiment import ONE, TIMED, TRADING, TWO
 
 SCORE, COST = Objective("score", "maximize"), Objective("cost", "minimize")
@@ -49,11 +45,6 @@ def traded(tmp_path_factory, migrated_database):
 
 def values(sweep):
     return [row.values(sweep.info.objectives) for row in sweep.rows()]
-
-
-def study_of(sweep):
-    storage = f"sqlite:///{sweep.home.optuna_db}"
-    return optuna.load_study(study_name=sweep.info.study_name, storage=storage)
 
 
 @pytest.mark.slow
@@ -107,8 +98,8 @@ def test_both_objectives_steer_tpe_towards_the_front(run_trading):
 
 
 @pytest.mark.slow
-def test_the_study_holds_every_value_and_its_best_trials_are_the_front(traded):
-    study = study_of(traded)
+def test_the_study_holds_every_value_and_its_best_trials_are_the_front(traded, tmp_path):
+    study = exported(traded, tmp_path)
     assert [way.name for way in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     stored = [tuple(t.values) if t.state == TrialState.COMPLETE else None for t in study.trials]
     assert stored == values(traded)
@@ -118,11 +109,11 @@ def test_the_study_holds_every_value_and_its_best_trials_are_the_front(traded):
 
 
 @pytest.mark.slow
-def test_a_trial_of_which_one_objective_is_no_number_has_diverged(traded):
+def test_a_trial_of_which_one_objective_is_no_number_has_diverged(traded, tmp_path):
     diverged = [row for row in traded.rows() if row.reason == "diverged"]
     assert diverged, "kind c costs NaN"
     assert all(row.params["kind"] == "c" for row in diverged)
-    trials = study_of(traded).trials
+    trials = exported(traded, tmp_path).trials
     for row in diverged:
         assert (row.state, trials[row.trial].state) == ("FAILED", TrialState.PRUNED)
         assert trials[row.trial].values is None
@@ -203,20 +194,6 @@ def test_a_clock_among_the_objectives_is_marked(run_trading, text, expected):
 
 
 @pytest.mark.slow
-def test_a_study_written_anew_from_the_records_is_the_same(run_trading, make_home):
-    sweep = run_trading(trials=12, workers=0)
-    records = sweep.home.store(sweep.info.id).read_all()
-    before = [(t.state, t.values, t.params, t.constraints) for t in study_of(sweep).trials]
-    rebuild_study(sweep.home.optuna_db, sweep.info, records)
-    assert [(t.state, t.values, t.params, t.constraints) for t in study_of(sweep).trials] == before
-    tracking = f"sqlite:///{make_home() / 'mlflow.db'}"
-    assert examine_sweep(Home(make_home()), sweep.info, tracking).problems == []
-    assert table(run_trading(trials=14, workers=0)) == table(
-        run_trading("other", trials=14, workers=0)
-    )
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after"), [(ONE, TWO), (TWO, ONE), (TWO, TWO.replace("cost", "loss"))]
 )
@@ -235,4 +212,3 @@ def test_an_extended_sweep_goes_on_with_both(run_trading):
     assert sweep.info.generation == 2
     assert len(sweep.info.objectives) == 2
     assert len(sweep.rows()) == 9
-    assert len(study_of(sweep).directions) == 2

@@ -1,11 +1,11 @@
 """Databases and records that are locked, full, read-only, damaged or lost: no result is lost."""
 
+import fcntl
 import resource
 import shutil
-import signal
-import sqlite3
 import threading
-from contextlib import closing
+import zlib
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -14,11 +14,9 @@ import sweeps
 from sweeps.errors import StoreError
 from sweeps.home import Home
 from sweeps.records import RecordError
-from sweeps.workspace import databases
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root
-from tests.sweeps.soundness import assert_sound, trials
-from tests.sweeps.workspace.databases.locking import locked
+from tests.sweeps.soundness import assert_sound
 
 TRIALS = 8
 RUN = ["run", "--workers", "0"]
@@ -30,30 +28,10 @@ def undisturbed(finished_toy):
     return table(finished_toy("undisturbed", trials=TRIALS))
 
 
-def execute(database, *statements):
-    with closing(sqlite3.connect(database)) as connection, connection:
-        for statement in statements:
-            connection.execute(statement)
-
-
-def lose_trials(database, kept):
-    """Undo the commits that added trials, as a power cut may."""
-    parts = ("params", "values", "user_attributes", "system_attributes")
-    execute(
-        database,
-        *(f"DELETE FROM trial_{part} WHERE trial_id > {kept}" for part in parts),
-        f"DELETE FROM trials WHERE number >= {kept}",
-    )
-
-
-def lose_outcomes(database, kept):
-    """Undo the commits that told outcomes."""
-    execute(
-        database,
-        f"UPDATE trials SET state = 'RUNNING' WHERE number >= {kept}",
-        f"DELETE FROM trial_values WHERE trial_id > {kept}",
-        f"DELETE FROM trial_system_attributes WHERE trial_id > {kept}",
-    )
+def lose_events(sweep, kept):
+    """Cut off what was asked last, as a power cut may."""
+    journal = sweep.home.store(sweep.info.id).journal.path
+    journal.write_bytes(b"\n".join(journal.read_bytes().split(b"\n")[: 2 * kept]))
 
 
 def lose_records(sweep, kept):
@@ -64,7 +42,6 @@ def lose_records(sweep, kept):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lose", [lose_trials, lose_outcomes])
 @pytest.mark.parametrize(
     "places",
     [
@@ -72,13 +49,11 @@ def lose_records(sweep, kept):
         pytest.param(range(TRIALS + 1), marks=pytest.mark.nightly),
     ],
 )
-def test_a_study_that_lost_its_last_commits_is_rebuilt(
-    run_toy, make_home, undisturbed, lose, places
-):
+def test_a_journal_that_lost_its_last_events_costs_nothing(run_toy, make_home, undisturbed, places):
     for kept in places:
         home = make_home(str(kept))
         shutil.copytree(make_home("undisturbed"), home, dirs_exist_ok=True)
-        lose(home / "optuna.db", kept)
+        lose_events(sweeps.load("toy", home), kept)
         run_toy(str(kept), trials=TRIALS)
         assert_sound(home, undisturbed)
 
@@ -99,7 +74,6 @@ def test_trials_that_were_asked_but_not_recorded_run_again(
 ):
     sweep = finished_toy(trials=TRIALS - 2)
     kept = TRIALS - 2 - missing
-    lose_outcomes(make_home() / "optuna.db", kept)
     lose_records(sweep, kept)
     replace_tracking(make_home(), make_home("empty"))
     again = run_toy(trials=TRIALS)
@@ -109,37 +83,51 @@ def test_trials_that_were_asked_but_not_recorded_run_again(
 
 
 @pytest.mark.slow
-def test_without_its_study_a_sweep_goes_on_from_its_records(
+def test_without_its_journal_a_sweep_goes_on_from_its_records(
     finished_toy, run_toy, make_home, undisturbed
 ):
-    finished_toy(trials=TRIALS - 3)
-    for path in make_home().glob("optuna.db*"):
-        path.unlink()
+    sweep = finished_toy(trials=TRIALS - 3)
+    sweep.home.store(sweep.info.id).journal.path.unlink()
+    lose_records(sweep, TRIALS - 4)
     run_toy(trials=TRIALS)
     assert_sound(make_home(), undisturbed)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["optuna.db", "mlflow.db"])
+def test_an_event_of_a_later_version_is_a_mistake_and_left_as_it_is(
+    finished_toy, toy_space, make_home
+):
+    sweep = finished_toy(trials=2)
+    journal = sweep.home.store(sweep.info.id).journal.path
+    text = b'{"kind":"tagged 1","number":3,"at":1,"host":"h","by":"9.9"}'
+    journal.write_bytes(journal.read_bytes() + b"\n%b %08x\n" % (text, zlib.crc32(text)))
+    before = journal.read_bytes()
+    refused = Launched([*RUN, str(toy_space), "--home", str(make_home()), "--trials", "3"])
+    assert refused.wait() == 2, refused.stderr()
+    assert "'tagged 1', which this version" in refused.stderr()
+    assert "wrote it (9.9)" in refused.stderr()
+    assert journal.read_bytes() == before
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "contents", [pytest.param(b"", marks=pytest.mark.nightly), b"no database at all"]
 )
 def test_a_damaged_database_is_refused_until_it_is_moved_away(
-    finished_toy, run_toy, make_home, undisturbed, name, contents
+    finished_toy, run_toy, make_home, undisturbed, contents
 ):
     finished_toy(trials=TRIALS - 3)
-    path = make_home() / name
+    path = make_home() / "mlflow.db"
     path.write_bytes(contents)
     before = sorted(make_home().rglob("*"))
-    with pytest.raises(StoreError, match=rf"{name}: damaged.*Move it away"):
+    with pytest.raises(StoreError, match=r"mlflow\.db: damaged.*Move it away"):
         run_toy(trials=TRIALS)
-    with pytest.raises(StoreError, match=rf"{name}: damaged.*Move it away"):
+    with pytest.raises(StoreError, match=r"mlflow\.db: damaged.*Move it away"):
         run_toy(trials=TRIALS, name="another")
     assert (path.read_bytes(), sorted(make_home().rglob("*"))) == (contents, before)
-    for part in make_home().glob(f"{name}*"):
+    for part in make_home().glob("mlflow.db*"):
         part.rename(make_home().parent / part.name)
-    if name == "mlflow.db":
-        replace_tracking(make_home(), make_home("empty"))
+    replace_tracking(make_home(), make_home("empty"))
     run_toy(trials=TRIALS)
     assert_sound(make_home(), undisturbed)
 
@@ -157,7 +145,6 @@ def test_a_torn_record_is_put_aside_and_its_trial_runs_again(
     assert table(again) == undisturbed
     assert again.rows()[3].attempts == 2
     assert torn.with_name("0003-1.record.torn").exists()
-    assert len(trials(make_home(), sweep.info.id)) == TRIALS
 
 
 @pytest.mark.slow
@@ -170,13 +157,21 @@ def test_a_sweep_that_cannot_be_read_any_more_hides_no_other(finished_toy, run_t
         run_toy(trials=1)
 
 
+@contextmanager
+def held(sweep):
+    """Hold the lock of a journal, as a process does that appends and is stopped."""
+    with sweep.home.store(sweep.info.id).journal.path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+
+
 @pytest.mark.slow
-def test_a_database_that_is_locked_for_a_while_holds_the_sweep_up(
-    finished_toy, run_toy, make_home, undisturbed, monkeypatch
+def test_a_journal_that_is_locked_for_a_while_holds_the_sweep_up(
+    finished_toy, run_toy, make_home, undisturbed
 ):
-    finished_toy(trials=3)
-    with locked(make_home() / "optuna.db") as release:
-        timer = threading.Timer(2.0, release)
+    sweep = finished_toy(trials=3)
+    with held(sweep) as file:
+        timer = threading.Timer(2.0, lambda: fcntl.flock(file, fcntl.LOCK_UN))
         timer.start()
         run_toy(trials=TRIALS, workers=2)
         assert timer.finished.is_set()
@@ -184,62 +179,16 @@ def test_a_database_that_is_locked_for_a_while_holds_the_sweep_up(
 
 
 @pytest.mark.slow
-def test_a_database_that_stays_locked_ends_the_sweep_and_what_ran_is_safe(
-    run_toy, make_home, undisturbed, monkeypatch
+def test_a_journal_that_stays_locked_ends_the_sweep_and_what_ran_is_safe(
+    finished_toy, run_toy, make_home, undisturbed, monkeypatch
 ):
-    monkeypatch.setattr(databases, "LONGEST_WAIT_SECONDS", 0.5)
-    release = threading.Event()
-
-    def lock():
-        with locked(make_home() / "optuna.db"):
-            release.wait(60)
-
-    threads = []
-
-    def lock_after_the_first(record):
-        if not threads:
-            threads.append(threading.Thread(target=lock))
-            threads[0].start()
-            threads[0].join(1)
-
-    with pytest.raises(StoreError, match=r"optuna\.db: another process has locked it"):
-        run_with(lock_after_the_first, run_toy, monkeypatch)
-    release.set()
-    threads[0].join()
-    recorded = len(sweeps.load("toy", make_home()).rows())
-    assert 0 < recorded < TRIALS
+    monkeypatch.setattr("sweeps.journal.file.LONGEST_WAIT_SECONDS", 0.5)
+    with held(finished_toy(trials=3)):
+        message = r"journal\.jsonl: another process has been working on it for 0\.5 s"
+        with pytest.raises(StoreError, match=message):
+            run_toy(trials=TRIALS)
+    assert len(sweeps.load("toy", make_home()).rows()) == 3
     run_toy(trials=TRIALS)
-    assert_sound(make_home(), undisturbed)
-
-
-def run_with(on_record, run_toy, monkeypatch):
-    """Run the sweep, slowly, and hear of each record."""
-    from sweeps.tracking.parent import ParentRun
-
-    project = ParentRun.project
-
-    def heard(self, record):
-        on_record(record)
-        project(self, record)
-
-    monkeypatch.setattr(ParentRun, "project", heard)
-    run_toy(trials=TRIALS, workers=2)
-    monkeypatch.undo()
-
-
-@pytest.mark.slow
-def test_sigterm_ends_a_sweep_that_waits_for_a_database(
-    finished_toy, toy_space, make_home, undisturbed
-):
-    words = [*RUN, str(toy_space), "--home", str(make_home()), "--trials", str(TRIALS)]
-    finished_toy(trials=2)
-    with locked(make_home() / "optuna.db"):
-        waits = Launched(words)
-        waits.until_said("another process has locked it")
-        waits.signal(signal.SIGTERM)
-        assert waits.wait() == 143, waits.stderr()
-    assert "Traceback" not in waits.stderr()
-    assert Launched(words).wait() == 0
     assert_sound(make_home(), undisturbed)
 
 
@@ -247,9 +196,8 @@ def test_sigterm_ends_a_sweep_that_waits_for_a_database(
 @pytest.mark.parametrize(
     ("limit", "fragment"),
     [
-        pytest.param(0, "optuna.db", marks=pytest.mark.nightly),
-        (500, "optuna.db"),
-        pytest.param(60_000, "optuna.db", marks=pytest.mark.faults),
+        pytest.param(0, "starts.json", marks=pytest.mark.nightly),
+        (500, "journal.jsonl"),
     ],
 )
 def test_a_full_disk_ends_the_sweep_and_damages_nothing(
@@ -278,13 +226,11 @@ def no_file_beyond(size):
     [
         (0, "mlflow.db"),
         pytest.param(1000, "mlflow.db", marks=pytest.mark.nightly),
-        (40_000, "optuna.db"),
     ],
 )
 def test_without_room_for_a_new_sweep_there_is_none_or_an_empty_one(
     toy_space, make_home, undisturbed, limit, fragment
 ):
-    (make_home() / "optuna.db").unlink()
     words = [*RUN, str(toy_space), "--home", str(make_home()), "--trials", str(TRIALS)]
     full = Launched(words, before=[no_file_beyond(limit)])
     assert full.wait() == 1, full.stderr()
@@ -297,9 +243,7 @@ def test_without_room_for_a_new_sweep_there_is_none_or_an_empty_one(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "what", ["mlflow.db", *(pytest.param(w, marks=pytest.mark.nightly) for w in ("optuna.db", "."))]
-)
+@pytest.mark.parametrize("what", ["mlflow.db", pytest.param(".", marks=pytest.mark.nightly)])
 def test_what_is_read_only_is_refused_and_left_as_it_is(
     finished_toy, toy_space, make_home, undisturbed, what
 ):

@@ -2,7 +2,6 @@
 
 import pytest
 from optuna.trial import TrialState
-from sweeps.study.storage import StudyStore
 
 from search_spaces.loading import load_space
 from search_spaces.objectives import Objective
@@ -16,7 +15,7 @@ SCORE = Objective("score", "maximize")
 
 
 @pytest.fixture
-def make_trial_queue(tmp_path, toy_space):
+def make_trial_queue(toy_space):
     def make(ask_ahead, in_order=True):
         proposer = Proposer(
             load_space(str(toy_space)),
@@ -25,8 +24,7 @@ def make_trial_queue(tmp_path, toy_space):
             directions=["maximize"],
             admissible=lambda *_: True,
         )
-        study = StudyStore(tmp_path / f"optuna-{ask_ahead}-{in_order}.db", "s", ["maximize"])
-        return TrialQueue(study, proposer, [], [SCORE], None, ask_ahead, in_order)
+        return TrialQueue(pytest.fail, {}, proposer, [], [SCORE], None, ask_ahead, in_order)
 
     return make
 

@@ -6,7 +6,6 @@ import time
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
-from sweeps.study.storage import delete_study, stored_trials
 from typer.testing import CliRunner
 
 import sweeps
@@ -18,7 +17,6 @@ from sweeps.runner.ownership import hold
 from sweeps.shared import lease
 from sweeps.shared.lease import Lease
 from sweeps.shared.server import StorageServer, open_server, parse_storage
-from sweeps.study.copies import read_study, rebuild_study
 from tests.sweeps.factories import make_record
 from tests.sweeps.shared.postgres import PASSWORD, wait_until
 
@@ -125,21 +123,6 @@ def test_a_sweep_that_was_deleted_elsewhere_cannot_be_held(shared):
     lease.release()
     with pytest.raises(UsageError, match="deleted on another host"), hold(here, info):
         pass
-
-
-@pytest.mark.slow
-def test_a_study_is_written_anew_and_deleted_there_as_in_a_file(shared):
-    info, here, _ = shared
-    before = read_study(here.studies, info.study_name)
-    rebuild_study(here.studies, info, here.store(info.id).read_all())
-    after = read_study(here.studies, info.study_name)
-    assert [(t.number, t.state, t.value) for t in after] == [
-        (t.number, t.state, t.value) for t in before
-    ]
-    assert [t.number for t in stored_trials(here.studies, info.study_name)] == [0, 1, 2, 3]
-    delete_study(here.studies, info.study_name)
-    assert read_study(here.studies, info.study_name) is None
-    delete_study(here.studies, info.study_name)
 
 
 def test_a_server_that_goes_is_one_error_that_says_what_is_safe(storage, postgres):

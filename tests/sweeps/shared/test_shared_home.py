@@ -11,17 +11,13 @@ import pytest
 import sweeps
 from sweeps.errors import UsageError
 from sweeps.home import Home
-from sweeps.shared import StorageServer
 from sweeps.shared.lease import LEASE_SECONDS
-from sweeps.shared.server import parse_storage
-from sweeps.study import storage as study_storage
 from sweeps.study.copies import read_study
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched
 from tests.sweeps.shared.cutting_proxy import CuttingProxy
 from tests.sweeps.shared.postgres import PASSWORD, wait_until
 from tests.sweeps.soundness import assert_sound
-from tests.sweeps.study.rows import rows_of_trials
 
 WORKERS = 2
 SLOWLY = ["--set", "longest_seconds=1", "--set", "epochs=5"]
@@ -72,7 +68,6 @@ def nothing_runs(home, storage):
     opened = Home.resolve(home, storage)
     (info,) = opened.sweeps()
     assert not opened.is_running(info.id)
-    assert all(trial.state.is_finished() for trial in read_study(opened.studies, info.study_name))
     return True
 
 
@@ -176,16 +171,7 @@ def test_replies_that_are_lost_store_nothing_twice(host, run_toy, storage, postg
     proxy.close()
     assert proxy.cuts > 3
     assert table(a.sweep()) == table_here(run_toy, trials=10)
-    opened = Home.resolve(a.home, storage)
-    assert len(read_study(opened.studies, opened.get("toy").study_name)) == 10
     assert_sound(a.home, table(a.sweep()), storage=storage)
-
-
-@pytest.mark.slow
-def test_the_rows_of_trials_are_those_that_optuna_writes(postgres, monkeypatch):
-    own = rows_of_trials(StorageServer(parse_storage(postgres.create("own_rows"))))
-    monkeypatch.setattr(study_storage, "REVISION", "another")
-    assert rows_of_trials(StorageServer(parse_storage(postgres.create("public_rows")))) == own
 
 
 @pytest.mark.slow

@@ -261,7 +261,7 @@ def test_mistakes_create_nothing(call, make_home):
     result = call("sync", "--tracking-uri", "ftp://host")
     assert result.exit_code == 2
     assert call("sync").exit_code == 0  # nothing to send
-    assert {path.name for path in make_home().iterdir()} == {"mlflow.db", "optuna.db"}
+    assert {path.name for path in make_home().iterdir()} == {"mlflow.db"}
 
 
 MOVED = """

@@ -18,8 +18,8 @@ from tests.tiers import made_for_many
 TRIALS = 24  # of which 23 were sampled and have weights: 20 are kept
 FEW = 12  # the sampler has learnt by then, and no report is drawn, which takes as long as they
 EXTENSION = {"extend": True, "overrides": ("x=-1..0.9",)}
-AGAIN_AND_AGAIN = {"trial", "tell", "weights", "record", "run"}
-SHORT = ("sweep.synced", "trial.added", "record.renamed", "tell.constrained", "run.created")
+AGAIN_AND_AGAIN = {"journal", "weights", "record", "run"}
+SHORT = ("sweep.synced", "journal.written", "record.renamed", "run.created")
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +65,7 @@ def test_killed_at_any_point_and_resumed_it_ends_as_if_left_alone(
 
     kind = name.partition(".")[0]
     more = []
-    if kind == "attempt":  # only a trial that was killed before gets a second one
-        assert run("trial.added:3")[0] == -signal.SIGKILL
-    elif kind == "generation":
+    if kind == "generation":
         assert run(trials=5)[0] == 0
         more = ["--extend", "--set", *EXTENSION["overrides"]]
     point = f"{name}:3" if kind in AGAIN_AND_AGAIN else name

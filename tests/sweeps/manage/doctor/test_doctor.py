@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -14,10 +13,8 @@ import sweeps
 from sweeps.cli import app
 from sweeps.home import Home
 from sweeps.runner.ownership import SweepLock
-from sweeps.study.copies import read_study
 from tests.faults.mlflow_state import mlflow_state
 from tests.sweeps.conftest import table
-from tests.sweeps.manage.test_importing import ENDLESS
 
 
 class Patient:
@@ -30,13 +27,9 @@ class Patient:
         self.healthy = self.state()
 
     def state(self):
-        study = [
-            (t.number, t.state.name, t.value, t.params, t.user_attrs, t.system_attrs)
-            for t in read_study(self.home.optuna_db, self.info.study_name)
-        ]
         runs = mlflow_state(f"sqlite:///{self.path / 'mlflow.db'}", self.info.id)
         del runs["deleted"]  # a run that is replaced lies in MLflow's bin
-        return study, runs, table(sweeps.load("toy", self.path))
+        return runs, table(sweeps.load("toy", self.path))
 
     def sql(self, database, statement, *values):
         with closing(sqlite3.connect(self.path / database)) as connection, connection:
@@ -66,46 +59,6 @@ def patient(finished_toy, make_home, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     finished_toy(trials=4)
     return Patient(make_home())
-
-
-def value_of_trial_1(p):
-    p.sql("optuna.db", "UPDATE trial_values SET value = 7 WHERE trial_id = 2")
-    return "study", "trial 1 is worth 7.0 in the study"
-
-
-def state_of_trial_1(p):
-    p.sql("optuna.db", "UPDATE trials SET state = 'RUNNING' WHERE number = 1")
-    return "study", "trial 1 is RUNNING in the study, and its record ends it"
-
-
-def failure_of_trial_1(p):
-    p.sql("optuna.db", "UPDATE trials SET state = 'FAIL' WHERE number = 1")
-    return "study", "trial 1 is FAIL in the study and COMPLETE by its record"
-
-
-def parameters_of_trial_1(p):
-    p.sql("optuna.db", "UPDATE trial_params SET param_value = 0.5 WHERE trial_id = 2")
-    return "study", "trial 1 has other parameters in the study than in its record"
-
-
-def last_trials(p):
-    for name in ("trial_values", "trial_params"):
-        p.sql("optuna.db", f"DELETE FROM {name} WHERE trial_id > 2")
-    p.sql("optuna.db", "DELETE FROM trials WHERE number > 1")
-    return "study", "trial 2 is recorded, and the study does not have it"
-
-
-def whole_study(p):
-    for file in p.path.glob("optuna.db*"):
-        file.unlink()
-    return "study", "optuna.db has no study"
-
-
-def damaged_study(p):
-    p.home.optuna_db.write_bytes(b"\xff" * 40_000)
-    for file in p.path.glob("optuna.db-*"):
-        file.unlink()
-    return "database", "optuna.db: damaged"
 
 
 def damaged_runs(p):
@@ -180,8 +133,8 @@ def half_copied_file_of_a_run(p):
 
 
 def half_made_database(p):
-    (p.path / ".optuna.db.new").write_text("half")
-    return "files", ".optuna.db.new belongs to nothing"
+    (p.path / ".mlflow.db.new").write_text("half")
+    return "files", ".mlflow.db.new belongs to nothing"
 
 
 def name_in_the_lock(p):
@@ -190,15 +143,13 @@ def name_in_the_lock(p):
 
 
 TROUBLES = [
-    value_of_trial_1, state_of_trial_1, failure_of_trial_1, parameters_of_trial_1, last_trials,
-    whole_study, damaged_study, damaged_runs, deleted_run, run_without_an_end, end_of_a_run,
+    damaged_runs, deleted_run, run_without_an_end, end_of_a_run,
     value_of_a_run, parameter_of_a_run, tag_of_a_run, files_of_a_run, parent_without_an_end,
     best_of_the_parent, half_written_file, half_copied_file_of_a_run, half_made_database,
     name_in_the_lock,
 ]  # fmt: skip
 ALIKE = {
-    state_of_trial_1, failure_of_trial_1, parameters_of_trial_1, parameter_of_a_run, tag_of_a_run,
-    best_of_the_parent, half_made_database,
+    parameter_of_a_run, tag_of_a_run, best_of_the_parent, half_made_database,
 }  # fmt: skip
 """Those that are found and mended the way another one is."""
 
@@ -229,31 +180,12 @@ def test_trouble_is_found_and_mended(patient, trouble):
     assert patient.doctor("--fix").stderr == "", "nothing is left to do"
 
 
-def test_a_negative_zero_is_the_zero_that_the_study_has_of_it(patient):
-    record = patient.store.read("0001-1")
-    metrics = {**record.result.metrics, "score": -0.0}
-    (patient.store.folder / "0001-1.record").unlink()
-    trained = replace(record.result, metrics=metrics)
-    patient.store.write(replace(record, objective=-0.0, result=trained))
-    patient.sql("optuna.db", "UPDATE trial_values SET value = 0.0 WHERE trial_id = 2")
-    assert [what for part, what in patient.problems() if part == "study"] == []
-
-
-def test_a_study_whose_trials_never_end_is_told_apart(patient):
-    patient.sql("optuna.db", "ALTER TABLE trials RENAME TO kept")
-    patient.sql("optuna.db", ENDLESS.format("trials"))
-    result = patient.doctor("toy")
-    assert result.exit_code == 1
-    assert "it holds the view 'trials', as neither Optuna nor MLflow makes one" in result.output
-
-
 @pytest.mark.slow
 def test_a_torn_record_is_put_aside_with_its_run_and_the_trial_runs_again(patient, run_toy):
     record = patient.store.folder / "0002-1.record"
     record.write_bytes(record.read_bytes()[:-1])
     found = patient.problems()
     assert ("mlflow", f"run {patient.run_of('0002-1')} of attempt 0002-1 has no record") in found
-    assert ("study", "trial 2 is COMPLETE in the study, and no record says so") in found
     assert any("0002-1.record" in what for part, what in found if part == "records")
 
     result = patient.doctor("--fix")
@@ -262,7 +194,7 @@ def test_a_torn_record_is_put_aside_with_its_run_and_the_trial_runs_again(patien
     assert "0002-1.record.torn" in result.stderr
     run_toy(trials=4, workers=0)
     assert patient.problems() == []
-    assert table(sweeps.load("toy", patient.path)) == patient.healthy[2]
+    assert table(sweeps.load("toy", patient.path)) == patient.healthy[1]
 
 
 @pytest.mark.slow
@@ -289,7 +221,7 @@ def test_a_doubled_run_is_told_and_reduced_to_one(patient):
 
 
 def test_a_sweep_that_is_running_is_left_alone(patient):
-    state_of_trial_1(patient)
+    value_of_a_run(patient)
     with SweepLock(patient.store.folder / "lock", "toy"):
         result = patient.doctor("toy")
         assert result.exit_code == 0
@@ -299,28 +231,22 @@ def test_a_sweep_that_is_running_is_left_alone(patient):
 
 
 @pytest.mark.slow
-def test_an_extended_sweep_is_compared_and_mended_in_its_newest_study(patient, run_toy):
+def test_an_extended_sweep_agrees_with_or_without_its_journal(patient, run_toy):
     run_toy(trials=6, workers=0, extend=True, overrides=("x=-1..0.9",))
-    patient.info = sweeps.load("toy", patient.path).info
-    patient.healthy = patient.state()
     assert patient.problems() == []
-    patient.sql("optuna.db", "UPDATE trials SET state = 'RUNNING' WHERE number = 5")
-    assert patient.problems() == [
-        ("study", "trial 5 is RUNNING in the study, and its record ends it")
-    ]
-    assert patient.doctor("--fix").exit_code == 0
-    assert patient.state() == patient.healthy
+    patient.store.journal.path.unlink()
+    assert patient.problems() == []
 
 
-@pytest.mark.slow
-def test_a_study_without_its_earlier_generations_needs_the_space(patient, run_toy):
-    run_toy(trials=6, workers=0, extend=True, overrides=("x=-1..0.9",))
-    whole_study(patient)
-    result = patient.doctor("--fix")
-    assert result.exit_code == 1
-    assert "the next `sweeps run` with the options of the sweep repairs it" in result.stdout
-    run_toy(trials=6, workers=0, overrides=("x=-1..0.9",))
-    assert patient.problems() == []
+def test_a_damaged_event_of_the_journal_is_a_note_with_its_number(patient):
+    journal = patient.store.journal.path
+    journal.write_bytes(journal.read_bytes().replace(b'"trial":1', b'"trial":7'))
+    result = patient.doctor("toy")
+    assert result.exit_code == 0, result.output
+    assert (
+        "journal.jsonl: event 2 is damaged (its checksum does not fit); left out" in result.stdout
+    )
+    assert "all is well" in result.stdout
 
 
 def test_a_sweep_that_cannot_be_read_is_one_problem_of_the_home(patient, run_toy):
