@@ -27,7 +27,7 @@ TARGET: Final = HERE / "reference"
 OUTPUTS: Final = TARGET / "outputs"
 PROGRAMS: Final = {"sweeps": "sweeps.cli", "digitexp": "digitexp.cli"}
 COMMON: Final = {
-    "--home": "the folder of records, study and MLflow's store: `mlruns` in the present folder, "
+    "--home": "the folder of records and of MLflow's store: `mlruns` in the present folder, "
     "or what `SWEEPS_HOME` says",
     "--storage": "a PostgreSQL database by which homes of several hosts share their sweeps, "
     "or what `SWEEPS_STORAGE` says; see "

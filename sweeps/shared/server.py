@@ -24,6 +24,9 @@ from sweeps.workspace.databases import DatabaseRetry, Trouble
 ENVIRONMENT: Final = "SWEEPS_STORAGE"
 _DRIVERS: Final = ("postgresql", "postgresql+psycopg")
 _EXAMPLE: Final = "postgresql+psycopg://USER@HOST/DATABASE"
+ROLE: Final = "role"
+"""Setting of an address: the role under which tables are made, so that all its members may use
+them."""
 
 
 def parse_storage(text: str) -> URL:
@@ -145,8 +148,17 @@ class StorageServer:
 
     @cached_property
     def engine(self) -> sqlalchemy.Engine:
-        """The connections of this process, closed when nobody needs them any more."""
-        engine = sqlalchemy.create_engine(self.url, **ENGINE_OPTIONS)
+        """The connections of this process, closed when nobody needs them any more.
+
+        All that they make belongs to the role that the address names, if it names one.
+        """
+        options = ENGINE_OPTIONS["connect_args"]
+        role = self.url.query.get(ROLE)
+        if isinstance(role, str):
+            named = re.sub(r"([\\ ])", r"\\\1", role)  # as libpq has it
+            options = {**options, "options": f"{options['options']} -c role={named}"}
+        address = self.url.difference_update_query([ROLE])
+        engine = sqlalchemy.create_engine(address, **{**ENGINE_OPTIONS, "connect_args": options})
         weakref.finalize(self, engine.dispose)
         return engine
 

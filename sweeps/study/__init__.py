@@ -2,8 +2,8 @@
 
 Every proposal comes from a fresh sampler seeded by f(sweep seed, trial number, resample). The
 proposal of trial n sees exactly the outcomes of trials 0 to n - `ask_ahead` (`sampler_view.py`). So
-results depend neither on timing nor on interruptions. A point is sampled before it is stored; a
-duplicate, or a point that breaks a constraint, leaves no trace. Notes that TPE makes on a trial
+results depend neither on timing nor on interruptions. A point is sampled before it becomes a trial;
+a duplicate, or a point that breaks a constraint, leaves no trace. Notes that TPE makes on a trial
 while sampling are deleted, because a resumed sweep would not have them. Samplers with a state of
 their own (QMC, CMA-ES) are resumed by making the earlier proposals again; if one differs, the sweep
 is refused.
@@ -16,8 +16,7 @@ from complete trials only.
 A pruner sees the trials told before its own trial was proposed, in a snapshot that travels with the
 trial. It is asked in the worker, so that no verdict depends on the speed of a message.
 
-The study is written through Optuna's storage interface, not through `Study`, because the only
-writer need not read back the trials that it has written.
+The study lies in memory, and is built at each start from what the journal and the records hold.
 """
 
 import warnings

@@ -9,7 +9,7 @@ SQLITE: Final = "sqlite:///"
 _BEGIN: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:(?=/))?/*")
 HARMLESS: Final = frozenset({
     *("application_name", "charset", "connect_timeout", "host", "mode", "port", "sslmode"),
-    *("sslrootcert", "target_session_attrs", "timeout", "uri"),
+    *("role", "sslrootcert", "target_session_attrs", "timeout", "uri"),
 })  # fmt: skip
 """Settings of a query (after the question mark) whose values are shown."""
 

@@ -14,6 +14,7 @@ from sweeps.cli import app
 from sweeps.render.sections import report_sections
 from sweeps.tracking.store import close_client, open_client
 from sweeps.wording import format_metric, format_value
+from tests.sweeps.conftest import exported
 from tests.sweeps.render.test_report import run_confusing
 
 pytestmark = pytest.mark.slow

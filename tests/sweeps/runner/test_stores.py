@@ -195,10 +195,7 @@ def test_a_journal_that_stays_locked_ends_the_sweep_and_what_ran_is_safe(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "fragment"),
-    [
-        pytest.param(0, "starts.json", marks=pytest.mark.nightly),
-        (500, "journal.jsonl"),
-    ],
+    [pytest.param(0, "mlflow.db", marks=pytest.mark.nightly), (500, "mlflow.db")],
 )
 def test_a_full_disk_ends_the_sweep_and_damages_nothing(
     finished_toy, toy_space, make_home, undisturbed, limit, fragment

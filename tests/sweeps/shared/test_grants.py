@@ -65,3 +65,16 @@ def test_who_may_make_no_tables_is_told_so(call, shared, storage):
     result = call("run", "TOY", "--trials", 1, "--workers", 0, "--storage", shared["bob"])
     assert result.exit_code == 2, result.output
     assert "GRANT USAGE, CREATE ON SCHEMA public TO bob;" in result.stderr
+
+
+def test_tables_that_are_made_under_the_role_of_all_are_everybodys(call, shared):
+    words = ["run", "TOY", "--workers", 0, "--quiet"]
+    for trials, one in enumerate(PEOPLE, 1):
+        storage = ("--storage", f"{shared[one]}?role=lab")
+        ran = call(*words, "--trials", trials, *storage, home=one)
+        assert ran.exit_code == 0, ran.output
+    listed = call("list", *storage, home="bob")
+    assert (listed.exit_code, "role=lab" in listed.stderr) == (0, False)
+    missing = call("list", "--storage", f"{shared['ann']}?role=nobody", home="other")
+    assert missing.exit_code == 2, missing.output
+    assert 'role "nobody" does not exist' in missing.stderr
