@@ -91,7 +91,7 @@ def watch_trials(clock: StageClock) -> None:
         for method in ("infer_relative_search_space", "sample_relative", "sample_independent"):
             clock.watch(sampler, method, "sampler")
     clock.watch(TrialQueue, "open_next", "proposals")
-    clock.watch(Journal, "append", "journal")
+    clock.watch(Journal, "append", "study")  # what was asked of it
     clock.watch(RecordStore, "write", "records")
 
 
