@@ -16,6 +16,8 @@ makes them again, for the same reading).
 
 The JSON holds what is to be found in it: numbers of every trial, and the trials with which the same
 code went on afterwards, in a copy that nobody kept.
+
+`trials.json` belongs to no home; `trials.py` makes it.
 """
 
 from __future__ import annotations

@@ -194,7 +194,7 @@ def processor() -> dict[str, list[str]]:
     """Return what decides how functions of this processor round: instructions, kind of BLAS."""
     found: Any = np.show_config(mode="dicts")
     kinds = {pool["architecture"] for pool in threadpool_info() if pool["user_api"] == "blas"}
-    return {"instructions": found["SIMD Extensions"]["found"], "blas": sorted(kinds)}
+    return {"instructions": found["SIMD Extensions"].get("found", []), "blas": sorted(kinds)}
 
 
 def write() -> None:
