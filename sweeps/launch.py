@@ -21,6 +21,7 @@ from sweeps.executors import Executor, InProcessExecutor
 from sweeps.executors.dask.fleet import Cluster, Fleet, check_resources, look_at, parse_cluster
 from sweeps.experiments.loading import script_facts
 from sweeps.home import Home
+from sweeps.journal import Asked
 from sweeps.progress import Mode, Progress, make_progress
 from sweeps.progress.lines import Logged
 from sweeps.progress.tally import Tally
@@ -308,6 +309,7 @@ class _Start:
         self.held, self.guard = held, guard
         self.store = config.home.store(opened.id)
         self.records: Sequence[Record] = ()
+        self.asked: Mapping[int, Asked] = {}
         self.surroundings: Mapping[str, Any] = {}
         self.budget: Budget | None = None
         self.total = 0
@@ -323,6 +325,7 @@ class _Start:
         note = self.progress.note
         # Before anything counts the trials: a record that is torn is none.
         self.records = recover(self.store, note)
+        self.asked = self.store.asked_for(note)
         # With whole records: an extension takes over the trials without an outcome.
         self.info = newest_generation(self.config, self.opened, code)
         self.surroundings = _environment(self.config)
@@ -410,7 +413,7 @@ class _Start:
             config=config,
             sweep_id=info.id,
             queue=make_trial_queue(
-                config, info, self.records, store.journal.append, points.for_trial
+                config, info, self.records, self.asked, store.journal.append, points.for_trial
             ),
             points=points,
             store=store,

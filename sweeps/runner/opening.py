@@ -435,7 +435,8 @@ def make_trial_queue(
     config: SweepConfig,
     info: SweepInfo,
     records: Sequence[Record],
-    ask: Callable[[Asked], None],
+    asked: Mapping[int, Asked],
+    ask: Callable[[Asked], None] = lambda event: None,
     points: Callable[[int], EnqueuedPoint | None] = lambda trial: None,
 ) -> TrialQueue:
     """Return the trial queue of a sweep, with no trial opened yet.
@@ -444,6 +445,7 @@ def make_trial_queue(
         config: The options the sweep goes on with.
         info: The sweep.
         records: All of its records, ordered by trial and attempt.
+        asked: See `RecordStore.asked_for`.
         ask: Writes an attempt into the journal, before it begins.
         points: Returns the enqueued point of a trial number, None if there is none.
     """
@@ -453,7 +455,7 @@ def make_trial_queue(
     retries = store.retries
     return TrialQueue(
         ask=ask,
-        asked=store.asked_for(),
+        asked=asked,
         proposer=config.proposer(imported=imported, learned=learned),
         records=records,
         objectives=info.objectives,

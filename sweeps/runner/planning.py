@@ -122,7 +122,7 @@ def _plan_of_existing(config: SweepConfig, budget: Budget | None) -> SweepPlan:
     records, begins = store.read_all(), bool(differing(info, config))
     if begins:
         info = info.extended(next_generation(config, info, records, code={}))
-    queue = make_trial_queue(config, info, records, ask=lambda event: None)
+    queue = make_trial_queue(config, info, records, store.asked_for())
     left = max(trials - len({record.spec.trial for record in records if record.ends_trial}), 0)
     if begins:
         goes_on = f"generation {info.generation} from trial {info.first_trial} on"
