@@ -25,7 +25,7 @@ from sweeps.config.sweep import SweepConfig
 from sweeps.errors import UsageError
 from sweeps.records import Imported, ImportedTrial, SweepInfo
 from sweeps.runner.opening import open_sweep, refuse_existing
-from sweeps.study.copies import read_other_study
+from sweeps.study.exchange import read_other_study
 from sweeps.study.samplers import LEARN_NOTHING
 from sweeps.tracking.address import sqlite_path
 from sweeps.wording import counted, first_line, printable
