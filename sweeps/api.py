@@ -441,10 +441,11 @@ def _side(given: str | Sweep | Trial, home: str | Path | None) -> tuple[Sweep, i
 @python_words()
 def export(
     name: str | Sweep,
-    folder: str | Path,
+    folder: str | Path | None = None,
     *,
     trial: int | None = None,
     data: str | Path | None = None,
+    study: str | Path | None = None,
     home: str | Path | None = None,
 ) -> list[Path]:
     """Write a model with its configuration and a README, as `sweeps export` does.
@@ -457,6 +458,8 @@ def export(
         folder: A folder that is empty or does not exist; it appears complete or not at all.
         trial: Trial number; None for the confirmed champion, or the best observed.
         data: Source of its data; None for the experiment's own.
+        study: In place of all these, a new SQLite file: all trials that have an outcome are written
+            into it as an Optuna study of the sweep's name.
         home: Home of the sweep.
 
     Returns:
@@ -464,13 +467,37 @@ def export(
 
     Raises:
         UsageError: The folder is not empty, the experiment exports nothing, or the model gives
-            other answers.
+            other answers; or the file exists.
     """
-    return export_chosen(_sweep(name, home), trial, Path(folder), source=_source(data))[1]
+    sweep, into = _sweep(name, home), None if folder is None else Path(folder)
+    if study is not None:
+        export_trials(sweep, Path(study), into, trial, data)
+        return [Path(study)]
+    return export_chosen(sweep, trial, into, source=_source(data))[1]
+
+
+def export_trials(sweep: Sweep, file: Path, *of_a_model: object) -> tuple[int, list[int]]:
+    """Write all trials as an Optuna study; the command and `export` share this function.
+
+    Args:
+        sweep: The sweep.
+        file: The new file.
+        of_a_model: What only the export of a model takes; all must be None.
+
+    Returns:
+        How many trials were written, and the numbers of those that were left out.
+    """
+    from sweeps.study.exchange import export_study
+
+    if any(one is not None for one in of_a_model):
+        raise UsageError(
+            "--study writes all trials and no model: leave out the folder, --trial and --data"
+        )
+    return export_study(sweep.info, sweep.home.store(sweep.info.id).read_all(), file)
 
 
 def export_chosen(
-    sweep: Sweep, trial: int | None, folder: Path, *, source: str | None
+    sweep: Sweep, trial: int | None, folder: Path | None, *, source: str | None
 ) -> tuple[Trial, list[Path]]:
     """Write a model; the command and `export` share this function.
 
@@ -479,6 +506,8 @@ def export_chosen(
     """
     from sweeps.manage.exporting import export_trial
 
+    if folder is None:
+        raise UsageError("give a folder for a model, or with --study a file for all trials")
     chosen = sweep.champion() if trial is None else sweep.trial(trial)
     own = chosen.sweep
     files = export_trial(

@@ -54,7 +54,8 @@ _REMOVED: Final = {
     "--finalize": "--confirm",
     "--no-finalize": "--no-confirm",
     "--blocks": "--folds",
-    "dashboard": "`optuna-dashboard` (docs/how-to.md, look at studies in Optuna Dashboard)",
+    "dashboard": "sweeps export NAME --study FILE, then `optuna-dashboard sqlite:///FILE` "
+    "(docs/how-to.md, look at a sweep in Optuna Dashboard)",
     "serve-tracking": "`mlflow server` (docs/how-to.md, run an MLflow server for a team)",
     "cluster": "`dask scheduler` and `dask worker` (docs/clusters.md, one machine)",
     "check": "sweeps replay, which tells whether the seed decides a training",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from search_spaces.errors import listing
 from sweeps.cli.console import FAILED, OK, Terminal, answered, complain
 from sweeps.cli.options import (
     CsvOption,
@@ -388,12 +389,21 @@ def _print(shown: RenderableType) -> None:
 
 def export(
     name: SweepArgument,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New or empty folder.")],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DIR", help="New or empty folder; not with --study.", show_default=False
+        ),
+    ] = None,
     trial: Annotated[
         int | None,
         typer.Option(help="Number of the trial (default: the champion, or else the best).", min=0),
     ] = None,
     data: DataOption = None,
+    study: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Instead, write all trials as an Optuna study: SQLite."),
+    ] = None,
     home: HomeOption = None,
 ) -> None:
     """Write a model, with a README that loads it and predicts.
@@ -401,12 +411,26 @@ def export(
     Its configuration lies beside it. The model is written only if it answers as the trained one
     did, as far as that can be checked; a Keras model must do so in a process without this framework
     and without your code.
+
+    With --study, the new file is for `optuna-dashboard` and notebooks. A trial without an outcome
+    is left out, and the sweep reads nothing from the file.
     """
-    from sweeps.api import Sweep, export_chosen
+    from sweeps.api import Sweep, export_chosen, export_trials
 
     sweep = Sweep(*find_sweep(home, name))
     if sys.stderr.isatty():
-        print("rebuilding and checking the model ...", file=sys.stderr)
+        doing = "rebuilding and checking the model" if study is None else "writing the trials"
+        print(f"{doing} ...", file=sys.stderr)
+    if study is not None:
+        count, left_out = export_trials(sweep, study, folder, trial, data)
+        print(f"{counted(count, 'trial')} of sweep {sweep.name!r} in {study}")
+        if left_out:
+            print(
+                f"left out, without an outcome: {listing(left_out)}; Optuna numbers the later ones "
+                "anew, and the attribute `trial` has their numbers in the sweep"
+            )
+        print(f"to look at them: optuna-dashboard {shlex.quote(f'sqlite:///{study}')}")
+        return
     chosen, written = export_chosen(sweep, trial, folder, source=data)
     is_champion = chosen.sweep.info.id != sweep.info.id  # a confirmation trained it
     whose = f"the champion of sweep {sweep.name!r}, " if is_champion else ""

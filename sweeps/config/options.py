@@ -601,7 +601,7 @@ def default_of(name: str) -> Any:
     return found.default if found.default_factory is MISSING else found.default_factory()
 
 
-_OTHERS: Final = ("from_sweep", "like", "restore", "trial")
+_OTHERS: Final = ("from_sweep", "like", "restore", "study", "trial")
 """Arguments of Python functions that are no options of a table."""
 _OPTION: Final = re.compile(
     r"`[^`]*`"  # a command in backticks stays as it is

@@ -1,22 +1,160 @@
-"""Studies in files of Optuna: one of somebody else is read."""
+"""Studies in files of Optuna: a sweep is written as one, and one of somebody else is read.
+
+Such a file is for other programs, or from them: nothing of a sweep is ever read from the one that
+it was written to.
+"""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable, Sequence
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, Final, cast
 
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+    json_to_distribution,
+)
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial
-from sqlalchemy.pool import NullPool
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.pool import NullPool, StaticPool
 
 from search_spaces.errors import did_you_mean, listing
 from search_spaces.objectives import Direction
+from search_spaces.parameters import Value
 from sweeps.errors import UsageError
+from sweeps.records import Record, SweepInfo
+from sweeps.study.sampler_view import trial_outcome
 from sweeps.wording import first_line
-from sweeps.workspace.databases import DatabaseRetry, copied, schema_version, sqlite_error
+from sweeps.workspace.databases import (
+    DatabaseRetry,
+    copied,
+    created_whole,
+    schema_version,
+    sqlite_error,
+)
+
+
+def export_study(info: SweepInfo, records: Sequence[Record], file: Path) -> tuple[int, list[int]]:
+    """Write a sweep as an Optuna study of its name into a new SQLite file.
+
+    Trials have their parameters, values, curves of the metric that a pruner watches, and times; as
+    user attributes their number in the sweep, origin, attempt, reason and metrics. A parameter has
+    one distribution in all of them: of a sweep that was extended, one that holds those of all
+    generations. The file appears whole or not at all.
+
+    Args:
+        info: The sweep.
+        records: Its records.
+        file: The file; it must not exist.
+
+    Returns:
+        The number of trials that were written, and the numbers of those that were left out because
+        they have no outcome yet.
+
+    Raises:
+        UsageError: The file exists or cannot be written, or no trial has an outcome.
+    """
+    if file.exists():
+        raise UsageError(f"{file} exists; give another name, nothing was written")
+    ended = {record.spec.trial: record for record in records if record.ends_trial}
+    if not ended:
+        raise UsageError(f"sweep {info.name!r} has no trial with an outcome: nothing to export")
+    numbers = range(max(record.spec.trial for record in records) + 1)
+    with closing(sqlite3.connect(":memory:")) as memory:  # a file would be synced with every trial
+        study = optuna.create_study(
+            storage=RDBStorage("sqlite://", {"poolclass": StaticPool, "creator": lambda: memory}),
+            study_name=info.name,
+            directions=[one.direction for one in info.objectives],
+        )
+        if info.has_front:  # of one objective, tables of Optuna would lose their column `value`
+            study.set_metric_names([one.metric for one in info.objectives])
+        distributions = _distributions(ended.values())
+        study.add_trials(_trial(info, ended[n], distributions) for n in numbers if n in ended)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with created_whole(file) as new, closing(sqlite3.connect(new)) as target:
+                memory.backup(target)
+        except (OSError, sqlite3.Error) as error:
+            raise UsageError(f"{file}: cannot be written ({error}); nothing was written") from None
+    return len(ended), [number for number in numbers if number not in ended]
+
+
+_ATTRIBUTES: Final = ("trial", "origin", "attempt", "reason")
+"""User attributes of a trial before its metrics; a metric of such a name becomes `metric.<name>`,
+as in the table of trials."""
+
+
+def _trial(
+    info: SweepInfo, record: Record, distributions: dict[str, BaseDistribution]
+) -> FrozenTrial:
+    outcome = trial_outcome(record, info.objectives, info.epoch_metric)
+    was_trained = outcome.state != TrialState.FAIL
+    spec, metrics = record.spec, record.result.metrics if record.result else {}
+    facts = (spec.trial, record.origin, spec.attempt, record.reason)
+    attributes: dict[str, Any] = dict(zip(_ATTRIBUTES, facts, strict=True))
+    for name, value in metrics.items():
+        attributes[f"metric.{name}" if name in _ATTRIBUTES else name] = value
+    trial = create_trial(
+        state=outcome.state,
+        values=outcome.values,
+        params=dict(record.params),
+        distributions={name: distributions[name] for name in record.params},
+        user_attrs=attributes,
+        intermediate_values=dict(outcome.intermediate or {}),
+        constraints={"diverged": 1.0 if outcome.diverged else -1.0} if was_trained else None,
+    )
+    trial.datetime_start, trial.datetime_complete = (
+        datetime.fromtimestamp(moment / 1000) for moment in (record.started_at, record.finished_at)
+    )
+    return trial
+
+
+def _distributions(records: Iterable[Record]) -> dict[str, BaseDistribution]:
+    """Return a distribution for each parameter, which holds its values in all records."""
+    texts: dict[str, dict[str, None]] = {}
+    values: dict[str, list[Value]] = {}
+    for record in records:
+        for name, value in record.params.items():
+            alone = distribution_to_json(CategoricalDistribution([value]))
+            texts.setdefault(name, {})[record.distributions.get(name, alone)] = None
+            values.setdefault(name, []).append(value)
+    return {
+        name: _joint([json_to_distribution(text) for text in texts[name]], values[name])
+        for name in texts
+    }
+
+
+def _joint(distributions: Sequence[BaseDistribution], values: Sequence[Value]) -> BaseDistribution:
+    """Return a distribution that holds several of one parameter, and its values.
+
+    Optuna refuses a trial whose parameter is of another kind or scale, or has other choices, than
+    in the trials before it, and leaves a parameter whose range changes out of its importances.
+    """
+    if len(distributions) == 1:
+        return distributions[0]
+    ranges = [one for one in distributions if isinstance(one, FloatDistribution | IntDistribution)]
+    if len(ranges) < len(distributions):
+        choices = [
+            choice
+            for one in distributions
+            if isinstance(one, CategoricalDistribution)
+            for choice in one.choices
+        ]
+        once = {(type(choice), choice): choice for choice in (*choices, *values)}
+        return CategoricalDistribution(tuple(once.values()))
+    low, high = min(one.low for one in ranges), max(one.high for one in ranges)
+    log = all(one.log for one in ranges)
+    if any(isinstance(one, FloatDistribution) for one in ranges):
+        return FloatDistribution(low, high, log=log)
+    return IntDistribution(int(low), int(high), log=log)
 
 
 def read_other_study(

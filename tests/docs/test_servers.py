@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -15,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.home import Home
 from tests.ports import free_port
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -104,17 +104,18 @@ def sweep(folder, *options):
     run(f"PYTHONPATH={DOCS.parent} {' '.join(words)}", folder)
 
 
-def test_optuna_dashboard_shows_a_copy_of_the_studies(folder):
+def test_optuna_dashboard_shows_a_sweep(folder):
     port = free_port()
-    lines = typed("how-to.md", "... look at studies in Optuna Dashboard", {"8080": port})
-    sweep(folder, "--workers 0")
-    before = (folder / "mlruns" / "optuna.db").read_bytes()
-    run(only(lines, "python"), folder)
-    with served(only(lines, "sqlite:///studies.db"), folder) as said:
+    lines = typed("how-to.md", "... look at a sweep in Optuna Dashboard", {"8080": port})
+    sweep(folder, "--name mlp --workers 0")
+    run(only(lines, "sweeps export"), folder)
+    with served(only(lines, "--host"), folder) as said:
         status, text = fetch(f"http://127.0.0.1:{port}/api/studies", said)
-    assert status == 200
-    assert Home(folder / "mlruns").get("toy").study_name in text
-    assert (folder / "mlruns" / "optuna.db").read_bytes() == before
+        assert (status, '"study_name": "mlp"' in text) == (200, True), text
+        status, text = fetch(f"http://127.0.0.1:{port}/api/studies/1", said)
+    trials = json.loads(text)["trials"]
+    assert [trial["state"] for trial in trials] == ["Complete"] * 3
+    assert trials[0]["values"] == [trials[0]["intermediate_values"][-1]["value"]]
 
 
 def test_an_mlflow_server_takes_runs_and_those_of_before_and_answers_to_its_names(folder):

@@ -35,6 +35,11 @@ def attempt(home):
             ["next", "toy"],
             "'sweeps next' is gone; in its place: sweeps confirm, whose answer ends with it",
         ),
+        (
+            ["dashboard"],
+            "'sweeps dashboard' is gone; in its place: sweeps export NAME --study FILE, then "
+            "`optuna-dashboard sqlite:///FILE`",
+        ),
         (["run", "toy", "--stop=auto"], "'--stop' is gone; in its place: `--stop-after N`, or "),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",

@@ -1,4 +1,4 @@
-"""A trial's model taken away, and used as its README says."""
+"""A trial's model taken away, and used as its README says; a sweep as a study of Optuna."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
+from sweeps.errors import UsageError
+from tests.sweeps.conftest import TOY
 
 
 def export(home, *words):
@@ -90,3 +94,79 @@ def test_a_script_leaves_its_files_and_the_command_that_makes_them_again(make_ho
     subprocess.run(["sh", "-ec", code], cwd=tmp_path, check=True, capture_output=True)
     again = tmp_path / "again" / "nets" / "model.json"
     assert again.read_text() == (folder / "output" / "nets" / "model.json").read_text()
+
+
+def trials_of(file, name="toy"):
+    return optuna.load_study(study_name=name, storage=f"sqlite:///{file}").trials
+
+
+def test_all_trials_are_written_as_a_study_of_optuna(
+    finished_toy, make_home, tmp_path, monkeypatch
+):
+    sweep = finished_toy(trials=3)
+    monkeypatch.chdir(tmp_path)
+    result = export(sweep.home.path, "toy", "--study", "new/study.db")
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    assert result.stdout.splitlines() == [
+        "3 trials of sweep 'toy' in new/study.db",
+        "to look at them: optuna-dashboard sqlite:///new/study.db",
+    ]
+    for trial, row in zip(trials_of("new/study.db"), sweep.rows(), strict=True):
+        assert (trial.params, trial.value) == (dict(row.params), row.objective)
+        assert list(trial.intermediate_values) == [0, 1, 2]
+        assert trial.user_attrs.items() >= {"origin": row.origin, **row.metrics}.items()
+    again = export(sweep.home.path, "toy", "--study", "new/study.db")
+    assert (again.exit_code, again.stdout) == (2, "")
+    assert again.stderr == ("error: new/study.db exists; give another name, nothing was written\n")
+    assert sweeps.export(sweep, study="other.db") == [Path("other.db")]
+    assert [one.value for one in trials_of("other.db")] == [row.objective for row in sweep.rows()]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "give a folder for a model, or with --study a file for all trials"),
+        (["model", "--study", "s.db"], "leave out the folder, --trial and --data"),
+        (["--study", "s.db", "--trial", "0"], "--study writes all trials and no model"),
+        (["--study", "s.db", "--data", "toy"], "--study writes all trials and no model"),
+    ],
+)
+def test_a_model_or_a_study_is_written_and_not_both(
+    finished_toy, tmp_path, monkeypatch, words, said
+):
+    sweep = finished_toy(trials=3)
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    result = export(sweep.home.path, "toy", *words)
+    assert (result.exit_code, said in result.stderr) == (2, True), result.output
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_from_python_the_messages_name_the_arguments(finished_toy):
+    sweep = finished_toy(trials=3)
+    with pytest.raises(UsageError, match="or with study a file for all trials"):
+        sweeps.export(sweep)
+    with pytest.raises(UsageError, match="leave out the folder, trial and data"):
+        sweeps.export(sweep, study="study.db", trial=0)
+
+
+def test_the_study_of_an_extended_sweep_has_all_trials(run_toy, toy_space, make_home, tmp_path):
+    run_toy(trials=3)
+    changed = TOY.replace("low: -1, high: 1", "low: 0.1, high: 2, log: true")
+    toy_space.write_text(changed.replace("[a, b, c]", "[a, b]"))
+    sweep = run_toy(trials=6, extend=True)
+    file = tmp_path / "study.db"
+    assert export(make_home(), "toy", "--study", file).exit_code == 0
+    trials = trials_of(file)
+    assert [trial.params for trial in trials] == [dict(row.params) for row in sweep.rows()]
+    assert len({trial.distributions["x"] for trial in trials}) == 1
+
+
+def test_a_trial_that_is_left_out_is_named(finished_toy, tmp_path):
+    sweep = finished_toy(trials=3)
+    for lost in sweep.home.store(sweep.info.id).folder.glob("0001-1.*"):
+        lost.unlink()
+    result = export(sweep.home.path, "toy", "--study", tmp_path / "study.db")
+    assert "left out, without an outcome: 1; Optuna numbers the later ones anew" in result.stdout
+    numbers = [trial.user_attrs["trial"] for trial in trials_of(tmp_path / "study.db")]
+    assert numbers == [0, 2]
