@@ -106,23 +106,6 @@ class DatabaseRetry:
                 self._note(f"waiting for {database}: {trouble.why}")
             time.sleep(0.1)
 
-    def write(self, database: Path | Server, action: Callable[[], T]) -> T:
-        """Run an action that writes, once the database can be written.
-
-        Optuna and MLflow wait for SQLite's lock in their own ways, which no signal ends. So this
-        waits for the lock before it calls them.
-        """
-
-        def when_free(file: Path) -> T:
-            with closing(connect(file, seconds=0.1)) as connection:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute("ROLLBACK")
-            return action()
-
-        if isinstance(database, Path):
-            return self.run(database, lambda: when_free(database))
-        return self.run(database, action)
-
 
 def _trouble(database: Path | Server, error: Exception) -> Trouble | None:
     if not isinstance(database, Path):

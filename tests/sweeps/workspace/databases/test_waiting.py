@@ -32,26 +32,26 @@ def test_a_lock_that_is_let_go_is_waited_for_and_told_once(database, monkeypatch
     notes = []
     with locked(database) as release:
         threading.Timer(1.0, release).start()
-        DatabaseRetry(notes.append).write(database, lambda: insert(database))
+        DatabaseRetry(notes.append).run(database, lambda: insert(database))
     assert notes == [f"waiting for {database}: another process has locked it"]
 
 
 def test_a_lock_that_stays_ends_in_one_message(database, monkeypatch):
     monkeypatch.setattr(databases, "LONGEST_WAIT_SECONDS", 0.5)
     with locked(database), pytest.raises(StoreError, match="another process has locked it; end"):
-        DatabaseRetry().write(database, lambda: insert(database))
+        DatabaseRetry().run(database, lambda: insert(database))
 
 
 def test_who_is_asked_to_stop_does_not_wait_long(database):
     began = time.monotonic()
     with locked(database), pytest.raises(StoreError, match="another process has locked it"):
-        DatabaseRetry(is_urgent=lambda: True).write(database, lambda: insert(database))
+        DatabaseRetry(is_urgent=lambda: True).run(database, lambda: insert(database))
     assert time.monotonic() - began < databases.LONGEST_WAIT_SECONDS / 4
 
 
 def test_an_error_that_is_not_of_the_database_passes_through(database):
     with pytest.raises(ZeroDivisionError):
-        DatabaseRetry().write(database, lambda: 1 / 0)
+        DatabaseRetry().run(database, lambda: 1 / 0)
 
 
 @pytest.mark.parametrize(
