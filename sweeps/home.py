@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from search_spaces.errors import did_you_mean
 from sweeps.errors import UsageError
 from sweeps.records import RecordError, RecordStore, Report, SweepInfo, warn
-from sweeps.records.notes import IMPORTED_FILE, LEARNED_FILE
+from sweeps.records.notes import IMPORTED, LEARNED
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.files import make_folder, remove
 from sweeps.workspace.locks import exclusive, is_locked, owner_of
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _BEFORE_ITS_BIRTH: Final = (
     ".sweep.json.",
-    *(f"{dot}{name}" for name in (IMPORTED_FILE, LEARNED_FILE) for dot in ("", ".")),
+    *(f"{dot}{name}" for name in (IMPORTED.name, LEARNED.name) for dot in ("", ".")),
 )
 """How the names of files begin that a sweep may have before its `sweep.json`."""
 FEWEST_FILES: Final = 24

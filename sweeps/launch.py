@@ -26,6 +26,7 @@ from sweeps.progress import Mode, Progress, make_progress
 from sweeps.progress.lines import Logged
 from sweeps.progress.tally import Tally
 from sweeps.records import (
+    IMPORTED,
     Conclusions,
     EnqueuedPoints,
     Record,
@@ -35,7 +36,6 @@ from sweeps.records import (
     confirmed_by,
     describe_learned,
     heard,
-    read_imported,
     recover,
     trials_to_retry,
 )
@@ -345,7 +345,7 @@ class _Start:
         if info.experiment != self.opened.experiment:
             command = script_facts(info.experiment)["command"]
             yield f"its script is run by another Python from now on: {command}"
-        imported = read_imported(folder)
+        imported = IMPORTED.read(folder)
         if imported is not None:
             yield describe_imported(imported)
         learned = learned_by(folder, info)

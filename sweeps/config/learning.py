@@ -23,12 +23,12 @@ from sweeps.config.sweep import SweepConfig
 from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_in_words, is_same_experiment
 from sweeps.records import (
+    LEARNED,
     Learned,
     LearnedPoint,
     LearnedSource,
     SweepInfo,
     confirmed_by,
-    read_learned,
     values_of,
 )
 from sweeps.records.schema import shaped
@@ -60,7 +60,7 @@ def learn(asked: str, config: SweepConfig, existing: SweepInfo | None = None) ->
         UsageError: There is no such sweep, file or portfolio, or nothing can be learned from it.
     """
     if existing is not None and existing.learned_from == asked:
-        kept = read_learned(config.home.store(existing.id).folder)
+        kept = LEARNED.read(config.home.store(existing.id).folder)
         if kept is not None:
             return kept
     if len(config.space.objectives) > 1:

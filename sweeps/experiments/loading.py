@@ -24,12 +24,12 @@ from sweeps.experiment import Experiment
 from sweeps.experiments.folds import ON_FOLDS, FoldExperiment
 from sweeps.experiments.script import ScriptCommand, ScriptExperiment
 from sweeps.records import (
+    FOREIGN,
     Foreign,
     RecordError,
     RecordStore,
     SweepInfo,
     confirmed_by,
-    read_foreign,
 )
 from sweeps.wording import how_to_install
 
@@ -226,10 +226,10 @@ def check_trust(info: SweepInfo, records: Path) -> Foreign | None:
     Raises:
         UntrustedError: It was imported, and nobody has said yet that its experiment may be run.
     """
-    foreign = read_foreign(records / info.id)
+    foreign = FOREIGN.read(records / info.id)
     searched = confirmed_by(info.directory)
     if foreign is None and searched is not None:  # a confirmation, made here, of an imported one
-        foreign = read_foreign(records / searched)
+        foreign = FOREIGN.read(records / searched)
     if foreign is None or foreign.trusted or not (named := what_runs(info)):
         return foreign
     raise UntrustedError(

@@ -38,7 +38,7 @@ from sweeps.records import (
 from sweeps.records.confusion import WORST
 from sweeps.records.enqueued import Enqueued
 from sweeps.records.evaluations import Evaluations
-from sweeps.records.store import unreadable_files
+from sweeps.records.store import ASKED, unreadable_files
 from sweeps.runner.ownership import Hold, hold
 from sweeps.study.proposals import is_enqueued
 from sweeps.tracking.address import sqlite_path
@@ -445,8 +445,8 @@ def _write_anew(
         if is_enqueued(proposal.origin)
     }
     for path in lost:
-        if path == store.asked_file:
-            store.note_asked(len(proposals))
+        if path.name == ASKED.name:
+            ASKED.write(store.folder, len(proposals))
             say(f"{path}: written anew, for the {counted(len(proposals), 'trial')} there")
         elif EnqueuedPoints(store.folder).write_anew(path, tried):
             say(f"{path}: written anew from the trial that tried it")

@@ -24,14 +24,13 @@ from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_in_words, lies_in
 from sweeps.home import Home
 from sweeps.records import (
+    FOREIGN,
     DamagedFileError,
     Foreign,
     Record,
     RecordError,
     RecordStore,
     SweepInfo,
-    keep_foreign,
-    read_foreign,
     recover,
 )
 from sweeps.records.conclusions import SWEEP_ID
@@ -147,7 +146,7 @@ def import_sweep(
             if name is not None:
                 store.rename(check_sweep_name(name))
             store.forget_place()
-            keep_foreign(part, Foreign(file.name, digest))
+            FOREIGN.write(part, Foreign(file.name, digest))
             reached("import.unpacked")
             part.rename(home.store(info.id).folder)
         finally:
@@ -183,7 +182,7 @@ def foreign_sweep(home: Home, info: SweepInfo) -> Foreign:
     Raises:
         UsageError: The sweep was made here, so it needs no trust.
     """
-    foreign = read_foreign(home.store(info.id).folder)
+    foreign = FOREIGN.read(home.store(info.id).folder)
     if foreign is None:
         raise UsageError(f"sweep {info.name!r} was made here: it needs no trust")
     return foreign
@@ -208,7 +207,7 @@ def trust_sweep(home: Home, info: SweepInfo, folder: Path | None) -> None:
     trusted = dataclasses.replace(
         foreign, trusted=True, folder=None if where is None else str(where)
     )
-    keep_foreign(home.store(info.id).folder, trusted)
+    FOREIGN.write(home.store(info.id).folder, trusted)
 
 
 @contextmanager

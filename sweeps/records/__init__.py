@@ -31,6 +31,9 @@ from sweeps.records.conclusions import (
 )
 from sweeps.records.enqueued import EnqueuedPoint, EnqueuedPoints, Longer, trials_to_retry
 from sweeps.records.notes import (
+    FOREIGN,
+    IMPORTED,
+    LEARNED,
     SWEEP,
     Ending,
     Foreign,
@@ -44,12 +47,6 @@ from sweeps.records.notes import (
     Starts,
     SweepStatus,
     describe_learned,
-    keep_foreign,
-    keep_imported,
-    keep_learned,
-    read_foreign,
-    read_imported,
-    read_learned,
     seconds_used,
 )
 from sweeps.records.ranking import leading, need_one_objective, ranked, values_of
@@ -89,6 +86,9 @@ from sweeps.records.store import (
 __all__ = [
     "FINALIST",
     "FOLD",
+    "FOREIGN",
+    "IMPORTED",
+    "LEARNED",
     "SOURCE",
     "SWEEP",
     "Checked",
@@ -132,17 +132,11 @@ __all__ = [
     "is_finalist",
     "is_same_data",
     "is_unseen",
-    "keep_foreign",
-    "keep_imported",
-    "keep_learned",
     "leading",
     "listed",
     "need_one_objective",
     "put_aside",
     "ranked",
-    "read_foreign",
-    "read_imported",
-    "read_learned",
     "recover",
     "scored_on",
     "seconds_used",

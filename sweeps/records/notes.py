@@ -7,13 +7,11 @@ trials that were run elsewhere and teach the sampler, and points that were good 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -27,14 +25,12 @@ from sweeps.records.schema import (
     Line,
     Moment,
     Only,
+    SideFile,
     heard,
     json_bytes,
-    read_document,
-    shaped,
 )
 from sweeps.wording import counted
 from sweeps.workspace.clock import Stopwatch
-from sweeps.workspace.files import write_atomically
 from sweeps.workspace.locks import exclusive
 from sweeps.workspace.names import check_text
 
@@ -62,10 +58,6 @@ class Ending:
     time_split: Mapping[Line, float] = field(default_factory=dict)
     error: str | None = None
     failure_cause: str | None = None
-
-    def to_json(self) -> bytes:
-        """Return it as a JSON document."""
-        return json_bytes(asdict(self))
 
     def ended_alike(self, other: Ending) -> bool:
         """Whether another start ended the same way, whatever time it took."""
@@ -99,7 +91,7 @@ class Start:
 class Starts:
     """All starts of one sweep, in its folder."""
 
-    FILE: Final = "starts.json"
+    FILE: Final = SideFile("starts.json", tuple[Start, ...], _STARTS_REMEDY, "starts")
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -110,8 +102,7 @@ class Starts:
         Raises:
             RecordError: The file is damaged.
         """
-        path = self._folder / self.FILE
-        return read_document(path, partial(shaped, tuple[Start, ...]), _STARTS_REMEDY) or ()
+        return self.FILE.read(self._folder) or ()
 
     def all(self) -> tuple[Start, ...]:
         """Return every start in order; a damaged file is reported, and has none."""
@@ -144,8 +135,7 @@ class Starts:
                 self._write(*earlier, replace(begun, seconds=watch.seconds))
 
     def _write(self, *starts: Start) -> None:
-        document = json_bytes([asdict(start) for start in starts], indent=1)
-        write_atomically(self._folder / self.FILE, document, "starts")
+        self.FILE.write(self._folder, starts)
 
 
 def seconds_used(starts: Sequence[Start], records: Sequence[Record]) -> float:
@@ -173,11 +163,7 @@ def seconds_used(starts: Sequence[Start], records: Sequence[Record]) -> float:
     return used
 
 
-_FOREIGN_FILE: Final = "foreign.json"
-_FOREIGN_REMEDY: Final = "delete the sweep and import it again"
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Foreign:
     """The source of a sweep that somebody else recorded and that was imported here.
 
@@ -194,30 +180,8 @@ class Foreign:
     folder: str | None = None
 
 
-def read_foreign(folder: Path) -> Foreign | None:
-    """Return the source of the sweep in a record folder; None if it was made here.
-
-    A sweep that was imported before sources were noted counts as made here.
-
-    Raises:
-        RecordError: The file is damaged.
-    """
-    return read_document(folder / _FOREIGN_FILE, partial(shaped, Foreign), _FOREIGN_REMEDY)
-
-
-def keep_foreign(folder: Path, foreign: Foreign) -> None:
-    """Note the source of the sweep in a record folder.
-
-    Raises:
-        StoreError: It cannot be written.
-    """
-    write_atomically(
-        folder / _FOREIGN_FILE, json_bytes(dataclasses.asdict(foreign), indent=1), "sweep"
-    )
-
-
-IMPORTED_FILE: Final = "imported.json"
-_IMPORTED_REMEDY: Final = "bring it back, or begin another sweep: `sweeps import` with --name"
+# A sweep that was imported before sources were noted counts as made here.
+FOREIGN: Final = SideFile("foreign.json", Foreign, "delete the sweep and import it again")
 
 
 @dataclass(frozen=True)
@@ -250,28 +214,11 @@ class Imported:
     trials: tuple[ImportedTrial, ...]
 
 
-def read_imported(folder: Path) -> Imported | None:
-    """Return what was imported into the sweep in a record folder; None as a rule.
-
-    Raises:
-        RecordError: The file is damaged.
-    """
-    return read_document(folder / IMPORTED_FILE, partial(shaped, Imported), _IMPORTED_REMEDY)
-
-
-def keep_imported(folder: Path, imported: Imported) -> None:
-    """Write down what is imported into the sweep in a record folder.
-
-    Raises:
-        StoreError: It cannot be written.
-    """
-    write_atomically(folder / IMPORTED_FILE, json_bytes(asdict(imported)), "sweep")
-
-
-LEARNED_FILE: Final = "learned.json"
+IMPORTED: Final = SideFile(
+    "imported.json", Imported, "bring it back, or begin another sweep: `sweeps import` with --name"
+)
 _SHOWN: Final = 3
 """Reasons that are shown; all are kept."""
-_LEARNED_REMEDY: Final = "bring it back, or begin another sweep with --name"
 
 
 @dataclass(frozen=True)
@@ -327,22 +274,9 @@ class Learned:
         return hashlib.sha256(json_bytes(points)).hexdigest()
 
 
-def read_learned(folder: Path) -> Learned | None:
-    """Return what was learned for the sweep in a record folder; None as a rule.
-
-    Raises:
-        RecordError: The file is damaged.
-    """
-    return read_document(folder / LEARNED_FILE, partial(shaped, Learned), _LEARNED_REMEDY)
-
-
-def keep_learned(folder: Path, learned: Learned) -> None:
-    """Write down what is learned for the sweep in a record folder.
-
-    Raises:
-        StoreError: It cannot be written.
-    """
-    write_atomically(folder / LEARNED_FILE, json_bytes(asdict(learned), indent=1), "sweep")
+LEARNED: Final = SideFile(
+    "learned.json", Learned, "bring it back, or begin another sweep with --name"
+)
 
 
 def describe_learned(learned: Learned) -> str:
@@ -365,8 +299,12 @@ def describe_learned(learned: Learned) -> str:
     )
 
 
-_FILE: Final = "notes.json"
-_REMEDY: Final = "mend it by hand, or have `sweeps doctor --fix` put it aside"
+_NOTES: Final = SideFile(
+    "notes.json",
+    dict[Line, str],
+    "mend it by hand, or have `sweeps doctor --fix` put it aside",
+    "notes",
+)
 SWEEP: Final = "sweep"
 """Key of the sweep's own note; the key of a trial's note is its number."""
 
@@ -385,7 +323,7 @@ class Notes:
         Raises:
             RecordError: They are damaged.
         """
-        found = read_document(self._folder / _FILE, partial(shaped, dict[Line, str]), _REMEDY) or {}
+        found = _NOTES.read(self._folder) or {}
         return {key: text.encode("utf-8", "replace").decode() for key, text in found.items()}
 
     def write(self, subject: str, text: str) -> None:
@@ -402,6 +340,4 @@ class Notes:
         """
         check_text("note", text)
         with exclusive(self._folder):
-            notes = self.all() | {subject: text}
-            content = json_bytes(notes, indent=1)
-            write_atomically(self._folder / _FILE, content, "notes")
+            _NOTES.write(self._folder, self.all() | {subject: text})

@@ -23,6 +23,7 @@ from typing import (
     Annotated,
     Any,
     Final,
+    Generic,
     Literal,
     TypeVar,
     Union,
@@ -33,7 +34,14 @@ from typing import (
 )  # fmt: skip
 
 from search_spaces.parameters import Value
-from sweeps.workspace.files import MOST_PARSED, FormatError, NoFileError, parse_json, read_file
+from sweeps.workspace.files import (
+    MOST_PARSED,
+    FormatError,
+    NoFileError,
+    parse_json,
+    read_file,
+    write_atomically,
+)
 from sweeps.workspace.names import NAME, NAME_IN_WORDS
 
 # Checks JSON values against annotations: a dataclass is the schema of a kind of file.
@@ -489,6 +497,51 @@ def read_document(path: Path, parse: Callable[[Any], Loaded], remedy: str) -> Lo
         raise RecordError(f"{path}: {error}; use the version that wrote it") from None
     except ValueError as error:
         raise DamagedFileError(path, str(error), remedy) from None
+
+
+@dataclass(frozen=True)
+class SideFile(Generic[Loaded]):
+    """A kind of file beside the records of a sweep: one JSON document, written whole.
+
+    Attributes:
+        name: Its name in the folder of the sweep.
+        kind: Its schema, see `shaped`.
+        remedy: The way out if it is damaged, for the message.
+        what: First part of the names of its fail-points.
+    """
+
+    name: str
+    kind: type[Loaded]
+    remedy: str
+    what: str = "sweep"
+
+    def read(self, folder: Path) -> Loaded | None:
+        """Return its content; None without it.
+
+        Raises:
+            RecordError: It is damaged.
+        """
+        return read_document(folder / self.name, partial(shaped, self.kind), self.remedy)
+
+    def heard(self, folder: Path, report: Report = warn) -> Loaded | None:
+        """Return its content; None without it, or if it is damaged, which is reported."""
+        return heard(partial(self.read, folder), report)
+
+    def write(self, folder: Path, content: Loaded) -> None:
+        """Replace its content.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        document = (
+            [_plain(one) for one in content] if isinstance(content, tuple) else _plain(content)
+        )
+        write_atomically(folder / self.name, json_bytes(document, indent=1), self.what)
+
+
+def _as_json(content: Any) -> Any:
+    is_ours = dataclasses.is_dataclass(content) and not isinstance(content, type)
+    return dataclasses.asdict(content) if is_ours else content
 
 
 def unreadable(path: Path, error: OSError) -> RecordError:

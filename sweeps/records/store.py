@@ -28,7 +28,7 @@ from sweeps.records.format import (
 )
 from sweeps.records.index import FEWEST, Indexed, read_index, state_of, write_index
 from sweeps.records.kept_files import collect_files, pack_files, read_kept
-from sweeps.records.notes import Ending, Notes, Starts, read_imported, read_learned
+from sweeps.records.notes import IMPORTED, LEARNED, Ending, Notes, Starts
 from sweeps.records.record import VERSION, Checked, Generation, Record, SweepInfo
 from sweeps.records.schema import (
     TORN,
@@ -36,7 +36,7 @@ from sweeps.records.schema import (
     DamagedFileError,
     RecordError,
     Report,
-    heard,
+    SideFile,
     json_bytes,
     listed,
     put_aside,
@@ -57,16 +57,19 @@ from sweeps.workspace.files import (
 
 INFO_FILE: Final = "sweep.json"
 GENERATIONS: Final = "generation-{}.json"
-_ASKED_FILE: Final = "asked"
 _RECORD: Final = re.compile(r"[0-9]{4,}-[0-9]+\.record")
 _RUNNING: Final = ".running"
 _CHECKPOINTS: Final = ".checkpoints"
 _ARCHIVED_FILE: Final = "archived"
-_ENDING_FILE: Final = "ending.json"
-_CHECKED_FILE: Final = "checked.json"
 _FIXED: Final = "put a copy of it there, or move its folder away"
 _NOTED: Final = "the next `sweeps run`, or `sweeps doctor --fix`, puts it aside"
 """The ways out for damaged files: of those that never change; of those that each start writes."""
+ASKED: Final[SideFile[int]] = SideFile("asked", Count, _NOTED, "asked")
+"""How many trials the sweep was last asked for."""
+ENDING: Final = SideFile("ending.json", Ending, _NOTED, "ending")
+"""The ending of the last start; there is none while it runs, or if it was killed."""
+CHECKED: Final = SideFile("checked.json", Checked, _NOTED, "checked")
+"""The result of the second training of a trial."""
 
 
 class RecordStore:
@@ -131,21 +134,9 @@ class RecordStore:
             info = info.extended(generation)
         return dataclasses.replace(info, checked=self.checked())
 
-    def note_checked(self, checked: Checked) -> None:
-        """Note the result of the second training of a trial."""
-        self._write_json(self.folder / _CHECKED_FILE, dataclasses.asdict(checked), "checked")
-
     def checked(self, report: Report = warn) -> Checked | None:
         """Return the result of the second training; None without one, or if it is damaged."""
-        return heard(self.read_checked, report)
-
-    def read_checked(self) -> Checked | None:
-        """Return the result of the second training of a trial; None without one.
-
-        Raises:
-            RecordError: The file is damaged.
-        """
-        return read_document(self.folder / _CHECKED_FILE, partial(shaped, Checked), _NOTED)
+        return CHECKED.heard(self.folder, report)
 
     @property
     def running(self) -> Path:
@@ -217,45 +208,16 @@ class RecordStore:
     def ask(self, trials: int) -> None:
         """Note that a start begins, and how many trials it was asked for."""
         self.unarchive()  # whoever runs it wants to see it
-        (self.folder / _ENDING_FILE).unlink(missing_ok=True)
-        self.note_asked(trials)
-
-    @property
-    def asked_file(self) -> Path:
-        """The file with the number of trials that were asked for."""
-        return self.folder / _ASKED_FILE
-
-    def note_asked(self, trials: int) -> None:
-        """Note how many trials the sweep was asked for."""
-        write_atomically(self.asked_file, f"{trials}\n".encode(), "asked")
+        (self.folder / ENDING.name).unlink(missing_ok=True)
+        ASKED.write(self.folder, trials)
 
     def asked(self, report: Report = warn) -> int | None:
         """Return how many trials were last asked for; None if none were, or the file is damaged."""
-        return heard(self.read_asked, report)
-
-    def read_asked(self) -> int | None:
-        """Return how many trials were last asked for; None if none were.
-
-        Raises:
-            RecordError: The file is damaged.
-        """
-        return read_document(self.asked_file, partial(shaped, Count), _NOTED)
-
-    def end(self, ending: Ending) -> None:
-        """Note the ending of the present start."""
-        write_atomically(self.folder / _ENDING_FILE, ending.to_json(), "ending")
+        return ASKED.heard(self.folder, report)
 
     def ending(self, report: Report = warn) -> Ending | None:
         """Return the ending of the last start; None if it runs, was killed, or left a bad file."""
-        return heard(self.read_ending, report)  # no reason to refuse a whole sweep
-
-    def read_ending(self) -> Ending | None:
-        """Return the ending of the last start; None if it runs or was killed.
-
-        Raises:
-            RecordError: The file is damaged.
-        """
-        return read_document(self.folder / _ENDING_FILE, partial(shaped, Ending), _NOTED)
+        return ENDING.heard(self.folder, report)  # no reason to refuse a whole sweep
 
     def write(self, record: Record, files: Mapping[str, bytes] | None = None) -> Record:
         """Write an attempt: its weights and files first, then the record with their digests.
@@ -500,10 +462,9 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
         report(f"{path.name}: {problem}; kept as {put_aside(path)}{then}")
 
     remove_temporary(store.folder)
-    starts = Starts(store.folder)
-    for read in (store.read_asked, store.read_ending, store.read_checked, starts.read):
+    for note in (ASKED, ENDING, CHECKED, Starts.FILE):
         try:
-            read()
+            note.read(store.folder)
         except DamagedFileError as error:
             report(f"{error}: kept as {put_aside(error.path)}")
     records = store.scan(spare)
@@ -590,18 +551,15 @@ def unreadable_files(folder: Path) -> Iterator[RecordError]:
 
     `sweep.json` and generations are left out: without them there is no sweep.
     """
-    store, conclusions, points = RecordStore(folder), Conclusions(folder), EnqueuedPoints(folder)
+    notes = (ASKED, ENDING, CHECKED, Starts.FILE, IMPORTED, LEARNED)
     readers: list[Callable[[], object]] = [
-        store.read_asked,
-        store.read_ending,
-        store.read_checked,
-        Starts(folder).read,
+        *(partial(note.read, folder) for note in notes),
         Notes(folder).all,
         CodeHistory(folder).all,
-        partial(read_imported, folder),
-        partial(read_learned, folder),
+        *Conclusions(folder).readers(),
+        *EnqueuedPoints(folder).readers(),
     ]
-    for read in (*readers, *conclusions.readers(), *points.readers()):
+    for read in readers:
         try:
             read()
         except RecordError as error:

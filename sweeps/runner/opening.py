@@ -28,6 +28,8 @@ from sweeps.experiments.loading import (
 from sweeps.home import Home
 from sweeps.journal import Asked
 from sweeps.records import (
+    IMPORTED,
+    LEARNED,
     CodeHistory,
     EnqueuedPoint,
     Generation,
@@ -38,12 +40,7 @@ from sweeps.records import (
     SweepInfo,
     UnfinishedTrial,
     attempts_put_aside,
-    keep_imported,
-    keep_learned,
-    read_imported,
-    read_learned,
 )
-from sweeps.records.notes import LEARNED_FILE
 from sweeps.runner.recording import describe
 from sweeps.runner.trial_queue import PriorTrial, TrialQueue
 from sweeps.study.proposals import (
@@ -98,9 +95,9 @@ def open_sweep(
         if imported is not None or config.learned is not None:
             make_folder(folder)
         if imported is not None:
-            keep_imported(folder, imported)
+            IMPORTED.write(folder, imported)
         if config.learned is not None:
-            keep_learned(folder, config.learned)
+            LEARNED.write(folder, config.learned)
         config.home.store(info.id).create(info)
         keep_code(config, info)
         return info
@@ -450,7 +447,7 @@ def make_trial_queue(
         points: Returns the enqueued point of a trial number, None if there is none.
     """
     store = config.home.store(info.id)
-    imported = imported_points(config.space, read_imported(store.folder))
+    imported = imported_points(config.space, IMPORTED.read(store.folder))
     learned = learned_points(config.space, learned_by(store.folder, info))
     retries = store.retries
     return TrialQueue(
@@ -487,13 +484,13 @@ def learned_by(folder: Path, info: SweepInfo) -> Learned | None:
         RecordError: The points are lost, or are not those that it was created with.
     """
     fixed = info.fingerprint.get("learn_from")
-    learned = read_learned(folder)
+    learned = LEARNED.read(folder)
     if fixed is None:
         return None
     if learned is None or learned.digest != fixed["digest"]:
         raise RecordError(
             f"sweep {info.name!r}: the points that it learned from {fixed['name']} "
-            f"({folder / LEARNED_FILE}) are {'lost' if learned is None else 'not its own'}; bring "
+            f"({folder / LEARNED.name}) are {'lost' if learned is None else 'not its own'}; bring "
             "the file back, or begin another sweep with --name"
         )
     return learned

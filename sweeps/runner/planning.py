@@ -11,7 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from sweeps.config.sweep import SweepConfig
-from sweeps.records import Learned, read_imported
+from sweeps.records import IMPORTED, Learned
 from sweeps.records.enqueued import EPOCHS
 from sweeps.runner.budget import Budget, Reserving, make_budget, time_used
 from sweeps.runner.opening import (
@@ -130,7 +130,7 @@ def _plan_of_existing(config: SweepConfig, budget: Budget | None) -> SweepPlan:
     elif config.extend:
         goes_on = f"nothing: generation {info.generation} has these options already"
     else:
-        imported = read_imported(store.folder)
+        imported = IMPORTED.read(store.folder)
         knows = f"; {describe_imported(imported)}" if imported else ""
         goes_on = f"{trials - left} of {trials} trials are done{knows}"
     whole = [record for record in records if record.outcome in {"complete", "pruned"}]

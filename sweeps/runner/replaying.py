@@ -28,6 +28,7 @@ from sweeps.records import (
     source_of,
 )
 from sweeps.records.format import pack_arrays
+from sweeps.records.store import CHECKED
 from sweeps.workspace.files import write_atomically
 from sweeps.workspace.provenance import ONEDNN, changed_versions, cpu_features
 
@@ -350,7 +351,7 @@ class DeterminismCheck:
             checked = Checked(trial.spec.trial, _in_words(found))
             if checked.differs:
                 self._note(f"reproducible=false: {checked.differs}")
-            self._store.note_checked(checked)
+            CHECKED.write(self._store.folder, checked)
         except (RecordError, StoreError) as error:
             self._note(f"{what} was trained a second time, which cannot be recorded: {error}")
 

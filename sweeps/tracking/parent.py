@@ -58,6 +58,7 @@ from sweeps.records import (
     ranked,
     warn,
 )
+from sweeps.records.store import ENDING
 from sweeps.render.markdown import render_briefing, render_conclusion, render_markdown
 from sweeps.runner.control import INTERRUPTIONS, StopRequest
 from sweeps.runner.ownership import Hold
@@ -700,7 +701,7 @@ class ParentRun:
         if self._known is not None and self._earlier and self._earlier.ended_alike(ending):
             ending = self._earlier  # this start trained nothing, and has nothing else to say
         with contextlib.suppress(OSError):  # a full disk: `sweeps sync` will say `killed`
-            self._store.end(ending)
+            ENDING.write(self._store.folder, ending)
         self._projector.end_first(ending.status)
         if self._held.lease is not None:
             # A host that lost the sweep may have sent a late request.

@@ -7,7 +7,6 @@ import json
 import math
 import shlex
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Final
 
 import yaml
@@ -15,14 +14,13 @@ import yaml
 from sweeps.analysis.data import SweepData
 from sweeps.experiments.loading import script_facts
 from sweeps.records import (
+    IMPORTED,
+    LEARNED,
     CodeHistory,
     Learned,
     Longer,
     data_in_words,
     describe_learned,
-    heard,
-    read_imported,
-    read_learned,
 )
 from sweeps.render.section import Block, Code, Folded, Section, Table, Text
 from sweeps.study.samplers import options_in_full
@@ -89,7 +87,7 @@ def _promise(data: SweepData) -> str:
 
 def _imported(data: SweepData) -> list[Block]:
     """Say that the sampler knew more than the trials, which the commands do not bring."""
-    imported = heard(partial(read_imported, data.store.folder))
+    imported = IMPORTED.heard(data.store.folder)
     if imported is None:
         return []
     return [
@@ -125,7 +123,7 @@ def _learned(data: SweepData) -> list[Block]:
 def _learned_by(data: SweepData) -> Learned | None:
     if data.info.learned_from is None:
         return None
-    return heard(partial(read_learned, data.store.folder))
+    return LEARNED.heard(data.store.folder)
 
 
 _LEARNED: Final = "learned.json"

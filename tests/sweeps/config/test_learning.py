@@ -11,8 +11,7 @@ import sweeps
 from search_spaces.loading import parse
 from sweeps.errors import UsageError
 from sweeps.manage.doctor import examine_sweep
-from sweeps.records import Learned, RecordError, read_learned
-from sweeps.records.notes import LEARNED_FILE
+from sweeps.records import LEARNED, Learned, RecordError
 from sweeps.records.schema import shaped
 from sweeps.workspace.failpoints import VARIABLE
 from tests.sweeps.conftest import TOY, table
@@ -41,7 +40,7 @@ def origins(sweep):
 
 
 def stored(sweep):
-    return read_learned(sweep.home.store(sweep.info.id).folder)
+    return LEARNED.read(sweep.home.store(sweep.info.id).folder)
 
 
 def test_points_of_a_file_are_tried_after_the_baselines(run_toy, portfolio):
@@ -112,7 +111,7 @@ def test_a_sweep_cannot_learn_something_else_later(run_toy, portfolio):
 @pytest.mark.parametrize("damage", ["lost", "altered"])
 def test_a_sweep_that_lost_its_points_does_not_go_on(run_toy, portfolio, damage):
     sweep = run_toy(learn_from=portfolio, trials=2)
-    file = sweep.home.store(sweep.info.id).folder / LEARNED_FILE
+    file = sweep.home.store(sweep.info.id).folder / LEARNED.name
     if damage == "lost":
         file.unlink()
     else:

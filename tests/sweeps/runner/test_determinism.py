@@ -21,6 +21,7 @@ from sweeps.errors import UsageError
 from sweeps.experiments.code import is_shipped
 from sweeps.experiments.loading import load_experiment
 from sweeps.records import Checked
+from sweeps.records.store import CHECKED
 from sweeps.runner.replaying import DeterminismCheck
 from sweeps.tracking.store import open_client
 from tests.sweeps.conftest import TOY, table
@@ -229,7 +230,7 @@ def test_the_command_that_goes_on_asks_for_the_same():
 def test_a_check_that_is_damaged_is_put_aside_and_made_again(finished_toy):
     sweep = finished_toy(trials=2)
     store = sweep.home.store(sweep.info.id)
-    store.note_checked(Checked(0, "1 number"))
+    CHECKED.write(store.folder, Checked(0, "1 number"))
     assert json.loads((store.folder / "checked.json").read_text()) == {
         "trial": 0,
         "found": "1 number",
@@ -238,4 +239,4 @@ def test_a_check_that_is_damaged_is_put_aside_and_made_again(finished_toy):
     (store.folder / "checked.json").write_text("{")
     ended = CliRunner().invoke(app, ["doctor", "toy", "--fix", "--home", str(sweep.home.path)])
     assert "checked.json" in ended.output
-    assert store.read_checked() is None
+    assert store.checked(pytest.fail) is None
