@@ -5,18 +5,17 @@ A searcher is told what a trial shows as soon as it may know it; nothing is trai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from search_spaces.objectives import Objective
 from search_spaces.parameters import Value
 from search_spaces.space import Component, Space
 from sweeps.runner.trial_queue import TrialQueue
-from sweeps.study.proposals import Proposal, Proposer
+from sweeps.study.proposals import Proposer
 from sweeps.study.sampler_view import TrialOutcome
 from sweeps.study.samplers import sampler_factory
 
@@ -24,28 +23,6 @@ Judge = Callable[[dict[str, Value]], float]
 """Says what a trial of a configuration shows; lower is better."""
 Searcher = Callable[[Space, Judge, int, int], None]
 """Called with a space, a judge, a number of trials and a seed; asks the judge trial by trial."""
-
-
-@dataclass
-class Unstored:
-    """A study of the queue's that keeps nothing: no sweep is resumed here."""
-
-    trials: list[FrozenTrial] = field(default_factory=list)
-
-    def add(self, trial: int, proposal: Proposal) -> None:
-        """Keep nothing."""
-
-    def count_attempt(self, trial: int, attempt: int) -> None:
-        """Keep nothing."""
-
-    def tell(self, trial: int, outcome: TrialOutcome) -> None:
-        """Keep nothing."""
-
-    def reopen(self, trials: Collection[int]) -> None:
-        """Keep nothing."""
-
-    def close(self) -> None:
-        """Keep nothing."""
 
 
 def ours(
@@ -73,7 +50,7 @@ def ours(
             learned=[("elsewhere", params) for params in learned],
         )
         objectives = [Objective("value", "minimize")]
-        opened = TrialQueue(Unstored(), proposer, [], objectives, None, ask_ahead)
+        opened = TrialQueue(lambda event: None, {}, proposer, [], objectives, None, ask_ahead)
         for _ in range(trials):
             trial = opened.open_next()
             trial.outcome = TrialOutcome(TrialState.COMPLETE, (judge(dict(trial.proposal.params)),))
