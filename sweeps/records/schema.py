@@ -533,9 +533,8 @@ class SideFile(Generic[Loaded]):
         Raises:
             StoreError: It cannot be written.
         """
-        document = (
-            [_plain(one) for one in content] if isinstance(content, tuple) else _plain(content)
-        )
+        several = isinstance(content, tuple)
+        document = [_as_json(one) for one in content] if several else _as_json(content)
         write_atomically(folder / self.name, json_bytes(document, indent=1), self.what)
 
 
