@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from sweeps.journal.events import Event, UnknownEventError, from_line, to_line
+from sweeps.wording import counted
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.files import FormatError, NoFileError, open_file, sync_folder, unwritable
@@ -20,6 +20,9 @@ from sweeps.workspace.locks import wait_for_lock
 FILE: Final = "journal.jsonl"
 LONGEST_WAIT_SECONDS: Final = 20.0
 """An appender has the lock for as long as a sync takes."""
+
+_Entry = Event | FormatError | UnknownEventError
+"""What a line holds: an event, or why it holds none."""
 
 
 class Journal:
@@ -36,22 +39,22 @@ class Journal:
         Raises:
             StoreError: They cannot be written; nothing of them is left.
         """
-        reached("journal.begun")
         try:
-            is_new = not self.path.exists()
+            reached("journal.begun")
+            is_new = not self._size or not self.path.exists()
             descriptor = os.open(
                 self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644
             )
             try:
+                if is_new:  # also one that a killed process has made; first, so that nothing is
+                    sync_folder(self.path.parent)  # written if it fails
                 wait_for_lock(descriptor, self.path, LONGEST_WAIT_SECONDS)
                 self._append(descriptor, events)
             finally:
                 os.close(descriptor)  # this releases the lock
-            if is_new:
-                sync_folder(self.path.parent)
+            reached("journal.done")
         except OSError as error:
             raise unwritable(self.path, error) from error
-        reached("journal.done")
 
     def _append(self, descriptor: int, events: tuple[Event, ...]) -> None:
         end = self._look(descriptor)
@@ -78,12 +81,10 @@ class Journal:
         if size < self._size:
             self._size = 0  # it was deleted, or is another; the numbers go on
         added = os.pread(descriptor, size - self._size, self._size)
-        lines, length = _lines(added)
-        for line in lines:
-            try:
-                self._number = max(self._number, from_line(line).number)
-            except (FormatError, UnknownEventError):
-                self._number += 1
+        entries, length = _entries(added)
+        for entry in entries:
+            number = entry.number if isinstance(entry, Event) else self._number + 1
+            self._number = max(self._number, number)
         self._size += length
         return self._size
 
@@ -109,32 +110,46 @@ class Journal:
 
     def _whole(self, content: bytes, report: Callable[[str], None]) -> Iterator[Event]:
         next_number = 1
-        for line in _lines(content)[0]:
-            try:
-                event = from_line(line)
-            except UnknownEventError as error:
-                raise UnknownEventError(f"{self.path}: {error}") from None
-            except FormatError as error:
-                report(f"{self.path}: event {next_number} is damaged ({error}); left out")
+        for entry in _entries(content)[0]:
+            if isinstance(entry, UnknownEventError):
+                raise UnknownEventError(f"{self.path}: {entry}")
+            if isinstance(entry, FormatError):
+                report(f"{self.path}: event {next_number} is damaged ({entry}); left out")
                 next_number += 1
                 continue
-            missing = event.number - next_number
+            missing = entry.number - next_number
             if missing > 0:
-                report(f"{self.path}: {missing} events before event {event.number} are missing")
-            next_number = event.number + 1
-            yield event
+                lost = counted(missing, "event")
+                report(f"{self.path}: {lost} missing before event {entry.number}")
+            next_number = entry.number + 1
+            yield entry
 
 
-def _lines(content: bytes) -> tuple[list[bytes], int]:
-    """Return the lines of a journal, and where the next one is to begin.
+def _entries(content: bytes) -> tuple[list[_Entry], int]:
+    """Return the entries of a journal, a line each, and where the next line is to begin.
 
     What stands after the last newline was cut off while it was written, and counts for nothing,
     unless no more than its newline is lost.
     """
     end = content.rfind(b"\n") + 1
-    lines = [line for line in content[:end].split(b"\n") if line]
+    entries: list[_Entry] = []
+    after_damage = False
+    for line in content[:end].split(b"\n"):
+        entry = _entry(line) if line else None
+        is_damaged = isinstance(entry, FormatError)
+        # Two damaged lines without an empty one between them were one: a byte became a newline.
+        if entry is not None and not (is_damaged and after_damage):
+            entries.append(entry)
+        after_damage = is_damaged
     for last in (content[end:], content[end:-1]):
-        with suppress(FormatError):
-            from_line(last)
-            return [*lines, last], end + len(last)
-    return lines, end
+        entry = _entry(last)
+        if not isinstance(entry, FormatError):
+            return [*entries, entry], end + len(last)
+    return entries, end
+
+
+def _entry(line: bytes) -> _Entry:
+    try:
+        return from_line(line)
+    except (FormatError, UnknownEventError) as error:
+        return error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zlib
 from dataclasses import replace
 
 import pytest
@@ -249,3 +250,35 @@ def test_a_record_of_another_sweep_is_named_and_left_out_everywhere(
     assert (folder / "0005-1.record.torn").exists()
     assert len(json.loads(call("trials", "toy", "--json").stdout)) == 4
     assert "trial 5" not in call("doctor").stdout
+
+
+def test_a_damaged_event_of_the_journal_is_a_note_and_costs_nothing(hurt):
+    path = hurt.store.journal.path
+    before, rows = path.read_bytes(), sweeps.load("toy", hurt.home.path).rows()
+    garbled = before.replace(b'"trial":0', b'"trial":1', 1)
+    path.write_bytes(garbled)
+    said = f"{path}: event 1 is damaged (its checksum does not fit); left out"
+    result = hurt.call("doctor toy --json")
+    examined = json.loads(result.stdout)["diagnoses"][-1]
+    assert (result.exit_code, examined["problems"]) == (0, [])
+    assert examined["notes"][0] == said
+    result = hurt.call("doctor toy")
+    assert (result.exit_code, result.output.count(said)) == (0, 1)
+    assert hurt.call("run").exit_code == 0
+    assert path.read_bytes().startswith(garbled), "it is left as it is"
+    numbers = [event.number for event in hurt.store.journal.read(lambda line: None)]
+    assert numbers == list(range(2, len(numbers) + 2)) != [2]
+    assert sweeps.load("toy", hurt.home.path).rows()[:2] == rows
+
+
+@pytest.mark.parametrize("words", ["run", "doctor toy", "doctor toy --fix"])
+def test_an_event_of_a_newer_version_ends_the_command_and_is_left_alone(hurt, words):
+    path = hurt.store.journal.path
+    line = b'{"kind":"asked 9","number":3,"by":"9.8.7"}'
+    whole = path.read_bytes() + b"\n%b %08x\n" % (line, zlib.crc32(line))
+    path.write_bytes(whole)
+    result = hurt.call(words)
+    assert result.exit_code == 2, result.output
+    assert f"error: {path}: an event of the kind 'asked 9', which this version (" in result.stderr
+    assert "use the one that wrote it (9.8.7)" in result.stderr
+    assert path.read_bytes() == whole
