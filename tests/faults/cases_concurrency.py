@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import sweeps
-from tests.faults.evidence import read_home
+from tests.faults.evidence import read_home, unasked
 from tests.faults.lab import Lab
 
 
@@ -72,19 +72,24 @@ defaults: {trials: 6, sampler: tpe, pruner: none, ask_ahead: 16}
 
 
 def read_while_writing(lab: Lab, trials: int = 40) -> None:
-    """Tables, records and both databases are read all the time: consistent, nobody is locked."""
+    """Tables, records, journal and database are read all the time: consistent, nobody is locked."""
     process = lab.start(trials, seconds=0.1)
     lab.until_recorded(process, 1)
-    looks, seen = 0, 0
+    looks, seen, asked = 0, 0, 0
     while process.poll() is None:
         rows = sweeps.load("faults", lab.home).rows()
         assert len(rows) >= seen, "a row has vanished"
         seen, looks = len(rows), looks + 1
         assert all(row.objective is not None for row in rows if row.state == "COMPLETE")
-        for name in ("optuna.db", "mlflow.db"):
-            with closing(sqlite3.connect(lab.home / name, timeout=0.5)) as connection:
-                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        read_home(lab.home)
+        with closing(sqlite3.connect(lab.home / "mlflow.db", timeout=0.5)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        found = read_home(lab.home)
+        events = [attempt.event for attempt in found.asked]
+        assert events == list(range(1, len(events) + 1)), f"the journal is torn: {events}"
+        assert len(events) >= asked, "an event has vanished"
+        asked = len(events)
+        assert not found.damaged_events
+        assert not unasked(lab.home), "recorded before they were asked for"
     lab.wait_for(process)
     assert looks > 20
     assert "locked" not in lab.stderr()

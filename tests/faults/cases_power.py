@@ -17,9 +17,9 @@ PAGE, FRAME, HEADER = 4096, 4096 + 24, 32
 def cut_the_power(lab: Lab, trials: int = 16, cuts: int = 4) -> None:
     """All is killed and whatever was not fsynced is lost; what a user was told of is there.
 
-    Files: contents and names as of their last fsync (`volatile_disk`). Databases: their `-wal` is
-    cut to nothing, at a frame, and within a frame; none was checkpointed, so that every such state
-    may be found after a power cut with synchronous=NORMAL.
+    Files, the journal too: contents and names as of their last fsync (`volatile_disk`). Database:
+    its `-wal` is cut to nothing, at a frame, and within a frame; it was not checkpointed, so that
+    every such state may be found after a power cut with synchronous=NORMAL.
     """
     durable, told = lab.folder / "durable", lab.folder / "told"
     durable.mkdir()
@@ -63,13 +63,12 @@ def _reboot(lab: Lab, durable: Path, home: Path, number: int) -> None:
                 shutil.copy(content, folder / name)
             elif not name.endswith((".db", "-wal", "-shm")):
                 (folder / name).touch()  # its name outlived, its contents did not
-    for name in ("optuna.db", "mlflow.db"):
-        shutil.copy(lab.home / name, home / name)
-        wal = lab.home / f"{name}-wal"
-        if wal.exists():
-            whole = wal.read_bytes()
-            assert len(whole) < 1000 * FRAME, "checkpointed: not every cut is a possible state"
-            (home / wal.name).write_bytes(whole[: _cut(lab, len(whole), number)])
+    shutil.copy(lab.home / "mlflow.db", home / "mlflow.db")
+    wal = lab.home / "mlflow.db-wal"
+    if wal.exists():
+        whole = wal.read_bytes()
+        assert len(whole) < 1000 * FRAME, "checkpointed: not every cut is a possible state"
+        (home / wal.name).write_bytes(whole[: _cut(lab, len(whole), number)])
 
 
 def _cut(lab: Lab, length: int, number: int) -> int:
@@ -118,14 +117,10 @@ def _at(lab: Lab, what: str, name: str) -> Lab:
     """Return a laboratory in which the next start comes to that point."""
     other = lab.sibling(name)
     other.workers = 1
-    if what == "attempt":  # counted where a trial is run again
-        process = other.start(4, "--workers", "1", seconds=1)
-        other.until(lambda: other.trainings() > 0, process)
-        other.kill_all(process)
     if what == "tracking":
         (other.home / "mlflow.db").unlink()
     return other
 
 
-AGAIN = frozenset({"weights", "record", "trial", "tell", "run"})
+AGAIN = frozenset({"journal", "weights", "record", "run"})
 """What a start writes more than once."""

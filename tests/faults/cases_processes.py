@@ -195,6 +195,6 @@ def _hit(lab: Lab, process: subprocess.Popen[bytes], trial: int, times: int) -> 
 
 def _workers_of(lab: Lab, trial: int) -> list[int]:
     """Return the process of each training of a trial that was begun."""
-    text = lab.journal.read_text() if lab.journal.exists() else ""
+    text = lab.trainings_file.read_text() if lab.trainings_file.exists() else ""
     lines = [[*map(int, line.split())] for line in text.splitlines()]
     return [pid for number, _, pid in lines if number == trial]

@@ -1,21 +1,20 @@
-"""What a home holds after a case, read from the outside: records, optuna.db, mlflow.db.
+"""What a home holds after a case, read from the outside: records, journals, mlflow.db.
 
-Databases are read by SQL and records by the public reader: the judge shares as little as it can
-with what it judges.
+The database is read by SQL, the journal as text, and records by the public reader: the judge shares
+as little as it can with what it judges.
 """
 
 from __future__ import annotations
 
-import math
+import json
 import sqlite3
+import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from optuna.distributions import json_to_distribution
 
 from sweeps.analysis.rows import best_row, trial_rows
 from sweeps.errors import UsageError
@@ -36,7 +35,7 @@ STATUSES: Mapping[Outcome, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class QueuedTrial:
-    """A trial as the Optuna study has it; `diverged` ones are PRUNED without a value there."""
+    """A trial that was asked for; RUNNING until it has an outcome, PRUNED if it diverged."""
 
     number: int
     state: str
@@ -65,6 +64,26 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class AskedAttempt:
+    """An attempt that the journal says was about to begin.
+
+    Attributes:
+        event: Number of the event.
+        number: 1, 2, ... at its trial.
+    """
+
+    event: int
+    trial: int
+    number: int
+    params: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """What its record and its MLflow run are found by."""
+        return f"{self.trial:04d}-{self.number}"
+
+
+@dataclass(frozen=True)
 class Run:
     """An MLflow run that nobody deleted."""
 
@@ -89,7 +108,9 @@ class Evidence:
     """Everything the oracle judges.
 
     Attributes:
-        trainings: Trial -> how often its training was begun, told by the experiment itself.
+        asked: What the journal says was asked for, in its order; None where there is no journal.
+        damaged_events: Lines of the journal that are none.
+        begun: The key of each training that was begun, told by the experiment itself.
         best: Trial and value of the best trial as the report has it; None if there is none.
         unreadable: What could not be read, and why.
         leftovers: Processes, locks and temporary files.
@@ -103,7 +124,9 @@ class Evidence:
     trials: list[QueuedTrial] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
-    trainings: Counter[int] = field(default_factory=Counter)
+    asked: list[AskedAttempt] | None = None
+    damaged_events: list[str] = field(default_factory=list)
+    begun: list[tuple[int, int]] = field(default_factory=list)
     best: tuple[int, float] | None = None
     unreadable: list[str] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
@@ -111,24 +134,29 @@ class Evidence:
     spans: list[float] = field(default_factory=list)
     models: list[Model] | None = None
 
+    @property
+    def trainings(self) -> Counter[int]:
+        """Trial -> how often its training was begun."""
+        return Counter(trial for trial, _ in self.begun)
+
     def table(self) -> list[tuple[int, str, float | None, dict[str, Any]]]:
         """Return what must not depend on any fault: trial, state, value, parameters."""
         return [(s.number, s.state, s.value, dict(s.params)) for s in self.trials]
 
 
-def read_home(home: Path, *, tracking: Path | None = None, journal: Path | None = None) -> Evidence:
+def read_home(
+    home: Path, *, tracking: Path | None = None, trainings: Path | None = None
+) -> Evidence:
     """Read the one sweep of a home.
 
     Args:
         home: The home.
         tracking: SQLite file of the MLflow store; the home's own if None.
-        journal: Where the experiment wrote down which trainings it began.
+        trainings: Where the experiment wrote down which trainings it began.
     """
     (info,) = Home(home).sweeps()
     store = Home(home).store(info.id)
     found = Evidence(info.metric, info.direction == "maximize")
-    with _noting(found):
-        found.trials = read_study(home / "optuna.db", info.study_name)
     with _noting(found):
         found.runs = read_runs(tracking or home / "mlflow.db", info.id)
         found.models = read_models(tracking or home / "mlflow.db", info.id)
@@ -139,28 +167,16 @@ def read_home(home: Path, *, tracking: Path | None = None, journal: Path | None 
         found.spans = [record.seconds for record in records]
         best = best_row(trial_rows(records), info.direction)
         found.best = (best.trial, float(best.objective or 0.0)) if best else None
-    found.trainings = read_journal(journal)
+    found.asked, found.damaged_events = read_asked(store.folder)
+    found.trials = _trials(found.asked, found.attempts)
+    found.begun = read_trainings(trainings)
     found.leftovers = [*stale_locks(store.folder / "lock"), *temporary_files(home)]
     return found
 
 
-def read_study(database: Path, name: str) -> list[QueuedTrial]:
-    """Return the trials of a study, by number."""
-    with _reading(database) as connection:
-        rows = connection.execute(
-            "SELECT trial_id, number, state FROM trials JOIN studies USING (study_id)"
-            " WHERE study_name = ? ORDER BY number",
-            [name],
-        ).fetchall()
-        return [
-            QueuedTrial(number, state, _value(connection, trial), _params(connection, trial))
-            for trial, number, state in rows
-        ]
-
-
 def read_runs(database: Path, sweep_id: str) -> list[Run]:
     """Return the runs of a sweep that are not deleted."""
-    with _reading(database) as connection:
+    with reading(database) as connection:
         rows = connection.execute(
             "SELECT run_uuid, status FROM runs JOIN tags USING (run_uuid) WHERE lifecycle_stage ="
             " 'active' AND tags.key = 'sweep_id' AND tags.value = ? ORDER BY start_time",
@@ -179,7 +195,7 @@ def read_runs(database: Path, sweep_id: str) -> list[Run]:
 
 def read_models(database: Path, sweep_id: str) -> list[Model]:
     """Return the registered models of a sweep."""
-    with _reading(database) as connection:
+    with reading(database) as connection:
         names = connection.execute(
             "SELECT name FROM registered_model_tags WHERE key = 'sweep_id' AND value = ?",
             [sweep_id],
@@ -199,11 +215,31 @@ def read_models(database: Path, sweep_id: str) -> list[Model]:
         return models
 
 
-def read_journal(journal: Path | None) -> Counter[int]:
-    """Return how often the training of each trial was begun."""
-    if journal is None or not journal.exists():
-        return Counter()
-    return Counter(int(line.split()[0]) for line in journal.read_text().splitlines())
+def read_asked(folder: Path) -> tuple[list[AskedAttempt], list[str]]:
+    """Return what the journal in the folder of a sweep says was asked for, and its other lines.
+
+    What stands after the last newline is being written, or was when the process was killed.
+    """
+    path = folder / "journal.jsonl"
+    content = path.read_bytes() if path.exists() else b""
+    asked, damaged = [], []
+    for line in filter(None, content[: content.rfind(b"\n") + 1].split(b"\n")):
+        text, _, checksum = line.rpartition(b" ")
+        if checksum == f"{zlib.crc32(text):08x}".encode():
+            event = json.loads(text)
+            names = ("number", "trial", "attempt", "params")
+            asked.append(AskedAttempt(*(event[name] for name in names)))
+        else:
+            damaged.append(repr(line))
+    return asked, damaged
+
+
+def read_trainings(trainings: Path | None) -> list[tuple[int, int]]:
+    """Return trial and attempt of each training that was begun."""
+    if trainings is None or not trainings.exists():
+        return []
+    lines = [line.split() for line in trainings.read_text().splitlines()]
+    return [(int(trial), int(attempt)) for trial, attempt, *_ in lines]
 
 
 def acknowledged(home: Path) -> dict[int, tuple[float | None, dict[str, Any]]]:
@@ -211,6 +247,16 @@ def acknowledged(home: Path) -> dict[int, tuple[float | None, dict[str, Any]]]:
     sweeps = Home(home).sweeps()
     records = Home(home).store(sweeps[0].id).read_all() if sweeps else []
     return {r.spec.trial: (r.objective, dict(r.params)) for r in records if r.ends_trial}
+
+
+def unasked(home: Path) -> list[str]:
+    """Return the attempts that are recorded, though the journal does not say that they began."""
+    sweeps = Home(home).sweeps()
+    if not sweeps:
+        return []
+    store = Home(home).store(sweeps[0].id)
+    recorded = {record.spec.key for record in store.read_all()}  # before the journal is read
+    return sorted(recorded - {attempt.key for attempt in read_asked(store.folder)[0]})
 
 
 def _attempt(record: Record) -> Attempt:
@@ -225,24 +271,21 @@ def _attempt(record: Record) -> Attempt:
     )
 
 
-def _params(connection: sqlite3.Connection, trial: int) -> dict[str, Any]:
-    rows = connection.execute(
-        "SELECT param_name, param_value, distribution_json FROM trial_params WHERE trial_id = ?"
-        " ORDER BY param_id",
-        [trial],
-    )
-    return {n: json_to_distribution(d).to_external_repr(v) for n, v, d in rows}
-
-
-def _value(connection: sqlite3.Connection, trial: int) -> float | None:
-    special = {"INF_POS": math.inf, "INF_NEG": -math.inf}
-    query = "SELECT value, value_type FROM trial_values WHERE trial_id = ?"
-    row = connection.execute(query, [trial]).fetchone()
-    return special.get(row[1], row[0]) if row else None
+def _trials(asked: Sequence[AskedAttempt], attempts: Sequence[Attempt]) -> list[QueuedTrial]:
+    """Return the trials by number: as they were asked for, and as their records say they ended."""
+    params = {attempt.trial: attempt.params for attempt in [*attempts, *asked]}
+    ended = {attempt.trial: attempt for attempt in attempts if attempt.state in FINISHED}
+    trials = []
+    for number in sorted(params):
+        end = ended.get(number)
+        state, value = (end.state, end.value) if end else ("RUNNING", None)
+        trials.append(QueuedTrial(number, state, value, params[number]))
+    return trials
 
 
 @contextmanager
-def _reading(database: Path) -> Iterator[sqlite3.Connection]:
+def reading(database: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database that is there already; wait for whoever has locked it."""
     if not database.exists():
         raise sqlite3.OperationalError(f"{database.name} is not there")
     with closing(sqlite3.connect(f"file:{database}?mode=rw", uri=True, timeout=30)) as connection:

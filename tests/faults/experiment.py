@@ -1,4 +1,4 @@
-"""The toy experiment with a journal and trouble at chosen trials, told by the environment.
+"""The toy experiment that notes its trainings and has trouble at chosen trials, as it is told.
 
 Trouble is no part of the space: a sweep resumed with other trouble, or left alone, is the same.
 """
@@ -24,7 +24,7 @@ from sweeps.experiment import (
 )
 from tests.sweeps.serving_experiment import ServingExperiment
 
-JOURNAL = "FAULT_JOURNAL"
+TRAININGS = "FAULT_TRAININGS"
 """File that gets a line `<trial> <attempt> <process>` whenever a training begins."""
 SECONDS = "FAULT_SECONDS"
 """Duration of a training, in seconds (default 0)."""
@@ -82,10 +82,10 @@ def misbehave(how: str, on_epoch: OnEpoch) -> None:
 
 
 def _write_down(spec: TrialSpec) -> None:
-    journal = os.environ.get(JOURNAL)
-    if journal:
+    trainings = os.environ.get(TRAININGS)
+    if trainings:
         line = f"{spec.trial} {spec.attempt} {os.getpid()}\n".encode()
-        descriptor = os.open(Path(journal), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        descriptor = os.open(Path(trainings), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         os.write(descriptor, line)
         os.close(descriptor)
 

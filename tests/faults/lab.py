@@ -27,8 +27,9 @@ from tests.faults.evidence import (
     Run,
     acknowledged,
     read_home,
-    read_journal,
     read_runs,
+    read_trainings,
+    unasked,
 )
 from tests.faults.leftovers import MARKER, children, processes_of
 from tests.faults.oracle import Asked, violations
@@ -58,6 +59,7 @@ class Lab:
         random: Decides when and whom to hurt; seeded.
         recorded: Trials that were safe before the last fault.
         killed: Workers killed so far; so many trainings may be begun again.
+        lost_events: Whether the case took events from the journal.
         space: File or name of the space.
         tracking: SQLite file of the MLflow store; None: the home's own.
     """
@@ -67,7 +69,7 @@ class Lab:
 
     def __init__(self, folder: Path, seed: int, migrated: Path) -> None:
         self.folder, self.seed, self.random = folder, seed, random.Random(seed)
-        self.home, self.journal = folder / "home", folder / "journal"
+        self.home, self.trainings_file = folder / "home", folder / "trainings"
         self.home.mkdir(parents=True)
         shutil.copy(migrated, self.home / "mlflow.db")
         self.migrated = migrated
@@ -75,6 +77,7 @@ class Lab:
         self.marker = uuid.uuid4().hex
         self.recorded: dict[int, tuple[float | None, dict[str, Any]]] = {}
         self.killed = 0
+        self.lost_events = False
         self.tracking: Path | None = None
         self.exit_code: int | None = None
         self.score = Score()
@@ -121,7 +124,7 @@ class Lab:
         kept = {name: value for name, value in os.environ.items() if name not in left_out}
         return kept | {
             MARKER: self.marker,
-            experiment.JOURNAL: str(self.journal),
+            experiment.TRAININGS: str(self.trainings_file),
             experiment.SECONDS: str(seconds),
             experiment.TROUBLE: trouble,
             "PYTHONPATH": str(ROOT),
@@ -144,7 +147,7 @@ class Lab:
 
     def trainings(self) -> int:
         """Return how many trainings were begun."""
-        return sum(read_journal(self.journal).values())
+        return len(read_trainings(self.trainings_file))
 
     def until(
         self, condition: Callable[[], object], process: subprocess.Popen[bytes] | None = None
@@ -202,6 +205,9 @@ class Lab:
     def note_recorded(self) -> None:
         """Remember what is safe now: it must never change again."""
         self.recorded = acknowledged(self.home)
+        if not self.lost_events:
+            early = unasked(self.home)
+            self.expect(not early, f"I4: recorded before they were asked for: {early}")
 
     def stderr(self) -> str:
         """Return what the processes of the case have said so far."""
@@ -218,7 +224,7 @@ class Lab:
 
     def read(self) -> Evidence:
         """Return what the stores hold now."""
-        return read_home(self.home, tracking=self.tracking, journal=self.journal)
+        return read_home(self.home, tracking=self.tracking, trainings=self.trainings_file)
 
     def runs(self) -> list[Run]:
         """Return the MLflow runs of the sweep."""
@@ -263,6 +269,7 @@ class Lab:
         """
         found = self.evidence()
         known = {"recorded": self.recorded, "workers_killed": self.killed}
+        known["lost_events"] = self.lost_events
         known |= {"exit_code": self.exit_code, "stderr": self.stderr()}
         everything = violations(found, Asked(trials, **{**known, **asked}))
         wrong = [text for text in everything if self.promises(text)]

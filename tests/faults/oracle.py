@@ -2,7 +2,7 @@
 
 I1 nothing recorded is lost     I4 exactly N outcomes           I7 same seed, same trials
 I2 nothing is left RUNNING      I5 at most W repeated, marked   I8 exit code and one reason
-I3 one MLflow run an attempt    I6 study, MLflow, report agree  I9 nothing is left behind
+I3 one MLflow run an attempt    I6 all that is stored agrees    I9 nothing is left behind
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ class Asked:
         trials: Trials that must have an outcome.
         recorded: Trials whose outcome was safe before a fault: value and parameters.
         workers_killed: Most trainings that may have been begun again.
+        lost_events: Whether the case took events from the journal: then not every attempt need be
+            in it, and their numbers may have gaps.
         failing: Trials whose outcome may be a failure.
         prunes: Whether a pruner may end trials.
         undisturbed: Table of the same sweep left alone; None if it does not apply.
@@ -35,6 +37,7 @@ class Asked:
     trials: int
     recorded: dict[int, tuple[float | None, dict[str, Any]]] = field(default_factory=dict)
     workers_killed: int = 0
+    lost_events: bool = False
     failing: frozenset[int] = frozenset()
     prunes: bool = False
     undisturbed: list[Any] | None = None
@@ -57,7 +60,7 @@ def _nothing_recorded_is_lost(found: Evidence, asked: Asked) -> Iterator[str]:
     for number, (value, params) in asked.recorded.items():
         trial, attempt = trials.get(number), ended.get(number)
         if trial is None or trial.state not in FINISHED:
-            yield f"trial {number} was recorded, the study has it {trial.state if trial else 'not'}"
+            yield f"trial {number} was recorded, it is {trial.state if trial else 'gone'}"
         elif (trial.value, dict(trial.params)) != (value, params):
             now = f"{trial.value} at {dict(trial.params)}"
             yield f"trial {number} was {value} at {params}, is {now}"
@@ -101,13 +104,36 @@ def _exactly_n_outcomes(found: Evidence, asked: Asked) -> Iterator[str]:
         yield f"{len(ended)} trials have an outcome, {asked.trials} were asked for"
     if sorted(states) != list(range(len(states))):
         yield f"the trials are not numbered densely: {sorted(states)}"
-    by_record = {a.trial for a in found.attempts if a.state in FINISHED}
-    if by_record != set(ended):
-        yield f"ended by record only or by study only: trials {sorted(by_record ^ set(ended))}"
     for number in ended:
         may = {"COMPLETE", "PRUNED"} if asked.prunes else {"COMPLETE"}
         if states[number] not in may and number not in asked.failing:
             yield f"trial {number} is {states[number]} for no fault of its own"
+    yield from _all_were_asked_for(found, asked)
+
+
+def _all_were_asked_for(found: Evidence, asked: Asked) -> Iterator[str]:
+    """Yield what the journal lacks: each attempt is asked for once, and before it begins."""
+    if found.asked is None:
+        return
+    keys = [attempt.key for attempt in found.asked]
+    for key, times in Counter(keys).items():
+        if times > 1:
+            yield f"attempt {key} was asked for {times} times"
+    if asked.lost_events:
+        return
+    for line in found.damaged_events:
+        yield f"the journal has a damaged event: {line}"
+    events = [attempt.event for attempt in found.asked]
+    if events != list(range(1, len(events) + 1)):
+        yield f"the events are not numbered densely: {events}"
+    trials = list(dict.fromkeys(attempt.trial for attempt in found.asked))
+    if trials != list(range(len(trials))):
+        yield f"the trials were not asked for in their order, each once: {trials}"
+    begun = {f"{trial:04d}-{attempt}" for trial, attempt in found.begun}
+    if unasked := begun - {*keys}:
+        yield f"begun, and never asked for: {sorted(unasked)}"
+    if unasked := {attempt.key for attempt in found.attempts} - {*keys}:
+        yield f"recorded, and never asked for: {sorted(unasked)}"
 
 
 def _few_are_repeated(found: Evidence, asked: Asked) -> Iterator[str]:
@@ -129,26 +155,34 @@ def _all_agree(found: Evidence, asked: Asked) -> Iterator[str]:
     complete = [s for s in found.trials if s.state == "COMPLETE" and s.value is not None]
     sign = 1 if found.maximize else -1
     best = max(complete, key=lambda s: (sign * s.value, -s.number), default=None)  # type: ignore[operator]
-    in_study = (best.number, best.value) if best else None
-    if found.best != in_study:
-        yield f"best by the report {found.best}, by the study {in_study}"
+    by_trials = (best.number, best.value) if best else None
+    if found.best != by_trials:
+        yield f"best by the report {found.best}, by the trials {by_trials}"
     for run in found.runs:
         if run.kind == "sweep" and best and run.metrics.get(found.metric) != best.value:
-            yield f"best by the parent run {run.metrics.get(found.metric)}, by the study {in_study}"
+            metric = run.metrics.get(found.metric)
+            yield f"best by the parent run {metric}, by the trials {by_trials}"
     if found.models is not None and found.best:
         yield from _champion(found.models, found.best[0])
+    yield from _attempts_agree(found)
+
+
+def _attempts_agree(found: Evidence) -> Iterator[str]:
     trials = {trial.number: trial for trial in found.trials}
     runs = {run.key: run for run in found.runs}
     for attempt in found.attempts:
         trial, run = trials.get(attempt.trial), runs.get(attempt.key)
         if attempt.state == "COMPLETE" and trial and trial.value != attempt.value:
-            yield f"trial {trial.number}: {attempt.value} by its record, {trial.value} by the study"
+            yield f"trial {trial.number} is {trial.value}, its attempt {attempt.value}"
         if trial and dict(trial.params) != dict(attempt.params):
-            yield f"trial {trial.number}: its parameters differ between record and study"
+            yield f"trial {trial.number}: an attempt was recorded with other parameters"
         if run and attempt.state == "COMPLETE" and run.metrics.get(found.metric) != attempt.value:
             yield f"attempt {attempt.key}: {attempt.value}, by MLflow {run.metrics}"
         if run and not _says(run.params, attempt.params):
             yield f"attempt {attempt.key}: its parameters differ in MLflow"
+    for event in found.asked or []:
+        if dict(event.params) != dict(trials[event.trial].params):
+            yield f"attempt {event.key} was asked for with other parameters than its trial has"
 
 
 def _champion(models: list[Model], best: int) -> Iterator[str]:

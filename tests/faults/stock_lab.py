@@ -8,25 +8,27 @@ says what that is not), so that nothing is asked of it that it does not set out 
 from __future__ import annotations
 
 import json
+import math
 import re
 import sqlite3
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from optuna.distributions import json_to_distribution
+
 from tests.faults.evidence import (
     FINISHED,
     Attempt,
     Evidence,
     QueuedTrial,
-    read_journal,
     read_runs,
-    read_study,
+    read_trainings,
+    reading,
 )
 from tests.faults.lab import Lab
 from tests.faults.leftovers import children, temporary_files
@@ -119,9 +121,8 @@ class StockLab(Lab):
                     if trial.params.items() <= last.params.items():  # killed while it was suggested
                         trial = replace(trial, params=last.params)
                     found.attempts.append(_attempt(trial, n, position, trial.number == last.number))
-        counted = read_journal(self.journal)
-        for number, times in counted.items():
-            found.trainings += Counter({trial_of.get(number, number): times})
+        for number, attempt in read_trainings(self.trainings_file):
+            found.begun.append((trial_of.get(number, number), attempt))
         complete = [s for s in found.trials if s.value is not None]
         best = max(complete, key=lambda s: (s.value or 0.0, -s.number), default=None)
         found.best = (best.number, best.value or 0.0) if best else None
@@ -147,3 +148,33 @@ def _attempt(trial: QueuedTrial, number: int, position: int, is_last: bool) -> A
     status = _STATUSES[trial.state]
     state = trial.state if is_last else "RUNNING"
     return Attempt(str(trial.number), number, position, status, state, trial.value, trial.params)
+
+
+def read_study(database: Path, name: str) -> list[QueuedTrial]:
+    """Return the trials of a study, by number."""
+    with reading(database) as connection:
+        rows = connection.execute(
+            "SELECT trial_id, number, state FROM trials JOIN studies USING (study_id)"
+            " WHERE study_name = ? ORDER BY number",
+            [name],
+        ).fetchall()
+        return [
+            QueuedTrial(number, state, _value(connection, trial), _params(connection, trial))
+            for trial, number, state in rows
+        ]
+
+
+def _params(connection: sqlite3.Connection, trial: int) -> dict[str, Any]:
+    rows = connection.execute(
+        "SELECT param_name, param_value, distribution_json FROM trial_params WHERE trial_id = ?"
+        " ORDER BY param_id",
+        [trial],
+    )
+    return {n: json_to_distribution(d).to_external_repr(v) for n, v, d in rows}
+
+
+def _value(connection: sqlite3.Connection, trial: int) -> float | None:
+    special = {"INF_POS": math.inf, "INF_NEG": -math.inf}
+    query = "SELECT value, value_type FROM trial_values WHERE trial_id = ?"
+    row = connection.execute(query, [trial]).fetchone()
+    return special.get(row[1], row[0]) if row else None

@@ -4,10 +4,14 @@ import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as replaced
 
+from sweeps import journal
 from sweeps.home import Home
+from sweeps.journal.events import to_line
 from tests.faults.evidence import read_home
 from tests.faults.lab import Lab
 from tests.faults.leftovers import processes_of
@@ -38,9 +42,9 @@ def store(sound, tmp_path):
 
 class Store:
     def __init__(self, lab, folder):
-        self.home, self.journal = folder / "home", folder / "journal"
+        self.home, self.trainings = folder / "home", folder / "trainings"
         shutil.copytree(lab.home, self.home)
-        shutil.copy(lab.journal, self.journal)
+        shutil.copy(lab.trainings_file, self.trainings)
         self.asked = Asked(TRIALS, recorded=dict(lab.recorded), workers_killed=1)
         self.asked.undisturbed = lab.evidence().table()
 
@@ -51,19 +55,34 @@ class Store:
 
     def found(self):
         """Return the invariants that do not hold."""
-        evidence = read_home(self.home, journal=self.journal)
+        evidence = read_home(self.home, trainings=self.trainings)
         return {text.partition(":")[0] for text in violations(evidence, self.asked)}
 
     def folder(self):
+        return self.records().folder
+
+    def records(self):
         (info,) = Home(self.home).sweeps()
-        return Home(self.home).store(info.id).folder
+        return Home(self.home).store(info.id)
+
+    def rewrite(self, trial, **changes):
+        """Change the record of a trial's first attempt, as nothing of ours does."""
+        records, key = self.records(), f"{trial:04d}-1"
+        record = records.read(key)
+        (records.folder / f"{key}.record").unlink()
+        records.write(replace(record, **changes))
+
+    def events(self):
+        return self.records().journal.read(pytest.fail)
+
+    def write_events(self, events):
+        """Write the journal anew; an event keeps its number."""
+        self.records().journal.path.write_bytes(b"".join(map(to_line, events)))
 
 
 def lose_a_result(store):
-    """As Optuna's reaper does to a trial that just finished (facts A0, 5)."""
     number = min(store.asked.recorded)
-    trial = "trial_id IN (SELECT trial_id FROM trials WHERE number = ?)"
-    store.sql("optuna.db", f"UPDATE trial_values SET value = value + 1e-9 WHERE {trial}", number)
+    store.rewrite(number, objective=store.asked.recorded[number][0] + 1e-9)
 
 
 def leave_running(store):
@@ -91,8 +110,8 @@ def run_one_too_few(store):
 
 def repeat_unmarked(store):
     """A trial that had its outcome was trained once more."""
-    with store.journal.open("a") as journal:
-        journal.write("2 1\n")
+    with store.trainings.open("a") as trainings:
+        trainings.write("2 1 77\n")
 
 
 def name_another_best(store):
@@ -161,7 +180,9 @@ def tear_a_record(store):
 
 
 def leave_a_trial_running(store):
-    store.sql("optuna.db", "UPDATE trials SET state = 'RUNNING' WHERE number = 4")
+    params = store.events()[0].params
+    asked = journal.Asked(trial=TRIALS, attempt=1, params=params, origin="sampled")
+    store.records().journal.append(asked)
 
 
 def delete_a_run(store):
@@ -169,7 +190,41 @@ def delete_a_run(store):
 
 
 def fail_without_reason(store):
-    store.sql("optuna.db", "UPDATE trials SET state = 'FAIL' WHERE number = 4")
+    store.rewrite(4, outcome="failed")
+
+
+def lose_an_event(store):
+    store.write_events([event for event in store.events() if event.number != 2])
+
+
+def lose_the_last_event(store):
+    store.write_events(store.events()[:-1])
+
+
+def damage_an_event(store):
+    path = store.records().journal.path
+    path.write_bytes(path.read_bytes().replace(b"sampled", b"Sampled", 1))
+
+
+def ask_twice(store):
+    event = store.events()[-1]
+    store.write_events([*store.events(), replaced(event, number=event.number + 1)])
+
+
+def ask_out_of_order(store):
+    first, second, *rest = store.events()
+    swapped = [replaced(second, number=1), replaced(first, number=2)]
+    store.write_events([*swapped, *rest])
+
+
+def ask_for_other_parameters(store):
+    *events, last = store.events()
+    store.write_events([*events, replaced(last, params=last.params | {"x": 0.125})])
+
+
+def begin_unasked(store):
+    with store.trainings.open("a") as trainings:
+        trainings.write("3 7 77\n")
 
 
 def end_silently(store):
@@ -197,6 +252,13 @@ def double_a_version(store):
                            "WHERE version = 1")  # fmt: skip
 
 
+@pytest.mark.parametrize("lose_it", [lose_an_event, lose_the_last_event, damage_an_event])
+def test_where_the_case_took_the_events_they_may_be_gone(store, lose_it):
+    lose_it(store)
+    store.asked.lost_events = True
+    assert store.found() == set()
+
+
 @pytest.mark.parametrize(
     ("break_it", "expected"),
     [
@@ -208,6 +270,13 @@ def double_a_version(store):
         more("a trial is left RUNNING", leave_a_trial_running, "I2"),
         more("a run is deleted", delete_a_run, "I3"),
         more("a trial failed for nothing", fail_without_reason, "I4"),
+        more("an event is gone", lose_an_event, "I4"),
+        more("the last event is gone", lose_the_last_event, "I4"),
+        more("an event is damaged", damage_an_event, "I4"),
+        more("an attempt was asked for twice", ask_twice, "I4"),
+        more("trials were asked for out of order", ask_out_of_order, "I4"),
+        more("asked for with other parameters", ask_for_other_parameters, "I6"),
+        more("a training was begun unasked", begin_unasked, "I4"),
         more("the end says nothing", end_silently, "I8"),
         more("the lock names a dead owner", name_a_dead_owner, "I9"),
     ],
