@@ -1,4 +1,8 @@
-"""Cases 12 to 16: disks that are full or read-only, databases locked or damaged, torn files."""
+"""Cases 12 to 16: full and read-only disks, locked and damaged databases and journals, torn files.
+
+A damaged database is refused. A damaged journal costs nothing: what it has lost is in the records,
+or is proposed again, the same.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,8 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zlib
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,11 +29,14 @@ from tests.faults.lab import Lab
 def fill_the_disk(lab: Lab, trials: int = 20) -> None:
     """No file may grow beyond a limit (RLIMIT_FSIZE): one message, nothing damaged, resumable.
 
-    The limits let in, in turn: no record; some of the study; not all of MLflow.
+    The limits let in, in turn: no record; some of a stock study; not all of MLflow. Before, in
+    mid-sweep: no more than a part of the journal's next line.
     """
-    assert lab.run(2) == 0, lab.stderr()
+    assert lab.run(10 if lab.is_ours else 2) == 0, lab.stderr()
+    if lab.is_ours:
+        _fill_the_journal(lab, trials)
     codes = []
-    for limit in (1_500, 100_000, 400_000):
+    for limit in (1_500, 400_000) if lab.is_ours else (1_500, 100_000, 400_000):
         full = lab.random.randrange(limit // 2, limit)
         process = lab.start(
             trials,
@@ -42,6 +51,19 @@ def fill_the_disk(lab: Lab, trials: int = 20) -> None:
     lab.score.note = f"exit codes {codes}"
     lab.run(trials)
     lab.check(trials, undisturbed=lab.table(trials))
+
+
+def _fill_the_journal(lab: Lab, trials: int) -> None:
+    """Leave the coordinator no room for another event: it is longer than any record by now."""
+    process = lab.start(trials, seconds=0.3)
+    assert lab.until_recorded(process, 1), lab.stderr()
+    full = _journal(lab).stat().st_size + lab.random.randrange(100)
+    largest = max(path.stat().st_size for path in lab.home.glob("records/*/*.record"))
+    assert full > largest, "records would not be written either"
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (full, full))
+    assert lab.wait_for(process) == 1, lab.stderr()
+    assert "journal.jsonl: cannot be written (File too large); make room" in lab.stderr()
+    lab.note_recorded()
 
 
 def take_the_folder_away(lab: Lab, trials: int = 12) -> None:
@@ -88,19 +110,24 @@ def _heed_permissions() -> None:
 
 
 def lock_the_databases(lab: Lab, trials: int = 12) -> None:
-    """Another process holds each database for 8 s, beyond every driver's own wait of 5 s.
+    """Another process holds journal (or stock study) and database for 8 s each.
 
-    At the start and in mid-sweep. 90 s are scaled to 8 s.
+    That is beyond every driver's own wait of 5 s. At the start and in mid-sweep. 90 s are scaled
+    to 8 s. Without the journal no attempt begins.
     """
     assert lab.run(2) == 0
-    for name in ("optuna.db", "mlflow.db"):
-        with _Held(lab.home / name):
-            process = lab.start(4 if name == "optuna.db" else 7)
+    for path in (_journal(lab) if lab.is_ours else lab.home / "optuna.db", lab.home / "mlflow.db"):
+        with _Held(path):
+            begun = lab.trainings()
+            process = lab.start(7 if path.name == "mlflow.db" else 4)
             time.sleep(8)
+            if path.name == "journal.jsonl":
+                assert process.poll() is None, lab.stderr()
+                assert lab.trainings() == begun, "an attempt has begun without being asked for"
         lab.wait_for(process)
         process = lab.start(trials, seconds=0.3)
         assert lab.until_recorded(process, 1), lab.stderr()
-        with _Held(lab.home / name):
+        with _Held(path):
             time.sleep(8)
         lab.wait_for(process)
         trials += 4
@@ -108,28 +135,68 @@ def lock_the_databases(lab: Lab, trials: int = 12) -> None:
 
 
 def damage_the_databases(lab: Lab, trials: int = 6) -> None:
-    """Each database empty, torn, overwritten, no database, of a newer schema: refused untouched.
+    """Database empty, torn, overwritten, no database, of a newer schema: refused untouched.
 
-    Moved away, it is made anew from the records by the same command.
+    Moved away, it is made anew from the records by the same command. Then the journal.
     """
     assert lab.run(trials // 2) == 0
     lab.note_recorded()
-    for name in ("optuna.db", "mlflow.db"):
-        path = lab.home / name
-        whole = path.read_bytes()
-        for damage in (_empty, _torn, _overwritten, _text, _newer):
-            damage(path)
-            damaged = _digest(path)
-            code = lab.run(trials)
-            said = lab.stderr()[-2000:]
-            assert code in {1, 2}, f"{name}, {damage.__name__}: exit code {code}\n{said}"
-            assert name in said, f"{name}, {damage.__name__}: it is not named\n{said}"
-            assert _digest(path) == damaged, f"{name}, {damage.__name__}: it was changed"
-            _replace(path, whole)
-        _replace(path, None)
-        trials += 3
-        assert lab.run(trials) == 0, lab.stderr()
-        lab.check(trials, undisturbed=lab.table(trials))
+    path = lab.home / "mlflow.db"
+    whole = path.read_bytes()
+    for damage in (_empty, _torn, _overwritten, _text, _newer):
+        damage(path, lab)
+        _refused(lab, trials, path, damage.__name__)
+        _replace(path, whole)
+    _replace(path, None)
+    assert lab.run(trials + 3) == 0, lab.stderr()
+    lab.check(trials + 3, undisturbed=lab.table(trials + 3))
+    _refuse_the_journal(lab, trials + 6)
+    for harm in (_gone, _empty, _torn, _flipped, _zeroed, _text, _earlier):
+        with lab.sibling(harm.__name__).cleaned() as other:
+            _hurt_the_journal(other, harm)
+
+
+def _refused(lab: Lab, trials: int, path: Path, damage: str, **popen: Any) -> None:
+    before = _digest(path)
+    code = lab.run(trials, **popen)
+    said = lab.stderr()[-2000:]
+    assert code in {1, 2}, f"{path.name}, {damage}: exit code {code}\n{said}"
+    assert path.name in said, f"{path.name}, {damage}: it is not named\n{said}"
+    assert _digest(path) == before, f"{path.name}, {damage}: it was changed"
+
+
+def _refuse_the_journal(lab: Lab, trials: int) -> None:
+    """A journal with an event of a later version, and one that is read-only: refused untouched."""
+    path = _journal(lab)
+    whole = path.read_bytes()
+    text = b'{"kind":"asked 99","number":1000,"by":"99.0"}'
+    path.write_bytes(whole + b"\n%b %08x\n" % (text, zlib.crc32(text)))
+    _refused(lab, trials, path, "of a later version")
+    assert lab.exit_code == 2
+    assert "use the one that wrote it (99.0)" in lab.stderr()
+    path.write_bytes(whole)
+    path.chmod(0o444)
+    _refused(lab, trials, path, "read-only", preexec_fn=_heed_permissions)
+    path.chmod(0o644)
+    assert lab.run(trials) == 0, lab.stderr()
+    lab.check(trials, undisturbed=lab.table(trials))
+
+
+def _hurt_the_journal(lab: Lab, harm: Callable[[Path, Lab], None], trials: int = 16) -> None:
+    """Hurt it while the sweep runs, and once more after everything was killed."""
+    lab.lost_events = True
+    process = lab.start(trials, seconds=0.2)
+    assert lab.until_recorded(process, 2), lab.stderr()
+    path = _journal(lab)
+    shutil.copy(path, lab.folder / "earlier")
+    for more in (2, 3):
+        assert lab.until_recorded(process, more), lab.stderr()
+        harm(path, lab)
+    assert lab.until_recorded(process, 1), lab.stderr()
+    lab.kill_all(process)
+    harm(path, lab)
+    assert lab.run(trials) == 0, f"{harm.__name__}: {lab.stderr()}"
+    lab.check(trials, undisturbed=lab.table(trials))
 
 
 def tear_the_last_records(lab: Lab, trials: int = 8) -> None:
@@ -168,18 +235,23 @@ def _databases_are_whole(lab: Lab) -> None:
         assert answer == "ok", f"{path.name}: {answer}"
 
 
-class _Held:
-    """Holds a database for writing from another process."""
+def _journal(lab: Lab) -> Path:
+    (info,) = Home(lab.home).sweeps()
+    return Home(lab.home).store(info.id).folder / "journal.jsonl"
 
-    def __init__(self, database: Path) -> None:
-        code = (
-            "import sqlite3, sys\n"
+
+class _Held:
+    """Holds a database or a journal for writing from another process."""
+
+    def __init__(self, path: Path) -> None:
+        hold = (
             "connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)\n"
             "connection.execute('BEGIN EXCLUSIVE')\n"
-            "print(flush=True)\n"
-            "sys.stdin.read()"
         )
-        self._command = [sys.executable, "-c", code, str(database)]
+        if path.name == "journal.jsonl":
+            hold = "file = open(sys.argv[1])\nfcntl.flock(file, fcntl.LOCK_EX)\n"
+        code = f"import fcntl, sqlite3, sys\n{hold}print(flush=True)\nsys.stdin.read()"
+        self._command = [sys.executable, "-c", code, str(path)]
 
     def __enter__(self) -> None:
         self._process = subprocess.Popen(
@@ -192,27 +264,52 @@ class _Held:
         self._process.communicate()
 
 
-def _empty(path: Path) -> None:
+def _gone(path: Path, _: Lab) -> None:
+    path.unlink()
+
+
+def _empty(path: Path, _: Lab) -> None:
     path.write_bytes(b"")
 
 
-def _torn(path: Path) -> None:
+def _flipped(path: Path, lab: Lab) -> None:
+    """Flip 20 bits, anywhere."""
+    whole = bytearray(path.read_bytes())
+    for _ in range(20):
+        whole[lab.random.randrange(len(whole))] ^= 1 << lab.random.randrange(8)
+    path.write_bytes(whole)
+
+
+def _zeroed(path: Path, lab: Lab) -> None:
+    """Lose a piece in the middle, as a disk may."""
+    whole = bytearray(path.read_bytes())
+    start = lab.random.randrange(len(whole) // 2)
+    whole[start : start + 500] = bytes(len(whole[start : start + 500]))
+    path.write_bytes(whole)
+
+
+def _earlier(path: Path, lab: Lab) -> None:
+    """Bring the copy of an earlier time back."""
+    shutil.copy(lab.folder / "earlier", path)
+
+
+def _torn(path: Path, _: Lab) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2 + 100])
 
 
-def _overwritten(path: Path) -> None:
+def _overwritten(path: Path, _: Lab) -> None:
     whole = bytearray(path.read_bytes())
     for page in range(4096, len(whole) // 2, 4096):
         whole[page : page + 100] = bytes(100)
     path.write_bytes(whole)
 
 
-def _text(path: Path) -> None:
+def _text(path: Path, _: Lab) -> None:
     path.write_text("This is no database.\n" * 1000)
 
 
-def _newer(path: Path) -> None:
+def _newer(path: Path, _: Lab) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = 'from the future'")
 

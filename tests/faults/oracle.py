@@ -142,7 +142,7 @@ def _few_are_repeated(found: Evidence, asked: Asked) -> Iterator[str]:
         yield f"{sum(again.values())} trainings were begun again, {asked.workers_killed} killed"
     last = {a.trial: a.number for a in found.attempts}  # ordered by attempt
     for trial, times in again.items():
-        if last.get(trial, 0) <= times:
+        if last.get(trial, 0) <= times and not asked.lost_events:  # else nobody knows of it
             counted = last.get(trial)
             yield f"trial {trial} was trained {times + 1} times, its last attempt is {counted}"
     final = Counter(a.trial for a in found.attempts if a.state in FINISHED)
