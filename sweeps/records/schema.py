@@ -533,8 +533,8 @@ class SideFile(Generic[Loaded]):
         Raises:
             StoreError: It cannot be written.
         """
-        several = isinstance(content, tuple)
-        document = [_as_json(one) for one in content] if several else _as_json(content)
+        is_several = isinstance(content, tuple)
+        document = [*map(_as_json, cast(Any, content))] if is_several else _as_json(content)
         write_atomically(folder / self.name, json_bytes(document, indent=1), self.what)
 
 
