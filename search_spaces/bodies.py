@@ -28,11 +28,6 @@ from search_spaces.values import (
     same,
 )
 
-# Conditions and constraints: `hidden_layers >= 2`, `optimizer in [sgd, adam] and l2 > 0`.
-#
-# A comparison has a name on its left and a value on its right; after `<`, `<=`, `>` and `>=` the
-# right side may be a second name (`units_2 <= units_1`). Nothing is ever evaluated as code.
-
 HELP = "write it like `parameters <= 20000`, `optimizer == sgd` or `units_1 in [16, 32] and l2 > 0`"
 
 _ORDER: dict[str, Callable[[float, float], bool]] = {
@@ -111,7 +106,10 @@ class Expression:
 
 
 def parse_expression(text: str) -> Expression:
-    """Parse a condition or a constraint.
+    """Parse a condition or a constraint: `optimizer in [sgd, adam] and units_2 <= units_1`.
+
+    A comparison has a name on its left and a value on its right; after `<`, `<=`, `>` and `>=` the
+    right side may be a second name. Nothing is ever evaluated as code.
 
     Raises:
         SpaceError: A part is not understood; the message quotes it and says how to write it.
@@ -157,12 +155,6 @@ def _written(value: Value) -> str:
     return f"'{value}'" if '"' in value else f'"{value}"'
 
 
-# Fixed trials, which stand in for an Optuna trial: replay a point, draw one, go through all.
-#
-# Each turns the three `suggest_*` calls into one question with a domain, so that YAML spaces and
-# Python functions are replayed, probed and enumerated by the same code.
-
-
 Answer = Callable[[str, Sampled], Value]
 
 
@@ -182,7 +174,10 @@ class Walk:
 
 
 class FixedTrial:
-    """A Suggester that hands every question, as a domain, to one function."""
+    """A Suggester that hands every question, as a domain, to one function.
+
+    So YAML spaces and Python functions are replayed, probed and enumerated by the same code.
+    """
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer

@@ -19,13 +19,6 @@ from search_spaces.python_space import folder_of, import_object, path_of
 from search_spaces.space import Space
 from search_spaces.values import parse_scalar
 
-# Reads a space file into plain values, and notes the line on which each of them stands.
-#
-# Only PyYAML's composer is used, never a constructor: no tag can create an object. Aliases are
-# refused (a few lines of them can stand for gigabytes), and so are duplicate keys, tags, files that
-# are too large and nestings that are too deep.
-
-
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 12
 
@@ -92,7 +85,11 @@ class _Refused(Exception):  # noqa: N818  not an error of its own, the carrier o
 
 
 class _Composer(yaml.BaseLoader):
-    """PyYAML's composer, which here refuses aliases, tags and deep nesting."""
+    """PyYAML's composer, which here refuses aliases, tags and deep nesting.
+
+    No constructor is used, so that no tag can create an object. A few lines of aliases can stand
+    for gigabytes.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__(text)

@@ -18,17 +18,13 @@ from search_spaces.parameters import ParameterInfo, Value, find_parameter
 from search_spaces.space import Space
 from search_spaces.values import Sampled, domain_from_dict, is_number, parse_scalar, same
 
-# Lists the differences of two spaces, from their stored forms, since one may no longer exist.
-#
-# A Python function that has changed cannot be imported as it was; its stored description still says
-# what it asked for.
-
-
 _NAMELESS = ("name", "description", "defaults")  # as in Space.digest: they decide no point
 
 
 def space_differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
     """Yield one phrase per difference between two results of `Space.to_dict()`.
+
+    A Python function that has changed cannot be imported as it was; its stored form says enough.
 
     Args:
         there: The space that exists.

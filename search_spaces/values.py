@@ -19,12 +19,6 @@ from search_spaces.errors import (
 )
 from search_spaces.parameters import ParameterInfo, Suggester, Value
 
-# Turns text into a value by the YAML 1.2 core schema: in space files, expressions and `--set`.
-#
-# YAML 1.1, which PyYAML follows by itself, reads `1e-4` as text, `no` as false and `010` as eight.
-# Source: https://yaml.org/spec/1.2.2/#103-core-schema
-
-
 _WORDS: dict[str, Value] = {"": None, "~": None}
 for _word, _value in (("null", None), ("true", True), ("false", False)):
     _WORDS.update({_word: _value, _word.title(): _value, _word.upper(): _value})
@@ -37,7 +31,10 @@ _MAX_DIGITS = 300
 
 
 def parse_scalar(text: str) -> Value:
-    """Return the value an unquoted text stands for.
+    """Return the value an unquoted text stands for, by the core schema of YAML 1.2.
+
+    YAML 1.1, which PyYAML follows by itself, reads `1e-4` as text, `no` as false, `010` as eight.
+    Source: https://yaml.org/spec/1.2.2/#103-core-schema
 
     Raises:
         SpaceError: The text is a number that is not finite, or too long to be one.
@@ -79,19 +76,17 @@ def same(left: object, right: object) -> bool:
     return isinstance(left, bool) == isinstance(right, bool) and left == right
 
 
-# Ranges of numbers: Float (continuous, logarithmic or on a grid) and Int.
-#
-# A range that makes no sense raises SpaceError when it is made, so that YAML files, Python spaces,
-# overrides and stored sweeps share one set of rules. Messages leave out the place; callers know it.
-
-
 MAX_INTEGER = 2**53
 """Optuna stores every number as a float; beyond this, neighbours become equal."""
 
 
 @dataclass(frozen=True)
 class Float:
-    """Numbers from `low` to `high`, both included; on a grid from `low` where `step` is given."""
+    """Numbers from `low` to `high`, both included; on a grid from `low` where `step` is given.
+
+    A range that makes no sense raises SpaceError when it is made, wherever it comes from. Messages
+    leave out the place, which callers know.
+    """
 
     low: float
     high: float
@@ -398,11 +393,6 @@ def check_scalar(value: object) -> None:
     raise SpaceError(
         f"received {show(value)}; text, a finite number, true, false or null is needed"
     )
-
-
-# Narrows a parameter's values by `--set`, and checks that they agree with the experiment.
-#
-# A request fixes or narrows, never widens: everything left was possible before.
 
 
 _NOUNS = {"float": "a number", "int": "a whole number", "bool": "true or false", "any": "anything"}

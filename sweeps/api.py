@@ -37,7 +37,7 @@ from sweeps.records import (
 )
 from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.champion import ALIAS
-from sweeps.tracking.reading import registered_model
+from sweeps.tracking.reading import read_champion
 from sweeps.wording import counted, format_metric
 from sweeps.workspace.names import check_trial, trial_of
 
@@ -177,14 +177,14 @@ class Sweep:
         """
         need_one_objective(self.info)
         tracking_uri = resolve_tracking_uri(self.home.path, None)
-        name = registered_model(tracking_uri, self.info)
-        if name is None:
+        champion = read_champion(tracking_uri, self.info)
+        if champion is None:
             raise UsageError(
                 f"no model of sweep {self.name!r} is registered: a sweep registers its best when "
                 f"it ends, if its experiment serves models (`SupportsServing` in "
                 f"sweeps/capabilities.py); `sweeps sync {self.name}` sends what is missing"
             )
-        return f"models:/{name}@{ALIAS}"
+        return f"models:/{champion.model}@{ALIAS}"
 
     def rows(self) -> list[TrialRow]:
         """Return one row per trial."""

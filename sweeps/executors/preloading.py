@@ -117,15 +117,8 @@ def die_with_parent(number: signal.Signals | None) -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, int(number or 0), 0, 0, 0)
 
 
-# Deals the GPUs of this machine out to the workers, by `CUDA_VISIBLE_DEVICES`.
-#
-# Left to themselves all workers would take the first GPU. The variable is read when a process first
-# uses CUDA. A fork server should not do that (a process that has used CUDA cannot be forked), so
-# each worker can have its own, and so has every process that it starts: a script in PyTorch as well
-# as TensorFlow. ROCm reads the same variable.
-
-
 VISIBLE_GPUS: Final = "CUDA_VISIBLE_DEVICES"
+"""Read when a process first uses CUDA, which a fork server should not do; ROCm reads it, too."""
 SHARING: Final = {
     # Else a process takes most of a GPU's memory at once, and the next worker gets none.
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
@@ -158,8 +151,9 @@ def visible_gpus() -> list[str]:
 def dealt(gpus: Sequence[str], workers: int) -> list[str | None]:
     """Return, for each worker, the value of its `VISIBLE_GPUS`; None: it stays as it is.
 
-    Each worker sees another GPU. If there are more workers, they share in turn; if there are more
-    GPUs, some workers see several. A single worker, or a single GPU, leaves nothing to deal.
+    Each worker sees another GPU; left to themselves, all would take the first one. If there are
+    more workers, they share in turn; if there are more GPUs, some workers see several. A single
+    worker, or a single GPU, leaves nothing to deal.
     """
     if len(gpus) < 2 or workers < 2:
         return [None] * workers

@@ -83,11 +83,11 @@ def _own_code(path: str, module: str, experiment: object) -> ExperimentCode | No
         except (OSError, TypeError):
             return None
         return ExperimentCode({"(notebook)": _source_file(text.encode())}, revision)
-    # A package that ships the class is no part of the own files.
-    shipped = _who_ships(experiment)
     source = getattr(sys.modules.get(module), "__file__", None)
     if source is None or is_shipped(path, experiment):
         return ExperimentCode({}, revision)
+    # A package that ships the class is no part of the own files.
+    shipped = _stating(experiment).partition(".")[0]
     return _collected(_Walk.of_module(module, Path(source), shipped), revision)
 
 
@@ -126,24 +126,18 @@ def is_same_code(history: CodeHistory, recorded: str, now: ExperimentCode) -> bo
 def is_shipped(path: str, experiment: object) -> bool:
     """Whether an experiment ships with the class that states its `revision`; a user's own does not.
 
-    Args:
-        path: Its import path, as in its space.
-        experiment: The result of `load_experiment`.
+    Arguments as for `code_of`.
     """
-    return path.partition(":")[0].partition(".")[0] == _who_ships(experiment)
+    package = path.partition(":")[0].partition(".")[0]
+    return package == _stating(experiment).partition(".")[0]
 
 
-def _who_ships(experiment: object) -> str:
-    """Return the package whose class states the `revision`; empty if there is none.
+def _stating(experiment: object) -> str:
+    """Return the module of the class that states the `revision`; empty if there is none.
 
     A user's class that derives from such a class inherits the number, but the number does not
     describe the user's code.
     """
-    return _stating(experiment).partition(".")[0]
-
-
-def _stating(experiment: object) -> str:
-    """Return the module of the class that states the `revision`; empty if there is none."""
     stating = (kind for kind in type(experiment).__mro__ if "revision" in vars(kind))
     kind = next(stating, type(experiment) if hasattr(experiment, "revision") else None)
     return "" if kind is None else kind.__module__
@@ -170,10 +164,7 @@ def load_same(store: RecordStore, info: SweepInfo, record: Record) -> Experiment
 def declare_same(store: RecordStore, info: SweepInfo, record: Record) -> None:
     """Note that the edited experiment counts as the code that trained a trial.
 
-    Args:
-        store: The records of the sweep.
-        info: The sweep.
-        record: The trial.
+    Arguments as for `load_same`.
     """
     experiment = recorded_experiment(info, store.folder.parent)
     recorded, now = record.environment.get("code"), code_of(info.experiment, experiment)
@@ -219,36 +210,24 @@ def check_same_code(store: RecordStore, record: Record, path: str, experiment: o
 def unrecorded_package(store: RecordStore, info: SweepInfo, record: Record) -> str:
     """Return the package whose code was not recorded with a trial, so that no edit is noticed.
 
-    Args:
-        store: The records of the sweep.
-        info: The sweep.
-        record: The trial.
-
-    Returns:
-        The name of the package; empty if there is none, or its code was recorded.
+    It is empty if there is none, or its code was recorded. Arguments as for `load_same`.
     """
-    now, recorded = _code_now(store, info), record.environment.get("code")
+    recorded = record.environment.get("code")
     before = CodeHistory(store.folder).newest(recorded) if recorded else None
+    now = _code_now(store, info)
     return "" if now is None or before is None or before.shipped else now.package
 
 
 def edited_files(store: RecordStore, info: SweepInfo, record: Record) -> list[str]:
     """Return the names of an experiment's files that have changed since a trial was trained.
 
-    If there is nothing to compare with, the list is empty.
-
-    Args:
-        store: The records of the sweep.
-        info: The sweep.
-        record: The trial.
+    If there is nothing to compare with, the list is empty. Arguments as for `load_same`.
     """
-    recorded = record.environment.get("code")
-    if recorded is None:
+    recorded, history = record.environment.get("code"), CodeHistory(store.folder)
+    if recorded is None or (before := history.newest(recorded)) is None:
         return []
     now = _code_now(store, info)
-    history = CodeHistory(store.folder)
-    before = history.newest(recorded)
-    if now is None or before is None or is_same_code(history, recorded, now):
+    if now is None or is_same_code(history, recorded, now):
         return []
     return before.edited(now)
 
@@ -266,13 +245,11 @@ def _collected(walk: _Walk, revision: int | None = None) -> ExperimentCode:
 
 
 def _source_file(content: bytes) -> SourceFile:
-    digest = hashlib.sha256(content).hexdigest()
-    if len(content) > _KEPT_BYTES:
-        return SourceFile(digest)
-    try:
-        return SourceFile(digest, filter_secret_lines(content.decode()))
-    except UnicodeDecodeError:
-        return SourceFile(digest)
+    text = None
+    if len(content) <= _KEPT_BYTES:
+        with suppress(UnicodeDecodeError):
+            text = filter_secret_lines(content.decode())
+    return SourceFile(hashlib.sha256(content).hexdigest(), text)
 
 
 def _distributions(modules: Iterable[str]) -> set[str]:

@@ -82,6 +82,7 @@ class FoldExperiment:
         taken = cast(dict[str, ParameterInfo], searched.parameters)
         self.parameters: Mapping[str, ParameterInfo] = ChainMap(own_parameters, taken)
         self.metrics, self.measures = searched.metrics, searched.measures
+        self.prepare, self.warm_up = searched.prepare, searched.warm_up
         # Capabilities are members, so it has those that the searched one has.
         own: Any = searched
         for name in _AS_SEARCHED:
@@ -100,10 +101,6 @@ class FoldExperiment:
         """Refuse what the search refuses."""
         self.searched.check(self._searched(config))
 
-    def prepare(self, source: str | None, split_seed: int) -> PreparedData:
-        """Load the data of the search; they are divided fold by fold."""
-        return self.searched.prepare(source, split_seed)
-
     def measure(self, config: Mapping[str, Value], data: PreparedData) -> Mapping[str, float]:
         """Compute what the search computes."""
         return self.searched.measure(self._searched(config), data)
@@ -111,10 +108,6 @@ class FoldExperiment:
     def plan(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
         """Name the engine of the search."""
         return self.searched.plan(self._searched(config), data)
-
-    def warm_up(self) -> None:
-        """Import what training needs."""
-        self.searched.warm_up()
 
     def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
         """Train on all but one fold, and score on it; or train on everything, without a score."""
@@ -134,7 +127,6 @@ class FoldExperiment:
         return numbered(own.train_in(folder, self._own(spec), fold.data, on_epoch), fold)
 
     def _command(self, spec: TrialSpec, info: Mapping[str, Any], output: str) -> list[str]:
-        """Return the words of a script's command on a fold."""
         fold = self.divided(spec.config, PreparedData(self.name, "", "", info, None))
         own: Any = self.searched
         words: list[str] = own.command(self._own(spec), fold.data.info, output)
@@ -165,7 +157,6 @@ class FoldExperiment:
         return _number(config, REFIT_EPOCHS) if self._has_refit else 0
 
     def _searched(self, config: Mapping[str, Value]) -> dict[str, Value]:
-        """Return a configuration as the search's experiment takes it."""
         return {name: value for name, value in config.items() if name not in self._added}
 
     def _own(self, spec: TrialSpec) -> TrialSpec:

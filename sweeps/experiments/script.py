@@ -66,13 +66,6 @@ from sweeps.records.kept_files import HEAD_BYTES, TAIL_BYTES, last_lines, printe
 from sweeps.workspace.files import remove
 from sweeps.workspace.processes import descendants, marked, oom_kills, signal_each, why_killed
 
-# The command of a script: its words, its placeholders, and its optional parts.
-#
-# `{name}` stands for a parameter or one of `OWN`. The part `{?momentum --momentum {momentum}}` is
-# left out of the command if a trial has no `momentum`, because of its `when:`. No shell is
-# involved: each word stays one argument, whatever the value.
-
-
 ATTEMPT, CHECKPOINT, DATA, FOLD, FOLDS, OUTPUT, PARAMS, SEED, TRIAL = (
     "attempt", "checkpoint", "data", "fold", "folds", "output", "params_json", "seed", "trial",
 )  # fmt: skip
@@ -93,7 +86,11 @@ _BETWEEN_WORDS: Final = re.compile(r"[\s|&;<>()'\"]+")
 
 
 class ScriptCommand:
-    """A command with placeholders, parsed once; see the module.
+    """A command with placeholders, parsed once.
+
+    `{name}` stands for a parameter or one of `OWN`. The part `{?momentum --momentum {momentum}}` is
+    left out of the command if a trial has no `momentum`, because of its `when:`. No shell is
+    involved: each word stays one argument, whatever the value.
 
     Attributes:
         text: The command as it was written.
@@ -215,12 +212,6 @@ def _placeholders(word: str) -> Iterator[str]:
             )
         if name is not None:
             yield name
-
-
-# Runs a script and reads the lines that it prints.
-#
-# The script prints into files, which are read as they grow. So the whole output is kept, whichever
-# process is killed.
 
 
 OUTPUT_VARIABLE: Final = "SWEEPS_OUTPUT"

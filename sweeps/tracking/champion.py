@@ -15,6 +15,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from sweeps.capabilities import Signature
 from sweeps.records.code import ExperimentCode
 from sweeps.records.format import pack_arrays
 from sweeps.records.record import Record, SweepInfo
-from sweeps.tracking.runs import log_files
+from sweeps.tracking.runs import every_page, log_files
 from sweeps.wording import fresh_name
 from sweeps.workspace.failpoints import reached
 
@@ -141,18 +142,12 @@ def remove_model(client: Any, info: SweepInfo) -> None:
 
 def versions_of(client: Any, model: Any) -> list[Any]:
     """Return the versions of a registered model, oldest first, with their tags."""
-    found: list[Any] = []
-    token: str | None = None
-    while True:
-        page = client.search_model_versions(f"name = '{model.name}'", page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return sorted(found, key=lambda version: int(version.version))
+    ask = partial(client.search_model_versions, f"name = '{model.name}'")
+    found = every_page(lambda token: ask(page_token=token))
+    return sorted(found, key=lambda version: int(version.version))
 
 
 def _made_of(versions: Sequence[Any], run_id: str, champion: ChampionModel) -> Any | None:
-    """Return the version that was made of a champion's run."""
     made = (v for v in versions if v.tags.get(DIGEST) == champion.digest)
     return next((version for version in made if version.run_id == run_id), None)
 
@@ -206,13 +201,6 @@ def _create_version(
     )
 
 
-# Makes the files of a trial's model as MLflow loads and serves it; the bytes are always the same.
-#
-# `mlflow.pyfunc.save_model` writes the same files, but puts the time, invented ids and paths of
-# this machine into them. The code is a file of ours (`served_model.py`), the rest is JSON, YAML and
-# an npz: nothing is pickled. Nothing here imports MLflow.
-
-
 _CODE: Final = Path(__file__).with_name("served_model.py")
 _OURS: Final = "digit-sweeps"
 """Our own distribution; it is on no package index, so pip must not look for it there."""
@@ -226,7 +214,10 @@ def model_files(
     directory: Path | None,
     codes: Sequence[ExperimentCode] = (),
 ) -> dict[str, bytes]:
-    """Return the model's folder: content by name.
+    """Return the model's folder as MLflow loads and serves it, content by name.
+
+    `mlflow.pyfunc.save_model` writes the same files, but puts the time, invented ids and paths of
+    this machine into them. Nothing is pickled: the code is `served_model.py`.
 
     Args:
         info: The sweep.

@@ -27,18 +27,14 @@ from sweeps.records.confusion import confusion_tags
 from sweeps.records.record import Outcome, Record, SweepInfo, data_in_words
 from sweeps.wording import printable
 
-# The limits of MLflow, and how we stay inside them: characters, lengths, batch sizes.
-#
-# Limits: MLflow's REST API documentation (`runs/log-batch`) and `mlflow.utils.validation` 3.17.
-
-
 MAX_KEY_CHARACTERS: Final = 250
+"""This and the next four: from MLflow's REST API (`runs/log-batch`), `mlflow.utils.validation`."""
 MAX_PARAM_CHARACTERS: Final = 6000
 MAX_TAG_CHARACTERS: Final = 8000
 MAX_METRICS_PER_BATCH: Final = 800
 """1000 entities (and 1000 metrics) fit a batch; the rest is for parameters and tags."""
-MAX_PARAMS_PER_BATCH: Final = 100
-MAX_TAGS_PER_BATCH: Final = 100
+MAX_PER_BATCH: Final = 100
+"""Parameters, and tags."""
 
 _MARK: Final = " ... [truncated]"
 _Item = TypeVar("_Item")
@@ -73,9 +69,9 @@ def is_finite(value: object) -> bool:
 
 def chunks(items: Iterable[_Item], size: int) -> Iterator[Sequence[_Item]]:
     """Yield the items in groups of at most `size`."""
-    rest = list(items)
-    for start in range(0, len(rest), size):
-        yield rest[start : start + size]
+    rest = iter(items)
+    while group := list(itertools.islice(rest, size)):
+        yield group
 
 
 WHY_CHARACTERS: Final = 80
@@ -92,11 +88,8 @@ def why(record: Record) -> str:
     if record.outcome == "failed":
         lines = (line.strip() for line in (record.error or "").splitlines())
         message = next((line for line in lines if line), "")
-        text = (
-            message
-            if record.reason in {"error", "invalid"} and message
-            else f"{record.reason} {message}"
-        )
+        says_all = message and record.reason in {"error", "invalid"}
+        text = message if says_all else f"{record.reason} {message}"
         clean = "".join(c if c.isprintable() else "?" for c in text.strip())
         return clean if len(clean) <= WHY_CHARACTERS else f"{clean[: WHY_CHARACTERS - 3]}..."
     return f"{record.reason.replace('_', ' ')}{at}"
@@ -170,12 +163,10 @@ class SweepNote:
     """Values that a start of a sweep adds to its parent run, beside those fixed in `SweepInfo`.
 
     Attributes:
-        description: Markdown shown on the parent's page while the sweep runs.
         tags: More tags of the parent, such as how many trials were asked for.
         is_running: Whether a process runs the sweep; the parent run is then RUNNING.
     """
 
-    description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     is_running: bool = True
 
@@ -272,10 +263,7 @@ def sweep_tags(info: SweepInfo, note: SweepNote) -> dict[str, str]:
     if info.generation > 1:
         tags["generations"] = str(info.generation)
         tags["first_trials"] = ", ".join(str(g.first_trial) for g in info.generations)
-    tags |= note.tags
-    if note.description:
-        tags[NOTE] = note.description
-    return _fitted_tags(tags, [])
+    return _fitted_tags({**tags, **note.tags}, [])
 
 
 def best_tags(best: Record | None) -> dict[str, str]:
@@ -361,11 +349,11 @@ def varied_params(info: SweepInfo, record: Record) -> dict[str, Any]:
     return {**expanded, **record.params}
 
 
-def headline_points(record: Record, step: int = 0) -> Iterator[Measured]:
+def headline_points(record: Record) -> Iterator[Measured]:
     """Yield the finite headline metrics of a record, timed at its end."""
     for key, value in (record.result.metrics if record.result else {}).items():
         if is_finite(value):
-            yield Measured(safe_key(key), float(value), record.finished_at, step)
+            yield Measured(safe_key(key), float(value), record.finished_at, 0)
 
 
 def _shared_tags(info: SweepInfo, code: Mapping[str, Any]) -> dict[str, str]:
@@ -452,15 +440,13 @@ def _encoded(texts: Mapping[str, str]) -> dict[str, bytes]:
 
 def history_csv(history: Mapping[str, list[float]]) -> str:
     """Return per-epoch metrics as CSV: a column `epoch` (from 1), then one per metric."""
-    rows = max((len(values) for values in history.values()), default=0)
-    if not rows:
+    if not any(history.values()):
         return ""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["epoch", *history])
-    for epoch in range(rows):
-        cells = [values[epoch] if epoch < len(values) else "" for values in history.values()]
-        writer.writerow([epoch + 1, *cells])
+    rows = itertools.zip_longest(*history.values(), fillvalue="")
+    writer.writerows([epoch, *cells] for epoch, cells in enumerate(rows, 1))
     return buffer.getvalue()
 
 

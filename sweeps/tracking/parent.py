@@ -182,7 +182,6 @@ def digest_sources(store: RecordStore) -> str:
 
 
 def _has_report(client: Any, sweep: KnownSweep, *, sources: str) -> bool:
-    """Whether a parent run has all files of a report that was made from these sources."""
     digest, names = _report_of(client, sweep)
     if digest != sources or not names:
         return False
@@ -231,11 +230,6 @@ def _import_what_reports() -> None:
     from sweeps.render.page import page_template
 
     page_template()
-
-
-# Ends a parent run: its tags, text and files, the view, the pictures, the champion.
-#
-# All of these are functions of records and ending, so that `sweeps sync` can write them again.
 
 
 def ending_of(store: RecordStore, records: Sequence[Record]) -> Ending:
@@ -310,8 +304,7 @@ def finish(
     known, they are not read again.
     """
     store = home.store(info.id)
-    # Read once: no record is written any more.
-    read = cache(store.read_all if records is None else lambda: list(records))
+    read = cache(lambda: store.read_all() if records is None else records)  # no more are written
     best = cache(lambda: pictured(store, info, read()))
     pictures = Pictures(info, best, store.folder)
     if not is_hurried:
@@ -320,7 +313,7 @@ def finish(
     projector.finish(lambda runs: runs.arrange(info, pictures.show))
     if not is_hurried:
         projector.finish(
-            lambda runs: project_champion(runs, store, info, read(), again, pages=True)
+            lambda runs: _project_champion(runs, store, info, read(), again, pages=True)
         )
 
 
@@ -389,7 +382,7 @@ def end_parent(
         finished_at=max((r.finished_at for r in records), default=info.created_at),
     )
     # After the parent has its status, and in one job with it: an error begins the parent anew.
-    project_champion(projection, store, info, records, again)
+    _project_champion(projection, store, info, records, again)
     if report and lacking is not None:
         raise IncompleteError(f"samples in the report of {info.name}", lacking) from lacking
 
@@ -449,7 +442,7 @@ def choose_beside(records: Sequence[Record], champion: Record, info: SweepInfo) 
     return next(iter(baselines or others), None)
 
 
-def project_champion(
+def _project_champion(
     projection: Projection,
     store: RecordStore,
     info: SweepInfo,
@@ -458,16 +451,7 @@ def project_champion(
     *,
     pages: bool = False,
 ) -> None:
-    """Register the champion's model, if its experiment serves any.
-
-    Args:
-        projection: Where the runs are.
-        store: The sweep's records.
-        info: The sweep.
-        records: All of them.
-        again: Its experiment, loaded only if the trial is not registered yet, and its data.
-        pages: Whether to log pages about it instead, if its experiment draws any.
-    """
+    """Register the champion's model; with `pages`, log the pages about it instead."""
     champion = find_champion(store, info, records, again)
     if champion is not None:
         projection.register(info, champion, pages=pages)

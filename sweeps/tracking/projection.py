@@ -101,7 +101,7 @@ class Projection:
         with self._known(info) as sweep:
             parent_id = sweep.parent_id
             log_values(self._client(), parent_id, tags=sweep_tags(info, extra))
-            if extra.is_running and not extra.description:
+            if extra.is_running:
                 note = running_note(info, sweep.experiment_id)
                 self._client().set_tag(parent_id, NOTE, note)
             log_dataset(self._client(), parent_id, info.data)
@@ -334,7 +334,19 @@ class Projection:
         if known := sweep.children.get(key):
             run_id, place = known[0], None
         else:
-            run = self._create_child(sweep, info, record, content)
+            reached("run.begun")
+            run = create_run(
+                client,
+                sweep.experiment_id,
+                # The rarer tag first: MLflow's SQL begins with it; all runs share the sweep's id.
+                {"trial": key, "sweep_id": info.id},
+                lambda: client.create_run(
+                    sweep.experiment_id, content.start_time, dict(content.tags), content.name
+                ),
+                "run.created",
+                # A host that lost the sweep may do so late; whoever has it looks again at the end.
+                is_alone=True,
+            )
             run_id, place = str(run.info.run_id), str(run.info.artifact_uri)
             # Another host may have made the run from another record of the attempt.
             tags = {} if tags.items() <= run.data.tags.items() else tags
@@ -342,24 +354,6 @@ class Projection:
         log_dataset(client, run_id, record.data)
         reached("run.valued")
         return run_id, place
-
-    def _create_child(
-        self, sweep: KnownSweep, info: SweepInfo, record: Record, content: RunContent
-    ) -> Any:
-        client = self._client()
-        reached("run.begun")
-        return create_run(
-            client,
-            sweep.experiment_id,
-            # The rarer tag first: MLflow's SQL begins with it, and all runs share the sweep's id.
-            {"trial": record.spec.key, "sweep_id": info.id},
-            lambda: client.create_run(
-                sweep.experiment_id, content.start_time, dict(content.tags), content.name
-            ),
-            "run.created",
-            # A host that lost the sweep may do so late; whoever has it looks again at the end.
-            is_alone=True,
-        )
 
     def _log_files(self, run_id: str, files: Mapping[str, bytes], place: str | None = None) -> None:
         log_files(self._client(), run_id, files, self._scratch, place)

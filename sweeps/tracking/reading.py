@@ -196,18 +196,6 @@ def locate(tracking_uri: str, info: SweepInfo | None) -> tuple[str | None, str |
     return str(row[0]), None if row[1] is None else str(row[1])
 
 
-def registered_model(tracking_uri: str, info: SweepInfo) -> str | None:
-    """Return the name of a sweep's registered model that has a champion; None if there is none.
-
-    Args:
-        tracking_uri: From `resolve_tracking_uri`.
-        info: The sweep.
-    """
-    with _opened(tracking_uri) as client:
-        model = client and find_model(client, info)
-        return str(model.name) if model and ALIAS in model.aliases else None
-
-
 def server_address(tracking_uri: str, info: SweepInfo | None) -> str:
     """Return the address of a sweep's view on an MLflow server, without a password."""
     parts = urlsplit(tracking_uri)

@@ -8,11 +8,11 @@ versions, are not used.
 from __future__ import annotations
 
 import json
-import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -23,8 +23,7 @@ from sweeps.tracking.content import (
     EXPERIMENT_KEY,
     HALF_COPIED,
     MAX_METRICS_PER_BATCH,
-    MAX_PARAMS_PER_BATCH,
-    MAX_TAGS_PER_BATCH,
+    MAX_PER_BATCH,
     Measured,
     SweepNote,
     chunks,
@@ -58,12 +57,6 @@ def discard_run(client: Any, run_id: str) -> None:
     if run.info.status == "RUNNING":
         client.set_terminated(run_id, "KILLED")
     client.delete_run(run_id)
-
-
-# Finds experiments and runs by name and tag, and settles on one where there are several.
-#
-# MLflow's client gives no id, so that a lost reply or a second projector can double a run.
-# The next lookup keeps the oldest and deletes the rest.
 
 
 _PAGE: Final = 1000
@@ -184,16 +177,20 @@ def create_run(
 
 
 def search(client: Any, experiment_id: str, tags: Mapping[str, str]) -> Iterator[Any]:
-    """Yield every run with these tags, deleted ones included, oldest first."""
+    """Return an iterator over every run with these tags, deleted ones included, oldest first."""
     from mlflow.entities import ViewType
 
     condition = " and ".join(f"tags.{key} = '{value}'" for key, value in tags.items())
+    order = ["attributes.start_time ASC"]
+    asked = ([experiment_id], condition, ViewType.ALL, _PAGE, order)
+    return every_page(lambda token: client.search_runs(*asked, page_token=token))
+
+
+def every_page(ask: Callable[[str | None], Any]) -> Iterator[Any]:
+    """Yield what all pages hold; `ask` is called with the token of a page, first with None."""
     token: str | None = None
     while True:
-        order = ["attributes.start_time ASC"]
-        page = client.search_runs(
-            [experiment_id], condition, ViewType.ALL, _PAGE, order, page_token=token
-        )
+        page = ask(token)
         yield from page
         token = page.token
         if not token:
@@ -203,7 +200,8 @@ def search(client: Any, experiment_id: str, tags: Mapping[str, str]) -> Iterator
 def keep_one(client: Any, runs: Sequence[Any]) -> Any | None:
     """Return the run to go on with: the oldest one, finished before unfinished; delete the rest.
 
-    A run that somebody deleted is restored if there is no other, so that links to it stay valid.
+    MLflow's client gives no id, so that a lost reply or a second projector can double a run. A run
+    that somebody deleted is restored if there is no other, so that links to it stay valid.
     """
     active = [run for run in runs if run.info.lifecycle_stage == "active"]
     if not active and runs:
@@ -249,14 +247,7 @@ def half_copied(run: Any) -> list[Path]:
     MLflow copies under a name of its own, which it hides from whoever lists the files.
     """
     root = local_folder(run.info.artifact_uri)
-    if root is None:
-        return []
-    named = (
-        Path(folder, name)
-        for folder, _, names in os.walk(root)
-        for name in names
-        if name.startswith(HALF_COPIED)
-    )
+    named = () if root is None else root.rglob(f"{HALF_COPIED}*")
     return [path for path in named if is_abandoned(path)]
 
 
@@ -312,13 +303,12 @@ def log_values(
     """Send everything in as few batches as the limits allow: one for an ordinary trial."""
     from mlflow.entities import Metric, Param, RunTag
 
-    groups = [
-        list(chunks([Metric(*point) for point in metrics], MAX_METRICS_PER_BATCH)),
-        list(chunks([Param(*item) for item in (params or {}).items()], MAX_PARAMS_PER_BATCH)),
-        list(chunks([RunTag(*item) for item in (tags or {}).items()], MAX_TAGS_PER_BATCH)),
-    ]
-    for number in range(max(len(group) for group in groups)):
-        batch = [group[number] if number < len(group) else () for group in groups]
+    groups = (
+        chunks([Metric(*point) for point in metrics], MAX_METRICS_PER_BATCH),
+        chunks([Param(*item) for item in (params or {}).items()], MAX_PER_BATCH),
+        chunks([RunTag(*item) for item in (tags or {}).items()], MAX_PER_BATCH),
+    )
+    for batch in zip_longest(*groups, fillvalue=()):
         client.log_batch(run_id, *batch)
 
 

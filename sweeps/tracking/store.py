@@ -94,13 +94,6 @@ def one_line(error: BaseException) -> str:
     return text if len(text) <= 300 else text[:297] + "..."
 
 
-# MLflow without its noise: imported late, silent in our threads, the host's logging untouched.
-#
-# MLflow writes to stderr through handlers of its own on `mlflow`, `alembic`, `sqlalchemy.engine`
-# and `huey`; other libraries it calls fall through to `logging.lastResort`. Both are told to drop
-# what our own calls log, by thread, so that a notebook's own use of MLflow keeps its messages.
-
-
 _ENVIRONMENT: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # Loading an artifact never runs code that came with it.
@@ -120,7 +113,11 @@ _quiet_threads = threading.local()
 
 
 class _DropForeign(logging.Filter):
-    """Drops records of foreign loggers made while their thread is inside `quiet`."""
+    """Drops records of foreign loggers made while their thread is inside `quiet`.
+
+    MLflow and others write to stderr through handlers of their own, or by `logging.lastResort`. A
+    notebook's own use of MLflow keeps its messages.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         foreign = record.name.partition(".")[0] in _FOREIGN
@@ -237,24 +234,22 @@ class CheckedClient:
 
     def ask(self, request: Callable[[], T], pauses: Sequence[float] = _PAUSES) -> T:
         """Make a request, and repeat it after each pause if it failed at once."""
-        for pause in pauses:
+        left = iter(pauses)
+        while True:
             self.check()
             began = time.monotonic()
             try:
-                return self._answered(request())
+                answer = request()
             except LeaseLost:  # what is written in parts checks between them
                 raise
             except Exception as error:
-                is_late = time.monotonic() - began > AT_ONCE_SECONDS
-                if not is_outage(error) or (is_late and not _is_answer(error)):
+                pause, is_late = next(left, None), time.monotonic() - began > AT_ONCE_SECONDS
+                if pause is None or not is_outage(error) or (is_late and not _is_answer(error)):
                     raise
-            time.sleep(pause)
-        self.check()
-        return self._answered(request())
-
-    def _answered(self, answer: T) -> T:
-        self.answers += 1
-        return answer
+                time.sleep(pause)
+            else:
+                self.answers += 1
+                return answer
 
     def log_file(self, location: str, path: Path, within: str | None) -> None:
         """Send a file to a place of files; MLflow's own method would first ask for the run."""

@@ -112,17 +112,14 @@ def _lie_in(artifacts: Path, run: Any) -> bool:
     return folder is None or folder.resolve().is_relative_to(artifacts.resolve())
 
 
-# Completes deletions: removes from MLflow what `sweeps delete` took out of the records.
-#
-# It is not part of the command, since every start does it after a deletion that was killed.
-
-
 DELETED: Final = ".deleted-"
 """Prefix of a sweep's folder in `records/` from the moment it is deleted."""
 
 
 def finish_deletions(home: Home, tracking_uri: str) -> None:
     """Remove every deleted sweep from MLflow, and its folder; repeating changes nothing.
+
+    Every start does it, after a deletion that was killed.
 
     Raises:
         StoreError: MLflow does not answer; the next start goes on.

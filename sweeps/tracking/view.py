@@ -146,15 +146,12 @@ def charts_address(base: str, experiment_id: str, sweep_id: str) -> str:
     return f"{view_address(base, experiment_id, sweep_id)}&compareRunsMode=CHART"
 
 
-def compare_address(base: str, experiment_id: str, run_ids: Sequence[str]) -> str:
-    """Return the address at which some runs stand side by side."""
+def compare_address(experiment_id: str, run_ids: Sequence[str]) -> str:
+    """Return the address, inside the UI, at which some runs stand side by side."""
     runs, experiments = (
         quote(json.dumps(ids, separators=(",", ":"))) for ids in (list(run_ids), [experiment_id])
     )
-    root = f"{base.rstrip('/')}/" if base else ""
-    return (
-        f"{root}#/compare-runs?runs={runs}&experiments={experiments}&workflowType=machine_learning"
-    )
+    return f"#/compare-runs?runs={runs}&experiments={experiments}&workflowType=machine_learning"
 
 
 def _state(info: SweepInfo, names: list[str], findings: Findings, limit: int) -> dict[str, Any]:
@@ -338,7 +335,7 @@ def _links(info: SweepInfo, sweep: KnownSweep, best: Sequence[Record]) -> str:
     if len(best) > 1:
         ids = [sweep.children[record.spec.key][0] for record in best[:COMPARED]]
         those = f"{len(ids)} of the Pareto front" if info.has_front else f"The best {len(ids)}"
-        links[f"{those} side by side"] = compare_address("", experiment, ids)
+        links[f"{those} side by side"] = compare_address(experiment, ids)
     return " · ".join(f"[{words}]({address})" for words, address in links.items())
 
 

@@ -217,11 +217,6 @@ class WorkerHandle:
             self.idle_since = None
 
 
-# The worker handles of an executor, and the fork server that gives them workers.
-#
-# The executor's thread owns the pool; it waits for all sockets at once, never for a single one.
-
-
 PRINTING_SECONDS: Final = 0.3
 """Time that a worker has to print its stack, after its attempt took too long."""
 LOOK_SECONDS: Final = 1.0

@@ -49,7 +49,7 @@ def bring_back(home: Path, tmp_path: Path) -> Path:
 def test_records_are_projected_in_the_background_and_close_waits_for_them(
     home: Path, projection: Projection
 ) -> None:
-    projector = Projector(projection, INFO, SweepNote("running"))
+    projector = Projector(projection, INFO, SweepNote())
     projector.start()
     threads: set[str] = set()
 
