@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from search_spaces.errors import SpaceError, did_you_mean, listing, show
@@ -257,24 +256,24 @@ def every_point(run: Callable[[Suggester], Walk]) -> Iterator[dict[str, Value]]:
     Raises:
         SpaceError: A parameter is continuous; the message says how to make it finite.
     """
-    prefix: list[int] | None = []
-    while prefix is not None:
-        indices: list[int] = []
-        sizes: list[int] = []
-        answer = partial(_counting, prefix, indices, sizes)
+    indices: list[int] = []
+    sizes: list[int] = []
+
+    def answer(name: str, domain: Sampled) -> Value:
+        """Answer with the value that the indices so far name, and then with first values."""
+        sizes.append(finite_size(name, domain))
+        if len(sizes) > len(indices):
+            indices.append(0)
+        return domain.value_at(indices[len(sizes) - 1])
+
+    while True:
+        sizes.clear()
         yield run(FixedTrial(answer)).params
         while indices and indices[-1] + 1 == sizes[len(indices) - 1]:
             indices.pop()
-        prefix = [*indices[:-1], indices[-1] + 1] if indices else None
-
-
-def _counting(
-    prefix: Sequence[int], indices: list[int], sizes: list[int], name: str, domain: Sampled
-) -> Value:
-    """Answer with the value that a prefix of indices names, and then with first values."""
-    sizes.append(finite_size(name, domain))
-    indices.append(prefix[len(indices)] if len(indices) < len(prefix) else 0)
-    return domain.value_at(indices[-1])
+        if not indices:
+            return
+        indices[-1] += 1
 
 
 def finite_size(name: str, domain: Domain) -> int:

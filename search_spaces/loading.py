@@ -117,9 +117,7 @@ def _mapping(node: yaml.MappingNode, path: KeyPath, lines: dict[KeyPath, int]) -
     for key_node, value_node in node.value:
         key = _scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
         if not isinstance(key, str) or key == "<<":
-            shown = (
-                getattr(key_node, "value", "?") if isinstance(key_node, yaml.ScalarNode) else "?"
-            )
+            shown = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
             raise _Refused(key_node.start_mark, f"key {shown!r} is not text; put it in quotes")
         if key in values:
             first = lines[(*path, key)]
@@ -227,9 +225,7 @@ def _exists(path: Path) -> bool:
 
 
 def _read(path: Path, shown: str, directory: Path | None) -> Space:
-    from search_spaces.reading import (
-        declared_space,  # builds pydantic models: only when needed
-    )
+    from search_spaces.reading import declared_space  # builds pydantic models: only when needed
 
     document = parse(read_text(path, shown), shown)
     name, folder = path.stem, path.resolve().parent.name

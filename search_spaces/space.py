@@ -142,17 +142,9 @@ class Space:
         """Return everything the experiment receives for a point: fixed, sampled, bundles expanded.
 
         Raises:
-            SpaceError: The point is not in the space.
-        """
-        return self._replayed(params).config
-
-    def contains(self, params: Mapping[str, Value]) -> None:
-        """Check that a point has exactly the active parameters, each in range and on its step.
-
-        Raises:
             SpaceError: A parameter is outside, missing or not active; the message names it.
         """
-        self._replayed(params)
+        return self._replayed(params).config
 
     def canonical(self, params: Mapping[str, Value]) -> dict[str, Value]:
         """Return a point in the order and with the types of a walk: equal points look equal.
@@ -161,10 +153,6 @@ class Space:
             SpaceError: The point is not in the space.
         """
         return self._replayed(params).params
-
-    def held(self, params: Mapping[str, Value]) -> dict[str, Value]:
-        """Return the parameters that are active at a point but fixed by an override."""
-        return self._replayed(params).held
 
     def size(self) -> int | None:
         """Return the number of distinct points.
@@ -280,7 +268,26 @@ class Space:
             SpaceError: The description is not one of `to_dict`, or the function is gone.
         """
         try:
-            space = _from_dict(stored, directory)
+            for name in ("name", "description", "experiment"):
+                if not isinstance(stored[name], str):
+                    raise TypeError(f"{name} is {stored[name]!r}, not a text")  # noqa: TRY301
+            body = cast("Mapping[str, Any]", stored["body"])
+            is_function = "function" in body
+            space = Space(
+                name=stored["name"],
+                description=stored["description"],
+                experiment=stored["experiment"],
+                objectives=objectives_from(stored["objective"]),
+                fixed=dict(stored["fixed"]),
+                baselines={item["name"]: dict(item["params"]) for item in stored["baselines"]},
+                constraints=tuple(parse_expression(text) for text in stored["constraints"]),
+                defaults=Defaults.from_dict(stored["defaults"]),
+                body=PythonBody.from_dict(body, directory)
+                if is_function
+                else Declared.from_dict(body),
+                source="stored space",
+                directory=directory,
+            )
             _look_through(space)
         except SpaceError:
             raise
@@ -304,30 +311,6 @@ def _look_through(space: Space) -> None:
             raise ValueError(f"{parameter.name} repeats more than {MAX_REPEAT} times")
     space.samples(2)
     _ = space.parameters
-
-
-def _from_dict(stored: Mapping[str, Any], directory: FilePath | None) -> Space:
-    body = cast("Mapping[str, Any]", stored["body"])
-    for name in ("name", "description", "experiment"):
-        if not isinstance(stored[name], str):
-            raise TypeError(f"{name} is {stored[name]!r}, not a text")
-    return Space(
-        name=stored["name"],
-        description=stored["description"],
-        experiment=stored["experiment"],
-        objectives=objectives_from(stored["objective"]),
-        fixed=dict(stored["fixed"]),
-        baselines={item["name"]: dict(item["params"]) for item in stored["baselines"]},
-        constraints=tuple(parse_expression(text) for text in stored["constraints"]),
-        defaults=Defaults.from_dict(stored["defaults"]),
-        body=(
-            PythonBody.from_dict(body, directory)
-            if "function" in body
-            else Declared.from_dict(body)
-        ),
-        source="stored space",
-        directory=directory,
-    )
 
 
 def unknown_parameter(name: str, known: Known) -> str:

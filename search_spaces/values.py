@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from typing import Any, TypeGuard
+from typing import Any, ClassVar, TypeGuard
 
 from search_spaces.errors import (
     HALF,
@@ -277,9 +277,8 @@ class Categorical:
             raise SpaceError("choices is empty; at least one value is needed")
         for index, choice in enumerate(self.choices):
             check_scalar(choice)
-            if (
-                choice in self.choices[:index]
-            ):  # also true beside 1: samplers cannot tell them apart
+            # Also true beside 1: samplers cannot tell them apart.
+            if choice in self.choices[:index]:
                 raise SpaceError(f"choices has {show(choice)} twice")
 
     @property
@@ -334,11 +333,7 @@ class Fixed:
 
     value: Value
     bundle: Mapping[str, Value] | None = None
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return 1
+    size: ClassVar[int] = 1
 
     @property
     def text(self) -> str:
@@ -371,11 +366,9 @@ Domain = Sampled | Fixed
 
 def domain_from_dict(stored: Mapping[str, Any]) -> Domain:
     """Rebuild a domain from `to_dict()`."""
-    kind = stored["type"]
-    if kind == "float":
-        return Float(stored["low"], stored["high"], stored["log"], stored["step"])
-    if kind == "int":
-        return Int(stored["low"], stored["high"], stored["log"], stored["step"])
+    if (kind := stored["type"]) in {"float", "int"}:
+        number = Float if kind == "float" else Int
+        return number(stored["low"], stored["high"], stored["log"], stored["step"])
     if kind == "fixed":
         return Fixed(stored["value"], stored["bundle"])
     if "bundles" in stored:

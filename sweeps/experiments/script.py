@@ -95,7 +95,7 @@ class ScriptCommand:
     Attributes:
         text: The command as it was written.
         required: Names of placeholders that every trial must have a value for.
-        optional: Names of placeholders in optional parts.
+        names: Names of all placeholders, of those in optional parts, too.
     """
 
     def __init__(self, text: str) -> None:
@@ -116,8 +116,8 @@ class ScriptCommand:
             raise ValueError("command: is empty; write it as python train.py --lr {learning_rate}")
         self.required = frozenset(name for word in self._words for name in _placeholders(word))
         self._parts = [(found[3].strip(), _needs(found)) for found in _PART.finditer(text)]
-        self.optional = frozenset(name for _, needs in self._parts for name in needs)
-        if FOLDS in self.required | self.optional and not self.divides:
+        self.names = self.required.union(*(needs for _, needs in self._parts))
+        if FOLDS in self.names and not self.divides:
             raise ValueError("command: has {folds} and no {fold}, the number of one of them")
 
     @property
@@ -142,12 +142,12 @@ class ScriptCommand:
     @property
     def saves(self) -> bool:
         """Whether it names `{checkpoint}`, so that the script goes on where it was cut off."""
-        return CHECKPOINT in self.required | self.optional
+        return CHECKPOINT in self.names
 
     @property
     def divides(self) -> bool:
         """Whether it names `{fold}`, so that the script divides its data into fresh folds."""
-        return FOLD in self.required | self.optional
+        return FOLD in self.names
 
     def words(self, values: Mapping[str, str]) -> list[str]:
         """Return the words of the command with these values, without parts that lack a value."""
@@ -363,10 +363,6 @@ class RunningScript:
             return False
         return True
 
-    def wait(self) -> int:
-        """Wait until it has ended; return its exit code."""
-        return self._process.wait()
-
     def let_save(self) -> None:
         """Wait until it has saved the epoch that it has just printed, if it saves any."""
         for _ in self._checkpoint.let_save() if self._checkpoint else ():
@@ -430,15 +426,14 @@ class ScriptExperiment:
                 '{"epoch": 1, "loss": 0.52} after each epoch and {"result": {...}} at the end'
             )
         self.name = Path(next(iter(self._command.scripts()), self._command.program)).stem
-        required, optional = self._command.required, self._command.optional
+        names, required = self._command.names, self._command.required
         known = {
             name: ParameterInfo(
                 "any", required=name in required, description=f"{{{name}}} of the command"
             )
-            for name in sorted((required | optional) - OWN)
+            for name in sorted(names - OWN)
         }
-        is_any = PARAMS in required | optional
-        self.parameters: Mapping[str, ParameterInfo] = _Any(known) if is_any else known
+        self.parameters: Mapping[str, ParameterInfo] = _Any(known) if PARAMS in names else known
         self.metrics: Mapping[str, MetricInfo] = {
             one.metric: MetricInfo(one.direction, one.metric) for one in script.objectives
         }
@@ -464,9 +459,8 @@ class ScriptExperiment:
         for word in self._command.scripts():
             if not (folder / word).exists():
                 raise ValueError(f"command: there is no file {word!r} in {folder.resolve()}")
-        is_needed = DATA in self._command.required
-        is_taken = is_needed or DATA in self._command.optional
-        if is_needed if source is None else not is_taken:
+        wanted = self._command.required if source is None else self._command.names
+        if (DATA in wanted) is (source is None):
             said = "has {data}; say which with --data" if source is None else "has no {data}"
             raise ValueError(f"data {source!r}: the command {said}")
         path = None if source is None else folder / source
@@ -564,11 +558,9 @@ class ScriptExperiment:
                 reader.finish()
                 reader.check(metrics)
         except OutputError as error:
-            hint = ""
-            if error.metric:  # which pattern would find it in what the script has printed
-                printed = b"\n".join(printed_files(folder).values()).decode(errors="replace")
-                hint = pattern_hint(printed, error.metric)
-            raise _failed(f"{error}{hint}", shown, folder, "invalid") from None
+            printed = b"\n".join(printed_files(folder).values()).decode(errors="replace")
+            said = f"{error}{pattern_hint(printed, error.metric)}"
+            raise _failed(said, shown, folder, "invalid") from None
         arrays, class_names, why_not = (
             ({}, [], "") if results.stop else from_predictions(output, metrics, results.metrics)
         )
@@ -632,8 +624,8 @@ class ScriptExperiment:
                 if reader.results.stop is not None:
                     if reader.results.stop.reason not in _FOR_GOOD:
                         script.let_save()
-                    return script.end()
-            return script.wait()
+                    break
+            return script.end()
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw nothing: MLflow shows the curves, and counts are drawn for every experiment."""

@@ -30,7 +30,7 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -324,7 +324,10 @@ class Reader:
 
     def _read_json(self, lines: Sequence[str]) -> None:
         for line in lines:
-            said = _object(line)
+            said: Any = None
+            with suppress(ValueError, RecursionError):  # the latter if it is nested too deep
+                said = json.loads(line)
+            said = said if isinstance(said, dict) else {}
             if "result" in said:
                 example = '{"result": {"accuracy": 0.93}}'
                 self.results.end(_numbers(said["result"], line, example))
@@ -471,9 +474,12 @@ def names_epoch(line: str) -> bool:
 
 
 def pattern_hint(printed: str, metric: str) -> str:
-    """Return which pattern would find a metric in lines that look like it; empty if none does."""
+    """Return which pattern would find a metric in lines that look like it; empty if none does.
+
+    Empty, too, if `metric` is.
+    """
     wanted, alike, same = metric.lower(), "", ""
-    for line in printed.splitlines()[-_SEARCHED_LINES:]:
+    for line in printed.splitlines()[-_SEARCHED_LINES:] if metric else ():
         for found in _NAMED_NUMBER.finditer(line[:_SEARCHED_CHARACTERS]):
             name = found[1].lower()
             # The pattern first: a terminal shows the begin of an error.
@@ -488,15 +494,6 @@ def pattern_hint(printed: str, metric: str) -> str:
 
 def _shown(line: str) -> str:
     return line.strip()[:_SHOWN_CHARACTERS]
-
-
-def _object(line: str) -> dict[str, Any]:
-    """Return the JSON object in a line; an empty one if the line is anything else."""
-    try:
-        said = json.loads(line)
-    except (ValueError, RecursionError):  # the latter if it is nested too deep
-        return {}
-    return said if isinstance(said, dict) else {}
 
 
 def _number(value: Any) -> float:
@@ -728,10 +725,6 @@ _NAMES: Final = {
 _MOST_CLASSES: Final = 200
 
 
-class _NoPredictionsError(Exception):
-    """A file has no labels and predictions of classes."""
-
-
 def from_predictions(
     output: Path, metrics: Sequence[str], result: Mapping[str, float] | None
 ) -> tuple[dict[str, NDArray[Any]], list[str], str]:
@@ -759,16 +752,14 @@ def from_predictions(
         labels = columns["labels"]
         predictions = _one_each(labels, columns["predictions"])
         numbers = np.asarray(columns.get("samples", [])).astype(np.int64)
-    except (
-        _NoPredictionsError, OutputError, OSError, ValueError, csv.Error, zipfile.BadZipFile,
-    ) as no:  # fmt: skip
+    except (OSError, ValueError, csv.Error, zipfile.BadZipFile) as no:
         return {}, [], f"no confusion matrix: {path.name} was not read: {no}"
     found: dict[str, NDArray[Any]] = {}
     classes: list[str] = []
     reasons = []
     try:
         found["confusion"], classes = _counted(labels, predictions)
-    except _NoPredictionsError as no:
+    except OutputError as no:
         reasons.append(f"no confusion matrix: {path.name} was not read: {no}")
     if "samples" in columns and (numbers.shape != labels.shape or numbers.min() < 0):
         reasons.append(
@@ -809,7 +800,7 @@ def _one_each(labels: NDArray[Any], predictions: NDArray[Any]) -> NDArray[Any]:
     if labels.ndim == 1 and predictions.ndim == 2:
         predictions = predictions.argmax(axis=1)
     if labels.ndim != 1 or labels.shape != predictions.shape or not labels.size:
-        raise _NoPredictionsError(f"labels are {labels.shape}, predictions {predictions.shape}")
+        raise OutputError(f"labels are {labels.shape}, predictions {predictions.shape}")
     return predictions
 
 
@@ -821,7 +812,7 @@ def _named(names: Sequence[str]) -> dict[str, str]:
         if (name := next((one for one in spellings if one in names), None)) is not None
     }
     if not {"labels", "predictions"} <= found.keys():
-        raise _NoPredictionsError(
+        raise OutputError(
             f"it has {', '.join(names) or 'nothing'}; name them labels and predictions"
         )
     return found
@@ -830,7 +821,7 @@ def _named(names: Sequence[str]) -> dict[str, str]:
 def _arrays_in(path: Path) -> dict[str, NDArray[Any]]:
     with zipfile.ZipFile(path) as archive:
         if sum(one.file_size for one in archive.infolist()) > 4 * _LARGEST_FILE:
-            raise _NoPredictionsError(f"it holds more than {4 * _LARGEST_FILE >> 20} MB")
+            raise OutputError(f"it holds more than {4 * _LARGEST_FILE >> 20} MB")
     with np.load(path, allow_pickle=False) as arrays:
         return {key: arrays[name] for key, name in _named(list(arrays)).items()}
 
@@ -840,7 +831,7 @@ def _columns_in(path: Path) -> dict[str, NDArray[Any]]:
     names = _named([str(name) for name in rows[0]] if rows else [])
     cells = {key: [row[name] for row in rows] for key, name in names.items()}
     if any(cell is None for column in cells.values() for cell in column):
-        raise _NoPredictionsError("a row has too few cells")
+        raise OutputError("a row has too few cells")
     columns = {key: _typed(column) for key, column in cells.items()}
     both = ("labels", "predictions")
     if any(columns[key].dtype.kind == "U" for key in both):  # names, even where some are numbers
@@ -863,10 +854,10 @@ def _counted(
 ) -> tuple[NDArray[np.uint32], list[str]]:
     for array in (labels, predictions):
         if array.dtype.kind not in "iubU" and not (array == np.floor(array)).all():
-            raise _NoPredictionsError("its values are no classes")
+            raise OutputError("its values are no classes")
     classes, places = np.unique(np.concatenate([labels, predictions]), return_inverse=True)
     if len(classes) > _MOST_CLASSES:
-        raise _NoPredictionsError(f"it has {len(classes)} classes; at most {_MOST_CLASSES}")
+        raise OutputError(f"it has {len(classes)} classes; at most {_MOST_CLASSES}")
     counts = np.zeros((len(classes), len(classes)), np.uint32)
     np.add.at(counts, (places[: labels.size], places[labels.size :]), 1)
     return counts[None], [

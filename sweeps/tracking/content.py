@@ -102,19 +102,16 @@ def label_params(record: Record) -> dict[str, str]:
         attributes = json.loads(text).get("attributes", {})
         choices = [str(choice) for choice in attributes.get("choices", [])]
         chosen = str(record.params.get(name))
-        if any(len(choice) > LABEL_CHARACTERS for choice in choices) and chosen in choices:
-            labels[f"{name}{LABEL_SUFFIX}"] = _labels(choices)[choices.index(chosen)]
+        if all(len(choice) <= LABEL_CHARACTERS for choice in choices) or chosen not in choices:
+            continue
+        plain = [c.strip("[]()").replace(", ", "-") for c in choices]  # [64, 32] is 64-32
+        # All different: `cate~ropy` and `cate~inge`.
+        short = [c if len(c) <= LABEL_CHARACTERS else f"{c[:4]}~{c[-4:]}" for c in plain]
+        number = choices.index(chosen)
+        label = short[number]
+        is_taken = short.count(label) > 1
+        labels[f"{name}{LABEL_SUFFIX}"] = f"{label[:6]}~{number}" if is_taken else label
     return labels
-
-
-def _labels(choices: list[str]) -> list[str]:
-    """Return a short label for each choice, all different: `cate~ropy` and `cate~inge`."""
-    plain = [c.strip("[]()").replace(", ", "-") for c in choices]  # [64, 32] is 64-32
-    short = [text if len(text) <= LABEL_CHARACTERS else f"{text[:4]}~{text[-4:]}" for text in plain]
-    return [
-        label if short.count(label) == 1 else f"{label[: LABEL_CHARACTERS - 3]}~{number}"
-        for number, label in enumerate(short)
-    ]
 
 
 CONTEXT: Final = "training"

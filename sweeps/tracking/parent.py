@@ -690,7 +690,7 @@ class ParentRun:
         if self._held.lease is not None:
             # A host that lost the sweep may have sent a late request.
             self.catch_up(self._store.read_all())
-        send_notes(self._projector, self._store)
+        send_notes(self._projector, self._store, self._info)
         self._info = dataclasses.replace(self._info, checked=self._store.checked())
         is_hurried = bool(ending.error) or ending.stopped_by in INTERRUPTIONS
         finish(
@@ -710,13 +710,14 @@ def sweep_note(info: SweepInfo, asked: int, *, is_running: bool) -> SweepNote:
     return SweepNote(tags=tags, is_running=is_running)
 
 
-def send_notes(projector: Projector, store: RecordStore) -> None:
+def send_notes(projector: Projector, store: RecordStore, info: SweepInfo) -> None:
     """Queue the notes on trials for MLflow; damaged notes are reported."""
     notes = heard(Notes(store.folder).all) or {}
     for record in store.read_all() if notes.keys() - {SWEEP} else []:
         text = notes.get(str(record.spec.trial))
         if text is not None and record.ends_trial:
-            projector.annotate(record.spec.key, text)
+            note = partial(Projection.annotate, info=info, key=record.spec.key, text=text)
+            projector.finish(note)
 
 
 def outage_note(tracking_uri: str, problem: str) -> str:

@@ -15,15 +15,12 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from sweeps.tracking.address import TrackingError, sqlite_path
 from sweeps.tracking.store import one_line, quiet
 from sweeps.workspace.addresses import redacted
-
-if TYPE_CHECKING:
-    import sqlalchemy
 
 TIMEOUT_SECONDS: Final = 3.0
 _QUESTION: Final = "/api/2.0/mlflow/experiments/search?max_results=1"
@@ -61,7 +58,19 @@ def check_store(tracking_uri: str) -> str | None:
     if sqlite_path(tracking_uri) is not None:
         return None
     if not tracking_uri.startswith("http"):
-        url = _checked_url(tracking_uri)
+        import sqlalchemy
+
+        try:
+            url = sqlalchemy.create_engine(tracking_uri).url  # connects to nothing yet
+        except ImportError as error:
+            raise TrackingError(
+                f"tracking store {redacted(tracking_uri)!r}: its database driver is missing "
+                f"({error}); install it, or name another driver as in 'postgresql+psycopg://...'"
+            ) from None
+        except sqlalchemy.exc.ArgumentError as error:
+            raise TrackingError(
+                f"tracking store {redacted(tracking_uri)!r}: {one_line(error)}"
+            ) from None
         port = url.port or _PORTS.get(url.get_backend_name())
         try:  # MLflow itself would try for minutes; a socket file or unknown port is not asked
             if url.host and port and not url.host.startswith("/"):
@@ -76,20 +85,6 @@ def check_store(tracking_uri: str) -> str | None:
     except Exception as error:
         return _judge_error(tracking_uri, error)
     return _judge_answer(tracking_uri, answer)
-
-
-def _checked_url(uri: str) -> sqlalchemy.URL:
-    import sqlalchemy
-
-    try:
-        return sqlalchemy.create_engine(uri).url  # connects to nothing yet
-    except ImportError as error:
-        raise TrackingError(
-            f"tracking store {redacted(uri)!r}: its database driver is missing ({error}); install "
-            "it, or name another driver as in 'postgresql+psycopg://...'"
-        ) from None
-    except sqlalchemy.exc.ArgumentError as error:
-        raise TrackingError(f"tracking store {redacted(uri)!r}: {one_line(error)}") from None
 
 
 def _ask(uri: str) -> _Answer:

@@ -272,7 +272,10 @@ class Projection:
         if self._opened is None:
             client = open_client(self.tracking_uri)
             self._opened = CheckedClient(client, self.check)
-            self._tables = tables_of(client, self.tracking_uri)
+            database = sqlite_path(self.tracking_uri)
+            schema = database and schema_version(database, DatabaseRetry(), "experiments")
+            own = RunTables(client._tracking_client.store) if schema == REVISION else None
+            self._tables = own  # None: the store is to be written by its client
         return self._opened
 
     @contextmanager
@@ -528,16 +531,6 @@ class RunTables:
                 yield connection
         except sqlalchemy.exc.OperationalError as error:
             raise MlflowException(error, TEMPORARILY_UNAVAILABLE) from error
-
-
-def tables_of(client: Any, tracking_uri: str) -> RunTables | None:
-    """Return the tables of an opened store; None if it is to be written by its client."""
-    database = sqlite_path(tracking_uri)
-    if database is None:
-        return None
-    if schema_version(database, DatabaseRetry(), "experiments") != REVISION:
-        return None
-    return RunTables(client._tracking_client.store)
 
 
 def run_id_of(sweep_id: str, key: str, folder: Path) -> str:

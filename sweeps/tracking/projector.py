@@ -164,10 +164,6 @@ class Projector:
 
         self._append(_Job(record.spec.key, project))
 
-    def annotate(self, key: str, text: str) -> None:
-        """Queue a note about a trial; see `Projection.annotate`."""
-        self._append(_Job(PARENT, lambda: self._projection.annotate(self._info, key, text)))
-
     def discard(
         self, wrong: Callable[[str], bool], on_discarded: Callable[[str], None] = lambda key: None
     ) -> None:
@@ -207,7 +203,7 @@ class Projector:
                 raise GaveWay
 
     def finish(self, finish: Callable[[Projection], object]) -> None:
-        """Queue the end of the parent run after all earlier jobs; `finish` calls `finish_sweep`."""
+        """Queue what is written about the sweep as a whole after all earlier jobs."""
         self._append(_Job(PARENT, lambda: finish(self._projection)))
 
     def close(

@@ -253,10 +253,6 @@ class CheckedClient:
 
     def log_file(self, location: str, path: Path, within: str | None) -> None:
         """Send a file to a place of files; MLflow's own method would first ask for the run."""
-        self.ask(lambda: self._files_at(location).log_artifact(str(path), within))
-
-    def _files_at(self, location: str) -> Any:
-        """Return MLflow's door to a place of files; that of the last place is kept open."""
         if self._place is None or self._place[0] != location:
             from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
             from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
@@ -264,7 +260,8 @@ class CheckedClient:
             uri = self._client._tracking_client.tracking_uri
             place = add_databricks_profile_info_to_artifact_uri(location, uri)
             self._place = location, get_artifact_repository(place, tracking_uri=uri)
-        return self._place[1]
+        files = self._place[1]
+        self.ask(lambda: files.log_artifact(str(path), within))
 
     def delete_artifact(self, run_id: str, path: str) -> None:
         """Delete a file of a run; MLflow's own client has no method for it."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from sweeps.errors import LeaseLost, StoreError, UsageError
 from sweeps.experiments.code import PreparedAgain
@@ -92,7 +92,12 @@ def remove_runs(
             found = list(search(client, experiment.experiment_id, {"sweep_id": info.id}))
             active = [run for run in found if run.info.lifecycle_stage == "active"]
             for run in sorted(active, key=lambda run: run.data.tags.get("kind") == "sweep"):
-                if database is not None and artifacts is not None and _lie_in(artifacts, run):
+                folder = local_folder(run.info.artifact_uri)
+                # The runs of a copied home name the files of the original.
+                is_own = artifacts is not None and (
+                    folder is None or folder.resolve().is_relative_to(artifacts.resolve())
+                )
+                if database is not None and is_own:
                     for file in client.list_artifacts(run.info.run_id):
                         client.delete_artifact(run.info.run_id, file.path)
                 client.delete_run(run.info.run_id)
@@ -104,12 +109,6 @@ def remove_runs(
             raise
         finally:
             close_client(client)
-
-
-def _lie_in(artifacts: Path, run: Any) -> bool:
-    """Whether the files of a run are of this home: a copied one names those of the original."""
-    folder = local_folder(run.info.artifact_uri)
-    return folder is None or folder.resolve().is_relative_to(artifacts.resolve())
 
 
 DELETED: Final = ".deleted-"
@@ -246,7 +245,7 @@ def send(
         missing = key not in again
         read = partial(store.read, key)
         projector.put(record, partial(drawing, key), only_if_missing=missing, read=read)
-    send_notes(projector, store)
+    send_notes(projector, store, info)
     finish(projector, home, info, ending, prepared, records)
     report = projector.close(math.inf)
     keys = [key for key in written if key not in report.pending]

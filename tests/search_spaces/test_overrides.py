@@ -2,7 +2,7 @@
 
 import pytest
 
-from search_spaces.bodies import random_answers
+from search_spaces.bodies import Replay, random_answers
 from search_spaces.errors import SpaceError
 from search_spaces.overrides import apply_overrides
 from search_spaces.space import Space
@@ -40,7 +40,7 @@ def test_a_fixed_parameter_is_no_longer_sampled_but_still_configured(space):
     for params in walks(fixed):
         assert "learning_rate" not in params
         assert fixed.configuration(params)["learning_rate"] == 0.002
-        assert fixed.held(params) == {"learning_rate": 0.002}
+        assert fixed.walk(Replay(params)).held == {"learning_rate": 0.002}
 
 
 def test_a_narrowed_range_keeps_its_scale(space):
@@ -157,7 +157,7 @@ def test_baselines_shut_out_are_left_out_and_named(space):
     assert dropped == ("large",)
     assert list(changed.baselines) == ["small"]
     assert "hidden_layers" not in changed.baselines["small"]
-    changed.contains(changed.baselines["small"])
+    changed.configuration(changed.baselines["small"])
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_a_second_round_may_leave_an_earlier_repetition_behind(space):
 def test_a_range_of_one_value_or_one_choice_fixes(space):
     fixed, _ = overridden(space, "learning_rate=1e-3..1e-3", "batch_size=20..40")
     for params in walks(fixed, 5):
-        assert fixed.held(params) == {"learning_rate": 0.001, "batch_size": 32}
+        assert fixed.walk(Replay(params)).held == {"learning_rate": 0.001, "batch_size": 32}
 
 
 def test_what_is_already_fixed_cannot_be_changed_by_a_second_round(space):

@@ -6,6 +6,7 @@ from itertools import count
 import optuna
 import pytest
 
+from search_spaces.bodies import Replay
 from search_spaces.errors import SpaceError
 from search_spaces.loading import load_space
 from search_spaces.overrides import apply_overrides
@@ -105,11 +106,11 @@ def test_a_configuration_is_what_the_function_returned_over_fixed_values(pyramid
 
 def test_points_outside_are_refused_as_in_a_file(pyramid):
     point = pyramid.baselines["small"]
-    pyramid.contains(point)
+    pyramid.configuration(point)
     with pytest.raises(SpaceError, match=r"units_1: received 65, outside 8..64"):
-        pyramid.contains({**point, "units_1": 65})
+        pyramid.configuration({**point, "units_1": 65})
     with pytest.raises(SpaceError, match=r"units_2: is not active"):
-        pyramid.contains({**point, "units_2": 8})
+        pyramid.configuration({**point, "units_2": 8})
 
 
 def test_it_passes_the_check_of_its_experiment(pyramid):
@@ -173,7 +174,7 @@ def test_overrides_fix_narrow_and_replace(pyramid):
     for params in walks(changed):
         config = changed.configuration(params)
         assert "hidden_layers" not in params
-        assert changed.held(params) == {"hidden_layers": 2}
+        assert changed.walk(Replay(params)).held == {"hidden_layers": 2}
         assert 1e-3 <= params["learning_rate"] <= 2e-3
         assert (config["hidden_layers"], config["dropout"]) == (2, 0.3)
     assert Space.from_dict(changed.to_dict()).digest() == changed.digest() != pyramid.digest()

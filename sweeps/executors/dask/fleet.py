@@ -134,7 +134,9 @@ class Cluster:
             ) from None
         dask: Any = distributed  # untyped
         security = self._security(dask)
-        _hush()
+        for name in [*logging.root.manager.loggerDict]:  # they log each lost connection
+            if name.partition(".")[0] in {"distributed", "tornado"}:
+                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         try:
             # Test the connection first: a client that cannot connect waits long, and complains when
             # it is destroyed.
@@ -217,13 +219,6 @@ def parse_cluster(
     return Cluster(address, asked, dict(resources or {}))
 
 
-def _hush() -> None:
-    """Hide Dask's logs of lost connections; our own message needs one line."""
-    for name in [*logging.root.manager.loggerDict]:
-        if name.partition(".")[0] in {"distributed", "tornado"}:
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-
-
 def _is_here(host: str) -> bool:
     try:
         found = socket.getaddrinfo(host, None)
@@ -262,7 +257,15 @@ def look_at(cluster: Cluster) -> Fleet:
                 f"--executor {cluster.asked}: the scheduler has no worker; start some: dask worker "
                 f"{cluster.address}"
             )
-        _check_resources(client, cluster, free)
+        if not any(free.values()):
+            asked = in_words(cluster.resources)
+            workers = client.scheduler_info()["workers"].values()
+            offered = sorted({in_words(w["resources"]) for w in workers} - {""})
+            raise UsageError(
+                f"--resources {asked}: no worker offers it (offered: "
+                f"{' or '.join(offered) or 'nothing'}); start one that does: dask worker "
+                f"{cluster.address} --resources '{asked.replace(',', ' ')}'"
+            )
         found = _ask(client, cluster)
         allowed = int(client.run_on_scheduler(allowed_failures))
     others = {where: one["features"] for where, one in found.items()}
@@ -335,16 +338,3 @@ def _ask(client: Any, cluster: Cluster) -> Mapping[str, dict[str, list[str]]]:
                 f"--executor {cluster.asked}: {where}: {text}; install the same everywhere"
             )
     return found
-
-
-def _check_resources(client: Any, cluster: Cluster, free: Mapping[str, int]) -> None:
-    if any(free.values()):
-        return
-    asked = in_words(cluster.resources)
-    workers = client.scheduler_info()["workers"].values()
-    offered = sorted({in_words(w["resources"]) for w in workers} - {""})
-    raise UsageError(
-        f"--resources {asked}: no worker offers it (offered: {' or '.join(offered) or 'nothing'}); "
-        f"start one that does: dask worker {cluster.address} --resources "
-        f"'{' '.join(asked.split(','))}'"
-    )

@@ -574,7 +574,10 @@ class WorkersExecutor:
     def _work(self) -> None:
         try:
             while self._closed is None:
-                for key, _ in self._selector.select(self._pause()):
+                due = self._pool.ask_for_workers()
+                first = min(handle.deadline for handle in self._pool.handles) - time.monotonic()
+                pause = min(LOOK_SECONDS, math.inf if due is None else due, max(0.0, first))
+                for key, _ in self._selector.select(pause):
                     key.data()
                 self._do_calls()
                 self._pool.end_overdue()
@@ -587,12 +590,6 @@ class WorkersExecutor:
             self._has_ended = True
         self._do_calls()
         self._fail([*self._waiting, *(handle.job for handle in self._pool.handles if handle.job)])
-
-    def _pause(self) -> float:
-        """Ask for the workers that are due; return the longest time to wait for an event."""
-        due = self._pool.ask_for_workers()
-        first = min(handle.deadline for handle in self._pool.handles) - time.monotonic()
-        return min(LOOK_SECONDS, math.inf if due is None else due, max(0.0, first))
 
     def _do_calls(self) -> None:
         while self._calls:

@@ -1,12 +1,7 @@
 """The fork server: a process that imports the experiment once, and then forks workers.
 
 It never sees the user's `__main__`, imports the experiment as it is when its executor starts, and
-ends with it. It has no threads, so it can be forked safely. If the experiment starts threads
-(`why_not_fork`), this server spawns the workers instead.
-
-A command that starts several executors, as a search and its confirmation, imports TensorFlow only
-once (`one_fork_server`): the first server stays, without workers, and the servers of the other
-executors are forked from it, with whatever it has imported.
+ends with it. It has no threads, so it can be forked safely. See the package for the rest.
 
 It is started as `python -c BOOT IMPORT_PATH SOCKET`; descriptor 0 holds the `Preload`.
 """
@@ -324,7 +319,17 @@ class ServerProcess:
         with theirs, preload.to_file() as file:
             try:
                 if parent is None:
-                    self._process = _start(file, theirs, self._printed, self._mark)
+                    number = theirs.fileno()
+                    boot = BOOT.format(module="fork_server")
+                    self._process = subprocess.Popen(  # noqa: S603 - our own code, no shell
+                        [sys.executable, "-c", boot, json.dumps(sys.path), str(number)],
+                        stdin=file,
+                        stdout=self._printed,
+                        stderr=self._printed,
+                        pass_fds=[number],
+                        env={**os.environ, **ENVIRONMENT, MARK: self._mark},
+                        start_new_session=True,
+                    )
                 else:
                     self._process = _Forked(parent, file, theirs, self._printed)
             except BaseException:
@@ -498,9 +503,8 @@ class _Kept(threading.local):
     Linux ends a server with the thread that has started it.
     """
 
-    def __init__(self) -> None:
-        self.depth = 0
-        self.server: ServerProcess | None = None
+    depth = 0
+    server: ServerProcess | None = None
 
 
 _kept: Final = _Kept()
@@ -548,27 +552,6 @@ def end_server(server: ServerProcess, *, at_once: bool, may_stay: bool) -> None:
         server.control.close()
         raise
     server.end(at_once=at_once)
-
-
-def _start(
-    preload: BinaryIO, control: socket.socket, printed: BinaryIO, mark: str
-) -> subprocess.Popen[bytes]:
-    number = control.fileno()
-    return subprocess.Popen(  # noqa: S603 - our own code, no shell
-        [
-            sys.executable,
-            "-c",
-            BOOT.format(module="fork_server"),
-            json.dumps(sys.path),
-            str(number),
-        ],
-        stdin=preload,
-        stdout=printed,
-        stderr=printed,
-        pass_fds=[number],
-        env={**os.environ, **ENVIRONMENT, MARK: mark},
-        start_new_session=True,
-    )
 
 
 def printed_file() -> BinaryIO:

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,10 +74,14 @@ class Worker:
                 self._send_epochs(key)
             return self._stops.get(key)
 
-        with _stack_printed_after(task.timeout_seconds):
+        if task.timeout_seconds is not None:  # even if native code never releases the GIL
+            faulthandler.dump_traceback_later(task.timeout_seconds, file=2)
+        try:
             attempt = run_attempt(
                 experiment, task.spec, data, on_epoch, task.judge, task.folder, task.place
             )
+        finally:
+            faulthandler.cancel_dump_traceback_later()
         self._send_epochs(key)
         if attempt.result is None and _limits() != self._limits:
             self._send(Spent())
@@ -116,17 +120,6 @@ def _limits() -> list[tuple[int, int]]:
     """Return the limits that the system sets to this process, which a training may have lowered."""
     numbers = {value for name, value in vars(resource).items() if name.startswith("RLIMIT_")}
     return [resource.getrlimit(number) for number in sorted(numbers)]
-
-
-@contextlib.contextmanager
-def _stack_printed_after(seconds: float | None) -> Iterator[None]:
-    """Print the stack of every thread after a while, even if native code never releases the GIL."""
-    if seconds is not None:
-        faulthandler.dump_traceback_later(seconds, file=2)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
 
 
 def be_worker(channel: int, experiment: Experiment, data: PreparedData) -> int:

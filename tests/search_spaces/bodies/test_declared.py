@@ -214,7 +214,7 @@ def test_enumeration_yields_size_distinct_points_each_of_them_contained(body):
     points = list(space.enumerate())
     assert len({repr(point) for point in points}) == len(points) == space.size()
     for point in points:
-        space.contains(point)
+        space.configuration(point)
         assert space.canonical(dict(reversed(point.items()))) == point
 
 
@@ -223,12 +223,12 @@ def test_enumeration_yields_size_distinct_points_each_of_them_contained(body):
 def test_every_walked_point_is_contained_and_every_enlarged_or_reduced_one_is_not(body, seed):
     space = as_space(body)
     params = space.walk(random_answers(seed)).params
-    space.contains(params)
+    space.configuration(params)
     with pytest.raises(SpaceError, match="stranger"):
-        space.contains({**params, "stranger": 1})
+        space.configuration({**params, "stranger": 1})
     for name in params:
         with pytest.raises(SpaceError):
-            space.contains({key: value for key, value in params.items() if key != name})
+            space.configuration({key: value for key, value in params.items() if key != name})
 
 
 @settings(max_examples=100, deadline=None)

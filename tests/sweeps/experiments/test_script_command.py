@@ -33,7 +33,7 @@ def test_words_are_those_of_the_values_and_parts_without_one_are_left_out(text, 
 def test_names_in_parts_are_optional_and_others_are_required():
     command = ScriptCommand("a {x} {?m --m {m} --n {n}} {?f --flag}")
     assert command.required == {"x"}
-    assert command.optional == {"m", "n", "f"}
+    assert command.names == command.required | {"m", "n", "f"}
 
 
 @pytest.mark.parametrize(

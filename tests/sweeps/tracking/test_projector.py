@@ -307,7 +307,7 @@ def test_whoever_waits_for_many_runs_is_told_and_gets_all_while_the_store_answer
     monkeypatch.setattr(projecting, "NOTED_SECONDS", 0.1)
     slow = SlowRuns(projection)
     for _ in range(30):  # jobs about the parent run, which is one
-        slow.projector.annotate("0000-1", "a note")
+        slow.projector.finish(lambda p: p.annotate(INFO, "0000-1", "a note"))
     report = slow.projector.close(5, on_waiting=slow.told.append)  # they take six
     assert (report.done, report.pending) == (30, [])
     assert len(slow.told) == 1
