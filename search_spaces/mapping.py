@@ -91,14 +91,8 @@ def counterpart(
 ) -> dict[str, Value]:
     """Return the point of `space` at which the experiment receives `config`.
 
-    A parameter that `space` samples takes the value it was sampled with, else the one it had in
-    the configuration, else the experiment's default.
-
-    Args:
-        space: The space to look in.
-        params: What was sampled in the other space.
-        config: What the experiment received then.
-        parameters: What the experiment says of its parameters.
+    A parameter that `space` samples takes the value it was sampled with in the other space
+    (`params`), else the one it had in the configuration, else the experiment's default.
 
     Raises:
         SpaceError: There is no such point; the message names the parameter at fault.

@@ -142,7 +142,6 @@ def _set(
 
 
 def _single_value(info: ParameterInfo, request: Request) -> Value:
-    """Return the value of a request to a parameter that is not sampled."""
     if not request.is_single:
         raise SpaceError("the space does not sample it, so it takes one value: NAME=VALUE")
     value = request.values[0]

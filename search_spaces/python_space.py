@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import itertools
 import json
 import sys
 import sysconfig
@@ -127,9 +128,7 @@ def _running_script(module_name: str) -> ModuleType | None:
 def folder_of(module_name: str) -> Path | None:
     """Return the folder from which an imported module can be imported again.
 
-    Returns:
-        None for an installed module, which is found from everywhere. For a notebook, the current
-        folder.
+    None for an installed one, which is found from everywhere; of a notebook the current folder.
     """
     module = _running_script(module_name) or sys.modules.get(module_name)
     file = getattr(module, "__file__", None)
@@ -229,7 +228,6 @@ class PythonBody:
     def _call(
         self, trial: Suggester
     ) -> tuple[Walk, Mapping[str, Value], dict[str, tuple[Sampled, Domain, Value]]]:
-        """Return the walk, what the function returned, and what it asked for."""
         walk = Walk()
         asked: dict[str, tuple[Sampled, Domain, Value]] = {}
 
@@ -248,20 +246,24 @@ class PythonBody:
             return value
 
         returned = self.function(FixedTrial(answer))
-        _check_returned(returned)
+        if not isinstance(returned, Mapping):
+            raise SpaceError(f"the function returned {show(returned)}; a dict of values is needed")
+        for name, value in returned.items():
+            if not isinstance(name, str):
+                raise SpaceError(f"the function returned a key {show(name)}; a name is needed")
+            try:
+                check_scalar(value)
+            except SpaceError as error:
+                raise SpaceError(f"{name}: {error}", parameter=name) from None
         return walk, returned, asked
 
     def size(self, fixed: Mapping[str, Value]) -> int | None:
         """Return the number of points; None if there are infinitely many or too many to count."""
-        count = 0
         try:
-            for _ in self.points(fixed):
-                count += 1
-                if count > MAX_COUNTED:
-                    return None
+            count = sum(1 for _ in itertools.islice(self.points(fixed), MAX_COUNTED + 1))
         except SpaceError:
             return None
-        return count
+        return count if count <= MAX_COUNTED else None
 
     def points(self, fixed: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
         """Return an iterator over every point; see `every_point` for the order."""
@@ -344,15 +346,3 @@ class PythonBody:
             {name: parse_request(text) for name, text in stored["set"].items()},
             dict(stored["replaced"]),
         )
-
-
-def _check_returned(returned: object) -> None:
-    if not isinstance(returned, Mapping):
-        raise SpaceError(f"the function returned {show(returned)}; a dict of values is needed")
-    for name, value in returned.items():
-        if not isinstance(name, str):
-            raise SpaceError(f"the function returned a key {show(name)}; a name is needed")
-        try:
-            check_scalar(value)
-        except SpaceError as error:
-            raise SpaceError(f"{name}: {error}", parameter=name) from None

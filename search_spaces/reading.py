@@ -24,7 +24,6 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from search_spaces.bodies import (
     MAX_REPEAT,
-    Clause,
     Declaration,
     Declared,
     Expression,
@@ -351,7 +350,6 @@ def _text(detail: ErrorDetails, path: Path, tags: list[str], model: type[BaseMod
 
 
 def _allowed_keys(path: Path, tags: list[str], model: type[BaseModel]) -> list[str]:
-    """Return the keys of the model that an unknown key stands in."""
     parent = path[:-1]
     if parent and parent[0] == "parameters":
         model = _TYPES[tags[0]]
@@ -388,21 +386,17 @@ def condition_problems(
         unknown = [name for name in names if name not in domains and name not in fixed]
         if unknown:
             yield _unknown(unknown[0], earlier, fixed)
-        elif part.left in domains:
-            yield from _comparison_problems(part, domains[part.left])
-
-
-def _comparison_problems(part: Clause, domain: Domain) -> Iterator[str]:
-    """Refuse comparisons that can never be true, such as with a misspelt choice."""
-    if part.operator in ("==", "!=", "in"):
-        values = part.right if isinstance(part.right, tuple) else (part.right,)
-        for value in values:
-            try:
-                domain.accept(value)
-            except SpaceError as error:
-                yield f"{part.left}: {error}"
-    elif isinstance(domain, Categorical) and not all(map(is_number, domain.choices)):
-        yield f"{part.left} has choices that are not numbers; compare with == or in"
+        if unknown or part.left not in domains:
+            continue
+        domain = domains[part.left]
+        if part.operator in ("==", "!=", "in"):
+            for value in part.right if isinstance(part.right, tuple) else (part.right,):
+                try:
+                    domain.accept(value)
+                except SpaceError as error:  # such as a misspelt choice
+                    yield f"{part.left}: {error}"
+        elif isinstance(domain, Categorical) and not all(map(is_number, domain.choices)):
+            yield f"{part.left} has choices that are not numbers; compare with == or in"
 
 
 def repeat_problem(name: str, earlier: list[Declaration], fixed: Mapping[str, Value]) -> str | None:

@@ -164,13 +164,8 @@ class Float:
     def to_dict(self) -> dict[str, Any]:
         """Return the canonical, JSON-compatible form."""
         step = None if self.step is None else float(self.step)
-        return {
-            "type": "float",
-            "low": float(self.low),
-            "high": float(self.high),
-            "log": self.log,
-            "step": step,
-        }
+        low, high = float(self.low), float(self.high)
+        return {"type": "float", "low": low, "high": high, "log": self.log, "step": step}
 
 
 @dataclass(frozen=True)

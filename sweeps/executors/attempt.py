@@ -289,7 +289,6 @@ def _trained(
     ask: OnEpoch,
     folder: Path | None,
 ) -> tuple[TrialResult | None, str | None, FailureReason]:
-    """Train; return the result, or the error and its reason."""
     process = os.getpid()
     result, error = None, None
     reason: FailureReason = "error"

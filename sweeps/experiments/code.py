@@ -71,8 +71,14 @@ def code_of(path: str, experiment: object) -> ExperimentCode | None:
         return _collected(_Walk.of_script(experiment.files()))
     module = path.partition(":")[0]
     code = _own_code(path, module, experiment)
-    source = _stating(experiment) or (module if _is_installed(module) else None)
-    return code and dataclasses.replace(code, shipped=_shipped_modules(source) if source else {})
+    source = _stating(experiment)
+    root = _root_of((source or module).partition(".")[0])
+    if root is None or not (source or _INSTALLED & {*root.parts}):
+        return code
+    files = _followed(source or module, root)
+    digests = {name: _sha256(path, path.stat().st_mtime_ns) for name, path in files.items()}
+    shipped = {name: SourceFile(digest) for name, digest in digests.items()}
+    return code and dataclasses.replace(code, shipped=shipped)
 
 
 def _own_code(path: str, module: str, experiment: object) -> ExperimentCode | None:
@@ -176,13 +182,8 @@ def declare_same(store: RecordStore, info: SweepInfo, record: Record) -> None:
 def check_same_code(store: RecordStore, record: Record, path: str, experiment: object) -> None:
     """Refuse an experiment whose code has changed since a trial was trained.
 
-    If the code then or the code now is not known, nothing is compared.
-
-    Args:
-        store: The records of the sweep that trained the trial.
-        record: The trial.
-        path: Import path of the experiment.
-        experiment: The experiment as it is now.
+    If the code then or the code now is not known, nothing is compared. The store is that of the
+    sweep that trained the trial.
 
     Raises:
         EditedCode: It has changed; the message has the differences and the ways out.
@@ -253,7 +254,6 @@ def _source_file(content: bytes) -> SourceFile:
 
 
 def _distributions(modules: Iterable[str]) -> set[str]:
-    """Return the installed distributions that top-level modules come from."""
     unknown, found = set(), set()
     for module in modules:
         try:
@@ -292,22 +292,9 @@ def _root_of(top: str) -> Path | None:
     return Path(spec.origin).parents[1 if spec.submodule_search_locations else 0]
 
 
-def _is_installed(module: str) -> bool:
-    root = _root_of(module.partition(".")[0])
-    return root is not None and bool(_INSTALLED & {*root.parts})
-
-
-def _shipped_modules(module: str) -> dict[str, SourceFile]:
-    """Return the modules of a package that one of them imports to train, itself among them."""
-    root = _root_of(module.partition(".")[0])
-    files = _followed(module, root) if root is not None else {}
-    return {
-        name: SourceFile(_sha256(path, path.stat().st_mtime_ns)) for name, path in files.items()
-    }
-
-
 @functools.cache
 def _followed(module: str, root: Path) -> Mapping[str, Path]:
+    """Return the modules of a package that one of them imports to train, itself among them."""
     top = module.partition(".")[0]
     walk = _Walk([(root, top)], frozenset(), read=_scanned)
     if top not in _FRAMEWORK:
@@ -441,12 +428,9 @@ class PreparedAgain:
         data: PreparedData | None = None,
         source: str | None = None,
     ) -> None:
-        """Remember how to load experiment and data.
+        """Remember how to load the experiment, and its data, unless they are prepared already.
 
-        Args:
-            load: Returns the experiment.
-            data: Its data, if they are prepared already.
-            source: The source of the data; None for the experiment's own.
+        Without a `source` they are the experiment's own.
         """
         self.load, self.source = load, source
         self._data = data
@@ -474,10 +458,7 @@ class PreparedAgain:
         return data
 
     def examine(self, record: Record) -> Mapping[str, bytes]:
-        """Return the mistakes of a trial as files by name, of a `SupportsExamination`.
-
-        Args:
-            record: The trial, which has a result, with its arrays.
+        """Return the mistakes of a trial with a result as files by name: `SupportsExamination`.
 
         Raises:
             UsageError: The record holds too little (`TooLittleKept`), or the data are not those

@@ -26,10 +26,10 @@ from sweeps.experiments.script import ScriptCommand, ScriptExperiment
 from sweeps.records import (
     FOREIGN,
     Foreign,
-    RecordError,
     RecordStore,
     SweepInfo,
     confirmed_by,
+    heard,
 )
 from sweeps.wording import how_to_install
 
@@ -162,11 +162,7 @@ def check_installed(experiment: object, path: str) -> None:
 
 
 def recorded_experiment(info: SweepInfo, records: Path) -> Experiment:
-    """Import the experiment of a recorded sweep; arguments as for `experiment_folder`.
-
-    Raises:
-        UsageError: It cannot be imported.
-    """
+    """Import the experiment of a recorded sweep; arguments as for `experiment_folder`."""
     return load_experiment(info.experiment, experiment_folder(info, records))
 
 
@@ -259,10 +255,7 @@ def _remembered_folder(info: SweepInfo, records: Path) -> Path | None:
     searched = confirmed_by(info.directory)
     if searched is None:
         return Path(info.directory) if info.directory else None
-    try:
-        confirmed = RecordStore(records / searched).info()
-    except RecordError:
-        confirmed = None
+    confirmed = heard(RecordStore(records / searched).info, lambda damage: None)
     return (
         Path(info.directory or "") if confirmed is None else _remembered_folder(confirmed, records)
     )

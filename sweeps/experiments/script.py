@@ -199,7 +199,6 @@ def scripts_in(text: str) -> list[str]:
 
 
 def _needs(part: re.Match[str]) -> frozenset[str]:
-    """Return the parameters without which an optional part is left out."""
     return frozenset({part[2], *_placeholders(part[3])})
 
 
@@ -407,11 +406,7 @@ class ScriptExperiment:
     measures: Mapping[str, str] = {}
 
     def __init__(self, script: Script, directory: Path | None) -> None:
-        """Describe the experiment; nothing is run yet.
-
-        Args:
-            script: The command, its objectives, and where its numbers are.
-            directory: The folder in which the command is run.
+        """Describe the experiment, whose command is run in that folder; nothing is run yet.
 
         Raises:
             ValueError: The command cannot be split into words, a placeholder has no name, or it has
@@ -609,7 +604,6 @@ class ScriptExperiment:
         reader: Reader,
         checkpoint: ScriptCheckpoint | None,
     ) -> int:
-        """Run the script until it ends or is stopped; return its exit code."""
         script = RunningScript(
             command,
             self._directory,
@@ -637,11 +631,7 @@ class ScriptExperiment:
         weights: Mapping[str, np.ndarray],
         info: Mapping[str, Any],
     ) -> Any:
-        """Refuse: only the script knows where its model is.
-
-        Raises:
-            ValueError: Always.
-        """
+        """Refuse, by a ValueError: only the script knows where its model is."""
         raise ValueError("a script keeps its own models: look at output/ among its run's artifacts")
 
     def _values(
@@ -669,7 +659,6 @@ _EndReason = Literal["crash", "oom", "error", "killed"]
 
 
 def _why_ended(code: int, oom_kills_before: int) -> tuple[str, _EndReason]:
-    """Return in words, and in one, why a script ended with an exit code, or by a signal."""
     if code > 0:
         return f"exit code {code}", "error"
     hint = " (out of memory?)" if -code == signal.SIGKILL else ""
@@ -680,7 +669,6 @@ def _why_ended(code: int, oom_kills_before: int) -> tuple[str, _EndReason]:
 def _failed(
     problem: str, command: str, folder: Path, reason: Literal["invalid"] | _EndReason
 ) -> ScriptError:
-    """Return the error with the problem, the command and the last lines that it printed."""
     printed = printed_files(folder)
     # A terminal shows only the first line, so the script's own last error goes into it.
     lines = printed.get("stderr.txt", b"").decode(errors="replace").strip().splitlines()

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import yaml
 
@@ -120,7 +120,6 @@ def space_of_script(script: Path, python: str | None = None) -> tuple[Path, str]
 
 
 def _help_of(words: Sequence[str], folder: Path) -> str:
-    """Return what a script prints on `--help`."""
     shown = f"`{shlex.join(words)} --help`"
     if shutil.which(words[0]) is None and not (folder / words[0]).exists():
         raise UsageError(f"--from: there is no program {words[0]!r} to run {words[-1]} by")
@@ -261,7 +260,6 @@ _FIRE_OPTION: Final = re.compile(
 
 
 def _fire_options(text: str) -> Iterator[ScriptOption]:
-    """Yield the options in a help text of Python Fire."""
     for section in re.split(r"^(?=[A-Z])", text, flags=re.MULTILINE):
         if not re.match(r"(POSITIONAL )?ARGUMENTS$|FLAGS$", section, re.MULTILINE):
             continue
@@ -315,13 +313,11 @@ def _hydra_options(text: str) -> list[ScriptOption]:
 
 
 def _plain(name: str) -> str:
-    """Return a name that a parameter of a space can have."""
     plain = re.sub(r"\W", "_", name) or "_"
     return plain.lower() if plain.isupper() and len(plain) > 1 else plain
 
 
 def _value(text: str) -> Value:
-    """Return the value that a help text shows."""
     text = text.strip().strip("'\"")
     if text in {"None", "none", "null", ""}:
         return None
@@ -405,7 +401,7 @@ def _space_text(
 ) -> str:
     command = [shlex.join(words)]
     varied: dict[str, tuple[str, Value]] = {}
-    fixed: dict[str, Value] = {}
+    fixed: list[str] = []
     left: list[str] = []
     has_data = False
     if is_hydra:
@@ -422,7 +418,7 @@ def _space_text(
             varied[name] = domain, _point(option)
             command.append(option.spelled.format(f"{{{name}}}"))
         elif option.is_required:
-            fixed[name] = "EDIT"
+            fixed.append(name)
             command.append(option.spelled.format(f"{{{name}}}"))
         else:
             value = "" if option.default is None else _shown(option.default)
@@ -431,7 +427,6 @@ def _space_text(
 
 
 def _short_name(option: ScriptOption) -> str:
-    """Return the last part of the name of a Hydra option, such as `fold` of `data.fold={}`."""
     path, equals, _ = option.spelled.partition("=")
     return _plain(path.rpartition(".")[2]) if equals and path[:1] != "-" else option.name
 
@@ -508,7 +503,7 @@ def _ints(name: str, default: float | None) -> tuple[float, float, bool]:
 def _written(
     command: Sequence[str],
     varied: dict[str, tuple[str, Value]],
-    fixed: dict[str, Value],
+    fixed: Sequence[str],
     left: Sequence[str],
     source: str,
     *,
@@ -525,12 +520,7 @@ def _written(
     lines += ["# Not varied, its own defaults hold: " + ", ".join(left)] if left else []
     lines += ["", *_objective(source), "", "parameters:"]
     lines += [f"  {name}: {domain}" for name, (domain, _) in varied.items()]
-    if fixed:
-        lines += [
-            "",
-            "fixed:",
-            *(f"  {name}: {_shown(value)}  # EDIT" for name, value in fixed.items()),
-        ]
+    lines += ["", "fixed:", *(f"  {name}: EDIT  # EDIT" for name in fixed)] if fixed else []
     unknown = [name for name, (_, default) in varied.items() if default is None]
     if not unknown:
         point = ", ".join(f"{name}: {_shown(default)}" for name, (_, default) in varied.items())
@@ -557,15 +547,8 @@ def _objective(source: str) -> list[str]:
     return [line, where, *_other_lines(source, spelled, re.compile(pattern))]
 
 
-@dataclass(frozen=True)
-class _Printed:
-    """A number that a script prints.
-
-    Attributes:
-        text: The call that prints it, as the source has it.
-        line: The line that it prints, with 0 for each value.
-        start: Where the number begins in that line.
-    """
+class _Printed(NamedTuple):
+    """A number that a script prints: the call, its line with 0 for each value, and its place."""
 
     text: str
     line: str
@@ -573,11 +556,7 @@ class _Printed:
 
 
 def _other_lines(source: str, metric: str, pattern: re.Pattern[str]) -> list[str]:
-    """Return comments on what a script prints of its metric beside its score.
-
-    Raises:
-        UsageError: Several lines may have the score, or only lines of the test set.
-    """
+    """Return comments on what a script prints of its metric beside its score."""
     matched = [
         _Printed(text, line, match.start(1))
         for text, line in _printed(source)
@@ -611,7 +590,6 @@ _VALUE: Final = re.compile(r"%(?:\(\w+\))?[-+# 0-9.]*[sdfgeirx]")
 
 
 def _printed(source: str) -> Iterator[tuple[str, str]]:
-    """Yield the calls of a Python script that print, each with its line: 0 for each value."""
     try:
         nodes = [*ast.walk(ast.parse(source))]
     except (SyntaxError, ValueError, RecursionError):

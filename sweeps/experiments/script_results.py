@@ -223,13 +223,9 @@ class Reader:
         folder: Path,
         checkpoint: ScriptCheckpoint | None = None,
     ) -> None:
-        """Start to read.
+        """Start to read what a script writes into `output` in the folder of its attempt.
 
-        Args:
-            script: Says where the numbers are, and the metrics of the objectives.
-            on_epoch: Receives each epoch, from 0, and its metrics; may return a `Stop`.
-            folder: The folder of the attempt; what the script writes is in `output` there.
-            checkpoint: Knows the epochs of earlier attempts; None: there are none.
+        Each epoch, from 0, goes to `on_epoch`; the checkpoint knows those of earlier attempts.
         """
         self._checkpoint = checkpoint
         self._script, self._objective = script, script.objectives[0].metric
@@ -285,7 +281,6 @@ class Reader:
             self._next_look = ended + max(_PAUSE_SECONDS, 10 * (ended - began))
 
     def _read_line(self, line: str, matches: Mapping[str, re.Match[str]]) -> None:
-        """Take the numbers of a line: those of an epoch, or the score."""
         numbers = {
             name: _matched(name or "final", found)
             for name, found in matches.items()
@@ -397,7 +392,6 @@ class Reader:
         )
 
     def _no_match(self, pattern: str, name: str) -> str:
-        """Return why no line has the number of a pattern."""
         if name in self._of_test:
             return (
                 f"each line that matches {pattern} says test, as {self._of_test[name]!r} does, and "
@@ -678,7 +672,6 @@ class _MlflowRun:
         return f"the run that it logged to MLflow has no metric {name!r}, {others}"
 
     def _runs(self) -> list[Path]:
-        """Return the folders of runs that are not children of others."""
         runs = [path.parent for path in self._store.glob("*/*/meta.yaml")]
         return [
             run
@@ -805,7 +798,6 @@ def _one_each(labels: NDArray[Any], predictions: NDArray[Any]) -> NDArray[Any]:
 
 
 def _named(names: Sequence[str]) -> dict[str, str]:
-    """Return the names of labels, predictions and samples among those of a file."""
     found = {
         key: name
         for key, spellings in _NAMES.items()
@@ -840,7 +832,6 @@ def _columns_in(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _typed(cells: Sequence[str]) -> NDArray[Any]:
-    """Return cells as whole numbers, else as numbers, else as they are."""
     for kind in (int, float):
         try:
             return np.array([kind(cell) for cell in cells])

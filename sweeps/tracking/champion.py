@@ -133,13 +133,6 @@ def find_model(client: Any, info: SweepInfo) -> Any | None:
     return found[0] if found else None
 
 
-def remove_model(client: Any, info: SweepInfo) -> None:
-    """Delete the registered model of a sweep; its files go with the runs they lie in."""
-    model = find_model(client, info)
-    if model is not None:
-        client.delete_registered_model(model.name)
-
-
 def versions_of(client: Any, model: Any) -> list[Any]:
     """Return the versions of a registered model, oldest first, with their tags."""
     ask = partial(client.search_model_versions, f"name = '{model.name}'")

@@ -234,7 +234,6 @@ def experiment_tags(info: SweepInfo) -> dict[str, str]:
 
 
 def _space_name(info: SweepInfo) -> str:
-    """Return the name of the space that a sweep began in; all confirmations share one."""
     if confirmed_by(info.directory):
         return "confirmations"
     return printable(str(info.at(0).space.get("name") or info.name)).replace("\n", " ")
@@ -397,13 +396,7 @@ TABLE_TAGS: Final = {
 
 
 def trial_files(info: SweepInfo, record: Record, drawn: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return every file of an attempt's run by name.
-
-    Args:
-        info: The sweep, for the diff of its code.
-        record: The attempt.
-        drawn: Files that the experiment drew (`loss_curves.png`, ...); returned unchanged.
-    """
+    """Return every file of an attempt's run by name, with those that the experiment drew."""
     info = info.at(record.spec.trial)
     texts = {
         "config.json": _as_json(dict(record.spec.config)),
@@ -465,12 +458,7 @@ HALF_COPIED: Final = ".artifact.uploading."
 def write_files(
     folder: Path, files: Mapping[str, bytes], check: Callable[[], object] = lambda: None
 ) -> None:
-    """Write files below `folder`, each whole or not at all.
-
-    Args:
-        folder: The folder; made if need be.
-        files: Content by name.
-        check: Called before each file; raises if it must not be written.
+    """Write files below `folder`, each whole or not at all; `check` is called before each.
 
     Raises:
         ValueError: A name is absolute or leads out of the folder.

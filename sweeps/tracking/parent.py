@@ -396,12 +396,7 @@ def interactive_pages(
 ) -> Mapping[str, bytes]:
     """Return a champion's pages by name; empty if its experiment draws none or too little was kept.
 
-    Args:
-        store: The records of the sweep it was trained in.
-        info: That sweep.
-        record: The champion.
-        again: The experiment it was trained by, and its data.
-        records: All of that sweep; None: they are read.
+    All is of the sweep that it was trained in, whose records are read unless they are given.
 
     Raises:
         UsageError: The experiment cannot be loaded or was edited, or its data cannot be loaded. The
@@ -410,7 +405,7 @@ def interactive_pages(
     experiment = again.load()
     if not isinstance(experiment, SupportsPages):
         return {}
-    check_same_code(store, record, info.experiment, again.load())
+    check_same_code(store, record, info.experiment, experiment)
     known = store.read_all() if records is None else records
     other = choose_beside(known, record, info)
     trained = trained_of(store, info, record)
@@ -642,12 +637,9 @@ class ParentRun:
         self._projector.close(CLOSE_TIMEOUT_SECONDS)
 
     def finish(self, summary: Summary, *, failed: bool, request: StopRequest) -> ProjectionReport:
-        """End the parent run and wait for everything handed over before.
+        """End the parent run and wait, unless a signal is requested, for everything before.
 
-        Args:
-            summary: How the sweep ended.
-            failed: Whether it missed what it was asked to reach.
-            request: A signal shortens the wait.
+        The sweep has `failed` if it missed what it was asked to reach.
 
         Returns:
             The runs that are missing in MLflow, and why.

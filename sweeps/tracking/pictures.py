@@ -201,7 +201,6 @@ class Pictures:
             raise IncompleteError(what, errors[0]) from errors[0]
 
     def _draw(self, plans: Mapping[str, ImagePlan]) -> None:
-        """Begin to draw those that are not begun yet, or failed before."""
         by_key = {record.spec.key: record for record in self._best()}
         two = ThreadPoolExecutor(2, "sweeps-pictures")
         for key, plan in plans.items():
@@ -211,13 +210,11 @@ class Pictures:
         two.shutdown(wait=False)
 
     def _missing(self, pictured: Mapping[str, Any]) -> dict[str, ImagePlan]:
-        """Return the plans of the runs that do not show theirs."""
         plans = plan_pictures(self._best())
         shown = {key: run.data.tags.get(PICTURES) for key, run in pictured.items()}
         return {key: plan for key, plan in plans.items() if shown.get(key) != str(plan)}
 
     def _pictured(self, client: Any, sweep: KnownSweep) -> dict[str, Any]:
-        """Return the runs with pictures by the key of their attempt."""
         marked = {"sweep_id": self._info.id, f"`{LOGGED_IMAGES}`": "true"}
         return {
             run.data.tags.get("trial", ""): run

@@ -93,11 +93,7 @@ class Projection:
         return 0 if self._opened is None else int(self._opened.answers)
 
     def start_sweep(self, info: SweepInfo, extra: SweepNote) -> str:
-        """Create or find the sweep's experiment and parent run; RUNNING if the sweep is.
-
-        Returns:
-            The id of the parent run.
-        """
+        """Create or find the sweep's experiment and parent run, RUNNING if it is; return its id."""
         with self._known(info) as sweep:
             parent_id = sweep.parent_id
             log_values(self._client(), parent_id, tags=sweep_tags(info, extra))
@@ -122,16 +118,13 @@ class Projection:
         *,
         is_whole: bool = True,
     ) -> str:
-        """Write the child run of one attempt, whatever part of it is there already.
+        """Write the child run of one attempt, whatever is there already, and return its id.
 
         Args:
             info: The sweep.
             record: How the attempt ended.
             files: Files that the experiment drew, content by name; None if it could not.
             is_whole: Whether `files` are all of them; if not, the run is marked as incomplete.
-
-        Returns:
-            The id of the child run.
         """
         with self._known(info) as sweep:
             content = trial_run(info, record, sweep.parent_id)
@@ -315,10 +308,7 @@ class Projection:
     def _write_child(
         self, sweep: KnownSweep, info: SweepInfo, record: Record, content: RunContent
     ) -> tuple[str, str | None]:
-        """Return the id of the run of an attempt, with its values, and where its files lie.
-
-        The place is None if it is not known.
-        """
+        """Return the id of the run of an attempt, with its values, and where its files lie."""
         client, key = self._client(), record.spec.key
         if key not in sweep.children and self._tables is not None and sweep.folder is not None:
             tables, run_id = self._tables, run_id_of(info.id, key, sweep.folder)
@@ -402,12 +392,7 @@ class RunTables:
     ) -> bool:
         """Store a run, RUNNING, with its values and data; return False if its id is taken.
 
-        Args:
-            experiment_id: Its experiment.
-            folder: Of its files; need not exist.
-            run_id: From `run_id_of`.
-            content: What is shown of the attempt.
-            data: Name, digests and facts of what it was trained on, as records keep them.
+        The folder of its files need not exist. The data are as records keep them.
 
         Raises:
             MlflowException: The database is locked, or the experiment has been deleted.
@@ -462,23 +447,17 @@ class RunTables:
             insert(self._latest, list(latest.values()))
             source = self._dataset(connection, int(experiment_id), data)
             edge = uuid.uuid4().hex
-            insert(
-                self._inputs,
-                [
-                    {
-                        "input_uuid": edge,
-                        "source_type": "DATASET",
-                        "source_id": source,
-                        "destination_type": "RUN",
-                        "destination_id": run_id,
-                        "step": 0,
-                    }
-                ],
-            )
-            insert(
-                self._input_tags,
-                [{"input_uuid": edge, "name": "mlflow.data.context", "value": CONTEXT}],
-            )
+            link = {
+                "input_uuid": edge,
+                "source_type": "DATASET",
+                "source_id": source,
+                "destination_type": "RUN",
+                "destination_id": run_id,
+                "step": 0,
+            }
+            insert(self._inputs, [link])
+            context = {"input_uuid": edge, "name": "mlflow.data.context", "value": CONTEXT}
+            insert(self._input_tags, [context])
             return True
         return False
 
@@ -492,7 +471,6 @@ class RunTables:
             )
 
     def _dataset(self, connection: Any, experiment_id: int, data: Mapping[str, Any]) -> str:
-        """Return the id of the row of a data set, which is made if it is missing."""
         wanted, table = dataset_of(data), self._datasets
         found = connection.execute(
             table.select()

@@ -192,11 +192,7 @@ class Projector:
             self._changed.notify_all()
 
     def give_way(self) -> None:
-        """Break off the job under way, between two requests, if another job has to be done first.
-
-        Raises:
-            GaveWay: Another job has to be done first.
-        """
+        """Break off the job under way (`GaveWay`), between two requests, if another comes first."""
         with self._changed:
             first = self._queue[0] if self._queue else None
             if first is not None and first.is_first and first is not self._current:

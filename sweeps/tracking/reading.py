@@ -1,4 +1,7 @@
-"""Reads from MLflow, without changing anything: where a sweep is, its runs, its champion."""
+"""Reads from MLflow, without changing anything: where a sweep is, its runs, its champion.
+
+What MLflow raises when its store cannot be read, passes through.
+"""
 
 from __future__ import annotations
 
@@ -67,11 +70,7 @@ class StoredChampion:
 
 
 def read_runs(tracking_uri: str, info: SweepInfo) -> list[StoredRun]:
-    """Return every run that carries the sweep's id, deleted ones included, oldest first.
-
-    Raises:
-        Exception: What MLflow raises when its store cannot be read.
-    """
+    """Return every run that carries the sweep's id, deleted ones included, oldest first."""
     with _opened(tracking_uri) as client:
         experiment = client and find_experiment(client, info)
         if experiment is None:
@@ -81,11 +80,7 @@ def read_runs(tracking_uri: str, info: SweepInfo) -> list[StoredRun]:
 
 
 def read_champion(tracking_uri: str, info: SweepInfo) -> StoredChampion | None:
-    """Return the version that a sweep's alias `champion` points to, None if there is none.
-
-    Raises:
-        Exception: What MLflow raises when its store cannot be read.
-    """
+    """Return the version that a sweep's alias `champion` points to, None if there is none."""
     with _opened(tracking_uri) as client:
         model = client and find_model(client, info)
         if model is None or ALIAS not in model.aliases:

@@ -19,7 +19,7 @@ from sweeps.records import RecordError, RecordStore, heard
 from sweeps.records.record import SweepInfo
 from sweeps.runner.ownership import Hold, hold
 from sweeps.tracking.address import sqlite_path
-from sweeps.tracking.champion import remove_model
+from sweeps.tracking.champion import find_model
 from sweeps.tracking.parent import AttemptFiles, ending_of, finish, send_notes, sweep_note
 from sweeps.tracking.preflight import check_store
 from sweeps.tracking.projection import Projection
@@ -58,10 +58,10 @@ def remove_runs(
     artifacts: Path | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> int:
-    """Delete every run of a sweep, children first, so that a broken-off deletion finds the rest.
+    """Delete every run of a sweep, children first, and return their number.
 
-    MLflow keeps deleted runs in its bin until `mlflow gc`; the files go at once if the store is a
-    SQLite database of ours.
+    A broken-off deletion finds the rest. MLflow keeps deleted runs in its bin until `mlflow gc`;
+    the files go at once if the store is a SQLite database of ours.
 
     Args:
         tracking_uri: From `resolve_tracking_uri`.
@@ -69,9 +69,6 @@ def remove_runs(
         artifacts: The folder of the home in which the files of the runs lie. They go, too, and so
             does the registered model made of them; None: they stay.
         check: See `Projection`.
-
-    Returns:
-        Number of deleted runs.
 
     Raises:
         StoreError: The server does not answer, or stops answering.
@@ -84,7 +81,8 @@ def remove_runs(
         client = CheckedClient(open_client(tracking_uri), check)
         try:
             if artifacts is not None:
-                remove_model(client, info)
+                if model := find_model(client, info):
+                    client.delete_registered_model(model.name)
                 reached("delete.unregistered")
             experiment = find_experiment(client, info)
             if experiment is None:
@@ -285,12 +283,9 @@ def sync_sweep(
 def show_conclusions(
     home: Home, info: SweepInfo, tracking_uri: str, source: str | None = None
 ) -> int:
-    """Send the conclusions of a sweep to MLflow; a process that runs it does so at its end.
+    """Send the conclusions of a sweep to MLflow, and return the number of runs that it lacks.
 
-    Arguments and errors are those of `sync_sweep`.
-
-    Returns:
-        Number of runs that MLflow lacks; 0 if the sweep is running.
+    A process that runs the sweep does so at its end (0). The rest is as for `sync_sweep`.
     """
     if home.is_running(info.id):
         home.publish(info.id)

@@ -127,12 +127,9 @@ def view_tag(
 
 
 def view_address(base: str, experiment_id: str | None, sweep_id: str | None) -> str:
-    """Return the address of a sweep's view; without a sweep, that of the experiments.
+    """Return the address of a sweep's view, or the plain table, or the list of experiments.
 
-    Args:
-        base: Address of the UI, such as `http://127.0.0.1:5000`; empty for a link inside it.
-        experiment_id: MLflow experiment, None for the list of them.
-        sweep_id: Sweep whose view to open, None for the plain table.
+    The base is the address of the UI, `http://127.0.0.1:5000`; empty for a link inside it.
     """
     place = f"experiments/{experiment_id}/runs" if experiment_id else "experiments"
     view = f"&viewStateShareKey={sweep_id}" if experiment_id and sweep_id else ""

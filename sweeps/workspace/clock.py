@@ -19,10 +19,7 @@ _DURATION: Final = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?"
 
 
 def seconds_of(duration: float | str) -> float:
-    """Return a duration in seconds.
-
-    Args:
-        duration: Seconds, or a text: `90`, `90s`, `3m`, `1h30m`, `1.5h`.
+    """Return a duration, a number or a text (`90s`, `3m`, `1h30m`, `1.5h`), in seconds.
 
     Raises:
         UsageError: It is something else, or NaN.

@@ -42,14 +42,10 @@ def trial_of(text: str) -> tuple[str, int | None]:
 
 
 def check_text(what: str, text: str) -> str:
-    """Return a text that can be stored and sent anywhere.
-
-    Args:
-        what: Its name in the message.
-        text: The text; of a command line that is no UTF-8, Python keeps bytes as half characters.
+    """Return a text that can be stored and sent anywhere; the message calls it `what`.
 
     Raises:
-        UsageError: It is not UTF-8.
+        UsageError: It is not UTF-8: of such a command line, Python keeps bytes as half characters.
     """
     try:
         text.encode()

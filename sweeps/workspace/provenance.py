@@ -91,7 +91,7 @@ def environment(packages: Iterable[str] = ()) -> dict[str, Any]:
     names = dict.fromkeys((*PACKAGES, *packages))
     return {
         "python": platform.python_version(),
-        "packages": {name: version for name in names if (version := _version(name))},
+        "packages": {name: version for name in names if (version := version_of(name))},
         "platform": f"{platform.system()}-{platform.release()}-{platform.machine()}",
         "cpu": {**_cpu(), "features": cpu_features()},
         "hostname": socket.gethostname(),
@@ -119,7 +119,7 @@ def changed_versions(before: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{name} {then.get(name, 'absent')} then, {now or 'absent'} now"
         for name in dict.fromkeys((*PACKAGES, *then))
-        if (now := _version(name)) != then.get(name)
+        if (now := version_of(name)) != then.get(name)
     ]
     if before.get("python") != platform.python_version():
         lines.append(f"Python {before.get('python')} then, {platform.python_version()} now")
@@ -141,10 +141,7 @@ def is_mixed(environments: Iterable[Mapping[str, Any]]) -> bool:
 
 
 def code_state(folder: Path) -> dict[str, Any]:
-    """Return the git commit of a folder's repository and its uncommitted changes.
-
-    Args:
-        folder: Any folder of the working tree.
+    """Return the git commit of the repository around a folder, and its uncommitted changes.
 
     Returns:
         `commit` (None without git or outside a repository), `dirty`, and `diff`: the names of
@@ -265,7 +262,8 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.decode(errors="replace")
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """Return the version of an installed distribution; None if there is none."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -275,12 +273,7 @@ def _version(package: str) -> str | None:
 def _has_onednn() -> bool:
     """Whether TensorFlow, when it is imported, is told to take oneDNN's kernels; if it is there."""
     is_off = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower() in {"0", "false"}
-    return _has_tensorflow() and not is_off
-
-
-@functools.cache
-def _has_tensorflow() -> bool:
-    return _version("tensorflow") is not None
+    return not is_off and version_of("tensorflow") is not None
 
 
 @functools.cache

@@ -199,7 +199,6 @@ class DaskExecutor:
         return {"warm_up": self._warm_up_seconds}
 
     def _count(self) -> None:
-        """Count the workers; note it if more of them than ever before would be idle."""
         self._counted_at = time.monotonic()
         try:
             now = sum(worker_slots(self._client, self._cluster.resources).values())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import ipaddress
 import logging
 import math
@@ -20,7 +19,7 @@ from urllib.parse import urlsplit
 from sweeps.errors import UsageError
 from sweeps.wording import install_command
 from sweeps.workspace.addresses import redacted
-from sweeps.workspace.provenance import cpu_features
+from sweeps.workspace.provenance import cpu_features, version_of
 
 ALLOWED_FAILURES: Final = 2
 """How many deaths of its Dask worker an attempt survives at best; the scheduler decides (Dask: 3).
@@ -42,13 +41,8 @@ def about(wanted: Mapping[str, str]) -> dict[str, list[str]]:
 
 def versions() -> dict[str, str]:
     """Return the versions that must be equal everywhere; `absent` for a missing package."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "absent"
-    return found
+    found = {name: version_of(name) or "absent" for name in PACKAGES}
+    return {"python": platform.python_version(), **found}
 
 
 def differences(wanted: Mapping[str, str]) -> list[str]:
@@ -232,7 +226,7 @@ class Fleet:
     """A scheduler with the workers that it had when the sweep began.
 
     Attributes:
-        places: How many attempts the workers train at once.
+        worker_slots: How many attempts the workers train at once.
         is_mixed: Whether some workers have other CPU features than the coordinator.
         notes: Lines for the user.
     """

@@ -117,9 +117,8 @@ class DaskJob:
     def place_here(self, *, writes_files: bool = False) -> CheckpointPlace | None:
         """Return the place of the checkpoint if it is of use on this machine, else None.
 
-        Args:
-            writes_files: Whether the training has a folder, as scripts have: their checkpoints are
-                linked to what they print, which is on a disk of this machine.
+        A training that writes files, as a script, links its checkpoint to what it prints, which is
+        on a disk of this machine.
         """
         place = self.place
         is_alike = [*self.features] == cpu_features() and not writes_files

@@ -17,19 +17,15 @@ that the first one has imported are not looked at again; from Python, where they
 between two calls, no server outlives its call. An experiment that cannot be made ready in such a
 fork gets a process of its own.
 
-Each worker has a socket of its own. If it is killed while it sends, it leaves an incomplete frame,
-which nobody reads. The server reaps the worker and so reports its death; the end of the socket is
-not enough, because a process that the worker started may hold it open. If the coordinator ends for
-any reason, server and workers end as well. With a worker ends its process group, and on Linux every
-process that it started: orphans become children of the worker (`PR_SET_CHILD_SUBREAPER`), then of
-the fork server, which kills them. If a worker dies, its attempt fails (`crash`, with the last lines
-it printed) and the worker is replaced. It is also replaced after 100 attempts, so that memory stays
-bounded.
+The server reaps a worker and so reports its death; the end of its socket is not enough, because a
+process that the worker started may hold it open. If the coordinator ends for any reason, server and
+workers end as well. With a worker ends its process group, and on Linux every process that it
+started: orphans become children of the worker (`PR_SET_CHILD_SUBREAPER`), then of the fork server,
+which kills them. If a worker dies, its attempt fails (`crash`, with the last lines it printed) and
+the worker is replaced. It is also replaced after 100 attempts, so that memory stays bounded.
 
-An attempt is recorded, in the executor's thread, before its worker gets the next one: whatever is
-killed, no worker loses more than one training. As many attempts wait as run, so that no worker
-waits for bookkeeping; waiting attempts are withdrawn when the sweep ends. An attempt that writes
-files has a folder below `.running/`, beside the records; a process that outlives the worker
-collects the files. A long one leaves a checkpoint in `.checkpoints/`, from which the next attempt
-goes on.
+As many attempts wait as run, so that no worker waits for bookkeeping; waiting attempts are
+withdrawn when the sweep ends. An attempt that writes files has a folder below `.running/`, beside
+the records; a process that outlives the worker collects the files. A long one leaves a checkpoint
+in `.checkpoints/`, from which the next attempt goes on.
 """

@@ -301,11 +301,7 @@ class ServerProcess:
     """
 
     def __init__(self, preload: Preload, parent: ServerProcess | None = None) -> None:
-        """Start it; returns at once.
-
-        Args:
-            preload: Everything that its workers need.
-            parent: The server that forks it; None: it is a new process.
+        """Start it, a new process unless a parent forks it; returns at once.
 
         Raises:
             EOFError: The parent has ended.
@@ -430,9 +426,8 @@ class ServerProcess:
     def end(self, *, at_once: bool) -> None:
         """End the server, all its workers, and every process that they started.
 
-        Args:
-            at_once: Whether the server has no workers yet. Then it is killed: it could not react
-                before the experiment is imported, and has no workers to end.
+        One that has no workers yet is killed `at_once`: it could not react before the experiment
+        is imported.
         """
         self.control.close()
         try:
@@ -454,11 +449,7 @@ class _Forked:
     def __init__(
         self, parent: ServerProcess, preload: BinaryIO, control: socket.socket, printed: BinaryIO
     ) -> None:
-        """Ask for it.
-
-        Raises:
-            EOFError: The parent has ended, or does not answer.
-        """
+        """Ask for it; raises EOFError if the parent has ended, or does not answer."""
         self._parent = parent
         self.returncode: int | None = None
         files = [preload.fileno(), control.fileno(), printed.fileno()]

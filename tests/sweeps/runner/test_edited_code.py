@@ -299,10 +299,10 @@ def test_another_version_of_a_package_is_said_and_not_refused(net, make_home, mo
     run(net, make_home)
     import sweeps.workspace.provenance
 
-    real = sweeps.workspace.provenance._version
+    real = sweeps.workspace.provenance.version_of
     monkeypatch.setattr(
         sweeps.workspace.provenance,
-        "_version",
+        "version_of",
         lambda name: "99" if name == "numpy" else real(name),
     )
     sweeps.run(str(net), home=make_home(), progress="plain", workers=0, trials=3)
