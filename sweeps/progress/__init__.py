@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, TextIO, get_args
@@ -139,6 +140,38 @@ def as_one(progress: Mode | Progress, total: int) -> Iterator[Mode | Progress]:
         yield Stages(shown, total)
     finally:
         shown.close()
+
+
+class Tallied(Progress):
+    """Keeps the tally of a sweep, from which it is drawn. See `Progress`."""
+
+    def __init__(self) -> None:
+        # Trials begin in a thread of the executor; re-entrant, since a signal handler may call.
+        self._lock = threading.RLock()
+        self._tally: Tally | None = None
+
+    def started(self, tally: Tally) -> None:
+        """Take the tally."""
+        with self._lock:
+            self._tally = tally
+
+    def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
+        """Note that it runs."""
+        with self._lock:
+            if self._tally:
+                self._tally.begin(spec, params)
+
+    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Note the epoch."""
+        with self._lock:
+            if self._tally:
+                self._tally.epoch(spec, epoch, metrics)
+
+    def trial_finished(self, record: Record) -> None:
+        """Note its end."""
+        with self._lock:
+            if self._tally:
+                self._tally.finish(record)
 
 
 class PassedOn(Progress):

@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from search_spaces.objectives import in_words
 from sweeps.analysis.rows import trial_row
-from sweeps.progress import PassedOn, Progress
+from sweeps.progress import PassedOn, Progress, Tallied
 from sweeps.progress.tally import Tally, params_of
 from sweeps.records.conclusions import FINALIST, FOLD
 from sweeps.render.verdict import (
     ended_line,
     failure_line,
     retry_line,
-    time_lines,
+    time_line,
     verdict_line,
 )
 from sweeps.wording import (
@@ -129,7 +129,7 @@ BEAT_SECONDS: Final = 300.0
 WIDTH: Final = 80
 
 
-class PlainLines(Progress):
+class PlainLines(Tallied):
     """Plain lines on a stream, each flushed at once. See `Progress`.
 
     A line says that there is a new best trial, that an attempt failed, or, now and then, how far
@@ -144,11 +144,10 @@ class PlainLines(Progress):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the stream; if `verbose`, every trial gets a line."""
+        super().__init__()
         self._out = LossyStream(stream)
         self._verbose = verbose
         self._clock = clock
-        self._lock = threading.Lock()  # trials begin in a thread of the executor
-        self._tally: Tally | None = None
         self._said_at = (0.0, 0)  # when, and how many trials were done
 
     def started(self, tally: Tally) -> None:
@@ -161,17 +160,11 @@ class PlainLines(Progress):
                 f"{in_words(tally.info.objectives)}"
             )
             self._said_at = self._clock(), tally.done
-        self._tally = tally
+        super().started(tally)
 
     def note(self, text: str) -> None:
         """Write the line."""
         self._out.line(text)
-
-    def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
-        """Note the trial in the tally, without a line."""
-        with self._lock:
-            if self._tally:
-                self._tally.begin(spec, params)
 
     def trial_finished(self, record: Record) -> None:
         """Write a line, if there is something to say."""
@@ -190,7 +183,9 @@ class PlainLines(Progress):
                 for line in _best_lines(tally, row):
                     self._out.line(line)
             elif self._is_due(tally):
-                self._out.line(_how_far(tally))
+                begin = "confirming: " if tally.is_confirmation else ""
+                facts = (f"{begin}{tally.counted}", _best_text(tally), tally.time_left())
+                self._out.line(", ".join(filter(None, facts)))
             else:
                 return
             self._said_at = self._clock(), tally.done
@@ -265,13 +260,6 @@ def _best_lines(tally: Tally, row: TrialRow) -> list[str]:
     return [f"{begin}{what}{values} ({who}){left}", *wrapped]
 
 
-def _how_far(tally: Tally) -> str:
-    begin = "confirming: " if tally.is_confirmation else ""
-    return ", ".join(
-        filter(None, [f"{begin}{tally.counted}", _best_text(tally), tally.time_left()])
-    )
-
-
 def _best_text(tally: Tally) -> str:
     if tally.info.has_front:
         return f"{counted(len(tally.front), 'trial')} on the front so far" if tally.front else ""
@@ -281,7 +269,7 @@ def _best_text(tally: Tally) -> str:
     return f"best so far {format_metric(best.objective)} (trial {best.trial})"
 
 
-class JsonLines(Progress):
+class JsonLines(Tallied):
     """One JSON object per event on stdout, for scripts (`--json`). See `Progress`.
 
     Every object has `event` and `time` (milliseconds since the epoch, UTC). The others by event:
@@ -300,14 +288,15 @@ class JsonLines(Progress):
     """
 
     def __init__(self, stream: TextIO) -> None:
+        super().__init__()
         self._out = LossyStream(stream)
         self._aside = contextlib.ExitStack()
-        self._tally: Tally | None = None
 
     def started(self, tally: Tally) -> None:
         """Write `started`."""
         self._aside.enter_context(contextlib.redirect_stdout(sys.stderr))
-        self._tally, info = tally, tally.info
+        super().started(tally)
+        info = tally.info
         self._event(
             "started",
             id=info.id,
@@ -431,9 +420,8 @@ class Logged(PassedOn):
         if summary.best or summary.front:
             self._line(verdict_line(summary))
         failures = failure_line(summary.failures, summary.first_error)
-        for line in filter(None, [failures, retry_line(summary.retried)]):
-            self._line(line)
-        for line in time_lines(summary.time_split):
+        spent = time_line(summary.time_split)
+        for line in filter(None, [failures, retry_line(summary.retried), spent]):
             self._line(line)
         self._shown.trials_ended(summary)
 

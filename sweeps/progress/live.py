@@ -8,9 +8,8 @@ from __future__ import annotations
 import atexit
 import html
 import sys
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO, cast
 
 from rich.console import Console, Group, RenderableType
@@ -20,17 +19,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.progress import Progress
+from sweeps.progress import Tallied
 from sweeps.progress.lines import LossyStream
 from sweeps.progress.tally import SHOWN_BEST, Tally
 from sweeps.render.verdict import ended_line, failure_line, front_line
 from sweeps.wording import broken, counted, format_metric, format_params, format_seconds
 
 if TYPE_CHECKING:
-    from search_spaces.parameters import Value
     from sweeps.analysis.rows import TrialRow
     from sweeps.analysis.summary import Summary
-    from sweeps.experiment import TrialSpec
     from sweeps.progress.tally import RunningTrial
     from sweeps.records.record import Record
 
@@ -133,7 +130,7 @@ def _line(text: str, style: str) -> Text:
 REFRESH_PER_SECOND = 5
 
 
-class LiveDisplay(Progress):
+class LiveDisplay(Tallied):
     """A bar, the best trials so far and the current ones. See `Progress`.
 
     Its lock guards the tally and is never held while rich is called, so the drawing thread and the
@@ -141,19 +138,17 @@ class LiveDisplay(Progress):
     """
 
     def __init__(self, stream: TextIO) -> None:
+        super().__init__()
         self._console = Console(
             file=cast("TextIO", LossyStream(stream)), highlight=False, markup=False, emoji=False
         )
-        self._lock = threading.RLock()  # re-entrant: a signal handler may call too
-        self._tally: Tally | None = None
         self._live: Live | None = None
         self._ended = False
         self._summary: Summary | None = None
 
     def started(self, tally: Tally) -> None:
         """Start the drawing thread; a sweep that follows another one is drawn in its place."""
-        with self._lock:
-            self._tally = tally
+        super().started(tally)
         if self._live is not None:
             return
         if tally.done and not tally.is_confirmation:
@@ -172,24 +167,6 @@ class LiveDisplay(Progress):
     def note(self, text: str) -> None:
         """Write the line above the display."""
         self._console.print(Text(text))
-
-    def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
-        """Show the trial as the current one."""
-        with self._lock:
-            if self._tally:
-                self._tally.begin(spec, params)
-
-    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Show the epoch the next time the display is drawn."""
-        with self._lock:
-            if self._tally:
-                self._tally.epoch(spec, epoch, metrics)
-
-    def trial_finished(self, record: Record) -> None:
-        """Move the bar."""
-        with self._lock:
-            if self._tally:
-                self._tally.finish(record)
 
     def trials_ended(self, summary: Summary) -> None:
         """Draw the last state, without running trials and estimates."""
@@ -222,7 +199,7 @@ PAUSE_SECONDS: Final = 0.5
 """The least time between two drawings, since each is a message to the browser."""
 
 
-class NotebookDisplay(Progress):
+class NotebookDisplay(Tallied):
     """A bar, the best trial so far and the last notes, in the output of a cell. See `Progress`.
 
     It is one output that is redrawn, since lines would pile up.
@@ -231,58 +208,46 @@ class NotebookDisplay(Progress):
     def __init__(self) -> None:
         from IPython.display import HTML, display
 
+        super().__init__()
         self._html = HTML
         self._handle: Any = display(HTML(""), display_id=True)
-        self._lock = threading.Lock()  # trials begin in a thread of the executor
-        self._tally: Tally | None = None
         self._notes: list[str] = []
         self._drawn_at = 0.0
 
     def started(self, tally: Tally) -> None:
         """Show how much is done already."""
-        with self._lock:
-            self._tally = tally
-            self._draw()
+        super().started(tally)
+        self._draw()
 
     def note(self, text: str) -> None:
         """Show the line below the bar."""
-        with self._lock:
-            self._notes.append(text)
-            self._draw()
-
-    def trial_started(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
-        """Note the trial in the tally; the bar does not show it yet."""
-        with self._lock:
-            if self._tally:
-                self._tally.begin(spec, params)
+        self._notes.append(text)
+        self._draw()
 
     def trial_finished(self, record: Record) -> None:
         """Move the bar."""
-        with self._lock:
-            if self._tally:
-                self._tally.finish(record)
-                if time.monotonic() - self._drawn_at > PAUSE_SECONDS:
-                    self._draw()
+        super().trial_finished(record)
+        if time.monotonic() - self._drawn_at > PAUSE_SECONDS:
+            self._draw()
 
     def trials_ended(self, summary: Summary) -> None:
         """Show how the sweep ended, and which failures there were."""
-        with self._lock:
-            self._notes = [ended_line(summary)]
-            if summary.failures:
-                self._notes.append(failure_line(summary.failures, summary.first_error))
-            self._draw()
+        self._notes = [ended_line(summary)]
+        if summary.failures:
+            self._notes.append(failure_line(summary.failures, summary.first_error))
+        self._draw()
 
     def close(self) -> None:
         """Draw the last trials of a confirmation, which has no summary; the output stays."""
-        with self._lock:
-            self._draw()
+        self._draw()
 
     def _draw(self) -> None:
-        self._drawn_at = time.monotonic()
-        parts = [_bar(self._tally)] if self._tally else []
-        parts += [f"<div>{html.escape(note)}</div>" for note in self._notes[-3:]]
-        if self._handle is not None:
-            self._handle.update(self._html("".join(parts)))
+        with self._lock:
+            self._drawn_at = time.monotonic()
+            parts = [_bar(self._tally)] if self._tally else []
+            parts += [f"<div>{html.escape(note)}</div>" for note in self._notes[-3:]]
+            if self._handle is not None:
+                self._handle.update(self._html("".join(parts)))
 
 
 def _bar(tally: Tally) -> str:

@@ -22,7 +22,7 @@ from sweeps.records.record import LAST_EPOCH
 from sweeps.render.section import Section
 from sweeps.render.section import Table as SectionTable
 from sweeps.render.section import Text as SectionText
-from sweeps.render.verdict import failure_line, retry_line, time_lines, verdict_line, with_hints
+from sweeps.render.verdict import failure_line, retry_line, time_line, verdict_line, with_hints
 from sweeps.wording import (
     broken,
     counted,
@@ -246,8 +246,8 @@ def render_text(
         parts.append(Padding(indented, (0, 0, 0, 2), expand=False))
     remarks = _remarks(summary, home_option, run_command)
     parts += [Text(line, style=style) for line, style in remarks]
-    if verbose:
-        parts += [Text(line, style="dim") for line in time_lines(summary.time_split)]
+    if verbose and (spent := time_line(summary.time_split)):
+        parts.append(Text(spent, style="dim"))
     if not is_last:
         return Group(*parts)
     commands = next_commands(

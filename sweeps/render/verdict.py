@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweeps.analysis.rows import STATES
 from sweeps.analysis.summary import FRONT, how_confirmed
-from sweeps.wording import counted, format_lead, format_metric, format_seconds, percent
+from sweeps.wording import counted, format_lead, format_metric, format_seconds
 
 if TYPE_CHECKING:
     from search_spaces.objectives import Objective
@@ -115,26 +115,8 @@ def _objective(row: TrialRow) -> str:
     return "" if row.objective is None else format_metric(row.objective)
 
 
-def time_lines(split: Mapping[str, float]) -> list[str]:
-    """Return where the time went: that of the workers, if any, apart from that of the rest.
-
-    Shares are of one kind of time each, since workers train and wait while the rest goes on.
-    """
-    rest = dict(split)
-    idle = rest.pop("idle", None)
-    if idle is None:
-        return [f"Time: {_shares(rest)}"] if any(rest.values()) else []
-    ready = format_seconds(rest.pop("warm_up", 0.0))
-    workers = _shares({"training": rest.pop("training", 0.0), "idle": idle})
-    if not workers:
-        return []  # it ended before any worker was ready
-    return [f"Time of the workers: {workers}, ready after {ready}", f"Meanwhile: {_shares(rest)}"]
-
-
-def _shares(seconds: Mapping[str, float]) -> str:
-    total = sum(seconds.values())
-    return ", ".join(
-        f"{name} {format_seconds(spent)} ({percent(spent / total, 0)})"
-        for name, spent in sorted(seconds.items(), key=lambda item: -item[1])
-        if spent > 0 and spent >= 0.01 * total
-    )
+def time_line(split: Mapping[str, float]) -> str:
+    """Return what the time was spent on, the longest first; that of workers is summed over them."""
+    longest = sorted(split.items(), key=lambda item: -item[1])
+    parts = [f"{name.replace('_', ' ')} {format_seconds(s)}" for name, s in longest if s >= 0.05]
+    return f"Time: {', '.join(parts)}" if parts else ""

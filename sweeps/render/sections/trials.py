@@ -29,7 +29,7 @@ from sweeps.render.section import (
     Text,
 )
 from sweeps.render.sections.confirmed import role_of_recommended
-from sweeps.render.verdict import retry_line
+from sweeps.render.verdict import retry_line, time_line
 from sweeps.wording import (
     counted,
     first_line,
@@ -265,18 +265,8 @@ def _curve_values(record: Record, metric: str) -> list[Number]:
     return [value if value == value and abs(value) != float("inf") else None for value in history]  # noqa: PLR0124
 
 
-_TIMES = {
-    "training": "training, summed over workers",
-    "idle": "workers without work",
-    "warm_up": "until the first worker was ready",
-    "proposals": "proposing trials",
-    "records": "writing records",
-    "study": "writing the study",
-}
-
-
 def trouble_section(data: SweepData) -> Section:
-    """Return the section with failures by reason, all failed trials, and the split of the time."""
+    """Return the section with failures by reason, all failed trials, and where the time went."""
     summary = data.summary
     blocks: list[Block] = []
     if summary.failures:
@@ -304,12 +294,9 @@ def trouble_section(data: SweepData) -> Section:
         blocks.append(
             Text(f"{pruned} trial{'s were' if pruned > 1 else ' was'} pruned: ended early.")
         )
-    split = {k: v for k, v in summary.time_split.items() if v >= 0.05}
-    if split:
-        texts = [f"{_TIMES.get(k, k)}: {format_seconds(v)}" for k, v in split.items()]
-        marks = [Bars("", list(split), list(split.values()), "trial", text=texts)]
-        note = f"Of the last start of the sweep, which took {format_seconds(summary.seconds)}."
-        blocks.append(Chart("time", "Where the time went", marks, Axis("seconds"), note=note))
+    if spent := time_line(summary.time_split):
+        took = format_seconds(summary.seconds)
+        blocks.append(Text(f"{spent}. The last start of the sweep took {took}.", "note"))
     return Section("trouble", "Failures and time", blocks)
 
 

@@ -96,21 +96,10 @@ def test_before_a_confirmation_only_the_best_and_failures_are_said():
 
 
 def test_where_the_time_went_is_said_if_asked():
-    split = {"tracking": 10.0, "training": 30.0, "study": 0.1}
+    split = {"warm_up": 4.0, "training": 90.0, "study": 0.01}
     text = shown(render_text(summary_of(time_split=split), verbose=True), width=120)
-    assert "training 30 s (75 %), tracking 10 s (25 %)" in text
-    assert "study" not in text
+    assert "Time: training 1 min 30 s, warm up 4.0 s\n" in text
     assert "Time" not in shown(render_text(summary_of(time_split=split)), width=120)
-
-
-def test_time_of_workers_and_of_the_rest_are_told_apart():
-    split = {"training": 90.0, "idle": 10.0, "warm_up": 4.0, "proposals": 3.0, "study": 1.0}
-    text = shown(render_text(summary_of(time_split=split), verbose=True), width=120)
-    assert (
-        "Time of the workers: training 1 min 30 s (90 %), idle 10 s (10 %), ready after 4.0 s"
-        in text
-    )
-    assert "Meanwhile: proposals 3.0 s (75 %), study 1.0 s (25 %)" in text
 
 
 def test_best_and_baseline_are_compared_and_parameters_shown_as_they_are():
