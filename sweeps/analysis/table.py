@@ -199,31 +199,20 @@ def last_columns(objectives: Sequence[Objective]) -> tuple[str, ...]:
     return (ON_FRONT, *LAST_COLUMNS) if len(objectives) > 1 else LAST_COLUMNS
 
 
-def write_csv(
-    rows: Sequence[TrialRow],
-    file: TextIO,
-    *,
-    objectives: Sequence[Objective] = (),
-    space: Mapping[str, Any] | None = None,
-) -> None:
-    """Write the table as CSV with a header; floats keep every digit, missing cells are empty.
-
-    A text that a spreadsheet would compute (`=1+1`) begins with an apostrophe.
-
-    Args:
-        rows: From `trial_rows`.
-        file: Text file opened with `newline=""`.
-        objectives: See `trial_table`.
-        space: See `parameter_names`.
-    """
+def trial_documents(
+    rows: Sequence[TrialRow], objectives: Sequence[Objective], space: Mapping[str, Any] | None
+) -> list[dict[str, Value]]:
+    """Return the table with one mapping a trial; see `trial_table`."""
     columns, cells = trial_table(rows, objectives=objectives, space=space)
-    _write(columns, cells, file)
+    return [dict(zip(columns, row, strict=True)) for row in cells]
 
 
 def write_rows(
     rows: Iterable[Mapping[str, Any]], file: TextIO, columns: Sequence[str] = ()
 ) -> None:
-    """Write any rows as CSV with a header; see `write_csv`.
+    """Write rows as CSV with a header; floats keep every digit, missing cells are empty.
+
+    A text that a spreadsheet would compute (`=1+1`) begins with an apostrophe.
 
     Args:
         rows: Values by column; a mapping within becomes columns such as `accuracy.low`, a list is
@@ -232,24 +221,18 @@ def write_rows(
         columns: The columns if there are no rows.
     """
     flat = [dict(_flattened(row)) for row in rows]
-    found = merge_orders(flat)
-    outer = {name.rpartition(".")[0] for name in found}  # of a mapping that some rows lack
-    names = [name for name in found if name not in outer] or columns
-    _write(names, [[row.get(name) for name in names] for row in flat], file)
+    outer = {name for row in flat for name, value in row.items() if isinstance(value, Mapping)}
+    names = [name for name in merge_orders(flat) if name not in outer] or columns
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([_cell(name) for name in names])
+    writer.writerows([_cell(row.get(name)) for name in names] for row in flat)
 
 
 def _flattened(row: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in row.items():
+        yield f"{before}{name}", value
         if isinstance(value, Mapping):
             yield from _flattened(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", value
-
-
-def _write(columns: Sequence[str], cells: Iterable[Sequence[Any]], file: TextIO) -> None:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([_cell(name) for name in columns])
-    writer.writerows([_cell(value) for value in row] for row in cells)
 
 
 def _cell(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -21,6 +22,7 @@ from sweeps.cli.options import (
     mode_of,
     pasteable,
 )
+from sweeps.cli.results import listed
 from sweeps.errors import UsageError
 from sweeps.runner.control import PAUSE, STOP, STOP_NOW, ControlRequests, cancelling
 from sweeps.workspace.clock import now_ms
@@ -43,13 +45,21 @@ def status(home: HomeOption = None, csv: CsvOption = None, as_json: JsonOption =
     from sweeps.wording import counted
 
     found = Home.resolve(home)
-    rows = [_row(found, i) for i in found.sweeps() if found.is_running(i.id)]
+    running = listed(found, [info for info in found.sweeps() if found.is_running(info.id)])
+    rows = [
+        {
+            **{name: value for name, value in row.to_dict().items() if name in _STATUS},
+            "owner": found.owner(row.id),
+            "paused": PAUSE in ControlRequests(found.store(row.id).folder).asked(),
+        }
+        for row in running
+    ]
     if answered(rows, rows, as_json=as_json, csv=csv, columns=_STATUS):
         return
     for row in rows:
         best = "no best yet" if row["best"] is None else f"{row['metric']} {row['best']:.4f}"
         if row["front"] is not None:
-            best = f"{counted(int(str(row['front'])), 'trial')} on the Pareto front"
+            best = f"{counted(row['front'], 'trial')} on the Pareto front"
         paused = ", paused" if row["paused"] else ""
         print(
             f"{row['name']}: {row['done']} of {row['asked']} done, {best}; {row['owner']}{paused}"
@@ -65,7 +75,7 @@ def watch(
     as_json: EventsOption = False,
 ) -> None:
     """Follow a sweep that runs elsewhere; Ctrl-C ends the watching only."""
-    from sweeps.analysis.summary import summarize
+    from sweeps.analysis.data import SweepData
     from sweeps.progress import make_progress
     from sweeps.progress.tally import Tally
     from sweeps.records import Starts
@@ -92,41 +102,16 @@ def watch(
             was_paused = is_paused
             if not is_over:
                 time.sleep(LOOK_SECONDS)
-        ending, began = store.ending(), [one.began_at for one in Starts(store.folder).all()]
-        until_now = (now_ms() - began[-1]) / 1000 if began else 0.0  # it was killed
-        summary = summarize(
-            info,
-            records,
-            asked=store.asked() or 0,
-            seconds=ending.seconds if ending else until_now,
-            stopped_by=ending.stopped_by if ending else None,
-        )
+        data, began = SweepData.read(info, store, records=records), Starts(store.folder).all()
+        summary = data.summary
+        if data.ending is None and began:  # it was killed
+            summary = replace(summary, seconds=(now_ms() - began[-1].began_at) / 1000)
         shown.trials_ended(summary)
         shown.finished(summary)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
     finally:
         shown.close()
-
-
-def _row(home: Home, info: SweepInfo) -> dict[str, object]:
-    from sweeps.analysis.rows import best_row, front_rows, trial_rows
-
-    store = home.store(info.id)
-    records = store.read_all()
-    rows = trial_rows(records)
-    best = None if info.has_front else best_row(rows, info.direction)
-    return {
-        "name": info.name,
-        "id": info.id,
-        "done": len({record.spec.trial for record in records if record.ends_trial}),
-        "asked": store.asked(),
-        "metric": info.metric,
-        "best": best.objective if best else None,
-        "front": len(front_rows(rows, info.objectives)) if info.has_front else None,
-        "owner": home.owner(info.id),
-        "paused": PAUSE in ControlRequests(store.folder).asked(),
-    }
 
 
 def stop(

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -34,7 +34,6 @@ from sweeps.workspace.names import trial_of
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from search_spaces.objectives import Objective
     from sweeps.analysis.rows import TrialRow
     from sweeps.analysis.summary import ListingRow
     from sweeps.home import Home
@@ -169,7 +168,7 @@ def list_sweeps(
     from sweeps.home import Home
 
     found = Home.resolve(home)
-    rows = _listed(found, show_all=show_all)
+    rows = listed(found, [i for i in found.sweeps() if show_all or not _is_archived(found, i)])
     documents = [row.to_dict() for row in rows]
     columns = [field.name for field in fields(ListingRow)]
     if answered(documents, documents, as_json=as_json, csv=csv, columns=columns):
@@ -186,7 +185,7 @@ def show_home(home: HomeOption = None) -> None:
     from sweeps.render.summaries import render_commands
 
     found = Home.resolve(home)
-    rows = _listed(found)
+    rows = listed(found, [info for info in found.sweeps() if not _is_archived(found, info)])
     if not rows:
         print(_how_to_begin(found))
         return
@@ -207,11 +206,15 @@ def show_home(home: HomeOption = None) -> None:
     print("\nAll commands: sweeps --help")
 
 
-def _listed(home: Home, *, show_all: bool = False) -> list[ListingRow]:
+def _is_archived(home: Home, info: SweepInfo) -> bool:
+    return home.store(info.id).is_archived
+
+
+def listed(home: Home, infos: Sequence[SweepInfo]) -> list[ListingRow]:
+    """Return sweeps of a home as rows of a list."""
     from sweeps.analysis.summary import champion_of, listing_rows
     from sweeps.records import Conclusions, heard
 
-    infos = [info for info in home.sweeps() if show_all or not home.store(info.id).is_archived]
     stores = {info.id: home.store(info.id) for info in infos}
     return listing_rows(
         [(i, records) for i in infos if (records := heard(stores[i.id].read_to_show)) is not None],
@@ -280,36 +283,21 @@ def best(
     With several objectives it is the Pareto front. Which trial was the best observed, and whether
     it is confirmed, is said as well.
     """
-    from sweeps.analysis.rows import trial_rows
-    from sweeps.analysis.summary import champion_of, summarize
-    from sweeps.records import Conclusions, heard
+    from sweeps.analysis.data import SweepData
+    from sweeps.analysis.table import trial_documents
     from sweeps.records.conclusions import document_of
     from sweeps.render.summaries import render_best
 
     found, info = find_sweep(home, name)
-    records = found.store(info.id).read_to_show()
-    asked = found.store(info.id).asked() or 0
-    conclusions = Conclusions(found.store(info.id).folder)
-    summary = summarize(info, records, asked=asked, seconds=0.0, stopped_by=None)
-    summary = replace(summary, champion=champion_of(heard(conclusions.confirmed)))
-    told = conclusions.all()
+    store = found.store(info.id)
+    data = SweepData.read(info, store, records=store.read_to_show())
+    summary, told = data.summary, data.conclusions
     document = {**summary.to_dict(), "confirmed": [document_of(one) for one in told]}
-    rows = _trial_documents(summary.front_and_baselines, info.objectives, info.space)
+    rows = trial_documents(summary.front_and_baselines, info.objectives, info.space)
     if not answered(document, rows, as_json=as_json, csv=csv):
-        champion = summary.champion
-        own = [r for r in records if champion is not None and r.spec.trial == champion.trial]
-        chosen = next(iter(trial_rows(own)), None)
+        own = summary.champion.trial if summary.champion else None
+        chosen = next((row for row in data.rows if row.trial == own), None)
         _print(render_best(summary, told, chosen, home_option=place_options()))
-
-
-def _trial_documents(
-    rows: Sequence[TrialRow], objectives: Sequence[Objective], space: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """Return trials as the table of all trials has them, a mapping each."""
-    from sweeps.analysis.table import trial_table
-
-    columns, cells = trial_table(rows, objectives=objectives, space=space)
-    return [dict(zip(columns, row, strict=True)) for row in cells]
 
 
 def trials(
@@ -325,6 +313,7 @@ def trials(
     """Show every trial of a sweep, one row per trial; or a single one."""
     from sweeps.analysis.rows import front_rows, trial_rows
     from sweeps.analysis.summary import champion_of
+    from sweeps.analysis.table import trial_documents
     from sweeps.records import Conclusions, heard
     from sweeps.render.summaries import render_trials
 
@@ -342,7 +331,7 @@ def trials(
         front = {row.trial for row in front_rows(every, info.objectives)}
         documents = [{**one, "on_front": one["trial"] in front} for one in documents]
     if csv is not None:
-        table = _trial_documents(rows, info.objectives, info.space)
+        table = trial_documents(rows, info.objectives, info.space)
     if answered(documents, table, as_json=as_json, csv=csv) or parquet is not None:
         return
     if trial is not None:

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, cast
 from sweeps.analysis.data import LoadedSamples, SweepData
 from sweeps.analysis.rows import trial_rows
 from sweeps.analysis.summary import ConfirmedChampion, Summary, champion_of, summarize
-from sweeps.analysis.table import trial_table, write_csv
+from sweeps.analysis.table import trial_table, write_rows
 from sweeps.capabilities import (
     SupportsExamination,
     SupportsPages,
@@ -356,13 +356,14 @@ def end_parent(
     noted = (heard(Notes(store.folder).all) or {}).get(SWEEP)
     rows = trial_rows(records)
     table = io.StringIO(newline="")
-    write_csv(rows, table, objectives=info.objectives, space=info.space)
+    columns, cells = trial_table(rows, objectives=info.objectives, space=info.space)
+    write_rows((dict(zip(columns, row, strict=True)) for row in cells), table, columns)
     important: list[str] = []
     if confirmed_by(info.directory) is None:  # folds and finalists have no importance
         important = [one.name for one in data.by_objective[0].importances if not one.is_reference]
     files = {
         TRIALS_CSV: table.getvalue().encode("utf-8", "replace"),
-        TRIALS_TABLE: table_json(*trial_table(rows, objectives=info.objectives, space=info.space)),
+        TRIALS_TABLE: table_json(columns, cells),
         **report,
     }
 

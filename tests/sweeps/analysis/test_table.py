@@ -5,7 +5,14 @@ import pytest
 
 from search_spaces.objectives import Objective
 from sweeps.analysis.rows import trial_rows
-from sweeps.analysis.table import merge_orders, parameter_names, to_frame, trial_table, write_csv
+from sweeps.analysis.table import (
+    merge_orders,
+    parameter_names,
+    to_frame,
+    trial_documents,
+    trial_table,
+    write_rows,
+)
 from tests.sweeps.render.builders import METRIC, OBJECTIVES, record
 
 SHALLOW = {"learning_rate": 0.001, "units_1": 25, "dropout": 0.25}
@@ -58,7 +65,7 @@ def test_inactive_parameters_and_absent_metrics_are_empty_in_csv():
         [record(0, 0.9, params=SHALLOW), record(1, outcome="failed", error="x", params=DEEP)]
     )
     file = io.StringIO()
-    write_csv(rows, file, objectives=OBJECTIVES)
+    write_rows(trial_documents(rows, OBJECTIVES, None), file)
     shallow, deep = csv.DictReader(io.StringIO(file.getvalue()))
     assert (shallow["units_2"], shallow[METRIC]) == ("", "0.9")
     assert (deep["units_2"], deep[METRIC]) == ("20", "")
@@ -67,9 +74,18 @@ def test_inactive_parameters_and_absent_metrics_are_empty_in_csv():
 def test_csv_keeps_every_digit():
     value = 0.1 + 0.2
     file = io.StringIO()
-    write_csv(trial_rows([record(0, value, params={"x": value})]), file, objectives=OBJECTIVES)
+    rows = trial_rows([record(0, value, params={"x": value})])
+    write_rows(trial_documents(rows, OBJECTIVES, None), file)
     (row,) = csv.DictReader(io.StringIO(file.getvalue()))
     assert float(row["x"]) == value == float(row[METRIC])
+
+
+def test_a_name_that_another_one_begins_with_has_its_column():
+    rows = trial_rows([record(0, 0.9, params={"model": "mlp", "model.depth": 2})])
+    file = io.StringIO()
+    write_rows(trial_documents(rows, OBJECTIVES, None), file)
+    (row,) = csv.DictReader(io.StringIO(file.getvalue()))
+    assert (row["model"], row["model.depth"]) == ("mlp", "2")
 
 
 def test_names_that_collide_are_told_apart():
