@@ -31,6 +31,7 @@ from sweeps.render.verdict import (
     failure_line,
     retry_line,
     time_line,
+    values_line,
     verdict_line,
 )
 from sweeps.wording import (
@@ -208,7 +209,7 @@ class PlainLines(Tallied):
 
 def trial_line(row: TrialRow, info: SweepInfo) -> str:
     """Return all that one line can say of an attempt."""
-    values = _values(row, info)
+    values = values_line(row, info.objectives)
     parts = [
         f"trial {row.trial} {row.state} {values}" if values else _failed_line(row),
         counted(row.epochs, "epoch") if row.epochs else "",
@@ -217,13 +218,6 @@ def trial_line(row: TrialRow, info: SweepInfo) -> str:
         format_params(params_of(row), separator=" "),
     ]
     return ", ".join(filter(None, parts))
-
-
-def _values(row: TrialRow, info: SweepInfo) -> str:
-    """Return the values of a trial with their names; empty without."""
-    values = row.values(info.objectives) or ()
-    pairs = zip(info.objectives, values, strict=False)
-    return ", ".join(f"{one.metric} {format_metric(value)}" for one, value in pairs)
 
 
 def _failed_line(row: TrialRow) -> str:
@@ -244,8 +238,8 @@ def _leading(tally: Tally) -> list[TrialRow]:
 
 def _best_lines(tally: Tally, row: TrialRow) -> list[str]:
     """Return the lines about a new best trial, or one on the front: its values, its parameters."""
-    values = f": {_values(row, tally.info)}"  # the first line of the sweep names a single metric
-    if not tally.info.has_front:
+    values = f": {values_line(row, tally.info.objectives)}"
+    if not tally.info.has_front:  # the first line of the sweep names its metric
         values = f" {format_metric(row.objective or 0.0)}"
     who = f"baseline {row.baseline}" if row.baseline else f"trial {row.trial}"
     begin = f"[{tally.done}/{tally.total}] "

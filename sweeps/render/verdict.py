@@ -47,6 +47,13 @@ def front_line(front: Sequence[TrialRow], objectives: Sequence[Objective]) -> st
     return f"{counted(len(front), 'trial')} {FRONT}: {', '.join(ranges)}"
 
 
+def values_line(row: TrialRow, objectives: Sequence[Objective]) -> str:
+    """Return the values of a trial with their names; empty without."""
+    values = row.values(objectives) or ()
+    pairs = zip(objectives, values, strict=False)
+    return ", ".join(f"{one.metric} {format_metric(value)}" for one, value in pairs)
+
+
 def lead_over_baseline(summary: Summary, row: TrialRow, reference: TrialRow) -> str:
     """Return `+1.30 points against the baseline tutorial`, or `0.05 better than ...`."""
     lead = lead_of(summary, row, reference)

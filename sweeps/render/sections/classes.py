@@ -28,7 +28,8 @@ from sweeps.render.section import (
     Text,
 )
 from sweeps.render.sections.trials import name_of_chosen
-from sweeps.wording import format_metric, percent
+from sweeps.render.verdict import values_line
+from sweeps.wording import percent
 
 _MOST_CLASSES = 30
 _MISTAKES = 0.8
@@ -54,9 +55,7 @@ def confusion_section(data: SweepData) -> Section | None:
     most = max(most_mistakes(one) for _, _, one in shown)  # beside each other: to one scale
     charts = []
     for name, row, one in shown:
-        values = zip(data.info.objectives, row.values(data.info.objectives) or (), strict=True)
-        worth = ", ".join(f"{goal.metric} {format_metric(value)}" for goal, value in values)
-        title = f"{_capitalised(name)}: {worth}"
+        title = f"{_capitalised(name)}: {values_line(row, data.info.objectives)}"
         charts.append(confusion_chart(f"confusion-{row.trial}", title, one, names, most))
     if base is not None:
         title = f"{_capitalised(who)} minus {shown[1][0]}"

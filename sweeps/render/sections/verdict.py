@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -52,6 +51,7 @@ from sweeps.render.verdict import (
     lead_of,
     lead_over_baseline,
     progress_line,
+    values_line,
     verdict_line,
 )
 from sweeps.wording import (
@@ -89,9 +89,9 @@ def pareto_section(data: SweepData) -> Section:
     along = axis_of(summary.objectives)
     others = [place for place in range(len(summary.objectives)) if place != along]
     blocks += [_chart(data, front, along, other) for other in others]
-    table = _table(data, front)
-    folded = Folded(table.title, [replace(table, title=""), Text(_front_note(data, front), "note")])
-    blocks.append(folded)
+    title = f"The {len(front)} trials on the front, by {summary.objectives[along].metric}"
+    title = title if len(front) > 1 else "The trial on the front"
+    blocks.append(Folded(title, [_table(data, front), Text(_front_note(data, front), "note")]))
     clocked = [one.metric for one in summary.objectives if one.is_measured_by_clock]
     if clocked:
         text = (
@@ -170,13 +170,7 @@ def _points(
 ) -> Points:
     objectives, (other, along) = data.info.objectives, places
     values = [row.values(objectives) or () for row in rows]
-    texts = []
-    for row, found in zip(rows, values, strict=True):
-        said = (
-            f"{one.metric} {format_metric(value)}"
-            for one, value in zip(objectives, found, strict=True)
-        )
-        texts.append(trial_text(row, ", ".join(said)))
+    texts = [trial_text(row, values_line(row, objectives)) for row in rows]
     return Points(
         name, [found[other] for found in values], [found[along] for found in values], role, texts
     )
@@ -221,10 +215,7 @@ def _table(data: SweepData, front: Sequence[OnFront]) -> Table:
         cells += [format_value(params[name]) if name in params else "" for name in names]
         cells += [trial.row.origin] if has_baseline else []
         rows.append(cells)
-    by = objectives[axis_of(objectives)].metric
-    title = f"The {len(front)} trials on the front, by {by}"
-    columns += [*names, *(["origin"] if has_baseline else [])]
-    return Table(columns, rows, title=title if len(front) > 1 else "The trial on the front")
+    return Table([*columns, *names, *(["origin"] if has_baseline else [])], rows)
 
 
 def _front_note(data: SweepData, front: Sequence[OnFront]) -> str:
@@ -246,18 +237,14 @@ def _front_note(data: SweepData, front: Sequence[OnFront]) -> str:
 
 
 def _next_steps(data: SweepData, front: Sequence[OnFront]) -> Code:
-    name = shlex.quote(data.info.name)
-    trials = [trial.row.trial for trial in front]
-    commands = [f"sweeps ui {name}   # the runs in MLflow, with a chart of the objectives"]
-    if exported := data.exported(trials[0]):
-        first = f"sweeps export {name} model --trial {trials[0]}   # one of them: {exported}"
-        commands.insert(0, first)
-    if len(trials) > 1:
-        first = (
-            f"sweeps compare {name}:{trials[0]} {name}:{trials[1]}   # what two of them differ in"
-        )
-        commands.insert(0, first)
-    return Code("\n".join(commands), "What to do next")
+    name, commands = shlex.quote(data.info.name), {}
+    first, *others = (trial.row.trial for trial in front)
+    for second in others[:1]:
+        commands[f"sweeps compare {name}:{first} {name}:{second}"] = "what two of them differ in"
+    if exported := data.exported(first):
+        commands[f"sweeps export {name} model --trial {first}"] = f"one of them: {exported}"
+    commands[f"sweeps ui {name}"] = "the runs in MLflow, with a chart of the objectives"
+    return _commands(commands)
 
 
 _RUNNERS_UP = 10
@@ -409,30 +396,26 @@ def _certainty(data: SweepData, compared: dict[int, AccuracyDifference]) -> list
     return [Folded(title, [Table(columns, cells), Text(note, "note")])]
 
 
-def _apart(difference: AccuracyDifference) -> str:
-    if not difference.is_told_apart:
-        return "cannot be told apart"
-    return "#1 leads" if difference.value > 0 else "#1 is behind"
-
-
 def _next(data: SweepData) -> Code:
     """Propose to confirm, or to go on confirming; else to take the model away."""
     name, verdict = shlex.quote(data.info.name), data.verdict
-    commands = []
+    commands = {}
     assert data.chosen is not None
     is_of_folds = confirmed_by(data.info.directory) is not None
     if data.summary.has_folds and not (data.conclusions or is_of_folds):
-        commands.append(f"sweeps confirm {name}   # is it better? asks fresh samples")
+        commands[f"sweeps confirm {name}"] = "is it better? asks fresh samples"
     if not is_of_folds and (exported := data.exported(data.chosen.trial)):
-        commands.append(f"sweeps export {name} model   # the model to take: {exported}")
+        commands[f"sweeps export {name} model"] = f"the model to take: {exported}"
     if verdict is not None:
         folds = [one.folds_needed for one in verdict.standings if one.folds_needed]
         if folds:
             more = f"sweeps confirm {name} --folds {min(folds)}"
-            commands.append(f"{more}   # may tell one more of them apart")
-    commands.append(f"sweeps ui {name}   # its runs in MLflow")
-    parts = [command.partition("   #") for command in commands]
-    width = max(len(command) for command, _, _ in parts)
-    # The comments begin one below the other.
-    lines = (f"{command:{width}}{mark}{said}" for command, mark, said in parts)
+            commands[more] = "may tell one more of them apart"
+    return _commands({**commands, f"sweeps ui {name}": "its runs in MLflow"})
+
+
+def _commands(hints: Mapping[str, str]) -> Code:
+    """Return commands with comments that begin one below the other."""
+    width = max(map(len, hints))
+    lines = (f"{command:{width}}   # {hint}" for command, hint in hints.items())
     return Code("\n".join(lines), "What to do next")
