@@ -66,16 +66,31 @@ def _complete_sweep(context: typer.Context, incomplete: str) -> list[str]:
     return [info.name for info in infos if info.name.startswith(incomplete)]
 
 
-HomeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--home",
-        metavar="DIR",
-        envvar="SWEEPS_HOME",
-        help="Folder of sweeps (default: $SWEEPS_HOME, else mlruns).",
+def _place(name: str, metavar: str, says: str) -> Any:
+    variable = _IN_ENVIRONMENT[name]
+    return typer.Option(
+        f"--{name}",
+        metavar=metavar,
+        envvar=variable,
+        help=says,
         show_default=False,
         show_envvar=False,
-    ),
+    )
+
+
+def _sweep(says: str, metavar: str | None = None) -> Any:
+    """Return an argument that names a sweep, which the shell completes."""
+    return typer.Argument(
+        help=says, metavar=metavar, autocompletion=_complete_sweep, show_default=False
+    )
+
+
+HomeOption = Annotated[
+    str | None, _place("home", "DIR", "Folder of sweeps (default: $SWEEPS_HOME, else mlruns).")
+]
+StorageOption = Annotated[
+    str | None,
+    _place("storage", "URL", "Database that homes share (default: $SWEEPS_STORAGE)."),
 ]
 SpaceArgument = Annotated[
     str,
@@ -84,9 +99,12 @@ SpaceArgument = Annotated[
         autocompletion=_complete_space,
     ),
 ]
-SweepArgument = Annotated[
-    str, typer.Argument(help="Name or id of the sweep.", autocompletion=_complete_sweep)
+SweepArgument = Annotated[str, _sweep("Name or id of the sweep.")]
+SweepNamesArgument = Annotated[list[str], _sweep("Names or ids of sweeps.", "NAME...")]
+NewestSweepArgument = Annotated[
+    str | None, _sweep("Name or id of the sweep (default: that of the newest run).")
 ]
+SweepsArgument = Annotated[str | None, _sweep("Name or id of one sweep (default: all).")]
 
 
 def find_sweep(home: str | None, name: str) -> tuple[Home, SweepInfo]:
@@ -106,48 +124,12 @@ VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Print a line a trial, and where the time went.")
 ]
 EventsOption = Annotated[bool, typer.Option("--json", help="One JSON object per event.")]
-SweepNamesArgument = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="NAME...", help="Names or ids of sweeps.", autocompletion=_complete_sweep
-    ),
-]
-
-NewestSweepArgument = Annotated[
-    str | None,
-    typer.Argument(
-        help="Name or id of the sweep (default: that of the newest run).",
-        autocompletion=_complete_sweep,
-        show_default=False,
-    ),
-]
-SweepsArgument = Annotated[
-    str | None,
-    typer.Argument(
-        help="Name or id of one sweep (default: all).",
-        autocompletion=_complete_sweep,
-        show_default=False,
-    ),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CsvOption = Annotated[
     Path | None,
     typer.Option("--csv", metavar="FILE", help="Write the table as CSV to FILE; - for stdout."),
 ]
 """Every command that prints a table takes both; `sweeps.cli.console.answered` obeys them."""
-
-
-StorageOption = Annotated[
-    str | None,
-    typer.Option(
-        "--storage",
-        metavar="URL",
-        envvar="SWEEPS_STORAGE",
-        help="Database that homes share (default: $SWEEPS_STORAGE).",
-        show_default=False,
-        show_envvar=False,
-    ),
-]
 
 
 def asks(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from enum import Enum
 from functools import partial
@@ -19,11 +18,11 @@ from sweeps.cli.options import CsvOption, JsonOption, asks
 from sweeps.config.options import RunOptions
 from sweeps.errors import UsageError
 from sweeps.records import data_in_words
-from sweeps.wording import counted, format_seconds, format_value, printable, rough, scaled
+from sweeps.wording import counted, format_params, format_seconds, printable, rough, scaled
 
 if TYPE_CHECKING:
     from sweeps.config.sweep import SweepConfig
-    from sweeps.runner.planning import PlannedTrial, SweepPlan
+    from sweeps.runner.planning import SweepPlan
 
 
 @asks(
@@ -149,20 +148,26 @@ def _print(plan: SweepPlan) -> None:
     from sweeps.confirm.checks import how_it_is_confirmed
     from sweeps.experiments.loading import script_facts
     from sweeps.records import describe_learned
+    from sweeps.render.section import Section, Table
+    from sweeps.render.summaries import render_sections
     from sweeps.runner.planning import what_a_pruner_sees
 
     config, planned = plan.config, plan.trials
     space, size = config.space, config.space.size()
+    uses = {"n_train": "to train on", "n_validation": "to validate", "n_test": "in the test set"}
+    info = config.data.info
+    most = sorted({one.epochs for one in planned if isinstance(one.epochs, int)})
+    ends = " to ".join(map(str, dict.fromkeys([*most[:1], *most[-1:]])))
     facts = {
         **(script_facts(space.experiment) or {"experiment": space.experiment}),
         "data": data_in_words(config.space.experiment, vars(config.data)),
-        "samples": _samples(config.data.info),
+        "samples": ", ".join(f"{info[n]} {use}" for n, use in uses.items() if info.get(n)),
         "objective": "; ".join(f"{one.metric}, {one.direction}" for one in space.objectives),
         "space": "infinitely many points" if size is None else f"{size} points",
         "constraints": ", ".join(str(c) for c in space.constraints) or "none",
         "trials": f"{_how_many(plan)}, seed {config.seed}",
         "confirm": how_it_is_confirmed(config),
-        "epochs": _epochs(planned),
+        "epochs": f"at most {ends} a trial" if ends else "",
         "sampler": f"{config.sampler_in_words}, pruner {config.pruner.name}",
         "pruner": what_a_pruner_sees(config),
         "workers": str(config.parallelism),
@@ -176,18 +181,28 @@ def _print(plan: SweepPlan) -> None:
         if text:
             print(printable(f"  {label:<12}{text}"))
     varies = [(row.name, row.kind, row.range, row.condition) for row in space.parameters]
-    _print_table("What varies", ("parameter", "kind", "range", "when"), varies)
-    if planned:
-        title = "Next trials" if plan.goes_on else "First trials"
-        headings = ("origin", "engine", "seconds", "parameters")
-        _print_table(title, headings, map(_cells, planned))
+    first = [
+        (
+            one.origin,
+            one.plan.engine,
+            "?" if one.plan.seconds is None else f"{one.plan.seconds:.1f}",
+            format_params(one.params, separator=" "),
+        )
+        for one in planned
+    ]
+    title = "Next trials" if plan.goes_on else "First trials"
+    tables = {
+        "What varies": Table(("parameter", "kind", "range", "when"), varies),
+        title: Table(("origin", "engine", "seconds", "parameters"), first),
+    }
+    sections = [Section(name, name, [table]) for name, table in tables.items() if table.rows]
+    Terminal().print(render_sections(sections), crop=False)
     for (engine, reason), count in Counter((p.plan.engine, p.plan.reason) for p in planned).items():
         print(printable(f"Engine {engine} for {count} of {len(planned)}: {reason}"))
     _print_duration(plan)
 
 
 def _gpus(plan: SweepPlan) -> list[str]:
-    """Return which GPUs each worker sees; empty if all see the same."""
     from sweeps.executors.preloading import dealt, visible_gpus
 
     return [gpus for gpus in dealt(visible_gpus(), plan.config.parallelism.at_once) if gpus]
@@ -221,39 +236,6 @@ def _how_many(plan: SweepPlan) -> str:
         known = "" if plan.budget.trials is None else f"about {rough(limits.trials)}, "
         return f"{known}as many as {format_seconds(plan.budget.seconds)} pay for"
     return str(limits.trials)
-
-
-def _samples(info: Mapping[str, Any]) -> str:
-    """Return how many samples train, validate and test, as far as the experiment says so."""
-    known = {"n_train": "to train on", "n_validation": "to validate", "n_test": "in the test set"}
-    return ", ".join(f"{info[name]} {use}" for name, use in known.items() if info.get(name))
-
-
-def _epochs(planned: Sequence[PlannedTrial]) -> str:
-    """Return how many epochs the next trials train at most; empty without such a parameter."""
-    most = {one.epochs for one in planned if isinstance(one.epochs, int)}
-    ends = " to ".join(str(end) for end in dict.fromkeys((min(most), max(most)))) if most else ""
-    return f"at most {ends} a trial" if most else ""
-
-
-def _cells(planned: PlannedTrial) -> Sequence[str]:
-    seconds = "?" if planned.plan.seconds is None else f"{planned.plan.seconds:.1f}"
-    values = (f"{name}={format_value(value)}" for name, value in planned.params.items())
-    return planned.origin, planned.plan.engine, seconds, " ".join(values)
-
-
-def _print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False
-    )
-    for heading in headings:
-        table.add_column(heading)
-    for row in rows:
-        table.add_row(*map(printable, row))
-    Terminal().print(table, crop=False)
 
 
 _SCAFFOLDS: Final = Path(__file__).with_name("scaffolds")
@@ -295,20 +277,16 @@ def init(
         raise UsageError("give either a folder to write into, or --from and a script")
     if python is not None and script is None:
         raise UsageError("--python is for --from: a new space names its Python in `command`")
-    if script is not None:
-        _init_for_script(script, python)
-    elif folder is not None:
+    if folder is not None:
         _init_folder(folder, kind)
+    elif script is not None:
+        from sweeps.experiments.script_help import space_of_script  # loads what reads a space
 
-
-def _init_for_script(script: Path, python: str | None) -> None:
-    from sweeps.experiments.script_help import space_of_script  # loads what reads a space
-
-    path, text = space_of_script(script, python)
-    path.write_text(text, encoding="utf-8")
-    print(printable(text))
-    print(f"wrote {path}: edit the lines marked EDIT, and the ranges; then")
-    print(f"sweeps run {shlex.quote(str(path))} --trials 2 --strict")
+        path, text = space_of_script(script, python)
+        path.write_text(text, encoding="utf-8")
+        print(printable(text))
+        print(f"wrote {path}: edit the lines marked EDIT, and the ranges; then")
+        print(f"sweeps run {shlex.quote(str(path))} --trials 2 --strict")
 
 
 def _init_folder(folder: Path, kind: Scaffold) -> None:
