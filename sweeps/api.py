@@ -129,7 +129,6 @@ class Sweep:
         return f"<Sweep {self.name!r}: {'; '.join(self._facts().values())}>"
 
     def _repr_html_(self) -> str:
-        """Return the sweep as HTML, for a notebook."""
         cells = "".join(
             f"<tr><th>{escape(label)}</th><td>{escape(text)}</td></tr>"
             for label, text in {"sweep": self.name, **self._facts()}.items()

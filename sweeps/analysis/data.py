@@ -202,9 +202,8 @@ class SweepData:
     @cached_property
     def by_objective(self) -> list[SweepData]:
         """One view of the sweep for each objective, as if it had only that one."""
-        if not self.info.has_front:
-            return [self]
-        return [self._seen_by(objective) for objective in self.info.objectives]
+        several = self.info.objectives if self.info.has_front else ()
+        return [self._seen_by(objective) for objective in several] or [self]
 
     def _seen_by(self, objective: Objective) -> SweepData:
         info = replace(

@@ -86,7 +86,6 @@ def edges(data: SweepData) -> list[Edge]:
 
 
 def _place(value: float, domain: FloatDistribution | IntDistribution) -> float:
-    """Return the position of a value in its range, from 0 to 1."""
     low, high = float(domain.low), float(domain.high)
     if domain.log:
         low, high, value = math.log(low), math.log(high), math.log(value)

@@ -158,7 +158,6 @@ def _confirm_and_test(
     test: bool,
     again: str,
 ) -> tuple[Confirmed, int]:
-    """Confirm sweeps, and score the test set if that is asked for; return the exit code, too."""
     from sweeps.confirm.confirm import ConfirmOptions
     from sweeps.confirm.test_set import check_test_set, evaluate_test_set
 
@@ -320,7 +319,6 @@ def _tell(
     more: str = "",
     details: bool = False,
 ) -> None:
-    """Print the answer of a confirmation, after all its tables if they are asked for."""
     from sweeps.render.answer import with_commands
 
     sentences = _answer(home, info, result)
@@ -353,7 +351,6 @@ def _tell(
 
 
 def _answer(home: Home, info: SweepInfo, result: ConfirmResult) -> list[str]:
-    """Return the answer in sentences; empty without a verdict."""
     from sweeps.records import Conclusions
     from sweeps.render.answer import answer
 
@@ -386,7 +383,6 @@ def show(conclusions: Sequence[Conclusion]) -> None:
 
 
 def _on_test_set(home: Home, info: SweepInfo) -> list[Conclusion]:
-    """Return the conclusions about the test set, those of today and of earlier evaluations."""
     from sweeps.records import Conclusions
     from sweeps.records.conclusions import TestConclusion, TestVotesConclusion
 

@@ -112,7 +112,6 @@ def _search(
     strict: bool,
     progress: Mode,
 ) -> RunResult:
-    """Run the trials, and say what was found."""
     from sweeps.launch import Timing, run_config
     from sweeps.tracking.address import resolve_tracking_uri
 
@@ -141,7 +140,6 @@ def _search(
 def _answer(
     result: RunResult, *, asked: RunOptions, confirm: bool | None, strict: bool, progress: Mode
 ) -> None:
-    """Print what the sweep has found."""
     from sweeps.cli.console import Terminal
     from sweeps.render.summaries import render_text
 
@@ -271,7 +269,6 @@ def gate_line(summary: Summary, strict: bool, fail_under: float | None) -> str |
 
 
 def _against_bound(summary: Summary, best: float, bound: float, *, no: str = "") -> str:
-    """Say on which side of the bound the best is, of which metric, and which side is good."""
     side, good = ("below", "higher") if summary.direction == "maximize" else ("above", "lower")
     text = f"best {summary.metric} {best:.4g} is {no}{side} the bound {bound:g} (--fail-under; "
     text += f"{good} is better"
@@ -281,7 +278,6 @@ def _against_bound(summary: Summary, best: float, bound: float, *, no: str = "")
 
 
 def _too_many(summary: Summary) -> str:
-    """Say that too many trials failed in a row, or all, and what to do."""
     again = f"`sweeps retry {shlex.quote(summary.name)}`"
     if summary.failure_cause:
         return (

@@ -132,7 +132,6 @@ def run_ui(
 
 
 def _serve(options: Sequence[str], uri: str, *, base: str, announce: Callable[[], None]) -> int:
-    """Run a server until Ctrl-C or its end; return the exit code."""
     with tempfile.TemporaryFile() as log, _server_process(options, uri, log) as server:
         try:
             if _wait_until_healthy(server, base):

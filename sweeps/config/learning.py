@@ -95,11 +95,6 @@ def _shipped(config: SweepConfig) -> Path:
 
 
 def _of_file(path: Path, config: SweepConfig, asked: str) -> Learned:
-    """Return what a portfolio file holds, as far as it lies in the space.
-
-    Raises:
-        UsageError: It cannot be read, is no portfolio, or was learned on the data of the sweep.
-    """
     try:
         held = shaped(Learned, parse(read_text(path, str(path)), str(path)).values)
     except SpaceError as error:
@@ -126,11 +121,6 @@ def _of_file(path: Path, config: SweepConfig, asked: str) -> Learned:
 
 
 def _named(name: str, config: SweepConfig) -> SweepInfo:
-    """Return the sweep of that name, if it can teach.
-
-    Raises:
-        UsageError: There is none, or it has other parameters or another objective.
-    """
     try:
         info = config.home.get(name)
     except UsageError as error:
@@ -151,7 +141,6 @@ def _named(name: str, config: SweepConfig) -> SweepInfo:
 
 
 def _is_alike(info: SweepInfo, config: SweepConfig) -> bool:
-    """Whether a sweep is another one, with the same experiment, parameters and objective."""
     return (
         info.name != config.name
         and confirmed_by(info.directory) is None
@@ -232,11 +221,6 @@ def _collect(info: SweepInfo, config: SweepConfig, trials: list[_Tried]) -> Iter
 
 
 def _fitting(params: Mapping[str, Value], config: SweepConfig) -> dict[str, Value]:
-    """Return a point of the space.
-
-    Raises:
-        SpaceError: It lies outside, or breaks a constraint.
-    """
     point, received = point_of(config.space, params)
     broken = config.violations(point, received)
     if broken:

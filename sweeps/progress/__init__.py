@@ -106,7 +106,6 @@ def make_progress(mode: Mode | Progress) -> Progress:
 
 
 def _in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return hasattr(shell, "kernel")

@@ -192,7 +192,6 @@ class PlainLines(Tallied):
             self._said_at = self._clock(), tally.done
 
     def _is_due(self, tally: Tally) -> bool:
-        """Whether it is time to say how far the sweep is."""
         if tally.done >= tally.total:
             return tally.is_confirmation  # the end of a search is said in a line of its own
         since, more = self._clock() - self._said_at[0], tally.done - self._said_at[1]
@@ -221,7 +220,6 @@ def trial_line(row: TrialRow, info: SweepInfo) -> str:
 
 
 def _failed_line(row: TrialRow) -> str:
-    """Return how an attempt ended that has no result."""
     is_retried = row.state == "WAITING" and row.error is not None
     state = "to be tried again after" if is_retried else row.state
     why = f"{row.reason}: {first_line(row.error)}" if row.error else row.reason
@@ -232,7 +230,6 @@ def _failed_line(row: TrialRow) -> str:
 
 
 def _leading(tally: Tally) -> list[TrialRow]:
-    """Return the best trial so far, or those on the Pareto front."""
     return tally.front or tally.leaders[:1]
 
 

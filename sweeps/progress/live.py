@@ -58,7 +58,6 @@ def draw(tally: Tally, *, ended: bool, summary: Summary | None = None) -> Render
 
 
 def _headline(tally: Tally, *, ended: bool) -> RenderableType:
-    """Return the line with name, bar, done and total trials, and time left."""
     facts = [tally.counted, "" if ended else tally.time_left()]
     name = "confirming" if tally.is_confirmation else tally.info.name
     grid = Table.grid(padding=(0, 1, 0, 0))
@@ -71,7 +70,6 @@ def _headline(tally: Tally, *, ended: bool) -> RenderableType:
 
 
 def _best(tally: Tally, rows: Sequence[TrialRow]) -> Table:
-    """Return the table of the best trials, or of the first ones on the front."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     objectives = tally.info.objectives
     first = "on the front" if tally.info.has_front else "best so far"

@@ -156,10 +156,8 @@ class Tally:
         """Number of trials asked for, in all starts; more if points were enqueued meanwhile."""
         if self._is_part:
             return self._total()
-        return max(self._total(), 1 + max(self._rows, default=-1), *self._begun())
-
-    def _begun(self) -> list[int]:
-        return [1 + trial.spec.trial for trial in list(self.running.values())] or [0]
+        begun = (trial.spec.trial for trial in list(self.running.values()))
+        return max(self._total(), *(1 + trial for trial in (*begun, *self._rows)), 0)
 
     @property
     def done(self) -> int:
@@ -167,19 +165,14 @@ class Tally:
         return self._skipped + sum(row.state != "WAITING" for row in self._all_rows())
 
     def _all_rows(self) -> Iterator[TrialRow]:
-        """Yield the rows in the order of sweeps and trials."""
         for one in (*self._others, self):
             yield from (one._rows[trial] for trial in sorted(one._rows))
 
     @property
     def counted(self) -> str:
         """The number of trials that are done, such as `3 of 20 trials`."""
-        return f"{self.done} of {counted(self.total, self.noun)}"
-
-    @property
-    def noun(self) -> str:
-        """The name of what is counted."""
-        return "training" if self.is_confirmation else "trial"
+        noun = "training" if self.is_confirmation else "trial"
+        return f"{self.done} of {counted(self.total, noun)}"
 
     @property
     def best(self) -> TrialRow | None:

@@ -161,7 +161,6 @@ class _VerdictInWords:
         return "" if is_share else f"{fresh_name(self._verdict.metric)} "
 
     def _name(self, standing: ConfirmedStanding, own: str = "the") -> str:
-        """Return the name of a finalist; of an only baseline, `the baseline`."""
         is_only = standing.is_baseline and len(self._baselines) == 1
         return f"{own} baseline" if is_only else standing.finalist
 
@@ -196,7 +195,6 @@ class _VerdictInWords:
         ]
 
     def _undecided(self, near: ConfirmedStanding, lead: Interval) -> str:
-        """Return that the leader is not called better than the baseline, and why."""
         over, leader = self._name(near, "your"), self._leader.finalist
         by = _ahead(lead)
         if self._verdict.is_early:
@@ -356,7 +354,6 @@ class _VerdictInWords:
 
 
 def _voting(votes: VotesConclusion | None) -> list[str]:
-    """Return whether the announced vote beats the single best."""
     if votes is None:
         return []
     vote = next(one for one in votes.votes if one.announced)
@@ -378,7 +375,6 @@ def _voting(votes: VotesConclusion | None) -> list[str]:
 
 
 def _voting_on_test_set(voted: TestVotesConclusion | None) -> list[str]:
-    """Return the vote that beats single trainings on the test set, if one does."""
     votes = voted.votes if voted else ()
     better = [one for one in votes if one.vote != "hard" and one.verdict == "better"]
     if not better:

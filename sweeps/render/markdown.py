@@ -120,7 +120,6 @@ def _cells(summary: Summary, row: TrialRow) -> list[str]:
 
 
 def _front_table(summary: Summary) -> list[str]:
-    """Return the trials on the front, with their parameters, and the baselines behind it."""
     rows = summary.front_and_baselines
     names = parameter_names(rows)
     header = ["trial", "origin", *(one.metric for one in summary.objectives), *names]

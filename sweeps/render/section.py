@@ -13,11 +13,6 @@ from typing import Final, Literal, NamedTuple
 
 from sweeps.wording import counted
 
-# The palette of all charts; readable with every common colour blindness.
-#
-# It is Okabe and Ito's. Its darker colours hardly show on dark paper, so each role has two colours.
-
-
 Role = Literal[
     "trial", "best", "baseline", "pruned", "failed", "reference", "first", "second", "third",
     "fourth", "fifth",
@@ -25,7 +20,7 @@ Role = Literal[
 
 
 class Colors(NamedTuple):
-    """A role's colour on white and on dark paper."""
+    """A role's colour on white and on dark paper, where Okabe and Ito's darker ones hardly show."""
 
     light: str
     dark: str
@@ -48,6 +43,7 @@ COLORS: Final[dict[Role, Colors]] = {
     "fourth": _PURPLE,
     "fifth": _AMBER,
 }
+"""The palette of all charts: Okabe and Ito's, readable with every common colour blindness."""
 
 COMPARED: Final[tuple[Role, ...]] = ("first", "second", "third", "fourth", "fifth")
 """Roles of the trials that are compared, in their order."""
@@ -217,18 +213,14 @@ class Dimension:
             known = [None if value is None else at[str(value)] for value in self.values]
             ticks = [(place, label) for label, place in at.items()]
         else:
-            known = [self._place(value) for value in self.values]
+            numbers = [None if value is None else float(value) for value in self.values]
+            known = [math.log10(n) if self.log and n is not None else n for n in numbers]
             ticks = self._ticks([place for place in known if place is not None])
         present = [place for place in known if place is not None] or [0.0]
         below = min(present) - 0.15 * ((max(present) - min(present)) or 1.0)
         if None in known:
             ticks = [(below, "none"), *ticks]
         return [below if place is None else place for place in known], ticks
-
-    def _place(self, value: Number | str) -> float | None:
-        if value is None:
-            return None
-        return math.log10(float(value)) if self.log else float(value)
 
     def _ticks(self, places: Sequence[float]) -> list[tuple[float, str]]:
         if not places:
@@ -347,21 +339,20 @@ def _listed(
     if len(places) > _MOST_IN_WORDS or not known:
         return f"{name}: {len(places)} {_reach(known)}."
     none: Sequence[Number] = [None] * len(places)
-    rows = zip(places, values, low or none, high or none, strict=True)
-    return f"{name}: {'; '.join(_row(*row) for row in rows)}."
-
-
-def _row(place: Number | str, value: Number, low: Number, high: Number) -> str:
-    where = place if isinstance(place, str) else _short(place)
-    interval = "" if low is None else f" ({_short(low)} to {_short(high)})"
-    return f"{where} {_short(value)}{interval}"
+    said = []
+    for place, value, least, most in zip(places, values, low or none, high or none, strict=True):
+        interval = "" if least is None else f" ({_short(least)} to {_short(most)})"
+        said.append(f"{_short(place)} {_short(value)}{interval}")
+    return f"{name}: {'; '.join(said)}."
 
 
 def _reach(known: Sequence[float | int]) -> str:
     return f"between {_short(min(known))} and {_short(max(known))}" if known else "without a value"
 
 
-def _short(value: Number) -> str:
+def _short(value: Number | str) -> str:
+    if isinstance(value, str):
+        return value
     return "none" if value is None else f"{value:.4g}"
 
 

@@ -148,7 +148,6 @@ class TrialsView:
 
     @cached_property
     def _marked(self) -> set[int]:
-        """The numbers of the trials to mark."""
         if len(self.objectives) > 1:
             return {row.trial for row in front_rows(self.rows, self.objectives)}
         best = best_row(self.rows, self.objectives[0].direction)
@@ -179,7 +178,6 @@ class TrialsView:
         return table
 
     def _compact_table(self, varied: Sequence[str]) -> Table:
-        """Return a table with all parameters in one column, on as many lines as they need."""
         table = self._table_of(())
         metrics = {objective.metric for objective in self.objectives}
         name = "parameters"  # a metric may have that name: the number of weights
@@ -364,7 +362,6 @@ def _front(summary: Summary, most: int | None = None) -> list[RenderableType]:
 
 
 def _remarks(summary: Summary, home_option: str, run_command: str = "") -> list[tuple[str, str]]:
-    """Return the lines that a reader must not miss, each with its style."""
     remarks = []
     home = f" {home_option}" if home_option else ""
     if summary.failures:

@@ -129,7 +129,6 @@ def _is_share(verdict: VerdictConclusion) -> bool:
 
 
 def _covers(verdict: VerdictConclusion) -> str:
-    """Return what intervals allow for."""
     if verdict.method == "samples and seeds":
         return "for new samples and new seeds"
     of = (
@@ -331,7 +330,6 @@ def _folds_to_settle(standing: ConfirmedStanding) -> str:
 
 
 def _control_line(verdict: VerdictConclusion) -> list[str]:
-    """Return the line on random trials confirmed alike."""
     if (gain := verdict.gain_over_control) is None:
         return []
     trials = verdict.control_trials
@@ -531,7 +529,6 @@ def _(tested: TestConclusion) -> WordedConclusion:
 
 
 def _allows(tested: TestConclusion) -> str:
-    """Return what intervals of an evaluation allow for."""
     if tested.is_by_sample:
         return "for new samples and new seeds"
     metric = fresh_name(tested.metric)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from search_spaces.objectives import Objective
 from sweeps.analysis.data import SweepData
 from sweeps.analysis.rows import TrialRow
 from sweeps.analysis.table import metrics_beside
@@ -301,10 +300,9 @@ def trouble_section(data: SweepData) -> Section:
 
 
 def _all_trials(data: SweepData) -> Folded:
-    """Return the table of all trials."""
     rows = [row for row in data.rows if row.trial in data.drawn]
-    metrics = [objective.metric for objective in data.info.objectives]
-    beside = metrics_beside(data.rows, data.info.objectives)
+    objectives, blank = data.info.objectives, [None] * len(data.info.objectives)
+    beside = metrics_beside(data.rows, objectives)
     place = {row.trial: str(number) for number, row in enumerate(data.ranking, 1)}
     if data.info.has_front:
         place = dict.fromkeys((row.trial for row in data.summary.front), "on the front")
@@ -313,7 +311,7 @@ def _all_trials(data: SweepData) -> Folded:
             str(row.trial),
             place.get(row.trial, ""),
             row.state,
-            *_values(row, data.info.objectives),
+            *("" if v is None else format_metric(v) for v in row.values(objectives) or blank),
             *(format_metric(row.metrics[n]) if n in row.metrics else "" for n in beside),
             *(format_value(row.params[n]) if n in row.params else "" for n in data.varied),
             str(row.epochs or ""),
@@ -327,7 +325,7 @@ def _all_trials(data: SweepData) -> Folded:
         "trial",
         "front" if data.info.has_front else "place",
         "state",
-        *metrics,
+        *(objective.metric for objective in objectives),
         *beside,
         *data.varied,
         "epochs",
@@ -342,8 +340,3 @@ def _all_trials(data: SweepData) -> Folded:
     command = f"sweeps trials {shlex.quote(data.info.name)} --csv FILE"
     text = Text(f"{data.not_all_drawn.strip()} `{command}` writes all of them.")
     return Folded("Trials", [text, table], "trials")
-
-
-def _values(row: TrialRow, objectives: Sequence[Objective]) -> list[str]:
-    values = row.values(objectives)
-    return [""] * len(objectives) if values is None else [format_metric(value) for value in values]

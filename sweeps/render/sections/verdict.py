@@ -103,7 +103,6 @@ def pareto_section(data: SweepData) -> Section:
 
 
 def _front_facts(data: SweepData, front: Sequence[OnFront]) -> list[Fact]:
-    """Return the best trial of the front in each objective, with its other values."""
     facts = []
     objectives = data.info.objectives
     for place, objective in enumerate(objectives):
@@ -121,13 +120,11 @@ def _front_facts(data: SweepData, front: Sequence[OnFront]) -> list[Fact]:
 
 
 def _trials(data: SweepData) -> Fact:
-    """Return the number of trials, and the time by which the history draws them."""
     seconds = format_seconds(data.seconds)
     return Fact("trials", str(data.summary.done), f"in {seconds} of training")
 
 
 def _chart(data: SweepData, front: Sequence[OnFront], along: int, other: int) -> Chart:
-    """Return a chart of all complete trials by two of the objectives, with the front marked."""
     objectives = data.info.objectives
     first, second = objectives[along], objectives[other]
     trials = {trial.row.trial for trial in front}
