@@ -85,18 +85,13 @@ def _importances(
 ) -> Sequence[Importance]:
     """Compute them; a sweep and its confirmation, in one process, draw two reports of the same."""
     from optuna.distributions import json_to_distribution
-    from optuna.trial import create_trial
 
-    trials = [
-        create_trial(
-            params=dict(params),
-            distributions={name: json_to_distribution(text) for name, text in distributions},
-            value=objective,
-        )
-        for params, distributions, objective in points
-    ]
-    if len(trials) < FEWEST:
+    if len(points) < FEWEST:
         return ()
+    trials: list[FrozenTrial] = []
+    for params, texts, objective in points:
+        distributions = {name: json_to_distribution(text) for name, text in texts}
+        trials.append(_trial(len(trials), dict(params), distributions, objective))
     random = np.random.default_rng(seed)
     found: list[Importance] = []
     for names, having in _groups(varied, trials):
@@ -190,7 +185,7 @@ def _reduced(trials: Sequence[FrozenTrial], names: Sequence[str]) -> list[Frozen
 def _trial(
     number: int, params: dict[str, Any], distributions: dict[str, Any], value: float | None
 ) -> FrozenTrial:
-    """Return a complete trial of what has been checked before, which `create_trial` does again."""
+    """Return a complete trial of what was checked when it ran, as `create_trial` does again."""
     from optuna.trial import FrozenTrial, TrialState
 
     return FrozenTrial(

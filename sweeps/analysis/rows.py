@@ -105,10 +105,12 @@ def trial_row(attempts: Sequence[Record]) -> TrialRow:
     deciding = max((r for r in attempts if r.ends_trial), key=_attempt, default=last)
     result = deciding.result
     history = result.history if result else {}
+    is_said_by_it = deciding.outcome in {"diverged", "interrupted"}
     return TrialRow(
         trial=deciding.spec.trial,
         state=_STATE_OF[deciding.outcome] if deciding.ends_trial else "WAITING",
-        reason=_reason(deciding),
+        # For filters of tables the reason is `diverged` or `interrupted`, whatever a record says.
+        reason=deciding.outcome if is_said_by_it else printable(deciding.reason),
         attempts=last.spec.attempt,
         origin=deciding.origin,
         seed=deciding.spec.seed,
@@ -160,9 +162,3 @@ def is_retried(record: Record) -> bool:
 
 def _attempt(record: Record) -> int:
     return record.spec.attempt
-
-
-def _reason(record: Record) -> str:
-    """Return the reason; `diverged` and `interrupted` replace a record's own, for table filters."""
-    is_said_by_it = record.outcome in {"diverged", "interrupted"}
-    return record.outcome if is_said_by_it else printable(record.reason)

@@ -15,35 +15,9 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from sweeps.cli.confirming import confirm, ensemble
+from sweeps.cli import confirming, control, lifecycle, plan, results, run, ui
 from sweeps.cli.console import complaining_of_damage, open_streams
-from sweeps.cli.control import cancel, pause, resume, status, stop, watch
-from sweeps.cli.lifecycle import (
-    archive,
-    delete,
-    doctor,
-    gc,
-    import_,
-    note,
-    rename,
-    share,
-    sync,
-    trust,
-)
 from sweeps.cli.options import PLACES, HomeOption, StorageOption, at_home, pasteable
-from sweeps.cli.plan import init, plan
-from sweeps.cli.results import (
-    best,
-    compare,
-    export,
-    list_sweeps,
-    replay,
-    report,
-    show_home,
-    trials,
-)
-from sweeps.cli.run import enqueue, retry, run
-from sweeps.cli.ui import ui
 from sweeps.errors import StoreError, UsageError, WorkersError
 from sweeps.records import RecordError
 from sweeps.wording import printable
@@ -77,17 +51,21 @@ _REMOVED: Final = {
 
 _GROUPS: Final[Mapping[str, Mapping[str, Callable[..., Any]]]] = {
     "The eight that matter first": {
-        "run": run, "list": list_sweeps, "ui": ui, "report": report,
-        "compare": compare, "confirm": confirm, "export": export, "init": init,
+        "run": run.run, "list": results.list_sweeps, "ui": ui.ui, "report": results.report,
+        "compare": results.compare, "confirm": confirming.confirm, "export": results.export,
+        "init": plan.init,
     },
     "Run and look": {
-        "plan": plan, "enqueue": enqueue, "retry": retry, "status": status, "watch": watch,
-        "pause": pause, "resume": resume, "cancel": cancel, "stop": stop,
-        "best": best, "trials": trials, "note": note, "ensemble": ensemble, "replay": replay,
+        "plan": plan.plan, "enqueue": run.enqueue, "retry": run.retry, "status": control.status,
+        "watch": control.watch, "pause": control.pause, "resume": control.resume,
+        "cancel": control.cancel, "stop": control.stop, "best": results.best,
+        "trials": results.trials, "note": lifecycle.note, "ensemble": confirming.ensemble,
+        "replay": results.replay,
     },
     "Keep house": {
-        "share": share, "import": import_, "trust": trust, "rename": rename, "archive": archive,
-        "delete": delete, "gc": gc, "doctor": doctor, "sync": sync,
+        "share": lifecycle.share, "import": lifecycle.import_, "trust": lifecycle.trust,
+        "rename": lifecycle.rename, "archive": lifecycle.archive, "delete": lifecycle.delete,
+        "gc": lifecycle.gc, "doctor": lifecycle.doctor, "sync": lifecycle.sync,
     },
 }  # fmt: skip
 """The commands by what they are for, in the order of the help."""
@@ -175,14 +153,10 @@ app = typer.Typer(
 )
 
 
-def _paragraphs(docstring: str) -> str:
-    """Return a docstring whose paragraphs are a line each, for the terminal to break."""
-    return re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(docstring))
-
-
 for _group, _commands in _GROUPS.items():
     for _name, _command in _commands.items():
-        _help = _paragraphs(_command.__doc__ or "")
+        # A paragraph is one line, which the terminal breaks.
+        _help = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(_command.__doc__ or ""))
         app.command(_name, help=_help, rich_help_panel=_group)(at_home(_command))
 
 
@@ -204,7 +178,7 @@ def _common(
 ) -> None:
     """Hyperparameter sweeps: search, look, confirm, take away."""
     if context.invoked_subcommand is None:
-        at_home(show_home)(context=context)
+        at_home(results.show_home)(context=context)
 
 
 def main() -> None:

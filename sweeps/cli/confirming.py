@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from sweeps.runner.budget import Reserving
 
     Confirmed = list[tuple[SweepInfo, ConfirmResult]]
-    Tell = Callable[[SweepInfo, ConfirmResult], object]
+    Tell = Callable[[SweepInfo, ConfirmResult], object] | None
 
 
 FEWEST_TRIALS: Final = 15
@@ -105,7 +105,7 @@ def confirm(
     how = _how_to_train(asked, mode_of(quiet=is_table, as_json=False, verbose=verbose))
     if restore:
         _restore(home, infos, how, alone=not test, what=what)
-    tell = _tell_nothing if is_table else partial(_tell, home, details=details)
+    tell = None if is_table else partial(_tell, home, details=details)
     results, code = _confirm_and_test(home, infos, what, how=how, tell=tell, test=test, again=again)
     if is_table:
         documents = [_document(home, *pair) for pair in results]
@@ -125,10 +125,6 @@ def _how_to_train(asked: RunOptions, progress: Mode) -> HowToTrain:
         progress=progress,
         same_code=asked.same_code,
     )
-
-
-def _tell_nothing(info: SweepInfo, result: ConfirmResult) -> None:
-    pass
 
 
 def _restore(
@@ -166,15 +162,16 @@ def _confirm_and_test(
         results = _confirm_all(home, infos, options, tell=tell)
         return results, worst_of(results)
     check_test_set(home, infos, how.data)
-    results = _confirm_all(home, infos, options, tell=_tell_nothing)
+    results = _confirm_all(home, infos, options, tell=None)
     code = worst_of(results)
     if code in WHOLE and not all(result.is_in_force for _, result in results):
         complain("--test: the test set was not scored, since it would not be the champion's score")
         code = FAILED
     elif code in WHOLE and evaluate_test_set(home, results, how, again=again):
         code = TRACKING_INCOMPLETE
-    for pair in results:  # only now, since the answer has the scores as well
-        tell(*pair)
+    if tell is not None:  # only now, since the answer has the scores as well
+        for pair in results:
+            tell(*pair)
     return results, code
 
 
@@ -195,7 +192,7 @@ def _confirm_all(
         for info in infos:
 
             def answer(found: ConfirmResult, info: SweepInfo = info) -> None:
-                give(partial(tell, info, found))
+                give(partial(tell, info, found) if tell else lambda: None)
 
             found = confirm(home, info, options, answer=answer)
             if not found.conclusions:

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -64,7 +64,11 @@ def answered(
         write_rows(rows, sys.stdout, columns)
     elif csv is not None:
         table = list(rows)
-        with csv_file(csv) as file:
+        try:
+            file = csv.open("w", newline="", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"--csv {csv}: cannot be written ({error.strerror})") from None
+        with file:
             write_rows(table, file, columns)
         written = f"{counted(len(table), 'row')} written to {csv}"
         print(written, file=sys.stderr if as_json else sys.stdout)
@@ -72,18 +76,6 @@ def answered(
         # Whole numbers as integers, numbers that JSON lacks (NaN) as null.
         print(json.dumps(plain_numbers(document), indent=1, allow_nan=False))
     return as_json or csv is not None
-
-
-def csv_file(path: Path) -> TextIO:
-    """Open a new CSV file.
-
-    Raises:
-        UsageError: It cannot be written.
-    """
-    try:
-        return path.open("w", newline="", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--csv {path}: cannot be written ({error.strerror})") from None
 
 
 def open_streams() -> None:

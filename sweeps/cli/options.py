@@ -328,22 +328,14 @@ def parse_retries(texts: list[str]) -> dict[str, Any]:
     return retries
 
 
-def parse_resources(texts: list[str]) -> dict[str, float]:
-    """Return `GPU=0.5,SSD=1` texts as amounts by name.
-
-    Raises:
-        UsageError: One is not written like that, or its amount is no number above 0.
-    """
-    parts = [part for text in texts for part in text.split(",")]
-    return check_resources(parse_options(parts, "--resources"))
-
-
 _READERS: Final[Mapping[str, Callable[[list[str]], Any]]] = {
     "overrides": tuple,
     "sampler_options": functools.partial(parse_options, option="--sampler-option"),
     "pruner_options": functools.partial(parse_options, option="--pruner-option"),
     "retries": parse_retries,
-    "resources": parse_resources,
+    "resources": lambda texts: check_resources(
+        parse_options([part for text in texts for part in text.split(",")], "--resources")
+    ),
     "leave_out": lambda numbers: numbers or None,
 }
 """What makes of the values of a repeated option what the table has."""

@@ -120,13 +120,6 @@ class Parallelism:
         return f"{text} ({self.idle} idle: {more})"
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def how_many_workers(asked: int | None, experiment: str, executor: str | None = None) -> int:
     """Return the number of workers of a sweep: as asked, else one per core.
 
@@ -140,7 +133,9 @@ def how_many_workers(asked: int | None, experiment: str, executor: str | None = 
         UsageError: The experiment exists in this process only, and workers are asked for.
     """
     if not experiment.startswith(f"{MAIN}:"):
-        return usable_cores() if asked is None else asked
+        if asked is None and hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return (os.cpu_count() or 1) if asked is None else asked
     if not asked and executor is None:
         return 0
     received = f"workers {asked}" if executor is None else f"executor {executor}"

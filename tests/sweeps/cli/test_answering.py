@@ -9,7 +9,7 @@ import sweeps
 from sweeps.cli import app
 from sweeps.tracking.parent import ParentRun
 
-run = import_module("sweeps.cli.run")  # `sweeps.cli.run` is the command
+run = import_module("sweeps.cli.run")
 
 
 @pytest.fixture
