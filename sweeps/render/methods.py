@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from sweeps.errors import UsageError
@@ -18,6 +19,7 @@ from sweeps.records import SweepInfo, data_in_words, has_folds
 from sweeps.records.conclusions import (
     CalibrationConclusion,
     Conclusion,
+    ConfirmedStanding,
     SelectionBiasConclusion,
     TestConclusion,
     VerdictConclusion,
@@ -64,15 +66,8 @@ def methods(info: SweepInfo, conclusions: Sequence[Conclusion]) -> str:
             f"--methods: sweep {info.name!r} has no confirmation in numbers, so that there is "
             f"nothing to state{first if has_folds(info.experiment) else ''}"
         )
-    said = [*_search(info, verdict), *_confirmation(verdict), *_results(verdict)]
-    for bias in _of(conclusions, SelectionBiasConclusion)[:1]:
-        unit = bias.total.unit
-        digits = 2 if unit == "share" else decimals(bias.total)
-        said.append(
-            f"The search's best scored {figure(bias.searched, unit, digits)} in the search and "
-            f"{figure(bias.fresh, unit, digits)} on the folds: a selection bias of "
-            f"{gain(bias.total)} ({span(bias.total, ' to ')})."
-        )
+    said = [*_search(info, verdict), *_confirmation(verdict), *results(verdict)]
+    said += map(selection_bias, _of(conclusions, SelectionBiasConclusion)[:1])
     for one in _of(conclusions, CalibrationConclusion)[:1]:
         own = one.finalists[one.recommended]
         said.append(
@@ -163,18 +158,19 @@ def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:
         yield "With so few folds no finalist was called better or worse."
 
 
-def _results(verdict: VerdictConclusion) -> Iterator[str]:
+def results(verdict: VerdictConclusion) -> Iterator[str]:
+    """Yield which finalist is the best, if that is settled, its leads, and the figure to quote."""
     leader, taken = verdict.standings[0], verdict.recommended
     if verdict.settled:
-        yield f"{leader.finalist} was better than every other finalist."
+        yield f"{leader.finalist} is better than every other finalist of {verdict.sweep}."
     else:
-        may = [one.finalist for one in verdict.standings if one.may_be_best is not False]
+        may = [one.finalist for one in verdict.standings if may_be_best(one)]
         yield f"The best is one of {in_a_row(may)}."
     for one in verdict.baselines:
         if (lead := one.leader_ahead_by) is not None:
             yield f"{leader.finalist} against {one.finalist}: {lead_with_ends(lead)}."
-    if taken != leader.finalist and verdict.margin is not None:
-        yield f"{taken} is as good within {_size(verdict.margin, verdict)}, and the cheapest."
+    if taken != leader.finalist:
+        yield f"{taken} is as good within {margin_of(verdict)}, and the cheapest."
     if verdict.kept is not verdict.taken:
         kept = verdict.kept
         yield (
@@ -182,8 +178,9 @@ def _results(verdict: VerdictConclusion) -> Iterator[str]:
             f"{fresh_name(verdict.metric)} is {_score(kept.accuracy, verdict.metric)}."
         )
     elif (own := verdict.quotable) is not None:
-        less = _size(verdict.quotable_bias, verdict) if verdict.quotable_bias else ""
-        why = f", corrected by {less} for its selection on these folds" if less else ""
+        bias = replace(own, value=verdict.quotable_bias or 0.0)
+        why = f", corrected by {gain(bias).lstrip('+')} for its selection on these folds"
+        why = why if verdict.quotable_bias else ""
         score = _score(own, verdict.metric)
         yield f"{taken} was chosen; its {fresh_name(verdict.metric)} is {score}{why}."
 
@@ -208,9 +205,29 @@ def _test(conclusions: Sequence[Conclusion]) -> Iterator[str]:
                 yield f"Its lead over {other.finalist}: {lead_with_ends(other.winner_ahead_by)}."
 
 
-def _size(difference: float, verdict: VerdictConclusion) -> str:
-    is_share = verdict.quotable is None or verdict.quotable.unit == "share"
-    return f"{scaled(difference)} points" if is_share else f"{difference:.3g}"
+def selection_bias(bias: SelectionBiasConclusion) -> str:
+    """Return by how much the search's best was too good there."""
+    unit, digits = bias.total.unit, decimals(bias.total)
+    digits = 2 if unit == "share" else digits
+    return (
+        f"The best of the search, {bias.finalist}, scored {figure(bias.searched, unit, digits)} "
+        f"there and {figure(bias.fresh, unit, digits)} on fresh folds: a selection bias of "
+        f"{gain(bias.total)} ({span(bias.total, ' to ')})."
+    )
+
+
+def may_be_best(standing: ConfirmedStanding) -> bool:
+    """Whether a finalist may be the best; of an earlier version by its verdict."""
+    known = standing.may_be_best
+    return standing.verdict != "worse" if known is None else known
+
+
+def margin_of(verdict: VerdictConclusion) -> str:
+    """Return the difference that does not matter."""
+    if verdict.margin is None:
+        return "half a point"
+    is_share = verdict.standings[0].accuracy.unit == "share"
+    return f"{scaled(verdict.margin)} points" if is_share else f"{verdict.margin:.3g}"
 
 
 def _score(score: Interval, metric: str) -> str:

@@ -14,7 +14,6 @@ from sweeps.records.conclusions import (
     CalibrationConclusion,
     Conclusion,
     ConfirmedStanding,
-    FilesCompared,
     SelectionBiasConclusion,
     SingleBest,
     TestConclusion,
@@ -26,6 +25,7 @@ from sweeps.records.conclusions import (
     VotesConclusion,
     shown_as,
 )
+from sweeps.render.methods import margin_of, may_be_best, results, selection_bias
 from sweeps.render.section import (
     Axis,
     Block,
@@ -45,13 +45,11 @@ from sweeps.wording import (
     decimals,
     format_seconds,
     fresh_name,
-    gain,
     lead_with_ends,
     percent,
     plus_minus,
     scaled,
     span,
-    unsigned_span,
 )
 
 
@@ -165,29 +163,12 @@ def put_in_words(conclusion: Conclusion) -> WordedConclusion:
 
 @put_in_words.register
 def _(verdict: VerdictConclusion) -> WordedConclusion:
-    name, leader = verdict.sweep, verdict.standings[0]
-    lines = []
-    if verdict.settled:
-        lead = f"{leader.finalist} is better than every other finalist of {name}."
-    else:
-        open_ones = [one for one in verdict.standings if _may_be_best(one)]
-        lead = f"The best is one of: {', '.join(one.finalist for one in open_ones)}."
-        lines += [_folds_to_settle(one) for one in open_ones[1:]]
-    cheapest = verdict.recommended
-    if cheapest != leader.finalist:
-        lines.append(f"{cheapest} is as good{_within(verdict)}, and the cheapest: take it.")
-    if verdict.quotable is not None and verdict.quotable_bias is not None:
-        score = verdict.quotable
-        bias = replace(score, value=verdict.quotable_bias)
-        ends = unsigned_span(score, metric=verdict.metric)
-        lines.append(
-            f"{cheapest} on fresh folds: {_scored(score.value, score)} ({ends})"
-            f"{' %' if _is_share(verdict) else ''}, corrected by {gain(bias).lstrip('+')} for its "
-            "having been selected on them."
-        )
+    lead, *lines = results(verdict)
+    open_ones = [one for one in verdict.standings if may_be_best(one)]
+    lines += [] if verdict.settled else map(_folds_to_settle, open_ones[1:])
     lines += _control_line(verdict)
     refit = f", trained on all but the test set ({verdict.refit})" if verdict.refit else ""
-    lines.append(f"The champion is {cheapest}{refit}.")
+    lines.append(f"The champion is {verdict.recommended}{refit}.")
     if verdict.folds < verdict.folds_asked:
         lines.append(
             f"Only {verdict.folds} of {verdict.folds_asked} folds count: those up to the last "
@@ -224,8 +205,8 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
         )
     lines.append(
         f"Compared by {fresh_name(verdict.metric)}, from {verdict.folds} folds, "
-        f"{_covers(verdict)}, at this size of training set. A difference{_within(verdict)} does "
-        "not matter (--margin). "
+        f"{_covers(verdict)}, at this size of training set. A difference within "
+        f"{margin_of(verdict)} does not matter (--margin). "
         "'best' is the chance of being the best. What may be the best leaves out the true best in "
         "at most 5 of 100 confirmations, however often folds are added: words change only at "
         "numbers of folds that were fixed beforehand."
@@ -242,7 +223,7 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
         "so",
     ]
     note = (
-        f"From the sweep {verdict.confirmation}, made by `sweeps confirm` when {name} had "
+        f"From the sweep {verdict.confirmation}, made by `sweeps confirm` when {verdict.sweep} had "
         f"{verdict.trials} trials."
     )
     rows = [_standing_row(standing, verdict.folds) for standing in verdict.standings]
@@ -287,7 +268,7 @@ def _standing_row(standing: ConfirmedStanding, folds: int) -> list[str]:
     if best is not None:
         chance = "< 1 %" if best < 0.01 else "> 99 %" if best > 0.99 else f"{100 * best:.0f} %"
         if said != "leads":
-            said = "may be the best" if _may_be_best(standing) else "not the best"
+            said = "may be the best" if may_be_best(standing) else "not the best"
             said += ", as good" if standing.as_good else ""
     return [
         standing.finalist,
@@ -299,23 +280,10 @@ def _standing_row(standing: ConfirmedStanding, folds: int) -> list[str]:
     ]
 
 
-def _may_be_best(standing: ConfirmedStanding) -> bool:
-    if standing.may_be_best is None:  # of an earlier version
-        return standing.verdict != "worse"
-    return standing.may_be_best
-
-
 def role_of_recommended(verdict: VerdictConclusion) -> str:
     """Return what the recommended finalist is called in a picture."""
     is_taken = verdict.kept.finalist == verdict.recommended
     return "winner" if verdict.settled else "to take" if is_taken else "champion"
-
-
-def _within(verdict: VerdictConclusion) -> str:
-    margin = verdict.margin
-    if margin is None:
-        return " within half a point"
-    return f" within {scaled(margin)} points" if _is_share(verdict) else f" within {margin:.3g}"
 
 
 def _folds_to_settle(standing: ConfirmedStanding) -> str:
@@ -344,14 +312,8 @@ def _control_line(verdict: VerdictConclusion) -> list[str]:
 
 @put_in_words.register
 def _(bias: SelectionBiasConclusion) -> WordedConclusion:
-    lead = (
-        f"The best of the search, {bias.finalist}, scored {_scored(bias.searched, bias.total)} "
-        f"there and {_scored(bias.fresh, bias.total)} on fresh folds: a selection bias of "
-        f"{gain(bias.total)} ({span(bias.total, ' to ')})."
-    )
-    return WordedConclusion(
-        "selection-bias", "Selection bias of the search's best", lead, [], [], []
-    )
+    title = "Selection bias of the search's best"
+    return WordedConclusion("selection-bias", title, selection_bias(bias), [], [], [])
 
 
 def _scored(value: float, like: Interval) -> str:
@@ -503,10 +465,15 @@ def _(tested: TestConclusion) -> WordedConclusion:
         refit = _scored(tested.refit_accuracy, winner.accuracy)
         rows.append(["refit", f"{winner.finalist}, refitted", refit, "", ""])
     lines = []
-    if tested.files:
+    if files := tested.files:
         is_refit = tested.refit_accuracy is not None
         file = f"{winner.finalist}, trained on everything else," if is_refit else winner.finalist
-        lines.append(_files_line(tested.files, file))
+        lines.append(
+            f"The champion's file against the baseline's of fold 0: {file} alone is right on "
+            f"{files.only_champion} samples, {files.baseline} alone on {files.only_baseline} "
+            f"(McNemar's exact test, p = {files.p_value:.2g}); these two files, not the "
+            "configurations."
+        )
     evaluation = tested.evaluation
     because = f", because: {evaluation.reason}" if evaluation.reason else ""
     lines += [
@@ -533,14 +500,6 @@ def _allows(tested: TestConclusion) -> str:
         return "for new samples and new seeds"
     metric = fresh_name(tested.metric)
     return f"for new seeds and folds, not for new samples: {metric} is one number a training"
-
-
-def _files_line(files: FilesCompared, champion: str) -> str:
-    return (
-        f"The champion's file against the baseline's of fold 0: {champion} alone is right on "
-        f"{files.only_champion} samples, {files.baseline} alone on {files.only_baseline} "
-        f"(McNemar's exact test, p = {files.p_value:.2g}); these two files, not the configurations."
-    )
 
 
 def _where(on_machine: bool) -> str:
