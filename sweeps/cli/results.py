@@ -315,7 +315,7 @@ def trials(
     from sweeps.analysis.summary import champion_of
     from sweeps.analysis.table import trial_documents
     from sweeps.records import Conclusions, heard
-    from sweeps.render.summaries import render_trials
+    from sweeps.render.summaries import TrialsView
 
     found, info = find_sweep(home, name)
     store = found.store(info.id)
@@ -339,7 +339,7 @@ def trials(
         return
     newest = rows[-MOST_SHOWN:]
     champion = champion_of(heard(Conclusions(store.folder).confirmed))
-    _print(render_trials(newest, info.objectives, info.space, champion=champion))
+    _print(TrialsView(newest, info.objectives, info.space, champion, says_constants=True))
     if left := len(rows) - len(newest):
         all_of_them = f"sweeps trials {shlex.quote(info.name)} --csv FILE {place_options()}"
         print(f"{left} earlier trials are not shown; all of them: {all_of_them.strip()}")

@@ -127,14 +127,14 @@ class TrialsView:
         beside, details = metrics_beside(self.rows, self.objectives), ["epochs", "seconds", "why"]
         layouts = [(beside[:n], details) for n in range(len(beside), -1, -1)]
         layouts += [([], errors), ([], [])]
-        tables = (self._table(varied, *layout) for layout in layouts)
+        tables = (self._table(varied, *layout, in_one=False) for layout in layouts)
         unlimited = options.update(width=10_000)
         fitting = (
             table
             for table in tables
             if console.measure(table, options=unlimited).maximum <= options.max_width
         )
-        yield next(fitting, None) or self._compact_table(varied)
+        yield next(fitting, None) or self._table(varied, [], [], in_one=True)
         if len(self.objectives) > 1:
             label = FRONT
         else:
@@ -153,15 +153,26 @@ class TrialsView:
         best = best_row(self.rows, self.objectives[0].direction)
         return {best.trial} if best else set()
 
-    def _table(self, varied: Sequence[str], beside: Sequence[str], more: Sequence[str]) -> Table:
-        """Return a table with a column a metric and a parameter, and the columns named in `more`.
+    def _table(
+        self, varied: Sequence[str], beside: Sequence[str], more: Sequence[str], *, in_one: bool
+    ) -> Table:
+        """Return a table with a column a metric, and the columns named in `more`.
 
-        These may be `epochs`, `seconds`, `why` (it ended) and `error`.
+        These may be `epochs`, `seconds`, `why` (it ended) and `error`. Parameters have a column
+        each, or one with all, on as many lines as they need.
         """
-        table = self._table_of([*beside, *varied])
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+        table.add_column("trial", justify="right", no_wrap=True)
+        table.add_column("state", no_wrap=True)
+        metrics = [objective.metric for objective in self.objectives]
+        for name in (*metrics, *beside, *(() if in_one else varied)):
+            table.add_column(broken(name), justify="right", no_wrap=True)
         for name in more:
             is_text = name in {"why", "error"}
             table.add_column(name, justify="left" if is_text else "right", no_wrap=True)
+        if in_one:  # a metric may be called "parameters": the number of weights
+            name = "configuration" if "parameters" in metrics else "parameters"
+            table.add_column(name, overflow="fold")
         for row in self.rows:
             why = first_line(row.error or "", limit=60) if row.state == "FAILED" else ""
             why = row.reason if row.state == "COMPLETE" else why
@@ -172,41 +183,24 @@ class TrialsView:
                 "why": ", ".join(filter(None, [why, origin])),
                 "error": first_line(row.error or "", limit=32),
             }
-            values = [format_metric(row.metrics[n]) if n in row.metrics else "" for n in beside]
-            values += [format_value(row.params[n]) if n in row.params else "" for n in varied]
-            self._add(table, row, [*values, *(told[name] for name in more)])
-        return table
-
-    def _compact_table(self, varied: Sequence[str]) -> Table:
-        table = self._table_of(())
-        metrics = {objective.metric for objective in self.objectives}
-        name = "parameters"  # a metric may have that name: the number of weights
-        table.add_column("configuration" if name in metrics else name, overflow="fold")
-        for row in self.rows:
             chosen = {name: row.params[name] for name in varied if name in row.params}
-            origin = f"{row.origin}: " if row.baseline else ""
-            self._add(table, row, [origin + format_params(chosen, separator=" ")])
+            params = [format_value(chosen[name]) if name in chosen else "" for name in varied]
+            if in_one:
+                origin = f"{row.origin}: " if row.baseline else ""
+                params = [origin + format_params(chosen, separator=" ")]
+            is_best = row.trial in self._marked
+            others = (row.values(self.objectives) or (None,) * len(metrics))[1:]
+            table.add_row(
+                f"{'*' if is_best else ''}{row.trial}",
+                Text(row.state, style=STATE_STYLES[row.state]),
+                Text(row.reason if row.objective is None else format_metric(row.objective)),
+                *("" if value is None else format_metric(value) for value in others),
+                *(format_metric(row.metrics[n]) if n in row.metrics else "" for n in beside),
+                *map(Text, params),
+                *(Text(told[name]) for name in more),
+                style="bold" if is_best else None,
+            )
         return table
-
-    def _table_of(self, numeric: Sequence[str]) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
-        table.add_column("trial", justify="right", no_wrap=True)
-        table.add_column("state", no_wrap=True)
-        for name in (*(objective.metric for objective in self.objectives), *numeric):
-            table.add_column(broken(name), justify="right", no_wrap=True)
-        return table
-
-    def _add(self, table: Table, row: TrialRow, cells: Sequence[str]) -> None:
-        is_best = row.trial in self._marked
-        others = row.values(self.objectives) or (None,) * len(self.objectives)
-        table.add_row(
-            f"{'*' if is_best else ''}{row.trial}",
-            Text(row.state, style=STATE_STYLES[row.state]),
-            Text(row.reason if row.objective is None else format_metric(row.objective)),
-            *("" if value is None else format_metric(value) for value in others[1:]),
-            *map(Text, cells),
-            style="bold" if is_best else None,
-        )
 
 
 _MOST_FILES: Final = 20
@@ -218,10 +212,9 @@ def render_text(
     *,
     home_option: str = "",
     run_command: str = "",
-    ui_option: str = "",
-    ui_address: str = "",
-    is_last: bool = True,
     verbose: bool = False,
+    is_last: bool = True,
+    **ui: str,
 ) -> RenderableType:
     """Return the end of a run: best against the baseline, failures, three commands to copy.
 
@@ -231,10 +224,9 @@ def render_text(
         summary: Summary of the sweep.
         home_option: See `next_commands`.
         run_command: See `next_commands`.
-        ui_option: See `next_commands`.
-        ui_address: See `next_commands`.
-        is_last: Whether it is the answer; if not, because a confirmation follows, it is shorter.
         verbose: Whether it says where the time went.
+        is_last: Whether it is the answer; if not, because a confirmation follows, it is shorter.
+        **ui: The other arguments of `next_commands`.
     """
     parts: list[RenderableType] = [Text(verdict_line(summary))]
     if summary.has_front:
@@ -248,13 +240,7 @@ def render_text(
         parts.append(Text(spent, style="dim"))
     if not is_last:
         return Group(*parts)
-    commands = next_commands(
-        summary,
-        home_option=home_option,
-        run_command=run_command,
-        ui_option=ui_option,
-        ui_address=ui_address,
-    )
+    commands = next_commands(summary, home_option=home_option, run_command=run_command, **ui)
     return Group(*parts, render_commands(commands))
 
 
@@ -334,16 +320,6 @@ def render_trial(
         parts += [Text("Printed and written:"), _pairs(sizes)]
         parts += [Text(f"They are artifacts of its run, and in {where} (zip)")]
     return Group(*parts)
-
-
-def render_trials(
-    rows: Sequence[TrialRow],
-    objectives: Sequence[Objective],
-    space: Mapping[str, Any] | None = None,
-    champion: ConfirmedChampion | None = None,
-) -> RenderableType:
-    """Return the output of `sweeps trials`, one line a trial; `TrialsView` has the arguments."""
-    return TrialsView(rows, objectives, space, champion, says_constants=True)
 
 
 SHOWN_FRONT: Final = 5

@@ -301,12 +301,11 @@ def _hover(text: Sequence[str]) -> dict[str, Any]:
 
 
 def _interval(middle: Sequence[Any], low: Sequence[Any], high: Sequence[Any]) -> dict[str, Any]:
+    def lengths(upper: Sequence[Any], lower: Sequence[Any]) -> list[float | None]:
+        both = zip(upper, lower, strict=True)
+        return [None if one is None or other is None else one - other for one, other in both]
+
     return {
         "type": "data", "symmetric": False, "thickness": 1.5, "color": "ink",
-        "array": [_difference(h, m) for h, m in zip(high, middle, strict=True)],
-        "arrayminus": [_difference(m, lo) for m, lo in zip(middle, low, strict=True)],
+        "array": lengths(high, middle), "arrayminus": lengths(middle, low),
     }  # fmt: skip
-
-
-def _difference(upper: float | None, lower: float | None) -> float | None:
-    return None if upper is None or lower is None else upper - lower

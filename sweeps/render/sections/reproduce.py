@@ -7,6 +7,8 @@ import json
 import math
 import shlex
 from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 
 import yaml
@@ -107,16 +109,8 @@ def _learned(data: SweepData) -> list[Block]:
     text = Text(f"--learn-from {learned.asked}: {describe_learned(learned)}.")
     if not learned.points:
         return [text]
-    points = json.dumps(
-        {
-            "points": [{"source": p.source, "params": dict(p.params)} for p in learned.points],
-            "learned_from": [
-                {"name": one.name, "data": one.data, "trials": one.trials}
-                for one in learned.learned_from
-            ],
-        },
-        indent=1,
-    )
+    held = asdict(learned)
+    points = json.dumps({key: held[key] for key in ("points", "learned_from")}, indent=1)
     return [text, Code(points, "The points, as the command below takes them", _LEARNED)]
 
 

@@ -50,7 +50,7 @@ def history_section(data: SweepData, folded: Sequence[Block] = ()) -> Section | 
         return None
     front = {row.trial for row in data.summary.front} if data.info.has_front else set()
     charts = [_chart(view, front) for view in data.by_objective]
-    charts += [] if front else [_over_time(data)]
+    charts += [] if front else [_chart(data, front, data.seconds_until)]
     return Section("history", "History of the search", [*charts, *folded, _all_trials(data)])
 
 
@@ -65,14 +65,20 @@ def name_of_chosen(data: SweepData) -> str:
     return f"trial {data.chosen.trial} ({word})"
 
 
-def _chart(data: SweepData, front: set[int]) -> Chart:
-    """Return the chart of one objective; a front, if any, replaces the best so far."""
-    complete = [row for row in data.rows if row.objective is not None]
+def _chart(data: SweepData, front: set[int], seconds: Mapping[int, float] | None = None) -> Chart:
+    """Return the chart of one objective, by trial or by the seconds of training, which a user pays.
+
+    A front, if any, replaces the best so far.
+    """
+    at = {row.trial: row.trial for row in data.rows} if seconds is None else seconds
+    rows = sorted(
+        (row for row in data.rows if row.trial in at), key=lambda r: (at[r.trial], r.trial)
+    )
+    complete = [row for row in rows if row.objective is not None]
     found = [float(row.objective) for row in complete if row.objective is not None]
     floor = min(found) - 0.06 * ((max(found) - min(found)) or abs(max(found)) or 1)
-    last = max(row.trial for row in data.rows)
-    trials = [row.trial for row in complete]
-    marks: list[Mark] = [] if front else [_steps(data, complete, trials, last)]
+    last = max(at.values())
+    marks: list[Mark] = [] if front else [_steps(data, complete, at, last)]
     for row in data.summary.baselines:
         if row.objective is not None:
             ends = [row.objective] * 2
@@ -81,17 +87,24 @@ def _chart(data: SweepData, front: set[int]) -> Chart:
     apart = front | {row.trial for row in chosen}
     apart_or_not_drawn = apart | {row.trial for row in complete if row.trial not in data.drawn}
     others = [r for r in complete if r.baseline is None and r.trial not in apart_or_not_drawn]
-    marks.append(_points("complete", others, "trial"))
+    marks.append(_points("complete", others, "trial", at))
     baselines = [row for row in complete if row.baseline and row.trial not in apart]
-    marks.append(_points("baseline trials", baselines, "baseline"))
-    for state, role in (("PRUNED", "pruned"), ("FAILED", "failed")):
-        rows = [row for row in data.rows if row.state == state and row.trial in data.drawn]
-        marks.append(_points(state.lower(), rows, role, floor))
-    marks.append(_points("on the front", [r for r in complete if r.trial in front], "best"))
+    marks.append(_points("baseline trials", baselines, "baseline", at))
+    for state, label, role in _GROUPS[1:]:
+        ended = [row for row in rows if row.state == state and row.trial in data.drawn]
+        marks.append(_points(label, ended, role, at, floor))
+    marks.append(_points("on the front", [r for r in complete if r.trial in front], "best", at))
     if chosen:
-        marks.append(replace(_points(name_of_chosen(data), chosen, "best"), is_diamond=True))
+        marks.append(replace(_points(name_of_chosen(data), chosen, "best", at), is_diamond=True))
     shown = [mark for mark in marks if not isinstance(mark, Points) or mark.x]
     name = data.summary.metric
+    if seconds is not None:
+        note = (
+            "The same by the seconds of training up to the end of each trial: trainings side by "
+            "side count once, pauses between starts do not count."
+        )
+        axes = Axis("seconds of training"), Axis(name)
+        return Chart("history-seconds", f"{name} by the time it took", shown, *axes, "wide", note)
     note = "A dot a trial; those without a value, pruned or failed, lie at the bottom."
     note += "" if front else " The line is the best so far."
     note += data.not_all_drawn
@@ -106,51 +119,28 @@ def _chart(data: SweepData, front: set[int]) -> Chart:
     )
 
 
-def _over_time(data: SweepData) -> Chart:
-    """Return the chart of the objective by the seconds of training, which is what a user pays."""
-    seconds, name = data.seconds_until, data.summary.metric
-    complete = [row for row in data.rows if row.objective is not None]
-    complete.sort(key=lambda row: (seconds[row.trial], row.trial))
-    x = [seconds[row.trial] for row in complete]
-    chosen = [row for row in complete if data.chosen and row.trial == data.chosen.trial]
-    others = [row for row in complete if row.trial in data.drawn and row not in chosen]
-    marks: list[Mark] = [
-        _steps(data, complete, x, max(seconds.values())),
-        _points("complete", others, "trial", at=seconds),
-    ]
-    if chosen:
-        best = _points(name_of_chosen(data), chosen, "best", at=seconds)
-        marks.append(replace(best, is_diamond=True))
-    note = (
-        "The same by the seconds of training up to the end of each trial: trainings side by side "
-        "count once, pauses between starts do not count."
-    )
-    axes = Axis("seconds of training"), Axis(name)
-    return Chart("history-seconds", f"{name} by the time it took", marks, *axes, "wide", note)
-
-
 def _steps(
-    data: SweepData, complete: Sequence[TrialRow], x: Sequence[Number], last: Number
+    data: SweepData, complete: Sequence[TrialRow], at: Mapping[int, float], last: float
 ) -> Line:
     choose = max if data.is_higher_better else min
     best: list[float] = []
     for row in complete:
         assert row.objective is not None
         best.append(choose(best[-1], row.objective) if best else row.objective)
-    return Line("best so far", [*x, last], [*best, best[-1]], "best", steps=True)
+    x = [*(at[row.trial] for row in complete), last]
+    return Line("best so far", x, [*best, best[-1]], "best", steps=True)
 
 
 def _points(
     name: str,
     rows: list[TrialRow],
-    role: str,
+    role: Role,
+    at: Mapping[int, float],
     floor: float | None = None,
-    at: Mapping[int, float] | None = None,
 ) -> Points:
-    """Return a dot for each trial, by its number, or where `at` says."""
-    x = [row.trial if at is None else at[row.trial] for row in rows]
+    x = [at[row.trial] for row in rows]
     heights = [row.objective if row.objective is not None else floor for row in rows]
-    return Points(name, x, heights, role, [trial_text(r) for r in rows])  # type: ignore[arg-type]
+    return Points(name, x, heights, role, [trial_text(row) for row in rows])
 
 
 def trial_text(row: TrialRow, value: str = "") -> str:

@@ -17,7 +17,7 @@ from sweeps.progress.lines import PlainLines
 from sweeps.progress.live import draw
 from sweeps.progress.tally import Tally
 from sweeps.render.markdown import render_markdown
-from sweeps.render.summaries import render_best, render_listing, render_text, render_trials
+from sweeps.render.summaries import TrialsView, render_best, render_listing, render_text
 from tests.sweeps.render.builders import record, sweep_info
 
 PARAMETERS = Objective("parameters", "minimize")
@@ -90,7 +90,7 @@ def test_a_single_trial_and_none_are_told_as_well():
 
 
 def test_the_table_of_trials_has_a_column_for_each_and_marks_the_front():
-    text = shown(render_trials(trial_rows(RECORDS), INFO.objectives))
+    text = shown(TrialsView(trial_rows(RECORDS), INFO.objectives, says_constants=True))
     assert {"*1", "*2"} <= {row[0] for row in cells(text) if row}
     assert ["3", "COMPLETE", "0.8000", "9000", "0.2500", "40"] in [row[:6] for row in cells(text)]
     assert ["4", "FAILED", "error", "50"] in [row[:4] for row in cells(text)]
@@ -104,7 +104,7 @@ def test_a_narrow_terminal_keeps_both_objectives_and_two_meanings_of_parameters_
         )
         for r in RECORDS
     ]
-    text = shown(render_trials(trial_rows(records), INFO.objectives), width=60)
+    text = shown(TrialsView(trial_rows(records), INFO.objectives), width=60)
     assert ["*1", "COMPLETE", "0.9300", "13002", "units=20"] in [row[:5] for row in cells(text)]
     assert "0.9100      13002 baseline tutorial:" in text
     assert "configuration" in text

@@ -45,10 +45,11 @@ def test_a_machine_whose_clock_was_never_set_trains_for_a_while_too(tmp_path):
 def test_the_history_has_the_best_so_far_by_seconds_of_training(data):
     by_trial, by_time = history_section(data).charts
     assert (by_trial.name, by_time.name) == ("history", "history-seconds")
-    line, points, leader = by_time.marks
+    line, points, diverged, leader = by_time.marks
     assert (list(line.x), list(line.y)) == ([10, 20, 30, 60, 70], [0.8, 0.8, 0.8, 0.9, 0.9])
     assert isinstance(points, Points)
     assert (list(points.x), list(points.y)) == ([10, 20, 30], [0.8, 0.7, 0.6])
+    assert list(diverged.x) == [70]
     assert (list(leader.x), list(leader.y), leader.is_diamond) == ([60], [0.9], True)
     assert leader.name == by_trial.marks[-1].name == "trial 3 (leads)"
 

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from sweeps.analysis.rows import trial_rows
-from sweeps.render.summaries import render_trials
+from sweeps.render.summaries import TrialsView
 from tests.sweeps.render.builders import OBJECTIVES, record
 
 PARAMS = {"learning_rate": 0.00123456, "batch_size": 32, "units_1": 25, "fixed": "same"}
@@ -22,7 +22,7 @@ def records():
 def shown(width, rows=None):
     console = Console(file=io.StringIO(), width=width)
     rows = trial_rows(records()) if rows is None else rows
-    console.print(render_trials(rows, OBJECTIVES))
+    console.print(TrialsView(rows, OBJECTIVES, says_constants=True))
     return console.file.getvalue()
 
 
