@@ -332,7 +332,6 @@ def how_to_install(packages: Iterable[str]) -> str:
 
 
 def _from_here(path: Path) -> str:
-    """Return a path as it is written in the present folder, if it lies there."""
     here = Path.cwd()
     return os.path.relpath(path, here) if path.is_relative_to(here) else str(path)
 

@@ -139,7 +139,6 @@ def _shares(
     *,
     resample: bool = True,
 ) -> dict[str, float]:
-    """Return the share of each parameter, and of noise drawn anew."""
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator
 

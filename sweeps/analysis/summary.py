@@ -330,23 +330,20 @@ def listing_rows(
     totals, names = asked or {}, {info.id: info.name for info, _ in sweeps}
     rows = []
     for info, records in newest_first:
-        row = _row(info, records, totals.get(info.id), info.id in running)
+        row = _row(info, records, totals.get(info.id))
         owner = names.get(confirmed_by(info.directory) or "")
         row = replace(row, companion_of=owner, champion=(champions or {}).get(info.id))
+        row = replace(row, state="RUNNING") if info.id in running else row
         rows.append(replace(row, state="ARCHIVED") if info.id in archived else row)
     return rows
 
 
-def _row(
-    info: SweepInfo, records: Sequence[Record], asked: int | None, running: bool
-) -> ListingRow:
+def _row(info: SweepInfo, records: Sequence[Record], asked: int | None) -> ListingRow:
     rows = trial_rows(records)
     best = None if info.has_front else best_row(rows, info.direction)
     done = sum(row.state != "WAITING" for row in rows)
     state: ListingState = "FINISHED"
-    if running:
-        state = "RUNNING"
-    elif not done:
+    if not done:
         state = "EMPTY"
     elif done < len(rows) or done < (asked or 0):
         state = "UNFINISHED"

@@ -124,14 +124,7 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
         "goes_on": plan.goes_on or None,
         "left": plan.left,
         "planned": [
-            {
-                "origin": p.origin,
-                "engine": p.plan.engine,
-                "reason": p.plan.reason,
-                "seconds": p.plan.seconds,
-                "epochs": p.epochs,
-                "params": dict(p.params),
-            }
+            {"origin": p.origin, **asdict(p.plan), "epochs": p.epochs, "params": dict(p.params)}
             for p in plan.trials
         ],
         "estimated_seconds": plan.seconds,
@@ -209,7 +202,6 @@ def _gpus(plan: SweepPlan) -> list[str]:
 
 
 def _print_duration(plan: SweepPlan) -> None:
-    """Print how long the trials take, or how many a budget pays for."""
     which = "the " + counted(plan.left, "trial") + (" that are left" if plan.goes_on else "")
     for line in plan.budget.lines() if plan.budget else ():
         print(line)

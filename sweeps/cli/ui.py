@@ -148,11 +148,7 @@ def _serve(options: Sequence[str], uri: str, *, base: str, announce: Callable[[]
 
 
 def _check_port(host: str, port: int) -> None:
-    """Refuse a port that cannot be listened on, and name one that can.
-
-    Raises:
-        UsageError: The port is taken, or its number is not one of a port.
-    """
+    """Refuse a port that cannot be listened on, and name one that can."""
     if not 0 < port < 65536:
         raise UsageError(f"--port {port}: give a number from 1 to 65535")
     problem = _bind_error(host, port)

@@ -35,11 +35,12 @@ class Kind:
     Attributes:
         type: The type of a value in a command.
         check: Refuses a value that is not None by a `UsageError`; it gets the option's name, too.
+            By itself it refuses nothing: the value is checked where it is used.
         is_list: Whether a command takes several texts, of which the value is made.
     """
 
     type: Any
-    check: Callable[[str, Any], Any]
+    check: Callable[[str, Any], Any] = lambda option, value: None
     is_list: bool = False
 
 
@@ -107,10 +108,6 @@ def _folds(option: str, value: object) -> None:
         )
 
 
-def _anything(option: str, value: object) -> None:
-    """Refuse nothing: it is checked where it is used."""
-
-
 _DURATION: Final = Kind(str, seconds)
 _DURATION_FROM_ZERO: Final = Kind(str, partial(seconds, least=0))
 _NUMBER: Final = Kind(float, _number)
@@ -121,7 +118,7 @@ _FLAG: Final = Kind(bool, _of_type(bool, "True or False"))
 _PAIRS: Final = Kind(str, _of_type(Mapping, "a dict"), is_list=True)
 _TEXTS: Final = Kind(str, _texts, is_list=True)
 _ORDER: Final = Kind(str, _order)
-_CHECKED_LATER: Final = Kind(str, _anything)
+_CHECKED_LATER: Final = Kind(str)
 
 
 @dataclass(frozen=True)
@@ -541,7 +538,7 @@ class WhatToConfirm:
     leave_out: Annotated[
         Sequence[int] | None,
         Option(
-            Kind(int, _anything, is_list=True),
+            Kind(int, is_list=True),
             "A finalist that takes no part, such as one whose trainings fail; may be repeated "
             "(default: as before, unless --top is given).",
             metavar="TRIAL",

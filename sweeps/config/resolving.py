@@ -314,10 +314,11 @@ def _sampler_of(
     """
     choice = _choice(options.sampler, options.sampler_options, space.defaults.sampler)
     stored = existing.fingerprint.get("sampler") if existing else None
+    if choice.name in {"auto", "grid"} and choice.options:
+        got = ", ".join(choice.options)
+        raise UsageError(f"sampler {choice.name!r} takes no options, got {got}")
     if choice.name != "auto":
         return completed(choice, stored), ""
-    if choice.options:
-        raise UsageError(f"sampler 'auto' takes no options, got {', '.join(choice.options)}")
     if stored is not None:
         return Component(stored["name"], stored.get("options", {})), "as the sweep was made"
     found, why = chosen_by_auto(space, trials)
@@ -340,8 +341,6 @@ def _ask_ahead(
 def _sampler(choice: Component, space: Space) -> SamplerFactory | None:
     if choice.name != "grid":
         return sampler_factory(choice, len(space.objectives), space)
-    if choice.options:
-        raise UsageError(f"sampler 'grid' takes no options, got {', '.join(choice.options)}")
     try:
         next(iter(space.enumerate()))
     except SpaceError as error:

@@ -234,7 +234,6 @@ def _leading(tally: Tally) -> list[TrialRow]:
 
 
 def _best_lines(tally: Tally, row: TrialRow) -> list[str]:
-    """Return the lines about a new best trial, or one on the front: its values, its parameters."""
     values = f": {values_line(row, tally.info.objectives)}"
     if not tally.info.has_front:  # the first line of the sweep names its metric
         values = f" {format_metric(row.objective or 0.0)}"
@@ -290,10 +289,7 @@ class JsonLines(Tallied):
         info = tally.info
         self._event(
             "started",
-            id=info.id,
-            name=info.name,
-            metric=info.metric,
-            direction=info.direction,
+            **{key: getattr(info, key) for key in ("id", "name", "metric", "direction")},
             objectives=[asdict(objective) for objective in info.objectives],
             total=tally.total,
             done=tally.done,

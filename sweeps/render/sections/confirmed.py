@@ -15,7 +15,6 @@ from sweeps.records.conclusions import (
     Conclusion,
     ConfirmedStanding,
     SelectionBiasConclusion,
-    SingleBest,
     TestConclusion,
     TestVotesConclusion,
     VerdictConclusion,
@@ -233,7 +232,6 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
 
 
 def _judged_lines(verdict: VerdictConclusion) -> list[str]:
-    """Return how much the data have judged, and what that means once it was more than one sweep."""
     judged = verdict.judged
     if judged is None:
         return []
@@ -387,7 +385,18 @@ def _(votes: VotesConclusion) -> WordedConclusion:
     announced = next(vote for vote in votes.votes if vote.announced)
     single = votes.single
     rows = [["single best", plus_minus(single.accuracy), "", "", "", "1.0x", "1.0x"]]
-    rows += [_vote_row(vote, single) for vote in votes.votes]
+    rows += [
+        [
+            f"{shown_as(vote.ensemble)}, {vote.vote}",
+            plus_minus(vote.accuracy),
+            _signed(vote.ahead_by),
+            span(vote.ahead_by),
+            vote.verdict,
+            _times(vote.parameters, single.parameters),
+            _times(vote.train_seconds, single.train_seconds),
+        ]
+        for vote in votes.votes
+    ]
     is_mean, like = announced.vote == "mean", single.accuracy
     against = percent(like.value, 2) if like.unit == "share" else _scored(like.value, like)
     lead = (
@@ -436,18 +445,6 @@ def _who(vote: VoteOnFolds) -> str:
     return f"the {vote.ensemble}" if vote.ensemble.startswith("top") else vote.ensemble
 
 
-def _vote_row(vote: VoteOnFolds, single: SingleBest) -> list[str]:
-    return [
-        f"{shown_as(vote.ensemble)}, {vote.vote}",
-        plus_minus(vote.accuracy),
-        _signed(vote.ahead_by),
-        span(vote.ahead_by),
-        vote.verdict,
-        _times(vote.parameters, single.parameters),
-        _times(vote.train_seconds, single.train_seconds),
-    ]
-
-
 def _times(whole: float, one: float) -> str:
     return f"{whole / one:.1f}x" if one else ""
 
@@ -476,9 +473,13 @@ def _(tested: TestConclusion) -> WordedConclusion:
         )
     evaluation = tested.evaluation
     because = f", because: {evaluation.reason}" if evaluation.reason else ""
+    allowed = "for new samples and new seeds"
+    if not tested.is_by_sample:
+        metric = fresh_name(tested.metric)
+        allowed = f"for new seeds and folds, not for new samples: {metric} is one number a training"
     lines += [
         f"Means over {tested.trainings} trainings each and {tested.samples} samples; intervals are "
-        f"{_allows(tested)}, all differences at once.",
+        f"{allowed}, all differences at once.",
         f"Evaluation {evaluation.number} of {evaluation.of} of test set {evaluation.digest[:8]} "
         f"{_where(evaluation.on_machine)}{because}.",
     ]
@@ -493,13 +494,6 @@ def _(tested: TestConclusion) -> WordedConclusion:
     lead = f"On the test set {winner.finalist}, the champion, {said}."
     title = f"The test set, {_ordinal(evaluation)}"
     return WordedConclusion(f"tested-{_name(evaluation)}", title, lead, columns, rows, lines, note)
-
-
-def _allows(tested: TestConclusion) -> str:
-    if tested.is_by_sample:
-        return "for new samples and new seeds"
-    metric = fresh_name(tested.metric)
-    return f"for new seeds and folds, not for new samples: {metric} is one number a training"
 
 
 def _where(on_machine: bool) -> str:
