@@ -211,10 +211,10 @@ class Sweep:
     def report(self, file: str | Path) -> Path:
         """Write the sweep as one HTML page, as `sweeps report` does; return its path."""
         from sweeps.analysis.data import read_sweep
-        from sweeps.render.sections import render_report, report_sections
+        from sweeps.render.sections import render_report
 
         data = read_sweep(self.info, self.home.store(self.info.id))
-        page = render_report(data, report_sections(data))
+        page = render_report(data)
         Path(file).write_text(page, encoding="utf-8")
         return Path(file).resolve()
 

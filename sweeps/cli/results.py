@@ -68,7 +68,7 @@ def report(
     It works offline, and says who won, how sure that is, and what to do next.
     """
     from sweeps.analysis.data import read_sweep
-    from sweeps.render.sections import render_report, report_sections
+    from sweeps.render.sections import render_report
 
     found, info = find_sweep(home, name)
     if methods:
@@ -78,7 +78,7 @@ def report(
     if not read.records:
         raise UsageError(f"sweep {read.info.name!r} has no trial yet: nothing to report")
     path = output or Path(f"{read.info.name}.html")
-    write(path, render_report(read, report_sections(read)).encode("utf-8", "replace"))
+    write(path, render_report(read).encode("utf-8", "replace"))
     print(path)
 
 

@@ -84,24 +84,16 @@ def make_progress(mode: Mode | Progress) -> Progress:
         return mode
     if mode not in get_args(Mode):
         raise ValueError(f"progress mode {mode!r} is none of {', '.join(get_args(Mode))}")
-    if mode == "json":
-        from sweeps.progress.lines import JsonLines
+    from sweeps.progress.lines import JsonLines, PlainLines, Quiet
 
+    if mode == "json":
         return JsonLines(sys.stdout)
     if mode == "quiet":
-        from sweeps.progress.lines import Quiet
-
         return Quiet(sys.stderr)
-    if mode == "auto" and _in_notebook():
-        from sweeps.progress.live import NotebookDisplay
+    if mode == "auto" and (_in_notebook() or can_redraw(sys.stderr)):
+        from sweeps.progress.live import LiveDisplay, NotebookDisplay
 
-        return NotebookDisplay()
-    if mode == "auto" and can_redraw(sys.stderr):
-        from sweeps.progress.live import LiveDisplay
-
-        return LiveDisplay(sys.stderr)
-    from sweeps.progress.lines import PlainLines
-
+        return NotebookDisplay() if _in_notebook() else LiveDisplay(sys.stderr)
     return PlainLines(sys.stderr, verbose=mode == "verbose")
 
 

@@ -27,9 +27,8 @@ from sweeps.progress import PassedOn, Progress, Tallied
 from sweeps.progress.tally import Tally, params_of
 from sweeps.records.conclusions import FINALIST, FOLD
 from sweeps.render.verdict import (
-    ended_line,
+    ending_lines,
     failure_line,
-    retry_line,
     time_line,
     values_line,
     verdict_line,
@@ -199,11 +198,8 @@ class PlainLines(Tallied):
 
     def trials_ended(self, summary: Summary) -> None:
         """Write how the trials ended, and which failures and retries there were."""
-        self._out.line(ended_line(summary))
-        if summary.failures:
-            self._out.line(failure_line(summary.failures, summary.first_error))
-        if summary.retried:
-            self._out.line(retry_line(summary.retried))
+        for line in ending_lines(summary):
+            self._out.line(line)
 
 
 def trial_line(row: TrialRow, info: SweepInfo) -> str:
@@ -403,12 +399,8 @@ class Logged(PassedOn):
 
     def trials_ended(self, summary: Summary) -> None:
         """Log how the trials ended, and where the time went."""
-        self._line(ended_line(summary))
-        if summary.best or summary.front:
-            self._line(verdict_line(summary))
-        failures = failure_line(summary.failures, summary.first_error)
-        spent = time_line(summary.time_split)
-        for line in filter(None, [failures, retry_line(summary.retried), spent]):
+        best = verdict_line(summary) if summary.best or summary.front else ""
+        for line in filter(None, [*ending_lines(summary), best, time_line(summary.time_split)]):
             self._line(line)
         self._shown.trials_ended(summary)
 

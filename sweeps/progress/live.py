@@ -22,7 +22,7 @@ from rich.text import Text
 from sweeps.progress import Tallied
 from sweeps.progress.lines import LossyStream
 from sweeps.progress.tally import SHOWN_BEST, Tally
-from sweeps.render.verdict import ended_line, failure_line, front_line
+from sweeps.render.verdict import ended_line, ending_lines, failure_line, front_line
 from sweeps.wording import broken, counted, format_metric, format_params, format_seconds
 
 if TYPE_CHECKING:
@@ -230,9 +230,7 @@ class NotebookDisplay(Tallied):
 
     def trials_ended(self, summary: Summary) -> None:
         """Show how the sweep ended, and which failures there were."""
-        self._notes = [ended_line(summary)]
-        if summary.failures:
-            self._notes.append(failure_line(summary.failures, summary.first_error))
+        self._notes = ending_lines(summary)
         self._draw()
 
     def close(self) -> None:

@@ -165,7 +165,6 @@ class _VerdictInWords:
         return f"{own} baseline" if is_only else standing.finalist
 
     def choice(self) -> list[str]:
-        """Return which finalist to take, and by how much the leader beats the baseline."""
         leader, take = self._leader, self._take
         if not self._baselines:
             mean = f"{self._named}{_figure(leader.accuracy)} on fresh folds"
@@ -220,7 +219,6 @@ class _VerdictInWords:
         return [f"Nothing beats {name}, but {take.finalist} is as good, and smaller: take it."]
 
     def parameters(self, params: Mapping[int, Mapping[str, Value]]) -> list[str]:
-        """Return the parameters of the choice."""
         if self._kept.finalist.startswith(_CONTROL):
             return []  # its trial is one of another sweep
         chosen = params.get(self._kept.trial, {})
@@ -328,7 +326,6 @@ class _VerdictInWords:
         return f"{said}; {_listed(rest)} under {_whole_percent(_SMALL)}" if rest else said
 
     def champion(self, *, is_served: bool) -> str:
-        """Return where the champion is."""
         verdict, take = self._verdict, self._take
         where = "Champion in MLflow" if is_served else "Champion"
         said = f"{where}: {self._name(take)}"

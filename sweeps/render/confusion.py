@@ -114,7 +114,6 @@ class _Matrix:
     def __init__(
         self, counts: NDArray[np.integer], names: Sequence[str], size: Size, font: Font
     ) -> None:
-        """Lay it out; nothing is drawn yet."""
         self._counts, self._size, self._font = counts, size, font
         self._totals = counts.sum(axis=1)
         self._recalls = np.diagonal(counts) / np.maximum(self._totals, 1)
@@ -143,7 +142,6 @@ class _Matrix:
         self.picture.paste(color, (*place, place[0] + mask.width, place[1] + mask.height), mask)
 
     def fill(self) -> None:
-        """Colour the cells, draw lines between them where there is room, and a frame around."""
         wrong = self._counts.astype(float)
         np.fill_diagonal(wrong, 0)
         strength = 0.8 * (wrong / max(wrong.max(), 5)) ** 0.7
@@ -161,7 +159,6 @@ class _Matrix:
         self._draw.rectangle(frame, outline=FRAME, width=2)
 
     def write_names(self) -> None:
-        """Write the classes left of the matrix and below it, upward where they are too wide."""
         is_upward = self._widest_name > self._cell - 4
         for middle, name in zip(self._middles, self._names, strict=False):
             self.write(-8, middle, name, "rm")
@@ -174,7 +171,6 @@ class _Matrix:
             self.picture.paste(upward, (self.left, top + self._side + 2))
 
     def write_counts(self) -> None:
-        """Write the count of each cell, if there is room and if they can be taken in."""
         if not self._names or len(self._counts) > MOST_CLASSES_WITH_COUNTS:
             return
         largest, letters = str(self._counts.max()), self._size.letters
@@ -186,7 +182,6 @@ class _Matrix:
             self.write(x, y, text, "mm", color, letters * min(room, 1.0), right)
 
     def write_legend(self, say: Callable[[str], str]) -> None:
-        """Write what the two colours mean."""
         height = self._side + self.left + self._size.legend / 2 if self._size.legend else -19
         x, letters = 0.0, self._size.letters
         for color, word in ((RIGHT, say("right")), (WRONG, say("wrong"))):
@@ -197,7 +192,6 @@ class _Matrix:
             x += 3 * letters + self._font(word, letters, False).getlength(word)
 
     def write_details(self, say: Callable[[str], str]) -> None:
-        """Write the names of the axes, and the recalls."""
         true, middle, right = say("true"), self._side / 2, self._side + 12
         font = self._font(true, self._size.letters, False)
         place = 18, self._top + middle - font.getlength(true) / 2

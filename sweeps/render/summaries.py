@@ -269,11 +269,8 @@ def render_best(
     if summary.has_front:
         parts += _front(summary)
     if shown := chosen or summary.best:
-        metrics = {name: format_metric(value) for name, value in shown.metrics.items()}
         of = f" of the champion, trial {chosen.trial}" if chosen else ""
-        params = {name: format_value(value) for name, value in shown.params.items()}
-        parts += [Text(f"Parameters{of}:"), _pairs(params)]
-        parts += [Text(f"Metrics{of}{', in the search' if chosen else ''}:"), _pairs(metrics)]
+        parts += _params_and_metrics(shown, of, f"{of}, in the search" if chosen else "")
     parts += [Text(line, style=style) for line, style in _remarks(summary, home_option)]
     return Group(*parts)
 
@@ -302,11 +299,7 @@ def render_trial(
         **({"score": printable(score)} if score else {}),
     }
     parts: list[RenderableType] = [Text(f"trial {row.trial}", style="bold"), _pairs(facts)]
-    params = {name: format_value(value) for name, value in row.params.items()}
-    parts += [Text("Parameters:"), _pairs(params)]
-    if row.metrics:
-        metrics = {name: format_metric(value) for name, value in row.metrics.items()}
-        parts += [Text("Metrics:"), _pairs(metrics)]
+    parts += _params_and_metrics(row)
     if row.error:
         parts += [Text("Error:", style="bold red"), Text(printable(row.error))]
     if written:
@@ -360,6 +353,13 @@ def _remarks(summary: Summary, home_option: str, run_command: str = "") -> list[
         text = f"{counted(summary.tracking_pending, 'run')} not in MLflow yet"
         remarks.append((text, "yellow"))
     return remarks
+
+
+def _params_and_metrics(row: TrialRow, of: str = "", where: str = "") -> list[RenderableType]:
+    params = {name: format_value(value) for name, value in row.params.items()}
+    metrics = {name: format_metric(value) for name, value in row.metrics.items()}
+    shown: list[RenderableType] = [Text(f"Parameters{of}:"), _pairs(params)]
+    return [*shown, *([Text(f"Metrics{where}:"), _pairs(metrics)] if metrics else [])]
 
 
 def _pairs(pairs: Mapping[str, str]) -> RenderableType:

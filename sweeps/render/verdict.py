@@ -96,6 +96,12 @@ def ended_line(summary: Summary, which: str = "this start") -> str:
     return f"{progress_line(summary)} ({which}: {format_seconds(summary.seconds)})"
 
 
+def ending_lines(summary: Summary) -> list[str]:
+    """Return how the trials ended, and which failures and retries there were."""
+    failures = failure_line(summary.failures, summary.first_error)
+    return [*filter(None, [ended_line(summary), failures, retry_line(summary.retried)])]
+
+
 def failure_line(failures: Mapping[str, int], first_error: str | None) -> str:
     """Return `2 trials failed: error 1, diverged 1; first error: ...`, empty if none failed."""
     total = sum(failures.values())

@@ -210,12 +210,12 @@ def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
     It is nothing as well for a part of a confirmation, whose findings are in the report of its
     sweep. The page depends on records and ending alone, so that writing it again changes nothing.
     """
-    from sweeps.render.sections import render_report, report_sections
+    from sweeps.render.sections import render_report
 
     is_small = len(data.ranking) < FEWEST_TRIALS
     if ending.status != "FINISHED" or is_small or confirmed_by(data.info.directory):
         return {}
-    return {"report.html": render_report(data, report_sections(data)).encode("utf-8", "replace")}
+    return {"report.html": render_report(data).encode("utf-8", "replace")}
 
 
 def _import_what_reports() -> None:

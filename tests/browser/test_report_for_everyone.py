@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sweeps.analysis.data import read_sweep
-from sweeps.render.sections import render_report, report_sections
+from sweeps.render.sections import render_report
 from tests.browser.axe import complaints_of_axe
 from tests.browser.opened import opened
 from tests.browser.test_sweep_view import sweep_in
@@ -29,7 +29,7 @@ def html(tmp_path_factory):
         standing("baseline-tutorial", 0.93, 0.015), trials=60,
     )  # fmt: skip
     data.__dict__["conclusions"] = [verdict, *WHOLE[1:]]  # as the cached property would
-    return render_report(data, report_sections(data))
+    return render_report(data)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from search_spaces.objectives import in_words
@@ -41,17 +40,12 @@ def report_sections(data: SweepData) -> list[Section]:
     return [section for section in made if section is not None and section.blocks]
 
 
-def render_report(data: SweepData, sections: Sequence[Section]) -> str:
-    """Return the report of a sweep as one HTML page.
-
-    Args:
-        data: The sweep.
-        sections: The sections, from `report_sections`.
-    """
+def render_report(data: SweepData) -> str:
+    """Return the report of a sweep as one HTML page."""
     info = data.info
     made = datetime.fromtimestamp(info.created_at / 1000, tz=UTC)
     goal, begun = in_words(info.objectives), f"begun {made:%Y-%m-%d %H:%M} UTC"
     # An experiment of somebody's own may have given its name to its data, too.
     parts = dict.fromkeys([info.experiment_name, info.data.get("name", ""), goal, begun])
     subtitle = " · ".join(str(part) for part in parts if part)
-    return render_page(f"Sweep {info.name}", subtitle, sections)
+    return render_page(f"Sweep {info.name}", subtitle, report_sections(data))

@@ -44,7 +44,7 @@ def test_it_begins_with_the_front_and_claims_no_winner(swept, data, sections):
     assert sections["verdict"].title == "Pareto front"
     assert isinstance(lead, Text)
     assert lead.text.startswith(f"{len(front)} trials on the Pareto front, observed, not confirmed")
-    page = render_report(data, list(sections.values()))
+    page = render_report(data)
     visible = page[: page.index("<script>")] + page[page.rindex("</script>") :]
     assert "best observed" not in visible
     assert "Pareto front" in visible
