@@ -51,14 +51,12 @@ from sweeps.workspace.clock import command_watch
 if TYPE_CHECKING:
     from sweeps.analysis.summary import Summary
     from sweeps.api import Sweep
-    from sweeps.config.sweep import SweepConfig
     from sweeps.home import Home
     from sweeps.launch import RunResult
     from sweeps.manage.lifecycle import Retried
     from sweeps.progress import Mode
     from sweeps.records.record import SweepInfo
     from sweeps.runner.enqueuing import Enqueued
-    from sweeps.workspace.clock import Stopwatch
 
 
 @asks()
@@ -86,12 +84,31 @@ def run(
     from sweeps.executors.local.fork_server import one_fork_server
 
     progress = mode_of(quiet=quiet, as_json=json, verbose=verbose)
-    config = resolve(asked)
+    config = resolve(asked)  # a mistake is said before what launches is imported
+    from sweeps.launch import Timing, run_config
+    from sweeps.tracking.address import resolve_tracking_uri
+
+    answer = partial(_answer, asked=asked, confirm=confirm, strict=strict, progress=progress)
+    # The answer names the address on a server, which may be away: only the end tells.
+    is_server = resolve_tracking_uri(config.home.path, asked.tracking_uri).startswith("http")
     with one_fork_server():
         check_confirming(config, asked, wanted=confirm, progress=progress)
-        result = _search(
-            config, asked, watch=watch, confirm=confirm, strict=strict, progress=progress
-        )
+        with answering_first(progress) as give:
+            result = run_config(
+                config,
+                asked,
+                progress=progress,
+                has_failed=lambda summary: failure(summary, strict, asked.fail_under) is not None,
+                timing=Timing(
+                    watch=watch,
+                    reserving=reserving_for(config, confirm),
+                    command=command_line(asked),
+                    answer=lambda found: give(lambda: None if is_server else answer(found)),
+                ),
+            )
+            _conclude(result.summary, gate_line(result.summary, strict, asked.fail_under))
+        if is_server:
+            answer(result)
         code = exit_code(result.summary, strict=strict, fail_under=asked.fail_under)
         if code in WHOLE and is_to_be_confirmed(result, confirm):
             more = f"{command_line(asked)} --trials {2 * result.summary.done} {place_options()}"
@@ -101,40 +118,6 @@ def run(
     if config.parallelism.workers:  # else trials ran in here, and may have left something to end
         gc.freeze()  # to look for garbage in MLflow takes half a second
     raise typer.Exit(code)
-
-
-def _search(
-    config: SweepConfig,
-    asked: RunOptions,
-    *,
-    watch: Stopwatch,
-    confirm: bool | None,
-    strict: bool,
-    progress: Mode,
-) -> RunResult:
-    from sweeps.launch import Timing, run_config
-    from sweeps.tracking.address import resolve_tracking_uri
-
-    answer = partial(_answer, asked=asked, confirm=confirm, strict=strict, progress=progress)
-    # The answer names the address on a server, which may be away: only the end tells.
-    is_server = resolve_tracking_uri(config.home.path, asked.tracking_uri).startswith("http")
-    with answering_first(progress) as give:
-        result = run_config(
-            config,
-            asked,
-            progress=progress,
-            has_failed=lambda summary: failure(summary, strict, asked.fail_under) is not None,
-            timing=Timing(
-                watch=watch,
-                reserving=reserving_for(config, confirm),
-                command=command_line(asked),
-                answer=lambda result: give(lambda: None if is_server else answer(result)),
-            ),
-        )
-        _conclude(result.summary, gate_line(result.summary, strict, asked.fail_under))
-    if is_server:
-        answer(result)
-    return result
 
 
 def _answer(

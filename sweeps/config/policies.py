@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from search_spaces.errors import did_you_mean
 from search_spaces.python_space import MAIN, script_name
 from sweeps.errors import UsageError
 from sweeps.records import Record
@@ -47,44 +46,6 @@ class FailurePolicy:
     trial_timeout_seconds: float | None
     max_failures_in_row: int
     checkpoint_seconds: float
-
-
-def failure_policy(
-    retries: Mapping[str, int],
-    trial_timeout_seconds: float | None,
-    max_failures_in_row: int | None,
-    checkpoint_seconds: float | None = None,
-    *,
-    workers: int,
-) -> FailurePolicy:
-    """Check the user's options and fill in the defaults.
-
-    Args:
-        retries: Numbers by reason; a reason that is missing keeps its default.
-        trial_timeout_seconds: See `FailurePolicy`; above 0.
-        max_failures_in_row: See `FailurePolicy`; None for the default.
-        checkpoint_seconds: See `FailurePolicy`; None for the default.
-        workers: How many worker processes there will be; without any, nothing can end a trial.
-
-    Raises:
-        UsageError: A reason is unknown, its number is not allowed, or there is a timeout without
-            workers.
-    """
-    for reason, number in retries.items():
-        if reason not in DEFAULT_RETRIES:
-            known = ", ".join(DEFAULT_RETRIES)
-            hint = did_you_mean(str(reason), DEFAULT_RETRIES)
-            raise UsageError(f"--retries {reason}={number}: unknown reason{hint}; known: {known}")
-        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-            raise UsageError(f"--retries {reason}={number}: give a whole number from 0 on")
-    if trial_timeout_seconds is not None and workers == 0:
-        raise UsageError(
-            f"--trial-timeout {trial_timeout_seconds:g} with --workers 0: a trial in the calling "
-            "process cannot be ended; give --workers 1 or more, or leave --trial-timeout out"
-        )
-    limit = DEFAULT_MAX_FAILURES_IN_ROW if max_failures_in_row is None else max_failures_in_row
-    between = DEFAULT_CHECKPOINT_SECONDS if checkpoint_seconds is None else checkpoint_seconds
-    return FailurePolicy({**DEFAULT_RETRIES, **retries}, trial_timeout_seconds, limit, between)
 
 
 @dataclass(frozen=True)

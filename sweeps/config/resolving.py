@@ -19,7 +19,14 @@ from search_spaces.parameters import Value
 from search_spaces.space import Component, Space
 from sweeps.config.learning import learn
 from sweeps.config.options import OPTIONS, Limits, RunOptions, check_options, option_of
-from sweeps.config.policies import Parallelism, failure_policy, how_many_workers
+from sweeps.config.policies import (
+    DEFAULT_CHECKPOINT_SECONDS,
+    DEFAULT_MAX_FAILURES_IN_ROW,
+    DEFAULT_RETRIES,
+    FailurePolicy,
+    Parallelism,
+    how_many_workers,
+)
 from sweeps.config.sweep import (
     ASK_AHEAD,
     ASK_AHEAD_UNTAUGHT,
@@ -176,6 +183,35 @@ def limits_of(options: RunOptions, space: Space) -> Limits:
     )
 
 
+def failure_policy(options: RunOptions, workers: int) -> FailurePolicy:
+    """Return the policy for trials that fail, with the defaults filled in.
+
+    Raises:
+        UsageError: A reason is unknown, its number is not allowed, or there is a timeout without
+            workers, so that nothing can end a trial.
+    """
+    for reason, number in options.retries.items():
+        if reason not in DEFAULT_RETRIES:
+            known = ", ".join(DEFAULT_RETRIES)
+            hint = did_you_mean(str(reason), DEFAULT_RETRIES)
+            raise UsageError(f"--retries {reason}={number}: unknown reason{hint}; known: {known}")
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            raise UsageError(f"--retries {reason}={number}: give a whole number from 0 on")
+    longest, between = _seconds(options, "trial_timeout"), _seconds(options, "checkpoint_every")
+    if longest is not None and workers == 0:
+        raise UsageError(
+            f"--trial-timeout {longest:g} with --workers 0: a trial in the calling process cannot "
+            "be ended; give --workers 1 or more, or leave --trial-timeout out"
+        )
+    in_row = options.max_failures_in_row
+    return FailurePolicy(
+        retries={**DEFAULT_RETRIES, **options.retries},
+        trial_timeout_seconds=longest,
+        max_failures_in_row=DEFAULT_MAX_FAILURES_IN_ROW if in_row is None else in_row,
+        checkpoint_seconds=DEFAULT_CHECKPOINT_SECONDS if between is None else between,
+    )
+
+
 def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
     """Validate everything a sweep needs.
 
@@ -227,13 +263,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
         order="free" if options.order == "free" else "number",
         parallelism=Parallelism(workers, ask_ahead),
         limits=limits_of(options, space),
-        failures=failure_policy(
-            options.retries,
-            _seconds(options, "trial_timeout"),
-            options.max_failures_in_row,
-            _seconds(options, "checkpoint_every"),
-            workers=workers,
-        ),
+        failures=failure_policy(options, workers),
         dropped_baselines=dropped,
         fingerprint={
             "experiment": space.experiment,

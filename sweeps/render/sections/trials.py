@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 from sweeps.analysis.data import SweepData
@@ -216,7 +217,9 @@ def _lines(name: str, curves: Iterable[tuple[Record, Sequence[Number]]], role: R
 def _one(record: Record, metric: str, label: str, role: Role) -> list[Mark]:
     values = _curve_values(record, metric)
     marks: list[Mark] = [curve(record, metric, label, role)]
-    drops = [epoch for epoch in rate_drops(record) if epoch <= len(values)]
+    rates = record.result.history.get(_RATE, []) if record.result else []
+    pairs = enumerate(pairwise(rates[: len(values)]), 2)
+    drops = [epoch for epoch, (before, after) in pairs if after < before]
     if drops:
         heights = [values[epoch - 1] for epoch in drops]
         said = [f"{label}: the learning rate dropped before epoch {epoch}" for epoch in drops]
@@ -241,12 +244,6 @@ def _rates(data: SweepData) -> Chart:
     axes = Axis("epoch", whole=True), Axis(_RATE, log=True, is_tiny=True, is_short=True)
     which = "trials on the front" if data.info.has_front else "the best five"
     return Chart("learning-rates", f"Learning rate of {which}", marks, *axes, size="wide")
-
-
-def rate_drops(record: Record) -> list[int]:
-    """Return the epochs, from 1, that began with a lower learning rate than the one before."""
-    rates = record.result.history.get(_RATE, []) if record.result else []
-    return [n + 1 for n in range(1, len(rates)) if rates[n] < rates[n - 1]]
 
 
 def _curve_values(record: Record, metric: str) -> list[Number]:
