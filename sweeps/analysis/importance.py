@@ -61,7 +61,6 @@ def importances(
     ranking: Sequence[Record],
     varied: Sequence[str],
     direction: Direction,
-    seed: int = 0,
 ) -> list[Importance]:
     """Return the importance of each varied parameter, the greatest first; empty if too few trials.
 
@@ -69,19 +68,18 @@ def importances(
         ranking: Complete trials, the best first.
         varied: Names of the parameters that differ between trials.
         direction: Direction of the objective.
-        seed: Seed of the noise and of the resampling.
     """
     points = tuple(
         (tuple(record.params.items()), tuple(record.distributions.items()), record.objective)
         for record in ranking
         if record.params.keys() == record.distributions.keys()  # else Optuna makes no trial of it
     )
-    return list(_importances(points, tuple(varied), direction, seed))
+    return list(_importances(points, tuple(varied), direction))
 
 
 @lru_cache(maxsize=4)
 def _importances(
-    points: Sequence[_Point], varied: Sequence[str], direction: Direction, seed: int
+    points: Sequence[_Point], varied: Sequence[str], direction: Direction
 ) -> Sequence[Importance]:
     """Compute them; a sweep and its confirmation, in one process, draw two reports of the same."""
     from optuna.distributions import json_to_distribution
@@ -92,7 +90,7 @@ def _importances(
     for params, texts, objective in points:
         distributions = {name: json_to_distribution(text) for name, text in texts}
         trials.append(_trial(len(trials), dict(params), distributions, objective))
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)  # always the same noise and the same resamples
     found: list[Importance] = []
     for names, having in _groups(varied, trials):
         draws = [_shares(names, having, direction, random) for _ in range(_RESAMPLES)]

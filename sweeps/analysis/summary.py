@@ -107,7 +107,6 @@ class Summary:
         front: COMPLETE trials on the Pareto front, the best by the first objective first; with one
             objective the best trial, and those that equal it.
         champion: The champion of its confirmation; None while it is not confirmed.
-        trained_seconds: Seconds of all attempts together.
         at_last_epoch: Number of COMPLETE trials that their last epoch ended, where others stopped
             early; 0 if none did.
         has_folds: Whether it may be confirmed; a script without `{fold}` may not.
@@ -136,7 +135,6 @@ class Summary:
     objectives: tuple[Objective, ...] = ()
     front: tuple[TrialRow, ...] = ()
     champion: ConfirmedChampion | None = None
-    trained_seconds: float = 0.0
     at_last_epoch: int = 0
     has_folds: bool = True
     scored_on: str = "on the validation set"
@@ -180,7 +178,7 @@ class Summary:
         return {**found, "done": self.done, "status": self.status}
 
 
-_NOT_SHOWN = frozenset({"deleted", "trained_seconds", "has_folds", "scored_on"})
+_NOT_SHOWN = frozenset({"deleted", "has_folds", "scored_on"})
 """Attributes of a summary that its mapping does not have: others say them in words."""
 
 
@@ -248,7 +246,6 @@ def summarize(
         time_split=dict(time_split or {}),
         objectives=info.objectives,
         front=tuple(front_rows(rows, info.objectives)),
-        trained_seconds=sum(record.seconds for record in records),
         at_last_epoch=ended[LAST_EPOCH] if ended["early_stopping"] else 0,
         has_folds=has_folds(info.experiment),
         scored_on=scored_on(info),

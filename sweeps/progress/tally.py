@@ -101,7 +101,6 @@ class Tally:
             several objectives, and in a confirmation.
         front: COMPLETE trials on the Pareto front so far, the best by the first objective first;
             empty with one objective.
-        baselines: Trials that tried a baseline.
         recorded: The attempts of earlier starts.
         running: Attempts in progress, by their spec's key.
         failures: FAILED trials by reason.
@@ -178,11 +177,6 @@ class Tally:
     def best(self) -> TrialRow | None:
         """The best COMPLETE trial so far; None if there are no leaders."""
         return self.leaders[0] if self.leaders else None
-
-    @property
-    def baselines(self) -> list[TrialRow]:
-        """Trials that tried a baseline, in trial order."""
-        return [self._rows[s] for s in sorted(self._rows) if self._rows[s].baseline is not None]
 
     @property
     def failures(self) -> dict[str, int]:
