@@ -177,7 +177,7 @@ def test_all_pictures_of_a_confirmed_sweep_show_the_winner(data):
 
 
 def test_a_confirmed_sweep_is_nowhere_called_not_confirmed(data):
-    page = render_report(data, report_sections(data))
+    page = render_report(data)
     own = page[: page.index("<script>")]
     assert "Take trial-1: +1.5 points over your baseline on fresh folds" in own
     assert not re.search("not confirmed|best observed|leads on the validation set", own, re.I)
@@ -199,7 +199,7 @@ def test_what_may_settle_it_is_among_the_next_steps(data):
 
 def test_where_nothing_beats_the_baseline_the_page_quotes_it_as_the_answer_does(data):
     data.__dict__["conclusions"] = [OPEN]
-    page = render_report(data, report_sections(data))
+    page = render_report(data)
     assert "Keep the baseline" in page
     assert "Quote 94.3 %" in page
     facts = page[page.index("accuracy to quote") :][:300]
@@ -213,7 +213,7 @@ def test_once_the_test_set_was_read_the_page_quotes_it_in_both_places(data):
     found = [kept.TestedFinalist("winner", "trial-1", Interval.around(0.931, 0.01), None)]
     tested = kept.TestConclusion("test", at, 8, 1000, found, None, None)
     data.__dict__["conclusions"] = [SETTLED, tested]
-    page = render_report(data, report_sections(data))
+    page = render_report(data)
     assert "Quote 93.1 % (92.1 to 94.1), on the test set" in page
     quoted, against = fold_facts(SETTLED, [SETTLED, tested])
     assert (quoted.value, quoted.detail) == ("93.10 %", "trial-1 on the test set, 92.10 to 94.10")
