@@ -8,7 +8,6 @@ import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import partial
 from typing import Any, Final
 
 import yaml
