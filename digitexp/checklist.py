@@ -11,18 +11,12 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from math import sqrt
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from digitexp.config import TrialConfig
-from digitexp.data.checking import (
-    check_classes,
-    convert_images,
-    convert_labels,
-    fingerprint_images,
-    make_source,
-)
+from digitexp.data import checking
 from digitexp.data.source import DataError, Found, Images, Labels, Source
 from digitexp.data.splits import Split
 from digitexp.metrics import accuracy
@@ -31,6 +25,7 @@ from digitexp.trained import TrainedTrial, logits_of
 from digitexp.training.outcome import EPOCH_METRICS
 
 Verdict = Literal["ok", "warn", "fail"]
+Part = Literal["data", "model", "training", "advice"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,7 @@ class Finding:
         command: A command to try, complete; empty when none would help.
     """
 
-    part: Literal["data", "model", "training", "advice"]
+    part: Part
     name: str
     verdict: Verdict
     seen: str
@@ -56,17 +51,9 @@ class Finding:
 
 
 def _rule(
-    part: Literal["data", "model", "training"],
-    name: str,
-    seen: str,
-    *,
-    holds: bool,
-    advice: str = "",
-    otherwise: Verdict = "fail",
+    part: Part, name: str, seen: str, *, holds: bool, advice: str = "", otherwise: Verdict = "fail"
 ) -> Finding:
-    if holds:
-        return Finding(part, name, "ok", seen)
-    return Finding(part, name, otherwise, seen, advice)
+    return Finding(part, name, *(("ok", seen) if holds else (otherwise, seen, advice)))
 
 
 SMALLEST_CLASS = 0.5
@@ -87,65 +74,52 @@ def check_data(
         n_features: Pixels each image must have, such as 400; None = any number.
         n_classes: Classes there must be, such as 10; None = any number.
     """
-    findings = []
-    images = labels = None
+    findings: list[Finding] = []
+    images = None
     raw, where = found.train, found.where
     try:
-        images, policies = convert_images(raw.images, where, ng_course=found.ng_course)
+        images, policies = checking.convert_images(raw.images, where, ng_course=found.ng_course)
     except DataError as error:
-        findings.append(_refused("pixels", error))
+        findings.append(Finding("data", "pixels", "fail", str(error), _REFUSED))
     else:
-        findings += [_features(images, n_features), _range(images, policies)]
+        findings += _on_pixels(images, policies, n_features)
     try:
-        converted, _ = convert_labels(
+        labels, _ = checking.convert_labels(
             raw.labels, where, images=len(raw.images), ng_course=found.ng_course
         )
-        classes = check_classes(converted, where)
+        findings += _on_labels(labels, checking.check_classes(labels, where), n_classes)
     except DataError as error:
-        findings.append(_refused("labels", error))
-    else:
-        labels = converted
-        findings += [_labels(labels, classes, n_classes), _balance(labels)]
-    if images is not None and labels is not None:
+        return [*findings, Finding("data", "labels", "fail", str(error), _REFUSED)]
+    if images is not None:
         findings.append(_duplicates(images, labels))
         try:
-            make_source(found)
+            checking.make_source(found)
         except DataError as error:  # the training part is sound
-            findings.append(_refused("test set", error))
+            findings.append(Finding("data", "test set", "fail", str(error), _REFUSED))
     return findings
 
 
-def _refused(name: str, error: DataError) -> Finding:
-    return Finding("data", name, "fail", str(error), "Mend the files; training refuses them too.")
+_REFUSED: Final = "Mend the files; training refuses them too."
 
 
-def _features(images: Images, expected: int | None) -> Finding:
+def _on_pixels(images: Images, policies: list[str], expected: int | None) -> Iterator[Finding]:
     height, width = images.shape[1:]
     seen = f"{len(images)} images of {height}x{width} = {height * width} features"
-    holds = expected in (None, height * width)
     advice = f"{expected} expected: scale or crop the images before they are saved."
-    return _rule("data", "features", seen, holds=holds, advice=advice)
-
-
-def _range(images: Images, policies: list[str]) -> Finding:
+    yield _rule("data", "features", seen, holds=expected in (None, height * width), advice=advice)
     low, high = float(images.min()), float(images.max())
     scaled = next((f", {policy}" for policy in policies if "divided" in policy), "")
     seen, holds = f"from {low:.3g} to {high:.3g}{scaled}", high - low >= 0.5
     advice = "Images that were divided twice, or are very pale, train slowly; scale them to [0, 1]."
-    return _rule("data", "pixels", seen, holds=holds, advice=advice, otherwise="warn")
+    yield _rule("data", "pixels", seen, holds=holds, advice=advice, otherwise="warn")
 
 
-def _labels(labels: Labels, classes: int, expected: int | None) -> Finding:
+def _on_labels(labels: Labels, classes: int, expected: int | None) -> Iterator[Finding]:
     seen = f"{classes} classes, labels 0 to {classes - 1}, one for each of {len(labels)} images"
-    holds = expected in (None, classes)
     advice = f"{expected} expected: some labels are missing, or were read from another file."
-    return _rule("data", "labels", seen, holds=holds, advice=advice)
-
-
-def _balance(labels: Labels) -> Finding:
+    yield _rule("data", "labels", seen, holds=expected in (None, classes), advice=advice)
     sizes = np.bincount(labels)
-    least, mean = int(sizes.argmin()), float(sizes.mean())
-    size = int(sizes[least])
+    least, mean, size = int(sizes.argmin()), float(sizes.mean()), int(sizes.min())
     seen = (
         f"{size} to {sizes.max()} images a class; class {least} has {size / mean:.0%} of the mean"
     )
@@ -155,14 +129,13 @@ def _balance(labels: Labels) -> Finding:
     )
     holds = size >= max(SMALLEST_CLASS * mean, FEWEST_IMAGES)
     wrong: Verdict = "fail" if size < 2 else "warn"
-    return _rule("data", "class balance", seen, holds=holds, advice=advice, otherwise=wrong)
+    yield _rule("data", "class balance", seen, holds=holds, advice=advice, otherwise=wrong)
 
 
 def _duplicates(images: Images, labels: Labels) -> Finding:
-    keys = fingerprint_images(images)
-    different = len(set(keys))
-    contradicting = len(set(zip(keys, labels, strict=True))) - different
-    copies = len(keys) - different
+    keys = checking.fingerprint_images(images)
+    copies = len(keys) - len(set(keys))
+    contradicting = len(set(zip(keys, labels, strict=True))) - len(set(keys))
     seen = f"{copies} images are copies of others, {contradicting} with another label"
     advice = "Keep one of each, with the right label: a copy that validates flatters the score."
     wrong: Verdict = "fail" if contradicting else "warn"
@@ -183,9 +156,9 @@ def check_model(run: TrainedTrial, source: Source | None, split: Split | None) -
     """
     if run.weights is None:
         return [Finding("model", "weights", "fail", "none were kept: no epoch had a finite loss")]
-    broken = [name for name, values in run.weights.items() if not np.isfinite(values).all()]
-    seen = f"{len(run.weights)} arrays, all numbers finite"
-    seen = f"NaN or infinity in {', '.join(broken)}" if broken else seen
+    broken = ", ".join(name for name, one in run.weights.items() if not np.isfinite(one).all())
+    whole = f"{len(run.weights)} arrays, all numbers finite"
+    seen = f"NaN or infinity in {broken}" if broken else whole
     findings = [_rule("model", "weights", seen, holds=not broken)]
     try:
         model = run.load_model()
@@ -230,33 +203,27 @@ class is below that of the others: by chance alone the worst of ten is so in 5 %
 def check_training(run: TrainedTrial) -> list[Finding]:
     """Check the record of a training; neither its data nor TensorFlow is needed."""
     findings = [_history(run)]
-    if findings[0].advice:
-        return findings  # nothing else can be read from it
-    findings.append(_loss_fell(run))
-    if run.metrics and run.counts is not None:
-        findings.append(_better_than_guessing(run, run.counts))
-        findings.append(_gap(run, run.counts))
-        findings.append(_worst_class(run, run.counts))
+    if not findings[0].advice:  # else nothing else can be read from it
+        findings.append(_loss_fell(run))
+        if run.metrics and run.counts is not None:
+            findings += [*_on_accuracy(run, run.counts), _worst_class(run, run.counts)]
     return findings
 
 
 def _history(run: TrainedTrial) -> Finding:
-    missing = [name for name in EPOCH_METRICS if name not in run.history]
-    advice = ""
+    missing = ", ".join(name for name in EPOCH_METRICS if name not in run.history)
     if missing or not run.epochs:
-        seen = f"no {', '.join(missing)}" if missing else "no epoch"
-        advice = "history.csv is not whole: train again."
-    elif run.outcome == "diverged":
+        seen, advice = f"no {missing or 'epoch'}", "history.csv is not whole: train again."
+        return Finding("training", "history", "fail", seen, advice)
+    if run.outcome == "diverged":
         seen = f"diverged in epoch {run.epochs}: the loss is no longer a finite number"
-    else:
-        seen = f"{run.epochs} epochs of {run.config.epochs}, the best was {run.best_epoch}"
-        return Finding("training", "history", "ok", f"{seen} ({run.stop_reason.replace('_', ' ')})")
-    return Finding("training", "history", "fail", seen, advice)
+        return Finding("training", "history", "fail", seen)
+    seen = f"{run.epochs} epochs of {run.config.epochs}, the best was {run.best_epoch}"
+    return Finding("training", "history", "ok", f"{seen} ({run.stop_reason.replace('_', ' ')})")
 
 
 def _loss_fell(run: TrainedTrial) -> Finding:
-    losses = run.history["loss"]
-    first, last = losses[0], losses[-1]
+    first, last = run.history["loss"][[0, -1]]
     if run.epochs == 1 and np.isfinite(first):
         advice = "One epoch shows no curve: train more."
         return Finding("training", "loss falls", "warn", f"{first:.4g} in the only epoch", advice)
@@ -264,33 +231,27 @@ def _loss_fell(run: TrainedTrial) -> Finding:
     return _rule("training", "loss falls", seen, holds=bool(last < first))  # NaN is not less
 
 
-def _better_than_guessing(run: TrainedTrial, counts: np.ndarray) -> Finding:
-    """Compare with guessing the largest class always."""
-    images, right = int(counts.sum()), run.metrics["best_val_accuracy"]
-    guessed = float(counts.sum(axis=1).max()) / images
-    seen = f"validation accuracy {right:.1%}; guessing: {guessed:.1%}"
-    holds = right > guessed + BAR * _standard_error(guessed, images)
-    return _rule("training", "learns", seen, holds=holds)
-
-
-def _gap(run: TrainedTrial, counts: np.ndarray) -> Finding:
-    """Compare training and validation accuracy of the weights that were kept.
+def _on_accuracy(run: TrainedTrial, counts: np.ndarray) -> Iterator[Finding]:
+    """Compare the weights that were kept with guessing the largest class always, and with training.
 
     The training accuracy is counted over all images trained on; chance is in the validation
     images alone, as a binomial count.
     """
-    train, validation = run.metrics["train_accuracy"], run.metrics["best_val_accuracy"]
-    images = int(counts.sum())
+    images, validation = int(counts.sum()), run.metrics["best_val_accuracy"]
+    guessed = float(counts.sum(axis=1).max()) / images
+    seen = f"validation accuracy {validation:.1%}; guessing: {guessed:.1%}"
+    holds = validation > guessed + BAR * _standard_error(guessed, images)
+    yield _rule("training", "learns", seen, holds=holds)
+    train = run.metrics["train_accuracy"]
     noise = 1.96 * _standard_error(validation, images)  # holds 95 % of chance deviations
     gap = train - validation
-    relation = "more than" if gap > noise else "within"
     seen = (
-        f"training accuracy {train:.1%}, validation {validation:.1%}: "
-        f"gap {100 * gap:.1f} points, {relation} its noise of {100 * noise:.1f} "
+        f"training accuracy {train:.1%}, validation {validation:.1%}: gap {100 * gap:.1f} points, "
+        f"{'more than' if gap > noise else 'within'} its noise of {100 * noise:.1f} "
         f"(95 %, {images} images)"
     )
     holds = gap <= max(noise, SMALLEST_GAP)
-    return _rule("training", "over-fitting", seen, holds=holds, otherwise="warn")
+    yield _rule("training", "over-fitting", seen, holds=holds, otherwise="warn")
 
 
 def _standard_error(share: float, images: int) -> float:
@@ -357,9 +318,6 @@ def advise(run: TrainedTrial, findings: Iterable[Finding]) -> list[Finding]:
         findings: Findings of `check_training`.
     """
     answers = {
-        "history": ("loss does not fall", _on_loss),
-        "loss falls": ("loss does not fall", _on_loss),
-        "learns": ("loss does not fall", _on_loss),
         "over-fitting": ("over-fitting", _on_over_fitting),
         "worst class": ("one class is poor", _on_class),
     }
@@ -367,7 +325,7 @@ def advise(run: TrainedTrial, findings: Iterable[Finding]) -> list[Finding]:
     for one in findings:
         if one.verdict == "ok" or one.advice:
             continue
-        trouble, remedies = answers[one.name]
+        trouble, remedies = answers.get(one.name, ("loss does not fall", _on_loss))
         for text, changes in remedies(run):
             command = training_command(run, changes) if changes else ""
             advice.append(Finding("advice", trouble, one.verdict, one.seen, text, command))
@@ -389,13 +347,12 @@ def _on_loss(run: TrainedTrial) -> Remedies:
 
 def _on_steps(run: TrainedTrial) -> Remedies:
     rate, losses = run.config.learning_rate, run.history["loss"]
+    usual = {"learning_rate": USUAL_RATE}
     exploded = run.outcome == "diverged" or losses.max() > OUT_OF_PROPORTION * losses[-1]
     if rate > HIGHEST_RATE or (exploded and rate > USUAL_RATE):
-        text = f"learning_rate is {rate:g}; up to {HIGHEST_RATE:g} is usual. Lower it."
-        yield text, {"learning_rate": USUAL_RATE}
+        yield f"learning_rate is {rate:g}; up to {HIGHEST_RATE:g} is usual. Lower it.", usual
     elif rate < LOWEST_RATE:
-        text = f"learning_rate is {rate:g}: its steps hardly move a weight. Raise it."
-        yield text, {"learning_rate": USUAL_RATE}
+        yield f"learning_rate is {rate:g}: its steps hardly move a weight. Raise it.", usual
     if exploded and run.config.clipnorm is None:
         finite = losses[np.isfinite(losses)]
         text = f"The loss was {finite.max():.3g} at worst" if len(finite) else "No loss was finite"
@@ -465,22 +422,10 @@ def training_command(run: TrainedTrial, changes: Mapping[str, Any]) -> str:
         words += ["--data", run.source]
     if run.about["split_seed"]:
         words += ["--split-seed", str(run.about["split_seed"])]
-    for name, value in _unusual(TrialConfig.from_params(params)).items():
-        words += ["--set", f"{name}={'none' if value is None else value}"]
+    config = TrialConfig.from_params(params)
+    changed = {one.name for one in fields(config) if getattr(config, one.name) != one.default}
+    for name, value in config.to_params().items():
+        series = name.rstrip("0123456789").rstrip("_")  # one that has changed is written whole
+        if name in changed or series in changed or (name, value) == ("hidden_layers", 0):
+            words += ["--set", f"{name}={'none' if value is None else value}"]
     return shlex.join(words)
-
-
-def _unusual(config: TrialConfig) -> dict[str, Any]:
-    """Return the parameters that differ from the defaults, by flat name; a series is whole."""
-    found: dict[str, Any] = {}
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if value == field.default:
-            continue
-        if field.name == "units" and not value:
-            found["hidden_layers"] = 0
-        elif isinstance(value, tuple):
-            found |= {f"{field.name}_{i}": one for i, one in enumerate(value, 1)}
-        else:
-            found[field.name] = value
-    return found
