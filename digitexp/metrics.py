@@ -78,3 +78,6 @@ HEADLINE_METRICS: Final[Mapping[str, tuple[Literal["maximize", "minimize"], str 
         for digit in range(10)
     },
 }
+
+OF_TRAINING: Final = ("best_epoch", "epochs", "train_seconds", "parameters")
+"""Headline metrics that no sample scores."""

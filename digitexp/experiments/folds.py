@@ -22,7 +22,7 @@ from digitexp.experiments.digits import (
     trained_trial,
     trial_config,
 )
-from digitexp.metrics import accuracy, cross_entropy
+from digitexp.metrics import OF_TRAINING, accuracy, cross_entropy
 from digitexp.trained import ShownTrial, logits_of
 from digitexp.training.outcome import TrainingData
 from sweeps.capabilities import CalibrationTerms, TestSet, Trained
@@ -44,8 +44,7 @@ _FORMER = ("again", "search_split", "fold_train_share")
 """In trainings that earlier versions recorded: their pictures are drawn without them."""
 _MOST_FOLDS = 10_000
 """Folds of one drawing, a multiple of four: those of the next one have numbers behind them."""
-_OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
-_KEPT = ("best_val_accuracy", "train_accuracy", *_OF_TRAINING)
+_KEPT = ("best_val_accuracy", "train_accuracy", *OF_TRAINING)
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,7 @@ class DigitsOnFolds(Digits):
         if result.weights is None:
             return TrialResult(**{**vars(result), "metrics": {}})
         if refit:
-            of_training = {name: result.metrics[name] for name in _OF_TRAINING}
+            of_training = {name: result.metrics[name] for name in OF_TRAINING}
             info = {**result.info, TEMPERATURE: float(spec.config.get(TEMPERATURE) or 1.0)}
             return TrialResult(**{**vars(result), "metrics": of_training, "info": info})
         model = self.load_model(config, result.weights, data.info)

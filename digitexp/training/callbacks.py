@@ -13,7 +13,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from digitexp.config import TrialConfig
 from digitexp.metrics import accuracy, confusion_counts, cross_entropy
 from digitexp.training.outcome import (
     EPOCH_METRICS,
@@ -24,45 +23,56 @@ from digitexp.training.outcome import (
 )
 
 
-def early_stopping(config: TrialConfig) -> Any:
-    """Return a fresh EarlyStopping on val_loss that restores the best weights in any case."""
-    patience = config.early_stopping_patience_epochs
+def early_stopping(settings: Mapping[str, Any]) -> Any:
+    """Return a fresh EarlyStopping on val_loss that restores the best weights in any case.
+
+    Args:
+        settings: Values by the names of `digitexp.parameters`, such as those of a `TrialConfig`.
+    """
+    patience = settings["early_stopping_patience_epochs"]
     return keras.callbacks.EarlyStopping(
         monitor="val_loss",
         mode="min",
-        patience=config.epochs if patience is None else patience,
+        patience=settings["epochs"] if patience is None else patience,
         restore_best_weights=True,
     )
 
 
-def learning_rate_callbacks(config: TrialConfig) -> list[Any]:
+def learning_rate_callbacks(settings: Mapping[str, Any]) -> list[Any]:
     """Return fresh callbacks that change the learning rate between epochs; none if it stays."""
-    if config.learning_rate_schedule != "plateau":
-        return [keras.callbacks.LearningRateScheduler(lambda epoch: scheduled_rate(config, epoch))]
-    if config.plateau_patience_epochs is None:
+    if settings["learning_rate_schedule"] != "plateau":
+        return [
+            keras.callbacks.LearningRateScheduler(lambda epoch: scheduled_rate(settings, epoch))
+        ]
+    if settings["plateau_patience_epochs"] is None:
         return []
     return [
         keras.callbacks.ReduceLROnPlateau(
-            monitor=config.plateau_monitor,
+            monitor=settings["plateau_monitor"],
             mode="min",
-            factor=config.plateau_factor,
-            patience=config.plateau_patience_epochs,
-            min_lr=config.min_learning_rate,
+            factor=settings["plateau_factor"],
+            patience=settings["plateau_patience_epochs"],
+            min_lr=settings["min_learning_rate"],
         )
     ]
 
 
-def scheduled_rate(config: TrialConfig, epoch: int) -> float:
+def scheduled_rate(settings: Mapping[str, Any], epoch: int) -> float:
     """Return the rate of an epoch (from 0) under cosine or exponential decay.
 
     Both start at `learning_rate`; the last epoch has the final share of it. Cosine: Loshchilov &
     Hutter (2017, "SGDR", equation 5), without restarts.
     """
-    share, way = config.final_learning_rate_share, epoch / max(config.epochs - 1, 1)
-    if config.learning_rate_schedule == "cosine":
+    share, way = settings["final_learning_rate_share"], epoch / max(settings["epochs"] - 1, 1)
+    if settings["learning_rate_schedule"] == "cosine":
         share += (1 - share) * 0.5 * (1 + math.cos(math.pi * way))
-        return float(config.learning_rate * share)
-    return float(config.learning_rate * share**way)
+        return float(settings["learning_rate"] * share)
+    return float(settings["learning_rate"] * share**way)
+
+
+def shown_rate(model: Any) -> float:
+    """Return a model's learning rate as the shortest decimal that rounds to it, such as 0.001."""
+    return float(str(np.float32(model.optimizer.learning_rate.numpy())))
 
 
 class EpochObserver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
@@ -100,7 +110,7 @@ class EpochObserver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is
         logs[VAL_CROSS_ENTROPY] = cross_entropy(logits, self._labels)
         logs["val_loss"] = logs[VAL_CROSS_ENTROPY] + penalty
         logs["val_accuracy"] = accuracy(logits, self._labels)
-        logs["learning_rate"] = _shortest(self.model.optimizer.learning_rate)
+        logs["learning_rate"] = shown_rate(self.model)
         if not (math.isfinite(logs["loss"]) and math.isfinite(logs["val_loss"])):
             self.diverged = True
             # NaN is never an improvement, so EarlyStopping restores an earlier epoch.
@@ -121,8 +131,3 @@ class EpochObserver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is
         """Go on from what an earlier attempt had measured."""
         self.history = {name: list(values) for name, values in state["history"].items()}
         self.confusion = list(state["confusion"])
-
-
-def _shortest(variable: Any) -> float:
-    """Return a float32 variable as the shortest decimal that rounds to it, such as 0.001."""
-    return float(str(np.float32(variable.numpy())))

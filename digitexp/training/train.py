@@ -151,12 +151,12 @@ def _train(
     info = start_from(model, config.initial_weights)
     forward = engine.forward(model, config)
     observer = callbacks.EpochObserver(data, tensors.validation_images, on_epoch, forward)
-    stopping = callbacks.early_stopping(config)
+    stopping = callbacks.early_stopping(vars(config))
     resumption = Resumption(checkpoint)
     summary = describe_model(model)
     built = perf_counter()
     with known_warnings_ignored():
-        watchers = [observer, stopping, *callbacks.learning_rate_callbacks(config)]
+        watchers = [observer, stopping, *callbacks.learning_rate_callbacks(vars(config))]
         engine.fit(model, config, data, watchers, resumption=resumption)
     trained = perf_counter()
     train_seconds = trained - built + resumption.seconds_before

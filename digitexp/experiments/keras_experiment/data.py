@@ -28,23 +28,19 @@ def arrays_of(value: Any) -> dict[str, Any]:
     return {"": value}
 
 
-def mapped(function: Callable[[Any], Any], value: Any) -> Any:
-    """Return inputs or targets, each of them changed by a function."""
-    if isinstance(value, Mapping):
-        return {key: function(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return like(value, [function(one) for one in value])
-    return function(value)
+def mapped(function: Callable[..., Any], *values: Any) -> Any:
+    """Return inputs or targets of one structure, each of them what a function makes of its own."""
+    first = values[0]
+    if isinstance(first, Mapping):
+        return {key: function(*(value[key] for value in values)) for key in first}
+    if isinstance(first, list | tuple):
+        return like(first, map(function, *values))
+    return function(*values)
 
 
 def joined(batches: Sequence[Any]) -> Any:
     """Return batches of inputs, targets or predictions as one."""
-    first = batches[0]
-    if isinstance(first, Mapping):
-        return {key: np.concatenate([batch[key] for batch in batches]) for key in first}
-    if isinstance(first, list | tuple):
-        return like(first, [np.concatenate(column) for column in zip(*batches, strict=True)])
-    return np.concatenate(batches)
+    return mapped(lambda *parts: np.concatenate(parts), *batches)
 
 
 def like(first: Any, values: Iterable[Any]) -> Any:
@@ -312,11 +308,8 @@ def _are_parts(first: Any, second: Any, task: Tasks) -> bool:
         return isinstance(first, tuple | list) and isinstance(second, tuple | list)
     if isinstance(task, Mapping):
         return all(len(one) == 2 and _may_be_several(one[1]) for one in (first, second))
-    return len(second) > 1 and not _is_number(second[0])
-
-
-def _is_number(value: Any) -> bool:
-    return not isinstance(value, Mapping | list | tuple) and np.ndim(value) == 0
+    is_several = isinstance(second[0], Mapping | list | tuple)
+    return len(second) > 1 and (is_several or np.ndim(second[0]) > 0)
 
 
 def _may_be_several(value: Any) -> bool:
@@ -328,11 +321,6 @@ def _may_be_several(value: Any) -> bool:
 
 
 def _check_part(part: Any, task: Tasks) -> tuple[Any, Any]:
-    """Return one part as arrays.
-
-    Raises:
-        ValueError: See `check_arrays`, or the part is no pair.
-    """
     if len(part) != 2:
         raise ValueError(f"data: a part has {len(part)} members; {FORMS}")
     x, y = _as_arrays(part[0], part[1], task)
@@ -363,13 +351,13 @@ def _as_arrays(x: Any, y: Any, task: Tasks) -> tuple[Any, Any]:
             several = as_several
             break
     try:
-        return _side(x, several[0]), _side(y, several[1])
+        x, y = (
+            mapped(np.asarray, side) if is_several else np.asarray(side)
+            for side, is_several in zip((x, y), several, strict=True)
+        )
     except ValueError:  # rows of different lengths
         raise ValueError("data: inputs and targets must be arrays of numbers") from None
-
-
-def _side(value: Any, is_several: bool) -> Any:
-    return mapped(np.asarray, value) if is_several else np.asarray(value)
+    return x, y
 
 
 def _check_targets(y: np.ndarray, task: Task, of: str) -> np.ndarray:
@@ -437,8 +425,8 @@ def folds_of(parts: Parts, task: Tasks, seed: int, n: int) -> Iterator[tuple[Par
     (x, y), more, groups = parts.train, parts.validation, parts.groups
     if parts.ordered:
         for past, scoring in rolling_origin(_rows(y), seed, n):
-            begin = len(past) - max(1, round(STOPPING_SHARE * len(past)))
-            yield _fold(parts, _taken(x, y, past[:begin]), past[begin:], scoring), scoring
+            before, last = _last_apart(past, STOPPING_SHARE)
+            yield _fold(parts, _taken(x, y, before), last, scoring), scoring
         return
     labels = _labels(y, task)
     is_rare = labels is not None and np.bincount(labels)[np.unique(labels)].min() < n
@@ -489,12 +477,7 @@ def _divided(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Divide rows at random in two, of which the second is a share of all.
 
-    Args:
-        rows: Numbers of the examples.
-        share: Share of the second.
-        seed: Decides the division.
-        labels: Class of every example, to keep the shares of classes; None otherwise.
-        groups: Group of every example, to keep groups whole; None otherwise.
+    The shares of the classes that `labels` gives of every example stay; groups are kept whole.
     """
     from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
@@ -525,22 +508,20 @@ def _split(
     x, y = part
     rows = np.arange(_rows(y))
     if ordered:
-        begin = len(rows) - max(1, round(VALIDATION_SHARE * len(rows)))
-        train, validation = rows[:begin], rows[begin:]
+        train, validation = _last_apart(rows, VALIDATION_SHARE)
     else:
         train, validation = _divided(rows, VALIDATION_SHARE, split_seed, _labels(y, task), groups)
     indices = np.concatenate([train, validation])
     return _taken(x, y, train), _taken(x, y, validation), indices
 
 
+def _last_apart(rows: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    begin = len(rows) - max(1, round(share * len(rows)))
+    return rows[:begin], rows[begin:]
+
+
 def _taken(x: Any, y: Any, rows: np.ndarray) -> tuple[Any, Any]:
     return mapped(lambda one: one[rows], x), mapped(lambda one: one[rows], y)
-
-
-# Batched `tf.data` sets: checked before the first trial, and built anew for each trial.
-#
-# A set that shuffles has a state, which goes on from one reading to the next. If trials shared a
-# set, each would depend on the trials that its process had trained before.
 
 
 _ENDLESS = -1  # the `cardinality` of a set that never ends
@@ -605,6 +586,8 @@ def built_with(seed: int, split_seed: int) -> Iterator[None]:
 def read_datasets(build: Callable[[], Any], task: Tasks, split_seed: int) -> Parts:
     """Check that trials can be trained on datasets, and compared by them.
 
+    A set that shuffles has a state, which goes on from one reading to the next: if trials shared
+    a set, each would depend on those that its process had trained before. So each builds its own.
     As a rule the validation set is read once, and one batch of the training set.
 
     Args:

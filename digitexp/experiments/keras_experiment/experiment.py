@@ -31,7 +31,12 @@ from digitexp.experiments.keras_experiment.data import (
     reading_digest,
     tasks_of,
 )
-from digitexp.experiments.keras_experiment.judging import metrics_of, needed_metrics
+from digitexp.experiments.keras_experiment.judging import (
+    classes_by_output,
+    metrics_of,
+    needed_metrics,
+)
+from digitexp.metrics import OF_TRAINING
 from digitexp.parameters import PARAMETERS
 from digitexp.tensorflow_setup import PACKAGES, without_chatter
 from sweeps.capabilities import Evaluated, Fold, Signature, TestSet
@@ -55,10 +60,6 @@ TRAINING = (
     "min_learning_rate",
 )
 """Parameters that every such experiment has; meaning, limits and defaults as in `digits`."""
-
-
-OF_TRAINING = ("best_epoch", "epochs", "train_seconds", "parameters")
-"""Metrics that no sample scores."""
 
 
 _KINDS: Final[Mapping[type, Literal["bool", "int", "float", "categorical"]]] = {
@@ -110,12 +111,6 @@ def training_parameters() -> dict[str, ParameterInfo]:
 def _is_single(inputs: Any) -> bool:
     """Return whether facts are those of a single input."""
     return isinstance(inputs, Mapping) and isinstance(inputs.get("shape"), list)
-
-
-def _inputs_of(model: Any, info: Mapping[str, Any]) -> Any:
-    """Return the facts of the inputs; early sweeps did not note them."""
-    facts = info.get("inputs")
-    return {"shape": [*model.input_shape[1:]], "dtype": "float32"} if facts is None else facts
 
 
 def example_code(facts: Any) -> str:
@@ -256,11 +251,9 @@ class KerasExperiment:
         self.name: str = name or _name_of(build)
         own = {key: described(key, value) for key, value in parameters.items()}
         self.parameters: Mapping[str, ParameterInfo] = own | training_parameters()
-        self._more = {f"best_val_{key}": f"val_{key}" for key in metrics or {}}
-        asked = {
-            f"best_val_{key}": MetricInfo(direction, f"val_{key}")
-            for key, direction in (metrics or {}).items()
-        }
+        more = metrics or {}
+        self._more = {f"best_val_{key}": f"val_{key}" for key in more}
+        asked = {f"best_val_{key}": MetricInfo(way, f"val_{key}") for key, way in more.items()}
         self.metrics: Mapping[str, MetricInfo] = {**of_task, **asked}
         self._build, self._data, self._task = build, data, task
         self._callbacks, self._groups, self.ordered = callbacks, groups, ordered
@@ -276,11 +269,7 @@ class KerasExperiment:
             ValueError: The data have none of the forms that a `KerasExperiment` takes.
         """
         parts = self._read(source, split_seed)
-        of_datasets = (
-            {"validation_examples": parts.examples, "dataset_seed": parts.dataset_seed}
-            if parts.is_dataset
-            else {}
-        )
+        anew = {"validation_examples": parts.examples, "dataset_seed": parts.dataset_seed}
         return PreparedData(
             name=source or self.name,
             digest=parts.digest,
@@ -293,7 +282,7 @@ class KerasExperiment:
                 "classes": parts.classes,
                 "inputs": parts.inputs,
                 "source": source,
-                **of_datasets,
+                **(anew if parts.is_dataset else {}),
             },
             payload=None if parts.is_dataset else parts,  # every trial builds its own datasets
             irreproducible=parts.irreproducible,
@@ -325,10 +314,8 @@ class KerasExperiment:
         if needed:
             names = ", ".join(name.removeprefix("val_") for name in needed)
             reason += f"; compile it with: {names}"
-        of = classes if isinstance(self._task, Mapping) else {"": classes}
-        if any(
-            of[name] is None and kind != "regression" for name, kind in tasks_of(self._task).items()
-        ):
+        of, tasks = classes_by_output(classes, self._task), tasks_of(self._task)
+        if any(of[name] is None and kind != "regression" for name, kind in tasks.items()):
             reason += (
                 "; its examples have several labels: accuracy is the share of labels told right, "
                 "and there is no confusion matrix"
@@ -359,13 +346,12 @@ class KerasExperiment:
                 lambda: self._build(self._params(spec.config)),
                 data.payload or self._built_anew(data, spec.seed),
                 self._params(spec.config),
-                seed=spec.seed,
-                on_epoch=on_epoch,
+                spec,
+                on_epoch,
                 task=self._task,
                 more=self._more,
                 info=data.info,
                 callbacks=self._callbacks,
-                checkpoint=spec.checkpoint,
             )
 
     def folds(self, data: PreparedData, seed: int, n: int) -> Iterator[Fold]:
@@ -545,7 +531,8 @@ class KerasExperiment:
     ) -> str:
         """Write `model.keras`; return Python code that uses it, see `write_for_elsewhere`."""
         model = self.load_model(config, weights, info)
-        facts = _inputs_of(model, info)
+        early = {"shape": [*model.input_shape[1:]], "dtype": "float32"}  # did not note its inputs
+        facts = info.get("inputs") or early
         use = f"""\
 inputs = {example_code(facts)}  # yours, prepared as the training data were
 print(model.predict(inputs, verbose=0))

@@ -13,15 +13,12 @@ from typing import Any, Final
 import numpy as np
 
 from digitexp.experiments.keras_experiment.data import Task, Tasks, by_output, tasks_of
-from digitexp.metrics import accuracy, confusion_counts
+from digitexp.metrics import HEADLINE_METRICS, OF_TRAINING, accuracy, confusion_counts
 from sweeps.experiment import MetricInfo
 
 _COMMON = {
     "best_val_loss": MetricInfo("minimize", "val_loss", "the loss the model was compiled with"),
-    "best_epoch": MetricInfo("minimize", None, "epoch with the lowest val_loss, from 1"),
-    "epochs": MetricInfo("minimize", None, "epochs trained"),
-    "train_seconds": MetricInfo("minimize", None, "wall time of the training alone, seconds"),
-    "parameters": MetricInfo("minimize", None, "trainable weights"),
+    **{name: MetricInfo(*HEADLINE_METRICS[name]) for name in OF_TRAINING},
 }
 _METRICS: Mapping[Task, Mapping[str, MetricInfo]] = {
     "classification": {
@@ -64,13 +61,19 @@ def needed_metrics(task: Tasks, classes: Any, more: Mapping[str, str]) -> list[s
         classes: See `judge`.
         more: Further headline metrics, each with the per-epoch metric that it comes from.
     """
-    of = classes if isinstance(task, Mapping) else {"": classes}
+    of = classes_by_output(classes, task)
     accuracies = [
         f"val_{name}_accuracy" if name else "val_accuracy"
         for name, kind in tasks_of(task).items()
         if kind == "classification" and of[name] is not None
     ]
     return [*accuracies, *more.values()]
+
+
+def classes_by_output(classes: Any, task: Tasks) -> Mapping[str, int | None]:
+    """Return the number of classes by the name of the output; of the only one under ''."""
+    found: Mapping[str, int | None] = classes if isinstance(task, Mapping) else {"": classes}
+    return found
 
 
 def judge(
@@ -94,17 +97,15 @@ def judge(
         `best_val_r2` and both `predicted` and `true`. Of an output `a` among several
         `best_val_a_accuracy`, `confusion_a` and so on.
     """
-    outputs = _by_output(predictions, task, gives)
-    if not isinstance(task, Mapping):
-        (only,) = by_output(targets, task).values()
-        return _judge(outputs[""], only, task, classes)
+    outputs, tasks = _by_output(predictions, task, gives), tasks_of(task)
+    of = classes_by_output(classes, task)
     metrics: dict[str, float] = {}
     arrays: dict[str, np.ndarray] = {}
-    for name, its_targets in by_output(targets, task).items():
-        kind = tasks_of(task)[name]
-        judged, kept = _judge(outputs[name], its_targets, kind, classes[name])
-        metrics |= {key.replace("best_val_", f"best_val_{name}_"): v for key, v in judged.items()}
-        arrays |= {f"{key}_{name}": array for key, array in kept.items()}
+    for name, true in by_output(targets, task).items():
+        judged, kept = _judge(outputs[name], true, tasks[name], of[name])
+        prefix = f"best_val_{name}_" if name else "best_val_"
+        metrics |= {key.replace("best_val_", prefix): value for key, value in judged.items()}
+        arrays |= {f"{key}_{name}" if name else key: array for key, array in kept.items()}
     return metrics, arrays
 
 
@@ -126,11 +127,11 @@ def by_sample(
         `best_val_a_accuracy_by_sample` and so on.
     """
     found = {}
-    tasks, outputs = tasks_of(task), _by_output(predictions, task, gives)
+    outputs, tasks = _by_output(predictions, task, gives), tasks_of(task)
+    of = classes_by_output(classes, task)
     for name, true in by_output(targets, task).items():
         prefix = f"best_val_{name}_" if name else "best_val_"
-        its_classes = classes[name] if isinstance(task, Mapping) else classes
-        if tasks[name] == "classification" and its_classes is None:
+        if tasks[name] == "classification" and of[name] is None:
             right = _right_labels(outputs[name], true).mean(axis=1)
             found[f"{prefix}accuracy_by_sample"] = right
         elif tasks[name] == "classification":

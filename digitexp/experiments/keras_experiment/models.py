@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, Final, Literal, NamedTuple
 
@@ -32,9 +32,10 @@ from digitexp.experiments.keras_experiment.judging import (
 )
 from digitexp.tensorflow_setup import begin_training, known_warnings_ignored
 from digitexp.training import resuming
+from digitexp.training.callbacks import early_stopping, learning_rate_callbacks, shown_rate
 from digitexp.training.resuming import Resumption
 from sweeps.capabilities import BY_SAMPLE, PREDICTIONS
-from sweeps.experiment import Checkpoint, OnEpoch, TrialResult
+from sweeps.experiment import OnEpoch, TrialResult, TrialSpec
 
 
 def checked(model: Any) -> Any:
@@ -71,24 +72,22 @@ def check_fits(model: Any, inputs: Any, targets: Any, task: Tasks) -> None:
     if takes:
         is_by_name = len(takes) > 1 and isinstance(model.input, Mapping)
         _check_inputs(takes, inputs, by_name=is_by_name)
-    if isinstance(model, keras.Sequential):
-        gives = [model.layers[-1].name]
-    else:
-        gives = [*(getattr(model, "output_names", None) or ())]
+    is_chain = isinstance(model, keras.Sequential)
+    gives = [model.layers[-1].name] if is_chain else [*_outputs_of(model)]
     names = tasks_of(task)
     if not gives or (len(gives) == 1 and not isinstance(task, Mapping)):
         return
     if not isinstance(task, Mapping):
         example = ", ".join(f"{name!r}: 'classification'" for name in gives)
         raise ValueError(  # noqa: TRY004 - mistakes of the user are ValueErrors
-            f"the model has the outputs {_listed(gives)}, the data targets of one; give a dict of "
-            f"targets, and say what each is: KerasExperiment(..., task={{{example}}})"
+            f"the model has the outputs {', '.join(gives)}, the data targets of one; give a dict "
+            f"of targets, and say what each is: KerasExperiment(..., task={{{example}}})"
         )
     has_names = isinstance(targets, Mapping)
     if set(names) != set(gives) if has_names else [*names] != gives:
         order = "" if has_names else ", in this order, as its targets are a list"
         raise ValueError(
-            f"the model has the outputs {_listed(gives)}, `task` names {_listed([*names])}: give "
+            f"the model has the outputs {', '.join(gives)}, `task` names {', '.join(names)}: give "
             f"both the same names{order}; an output has the name of its layer"
         )
 
@@ -100,15 +99,11 @@ def _check_inputs(takes: Sequence[str], inputs: Any, *, by_name: bool) -> None:
     else:
         fits = len(takes) == len(given) and not by_name
     if not fits:
-        names = _listed([*given]) if isinstance(inputs, Mapping) else str(len(given) or "none")
+        names = ", ".join(given) if isinstance(inputs, Mapping) else str(len(given) or "none")
         raise ValueError(
-            f"the model takes the inputs {_listed(takes)}, the data have {names}; give x as a dict "
-            "of arrays by the names of keras.layers.Input(shape, name=...)"
+            f"the model takes the inputs {', '.join(takes)}, the data have {names}; give x as a "
+            "dict of arrays by the names of keras.layers.Input(shape, name=...)"
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)
 
 
 def named_weights(model: Any) -> dict[str, np.ndarray]:
@@ -142,76 +137,6 @@ def summary_of(model: Any) -> str:
     lines: list[str] = []
     model.summary(print_fn=lines.append, line_length=90)
     return "\n".join(lines)
-
-
-AfterEpoch = Callable[[int, Mapping[str, float]], str | None]
-"""Called with an epoch and Keras's metrics of it; returns why training is to end, or None."""
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """The result of a training; the model has the weights of its best epoch.
-
-    Attributes:
-        history: Metrics that `model.fit` reports of each epoch, and `learning_rate`.
-        best_epoch: Epoch (from 1) with the lowest val_loss; None if no epoch had a finite one.
-        engine: `graph` or `keras`.
-        reason: Why this engine.
-    """
-
-    outcome: Literal["complete", "stopped", "diverged"]
-    stop_reason: str
-    history: dict[str, list[float]]
-    best_epoch: int | None
-    engine: str
-    reason: str
-
-
-def train_model(
-    model: Any,
-    parts: Parts,
-    params: Mapping[str, Any],
-    on_epoch: AfterEpoch,
-    metrics: list[str],
-    *,
-    seed: int,
-    callbacks: Sequence[Any] = (),
-    resumption: Resumption | None = None,
-) -> Fitted:
-    """Train until the epochs are over, EarlyStopping or `on_epoch` ends it, or it diverges.
-
-    Args:
-        model: A compiled model.
-        parts: Training and validation part.
-        params: `engine`, `epochs`, `batch_size` and the settings of the callbacks.
-        on_epoch: Called with Keras's metrics of each epoch; a text it returns ends the training.
-        metrics: Per-epoch metrics that the model must report.
-        seed: Decides the order of the samples where the engine is `graph`.
-        callbacks: More Keras callbacks, called after those of the parameters.
-        resumption: The state of an earlier attempt; None: there is none, and nothing is saved.
-
-    Raises:
-        ValueError: The model does not report one of these metrics, or cannot be trained by the
-            engine that was asked for.
-    """
-    reporter = _Reporter(on_epoch, metrics)
-    stopping = _early_stopping(params)
-    watchers = [reporter, stopping, *_rate_reduction(params), *callbacks]
-    with known_warnings_ignored():
-        how = _Fitting(watchers, callbacks, seed, resumption or Resumption())
-        engine, reason = _fit(model, parts, params, how)
-    losses = reporter.history.get("val_loss", [])
-    best = None if not np.isfinite(losses).any() else int(np.nanargmin(losses)) + 1
-    if reporter.diverged:
-        return Fitted("diverged", "diverged", reporter.history, best, engine, reason)
-    if reporter.stop_reason is not None:
-        return Fitted("stopped", reporter.stop_reason, reporter.history, best, engine, reason)
-    ended = "max_epochs"
-    if stopping.stopped_epoch > 0:
-        ended = "early_stopping"
-    elif len(reporter.history["loss"]) < params["epochs"]:
-        ended = _who_ended(callbacks)
-    return Fitted("complete", ended, reporter.history, best, engine, reason)
 
 
 def _who_ended(callbacks: Sequence[Any]) -> str:
@@ -340,34 +265,10 @@ def _outputs(model: Any, x: Any) -> Any:
         return mapped(np.asarray, model.predict(x, batch_size=engine.CHUNK, verbose=0))
 
 
-def _early_stopping(params: Mapping[str, Any]) -> Any:
-    patience = params["early_stopping_patience_epochs"]
-    return keras.callbacks.EarlyStopping(
-        monitor="val_loss",
-        mode="min",
-        patience=params["epochs"] if patience is None else patience,
-        restore_best_weights=True,
-    )
-
-
-def _rate_reduction(params: Mapping[str, Any]) -> list[Any]:
-    if params["plateau_patience_epochs"] is None:
-        return []
-    return [
-        keras.callbacks.ReduceLROnPlateau(
-            monitor="val_loss",
-            mode="min",
-            factor=params["plateau_factor"],
-            patience=params["plateau_patience_epochs"],
-            min_lr=params["min_learning_rate"],
-        )
-    ]
-
-
 class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
     """Keeps the history, asks `on_epoch`, and ends a training that diverges; the first callback."""
 
-    def __init__(self, on_epoch: AfterEpoch, metrics: list[str]) -> None:
+    def __init__(self, on_epoch: OnEpoch, metrics: list[str]) -> None:
         super().__init__()
         self._on_epoch, self._metrics = on_epoch, metrics
         self.history: dict[str, list[float]] = {}
@@ -377,7 +278,7 @@ class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is unt
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Store the metrics of an epoch, and end the training if it diverged or is to stop."""
         logs = {} if logs is None else logs
-        logs["learning_rate"] = float(str(np.float32(self.model.optimizer.learning_rate.numpy())))
+        logs["learning_rate"] = shown_rate(self.model)
         missing = [name for name in self._metrics if name not in logs]
         if missing:
             raise ValueError(
@@ -391,8 +292,8 @@ class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is unt
             self.history.setdefault(name, []).append(known)
         if self.diverged:
             logs["val_loss"] = math.nan  # never an improvement: an earlier epoch is restored
-        else:
-            self.stop_reason = self._on_epoch(epoch, values)
+        elif (stop := self._on_epoch(epoch, values)) is not None:
+            self.stop_reason = stop.reason
         if self.diverged or self.stop_reason is not None:
             self.model.stop_training = True
 
@@ -409,14 +310,13 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
     build: Callable[[], Any],
     parts: Parts,
     params: Mapping[str, Any],
-    *,
-    seed: int,
+    spec: TrialSpec,
     on_epoch: OnEpoch,
+    *,
     task: Tasks,
     more: Mapping[str, str],
     info: Mapping[str, Any],
-    callbacks: Callable[[Mapping[str, Any]], Sequence[Any]] | None = None,
-    checkpoint: Checkpoint | None = None,
+    callbacks: Callable[[Mapping[str, Any]], Sequence[Any]] | None,
 ) -> TrialResult:
     """Train one model and return the result of the trial.
 
@@ -424,78 +324,91 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
         build: Returns the model, compiled.
         parts: Training and validation part.
         params: Parameters of training and callbacks.
-        seed: Decides everything random.
+        spec: Its seed decides everything random; its checkpoint keeps the state.
         on_epoch: The framework's callback.
         task: Decides how predictions are judged; of several outputs by name.
         more: Further headline metrics, each with the per-epoch metric it is taken from.
         info: Facts of the data.
-        callbacks: Returns the user's callbacks.
-        checkpoint: Keeps the state, from which the next attempt goes on; None: nothing is saved.
+        callbacks: Returns the user's callbacks, called after those of the parameters.
 
     Raises:
         ValueError: `build` returned no compiled model, or one without a metric that is needed.
     """
-
-    def ask(epoch: int, values: Mapping[str, float]) -> str | None:
-        stop = on_epoch(epoch, values)
-        return None if stop is None else stop.reason
-
     started = perf_counter()
-    begin_training(seed)
+    begin_training(spec.seed)
     model = checked(build())
     inputs, targets = parts.train.element_spec if parts.is_dataset else parts.train
     check_fits(model, inputs, targets, task)
     built = perf_counter()
-    resumption = Resumption(checkpoint)
-    trained = train_model(
-        model,
-        parts,
-        params,
-        ask,
-        needed_metrics(task, parts.classes, more),
-        seed=seed,
-        callbacks=() if callbacks is None else callbacks(params),
-        resumption=resumption,
-    )
+    resumption = Resumption(spec.checkpoint)
+    own: Sequence[Any] = () if callbacks is None else callbacks(params)
+    reporter = _Reporter(on_epoch, needed_metrics(task, parts.classes, more))
+    stopping = early_stopping(params)
+    settings = {**params, "learning_rate_schedule": "plateau", "plateau_monitor": "val_loss"}
+    watchers = [reporter, stopping, *learning_rate_callbacks(settings), *own]
+    with known_warnings_ignored():
+        how = _Fitting(watchers, own, spec.seed, resumption)
+        engine, reason = _fit(model, parts, params, how)
     train_seconds = perf_counter() - built + resumption.seconds_before
-    seconds = {"build_seconds": built - started, "train_seconds": train_seconds}
-    metrics: dict[str, float] = {}
-    arrays: dict[str, np.ndarray] = {}
-    weights = None
-    if trained.best_epoch is not None:
-        predicted, true = predict(model, parts)
-        gives = getattr(model, "output_names", None) or ()
-        judged, arrays = judge(predicted, true, task, parts.classes, gives)
-        weights = named_weights(model)
-        headline = _headline(trained, trained.best_epoch, more)
-        if parts.fold is not None:
-            own, scores = _scores_apart(
-                model, parts.fold[0], true, predicted, task, more, parts.classes
-            )
-            headline |= own
-            is_independent = parts.groups is None and not parts.ordered
-            arrays = arrays | (scores if is_independent else without_samples(scores))
-        metrics = (
-            judged
-            | headline
-            | {
-                "train_seconds": seconds["train_seconds"],
-                "parameters": float(sum(np.prod(v.shape) for v in model.trainable_variables)),
-            }
-        )
-    return TrialResult(
-        outcome=trained.outcome,
-        stop_reason=trained.stop_reason,
-        metrics=metrics,
-        history=trained.history,
-        arrays=arrays,
-        weights=weights,
-        timings=seconds,
+    result = TrialResult(
+        *_how_it_ended(reporter, stopping, params["epochs"], own),
+        metrics={},
+        history=reporter.history,
+        timings={"build_seconds": built - started, "train_seconds": train_seconds},
         summary=summary_of(model),
-        engine=trained.engine,
-        engine_reason=trained.reason,
+        engine=engine,
+        engine_reason=reason,
         info=dict(info),
     )
+    if not np.isfinite(reporter.history.get("val_loss", [])).any():
+        return result
+    metrics, arrays = _judged(model, parts, reporter.history, task, more)
+    metrics["train_seconds"] = train_seconds
+    metrics["parameters"] = float(sum(np.prod(v.shape) for v in model.trainable_variables))
+    return replace(result, metrics=metrics, arrays=arrays, weights=named_weights(model))
+
+
+def _how_it_ended(
+    reporter: _Reporter, stopping: Any, epochs: int, callbacks: Sequence[Any]
+) -> tuple[Literal["complete", "stopped", "diverged"], str]:
+    if reporter.diverged:
+        return "diverged", "diverged"
+    if reporter.stop_reason is not None:
+        return "stopped", reporter.stop_reason
+    if stopping.stopped_epoch > 0:
+        return "complete", "early_stopping"
+    has_all = len(reporter.history["loss"]) >= epochs
+    return "complete", "max_epochs" if has_all else _who_ended(callbacks)
+
+
+def _judged(
+    model: Any,
+    parts: Parts,
+    history: Mapping[str, Sequence[float]],
+    task: Tasks,
+    more: Mapping[str, str],
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Return the metrics of the best epoch, whose weights the model has, and the arrays kept."""
+    best = int(np.nanargmin(history["val_loss"]))
+    predicted, true = predict(model, parts)
+    metrics, arrays = judge(predicted, true, task, parts.classes, _outputs_of(model))
+    metrics |= {
+        "best_val_loss": history["val_loss"][best],
+        **{name: history[of][best] for name, of in more.items()},
+        "best_epoch": float(best + 1),
+        "epochs": float(len(history["loss"])),
+    }
+    if parts.fold is None:
+        return metrics, arrays
+    x = parts.fold[0]
+    own, scores = _scores_apart(model, x, true, predicted, task, more, parts.classes)
+    is_independent = parts.groups is None and not parts.ordered
+    return metrics | own, arrays | (scores if is_independent else without_samples(scores))
+
+
+def _outputs_of(model: Any) -> Sequence[str]:
+    """Return the names of a model's outputs; none where a subclass does not say."""
+    return getattr(model, "output_names", None) or ()
 
 
 def evaluate(
@@ -521,9 +434,8 @@ def evaluate(
         if len(wanted) != len(shape) - 1 or any(a not in {None, b} for a, b in sizes):
             raise ValueError(f"test: inputs {shape}, but the model takes {('n', *wanted)}")
     predicted = _outputs(model, x)
-    gives = getattr(model, "output_names", None) or ()
     classes = classes_of(y, task)
-    judged, _ = judge(predicted, y, task, classes, gives)
+    judged, _ = judge(predicted, y, task, classes, _outputs_of(model))
     metrics, scores = _scores_apart(model, x, y, predicted, task, more, classes)
     return judged | metrics, scores
 
@@ -537,8 +449,7 @@ def _scores_apart(
         The loss and further metrics; and arrays: metrics that are means sample by sample, and the
         predictions of a single output, which vote by their mean.
     """
-    gives = getattr(model, "output_names", None) or ()
-    scores, metrics = by_sample(predicted, y, task, classes, gives), {}
+    scores, metrics = by_sample(predicted, y, task, classes, _outputs_of(model)), {}
     losses = _loss_by_sample(model, predicted, y)
     if losses is not None:
         scores["best_val_loss_by_sample"] = losses
@@ -565,8 +476,9 @@ def answers(model: Any, parts: Parts, task: Tasks) -> dict[str, np.ndarray]:
 
     There are none if the model predicts otherwise each time.
     """
-    gives = getattr(model, "output_names", None) or ()
-    first, again = (judge(*predict(model, parts), task, parts.classes, gives)[1] for _ in range(2))
+    first, again = (
+        judge(*predict(model, parts), task, parts.classes, _outputs_of(model))[1] for _ in range(2)
+    )
     found = {name: array for name, array in first.items() if name.startswith("predicted")}
     is_steady = all(np.array_equal(array, again[name]) for name, array in found.items())
     return found if is_steady else {}
@@ -591,19 +503,6 @@ def _loss_by_sample(model: Any, predicted: Any, true: Any) -> np.ndarray | None:
 def _evaluated(model: Any, x: Any, y: Any, more: Mapping[str, str]) -> dict[str, float]:
     """Return the metrics that Keras computes itself; they may be no means over samples."""
     with known_warnings_ignored():
-        found = model.evaluate(x, y, batch_size=_EVALUATED_AT_ONCE, verbose=0, return_dict=True)
+        found = model.evaluate(x, y, batch_size=4096, verbose=0, return_dict=True)
     metrics = {name: float(found[of.removeprefix("val_")]) for name, of in more.items()}
     return {"best_val_loss": float(found["loss"])} | metrics
-
-
-_EVALUATED_AT_ONCE: Final = 4096
-
-
-def _headline(trained: Fitted, best_epoch: int, more: Mapping[str, str]) -> dict[str, float]:
-    best = best_epoch - 1
-    return {
-        "best_val_loss": trained.history["val_loss"][best],
-        **{name: trained.history[of][best] for name, of in more.items()},
-        "best_epoch": float(best_epoch),
-        "epochs": float(len(trained.history["loss"])),
-    }

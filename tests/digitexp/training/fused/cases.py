@@ -117,8 +117,8 @@ def train_with(engine, config, dtype="float32"):
         )
         watchers = [
             observer,
-            callbacks.early_stopping(config),
-            *callbacks.learning_rate_callbacks(config),
+            callbacks.early_stopping(vars(config)),
+            *callbacks.learning_rate_callbacks(vars(config)),
         ]
         module.fit(model, config, data, watchers, shuffle=False)
     return Course(observer.history, model_weights(model))
