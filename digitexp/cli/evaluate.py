@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -16,13 +16,14 @@ from digitexp.cli.options import (
     Font,
     Home,
     Language,
+    Overwrite,
     Storage,
     Words,
     find_trial,
     find_trials,
     shown_trials,
 )
-from digitexp.cli.train import check_output_folder
+from digitexp.cli.train import check_output_folder, write_files
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from digitexp.checklist import Finding
     from digitexp.diagnostics import Answers
     from digitexp.trained import ShownTrial, TrainedTrial
-
-
-EVALUATION: Final = "evaluation"
 
 
 def evaluate(
@@ -47,9 +45,7 @@ def evaluate(
     data: Data = None,
     home: Home = None,
     storage: Storage = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")
-    ] = False,
+    overwrite: Overwrite = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     language: Language = "en",
     font: Font = None,
@@ -63,7 +59,7 @@ def evaluate(
 
     drawing = in_language(language, font)
     trial = find_trial(words, home, storage)
-    target = output or trial.folder / EVALUATION
+    target = output or trial.folder / "evaluation"
     check_output_folder(target, overwrite=overwrite or output is None)
     shown = trial.with_images(data)
     answers = _answers(shown)
@@ -71,9 +67,7 @@ def evaluate(
 
     with drawing:
         files = evaluation_files(answers)
-    target.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (target / name).write_bytes(content)
+    write_files(target, files)
     if as_json:
         print(files["diagnostics.json"].decode(), end="")
     else:
@@ -131,10 +125,8 @@ def calibrate(
     found = cross_fit(logits, shown.labels.astype(np.int32))
     images = f"{found.images} validation images of {trial.about['name']}"
     picture = draw_reliability(found, f"{images}  ·  {trial.config.describe()}")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / PICTURE).write_bytes(picture)
     document = json.dumps(found.to_dict(), indent=1) + "\n"
-    (folder / DATA).write_text(document, encoding="utf-8")
+    write_files(folder, {PICTURE: picture, DATA: document.encode()})
     if as_json:
         print(document, end="")
     else:
@@ -363,7 +355,5 @@ def pages(
     target = output or trials[0].folder / "pages"
     check_output_folder(target, overwrite=True)
     files = interactive_pages(*trials)
-    target.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (target / name).write_bytes(content)
+    write_files(target, files)
     print(f"Written to {target}: {', '.join(files)}")

@@ -41,6 +41,10 @@ Storage = Annotated[
     str | None,
     typer.Option(metavar="URL", help="Database that homes of several hosts share."),
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")
+]
+SplitSeed = Annotated[int, typer.Option(min=0, help="Decides which images validate.")]
 
 
 def find_trials(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from digitexp.cli.options import Font, Language
+from digitexp.cli.options import Font, Language, Overwrite, SplitSeed
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.plots.language import SEPARATOR, say_parts
 from digitexp.tensorflow_setup import check_tensorflow
@@ -88,9 +88,14 @@ def write_outcome(
     if outcome.weights is not None:
         files["weights.npz"] = _npz(np.savez, outcome.weights)
         files["confusion.npz"] = _npz(np.savez_compressed, {"confusion": outcome.confusion})
-    folder.mkdir(parents=True, exist_ok=True)
     for leftover in _LEFTOVERS:
         (folder / leftover).unlink(missing_ok=True)
+    write_files(folder, files)
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files by name into a folder, which is created if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)
 
@@ -161,11 +166,9 @@ def _print_confusion(counts: np.ndarray, class_names: Sequence[str]) -> None:
     for name in class_names:
         table.add_column(Text(name), justify="right", overflow="fold")
     for true, row in enumerate(counts):
-        cells = []
-        for said, count in enumerate(row):
-            wrong = "yellow" if count else "dim"
-            style = "bold blue" if true == said else wrong
-            cells.append(Text(str(count) if count else "·", style=style))
+        styles = ["yellow" if count else "dim" for count in row]
+        styles[true] = "bold blue"
+        cells = (Text(str(count or "·"), style=one) for count, one in zip(row, styles, strict=True))
         table.add_row(Text(class_names[true]), *cells)
     Console(highlight=False).print(table)
     print()
@@ -193,10 +196,8 @@ def train(
     data: Annotated[
         str, typer.Option(metavar="SOURCE", help="As in `digitexp data`: a name or a path.")
     ] = "digits20",
-    split_seed: Annotated[int, typer.Option(min=0, help="Decides which images validate.")] = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")
-    ] = False,
+    split_seed: SplitSeed = 0,
+    overwrite: Overwrite = False,
     language: Language = "en",
     font: Font = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line per epoch.")] = False,

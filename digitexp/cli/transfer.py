@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from digitexp.cli.options import Overwrite, SplitSeed
 from digitexp.cli.train import check_output_folder, merged_settings
 from digitexp.config import TrialConfig
 from digitexp.tensorflow_setup import check_tensorflow
@@ -47,14 +48,12 @@ def transfer(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Net and training, as in `train`."),
     ] = None,
-    split_seed: Annotated[int, typer.Option(min=0, help="Decides which images validate.")] = 0,
+    split_seed: SplitSeed = 0,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Folder for transfer.json and weights."),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")
-    ] = False,
+    overwrite: Overwrite = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Pretrain a net on one source and measure what that is worth on few images of another."""
@@ -66,7 +65,11 @@ def transfer(
     counts = whole_numbers("--images-per-class", images_per_class, low=1)
     frozen = whole_numbers("--freeze", freeze, low=0)
     config = transfer_config(merged_settings({}, settings or []))
-    _check_frozen(config, frozen)
+    if max(frozen) > config.layers_before_output:
+        raise ValueError(
+            f"--freeze: received {max(frozen)}; this net has {config.layers_before_output} layers "
+            "before the output layer, which always trains."
+        )
     if output is not None:
         check_output_folder(output, overwrite=overwrite)
     is_weights = start not in known_sources() and holds_weights(start)
@@ -86,8 +89,15 @@ def transfer(
     seconds = round(perf_counter() - began, 1)
     pretrained = {"source": start, "digest": None if source is None else source.digest,
                   "images": source_images, "weights_sha256": digest}  # fmt: skip
-    learnt = {"name": target.name, "digest": target.digest, "split_seed": split_seed}
-    document = _document(config, pretrained, learnt, comparisons, seeds, seconds)
+    about = {
+        "from": pretrained,
+        "data": {"name": target.name, "digest": target.digest, "split_seed": split_seed},
+        "parameters": {k: v for k, v in config.to_params().items() if k != "seed"},
+        "seeds": seeds,
+        "seconds": seconds,
+        "comparisons": [_facts(one) for one in comparisons],
+    }
+    document = json.dumps(about, indent=1)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         (output / "transfer.json").write_text(document + "\n")
@@ -95,25 +105,6 @@ def transfer(
         print(document)
     else:
         _print_table(comparisons, start, target.name, seconds)
-
-
-def _document(
-    config: TrialConfig,
-    pretrained: dict[str, Any],
-    learnt: dict[str, Any],
-    comparisons: Sequence[PairedAccuracies],
-    seeds: int,
-    seconds: float,
-) -> str:
-    about = {
-        "from": pretrained,
-        "data": learnt,
-        "parameters": {k: v for k, v in config.to_params().items() if k != "seed"},
-        "seeds": seeds,
-        "seconds": seconds,
-        "comparisons": [_facts(one) for one in comparisons],
-    }
-    return json.dumps(about, indent=1)
 
 
 def whole_numbers(option: str, text: str, *, low: int) -> list[int]:
@@ -130,14 +121,6 @@ def whole_numbers(option: str, text: str, *, low: int) -> list[int]:
             f"{option}: received {text!r}; write different whole numbers from {low}: 20,50,400."
         )
     return numbers
-
-
-def _check_frozen(config: TrialConfig, frozen: Sequence[int]) -> None:
-    if max(frozen) > config.layers_before_output:
-        raise ValueError(
-            f"--freeze: received {max(frozen)}; this net has {config.layers_before_output} layers "
-            "before the output layer, which always trains."
-        )
 
 
 def _pretrained(
