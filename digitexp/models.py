@@ -33,7 +33,8 @@ def count_parameters(config: TrialConfig, image_shape: tuple[int, ...], n_classe
                 convolutions += channels * cells * filters + filters
                 convolutions += 2 * filters if config.batch_norm else 0
                 channels = filters
-        features = channels * math.prod(_pooled(side, config) for side in image_shape)
+        smaller = 2 ** len(config.filters)  # each block halves the sides, rounded up
+        features = channels * math.prod(-(-side // smaller) for side in image_shape)
     widths = (features, *config.units, n_classes)
     return convolutions + sum((before + 1) * after for before, after in pairwise(widths))
 
@@ -163,12 +164,6 @@ def _penalty(config: TrialConfig) -> Any:
     import keras
 
     return keras.regularizers.L2(config.l2) if config.l2 else None
-
-
-def _pooled(side: int, config: TrialConfig) -> int:
-    for _ in config.filters:
-        side = -(-side // 2)
-    return side
 
 
 def model_weights(model: Any) -> dict[str, np.ndarray]:

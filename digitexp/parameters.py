@@ -109,12 +109,6 @@ MAX_CONVS_PER_BLOCK = 4
 MAX_SEED = 2**32 - 1
 
 
-_UNITS = Parameter("int", "neurons of hidden layer i", low=1, high=4096)
-_FILTERS = Parameter("int", "filters of each convolution in block i", low=1, high=1024)
-_DROPOUT = Parameter(
-    "float", "share of activations dropped in training", default=0.0, low=0.0, high=0.95
-)
-
 PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
     {
         "learning_rate": Parameter(
@@ -134,7 +128,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
             low=1,
             high=MAX_CONV_BLOCKS,
         ),
-        "filters_{i}": _FILTERS,
+        "filters_{i}": Parameter("int", "filters of each convolution in block i", low=1, high=1024),
         "kernel_size": Parameter(
             "int", "cnn: side of the kernels, pixels", default=3, low=1, high=11
         ),
@@ -159,8 +153,10 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
             low=0,
             high=MAX_HIDDEN_LAYERS,
         ),
-        "units_{i}": _UNITS,
-        "dropout": _DROPOUT,
+        "units_{i}": Parameter("int", "neurons of hidden layer i", low=1, high=4096),
+        "dropout": Parameter(
+            "float", "share of activations dropped in training", default=0.0, low=0.0, high=0.95
+        ),
         "dropout_{i}": Parameter(
             "float", "dropout after hidden layer i, in place of dropout", low=0.0, high=0.95
         ),

@@ -173,14 +173,6 @@ def _without_clearing() -> Iterator[None]:
         own.TFE_ContextClearCaches = clear
 
 
-# Hands variables to graphs that serve many models.
-#
-# TensorFlow prepares a graph for each set of shapes that the handles of its variables tell: 50 ms
-# of CPU, a fifth of a small training. So the engines hand in variables whose handles tell no sizes
-# that may differ between models. Keras's own graphs need the sizes: a model that they may use gets
-# the variables back that it was built with.
-
-
 Shape = tuple[int | None, ...]
 
 
@@ -191,6 +183,10 @@ def handles_of(variables: Sequence[Any]) -> list[Any]:
 
 def open_sizes(variables: Sequence[Any], shapes: Sequence[Shape] | None = None) -> None:
     """Give Keras's variables inner variables of the same values, whose handles tell less.
+
+    TensorFlow prepares a graph for each set of shapes that the handles of its variables tell: 50 ms
+    of CPU, a fifth of a small training. So the engines hand in variables whose handles tell no
+    sizes that may differ between models. Keras's own graphs need the sizes, see `opened_sizes`.
 
     Args:
         variables: Variables of a model or an optimizer; Keras knows their shapes as before.

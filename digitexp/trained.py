@@ -19,13 +19,6 @@ from digitexp.config import TrialConfig
 from digitexp.data import DataError, Source, Split, load_source, split_source
 from digitexp.training.outcome import TrainingData
 
-# A trained network in NumPy, for pages, which are made without TensorFlow.
-#
-# The formulas are those of the Keras layers that `digitexp.models` builds, at inference: dropout
-# does nothing, batch normalisation uses its stored means and variances. A test compares the two
-# networks.
-
-
 Floats = NDArray[np.float32]
 
 AT_ONCE = 256
@@ -36,7 +29,10 @@ NORM_EPSILON: Final = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A trained network.
+    """A trained network in NumPy, for pages, which are made without TensorFlow.
+
+    The formulas are those of the Keras layers that `digitexp.models` builds, at inference: dropout
+    does nothing, batch normalisation uses its stored means and variances.
 
     Attributes:
         config: Its configuration; only its layers matter.

@@ -234,12 +234,10 @@ def compare(
         scores: list[list[float]] = [[] for _ in trainings]
         for seed in range(seeds):
             drawn = draw_images(target.labels, split.train_indices, count, seed)
-            data = TrainingData.from_split(
-                target.images, target.labels, drawn, split.validation_indices, target.class_names
-            )
+            data = TrainingData.of_split(target, replace(split, train_indices=drawn))
             for one, so_far in zip(trainings, scores, strict=True):
-                outcome = _train(replace(one, seed=seed), data)
-                so_far.append(outcome.metrics["best_val_accuracy"])
+                metrics = _train(replace(one, seed=seed), data).metrics
+                so_far.append(metrics["best_val_accuracy"])
                 done += 1
                 say(f"{done}/{total}  {count} a class, seed {seed}, {_told(one)}: {so_far[-1]:.1%}")
         comparisons += [

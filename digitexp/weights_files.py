@@ -22,12 +22,6 @@ import numpy as np
 from digitexp.config import TrialConfig
 from digitexp.data.files import check_size, read_npz_arrays
 
-# Reads Keras's HDF5 files of weights in a child process, which can be killed.
-#
-# Given a damaged file, HDF5 may loop for ever in C, where no signal reaches Python, or take all
-# memory (seen with 1.14.6 and 2.0.0). So a child reads the file under limits and returns an npz.
-
-
 SECONDS: Final = 60.0
 """A file that takes longer to read is refused."""
 BYTES: Final = 4 * 2**30
@@ -41,6 +35,9 @@ _CHILD: Final = (
 
 def read_hdf5(file: Path, seconds: float = SECONDS) -> bytes:
     """Return the weights of a `.weights.h5` or `.keras` file as an npz, named `layer/variable`.
+
+    Given a damaged file, HDF5 may loop for ever in C, where no signal reaches Python, or take all
+    memory (seen with 1.14.6 and 2.0.0). So a child process reads the file, under limits.
 
     Args:
         file: A `.weights.h5` or `.keras` file.

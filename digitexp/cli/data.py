@@ -11,8 +11,6 @@ import typer
 from digitexp.cli.options import Font, Language
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from digitexp.data import Source, Split
 
 
@@ -69,27 +67,26 @@ def check_preview_path(path: Path) -> None:
 
 def describe_source(source: Source, split: Split, split_seed: int) -> dict[str, Any]:
     """Collect the facts of a source and its split, JSON-compatible."""
-    test = source.test
+    train, validation = split.train_indices, split.validation_indices
+    parts = {
+        "train": source.labels[train],
+        "validation": source.labels[validation],
+        "test": source.test.labels if source.test else source.labels[:0],
+    }
     return {
         "name": source.name,
         "shape": list(source.images.shape[1:]),
         "pixels": [float(source.images.min()), float(source.images.max())],
         "policies": list(source.policies),
         "digest": source.digest,
-        "test_digest": test.digest if test else None,
+        "test_digest": source.test.digest if source.test else None,
         "split": {
             "seed": split_seed,
-            "train": len(split.train_indices),
-            "validation": len(split.validation_indices),
-            "test": len(test.labels) if test else 0,
+            **{part: len(labels) for part, labels in parts.items()},
             "digest": split.digest,
         },
         "classes": {
-            name: {
-                "train": _count(source.labels[split.train_indices], number),
-                "validation": _count(source.labels[split.validation_indices], number),
-                "test": _count(test.labels, number) if test else 0,
-            }
+            name: {part: int((labels == number).sum()) for part, labels in parts.items()}
             for number, name in enumerate(source.class_names)
         },
     }
@@ -123,10 +120,6 @@ def print_facts(facts: dict[str, Any]) -> None:
     console.print(counts)
     hint = facts.get("preview") or "none (draw one with --preview FILE.png)"
     console.print(f"preview: {hint}", soft_wrap=True)
-
-
-def _count(labels: NDArray[Any], number: int) -> int:
-    return int((labels == number).sum())
 
 
 def softmax(

@@ -64,12 +64,11 @@ def write_outcome(
     """
     from digitexp.experiments.pictures import draw_trial
 
-    best = outcome.metrics.get("best_epoch")
     files = draw_trial(
         outcome.history,
         outcome.confusion,
         class_names,
-        None if best is None else int(best),
+        outcome.metrics.get("best_epoch"),
         say_parts(f"{config.describe()}{SEPARATOR}{outcome.stop_reason.replace('_', ' ')}"),
     )
     files["config.json"] = _json({"parameters": config.to_params(), "data": about_data})

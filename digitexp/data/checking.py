@@ -106,9 +106,6 @@ def _to_unit_range(images: Array, where: str, *, ng_course: bool) -> tuple[Image
     return np.clip(images.astype(np.float32), 0, 1), policies
 
 
-TEN_MEANS_ZERO = "label 10 read as the digit 0"
-
-
 def convert_labels(
     labels: Array, where: str, *, images: int, ng_course: bool = False
 ) -> tuple[Labels, list[str]]:
@@ -147,7 +144,7 @@ def convert_labels(
         )
     flat = labels.reshape(-1).astype(np.int64)
     if ng_course and flat.min() == 1 and flat.max() == 10:
-        return np.where(flat == 10, 0, flat), [TEN_MEANS_ZERO]
+        return np.where(flat == 10, 0, flat), ["label 10 read as the digit 0"]
     return flat, []
 
 

@@ -21,9 +21,10 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from io import BufferedIOBase
 from math import prod
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -161,12 +162,6 @@ FILES = {
 """Names of the image and label file of each part, as MNIST has them; `.gz` may follow."""
 
 
-class _Readable(Protocol):
-    """A binary stream, packed or not."""
-
-    def read(self, size: int, /) -> bytes: ...
-
-
 def is_idx_folder(folder: Path) -> bool:
     """Return whether any file of a folder has the name of an IDX file."""
     return any(_locate(folder, name) for names in FILES.values() for name in names)
@@ -214,12 +209,7 @@ def read_idx(path: Path) -> Array:
             ) from error
 
 
-def _read_idx_stream(stream: _Readable, where: str) -> Array:
-    """Read one IDX file of unsigned bytes from an open binary stream.
-
-    Raises:
-        DataError: If it is no IDX file of unsigned bytes, is cut short, or is too large.
-    """
+def _read_idx_stream(stream: BufferedIOBase, where: str) -> Array:
     head = stream.read(4)
     if len(head) < 4 or head[:3] != b"\x00\x00\x08" or not 1 <= head[3] <= 4:
         raise DataError.about(

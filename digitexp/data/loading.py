@@ -84,11 +84,7 @@ def read_sklearn_digits() -> Found:
 
 
 def _read_keras(name: str, class_names: tuple[str, ...] | None = None) -> Found:
-    """Read a data set of `keras.datasets`, which downloads it once and keeps it.
-
-    Raises:
-        DataError: If it can neither be found nor downloaded.
-    """
+    """Read a data set of `keras.datasets`, which downloads it once and keeps it."""
     from digitexp.tensorflow_setup import set_up_tensorflow
 
     set_up_tensorflow()  # before Keras: TensorFlow reads its settings only once

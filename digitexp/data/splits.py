@@ -97,16 +97,6 @@ def _check_apart(source: Source, train: Indices, validation: Indices) -> None:
         )
 
 
-# Fresh folds: they evaluate on images that scored no trial of the search.
-#
-# The search's validation set chose the finalists, so no fold evaluates on it. The other images are
-# split into four stratified folds, anew for each repeat. Each is evaluated on once, by
-# networks that were trained on the rest and on the search's validation set, and stopped early on a
-# part of their own (Cawley & Talbot 2010; repeated cross-validation: Bouckaert & Frank 2004). Folds
-# are of one size, so that images count alike: up to three images, always the same, are only trained
-# on.
-
-
 FOLDS: Final = 4
 INNER_FRACTION: Final = 0.1
 """Part of the images outside the search's validation set on which trainings stop early."""
@@ -131,6 +121,12 @@ class FoldIndices:
 
 def make_fold(labels: Labels, split: Split, number: int) -> FoldIndices:
     """Return a fold, the same on every machine and version, as `split_source` does.
+
+    The search's validation set chose the finalists, so no fold evaluates on it. The other images
+    are split into four stratified folds, anew for each repeat. Each is evaluated on once, by
+    networks that were trained on the rest and on the search's validation set, and stopped early on
+    a part of their own (Cawley & Talbot 2010; repeated cross-validation: Bouckaert & Frank 2004).
+    Folds are of one size, so that images count alike.
 
     Args:
         labels: (n,) labels of all images of the source.

@@ -137,13 +137,12 @@ class Digits:
         """Draw the curves, and the confusion matrix of the images that stopped it early."""
         from digitexp.experiments.pictures import draw_trial
 
-        best = result.metrics.get("best_epoch")
         config = self._config(spec.config, spec.seed)
         return draw_trial(
             result.history,
             result.arrays["confusion"],
             result.info["class_names"],
-            None if best is None else int(best),
+            result.metrics.get("best_epoch"),
             f"trial {spec.trial}  ·  {config.describe()}  ·  "
             f"{result.stop_reason.replace('_', ' ')}",
         )
@@ -240,7 +239,6 @@ class DigitExperiment(Digits):
     """Handwritten digits (or any small images) and a multilayer perceptron."""
 
     name = "digits"
-    revision = Digits.revision
     parameters: Mapping[str, ParameterInfo] = {
         name: ParameterInfo(
             type=parameter.kind,

@@ -90,7 +90,6 @@ class DigitsOnFolds(Digits):
     """
 
     name = "digits-on-blocks"
-    revision = Digits.revision
     parameters: Mapping[str, ParameterInfo] = {
         **DigitExperiment.parameters,
         FOLD: ParameterInfo(
@@ -242,7 +241,10 @@ class DigitsOnFolds(Digits):
     def test_set(self, source: str | None) -> TestSet | None:
         """Return the test images of a source, a row each; None if it has none."""
         test = load_source(source).test
-        return None if test is None else TestSet(test.digest, _rows(test.images), test.labels)
+        if test is None:
+            return None
+        rows = test.images.reshape(len(test.images), -1).astype(np.float32)
+        return TestSet(test.digest, rows, test.labels)
 
     def calibration_terms(self, results: Sequence[TrialResult]) -> CalibrationTerms | None:
         """Return the terms of each image in calibration error and negative log-likelihood.
@@ -262,10 +264,6 @@ class DigitsOnFolds(Digits):
     def logits(self, model: Any, inputs: np.ndarray) -> np.ndarray:
         """Return logits (n, classes), float32, of images (n, pixels)."""
         return logits_of(model, inputs)
-
-
-def _rows(images: np.ndarray) -> np.ndarray:
-    return images.reshape(len(images), -1).astype(np.float32)
 
 
 DigitsOnBlocks = DigitsOnFolds

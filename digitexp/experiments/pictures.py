@@ -16,7 +16,7 @@ def draw_trial(
     history: Mapping[str, Sequence[float]],
     confusion: np.ndarray,
     class_names: Sequence[str],
-    best_epoch: int | None,
+    best_epoch: float | None,
     title: str,
 ) -> dict[str, bytes]:
     """Draw one training: `loss_curves.png`, and the files of `draw_matrix`.
@@ -29,10 +29,9 @@ def draw_trial(
             one was measured, then only the curves are drawn.
         title: The configuration that was trained, in one line.
     """
-    files = {"loss_curves.png": draw_curves(history, best_epoch, title)}
-    if best_epoch is None:
-        return files
-    return files | draw_matrix(confusion[best_epoch - 1], class_names, best_epoch)
+    best = None if best_epoch is None else int(best_epoch)
+    files = {"loss_curves.png": draw_curves(history, best, title)}
+    return files if best is None else files | draw_matrix(confusion[best - 1], class_names, best)
 
 
 def draw_matrix(

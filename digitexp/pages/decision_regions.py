@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from digitexp.diagnostics import confused_pairs
 from digitexp.metrics import confusion_counts
 from digitexp.numpy_functions import softmax
-from digitexp.pages.page import pack, render, source_of
+from digitexp.pages.page import evenly, ink_of, pack, render, source_of
 from digitexp.trained import ShownTrial
 
 COMPONENTS = 3
@@ -124,7 +124,7 @@ def _data(trial: ShownTrial) -> dict[str, Any]:
         raise ValueError(f"{trial.name} has no images to show")
     chosen = first_of_each_class(trial.labels, MOST_SHOWN)
     effort = _effort(trial)
-    fitted_on = _evenly(len(trial.train_images), effort.most_fitted)
+    fitted_on = evenly(len(trial.train_images), effort.most_fitted)
     train_images = trial.train_images[fitted_on]
     predicted = logits.argmax(axis=1)
     pixels = _space(
@@ -149,11 +149,14 @@ def _data(trial: ShownTrial) -> dict[str, Any]:
         "n_train": len(trial.train_images),
         "positions": effort.positions,
         "side": effort.side,
-        "images": pack(np.round(trial.images[chosen].clip(0, 1) * 255).astype(np.uint8)),
+        "images": pack(ink_of(trial.images[chosen])),
         "labels": pack(_numbers(trial.labels[chosen], trial)),
         "predicted": pack(_numbers(predicted[chosen], trial)),
         "probabilities": pack(_largest(logits[chosen], trial.temperature).astype(np.float32)),
-        "pairs": _pairs(trial),
+        "pairs": [
+            {"first": pair.first, "second": pair.second, "there": pair.there, "back": pair.back}
+            for pair in confused_pairs(confusion_counts(logits, trial.labels))[:MOST_PAIRS]
+        ],
         "spaces": {"pixels": pixels} | ({} if hidden is None else {"hidden": hidden}),
         "units": trial.config.units[-1] if trial.config.units else 0,
     }
@@ -178,11 +181,6 @@ def _effort(trial: ShownTrial) -> Effort:
     return COARSE if trial.config.architecture == "cnn" else FINE
 
 
-def _evenly(count: int, most: int) -> NDArray[np.intp]:
-    """Return at most `most` of `count` indices, spread: they may be sorted by class."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.intp))
-
-
 def _hidden_space(
     trial: ShownTrial, train_images: NDArray[np.float32], chosen: NDArray[np.intp]
 ) -> dict[str, Any] | None:
@@ -202,15 +200,7 @@ def _space(
     trial: ShownTrial,
     predicted: NDArray[np.integer],
 ) -> dict[str, Any]:
-    """Return one of the two spaces as the page reads it.
-
-    Args:
-        projection: PrincipalComponents of the training vectors.
-        vectors: (n, d) vectors of the images shown.
-        ask: Returns the network's logits of such vectors.
-        trial: The trial of the network.
-        predicted: (n,) classes that the network predicts for the images themselves.
-    """
+    """Return one of the two spaces as the page reads it, with the images' (n, d) vectors in it."""
     points = projection.project(vectors)
     low, high = points.min(axis=0), points.max(axis=0)
     margin = np.maximum((high - low) * MARGIN, 1e-3)
@@ -221,10 +211,12 @@ def _space(
     shape = slices.shape[:-1]
     # slice by slice: the vectors of all of them might not fit the memory
     by_slice = slices.reshape(-1, effort.side**2, COMPONENTS)
-    logits = np.concatenate([ask(_restored(projection, cells)) for cells in by_slice])
+    logits = np.concatenate(
+        [ask(projection.restore(cells).astype(np.float32)) for cells in by_slice]
+    )
     classes = _numbers(logits.argmax(axis=1), trial)
     probabilities = np.round(_largest(logits, trial.temperature) * 255).astype(np.uint8)
-    in_slice = ask(_restored(projection, points)).argmax(axis=1)
+    in_slice = ask(projection.restore(points).astype(np.float32)).argmax(axis=1)
     return {
         "shares": projection.shares.tolist(),
         "size": len(projection.mean),
@@ -237,10 +229,6 @@ def _space(
         "probabilities": pack(probabilities.reshape(shape)),
         "agreement": float((in_slice == predicted).mean()),
     }
-
-
-def _restored(projection: PrincipalComponents, points: NDArray[np.floating]) -> NDArray[np.float32]:
-    return projection.restore(points).astype(np.float32)
 
 
 def slice_points(
@@ -281,12 +269,3 @@ def _largest(logits: NDArray[np.floating], temperature: float) -> NDArray[np.flo
 def _numbers(classes: NDArray[np.integer], trial: ShownTrial) -> NDArray[np.integer]:
     """Return classes in as few bytes as `pack` knows."""
     return classes.astype(np.uint8 if len(trial.class_names) <= 256 else np.uint16)
-
-
-def _pairs(trial: ShownTrial) -> list[dict[str, int]]:
-    """Return the most confused pairs of all images, the shown ones and the others."""
-    counts = confusion_counts(trial.logits, trial.labels)
-    return [
-        {"first": pair.first, "second": pair.second, "there": pair.there, "back": pair.back}
-        for pair in confused_pairs(counts)[:MOST_PAIRS]
-    ]

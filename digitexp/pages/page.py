@@ -17,6 +17,7 @@ from typing import Any, Final
 import jinja2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import center_of_mass
 
 from digitexp.data import load_source, split_source
 from digitexp.data.build_digits20 import cut, cut_and_centre
@@ -50,7 +51,7 @@ def render(tool: str, title: str, data: Mapping[str, Any], source: str = "") -> 
         data: JSON-compatible; arrays by `pack`. NaN and infinity become null.
         source: Name of the data that images on the page are from.
     """
-    page = _templates().get_template("page.html")
+    page, bundle = _templates().get_template("page.html"), BUNDLES.get(tool)
     text = json.dumps(_finite(data), separators=(",", ":"))
     return page.render(
         tool=tool,
@@ -59,7 +60,7 @@ def render(tool: str, title: str, data: Mapping[str, Any], source: str = "") -> 
         json=text.replace("<", "\\u003c"),  # it cannot end the script it stands in
         style="".join(_read(n) for n in ("page.css", f"{tool}.css") if (_HERE / n).exists()),
         scripts={name.removesuffix(".js"): _read(name) for name in SCRIPTS[tool]},
-        plotly=plotly_script(BUNDLES[tool]) if tool in BUNDLES else None,
+        plotly=bundle and _read(bundle).replace("</script", "<\\/script"),
         shows_digits=source == EMBEDDED,
     )
 
@@ -85,12 +86,6 @@ def pack(array: np.ndarray) -> dict[str, Any]:
         raise ValueError(f"no array of {dtype} is packed; give one of {', '.join(PACKED)}")
     raw = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
     return {"dtype": dtype, "shape": list(array.shape), "bytes": base64.b64encode(raw).decode()}
-
-
-# sweeps/render/page does the same for reports; pages of a trial may not import it.
-def plotly_script(bundle: str) -> str:
-    """Return plotly.js, one of the `BUNDLES`, as a script element takes it."""
-    return _read(bundle).replace("</script", "<\\/script")
 
 
 def _finite(value: Any) -> Any:
@@ -134,14 +129,23 @@ def _images(trial: ShownTrial) -> dict[str, Any] | None:
     if trial.weights is None or not len(trial.images):
         return None
     chosen, mistakes = choose_images(trial.logits, trial.labels)
-    ink = np.rint(trial.images[chosen].clip(0, 1) * 255).astype(np.uint8)
+    shown = _shown(trial, chosen, logits=pack(trial.logits[chosen]))
+    return shown | {"mistakes": mistakes}
+
+
+def _shown(trial: ShownTrial, chosen: np.ndarray, **more: Any) -> dict[str, Any]:
+    """Return some of a trial's images as the pages read them."""
     return {
-        "ink": pack(ink),
-        "logits": pack(trial.logits[chosen]),
+        "ink": pack(ink_of(trial.images[chosen])),
+        **more,
         "labels": [int(label) for label in trial.labels[chosen]],
-        "numbers": [int(index) for index in chosen],
-        "mistakes": mistakes,
+        "numbers": [int(number) for number in chosen],
     }
+
+
+def ink_of(images: np.ndarray) -> NDArray[np.uint8]:
+    """Return images in [0, 1] in whole numbers from 0 (paper) to 255 (ink)."""
+    return np.asarray(np.rint(images.clip(0, 1) * 255), np.uint8)
 
 
 def choose_images(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, int]:
@@ -161,17 +165,14 @@ def choose_images(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, i
     mistakes, right = surest[~is_right][:MISTAKES], surest[is_right]
     n_classes = logits.shape[1]
     each = max(1, RIGHT_ONES // n_classes)
-    by_class = [_spread(right[labels[right] == label], each) for label in range(n_classes)]
-    return np.concatenate([mistakes, *by_class]), len(mistakes)
+    by_class = [right[labels[right] == label] for label in range(n_classes)]
+    spread = [one[evenly(len(one), each)] for one in by_class]
+    return np.concatenate([mistakes, *spread]), len(mistakes)
 
 
-def _spread(indices: np.ndarray, count: int) -> np.ndarray:
-    """Return at most `count` of the indices, evenly spread from the first to the last."""
-    if len(indices) <= count:
-        return indices
-    places = np.linspace(0, len(indices) - 1, count).round().astype(int)
-    spread: np.ndarray = indices[places]
-    return spread
+def evenly(count: int, most: int) -> NDArray[np.intp]:
+    """Return at most `most` of `count` indices, evenly spread from the first to the last."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.intp))
 
 
 _FIRST: Final = ("learning_rate", "learning_rate_schedule", "batch_size")
@@ -179,11 +180,6 @@ _FIRST: Final = ("learning_rate", "learning_rate_schedule", "batch_size")
 MOST_UNITS: Final = 128
 MOST_LAYERS: Final = 3
 """Hidden layers, and units of each, that the page trains: more would take minutes."""
-
-
-def has_curve(trial: ShownTrial) -> bool:
-    """Return whether there is an epoch to show."""
-    return bool(len(trial.confusion) and len(trial.history.get("loss", ())))
 
 
 def training_page(trial: ShownTrial, beside: ShownTrial | None = None) -> str:
@@ -196,7 +192,8 @@ def training_page(trial: ShownTrial, beside: ShownTrial | None = None) -> str:
         trial: The trial whose learning curve is shown.
         beside: Another trial on the same data, shown at the same epoch; left out without a history.
     """
-    shown = [one for one in (trial, beside) if one is not None and has_curve(one)]
+    given = [trial] if beside is None else [trial, beside]
+    shown = [one for one in given if len(one.confusion) and len(one.history.get("loss", ()))]
     data = {
         "classes": list(trial.class_names),
         "trials": [_curve(one) for one in shown],
@@ -229,9 +226,9 @@ def _digits() -> dict[str, Any]:
     source = load_source(EMBEDDED)
     split = split_source(source)
     order = np.concatenate([split.train_indices, split.validation_indices])
-    ink = np.rint(source.images[order] * 255).astype(np.uint8)
+    packed = zlib.compress(ink_of(source.images[order]).tobytes(), 9)
     return {
-        "ink": base64.b64encode(zlib.compress(ink.tobytes(), 9)).decode(),
+        "ink": base64.b64encode(packed).decode(),
         "labels": pack(source.labels[order].astype(np.uint8)),
         "shape": list(source.images.shape[1:]),
         "train": len(split.train_indices),
@@ -350,18 +347,9 @@ def _layer(trial: ShownTrial, kind: str, name: str, norm: str = "") -> dict[str,
 
 def _examples(trial: ShownTrial) -> dict[str, Any] | None:
     """Return the first image of each class, for those who do not draw; None without images."""
-    labels = trial.labels
-    present = np.unique(labels)[:MOST_EXAMPLES]
-    if not len(present):
-        return None
-    chosen = np.array([int(np.argmax(labels == label)) for label in present])
-    ink = np.rint(trial.images[chosen].clip(0, 1) * 255).astype(np.uint8)
-    return {
-        "ink": pack(ink),
-        "labels": [int(label) for label in present],
-        "numbers": [int(number) for number in chosen],
-        "part": trial.part,
-    }
+    _, firsts = np.unique(trial.labels, return_index=True)
+    chosen = firsts[:MOST_EXAMPLES]
+    return _shown(trial, chosen) | {"part": trial.part} if len(chosen) else None
 
 
 @dataclass(frozen=True)
@@ -394,15 +382,7 @@ class Framing:
 
 def _off_centre(image: Array) -> NDArray[np.floating]:
     """Return (rows, columns) by which the centre of mass lies below and right of the middle."""
-    mass = image.astype(float)
-    total = mass.sum()
-    if not total:
-        return np.zeros(2)
-    centres = [
-        float((mass.sum(axis=1 - axis) * np.arange(mass.shape[axis])).sum() / total)
-        for axis in (0, 1)
-    ]
-    return np.array(centres) - (np.array(mass.shape) - 1) / 2
+    return np.array(center_of_mass(image.astype(float))) - (np.array(image.shape) - 1) / 2
 
 
 def _both_off(image: Array, boxed: Array) -> tuple[float, float]:

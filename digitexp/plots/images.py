@@ -156,10 +156,11 @@ def draw_errors(
             image,
             (
                 _Line(f"{true} | {said}", colors.WRONG, bold=True),
-                _Line(_percent(probability), colors.MUTED),
+                # never rounded up to 100%
+                _Line(f"{sure:.1%}" if sure < 0.9995 else ">99.9%", colors.MUTED),
             ),
         )
-        for image, (true, said), probability in shown
+        for image, (true, said), sure in shown
     ]
     if len(shown) < len(images):
         title = "{shown} of {errors} errors among {among}"
@@ -168,11 +169,6 @@ def draw_errors(
     title = say(title, shown=len(shown), errors=len(images), among=among)
     legend = "actual | predicted, and how probable that was said to be; the most confident first"
     return _draw(pictures, title, say(legend))
-
-
-def _percent(share: float) -> str:
-    """Return a share in per cent; it is never rounded up to 100%."""
-    return f"{share:.1%}" if share < 0.9995 else ">99.9%"
 
 
 def _draw(pictures: Sequence[_Picture], title: str, legend: str) -> bytes:

@@ -21,12 +21,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from digitexp.plots.colors import INK, PAPER, rgb
+from digitexp.plots import colors
 from digitexp.plots.language import Face, face_of
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
-from digitexp.plots import colors
 
 MARGIN = 0.05
 """Share of the values' range left free at either end."""
@@ -160,7 +159,7 @@ class Sheet:
         self._height = height
         self._agg = RendererAgg(width, height, DPI)  # type: ignore[no-untyped-call]
         self._pixels = np.asarray(self._agg.buffer_rgba())  # type: ignore[no-untyped-call]
-        self.fill((0, width), (0, height), rgb(PAPER))
+        self.fill((0, width), (0, height), colors.rgb(colors.PAPER))
 
     def fill(self, x: tuple[int, int], y: tuple[int, int], color: tuple[int, int, int]) -> None:
         """Fill a rectangle with red, green, blue; ends are excluded, as in a slice."""
@@ -194,7 +193,7 @@ class Sheet:
         y: float,
         text: str,
         size: float = 8,
-        color: str = INK,
+        color: str = colors.INK,
         *,
         align: Align = "left",
         bold: bool = False,
@@ -212,7 +211,7 @@ class Sheet:
         """
         ink, left, above = _letters(text, size, bold, face_of(text, bold=bold))
         start = x - BEFORE[align] * text_width(text, size, bold=bold) + left
-        self._blend(ink, round(start), round(y - above), rgb(color))
+        self._blend(ink, round(start), round(y - above), colors.rgb(color))
 
     def png(self) -> bytes:
         """Return the picture as a PNG file."""

@@ -20,18 +20,9 @@ if TYPE_CHECKING:
     from digitexp.training.resuming import Resumption
 
 
-def estimate_seconds(
+def _seconds(
     engine: str, config: TrialConfig, n_train: int, image_shape: tuple[int, ...], n_classes: int
 ) -> float:
-    """Return seconds for all epochs on one core; early stopping makes it less.
-
-    Args:
-        engine: `fused` or `keras`.
-        config: The configuration to train.
-        n_train: Number of training images.
-        image_shape: Height and width of the images.
-        n_classes: Outputs of the network.
-    """
     if config.architecture == "cnn":
         seconds = _cnn_seconds(config, n_train, image_shape, n_classes)
     elif engine == "fused":
@@ -163,7 +154,7 @@ def plan_training(
         engine, reason = "fused", "a multilayer perceptron: a whole epoch fits in one graph"
     if config.precision != "float32":
         reason += "; on CPUs it was no faster (docs/networks.md)"
-    seconds = estimate_seconds(engine, config, n_train, image_shape, n_classes)
+    seconds = _seconds(engine, config, n_train, image_shape, n_classes)
     return TrainingPlan(engine, reason, seconds)
 
 

@@ -18,18 +18,8 @@ from digitexp.training import resuming
 from digitexp.training.outcome import Forward, TrainingData, data_tensors
 from digitexp.training.resuming import Resumption
 
-# Changes a training batch before Keras's step: images augmented, images attacked.
-#
-# All of it runs inside the training graph.
-
-
 Change = Callable[[Any, Any], tuple[Any, Any]]
 """(batch, pixels) images and (batch,) labels -> the same, or more of them."""
-
-
-def batch_changes(config: TrialConfig) -> bool:
-    """Return whether training changes the batches of the data."""
-    return config.is_augmented or config.adversarial_epsilon > 0
 
 
 def changed_batches(
@@ -37,11 +27,9 @@ def changed_batches(
 ) -> tuple[Change, list[Any]]:
     """Return the function that changes a batch, and the variables of its random generators.
 
-    It augments first, then attacks the result.
-
-    With an attack the batch is twice as long, half of it attacked, so that its mean loss is that
-    of Goodfellow, Shlens & Szegedy (2015, "Explaining and harnessing adversarial examples",
-    section 6, alpha 0.5).
+    Inside the training graph it augments first, then attacks the result. With an attack the batch
+    is twice as long, half of it attacked, so that its mean loss is that of Goodfellow, Shlens &
+    Szegedy (2015, "Explaining and harnessing adversarial examples", section 6, alpha 0.5).
 
     Args:
         model: The compiled model; it is attacked as it is at that step.
@@ -137,7 +125,7 @@ def fit(
     """
     steps = model.steps_per_execution = -(-len(data.train_labels) // config.batch_size)
     more: list[Any] = []
-    if batch_changes(config):
+    if config.is_augmented or config.adversarial_epsilon > 0:
         (change, more), step = changed_batches(model, config, data), model.train_step
         # Keras's own step, on a batch that is changed first, in the same graph.
         model.train_step = lambda batch: step(change(*batch))

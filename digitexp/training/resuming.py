@@ -123,7 +123,8 @@ class Resumption:
 
         None if a callback may know that number.
         """
-        if any(type(one) not in _WITHOUT_SCHEDULE and not _is_own(one) for one in self._callbacks):
+        kinds = map(type, self._callbacks)  # those of this package only look at what was trained
+        if not all(k in _WITHOUT_SCHEDULE or k.__module__.startswith("digitexp.") for k in kinds):
             return None
         try:
             model = self._model.to_json()
@@ -226,11 +227,6 @@ _STATES: Final[Mapping[type, tuple[str, ...]]] = {
 
 
 _WITHOUT_SCHEDULE: Final = frozenset(_STATES) - {keras.callbacks.LearningRateScheduler}
-
-
-def _is_own(callback: Any) -> bool:
-    """Whether a callback is one of this package, which all look at what has been trained only."""
-    return type(callback).__module__.startswith("digitexp.")
 
 
 def unsavable(callback: Any) -> str | None:

@@ -160,7 +160,12 @@ def _train(
         engine.fit(model, config, data, watchers, resumption=resumption)
     trained = perf_counter()
     train_seconds = trained - built + resumption.seconds_before
-    outcome, stop_reason = _how_it_ended(observer, stopped_early=stopping.stopped_epoch > 0)
+    outcome: Literal["complete", "stopped", "diverged"] = "complete"
+    stop_reason = "early_stopping" if stopping.stopped_epoch > 0 else "max_epochs"
+    if observer.diverged:
+        outcome, stop_reason = "diverged", "diverged"
+    elif observer.stop_reason is not None:
+        outcome, stop_reason = "stopped", observer.stop_reason
     has_best = bool(np.isfinite(observer.history["val_loss"]).any())
     logits, penalty = forward(tensors.validation_images)
     train_logits = _in_chunks(forward, tensors.train_images)
@@ -185,16 +190,6 @@ def _train(
         engine=plan.engine,
         info=info,
     )
-
-
-def _how_it_ended(
-    observer: EpochObserver, *, stopped_early: bool
-) -> tuple[Literal["complete", "stopped", "diverged"], str]:
-    if observer.diverged:
-        return "diverged", "diverged"
-    if observer.stop_reason is not None:
-        return "stopped", observer.stop_reason
-    return "complete", "early_stopping" if stopped_early else "max_epochs"
 
 
 def _headline(
@@ -229,13 +224,7 @@ def _in_chunks(forward: Forward, images: Any, chunk: int = 8192) -> np.ndarray:
 
 
 def _worst_classes(outcome: TrainingOutcome, data: TrainingData, count: int) -> tuple[int, ...]:
-    """Return the labels of the classes with the lowest recall on the validation part, worst first.
-
-    Args:
-        outcome: Outcome of the first training, with validation logits.
-        data: Its data. A class without validation images comes last.
-        count: Number of classes; a tie goes to the lower label.
-    """
+    """Return the labels of the `count` classes that validate worst; a tie goes to the lower one."""
     images = np.bincount(data.validation_labels, minlength=data.n_classes)
     recalls = np.where(images > 0, _right(outcome, data) / np.maximum(images, 1), np.inf)
     return tuple(int(label) for label in np.argsort(recalls, kind="stable")[:count])

@@ -32,12 +32,6 @@ import tensorflow as tf
 
 from digitexp.config import TrialConfig
 
-# Activations h = f(z) of the hidden layers and, for the backward pass, f'(z) times the upstream.
-#
-# Most derivatives follow from the output h alone, and
-# TensorFlow has a kernel for each; GELU and SiLU need the input z.
-
-
 _SLOPE: Final = 0.2
 """Keras's negative slope of leaky_relu."""
 
@@ -87,7 +81,8 @@ DIFFERENTIABLE: dict[str, Differentiable] = {
     "tanh": Differentiable(tf.tanh, lambda g, _, h: raw.TanhGrad(y=h, dy=g)),
     "sigmoid": Differentiable(tf.sigmoid, lambda g, _, h: raw.SigmoidGrad(y=h, dy=g)),
 }
-"""Activations by the names of `digitexp.parameters.ACTIVATIONS`."""
+"""Activations by the names of `digitexp.parameters.ACTIVATIONS`. Most derivatives follow from the
+output h alone, and TensorFlow has a kernel for each; GELU and SiLU need the input z."""
 
 
 class NetKind(NamedTuple):

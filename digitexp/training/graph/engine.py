@@ -44,13 +44,6 @@ __all__ = [
 ]
 
 
-# The graphs of an epoch and of an evaluation, for one structure of models.
-#
-# Nothing of the model that is traced stays in a graph but
-# the code of its layers: weights, states and metrics are variables whose handles are handed in, its
-# numbers are inputs.
-
-
 raw = tf.raw_ops
 
 
@@ -91,7 +84,10 @@ class Data(NamedTuple):
 
 
 class Graphs(NamedTuple):
-    """The traced functions.
+    """The traced functions, for one structure of models.
+
+    Of the model that is traced they keep only the code of its layers: the handles of its variables
+    are handed in, its numbers are inputs.
 
     Attributes:
         train: (Handles, Data, order, batch size, steps before, learning rate, numbers): an epoch.
