@@ -25,6 +25,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from digitexp.data.splits import stratified_folds
 from digitexp.numpy_functions import softmax, sparse_cross_entropy
 
 LOWEST, HIGHEST = 0.05, 20.0
@@ -92,10 +93,7 @@ def cross_fitted_temperatures(logits: ArrayLike, labels: ArrayLike) -> NDArray[n
     wide, numbers = checked_logits(logits, labels)
     if len(numbers) < FOLDS:
         raise ValueError(f"{len(numbers)} images: give {FOLDS} or more, one a fold")
-    keys = np.random.PCG64(0).random_raw(len(numbers))
-    order = np.lexsort((keys, numbers))  # class by class, drawn within each
-    fold = np.empty(len(numbers), np.int64)
-    fold[order] = np.arange(len(numbers)) % FOLDS
+    fold = stratified_folds(numbers, FOLDS, 0)
     temperatures = np.empty(len(numbers))
     for number in range(FOLDS):
         judged = fold == number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -27,19 +27,61 @@ CNN_ONLY: Final = ("filters", "kernel_size", "convs_per_block", "batch_norm", "c
 
 def refuse_contradictions(config: TrialConfig) -> None:
     """Raise ConfigError if two settings contradict each other, or one could have no effect."""
+    for problem in (*_of_layers(config), *_of_training(config)):
+        raise ConfigError(problem)
+
+
+def _of_layers(config: TrialConfig) -> Iterator[str]:
+    """Yield the contradictions in what the net is made of."""
+    defaults = type(config).__dataclass_fields__
     if isinstance(config.dropout, tuple) and len(config.dropout) != len(config.units):
-        raise ConfigError(
+        yield (
             f"dropout has {len(config.dropout)} values for {len(config.units)} hidden layers; "
             "give one number, or one per layer."
         )
-    _refuse_unused(config)
-    _refuse_frozen(config)
-    if config.engine == "fused" and (reason := only_keras(config)):
-        raise ConfigError(
-            f"engine is 'fused', which trains no such net: {reason}. Set engine to auto or keras."
+    for name in CNN_ONLY if config.architecture == "mlp" else ():
+        if getattr(config, name) != defaults[name].default:
+            yield (
+                f"{name} is {getattr(config, name)!r}, but an mlp has no convolutions; "
+                f"set architecture to cnn, or leave {name} out."
+            )
+    frozen, there = config.frozen_layers, config.layers_before_output
+    if frozen and config.initial_weights is None:
+        yield (
+            f"frozen_layers is {frozen}, but initial_weights is not given: layers that start at "
+            "random would never learn. Give initial_weights, or set frozen_layers to 0."
         )
-    if config.learning_rate_schedule == "plateau":
-        _refuse_plateau(config)
+    if frozen > there:
+        yield (
+            f"frozen_layers is {frozen}, but there are {there} layers before the output layer, "
+            f"which always trains; frozen_layers may be at most {there}."
+        )
+
+
+def _of_training(config: TrialConfig) -> Iterator[str]:
+    """Yield the contradictions in how the net is trained."""
+    if config.augment_worst_classes is not None and not config.is_augmented:
+        yield (
+            f"augment_worst_classes is {config.augment_worst_classes}, but nothing is augmented; "
+            "set rotation, shift or zoom above 0, or leave augment_worst_classes out."
+        )
+    if config.engine == "fused" and (reason := only_keras(config)):
+        yield f"engine is 'fused', which trains no such net: {reason}. Set engine to auto or keras."
+    plateau, stopping = config.plateau_patience_epochs, config.early_stopping_patience_epochs
+    if plateau is None or config.learning_rate_schedule != "plateau":
+        return
+    if stopping is not None and config.plateau_monitor == "val_loss" and plateau >= stopping:
+        yield (
+            f"plateau_patience_epochs is {plateau} and early_stopping_patience_epochs is "
+            f"{stopping}: training would stop before the learning rate can fall. Make "
+            f"plateau_patience_epochs smaller than {stopping}, or none to keep the rate."
+        )
+    if config.min_learning_rate > config.learning_rate:
+        yield (
+            f"min_learning_rate is {config.min_learning_rate:g}, above the learning_rate of "
+            f"{config.learning_rate:g}, so the rate could never fall. Lower min_learning_rate, "
+            "or set plateau_patience_epochs to none to keep the rate."
+        )
 
 
 def only_keras(config: TrialConfig) -> str | None:
@@ -56,53 +98,6 @@ def only_keras(config: TrialConfig) -> str | None:
         (config.input_pipeline != "memory", "tf.data feeds the images"),
     )
     return next((reason for is_so, reason in reasons if is_so), None)
-
-
-def _refuse_unused(config: TrialConfig) -> None:
-    defaults = type(config).__dataclass_fields__
-    for name in CNN_ONLY if config.architecture == "mlp" else ():
-        if getattr(config, name) != defaults[name].default:
-            raise ConfigError(
-                f"{name} is {getattr(config, name)!r}, but an mlp has no convolutions; "
-                f"set architecture to cnn, or leave {name} out."
-            )
-    if config.augment_worst_classes is not None and not config.is_augmented:
-        raise ConfigError(
-            f"augment_worst_classes is {config.augment_worst_classes}, but nothing is augmented; "
-            "set rotation, shift or zoom above 0, or leave augment_worst_classes out."
-        )
-
-
-def _refuse_frozen(config: TrialConfig) -> None:
-    frozen, there = config.frozen_layers, config.layers_before_output
-    if frozen and config.initial_weights is None:
-        raise ConfigError(
-            f"frozen_layers is {frozen}, but initial_weights is not given: layers that start at "
-            "random would never learn. Give initial_weights, or set frozen_layers to 0."
-        )
-    if frozen > there:
-        raise ConfigError(
-            f"frozen_layers is {frozen}, but there are {there} layers before the output layer, "
-            f"which always trains; frozen_layers may be at most {there}."
-        )
-
-
-def _refuse_plateau(config: TrialConfig) -> None:
-    plateau, stopping = config.plateau_patience_epochs, config.early_stopping_patience_epochs
-    if plateau is None:
-        return
-    if stopping is not None and config.plateau_monitor == "val_loss" and plateau >= stopping:
-        raise ConfigError(
-            f"plateau_patience_epochs is {plateau} and early_stopping_patience_epochs is "
-            f"{stopping}: training would stop before the learning rate can fall. Make "
-            f"plateau_patience_epochs smaller than {stopping}, or none to keep the rate."
-        )
-    if config.min_learning_rate > config.learning_rate:
-        raise ConfigError(
-            f"min_learning_rate is {config.min_learning_rate:g}, above the learning_rate of "
-            f"{config.learning_rate:g}, so the rate could never fall. Lower min_learning_rate, "
-            "or set plateau_patience_epochs to none to keep the rate."
-        )
 
 
 _NUMBERED = re.compile(r"(units|dropout|filters)_([1-9][0-9]*)")
@@ -171,18 +166,13 @@ class TrialConfig:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if field.name not in _SERIES:
-                value = PARAMETERS[field.name].check(field.name, getattr(self, field.name))
-                object.__setattr__(self, field.name, value)
+            name, value = field.name, getattr(self, field.name)
+            is_rate = name == "dropout" and not isinstance(value, tuple | list)  # of all layers
+            is_series = name in _SERIES and not is_rate
+            check = _checked_series if is_series else PARAMETERS[name].check
+            object.__setattr__(self, name, check(name, value))
         for name, count in _COUNTS.items():
-            series = _checked_series(name, getattr(self, name))
-            object.__setattr__(self, name, series)
-            PARAMETERS[count].check(count, len(series))
-        if isinstance(self.dropout, tuple | list):
-            object.__setattr__(self, "dropout", _checked_series("dropout", self.dropout))
-        else:
-            rate = PARAMETERS["dropout"].check("dropout", self.dropout)
-            object.__setattr__(self, "dropout", rate)
+            PARAMETERS[count].check(count, len(getattr(self, name)))
         refuse_contradictions(self)
 
     @property
@@ -300,16 +290,11 @@ def _complete(name: str, given: Mapping[int, Any], count: Any) -> tuple[Any, ...
     return tuple(given[i] for i in range(1, count + 1))
 
 
-def _flat_names() -> Iterable[str]:
-    for name in PARAMETERS:
-        if "{i}" in name:
-            count = MAX_CONV_BLOCKS if name.startswith("filters") else MAX_HIDDEN_LAYERS
-            yield from (name.replace("{i}", str(i)) for i in range(1, count + 1))
-        else:
-            yield name
-
-
 def _unknown(name: str) -> str:
-    close = difflib.get_close_matches(str(name), list(_flat_names()), n=1)
+    known = list(PARAMETERS)
+    for one in (one for one in PARAMETERS if "{i}" in one):
+        count = MAX_CONV_BLOCKS if one.startswith("filters") else MAX_HIDDEN_LAYERS
+        known += [one.replace("{i}", str(i)) for i in range(1, count + 1)]
+    close = difflib.get_close_matches(str(name), known, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
     return f"There is no parameter {name!r}.{hint} Known: {', '.join(PARAMETERS)}."

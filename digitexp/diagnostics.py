@@ -197,19 +197,12 @@ def attacked_accuracies(
     from digitexp.trained import logits_of
     from digitexp.training.keras_engine import attacked
 
-    found, at_once, classes = [], 1000, labels.astype(np.int32)
-    starts = range(0, len(images), at_once)
+    found, classes = [], labels.astype(np.int32)
+    parts = [slice(start, start + 1000) for start in range(0, len(images), 1000)]
     for epsilon in epsilons:
-        parts = [
-            np.asarray(
-                attacked(
-                    model,
-                    tf.constant(images[start : start + at_once]),
-                    tf.constant(classes[start : start + at_once]),
-                    epsilon,
-                )
-            )
-            for start in starts
+        worse = [
+            np.asarray(attacked(model, tf.constant(images[p]), tf.constant(classes[p]), epsilon))
+            for p in parts
         ]
-        found.append(accuracy(logits_of(model, np.concatenate(parts)), labels))
+        found.append(accuracy(logits_of(model, np.concatenate(worse)), labels))
     return np.array(found)

@@ -91,42 +91,35 @@ class Network:
         return self._activated(summed)
 
     def _dense(self, inputs: Floats, name: str) -> Floats:
-        outputs: Floats = inputs @ self._weight(f"{name}/kernel") + self._weight(f"{name}/bias")
-        return outputs
+        return np.asarray(inputs @ self._weight(f"{name}/kernel") + self._weight(f"{name}/bias"))
 
     def _activated(self, inputs: Floats) -> Floats:
         with np.errstate(over="ignore", under="ignore"):
-            outputs: Floats = _ACTIVATIONS[self.config.activation](inputs)
-        return outputs
+            return _ACTIVATIONS[self.config.activation](inputs)
 
     def _weight(self, name: str) -> Floats:
         return np.asarray(self.weights[name], np.float32)
 
 
 def _elu(z: Floats) -> Floats:
-    outputs: Floats = np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
-    return outputs
+    return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
 
 
 def _selu(z: Floats) -> Floats:
-    outputs: Floats = np.where(z > 0, z, np.float32(1.67326324) * _elu(z))
-    outputs *= np.float32(1.05070098)
-    return outputs
+    return np.float32(1.05070098) * np.where(z > 0, z, np.float32(1.67326324) * _elu(z))
 
 
 def _sigmoid(z: Floats) -> Floats:
-    outputs: Floats = np.reciprocal(1 + np.exp(-z))
-    return outputs
+    return np.asarray(np.reciprocal(1 + np.exp(-z)))
 
 
 def _gelu(z: Floats) -> Floats:
     from scipy.special import erf
 
-    half: Floats = z * (1 + erf(z / np.float32(math.sqrt(2)))) / 2
-    return half
+    return np.asarray(z * (1 + erf(z / np.float32(math.sqrt(2)))) / 2)
 
 
-_ACTIVATIONS: Mapping[str, Callable[[Floats], Any]] = {
+_ACTIVATIONS: Mapping[str, Callable[[Floats], Floats]] = {
     "relu": lambda z: np.maximum(z, 0),
     "leaky_relu": lambda z: np.where(z > 0, z, np.float32(0.2) * z),
     "elu": _elu,

@@ -10,21 +10,16 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.data import DataError, Source, Split, split_source
 from digitexp.data.source import Labels, resized
+from digitexp.data.splits import Indices, draw
 from digitexp.training.outcome import TrainingData, TrainingOutcome
-
-Indices = NDArray[np.int64]
 
 
 def draw_images(labels: Labels, among: Indices, per_class: int, seed: int) -> Indices:
     """Draw images of each class at random, without replacement.
-
-    As for splits, each image draws one 64-bit number from PCG64 (whose stream NumPy keeps, NEP 19),
-    and the smallest of a class are taken: fewer images of the same seed are a part of more.
 
     Args:
         labels: (n,) of all images.
@@ -35,12 +30,7 @@ def draw_images(labels: Labels, among: Indices, per_class: int, seed: int) -> In
     Returns:
         Indices, sorted.
     """
-    keys = np.random.PCG64(seed).random_raw(len(labels))
-    drawn = []
-    for number in np.unique(labels[among]):
-        members = among[labels[among] == number]
-        drawn.append(members[np.argsort(keys[members], kind="stable")[:per_class]])
-    return np.sort(np.concatenate(drawn))
+    return draw(labels, [per_class] * (int(labels.max()) + 1), seed, among)
 
 
 Verdict = Literal["gain", "none", "harm"]

@@ -65,11 +65,7 @@ def transfer(
     counts = whole_numbers("--images-per-class", images_per_class, low=1)
     frozen = whole_numbers("--freeze", freeze, low=0)
     config = transfer_config(merged_settings({}, settings or []))
-    if max(frozen) > config.layers_before_output:
-        raise ValueError(
-            f"--freeze: received {max(frozen)}; this net has {config.layers_before_output} layers "
-            "before the output layer, which always trains."
-        )
+    _check_frozen(config, frozen)
     if output is not None:
         check_output_folder(output, overwrite=overwrite)
     is_weights = start not in known_sources() and holds_weights(start)
@@ -121,6 +117,14 @@ def whole_numbers(option: str, text: str, *, low: int) -> list[int]:
             f"{option}: received {text!r}; write different whole numbers from {low}: 20,50,400."
         )
     return numbers
+
+
+def _check_frozen(config: TrialConfig, frozen: Sequence[int]) -> None:
+    if max(frozen) > config.layers_before_output:
+        raise ValueError(
+            f"--freeze: received {max(frozen)}; this net has {config.layers_before_output} layers "
+            "before the output layer, which always trains."
+        )
 
 
 def _pretrained(

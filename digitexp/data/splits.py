@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -53,17 +54,54 @@ def split_source(source: Source, seed: int = 0, validation_fraction: float = 0.2
             "validation fraction", found=f"{validation_fraction}", expected="a number in (0, 1)"
         )
     quotas = _share_out(source.labels, validation_fraction, source.name)
-    keys = np.random.PCG64(seed).random_raw(len(source.labels))
-    chosen = np.zeros(len(source.labels), dtype=bool)
-    for number, quota in enumerate(quotas):
-        members = np.flatnonzero(source.labels == number)
-        chosen[members[np.argsort(keys[members], kind="stable")[:quota]]] = True
-    train, validation = np.flatnonzero(~chosen), np.flatnonzero(chosen)
+    validation = draw(source.labels, quotas.tolist(), seed)
+    train = np.setdiff1d(np.arange(len(source.labels)), validation)
     _check_apart(source, train, validation)
     for indices in (train, validation):
         indices.flags.writeable = False
     digest = digest_arrays(train_indices=train, validation_indices=validation)
     return Split(train, validation, digest)
+
+
+def draw(
+    labels: Labels,
+    quotas: Sequence[int],
+    seed: int | np.random.SeedSequence,
+    among: Indices | None = None,
+) -> Indices:
+    """Draw images of each class at random, without replacement; return their indices, sorted.
+
+    Each image draws one number, see `split_source`; the smallest of a class are taken, so that
+    fewer images of the same seed are a part of more.
+
+    Args:
+        labels: (n,) of all images.
+        quotas: Number of images of each class from 0 on; all images of a class that has fewer.
+        seed: Of PCG64.
+        among: Indices that may be drawn, such as a training part; None = all.
+    """
+    keys = np.random.PCG64(seed).random_raw(len(labels))
+    places: Indices = np.arange(len(labels)) if among is None else among
+    members = [places[labels[places] == number] for number in range(len(quotas))]
+    drawn = [
+        one[np.argsort(keys[one], kind="stable")[:quota]]
+        for one, quota in zip(members, quotas, strict=True)
+    ]
+    return np.sort(np.concatenate(drawn))
+
+
+def stratified_folds(
+    labels: Labels, folds: int, seed: int | np.random.SeedSequence
+) -> NDArray[np.int64]:
+    """Return the fold of each image; of each class, every fold has as many, give or take one.
+
+    Folds are of one size, give or take one, classes with remainders or not.
+    """
+    keys = np.random.PCG64(seed).random_raw(len(labels))
+    order = np.lexsort((keys, labels))  # class by class, drawn within each
+    found = np.empty(len(labels), np.int64)
+    found[order] = np.arange(len(labels)) % folds
+    return found
 
 
 def _share_out(labels: Labels, fraction: float, name: str) -> Indices:
@@ -146,11 +184,19 @@ def make_fold(labels: Labels, split: Split, number: int) -> FoldIndices:
     key = int(split.digest[:8], 16)  # another validation set, other folds
     divided = _divisible(labels[pool])
     folds = np.full(len(pool), -1)  # images left over keep it: never evaluated on
-    folds[divided] = _stratified_folds(labels[pool[divided]], np.random.SeedSequence([key, repeat]))
+    for label, size in enumerate(np.bincount(labels[pool[divided]])):
+        if 0 < size < FOLDS:
+            raise DataError.about(
+                f"class {label}", found=f"{size} images outside the validation part",
+                expected=f"at least {FOLDS}, one a fold",
+            )  # fmt: skip
+    drawing = np.random.SeedSequence([key, repeat])
+    folds[divided] = stratified_folds(labels[pool[divided]], FOLDS, drawing)
     evaluated = pool[folds == place]
     rest = pool[folds != place]
-    draw = np.random.SeedSequence([key, repeat, place, 1])
-    inner = rest[_drawn(labels[rest], round(INNER_FRACTION * len(pool)), draw)]
+    count, sizes = round(INNER_FRACTION * len(pool)), np.bincount(labels[rest])
+    quotas = [max(1, round(count * n / len(rest))) if n > 1 else 0 for n in sizes]
+    inner = rest[draw(labels[rest], quotas, np.random.SeedSequence([key, repeat, place, 1]))]
     train = np.sort(np.concatenate([np.setdiff1d(rest, inner), split.validation_indices]))
     seed = int(np.random.SeedSequence([number, 2]).generate_state(1)[0])
     return FoldIndices(train, inner, evaluated, seed)
@@ -162,34 +208,4 @@ def _divisible(labels: Labels) -> Indices:
     for _ in range(len(labels) % FOLDS):
         largest = np.bincount(labels[places]).argmax()
         places = np.delete(places, np.flatnonzero(labels[places] == largest)[-1])
-    return places
-
-
-def _stratified_folds(labels: Labels, seed: np.random.SeedSequence) -> Indices:
-    """Return the fold of each image; of each class, every fold has as many, give or take one."""
-    keys = np.random.PCG64(seed).random_raw(len(labels))
-    folds = np.zeros(len(labels), np.int64)
-    offset = 0
-    for label, size in enumerate(np.bincount(labels)):
-        if 0 < size < FOLDS:
-            raise DataError.about(
-                f"class {label}", found=f"{size} images outside the validation part",
-                expected=f"at least {FOLDS}, one a fold",
-            )  # fmt: skip
-        members = np.flatnonzero(labels == label)
-        ordered = members[np.argsort(keys[members], kind="stable")]
-        folds[ordered] = (np.arange(len(members)) + offset) % FOLDS
-        offset += len(members)  # so that folds are of one size, classes with remainders or not
-    return folds
-
-
-def _drawn(labels: Labels, count: int, seed: np.random.SeedSequence) -> Indices:
-    """Return the places of about `count` images, of each class its share, at least one."""
-    keys = np.random.PCG64(seed).random_raw(len(labels))
-    chosen = []
-    for label, size in enumerate(np.bincount(labels)):
-        members = np.flatnonzero(labels == label)
-        quota = max(1, round(count * size / len(labels))) if size > 1 else 0
-        chosen.append(members[np.argsort(keys[members], kind="stable")[:quota]])
-    places: Indices = np.sort(np.concatenate(chosen))
     return places

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from digitexp.calibration import HIGHEST, LOWEST, measured_terms
 from digitexp.config import TrialConfig
 from digitexp.data import load_source, split_source
 from digitexp.data.source import Source
-from digitexp.data.splits import FoldIndices, Indices, Split, make_fold
+from digitexp.data.splits import FoldIndices, Split, make_fold
 from digitexp.diagnostics import Answers
 from digitexp.experiments.digits import (
     DigitExperiment,
@@ -61,20 +61,17 @@ class SplitSource:
 
     def arrays(self, fold: FoldIndices) -> TrainingData:
         """Return the arrays of a fold."""
-        return self._arrays(fold.train_indices, fold.inner_indices)
+        train, inner = fold.train_indices, fold.inner_indices
+        own = replace(self.split, train_indices=train, validation_indices=inner)
+        return TrainingData.of_split(self.source, own)
 
     def everything(self) -> TrainingData:
         """Return all images to train on.
 
         The search's validation set, which is among them, also validates each epoch.
         """
-        return self._arrays(np.arange(len(self.source.labels)), self.split.validation_indices)
-
-    def _arrays(self, train: Indices, validation: Indices) -> TrainingData:
-        source = self.source
-        return TrainingData.from_split(
-            source.images, source.labels, train, validation, source.class_names
-        )
+        every = np.arange(len(self.source.labels))
+        return TrainingData.of_split(self.source, replace(self.split, train_indices=every))
 
 
 class DigitsOnFolds(Digits):
@@ -158,11 +155,11 @@ class DigitsOnFolds(Digits):
         arrays = pool.everything() if refit else pool.arrays(fold)
         result = self._train(self._config(config, fold.seed % 2**32), arrays, spec, on_epoch)
         if result.weights is None:
-            return TrialResult(**{**vars(result), "metrics": {}})
+            return replace(result, metrics={})
         if refit:
             of_training = {name: result.metrics[name] for name in OF_TRAINING}
             info = {**result.info, TEMPERATURE: float(spec.config.get(TEMPERATURE) or 1.0)}
-            return TrialResult(**{**vars(result), "metrics": of_training, "info": info})
+            return replace(result, metrics=of_training, info=info)
         model = self.load_model(config, result.weights, data.info)
         logits = logits_of(model, pool.source.images[fold.evaluation_indices])
         labels = pool.source.labels[fold.evaluation_indices].astype(np.int32)
@@ -179,7 +176,7 @@ class DigitsOnFolds(Digits):
         }
         kept = {"confusion": result.arrays["confusion"], **judged}
         info = {**result.info, "n_train": len(arrays.train_labels)}
-        return TrialResult(**{**vars(result), "metrics": metrics, "arrays": kept, "info": info})
+        return replace(result, metrics=metrics, arrays=kept, info=info)
 
     def examine(
         self, config: Mapping[str, Value], data: PreparedData, result: TrialResult

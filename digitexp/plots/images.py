@@ -112,11 +112,8 @@ def draw_predictions(
     for index in chosen:
         true, said = int(labels[index]), int(predicted[index])
         text, wrong = f"{class_names[true]} | {class_names[said]}", true != said
-        line = (
-            _Line(f"{CROSS} {text}", colors.WRONG, bold=True)
-            if wrong
-            else _Line(text, colors.LABEL)
-        )
+        marked = _Line(f"{CROSS} {text}", colors.WRONG, bold=True)
+        line = marked if wrong else _Line(text, colors.LABEL)
         pictures.append(_Picture(images[index], (line,), wrong))
     errors = sum(picture.stands_out for picture in pictures)
     total = len(images)

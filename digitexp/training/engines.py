@@ -25,10 +25,8 @@ def _seconds(
 ) -> float:
     if config.architecture == "cnn":
         seconds = _cnn_seconds(config, n_train, image_shape, n_classes)
-    elif engine == "fused":
-        seconds = _fused_seconds(config, n_train, image_shape, n_classes)
     else:
-        seconds = _keras_seconds(config, n_train, image_shape, n_classes)
+        seconds = _dense_seconds(engine, config, n_train, image_shape, n_classes)
     if config.adversarial_epsilon:  # a pass for the attack, and batches of twice the length
         seconds *= 3
     if config.is_augmented:
@@ -36,40 +34,29 @@ def _seconds(
     return seconds * (1 if config.augment_worst_classes is None else 2)
 
 
-def _fused_seconds(
-    config: TrialConfig, n_train: int, image_shape: tuple[int, ...], n_classes: int
+def _dense_seconds(
+    engine: str, config: TrialConfig, n_train: int, image_shape: tuple[int, ...], n_classes: int
 ) -> float:
     """Return seconds for all epochs, TensorFlow's start not included.
 
-    Least-squares fit to 54 nets (4000 images of 400 pixels; 1 to 3 layers of 10 to 128 units, batch
-    16 to 128, with and without dropout) on one core: half are within 5 %, all within 40 %
-    (TensorFlow 2.21, x86 with AVX-512).
+    fused: least-squares fit to 54 nets (4000 images of 400 pixels; 1 to 3 layers of 10 to 128
+    units, batch 16 to 128, with and without dropout) on one core: half are within 5 %, all within
+    40 % (TensorFlow 2.21, x86 with AVX-512).
+
+    keras: shape by a fit to 24 such nets of 15 units and more, scale by 5 of them timed on an
+    otherwise idle core, where the estimate is within 15 % (TensorFlow 2.21, Keras 3.15, x86).
     """
     dropped = [u for u, rate in zip(config.units, config.dropout_rates, strict=True) if rate > 0]
     weights = count_parameters(config, image_shape, n_classes)
     steps = -(-n_train // config.batch_size)
-    step = 36e-6 + 13e-6 * config.hidden_layers + 1.4e-6 * len(dropped) + 5.2e-10 * weights
-    epoch = 0.004 + steps * step + n_train * (5.1e-11 * weights + 3.7e-9 * sum(dropped))
-    return 0.05 + config.epochs * epoch
-
-
-def _keras_seconds(
-    config: TrialConfig, n_train: int, image_shape: tuple[int, ...], n_classes: int
-) -> float:
-    """Return seconds for all epochs, TensorFlow's start not included.
-
-    Shape: least-squares fit to 24 nets (4000 images of 400 pixels; 1 to 3 layers of 15 to 128
-    units, batch 16 to 128, with and without dropout). Scale: 5 of them timed on an otherwise idle
-    core, where the estimate is within 15 % (TensorFlow 2.21, Keras 3.15, x86).
-    """
+    if engine == "fused":
+        step = 36e-6 + 13e-6 * config.hidden_layers + 1.4e-6 * len(dropped) + 5.2e-10 * weights
+        epoch = 0.004 + steps * step + n_train * (5.1e-11 * weights + 3.7e-9 * sum(dropped))
+        return 0.05 + config.epochs * epoch
     layers = config.hidden_layers + 1
-    dropouts = sum(rate > 0 for rate in config.dropout_rates)
-    weights = count_parameters(config, image_shape, n_classes)
-    steps = -(-n_train // config.batch_size)
-    tracing = 0.5 + 0.12 * layers
-    step = 51e-6 + 41e-6 * layers + 33e-6 * dropouts + 2.0e-9 * weights
+    step = 51e-6 + 41e-6 * layers + 33e-6 * len(dropped) + 2.0e-9 * weights
     epoch = 0.022 + steps * step + 1.18e-10 * weights * n_train
-    return tracing + config.epochs * epoch
+    return 0.5 + 0.12 * layers + config.epochs * epoch
 
 
 def _cnn_seconds(

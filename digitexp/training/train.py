@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -160,18 +160,9 @@ def _train(
         engine.fit(model, config, data, watchers, resumption=resumption)
     trained = perf_counter()
     train_seconds = trained - built + resumption.seconds_before
-    outcome: Literal["complete", "stopped", "diverged"] = "complete"
-    stop_reason = "early_stopping" if stopping.stopped_epoch > 0 else "max_epochs"
-    if observer.diverged:
-        outcome, stop_reason = "diverged", "diverged"
-    elif observer.stop_reason is not None:
-        outcome, stop_reason = "stopped", observer.stop_reason
+    outcome, stop_reason = _how_it_ended(observer, stopped_early=stopping.stopped_epoch > 0)
     has_best = bool(np.isfinite(observer.history["val_loss"]).any())
-    logits, penalty = forward(tensors.validation_images)
-    train_logits = _in_chunks(forward, tensors.train_images)
-    parameters = count_parameters(config, data.image_shape, data.n_classes)
-    judged = (logits, penalty, train_logits, parameters)
-    metrics = _headline(data, observer, *judged) if has_best else {}
+    logits, metrics = _judged(config, data, observer, forward) if has_best else (None, {})
     evaluated = perf_counter()
     return TrainingOutcome(
         outcome=outcome,
@@ -179,7 +170,7 @@ def _train(
         metrics=metrics | {"train_seconds": train_seconds} if has_best else {},
         history=observer.history,
         confusion=np.stack(observer.confusion),
-        validation_logits=logits if has_best else None,
+        validation_logits=logits,
         weights=model_weights(model) if has_best else None,
         timings={
             "build_seconds": built - started,
@@ -192,19 +183,27 @@ def _train(
     )
 
 
-def _headline(
-    data: TrainingData,
-    observer: EpochObserver,
-    logits: np.ndarray,
-    penalty: float,
-    train_logits: np.ndarray,
-    parameters: int,
-) -> dict[str, float]:
-    """Return the headline metrics of the restored best weights, whose logits these are."""
-    right = accuracy(logits, data.validation_labels)
-    entropy = cross_entropy(logits, data.validation_labels)
-    train_accuracy = accuracy(train_logits, data.train_labels)
-    return {
+def _how_it_ended(
+    observer: EpochObserver, *, stopped_early: bool
+) -> tuple[Literal["complete", "stopped", "diverged"], str]:
+    if observer.diverged:
+        return "diverged", "diverged"
+    if observer.stop_reason is not None:
+        return "stopped", observer.stop_reason
+    return "complete", "early_stopping" if stopped_early else "max_epochs"
+
+
+def _judged(
+    config: TrialConfig, data: TrainingData, observer: EpochObserver, forward: Forward
+) -> tuple[np.ndarray, dict[str, float]]:
+    """Return logits of the validation part and headline metrics, of the restored best weights."""
+    tensors, labels = data_tensors(data), data.validation_labels
+    logits, penalty = forward(tensors.validation_images)
+    right, entropy = accuracy(logits, labels), cross_entropy(logits, labels)
+    starts = range(0, len(data.train_labels), _AT_ONCE)
+    train_logits = [forward(tensors.train_images[i : i + _AT_ONCE])[0] for i in starts]
+    train_accuracy = accuracy(np.concatenate(train_logits), data.train_labels)
+    return logits, {
         "best_val_accuracy": right,
         "best_val_loss": entropy + penalty,
         "best_val_cross_entropy": entropy,
@@ -212,15 +211,13 @@ def _headline(
         "accuracy_gap": train_accuracy - right,
         "best_epoch": float(np.nanargmin(observer.history["val_loss"]) + 1),
         "epochs": float(len(observer.history["loss"])),
-        "parameters": float(parameters),
-        **recalls(confusion_counts(logits, data.validation_labels), data.class_names),
+        "parameters": float(count_parameters(config, data.image_shape, data.n_classes)),
+        **recalls(confusion_counts(logits, labels), data.class_names),
     }
 
 
-def _in_chunks(forward: Forward, images: Any, chunk: int = 8192) -> np.ndarray:
-    """Return the logits of many images, in chunks so that large data do not fill the memory."""
-    starts = range(0, int(images.shape[0]), chunk)
-    return np.concatenate([forward(images[i : i + chunk])[0] for i in starts])
+_AT_ONCE: Final = 8192
+"""Images whose logits are computed together: large data would fill the memory."""
 
 
 def _worst_classes(outcome: TrainingOutcome, data: TrainingData, count: int) -> tuple[int, ...]:

@@ -586,8 +586,6 @@ def built_with(seed: int, split_seed: int) -> Iterator[None]:
 def read_datasets(build: Callable[[], Any], task: Tasks, split_seed: int) -> Parts:
     """Check that trials can be trained on datasets, and compared by them.
 
-    A set that shuffles has a state, which goes on from one reading to the next: if trials shared
-    a set, each would depend on those that its process had trained before. So each builds its own.
     As a rule the validation set is read once, and one batch of the training set.
 
     Args:

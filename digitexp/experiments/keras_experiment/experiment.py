@@ -556,7 +556,10 @@ print(model.predict(inputs, verbose=0))
         return read_parts(data, self._task, split_seed, groups, ordered=self.ordered)
 
     def _built_anew(self, data: PreparedData, seed: int) -> Parts:
-        """Return the datasets of one trial, whose state no other trial has touched."""
+        """Return the datasets of one trial, whose state no other trial has touched.
+
+        A set that shuffles has a state, which goes on from one reading to the next.
+        """
         info = data.info
         fixed = info["dataset_seed"]
         with built_with(seed if fixed is None else fixed, info["split_seed"]):

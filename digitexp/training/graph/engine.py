@@ -31,19 +31,6 @@ from digitexp.training.graph.structure import (
 )
 from digitexp.training.resuming import Resumption
 
-__all__ = [
-    "Data",
-    "Graphs",
-    "Handles",
-    "Untraceable",
-    "fit",
-    "predict",
-    "trace",
-    "trace_forward",
-    "why_not",
-]
-
-
 raw = tf.raw_ops
 
 
