@@ -320,12 +320,7 @@ class CrossFitted:
     def to_dict(self) -> dict[str, Any]:
         """Return all of it, JSON-compatible; a value with an interval is [value, low, high]."""
         measures = {
-            name: {
-                "before": list(one.before),
-                "after": list(one.after),
-                "change": list(one.change),
-                "verdict": one.word,
-            }
+            name: {**{when: list(it) for when, it in vars(one).items()}, "verdict": one.word}
             for name, one in self.measures.items()
         }
         return {
@@ -364,8 +359,6 @@ def cross_fit(logits: ArrayLike, labels: ArrayLike) -> CrossFitted:
 
 def _bins(shown: Reliability) -> dict[str, list[float | None]]:
     return {
-        "edges": shown.edges.tolist(),
-        "counts": shown.counts.tolist(),
-        "confidence": [None if np.isnan(v) else v for v in shown.confidence.tolist()],
-        "accuracy": [None if np.isnan(v) else v for v in shown.accuracy.tolist()],
+        name: [None if np.isnan(v) else v for v in values.tolist()]
+        for name, values in vars(shown).items()
     }

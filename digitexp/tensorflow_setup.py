@@ -276,16 +276,14 @@ class _QuietFinder(importlib.abc.MetaPathFinder):
             sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.loader is not None:
-            setattr(spec.loader, "exec_module", _quietly(spec.loader.exec_module))  # noqa: B010
+            execute = spec.loader.exec_module
+
+            def execute_quietly(module: ModuleType) -> None:
+                with without_chatter(), _hidden():
+                    execute(module)
+
+            setattr(spec.loader, "exec_module", execute_quietly)  # noqa: B010
         return spec
-
-
-def _quietly(execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
-    def execute_quietly(module: ModuleType) -> None:
-        with without_chatter(), _hidden():
-            execute(module)
-
-    return execute_quietly
 
 
 @lru_cache(maxsize=1)

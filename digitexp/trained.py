@@ -65,7 +65,6 @@ class Network:
         return outputs
 
     def _features(self, flat: Floats) -> Floats:
-        """Return the flattened outputs of the convolutional blocks."""
         maps = flat.reshape(-1, *self.image_shape, 1)
         for block in range(1, len(self.config.filters) + 1):
             for turn in range(1, self.config.convs_per_block + 1):

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -90,9 +89,7 @@ _NET: Final = {
 _BUDGET: Final = {"epochs": 100, "early_stopping_patience_epochs": 8}
 """Few images make short epochs: training must not end because there were too few steps."""
 
-_OPTIONS: Final = MappingProxyType(
-    {"initial_weights": "--from", "frozen_layers": "--freeze", "seed": "--seeds"}
-)
+_OPTIONS: Final = {"initial_weights": "--from", "frozen_layers": "--freeze", "seed": "--seeds"}
 
 
 @dataclass(frozen=True)

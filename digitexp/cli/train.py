@@ -18,7 +18,7 @@ from digitexp.cli.options import Font, Language, Overwrite, SplitSeed
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.plots.language import SEPARATOR, say_parts
 from digitexp.tensorflow_setup import check_tensorflow
-from digitexp.training.outcome import TrainingOutcome
+from digitexp.training.outcome import EPOCH_METRICS, TrainingOutcome
 from digitexp.weights_files import check_initial_weights
 
 if TYPE_CHECKING:
@@ -296,13 +296,10 @@ def _epoch_printer(epochs: int) -> Callable[[int, Mapping[str, float]], None]:
     width = len(str(epochs))
 
     def show(epoch: int, metrics: Mapping[str, float]) -> None:
-        print(
-            f"epoch {epoch + 1:{width}}/{epochs}  "
-            f"loss {metrics['loss']:.4f}  accuracy {metrics['accuracy']:.4f}  "
-            f"val_loss {metrics['val_loss']:.4f}  val_accuracy {metrics['val_accuracy']:.4f}  "
-            f"learning_rate {metrics['learning_rate']:.3g}",
-            flush=True,
-        )
+        *measured, rate = EPOCH_METRICS
+        figures = "  ".join(f"{name} {metrics[name]:.4f}" for name in measured)
+        figures += f"  {rate} {metrics[rate]:.3g}"
+        print(f"epoch {epoch + 1:{width}}/{epochs}  {figures}", flush=True)
 
     return show
 

@@ -59,7 +59,6 @@ def convert_images(
 
 
 def _to_stack(images: Array, where: str, *, column_major: bool) -> tuple[Array, list[str]]:
-    """Bring images into the shape (n, height, width)."""
     if images.ndim == 4 and 1 in (images.shape[3], images.shape[1]):
         return images.squeeze(3 if images.shape[3] == 1 else 1), ["the single channel dropped"]
     if images.ndim == 3:
@@ -74,7 +73,6 @@ def _to_stack(images: Array, where: str, *, column_major: bool) -> tuple[Array, 
 
 
 def _to_unit_range(images: Array, where: str, *, ng_course: bool) -> tuple[Images, list[str]]:
-    """Bring pixels into [0, 1] as float32."""
     low, high = float(images.min()), float(images.max())
     if images.dtype == np.uint8:
         if high <= 1:
@@ -239,7 +237,6 @@ def _convert(pair: Pair, found: Found, part: str) -> tuple[Images, Labels, list[
 
 
 def _check_apart(images: Images, test_images: Images, where: str) -> None:
-    """Raise DataError if test images have another shape or are training images as well."""
     if images.shape[1:] != test_images.shape[1:]:
         raise DataError.about(
             where,

@@ -128,7 +128,6 @@ def check_size(declared: int, where: str) -> None:
 
 
 def _read_array(stream: IO[bytes], size: int, where: str) -> Array:
-    """Read one array in NumPy's format from a stream of `size` bytes."""
     try:
         read_header = {
             (1, 0): npy.read_array_header_1_0,

@@ -52,16 +52,14 @@ def verify_arrays(arrays: dict[str, Array], where: str) -> None:
     """Raise DataError unless these are the arrays of digits20, bit for bit."""
     for name, expected in ARRAY_SHA256.items():
         array = arrays.get(name)
-        found = "no such array" if array is None else describe_bytes(array)
+        if array is None:
+            found = "no such array"
+        elif array.dtype != np.uint8:
+            found = f"dtype {array.dtype}"
+        else:
+            found = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
         if found != expected:
             raise DataError.about(f"{where} ({name})", found=found, expected=expected, fix=REPAIR)
-
-
-def describe_bytes(array: Array) -> str:
-    """Return the SHA-256 (hex) of an array of bytes, or its dtype if it is none."""
-    if array.dtype != np.uint8:
-        return f"dtype {array.dtype}"
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 REPAIR = "Reinstall the package, or run: python -m digitexp.data.build_digits20 mnist"
@@ -207,7 +205,6 @@ def _read_folder(folder: Path) -> Found:
 
 
 def _unknown(name: str, path: Path) -> DataError:
-    """Return the error for an unknown name or path, with the nearest known one."""
     is_path = path.parent != Path() or path.suffix.lower() in _FILES
     beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     candidates = beside if is_path else [*_NAMED, *beside]

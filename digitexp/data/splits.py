@@ -121,7 +121,6 @@ def _share_out(labels: Labels, fraction: float, name: str) -> Indices:
 
 
 def _check_apart(source: Source, train: Indices, validation: Indices) -> None:
-    """Raise DataError if a validation image is a training image too."""
     keys = fingerprint_images(source.images)
     shared = find_shared([keys[i] for i in train], [keys[i] for i in validation])
     if shared:

@@ -118,7 +118,6 @@ def decision_regions_page(trial: ShownTrial) -> str:
 
 
 def _data(trial: ShownTrial) -> dict[str, Any]:
-    """Return the data of the page."""
     network, logits = trial.network, trial.logits
     if not len(logits):
         raise ValueError(f"{trial.name} has no images to show")
@@ -134,7 +133,15 @@ def _data(trial: ShownTrial) -> dict[str, Any]:
         trial,
         predicted[chosen],
     )
-    hidden = _hidden_space(trial, train_images, chosen)
+    spaces = {"pixels": pixels}
+    if trial.config.units and trial.config.units[-1] >= COMPONENTS:
+        spaces["hidden"] = _space(
+            PrincipalComponents.fit(network.hidden(train_images)),
+            network.hidden(trial.images[chosen]),
+            network.head,
+            trial,
+            predicted[chosen],
+        )
     height, width = trial.image_shape
     return {
         "name": trial.name,
@@ -157,7 +164,7 @@ def _data(trial: ShownTrial) -> dict[str, Any]:
             {"first": pair.first, "second": pair.second, "there": pair.there, "back": pair.back}
             for pair in confused_pairs(confusion_counts(logits, trial.labels))[:MOST_PAIRS]
         ],
-        "spaces": {"pixels": pixels} | ({} if hidden is None else {"hidden": hidden}),
+        "spaces": spaces,
         "units": trial.config.units[-1] if trial.config.units else 0,
     }
 
@@ -179,18 +186,6 @@ def first_of_each_class(labels: NDArray[np.integer], most: int) -> NDArray[np.in
 
 def _effort(trial: ShownTrial) -> Effort:
     return COARSE if trial.config.architecture == "cnn" else FINE
-
-
-def _hidden_space(
-    trial: ShownTrial, train_images: NDArray[np.float32], chosen: NDArray[np.intp]
-) -> dict[str, Any] | None:
-    """Return the space of the last hidden layer; None if there is none, or it has below 3 units."""
-    if not trial.config.units or trial.config.units[-1] < COMPONENTS:
-        return None
-    network = trial.network
-    projection = PrincipalComponents.fit(network.hidden(train_images))
-    vectors, predicted = network.hidden(trial.images[chosen]), trial.logits[chosen].argmax(axis=1)
-    return _space(projection, vectors, network.head, trial, predicted)
 
 
 def _space(

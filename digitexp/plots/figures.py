@@ -85,7 +85,6 @@ def activations_figure() -> Figure:
 
 
 def _legend(figure: Figure) -> None:
-    """Write the legend of all panels below them."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
 

@@ -195,7 +195,6 @@ def _draw(pictures: Sequence[_Picture], title: str, legend: str) -> bytes:
 
 
 def _paste(sheet: Sheet, picture: _Picture, middle: float, top: int) -> None:
-    """Put an image and its frame below its text."""
     shades = _enlarged(picture.image)
     height, width = shades.shape
     left = round(middle - width / 2)

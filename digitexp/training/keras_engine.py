@@ -141,7 +141,6 @@ def fit(
 
 
 def _images(config: TrialConfig, data: TrainingData, *, shuffle: bool) -> dict[str, Any]:
-    """Return the arguments by which `model.fit` gets the training part."""
     tensors = data_tensors(data)
     if config.input_pipeline == "memory":
         x, y = tensors.train_images, tensors.train_labels

@@ -104,7 +104,11 @@ class Resumption:
         for variable, value in zip(self._variables, state["variables"], strict=True):
             variable.assign(value)
         for callback, own in zip(self._callbacks, state["callbacks"], strict=True):
-            _give_state(callback, own)
+            if _has_methods(callback):
+                callback.set_state(own["state"])
+                continue
+            for name, value in own["state"].items():
+                setattr(callback, name, value)
         for generator, own in zip(self.generators, state["generators"], strict=True):
             generator.bit_generator.state = own
         random.setstate(state["python"])
@@ -170,7 +174,6 @@ class Resumption:
         return watched_step
 
     def _misfit(self, state: Mapping[str, Any]) -> str | None:
-        """Return why a loaded state does not fit this training; None if it does."""
         here = [(tuple(one.shape), str(one.dtype)) for one in self._variables]
         there = [(one.shape, str(one.dtype)) for one in state["variables"]]
         if here != there:
@@ -181,7 +184,6 @@ class Resumption:
         return None
 
     def _problem(self) -> str | None:
-        """Return why the state of this training cannot be saved; None if it can."""
         for callback in self._callbacks:
             if (problem := unsavable(callback)) is not None:
                 return problem
@@ -255,14 +257,6 @@ def state_of(callback: Any) -> dict[str, Any]:
     else:
         own = _attributes(callback)
     return {"name": type(callback).__name__, "state": own}
-
-
-def _give_state(callback: Any, state: Mapping[str, Any]) -> None:
-    if _has_methods(callback):
-        callback.set_state(state["state"])
-        return
-    for name, value in state["state"].items():
-        setattr(callback, name, value)
 
 
 def _has_methods(callback: Any) -> bool:

@@ -72,7 +72,6 @@ def _in_order(arrays: Mapping[str, np.ndarray], variables: Mapping[str, Any]) ->
 
 
 def _mismatch(stored: Layers, layers: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Return why the stored weights do not fit; None if they do."""
     there, here = ", ".join(stored) or "none", ", ".join(layers) or "none"
     whole = f"Layers there: {there}; here: {here}."
     for name, variables in layers.items():
