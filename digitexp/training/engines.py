@@ -6,18 +6,12 @@ Neither needs TensorFlow; the time that TensorFlow takes to start is not counted
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from types import ModuleType
 
 from digitexp.config import TrialConfig, only_keras
 from digitexp.models import count_parameters
-from digitexp.training.outcome import Forward, TrainingData
-
-if TYPE_CHECKING:
-    from digitexp.training.resuming import Resumption
 
 
 def _seconds(
@@ -83,31 +77,6 @@ def _cnn_seconds(
     return 2.0 + config.epochs * (2.3e-3 * steps + n_train * image)
 
 
-class Engine(Protocol):
-    """The functions of an engine's module."""
-
-    def building(self) -> AbstractContextManager[None]:
-        """Return a context in which the model is built that `fit` is to train."""
-        ...
-
-    def fit(
-        self,
-        model: Any,
-        config: TrialConfig,
-        data: TrainingData,
-        callbacks: Sequence[Any],
-        *,
-        shuffle: bool = True,
-        resumption: Resumption | None = None,
-    ) -> None:
-        """Train a compiled model in place, from its beginning or from a saved state."""
-        ...
-
-    def forward(self, model: Any, config: TrialConfig) -> Forward:
-        """Return a function: images -> logits and penalty, with the present weights."""
-        ...
-
-
 @dataclass(frozen=True)
 class TrainingPlan:
     """The engine of a configuration, and its estimate.
@@ -145,12 +114,17 @@ def plan_training(
     return TrainingPlan(engine, reason, seconds)
 
 
-def load_engine(name: str) -> Engine:
-    """Import an engine by the name a plan gives; TensorFlow must be set up."""
+def load_engine(name: str) -> ModuleType:
+    """Import an engine by the name a plan gives; TensorFlow must be set up.
+
+    Returns:
+        A module with the functions `building`, a context in which the model is built, `fit` and
+        `forward`, as `keras_engine` describes them.
+    """
     if name == "fused":
         from digitexp.training.fused import engine
 
-        return cast(Engine, engine)
+        return engine
     from digitexp.training import keras_engine
 
-    return cast(Engine, keras_engine)
+    return keras_engine
