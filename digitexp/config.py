@@ -298,3 +298,10 @@ def _unknown(name: str) -> str:
     close = difflib.get_close_matches(str(name), known, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
     return f"There is no parameter {name!r}.{hint} Known: {', '.join(PARAMETERS)}."
+
+
+DEFAULTS: Final[Mapping[str, Scalar]] = {
+    **TrialConfig(architecture="cnn").to_params(),
+    "architecture": TrialConfig.architecture,
+}
+"""The default of each parameter by flat name; a series has one for each of its values."""

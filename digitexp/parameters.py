@@ -1,4 +1,4 @@
-"""Every hyperparameter of the digits experiment, stated once: kind, limits, default, meaning.
+"""Every hyperparameter of the digits experiment, stated once: kind, limits, meaning.
 
 `TrialConfig` validates against this table; the adapter shows it to the framework.
 """
@@ -27,7 +27,6 @@ class Parameter:
     Attributes:
         kind: Type of its values; an `int` is accepted where a `float` is expected.
         meaning: One line, with the unit.
-        default: Value if none is given.
         low: Smallest allowed number, inclusive.
         high: Largest allowed number, inclusive.
         choices: Allowed texts; None = any text.
@@ -36,7 +35,6 @@ class Parameter:
 
     kind: Literal["float", "int", "bool", "categorical"]
     meaning: str
-    default: Scalar = None
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] | None = None
@@ -112,69 +110,51 @@ MAX_SEED = 2**32 - 1
 PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
     {
         "learning_rate": Parameter(
-            "float", "Adam's learning rate at the start", default=0.001, low=1e-8, high=10.0
+            "float", "Adam's learning rate at the start", low=1e-8, high=10.0
         ),
         "architecture": Parameter(
             "categorical",
             "mlp (dense layers) or cnn (convolutional blocks before them)",
-            default="mlp",
             choices=ARCHITECTURES,
         ),
         "conv_blocks": Parameter(
             "int",
             "cnn: blocks of convolutions, each ended by a 2x2 max-pooling; follows from filters_1,"
             " filters_2, ... if not given",
-            default=2,
             low=1,
             high=MAX_CONV_BLOCKS,
         ),
         "filters_{i}": Parameter("int", "filters of each convolution in block i", low=1, high=1024),
-        "kernel_size": Parameter(
-            "int", "cnn: side of the kernels, pixels", default=3, low=1, high=11
-        ),
+        "kernel_size": Parameter("int", "cnn: side of the kernels, pixels", low=1, high=11),
         "convs_per_block": Parameter(
-            "int", "cnn: convolutions in a block", default=1, low=1, high=MAX_CONVS_PER_BLOCK
+            "int", "cnn: convolutions in a block", low=1, high=MAX_CONVS_PER_BLOCK
         ),
-        "batch_norm": Parameter(
-            "bool", "cnn: batch normalisation after each convolution", default=False
-        ),
+        "batch_norm": Parameter("bool", "cnn: batch normalisation after each convolution"),
         "conv_dropout": Parameter(
-            "float",
-            "cnn: share of activations dropped after each block",
-            default=0.0,
-            low=0.0,
-            high=0.95,
+            "float", "cnn: share of activations dropped after each block", low=0.0, high=0.95
         ),
-        "batch_size": Parameter("int", "images per step", default=32, low=1, high=65536),
+        "batch_size": Parameter("int", "images per step", low=1, high=65536),
         "hidden_layers": Parameter(
             "int",
             "number of hidden layers; follows from units_1, units_2, ... if not given",
-            default=2,
             low=0,
             high=MAX_HIDDEN_LAYERS,
         ),
         "units_{i}": Parameter("int", "neurons of hidden layer i", low=1, high=4096),
         "dropout": Parameter(
-            "float", "share of activations dropped in training", default=0.0, low=0.0, high=0.95
+            "float", "share of activations dropped in training", low=0.0, high=0.95
         ),
         "dropout_{i}": Parameter(
             "float", "dropout after hidden layer i, in place of dropout", low=0.0, high=0.95
         ),
         "l2": Parameter(
-            "float",
-            "L2 penalty on the kernels of all but the last layer",
-            default=0.0,
-            low=0.0,
-            high=10.0,
+            "float", "L2 penalty on the kernels of all but the last layer", low=0.0, high=10.0
         ),
         "activation": Parameter(
-            "categorical", "activation of the hidden layers", default="relu", choices=ACTIVATIONS
+            "categorical", "activation of the hidden layers", choices=ACTIVATIONS
         ),
         "kernel_initializer": Parameter(
-            "categorical",
-            "initializer of all kernels",
-            default="glorot_uniform",
-            choices=INITIALIZERS,
+            "categorical", "initializer of all kernels", choices=INITIALIZERS
         ),
         "initial_weights": Parameter(
             "categorical",
@@ -186,7 +166,6 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
             "int",
             "number of first layers that keep their initial weights; a convolution and its batch"
             " normalisation count as one",
-            default=0,
             low=0,
             high=MAX_CONV_BLOCKS * MAX_CONVS_PER_BLOCK + MAX_HIDDEN_LAYERS,
         ),
@@ -198,19 +177,15 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
             optional=True,
         ),
         "label_smoothing": Parameter(
-            "float",
-            "share of the target spread over all classes in training",
-            default=0.0,
-            low=0.0,
-            high=0.9,
+            "float", "share of the target spread over all classes in training", low=0.0, high=0.9
         ),
         "rotation": Parameter(
-            "float", "largest random turn of a training image, degrees", 0.0, low=0.0, high=180.0
+            "float", "largest random turn of a training image, degrees", low=0.0, high=180.0
         ),
         "shift": Parameter(
-            "float", "largest random shift, share of height and width", 0.0, low=0.0, high=0.5
+            "float", "largest random shift, share of height and width", low=0.0, high=0.5
         ),
-        "zoom": Parameter("float", "largest random zoom in or out, share", 0.0, low=0.0, high=0.5),
+        "zoom": Parameter("float", "largest random zoom in or out, share", low=0.0, high=0.5),
         "augment_worst_classes": Parameter(
             "int",
             "number of classes to augment: those a first training recognises worst; none = all",
@@ -221,15 +196,13 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "adversarial_epsilon": Parameter(
             "float",
             "each batch is trained once more after an attack (FGSM) of this size, in pixel values",
-            default=0.0,
             low=0.0,
             high=1.0,
         ),
-        "epochs": Parameter("int", "most passes over the training part", 40, low=1, high=10_000),
+        "epochs": Parameter("int", "most passes over the training part", low=1, high=10_000),
         "early_stopping_patience_epochs": Parameter(
             "int",
             "epochs without a better val_loss before training stops; none never stops early",
-            default=5,
             low=1,
             high=10_000,
             optional=True,
@@ -237,57 +210,48 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "learning_rate_schedule": Parameter(
             "categorical",
             "plateau (the plateau_* parameters), or cosine or exponential decay over all epochs",
-            default="plateau",
             choices=SCHEDULES,
         ),
         "final_learning_rate_share": Parameter(
             "float",
             "cosine, exponential: the rate at the end, as a share of learning_rate",
-            default=0.01,
             low=1e-6,
             high=1.0,
         ),
         "plateau_monitor": Parameter(
             "categorical",
             "loss whose plateau lowers the learning rate",
-            default="val_loss",
             choices=("val_loss", "loss"),
         ),
         "plateau_factor": Parameter(
-            "float", "factor of the learning rate at a plateau", default=0.5, low=0.01, high=0.99
+            "float", "factor of the learning rate at a plateau", low=0.01, high=0.99
         ),
         "plateau_patience_epochs": Parameter(
             "int",
             "epochs without improvement before the rate falls; none keeps the rate",
-            default=3,
             low=1,
             high=10_000,
             optional=True,
         ),
         "min_learning_rate": Parameter(
-            "float", "plateaus lower the rate no further", default=1e-6, low=0.0, high=1.0
+            "float", "plateaus lower the rate no further", low=0.0, high=1.0
         ),
         "precision": Parameter(
             "categorical",
             "precision of the arithmetic; mixed_* computes in 16 bits and keeps weights in 32",
-            default="float32",
             choices=PRECISIONS,
         ),
         "input_pipeline": Parameter(
             "categorical",
             "memory (tensors) or tf_data (shuffled, batched and prefetched by tf.data)",
-            default="memory",
             choices=PIPELINES,
         ),
         "engine": Parameter(
             "categorical",
             "fused (a graph per epoch), keras (model.fit) or auto (whichever is faster)",
-            default="auto",
             choices=ENGINES,
         ),
-        "seed": Parameter(
-            "int", "decides weights, shuffling and dropout", default=0, low=0, high=MAX_SEED
-        ),
+        "seed": Parameter("int", "decides weights, shuffling and dropout", low=0, high=MAX_SEED),
     }
 )
 """The parameters by name, in reading order; `units_{i}` stands for units_1, units_2, ..."""

@@ -15,7 +15,7 @@ import numpy as np
 import typer
 
 from digitexp.cli.options import Font, Language, Overwrite, SplitSeed
-from digitexp.config import ConfigError, TrialConfig
+from digitexp.config import DEFAULTS, ConfigError, TrialConfig
 from digitexp.plots.language import SEPARATOR, say_parts
 from digitexp.tensorflow_setup import check_tensorflow
 from digitexp.training.outcome import EPOCH_METRICS, TrainingOutcome
@@ -314,7 +314,11 @@ def parameters(
     from digitexp.parameters import PARAMETERS
 
     if as_json:
-        told = {name: asdict(parameter) for name, parameter in PARAMETERS.items()}
+        told = {
+            name: {"kind": one.kind, "meaning": one.meaning, "default": DEFAULTS.get(name)}
+            | asdict(one)
+            for name, one in PARAMETERS.items()
+        }
         print(json.dumps(told, indent=1))
         return
     from rich.console import Console
@@ -325,7 +329,7 @@ def parameters(
     table.add_column("default", no_wrap=True)
     table.add_column("meaning, and what is allowed")
     for name, parameter in PARAMETERS.items():
-        default = parameter.default
+        default = DEFAULTS.get(name)
         shown = "" if "{i}" in name else "none" if default is None else str(default).lower()
         table.add_row(name, shown, f"{parameter.meaning}: {parameter.allowed}")
     Console(highlight=False).print(table)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from digitexp.calibration import fit_temperature
-from digitexp.config import ConfigError, TrialConfig
+from digitexp.config import DEFAULTS, ConfigError, TrialConfig
 from digitexp.data import Source, load_source, split_source
 from digitexp.data.loading import TITLES
 from digitexp.diagnostics import Answers
@@ -245,7 +245,7 @@ class DigitExperiment(Digits):
             low=parameter.low,
             high=parameter.high,
             choices=parameter.choices,
-            default=parameter.default,
+            default=DEFAULTS.get(name),
             optional=parameter.optional,
             description=parameter.meaning,
         )

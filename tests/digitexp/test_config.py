@@ -7,19 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digitexp.config import ConfigError, TrialConfig
-from digitexp.parameters import ACTIVATIONS, PARAMETERS
+from digitexp.parameters import ACTIVATIONS
 
 
 def test_the_default_is_the_tutorials_net():
     config = TrialConfig()
     assert (config.units, config.learning_rate, config.batch_size) == ((25, 15), 0.001, 32)
     assert (config.epochs, config.dropout, config.l2, config.activation) == (40, 0.0, 0.0, "relu")
-
-
-def test_the_defaults_of_the_table_and_of_the_class_are_the_same():
-    params = {**TrialConfig(architecture="cnn").to_params(), "architecture": "mlp"}
-    stated = {name: p.default for name, p in PARAMETERS.items() if "{i}" not in name}
-    assert {name: params[name] for name in stated} == stated
 
 
 def test_nothing_given_is_the_default():

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from digitexp.config import DEFAULTS
 from digitexp.experiments.exporting import write_for_elsewhere
 from digitexp.experiments.keras_experiment.data import (
     Parts,
@@ -100,7 +101,7 @@ def training_parameters() -> dict[str, ParameterInfo]:
             type=PARAMETERS[name].kind,
             low=PARAMETERS[name].low,
             high=PARAMETERS[name].high,
-            default=PARAMETERS[name].default,
+            default=DEFAULTS[name],
             optional=PARAMETERS[name].optional,
             description=PARAMETERS[name].meaning,
         )
