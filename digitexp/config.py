@@ -9,8 +9,6 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from digitexp.parameters import (
-    DEFAULT_FILTERS,
-    DEFAULT_UNITS,
     MAX_CONV_BLOCKS,
     MAX_HIDDEN_LAYERS,
     PARAMETERS,
@@ -115,6 +113,7 @@ class TrialConfig:
     Attributes:
         architecture: `mlp`, or `cnn`: convolutional blocks before the hidden layers.
         filters: Filters of each convolutional block; `conv_blocks`, `filters_1`, ... in flat form.
+            The default is that of Keras's example "Simple MNIST convnet".
         units: Neurons of each hidden layer; `hidden_layers`, `units_1`, ... in flat form.
         dropout: One rate for all hidden layers, or one per layer (`dropout_1`, ...).
         initial_weights: File or folder of the weights to start from, relative to the current
@@ -130,14 +129,14 @@ class TrialConfig:
     """
 
     architecture: str = "mlp"
-    filters: tuple[int, ...] = DEFAULT_FILTERS
+    filters: tuple[int, ...] = (32, 64)
     kernel_size: int = 3
     convs_per_block: int = 1
     batch_norm: bool = False
     conv_dropout: float = 0.0
     learning_rate: float = 0.001
     batch_size: int = 32
-    units: tuple[int, ...] = DEFAULT_UNITS
+    units: tuple[int, ...] = (25, 15)
     dropout: float | tuple[float, ...] = 0.0
     l2: float = 0.0
     activation: str = "relu"
@@ -244,7 +243,7 @@ class TrialConfig:
                     f"dropout and dropout_{min(series['dropout'])} are both given; "
                     "give dropout for all layers, or dropout_1, dropout_2, ... for each."
                 )
-            count = len(plain.get("units", DEFAULT_UNITS))
+            count = len(plain.get("units", cls.units))
             plain["dropout"] = _complete("dropout", series["dropout"], count)
         return cls(**plain)
 

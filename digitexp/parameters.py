@@ -97,14 +97,9 @@ INITIALIZERS = (
     "lecun_normal",
 )
 ENGINES = ("auto", "fused", "keras")
-ARCHITECTURES = ("mlp", "cnn")
-SCHEDULES = ("plateau", "cosine", "exponential")
-PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
-PIPELINES = ("memory", "tf_data")
 MAX_HIDDEN_LAYERS = 10
 MAX_CONV_BLOCKS = 4
 MAX_CONVS_PER_BLOCK = 4
-MAX_SEED = 2**32 - 1
 
 
 PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
@@ -115,7 +110,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "architecture": Parameter(
             "categorical",
             "mlp (dense layers) or cnn (convolutional blocks before them)",
-            choices=ARCHITECTURES,
+            choices=("mlp", "cnn"),
         ),
         "conv_blocks": Parameter(
             "int",
@@ -210,7 +205,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "learning_rate_schedule": Parameter(
             "categorical",
             "plateau (the plateau_* parameters), or cosine or exponential decay over all epochs",
-            choices=SCHEDULES,
+            choices=("plateau", "cosine", "exponential"),
         ),
         "final_learning_rate_share": Parameter(
             "float",
@@ -239,25 +234,19 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "precision": Parameter(
             "categorical",
             "precision of the arithmetic; mixed_* computes in 16 bits and keeps weights in 32",
-            choices=PRECISIONS,
+            choices=("float32", "mixed_float16", "mixed_bfloat16"),
         ),
         "input_pipeline": Parameter(
             "categorical",
             "memory (tensors) or tf_data (shuffled, batched and prefetched by tf.data)",
-            choices=PIPELINES,
+            choices=("memory", "tf_data"),
         ),
         "engine": Parameter(
             "categorical",
             "fused (a graph per epoch), keras (model.fit) or auto (whichever is faster)",
             choices=ENGINES,
         ),
-        "seed": Parameter("int", "decides weights, shuffling and dropout", low=0, high=MAX_SEED),
+        "seed": Parameter("int", "decides weights, shuffling and dropout", low=0, high=2**32 - 1),
     }
 )
 """The parameters by name, in reading order; `units_{i}` stands for units_1, units_2, ..."""
-
-DEFAULT_UNITS = (25, 15)
-"""The tutorial's hidden layers."""
-
-DEFAULT_FILTERS = (32, 64)
-"""Filters of the convolutional blocks, as in Keras's example "Simple MNIST convnet"."""

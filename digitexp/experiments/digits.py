@@ -114,24 +114,14 @@ class Digits:
 
         with memory_errors():
             outcome = train(config, arrays, ask, spec.checkpoint)
-        kept = {"confusion": outcome.confusion}
+        told = dict(vars(outcome))
+        kept, logits = {"confusion": told.pop("confusion")}, told.pop("validation_logits")
         facts = {"class_names": list(arrays.class_names), "image_shape": list(arrays.image_shape)}
-        info = {**facts, **outcome.info}
-        if outcome.validation_logits is not None:
-            logits = kept["validation_logits"] = outcome.validation_logits
+        info = {**facts, **told.pop("info")}
+        if logits is not None:
+            kept["validation_logits"] = logits
             info["temperature"] = fit_temperature(logits, arrays.validation_labels)
-        return TrialResult(
-            outcome=outcome.outcome,
-            stop_reason=outcome.stop_reason,
-            metrics=outcome.metrics,
-            history=outcome.history,
-            arrays=kept,
-            weights=outcome.weights,
-            timings=outcome.timings,
-            summary=outcome.summary,
-            engine=outcome.engine,
-            info=info,
-        )
+        return TrialResult(**told, arrays=kept, info=info)
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw the curves, and the confusion matrix of the images that stopped it early."""

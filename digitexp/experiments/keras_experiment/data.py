@@ -230,7 +230,7 @@ def check_arrays(x: Any, y: Any, task: Tasks) -> tuple[Any, Any]:
         if one.dtype.kind == "f" and not np.isfinite(one).all():
             raise ValueError(f"data:{_of(name)} some inputs are NaN or infinite; fill or drop them")
     learnt = {
-        name: _check_targets(one, tasks_of(task)[name], _of(name))
+        name: _check_targets(one, by_name(task, task)[name], _of(name))
         for name, one in by_output(y, task).items()
     }
     if isinstance(y, Mapping):
@@ -240,9 +240,9 @@ def check_arrays(x: Any, y: Any, task: Tasks) -> tuple[Any, Any]:
     return x, learnt[""]
 
 
-def tasks_of(task: Tasks) -> Mapping[str, Task]:
-    """Return the task of each output; of the only one under ''."""
-    return task if isinstance(task, Mapping) else {"": task}
+def by_name(value: Any, task: Tasks) -> Mapping[str, Any]:
+    """Return the task or the classes of each output by its name; of the only one under ''."""
+    return value if isinstance(task, Mapping) else {"": value}
 
 
 def by_output(y: Any, task: Tasks) -> dict[str, Any]:
@@ -282,7 +282,7 @@ def classes_of(y: Any, task: Tasks) -> Any:
 
     It is None for a regression, and where an example may have several labels, or none.
     """
-    tasks = tasks_of(task)
+    tasks = by_name(task, task)
     found = {name: _classes(one, tasks[name]) for name, one in by_output(y, task).items()}
     return found if isinstance(task, Mapping) else found[""]
 
@@ -463,7 +463,7 @@ def _fold(parts: Parts, train: tuple[Any, Any], stopping: np.ndarray, scoring: n
 
 def _labels(y: Any, task: Tasks) -> np.ndarray | None:
     """Return the class of each example, by the first output that is a classification."""
-    tasks = tasks_of(task)
+    tasks = by_name(task, task)
     classes = [one for name, one in by_output(y, task).items() if tasks[name] == "classification"]
     return next((one if one.ndim == 1 else one.argmax(axis=1) for one in classes), None)
 

@@ -20,6 +20,7 @@ from digitexp.experiments.keras_experiment.data import (
     are_datasets,
     arrays_of,
     built_with,
+    by_name,
     classes_of,
     digest_of,
     everything_of,
@@ -30,13 +31,8 @@ from digitexp.experiments.keras_experiment.data import (
     read_parts,
     read_test,
     reading_digest,
-    tasks_of,
 )
-from digitexp.experiments.keras_experiment.judging import (
-    classes_by_output,
-    metrics_of,
-    needed_metrics,
-)
+from digitexp.experiments.keras_experiment.judging import metrics_of, needed_metrics
 from digitexp.metrics import OF_TRAINING
 from digitexp.parameters import PARAMETERS
 from digitexp.tensorflow_setup import PACKAGES, without_chatter
@@ -315,7 +311,7 @@ class KerasExperiment:
         if needed:
             names = ", ".join(name.removeprefix("val_") for name in needed)
             reason += f"; compile it with: {names}"
-        of, tasks = classes_by_output(classes, self._task), tasks_of(self._task)
+        of, tasks = by_name(classes, self._task), by_name(self._task, self._task)
         if any(of[name] is None and kind != "regression" for name, kind in tasks.items()):
             reason += (
                 "; its examples have several labels: accuracy is the share of labels told right, "

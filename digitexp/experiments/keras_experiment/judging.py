@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from digitexp.experiments.keras_experiment.data import Task, Tasks, by_output, tasks_of
+from digitexp.experiments.keras_experiment.data import Task, Tasks, by_name, by_output
 from digitexp.metrics import HEADLINE_METRICS, OF_TRAINING, accuracy, confusion_counts
 from sweeps.experiment import MetricInfo
 
@@ -38,7 +38,7 @@ KEPT_NUMBERS: Final = 100_000
 def metrics_of(task: Tasks) -> dict[str, MetricInfo]:
     """Return the headline metrics of a task; raise ValueError if there is no such task."""
     found: dict[str, MetricInfo] = {}
-    for name, kind in tasks_of(task).items():
+    for name, kind in by_name(task, task).items():
         if kind not in _METRICS:
             of = f" of output {name!r}" if name else ""
             raise ValueError(f"task {kind!r}{of}: write {' or '.join(map(repr, _METRICS))}")
@@ -61,19 +61,13 @@ def needed_metrics(task: Tasks, classes: Any, more: Mapping[str, str]) -> list[s
         classes: See `judge`.
         more: Further headline metrics, each with the per-epoch metric that it comes from.
     """
-    of = classes_by_output(classes, task)
+    of = by_name(classes, task)
     accuracies = [
         f"val_{name}_accuracy" if name else "val_accuracy"
-        for name, kind in tasks_of(task).items()
+        for name, kind in by_name(task, task).items()
         if kind == "classification" and of[name] is not None
     ]
     return [*accuracies, *more.values()]
-
-
-def classes_by_output(classes: Any, task: Tasks) -> Mapping[str, int | None]:
-    """Return the number of classes by the name of the output; of the only one under ''."""
-    found: Mapping[str, int | None] = classes if isinstance(task, Mapping) else {"": classes}
-    return found
 
 
 def judge(
@@ -97,8 +91,8 @@ def judge(
         `best_val_r2` and both `predicted` and `true`. Of an output `a` among several
         `best_val_a_accuracy`, `confusion_a` and so on.
     """
-    outputs, tasks = _by_output(predictions, task, gives), tasks_of(task)
-    of = classes_by_output(classes, task)
+    outputs, tasks = _by_output(predictions, task, gives), by_name(task, task)
+    of = by_name(classes, task)
     metrics: dict[str, float] = {}
     arrays: dict[str, np.ndarray] = {}
     for name, true in by_output(targets, task).items():
@@ -127,8 +121,8 @@ def by_sample(
         `best_val_a_accuracy_by_sample` and so on.
     """
     found = {}
-    outputs, tasks = _by_output(predictions, task, gives), tasks_of(task)
-    of = classes_by_output(classes, task)
+    outputs, tasks = _by_output(predictions, task, gives), by_name(task, task)
+    of = by_name(classes, task)
     for name, true in by_output(targets, task).items():
         prefix = f"best_val_{name}_" if name else "best_val_"
         if tasks[name] == "classification" and of[name] is None:

@@ -19,10 +19,10 @@ from digitexp.experiments.keras_experiment.data import (
     Parts,
     Tasks,
     arrays_of,
+    by_name,
     classes_of,
     joined,
     mapped,
-    tasks_of,
 )
 from digitexp.experiments.keras_experiment.judging import (
     by_sample,
@@ -74,7 +74,7 @@ def check_fits(model: Any, inputs: Any, targets: Any, task: Tasks) -> None:
         _check_inputs(takes, inputs, by_name=is_by_name)
     is_chain = isinstance(model, keras.Sequential)
     gives = [model.layers[-1].name] if is_chain else [*_outputs_of(model)]
-    names = tasks_of(task)
+    names = by_name(task, task)
     if not gives or (len(gives) == 1 and not isinstance(task, Mapping)):
         return
     if not isinstance(task, Mapping):
