@@ -12,25 +12,9 @@ import numpy as np
 
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.data import DataError, Source, Split, split_source
-from digitexp.data.source import Labels, resized
-from digitexp.data.splits import Indices, draw
+from digitexp.data.source import resized
+from digitexp.data.splits import draw
 from digitexp.training.outcome import TrainingData, TrainingOutcome
-
-
-def draw_images(labels: Labels, among: Indices, per_class: int, seed: int) -> Indices:
-    """Draw images of each class at random, without replacement.
-
-    Args:
-        labels: (n,) of all images.
-        among: Indices that may be drawn, such as a training part.
-        per_class: Images of each class; all images of a class that has fewer.
-        seed: Any whole number from 0.
-
-    Returns:
-        Indices, sorted.
-    """
-    return draw(labels, [per_class] * (int(labels.max()) + 1), seed, among)
-
 
 Verdict = Literal["gain", "none", "harm"]
 
@@ -57,24 +41,6 @@ class Gain:
         return "harm" if self.high < 0 else "none"
 
 
-def paired_gain(alone: Sequence[float], started: Sequence[float]) -> Gain:
-    """Compare accuracies by pairs of the same seed and images (paired t-interval; Student, 1908).
-
-    The interval is over what the seeds decide: weights at the start, order, and which images are
-    trained on. The validation images are the same throughout, and so is the start.
-
-    Args:
-        alone: Accuracies from nothing, at least two.
-        started: Accuracies of the same seeds from the start.
-    """
-    from scipy.stats import t
-
-    differences = np.subtract(started, alone)
-    mean, pairs = float(differences.mean()), len(differences)
-    half = float(t.ppf(0.975, pairs - 1)) * float(differences.std(ddof=1)) / sqrt(pairs)
-    return Gain(mean, mean - half, mean + half)
-
-
 Say = Callable[[str], None]
 
 _NET: Final = {
@@ -99,7 +65,7 @@ class PairedAccuracies:
     Attributes:
         images_per_class: Training images of each class.
         frozen_layers: Layers of the start that did not train.
-        alone: Validation accuracy from nothing, by seed.
+        alone: Validation accuracy from nothing, by seed; two or more.
         started: Validation accuracy from the start, by seed.
     """
 
@@ -110,8 +76,17 @@ class PairedAccuracies:
 
     @property
     def gain(self) -> Gain:
-        """The gain of the start over training from nothing."""
-        return paired_gain(self.alone, self.started)
+        """The gain of the start over training from nothing (paired t-interval; Student, 1908).
+
+        The interval is over what the seeds decide: weights at the start, order, and which images
+        are trained on. The validation images are the same throughout, and so is the start.
+        """
+        from scipy.stats import t
+
+        differences = np.subtract(self.started, self.alone)
+        mean, pairs = float(differences.mean()), len(differences)
+        half = float(t.ppf(0.975, pairs - 1)) * float(differences.std(ddof=1)) / sqrt(pairs)
+        return Gain(mean, mean - half, mean + half)
 
 
 def transfer_config(given: Mapping[str, Any]) -> TrialConfig:
@@ -151,8 +126,8 @@ def pretraining_data(
     train, validation = split.train_indices, split.validation_indices
     if images is not None:
         per_class = max(images // len(source.class_names), 1)
-        train = draw_images(source.labels, train, per_class, split_seed)
-        validation = draw_images(source.labels, validation, max(per_class // 4, 1), split_seed)
+        train = draw(source.labels, per_class, split_seed, train)
+        validation = draw(source.labels, max(per_class // 4, 1), split_seed, validation)
     kept = np.concatenate([train, validation])
     numbers = np.arange(len(kept))
     return TrainingData.from_split(
@@ -220,7 +195,7 @@ def compare(
     for count in images_per_class:
         scores: list[list[float]] = [[] for _ in trainings]
         for seed in range(seeds):
-            drawn = draw_images(target.labels, split.train_indices, count, seed)
+            drawn = draw(target.labels, count, seed, split.train_indices)
             data = TrainingData.of_split(target, replace(split, train_indices=drawn))
             for one, so_far in zip(trainings, scores, strict=True):
                 metrics = _train(replace(one, seed=seed), data).metrics

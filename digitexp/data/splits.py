@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from digitexp.data.checking import find_shared, fingerprint_images
 from digitexp.data.source import DataError, Labels, Source, digest_arrays
@@ -54,7 +53,7 @@ def split_source(source: Source, seed: int = 0, validation_fraction: float = 0.2
             "validation fraction", found=f"{validation_fraction}", expected="a number in (0, 1)"
         )
     quotas = _share_out(source.labels, validation_fraction, source.name)
-    validation = draw(source.labels, quotas.tolist(), seed)
+    validation = draw(source.labels, quotas, seed)
     train = np.setdiff1d(np.arange(len(source.labels)), validation)
     _check_apart(source, train, validation)
     for indices in (train, validation):
@@ -65,7 +64,7 @@ def split_source(source: Source, seed: int = 0, validation_fraction: float = 0.2
 
 def draw(
     labels: Labels,
-    quotas: Sequence[int],
+    quotas: ArrayLike,
     seed: int | np.random.SeedSequence,
     among: Indices | None = None,
 ) -> Indices:
@@ -76,17 +75,17 @@ def draw(
 
     Args:
         labels: (n,) of all images.
-        quotas: Number of images of each class from 0 on; all images of a class that has fewer.
+        quotas: Number of images of each class from 0 on, or one number for all; all images of a
+            class that has fewer.
         seed: Of PCG64.
         among: Indices that may be drawn, such as a training part; None = all.
     """
     keys = np.random.PCG64(seed).random_raw(len(labels))
     places: Indices = np.arange(len(labels)) if among is None else among
-    members = [places[labels[places] == number] for number in range(len(quotas))]
-    drawn = [
-        one[np.argsort(keys[one], kind="stable")[:quota]]
-        for one, quota in zip(members, quotas, strict=True)
-    ]
+    drawn = []
+    for number, quota in enumerate(np.broadcast_to(quotas, int(labels.max()) + 1)):
+        members = places[labels[places] == number]
+        drawn.append(members[np.argsort(keys[members], kind="stable")[:quota]])
     return np.sort(np.concatenate(drawn))
 
 

@@ -5,10 +5,10 @@ import pytest
 
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.data import load_source, split_source
+from digitexp.data.splits import draw
 from digitexp.training.train import train
 from digitexp.transfer import (
     compare,
-    draw_images,
     pretrain,
     pretraining_data,
     transfer_config,
@@ -87,7 +87,7 @@ def test_pairs_have_the_same_images_and_seeds(tmp_path, sizes):
     from digitexp.training.outcome import TrainingData
 
     split = split_source(target, 0)
-    drawn = draw_images(target.labels, split.train_indices, 8, seed=1)
+    drawn = draw(target.labels, 8, 1, split.train_indices)
     data = TrainingData.from_split(
         target.images, target.labels, drawn, split.validation_indices, target.class_names
     )

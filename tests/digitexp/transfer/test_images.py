@@ -4,33 +4,33 @@ import numpy as np
 import pytest
 
 from digitexp.data.source import resized
-from digitexp.transfer import draw_images
+from digitexp.data.splits import draw
 
 LABELS = np.repeat(np.arange(4), 30)
 AMONG = np.arange(0, 120, 2)
 
 
 def test_each_class_gives_as_many_from_those_that_may_be_drawn():
-    drawn = draw_images(LABELS, AMONG, 7, seed=0)
+    drawn = draw(LABELS, 7, 0, AMONG)
     np.testing.assert_array_equal(np.bincount(LABELS[drawn]), [7] * 4)
     assert set(drawn) <= set(AMONG)
     assert len(set(drawn)) == 28
 
 
 def test_fewer_images_are_a_part_of_more_and_another_seed_draws_others():
-    few, more = (set(draw_images(LABELS, AMONG, n, seed=3)) for n in (3, 9))
+    few, more = (set(draw(LABELS, n, 3, AMONG)) for n in (3, 9))
     assert few < more
-    assert few != set(draw_images(LABELS, AMONG, 3, seed=4))
+    assert few != set(draw(LABELS, 3, 4, AMONG))
 
 
 def test_a_small_class_gives_all_it_has():
-    drawn = draw_images(np.array([0, 0, 0, 1]), np.arange(4), 2, seed=0)
+    drawn = draw(np.array([0, 0, 0, 1]), 2, 0, np.arange(4))
     assert 3 in drawn
     assert len(drawn) == 3
 
 
 def test_the_draw_is_the_same_on_every_machine():
-    assert draw_images(LABELS, AMONG, 2, seed=0).tolist() == [2, 20, 32, 48, 62, 88, 92, 108]
+    assert draw(LABELS, 2, 0, AMONG).tolist() == [2, 20, 32, 48, 62, 88, 92, 108]
 
 
 @pytest.mark.parametrize("shape", [(20, 20), (8, 8), (32, 24)])
