@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from digitexp.config import TrialConfig
 from digitexp.data import DataError, Source, Split, load_source, split_source
+from digitexp.data.files import read_npz_arrays
 from digitexp.training.outcome import TrainingData
 
 Floats = NDArray[np.float32]
@@ -351,7 +351,7 @@ def read_folder(folder: Path) -> TrainedTrial:
         about = config["data"]
         known = {name: about[name] for name in ("digest", "split_digest", "split_seed", "name")}
         classes = len(about["class_names"])
-        every_epoch = _read_if_there(folder / "confusion.npz", _arrays) or {}
+        every_epoch = _read_if_there(folder / "confusion.npz", read_npz_arrays) or {}
         return TrainedTrial(
             name=str(folder),
             folder=folder,
@@ -366,7 +366,7 @@ def read_folder(folder: Path) -> TrainedTrial:
                 folder / "confusion_matrix.json",
                 lambda path: np.array(_json(path)["counts"], dtype=np.int64),
             ),
-            weights=_read_if_there(folder / "weights.npz", _arrays),
+            weights=_read_if_there(folder / "weights.npz", read_npz_arrays),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
@@ -401,12 +401,6 @@ def _history(path: Path) -> dict[str, np.ndarray]:
     named = dict(zip(header, columns, strict=True))
     named.pop("epoch", None)
     return {name: np.array(values, dtype=float) for name, values in named.items()}
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    # Read from memory: NumPy leaves the file of a damaged archive open.
-    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
 
 
 def _short(digests: tuple[str, str]) -> str:

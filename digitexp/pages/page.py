@@ -300,13 +300,12 @@ def pad_page(trials: Sequence[ShownTrial]) -> str:
 
 
 def _network(trial: ShownTrial) -> dict[str, Any]:
-    framing = Framing.of(trial.train_images)
     return {
         "name": trial.name,
         "description": trial.config.describe(),
         "classes": list(trial.class_names),
         "temperature": float(trial.temperature),
-        "framing": {"shape": framing.shape, "side": framing.side, "by_mass": framing.by_mass},
+        "framing": vars(Framing.of(trial.train_images)),
         "net": {
             "shape": list(trial.image_shape),
             "activation": trial.config.activation,

@@ -455,7 +455,10 @@ def _scores_apart(
         scores["best_val_loss_by_sample"] = losses
         metrics["best_val_loss"] = float(losses.mean())
     if losses is None or more:
-        metrics |= _evaluated(model, x, y, more)
+        with known_warnings_ignored():  # these may be no means over samples
+            found = model.evaluate(x, y, batch_size=4096, verbose=0, return_dict=True)
+        metrics["best_val_loss"] = float(found["loss"])
+        metrics |= {name: float(found[of.removeprefix("val_")]) for name, of in more.items()}
     if not isinstance(task, Mapping):
         votes = voting_predictions(predicted, task, classes)
         scores |= {PREDICTIONS: votes} if votes.size <= _MOST_KEPT else {}
@@ -498,11 +501,3 @@ def _loss_by_sample(model: Any, predicted: Any, true: Any) -> np.ndarray | None:
         return None  # a function of the user that averages itself
     losses: np.ndarray = values.reshape(len(true), -1).mean(axis=1)
     return losses + sum(float(one) for one in model.losses)
-
-
-def _evaluated(model: Any, x: Any, y: Any, more: Mapping[str, str]) -> dict[str, float]:
-    """Return the metrics that Keras computes itself; they may be no means over samples."""
-    with known_warnings_ignored():
-        found = model.evaluate(x, y, batch_size=4096, verbose=0, return_dict=True)
-    metrics = {name: float(found[of.removeprefix("val_")]) for name, of in more.items()}
-    return {"best_val_loss": float(found["loss"])} | metrics
