@@ -53,7 +53,8 @@ class Finding:
 def _rule(
     part: Part, name: str, seen: str, *, holds: bool, advice: str = "", otherwise: Verdict = "fail"
 ) -> Finding:
-    return Finding(part, name, *(("ok", seen) if holds else (otherwise, seen, advice)))
+    verdict: Verdict = "ok" if holds else otherwise
+    return Finding(part, name, verdict, seen, "" if holds else advice)
 
 
 SMALLEST_CLASS = 0.5
@@ -120,9 +121,8 @@ def _on_labels(labels: Labels, classes: int, expected: int | None) -> Iterator[F
     yield _rule("data", "labels", seen, holds=expected in (None, classes), advice=advice)
     sizes = np.bincount(labels)
     least, mean, size = int(sizes.argmin()), float(sizes.mean()), int(sizes.min())
-    seen = (
-        f"{size} to {sizes.max()} images a class; class {least} has {size / mean:.0%} of the mean"
-    )
+    share = f"{size / mean:.0%} of the mean"
+    seen = f"{size} to {sizes.max()} images a class; class {least} has {share}"
     advice = (
         f"Collect more images of class {least}: at least one must train and one validate, and of "
         f"fewer than {FEWEST_IMAGES} a recall is mostly chance."
