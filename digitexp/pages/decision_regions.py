@@ -125,7 +125,7 @@ def _data(trial: ShownTrial) -> dict[str, Any]:
     effort = _effort(trial)
     fitted_on = evenly(len(trial.train_images), effort.most_fitted)
     train_images = trial.train_images[fitted_on]
-    predicted = logits.argmax(axis=1)
+    predicted, sure = logits.argmax(axis=1), softmax(logits, trial.temperature).max(axis=1)
     pixels = _space(
         PrincipalComponents.fit(train_images.reshape(len(train_images), -1)),
         trial.images[chosen].reshape(len(chosen), -1),
@@ -159,7 +159,7 @@ def _data(trial: ShownTrial) -> dict[str, Any]:
         "images": pack(ink_of(trial.images[chosen])),
         "labels": pack(_numbers(trial.labels[chosen], trial)),
         "predicted": pack(_numbers(predicted[chosen], trial)),
-        "probabilities": pack(_largest(logits[chosen], trial.temperature).astype(np.float32)),
+        "probabilities": pack(sure[chosen].astype(np.float32)),
         "pairs": [
             {"first": pair.first, "second": pair.second, "there": pair.there, "back": pair.back}
             for pair in confused_pairs(confusion_counts(logits, trial.labels))[:MOST_PAIRS]
@@ -210,7 +210,8 @@ def _space(
         [ask(projection.restore(cells).astype(np.float32)) for cells in by_slice]
     )
     classes = _numbers(logits.argmax(axis=1), trial)
-    probabilities = np.round(_largest(logits, trial.temperature) * 255).astype(np.uint8)
+    sure = softmax(logits, trial.temperature).max(axis=1)
+    probabilities = np.round(sure * 255).astype(np.uint8)
     in_slice = ask(projection.restore(points).astype(np.float32)).argmax(axis=1)
     return {
         "shares": projection.shares.tolist(),
@@ -254,11 +255,6 @@ def _middles(
 ) -> NDArray[np.float64]:
     start, end = float(low[axis]), float(high[axis])
     return np.asarray(start + (np.arange(count) + 0.5) * ((end - start) / count), np.float64)
-
-
-def _largest(logits: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
-    """Return (n,) probabilities of the classes predicted."""
-    return np.asarray(softmax(logits, temperature).max(axis=1))
 
 
 def _numbers(classes: NDArray[np.integer], trial: ShownTrial) -> NDArray[np.integer]:
