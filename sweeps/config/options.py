@@ -450,7 +450,7 @@ class RunOptions:
         str | Path | None,
         Option(
             _FOLDER,
-            "Folder with records, study and MLflow store.",
+            "Folder with records and MLflow store.",
             "None: `SWEEPS_HOME`, else `mlruns`.",
             metavar="DIR",
             goes_on=False,
