@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import Any, Final, TypeVar
 
 import sqlalchemy
-from sqlalchemy import URL, Connection, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, Connection, make_url, text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from search_spaces.errors import did_you_mean
 from sweeps.errors import StoreError, UsageError
@@ -38,9 +38,6 @@ def parse_storage(text: str) -> URL:
     Raises:
         UsageError: It is no address of a PostgreSQL database.
     """
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
@@ -96,21 +93,17 @@ T = TypeVar("T")
 CONNECT_SECONDS: Final = 5
 LONGEST_WAIT_SECONDS: Final = 600.0
 """The longest wait for a server that is away: a restart takes seconds, a failover minutes."""
-ENGINE_OPTIONS: Final[dict[str, Any]] = {
-    "pool_logging_name": "sweeps",
-    "pool_pre_ping": True,  # a connection that a restart has cut is replaced silently
-    "connect_args": {
-        "connect_timeout": CONNECT_SECONDS,
-        "application_name": "sweeps",
-        # Each side notices within half a minute that the other has vanished. A host that is stopped
-        # in the middle of a transaction keeps others waiting for twenty seconds at most.
-        "keepalives_idle": 10,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 30_000,
-        "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 "
-        "-c tcp_keepalives_count=3 -c idle_in_transaction_session_timeout=20000",
-    },
+_CONNECTING: Final[dict[str, Any]] = {
+    "connect_timeout": CONNECT_SECONDS,
+    "application_name": "sweeps",
+    # Each side notices within half a minute that the other has vanished. A host that is stopped
+    # in the middle of a transaction keeps others waiting for twenty seconds at most.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 "
+    "-c tcp_keepalives_count=3 -c idle_in_transaction_session_timeout=20000",
 }
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(7337203)")
 """The lock for work that only one process of all hosts may do at a time."""
@@ -122,15 +115,9 @@ _MISTAKES: Final = re.compile(
     r"(database|role) \".*\" does not exist|permission denied for database|"
     r"could not translate host name|failed to resolve host|SSL"
 )
-_PASSING: Final = ("08", "40", "53300", "57P", "25006", "25P0", "55P03", "42P07")
-"""SQLSTATEs, or their beginnings, that pass: no connection, a conflict, a restart, a failover, a
-table that has been made since one looked for it."""
-
+_PASSING: Final = ("08", "40", "53300", "57P", "25006", "25P0", "55P03")
+"""SQLSTATEs, or their beginnings, that pass: no connection, a conflict, a restart, a failover."""
 _FORBIDDEN: Final = "42501"
-_TAKEN: Final = "23505"
-_OF_THE_CATALOGUE: Final = re.compile(r"pg_(type|class)_\w+_nsp_index")
-"""Indexes that the error names if another connection is making the same table at this moment. It
-may be a connection of ours, whose answer was lost."""
 
 # If a restart cuts a connection in use, SQLAlchemy would print the traceback of its clean-up; one
 # line of ours says instead that the server is away.
@@ -152,13 +139,17 @@ class StorageServer:
 
         All that they make belongs to the role that the address names, if it names one.
         """
-        options = ENGINE_OPTIONS["connect_args"]
+        options = _CONNECTING
         role = self.url.query.get(ROLE)
         if isinstance(role, str):
             named = re.sub(r"([\\ ])", r"\\\1", role)  # as libpq has it
             options = {**options, "options": f"{options['options']} -c role={named}"}
-        address = self.url.difference_update_query([ROLE])
-        engine = sqlalchemy.create_engine(address, **{**ENGINE_OPTIONS, "connect_args": options})
+        engine = sqlalchemy.create_engine(
+            self.url.difference_update_query([ROLE]),
+            connect_args=options,
+            pool_logging_name="sweeps",
+            pool_pre_ping=True,  # a connection that a restart has cut is replaced silently
+        )
         weakref.finalize(self, engine.dispose)
         return engine
 
@@ -235,11 +226,7 @@ class StorageServer:
         why = _in_a_line(cause)
         code = getattr(cause, "sqlstate", None) or ""
         is_mistake = bool(_MISTAKES.search(str(cause)))
-        passes = not is_mistake and (
-            code.startswith(_PASSING)
-            or (not code and _is_cut(cause))
-            or (code == _TAKEN and bool(_OF_THE_CATALOGUE.search(str(cause))))
-        )
+        passes = not is_mistake and (code.startswith(_PASSING) if code else _is_cut(cause))
         if code == _FORBIDDEN and (lacking := self._lacking()):
             error = MissingGrantsError(f"--storage {self}: {why}: {lacking}")
             return Trouble(False, why, error, LONGEST_WAIT_SECONDS)
