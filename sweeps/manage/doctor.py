@@ -333,6 +333,10 @@ def _parent(evidence: Evidence, run: StoredRun) -> Iterator[Problem]:
 
 def _child(evidence: Evidence, record: Record, run: StoredRun, parent_id: str) -> Iterator[Problem]:
     key = record.spec.key
+
+    def differs(what: str, repair: Repair = Repair.SEND) -> Problem:
+        return _in_mlflow(f"run of attempt {key} {what}", repair, key)
+
     try:
         record = evidence.store.read(key)  # with its arrays, one record at a time
     except RecordError as error:
@@ -340,35 +344,27 @@ def _child(evidence: Evidence, record: Record, run: StoredRun, parent_id: str) -
         return
     content = trial_run(evidence.info, record, parent_id)
     if run.status != content.status:
-        yield _in_mlflow(
-            f"run of attempt {key} is {run.status}; it is to be {content.status}", key=key
-        )
+        yield differs(f"is {run.status}; it is to be {content.status}")
     elif run.end_time != content.end_time:
-        yield _in_mlflow(f"run of attempt {key} has another end than its record", key=key)
+        yield differs("has another end than its record")
     if run.tags.get(UNDRAWN) and not evidence.is_untrusted:
-        yield _in_mlflow(f"run of attempt {key} lacks files that could not be made", key=key)
+        yield differs("lacks files that could not be made")
     # Of each metric MLflow shows the point of the last step.
     ordered = sorted(content.metrics, key=lambda one: (one.step, one.timestamp, one.value))
     last = {point.key: point.value for point in ordered}
     differing = [name for name, text in content.params.items() if run.params.get(name) != text]
     differing += [name for name, value in last.items() if run.metrics.get(name) != value]
     if differing:
-        yield _in_mlflow(
-            f"run of attempt {key} has another {', '.join(differing)} than its record",
-            Repair.REPLACE,
-            key,
-        )
+        yield differs(f"has another {', '.join(differing)} than its record", Repair.REPLACE)
     found = {"trial_number": run.tags.get("slot", ""), **run.tags}  # `slot` is its former name
     tags = [n for n in _COMPARED_TAGS if found.get(n, "") != content.tags.get(n, "")]
     if tags:
-        yield _in_mlflow(
-            f"run of attempt {key} has another tag {', '.join(tags)} than its record", key=key
-        )
+        yield differs(f"has another tag {', '.join(tags)} than its record")
     if dataset_key(record.data) not in run.datasets:
-        yield _in_mlflow(f"run of attempt {key} lacks its dataset", key=key)
+        yield differs("lacks its dataset")
     missing = trial_files(evidence.info, record, {}).keys() - run.files
     if missing:
-        yield _in_mlflow(f"run of attempt {key} lacks {', '.join(sorted(missing))}", key=key)
+        yield differs(f"lacks {', '.join(sorted(missing))}")
 
 
 def _ranks(evidence: Evidence, children: Mapping[str, StoredRun]) -> Iterator[Problem]:
@@ -596,15 +592,11 @@ def _repair(
     wrong = {problem.key for problem in problems if problem.repair == Repair.REPLACE}
     if wanted & {Repair.SEND, Repair.REPLACE, Repair.DISCARD}:
         again = {problem.key for problem in problems if problem.repair == Repair.SEND}
-        send(
-            home,
-            info,
-            tracking_uri,
-            held,
-            lambda change, key: say(f"{info.name}: {change} {key}"),
-            again=again | wrong,
-            replaced=wrong,
-        )
+
+        def told(change: str, key: str) -> None:
+            say(f"{info.name}: {change} {key}")
+
+        send(home, info, tracking_uri, held, told, again=again | wrong, replaced=wrong)
 
 
 def _put_aside(database: Path, say: Say) -> None:
