@@ -23,20 +23,13 @@ from sweeps.records.schema import (
     Digest,
     Line,
     Report,
+    SideFile,
     heard,
-    json_bytes,
     listed,
     put_aside,
-    read_document,
-    shaped,
     warn,
 )
-from sweeps.workspace.files import write_atomically
 
-FILE: Final = "confirmation.json"
-_FORMER_FILE: Final = "finalized.json"
-_BEFORE: Final = "confirmation-before.json"
-"""The confirmation that was in force before another one took its place."""
 FINALIST, FOLD = "finalist", "block"  # stored names
 """The two parameters of a confirmation's space: the finalist to train, and the fresh fold."""
 _TESTED: Final = "tested-*.json"
@@ -628,6 +621,13 @@ class ConfirmationRecord:
         return next((one for one in self.conclusions if isinstance(one, VerdictConclusion)), None)
 
 
+_NEWEST, _FORMER, _BEFORE = (
+    SideFile(name, ConfirmationRecord, _REMEDY, "conclusion")
+    for name in ("confirmation.json", "finalized.json", "confirmation-before.json")
+)
+"""The confirmation in force, under its name of today and of format 1; the one that was before."""
+
+
 def confirmed_by(directory: str | Path | None) -> str | None:
     """Return the id of the sweep that a confirmation confirms; None for a search.
 
@@ -666,18 +666,20 @@ class Conclusions:
         Raises:
             RecordError: Its file is damaged.
         """
-        return self._confirmation_in(self._confirmation_file())
+        # Under its name of format 1 if only that is there.
+        is_former = not (self._folder / _NEWEST.name).exists()
+        return self._confirmation_in(_FORMER if is_former else _NEWEST)
 
     def before(self) -> ConfirmationRecord | None:
         """Return the conclusion that the newest one replaced; see `confirmed`."""
-        return self._confirmation_in(self._folder / _BEFORE)
+        return self._confirmation_in(_BEFORE)
 
-    def _confirmation_in(self, path: Path) -> ConfirmationRecord | None:
-        found = read_document(path, partial(shaped, ConfirmationRecord), _REMEDY)
+    def _confirmation_in(self, file: SideFile[ConfirmationRecord]) -> ConfirmationRecord | None:
+        found = file.read(self._folder)
         for name in (found.confirmation, found.trained_in) if found else ():
             if not SWEEP_ID.fullmatch(name):  # it may have come with an archive
                 problem = f"{name!r} is no sweep's id"
-                raise DamagedFileError(path, problem, _REMEDY)
+                raise DamagedFileError(self._folder / file.name, problem, _REMEDY)
         if found is None or not (self._folder.parent / found.confirmation).is_dir():
             return None
         return found
@@ -692,9 +694,9 @@ class Conclusions:
         """
         now = heard(self.confirmed)
         if now is not None and now.confirmation != confirmed.confirmation:
-            self._write(_BEFORE, dataclasses.asdict(now))
-        self._write(FILE, dataclasses.asdict(confirmed))
-        (self._folder / _FORMER_FILE).unlink(missing_ok=True)
+            _BEFORE.write(self._folder, now)
+        _NEWEST.write(self._folder, confirmed)
+        (self._folder / _FORMER.name).unlink(missing_ok=True)
 
     def restore(self) -> tuple[ConfirmationRecord | None, ConfirmationRecord] | None:
         """Exchange the newest conclusion and the one that it replaced.
@@ -711,15 +713,10 @@ class Conclusions:
         if before is None:
             return None
         if now is None:
-            self._write(FILE, dataclasses.asdict(before))
+            _NEWEST.write(self._folder, before)
         else:
             self.keep(before)
         return now, before
-
-    def _confirmation_file(self) -> Path:
-        """Return the file of the conclusion, under its name of format 1 if only that is there."""
-        path = self._folder / FILE
-        return path if path.exists() else self._folder / _FORMER_FILE
 
     def keep_tested(
         self, evaluation: str, tested: Conclusion, votes: Conclusion | None = None
@@ -750,40 +747,37 @@ class Conclusions:
 
     def votes(self, report: Report = warn) -> dict[str, Conclusion]:
         """Return the conclusions about votes on the test set, by the evaluation's name."""
-        return {
-            path.stem.partition("-")[2]: one for path, one in self._found(_VOTED, report=report)
-        }
+        found = self._found(_VOTED, report=report)
+        return {Path(name).stem.partition("-")[2]: one for name, one in found}
 
     def readers(self) -> list[Callable[[], object]]:
         """Return one function per file that reads it, and raises if the file is damaged."""
         return [
             self.confirmed,
             self.before,
-            *(partial(_read, path) for path in self._paths(_TESTED, _VOTED)),
+            *(partial(file.read, self._folder) for file in self._files(_TESTED, _VOTED)),
         ]
 
-    def _found(self, *kinds: str, report: Report) -> Iterator[tuple[Path, Conclusion]]:
-        for path in self._paths(*kinds):
-            found = heard(partial(_read, path), report)
+    def _found(self, *kinds: str, report: Report) -> Iterator[tuple[str, Conclusion]]:
+        for file in self._files(*kinds):
+            found = file.heard(self._folder, report)
             if found is not None:
-                yield path, found
+                yield file.name, found
 
-    def _paths(self, *kinds: str) -> list[Path]:
+    def _files(self, *kinds: str) -> list[SideFile[Conclusion]]:
         """Return the files of evaluations, each before its votes: `tested-1a-1`, `voted-1a-1`."""
-        paths = [path for kind in kinds for path in listed(self._folder, kind)]
-        return sorted(paths, key=lambda path: (path.name.partition("-")[2], path.name))
+        names = [path.name for kind in kinds for path in listed(self._folder, kind)]
+        return [_tested(n) for n in sorted(names, key=lambda name: (name.partition("-")[2], name))]
 
     def _keep_tested(self, name: str, conclusion: Conclusion) -> None:
+        file = _tested(name)
         try:
-            _read(self._folder / name)
+            file.read(self._folder)
         except DamagedFileError as error:  # it is replaced below, so the old file is kept aside
             warn(f"{error}: kept as {put_aside(error.path)}")
-        self._write(name, dataclasses.asdict(conclusion))
-
-    def _write(self, name: str, document: Mapping[str, Any]) -> None:
-        content = json_bytes(document, indent=1)
-        write_atomically(self._folder / name, content, "conclusion")
+        file.write(self._folder, conclusion)
 
 
-def _read(path: Path) -> Conclusion | None:
-    return read_document(path, partial(shaped, cast(Any, Conclusion)), _TESTED_REMEDY)
+def _tested(name: str) -> SideFile[Conclusion]:
+    """Return the kind of file that has a conclusion of a test-set evaluation."""
+    return SideFile(name, cast(Any, Conclusion), _TESTED_REMEDY, "conclusion")

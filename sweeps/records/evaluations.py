@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -29,17 +29,17 @@ from sweeps.records.schema import (
     Moment,
     RecordError,
     Report,
+    SideFile,
     SweepKey,
     SweepName,
     heard,
-    json_bytes,
     listed,
     read_document,
+    said_of,
     shaped,
-    unreadable,
     warn,
 )
-from sweeps.workspace.files import FormatError, NoFileError, open_file, write_atomically
+from sweeps.workspace.files import FormatError, open_file, write_atomically
 
 _NUMBER: Final = re.compile(r"([0-9]{4,})\.(json|npz).*")
 _LIST_REMEDY: Final = (
@@ -206,18 +206,13 @@ class Evaluations:
         """
         path = self._path(evaluation.number, "npz")
         try:
-            with open_file(path) as file:
+            with said_of(path), open_file(path) as file:
                 scores = unpack_arrays(file)
         except FileNotFoundError:
             return None
-        except NoFileError as error:
-            raise DamagedFileError(path, error.strerror, _SCORES_REMEDY) from None
-        except OSError as error:
-            raise unreadable(path, error) from None
         except FormatError as error:
             raise DamagedFileError(path, str(error), _SCORES_REMEDY) from None
-        problem = _score_problem(scores, evaluation)
-        if problem:
+        if problem := _score_problem(scores, evaluation):
             raise DamagedFileError(path, problem, _SCORES_REMEDY)
         return scores
 
@@ -227,8 +222,8 @@ class Evaluations:
         Raises:
             StoreError: It cannot be written.
         """
-        content = json_bytes(asdict(evaluation), indent=1)
-        write_atomically(self._path(evaluation.number, "json"), content, "conclusion")
+        path = self._path(evaluation.number, "json")
+        SideFile(path.name, Evaluation, _LIST_REMEDY, "conclusion").write(self.folder, evaluation)
 
     def keep(self, evaluation: Evaluation, scores: Mapping[str, np.ndarray]) -> None:
         """Keep the scores of an evaluation; see `scores` for their names and shapes."""

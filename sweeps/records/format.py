@@ -15,8 +15,7 @@ import io
 import math
 import threading
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -28,14 +27,13 @@ from sweeps.records.schema import (
     NewerError,
     check_sampled,
     json_bytes,
+    said_of,
     shaped,
-    unreadable,
 )
 from sweeps.workspace.files import (
     MOST_PARSED,
     MOST_UNPACKED,
     FormatError,
-    NoFileError,
     check_unpacked,
     open_file,
     opened_archive,
@@ -105,7 +103,7 @@ def read_record(path: Path, *, arrays: bool) -> Record:
         FormatError: It is damaged, or a copy of another record.
         RecordError: It cannot be read.
     """
-    with _said_of(path):
+    with said_of(path):
         record = decode(read_file(path, MOST_ARRAYS + MOST_PARSED), arrays=arrays)
     if record.spec.key != path.stem:
         raise FormatError(f"a copy of record {record.spec.key}, by what it says")
@@ -124,23 +122,10 @@ def read_weights(path: Path, digest: str) -> dict[str, np.ndarray]:
         FormatError: They are damaged, or not those of the record.
         RecordError: They cannot be read.
     """
-    with _said_of(path), open_file(path) as file:
+    with said_of(path), open_file(path) as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != digest:
             raise FormatError("damaged, the checksum does not fit its record")
         return unpack_arrays(file)
-
-
-@contextmanager
-def _said_of(path: Path) -> Iterator[None]:
-    """Make errors of reading name the file; a missing file stays a FileNotFoundError."""
-    try:
-        yield
-    except NoFileError as error:
-        raise FormatError(error.strerror) from None
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise unreadable(path, error) from None
 
 
 def pack_arrays(arrays: Mapping[str, np.ndarray], *, compressed: bool = True) -> bytes:

@@ -160,14 +160,12 @@ def _read(
         for number in {row[3][_RECORD.index("environment")] for row in rows}
     }
     kept_once = {
-        names: [(place, common) for place, name in enumerate(names) if name in _COMMON]
-        for names in (_SPEC, _RESULT)
-    } | {
-        _RECORD: [
+        names: [
             (place, environments if name == "environment" else common)
-            for place, name in enumerate(_RECORD)
+            for place, name in enumerate(names)
             if name in _COMMON
         ]
+        for names in (_SPEC, _RESULT, _RECORD)
     }
 
     def facts(names: tuple[str, ...], found: list[Any]) -> dict[str, Any]:

@@ -16,10 +16,9 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from sweeps.records.schema import RecordError, unreadable
+from sweeps.records.schema import RecordError, said_of
 from sweeps.workspace.files import (
     FormatError,
-    NoFileError,
     check_unpacked,
     open_file,
     opened_archive,
@@ -224,18 +223,14 @@ def read_kept(path: Path, digest: str) -> dict[str, bytes]:
         RecordError: It is damaged.
     """
     try:
-        packed = read_file(path, 2 * MOST_BYTES)
+        with said_of(path):
+            packed = read_file(path, 2 * MOST_BYTES)
+        is_whole = hashlib.sha256(packed).hexdigest() == digest
+        files = unpack_files(packed) if is_whole else None
     except FileNotFoundError:
         return {LEFT_OUT: f"What it wrote is not kept any more ({path.name}).\n".encode()}
     except FormatError as error:
         raise RecordError(f"{path}: {error}") from None
-    except NoFileError as error:
-        raise RecordError(f"{path}: damaged ({error.strerror})") from None
-    except OSError as error:
-        raise unreadable(path, error) from None
-    if hashlib.sha256(packed).hexdigest() != digest:
+    if files is None:
         raise RecordError(f"{path}: damaged, the checksum does not fit its record")
-    try:
-        return unpack_files(packed)
-    except FormatError as error:
-        raise RecordError(f"{path}: {error}") from None
+    return files

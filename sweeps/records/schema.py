@@ -16,6 +16,7 @@ import re
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -480,19 +481,13 @@ def read_document(path: Path, parse: Callable[[Any], Loaded], remedy: str) -> Lo
         RecordError: It cannot be read, or a newer version wrote it.
     """
     try:
-        content = read_file(path, MOST_PARSED // 2)
+        with said_of(path):
+            content = read_file(path, MOST_PARSED // 2)
+        if not content:
+            raise FormatError("it is empty")
+        return parse(parse_json(content))
     except FileNotFoundError:
         return None
-    except FormatError as error:
-        raise DamagedFileError(path, str(error), remedy) from None
-    except NoFileError as error:
-        raise DamagedFileError(path, error.strerror, remedy) from None
-    except OSError as error:
-        raise unreadable(path, error) from None
-    if not content:
-        raise DamagedFileError(path, "it is empty", remedy)
-    try:
-        return parse(parse_json(content))
     except NewerError as error:
         raise RecordError(f"{path}: {error}; use the version that wrote it") from None
     except ValueError as error:
@@ -546,6 +541,19 @@ def _as_json(content: Any) -> Any:
 def unreadable(path: Path, error: OSError) -> RecordError:
     """Return the error for a file or folder that cannot be read."""
     return RecordError(f"{path}: cannot be read ({error.strerror}); have it made readable for you")
+
+
+@contextmanager
+def said_of(path: Path) -> Iterator[None]:
+    """Make errors of reading name the file; a missing file stays a FileNotFoundError."""
+    try:
+        yield
+    except NoFileError as error:
+        raise FormatError(error.strerror) from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from None
 
 
 def read_numbered(

@@ -96,21 +96,18 @@ class RecordStore:
     def forget_place(self) -> None:
         """Remove the folder of its experiment, which names a place on the recording machine."""
         for path in (self.folder / INFO_FILE, *listed(self.folder, GENERATIONS.format("*"))):
-            document = read_document(path, partial(shaped, dict[str, Any]), _FIXED) or {}
-            self._change(path, directory=without_place(document.get("directory")))
+            self._change(path, directory=without_place(_document(path).get("directory")))
 
     def name_experiment(self, experiment: str) -> None:
         """Note by which command a script is run now; its fingerprint stays that of its start."""
         for path in (*listed(self.folder, GENERATIONS.format("*")), self.folder / INFO_FILE):
-            document = read_document(path, partial(shaped, dict[str, Any]), _FIXED) or {}
+            document = _document(path)
             changed = {"space": {**document["space"], "experiment": experiment}}
             whole = {"experiment": experiment} if "experiment" in document else {}
             self._change(path, **changed, **whole)
 
     def _change(self, path: Path, **members: Any) -> None:
-        document = read_document(path, partial(shaped, dict[str, Any]), _FIXED)
-        assert document is not None
-        self._write_json(path, {**document, **members}, "sweep")
+        self._write_json(path, {**_document(path), **members}, "sweep")
 
     def write_generation(self, generation: Generation) -> None:
         """Begin the next generation: this one write makes it the newest."""
@@ -258,11 +255,11 @@ class RecordStore:
         Raises:
             RecordError: One of them is of another format version.
         """
-        return self._scan(partial(_leave_out, report), arrays, {})
+        return self.scan(partial(_leave_out, report), arrays=arrays)
 
     def read_to_show(self, report: Report = warn) -> list[Record]:
         """Return the same without arrays, of many records from their index; see `index.py`."""
-        return self._scan(partial(_leave_out, report), False, read_index(self.folder))
+        return self.scan(partial(_leave_out, report), known=read_index(self.folder))
 
     def index(self) -> None:
         """Write what the records say into one file, if there are many and it lacks some of them.
@@ -348,29 +345,28 @@ class RecordStore:
         self._weights_path(key).unlink(missing_ok=True)
         reached("drop.done")
 
-    def scan(self, on_damage: Callable[[Path, str], None], *, arrays: bool = False) -> list[Record]:
+    def scan(
+        self,
+        on_damage: Callable[[Path, str], None],
+        *,
+        arrays: bool = False,
+        known: Mapping[str, Indexed] | None = None,
+    ) -> list[Record]:
         """Return every whole record in order, as `read_all`.
 
         Args:
             on_damage: Receives path and problem of each damaged record.
             arrays: Whether to unpack the arrays too.
+            known: The index of the records, if it is to be used.
 
         Raises:
             RecordError: One of them is of another format version.
         """
-        return self._scan(on_damage, arrays, {})
-
-    def _scan(
-        self,
-        on_damage: Callable[[Path, str], None],
-        arrays: bool,
-        known: Mapping[str, Indexed],
-    ) -> list[Record]:
         retried, sweep = self.retries.attempts(), self._sweep_id()
 
         def read() -> Iterator[Record]:
             for path in self.paths():
-                one = known.get(path.name)
+                one = known.get(path.name) if known else None
                 try:
                     if one is not None and one.state == state_of(path):
                         record = one.record
@@ -389,9 +385,7 @@ class RecordStore:
     def _sweep_id(self) -> str | None:
         """Return the id of the sweep; None if `sweep.json` does not say it."""
         with suppress(RecordError):
-            path = self.folder / INFO_FILE
-            found = read_document(path, partial(shaped, dict[str, Any]), _FIXED) or {}
-            return found.get("id")
+            return _document(self.folder / INFO_FILE).get("id")
         return None
 
     def _record_path(self, key: str) -> Path:
@@ -402,6 +396,11 @@ class RecordStore:
 
     def _write_json(self, path: Path, document: Mapping[str, Any], what: str) -> None:
         write_atomically(path, json_bytes(document, indent=1), what)
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """Return what `sweep.json` or the file of a generation holds; nothing without it."""
+    return read_document(path, partial(shaped, dict[str, Any]), _FIXED) or {}
 
 
 _FOREIGN: Final = "a record of another sweep"
