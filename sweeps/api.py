@@ -27,14 +27,8 @@ from sweeps.errors import StoreError, TrialsError, UsageError
 from sweeps.experiments.code import load_same
 from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home
-from sweeps.records import (
-    Record,
-    RecordError,
-    SweepInfo,
-    WordedConclusion,
-    confirmed_training,
-    need_one_objective,
-)
+from sweeps.records import Record, RecordError, SweepInfo, WordedConclusion, need_one_objective
+from sweeps.records.store import confirmed_training
 from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.champion import ALIAS
 from sweeps.tracking.reading import read_champion

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from search_spaces.errors import did_you_mean
 from sweeps.errors import UsageError
-from sweeps.records import RecordError, RecordStore, Report, SweepInfo, warn
+from sweeps.records import RecordError, RecordStore, SweepInfo
 from sweeps.records.notes import IMPORTED, LEARNED
+from sweeps.records.schema import Report, warn
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.files import make_folder, remove
 from sweeps.workspace.locks import exclusive, is_locked, owner_of

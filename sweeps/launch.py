@@ -37,8 +37,8 @@ from sweeps.records import (
     describe_learned,
     heard,
     recover,
-    trials_to_retry,
 )
+from sweeps.records.enqueued import trials_to_retry
 from sweeps.runner.budget import Budget, Reserving, make_budget, time_used
 from sweeps.runner.control import ControlListener, ControlRequests, StopRequest
 from sweeps.runner.enqueuing import enqueue_longer_of

@@ -297,7 +297,8 @@ def note(
 
     Without a text the notes are shown.
     """
-    from sweeps.records import SWEEP, Notes
+    from sweeps.records import Notes
+    from sweeps.records.notes import SWEEP
     from sweeps.tracking.sync import sync_sweep
 
     found, uri = _opened(home, tracking_uri)

@@ -249,7 +249,7 @@ def _how_to_begin(home: Home) -> str:
 
 def _next_commands(rows: Sequence[ListingRow], newest: SweepInfo) -> dict[str, str]:
     """Return the commands that make sense now, with a word on each: about the newest sweeps."""
-    from sweeps.records import has_folds
+    from sweeps.records.record import has_folds
 
     found: dict[str, str] = {}
     for row in rows:

@@ -22,15 +22,8 @@ from search_spaces.parameters import Value
 from sweeps.config.sweep import SweepConfig
 from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_in_words, is_same_experiment
-from sweeps.records import (
-    LEARNED,
-    Learned,
-    LearnedPoint,
-    LearnedSource,
-    SweepInfo,
-    confirmed_by,
-    values_of,
-)
+from sweeps.records import LEARNED, Learned, SweepInfo, confirmed_by, values_of
+from sweeps.records.notes import LearnedPoint, LearnedSource
 from sweeps.records.schema import shaped
 from sweeps.study.portfolio import TriedPoints, choose
 from sweeps.wording import counted, first_line

@@ -27,9 +27,10 @@ from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
 from sweeps.errors import StoreError, UsageError
 from sweeps.experiments.folds import FRESH, ON_FOLDS
 from sweeps.home import Home
-from sweeps.records import FINALIST, FOLD, SweepInfo, confirmed_by, heard, is_unseen, listed
+from sweeps.records import FINALIST, FOLD, SweepInfo, confirmed_by, heard, listed
 from sweeps.records.conclusions import Judged
 from sweeps.records.evaluations import Entry, Evaluation, Evaluations, day_of
+from sweeps.records.record import is_unseen
 from sweeps.records.schema import (
     Count,
     Line,

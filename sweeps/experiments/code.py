@@ -41,11 +41,11 @@ from sweeps.records import (
     Record,
     RecordError,
     RecordStore,
-    SourceFile,
     SweepInfo,
     is_same_data,
     source_of,
 )
+from sweeps.records.code import SourceFile
 from sweeps.workspace.provenance import filter_secret_lines
 
 _KEPT_BYTES: Final = 200_000

@@ -23,14 +23,8 @@ from sweeps.errors import ExperimentError, UntrustedError, UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.folds import ON_FOLDS, FoldExperiment
 from sweeps.experiments.script import ScriptCommand, ScriptExperiment
-from sweeps.records import (
-    FOREIGN,
-    Foreign,
-    RecordStore,
-    SweepInfo,
-    confirmed_by,
-    heard,
-)
+from sweeps.records import RecordStore, SweepInfo, confirmed_by, heard
+from sweeps.records.notes import FOREIGN, Foreign
 from sweeps.wording import how_to_install
 
 SHIPPED: Final = frozenset({"digitexp.experiment:experiment", "digitexp.on_blocks:experiment"})

@@ -24,7 +24,6 @@ from sweeps.experiments.loading import check_trust, recorded_experiment
 from sweeps.home import Home
 from sweeps.journal import Asked
 from sweeps.records import (
-    DamagedFileError,
     EnqueuedPoints,
     Record,
     RecordError,
@@ -38,6 +37,7 @@ from sweeps.records import (
 from sweeps.records.confusion import WORST
 from sweeps.records.enqueued import Enqueued
 from sweeps.records.evaluations import Evaluations
+from sweeps.records.schema import DamagedFileError
 from sweeps.records.store import ASKED, unreadable_files
 from sweeps.runner.ownership import Hold, hold
 from sweeps.study.proposals import is_enqueued

@@ -23,7 +23,8 @@ from sweeps.config.options import RunOptions
 from sweeps.config.resolving import resolve
 from sweeps.config.sweep import SweepConfig
 from sweeps.errors import UsageError
-from sweeps.records import Imported, ImportedTrial, SweepInfo
+from sweeps.records import SweepInfo
+from sweeps.records.notes import Imported, ImportedTrial
 from sweeps.runner.opening import open_sweep, refuse_existing
 from sweeps.study.exchange import read_other_study
 from sweeps.study.samplers import LEARN_NOTHING

@@ -16,14 +16,8 @@ from search_spaces.space import Space
 from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home
-from sweeps.records import (
-    Record,
-    SweepInfo,
-    confirmed_by,
-    is_same_data,
-    source_of,
-    trials_to_retry,
-)
+from sweeps.records import Record, SweepInfo, confirmed_by, is_same_data, source_of
+from sweeps.records.enqueued import trials_to_retry
 from sweeps.records.ranking import worth_keeping
 from sweeps.runner.ownership import SweepLock, hold
 from sweeps.tracking.sync import (

@@ -23,18 +23,10 @@ from typing import IO, Any, Final
 from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_in_words, lies_in
 from sweeps.home import Home
-from sweeps.records import (
-    FOREIGN,
-    DamagedFileError,
-    Foreign,
-    Record,
-    RecordError,
-    RecordStore,
-    SweepInfo,
-    recover,
-)
+from sweeps.records import Record, RecordError, RecordStore, SweepInfo, recover
 from sweeps.records.conclusions import SWEEP_ID
-from sweeps.records.schema import Line, SweepKey, SweepName, check_sampled, shaped
+from sweeps.records.notes import FOREIGN, Foreign
+from sweeps.records.schema import DamagedFileError, Line, SweepKey, SweepName, check_sampled, shaped
 from sweeps.records.store import unreadable_files
 from sweeps.study.proposals import proposal_of_record
 from sweeps.study.sampler_view import trial_outcome

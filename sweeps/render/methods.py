@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from sweeps.errors import UsageError
 from sweeps.interval import Interval
-from sweeps.records import SweepInfo, data_in_words, has_folds
+from sweeps.records import SweepInfo, data_in_words
 from sweeps.records.conclusions import (
     CalibrationConclusion,
     Conclusion,
@@ -24,6 +24,7 @@ from sweeps.records.conclusions import (
     TestConclusion,
     VerdictConclusion,
 )
+from sweeps.records.record import has_folds
 from sweeps.wording import (
     counted,
     decimals,

@@ -17,14 +17,8 @@ from typing import Final
 from sweeps.config.sweep import SweepConfig
 from sweeps.experiments.loading import is_same_experiment
 from sweeps.home import Home
-from sweeps.records import (
-    Record,
-    Starts,
-    SweepInfo,
-    confirmed_by,
-    is_same_data,
-    seconds_used,
-)
+from sweeps.records import Record, Starts, SweepInfo, confirmed_by, is_same_data
+from sweeps.records.notes import seconds_used
 from sweeps.study.proposals import Exhausted
 from sweeps.wording import counted, format_seconds, rough
 from sweeps.workspace.clock import Stopwatch

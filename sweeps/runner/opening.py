@@ -32,15 +32,15 @@ from sweeps.records import (
     LEARNED,
     CodeHistory,
     EnqueuedPoint,
-    Generation,
-    Imported,
     Learned,
     Record,
     RecordError,
     SweepInfo,
     UnfinishedTrial,
-    attempts_put_aside,
 )
+from sweeps.records.notes import Imported
+from sweeps.records.record import Generation
+from sweeps.records.store import attempts_put_aside
 from sweeps.runner.recording import describe
 from sweeps.runner.trial_queue import PriorTrial, TrialQueue
 from sweeps.study.proposals import (

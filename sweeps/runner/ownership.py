@@ -17,7 +17,8 @@ from typing import Final
 
 from sweeps.errors import LeaseLost, StoreError, UsageError
 from sweeps.home import Home
-from sweeps.records import RecordStore, SweepInfo, put_aside, write_missing
+from sweeps.records import RecordStore, SweepInfo, put_aside
+from sweeps.records.store import write_missing
 from sweeps.shared import FIXED, Lease, SharedStorage
 from sweeps.workspace.databases import DatabaseRetry
 from sweeps.workspace.failpoints import reached

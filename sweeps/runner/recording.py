@@ -17,7 +17,8 @@ from sweeps.config.sweep import SweepConfig
 from sweeps.executors import Attempt
 from sweeps.executors.checkpoint import is_left
 from sweeps.experiment import PreparedData, Stop, TrialResult
-from sweeps.records import Outcome, Record, RecordStore
+from sweeps.records import Record, RecordStore
+from sweeps.records.record import Outcome
 from sweeps.runner.control import INTERRUPTIONS
 from sweeps.runner.trial_queue import QueuedTrial
 from sweeps.study.proposals import distributions_to_json

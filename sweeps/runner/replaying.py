@@ -18,16 +18,9 @@ from sweeps.executors.preloading import Preload, make_preload
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, TrialSpec
 from sweeps.experiments.code import load_same, unrecorded_package
 from sweeps.experiments.loading import experiment_folder
-from sweeps.records import (
-    Checked,
-    Record,
-    RecordError,
-    RecordStore,
-    SweepInfo,
-    is_same_data,
-    source_of,
-)
+from sweeps.records import Record, RecordError, RecordStore, SweepInfo, is_same_data, source_of
 from sweeps.records.format import pack_arrays
+from sweeps.records.record import Checked
 from sweeps.records.store import CHECKED
 from sweeps.workspace.files import write_atomically
 from sweeps.workspace.provenance import ONEDNN, changed_versions, cpu_features

@@ -38,7 +38,6 @@ from sweeps.progress.lines import EARLIER_LOG, LOG
 from sweeps.records import (
     FINALIST,
     FOLD,
-    SWEEP,
     CodeHistory,
     Conclusions,
     Ending,
@@ -46,19 +45,17 @@ from sweeps.records import (
     Record,
     RecordError,
     RecordStore,
-    Report,
     Starts,
     SweepInfo,
-    SweepStatus,
     confirmed_by,
-    confirmed_training,
     heard,
-    is_finalist,
     listed,
     ranked,
-    warn,
 )
-from sweeps.records.store import ENDING
+from sweeps.records.conclusions import is_finalist
+from sweeps.records.notes import SWEEP, SweepStatus
+from sweeps.records.schema import Report, warn
+from sweeps.records.store import ENDING, confirmed_training
 from sweeps.render.markdown import render_briefing, render_conclusion, render_markdown
 from sweeps.runner.control import INTERRUPTIONS, StopRequest
 from sweeps.runner.ownership import Hold

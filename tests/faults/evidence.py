@@ -19,7 +19,8 @@ from typing import Any
 from sweeps.analysis.rows import best_row, trial_rows
 from sweeps.errors import UsageError
 from sweeps.home import Home
-from sweeps.records import Outcome, Record, RecordError
+from sweeps.records import Record, RecordError
+from sweeps.records.record import Outcome
 from tests.faults.leftovers import stale_locks, temporary_files
 
 FINISHED = ("COMPLETE", "PRUNED", "FAIL")

@@ -7,13 +7,13 @@ import pytest
 from sweeps.errors import UsageError
 from sweeps.records import (
     DamagedRecordWarning,
-    Generation,
     RecordError,
     RecordStore,
     SweepInfo,
     UnfinishedTrial,
     recover,
 )
+from sweeps.records.record import Generation
 from tests.sweeps.records.test_format import make_record
 
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from sweeps.errors import UsageError
-from sweeps.records import Start, Starts, seconds_used
+from sweeps.records import Starts
+from sweeps.records.notes import Start, seconds_used
 from sweeps.runner.budget import Budget, Reserve
 from sweeps.workspace.clock import Stopwatch
 from tests.sweeps.conftest import table

@@ -20,7 +20,7 @@ from sweeps.config.resolving import resolve
 from sweeps.errors import UsageError
 from sweeps.experiments.code import is_shipped
 from sweeps.experiments.loading import load_experiment
-from sweeps.records import Checked
+from sweeps.records.record import Checked
 from sweeps.records.store import CHECKED
 from sweeps.runner.replaying import DeterminismCheck
 from sweeps.tracking.store import open_client
