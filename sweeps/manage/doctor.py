@@ -232,7 +232,8 @@ def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> Diagnosis:
 
 def _compared(evidence: Evidence) -> Diagnosis:
     info = evidence.info
-    problems = [*check_leftovers(evidence), *check_side_files(evidence)]
+    damaged = map(_problem, unreadable_files(evidence.store.folder))
+    problems = [*check_leftovers(evidence), *damaged]
     if not evidence.store.is_archived:  # its runs are hidden
         problems += [*check_runs(evidence), *check_registry(evidence)]
     notes, is_well = [*evidence.left_out], not info.irreproducible
@@ -413,11 +414,6 @@ def _compared_champion(evidence: Evidence, best: ChampionModel | None) -> Iterat
         yield f"the registered champion's files are not in the run of trial {best.key}"
     elif found.model != model_name(info):
         yield f"the registered model is called {found.model}; it is to be {model_name(info)}"
-
-
-def check_side_files(evidence: Evidence) -> Iterator[Problem]:
-    """Yield the files beside the records of a sweep that cannot be read."""
-    yield from map(_problem, unreadable_files(evidence.store.folder))
 
 
 def mend(problems: Sequence[Problem], say: Say) -> list[Path]:

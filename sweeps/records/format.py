@@ -215,7 +215,7 @@ def _from_json(text: bytes) -> Record:
     try:
         record = shaped(Record, parse_json(text))
         check_sampled(record.params, record.distributions)
-        for name in _measured(record):
+        for name in {name for named in _measured(record) for name in named}:
             shaped(Line, name, "the name of a metric")
     except NewerError as error:
         raise VersionError(f"{error}; use the version that wrote it") from None
@@ -234,7 +234,7 @@ def _check_amounts(record: Record) -> None:
     result = record.result
     named: list[Mapping[str, Any]] = [
         *(record.params, record.spec.config, record.environment.get("packages", {})),
-        *((result.metrics, result.history, result.timings) if result else ()),
+        *_measured(record),
     ]
     if (most := max(map(len, named))) > MOST_NAMES:
         raise FormatError(f"no record: it has {most} parameters, metrics or packages")
@@ -243,6 +243,6 @@ def _check_amounts(record: Record) -> None:
         raise FormatError(f"no record: it has a text of {longest} characters")
 
 
-def _measured(record: Record) -> set[str]:
+def _measured(record: Record) -> list[Mapping[str, Any]]:
     result = record.result
-    return {*result.metrics, *result.history, *result.timings} if result else set()
+    return [result.metrics, result.history, result.timings] if result else []

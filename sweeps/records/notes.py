@@ -26,7 +26,6 @@ from sweeps.records.schema import (
     Moment,
     Only,
     SideFile,
-    heard,
     json_bytes,
 )
 from sweeps.wording import counted
@@ -96,17 +95,12 @@ class Starts:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def read(self) -> tuple[Start, ...]:
+    def all(self) -> tuple[Start, ...]:
         """Return every start in order; none of a sweep that earlier versions ran.
 
-        Raises:
-            RecordError: The file is damaged.
+        A damaged file is reported, and has none either.
         """
-        return self.FILE.read(self._folder) or ()
-
-    def all(self) -> tuple[Start, ...]:
-        """Return every start in order; a damaged file is reported, and has none."""
-        return heard(self.read) or ()
+        return self.FILE.heard(self._folder) or ()
 
     def command(self) -> tuple[str, str] | None:
         """Return the last `sweeps run`, and its folder; None if there was none."""

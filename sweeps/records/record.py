@@ -378,26 +378,14 @@ class SweepInfo:
 
     def extended(self, generation: Generation) -> SweepInfo:
         """Return the sweep with one more generation, which is then the newest."""
-        first = Generation(
-            number=1,
-            first_trial=0,
-            created_at=self.created_at,
-            fingerprint=self.fingerprint,
-            space=self.space,
-            baselines=self.baselines,
-            code=self.code,
-            directory=self.directory,
-        )
+        first = Generation(number=1, first_trial=0, created_at=self.created_at, **_extended(self))
         return self._with((*(self.generations or (first,)), generation))
 
     def _with(self, generations: tuple[Generation, ...]) -> SweepInfo:
-        newest = generations[-1]
-        return dataclasses.replace(
-            self,
-            fingerprint=newest.fingerprint,
-            space=newest.space,
-            baselines=newest.baselines,
-            code=newest.code,
-            directory=newest.directory,
-            generations=generations,
-        )
+        return dataclasses.replace(self, **_extended(generations[-1]), generations=generations)
+
+
+def _extended(of: SweepInfo | Generation) -> dict[str, Any]:
+    """Return what an extension may change, by name."""
+    names = ("fingerprint", "space", "baselines", "code", "directory")
+    return {name: getattr(of, name) for name in names}

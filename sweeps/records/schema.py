@@ -45,8 +45,6 @@ from sweeps.workspace.files import (
 )
 from sweeps.workspace.names import NAME, NAME_IN_WORDS
 
-# Checks JSON values against annotations: a dataclass is the schema of a kind of file.
-#
 # pydantic was measured in place of this, when each value was checked by a look at its type: it
 # saved a ninth of the time of reading records, which functions made once (`_reader`) save more than
 # twice, and its import costs each command a tenth of a second. The limits and messages

@@ -220,13 +220,16 @@ class StorageServer:
 
     def trouble(self, error: BaseException) -> Trouble | None:
         """Return the problem with the server that an error shows; None if it shows none."""
+        import psycopg
+
         cause = _cause(error)
         if cause is None:
             return None
         why = _in_a_line(cause)
         code = getattr(cause, "sqlstate", None) or ""
         is_mistake = bool(_MISTAKES.search(str(cause)))
-        passes = not is_mistake and (code.startswith(_PASSING) if code else _is_cut(cause))
+        is_cut = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
+        passes = not is_mistake and (code.startswith(_PASSING) if code else is_cut)
         if code == _FORBIDDEN and (lacking := self._lacking()):
             error = MissingGrantsError(f"--storage {self}: {why}: {lacking}")
             return Trouble(False, why, error, LONGEST_WAIT_SECONDS)
@@ -277,13 +280,6 @@ def _cause(error: BaseException | None) -> Any:
         seen.add(id(error))
         error = getattr(error, "orig", None) or error.__cause__ or error.__context__
     return None
-
-
-def _is_cut(error: BaseException) -> bool:
-    """Whether an error without SQLSTATE means that there is no connection."""
-    import psycopg
-
-    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
 
 
 def _in_a_line(error: BaseException) -> str:

@@ -262,18 +262,13 @@ class Transfers:
 Leave = Callable[[str], bool]  # whether a path is left alone
 
 
-def nothing(_path: str) -> bool:
-    """Return False, so that no path is left alone."""
-    return False
-
-
 class WorkingCopy:
     """A home, and the files in the database that it is a copy of."""
 
     def __init__(self, home: Path, manifest: Manifest, remote: RemoteFiles) -> None:
         self._home, self._manifest, self._remote = home, manifest, remote
 
-    def pull(self, prefix: str = "", leave: Leave = nothing) -> None:
+    def pull(self, prefix: str = "", leave: Leave = lambda path: False) -> None:
         """Copy the changes there to here; write nothing there.
 
         Args:
@@ -282,7 +277,9 @@ class WorkingCopy:
         """
         self._receive(self._plan(prefix, leave))
 
-    def sync(self, prefix: str, lease: Lease | None = None, leave: Leave = nothing) -> None:
+    def sync(
+        self, prefix: str, lease: Lease | None = None, leave: Leave = lambda path: False
+    ) -> None:
         """Make here and there equal; arguments as for `pull`.
 
         Raises:
