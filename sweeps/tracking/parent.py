@@ -150,7 +150,7 @@ def read_whole(data: SweepData, again: PreparedAgain) -> tuple[SweepData, Except
 REPORT_OF: Final = "report_of"
 """Tag with the digest of what the report was made from, and its files; written after them."""
 
-_NO_SOURCES: Final = {"lock", LOG, EARLIER_LOG, Starts.FILE}
+_NO_SOURCES: Final = {"lock", LOG, EARLIER_LOG, Starts.FILE.name}
 
 
 def digest_sources(store: RecordStore) -> str:
