@@ -44,14 +44,6 @@ from sweeps.workspace.clock import now_ms
 from sweeps.workspace.files import FormatError, make_folder, parse_json, read_file
 from sweeps.workspace.locks import exclusive
 
-# Logs of this machine: which test set was evaluated and which data confirmed, by any home.
-#
-# A home may be new while its data are not. So the logs lie in the user's state folder, a file per
-# digest of data, to which lines are appended. `SWEEPS_STATE` names another folder, or turns them
-# `off`; without them a home counts what it did itself. They are never in the way: a log that cannot
-# be written, or a line that cannot be read, is reported, and the work goes on.
-
-
 VARIABLE: Final = "SWEEPS_STATE"
 OFF: Final = "off"
 _MOST_BYTES: Final = 2**24
@@ -114,7 +106,11 @@ Use = TypeVar("Use", TestSetUse, DataUse)
 
 
 class MachineLog(Generic[Use]):
-    """The log of one kind about the data of one digest.
+    """The log of one kind about the data of one digest, of all homes of this machine.
+
+    A home may be new while its data are not. So the logs lie in the user's state folder. They are
+    never in the way: a log that cannot be written, or a line that cannot be read, is reported, and
+    the work goes on.
 
     Args:
         kind: The first part of the file's name.

@@ -55,13 +55,6 @@ from sweeps.home import Home
 from sweeps.records import FINALIST, FOLD, Record, RecordStore, SweepInfo, is_same_data, ranked
 from sweeps.wording import counted, first_line
 
-# Tries a user's own experiment on folds before a confirmation: do its trainings keep all arrays?
-#
-# The experiment is trained for one epoch on folds 0 to 3, which together evaluate every sample
-# once. Nothing is recorded. Without the trial, arrays of wrong names, sizes or types would be seen
-# only after all trainings.
-
-
 ENOUGH_SECONDS: Final = 60
 """Time after which no further fold is tried."""
 _CONFIGURATIONS: Final = 2
@@ -127,9 +120,10 @@ def try_folds(
 ) -> None:
     """Refuse an experiment whose trainings on folds cannot be compared.
 
-    An experiment that keeps too little when it is stopped after one epoch is trained whole. A
-    training that diverges, or fails by anything but a mistake in its code, refuses nothing, since
-    the next one may succeed.
+    It is trained for one epoch on folds 0 to 3, which together evaluate every sample once; else
+    arrays of wrong names, sizes or types would be seen only after all trainings. An experiment that
+    keeps too little when it is stopped after one epoch is trained whole. A training that diverges,
+    or fails by anything but a mistake in its code, refuses nothing, since the next one may succeed.
 
     Args:
         cross_validation: The experiment.

@@ -570,12 +570,6 @@ def reservation(config: SweepConfig, fewest: int) -> Reservation:
     )
 
 
-# Plans a confirmation: which difference so many folds will see, before anything is trained.
-#
-# The error of a difference has a part that more folds reduce (seeds, partitions, noise) and a part
-# that only more samples do. Earlier confirmations on the same data have measured both.
-
-
 SHIPPED: Final = Components(fixed=2.8e-7, by_folds=9.07e-5, level=0.0082)
 """Of a default confirmation of `mlp` on digits20: six finalists, 4000 images."""
 
@@ -583,7 +577,9 @@ SHIPPED: Final = Components(fixed=2.8e-7, by_folds=9.07e-5, level=0.0082)
 def detectable(components: Components, folds: float) -> float:
     """Return the difference from the best that is seen in 80 of 100 confirmations, at least.
 
-    A later look tests at a small level of its own, but what was seen at an earlier one stays.
+    The error of a difference has a part that more folds reduce (seeds, partitions, noise) and a
+    part that only more samples do. A later look tests at a small level of its own, but what was
+    seen at an earlier one stays.
 
     Args:
         components: The variance components.

@@ -576,13 +576,6 @@ def _tested(home: Home, sweeps: Sequence[str]) -> list[Conclusion]:
     return [*found.values(), *(kept[0][name] for name in names)]
 
 
-# Votes on the test set, of the models that an evaluation scored, from what it stored.
-#
-# The winner of a sweep has one training a fold, and these can vote. Nothing is scored again. So an
-# evaluation that was made before there were votes has them too, marked as asked afterwards. Votes
-# by the mean of predictions are judged by the experiment: their scores are stored with the others.
-
-
 VOTE_QUESTION: Final = (
     "vote of all trainings of a winner, soft (hard beside it), minus the mean of one of them"
 )
@@ -597,6 +590,9 @@ def conclude_votes(
     on_machine: bool = False,
 ) -> TestVotesConclusion | None:
     """Return the conclusion about votes in an evaluation; None if its models cannot vote.
+
+    All trainings of a winner vote, one a fold, by what the evaluation stored: nothing is scored
+    again. One that was made before there were votes has them too, marked as asked afterwards.
 
     Args:
         evaluation: The evaluation.

@@ -17,13 +17,6 @@ from sweeps.progress import Progress
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.files import write_atomically
 
-# Control requests: files by which another process controls a running sweep.
-#
-# A file in the sweep's folder is the whole protocol. So everyone who may write into the folder may
-# control the sweep, whatever host the coordinator runs on. The coordinator looks for requests twice
-# a second and removes those that it has obeyed. A new start removes the requests to an earlier one.
-
-
 STOP: Final = "stop"
 STOP_NOW: Final = "stop-now"
 PAUSE: Final = "pause"
@@ -32,7 +25,10 @@ _PREFIX: Final = "asked-to-"
 
 
 class ControlRequests:
-    """The requests in the folder of one sweep."""
+    """The requests in the folder of one sweep: files by which another process controls it.
+
+    So everyone who may write into the folder may control the sweep, whatever host it runs on.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -40,16 +40,13 @@ from sweeps.study.proposals import Exhausted
 from sweeps.study.samplers import TrialPruner, make_pruner, told_to
 from sweeps.wording import printable
 
-# The rules that end a sweep before all its trials: time, target, no improvement. Target and
-# improvement are judged in trial order.
-#
-# From then on no trial opens, and trials that wait for a worker are withdrawn. Running trials end
-# normally and count. The number of workers decides how many these are, but not which trial ends the
-# sweep.
-
 
 class StopRules:
-    """Decides after each told trial whether the sweep goes on."""
+    """Decides after each told trial, in trial order, whether the sweep goes on.
+
+    If it does not, running trials still end and count. The number of workers decides how many these
+    are, but not which trial ends the sweep.
+    """
 
     def __init__(self, limits: Limits, objectives: Sequence[Objective]) -> None:
         self._limits = limits
@@ -134,20 +131,17 @@ class Watch:
         return self.asked_to_stop() or (Stop(CANCELLED) if is_cancelled else None)
 
 
-# The weights of baselines and of the best trials stay on disk; a replay makes any others again.
-#
-# All weights of a confirmation stay: `confirm --test` evaluates every training on the test set.
-
-
 KEEP_BEST: Final = 20
 
 
 class WeightKeeper:
     """Deletes the weights of a trial once better trials have pushed it out of the best.
 
-    The state after its last epoch goes with them. With several objectives, the Pareto front and the
-    best trials by the first objective keep their weights. Deleted weights are never needed again: a
-    trial that is dominated, or has that many better ones, stays so.
+    The state after its last epoch goes with them; a replay makes the weights again. Baselines keep
+    theirs, and so do the trainings of a confirmation, all of which `confirm --test` evaluates. With
+    several objectives, the Pareto front and the best trials by the first objective keep theirs.
+    Deleted weights are never needed again: a trial that is dominated, or has so many better ones,
+    stays so.
     """
 
     def __init__(

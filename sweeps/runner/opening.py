@@ -289,12 +289,6 @@ def _new_sweep(config: SweepConfig, code: Mapping[str, Any]) -> SweepInfo:
     )
 
 
-# `--extend` begins the next generation of a sweep, in one atomic write.
-#
-# The file of the new generation holds the unfinished trials of the earlier ones. So a later start
-# does not need their space, which may be a function that has changed since.
-
-
 def newest_generation(config: SweepConfig, info: SweepInfo, code: Mapping[str, Any]) -> SweepInfo:
     """Compare the sweep again, under its lock, and extend it if that was asked and is needed.
 
@@ -333,7 +327,11 @@ def describe_extension(before: SweepInfo, info: SweepInfo, prior: Mapping[int, P
 def next_generation(
     config: SweepConfig, info: SweepInfo, records: Sequence[Record], code: Mapping[str, Any]
 ) -> Generation:
-    """Return the generation that an extension would write; creates nothing."""
+    """Return the generation that an extension would write; creates nothing.
+
+    It holds the unfinished trials of the earlier ones, so that a later start does not need their
+    space, which may be a function that has changed since.
+    """
     asked = config.home.store(info.id).asked_for()
     count = max(info.first_trial, *(n + 1 for n in asked), *(r.spec.trial + 1 for r in records), 0)
     learned = {k: v for k, v in info.fingerprint.items() if k == "learn_from"}
@@ -496,20 +494,6 @@ def learned_by(folder: Path, info: SweepInfo) -> Learned | None:
     return learned
 
 
-# Trials of earlier generations in a later one: records stay, the sampler sees the points.
-#
-# A sweep may go on with another space, sampler, pruner, `ask_ahead` or code (`--extend`), never
-# with another experiment, objective, data, seed or order. One atomic write of `generation-2.json`
-# begins the next generation; from then on later starts are compared with it. Sweep id, records,
-# parent run and trial numbers go on.
-#
-# A trial lies in the new space if one of its points gives the experiment the configuration that the
-# trial was trained with; a parameter that is new or gone counts as the experiment's default. The
-# sampler sees such a trial at that point, under the new distributions. The other trials keep their
-# number, record and row, and are not shown. Baselines that were tried are not tried again; samplers
-# and pruners with a state of their own begin anew.
-
-
 def prior_trials(
     info: SweepInfo,
     records: Sequence[Record],
@@ -518,6 +502,11 @@ def prior_trials(
     recall: Callable[[int], UnfinishedTrial],
 ) -> dict[int, PriorTrial]:
     """Return every trial of the earlier generations, by number.
+
+    A trial lies in the new space if one of its points gives the experiment the configuration that
+    the trial was trained with; a parameter that is new or gone counts as the experiment's default.
+    The sampler sees such a trial at that point, under the new distributions. The other trials keep
+    their number, record and row, and are not shown.
 
     Args:
         info: The sweep.

@@ -24,14 +24,13 @@ from sweeps.workspace.databases import DatabaseRetry
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.locks import described, try_lock
 
-# The lock belongs to the kernel: when a process dies, its lock is gone.
-#
-# A coordinator that is only suspended (Ctrl-Z, a laptop asleep) keeps its lock for as long as that
-# takes. Nothing runs out, so it meets no second coordinator when it goes on.
-
 
 class SweepLock:
-    """Holds `records/<sweep>/lock` while a coordinator works on the sweep."""
+    """Holds `records/<sweep>/lock`, a lock of the kernel, while a coordinator works on the sweep.
+
+    When a process dies, its lock is gone; while it is only suspended (Ctrl-Z, a laptop asleep), it
+    keeps the lock, so that it meets no second coordinator when it goes on.
+    """
 
     def __init__(self, path: Path, name: str) -> None:
         self.path = path
@@ -320,17 +319,13 @@ class SharedHold(Hold):
         self._shared.copy.sync(self._prefix, self.lease, leave=lambda path: path.endswith(FIXED))
 
 
-# Watches the files of a running sweep, and reports at once if somebody deletes one.
-#
-# Files whose content this process knows are written again: the lock, `sweep.json`, the generations.
-# The runs in MLflow are lost, but the records are safe, and `sweeps sync` sends the runs again.
-
-
 LOOK_SECONDS: Final = 0.5
 
 
 class Guard:
-    """Looks for deleted files in a thread of its own.
+    """Looks for deleted files of a running sweep in a thread of its own, and reports them at once.
+
+    Those whose content this process knows are written again; `sweeps sync` sends lost runs again.
 
     Attributes:
         lost: A line for each file that was deleted.

@@ -272,12 +272,6 @@ def _surroundings(record: Record) -> list[str]:
     return lines
 
 
-# Checks that a trial's seed decides its result: trains the first complete trial a second time.
-#
-# The second training is no attempt: it has no record and no run in MLflow, and no proposal depends
-# on it. It runs on a worker that would be idle, or after the last trial.
-
-
 CHECK: Final = 0
 """Attempt number that the experiment sees in a check; the attempts at trials count from 1."""
 _SHOWN: Final = 3
@@ -289,7 +283,10 @@ def is_check(spec: TrialSpec) -> bool:
 
 
 class DeterminismCheck:
-    """The check of one sweep: made once, stored beside its records.
+    """The check that a trial's seed decides its result: made once, stored beside the records.
+
+    The first complete trial is trained again, on a worker that would be idle or after the last
+    trial. That is no attempt: it has no record and no run, and no proposal depends on it.
 
     Attributes:
         future: The second training; None before it begins and after it was compared.

@@ -34,12 +34,6 @@ from sweeps.records import EnqueuedPoint, Longer, Record, UnfinishedTrial
 from sweeps.study.sampler_view import AskingTrial, SamplerView, TrialOutcome
 from sweeps.study.samplers import SamplerFactory
 
-# Derives every random seed of a sweep from the sweep's seed, a trial number and a purpose.
-#
-# `numpy.random.SeedSequence` mixes these parts, so that neighbouring seeds and trials are unrelated
-# (O'Neill 2015, "Developing a seed_seq alternative", as implemented by NumPy).
-
-
 _PROPOSAL: Final = 0
 _TRAINING: Final = 1
 _SEQUENCE: Final = 2
@@ -64,18 +58,15 @@ def sequence_seed(sweep_seed: int, first_trial: int) -> int:
 
 
 def _mix(*parts: int) -> int:
+    """Return a seed; those of neighbouring parts are unrelated (O'Neill 2015, by NumPy)."""
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
 
-# Sampling without storing: a proposal is checked before it becomes a trial.
-#
-# `ProposedTrial` samples as `optuna.Trial` does (fixed values first, then the joint space, then one
-# by one), through the public interface of samplers. But it stores nothing, so a rejected duplicate
-# leaves no trace in the study.
-
-
 class ProposedTrial(AskingTrial):
-    """Answers `suggest_*` for one proposal, and collects its parameters and distributions."""
+    """Answers `suggest_*` for one proposal, and collects its parameters and distributions.
+
+    It stores nothing, so that a rejected proposal leaves no trace in the study.
+    """
 
     def __init__(self, value: Callable[[str, BaseDistribution], Value]) -> None:
         """Take each value from a function of name and distribution."""
@@ -94,7 +85,7 @@ class ProposedTrial(AskingTrial):
 
 
 class _Sampled:
-    """Takes the values of one proposal from the sampler of a study."""
+    """Takes the values of one proposal from the sampler of a study, as `optuna.Trial` does."""
 
     def __init__(self, study: optuna.Study, trial: FrozenTrial) -> None:
         self._study, self._trial = study, trial
@@ -117,18 +108,6 @@ class _Sampled:
         return sampled
 
 
-# The regions where trials diverge: each proposal of TPE is checked against them.
-#
-# To the sampler a diverged trial is a violated constraint, and TPE as a whole keeps away from its
-# region. But TPE draws from wide kernels. If the best known trials lie near the edge of that
-# region, as the best learning rates do, every sixth proposal still falls beyond it. So a proposal
-# that lies among diverged trials is drawn again, like one that repeats another.
-#
-# A decision tree (Breiman et al. 1984, splits by Gini impurity) decides which points lie among
-# diverged trials; only the path of the proposal is ever grown. The tree needs no scale and no
-# distance, and ignores parameters that have nothing to do with divergence.
-
-
 ENOUGH: Final = 5
 """This many diverged trials make a region; fewer may be chance."""
 MOSTLY: Final = 0.9
@@ -138,7 +117,15 @@ _ABSENT: Final = -np.inf
 
 
 class DivergedRegions:
-    """Learns where trials diverge, from the trials that a proposal may see; deterministic."""
+    """Learns where trials diverge, from the trials that a proposal may see; deterministic.
+
+    TPE keeps away from there as a whole, but it draws from wide kernels: if the best known trials
+    lie near the edge, as the best learning rates do, every sixth proposal still falls beyond it.
+
+    A decision tree (Breiman et al. 1984, splits by Gini impurity) decides which points lie among
+    diverged trials; only the path of the proposal is ever grown. The tree needs no scale and no
+    distance, and ignores parameters that have nothing to do with divergence.
+    """
 
     def __init__(self) -> None:
         self._columns: dict[str, None] = {}  # in the order of the trials that had them first

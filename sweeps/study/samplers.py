@@ -158,7 +158,6 @@ def sampler_factory(
     Args:
         choice: The sampler and its options.
         objectives: Number of objectives; not every sampler takes several.
-
         space: The space of the sweep; `gp` walks through it.
 
     Raises:
@@ -310,15 +309,11 @@ def _unknown(what: str, name: str, known: tuple[str, ...]) -> str:
     return f"unknown {what} {name!r}{hint}; known: {', '.join(known)}, or a dotted import path"
 
 
-# Asks a pruner about a running trial, in the process that trains it and without any database.
-#
-# The pruner sees a snapshot of the trials told before its trial was proposed. So its verdicts
-# depend neither on timing nor on the place where the trial runs.
-
-
 @dataclass
 class TrialPruner:
     """The pruner of one running trial, with its snapshot; it travels with the trial to the worker.
+
+    So its verdicts depend neither on timing nor on the place where the trial runs.
 
     Attributes:
         pruner: An Optuna pruner made for this trial alone: pruners keep state (Hyperband its
