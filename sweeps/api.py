@@ -717,7 +717,6 @@ def find_trained(
             f"replay {name}: which trial? Give its number, `sweeps replay {name} 7`, or a run id "
             "alone"
         )
-    from sweeps.tracking.address import resolve_tracking_uri
     from sweeps.tracking.reading import attempt_of_run
     from sweeps.tracking.sync import require_store
 

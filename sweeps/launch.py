@@ -161,16 +161,15 @@ def run_options(
     asked: RunOptions,
     *,
     progress: Mode | Progress,
-    has_failed: Callable[[Summary], bool] = lambda summary: False,
 ) -> RunResult:
-    """Validate options and run the sweep; the command and `sweeps.run` share this function.
+    """Validate options and run the sweep, as `sweeps.run` and a confirmation do.
 
     Raises:
         UsageError: The options cannot be carried out; nothing was created.
     """
     timing = Timing()  # before the options are resolved, which takes time, too
     config = resolve(asked)
-    return run_config(config, asked, progress=progress, has_failed=has_failed, timing=timing)
+    return run_config(config, asked, progress=progress, timing=timing)
 
 
 def run_config(
@@ -209,7 +208,8 @@ def run_config(
             shown.note(f"sampler: {config.sampler_in_words}")
         if config.parallelism.idle:
             shown.note(f"workers: {config.parallelism}")
-        _check_databases(config.home, tracking_uri, shown.note)
+        if (runs := sqlite_path(tracking_uri)) is not None:
+            check_database(runs, DatabaseRetry(shown.note))
         if away is not None:
             shown.note(outage_note(tracking_uri, away))
         return run_sweep(
@@ -223,13 +223,6 @@ def run_config(
         )
     finally:
         shown.close()
-
-
-def _check_databases(home: Home, tracking_uri: str, note: Callable[[str], None]) -> None:
-    """Refuse unusable databases, before anything is created."""
-    runs = sqlite_path(tracking_uri)
-    if runs is not None:
-        check_database(runs, DatabaseRetry(note))
 
 
 def run_sweep(
@@ -260,7 +253,8 @@ def run_sweep(
     with StopRequest() as request:  # first: from here on a signal lets all that is below end
         code, note = code_state(Path.cwd()), progress.note
         # Before the lock, which lies in the folder of the sweep. A retry creates no sweep.
-        opened = open_sweep(config, code) if config.retry is None else _existing(config)
+        opened = check_fingerprint(config) if config.retry is not None else open_sweep(config, code)
+        opened = opened or config.home.get(config.name)
         store = config.home.store(opened.id)
         with (
             # Before anything else is read: the last owner, maybe on another host, wrote until now.
@@ -281,11 +275,6 @@ def run_sweep(
     # Without the lock: who hears that it is over may run the next command on the sweep at once.
     progress.finished(summary)
     return RunResult(replace(start.info, checked=store.checked()), summary, start.budget)
-
-
-def _existing(config: SweepConfig) -> SweepInfo:
-    check_fingerprint(config)
-    return config.home.get(config.name)
 
 
 class _Start:

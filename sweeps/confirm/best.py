@@ -265,8 +265,7 @@ class Joint:
         others = [k for k in range(len(self.means)) if k != reference]
         contrasts = np.eye(len(self.means))[others]
         contrasts[:, reference] = -1
-        covariance: NDArray[np.float64] = contrasts @ self.covariance @ contrasts.T
-        return covariance
+        return contrasts @ self.covariance @ contrasts.T
 
     def tails(self, leads: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (K, K) the p-values, one-sided, of leads (K, K) of finalists over others."""

@@ -122,8 +122,7 @@ class Outcomes:
     def means(self) -> NDArray[np.float64]:
         """(finalists,) mean score; all samples of all folds count alike."""
         sizes = self.sizes
-        means: NDArray[np.float64] = np.average(self.by_fold, axis=-1, weights=sizes / sizes.mean())
-        return means
+        return np.average(self.by_fold, axis=-1, weights=sizes / sizes.mean())
 
     @property
     def leader(self) -> int:
@@ -308,10 +307,7 @@ class Moments:
         """Return the variance of folds beyond noise, of the mean of all."""
         kept, scale, _ = self._shares()
         size = int((self.sizes**2).sum()) / int(self.sizes.sum())
-        beyond: NDArray[np.float64] = (
-            (between - kept * noise / size) / scale / effective(self.sizes)
-        )
-        return beyond
+        return (between - kept * noise / size) / scale / effective(self.sizes)
 
     def differences(self) -> _Parts:
         """Return the parts (K, K) of the variance of the difference of every two."""
@@ -361,14 +357,12 @@ class FoldMoments:
 
     def covariance(self) -> NDArray[np.float64]:
         """Return (K, K) the covariance of the means."""
-        whole: NDArray[np.float64] = self.between * (1 / self.folds + 1 / (FOLDS_A_REPEAT - 1))
-        return whole
+        return self.between * (1 / self.folds + 1 / (FOLDS_A_REPEAT - 1))
 
 
 def _of_differences(moments: NDArray[np.float64]) -> NDArray[np.float64]:
     own = np.diag(moments)
-    apart: NDArray[np.float64] = np.maximum(own[:, None] + own[None] - 2 * moments, 0.0)
-    return apart
+    return np.maximum(own[:, None] + own[None] - 2 * moments, 0.0)
 
 
 def images_estimate(values: NDArray[np.float64]) -> Estimate:

@@ -172,8 +172,7 @@ def _best_of(
     below = np.cumsum(masses, axis=1)
     below = np.clip(below + 1 - below[:, -1:], 0.0, 1.0)
     below = np.hstack([np.zeros((len(below), 1)), below]) ** count
-    best: NDArray[np.float64] = np.diff(below, axis=1) @ truths
-    return best
+    return np.diff(below, axis=1) @ truths
 
 
 def _of_exponential_tail() -> NDArray[np.float64]:

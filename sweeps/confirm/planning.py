@@ -411,8 +411,7 @@ def refit_space(
         "fixed": {**winner.config, REFIT_EPOCHS: epochs, **heat},
         "defaults": {"trials": 1, "sampler": "grid", "pruner": "none"},
     }
-    text: str = yaml.safe_dump(document, sort_keys=False)
-    return text
+    return yaml.safe_dump(document, sort_keys=False)
 
 
 def confirming_space(
@@ -448,8 +447,7 @@ def confirming_space(
         "fixed": {name: first[name] for name in same},
         "defaults": {"trials": folds * len(finalists), "sampler": "grid", "pruner": "none"},
     }
-    text: str = yaml.safe_dump(document, sort_keys=False)
-    return text
+    return yaml.safe_dump(document, sort_keys=False)
 
 
 _AS_LONG: Final = 0.8

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from search_spaces.errors import SpaceError
+from search_spaces.mapping import counterpart, point_of
 from search_spaces.parameters import Value
 from search_spaces.space import Space
+from sweeps.config.sweep import SPLIT_SEED
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.loading import experiment_folder, load_experiment
@@ -17,6 +19,7 @@ from sweeps.home import Home
 from sweeps.records import EnqueuedPoints, Longer, Record, SweepInfo, leading
 from sweeps.records.enqueued import EPOCHS
 from sweeps.records.record import LAST_EPOCH
+from sweeps.study.proposals import point_key
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,6 @@ def enqueue_best_of(home: Home, info: SweepInfo, source: SweepInfo, top: int) ->
         source: The other sweep.
         top: How many trials.
     """
-    from search_spaces.mapping import counterpart
-
     _check_count("--top", top)
     space, experiment = _target(home, info)
     left_out: list[str] = []
@@ -205,8 +206,6 @@ def _longer(
 
 def _is_as_before(space: Space, record: Record, longer: Longer) -> bool:
     """Whether a space gives the experiment what a trial was trained with, but for its epochs."""
-    from search_spaces.mapping import point_of
-
     try:
         _, config = point_of(space, record.params)
     except SpaceError:
@@ -257,9 +256,6 @@ def _checked(
     Raises:
         UsageError: A parameter is missing, unknown or out of range, or a constraint is broken.
     """
-    from search_spaces.mapping import point_of
-    from sweeps.config.sweep import SPLIT_SEED
-
     try:
         point, config = point_of(space, params)
     except SpaceError as error:
@@ -294,6 +290,4 @@ def _known(home: Home, info: SweepInfo, queue: EnqueuedPoints) -> dict[str, Enqu
 
 def _key(params: Mapping[str, Value], origin: str) -> str:
     """Return a text that is equal for equal trainings, but for their seed."""
-    from sweeps.study.proposals import point_key
-
     return origin if Longer.of(origin) else point_key(params)

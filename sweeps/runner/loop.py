@@ -106,15 +106,13 @@ class Watch:
 
     def started(self, spec: TrialSpec) -> None:
         """Show an attempt that begins to run; a check is not shown."""
-        if is_check(spec):
-            return
-        self.progress.trial_started(spec, self._params.pop(spec.key, {}))
+        if not is_check(spec):
+            self.progress.trial_started(spec, self._params.pop(spec.key, {}))
 
     def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
         """Show one epoch."""
-        if is_check(spec):
-            return
-        self.progress.epoch(spec, epoch, metrics)
+        if not is_check(spec):
+            self.progress.epoch(spec, epoch, metrics)
 
     def asked_to_stop(self) -> Stop | None:
         """Return the stop that a signal asks of every running trial; None without a signal."""

@@ -526,15 +526,13 @@ def prior_trials(
         else:
             kept = unfinished.get(number) or recall(number)
             proposal, config, attempts = proposal_of_record(kept), kept.config, kept.attempts
+        attempts = max(attempts, unfinished[number].attempts if number in unfinished else 0)
         try:
             point = counterpart(space, proposal.params, config, parameters)
         except SpaceError as error:
             prior[number] = PriorTrial(proposal, config, attempts, None, str(error))
         else:
             prior[number] = PriorTrial(proposal, config, attempts, point)
-    for number, kept in unfinished.items():
-        attempts = max(kept.attempts, prior[number].attempts)
-        prior[number] = dataclasses.replace(prior[number], attempts=attempts)
     return prior
 
 

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from search_spaces.parameters import Value
 from sweeps.config.sweep import SweepConfig
+from sweeps.experiment import EnginePlan
 from sweeps.records import IMPORTED, Learned
 from sweeps.records.enqueued import EPOCHS
 from sweeps.runner.budget import Budget, Reserving, make_budget, time_used
@@ -26,11 +28,6 @@ from sweeps.runner.opening import (
 from sweeps.runner.trial_queue import TrialQueue
 from sweeps.study.proposals import Exhausted, Proposal
 from sweeps.workspace.clock import Stopwatch
-
-if TYPE_CHECKING:
-    from search_spaces.parameters import Value
-    from sweeps.experiment import EnginePlan
-
 
 SHOWN_SAMPLES: Final = 5
 
