@@ -28,7 +28,7 @@ from sweeps.errors import StoreError, UsageError
 from sweeps.experiments.folds import FRESH, ON_FOLDS
 from sweeps.home import Home
 from sweeps.records import FINALIST, FOLD, SweepInfo, confirmed_by, heard, listed
-from sweeps.records.conclusions import Judged
+from sweeps.records.conclusions import AtEvaluation, Judged
 from sweeps.records.evaluations import Entry, Evaluation, Evaluations, day_of
 from sweeps.records.record import is_unseen
 from sweeps.records.schema import (
@@ -278,6 +278,10 @@ class AccessLog:
         results = (name.fullmatch(path.name) for folder in folders for path in listed(folder))
         recorded = {int(match[1]) for match in results if match}
         return max(recorded | self._files.numbers() | {len(keys)})
+
+    def at(self, evaluation: Evaluation) -> AtEvaluation:
+        """Return the description of an evaluation, with how many there were by now."""
+        return evaluation.at(self.count(), on_machine=self.is_on_machine)
 
     def _evaluated_before(
         self, count: int, own: Sequence[Evaluation], elsewhere: Sequence[TestSetUse]

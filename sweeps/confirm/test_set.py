@@ -33,6 +33,7 @@ from sweeps.experiments.loading import (
 from sweeps.home import Home
 from sweeps.records import Conclusions, Record, RecordStore, SweepInfo
 from sweeps.records.conclusions import (
+    AtEvaluation,
     FilesCompared,
     TestConclusion,
     TestedFinalist,
@@ -125,30 +126,23 @@ def _conclude(home: Home, access_log: AccessLog) -> set[str]:
     Each says how often the test set was evaluated by now.
     """
     written = set()
-    count, on_machine = access_log.count(), access_log.is_on_machine
     for evaluation in access_log.evaluations():
         scores = access_log.scores(evaluation)
         if scores is None:
             continue
-        votes = conclude_votes(evaluation, scores, count, on_machine=on_machine)
+        at = access_log.at(evaluation)
+        votes = conclude_votes(evaluation, scores, at)
         for sweep in evaluation.sweeps:
             folder = home.store(sweep).folder
             if folder.exists():
-                tested = conclude_evaluations(
-                    evaluation, sweep, scores, count, on_machine=on_machine
-                )
+                tested = conclude_evaluations(evaluation, sweep, scores, at)
                 Conclusions(folder).keep_tested(evaluation.name, tested, votes)
                 written.add(sweep)
     return written
 
 
 def conclude_evaluations(
-    evaluation: Evaluation,
-    sweep: str,
-    scores: Mapping[str, np.ndarray],
-    evaluations: int,
-    *,
-    on_machine: bool = False,
+    evaluation: Evaluation, sweep: str, scores: Mapping[str, np.ndarray], at: AtEvaluation
 ) -> TestConclusion:
     """Return the conclusion of an evaluation about one of its sweeps.
 
@@ -156,8 +150,7 @@ def conclude_evaluations(
         evaluation: The evaluation.
         sweep: Id of the sweep.
         scores: Its scores, see `AccessLog.scores`.
-        evaluations: Number of evaluations of the test set by now.
-        on_machine: Whether these are those of all homes of this machine.
+        at: Its description, with the number of evaluations of the test set by now.
     """
     places = [place for place, entry in enumerate(evaluation.entries) if entry.sweep == sweep]
     found = {place: evaluation.outcomes(scores, place) for place in places}
@@ -180,7 +173,7 @@ def conclude_evaluations(
     are_right_or_wrong = is_by_sample and bool(np.isin(values, (0, 1)).all())
     return TestConclusion(
         kind="test",
-        evaluation=evaluation.at(evaluations, on_machine=on_machine),
+        evaluation=at,
         trainings=trainings,
         samples=samples,
         finalists=finalists,

@@ -58,6 +58,7 @@ from sweeps.home import Home
 from sweeps.interval import Interval
 from sweeps.records import Conclusions, SweepInfo, heard, is_same_data
 from sweeps.records.conclusions import (
+    AtEvaluation,
     Conclusion,
     SingleBest,
     TestedWinner,
@@ -567,8 +568,7 @@ def _tested(home: Home, sweeps: Sequence[str]) -> list[Conclusion]:
     found: dict[str, Conclusion] = {}
     for access_log, evaluation in evaluations_of(home, sweeps):
         scores = heard(partial(access_log.scores, evaluation))
-        count, on_machine = access_log.count(), access_log.is_on_machine
-        votes = conclude_votes(evaluation, scores, count, on_machine=on_machine) if scores else None
+        votes = conclude_votes(evaluation, scores, access_log.at(evaluation)) if scores else None
         found |= {evaluation.name: votes} if votes else {}
     # An imported sweep brings the conclusions of its former home.
     kept = [Conclusions(home.store(sweep).folder).votes() for sweep in sweeps]
@@ -583,11 +583,7 @@ MEAN_QUESTION: Final = VOTE_QUESTION.replace("soft (hard beside it)", "by the me
 
 
 def conclude_votes(
-    evaluation: Evaluation,
-    scores: Mapping[str, np.ndarray],
-    evaluations: int,
-    *,
-    on_machine: bool = False,
+    evaluation: Evaluation, scores: Mapping[str, np.ndarray], at: AtEvaluation
 ) -> TestVotesConclusion | None:
     """Return the conclusion about votes in an evaluation; None if its models cannot vote.
 
@@ -597,8 +593,7 @@ def conclude_votes(
     Args:
         evaluation: The evaluation.
         scores: Its scores, see `AccessLog.scores`.
-        evaluations: Number of evaluations of the test set by now.
-        on_machine: Whether these are those of all homes of this machine.
+        at: Its description, with the number of evaluations of the test set by now.
     """
     scored, entries = scored_by(evaluation), evaluation.entries
     places = [place for place, entry in enumerate(entries) if entry.role == "winner"]
@@ -622,7 +617,7 @@ def conclude_votes(
     asked = VOTE_QUESTION if evaluation.is_by_class else MEAN_QUESTION
     return TestVotesConclusion(
         kind="test votes",
-        evaluation=evaluation.at(evaluations, on_machine=on_machine),
+        evaluation=at,
         was_asked=asked in evaluation.questions,
         winners=winners,
         best=entries[max(places, key=lambda place: float(own[place].mean()))].name,

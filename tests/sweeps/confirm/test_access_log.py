@@ -187,7 +187,7 @@ def scored(access_log, shares, trainings=6, n=400):
 
 def test_a_reading_says_shares_gaps_with_intervals_and_compares_the_two_files(access_log):
     evaluation, scores = scored(access_log, [0.95, 0.95, 0.80])
-    told = put_in_words(conclude_evaluations(evaluation, entry().sweep, scores, evaluations=1))
+    told = put_in_words(conclude_evaluations(evaluation, entry().sweep, scores, evaluation.at(1)))
     shares = [scores[f"correct_{k}"].mean() for k in range(3)]
     assert [row[2].split("±")[0] for row in told.rows] == [f"{100 * s:.2f}" for s in shares]
     gaps = [100 * (shares[0] - share) for share in shares[1:]]
@@ -207,7 +207,7 @@ def test_a_reading_says_shares_gaps_with_intervals_and_compares_the_two_files(ac
 
 def test_how_often_it_was_read_stands_with_every_evaluations(access_log):
     evaluation, scores = scored(access_log, [0.95, 0.9, 0.8])
-    told = put_in_words(conclude_evaluations(evaluation, entry().sweep, scores, evaluations=3))
+    told = put_in_words(conclude_evaluations(evaluation, entry().sweep, scores, evaluation.at(3)))
     assert told.title == "The test set, evaluation 1 of 3"
     assert "Evaluation 1 of 3" in told.lines[-1]
 
@@ -229,7 +229,7 @@ def test_a_sweep_with_one_training_does_not_vote(access_log):
     named = [dataclasses.replace(e, name=n) for e, n in zip(evaluation.entries, "ab", strict=True)]
     evaluation = dataclasses.replace(evaluation, entries=named)
     scores |= {name: scores[name][:1] for name in ("logits_1", "correct_1")}
-    told = put_in_words(conclude_votes(evaluation, scores, evaluations=1))
+    told = put_in_words(conclude_votes(evaluation, scores, evaluation.at(1)))
     rows = {row[0]: row for row in told.rows}
     assert list(rows) == ["a", "b", "a, soft", "a, hard"]
     right = soft_vote(*scores["logits_0"]) == scores["labels"]
@@ -245,7 +245,7 @@ def soft_vote(*logits):
 
 def test_the_vote_of_one_sweep_has_an_interval_of_samples_alone(access_log):
     evaluation, scores = voting(access_log)
-    told = put_in_words(conclude_votes(evaluation, scores, evaluations=2))
+    told = put_in_words(conclude_votes(evaluation, scores, evaluation.at(2)))
     right = soft_vote(*scores["logits_0"]) == scores["labels"]
     gain = right - scores["correct_0"].mean(axis=0)
     low, high = map(float, told.rows[1][4].split(".."))
@@ -258,10 +258,10 @@ def test_the_vote_of_one_sweep_has_an_interval_of_samples_alone(access_log):
 
 def test_without_logits_or_with_one_training_there_is_nothing_to_vote(access_log):
     evaluation, scores = voting(access_log, trainings=1)
-    assert conclude_votes(evaluation, scores, evaluations=1) is None
+    assert conclude_votes(evaluation, scores, evaluation.at(1)) is None
     evaluation, scores = voting(access_log)
     del scores["logits_0"]
-    assert conclude_votes(evaluation, scores, evaluations=1) is None
+    assert conclude_votes(evaluation, scores, evaluation.at(1)) is None
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def evaluated(tmp_path, scored, values):
 
 
 def concluded(evaluation, scores):
-    return conclude_evaluations(evaluation, "20250101-aaaaaaaa", scores, evaluations=1)
+    return conclude_evaluations(evaluation, "20250101-aaaaaaaa", scores, evaluation.at(1))
 
 
 def test_an_error_is_quoted_as_it_is_and_a_smaller_one_is_ahead(tmp_path):
