@@ -269,25 +269,18 @@ class EnqueuedPoints:
         return read_document(path, partial(shaped, Count), _REMEDY)
 
 
-# Marks of failed trials that are to be run again (`sweeps retry`), beside their records.
-#
-# Each command writes one file, atomically, which never changes. The file names failed attempts that
-# no longer end their trials: a reader of the records sees them so, and a later attempt ends the
-# trial. It also says how many trials had been proposed by then. The proposals of these trials took
-# the failure into account, and they do so again whenever they are repeated; later proposals see the
-# new outcome.
-
-
 _RETRY_FILE: Final = "retry-{}.json"
 
 
 @dataclass(frozen=True)
 class Retry:
-    """The mark of one command.
+    """The mark of one `sweeps retry`, in a file that never changes.
 
     Attributes:
-        attempts: Keys (`<trial>-<attempt>`) of the failed attempts that no longer end their trials.
-        opened: How many trials had been proposed when the command ran.
+        attempts: Keys (`<trial>-<attempt>`) of the failed attempts that no longer end their trials:
+            a reader of the records sees them so, and a later attempt ends the trial.
+        opened: How many trials had been proposed when the command ran. Their proposals took the
+            failure into account, also whenever they are repeated; later ones see the new outcome.
     """
 
     attempts: tuple[AttemptKey, ...]

@@ -27,12 +27,6 @@ def ranked(records: Iterable[Record], direction: Literal["maximize", "minimize"]
     return [r for _, r in sorted(complete, key=lambda pair: (sign * pair[0], pair[1].spec.trial))]
 
 
-# The Pareto front: the trials that no other trial dominates.
-#
-# A trial dominates another if it is at least as good in every objective and better in one. With one
-# objective the front is the best trial, and those that equal it.
-
-
 Values = tuple[float, ...]
 """One value per objective, in the order of the objectives."""
 
@@ -69,7 +63,8 @@ def front_of(
 ) -> list[T]:
     """Return the items that no other one dominates, the best by the first objective first.
 
-    Items of equal values stay in their order.
+    One dominates another if it is at least as good in every objective and better in one. Items of
+    equal values stay in their order.
 
     Args:
         items: For instance trials.

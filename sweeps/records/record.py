@@ -13,13 +13,6 @@ from search_spaces.parameters import Value
 from sweeps.experiment import PreparedData, TrialResult, TrialSpec
 from sweeps.records.schema import Count, Digest, Former, Line, Members, Moment, SweepKey, SweepName
 
-# Generations of a sweep: each extension begins one, with a changed space.
-#
-# A generation is fixed when it begins, in a file of its own (`generation-2.json`, ...);
-# `sweep.json` holds the first. Trial numbers count on over all generations, so a trial number tells
-# which generation proposed the trial.
-
-
 _Facts = Mapping[str, Any]
 _Choice = Annotated[_Facts, Members({"name": str, "options": _Facts})]
 Fingerprint = Annotated[
@@ -77,6 +70,9 @@ class UnfinishedTrial:
 @dataclass(frozen=True)
 class Generation:
     """One generation: everything that an extension of a sweep may change.
+
+    It is fixed when it begins, in a file of its own; `sweep.json` holds the first. Trial numbers
+    count on, so that a number tells which generation proposed the trial.
 
     Attributes:
         number: Its number, from 1.

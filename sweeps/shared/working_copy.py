@@ -28,13 +28,9 @@ from sweeps.shared.server import StorageServer, open_server
 from sweeps.workspace.files import FormatError, make_folder, write_atomically
 from sweeps.workspace.locks import is_locked
 
-# Attempts that came too late: recorded on a host that had lost the sweep, or was cut off.
-#
-# Another host has run the trial again meanwhile, and the record of that host counts.
-
-
 ENDING: Final = ".late"
-"""The ending that their files get."""
+"""The ending that files of an attempt get that was recorded on a host that had lost the sweep, or
+was cut off: another host has run the trial again, and its record counts."""
 _RECORD: Final = ".record"
 
 
@@ -58,12 +54,6 @@ def _parts(path: str) -> tuple[tuple[str, str], int]:
     folder, _, name = path.rpartition("/")
     trial, _, attempt = name.removesuffix(_RECORD).partition("-")
     return (folder, trial), int(attempt)
-
-
-# The manifest: the files that a home and its database last had in common, as digests by path.
-#
-# It tells whether a file has changed here or there since. It is a SQLite file, since several
-# commands may work on one home at a time.
 
 
 FILE: Final = "shared.db"
@@ -94,7 +84,11 @@ class Common:
 
 
 class Manifest:
-    """The file `shared.db` of a home."""
+    """The file `shared.db` of a home: what it and its database last had in common.
+
+    It tells whether a file has changed here or there since. It is a SQLite file, since several
+    commands may work on one home at a time.
+    """
 
     def __init__(self, home: Path) -> None:
         self._file = home / FILE

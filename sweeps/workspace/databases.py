@@ -3,7 +3,8 @@
 Databases are checked on every start (`PRAGMA quick_check`, bounded, read-only). A new one is made
 whole under another name first; a migration works on a copy and leaves a dated backup. A locked
 database is waited for, two minutes at most. One that is damaged, full, read-only or of a newer
-schema ends the sweep with one message; no record is lost.
+schema ends the sweep with one message; no record is lost. A damaged one is not repaired, since the
+records hold everything: the user moves it away, and the same command makes it anew.
 """
 
 from __future__ import annotations
@@ -23,11 +24,6 @@ from typing import Any, Final, Protocol, TypeVar
 from sweeps.errors import StoreError, UsageError
 from sweeps.workspace.files import sync_folder
 
-# Trouble with a database: if it may pass, the sweep waits; if not, it ends with one message.
-#
-# A SQLite file may be locked by another process; a server may be restarted, or out of reach.
-
-
 T = TypeVar("T")
 
 LONGEST_WAIT_SECONDS: Final = 120.0
@@ -39,10 +35,10 @@ URGENT_WAIT_SECONDS: Final = 1.0
 
 @dataclass(frozen=True)
 class Trouble:
-    """A problem with a database.
+    """A problem with a database: if it may pass, the sweep waits; if not, it ends with one message.
 
     Attributes:
-        passes: Whether the same call may succeed later.
+        passes: Whether the same call may succeed later, as of a server that is restarted.
         why: The reason in a few words, for the user who waits.
         error: The error to raise if the problem does not pass.
         longest_seconds: How long to wait at most.
@@ -168,12 +164,6 @@ def connect(database: Path, *, seconds: float, mode: str = "rw") -> sqlite3.Conn
     """
     address = f"{database.absolute().as_uri()}?mode={mode}"
     return sqlite3.connect(address, uri=True, timeout=seconds, isolation_level=None)
-
-
-# SQLite files of a home: made whole or not at all, checked before use, migrated on a copy.
-#
-# The records hold everything that a database holds. So a damaged database is refused, not repaired:
-# the user moves it away, and the same command makes it anew.
 
 
 LONGEST_CHECK_SECONDS: Final = 0.5
