@@ -56,7 +56,7 @@ class Home:
             UsageError: The path is a file, or cannot stand in the address of a database; or the
                 storage cannot be used.
         """
-        home = cls(_folder(option))
+        home = cls(home_folder(option))
         address = storage or os.environ.get("SWEEPS_STORAGE")
         if not address:
             return home
@@ -260,7 +260,12 @@ def _allow_open_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
 
 
-def _folder(option: str | Path | None) -> Path:
+def home_folder(option: str | Path | None = None) -> Path:
+    """Return the folder of a home: `option`, else `SWEEPS_HOME`, else `./mlruns`; absolute.
+
+    Raises:
+        UsageError: See `Home.resolve`.
+    """
     asked = option or os.environ.get("SWEEPS_HOME") or "mlruns"
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(asked)):  # a Path has made one slash of two
         raise UsageError(

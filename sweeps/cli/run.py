@@ -171,11 +171,12 @@ def _conclude(summary: Summary, gate: str | None) -> None:
 
 def _ui_address(asked: RunOptions, info: SweepInfo) -> str:
     """Return the address of the sweep on a tracking server; empty for a database without a UI."""
-    from sweeps.home import Home
+    from sweeps.home import home_folder
     from sweeps.tracking.address import resolve_tracking_uri
     from sweeps.tracking.reading import server_address
 
-    uri = resolve_tracking_uri(Home.resolve(asked.home).path, asked.tracking_uri)
+    # The folder alone: a database that hosts share may be away at this moment.
+    uri = resolve_tracking_uri(home_folder(asked.home), asked.tracking_uri)
     if not uri.startswith("http"):
         return ""
     try:

@@ -135,16 +135,32 @@ def test_a_database_that_is_away_for_a_while_delays_a_sweep_and_loses_nothing(
     host, run_toy, postgres, storage, mode
 ):
     a = host("a")
-    running = a.run("--trials", "14", *SLOWLY)
+    running = a.run("--trials", "24", *SLOWLY)
     wait_until(lambda: len(a.records()) >= 3)
     postgres.stop(mode)
-    time.sleep(10)
+    time.sleep(4)
     postgres.start()
     ended = done(running)
     assert "is back" in ended.stderr()
     fixed = ("longest_seconds=1", "epochs=5")
-    assert table(host("b").sweep()) == table_here(run_toy, trials=14, overrides=fixed)
+    assert table(host("b").sweep()) == table_here(run_toy, trials=24, overrides=fixed)
     assert nothing_runs(a.home, storage)
+    assert_sound(a.home, table(a.sweep()), storage=storage)
+
+
+@pytest.mark.slow
+def test_a_database_that_is_away_when_the_trials_have_ended_is_waited_for(
+    host, run_toy, postgres, storage
+):
+    a = host("a")
+    running = a.run("--trials", "6", *SLOWLY)
+    wait_until(lambda: len(a.records()) >= 3)
+    postgres.stop("immediate")
+    running.until_said("waiting for")
+    postgres.start()
+    done(running)
+    fixed = ("longest_seconds=1", "epochs=5")
+    assert table(host("b").sweep()) == table_here(run_toy, trials=6, overrides=fixed)
     assert_sound(a.home, table(a.sweep()), storage=storage)
 
 

@@ -17,6 +17,7 @@ import pytest
 import sweeps
 from sweeps.home import Home
 from sweeps.records import Ending
+from sweeps.records.store import ENDING
 from sweeps.runner.ownership import SweepLock
 from tests.faults.mlflow_state import mlflow_state
 from tests.homes import lose_runs
@@ -147,7 +148,7 @@ def test_what_a_former_report_had_beside_it_goes(finished_toy, call, make_home):
     assert call("sync", "toy").exit_code == 0
     assert (chart.exists(), page.exists(), state(make_home()) == whole) == (False, True, True)
     sweep = sweeps.load("toy", make_home())
-    sweep.home.store(sweep.info.id).end(Ending("KILLED", "SIGINT"))
+    ENDING.write(sweep.home.store(sweep.info.id).folder, Ending("KILLED", "SIGINT"))
     assert call("sync", "toy").exit_code == 0
     assert page.exists(), "a sweep that goes on has no other report yet"
 
