@@ -72,7 +72,7 @@ def test_peers_search_the_space_that_ships():
     for _ in range(30):
         trial = study.ask()
         suggest(trial, "mlp")
-        digits20.space().contains(trial.params)
+        digits20.space().configuration(trial.params)
     ends = [
         {k: d.high for k, d in trial.distributions.items() if k != "batch_size"}
         for trial in study.trials
@@ -96,4 +96,4 @@ def test_each_recipe_notes_what_it_tried(name, tmp_path):
     assert len(found["rows"]) >= 3
     for one in quality.choices(found["rows"], found["started_at"]):
         assert one["seconds"] > 0
-        digits20.space().contains(one["params"])
+        digits20.space().configuration(one["params"])
