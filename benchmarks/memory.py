@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Run one sweep and observe its processes four times."""
     with tempfile.TemporaryDirectory(prefix="memory-") as folder:
-        observer = Observer(Path(folder) / "home" / "records", options.trials)
+        observer = Observer(Path(folder) / "home" / "sweeps", options.trials)
         used = run_sweeps(
             *("run", str(SPACE), "--trials", str(options.trials), "--quiet", "--strict"),
             *("--set", f"epochs={options.epochs}"),
@@ -56,15 +56,16 @@ class Observer:
             is the last observation before the sweep ended.
     """
 
-    def __init__(self, records: Path, trials: int) -> None:
-        self._records = records
+    def __init__(self, sweeps: Path, trials: int) -> None:
+        self._sweeps = sweeps
         self._due = {"start": 1, "quarter": trials // 4, "half": trials // 2}
         self._last = range(trials - max(2, trials // 20), trials)  # before workers are ended
         self.moments: dict[str, dict[str, Any]] = {}
 
     def __call__(self, root: int) -> None:
         """Observe the processes if a moment has come."""
-        done = sum(1 for _ in self._records.glob("*/[0-9]*.record"))
+        journals = self._sweeps.glob("*/journal.jsonl")
+        done = sum(path.read_bytes().count(b'\n{"kind":"ended ') for path in journals)
         for moment, due in self._due.items():
             if done >= max(1, due) and moment not in self.moments:
                 self._look(moment, root, done)

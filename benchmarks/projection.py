@@ -59,7 +59,7 @@ def ours(source: Source, uri: str, *, is_drawn: bool) -> Iterator[Write]:
     from sweeps.tracking.parent import AttemptFiles
     from sweeps.tracking.projection import Projection
 
-    again = PreparedAgain(partial(recorded_experiment, source.info, source.home.records))
+    again = PreparedAgain(partial(recorded_experiment, source.info, source.home.sweeps_folder))
     files = AttemptFiles(source.info, source.store, again)
 
     def write(record: Any) -> None:

@@ -1,7 +1,7 @@
 """Dask clusters of 200 and 1000 workers: how busy they are kept, and what a trial costs.
 
 The workers share processes and sleep in them, since as many children do not fit into the memory.
-Coordinator, records, study and MLflow are the real ones, and results are as large as those of the
+Coordinator, journal, sampler and MLflow are the real ones, and results are as large as those of the
 digits.
 
 CPU time of a trial is that of the whole sweep; MLflow's is counted a run, since runs lag behind.
@@ -81,13 +81,13 @@ def table(result: dict[str, Any]) -> str:
     rows = (
         [_name(row), row["trials"], f"{row['per_second']:.1f} of {row['ideal']:.1f}",
          f"{row['busy']:.0%}", f"{row['coordinator_ms']:.1f}",
-         ", ".join(f"{row['stages'].get(s, 0):.1f}" for s in ("sampler", "study", "records")),
+         ", ".join(f"{row['stages'].get(s, 0):.1f}" for s in ("sampler", "journal", "records")),
          *([f"{row['run_ms']:.1f}", row["pending"]] if row["tracking"] else ["-", "-"]),
          f"{row['scheduler_ms']:.1f}"]
         for row in result["many"]
     )  # fmt: skip
     heads = ["workers, sampler, mean trial", "trials", "trials/s, of ideal", "workers busy",
-             "coordinator, ms", "of it sampler, study, records", "an MLflow run, ms", "runs left",
+             "coordinator, ms", "of it sampler, journal, records", "an MLflow run, ms", "runs left",
              "scheduler, ms"]  # fmt: skip
     return markdown(heads, rows)
 

@@ -80,7 +80,7 @@ class StageClock:
 
 
 def watch_trials(clock: StageClock) -> None:
-    """Wrap what proposes a trial, and stores it and its record."""
+    """Wrap what proposes a trial, and what writes its events and files."""
     import optuna
 
     from sweeps.journal import Journal
@@ -91,7 +91,8 @@ def watch_trials(clock: StageClock) -> None:
         for method in ("infer_relative_search_space", "sample_relative", "sample_independent"):
             clock.watch(sampler, method, "sampler")
     clock.watch(TrialQueue, "open_next", "proposals")
-    clock.watch(Journal, "append", "study")  # what was asked of it
+    for method in ("append", "take"):
+        clock.watch(Journal, method, "journal")
     clock.watch(RecordStore, "write", "records")
 
 

@@ -77,8 +77,7 @@ class Defaults:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Defaults:
         """Rebuild the options from `dataclasses.asdict`; KeyError or TypeError for other input."""
-        # Format 1 calls it `finalize`; spaces that were stored earlier have neither.
-        confirm = stored.get("confirm", stored.get("finalize"))
+        confirm = stored.get("confirm")  # spaces that were stored earlier have none
         return cls(
             trials=stored["trials"],
             sampler=Component(**stored["sampler"]),

@@ -28,7 +28,7 @@ from sweeps.experiments.code import load_same
 from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home
 from sweeps.records import Record, RecordError, SweepInfo, WordedConclusion, need_one_objective
-from sweeps.records.store import confirmed_training
+from sweeps.records.conclusions import confirmed_training
 from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.champion import ALIAS
 from sweeps.tracking.reading import read_champion
@@ -134,7 +134,7 @@ class Sweep:
         place = {"home": str(self.home.path)}
         try:
             rows = self.rows()
-        except (OSError, RecordError, StoreError) as error:
+        except (OSError, RecordError, StoreError, UsageError) as error:
             return {"trials": f"cannot be read ({error})", **place}
         states = Counter(row.state for row in rows)
         counts = ", ".join(f"{states[state]} {state}" for state in STATES if states[state])
@@ -155,7 +155,7 @@ class Sweep:
     @property
     def directory(self) -> Path | None:
         """Folder that is searched first for its experiment; see `experiment_folder`."""
-        return experiment_folder(self.info, self.home.records)
+        return experiment_folder(self.info, self.home.sweeps_folder)
 
     @property
     def model_uri(self) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import resource
-from collections.abc import Iterable, Iterator
+import secrets
+import shlex
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,28 +15,31 @@ from typing import TYPE_CHECKING, Final
 
 from search_spaces.errors import did_you_mean
 from sweeps.errors import UsageError
+from sweeps.journal.events import UnknownEventError
+from sweeps.journal.file import FILE
 from sweeps.records import RecordError, RecordStore, SweepInfo
-from sweeps.records.notes import IMPORTED, LEARNED
 from sweeps.records.schema import Report, warn
 from sweeps.workspace.addresses import redacted
-from sweeps.workspace.files import make_folder, remove
-from sweeps.workspace.locks import exclusive, is_locked, owner_of
+from sweeps.workspace.failpoints import reached
+from sweeps.workspace.files import make_folder, remove, sync_folder
+from sweeps.workspace.locks import check_locks, exclusive, is_locked, owner_of
 
 if TYPE_CHECKING:
     from sweeps.shared import SharedStorage
 
-_BEFORE_ITS_BIRTH: Final = (
-    ".sweep.json.",
-    *(f"{dot}{name}" for name in (IMPORTED.name, LEARNED.name) for dot in ("", ".")),
-)
-"""How the names of files begin that a sweep may have before its `sweep.json`."""
+FORMER: Final = "records"
+"""The folder in which earlier versions kept their sweeps, see `sweeps.manage.former`."""
+_ARRIVING: Final = ".import-"
+"""Prefix of a folder that holds what is being imported."""
+BINDING: Final = "shared.json"
+"""The file of a home that is a copy of a database, see `sweeps.shared`."""
 FEWEST_FILES: Final = 24
 ENOUGH_FILES: Final = 256
 
 
 @dataclass(frozen=True)
 class Home:
-    """A folder with `records/`, `mlflow.db` and `artifacts/`.
+    """A folder with `sweeps/`, `mlflow.db` and `artifacts/`.
 
     Attributes:
         path: The folder.
@@ -53,16 +58,29 @@ class Home:
             storage: Address of the database that hosts share, else `SWEEPS_STORAGE`.
 
         Raises:
-            UsageError: The path is a file, or cannot stand in the address of a database; or the
-                storage cannot be used.
+            UsageError: The path is a file, or cannot stand in the address of a database; an earlier
+                version wrote the home; or the storage cannot be used.
         """
         home = cls(home_folder(option))
+        home.check_layout()
         address = storage or os.environ.get("SWEEPS_STORAGE")
         if not address:
             return home
         from sweeps.shared import open_shared
 
         return cls(home.path, open_shared(home.path, address))
+
+    def check_layout(self) -> None:
+        """Refuse a home of an earlier version, so that no empty sweep is made beside its own.
+
+        Raises:
+            UsageError: It is one.
+        """
+        if (self.path / FORMER).is_dir():
+            raise UsageError(
+                f"home {self.path} was written by an earlier version; take its sweeps over first: "
+                f"`sweeps import {shlex.quote(str(self.path))}` (docs/upgrading.md)"
+            )
 
     def check_exists(self) -> None:
         """Refuse a folder that does not exist, for commands that look at everything in it.
@@ -74,15 +92,18 @@ class Home:
             raise UsageError(f"home {self.path}: there is no such folder; give it with --home")
 
     def check_writable(self) -> None:
-        """Refuse a folder that nothing can be written into, before anything is created.
+        """Refuse a folder that nothing may be written into, before anything is created.
 
         Raises:
-            UsageError: It is read-only, or this process may not open enough files.
+            UsageError: It is read-only, its file system has no locks, or it is a copy of a database
+                that was not given; or this process may not open enough files.
         """
         _allow_open_files()
+        self.check_storage()
         nearest = next(p for p in (self.path, *self.path.parents) if p.exists())
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise UsageError(f"home {self.path}: nothing can be written into {nearest}")
+        check_locks(nearest)
 
     @property
     def storage(self) -> str | None:
@@ -95,13 +116,14 @@ class Home:
         return self.path / "artifacts"
 
     @property
-    def records(self) -> Path:
+    def sweeps_folder(self) -> Path:
         """Folder that holds a folder per sweep."""
-        return self.path / "records"
+        return self.path / "sweeps"
 
     def store(self, sweep_id: str) -> RecordStore:
         """Return the records of a sweep."""
-        return RecordStore(self.records / sweep_id)
+        folder = self.sweeps_folder / sweep_id
+        return RecordStore(folder, self.shared.remote(sweep_id) if self.shared else None)
 
     def sweeps(self, report: Report = warn) -> list[SweepInfo]:
         """Return every sweep, oldest first.
@@ -110,23 +132,26 @@ class Home:
             report: Called with a line for each sweep that cannot be read; it is left out.
 
         Raises:
-            UsageError: The records are a link that leads nowhere, as to a disk that is away.
+            UsageError: The folder is a link that leads nowhere, as to a disk that is away.
         """
+        return self._sweeps(lambda error: report(str(error)))
+
+    def _sweeps(self, on_error: Callable[[Exception], None]) -> list[SweepInfo]:
         infos = []
-        if self.records.is_symlink() and not self.records.is_dir():
+        if self.sweeps_folder.is_symlink() and not self.sweeps_folder.is_dir():
             raise UsageError(
-                f"home {self.path}: records is a link to no folder; bring back what it leads to"
+                f"home {self.path}: sweeps is a link to no folder; bring back what it leads to"
             )
         # Not `glob`: it treats a folder that cannot be read as an empty one.
-        folders = self.records.iterdir() if self.records.is_dir() else ()
+        folders = self.sweeps_folder.iterdir() if self.sweeps_folder.is_dir() else ()
         for folder in sorted(path for path in folders if not path.name.startswith(".")):
             try:
-                info = RecordStore(folder).info() if folder.is_dir() else None
-            except RecordError as error:
-                report(str(error))
+                info = self.store(folder.name).info() if folder.is_dir() else None
+            except (RecordError, UnknownEventError) as error:
+                on_error(error)
                 continue
             if info is not None and info.id != folder.name:
-                report(f"{folder}: a copy of sweep {info.id}; move it away")
+                on_error(RecordError(f"{folder}: a copy of sweep {info.id}; move it away"))
             elif info is not None:
                 infos.append(info)
         return sorted(infos, key=lambda i: (i.created_at, i.id))
@@ -136,22 +161,40 @@ class Home:
 
         The caller must be inside `exclusive`, so that nobody creates a sweep meanwhile.
         """
-        for folder in self.records.iterdir() if self.records.is_dir() else []:
-            names = [path.name for path in folder.iterdir()] if folder.is_dir() else ["a file"]
-            is_import = folder.name.startswith(".import-")
-            if is_import or all(name.startswith(_BEFORE_ITS_BIRTH) for name in names):
+        for folder in self.sweeps_folder.iterdir() if self.sweeps_folder.is_dir() else []:
+            is_import = folder.name.startswith(_ARRIVING)
+            is_whole = (folder / FILE).exists() or folder.name.startswith(".")
+            if is_import or not (is_whole or (folder / "lock").exists()):
                 remove(folder)
+
+    @contextmanager
+    def arriving(self, target: Path) -> Iterator[Path]:
+        """Yield a new folder for what is imported; it gets its place in the end, or is removed.
+
+        The caller must be inside `exclusive`.
+        """
+        part = self.sweeps_folder / f"{_ARRIVING}{secrets.token_hex(4)}"
+        make_folder(part)
+        try:
+            yield part
+            reached("import.unpacked")
+            part.rename(target)
+            sync_folder(target.parent)
+        finally:
+            remove(part)
+        reached("import.done")
 
     def find(self, name: str) -> SweepInfo | None:
         """Return the sweep of that name or id, or None.
 
         Raises:
             RecordError: No readable sweep has that name, but one cannot be read and may have it.
+            UnknownEventError: Likewise, and a newer version wrote it.
         """
-        damaged: list[str] = []
-        found = next((i for i in self.sweeps(damaged.append) if name in {i.name, i.id}), None)
-        if found is None and damaged:
-            raise RecordError(damaged[0])
+        errors: list[Exception] = []
+        found = next((i for i in self._sweeps(errors.append) if name in {i.name, i.id}), None)
+        if found is None and errors:
+            raise errors[0]
         return found
 
     def get(self, name: str) -> SweepInfo:
@@ -186,9 +229,8 @@ class Home:
             StoreError: Another process stays inside for too long.
         """
         self.check_writable()
-        self.check_storage()
-        make_folder(self.records)
-        with exclusive(self.records):
+        make_folder(self.sweeps_folder)
+        with exclusive(self.sweeps_folder):
             if self.shared is None:
                 yield
             else:
@@ -201,7 +243,7 @@ class Home:
         Raises:
             UsageError: The home is a copy of a database that was not given.
         """
-        if self.shared is None and (self.path / "shared.db").exists():
+        if self.shared is None and (self.path / BINDING).exists():
             from sweeps.shared import bound_to
 
             raise UsageError(
@@ -209,37 +251,38 @@ class Home:
                 "SWEEPS_STORAGE, or another folder with --home"
             )
 
-    def publish(self, sweep_id: str) -> None:
-        """Send files of a sweep that are written without its lock (requests, notes) to other hosts.
-
-        Raises:
-            UsageError: The home is a copy of a database that was not given.
-        """
-        self.check_storage()
-        if self.shared is not None:
-            self.shared.publish(f"records/{sweep_id}/")
-
     def publish_evaluations(self) -> None:
-        """Send the scores of test-set evaluations to other hosts."""
+        """Send test-set evaluations to other hosts."""
         if self.shared is not None:
-            self.shared.publish("test/")
+            self.shared.send_evaluations()
+
+    def give(self, folder: Path, sweep_id: str) -> None:
+        """Give a sweep that came from elsewhere to other hosts, before it appears here.
+
+        Args:
+            folder: Its files, whose folder is not yet that of a sweep.
+            sweep_id: Its id.
+        """
+        if self.shared is not None:
+            self.shared.give(folder, sweep_id)
 
     def refresh(self, sweep_id: str | None = None) -> None:
         """Fetch what other hosts have written since, of one sweep or of all."""
         if self.shared is not None:
-            self.shared.refresh(f"records/{sweep_id}/" if sweep_id else "")
+            self.shared.refresh(sweep_id)
 
     def owner(self, sweep_id: str) -> str:
         """Return who works on a sweep, such as `process 7 on host since ...`."""
         if self.shared is not None and (holder := self.shared.holder(sweep_id)) is not None:
             return holder.described
-        return owner_of(self.records / sweep_id / "lock")
+        return owner_of(self.sweeps_folder / sweep_id / "lock")
 
     def is_running(self, sweep_id: str) -> bool:
         """Whether a coordinator works on the sweep now, here or on another host."""
-        return is_locked(self.records / sweep_id / "lock") or (
-            self.shared is not None and self.shared.is_held(sweep_id)
-        )
+        if is_locked(self.sweeps_folder / sweep_id / "lock"):
+            return True
+        holder = self.shared.holder(sweep_id) if self.shared is not None else None
+        return holder is not None and holder.is_held
 
 
 def _allow_open_files() -> None:

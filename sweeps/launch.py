@@ -26,11 +26,9 @@ from sweeps.progress import Mode, Progress, make_progress
 from sweeps.progress.lines import Logged
 from sweeps.progress.tally import Tally
 from sweeps.records import (
-    IMPORTED,
     Conclusions,
     EnqueuedPoints,
     Record,
-    RecordStore,
     Starts,
     SweepInfo,
     confirmed_by,
@@ -38,7 +36,7 @@ from sweeps.records import (
     heard,
     recover,
 )
-from sweeps.records.enqueued import trials_to_retry
+from sweeps.records.enqueued import Retries, trials_to_retry
 from sweeps.runner.budget import Budget, Reserving, make_budget, time_used
 from sweeps.runner.control import ControlListener, ControlRequests, StopRequest
 from sweeps.runner.enqueuing import enqueue_longer_of
@@ -258,9 +256,11 @@ def run_sweep(
         store = config.home.store(opened.id)
         with (
             # Before anything else is read: the last owner, maybe on another host, wrote until now.
-            hold_to_send(config.home, opened, tracking_uri, note, on_lost=request.fail) as held,
+            hold_to_send(
+                config.home, opened, tracking_uri, note, request.fail, request.is_asked
+            ) as held,
             # Under the lock, since it withdraws the requests to whoever had the sweep before.
-            ControlListener(ControlRequests(store.folder), request, progress) as listener,
+            ControlListener(ControlRequests(store), request, progress) as listener,
             # Under the lock, which it watches.
             Guard(held.lock, store, opened, note=note, on_lost=request.fail) as guard,
             ExitStack() as counting,
@@ -274,7 +274,7 @@ def run_sweep(
             summary = start.end(coordinator, parent, stopped_by, has_failed=has_failed)
     # Without the lock: who hears that it is over may run the next command on the sweep at once.
     progress.finished(summary)
-    return RunResult(replace(start.info, checked=store.checked()), summary, start.budget)
+    return RunResult(replace(start.info, checked=store.state().checked), summary, start.budget)
 
 
 class _Start:
@@ -314,9 +314,10 @@ class _Start:
         note = self.progress.note
         # Before anything counts the trials: a record that is torn is none.
         self.records = recover(self.store, note)
-        self.asked = self.store.asked_for(note)
+        self.asked = self.store.asked_for()
         # With whole records: an extension takes over the trials without an outcome.
         self.info = newest_generation(self.config, self.opened, code)
+        self.store.repeat(self.info)
         self.surroundings = _environment(self.config)
         # Before the first trial: its record names the code, which is kept here.
         for line in self._said_of_the_start():
@@ -330,14 +331,14 @@ class _Start:
 
     def _said_of_the_start(self) -> Iterator[str]:
         """Keep the code that the sweep goes on with; yield lines on what has changed."""
-        info, folder = self.info, self.store.folder
+        info = self.info
         if info.experiment != self.opened.experiment:
             command = script_facts(info.experiment)["command"]
             yield f"its script is run by another Python from now on: {command}"
-        imported = IMPORTED.read(folder)
+        imported = self.store.state().imported
         if imported is not None:
             yield describe_imported(imported)
-        learned = learned_by(folder, info)
+        learned = learned_by(self.store, info)
         if learned is not None and not self.records:
             yield f"--learn-from {learned.asked}: {describe_learned(learned)}"
         said = keep_code(self.config, info)
@@ -359,7 +360,7 @@ class _Start:
             self.budget = make_budget(config, self.records, used, timing.watch, timing.reserving)
             asked = max(begun, min(asked, self.budget.trials or 0))
         if not self.is_confirmation:
-            starts = Starts(self.store.folder)
+            starts = Starts(self.store)
             counting.enter_context(starts.counted(self.timing.watch, self.timing.command))
         self.total = _enqueued(config, self.info).total(asked, begun)
 
@@ -388,7 +389,7 @@ class _Start:
         config, info = self.config, self.info
         request, note = watch.request, watch.progress.note
         points = _enqueued(config, info)
-        store = RecordStore(self.store.folder, self.held.send)
+        store = self.store
 
         def start() -> Executor:
             if not self.is_confirmation:
@@ -402,7 +403,7 @@ class _Start:
             config=config,
             sweep_id=info.id,
             queue=make_trial_queue(
-                config, info, self.records, self.asked, store.journal.append, points.for_trial
+                config, info, self.records, self.asked, store.append, points.for_trial
             ),
             points=points,
             store=store,
@@ -454,7 +455,7 @@ class _Start:
         self._ask(coordinator.total())  # before the summary: points enqueued meanwhile count, too
         # Recorded attempts never change: if there are no new ones, they need not be read again.
         known = coordinator.queue.records
-        records = known if len(known) == len(self.store.paths()) else self.store.read_all()
+        records = known if len(known) == len(self.store.state().ended) else self.store.read_all()
         ended = self._summary(records, coordinator, stopped_by)
         # Before MLflow, which may be slow or away: the answer does not depend on it.
         self.progress.trials_ended(ended)
@@ -463,8 +464,6 @@ class _Start:
         # A stop request after the last trial has stopped only the wait for MLflow.
         stopped_by = stopped_by or (request.reason if report.pending else None)
         guard.check()  # after that wait, in which files may have been deleted
-        if request.reason is None:  # else somebody waits for the end
-            self.store.index()
         pending, why = guard.pending(report.done, len(report.pending), report.error)
         return replace(
             self._summary(records, coordinator, stopped_by),
@@ -485,7 +484,7 @@ class _Start:
             failure_cause=coordinator.failure_cause(),
             time_split=dict(coordinator.seconds),
         )
-        confirmed = heard(Conclusions(self.store.folder).confirmed)
+        confirmed = heard(Conclusions(self.store).confirmed)
         return replace(ended, champion=champion_of(confirmed))
 
 
@@ -519,12 +518,12 @@ def _marked(
         UsageError: One of the trials did not fail.
     """
     store = config.home.store(info.id)
-    waiting = store.retries.waiting(records)
+    waiting = Retries(store).waiting(records)
     trials = {*store.asked_for(), *(record.spec.trial for record in records)}
     begun = max(info.first_trial, *(number + 1 for number in trials), 0)
     failed = trials_to_retry(info.name, records, waiting, config.retry or ())
     if failed:
-        store.retries.add([record.spec.key for record in failed], begun)
+        Retries(store).add([record.spec.key for record in failed], begun)
     limits = replace(config.limits, trials=begun)
     return replace(config, limits=limits), store.read_all()
 
@@ -542,4 +541,4 @@ def _lengthened(config: SweepConfig, info: SweepInfo, more: int) -> Iterator[str
 def _enqueued(config: SweepConfig, info: SweepInfo) -> EnqueuedPoints:
     """Return the enqueued points that this start runs; a retry runs none that wait."""
     fits = partial(lies_in, config.space) if config.retry is None else lambda params: False
-    return EnqueuedPoints(config.home.store(info.id).folder, fits)
+    return EnqueuedPoints(config.home.store(info.id), fits)

@@ -20,9 +20,9 @@ from sweeps.capabilities import SupportsSamples
 from sweeps.errors import ExperimentError, UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.loading import ask, failed, recorded_experiment
+from sweeps.journal import Finished
 from sweeps.records import (
     Conclusions,
-    Ending,
     Record,
     RecordStore,
     SweepInfo,
@@ -98,7 +98,7 @@ class SweepData:
     store: RecordStore = field(repr=False)
     records: tuple[Record, ...] = field(repr=False)
     asked: int
-    ending: Ending | None
+    ending: Finished | None
     samples: LoadedSamples | None = None
     without_samples: str = ""
 
@@ -131,8 +131,9 @@ class SweepData:
             stopped_by=ending.stopped_by if ending else None,
             failure_cause=ending.failure_cause if ending else None,
             time_split=ending.time_split if ending else None,
+            rows=self.rows,
         )
-        confirmed = heard(Conclusions(self.store.folder).confirmed)
+        confirmed = heard(Conclusions(self.store).confirmed)
         return replace(found, champion=champion_of(confirmed))
 
     @cached_property
@@ -164,7 +165,7 @@ class SweepData:
     @cached_property
     def conclusions(self) -> list[Conclusion]:
         """The conclusions of confirmations and of test-set evaluations."""
-        return Conclusions(self.store.folder).all()
+        return Conclusions(self.store).all()
 
     @cached_property
     def verdict(self) -> VerdictConclusion | None:
@@ -176,7 +177,7 @@ class SweepData:
     def chosen(self) -> TrialRow | None:
         """The trial to look at: the confirmed winner's, else the leader of the search."""
         if self.verdict is not None and not self.info.has_front:
-            label = self.verdict.recommended
+            label = self.verdict.champion
             trial = next(s.trial for s in self.verdict.standings if s.finalist == label)
             confirmed = [row for row in self.ranking if row.trial == trial]
             if confirmed:
@@ -309,7 +310,7 @@ def read_sweep(
     Raises:
         UsageError: `source` is given, but is not the source of the sweep's data.
     """
-    data = SweepData.read(info, store, records=store.read_to_show())
+    data = SweepData.read(info, store, records=store.read_all())
     try:
         experiment = recorded_experiment(info, store.folder.parent)
         samples = None  # of an experiment that shows none, or of other data than the sweep's

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, Literal
 
 from sweeps.records.ranking import front_of, values_among
+from sweeps.records.record import epochs_of
 from sweeps.wording import printable
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class TrialRow:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as a JSON-compatible mapping; keys are the attributes' names."""
-        return asdict(self)
+        return {**vars(self), "params": dict(self.params), "metrics": dict(self.metrics)}
 
 
 def trial_rows(records: Sequence[Record]) -> list[TrialRow]:
@@ -117,7 +118,7 @@ def trial_row(attempts: Sequence[Record]) -> TrialRow:
         params=dict(deciding.params),
         metrics=dict(result.metrics) if result else {},
         objective=deciding.objective if deciding.outcome == "complete" else None,
-        epochs=max((len(values) for values in history.values()), default=0),
+        epochs=epochs_of(history),
         seconds=deciding.seconds,
         started_at=deciding.started_at,
         finished_at=deciding.finished_at,

@@ -59,7 +59,7 @@ def champion_of(confirmed: ConfirmationRecord | None) -> ConfirmedChampion | Non
     """Return the champion of a confirmation; None without one."""
     if confirmed is None:
         return None
-    label = confirmed.winner
+    label = confirmed.finalist
     standings = confirmed.verdict.standings if confirmed.verdict else ()
     own = next((one for one in standings if one.finalist == label), None)
     if own is None:
@@ -71,7 +71,7 @@ def champion_of(confirmed: ConfirmationRecord | None) -> ConfirmedChampion | Non
     verdict = confirmed.verdict
     assert verdict is not None
     is_proven = own.is_baseline or (not verdict.is_early and verdict.beats_baselines)
-    is_taken = label == verdict.recommended
+    is_taken = label == verdict.champion
     score = verdict.quotable if is_taken and verdict.quotable else own.accuracy
     return ConfirmedChampion(label, trial, score.value, score.unit, is_proven)
 
@@ -207,8 +207,8 @@ def summarize(
     seconds: float,
     stopped_by: str | None,
     failure_cause: str | None = None,
-    pending: int = 0,
     time_split: Mapping[str, float] | None = None,
+    rows: Sequence[TrialRow] | None = None,
 ) -> Summary:
     """Summarise a sweep from its records; who reads its folder adds the champion.
 
@@ -219,10 +219,10 @@ def summarize(
         seconds: Wall time so far.
         stopped_by: Why the sweep ended before its total, None if it did not.
         failure_cause: Why trials failed, if so many in a row failed that the sweep ended.
-        pending: Records that MLflow has not received yet.
         time_split: Seconds by what they were spent on.
+        rows: One row a trial, if they are made already.
     """
-    rows = trial_rows(records)
+    rows = trial_rows(records) if rows is None else rows
     states = Counter(row.state for row in rows)
     failed = [row for row in rows if row.state == "FAILED"]
     ended = Counter(row.reason for row in rows if row.state == "COMPLETE")
@@ -242,7 +242,6 @@ def summarize(
         stopped_by=stopped_by,
         failure_cause=failure_cause,
         retried=dict(Counter(r.reason for r in records if is_retried(r)).most_common()),
-        tracking_pending=pending,
         time_split=dict(time_split or {}),
         objectives=info.objectives,
         front=tuple(front_rows(rows, info.objectives)),

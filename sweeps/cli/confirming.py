@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
@@ -355,7 +355,7 @@ def _answer(home: Home, info: SweepInfo, result: ConfirmResult) -> list[str]:
         return []
     store = home.store(info.id)
     params = {record.spec.trial: record.params for record in store.read_all()}
-    return answer(Conclusions(store.folder).all(), params, is_served=result.is_served)
+    return answer(Conclusions(store).all(), params, is_served=result.is_served)
 
 
 def _next(home: Home, info: SweepInfo, result: ConfirmResult) -> str:
@@ -383,13 +383,13 @@ def _on_test_set(home: Home, info: SweepInfo) -> list[Conclusion]:
     from sweeps.records import Conclusions
     from sweeps.records.conclusions import TestConclusion, TestVotesConclusion
 
-    known = Conclusions(home.store(info.id).folder).all()
+    known = Conclusions(home.store(info.id)).all()
     return [one for one in known if isinstance(one, TestConclusion | TestVotesConclusion)]
 
 
 def _document(home: Home, info: SweepInfo, result: ConfirmResult) -> dict[str, Any]:
     """Return everything in numbers; without a verdict, how the finalists stand so far."""
-    from sweeps.records.conclusions import document_of
+    from sweeps.records.conclusions import document_of, facts_of
 
     verdict = result.comparison.verdict if result.comparison else None
     so_far = {
@@ -397,7 +397,7 @@ def _document(home: Home, info: SweepInfo, result: ConfirmResult) -> dict[str, A
         "settled": verdict.is_settled if verdict else None,
         "champion": verdict.recommended.finalist.label if verdict else None,
         "gain_over_control": None,
-        "standings": [asdict(one.concluded) for one in verdict.standings] if verdict else [],
+        "standings": [facts_of(one.concluded) for one in verdict.standings] if verdict else [],
     }
     documents = map(document_of, [*result.conclusions, *_on_test_set(home, info)])
     found = {document["kind"]: document for document in documents}  # of several the newest

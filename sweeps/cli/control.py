@@ -50,7 +50,7 @@ def status(home: HomeOption = None, csv: CsvOption = None, as_json: JsonOption =
         {
             **{name: value for name, value in row.to_dict().items() if name in _STATUS},
             "owner": found.owner(row.id),
-            "paused": PAUSE in ControlRequests(found.store(row.id).folder).asked(),
+            "paused": PAUSE in ControlRequests(found.store(row.id)).asked(),
         }
         for row in running
     ]
@@ -91,18 +91,18 @@ def watch(
         while not is_over:
             found.refresh(info.id)
             is_over = not found.is_running(info.id)  # before looking, so that nothing is missed
-            for key in sorted({path.stem for path in store.paths()} - known):
+            for key in sorted(store.state().ended.keys() - known):
                 record = store.read(key)
                 records.append(record)
                 known.add(key)
                 shown.trial_finished(record)
-            is_paused = PAUSE in ControlRequests(store.folder).asked()
+            is_paused = PAUSE in ControlRequests(store).asked()
             if is_paused != was_paused:
                 shown.note("paused; `sweeps resume` goes on" if is_paused else "goes on")
             was_paused = is_paused
             if not is_over:
                 time.sleep(LOOK_SECONDS)
-        data, began = SweepData.read(info, store, records=records), Starts(store.folder).all()
+        data, began = SweepData.read(info, store, records=records), Starts(store).all()
         summary = data.summary
         if data.ending is None and began:  # it was killed
             summary = replace(summary, seconds=(now_ms() - began[-1].began_at) / 1000)
@@ -129,12 +129,10 @@ def stop(
     if not found.is_running(info.id):
         print(f"sweep {info.name!r} is not running")
         return
-    requests = ControlRequests(found.store(info.id).folder)
+    requests = ControlRequests(found.store(info.id))
     requests.ask(STOP_NOW if now else STOP)
-    found.publish(info.id)
     if _wait(lambda: not found.is_running(info.id), LONGEST_STOP_SECONDS):
         requests.withdraw([STOP, STOP_NOW])  # it may have ended of itself meanwhile
-        found.publish(info.id)
         print(_how_it_ended(found, info))
         return
     print(f"sweep {info.name!r} does not end: it is run by {found.owner(info.id)}")
@@ -154,18 +152,16 @@ def _how_it_ended(found: Home, info: SweepInfo) -> str:
 def pause(name: SweepArgument, home: HomeOption = None) -> None:
     """Begin no further trial; trials that run end normally."""
     found, info = _running(name, home)
-    ControlRequests(found.store(info.id).folder).ask(PAUSE)
-    found.publish(info.id)
+    ControlRequests(found.store(info.id)).ask(PAUSE)
     print(pasteable(f"sweep {info.name!r} begins no trial until `sweeps resume {info.name}`"))
 
 
 def resume(name: SweepArgument, home: HomeOption = None) -> None:
     """Let a paused sweep go on."""
     found, info = _running(name, home)
-    requests = ControlRequests(found.store(info.id).folder)
+    requests = ControlRequests(found.store(info.id))
     was_paused = PAUSE in requests.asked()
     requests.withdraw([PAUSE])
-    found.publish(info.id)
     print(f"sweep {info.name!r} goes on" if was_paused else f"sweep {info.name!r} is not paused")
 
 
@@ -195,9 +191,8 @@ def cancel(
     if trial not in begun:
         last = f"the last one is {max(begun)}" if begun else "there is none yet"
         raise UsageError(f"trial {trial} of sweep {info.name!r} was not begun; {last}")
-    requests = ControlRequests(store.folder)
+    requests = ControlRequests(store)
     requests.ask(cancelling(trial))
-    found.publish(info.id)
     is_paused = PAUSE in requests.asked()
     _wait(lambda: outcome() is not None, 2.0 if is_paused else LONGEST_CANCEL_SECONDS)
     ended = outcome()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 import sys
 from functools import partial
@@ -71,11 +72,11 @@ def delete(
     try:
         info = found.get(name)
     except RecordError:
-        if "/" in name or name.startswith(".") or not (found.records / name).is_dir():
+        if "/" in name or name.startswith(".") or not (found.sweeps_folder / name).is_dir():
             raise
         info = None  # the id of one that cannot be read
     sweep_id, known = (info.id, info.name) if info else (name, name)
-    count = len(found.store(sweep_id).paths())
+    count = 0 if info is None else len(found.store(sweep_id).state().ended)
     _check_agreed(f"delete sweep {known!r} with {count} recorded trials", yes=yes)
     if info is not None:
         delete_sweep(found, info, uri)
@@ -120,8 +121,9 @@ def import_(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="FILE | ADDRESS",
-            help="File of `sweeps share`; with --space a CSV file, sqlite:///FILE or a URL.",
+            metavar="FILE | OLD_HOME | ADDRESS",
+            help="File of `sweeps share`, or home of an earlier version; with --space a CSV file, "
+            "sqlite:///FILE or a URL.",
         ),
     ],
     space: Annotated[
@@ -134,11 +136,12 @@ def import_(
         typer.Option("--map", metavar="THEIRS=OURS", help="A name there, and in the space."),
     ] = None,
 ) -> None:
-    """Take in a shared sweep; with --space, results found elsewhere.
+    """Take in a shared sweep, a former home, or results found elsewhere.
 
-    A shared sweep is verified first, and taken in whole or not at all. Results of a CSV file or
-    an Optuna study teach the sampler of a new sweep, and count for nothing else: no trial of the
-    sweep is made of them.
+    A shared sweep is verified first, and taken in whole or not at all. Of a home all sweeps are
+    taken over, in place if it is this home. With --space, results of a CSV file or an Optuna study
+    teach the sampler of a new sweep, and count for nothing else: no trial of the sweep is made of
+    them.
     """
     if space is None:
         alone = [option for option, value in {"--study": study, "--map": renamed}.items() if value]
@@ -148,7 +151,10 @@ def import_(
                 f"{', '.join(alone) or source}: results found elsewhere become part of a new "
                 "sweep; name its space (--space)"
             )
-        _import_shared(Path(source), asked)
+        if Path(source).is_dir():
+            _import_former(Path(source), asked)
+        else:
+            _import_shared(Path(source), asked)
         return
     from sweeps.manage.importing import import_results
 
@@ -169,6 +175,38 @@ def _import_shared(file: Path, asked: RunOptions) -> None:
             f"export: {pasteable(f'`sweeps trust {info.name} FOLDER`')}, where FOLDER has its code"
         )
     _tell_tracking(report)
+
+
+def _import_former(old: Path, asked: RunOptions) -> None:
+    from sweeps.home import Home, home_folder
+    from sweeps.manage.former import take_over
+    from sweeps.records import RecordError
+    from sweeps.tracking.address import resolve_tracking_uri
+    from sweeps.tracking.sync import sync_sweep
+
+    if asked.name is not None or os.environ.get("SWEEPS_STORAGE"):
+        raise UsageError(
+            f"{old}: a home is imported without --name and without --storage; `sweeps share` and "
+            "`sweeps import FILE` bring a sweep into a storage then"
+        )
+    home = Home(home_folder(asked.home))
+    uri = resolve_tracking_uri(home.path, asked.tracking_uri)
+    left_out: list[str] = []
+    taken = take_over(home, old, lambda line: print(printable(line)), left_out.append)
+    for line in left_out:
+        complain(printable(line))
+    pending = []
+    for info in taken:
+        try:
+            pending += sync_sweep(home, info, uri).pending
+        except (UsageError, RecordError) as error:
+            complain(str(error))
+            pending.append(info.name)
+    if left_out:
+        raise typer.Exit(FAILED)
+    if pending:
+        complain(f"MLflow lacks {counted(len(pending), 'run')}; `sweeps sync` sends them")
+        raise typer.Exit(TRACKING_INCOMPLETE)
 
 
 _SHOWN: Final = 50
@@ -208,12 +246,12 @@ def trust(
     """
     from sweeps.experiments.loading import what_runs
     from sweeps.home import Home
-    from sweeps.manage.sharing import foreign_sweep, trust_sweep
+    from sweeps.manage.sharing import received_sweep, trust_sweep
 
     found = Home.resolve(home)
     found.check_writable()
     info = found.get(name)
-    foreign = foreign_sweep(found, info)
+    foreign = received_sweep(found, info)
     came = f"sweep {info.name!r} came with {foreign.file} (sha256 {foreign.archive[:12]})"
     runs = what_runs(info)
     if not runs:
@@ -304,7 +342,7 @@ def note(
     found, uri = _opened(home, tracking_uri)
     info = found.get(name)
     store = found.store(info.id)
-    notes = Notes(store.folder)
+    notes = Notes(store)
     given = _note_words(words or [])
     if not given or (len(given) == 1 and given[0].isdecimal()):
         kept = [
@@ -325,7 +363,6 @@ def note(
         raise UsageError(f"sweep {info.name!r} has no trial {subject}")
     found.check_writable()
     notes.write(subject, given[0].strip())
-    found.publish(info.id)
     whom = f"sweep {info.name!r}" if subject == SWEEP else f"trial {subject} of {info.name!r}"
     print(f"noted of {whom}" if given[0].strip() else f"removed the note of {whom}")
     if not found.is_running(info.id):  # else it sends the note when it ends
@@ -361,13 +398,13 @@ def _tell_tracking(report: SyncReport) -> None:
 
 def doctor(
     name: SweepsArgument = None,
-    fix: Annotated[bool, typer.Option("--fix", help="Repair MLflow from the records.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Repair MLflow from the journal.")] = False,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
     csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare records and MLflow; exit 1 if they differ.
+    """Compare journal, files and MLflow; exit 1 if they differ.
 
     Of one sweep, or of all. Without --fix it only reads. A sweep that is running is left alone.
     """
@@ -388,14 +425,11 @@ def doctor(
         for info in infos:
             repair_sweep(found, info, uri, say=_say)
     diagnoses = [examine_home(found, uri)] + [examine_sweep(found, info, uri) for info in infos]
-    problems = [
-        {"sweep": diagnosis.name or None, **problem.to_dict()}
-        for diagnosis in diagnoses
-        for problem in diagnosis.problems
-    ]
+    documents = [diagnosis.to_dict() for diagnosis in diagnoses]
+    problems = [{"sweep": one["sweep"], **row} for one in documents for row in one["problems"]]
     columns = ("sweep", "part", "what", "repair")
-    agrees = all(diagnosis.agrees for diagnosis in diagnoses)
-    document = {"agrees": agrees, "diagnoses": [diagnosis.to_dict() for diagnosis in diagnoses]}
+    agrees = not problems
+    document = {"agrees": agrees, "diagnoses": documents}
     if not answered(document, problems, as_json=as_json, csv=csv, columns=columns):
         print(_report(diagnoses))
     raise typer.Exit(OK if agrees else FAILED)
@@ -414,7 +448,7 @@ def _report(diagnoses: list[Diagnosis]) -> str:
         unwell = [repr(diagnosis.name) for diagnosis in diagnoses if not diagnosis.is_well]
         verdict = f"all is well with {sweeps}"
         if unwell:
-            verdict = f"records and MLflow agree in {sweeps}; not well: {', '.join(unwell)}"
+            verdict = f"journal and MLflow agree in {sweeps}; not well: {', '.join(unwell)}"
         return "\n".join([*lines, verdict])
     repairs = {p.repair: None for diagnosis in diagnoses for p in diagnosis.problems}
     lines += [f"{count} problem{'' if count == 1 else 's'}. To repair:"]

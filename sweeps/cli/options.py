@@ -283,7 +283,7 @@ def command_to_go_on(home: Home, sweep_id: str) -> str:
     from sweeps.records import Starts
 
     store = home.store(sweep_id)
-    known, trials = Starts(store.folder).command(), store.asked()
+    known, trials = Starts(store).command(), store.asked()
     if known is None or not Path(known[1]).is_dir():  # of Python, or of another host
         return ""
     command, folder = known

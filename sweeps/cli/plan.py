@@ -120,7 +120,7 @@ def _to_dict(plan: SweepPlan) -> dict[str, Any]:
         "gpus": _gpus(plan) or None,
         "at_once": config.parallelism.at_once,
         "dropped_baselines": list(config.dropped_baselines),
-        "learned": asdict(plan.learned) if plan.learned else None,
+        "learned": plan.learned.to_dict() if plan.learned else None,
         "goes_on": plan.goes_on or None,
         "left": plan.left,
         "planned": [

@@ -87,7 +87,7 @@ def _write_methods(home: Home, info: SweepInfo, output: Path | None) -> None:
     from sweeps.render.answer import in_lines
     from sweeps.render.methods import latex, methods
 
-    text = methods(info, Conclusions(home.store(info.id).folder).all())
+    text = methods(info, Conclusions(home.store(info.id)).all())
     if output is not None and output.suffix == ".tex":
         text = latex(text)
     lines = "\n".join(in_lines([text], indent=""))
@@ -217,13 +217,12 @@ def listed(home: Home, infos: Sequence[SweepInfo]) -> list[ListingRow]:
 
     stores = {info.id: home.store(info.id) for info in infos}
     return listing_rows(
-        [(i, records) for i in infos if (records := heard(stores[i.id].read_to_show)) is not None],
+        [(i, records) for i in infos if (records := heard(stores[i.id].read_all)) is not None],
         asked={i: n for i, store in stores.items() if (n := store.asked()) is not None},
         running={i for i in stores if home.is_running(i)},
         archived={i for i, store in stores.items() if store.is_archived},
         champions={
-            i: champion_of(heard(Conclusions(store.folder).confirmed))
-            for i, store in stores.items()
+            i: champion_of(heard(Conclusions(store).confirmed)) for i, store in stores.items()
         },
     )
 
@@ -290,7 +289,7 @@ def best(
 
     found, info = find_sweep(home, name)
     store = found.store(info.id)
-    data = SweepData.read(info, store, records=store.read_to_show())
+    data = SweepData.read(info, store, records=store.read_all())
     summary, told = data.summary, data.conclusions
     document = {**summary.to_dict(), "confirmed": [document_of(one) for one in told]}
     rows = trial_documents(summary.front_and_baselines, info.objectives, info.space)
@@ -319,14 +318,14 @@ def trials(
 
     found, info = find_sweep(home, name)
     store = found.store(info.id)
-    records = store.read_to_show()
+    records = store.read_all()
     every = trial_rows(records)
     rows = [row for row in every if trial in {None, row.trial}]
     if trial is not None and not rows:
         raise UsageError(f"sweep {info.name!r} has no trial {trial}")
     if parquet is not None:
         _write_parquet(rows, info, parquet)
-    documents, table = [row.to_dict() for row in rows], []
+    documents, table = [row.to_dict() for row in rows] if as_json else [], []
     if as_json and info.has_front:
         front = {row.trial for row in front_rows(every, info.objectives)}
         documents = [{**one, "on_front": one["trial"] in front} for one in documents]
@@ -338,7 +337,7 @@ def trials(
         _print_trial(rows[0], records, store)
         return
     newest = rows[-MOST_SHOWN:]
-    champion = champion_of(heard(Conclusions(store.folder).confirmed))
+    champion = champion_of(heard(Conclusions(store).confirmed))
     _print(TrialsView(newest, info.objectives, info.space, champion, says_constants=True))
     if left := len(rows) - len(newest):
         all_of_them = f"sweeps trials {shlex.quote(info.name)} --csv FILE {place_options()}"
@@ -473,8 +472,10 @@ def replay(
 
 
 def _tell_replayed(info: SweepInfo, replayed: Replayed) -> None:
+    from sweeps.records.record import epochs_of
+
     record = replayed.record
-    epochs = max(map(len, replayed.result.history.values()), default=0)
+    epochs = epochs_of(replayed.result.history)
     what = f"trial {record.spec.trial} of {info.name}: {counted(epochs, 'epoch')}"
     for line in replayed.surroundings:
         print(f"not as it was: {line}")

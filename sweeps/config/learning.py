@@ -8,10 +8,10 @@ teach nothing: points that were good on them would look better than they are on 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 
 from search_spaces.errors import SpaceError, listing
@@ -22,9 +22,8 @@ from search_spaces.parameters import Value
 from sweeps.config.sweep import SweepConfig
 from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_in_words, is_same_experiment
-from sweeps.records import LEARNED, Learned, SweepInfo, confirmed_by, values_of
-from sweeps.records.notes import LearnedPoint, LearnedSource
-from sweeps.records.schema import shaped
+from sweeps.journal.events import Learned, LearnedPoint, LearnedSource
+from sweeps.records import SweepInfo, confirmed_by, values_of
 from sweeps.study.portfolio import TriedPoints, choose
 from sweeps.wording import counted, first_line
 
@@ -53,7 +52,7 @@ def learn(asked: str, config: SweepConfig, existing: SweepInfo | None = None) ->
         UsageError: There is no such sweep, file or portfolio, or nothing can be learned from it.
     """
     if existing is not None and existing.learned_from == asked:
-        kept = LEARNED.read(config.home.store(existing.id).folder)
+        kept = config.home.store(existing.id).state().learned
         if kept is not None:
             return kept
     if len(config.space.objectives) > 1:
@@ -73,7 +72,7 @@ def learn(asked: str, config: SweepConfig, existing: SweepInfo | None = None) ->
     if not found.points and asked != _HOME:
         why = found.left_out[0] if found.left_out else "it holds no point"
         raise UsageError(f"--learn-from {asked}: there is nothing to learn ({why})")
-    return replace(found, asked=asked)
+    return msgspec.structs.replace(found, asked=asked)
 
 
 def _shipped(config: SweepConfig) -> Path:
@@ -89,7 +88,8 @@ def _shipped(config: SweepConfig) -> Path:
 
 def _of_file(path: Path, config: SweepConfig, asked: str) -> Learned:
     try:
-        held = shaped(Learned, parse(read_text(path, str(path)), str(path)).values)
+        found = parse(read_text(path, str(path)), str(path)).values
+        held = msgspec.convert({**found, "kind": "learned 1"}, Learned)
     except SpaceError as error:
         raise UsageError(f"--learn-from {error}") from None
     except ValueError as error:
@@ -107,10 +107,10 @@ def _of_file(path: Path, config: SweepConfig, asked: str) -> Learned:
     points, left_out = [], list(held.left_out)
     for number, point in enumerate(held.points, 1):
         try:
-            points.append(replace(point, params=_fitting(point.params, config)))
+            points.append(msgspec.structs.replace(point, params=_fitting(point.params, config)))
         except SpaceError as error:
             left_out.append(_line(f"point {number} ({point.source}): {error}"))
-    return replace(held, points=tuple(points), left_out=tuple(left_out))
+    return msgspec.structs.replace(held, points=tuple(points), left_out=tuple(left_out))
 
 
 def _named(name: str, config: SweepConfig) -> SweepInfo:

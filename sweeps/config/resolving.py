@@ -228,7 +228,7 @@ def resolve(options: RunOptions, recorded: Space | None = None) -> SweepConfig:
     try:
         space = recorded or load_space(options.space)
         name = check_sweep_name(space.name if options.name is None else options.name)
-        folder = folder_of(space.directory, home.records)
+        folder = folder_of(space.directory, home.sweeps_folder)
         experiment = load_experiment(space.experiment, folder)
         check_installed(experiment, space.experiment)
         space, dropped = apply_overrides(space, options.overrides, experiment.parameters)

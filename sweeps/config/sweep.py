@@ -13,7 +13,8 @@ from sweeps.config.options import Limits
 from sweeps.config.policies import FailurePolicy, Parallelism
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.home import Home
-from sweeps.records import ExperimentCode, Learned
+from sweeps.journal.events import Learned
+from sweeps.records import ExperimentCode
 from sweeps.study.proposals import (
     Admissible,
     Proposal,

@@ -17,29 +17,23 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
+import msgspec
 import numpy as np
+from msgspec import Struct
 
 from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
 from sweeps.errors import StoreError, UsageError
 from sweeps.experiments.folds import FRESH, ON_FOLDS
 from sweeps.home import Home
+from sweeps.journal.events import Count, Line, Moment, Name, need_lines
 from sweeps.records import FINALIST, FOLD, SweepInfo, confirmed_by, heard, listed
 from sweeps.records.conclusions import AtEvaluation, Judged
 from sweeps.records.evaluations import Entry, Evaluation, Evaluations, day_of
 from sweeps.records.record import is_unseen
-from sweeps.records.schema import (
-    Count,
-    Line,
-    Moment,
-    SweepKey,
-    json_bytes,
-    shaped,
-    warn,
-)
+from sweeps.records.schema import json_bytes, warn
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.files import FormatError, make_folder, parse_json, read_file
 from sweeps.workspace.locks import exclusive
@@ -68,8 +62,7 @@ def state_folder() -> Path | None:
     return base / "sweeps"
 
 
-@dataclass(frozen=True)
-class TestSetUse:
+class TestSetUse(Struct, frozen=True, forbid_unknown_fields=True):
     """An evaluation of a test set.
 
     Attributes:
@@ -86,9 +79,11 @@ class TestSetUse:
     at: Moment
     sweeps: Sequence[Line]
 
+    def __post_init__(self) -> None:
+        need_lines(self.key, *self.sweeps)
 
-@dataclass(frozen=True)
-class DataUse:
+
+class DataUse(Struct, frozen=True, forbid_unknown_fields=True):
     """A confirmation, which judged finalists on folds of the data.
 
     Attributes:
@@ -98,8 +93,11 @@ class DataUse:
     """
 
     key: Line
-    sweep: SweepKey
+    sweep: Name
     finalists: Sequence[Line]
+
+    def __post_init__(self) -> None:
+        need_lines(self.key, *self.finalists)
 
 
 Use = TypeVar("Use", TestSetUse, DataUse)
@@ -144,7 +142,7 @@ class MachineLog(Generic[Use]):
         damaged = 0
         for line in content.splitlines():
             try:
-                use = shaped(self._use, parse_json(line))
+                use = msgspec.convert(parse_json(line), self._use)
                 found.setdefault(use.key, use)
             except ValueError:
                 damaged += 1
@@ -163,7 +161,8 @@ class MachineLog(Generic[Use]):
             make_folder(self.path.parent)
             with exclusive(self.path.parent):
                 known = {use.key for use in self.read()}
-                lines = [json_bytes(asdict(u)) + b"\n" for u in uses if u.key not in known]
+                new = (msgspec.to_builtins(use) for use in uses if use.key not in known)
+                lines = [json_bytes(use) + b"\n" for use in new]
                 if lines and self.is_kept:
                     self._append(self.path, lines)
         except (OSError, StoreError) as error:
@@ -256,7 +255,7 @@ class AccessLog:
             same = [r for r in before if r.list_digest in digests]
             if same:  # the same models, by their weights: trained again, perhaps, as another sweep
                 self._machine.add([_use(one) for one in before])
-                return replace(same[-1], entries=entries)
+                return msgspec.structs.replace(same[-1], entries=entries)
             is_known = any(use.key in digests for use in elsewhere)  # scored by another home
             if number > 1 and not again.strip() and not is_known:
                 raise UsageError(self._evaluated_before(number - 1, before, elsewhere))
@@ -272,11 +271,10 @@ class AccessLog:
         """
         own = self._files.readable(lambda _: None)
         keys = {one.list_digest for one in own} | {use.key for use in self._machine.read()}
-        # The results of evaluations lie beside the sweeps of the home, imported ones included.
-        name = re.compile(rf"tested-{self._digest[:8]}-([0-9]+)\.json.*")
-        folders = (folder for folder in listed(self._home.records) if folder.is_dir())
-        results = (name.fullmatch(path.name) for folder in folders for path in listed(folder))
-        recorded = {int(match[1]) for match in results if match}
+        # The results of evaluations are told of the sweeps of the home, imported ones included.
+        states = (self._home.store(info.id).state(lambda _: None) for info in self._home.sweeps())
+        names = (name.split("-") for state in states for name, _ in state.tested)
+        recorded = {int(number) for digest, number in names if digest == self._digest[:8]}
         return max(recorded | self._files.numbers() | {len(keys)})
 
     def at(self, evaluation: Evaluation) -> AtEvaluation:

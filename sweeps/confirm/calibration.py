@@ -64,7 +64,7 @@ def measure_calibration(
         except Exception as error:  # such as shapes that are not those of its samples
             raise failed(experiment, "calibration_terms", error) from error
     winner = comparison.verdict.recommended.finalist.label
-    return CalibrationConclusion("calibration", winner, found) if winner in found else None
+    return CalibrationConclusion(winner, found) if winner in found else None
 
 
 def _with_answers(comparison: Comparison, label: str) -> list[int]:

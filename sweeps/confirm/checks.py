@@ -278,7 +278,7 @@ def cross_validation_experiment(home: Home, info: SweepInfo) -> tuple[str, Score
     Raises:
         UsageError: Its experiment has no fresh folds, or not the metric that the space asks for.
     """
-    experiment, objective = recorded_experiment(info, home.records), info.objectives[0]
+    experiment, objective = recorded_experiment(info, home.sweeps_folder), info.objectives[0]
     return _on_folds(experiment, info.experiment, objective, asked_by(info))
 
 
@@ -375,7 +375,7 @@ def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experim
     Raises:
         UsageError: The data differ from those that scored the sweep's trials, or are unreadable.
     """
-    folder = experiment_folder(info, home.records)
+    folder = experiment_folder(info, home.sweeps_folder)
     experiment = load_experiment(cross_validation_experiment(home, info)[0], folder)
     try:
         data = experiment.prepare(source, SPLIT_SEED)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median_low
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -454,7 +455,9 @@ def compare_finalists(
     standings = []
     for one in verdict.standings:
         own = ended[one.finalist.label]
-        concluded = replace(one.concluded, diverged=own["diverged"], failed=own["failed"])
+        concluded = msgspec.structs.replace(
+            one.concluded, diverged=own["diverged"], failed=own["failed"]
+        )
         standings.append(replace(one, concluded=concluded))
     return Comparison(trainings, whole, replace(verdict, standings=standings), outcomes)
 
@@ -596,4 +599,4 @@ def measure_selection_bias(comparison: Comparison) -> SelectionBiasConclusion | 
     searched = scored.sign * standing.finalist.searched
     total = scored.difference(replace(fresh, value=searched - fresh.value).interval())
     of_both = standing.finalist.searched, scored.sign * fresh.value
-    return SelectionBiasConclusion("selection_bias", label, *of_both, total)
+    return SelectionBiasConclusion(label, *of_both, total)

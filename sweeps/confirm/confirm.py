@@ -171,7 +171,7 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Confirmable:
             experiment on folds lacks something that the confirmation needs.
     """
     check_options(options)
-    before, says = Conclusions(home.store(info.id).folder).confirmed(), asked_by(info)
+    before, says = Conclusions(home.store(info.id)).confirmed(), asked_by(info)
     top = options.top or (before and before.top) or says.top
     folds = options.folds or (before and before.folds) or says.folds
     if folds % FOLDS_A_REPEAT:
@@ -213,7 +213,7 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Confirmable:
     searched = searched_by(store, info)
     has_nothing_to_try = is_script(info.experiment) and searched is None
     if not (is_whole or is_shipped(path, experiment) or has_nothing_to_try):
-        folder = experiment_folder(info, home.records)
+        folder = experiment_folder(info, home.sweeps_folder)
         own = CrossValidation(path, folder, experiment, data, options.how.workers, scored, searched)
         note = make_progress(options.how.progress).note
         try_folds(own, [finalist.config for finalist in finalists], note)
@@ -266,7 +266,7 @@ def confirm(
     watch = Stopwatch()
     options = replace(options, how=options.how.about(info))
     checked = check(home, info, options)
-    with Starts(home.store(info.id).folder).counted(watch):
+    with Starts(home.store(info.id)).counted(watch):
         with as_one(options.how.progress, _trainings(home, info, options, checked)) as shown:
             how = replace(options.how, progress=shown)
             work = _Work(home, info, replace(options, how=how), checked)
@@ -328,19 +328,18 @@ def restore(home: Home, info: SweepInfo, how: HowToTrain) -> tuple[str, int]:
         UsageError: No champion was replaced, or its confirmation was deleted.
     """
     home.check_writable()
-    exchanged = Conclusions(home.store(info.id).folder).restore()
+    exchanged = Conclusions(home.store(info.id)).restore()
     if exchanged is None:
         raise UsageError(
             f"--restore: no earlier champion of {info.name!r} was replaced, or its confirmation "
             "was deleted; nothing was changed"
         )
-    home.publish(info.id)
     now, before = exchanged
-    was = f"was {now.winner}, and " if now else ""
+    was = f"was {now.finalist}, and " if now else ""
     called = home.get(before.confirmation).name
     uri = resolve_tracking_uri(home.path, how.tracking_uri)
     pending = show_conclusions(home, info, uri, how.data)
-    return f"the champion of {info.name} {was}is {before.winner} again ({called})", pending
+    return f"the champion of {info.name} {was}is {before.finalist} again ({called})", pending
 
 
 class _EndedError(Exception):
@@ -408,7 +407,6 @@ class _Work:
             home, self._info, finalists, checked.folds, checked.left_out, checked.most
         )
         self.result.confirmation = confirmation
-        home.publish(self._info.id)  # the space, so that another host can continue it
         self._confirmed = self._within_time(confirmation, run_confirmation(confirmation, home, how))
         self._take(self._confirmed)
 
@@ -488,7 +486,7 @@ class _Work:
             confirmation=found.sweep.id,
             trained_in=spec.sweep,
             champion=spec.key,
-            winner=label,
+            finalist=label,
             top=checked.top,
             folds=checked.folds,
             left_out=[finalist.label for finalist in checked.left_out],
@@ -500,18 +498,18 @@ class _Work:
 
     def _keep(self, concluded: ConfirmationRecord) -> None:
         """Keep the conclusion, unless the one in force says more; say what becomes of that one."""
-        kept = Conclusions(self._home.store(self._info.id).folder)
+        kept = Conclusions(self._home.store(self._info.id))
         before = heard(kept.confirmed)
         lacking = "" if before is None or self._options.replace else lacks(concluded, before)
         self.result.is_in_force = not lacking
         if before is None:
             kept.keep(concluded)
             return
-        name, new = shlex.quote(self._info.name), concluded.winner
+        name, new = shlex.quote(self._info.name), concluded.finalist
         where = f"{self._called(before)}, {counted(before.folds or 0, 'fold')}"
         if lacking:
             self.result.said = (
-                f"The champion stays {before.winner} ({where}), since this confirmation "
+                f"The champion stays {before.finalist} ({where}), since this confirmation "
                 f"{lacking}. To take {new} all the same, repeat this command with --replace: "
                 "nothing is trained twice"
             )
@@ -519,7 +517,7 @@ class _Work:
         kept.keep(concluded)
         if before.confirmation != concluded.confirmation:
             self.result.said = (
-                f"The champion was {before.winner} ({where}), and is {new} now "
+                f"The champion was {before.finalist} ({where}), and is {new} now "
                 f"({self._called(concluded)}, {counted(concluded.folds or 0, 'fold')}). To go "
                 f"back: `sweeps confirm {name} --restore`"
             )
@@ -551,14 +549,13 @@ class _Work:
             method = "rolling origin" if is_ordered else "folds"
         records = self._home.store(self._info.id).read_all()
         return VerdictConclusion(
-            kind="verdict",
             sweep=self._info.name,
             trials=len({record.spec.trial for record in records}),
             confirmation=confirmation.name,
             folds=verdict.folds,
             folds_asked=confirmation.folds,
             settled=verdict.is_settled,
-            recommended=found.winner.label,
+            champion=found.winner.label,
             standings=[standing.concluded for standing in verdict.standings],
             gain_over_control=gained and scored.difference(gained),
             others=other_confirmations(self._home, self._info, confirmation),

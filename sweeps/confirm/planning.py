@@ -58,7 +58,6 @@ from sweeps.records import (
 from sweeps.records.conclusions import Components
 from sweeps.runner.budget import Reserve, parts_of
 from sweeps.wording import format_seconds
-from sweeps.workspace.files import make_folder, write_atomically
 from sweeps.workspace.names import free_name
 
 SPACE: Final = "space.yaml"
@@ -117,7 +116,7 @@ def plan_confirmation(
     experiment, scored = cross_validation_experiment(home, info)
     trained = trained_with(home, info, finalists, folds, left_out)
     tail = _find(home, info, trained, folds)
-    places = max(most, folds) if tail is None else _places(home.records / tail)
+    places = max(most, folds) if tail is None else _places(home.sweeps_folder / tail)
     text = confirming_space(experiment, trained, places, scored)
     wanted = _essence(text)
     sweep_folder = home.store(info.id).folder
@@ -127,8 +126,7 @@ def plan_confirmation(
         f for f in folders if _space_in(f) in ({wanted} if _tail(f) in begun else {wanted, None})
     )
     name = name_for(home, folder, f"{info.name}{_CONFIRMATION}")
-    make_folder(folder)
-    write_atomically(folder / SPACE, text.encode(), "conclusion")
+    _write_space(home, folder / SPACE, text)
     return Confirmation(name, folder, trained, folds, experiment)
 
 
@@ -167,10 +165,10 @@ def _find(home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int
     experiment, scored = cross_validation_experiment(home, info)
     found = []
     for tail in _begun(home):
-        if tail.parent.name != info.id or (places := _places(home.records / tail)) < folds:
+        if tail.parent.name != info.id or (places := _places(home.sweeps_folder / tail)) < folds:
             continue
         text = confirming_space(experiment, finalists, places, scored)
-        if _space_in(home.records / tail) == _essence(text):
+        if _space_in(home.sweeps_folder / tail) == _essence(text):
             found.append((places, tail))
     return min(found)[1] if found else None
 
@@ -299,8 +297,7 @@ def run_refit(
     wanted = _essence(text)
     free = (f for f in _refits(confirmation) if _tail(f) not in begun or _space_in(f) == wanted)
     folder = next(free)
-    make_folder(folder)
-    write_atomically(folder / SPACE, text.encode(), "conclusion")
+    _write_space(home, folder / SPACE, text)
     search = confirmation.name.removesuffix(_CONFIRMATION).removesuffix("-final")  # of format 1
     name = name_for(home, folder, f"{search}-{REFIT}")
     return _run(folder / SPACE, name, 1, home, how)
@@ -335,6 +332,11 @@ def name_for(home: Home, folder: Path, wanted: str) -> str:
     return free_name(wanted, taken) if wanted in taken else wanted
 
 
+def _write_space(home: Home, file: Path, text: str) -> None:
+    """Write a space into the folder of the sweep, so that another host can continue it as well."""
+    home.store(file.parent.parent.name).keep_file(file, text.encode(), "conclusion")
+
+
 def _run(space: Path, name: str, trials: int, home: Home, how: HowToTrain, **options: Any) -> Ran:
     whole = _begun(home).get(_tail(space.parent))
     if whole is not None and ended_trials(home, whole) >= trials:
@@ -360,9 +362,8 @@ def run_control(
     """
     folder = home.store(info.id).folder / CONTROL_FOLDER
     file = folder / "control.json"
-    make_folder(folder)
     space = {**info.space, "baselines": []}
-    write_atomically(file, json.dumps(space, indent=1).encode(), "conclusion")
+    _write_space(home, file, json.dumps(space, indent=1))
     name, seed = name_for(home, folder, f"{info.name}-control"), info.fingerprint.get("seed", 0)
     random = {"sampler": "random", "pruner": "none", "seed": int(seed) + 1}
     ran = _run(file, name, trials, home, how, **random)
@@ -630,7 +631,7 @@ def plan_power(config: SweepConfig) -> PowerPlan:
         is_alike = is_same_experiment(info.experiment, experiment)
         if not is_alike or not is_same_data(data, info.data):
             continue
-        confirmed = heard(Conclusions(home.store(info.id).folder).confirmed)
+        confirmed = heard(Conclusions(home.store(info.id)).confirmed)
         one = confirmed.verdict if confirmed else None
         if one is not None and one.metric == scored.metric and one.components is not None:
             found[one.confirmation] = one.components

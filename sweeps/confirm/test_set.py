@@ -133,10 +133,10 @@ def _conclude(home: Home, access_log: AccessLog) -> set[str]:
         at = access_log.at(evaluation)
         votes = conclude_votes(evaluation, scores, at)
         for sweep in evaluation.sweeps:
-            folder = home.store(sweep).folder
-            if folder.exists():
+            store = home.store(sweep)
+            if store.folder.exists():
                 tested = conclude_evaluations(evaluation, sweep, scores, at)
-                Conclusions(folder).keep_tested(evaluation.name, tested, votes)
+                Conclusions(store).keep_tested(evaluation.name, tested, votes)
                 written.add(sweep)
     return written
 
@@ -167,12 +167,12 @@ def conclude_evaluations(
         gap = crossed_difference(outcomes, 0, number).interval(len(entries)) if number else None
         mean = scored.measured(crossed_mean(outcomes, number).interval())
         ahead = gap and scored.difference(gap)
-        finalists.append(TestedFinalist(entry.role, entry.label, mean, ahead))
+        role = "champion" if entry.role == "winner" else entry.role
+        finalists.append(TestedFinalist(role, entry.label, mean, ahead))
     baseline = next((entry.label for entry in entries if entry.role == "baseline"), None)
     champion = files.get(CHAMPION, files["winner"])
     are_right_or_wrong = is_by_sample and bool(np.isin(values, (0, 1)).all())
     return TestConclusion(
-        kind="test",
         evaluation=at,
         trainings=trainings,
         samples=samples,
@@ -224,7 +224,7 @@ def check_test_set(
         )
     first = infos[0]
     path, scored = cross_validation_experiment(home, first)
-    experiment: Any = load_experiment(path, experiment_folder(first, home.records))
+    experiment: Any = load_experiment(path, experiment_folder(first, home.sweeps_folder))
     check_installed(experiment, path)
     test_set = test_set_of(experiment, scored, source)
     if test_set is None:
@@ -274,10 +274,10 @@ def _entries(home: Home, info: SweepInfo, result: ConfirmResult) -> Iterator[Ent
         )
     for role, label in taken.items():
         yield _entry(info, role, label, trainings.store, trainings.of(label, folds))
-    confirmed = Conclusions(home.store(info.id).folder).confirmed()
+    confirmed = Conclusions(home.store(info.id)).confirmed()
     if confirmed is not None and confirmed.trained_in != confirmed.confirmation:
         store = home.store(confirmed.trained_in)
-        yield _entry(info, CHAMPION, confirmed.winner, store, [store.read(confirmed.champion)])
+        yield _entry(info, CHAMPION, confirmed.finalist, store, [store.read(confirmed.champion)])
 
 
 def _entry(

@@ -61,7 +61,7 @@ from sweeps.records.conclusions import (
     AtEvaluation,
     Conclusion,
     SingleBest,
-    TestedWinner,
+    TestedChampion,
     TestVotesConclusion,
     VerdictConclusion,
     VoteJudgement,
@@ -423,7 +423,7 @@ def compare_votes(
     mean = scored.measured(crossed_mean(outcomes, 0).interval())
     best = SingleBest(single.name, mean, single.parameters, single.seconds, float(chances[0]))
     winners = [member.name for member in bank.members if member.is_winner]
-    return VotesConclusion("votes", sweeps, winners, best, votes, outcomes.folds, scored.metric)
+    return VotesConclusion(sweeps, winners, best, votes, outcomes.folds, scored.metric)
 
 
 def all_voting(
@@ -519,7 +519,7 @@ def choose_ensembles(bank: Bank, top: int | None) -> list[Ensemble]:
     else:
         sizes = {count} if are_several else set(range(2, count + 1))
     announced = top if top is not None or are_several else count
-    chosen = [Ensemble("winners", winners, is_announced=announced is None)] if are_several else []
+    chosen = [Ensemble("champions", winners, is_announced=announced is None)] if are_several else []
     for size in sorted(sizes):
         name = f"all {count}" if size == count else f"top {size}"
         chosen.append(Ensemble(name, members[:size], is_announced=size == announced))
@@ -527,7 +527,7 @@ def choose_ensembles(bank: Bank, top: int | None) -> list[Ensemble]:
 
 
 def _confirmed(home: Home, info: SweepInfo) -> Confirmed:
-    confirmed = Conclusions(home.store(info.id).folder).confirmed()
+    confirmed = Conclusions(home.store(info.id)).confirmed()
     _, scored = cross_validation_experiment(home, info)  # raises if it can never be confirmed
     if confirmed is None:
         raise UsageError(
@@ -540,7 +540,7 @@ def _confirmed(home: Home, info: SweepInfo) -> Confirmed:
     store = home.store(confirmed.confirmation)
     trainings = Trainings.read(store, confirmed.left_out, scored)
     margin = next((one.margin for one in verdicts if one.margin is not None), MARGIN)
-    return Confirmed(info.name, trainings, confirmed.winner, margin)
+    return Confirmed(info.name, trainings, confirmed.finalist, margin)
 
 
 def _shared_folds(confirmed: Sequence[Confirmed]) -> list[int]:
@@ -571,7 +571,7 @@ def _tested(home: Home, sweeps: Sequence[str]) -> list[Conclusion]:
         votes = conclude_votes(evaluation, scores, access_log.at(evaluation)) if scores else None
         found |= {evaluation.name: votes} if votes else {}
     # An imported sweep brings the conclusions of its former home.
-    kept = [Conclusions(home.store(sweep).folder).votes() for sweep in sweeps]
+    kept = [Conclusions(home.store(sweep)).votes() for sweep in sweeps]
     names = sorted(set.intersection(*map(set, kept)) - found.keys())
     return [*found.values(), *(kept[0][name] for name in names)]
 
@@ -604,7 +604,7 @@ def conclude_votes(
     winners = []
     for place, found in own.items():
         entry, mean = entries[place], scored.measured(_crossed(found).interval())
-        winners.append(TestedWinner(entry.name, entry.label, len(found), mean))
+        winners.append(TestedChampion(entry.name, entry.label, len(found), mean))
     votes = []
     for place, kind in cast:
         voted, name = cast[place, kind].astype(float), entries[place].name
@@ -616,10 +616,9 @@ def conclude_votes(
         votes.append(VoteOnTest(name, kind, len(own[place]), accuracy, ahead, name, word))
     asked = VOTE_QUESTION if evaluation.is_by_class else MEAN_QUESTION
     return TestVotesConclusion(
-        kind="test votes",
         evaluation=at,
         was_asked=asked in evaluation.questions,
-        winners=winners,
+        champions=winners,
         best=entries[max(places, key=lambda place: float(own[place].mean()))].name,
         votes=votes,
         metric=scored.metric,

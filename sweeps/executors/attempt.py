@@ -24,7 +24,8 @@ from sweeps.config.policies import FailureReason
 from sweeps.errors import ExperimentError, ScriptError
 from sweeps.executors.checkpoint import CheckpointFile, CheckpointPlace
 from sweeps.experiment import Experiment, OnEpoch, PreparedData, Stop, TrialResult, TrialSpec
-from sweeps.records.format import MOST_ARRAYS, MOST_NAMES
+from sweeps.journal.events import MOST_NAMES
+from sweeps.records.arrays import MOST_ARRAYS
 from sweeps.records.kept_files import collect_files, last_lines
 from sweeps.records.schema import json_bytes
 from sweeps.workspace.clock import Stopwatch

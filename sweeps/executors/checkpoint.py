@@ -17,15 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
+from msgspec import Struct
 
 from sweeps.errors import StoreError
 from sweeps.experiment import PreparedData, TrialSpec
+from sweeps.journal.file import FILE
 from sweeps.records import Record, RecordError
+from sweeps.records.arrays import pack_arrays, seal, unpack_arrays, unseal
 from sweeps.records.enqueued import EPOCHS
-from sweeps.records.format import pack_arrays, seal, unpack_arrays, unseal
-from sweeps.records.schema import json_bytes, shaped
-from sweeps.records.store import INFO_FILE, checkpoint_files
+from sweeps.records.schema import json_bytes
+from sweeps.records.store import checkpoint_files
 from sweeps.workspace.files import (
     FormatError,
     make_folder,
@@ -64,8 +67,7 @@ def owner_of(spec: TrialSpec, data: PreparedData, environment: Mapping[str, Any]
     return hashlib.sha256(json_bytes([facts, made_by, cpu])).hexdigest()
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(Struct, frozen=True, forbid_unknown_fields=True):
     """The content of a checkpoint.
 
     Attributes:
@@ -105,7 +107,7 @@ class CheckpointPlace:
     def is_here(self) -> bool:
         """Whether this process can write into the folder of the sweep, an id that no other has."""
         sweep = self.path.parent.parent
-        return os.access(sweep / INFO_FILE, os.R_OK) and os.access(sweep, os.W_OK)
+        return os.access(sweep / FILE, os.R_OK) and os.access(sweep, os.W_OK)
 
     def said(self) -> str | None:
         """Return, in words, how an attempt that begins now uses the checkpoint; None without one.
@@ -151,7 +153,7 @@ def decode(data: bytes, *, arrays: bool = True) -> tuple[Stored, dict[str, np.nd
         members = unpack_arrays(payload, lambda name: arrays or name == _DOCUMENT)
         if _DOCUMENT not in members:
             raise FormatError(f"it has no {_DOCUMENT}")
-        stored = shaped(Stored, parse_json(members.pop(_DOCUMENT).tobytes()))
+        stored = msgspec.convert(parse_json(members.pop(_DOCUMENT).tobytes()), Stored)
     except ValueError as error:
         raise FormatError(f"its checkpoint is damaged ({error})") from None
     return stored, members
@@ -237,7 +239,7 @@ class CheckpointFile:
     def _write(
         self, stored: Stored, arrays: Mapping[str, np.ndarray], path: Path | None = None
     ) -> None:
-        document = np.frombuffer(json_bytes(vars(stored)), np.uint8)
+        document = np.frombuffer(json_bytes(msgspec.to_builtins(stored)), np.uint8)
         packed = pack_arrays({_DOCUMENT: document, **arrays}, compressed=False)
         try:
             make_folder(self._place.path.parent)

@@ -174,7 +174,7 @@ def declare_same(store: RecordStore, info: SweepInfo, record: Record) -> None:
     """
     experiment = recorded_experiment(info, store.folder.parent)
     recorded, now = record.environment.get("code"), code_of(info.experiment, experiment)
-    history = CodeHistory(store.folder)
+    history = CodeHistory(store)
     if recorded is not None and now is not None and not is_same_code(history, recorded, now):
         history.keep(dataclasses.replace(kept_whole(now), same_as=recorded))
 
@@ -191,7 +191,7 @@ def check_same_code(store: RecordStore, record: Record, path: str, experiment: o
     recorded, now = record.environment.get("code"), code_of(path, experiment)
     if recorded is None or now is None:
         return
-    history = CodeHistory(store.folder)
+    history = CodeHistory(store)
     if is_same_code(history, recorded, now):
         return
     before = history.newest(recorded)
@@ -214,7 +214,7 @@ def unrecorded_package(store: RecordStore, info: SweepInfo, record: Record) -> s
     It is empty if there is none, or its code was recorded. Arguments as for `load_same`.
     """
     recorded = record.environment.get("code")
-    before = CodeHistory(store.folder).newest(recorded) if recorded else None
+    before = CodeHistory(store).newest(recorded) if recorded else None
     now = _code_now(store, info)
     return "" if now is None or before is None or before.shipped else now.package
 
@@ -224,7 +224,7 @@ def edited_files(store: RecordStore, info: SweepInfo, record: Record) -> list[st
 
     If there is nothing to compare with, the list is empty. Arguments as for `load_same`.
     """
-    recorded, history = record.environment.get("code"), CodeHistory(store.folder)
+    recorded, history = record.environment.get("code"), CodeHistory(store)
     if recorded is None or (before := history.newest(recorded)) is None:
         return []
     now = _code_now(store, info)

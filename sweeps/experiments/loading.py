@@ -23,8 +23,8 @@ from sweeps.errors import ExperimentError, UntrustedError, UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.folds import ON_FOLDS, FoldExperiment
 from sweeps.experiments.script import ScriptCommand, ScriptExperiment
+from sweeps.journal.events import Received
 from sweeps.records import RecordStore, SweepInfo, confirmed_by, heard
-from sweeps.records.notes import FOREIGN, Foreign
 from sweeps.wording import how_to_install
 
 SHIPPED: Final = frozenset({"digitexp.experiment:experiment", "digitexp.on_blocks:experiment"})
@@ -208,7 +208,7 @@ def folder_of(directory: Path | None, records: Path) -> Path | None:
     return directory if info is None else experiment_folder(info, records)
 
 
-def check_trust(info: SweepInfo, records: Path) -> Foreign | None:
+def check_trust(info: SweepInfo, records: Path) -> Received | None:
     """Refuse a sweep whose experiment may not be run; return its source, None if made here.
 
     An experiment that ships here may be run, whoever recorded the sweep.
@@ -216,10 +216,10 @@ def check_trust(info: SweepInfo, records: Path) -> Foreign | None:
     Raises:
         UntrustedError: It was imported, and nobody has said yet that its experiment may be run.
     """
-    foreign = FOREIGN.read(records / info.id)
+    foreign = RecordStore(records / info.id).state().received
     searched = confirmed_by(info.directory)
     if foreign is None and searched is not None:  # a confirmation, made here, of an imported one
-        foreign = FOREIGN.read(records / searched)
+        foreign = RecordStore(records / searched).state().received
     if foreign is None or foreign.trusted or not (named := what_runs(info)):
         return foreign
     raise UntrustedError(

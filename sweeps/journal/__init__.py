@@ -8,11 +8,16 @@ line without its end was never acknowledged: readers leave it alone, and the nex
 Readers take no lock. An appender takes the lock of the file, the next number, writes all bytes,
 syncs, and releases; what it could not write whole it takes back. There is no compaction.
 
-What was asked of the sampler stands in it: which trials there are, with which parameters. How they
-ended stands in the records.
+`SweepState` is what the events say, in order: trials, queue, generations, notes, conclusions, time
+spent. Study, reports and MLflow are made from it. Beside the journal there are only the lock,
+requests of control, checkpoints, large files of attempts, texts of code, and the log of test-set
+evaluations; none of them decides what the result of a trial is.
 """
 
-from sweeps.journal.events import Asked, Event
-from sweeps.journal.file import Journal
+from sweeps.journal.events import Asked, Ended, Event, Finished
+from sweeps.journal.file import Journal, Remote
+from sweeps.journal.state import SweepState, state_of
 
-__all__ = ["Asked", "Event", "Journal"]
+__all__ = [
+    "Asked", "Ended", "Event", "Finished", "Journal", "Remote", "SweepState", "state_of",
+]  # fmt: skip

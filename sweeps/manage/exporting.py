@@ -82,7 +82,7 @@ def export_trial(
         head = _head_of_champion(facts, home, champion_of, can_refit=can_refit)
     if is_script(info.experiment):
         facts["command"] = shlex.join(experiment.command(record.spec, record.data["info"], AGAIN))
-        where = experiment_folder(info, home.records)
+        where = experiment_folder(info, home.sweeps_folder)
         with _appearing(folder) as part:
             _write_script(part, store.files(record), facts, head, where=where)
     elif hasattr(experiment, "export"):
@@ -213,7 +213,7 @@ class _Head:
 def _head_of_champion(
     facts: Mapping[str, Any], home: Home, info: SweepInfo, *, can_refit: bool
 ) -> _Head:
-    conclusions = Conclusions(home.store(info.id).folder)
+    conclusions = Conclusions(home.store(info.id))
     confirmed = conclusions.confirmed()
     assert confirmed is not None
     said = " ".join(in_short(conclusions.all()))
@@ -228,7 +228,7 @@ def _head_of_champion(
             "trainings on folds, which had less data: no sample is left to score this one."
         )
     return _Head(
-        f"{info.name}, champion {confirmed.winner}",
+        f"{info.name}, champion {confirmed.finalist}",
         f"{said}\n\n{which}".lstrip(),
         "Measured by that training alone: the figure to quote is the one above.",
     )

@@ -23,8 +23,8 @@ from sweeps.config.options import RunOptions
 from sweeps.config.resolving import resolve
 from sweeps.config.sweep import SweepConfig
 from sweeps.errors import UsageError
+from sweeps.journal.events import Imported, ImportedTrial
 from sweeps.records import SweepInfo
-from sweeps.records.notes import Imported, ImportedTrial
 from sweeps.runner.opening import open_sweep, refuse_existing
 from sweeps.study.exchange import read_other_study
 from sweeps.study.samplers import LEARN_NOTHING
@@ -139,7 +139,7 @@ def import_results(
             f"the first: {first_line(left_out[0])}. It has {listing(found.names)}; needed are "
             f"{listing([*needed, *walk.params])} (--map THEIRS=OURS renames); nothing was created"
         )
-    imported = Imported(found.source, now_ms(), tuple(trials))
+    imported = Imported(source=found.source, imported_at=now_ms(), trials=tuple(trials))
     info = open_sweep(config, code_state(Path.cwd()), imported)
     known = {one.metric for one in config.space.objectives}
     # The names that points of the space have, and those that the experiment receives of them.

@@ -17,11 +17,12 @@ from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home
 from sweeps.records import Record, SweepInfo, confirmed_by, is_same_data, source_of
-from sweeps.records.enqueued import trials_to_retry
+from sweeps.records.enqueued import Retries, trials_to_retry
 from sweeps.records.ranking import worth_keeping
+from sweeps.records.schema import TORN
+from sweeps.records.store import DELETED
 from sweeps.runner.ownership import SweepLock, hold
 from sweeps.tracking.sync import (
-    DELETED,
     SyncReport,
     finish_deletions,
     hold_to_send,
@@ -32,7 +33,7 @@ from sweeps.tracking.sync import (
 )
 from sweeps.wording import counted, first_line
 from sweeps.workspace.failpoints import reached
-from sweeps.workspace.files import remove, sync_folder
+from sweeps.workspace.files import sync_folder
 from sweeps.workspace.names import check_sweep_name
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def collect_garbage(
         removed = [(path, path.lstat().st_size) for path in _garbage(home, info, keep_top)]
         for path, _ in [] if dry_run else removed:
             reached("gc.begun")
-            remove(path)
+            home.store(info.id).drop(path)
             reached("gc.done")
     return removed
 
@@ -109,8 +110,9 @@ def _garbage(home: Home, info: SweepInfo, keep_top: int) -> Iterator[Path]:
     kept |= {r.spec.key for r in records if r.ends_trial and r.origin.startswith("baseline ")}
     if confirmed_by(info.directory):
         kept |= {record.spec.key for record in records}
-    yield from sorted(p for p in store.folder.glob("[0-9]*.weights") if p.stem not in kept)
-    yield from sorted(store.folder.glob("*.torn"))
+    weights = {store.weights_path(r.spec.key) for r in records if r.spec.key not in kept}
+    yield from sorted(path for path in weights if path.exists())
+    yield from sorted(store.folder.glob(f"*/*{TORN}"))
 
 
 def delete_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> None:
@@ -128,8 +130,8 @@ def delete_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> None:
     """
     require_store(tracking_uri)
     with home.exclusive(), hold(home, info) as held:
-        _take_out(home, info.id)
         held.forget()
+        _take_out(home, info.id)
         reached("delete.done")
     finish_deletions(home, tracking_uri)
     confirmed = confirmed_by(info.directory)
@@ -139,21 +141,23 @@ def delete_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> None:
 
 
 def delete_unreadable(home: Home, sweep_id: str, tracking_uri: str) -> None:
-    """Delete the rest of a sweep whose `sweep.json` cannot be read; its runs stay in MLflow.
+    """Delete the rest of a sweep whose journal cannot be read; its runs stay in MLflow.
 
     Raises:
         UsageError: Another process runs the sweep.
     """
     require_store(tracking_uri)
     with home.exclusive(), SweepLock(home.store(sweep_id).folder / "lock", sweep_id):
+        if home.shared is not None:
+            home.shared.delete(sweep_id)
         _take_out(home, sweep_id)
     finish_deletions(home, tracking_uri)
 
 
 def _take_out(home: Home, sweep_id: str) -> None:
     reached("delete.begun")
-    home.store(sweep_id).folder.rename(home.records / f"{DELETED}{sweep_id}")
-    sync_folder(home.records)
+    home.store(sweep_id).folder.rename(home.sweeps_folder / f"{DELETED}{sweep_id}")
+    sync_folder(home.sweeps_folder)
 
 
 def rename_sweep(home: Home, info: SweepInfo, name: str, tracking_uri: str) -> SyncReport:
@@ -232,7 +236,7 @@ def retry(
 
     store = home.store(info.id)
     records = store.read_all()
-    waiting = store.retries.waiting(records)
+    waiting = Retries(store).waiting(records)
     marked = [r.spec.trial for r in trials_to_retry(info.name, records, waiting, asked=trials)]
     again = sorted({*marked, *(trial for trial in waiting if not trials or trial in trials)})
     config = dataclasses.replace(_as_recorded(home, info, asked), retry=tuple(trials))
@@ -271,7 +275,7 @@ def _as_recorded(home: Home, info: SweepInfo, asked: RunOptions) -> SweepConfig:
         data=asked.data or source_of(info.data),
     )
     try:
-        space = Space.from_dict(info.space, directory=experiment_folder(info, home.records))
+        space = Space.from_dict(info.space, directory=experiment_folder(info, home.sweeps_folder))
     except SpaceError as error:
         raise UsageError(f"sweep {info.name!r}: {error}") from error
     config = resolve(options, space)

@@ -1,13 +1,13 @@
 """`sweeps share`, `import`, `trust`: a sweep as one file, verified on arrival, run when trusted.
 
-The file is a zip archive of the record folder, with a manifest of the SHA-256 of each file. It
-holds no code and no pickles. The home that imports it makes MLflow runs from the records.
+The file is a zip archive, not compressed, of the journal and the files that its events name, with a
+manifest of the SHA-256 of each. It holds no code and no pickles, and nothing that is true on one
+machine only: folders, commands, trust. The home that imports it makes MLflow runs from the journal.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import json
 import os
@@ -15,27 +15,47 @@ import re
 import secrets
 import shutil
 import zipfile
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
+import msgspec
+
 from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_in_words, lies_in
 from sweeps.home import Home
-from sweeps.records import Record, RecordError, RecordStore, SweepInfo, recover
-from sweeps.records.conclusions import SWEEP_ID
-from sweeps.records.notes import FOREIGN, Foreign
-from sweeps.records.schema import DamagedFileError, Line, SweepKey, SweepName, check_sampled, shaped
-from sweeps.records.store import unreadable_files
+from sweeps.journal import Event, state_of
+from sweeps.journal.events import (
+    Begun,
+    Data,
+    Ended,
+    Environment,
+    Received,
+    Returned,
+    Started,
+    TooLongError,
+    Unfinished,
+    UnknownEventError,
+    need_lines,
+    to_line,
+)
+from sweeps.journal.file import FILE
+from sweeps.records import Conclusions, Record, RecordError, RecordStore, SweepInfo
+from sweeps.records.conclusions import SWEEP_ID, without_place
+from sweeps.records.record import curves_in
+from sweeps.records.schema import check_sampled, warn
 from sweeps.study.proposals import proposal_of_record
 from sweeps.study.sampler_view import trial_outcome
 from sweeps.tracking.sync import SyncReport, sync_sweep
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.files import (
+    DEEPEST,
+    MOST_MEMORY,
     MOST_PARSED,
     FormatError,
     NoFileError,
+    is_too_much,
     make_folder,
     open_file,
     opened_archive,
@@ -44,56 +64,59 @@ from sweeps.workspace.files import (
     read_file,
     unpacked,
     unwritable,
+    write_atomically,
 )
 from sweeps.workspace.names import check_sweep_name
 
 _MANIFEST: Final = "manifest.json"
-_FORMAT: Final = "sweeps-share 2"
-_FORMATS: Final = ("sweeps-share 1", _FORMAT)
+_FORMAT: Final = "sweeps-share 3"
+_FORMER: Final = ("sweeps-share 1", "sweeps-share 2")
 _ALLOWED: Final = re.compile(  # [0-9]: \d takes the digits of every script
-    r"sweep\.json|generation-[0-9]{1,9}\.json|asked|ending\.json|notes\.json"
-    r"|[0-9]{4,9}-[0-9]{1,9}\.(record|weights|files)|enqueued-[0-9]{4,9}\.(json|trial)"
-    r"|(imported|learned|confirmation|confirmation-before)\.json|(retry|code)-[0-9]{1,9}\.json"
-    r"|(tested|voted)-[0-9a-f]{8}-[0-9]{1,9}\.json"
-    r"|hunch-[0-9]{4,9}\.(json|slot)|finalized\.json"  # of format 1
+    rf"{re.escape(FILE)}|texts/[0-9a-f]{{64}}"
+    r"|trials/[0-9]{4,9}-[0-9]{1,9}\.(npz|weights\.npz|files\.zip)"
 )
 MOST_BYTES: Final = 20 * 2**30
 """An archive that declares more bytes is refused before anything is unpacked."""
+MOST_EVENTS: Final = 8 * MOST_MEMORY
+"""Most bytes that the values of a journal may take: those of some 200,000 trials."""
 
 
 def share_sweep(home: Home, info: SweepInfo, file: Path) -> int:
-    """Write a sweep into one file; of a running sweep, the records so far.
+    """Write a sweep into one file; of a running sweep, the events so far.
+
+    A damaged event is left out, and so is a damaged file of an attempt; each is said by a warning.
 
     Returns:
         The size of the file in bytes.
 
     Raises:
         UsageError: The file exists already, cannot be written, or would be too large.
-        RecordError: A file beside the records is damaged.
+        RecordError: A conclusion is damaged.
     """
     if file.exists():
         raise UsageError(f"{file} exists; give another name, nothing was written")
-    folder = home.store(info.id).folder
-    for error in unreadable_files(folder):
-        raise error
-    if sum(path.lstat().st_size for path in folder.iterdir()) > MOST_BYTES:
-        raise UsageError(f"{folder}: more than {MOST_BYTES // 2**30} GB, which no home takes in")
+    store = home.store(info.id)
+    for read in Conclusions(store).readers():
+        read()
+    events = store.journal.read(warn)
+    named = store.named_files(state_of(events))
+    if sum(path.lstat().st_size for path in named if path.exists()) > MOST_BYTES:
+        raise UsageError(f"{store.folder}: more than {MOST_BYTES >> 30} GB, which no home takes in")
     part = file.with_name(f".{file.name}.part")
     digests: dict[str, str] = {}
     reached("share.begun")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-            whole = {f"{record.spec.key}.record" for record in home.store(info.id).read_all()}
-            paths = {
-                path.name: path
-                for path in sorted(folder.iterdir())
-                if path.suffix != ".record" or path.name in whole
-            }
-            for path in paths.values():
-                if _ALLOWED.fullmatch(path.name) and not _is_of_no_record(path.name, paths):
-                    content = read_file(path)
-                    digests[path.name] = hashlib.sha256(content).hexdigest()
-                    archive.writestr(path.name, content)
+
+            def add(name: str, content: bytes) -> None:
+                digests[name] = hashlib.sha256(content).hexdigest()
+                archive.writestr(name, content)
+
+            add(FILE, _lines(events))
+            for path, digest in named.items():
+                content = _whole(path, digest)
+                if content is not None:
+                    add(str(path.relative_to(store.folder)), content)
             manifest = {"format": _FORMAT, "name": info.name, "id": info.id, "files": digests}
             archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
         reached("share.packed")
@@ -105,13 +128,40 @@ def share_sweep(home: Home, info: SweepInfo, file: Path) -> int:
     return file.stat().st_size
 
 
+def _lines(events: Sequence[Event]) -> bytes:
+    """Return a journal of these events, without what is true on one machine only."""
+    lines: list[bytes] = []
+    for event in events:
+        if isinstance(event, Started | Returned | Received):
+            continue
+        changes: dict[str, Any] = {"number": len(lines) + 1}
+        if isinstance(event, Begun):
+            changes["directory"] = without_place(event.directory)
+        lines.append(to_line(msgspec.structs.replace(event, **changes)))
+    return b"".join(lines)
+
+
+def _whole(path: Path, digest: str) -> bytes | None:
+    """Return a file of an attempt, or a text; None if it was dropped, or is damaged."""
+    try:
+        content = read_file(path)
+    except FileNotFoundError:
+        return None
+    except NoFileError:
+        content = b""
+    if hashlib.sha256(content).hexdigest() != digest:
+        warn(f"{path}: damaged, its checksum does not fit its event; left out")
+        return None
+    return content
+
+
 def import_sweep(
     home: Home, file: Path, tracking_uri: str, name: str | None = None
 ) -> tuple[SweepInfo, SyncReport]:
     """Import a shared sweep into a home: all of it, or nothing.
 
-    The sweep is noted as foreign: its experiment or its command is not run until the user trusts it
-    (`trust_sweep`).
+    The sweep is noted as received: its experiment or its command is not run until the user trusts
+    it (`trust_sweep`).
 
     Args:
         home: The home that receives it.
@@ -124,22 +174,20 @@ def import_sweep(
             or the home cannot be written.
     """
     home.check_writable()
-    made = [path for path in (home.records, *home.records.parents) if not path.exists()]
-    part = home.records / f".import-{secrets.token_hex(4)}"
-    make_folder(home.records)
+    made = [path for path in (home.sweeps_folder, *home.sweeps_folder.parents) if not path.exists()]
+    part = home.sweeps_folder / f".import-{secrets.token_hex(4)}"
+    make_folder(home.sweeps_folder)
     with home.exclusive():  # this also keeps out the removal of what killed imports left behind
         try:
-            info, digest = unpack_sweep(file, part)
+            info = unpack_sweep(file, part)
             if home.store(info.id).folder.exists():
                 raise UsageError(f"{file}: sweep {info.name!r} ({info.id}) is here already")
             if home.find(wanted := name or info.name) is not None:
                 raise UsageError(f"there is a sweep {wanted!r} already; give another --name")
-            store = RecordStore(part)
             if name is not None:
-                store.rename(check_sweep_name(name))
-            store.forget_place()
-            FOREIGN.write(part, Foreign(file.name, digest))
+                RecordStore(part).rename(check_sweep_name(name))
             reached("import.unpacked")
+            home.give(part, info.id)
             part.rename(home.store(info.id).folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -148,36 +196,39 @@ def import_sweep(
                     created.rmdir()
     reached("import.done")
     arrived = home.get(info.id)
-    recover(home.store(arrived.id), lambda line: None)
     return arrived, sync_sweep(home, arrived, tracking_uri)
 
 
-def unpack_sweep(file: Path, folder: Path) -> tuple[SweepInfo, str]:
-    """Unpack a shared sweep into a new folder, and read every file of it once.
+def unpack_sweep(file: Path, folder: Path) -> SweepInfo:
+    """Unpack a shared sweep into a new folder, as one that somebody else recorded.
 
-    Returns:
-        The sweep, and the SHA-256 (hex) of the file.
+    Every file of it is read once, and nothing that is true on another machine only is kept.
 
     Raises:
         UsageError: The file is no shared sweep, or is damaged or altered; unpacked files are left
             in the folder.
     """
+    store = RecordStore(folder)
     with _refusing(file), open_file(file) as archive:
-        info = _checked(RecordStore(folder), _unpack(archive, folder))
+        digests = _unpack(archive, folder)
+        info, lines = _checked(store, digests)
         archive.seek(0)
-        return info, hashlib.file_digest(archive, "sha256").hexdigest()
+        digest = hashlib.file_digest(archive, "sha256").hexdigest()
+    write_atomically(store.journal.path, lines, "journal")
+    store.append(Received(file=file.name, archive=digest))  # the last one says who is trusted
+    return info
 
 
-def foreign_sweep(home: Home, info: SweepInfo) -> Foreign:
+def received_sweep(home: Home, info: SweepInfo) -> Received:
     """Return the source of an imported sweep.
 
     Raises:
         UsageError: The sweep was made here, so it needs no trust.
     """
-    foreign = FOREIGN.read(home.store(info.id).folder)
-    if foreign is None:
+    received = home.store(info.id).state().received
+    if received is None:
         raise UsageError(f"sweep {info.name!r} was made here: it needs no trust")
-    return foreign
+    return received
 
 
 def trust_sweep(home: Home, info: SweepInfo, folder: Path | None) -> None:
@@ -191,15 +242,19 @@ def trust_sweep(home: Home, info: SweepInfo, folder: Path | None) -> None:
     Raises:
         UsageError: The sweep was made here, or its experiment is not in that folder.
     """
-    foreign = foreign_sweep(home, info)
+    received = received_sweep(home, info)
     where = None if folder is None else folder.resolve()
     if where is not None and not lies_in(where, info.experiment):
         what = experiment_in_words(info.experiment)
         raise UsageError(f"{where}: the code of {what} is not there")
-    trusted = dataclasses.replace(
-        foreign, trusted=True, folder=None if where is None else str(where)
+    home.store(info.id).append(
+        Received(
+            file=received.file,
+            archive=received.archive,
+            trusted=True,
+            folder=None if where is None else str(where),
+        )
     )
-    FOREIGN.write(home.store(info.id).folder, trusted)
 
 
 @contextmanager
@@ -221,8 +276,8 @@ class _RefusedError(FormatError):
     """The archive is whole, but has a content that is not allowed."""
 
 
-def _unpack(file: IO[bytes], part: Path) -> Collection[str]:
-    """Unpack the files that the manifest names; return their names.
+def _unpack(file: IO[bytes], part: Path) -> Mapping[str, str]:
+    """Unpack the files that the manifest names; return the SHA-256 (hex) of each, by name.
 
     Raises:
         FormatError: It is no shared sweep, is too large, or holds any other file.
@@ -232,43 +287,48 @@ def _unpack(file: IO[bytes], part: Path) -> Collection[str]:
         members = {member.filename: member for member in archive.infolist()}
         size = sum(member.file_size for member in archive.infolist())
         if size > MOST_BYTES:
-            raise _RefusedError(f"holds more than {MOST_BYTES // 2**30} GB; refused")
+            raise _RefusedError(f"holds more than {MOST_BYTES >> 30} GB; refused")
         if size > file.seek(0, os.SEEK_END):
             raise FormatError("it is compressed, as no shared sweep is")
         if _MANIFEST not in members or members[_MANIFEST].file_size > MOST_PARSED:
             raise FormatError(f"it has no {_MANIFEST}, or none that can be read")
-        manifest = _manifest(unpacked(archive, members[_MANIFEST]))
-        strange = {*members} ^ {*manifest, _MANIFEST}
-        strange |= {name for name in manifest if not _ALLOWED.fullmatch(name)}
-        strange |= {name for name in manifest if _is_of_no_record(name, manifest)}
+        digests = _manifest(unpacked(archive, members[_MANIFEST]))
+        strange = {*members} ^ {*digests, _MANIFEST}
+        strange |= {name for name in digests if not _ALLOWED.fullmatch(name)}
         if strange:
             raise _RefusedError(f"{min(strange)!r} does not belong in it; refused")
-        part.mkdir()
-        for name, digest in manifest.items():
+        if FILE not in digests:
+            raise _RefusedError(f"it has no {FILE}")
+        for name, digest in digests.items():
+            make_folder((part / name).parent)
             if _written(pieces(archive, members[name]), part / name) != digest:
                 raise _RefusedError(f"{name} was altered; nothing was imported")
-    return manifest
+    return digests
 
 
 def _manifest(text: bytes) -> Mapping[str, str]:
     """Return the SHA-256 (hex) of each file in the archive, by name, from its manifest."""
     try:
-        found = shaped(dict[str, Any], parse_json(text))
-        if found.get("format") not in _FORMATS:
+        found = msgspec.convert(parse_json(text), dict[str, Any])
+        if found.get("format") in _FORMER:
+            raise _RefusedError(
+                f"an earlier version made it ({found['format']}): import it with that version, and "
+                "take over that home: `sweeps import HOME` (docs/upgrading.md)"
+            )
+        if found.get("format") != _FORMAT:
             raise _RefusedError(f"format {found.get('format')!r}, needed {_FORMAT!r}")
-        return shaped(_Manifest, found).files
+        return msgspec.convert(found, _Manifest).files
     except FormatError:
         raise
     except ValueError as error:
         raise FormatError(f"{_MANIFEST}: {error}") from None
 
 
-@dataclasses.dataclass(frozen=True)
-class _Manifest:
-    format: Line
-    name: SweepName
-    id: SweepKey
-    files: Mapping[Line, str]
+class _Manifest(msgspec.Struct, forbid_unknown_fields=True):
+    format: str
+    name: str
+    id: str
+    files: dict[str, str]
 
 
 def _written(content: Iterator[bytes], path: Path) -> str:
@@ -284,62 +344,93 @@ def _written(content: Iterator[bytes], path: Path) -> str:
     return digest.hexdigest()
 
 
-def _is_of_no_record(name: str, names: Container[str]) -> bool:
-    """Whether a file holds weights or files of an attempt without a record; it is not shared."""
-    key, _, ending = name.partition(".")
-    return ending in {"files", "weights"} and f"{key}.record" not in names
-
-
-def _checked(store: RecordStore, files: Collection[str]) -> SweepInfo:
-    """Read every file once, so that only a whole sweep is imported.
+def _checked(store: RecordStore, digests: Mapping[str, str]) -> tuple[SweepInfo, bytes]:
+    """Read every file once, so that only a whole sweep is imported; return it and its journal.
 
     Raises:
         FormatError: It is not whole, or holds something that is not allowed.
     """
-    info, records = _read_once(store)
+    try:
+        events = _events(store)
+        info = store.info()
+        if info is None:
+            raise _RefusedError("it does not say what the sweep is")
+        named = {
+            str(path.relative_to(store.folder)): digest
+            for path, digest in store.named_files(store.state()).items()
+        }
+        for name in digests.keys() - {FILE}:
+            if named.get(name) != digests[name]:
+                raise _RefusedError(f"{name} is not what an event names; refused")
+        records = store.read_all()
+        for record in records:
+            if store.details_path(record.spec.key).exists():  # lost, it costs the details only
+                store.check_details(record)
+            store.files(record)  # refuses archives that are damaged or lead out of their folder
+        for read in Conclusions(store).readers():
+            read()
+    except (RecordError, UnknownEventError) as error:
+        raise _RefusedError(str(error).replace(f"{store.folder}/", "")) from None
+    try:
+        _check_events(info, events)
+        _rehearse(info, records)
+        return info, _lines(events)
+    except (ValueError, KeyError, TooLongError) as error:
+        raise _RefusedError(f"its trials do not fit its study ({error!r})") from None
+
+
+def _events(store: RecordStore) -> list[Event]:
+    """Return the events of an archive: all of one journal, none of them damaged."""
+    content = read_file(store.journal.path, MOST_MEMORY)
+    if is_too_much(content, MOST_EVENTS):
+        raise _RefusedError(f"its events would take more than {MOST_EVENTS >> 30} GB of memory")
+    for line in content.split(b"\n"):
+        if line.count(b"[") + line.count(b"{") > DEEPEST:
+            parse_json(line[:-9])  # refuses what is nested deeper
+    damaged: list[str] = []
+    events = store.journal.read(damaged.append)
+    if damaged:
+        raise RecordError(damaged[0].removesuffix("; left out"))
+    numbers = [event.number for event in events]
+    if numbers != [*range(1, len(events) + 1)] or not content.endswith(b"\n"):
+        raise _RefusedError("events are missing, doubled or cut off")
+    return events
+
+
+def _check_events(info: SweepInfo, events: Sequence[Event]) -> None:
+    """Refuse events of another sweep, and names that cannot be printed."""
     if not SWEEP_ID.fullmatch(info.id):
         raise _RefusedError(f"{info.id!r} is no sweep's id")
-    for text in (info.experiment, *(one.metric for one in info.objectives)):
-        if not text.isprintable():
-            raise _RefusedError(f"{text!r} cannot be printed; refused")
-    for record in records:
-        if f"{record.spec.key}.record" not in files:
-            raise _RefusedError(f"record {record.spec.key} is of another sweep")
-    try:
-        _rehearse(info, records)
-    except (ValueError, KeyError) as error:
-        raise _RefusedError(f"its trials do not fit its study ({error!r})") from None
-    return info
+    for event in events:
+        if isinstance(event, Begun) and event.sweep != info.id:
+            raise _RefusedError(f"event {event.number} is of another sweep")
+        if isinstance(event, Ended):  # a reader of its own does without facts of another form
+            for facts, kind in ((event.data, Data), (event.environment, Environment)):
+                msgspec.convert(parse_json(bytes(facts)), kind)
+            need_lines(*curves_in(bytes(event.history)))
+        for member in ("experiment", "origin", "stopped_by", "params", "config", "time_split"):
+            for text in _texts(getattr(event, member, None)):
+                if not text.isprintable():
+                    raise _RefusedError(f"{text!r} cannot be printed; refused")
 
 
-def _read_once(store: RecordStore) -> tuple[SweepInfo, list[Record]]:
-    damaged: list[str] = []
-    try:
-        info = store.info()
-        records = store.scan(lambda path, problem: damaged.append(f"{path.name}: {problem}"))
-        for found in unreadable_files(store.folder):
-            raise found
-        for record in records:
-            store.files(record)  # refuses archives that are damaged or lead out of their folder
-    except DamagedFileError as error:  # its remedy is for a file that stays
-        raise _RefusedError(f"{error.path.name}: {error.problem}") from None
-    except RecordError as error:
-        raise _RefusedError(str(error).removeprefix(f"{store.folder}/")) from None
-    if info is None or damaged:
-        raise _RefusedError(damaged[0] if damaged else "no sweep.json in it")
-    return info, records
+def _texts(value: str | Mapping[str, Any] | None) -> list[str]:
+    """Return a text, or the names in a mapping."""
+    return [value] if isinstance(value, str) else [*(value or ())]
 
 
 def _rehearse(info: SweepInfo, records: Sequence[Record]) -> None:
     """Make the contents of its study once, so that nothing of this can fail after the import."""
-    for trial in (one for generation in info.generations for one in generation.unfinished):
+    trials: list[Record | Unfinished] = [*records]
+    trials += [one for generation in info.generations for one in generation.unfinished]
+    for trial in trials:
+        if trial.params.keys() - trial.distributions.keys():
+            raise ValueError("a parameter without its distribution")
         check_sampled(trial.params, trial.distributions)
+        proposal_of_record(trial)
     for record in records:
-        if record.params.keys() != record.distributions.keys():
-            raise ValueError(f"{record.spec.key}: a parameter without its distribution")
         if trial_outcome(record, info.objectives).values is None and record.outcome == "complete":
             raise ValueError(f"{record.spec.key}: complete without an objective")
         measured = record.result.metrics if record.result else {}
         if record.outcome == "complete" and record.objective != measured.get(info.metric):
             raise ValueError(f"{record.spec.key}: its objective is not its {info.metric}")
-        proposal_of_record(record)

@@ -1,9 +1,9 @@
 """Keeps the code of a sweep's experiment beside its records, so that an edit is noticed.
 
-Each state of the code that the sweep was run with has a file (`code-1.json`, `code-2.json`, ...)
-with the text of the experiment's own files, and of the modules of the package that it comes from.
-Records name the state by its identity. If somebody declared a state to be the same code as another
-one (`--same-code`: only a comment was edited), its file names that other state.
+Each state of the code that the sweep was run with is a text, with the text of the experiment's own
+files, and of the modules of the package that it comes from; an event names it. Records name the
+state by its identity. If somebody declared a state to be the same code as another one
+(`--same-code`: only a comment was edited), its text names that other state.
 """
 
 from __future__ import annotations
@@ -13,15 +13,21 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sweeps.records.schema import Count, Digest, Line, json_bytes, read_numbered
-from sweeps.workspace.files import write_atomically
+import msgspec
 
-_FILE: Final = "code-{}.json"
+from sweeps.journal.events import CodeKept, Count, Digest, Line
+from sweeps.records.schema import json_bytes
+from sweeps.workspace.files import parse_json
+
+if TYPE_CHECKING:
+    from sweeps.records.store import RecordStore
+
 _SOURCES: Final = (".py", ".sh", ".R")
 _PYTHON: Final = re.compile(r"(python|pypy)[\d.]*")
 _SHOWN_LINES: Final = 6
@@ -158,18 +164,21 @@ def _cut(line: str, other: str) -> str:
 
 
 class CodeHistory:
-    """The states of the code that one sweep was run with, in its folder."""
+    """The states of the code that one sweep was run with."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, store: RecordStore) -> None:
+        self._store = store
 
     def all(self) -> list[ExperimentCode]:
-        """Return every state, the first one first.
+        """Return every state whose text is whole, the first one first."""
+        return [code for _, code in self._found()]
 
-        Raises:
-            RecordError: A file is damaged.
-        """
-        return list(read_numbered(self._folder, _FILE, ExperimentCode, "put a copy of it there"))
+    def _found(self) -> Iterator[tuple[str, ExperimentCode]]:
+        for digest in self._store.state().codes:
+            content = self._store.text(digest)
+            if content is not None:
+                with suppress(ValueError):
+                    yield digest, msgspec.convert(parse_json(content), ExperimentCode)
 
     def find(self, identity: str) -> ExperimentCode | None:
         """Return a state by its identity; None if it was not kept."""
@@ -205,8 +214,9 @@ class CodeHistory:
         if any((k.identity, k.same_as) == (code.identity, code.same_as) for k in kept):
             return
         content = json_bytes(dataclasses.asdict(code), indent=1)
-        write_atomically(self._folder / _FILE.format(len(kept) + 1), content, "code")
+        self._store.append(CodeKept(text=self._store.keep_text(content)))
 
     def path(self, code: ExperimentCode) -> Path:
         """Return the file of a kept state."""
-        return self._folder / _FILE.format(self.all().index(code) + 1)
+        digest = next(digest for digest, kept in self._found() if kept == code)
+        return self._store.text_path(digest)

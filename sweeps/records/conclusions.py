@@ -6,42 +6,42 @@ them again.
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
 
 from sweeps.interval import Interval
-from sweeps.records.record import Record, SweepInfo
-from sweeps.records.schema import (
+from sweeps.journal.events import (
     AttemptKey,
+    Confirmed,
     Count,
-    DamagedFileError,
     Digest,
+    Event,
     Line,
-    Report,
-    SideFile,
-    heard,
-    listed,
-    put_aside,
-    warn,
+    Tested,
+    TooLongError,
+    json_text,
+    need_lines,
 )
+from sweeps.records.record import Record, SweepInfo
+from sweeps.records.schema import RecordError, Report, heard, warn
+from sweeps.workspace.files import parse_json
+
+if TYPE_CHECKING:
+    from sweeps.records.store import RecordStore
 
 FINALIST, FOLD = "finalist", "block"  # stored names
 """The two parameters of a confirmation's space: the finalist to train, and the fresh fold."""
-_TESTED: Final = "tested-*.json"
-_VOTED: Final = "voted-*.json"
 _REMEDY: Final = (
-    "`sweeps doctor --fix` puts it aside; `sweeps confirm` with --top and --folds as before then "
+    "`sweeps confirm` with --top and --folds as before then "
     "makes it again, and trains nothing twice"
 )
-_TESTED_REMEDY: Final = (
-    "`sweeps doctor --fix` puts it aside; `sweeps confirm --test` makes it again from what was "
-    "scored"
-)
+_TESTED_REMEDY: Final = "`sweeps confirm --test` makes it again from what was scored"
 SWEEP_ID: Final = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
 _CONFIRMATION: Final = re.compile(rf"({SWEEP_ID.pattern})/finalists-[0-9]+(/[a-z]+(-[0-9]+)?)?$")
 
@@ -54,14 +54,28 @@ VoteKind = Literal["soft", "hard", "mean"]
 Method = Literal["samples and seeds", "folds", "rolling origin"]
 
 
+_PROSE: Final = frozenset({"reason", "lead", "columns", "rows", "lines", "note"})
+"""Members with texts of any length and form; all other texts are lines that can be shown."""
+
+
 def _need(holds: object, what: str) -> None:
     """Refuse a conclusion whose parts do not fit together; it may have come with an archive."""
     if not holds:
         raise ValueError(f"a conclusion {what}")
 
 
-@dataclass(frozen=True)
-class ConfirmedStanding:
+class _Part(Struct, frozen=True, forbid_unknown_fields=True):
+    """A conclusion, or a part of one; it may have come with an archive."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = () if name in _PROSE else getattr(self, name)
+            texts = [value] if isinstance(value, str) else value
+            if isinstance(texts, list | tuple | dict):
+                need_lines(*(text for text in texts if isinstance(text, str)))
+
+
+class ConfirmedStanding(_Part, frozen=True):
     """The result of a finalist on fresh folds.
 
     Attributes:
@@ -107,8 +121,7 @@ class ConfirmedStanding:
         return self.finalist.startswith("baseline-")
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(_Part, frozen=True):
     """How much the data of a confirmation have judged by now.
 
     Attributes:
@@ -122,8 +135,7 @@ class Judged:
     on_machine: bool
 
 
-@dataclass(frozen=True)
-class Components:
+class Components(_Part, frozen=True):
     """The variance components of the leader's leads, by which the next confirmation is planned.
 
     Attributes:
@@ -138,11 +150,11 @@ class Components:
     level: float
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _need(self.fixed >= 0 and self.by_folds >= 0 and 0 < self.level < 1, "has no variances")
 
 
-@dataclass(frozen=True)
-class VerdictConclusion:
+class VerdictConclusion(_Part, frozen=True, tag_field="kind", tag="verdict"):
     """The conclusion about which finalist is the best.
 
     Attributes:
@@ -152,24 +164,22 @@ class VerdictConclusion:
         folds: Number of folds that count.
         folds_asked: Number of folds asked for.
         settled: Whether the leader is better than every other finalist.
-        recommended: Label of the finalist to take.
+        champion: Label of the finalist to take.
         standings: The finalists, the leader first, then by accuracy.
         gain_over_control: By how much the search's best is better than the best of random trials;
             None without those.
         others: Names of other confirmations of the same sweep.
-        refit: Name of the sweep that trained the winner on all but the test set; None without one.
+        refit: Name of the sweep that trained the champion on all but the test set; None without.
         left_out: Labels of finalists that the user left out.
         margin: The difference that does not matter; None, like the members below, in files of
             earlier versions.
-        quotable: The accuracy of the recommended finalist less `quotable_bias`, with an interval
+        quotable: The accuracy of the champion less `quotable_bias`, with an interval
             that allows for its having been selected on these folds.
         quotable_bias: By how much its mean is too high on that account.
         looks: Folds at which the verdict may change, up to now; fixed beforehand.
         judged: How much the data have judged by now.
         fresh: Number of the drawing of folds, see `confirm --fresh`.
         control_trials: Number of trials of the random search; None in files of earlier versions.
-        gain_over_searches: Of earlier versions, which compared with several random searches; it is
-            not shown.
         components: The variance components of the leads; None in files of earlier versions.
         metric: The metric of the comparison.
         method: The sources of chance that intervals allow for: samples and seeds, crossed; or folds
@@ -177,14 +187,13 @@ class VerdictConclusion:
             what trains it.
     """
 
-    kind: Literal["verdict"]
     sweep: Line
     trials: Count
     confirmation: Line
     folds: Count
     folds_asked: Count
     settled: bool
-    recommended: Line
+    champion: Line
     standings: Sequence[ConfirmedStanding]
     gain_over_control: Interval | None
     others: Sequence[Line]
@@ -197,14 +206,14 @@ class VerdictConclusion:
     judged: Judged | None = None
     fresh: Count = 0
     control_trials: Count | None = None
-    gain_over_searches: Interval | None = None
     components: Components | None = None
     metric: Line = "block_accuracy"
     method: Method = "samples and seeds"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         labels = [standing.finalist for standing in self.standings]
-        _need(self.recommended in labels, "recommends none of its finalists")
+        _need(self.champion in labels, "has a champion that is none of its finalists")
         controls = sum(label.startswith("control-") for label in labels)
         _need(self.gain_over_control is None or controls == 1, "compares with no random trial")
 
@@ -225,8 +234,8 @@ class VerdictConclusion:
 
     @property
     def taken(self) -> ConfirmedStanding:
-        """The recommended finalist."""
-        return next(one for one in self.standings if one.finalist == self.recommended)
+        """The champion."""
+        return next(one for one in self.standings if one.finalist == self.champion)
 
     @property
     def beats_baselines(self) -> bool:
@@ -240,8 +249,7 @@ class VerdictConclusion:
         return self.taken if is_open else self.baselines[0]
 
 
-@dataclass(frozen=True)
-class SelectionBiasConclusion:
+class SelectionBiasConclusion(_Part, frozen=True, tag_field="kind", tag="selection_bias"):
     """The conclusion about the selection bias of the search's best.
 
     Attributes:
@@ -249,20 +257,15 @@ class SelectionBiasConclusion:
         searched: Its score in the search.
         fresh: Its accuracy on fresh folds.
         total: By how much `searched` looks better than `fresh`: the selection bias.
-        parts: Of earlier versions, which divided it by its causes; like `why_no_parts` not shown.
     """
 
-    kind: Literal["selection_bias"]
     finalist: Line
     searched: float
     fresh: float
     total: Interval
-    parts: Mapping[str, Interval] = field(default_factory=dict)
-    why_no_parts: str = ""
 
 
-@dataclass(frozen=True)
-class Measure:
+class Measure(_Part, frozen=True):
     """One measure of the error of probabilities: mean over folds, with crossed error.
 
     Attributes:
@@ -279,8 +282,7 @@ class Measure:
     verdict: Change
 
 
-@dataclass(frozen=True)
-class Calibration:
+class Calibration(_Part, frozen=True):
     """The effect of temperatures on one finalist.
 
     Attributes:
@@ -296,20 +298,18 @@ class Calibration:
     measures: Mapping[MeasureName, Measure]
 
 
-@dataclass(frozen=True)
-class CalibrationConclusion:
+class CalibrationConclusion(_Part, frozen=True, tag_field="kind", tag="calibration"):
     """The conclusion about temperatures: each finalist by its label, the leader first."""
 
-    kind: Literal["calibration"]
-    recommended: Line
+    champion: Line
     finalists: Mapping[str, Calibration]
 
     def __post_init__(self) -> None:
-        _need(self.recommended in self.finalists, "recommends none of its finalists")
+        super().__post_init__()
+        _need(self.champion in self.finalists, "has a champion that is none of its finalists")
 
 
-@dataclass(frozen=True)
-class SingleBest:
+class SingleBest(_Part, frozen=True):
     """The finalist with the best mean over folds, with which votes are compared.
 
     `chance_best` is the probability that it is better than every vote; None in files of earlier
@@ -323,8 +323,7 @@ class SingleBest:
     chance_best: float | None = None
 
 
-@dataclass(frozen=True)
-class VoteOnFolds:
+class VoteOnFolds(_Part, frozen=True):
     """The result of an ensemble's vote on fresh folds.
 
     Attributes:
@@ -354,33 +353,31 @@ class VoteOnFolds:
     chance_best: float | None = None
 
 
-@dataclass(frozen=True)
-class VotesConclusion:
+class VotesConclusion(_Part, frozen=True, tag_field="kind", tag="votes"):
     """The conclusion about ensembles: whether their votes beat the single best.
 
     Attributes:
         sweeps: Names of the sweeps whose finalists vote.
-        winners: Labels of the finalists that the verdicts recommend.
+        champions: Labels of the champions of these sweeps.
         single: The single best.
         votes: The soft vote of each ensemble, followed by its hard vote; or their mean predictions.
         folds: Number of folds.
         metric: The metric that they are compared by.
     """
 
-    kind: Literal["votes"]
     sweeps: Sequence[Line]
-    winners: Sequence[Line]
+    champions: Sequence[Line]
     single: SingleBest
     votes: Sequence[VoteOnFolds]
     folds: Count
     metric: Line = "block_accuracy"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _need(any(vote.announced for vote in self.votes), "is about no vote")
 
 
-@dataclass(frozen=True)
-class AtEvaluation:
+class AtEvaluation(_Part, frozen=True):
     """The evaluation of a test set that a conclusion comes from.
 
     Attributes:
@@ -400,21 +397,20 @@ class AtEvaluation:
     on_machine: bool = False
 
 
-@dataclass(frozen=True)
-class TestedFinalist:
+class TestedFinalist(_Part, frozen=True):
     """A finalist on the test set: its score, by the metric of the evaluation, over its trainings.
 
-    `winner_ahead_by` is by how much the winner is better, whichever way that is.
+    `champion_ahead_by` is by how much the champion is better, whichever way that is. `role` is
+    `champion`, `runner-up` or `baseline`.
     """
 
     role: Line
     finalist: Line
     accuracy: Interval
-    winner_ahead_by: Interval | None
+    champion_ahead_by: Interval | None
 
 
-@dataclass(frozen=True)
-class FilesCompared:
+class FilesCompared(_Part, frozen=True):
     """The champion's file against the baseline's, by the exact test of McNemar (1947).
 
     Attributes:
@@ -430,23 +426,21 @@ class FilesCompared:
     p_value: float
 
 
-@dataclass(frozen=True)
-class TestConclusion:
+class TestConclusion(_Part, frozen=True, tag_field="kind", tag="test"):
     """The conclusion of a test-set evaluation about one sweep.
 
     Attributes:
         evaluation: The evaluation.
         trainings: Number of trainings of each finalist.
         samples: Number of samples of the test set.
-        finalists: The finalists, the winner first.
+        finalists: The finalists, the champion first.
         files: The champion's file against the baseline's; None without a baseline.
-        refit_accuracy: Score of the winner's refit on everything else; None without one.
+        refit_accuracy: Score of the champion's refit on everything else; None without one.
         metric: The metric.
         is_by_sample: Whether it is known for each sample; else it is one number per training, and
             intervals do not allow for the choice of samples.
     """
 
-    kind: Literal["test"]
     evaluation: AtEvaluation
     trainings: Count
     samples: Count
@@ -457,12 +451,12 @@ class TestConclusion:
     is_by_sample: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _need(self.finalists, "is about no finalist")
 
 
-@dataclass(frozen=True)
-class TestedWinner:
-    """The winner of a sweep on the test set: mean over its trainings."""
+class TestedChampion(_Part, frozen=True):
+    """The champion of a sweep on the test set: mean over its trainings."""
 
     sweep: Line
     finalist: Line
@@ -470,17 +464,16 @@ class TestedWinner:
     accuracy: Interval
 
 
-@dataclass(frozen=True)
-class VoteOnTest:
+class VoteOnTest(_Part, frozen=True):
     """The result of a vote on the test set.
 
     Attributes:
-        voters: Name of the sweep whose trainings vote; or `winners` (one of each sweep), `all`.
+        voters: Name of the sweep whose trainings vote; or `champions` (one a sweep), `all`.
         vote: The kind of vote.
         members: Number of trainings that vote.
         accuracy: The accuracy of the vote.
         ahead_by: By how much it is better than `of`; the interval holds for all at once.
-        of: Name of the sweep whose winner it is compared with.
+        of: Name of the sweep whose champion it is compared with.
         verdict: The verdict of that interval.
     """
 
@@ -493,36 +486,34 @@ class VoteOnTest:
     verdict: VoteJudgement
 
 
-@dataclass(frozen=True)
-class TestVotesConclusion:
+class TestVotesConclusion(_Part, frozen=True, tag_field="kind", tag="test votes"):
     """The conclusion about votes in a test-set evaluation.
 
     Attributes:
         evaluation: The evaluation.
         was_asked: Whether votes were among its questions.
-        winners: The winners, one a sweep.
-        best: Name of the sweep whose winner did best.
+        champions: The champions, one a sweep.
+        best: Name of the sweep whose champion did best.
         votes: The soft vote of each ensemble, followed by its hard vote, or their mean predictions;
             the widest ensemble last.
         metric: The metric that they are compared by.
     """
 
-    kind: Literal["test votes"]
     evaluation: AtEvaluation
     was_asked: bool
-    winners: Sequence[TestedWinner]
+    champions: Sequence[TestedChampion]
     best: Line
     votes: Sequence[VoteOnTest]
     metric: Line = "block_accuracy"
 
     def __post_init__(self) -> None:
-        sweeps = {winner.sweep for winner in self.winners}
+        super().__post_init__()
+        sweeps = {champion.sweep for champion in self.champions}
         _need(any(vote.vote != "hard" for vote in self.votes), "is about no soft vote")
-        _need(all(vote.of in sweeps for vote in self.votes), "compares with no winner")
+        _need(all(vote.of in sweeps for vote in self.votes), "compares with no champion")
 
 
-@dataclass(frozen=True)
-class WordedConclusion:
+class WordedConclusion(_Part, frozen=True, tag_field="kind", tag="stored in words"):
     """A conclusion in the words of an earlier version, which kept no numbers.
 
     Attributes:
@@ -552,63 +543,38 @@ Conclusion = (
 
 
 def document_of(conclusion: Conclusion) -> dict[str, Any]:
-    """Return a conclusion for JSON; of one that was stored in words, only the title.
-
-    The finalist to take is the champion, whatever its name is in what is stored.
-    """
+    """Return a conclusion for JSON; of one that was stored in words, only the title."""
+    document = facts_of(conclusion)
     if isinstance(conclusion, WordedConclusion):
-        return {"kind": "stored in words", "title": conclusion.title}
-    document: dict[str, Any] = _in_words_of_today(dataclasses.asdict(conclusion))
+        return {name: document[name] for name in ("kind", "title")}
     return document
 
 
-_STORED_AS: Final = {
-    "recommended": "champion", "winners": "champions", "winner_ahead_by": "champion_ahead_by",
-}  # fmt: skip
-"""Names of members that are stored -> those that are shown."""
-_NAMED: Final = {"winner": "champion", "winners": "champions"}
-"""Roles, and names of ensembles, likewise."""
+def facts_of(part: _Part) -> dict[str, Any]:
+    """Return a conclusion, or a part of one, as values for JSON."""
+    facts: dict[str, Any] = msgspec.to_builtins(part, enc_hook=float)  # NumPy's numbers
+    return facts
 
 
-def shown_as(name: str) -> str:
-    """Return a role or the name of an ensemble as it is shown: the finalist to take is champion."""
-    return _NAMED.get(name, name)
-
-
-def _in_words_of_today(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        named = {"role", "ensemble", "voters"}
-        return {
-            _STORED_AS.get(key, key): shown_as(one) if key in named else _in_words_of_today(one)
-            for key, one in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [_in_words_of_today(one) for one in value]
-    return value
-
-
-@dataclass(frozen=True)
-class ConfirmationRecord:
+class ConfirmationRecord(_Part, frozen=True):
     """The conclusion of a confirmation.
 
     Attributes:
         confirmation: Id of its sweep.
         trained_in: Id of the sweep that trained the champion: the confirmation, or a refit.
         champion: The attempt whose model is the champion, `<trial>-<attempt>`.
-        winner: Label of the finalist to take, such as `trial-17`.
-        tellings: Conclusions in words, of files that an earlier version wrote; else empty.
-        top: Number of best trials that were finalists; None in files from before this was kept.
+        finalist: Its label, such as `trial-17`.
+        top: Number of best trials that were finalists; None if an earlier version did not keep it.
         folds: Number of folds; None likewise.
         left_out: Labels of finalists that the user left out.
-        conclusions: The conclusions, in numbers.
+        conclusions: The conclusions, in numbers; those of earlier versions in words.
         fresh: Number of the drawing of folds.
     """
 
     confirmation: str
     trained_in: str
     champion: AttemptKey
-    winner: Line
-    tellings: Sequence[WordedConclusion] = ()
+    finalist: Line
     top: Count | None = None
     folds: Count | None = None
     left_out: Sequence[Line] = ()
@@ -619,13 +585,6 @@ class ConfirmationRecord:
     def verdict(self) -> VerdictConclusion | None:
         """The verdict; None where it is in words."""
         return next((one for one in self.conclusions if isinstance(one, VerdictConclusion)), None)
-
-
-_NEWEST, _FORMER, _BEFORE = (
-    SideFile(name, ConfirmationRecord, _REMEDY, "conclusion")
-    for name in ("confirmation.json", "finalized.json", "confirmation-before.json")
-)
-"""The confirmation in force, under its name of today and of format 1; the one that was before."""
 
 
 def confirmed_by(directory: str | Path | None) -> str | None:
@@ -655,48 +614,71 @@ def is_finalist(info: SweepInfo, record: Record) -> bool:
 
 
 class Conclusions:
-    """The conclusions in the folder of one sweep."""
+    """The conclusions about one sweep."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, store: RecordStore) -> None:
+        self._store = store
 
     def confirmed(self) -> ConfirmationRecord | None:
         """Return the newest confirmation's conclusion; None if there is none, or it was deleted.
 
         Raises:
-            RecordError: Its file is damaged.
+            RecordError: It is damaged.
         """
-        # Under its name of format 1 if only that is there.
-        is_former = not (self._folder / _NEWEST.name).exists()
-        return self._confirmation_in(_FORMER if is_former else _NEWEST)
+        events = self._store.state().confirmed
+        return self._confirmation_in(events[-1]) if events else None
 
     def before(self) -> ConfirmationRecord | None:
         """Return the conclusion that the newest one replaced; see `confirmed`."""
-        return self._confirmation_in(_BEFORE)
+        found = [self._read(event) for event in self._store.state().confirmed]
+        others = (one for one in reversed(found) if one.confirmation != found[-1].confirmation)
+        return self._if_kept(next(others, None))
 
-    def _confirmation_in(self, file: SideFile[ConfirmationRecord]) -> ConfirmationRecord | None:
-        found = file.read(self._folder)
-        for name in (found.confirmation, found.trained_in) if found else ():
-            if not SWEEP_ID.fullmatch(name):  # it may have come with an archive
-                problem = f"{name!r} is no sweep's id"
-                raise DamagedFileError(self._folder / file.name, problem, _REMEDY)
-        if found is None or not (self._folder.parent / found.confirmation).is_dir():
+    def _confirmation_in(self, event: Confirmed) -> ConfirmationRecord | None:
+        return self._if_kept(self._read(event))
+
+    def _if_kept(self, found: ConfirmationRecord | None) -> ConfirmationRecord | None:
+        if found is None or not (self._store.folder.parent / found.confirmation).is_dir():
             return None
         return found
+
+    def _read(self, event: Confirmed) -> ConfirmationRecord:
+        found: ConfirmationRecord = self._converted(event, ConfirmationRecord)
+        for name in (found.confirmation, found.trained_in):
+            if not SWEEP_ID.fullmatch(name):  # it may have come with an archive
+                raise self._damaged(event, f"{name!r} is no sweep's id")
+        return found
+
+    def _converted(self, event: Confirmed | Tested, kind: Any) -> Any:
+        document = self._store.document(event.conclusion, event.text)
+        if document is None:
+            raise self._damaged(event, f"its text {event.text} is lost")
+        try:
+            return msgspec.convert(document, kind)
+        except ValueError as error:
+            raise self._damaged(event, str(error)) from None
+
+    def _damaged(self, event: Event, problem: str) -> RecordError:
+        remedy = _REMEDY if isinstance(event, Confirmed) else _TESTED_REMEDY
+        path = self._store.journal.path
+        return RecordError(f"{path}: event {event.number} is damaged ({problem}); {remedy}")
 
     def keep(self, confirmed: ConfirmationRecord) -> None:
         """Keep the conclusion of a confirmation, in place of an earlier one.
 
-        That of another confirmation is put aside, so that `restore` brings it back.
+        That of another confirmation is remembered, so that `restore` brings it back.
 
         Raises:
             StoreError: It cannot be written.
         """
-        now = heard(self.confirmed)
-        if now is not None and now.confirmation != confirmed.confirmation:
-            _BEFORE.write(self._folder, now)
-        _NEWEST.write(self._folder, confirmed)
-        (self._folder / _FORMER.name).unlink(missing_ok=True)
+        self._append(Confirmed(conclusion=facts_of(confirmed)))
+
+    def _append(self, event: Confirmed | Tested) -> None:
+        try:
+            self._store.append(event)
+        except TooLongError:
+            text = self._store.keep_text(json_text(event.conclusion).encode())
+            self._store.append(msgspec.structs.replace(event, conclusion={}, text=text))
 
     def restore(self) -> tuple[ConfirmationRecord | None, ConfirmationRecord] | None:
         """Exchange the newest conclusion and the one that it replaced.
@@ -706,20 +688,17 @@ class Conclusions:
             or its confirmation was deleted.
 
         Raises:
-            RecordError: A file is damaged.
-            StoreError: One cannot be written.
+            RecordError: One is damaged.
+            StoreError: It cannot be written.
         """
         before, now = self.before(), self.confirmed()
         if before is None:
             return None
-        if now is None:
-            _NEWEST.write(self._folder, before)
-        else:
-            self.keep(before)
+        self.keep(before)
         return now, before
 
     def keep_tested(
-        self, evaluation: str, tested: Conclusion, votes: Conclusion | None = None
+        self, evaluation: str, tested: Conclusion | None, votes: Conclusion | None = None
     ) -> None:
         """Keep the results of one test-set evaluation of the sweep.
 
@@ -731,53 +710,65 @@ class Conclusions:
         Raises:
             StoreError: It cannot be written.
         """
-        self._keep_tested(_TESTED.replace("*", evaluation), tested)
-        if votes is not None:
-            self._keep_tested(_VOTED.replace("*", evaluation), votes)
+        for is_vote, conclusion in ((False, tested), (True, votes)):
+            known = self._store.state().tested.get((evaluation, is_vote))
+            if conclusion is not None:
+                event = Tested(
+                    evaluation=evaluation, is_vote=is_vote, conclusion=facts_of(conclusion)
+                )
+                if known is None or not self._is_alike(known, event):
+                    self._append(event)
+
+    def _is_alike(self, known: Tested, event: Tested) -> bool:
+        """Whether an event says what is known, which was written and read again."""
+        found = self._store.document(known.conclusion, known.text)
+        return bool(found == parse_json(json_text(event.conclusion).encode()))
 
     def all(self, report: Report = warn) -> list[Conclusion]:
         """Return all conclusions, those of the confirmation first.
 
         Args:
-            report: Receives a line about each damaged file, which is left out.
+            report: Receives a line about each damaged one, which is left out.
         """
         confirmed = heard(self.confirmed, report)
-        own = [*confirmed.tellings, *confirmed.conclusions] if confirmed else []
-        return [*own, *(found for _, found in self._found(_TESTED, _VOTED, report=report))]
+        own = confirmed.conclusions if confirmed else ()
+        found = sorted(self._store.state().tested.items())
+        tested = [heard(partial(self._converted, event, Conclusion), report) for _, event in found]
+        return [*own, *(one for one in tested if one is not None)]
 
     def votes(self, report: Report = warn) -> dict[str, Conclusion]:
         """Return the conclusions about votes on the test set, by the evaluation's name."""
-        found = self._found(_VOTED, report=report)
-        return {Path(name).stem.partition("-")[2]: one for name, one in found}
+        found = {
+            evaluation: heard(partial(self._converted, event, Conclusion), report)
+            for (evaluation, is_vote), event in self._store.state().tested.items()
+            if is_vote
+        }
+        return {evaluation: one for evaluation, one in found.items() if one is not None}
 
     def readers(self) -> list[Callable[[], object]]:
-        """Return one function per file that reads it, and raises if the file is damaged."""
+        """Return functions that read each that is in force, and raise if it is damaged."""
+        tested = self._store.state().tested.values()
         return [
             self.confirmed,
-            self.before,
-            *(partial(file.read, self._folder) for file in self._files(_TESTED, _VOTED)),
+            *(partial(self._converted, event, Conclusion) for event in tested),
         ]
 
-    def _found(self, *kinds: str, report: Report) -> Iterator[tuple[str, Conclusion]]:
-        for file in self._files(*kinds):
-            found = file.heard(self._folder, report)
-            if found is not None:
-                yield file.name, found
 
-    def _files(self, *kinds: str) -> list[SideFile[Conclusion]]:
-        """Return the files of evaluations, each before its votes: `tested-1a-1`, `voted-1a-1`."""
-        names = [path.name for kind in kinds for path in listed(self._folder, kind)]
-        return [_tested(n) for n in sorted(names, key=lambda name: (name.partition("-")[2], name))]
+def confirmed_training(store: RecordStore) -> tuple[RecordStore, SweepInfo, Record] | None:
+    """Return the training that a confirmation chose as the champion, where and of which sweep.
 
-    def _keep_tested(self, name: str, conclusion: Conclusion) -> None:
-        file = _tested(name)
-        try:
-            file.read(self._folder)
-        except DamagedFileError as error:  # it is replaced below, so the old file is kept aside
-            warn(f"{error}: kept as {put_aside(error.path)}")
-        file.write(self._folder, conclusion)
+    Args:
+        store: The records of the sweep that was confirmed.
 
+    Returns:
+        None without a confirmation, or if it or the sweep with that training was deleted.
 
-def _tested(name: str) -> SideFile[Conclusion]:
-    """Return the kind of file that has a conclusion of a test-set evaluation."""
-    return SideFile(name, cast(Any, Conclusion), _TESTED_REMEDY, "conclusion")
+    Raises:
+        RecordError: What it chose is damaged.
+    """
+    confirmed = Conclusions(store).confirmed()
+    trainings = store.beside(confirmed.trained_in) if confirmed else None
+    info = trainings.info() if trainings else None
+    if confirmed is None or trainings is None or info is None:
+        return None
+    return trainings, info, trainings.read(confirmed.champion)

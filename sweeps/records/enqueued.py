@@ -1,45 +1,23 @@
 """What a user asks of a sweep: points to be tried, and failed trials to be run again.
 
-Each enqueued point has one file, which is written whole and never changed. A second file names the
-trial that tries the point; it is written before the trial exists. So points can be enqueued while
-the sweep runs, no two processes take the same number, and a sweep that lost its journal gives
-each point the trial that it had.
+Both are events. The first attempt of the trial that tries a point names it, so that points can be
+enqueued while the sweep runs.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
-from pathlib import Path
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from search_spaces.parameters import Value
 from sweeps.errors import UsageError
+from sweeps.journal.events import Enqueued, Retried
 from sweeps.records.record import Record
-from sweeps.records.schema import (
-    AttemptKey,
-    Count,
-    Line,
-    listed,
-    read_document,
-    read_numbered,
-    shaped,
-)
-from sweeps.workspace.files import sync_folder, write_atomically
 
-_FILE: Final = "enqueued-{:04d}.{}"
-_FORMER: Final = {"json": "hunch-{:04d}.json", "trial": "hunch-{:04d}.slot"}
-"""Names of the two files of a point in format 1; files under these names keep them."""
-_NUMBER: Final = re.compile(r"(?:enqueued|hunch)-([0-9]{4,})\.(json|trial|slot)(.*)")
-_REMEDY: Final = "`sweeps doctor --fix` writes it anew from its trial, or puts it aside"
-
-
-Enqueued = tuple[Mapping[str, Value], str]  # parameters and origin of the trial of a point
+if TYPE_CHECKING:
+    from sweeps.records.store import RecordStore
 
 
 @dataclass(frozen=True)
@@ -95,100 +73,38 @@ class Longer:
         return {**config, EPOCHS: self.epochs}
 
 
-@dataclass(frozen=True)
-class _Point:
-    """The content of the file of an enqueued point."""
-
-    params: Mapping[Line, Value]
-    origin: Line
-
-
 class EnqueuedPoints:
-    """The enqueued points of one sweep, in its folder."""
+    """The enqueued points of one sweep."""
 
     def __init__(
-        self, folder: Path, fits: Callable[[Mapping[str, Value]], bool] = lambda params: True
+        self, store: RecordStore, fits: Callable[[Mapping[str, Value]], bool] = lambda params: True
     ) -> None:
-        """Remember folder and space.
+        """Remember sweep and space.
 
         Args:
-            folder: The folder of the sweep.
+            store: The records of the sweep.
             fits: Whether a point lies in the sweep's space. A point that does not, because the
                 sweep was extended meanwhile, waits until it does.
         """
-        self._folder, self._fits = folder, fits
-        self._found: list[int] | None = None  # numbers of points that were seen
-        self._highest = 0
+        self._store, self._fits = store, fits
+        self._taken: dict[int, int] = {}  # by a trial of this process whose attempt is to begin
 
     def add(self, params: Mapping[str, Value], origin: str) -> EnqueuedPoint:
-        """Enqueue a point; it is on disk when this returns.
-
-        Its number is greater than any in use, those of points whose file was lost or put aside
-        included.
-        """
-        new = self._folder / f".enqueued.{os.getpid()}.tmp"
-        try:
-            with new.open("w", encoding="utf-8") as file:
-                json.dump({"params": dict(params), "origin": origin}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            free = itertools.count(max(self._numbers("*"), default=0) + 1)
-            number = next(n for n in free if self._takes(n, new))
-            sync_folder(self._folder)
-        finally:
-            new.unlink(missing_ok=True)
+        """Enqueue a point; it is on disk when this returns. The caller keeps others out."""
+        self._store.journal.fetch()
+        state = self._store.state()
+        number = max((*state.points, *state.tried), default=0) + 1  # an event may be damaged
+        self._store.append(Enqueued(point=number, params=dict(params), origin=origin))
         return EnqueuedPoint(number, params, origin)
 
     def all(self) -> list[EnqueuedPoint]:
-        """Return every enqueued point in order.
-
-        Raises:
-            RecordError: One of them is damaged.
-        """
-        found = (self._read(number) for number in self._looked_up())
-        return [point for point in found if point is not None]
-
-    def readers(self) -> list[Callable[[], object]]:
-        """Return one function per file that reads it, and raises if the file is damaged."""
-        trials = [partial(self._trial, number) for number in self._numbers("trial")]
-        return [*(partial(self._point, number) for number in self._numbers("json")), *trials]
-
-    def write_anew(self, path: Path, tried: Mapping[int, Enqueued]) -> bool:
-        """Write anew a file that was put aside, if the trial of its point is known.
-
-        Args:
-            path: The file, of a point or of its trial.
-            tried: Parameters and origin of the trials that tried an enqueued point, by trial
-                number.
-
-        Returns:
-            Whether the trial is known. If not, a lost point has to be enqueued again, and a point
-            that lost its trial waits.
-        """
-        match = _NUMBER.fullmatch(path.name)
-        if match is None:
-            return False
-        number = int(match[1])
-        content = self._point_of(number, tried) if match[2] == "json" else self._turn(number, tried)
-        if content is not None:
-            write_atomically(path, content.encode(), "enqueued")
-        return content is not None
-
-    def _point_of(self, number: int, tried: Mapping[int, Enqueued]) -> str | None:
-        trial = self._trial(number)
-        if trial is None or trial not in tried:
-            return None
-        params, origin = tried[trial]
-        return json.dumps({"params": dict(params), "origin": origin})
-
-    def _turn(self, number: int, tried: Mapping[int, Enqueued]) -> str | None:
-        point = self._point(number)
-        if point is None:
-            return None
-        taken = {self._trial(other) for other in self._numbers("trial")}
-        same = (n for n, made in tried.items() if made == (point.params, point.origin))
-        trial = next((n for n in same if n not in taken), None)
-        return None if trial is None else f"{trial}\n"
+        """Return every enqueued point in order."""
+        state = self._store.state()
+        tried = {**self._taken, **state.tried}
+        return [
+            EnqueuedPoint(number, point.params, point.origin, tried.get(number))
+            for number, point in sorted(state.points.items())
+        ]
 
     def total(self, asked: int, opened: int = 0) -> int:
         """Return how many trials the sweep is to have in all.
@@ -198,6 +114,8 @@ class EnqueuedPoints:
                 the enqueued points.
             opened: How many trials there are already.
         """
+        if not self._store.state().points:
+            return max(asked, opened)
         points = self.all()
         taken = max((point.trial + 1 for point in points if point.trial is not None), default=0)
         return max(asked, taken, opened + sum(self._waits(point) for point in points))
@@ -207,117 +125,41 @@ class EnqueuedPoints:
 
         A trial without a point takes the first that waits.
         """
+        if not self._store.state().points:
+            return None
         points = self.all()
         own = next((point for point in points if point.trial == trial), None)
         waiting = next((point for point in points if self._waits(point)), None)
         if own is None and waiting is not None:
-            path = self._path(waiting.number, "trial")
-            write_atomically(path, f"{trial}\n".encode(), "enqueued")
+            self._taken[waiting.number] = trial
         return own or waiting
 
     def _waits(self, point: EnqueuedPoint) -> bool:
         return point.trial is None and self._fits(point.params)
 
-    def _takes(self, number: int, new: Path) -> bool:
-        """Link a file under a number; return whether the number was free."""
-        try:
-            os.link(new, self._folder / _FILE.format(number, "json"))
-        except FileExistsError:
-            return False
-        return True
-
-    def _numbers(self, kind: str) -> list[int]:
-        """Return the numbers that have a file of this kind, in order; `*`: any, or put aside."""
-        found = (_NUMBER.fullmatch(p.name) for p in listed(self._folder, "[eh]*-*.*"))
-        matches = [match for match in found if match]
-        if kind != "*":  # not those that were put aside
-            names = {kind, "slot" if kind == "trial" else kind}
-            matches = [match for match in matches if match[2] in names and not match[3]]
-        return sorted({int(match[1]) for match in matches})
-
-    def _looked_up(self) -> list[int]:
-        """Return the numbers of all points.
-
-        The folder, with the records of all trials, is listed once. A running sweep then looks for
-        the next number only, before each of its trials.
-        """
-        if self._found is None:
-            self._found = self._numbers("json")
-            self._highest = max(self._numbers("*"), default=0)
-        while self._path(self._highest + 1, "json").exists():
-            self._highest += 1
-            self._found.append(self._highest)
-        return self._found
-
-    def _path(self, number: int, kind: str) -> Path:
-        former = self._folder / _FORMER["json"].format(number)
-        name = _FORMER[kind].format(number) if former.exists() else _FILE.format(number, kind)
-        return self._folder / name
-
-    def _read(self, number: int) -> EnqueuedPoint | None:
-        point = self._point(number)
-        if point is None:
-            return None
-        return EnqueuedPoint(number, point.params, point.origin, self._trial(number))
-
-    def _point(self, number: int) -> _Point | None:
-        path = self._path(number, "json")
-        return read_document(path, partial(shaped, _Point), _REMEDY)
-
-    def _trial(self, number: int) -> int | None:
-        path = self._path(number, "trial")
-        return read_document(path, partial(shaped, Count), _REMEDY)
-
-
-_RETRY_FILE: Final = "retry-{}.json"
-
-
-@dataclass(frozen=True)
-class Retry:
-    """The mark of one `sweeps retry`, in a file that never changes.
-
-    Attributes:
-        attempts: Keys (`<trial>-<attempt>`) of the failed attempts that no longer end their trials:
-            a reader of the records sees them so, and a later attempt ends the trial.
-        opened: How many trials had been proposed when the command ran. Their proposals took the
-            failure into account, also whenever they are repeated; later ones see the new outcome.
-    """
-
-    attempts: tuple[AttemptKey, ...]
-    opened: Count
-
 
 class Retries:
-    """The marks of one sweep, in its folder."""
+    """The marks of `sweeps retry`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, store: RecordStore) -> None:
+        self._store = store
 
     def add(self, attempts: Sequence[str], opened: int) -> None:
-        """Mark attempts. The caller holds the sweep's lock.
+        """Mark attempts; see `Retried`.
 
         Raises:
             StoreError: The mark cannot be written; nothing of it is left.
         """
-        path = self._folder / _RETRY_FILE.format(len(self.all()) + 1)
-        document = asdict(Retry(tuple(attempts), opened))
-        write_atomically(path, json.dumps(document).encode(), "retry")
-
-    def all(self) -> list[Retry]:
-        """Return every mark in order.
-
-        Raises:
-            RecordError: One is damaged.
-        """
-        return list(read_numbered(self._folder, _RETRY_FILE, Retry, "put a copy of it there"))
+        self._store.append(Retried(attempts=tuple(attempts), opened=opened))
 
     def attempts(self) -> frozenset[str]:
         """Return the keys of the failed attempts that no longer end their trials."""
-        return frozenset(key for mark in self.all() for key in mark.attempts)
+        return frozenset(self._store.state().undone)
 
     def opened_by(self) -> dict[int, int]:
         """Return for each marked trial how many trials had been proposed at its last mark."""
-        return {trial_of(key): mark.opened for mark in self.all() for key in mark.attempts}
+        marks = self._store.state().retried
+        return {trial_of(key): mark.opened for mark in marks for key in mark.attempts}
 
     def waiting(self, records: Sequence[Record]) -> list[int]:
         """Return the trials that were marked and have no new outcome yet."""

@@ -10,36 +10,36 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
+import msgspec
 import numpy as np
+from msgspec import Struct
 
+from sweeps.journal.events import AttemptKey, Count, Digest, Line, Moment, Name, need_lines
+from sweeps.records.arrays import pack_arrays, unpack_arrays
 from sweeps.records.conclusions import AtEvaluation
-from sweeps.records.format import pack_arrays, unpack_arrays
 from sweeps.records.schema import (
-    AttemptKey,
-    Count,
     DamagedFileError,
-    Digest,
-    Line,
-    Moment,
     RecordError,
     Report,
-    SideFile,
-    SweepKey,
-    SweepName,
     heard,
+    json_bytes,
     listed,
-    read_document,
     said_of,
-    shaped,
     warn,
 )
-from sweeps.workspace.files import FormatError, open_file, write_atomically
+from sweeps.workspace.files import (
+    MOST_PARSED,
+    FormatError,
+    open_file,
+    parse_json,
+    read_file,
+    write_atomically,
+)
 
 _NUMBER: Final = re.compile(r"([0-9]{4,})\.(json|npz).*")
 _LIST_REMEDY: Final = (
@@ -57,8 +57,7 @@ CHAMPION: Final = "champion"
 """Role of a model that is not one of the winner's trainings on folds, but a refit."""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     """A finalist that is scored, with all its trainings, one per fold.
 
     Attributes:
@@ -71,17 +70,19 @@ class Entry:
         weights: SHA-256 (hex) of the weights of each; the text `None` for one that kept none.
     """
 
-    sweep: SweepKey
-    name: SweepName
+    sweep: Name
+    name: Name
     role: Line
     label: Line
-    confirmation: SweepKey
+    confirmation: Name
     trainings: Sequence[AttemptKey]
     weights: Sequence[Line]
 
+    def __post_init__(self) -> None:
+        need_lines(self.role, self.label, *self.weights)
 
-@dataclass(frozen=True)
-class Evaluation:
+
+class Evaluation(Struct, frozen=True, forbid_unknown_fields=True):
     """One evaluation of a test set.
 
     Attributes:
@@ -105,6 +106,9 @@ class Evaluation:
     metric: Line = BLOCK_ACCURACY
     direction: Literal["maximize", "minimize"] = "maximize"
     unit: Literal["share", "number"] = "share"
+
+    def __post_init__(self) -> None:
+        need_lines(self.metric, *self.questions)
 
     @property
     def is_by_class(self) -> bool:
@@ -223,7 +227,8 @@ class Evaluations:
             StoreError: It cannot be written.
         """
         path = self._path(evaluation.number, "json")
-        SideFile(path.name, Evaluation, _LIST_REMEDY, "conclusion").write(self.folder, evaluation)
+        document = msgspec.to_builtins(evaluation)
+        write_atomically(path, json_bytes(document, indent=1), "conclusion")
 
     def keep(self, evaluation: Evaluation, scores: Mapping[str, np.ndarray]) -> None:
         """Keep the scores of an evaluation; see `scores` for their names and shapes."""
@@ -248,13 +253,18 @@ class Evaluations:
 
 
 def _read_list(path: Path) -> Evaluation | None:
-    def parse(found: Any) -> Evaluation:
-        evaluation = shaped(Evaluation, found)
-        if path.stem != f"{evaluation.number:04d}":
-            raise ValueError(f"its name does not fit its number, {evaluation.number}")
-        return evaluation
-
-    return read_document(path, parse, _LIST_REMEDY)
+    try:
+        with said_of(path):
+            content = read_file(path, MOST_PARSED // 2)
+        evaluation = msgspec.convert(parse_json(content), Evaluation)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise DamagedFileError(path, str(error), _LIST_REMEDY) from None
+    if path.stem != f"{evaluation.number:04d}":
+        problem = f"its name does not fit its number, {evaluation.number}"
+        raise DamagedFileError(path, problem, _LIST_REMEDY)
+    return evaluation
 
 
 def _score_problem(scores: Mapping[str, np.ndarray], evaluation: Evaluation) -> str | None:

@@ -1,78 +1,44 @@
-"""A record: everything known about one attempt that has ended; all else is rebuilt from records."""
+"""A record: everything known about one attempt that has ended; and the facts about its sweep."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from functools import lru_cache
+from typing import Any, Final, Literal
+
+import msgspec
 
 from search_spaces.objectives import Direction, Objective, is_script
 from search_spaces.parameters import Value
 from sweeps.experiment import PreparedData, TrialResult, TrialSpec
-from sweeps.records.schema import Count, Digest, Former, Line, Members, Moment, SweepKey, SweepName
+from sweeps.journal.events import (
+    Begun,
+    Checked,
+    Data,
+    Ended,
+    Environment,
+    Line,
+    Trained,
+    Unfinished,
+    json_text,
+    need_lines,
+)
+from sweeps.journal.state import SweepState
+from sweeps.workspace.files import FormatError, parse_json
 
 _Facts = Mapping[str, Any]
-_Choice = Annotated[_Facts, Members({"name": str, "options": _Facts})]
-Fingerprint = Annotated[
-    _Facts,
-    Members(
-        {
-            "code": str | None, "sampler": _Choice, "pruner": _Choice, "seed": int,
-            "learn_from": Annotated[
-                _Facts, Members({"name": Line, "digest": Digest}, needed=("name", "digest"))
-            ],
-            "order": Annotated[str, Former({"slots": "number"})],
-        }
-    ),
-]  # fmt: skip
-_Parameter = Annotated[_Facts, Members({"name": str}, needed=("name",))]
-StoredSpace = Annotated[
-    _Facts,
-    Members(
-        {
-            "name": str, "experiment": str, "fixed": _Facts,
-            "defaults": Annotated[
-                _Facts, Members({"confirm": _Facts | None}, former={"finalize": "confirm"})
-            ],
-            "body": Annotated[_Facts, Members({"parameters": tuple[_Parameter, ...]})],
-        }
-    ),
-]  # fmt: skip
-"""The part of a space that is read without its experiment; `Space.from_dict` checks the rest."""
-StoredCode = Annotated[_Facts, Members({"commit": str | None, "dirty": bool, "diff": str | None})]
-
-
-@dataclass(frozen=True)
-class UnfinishedTrial:
-    """A trial that had no outcome when the next generation began; it is still to be trained.
-
-    Its space is that of an earlier generation, so this keeps all that its next attempt needs.
-
-    Attributes:
-        trial: Its number.
-        attempts: Number of the last attempt that was begun.
-        origin: Where its parameters came from, as in its records.
-        params: The sampled parameters.
-        distributions: Optuna distribution of each sampled parameter, as its JSON text.
-        config: The configuration that the experiment receives.
-    """
-
-    trial: Count
-    attempts: Count
-    origin: Line
-    params: Mapping[Line, Value]
-    distributions: Mapping[Line, str]
-    config: Mapping[Line, Value]
 
 
 @dataclass(frozen=True)
 class Generation:
     """One generation: everything that an extension of a sweep may change.
 
-    It is fixed when it begins, in a file of its own; `sweep.json` holds the first. Trial numbers
-    count on, so that a number tells which generation proposed the trial.
+    It is fixed when it begins. Trial numbers count on, so that a number tells which generation
+    proposed the trial.
 
     Attributes:
         number: Its number, from 1.
@@ -87,15 +53,15 @@ class Generation:
         unfinished: Trials of earlier generations that had no outcome when it began.
     """
 
-    number: Count
-    first_trial: Count
-    created_at: Moment
-    fingerprint: Fingerprint
-    space: StoredSpace
-    baselines: tuple[Line, ...]
-    code: StoredCode
+    number: int
+    first_trial: int
+    created_at: int
+    fingerprint: _Facts
+    space: _Facts
+    baselines: tuple[str, ...]
+    code: _Facts
     directory: str | None
-    unfinished: tuple[UnfinishedTrial, ...] = ()
+    unfinished: tuple[Unfinished, ...] = ()
 
 
 def generation_at(generations: Sequence[Generation], trial: int) -> Generation:
@@ -108,26 +74,10 @@ def generation_at(generations: Sequence[Generation], trial: int) -> Generation:
     return next(g for g in reversed(generations) if g.first_trial <= trial)
 
 
-VERSION: Final = 2
 LAST_EPOCH: Final = "max_epochs"
 """Reason of a trial that its last epoch ended."""
-"""Version of `sweep.json`. Version 1, which called a trial a slot, is read as well."""
 
 Outcome = Literal["complete", "pruned", "diverged", "failed", "interrupted"]
-
-_Cpu = Annotated[_Facts, Members({"features": tuple[str, ...]})]
-_ENVIRONMENT: Final = Members(
-    {
-        "python": str, "packages": Mapping[str, str], "cpu": _Cpu, "coordinator_cpu": _Cpu,
-        "code": str | None, "diff": str | None,
-    }
-)  # fmt: skip
-_DATA: Final = Members(
-    {
-        "name": str, "digest": str, "split_digest": str,
-        "info": Annotated[_Facts, Members({"split_seed": Count})], "irreproducible": str | None,
-    }
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -147,8 +97,8 @@ class Record:
         distributions: Optuna distribution of each sampled parameter, as its JSON text.
         objective: Value of the (first) objective metric; None unless complete. If the sweep has
             several objectives, the values of the others are in `result.metrics`.
-        result: History, metrics and arrays; None if the attempt failed. `result.weights` is None
-            when read back: weights lie beside the record and are loaded on request.
+        result: History, metrics and arrays; None if the attempt failed. Arrays and weights lie in
+            files, and are loaded on request.
         weights_sha256: Digest of the weights file, None if there is none.
         data: Name, digests and facts of the training data.
         origin: `baseline <name>`, `learned from <source>`, `sampled`, `random` (after too many
@@ -157,6 +107,7 @@ class Record:
         started_at: Start, milliseconds since the epoch (UTC).
         finished_at: End, milliseconds since the epoch (UTC), never before `started_at`.
         files_sha256: Digest of the archive of files that it wrote, None if it wrote none.
+        details_sha256: Digest of the file with its arrays, None if it has none.
         resumed_from: Number of epochs that earlier attempts had trained, from whose checkpoint it
             went on; None if it trained from the beginning.
     """
@@ -166,19 +117,20 @@ class Record:
     reason: str
     ends_trial: bool
     error: str | None
-    params: Mapping[Line, Value]
-    distributions: Mapping[Line, str]
+    params: Mapping[str, Value]
+    distributions: Mapping[str, str]
     objective: float | None
     result: TrialResult | None
-    weights_sha256: Digest | None
-    data: Annotated[_Facts, _DATA]
-    origin: Line
-    environment: Annotated[_Facts, _ENVIRONMENT]
-    started_at: Moment
-    finished_at: Moment
+    weights_sha256: str | None
+    data: _Facts
+    origin: str
+    environment: _Facts
+    started_at: int
+    finished_at: int
     pruner_attrs: Mapping[str, Any] = field(default_factory=dict)
-    files_sha256: Digest | None = None
-    resumed_from: Count | None = None
+    files_sha256: str | None = None
+    details_sha256: str | None = None
+    resumed_from: int | None = None
 
     @property
     def model_info(self) -> dict[str, Any]:
@@ -190,32 +142,16 @@ class Record:
         return {**added, **self.data.get("info", {})}
 
     @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of what tells this training from any other."""
+        spec = [self.spec.sweep, self.spec.key, self.spec.seed, sorted(self.spec.config.items())]
+        files = [self.weights_sha256, self.details_sha256, self.started_at, self.finished_at]
+        return hashlib.sha256(repr([spec, self.objective, files]).encode()).hexdigest()
+
+    @property
     def seconds(self) -> float:
         """Wall time of the attempt in seconds."""
         return (self.finished_at - self.started_at) / 1000
-
-
-@dataclass(frozen=True)
-class Checked:
-    """The check whether the seed of a trial decides its result: it was trained a second time.
-
-    Attributes:
-        trial: The number of the trial.
-        found: The differences in words; None if the results were equal to the bit.
-    """
-
-    trial: Count
-    found: str | None = None
-
-    @property
-    def differs(self) -> str | None:
-        """Why the sweep is not reproducible, in one line; None if nothing speaks against it."""
-        if self.found is None:
-            return None
-        return (
-            f"trial {self.trial}, trained a second time with the same seed, came out differently: "
-            f"{self.found}; some of its random numbers do not follow from the seed of the trial"
-        )
 
 
 def is_same_data(
@@ -269,7 +205,7 @@ def _digests(data: PreparedData | Mapping[str, Any]) -> tuple[object, object]:
 
 @dataclass(frozen=True)
 class SweepInfo:
-    """The facts that are fixed when a sweep is created; one `sweep.json` per sweep.
+    """The facts that are fixed when a sweep is created.
 
     After an extension, everything that an extension may change is that of the newest generation;
     `at` returns an earlier state.
@@ -291,27 +227,25 @@ class SweepInfo:
         baselines: Names of the baselines, in trial order.
         code: Commit, `dirty` flag and the filtered diff of the code that created the sweep.
         directory: Folder of the space file, where its experiment is looked up first.
-        version: Version of this format.
         generations: Empty unless the sweep was extended; then all, beginning with the first.
         other_objectives: The objectives after the first; usually none.
         checked: Result of the second training of a trial (in a file beside); None without one.
     """
 
-    id: SweepKey
-    name: SweepName
-    created_at: Moment
+    id: str
+    name: str
+    created_at: int
     experiment: str
-    experiment_name: Line
-    metric: Line
+    experiment_name: str
+    metric: str
     direction: Direction
-    epoch_metric: Line | None
-    fingerprint: Fingerprint
-    space: StoredSpace
-    data: Annotated[_Facts, _DATA]
-    baselines: tuple[Line, ...]
-    code: StoredCode
+    epoch_metric: str | None
+    fingerprint: _Facts
+    space: _Facts
+    data: _Facts
+    baselines: tuple[str, ...]
+    code: _Facts
     directory: str | None = None
-    version: int = VERSION
     generations: tuple[Generation, ...] = ()
     other_objectives: tuple[Objective, ...] = ()
     checked: Checked | None = None
@@ -355,7 +289,7 @@ class SweepInfo:
         return self.generations[-1].first_trial if self.generations else 0
 
     @property
-    def unfinished(self) -> tuple[UnfinishedTrial, ...]:
+    def unfinished(self) -> tuple[Unfinished, ...]:
         """Trials of earlier generations that had no outcome when the newest began."""
         return self.generations[-1].unfinished if self.generations else ()
 
@@ -377,6 +311,17 @@ class SweepInfo:
         first = Generation(number=1, first_trial=0, created_at=self.created_at, **_extended(self))
         return self._with((*(self.generations or (first,)), generation))
 
+    def run_by(self, experiment: str) -> SweepInfo:
+        """Return the sweep whose script is run by another command now, as its Python has moved."""
+        space = {**self.space, "experiment": experiment}
+        generations = tuple(
+            dataclasses.replace(one, space={**one.space, "experiment": experiment})
+            for one in self.generations
+        )
+        return dataclasses.replace(
+            self, experiment=experiment, space=space, generations=generations
+        )
+
     def _with(self, generations: tuple[Generation, ...]) -> SweepInfo:
         return dataclasses.replace(self, **_extended(generations[-1]), generations=generations)
 
@@ -385,3 +330,228 @@ def _extended(of: SweepInfo | Generation) -> dict[str, Any]:
     """Return what an extension may change, by name."""
     names = ("fingerprint", "space", "baselines", "code", "directory")
     return {name: getattr(of, name) for name in names}
+
+
+class History(Mapping[str, list[float]]):
+    """The per-epoch metrics of an attempt: parsed when they are asked for, as most never are.
+
+    Attributes:
+        epochs: How many epochs they have.
+    """
+
+    def __init__(self, text: msgspec.Raw, epochs: int) -> None:
+        self._text, self.epochs = text, epochs
+        self._curves: dict[str, list[float]] | None = None
+
+    @property
+    def _parsed(self) -> dict[str, list[float]]:
+        if self._curves is None:
+            self._curves = curves_in(bytes(self._text))
+        return self._curves
+
+    def __getitem__(self, name: str) -> list[float]:
+        return self._parsed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parsed)
+
+    def __len__(self) -> int:
+        return len(self._parsed)
+
+    def __repr__(self) -> str:
+        return repr(self._parsed)
+
+
+def epochs_of(history: Mapping[str, list[float]]) -> int:
+    """Return how many epochs the per-epoch metrics of an attempt have."""
+    if isinstance(history, History):
+        return history.epochs
+    return max(map(len, history.values()), default=0)
+
+
+def curves_in(text: bytes) -> dict[str, list[float]]:
+    """Return per-epoch metrics by name.
+
+    Raises:
+        ValueError: The text holds something else.
+    """
+    kind = dict[Line, list[float]]
+    try:
+        curves = msgspec.json.decode(text, type=kind)
+    except msgspec.DecodeError:  # numbers that are not finite, or lone surrogates
+        curves = msgspec.convert(parse_json(text), kind)
+    need_lines(*curves)
+    return curves
+
+
+def record_of(event: Ended, sweep: str, *, ends_trial: bool) -> Record:
+    """Return the record of an attempt, without its arrays.
+
+    Args:
+        event: Its end.
+        sweep: Id of its sweep.
+        ends_trial: Whether it still does what it did at its end: `sweeps retry` may have undone it.
+    """
+    trained = event.trained
+    result = None
+    if trained is not None:
+        members: dict[str, Any] = {
+            name: getattr(trained, name) for name in trained.__struct_fields__
+        }
+        result = TrialResult(history=History(event.history, event.epochs), **members)
+    return Record(
+        spec=TrialSpec(sweep, event.trial, event.attempt, event.seed, event.config),
+        outcome=event.outcome,
+        reason=event.reason,
+        ends_trial=ends_trial,
+        error=event.error,
+        params=event.params,
+        distributions=_shared(bytes(event.distributions), dict[str, str]),
+        objective=event.objective,
+        result=result,
+        weights_sha256=event.weights,
+        data=_shared(bytes(event.data), Data),
+        origin=event.origin,
+        environment=_shared(bytes(event.environment), Environment),
+        started_at=event.started_at,
+        finished_at=event.finished_at,
+        pruner_attrs=event.pruner_attrs,
+        files_sha256=event.files,
+        details_sha256=event.details,
+        resumed_from=event.resumed_from,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _shared(text: bytes, kind: Any) -> dict[str, Any]:
+    """Return facts that many attempts have in common; nothing if they are of another form."""
+    try:
+        found: dict[str, Any] = parse_json(text)
+        msgspec.convert(found, kind)
+    except (FormatError, ValueError):
+        return {}
+    return found
+
+
+def event_of(record: Record) -> Ended:
+    """Return the end of an attempt as an event; `record_of` is the way back."""
+    result, spec = record.result, record.spec
+    trained = None
+    if result is not None:
+        members = {name: getattr(result, name) for name in Trained.__struct_fields__}
+        mappings = {name: dict(members[name]) for name in ("metrics", "timings", "info")}
+        trained = Trained(**{**members, **mappings})
+
+    def raw(facts: _Facts) -> msgspec.Raw:
+        return msgspec.Raw(json_text(facts).encode())
+
+    return Ended(
+        trial=spec.trial,
+        attempt=spec.attempt,
+        seed=spec.seed,
+        config=dict(spec.config),
+        outcome=record.outcome,
+        reason=record.reason,
+        ends_trial=record.ends_trial,
+        origin=record.origin,
+        params=dict(record.params),
+        distributions=raw(record.distributions),
+        data=raw(record.data),
+        environment=raw(record.environment),
+        started_at=record.started_at,
+        finished_at=record.finished_at,
+        objective=record.objective,
+        error=record.error,
+        trained=trained,
+        history=raw(dict(result.history) if result is not None else {}),
+        epochs=epochs_of(result.history) if result is not None else 0,
+        pruner_attrs=dict(record.pruner_attrs),
+        resumed_from=record.resumed_from,
+        details=record.details_sha256,
+        weights=record.weights_sha256,
+        files=record.files_sha256,
+    )
+
+
+def info_of(state: SweepState, text: Callable[[str], str | None]) -> SweepInfo | None:
+    """Return the facts about a sweep, as its newest generation has them; None without one.
+
+    Args:
+        state: What its events say.
+        text: Returns a text by its digest; None if it is lost.
+
+    Raises:
+        LookupError: A generation is lost; the message says which.
+    """
+    if not state.generations:
+        return None
+    newest = max(state.generations)
+    if lost := [n for n in range(1, newest) if n not in state.generations]:
+        raise LookupError(f"what generation {lost[0]} of the sweep is, is lost")
+    generations = [_generation(state, number, text) for number in range(1, newest + 1)]
+    begun = state.generations[newest]
+    return SweepInfo(
+        id=begun.sweep,
+        name=state.name or begun.name,
+        created_at=begun.created_at,
+        experiment=begun.experiment,
+        experiment_name=begun.experiment_name,
+        metric=begun.metric,
+        direction=begun.direction,
+        epoch_metric=begun.epoch_metric,
+        data=begun.data,
+        other_objectives=begun.other_objectives,
+        generations=tuple(generations) if newest > 1 else (),
+        checked=state.checked,
+        **_extended(generations[-1]),
+    )
+
+
+def _generation(state: SweepState, number: int, text: Callable[[str], str | None]) -> Generation:
+    begun = state.generations[number]
+    unfinished = [one for (of, _), one in sorted(state.unfinished.items()) if of == number]
+    return Generation(
+        number=number,
+        first_trial=begun.first_trial,
+        created_at=begun.began_at,
+        fingerprint=begun.fingerprint,
+        space=begun.space,
+        baselines=begun.baselines,
+        code={**begun.code, "diff": text(begun.diff)} if begun.diff else begun.code,
+        directory=begun.directory,
+        unfinished=tuple(unfinished),
+    )
+
+
+def events_of(info: SweepInfo, keep: Callable[[str], str]) -> list[Begun]:
+    """Return the events that say what a sweep is; `info_of` is the way back.
+
+    Args:
+        info: The sweep.
+        keep: Keeps a text, and returns its digest.
+    """
+    first = Generation(number=1, first_trial=0, created_at=info.created_at, **_extended(info))
+    return [
+        Begun(
+            generation=one.number,
+            first_trial=one.first_trial,
+            began_at=one.created_at,
+            sweep=info.id,
+            name=info.name,
+            created_at=info.created_at,
+            experiment=info.experiment,
+            experiment_name=info.experiment_name,
+            metric=info.metric,
+            direction=info.direction,
+            epoch_metric=info.epoch_metric,
+            other_objectives=info.other_objectives,
+            data=dict(info.data),
+            fingerprint=dict(one.fingerprint),
+            space=dict(one.space),
+            baselines=tuple(one.baselines),
+            code={name: value for name, value in one.code.items() if name != "diff" or not value},
+            diff=keep(one.code["diff"]) if one.code.get("diff") else None,
+            directory=one.directory,
+        )
+        for one in info.generations or (first,)
+    ]

@@ -1,4 +1,11 @@
-"""The records of one sweep as files: `<trial>-<attempt>.record`, beside it `.weights`, `.files`."""
+"""The folder of one sweep: its journal, and the files of its attempts.
+
+journal.jsonl                the events, see `sweeps.journal`
+trials/0017-1.npz            arrays of attempt 1 at trial 17; none if it has none
+trials/0017-1.weights.npz    its weights, where they are kept
+trials/0017-1.files.zip      what it wrote into its folder
+texts/<SHA-256>              code, and whatever has no room in a line
+"""
 
 from __future__ import annotations
 
@@ -6,134 +13,233 @@ import dataclasses
 import hashlib
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from sweeps.errors import UsageError
-from sweeps.journal import Asked, Journal
-from sweeps.records.code import CodeHistory
-from sweeps.records.conclusions import Conclusions, without_place
-from sweeps.records.enqueued import EnqueuedPoints, Retries
-from sweeps.records.format import (
-    VersionError,
-    encode,
-    pack_arrays,
-    read_record,
-    read_weights,
+from sweeps.journal import Journal, SweepState
+from sweeps.journal.events import (
+    Archived,
+    Asked,
+    Ended,
+    Event,
+    Finished,
+    Renamed,
+    Requested,
+    Skipped,
+    TooLongError,
+    Trained,
+    json_text,
+    to_line,
 )
-from sweeps.records.index import FEWEST, Indexed, read_index, state_of, write_index
+from sweeps.journal.file import Remote
+from sweeps.records.arrays import MOST_ARRAYS, pack_arrays, read_arrays
 from sweeps.records.kept_files import collect_files, pack_files, read_kept
-from sweeps.records.notes import IMPORTED, LEARNED, Ending, Notes, Starts
-from sweeps.records.record import VERSION, Checked, Generation, Record, SweepInfo
-from sweeps.records.schema import (
-    TORN,
-    Count,
-    DamagedFileError,
-    RecordError,
-    Report,
-    SideFile,
-    json_bytes,
-    listed,
-    put_aside,
-    read_document,
-    read_numbered,
-    shaped,
-    unreadable,
-    warn,
+from sweeps.records.record import (
+    Generation,
+    Record,
+    SweepInfo,
+    curves_in,
+    event_of,
+    events_of,
+    info_of,
+    record_of,
 )
+from sweeps.records.schema import RecordError, Report, listed, unreadable, warn
+from sweeps.wording import counted
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.files import (
+    MOST_PARSED,
     FormatError,
     make_folder,
+    open_file,
+    parse_json,
+    read_file,
     remove,
     remove_temporary,
     write_atomically,
 )
 
-INFO_FILE: Final = "sweep.json"
-GENERATIONS: Final = "generation-{}.json"
-_RECORD: Final = re.compile(r"[0-9]{4,}-[0-9]+\.record")
+TRIALS: Final = "trials"
+TEXTS: Final = "texts"
+DELETED: Final = ".deleted-"
+"""Prefix of a sweep's folder in `sweeps/` from the moment it is deleted."""
 _RUNNING: Final = ".running"
 _CHECKPOINTS: Final = ".checkpoints"
-_ARCHIVED_FILE: Final = "archived"
-_FIXED: Final = "put a copy of it there, or move its folder away"
-_NOTED: Final = "the next `sweeps run`, or `sweeps doctor --fix`, puts it aside"
-"""The ways out for damaged files: of those that never change; of those that each start writes."""
-ASKED: Final[SideFile[int]] = SideFile("asked", Count, _NOTED, "asked")
-"""How many trials the sweep was last asked for."""
-ENDING: Final = SideFile("ending.json", Ending, _NOTED, "ending")
-"""The ending of the last start; there is none while it runs, or if it was killed."""
-CHECKED: Final = SideFile("checked.json", Checked, _NOTED, "checked")
-"""The result of the second training of a trial."""
+_ARRAYS: Final = "arrays/"
+_MOVED: Final = "moved.json"
+_MOVABLE: Final = (
+    "history", "info", "summary", "timings", "metrics", "stop_reason", "engine", "engine_reason",
+)  # fmt: skip
+"""Members of a result that move into the file of arrays if they have no room in a line; the
+longest goes first."""
+_INLINE: Final = 16 * 1024
+"""A longer history lies in the file of arrays, so that a table of many trials is read at once."""
+_LARGEST: Final = MOST_ARRAYS + MOST_PARSED
+"""Most bytes of a file of an attempt; weights may have more."""
+_OF_AN_ATTEMPT: Final = re.compile(r"[0-9]{4,9}-[0-9]{1,9}(\.weights)?\.npz")
+_KNOWN: Final = 32
+_SHOWN: Final = 10
+_MOST_TOLD: Final = 5000  # as many as have room in a line
+
+
+class _Reading:
+    """What one process has read of a journal; all stores of the folder have it in common."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.turn = threading.RLock()
+        self.state = SweepState()
+        self.records: list[Record] | None = None
+
+    def refresh(self) -> SweepState:
+        with self.turn:
+            events, is_anew = self.journal.take()
+            if is_anew:
+                self.state = SweepState()
+            for event in events:
+                self.state.add(event)
+            if is_anew or events:
+                self.records = None
+            return self.state
+
+
+_readings: Final[OrderedDict[Path, _Reading]] = OrderedDict()
+_turn: Final = threading.Lock()
+
+
+def _reading(folder: Path, remote: Remote | None) -> _Reading:
+    with _turn:
+        found = _readings.pop(folder, None)
+        if found is None:
+            found = _Reading(Journal(folder))
+        if remote is not None:
+            found.journal.remote = remote
+        _readings[folder] = found
+        while len(_readings) > _KNOWN:
+            _readings.popitem(last=False)
+        return found
 
 
 class RecordStore:
-    """Reads and writes the files in the folder `records/<sweep id>` of one sweep."""
+    """Reads and writes the folder `sweeps/<sweep id>` of one sweep.
 
-    def __init__(self, folder: Path, on_written: Callable[[str], None] | None = None) -> None:
-        self.folder, self._on_written = folder, on_written  # gets the key of each new record
+    Attributes:
+        folder: The folder.
+        remote: The database that hosts share; None as a rule.
+    """
 
-    def create(self, info: SweepInfo) -> None:
+    def __init__(self, folder: Path, remote: Remote | None = None) -> None:
+        self.folder, self.remote = folder, remote
+        self._read = _reading(folder, remote)
+
+    def beside(self, sweep_id: str) -> RecordStore:
+        """Return the records of another sweep of the home."""
+        return RecordStore(self.folder.parent / sweep_id)
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of the sweep."""
+        return self._read.journal
+
+    def append(self, *events: Event) -> None:
+        """Write events, all with one sync.
+
+        Raises:
+            StoreError: They cannot be written.
+            TooLongError: One has no room in a line.
+        """
+        self.journal.append(*events)
+
+    def state(self, report: Report = lambda line: None) -> SweepState:
+        """Return what the events say.
+
+        Args:
+            report: Receives a line about each damaged event that no start has told of.
+
+        Raises:
+            UnknownEventError: An event was written by a version that is not known here.
+            RecordError: The journal cannot be read.
+        """
+        try:
+            state = self._read.refresh()
+        except OSError as error:
+            raise unreadable(self.journal.path, error) from None
+        pairs = zip(self.journal.damaged, self.journal.damage, strict=True)
+        lines = [line for number, line in pairs if number not in state.told]
+        for line in lines[:_SHOWN]:
+            report(line)
+        if lines[_SHOWN:]:
+            more = counted(len(lines) - _SHOWN, "more line")
+            report(f"{self.journal.path}: {more} about damaged events; `sweeps doctor` has all")
+        return state
+
+    def create(self, info: SweepInfo, *events: Event) -> None:
         """Make the folder and write the facts that are fixed for the life of the sweep.
+
+        Args:
+            info: The sweep.
+            events: What else is known of it from the beginning.
 
         Raises:
             StoreError: It cannot be written.
         """
         make_folder(self.folder)
-        document = dataclasses.asdict(info)
-        del document["generations"], document["checked"]  # each has a file of its own
-        self._write_json(self.folder / INFO_FILE, document, "sweep")
+        self.append(*events_of(info, self._keep_line), *events)
+
+    def repeat(self, info: SweepInfo) -> None:
+        """Write what the sweep is once more, so that no single line of the journal is the sweep."""
+        self.append(*events_of(info, self._keep_line))
 
     def rename(self, name: str) -> None:
-        """Give the sweep another name; beside it only the Python of a script may change."""
-        self._change(self.folder / INFO_FILE, name=name)
+        """Give the sweep another name."""
+        self.append(Renamed(name))
 
-    def forget_place(self) -> None:
-        """Remove the folder of its experiment, which names a place on the recording machine."""
-        for path in (self.folder / INFO_FILE, *listed(self.folder, GENERATIONS.format("*"))):
-            self._change(path, directory=without_place(_document(path).get("directory")))
+    def write_generation(self, info: SweepInfo, generation: Generation) -> None:
+        """Begin the next generation.
 
-    def name_experiment(self, experiment: str) -> None:
-        """Note by which command a script is run now; its fingerprint stays that of its start."""
-        for path in (*listed(self.folder, GENERATIONS.format("*")), self.folder / INFO_FILE):
-            document = _document(path)
-            changed = {"space": {**document["space"], "experiment": experiment}}
-            whole = {"experiment": experiment} if "experiment" in document else {}
-            self._change(path, **changed, **whole)
-
-    def _change(self, path: Path, **members: Any) -> None:
-        self._write_json(path, {**_document(path), **members}, "sweep")
-
-    def write_generation(self, generation: Generation) -> None:
-        """Begin the next generation: this one write makes it the newest."""
-        document = dataclasses.asdict(generation)
-        path = self.folder / GENERATIONS.format(generation.number)
-        self._write_json(path, document, "generation")
+        Args:
+            info: The sweep with that generation.
+            generation: The generation; its last event makes it the newest.
+        """
+        number = generation.number
+        left = [msgspec.structs.replace(one, generation=number) for one in generation.unfinished]
+        self.append(*left, events_of(info, self._keep_line)[-1])
 
     def info(self) -> SweepInfo | None:
         """Return the sweep as its newest generation has it; None if there is no sweep here.
 
         Raises:
-            RecordError: A file is damaged, missing, or from a newer version.
+            RecordError: What it is is lost, or cannot be read.
         """
-        path = self.folder / INFO_FILE
-        info = read_document(path, partial(shaped, SweepInfo), _FIXED)
-        if info is None:
+        if not self._has_journal():
             return None
-        if info.version > VERSION:
-            raise RecordError(f"{path}: version {info.version}; use the one that wrote it")
-        for generation in read_numbered(self.folder, GENERATIONS, Generation, _FIXED, first=2):
-            info = info.extended(generation)
-        return dataclasses.replace(info, checked=self.checked())
+        state = self.state()
+        try:
+            info = info_of(state, self._line)
+        except LookupError as error:
+            raise RecordError(f"{self.journal.path}: {error.args[0]}; bring it back") from None
+        damage = self.journal.damage
+        if info is None and (damage or state.asked or state.ended or self._has_trials()):
+            why = damage[0] if damage else f"{self.journal.path}: what the sweep is, is lost"
+            raise RecordError(f"{why}; bring it back from a backup, or move its folder away")
+        return info
 
-    def checked(self, report: Report = warn) -> Checked | None:
-        """Return the result of the second training; None without one, or if it is damaged."""
-        return CHECKED.heard(self.folder, report)
+    def _has_journal(self) -> bool:
+        """Whether it has a journal, or has lost it: there are files of trials."""
+        path = self.journal.path
+        return path.exists() or path.is_symlink() or self._has_trials()
+
+    def _has_trials(self) -> bool:
+        folder = self.folder / TRIALS
+        return folder.is_dir() and any(folder.iterdir())
 
     @property
     def running(self) -> Path:
@@ -166,144 +272,182 @@ class RecordStore:
     @property
     def is_archived(self) -> bool:
         """Whether the sweep is hidden in lists and in MLflow."""
-        return (self.folder / _ARCHIVED_FILE).exists()
+        return self.state().is_archived
 
     def archive(self) -> None:
         """Hide the sweep, until it is run or restored."""
-        write_atomically(self.folder / _ARCHIVED_FILE, b"", "archived")
+        self.append(Archived(hidden=True))
 
     def unarchive(self) -> None:
         """Show the sweep again."""
-        (self.folder / _ARCHIVED_FILE).unlink(missing_ok=True)
+        if self.is_archived:
+            self.append(Archived(hidden=False))
 
-    @property
-    def retries(self) -> Retries:
-        """The trials that failed and are to be run again."""
-        return Retries(self.folder)
-
-    @property
-    def journal(self) -> Journal:
-        """The journal of the sweep."""
-        return Journal(self.folder)
-
-    def asked_for(self, report: Report = warn) -> dict[int, Asked]:
-        """Return for each trial in the journal, by number, its last attempt that was asked for.
-
-        Args:
-            report: Receives a line about each event that is damaged, and left out.
-
-        Raises:
-            UnknownEventError: An event was written by a version that is not known here.
-            RecordError: The journal cannot be read.
-        """
-        try:
-            events = self.journal.read(report)
-        except OSError as error:
-            raise unreadable(self.journal.path, error) from None
-        return {event.trial: event for event in events if isinstance(event, Asked)}
+    def asked_for(self, report: Report = lambda line: None) -> Mapping[int, Asked]:
+        """Return for each trial in the journal, by number, its last attempt that was asked for."""
+        return self.state(report).asked
 
     def ask(self, trials: int) -> None:
-        """Note that a start begins, and how many trials it was asked for."""
-        self.unarchive()  # whoever runs it wants to see it
-        (self.folder / ENDING.name).unlink(missing_ok=True)
-        ASKED.write(self.folder, trials)
+        """Note that a start asks for so many trials; whoever runs a sweep wants to see it."""
+        state = self.state()
+        if (state.requested, state.finished, state.is_archived) != (trials, None, False):
+            self.append(Requested(trials))
 
-    def asked(self, report: Report = warn) -> int | None:
-        """Return how many trials were last asked for; None if none were, or the file is damaged."""
-        return ASKED.heard(self.folder, report)
+    def asked(self) -> int | None:
+        """Return how many trials were last asked for; None if none were."""
+        return self.state().requested
 
-    def ending(self, report: Report = warn) -> Ending | None:
-        """Return the ending of the last start; None if it runs, was killed, or left a bad file."""
-        return ENDING.heard(self.folder, report)  # no reason to refuse a whole sweep
+    def ending(self) -> Finished | None:
+        """Return the ending of the last start; None if it runs, or was killed."""
+        return self.state().finished
 
     def write(self, record: Record, files: Mapping[str, bytes] | None = None) -> Record:
-        """Write an attempt: its weights and files first, then the record with their digests.
+        """Write an attempt: its files first, then the event with their digests.
 
         Args:
             record: The attempt.
             files: Files that the attempt wrote, by name.
 
         Returns:
-            The record as a reader will see it, with the digests of its weights and files.
+            The record as a reader will see it, with its arrays, and the digests of its files.
 
         Raises:
             RecordError: The attempt is recorded already: a record never changes.
-            StoreError: It cannot be written; only weights and files of it may be left.
+            StoreError: It cannot be written; only files of it may be left.
         """
-        if self._record_path(record.spec.key).exists():
-            raise RecordError(f"{self._record_path(record.spec.key)}: recorded already")
-        if record.result is not None and record.result.weights is not None:
-            packed = pack_arrays(record.result.weights)
-            write_atomically(self._weights_path(record.spec.key), packed, "weights")
-            digest = hashlib.sha256(packed).hexdigest()
+        key, result = record.spec.key, record.result
+        if key in self.state().ended:
+            raise RecordError(f"{self.journal.path}: attempt {key} is recorded already")
+        if result is not None and result.weights is not None:
+            packed = pack_arrays(result.weights)
+            digest = self.keep_file(self.weights_path(key), packed, "weights")
             record = dataclasses.replace(record, weights_sha256=digest)
         if files:
-            digest = self.write_files(record.spec.key, files)
+            digest = self.write_files(key, files)
             record = dataclasses.replace(record, files_sha256=digest)
-        write_atomically(self._record_path(record.spec.key), encode(record), "record")
-        if self._on_written is not None:
-            self._on_written(record.spec.key)
+        event, members = self._divided(record)
+        if members:
+            path = self.details_path(key)
+            digest = self.keep_file(path, pack_arrays(members), "details")
+            record = dataclasses.replace(record, details_sha256=digest)
+            event = msgspec.structs.replace(event, details=digest)
+        self.append(event)
         return record
+
+    def _divided(self, record: Record) -> tuple[Ended, dict[str, np.ndarray]]:
+        """Return what the line of an attempt says, and what its file of arrays has."""
+        event, moved = event_of(record), dict[str, Any]()
+        arrays = dict(record.result.arrays) if record.result else {}
+        members = {f"{_ARRAYS}{name}": array for name, array in arrays.items()}
+        while (name := _to_move(event)) is not None:
+            value = getattr(record.result, name)
+            moved[name] = dict(value) if isinstance(value, Mapping) else value
+            event = _without(event, name)
+        if moved:
+            members[_MOVED] = np.frombuffer(json_text(moved).encode(), np.uint8)
+        return event, members
 
     def read_all(self, *, arrays: bool = False, report: Report = warn) -> list[Record]:
         """Return every whole record, ordered by trial and attempt.
 
         Args:
-            arrays: Whether to unpack the arrays too.
-            report: Receives a line about each damaged record, which is left out.
+            arrays: Whether to read the arrays too.
+            report: Receives a line about each damaged event, which is left out.
 
         Raises:
-            RecordError: One of them is of another format version.
+            UnknownEventError: An event was written by a version that is not known here.
         """
-        return self.scan(partial(_leave_out, report), arrays=arrays)
+        self.state(report)
+        with self._read.turn:
+            if self._read.records is None:
+                self._read.records = self._records(self._read.state)
+            records = [*self._read.records]
+        return [self._with_arrays(record, report) for record in records] if arrays else records
 
-    def read_to_show(self, report: Report = warn) -> list[Record]:
-        """Return the same without arrays, of many records from their index; see `index.py`."""
-        return self.scan(partial(_leave_out, report), known=read_index(self.folder))
+    def _records(self, state: SweepState) -> list[Record]:
+        records = [self._record(state, event) for event in state.ended.values()]
+        return sorted(records, key=lambda record: (record.spec.trial, record.spec.attempt))
 
-    def index(self) -> None:
-        """Write what the records say into one file, if there are many and it lacks some of them.
+    def _record(self, state: SweepState, event: Ended) -> Record:
+        if event.moved:
+            event = self._whole(event)
+        is_end = event.ends_trial and event.key not in state.undone
+        return record_of(event, state.sweep or self.folder.name, ends_trial=is_end)
 
-        It only makes `read_to_show` faster, so that nothing is said where it cannot be written.
-        """
-        with suppress(OSError, RecordError):
-            paths = self.paths()
-            if len(paths) < FEWEST:
-                return
-            known = read_index(self.folder)
-            found: dict[str, Indexed] = {}
-            for path in paths:
-                state, one = state_of(path), known.get(path.name)
-                if one is not None and one.state == state:
-                    found[path.name] = one
-                elif state is not None:
-                    with suppress(FileNotFoundError, FormatError, RecordError):
-                        found[path.name] = Indexed(state, read_record(path, arrays=False))
-            if found != known:
-                write_index(self.folder, found)
+    def _whole(self, event: Ended) -> Ended:
+        """Return an event with what had no room in its line; without it if the file is damaged."""
+        with suppress(RecordError):
+            return self._joined(event, self._details(event.key, event.details))
+        return event
 
-    def paths(self) -> list[Path]:
-        """Return the files of the attempts recorded so far, in order; none without a folder.
+    def _joined(self, event: Ended, members: Mapping[str, np.ndarray]) -> Ended:
+        try:
+            moved: Any = parse_json(members[_MOVED].tobytes()) if _MOVED in members else {}
+            history = bytes(event.history)
+            if "history" in moved:
+                history = json_text(moved.pop("history")).encode()
+                curves_in(history)  # refuses at once what is none
+            trained = msgspec.convert({**msgspec.to_builtins(event.trained), **moved}, Trained)
+            return msgspec.structs.replace(event, trained=trained, history=msgspec.Raw(history))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise RecordError(f"{self.details_path(event.key)}: {error}") from None
 
-        Raises:
-            RecordError: The folder cannot be read.
-        """
-        return [p for p in listed(self.folder) if _RECORD.fullmatch(p.name)]  # no backup copies
-
-    def read(self, key: str) -> Record:
+    def read(self, key: str, report: Report = warn) -> Record:
         """Return one record with its arrays, by `<trial>-<attempt>`.
 
+        Args:
+            key: Its key.
+            report: Receives a line if its arrays are lost: they are left out then.
+
         Raises:
-            RecordError: It is missing, damaged, or of another format version.
+            RecordError: There is none.
         """
-        path = self._record_path(key)
+        state = self.state()
+        event = state.ended.get(key)
+        if event is None:
+            raise RecordError(f"no record of attempt {key} in {self.journal.path}")
+        return self._with_arrays(self._record(state, event), report)
+
+    def _with_arrays(self, record: Record, report: Report) -> Record:
+        if record.details_sha256 is None or record.result is None:
+            return record
         try:
-            record = _own(read_record(path, arrays=True), self._sweep_id())
-            return _as_marked(record, self.retries.attempts() if record.outcome == "failed" else ())
+            members = self._details(record.spec.key, record.details_sha256)
+        except RecordError as error:
+            report(f"{error}; the arrays of trial {record.spec.trial} are left out")
+            return record
+        arrays = {
+            name.removeprefix(_ARRAYS): array
+            for name, array in members.items()
+            if name.startswith(_ARRAYS)
+        }
+        return dataclasses.replace(record, result=dataclasses.replace(record.result, arrays=arrays))
+
+    def _details(self, key: str, digest: str | None) -> dict[str, np.ndarray]:
+        """Return the members of the file of arrays of an attempt.
+
+        Raises:
+            RecordError: It is gone or damaged.
+        """
+        path = self.details_path(key)
+        try:
+            return read_arrays(path, digest or "", _LARGEST)
         except FileNotFoundError:
-            raise RecordError(f"no record {path.name} in {path.parent}") from None
+            raise RecordError(f"{path}: it is gone") from None
         except FormatError as error:
             raise RecordError(f"{path}: {error}") from None
+
+    def check_details(self, record: Record) -> None:
+        """Refuse a record whose arrays are gone or altered.
+
+        Raises:
+            RecordError: They are.
+        """
+        event = self.state(lambda line: None).ended[record.spec.key]
+        if event.details is not None:
+            members = self._details(event.key, event.details)
+            if event.moved:
+                self._joined(event, members)
 
     def weights(self, record: Record) -> dict[str, np.ndarray]:
         """Return the best-epoch weights of an attempt.
@@ -312,12 +456,12 @@ class RecordStore:
             UsageError: There are none: they were never stored, or are not kept.
             RecordError: They are damaged.
         """
-        path, written = self._weights_path(record.spec.key), self.files_path(record.spec.key)
+        path, written = self.weights_path(record.spec.key), self.files_path(record.spec.key)
         if record.weights_sha256 is None:
-            hint = f"; what it wrote is in {written} (zip)" if record.files_sha256 else ""
+            hint = f"; what it wrote is in {written}" if record.files_sha256 else ""
             raise UsageError(f"trial {record.spec.trial} ended without weights{hint}")
         try:
-            return read_weights(path, record.weights_sha256)
+            return read_arrays(path, record.weights_sha256)
         except FileNotFoundError:
             why = "only those of baselines and the best trials are"
             raise UsageError(f"weights of trial {record.spec.trial} are not kept: {why}") from None
@@ -326,96 +470,168 @@ class RecordStore:
 
     def write_files(self, key: str, files: Mapping[str, bytes]) -> str:
         """Keep the files that an attempt wrote; return the digest of their archive."""
-        packed = pack_files(files)
-        write_atomically(self.files_path(key), packed, "files")
-        return hashlib.sha256(packed).hexdigest()
+        return self.keep_file(self.files_path(key), pack_files(files), "files")
 
     def files(self, record: Record) -> dict[str, bytes]:
         """Return the files that an attempt wrote, by name; see `read_kept`."""
         digest = record.files_sha256
         return {} if digest is None else read_kept(self.files_path(record.spec.key), digest)
 
+    def details_path(self, key: str) -> Path:
+        """Return the path of the arrays of an attempt."""
+        return self.folder / TRIALS / f"{key}.npz"
+
+    def weights_path(self, key: str) -> Path:
+        """Return the path of the weights of an attempt."""
+        return self.folder / TRIALS / f"{key}.weights.npz"
+
     def files_path(self, key: str) -> Path:
         """Return the path of the archive of the files that an attempt wrote."""
-        return self.folder / f"{key}.files"
+        return self.folder / TRIALS / f"{key}.files.zip"
+
+    def named_files(self, state: SweepState) -> dict[Path, str]:
+        """Return the files that events name, whether they are there or not, with their SHA-256."""
+        found = [
+            (path(event.key), digest)
+            for event in state.ended.values()
+            for path, digest in (
+                (self.details_path, event.details),
+                (self.weights_path, event.weights),
+                (self.files_path, event.files),
+            )
+        ]
+        diffs = (begun.diff for begun in state.generations.values())
+        confirmed = (event.text for event in state.confirmed)
+        tested = (event.text for event in state.tested.values())
+        texts = (*diffs, *state.codes, *confirmed, *tested)
+        found += [(self.text_path(text), text) for text in texts if text is not None]
+        return {path: digest for path, digest in found if digest is not None}
+
+    def altered_files(self) -> tuple[list[Path], list[Path]]:
+        """Return the files that events name, and that are damaged; and those whose loss is one.
+
+        Weights and the files of an attempt may be dropped, so that their loss is none.
+        """
+        damaged, gone = [], []
+        for path, digest in self.named_files(self.state()).items():
+            try:
+                with open_file(path) as file:
+                    is_ours = os.fstat(file.fileno()).st_size <= _LARGEST or "weights" in path.name
+                    is_whole = is_ours and hashlib.file_digest(file, "sha256").hexdigest() == digest
+            except FileNotFoundError:
+                gone += [path] if path.suffixes in ([], [".npz"]) else []
+                continue
+            except OSError:
+                is_whole = False
+            damaged += [] if is_whole else [path]
+        return damaged, gone
 
     def drop_weights(self, key: str) -> None:
         """Delete the weights of one attempt, if they are there."""
         reached("drop.begun")
-        self._weights_path(key).unlink(missing_ok=True)
+        self.drop(self.weights_path(key))
         reached("drop.done")
 
-    def scan(
-        self,
-        on_damage: Callable[[Path, str], None],
-        *,
-        arrays: bool = False,
-        known: Mapping[str, Indexed] | None = None,
-    ) -> list[Record]:
-        """Return every whole record in order, as `read_all`.
-
-        Args:
-            on_damage: Receives path and problem of each damaged record.
-            arrays: Whether to unpack the arrays too.
-            known: The index of the records, if it is to be used.
+    def drop(self, *paths: Path) -> None:
+        """Delete files of the sweep, for all hosts.
 
         Raises:
-            RecordError: One of them is of another format version.
+            StoreError: The database that hosts share is away; they are still there.
         """
-        retried, sweep = self.retries.attempts(), self._sweep_id()
+        if self.remote is not None and paths:
+            self.remote.drop(paths)
+        for path in paths:
+            remove(path)
 
-        def read() -> Iterator[Record]:
-            for path in self.paths():
-                one = known.get(path.name) if known else None
-                try:
-                    if one is not None and one.state == state_of(path):
-                        record = one.record
-                    else:
-                        record = read_record(path, arrays=arrays)
-                    yield _as_marked(_own(record, sweep), retried)
-                except FileNotFoundError:
-                    continue  # put aside meanwhile
-                except VersionError as error:
-                    raise RecordError(f"{path}: {error}") from None
-                except FormatError as error:
-                    on_damage(path, str(error))
+    def keep_file(self, path: Path, content: bytes, what: str) -> str:
+        """Write a file of the sweep, here and in the database that hosts share.
 
-        return sorted(read(), key=lambda record: (record.spec.trial, record.spec.attempt))
+        Args:
+            path: The file.
+            content: Its contents; they never change.
+            what: First part of the names of its fail-points.
 
-    def _sweep_id(self) -> str | None:
-        """Return the id of the sweep; None if `sweep.json` does not say it."""
-        with suppress(RecordError):
-            return _document(self.folder / INFO_FILE).get("id")
+        Returns:
+            Its digest.
+
+        Raises:
+            StoreError: It cannot be written, or not there.
+        """
+        make_folder(path.parent)
+        write_atomically(path, content, what)
+        if self.remote is not None:
+            self.remote.send(path, content)
+        return hashlib.sha256(content).hexdigest()
+
+    def keep_text(self, content: bytes) -> str:
+        """Keep a text beside the journal; return its digest.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        digest = hashlib.sha256(content).hexdigest()
+        if self.text(digest) is None or self.remote is not None:
+            self.keep_file(self.text_path(digest), content, "text")
+        return digest
+
+    def text_path(self, digest: str) -> Path:
+        """Return the path of a text."""
+        return self.folder / TEXTS / digest
+
+    def text(self, digest: str) -> bytes | None:
+        """Return a text by its digest; None if it is gone or altered."""
+        with suppress(OSError, FormatError):
+            content = read_file(self.text_path(digest))
+            return content if hashlib.sha256(content).hexdigest() == digest else None
         return None
 
-    def _record_path(self, key: str) -> Path:
-        return self.folder / f"{key}.record"
+    def document(self, inline: Mapping[str, Any], digest: str | None) -> Any:
+        """Return a document that lies in an event, or in a text; None if that text is lost."""
+        if digest is None:
+            return inline
+        content = self.text(digest)
+        with suppress(FormatError, ValueError):
+            return None if content is None else parse_json(content)
+        return None
 
-    def _weights_path(self, key: str) -> Path:
-        return self.folder / f"{key}.weights"
+    def _keep_line(self, text: str) -> str:
+        return self.keep_text(text.encode("utf-8", "backslashreplace"))
 
-    def _write_json(self, path: Path, document: Mapping[str, Any], what: str) -> None:
-        write_atomically(path, json_bytes(document, indent=1), what)
-
-
-def _document(path: Path) -> dict[str, Any]:
-    """Return what `sweep.json` or the file of a generation holds; nothing without it."""
-    return read_document(path, partial(shaped, dict[str, Any]), _FIXED) or {}
-
-
-_FOREIGN: Final = "a record of another sweep"
-
-
-def _own(record: Record, sweep: str | None) -> Record:
-    """Return a record of this sweep; raise FormatError for one that was copied in."""
-    if sweep is not None and record.spec.sweep != sweep:
-        raise FormatError(f"{_FOREIGN} ({record.spec.sweep}), copied in")
-    return record
+    def _line(self, digest: str) -> str | None:
+        content = self.text(digest)
+        return None if content is None else content.decode(errors="replace")
 
 
-def _leave_out(report: Report, path: Path, why: str) -> None:
-    then = "puts it aside" if why.startswith(_FOREIGN) else "runs this trial again"
-    report(f"{path}: {why}; left out: the next `sweeps run` {then}")
+def _to_move(event: Ended) -> str | None:
+    """Return the member of a result that is to move into the file of arrays; None if none is.
+
+    Raises:
+        TooLongError: What does not move has no room in a line.
+    """
+    if len(bytes(event.history)) > _INLINE:
+        return "history"
+    try:
+        # The digest, and what the journal adds, have room beside it.
+        to_line(msgspec.structs.replace(event, host="x" * 512, details="0" * 64))
+    except TooLongError:
+        left = [name for name in _MOVABLE if name not in event.moved]
+        if event.trained is None or not left:
+            raise
+        whole = {**msgspec.to_builtins(event.trained), "history": None}
+        lengths = {name: len(json_text(whole[name])) for name in left}
+        lengths["history"] = len(bytes(event.history))
+        return max(left, key=lambda name: lengths[name])
+    return None
+
+
+def _without(event: Ended, name: str) -> Ended:
+    moved = (*event.moved, name)
+    if name == "history":
+        return msgspec.structs.replace(event, history=msgspec.Raw(b"{}"), moved=moved)
+    assert event.trained is not None
+    empty = {name: type(getattr(event.trained, name))()}
+    trained = msgspec.structs.replace(event.trained, **empty)
+    return msgspec.structs.replace(event, trained=trained, moved=moved)
 
 
 def checkpoint_files(checkpoint: Path) -> Path:
@@ -430,48 +646,26 @@ def _drop(checkpoint: Path) -> None:
         checkpoint.parent.rmdir()  # if it was the last one
 
 
-def _as_marked(record: Record, retried: Collection[str]) -> Record:
-    """Return a record with the marks of `sweeps retry` applied: a marked one ends no trial."""
-    return dataclasses.replace(record, ends_trial=False) if record.spec.key in retried else record
-
-
-_ASIDE: Final = re.compile(r"([0-9]{4,})-([0-9]+)\.record\b")
-
-
 def recover(store: RecordStore, report: Report) -> list[Record]:
-    """Remove half-written files and put damaged ones aside. The caller holds the sweep's lock.
-
-    A record that is torn or altered was never acknowledged, or is lost: it is kept under another
-    name, and its trial runs again. A damaged note of the start before is kept under another name
-    too; the next start writes it anew.
+    """Remove what a killed process left half done. The caller holds the sweep's lock.
 
     Args:
         store: The records of the sweep.
-        report: Receives a line about each file put aside.
+        report: Receives a line about each damaged event, and about what is kept.
 
     Returns:
         Every whole record, ordered by trial and attempt.
 
     Raises:
-        RecordError: One of them is of another format version.
+        UnknownEventError: An event was written by a version that is not known here.
     """
-
-    def spare(path: Path, problem: str) -> None:
-        then = "" if problem.startswith(_FOREIGN) else ", this trial runs again"
-        report(f"{path.name}: {problem}; kept as {put_aside(path)}{then}")
-
-    remove_temporary(store.folder)
-    for note in (ASKED, ENDING, CHECKED, Starts.FILE):
-        try:
-            note.read(store.folder)
-        except DamagedFileError as error:
-            report(f"{error}: kept as {put_aside(error.path)}")
-    records = store.scan(spare)
-    known = {record.spec.key for record in records}
-    for weights in listed(store.folder, "[0-9]*.weights"):
-        if weights.stem not in known:
-            remove(weights)
-    _keep_unrecorded(store, known, report)
+    for folder in (store.folder, store.folder / TRIALS, store.folder / TEXTS):
+        remove_temporary(folder)
+    records = store.read_all(report=report)
+    if untold := sorted({*store.journal.damaged} - store.state().told)[:_MOST_TOLD]:
+        store.append(Skipped(events=tuple(untold)))
+    store.drop(*strays(store))
+    _keep_unrecorded(store, {record.spec.key for record in records}, report)
     remove_temporary(store.checkpoint_path(0).parent)
     for record in records if store.checkpoint_path(0).parent.is_dir() else ():
         if record.ends_trial:  # another host has ended it
@@ -479,87 +673,23 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
     return records
 
 
-def write_missing(store: RecordStore, info: SweepInfo) -> list[Path]:
-    """Write deleted `sweep.json` and `generation-N.json` anew. The caller holds the sweep's lock.
-
-    Args:
-        store: The records of the sweep; if their folder is gone, nothing is written.
-        info: The sweep.
-
-    Returns:
-        The files that were written.
-    """
-    missing = []
-    if store.folder.is_dir() and not (path := store.folder / INFO_FILE).exists():
-        store.create(info.at(0))
-        missing.append(path)
-    for generation in info.generations[1:]:
-        path = store.folder / GENERATIONS.format(generation.number)
-        if store.folder.is_dir() and not path.exists():
-            store.write_generation(generation)
-            missing.append(path)
-    return missing
+def strays(store: RecordStore) -> list[Path]:
+    """Return the files of attempts that no event names: their end was never recorded."""
+    named = store.named_files(store.state(lambda line: None))
+    folder = store.folder / TRIALS
+    found = [path for path in listed(folder) if _OF_AN_ATTEMPT.fullmatch(path.name)]
+    return [path for path in found if path not in named]
 
 
-def _keep_unrecorded(store: RecordStore, known: Collection[str], report: Report) -> None:
+def _keep_unrecorded(store: RecordStore, known: Iterable[str], report: Report) -> None:
     """Keep the files of attempts that were cut off before their end was recorded."""
-    for folder in listed(store.running, "[0-9]*"):
+    known = set(known)
+    for folder in sorted(store.running.glob("[0-9]*")) if store.running.is_dir() else ():
         key = folder.name.partition(".")[0]
         files = {} if key in known else collect_files(folder)
         if files:
             store.write_files(key, files)
             where = store.files_path(key)
-            report(f"what attempt {key} wrote before it was cut off is in {where} (zip)")
+            report(f"what attempt {key} wrote before it was cut off is in {where}")
     with suppress(OSError):
         remove(store.running)
-
-
-def attempts_put_aside(store: RecordStore) -> dict[int, int]:
-    """Return, by trial, the last attempt whose record was put aside; its number is used up."""
-    last: dict[int, int] = {}
-    for path in listed(store.folder, f"*.record*{TORN}"):
-        key = _ASIDE.match(path.name)
-        if key is not None:
-            trial, attempt = map(int, key.groups())
-            last[trial] = max(last.get(trial, 0), attempt)
-    return last
-
-
-def confirmed_training(store: RecordStore) -> tuple[RecordStore, SweepInfo, Record] | None:
-    """Return the training that a confirmation chose as the champion, where and of which sweep.
-
-    Args:
-        store: The records of the sweep that was confirmed.
-
-    Returns:
-        None without a confirmation, or if it or the sweep with that training was deleted.
-
-    Raises:
-        RecordError: What it chose is damaged.
-    """
-    confirmed = Conclusions(store.folder).confirmed()
-    trainings = RecordStore(store.folder.parent / confirmed.trained_in) if confirmed else None
-    info = trainings.info() if trainings else None
-    if confirmed is None or trainings is None or info is None:
-        return None
-    return trainings, info, trainings.read(confirmed.champion)
-
-
-def unreadable_files(folder: Path) -> Iterator[RecordError]:
-    """Yield an error for each damaged file.
-
-    `sweep.json` and generations are left out: without them there is no sweep.
-    """
-    notes = (ASKED, ENDING, CHECKED, Starts.FILE, IMPORTED, LEARNED)
-    readers: list[Callable[[], object]] = [
-        *(partial(note.read, folder) for note in notes),
-        Notes(folder).all,
-        CodeHistory(folder).all,
-        *Conclusions(folder).readers(),
-        *EnqueuedPoints(folder).readers(),
-    ]
-    for read in readers:
-        try:
-            read()
-        except RecordError as error:
-            yield error

@@ -70,7 +70,7 @@ def methods(info: SweepInfo, conclusions: Sequence[Conclusion]) -> str:
     said = [*_search(info, verdict), *_confirmation(verdict), *results(verdict)]
     said += map(selection_bias, _of(conclusions, SelectionBiasConclusion)[:1])
     for one in _of(conclusions, CalibrationConclusion)[:1]:
-        own = one.finalists[one.recommended]
+        own = one.finalists[one.champion]
         said.append(
             "Probabilities were calibrated by a temperature, which each training fitted on the "
             f"samples that stopped it (geometric mean {own.temperature:.2f})."
@@ -161,7 +161,7 @@ def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:
 
 def results(verdict: VerdictConclusion) -> Iterator[str]:
     """Yield which finalist is the best, if that is settled, its leads, and the figure to quote."""
-    leader, taken = verdict.standings[0], verdict.recommended
+    leader, taken = verdict.standings[0], verdict.champion
     if verdict.settled:
         yield f"{leader.finalist} is better than every other finalist of {verdict.sweep}."
     else:
@@ -191,19 +191,19 @@ def _test(conclusions: Sequence[Conclusion]) -> Iterator[str]:
     if not tested:
         yield "The test set was not used."
     for one in tested:
-        winner, at = one.finalists[0], one.evaluation
+        champion, at = one.finalists[0], one.evaluation
         why = f" (reason for evaluating again: {at.reason})" if at.reason else ""
-        score = _score(winner.accuracy, one.metric)
+        score = _score(champion.accuracy, one.metric)
         found = f"recognised {score} of {one.samples} samples"
-        if winner.accuracy.unit != "share":
+        if champion.accuracy.unit != "share":
             found = f"had {fresh_name(one.metric)} {score} on {one.samples} samples"
         yield (
-            f"Test-set evaluation {at.number} of {at.of}{why}: {winner.finalist} {found}, mean of "
-            f"{one.trainings} trainings; the models were fixed before."
+            f"Test-set evaluation {at.number} of {at.of}{why}: {champion.finalist} {found}, "
+            f"mean of {one.trainings} trainings; the models were fixed before."
         )
         for other in one.finalists[1:]:
-            if other.winner_ahead_by is not None:
-                yield f"Its lead over {other.finalist}: {lead_with_ends(other.winner_ahead_by)}."
+            if other.champion_ahead_by is not None:
+                yield f"Its lead over {other.finalist}: {lead_with_ends(other.champion_ahead_by)}."
 
 
 def selection_bias(bias: SelectionBiasConclusion) -> str:

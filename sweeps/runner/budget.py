@@ -17,8 +17,8 @@ from typing import Final
 from sweeps.config.sweep import SweepConfig
 from sweeps.experiments.loading import is_same_experiment
 from sweeps.home import Home
+from sweeps.journal.state import seconds_used
 from sweeps.records import Record, Starts, SweepInfo, confirmed_by, is_same_data
-from sweeps.records.notes import seconds_used
 from sweeps.study.proposals import Exhausted
 from sweeps.wording import counted, format_seconds, rough
 from sweeps.workspace.clock import Stopwatch
@@ -233,9 +233,9 @@ class Budget:
 
 def time_used(home: Home, info: SweepInfo) -> float:
     """Return the seconds that all starts of a sweep took so far, its confirmations included."""
-    store = home.store(info.id)
-    records = [record for one in parts_of(home, info) for record in home.store(one.id).read_all()]
-    return seconds_used(Starts(store.folder).all(), records)
+    parts = [home.store(one.id).state() for one in parts_of(home, info)]
+    ended = [event for state in parts for event in state.ended.values()]
+    return seconds_used(Starts(home.store(info.id)).all(), ended)
 
 
 def parts_of(home: Home, info: SweepInfo) -> list[SweepInfo]:

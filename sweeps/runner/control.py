@@ -14,8 +14,8 @@ from typing import Any, Final, NoReturn
 
 from sweeps.errors import LeaseLost, StoreError
 from sweeps.progress import Progress
+from sweeps.records import RecordStore
 from sweeps.workspace.failpoints import reached
-from sweeps.workspace.files import write_atomically
 
 STOP: Final = "stop"
 STOP_NOW: Final = "stop-now"
@@ -30,8 +30,8 @@ class ControlRequests:
     So everyone who may write into the folder may control the sweep, whatever host it runs on.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, store: RecordStore) -> None:
+        self._store = store
 
     def ask(self, request: str) -> None:
         """Make a request: `STOP`, `STOP_NOW`, `PAUSE` or the result of `cancelling`.
@@ -39,22 +39,22 @@ class ControlRequests:
         Raises:
             StoreError: It cannot be written.
         """
-        write_atomically(self._path(request), b"", "control")
+        self._store.keep_file(self._path(request), b"", "control")
 
     def asked(self) -> frozenset[str]:
         """Return the requests that are not obeyed yet, or that stay in force (`PAUSE`)."""
-        paths = self._folder.glob(f"{_PREFIX}*")
+        paths = self._store.folder.glob(f"{_PREFIX}*")
         return frozenset(path.name.removeprefix(_PREFIX) for path in paths)
 
     def withdraw(self, requests: Iterable[str]) -> None:
         """Remove requests, if they are there."""
         for request in requests:
             reached("withdraw.begun")
-            self._path(request).unlink(missing_ok=True)
+            self._store.drop(self._path(request))
             reached("withdraw.done")
 
     def _path(self, request: str) -> Path:
-        return self._folder / f"{_PREFIX}{request}"
+        return self._store.folder / f"{_PREFIX}{request}"
 
 
 def cancelling(trial: int) -> str:
@@ -114,6 +114,10 @@ class StopRequest:
         if at_once and self._previous:  # our handlers are installed: this is the second Ctrl-C
             os.kill(os.getpid(), signal.SIGINT)
 
+    def is_asked(self) -> bool:
+        """Whether the sweep is to stop."""
+        return self.reason is not None
+
     def fail(self) -> None:
         """Stop as one Ctrl-C does, for an error that the sweep then ends with."""
         self._has_failed = True
@@ -163,18 +167,19 @@ class ControlListener:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, StoreError):
             self._requests.withdraw(self._requests.asked())
 
     def ended(self, trial: int) -> None:
         """Withdraw the request to cancel a trial, since it has ended."""
         if trial in self.cancelled:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, StoreError):
                 self._requests.withdraw([cancelling(trial)])
 
     def _look(self) -> None:
         while not self._over.wait(LOOK_SECONDS):
-            with contextlib.suppress(OSError):  # the folder may be unreachable for a while
+            # Folder and database may be out of reach for a while.
+            with contextlib.suppress(OSError, StoreError):
                 self._obey(self._requests.asked())
 
     def _obey(self, asked: frozenset[str]) -> None:
@@ -184,5 +189,5 @@ class ControlListener:
             self.paused = not self.paused
             self._progress.note("paused; `sweeps resume` goes on" if self.paused else "goes on")
         if {STOP, STOP_NOW} & asked:
-            self._requests.withdraw([STOP, STOP_NOW])
             self._request.ask(at_once=STOP_NOW in asked)
+            self._requests.withdraw([STOP, STOP_NOW])

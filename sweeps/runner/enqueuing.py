@@ -220,7 +220,7 @@ def _check_count(option: str, number: int) -> None:
 
 def _target(home: Home, info: SweepInfo) -> tuple[Space, Experiment]:
     """Return the space and the experiment of the sweep that gets the trials."""
-    directory = experiment_folder(info, home.records)
+    directory = experiment_folder(info, home.sweeps_folder)
     try:
         space = Space.from_dict(info.space, directory=directory)
     except SpaceError as error:
@@ -232,7 +232,7 @@ def _queue(
     home: Home, info: SweepInfo, points: Sequence[_Wanted], left_out: Sequence[str]
 ) -> Enqueued:
     home.check_writable()
-    queue = EnqueuedPoints(home.store(info.id).folder)
+    queue = EnqueuedPoints(home.store(info.id))
     known = _known(home, info, queue)
     found = []
     with home.exclusive():  # so that two hosts never give the same number in the queue
@@ -244,7 +244,6 @@ def _queue(
             number = queue.add(point.params, point.origin).number
             found.append(EnqueuedTrial(point.params, "queued", number, point.origin))
             known[key] = replace(found[-1], state="waiting")
-        home.publish(info.id)
     return Enqueued(tuple(found), tuple(left_out), home.is_running(info.id))
 
 

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.mapping import counterpart, point_of, space_differences
@@ -27,20 +28,18 @@ from sweeps.experiments.loading import (
 )
 from sweeps.home import Home
 from sweeps.journal import Asked
+from sweeps.journal.events import Imported, Learned, Unfinished
 from sweeps.records import (
-    IMPORTED,
-    LEARNED,
     CodeHistory,
     EnqueuedPoint,
-    Learned,
     Record,
     RecordError,
+    RecordStore,
     SweepInfo,
-    UnfinishedTrial,
 )
-from sweeps.records.notes import Imported
+from sweeps.records.enqueued import Retries
+from sweeps.records.notes import imported_events, learned_events
 from sweeps.records.record import Generation
-from sweeps.records.store import attempts_put_aside
 from sweeps.runner.recording import describe
 from sweeps.runner.trial_queue import PriorTrial, TrialQueue
 from sweeps.study.proposals import (
@@ -52,7 +51,6 @@ from sweeps.study.proposals import (
 from sweeps.wording import counted
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.failpoints import reached
-from sweeps.workspace.files import make_folder
 from sweeps.workspace.names import free_name
 
 EXTENDABLE: Final = frozenset({"space", "sampler", "pruner", "ask_ahead", "code"})
@@ -76,11 +74,11 @@ def open_sweep(
     check_fingerprint(config)
     reached("home.begun")
     try:
-        config.home.records.mkdir(parents=True, exist_ok=True)
+        config.home.sweeps_folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"home: {config.home.records} cannot be made ({error.strerror}); give another with "
-            "--home"
+            f"home: {config.home.sweeps_folder} cannot be made ({error.strerror}); give another "
+            "with --home"
         ) from error
     with config.home.exclusive():
         # Once more under the lock: another process may just have taken the name.
@@ -91,14 +89,11 @@ def open_sweep(
         if existing is not None:
             return existing
         info = _new_sweep(config, code)
-        folder = config.home.store(info.id).folder
-        if imported is not None or config.learned is not None:
-            make_folder(folder)
-        if imported is not None:
-            IMPORTED.write(folder, imported)
-        if config.learned is not None:
-            LEARNED.write(folder, config.learned)
-        config.home.store(info.id).create(info)
+        known = [
+            *(imported_events(imported) if imported is not None else ()),
+            *(learned_events(config.learned) if config.learned is not None else ()),
+        ]
+        config.home.store(info.id).create(info, *known)
         keep_code(config, info)
         return info
 
@@ -134,7 +129,7 @@ def check_fingerprint(config: SweepConfig) -> SweepInfo | None:
             "Leave --extend out to begin it"
         )
     if info is not None:
-        check_trust(info, config.home.records)
+        check_trust(info, config.home.sweeps_folder)
     if info is None or not differing(info, config):
         return info
     kept = [key for key in differing(info, config) if key not in EXTENDABLE]
@@ -153,7 +148,7 @@ def differing(info: SweepInfo, config: SweepConfig) -> list[str]:
         wanted = {**wanted, "experiment": made, "space": digest}
     keys = [k for k, asked in wanted.items() if info.fingerprint.get(k) != asked]
     if "code" in keys and not config.same_code:
-        history = CodeHistory(config.home.store(info.id).folder)
+        history = CodeHistory(config.home.store(info.id))
         assert config.code is not None
         before = code_before(info, history)
         if before is not None and not is_same_code(history, before, config.code):
@@ -179,7 +174,7 @@ def keep_code(config: SweepConfig, info: SweepInfo) -> str | None:
     """
     if config.code is None:
         return None
-    history = CodeHistory(config.home.store(info.id).folder)
+    history = CodeHistory(config.home.store(info.id))
     before = code_before(info, history)
     identity, newest = config.code.identity, history.newest(before or "")
     is_same = before is not None and identity in history.same_as(before)
@@ -242,7 +237,7 @@ def _differences(info: SweepInfo, config: SweepConfig) -> Iterator[str]:
             yield f"learn_from: {has} there, other points ({asked['name']}) asked"
             continue
         if key == "code":
-            history = CodeHistory(config.home.store(info.id).folder)
+            history = CodeHistory(config.home.store(info.id))
             before = history.newest(code_before(info, history) or "")
             assert config.code is not None
             lost = ["what it was is not kept"]
@@ -307,13 +302,14 @@ def newest_generation(config: SweepConfig, info: SweepInfo, code: Mapping[str, A
     info = check_fingerprint(config) or info
     store = config.home.store(info.id)
     if {info.experiment, info.space["experiment"]} != {config.space.experiment}:
-        store.name_experiment(config.space.experiment)
-        info = store.info() or info
+        info = info.run_by(config.space.experiment)
+        store.repeat(info)
     if not differing(info, config):
         return info
     generation = next_generation(config, info, store.read_all(), code)
-    store.write_generation(generation)
-    return info.extended(generation)
+    extended = info.extended(generation)
+    store.write_generation(extended, generation)
+    return extended
 
 
 def describe_extension(before: SweepInfo, info: SweepInfo, prior: Mapping[int, PriorTrial]) -> str:
@@ -348,7 +344,7 @@ def next_generation(
     )
 
 
-def recalled(home: Home, info: SweepInfo, number: int) -> UnfinishedTrial:
+def recalled(home: Home, info: SweepInfo, number: int) -> Unfinished:
     """Return a trial that has no record, as the journal has it.
 
     Raises:
@@ -364,13 +360,13 @@ def recalled(home: Home, info: SweepInfo, number: int) -> UnfinishedTrial:
     proposal = _proposal(home, info, asked)
     assert proposal.config is not None
     longer = proposal.longer
-    return UnfinishedTrial(
+    return Unfinished(
         trial=number,
         attempts=asked.attempt,
         origin=proposal.origin,
-        params=proposal.params,
+        params=dict(proposal.params),
         distributions=distributions_to_json(proposal),
-        config=proposal.config if longer is None else longer.configuration(proposal.config),
+        config=dict(proposal.config if longer is None else longer.configuration(proposal.config)),
     )
 
 
@@ -380,7 +376,7 @@ def _unfinished(
     count: int,
     asked: Mapping[int, Asked],
     records: Sequence[Record],
-) -> Iterator[UnfinishedTrial]:
+) -> Iterator[Unfinished]:
     """Yield the trials below `count` without a final record, with all that their attempts need."""
     latest = {record.spec.trial: record for record in records}
     ended = {record.spec.trial for record in records if record.ends_trial}
@@ -390,19 +386,19 @@ def _unfinished(
             kept = prior[number]
         elif number in latest:
             record = latest[number]
-            kept = UnfinishedTrial(
+            kept = Unfinished(
                 trial=number,
                 attempts=record.spec.attempt,
                 origin=record.origin,
-                params=record.params,
-                distributions=record.distributions,
-                config=record.spec.config,
+                params=dict(record.params),
+                distributions=dict(record.distributions),
+                config=dict(record.spec.config),
             )
         else:
             kept = recalled(home, info, number)
         # Only the journal knows of an attempt that was begun and then killed.
         begun = asked[number].attempt if number in asked else 0
-        yield dataclasses.replace(kept, attempts=max(kept.attempts, begun))
+        yield msgspec.structs.replace(kept, attempts=max(kept.attempts, begun))
 
 
 def _proposal(home: Home, info: SweepInfo, asked: Asked) -> Proposal:
@@ -412,7 +408,7 @@ def _proposal(home: Home, info: SweepInfo, asked: Asked) -> Proposal:
         UsageError: That space has changed or cannot be loaded.
     """
     try:
-        space = Space.from_dict(info.space, directory=experiment_folder(info, home.records))
+        space = Space.from_dict(info.space, directory=experiment_folder(info, home.sweeps_folder))
         space = dataclasses.replace(space, experiment=info.fingerprint["experiment"])
         if space.digest() == info.fingerprint["space"]:
             return proposal_at(space, asked.params, asked.origin)
@@ -445,9 +441,9 @@ def make_trial_queue(
         points: Returns the enqueued point of a trial number, None if there is none.
     """
     store = config.home.store(info.id)
-    imported = imported_points(config.space, IMPORTED.read(store.folder))
-    learned = learned_points(config.space, learned_by(store.folder, info))
-    retries = store.retries
+    imported = imported_points(config.space, store.state().imported)
+    learned = learned_points(config.space, learned_by(store, info))
+    retries = Retries(store)
     return TrialQueue(
         ask=ask,
         asked=asked,
@@ -465,31 +461,30 @@ def make_trial_queue(
             recall=partial(recalled, config.home, info),
         ),
         points=points,
-        used_up=attempts_put_aside(store),
         retried=retries.opened_by(),
         retried_attempts=retries.attempts(),
     )
 
 
-def learned_by(folder: Path, info: SweepInfo) -> Learned | None:
+def learned_by(store: RecordStore, info: SweepInfo) -> Learned | None:
     """Return what a sweep has learned from others; None as a rule.
 
     Args:
-        folder: The folder of its records.
+        store: Its records.
         info: The sweep.
 
     Raises:
         RecordError: The points are lost, or are not those that it was created with.
     """
     fixed = info.fingerprint.get("learn_from")
-    learned = LEARNED.read(folder)
+    learned = store.state().learned
     if fixed is None:
         return None
     if learned is None or learned.digest != fixed["digest"]:
         raise RecordError(
             f"sweep {info.name!r}: the points that it learned from {fixed['name']} "
-            f"({folder / LEARNED.name}) are {'lost' if learned is None else 'not its own'}; bring "
-            "the file back, or begin another sweep with --name"
+            f"({store.journal.path}) are {'lost' if learned is None else 'not its own'}; bring "
+            "the journal back, or begin another sweep with --name"
         )
     return learned
 
@@ -499,7 +494,7 @@ def prior_trials(
     records: Sequence[Record],
     space: Space,
     parameters: Mapping[str, ParameterInfo],
-    recall: Callable[[int], UnfinishedTrial],
+    recall: Callable[[int], Unfinished],
 ) -> dict[int, PriorTrial]:
     """Return every trial of the earlier generations, by number.
 
@@ -558,8 +553,8 @@ def learned_points(space: Space, learned: Learned | None) -> Learned | None:
     points = []
     for point in learned.points:
         with suppress(SpaceError):
-            points.append(dataclasses.replace(point, params=point_of(space, point.params)[0]))
-    return dataclasses.replace(learned, points=tuple(points))
+            points.append(msgspec.structs.replace(point, params=point_of(space, point.params)[0]))
+    return msgspec.structs.replace(learned, points=tuple(points))
 
 
 def describe_imported(imported: Imported) -> str:

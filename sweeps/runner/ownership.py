@@ -18,15 +18,14 @@ from typing import Final
 from sweeps.errors import LeaseLost, StoreError, UsageError
 from sweeps.home import Home
 from sweeps.records import RecordStore, SweepInfo, put_aside
-from sweeps.records.store import write_missing
-from sweeps.shared import FIXED, Lease, SharedStorage
+from sweeps.shared import Held, Lease, SharedStorage, held_here
 from sweeps.workspace.databases import DatabaseRetry
 from sweeps.workspace.failpoints import reached
-from sweeps.workspace.locks import described, try_lock
+from sweeps.workspace.locks import described, is_at, try_lock
 
 
 class SweepLock:
-    """Holds `records/<sweep>/lock`, a lock of the kernel, while a coordinator works on the sweep.
+    """Holds `sweeps/<sweep>/lock`, a lock of the kernel, while a coordinator works on the sweep.
 
     When a process dies, its lock is gone; while it is only suspended (Ctrl-Z, a laptop asleep), it
     keeps the lock, so that it meets no second coordinator when it goes on.
@@ -51,7 +50,7 @@ class SweepLock:
             UsageError: Another process has taken the sweep meanwhile.
         """
         assert self._descriptor is not None
-        if _is_at(self.path, self._descriptor):
+        if is_at(self.path, self._descriptor):
             return True
         descriptor = self._take()
         os.close(self._descriptor)
@@ -68,7 +67,7 @@ class SweepLock:
                 holder = os.read(descriptor, 4096).decode(errors="replace").strip()
                 os.close(descriptor)
                 raise UsageError(self._refusal(holder))
-            if _is_at(self.path, descriptor):
+            if is_at(self.path, descriptor):
                 return descriptor
             os.close(descriptor)
 
@@ -108,14 +107,6 @@ def _opened(path: Path) -> int:
         os.close(descriptor)
     put_aside(path)
     return _opened(path)
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether the open file still has this path."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 def _acquired(descriptor: int) -> bool:
@@ -158,11 +149,8 @@ class Hold:
             StoreError: The database does not answer.
         """
 
-    def send(self, key: str) -> None:
-        """Send the attempt of that key, which was just recorded, to the other hosts."""
-
     def forget(self) -> None:
-        """Remove the sweep from the shared storage, after its folder was deleted here."""
+        """Delete the sweep from the shared storage, before its folder is deleted here."""
 
 
 @contextmanager
@@ -171,6 +159,7 @@ def hold(
     info: SweepInfo,
     note: Callable[[str], None] = lambda text: None,
     on_lost: Callable[[], None] = lambda: None,
+    is_urgent: Callable[[], bool] = lambda: False,
 ) -> Iterator[Hold]:
     """Take ownership of a sweep: keep others out, and fetch what the last owner has written.
 
@@ -179,31 +168,25 @@ def hold(
         info: The sweep.
         note: Is called with a line when something is waited for.
         on_lost: Called, in another thread, if another host has taken the sweep over.
+        is_urgent: Whether somebody asked the sweep to stop: then no database is waited for.
 
     Raises:
         UsageError: Another process works on it, or nothing can be written there.
-        StoreError: Not everything could be sent to the shared storage; the next command sends it.
+        StoreError: The shared storage is away for too long.
     """
     home.check_writable()
-    home.check_storage()
     with SweepLock(home.store(info.id).folder / "lock", info.name) as lock:
         if home.shared is None:
             yield Hold(lock)
             return
-        shared = SharedHold(lock, home.shared, info, note, on_lost)
-        try:
-            shared.begin()
-            yield shared
-        except BaseException:
-            shared.end(failing=True)
-            raise
-        shared.end(failing=False)
+        with SharedHold(lock, home.shared, info, note, on_lost, is_urgent) as held:
+            yield held
 
 
 class SharedHold(Hold):
     """The ownership of a sweep that hosts share.
 
-    A thread renews the lease, and sends again what could not be sent.
+    A thread renews the lease, and copies what others have added.
     """
 
     def __init__(
@@ -213,27 +196,38 @@ class SharedHold(Hold):
         info: SweepInfo,
         note: Callable[[str], None],
         on_lost: Callable[[], None],
+        is_urgent: Callable[[], bool],
     ) -> None:
         super().__init__(lock)
         self._shared, self._info = shared, info
         self._note, self._on_lost = note, on_lost
-        self._prefix = f"records/{info.id}/"
-        self._unsent: set[str] = set()
+        self._database_retry = DatabaseRetry(note, is_urgent)
         self._problem: Exception | None = None
-        self._is_away = False
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._live, name="sweeps-lease", daemon=True)
 
-    def begin(self) -> None:
-        """Take the lease and fetch what others have written; wait if the database is away."""
-        database_retry, shared = DatabaseRetry(self._note), self._shared
-        self.lease = database_retry.run(
-            shared.server, lambda: shared.take(self._info.id, self._info.name, self._note)
+    def __enter__(self) -> SharedHold:
+        """Take the lease and copy what others have written; wait if the database is away."""
+        shared, info = self._shared, self._info
+        self.lease = self._database_retry.run(
+            shared.server, lambda: shared.take(info.id, info.name, self._note)
         )
-        database_retry.run(shared.server, lambda: shared.copy.sync(self._prefix, self.lease))
-        if not shared.has(self._info.id):
-            raise UsageError(f"sweep {self._info.name!r} was deleted on another host")
+        held_here[self.lock.path.parent] = Held(self.lease, self._database_retry)
         self._thread.start()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Release the lease; an error here is raised unless another one is under way."""
+        self._over.set()
+        self._thread.join()
+        del held_here[self.lock.path.parent]
+        assert self.lease is not None
+        if error is None:
+            self.check()
+            self._database_retry.run(self._shared.server, self.lease.release)
+        else:
+            with contextlib.suppress(Exception):
+                self.lease.release()
 
     def check(self) -> None:
         """See `Hold.check`."""
@@ -245,78 +239,22 @@ class SharedHold(Hold):
         assert self.lease is not None
         self.lease.confirm()
 
-    def send(self, key: str) -> None:
-        """See `Hold.send`; if the database is away, the attempt is sent once it is back."""
-        assert self.lease is not None
-        paths = [f"{self._prefix}{key}{ending}" for ending in reversed(FIXED)]
-        if self._is_away:
-            self._unsent.update(paths)
-            return
-        try:
-            self._shared.copy.give(paths, self.lease)
-        except LeaseLost:
-            raise
-        except Exception as error:
-            if self._shared.server.trouble(error) is None:
-                raise
-            self._unsent.update(paths)
-
     def forget(self) -> None:
         """See `Hold.forget`."""
-        assert self.lease is not None
-        self._shared.copy.forget(self._prefix, self.lease)
-
-    def end(self, *, failing: bool) -> None:
-        """Send what is left, and release the lease.
-
-        Args:
-            failing: Whether an exception is under way already; then no other is raised.
-
-        Raises:
-            StoreError: The rest cannot be sent, or another host owns the sweep now.
-        """
-        self._over.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        if self.lease is None:
-            return
-        with contextlib.suppress(Exception) if failing else contextlib.nullcontext():
-            self.check()
-            DatabaseRetry(self._note, lambda: failing).run(self._shared.server, self._hand_over)
-
-    def _hand_over(self) -> None:
-        assert self.lease is not None
-        self._shared.copy.sync(self._prefix, self.lease)
-        self.lease.release()
+        self._shared.remote(self._info.id).forget()
 
     def _live(self) -> None:
+        assert self.lease is not None
         while not self._over.wait(RENEW_SECONDS):
             try:
-                self._renew()
+                self.lease.renew()
+                self._shared.follow(self._info.id)
             except Exception as error:
                 trouble = self._shared.server.trouble(error)
                 if trouble is None or not trouble.passes:
                     self._problem = trouble.error if trouble else error
                     self._on_lost()
                     return
-                if not self._is_away:
-                    self._is_away = True
-                    self._note(
-                        f"the shared storage {self._shared.server} is away ({trouble.why}): what "
-                        "is recorded is safe here, and sent when it is back"
-                    )
-
-    def _renew(self) -> None:
-        assert self.lease is not None
-        self.lease.renew()
-        if self._is_away:
-            self._is_away = False
-            self._note(f"the shared storage {self._shared.server} is back")
-        unsent = sorted(self._unsent, key=lambda path: path.endswith(".record"))
-        if unsent:
-            self._shared.copy.give(unsent, self.lease)
-            self._unsent.difference_update(unsent)
-        self._shared.copy.sync(self._prefix, self.lease, leave=lambda path: path.endswith(FIXED))
 
 
 LOOK_SECONDS: Final = 0.5
@@ -343,6 +281,7 @@ class Guard:
         self.lost: list[str] = []
         self.runs_lost: str | None = None
         self._lock, self._store, self._info = lock, store, info
+        self._seen = store.journal.deletions, store.journal.changes
         self._note, self._on_lost = note, on_lost
         self._of_runs: dict[Path, int] = {}
         self._kept_open = contextlib.ExitStack()
@@ -398,9 +337,23 @@ class Guard:
     def _look(self) -> None:
         with contextlib.suppress(OSError, StoreError):  # no folder: the next record reports that
             self._keep_lock()
-            for path in write_missing(self._store, self._info):
-                self._lost(f"{path} was deleted while the sweep runs; it was written anew")
+            self._look_at_journal()
             self._look_at_runs()
+
+    def _look_at_journal(self) -> None:
+        journal, seen = self._store.journal, self._seen
+        if journal.path.parent.is_dir() and not journal.path.exists():
+            self._store.append()  # no event: the journal itself is what is missing
+        self._seen = journal.deletions, journal.changes
+        if journal.deletions != seen[0]:
+            self._lost(f"{journal.path} was deleted while the sweep runs; it was written anew")
+        if journal.changes != seen[1]:
+            lost: list[str] = []
+            self._store.state(lost.append)
+            self._store.repeat(self._info)  # what the sweep is may be among what is lost
+            changed = f"{journal.path} was changed by another program while the sweep runs"
+            for line in (f"{changed}; the same command tries again what is lost of it", *lost):
+                self._lost(line)
 
     def _keep_lock(self) -> None:
         if self._problem is not None:

@@ -13,7 +13,7 @@ from typing import Final
 from search_spaces.parameters import Value
 from sweeps.config.sweep import SweepConfig
 from sweeps.experiment import EnginePlan
-from sweeps.records import IMPORTED, Learned
+from sweeps.journal.events import Learned
 from sweeps.records.enqueued import EPOCHS
 from sweeps.runner.budget import Budget, Reserving, make_budget, time_used
 from sweeps.runner.opening import (
@@ -127,14 +127,14 @@ def _plan_of_existing(config: SweepConfig, budget: Budget | None) -> SweepPlan:
     elif config.extend:
         goes_on = f"nothing: generation {info.generation} has these options already"
     else:
-        imported = IMPORTED.read(store.folder)
+        imported = store.state().imported
         knows = f"; {describe_imported(imported)}" if imported else ""
         goes_on = f"{trials - left} of {trials} trials are done{knows}"
     whole = [record for record in records if record.outcome in {"complete", "pruned"}]
     seconds = [record.seconds for record in sorted(whole, key=lambda one: one.started_at)]
     # The first trial of each worker includes its start-up: it counts only if there are no others.
     measured = median(seconds[config.parallelism.at_once :] or seconds) if seconds else None
-    learned = learned_by(store.folder, info)
+    learned = learned_by(store, info)
     planned = _planned(config, _next_proposals(config, queue), learned)
     return SweepPlan(config, planned, left, goes_on, measured, learned, budget)
 

@@ -18,11 +18,10 @@ from sweeps.executors.preloading import Preload, make_preload
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, TrialSpec
 from sweeps.experiments.code import load_same, unrecorded_package
 from sweeps.experiments.loading import experiment_folder
+from sweeps.journal.events import Checked
 from sweeps.records import Record, RecordError, RecordStore, SweepInfo, is_same_data, source_of
-from sweeps.records.format import pack_arrays
-from sweeps.records.record import Checked
-from sweeps.records.store import CHECKED
-from sweeps.workspace.files import write_atomically
+from sweeps.records.arrays import pack_arrays
+from sweeps.records.record import epochs_of
 from sweeps.workspace.provenance import ONEDNN, changed_versions, cpu_features
 
 TOLERANCE: Final = 0.05
@@ -134,7 +133,7 @@ def replay(
             f"trial {record.spec.trial} was trained on other data; name them by --data"
         )
     recorded = record.result
-    last = max((len(values) for values in recorded.history.values()), default=0) - 1
+    last = epochs_of(recorded.history) - 1
     stop = Stop(recorded.stop_reason) if recorded.outcome == "stopped" else None
 
     executor: Executor
@@ -208,7 +207,7 @@ def replay_recorded(
     weights = replayed.result.weights
     if not restore or weights is None or digest_of(replayed.result) != record.weights_sha256:
         return replayed
-    write_atomically(store.folder / f"{record.spec.key}.weights", pack_arrays(weights), "weights")
+    store.keep_file(store.weights_path(record.spec.key), pack_arrays(weights), "weights")
     return dataclasses.replace(replayed, is_restored=True)
 
 
@@ -304,7 +303,7 @@ class DeterminismCheck:
         """
         self.future: Future[Attempt] | None = None
         self._below_seconds, self._store, self._note = below_seconds, store, note
-        self._is_wanted = below_seconds > 0 and store.checked() is None
+        self._is_wanted = below_seconds > 0 and store.state().checked is None
         self._trial: Record | None = None
 
     def consider(self, record: Record) -> None:
@@ -341,7 +340,7 @@ class DeterminismCheck:
             checked = Checked(trial.spec.trial, _in_words(found))
             if checked.differs:
                 self._note(f"reproducible=false: {checked.differs}")
-            CHECKED.write(self._store.folder, checked)
+            self._store.append(checked)
         except (RecordError, StoreError) as error:
             self._note(f"{what} was trained a second time, which cannot be recorded: {error}")
 

@@ -51,6 +51,7 @@ class QueuedTrial:
         outcome: How it ended; None while it is open.
         prior: Its facts in an earlier generation, if one proposed it.
         failures: Its failed attempts, in order; empty if it had ended before this start.
+        point: Number of the enqueued point that it tries; None as a rule.
     """
 
     number: int
@@ -59,6 +60,7 @@ class QueuedTrial:
     outcome: TrialOutcome | None = None
     prior: PriorTrial | None = None
     failures: list[Failure] = field(default_factory=list)
+    point: int | None = None
 
     @property
     def is_outside(self) -> bool:
@@ -86,7 +88,6 @@ class TrialQueue:
             has ended.
         prior: Trials of earlier generations, by trial number.
         points: Returns the enqueued point of a trial number; None as a rule.
-        used_up: By trial number, the number of the last attempt whose record was put aside.
         retried: Failed trials that are, or were, run again. For each, the number of trials opened
             before that: their proposals saw the failure.
         retried_attempts: Keys of the attempts at these trials that no longer end them.
@@ -103,7 +104,6 @@ class TrialQueue:
     in_order: bool = True
     prior: Mapping[int, PriorTrial] = field(default_factory=dict)
     points: Callable[[int], EnqueuedPoint | None] = lambda trial: None
-    used_up: Mapping[int, int] = field(default_factory=dict)
     retried: Mapping[int, int] = field(default_factory=dict)
     retried_attempts: Collection[str] = ()
     trials: list[QueuedTrial] = field(default_factory=list)
@@ -139,7 +139,9 @@ class TrialQueue:
         self._show_outcomes(before=number)
         trial = self._restored(number)
         if trial is None:
-            trial = QueuedTrial(number, self.proposer.propose(self.points(number)))
+            point = self.points(number)
+            trial = QueuedTrial(number, self.proposer.propose(point))
+            trial.point = None if point is None else point.number
         self.trials.append(trial)
         return trial
 
@@ -150,8 +152,14 @@ class TrialQueue:
             StoreError: It cannot be written.
         """
         trial.attempts += 1
-        params, origin = dict(trial.proposal.params), trial.proposal.origin
-        self.ask(Asked(trial=trial.number, attempt=trial.attempts, params=params, origin=origin))
+        asked = Asked(
+            trial=trial.number,
+            attempt=trial.attempts,
+            params=dict(trial.proposal.params),
+            origin=trial.proposal.origin,
+            point=trial.point,
+        )
+        self.ask(asked)
 
     def close(self, trial: QueuedTrial, record: Record) -> None:
         """Take the final record of a trial."""
@@ -207,7 +215,7 @@ class TrialQueue:
         """Return the number of the last attempt that was begun, whether or not it has a record."""
         asked = self.asked[number].attempt if number in self.asked else 0
         recorded = record.spec.attempt if record else 0
-        return max(asked, recorded, self.used_up.get(number, 0))
+        return max(asked, recorded)
 
     def _restored(self, number: int) -> QueuedTrial | None:
         record = self._latest.get(number)
@@ -215,6 +223,7 @@ class TrialQueue:
         if trial is None:
             return None
         trial.attempts = max(trial.attempts, self._attempts(number, record))
+        trial.point = self.asked[number].point if number in self.asked else None
         if record is not None and record.ends_trial:
             self.close(trial, record)
         else:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from sweeps.errors import StoreError, UsageError
 
-_TABLES: Final = ("sweeps_storage", "sweeps_file", "sweeps_lease")
+_TABLES: Final = ("sweeps_storage", "sweeps_event", "sweeps_file", "sweeps_lease")
 _MISSING: Final = text(
     """WITH place AS (
         SELECT n.oid, quote_ident(n.nspname) AS name, c.relowner

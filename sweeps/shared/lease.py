@@ -169,7 +169,7 @@ class Lease:
     def _lost(self) -> LeaseLost:
         return LeaseLost(
             f"sweep {self._name!r} was taken over by another process while this one was silent; "
-            "trials that this one has trained since are kept in its own home only and do not count"
+            "what this one has done since is not recorded"
         )
 
 

@@ -59,16 +59,22 @@ def shown(url: URL) -> str:
     return url.set(query=query).render_as_string(hide_password=True)
 
 
-THERE: Final = "SELECT to_regclass('sweeps_lease')"
+THERE: Final = "SELECT to_regclass('sweeps_event')"
+_FORMER: Final = "SELECT to_regclass('sweeps_file')"
 TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS sweeps_storage (id text PRIMARY KEY)",
     "INSERT INTO sweeps_storage VALUES (replace(gen_random_uuid()::text, '-', ''))",
+    """CREATE TABLE IF NOT EXISTS sweeps_event (
+        sweep_id text COLLATE "C",
+        number integer,
+        line bytea NOT NULL,
+        PRIMARY KEY (sweep_id, number)
+    )""",
     """CREATE TABLE IF NOT EXISTS sweeps_file (
         path text COLLATE "C" PRIMARY KEY,
-        digest text NOT NULL,
         data bytea NOT NULL
     )""",
-    # No compression: records are compressed already.
+    # No compression: the files are compressed already, and so their size is known unread.
     "ALTER TABLE sweeps_file ALTER COLUMN data SET STORAGE EXTERNAL",
     """CREATE TABLE IF NOT EXISTS sweeps_lease (
         sweep_id text PRIMARY KEY,
@@ -81,10 +87,12 @@ TABLES: Final = (
 )
 """`sweeps_storage`: one row with an id, by which a home recognises its database at any address.
 
-`sweeps_file`: the files of the home; `path` is relative to it, `digest` is the SHA-256 (hex).
+`sweeps_event`: the lines of the journals, by their numbers.
+
+`sweeps_file`: the files beside them, which never change; `path` is relative to the home.
 
 `sweeps_lease`: the holder that may write a sweep. `token` grows with every holder; a write with an
-older token is refused.
+older token is refused. A sweep that was deleted has left its lease behind, and no event.
 """
 
 
@@ -193,10 +201,20 @@ class StorageServer:
         return connection
 
     def identity(self) -> str | None:
-        """Return the id of the storage, the same at any address; None if it was never used."""
+        """Return the id of the storage, the same at any address; None if it was never used.
+
+        Raises:
+            UsageError: An earlier version has used it.
+        """
 
         def ask(connection: Connection) -> str | None:
             if connection.execute(text(THERE)).scalar() is None:
+                if connection.execute(text(_FORMER)).scalar() is not None:
+                    raise UsageError(
+                        f"--storage {self}: an earlier version has used this database; give "
+                        "another one, and take its sweeps over: `sweeps import HOME` with the "
+                        "home of one of its hosts (docs/upgrading.md)"
+                    )
                 return None
             return str(connection.execute(text("SELECT id FROM sweeps_storage")).scalar_one())
 

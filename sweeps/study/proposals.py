@@ -30,7 +30,8 @@ from search_spaces.objectives import Direction
 from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.errors import UsageError
-from sweeps.records import EnqueuedPoint, Longer, Record, UnfinishedTrial
+from sweeps.journal.events import Unfinished
+from sweeps.records import EnqueuedPoint, Longer, Record
 from sweeps.study.sampler_view import AskingTrial, SamplerView, TrialOutcome
 from sweeps.study.samplers import SamplerFactory
 
@@ -247,7 +248,7 @@ def proposal_at(space: Space, point: Mapping[str, Value], origin: str) -> Propos
     return Proposal(walk.params, trial.distributions, origin, config=walk.config)
 
 
-def proposal_of_record(record: Record | UnfinishedTrial) -> Proposal:
+def proposal_of_record(record: Record | Unfinished) -> Proposal:
     """Return the proposal of a recorded attempt, or of a trial that goes on in a new generation."""
     distributions = {n: json_to_distribution(d) for n, d in record.distributions.items()}
     return Proposal(record.params, distributions, record.origin)

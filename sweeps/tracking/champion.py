@@ -23,8 +23,8 @@ import numpy as np
 import yaml
 
 from sweeps.capabilities import Signature
+from sweeps.records.arrays import pack_arrays
 from sweeps.records.code import ExperimentCode
-from sweeps.records.format import pack_arrays
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.runs import every_page, log_files
 from sweeps.wording import fresh_name

@@ -24,7 +24,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 from search_spaces.objectives import in_words
 from sweeps.records.conclusions import confirmed_by
 from sweeps.records.confusion import confusion_tags
-from sweeps.records.record import Outcome, Record, SweepInfo, data_in_words
+from sweeps.records.record import Outcome, Record, SweepInfo, data_in_words, epochs_of
 from sweeps.wording import printable
 
 MAX_KEY_CHARACTERS: Final = 250
@@ -83,7 +83,7 @@ LABEL_SUFFIX: Final = "_label"
 def why(record: Record) -> str:
     """Return why an attempt ended: `early stopping, epoch 12`, `ValueError: too deep`."""
     history = record.result.history if record.result else {}
-    epochs = max((len(values) for values in history.values()), default=0)
+    epochs = epochs_of(history)
     at = f", epoch {epochs}" if epochs else ""
     if record.outcome == "failed":
         lines = (line.strip() for line in (record.error or "").splitlines())

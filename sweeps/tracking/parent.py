@@ -11,6 +11,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
+import msgspec
+
 from sweeps.analysis.data import LoadedSamples, SweepData
 from sweeps.analysis.rows import trial_rows
 from sweeps.analysis.summary import ConfirmedChampion, Summary, champion_of, summarize
@@ -23,7 +25,7 @@ from sweeps.capabilities import (
 )
 from sweeps.config.policies import FAILURES
 from sweeps.config.sweep import SweepConfig
-from sweeps.errors import ExperimentError, UntrustedError, UsageError
+from sweeps.errors import ExperimentError, StoreError, UntrustedError, UsageError
 from sweeps.experiments.code import (
     EditedCode,
     PreparedAgain,
@@ -33,29 +35,25 @@ from sweeps.experiments.code import (
 )
 from sweeps.experiments.loading import experiment_folder, recorded_experiment
 from sweeps.home import Home
+from sweeps.journal.events import Finished, SweepStatus
 from sweeps.progress import Progress
-from sweeps.progress.lines import EARLIER_LOG, LOG
 from sweeps.records import (
     FINALIST,
     FOLD,
     CodeHistory,
     Conclusions,
-    Ending,
     Notes,
     Record,
     RecordError,
     RecordStore,
-    Starts,
     SweepInfo,
     confirmed_by,
     heard,
-    listed,
     ranked,
 )
-from sweeps.records.conclusions import is_finalist
-from sweeps.records.notes import SWEEP, SweepStatus
+from sweeps.records.conclusions import confirmed_training, is_finalist
+from sweeps.records.notes import SWEEP
 from sweeps.records.schema import Report, warn
-from sweeps.records.store import ENDING, confirmed_training
 from sweeps.render.markdown import render_briefing, render_conclusion, render_markdown
 from sweeps.runner.control import INTERRUPTIONS, StopRequest
 from sweeps.runner.ownership import Hold
@@ -68,7 +66,6 @@ from sweeps.tracking.runs import KnownSweep
 from sweeps.tracking.store import IncompleteError, is_outage
 from sweeps.tracking.view import directions, mark_front, view_of
 from sweeps.workspace.addresses import redacted
-from sweeps.workspace.files import open_file, read_file
 from sweeps.workspace.provenance import is_mixed
 
 FOLDER: Final = "evaluation"
@@ -150,14 +147,11 @@ def read_whole(data: SweepData, again: PreparedAgain) -> tuple[SweepData, Except
 REPORT_OF: Final = "report_of"
 """Tag with the digest of what the report was made from, and its files; written after them."""
 
-_NO_SOURCES: Final = {"lock", LOG, EARLIER_LOG, Starts.FILE.name}
-
 
 def digest_sources(store: RecordStore) -> str:
     """Return a digest of what report and runs are made from: what is recorded, and our code.
 
-    Of a record its first line counts, which has the digest of the others. Another start that finds
-    nothing to do changes nothing.
+    Another start that finds nothing to do changes nothing.
     """
     import sweeps.analysis
     import sweeps.render
@@ -167,14 +161,13 @@ def digest_sources(store: RecordStore) -> str:
     folders = [path for package in packages for path in package.__path__]
     codes = (path for folder in folders for path in sorted(Path(folder).rglob("*.py")))
     found = hashlib.sha256(b"".join(path.read_bytes() for path in codes))
-    for path in listed(store.folder):
-        if path.suffix in {".weights", ".files"} or path.name in _NO_SOURCES:
-            continue
-        if not path.is_file():
-            continue
-        with open_file(path) as file:
-            content = file.readline() if path.suffix == ".record" else file.read()
-        found.update(f"{path.name} {hashlib.sha256(content).hexdigest()} ".encode())
+    state = store.state()
+    ended = [(event.key, event.number, event.at) for event in state.ended.values()]
+    told = [event.number for event in (*state.confirmed, *state.tested.values())]
+    others = [sorted(state.undone), state.requested, sorted(state.notes.items()), state.codes]
+    known = [len(state.imported.trials if state.imported else ()), state.points.keys()]
+    finished = state.finished and msgspec.structs.replace(state.finished, number=0, at=0, host="")
+    found.update(repr([store.info(), ended, told, others, known, finished]).encode())
     return found.hexdigest()
 
 
@@ -201,7 +194,7 @@ def _report_of(client: Any, sweep: KnownSweep) -> tuple[str, set[str]]:
     return digest, set(filter(None, names.split(", ")))
 
 
-def report_files(data: SweepData, ending: Ending) -> dict[str, bytes]:
+def report_files(data: SweepData, ending: Finished) -> dict[str, bytes]:
     """Return the report, by its name; nothing if the sweep is small or goes on.
 
     It is nothing as well for a part of a confirmation, whose findings are in the report of its
@@ -229,14 +222,16 @@ def _import_what_reports() -> None:
     page_template()
 
 
-def ending_of(store: RecordStore, records: Sequence[Record]) -> Ending:
+def ending_of(store: RecordStore, records: Sequence[Record]) -> Finished:
     """Return the ending of the last start of a sweep that nobody runs now.
 
     A start that was killed stored none. It counts as finished if all trials asked for are there.
     """
     done = len({record.spec.trial for record in records if record.ends_trial})
     is_whole = done >= (store.asked() or 1)
-    return store.ending() or (Ending("FINISHED", None) if is_whole else Ending("KILLED", "killed"))
+    return store.ending() or (
+        Finished("FINISHED", None) if is_whole else Finished("KILLED", "killed")
+    )
 
 
 class ParentEnd(NamedTuple):
@@ -251,7 +246,7 @@ def describe_end(
     info: SweepInfo,
     records: Sequence[Record],
     asked: int,
-    ending: Ending,
+    ending: Finished,
     champion: ConfirmedChampion | None = None,
 ) -> ParentEnd:
     """Return best attempt, tags and text for the parent run of a sweep that has ended."""
@@ -289,7 +284,7 @@ def finish(
     projector: Projector,
     home: Home,
     info: SweepInfo,
-    ending: Ending,
+    ending: Finished,
     again: PreparedAgain,
     records: Sequence[Record] | None = None,
     *,
@@ -318,7 +313,7 @@ def end_parent(
     projection: Projection,
     store: RecordStore,
     info: SweepInfo,
-    ending: Ending,
+    ending: Finished,
     again: PreparedAgain,
     records: Sequence[Record],
     best: Sequence[Record],
@@ -337,7 +332,7 @@ def end_parent(
     Raises:
         IncompleteError: All is written, but the report lacks its samples.
     """
-    confirmed = heard(Conclusions(store.folder).confirmed)
+    confirmed = heard(Conclusions(store).confirmed)
     end = describe_end(info, records, store.asked() or 0, ending, champion_of(confirmed))
     lacking, sources = None, digest_sources(store)
     is_drawn = projection.arrange(info, partial(_has_report, sources=sources))
@@ -350,7 +345,7 @@ def end_parent(
             projection.arrange(info, partial(_remove_former, kept=report))
     told = "".join(map(render_conclusion, data.conclusions))
     note = end.note if ending.error else f"{told}{end.note}\n{render_briefing(data)}\n"
-    noted = (heard(Notes(store.folder).all) or {}).get(SWEEP)
+    noted = (heard(Notes(store).all) or {}).get(SWEEP)
     rows = trial_rows(records)
     table = io.StringIO(newline="")
     columns, cells = trial_table(rows, objectives=info.objectives, space=info.space)
@@ -372,7 +367,7 @@ def end_parent(
     projection.finish_sweep(
         info,
         ending.status,
-        {**end.tags, **TABLE_TAGS, **({"champion": confirmed.winner} if confirmed else {})},
+        {**end.tags, **TABLE_TAGS, **({"champion": confirmed.finalist} if confirmed else {})},
         projection.arrange(info, describe),
         best=end.best,
         files=files,
@@ -517,8 +512,7 @@ def _champion(
             what = f"pages about trial {record.spec.trial} of {info.name} (`interactive/`)"
             raise IncompleteError(what, error) from error
 
-    digest = hashlib.sha256(read_file(store.folder / f"{record.spec.key}.record")).hexdigest()
-    return ChampionModel(record.spec.key, digest, record.objective or 0.0, files, pages)
+    return ChampionModel(record.spec.key, record.digest, record.objective or 0.0, files, pages)
 
 
 def _model_of(
@@ -541,7 +535,7 @@ def _model_of(
     if signature is None:
         return None
     recorded = record.environment.get("code")
-    codes = CodeHistory(store.folder).group(recorded) if recorded else []
+    codes = CodeHistory(store).group(recorded) if recorded else []
     folder = experiment_folder(info, store.folder.parent)
     return model_files(info, record, weights, signature, folder, codes)
 
@@ -563,7 +557,7 @@ class ParentRun:
         tracking_uri: str,
         progress: Progress,
         held: Hold,
-        earlier: Ending | None = None,
+        earlier: Finished | None = None,
         *,
         asked: int,
         is_away: bool = False,
@@ -610,7 +604,7 @@ class ParentRun:
         """
         self._known = records
         recorded = {record.spec.key for record in records}
-        if recorded or self._held.lease is not None:
+        if recorded or self._store.state().asked or self._held.lease is not None:
             self._projector.discard(lambda key: key not in recorded)
         for record in records:
             key = record.spec.key
@@ -627,7 +621,7 @@ class ParentRun:
         """Give the parent run its terminal status when the sweep ends by an exception."""
         status: SweepStatus = "FAILED" if isinstance(error, Exception) else "KILLED"
         text = f"{type(error).__name__} {error}".strip()
-        self._end(Ending(status, "error", error=text))
+        self._end(Finished(status, "error", error=text))
         self._projector.close(INTERRUPTED_TIMEOUT_SECONDS)
 
     def leave(self) -> None:
@@ -651,11 +645,11 @@ class ParentRun:
         elif failed or summary.stopped_by == FAILURES:
             status = "FAILED"
         self._end(
-            Ending(
+            Finished(
                 status,
                 summary.stopped_by,
                 summary.seconds,
-                summary.time_split,
+                dict(summary.time_split),
                 failure_cause=summary.failure_cause,
             )
         )
@@ -671,17 +665,17 @@ class ParentRun:
             raise report.lost
         return report
 
-    def _end(self, ending: Ending) -> None:
+    def _end(self, ending: Finished) -> None:
         if self._known is not None and self._earlier and self._earlier.ended_alike(ending):
             ending = self._earlier  # this start trained nothing, and has nothing else to say
-        with contextlib.suppress(OSError):  # a full disk: `sweeps sync` will say `killed`
-            ENDING.write(self._store.folder, ending)
+        with contextlib.suppress(StoreError):  # a full disk: `sweeps sync` will say `killed`
+            self._store.append(ending)
         self._projector.end_first(ending.status)
         if self._held.lease is not None:
             # A host that lost the sweep may have sent a late request.
             self.catch_up(self._store.read_all())
         send_notes(self._projector, self._store, self._info)
-        self._info = dataclasses.replace(self._info, checked=self._store.checked())
+        self._info = dataclasses.replace(self._info, checked=self._store.state().checked)
         is_hurried = bool(ending.error) or ending.stopped_by in INTERRUPTIONS
         finish(
             self._projector,
@@ -702,7 +696,7 @@ def sweep_note(info: SweepInfo, asked: int, *, is_running: bool) -> SweepNote:
 
 def send_notes(projector: Projector, store: RecordStore, info: SweepInfo) -> None:
     """Queue the notes on trials for MLflow; damaged notes are reported."""
-    notes = heard(Notes(store.folder).all) or {}
+    notes = heard(Notes(store).all) or {}
     for record in store.read_all() if notes.keys() - {SWEEP} else []:
         text = notes.get(str(record.spec.trial))
         if text is not None and record.ends_trial:

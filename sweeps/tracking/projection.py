@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sweeps.analysis.table import in_order_of_space
-from sweeps.records.notes import SweepStatus
+from sweeps.journal.events import SweepStatus
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import ChampionModel, log_pages, register_champion

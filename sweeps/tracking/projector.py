@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from sweeps.errors import LeaseLost, UntrustedError
-from sweeps.records.notes import SweepStatus
+from sweeps.journal.events import SweepStatus
 from sweeps.records.record import Record, SweepInfo
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.content import SweepNote

@@ -9,14 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 from sweeps.errors import LeaseLost, StoreError, UsageError
 from sweeps.experiments.code import PreparedAgain
 from sweeps.experiments.loading import recorded_experiment
 from sweeps.home import Home
-from sweeps.records import RecordError, RecordStore, heard
+from sweeps.journal.events import UnknownEventError
+from sweeps.journal.file import FILE
+from sweeps.records import RecordError, RecordStore
 from sweeps.records.record import SweepInfo
+from sweeps.records.store import DELETED
 from sweeps.runner.ownership import Hold, hold
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import find_model
@@ -109,10 +112,6 @@ def remove_runs(
             close_client(client)
 
 
-DELETED: Final = ".deleted-"
-"""Prefix of a sweep's folder in `records/` from the moment it is deleted."""
-
-
 def finish_deletions(home: Home, tracking_uri: str) -> None:
     """Remove every deleted sweep from MLflow, and its folder; repeating changes nothing.
 
@@ -121,17 +120,19 @@ def finish_deletions(home: Home, tracking_uri: str) -> None:
     Raises:
         StoreError: MLflow does not answer; the next start goes on.
     """
-    for folder in sorted(home.records.glob(f"{DELETED}*")):
-        info = heard(RecordStore(folder).info)  # the runs of an unreadable sweep stay
+    for folder in sorted(home.sweeps_folder.glob(f"{DELETED}*")):
+        info = None
+        with contextlib.suppress(RecordError, UnknownEventError):  # the runs of it then stay
+            info = RecordStore(folder).info()
         if info is not None:
             remove_runs(tracking_uri, info, home.artifacts)
             reached("delete.untracked")
         if folder.is_symlink():  # where it leads to is not ours
             folder.unlink(missing_ok=True)
             continue
-        # `sweep.json` goes last: it says which sweep this was.
+        # The journal goes last: it says which sweep this was.
         with contextlib.suppress(FileNotFoundError):  # another process finishes it at the same time
-            for path in sorted(folder.iterdir(), key=lambda path: path.name == "sweep.json"):
+            for path in sorted(folder.iterdir(), key=lambda path: path.name == FILE):
                 remove(path)
             folder.rmdir()
 
@@ -165,6 +166,7 @@ def hold_to_send(
     tracking_uri: str,
     note: Callable[[str], None] = lambda text: None,
     on_lost: Callable[[], None] = lambda: None,
+    is_urgent: Callable[[], bool] = lambda: False,
 ) -> Iterator[Hold]:
     """Hold a sweep to write its runs; if it is lost meanwhile, try to send its runs once more.
 
@@ -175,7 +177,7 @@ def hold_to_send(
     Arguments and errors are those of `hold`.
     """
     try:
-        with hold(home, info, note, on_lost) as held:
+        with hold(home, info, note, on_lost, is_urgent) as held:
             yield held
     except LeaseLost:
         with contextlib.suppress(UsageError, StoreError, RecordError), hold(home, info) as held:
@@ -215,7 +217,7 @@ def send(
     store = home.store(info.id)
     if store.is_archived:
         return SyncReport(info.name, 0, [], [], None)  # its runs are hidden
-    load = partial(recorded_experiment, info, home.records)
+    load = partial(recorded_experiment, info, home.sweeps_folder)
     records, written = store.read_all(), dict[str, None]()
     prepared = PreparedAgain(load, source=source)
     files = AttemptFiles(info, store, prepared)
@@ -288,6 +290,5 @@ def show_conclusions(
     A process that runs the sweep does so at its end (0). The rest is as for `sync_sweep`.
     """
     if home.is_running(info.id):
-        home.publish(info.id)
         return 0
     return len(sync_sweep(home, info, tracking_uri, source=source).pending)

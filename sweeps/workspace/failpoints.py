@@ -21,16 +21,19 @@ from typing import Final
 from sweeps.errors import UsageError
 
 VARIABLE: Final = "SWEEPS_FAILPOINT"
-FILES: Final = ("sweep", "code", "generation", "asked", "starts", "weights", "record", "ending")
+FILES: Final = ("text", "weights", "details")
 STEPS: Final = ("begun", "opened", "written", "synced", "renamed", "done")
 """Steps of an atomic write: nothing done yet, the temporary file empty, its contents written, the
 file fsynced, renamed, and the folder fsynced."""
+APPENDED: Final = ("begun", "opened", "written", "synced", "done")
+"""Steps of an append to the journal: nothing done yet, the file there and locked, the events
+written, fsynced, and read again, with the lock released."""
 
 OF_A_SWEEP: Final = (
     "home.begun",
     *(f"{file}.{step}" for file in FILES for step in STEPS),
     *("lock.opened", "lock.taken", "lock.signed", "lock.cleared"),
-    *("journal.begun", "journal.written", "journal.done"),
+    *(f"journal.{step}" for step in APPENDED),
     *("drop.begun", "drop.done"),
     *("tracking.begun", "tracking.made", "tracking.named", "experiment.created"),
     *("parent.begun", "parent.created", "parent.valued", "parent.filed", "parent.running"),
@@ -45,10 +48,7 @@ NAMES: Final = (
     *OF_A_SWEEP,
     *(
         f"{file}.{step}"
-        for file in (
-            *("enqueued", "control", "notes", "archived", "conclusion", "taken", "retry", "files"),
-            *("checked", "checkpoint"),
-        )
+        for file in ("restored", "files", "checkpoint", "control", "conclusion", "taken")
         for step in STEPS
     ),
     *("delete.begun", "delete.done", "delete.unregistered"),
@@ -58,10 +58,10 @@ NAMES: Final = (
     *("champion.begun", "champion.filed", "champion.named", "champion.versioned"),
     *("champion.done", "champion.renamed", "front.marked", "front.unmarked"),
 )
-"""All fail-points. Those beyond `OF_A_SWEEP` belong to retries of failed trials, to checkpoints of
-long ones, to pictures and a champion's model (which not every experiment has), to a Pareto front,
-to enqueued points, to control requests, to changes by another host, and to the commands that
-delete, free, pack and unpack."""
+"""All fail-points. Those beyond `OF_A_SWEEP` belong to a journal that is deleted while the sweep
+runs, to files that trials write, to checkpoints of long ones, to pictures and a champion's model
+(which not every experiment has), to a Pareto front, to control requests, to confirmations, to
+changes by another host, and to the commands that delete, free, pack and unpack."""
 
 
 def reached(name: str) -> None:

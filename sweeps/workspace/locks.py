@@ -5,13 +5,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Final
 
-from sweeps.errors import StoreError
+from sweeps.errors import StoreError, UsageError
 
 LONGEST_WAIT_SECONDS: Final = 120.0
 """The work under the lock takes seconds; a process that takes longer is stopped or hangs."""
@@ -46,6 +48,48 @@ def wait_for_lock(descriptor: int, path: Path, longest_seconds: float) -> None:
                 "that process and repeat the command"
             )
         time.sleep(0.01)
+
+
+def is_at(path: Path, descriptor: int) -> bool:
+    """Whether an open file still has this path."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+@cache
+def check_locks(folder: Path) -> None:
+    """Refuse a folder on a file system without locks, such as NFS as it is often mounted.
+
+    A file is made there for an instant, and opened twice: only one may get its lock.
+
+    Args:
+        folder: A folder. If no file can be made in it, whatever is to be written there says that.
+
+    Raises:
+        UsageError: The lock is refused, or both get it.
+    """
+    try:
+        first, name = tempfile.mkstemp(prefix=".locks-", suffix=".tmp", dir=folder)
+    except OSError:
+        return
+    second = os.open(name, os.O_RDWR | os.O_CLOEXEC)
+    Path(name).unlink()
+    try:
+        works = try_lock(first) and not try_lock(second)
+        why = "two processes get the same one"
+    except OSError as error:
+        works, why = False, str(error.strerror)
+    finally:
+        os.close(first)
+        os.close(second)
+    if not works:
+        raise UsageError(
+            f"{folder}: locks do not work on its file system ({why}), and two processes could run "
+            "one sweep; give a home on a local disk with --home, and where several hosts share "
+            "sweeps, the PostgreSQL database with --storage"
+        )
 
 
 def is_locked(file: Path) -> bool:

@@ -50,9 +50,13 @@ def test_growth_measures_every_stage_of_a_real_sweep(sampler):
     assert measured["growth"] == 1.0
 
 
-def test_the_table_says_whether_the_limit_is_kept():
-    points = {"100": dict.fromkeys(growth.STAGES, 1.0), "2000": dict.fromkeys(growth.STAGES, 1.25)}
+def test_the_table_says_whether_the_limits_are_kept():
+    points = {"100": dict.fromkeys(growth.STAGES, 0.7), "2000": dict.fromkeys(growth.STAGES, 0.75)}
     result = {"samplers": {"tpe": {"milliseconds": points, "growth": 1.25}}}
-    assert growth.table(result).splitlines()[-1].endswith("2000 / 100: 1.25 (1.3: kept)")
-    result["samplers"]["tpe"]["growth"] = 1.31
-    assert "missed" in growth.table(result).splitlines()[-1]
+    *_, grown, own = growth.table(result).splitlines()
+    assert grown.endswith("2000 / 100: 1.25 (1.3: kept)")
+    assert own == "without MLflow too, at the last point: 3.75 ms (4 ms: kept)"
+    result["samplers"] = {"random": {"milliseconds": points, "growth": 1.31}}
+    *_, grown, own = growth.table(result).splitlines()
+    assert grown.endswith("(1.3: missed)")
+    assert own.endswith("3.75 ms (3 ms: missed)")

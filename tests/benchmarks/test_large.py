@@ -24,9 +24,13 @@ def row(trials: int, seconds: float, size: int) -> dict:
 def test_the_table_says_what_was_asked_only_of_the_number_of_trials_it_was_asked_for():
     few, many = row(1000, 0.5, 2**20), row(10_000, 5.0, 2**20)
     text = large.table({"trials": 10_000, "rows": [few, many]})
-    assert "| best | 0.5 | 0.5 | 512 | 5.0 | 5.0 | 5120 | 1 s: missed |" in text
-    assert "| report | 0.5 | 0.5 | 512 | 5.0 | 5.0 | 5120 | 10 s: kept |" in text
+    assert "| best | 0.5 | 0.5 | 512 | 5.0 | 5.0 | 5120 | 0.7 s: missed |" in text
+    assert "| report | 0.5 | 0.5 | 512 | 5.0 | 5.0 | 5120 | 6 s: kept |" in text
+    assert "| files of a trial | 1 | 0: missed |" in text
     assert "| time that workers spend in trials | 95.0% | 90%: kept |" in text
+    most = large.table({"trials": 100_000, "rows": [row(100_000, 2.0, 2**20)]})
+    assert "| best | 2.0 | 2.0 | 2048 | 2.5 s: kept |" in most
+    assert "| report | 2.0 | 2.0 | 2048 |  |" in most
     assert "s: kept" not in large.table({"trials": 1000, "rows": [few]})
 
 
@@ -35,7 +39,8 @@ def test_a_small_home_is_measured():
     result = large.run(argparse.Namespace(trials=300))
     few, many = result["rows"]
     assert (few["trials"], many["trials"]) == (30, 300)
-    assert many["files"]["records"] > few["files"]["records"] > 30
+    assert many["bytes"]["sweeps"] > few["bytes"]["sweeps"] > 30 * 1000
+    assert many["files"]["sweeps"] == few["files"]["sweeps"], "a small attempt has no file"
     assert all(many["commands"][name]["cpu_seconds"] > 0 for name in ("run", *large.COMMANDS))
     assert 0 < many["per_second"] <= large.WORKERS / large.SECONDS
 

@@ -9,15 +9,19 @@ import pytest
 from benchmarks import __main__ as program
 from benchmarks import memory
 from benchmarks.memory import Observer
+from sweeps.journal import Asked, Journal
+from sweeps.records.record import event_of
+from tests.sweeps.factories import make_record
 
 
 def test_the_observer_looks_once_a_quarter_and_last_before_the_end(tmp_path):
-    observer = Observer(tmp_path / "records", 100)
-    folder = tmp_path / "records" / "20260101-00000000"
-    folder.mkdir(parents=True)
+    observer = Observer(tmp_path / "sweeps", 100)
+    journal = Journal(tmp_path / "sweeps" / "20260101-00000000")
+    journal.path.parent.mkdir(parents=True)
     for trial in range(100):
         observer(os.getpid())
-        (folder / f"{trial:04d}-1.record").touch()
+        asked = Asked(trial=trial, attempt=1, params={}, origin="sampled")
+        journal.append(asked, event_of(make_record(trial)))
     observer(os.getpid())
     assert {moment: seen["trials"] for moment, seen in observer.moments.items()} == {
         "start": 1,

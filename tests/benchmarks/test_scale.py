@@ -57,14 +57,14 @@ def test_too_few_trials_are_refused():
 
 
 def row(seconds, runs):
-    stages = {"process": 0.05, "study": 0.01, "MLflow": 0.02, "start": 0.001}
+    stages = {"process": 0.05, "journal": 0.01, "MLflow": 0.02, "start": 0.001}
     return {"seconds": seconds, "stages": stages, "runs": runs}
 
 
 def test_costs_are_means_of_the_sweep_and_mlflows_are_a_runs():
     rows = [row(seconds=n / 10, runs=n // 2) for n in range(1, 101)]
     found = many.costs(rows)
-    assert found["stages"]["study"] == pytest.approx(10)
+    assert found["stages"]["journal"] == pytest.approx(10)
     assert found["stages"]["rest"] == pytest.approx(19)
     assert found["coordinator_ms"] == pytest.approx(29)
     assert found["run_ms"] == pytest.approx(40, rel=0.05)  # every second trial got one
@@ -87,7 +87,7 @@ def test_the_table_has_a_line_a_sweep():
         "workers": 200, "sampler": "random", "seconds": 20.0, "trials": 600, "tracking": True,
         "per_second": 9.0, "ideal": 10.0, "busy": 0.9, "coordinator_ms": 5.0, "run_ms": 6.0,
         "scheduler_ms": 10.0, "pending": 3,
-        "stages": {"sampler": 1.0, "study": 2.0, "records": 1.5},
+        "stages": {"sampler": 1.0, "journal": 2.0, "records": 1.5},
     }  # fmt: skip
     lines = scale.table({"many": [row, {**row, "tracking": False}]}).splitlines()[2:]
     start = "| 200 workers, random, 20 s | 600 | 9.0 of 10.0 | 90% | 5.0 | 1.0, 2.0, 1.5 |"

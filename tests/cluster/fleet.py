@@ -5,7 +5,6 @@ Each is a real process; a host is a folder that is HOME and working directory of
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -16,8 +15,12 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 import tests.cluster
 from sweeps.home import Home
+from sweeps.journal import Ended, Journal, state_of
+from sweeps.journal.events import to_line
 from tests.ports import free_port
 from tests.sweeps.executors.cluster.dask_cluster import DaskCluster
 from tests.sweeps.shared.postgres import Postgres
@@ -94,12 +97,13 @@ class Fleet:
         return Command(self.folder / host, "sync", sweep, *options)
 
     def records(self, host: str, sweep: str) -> dict[str, bytes]:
-        """Return what a host has of one sweep: it has those of all, as every host."""
-        infos = (self.folder / host).glob("mlruns/records/*/sweep.json")
-        folders = [path.parent for path in infos if json.loads(path.read_text())["name"] == sweep]
-        return {
-            path.name: path.read_bytes() for folder in folders for path in folder.glob("*.record")
-        }
+        """Return the attempts of one sweep that have ended, as a host has their lines, by key."""
+        found = {}
+        for path in (self.folder / host).glob("mlruns/sweeps/*/journal.jsonl"):
+            events = Journal(path.parent).read(pytest.fail)
+            if state_of(events).name == sweep:
+                found |= {event.key: to_line(event) for event in events if isinstance(event, Ended)}
+        return found
 
     def records_there(self, sweep: str) -> dict[str, bytes]:
         """Return what the database has of one sweep."""

@@ -14,7 +14,9 @@ import sweeps
 from digitexp.cli import app, main
 from digitexp.cli.options import find_trial, find_trials
 from digitexp.experiments.recorded import Recorded
+from sweeps.records import RecordStore
 from tests.digitexp.pages.pages import data_of
+from tests.sweeps import journals
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
@@ -133,7 +135,7 @@ def test_a_shown_trial_answers_as_it_did_when_it_was_trained(place):
 def test_a_trial_whose_weights_were_freed_has_the_pages_that_need_none(place, tmp_path):
     copy = tmp_path / "mlruns"
     shutil.copytree(place / "mlruns", copy)
-    for path in (copy / "records").glob("*/*.weights"):
+    for path in (copy / "sweeps").glob("*/trials/*.weights.npz"):
         path.unlink()
     done = run("pages", "smoke", "1", "--home", copy, "-o", tmp_path / "found")
     assert done.exit_code == 0, done.exception
@@ -171,9 +173,8 @@ def test_what_cannot_be_shown_is_said_and_nothing_is_made(
     monkeypatch.chdir(place)
     if words == ["elsewhere"]:
         shutil.copytree(place / "mlruns", tmp_path / "mlruns")
-        document = next((tmp_path / "mlruns" / "records").iterdir()) / "sweep.json"
-        told = json.loads(document.read_text())
-        document.write_text(json.dumps({**told, "experiment": "elsewhere:experiment"}))
+        store = RecordStore(next((tmp_path / "mlruns" / "sweeps").iterdir()))
+        journals.alter(store, "begun", experiment="elsewhere:experiment")
         words = ["smoke", "--home", str(tmp_path / "mlruns")]
     refused = run("pages", *words, "-o", tmp_path / "found")
     assert isinstance(refused.exception, ValueError)

@@ -14,6 +14,7 @@ import urllib.request
 import pytest
 
 from tests.ports import free_port
+from tests.sweeps import journals
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.nightly]  # two minutes of CPU
 SWEEPS = [sys.executable, "-m", "sweeps"]
@@ -42,7 +43,7 @@ class Newcomer:
         return out, err
 
     def recorded(self):
-        return len(list(self.folder.glob("mlruns/records/*/*.record")))
+        return len(journals.ended(self.folder / "mlruns"))
 
 
 def test_from_the_plan_to_a_model_of_ones_own(tmp_path):

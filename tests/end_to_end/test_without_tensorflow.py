@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.home import Home
+from sweeps.manage.former import take_over
+
 GOLDEN = Path(__file__).parents[1] / "golden" / "home-b7e3d90.tar.xz"
 MODEL = """\
 {}
@@ -109,6 +112,7 @@ def answers(tmp_path_factory):
     folder = tmp_path_factory.mktemp("without")
     with tarfile.open(GOLDEN) as packed:
         packed.extractall(folder, filter="data")
+    take_over(Home(folder / "home"), folder / "home", lambda line: None, pytest.fail)
     place = folder / "place"
     place.mkdir()
     for name, text in {"inside": "", "above": "import keras"}.items():

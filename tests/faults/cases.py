@@ -54,7 +54,7 @@ CASES = [
     Case(13, "folders vanish or are read-only", stores.take_the_folder_away),
     Case(14, "database and journal are locked", stores.lock_the_databases, stock=True),
     Case(15, "database and journal are damaged", stores.damage_the_databases),
-    Case(16, "torn records at every byte", stores.tear_the_last_records),
+    Case(16, "the journal torn at every byte", stores.tear_the_last_records),
     Case(17, "trials diverge", trials.diverge, stock=True),
     Case(18, "trials raise, crash and hang", trials.misbehave),
     Case(19, "files are damaged", trials.damage_files),

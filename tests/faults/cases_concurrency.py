@@ -75,7 +75,7 @@ def read_while_writing(lab: Lab, trials: int = 40) -> None:
     """Tables, records, journal and database are read all the time: consistent, nobody is locked."""
     process = lab.start(trials, seconds=0.1)
     lab.until_recorded(process, 1)
-    looks, seen, asked = 0, 0, 0
+    looks, seen, known = 0, 0, 0
     while process.poll() is None:
         rows = sweeps.load("faults", lab.home).rows()
         assert len(rows) >= seen, "a row has vanished"
@@ -84,10 +84,10 @@ def read_while_writing(lab: Lab, trials: int = 40) -> None:
         with closing(sqlite3.connect(lab.home / "mlflow.db", timeout=0.5)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         found = read_home(lab.home)
-        events = [attempt.event for attempt in found.asked]
+        events = found.events
         assert events == list(range(1, len(events) + 1)), f"the journal is torn: {events}"
-        assert len(events) >= asked, "an event has vanished"
-        asked = len(events)
+        assert len(events) >= known, "an event has vanished"
+        known = len(events)
         assert not found.damaged_events
         assert not unasked(lab.home), "recorded before they were asked for"
     lab.wait_for(process)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import zipfile
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
-from sweeps.records.format import FormatError, decode, pack_arrays, seal
+from sweeps.home import Home
+from sweeps.journal.events import to_line
+from sweeps.records import RecordStore
 from sweeps.tracking.content import write_files
 from tests.faults.lab import SPACE, Lab
 from tests.sweeps.cli.test_mistakes import BAD_DATA, BAD_OPTIONS, BAD_SPACES
@@ -51,12 +55,9 @@ def malicious_files(lab: Lab) -> None:
     flag = lab.folder / "was-here"
     trap = np.array([_Trap(str(flag))], dtype=object)
     lab.run(2)
-    (path,) = lab.home.glob("records/*/0001-1.record")
-    whole = path.read_bytes()
-    _refuse_bytes(seal(_npz_with_pickle(lab.folder, trap)))
-    _refuse_bytes(pickle.dumps(_Trap(str(flag))))
-    _refuse_bytes(seal(pack_arrays({"other": np.zeros(1)})))
-    assert path.read_bytes() == whole
+    _refuse_arrays(lab, _npz_with_pickle(lab.folder, trap))
+    _refuse_arrays(lab, pickle.dumps(_Trap(str(flag))))
+    _refuse_arrays(lab, _bomb(lab.folder).read_bytes())
     for name in ("../up.png", "/tmp/absolute.png", "a/../../b.png", "a\\..\\b.png", ""):
         try:
             write_files(lab.folder / "run", {name: b"x"})
@@ -67,6 +68,28 @@ def malicious_files(lab: Lab) -> None:
     assert not (lab.folder / "up.png").exists()
     lab.run(4)
     lab.check(4, undisturbed=lab.table(4))
+
+
+def _refuse_arrays(lab: Lab, content: bytes) -> None:
+    """Put bytes in the place of a trial's arrays, with their digest in its event; then undo it."""
+    (info,) = Home(lab.home).sweeps()
+    store, key = Home(lab.home).store(info.id), "0001-1"
+    path, journal = store.details_path(key), store.journal.path
+    whole, before = path.read_bytes(), journal.read_bytes()
+    event = store.state().ended[key]
+    forged = msgspec.structs.replace(event, details=hashlib.sha256(content).hexdigest())
+    for is_forged in (False, True):  # without it the checksum alone refuses them
+        path.write_bytes(content)
+        if is_forged:
+            journal.write_bytes(before.replace(to_line(event), to_line(forged)))
+        said: list[str] = []
+        record = RecordStore(store.folder).read(key, said.append)
+        assert record.objective == event.objective, "they have cost the result"
+        assert record.result is not None
+        assert not record.result.arrays, "bytes that are no arrays were read as such"
+        assert [path.name in line for line in said] == [True], said
+    path.write_bytes(whole)
+    journal.write_bytes(before)
 
 
 class _Trap:
@@ -92,16 +115,8 @@ def _bomb(folder: Path) -> Path:
 
 def _npz_with_pickle(folder: Path, trap: np.ndarray) -> bytes:
     with (folder / "trap.npz").open("wb") as file:
-        np.savez(file, **{"record.json": trap})
+        np.savez(file, **{"arrays/trap": trap})
     return (folder / "trap.npz").read_bytes()
-
-
-def _refuse_bytes(data: bytes) -> None:
-    try:
-        decode(data)
-    except (FormatError, ValueError, KeyError):
-        return
-    raise AssertionError("bytes that are no record were read as one")
 
 
 def _refused(lab: Lab, words: list[str], fragment: str, *, untouched: bool = True) -> None:
@@ -134,6 +149,7 @@ def _sound_afterwards(lab: Lab) -> None:
     lab.check(4, undisturbed=lab.table(4))
 
 
-def _files(folder: Path) -> dict[str, int]:
-    return {str(p.relative_to(folder)): p.stat().st_mtime_ns
-            for p in folder.rglob("*.record")}  # fmt: skip
+def _files(home: Path) -> dict[str, int]:
+    """Return when each file of the sweeps was written; not the lock, which who looks takes."""
+    files = (path for path in (home / "sweeps").rglob("*") if path.is_file())
+    return {str(path): path.stat().st_mtime_ns for path in files if path.name != "lock"}

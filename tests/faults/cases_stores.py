@@ -1,7 +1,7 @@
 """Cases 12 to 16: full and read-only disks, locked and damaged databases and journals, torn files.
 
-A damaged database is refused. A damaged journal costs nothing: what it has lost is in the records,
-or is proposed again, the same.
+A damaged database is refused. A damaged journal costs the events that were hurt: each trial that
+lost its outcome by it is run again, and comes out the same. One that is lost as a whole is refused.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import re
 import resource
 import shutil
 import sqlite3
@@ -16,13 +17,16 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sweeps.home import Home
-from sweeps.records.format import FormatError, decode
+from sweeps.journal import Journal
+from sweeps.journal.events import to_line
 from tests.faults.lab import Lab
 
 
@@ -54,12 +58,12 @@ def fill_the_disk(lab: Lab, trials: int = 20) -> None:
 
 
 def _fill_the_journal(lab: Lab, trials: int) -> None:
-    """Leave the coordinator no room for another event: it is longer than any record by now."""
+    """Leave the coordinator no room for another event: it is longer than any other file by now."""
     process = lab.start(trials, seconds=0.3)
     assert lab.until_recorded(process, 1), lab.stderr()
     full = _journal(lab).stat().st_size + lab.random.randrange(100)
-    largest = max(path.stat().st_size for path in lab.home.glob("records/*/*.record"))
-    assert full > largest, "records would not be written either"
+    largest = max(path.stat().st_size for path in lab.home.glob("sweeps/*/trials/*"))
+    assert full > largest, "files of trials would not be written either"
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (full, full))
     assert lab.wait_for(process) == 1, lab.stderr()
     assert "journal.jsonl: cannot be written (File too large); make room" in lab.stderr()
@@ -137,7 +141,7 @@ def lock_the_databases(lab: Lab, trials: int = 12) -> None:
 def damage_the_databases(lab: Lab, trials: int = 6) -> None:
     """Database empty, torn, overwritten, no database, of a newer schema: refused untouched.
 
-    Moved away, it is made anew from the records by the same command. Then the journal.
+    Moved away, it is made anew from the journal by the same command. Then the journal.
     """
     assert lab.run(trials // 2) == 0
     lab.note_recorded()
@@ -154,6 +158,7 @@ def damage_the_databases(lab: Lab, trials: int = 6) -> None:
     for harm in (_gone, _empty, _torn, _flipped, _zeroed, _text, _earlier):
         with lab.sibling(harm.__name__).cleaned() as other:
             _hurt_the_journal(other, harm)
+            _lose_the_journal(other, harm)
 
 
 def _refused(lab: Lab, trials: int, path: Path, damage: str, **popen: Any) -> None:
@@ -182,49 +187,87 @@ def _refuse_the_journal(lab: Lab, trials: int) -> None:
     lab.check(trials, undisturbed=lab.table(trials))
 
 
-def _hurt_the_journal(lab: Lab, harm: Callable[[Path, Lab], None], trials: int = 16) -> None:
-    """Hurt it while the sweep runs, and once more after everything was killed."""
+def _hurt_the_journal(lab: Lab, harm: Callable[[Path, Lab], None], trials: int = 24) -> None:
+    """Hurt it twice while the sweep runs, which goes on; then kill everything and resume."""
     lab.lost_events = True
-    process = lab.start(trials, seconds=0.2)
+    process = lab.start(trials, seconds=0.4)
     assert lab.until_recorded(process, 2), lab.stderr()
     path = _journal(lab)
     shutil.copy(path, lab.folder / "earlier")
+    said = "was deleted" if harm is _gone else "was changed by another program"
+    said = f"journal.jsonl {said} while the sweep runs"
     for more in (2, 3):
         assert lab.until_recorded(process, more), lab.stderr()
+        lab.killed += lab.records()  # each outcome that is lost is trained for again
+        before = lab.stderr().count(said)
         harm(path, lab)
+        is_said = lab.until(lambda before=before: lab.stderr().count(said) > before, process)
+        assert is_said, f"{harm.__name__}: {lab.stderr()}"
     assert lab.until_recorded(process, 1), lab.stderr()
     lab.kill_all(process)
-    harm(path, lab)
     assert lab.run(trials) == 0, f"{harm.__name__}: {lab.stderr()}"
     lab.check(trials, undisturbed=lab.table(trials))
 
 
-def tear_the_last_records(lab: Lab, trials: int = 8) -> None:
-    """Cut the last three records at every byte, and leave temporary files of any length.
+def _lose_the_journal(lab: Lab, harm: Callable[[Path, Lab], None], trials: int = 24) -> None:
+    """Hurt it while nothing runs: what is left is taken up; if nothing is, it is refused."""
+    path = _journal(lab)
+    whole = path.read_bytes()
+    lab.note_recorded()
+    lab.killed += lab.records()
+    harm(path, lab)
+    hurt = path.read_bytes() if path.exists() else None
+    if b'"begun 1"' in b"".join(_whole_lines(hurt or b"")):
+        assert lab.run(trials) == 0, f"{harm.__name__}: {lab.stderr()}"
+    else:
+        assert lab.run(trials) == 1, f"{harm.__name__}: {lab.stderr()}"
+        assert "journal.jsonl" in lab.stderr()
+        assert "bring it back from a backup, or move its folder away" in lab.stderr()
+        assert (path.read_bytes() if path.exists() else None) == hurt, "it was changed"
+        path.write_bytes(whole)
+        assert lab.run(trials) == 0, lab.stderr()
+    lab.check(trials, undisturbed=lab.table(trials))
 
-    Every prefix is noticed; every whole record is kept; the next start runs the torn one again.
+
+def _whole_lines(content: bytes) -> Iterator[bytes]:
+    for line in content.split(b"\n"):
+        text, _, checksum = line.rpartition(b" ")
+        if checksum == f"{zlib.crc32(text):08x}".encode():
+            yield line
+
+
+def tear_the_last_records(lab: Lab, trials: int = 8) -> None:
+    """Cut the journal at every byte of its last three outcomes; leave temporary files, too.
+
+    Every event before is read, and nothing else; the next start runs what is lost again.
     """
     assert lab.run(trials) == 0
     (info,) = Home(lab.home).sweeps()
-    folder = Home(lab.home).store(info.id).folder
-    for path in sorted(folder.glob("*.record"))[-3:]:
-        whole = path.read_bytes()
-        for length in range(len(whole)):
-            try:
-                decode(whole[:length])
-            except FormatError:
-                continue
-            raise AssertionError(f"{path.name} cut to {length} bytes was read as whole")
+    store = Home(lab.home).store(info.id)
+    path, copy = store.journal.path, Journal(lab.folder)
+    whole, events = path.read_bytes(), store.journal.read(pytest.fail)
+    outcomes = [found.start() for found in re.finditer(rb'\n{"kind":"ended 1"', whole)]
+    ends = [found.end() for found in re.finditer(rb" [0-9a-f]{8}(?=\n)", whole)]
+    assert len(ends) == len(events)
+    for length in range(outcomes[-3], len(whole)):
+        copy.path.write_bytes(whole[:length])
+        left = [to_line(event) for event in copy.read(pytest.fail)]
+        assert left == [to_line(event) for event in events[: sum(end <= length for end in ends)]]
+    lab.lost_events = True
     for _ in range(3):
-        path = sorted(folder.glob("*.record"))[lab.random.randrange(trials - 3, trials)]
         whole = path.read_bytes()
-        path.write_bytes(whole[: lab.random.randrange(len(whole))])
-        torn = folder / f".{path.name}.1.tmp"
-        torn.write_bytes(whole[: lab.random.randrange(len(whole))])
-        lab.killed += 1
-        trial = int(path.name.partition("-")[0])
+        outcomes = [found.start() for found in re.finditer(rb'\n{"kind":"ended 1"', whole)]
+        length = lab.random.randrange(outcomes[-3], len(whole))
+        path.write_bytes(whole[:length])
+        lab.killed += whole.count(b'"kind":"ended 1"') - len(store.state().ended)
+        details = lab.random.choice(sorted(store.folder.glob("trials/[0-9]*-1.npz")))
+        content = details.read_bytes()
+        torn = details.with_name(f".{details.name}.1.tmp")
+        torn.write_bytes(content[: lab.random.randrange(len(content))])
+        stray = details.with_name("0099-1.npz")  # written before its event, which never was
+        stray.write_bytes(content)
         assert lab.run(trials) == 0, lab.stderr()
-        assert f"{trial:04d}-" in lab.stderr(), f"the torn record {path.name} is not named"
+        assert not stray.exists()
     lab.check(trials, undisturbed=lab.table(trials))
 
 

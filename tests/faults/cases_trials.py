@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 
@@ -10,7 +11,8 @@ import sweeps
 from digitexp.data import DataError
 from digitexp.data.loading import PATH, read_digits20
 from sweeps.home import Home
-from sweeps.records import RecordError
+from sweeps.journal.events import to_line
+from sweeps.records import RecordError, RecordStore
 from tests.faults.lab import Lab
 
 
@@ -62,27 +64,67 @@ def _crash_in_a_row(lab: Lab) -> None:
 
 
 def damage_files(lab: Lab, trials: int = 6) -> None:
-    """Every flipped or missing byte of weights and records is noticed, and named."""
+    """Every flipped or missing byte of weights, of arrays and of an outcome is noticed and named.
+
+    A damaged outcome costs the outcome of its trial, which comes back the same; damaged arrays cost
+    no outcome.
+    """
     lab.run(trials)
     lab.note_recorded()
-    found = lab.check(trials, undisturbed=lab.table(trials))
+    table = lab.table(trials)
+    found = lab.check(trials, undisturbed=table)
     best = found.best
     assert best is not None
     (info,) = Home(lab.home).sweeps()
-    folder = Home(lab.home).store(info.id).folder
-    weights, record = folder / f"{best[0]:04d}-1.weights", folder / f"{best[0]:04d}-1.record"
-    for path in (weights, record):
+    store, key = Home(lab.home).store(info.id), f"{best[0]:04d}-1"
+    for path in (store.weights_path(key), store.details_path(key)):
         whole = path.read_bytes()
         for number in _places(lab, len(whole)):
-            flipped = bytearray(whole)
-            flipped[number] ^= 1 << lab.random.randrange(8)
-            for damaged in (bytes(flipped), whole[:number]):
+            for damaged in (_flipped(lab, whole, number), whole[:number]):
                 path.write_bytes(damaged)
-                _must_be_noticed(lab, path.name)
+                _must_be_noticed(path.name, lambda: _load(lab, best[0]))
         path.write_bytes(whole)
     assert sweeps.load("faults", lab.home).trial(best[0]).load_model() is not None
+    _damage_an_outcome(lab, store, key)
+    lab.killed += 1
+    lab.lost_events = True
+    assert lab.run(trials) == 0, lab.stderr()
     _damage_the_data(lab)
-    lab.check(trials)
+    lab.check(trials, undisturbed=table)
+
+
+def _load(lab: Lab, trial: int) -> None:
+    view = sweeps.load("faults", lab.home).trial(trial)
+    view.load_model()
+    view.result.arrays  # noqa: B018 - it is read when it is asked for
+
+
+def _damage_an_outcome(lab: Lab, store: RecordStore, key: str) -> None:
+    """Flip each of some bytes of the line of an outcome, its newlines among them; leave the last.
+
+    That event is named, and no other one is lost.
+    """
+    whole, events = store.journal.path.read_bytes(), store.journal.read(pytest.fail)
+    (event,) = [event for event in events if getattr(event, "key", None) == key]
+    line = to_line(event)
+    begin = whole.index(line)
+    others = [repr(to_line(other)) for other in events if other != event]
+    places = [0, len(line) - 1, *_places(lab, len(line))]
+    for number in places:
+        store.journal.path.write_bytes(_flipped(lab, whole, begin + number))
+        said: list[str] = []
+        read = store.journal.read(said.append)
+        left = [repr(to_line(other)) for other in read if other != event]
+        assert left == others, "another event was lost"
+        assert len(read) == len(events) or said, "an event was lost, and nothing is said"
+        assert all(f"event {event.number} is damaged" in one for one in said), said
+    assert said, "the last one must be one that hurts"
+
+
+def _flipped(lab: Lab, whole: bytes, number: int) -> bytes:
+    flipped = bytearray(whole)
+    flipped[number] ^= 1 << lab.random.randrange(8)
+    return bytes(flipped)
 
 
 def _damage_the_data(lab: Lab) -> None:
@@ -97,9 +139,9 @@ def _damage_the_data(lab: Lab) -> None:
     assert refused > 20, f"only {refused} damaged archives were refused"
 
 
-def _must_be_noticed(lab: Lab, name: str) -> None:
+def _must_be_noticed(name: str, read: Callable[[], None]) -> None:
     with pytest.raises((RecordError, UserWarning), match=re.escape(name)):
-        sweeps.load("faults", lab.home).best().load_model()
+        read()
 
 
 def _places(lab: Lab, length: int) -> list[int]:

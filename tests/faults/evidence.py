@@ -1,11 +1,12 @@
-"""What a home holds after a case, read from the outside: records, journals, mlflow.db.
+"""What a home holds after a case, read from the outside: journal, files of trials, mlflow.db.
 
-The database is read by SQL, the journal as text, and records by the public reader: the judge shares
-as little as it can with what it judges.
+The database is read by SQL, the journal as text, and records by the public reader, too: the judge
+shares as little as it can with what it judges.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import zlib
@@ -21,6 +22,7 @@ from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.records import Record, RecordError
 from sweeps.records.record import Outcome
+from sweeps.records.store import _readings
 from tests.faults.leftovers import stale_locks, temporary_files
 
 FINISHED = ("COMPLETE", "PRUNED", "FAIL")
@@ -69,7 +71,7 @@ class AskedAttempt:
     """An attempt that the journal says was about to begin.
 
     Attributes:
-        event: Number of the event.
+        event: The number of the event.
         number: 1, 2, ... at its trial.
     """
 
@@ -110,6 +112,8 @@ class Evidence:
 
     Attributes:
         asked: What the journal says was asked for, in its order; None where there is no journal.
+        events: The numbers of all events of the journal, in its order.
+        ended: The key of each attempt that the journal says has ended, in its order.
         damaged_events: Lines of the journal that are none.
         begun: The key of each training that was begun, told by the experiment itself.
         best: Trial and value of the best trial as the report has it; None if there is none.
@@ -126,6 +130,8 @@ class Evidence:
     attempts: list[Attempt] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     asked: list[AskedAttempt] | None = None
+    events: list[int] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
     damaged_events: list[str] = field(default_factory=list)
     begun: list[tuple[int, int]] = field(default_factory=list)
     best: tuple[int, float] | None = None
@@ -155,23 +161,34 @@ def read_home(
         tracking: SQLite file of the MLflow store; the home's own if None.
         trainings: Where the experiment wrote down which trainings it began.
     """
+    _readings.clear()  # as another process would read it
     (info,) = Home(home).sweeps()
     store = Home(home).store(info.id)
     found = Evidence(info.metric, info.direction == "maximize")
+    journal = read_journal(store.folder)
     with _noting(found):
         found.runs = read_runs(tracking or home / "mlflow.db", info.id)
         found.models = read_models(tracking or home / "mlflow.db", info.id)
     with _noting(found):
-        records = store.read_all(report=found.unreadable.append)
+        records = store.read_all(report=_not_judged)
+        if journal.damaged and not store.journal.damage:
+            found.unreadable.append("the journal is damaged, and nothing is said of it")
         found.attempts = [_attempt(record) for record in records]
         found.starts = [record.started_at / 1000 for record in records]
         found.spans = [record.seconds for record in records]
         best = best_row(trial_rows(records), info.direction)
         found.best = (best.trial, float(best.objective or 0.0)) if best else None
-    found.asked, found.damaged_events = read_asked(store.folder)
+    found.asked, found.damaged_events = journal.asked, journal.damaged
+    found.events = [event["number"] for event in journal.events]
+    found.ended = [_key(event) for event in journal.ended]
+    found.unreadable += wrong_files(store.folder, journal)
     found.trials = _trials(found.asked, found.attempts)
     found.begun = read_trainings(trainings)
-    found.leftovers = [*stale_locks(store.folder / "lock"), *temporary_files(home)]
+    found.leftovers = [
+        *stale_locks(store.folder / "lock"),
+        *temporary_files(home),
+        *unnamed_files(store.folder, journal),
+    ]
     return found
 
 
@@ -216,23 +233,75 @@ def read_models(database: Path, sweep_id: str) -> list[Model]:
         return models
 
 
-def read_asked(folder: Path) -> tuple[list[AskedAttempt], list[str]]:
-    """Return what the journal in the folder of a sweep says was asked for, and its other lines.
+@dataclass(frozen=True)
+class JournalText:
+    """A journal, read line by line.
+
+    Attributes:
+        events: What its whole lines say, in their order.
+        damaged: Its other lines.
+    """
+
+    events: list[dict[str, Any]]
+    damaged: list[str]
+
+    @property
+    def asked(self) -> list[AskedAttempt]:
+        """What was asked for."""
+        names = ("number", "trial", "attempt", "params")
+        return [AskedAttempt(*(event[n] for n in names)) for event in self._of("asked")]
+
+    @property
+    def ended(self) -> list[dict[str, Any]]:
+        """The events of attempts that have ended."""
+        return self._of("ended")
+
+    def _of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["kind"].partition(" ")[0] == kind]
+
+
+def read_journal(folder: Path) -> JournalText:
+    """Return the journal in the folder of a sweep.
 
     What stands after the last newline is being written, or was when the process was killed.
     """
     path = folder / "journal.jsonl"
     content = path.read_bytes() if path.exists() else b""
-    asked, damaged = [], []
+    events, damaged = [], []
     for line in filter(None, content[: content.rfind(b"\n") + 1].split(b"\n")):
         text, _, checksum = line.rpartition(b" ")
         if checksum == f"{zlib.crc32(text):08x}".encode():
-            event = json.loads(text)
-            names = ("number", "trial", "attempt", "params")
-            asked.append(AskedAttempt(*(event[name] for name in names)))
+            events.append(json.loads(text))
         else:
-            damaged.append(repr(line))
-    return asked, damaged
+            damaged.append(repr(line[:200]))
+    return JournalText(events, damaged)
+
+
+_FILES: Mapping[str, str] = {"details": ".npz", "weights": ".weights.npz", "files": ".files.zip"}
+"""Member of an event that has the digest of a file -> the end of its name."""
+
+
+def _key(event: Mapping[str, Any]) -> str:
+    return f"{event['trial']:04d}-{event['attempt']}"
+
+
+def wrong_files(folder: Path, journal: JournalText) -> Iterator[str]:
+    """Say which files of trials are gone or altered; weights may have been dropped."""
+    for event in journal.ended:
+        for member, ending in _FILES.items():
+            path = folder / "trials" / f"{_key(event)}{ending}"
+            if event.get(member) is None or (member == "weights" and not path.exists()):
+                continue
+            if not path.exists():
+                yield f"{path.name} is gone"
+            elif hashlib.sha256(path.read_bytes()).hexdigest() != event[member]:
+                yield f"{path.name} is not what its event says"
+
+
+def unnamed_files(folder: Path, journal: JournalText) -> list[str]:
+    """Return the files of trials that no event names."""
+    named = {f"{_key(e)}{end}" for e in journal.ended for m, end in _FILES.items() if e.get(m)}
+    return sorted(path.name for path in folder.glob("trials/*.npz") if path.name not in named)
 
 
 def read_trainings(trainings: Path | None) -> list[tuple[int, int]]:
@@ -246,7 +315,7 @@ def read_trainings(trainings: Path | None) -> list[tuple[int, int]]:
 def acknowledged(home: Path) -> dict[int, tuple[float | None, dict[str, Any]]]:
     """Return the trials whose outcome is safe by now: value and parameters."""
     sweeps = Home(home).sweeps()
-    records = Home(home).store(sweeps[0].id).read_all() if sweeps else []
+    records = Home(home).store(sweeps[0].id).read_all(report=_not_judged) if sweeps else []
     return {r.spec.trial: (r.objective, dict(r.params)) for r in records if r.ends_trial}
 
 
@@ -256,8 +325,14 @@ def unasked(home: Path) -> list[str]:
     if not sweeps:
         return []
     store = Home(home).store(sweeps[0].id)
-    recorded = {record.spec.key for record in store.read_all()}  # before the journal is read
-    return sorted(recorded - {attempt.key for attempt in read_asked(store.folder)[0]})
+    recorded = {
+        r.spec.key for r in store.read_all(report=_not_judged)
+    }  # before the journal is read
+    return sorted(recorded - {attempt.key for attempt in read_journal(store.folder).asked})
+
+
+def _not_judged(line: str) -> None:
+    """Take a line about damage; `read_home` says what was not said."""
 
 
 def _attempt(record: Record) -> Attempt:

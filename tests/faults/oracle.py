@@ -116,16 +116,14 @@ def _all_were_asked_for(found: Evidence, asked: Asked) -> Iterator[str]:
     if found.asked is None:
         return
     keys = [attempt.key for attempt in found.asked]
-    for key, times in Counter(keys).items():
-        if times > 1:
-            yield f"attempt {key} was asked for {times} times"
+    yield from _doubled("was asked for", keys)
+    yield from _doubled("ended", found.ended)
     if asked.lost_events:
         return
     for line in found.damaged_events:
         yield f"the journal has a damaged event: {line}"
-    events = [attempt.event for attempt in found.asked]
-    if events != list(range(1, len(events) + 1)):
-        yield f"the events are not numbered densely: {events}"
+    if found.events != list(range(1, len(found.events) + 1)):
+        yield f"the events are not numbered densely: {found.events}"
     trials = list(dict.fromkeys(attempt.trial for attempt in found.asked))
     if trials != list(range(len(trials))):
         yield f"the trials were not asked for in their order, each once: {trials}"
@@ -134,6 +132,12 @@ def _all_were_asked_for(found: Evidence, asked: Asked) -> Iterator[str]:
         yield f"begun, and never asked for: {sorted(unasked)}"
     if unasked := {attempt.key for attempt in found.attempts} - {*keys}:
         yield f"recorded, and never asked for: {sorted(unasked)}"
+
+
+def _doubled(what: str, keys: list[str]) -> Iterator[str]:
+    for key, times in Counter(keys).items():
+        if times > 1:
+            yield f"attempt {key} {what} {times} times"
 
 
 def _few_are_repeated(found: Evidence, asked: Asked) -> Iterator[str]:
@@ -180,6 +184,8 @@ def _attempts_agree(found: Evidence) -> Iterator[str]:
             yield f"attempt {attempt.key}: {attempt.value}, by MLflow {run.metrics}"
         if run and not _says(run.params, attempt.params):
             yield f"attempt {attempt.key}: its parameters differ in MLflow"
+    if found.asked is not None and {*found.ended} != {attempt.key for attempt in found.attempts}:
+        yield f"attempts that have ended by the journal: {sorted({*found.ended})}"
     for event in found.asked or []:
         if dict(event.params) != dict(trials[event.trial].params):
             yield f"attempt {event.key} was asked for with other parameters than its trial has"

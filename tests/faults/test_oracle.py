@@ -4,7 +4,6 @@ import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 from msgspec.structs import replace as replaced
@@ -66,11 +65,24 @@ class Store:
         return Home(self.home).store(info.id)
 
     def rewrite(self, trial, **changes):
-        """Change the record of a trial's first attempt, as nothing of ours does."""
-        records, key = self.records(), f"{trial:04d}-1"
-        record = records.read(key)
-        (records.folder / f"{key}.record").unlink()
-        records.write(replace(record, **changes))
+        """Change the outcome of a trial's first attempt, as nothing of ours does."""
+        changed = [
+            replaced(event, **changes) if getattr(event, "key", "") == f"{trial:04d}-1" else event
+            for event in self.events()
+        ]
+        assert changed != self.events(), "nothing was broken"
+        self.write_events(changed)
+
+    def lose(self, lost):
+        """Take an event away; the others keep their numbers."""
+        self.write_events([event for event in self.events() if event.number != lost.number])
+
+    def all_asked(self):
+        return [event for event in self.events() if isinstance(event, journal.Asked)]
+
+    def ended(self, trial):
+        (event,) = [e for e in self.events() if getattr(e, "key", "") == f"{trial:04d}-1"]
+        return event
 
     def events(self):
         return self.records().journal.read(pytest.fail)
@@ -133,7 +145,7 @@ def end_with_a_traceback(store):
 
 
 def leave_a_temporary_file(store):
-    (store.folder() / ".0002-1.record.77.tmp").write_bytes(b"half")
+    (store.folder() / "trials" / ".0002-1.npz.77.tmp").write_bytes(b"half")
 
 
 BROKEN = {
@@ -171,16 +183,36 @@ def more(name, break_it, expected):
 
 
 def lose_a_record(store):
-    (store.folder() / "0000-1.record").unlink()
+    store.lose(store.ended(0))
 
 
 def tear_a_record(store):
-    path = store.folder() / "0003-1.record"
-    path.write_bytes(path.read_bytes()[:-1])
+    path = store.records().journal.path
+    line = to_line(store.ended(0))
+    path.write_bytes(path.read_bytes().replace(line, line.replace(b"max_epochs", b"max_epoch")))
+
+
+def lose_the_arrays(store):
+    (store.folder() / "trials" / "0003-1.npz").unlink()
+
+
+def flip_a_bit_of_the_arrays(store):
+    path = store.folder() / "trials" / "0003-1.npz"
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes(whole)
+
+
+def leave_arrays_of_no_attempt(store):
+    shutil.copy(store.folder() / "trials" / "0003-1.npz", store.folder() / "trials" / "0003-7.npz")
+
+
+def end_twice(store):
+    store.records().journal.append(store.ended(0))
 
 
 def leave_a_trial_running(store):
-    params = store.events()[0].params
+    params = store.all_asked()[0].params
     asked = journal.Asked(trial=TRIALS, attempt=1, params=params, origin="sampled")
     store.records().journal.append(asked)
 
@@ -194,11 +226,12 @@ def fail_without_reason(store):
 
 
 def lose_an_event(store):
-    store.write_events([event for event in store.events() if event.number != 2])
+    store.lose(store.all_asked()[1])
 
 
 def lose_the_last_event(store):
-    store.write_events(store.events()[:-1])
+    """The last attempt that was asked for."""
+    store.lose(store.all_asked()[-1])
 
 
 def damage_an_event(store):
@@ -207,19 +240,22 @@ def damage_an_event(store):
 
 
 def ask_twice(store):
-    event = store.events()[-1]
-    store.write_events([*store.events(), replaced(event, number=event.number + 1)])
+    store.records().journal.append(store.all_asked()[-1])
 
 
 def ask_out_of_order(store):
-    first, second, *rest = store.events()
-    swapped = [replaced(second, number=1), replaced(first, number=2)]
-    store.write_events([*swapped, *rest])
+    first, second, *_ = store.all_asked()
+    swapped = {
+        first.number: replaced(second, number=first.number),
+        second.number: replaced(first, number=second.number),
+    }
+    store.write_events([swapped.get(event.number, event) for event in store.events()])
 
 
 def ask_for_other_parameters(store):
-    *events, last = store.events()
-    store.write_events([*events, replaced(last, params=last.params | {"x": 0.125})])
+    last = store.all_asked()[-1]
+    other = replaced(last, params=last.params | {"x": 0.125})
+    store.write_events([other if e.number == last.number else e for e in store.events()])
 
 
 def begin_unasked(store):
@@ -267,6 +303,10 @@ def test_where_the_case_took_the_events_they_may_be_gone(store, lose_it):
         more("a record has two versions", double_a_version, "I6"),
         more("a record is gone", lose_a_record, "I1"),
         more("a record is torn", tear_a_record, "I1"),
+        more("arrays are gone", lose_the_arrays, "I1"),
+        more("arrays are altered", flip_a_bit_of_the_arrays, "I1"),
+        more("arrays of no attempt", leave_arrays_of_no_attempt, "I9"),
+        more("an attempt ended twice", end_twice, "I4"),
         more("a trial is left RUNNING", leave_a_trial_running, "I2"),
         more("a run is deleted", delete_a_run, "I3"),
         more("a trial failed for nothing", fail_without_reason, "I4"),

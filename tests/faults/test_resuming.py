@@ -34,7 +34,7 @@ KILLED = ("worker", "coordinator", "all", "worker", "coordinator")
 
 def saved_epochs(lab):
     """Return after how many epochs the last checkpoint was written; 0 without one."""
-    for path in lab.home.glob("records/*/.checkpoints/0000"):
+    for path in lab.home.glob("sweeps/*/.checkpoints/0000"):
         try:
             return len(decode(path.read_bytes(), arrays=False)[0].epochs)
         except (OSError, FormatError, StoreError):

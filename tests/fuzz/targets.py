@@ -12,18 +12,19 @@ import json
 import shutil
 import struct
 import sys
-import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 from unittest.mock import patch
 
 import numpy as np
+from optuna.distributions import FloatDistribution, IntDistribution, distribution_to_json
 
 from digitexp.data.files import read_idx
 from digitexp.data.loading import load_source
@@ -37,13 +38,43 @@ from sweeps.errors import UsageError
 from sweeps.executors.checkpoint import CheckpointFile, CheckpointPlace
 from sweeps.executors.messages import Ended, Epochs, Inbox, MessageError, pack
 from sweeps.home import Home
+from sweeps.journal.events import (
+    Archived,
+    Asked,
+    Checked,
+    Finished,
+    Imported,
+    ImportedTrial,
+    Learned,
+    LearnedPoint,
+    Received,
+    Renamed,
+    Requested,
+    Retried,
+    Returned,
+    Started,
+    Unfinished,
+    UnknownEventError,
+)
+from sweeps.journal.file import FILE
 from sweeps.manage.importing import read_results
-from sweeps.manage.sharing import unpack_sweep
-from sweeps.records import RecordError, RecordStore
-from sweeps.records.format import pack_arrays, seal, unpack_arrays, unseal
+from sweeps.manage.sharing import share_sweep, unpack_sweep
+from sweeps.records import (
+    CodeHistory,
+    Conclusions,
+    ConfirmationRecord,
+    EnqueuedPoints,
+    Notes,
+    RecordError,
+    RecordStore,
+    WordedConclusion,
+)
+from sweeps.records.arrays import seal, unseal
+from sweeps.records.code import ExperimentCode, SourceFile
+from sweeps.records.record import Generation, Outcome
+from tests.sweeps.factories import SWEEP_ID, make_info, make_record
 
 HERE: Final = Path(__file__).parent
-_GOLDEN: Final = HERE.parent / "golden" / "home-b7e3d90.tar.xz"
 _MANIFEST: Final = "manifest.json"
 _WORK: Final = Path(tempfile.mkdtemp(prefix="fuzz-"))
 
@@ -74,28 +105,87 @@ def as_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], obje
     return reader
 
 
+DISTRIBUTIONS: Final = {
+    "learning_rate": distribution_to_json(FloatDistribution(1e-4, 1e-2, log=True)),
+    "units_1": distribution_to_json(IntDistribution(8, 128)),
+}
+
+
 @cache
-def golden_files() -> dict[str, bytes]:
-    """Return the files of a recorded sweep: one with failed, pruned and confirmed trials."""
-    with tarfile.open(_GOLDEN) as packed:
-        packed.extractall(_WORK / "golden", filter="data")
-    home = Home.resolve(_WORK / "golden" / "home")
-    folder = home.store(home.get("bowl").id).folder
-    found = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
-    return {name: content for name, content in found.items() if name != "lock"}
+def shared_files() -> dict[str, bytes]:
+    """Return the files of a shared sweep, with every kind of event and file, without manifest."""
+    home = Home(_WORK / "home")
+    store = home.store(SWEEP_ID)
+    info = make_info()
+    store.create(info, Requested(9), Started(began_at=1, command="sweeps run", folder="/"))
+    params = {"learning_rate": 0.001, "units_1": 9}
+    unfinished = Unfinished(
+        trial=6, attempts=1, origin="sampled", params=params, distributions=DISTRIBUTIONS,
+        config=params,
+    )  # fmt: skip
+    second = Generation(2, 7, 1, info.fingerprint, info.space, (), info.code, None, (unfinished,))
+    store.write_generation(info.extended(second), second)
+    for number, outcome in enumerate(get_args(Outcome)):
+        record = make_record(number, outcome=outcome, distributions=DISTRIBUTIONS)
+        if outcome == "complete":
+            record.result.history["long"] = [0.5] * 10_000  # it has no room in its line
+        store.append(Asked(trial=number, attempt=1, params=dict(record.params), origin="sampled"))
+        store.write(record, {"log.txt": b"it wrote this"} if number else None)
+    EnqueuedPoints(store).add({"depth": 1}, "enqueued")
+    Notes(store).write("1", "a remarkable trial")
+    CodeHistory(store).keep(ExperimentCode({"it.py": SourceFile("ab" * 32, "pass\n")}))
+    told = WordedConclusion("a", "Told", "It is trial 0. " * 5_000, ["a"], [["b"]])
+    Conclusions(store).keep(
+        ConfirmationRecord(SWEEP_ID, SWEEP_ID, "0000-1", "trial-0", conclusions=[told])
+    )
+    Conclusions(store).keep_tested("abababab-1", told)
+    store.append(
+        Retried(attempts=("0003-1",), opened=5), Checked(0, "it differs"), Renamed("other"),
+        Learned(points=(LearnedPoint({"x": 0.5}),)), Archived(hidden=True),
+        Imported(source="csv", imported_at=1, trials=(ImportedTrial("line 1", {"x": 1}, (0.5,)),)),
+        Finished("KILLED", "a signal"), Received(file="x", archive="ab" * 32),
+        Returned(began_at=1, seconds=1.0),
+    )  # fmt: skip
+    share_sweep(home, store.info() or info, _WORK / "shared.sweep")
+    with zipfile.ZipFile(_WORK / "shared.sweep") as archive:
+        return {
+            name: archive.read(name) for name in sorted(archive.namelist()) if name != _MANIFEST
+        }
+
+
+def _sealed(lines: bytes) -> bytes:
+    """Return lines as those of a journal, with checksums that fit."""
+    return b"".join(b"\n%b %08x\n" % (line, zlib.crc32(line)) for line in lines.split(b"\n"))
+
+
+def _unsealed(journal: bytes) -> bytes:
+    return b"\n".join(line[:-9] for line in journal.split(b"\n") if line)
+
+
+def _with(files: dict[str, bytes], name: str, content: bytes) -> dict[str, bytes]:
+    """Return files with other contents of one, which the events name by their digest."""
+    then, now = (hashlib.sha256(one).hexdigest() for one in (files[name], content))
+    events = _unsealed(files[FILE]).replace(then.encode(), now.encode())
+    others = {one: it for one, it in files.items() if one != name}
+    return others | {FILE: _sealed(events), name.replace(then, now): content}
 
 
 def _read_sweep(data: bytes) -> object:
     """Read an archive: the bytes themselves, or a good one with a member of these contents."""
-    names = [*sorted(golden_files()), _MANIFEST]
+    files = shared_files()
+    names = [*files, _MANIFEST]
     chosen, content = data[0] if data else 0, data[1:]
     file, part = _WORK / "it.sweep", _WORK / "part"
     if chosen >= len(names):
         file.write_bytes(content)
+    elif names[chosen] == _MANIFEST:
+        file.write_bytes(_archive({_MANIFEST: content} | files))
     else:
-        if names[chosen].endswith(".record"):
-            content = seal(content)
-        file.write_bytes(_archive(golden_files(), **{names[chosen]: content}))
+        is_journal = names[chosen] == FILE
+        files = (
+            files | {FILE: _sealed(content)} if is_journal else _with(files, names[chosen], content)
+        )
+        file.write_bytes(_archive({_MANIFEST: _manifest(files)} | files))
     try:
         unpack_sweep(file, part)
         return trial_rows(RecordStore(part).read_all())
@@ -103,10 +193,7 @@ def _read_sweep(data: bytes) -> object:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _archive(good: dict[str, bytes], **other: bytes) -> bytes:
-    """Return an archive of these files; `other` are files with other contents."""
-    files = good | other
-    files = {_MANIFEST: _manifest(files)} | files
+def _archive(files: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():
@@ -115,50 +202,32 @@ def _archive(good: dict[str, bytes], **other: bytes) -> bytes:
 
 
 def _manifest(files: dict[str, bytes]) -> bytes:
-    sweep = json.loads(golden_files()["sweep.json"])
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    manifest = {"format": "sweeps-share 1", "name": sweep["name"], "id": sweep["id"]}
-    return json.dumps(manifest | {"files": digests}).encode()
+    manifest = {"format": "sweeps-share 3", "name": "mlp", "id": SWEEP_ID, "files": digests}
+    return json.dumps(manifest).encode()
 
 
 def _sweep_seeds() -> Iterator[bytes]:
-    files = golden_files()
-    for number, name in enumerate(sorted(files)):
-        content = files[name]
-        yield bytes([number]) + (unseal(content) if name.endswith(".record") else content)
+    files = shared_files()
+    for number, (name, content) in enumerate(files.items()):
+        yield bytes([number]) + (_unsealed(content) if name == FILE else content)
     yield bytes([len(files)]) + _manifest(files)
-    yield bytes([255]) + _archive(files)
+    yield bytes([255]) + _archive({_MANIFEST: _manifest(files)} | files)
 
 
-def _records() -> list[str]:
-    return [name for name in sorted(golden_files()) if name.endswith(".record")]
-
-
-def _read_record(data: bytes) -> object:
-    """Read a sealed record, as every command does.
-
-    The first byte chooses its name, and whether the rest is its archive or the document therein.
-    """
-    names, first, content = _records(), data[0] if data else 0, data[1:]
-    name = names[first % len(names)]
-    if first >= 128:
-        content = pack_arrays({"record.json": np.frombuffer(content, np.uint8)})
-    folder = _WORK / "record"
+def _read_event(data: bytes) -> object:
+    """Read a line of a journal whose checksum fits, after good ones, as every command does."""
+    folder = _WORK / "event"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    (folder / name).write_bytes(seal(content))
+    line = b"\n%b %08x\n" % (data, zlib.crc32(data))
+    (folder / FILE).write_bytes(shared_files()[FILE] + line)
     store = RecordStore(folder)
-    whole = store.read(name.removesuffix(".record"))
-    return trial_rows([whole, *store.read_all(report=str)])
+    return store.info(), trial_rows(store.read_all(report=str)), store.state(str)
 
 
-def _record_seeds() -> Iterator[bytes]:
-    names = _records()
-    for number, name in enumerate(names):
-        archive = unseal(golden_files()[name])
-        yield bytes([number]) + archive
-        high = -(-128 // len(names)) * len(names)
-        yield bytes([high + number]) + unpack_arrays(io.BytesIO(archive))["record.json"].tobytes()
+def _event_seeds() -> Iterator[bytes]:
+    yield from _unsealed(shared_files()[FILE]).split(b"\n")
 
 
 def _checkpoint(name: str) -> CheckpointFile:
@@ -279,7 +348,7 @@ def guard_pickles() -> None:
 
 TARGETS: Final = {
     "sweep": Target(_read_sweep, (UsageError,), _sweep_seeds),
-    "record": Target(_read_record, (RecordError,), _record_seeds),
+    "event": Target(_read_event, (RecordError, UnknownEventError), _event_seeds),
     "checkpoint": Target(_read_checkpoint, (), _checkpoint_seeds),
     "weights": Target(as_file("it.weights.h5", _read_weights), (ValueError,), _weights_seeds),
     "npz": Target(_read_npz, (DataError,), _npz_seeds),

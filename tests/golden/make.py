@@ -1,18 +1,16 @@
-"""Makes a golden home: sweeps as the code of one commit wrote them, which every later one opens.
+"""Makes a golden home: sweeps as the code of one commit wrote them, for later ones to take over.
 
-`home-b7e3d90.tar.xz` and `home-b7e3d90.json` beside this file were made by commit b7e3d90, those of
-b6b2012 by the state before the packages of the framework got other names:
+    git worktree add /tmp/a482ec2f a482ec2f
+    PYTHONPATH=/tmp/a482ec2f python tests/golden/make.py a482ec2f bowls slopes
 
-    git worktree add /tmp/b7e3d90 b7e3d90
-    PYTHONPATH=/tmp/b7e3d90 python tests/golden/make.py b7e3d90
-
-A later state makes another one likewise; none is ever made again. It needs the right to make
-`/golden`, a neutral place that is named in what sweeps keep; the host's name is made neutral as
-well. The archive holds `home/` (what `--home` names) and `spaces/` (space files and the experiment
-beside them, as they were). Left out, since it would be 30 MB instead of 2: what is drawn for people
-(pictures, reports, the champion's `interactive/` pages, nearly all of it plotly.js) and the scores
-of the reading of the test part (as if that had been killed before it kept them: the same command
-makes them again, for the same reading).
+writes `home-a482ec2f.tar.xz` and `home-a482ec2f.json` beside this file. Those of b7e3d90 (format 1)
+and b6b2012 were made likewise, of the recipes `digits bowls`; none is ever made again. It needs the
+right to make `/golden`, a neutral place that is named in what sweeps keep; the host's name is made
+neutral as well. The archive holds `home/` (what `--home` names) and `spaces/` (space files and the
+experiments beside them, as they were). Left out, since it would be 30 MB instead of 2: what is
+drawn for people (pictures, reports, the champion's `interactive/` pages, nearly all of it
+plotly.js) and the scores of the test-set evaluation (as if that had been killed before it kept
+them: the same command makes them again, for the same evaluation).
 
 The JSON holds what is to be found in it: numbers of every trial, and the trials with which the same
 code went on afterwards, in a copy that nobody kept.
@@ -47,7 +45,7 @@ sys.argv[0] = "sweeps"
 main()
 """
 DRAWN = {".png", ".webp", ".html"}
-CONTINUED = {"digits": 11, "bowl": 15, "trade": 11}
+CONTINUED = {"digits": 11, "bowl": 15, "trade": 11, "slope": 10}
 """How many trials each sweep has in the end, the home's own included."""
 
 RUN_DIGITS = ("run", "digits.yaml", "--seed", "4", "--workers", "1", "--trial-timeout", "10",
@@ -55,28 +53,33 @@ RUN_DIGITS = ("run", "digits.yaml", "--seed", "4", "--workers", "1", "--trial-ti
 RUN_BOWL = ("run", "bowl.yaml", "--workers", "0")
 RUN_WIDER = ("run", "bowl-wider.yaml", "--name", "bowl", "--workers", "0", "--retries", "error=1")
 RUN_TRADE = ("run", "trade.yaml", "--workers", "0")
+RUN_SLOPE = ("run", "slope.yaml", "--workers", "0", "--no-confirm")
+GOES_ON = {"digits": RUN_DIGITS, "bowl": RUN_WIDER, "trade": RUN_TRADE, "slope": RUN_SLOPE}
+CONFIRMS = {
+    "digits": ("confirm", "digits", "--test", "--workers", "1", "--json"),
+    "slopes": ("confirm", "slope", "--top", "2", "--folds", "8", "--workers", "0", "--json"),
+}  # fmt: skip
 
 
-def main(label: str) -> None:
+def main(label: str, *recipes: str) -> None:
     """Make the home, pack it, let its sweeps go on, and write down what is to be found."""
     shutil.rmtree(ROOT, ignore_errors=True)
     shutil.copytree(HERE / "spaces", SPACES, ignore=shutil.ignore_patterns("__pycache__"))
     USER.mkdir()
     _make_environment()
     _make_repository()
-    _make_digits()
-    _make_bowls()
+    for recipe in recipes:
+        RECIPES[recipe]()
     sweeps("doctor")
     expected: dict[str, Any] = {"made_by": _commit(), "sweeps": _trials()}
-    expected["notes"] = {name: sweeps("note", name) for name in ("digits", "bowl")}
-    expected["replayed"] = json.loads(sweeps("replay", "digits", "0", "--restore", "--json"))
-    expected["finalized"] = json.loads(
-        sweeps("confirm", "digits", "--test", "--workers", "1", "--json")
-    )
+    expected["notes"] = {name: sweeps("note", name) for name in expected["sweeps"]}
+    if "digits" in recipes:
+        expected["replayed"] = json.loads(sweeps("replay", "digits", "0", "--restore", "--json"))
+    confirmed = next(CONFIRMS[recipe] for recipe in recipes if recipe in CONFIRMS)
+    expected["confirmed"] = json.loads(sweeps(*confirmed))
     _pack(HERE / f"home-{label}.tar.xz")
-    sweeps(*RUN_DIGITS, "--trials", str(CONTINUED["digits"]))
-    sweeps(*RUN_WIDER, "--trials", str(CONTINUED["bowl"]))
-    sweeps(*RUN_TRADE, "--trials", str(CONTINUED["trade"]))
+    for name in GOES_ON.keys() & expected["sweeps"].keys():
+        sweeps(*GOES_ON[name], "--trials", str(CONTINUED[name]), code=None)
     expected["continued"] = {n: rows for n, rows in _trials().items() if n in CONTINUED}
     text = json.dumps(expected, indent=1) + "\n"
     (HERE / f"home-{label}.json").write_text(text, encoding="utf-8")
@@ -96,17 +99,41 @@ def _make_digits() -> None:
 
 
 def _make_bowls() -> None:
-    """Sweeps of an experiment of one's own: one that was extended, one of two objectives."""
+    """Sweeps of an experiment of one's own: extended, with a trial run again; two objectives."""
     sweeps(*RUN_BOWL, "--trials", "6")
     sweeps(*RUN_WIDER, "--extend", "--trials", "10")
     sweeps("enqueue", "bowl", "x=0.25", "depth=1", "y_1=0.5", "kind=square", "behaviour=good")
     sweeps(*RUN_WIDER, "--trials", "11")
     sweeps("note", "bowl", "1", "deeper than it looks")
+    sweeps("retry", "bowl", "6", "--workers", "0", code=1)  # it fails again
     sweeps(*RUN_TRADE, "--trials", "8")
 
 
-def sweeps(*arguments: str) -> str:
-    """Run a command of sweeps in the home; return what it printed."""
+def _make_slopes() -> None:
+    """Sweeps of a script: one confirmed twice, one that knows results found elsewhere, archived."""
+    sweeps(*RUN_SLOPE, "--trials", "6")
+    sweeps("enqueue", "slope", "rate=0.3", "kind=far", "start=2.0")
+    sweeps("enqueue", "slope", "rate=0.31", "kind=near")
+    sweeps(*RUN_SLOPE, "--trials", "7")
+    sweeps("enqueue", "slope", "rate=0.32", "kind=near")
+    sweeps("note", "slope", "down it goes")
+    sweeps("confirm", "slope", "--top", "1", "--folds", "8", "--workers", "0")
+    sweeps(*CONFIRMS["slopes"])
+    sweeps("import", "found.csv", "--space", "slope.yaml", "--name", "taught")
+    sweeps(*RUN_SLOPE, "--name", "taught", "--trials", "3")
+    sweeps("archive", "taught")
+
+
+RECIPES = {"digits": _make_digits, "bowls": _make_bowls, "slopes": _make_slopes}
+
+
+def sweeps(*arguments: str, code: int | None = 0) -> str:
+    """Run a command of sweeps in the home; return what it printed.
+
+    Args:
+        arguments: Its words.
+        code: The exit code that it is to have; None: any.
+    """
     print("sweeps", *arguments, flush=True)
     environment = {
         "PATH": os.environ["PATH"],
@@ -120,7 +147,7 @@ def sweeps(*arguments: str) -> str:
         [VENV / "bin" / "python", "-c", COMMAND, *arguments],
         cwd=SPACES, env=environment, text=True, stdout=subprocess.PIPE, check=False,
     )  # fmt: skip
-    if ended.returncode != 0:
+    if code is not None and ended.returncode != code:
         sys.exit(f"sweeps {' '.join(arguments)}: exit code {ended.returncode}\n{ended.stdout}")
     return ended.stdout
 
@@ -161,13 +188,15 @@ def _trials() -> dict[str, list[dict[str, Any]]]:
         "import json, sweeps\n"
         "from sweeps.home import Home\n"
         "told = 'state reason attempts origin seed params metrics objective epochs'.split()\n"
-        "print(json.dumps({i.name: [{'trial': r.slot, **{n: getattr(r, n) for n in told}}\n"
+        "print(json.dumps({i.name: [{'trial': r.trial, **{n: getattr(r, n) for n in told}}\n"
         "                           for r in sweeps.load(i.name).rows()]\n"
         "                  for i in Home.resolve().sweeps()}))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "code"), "SWEEPS_HOME": str(HOME)}
     command = [VENV / "bin" / "python", "-c", script]
-    told = subprocess.run(command, env=environment, text=True, stdout=subprocess.PIPE, check=True)
+    told = subprocess.run(
+        command, cwd=SPACES, env=environment, text=True, stdout=subprocess.PIPE, check=True
+    )
     found: dict[str, list[dict[str, Any]]] = json.loads(told.stdout)
     return found
 
@@ -209,4 +238,4 @@ def _refuse_leaks(path: Path, content: bytes) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -9,6 +9,7 @@ import math
 import re
 import shutil
 import tarfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,10 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from sweeps.home import Home
-from sweeps.records import Conclusions, WordedConclusion
+from sweeps.records import Conclusions, EnqueuedPoints, WordedConclusion
+from sweeps.records.conclusions import document_of
 from sweeps.render.sections.confirmed import put_in_words
-from tests.golden.make import CONTINUED, RUN_DIGITS, RUN_TRADE, RUN_WIDER
+from tests.golden.make import CONFIRMS, CONTINUED, GOES_ON, RUN_DIGITS, RUN_TRADE
 from tests.homes import copy_home
 
 HERE = Path(__file__).parent
@@ -29,38 +31,58 @@ TOLERANCE = 0.05
 """How far trainings of another processor or version may be off: that of `sweeps replay`."""
 
 
-@pytest.fixture(
-    scope="session", params=["b7e3d90", pytest.param("b6b2012", marks=pytest.mark.nightly)]
-)
+LARGE = ["b7e3d90", pytest.param("b6b2012", marks=pytest.mark.nightly)]
+"""The commits that wrote homes with sweeps of digits, and without a journal."""
+every_home = pytest.mark.parametrize("made_by", [*LARGE, "a482ec2f"], indirect=True)
+
+
+@pytest.fixture(params=LARGE)
 def made_by(request):
     """The commit that wrote the home."""
     return request.param
 
 
 @pytest.fixture(scope="session")
-def unpacked(tmp_path_factory, made_by):
-    folder = tmp_path_factory.mktemp("golden")
-    with tarfile.open(HERE / f"home-{made_by}.tar.xz") as packed:
-        packed.extractall(folder, filter="data")
-    return folder
+def taken_over(tmp_path_factory):
+    """Take over the golden home of a commit by the command, once; return the folder."""
+
+    @cache
+    def take_over(made_by):
+        packed, folder = tmp_path_factory.mktemp("packed"), tmp_path_factory.mktemp("golden")
+        with tarfile.open(HERE / f"home-{made_by}.tar.xz") as archive:
+            archive.extractall(packed, filter="data")
+        copy_home(packed / "home", folder / "home", MADE_AT / "home")
+        shutil.copytree(packed / "spaces", folder / "spaces")
+        for pattern in ("sweep.json", "generation-*.json"):
+            for file in (folder / "home" / "records").glob(f"*/{pattern}"):
+                text = file.read_text(encoding="utf-8")
+                file.write_text(text.replace(f'"{MADE_AT}/', f'"{folder}/'), encoding="utf-8")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder / "spaces")
+            patch.syspath_prepend(str(folder / "spaces"))
+            said = command(folder / "home", "import", folder / "home")
+        assert said.count(" is here\n") == len(expected_of(made_by)["sweeps"])
+        return folder
+
+    return take_over
 
 
-@pytest.fixture(scope="session")
-def expected(made_by):
+def expected_of(made_by):
     return json.loads((HERE / f"home-{made_by}.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
-def home(unpacked, tmp_path, monkeypatch):
-    """The golden home and its spaces in a place of their own, which is the current folder."""
-    copy_home(unpacked / "home", tmp_path / "home", MADE_AT / "home")
-    shutil.copytree(unpacked / "spaces", tmp_path / "spaces")
-    for pattern in ("sweep.json", "generation-*.json"):
-        for file in (tmp_path / "home" / "records").glob(f"*/{pattern}"):
-            text = file.read_text(encoding="utf-8")
-            file.write_text(text.replace(f'"{MADE_AT}/', f'"{tmp_path}/'), encoding="utf-8")
-    monkeypatch.chdir(tmp_path / "spaces")
-    monkeypatch.syspath_prepend(str(tmp_path / "spaces"))
+def expected(made_by):
+    return expected_of(made_by)
+
+
+@pytest.fixture
+def home(taken_over, made_by, tmp_path, monkeypatch):
+    """A golden home that was taken over; the folder of its spaces is the current one."""
+    folder = taken_over(made_by)
+    copy_home(folder / "home", tmp_path / "home")
+    monkeypatch.chdir(folder / "spaces")
+    monkeypatch.syspath_prepend(str(folder / "spaces"))
     return tmp_path / "home"
 
 
@@ -94,21 +116,11 @@ def as_stored(rows):
     return stored
 
 
+@every_home
 def test_every_sweep_opens_with_its_numbers(home, expected):
     assert [info.name for info in Home.resolve(home).sweeps()] == list(expected["sweeps"])
     for name, rows in expected["sweeps"].items():
         assert as_stored(rows_of(home, name)) == as_stored(rows)
-
-
-def test_an_index_says_what_the_records_say(home, monkeypatch):
-    monkeypatch.setattr(sweeps.records.store, "FEWEST", 1)
-    for info in Home.resolve(home).sweeps():
-        store = Home.resolve(home).store(info.id)
-        before = store.read_all()
-        store.index()
-        with monkeypatch.context() as patched:
-            patched.setattr(sweeps.records.store, "read_record", None)
-            assert list(map(repr, store.read_to_show())) == list(map(repr, before))
 
 
 def test_each_kind_of_trial_is_in_it(expected):
@@ -118,9 +130,13 @@ def test_each_kind_of_trial_is_in_it(expected):
     assert "diverged" in reasons
 
 
-def test_notes_and_verdict_are_shown(home, expected, tmp_path):
+@every_home
+def test_notes_are_shown(home, expected):
     for name, notes in expected["notes"].items():
         assert command(home, "note", name) == notes
+
+
+def test_the_verdict_is_shown(home, expected, tmp_path):
     command(home, "report", "digits", "--output", tmp_path / "digits.html")
     page = (tmp_path / "digits.html").read_text(encoding="utf-8")
     assert expected["finalized"]["recommended"] in page
@@ -130,7 +146,7 @@ def test_notes_and_verdict_are_shown(home, expected, tmp_path):
 def stored(home):
     """Return the conclusions of the confirmed sweep, as they lie in its folder."""
     info = sweeps.load("digits", home).info
-    return Conclusions(Home.resolve(home).store(info.id).folder)
+    return Conclusions(Home.resolve(home).store(info.id))
 
 
 def test_conclusions_that_were_stored_in_words_are_shown_as_they_were_said(home, expected):
@@ -162,9 +178,7 @@ def test_said_again_they_are_numbers_that_are_told_with_the_same_figures(home):
     after = stored(home)
     assert not [one for one in after.all() if isinstance(one, WordedConclusion)]
     assert json.loads(json.dumps(told())) == before
-    folder = home / "records" / sweeps.load("digits", home).info.id
-    for file in folder.glob("*ed*.json"):
-        assert not list(written_numbers(json.loads(file.read_text()))), file
+    assert not [found for one in after.all() for found in written_numbers(document_of(one))]
 
 
 def compared_columns(title):
@@ -292,40 +306,57 @@ def test_an_imported_sweep_of_an_experiment_that_ships_here_needs_no_trust(home,
     assert "it needs no trust" in command(tmp_path / "other", "trust", "digits")
 
 
+@every_home
 def test_the_doctor_finds_nothing_that_numbers_depend_on(home):
     assert "all is well" in command(home, "doctor")
 
 
+def test_former_names_are_those_of_today(home):
+    assert sweeps.load("digits", home).info.fingerprint["order"] == "number"
+    for name, trial in (("digits", 7), ("bowl", 10)):
+        (point,) = EnqueuedPoints(store_of(home, name)).all()
+        assert (point.trial, point.origin) == (trial, "tried")
+        assert "finalize" not in sweeps.load(name, home).info.space["defaults"]
+
+
 @pytest.mark.slow
 def test_a_flipped_bit_does_not_demote_the_confirmed_champion(home):
-    record = flip_a_bit_of_the_champions(home, "record")
+    trained_in, champion = the_champion(home)
+    journal = trained_in.journal.path
+    number = trained_in.state().ended[champion].number
+    flip_a_bit(journal, journal.read_bytes().index(b'"number":%d,' % number))
     before = champions(home)
     ran = CliRunner().invoke(app, ["sync", "--home", str(home)])
-    assert record in ran.stderr
+    damaged = f"{journal}: event {number} is damaged"
+    assert damaged in ran.stderr
     assert champions(home) == before
-    for words in (("doctor",), ("doctor", "digits")):
-        assert record in command(home, *words, code=1)
+    assert damaged in command(home, "doctor", code=1)
 
 
 @pytest.mark.slow
 def test_damaged_weights_of_the_champion_are_said_where_they_are_needed(home):
-    weights = flip_a_bit_of_the_champions(home, "weights")
+    trained_in, champion = the_champion(home)
+    weights = trained_in.weights_path(champion)
+    flip_a_bit(weights, weights.stat().st_size // 2)
     client = mlflow_client(home)
     for model in client.search_registered_models("name LIKE 'digits%'"):
         client.delete_registered_model(model.name)
     ran = CliRunner().invoke(app, ["sync", "digits", "--home", str(home)])
-    assert weights in ran.stderr
-    assert weights in command(home, "doctor", "digits", code=1)
+    assert str(weights) in ran.stderr
+    assert str(weights) in command(home, "doctor", "digits", code=1)
 
 
-def flip_a_bit_of_the_champions(home, kind):
-    info = sweeps.load("digits", home).info
-    chosen = Conclusions(Home.resolve(home).store(info.id).folder).confirmed()
-    file = home / "records" / chosen.trained_in / f"{chosen.champion}.{kind}"
+def the_champion(home):
+    """Return the records of the sweep that trained the champion, and the key of its attempt."""
+    chosen = stored(home).confirmed()
+    return Home.resolve(home).store(chosen.trained_in), chosen.champion
+
+
+def flip_a_bit(file, place):
     content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[place] ^= 1
+    file.unlink()  # the copy of a home may have it by a link
     file.write_bytes(content)
-    return str(file)
 
 
 def mlflow_client(home):
@@ -347,9 +378,10 @@ def test_a_lost_store_of_runs_is_filled_again(home):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "words"), [("bowl", RUN_WIDER), ("trade", RUN_TRADE)])
-def test_a_sweep_goes_on_with_the_same_trials(home, expected, name, words):
-    command(home, *words, "--trials", CONTINUED[name])
+@every_home
+@pytest.mark.parametrize("name", ["bowl", "trade"])
+def test_a_sweep_goes_on_with_the_same_trials(home, expected, name):
+    command(home, *GOES_ON[name], "--trials", CONTINUED[name])
     assert as_stored(rows_of(home, name)) == as_stored(expected["continued"][name])
 
 
@@ -361,9 +393,8 @@ def test_a_confirmation_is_known_again_and_trains_nothing(home, expected):
     for name, stored_as in (("confirmation",) * 2, ("settled",) * 2, ("champion", "recommended")):
         assert told[name] == expected["finalized"][stored_as]
     assert {i.name: len(rows_of(home, i.name)) for i in Home.resolve(home).sweeps()} == before
-    folder = Home.resolve(home).store(sweeps.load("digits", home).info.id).folder
-    assert (folder / "confirmation.json").exists()
-    assert not (folder / "finalized.json").exists()
+    kept = stored(home).confirmed()
+    assert not [one for one in kept.conclusions if isinstance(one, WordedConclusion)]
 
 
 @pytest.mark.slow
@@ -390,3 +421,52 @@ class TestTrained:
         facts = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
         assert facts["checked"].startswith("Its answers to ")
         assert (tmp_path / "model" / "model.keras").exists()
+
+
+@pytest.mark.parametrize("made_by", ["a482ec2f"], indirect=True)
+class TestOfASmallHome:
+    """A home of the last version that kept files in place of a journal."""
+
+    def test_a_script_goes_on_with_the_same_trials(self, home, expected):
+        command(home, *GOES_ON["slope"], "--trials", CONTINUED["slope"])
+        assert as_stored(rows_of(home, "slope")) == as_stored(expected["continued"]["slope"])
+
+    def test_its_points_have_the_trials_that_they_had_and_the_last_one_waits(self, home):
+        points = EnqueuedPoints(store_of(home, "slope")).all()
+        assert [(one.params["rate"], one.trial) for one in points] == [
+            (0.3, 6), (0.31, 7), (0.32, None),
+        ]  # fmt: skip
+
+    def test_the_trial_that_was_to_be_run_again_has_its_later_outcome(self, home):
+        state = store_of(home, "bowl").state()
+        assert [one.attempts for one in state.retried] == [("0006-2",)]
+        assert {one.key for one in state.ended.values() if one.trial == 6} == {
+            "0006-1", "0006-2", "0006-3", "0006-4",
+        }  # fmt: skip
+
+    def test_the_confirmation_is_known_again_and_trains_nothing(self, home, expected):
+        before = {name: len(rows_of(home, name)) for name in expected["sweeps"]}
+        told = json.loads(command(home, *CONFIRMS["slopes"]))
+        for name in ("confirmation", "champion", "settled", "standings", "quotable"):
+            assert told[name] == expected["confirmed"][name]
+        assert {name: len(rows_of(home, name)) for name in before} == before
+
+    def test_the_confirmation_before_comes_back(self, home):
+        records = Conclusions(store_of(home, "slope"))
+        confirmed, before = records.confirmed(), records.before()
+        assert (confirmed.top, before.top) == (2, 1)
+        assert records.restore() == (confirmed, before)
+
+    def test_the_files_of_a_script_are_there(self, home):
+        store = store_of(home, "slope")
+        assert all("output/model.json" in store.files(record) for record in store.read_all())
+
+    def test_what_was_imported_teaches_and_what_was_archived_is_hidden(self, home):
+        state = store_of(home, "taught").state()
+        assert [one.values for one in state.imported.trials] == [(0.2,), (0.05,), (0.01,)]
+        assert state.is_archived
+        assert "taught" not in command(home, "list")
+
+
+def store_of(home, name):
+    return Home.resolve(home).store(sweeps.load(name, home).info.id)

@@ -6,10 +6,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
 import sweeps
 from sweeps.manage.doctor import examine_home, examine_sweep
+from tests.sweeps import journals
 from tests.sweeps.conftest import table
 
 STATUSES = {
@@ -27,14 +26,14 @@ def assert_sound(home: Path, expected: list, name: str = "toy", storage: str | N
     sweep = sweeps.load(name, home, storage)
     assert table(sweep) == expected
     records = sweep.home.store(sweep.info.id).read_all()
-    for trial, asked in sweep.home.store(sweep.info.id).asked_for(pytest.fail).items():
+    for trial, asked in sweep.home.store(sweep.info.id).asked_for().items():
         assert [asked.params] == [r.params for r in records if r.spec.trial == trial][-1:]
     wanted = {r.spec.key: STATUSES[r.outcome] for r in records}
     assert runs(home, "trial") == wanted
     assert list(runs(home, "sweep").values()) == ["FINISHED"]
     folder = sweep.home.store(sweep.info.id).folder
     assert not (folder / "lock").read_text()
-    weights = {path.stem for path in folder.glob("*.weights")}
+    weights = journals.weights(sweep.home.store(sweep.info.id))
     assert weights <= {record.spec.key for record in records}
     assert strays(home) == []
     tracking = f"sqlite:///{home / 'mlflow.db'}"
@@ -58,7 +57,7 @@ def runs(home: Path, kind: str) -> dict[str, str]:
 
 def strays(home: Path) -> list[str]:
     """Return what lies in a home and does not belong there."""
-    known = _DATABASES | {"records", "artifacts", "shared.db"}
+    known = _DATABASES | {"sweeps", "artifacts", "shared.json"}
     hidden = [str(p.relative_to(home)) for p in home.rglob(".*")]
     temporary = [str(p.relative_to(home)) for p in home.rglob("*.tmp")]
     return sorted({*hidden, *temporary, *(p.name for p in home.iterdir() if p.name not in known)})

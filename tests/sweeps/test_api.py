@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -127,7 +128,7 @@ def test_a_script_whose_experiment_is_in_itself_needs_a_guard_to_have_workers(tm
     text = SCRIPT.format(experiment="search:experiment")
     unguarded = python(tmp_path, text + "run(workers=1)\n")
     assert "search runs a sweep while it is imported" in unguarded.stderr
-    assert not list((tmp_path / "home").rglob("*.record"))
+    assert not list((tmp_path / "home").rglob("journal.jsonl"))
     guarded = python(tmp_path, text + 'if __name__ == "__main__":\n    run(workers=1)\n')
     assert guarded.returncode == 0, guarded.stderr
     here = python(
@@ -261,7 +262,9 @@ def test_a_sweep_says_what_it_is(finished_toy, run_toy):
     assert (
         f"<td>best observed trial {best.number}, score {best.value:.4f}</td>" in sweep._repr_html_()
     )
-    (sweep.home.store(sweep.info.id).folder / "retry-1.json").write_bytes(b"damaged")
+    text = b'{"kind":"tagged 1","number":99,"at":1,"host":"h","by":"9.9"}'
+    with sweep.home.store(sweep.info.id).journal.path.open("ab") as file:
+        file.write(b"\n%b %08x\n" % (text, zlib.crc32(text)))
     assert "cannot be read" in repr(sweep)
 
 
@@ -349,7 +352,7 @@ def test_a_trial_is_trained_again(finished_toy):
     sweep = finished_toy(trials=2)
     replayed = sweeps.replay(sweep, 1)
     assert (replayed.is_bit_equal, replayed.succeeded, replayed.is_restored) == (True, True, False)
-    weights = next(sweep.home.store(sweep.info.id).folder.glob("0001-*.weights"))
+    weights = next(sweep.home.store(sweep.info.id).folder.glob("trials/0001-*.weights.npz"))
     kept = weights.read_bytes()
     weights.unlink()
     assert sweeps.replay("toy", 1, restore=True, home=sweep.home.path).is_restored

@@ -22,7 +22,6 @@ from sweeps.records.conclusions import (
     VoteKind,
     VoteOnFolds,
     VotesConclusion,
-    shown_as,
 )
 from sweeps.render.methods import margin_of, may_be_best, results, selection_bias
 from sweeps.render.section import (
@@ -96,7 +95,7 @@ def forest_chart(verdict: VerdictConclusion) -> Chart:
             is_sideways=True,
         )
 
-    winner = [one for one in verdict.standings if one.finalist == verdict.recommended]
+    winner = [one for one in verdict.standings if one.finalist == verdict.champion]
     others = [one for one in verdict.standings if one not in winner]
     baselines = [one for one in others if one.is_baseline]
     rest = [one for one in others if one not in baselines]
@@ -167,7 +166,7 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
     lines += [] if verdict.settled else map(_folds_to_settle, open_ones[1:])
     lines += _control_line(verdict)
     refit = f", trained on all but the test set ({verdict.refit})" if verdict.refit else ""
-    lines.append(f"The champion is {verdict.recommended}{refit}.")
+    lines.append(f"The champion is {verdict.champion}{refit}.")
     if verdict.folds < verdict.folds_asked:
         lines.append(
             f"Only {verdict.folds} of {verdict.folds_asked} folds count: those up to the last "
@@ -280,7 +279,7 @@ def _standing_row(standing: ConfirmedStanding, folds: int) -> list[str]:
 
 def role_of_recommended(verdict: VerdictConclusion) -> str:
     """Return what the recommended finalist is called in a picture."""
-    is_taken = verdict.kept.finalist == verdict.recommended
+    is_taken = verdict.kept.finalist == verdict.champion
     return "winner" if verdict.settled else "to take" if is_taken else "champion"
 
 
@@ -336,7 +335,7 @@ SAYS: Final = {
 
 @put_in_words.register
 def _(conclusion: CalibrationConclusion) -> WordedConclusion:
-    winner = conclusion.recommended
+    winner = conclusion.champion
     chosen = conclusion.finalists[winner]
     parts = []
     for name, measure in chosen.measures.items():
@@ -387,7 +386,7 @@ def _(votes: VotesConclusion) -> WordedConclusion:
     rows = [["single best", plus_minus(single.accuracy), "", "", "", "1.0x", "1.0x"]]
     rows += [
         [
-            f"{shown_as(vote.ensemble)}, {vote.vote}",
+            f"{vote.ensemble}, {vote.vote}",
             plus_minus(vote.accuracy),
             _signed(vote.ahead_by),
             span(vote.ahead_by),
@@ -406,8 +405,8 @@ def _(votes: VotesConclusion) -> WordedConclusion:
         f"{lead_with_ends(announced.ahead_by)}."
     )
     lines = []
-    if single.finalist not in votes.winners:
-        lines.append(f"Confirming says to take {', '.join(votes.winners)}, not the single best.")
+    if single.finalist not in votes.champions:
+        lines.append(f"Confirming says to take {', '.join(votes.champions)}, not the single best.")
     lines += [
         f"Size is the weights that a prediction needs, time that of training, as multiples of what "
         f"{single.finalist} has: {single.parameters:.0f} weights, "
@@ -440,7 +439,7 @@ def _vote(kind: VoteKind) -> str:
 
 
 def _who(vote: VoteOnFolds) -> str:
-    if vote.ensemble == "winners":
+    if vote.ensemble == "champions":
         return f"the champions ({', '.join(vote.members)})"
     return f"the {vote.ensemble}" if vote.ensemble.startswith("top") else vote.ensemble
 
@@ -455,9 +454,9 @@ def _(tested: TestConclusion) -> WordedConclusion:
     share = plus_minus(winner.accuracy)
     rows = []
     for one in tested.finalists:
-        gap = one.winner_ahead_by
+        gap = one.champion_ahead_by
         ahead = ["", ""] if gap is None else [_signed(gap), span(gap)]
-        rows.append([shown_as(one.role), one.finalist, plus_minus(one.accuracy), *ahead])
+        rows.append([one.role, one.finalist, plus_minus(one.accuracy), *ahead])
     if tested.refit_accuracy is not None:
         refit = _scored(tested.refit_accuracy, winner.accuracy)
         rows.append(["refit", f"{winner.finalist}, refitted", refit, "", ""])
@@ -512,11 +511,11 @@ def _name(evaluation: AtEvaluation) -> str:
 
 @put_in_words.register
 def _(voted: TestVotesConclusion) -> WordedConclusion:
-    evaluation, winners = voted.evaluation, voted.winners
+    evaluation, winners = voted.evaluation, voted.champions
     rows = [[one.sweep, "1", plus_minus(one.accuracy), "", "", ""] for one in winners]
     for vote in voted.votes:
         ahead = [_signed(vote.ahead_by), span(vote.ahead_by)]
-        named = f"{shown_as(vote.voters)}, {vote.vote}"
+        named = f"{vote.voters}, {vote.vote}"
         mean = plus_minus(vote.accuracy)
         rows.append([named, str(vote.members), mean, *ahead, vote.verdict])
     widest = next(vote for vote in reversed(voted.votes) if vote.vote != "hard")
@@ -545,13 +544,13 @@ def _(voted: TestVotesConclusion) -> WordedConclusion:
 def _test_vote_lines(voted: TestVotesConclusion) -> list[str]:
     singles = (
         f"{one.sweep} is {one.finalist}, {counted(one.trainings, 'training')}"
-        for one in voted.winners
+        for one in voted.champions
     )
     lines = [
         f"A row of 1 is the mean of single trainings ({'; '.join(singles)}). The column 'of' says "
         "how many models answer as one; a prediction needs each of them."
     ]
-    if len(voted.winners) > 1:
+    if len(voted.champions) > 1:
         lines.append(
             "A vote of one sweep is compared with the mean of that sweep's single trainings, the "
             f"others with {voted.best}, the single champion that did best on this test set. The "

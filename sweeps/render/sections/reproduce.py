@@ -7,18 +7,15 @@ import json
 import math
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Final
 
 import yaml
 
 from sweeps.analysis.data import SweepData
 from sweeps.experiments.loading import script_facts
+from sweeps.journal.events import Learned
 from sweeps.records import (
-    IMPORTED,
-    LEARNED,
     CodeHistory,
-    Learned,
     Longer,
     data_in_words,
     describe_learned,
@@ -88,7 +85,7 @@ def _promise(data: SweepData) -> str:
 
 def _imported(data: SweepData) -> list[Block]:
     """Say that the sampler knew more than the trials, which the commands do not bring."""
-    imported = IMPORTED.heard(data.store.folder)
+    imported = data.store.state().imported
     if imported is None:
         return []
     return [
@@ -108,7 +105,7 @@ def _learned(data: SweepData) -> list[Block]:
     text = Text(f"--learn-from {learned.asked}: {describe_learned(learned)}.")
     if not learned.points:
         return [text]
-    held = asdict(learned)
+    held = learned.to_dict()
     points = json.dumps({key: held[key] for key in ("points", "learned_from")}, indent=1)
     return [text, Code(points, "The points, as the command below takes them", _LEARNED)]
 
@@ -116,7 +113,7 @@ def _learned(data: SweepData) -> list[Block]:
 def _learned_by(data: SweepData) -> Learned | None:
     if data.info.learned_from is None:
         return None
-    return LEARNED.heard(data.store.folder)
+    return data.store.state().learned
 
 
 _LEARNED: Final = "learned.json"
@@ -124,7 +121,7 @@ _LEARNED: Final = "learned.json"
 
 def _edits(data: SweepData) -> list[Block]:
     """Return the codes that trained trials, and their differences; empty if there is only one."""
-    history = CodeHistory(data.store.folder)
+    history = CodeHistory(data.store)
     trained: dict[str, list[int]] = {}
     first_of: dict[str, str] = {}  # digest -> the first digest of equal code
     for record in data.records:

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 from sweeps.analysis.summary import summarize
 from tests.sweeps.render.builders import record, sweep_info
@@ -18,7 +19,8 @@ RECORDS = [
 
 def summary_of(records=RECORDS, **changes):
     values = {"asked": 10, "seconds": 12.5, "stopped_by": "timeout"} | changes
-    return summarize(sweep_info(), records, **values)
+    pending = values.pop("pending", 0)
+    return replace(summarize(sweep_info(), records, **values), tracking_pending=pending)
 
 
 def test_trials_are_counted_by_state():

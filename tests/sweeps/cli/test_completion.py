@@ -94,10 +94,10 @@ def test_sweeps_are_those_of_the_home_that_is_named_on_the_line(press_tab, home)
 def test_what_is_wrong_is_not_said_into_the_line_that_is_being_typed(press_tab, home, trouble):
     environment = {"SWEEPS_HOME": str(home)}
     if trouble == "home is a file":
-        environment["SWEEPS_HOME"] = str(home / "records" / SWEEP_ID / "sweep.json")
+        environment["SWEEPS_HOME"] = str(home / "sweeps" / SWEEP_ID / "journal.jsonl")
     elif trouble == "storage is away":
         environment["SWEEPS_STORAGE"] = "postgresql+psycopg://nobody@127.0.0.1:1/none"
     else:
-        (home / "records" / SWEEP_ID / "sweep.json").write_text("{")
+        (home / "sweeps" / SWEEP_ID / "journal.jsonl").write_text("{\n")
     told = press_tab("sweeps", "best", "", **environment)
     assert (told.exit_code, told.output.strip()) == (0, ""), told.output

@@ -15,9 +15,12 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from sweeps.home import Home
+from sweeps.journal.events import Started
+from sweeps.records import RecordStore
 from sweeps.runner.control import STOP, ControlRequests
 from sweeps.runner.ownership import SweepLock
 from sweeps.workspace.clock import now_ms
+from tests.sweeps import journals
 from tests.sweeps.conftest import TOY, table
 from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound
@@ -42,7 +45,7 @@ class Steered:
         return CliRunner().invoke(app, [*words, "--home", str(self.home)])
 
     def recorded(self):
-        return len(list(self.home.glob("records/*/*.record")))
+        return len(journals.ended(self.home))
 
     def recorded_when_quiet(self):
         """Wait until a second and a half brings no more; a busy machine is slow."""
@@ -105,7 +108,7 @@ def test_a_sweep_that_ends_while_it_is_to_stop_is_said_to_have_ended(finished_to
     def run_and_end():
         with SweepLock(folder / "lock", "toy"):
             taken.set()
-            while STOP not in ControlRequests(folder).asked():
+            while STOP not in ControlRequests(RecordStore(folder)).asked():
                 time.sleep(0.02)
 
     running = threading.Thread(target=run_and_end)
@@ -116,7 +119,7 @@ def test_a_sweep_that_ends_while_it_is_to_stop_is_said_to_have_ended(finished_to
     assert (result.exit_code, result.stdout) == (
         0, "sweep 'toy' has ended by itself: 2 of 2 trials are done\n",
     )  # fmt: skip
-    assert not ControlRequests(folder).asked()
+    assert not ControlRequests(RecordStore(folder)).asked()
 
 
 @pytest.mark.slow
@@ -189,10 +192,9 @@ def test_watch_follows_until_the_end(steered):
 def test_watch_says_how_long_the_last_start_of_a_killed_sweep_is_ago(finished_toy):
     sweep = finished_toy(trials=2)
     store, day = sweep.home.store(sweep.info.id), 86_400
-    (store.folder / "ending.json").unlink()
-    began = [now_ms() - 1000 * seconds for seconds in (3 * day, day)]
-    starts = [{"began_at": at, "seconds": None, "price": None} for at in began]
-    (store.folder / "starts.json").write_text(json.dumps(starts))
+    lost = {"finished 1", "returned 1", "started 1"}
+    journals.rewrite(store, lambda one: None if one["kind"] in lost else one)
+    store.append(*(Started(began_at=now_ms() - 1000 * seconds) for seconds in (3 * day, day)))
     words = ["watch", "toy", "--json", "--home", str(sweep.home.path)]
     *_, last = CliRunner().invoke(app, words).stdout.splitlines()
     assert day <= json.loads(last)["summary"]["seconds"] < 2 * day
@@ -205,9 +207,9 @@ def test_what_was_asked_of_a_killed_sweep_does_not_bind_the_next_start(steered):
     steered.call("pause", "toy")
     steered.running.until_said("paused")
     steered.running.kill()
-    assert list(steered.home.glob("records/*/asked-to-*"))
+    assert list(steered.home.glob("sweeps/*/asked-to-*"))
     assert steered.start(seconds=1.5).wait() == 0
-    assert not list(steered.home.glob("records/*/asked-to-*"))
+    assert not list(steered.home.glob("sweeps/*/asked-to-*"))
 
 
 def test_who_does_not_run_cannot_be_steered(finished_toy, make_home):

@@ -1,11 +1,9 @@
-"""Files beside the records that are torn, garbled or of a newer version: said, and nothing lost."""
+"""Events and files that are torn, garbled or of a newer version: said, and nothing else lost."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import zlib
-from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -19,16 +17,17 @@ from sweeps.records import (
     ConfirmationRecord,
     EnqueuedPoints,
     Notes,
-    RecordStore,
     WordedConclusion,
     put_aside,
 )
+from tests.sweeps.forging import events_in, forge
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root
 
 DIGEST = "ab" * 32
 TELLING = WordedConclusion(
     "confirmed", "Confirmed on fresh folds", "It is trial 1.", ["a"], [["b"]]
 )
+LONG = WordedConclusion("confirmed", "Confirmed", "It is trial 1. " * 10_000, ["a"], [["b"]])
 READING = {
     "number": 1,
     "digest": DIGEST,
@@ -39,52 +38,45 @@ READING = {
 }
 DAMAGES = {
     "empty": b"",
-    "torn": b'{"anchor": "confirmed", "tit',
+    "torn": b'{"confirmation": "20261127-1a2b3c4d", "tra',
     "zeroed": bytes(40),
     "garbled": b"\xff\xfe\x00garbage",
-    "another type": b'[["no such thing"]]',
-    "a member of another type": b'{"origin": 3, "params": 7, "sweep": 1, "status": "GONE"}',
+    "another one": b'{"confirmation": "20261127-1a2b3c4d"}',
     "nested": b"[" * 100_000,
 }
-WHOLE_SWEEP = ("sweep.json", "generation-2.json")
 READERS = {
-    "sweep.json": ["best toy", "run", "list"],
-    "generation-2.json": ["best toy", "run", "list"],
-    "asked": ["best toy", "list", "report toy"],
-    "ending.json": ["report toy", "sync toy"],
-    "notes.json": ["note toy", "note toy 1 new", "share toy toy.sweep", "sync toy"],
-    "confirmation.json": [
-        "best toy", "ensemble toy", "confirm toy", "report toy", "sync toy",
-    ],
-    "tested-abababab-1.json": ["best toy", "report toy"],
-    "voted-abababab-1.json": ["best toy", "report toy"],
-    "enqueued-0001.json": ["enqueue toy x=0.25 layers=0 kind=b", "run"],
-    "enqueued-0001.trial": ["enqueue toy x=0.25 layers=0 kind=b", "run"],
-}  # fmt: skip
-GO_ON = {"best", "list", "report", "sync"}
-"""Commands that say it and go on, but if the sweep itself is what cannot be read."""
+    "begun": ["best toy", "list", "run"],
+    "requested": ["best toy", "list", "report toy"],
+    "started": ["list", "report toy", "run"],
+    "asked": ["best toy", "run", "sync toy"],
+    "ended": ["best toy", "trials toy", "run"],
+    "finished": ["report toy", "sync toy"],
+    "noted": ["note toy", "note toy 1 new", "share toy toy.sweep", "sync toy"],
+    "confirmed": ["best toy", "report toy", "sync toy"],
+    "tested": ["best toy", "report toy"],
+    "enqueued": ["enqueue toy x=0.25 layers=0 kind=b", "run"],
+}
+"""Kinds of events, and commands that read them."""
 
 
 class Hurt:
-    """A sweep of two trials with everything that can lie beside its records."""
+    """A sweep of two trials with an event of every kind that reports are made of."""
 
     def __init__(self, home, space):
         self.home, self.space = Home(home), space
         self.info = sweeps.load("toy", home).info
         self.store = self.home.store(self.info.id)
-        folder = self.store.folder
-        Notes(folder).write("1", "a remarkable trial")
-        EnqueuedPoints(folder).add({"x": 0.125, "layers": 0, "kind": "c"}, "enqueued")
-        (folder / "enqueued-0001.trial").write_text("7\n")
-        conclusions = Conclusions(folder)
-        where = self.info.id, self.info.id, "0001-1"
-        conclusions.keep(
-            ConfirmationRecord(*where, "trial-1", top=2, folds=8, conclusions=[TELLING])
-        )
-        conclusions.keep_tested("abababab-1", TELLING, TELLING)
+        Notes(self.store).write("1", "a remarkable trial")
+        EnqueuedPoints(self.store).add({"x": 0.125, "layers": 0, "kind": "b"}, "enqueued")
+        self.conclude(TELLING)
+        Conclusions(self.store).keep_tested("abababab-1", TELLING, TELLING)
 
-    def path(self, name):
-        return self.store.folder / name
+    def conclude(self, conclusion):
+        where = self.info.id, self.info.id, "0001-1"
+        confirmed = ConfirmationRecord(*where, "trial-1", top=2, folds=8, conclusions=[conclusion])
+        Conclusions(self.store).keep(confirmed)
+        text = self.store.state().confirmed[-1].text
+        return text and self.store.text_path(text)
 
     def call(self, words):
         command, *options = words.split()
@@ -96,6 +88,18 @@ class Hurt:
             options[-1] = str(self.home.path.parent / options[-1])
         return CliRunner().invoke(app, [command, *options, "--home", str(self.home.path)])
 
+    def garble(self, kind):
+        """Change a byte in the first event of a kind; return its number, and the journal then."""
+        journal = self.store.journal.path
+        lines = journal.read_bytes().split(b"\n")
+        place = next(
+            n for n, line in enumerate(lines) if line.startswith(b'{"kind":"%b ' % kind.encode())
+        )
+        (event,) = events_in(lines[place])
+        lines[place] = b"{K" + lines[place][2:]
+        journal.write_bytes(b"\n".join(lines))
+        return event["number"], journal.read_bytes()
+
 
 @pytest.fixture
 def hurt(finished_toy, make_home, toy_space, monkeypatch):
@@ -104,101 +108,95 @@ def hurt(finished_toy, make_home, toy_space, monkeypatch):
     return Hurt(make_home(), toy_space)
 
 
-def check(hurt, path, words):
-    """Run a command, which is to name the file once and leave it as it is."""
-    before = path.read_bytes()
-    result = hurt.call(words)
-    assert isinstance(result.exception, SystemExit | None), (words, result.exception)
-    about = [line for line in result.stderr.splitlines() if str(path) in line]
-    assert len(about) == 1, (words, result.output)
-    assert f"{path}: damaged (" in about[0]
-    goes_on = words.split()[0] in GO_ON and (path.name not in WHOLE_SWEEP or words == "list")
-    assert (result.exit_code == 0) == goes_on, (words, result.output)
-    assert path.read_bytes() == before
+@pytest.mark.parametrize("kind", READERS)
+def test_a_damaged_event_is_one_message_and_costs_nothing_else(hurt, kind):
+    # What the sweep is, is repeated at each start; here it was started once.
+    if kind == "begun":
+        assert hurt.call("run").exit_code == 0
+    number, garbled = hurt.garble(kind)
+    journal = hurt.store.journal.path
+    has_run = False
+    for words in READERS[kind]:
+        result = hurt.call(words)
+        assert isinstance(result.exception, SystemExit | None), (words, result.exception)
+        assert result.exit_code == 0, (words, result.output)
+        said = f"{journal}: event {number} is damaged (its checksum does not fit"
+        # A run tells of it, and goes on; then it need not be said again.
+        assert result.stderr.count(said) == (not has_run), (words, result.output)
+        has_run = has_run or words.startswith("run")
+    assert journal.read_bytes().startswith(garbled), "it is left as it is"
+    numbers = [event.number for event in hurt.store.journal.read(lambda line: None)]
+    assert number not in numbers, "a number is not given twice"
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_a_damaged_file_is_one_message_that_names_it_and_is_not_written_over(hurt, name):
-    path = hurt.path(name)
-    for damage in DAMAGES.values():
-        path.write_bytes(damage)
-        check(hurt, path, READERS[name][0])
-    path.write_bytes(b"{")
-    for words in READERS[name][1:]:
-        check(hurt, path, words)
-
-
-def test_a_file_of_a_newer_version_is_no_damaged_one(hurt):
-    path = hurt.path("enqueued-0001.json")
-    newer = json.loads(path.read_text()) | {"mood": "hopeful"}
-    path.write_text(json.dumps(newer))
-    result = hurt.call("enqueue toy x=0.25 layers=0 kind=b")
-    said = f"{path}: it has mood, which this version does not know; use the version that wrote it"
-    assert (result.exit_code, result.stderr) == (1, f"error: {said}\n")
-    result = hurt.call("doctor toy --fix")
-    assert (result.exit_code, said in result.stdout) == (1, True)
-    assert json.loads(path.read_text()) == newer
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_text_is_one_message_that_names_its_event(hurt, damage):
+    text = hurt.conclude(LONG)
+    text.write_bytes(DAMAGES[damage])
+    for words, code in (("best toy", 0), ("report toy", 0), ("sync toy", 0), ("confirm toy", 1)):
+        result = hurt.call(words)
+        assert isinstance(result.exception, SystemExit | None), (words, result.exception)
+        said = f"is damaged (its text {text.name} is lost); "
+        assert (result.exit_code, result.stderr.count(said)) == (code, 1), (words, result.output)
+    assert text.read_bytes() == DAMAGES[damage]
 
 
 def test_a_generation_that_is_missing_between_others_is_not_taken_for_the_end(hurt):
-    hurt.path("generation-3.json").write_text("{}")
+    def third(events):
+        begun = next(event for event in events if event["kind"] == "begun 1")
+        events.append({**begun, "number": len(events) + 1, "generation": 3})
+
+    forge(hurt.store.journal.path, third)
     result = hurt.call("best toy")
-    path = hurt.path("generation-2.json")
-    assert (result.exit_code, f"{path}: missing, and there is a later" in result.stderr) == (
-        1,
-        True,
-    )
+    said = f"{hurt.store.journal.path}: what generation 2 of the sweep is, is lost"
+    assert (result.exit_code, said in result.stderr) == (1, True), result.output
 
 
-@pytest.mark.parametrize("name", ["asked", "ending.json"])
-def test_what_each_start_notes_anew_the_next_one_puts_aside(hurt, name, run_toy):
-    for path in hurt.store.folder.glob("enqueued-*"):
-        path.unlink()
-    hurt.path(name).write_bytes(b"\0\0")
+@pytest.mark.parametrize("kind", ["requested", "finished"])
+def test_what_each_start_notes_anew_is_there_after_the_next_one(hurt, kind):
+    hurt.garble(kind)
     assert hurt.call("run").exit_code == 0
-    assert hurt.path(f"{name}.torn").read_bytes() == b"\0\0"
-    assert hurt.store.asked() == 3
-    assert hurt.store.ending().status == "FINISHED"
+    state = Home(hurt.home.path).store(hurt.info.id).state(lambda line: None)
+    assert (state.requested, state.finished.status) == (3, "FINISHED")
 
 
 def test_doctor_names_every_damaged_file_and_puts_it_aside(hurt):
-    names = [name for name in READERS if name not in WHOLE_SWEEP]
-    whole = {name: hurt.path(name).read_bytes() for name in names}
+    text, folder = hurt.conclude(LONG), hurt.store.folder
     test = hurt.home.path / "test" / DIGEST[:16]
     test.mkdir(parents=True)
-    (test / "0001.json").write_text(json.dumps(READING))
-    damaged = [*map(hurt.path, names), test / "0001.json", test / "0002.npz"]
-    for path in damaged[:-1]:
-        path.write_bytes(b"{")
-    (test / "0002.json").write_text(json.dumps(READING | {"number": 2}))
-    (test / "0002.npz").write_bytes(b"PK torn")
+    for number in (1, 2):
+        (test / f"000{number}.json").write_text(json.dumps(READING | {"number": number}))
+    arrays = [folder / "trials" / name for name in ("0001-1.npz", "0000-1.weights.npz")]
+    damaged = [*arrays, text, test / "0001.json", test / "0002.npz"]
+    for path in damaged:
+        path.write_bytes(b"PK torn")
     told = json.loads(hurt.call("doctor toy --json").stdout)
     found = [
         p["what"] for one in told["diagnoses"] for p in one["problems"] if p["part"] == "files"
     ]
-    assert sorted(what.partition(": damaged")[0] for what in found) == sorted(map(str, damaged))
+    assert sorted(what.split(":")[0].split(" ")[0] for what in found) == sorted(map(str, damaged))
     result = hurt.call("doctor toy --fix")
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, "a conclusion is made again by its own command"
     for path in damaged:
         assert path.with_name(f"{path.name}.torn").exists(), path
-    assert hurt.path("asked").read_bytes() == whole["asked"], "as many as there are trials"
     assert AccessLog(hurt.home, DIGEST).count() == 2, "a reading counts whatever became of its list"
+    left = json.loads(hurt.call("doctor --json").stdout)["diagnoses"]
+    for problem in (p for one in left for p in one["problems"]):
+        assert f"its text {text.name} is lost" in problem["what"]
+    hurt.conclude(TELLING)
     assert hurt.call("doctor").exit_code == 0
-    assert "queued: x=0.25" in hurt.call("enqueue toy x=0.25 layers=0 kind=b").stdout
-    assert hurt.path("enqueued-0002.json").exists(), "a number is not given twice"
 
 
-@pytest.mark.parametrize("name", ["enqueued-0001.json", "enqueued-0001.trial"])
-def test_doctor_writes_an_enqueued_point_anew_from_the_trial_that_tried_it(hurt, name):
-    hurt.path("enqueued-0001.trial").unlink()
+def test_an_enqueued_point_whose_event_is_damaged_was_tried_all_the_same(hurt):
     assert hurt.call("run").exit_code == 0
-    whole = EnqueuedPoints(hurt.store.folder).all()
-    assert [point.trial for point in whole] == [2]
-    hurt.path(name).write_bytes(b"")
-    result = hurt.call("doctor toy --fix")
-    assert result.exit_code == 0, result.output
-    assert "written anew from the trial that tried it" in result.stderr
-    assert EnqueuedPoints(hurt.store.folder).all() == whole
+    hurt.garble("enqueued")
+    assert "queued: x=0.25" in hurt.call("enqueue toy x=0.25 layers=0 kind=b").stdout
+    assert [*hurt.store.state(lambda line: None).points] == [2], "a number is not given twice"
+    words = ["run", str(hurt.space), "--trials", "4", "--workers", "0"]
+    ran = CliRunner().invoke(app, [*words, "--home", str(hurt.home.path)])
+    assert ran.exit_code == 0, ran.output
+    records = hurt.store.read_all(report=lambda line: None)
+    assert [record.params["x"] for record in records][2:] == [0.125, 0.25]
 
 
 def test_what_was_put_aside_is_not_written_over_by_the_next_that_is_damaged(tmp_path):
@@ -210,65 +208,16 @@ def test_what_was_put_aside_is_not_written_over_by_the_next_that_is_damaged(tmp_
     assert kept == dict(zip(names, ("first", "second", "third"), strict=True))
 
 
-def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(hurt):
-    folder = hurt.store.folder
+def test_a_journal_that_cannot_be_read_is_not_taken_for_none(hurt):
+    journal = hurt.store.journal.path
     words = ["trials", "toy", "--home", str(hurt.home.path)]
-    folder.chmod(0o300)  # names in it can be opened, not listed
+    journal.chmod(0)
     try:
         running = Launched(words, before=[give_up_the_rights_of_root], hears_all=True)
         code, said = running.wait(), running.stderr()
     finally:
-        folder.chmod(0o755)
-    assert (code, f"{folder}: cannot be read (Permission denied)" in said) == (1, True), said
-
-
-def test_a_record_of_another_sweep_is_named_and_left_out_everywhere(
-    finished_toy, call, make_home, tmp_path
-):
-    sweep = finished_toy(trials=4)
-    folder = sweep.home.store(sweep.info.id).folder
-    record = sweep.home.store(sweep.info.id).read("0000-1")
-    spec = replace(record.spec, sweep="20200101-0badcafe", trial=5)
-    metrics = {**record.result.metrics, sweep.info.metric: 99.0}
-    better = replace(record, spec=spec, result=replace(record.result, metrics=metrics))
-    (tmp_path / "other").mkdir()
-    RecordStore(tmp_path / "other").write(better)
-    for file in (tmp_path / "other").iterdir():
-        shutil.copy(file, folder)
-    said = f"{folder / '0005-1.record'}: a record of another sweep (20200101-0badcafe)"
-    for words in (["best", "toy"], ["trials", "toy"], ["list"], ["sync", "toy"]):
-        answer = call(*words)
-        assert answer.exit_code == 0, answer.output
-        assert said in answer.stderr
-        assert "99" not in answer.stdout
-    examined = call("doctor")
-    assert (examined.exit_code, said in examined.stdout) == (1, True), examined.output
-    archive = tmp_path / "toy.sweep"
-    assert said in call("share", "toy", archive).stderr
-    assert call("import", archive, home="elsewhere").exit_code == 0
-    assert call("doctor", "--fix").exit_code == 0
-    assert (folder / "0005-1.record.torn").exists()
-    assert len(json.loads(call("trials", "toy", "--json").stdout)) == 4
-    assert "trial 5" not in call("doctor").stdout
-
-
-def test_a_damaged_event_of_the_journal_is_a_note_and_costs_nothing(hurt):
-    path = hurt.store.journal.path
-    before, rows = path.read_bytes(), sweeps.load("toy", hurt.home.path).rows()
-    garbled = before.replace(b'"trial":0', b'"trial":1', 1)
-    path.write_bytes(garbled)
-    said = f"{path}: event 1 is damaged (its checksum does not fit); left out"
-    result = hurt.call("doctor toy --json")
-    examined = json.loads(result.stdout)["diagnoses"][-1]
-    assert (result.exit_code, examined["problems"]) == (0, [])
-    assert examined["notes"][0] == said
-    result = hurt.call("doctor toy")
-    assert (result.exit_code, result.output.count(said)) == (0, 1)
-    assert hurt.call("run").exit_code == 0
-    assert path.read_bytes().startswith(garbled), "it is left as it is"
-    numbers = [event.number for event in hurt.store.journal.read(lambda line: None)]
-    assert numbers == list(range(2, len(numbers) + 2)) != [2]
-    assert sweeps.load("toy", hurt.home.path).rows()[:2] == rows
+        journal.chmod(0o644)
+    assert (code, f"{journal}: cannot be read (Permission denied)" in said) == (1, True), said
 
 
 @pytest.mark.parametrize("words", ["run", "doctor toy", "doctor toy --fix"])

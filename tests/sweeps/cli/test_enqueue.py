@@ -20,7 +20,7 @@ from sweeps.cli import app
 from sweeps.home import Home
 from sweeps.records import EnqueuedPoints
 from sweeps.render.sections.reproduce import rerun_commands
-from sweeps.workspace.failpoints import STEPS
+from tests.sweeps import journals
 from tests.sweeps.conftest import TOY, table
 from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound
@@ -107,23 +107,21 @@ def test_with_the_same_enqueued_points_in_the_same_trials_the_table_is_the_same(
     assert expected[3][3] == "enqueued"
 
     info = sweeps.load("toy", make_home()).info
-    again = run_toy("again", trials=1, workers=0, sampler=sampler).info
-    there = Home(make_home("again")).store(again.id).folder
-    for path in Home(make_home()).store(info.id).folder.glob("enqueued-*"):
-        shutil.copy(path, there)
+    again = run_toy("again", trials=3, workers=0, sampler=sampler).info
+    there = Home(make_home("again")).store(again.id)
+    there.append(*Home(make_home()).store(info.id).state().points.values())
     assert table(run_toy("again", trials=8, workers=0, sampler=sampler)) == expected
 
 
 @pytest.mark.slow
-def test_a_journal_that_is_lost_gives_the_enqueued_point_its_trial_again(
+def test_a_journal_that_lost_its_end_gives_the_enqueued_point_its_trial_again(
     run_toy, finished_toy, attempt, make_home
 ):
     finished_toy(trials=2)
     attempt("toy", *POINT)
     expected = table(run_toy(trials=4, workers=0))
-    folder = sweeps.load("toy", make_home()).home.store(sweeps.load("toy", make_home()).info.id)
-    for lost in [folder.journal.path, *folder.folder.glob("000[23]-1.*")]:
-        lost.unlink()
+    store = sweeps.load("toy", make_home()).home.store(sweeps.load("toy", make_home()).info.id)
+    journals.forget(store, "0002-1", "0003-1", asked=True)
     again = table(run_toy(trials=4, workers=0))
     assert [row[:5] for row in again] == [row[:5] for row in expected]
 
@@ -153,13 +151,11 @@ def test_it_is_tried_while_the_sweep_runs(make_home, migrated_database, tmp_path
 @pytest.mark.parametrize(
     "point",
     [
-        *("enqueued.renamed", "journal.done"),
+        "journal.done:5",
         *(
-            pytest.param(point, marks=pytest.mark.nightly)
-            for point in (
-                *(f"enqueued.{step}" for step in STEPS if step != "renamed"),
-                "journal.begun",
-            )
+            pytest.param(f"journal.{step}:{number}", marks=pytest.mark.nightly)
+            for number in (4, 5, 6)
+            for step in ("begun", "written")
         ),
     ],
 )
@@ -207,7 +203,7 @@ def test_what_is_not_given_can_be_taken_from_a_trial(finished_toy, attempt, make
     best = finished_toy(trials=4).best()
     result = attempt("toy", "x=0.125", "--like", "best")
     assert result.exit_code == 0, result.output
-    (point,) = EnqueuedPoints(Home(make_home()).store(best.sweep.info.id).folder).all()
+    (point,) = EnqueuedPoints(Home(make_home()).store(best.sweep.info.id)).all()
     assert point.params == {**best.params, "x": 0.125}
 
 
@@ -232,7 +228,7 @@ def test_a_point_that_does_not_lie_in_the_space_is_refused(
     result = attempt("toy", *words)
     assert result.exit_code == 2
     assert said in result.stderr, result.stderr
-    assert EnqueuedPoints(Home(make_home()).store(sweep.info.id).folder).all() == []
+    assert EnqueuedPoints(Home(make_home()).store(sweep.info.id)).all() == []
 
 
 def test_a_enqueued_point_that_an_extension_leaves_outside_waits_and_holds_nothing_up(
@@ -242,7 +238,7 @@ def test_a_enqueued_point_that_an_extension_leaves_outside_waits_and_holds_nothi
     attempt("toy", *POINT)
     sweep = run_toy(trials=4, workers=0, extend=True, overrides=("x=-1..0.2",))
     assert "enqueued" not in origins(sweep)
-    (point,) = EnqueuedPoints(Home(make_home()).store(sweep.info.id).folder).all()
+    (point,) = EnqueuedPoints(Home(make_home()).store(sweep.info.id)).all()
     assert point.trial is None
     wider = run_toy(trials=5, workers=0, extend=True, overrides=("x=-1..0.9",))
     assert origins(wider)[4:] == ["enqueued"]

@@ -6,6 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeps.cli import app
+from sweeps.records import RecordStore
+from tests.sweeps import journals
 
 FUNCTION = """
 from search_spaces.python_space import space
@@ -81,15 +83,15 @@ def test_extending_nothing_creates_nothing(call, command):
     result = call(command, "TOY", "--extend")
     assert result.exit_code == 2
     assert "no sweep 'toy'" in result.stderr
-    assert not (call.home / "records").exists()
+    assert not (call.home / "sweeps").exists()
 
 
 def test_planning_an_extension_creates_nothing(call, toy_space):
     call("run", "TOY", "--trials", 2, "--workers", 0)
     widen(toy_space)
-    before = {path: path.stat().st_mtime_ns for path in (call.home / "records").rglob("*")}
+    before = {path: path.stat().st_mtime_ns for path in (call.home / "sweeps").rglob("*")}
     assert call("plan", "TOY", "--extend").exit_code == 0
-    after = {path: path.stat().st_mtime_ns for path in (call.home / "records").rglob("*")}
+    after = {path: path.stat().st_mtime_ns for path in (call.home / "sweeps").rglob("*")}
     assert after == before
 
 
@@ -102,10 +104,13 @@ def test_a_function_that_changed_before_its_trials_were_finished_is_not_extended
     name = ("--name", "sloped", "--trials", 3, "--workers", 0)
     assert call("run", "extended_before:sloped", *name).exit_code == 130
     # As a kill leaves it: the trial is stored, nothing recorded.
-    (record,) = (call.home / "records").rglob("*.record")
-    record.unlink()
-    info = next((call.home / "records").rglob("sweep.json"))
-    info.write_text(info.read_text().replace("extended_before:", "extended_after:"))
+    store = RecordStore(next((call.home / "sweeps").iterdir()))
+    journals.forget(store, "0000-1")
+
+    def moved(one):
+        return json.loads(json.dumps(one).replace("extended_before:", "extended_after:"))
+
+    journals.rewrite(store, moved)
     (tmp_path / "extended_after.py").write_text(text.replace("HIGH = 1.0", "HIGH = 2.0"))
     refused = call("run", "extended_after:sloped", *name, "--extend")
     assert refused.exit_code == 2

@@ -1,15 +1,11 @@
-"""What had another name before is read where it is stored, and refused with today's elsewhere."""
+"""A command or an option that had another name before is refused with that of today."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 from typer.testing import CliRunner
 
 from sweeps.cli import app
-from sweeps.home import Home
-from sweeps.records import EnqueuedPoints
 
 
 @pytest.fixture
@@ -50,34 +46,3 @@ def test_a_former_command_or_option_is_answered_with_todays_name(attempt, home, 
     assert result.stderr.startswith(f"error: {said}")
     assert result.stderr.count("\n") == 1
     assert not home.exists()
-
-
-def test_points_that_were_left_under_a_former_name_keep_their_numbers_and_trials(tmp_path):
-    point = {"params": {"x": 0.25}, "origin": "tried"}
-    (tmp_path / "hunch-0001.json").write_text(json.dumps(point))
-    (tmp_path / "hunch-0001.slot").write_text("3\n")
-    (tmp_path / "hunch-0002.json").write_text(json.dumps(point))
-    points = EnqueuedPoints(tmp_path)
-    assert points.add({"x": 0.5}, "enqueued").number == 3
-    assert [(one.number, one.trial) for one in points.all()] == [(1, 3), (2, None), (3, None)]
-    taken = [points.for_trial(number) for number in (4, 5)]
-    assert [one.number for one in taken if one] == [2, 3]
-    assert [(one.number, one.trial) for one in points.all()] == [(1, 3), (2, 4), (3, 5)]
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == [
-        "enqueued-0003.json", "enqueued-0003.trial", "hunch-0001.json", "hunch-0001.slot",
-        "hunch-0002.json", "hunch-0002.slot",
-    ]  # fmt: skip
-
-
-def test_a_sweep_whose_files_have_former_members_opens(make_home, run_toy):
-    sweep = run_toy(trials=2, workers=0)
-    path = Home(make_home()).store(sweep.info.id).folder / "sweep.json"
-    stored = json.loads(path.read_text())
-    stored["version"] = 1
-    stored["fingerprint"]["order"] = "slots"
-    stored["space"]["defaults"]["finalize"] = stored["space"]["defaults"].pop("confirm")
-    path.write_text(json.dumps(stored))
-    again = run_toy(trials=3, workers=0)
-    assert (again.info.id, len(again.rows())) == (sweep.info.id, 3)
-    assert again.info.fingerprint["order"] == "number"

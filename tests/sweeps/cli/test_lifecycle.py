@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from sweeps.home import Home
+from sweeps.journal.events import Noted
 from sweeps.manage import sharing
 from sweeps.runner.ownership import SweepLock
 from tests.faults.mlflow_state import mlflow_state
@@ -22,6 +23,8 @@ from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched
 from tests.sweeps.shared.postgres import wait_until
 from tests.sweeps.soundness import assert_sound
+
+JOURNAL = "journal.jsonl"
 
 
 def tracked(home, sweep_id):
@@ -86,7 +89,7 @@ def test_of_a_folder_that_lies_elsewhere_only_the_link_is_deleted(
     result = call("delete", "toy", "--yes")
     assert (result.exit_code, result.stderr) == (0, "")
     assert list(folder.parent.iterdir()) == []
-    assert (elsewhere / "0000-1.record").exists()
+    assert (elsewhere / "journal.jsonl").exists()
 
 
 @pytest.mark.slow
@@ -143,7 +146,7 @@ def test_a_deletion_that_another_command_finishes_has_succeeded(finished_toy, ca
     assert call("doctor", "--fix").exit_code == 0
     deleting.signal(signal.SIGCONT)
     assert (deleting.wait(), deleting.stderr()) == (0, "")
-    assert list((make_home() / "records").iterdir()) == []
+    assert list((make_home() / "sweeps").iterdir()) == []
 
 
 @pytest.mark.slow
@@ -172,7 +175,7 @@ def test_it_can_be_imported_under_another_name(run_toy, finished_toy, call, make
     assert (taken.exit_code, "give another --name" in taken.stderr) == (2, True)
     assert call("import", tmp_path / "f", "--name", "theirs", home="elsewhere").exit_code == 0
     assert len(sweeps.load("theirs", make_home("elsewhere")).rows()) == 2
-    assert not list(make_home("elsewhere").glob("records/.import-*"))
+    assert not list(make_home("elsewhere").glob("sweeps/.import-*"))
 
 
 def altered(file, **changes):
@@ -184,6 +187,15 @@ def altered(file, **changes):
         for name, content in members.items():
             if content is not None:
                 archive.writestr(name, content)
+
+
+def without_journal(file):
+    """Leave the journal out, in the manifest as well."""
+    with zipfile.ZipFile(file) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+    manifest["files"] = {}
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("manifest.json", json.dumps(manifest))
 
 
 def with_member(name):
@@ -199,29 +211,46 @@ def with_member(name):
 
 
 ATTACKS = {
-    "altered": (lambda f: altered(f, asked=b"7\n"), "asked was altered"),
-    "missing": (lambda f: altered(f, asked=None), "'asked' does not belong in it"),
+    "altered": (
+        lambda f: altered(f, journal__jsonl=b"7\n"),
+        "journal.jsonl was altered",
+    ),
+    "missing": (lambda f: altered(f, journal__jsonl=None), "'journal.jsonl' does not belong in it"),
     "foreign": (lambda f: altered(f, evil__py=b"import os"), "'evil.py' does not belong in it"),
     "escape": (with_member("../../evil"), "'../../evil' does not belong in it"),
     "digits of another script": (
-        with_member("\u0661\u0662\u0663\u0664-1.record"),
+        with_member("trials/\u0661\u0662\u0663\u0664-1.npz"),
         "does not belong in",
     ),
-    "a number too long for a name": (with_member("0" * 300 + "-1.record"), "does not belong in"),
+    "a number too long for a name": (
+        with_member(f"trials/{'0' * 300}-1.npz"),
+        "does not belong in",
+    ),
+    "of no event": (with_member("trials/0000-7.npz"), "trials/0000-7.npz is not what an event"),
+    "another file of an attempt": (
+        with_member("trials/0000-1.npz"),
+        "trials/0000-1.npz is not what an event",
+    ),
+    "a record of an earlier version": (with_member("0000-1.record"), "does not belong in it"),
+    "no journal": (without_journal, "it has no journal.jsonl"),
     "torn": (lambda f: f.write_bytes(f.read_bytes()[:-40]), "not a shared sweep, or damaged"),
     "text": (lambda f: f.write_text("hello"), "not a shared sweep, or damaged"),
     "absent": (lambda f: f.unlink(), "there is no such file"),
     "no manifest": (lambda f: altered(f, manifest__json=None), "not a shared sweep"),
     "other format": (lambda f: altered(f, manifest__json=b'{"format": "9"}'), "needed"),
+    "an earlier version": (
+        lambda f: altered(f, manifest__json=b'{"format": "sweeps-share 2"}'),
+        "import it with that version, and take over that home: `sweeps import HOME",
+    ),
     "a manifest that is no JSON": (lambda f: altered(f, manifest__json=b"{"), "Expecting"),
     "a manifest that is no text": (
         lambda f: altered(f, manifest__json=b"\xff"),
         "not a shared sweep",
     ),
-    "a manifest that is a list": (lambda f: altered(f, manifest__json=b"[]"), "not an object"),
+    "a manifest that is a list": (lambda f: altered(f, manifest__json=b"[]"), "Expected `object`"),
     "a manifest of a format alone": (
-        lambda f: altered(f, manifest__json=b'{"format": "sweeps-share 2"}'),
-        "it lacks name, id, files",
+        lambda f: altered(f, manifest__json=b'{"format": "sweeps-share 3"}'),
+        "missing required field",
     ),
 }
 
@@ -238,26 +267,26 @@ def test_what_is_no_whole_sweep_is_refused_and_leaves_nothing(
     result = call("import", file, home="elsewhere")
     assert result.exit_code == 2
     assert said in result.stderr, result.stderr
-    assert list(make_home("elsewhere").rglob("*.record")) == []
+    assert list((make_home("elsewhere") / "sweeps").glob("*")) == []
     assert not (tmp_path / "evil").exists()
 
 
 def saying_more(file):
     """Write an archive whose directory says of a small member that it is 21 GB."""
-    content = {"format": "sweeps-share 1", "name": "toy", "id": "x", "files": {"asked": "0"}}
+    content = {"format": "sweeps-share 3", "name": "toy", "id": "x", "files": {JOURNAL: "0"}}
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("manifest.json", json.dumps(content))
-        archive.writestr("asked", "7\n")
-        archive.getinfo("asked").file_size = 21 * 2**30  # written when the archive is closed
+        archive.writestr(JOURNAL, "7\n")
+        archive.getinfo(JOURNAL).file_size = 21 * 2**30  # written when the archive is closed
 
 
 def saying_less(file):
     """Write an archive whose directory says 2 bytes of a member that unpacks to a million."""
-    content = {"format": "sweeps-share 1", "name": "toy", "id": "x", "files": {"asked": "0"}}
+    content = {"format": "sweeps-share 3", "name": "toy", "id": "x", "files": {JOURNAL: "0"}}
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("manifest.json", json.dumps(content))
-        archive.writestr("asked", b"7" * 10**6)
-        archive.getinfo("asked").file_size = 2
+        archive.writestr(JOURNAL, b"7" * 10**6)
+        archive.getinfo(JOURNAL).file_size = 2
 
 
 @pytest.mark.parametrize(
@@ -331,14 +360,14 @@ def test_a_gc_that_is_killed_has_freed_some_and_the_next_frees_the_rest(
 ):
     sweep = finished_toy(trials=6)
     folder = Home(make_home()).store(sweep.info.id).folder
-    before = len(list(folder.glob("*.weights")))
+    before = len(list(folder.glob("trials/*.weights.npz")))
     words = ["gc", "--keep-top", "1", "--home", str(make_home())]
     assert Launched(words, {"SWEEPS_FAILPOINT": point}).wait() == -signal.SIGKILL
-    freed = before - len(list(folder.glob("*.weights")))
+    freed = before - len(list(folder.glob("trials/*.weights.npz")))
     assert freed == (0 if point == "gc.begun" else 2)
     assert call("doctor", "--fix").exit_code == 0
     assert call("gc", "--keep-top", "1").exit_code == 0
-    left = {path.stem for path in folder.glob("*.weights")}
+    left = {path.name.partition(".")[0] for path in folder.glob("trials/*.weights.npz")}
     assert left == {"0000-1", sweep.best().record.spec.key}
     assert_sound(make_home(), table(sweep))
 
@@ -380,7 +409,7 @@ def test_running_an_archived_sweep_brings_it_back(run_toy, finished_toy, call, m
     assert "toy" in call("list").stdout
 
 
-@pytest.mark.parametrize("point", [f"archived.{step}" for step in ("begun", "renamed", "done")])
+@pytest.mark.parametrize("point", [f"journal.{step}" for step in ("begun", "written", "done")])
 def test_an_archiving_that_is_killed_is_undone_or_finished(finished_toy, call, make_home, point):
     sweep = finished_toy(trials=2)
     words = ["archive", "toy", "--home", str(make_home())]
@@ -393,7 +422,7 @@ def test_an_archiving_that_is_killed_is_undone_or_finished(finished_toy, call, m
 def test_gc_frees_the_weights_of_all_but_the_best_and_says_what(finished_toy, call, make_home):
     sweep = finished_toy(trials=6)
     folder = Home(make_home()).store(sweep.info.id).folder
-    (folder / "0001-1.record.torn").write_bytes(bytes(2_000_000))
+    (folder / "trials" / "0001-1.npz.torn").write_bytes(bytes(2_000_000))
     before = files(make_home())
     dry = call("gc", "--keep-top", "1", "--dry-run")
     assert files(make_home()) == before, "only said"
@@ -402,10 +431,10 @@ def test_gc_frees_the_weights_of_all_but_the_best_and_says_what(finished_toy, ca
     removed = before.keys() - files(make_home()).keys()
     assert sum(before[path][0] for path in removed) == pytest.approx(2e6, abs=5e4)
     assert result.stdout == f"toy: {len(removed)} files, 2.0 MB\nfreed 2.0 MB\n"
-    assert {path.suffix for path in removed} == {".weights", ".torn"}
-    left = {path.stem for path in folder.glob("*.weights")}
+    assert {path.suffix for path in removed} == {".npz", ".torn"}
+    left = {path.name.partition(".")[0] for path in folder.glob("trials/*.weights.npz")}
     assert left == {"0000-1", sweep.best().record.spec.key}, "the baseline and the best"
-    assert not list(folder.glob("*.torn"))
+    assert not list(folder.glob("*/*.torn"))
     assert call("gc", "--keep-top", "1").stdout == "toy: 0 files, 0.0 MB\nfreed 0.0 MB\n"
     assert_sound(make_home(), table(sweep))
 
@@ -453,9 +482,9 @@ def test_text_that_is_no_utf8_is_refused_as_a_note_and_ends_nothing_where_it_was
     for words in (["caf\udce9"], ["0", "caf\udce9"]):
         refused = call("note", "toy", *words)
         assert (refused.exit_code, "is not UTF-8" in refused.stderr) == (2, True), refused.output
-    file = sweep.home.store(sweep.info.id).folder / "notes.json"
-    assert not file.exists()
-    file.write_text('{"sweep": "a \\ud800 b", "0": "c \\udce9 d"}')
+    store = sweep.home.store(sweep.info.id)
+    assert store.state().notes == {}
+    store.append(Noted("sweep", "a \ud800 b"), Noted("0", "c \udce9 d"))
     sent = call("sync", "toy")
     assert sent.exit_code == 0, sent.output
     assert call("note", "toy").stdout == "a ? b\ntrial 0: c ? d\n"
@@ -466,23 +495,23 @@ def test_text_that_is_no_utf8_is_refused_as_a_note_and_ends_nothing_where_it_was
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", ["sweep.begun", "sweep.renamed", "run.filed:2", "end.valued"])
+@pytest.mark.parametrize("point", ["journal.begun", "journal.written", "run.filed:2", "end.valued"])
 def test_a_renaming_that_is_killed_is_undone_or_finished(finished_toy, call, make_home, point):
     sweep = finished_toy(trials=3)
     words = ["rename", "toy", "better", "--home", str(make_home())]
     assert Launched(words, {"SWEEPS_FAILPOINT": point}).wait() == -signal.SIGKILL
     assert call("doctor", "--fix").exit_code == 0
     (info,) = Home(make_home()).sweeps()
-    assert info.name == ("toy" if point == "sweep.begun" else "better")
+    assert info.name == ("toy" if point == "journal.begun" else "better")
     assert {run["tags"]["sweep"] for run in tracked(make_home(), info.id)} == {info.name}
     assert_sound(make_home(), table(sweep), info.name)
 
 
-@pytest.mark.parametrize("step", ["begun", "renamed", "done"])
+@pytest.mark.parametrize("step", ["begun", "written", "done"])
 def test_a_note_that_is_killed_is_there_or_not(finished_toy, call, make_home, step):
     sweep = finished_toy(trials=1)
     words = ["note", "toy", "0", "odd", "--home", str(make_home())]
-    assert Launched(words, {"SWEEPS_FAILPOINT": f"notes.{step}"}).wait() == -signal.SIGKILL
+    assert Launched(words, {"SWEEPS_FAILPOINT": f"journal.{step}"}).wait() == -signal.SIGKILL
     assert call("sync").exit_code == 0
     said = call("note", "toy").stdout
     assert said == ("" if step == "begun" else "trial 0: odd\n")

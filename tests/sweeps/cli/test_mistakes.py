@@ -205,11 +205,11 @@ def test_a_home_that_leads_nowhere_is_refused(tmp_path, monkeypatch, home):
 
 @pytest.mark.parametrize("command", ["list", "doctor", "sync"])
 def test_records_that_are_away_are_not_taken_for_none(tmp_path, command):
-    (tmp_path / "records").symlink_to(tmp_path / "a disk that is not there")
+    (tmp_path / "sweeps").symlink_to(tmp_path / "a disk that is not there")
     result = CliRunner().invoke(app, [*command.split(), "--home", str(tmp_path)])
     assert result.exit_code == 2, result.output
-    assert f"error: home {tmp_path}: records is a link to no folder" in result.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["records"]
+    assert f"error: home {tmp_path}: sweeps is a link to no folder" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["sweeps"]
 
 
 def test_a_table_that_cannot_be_written_is_refused(tmp_path, make_home):

@@ -13,6 +13,7 @@ from sweeps.analysis.data import SweepData
 from sweeps.errors import UsageError
 from sweeps.render.sections.reproduce import rerun_commands
 from sweeps.runner import loop
+from tests.sweeps import journals
 from tests.sweeps.conftest import TOY, table
 from tests.sweeps.soundness import assert_sound
 
@@ -68,17 +69,13 @@ def test_the_point_itself_can_still_be_found_among_the_trials(call, finished_toy
     assert again.stdout.startswith("is trial 0 already: ")
 
 
-def test_a_longer_trial_whose_record_and_journal_are_lost_is_trained_as_it_was(
-    call, finished_toy, make_home
-):
+def test_a_longer_trial_whose_events_are_lost_is_trained_as_it_was(call, finished_toy, make_home):
     finished_toy(trials=4)
     run = ("run", "TOY", "--trials", "4", "--workers", "0")
     call(*run, "--more-epochs", "2")
     sweep = sweeps.load("toy", make_home())
     before = records_of(sweep)[4].spec
-    folder = sweep.home.store(sweep.info.id).folder
-    for lost in [folder / "journal.jsonl", *folder.glob("0004-1.*")]:
-        lost.unlink()
+    journals.forget(sweep.home.store(sweep.info.id), "0004-1", asked=True)
     assert call(*run).exit_code == 0
     after = records_of(sweeps.load("toy", make_home()))[4].spec
     assert (after.config, after.seed) == (before.config, before.seed)
@@ -90,8 +87,7 @@ def test_an_extended_sweep_keeps_the_epochs_of_a_longer_trial_without_a_record(
     finished_toy(trials=4)
     call("run", "TOY", "--trials", "4", "--workers", "0", "--more-epochs", "2")
     sweep = sweeps.load("toy", make_home())
-    for lost in sweep.home.store(sweep.info.id).folder.glob("0004-1.*"):
-        lost.unlink()
+    journals.forget(sweep.home.store(sweep.info.id), "0004-1")
     done = call("run", "TOY", "--trials", "5", "--workers", "0", "--extend", "--sampler", "random")
     assert done.exit_code == 0, done.output
     assert records_of(sweeps.load("toy", make_home()))[4].spec.config["epochs"] == 5

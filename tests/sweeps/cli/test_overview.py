@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import json
 import os
 import shlex
 
+import msgspec
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -18,6 +18,7 @@ from sweeps.home import Home
 from sweeps.interval import Interval
 from sweeps.records import Conclusions, ConfirmationRecord
 from sweeps.records.conclusions import ConfirmedStanding, VerdictConclusion
+from tests.sweeps import journals
 
 
 @pytest.fixture
@@ -36,8 +37,7 @@ def confirmed(finished_toy, run_toy, make_home):
     folder = home.store(sweep.info.id).folder / "finalists-1"
     folder.mkdir()
     companion = run_toy(trials=1, workers=0, name="toy-confirmation")
-    file = home.store(companion.info.id).folder / "sweep.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"directory": str(folder)}))
+    journals.alter(home.store(companion.info.id), "begun", directory=str(folder))
     best = sweep.best().number
     standings = [
         ConfirmedStanding(
@@ -48,11 +48,11 @@ def confirmed(finished_toy, run_toy, make_home):
 
     def conclude(trial=best):
         verdict = VerdictConclusion(
-            "verdict", "toy", 4, "toy-confirmation", 8, 8, True, f"trial-{trial}", standings,
+            "toy", 4, "toy-confirmation", 8, 8, True, f"trial-{trial}", standings,
             None, (), None, (),
         )  # fmt: skip
         ids = companion.info.id, companion.info.id
-        Conclusions(home.store(sweep.info.id).folder).keep(
+        Conclusions(home.store(sweep.info.id)).keep(
             ConfirmationRecord(*ids, "0000-1", f"trial-{trial}", conclusions=[verdict])
         )
         return sweep
@@ -202,11 +202,11 @@ def test_a_champion_that_beats_no_baseline_is_not_called_confirmed(call, confirm
         ConfirmedStanding("baseline-first", 0, interval, 0.9, interval, 0.2, word, None),
     ]
     verdict = VerdictConclusion(
-        "verdict", "toy", 4, "toy-confirmation", 20, 20, False, f"trial-{best}", standings,
+        "toy", 4, "toy-confirmation", 20, 20, False, f"trial-{best}", standings,
         None, (), None, (), margin=0.005, looks=(20,),
     )  # fmt: skip
-    conclusions = Conclusions(sweep.home.store(sweep.info.id).folder)
-    record = dataclasses.replace(conclusions.confirmed(), conclusions=[verdict])
+    conclusions = Conclusions(sweep.home.store(sweep.info.id))
+    record = msgspec.structs.replace(conclusions.confirmed(), conclusions=[verdict])
     conclusions.keep(record)
     said = " ".join(call("best", "toy").stdout.split())
     is_proven = word == "worse"

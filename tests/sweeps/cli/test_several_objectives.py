@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from tests.homes import copy_home
-from tests.sweeps.cli.test_hostile_files import sealed
+from tests.sweeps import journals
+from tests.sweeps.forging import JOURNAL, forge, in_trial
 from tests.sweeps.launching import Launched
 from tests.sweeps.trading_experiment import TRADING, TWO
 
@@ -131,8 +132,7 @@ def test_a_trial_of_the_front_is_tried_first_elsewhere(call, swept):
 @pytest.mark.slow
 def test_gc_keeps_the_weights_of_the_front(call, swept):
     assert call("gc", "trading", "--keep-top", 1).exit_code == 0
-    folder = swept.home.store(swept.info.id).folder
-    kept = {int(path.stem.split("-")[0]) for path in folder.glob("*.weights")}
+    kept = {int(key[:4]) for key in journals.weights(swept.home.store(swept.info.id))}
     assert {trial.number for trial in swept.pareto_front()} <= kept
     assert len(kept) < sum(row.objective is not None for row in swept.rows())
 
@@ -154,7 +154,7 @@ def test_what_needs_one_number_is_refused_before_anything_is_created(call, optio
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
     assert expected in line
-    assert not (call.home / "records").exists()
+    assert not (call.home / "sweeps").exists()
 
 
 @pytest.mark.parametrize(
@@ -192,8 +192,8 @@ def test_a_record_that_lacks_one_of_them_is_shown_and_not_on_the_front(
     call, swept, tmp_path, lacking
 ):
     trial = swept.pareto_front()[0].number
-    record = next(call.home.glob(f"records/*/{trial:04d}-1.record"))
-    sealed(record, lambda document: document["result"]["metrics"].pop(lacking))
+    (journal,) = call.home.glob(f"sweeps/*/{JOURNAL}")
+    forge(journal, in_trial(trial, lambda event: event["trained"]["metrics"].pop(lacking)))
     for words in (
         ("list",),
         ("trials", "trading"),

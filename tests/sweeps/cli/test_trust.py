@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import shutil
 import sys
 import zipfile
 
@@ -12,6 +11,7 @@ import pytest
 import sweeps
 from sweeps.errors import UsageError
 from sweeps.experiments import loading
+from tests.sweeps.forging import JOURNAL, adding, events_in, forge, in_each
 
 EVIL = """
 from pathlib import Path
@@ -49,21 +49,6 @@ READS_IT = [
 ]
 
 
-def resealed(file, name, change):
-    """Alter one JSON file of an archive, as a sender can: its digest fits again."""
-    with zipfile.ZipFile(file) as archive:
-        members = {one: archive.read(one) for one in archive.namelist()}
-    document = json.loads(members.get(name, b"{}"))
-    change(document)
-    members[name] = json.dumps(document).encode()
-    manifest = json.loads(members["manifest.json"])
-    manifest["files"][name] = hashlib.sha256(members[name]).hexdigest()
-    members["manifest.json"] = json.dumps(manifest).encode()
-    with zipfile.ZipFile(file, "w") as archive:
-        for one, content in members.items():
-            archive.writestr(one, content)
-
-
 @pytest.fixture
 def theirs(finished_toy, call, tmp_path, monkeypatch):
     """Return a mark that appears when a module of the sender's choice is imported."""
@@ -74,11 +59,8 @@ def theirs(finished_toy, call, tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "evilmod.py").write_text(EVIL.format(mark=str(mark)))
     monkeypatch.chdir(folder)  # where an archive and a module may have come together
-    resealed(
-        file,
-        "sweep.json",
-        lambda d: d.update(experiment="evilmod:experiment", directory=str(folder)),
-    )
+    evil = {"experiment": "evilmod:experiment", "directory": str(folder)}
+    forge(file, in_each("begun", lambda event: event.update(evil)))
     before = list(sys.path)
     result = call("import", file, home="elsewhere")
     assert result.exit_code == 0, result.output
@@ -127,7 +109,7 @@ def test_what_is_shipped_vouches_for_nothing_beside_it(
     call("share", "toy", file)
     (tmp_path / "evilmod.py").write_text(EVIL.format(mark=str(mark)))
     monkeypatch.syspath_prepend(str(tmp_path))
-    resealed(file, "sweep.json", lambda document: FORGED[forged](document["space"]))
+    forge(file, in_each("begun", lambda event: FORGED[forged](event["space"])))
     assert call("import", file, home="elsewhere").exit_code == 0
     refused = call(*filled(words, tmp_path), home="elsewhere")
     assert (refused.exit_code, "this would run the" in refused.stderr) == (2, True), refused.output
@@ -168,6 +150,40 @@ def test_trust_does_not_travel(theirs, call, tmp_path, make_home):
     assert sweeps.load("toy", make_home("third")).info.directory is None
 
 
+@pytest.mark.parametrize("words", RUNS_IT[:2], ids=lambda words: words[0])
+def test_trust_that_the_sender_forged_is_none(theirs, call, tmp_path, words):
+    trusting = {"file": "toy.sweep", "archive": "ab" * 32, "trusted": True}
+    file = tmp_path / "toy.sweep"
+    forge(file, adding(kind="received 1", **trusting, folder=str(tmp_path / "downloads")))
+    call("delete", "toy", "--yes", home="elsewhere")
+    assert call("import", file, home="elsewhere").exit_code == 0
+    result = call(*filled(words, tmp_path), home="elsewhere")
+    assert (result.exit_code, "came with toy.sweep" in result.stderr) == (2, True), result.output
+    assert not theirs.exists()
+
+
+def test_nothing_that_is_true_on_one_machine_only_travels(finished_toy, call, make_home, tmp_path):
+    """Neither sent, nor taken in if a sender forges it."""
+    sweep, file = finished_toy(trials=1), tmp_path / "toy.sweep"
+    assert call("note", "toy", "it travels").exit_code == 0
+    assert call("share", "toy", file).exit_code == 0
+    with zipfile.ZipFile(file) as archive:
+        sent = archive.read(JOURNAL)
+    kinds = {event["kind"] for event in events_in(sent)}
+    folder = sweep.info.directory.encode()
+    assert folder in sweep.home.store(sweep.info.id).journal.path.read_bytes()
+    assert folder not in sent
+    assert kinds.isdisjoint({"started 1", "returned 1", "received 1"})
+    assert "noted 1" in kinds
+    forge(file, adding(kind="started 1", began_at=7, command="sweeps run evil", folder="/evil"))
+    forge(file, in_each("begun", lambda event: event.update(directory="/evil")))
+    assert call("import", file, home="elsewhere").exit_code == 0
+    arrived = sweeps.load("toy", make_home("elsewhere"))
+    journal = arrived.home.store(arrived.info.id).journal.path
+    assert b"evil" not in journal.read_bytes()
+    assert call("note", "toy", home="elsewhere").stdout == "it travels\n"
+
+
 def test_what_was_made_here_needs_no_trust(finished_toy, call):
     finished_toy(trials=1)
     result = call("trust", "toy", "--yes")
@@ -199,11 +215,16 @@ def test_a_command_that_came_with_a_script_is_not_run(call, tmp_path):
 def test_a_name_of_the_senders_choice_is_refused(finished_toy, call, tmp_path, make_home, name):
     finished_toy(trials=1)
     call("share", "toy", tmp_path / "toy.sweep")
-    resealed(tmp_path / "toy.sweep", "sweep.json", lambda d: d.update(name=name))
-    result = call("import", tmp_path / "toy.sweep", home="elsewhere")
-    assert (result.exit_code, "sweep name" in result.stderr) == (2, True)
-    assert "\x1b" not in result.stderr
-    assert not list((make_home("elsewhere") / "records").glob("*"))
+    for change in (
+        in_each("begun", lambda event: event.update(name=name)),
+        adding(kind="renamed 1", name=name),
+    ):
+        shutil.copy(tmp_path / "toy.sweep", tmp_path / "forged.sweep")
+        forge(tmp_path / "forged.sweep", change)
+        result = call("import", tmp_path / "forged.sweep", home="elsewhere")
+        assert (result.exit_code, "at `$.name`" in result.stderr) == (2, True), result.output
+        assert "\x1b" not in result.stderr
+        assert not list((make_home("elsewhere") / "sweeps").glob("*"))
 
 
 @pytest.mark.parametrize("trained_in", ["/outside", "../../x", "20261127-1a2b3c4d/../../x"])
@@ -212,9 +233,9 @@ def test_a_conclusion_never_leads_out_of_the_home(finished_toy, call, tmp_path, 
     call("share", "toy", tmp_path / "toy.sweep")
     conclusion = {
         "confirmation": "20261127-1a2b3c4d", "trained_in": trained_in, "champion": "0000-1",
-        "winner": "trial 0", "tellings": [],
+        "finalist": "trial 0",
     }  # fmt: skip
-    resealed(tmp_path / "toy.sweep", "confirmation.json", lambda d: d.update(conclusion))
+    forge(tmp_path / "toy.sweep", adding(kind="confirmed 1", conclusion=conclusion))
     result = call("import", tmp_path / "toy.sweep", home="elsewhere")
     assert (result.exit_code, "is no sweep's id" in result.stderr) == (2, True)
 
@@ -238,7 +259,7 @@ def test_a_conclusion_never_leads_out_of_the_home(finished_toy, call, tmp_path, 
 def test_what_a_sweep_says_of_itself_is_of_the_right_kind(finished_toy, call, tmp_path, changed):
     finished_toy(trials=1)
     call("share", "toy", tmp_path / "toy.sweep")
-    resealed(tmp_path / "toy.sweep", "sweep.json", lambda d: d.update(changed))
+    forge(tmp_path / "toy.sweep", in_each("begun", lambda event: event.update(changed)))
     result = call("import", tmp_path / "toy.sweep", home="elsewhere")
     assert result.exit_code == 2, result.output
     assert len(result.stderr.splitlines()) == 1

@@ -182,10 +182,10 @@ def test_one_that_cannot_be_made_is_refused_or_empty(commands, tmp_path, sealed)
 
 def test_one_whose_records_cannot_be_read_is_not_taken_for_an_empty_one(commands, tmp_path, sealed):
     home = tmp_path / "home"
-    (home / "records").mkdir(parents=True)
+    (home / "sweeps").mkdir(parents=True)
     sealed(home)
-    (home / "records").chmod(0)
-    said = f"error: [Errno 13] Permission denied: '{home / 'records'}'\n"
+    (home / "sweeps").chmod(0)
+    said = f"error: [Errno 13] Permission denied: '{home / 'sweeps'}'\n"
     for name in ("list", "report"):
         assert launch(commands[name], home) == (2, said)
 

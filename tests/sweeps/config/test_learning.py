@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import signal
 
+import msgspec
 import pytest
 
 import sweeps
 from search_spaces.loading import parse
 from sweeps.errors import UsageError
+from sweeps.journal.events import Learned, LearnedPoint
 from sweeps.manage.doctor import examine_sweep
-from sweeps.records import LEARNED, Learned, RecordError
-from sweeps.records.schema import shaped
+from sweeps.records import RecordError
 from sweeps.workspace.failpoints import VARIABLE
 from tests.sweeps.conftest import TOY, table
 from tests.sweeps.launching import Launched
@@ -40,7 +41,7 @@ def origins(sweep):
 
 
 def stored(sweep):
-    return LEARNED.read(sweep.home.store(sweep.info.id).folder)
+    return sweep.home.store(sweep.info.id).state().learned
 
 
 def test_points_of_a_file_are_tried_after_the_baselines(run_toy, portfolio):
@@ -108,17 +109,18 @@ def test_a_sweep_cannot_learn_something_else_later(run_toy, portfolio):
         run_toy(name="taught", trials=4, learn_from="source")
 
 
+@pytest.mark.filterwarnings("ignore::sweeps.records.DamagedRecordWarning")  # said first
 @pytest.mark.parametrize("damage", ["lost", "altered"])
 def test_a_sweep_that_lost_its_points_does_not_go_on(run_toy, portfolio, damage):
     sweep = run_toy(learn_from=portfolio, trials=2)
-    file = sweep.home.store(sweep.info.id).folder / LEARNED.name
+    store = sweep.home.store(sweep.info.id)
     if damage == "lost":
-        file.unlink()
+        path = store.journal.path
+        path.write_bytes(path.read_bytes().replace(b"learned 1", b"learner 1"))
     else:
-        document = json.loads(file.read_text())
-        document["points"][1]["params"]["x"] = 0.5
-        file.write_text(json.dumps(document))
-    with pytest.raises(RecordError, match="bring the file back"):
+        store.append(Learned(points=(LearnedPoint({"x": 0.5, "layers": 0, "kind": "b"}),)))
+    why = "lost" if damage == "lost" else "not its own"
+    with pytest.raises(RecordError, match=rf"journal.jsonl\) are {why}; bring"):
         run_toy(trials=4)
 
 
@@ -135,14 +137,14 @@ def test_what_is_not_there_is_refused(call, make_home, asked, said):
     result = call("run", "TOY", "--learn-from", asked)
     assert result.exit_code == 2
     assert said in result.stderr
-    assert not (make_home("home") / "records").exists()
+    assert not (make_home("home") / "sweeps").exists()
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("points: 3", "points is 3"),
-        ("points: [{parameters: {x: 1}}]", "lacks params"),
+        ("points: 3", "Expected `array`, got `int` - at `$.points`"),
+        ("points: [{params: {x: 1}, trial: 7}]", "unknown field `trial` - at `$.points[0]`"),
         ("- x", "holds a list"),
         ("points: []", "nothing to learn"),
         (POINTS.replace("trials: 100", f"data: {'ab' * 32}"), "the data of this sweep"),
@@ -154,7 +156,7 @@ def test_a_file_that_is_no_portfolio_is_refused(call, make_home, tmp_path, conte
     result = call("run", "TOY", "--learn-from", file)
     assert result.exit_code == 2
     assert said in " ".join(result.stderr.split())
-    assert not (make_home("home") / "records").exists()
+    assert not (make_home("home") / "sweeps").exists()
 
 
 def test_a_sweep_of_another_space_or_with_few_trials_is_refused(run_toy, tmp_path, call):
@@ -218,7 +220,8 @@ def test_every_portfolio_that_ships_lies_in_its_space():
 
     for path in SHIPPED.glob("*.json"):
         space = load_space(path.stem)
-        learned = shaped(Learned, parse(path.read_text(), path.name).values)
+        found = parse(path.read_text(), path.name).values
+        learned = msgspec.convert({**found, "kind": "learned 1"}, Learned)
         for point in learned.points:
             assert point_of(space, point.params)[0] == point.params
         assert all(source.data for source in learned.learned_from)
@@ -234,8 +237,8 @@ def test_killed_while_and_after_it_learns_it_ends_as_if_left_alone(
     run_toy(**source)
     words = ["run", str(toy_space), "--learn-from", "home", "--trials", "14", "--workers", "2"]
     words += ["--home", str(make_home())]
-    # The first file that is written as `sweep` is what was learned, the second the sweep itself.
-    for point in ("sweep.written", "sweep.renamed", "sweep.written:2", "record.done:3"):
+    # What is learned is written with what the sweep is.
+    for point in ("journal.begun", "journal.written", "journal.done", "journal.done:9"):
         assert Launched(words, {VARIABLE: point}).wait() == -signal.SIGKILL
     assert call("delete", "source", "--yes").exit_code == 0
     again = Launched(words)

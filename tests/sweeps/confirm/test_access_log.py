@@ -1,12 +1,12 @@
 """Evaluations of a test set are counted over a home, and told from what was stored."""
 
-import dataclasses
 import multiprocessing
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from sweeps.confirm.access_log import (
     AccessLog,
@@ -22,8 +22,10 @@ from sweeps.confirm.test_set import QUESTIONS, conclude_evaluations, earlier_que
 from sweeps.confirm.votes import conclude_votes
 from sweeps.errors import UsageError
 from sweeps.home import Home
-from sweeps.records import DamagedRecordWarning, RecordError, put_aside
+from sweeps.records import Conclusions, DamagedRecordWarning, RecordError, put_aside
 from sweeps.render.sections.confirmed import put_in_words
+from tests.sweeps.factories import make_info
+from tests.sweeps.records.test_conclusions import TESTED
 
 DIGEST = "ab" * 32
 
@@ -40,9 +42,9 @@ def access_log(tmp_path):
 def test_the_first_reading_needs_no_reason_and_the_same_list_is_the_same_evaluations(access_log):
     first = access_log.freeze([entry()], ["accuracy"], "")
     assert (first.number, first.reason) == (1, "")
-    again = dataclasses.replace(entry(), name="renamed", confirmation="20250101-dddddddd")
+    again = replace(entry(), name="renamed", confirmation="20250101-dddddddd")
     same = access_log.freeze([again], ["accuracy"], "")
-    assert same == dataclasses.replace(first, entries=[again]), "the models count, by weights"
+    assert same == replace(first, entries=[again]), "the models count, by weights"
     assert access_log.evaluations() == [first]
     assert access_log.scores(first) is None, "frozen, not scored yet: it counts already"
 
@@ -97,7 +99,7 @@ def test_a_reading_that_asked_otherwise_is_the_same_one_if_its_scores_answer_all
 def test_the_digest_of_a_reading_made_by_an_earlier_version_is_what_it_was(asked, was):
     evaluation = Evaluation(1, DIGEST, 0, "", [entry()], asked)
     assert evaluation.list_digest == was
-    assert dataclasses.replace(evaluation, questions=QUESTIONS).list_digest != was
+    assert replace(evaluation, questions=QUESTIONS).list_digest != was
 
 
 def test_the_readings_of_some_sweeps_are_those_that_asked_about_all_of_them(access_log, tmp_path):
@@ -112,9 +114,10 @@ def test_the_readings_of_some_sweeps_are_those_that_asked_about_all_of_them(acce
 
 
 def test_readings_that_came_with_an_imported_sweep_count_too(access_log, tmp_path):
-    folder = tmp_path / "records" / "20250101-aaaaaaaa"
-    folder.mkdir(parents=True)
-    (folder / f"tested-{DIGEST[:8]}-3.json").write_text("{}")
+    store = Home(tmp_path).store(make_info().id)
+    store.create(make_info())
+    for number, digest in ((3, DIGEST), (7, "cd" * 32)):
+        Conclusions(store).keep_tested(f"{digest[:8]}-{number}", TESTED)
     assert access_log.count() == 3
     with pytest.raises(UsageError, match="was read 3 times: what is chosen"):
         access_log.freeze([entry()], ["accuracy"], "")
@@ -226,8 +229,8 @@ def voting(access_log, trainings=6, n=300, sweeps=("20250101-aaaaaaaa",)):
 
 def test_a_sweep_with_one_training_does_not_vote(access_log):
     evaluation, scores = voting(access_log, sweeps=("20250101-aaaaaaaa", "20250101-cccccccc"))
-    named = [dataclasses.replace(e, name=n) for e, n in zip(evaluation.entries, "ab", strict=True)]
-    evaluation = dataclasses.replace(evaluation, entries=named)
+    named = [replace(e, name=n) for e, n in zip(evaluation.entries, "ab", strict=True)]
+    evaluation = replace(evaluation, entries=named)
     scores |= {name: scores[name][:1] for name in ("logits_1", "correct_1")}
     told = put_in_words(conclude_votes(evaluation, scores, evaluation.at(1)))
     rows = {row[0]: row for row in told.rows}

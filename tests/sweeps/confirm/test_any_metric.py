@@ -103,9 +103,9 @@ def test_samples_in_time_order_are_said_to_be_judged_by_their_past(tmp_path, mak
     words = ("confirm", "one", "--top", 2, "--folds", 8, *at_home)
     found = json.loads(run(*words, "--json").stdout)
     assert (found["metric"], found["method"]) == ("val_mae", "rolling origin")
+    assert "trained on the past of each fold" in found["answer"][-1]
     said = " ".join(run(*words, "--details").stdout.split())
     assert "which follows all that trains it (rolling origin, Tashman 2000)" in said
-    assert "trained on the past of each fold" in said
     said = " ".join(run("report", "one", "--methods", "--home", home).stdout.split())
     assert "each after all samples that train it (rolling origin, Tashman 2000)" in said
 

@@ -57,12 +57,12 @@ def trained(home, name, folds=8, missing=(), change=as_it_is):
             params = {"block": fold, "finalist": label}
             store.write(make_record(trial, spec=spec, params=params, result=result))
     confirmed = ConfirmationRecord(ids[1], ids[1], "0000-1", "trial-1", top=2, folds=folds)
-    Conclusions(home.store(ids[0]).folder).keep(confirmed)
+    Conclusions(home.store(ids[0])).keep(confirmed)
     return home.get(name)
 
 
 def confirmed(home, info):
-    confirmed = Conclusions(home.store(info.id).folder).confirmed()
+    confirmed = Conclusions(home.store(info.id)).confirmed()
     return Confirmed(info.name, Trainings.read(home.store(confirmed.confirmation)), "trial-1")
 
 

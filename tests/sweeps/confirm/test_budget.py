@@ -1,6 +1,5 @@
 """A budget of time keeps enough for a confirmation, and the confirmation keeps to the budget."""
 
-import json
 import math
 import time
 from dataclasses import replace
@@ -14,6 +13,7 @@ from search_spaces.space import Confirming
 from sweeps.cli import app
 from sweeps.confirm.confirm import ConfirmOptions, confirm
 from sweeps.confirm.planning import HowToTrain, Reservation
+from sweeps.journal.events import Returned, Started
 from sweeps.records import Starts
 from tests.sweeps.factories import make_record
 from tests.sweeps.folding_experiment import SPACE
@@ -122,7 +122,7 @@ def test_what_a_budget_does_not_pay_for_is_said_and_not_done(call, make_home):
     assert again.exit_code == 0, again.output
     assert "no confirmation: 2 finalists on 20 folds would take 14 s, and " in again.stdout
     assert "`sweeps confirm one --home" in again.stdout
-    assert not list((make_home() / "records").glob("*/finalists-*"))
+    assert not list((make_home() / "sweeps").glob("*/finalists-*"))
     assert "used by all starts" in again.stdout.splitlines()[-1]
 
 
@@ -135,12 +135,14 @@ def test_a_space_whose_points_were_all_tried_is_confirmed_before_the_budget_ends
 
 
 def starts_of(sweep):
-    return Starts(sweep.home.store(sweep.info.id).folder)
+    return Starts(sweep.home.store(sweep.info.id))
 
 
 def set_used(sweep, seconds):
-    file = sweep.home.store(sweep.info.id).folder / "starts.json"
-    file.write_text(json.dumps([{"began_at": 1, "seconds": seconds, "price": None}]))
+    """Record one more start, after which all have taken so long."""
+    used = sum(start.seconds for start in starts_of(sweep).all())
+    took = Returned(began_at=1, seconds=seconds - used)
+    sweep.home.store(sweep.info.id).append(Started(began_at=1), took)
 
 
 @pytest.mark.slow

@@ -111,7 +111,7 @@ def test_it_is_told_with_figures_and_in_words():
     labels = [standing.finalist.label for standing in verdict.standings]
     found = {label: measured(2.0, 2.0) for label in labels}
     winner = verdict.recommended.finalist.label
-    told = put_in_words(CalibrationConclusion("calibration", winner, found))
+    told = put_in_words(CalibrationConclusion(winner, found))
     ece = found[winner].measures["ece"]
     assert told.lead.startswith(f"{winner}: its calibration error is lower at the fitted")
     assert f"{100 * ece.after.value:.2f} points, not {100 * ece.before.value:.2f} (" in told.lead

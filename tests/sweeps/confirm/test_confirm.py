@@ -48,7 +48,7 @@ def test_a_sweep_that_still_runs_is_refused_and_goes_on_undisturbed(words, make_
     home = Home(make_home())
     until(lambda: home.find("one") is not None, running)
     store = home.store(home.get("one").id)
-    until(lambda: len(store.paths()) >= 3, running)  # enough to be compared, if one looked
+    until(lambda: len(store.state().ended) >= 3, running)  # enough to be compared, if one looked
     running.signal(signal.SIGSTOP)  # as long as this takes, it has not ended
     # Behind one that is whole, too: that is not trained for hours before the refusal.
     refused = [
@@ -62,19 +62,19 @@ def test_a_sweep_that_still_runs_is_refused_and_goes_on_undisturbed(words, make_
     assert running.wait() == 0, running.stderr()
     assert [row.state for row in sweeps.load("one", home.path).rows()] == ["COMPLETE"] * 5
     assert [info.name for info in home.sweeps()] == ["done", "one"]
-    assert not list(home.records.glob("*/finalists-*"))
+    assert not list(home.sweeps_folder.glob("*/finalists-*"))
 
 
 def test_a_sweep_that_is_taken_up_while_it_is_confirmed_keeps_its_verdict(words, make_home):
     assert Launched(words("one")).wait() == 0
     home = Home(make_home())
-    folder = home.store(home.get("one").id).folder
+    store = home.store(home.get("one").id)
     confirming = Launched(
         ["confirm", "one", *CONFIRM, "--details", "--home", str(make_home())], hears_all=True
     )
-    until((folder / "finalists-1" / "space.yaml").exists, confirming)
-    with SweepLock(folder / "lock", "one"):  # as `sweeps run` does with more trials
+    until((store.folder / "finalists-1" / "space.yaml").exists, confirming)
+    with SweepLock(store.folder / "lock", "one"):  # as `sweeps run` does with more trials
         code = confirming.wait()
     assert code == 0, confirming.stderr()
     assert "The best of the search" in confirming.stderr()
-    assert Conclusions(folder).confirmed() is not None
+    assert Conclusions(store).confirmed() is not None

@@ -108,12 +108,17 @@ def test_what_a_training_kept_and_cannot_be_judged_is_said(tmp_path, changed, sa
 def lost_on(folder, sizes, folds, **changed):
     """Return a store in which the first finalist, right on all it answers, is lost on folds."""
     store = stored(folder, sizes, lambda place, samples: (samples % 10 != 0) | (place == 0))
-    for fold in folds:
-        key = store.read_all()[2 * fold].spec.key
-        record = store.read(key)
-        (folder / f"{key}.record").unlink()
-        store.write(dataclasses.replace(record, objective=None, **changed))
-    return store
+    return with_changed(store, {2 * fold: changed for fold in folds})
+
+
+def with_changed(store, changes):
+    """Return a store with the same trainings, some of them, by their number, with other members."""
+    again = RecordStore(store.folder.with_name(f"{store.folder.name}-changed"))
+    again.folder.mkdir()
+    for number, record in enumerate(store.read_all(arrays=True)):
+        changed = {"objective": None, **changes[number]} if number in changes else {}
+        again.write(dataclasses.replace(record, details_sha256=None, **changed))
+    return again
 
 
 NO_ANSWERS = make_result(np.random.default_rng(0), "diverged", 2)
@@ -155,8 +160,7 @@ def test_a_training_that_diverged_counts_by_the_weights_it_restored(tmp_path):
     result = dataclasses.replace(
         record.result, outcome="diverged", metrics={"block_accuracy": 0.5}, arrays=answers
     )
-    (tmp_path / "lost" / f"{record.spec.key}.record").unlink()
-    store.write(dataclasses.replace(record, outcome="diverged", objective=None, result=result))
+    store = with_changed(store, {2: {"outcome": "diverged", "result": result}})
     comparison = compare_finalists(store, FINALISTS, 8, classes=np.zeros(40, int))
     standings = {s.finalist.label: s for s in comparison.verdict.standings}
     assert standings["trial-1"].mean.value == pytest.approx(75 / 80)
@@ -165,10 +169,7 @@ def test_a_training_that_diverged_counts_by_the_weights_it_restored(tmp_path):
 
 def test_a_fold_on_which_nobody_left_answers_leaves_its_repeat_out(tmp_path):
     store = lost_on(tmp_path / "lost", [10] * 12, [5], outcome="failed", result=None)
-    key = store.read_all()[11].spec.key
-    record = dataclasses.replace(store.read(key), outcome="failed", objective=None, result=None)
-    (tmp_path / "lost" / f"{key}.record").unlink()
-    store.write(record)
+    store = with_changed(store, {11: {"outcome": "failed", "result": None}})
     assert compare_finalists(store, FINALISTS, 12).folds == [0, 1, 2, 3, 8, 9, 10, 11]
 
 

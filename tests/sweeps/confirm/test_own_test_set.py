@@ -76,8 +76,8 @@ def test_an_error_is_quoted_as_it_is_and_a_smaller_one_is_ahead(tmp_path):
     found = concluded(evaluation, scores)
     winner, baseline = found.finalists
     assert winner.accuracy.value == pytest.approx(values[0].mean())
-    assert baseline.winner_ahead_by.value == pytest.approx((values[1] - values[0]).mean())
-    assert baseline.winner_ahead_by.low > 0, "the winner has the smaller error"
+    assert baseline.champion_ahead_by.value == pytest.approx((values[1] - values[0]).mean())
+    assert baseline.champion_ahead_by.low > 0, "the winner has the smaller error"
     assert found.refit_accuracy == pytest.approx(values[2].mean())
     assert (found.samples, found.trainings, found.files) == (SAMPLES, 8, None)
     told = put_in_words(found)

@@ -2,16 +2,16 @@
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.records.format import encode
+from sweeps.journal.events import Ended, to_line
 from tests.sweeps.voting_experiment import SPACE, VotingExperiment
 
 pytestmark = pytest.mark.slow
@@ -110,13 +110,15 @@ def test_a_refit_of_another_winner_is_not_taken_for_this_ones(confirmed, home):
     call = caller(home)
     assert call(*CONFIRM, "--refit").exit_code == 0
     sweep = sweeps.load("drawn-refit", home)
-    space = home / "records" / Path(*Path(sweep.info.directory).parts[-3:]) / "space.yaml"
+    space = home / "sweeps" / Path(*Path(sweep.info.directory).parts[-3:]) / "space.yaml"
     winner = sweeps.load("drawn", home).champion().record.spec.config
     other = {**winner, "skill": 9.5}
     store = sweep.home.store(sweep.info.id)
-    (record,) = store.read_all(arrays=True)
-    record = replace(record, spec=replace(record.spec, config=other))
-    (store.folder / "0000-1.record").write_bytes(encode(record))
+    events = [
+        msgspec.structs.replace(event, config=other) if isinstance(event, Ended) else event
+        for event in store.journal.read(pytest.fail)
+    ]
+    store.journal.path.write_bytes(b"".join(map(to_line, events)))
     space.write_text(space.read_text().replace(f"skill: {winner['skill']}", "skill: 9.5"))
     assert call(*CONFIRM).exit_code == 0
     assert sweeps.load("drawn", home).champion().sweep.name == "drawn-confirmation"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from sweeps.cli import app
@@ -50,7 +50,11 @@ def call(confirmed, tmp_path):
     home = tmp_path / "home"
     copy_home(confirmed, home)
     call = caller(home)
-    call.records = lambda: sorted((home / "records").glob("*/*.record"))
+    call.records = lambda: [
+        (info.name, key)
+        for info in Home(home).sweeps()
+        for key in Home(home).store(info.id).state().ended
+    ]
     return call
 
 
@@ -105,7 +109,7 @@ def concluded(folds=20, finalists=("trial-1", "trial-2"), trials=40):
         for label in finalists
     ]
     verdict = VerdictConclusion(
-        "verdict", "one", trials, "one-confirmation", folds, folds, True, finalists[0], standings,
+        "one", trials, "one-confirmation", folds, folds, True, finalists[0], standings,
         None, (), None, (),
     )  # fmt: skip
     return ConfirmationRecord("a", "a", "0000-1", finalists[0], conclusions=[verdict])

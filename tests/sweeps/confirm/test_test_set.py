@@ -52,7 +52,7 @@ def test_it_is_refused_before_anything_is_trained_or_read(run, make_home, other)
     entry = Entry(one.info.id, "one", "winner", "trial-1", one.info.id, ["0000-1"], ["w"])
     evaluation = access_log.freeze([entry], ["accuracy"], "")
     access_log.keep(evaluation, {"labels": np.arange(3)})
-    before = contents(home.path / "test"), contents(home.records)
+    before = contents(home.path / "test"), contents(home.sweeps_folder)
     # With a reason: nothing but the data stands in the way of another evaluation.
     words = ["confirm", "one", "two", "--test", "--again", "both at once", "--workers", "0"]
     refused = CliRunner().invoke(app, [*words, "--home", str(home.path)])
@@ -61,6 +61,6 @@ def test_it_is_refused_before_anything_is_trained_or_read(run, make_home, other)
     assert refused.stderr == (
         "error: --test reads one test set: name sweeps of one experiment and one source\n"
     )
-    assert (contents(home.path / "test"), contents(home.records)) == before
+    assert (contents(home.path / "test"), contents(home.sweeps_folder)) == before
     assert access_log.evaluations() == [evaluation]
     assert {info.name for info in home.sweeps()} == {one.name, two.name}

@@ -156,9 +156,9 @@ def members(count, winners=1):
         (2, 1, None, ["all 2"], "all 2"),
         (4, 1, 3, ["top 3"], "top 3"),
         (4, 1, 4, ["all 4"], "all 4"),
-        (5, 2, None, ["winners", "all 5"], "winners"),
-        (5, 2, 3, ["winners", "top 3", "all 5"], "top 3"),
-        (5, 2, 5, ["winners", "all 5"], "all 5"),
+        (5, 2, None, ["champions", "all 5"], "champions"),
+        (5, 2, 3, ["champions", "top 3", "all 5"], "top 3"),
+        (5, 2, 5, ["champions", "all 5"], "all 5"),
     ],
 )
 def test_which_ensembles_are_asked_about(count, winners, top, expected, announced):
@@ -167,8 +167,8 @@ def test_which_ensembles_are_asked_about(count, winners, top, expected, announce
     assert [ensemble.name for ensemble in chosen] == expected
     assert [e.name for e in chosen if e.is_announced] == [announced]
     sizes = {e.name: len(e.members) for e in chosen}
-    assert all(size == int(name.split()[1]) for name, size in sizes.items() if name != "winners")
-    assert sizes.get("winners", winners) == winners
+    assert all(size == int(name.split()[1]) for name, size in sizes.items() if name != "champions")
+    assert sizes.get("champions", winners) == winners
 
 
 @pytest.mark.parametrize(("count", "top"), [(4, 5), (4, 1), (1, None), (1, 2)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
+import itertools
 import subprocess
 import sys
 
@@ -44,10 +44,10 @@ def bench(request, make_bench, in_process):
 @pytest.fixture
 def stored(tmp_path):
     """Write an attempt as a sweep does, and return it as it is read back."""
+    numbers = itertools.count()
 
     def stored(attempt):
-        shutil.rmtree(tmp_path / "store", ignore_errors=True)
-        store = RecordStore(tmp_path / "store")
+        store = RecordStore(tmp_path / f"store-{next(numbers)}")
         store.folder.mkdir()
         whole = dataclasses.replace(record(0), result=attempt.result, error=attempt.error)
         if attempt.result is None:

@@ -11,7 +11,7 @@ import pytest
 
 from sweeps.executors.checkpoint import CheckpointFile, CheckpointPlace, is_left, owner_of
 from sweeps.experiment import PreparedData, TrialSpec
-from sweeps.records.format import seal
+from sweeps.records.arrays import seal
 from tests.sweeps.factories import make_record
 
 STATE = {
@@ -73,10 +73,10 @@ def test_every_cut_or_changed_byte_is_noticed(place):
             assert place.said().startswith("begins anew: its checkpoint is damaged")
 
 
-def test_a_record_is_no_checkpoint(place):
+def test_another_kind_of_sealed_file_is_no_checkpoint(place):
     save(place)
     payload = place.path.read_bytes().partition(b"\n")[2]
-    place.path.write_bytes(seal(payload))
+    place.path.write_bytes(seal(payload, "record"))
     assert opened(place)[0].load() is None
 
 

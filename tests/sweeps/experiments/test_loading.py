@@ -15,7 +15,7 @@ from sweeps.cli import app
 from sweeps.errors import UsageError
 from sweeps.experiments.loading import check_installed, load_experiment
 from sweeps.home import Home
-from tests.sweeps import voting_experiment
+from tests.sweeps import journals, voting_experiment
 
 OWN = """
 
@@ -115,7 +115,7 @@ def test_half_a_capability_is_a_mistake(project, anew, monkeypatch):
     assert result.exit_code == 2
     assert "has `validation_labels` without `picture`, which belongs to it" in result.output
     assert "did you mean 'pictures'" in result.output
-    assert not list((project / "mlruns").glob("records/*"))
+    assert not list((project / "mlruns").glob("sweeps/*"))
 
 
 def test_a_misspelt_capability_is_a_mistake(project, anew, monkeypatch):
@@ -126,7 +126,7 @@ def test_a_misspelt_capability_is_a_mistake(project, anew, monkeypatch):
     result = call(project / "mlruns", "run", "ownspaces:skills", "--workers", 0)
     assert result.exit_code == 2
     assert "has `pictures`, which nothing asks for: if 'picture' is meant" in result.output
-    assert not list((project / "mlruns").glob("records/*"))
+    assert not list((project / "mlruns").glob("sweeps/*"))
 
 
 @pytest.mark.slow
@@ -187,9 +187,7 @@ def test_a_sweep_that_remembers_no_folder_finds_its_experiment_in_the_current_on
     """As sweeps of functions were recorded before."""
     run_in(project, monkeypatch)
     home = Home(project / "mlruns")
-    file = home.store(home.get("skills").id).folder / "sweep.json"
-    text = file.read_text("utf-8")
-    file.write_text(text.replace(f'"directory": "{project}"', '"directory": null'), "utf-8")
+    journals.alter(home.store(home.get("skills").id), "begun", directory=None)
     assert home.get("skills").directory is None
     anew()
     result = call(home.path, "replay", "skills", 1)

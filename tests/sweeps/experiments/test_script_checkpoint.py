@@ -287,10 +287,10 @@ def test_a_sweep_killed_five_times_equals_an_undisturbed_one(space, make_home, t
         assert again.trials()[column].tolist() == alone.trials()[column].tolist()
     assert again.history().equals(alone.history())
     assert max(begun(tmp_path)) > 0
-    assert not list((home / "records").glob("*/.checkpoints"))
+    assert not list((home / "sweeps").glob("*/.checkpoints"))
 
 
 def is_under_way(folder: Path, home: Path, starts: int) -> bool:
     """Whether a script has begun so often, and saved a state."""
-    states = home.glob("records/*/.checkpoints/*.files/state/state.json")
+    states = home.glob("sweeps/*/.checkpoints/*.files/state/state.json")
     return (folder / "begun").exists() and len(begun(folder)) >= starts and any(states)

@@ -3,6 +3,7 @@
 Processes that append are real ones, and are ended by SIGKILL.
 """
 
+import fcntl
 import os
 import random
 import re
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -157,13 +159,58 @@ def test_cut_under_an_open_journal_it_goes_on_with_its_own_numbers(journal):
     assert reports == [f"{journal.path}: {missing} events missing before event 7"]
 
 
-def test_deleted_under_an_open_journal_it_is_made_anew(journal):
+def test_deleted_under_an_open_journal_it_is_written_anew(journal, tmp_path):
+    events = fill(journal)
+    journal.path.unlink()
+    journal.append()
+    assert read(journal) == events
+    journal.path.unlink()
+    journal.append(asked(trial=77))
+    assert read(journal)[:-1] == events
+    assert numbers(journal) == [1, 2, 3, 4, 5, 6, 7]
+    assert [path.name for path in tmp_path.iterdir()] == [journal.path.name]
+
+
+def test_one_that_was_replaced_is_not_written_anew_by_what_it_replaced(journal, tmp_path):
+    """A sweep was deleted, and another with its id imported: the former one must not come back."""
     fill(journal)
+    other = Journal(tmp_path / "other")
+    other.path.parent.mkdir()
+    other.append(asked(trial=50), asked(trial=51))
+    other.path.replace(journal.path)
+    journal.append(asked(trial=77))
+    assert trials(journal) == [50, 51, 77]
+    journal.path.unlink()
+    journal.append(asked(trial=78))
+    assert (trials(journal), numbers(journal)) == ([50, 51, 77, 78], [1, 2, 3, 4])
+
+
+def test_deleted_before_it_was_ever_written_here_its_loss_is_said(journal, tmp_path):
+    """Of a reader, that has no file open: the numbers go on, so that there is a gap."""
+    fill(Journal(tmp_path))
+    assert len(journal.take()[0]) == 6
     journal.path.unlink()
     journal.append(asked(trial=77))
     reports = []
     assert [event.trial for event in journal.read(reports.append)] == [77]
     assert reports == [f"{journal.path}: 6 events missing before event 7"]
+
+
+def test_deleted_while_it_is_written_no_event_is_said_to_be_in_it(journal, tmp_path):
+    """Neither that of a process that was writing, nor that of one that waited for its lock."""
+    fill(journal, 1)
+    with Appender(tmp_path, 5, 1, failpoint="journal.written:pause") as holder:
+        holder.begin()
+        os.waitpid(holder.process.pid, os.WUNTRACED)
+        waiting = threading.Thread(target=journal.append, args=[asked(trial=6)])
+        waiting.start()
+        waiting.join(0.3)
+        journal.path.unlink()
+        holder.process.send_signal(signal.SIGCONT)
+        waiting.join(60)
+        assert holder.rest() == []
+        assert holder.process.returncode == 1
+    assert [event.trial for event in journal.read(lambda line: None)][-1] == 6
 
 
 def check_hurt(journal, events, number, mask):
@@ -246,6 +293,196 @@ def test_the_numbers_decide_not_the_clock(journal, monkeypatch):
     assert [event.number for event in events] == [1, 2, 3, 4]
 
 
+class Taker:
+    """Takes events from an open journal, as every command that reads a sweep does."""
+
+    def __init__(self, folder):
+        self.journal, self.events = Journal(folder), []
+
+    def take(self):
+        """Return trial and number of all events so far, and whether they were taken anew."""
+        found, is_anew = self.journal.take()
+        self.events = [*([] if is_anew else self.events), *found]
+        return [(event.trial, event.number) for event in self.events], is_anew
+
+
+@pytest.fixture
+def taker(journal, tmp_path):
+    """A reader that has seen six events."""
+    fill(journal)
+    taker = Taker(tmp_path)
+    assert taker.take() == ([(n, n + 1) for n in range(6)], True)
+    return taker
+
+
+def test_only_what_is_new_is_taken(taker, journal):
+    assert taker.journal.take() == ([], False)
+    journal.append(asked(trial=77))
+    (event,), is_anew = taker.journal.take()
+    assert (event.trial, event.number, is_anew) == (77, 7, False)
+    assert taker.journal.take() == ([], False)
+
+
+def test_what_others_and_it_have_appended_between_two_takes_is_taken_once(taker, journal):
+    journal.append(asked(trial=77))
+    taker.journal.append(asked(trial=78))
+    journal.append(asked(trial=79))
+    found, is_anew = taker.take()
+    assert (found[6:], is_anew) == ([(77, 7), (78, 8), (79, 9)], False)
+
+
+def test_cut_between_two_takes_it_is_taken_anew(taker, journal):
+    whole = journal.path.read_bytes()
+    journal.path.write_bytes(whole[: whole.index(b"\n\n") + 1])
+    assert taker.take() == ([(0, 1)], True)
+    journal.path.write_bytes(b"")
+    assert taker.take() == ([], True)
+    journal.path.write_bytes(whole)
+    assert taker.take()[0] == [(n, n + 1) for n in range(6)]
+
+
+def test_changed_in_place_it_is_taken_anew_and_what_is_damaged_is_said(taker, journal):
+    whole = journal.path.read_bytes()
+    changed = whole.replace(b'"trial":3', b'"trial":8')
+    assert len(changed) == len(whole)
+    time.sleep(0.02)  # file systems tell times apart by some milliseconds
+    journal.path.write_bytes(changed)
+    assert taker.take() == ([(n, n + 1) for n in range(6) if n != 3], True)
+    (line,) = taker.journal.damage
+    assert NUMBERED.search(line)[1] == "4"
+    taker.journal.append(asked(trial=77))
+    assert taker.take()[0][-1] == (77, 7)
+    assert taker.journal.damage == [line]
+
+
+def test_changed_while_it_is_synced_it_is_taken_anew(taker, monkeypatch):
+    path, fsync = taker.journal.path, os.fsync
+
+    def change(descriptor):
+        path.write_bytes(path.read_bytes().replace(b'"trial":3', b'"trial":8'))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", change)
+    taker.journal.append(asked(trial=77))
+    found, is_anew = taker.take()
+    assert (found, is_anew) == ([*((n, n + 1) for n in range(6) if n != 3), (77, 7)], True)
+    assert taker.journal.changes == 1
+
+
+def test_replaced_by_another_it_is_taken_anew(taker, journal, tmp_path):
+    other = Journal(tmp_path / "other")
+    other.path.parent.mkdir()
+    for trial in range(50, 60):
+        other.append(asked(trial=trial))
+    other.path.replace(journal.path)
+    assert taker.take() == ([(50 + n, n + 1) for n in range(10)], True)
+    taker.journal.append(asked(trial=77))
+    assert taker.take() == ([*((50 + n, n + 1) for n in range(10)), (77, 11)], False)
+    assert taker.journal.damage == []
+
+
+def test_deleted_and_made_again_it_is_taken_anew(taker, journal):
+    journal.path.unlink()
+    assert taker.take() == ([], True)
+    Journal(journal.path.parent).append(asked(trial=77))
+    assert taker.take() == ([(77, 1)], True)
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo], ids=["a folder", "a pipe"])
+def test_replaced_by_no_file_it_has_no_events_until_it_is_back(taker, journal, make):
+    away = journal.path.rename(journal.path.with_name("away"))
+    make(journal.path)
+    assert taker.take() == ([], True)
+    assert taker.journal.damage == [
+        f"{journal.path}: it is a folder, a pipe or a device, and no file"
+    ]
+    with pytest.raises(StoreError):
+        taker.journal.append(asked(trial=77))
+    (os.rmdir if make is os.mkdir else os.unlink)(journal.path)
+    away.rename(journal.path)
+    assert taker.take() == ([(n, n + 1) for n in range(6)], True)
+    assert taker.journal.damage == []
+
+
+def test_unreadable_for_a_while_it_loses_nothing(taker, journal, monkeypatch):
+    def refuse(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sweeps.journal.file.open_file", refuse)
+        with pytest.raises(PermissionError):
+            taker.journal.take()
+    journal.append(asked(trial=77))
+    assert taker.take() == ([*((n, n + 1) for n in range(6)), (77, 7)], False)
+
+
+def test_an_unknown_kind_is_said_at_every_take(taker, journal):
+    whole = journal.path.read_bytes()
+    journal.path.write_bytes(whole + b"\n" + line_of(b'{"kind":"asked 9","by":"9.8.7"}') + b"\n")
+    for _ in range(2):
+        with pytest.raises(UnknownEventError):
+            taker.journal.take()
+    journal.path.write_bytes(whole)
+    assert taker.take() == ([(n, n + 1) for n in range(6)], True)
+
+
+def test_one_thread_takes_while_others_append(tmp_path):
+    journal, taker = Journal(tmp_path), Taker(tmp_path)
+    taker.journal = journal
+
+    def append(first):
+        for trial in range(first, first + 50):
+            journal.append(asked(trial=trial))
+
+    threads = [threading.Thread(target=append, args=(first,)) for first in (0, 100)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        found, is_anew = taker.take()
+        assert [number for _, number in found] == list(range(1, len(found) + 1))
+    found, _ = taker.take()
+    assert sorted(trial for trial, _ in found) == [*range(50), *range(100, 150)]
+    assert not is_anew or len(found) == 100
+    assert journal.damage == []
+
+
+def test_a_taker_in_another_process_sees_every_event_of_an_appender_that_is_killed(tmp_path):
+    """Each cuts what the one before has left, also under the eyes of who reads."""
+    taker, said = Taker(tmp_path), []
+    for start in range(5):
+        with Appender(tmp_path, 1000 * start, 999) as appender:
+            appender.begin()
+            for _ in range(20):
+                said.append(int(appender.process.stdout.readline()))
+                taker.take()
+            appender.process.kill()
+            said += appender.rest()
+    found, _ = taker.take()
+    assert set(said) <= {trial for trial, _ in found}
+    assert [number for _, number in found] == list(range(1, len(found) + 1))
+
+
+@pytest.fixture
+def without_locks(monkeypatch):
+    """As a file system may be that grants every lock, see `sweeps.workspace.locks.check_locks`."""
+    monkeypatch.setattr(fcntl, "flock", lambda descriptor, operation: None)
+
+
+@pytest.mark.usefixtures("without_locks")
+def test_two_that_write_one_number_are_said(tmp_path):
+    pair = Journal(tmp_path), Journal(tmp_path)
+    pair[0].append(asked(trial=0))
+    first, second = (to_line(asked(trial=trial, number=2)) for trial in (1, 2))
+    with pair[0].path.open("ab") as file:
+        file.write(first + second)
+    reports = []
+    assert [event.trial for event in pair[1].read(reports.append)] == [0, 1, 2]
+    where = f"{pair[0].path}: event 2 stands after event 2"
+    assert reports == [f"{where}; two have written it at once"]
+    pair[1].append(asked(trial=3))
+    assert pair[1].read(lambda line: None)[-1].number == 3
+
+
 def test_two_journals_of_one_process_take_turns(tmp_path):
     pair = Journal(tmp_path), Journal(tmp_path)
     for trial in range(10):
@@ -317,7 +554,9 @@ def test_a_lock_that_is_never_released_is_a_store_error(journal, tmp_path, monke
     assert trials(journal) == [5]
 
 
-@pytest.mark.parametrize(("step", "left"), [("begun", 2), ("written", 3), ("done", 3)])
+@pytest.mark.parametrize(
+    ("step", "left"), [("begun", 2), ("opened", 2), ("written", 3), ("synced", 3), ("done", 3)]
+)
 def test_killed_while_it_appends_a_process_loses_nothing_that_it_said(
     journal, tmp_path, step, left
 ):
@@ -436,7 +675,7 @@ def test_so_is_the_name_of_one_that_a_killed_process_has_made(journal, tmp_path,
     assert trials(journal) == [0, 7]
 
 
-@pytest.mark.parametrize("step", ["begun", "written", "done"])
+@pytest.mark.parametrize("step", failpoints.APPENDED)
 def test_a_disk_that_fails_at_any_step_is_a_store_error(tmp_path, step):
     code = (
         "import sys\n"

@@ -18,7 +18,7 @@ from sweeps.cli import app
 from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.manage import importing
-from sweeps.records import IMPORTED
+from sweeps.records import RecordStore
 from tests.sweeps.conftest import TOY
 from tests.sweeps.trading_experiment import TRADING
 
@@ -147,7 +147,7 @@ def test_what_lies_outside_is_listed_with_the_reason(imports, tmp_path, make_hom
     ]
     assert "not used: note" in said
     (info,) = Home(make_home()).sweeps()
-    imported = IMPORTED.read(Home(make_home()).store(info.id).folder)
+    imported = Home(make_home()).store(info.id).state().imported
     assert [(one.source, one.params, one.values) for one in imported.trials] == [
         ("line 2", {"x": 0.5, "layers": 0, "kind": "a"}, (0.1,)),
         ("line 5", {"x": 0.5, "layers": 1, "kind": "b", "y_1": 0.25}, (0.1,)),
@@ -234,9 +234,10 @@ def test_a_shared_sweep_takes_them_along(imports, found, run_toy, make_home, tmp
     ran = command("import", tmp_path / "toy.sweep", "--home", make_home("other"))
     assert ran.exit_code == 0, ran.output
     sent, came = (
-        IMPORTED.read(next((make_home(home) / "records").iterdir())) for home in ("home", "other")
+        RecordStore(next((make_home(home) / "sweeps").iterdir())).state().imported
+        for home in ("home", "other")
     )
-    assert sent == came
+    assert (sent.source, sent.trials) == (came.source, came.trials)
     assert len(sent.trials) == 30
 
 
@@ -253,10 +254,8 @@ def test_an_import_that_was_killed_before_its_sweep_was_there_leaves_nothing(
     imports, found, make_home, run_toy
 ):
     imports(found)
-    (folder,) = (make_home() / "records").iterdir()
     half = Home(make_home("half")).store("20260101-00000000").folder
     half.mkdir(parents=True)
-    IMPORTED.write(half, IMPORTED.read(folder))
     run_toy(home="half", trials=1)
     assert not half.exists()
 

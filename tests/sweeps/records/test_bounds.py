@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -14,7 +16,8 @@ import pytest
 
 from sweeps.executors.attempt import checked
 from sweeps.experiment import TrialResult
-from sweeps.records.format import decode, encode, pack_arrays, seal, unpack_arrays
+from sweeps.records import RecordStore
+from sweeps.records.arrays import pack_arrays, unpack_arrays
 from sweeps.workspace.files import (
     MOST_MEMORY,
     MOST_UNPACKED,
@@ -22,41 +25,37 @@ from sweeps.workspace.files import (
     is_too_much,
     parse_json,
 )
-from tests.sweeps.records.test_format import make_record
+from tests.sweeps.records.test_store import INFO, as_new, make_record, with_moved, with_result
 
 READS = """
 import sys
 from pathlib import Path
 from sweeps.errors import UsageError
 from sweeps.home import Home
-from sweeps.manage.sharing import import_sweep
 from sweeps.records import RecordError, RecordStore
-from sweeps.records.format import read_weights
-from sweeps.records.kept_files import read_kept
 
 def taken():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) * 1024
 
-path, digest = Path(sys.argv[1]), sys.argv[2]
+path = Path(sys.argv[1])
+if path.suffix == ".sweep":
+    from sweeps.manage.sharing import import_sweep
 before = taken()
 try:
     if path.suffix == ".sweep":
         import_sweep(Home(path.parent / "home"), path, "sqlite:///nowhere/mlflow.db")
-    elif path.suffix == ".record":
-        said = []
-        RecordStore(path.parent).read_all(arrays=True, report=said.append)
-        print(*said)
-    elif path.suffix == ".weights":
-        try:
-            read_weights(path, digest)
-        except ValueError as error:
-            print(f"{path}: {error}")
-    elif path.suffix == ".files":
-        read_kept(path, digest)
     else:
-        RecordStore(path.parent).info()
-except (RecordError, UsageError, ValueError) as error:
+        store, said = RecordStore(path.parent.parent), []
+        (record,) = store.read_all(arrays=True, report=said.append)
+        if path.name.endswith(".weights.npz"):
+            store.weights(record)
+        elif path.suffix == ".zip":
+            store.files(record)
+        elif record.result.history != {"loss": [1.0, 0.5]} and not said:
+            said.append(f"{path}: its history is lost")
+        print(*said)
+except (RecordError, UsageError) as error:
     print(error)
 print(taken() - before)
 """
@@ -85,78 +84,101 @@ def lying(archive, name):
     return bytes(content)
 
 
-def record_of(text):
-    buffer = io.BytesIO()
-    np.save(buffer, np.frombuffer(text, np.uint8))
-    return seal(deflated({"record.json.npy": buffer.getvalue()}))
-
-
-SWEEP = {
-    "format": "sweeps-share 1",
+MANIFEST = {
+    "format": "sweeps-share 3",
     "name": "toy",
     "id": "20260101-abcdabcd",
-    "files": {"asked": "0"},
+    "files": {"journal.jsonl": "0" * 64},
 }
 BOMBS = {
-    "asked in an archive": (
+    "the journal in an archive": (
         "x.sweep",
-        lambda: deflated({"manifest.json": json.dumps(SWEEP), "asked": b"7" * 8 * MANY}),
+        lambda: deflated({"manifest.json": json.dumps(MANIFEST), "journal.jsonl": b"7" * 8 * MANY}),
     ),
     "the manifest": ("x.sweep", lambda: deflated({"manifest.json": b" " * 8 * MANY})),
-    "a manifest of lists": ("x.sweep", lambda: deflated({"manifest.json": b"[[]," * MANY})),
+    "a manifest of lists": (
+        "x.sweep",
+        lambda: deflated({"manifest.json": b"[[]," * MANY}, zipfile.ZIP_STORED),
+    ),
     "an archive by another method": (
         "x.sweep",
         lambda: deflated({"manifest.json": b" " * 8 * MANY}, zipfile.ZIP_BZIP2),
     ),
-    "weights": ("0001-1.weights", lambda: deflated({"w.npy": npy(8 * MANY)})),
+    "weights": ("0007-2.weights.npz", lambda: deflated({"w.npy": npy(8 * MANY)})),
     "weights that say less": (
-        "0001-1.weights",
+        "0007-2.weights.npz",
         lambda: lying(deflated({"w.npy": npy(8 * MANY)}), "w.npy"),
     ),
     "weights by another method": (
-        "0001-1.weights",
+        "0007-2.weights.npz",
         lambda: deflated({"w.npy": npy(8 * MANY)}, zipfile.ZIP_LZMA),
     ),
-    "arrays of a record": (
-        "0001-1.record",
-        lambda: seal(deflated({"record.json.npy": npy(10), "arrays/a.npy": npy(8 * MANY)})),
-    ),
-    "JSON of a record": ("0001-1.record", lambda: record_of(b" " * 3 * MANY)),
-    "JSON of a record with lists": ("0001-1.record", lambda: record_of(b"[" + b"[]," * MANY)),
-    "files of an attempt": ("0001-1.files", lambda: deflated({"a": bytes(8 * MANY)})),
-    "sweep.json with lists": ("sweep.json", lambda: b'{"space": [' + b"[]," * (MANY // 2)),
-    "sweep.json with names": (
-        "sweep.json",
-        lambda: b"{" + b"".join(b'"%d":{},' % number for number in range(MANY // 20)),
+    "arrays": ("0007-2.npz", lambda: deflated({"arrays/a.npy": npy(8 * MANY)})),
+    "files of an attempt": ("0007-2.files.zip", lambda: deflated({"a": bytes(8 * MANY)})),
+}
+MOVED = {
+    "what had no room": lambda: b" " * 3 * MANY,
+    "what had no room, with lists": lambda: b"[" + b"[]," * MANY,
+    "what had no room, with names": lambda: (
+        b"{" + b"".join(b'"%d":{},' % number for number in range(MANY // 20))
     ),
 }
 ALIKE = {
     "a manifest of lists", "weights by another method", "weights that say less",
-    "JSON of a record with lists", "sweep.json with names",
+    "what had no room, with lists", "what had no room, with names",
 }  # fmt: skip
 """Those that are read the way another one is."""
 
 
+def cases(names):
+    return [pytest.param(b, marks=pytest.mark.nightly) if b in ALIKE else b for b in names]
+
+
 def read(path):
     """Read a file in another process; return what it said, and the bytes it took meanwhile."""
-    is_small = path.stat().st_size < 2**40
-    digest = hashlib.sha256(path.read_bytes() if is_small else b"").hexdigest()
-    command = [sys.executable, "-c", READS, str(path), digest]
+    command = [sys.executable, "-c", READS, str(path)]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     *said, taken = ran.stdout.splitlines()
     return " ".join(said), int(taken)
 
 
+def recorded(folder, name, digest):
+    """Record an attempt that has the file of that name and digest; return the path of the file."""
+    store = RecordStore(folder)
+    store.create(INFO)
+    (folder / "trials").mkdir()
+    kind = name.partition(".")[2]
+    members = {"npz": "details", "weights.npz": "weights", "files.zip": "files"}
+    record = with_result(make_record(), arrays={}, history={"loss": [1.0, 0.5]})
+    store.write(dataclasses.replace(record, **{f"{members[kind]}_sha256": digest}))
+    return folder / "trials" / name
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "bomb", [pytest.param(b, marks=pytest.mark.nightly) if b in ALIKE else b for b in BOMBS]
-)
+@pytest.mark.parametrize("bomb", cases(BOMBS))
 def test_a_bomb_is_one_message_and_takes_bounded_memory(tmp_path, bomb):
     name, make = BOMBS[bomb]
-    (tmp_path / name).write_bytes(make())
-    said, taken = read(tmp_path / name)
-    assert said.startswith(str(tmp_path / name)), said
-    print(f"{bomb}: {(tmp_path / name).stat().st_size / 1e6:.1f} MB, took {taken / 1e6:.0f} MB")
+    content = make()
+    path = tmp_path / name
+    if not name.endswith(".sweep"):
+        path = recorded(tmp_path, name, hashlib.sha256(content).hexdigest())
+    path.write_bytes(content)
+    said, taken = read(path)
+    assert said.startswith(str(path)), said
+    print(f"{bomb}: {path.stat().st_size / 1e6:.1f} MB, took {taken / 1e6:.0f} MB")
+    assert taken < MOST_MEMORY
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bomb", cases(MOVED))
+def test_a_bomb_in_place_of_what_had_no_room_takes_bounded_memory(tmp_path, bomb):
+    store = RecordStore(tmp_path)
+    store.create(INFO)
+    with_moved(store, MOVED[bomb]())
+    path = store.details_path("0007-2")
+    said, taken = read(path)
+    assert said == f"{path}: its history is lost"
+    print(f"{bomb}: {path.stat().st_size / 1e6:.1f} MB, took {taken / 1e6:.0f} MB")
     assert taken < MOST_MEMORY
 
 
@@ -176,12 +198,15 @@ def plenty():
 @pytest.mark.slow
 def test_a_large_ordinary_record_goes_through_within_the_bound(tmp_path):
     record = make_record(result=checked(plenty()))
-    (tmp_path / "0007-2.record").write_bytes(encode(record))
-    said, taken = read(tmp_path / "0007-2.record")
-    assert said == ""
+    store = RecordStore(tmp_path)
+    store.create(INFO)
+    store.write(record)
+    path = store.details_path("0007-2")
+    said, taken = read(path)
+    assert said == f"{path}: its history is lost", "it is another one than `read` knows"
     print(f"a large record took {taken / 1e6:.0f} MB")
     assert taken < MOST_MEMORY
-    back = decode((tmp_path / "0007-2.record").read_bytes())
+    back = as_new(store).read("0007-2")
     assert back.result.history == record.result.history
     np.testing.assert_array_equal(back.result.arrays["noise"], record.result.arrays["noise"])
 
@@ -242,13 +267,21 @@ def test_an_archive_of_endlessly_many_members_is_refused_unread():
         unpack_arrays(io.BytesIO(many))
 
 
-@pytest.mark.parametrize("name", ["0007-2.record", "0007-2.files"])
+@pytest.mark.parametrize("name", ["0007-2.npz", "0007-2.files.zip"])
 def test_a_file_larger_than_any_of_ours_is_refused_unread(tmp_path, name):
-    path = tmp_path / name
+    path = recorded(tmp_path, name, "0" * 64)
     with path.open("wb") as file:
         file.truncate(2**40)  # takes no room on the disk
     said, taken = read(path)
     assert said.startswith(f"{path}: it has 1099511627776 bytes, and may have"), said
+    assert taken < MOST_MEMORY
+
+
+def test_a_journal_larger_than_any_of_ours_is_refused_unread(tmp_path):
+    path = recorded(tmp_path, "0007-2.npz", "0" * 64)
+    os.truncate(tmp_path / "journal.jsonl", 2**40)
+    said, taken = read(path)
+    assert said.startswith(f"{tmp_path / 'journal.jsonl'}: cannot be read (it has more than 2 GB)")
     assert taken < MOST_MEMORY
 
 

@@ -9,9 +9,8 @@ import zipfile
 import pytest
 
 from sweeps.records import kept_files
-from sweeps.records.format import FormatError
 from sweeps.records.kept_files import collect_files, last_lines, pack_files, unpack_files
-from sweeps.workspace.files import remove
+from sweeps.workspace.files import FormatError, remove
 
 
 def write(folder, **files):

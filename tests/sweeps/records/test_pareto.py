@@ -1,7 +1,6 @@
 """Which trials no other one beats: against brute force, and against Optuna."""
 
 import dataclasses
-import json
 
 import optuna
 import pytest
@@ -98,17 +97,14 @@ def test_who_needs_one_best_trial_is_told_where_the_front_is():
         need_one_objective(make_info(other_objectives=(COST,)))
 
 
-def test_a_sweep_of_before_there_were_several_objectives_reads_as_one_of_one(tmp_path):
-    info = make_info()
+@pytest.mark.parametrize("others", [(), (COST, DEPTH)])
+def test_objectives_are_recorded_in_their_order(tmp_path, others):
+    info = make_info(other_objectives=others)
     store = RecordStore(tmp_path / "sweep")
     store.create(info)
-    file = store.folder / "sweep.json"
-    stored = json.loads(file.read_text())
-    del stored["other_objectives"]
-    file.write_text(json.dumps(stored))
     assert store.info() == info
-    assert info.objectives == (Objective("best_val_accuracy", "maximize"),)
-    assert not info.has_front
+    assert info.objectives == (Objective("best_val_accuracy", "maximize"), *others)
+    assert info.has_front == bool(others)
 
 
 @pytest.mark.parametrize(

@@ -1,28 +1,41 @@
-import dataclasses
-import itertools
+"""The folder of a sweep: what was written is read to the bit, and what is damaged is named."""
 
+import dataclasses
+import hashlib
+import json
+import math
+import subprocess
+import sys
+import zlib
+
+import msgspec
 import numpy as np
 import pytest
 
 from sweeps.errors import UsageError
+from sweeps.experiment import TrialResult, TrialSpec
+from sweeps.journal.events import (
+    MOST_BYTES,
+    Asked,
+    TooLongError,
+    Unfinished,
+    UnknownEventError,
+    to_line,
+)
 from sweeps.records import (
     DamagedRecordWarning,
+    EnqueuedPoints,
+    Notes,
+    Record,
     RecordError,
     RecordStore,
     SweepInfo,
-    UnfinishedTrial,
     recover,
 )
-from sweeps.records.record import Generation
-from tests.sweeps.records.test_format import make_record
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = RecordStore(tmp_path / "records" / "20260101-abcd")
-    store.create(INFO)
-    return store
-
+from sweeps.records import store as module
+from sweeps.records.arrays import pack_arrays
+from sweeps.records.enqueued import Retries
+from sweeps.records.record import Generation, event_of
 
 INFO = SweepInfo(
     id="20260101-abcd",
@@ -37,87 +50,107 @@ INFO = SweepInfo(
     space={"parameters": {}},
     data={"name": "toy"},
     baselines=("one", "two"),
-    code={"commit": None},
+    code={"commit": None, "diff": "+\u65e5\n"},
 )
 
 
+@pytest.fixture
+def store(tmp_path):
+    store = RecordStore(tmp_path / "sweeps" / INFO.id)
+    store.create(INFO)
+    return store
+
+
+def make_record(trial=7, attempt=2, **changes) -> Record:
+    """Return an attempt with numbers and texts that JSON has no form for."""
+    result = TrialResult(
+        outcome="complete",
+        stop_reason="early_stopping",
+        metrics={"accuracy": 0.1 + 0.2, "worst": -math.inf},
+        history={"loss": [1.0, -0.0], "val_loss": [5e-324, math.nan]},
+        arrays={"confusion": np.arange(18, dtype=np.uint16).reshape(2, 3, 3)},
+        timings={"train_seconds": 0.25},
+        summary='日本 "quoted" \n 🙂 \udc80',
+        info={"class_names": ["0", "1"], "odd": [math.nan, None, {"\ud800": 2**80}]},
+    )
+    record = Record(
+        spec=TrialSpec(INFO.id, trial, attempt, 2**31 - 1, {"x": 1e-4, "on": True, "off": None}),
+        outcome="complete",
+        reason="early_stopping",
+        ends_trial=True,
+        error=None,
+        params={"x": 1e-4},
+        distributions={
+            "x": '{"name": "FloatDistribution", "attributes": '
+            '{"step": null, "low": 1e-05, "high": 1.0, "log": true}}'
+        },
+        objective=-0.0,
+        result=result,
+        weights_sha256=None,
+        data={"name": "toy", "digest": "ab"},
+        origin="sampled",
+        environment={"python": "3.11"},
+        started_at=1000,
+        finished_at=3500,
+    )
+    return dataclasses.replace(record, **changes)
+
+
+def with_result(record, **changes):
+    return dataclasses.replace(record, result=dataclasses.replace(record.result, **changes))
+
+
 def with_weights(trial, attempt=1):
-    record = make_record()
-    result = dataclasses.replace(record.result, weights={"w": np.array([trial, 0.5])})
-    spec = dataclasses.replace(record.spec, trial=trial, attempt=attempt)
-    return dataclasses.replace(record, spec=spec, result=result)
+    return with_result(make_record(trial, attempt), weights={"w": np.array([trial, 0.5])})
+
+
+def as_new(store):
+    """Return the store as another process sees it."""
+    module._readings.clear()
+    return RecordStore(store.folder)
+
+
+def files(store):
+    found = (path for path in store.folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(store.folder)): path.read_bytes() for path in found}
+
+
+def lines(store):
+    return store.journal.path.read_bytes().split(b"\n\n")
+
+
+# What a sweep is.
 
 
 def test_what_was_fixed_at_creation_reads_back_equal(store):
-    assert store.info() == INFO
+    assert as_new(store).info() == INFO
 
 
 def test_a_folder_without_a_sweep_has_no_info(tmp_path):
     assert RecordStore(tmp_path / "nothing").info() is None
 
 
-def test_records_come_back_in_the_order_of_trial_and_attempt(store):
-    for trial, attempt in [(10, 1), (2, 2), (2, 1), (0, 1)]:
-        store.write(with_weights(trial, attempt))
-    found = [(r.spec.trial, r.spec.attempt) for r in store.read_all()]
-    assert found == [(0, 1), (2, 1), (2, 2), (10, 1)]
+def test_each_start_repeats_what_the_sweep_is_so_that_no_line_is_the_sweep(store):
+    store.repeat(INFO)
+    path = store.journal.path
+    path.write_bytes(path.read_bytes().replace(b"begun", b"began", 1))
+    again = as_new(store)
+    assert again.info() == INFO
+    (damage,) = again.journal.damage
+    assert "event 1 is damaged" in damage
 
 
-def test_what_is_recorded_is_never_overwritten(store):
-    store.write(with_weights(3))
-    before = {path: path.read_bytes() for path in store.folder.iterdir()}
-    with pytest.raises(RecordError, match=r"0003-1\.record: recorded already"):
-        store.write(dataclasses.replace(with_weights(3), objective=0.1))
-    assert {path: path.read_bytes() for path in store.folder.iterdir()} == before
-
-
-def test_weights_are_read_back_and_checked_against_their_record(store):
-    record = store.write(with_weights(3))
-    np.testing.assert_array_equal(store.weights(record)["w"], [3, 0.5])
-    path = next(store.folder.glob("*.weights"))
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(RecordError, match="damaged"):
-        store.weights(record)
-
-
-def test_dropped_weights_are_gone_and_the_others_stay(store):
-    records = [store.write(with_weights(trial)) for trial in range(2)]
-    store.drop_weights("0000-1")
-    assert [p.name for p in store.folder.glob("*.weights")] == ["0001-1.weights"]
-    with pytest.raises(UsageError, match="not kept: only those of baselines and the best"):
-        store.weights(records[0])
-
-
-def test_an_attempt_without_weights_says_so(store):
-    record = store.write(dataclasses.replace(make_record(), outcome="failed", result=None))
-    with pytest.raises(UsageError, match="ended without weights"):
-        store.weights(record)
-
-
-def test_a_damaged_record_is_named_and_left_out(store):
-    store.write(with_weights(3))
+def test_a_sweep_whose_only_beginning_is_lost_is_an_error(store):
     store.write(make_record())
-    (store.folder / "0007-2.record").write_bytes(b"torn")
-    with pytest.warns(DamagedRecordWarning, match=r"0007-2\.record: not a record"):
-        found = store.read_all()
-    assert [r.spec.trial for r in found] == [3]
-    with pytest.raises(RecordError, match=r"no record 0099-1\.record"):
-        store.read("0099-1")
+    path = store.journal.path
+    path.write_bytes(path.read_bytes().replace(b"begun", b"began"))
+    with pytest.raises(RecordError, match=r"event 1 is damaged .*; bring it back from a backup"):
+        as_new(store).info()
 
 
-def test_a_failed_write_leaves_no_trace(store):
-    record = with_weights(1)
-    hostile = dataclasses.replace(record.result, arrays={"a": np.array([object()])})
-    with pytest.raises(ValueError, match="allow_pickle"):
-        store.write(dataclasses.replace(record, result=hostile))
-    assert not list(store.folder.glob(".*tmp"))
-    assert store.read_all() == []
-
-
-def test_the_number_of_trials_asked_for_is_remembered(store):
-    assert store.asked() is None
-    store.ask(40)
-    assert store.asked() == 40
+LEFT = Unfinished(
+    trial=1, attempts=2, origin="sampled", params={"x": 1}, distributions={}, config={"x": 1}
+)
 
 
 def generation(number, first_trial, **changes):
@@ -130,17 +163,26 @@ def generation(number, first_trial, **changes):
         baselines=("three",),
         code={"commit": None},
         directory=None,
-        unfinished=(UnfinishedTrial(1, 2, "sampled", {"x": 1}, {}, {"x": 1}),),
+        unfinished=(LEFT,),
     )
     return dataclasses.replace(made, **changes)
 
 
-def test_a_sweep_is_read_as_its_newest_generation_has_it_and_knows_the_earlier(store):
-    assert (INFO.generation, INFO.at(7)) == (1, INFO)
+@pytest.fixture
+def extended(store):
+    """The sweep with three generations."""
     second, third = generation(2, 5), generation(3, 9, unfinished=())
-    store.write_generation(second)
-    store.write_generation(third)
-    info = store.info()
+    store.write_generation(INFO.extended(second), second)
+    store.write_generation(INFO.extended(second).extended(third), third)
+    (left,) = store.info().at(5).unfinished
+    assert msgspec.structs.replace(left, number=0, at=0, host="", generation=0) == LEFT
+    return dataclasses.replace(second, unfinished=(left,)), third
+
+
+def test_a_sweep_is_read_as_its_newest_generation_has_it_and_knows_the_earlier(store, extended):
+    assert (INFO.generation, INFO.at(7)) == (1, INFO)
+    second, third = extended
+    info = as_new(store).info()
     assert info == INFO.extended(second).extended(third)
     assert (info.generation, info.first_trial, info.unfinished) == (3, 9, ())
     assert (info.id, info.created_at) == (INFO.id, 1)
@@ -149,85 +191,455 @@ def test_a_sweep_is_read_as_its_newest_generation_has_it_and_knows_the_earlier(s
     assert info.at(5).unfinished == second.unfinished
     assert info.at(4).space == INFO.space
     assert info.at(4).generation == 1
+    store.repeat(info)
+    assert as_new(store).info() == info
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_generation_that_is_lost_is_an_error_until_a_start_has_repeated_it(
+    store, extended, number
+):
+    info = store.info()
+    path = store.journal.path
+    whole = path.read_bytes()
+    begun = b'"generation":%d,"first_trial"' % number
+    assert whole.count(begun) == 1
+    path.write_bytes(whole.replace(begun, begun.replace(b"generation", b"generatiom")))
+    again = as_new(store)
+    with pytest.raises(RecordError, match=rf"generation {number} of the sweep is, is lost; bring"):
+        again.info()
+    again.repeat(info)
+    assert as_new(store).info() == info
+
+
+def test_the_number_of_trials_asked_for_is_remembered(store):
+    assert store.asked() is None
+    store.ask(40)
+    store.ask(40)
+    assert as_new(store).asked() == 40
+    assert len(lines(store)) == 2, "what is known is not written again"
+
+
+def test_an_archived_sweep_is_hidden_until_it_is_restored_or_run(store):
+    assert not store.is_archived
+    store.archive()
+    assert as_new(store).is_archived
+    store.unarchive()
+    assert not as_new(store).is_archived
+    store.archive()
+    store.ask(3)
+    assert not as_new(store).is_archived
+
+
+def test_a_renamed_sweep_keeps_its_name_when_it_is_repeated(store):
+    store.rename("tidy")
+    assert as_new(store).info() == dataclasses.replace(INFO, name="tidy")
+    store.repeat(store.info())
+    assert as_new(store).info().name == "tidy"
+
+
+# Attempts.
+
+
+def test_a_record_read_back_equals_what_was_written_to_the_bit(store):
+    record = make_record()
+    written = store.write(record)
+    (back,) = as_new(store).read_all(arrays=True)
+    arrays, expected = back.result.arrays, record.result.arrays
+    assert arrays["confusion"].dtype == np.uint16
+    np.testing.assert_array_equal(arrays["confusion"], expected["confusion"])
+    plain = {"arrays": {}}
+    assert repr(with_result(back, **plain)) == repr(with_result(written, **plain)), "NaN, -0.0"
+    assert math.copysign(1, back.objective) == math.copysign(1, back.result.history["loss"][1])
+    assert back.seconds == 2.5
+    assert store.read("0007-2").digest == written.digest
+
+
+def test_tables_are_made_without_a_look_at_arrays(store):
+    written = store.write(make_record())
+    store.details_path("0007-2").unlink()
+    (found,) = as_new(store).read_all()
+    assert repr(found) == repr(with_result(written, arrays={}))
+
+
+def test_a_small_record_has_no_file_of_its_own(store):
+    before = set(files(store))
+    written = store.write(with_result(make_record(), arrays={}))
+    assert set(files(store)) == before
+    assert written.details_sha256 is None
+
+
+def test_a_failed_attempt_has_no_result(store):
+    error = "KaputtError: \udc80 \u4e2d\n"  # a byte that is no text, as Python keeps it
+    failed = make_record(outcome="failed", result=None, objective=None, error=error)
+    store.write(failed)
+    assert as_new(store).read_all() == [failed]
+
+
+def test_what_it_went_on_from_and_what_the_pruner_knew_come_back(store):
+    record = make_record(resumed_from=3, pruner_attrs={"rungs": [1, -math.inf]})
+    store.write(with_result(record, arrays={}))
+    (found,) = as_new(store).read_all()
+    assert (found.resumed_from, found.pruner_attrs) == (3, {"rungs": [1, -math.inf]})
+
+
+def test_records_come_back_in_the_order_of_trial_and_attempt(store):
+    for trial, attempt in [(10, 1), (2, 2), (2, 1), (0, 1)]:
+        store.write(with_weights(trial, attempt))
+    found = [(r.spec.trial, r.spec.attempt) for r in store.read_all()]
+    assert found == [(0, 1), (2, 1), (2, 2), (10, 1)]
+
+
+def test_what_is_recorded_is_never_overwritten(store):
+    store.write(with_weights(3))
+    before = files(store)
+    with pytest.raises(RecordError, match=r"attempt 0003-1 is recorded already"):
+        store.write(dataclasses.replace(with_weights(3), objective=0.1))
+    assert files(store) == before
+
+
+def test_a_failed_write_leaves_no_trace(store):
+    before = files(store)
+    hostile = with_result(make_record(), arrays={"a": np.array([object()])})
+    with pytest.raises(ValueError, match="allow_pickle"):
+        store.write(hostile)
+    assert files(store) == before
+    assert store.read_all() == []
+
+
+def test_a_model_is_told_of_the_data_first_and_of_what_the_result_adds():
+    record = with_result(make_record(), info={"temperature": 1.5, "n_train": 7})
+    told = dataclasses.replace(record, data={"info": {"n_train": 4000}}).model_info
+    assert told == {"temperature": 1.5, "n_train": 4000}
+    assert dataclasses.replace(record, result=None, data={"info": {"a": 1}}).model_info == {"a": 1}
+
+
+# What has no room in a line.
+
+
+LONG = [0.1 + epoch / 7 for epoch in range(20_000)]
+LARGE = {
+    "history": {"loss": LONG, "val_loss": [*LONG, math.nan, -0.0]},
+    "info": {"odd \ud800": [math.nan, "\udc80", LONG]},
+    "summary": "\udc80\u65e5" * 20_000,
+    "timings": {f"step {number}": number / 3 for number in range(5000)},
+    "metrics": {f"metric {number}": -math.inf for number in range(5000)},
+    "stop_reason": "why " * 20_000,
+    "engine": "x" * MOST_BYTES,
+    "engine_reason": "y" * MOST_BYTES,
+}
+
+
+@pytest.mark.parametrize("names", [*([name] for name in LARGE), [*LARGE]], ids="+".join)
+def test_what_is_large_moves_into_the_file_of_the_attempt_and_comes_back(store, names):
+    large = {name: LARGE[name] for name in names}
+    written = store.write(with_result(make_record(), **large))
+    assert len(lines(store)[-1]) < MOST_BYTES
+    again = as_new(store)
+    (found,) = again.read_all()
+    assert repr(found) == repr(with_result(written, arrays={}))
+    assert again.state().ended["0007-2"].moved == tuple(names)
+    with_arrays = again.read("0007-2")
+    assert with_arrays.result.arrays.keys() == {"confusion"}
+    assert repr(with_arrays.result.info) == repr(written.result.info)
+
+
+def test_a_history_that_has_room_in_a_line_moves_so_that_tables_are_read_at_once(store):
+    store.write(with_result(make_record(), history={"loss": LONG[:1000]}, arrays={}))
+    assert len(lines(store)[-1]) < 4000
+    (found,) = as_new(store).read_all()
+    assert found.result.history == {"loss": LONG[:1000]}
+
+
+@pytest.mark.parametrize("damage", ["gone", "altered", "another's", "no archive"])
+def test_a_file_that_is_gone_or_altered_costs_details_and_no_result(store, damage):
+    written = store.write(with_result(make_record(), history=LARGE["history"]))
+    store.write(make_record(8))
+    path = store.details_path("0007-2")
+    match damage:
+        case "gone":
+            path.unlink()
+        case "altered":
+            path.write_bytes(path.read_bytes()[:-1] + b"x")
+        case "another's":
+            path.write_bytes(store.details_path("0008-2").read_bytes())
+        case _:
+            path.write_bytes(b"nothing")
+    again = as_new(store)
+    lost = with_result(written, history={}, arrays={})
+    assert repr(again.read_all()[0]) == repr(lost), "its metrics, and all else"
+    told = []
+    assert repr(again.read("0007-2", told.append)) == repr(lost)
+    assert len(told) == 1
+    assert told[0].startswith(f"{path}: ")
+    assert told[0].endswith("the arrays of trial 7 are left out")
+    with pytest.raises(RecordError, match=r"0007-2\.npz"):
+        again.check_details(written)
+    assert again.read("0008-2").result.arrays.keys() == {"confusion"}
+
+
+def with_moved(store, text):
+    """Record an attempt whose file has this text in place of what had no room, and fits."""
+    packed = pack_arrays({module._MOVED: np.frombuffer(text, np.uint8)})
+    path = store.details_path("0007-2")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(packed)
+    event = event_of(with_result(make_record(), arrays={}))
+    digest = hashlib.sha256(packed).hexdigest()
+    store.append(msgspec.structs.replace(event, details=digest, moved=("history",)))
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"), [("{", "Expecting"), ("{}", "it lacks number"), ("[1]", "it is .1.")]
+    "text",
+    [
+        b"", b"{", b"7", b"[1]", b"[" * 200_000, b'{"history": 3}', b'{"history": {"a": [true]}}',
+        b'{"strange": 1}', b'{"metrics": {"a\\nb": 1.0}}', b'{"summary": "\xff"}',
+    ],
+)  # fmt: skip
+def test_a_file_of_an_archive_that_holds_no_details_costs_them_only(store, text):
+    with_moved(store, text)
+    (found,) = as_new(store).read_all()
+    assert repr(found.result) == repr(with_result(make_record(), arrays={}).result)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"error": "x" * MOST_BYTES},
+        {"spec": TrialSpec(INFO.id, 7, 2, 1, {f"x{number}": 1.0 for number in range(9000)})},
+        {"params": {"x": "y" * MOST_BYTES}},
+    ],
+    ids=lambda changes: next(iter(changes)),
 )
-def test_a_damaged_generation_is_an_error_that_names_the_file(store, text, problem):
-    (store.folder / "generation-2.json").write_text(text)
-    with pytest.raises(RecordError, match=rf"generation-2\.json: damaged \({problem}"):
-        store.info()
+def test_what_may_not_move_and_has_no_room_is_refused_and_nothing_is_written(store, changes):
+    before = files(store)
+    with pytest.raises(TooLongError, match=r"'ended' would take .* bytes in the journal"):
+        store.write(make_record(**changes))
+    assert files(store) == before
 
 
-@pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.faults)])
-def test_every_prefix_of_the_last_records_opens_as_whole_or_as_torn(store, step):
-    """A file of each length that a record can be cut to."""
+@pytest.mark.parametrize("step", [97, pytest.param(1, marks=pytest.mark.faults)])
+def test_every_flipped_bit_of_the_file_of_an_attempt_costs_its_arrays_only(store, step):
+    written = store.write(make_record())
+    path = store.details_path("0007-2")
+    whole = path.read_bytes()
+    for position in range(0, len(whole), step):
+        for bit in range(8):
+            altered = bytearray(whole)
+            altered[position] ^= 1 << bit
+            path.write_bytes(altered)
+            told = []
+            found = store.read("0007-2", told.append)
+            assert repr(found) == repr(with_result(written, arrays={}))
+            assert len(told) == 1
+
+
+# Weights, and files that an attempt wrote.
+
+
+def test_weights_are_read_back_and_checked_against_their_record(store):
+    record = store.write(with_weights(3))
+    np.testing.assert_array_equal(store.weights(record)["w"], [3, 0.5])
+    path = store.weights_path("0003-1")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(RecordError, match="damaged"):
+        store.weights(record)
+
+
+def test_dropped_weights_are_gone_and_the_others_stay(store):
+    records = [store.write(with_weights(trial)) for trial in range(2)]
+    store.drop_weights("0000-1")
+    store.drop_weights("0000-1")
+    assert [p.name for p in store.folder.rglob("*.weights.npz")] == ["0001-1.weights.npz"]
+    with pytest.raises(UsageError, match="not kept: only those of baselines and the best"):
+        store.weights(records[0])
+
+
+def test_an_attempt_without_weights_says_so(store):
+    failed = make_record(outcome="failed", result=None, objective=None)
+    with pytest.raises(UsageError, match=r"ended without weights$"):
+        store.weights(store.write(failed))
+    wrote = store.write(dataclasses.replace(failed, spec=make_record(8).spec), {"a": b"x"})
+    with pytest.raises(UsageError, match=r"what it wrote is in .*0008-2\.files\.zip"):
+        store.weights(wrote)
+
+
+def test_what_an_attempt_wrote_is_kept_and_checked(store):
+    record = store.write(make_record(), {"stdout.txt": b"printed"})
+    assert as_new(store).files(record) == {"stdout.txt": b"printed"}
+    path = store.files_path("0007-2")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(RecordError, match=r"0007-2\.files\.zip: damaged"):
+        store.files(record)
+    path.unlink()
+    assert list(store.files(record)) == ["left_out.txt"]
+
+
+# Damage.
+
+
+def test_a_damaged_event_is_named_and_left_out(store):
+    store.write(with_weights(3))
+    store.write(make_record())
+    path = store.journal.path
+    path.write_bytes(path.read_bytes().replace(b'"attempt":2', b'"attempt":3'))
+    again = as_new(store)
+    with pytest.warns(DamagedRecordWarning, match=r"journal\.jsonl: event 3 is damaged"):
+        found = again.read_all()
+    assert [r.spec.trial for r in found] == [3]
+    with pytest.raises(RecordError, match=r"no record of attempt 0099-1 in .*journal\.jsonl"):
+        again.read("0099-1")
+
+
+@pytest.mark.parametrize("step", [47, pytest.param(1, marks=pytest.mark.faults)])
+def test_of_a_journal_that_is_cut_every_whole_attempt_is_there(store, step):
     for trial in range(3):
         store.write(with_weights(trial))
+    path = store.journal.path
+    whole, (begun, *attempts) = path.read_bytes(), lines(store)
+    ends = [len(begun)]
+    for line in attempts:
+        ends.append(ends[-1] + len(line) + 2)
+    ends[-1] -= 1  # the newline at the end
+    for length in range(len(whole), len(begun), -step):
+        path.write_bytes(whole[:length])
+        found = [r.spec.trial for r in as_new(store).read_all(report=pytest.fail)]
+        assert found == [trial for trial in range(3) if ends[trial + 1] <= length]
+
+
+@pytest.mark.parametrize("step", [41, pytest.param(1, marks=pytest.mark.faults)])
+def test_every_flipped_bit_costs_one_attempt_and_is_said(store, step):
     for trial in range(3):
-        path = store.folder / f"{trial:04d}-1.record"
-        whole = path.read_bytes()
-        for length in range(len(whole), -1, -step):
-            path.write_bytes(whole[:length])
-            told = []
-            found = [r.spec.trial for r in store.read_all(report=told.append)]
-            is_whole = length == len(whole)
-            assert found == [s for s in range(3) if s != trial or is_whole]
-            assert len(told) == (not is_whole)
-        path.write_bytes(whole)
-
-
-@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.faults)])
-def test_every_flipped_bit_of_a_record_is_noticed(store, step):
-    store.write(make_record())
-    path = store.folder / "0007-2.record"
+        store.write(make_record(trial))
+    path = store.journal.path
     whole = path.read_bytes()
-    version = len("sweeps-record ")
-    for position, bit in itertools.product(range(0, len(whole), step), range(8)):
+    trials = {0, 1, 2}
+    for position in range(len(lines(store)[0]) + 3, len(whole) - 1, step):
         altered = bytearray(whole)
-        altered[position] ^= 1 << bit
+        altered[position] ^= 1 << position % 8
         path.write_bytes(altered)
         told = []
-        if position == version and altered[position : position + 1].isdigit():
-            with pytest.raises(RecordError, match="use the version that wrote it"):
-                store.read_all(report=told.append)
-        else:
-            assert store.read_all(report=told.append) == []
-            assert len(told) == 1
+        found = {r.spec.trial for r in as_new(store).read_all(report=told.append)}
+        assert len(trials - found) == len(told) <= 1
+        assert found <= trials
 
 
 def test_what_a_killed_coordinator_left_half_done_is_cleared(store):
     for trial in range(3):
         store.write(with_weights(trial))
-    (store.folder / ".0003-1.record.4711.tmp").write_bytes(b"half")
-    (store.folder / "0003-1.weights").write_bytes(b"of an attempt that was never recorded")
-    torn = store.folder / "0001-1.record"
-    torn.write_bytes(torn.read_bytes()[:100])
+    expected = set(files(store))
+    for half in ("trials/.0003-1.npz.4711.tmp", ".journal.jsonl.4711.tmp", "texts/.ab.4711.tmp"):
+        (store.folder / half).write_bytes(b"half")
+    for stray in ("0003-1.npz", "0003-1.weights.npz"):
+        (store.folder / "trials" / stray).write_bytes(b"of an attempt that was never recorded")
+    running = store.running / "0003-1" / "output"
+    running.mkdir(parents=True)
+    (running / "model.bin").write_bytes(b"written before it was killed")
+    with store.journal.path.open("ab") as file:
+        file.write(to_line(Asked(trial=3, attempt=1, params={}, origin="sampled"))[:-20])
     told = []
-    assert [r.spec.trial for r in recover(store, told.append)] == [0, 2]
-    assert [line.split(": ")[0] for line in told] == ["0001-1.record"]
-    assert {path.name for path in store.folder.iterdir()} == {
-        *("sweep.json", "0000-1.record", "0000-1.weights", "0002-1.record", "0002-1.weights"),
-        "0001-1.record.torn",
-    }
-    assert recover(store, told.append) == recover(store, told.append)
-    assert len(told) == 1
+    again = as_new(store)
+    assert [r.spec.trial for r in recover(again, told.append)] == [0, 1, 2]
+    assert set(files(store)) == expected | {"trials/0003-1.files.zip"}
+    kept = store.folder / "trials" / "0003-1.files.zip"
+    assert told == [f"what attempt 0003-1 wrote before it was cut off is in {kept}"]
+    again.write(with_weights(3))
+    assert [r.spec.trial for r in as_new(store).read_all(report=pytest.fail)] == [0, 1, 2, 3]
 
 
-def test_a_record_of_another_version_is_neither_left_out_nor_put_aside(store):
+def test_an_event_of_another_version_is_neither_left_out_nor_put_aside(store):
     store.write(make_record())
-    path = store.folder / "0007-2.record"
-    path.write_bytes(path.read_bytes().replace(b"sweeps-record 2", b"sweeps-record 3", 1))
-    for read in (store.read_all, lambda: recover(store, lambda line: None)):
-        with pytest.raises(RecordError, match="record format 3, but this version reads up to 2"):
+    future = Asked(number=3, trial=8, attempt=1, params={}, origin="sampled", by="9.0")
+    text = to_line(future).strip().rpartition(b" ")[0].replace(b"asked 1", b"asked 2")
+    with store.journal.path.open("ab") as file:
+        file.write(b"\n%b %08x\n" % (text, zlib.crc32(text)))
+    before = files(store)
+    again = as_new(store)
+    for read in (again.read_all, lambda: recover(again, lambda line: None), again.info):
+        with pytest.raises(UnknownEventError, match=r"use the one that wrote it \(9\.0\)"):
             read()
-    assert path.exists()
+    assert files(store) == before
 
 
-def test_a_model_is_told_of_the_data_first_and_of_what_the_result_adds():
-    record = make_record()
-    result = dataclasses.replace(record.result, info={"temperature": 1.5, "n_train": 7})
-    told = dataclasses.replace(record, result=result, data={"info": {"n_train": 4000}}).model_info
-    assert told == {"temperature": 1.5, "n_train": 4000}
-    assert dataclasses.replace(record, result=None, data={"info": {"a": 1}}).model_info == {"a": 1}
+# What a user asks of it.
+
+
+def failed(trial, attempt=1, **changes):
+    return make_record(trial, attempt, outcome="failed", result=None, objective=None, **changes)
+
+
+def test_a_trial_that_is_marked_to_be_run_again_has_no_outcome_until_its_next_attempt(store):
+    for trial in range(3):
+        store.write(failed(trial))
+    Retries(store).add(["0000-1", "0002-1"], 7)
+    again = as_new(store)
+    assert [r.spec.trial for r in again.read_all() if not r.ends_trial] == [0, 2]
+    assert not again.read("0000-1").ends_trial
+    marks = Retries(again)
+    assert marks.opened_by() == {0: 7, 2: 7}
+    assert marks.waiting(again.read_all()) == [0, 2]
+    again.write(make_record(0, 2))
+    assert marks.waiting(again.read_all()) == [2]
+    assert [r.ends_trial for r in again.read_all() if r.spec.trial == 0] == [False, True]
+
+
+ENQUEUES = """
+import sys
+from pathlib import Path
+from sweeps.records import EnqueuedPoints, RecordStore
+from sweeps.workspace.locks import exclusive
+
+folder, who = Path(sys.argv[1]), float(sys.argv[2])
+points = EnqueuedPoints(RecordStore(folder))
+for number in range(20):
+    with exclusive(folder.parent):
+        points.add({"x": who + number}, "enqueued")
+"""
+
+
+def test_points_that_two_processes_enqueue_at_once_are_all_there_each_with_its_number(store):
+    command = [sys.executable, "-c", ENQUEUES, str(store.folder)]
+    both = [subprocess.Popen([*command, who]) for who in ("100", "200")]
+    assert [one.wait(60) for one in both] == [0, 0]
+    points = EnqueuedPoints(as_new(store)).all()
+    assert [point.number for point in points] == list(range(1, 41))
+    values = [point.params["x"] for point in points]
+    for who in (100, 200):
+        assert [x for x in values if who <= x < who + 100] == [who + n for n in range(20)]
+
+
+def test_a_point_waits_until_an_attempt_that_tries_it_was_asked_for(store):
+    points = EnqueuedPoints(store)
+    assert (points.for_trial(0), points.total(5)) == (None, 5)
+    first, second = (points.add({"x": x}, "enqueued") for x in (0.5, -0.0))
+    assert points.for_trial(3) == first
+    store.append(Asked(trial=3, attempt=1, params={"x": 0.5}, origin="enqueued", point=1))
+    again = EnqueuedPoints(as_new(store))
+    assert [point.trial for point in again.all()] == [3, None]
+    assert again.for_trial(3).number == first.number
+    assert repr(again.for_trial(4)) == repr(second)
+    assert again.total(4, 4) == 5
+
+
+def test_notes_are_replaced_removed_and_read_whatever_they_say(store):
+    notes = Notes(store)
+    notes.write("sweep", "first")
+    notes.write("sweep", "\u65e5\n second")
+    notes.write("7", "odd")
+    assert Notes(as_new(store)).all() == {"sweep": "\u65e5\n second", "7": "odd"}
+    notes.write("7", "")
+    assert Notes(as_new(store)).all()["7"] == ""
+    with pytest.raises(UsageError, match="note"):
+        notes.write("7", "\udc80")
+
+
+def test_a_text_is_kept_once_and_one_that_was_altered_is_lost(store):
+    digest = store.keep_text(b"text")
+    assert store.keep_text(b"text") == digest
+    assert store.text(digest) == b"text"
+    store.text_path(digest).write_bytes(b"test")
+    assert store.text(digest) is None
+    assert store.document({}, digest) is None
+    assert store.document({"a": 1}, None) == {"a": 1}
+    long = {"history": [math.inf] * 3}
+    assert store.document({}, store.keep_text(json.dumps(long).encode())) == long

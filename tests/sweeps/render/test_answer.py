@@ -1,9 +1,9 @@
 """The answer: every case in which a reader is told something else."""
 
-import dataclasses
 import re
 
 import pytest
+from msgspec.structs import replace
 
 from sweeps.interval import Interval
 from sweeps.records.conclusions import (
@@ -24,10 +24,10 @@ from sweeps.records.conclusions import (
     TestConclusion as OnTestSet,
 )
 from sweeps.records.conclusions import (
-    TestedFinalist as FinalistOnTestSet,
+    TestedChampion as ChampionOnTestSet,
 )
 from sweeps.records.conclusions import (
-    TestedWinner as WinnerOnTestSet,
+    TestedFinalist as FinalistOnTestSet,
 )
 from sweeps.records.conclusions import (
     TestVotesConclusion as VotesOnTestSet,
@@ -59,8 +59,8 @@ CLOSE = standing("baseline-tutorial", 1, 94.3, (0.3, -0.2, 0.8), "cannot tell ye
 
 def verdict(*standings, **changes):
     values = {
-        "kind": "verdict", "sweep": "mlp", "trials": 20, "confirmation": "mlp-confirmation",
-        "folds": 20, "folds_asked": 20, "settled": False, "recommended": "trial-16",
+        "sweep": "mlp", "trials": 20, "confirmation": "mlp-confirmation",
+        "folds": 20, "folds_asked": 20, "settled": False, "champion": "trial-16",
         "standings": standings, "gain_over_control": None, "others": [], "refit": None,
         "left_out": [],
     }  # fmt: skip
@@ -71,11 +71,9 @@ def first(*standings, **changes):
     return answer([verdict(*standings, **changes)], PARAMS)
 
 
-BIAS = SelectionBiasConclusion(
-    "selection_bias", "trial-17", 0.952, 0.944, Interval(0.0083, 0.001, 0.016), {}
-)
+BIAS = SelectionBiasConclusion("trial-17", 0.952, 0.944, Interval(0.0083, 0.001, 0.016))
 VOTES = VotesConclusion(
-    "votes", ["mlp"], ["trial-16"],
+    ["mlp"], ["trial-16"],
     SingleBest("trial-16", Interval.around(0.9457, 0.0065), 1000.0, 1.0),
     [
         VoteOnFolds(
@@ -92,7 +90,7 @@ def share(value, unit="share"):
 
 
 CALIBRATION = CalibrationConclusion(
-    "calibration", "trial-16",
+    "trial-16",
     {"trial-16": Calibration(1.3, 1.2, 1.4, {
         "ece": Measure(share(0.016), share(0.006), share(-0.01), "lower"),
         "nll": Measure(share(0.2, "nats"), share(0.18, "nats"), share(-0.02, "nats"), "lower"),
@@ -117,7 +115,7 @@ def test_a_winner_is_told_in_the_order_in_which_one_asks():
 
 def test_a_figure_whose_interval_was_cut_says_so():
     cut = Interval(0.84, 0.69, 1.0, "number")
-    leader = dataclasses.replace(LEADER, accuracy=cut)
+    leader = replace(LEADER, accuracy=cut)
     found = first(leader, quotable=cut, quotable_bias=0.0, metric="best_val_f1")
     assert "Quote f1 0.84 (0.69 to 1.00, cut at its limit)." in found
 
@@ -144,23 +142,23 @@ def test_it_is_twelve_lines_of_80_columns_with_its_three_commands():
             "to +0.8). Keep the baseline.",
         ),
         (
-            (LEADER, dataclasses.replace(CLOSE, verdict="equivalent")), {},
+            (LEADER, replace(CLOSE, verdict="equivalent")), {},
             "No winner: nothing beats your baseline beyond luck (trial-16: +0.3 points, -0.2 to "
             "+0.8). Keep the baseline.",
         ),
         (
-            (dataclasses.replace(CLOSE, leader_ahead_by=None, verdict="leads"), WORSE),
-            {"recommended": "baseline-tutorial"},
+            (replace(CLOSE, leader_ahead_by=None, verdict="leads"), WORSE),
+            {"champion": "baseline-tutorial"},
             "Keep your baseline: nothing beats it (best found: trial-12, -0.9 points, -1.7 to "
             "-0.2).",
         ),
         (
-            (dataclasses.replace(CLOSE, leader_ahead_by=None, verdict="leads"), EQUAL),
-            {"recommended": "trial-17"},
+            (replace(CLOSE, leader_ahead_by=None, verdict="leads"), EQUAL),
+            {"champion": "trial-17"},
             "Nothing beats your baseline, but trial-17 is as good, and smaller: take it.",
         ),
         (
-            (LEADER, EQUAL, BEHIND), {"recommended": "trial-17"},
+            (LEADER, EQUAL, BEHIND), {"champion": "trial-17"},
             "Take trial-17: as good as the leader, trial-16 (+1.4 points over your baseline on "
             "fresh folds (+0.9 to +1.9)), and smaller.",
         ),
@@ -169,7 +167,7 @@ def test_it_is_twelve_lines_of_80_columns_with_its_three_commands():
             "Take trial-16: 94.6 % on fresh folds; there is no baseline to beat.",
         ),
         (
-            (LEADER, EQUAL), {"recommended": "trial-17"},
+            (LEADER, EQUAL), {"champion": "trial-17"},
             "Take trial-17: as good as the leader, trial-16 (94.6 % on fresh folds), and smaller; "
             "there is no baseline to beat.",
         ),
@@ -201,7 +199,7 @@ def test_a_baseline_that_is_kept_gives_the_parameters_and_the_figure():
     ],
 )
 def test_the_luck_of_the_search_is_said_as_far_as_it_is_known(total, told):
-    bias = dataclasses.replace(BIAS, total=Interval(*total))
+    bias = replace(BIAS, total=Interval(*total))
     (line,) = [one for one in answer([WHOLE[0], bias]) if one.startswith("Not ")]
     assert line == f"Not the search's 95.2 % (trial-17): {told}"
 
@@ -215,38 +213,36 @@ def test_the_luck_of_the_search_is_said_as_far_as_it_is_known(total, told):
     ],
 )
 def test_voting_pays_only_if_it_is_better(word, told):
-    votes = dataclasses.replace(VOTES, votes=[dataclasses.replace(VOTES.votes[0], verdict=word)])
+    votes = replace(VOTES, votes=[replace(VOTES.votes[0], verdict=word)])
     assert any(line.startswith(told) for line in answer([WHOLE[0], votes]))
 
 
 def test_where_less_is_better_a_vote_is_told_in_words_and_so_is_one_on_the_test_set():
-    vote = dataclasses.replace(
+    vote = replace(
         VOTES.votes[0], verdict="worse", accuracy=Interval.around(1.691, 0.05, "number"),
         ahead_by=Interval(-0.099, -0.186, -0.012, "number"),
     )  # fmt: skip
     single = SingleBest("trial-16", Interval.around(1.592, 0.07, "number"), 1000.0, 1.0)
-    told = answer([WHOLE[0], dataclasses.replace(VOTES, votes=[vote], single=single)])
+    told = answer([WHOLE[0], replace(VOTES, votes=[vote], single=single)])
     assert (
         "Voting does not pay: all six 1.691 (0.099 worse than trial-16, -0.186 to -0.012) at 4.2 "
         "times the size."
     ) in told
     at = AtEvaluation(1, 1, "1234abcd" * 8, "2026-11-28", "")
-    winner = WinnerOnTestSet("mlp", "trial-16", 20, Interval.around(1.5, 0.12, "number"))
+    winner = ChampionOnTestSet("mlp", "trial-16", 20, Interval.around(1.5, 0.12, "number"))
     mean = VoteOnTest(
         "mlp", "mean", 20, Interval.around(1.36, 0.1, "number"),
         Interval(0.139, 0.118, 0.16, "number"), "mlp", "better",
     )  # fmt: skip
-    voted = VotesOnTestSet("test votes", at, True, [winner], "mlp", [mean], "mae")
+    voted = VotesOnTestSet(at, True, [winner], "mlp", [mean], "mae")
     said = "On the test set 20 trainings as one are better than one: 1.36, 0.139 better"
     assert [line for line in answer([*WHOLE, voted]) if line.startswith(said)]
-    even = dataclasses.replace(voted, votes=[dataclasses.replace(mean, verdict="equivalent")])
+    even = replace(voted, votes=[replace(mean, verdict="equivalent")])
     assert not [line for line in answer([*WHOLE, even]) if line.startswith("On the test set")]
 
 
 def test_two_that_vote_are_both():
-    votes = dataclasses.replace(
-        VOTES, votes=[dataclasses.replace(VOTES.votes[0], ensemble="all 2")]
-    )
+    votes = replace(VOTES, votes=[replace(VOTES.votes[0], ensemble="all 2")])
     assert any(line.startswith("Both voting: 95.1 %") for line in answer([WHOLE[0], votes]))
 
 
@@ -258,15 +254,15 @@ def test_a_settled_verdict_says_so():
 
 def test_the_figure_of_the_test_set_is_the_one_to_quote():
     at = AtEvaluation(1, 1, "1234abcd" * 8, "2026-11-28", "")
-    winner = FinalistOnTestSet("winner", "trial-16", Interval.around(0.941, 0.01), None)
-    tested = OnTestSet("test", at, 20, 1000, [winner], None, None)
+    winner = FinalistOnTestSet("champion", "trial-16", Interval.around(0.941, 0.01), None)
+    tested = OnTestSet(at, 20, 1000, [winner], None, None)
     quoted = "Quote 94.1 % (93.1 to 95.1), on the test set (evaluation 1 of 1); the folds' "
     assert f"{quoted}94.6 % agrees." in answer([*WHOLE, tested])
-    lower = dataclasses.replace(winner, accuracy=Interval.around(0.92, 0.01))
-    apart = answer([*WHOLE, dataclasses.replace(tested, finalists=[lower])])
+    lower = replace(winner, accuracy=Interval.around(0.92, 0.01))
+    apart = answer([*WHOLE, replace(tested, finalists=[lower])])
     assert any(line.endswith("the folds' 94.6 % does not agree.") for line in apart)
-    other = dataclasses.replace(winner, finalist="trial-3")
-    stale = dataclasses.replace(tested, finalists=[other])
+    other = replace(winner, finalist="trial-3")
+    stale = replace(tested, finalists=[other])
     assert any("best of 4 on these folds" in line for line in answer([*WHOLE, stale]))
 
 
@@ -276,18 +272,16 @@ def test_the_figure_of_the_test_set_is_the_one_to_quote():
 def test_the_folds_agree_with_the_test_set_up_to_the_errors_of_both_added_in_squares(score, says):
     """The ends are 1.00 and 0.65 points away, so that 1.19 points are allowed."""
     at = AtEvaluation(1, 1, "1234abcd" * 8, "2026-11-28", "")
-    winner = FinalistOnTestSet("winner", "trial-16", Interval.around(score, 0.01), None)
-    lines = answer([*WHOLE, OnTestSet("test", at, 20, 1000, [winner], None, None)])
+    winner = FinalistOnTestSet("champion", "trial-16", Interval.around(score, 0.01), None)
+    lines = answer([*WHOLE, OnTestSet(at, 20, 1000, [winner], None, None)])
     assert any(line.endswith(f"the folds' 94.6 % {says}.") for line in lines)
 
 
 @pytest.mark.parametrize("change", ["lower", "cannot tell", "higher"])
 def test_calibration_is_told_in_its_section_alone(change):
     own = CALIBRATION.finalists["trial-16"]
-    measures = {**own.measures, "ece": dataclasses.replace(own.measures["ece"], verdict=change)}
-    found = dataclasses.replace(
-        CALIBRATION, finalists={"trial-16": dataclasses.replace(own, measures=measures)}
-    )
+    measures = {**own.measures, "ece": replace(own.measures["ece"], verdict=change)}
+    found = replace(CALIBRATION, finalists={"trial-16": replace(own, measures=measures)})
     *_, champion, _ = answer([WHOLE[0], found], PARAMS)
     assert champion == "Champion: trial-16."
     says = {"lower": "is lower", "cannot tell": "cannot be said to change", "higher": "is higher"}
@@ -308,7 +302,7 @@ def test_missing_folds_left_out_finalists_and_a_refit_are_said():
 def test_many_finalists_are_counted_and_a_control_has_no_parameters():
     others = [standing(f"trial-{n}", n, 93, (1, 0.1, 2)) for n in range(9)]
     control = standing("control-1", 1, 94.6, verdict="leads")
-    lines = first(control, *others, recommended="control-1")
+    lines = first(control, *others, champion="control-1")
     order = next(line for line in lines if line.startswith("Best of the 10?"))
     assert order.endswith("trial-0, trial-1, trial-2 and 6 more are worse.")
     assert not any("learning_rate" in line for line in lines)
@@ -334,7 +328,7 @@ def test_a_sentence_goes_on_indented():
 
 
 def likely(finalist, chance):
-    return dataclasses.replace(finalist, chance_best=chance)
+    return replace(finalist, chance_best=chance)
 
 
 def test_who_may_be_the_best_is_said_by_chances():
@@ -372,10 +366,10 @@ def test_below_the_first_look_there_is_no_verdict():
 
 
 def test_a_vote_that_is_behind_does_not_pay_however_few_the_folds():
-    behind = dataclasses.replace(
+    behind = replace(
         VOTES.votes[0], ahead_by=Interval(-0.007, -0.012, -0.003), verdict="cannot tell yet"
     )
-    said = answer([verdict(LEADER, BEHIND), dataclasses.replace(VOTES, votes=[behind])], PARAMS)
+    said = answer([verdict(LEADER, BEHIND), replace(VOTES, votes=[behind])], PARAMS)
     assert any(line.startswith("Voting does not pay: all six") for line in said)
 
 

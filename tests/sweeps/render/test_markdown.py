@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from sweeps.analysis.summary import summarize
 from sweeps.render.markdown import escape, render_markdown
 from tests.sweeps.render.builders import record, sweep_info
@@ -5,7 +7,9 @@ from tests.sweeps.render.builders import record, sweep_info
 
 def markdown(*records, **changes):
     values = {"asked": 3, "seconds": 62.0, "stopped_by": None} | changes
-    return render_markdown(summarize(sweep_info(), records, **values))
+    pending = values.pop("pending", 0)
+    summary = summarize(sweep_info(), records, **values)
+    return render_markdown(replace(summary, tracking_pending=pending))
 
 
 def test_it_holds_verdict_comparison_parameters_and_failures():

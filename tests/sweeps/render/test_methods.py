@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from msgspec.structs import replace
 
 from sweeps.errors import UsageError
 from sweeps.interval import Interval
@@ -59,19 +60,19 @@ def test_it_says_what_the_first_points_were_learned_from():
 
 
 def test_random_searches_lost_trainings_use_of_the_data_and_the_test_set_are_said():
-    control = dataclasses.replace(OPEN, finalist="control-4")
-    lost = dataclasses.replace(BEHIND, diverged=2, failed=1)
-    found = dataclasses.replace(
+    control = replace(OPEN, finalist="control-4")
+    lost = replace(BEHIND, diverged=2, failed=1)
+    found = replace(
         VERDICT, standings=[LEADER, control, lost], control_trials=20, left_out=["trial-3"],
         judged=Judged(14, 3, True),
     )  # fmt: skip
     at = AtEvaluation(2, 2, "cd" * 32, "2026-01-02", "a mistake", True)
     share = Interval(0.941, 0.936, 0.946)
     finalists = [
-        FinalistOnTestSet("winner", "trial-16", share, None),
+        FinalistOnTestSet("champion", "trial-16", share, None),
         FinalistOnTestSet("baseline", "baseline-tutorial", share, Interval(0.01, 0.005, 0.015)),
     ]
-    said = methods(INFO, [found, OnTestSet("test", at, 20, 10_000, finalists, None, None)])
+    said = methods(INFO, [found, OnTestSet(at, 20, 10_000, finalists, None, None)])
     for part in (
         "The best 1 configuration of the search, 1 baseline and the best of 1 random search of 20 "
         "trials were",

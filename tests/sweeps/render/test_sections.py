@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -53,10 +54,10 @@ def standing(finalist, accuracy, behind=None, verdict="worse", folds_needed=None
     )  # fmt: skip
 
 
-def verdict_of(*standings, settled=True, recommended=None, trials=3):
+def verdict_of(*standings, settled=True, champion=None, trials=3):
     return VerdictConclusion(
-        "verdict", "mlp", trials, "mlp-confirmation", 20, 20, settled,
-        recommended or standings[0].finalist, standings, None, [], None, [],
+        "mlp", trials, "mlp-confirmation", 20, 20, settled,
+        champion or standings[0].finalist, standings, None, [], None, [],
     )  # fmt: skip
 
 
@@ -67,7 +68,7 @@ SETTLED = verdict_of(
 OPEN = verdict_of(
     standing("trial-2", 0.945), standing("trial-1", 0.944, 0.001, "equivalent"),
     standing("baseline-tutorial", 0.943, 0.002, "cannot tell yet", 64),
-    settled=False, recommended="trial-1",
+    settled=False, champion="trial-1",
 )  # fmt: skip
 
 
@@ -111,9 +112,9 @@ def test_what_is_not_settled_is_not_called_better():
 
 def test_the_test_set_and_what_came_later_belong_to_the_answer():
     at = kept.AtEvaluation(1, 1, "ab" * 32, "2026-11-28", "")
-    found = [kept.TestedFinalist("winner", "trial-1", Interval.around(0.94, 0.01), None)]
-    tested = kept.TestConclusion("test", at, 8, 1000, found, None, None)
-    earlier = dataclasses.replace(SETTLED, trials=2)
+    found = [kept.TestedFinalist("champion", "trial-1", Interval.around(0.94, 0.01), None)]
+    tested = kept.TestConclusion(at, 8, 1000, found, None, None)
+    earlier = msgspec.structs.replace(SETTLED, trials=2)
     said = answer(summary_of(*TRIALS), [earlier, tested])
     assert said[-1] == "Confirmed when there were 2 trials: 1 trial came later."
     quoted = "Quote 94.0 % (93.0 to 95.0), on the test set (evaluation 1 of 1); the folds' 94.5 %"
@@ -124,16 +125,14 @@ def test_of_a_metric_that_is_better_smaller_every_lead_says_better_or_worse():
     def mae(finalist, value, ahead=None):
         lead = None if ahead is None else Interval.around(ahead, 0.01, "number")
         mean = Interval.around(value, 0.01, "number")
-        return dataclasses.replace(standing(finalist, value, ahead), accuracy=mean,
-                                   leader_ahead_by=lead)  # fmt: skip
+        found = standing(finalist, value, ahead)
+        return msgspec.structs.replace(found, accuracy=mean, leader_ahead_by=lead)
 
-    won = dataclasses.replace(
+    won = msgspec.structs.replace(
         verdict_of(mae("trial-1", 0.2), mae("baseline-tutorial", 0.25, 0.05)),
         metric="best_val_mae",
     )
-    bias = kept.SelectionBiasConclusion(
-        "selection_bias", "trial-2", 0.18, 0.2, Interval.around(0.02, 0.01, "number"), {}
-    )
+    bias = kept.SelectionBiasConclusion("trial-2", 0.18, 0.2, Interval.around(0.02, 0.01, "number"))
     lead, quote, *_ = answer(summary_of(*TRIALS), [won, bias])
     assert "0.050 better than your baseline in mae on fresh folds" in lead
     assert quote.startswith("Quote mae 0.200")
@@ -157,9 +156,7 @@ def data(finished_toy):
     """A finished sweep, as if it had been confirmed: trial 1 won, whoever led."""
     sweep = finished_toy(trials=3)
     data = SweepData.read(sweep.info, sweep.home.store(sweep.info.id))
-    bias = kept.SelectionBiasConclusion(
-        "selection_bias", "trial-2", 0.95, 0.94, Interval.around(0.01, 0.02), {}
-    )
+    bias = kept.SelectionBiasConclusion("trial-2", 0.95, 0.94, Interval.around(0.01, 0.02))
     data.__dict__["conclusions"] = [SETTLED, bias]  # as the cached property would
     return data
 
@@ -210,8 +207,8 @@ def test_where_nothing_beats_the_baseline_the_page_quotes_it_as_the_answer_does(
 
 def test_once_the_test_set_was_read_the_page_quotes_it_in_both_places(data):
     at = kept.AtEvaluation(1, 1, "ab" * 32, "2026-11-28", "")
-    found = [kept.TestedFinalist("winner", "trial-1", Interval.around(0.931, 0.01), None)]
-    tested = kept.TestConclusion("test", at, 8, 1000, found, None, None)
+    found = [kept.TestedFinalist("champion", "trial-1", Interval.around(0.931, 0.01), None)]
+    tested = kept.TestConclusion(at, 8, 1000, found, None, None)
     data.__dict__["conclusions"] = [SETTLED, tested]
     page = render_report(data)
     assert "Quote 93.1 % (92.1 to 94.1), on the test set" in page

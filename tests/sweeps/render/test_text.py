@@ -25,7 +25,8 @@ def shown(renderable, width=80):
 
 def summary_of(records=RECORDS, **changes):
     values = {"asked": 3, "seconds": 62.0, "stopped_by": None} | changes
-    return summarize(sweep_info(), records, **values)
+    pending = values.pop("pending", 0)
+    return replace(summarize(sweep_info(), records, **values), tracking_pending=pending)
 
 
 def test_the_end_of_a_run_shows_best_baseline_failures_and_three_commands():

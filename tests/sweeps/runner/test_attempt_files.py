@@ -104,7 +104,8 @@ def test_where_data_are_gone_runs_stay_incomplete_until_these_are_named(
         assert all(run["status"] == "FINISHED" for run in runs)
         assert all("undrawn" in run["tags"] for run in runs if run["params"]["block"] == "0")
     command = CliRunner().invoke(app, ["doctor", "toy-confirmation", "--home", str(home)])
-    assert f"attempt {report.pending[0]} lacks files" in command.stdout
+    said = f"attempt {report.pending[0]} differs from the journal: what could not be drawn"
+    assert said in command.stdout
     words = ["sync", "toy-confirmation", "--data", "other", "--home", str(home)]
     sent = CliRunner().invoke(app, words)
     assert sent.exit_code == 0, sent.output

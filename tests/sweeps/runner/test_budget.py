@@ -5,10 +5,11 @@ import json
 import pytest
 
 from sweeps.errors import UsageError
-from sweeps.records import Starts
-from sweeps.records.notes import Start, seconds_used
+from sweeps.journal.state import Start, seconds_used
+from sweeps.records import RecordStore, Starts
 from sweeps.runner.budget import Budget, Reserve
 from sweeps.workspace.clock import Stopwatch
+from tests.sweeps import journals
 from tests.sweeps.conftest import table
 from tests.sweeps.factories import make_record
 
@@ -125,26 +126,24 @@ def test_what_earlier_starts_took_is_missing():
 
 
 def test_the_time_of_all_starts_is_their_sum_and_a_killed_one_counts_up_to_its_last_record():
-    starts = [Start(1_000_000, 50.0), Start(2_000_000), Start(3_000_000, 7.0), Start(4_000_000)]
+    seconds = {1_000_000: 50.0, 2_000_000: None, 3_000_000: 7.0, 4_000_000: None}
+    starts = [Start(began_at, seconds=known) for began_at, known in seconds.items()]
     records = [trained(0, 20, 1_005_000), trained(1, 30, 2_010_000), trained(2, 1, 3_001_000)]
     assert seconds_used(starts, records) == 50 + 40 + 7 + 0
-    assert seconds_used([], records) == 20 + 30 + 1, "an earlier version noted no starts"
-    overlapping = [trained(0, 20, 1_000_000), trained(1, 20, 1_010_000)]
-    assert seconds_used([], overlapping) == 30
-    short = [trained(2, 5, 1_010_000), trained(3, 20, 1_020_000)]  # the first within the long one
-    assert seconds_used([], [trained(1, 30, 1_000_000), *short]) == 40
 
 
 def test_a_start_is_counted_also_if_it_ends_by_an_error(tmp_path):
     watch = Watch()
-    counting = Starts(tmp_path).counted(watch)
+    starts = Starts(RecordStore(tmp_path))
+    counting = starts.counted(watch)
     counting.__enter__()
-    assert Starts(tmp_path).all() == (Start(1_000_000),)
+    assert starts.all() == [Start(1_000_000)]
     watch.seconds = 12.5
     assert not counting.__exit__(KeyError, KeyError(), None)
-    with Starts(tmp_path).counted(watch):
+    watch.started_at += 1
+    with starts.counted(watch):
         pass
-    assert [start.seconds for start in Starts(tmp_path).all()] == [12.5, 12.5]
+    assert [start.seconds for start in starts.all()] == [12.5, 12.5]
 
 
 def test_a_budget_decides_how_many_trials_there_are_and_never_which(run_toy):
@@ -156,7 +155,7 @@ def test_a_budget_decides_how_many_trials_there_are_and_never_which(run_toy):
     assert 0 < begun < 200
     assert some.home.store(some.info.id).ending().stopped_by == "budget"
     assert some.home.store(some.info.id).asked() == begun
-    (start,) = Starts(some.home.store(some.info.id).folder).all()
+    (start,) = Starts(some.home.store(some.info.id)).all()
     assert start.seconds is not None
     more = run_toy("other", trials=begun + 2, **quick)
     assert table(more)[:begun] == table(some)
@@ -164,8 +163,7 @@ def test_a_budget_decides_how_many_trials_there_are_and_never_which(run_toy):
 
 def test_a_resumed_sweep_has_only_the_rest_and_more_than_it_if_the_budget_grows(run_toy):
     sweep = run_toy(trials=3)
-    file = sweep.home.store(sweep.info.id).folder / "starts.json"
-    file.write_text(json.dumps([{"began_at": 1, "seconds": 500.0, "price": None}]))
+    journals.alter(sweep.home.store(sweep.info.id), "returned", seconds=500.0)
     assert len(run_toy(budget="8m").rows()) == 3
     assert len(run_toy(budget="10m", trials=5).rows()) == 5
 
@@ -181,7 +179,7 @@ def test_a_budget_that_is_none_is_refused(run_toy, make_home, options, said):
     with pytest.raises(UsageError) as error:
         run_toy(**options)
     assert said in str(error.value)
-    assert not (make_home() / "records").exists()
+    assert not (make_home() / "sweeps").exists()
 
 
 def test_plan_says_what_a_budget_allows_and_creates_nothing(call, make_home):
@@ -194,4 +192,4 @@ def test_plan_says_what_a_budget_allows_and_creates_nothing(call, make_home):
     ]
     document = json.loads(call("plan", "TOY", "--budget", "10m", "--json", "--workers", 0).stdout)
     assert (document["budget_seconds"], len(document["budget"])) == (600, 1)
-    assert not (make_home() / "records").exists()
+    assert not (make_home() / "sweeps").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import random
 import signal
@@ -20,8 +19,7 @@ from sweeps.config.resolving import resolve
 from sweeps.errors import UsageError
 from sweeps.experiments.code import is_shipped
 from sweeps.experiments.loading import load_experiment
-from sweeps.records.record import Checked
-from sweeps.records.store import CHECKED
+from sweeps.journal.events import Checked
 from sweeps.runner.replaying import DeterminismCheck
 from sweeps.tracking.store import open_client
 from tests.sweeps.conftest import TOY, table
@@ -227,16 +225,13 @@ def test_the_command_that_goes_on_asks_for_the_same():
     ]
 
 
-def test_a_check_that_is_damaged_is_put_aside_and_made_again(finished_toy):
+def test_a_check_whose_line_is_damaged_was_never_made(finished_toy):
     sweep = finished_toy(trials=2)
     store = sweep.home.store(sweep.info.id)
-    CHECKED.write(store.folder, Checked(0, "1 number"))
-    assert json.loads((store.folder / "checked.json").read_text()) == {
-        "trial": 0,
-        "found": "1 number",
-    }
+    store.append(Checked(0, "1 number"))
     assert sweep.home.get("toy").irreproducible
-    (store.folder / "checked.json").write_text("{")
-    ended = CliRunner().invoke(app, ["doctor", "toy", "--fix", "--home", str(sweep.home.path)])
-    assert "checked.json" in ended.output
-    assert store.checked(pytest.fail) is None
+    content = store.journal.path.read_bytes()
+    store.journal.path.write_bytes(content.replace(b"1 number", b"2 number"))
+    assert not sweep.home.get("toy").irreproducible
+    ended = CliRunner().invoke(app, ["doctor", "toy", "--home", str(sweep.home.path)])
+    assert "is damaged (its checksum does not fit; it was 'checked')" in ended.output

@@ -22,10 +22,11 @@ from sweeps.experiments.code import code_of
 from sweeps.experiments.loading import load_experiment
 from sweeps.home import Home
 from sweeps.manage.sharing import import_sweep, share_sweep, trust_sweep
-from sweeps.records import RecordError, RecordStore
+from sweeps.records import RecordStore
 from sweeps.records.code import CodeHistory, SourceFile
 from sweeps.records.schema import json_bytes
 from sweeps.workspace.provenance import is_mixed
+from tests.sweeps import journals
 from tests.sweeps.conftest import TOY
 
 NET = """\
@@ -155,7 +156,7 @@ def run(space, make_home, **options):
 
 
 def history(sweep):
-    return CodeHistory(sweep.home.store(sweep.info.id).folder)
+    return CodeHistory(sweep.home.store(sweep.info.id))
 
 
 def test_an_edited_file_is_refused_with_its_lines_and_the_ways_out(net, make_home):
@@ -240,12 +241,10 @@ def test_retry_names_only_ways_out_that_it_has(net, make_home):
 
 def test_a_sweep_without_a_digest_goes_on_and_has_one_then(net, make_home, capsys):
     sweep = run(net, make_home)
-    folder = sweep.home.store(sweep.info.id).folder
-    for file in folder.glob("code-*.json"):
-        file.unlink()
-    document = json.loads((folder / "sweep.json").read_text())
-    del document["fingerprint"]["code"]
-    (folder / "sweep.json").write_text(json.dumps(document))
+    store = sweep.home.store(sweep.info.id)
+    fingerprint = {k: v for k, v in sweep.info.fingerprint.items() if k != "code"}
+    journals.rewrite(store, lambda one: None if one["kind"] == "code 1" else one)
+    journals.alter(store, "begun", fingerprint=fingerprint)
     edit(net, "net_parts.py", "relu", "tanh")
     sweeps.run(str(net), home=make_home(), progress="plain", workers=0, trials=3)
     assert "its code was not recorded" in capsys.readouterr().err
@@ -350,13 +349,15 @@ def test_what_was_declared_goes_with_a_shared_sweep(net, make_home, tmp_path):
     )
 
 
-def test_a_state_that_was_lost_is_not_passed_over(net, make_home):
+def test_a_state_that_was_lost_costs_its_text_and_no_more(net, make_home):
     run(net, make_home)
     edit(net, "net.py", "experiment = Net()", "experiment = Net()  # mine")
     sweep = run(net, make_home, trials=3, same_code=True)
-    (sweep.home.store(sweep.info.id).folder / "code-1.json").unlink()
-    with pytest.raises(RecordError, match=r"code-1\.json: missing"):
-        history(sweep).all()
+    first, second = history(sweep).all()
+    history(sweep).path(first).unlink()
+    assert history(sweep).all() == [second]
+    assert history(sweep).same_as(first.identity) == {first.identity, second.identity}
+    assert len(run(net, make_home, trials=4).rows()) == 4
 
 
 @pytest.mark.parametrize("space", ["kit", "own"])
@@ -429,18 +430,26 @@ def test_a_sweep_without_the_code_of_its_package_goes_on_and_has_it_then(kit, ma
 
 def without_package(folder):
     """Make of a sweep what earlier versions wrote: own files and the number, no more."""
-    document = json.loads((folder / "code-1.json").read_text())
-    assert document.pop("shipped")
-    document.pop("release")
-    (folder / "code-1.json").write_text(json.dumps(document))
-    (code,) = CodeHistory(folder).all()
-    sweep = json.loads((folder / "sweep.json").read_text())
-    sweep["fingerprint"]["code"] = code.identity
-    (folder / "sweep.json").write_text(json.dumps(sweep))
     store = RecordStore(folder)
-    for record in store.read_all():
-        (folder / f"{record.spec.key}.record").unlink()
-        store.write(replace(record, environment={**record.environment, "code": code.identity}))
+    (code,) = CodeHistory(store).all()
+    assert code.shipped
+    before = replace(code, shipped={}, release=None)
+    recode(store, before, before.identity)
+
+    def change(one):
+        if one["kind"] != "ended 1":
+            return one
+        return {**one, "environment": {**one["environment"], "code": before.identity}}
+
+    journals.rewrite(store, change)
+
+
+def recode(store, code, identity):
+    """Make of the one code of a sweep another one."""
+    text = store.keep_text(json_bytes(dataclasses.asdict(code)))
+    journals.alter(store, "code", text=text)
+    fingerprint = {**store.info().fingerprint, "code": identity}
+    journals.alter(store, "begun", fingerprint=fingerprint)
 
 
 def reported(home):
@@ -510,14 +519,11 @@ def test_which_python_runs_a_script_is_no_part_of_its_sweep(interpreted, make_ho
 def test_code_that_an_earlier_version_took_the_python_for_is_the_same(interpreted, make_home):
     _, run = interpreted
     home = Home(make_home())
-    folder = home.store(home.get("mine").id).folder
-    (code,) = CodeHistory(folder).all()
+    store = home.store(home.get("mine").id)
+    (code,) = CodeHistory(store).all()
     assert list(code.files) == ["train.py"]
     before = dataclasses.replace(code, files={**code.files, "python3": SourceFile("0" * 64)})
-    (folder / "code-1.json").write_bytes(json_bytes(dataclasses.asdict(before), indent=1))
-    sweep = json.loads((folder / "sweep.json").read_text())
-    sweep["fingerprint"]["code"] = before.digest
-    (folder / "sweep.json").write_text(json.dumps(sweep))
+    recode(store, before, before.digest)
     ended = run("old", "--trials", "3")
     assert ended.exit_code == 0, ended.output
 

@@ -13,6 +13,7 @@ from sweeps.runner.recording import _stopped
 from sweeps.tracking.reading import read_runs
 from sweeps.tracking.store import open_client
 from tests.faults.proxy import Proxy
+from tests.sweeps import journals
 from tests.sweeps.launching import Launched
 from tests.sweeps.shared.postgres import wait_until
 
@@ -70,7 +71,7 @@ def test_sigterm_ends_the_parent_run_though_the_server_is_too_slow_for_the_other
         launched = Launched(words)
         wait_until(lambda: any("runs/log-batch" in request for request in proxy.replies))
         proxy.delay_seconds = 0.8  # a run takes more than the time there is
-        wait_until(lambda: len([*make_home().glob("records/*/*.record")]) >= 6)
+        wait_until(lambda: len(journals.ended(make_home())) >= 6)
         launched.signal(signal.SIGTERM)
         assert launched.wait() == 143, launched.stderr()
     assert "tracking incomplete" in launched.stderr()

@@ -139,7 +139,7 @@ def test_only_an_existing_sweep_is_extended(run_space, make_home):
         UsageError, match=r"no sweep 'toy' .* existing: none\. Leave extend=True out"
     ):
         run_space(trials=2, extend=True)
-    assert not (make_home() / "records").exists()
+    assert not (make_home() / "sweeps").exists()
     run_space(trials=2)
     with pytest.raises(UsageError, match=r"no sweep 'toi' .*did you mean 'toy'"):
         run_space(trials=2, extend=True, name="toi")

@@ -6,6 +6,7 @@ import sweeps
 from sweeps.config.policies import DEFAULT_RETRIES, Breaker, Failure, failure_of, is_tried_again
 from sweeps.errors import TrialsError, UsageError
 from sweeps.tracking.store import open_client
+from tests.sweeps import journals
 from tests.sweeps.conftest import table
 
 CRASH, OOM, TIMEOUT, KILLED = (
@@ -162,7 +163,7 @@ def test_failures_of_an_earlier_start_count_when_a_trial_is_tried_again(run_fail
     # Interrupted between two attempts, as the time was up.
     sweep = run_failing("home", "1=error", trials=2, workers=0)
     store = sweep.home.store(sweep.info.id)
-    (store.folder / "0001-2.record").unlink()
+    journals.forget(store, "0001-2")
     resumed = run_failing("home", "1=error", trials=2, workers=0)
     assert outcomes(resumed)[1] == ("FAILED", "error", 3)
     assert [r.ends_trial for r in store.read_all() if r.spec.trial == 1] == [False, True]
@@ -177,8 +178,7 @@ def test_kills_from_outside_use_up_no_retry_also_over_restarts(run_failing):
     assert outcomes(sweep)[1] == ("COMPLETE", "max_epochs", 7)
     assert without_acts(table(sweep)) == without_acts(table(alone))
     store = sweep.home.store(sweep.info.id)
-    for name in ("0001-7", "0001-6"):  # interrupted after five attempts
-        (store.folder / f"{name}.record").unlink()
+    journals.forget(store, "0001-7", "0001-6")  # interrupted after five attempts
     resumed = run_failing("home", acts, trials=3, workers=1)
     assert outcomes(resumed)[1] == ("FAILED", "error", 10)
     told = [record.reason for record in store.read_all() if record.spec.trial == 1]

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import sweeps
+from sweeps.journal import Ended, Journal
+from sweeps.journal.events import to_line
 from sweeps.tracking.store import open_client
 from tests.sweeps.conftest import table
 from tests.sweeps.executors.conftest import eventually, is_alive, pids
@@ -47,15 +49,14 @@ def test_an_attempt_that_comes_back_finds_the_next_one_recorded(failing_space, m
         server = parent_of(worker)
         os.kill(server, signal.SIGSTOP)  # so that the stopped worker is not killed
         try:
-            store = wait_for_record(make_home(), "0001-1")
-            before = (store / "0001-1.record").read_bytes()
+            before = wait_for_line(make_home(), "0001-1")
             os.kill(worker, signal.SIGCONT)  # goes on with its training, and would report
             assert eventually(lambda: not is_alive(worker), 5)
         finally:
             os.kill(server, signal.SIGCONT)
         stderr = process.stderr.read()
         assert process.wait(60) == 0, stderr
-    assert (store / "0001-1.record").read_bytes() == before
+    assert line_of(make_home(), "0001-1") == before
     sweep = sweeps.load("toy", make_home())
     assert [row.attempts for row in sweep.rows()] == [1, 2, 1, 1, 1, 1]
     attempts = [r for r in sweep.home.store(sweep.info.id).read_all() if r.spec.trial == 1]
@@ -71,9 +72,18 @@ def test_an_attempt_that_comes_back_finds_the_next_one_recorded(failing_space, m
     assert sorted(run.info.status for run in runs) == ["FAILED", "FINISHED"]
 
 
-def wait_for_record(home, key):
-    assert eventually(lambda: list(home.glob(f"records/*/{key}.record")))
-    return next(home.glob(f"records/*/{key}.record")).parent
+def line_of(home, key):
+    """Return the line of an attempt that has ended; None before, an error if there are two."""
+    journals = [Journal(path.parent) for path in home.glob("sweeps/*/journal.jsonl")]
+    events = [event for journal in journals for event in journal.read(pytest.fail)]
+    lines = [to_line(event) for event in events if isinstance(event, Ended) and event.key == key]
+    assert len(lines) < 2
+    return lines[0] if lines else None
+
+
+def wait_for_line(home, key):
+    assert eventually(lambda: line_of(home, key) is not None)
+    return line_of(home, key)
 
 
 @pytest.mark.slow

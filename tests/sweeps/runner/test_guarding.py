@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import time
@@ -39,7 +38,7 @@ class Running:
         self.words += ["--set", "longest_seconds=2", "--home", str(home)]
         self.process = Launched(self.words)
         self.until(lambda: len(list(home.glob("artifacts/*/*/artifacts/config.json"))) > 2)
-        (self.folder,) = (path for path in (home / "records").iterdir() if path.is_dir())
+        (self.folder,) = (path for path in (home / "sweeps").iterdir() if path.is_dir())
 
     def until(self, condition):
         end = time.monotonic() + 60
@@ -71,13 +70,13 @@ def test_runs_that_are_deleted_are_said_at_once_and_sent_again(running, name):
     assert_sound(running.home, table(sweep))
 
 
-@pytest.mark.parametrize("name", ["sweep.json", "lock"])
+@pytest.mark.parametrize("name", ["journal.jsonl", "lock"])
 def test_what_is_known_still_is_written_anew(running, name):
     path = running.folder / name
     before = path.read_text()
     delete(path)
     running.process.until_said(f"{path} was deleted while the sweep runs; it was")
-    assert json.loads(path.read_text()) == json.loads(before) or name == "lock"
+    assert path.read_text().startswith(before) or name == "lock"
     second = Launched(running.words)
     assert second.wait() == 2
     assert "is being run by" in second.stderr()

@@ -124,7 +124,7 @@ def test_weights_that_were_dropped_can_be_had_again(toy, call):
 
 def test_weights_are_kept_if_that_is_asked_for_and_they_are_the_same_only(toy, call):
     store, record = toy.home.store(toy.info.id), toy.trial(2).record
-    file = store.folder / f"{record.spec.key}.weights"
+    file = store.weights_path(record.spec.key)
     store.drop_weights(record.spec.key)
     assert call("replay", "toy", 2).exit_code == 0
     assert not file.exists(), "nobody asked"

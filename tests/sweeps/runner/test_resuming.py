@@ -154,7 +154,7 @@ def test_short_trials_write_no_checkpoint(run, tmp_path, monkeypatch):
 def test_an_interval_that_is_none_creates_nothing(every, run, tmp_path):
     with pytest.raises(UsageError, match="checkpoint_every"):
         run("home", checkpoint_every=every)
-    assert not (tmp_path / "home" / "records").exists()
+    assert not (tmp_path / "home" / "sweeps").exists()
 
 
 def test_what_another_host_has_ended_is_forgotten_at_the_next_start(run, tmp_path):

@@ -14,10 +14,12 @@ from search_spaces.space import Component
 from sweeps.config.options import RunOptions
 from sweeps.config.resolving import resolve
 from sweeps.errors import UsageError
+from sweeps.journal import Asked
 from sweeps.runner.opening import check_fingerprint, open_sweep
 from sweeps.runner.ownership import SweepLock
 from sweeps.study.proposals import training_seed
 from sweeps.tracking.store import open_client
+from tests.sweeps import journals
 from tests.sweeps.conftest import TOY, table
 from tests.sweeps.toy_experiment import ToyExperiment, experiment
 
@@ -114,7 +116,8 @@ def test_a_diverged_trial_is_failed_for_us_and_a_warning_to_the_sampler(run_toy,
 
 def test_the_journal_holds_every_attempt_with_all_its_parameters(finished_toy):
     sweep = finished_toy(trials=8)
-    asked = sweep.home.store(sweep.info.id).journal.read(pytest.fail)
+    events = sweep.home.store(sweep.info.id).journal.read(pytest.fail)
+    asked = [event for event in events if isinstance(event, Asked)]
     assert [(one.trial, one.attempt) for one in asked] == [(n, 1) for n in range(8)]
     assert [one.params for one in asked] == [dict(row.params) for row in sweep.rows()]
 
@@ -296,7 +299,7 @@ def test_auto_is_resolved_when_the_sweep_is_made_and_stays(toy_space, make_home)
 @pytest.mark.slow
 def test_a_second_coordinator_is_refused_and_told_who_the_first_is(finished_toy, run_toy):
     sweep = finished_toy(trials=2)
-    folder = sweep.home.records / sweep.info.id
+    folder = sweep.home.sweeps_folder / sweep.info.id
     with (
         SweepLock(folder / "lock", sweep.name),
         pytest.raises(UsageError, match=r"is being run by process \d+ on .* since 20"),
@@ -310,15 +313,15 @@ def test_weights_are_kept_for_baselines_and_the_best_twenty(run_toy):
     sweep = run_toy(trials=24)
     ranked = sorted(sweep.rows()[1:], key=lambda row: -row.objective)
     keep = {0, *(row.trial for row in ranked[:20])}
-    folder = sweep.home.records / sweep.info.id
-    assert {int(path.name[:4]) for path in folder.glob("*.weights")} == keep
+    kept = journals.weights(sweep.home.store(sweep.info.id))
+    assert {int(key[:4]) for key in kept} == keep
 
 
 @pytest.mark.slow
 def test_a_killed_attempt_never_gives_its_number_to_another(finished_toy, run_toy):
     sweep = finished_toy(trials=3)
     # As a kill leaves it: the attempt was begun, nothing recorded.
-    (sweep.home.store(sweep.info.id).folder / "0002-1.record").unlink()
+    journals.forget(sweep.home.store(sweep.info.id), "0002-1")
     assert run_toy(trials=3).rows()[2].attempts == 2
 
 
@@ -329,7 +332,7 @@ def test_a_complete_sweep_is_not_late(finished_toy, run_toy):
 
 def test_a_lock_that_is_a_link_is_put_aside_and_what_it_leads_to_stays(finished_toy, tmp_path):
     sweep = finished_toy(trials=1)
-    lock, other = sweep.home.records / sweep.info.id / "lock", tmp_path / "other"
+    lock, other = sweep.home.sweeps_folder / sweep.info.id / "lock", tmp_path / "other"
     other.write_text("of somebody else")
     lock.unlink()
     lock.symlink_to(other)
@@ -341,7 +344,7 @@ def test_a_lock_that_is_a_link_is_put_aside_and_what_it_leads_to_stays(finished_
 
 def test_a_look_at_the_lock_does_not_refuse_a_start(finished_toy, run_toy):
     sweep = finished_toy(trials=1)
-    descriptor = os.open(sweep.home.records / sweep.info.id / "lock", os.O_RDONLY)
+    descriptor = os.open(sweep.home.sweeps_folder / sweep.info.id / "lock", os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     threading.Timer(0.1, os.close, [descriptor]).start()
     assert len(run_toy(trials=2).rows()) == 2
@@ -381,7 +384,7 @@ def test_options_of_a_sampler_may_be_given_in_any_form_json_knows(run_toy):
 def test_nothing_but_the_sweep_is_left_behind(run_toy):
     sweep = run_toy(trials=3)
     names = {path.name for path in sweep.home.path.iterdir()}
-    assert names - {"mlflow.db-shm", "mlflow.db-wal"} == {"mlflow.db", "records", "artifacts"}
+    assert names - {"mlflow.db-shm", "mlflow.db-wal"} == {"mlflow.db", "sweeps", "artifacts"}
     assert not list(sweep.home.path.rglob("*.tmp"))
 
 
@@ -412,7 +415,7 @@ def test_a_start_does_not_list_the_folder_of_records_once_a_trial(run_toy, monke
         with monkeypatch.context() as patch:
             patch.setattr(os, "listdir", listdir)
             run_toy(home, trials=trials, workers=0)
-        listings[trials] = sum("/records/" in path for path in seen)
+        listings[trials] = sum("/sweeps/" in path for path in seen)
     assert 0 <= listings[20] - listings[12] < 20 - 12
 
 
@@ -435,4 +438,4 @@ def test_data_that_could_not_be_split_again_are_refused(run_toy, make_home, tmp_
     space.write_text(space.read_text().replace("tests.sweeps.toy_experiment:", "oddly_split:"))
     with pytest.raises(UsageError, match=r"info\['split_seed'\] is 'x'; give the"):
         run_toy(trials=1)
-    assert not list(make_home().glob("records/*"))
+    assert not list(make_home().glob("sweeps/*"))

@@ -11,6 +11,7 @@ from sweeps.config.options import Limits
 from sweeps.errors import UsageError
 from sweeps.runner.loop import StopRules
 from sweeps.tracking.store import close_client, open_client
+from tests.sweeps import journals
 from tests.sweeps.conftest import exported, table
 from tests.sweeps.trading_experiment import ONE, TIMED, TRADING, TWO
 
@@ -176,7 +177,7 @@ def test_a_sweep_whose_front_stands_still_ends(run_trading):
 @pytest.mark.slow
 def test_weights_of_the_front_are_kept_however_many_are_better_in_the_first(traded):
     store = traded.home.store(traded.info.id)
-    kept = {int(path.stem.split("-")[0]) for path in store.folder.glob("*.weights")}
+    kept = {int(key[:4]) for key in journals.weights(store)}
     assert {trial.number for trial in traded.pareto_front()} <= kept
     best = sorted((r for r in traded.rows() if r.objective is not None), key=lambda r: -r.objective)
     assert {row.trial for row in best[:20]} <= kept

@@ -14,6 +14,7 @@ import sweeps
 from sweeps.errors import StoreError
 from sweeps.home import Home
 from sweeps.records import RecordError
+from tests.sweeps import journals
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root
 from tests.sweeps.soundness import assert_sound
@@ -29,16 +30,17 @@ def undisturbed(finished_toy):
 
 
 def lose_events(sweep, kept):
-    """Cut off what was asked last, as a power cut may."""
+    """Cut off what was written after so many trials had ended, as a power cut may."""
     journal = sweep.home.store(sweep.info.id).journal.path
-    journal.write_bytes(b"\n".join(journal.read_bytes().split(b"\n")[: 2 * kept]))
+    found = journals.documents(journal)
+    ends = [place for place, one in enumerate(found) if one["kind"] == "ended 1"]
+    journals.write(journal, found[: ends[kept] if kept < len(ends) else len(found)])
 
 
-def lose_records(sweep, kept):
-    """Take away what was never recorded: trials that were asked, and perhaps trained."""
-    for path in sweep.home.store(sweep.info.id).folder.glob("[0-9]*"):
-        if int(path.name[:4]) >= kept:
-            path.unlink()
+def lose_ends(sweep, kept):
+    """Take away the ends of trials that were asked, and perhaps trained."""
+    store = sweep.home.store(sweep.info.id)
+    journals.forget(store, *(key for key in store.state().ended if int(key[:4]) >= kept))
 
 
 @pytest.mark.slow
@@ -74,23 +76,12 @@ def test_trials_that_were_asked_but_not_recorded_run_again(
 ):
     sweep = finished_toy(trials=TRIALS - 2)
     kept = TRIALS - 2 - missing
-    lose_records(sweep, kept)
+    lose_ends(sweep, kept)
     replace_tracking(make_home(), make_home("empty"))
     again = run_toy(trials=TRIALS)
     assert_sound(make_home(), undisturbed)
     attempts = [row.attempts for row in again.rows()]
     assert attempts == [1] * kept + [2] * missing + [1] * 2
-
-
-@pytest.mark.slow
-def test_without_its_journal_a_sweep_goes_on_from_its_records(
-    finished_toy, run_toy, make_home, undisturbed
-):
-    sweep = finished_toy(trials=TRIALS - 3)
-    sweep.home.store(sweep.info.id).journal.path.unlink()
-    lose_records(sweep, TRIALS - 4)
-    run_toy(trials=TRIALS)
-    assert_sound(make_home(), undisturbed)
 
 
 @pytest.mark.slow
@@ -101,12 +92,15 @@ def test_an_event_of_a_later_version_is_a_mistake_and_left_as_it_is(
     journal = sweep.home.store(sweep.info.id).journal.path
     text = b'{"kind":"tagged 1","number":3,"at":1,"host":"h","by":"9.9"}'
     journal.write_bytes(journal.read_bytes() + b"\n%b %08x\n" % (text, zlib.crc32(text)))
-    before = sorted((p, p.stat().st_mtime_ns) for p in sweep.home.records.rglob("*.json*"))
+    before = sorted((p, p.stat().st_mtime_ns) for p in sweep.home.sweeps_folder.rglob("*.json*"))
     refused = Launched([*RUN, str(toy_space), "--home", str(make_home()), "--trials", "3"])
     assert refused.wait() == 2, refused.stderr()
     assert "'tagged 1', which this version" in refused.stderr()
     assert "wrote it (9.9)" in refused.stderr()
-    assert sorted((p, p.stat().st_mtime_ns) for p in sweep.home.records.rglob("*.json*")) == before
+    assert (
+        sorted((p, p.stat().st_mtime_ns) for p in sweep.home.sweeps_folder.rglob("*.json*"))
+        == before
+    )
 
 
 @pytest.mark.slow
@@ -133,27 +127,23 @@ def test_a_damaged_database_is_refused_until_it_is_moved_away(
 
 
 @pytest.mark.slow
-def test_a_torn_record_is_put_aside_and_its_trial_runs_again(
-    finished_toy, run_toy, make_home, undisturbed
-):
+def test_an_attempt_whose_line_is_damaged_runs_again(finished_toy, run_toy, make_home, undisturbed):
     sweep = finished_toy(trials=TRIALS)
-    torn = sweep.home.store(sweep.info.id).folder / "0003-1.record"
-    torn.write_bytes(torn.read_bytes()[:-1])
-    with pytest.warns(UserWarning, match=r"0003-1\.record: torn record.*left out"):
+    journals.damage(sweep.home.store(sweep.info.id), "0003-1")
+    with pytest.warns(UserWarning, match=r"event \d+ is damaged .*left out"):
         assert len(sweep.rows()) == TRIALS - 1
     again = run_toy(trials=TRIALS)
     assert table(again) == undisturbed
     assert again.rows()[3].attempts == 2
-    assert torn.with_name("0003-1.record.torn").exists()
 
 
 @pytest.mark.slow
 def test_a_sweep_that_cannot_be_read_any_more_hides_no_other(finished_toy, run_toy, make_home):
     first = finished_toy(trials=1)
     second = run_toy(trials=1, name="second")
-    (first.home.records / first.info.id / "sweep.json").write_text('{"id": ')
+    (first.home.sweeps_folder / first.info.id / "journal.jsonl").write_text('{"id": \n')
     assert sweeps.load("second", make_home()).info == second.info
-    with pytest.raises(RecordError, match=r"sweep\.json: damaged"):
+    with pytest.raises(RecordError, match=r"journal\.jsonl: event 1 is damaged"):
         run_toy(trials=1)
 
 

@@ -9,7 +9,7 @@ from search_spaces.space import Component
 from sweeps.runner.trial_queue import TrialQueue
 from sweeps.study.proposals import Proposer
 from sweeps.study.samplers import sampler_factory
-from tests.sweeps.records.test_format import make_record
+from tests.sweeps.records.test_store import make_record
 
 SCORE = Objective("score", "maximize")
 

@@ -10,7 +10,8 @@ import sweeps
 from sweeps.cli import app
 from sweeps.errors import LeaseLost, StoreError, UsageError
 from sweeps.home import Home
-from sweeps.records import RecordStore
+from sweeps.records import Notes
+from sweeps.runner.control import PAUSE, ControlRequests
 from sweeps.runner.ownership import hold
 from sweeps.shared import lease
 from sweeps.shared.lease import Lease
@@ -46,23 +47,33 @@ def test_a_lease_that_is_renewed_keeps_others_out(shared):
 
 
 @pytest.mark.slow
-def test_what_is_recorded_while_the_database_is_away_is_sent_when_it_is_back(shared, postgres):
+def test_what_is_recorded_while_the_database_restarts_waits_for_it(shared, postgres):
     info, here, elsewhere = shared
     notes = []
     with hold(here, info, notes.append) as held:
         postgres.stop("fast")
-        wait_until(lambda: any("is away" in note for note in notes))
+        restart = threading.Timer(4, postgres.start)
+        restart.start()
         for attempt in (2, 3):
-            RecordStore(here.store(info.id).folder, held.send).write(make_record(0, attempt))
-        postgres.start()
-        wait_until(lambda: any("is back" in note for note in notes))
+            here.store(info.id).write(make_record(0, attempt))
+        restart.join()
         held.check()
+        elsewhere.refresh(info.id)
+        assert {"0000-2", "0000-3"} <= elsewhere.store(info.id).state().ended.keys()
+    assert [note for note in notes if "waiting for postgresql" in note]
 
-        def has_both():
-            elsewhere.refresh(info.id)
-            return {"0000-2", "0000-3"} <= {p.stem for p in elsewhere.store(info.id).paths()}
 
-        wait_until(has_both)
+@pytest.mark.slow
+def test_who_holds_a_sweep_hears_what_others_write_and_ask(shared):
+    info, here, elsewhere = shared
+    with hold(here, info):
+        Notes(elsewhere.store(info.id)).write("sweep", "from afar")
+        ControlRequests(elsewhere.store(info.id)).ask(PAUSE)
+        requests = ControlRequests(here.store(info.id))
+        wait_until(lambda: requests.asked() == {PAUSE}, 20)
+        assert Notes(here.store(info.id)).all()["sweep"] == "from afar"
+        ControlRequests(elsewhere.store(info.id)).withdraw([PAUSE])
+        wait_until(lambda: not requests.asked(), 20)
 
 
 def test_a_lease_is_ours_for_certain_for_half_its_time_then_the_database_is_asked(
@@ -98,9 +109,8 @@ def lose(info, here, elsewhere):
         assert held.lease is not None
         held.lease.release()  # as if nothing had been heard of it for too long
         Lease.take(elsewhere.shared.server, info.id, info.name, "another home")
-        store = RecordStore(here.store(info.id).folder, held.send)
         with pytest.raises(LeaseLost):
-            store.write(make_record(0, 9))
+            here.store(info.id).write(make_record(0, 9))
         assert lost.wait(20)
         held.check()
 
@@ -111,13 +121,14 @@ def test_who_has_lost_a_sweep_hears_of_it_and_may_write_nothing_more(shared):
     with pytest.raises(LeaseLost, match="taken over"):
         lose(info, here, elsewhere)
     elsewhere.refresh()
-    assert "0000-9" not in {path.stem for path in elsewhere.store(info.id).paths()}
+    assert "0000-9" not in elsewhere.store(info.id).state().ended
+    assert "0000-9" not in here.store(info.id).state().ended
 
 
 def test_a_sweep_that_was_deleted_elsewhere_cannot_be_held(shared):
     info, here, elsewhere = shared
     lease = Lease.take(elsewhere.shared.server, info.id, info.name, "b")
-    elsewhere.shared.copy.forget(f"records/{info.id}/", lease)
+    elsewhere.shared.remote(info.id).forget()
     lease.release()
     with pytest.raises(UsageError, match="deleted on another host"), hold(here, info):
         pass

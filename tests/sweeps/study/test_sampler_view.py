@@ -5,7 +5,7 @@ from optuna.trial import TrialState
 from search_spaces.objectives import Objective
 from sweeps.study.sampler_view import SamplerView, TrialOutcome, trial_outcome
 from tests.sweeps.factories import make_record as make_attempt
-from tests.sweeps.records.test_format import make_record
+from tests.sweeps.records.test_store import make_record
 
 
 @pytest.mark.parametrize("outcome", ["complete", "pruned"])
@@ -22,7 +22,7 @@ def test_the_rungs_a_pruner_noted_are_seen_by_later_trials(outcome):
     (trial,) = sampler_view.finished()
     assert trial.state == TrialState[outcome.upper()]
     assert trial.system_attrs.items() >= notes.items()
-    assert trial.intermediate_values == {0: 1.0, 1: 0.5}
+    assert trial.intermediate_values == {0: 1.0, 1: 0.0}
 
 
 TWO = [Objective("best_val_accuracy", "maximize"), Objective("best_epoch", "minimize")]

@@ -74,8 +74,8 @@ def test_an_old_file_store_in_the_home_is_refused_until_it_is_migrated(tmp_path:
 
 def test_folders_of_artifacts_are_no_file_store(tmp_path: Path) -> None:
     (tmp_path / "artifacts" / "digits").mkdir(parents=True)
-    (tmp_path / "records").mkdir()
-    (tmp_path / "records" / "meta.yaml").touch()
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "meta.yaml").touch()
     assert resolve_tracking_uri(tmp_path, None).endswith("/mlflow.db")
 
 

@@ -267,7 +267,7 @@ def test_an_archived_sweep_keeps_its_registered_model(serving):
 def test_without_weights_there_is_no_model_and_nothing_is_wrong(serving, tmp_path):
     sweep = serving.run()
     store = Home(serving.home).store(sweep.info.id)
-    for path in store.folder.glob("*.weights"):
+    for path in store.folder.glob("trials/*.weights.npz"):
         path.unlink()
     serving.ask(lambda client: client.delete_registered_model(name_of(sweep)))
     assert serving.call("sync").exit_code == 0

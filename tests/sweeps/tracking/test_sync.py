@@ -16,8 +16,7 @@ import pytest
 
 import sweeps
 from sweeps.home import Home
-from sweeps.records import Ending
-from sweeps.records.store import ENDING
+from sweeps.journal import Finished
 from sweeps.runner.ownership import SweepLock
 from tests.faults.mlflow_state import mlflow_state
 from tests.homes import lose_runs
@@ -74,7 +73,7 @@ def count(monkeypatch):
 
     def counting(opens):
         def counted_open(file, *args, **options):
-            if str(file).endswith(".record"):
+            if str(file).endswith(".npz"):
                 counted["opened"][Path(file).name] += 1
             return opens(file, *args, **options)
 
@@ -148,7 +147,7 @@ def test_what_a_former_report_had_beside_it_goes(finished_toy, call, make_home):
     assert call("sync", "toy").exit_code == 0
     assert (chart.exists(), page.exists(), state(make_home()) == whole) == (False, True, True)
     sweep = sweeps.load("toy", make_home())
-    ENDING.write(sweep.home.store(sweep.info.id).folder, Ending("KILLED", "SIGINT"))
+    sweep.home.store(sweep.info.id).append(Finished("KILLED", "SIGINT"))
     assert call("sync", "toy").exit_code == 0
     assert page.exists(), "a sweep that goes on has no other report yet"
 
@@ -324,7 +323,10 @@ def test_a_hint_names_home_and_store_that_were_given(
         options = f" --tracking-uri {store}"
     told = call("doctor", "toy", "--tracking-uri", store)
     assert told.exit_code == 1
-    assert f"`sweeps sync{options}` or `sweeps doctor --fix{options}` sends it" in told.stdout
+    said = (
+        f"`sweeps doctor --fix{options}` sends it (`sweeps sync{options}` sends only runs that are"
+    )
+    assert said in told.stdout
 
 
 @pytest.mark.slow

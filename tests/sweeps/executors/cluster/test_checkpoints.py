@@ -41,17 +41,17 @@ def place_here(folder, features=None, **options):
 
 def test_a_worker_that_sees_the_folder_of_the_sweep_uses_its_checkpoint(tmp_path):
     assert place_here(tmp_path) is None, "no such folder is seen there"
-    (tmp_path / "sweep.json").write_text("{}")
+    (tmp_path / "journal.jsonl").write_text("{}")
     assert place_here(tmp_path).path == tmp_path / ".checkpoints" / "0000"
 
 
 def test_a_checkpoint_of_another_kind_of_processor_is_not_gone_on_from(tmp_path):
-    (tmp_path / "sweep.json").write_text("{}")
+    (tmp_path / "journal.jsonl").write_text("{}")
     assert place_here(tmp_path, [*cpu_features(), "more"]) is None
 
 
 def test_a_script_and_a_home_of_somebody_else_have_none_there(tmp_path, monkeypatch):
-    (tmp_path / "sweep.json").write_text("{}")
+    (tmp_path / "journal.jsonl").write_text("{}")
     assert place_here(tmp_path, writes_files=True) is None
     asked = []
 
@@ -61,7 +61,7 @@ def test_a_script_and_a_home_of_somebody_else_have_none_there(tmp_path, monkeypa
 
     monkeypatch.setattr(os, "access", access)
     assert place_here(tmp_path) is None, "root may write everywhere, so that no folder is refused"
-    assert asked == [(tmp_path / "sweep.json", os.R_OK), (tmp_path, os.W_OK)]
+    assert asked == [(tmp_path / "journal.jsonl", os.R_OK), (tmp_path, os.W_OK)]
 
 
 @pytest.mark.slow

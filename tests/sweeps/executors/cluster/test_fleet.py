@@ -21,6 +21,7 @@ from sweeps.executors.dask.fleet import (
 )
 from sweeps.tracking.store import open_client
 from sweeps.workspace.provenance import cpu_features, is_mixed
+from tests.sweeps import journals
 from tests.sweeps.conftest import table
 from tests.sweeps.executors.cluster.dask_cluster import DaskCluster
 from tests.sweeps.launching import Launched
@@ -84,7 +85,7 @@ def launch(toy_space, make_home):
 
 
 def recorded(home):
-    return len(list(home.glob("records/*/*.record")))
+    return len(journals.ended(home))
 
 
 def tag(sweep, name):
@@ -192,7 +193,7 @@ class TestFleet:
         said = r"GPU=2: no worker offers it \(offered: GPU=1\); start one that does: dask worker"
         with pytest.raises(UsageError, match=said):
             run_toy(trials=2, executor=cluster.uri, resources={"GPU": 2})
-        assert not (make_home() / "records").exists()
+        assert not (make_home() / "sweeps").exists()
 
     @pytest.mark.nightly
     def test_idle_workers_are_named_with_the_option_that_gives_them_work(

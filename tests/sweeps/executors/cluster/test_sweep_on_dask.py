@@ -10,6 +10,7 @@ import sweeps
 from sweeps.errors import UsageError
 from sweeps.executors.dask import fleet
 from sweeps.executors.dask.fleet import look_at, parse_cluster
+from tests.sweeps import journals
 from tests.sweeps.conftest import table
 from tests.sweeps.executors.cluster.dask_cluster import DaskCluster
 from tests.sweeps.executors.conftest import eventually
@@ -69,7 +70,7 @@ def launch(toy_space, make_home):
 
 
 def recorded(home):
-    return len(list(home.glob("records/*/*.record")))
+    return len(journals.ended(home))
 
 
 @pytest.mark.nightly
@@ -151,7 +152,7 @@ class TestSweepOnDask:
         monkeypatch.setattr(fleet, "versions", lambda: other)
         with pytest.raises(UsageError, match=r"keras is 3\..*, the coordinator has 1\.0"):
             run_toy(trials=2, executor=cluster.uri)
-        assert not (make_home() / "records").exists()
+        assert not (make_home() / "sweeps").exists()
 
     @pytest.mark.nightly
     def test_the_scheduler_goes_in_mid_sweep_and_what_is_there_is_kept(
@@ -196,7 +197,7 @@ def test_nobody_at_that_address_is_said_and_nothing_created(run_toy, make_home, 
         run_toy(trials=2, executor="dask://127.0.0.1:9")
     with pytest.raises(UsageError, match="give one of them"):
         run_toy(trials=2, executor="dask://127.0.0.1:9", workers=2)
-    assert not (make_home() / "records").exists()
+    assert not (make_home() / "sweeps").exists()
 
 
 def test_a_scheduler_without_workers_is_named_with_what_to_start(tmp_path):

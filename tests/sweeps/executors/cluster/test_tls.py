@@ -53,7 +53,7 @@ class TestEncryptedCluster:
     def test_without_certificates_it_is_said_what_is_missing(self, encrypted, run_toy, make_home):
         with pytest.raises(UsageError, match=r"needs an authority, a certificate and its key.*_CA"):
             run_toy(trials=2, executor=encrypted.uri)
-        assert not (make_home() / "records").exists()
+        assert not (make_home() / "sweeps").exists()
 
     def test_certificates_that_are_not_there_are_said(self, encrypted, authority, carry, run_toy):
         carry(authority.ca, authority.folder / "lost.pem", authority.folder / "lost.key")

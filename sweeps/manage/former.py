@@ -1,0 +1,330 @@
+"""Takes over a home of an earlier version, which kept many files in place of a journal.
+
+    records/<id>/sweep.json, generation-N.json       what the sweep is
+    records/<id>/<key>.record, .weights, .files      an attempt: a header line, then an npz archive
+    records/<id>/asked, ending.json, notes.json, ... a file for what is one event today
+
+This module knows them, and the names of format 1 (a slot is a trial today); nothing else does. It
+stays until version 1.0. The former home is only read; but if its sweeps are taken over in place,
+its `records/` gets another name in the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from re import findall
+from typing import Any, Final
+
+from msgspec import Raw, convert
+
+from search_spaces.objectives import Objective
+from sweeps.errors import StoreError, UsageError
+from sweeps.home import FORMER, Home
+from sweeps.journal import Event, Journal, events
+from sweeps.journal.state import Start
+from sweeps.records import ConfirmationRecord, RecordStore, SweepInfo, confirmed_by
+from sweeps.records.arrays import MOST_ARRAYS, unpack_arrays
+from sweeps.records.code import ExperimentCode
+from sweeps.records.conclusions import SWEEP_ID, Conclusion, Conclusions, without_place
+from sweeps.records.notes import imported_events, learned_events
+from sweeps.records.record import Generation, epochs_of, record_of
+from sweeps.records.schema import Report, check_sampled, listed
+from sweeps.records.store import TRIALS
+from sweeps.workspace import files
+from sweeps.workspace.files import FormatError, parse_json, read_file
+from sweeps.workspace.locks import exclusive, is_locked, owner_of
+
+KEPT: Final = f"{FORMER}.imported"
+"""Name of the former records, once they were taken over in place."""
+_RENAMED: Final = {
+    "slot": "trial", "ends_slot": "ends_trial", "first_slot": "first_trial", "finalize": "confirm",
+    "result": "trained", "weights_sha256": "weights", "files_sha256": "files",
+    "blocks": "folds", "recommended": "champion", "winner": "finalist", "winners": "champions",
+    "winner_ahead_by": "champion_ahead_by",
+}  # fmt: skip
+"""Former names of members."""
+_ROLES: Final = {"winner": "champion", "winners": "champions"}
+_NAMED: Final = ("role", "ensemble", "voters")
+"""Members of conclusions that are one of these roles."""
+_NOT_SHOWN: Final = ("parts", "why_no_parts", "gain_over_searches")
+_Reader = Callable[[Path], Iterable[Event]]
+
+
+def take_over(home: Home, old: Path, say: Report, leave: Report) -> list[SweepInfo]:
+    """Take over the sweeps of a former home, each of them whole; a sweep that is here stays.
+
+    Args:
+        home: The home that receives them; it may be the former one.
+        old: The former home.
+        say: Receives a line about each sweep that is here now.
+        leave: Receives a line about each thing that was not taken over, with the reason.
+
+    Returns:
+        The sweeps of the former home that are here now, confirmations first.
+
+    Raises:
+        UsageError: It is no former home, one of its sweeps runs, or the home cannot be written.
+        StoreError: There is no room.
+    """
+    records, taken = old / FORMER, list[SweepInfo]()
+    if not records.is_dir():
+        done = f"its sweeps were taken over, see {KEPT}/; " if (old / KEPT).exists() else ""
+        raise UsageError(f"{old}: {done}no home of an earlier version, which has {FORMER}/")
+    folders = [one for one in sorted(records.iterdir()) if one.is_dir() and one.name[0] != "."]
+    for folder in folders:
+        if is_locked(lock := folder / "lock"):
+            raise UsageError(f"{folder}: {owner_of(lock)} works on it; end that first")
+    with home.exclusive(), exclusive(records):
+        home.remove_unborn()
+        known = home.sweeps(lambda line: None)
+        for folder in sorted(folders, key=_is_search):  # it counts the time of its confirmations
+            with _leaving(folder, leave):
+                here = next((info for info in known if info.id == folder.name), None)
+                taken.append(here or _take_sweep(home, folder, [*known, *taken], leave))
+                say(f"sweep {taken[-1].name!r} is here{' already' if here else ''}")
+        if old.resolve() != home.path:
+            _take_evaluations(home, old, leave)
+            return taken
+        kept = old / KEPT if not (old / KEPT).exists() else old / f"{KEPT}-{secrets.token_hex(4)}"
+        records.rename(kept)
+        files.sync_folder(old)
+        say(f"the former records are in {kept} now: delete them when you like")
+    return taken
+
+
+@contextmanager
+def _leaving(path: Path, leave: Report) -> Iterator[None]:
+    """Name a file or folder that cannot be taken over, and go on."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:  # whatever a file raises that is damaged, or lies
+        text = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        leave(f"{path}: left out ({text or type(error).__name__})")
+
+
+def _json(path: Path) -> Any:
+    return parse_json(read_file(path, files.MOST_PARSED // 2))
+
+
+def _is_search(folder: Path) -> bool:
+    with suppress(Exception):
+        return confirmed_by(_json(folder / "sweep.json")["directory"]) is None
+    return True
+
+
+def _take_sweep(home: Home, folder: Path, known: list[SweepInfo], leave: Report) -> SweepInfo:
+    document, target = _json(folder / "sweep.json"), home.store(folder.name)
+    if target.folder.exists() or document["name"] in {info.name for info in known}:
+        raise FormatError(f"there is another sweep {document['name']!r}: rename it, and repeat")
+    with home.arriving(target.folder) as part:
+        files.make_folder(part / TRIALS)
+        _Sweep(home, folder, RecordStore(part), known, leave).carry(document)
+    return home.get(folder.name)
+
+
+def _take_evaluations(home: Home, old: Path, leave: Report) -> None:
+    """Copy the evaluations of each test set of which the home has none."""
+    for folder in sorted((old / "test").glob("*/")):
+        target = home.path / "test" / folder.name
+        with _leaving(folder, leave):
+            if not target.exists():
+                files.make_folder(target.parent)
+                with home.arriving(target) as part:
+                    shutil.copytree(folder, part, dirs_exist_ok=True)
+            elif any(not (target / path.name).exists() for path in folder.iterdir()):
+                raise FormatError("the home has other evaluations of that test set")
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """One former sweep, and where it goes."""
+
+    home: Home
+    folder: Path
+    store: RecordStore
+    known: list[SweepInfo]
+    leave: Report
+
+    def carry(self, document: dict[str, Any]) -> None:
+        """Write its journal, and the files of its attempts."""
+        self._begin(document)
+        for pattern, read in (
+            ("code-*.json", self._code), ("foreign.json", _as(events.Received)),
+            ("imported.json", _as(events.Imported, imported_events)),
+            ("learned.json", _as(events.Learned, learned_events)),
+            ("journal.jsonl", lambda path: Journal(path.parent).read(self.leave)),
+            ("*.record", self._attempt),
+            ("enqueued-*.json", self._point), ("enqueued-*.trial", self._tried),
+            ("hunch-*.json", self._point), ("hunch-*.slot", self._tried),
+            ("retry-*.json", _as(events.Retried)), ("sweep.json", self._time),
+            ("asked", lambda path: [events.Requested(_json(path))]),
+            ("ending.json", _as(events.Finished)), ("checked.json", _as(events.Checked)),
+            ("notes.json", lambda path: [events.Noted(*one) for one in _json(path).items()]),
+            ("confirmation-before.json", self._confirmation),
+            ("finalized.json", self._confirmation), ("confirmation.json", self._confirmation),
+            ("tested-*.json", self._evaluation), ("voted-*.json", self._evaluation),
+            ("archived", lambda path: [events.Archived(hidden=True)]),
+            ("finalists-*", self._copy), ("sweep.log*", self._copy),
+        ):  # fmt: skip
+            for path in sorted(listed(self.folder, pattern), key=_numbers):
+                with _leaving(path, self.leave):
+                    self.store.append(*map(_checked, read(path) or ()))
+
+    def _begin(self, document: dict[str, Any]) -> None:
+        """Write what the sweep is; without all generations there is no sweep."""
+        later = range(2, 2 + len(listed(self.folder, "generation-*.json")))
+        found = [_json(self.folder / f"generation-{number}.json") for number in later]
+        first, *others = map(self._generation, [document, *found])
+        if first["id"] != self.folder.name or first.pop("version", 1) not in (1, 2):
+            raise FormatError(f"a copy of sweep {first['id']}, or of another format")
+        objectives = (Objective(**one) for one in first.pop("other_objectives", ()))
+        info = SweepInfo(**first, other_objectives=tuple(objectives))
+        for other in others:
+            left = [
+                {**_renamed(one), "generation": other["number"]}
+                for one in other.pop("unfinished", ())
+            ]
+            info = info.extended(Generation(**other))
+            self.store.append(*(_checked(convert(one, events.Unfinished)) for one in left))
+        self.store.create(info)
+        self.store.info()  # it is read again, and refused if it lies
+
+    def _generation(self, found: dict[str, Any]) -> dict[str, Any]:
+        one = _renamed(found)
+        if one["fingerprint"].get("order") == "slots":
+            one["fingerprint"]["order"] = "number"
+        if defaults := one["space"].get("defaults"):
+            one["space"]["defaults"] = _renamed(defaults)
+        if place := without_place(one["directory"]):  # the space of a confirmation comes along
+            one["directory"] = str(self.home.sweeps_folder / place)
+        return one
+
+    def _code(self, path: Path) -> list[Event]:
+        content = read_file(path)
+        convert(parse_json(content), ExperimentCode)
+        return [events.CodeKept(text=self.store.keep_text(content))]
+
+    def _attempt(self, path: Path) -> None:
+        """Write an attempt: weights and files as they are, then its arrays and its event."""
+        header, _, payload = read_file(path, MOST_ARRAYS + files.MOST_PARSED).partition(b"\n")
+        sealed = [hashlib.sha256(payload).hexdigest().encode(), b"%d" % len(payload)]
+        if header.split() not in [[b"sweeps-record", version, *sealed] for version in (b"1", b"2")]:
+            raise FormatError("torn, altered, or of another format")
+        members = unpack_arrays(io.BytesIO(payload))
+        found = _renamed(parse_json(members.pop("record.json").tobytes()))
+        spec = _renamed(found.pop("spec"))
+        check_sampled(found["params"], convert(found["distributions"], dict[str, str]))
+        kinds = {"data": events.Data, "environment": events.Environment, "distributions": Any}
+        for name, kind in kinds.items():
+            convert(found[name], kind)
+            found[name] = Raw(events.json_text(found[name]).encode())
+        curves = convert((found["trained"] or {}).pop("history", {}), dict[str, list[float]])
+        events.need_lines(*curves)
+        found["history"] = Raw(events.json_text(curves).encode())
+        found["epochs"] = epochs_of(curves)
+        sweep, event = spec.pop("sweep"), convert({**found, **spec}, events.Ended)
+        if (sweep, event.key) != (self.folder.name, path.stem):
+            raise FormatError(f"a copy of attempt {event.key} of sweep {sweep}")
+        record = record_of(event, sweep, ends_trial=event.ends_trial)
+        if record.result is not None:
+            arrays = {name.removeprefix("arrays/"): array for name, array in members.items()}
+            record = replace(record, result=replace(record.result, arrays=arrays))
+        self._keep(path.with_suffix(".weights"), self.store.weights_path(event.key), event.weights)
+        self._keep(path.with_suffix(".files"), self.store.files_path(event.key), event.files)
+        self.store.write(record)
+
+    def _keep(self, source: Path, target: Path, digest: str | None) -> None:
+        """Have a file under its new name: by a link where that is possible, else as a copy."""
+        if digest is not None and source.exists():
+            with _leaving(source, self.leave), files.open_file(source) as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                    raise FormatError("damaged, its checksum does not fit its record")
+                try:
+                    target.hardlink_to(source.resolve())
+                except OSError:  # another file system
+                    files.write_atomically(target, read_file(source), "files")
+
+    def _point(self, path: Path) -> list[Event]:
+        return [convert({**_json(path), "point": _numbers(path)[0]}, events.Enqueued)]
+
+    def _tried(self, path: Path) -> Iterator[Event]:
+        """Yield the beginning of the trial that tries a point; a point without one waits."""
+        state, trial = self.store.state(), convert(_json(path), events.Count)
+        known: list[Any] = [one for one in state.ended.values() if one.trial == trial]
+        known += filter(None, [state.asked.get(trial)])
+        for one in known[-1:]:
+            begun = {name: getattr(one, name) for name in ("attempt", "params", "origin")}
+            yield events.Asked(trial=trial, point=_numbers(path)[0], **begun)
+
+    def _time(self, path: Path) -> Iterator[Event]:
+        """Yield all starts; first one that took the time of attempts before starts were noted."""
+        starts: list[Start] = []
+        for noted in listed(self.folder, "starts.json"):
+            with _leaving(noted, self.leave):
+                starts = convert(_json(noted), list[Start])
+        first = min((start.began_at for start in starts), default=float("inf"))
+        parts = [one for one in self.known if confirmed_by(one.directory) == self.folder.name]
+        stores = [self.store, *(self.home.store(one.id) for one in parts)]
+        ended = [event for store in stores for event in store.state().ended.values()]
+        times = sorted((e.started_at, e.finished_at) for e in ended if e.finished_at < first)
+        used = until = 0
+        for begin, end in times:
+            used, until = used + max(0, end - max(begin, until)), max(until, end)
+        unnoted = [Start(times[0][0], seconds=used / 1000)] if used else []
+        for one in [*unnoted, *starts]:
+            yield events.Started(began_at=one.began_at, command=one.command, folder=one.folder)
+            if one.seconds is not None:
+                yield events.Returned(began_at=one.began_at, seconds=one.seconds)
+
+    def _confirmation(self, path: Path) -> None:
+        found = _json(path)
+        told = [*found.pop("tellings", ()), *found.get("conclusions", ())]
+        confirmed = convert(_today({**found, "conclusions": told}), ConfirmationRecord)
+        if not all(map(SWEEP_ID.fullmatch, (confirmed.confirmation, confirmed.trained_in))):
+            raise FormatError("it names no sweep")
+        Conclusions(self.store).keep(confirmed)
+
+    def _evaluation(self, path: Path) -> None:
+        found, (kind, _, name) = convert(_today(_json(path)), Conclusion), path.stem.partition("-")
+        Conclusions(self.store).keep_tested(name, *([found] if kind == "tested" else [None, found]))
+
+    def _copy(self, path: Path) -> None:
+        copy = shutil.copytree if path.is_dir() else shutil.copyfile
+        copy(path, self.store.folder / path.name)
+
+
+def _as(kind: Any, split: Callable[[Any], Iterable[Event]] = lambda event: [event]) -> _Reader:
+    """Return what reads a file that holds an event as it is, perhaps too much for one line."""
+    return lambda path: split(convert(_json(path), kind))
+
+
+def _checked(event: Event) -> Event:
+    """Return an event as it will be read; refuse one that would count as damaged then."""
+    return events.from_line(events.to_line(event).strip(b"\n"))
+
+
+def _numbers(path: Path) -> list[int]:
+    return [int(digits) for digits in findall("[0-9]+", path.name)]
+
+
+def _renamed(document: dict[str, Any]) -> dict[str, Any]:
+    return {_RENAMED.get(name, name): value for name, value in document.items()}
+
+
+def _today(value: Any, name: str = "") -> Any:
+    """Return a conclusion with today's names; one without a kind is in words."""
+    if isinstance(value, list):
+        return [_today(one, name) for one in value]
+    if not isinstance(value, dict):
+        return _ROLES.get(value, value) if name in _NAMED else value
+    kind = {"kind": "stored in words"} if {"anchor", "lead"} <= value.keys() else {}
+    return kind | _renamed({n: _today(v, n) for n, v in value.items() if n not in _NOT_SHOWN})

@@ -1,0 +1,399 @@
+"""A home as a copy of a shared database: events and files, fetched and sent; see the package."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache, cached_property, partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, TextClause, text
+
+from sweeps.errors import StoreError, UsageError
+from sweeps.journal.events import from_line, to_line
+from sweeps.journal.file import FILE, Journal
+from sweeps.records import RecordStore
+from sweeps.records.schema import warn
+from sweeps.records.store import DELETED
+from sweeps.shared.lease import Holder, Lease, holder_of
+from sweeps.shared.server import StorageServer, open_server
+from sweeps.workspace.databases import DatabaseRetry
+from sweeps.workspace.files import FormatError, make_folder, read_file, remove, write_atomically
+from sweeps.workspace.locks import is_locked
+
+BINDING: Final = "shared.json"
+_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_SHARED: Final = re.compile(
+    rf"sweeps/{_NAME}/(asked-to-[a-z0-9-]+|{_NAME}/{_NAME})|test/{_NAME}/[0-9]+\.(json|npz)"
+)
+"""Paths of files that hosts share: none is hidden, or leads out of the home."""
+_MAY_GO: Final = re.compile(r"[^/]+/[^/]+/(asked-to-.*|trials/.*\.weights\.npz)")
+"""Paths of files that are deleted in the course of a sweep: requests, and weights."""
+
+_TURN: Final = text("SELECT pg_advisory_xact_lock(7337203, hashtext(:sweep))")
+_EVENTS: Final = text(
+    "SELECT number, line FROM sweeps_event WHERE sweep_id = :sweep AND number >= :after "
+    "ORDER BY number"
+)
+_ADD: Final = text("INSERT INTO sweeps_event VALUES (:sweep, :number, :line)")
+_LAST: Final = text(
+    "SELECT sweep_id, max(number) FROM sweeps_event "
+    "WHERE CAST(:sweep AS text) IS NULL OR sweep_id = :sweep GROUP BY sweep_id"
+)
+_LEASED: Final = text("SELECT sweep_id FROM sweeps_lease WHERE sweep_id = ANY(:ids)")
+_LIST: Final = text(
+    "SELECT path, octet_length(data) FROM sweeps_file WHERE path >= :first AND path < :beyond "
+    "ORDER BY path"
+)
+_READ: Final = text("SELECT data FROM sweeps_file WHERE path = :path")
+_WRITE: Final = text(
+    "INSERT INTO sweeps_file VALUES (:path, :data) "
+    "ON CONFLICT (path) DO UPDATE SET data = excluded.data"
+)
+_DELETE: Final = text("DELETE FROM sweeps_file WHERE path = ANY(:paths)")
+_FORGET: Final = (
+    text("DELETE FROM sweeps_event WHERE sweep_id = :sweep"),
+    text("DELETE FROM sweeps_file WHERE path >= :first AND path < :beyond"),
+)
+
+
+T = TypeVar("T")
+
+
+class Binding(msgspec.Struct, frozen=True):
+    """The file `shared.json` of a home that is a copy of a database.
+
+    Attributes:
+        home: Id of the home.
+        storage: Id of the database.
+        server: Its address, without a password.
+    """
+
+    home: str
+    storage: str
+    server: str
+
+
+class Held(NamedTuple):
+    """What a process has of a sweep that it works on: its lease, and how it waits."""
+
+    lease: Lease
+    database_retry: DatabaseRetry
+
+
+held_here: Final[dict[Path, Held]] = {}
+"""The sweeps that this process works on, by their folders: whatever it writes there is fenced."""
+
+
+class RemoteSweep:
+    """The events and files of one sweep in the database, see `sweeps.journal.Remote`."""
+
+    def __init__(self, home: Path, server: StorageServer, sweep_id: str) -> None:
+        self._home, self._server, self._sweep = home, server, sweep_id
+
+    def exchange(self, after: int, make: Callable[[int], Sequence[bytes]]) -> Sequence[bytes]:
+        """See `sweeps.journal.Remote`; a commit whose answer is lost adds nothing twice."""
+        made: list[bytes] = []
+
+        def exchange(connection: Connection) -> list[bytes]:
+            connection.execute(_TURN, {"sweep": self._sweep})
+            found = connection.execute(_EVENTS, {"sweep": self._sweep, "after": after}).all()
+            if after and (not found or found[0].number != after):
+                raise StoreError(
+                    f"{self._server}: it has no event {after} of sweep {self._sweep}, which is in "
+                    f"{self._home}: the sweep was deleted on another host, or the database is an "
+                    "older backup. Nothing was changed"
+                )
+            there = [bytes(row.line) for row in found if row.number > after]
+            if not made or made[0] not in there:
+                made[:] = make(found[-1].number if found else 0)
+                _add(connection, self._sweep, made)
+                there += made
+            return there
+
+        return self._run(exchange)
+
+    def send(self, path: Path, content: bytes) -> None:
+        """See `sweeps.journal.Remote`."""
+        self._run(partial(_write, path.relative_to(self._home).as_posix(), content))
+
+    def drop(self, paths: Sequence[Path]) -> None:
+        """See `sweeps.journal.Remote`."""
+        values = {"paths": [path.relative_to(self._home).as_posix() for path in paths]}
+        self._run(lambda connection: connection.execute(_DELETE, values))
+
+    def forget(self) -> None:
+        """Delete all of the sweep but its lease, by which other hosts know of the deletion."""
+        values = {"sweep": self._sweep, **_below(f"sweeps/{self._sweep}/")}
+
+        def forget(connection: Connection) -> None:
+            connection.execute(_TURN, values)
+            for statement in _FORGET:
+                connection.execute(statement, values)
+
+        self._run(forget)
+
+    def _run(self, action: Callable[[Connection], T]) -> T:
+        held = held_here.get(self._home / "sweeps" / self._sweep)
+        if held is None:
+            return self._server.run(action)
+
+        def fenced(connection: Connection) -> T:
+            held.lease.fence(connection)
+            return action(connection)
+
+        return held.database_retry.run(self._server, lambda: self._server.run(fenced))
+
+
+def _add(connection: Connection, sweep_id: str, lines: Sequence[bytes]) -> None:
+    rows = [{"sweep": sweep_id, "number": from_line(x.strip()).number, "line": x} for x in lines]
+    if rows:
+        connection.execute(_ADD, rows)
+
+
+def _write(path: str, data: bytes, connection: Connection) -> None:
+    connection.execute(_WRITE, {"path": path, "data": data})
+
+
+def _below(prefix: str) -> dict[str, str]:
+    return {"first": prefix, "beyond": f"{prefix}\U0010ffff"}
+
+
+class SharedStorage:
+    """A database, and the home that is a copy of it."""
+
+    def __init__(self, home: Path, server: StorageServer) -> None:
+        self.server = server
+        self._home = home
+
+    def remote(self, sweep_id: str) -> RemoteSweep:
+        """Return what the database has of a sweep."""
+        return RemoteSweep(self._home, self.server, sweep_id)
+
+    def check(self) -> None:
+        """Refuse a home that is a copy of another database.
+
+        Raises:
+            UsageError: It is, or an earlier version has used the database.
+        """
+        bound, storage = _binding(self._home), self.server.identity()
+        if bound is not None and bound.storage != storage:
+            raise UsageError(
+                f"home {self._home} is a copy of {bound.server}; give that as --storage, not "
+                f"{self.server}, or another folder with --home"
+            )
+
+    def refresh(self, sweep_id: str | None = None) -> None:
+        """Copy the changes of other hosts; sweeps that run in this home are left alone.
+
+        Args:
+            sweep_id: The sweep; None for all, and for the test-set evaluations.
+        """
+        if self.server.identity() is None:
+            return  # the database was never used, and a refresh must not make tables
+        _ = self._home_id
+        there = dict(self._query(_LAST, {"sweep": sweep_id}))
+        missing = [name for name in self._here() if name not in there and sweep_id in {None, name}]
+
+        @cache
+        def runs_here(name: str) -> bool:
+            return is_locked(self._home / "sweeps" / name / "lock")
+
+        for (name,) in self._query(_LEASED, {"ids": missing}) if missing else ():
+            if not runs_here(name):  # it was deleted on another host
+                deleted = self._home / "sweeps" / f"{DELETED}{name}"
+                remove(deleted)
+                (self._home / "sweeps" / name).rename(deleted)
+        for name, last in there.items():
+            if re.fullmatch(_NAME, name) and not runs_here(name):
+                self._fetch_events(name, last)
+        within = "sweeps/" if sweep_id is None else f"sweeps/{sweep_id}/"
+        self._fetch_files(_below(within), leave=lambda path: runs_here(path.split("/")[1]))
+        if sweep_id is None:
+            self._fetch_files(_below("test/"))
+
+    def take(self, sweep_id: str, name: str, note: Callable[[str], None]) -> Lease:
+        """Take the lease of a sweep, and copy what its last holder has written.
+
+        The caller holds its kernel lock.
+
+        Raises:
+            UsageError: Another host runs the sweep, or has deleted it.
+        """
+        lease = Lease.take(self.server, sweep_id, name, self._home_id, note)
+        there = dict(self._query(_LAST, {"sweep": sweep_id}))
+        if not there:
+            lease.release()
+            raise UsageError(f"sweep {name!r} was deleted on another host")
+        self._fetch_events(sweep_id, there[sweep_id])
+        self._fetch_files(_below(f"sweeps/{sweep_id}/"))
+        return lease
+
+    def follow(self, sweep_id: str) -> None:
+        """Copy what others add to a sweep that runs here: events, texts and requests."""
+        RecordStore(self._home / "sweeps" / sweep_id, self.remote(sweep_id)).journal.fetch()
+        # Not what comes after these in the alphabet: files of attempts are made by this host alone.
+        within = {"first": f"sweeps/{sweep_id}/", "beyond": f"sweeps/{sweep_id}/trials/"}
+        self._fetch_files(within)
+
+    def _fetch_events(self, sweep_id: str, last: int) -> None:
+        store = RecordStore(self._home / "sweeps" / sweep_id, self.remote(sweep_id))
+        make_folder(store.folder)
+        if store.journal.last() < last:
+            store.journal.fetch()
+
+    def _fetch_files(
+        self, within: Mapping[str, str], leave: Callable[[str], bool] = lambda path: False
+    ) -> None:
+        """Make the files equal to those there; of requests and weights also delete some.
+
+        Args:
+            within: The range of their paths.
+            leave: Whether a file is left alone.
+        """
+        # Here first, so that what is sent meanwhile is not taken for what was deleted there.
+        here = _sizes(self._home, within)
+        rows = self._query(_LIST, within)
+        there = {path: size for path, size in rows if _SHARED.fullmatch(path)}
+        for path in here.keys() - there.keys():
+            if _MAY_GO.fullmatch(path) and not leave(path):
+                (self._home / path).unlink(missing_ok=True)
+        for path, size in there.items():
+            if here.get(path) != size and not leave(path):
+                make_folder((self._home / path).parent)
+                for (data,) in self._query(_READ, {"path": path}):
+                    write_atomically(self._home / path, bytes(data), "taken")
+
+    def _here(self) -> list[str]:
+        return sorted(path.parent.name for path in self._home.glob(f"sweeps/[!.]*/{FILE}"))
+
+    def _query(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Any]:
+        return self.server.run(lambda connection: connection.execute(statement, values).all())
+
+    def give(self, folder: Path, sweep_id: str) -> None:
+        """Store a sweep that is not there yet: its files, then its events.
+
+        Raises:
+            UsageError: It is there, and has other events.
+        """
+        remote, mine = self.remote(sweep_id), [to_line(e) for e in Journal(folder).read(warn)]
+        there = remote.exchange(0, lambda last: [])
+        if there and there[: len(mine)] != mine:
+            raise UsageError(
+                f"{self.server}: sweep {sweep_id} is there, and went on in another way than in "
+                f"{self._home}; move its folder away, or give another home with --home"
+            )
+        for path in _sizes(folder, _below("")) if mine else ():
+            self._send(f"sweeps/{sweep_id}/{path}", folder / path)
+        remote.exchange(0, lambda last: [] if last else mine)
+
+    def send_evaluations(self) -> None:
+        """Store the test-set evaluations that are not there yet."""
+        within = _below("test/")
+        there = dict(self._query(_LIST, within))
+        for path in _sizes(self._home, within).keys() - there.keys():
+            self._send(path, self._home / path)
+
+    def _send(self, path: str, file: Path) -> None:
+        if _SHARED.fullmatch(path):
+            self.server.run(partial(_write, path, file.read_bytes()))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other hosts out while sweeps are made or named, so that a name is not taken twice.
+
+        It refreshes the home first, and sends new test-set evaluations at the end.
+        """
+        _ = self._home_id
+        with self.server.alone():
+            self.refresh()
+            yield
+            self.send_evaluations()
+
+    def delete(self, sweep_id: str) -> None:
+        """Delete a sweep that cannot be read; the caller holds its kernel lock.
+
+        Raises:
+            UsageError: Another host runs it.
+        """
+        lease = Lease.take(self.server, sweep_id, sweep_id, self._home_id)
+        self.remote(sweep_id).forget()
+        lease.release()
+
+    def holder(self, sweep_id: str) -> Holder | None:
+        """Return the holder of the lease of a sweep, or the last one; None if there was none."""
+        return None if self.server.identity() is None else holder_of(self.server, sweep_id)
+
+    @cached_property
+    def _home_id(self) -> str:
+        """The home's id; a home that is nobody's copy yet gives what it has to the database."""
+        bound = _binding(self._home)
+        if bound is None:
+            make_folder(self._home)
+            storage = self.server.prepare()
+            with self.server.alone():
+                bound = _binding(self._home) or self._bind(storage)
+        return bound.home
+
+    def _bind(self, storage: str) -> Binding:
+        for name in self._here():
+            if is_locked(self._home / "sweeps" / name / "lock"):
+                raise UsageError(
+                    f"home {self._home}: sweep {name} is being run without --storage "
+                    f"{self.server}; wait for its end"
+                )
+        for name in self._here():
+            self.give(self._home / "sweeps" / name, name)
+        self.send_evaluations()
+        bound = Binding(secrets.token_hex(8), storage, str(self.server))
+        write_atomically(self._home / BINDING, msgspec.json.encode(bound), "binding")
+        return bound
+
+
+def _sizes(top: Path, within: Mapping[str, str]) -> dict[str, int]:
+    """Return the files below a folder whose paths are within a range; hidden ones are left out."""
+    found = {}
+    first = within["first"]
+    for folder, folders, files in os.walk(top / first.rpartition("/")[0]):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            path = (Path(folder) / name).relative_to(top).as_posix()
+            if first <= path < within["beyond"] and not name.startswith("."):
+                with suppress(FileNotFoundError):
+                    found[path] = (top / path).stat().st_size
+    return found
+
+
+def _binding(home: Path) -> Binding | None:
+    file = home / BINDING
+    try:
+        return msgspec.json.decode(read_file(file), type=Binding)
+    except FileNotFoundError:
+        return None
+    except (msgspec.DecodeError, FormatError) as error:
+        raise StoreError(
+            f"{file}: damaged ({error}); delete it, and the next command writes it anew"
+        ) from None
+
+
+def open_shared(home: Path, address: str) -> SharedStorage:
+    """Return the shared storage of a home, after copying the changes of other hosts.
+
+    Raises:
+        UsageError: The address cannot be used, or the home is a copy of another database.
+    """
+    shared = SharedStorage(home, open_server(address))
+    shared.check()
+    shared.refresh()
+    return shared
+
+
+def bound_to(home: Path) -> str | None:
+    """Return the address (without a password) of the database that a home is a copy of, or None."""
+    bound = _binding(home)
+    return bound.server if bound else None
