@@ -10,7 +10,7 @@ A sampler whose work grows with what it sees is shown a part of a long sweep (`S
 from __future__ import annotations
 
 import copy
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -157,6 +157,7 @@ class SamplerView:
         self.most = most if len(directions) == 1 else None
         self._sign = 1 if directions[0] == "minimize" else -1
         self._ended: list[int] = []  # ids, in order
+        self._open: set[int] = set()  # ids of the others: they run, or have failed
         self._best: list[tuple[float, int]] = []  # of the best, with their values, best first
         self._storage = _PartlyShown()
         self._study_id = self._storage.create_new_study(
@@ -192,6 +193,7 @@ class SamplerView:
             study_name="sampler view", storage=self._storage, sampler=self.study.sampler
         )
         self._trial_ids.append(self._storage.create_new_trial(self._study_id))
+        self._open.add(self._trial_ids[-1])
         self._storage.shown = self._shown()
         return self._storage.get_trial(self._trial_ids[-1])
 
@@ -238,6 +240,7 @@ class SamplerView:
         if self.most is None:
             return
         insort(self._ended, trial_id)
+        self._open.discard(trial_id)
         if values is not None:
             insort(self._best, (self._sign * values[0], trial_id))
             del self._best[int(BEST_SHARE * self.most) :]
@@ -246,13 +249,17 @@ class SamplerView:
         """Return the ids of the trials that the next proposal sees; None: all."""
         if self.most is None or len(self._ended) <= self.most:
             return None
-        best = {trial_id for _, trial_id in self._best}
-        others = [trial_id for trial_id in self._ended if trial_id not in best]
-        count = self.most - len(best)
-        spread = {others[n * len(others) // count] for n in range(count)}
-        ended = set(self._ended)
-        running = [one for one in self._trial_ids if one not in ended]
-        return sorted(best | spread | {*running})
+        # By places, so that it takes no longer the longer the sweep is.
+        best = sorted(bisect_left(self._ended, trial_id) for _, trial_id in self._best)
+        count, others = self.most - len(best), len(self._ended) - len(best)
+        shown = {self._ended[place] for place in best} | self._open
+        before = 0  # so many of the best stand before the next of the others
+        for n in range(count):
+            place = n * others // count
+            while before < len(best) and best[before] <= place + before:
+                before += 1
+            shown.add(self._ended[place + before])
+        return sorted(shown)
 
     def reopen(self, trial: int) -> None:
         """Forget how a trial ended, because it was run again; everything else stays.
