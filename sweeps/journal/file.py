@@ -34,7 +34,8 @@ LONGEST_WAIT_SECONDS: Final = 20.0
 _TAIL: Final = 64
 """So many bytes tell a file that has grown from another one."""
 MOST_FILE_BYTES: Final = 2**31 - 4096
-"""No larger journal is read: the system gives no more at once. A million trials have room."""
+"""No larger journal is read: the system gives no more at once. Some 400,000 trials with curves have
+room."""
 
 _Entry = Event | FormatError | UnknownEventError
 """What a line holds: an event, or why it holds none."""
