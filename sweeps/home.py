@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Final
 
 from search_spaces.errors import did_you_mean
 from sweeps.errors import UsageError
-from sweeps.journal.events import UnknownEventError
+from sweeps.journal.events import MOST_BYTES, UnknownEventError
 from sweeps.journal.file import FILE
 from sweeps.records import RecordError, RecordStore, SweepInfo
 from sweeps.records.schema import Report, warn
+from sweeps.records.store import BINDING, TRIALS
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.failpoints import reached
-from sweeps.workspace.files import make_folder, remove, sync_folder
+from sweeps.workspace.files import make_folder, open_file, remove, sync_folder
 from sweeps.workspace.locks import check_locks, exclusive, is_locked, owner_of
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ FORMER: Final = "records"
 """The folder in which earlier versions kept their sweeps, see `sweeps.manage.former`."""
 _ARRIVING: Final = ".import-"
 """Prefix of a folder that holds what is being imported."""
-BINDING: Final = "shared.json"
-"""The file of a home that is a copy of a database, see `sweeps.shared`."""
 FEWEST_FILES: Final = 24
 ENOUGH_FILES: Final = 256
 
@@ -163,8 +162,7 @@ class Home:
         """
         for folder in self.sweeps_folder.iterdir() if self.sweeps_folder.is_dir() else []:
             is_import = folder.name.startswith(_ARRIVING)
-            is_whole = (folder / FILE).exists() or folder.name.startswith(".")
-            if is_import or not (is_whole or (folder / "lock").exists()):
+            if is_import or not (folder.name.startswith(".") or _is_born(folder)):
                 remove(folder)
 
     @contextmanager
@@ -340,3 +338,16 @@ def home_folder(option: str | Path | None = None) -> Path:
     if blocker.exists() and not blocker.is_dir():
         raise UsageError(f"home {path}: {blocker} is a file; give a folder with --home")
     return path
+
+
+def _is_born(folder: Path) -> bool:
+    """Whether a sweep was created: it was run, trained, or its first event is whole or damaged."""
+    if (folder / "lock").exists() or (folder / TRIALS).exists():
+        return True
+    try:
+        with open_file(folder / FILE) as file:
+            return file.read(2 * MOST_BYTES).count(b"\n") > 1  # a line has one at each end
+    except FileNotFoundError:
+        return False
+    except OSError:  # whatever it is, it is not ours to remove
+        return True

@@ -489,7 +489,7 @@ class _Start:
 
 
 def _keep_log(home: Home, info: SweepInfo, progress: Progress) -> None:
-    """Log what is shown beside the records; of a confirmation, in the log of its sweep."""
+    """Log what is shown in the folder of the sweep; of a confirmation, in the log of its sweep."""
     if isinstance(progress, Logged):
         confirmed = confirmed_by(info.directory)
         path = progress.keep_in(home.store(confirmed or info.id).folder)

@@ -479,7 +479,7 @@ def sync(
     csv: CsvOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send the runs that MLflow lacks, made from the records.
+    """Send the runs that MLflow lacks, made from the journals.
 
     Of one sweep, or of all. Sending again adds nothing. Exit code 3 says that some runs are still
     missing or incomplete, for example because the data for their pictures are gone (--data names

@@ -1,6 +1,6 @@
 """`--learn-from`: points that were good on other data, which a new sweep tries first.
 
-They are looked up once, when the sweep is created, and kept beside its records. So a sweep that
+They are looked up once, when the sweep is created, and kept in its journal. So a sweep that
 goes on depends neither on the other sweeps nor on the file any more. Data that the sweep has itself
 teach nothing: points that were good on them would look better than they are on new data.
 """

@@ -53,7 +53,7 @@ class Start:
 
 @dataclass
 class SweepState:
-    """What the events of a sweep say.
+    """A sweep as its events tell it.
 
     Attributes:
         sweep: The id of the sweep; None without a generation, as its name.
@@ -66,7 +66,7 @@ class SweepState:
         points: The enqueued points, by number.
         tried: For each enqueued point that a trial tries, by number, that trial.
         retried: The marks of `sweeps retry`, in order.
-        told: Numbers of the damaged events that a start has told of.
+        skipped: Numbers of the damaged events that a start has reported.
         undone: Keys of the failed attempts that no longer end their trials.
         starts: The commands that worked on it, in order.
         finished: The ending of the last start; None while it runs, or if it was killed.
@@ -91,7 +91,7 @@ class SweepState:
     points: dict[int, Enqueued] = field(default_factory=dict)
     tried: dict[int, int] = field(default_factory=dict)
     retried: list[Retried] = field(default_factory=list)
-    told: set[int] = field(default_factory=set)
+    skipped: set[int] = field(default_factory=set)
     undone: set[str] = field(default_factory=set)
     starts: list[Start] = field(default_factory=list)
     finished: Finished | None = None
@@ -155,17 +155,11 @@ class SweepState:
                 earlier = self.learned.points if self.learned else ()
                 self.learned = msgspec.structs.replace(event, points=(*earlier, *event.points))
             case Skipped():
-                self.told.update(event.events)
+                self.skipped.update(event.events)
             case Confirmed():
                 self.confirmed.append(event)
             case Tested():
                 self.tested[event.evaluation, event.is_vote] = event
-
-    @property
-    def opened(self) -> int:
-        """How many trials there are: one more than the highest number that is known."""
-        ended = (event.trial for event in self.ended.values())
-        return max((number + 1 for number in (*self.asked, *ended)), default=0)
 
 
 def state_of(events: Iterable[Event]) -> SweepState:

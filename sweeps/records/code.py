@@ -1,4 +1,4 @@
-"""Keeps the code of a sweep's experiment beside its records, so that an edit is noticed.
+"""Keeps the code of a sweep's experiment with the sweep, so that an edit is noticed.
 
 Each state of the code that the sweep was run with is a text, with the text of the experiment's own
 files, and of the modules of the package that it comes from; an event names it. Records name the

@@ -1,6 +1,6 @@
-"""Stores the conclusions about a sweep beside its records, as numbers.
+"""Stores the conclusions about a sweep in its journal, as numbers.
 
-Conclusions are made from the records of other sweeps (its confirmations), so the same command makes
+Conclusions are made from the trials of other sweeps (its confirmations), so the same command makes
 them again.
 """
 

@@ -1,6 +1,6 @@
 """Keeps the files that an attempt wrote into its folder; no link is followed out of it.
 
-They lie beside the record in a zip archive, `<trial>-<attempt>.files`. If the folder holds more
+They lie in a zip archive, `trials/<trial>-<attempt>.files.zip`. If the folder holds more
 than `MOST_BYTES` or `MOST_FILES`, the smallest files are kept, and `left_out.txt` names the others.
 Whatever an attempt leaves in its folder, nothing here raises: its files never end a sweep.
 """

@@ -32,11 +32,11 @@ TORN: Final = ".torn"
 
 
 class RecordError(Exception):
-    """A record or a file beside it is missing or damaged; the message names the file."""
+    """A journal or a file beside it is missing or damaged; the message names the file."""
 
 
 class DamagedFileError(RecordError):
-    """A file beside the records is damaged.
+    """A file beside the journal is damaged.
 
     Attributes:
         path: The file.

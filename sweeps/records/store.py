@@ -69,6 +69,8 @@ from sweeps.workspace.files import (
 
 TRIALS: Final = "trials"
 TEXTS: Final = "texts"
+BINDING: Final = "shared.json"
+"""The file of a home that is a copy of a database, see `sweeps.shared`."""
 DELETED: Final = ".deleted-"
 """Prefix of a sweep's folder in `sweeps/` from the moment it is deleted."""
 _RUNNING: Final = ".running"
@@ -173,7 +175,7 @@ class RecordStore:
         except OSError as error:
             raise unreadable(self.journal.path, error) from None
         pairs = zip(self.journal.damaged, self.journal.damage, strict=True)
-        lines = [line for number, line in pairs if number not in state.told]
+        lines = [line for number, line in pairs if number not in state.skipped]
         for line in lines[:_SHOWN]:
             report(line)
         if lines[_SHOWN:]:
@@ -283,9 +285,9 @@ class RecordStore:
         if self.is_archived:
             self.append(Archived(hidden=False))
 
-    def asked_for(self, report: Report = lambda line: None) -> Mapping[int, Asked]:
+    def asked_for(self) -> Mapping[int, Asked]:
         """Return for each trial in the journal, by number, its last attempt that was asked for."""
-        return self.state(report).asked
+        return self.state().asked
 
     def ask(self, trials: int) -> None:
         """Note that a start asks for so many trials; whoever runs a sweep wants to see it."""
@@ -443,7 +445,7 @@ class RecordStore:
         Raises:
             RecordError: They are.
         """
-        event = self.state(lambda line: None).ended[record.spec.key]
+        event = self.state().ended[record.spec.key]
         if event.details is not None:
             members = self._details(event.key, event.details)
             if event.moved:
@@ -662,8 +664,8 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
     for folder in (store.folder, store.folder / TRIALS, store.folder / TEXTS):
         remove_temporary(folder)
     records = store.read_all(report=report)
-    if untold := sorted({*store.journal.damaged} - store.state().told)[:_MOST_TOLD]:
-        store.append(Skipped(events=tuple(untold)))
+    if damaged := sorted({*store.journal.damaged} - store.state().skipped)[:_MOST_TOLD]:
+        store.append(Skipped(events=tuple(damaged)))
     store.drop(*strays(store))
     _keep_unrecorded(store, {record.spec.key for record in records}, report)
     remove_temporary(store.checkpoint_path(0).parent)
@@ -675,7 +677,7 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
 
 def strays(store: RecordStore) -> list[Path]:
     """Return the files of attempts that no event names: their end was never recorded."""
-    named = store.named_files(store.state(lambda line: None))
+    named = store.named_files(store.state())
     folder = store.folder / TRIALS
     found = [path for path in listed(folder) if _OF_AN_ATTEMPT.fullmatch(path.name)]
     return [path for path in found if path not in named]

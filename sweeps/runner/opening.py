@@ -354,7 +354,7 @@ def recalled(home: Home, info: SweepInfo, number: int) -> Unfinished:
     asked = home.store(info.id).asked_for().get(number)
     if asked is None:
         raise UsageError(
-            f"sweep {info.name!r}: trial {number} is missing in records and journal. Repeat the "
+            f"sweep {info.name!r}: trial {number} is missing in the journal. Repeat the "
             "options the sweep was made with once, which proposes it again, then extend it"
         )
     proposal = _proposal(home, info, asked)

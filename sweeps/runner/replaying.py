@@ -282,7 +282,7 @@ def is_check(spec: TrialSpec) -> bool:
 
 
 class DeterminismCheck:
-    """The check that a trial's seed decides its result: made once, stored beside the records.
+    """The check that a trial's seed decides its result: made once, stored as an event.
 
     The first complete trial is trained again, on a worker that would be idle or after the last
     trial. That is no attempt: it has no record and no run, and no proposal depends on it.

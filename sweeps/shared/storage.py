@@ -19,14 +19,13 @@ from sweeps.journal.events import from_line, to_line
 from sweeps.journal.file import FILE, Journal
 from sweeps.records import RecordStore
 from sweeps.records.schema import warn
-from sweeps.records.store import DELETED
+from sweeps.records.store import BINDING, DELETED
 from sweeps.shared.lease import Holder, Lease, holder_of
 from sweeps.shared.server import StorageServer, open_server
 from sweeps.workspace.databases import DatabaseRetry
 from sweeps.workspace.files import FormatError, make_folder, read_file, remove, write_atomically
 from sweeps.workspace.locks import is_locked
 
-BINDING: Final = "shared.json"
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _SHARED: Final = re.compile(
     rf"sweeps/{_NAME}/(asked-to-[a-z0-9-]+|{_NAME}/{_NAME})|test/{_NAME}/[0-9]+\.(json|npz)"
@@ -80,7 +79,7 @@ class Binding(msgspec.Struct, frozen=True):
 
 
 class Held(NamedTuple):
-    """What a process has of a sweep that it works on: its lease, and how it waits."""
+    """The hold of a process on a sweep that it works on: its lease, and how it waits."""
 
     lease: Lease
     database_retry: DatabaseRetry

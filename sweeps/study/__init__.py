@@ -16,7 +16,7 @@ from complete trials only.
 A pruner sees the trials told before its own trial was proposed, in a snapshot that travels with the
 trial. It is asked in the worker, so that no verdict depends on the speed of a message.
 
-The study lies in memory, and is built at each start from what the journal and the records hold.
+The study lies in memory, and is built at each start from what the journal holds.
 """
 
 import warnings

@@ -45,7 +45,7 @@ class ChampionModel:
 
     Attributes:
         key: `<trial>-<attempt>`.
-        digest: SHA-256 (hex) of its record file.
+        digest: SHA-256 (hex) of its record.
         value: Value of its objective.
         files: Makes the model's files, content by name; returns None if there is no model, because
             the experiment serves none or the weights are gone. Called only if the trial has no

@@ -145,7 +145,7 @@ def damaged(database: Path, what: str) -> StoreError:
     return StoreError(
         f"{database}: damaged, or no database of ours ({what}). It was left as it is. Move it away "
         f"with  mv {shlex.quote(str(database))}* ELSEWHERE  and repeat the command: its contents "
-        "are written anew from the records"
+        "are written anew from the journals"
     )
 
 

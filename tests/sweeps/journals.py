@@ -8,6 +8,7 @@ from typing import Any
 
 from sweeps.journal.file import FILE
 from sweeps.records import RecordStore
+from tests.sweeps.forging import line_of
 
 Document = dict[str, Any]
 
@@ -35,10 +36,7 @@ def ended(home: Path) -> list[str]:
 
 def write(journal: Path, found: list[Document]) -> None:
     """Write a journal with these events, numbered anew, and with right checksums."""
-    lines = []
-    for number, one in enumerate(found, 1):
-        text = json.dumps({**one, "number": number}, separators=(",", ":")).encode()
-        lines.append(b"\n%b %08x\n" % (text, zlib.crc32(text)))
+    lines = [line_of({**one, "number": number}) for number, one in enumerate(found, 1)]
     other = journal.with_name("another")
     other.write_bytes(b"".join(lines))
     other.replace(journal)  # another file, as one from a backup is

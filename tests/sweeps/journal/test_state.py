@@ -156,7 +156,6 @@ def test_it_is_the_same_of_events_that_were_written_and_read(story):
 
 def test_without_events_there_is_nothing():
     assert vars(state_of([])) == vars(SweepState())
-    assert state_of([]).opened == 0
 
 
 def test_it_is_what_the_events_say(story):
@@ -171,7 +170,6 @@ def test_it_is_what_the_events_say(story):
     assert [mark.opened for mark in story.retried] == [3]
     assert story.checked.trial == 0
     assert story.codes == [DIGEST, "cd" * 32]
-    assert story.opened == 3
 
 
 def test_a_start_that_asks_for_trials_ends_the_ending_and_shows_the_sweep_again():
@@ -288,9 +286,3 @@ def test_a_number_that_is_lost_costs_its_event_only(story):
         assert {*left.asked} >= {*story.asked} - (
             {event.trial} if isinstance(event, Asked) else set()
         )
-
-
-def test_there_are_as_many_trials_as_the_highest_number_that_is_known():
-    assert state_of([asked(0), asked(1)]).opened == 2
-    assert state_of([ended(6)]).opened == 7
-    assert state_of([ended(3), asked(1)]).opened == 4
