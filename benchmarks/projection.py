@@ -63,7 +63,7 @@ def ours(source: Source, uri: str, *, is_drawn: bool) -> Iterator[Write]:
     files = AttemptFiles(source.info, source.store, again)
 
     def write(record: Any) -> None:
-        drawn = files(record.spec.key) if is_drawn else {}
+        drawn = files(record.key) if is_drawn else {}
         projection.project(source.info, record, drawn)
 
     with closing(Projection(uri, source.folder / "artifacts")) as projection:
@@ -80,7 +80,7 @@ def by_hand(source: Source, uri: str, *, by_epoch: bool) -> Iterator[Write]:
     mlflow.set_experiment(source.info.name)
 
     def write(record: Any) -> None:
-        with mlflow.start_run(run_name=f"trial {record.spec.trial}") as run:
+        with mlflow.start_run(run_name=f"trial {record.trial}") as run:
             mlflow.log_params(record.params)
             if by_epoch:
                 for epoch, values in enumerate(epochs_of(record), 1):

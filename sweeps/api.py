@@ -85,9 +85,9 @@ class Trial:
     def record(self) -> Record:
         """Everything that was recorded, arrays included."""
         store = self.sweep.home.store(self.sweep.info.id)
-        attempts = [r for r in store.read_all() if r.spec.trial == self.number]
+        attempts = [r for r in store.read_all() if r.trial == self.number]
         deciding = [r for r in attempts if r.ends_trial] or attempts
-        return store.read(deciding[-1].spec.key)
+        return store.read(deciding[-1].key)
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -109,7 +109,7 @@ class Trial:
         store = self.sweep.home.store(self.sweep.info.id)
         experiment = load_same(store, self.sweep.info, record)
         weights = store.weights(record)
-        return experiment.load_model(record.spec.config, weights, record.model_info)
+        return experiment.load_model(record.config, weights, record.model_info)
 
 
 @dataclass(frozen=True)
@@ -294,7 +294,7 @@ class Sweep:
         if confirmed is None:
             return self.best()
         _, info, record = confirmed
-        return Sweep(self.home, info).trial(record.spec.trial)
+        return Sweep(self.home, info).trial(record.trial)
 
     def trial(self, trial: int) -> Trial:
         """Return one trial by its number.

@@ -348,12 +348,12 @@ class _Start:
             last = self.records[-1]
             changed = "; ".join(changed_versions(last.environment))
             if changed:
-                yield f"changed since trial {last.spec.trial} was trained: {changed}"
+                yield f"changed since trial {last.trial} was trained: {changed}"
 
     def count(self, counting: ExitStack) -> None:
         """Find out how many trials there will be, and count this start."""
         config, asked = self.config, self.config.limits.trials
-        begun = max((record.spec.trial + 1 for record in self.records), default=0)
+        begun = max((record.trial + 1 for record in self.records), default=0)
         if config.limits.budget_seconds is not None and config.retry is None:
             # Before this start is counted below: the budget knows of its time by the watch.
             used, timing = time_used(config.home, self.info), self.timing
@@ -519,11 +519,11 @@ def _marked(
     """
     store = config.home.store(info.id)
     waiting = Retries(store).waiting(records)
-    trials = {*store.asked_for(), *(record.spec.trial for record in records)}
+    trials = {*store.asked_for(), *(record.trial for record in records)}
     begun = max(info.first_trial, *(number + 1 for number in trials), 0)
     failed = trials_to_retry(info.name, records, waiting, config.retry or ())
     if failed:
-        Retries(store).add([record.spec.key for record in failed], begun)
+        Retries(store).add([record.key for record in failed], begun)
     limits = replace(config.limits, trials=begun)
     return replace(config, limits=limits), store.read_all()
 

@@ -20,7 +20,7 @@ def spans_of(home: Path, name: str) -> list[Span]:
     records = records_of(home, name)
     failed = [record for record in records if record.outcome != "complete"]
     if failed:
-        raise RuntimeError(f"trial {failed[0].spec.key}: {failed[0].outcome}, {failed[0].error}")
+        raise RuntimeError(f"trial {failed[0].key}: {failed[0].outcome}, {failed[0].error}")
     spans = [(record.started_at / 1000, record.finished_at / 1000) for record in records]
     return sorted(spans, key=lambda span: span[1])
 

@@ -32,13 +32,13 @@ def main() -> None:
     store = sweep.home.store(sweep.info.id)
     for record in store.read_all():
         if record.result is None:
-            raise SystemExit(f"trial {record.spec.key} failed: {record.error}")
+            raise SystemExit(f"trial {record.key} failed: {record.error}")
         history = record.result.history
         note_trial(
             record.params,
             len(history["loss"]),
             max(history["val_accuracy"]),
-            max(record.finished_at / 1000, logged[record.spec.key]),
+            max(record.finished_at / 1000, logged[record.key]),
             -record.result.metrics["best_val_cross_entropy"],
         )
 

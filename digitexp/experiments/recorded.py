@@ -90,7 +90,7 @@ class Recorded:
                 "here; give the number of a trial of the search"
             )
         record = trial.record
-        config = trial_config(record.spec.config, record.spec.seed)
+        config = trial_config(record.config, record.seed)
         facts = {name: record.data[name] for name in ("name", "digest", "split_digest")}
         about = {**record.data.get("info", {}), **facts}
         found = trained_trial(trained, config, about)

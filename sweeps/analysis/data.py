@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -187,13 +188,13 @@ class SweepData:
     @cached_property
     def finals(self) -> Mapping[int, Record]:
         """The attempt that decided each trial, by trial; trials without an outcome are left out."""
-        return {r.spec.trial: r for r in self.records if r.ends_trial}
+        return {r.trial: r for r in self.records if r.ends_trial}
 
     @cached_property
     def ranking(self) -> list[TrialRow]:
         """COMPLETE rows, the best first; of several objectives the front first."""
         by_trial = {row.trial: row for row in self.rows}
-        return [by_trial[r.spec.trial] for r in leading(self.records, self.info.objectives)]
+        return [by_trial[r.trial] for r in leading(self.records, self.info.objectives)]
 
     @cached_property
     def leaders(self) -> list[TrialRow]:
@@ -216,7 +217,9 @@ class SweepData:
         records = tuple(
             record
             if record.objective is None or record.result is None
-            else replace(record, objective=record.result.metrics.get(objective.metric))
+            else msgspec.structs.replace(
+                record, objective=record.result.metrics.get(objective.metric)
+            )
             for record in self.records
         )
         return replace(self, info=info, records=records)
@@ -277,7 +280,7 @@ class SweepData:
 
     def full(self, trial: int) -> Record:
         """Return the deciding attempt of a trial with its arrays."""
-        return self.store.read(self.finals[trial].spec.key)
+        return self.store.read(self.finals[trial].key)
 
 
 def softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from search_spaces.objectives import Direction
-    from sweeps.records.record import Record
+    from sweeps.journal.events import Record
 
 RELIABLE_FROM: Final = 40
 """Complete trials below which importances are called unreliable."""

@@ -8,13 +8,12 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, Literal
 
 from sweeps.records.ranking import front_of, values_among
-from sweeps.records.record import epochs_of
 from sweeps.wording import printable
 
 if TYPE_CHECKING:
     from search_spaces.objectives import Objective
     from search_spaces.parameters import Value
-    from sweeps.records.record import Outcome, Record
+    from sweeps.journal.events import Outcome, Record
 
 RowState = Literal["COMPLETE", "PRUNED", "FAILED", "WAITING"]
 
@@ -32,7 +31,7 @@ _STATE_OF: Mapping[Outcome, RowState] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: there may be 100,000, and five times as many are made in a second
 class TrialRow:
     """The result of one trial.
 
@@ -92,7 +91,7 @@ def trial_rows(records: Sequence[Record]) -> list[TrialRow]:
     """
     attempts: dict[int, list[Record]] = {}
     for record in records:
-        attempts.setdefault(record.spec.trial, []).append(record)
+        attempts.setdefault(record.trial, []).append(record)
     return [trial_row(attempts[trial]) for trial in sorted(attempts)]
 
 
@@ -104,21 +103,20 @@ def trial_row(attempts: Sequence[Record]) -> TrialRow:
     """
     last = max(attempts, key=_attempt)
     deciding = max((r for r in attempts if r.ends_trial), key=_attempt, default=last)
-    result = deciding.result
-    history = result.history if result else {}
+    trained = deciding.trained
     is_said_by_it = deciding.outcome in {"diverged", "interrupted"}
     return TrialRow(
-        trial=deciding.spec.trial,
+        trial=deciding.trial,
         state=_STATE_OF[deciding.outcome] if deciding.ends_trial else "WAITING",
         # For filters of tables the reason is `diverged` or `interrupted`, whatever a record says.
         reason=deciding.outcome if is_said_by_it else printable(deciding.reason),
-        attempts=last.spec.attempt,
+        attempts=last.attempt,
         origin=deciding.origin,
-        seed=deciding.spec.seed,
+        seed=deciding.seed,
         params=dict(deciding.params),
-        metrics=dict(result.metrics) if result else {},
+        metrics=dict(trained.metrics) if trained else {},
         objective=deciding.objective if deciding.outcome == "complete" else None,
-        epochs=epochs_of(history),
+        epochs=deciding.epochs,
         seconds=deciding.seconds,
         started_at=deciding.started_at,
         finished_at=deciding.finished_at,
@@ -162,4 +160,4 @@ def is_retried(record: Record) -> bool:
 
 
 def _attempt(record: Record) -> int:
-    return record.spec.attempt
+    return record.attempt

@@ -16,14 +16,16 @@ from sweeps.analysis.rows import (
     is_retried,
     trial_rows,
 )
+from sweeps.journal.events import LAST_EPOCH
 from sweeps.records.conclusions import confirmed_by
-from sweeps.records.record import LAST_EPOCH, has_folds, scored_on
+from sweeps.records.sweep import has_folds, scored_on
 from sweeps.wording import figure, first_line
 
 if TYPE_CHECKING:
     from search_spaces.objectives import Objective
+    from sweeps.journal.events import Record
     from sweeps.records.conclusions import ConfirmationRecord
-    from sweeps.records.record import Record, SweepInfo
+    from sweeps.records.sweep import SweepInfo
 
 BEST_OBSERVED = "best observed"
 NOT_CONFIRMED = f"{BEST_OBSERVED}, not confirmed"

@@ -40,7 +40,7 @@ def history_frame(records: Iterable[Record]) -> pd.DataFrame:
     import pandas as pd
 
     rows = [
-        (record.spec.trial, epoch, metric, value)
+        (record.trial, epoch, metric, value)
         for record in records
         if record.ends_trial and record.result is not None
         for metric, values in record.result.history.items()
@@ -68,7 +68,7 @@ def confusion_frame(record: Record, epoch: int | None = None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    trial = record.spec.trial
+    trial = record.trial
     counts = best_confusion(record)
     if counts is None or record.result is None:
         raise UsageError(f"trial {trial} has no confusion counts: it does not classify, or failed")

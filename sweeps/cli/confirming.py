@@ -354,7 +354,7 @@ def _answer(home: Home, info: SweepInfo, result: ConfirmResult) -> list[str]:
     if not result.conclusions:
         return []
     store = home.store(info.id)
-    params = {record.spec.trial: record.params for record in store.read_all()}
+    params = {record.trial: record.params for record in store.read_all()}
     return answer(Conclusions(store).all(), params, is_served=result.is_served)
 
 

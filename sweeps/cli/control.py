@@ -86,7 +86,7 @@ def watch(
     records = store.read_all()
     try:
         shown.started(Tally(info, store.asked() or 0, records))
-        known = {record.spec.key for record in records}
+        known = {record.key for record in records}
         is_over = was_paused = False
         while not is_over:
             found.refresh(info.id)
@@ -141,7 +141,7 @@ def stop(
 
 def _how_it_ended(found: Home, info: SweepInfo) -> str:
     store = found.store(info.id)
-    done = len({record.spec.trial for record in store.read_all() if record.ends_trial})
+    done = len({record.trial for record in store.read_all() if record.ends_trial})
     asked, ending = store.asked() or 0, store.ending()
     if done >= asked or (ending is not None and ending.status == "FINISHED"):
         return f"sweep {info.name!r} has ended by itself: {done} of {asked} trials are done"
@@ -182,7 +182,7 @@ def cancel(
     def outcome() -> Record | None:
         found.refresh(info.id)
         records = store.read_all(report=lambda line: None)
-        return next((r for r in records if r.spec.trial == trial and r.ends_trial), None)
+        return next((r for r in records if r.trial == trial and r.ends_trial), None)
 
     ended = outcome()
     if ended is not None:

@@ -358,7 +358,7 @@ def note(
     if as_json or csv is not None:
         raise UsageError("--json and --csv show notes: leave the text out; nothing was noted")
     subject = given.pop(0) if len(given) > 1 and given[0].isdecimal() else SWEEP
-    trials = {str(record.spec.trial) for record in store.read_all()}
+    trials = {str(record.trial) for record in store.read_all()}
     if subject != SWEEP and subject not in trials:
         raise UsageError(f"sweep {info.name!r} has no trial {subject}")
     found.check_writable()

@@ -248,7 +248,7 @@ def _how_to_begin(home: Home) -> str:
 
 def _next_commands(rows: Sequence[ListingRow], newest: SweepInfo) -> dict[str, str]:
     """Return the commands that make sense now, with a word on each: about the newest sweeps."""
-    from sweeps.records.record import has_folds
+    from sweeps.records.sweep import has_folds
 
     found: dict[str, str] = {}
     for row in rows:
@@ -360,11 +360,11 @@ def _print_trial(row: TrialRow, records: Sequence[Record], store: RecordStore) -
     from sweeps.experiments.script_results import score_of
     from sweeps.render.summaries import render_trial
 
-    attempts = [r for r in records if r.spec.trial == row.trial and r.files_sha256]
+    attempts = [r for r in records if r.trial == row.trial and r.files_sha256]
     if not attempts:
         _print(render_trial(row))
         return
-    key = attempts[-1].spec.key
+    key = attempts[-1].key
     result = store.read(key).result
     score = score_of(result.info) if result and row.state == "COMPLETE" else None
     where = store.files_path(key)
@@ -459,7 +459,7 @@ def replay(
     columns = ("what", "recorded", "now")
     document = {
         "sweep": info.name,
-        "trial": record.spec.trial,
+        "trial": record.trial,
         "bit_equal": replayed.is_bit_equal,
         "succeeded": replayed.succeeded,
         "surroundings": list(replayed.surroundings),
@@ -472,11 +472,9 @@ def replay(
 
 
 def _tell_replayed(info: SweepInfo, replayed: Replayed) -> None:
-    from sweeps.records.record import epochs_of
-
     record = replayed.record
-    epochs = epochs_of(replayed.result.history)
-    what = f"trial {record.spec.trial} of {info.name}: {counted(epochs, 'epoch')}"
+    epochs = max(map(len, replayed.result.history.values()), default=0)
+    what = f"trial {record.trial} of {info.name}: {counted(epochs, 'epoch')}"
     for line in replayed.surroundings:
         print(f"not as it was: {line}")
     if replayed.is_bit_equal:

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from sweeps.launch import RunResult
     from sweeps.manage.lifecycle import Retried
     from sweeps.progress import Mode
-    from sweeps.records.record import SweepInfo
+    from sweeps.records.sweep import SweepInfo
     from sweeps.runner.enqueuing import Enqueued
 
 

@@ -22,7 +22,7 @@ import typer
 
 from sweeps.cli.options import HomeOption, NewestSweepArgument
 from sweeps.errors import UsageError
-from sweeps.records.record import SweepInfo
+from sweeps.records.sweep import SweepInfo
 from sweeps.tracking.reading import locate, server_address
 from sweeps.tracking.view import charts_address, view_address
 from sweeps.workspace.addresses import redacted

@@ -208,9 +208,9 @@ def _collect(info: SweepInfo, config: SweepConfig, trials: list[_Tried]) -> Iter
         try:
             point = _fitting(record.params, config)
         except SpaceError as error:
-            yield f"trial {record.spec.trial}: {error}"
+            yield f"trial {record.trial}: {error}"
             continue
-        trials.append(_Tried(f"{info.name} trial {record.spec.trial}", point, sign * values[0]))
+        trials.append(_Tried(f"{info.name} trial {record.trial}", point, sign * values[0]))
 
 
 def _fitting(params: Mapping[str, Value], config: SweepConfig) -> dict[str, Value]:

@@ -32,8 +32,8 @@ from sweeps.journal.events import Count, Line, Moment, Name, need_lines
 from sweeps.records import FINALIST, FOLD, SweepInfo, confirmed_by, heard, listed
 from sweeps.records.conclusions import AtEvaluation, Judged
 from sweeps.records.evaluations import Entry, Evaluation, Evaluations, day_of
-from sweeps.records.record import is_unseen
 from sweeps.records.schema import json_bytes, warn
+from sweeps.records.sweep import is_unseen
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.files import FormatError, make_folder, parse_json, read_file
 from sweeps.workspace.locks import exclusive
@@ -355,7 +355,7 @@ def _data_use(home: Home, info: SweepInfo, digest: str) -> DataUse | None:
     records = heard(home.store(info.id).read_all) or []
     of_fold = {FOLD, FRESH, "again", "fold_train_share"}  # the last two of earlier versions
     finalists = set()
-    for config in (r.spec.config for r in records if FINALIST in r.params):  # no other trainings
+    for config in (r.config for r in records if FINALIST in r.params):  # no other trainings
         own = {name: value for name, value in config.items() if name not in of_fold}
         digest_of_own = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
         finalists.add(digest_of_own[:16])

@@ -361,7 +361,7 @@ def searched_by(store: RecordStore, info: SweepInfo) -> np.ndarray | None:
     if not is_script(info.experiment):
         return None
     for record in ranked(store.read_all(), info.direction)[:1]:
-        result = store.read(record.spec.key).result
+        result = store.read(record.key).result
         return result.arrays.get(SAMPLES) if result else None
     return None
 
@@ -563,7 +563,7 @@ def why_no_verdict(
     retried, without = [], []
     for finalist in finalists:
         own = [r for r in _final(records) if r.params.get(FINALIST) == finalist.label]
-        failed = [record.spec.trial for record in own if record.outcome == "failed"]
+        failed = [record.trial for record in own if record.outcome == "failed"]
         retried += failed
         if any(record.outcome != "complete" for record in own):
             without.append(finalist)

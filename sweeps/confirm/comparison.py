@@ -294,7 +294,7 @@ class Trainings:
     def of(self, label: str, folds: Sequence[int]) -> list[Record]:
         """Return a finalist's trainings with answers on these folds, with their arrays."""
         found = (self.found.get((fold, label)) for fold in folds)
-        return [self.store.read(record.spec.key) for record in found if record is not None]
+        return [self.store.read(record.key) for record in found if record is not None]
 
     def whole_folds(self, labels: Sequence[str], folds: int) -> list[int]:
         """Return the folds of all repeats in which all trainings of every finalist have ended.
@@ -334,7 +334,7 @@ class Trainings:
             UsageError: A training kept arrays that cannot be compared; the message names it.
         """
         kept = {
-            (fold, label): self._checked(self.store.read(self.found[fold, label].spec.key))
+            (fold, label): self._checked(self.store.read(self.found[fold, label].key))
             for label in labels
             for fold in folds
             if (fold, label) in self.found
@@ -371,7 +371,7 @@ class Trainings:
             return fold_answers(record.result, self.scored)
         except ValueError as error:
             who = f"the training of {record.params[FINALIST]} on fold {record.params[FOLD]}"
-            raise UsageError(f"{who} (trial {record.spec.trial}) {error} ({SEE})") from None
+            raise UsageError(f"{who} (trial {record.trial}) {error} ({SEE})") from None
 
 
 def _has_answers(record: Record, scored: Scored) -> bool:

@@ -472,7 +472,7 @@ class _Work:
         # Without a refit, the champion is the first training that is complete, whatever it scored.
         trainings = (comparison.trainings.found.get((fold, label)) for fold in comparison.folds)
         first = next(one for one in trainings if one is not None and one.outcome == "complete")
-        spec = (refit[1] if refit else first).spec
+        trained_in, champion = (refit[0].id, refit[1]) if refit else (found.sweep.id, first)
         conclusions: list[Conclusion] = [self._verdict(found, refit[0].name if refit else None)]
         # The best was selected by the objective: in another metric it has no such bias.
         is_selected = checked.scored.searched in {SCORE, self._info.metric}
@@ -484,8 +484,8 @@ class _Work:
         conclusions += [one for one in others if one is not None]
         concluded = ConfirmationRecord(
             confirmation=found.sweep.id,
-            trained_in=spec.sweep,
-            champion=spec.key,
+            trained_in=trained_in,
+            champion=champion.key,
             finalist=label,
             top=checked.top,
             folds=checked.folds,
@@ -550,7 +550,7 @@ class _Work:
         records = self._home.store(self._info.id).read_all()
         return VerdictConclusion(
             sweep=self._info.name,
-            trials=len({record.spec.trial for record in records}),
+            trials=len({record.trial for record in records}),
             confirmation=confirmation.name,
             folds=verdict.folds,
             folds_asked=confirmation.folds,

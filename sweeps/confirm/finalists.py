@@ -131,7 +131,7 @@ def best_distinct(best: Sequence[Record], top: int) -> list[tuple[int, Record]]:
     baseline = next((one for one in best if one.origin.startswith("baseline ")), None)
     for place, record in enumerate(best, 1):
         if len(found) < top or record is baseline:
-            found.setdefault(repr(sorted(record.spec.config.items())), (place, record))
+            found.setdefault(repr(sorted(record.config.items())), (place, record))
     return list(found.values())
 
 
@@ -191,10 +191,10 @@ def label_of(record: Record) -> str:
     """Return the label of a trial as a finalist."""
     kind, _, name = record.origin.partition(" ")
     is_named = kind == "baseline" and name
-    return f"baseline-{name}" if is_named else f"trial-{record.spec.trial}"
+    return f"baseline-{name}" if is_named else f"trial-{record.trial}"
 
 
 def _finalist(record: Record, place: int, scored: Scored) -> Finalist:
-    trial, label = record.spec.trial, label_of(record)
+    trial, label = record.trial, label_of(record)
     searched = record.result.metrics.get(scored.searched) if record.result else None
-    return Finalist(label, trial, dict(record.spec.config), searched, place)
+    return Finalist(label, trial, dict(record.config), searched, place)

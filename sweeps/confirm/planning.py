@@ -184,7 +184,7 @@ def _places(folder: Path) -> int:
 
 def ended_trials(home: Home, info: SweepInfo) -> int:
     """Return the number of trials with an outcome, which are not trained again."""
-    return len({r.spec.trial for r in home.store(info.id).read_all() if r.ends_trial})
+    return len({r.trial for r in home.store(info.id).read_all() if r.ends_trial})
 
 
 def other_confirmations(home: Home, info: SweepInfo, confirmation: Confirmation) -> list[str]:
@@ -311,7 +311,7 @@ def find_refit(
     for folder in itertools.takewhile(lambda f: _tail(f) in begun, _refits(confirmation)):
         info = begun[_tail(folder)]
         for record in home.store(info.id).read_all():
-            is_own = all(record.spec.config.get(n) == v for n, v in winner.config.items())
+            is_own = all(record.config.get(n) == v for n, v in winner.config.items())
             if record.outcome == "complete" and is_own:
                 return info, record
     return None
@@ -371,7 +371,7 @@ def run_control(
 
 
 def _best(home: Home, control: SweepInfo, trials: int, scored: Scored) -> Finalist | None:
-    records = [r for r in home.store(control.id).read_all() if r.spec.trial < trials]
+    records = [r for r in home.store(control.id).read_all() if r.trial < trials]
     best = choose_best(control, records, scored)
     return best and Finalist(f"{CONTROL}{best.trial}", best.trial, best.config, best.searched, 0)
 

@@ -285,9 +285,9 @@ def _entry(
 ) -> Entry:
     for record in records:
         _weights(store, record)  # raises before the list is frozen
-    keys = [record.spec.key for record in records]
+    keys = [record.key for record in records]
     digests = [str(record.weights_sha256) for record in records]
-    return Entry(info.id, info.name, role, label, records[0].spec.sweep, keys, digests)
+    return Entry(info.id, info.name, role, label, store.folder.name, keys, digests)
 
 
 def _weights(store: RecordStore, record: Record) -> dict[str, np.ndarray]:
@@ -295,10 +295,10 @@ def _weights(store: RecordStore, record: Record) -> dict[str, np.ndarray]:
         return store.weights(record)
     except UsageError:
         info = store.info()
-        name = info.name if info else record.spec.sweep
+        name = info.name if info else store.folder.name
         raise UsageError(
-            f"weights of trial {record.spec.trial} of {name} are gone; make them again: "
-            f"`sweeps replay {name} {record.spec.trial} --restore`"
+            f"weights of trial {record.trial} of {name} are gone; make them again: "
+            f"`sweeps replay {name} {record.trial} --restore`"
         ) from None
 
 
@@ -318,7 +318,7 @@ def _score(
         for key in entry.trainings:
             record = store.read(key)
             weights = _weights(store, record)
-            model = experiment.load_model(record.spec.config, weights, record.model_info)
+            model = experiment.load_model(record.config, weights, record.model_info)
             found.append(_score_model(experiment, model, test_set, scored))
         scores |= {f"{name}_{place}": np.stack([one[name] for one in found]) for name in found[0]}
     if evaluation.is_by_class:

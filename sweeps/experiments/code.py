@@ -197,12 +197,12 @@ def check_same_code(store: RecordStore, record: Record, path: str, experiment: o
     before = history.newest(recorded)
     if before is None:
         raise EditedCode(
-            f"trial {record.spec.trial} was trained by other code than {path} is now, and that "
+            f"trial {record.trial} was trained by other code than {path} is now, and that "
             f"code was not kept (digest {recorded:.12})"
         )
     changes = "\n  ".join(before.changes(kept_whole(now)))
     raise EditedCode(
-        f"trial {record.spec.trial} was trained by other code than {path} is now:\n  {changes}\n"
+        f"trial {record.trial} was trained by other code than {path} is now:\n  {changes}\n"
         f"Bring that code back (its text is in {history.path(before)}); or, if trials come "
         "out the same (a comment, a new method such as `folds`), say so once: --same-code"
     )
@@ -451,7 +451,7 @@ class PreparedAgain:
         data = self._data
         if not is_same_data(data, recorded):
             raise UsageError(
-                f"trial {record.spec.trial} was trained on other data ({recorded.get('name')}, "
+                f"trial {record.trial} was trained on other data ({recorded.get('name')}, "
                 f"digest {recorded.get('digest')!s:.12}) than {data.name} ({data.digest:.12}); "
                 "name them by --data"
             )
@@ -467,9 +467,9 @@ class PreparedAgain:
         experiment, data = cast(SupportsExamination, self.load()), self.of(record)
         assert record.result is not None
         try:
-            return experiment.examine(record.spec.config, data, record.result)
+            return experiment.examine(record.config, data, record.result)
         except ValueError as error:
-            trial = record.spec.trial
+            trial = record.trial
             raise TooLittleKept(f"trial {trial} cannot be examined: {error}") from None
 
 
@@ -483,12 +483,12 @@ def trained_of(store: RecordStore, info: SweepInfo, record: Record) -> Trained:
     Raises:
         UsageError: It failed, so there is no result.
     """
-    whole = store.read(record.spec.key)
+    whole = store.read(record.key)
     if whole.result is None:
-        raise UsageError(f"trial {record.spec.trial} {record.outcome}: it has no result")
+        raise UsageError(f"trial {record.trial} {record.outcome}: it has no result")
     try:
         weights = store.weights(record)
     except (UsageError, RecordError):
         weights = None
-    name = f"{info.name}, trial {record.spec.trial}"
-    return Trained(name, record.spec.config, whole.result, weights)
+    name = f"{info.name}, trial {record.trial}"
+    return Trained(name, record.config, whole.result, weights)

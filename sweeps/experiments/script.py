@@ -62,7 +62,7 @@ from sweeps.experiments.script_results import (
     pattern_hint,
 )
 from sweeps.records.kept_files import HEAD_BYTES, TAIL_BYTES, last_lines, printed_files
-from sweeps.records.record import SOURCE
+from sweeps.records.sweep import SOURCE
 from sweeps.workspace.files import remove
 from sweeps.workspace.processes import descendants, marked, oom_kills, signal_each, why_killed
 

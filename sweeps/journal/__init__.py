@@ -14,10 +14,10 @@ requests of control, checkpoints, large files of attempts, texts of code, and th
 evaluations; none of them decides what the result of a trial is.
 """
 
-from sweeps.journal.events import Asked, Ended, Event, Finished
+from sweeps.journal.events import Asked, Event, Finished, Record
 from sweeps.journal.file import Journal, Remote
 from sweeps.journal.state import SweepState, state_of
 
 __all__ = [
-    "Asked", "Ended", "Event", "Finished", "Journal", "Remote", "SweepState", "state_of",
+    "Asked", "Event", "Finished", "Journal", "Record", "Remote", "SweepState", "state_of",
 ]  # fmt: skip

@@ -11,16 +11,18 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property, lru_cache
 from importlib.metadata import version
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Union
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from search_spaces.objectives import Direction, Objective
 from search_spaces.parameters import Value
 from sweeps.errors import UsageError
+from sweeps.experiment import TrialResult, TrialSpec
 from sweeps.workspace.files import DEEPEST, FormatError, parse_json
 
 BY: Final = version("digit-sweeps")
@@ -40,6 +42,8 @@ Line = Annotated[str, Meta(max_length=1000)]  # `need_lines` refuses what cannot
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]  # SHA-256 in hexadecimal
 AttemptKey = Annotated[str, Meta(pattern=r"^[0-9]{4,9}-[0-9]{1,9}\Z")]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}\Z")]
+Values = Annotated[dict[Line, Value], Meta(max_length=MOST_NAMES)]
+Numbers = Annotated[dict[Line, float], Meta(max_length=MOST_NAMES)]
 Facts = dict[str, Any]
 
 
@@ -251,85 +255,209 @@ class Asked(Event, frozen=True, kw_only=True, tag="asked 1"):
 
 
 class Trained(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a training has returned, but its curves; see `sweeps.experiment.TrialResult`."""
+    """A `TrialResult` without its curves, arrays and weights."""
 
     outcome: Literal["complete", "stopped", "diverged"]
     stop_reason: str
-    metrics: dict[Line, float] = {}
-    timings: dict[Line, float] = {}
-    summary: str = ""
+    metrics: Numbers = {}
+    timings: Numbers = {}
+    summary: Annotated[str, Meta(max_length=LONGEST_TEXT)] = ""
     engine: str = ""
     engine_reason: str = ""
     info: Facts = {}
 
 
-class Ended(Event, frozen=True, kw_only=True, tag="ended 1"):
-    """An attempt has ended; see `sweeps.records.Record`.
+Outcome = Literal["complete", "pruned", "diverged", "failed", "interrupted"]
+_WITH_RESULT: Final = frozenset({"complete", "pruned", "diverged"})
+LAST_EPOCH: Final = "max_epochs"
+"""Reason of a trial that its last epoch ended."""
+
+
+class Record(Event, frozen=True, kw_only=True, dict=True, tag="ended 1"):
+    """One attempt at one trial, which has ended: everything known about it.
+
+    What is large, or the same in many records, is parsed when somebody asks for it.
 
     Attributes:
-        distributions: Optuna distribution of each sampled parameter, as its JSON text; like the
-            next two read once for all attempts that have the same.
-        data: Facts about the data that it was trained on.
-        environment: Versions, processor and code.
-        history: Per-epoch metrics by name; they are read when somebody asks for them.
-        epochs: How many epochs they have.
-        details: SHA-256 of the file with its arrays, and with what the line has no room for;
+        trial: Number of the trial, from 0.
+        attempt: Number of the attempt, from 1.
+        seed: See `TrialSpec`, also for `config`.
+        outcome: How the attempt ended.
+        reason: Why, in one word: `early_stopping`, `max_epochs`, `pruned`, `diverged`, `error`,
+            `crash`, `oom`, `killed`, `timeout`, `interrupt`, ...
+        ends_trial: Whether the trial has its outcome now; False if the trial is to be run again,
+            after an interruption or a failure, or by `sweeps retry`.
+        origin: `baseline <name>`, `learned from <source>`, `sampled`, `random` (after too many
+            duplicates), `grid`.
+        params: The sampled parameters, in the order of the space; `config` has the fixed ones, too.
+        started_at: Milliseconds since the epoch (UTC), like `finished_at`, which is never before.
+        objective: Value of the (first) objective metric; None unless complete. If the sweep has
+            several objectives, the values of the others are in `result.metrics`.
+        error: Message and end of the traceback of a failed attempt.
+        epochs: How many epochs its curves have.
+        resumed_from: Number of epochs that earlier attempts had trained, from whose checkpoint it
+            went on; None if it trained from the beginning.
+        details_sha256: SHA-256 of the file with its arrays, and with what the line has no room for;
             None without one.
         moved: Names of the members of the result that lie in that file.
-        weights: SHA-256 of the file with its weights; None without one.
-        files: SHA-256 of the archive of the files that it wrote; None without one.
+        weights_sha256: SHA-256 of the file with its weights; None without one.
+        files_sha256: SHA-256 of the archive of the files that it wrote; None without one.
     """
 
     trial: Count
     attempt: Count
     seed: int
-    config: dict[Line, Value]
-    outcome: Literal["complete", "pruned", "diverged", "failed", "interrupted"]
+    config: Values
+    outcome: Outcome
     reason: str
     ends_trial: bool
     origin: Line
-    params: dict[Line, Value]
-    distributions: Raw
-    data: Raw
-    environment: Raw
+    params: Values
+    distributions_json: Raw = field(name="distributions")
+    data_json: Raw = field(name="data")
+    environment_json: Raw = field(name="environment")
     started_at: Moment
     finished_at: Moment
     objective: float | None = None
     error: str | None = None
     trained: Trained | None = None
-    history: Raw = Raw(b"{}")
+    curves_json: Raw = field(name="history", default=Raw(b"{}"))
     epochs: Count = 0
     pruner_attrs: Facts = {}
     resumed_from: Count | None = None
-    details: Digest | None = None
+    details_sha256: Digest | None = field(name="details", default=None)
     moved: tuple[str, ...] = ()
-    weights: Digest | None = None
-    files: Digest | None = None
+    weights_sha256: Digest | None = field(name="weights", default=None)
+    files_sha256: Digest | None = field(name="files", default=None)
 
     def __post_init__(self) -> None:
-        need_lines(self.origin)
-        trained = self.trained
-        if trained is None and (
-            self.objective is not None or self.outcome in {"complete", "pruned", "diverged"}
-        ):
+        trained, names = self.trained, [self.origin, *self.params, *self.config]
+        if trained is not None:
+            names += [*trained.metrics, *trained.timings]
+        elif self.objective is not None or self.outcome in _WITH_RESULT:
             raise ValueError(f"the outcome is {self.outcome}, and there is no result")
         if self.objective is not None and math.isnan(self.objective):
             raise ValueError("its objective is no number")
-        named: list[Mapping[str, Any]] = [self.params, self.config]
-        if trained is not None:
-            named += [trained.metrics, trained.timings]
-        for names in named:
-            if len(names) > MOST_NAMES:
-                raise ValueError(f"it has {len(names)} parameters or metrics")
-            if not "".join(names).isprintable():
-                need_lines(*names)
-        if trained is not None and len(trained.summary) > LONGEST_TEXT:
-            raise ValueError(f"it has a text of {len(trained.summary)} characters")
+        if not "".join(names).isprintable():
+            need_lines(*names)
 
     @property
     def key(self) -> str:
-        """`<trial>-<attempt>`, as `sweeps.experiment.TrialSpec.key`."""
+        """`<trial>-<attempt>`, as `TrialSpec.key`."""
         return f"{self.trial:04d}-{self.attempt}"
+
+    @classmethod
+    def of(cls, result: TrialResult | None, **members: Any) -> Record:
+        """Return the record of an attempt with that result; the members are those below."""
+        if result is None:
+            return cls(**members)
+        trained = {name: getattr(result, name) for name in Trained.__struct_fields__}
+        mappings = {name: dict(trained[name]) for name in ("metrics", "timings", "info")}
+        return cls(
+            trained=Trained(**{**trained, **mappings}),
+            curves_json=raw_json(dict(result.history)),
+            epochs=max(map(len, result.history.values()), default=0),
+            **members,
+        ).with_result(result)
+
+    def spec(self, sweep: str) -> TrialSpec:
+        """Return the input of the attempt, in the sweep of that id."""
+        return TrialSpec(sweep, self.trial, self.attempt, self.seed, self.config)
+
+    @cached_property
+    def result(self) -> TrialResult | None:
+        """The result of the training, with arrays only from `RecordStore.read`; None if it failed.
+
+        Its curves are parsed when they are asked for.
+        """
+        if self.trained is None:
+            return None
+        members = msgspec.structs.asdict(self.trained)
+        return TrialResult(history=_Curves(self.curves_json), **members)
+
+    def with_result(self, result: TrialResult | None) -> Record:
+        """Return the record with its result at hand, arrays and weights included."""
+        record = msgspec.structs.replace(self)
+        record.__dict__["result"] = result
+        return record
+
+    @property
+    def distributions(self) -> dict[str, str]:
+        """Optuna distribution of each sampled parameter, as its JSON text."""
+        return _shared(bytes(self.distributions_json), dict[str, str])
+
+    @property
+    def data(self) -> Facts:
+        """Name, digests and facts of the training data."""
+        return _shared(bytes(self.data_json), Data)
+
+    @property
+    def environment(self) -> Facts:
+        """Versions, CPU features, host, and the code's commit."""
+        return _shared(bytes(self.environment_json), Environment)
+
+    @property
+    def model_info(self) -> Facts:
+        """The facts from which an experiment rebuilds, serves or exports the model.
+
+        They are those of the data, and those that the result adds, such as a fitted `temperature`.
+        """
+        added = self.trained.info if self.trained else {}
+        return {**added, **self.data.get("info", {})}
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the attempt in seconds."""
+        return (self.finished_at - self.started_at) / 1000
+
+
+class _Curves(Mapping[str, list[float]]):
+    """Per-epoch metrics, parsed when they are asked for, as most never are."""
+
+    def __init__(self, text: Raw) -> None:
+        self._text = text
+
+    @cached_property
+    def _parsed(self) -> dict[str, list[float]]:
+        return curves_in(bytes(self._text))
+
+    def __getitem__(self, name: str) -> list[float]:
+        return self._parsed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parsed)
+
+    def __len__(self) -> int:
+        return len(self._parsed)
+
+    def __repr__(self) -> str:
+        return repr(self._parsed)
+
+
+def curves_in(text: bytes) -> dict[str, list[float]]:
+    """Return per-epoch metrics by name.
+
+    Raises:
+        ValueError: The text holds something else.
+    """
+    kind = dict[Line, list[float]]
+    try:
+        curves = msgspec.json.decode(text, type=kind)
+    except msgspec.DecodeError:  # numbers that are not finite, or lone surrogates
+        curves = msgspec.convert(parse_json(text), kind)
+    need_lines(*curves)
+    return curves
+
+
+@lru_cache(maxsize=1024)
+def _shared(text: bytes, kind: Any) -> Facts:
+    """Return facts that many records have in common; nothing if they are of another form."""
+    try:
+        found: Facts = parse_json(text)
+        msgspec.convert(found, kind)
+    except (FormatError, ValueError):
+        return {}
+    return found
 
 
 class Enqueued(Event, frozen=True, kw_only=True, tag="enqueued 1"):
@@ -630,18 +758,9 @@ class Tested(Event, frozen=True, kw_only=True, tag="tested 1"):
 
 
 KINDS: Final[dict[Any, type[Event]]] = {
-    one.__struct_config__.tag: one
-    for one in (
-        Begun, Unfinished, Requested, Asked, Ended, Enqueued, Retried, Started, Returned, Finished,
-        Checked, Noted, Renamed, Archived, CodeKept, Imported, Learned, Received,
-        Skipped, Confirmed, Tested,
-    )
-}  # fmt: skip
-_DECODER: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(
-    Begun | Unfinished | Requested | Asked | Ended | Enqueued | Retried | Started | Returned
-    | Finished | Checked | Noted | Renamed | Archived | CodeKept | Imported | Learned | Received
-    | Skipped | Confirmed | Tested
-)  # fmt: skip
+    one.__struct_config__.tag: one for one in Event.__subclasses__()
+}
+_DECODER: Final = msgspec.json.Decoder[Event](Union[tuple(KINDS.values())])  # noqa: UP007
 _RAW: Final = ("distributions", "data", "environment", "history")
 _ALWAYS: Final = frozenset({"number", "at", "host", "by"})
 
@@ -660,6 +779,11 @@ def json_text(value: Any) -> str:
     msgspec would write NaN as null, and refuse lone surrogates.
     """
     return _ENCODER.encode(value)
+
+
+def raw_json(value: Any) -> Raw:
+    """Return a value as JSON that is written as it is."""
+    return Raw(json_text(value).encode())
 
 
 def to_line(event: Event) -> bytes:
@@ -681,8 +805,8 @@ def to_line(event: Event) -> bytes:
 def _to_json(event: Event) -> str:
     members = [f'"kind":{json_text(event.__struct_config__.tag)}']
     kind = type(event)
-    for name in kind.__struct_fields__:
-        value = getattr(event, name)
+    for attribute, name in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True):
+        value = getattr(event, attribute)
         text = _text_of(value)
         if name in _ALWAYS or text != _DEFAULTS[kind].get(name):
             members.append(f'"{name}":{text}')
@@ -698,11 +822,11 @@ def _text_of(value: Any) -> str:
 def _defaults_of(kind: type[Struct]) -> dict[str, str]:
     """Return the defaults as JSON, which tells -0.0 from 0.0."""
     return {
-        field.name: _text_of(
-            field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        one.encode_name: _text_of(
+            one.default if one.default_factory is msgspec.NODEFAULT else one.default_factory()
         )
-        for field in msgspec.structs.fields(kind)
-        if not field.required
+        for one in msgspec.structs.fields(kind)
+        if not one.required
     }
 
 
@@ -740,8 +864,8 @@ def _slowly(text: bytes) -> Event:
         found: Any = json.loads(text)
         kind = found["kind"]
         if kind in KINDS:
-            raw = {name: Raw(json_text(found[name]).encode()) for name in _RAW if name in found}
-            whole = {**found, **raw} if KINDS[kind] is Ended else found
+            raw = {name: raw_json(found[name]) for name in _RAW if name in found}
+            whole = {**found, **raw} if KINDS[kind] is Record else found
             return msgspec.convert(whole, KINDS[kind])
         by = found.get("by")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:

@@ -15,7 +15,6 @@ from sweeps.journal.events import (
     Checked,
     CodeKept,
     Confirmed,
-    Ended,
     Enqueued,
     Event,
     Finished,
@@ -23,6 +22,7 @@ from sweeps.journal.events import (
     Learned,
     Noted,
     Received,
+    Record,
     Renamed,
     Requested,
     Retried,
@@ -87,7 +87,7 @@ class SweepState:
     unfinished: dict[tuple[int, int], Unfinished] = field(default_factory=dict)
     requested: int | None = None
     asked: dict[int, Asked] = field(default_factory=dict)
-    ended: dict[str, Ended] = field(default_factory=dict)
+    ended: dict[str, Record] = field(default_factory=dict)
     points: dict[int, Enqueued] = field(default_factory=dict)
     tried: dict[int, int] = field(default_factory=dict)
     retried: list[Retried] = field(default_factory=list)
@@ -114,7 +114,7 @@ class SweepState:
                     self.asked[event.trial] = event
                 if event.point is not None:
                     self.tried[event.point] = event.trial
-            case Ended():
+            case Record():
                 self.ended.setdefault(event.key, event)  # what is recorded never changes
             case Begun():
                 self.generations[event.generation] = event
@@ -136,6 +136,9 @@ class SweepState:
             case Retried():
                 self.retried.append(event)
                 self.undone.update(event.attempts)
+                for key in self.ended.keys() & event.attempts:
+                    undone = msgspec.structs.replace(self.ended[key], ends_trial=False)
+                    self.ended[key] = undone
             case Checked():
                 self.checked = event
             case Noted():
@@ -170,7 +173,7 @@ def state_of(events: Iterable[Event]) -> SweepState:
     return state
 
 
-def seconds_used(starts: list[Start], ended: Iterable[Ended]) -> float:
+def seconds_used(starts: list[Start], ended: Iterable[Record]) -> float:
     """Return the time of all starts, in seconds; one that was killed counts up to its last attempt.
 
     Args:

@@ -194,8 +194,8 @@ def _note_what_is_known(
     store: RecordStore, info: SweepInfo, records: Sequence[Record], notes: list[str]
 ) -> bool:
     """Note what is worth knowing; return whether nothing of it speaks against the results."""
-    final = {record.spec.trial: record for record in records if record.ends_trial}
-    known = {record.spec.trial for record in records} | store.asked_for().keys()
+    final = {record.trial: record for record in records if record.ends_trial}
+    known = {record.trial for record in records} | store.asked_for().keys()
     if left := sorted(known - final.keys()):
         names = ", ".join(map(str, left[:10])) + (", ..." if len(left) > 10 else "")
         has = f"{counted(len(left), 'trial')} {'has' if len(left) == 1 else 'have'}"
@@ -204,7 +204,7 @@ def _note_what_is_known(
     edited = edited_files(store, info, last) if last else []
     if last and edited:
         notes.append(
-            f"its code was edited since trial {last.spec.trial} was trained ({', '.join(edited)}): "
+            f"its code was edited since trial {last.trial} was trained ({', '.join(edited)}): "
             "with the edited code the sweep cannot go on, and its trials cannot be used"
         )
     if last and (package := unrecorded_package(store, info, last)):

@@ -72,7 +72,7 @@ def export_trial(
     experiment: Any = load_same(store, info, record)
     facts = _facts(info, record)
     head = _Head(
-        f"{info.name}, trial {record.spec.key}",
+        f"{info.name}, trial {record.key}",
         f"Exported from sweep `{info.id}`.",
         "Measured on the validation set, by which the trial may have been chosen: on new data, "
         "expect slightly worse values.",
@@ -81,7 +81,9 @@ def export_trial(
         can_refit = REFIT_EPOCHS in experiment.parameters
         head = _head_of_champion(facts, home, champion_of, can_refit=can_refit)
     if is_script(info.experiment):
-        facts["command"] = shlex.join(experiment.command(record.spec, record.data["info"], AGAIN))
+        facts["command"] = shlex.join(
+            experiment.command(record.spec(info.id), record.data["info"], AGAIN)
+        )
         where = experiment_folder(info, home.sweeps_folder)
         with _appearing(folder) as part:
             _write_script(part, store.files(record), facts, head, where=where)
@@ -90,7 +92,7 @@ def export_trial(
         facts["checked"] = _verify(experiment, record, weights, source=source)
         with _appearing(folder) as part:
             code = cast(SupportsExport, experiment).export(
-                record.spec.config, weights, record.model_info, part
+                record.config, weights, record.model_info, part
             )
             _describe(part, facts, head, code=code, last=facts["checked"], language="python")
     else:
@@ -148,10 +150,10 @@ def _facts(info: SweepInfo, record: Record) -> dict[str, Any]:
     return {
         "sweep": info.name,
         "sweep_id": info.id,
-        "trial": record.spec.key,
-        "seed": record.spec.seed,
+        "trial": record.key,
+        "seed": record.seed,
         "experiment": info.experiment,
-        "config": dict(record.spec.config),
+        "config": dict(record.config),
         "metrics": dict(record.result.metrics) if record.result else {},
         "data": record.data,
         "versions": {
@@ -183,8 +185,8 @@ def _verify(
         data = PreparedAgain(lambda: experiment, source=source).of(record)
     except UsageError as error:
         return f"Unchecked: {error}."
-    model = experiment.load_model(record.spec.config, weights, record.model_info)
-    now = experiment.recomputed(model, record.spec.config, data)
+    model = experiment.load_model(record.config, weights, record.model_info)
+    now = experiment.recomputed(model, record.config, data)
     compared = [name for name in now if name in recorded]
     if not compared:
         return "Unchecked: the trial kept no answers that could be compared."
@@ -193,7 +195,7 @@ def _verify(
         off = np.abs(before - now[name]).max() if before.shape == now[name].shape else np.inf
         if not off <= TOLERANCE * max(1.0, float(np.abs(before).max())):
             raise UsageError(
-                f"the model rebuilt from trial {record.spec.trial} is not the one that was "
+                f"the model rebuilt from trial {record.trial} is not the one that was "
                 f"trained: its {name} are off by up to {off:.3g}. Nothing was written"
             )
     samples = len(recorded[compared[0]])

@@ -22,7 +22,7 @@ from pathlib import Path
 from re import findall
 from typing import Any, Final
 
-from msgspec import Raw, convert
+from msgspec import convert
 
 from search_spaces.objectives import Objective
 from sweeps.errors import StoreError, UsageError
@@ -34,9 +34,9 @@ from sweeps.records.arrays import MOST_ARRAYS, unpack_arrays
 from sweeps.records.code import ExperimentCode
 from sweeps.records.conclusions import SWEEP_ID, Conclusion, Conclusions, without_place
 from sweeps.records.notes import imported_events, learned_events
-from sweeps.records.record import Generation, epochs_of, record_of
 from sweeps.records.schema import Report, check_sampled, listed
 from sweeps.records.store import TRIALS
+from sweeps.records.sweep import Generation
 from sweeps.workspace import files
 from sweeps.workspace.files import FormatError, parse_json, read_file
 from sweeps.workspace.locks import exclusive, is_locked, owner_of
@@ -226,21 +226,22 @@ class _Sweep:
         kinds = {"data": events.Data, "environment": events.Environment, "distributions": Any}
         for name, kind in kinds.items():
             convert(found[name], kind)
-            found[name] = Raw(events.json_text(found[name]).encode())
+            found[name] = events.raw_json(found[name])
         curves = convert((found["trained"] or {}).pop("history", {}), dict[str, list[float]])
         events.need_lines(*curves)
-        found["history"] = Raw(events.json_text(curves).encode())
-        found["epochs"] = epochs_of(curves)
-        sweep, event = spec.pop("sweep"), convert({**found, **spec}, events.Ended)
+        found["history"] = events.raw_json(curves)
+        found["epochs"] = max(map(len, curves.values()), default=0)
+        sweep, event = spec.pop("sweep"), convert({**found, **spec}, events.Record)
         if (sweep, event.key) != (self.folder.name, path.stem):
             raise FormatError(f"a copy of attempt {event.key} of sweep {sweep}")
-        record = record_of(event, sweep, ends_trial=event.ends_trial)
-        if record.result is not None:
+        if event.result is not None:
             arrays = {name.removeprefix("arrays/"): array for name, array in members.items()}
-            record = replace(record, result=replace(record.result, arrays=arrays))
-        self._keep(path.with_suffix(".weights"), self.store.weights_path(event.key), event.weights)
-        self._keep(path.with_suffix(".files"), self.store.files_path(event.key), event.files)
-        self.store.write(record)
+            event = event.with_result(replace(event.result, arrays=arrays))
+        self._keep(
+            path.with_suffix(".weights"), self.store.weights_path(event.key), event.weights_sha256
+        )
+        self._keep(path.with_suffix(".files"), self.store.files_path(event.key), event.files_sha256)
+        self.store.write(event)
 
     def _keep(self, source: Path, target: Path, digest: str | None) -> None:
         """Have a file under its new name: by a link where that is possible, else as a copy."""

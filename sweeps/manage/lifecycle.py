@@ -70,7 +70,7 @@ def restore_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> SyncReport:
     with hold_to_send(home, info, tracking_uri) as held:
         store.unarchive()
         # All runs, since the sweep may have been renamed meanwhile.
-        keys = [record.spec.key for record in store.read_all()]
+        keys = [record.key for record in store.read_all()]
         return send(home, info, tracking_uri, held, again=keys)
 
 
@@ -106,11 +106,11 @@ def collect_garbage(
 def _garbage(home: Home, info: SweepInfo, keep_top: int) -> Iterator[Path]:
     store = home.store(info.id)
     records = store.read_all()
-    kept = {r.spec.key for r in worth_keeping(records, info.objectives, keep_top)}
-    kept |= {r.spec.key for r in records if r.ends_trial and r.origin.startswith("baseline ")}
+    kept = {r.key for r in worth_keeping(records, info.objectives, keep_top)}
+    kept |= {r.key for r in records if r.ends_trial and r.origin.startswith("baseline ")}
     if confirmed_by(info.directory):
-        kept |= {record.spec.key for record in records}
-    weights = {store.weights_path(r.spec.key) for r in records if r.spec.key not in kept}
+        kept |= {record.key for record in records}
+    weights = {store.weights_path(r.key) for r in records if r.key not in kept}
     yield from sorted(path for path in weights if path.exists())
     yield from sorted(store.folder.glob(f"*/*{TORN}"))
 
@@ -179,7 +179,7 @@ def rename_sweep(home: Home, info: SweepInfo, name: str, tracking_uri: str) -> S
             store.rename(name)
         renamed = store.info()
         assert renamed is not None
-        keys = [record.spec.key for record in store.read_all()]
+        keys = [record.key for record in store.read_all()]
         return send(home, renamed, tracking_uri, held, again=keys)
 
 
@@ -202,7 +202,7 @@ class Retried:
         """Return a line about the trials that failed again; None if none did."""
         if not self.failed:
             return None
-        numbers = ", ".join(str(record.spec.trial) for record in self.failed)
+        numbers = ", ".join(str(record.trial) for record in self.failed)
         some = f"{len(self.failed)} of {counted(len(self.trials), 'trial')} failed again"
         return f"{some} ({numbers}): {first_line(self.failed[0].error or '')}"
 
@@ -237,12 +237,12 @@ def retry(
     store = home.store(info.id)
     records = store.read_all()
     waiting = Retries(store).waiting(records)
-    marked = [r.spec.trial for r in trials_to_retry(info.name, records, waiting, asked=trials)]
+    marked = [r.trial for r in trials_to_retry(info.name, records, waiting, asked=trials)]
     again = sorted({*marked, *(trial for trial in waiting if not trials or trial in trials)})
     config = dataclasses.replace(_as_recorded(home, info, asked), retry=tuple(trials))
 
     def failed() -> list[Record]:
-        final = {record.spec.trial: record for record in store.read_all() if record.ends_trial}
+        final = {record.trial: record for record in store.read_all() if record.ends_trial}
         return [
             final[trial] for trial in again if trial in final and final[trial].outcome == "failed"
         ]

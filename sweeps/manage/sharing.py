@@ -29,21 +29,21 @@ from sweeps.journal import Event, state_of
 from sweeps.journal.events import (
     Begun,
     Data,
-    Ended,
     Environment,
     Received,
+    Record,
     Returned,
     Started,
     TooLongError,
     Unfinished,
     UnknownEventError,
+    curves_in,
     need_lines,
     to_line,
 )
 from sweeps.journal.file import FILE
-from sweeps.records import Conclusions, Record, RecordError, RecordStore, SweepInfo
+from sweeps.records import Conclusions, RecordError, RecordStore, SweepInfo
 from sweeps.records.conclusions import SWEEP_ID, without_place
-from sweeps.records.record import curves_in
 from sweeps.records.schema import check_sampled, warn
 from sweeps.study.proposals import proposal_of_record
 from sweeps.study.sampler_view import trial_outcome
@@ -364,7 +364,7 @@ def _checked(store: RecordStore, digests: Mapping[str, str]) -> tuple[SweepInfo,
                 raise _RefusedError(f"{name} is not what an event names; refused")
         records = store.read_all()
         for record in records:
-            if store.details_path(record.spec.key).exists():  # lost, it costs the details only
+            if store.details_path(record.key).exists():  # lost, it costs the details only
                 store.check_details(record)
             store.files(record)  # refuses archives that are damaged or lead out of their folder
         for read in Conclusions(store).readers():
@@ -404,10 +404,10 @@ def _check_events(info: SweepInfo, events: Sequence[Event]) -> None:
     for event in events:
         if isinstance(event, Begun) and event.sweep != info.id:
             raise _RefusedError(f"event {event.number} is of another sweep")
-        if isinstance(event, Ended):  # a reader of its own does without facts of another form
-            for facts, kind in ((event.data, Data), (event.environment, Environment)):
+        if isinstance(event, Record):  # a reader of its own does without facts of another form
+            for facts, kind in ((event.data_json, Data), (event.environment_json, Environment)):
                 msgspec.convert(parse_json(bytes(facts)), kind)
-            need_lines(*curves_in(bytes(event.history)))
+            need_lines(*curves_in(bytes(event.curves_json)))
         for member in ("experiment", "origin", "stopped_by", "params", "config", "time_split"):
             for text in _texts(getattr(event, member, None)):
                 if not text.isprintable():
@@ -430,7 +430,7 @@ def _rehearse(info: SweepInfo, records: Sequence[Record]) -> None:
         proposal_of_record(trial)
     for record in records:
         if trial_outcome(record, info.objectives).values is None and record.outcome == "complete":
-            raise ValueError(f"{record.spec.key}: complete without an objective")
+            raise ValueError(f"{record.key}: complete without an objective")
         measured = record.result.metrics if record.result else {}
         if record.outcome == "complete" and record.objective != measured.get(info.metric):
-            raise ValueError(f"{record.spec.key}: its objective is not its {info.metric}")
+            raise ValueError(f"{record.key}: its objective is not its {info.metric}")

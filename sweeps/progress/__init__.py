@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from search_spaces.parameters import Value
     from sweeps.analysis.summary import Summary
     from sweeps.experiment import TrialSpec
+    from sweeps.journal.events import Record
     from sweeps.progress.tally import Tally
-    from sweeps.records.record import Record
 
 __all__ = ["Mode", "Progress", "make_progress"]
 

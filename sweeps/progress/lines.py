@@ -53,7 +53,8 @@ if TYPE_CHECKING:
     from sweeps.analysis.rows import TrialRow
     from sweeps.analysis.summary import Summary
     from sweeps.experiment import TrialSpec
-    from sweeps.records.record import Record, SweepInfo
+    from sweeps.journal.events import Record
+    from sweeps.records.sweep import SweepInfo
 
 
 class LossyStream:
@@ -429,7 +430,7 @@ class Logged(PassedOn):
 
     def _text(self, record: Record) -> str:
         assert self._info is not None
-        attempt = f", attempt {record.spec.attempt}" if record.spec.attempt > 1 else ""
+        attempt = f", attempt {record.attempt}" if record.attempt > 1 else ""
         return trial_line(trial_row([record]), self._info) + attempt
 
     def _attempt(self, record: Record) -> None:

@@ -28,8 +28,8 @@ from sweeps.wording import broken, counted, format_metric, format_params, format
 if TYPE_CHECKING:
     from sweeps.analysis.rows import TrialRow
     from sweeps.analysis.summary import Summary
+    from sweeps.journal.events import Record
     from sweeps.progress.tally import RunningTrial
-    from sweeps.records.record import Record
 
 
 BAR_WIDTH = 24

@@ -16,7 +16,8 @@ from sweeps.wording import counted, first_line, format_roughly
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
     from sweeps.experiment import TrialSpec
-    from sweeps.records.record import Record, SweepInfo
+    from sweeps.journal.events import Record
+    from sweeps.records.sweep import SweepInfo
 
 SHOWN_BEST: Final = 5
 """Trials of which a display shows that they lead."""
@@ -203,7 +204,7 @@ class Tally:
 
     def finish(self, record: Record) -> TrialRow:
         """Note an attempt that has ended, and return its row."""
-        self.running.pop(record.spec.key, None)
+        self.running.pop(record.key, None)
         row = trial_row([record])
         self._rows[row.trial] = row
         if self.info.has_front:

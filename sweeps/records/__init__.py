@@ -11,6 +11,7 @@ are made from records and stored logits. An evaluation is a frozen list (`test/<
 which counts from the moment it is written, and the scores that follow.
 """
 
+from sweeps.journal.events import Record
 from sweeps.records.code import CodeHistory, ExperimentCode
 from sweeps.records.conclusions import (
     FINALIST,
@@ -23,15 +24,9 @@ from sweeps.records.conclusions import (
 from sweeps.records.enqueued import EnqueuedPoint, EnqueuedPoints, Longer
 from sweeps.records.notes import Notes, Starts, describe_learned
 from sweeps.records.ranking import leading, need_one_objective, ranked, values_of
-from sweeps.records.record import (
-    Record,
-    SweepInfo,
-    data_in_words,
-    is_same_data,
-    source_of,
-)
 from sweeps.records.schema import DamagedRecordWarning, RecordError, heard, listed, put_aside
 from sweeps.records.store import RecordStore, recover
+from sweeps.records.sweep import SweepInfo, data_in_words, is_same_data, source_of
 
 __all__ = [
     "FINALIST",

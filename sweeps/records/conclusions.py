@@ -23,13 +23,14 @@ from sweeps.journal.events import (
     Digest,
     Event,
     Line,
+    Record,
     Tested,
     TooLongError,
     json_text,
     need_lines,
 )
-from sweeps.records.record import Record, SweepInfo
 from sweeps.records.schema import RecordError, Report, heard, warn
+from sweeps.records.sweep import SweepInfo
 from sweeps.workspace.files import parse_json
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.records.record import Record
+from sweeps.journal.events import Record
 
 WORST: Final = 3
 """How many mistakes the tags of a run name."""

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from search_spaces.parameters import Value
 from sweeps.errors import UsageError
-from sweeps.journal.events import Enqueued, Retried
-from sweeps.records.record import Record
+from sweeps.journal.events import Enqueued, Record, Retried
 
 if TYPE_CHECKING:
     from sweeps.records.store import RecordStore
@@ -163,7 +162,7 @@ class Retries:
 
     def waiting(self, records: Sequence[Record]) -> list[int]:
         """Return the trials that were marked and have no new outcome yet."""
-        ended = {record.spec.trial for record in records if record.ends_trial}
+        ended = {record.trial for record in records if record.ends_trial}
         return sorted(self.opened_by().keys() - ended)
 
 
@@ -187,7 +186,7 @@ def trials_to_retry(
     Raises:
         UsageError: One of them did not fail; the message says which did.
     """
-    final = {record.spec.trial: record for record in records if record.ends_trial}
+    final = {record.trial: record for record in records if record.ends_trial}
     failed = {trial: record for trial, record in final.items() if record.outcome == "failed"}
     known = sorted({*failed, *waiting})
     which = f"failed are {', '.join(map(str, known))}" if known else "no trial failed"
@@ -195,7 +194,7 @@ def trials_to_retry(
         raise UsageError(f"sweep {sweep!r} has no failed trial to be run again")
     others = sorted({*asked} - {*known})
     if others:
-        reason = _refusal(sweep, others, final, {record.spec.trial for record in records})
+        reason = _refusal(sweep, others, final, {record.trial for record in records})
         raise UsageError(f"{reason}; {which}")
     return [failed[trial] for trial in sorted({*asked} or known) if trial in failed]
 

@@ -16,15 +16,16 @@ import numpy as np
 
 from search_spaces.objectives import Objective
 from sweeps.errors import UsageError
-from sweeps.records.record import Record, SweepInfo
+from sweeps.journal.events import Record
+from sweeps.records.sweep import SweepInfo
 
 
 def ranked(records: Iterable[Record], direction: Literal["maximize", "minimize"]) -> list[Record]:
     """Return the records of complete trials, the best first; equal ones by trial number."""
     sign = -1 if direction == "maximize" else 1
-    final = {record.spec.trial: record for record in records if record.ends_trial}
+    final = {record.trial: record for record in records if record.ends_trial}
     complete = [(r.objective, r) for r in final.values() if r.objective is not None]
-    return [r for _, r in sorted(complete, key=lambda pair: (sign * pair[0], pair[1].spec.trial))]
+    return [r for _, r in sorted(complete, key=lambda pair: (sign * pair[0], pair[1].trial))]
 
 
 Values = tuple[float, ...]
@@ -35,7 +36,7 @@ T = TypeVar("T")
 
 def values_of(record: Record, objectives: Sequence[Objective]) -> Values | None:
     """Return the values of an attempt; None unless it is complete and has a value for each."""
-    metrics = record.result.metrics if record.result else {}
+    metrics = record.trained.metrics if record.trained else {}
     return values_among(record.objective, metrics, objectives)
 
 
@@ -89,7 +90,7 @@ def front_of(
 def pareto_front(records: Iterable[Record], objectives: Sequence[Objective]) -> list[Record]:
     """Return the records of the trials on the front, the best by the first objective first."""
     complete = ranked(records, objectives[0].direction)
-    in_order = sorted(complete, key=lambda record: record.spec.trial)
+    in_order = sorted(complete, key=lambda record: record.trial)
     return front_of(in_order, lambda record: values_of(record, objectives), objectives)
 
 
@@ -100,8 +101,8 @@ def leading(records: Iterable[Record], objectives: Sequence[Objective]) -> list[
         return complete
     complete = [record for record in complete if values_of(record, objectives) is not None]
     front = pareto_front(complete, objectives)
-    keys = {record.spec.key for record in front}
-    return [*front, *(record for record in complete if record.spec.key not in keys)]
+    keys = {record.key for record in front}
+    return [*front, *(record for record in complete if record.key not in keys)]
 
 
 def worth_keeping(
@@ -113,7 +114,7 @@ def worth_keeping(
     """
     complete = ranked(records, objectives[0].direction)
     front = pareto_front(complete, objectives) if len(objectives) > 1 else []
-    return list({record.spec.key: record for record in (*front, *complete[:count])}.values())
+    return list({record.key: record for record in (*front, *complete[:count])}.values())
 
 
 def need_one_objective(info: SweepInfo) -> None:

@@ -17,6 +17,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,31 +29,25 @@ from sweeps.journal import Journal, SweepState
 from sweeps.journal.events import (
     Archived,
     Asked,
-    Ended,
     Event,
+    Facts,
     Finished,
+    Record,
     Renamed,
     Requested,
     Skipped,
     TooLongError,
     Trained,
+    curves_in,
     json_text,
+    raw_json,
     to_line,
 )
 from sweeps.journal.file import Remote
 from sweeps.records.arrays import MOST_ARRAYS, pack_arrays, read_arrays
 from sweeps.records.kept_files import collect_files, pack_files, read_kept
-from sweeps.records.record import (
-    Generation,
-    Record,
-    SweepInfo,
-    curves_in,
-    event_of,
-    events_of,
-    info_of,
-    record_of,
-)
 from sweeps.records.schema import RecordError, Report, listed, unreadable, warn
+from sweeps.records.sweep import Generation, SweepInfo, events_of, info_of
 from sweeps.wording import counted
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.files import (
@@ -317,37 +312,25 @@ class RecordStore:
             RecordError: The attempt is recorded already: a record never changes.
             StoreError: It cannot be written; only files of it may be left.
         """
-        key, result = record.spec.key, record.result
+        key, result, members = record.key, record.result, dict[str, np.ndarray]()
         if key in self.state().ended:
             raise RecordError(f"{self.journal.path}: attempt {key} is recorded already")
-        if result is not None and result.weights is not None:
-            packed = pack_arrays(result.weights)
-            digest = self.keep_file(self.weights_path(key), packed, "weights")
-            record = dataclasses.replace(record, weights_sha256=digest)
+        digests = {}
+        if result is not None:
+            members = {f"{_ARRAYS}{name}": array for name, array in result.arrays.items()}
+            if result.weights is not None:
+                path, packed = self.weights_path(key), pack_arrays(result.weights)
+                digests["weights_sha256"] = self.keep_file(path, packed, "weights")
         if files:
-            digest = self.write_files(key, files)
-            record = dataclasses.replace(record, files_sha256=digest)
-        event, members = self._divided(record)
-        if members:
-            path = self.details_path(key)
-            digest = self.keep_file(path, pack_arrays(members), "details")
-            record = dataclasses.replace(record, details_sha256=digest)
-            event = msgspec.structs.replace(event, details=digest)
-        self.append(event)
-        return record
-
-    def _divided(self, record: Record) -> tuple[Ended, dict[str, np.ndarray]]:
-        """Return what the line of an attempt says, and what its file of arrays has."""
-        event, moved = event_of(record), dict[str, Any]()
-        arrays = dict(record.result.arrays) if record.result else {}
-        members = {f"{_ARRAYS}{name}": array for name, array in arrays.items()}
-        while (name := _to_move(event)) is not None:
-            value = getattr(record.result, name)
-            moved[name] = dict(value) if isinstance(value, Mapping) else value
-            event = _without(event, name)
+            digests["files_sha256"] = self.write_files(key, files)
+        line, moved = _fitting(msgspec.structs.replace(record, **digests))
         if moved:
             members[_MOVED] = np.frombuffer(json_text(moved).encode(), np.uint8)
-        return event, members
+        if members:
+            path, packed = self.details_path(key), pack_arrays(members)
+            digests["details_sha256"] = self.keep_file(path, packed, "details")
+        self.append(msgspec.structs.replace(line, **digests))
+        return msgspec.structs.replace(record, **digests).with_result(result)
 
     def read_all(self, *, arrays: bool = False, report: Report = warn) -> list[Record]:
         """Return every whole record, ordered by trial and attempt.
@@ -362,37 +345,28 @@ class RecordStore:
         self.state(report)
         with self._read.turn:
             if self._read.records is None:
-                self._read.records = self._records(self._read.state)
+                ended = map(self._whole, self._read.state.ended.values())
+                self._read.records = sorted(ended, key=attrgetter("trial", "attempt"))
             records = [*self._read.records]
         return [self._with_arrays(record, report) for record in records] if arrays else records
 
-    def _records(self, state: SweepState) -> list[Record]:
-        records = [self._record(state, event) for event in state.ended.values()]
-        return sorted(records, key=lambda record: (record.spec.trial, record.spec.attempt))
-
-    def _record(self, state: SweepState, event: Ended) -> Record:
-        if event.moved:
-            event = self._whole(event)
-        is_end = event.ends_trial and event.key not in state.undone
-        return record_of(event, state.sweep or self.folder.name, ends_trial=is_end)
-
-    def _whole(self, event: Ended) -> Ended:
-        """Return an event with what had no room in its line; without it if the file is damaged."""
+    def _whole(self, record: Record) -> Record:
+        """Return a record with what had no room in its line; without it if the file is damaged."""
         with suppress(RecordError):
-            return self._joined(event, self._details(event.key, event.details))
-        return event
+            return self._joined(record, self._details(record)) if record.moved else record
+        return record
 
-    def _joined(self, event: Ended, members: Mapping[str, np.ndarray]) -> Ended:
+    def _joined(self, record: Record, members: Mapping[str, np.ndarray]) -> Record:
         try:
             moved: Any = parse_json(members[_MOVED].tobytes()) if _MOVED in members else {}
-            history = bytes(event.history)
+            curves = record.curves_json
             if "history" in moved:
-                history = json_text(moved.pop("history")).encode()
-                curves_in(history)  # refuses at once what is none
-            trained = msgspec.convert({**msgspec.to_builtins(event.trained), **moved}, Trained)
-            return msgspec.structs.replace(event, trained=trained, history=msgspec.Raw(history))
+                curves = raw_json(moved.pop("history"))
+                curves_in(bytes(curves))  # refuses at once what is none
+            trained = msgspec.convert({**msgspec.to_builtins(record.trained), **moved}, Trained)
+            return msgspec.structs.replace(record, trained=trained, curves_json=curves)
         except (ValueError, TypeError, AttributeError) as error:
-            raise RecordError(f"{self.details_path(event.key)}: {error}") from None
+            raise RecordError(f"{self.details_path(record.key)}: {error}") from None
 
     def read(self, key: str, report: Report = warn) -> Record:
         """Return one record with its arrays, by `<trial>-<attempt>`.
@@ -404,36 +378,35 @@ class RecordStore:
         Raises:
             RecordError: There is none.
         """
-        state = self.state()
-        event = state.ended.get(key)
-        if event is None:
+        record = self.state().ended.get(key)
+        if record is None:
             raise RecordError(f"no record of attempt {key} in {self.journal.path}")
-        return self._with_arrays(self._record(state, event), report)
+        return self._with_arrays(self._whole(record), report)
 
     def _with_arrays(self, record: Record, report: Report) -> Record:
         if record.details_sha256 is None or record.result is None:
             return record
         try:
-            members = self._details(record.spec.key, record.details_sha256)
+            members = self._details(record)
         except RecordError as error:
-            report(f"{error}; the arrays of trial {record.spec.trial} are left out")
+            report(f"{error}; the arrays of trial {record.trial} are left out")
             return record
         arrays = {
             name.removeprefix(_ARRAYS): array
             for name, array in members.items()
             if name.startswith(_ARRAYS)
         }
-        return dataclasses.replace(record, result=dataclasses.replace(record.result, arrays=arrays))
+        return record.with_result(dataclasses.replace(record.result, arrays=arrays))
 
-    def _details(self, key: str, digest: str | None) -> dict[str, np.ndarray]:
+    def _details(self, record: Record) -> dict[str, np.ndarray]:
         """Return the members of the file of arrays of an attempt.
 
         Raises:
             RecordError: It is gone or damaged.
         """
-        path = self.details_path(key)
+        path = self.details_path(record.key)
         try:
-            return read_arrays(path, digest or "", _LARGEST)
+            return read_arrays(path, record.details_sha256 or "", _LARGEST)
         except FileNotFoundError:
             raise RecordError(f"{path}: it is gone") from None
         except FormatError as error:
@@ -445,9 +418,9 @@ class RecordStore:
         Raises:
             RecordError: They are.
         """
-        event = self.state().ended[record.spec.key]
-        if event.details is not None:
-            members = self._details(event.key, event.details)
+        event = self.state().ended[record.key]
+        if event.details_sha256 is not None:
+            members = self._details(event)
             if event.moved:
                 self._joined(event, members)
 
@@ -458,15 +431,15 @@ class RecordStore:
             UsageError: There are none: they were never stored, or are not kept.
             RecordError: They are damaged.
         """
-        path, written = self.weights_path(record.spec.key), self.files_path(record.spec.key)
+        path, written = self.weights_path(record.key), self.files_path(record.key)
         if record.weights_sha256 is None:
             hint = f"; what it wrote is in {written}" if record.files_sha256 else ""
-            raise UsageError(f"trial {record.spec.trial} ended without weights{hint}")
+            raise UsageError(f"trial {record.trial} ended without weights{hint}")
         try:
             return read_arrays(path, record.weights_sha256)
         except FileNotFoundError:
             why = "only those of baselines and the best trials are"
-            raise UsageError(f"weights of trial {record.spec.trial} are not kept: {why}") from None
+            raise UsageError(f"weights of trial {record.trial} are not kept: {why}") from None
         except FormatError as error:
             raise RecordError(f"{path}: {error}") from None
 
@@ -477,7 +450,7 @@ class RecordStore:
     def files(self, record: Record) -> dict[str, bytes]:
         """Return the files that an attempt wrote, by name; see `read_kept`."""
         digest = record.files_sha256
-        return {} if digest is None else read_kept(self.files_path(record.spec.key), digest)
+        return {} if digest is None else read_kept(self.files_path(record.key), digest)
 
     def details_path(self, key: str) -> Path:
         """Return the path of the arrays of an attempt."""
@@ -497,9 +470,9 @@ class RecordStore:
             (path(event.key), digest)
             for event in state.ended.values()
             for path, digest in (
-                (self.details_path, event.details),
-                (self.weights_path, event.weights),
-                (self.files_path, event.files),
+                (self.details_path, event.details_sha256),
+                (self.weights_path, event.weights_sha256),
+                (self.files_path, event.files_sha256),
             )
         ]
         diffs = (begun.diff for begun in state.generations.values())
@@ -604,36 +577,42 @@ class RecordStore:
         return None if content is None else content.decode(errors="replace")
 
 
-def _to_move(event: Ended) -> str | None:
-    """Return the member of a result that is to move into the file of arrays; None if none is.
+def _fitting(record: Record) -> tuple[Record, Facts]:
+    """Return a record that has room in a line, and the members of its result that had none.
 
     Raises:
-        TooLongError: What does not move has no room in a line.
+        TooLongError: What does not move has no room.
     """
-    if len(bytes(event.history)) > _INLINE:
+    moved: Facts = {}
+    while (name := _to_move(record)) is not None:
+        if name == "history":
+            moved[name] = curves_in(bytes(record.curves_json))
+            record = msgspec.structs.replace(record, curves_json=msgspec.Raw(b"{}"))
+        else:
+            assert record.trained is not None
+            moved[name] = value = getattr(record.trained, name)
+            rest = msgspec.structs.replace(record.trained, **{name: type(value)()})
+            record = msgspec.structs.replace(record, trained=rest)
+    return msgspec.structs.replace(record, moved=(*moved,)), moved
+
+
+def _to_move(record: Record) -> str | None:
+    if len(bytes(record.curves_json)) > _INLINE:
         return "history"
     try:
         # The digest, and what the journal adds, have room beside it.
-        to_line(msgspec.structs.replace(event, host="x" * 512, details="0" * 64))
+        whole = {"host": "x" * 512, "details_sha256": "0" * 64, "moved": _MOVABLE}
+        to_line(msgspec.structs.replace(record, **whole))
     except TooLongError:
-        left = [name for name in _MOVABLE if name not in event.moved]
-        if event.trained is None or not left:
+        if record.trained is None:
             raise
-        whole = {**msgspec.to_builtins(event.trained), "history": None}
-        lengths = {name: len(json_text(whole[name])) for name in left}
-        lengths["history"] = len(bytes(event.history))
-        return max(left, key=lambda name: lengths[name])
+        lengths = {name: len(json_text(getattr(record.trained, name))) for name in _MOVABLE[1:]}
+        lengths["history"] = len(bytes(record.curves_json))
+        longest = max(_MOVABLE, key=lambda name: lengths[name])
+        if lengths[longest] <= len("{}"):
+            raise
+        return longest
     return None
-
-
-def _without(event: Ended, name: str) -> Ended:
-    moved = (*event.moved, name)
-    if name == "history":
-        return msgspec.structs.replace(event, history=msgspec.Raw(b"{}"), moved=moved)
-    assert event.trained is not None
-    empty = {name: type(getattr(event.trained, name))()}
-    trained = msgspec.structs.replace(event.trained, **empty)
-    return msgspec.structs.replace(event, trained=trained, moved=moved)
 
 
 def checkpoint_files(checkpoint: Path) -> Path:
@@ -667,11 +646,11 @@ def recover(store: RecordStore, report: Report) -> list[Record]:
     if damaged := sorted({*store.journal.damaged} - store.state().skipped)[:_MOST_TOLD]:
         store.append(Skipped(events=tuple(damaged)))
     store.drop(*strays(store))
-    _keep_unrecorded(store, {record.spec.key for record in records}, report)
+    _keep_unrecorded(store, {record.key for record in records}, report)
     remove_temporary(store.checkpoint_path(0).parent)
     for record in records if store.checkpoint_path(0).parent.is_dir() else ():
         if record.ends_trial:  # another host has ended it
-            store.drop_checkpoint(record.spec.trial)
+            store.drop_checkpoint(record.trial)
     return records
 
 

@@ -165,7 +165,7 @@ class TrialsCompared:
         return pd.DataFrame.from_dict(dict(rows), orient="index", columns=list(self.labels))
 
     def _configurations(self) -> list[dict[str, Value]]:
-        return [{**record.spec.config, **record.params} for record in self.records]
+        return [{**record.config, **record.params} for record in self.records]
 
     def _differing_parameters(self) -> dict[str, list[str]]:
         """Return the texts of the parameters that differ; empty where a configuration lacks it."""

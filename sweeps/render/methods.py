@@ -24,7 +24,7 @@ from sweeps.records.conclusions import (
     TestConclusion,
     VerdictConclusion,
 )
-from sweeps.records.record import has_folds
+from sweeps.records.sweep import has_folds
 from sweeps.wording import (
     counted,
     decimals,

@@ -18,7 +18,7 @@ from rich.text import Text
 from sweeps.analysis.rows import RowState, TrialRow, best_row, front_rows
 from sweeps.analysis.summary import FRONT, ConfirmedChampion, ListingRow, Summary, how_confirmed
 from sweeps.analysis.table import metrics_beside, parameter_names
-from sweeps.records.record import LAST_EPOCH
+from sweeps.journal.events import LAST_EPOCH
 from sweeps.render.section import Section
 from sweeps.render.section import Table as SectionTable
 from sweeps.render.section import Text as SectionText

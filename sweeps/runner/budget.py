@@ -139,7 +139,7 @@ class Budget:
     @property
     def ended(self) -> int:
         """How many trials have an outcome."""
-        return len({record.spec.trial for record in self._records if record.ends_trial})
+        return len({record.trial for record in self._records if record.ends_trial})
 
     @property
     def reserve(self) -> Reserve:

@@ -16,9 +16,9 @@ from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.loading import experiment_folder, load_experiment
 from sweeps.home import Home
+from sweeps.journal.events import LAST_EPOCH
 from sweeps.records import EnqueuedPoints, Longer, Record, SweepInfo, leading
 from sweeps.records.enqueued import EPOCHS
-from sweeps.records.record import LAST_EPOCH
 from sweeps.study.proposals import point_key
 
 
@@ -99,7 +99,7 @@ def enqueue_best_of(home: Home, info: SweepInfo, source: SweepInfo, top: int) ->
     if not best:
         raise UsageError(f"sweep {source.name!r} has no complete trial yet")
     for record in best:
-        trial, config = record.spec.trial, record.spec.config
+        trial, config = record.trial, record.config
         try:
             params = counterpart(space, record.params, config, experiment.parameters)
         except SpaceError as error:
@@ -150,7 +150,7 @@ def enqueue_longer_of(
     records = leading(home.store(info.id).read_all(), info.objectives)
     if not records:
         raise UsageError(f"sweep {info.name!r} has no complete trial yet")
-    chosen = [one for one in records if trial in {None, one.spec.trial}][:top]
+    chosen = [one for one in records if trial in {None, one.trial}][:top]
     if not chosen:
         raise UsageError(f"sweep {info.name!r} has no complete trial {trial}")
     left_out: list[str] = []
@@ -175,8 +175,8 @@ def _longer(
 ) -> Iterator[_Wanted]:
     """Yield trials with more epochs; report those that would not train them to `leave_out`."""
     for record in records:
-        trial, known = record.spec.trial, experiment.parameters[EPOCHS]
-        epochs = int(str(record.spec.config.get(EPOCHS, known.default)))
+        trial, known = record.trial, experiment.parameters[EPOCHS]
+        epochs = int(str(record.config.get(EPOCHS, known.default)))
         if EPOCHS in record.params:
             raise UsageError(
                 f"sweep {info.name!r} searches {EPOCHS!r}: queue a point with more of them, "
@@ -195,7 +195,7 @@ def _longer(
                 f"at most {known.high:g} are allowed"
             )
         try:
-            experiment.check(longer.configuration(record.spec.config))
+            experiment.check(longer.configuration(record.config))
         except ValueError as error:
             raise UsageError(f"--more-epochs {more}: {error}") from None
         if not _is_as_before(space, record, longer):
@@ -210,7 +210,7 @@ def _is_as_before(space: Space, record: Record, longer: Longer) -> bool:
         _, config = point_of(space, record.params)
     except SpaceError:
         return False
-    return longer.configuration(config) == longer.configuration(record.spec.config)
+    return longer.configuration(config) == longer.configuration(record.config)
 
 
 def _check_count(option: str, number: int) -> None:
@@ -277,7 +277,7 @@ def _checked(
 def _known(home: Home, info: SweepInfo, queue: EnqueuedPoints) -> dict[str, EnqueuedTrial]:
     """Return, by point key, the points that are trials or queued already."""
     store, known = home.store(info.id), {}
-    trials = {record.spec.trial: (record.params, record.origin) for record in store.read_all()}
+    trials = {record.trial: (record.params, record.origin) for record in store.read_all()}
     trials |= {number: (one.params, one.origin) for number, one in store.asked_for().items()}
     for number, (params, origin) in sorted(trials.items()):
         known[_key(params, origin)] = EnqueuedTrial(params, "a trial", number, origin)

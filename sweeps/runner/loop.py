@@ -6,7 +6,6 @@ executors, and the choice of weights that stay on disk.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections import deque
@@ -16,6 +15,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from search_spaces.objectives import Objective
 from search_spaces.parameters import Value
@@ -156,16 +157,15 @@ class WeightKeeper:
         if record.weights_sha256 is None or is_baseline or self._keeps_all:
             return
         if record.objective is None:
-            self._store.drop_weights(record.spec.key)
+            self._store.drop_weights(record.key)
             return
-        result = record.result and dataclasses.replace(record.result, arrays={}, weights=None)
-        self._kept.append(dataclasses.replace(record, result=result))  # ranking needs only numbers
+        self._kept.append(msgspec.structs.replace(record))  # without its arrays
         if len(self._kept) > KEEP_BEST:
             kept = worth_keeping(self._kept, self._objectives, KEEP_BEST)
-            keys = {one.spec.key for one in kept}
-            for dropped in (one for one in self._kept if one.spec.key not in keys):
-                self._store.drop_weights(dropped.spec.key)
-                self._store.drop_last_state(dropped.spec.trial)
+            keys = {one.key for one in kept}
+            for dropped in (one for one in self._kept if one.key not in keys):
+                self._store.drop_weights(dropped.key)
+                self._store.drop_last_state(dropped.trial)
             self._kept = kept
 
 

@@ -39,7 +39,7 @@ from sweeps.records import (
 )
 from sweeps.records.enqueued import Retries
 from sweeps.records.notes import imported_events, learned_events
-from sweeps.records.record import Generation
+from sweeps.records.sweep import Generation
 from sweeps.runner.recording import describe
 from sweeps.runner.trial_queue import PriorTrial, TrialQueue
 from sweeps.study.proposals import (
@@ -329,7 +329,7 @@ def next_generation(
     space, which may be a function that has changed since.
     """
     asked = config.home.store(info.id).asked_for()
-    count = max(info.first_trial, *(n + 1 for n in asked), *(r.spec.trial + 1 for r in records), 0)
+    count = max(info.first_trial, *(n + 1 for n in asked), *(r.trial + 1 for r in records), 0)
     learned = {k: v for k, v in info.fingerprint.items() if k == "learn_from"}
     return Generation(
         number=info.generation + 1,
@@ -378,8 +378,8 @@ def _unfinished(
     records: Sequence[Record],
 ) -> Iterator[Unfinished]:
     """Yield the trials below `count` without a final record, with all that their attempts need."""
-    latest = {record.spec.trial: record for record in records}
-    ended = {record.spec.trial for record in records if record.ends_trial}
+    latest = {record.trial: record for record in records}
+    ended = {record.trial for record in records if record.ends_trial}
     prior = {one.trial: one for one in info.unfinished}
     for number in (n for n in range(count) if n not in ended):
         if number in prior:
@@ -388,11 +388,11 @@ def _unfinished(
             record = latest[number]
             kept = Unfinished(
                 trial=number,
-                attempts=record.spec.attempt,
+                attempts=record.attempt,
                 origin=record.origin,
                 params=dict(record.params),
                 distributions=dict(record.distributions),
-                config=dict(record.spec.config),
+                config=dict(record.config),
             )
         else:
             kept = recalled(home, info, number)
@@ -511,13 +511,13 @@ def prior_trials(
         recall: Returns a trial that has no record.
     """
     unfinished = {one.trial: one for one in info.unfinished}
-    latest = {record.spec.trial: record for record in records}
+    latest = {record.trial: record for record in records}
     prior = {}
     for number in range(info.first_trial):
         if number in latest:
             record = latest[number]
-            proposal, config = proposal_of_record(record), record.spec.config
-            attempts = record.spec.attempt
+            proposal, config = proposal_of_record(record), record.config
+            attempts = record.attempt
         else:
             kept = unfinished.get(number) or recall(number)
             proposal, config, attempts = proposal_of_record(kept), kept.config, kept.attempts

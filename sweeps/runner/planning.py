@@ -120,7 +120,7 @@ def _plan_of_existing(config: SweepConfig, budget: Budget | None) -> SweepPlan:
     if begins:
         info = info.extended(next_generation(config, info, records, code={}))
     queue = make_trial_queue(config, info, records, store.asked_for())
-    left = max(trials - len({record.spec.trial for record in records if record.ends_trial}), 0)
+    left = max(trials - len({record.trial for record in records if record.ends_trial}), 0)
     if begins:
         goes_on = f"generation {info.generation} from trial {info.first_trial} on"
         goes_on += f"; {describe_prior(queue.prior)}"
@@ -141,7 +141,7 @@ def _plan_of_existing(config: SweepConfig, budget: Budget | None) -> SweepPlan:
 
 def _next_proposals(config: SweepConfig, queue: TrialQueue) -> Iterator[Proposal]:
     """Yield the next proposals of a sweep, up to the first that must wait for an outcome."""
-    recorded = {record.spec.trial for record in queue.records}
+    recorded = {record.trial for record in queue.records}
     while queue.may_open() and len(queue.trials) < config.limits.trials:
         try:
             trial = queue.open_next()

@@ -17,8 +17,8 @@ from sweeps.config.sweep import SweepConfig
 from sweeps.executors import Attempt
 from sweeps.executors.checkpoint import is_left
 from sweeps.experiment import PreparedData, Stop, TrialResult
+from sweeps.journal.events import Outcome, raw_json
 from sweeps.records import Record, RecordStore
-from sweeps.records.record import Outcome
 from sweeps.runner.control import INTERRUPTIONS
 from sweeps.runner.trial_queue import QueuedTrial
 from sweeps.study.proposals import distributions_to_json
@@ -71,23 +71,26 @@ class Recorder:
             result = dataclasses.replace(result, metrics=finite)
         retries, failure = self.config.failures.retries, failure_of(reason, error)
         again = outcome == "failed" and is_tried_again(failure, trial.failures, retries)
-        record = Record(
-            spec=attempt.spec,
+        spec = attempt.spec
+        record = Record.of(
+            result,
+            trial=spec.trial,
+            attempt=spec.attempt,
+            seed=spec.seed,
+            config=dict(spec.config),
             outcome=outcome,
             reason=reason,
             ends_trial=not (outcome == "interrupted" or again),
             error=error,
-            params=trial.proposal.params,
-            distributions=distributions_to_json(trial.proposal),
+            params=dict(trial.proposal.params),
+            distributions_json=raw_json(distributions_to_json(trial.proposal)),
             objective=result.metrics[metrics[0]] if result and outcome == "complete" else None,
-            result=result,
-            weights_sha256=None,
-            data=describe(self.config.data),
+            data_json=raw_json(describe(self.config.data)),
             origin=trial.proposal.origin,
-            environment=self._environment_of(attempt),
+            environment_json=raw_json(self._environment_of(attempt)),
             started_at=attempt.started_at,
             finished_at=attempt.finished_at,
-            pruner_attrs=attempt.notes,
+            pruner_attrs=dict(attempt.notes),
             resumed_from=attempt.resumed_from,
         )
         with self.seconds.timed("records"):

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from sweeps.errors import StoreError, UsageError
@@ -21,7 +22,6 @@ from sweeps.experiments.loading import experiment_folder
 from sweeps.journal.events import Checked
 from sweeps.records import Record, RecordError, RecordStore, SweepInfo, is_same_data, source_of
 from sweeps.records.arrays import pack_arrays
-from sweeps.records.record import epochs_of
 from sweeps.workspace.provenance import ONEDNN, changed_versions, cpu_features
 
 TOLERANCE: Final = 0.05
@@ -109,7 +109,11 @@ class _StopAfter:
 
 
 def replay(
-    record: Record, experiment: Experiment, data: PreparedData, worker: Preload | None = None
+    record: Record,
+    experiment: Experiment,
+    data: PreparedData,
+    worker: Preload | None = None,
+    sweep: str = "",
 ) -> Replayed:
     """Train a recorded trial again and compare it.
 
@@ -120,6 +124,7 @@ def replay(
         experiment: The experiment of its sweep.
         data: The data it was trained on; the digests are compared.
         worker: What a worker needs that is to train it; None: it is trained in this process.
+        sweep: Id of its sweep.
 
     Raises:
         UsageError: The record holds nothing to compare with, the data differ, or the training
@@ -127,13 +132,10 @@ def replay(
     """
     is_whole = record.outcome == "complete"  # a script may report no epoch, only its result
     if record.result is None or not (record.result.history or is_whole):
-        raise UsageError(f"trial {record.spec.trial} {record.reason}: no epoch to be compared with")
+        raise UsageError(f"trial {record.trial} {record.reason}: no epoch to be compared with")
     if not is_same_data(data, record.data):
-        raise UsageError(
-            f"trial {record.spec.trial} was trained on other data; name them by --data"
-        )
+        raise UsageError(f"trial {record.trial} was trained on other data; name them by --data")
     recorded = record.result
-    last = epochs_of(recorded.history) - 1
     stop = Stop(recorded.stop_reason) if recorded.outcome == "stopped" else None
 
     executor: Executor
@@ -144,11 +146,13 @@ def replay(
 
         executor = WorkersExecutor(1, worker, Nobody())
     try:
-        attempt: Attempt = executor.submit(record.spec, _StopAfter(last, stop)).result()
+        attempt: Attempt = executor.submit(
+            record.spec(sweep), _StopAfter(record.epochs - 1, stop)
+        ).result()
     finally:
         executor.close()
     if (result := attempt.result) is None:
-        raise UsageError(f"trial {record.spec.trial} cannot be trained again: {attempt.error}")
+        raise UsageError(f"trial {record.trial} cannot be trained again: {attempt.error}")
     differences = compare(record, result)
     beyond = [difference for difference in differences if _is_beyond(difference)]
     return Replayed(record, result, _surroundings(record), differences, beyond)
@@ -198,16 +202,16 @@ def replay_recorded(
     if not info.experiment.startswith("__main__:"):  # defined in a notebook: no worker can have it
         folder = experiment_folder(info, store.folder.parent)
         worker = make_preload(info.experiment, folder, prepared, [__name__])
-    replayed = replay(record, experiment, prepared, worker)
+    replayed = replay(record, experiment, prepared, worker, info.id)
     if worker is not None and not (replayed.is_bit_equal or replayed.surroundings):
-        here = replay(record, experiment, prepared)
+        here = replay(record, experiment, prepared, sweep=info.id)
         replayed = here if here.is_bit_equal else replayed
     unrecorded = unrecorded_package(store, info, record)
     replayed = dataclasses.replace(replayed, unrecorded=unrecorded)
     weights = replayed.result.weights
     if not restore or weights is None or digest_of(replayed.result) != record.weights_sha256:
         return replayed
-    store.keep_file(store.weights_path(record.spec.key), pack_arrays(weights), "weights")
+    store.keep_file(store.weights_path(record.key), pack_arrays(weights), "weights")
     return dataclasses.replace(replayed, is_restored=True)
 
 
@@ -311,12 +315,14 @@ class DeterminismCheck:
         if self._is_wanted and record.outcome == "complete":
             self._is_wanted = False
             if record.seconds < self._below_seconds:
-                self._trial = dataclasses.replace(record, result=None)  # its arrays are on disk
+                self._trial = msgspec.structs.replace(record)  # its arrays are on disk
 
     def begin(self, executor: Executor) -> None:
         """Begin the second training, if it is due."""
         if self._trial is not None and self.future is None:
-            self.future = executor.submit(dataclasses.replace(self._trial.spec, attempt=CHECK))
+            self.future = executor.submit(
+                dataclasses.replace(self._trial.spec(self._store.folder.name), attempt=CHECK)
+            )
 
     def conclude(self) -> None:
         """Compare the second training with the first, once it has ended, and record the outcome.
@@ -330,14 +336,14 @@ class DeterminismCheck:
         self.future = self._trial = None
         if future.cancelled() or future.exception() is not None:
             return  # the executor has gone
-        attempt, what = future.result(), f"trial {trial.spec.trial}"
+        attempt, what = future.result(), f"trial {trial.trial}"
         if attempt.result is None:
             why = (attempt.error or attempt.reason).strip().partition("\n")[0]
             self._note(f"{what} could not be trained a second time, to compare it: {why}")
             return
         try:
-            found = compare(self._store.read(trial.spec.key), attempt.result)
-            checked = Checked(trial.spec.trial, _in_words(found))
+            found = compare(self._store.read(trial.key), attempt.result)
+            checked = Checked(trial.trial, _in_words(found))
             if checked.differs:
                 self._note(f"reproducible=false: {checked.differs}")
             self._store.append(checked)

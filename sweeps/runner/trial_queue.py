@@ -113,7 +113,7 @@ class TrialQueue:
     _told: int = 0
 
     def __post_init__(self) -> None:
-        self._latest = {r.spec.trial: r for r in self.records}  # ordered by attempt: last one wins
+        self._latest = {r.trial: r for r in self.records}  # ordered by attempt: last one wins
 
     def may_open(self) -> bool:
         """Whether all trials that the next proposal must see have ended, and few are in flight."""
@@ -214,7 +214,7 @@ class TrialQueue:
     def _attempts(self, number: int, record: Record | None) -> int:
         """Return the number of the last attempt that was begun, whether or not it has a record."""
         asked = self.asked[number].attempt if number in self.asked else 0
-        recorded = record.spec.attempt if record else 0
+        recorded = record.attempt if record else 0
         return max(asked, recorded)
 
     def _restored(self, number: int) -> QueuedTrial | None:
@@ -227,8 +227,8 @@ class TrialQueue:
         if record is not None and record.ends_trial:
             self.close(trial, record)
         else:
-            own = [one for one in self.records if one.spec.trial == number]
-            retried = [i for i, one in enumerate(own, 1) if one.spec.key in self.retried_attempts]
+            own = [one for one in self.records if one.trial == number]
+            retried = [i for i, one in enumerate(own, 1) if one.key in self.retried_attempts]
             # Those since its last retry was asked for.
             trial.failures = failures_before(own[max(retried, default=0) :])
         return trial

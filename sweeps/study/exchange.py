@@ -64,10 +64,10 @@ def export_study(info: SweepInfo, records: Sequence[Record], file: Path) -> tupl
     """
     if file.exists():
         raise UsageError(f"{file} exists; give another name, nothing was written")
-    ended = {record.spec.trial: record for record in records if record.ends_trial}
+    ended = {record.trial: record for record in records if record.ends_trial}
     if not ended:
         raise UsageError(f"sweep {info.name!r} has no trial with an outcome: nothing to export")
-    numbers = range(max(record.spec.trial for record in records) + 1)
+    numbers = range(max(record.trial for record in records) + 1)
     with closing(sqlite3.connect(":memory:")) as memory:  # a file would be synced with every trial
         study = optuna.create_study(
             storage=RDBStorage("sqlite://", {"poolclass": StaticPool, "creator": lambda: memory}),
@@ -97,8 +97,8 @@ def _trial(
 ) -> FrozenTrial:
     outcome = trial_outcome(record, info.objectives, info.epoch_metric)
     was_trained = outcome.state != TrialState.FAIL
-    spec, metrics = record.spec, record.result.metrics if record.result else {}
-    facts = (spec.trial, record.origin, spec.attempt, record.reason)
+    metrics = record.trained.metrics if record.trained else {}
+    facts = (record.trial, record.origin, record.attempt, record.reason)
     attributes: dict[str, Any] = dict(zip(_ATTRIBUTES, facts, strict=True))
     for name, value in metrics.items():
         attributes[f"metric.{name}" if name in _ATTRIBUTES else name] = value

@@ -23,9 +23,10 @@ import numpy as np
 import yaml
 
 from sweeps.capabilities import Signature
+from sweeps.journal.events import Record
 from sweeps.records.arrays import pack_arrays
 from sweeps.records.code import ExperimentCode
-from sweeps.records.record import Record, SweepInfo
+from sweeps.records.sweep import SweepInfo
 from sweeps.tracking.runs import every_page, log_files
 from sweeps.wording import fresh_name
 from sweeps.workspace.failpoints import reached
@@ -224,7 +225,7 @@ def model_files(
     told = {
         "experiment": info.experiment,
         "directory": str(directory) if directory else None,
-        "config": dict(record.spec.config),
+        "config": dict(record.config),
         "info": record.model_info,
         # An older copy of `model.py` that is served somewhere asks for the digests by this name.
         **({"code": sorted({code.digest for code in codes})} if codes else {}),

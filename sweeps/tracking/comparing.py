@@ -64,7 +64,7 @@ class Comparison:
         Args:
             report: Receives a line about each damage of what the champion is made of.
         """
-        records = {"": None, **{record.spec.key: record for record in self._records}}
+        records = {"": None, **{record.key: record for record in self._records}}
         for key, count in self._counts.items():
             if count > 1:
                 yield Difference(f"{_run(key)}: there are {count}", key)

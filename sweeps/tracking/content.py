@@ -22,9 +22,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from search_spaces.objectives import in_words
+from sweeps.journal.events import Outcome, Record
 from sweeps.records.conclusions import confirmed_by
 from sweeps.records.confusion import confusion_tags
-from sweeps.records.record import Outcome, Record, SweepInfo, data_in_words, epochs_of
+from sweeps.records.sweep import SweepInfo, data_in_words
 from sweeps.wording import printable
 
 MAX_KEY_CHARACTERS: Final = 250
@@ -82,9 +83,7 @@ LABEL_SUFFIX: Final = "_label"
 
 def why(record: Record) -> str:
     """Return why an attempt ended: `early stopping, epoch 12`, `ValueError: too deep`."""
-    history = record.result.history if record.result else {}
-    epochs = epochs_of(history)
-    at = f", epoch {epochs}" if epochs else ""
+    at = f", epoch {record.epochs}" if record.epochs else ""
     if record.outcome == "failed":
         lines = (line.strip() for line in (record.error or "").splitlines())
         message = next((line for line in lines if line), "")
@@ -264,12 +263,12 @@ def sweep_tags(info: SweepInfo, note: SweepNote) -> dict[str, str]:
 
 def best_tags(best: Record | None) -> dict[str, str]:
     """Return the tags of a parent run about the best attempt."""
-    return {"best_trial": best.spec.key, "best_value": str(best.objective)} if best else {}
+    return {"best_trial": best.key, "best_value": str(best.objective)} if best else {}
 
 
 def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent:
     """Return the child run of one attempt; epochs are steps and count from 1."""
-    info = info.at(record.spec.trial)  # an extension changes nothing about earlier runs
+    info = info.at(record.trial)  # an extension changes nothing about earlier runs
     status, retried = run_status(record)
     history = record.result.history if record.result else {}
     epochs = max((len(values) for values in history.values()), default=1)
@@ -279,20 +278,20 @@ def trial_run(info: SweepInfo, record: Record, parent_run_id: str) -> RunContent
     tags = {
         **_shared_tags(info, record.environment),
         "kind": "trial",
-        "trial": record.spec.key,
-        "trial_number": str(record.spec.trial),
-        "attempt": str(record.spec.attempt),
+        "trial": record.key,
+        "trial_number": str(record.trial),
+        "attempt": str(record.attempt),
         "resumed_from": "" if record.resumed_from is None else str(record.resumed_from),
         "generation": str(info.generation) if info.generation > 1 else "",
         "state": _ENDING[record.outcome][1],
         "reason": record.reason,
         "why": why(record),
         **confusion_tags(record),
-        "seed": str(record.spec.seed),
+        "seed": str(record.seed),
         "origin": record.origin,
         "engine": record.result.engine if record.result else "",
         "engine_reason": record.result.engine_reason if record.result else "",
-        "constants": _json({k: v for k, v in record.spec.config.items() if k not in varied}),
+        "constants": _json({k: v for k, v in record.config.items() if k not in varied}),
         "versions": _json(record.environment.get("packages", {})),
         "error": (record.error or "")[:_ERROR_CHARACTERS],
         "diverged_epoch": str(epochs) if record.result and record.outcome == "diverged" else "",
@@ -328,8 +327,7 @@ def run_status(record: Record) -> tuple[Status, dict[str, str]]:
 
 def run_name(record: Record) -> str:
     """Return a name that sorts: `0007`, with attempt (from the second on) and baseline's name."""
-    spec = record.spec
-    key = f"{spec.trial:04d}" if spec.attempt == 1 else spec.key
+    key = f"{record.trial:04d}" if record.attempt == 1 else record.key
     kind, _, name = record.origin.partition(" ")
     return f"{key} {name}" if kind == "baseline" and name else key
 
@@ -340,7 +338,7 @@ def varied_params(info: SweepInfo, record: Record) -> dict[str, Any]:
     Constants of the space are left out: a hundred equal columns hide the eight that differ.
     """
     fixed = info.space.get("fixed")
-    config = record.spec.config
+    config = record.config
     expanded = {} if fixed is None else {k: v for k, v in config.items() if k not in fixed}
     return {**expanded, **record.params}
 
@@ -397,9 +395,9 @@ TABLE_TAGS: Final = {
 
 def trial_files(info: SweepInfo, record: Record, drawn: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return every file of an attempt's run by name, with those that the experiment drew."""
-    info = info.at(record.spec.trial)
+    info = info.at(record.trial)
     texts = {
-        "config.json": _as_json(dict(record.spec.config)),
+        "config.json": _as_json(dict(record.config)),
         "environment.json": _as_json(dict(record.environment)),
         "code.diff": str(record.environment.get("diff") or info.code.get("diff") or ""),
         "error.txt": record.error or "",

@@ -104,7 +104,7 @@ class AttemptFiles:
             experiment = self._again.load()
         except UntrustedError as error:
             raise UntrustedError(str(error), written) from None
-        drawn = experiment.draw(record.spec, record.result)
+        drawn = experiment.draw(record.spec(self._info.id), record.result)
         files = with_matrix(record, {**written, **drawn})
         able = isinstance(experiment, SupportsExamination)
         if not (able and is_finalist(self._info, record)):
@@ -114,7 +114,7 @@ class AttemptFiles:
         except TooLittleKept:  # more will never be kept: the run is complete without them
             return files
         except Exception as error:
-            what = f"`{FOLDER}/` of trial {record.spec.trial} of {self._info.name}"
+            what = f"`{FOLDER}/` of trial {record.trial} of {self._info.name}"
             raise IncompleteError(what, error, files) from error
         return {**files, **{f"{FOLDER}/{name}": content for name, content in found.items()}}
 
@@ -227,7 +227,7 @@ def ending_of(store: RecordStore, records: Sequence[Record]) -> Finished:
 
     A start that was killed stored none. It counts as finished if all trials asked for are there.
     """
-    done = len({record.spec.trial for record in records if record.ends_trial})
+    done = len({record.trial for record in records if record.ends_trial})
     is_whole = done >= (store.asked() or 1)
     return store.ending() or (
         Finished("FINISHED", None) if is_whole else Finished("KILLED", "killed")
@@ -260,7 +260,7 @@ def describe_end(
         time_split=ending.time_split,
     )
     summary = dataclasses.replace(summary, champion=champion)
-    best = [r for r in records if summary.best and r.spec.trial == summary.best.trial]
+    best = [r for r in records if summary.best and r.trial == summary.best.trial]
     front = {"front_size": str(len(summary.front))} if info.has_front else {}
     is_same = info.is_reproducible and not is_mixed(r.environment for r in records)
     mixed = {} if is_same else {"reproducible": "false"}
@@ -418,8 +418,7 @@ def choose_beside(records: Sequence[Record], champion: Record, info: SweepInfo) 
     others = [
         record
         for record in ranked(records, info.direction)
-        if record.spec.trial != champion.spec.trial
-        and record.params.get(FOLD) == champion.params.get(FOLD)
+        if record.trial != champion.trial and record.params.get(FOLD) == champion.params.get(FOLD)
     ]
     baselines = [
         record
@@ -500,7 +499,7 @@ def _champion(
         except UntrustedError:
             return None
         except UsageError as error:  # such as edited code, or weights that were freed
-            warn(f"no model of trial {record.spec.trial} of {info.name} is registered: {error}")
+            warn(f"no model of trial {record.trial} of {info.name} is registered: {error}")
             return None
 
     def pages() -> Mapping[str, bytes]:
@@ -509,10 +508,18 @@ def _champion(
         except (EditedCode, UntrustedError):  # `files` reports edited code
             return {}
         except Exception as error:
-            what = f"pages about trial {record.spec.trial} of {info.name} (`interactive/`)"
+            what = f"pages about trial {record.trial} of {info.name} (`interactive/`)"
             raise IncompleteError(what, error) from error
 
-    return ChampionModel(record.spec.key, record.digest, record.objective or 0.0, files, pages)
+    digest = _digest(info, record)
+    return ChampionModel(record.key, digest, record.objective or 0.0, files, pages)
+
+
+def _digest(info: SweepInfo, record: Record) -> str:
+    """Return the SHA-256 (hex) of what tells this training from any other."""
+    spec = [info.id, record.key, record.seed, sorted(record.config.items())]
+    files = [record.weights_sha256, record.details_sha256, record.started_at, record.finished_at]
+    return hashlib.sha256(repr([spec, record.objective, files]).encode()).hexdigest()
 
 
 def _model_of(
@@ -603,11 +610,11 @@ class ParentRun:
             records: All that is recorded.
         """
         self._known = records
-        recorded = {record.spec.key for record in records}
+        recorded = {record.key for record in records}
         if recorded or self._store.state().asked or self._held.lease is not None:
             self._projector.discard(lambda key: key not in recorded)
         for record in records:
-            key = record.spec.key
+            key = record.key
             read = partial(self._store.read, key)
             draw = partial(self._files, key)
             self._projector.put(record, draw, only_if_missing=True, read=read)
@@ -615,7 +622,7 @@ class ParentRun:
     def project(self, record: Record) -> None:
         """Project an attempt soon; returns at once."""
         self._known = None
-        self._projector.put(record, partial(self._files, record.spec.key))
+        self._projector.put(record, partial(self._files, record.key))
 
     def abandon(self, error: BaseException) -> None:
         """Give the parent run its terminal status when the sweep ends by an exception."""
@@ -698,9 +705,9 @@ def send_notes(projector: Projector, store: RecordStore, info: SweepInfo) -> Non
     """Queue the notes on trials for MLflow; damaged notes are reported."""
     notes = heard(Notes(store).all) or {}
     for record in store.read_all() if notes.keys() - {SWEEP} else []:
-        text = notes.get(str(record.spec.trial))
+        text = notes.get(str(record.trial))
         if text is not None and record.ends_trial:
-            note = partial(Projection.annotate, info=info, key=record.spec.key, text=text)
+            note = partial(Projection.annotate, info=info, key=record.key, text=text)
             projector.finish(note)
 
 

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from sweeps.journal.events import Record
 from sweeps.records.conclusions import confirmed_by
 from sweeps.records.confusion import best_confusion, class_names, confusion_of, kept_epoch
 from sweeps.records.ranking import leading
-from sweeps.records.record import Record, SweepInfo
 from sweeps.records.store import RecordStore
+from sweeps.records.sweep import SweepInfo
 from sweeps.tracking.runs import KnownSweep, log_files, search
 from sweeps.tracking.store import IncompleteError, is_outage
 from sweeps.wording import percent
@@ -87,7 +88,7 @@ def pictured(store: RecordStore, info: SweepInfo, records: Sequence[Record]) -> 
     """
     if confirmed_by(info.directory):
         return []
-    return [store.read(record.spec.key) for record in leading(records, info.objectives)[:BEST]]
+    return [store.read(record.key) for record in leading(records, info.objectives)[:BEST]]
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def plan_pictures(best: Sequence[Record]) -> dict[str, ImagePlan]:
     for rank, (record, epochs) in enumerate(kept_counts, 1):
         kept = kept_epoch(record, epochs)
         shown = {step: step if step <= epochs else kept for step in (*spread, longest + 1)}
-        plans[record.spec.key] = ImagePlan(rank, shown)
+        plans[record.key] = ImagePlan(rank, shown)
     return plans
 
 
@@ -201,7 +202,7 @@ class Pictures:
             raise IncompleteError(what, errors[0]) from errors[0]
 
     def _draw(self, plans: Mapping[str, ImagePlan]) -> None:
-        by_key = {record.spec.key: record for record in self._best()}
+        by_key = {record.key: record for record in self._best()}
         two = ThreadPoolExecutor(2, "sweeps-pictures")
         for key, plan in plans.items():
             begun = self._drawn.get(key)
@@ -240,7 +241,7 @@ def _files(record: Record, plan: ImagePlan) -> dict[str, bytes]:
         if title not in drawn:
             drawn[title] = encode(draw_confusion(matrix, names, title, SMALL))
         # The time stamp only separates pictures of one step; here a step has one picture.
-        name = f"{FOLDER}/{KEY}+step+{step}+timestamp+{step}+{record.spec.key}"
+        name = f"{FOLDER}/{KEY}+step+{step}+timestamp+{step}+{record.key}"
         files[f"{name}.png"], files[f"{name}+compressed.webp"] = drawn[title]
     return files
 

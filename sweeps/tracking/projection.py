@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sweeps.analysis.table import in_order_of_space
-from sweeps.journal.events import SweepStatus
-from sweeps.records.record import Record, SweepInfo
+from sweeps.journal.events import Record, SweepStatus
+from sweeps.records.sweep import SweepInfo
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import ChampionModel, log_pages, register_champion
 from sweeps.tracking.content import (
@@ -137,7 +137,7 @@ class Projection:
             is_whole = is_whole and files is not None
             if not is_whole:
                 log_values(self._client(), run_id, tags={UNDRAWN: "true"})
-            elif sweep.children.get(record.spec.key, ("", ""))[1] == UNDRAWN:
+            elif sweep.children.get(record.key, ("", ""))[1] == UNDRAWN:
                 self._client().delete_tag(run_id, UNDRAWN)
             if (tables := self._tables) is None:
                 self._client().set_terminated(run_id, content.status, content.end_time)
@@ -145,14 +145,14 @@ class Projection:
                 self._client().ask(lambda: tables.end(run_id, content.status, content.end_time))
             reached("run.ended")
             status = UNDRAWN if not is_whole else standing(content.status, content.tags)
-            sweep.children[record.spec.key] = (run_id, status)
+            sweep.children[record.key] = (run_id, status)
             return run_id
 
     def is_complete(self, info: SweepInfo, record: Record) -> bool:
         """Whether the attempt's run is there with its terminal status."""
         with self._known(info) as sweep:
             wanted = standing(*run_status(record))
-            return sweep.children.get(record.spec.key, ("", ""))[1] == wanted
+            return sweep.children.get(record.key, ("", ""))[1] == wanted
 
     def annotate(self, info: SweepInfo, key: str, text: str) -> None:
         """Show a note about a trial on the page of its run; an empty text removes it."""
@@ -309,7 +309,7 @@ class Projection:
         self, sweep: KnownSweep, info: SweepInfo, record: Record, content: RunContent
     ) -> tuple[str, str | None]:
         """Return the id of the run of an attempt, with its values, and where its files lie."""
-        client, key = self._client(), record.spec.key
+        client, key = self._client(), record.key
         if key not in sweep.children and self._tables is not None and sweep.folder is not None:
             tables, run_id = self._tables, run_id_of(info.id, key, sweep.folder)
             folder = sweep.folder / run_id / "artifacts"

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from sweeps.errors import LeaseLost, UntrustedError
-from sweeps.journal.events import SweepStatus
-from sweeps.records.record import Record, SweepInfo
+from sweeps.journal.events import Record, SweepStatus
+from sweeps.records.sweep import SweepInfo
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.content import SweepNote
 from sweeps.tracking.projection import Projection
@@ -162,7 +162,7 @@ class Projector:
                 return
             self._project(read() if read else record, files_factory)
 
-        self._append(_Job(record.spec.key, project))
+        self._append(_Job(record.key, project))
 
     def discard(
         self, wrong: Callable[[str], bool], on_discarded: Callable[[str], None] = lambda key: None
@@ -306,7 +306,7 @@ class Projector:
             raise
         except Exception as error:
             self._projection.project(self._info, record, None, is_whole=False)
-            raise IncompleteError(f"pictures of trial {record.spec.trial}", error) from error
+            raise IncompleteError(f"pictures of trial {record.trial}", error) from error
         self._projection.project(self._info, record, files)
 
     def _on_error(self, job: _Job, error: Exception) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from sweeps.errors import UsageError
-from sweeps.records.record import SweepInfo
+from sweeps.records.sweep import SweepInfo
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import ALIAS, DIGEST, find_model
 from sweeps.tracking.runs import find_experiment, half_copied, search

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from sweeps.records.record import SweepInfo
+from sweeps.records.sweep import SweepInfo
 from sweeps.tracking.content import (
     CONTEXT,
     EXPERIMENT_KEY,

@@ -18,8 +18,8 @@ from sweeps.home import Home
 from sweeps.journal.events import UnknownEventError
 from sweeps.journal.file import FILE
 from sweeps.records import RecordError, RecordStore
-from sweeps.records.record import SweepInfo
 from sweeps.records.store import DELETED
+from sweeps.records.sweep import SweepInfo
 from sweeps.runner.ownership import Hold, hold
 from sweeps.tracking.address import sqlite_path
 from sweeps.tracking.champion import find_model
@@ -236,12 +236,12 @@ def send(
     ending = ending_of(store, records)
     projector.end_first(ending.status)
     projector.start()
-    recorded = {record.spec.key for record in records}
+    recorded = {record.key for record in records}
     projector.discard(
         lambda key: key not in recorded or key in replaced, partial(tell, "deleted a run of")
     )
     for record in records:
-        key = record.spec.key
+        key = record.key
         missing = key not in again
         read = partial(store.read, key)
         projector.put(record, partial(drawing, key), only_if_missing=missing, read=read)

@@ -19,9 +19,10 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from sweeps.analysis.table import in_order_of_space, merge_orders
+from sweeps.journal.events import Record
 from sweeps.records.confusion import confusion_of, confusion_tags
 from sweeps.records.ranking import leading, pareto_front
-from sweeps.records.record import Record, SweepInfo
+from sweeps.records.sweep import SweepInfo
 from sweeps.tracking.content import LABEL_SUFFIX, as_typed, label_params, safe_key, varied_params
 from sweeps.tracking.pictures import KEY, plan_pictures
 from sweeps.tracking.runs import KnownSweep, search
@@ -35,7 +36,7 @@ def front_keys(info: SweepInfo, records: Iterable[Record]) -> set[str]:
     """Return the attempts (`<trial>-<attempt>`) on the front; empty with one objective."""
     if not info.has_front:
         return set()
-    return {record.spec.key for record in pareto_front(records, info.objectives)}
+    return {record.key for record in pareto_front(records, info.objectives)}
 
 
 def mark_front(client: Any, sweep: KnownSweep, info: SweepInfo, records: Iterable[Record]) -> None:
@@ -265,8 +266,8 @@ def view_of(
             space, as in the report.
     """
     complete = leading(records, info.objectives)
-    varied = [varied_params(info.at(record.spec.trial), record) for record in complete]
-    everywhere = merge_orders(varied_params(info.at(r.spec.trial), r) for r in records)
+    varied = [varied_params(info.at(record.trial), record) for record in complete]
+    everywhere = merge_orders(varied_params(info.at(r.trial), r) for r in records)
     names = dict.fromkeys([*important, *in_order_of_space(everywhere, info.space)])
     shared = set(names).intersection(*varied)
     labels = (name for record in records for name in label_params(record))
@@ -309,7 +310,7 @@ def directions(
         text: The results, in Markdown.
         noted: Note about the sweep, None without one.
     """
-    best = [record for record in best if record.spec.key in sweep.children]
+    best = [record for record in best if record.key in sweep.children]
     parts = [
         as_typed(noted or ""),
         _links(info, sweep, best),
@@ -328,9 +329,9 @@ def _links(info: SweepInfo, sweep: KnownSweep, best: Sequence[Record]) -> str:
     }
     if info.has_front:
         front = front_keys(info, best)
-        best = [record for record in best if record.spec.key in front]
+        best = [record for record in best if record.key in front]
     if len(best) > 1:
-        ids = [sweep.children[record.spec.key][0] for record in best[:COMPARED]]
+        ids = [sweep.children[record.key][0] for record in best[:COMPARED]]
         those = f"{len(ids)} of the Pareto front" if info.has_front else f"The best {len(ids)}"
         links[f"{those} side by side"] = compare_address(experiment, ids)
     return " · ".join(f"[{words}]({address})" for words, address in links.items())
@@ -352,7 +353,7 @@ def _filters(info: SweepInfo, best: Sequence[Record]) -> str:
         rows[f"the best {len(best)}"] = f"{own} and metrics.{metric} {sign} {best[-1].objective!r}"
     mistake = confusion_tags(best[0]).get("confusion_1", "").rpartition(":")[0] if best else ""
     if mistake and not set("'%_|`") & set(mistake):
-        whose = f"trial {best[0].spec.trial}" if info.has_front else "the best"
+        whose = f"trial {best[0].trial}" if info.has_front else "the best"
         rows[f"trials with the worst mistake of {whose}"] = (
             f"{own} and tags.confusion_1 LIKE '{mistake}:%'"
         )

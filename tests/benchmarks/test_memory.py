@@ -10,7 +10,6 @@ from benchmarks import __main__ as program
 from benchmarks import memory
 from benchmarks.memory import Observer
 from sweeps.journal import Asked, Journal
-from sweeps.records.record import event_of
 from tests.sweeps.factories import make_record
 
 
@@ -21,7 +20,7 @@ def test_the_observer_looks_once_a_quarter_and_last_before_the_end(tmp_path):
     for trial in range(100):
         observer(os.getpid())
         asked = Asked(trial=trial, attempt=1, params={}, origin="sampled")
-        journal.append(asked, event_of(make_record(trial)))
+        journal.append(asked, make_record(trial))
     observer(os.getpid())
     assert {moment: seen["trials"] for moment, seen in observer.moments.items()} == {
         "start": 1,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import os
 import re
@@ -22,11 +21,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from sweeps.experiment import TrialResult
-from sweeps.records.record import Record
+from sweeps.journal.events import Record
 from sweeps.tracking.content import SweepNote
 from sweeps.tracking.projection import Projection
 from tests.ports import free_port
-from tests.sweeps.factories import make_info, make_record
+from tests.sweeps.factories import altered, make_info, make_record
 from tests.tools import need
 
 pytest.register_assert_rewrite("tests.browser.playing")
@@ -92,8 +91,8 @@ def train(trial: int, learning_rate: float) -> Record:
         engine="scikit-learn",
     )
     record = make_record(trial, params=params, result=result)
-    spec = dataclasses.replace(record.spec, config={**params, "epochs": 40, "activation": "relu"})
-    return dataclasses.replace(record, spec=spec, objective=result.metrics["best_val_accuracy"])
+    config = {**params, "epochs": 40, "activation": "relu"}
+    return altered(record, config=config, objective=result.metrics["best_val_accuracy"])
 
 
 def draw(record: Record) -> dict[str, bytes]:
@@ -101,7 +100,7 @@ def draw(record: Record) -> dict[str, bytes]:
 
     assert record.result is not None
     figure = Figure(figsize=(4, 4))
-    axes = figure.add_subplot(title=f"trial {record.spec.key}", xlabel="predicted", ylabel="true")
+    axes = figure.add_subplot(title=f"trial {record.key}", xlabel="predicted", ylabel="true")
     axes.imshow(record.result.arrays["confusion"][-1], cmap="Blues")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
@@ -116,7 +115,7 @@ def served(records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> I
     parent_id = projection.start_sweep(info, SweepNote())
     run_ids = [projection.project(info, record, draw(record)) for record in records]
     best = max(records, key=lambda record: record.objective or 0)
-    summary = f"**{len(records)} trials**, best observed (not confirmed): {best.spec.key}"
+    summary = f"**{len(records)} trials**, best observed (not confirmed): {best.key}"
     projection.finish_sweep(info, "FINISHED", {"failed": "0"}, summary, best=best)
     projection.close()
     with sweeps_ui(home) as address:

@@ -40,7 +40,7 @@ def test_the_printed_address_opens_the_trials_best_first_with_their_numbers(
         assert str(record.objective)[:7] in text  # the table cuts long numbers
         assert str(record.params["learning_rate"]) in text
     names = [line for line in text.splitlines() if re.fullmatch(r"\d{4}( tutorial)?", line)]
-    assert [int(name[:4]) for name in names] == [record.spec.trial for record in ranked]
+    assert [int(name[:4]) for name in names] == [record.trial for record in ranked]
     assert "Model training" in text
     assert "COMPLETE" in text
     page.get_by_role("link", name=names[0], exact=True).click()

@@ -51,7 +51,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swept]:
     sweep = sweep_in(home, 60)
     records = ranked(home_records(sweep), "maximize")
     with sweeps_ui(home, "confusing") as address:
-        yield Swept(address, home, sweep.rows(), [f"{r.spec.trial:04d}" for r in records])
+        yield Swept(address, home, sweep.rows(), [f"{r.trial:04d}" for r in records])
 
 
 def home_records(sweep: sweeps.Sweep) -> list[sweeps.records.Record]:

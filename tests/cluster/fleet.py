@@ -19,7 +19,7 @@ import pytest
 
 import tests.cluster
 from sweeps.home import Home
-from sweeps.journal import Ended, Journal, state_of
+from sweeps.journal import Journal, Record, state_of
 from sweeps.journal.events import to_line
 from tests.ports import free_port
 from tests.sweeps.executors.cluster.dask_cluster import DaskCluster
@@ -102,7 +102,9 @@ class Fleet:
         for path in (self.folder / host).glob("mlruns/sweeps/*/journal.jsonl"):
             events = Journal(path.parent).read(pytest.fail)
             if state_of(events).name == sweep:
-                found |= {event.key: to_line(event) for event in events if isinstance(event, Ended)}
+                found |= {
+                    event.key: to_line(event) for event in events if isinstance(event, Record)
+                }
         return found
 
     def records_there(self, sweep: str) -> dict[str, bytes]:

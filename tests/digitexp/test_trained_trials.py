@@ -28,7 +28,7 @@ def place(tmp_path_factory):
     options = {"home": place / "mlruns", "workers": 0, "progress": "quiet"}
     sweeps.run("smoke", trials=2, overrides=("epochs=4",), **options)
     trial = sweeps.load("smoke", place / "mlruns").trial(0)
-    config = {**trial.record.spec.config, "seed": trial.record.spec.seed}
+    config = {**trial.record.config, "seed": trial.record.seed}
     settings = [word for name, value in config.items() for word in ("--set", f"{name}={value}")]
     assert run("train", "-o", place / "net", "-q", *settings).exit_code == 0
     return place

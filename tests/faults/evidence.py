@@ -20,8 +20,8 @@ from typing import Any
 from sweeps.analysis.rows import best_row, trial_rows
 from sweeps.errors import UsageError
 from sweeps.home import Home
+from sweeps.journal.events import Outcome
 from sweeps.records import Record, RecordError
-from sweeps.records.record import Outcome
 from sweeps.records.store import _readings
 from tests.faults.leftovers import stale_locks, temporary_files
 
@@ -316,7 +316,7 @@ def acknowledged(home: Path) -> dict[int, tuple[float | None, dict[str, Any]]]:
     """Return the trials whose outcome is safe by now: value and parameters."""
     sweeps = Home(home).sweeps()
     records = Home(home).store(sweeps[0].id).read_all(report=_not_judged) if sweeps else []
-    return {r.spec.trial: (r.objective, dict(r.params)) for r in records if r.ends_trial}
+    return {r.trial: (r.objective, dict(r.params)) for r in records if r.ends_trial}
 
 
 def unasked(home: Path) -> list[str]:
@@ -325,9 +325,7 @@ def unasked(home: Path) -> list[str]:
     if not sweeps:
         return []
     store = Home(home).store(sweeps[0].id)
-    recorded = {
-        r.spec.key for r in store.read_all(report=_not_judged)
-    }  # before the journal is read
+    recorded = {r.key for r in store.read_all(report=_not_judged)}  # before the journal is read
     return sorted(recorded - {attempt.key for attempt in read_journal(store.folder).asked})
 
 
@@ -341,7 +339,7 @@ def _attempt(record: Record) -> Attempt:
         state = "RUNNING"  # the next attempt decides
     elif record.outcome == "diverged":
         state = "PRUNED"  # so that samplers learn from it
-    spec = record.spec
+    spec = record
     return Attempt(
         spec.key, spec.trial, spec.attempt, status, state, record.objective, dict(record.params)
     )

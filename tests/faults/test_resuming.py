@@ -52,7 +52,7 @@ def only_record(lab):
     (info,) = Home(lab.home).sweeps()
     store = Home(lab.home).store(info.id)
     records = store.read_all()
-    return store.read(records[-1].spec.key), store, len(records)
+    return store.read(records[-1].key), store, len(records)
 
 
 @pytest.mark.timeout(900)
@@ -88,7 +88,7 @@ def test_a_long_trial_that_is_killed_five_times_comes_out_as_if_left_alone(
     assert lab.wait_for(process) == 0, lab.stderr()
     found, store, attempts = only_record(lab)
     assert found.resumed_from >= 5 * epochs // 7
-    assert found.spec.attempt == 6
+    assert found.attempt == 6
     assert attempts == 3  # two workers died in a sweep that went on
     assert not differences(expected, found, store)
     assert kept_states(lab) == kept_states(alone), "with which `--more-epochs` goes on"

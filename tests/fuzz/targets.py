@@ -47,6 +47,7 @@ from sweeps.journal.events import (
     ImportedTrial,
     Learned,
     LearnedPoint,
+    Outcome,
     Received,
     Renamed,
     Requested,
@@ -71,7 +72,7 @@ from sweeps.records import (
 )
 from sweeps.records.arrays import seal, unseal
 from sweeps.records.code import ExperimentCode, SourceFile
-from sweeps.records.record import Generation, Outcome
+from sweeps.records.sweep import Generation
 from tests.sweeps.factories import SWEEP_ID, make_info, make_record
 
 HERE: Final = Path(__file__).parent

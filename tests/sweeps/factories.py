@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from sweeps.experiment import TrialResult, TrialSpec
-from sweeps.records.record import Outcome, Record, SweepInfo
+from sweeps.journal.events import Outcome, Record, raw_json
+from sweeps.records.sweep import SweepInfo
 
 SWEEP_ID = "20250101-ab12cd34"
 CREATED_AT = 1_735_689_600_000
@@ -78,7 +79,7 @@ def make_record(
         config={**params, "epochs": 40, "activation": "relu"},
     )
     result = None if outcome == "failed" else make_result(rng, outcome, epochs)
-    record = Record(
+    members = dict[str, Any](
         spec=spec,
         outcome=outcome,
         reason=REASONS[outcome],
@@ -87,15 +88,34 @@ def make_record(
         params=params,
         distributions={},
         objective=result.metrics["best_val_accuracy"] if result and outcome == "complete" else None,
-        result=result,
-        weights_sha256=None,
         data=DATA,
         origin="baseline tutorial" if trial == 0 else "sampled",
         environment={"python": "3.11.7", "packages": {"numpy": "2.4.6"}, "hostname": "host"},
         started_at=CREATED_AT + 10_000 * trial + 1000 * attempt,
         finished_at=CREATED_AT + 10_000 * trial + 1000 * attempt + 5000,
     )
-    return dataclasses.replace(record, **changes)
+    return recorded(result, **{**members, **changes})
+
+
+def recorded(result: TrialResult | None, /, **members: Any) -> Record:
+    """Return a record; its spec and what it has as JSON are given as they are read."""
+    if (spec := members.pop("spec", None)) is not None:
+        members |= {name: getattr(spec, name) for name in ("trial", "attempt", "seed")}
+        members["config"] = dict(spec.config)
+    for name in ("data", "environment", "distributions"):
+        if name in members:
+            members[f"{name}_json"] = raw_json(members.pop(name))
+    return Record.of(members.pop("result", result), **members)
+
+
+def altered(record: Record, **changes: Any) -> Record:
+    """Return a record with other members, given as in `recorded`."""
+    result = {"trained", "curves_json", "epochs"}
+    kept = {name: getattr(record, name) for name in Record.__struct_fields__ if name not in result}
+    stored = [name for name in ("data", "environment", "distributions") if name in changes]
+    for name in stored:
+        kept.pop(f"{name}_json")
+    return recorded(record.result, **{**kept, **changes})
 
 
 def make_result(rng: np.random.Generator, outcome: Outcome, epochs: int) -> TrialResult:

@@ -129,7 +129,7 @@ def _edits(data: SweepData) -> list[Block]:
         if record.ends_trial and digest is not None:
             if digest not in first_of:
                 first_of |= dict.fromkeys(history.same_as(digest), digest)
-            trained.setdefault(first_of[digest], []).append(record.spec.trial)
+            trained.setdefault(first_of[digest], []).append(record.trial)
     if len(trained) < 2:
         return []
     said = "; ".join(f"{spans(numbers)} by {digest:.12}" for digest, numbers in trained.items())

@@ -184,7 +184,7 @@ def _fan(data: SweepData, metric: str) -> Chart:
         if curves:
             marks.append(_lines(name, curves, role))
             stopped = [
-                f"trial {r.spec.trial}: {r.reason} after {counted(len(values), 'epoch')}"
+                f"trial {r.trial}: {r.reason} after {counted(len(values), 'epoch')}"
                 for r, values in curves
             ]
             lengths, lasts = zip(*((len(values), values[-1]) for _, values in curves), strict=True)
@@ -210,7 +210,7 @@ def _lines(name: str, curves: Iterable[tuple[Record, Sequence[Number]]], role: R
     for record, values in curves:
         x += [*range(1, len(values) + 1), None]
         y += [*values, None]
-        texts += [f"trial {record.spec.trial}, epoch {e}" for e in range(1, len(values) + 1)] + [""]
+        texts += [f"trial {record.trial}, epoch {e}" for e in range(1, len(values) + 1)] + [""]
     return Line(name, x, y, role, texts, faint=True)
 
 

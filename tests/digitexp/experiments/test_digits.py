@@ -180,7 +180,7 @@ def test_a_pruner_of_the_default_space_watches_the_cross_entropy_of_each_epoch(m
     )  # fmt: skip
     assert swept.info.epoch_metric == "val_cross_entropy"
     records = swept.home.store(swept.info.id).read_all()
-    histories = {r.spec.trial: r.result.history["val_cross_entropy"] for r in records}
+    histories = {r.trial: r.result.history["val_cross_entropy"] for r in records}
     pruned = {row.trial for row in swept.rows() if row.state == "PRUNED"}
     assert pruned
     assert {trial for trial, values in histories.items() if len(values) < 5} == pruned

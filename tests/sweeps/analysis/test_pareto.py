@@ -18,6 +18,7 @@ from sweeps.progress.live import draw
 from sweeps.progress.tally import Tally
 from sweeps.render.markdown import render_markdown
 from sweeps.render.summaries import TrialsView, render_best, render_listing, render_text
+from tests.sweeps.factories import altered
 from tests.sweeps.render.builders import record, sweep_info
 
 PARAMETERS = Objective("parameters", "minimize")
@@ -29,7 +30,7 @@ def trial(trial, accuracy=None, weights=None, **changes):
     if made.result is None or accuracy is None:
         return made
     metrics = {**made.result.metrics, "parameters": float(weights)}
-    return dataclasses.replace(made, result=dataclasses.replace(made.result, metrics=metrics))
+    return altered(made, result=dataclasses.replace(made.result, metrics=metrics))
 
 
 RECORDS = [
@@ -99,9 +100,7 @@ def test_the_table_of_trials_has_a_column_for_each_and_marks_the_front():
 def test_a_narrow_terminal_keeps_both_objectives_and_two_meanings_of_parameters_apart():
     more = {"learning_rate": 0.001, "regularisation_strength": 0.5}
     records = [
-        dataclasses.replace(
-            r, params={**r.params, **{n: v * r.spec.trial for n, v in more.items()}}
-        )
+        altered(r, params={**r.params, **{n: v * r.trial for n, v in more.items()}})
         for r in RECORDS
     ]
     text = shown(TrialsView(trial_rows(records), INFO.objectives), width=60)

@@ -1,6 +1,7 @@
 import pytest
 
 from sweeps.analysis.rows import best_row, is_retried, trial_rows
+from tests.sweeps.factories import altered
 from tests.sweeps.render.builders import METRIC, record
 
 
@@ -26,9 +27,8 @@ def test_an_outcome_gives_a_state_and_a_reason(outcome, state, reason):
 
 
 def test_a_diverged_trial_is_diverged_even_if_its_record_says_another_word():
-    from dataclasses import replace
 
-    (row,) = trial_rows([replace(record(0, outcome="diverged"), reason="nan")])
+    (row,) = trial_rows([altered(record(0, outcome="diverged"), reason="nan")])
     assert row.reason == "diverged"
 
 
@@ -49,9 +49,8 @@ def test_a_trial_with_interrupted_attempts_only_is_running():
 
 
 def test_a_trial_whose_failed_attempt_is_to_be_tried_again_is_running():
-    from dataclasses import replace
 
-    crashed = replace(record(0, outcome="failed", error="boom"), reason="crash", ends_trial=False)
+    crashed = altered(record(0, outcome="failed", error="boom"), reason="crash", ends_trial=False)
     assert is_retried(crashed)
     (row,) = trial_rows([crashed])
     assert (row.state, row.reason, row.error, row.attempts) == ("WAITING", "crash", "boom", 1)

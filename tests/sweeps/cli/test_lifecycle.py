@@ -368,7 +368,7 @@ def test_a_gc_that_is_killed_has_freed_some_and_the_next_frees_the_rest(
     assert call("doctor", "--fix").exit_code == 0
     assert call("gc", "--keep-top", "1").exit_code == 0
     left = {path.name.partition(".")[0] for path in folder.glob("trials/*.weights.npz")}
-    assert left == {"0000-1", sweep.best().record.spec.key}
+    assert left == {"0000-1", sweep.best().record.key}
     assert_sound(make_home(), table(sweep))
 
 
@@ -433,7 +433,7 @@ def test_gc_frees_the_weights_of_all_but_the_best_and_says_what(finished_toy, ca
     assert result.stdout == f"toy: {len(removed)} files, 2.0 MB\nfreed 2.0 MB\n"
     assert {path.suffix for path in removed} == {".npz", ".torn"}
     left = {path.name.partition(".")[0] for path in folder.glob("trials/*.weights.npz")}
-    assert left == {"0000-1", sweep.best().record.spec.key}, "the baseline and the best"
+    assert left == {"0000-1", sweep.best().record.key}, "the baseline and the best"
     assert not list(folder.glob("*/*.torn"))
     assert call("gc", "--keep-top", "1").stdout == "toy: 0 files, 0.0 MB\nfreed 0.0 MB\n"
     assert_sound(make_home(), table(sweep))

@@ -19,7 +19,7 @@ from tests.sweeps.soundness import assert_sound
 
 
 def records_of(sweep):
-    return {one.spec.trial: one for one in sweep.home.store(sweep.info.id).read_all()}
+    return {one.trial: one for one in sweep.home.store(sweep.info.id).read_all()}
 
 
 def best_of(sweep):
@@ -39,7 +39,7 @@ def test_the_best_is_trained_with_more_epochs_as_the_next_trial(call, finished_t
     assert longer.origin == f"enqueued, trial {trial} with 5 epochs"
     assert (longer.seed, longer.epochs) == (seed, 5)
     assert dict(longer.params) == dict(sweep.rows()[trial].params)
-    assert records_of(sweep)[4].spec.config["epochs"] == 5
+    assert records_of(sweep)[4].config["epochs"] == 5
     assert_sound(make_home(), table(sweep))
 
 
@@ -74,10 +74,10 @@ def test_a_longer_trial_whose_events_are_lost_is_trained_as_it_was(call, finishe
     run = ("run", "TOY", "--trials", "4", "--workers", "0")
     call(*run, "--more-epochs", "2")
     sweep = sweeps.load("toy", make_home())
-    before = records_of(sweep)[4].spec
+    before = records_of(sweep)[4]
     journals.forget(sweep.home.store(sweep.info.id), "0004-1", asked=True)
     assert call(*run).exit_code == 0
-    after = records_of(sweeps.load("toy", make_home()))[4].spec
+    after = records_of(sweeps.load("toy", make_home()))[4]
     assert (after.config, after.seed) == (before.config, before.seed)
 
 
@@ -90,7 +90,7 @@ def test_an_extended_sweep_keeps_the_epochs_of_a_longer_trial_without_a_record(
     journals.forget(sweep.home.store(sweep.info.id), "0004-1")
     done = call("run", "TOY", "--trials", "5", "--workers", "0", "--extend", "--sampler", "random")
     assert done.exit_code == 0, done.output
-    assert records_of(sweeps.load("toy", make_home()))[4].spec.config["epochs"] == 5
+    assert records_of(sweeps.load("toy", make_home()))[4].config["epochs"] == 5
 
 
 @pytest.mark.slow
@@ -191,8 +191,8 @@ def test_the_last_state_of_a_trial_is_kept_as_long_as_its_weights(finished_toy, 
         keeper.add(record)
     baseline = 0  # keeps its weights
     kept = sorted(path.name for path in store.last_state_path(0).parent.iterdir())
-    ranked = max((r for r in found.values() if r.spec.trial != baseline), key=lambda r: r.objective)
-    assert kept == sorted({f"{baseline:04d}.last", f"{ranked.spec.trial:04d}.last"})
+    ranked = max((r for r in found.values() if r.trial != baseline), key=lambda r: r.objective)
+    assert kept == sorted({f"{baseline:04d}.last", f"{ranked.trial:04d}.last"})
 
 
 def test_a_trial_of_another_space_is_left_out(call, finished_toy, make_home):

@@ -15,7 +15,7 @@ from sweeps.confirm.confirm import ConfirmOptions, confirm
 from sweeps.confirm.planning import HowToTrain, Reservation
 from sweeps.journal.events import Returned, Started
 from sweeps.records import Starts
-from tests.sweeps.factories import make_record
+from tests.sweeps.factories import altered, make_record
 from tests.sweeps.folding_experiment import SPACE
 
 module = import_module("sweeps.confirm.confirm")
@@ -74,7 +74,7 @@ def test_it_takes_the_time_of_the_trials_that_lead_of_which_folds_stop_some_earl
     rest = reservation(top=2, has_baselines=False, begun=begun)
     left = seconds(20, 0.75 * (40 + 30), as_long=0.8)
     assert kept(rest, 10_000, records) == (2, 20, left)
-    whole = [replace(r, result=replace(r.result, stop_reason="max_epochs")) for r in records]
+    whole = [altered(r, result=replace(r.result, stop_reason="max_epochs")) for r in records]
     assert kept(says, 10_000, whole) == (2, 20, seconds(20, 40 + 30)), "none stopped early"
     one = reservation(top=1, has_baselines=False)
     assert kept(one, 10_000, records)[1] == 0, "one cannot be compared"

@@ -297,7 +297,7 @@ def test_what_was_trained_is_judged_again_once_the_experiment_is_mended(own, tmp
     votes = json.loads(run("ensemble", "one", "--json", *home[2:]).stdout)
     found = sweeps.load("one-confirmation", tmp_path / "home")
     store = found.home.store(found.info.id)
-    kept = [store.read(record.spec.key) for record in store.read_all()]
+    kept = [store.read(record.key) for record in store.read_all()]
     assert {len(record.result.arrays["block_images"]) for record in kept} == {59, 60}
     own_mean = {}
     for record in kept:

@@ -53,7 +53,7 @@ def trainings(home, name):
     """Return by finalist (8, n, classes) logits, and once (8, n) samples, fold by fold."""
     sweep = sweeps.load(f"{name}-confirmation", home)
     store = sweep.home.store(sweep.info.id)
-    records = [store.read(record.spec.key) for record in store.read_all()]
+    records = [store.read(record.key) for record in store.read_all()]
     labels = {str(record.params["finalist"]): [] for record in records}
     samples = {}
     for record in sorted(records, key=lambda record: record.params["block"]):

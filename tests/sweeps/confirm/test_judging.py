@@ -10,7 +10,7 @@ from sweeps.confirm.comparison import Trainings, compare_finalists
 from sweeps.confirm.finalists import Finalist
 from sweeps.errors import UsageError
 from sweeps.records import RecordStore
-from tests.sweeps.factories import make_record, make_result
+from tests.sweeps.factories import altered, make_record, make_result
 
 LABELS = ["trial-1", "baseline-slow"]
 
@@ -117,7 +117,7 @@ def with_changed(store, changes):
     again.folder.mkdir()
     for number, record in enumerate(store.read_all(arrays=True)):
         changed = {"objective": None, **changes[number]} if number in changes else {}
-        again.write(dataclasses.replace(record, details_sha256=None, **changed))
+        again.write(altered(record, details_sha256=None, **changed))
     return again
 
 
@@ -133,7 +133,7 @@ def test_a_training_without_answers_counts_as_the_best_constant_prediction(tmp_p
     comparison = compare_finalists(store, FINALISTS, 8, classes=classes)
     standings = {s.finalist.label: s for s in comparison.verdict.standings}
     lost = [store.read_all()[2 * fold + 1] for fold in (1, 6)]  # the other one, on the same samples
-    right = [(classes[store.read(r.spec.key).result.arrays["block_images"]] == 0) for r in lost]
+    right = [(classes[store.read(r.key).result.arrays["block_images"]] == 0) for r in lost]
     by_hand = (60 + sum(np.sum(one) for one in right)) / 80
     assert standings["trial-1"].mean.value == pytest.approx(by_hand)
     assert standings["baseline-slow"].mean.value == pytest.approx(0.9)
@@ -147,7 +147,7 @@ def test_without_classes_it_counts_as_the_worst_training_of_any_finalist(tmp_pat
     store = lost_on(tmp_path / "lost", [10] * 8, [1], outcome="failed", result=None)
     comparison = compare_finalists(store, FINALISTS, 8)
     standings = {s.finalist.label: s for s in comparison.verdict.standings}
-    kept = [store.read(r.spec.key).result for r in store.read_all() if r.result is not None]
+    kept = [store.read(r.key).result for r in store.read_all() if r.result is not None]
     worst = min(result.arrays["block_correct"].mean() for result in kept)
     assert standings["trial-1"].mean.value == pytest.approx((7 + worst) / 8)
     assert worst < 0.9
@@ -155,7 +155,7 @@ def test_without_classes_it_counts_as_the_worst_training_of_any_finalist(tmp_pat
 
 def test_a_training_that_diverged_counts_by_the_weights_it_restored(tmp_path):
     store = lost_on(tmp_path / "lost", [10] * 8, [1])
-    record = store.read(store.read_all()[2].spec.key)
+    record = store.read(store.read_all()[2].key)
     answers = record.result.arrays | {"block_correct": np.arange(10) % 2}
     result = dataclasses.replace(
         record.result, outcome="diverged", metrics={"block_accuracy": 0.5}, arrays=answers

@@ -130,7 +130,7 @@ def check_votes(home, confirmation, document):
     votes, tested = document["votes"], document["test_votes"]
     sweep = sweeps.load(confirmation, home)
     store = sweep.home.store(sweep.info.id)
-    records = [store.read(record.spec.key) for record in store.read_all()]
+    records = [store.read(record.key) for record in store.read_all()]
     experiment = TestedFoldingExperiment()
     truth = experiment.prepare(None, 0).payload[1]
     errors, by_finalist = [], {}
@@ -173,7 +173,7 @@ def check_refit(home, name, words, tested):
     assert "was read once" in refused.stderr, "one model more is another list"
     sweep = sweeps.load(f"{name}-refit", home)
     (record,) = sweep.home.store(sweep.info.id).read_all()
-    assert record.spec.config["refit_epochs"] == 160, "the median of the folds"
+    assert record.config["refit_epochs"] == 160, "the median of the folds"
     assert set(record.result.metrics) == {"epochs"}, "no sample is left to score it"
     assert sweeps.load(name, home).champion().sweep.name == f"{name}-refit"
     document = json.loads(run(*words, "--test", "--again", "refitted", "--json").stdout)

@@ -78,7 +78,7 @@ class TestConfirmed:
         assert len(labels) == 3
         assert "baseline-slow" in labels
         store = home_store(home, "nets-confirmation")
-        records = [store.read(record.spec.key) for record in store.read_all()]
+        records = [store.read(record.key) for record in store.read_all()]
         assert len(records) == 24
         comparison = {}
         for record in records:
@@ -106,7 +106,7 @@ class TestConfirmed:
 
     def test_whether_calibration_helps_is_judged_on_samples_that_did_not_fit_it(self, home, told):
         store = home_store(home, "nets-confirmation")
-        records = [store.read(record.spec.key) for record in store.read_all()]
+        records = [store.read(record.key) for record in store.read_all()]
         labels = [standing["finalist"] for standing in told["standings"]]
         assert list(told["calibration"]["finalists"]) == labels
         for label in labels:
@@ -139,7 +139,7 @@ class TestConfirmed:
         store = home_store(home, "nets-confirmation")
         classes = load_source(None).labels
         votes = {}
-        for record in map(store.read, (record.spec.key for record in store.read_all())):
+        for record in map(store.read, (record.key for record in store.read_all())):
             samples = record.result.arrays["block_images"]
             logits = record.result.arrays["block_logits"].astype(float)
             shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)

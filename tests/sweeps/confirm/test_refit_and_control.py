@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.journal.events import Ended, to_line
+from sweeps.journal.events import Record, to_line
 from tests.sweeps.voting_experiment import SPACE, VotingExperiment
 
 pytestmark = pytest.mark.slow
@@ -62,11 +62,11 @@ def test_a_refit_is_trained_once_as_long_as_the_winner_took_and_becomes_the_cham
     (refit,) = records(home, "drawn-refit")
     folds = [r for r in records(home, "drawn-confirmation") if r.params["finalist"] == recommended]
     took = median(r.result.metrics["best_epoch"] for r in folds)
-    assert refit.spec.config["refit_epochs"] == round(took) == 14
-    (winner,) = [r for r in records(home, "drawn") if f"trial-{r.spec.trial}" == recommended]
-    assert refit.spec.config["skill"] == winner.params["skill"]
+    assert refit.config["refit_epochs"] == round(took) == 14
+    (winner,) = [r for r in records(home, "drawn") if f"trial-{r.trial}" == recommended]
+    assert refit.config["skill"] == winner.params["skill"]
     champion = sweeps.load("drawn", home).champion()
-    assert (champion.sweep.name, champion.record.spec) == ("drawn-refit", refit.spec)
+    assert (champion.sweep.name, champion.record) == ("drawn-refit", refit)
     assert call(*CONFIRM, "--refit").exit_code == 0
     assert len(records(home, "drawn-refit")) == 1, "what was trained is not trained again"
     again = call(*CONFIRM)
@@ -111,11 +111,11 @@ def test_a_refit_of_another_winner_is_not_taken_for_this_ones(confirmed, home):
     assert call(*CONFIRM, "--refit").exit_code == 0
     sweep = sweeps.load("drawn-refit", home)
     space = home / "sweeps" / Path(*Path(sweep.info.directory).parts[-3:]) / "space.yaml"
-    winner = sweeps.load("drawn", home).champion().record.spec.config
+    winner = sweeps.load("drawn", home).champion().record.config
     other = {**winner, "skill": 9.5}
     store = sweep.home.store(sweep.info.id)
     events = [
-        msgspec.structs.replace(event, config=other) if isinstance(event, Ended) else event
+        msgspec.structs.replace(event, config=other) if isinstance(event, Record) else event
         for event in store.journal.read(pytest.fail)
     ]
     store.journal.path.write_bytes(b"".join(map(to_line, events)))
@@ -126,7 +126,7 @@ def test_a_refit_of_another_winner_is_not_taken_for_this_ones(confirmed, home):
     assert result.exit_code == 0, result.output
     champion = sweeps.load("drawn", home).champion()
     assert champion.sweep.name == "drawn-refit-2"
-    assert champion.record.spec.config["skill"] == winner["skill"]
+    assert champion.record.config["skill"] == winner["skill"]
     assert len(records(home, "drawn-refit")) == 1
 
 
@@ -143,7 +143,7 @@ def test_the_best_of_as_many_random_trials_is_confirmed_beside_the_best_of_the_s
     best = max(sampled, key=lambda record: record.objective)
     labels = [standing["finalist"] for standing in told["standings"]]
     (control,) = [label for label in labels if label.startswith("control-")]
-    assert control == f"control-{best.spec.trial}"
+    assert control == f"control-{best.trial}"
     (found,) = [label for label in labels if label.startswith("trial-")]
     comparison = records(home, told["confirmation"])
     means = {
@@ -178,13 +178,13 @@ def test_a_paragraph_for_a_paper_is_printed_or_written_as_text_or_latex(home, tm
 
 def test_more_folds_go_on_with_the_trainings_there_are(home):
     call = caller(home)
-    before = {r.spec.key for r in records(home, "drawn-confirmation")}
+    before = {r.key for r in records(home, "drawn-confirmation")}
     result = call("confirm", "drawn", "--folds", 20, "--workers", 0, "--json")
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert (told["confirmation"], told["folds"]) == ("drawn-confirmation", 20), "not another one"
     trained = records(home, "drawn-confirmation")
-    assert {r.spec.key for r in trained} >= before
+    assert {r.key for r in trained} >= before
     assert len(trained) == 20 * len(told["standings"]), "nothing is trained twice"
     again = call("confirm", "drawn", "--workers", 0, "--json")  # with as many folds as before
     assert json.loads(again.stdout) == told

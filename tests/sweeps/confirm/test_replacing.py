@@ -162,7 +162,7 @@ def test_other_folds_are_drawn_and_what_the_data_have_judged_goes_on(call, tmp_p
     assert told["judged"] == {"finalists": 4, "sweeps": 1, "on_machine": False}, "the same four"
     home = Home(make_home())
     configs = {
-        name: [r.spec.config for r in home.store(home.get(name).id).read_all()]
+        name: [r.config for r in home.store(home.get(name).id).read_all()]
         for name in ("one-confirmation", "one-confirmation-2")
     }
     assert {c.get("fresh", 0) for c in configs["one-confirmation"]} == {0}

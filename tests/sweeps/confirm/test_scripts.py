@@ -107,7 +107,7 @@ def test_a_script_is_confirmed_on_the_folds_that_it_divides(
     judged = "The samples of these folds have judged 2 finalists of 1 sweep"
     assert any(judged in line for line in verdict.lines)
     store = sweep.home.store(sweeps.load(f"{sweep.name}-confirmation", home).info.id)
-    records = [store.read(record.spec.key) for record in store.read_all()]
+    records = [store.read(record.key) for record in store.read_all()]
     folds = {re.search(r"--fold (\d+) --folds 4", one.result.summary)[1] for one in records}
     assert folds == {str(number) for number in range(1, 21)}
     trainings = Trainings.read(store, scored=Scored.by("val_mae", "minimize"))

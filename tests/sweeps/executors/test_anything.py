@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from sweeps.executors.attempt import InProcessExecutor
 from sweeps.records import RecordStore
 from tests.sweeps.executors import misbehaving
 from tests.sweeps.executors.conftest import Bench, Listener
+from tests.sweeps.factories import altered
 from tests.sweeps.render.builders import record
 
 LONE = "scores of caf\udce9.csv"  # what Python makes of a file name in Latin-1
@@ -49,10 +49,8 @@ def stored(tmp_path):
     def stored(attempt):
         store = RecordStore(tmp_path / f"store-{next(numbers)}")
         store.folder.mkdir()
-        whole = dataclasses.replace(record(0), result=attempt.result, error=attempt.error)
-        if attempt.result is None:
-            whole = dataclasses.replace(whole, outcome="failed", objective=None)
-        store.write(whole)
+        failed = {"outcome": "failed", "objective": None} if attempt.result is None else {}
+        store.write(altered(record(0), result=attempt.result, error=attempt.error, **failed))
         (found,) = store.read_all(arrays=True)
         for text in (found.error, found.result and found.result.summary):
             (text or "").encode("utf-8")  # can be shown

@@ -87,7 +87,7 @@ def writing(tmp_path):
 
 
 def records(sweep):
-    return {r.spec.key: r for r in sweep.home.store(sweep.info.id).read_all()}
+    return {r.key: r for r in sweep.home.store(sweep.info.id).read_all()}
 
 
 def kept(sweep, key):

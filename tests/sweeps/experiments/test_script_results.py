@@ -633,8 +633,7 @@ def test_an_attempt_that_is_tried_again_has_the_same_seed(tmp_path, make_home):
     sweep = sweeps.run(str(tmp_path / "again.yaml"), home=make_home(), workers=0, progress="quiet")
     store = sweep.home.store(sweep.info.id)
     printed = {
-        record.spec.key: store.files(record)["stdout.txt"].split()[1:4]
-        for record in store.read_all()
+        record.key: store.files(record)["stdout.txt"].split()[1:4] for record in store.read_all()
     }
     assert list(printed) == ["0000-1", "0000-2", "0001-1", "0001-2"]
     assert printed["0000-1"] == printed["0000-2"] != printed["0001-1"]

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from msgspec import inspect
 
 from sweeps.errors import UsageError
-from sweeps.journal import Asked
+from sweeps.journal import Asked, events
 from sweeps.journal.events import (
     BY,
     KINDS,
     MOST_BYTES,
     Begun,
-    Ended,
     Finished,
     LearnedPoint,
+    Record,
     TooLongError,
     UnknownEventError,
     from_line,
@@ -120,17 +120,29 @@ def sensible(members):
     return members
 
 
+READ = {
+    "data": events.Data,
+    "fingerprint": events._Fingerprint,
+    "space": events._Space,
+    "code": events._Code,
+}
+
+
 def events_of(kind):
     """Return a strategy for all events of a kind."""
     fields = inspect.type_info(kind).fields
     members = {field.name: values_of(field.type) for field in fields}
     if kind is Begun:  # of these some members are read, and are to be what they say
         info = make_info()
-        for name in ("data", "fingerprint", "space", "code"):
+        for name, read in READ.items():
             known = getattr(info, name)
-            members[name] = FACTS.map(lambda more, known=known: {**more, **known})
+            own = {field.name for field in inspect.type_info(read).fields}
+            others = FACTS.map(
+                lambda more, own=own: {k: v for k, v in more.items() if k not in own}
+            )
+            members[name] = others.map(lambda more, known=known: {**more, **known})
     whole = st.fixed_dictionaries(members)
-    return (whole.map(sensible) if kind is Ended else whole).map(lambda found: kind(**found))
+    return (whole.map(sensible) if kind is Record else whole).map(lambda found: kind(**found))
 
 
 def asked(**fields):
@@ -160,8 +172,8 @@ def minimal(kind):
             wanted[name] = simple[name]
         elif name not in members and name not in nothing:
             wanted[name] = 0
-    if kind is Ended:
-        for name in ("distributions", "data", "environment"):
+    if kind is Record:
+        for name in ("distributions_json", "data_json", "environment_json"):
             wanted[name] = msgspec.Raw(b"{}")
     return kind(**wanted)
 

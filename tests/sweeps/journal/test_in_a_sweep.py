@@ -101,7 +101,7 @@ def test_an_outcome_whose_line_is_damaged_is_said_and_comes_back_the_same(sweep,
     store.journal.path.write_bytes(b"\n".join(lines))
     number = json.loads(lines[place].rpartition(b" ")[0])["number"]
     reports = []
-    assert [r.spec.trial for r in store.read_all(report=reports.append)] == [0, 1, 2, 4]
+    assert [r.trial for r in store.read_all(report=reports.append)] == [0, 1, 2, 4]
     (line,) = set(reports)
     assert f"event {number} is damaged" in line
     result = call("run", "TOY", "--trials", "5", "--workers", "0")

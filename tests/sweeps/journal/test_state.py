@@ -12,7 +12,6 @@ from sweeps.journal.events import (
     Checked,
     CodeKept,
     Confirmed,
-    Ended,
     Enqueued,
     Finished,
     Imported,
@@ -21,6 +20,7 @@ from sweeps.journal.events import (
     LearnedPoint,
     Noted,
     Received,
+    Record,
     Renamed,
     Requested,
     Retried,
@@ -34,7 +34,7 @@ from sweeps.journal.events import (
     Tested as Evaluated,
 )
 from sweeps.journal.state import seconds_used
-from sweeps.records.record import event_of, events_of
+from sweeps.records.sweep import events_of
 from tests.sweeps.factories import make_info, make_record
 
 DIGEST = "ab" * 32
@@ -47,7 +47,7 @@ def begun(generation=1, first_trial=0, **changes):
 
 
 def ended(trial, attempt=1, outcome="complete", **changes):
-    return event_of(make_record(trial, attempt, outcome, **changes))
+    return make_record(trial, attempt, outcome, **changes)
 
 
 def asked(trial, attempt=1, **fields):
@@ -281,7 +281,7 @@ def test_a_number_that_is_lost_costs_its_event_only(story):
         event = STORY[lost]
         left = state_of([*STORY[:lost], *STORY[lost + 1 :]])
         assert left.sweep == story.sweep, "what it is was repeated"
-        gone = {event.key} if isinstance(event, Ended) else set()
+        gone = {event.key} if isinstance(event, Record) else set()
         assert {*story.ended} - {*left.ended} == gone
         assert {*left.asked} >= {*story.asked} - (
             {event.trial} if isinstance(event, Asked) else set()

@@ -35,7 +35,7 @@ def test_the_best_digits_model_works_as_its_readme_says(make_home, tmp_path):
         "README.md", "config.json", "model.keras", "preprocessing.json",
     ]  # fmt: skip
     facts = json.loads((folder / "config.json").read_text())
-    assert facts["config"] == dict(sweep.best().record.spec.config)
+    assert facts["config"] == dict(sweep.best().record.config)
     (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
     assert len(code.splitlines()) == 6
     ran = subprocess.run(
@@ -86,7 +86,7 @@ def test_a_script_leaves_its_files_and_the_command_that_makes_them_again(make_ho
         "README.md", "config.json", "output/nets/model.json", "stdout.txt",
     ]  # fmt: skip
     facts = json.loads((folder / "config.json").read_text())
-    assert facts["config"] == dict(sweep.best().record.spec.config)
+    assert facts["config"] == dict(sweep.best().record.config)
     assert facts["versions"]["python"]
     readme = (folder / "README.md").read_text()
     assert f"which was `{tmp_path}`" in readme

@@ -113,7 +113,7 @@ def test_weights_and_files_are_the_same_bytes_and_arrays_the_same_numbers(old):
     for info in Home(old).sweeps():
         store, former = Home(old).store(info.id), old / KEPT / info.id
         for record in store.read_all(arrays=True):
-            key = record.spec.key
+            key = record.key
             for ending, path in (
                 ("weights", store.weights_path(key)),
                 ("files", store.files_path(key)),

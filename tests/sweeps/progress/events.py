@@ -26,9 +26,9 @@ def play(progress: Progress, *, finish: bool = True) -> None:
     progress.note("importing")
     progress.started(Tally(sweep_info(), 5, DONE))
     for ended in ENDED:
-        progress.trial_started(ended.spec, ended.params)
+        progress.trial_started(ended.spec("mlp-1a2b3c"), ended.params)
         for epoch in range(2):
-            progress.epoch(ended.spec, epoch, {"val_accuracy": 0.8, "loss": math.nan})
+            progress.epoch(ended.spec("mlp-1a2b3c"), epoch, {"val_accuracy": 0.8, "loss": math.nan})
         progress.trial_finished(ended)
     if finish:
         progress.trials_ended(summary())

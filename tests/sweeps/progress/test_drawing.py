@@ -22,7 +22,7 @@ def shown(tally, *, width=80, **how):
 
 def test_it_shows_a_bar_the_best_trials_and_failures():
     tally = tally_of(*DONE, *ENDED[:-1])
-    tally.begin(record(4).spec, {})
+    tally.begin(record(4).spec("mlp-1a2b3c"), {})
     tally.finish(ENDED[-1])
     lines = shown(tally).splitlines()
     assert lines[0].startswith("mlp ")
@@ -46,7 +46,7 @@ def test_five_trials_are_shown_the_best_first():
 
 def test_a_confirmation_is_one_bar():
     tally = tally_of(record(0, 0.9), directory=Path("records/20261127-1a2b3c4d/finalists-1"))
-    tally.begin(record(1).spec, {})
+    tally.begin(record(1).spec("mlp-1a2b3c"), {})
     tally.finish(record(1, 0.8))
     (line,) = shown(tally).splitlines()
     assert line.startswith("confirming ")
@@ -55,7 +55,7 @@ def test_a_confirmation_is_one_bar():
 
 def test_the_current_trial_shows_its_epoch_and_the_watched_metric():
     tally = tally_of()
-    spec = record(7, attempt=2).spec
+    spec = record(7, attempt=2).spec("mlp-1a2b3c")
     tally.begin(spec, {"units_1": 25})
     tally.epoch(spec, 11, {"val_accuracy": 0.8123, "loss": 3.0})
     expected = "trial 7, attempt 2, epoch 12, val_accuracy 0.8123, 0.0 s, units_1=25"
@@ -64,14 +64,14 @@ def test_the_current_trial_shows_its_epoch_and_the_watched_metric():
 
 def test_a_trial_in_its_first_epoch_shows_no_epoch():
     tally = tally_of(epoch_metric=None)
-    tally.begin(record(7).spec, {"units_1": 25})
+    tally.begin(record(7).spec("mlp-1a2b3c"), {"units_1": 25})
     assert "trial 7, 0.0 s, units_1=25" in shown(tally)
 
 
 def test_many_trials_at_once_are_shortened():
     tally = tally_of()
     for trial in range(6):
-        tally.begin(record(trial).spec, {})
+        tally.begin(record(trial).spec("mlp-1a2b3c"), {})
     text = shown(tally)
     assert "trial 3" in text
     assert "trial 4" not in text
@@ -87,7 +87,7 @@ def test_a_sign_of_life_is_shown_while_nothing_runs():
 
 def test_an_ended_sweep_shows_nothing_still_to_come():
     tally = tally_of(*DONE)
-    tally.begin(record(1).spec, {})
+    tally.begin(record(1).spec("mlp-1a2b3c"), {})
     text = shown(tally, ended=True)
     assert "1 of 9 trials" in text
     assert "left" not in text
@@ -106,7 +106,7 @@ def test_an_ended_sweep_says_how():
 @pytest.mark.parametrize("width", [20, 50, 80, 200])
 def test_no_line_is_wider_than_the_terminal_and_none_wraps(width):
     tally = tally_of(*DONE, *ENDED)
-    tally.begin(record(5).spec, {f"a_long_parameter_{n}": 0.123 for n in range(9)})
+    tally.begin(record(5).spec("mlp-1a2b3c"), {f"a_long_parameter_{n}": 0.123 for n in range(9)})
     lines = shown(tally, width=width).splitlines()
     assert max(map(len, lines)) <= width
     assert len(lines) == 1 + 2 + 2 + 2

@@ -77,7 +77,7 @@ def test_a_sweep_is_shown_and_the_terminal_given_back(terminal):
 def test_the_current_epoch_appears_while_a_trial_runs(terminal):
     display = LiveDisplay(terminal.stream)
     display.started(Tally(sweep_info(), 5, []))
-    spec = record(3).spec
+    spec = record(3).spec("mlp-1a2b3c")
     display.trial_started(spec, {"units_1": 25})
     display.epoch(spec, 6, {"val_accuracy": 0.8})
     time.sleep(0.5)
@@ -94,7 +94,7 @@ def test_closing_without_a_finish_gives_the_terminal_back(terminal):
 def test_it_redraws_at_most_eight_times_a_second_however_many_epochs_come(terminal):
     display = LiveDisplay(terminal.stream)
     display.started(Tally(sweep_info(), 5, DONE))
-    spec = record(3).spec
+    spec = record(3).spec("mlp-1a2b3c")
     display.trial_started(spec, {})
     start = time.monotonic()
     epoch = 0
@@ -144,8 +144,8 @@ def test_a_terminal_that_hangs_up_does_not_end_the_sweep(terminal):
 def test_events_before_the_start_are_not_an_error(terminal):
     display = LiveDisplay(terminal.stream)
     ended = record(0, 0.9)
-    display.trial_started(ended.spec, {})
-    display.epoch(ended.spec, 0, {})
+    display.trial_started(ended.spec("mlp-1a2b3c"), {})
+    display.epoch(ended.spec("mlp-1a2b3c"), 0, {})
     display.trial_finished(ended)
     display.close()
     assert terminal.text() == ""

@@ -1,4 +1,3 @@
-import dataclasses
 import io
 import os
 import re
@@ -10,6 +9,7 @@ from sweeps.progress import lines
 from sweeps.progress.lines import JsonLines, Logged, PlainLines, Quiet
 from sweeps.progress.tally import Tally
 from sweeps.workspace.clock import now_ms
+from tests.sweeps.factories import altered
 from tests.sweeps.progress.events import play
 from tests.sweeps.render.builders import record, sweep_info
 
@@ -55,7 +55,7 @@ def test_a_next_start_goes_on_in_the_same_file(tmp_path):
 def test_a_next_start_logs_what_was_recorded_and_killed_before_its_line(tmp_path):
     now = now_ms()
     ended = [
-        dataclasses.replace(record(trial, 0.9), started_at=now - 2000, finished_at=now + 1000)
+        altered(record(trial, 0.9), started_at=now - 2000, finished_at=now + 1000)
         for trial in range(3)
     ]
     before_the_log = record(3, 0.9)

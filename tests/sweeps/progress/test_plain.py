@@ -30,7 +30,7 @@ class Lines:
         return lines
 
     def end(self, ended, seconds=1.0):
-        self._plain.trial_started(ended.spec, ended.params)
+        self._plain.trial_started(ended.spec("mlp-1a2b3c"), ended.params)
         self.now += seconds
         self._plain.trial_finished(ended)
         return self.new()

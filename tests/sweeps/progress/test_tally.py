@@ -21,7 +21,7 @@ def clock():
 
 
 def run_trial(tally, clock, ended, seconds):
-    tally.begin(ended.spec, ended.params)
+    tally.begin(ended.spec("mlp-1a2b3c"), ended.params)
     clock.now += seconds
     return tally.finish(ended)
 
@@ -64,7 +64,7 @@ def test_the_five_best_trials_lead_the_best_first_and_a_retried_one_once(clock):
 def test_an_enqueued_trial_raises_the_total_once_it_begins(clock):
     tally = Tally(sweep_info(), 3, [record(trial, 0.5) for trial in range(3)], clock=clock)
     assert tally.counted == "3 of 3 trials"
-    tally.begin(record(3).spec, {})
+    tally.begin(record(3).spec("mlp-1a2b3c"), {})
     assert tally.counted == "3 of 4 trials"
     tally.finish(record(3, 0.5))
     assert tally.counted == "4 of 4 trials"
@@ -80,7 +80,7 @@ def test_failures_are_counted_by_reason_with_the_first_error(clock):
 
 def test_nothing_is_said_of_the_time_before_a_trial_has_ended_here(clock):
     tally = Tally(sweep_info(), 5, [record(0, 0.9)], clock=clock)
-    tally.begin(record(1).spec, {})
+    tally.begin(record(1).spec("mlp-1a2b3c"), {})
     clock.now += 60
     assert tally.seconds_left() is None
     assert tally.time_left() == ""
@@ -100,7 +100,7 @@ def test_time_left_comes_from_the_pace_of_this_start_and_runs_down(clock):
 def two_workers(tally, clock, number, *, seconds=10.0, retried=()):
     """Let trials end every other half of the time; return what was said of the time left."""
     said = []
-    specs = [record(trial).spec for trial in range(number)]
+    specs = [record(trial).spec("mlp-1a2b3c") for trial in range(number)]
     for spec in specs[:2]:
         tally.begin(spec, {})
     for trial in range(number):
@@ -108,7 +108,7 @@ def two_workers(tally, clock, number, *, seconds=10.0, retried=()):
         if trial in retried:
             tally.finish(record(trial, outcome="interrupted", seconds=seconds))
             said.append(tally.seconds_left())
-            tally.begin(record(trial, attempt=2).spec, {})
+            tally.begin(record(trial, attempt=2).spec("mlp-1a2b3c"), {})
             clock.now += seconds / 2
         tally.finish(record(trial, 0.9, seconds=seconds))
         said.append(tally.seconds_left())  # the next one has not begun: one runs, or none
@@ -182,9 +182,9 @@ def test_sweeps_of_a_confirmation_are_counted_as_one_whole_ones_included(clock):
 
 def test_epochs_are_counted_from_one_and_strangers_ignored(clock):
     tally = Tally(sweep_info(), 1, [], clock=clock)
-    spec = record(0).spec
+    spec = record(0).spec("mlp-1a2b3c")
     tally.begin(spec, {"x": 1})
     tally.epoch(spec, 6, {"val_accuracy": 0.5})
-    tally.epoch(record(9).spec, 0, {})
+    tally.epoch(record(9).spec("mlp-1a2b3c"), 0, {})
     (trial,) = tally.running.values()
     assert (trial.epochs, trial.metrics) == (7, {"val_accuracy": 0.5})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import io
 import json
@@ -25,6 +24,7 @@ from sweeps.workspace.files import (
     is_too_much,
     parse_json,
 )
+from tests.sweeps.factories import altered
 from tests.sweeps.records.test_store import INFO, as_new, make_record, with_moved, with_result
 
 READS = """
@@ -150,7 +150,7 @@ def recorded(folder, name, digest):
     kind = name.partition(".")[2]
     members = {"npz": "details", "weights.npz": "weights", "files.zip": "files"}
     record = with_result(make_record(), arrays={}, history={"loss": [1.0, 0.5]})
-    store.write(dataclasses.replace(record, **{f"{members[kind]}_sha256": digest}))
+    store.write(altered(record, **{f"{members[kind]}_sha256": digest}))
     return folder / "trials" / name
 
 

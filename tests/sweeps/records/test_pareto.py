@@ -11,7 +11,7 @@ from search_spaces.objectives import Objective
 from sweeps.errors import UsageError
 from sweeps.records import RecordStore, leading, need_one_objective, values_of
 from sweeps.records.ranking import front_of, pareto_front, worth_keeping
-from tests.sweeps.factories import make_info, make_record
+from tests.sweeps.factories import altered, make_info, make_record
 
 SCORE, COST = Objective("score", "maximize"), Objective("cost", "minimize")
 DEPTH = Objective("depth", "minimize")
@@ -23,11 +23,11 @@ def trial(trial, score, cost, **changes):
     if made.outcome != "complete":
         return made
     result = dataclasses.replace(made.result, metrics={"score": score, "cost": cost})
-    return dataclasses.replace(made, objective=score, result=result)
+    return altered(made, objective=score, result=result)
 
 
 def trials(records):
-    return [record.spec.trial for record in records]
+    return [record.trial for record in records]
 
 
 TRIALS = [

@@ -3,7 +3,7 @@
 import pytest
 
 from sweeps.records import data_in_words, source_of
-from sweeps.records.record import is_unseen
+from sweeps.records.sweep import is_unseen
 
 DIGEST = "0123456789abcdef" * 4
 SCRIPT, OWN = "script:score:maximize:python train.py {x}", "own:experiment"

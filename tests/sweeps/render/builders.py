@@ -8,7 +8,9 @@ from typing import Any
 from search_spaces.objectives import Objective
 from search_spaces.parameters import Value
 from sweeps.experiment import TrialResult, TrialSpec
-from sweeps.records.record import Outcome, Record, SweepInfo
+from sweeps.journal.events import Outcome, Record
+from sweeps.records.sweep import SweepInfo
+from tests.sweeps.factories import recorded
 
 START = 1_750_000_000_000
 METRIC = "best_val_accuracy"
@@ -65,7 +67,8 @@ def record(
         history={"loss": [1.0 / (epoch + 1) for epoch in range(epochs)]},
     )
     started_at = START + 10_000 * trial
-    return Record(
+    return recorded(
+        None if outcome in {"failed", "interrupted"} else result,
         spec=spec,
         outcome=outcome,
         reason=REASONS[outcome],
@@ -74,8 +77,6 @@ def record(
         params=chosen,
         distributions={},
         objective=objective if outcome == "complete" else None,
-        result=None if outcome in {"failed", "interrupted"} else result,
-        weights_sha256=None,
         data={},
         origin=origin,
         environment={},

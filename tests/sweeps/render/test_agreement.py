@@ -53,7 +53,7 @@ def test_mlflow_says_what_the_records_say(swept, rows):
     parent = next(run for run in runs if run.data.tags["kind"] == "sweep")
     best = swept.best()
     assert parent.data.metrics["best_val_accuracy"] == best.value
-    assert parent.data.tags["best_trial"] == best.record.spec.key
+    assert parent.data.tags["best_trial"] == best.record.key
     assert int(parent.data.tags["failed"]) == sum(r.state == "FAILED" for r in rows.values())
     decided = {
         int(run.data.tags["trial_number"]): run

@@ -14,6 +14,7 @@ from sweeps.cli import app
 from sweeps.render.section import Facts, Folded, Line, Points, Text
 from sweeps.render.sections import render_report, report_sections
 from sweeps.wording import format_metric
+from tests.sweeps.factories import altered
 from tests.sweeps.trading_experiment import SMALL
 
 pytestmark = pytest.mark.slow
@@ -148,7 +149,7 @@ def test_an_accuracy_is_told_apart_also_where_it_is_the_second_objective(data):
         data.info, metric=weights.metric, direction=weights.direction, other_objectives=(accuracy,)
     )
     records = tuple(
-        dataclasses.replace(r, objective=r.result.metrics[weights.metric]) if r.objective else r
+        altered(r, objective=r.result.metrics[weights.metric]) if r.objective else r
         for r in data.records
     )
     swapped = dataclasses.replace(data, info=info, records=records)

@@ -19,6 +19,7 @@ from sweeps.render.section import Code
 from sweeps.render.sections import report_sections
 from sweeps.render.sections.verdict import verdict_section
 from tests.sweeps.confusing_experiment import SPACE, ConfusingExperiment
+from tests.sweeps.factories import altered
 
 SECTIONS = [
     "verdict", "history", "curves", "confusion", "mistakes", "importances", "parameters",
@@ -62,7 +63,7 @@ def test_it_is_one_file_that_asks_for_nothing_else(page):
 
 def test_export_is_advised_where_the_best_kept_its_weights(swept):
     data = read_sweep(swept.info, swept.home.store(swept.info.id))
-    dropped = tuple(dataclasses.replace(one, weights_sha256=None) for one in data.records)
+    dropped = tuple(altered(one, weights_sha256=None) for one in data.records)
     with_weights, without = (
         next(block.text for block in verdict_section(one).blocks if isinstance(block, Code))
         for one in (data, dataclasses.replace(data, records=dropped))
@@ -72,7 +73,7 @@ def test_export_is_advised_where_the_best_kept_its_weights(swept):
     assert "sweeps export" not in without
     assert "sweeps ui confusing" in without
     script = dataclasses.replace(data, info=dataclasses.replace(data.info, experiment="script:a"))
-    wrote = [dataclasses.replace(one, files_sha256="0" * 64) for one in data.records]
+    wrote = [altered(one, files_sha256="0" * 64) for one in data.records]
     assert not script.exported(0)
     assert "command" in dataclasses.replace(script, records=tuple(wrote)).exported(0)
 

@@ -38,6 +38,7 @@ from sweeps.render.sections.confirmed import forest_chart, put_in_words
 from sweeps.render.sections.verdict import answer, fold_facts, verdict_section
 from sweeps.wording import format_seconds
 from tests.sweeps import toy_experiment
+from tests.sweeps.factories import altered
 from tests.sweeps.render.builders import record, sweep_info
 from tests.sweeps.render.test_charts import CHARTS
 
@@ -293,7 +294,7 @@ def test_trials_are_compared_by_sample_only_if_their_split_is_the_same(tmp_path)
     wrong = dataclasses.replace(result, arrays={"validation_logits": scores[:, ::-1]})
     split = {"digest": "d", "split_digest": "one"}
     first, same, elsewhere = (
-        dataclasses.replace(record(trial), result=found, data={**split, **other})
+        altered(record(trial), result=found, data={**split, **other})
         for trial, (found, other) in enumerate(
             [(result, {}), (wrong, {}), (wrong, {"split_digest": "another"})]
         )

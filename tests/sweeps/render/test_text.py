@@ -8,6 +8,7 @@ from sweeps.analysis.rows import trial_rows
 from sweeps.analysis.summary import summarize
 from sweeps.render.section import Section, Table
 from sweeps.render.summaries import render_best, render_sections, render_text, render_trial
+from tests.sweeps.factories import altered
 from tests.sweeps.render.builders import record, sweep_info
 
 RECORDS = [
@@ -60,7 +61,7 @@ def test_the_end_of_a_run_shows_best_baseline_failures_and_three_commands():
     ],
 )
 def test_it_is_said_when_the_best_trained_to_its_last_epoch(reasons, said):
-    records = [replace(record(n, 0.9 + n / 100), reason=why) for n, why in enumerate(reasons)]
+    records = [altered(record(n, 0.9 + n / 100), reason=why) for n, why in enumerate(reasons)]
     text = shown(render_text(summary_of(records, asked=2)), width=120)
     line = "1 of 2 trials, the best among them, trained to the last epoch: more may do better"
     assert (line in text) is said

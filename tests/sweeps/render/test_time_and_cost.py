@@ -1,20 +1,19 @@
 """What a sweep took: its history by seconds of training, and what its trials cost."""
 
-import dataclasses
-
 import pytest
 
 from sweeps.analysis.data import SweepData
 from sweeps.records import RecordStore
 from sweeps.render.section import Folded, Points
 from sweeps.render.sections.trials import history_section
+from tests.sweeps.factories import altered
 from tests.sweeps.render.builders import START, record, sweep_info
 
 
 def trained(trial, objective, began, ended, **changes):
     made = record(trial, objective, **changes)
     times = {"started_at": START + 1000 * began, "finished_at": START + 1000 * ended}
-    return dataclasses.replace(made, **times)
+    return altered(made, **times)
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def data(tmp_path):
         trained(0, 0.7, 0, 20),
         trained(1, 0.8, 0, 10),
         trained(2, 0.6, 10, 30),
-        dataclasses.replace(trained(3, None, 5000, 5010, outcome="failed"), ends_trial=False),
+        altered(trained(3, None, 5000, 5010, outcome="failed"), ends_trial=False),
         trained(3, 0.9, 5010, 5030, attempt=2),
         trained(4, None, 5030, 5040, outcome="diverged"),
     )
@@ -37,7 +36,7 @@ def test_trainings_side_by_side_count_once_and_pauses_do_not(data):
 
 
 def test_a_machine_whose_clock_was_never_set_trains_for_a_while_too(tmp_path):
-    first = dataclasses.replace(trained(0, 0.7, 0, 20), started_at=0, finished_at=20_000)
+    first = altered(trained(0, 0.7, 0, 20), started_at=0, finished_at=20_000)
     data = SweepData(sweep_info(), RecordStore(tmp_path), (first,), 1, None)
     assert data.seconds == 20
 

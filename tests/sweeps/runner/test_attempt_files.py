@@ -93,7 +93,7 @@ def test_where_data_are_gone_runs_stay_incomplete_until_these_are_named(
     finalists = [r.trial for r in sweep.rows() if r.params["block"] == 0]
     for _ in range(2):
         report = send(home, sweep)  # knows only the experiment's own data, which are others
-        assert report.pending == [sweep.trial(trial).record.spec.key for trial in finalists]
+        assert report.pending == [sweep.trial(trial).record.key for trial in finalists]
         assert report.error.startswith(
             f"`evaluation/` of trial {finalists[-1]} of toy-confirmation: "
         )
@@ -126,7 +126,7 @@ def test_what_keeps_too_little_or_examines_nothing_is_whole_without(make_home, c
 
     def files(experiment):
         again = PreparedAgain(lambda: experiment)
-        return AttemptFiles(sweep.info, store, again)(record.spec.key)
+        return AttemptFiles(sweep.info, store, again)(record.key)
 
     whole = files(ExaminedExperiment())
     drawn = {name: content for name, content in whole.items() if name not in EVALUATION}
@@ -148,7 +148,7 @@ def test_a_search_has_none_whatever_its_parameters_are_called(tmp_path, make_hom
 def test_they_say_what_the_record_says(confirm, make_home, tmp_path):
     sweep, home = confirm(), make_home()
     row = next(r for r in sweep.rows() if dict(r.params) == {"block": 0, "finalist": "trial-7"})
-    key = sweep.trial(row.trial).record.spec.key
+    key = sweep.trial(row.trial).record.key
     runs = state(home, sweep)["runs"]
     files = next(run["files"] for run in runs if run["tags"].get("trial") == key)
     found = json.loads(files["evaluation/diagnostics.json"])

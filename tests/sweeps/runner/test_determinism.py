@@ -23,6 +23,7 @@ from sweeps.journal.events import Checked
 from sweeps.runner.replaying import DeterminismCheck
 from sweeps.tracking.store import open_client
 from tests.sweeps.conftest import TOY, table
+from tests.sweeps.factories import altered
 from tests.sweeps.toy_experiment import ToyExperiment
 
 
@@ -166,7 +167,7 @@ def test_a_trial_that_took_long_is_not_trained_again(finished_toy):
     sweep = finished_toy(trials=2)
     store = sweep.home.store(sweep.info.id)
     first = store.read("0000-1")
-    slow = dataclasses.replace(first, finished_at=first.started_at + 10_000)
+    slow = altered(first, finished_at=first.started_at + 10_000)
     begun = []
 
     class Executor:

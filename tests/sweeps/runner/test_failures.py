@@ -128,10 +128,10 @@ def test_every_reason_is_tried_again_as_often_as_it_may_and_no_more(run_failing)
     ]
     records = sweep.home.store(sweep.info.id).read_all()
     for trial in range(8):
-        attempts = [r for r in records if r.spec.trial == trial]
-        assert [r.spec.attempt for r in attempts] == list(range(1, len(attempts) + 1))
+        attempts = [r for r in records if r.trial == trial]
+        assert [r.attempt for r in attempts] == list(range(1, len(attempts) + 1))
         assert [r.ends_trial for r in attempts] == [False] * (len(attempts) - 1) + [True]
-        assert len({(r.spec.seed, str(r.params)) for r in attempts}) == 1
+        assert len({(r.seed, str(r.params)) for r in attempts}) == 1
 
 
 def test_what_no_repetition_mends_is_tried_once(run_failing):
@@ -166,7 +166,7 @@ def test_failures_of_an_earlier_start_count_when_a_trial_is_tried_again(run_fail
     journals.forget(store, "0001-2")
     resumed = run_failing("home", "1=error", trials=2, workers=0)
     assert outcomes(resumed)[1] == ("FAILED", "error", 3)
-    assert [r.ends_trial for r in store.read_all() if r.spec.trial == 1] == [False, True]
+    assert [r.ends_trial for r in store.read_all() if r.trial == 1] == [False, True]
 
 
 @pytest.mark.slow
@@ -181,7 +181,7 @@ def test_kills_from_outside_use_up_no_retry_also_over_restarts(run_failing):
     journals.forget(store, "0001-7", "0001-6")  # interrupted after five attempts
     resumed = run_failing("home", acts, trials=3, workers=1)
     assert outcomes(resumed)[1] == ("FAILED", "error", 10)
-    told = [record.reason for record in store.read_all() if record.spec.trial == 1]
+    told = [record.reason for record in store.read_all() if record.trial == 1]
     assert told == ["killed", "killed", "crash", "killed", "killed", "killed", "error", "error"]
 
 

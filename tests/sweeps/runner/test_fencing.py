@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import sweeps
-from sweeps.journal import Ended, Journal
+from sweeps.journal import Journal, Record
 from sweeps.journal.events import to_line
 from sweeps.tracking.store import open_client
 from tests.sweeps.conftest import table
@@ -59,7 +59,7 @@ def test_an_attempt_that_comes_back_finds_the_next_one_recorded(failing_space, m
     assert line_of(make_home(), "0001-1") == before
     sweep = sweeps.load("toy", make_home())
     assert [row.attempts for row in sweep.rows()] == [1, 2, 1, 1, 1, 1]
-    attempts = [r for r in sweep.home.store(sweep.info.id).read_all() if r.spec.trial == 1]
+    attempts = [r for r in sweep.home.store(sweep.info.id).read_all() if r.trial == 1]
     assert [(r.reason, r.ends_trial) for r in attempts] == [
         ("timeout", False),
         ("max_epochs", True),
@@ -76,7 +76,7 @@ def line_of(home, key):
     """Return the line of an attempt that has ended; None before, an error if there are two."""
     journals = [Journal(path.parent) for path in home.glob("sweeps/*/journal.jsonl")]
     events = [event for journal in journals for event in journal.read(pytest.fail)]
-    lines = [to_line(event) for event in events if isinstance(event, Ended) and event.key == key]
+    lines = [to_line(event) for event in events if isinstance(event, Record) and event.key == key]
     assert len(lines) < 2
     return lines[0] if lines else None
 

@@ -12,7 +12,7 @@ from sweeps.experiment import PreparedData
 from sweeps.experiments.code import PreparedAgain, trained_of
 from sweeps.records import FINALIST, FOLD, RecordStore
 from sweeps.tracking.parent import choose_beside, interactive_pages
-from tests.sweeps.factories import make_info, make_record
+from tests.sweeps.factories import altered, make_info, make_record
 from tests.sweeps.toy_experiment import ToyExperiment
 
 
@@ -72,7 +72,7 @@ def test_other_data_are_an_error_and_too_little_left_makes_no_page(store):
     with pytest.raises(UsageError, match="was trained on other data"):
         illustrated(store, champion, WithPages(), digest="f" * 64)
     assert illustrated(store, champion, WithPages()) != {}
-    store.drop_weights(champion.spec.key)
+    store.drop_weights(champion.key)
     assert trained_of(store, make_info(), champion).weights is None
     assert illustrated(store, champion, WithPages()) == {}
 
@@ -91,8 +91,8 @@ def test_an_experiment_that_fails_to_draw_is_heard(store, error):
 def test_beside_stands_a_baseline_else_the_next_best_of_the_same_block():
     info = make_info()
     searched = [record(0, 0.4, "baseline plain"), record(1, 0.9), record(2, 0.8)]
-    assert choose_beside(searched, searched[1], info).spec.trial == 0
-    assert choose_beside(searched[1:], searched[1], info).spec.trial == 2
+    assert choose_beside(searched, searched[1], info).trial == 0
+    assert choose_beside(searched[1:], searched[1], info).trial == 2
     assert choose_beside(searched[1:2], searched[1], info) is None
     confirmed = [
         record(0, 0.90, "grid", **{FOLD: 0, FINALIST: "trial-7"}),
@@ -100,12 +100,12 @@ def test_beside_stands_a_baseline_else_the_next_best_of_the_same_block():
         record(2, 0.80, "grid", **{FOLD: 0, FINALIST: "baseline-plain"}),
         record(3, 0.99, "grid", **{FOLD: 1, FINALIST: "baseline-plain"}),
     ]
-    assert choose_beside(confirmed, confirmed[0], info).spec.trial == 2
-    assert choose_beside(confirmed[:2], confirmed[0], info).spec.trial == 1
+    assert choose_beside(confirmed, confirmed[0], info).trial == 2
+    assert choose_beside(confirmed[:2], confirmed[0], info).trial == 1
 
 
 def test_a_failed_trial_left_nothing(store):
-    failed = dataclasses.replace(make_record(4), result=None, outcome="failed", objective=None)
+    failed = altered(make_record(4), result=None, outcome="failed", objective=None)
     store.write(failed)
     with pytest.raises(UsageError, match="trial 4 failed"):
         trained_of(store, make_info(), failed)

@@ -12,7 +12,7 @@ from sweeps.experiment import TrialResult
 from sweeps.runner.replaying import ReplayDifference, compare, replay, replay_recorded
 from tests.sweeps import toy_experiment
 from tests.sweeps.confusing_experiment import SPACE
-from tests.sweeps.factories import make_record
+from tests.sweeps.factories import altered, make_record
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def toy(finished_toy):
 
 def again(record, **changes):
     data = toy_experiment.experiment.prepare(None, 0)
-    return replay(dataclasses.replace(record, **changes), toy_experiment.experiment, data)
+    return replay(altered(record, **changes), toy_experiment.experiment, data)
 
 
 def test_every_trial_comes_out_the_same_to_the_bit(toy):
@@ -58,8 +58,7 @@ def test_with_other_versions_a_tolerance_holds_and_what_changed_is_named(toy, of
 @pytest.mark.slow
 def test_another_seed_is_another_trial(toy):
     record = toy.trial(2).record
-    spec = dataclasses.replace(record.spec, seed=record.spec.seed + 1)
-    assert not again(record, spec=spec).is_bit_equal
+    assert not again(record, seed=record.seed + 1).is_bit_equal
 
 
 @pytest.mark.slow
@@ -115,7 +114,7 @@ def test_weights_that_were_dropped_can_be_had_again(toy, call):
     store = toy.home.store(toy.info.id)
     record = toy.trial(2).record
     before = store.weights(record)
-    store.drop_weights(record.spec.key)
+    store.drop_weights(record.key)
     assert "kept again" in call("replay", "toy", 2, "--restore").stdout
     after = store.weights(record)
     assert before.keys() == after.keys()
@@ -124,11 +123,11 @@ def test_weights_that_were_dropped_can_be_had_again(toy, call):
 
 def test_weights_are_kept_if_that_is_asked_for_and_they_are_the_same_only(toy, call):
     store, record = toy.home.store(toy.info.id), toy.trial(2).record
-    file = store.weights_path(record.spec.key)
-    store.drop_weights(record.spec.key)
+    file = store.weights_path(record.key)
+    store.drop_weights(record.key)
     assert call("replay", "toy", 2).exit_code == 0
     assert not file.exists(), "nobody asked"
-    other = dataclasses.replace(record, weights_sha256="0" * 64)
+    other = altered(record, weights_sha256="0" * 64)
     replayed = replay_recorded(store, toy.info, other, restore=True)
     assert [difference.what for difference in replayed.differences] == ["weights"]
     assert (replayed.succeeded, replayed.is_restored) == (False, False)

@@ -77,7 +77,7 @@ def test_a_worker_that_is_killed_or_out_of_memory_goes_on(run, tmp_path):
     sweep = run("killed", "2=crash 5=oom", progress=heard)
     assert_as_undisturbed(sweep, alone)
     assert [record.resumed_from for record in records(sweep)] == [6, 6, 6]
-    assert [record.spec.attempt for record in records(sweep)] == [3, 3, 3]
+    assert [record.attempt for record in records(sweep)] == [3, 3, 3]
     assert [record.resumed_from for record in records(alone)] == [None] * 3
     assert not list((tmp_path / "killed").rglob(".checkpoints"))
     assert "trial 1 goes on from its checkpoint, after epoch 3" in heard.notes

@@ -79,7 +79,7 @@ def test_failed_trials_get_their_outcome_and_the_others_stay_as_they_were(
     ]
     assert_sound(make_home(), after)
     records = sweep.home.store(sweep.info.id).read_all()
-    assert [r.ends_trial for r in records if r.spec.trial == 1] == [False, False, True]
+    assert [r.ends_trial for r in records if r.trial == 1] == [False, False, True]
     client = open_client(f"sqlite:///{make_home() / 'mlflow.db'}")
     experiments = [e.experiment_id for e in client.search_experiments()]
     runs = client.search_runs(experiments, "tags.trial_number = '1'", order_by=["tags.attempt"])

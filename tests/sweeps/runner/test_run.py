@@ -32,7 +32,7 @@ def test_a_sweep_ends_with_as_many_outcomes_as_were_asked_for(run_toy):
 def test_each_trial_is_trained_with_a_seed_of_its_own(finished_toy):
     sweep = finished_toy(trials=6)
     records = sweep.home.store(sweep.info.id).read_all()
-    assert [record.spec.seed for record in records] == [training_seed(0, n) for n in range(6)]
+    assert [record.seed for record in records] == [training_seed(0, n) for n in range(6)]
 
 
 @pytest.mark.slow

@@ -57,7 +57,7 @@ def assert_agrees(make_home, storage, mlflow_server):
 
     def check():
         sweep = sweeps.load("toy", make_home("b"), storage)
-        keys = [r.spec.key for r in sweep.home.store(sweep.info.id).read_all()]
+        keys = [r.key for r in sweep.home.store(sweep.info.id).read_all()]
         runs = [r for r in read_runs(mlflow_server.address, sweep.info) if not r.is_deleted]
         assert Counter(run.key for run in runs) == Counter(["", *keys])
         assert {run.status for run in runs} == {"FINISHED"}

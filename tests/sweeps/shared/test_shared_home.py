@@ -12,7 +12,7 @@ import pytest
 import sweeps
 from sweeps.errors import UsageError
 from sweeps.home import Home
-from sweeps.journal import Ended, Journal
+from sweeps.journal import Journal, Record
 from sweeps.journal.events import to_line
 from sweeps.shared import server
 from sweeps.shared.lease import LEASE_SECONDS
@@ -57,7 +57,7 @@ def host(toy_space, make_home, storage):
             """Return the line of each attempt that has ended, by its key."""
             folders = [path.parent for path in self.home.glob("sweeps/*/journal.jsonl")]
             events = [e for folder in folders for e in Journal(folder).read(pytest.fail)]
-            return {event.key: to_line(event) for event in events if isinstance(event, Ended)}
+            return {event.key: to_line(event) for event in events if isinstance(event, Record)}
 
     return Host
 

@@ -18,10 +18,10 @@ from sweeps.records.store import recover
 from sweeps.runner.control import PAUSE, ControlRequests
 from sweeps.runner.ownership import hold
 from sweeps.shared import Lease
-from tests.sweeps.factories import SWEEP_ID, make_info, make_record
+from tests.sweeps.factories import SWEEP_ID, altered, make_info, make_record
 from tests.sweeps.shared.cutting_proxy import CuttingProxy
 
-KEY = make_record().spec.key
+KEY = make_record().key
 
 
 class Host:
@@ -36,7 +36,7 @@ class Host:
             self.store.create(make_info())
         record = make_record()
         result = replace(record.result, weights={"w": np.arange(3.0)})
-        self.store.write(replace(record, result=result), {"x": b"written"})
+        self.store.write(altered(record, result=result), {"x": b"written"})
 
     def refresh(self):
         self.home.refresh()
@@ -80,7 +80,7 @@ def test_weights_that_are_freed_on_one_host_are_freed_on_all(hosts):
     a, b = hosts
     record = make_record(1)
     result = replace(record.result, weights={"w": np.arange(3.0)})
-    b.store.write(replace(record, result=result))
+    b.store.write(altered(record, result=result))
     a.refresh()
     weights = "trials/0001-1.weights.npz"
     assert weights in a.files()

@@ -96,7 +96,7 @@ def test_several_objectives_have_their_names_values_and_directions(exported):
     second = Objective("val_loss", "minimize")
     records = [make_record(0), make_record(1), make_record(2, outcome="failed")]
     for record in records[:2]:
-        record.result.metrics["val_loss"] = 1.0 + record.spec.trial
+        record.trained.metrics["val_loss"] = 1.0 + record.trial
     study = exported(records, other_objectives=(second,))
     assert [way.name for way in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert [trial.values for trial in study.trials] == [
@@ -149,7 +149,7 @@ def test_parameters_without_a_distribution_are_choices(exported):
 
 def test_a_metric_named_like_an_attribute_gives_way(exported):
     record = make_record(0)
-    record.result.metrics["trial"] = 7.0
+    record.trained.metrics["trial"] = 7.0
     (trial,) = exported([record]).trials
     assert (trial.user_attrs["trial"], trial.user_attrs["metric.trial"]) == (0, 7.0)
 

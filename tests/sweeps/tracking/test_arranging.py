@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from sweeps.journal.events import Record
 from sweeps.records.ranking import ranked
-from sweeps.records.record import Record, SweepInfo
+from sweeps.records.sweep import SweepInfo
 from sweeps.tracking.runs import KnownSweep
 from sweeps.tracking.view import directions, running_note, view_of
-from tests.sweeps.factories import make_info, make_record
+from tests.sweeps.factories import altered, make_info, make_record
 
 INFO = make_info()
 RECORDS = [
@@ -20,7 +21,7 @@ RECORDS = [
     make_record(6, outcome="failed"),
     make_record(7, outcome="pruned"),
 ]
-CHILDREN = {record.spec.key: (f"id-{record.spec.trial}", "FINISHED") for record in RECORDS}
+CHILDREN = {record.key: (f"id-{record.trial}", "FINISHED") for record in RECORDS}
 SWEEP = KnownSweep("7", "parent", CHILDREN)
 
 
@@ -87,7 +88,7 @@ def test_the_parent_links_the_view_and_the_best_three_and_offers_searches() -> N
     best = ranked(RECORDS, INFO.direction)
     text = directions(INFO, SWEEP, best, "### Sweep mlp", "mine")
     assert text.startswith("mine\n\n[All trials, best first](#/experiments/7/runs?")
-    ids = "%2C".join(f"%22id-{record.spec.trial}%22" for record in best[:3])
+    ids = "%2C".join(f"%22id-{record.trial}%22" for record in best[:3])
     assert f"(#/compare-runs?runs=%5B{ids}%5D&experiments=%5B%227%22%5D" in text
     assert "`tags.sweep = 'mlp' and tags.kind = 'trial' and tags.state = 'FAILED'`" in text
     assert f"metrics.best_val_accuracy >= {best[-1].objective!r}" in text
@@ -112,7 +113,7 @@ def test_a_class_that_a_search_cannot_name_is_not_offered(name: str) -> None:
     assert record.result is not None
     names = [name, *"bcdefghij"]
     info = dataclasses.replace(record.result, info={"classes": names})
-    record = dataclasses.replace(record, result=info)
+    record = altered(record, result=info)
     text = directions(INFO, SWEEP, [record], "text", None)
     offered = "LIKE" in text
     assert not offered or name not in text.partition("LIKE")[2]
@@ -123,8 +124,7 @@ def test_parallel_coordinates_leave_out_what_some_trials_lack() -> None:
     records = []
     for trial, params in enumerate([shallow, deep, {**shallow, "x": 0.3}]):
         record = make_record(trial)
-        spec = dataclasses.replace(record.spec, config=params)
-        records.append(dataclasses.replace(record, params=params, spec=spec))
+        records.append(altered(record, params=params, config=params))
     state = state_of(INFO, records)
     (card,) = cards(state, "PARALLEL")
     assert sorted(card["selectedParams"]) == ["depth", "x"]

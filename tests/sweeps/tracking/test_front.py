@@ -168,8 +168,8 @@ def test_the_view_shows_one_objective_against_the_other_first():
 def test_the_parent_links_runs_of_the_front_and_offers_a_search_for_it():
     records = [make_record(trial, epochs=3 + trial) for trial in range(5)]
     front = front_keys(INFO, records)
-    known = KnownSweep("1", "p", {r.spec.key: (f"run{r.spec.trial}", "") for r in records})
-    best = sorted(records, key=lambda record: record.spec.key not in front)
+    known = KnownSweep("1", "p", {r.key: (f"run{r.trial}", "") for r in records})
+    best = sorted(records, key=lambda record: record.key not in front)
     text = directions(INFO, known, best, "told", None)
     assert "All trials, by best_val_accuracy" in text
     assert f"tags.{ON_FRONT} = 'true'" in text

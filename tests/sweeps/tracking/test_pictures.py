@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sweeps.records.record import Record
+from sweeps.journal.events import Record
 from sweeps.render.confusion import SMALL, draw_confusion
 from sweeps.tracking import pictures as pictures_module
 from sweeps.tracking.content import (
@@ -36,7 +36,7 @@ from sweeps.tracking.projection import Projection
 from sweeps.tracking.runs import log_dataset, search
 from sweeps.tracking.store import IncompleteError, open_client
 from sweeps.workspace import failpoints
-from tests.sweeps.factories import DATA, SWEEP_ID, make_info, make_record
+from tests.sweeps.factories import DATA, SWEEP_ID, altered, make_info, make_record
 
 INFO = make_info()
 NAME = re.compile(
@@ -47,7 +47,7 @@ NAME = re.compile(
 def ranked_records(number: int, epochs: int = 3) -> list[Record]:
     """Return records of which each is a little worse than the one before."""
     records = [make_record(trial, epochs=epochs) for trial in range(number)]
-    return [dataclasses.replace(r, objective=0.9 - r.spec.trial / 100) for r in records]
+    return [altered(r, objective=0.9 - r.trial / 100) for r in records]
 
 
 def projected(projection: Projection, records: list[Record]) -> list[Record]:
@@ -103,8 +103,9 @@ def test_a_matrix_is_drawn_of_an_attempt_that_has_counts_and_no_picture_of_them(
     assert with_matrix(record, {MATRIX: b"its own"}) == {MATRIX: b"its own"}
     for change in ({"outcome": "diverged"}, {"arrays": {}}):
         result = dataclasses.replace(record.result, **change)  # type: ignore[arg-type]
-        assert with_matrix(dataclasses.replace(record, result=result), {}) == {}
-    assert with_matrix(dataclasses.replace(record, result=None, error="no"), {}) == {}
+        assert with_matrix(altered(record, result=result), {}) == {}
+    failed = altered(record, result=None, outcome="failed", objective=None, error="no")
+    assert with_matrix(failed, {}) == {}
 
 
 def test_all_runs_share_the_steps_of_the_slider_and_end_with_their_kept_weights() -> None:
@@ -197,7 +198,7 @@ def test_pictures_are_drawn_from_their_beginning_on_and_once_more_after_an_error
     draw = pictures_module._files
 
     def fail_at_first(record: Record, plan: Any) -> dict[str, bytes]:
-        drawn.append(record.spec.key)
+        drawn.append(record.key)
         if len(drawn) == 1:
             raise OSError("no file descriptor is free")
         return draw(record, plan)
@@ -218,7 +219,7 @@ def test_trials_without_confusion_counts_have_no_pictures(
     record = make_record()
     assert record.result is not None
     result = dataclasses.replace(record.result, arrays={"confusion": np.ones(3)})
-    record = dataclasses.replace(record, result=result)
+    record = altered(record, result=result)
     projected(projection, [record])
     show(projection, [record])
     assert pictures(home) == {}

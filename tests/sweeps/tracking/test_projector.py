@@ -272,7 +272,7 @@ def test_earlier_records_are_drawn_again_only_if_their_run_is_missing(
     projector = Projector(projection, INFO)
     projector.start()
     for record in records:
-        projector.put(record, drawing(record.spec.trial), only_if_missing=True)
+        projector.put(record, drawing(record.trial), only_if_missing=True)
     assert projector.close(30).done == 3
     assert drawn == [0, 2]
     assert len(statuses(home)) == 4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 from optuna.distributions import (
@@ -14,6 +13,7 @@ from optuna.distributions import (
 
 from sweeps.analysis.data import SweepData
 from sweeps.records import RecordStore
+from tests.sweeps.factories import altered
 from tests.sweeps.render.builders import record, sweep_info
 
 DOMAINS = {
@@ -28,7 +28,7 @@ def sweep_data(points, objectives, direction="maximize"):
     """Return a sweep whose trials are these points with these objectives."""
     texts = {name: distribution_to_json(domain) for name, domain in DOMAINS.items()}
     records = tuple(
-        dataclasses.replace(
+        altered(
             record(trial, objective, params=point),
             distributions={name: texts[name] for name in point},
         )

@@ -10,7 +10,7 @@ import pytest
 from search_spaces.objectives import Objective
 from sweeps.analysis.findings import interval_of
 from sweeps.interval import wilson
-from tests.sweeps.factories import make_record
+from tests.sweeps.factories import altered, make_record
 
 COUNTS = np.array([[[40, 10], [5, 45]]], np.uint16)
 
@@ -19,7 +19,7 @@ def with_counts(counts):
     made = make_record()
     arrays = {} if counts is None else {"confusion": counts}
     result = dataclasses.replace(made.result, arrays=arrays, info={"classes": ["cat", "dog"]})
-    return dataclasses.replace(made, result=result, data={})
+    return altered(made, result=result, data={})
 
 
 @pytest.mark.parametrize(

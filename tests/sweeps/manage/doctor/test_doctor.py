@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -16,6 +15,7 @@ from sweeps.home import Home
 from sweeps.runner.ownership import SweepLock
 from tests.faults.mlflow_state import mlflow_state
 from tests.sweeps.conftest import table
+from tests.sweeps.factories import altered
 
 
 class Patient:
@@ -282,7 +282,7 @@ def test_a_damaged_file_of_an_attempt_is_put_aside_and_its_result_stays(patient,
     file = patient.store.folder / "trials" / name
     if not file.exists():
         record = patient.store.read("0001-1")
-        again = replace(record, spec=replace(record.spec, attempt=2), ends_trial=False)
+        again = altered(record, attempt=2, ends_trial=False)
         patient.store.write(again, {"log.txt": b"it wrote this"})
         assert patient.doctor("--fix").exit_code == 0
     file.write_bytes(file.read_bytes()[:-1])
