@@ -106,7 +106,7 @@ def equals(random: np.random.Generator, luck: str, count: int, draws: int) -> Co
         equal = verdict_of(simulated(random, 0, count, FOLDS, luck=luck))
         found["false"] += equal.is_settled
         found["missed"] += not may_be_best(equal, 0)
-        quotable = equal.quotable.score
+        quotable = equal.quotable
         found["covered"] += quotable.low <= ACCURACY <= quotable.high
     return found
 
@@ -144,14 +144,12 @@ def verdict_of(outcomes: Outcomes) -> Verdict:
 
 def may_be_best(verdict: Verdict, trial: int) -> bool:
     """Whether the finalist of a trial may be the best."""
-    return next(
-        bool(s.concluded.may_be_best) for s in verdict.standings if s.finalist.trial == trial
-    )
+    return next(bool(s.may_be_best) for s in verdict.standings if s.trial == trial)
 
 
 def is_first(verdict: Verdict) -> bool:
     """Whether the leader is the first finalist."""
-    return verdict.standings[0].finalist.trial == 0
+    return verdict.standings[0].trial == 0
 
 
 def table(result: dict[str, Any]) -> str:

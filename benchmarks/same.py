@@ -116,9 +116,7 @@ def draw(
         outcomes = Outcomes(np.array(scores), samples)
         verdict = decide(outcomes, names, {})
         than_all += verdict.is_settled
-        missed += any(
-            s.finalist.trial == 0 and not s.concluded.may_be_best for s in verdict.standings
-        )
+        missed += any(s.trial == 0 and not s.may_be_best for s in verdict.standings)
     return {
         "accuracy": float(nets.mean()),
         "better_than_all": than_all / draws,

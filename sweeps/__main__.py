@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import Final
 
-from sweeps.workspace.clock import command_begins
+from sweeps.workspace import clock
 
 SHORT: Final = {"best", "list", "trials"}
 """Commands that read records, print them and end."""
@@ -25,7 +25,7 @@ def main() -> None:
     """Run the command line."""
     codes: list[int] = []
     atexit.register(_leave, codes)  # the first registered: it runs last
-    command_begins()
+    clock.command = clock.Stopwatch()
     # Records are many small objects, none of them garbage: to look for some, as often as usual,
     # takes a fifth of the time of `sweeps trials` with ten thousand trials; so seldom, a seventh of
     # that of `sweeps list`.

@@ -33,7 +33,7 @@ from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.champion import ALIAS
 from sweeps.tracking.reading import read_champion
 from sweeps.wording import counted, format_metric
-from sweeps.workspace.names import check_trial, trial_of
+from sweeps.workspace.names import trial_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -260,8 +260,8 @@ class Sweep:
 
         check_arguments(options, RETRY_OPTIONS)
         asked = RunOptions(self.name, **options)
-        retried = retry(self.home, self.info, trials, asked=asked, progress=progress)
-        raise_what_stopped(retried.result.summary)
+        summary, _, _ = retry(self.home, self.info, trials, asked=asked, progress=progress)
+        raise_what_stopped(summary)
         return self
 
     def best(self) -> Trial:
@@ -302,7 +302,8 @@ class Sweep:
         Raises:
             UsageError: The sweep has no record of it.
         """
-        check_trial(trial)
+        if not isinstance(trial, int) or isinstance(trial, bool):
+            raise UsageError(f"trial {trial!r}: give a whole number from 0 on")
         row = next((row for row in self.rows() if row.trial == trial), None)
         if row is None:
             raise UsageError(f"sweep {self.name!r} has no trial {trial}")

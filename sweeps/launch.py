@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.mapping import lies_in
+from search_spaces.parameters import Value
 from sweeps.analysis.summary import Summary, champion_of, summarize
 from sweeps.capabilities import SupportsFiles
 from sweeps.config.options import RunOptions
@@ -21,26 +22,25 @@ from sweeps.executors import Executor, InProcessExecutor
 from sweeps.executors.dask.fleet import Cluster, Fleet, check_resources, look_at, parse_cluster
 from sweeps.experiments.loading import script_facts
 from sweeps.home import Home
-from sweeps.journal import Asked
+from sweeps.journal.events import Retried
 from sweeps.progress import Mode, Progress, make_progress
 from sweeps.progress.lines import Logged
 from sweeps.progress.tally import Tally
 from sweeps.records import (
     Conclusions,
-    EnqueuedPoints,
     Record,
-    Starts,
     SweepInfo,
     confirmed_by,
+    counted_start,
     describe_learned,
     heard,
     recover,
 )
-from sweeps.records.enqueued import Retries, trials_to_retry
-from sweeps.runner.budget import Budget, Reserving, make_budget, time_used
-from sweeps.runner.control import ControlListener, ControlRequests, StopRequest
+from sweeps.records.enqueued import trials_in_all, trials_to_retry
+from sweeps.runner.budget import Budget, Reserving, make_budget
+from sweeps.runner.control import ControlListener, StopRequest
 from sweeps.runner.enqueuing import enqueue_longer_of
-from sweeps.runner.loop import Coordinator, Watch
+from sweeps.runner.loop import Coordinator
 from sweeps.runner.opening import (
     check_fingerprint,
     describe_extension,
@@ -50,6 +50,7 @@ from sweeps.runner.opening import (
     make_trial_queue,
     newest_generation,
     open_sweep,
+    trials_begun,
 )
 from sweeps.runner.ownership import Guard, Hold
 from sweeps.tracking.address import resolve_tracking_uri, sqlite_path
@@ -58,7 +59,6 @@ from sweeps.tracking.preflight import check_store
 from sweeps.tracking.store import check_database
 from sweeps.tracking.sync import finish_deletions, hold_to_send
 from sweeps.workspace.clock import Stopwatch
-from sweeps.workspace.databases import DatabaseRetry
 from sweeps.workspace.provenance import changed_versions, code_state, environment
 
 
@@ -78,31 +78,23 @@ def find_cluster(asked: RunOptions) -> Cluster | None:
     return parse_cluster(asked.executor, trusted=asked.trust_cluster, resources=resources)
 
 
-def start_executor(
-    config: SweepConfig,
-    watch: Watch,
-    note: Callable[[str], None],
-    *,
-    fleet: Fleet | None,
-    running: Path,
-) -> Executor:
+def start_executor(coordinator: Coordinator, *, fleet: Fleet | None, running: Path) -> Executor:
     """Start the executor of a sweep.
 
     Workers get ready in the background; the calling process (`--workers 0`) warms up before this
     function returns.
 
     Args:
-        config: The sweep.
-        watch: Is told of running attempts.
-        note: Is called with each line worth showing.
+        coordinator: Is told of running attempts.
         fleet: The workers of a cluster; None for this machine.
         running: Folder in which each attempt has a folder, if the experiment writes files.
     """
+    config, note = coordinator.config, coordinator.progress.note
     writes_files = isinstance(config.experiment, SupportsFiles)
     folders = running if writes_files else None
     if config.parallelism.workers == 0:
         return InProcessExecutor(
-            config.experiment, config.data, watch, watch.verdict_on, folders=folders
+            config.experiment, config.data, coordinator, coordinator.verdict_on, folders=folders
         )
     from sweeps.executors.local.executor import WorkersExecutor
     from sweeps.executors.preloading import make_preload
@@ -120,11 +112,11 @@ def start_executor(
 
         ahead = config.ask_ahead
         return DaskExecutor(
-            fleet, preload, watch, note, ask_ahead=ahead, trial_timeout_seconds=longest
+            fleet, preload, coordinator, note, ask_ahead=ahead, trial_timeout_seconds=longest
         )
     at_once = config.parallelism.at_once
     return WorkersExecutor(
-        at_once, preload, watch, note, trial_timeout_seconds=longest, folders=folders
+        at_once, preload, coordinator, note, trial_timeout_seconds=longest, folders=folders
     )
 
 
@@ -207,7 +199,7 @@ def run_config(
         if config.parallelism.idle:
             shown.note(f"workers: {config.parallelism}")
         if (runs := sqlite_path(tracking_uri)) is not None:
-            check_database(runs, DatabaseRetry(shown.note))
+            check_database(runs, shown.note)
         if away is not None:
             shown.note(outage_note(tracking_uri, away))
         return run_sweep(
@@ -260,16 +252,16 @@ def run_sweep(
                 config.home, opened, tracking_uri, note, request.fail, request.is_asked
             ) as held,
             # Under the lock, since it withdraws the requests to whoever had the sweep before.
-            ControlListener(ControlRequests(store), request, progress) as listener,
+            ControlListener(store, request, progress) as listener,
             # Under the lock, which it watches.
-            Guard(held.lock, store, opened, note=note, on_lost=request.fail) as guard,
+            Guard(held, store, opened, note) as guard,
             ExitStack() as counting,
         ):
             start = _Start(config, opened, progress, timing, held=held, guard=guard)
             start.take_up(code)
             start.count(counting)
             parent = start.track(tracking_uri, is_away=is_away)
-            coordinator = start.assemble(Watch(progress, request, listener), parent, fleet)
+            coordinator = start.assemble(request, listener, parent, fleet)
             stopped_by = start.run(coordinator, parent)
             summary = start.end(coordinator, parent, stopped_by, has_failed=has_failed)
     # Without the lock: who hears that it is over may run the next command on the sweep at once.
@@ -298,8 +290,7 @@ class _Start:
         self.held, self.guard = held, guard
         self.store = config.home.store(opened.id)
         self.records: Sequence[Record] = ()
-        self.asked: Mapping[int, Asked] = {}
-        self.surroundings: Mapping[str, Any] = {}
+        self.surroundings: dict[str, Any] = {}
         self.budget: Budget | None = None
         self.total = 0
 
@@ -314,11 +305,12 @@ class _Start:
         note = self.progress.note
         # Before anything counts the trials: a record that is torn is none.
         self.records = recover(self.store, note)
-        self.asked = self.store.asked_for()
         # With whole records: an extension takes over the trials without an outcome.
         self.info = newest_generation(self.config, self.opened, code)
         self.store.repeat(self.info)
-        self.surroundings = _environment(self.config)
+        own = self.config.code
+        self.surroundings = environment(own.packages if own is not None else ())
+        self.surroundings |= {"code": own.identity} if own is not None else {}
         # Before the first trial: its record names the code, which is kept here.
         for line in self._said_of_the_start():
             note(line)
@@ -354,15 +346,15 @@ class _Start:
         """Find out how many trials there will be, and count this start."""
         config, asked = self.config, self.config.limits.trials
         begun = max((record.trial + 1 for record in self.records), default=0)
-        if config.limits.budget_seconds is not None and config.retry is None:
+        if config.retry is None:
             # Before this start is counted below: the budget knows of its time by the watch.
-            used, timing = time_used(config.home, self.info), self.timing
-            self.budget = make_budget(config, self.records, used, timing.watch, timing.reserving)
+            self.budget = make_budget(config, self.timing.watch, self.timing.reserving)
+        if self.budget is not None:
             asked = max(begun, min(asked, self.budget.trials or 0))
         if not self.is_confirmation:
-            starts = Starts(self.store)
-            counting.enter_context(starts.counted(self.timing.watch, self.timing.command))
-        self.total = _enqueued(config, self.info).total(asked, begun)
+            watch, command = self.timing.watch, self.timing.command
+            counting.enter_context(counted_start(self.store, watch, command))
+        self.total = trials_in_all(self.store.state(), asked, begun, _fitting(config))
 
     def track(self, tracking_uri: str, *, is_away: bool) -> ParentRun:
         """Begin to send runs to MLflow."""
@@ -384,17 +376,17 @@ class _Start:
         is_retry = self.config.retry is not None
         self.store.ask(max(total, self.store.asked() or 0) if is_retry else total)
 
-    def assemble(self, watch: Watch, parent: ParentRun, fleet: Fleet | None) -> Coordinator:
+    def assemble(
+        self, request: StopRequest, control: ControlListener, parent: ParentRun, fleet: Fleet | None
+    ) -> Coordinator:
         """Put together what runs the trials."""
         config, info = self.config, self.info
-        request, note = watch.request, watch.progress.note
-        points = _enqueued(config, info)
         store = self.store
 
-        def start() -> Executor:
+        def start(coordinator: Coordinator) -> Executor:
             if not self.is_confirmation:
-                note("warming up")
-            executor = start_executor(config, watch, note, fleet=fleet, running=store.running)
+                self.progress.note("warming up")
+            executor = start_executor(coordinator, fleet=fleet, running=store.running)
             if not isinstance(executor, InProcessExecutor):
                 parent.prepare()  # beside what the workers import
             return executor
@@ -402,14 +394,11 @@ class _Start:
         return Coordinator(
             config=config,
             sweep_id=info.id,
-            queue=make_trial_queue(
-                config, info, self.records, self.asked, store.append, points.for_trial
-            ),
-            points=points,
+            queue=make_trial_queue(config, info, self.records, _fitting(config)),
             store=store,
-            progress=watch.progress,
+            progress=self.progress,
             request=request,
-            watch=watch,
+            control=control,
             start_executor=start,
             environment=self.surroundings,
             on_record=parent.project,
@@ -433,7 +422,6 @@ class _Start:
             try:
                 return coordinator.run()
             finally:  # an error may come of another process that has taken the sweep
-                self.held.check()
                 self.guard.check()
         except LeaseLost:
             parent.leave()  # the sweep is not ours any more, nor its parent run
@@ -464,7 +452,9 @@ class _Start:
         # A stop request after the last trial has stopped only the wait for MLflow.
         stopped_by = stopped_by or (request.reason if report.pending else None)
         guard.check()  # after that wait, in which files may have been deleted
-        pending, why = guard.pending(report.done, len(report.pending), report.error)
+        pending, why = len(report.pending), report.error
+        if guard.runs_lost is not None:  # with the parent run
+            pending, why = pending + report.done + 1, guard.runs_lost
         return replace(
             self._summary(records, coordinator, stopped_by),
             tracking_pending=pending,
@@ -498,13 +488,6 @@ def _keep_log(home: Home, info: SweepInfo, progress: Progress) -> None:
             progress.note(f"full output: {path.relative_to(Path.cwd()) if near else path}")
 
 
-def _environment(config: SweepConfig) -> dict[str, Any]:
-    """Return versions, machine and code, as the records of this start keep them."""
-    if config.code is None:
-        return environment()
-    return {**environment(config.code.packages), "code": config.code.identity}
-
-
 def _marked(
     config: SweepConfig, info: SweepInfo, records: Sequence[Record]
 ) -> tuple[SweepConfig, list[Record]]:
@@ -518,12 +501,11 @@ def _marked(
         UsageError: One of the trials did not fail.
     """
     store = config.home.store(info.id)
-    waiting = Retries(store).waiting(records)
-    trials = {*store.asked_for(), *(record.trial for record in records)}
-    begun = max(info.first_trial, *(number + 1 for number in trials), 0)
-    failed = trials_to_retry(info.name, records, waiting, config.retry or ())
+    begun = trials_begun(info, store.state())
+    again = trials_to_retry(info.name, store.state(), records, config.retry or ())
+    failed = tuple(record.key for record in again.values() if record is not None)
     if failed:
-        Retries(store).add([record.key for record in failed], begun)
+        store.append(Retried(attempts=failed, opened=begun))
     limits = replace(config.limits, trials=begun)
     return replace(config, limits=limits), store.read_all()
 
@@ -538,7 +520,6 @@ def _lengthened(config: SweepConfig, info: SweepInfo, more: int) -> Iterator[str
             yield f"--more-epochs {more}: {one.origin.removeprefix('enqueued, ')} is the next trial"
 
 
-def _enqueued(config: SweepConfig, info: SweepInfo) -> EnqueuedPoints:
-    """Return the enqueued points that this start runs; a retry runs none that wait."""
-    fits = partial(lies_in, config.space) if config.retry is None else lambda params: False
-    return EnqueuedPoints(config.home.store(info.id), fits)
+def _fitting(config: SweepConfig) -> Callable[[Mapping[str, Value]], bool]:
+    """Return which enqueued points this start tries: those in its space; a retry tries none."""
+    return partial(lies_in, config.space) if config.retry is None else lambda params: False

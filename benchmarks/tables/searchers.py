@@ -6,6 +6,7 @@ A searcher is told what a trial shows as soon as it may know it; nothing is trai
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -14,6 +15,7 @@ from optuna.trial import TrialState
 from search_spaces.objectives import Objective
 from search_spaces.parameters import Value
 from search_spaces.space import Component, Space
+from sweeps.records import RecordStore
 from sweeps.runner.trial_queue import TrialQueue
 from sweeps.study.proposals import Proposer
 from sweeps.study.sampler_view import TrialOutcome
@@ -50,7 +52,8 @@ def ours(
             learned=[("elsewhere", params) for params in learned],
         )
         objectives = [Objective("value", "minimize")]
-        opened = TrialQueue(lambda event: None, {}, proposer, [], objectives, None, ask_ahead)
+        store = RecordStore(Path("no sweep"))  # there is none, and none is written
+        opened = TrialQueue(store, proposer, [], objectives, None, ask_ahead)
         for _ in range(trials):
             trial = opened.open_next()
             trial.outcome = TrialOutcome(TrialState.COMPLETE, (judge(dict(trial.proposal.params)),))

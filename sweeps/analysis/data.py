@@ -31,7 +31,7 @@ from sweeps.records import (
     is_same_data,
     leading,
 )
-from sweeps.records.conclusions import Conclusion, VerdictConclusion
+from sweeps.records.conclusions import Conclusion, VerdictConclusion, newest
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 
@@ -171,16 +171,13 @@ class SweepData:
     @cached_property
     def verdict(self) -> VerdictConclusion | None:
         """The verdict of its confirmation; None until there is one, and where it is in words."""
-        found = (one for one in self.conclusions if isinstance(one, VerdictConclusion))
-        return next(found, None)
+        return newest(self.conclusions, VerdictConclusion)
 
     @cached_property
     def chosen(self) -> TrialRow | None:
         """The trial to look at: the confirmed winner's, else the leader of the search."""
         if self.verdict is not None and not self.info.has_front:
-            label = self.verdict.champion
-            trial = next(s.trial for s in self.verdict.standings if s.finalist == label)
-            confirmed = [row for row in self.ranking if row.trial == trial]
+            confirmed = [row for row in self.ranking if row.trial == self.verdict.taken.trial]
             if confirmed:
                 return confirmed[0]
         return self.leaders[0] if self.leaders else None

@@ -61,21 +61,15 @@ def champion_of(confirmed: ConfirmationRecord | None) -> ConfirmedChampion | Non
     """Return the champion of a confirmation; None without one."""
     if confirmed is None:
         return None
-    label = confirmed.finalist
-    standings = confirmed.verdict.standings if confirmed.verdict else ()
-    own = next((one for one in standings if one.finalist == label), None)
-    if own is None:
-        kind, _, number = label.partition("-")
-        return ConfirmedChampion(
-            label, int(number) if kind == "trial" and number.isdecimal() else None, None
-        )
-    trial = None if label.startswith("control-") else own.trial
     verdict = confirmed.verdict
-    assert verdict is not None
+    if verdict is None:  # in words
+        kind, _, number = confirmed.finalist.partition("-")
+        trial = int(number) if kind == "trial" and number.isdecimal() else None
+        return ConfirmedChampion(confirmed.finalist, trial, None)
+    own, score = verdict.taken, verdict.quotable
+    trial = None if own.is_control else own.trial
     is_proven = own.is_baseline or (not verdict.is_early and verdict.beats_baselines)
-    is_taken = label == verdict.champion
-    score = verdict.quotable if is_taken and verdict.quotable else own.accuracy
-    return ConfirmedChampion(label, trial, score.value, score.unit, is_proven)
+    return ConfirmedChampion(own.finalist, trial, score.value, score.unit, is_proven)
 
 
 @dataclass(frozen=True)

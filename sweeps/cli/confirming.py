@@ -393,11 +393,11 @@ def _document(home: Home, info: SweepInfo, result: ConfirmResult) -> dict[str, A
 
     verdict = result.comparison.verdict if result.comparison else None
     so_far = {
-        "folds": verdict.folds if verdict else 0,
+        "folds": len(result.comparison.folds) if result.comparison else 0,
         "settled": verdict.is_settled if verdict else None,
-        "champion": verdict.recommended.finalist.label if verdict else None,
+        "champion": verdict.champion if verdict else None,
         "gain_over_control": None,
-        "standings": [facts_of(one.concluded) for one in verdict.standings] if verdict else [],
+        "standings": [facts_of(one) for one in verdict.standings] if verdict else [],
     }
     documents = map(document_of, [*result.conclusions, *_on_test_set(home, info)])
     found = {document["kind"]: document for document in documents}  # of several the newest

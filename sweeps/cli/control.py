@@ -24,7 +24,7 @@ from sweeps.cli.options import (
 )
 from sweeps.cli.results import listed
 from sweeps.errors import UsageError
-from sweeps.runner.control import PAUSE, STOP, STOP_NOW, ControlRequests, cancelling
+from sweeps.runner.control import PAUSE, STOP, STOP_NOW, ask, asked_of, cancelling, withdraw
 from sweeps.workspace.clock import now_ms
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def status(home: HomeOption = None, csv: CsvOption = None, as_json: JsonOption =
         {
             **{name: value for name, value in row.to_dict().items() if name in _STATUS},
             "owner": found.owner(row.id),
-            "paused": PAUSE in ControlRequests(found.store(row.id)).asked(),
+            "paused": PAUSE in asked_of(found.store(row.id)),
         }
         for row in running
     ]
@@ -78,7 +78,6 @@ def watch(
     from sweeps.analysis.data import SweepData
     from sweeps.progress import make_progress
     from sweeps.progress.tally import Tally
-    from sweeps.records import Starts
 
     found, info = find_sweep(home, name)
     store = found.store(info.id)
@@ -96,13 +95,13 @@ def watch(
                 records.append(record)
                 known.add(key)
                 shown.trial_finished(record)
-            is_paused = PAUSE in ControlRequests(store).asked()
+            is_paused = PAUSE in asked_of(store)
             if is_paused != was_paused:
                 shown.note("paused; `sweeps resume` goes on" if is_paused else "goes on")
             was_paused = is_paused
             if not is_over:
                 time.sleep(LOOK_SECONDS)
-        data, began = SweepData.read(info, store, records=records), Starts(store).all()
+        data, began = SweepData.read(info, store, records=records), store.state().starts
         summary = data.summary
         if data.ending is None and began:  # it was killed
             summary = replace(summary, seconds=(now_ms() - began[-1].began_at) / 1000)
@@ -129,10 +128,10 @@ def stop(
     if not found.is_running(info.id):
         print(f"sweep {info.name!r} is not running")
         return
-    requests = ControlRequests(found.store(info.id))
-    requests.ask(STOP_NOW if now else STOP)
+    store = found.store(info.id)
+    ask(store, STOP_NOW if now else STOP)
     if _wait(lambda: not found.is_running(info.id), LONGEST_STOP_SECONDS):
-        requests.withdraw([STOP, STOP_NOW])  # it may have ended of itself meanwhile
+        withdraw(store, [STOP, STOP_NOW])  # it may have ended of itself meanwhile
         print(_how_it_ended(found, info))
         return
     print(f"sweep {info.name!r} does not end: it is run by {found.owner(info.id)}")
@@ -152,16 +151,16 @@ def _how_it_ended(found: Home, info: SweepInfo) -> str:
 def pause(name: SweepArgument, home: HomeOption = None) -> None:
     """Begin no further trial; trials that run end normally."""
     found, info = _running(name, home)
-    ControlRequests(found.store(info.id)).ask(PAUSE)
+    ask(found.store(info.id), PAUSE)
     print(pasteable(f"sweep {info.name!r} begins no trial until `sweeps resume {info.name}`"))
 
 
 def resume(name: SweepArgument, home: HomeOption = None) -> None:
     """Let a paused sweep go on."""
     found, info = _running(name, home)
-    requests = ControlRequests(found.store(info.id))
-    was_paused = PAUSE in requests.asked()
-    requests.withdraw([PAUSE])
+    store = found.store(info.id)
+    was_paused = PAUSE in asked_of(store)
+    withdraw(store, [PAUSE])
     print(f"sweep {info.name!r} goes on" if was_paused else f"sweep {info.name!r} is not paused")
 
 
@@ -191,9 +190,8 @@ def cancel(
     if trial not in begun:
         last = f"the last one is {max(begun)}" if begun else "there is none yet"
         raise UsageError(f"trial {trial} of sweep {info.name!r} was not begun; {last}")
-    requests = ControlRequests(store)
-    requests.ask(cancelling(trial))
-    is_paused = PAUSE in requests.asked()
+    ask(store, cancelling(trial))
+    is_paused = PAUSE in asked_of(store)
     _wait(lambda: outcome() is not None, 2.0 if is_paused else LONGEST_CANCEL_SECONDS)
     ended = outcome()
     if ended is not None:

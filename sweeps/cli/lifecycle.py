@@ -7,8 +7,9 @@ import os
 import shlex
 import sys
 from functools import partial
+from itertools import starmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -34,8 +35,8 @@ from sweeps.workspace.addresses import redacted
 
 if TYPE_CHECKING:
     from sweeps.home import Home
-    from sweeps.manage.doctor import Diagnosis
-    from sweeps.manage.importing import ImportReport
+    from sweeps.journal.events import Imported
+    from sweeps.manage.doctor import Finding
     from sweeps.records import SweepInfo
     from sweeps.tracking.sync import SyncReport
 
@@ -65,7 +66,7 @@ def delete(
 
     Its records and weights go, and its runs in MLflow.
     """
-    from sweeps.manage.lifecycle import delete_sweep, delete_unreadable
+    from sweeps.manage.lifecycle import delete_sweep
     from sweeps.records import RecordError
 
     found, uri = _opened(home, tracking_uri)
@@ -78,10 +79,8 @@ def delete(
     sweep_id, known = (info.id, info.name) if info else (name, name)
     count = 0 if info is None else len(found.store(sweep_id).state().ended)
     _check_agreed(f"delete sweep {known!r} with {count} recorded trials", yes=yes)
-    if info is not None:
-        delete_sweep(found, info, uri)
-    else:
-        delete_unreadable(found, sweep_id, uri)
+    delete_sweep(found, sweep_id, info, uri)
+    if info is None:
         print(f"its runs in MLflow stay, since nothing tells which they are ({uri})")
     print(f"deleted sweep {known!r} ({sweep_id})")
 
@@ -159,7 +158,8 @@ def import_(
     from sweeps.manage.importing import import_results
 
     options = dataclasses.replace(asked, space=space)
-    _tell_imported(import_results(options, source, study=study, renamed=renamed or []), options)
+    found = import_results(options, source, study=study, renamed=renamed or [])
+    _tell_imported(options, *found)
 
 
 def _import_shared(file: Path, asked: RunOptions) -> None:
@@ -195,8 +195,8 @@ def _import_former(old: Path, asked: RunOptions) -> None:
     taken = take_over(home, old, lambda line: print(printable(line)), left_out.append)
     for line in left_out:
         complain(printable(line))
-    pending = []
-    for info in taken:
+    pending, here = [], {info.id for info in taken}
+    for info in (info for info in _to_send(home) if info.id in here):
         try:
             pending += sync_sweep(home, info, uri).pending
         except (UsageError, RecordError) as error:
@@ -213,21 +213,27 @@ _SHOWN: Final = 50
 """So many results that were left out are listed."""
 
 
-def _tell_imported(report: ImportReport, options: RunOptions) -> None:
+def _tell_imported(
+    options: RunOptions,
+    info: SweepInfo,
+    imported: Imported,
+    left_out: list[str],
+    unused: list[str],
+) -> None:
     from sweeps.cli.run import command_line
 
-    trials, left_out = report.imported.trials, report.left_out
+    count = len(imported.trials)
     print(
-        f"sweep {report.info.name!r} was begun: {len(trials)} of {len(trials) + len(left_out)} "
-        f"results of {report.imported.source} teach its sampler, and count for nothing else"
+        f"sweep {info.name!r} was begun: {count} of {count + len(left_out)} results of "
+        f"{imported.source} teach its sampler, and count for nothing else"
     )
     for line in left_out[:_SHOWN]:
         print(printable(f"  left out, {line}"))
     if len(left_out) > _SHOWN:
         print(f"  and {counted(len(left_out) - _SHOWN, 'other')}")
-    if report.unused:
-        print(printable(f"not used: {', '.join(report.unused)}"))
-    again = command_line(dataclasses.replace(options, name=report.info.name))
+    if unused:
+        print(printable(f"not used: {', '.join(unused)}"))
+    again = command_line(dataclasses.replace(options, name=info.name))
     print(f"next: {again} {place_options()}".strip())
 
 
@@ -335,19 +341,19 @@ def note(
 
     Without a text the notes are shown.
     """
-    from sweeps.records import Notes
-    from sweeps.records.notes import SWEEP
+    from sweeps.journal.events import Noted
+    from sweeps.records.notes import SWEEP, notes_of
     from sweeps.tracking.sync import sync_sweep
+    from sweeps.workspace.names import check_text
 
     found, uri = _opened(home, tracking_uri)
     info = found.get(name)
     store = found.store(info.id)
-    notes = Notes(store)
     given = _note_words(words or [])
     if not given or (len(given) == 1 and given[0].isdecimal()):
         kept = [
             {"trial": None if subject == SWEEP else int(subject), "note": text}
-            for subject, text in notes.all().items()
+            for subject, text in notes_of(store).items()
             if text and (not given or subject == given[0])
         ]
         if not answered(kept, kept, as_json=as_json, csv=csv, columns=("trial", "note")):
@@ -361,10 +367,11 @@ def note(
     trials = {str(record.trial) for record in store.read_all()}
     if subject != SWEEP and subject not in trials:
         raise UsageError(f"sweep {info.name!r} has no trial {subject}")
+    text = check_text("note", given[0].strip())
     found.check_writable()
-    notes.write(subject, given[0].strip())
+    store.append(Noted(subject, text))
     whom = f"sweep {info.name!r}" if subject == SWEEP else f"trial {subject} of {info.name!r}"
-    print(f"noted of {whom}" if given[0].strip() else f"removed the note of {whom}")
+    print(f"noted of {whom}" if text else f"removed the note of {whom}")
     if not found.is_running(info.id):  # else it sends the note when it ends
         _tell_tracking(sync_sweep(found, info, uri))
 
@@ -409,7 +416,7 @@ def doctor(
     Of one sweep, or of all. Without --fix it only reads. A sweep that is running is left alone.
     """
     from sweeps.home import Home
-    from sweeps.manage.doctor import examine_home, examine_sweep, repair_home, repair_sweep
+    from sweeps.manage.doctor import DOUBT, examine_home, examine_sweep, repair
     from sweeps.tracking.address import resolve_tracking_uri
     from sweeps.tracking.sync import finish_deletions
 
@@ -417,42 +424,53 @@ def doctor(
     found.check_exists()
     found.check_writable()  # SQLite's write-ahead log needs that even to read
     uri = resolve_tracking_uri(found.path, tracking_uri)
-    readable = found.sweeps(lambda line: None)  # unreadable ones are a problem of the home
-    infos = readable if name is None else [found.get(name)]
+    # Unreadable ones are a problem of the home.
+    infos = found.sweeps(lambda line: None) if name is None else [found.get(name)]
     if fix:
         finish_deletions(found, uri)
-        repair_home(found, readable, uri, say=_say)
-        for info in infos:
-            repair_sweep(found, info, uri, say=_say)
-    diagnoses = [examine_home(found, uri)] + [examine_sweep(found, info, uri) for info in infos]
-    documents = [diagnosis.to_dict() for diagnosis in diagnoses]
+        repair(found, infos, uri, say=_say)
+    findings = {info.name: examine_sweep(found, info, uri) for info in infos}
+    documents = [_document(None, examine_home(found, uri)), *starmap(_document, findings.items())]
+    unwell = [name for name, those in findings.items() if DOUBT in {kind for kind, _, _ in those}]
     problems = [{"sweep": one["sweep"], **row} for one in documents for row in one["problems"]]
     columns = ("sweep", "part", "what", "repair")
     agrees = not problems
     document = {"agrees": agrees, "diagnoses": documents}
     if not answered(document, problems, as_json=as_json, csv=csv, columns=columns):
-        print(_report(diagnoses))
+        print(_report(documents, unwell))
     raise typer.Exit(OK if agrees else FAILED)
 
 
-def _report(diagnoses: list[Diagnosis]) -> str:
-    lines = []
-    for diagnosis in diagnoses:
-        where = f"sweep {diagnosis.name!r}" if diagnosis.name else "the home"
+def _document(sweep: str | None, found: list[Finding]) -> dict[str, Any]:
+    from sweeps.manage.doctor import PARTS
+
+    problems = [
+        {"part": PARTS[kind], "what": what, "repair": kind}
+        for kind, what, _ in found
+        if kind in PARTS
+    ]
+    notes = [what for kind, what, _ in found if kind not in PARTS]
+    return {"sweep": sweep, "agrees": not problems, "problems": problems, "notes": notes}
+
+
+def _report(documents: list[dict[str, Any]], unwell: list[str]) -> str:
+    lines, repairs = [], []
+    for one in documents:
+        where = "the home" if one["sweep"] is None else f"sweep {one['sweep']!r}"
         lines += [f"{where} {note}" if "is running" in note else f"{where}: {note}"
-                  for note in diagnosis.notes]  # fmt: skip
-        lines += [f"{where}, {one.part}: {pasteable(one.what)}" for one in diagnosis.problems]
-    count = sum(len(diagnosis.problems) for diagnosis in diagnoses)
-    if not count:
-        sweeps = f"{len(diagnoses) - 1} sweep{'' if len(diagnoses) == 2 else 's'}"
-        unwell = [repr(diagnosis.name) for diagnosis in diagnoses if not diagnosis.is_well]
+                  for note in one["notes"]]  # fmt: skip
+        lines += [f"{where}, {p['part']}: {pasteable(p['what'])}" for p in one["problems"]]
+        repairs += [problem["repair"] for problem in one["problems"]]
+    if not repairs:
+        sweeps = counted(len(documents) - 1, "sweep")
         verdict = f"all is well with {sweeps}"
         if unwell:
-            verdict = f"journal and MLflow agree in {sweeps}; not well: {', '.join(unwell)}"
+            verdict = (
+                f"journal and MLflow agree in {sweeps}; not well: {', '.join(map(repr, unwell))}"
+            )
         return "\n".join([*lines, verdict])
-    repairs = {p.repair: None for diagnosis in diagnoses for p in diagnosis.problems}
-    lines += [f"{count} problem{'' if count == 1 else 's'}. To repair:"]
-    return "\n".join([*lines, *(f"  {pasteable(repair.value)}" for repair in repairs)])
+    lines += [f"{counted(len(repairs), 'problem')}. To repair:"]
+    return "\n".join([*lines, *(f"  {pasteable(repair)}" for repair in dict.fromkeys(repairs))])
 
 
 def _say(text: str) -> None:

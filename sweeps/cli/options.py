@@ -280,13 +280,12 @@ def how_to_go_on(home: Home, sweep_id: str, otherwise: str) -> str:
 
 def command_to_go_on(home: Home, sweep_id: str) -> str:
     """Return the `sweeps run` that goes on with a sweep, to be pasted; empty if not known."""
-    from sweeps.records import Starts
-
-    store = home.store(sweep_id)
-    known, trials = Starts(store).command(), store.asked()
-    if known is None or not Path(known[1]).is_dir():  # of Python, or of another host
+    state = home.store(sweep_id).state()
+    runs = [(one.command, one.folder) for one in state.starts if one.command and one.folder]
+    command, folder = runs[-1] if runs else ("", "")
+    if not folder or not Path(folder).is_dir():  # of Python, or of another host
         return ""
-    command, folder = known
+    trials = state.requested
     line = f"{command} --trials {trials}" if trials else command
     if Path(folder) == Path.cwd():
         return f"{line} {place_options()}".strip()

@@ -44,16 +44,15 @@ from sweeps.cli.options import (
     place_options,
 )
 from sweeps.config.options import OPTIONS, RETRY_OPTIONS, RunOptions, default_of, option_of
-from sweeps.wording import counted
+from sweeps.wording import counted, first_line
+from sweeps.workspace import clock
 from sweeps.workspace.addresses import redacted
-from sweeps.workspace.clock import command_watch
 
 if TYPE_CHECKING:
     from sweeps.analysis.summary import Summary
     from sweeps.api import Sweep
     from sweeps.home import Home
     from sweeps.launch import RunResult
-    from sweeps.manage.lifecycle import Retried
     from sweeps.progress import Mode
     from sweeps.records.sweep import SweepInfo
     from sweeps.runner.enqueuing import Enqueued
@@ -79,7 +78,7 @@ def run(
     Ctrl-C stops after the running epoch; the same command goes on where it stopped.
     """
     # Here and not above: `sweeps --help` need not wait for Optuna's storages.
-    watch = command_watch()
+    watch = clock.command or clock.Stopwatch()
     from sweeps.config.resolving import resolve
     from sweeps.executors.local.fork_server import one_fork_server
 
@@ -302,19 +301,21 @@ def retry(
     found = Home.resolve(asked.home)
     progress = mode_of(quiet=quiet, as_json=as_json, verbose=verbose)
     asked = replace(asked, space=name)
-    retried = run_again(found, found.get(name), trials or [], asked=asked, progress=progress)
+    info = found.get(name)
+    summary, again, failed = run_again(found, info, trials or [], asked=asked, progress=progress)
+    all_of_them = counted(len(again), "trial")
     if not (as_json or quiet):
-        _tell_retried(found, retried)
-    if retried.failure and retried.result.summary.stopped_by not in INTERRUPTED:
-        complain(f"failed: {retried.failure}")
+        print(f"{len(again) - len(failed)} of {all_of_them} that had failed ended well now")
+        _tell_what_is_left(found, summary)
+    if failed and summary.stopped_by not in INTERRUPTED:
+        numbers = ", ".join(str(record.trial) for record in failed)
+        why = first_line(failed[0].error or "")
+        complain(f"failed: {len(failed)} of {all_of_them} failed again ({numbers}): {why}")
         raise typer.Exit(FAILED)
-    raise typer.Exit(exit_code(retried.result.summary, strict=False, fail_under=None))
+    raise typer.Exit(exit_code(summary, strict=False, fail_under=None))
 
 
-def _tell_retried(home: Home, retried: Retried) -> None:
-    summary = retried.result.summary
-    ended = len(retried.trials) - len(retried.failed)
-    print(f"{ended} of {counted(len(retried.trials), 'trial')} that had failed ended well now")
+def _tell_what_is_left(home: Home, summary: Summary) -> None:
     if summary.done < summary.asked:
         again = how_to_go_on(home, summary.id, "the `sweeps run` of this sweep")
         print(f"{summary.done} of {summary.asked} trials have an outcome: repeat {again} to go on")

@@ -41,10 +41,8 @@ from sweeps.experiments.loading import asking, check_installed, folder_of, load_
 from sweeps.experiments.script import OWN, ScriptExperiment
 from sweeps.home import Home
 from sweeps.records import SweepInfo
-from sweeps.study.proposals import (
-    Exhausted,
-    point_key,
-)
+from sweeps.study.points import point_key
+from sweeps.study.proposals import Exhausted
 from sweeps.study.samplers import (
     LEARN_NOTHING,
     SamplerFactory,

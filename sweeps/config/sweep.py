@@ -15,15 +15,9 @@ from sweeps.experiment import Experiment, PreparedData
 from sweeps.home import Home
 from sweeps.journal.events import Learned
 from sweeps.records import ExperimentCode
-from sweeps.study.proposals import (
-    Admissible,
-    Proposal,
-    Proposer,
-    training_seed,
-)
-from sweeps.study.samplers import (
-    SamplerFactory,
-)
+from sweeps.study.points import Proposal
+from sweeps.study.proposals import Admissible, Proposer, training_seed
+from sweeps.study.samplers import SamplerFactory
 
 UNLIMITED: Final = 1_000_000
 """More trials than any budget pays for."""
@@ -91,12 +85,6 @@ class SweepConfig:
         """The name of the sampler, and why `auto` chose it."""
         why = self.why_sampler
         return f"{self.sampler.name} (auto: {why})" if why else self.sampler.name
-
-    def received(self, proposal: Proposal) -> dict[str, Value]:
-        """Return the configuration that the experiment gets of a proposal."""
-        known, longer = proposal.config, proposal.longer
-        config = self.space.configuration(proposal.params) if known is None else dict(known)
-        return config if longer is None else longer.configuration(config)
 
     def training_seed(self, trial: int, proposal: Proposal) -> int:
         """Return the seed of the training of a trial."""

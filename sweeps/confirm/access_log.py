@@ -67,7 +67,6 @@ class TestSetUse(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         key: SHA-256 of its frozen list: the same list is the same evaluation, in whatever home.
-        number: Its number.
         at: Milliseconds since the epoch (UTC) when it was frozen.
         sweeps: Names of the sweeps whose models it scored.
     """
@@ -109,11 +108,6 @@ class MachineLog(Generic[Use]):
     A home may be new while its data are not. So the logs lie in the user's state folder. They are
     never in the way: a log that cannot be written, or a line that cannot be read, is reported, and
     the work goes on.
-
-    Args:
-        kind: The first part of the file's name.
-        digest: Digest of the data.
-        use: The class of its lines.
 
     Attributes:
         is_kept: Whether what is counted is the whole machine's; False if the log is turned off, or
@@ -193,27 +187,14 @@ class MachineLog(Generic[Use]):
             warn(line)
 
 
-class AccessLog:
+class AccessLog(Evaluations):
     """The evaluations of one test set: those of a home, counted with those of this machine."""
 
     def __init__(self, home: Home, digest: str) -> None:
-        self._files = Evaluations(home.path / "test" / digest[:16])
+        super().__init__(home.path / "test" / digest[:16])
         self._digest = digest
         self._home = home
         self._machine = MachineLog("test-set", digest, TestSetUse)
-
-    @property
-    def is_on_machine(self) -> bool:
-        """Whether evaluations of all homes of this machine are counted; else of this home only."""
-        return self._machine.is_kept
-
-    def evaluations(self) -> list[Evaluation]:
-        """Return every evaluation, the first one first.
-
-        Raises:
-            RecordError: A list is damaged.
-        """
-        return self._files.all()
 
     def freeze(
         self,
@@ -242,9 +223,9 @@ class AccessLog:
             RecordError: An earlier list is damaged, so it cannot be compared with this one.
             StoreError: The list cannot be written.
         """
-        make_folder(self._files.folder)
+        make_folder(self.folder)
         with self._home.exclusive():
-            before, elsewhere = self.evaluations(), self._machine.read()
+            before, elsewhere = self.all(), self._machine.read()
             number = self.count() + 1
             reason = again if number > 1 else ""
             wanted = Evaluation(
@@ -259,7 +240,7 @@ class AccessLog:
             is_known = any(use.key in digests for use in elsewhere)  # scored by another home
             if number > 1 and not again.strip() and not is_known:
                 raise UsageError(self._evaluated_before(number - 1, before, elsewhere))
-            self._files.write(wanted)
+            self.write(wanted)
             self._machine.add([_use(one) for one in [*before, wanted]])
         return wanted
 
@@ -269,17 +250,17 @@ class AccessLog:
         Those of other homes of this machine count, those in the former home of an imported sweep,
         and those whose damaged list was put aside.
         """
-        own = self._files.readable(lambda _: None)
+        own = self.all(lambda _: None)
         keys = {one.list_digest for one in own} | {use.key for use in self._machine.read()}
         # The results of evaluations are told of the sweeps of the home, imported ones included.
         states = (self._home.store(info.id).state(lambda _: None) for info in self._home.sweeps())
         names = (name.split("-") for state in states for name, _ in state.tested)
         recorded = {int(number) for digest, number in names if digest == self._digest[:8]}
-        return max(recorded | self._files.numbers() | {len(keys)})
+        return max(recorded | self.numbers() | {len(keys)})
 
     def at(self, evaluation: Evaluation) -> AtEvaluation:
         """Return the description of an evaluation, with how many there were by now."""
-        return evaluation.at(self.count(), on_machine=self.is_on_machine)
+        return evaluation.at(self.count(), on_machine=self._machine.is_kept)
 
     def _evaluated_before(
         self, count: int, own: Sequence[Evaluation], elsewhere: Sequence[TestSetUse]
@@ -298,29 +279,22 @@ class AccessLog:
             'was seen is no longer tested by it. To read it all the same: --again "why"'
         )
 
-    def scores(self, evaluation: Evaluation) -> dict[str, np.ndarray] | None:
-        """Return the scores, see `Evaluations.scores`; None if the scoring was interrupted."""
-        return self._files.scores(evaluation)
-
     def keep(self, evaluation: Evaluation, scores: Mapping[str, np.ndarray]) -> None:
         """Keep the scores; all later questions are answered from them."""
-        self._files.keep(evaluation, scores)
-        self._home.publish_evaluations()
+        super().keep(evaluation, scores)
+        if self._home.shared is not None:  # other hosts evaluate on the same test sets
+            self._home.shared.send_evaluations()
 
 
 def evaluations_of(home: Home, sweeps: Sequence[str]) -> list[tuple[AccessLog, Evaluation]]:
-    """Return the evaluations that scored all of these sweeps, the first one first.
+    """Return the evaluations that scored all of these sweeps, by their ids, the first one first.
 
     Only the frozen lists are read, no test set. One that cannot be read is reported and left out.
-
-    Args:
-        home: The home of the evaluations.
-        sweeps: Ids of the sweeps.
     """
-    folders = [folder for folder in listed(home.path / "test") if folder.is_dir()]
-    found = [one for folder in folders for one in Evaluations(folder).readable()]
-    asked = [evaluation for evaluation in found if set(sweeps) <= set(evaluation.sweeps)]
-    return [(AccessLog(home, evaluation.digest), evaluation) for evaluation in asked]
+    logs = [Evaluations(folder) for folder in listed(home.path / "test") if folder.is_dir()]
+    found = [one for log in logs for one in log.all(lambda error: warn(str(error)))]
+    asked = [one for one in found if set(sweeps) <= set(one.sweeps)]
+    return [(AccessLog(home, one.digest), one) for one in asked]
 
 
 def _use(evaluation: Evaluation) -> TestSetUse:

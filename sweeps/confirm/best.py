@@ -283,13 +283,10 @@ class Joint:
 
 
 def outlying_folds(scores: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return (K,) on how many folds a finalist is far below its other folds.
+    """Return (K,) on how many folds a finalist is far below its others, from (K, folds) scores.
 
     Each fold is compared with the median of the other finalists there, since folds differ in
     difficulty.
-
-    Args:
-        scores: (K, folds).
     """
     numbers = range(len(scores))
     others = [np.median(np.delete(scores, k, axis=0), axis=0) for k in numbers]
@@ -446,31 +443,16 @@ def normal_critical(level: float) -> float:
     return float(-ndtri(level))
 
 
-@dataclass(frozen=True)
-class Quotable:
-    """The score of a finalist that was selected on the folds that measure it.
+def quotable(joint: Joint, taken: int) -> tuple[Interval, float]:
+    """Return the figure of a finalist that was selected on the folds that measure it, and its bias.
 
-    Attributes:
-        score: Its mean less the bias, with a 95 % interval that allows for the selection.
-        bias: By how much its mean is too high, since it leads: an estimate.
-    """
-
-    score: Interval
-    bias: float
-
-
-def quotable(joint: Joint, taken: int) -> Quotable:
-    """Return the figure of a finalist that one may quote.
+    The figure is its mean less the bias, with a 95 % interval that allows for the selection.
 
     Lower end: `taken` may be whoever its outcomes flatter, so it holds for all finalists at once
     (one-sided max-t). Upper end of the leader: it is no better than the best, whose mean is no
     better than the leader's, so that one finalist's own level is enough (Venter 1988; Fuentes,
     Casella & Wells 2018). The bias is that of the largest of draws around the means, which are
     shrunk to their common mean as far as their spread is no more than their errors (Stein 1956).
-
-    Args:
-        joint: The finalists.
-        taken: The finalist.
     """
     errors = np.array([one.error for one in joint.estimates])
     freedom = np.array([one.freedom for one in joint.estimates])
@@ -482,7 +464,7 @@ def quotable(joint: Joint, taken: int) -> Quotable:
         high = float(joint.means[taken] + _quantile(level, freedom[taken]) * errors[taken])
     bias = _bias_of_the_largest(joint) if taken == joint.leader else 0.0
     mean = float(joint.means[taken]) - bias
-    return Quotable(Interval(mean, min(float(low), mean), max(high, mean)), bias)
+    return Interval(mean, min(float(low), mean), max(high, mean)), bias
 
 
 def _bias_of_the_largest(joint: Joint) -> float:

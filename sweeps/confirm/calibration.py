@@ -33,10 +33,6 @@ def measure_calibration(
     Every training has its own temperature, as a served model has. A measure is a mean over samples
     and folds. Its error is crossed like that of an accuracy: samples by folds.
 
-    Args:
-        comparison: The confirmation.
-        experiment: The experiment that trained on folds.
-
     Returns:
         The measures, each from the repeats in which all trainings of a finalist left answers; those
         with fewer than two are missing. None if the experiment is no `SupportsCalibration`, a
@@ -49,7 +45,7 @@ def measure_calibration(
         return None
     found = {}
     for standing in comparison.verdict.standings:
-        label = standing.finalist.label
+        label = standing.finalist
         folds = _with_answers(comparison, label)
         if len(folds) < 2 * FOLDS_A_REPEAT:
             continue
@@ -63,7 +59,7 @@ def measure_calibration(
             found[label] = calibration(terms, stacked(samples, np.int64, NO_SAMPLE))
         except Exception as error:  # such as shapes that are not those of its samples
             raise failed(experiment, "calibration_terms", error) from error
-    winner = comparison.verdict.recommended.finalist.label
+    winner = comparison.verdict.champion
     return CalibrationConclusion(winner, found) if winner in found else None
 
 

@@ -7,6 +7,7 @@ are checked. Then it is tried, to see what its trainings keep (`try_folds`).
 from __future__ import annotations
 
 import itertools
+import math
 import shlex
 import tempfile
 import time
@@ -67,10 +68,7 @@ class CrossValidation:
     Attributes:
         path: Its import path.
         directory: The folder in which it is looked up first, see `load_experiment`.
-        experiment: The experiment.
-        data: The data that it trains on.
         workers: Number of worker processes of the confirmation; 0: this process trains.
-        scored: The metric of the comparison.
         searched: Numbers of the samples that scored the search, where a script gave them.
     """
 
@@ -124,11 +122,7 @@ def try_folds(
     arrays of wrong names, sizes or types would be seen only after all trainings. An experiment that
     keeps too little when it is stopped after one epoch is trained whole. A training that diverges,
     or fails by anything but a mistake in its code, refuses nothing, since the next one may succeed.
-
-    Args:
-        cross_validation: The experiment.
-        configs: Configurations to train, in the order in which they are tried.
-        note: Receives a line when the trial begins, and one if it is broken off.
+    `note` receives a line when the trial begins, and one if it is broken off.
 
     Raises:
         UsageError: The message names the fold, and what its training kept.
@@ -229,11 +223,7 @@ def check_run(
 ) -> None:
     """Refuse to start a sweep that is to be confirmed at its end but cannot be.
 
-    Args:
-        config: The sweep, validated.
-        source: Source of its data; None for the experiment's own.
-        option: The option that asks for the confirmation, such as `--confirm`; named in errors.
-        note: Receives a line when the experiment is tried.
+    Errors name the `option` that asks for the confirmation, such as `--confirm`.
 
     Raises:
         UsageError: Something is missing; nothing was begun.
@@ -253,7 +243,7 @@ def check_run(
         names = {name for walk in space.samples(8) for name in walk.config}
         check_offers(space.experiment, cross_validation, scored, names, says.folds)
         if not is_shipped(named, cross_validation):  # what is shipped prepares the same
-            data = _prepare(cross_validation, source, space.experiment, config.data)
+            data = _check_split(cross_validation, source, space.experiment, config.data)
             is_new = config.name not in {info.name for info in config.home.sweeps()}
             if is_new and not is_script(space.experiment):  # whose search shows it
                 own = CrossValidation(
@@ -377,10 +367,7 @@ def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experim
     """
     folder = experiment_folder(info, home.sweeps_folder)
     experiment = load_experiment(cross_validation_experiment(home, info)[0], folder)
-    try:
-        data = experiment.prepare(source, SPLIT_SEED)
-    except (ValueError, OSError) as error:
-        raise UsageError(f"data of the confirmation: {error}") from None
+    data = _prepared(experiment, source)
     if not is_same_data(data, info.data):
         raise UsageError(
             f"sweep {info.name!r} was made on other data ({info.data.get('name')}); name them by "
@@ -389,14 +376,18 @@ def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experim
     return experiment, data
 
 
-def _prepare(
+def _prepared(cross_validation: Experiment, source: str | None) -> PreparedData:
+    try:
+        return cross_validation.prepare(source, SPLIT_SEED)
+    except (ValueError, OSError) as error:
+        raise UsageError(f"data of the confirmation: {error}") from None
+
+
+def _check_split(
     cross_validation: Experiment, source: str | None, path: str, searched: PreparedData
 ) -> PreparedData:
     """Refuse an experiment on folds whose data or split differ from those of the search."""
-    try:
-        data = cross_validation.prepare(source, SPLIT_SEED)
-    except (ValueError, OSError) as error:
-        raise UsageError(f"data of the confirmation: {error}") from None
+    data = _prepared(cross_validation, source)
     if not is_same_data(data, searched):
         is_split = data.digest == searched.digest
         what = "splits its data otherwise" if is_split else "prepares other data"
@@ -419,10 +410,7 @@ def _some_configurations(config: SweepConfig) -> list[Mapping[str, Value]]:
 def check_code(store: RecordStore, info: SweepInfo, *, same_code: bool = False) -> None:
     """Refuse an experiment that was edited since the search: it would train other models.
 
-    Args:
-        store: The records of the sweep.
-        info: The sweep.
-        same_code: Whether the user declares the edited code equivalent; the declaration is kept.
+    With `same_code` the user declares the edited code equivalent; the declaration is kept.
 
     Raises:
         UsageError: The experiment was edited; the message names the differences and the ways out.
@@ -458,13 +446,7 @@ def check_offers(
 ) -> None:
     """Refuse an experiment on folds that lacks what a confirmation asks of it.
 
-    Args:
-        path: Import path of the experiment that searched.
-        cross_validation: The experiment that trains on folds.
-        scored: The metric of the comparison.
-        names: Parameters that trials set.
-        folds: Number of folds to train on.
-        refit: Whether the winner is to be trained on everything but the test set.
+    `path` names the experiment that searched; its trials set the parameters in `names`.
 
     Raises:
         UsageError: Something is missing; the message lists all of it.
@@ -499,8 +481,8 @@ def _missing(
     if fold is None:
         yield f"lacks the parameter {FOLD!r} ({needed})"
     else:
-        low = float("-inf") if fold.low is None else fold.low
-        high = float("inf") if fold.high is None else fold.high
+        low = -math.inf if fold.low is None else fold.low
+        high = math.inf if fold.high is None else fold.high
         if fold.type not in {"int", "any"} or low > 0 or high < folds - 1:
             yield f"takes {FOLD!r} as {fold.type}, {low:g} to {high:g} (needed is {needed})"
     wanted = {scored.metric: scored.direction, **({"epochs": "minimize"} if refit else {})}
@@ -516,11 +498,6 @@ def _missing(
 
 def test_set_of(experiment: Experiment, scored: Scored, source: str | None) -> TestSet | None:
     """Return the test set that models can be scored on; None without one, see `SupportsTestSet`.
-
-    Args:
-        experiment: The experiment that trains on folds.
-        scored: The metric.
-        source: Source of the data; None for the experiment's own.
 
     Raises:
         UsageError: `test_set` of the experiment raised.
@@ -543,16 +520,9 @@ def why_no_verdict(
 ) -> str:
     """Return an explanation, in lines, of a confirmation without a verdict.
 
-    It names the finalists whose trainings failed, and the ways out.
-
-    Args:
-        search: Name of the sweep that is confirmed.
-        confirmation: Name of the sweep that confirms it.
-        records: The records of the confirmation.
-        finalists: The finalists that take part.
-        is_whole: Whether every training has an outcome; else so many in a row failed that the rest
-            was not begun.
-        more: Number of other configurations of the search that could take part (`--top`).
+    It names the finalists whose trainings failed, and the ways out. The confirmation is whole if
+    every training has an outcome; else so many in a row failed that the rest was not begun. So many
+    `more` configurations of the search could take part (`--top`).
     """
     lines = [
         f"no verdict, and the same command brings none: it takes {2 * FOLDS_A_REPEAT} folds, in "

@@ -16,7 +16,6 @@ from sweeps.capabilities import FOLDS_A_REPEAT, Evaluated
 from sweeps.confirm.best import (
     Claims,
     Joint,
-    Quotable,
     all_claims,
     behind_the_best,
     folds_needed,
@@ -26,9 +25,9 @@ from sweeps.confirm.best import (
 from sweeps.confirm.finalists import BLOCK_ACCURACY, Finalist, Scored
 from sweeps.confirm.intervals import (
     NO_SAMPLE,
-    Estimate,
     Outcomes,
     crossed_difference,
+    moments_of,
     stacked,
 )
 from sweeps.errors import UsageError
@@ -49,66 +48,29 @@ MARGIN: Final = 0.005
 
 
 @dataclass(frozen=True)
-class Standing:
-    """The result of a finalist on fresh folds.
-
-    Attributes:
-        finalist: The finalist.
-        mean: Its score, oriented, with error.
-        cost: Decides among finalists as good as each other; the number of weights, see `COST`.
-        concluded: How it stands, as it is stored. Of those that may be the best, at most 5 in 100
-            are missed. The leader is as good as itself.
-    """
-
-    finalist: Finalist
-    mean: Estimate
-    cost: float
-    concluded: ConfirmedStanding
-
-
-@dataclass(frozen=True)
 class Verdict:
     """The verdict of a confirmation.
 
     Attributes:
-        standings: All finalists, the leader first, then by score.
-        folds: Number of folds.
+        standings: All finalists, the leader first, then by score. Of those that may be the best, at
+            most 5 in 100 are missed. The leader is as good as itself.
+        champion: Label of the finalist to take: the cheapest of the leader and those as good.
         is_settled: Whether the leader is better than every other finalist.
         margin: The difference that does not matter.
-        quotable: The figure of the finalist to take that one may quote.
+        quotable: The figure of the champion that one may quote, less `quotable_bias`, by which its
+            mean is too high.
         gain_over_control: The search's best minus the best of random trials; None without those.
         components: The variance components of the leads; None with one finalist.
-        scored: The metric of the comparison; all values are oriented.
-        is_by_sample: Whether it is known for each sample; else it is one number per fold.
     """
 
-    standings: Sequence[Standing]
-    folds: int
+    standings: Sequence[ConfirmedStanding]
+    champion: str
     is_settled: bool
     margin: float
-    quotable: Quotable
-    gain_over_control: Interval | None = None
-    components: Components | None = None
-    scored: Scored = BLOCK_ACCURACY
-    is_by_sample: bool = True
-
-    @property
-    def recommended(self) -> Standing:
-        """The finalist to take: the cheapest of the leader and those as good."""
-        return min(filter(lambda s: s.concluded.as_good, self.standings), key=lambda s: s.cost)
-
-    @property
-    def runner_up(self) -> Standing | None:
-        """The best other finalist that the search proposed; None if there is no other."""
-        others = (s for s in self.standings if s is not self.recommended)
-        own = (s for s in others if not (s.finalist.is_baseline or s.finalist.is_control))
-        return next(own, None)
-
-    @property
-    def baseline(self) -> Standing | None:
-        """The baseline; None without one, or if it is the finalist to take."""
-        others = (s for s in self.standings if s is not self.recommended)
-        return next((s for s in others if s.finalist.is_baseline), None)
+    quotable: Interval
+    quotable_bias: float
+    gain_over_control: Interval | None
+    components: Components | None
 
 
 def margin_of(finalists: Sequence[Finalist], scored: Scored = BLOCK_ACCURACY) -> float:
@@ -147,43 +109,34 @@ def decide(
 ) -> Verdict:
     """Compare every finalist with the best, see best.py.
 
-    With fewer than 20 folds nothing is said of a finalist.
-
-    Args:
-        outcomes: The outcomes, in the order of `finalists`.
-        finalists: The finalists.
-        costs: Cost by label.
-        margin: A difference that does not matter; None: that of `margin_of`.
-        scored: The metric.
+    With fewer than 20 folds nothing is said of a finalist. Outcomes are in the order of finalists,
+    costs by their labels. Without a margin it is that of `margin_of`.
     """
     margin = margin_of(finalists, scored) if margin is None else margin
     joint = Joint.of(outcomes)
     claims = all_claims(outcomes, margin, joint)
     made = [
-        Standing(
-            finalist,
-            joint.estimates[number],
-            costs.get(finalist.label, 0.0),
-            _concluded(joint, number, finalist, claims, margin, scored),
-        )
+        _standing(joint, number, finalist, claims, margin, scored)
         for number, finalist in enumerate(finalists)
     ]
-    order = sorted(made, key=lambda s: (s.concluded.verdict != "leads", -s.mean.value))
-    taken = min((s for s in made if s.concluded.as_good), key=lambda s: s.cost)
+    order = sorted(range(len(made)), key=lambda n: (n != joint.leader, -joint.means[n]))
+    as_good = (number for number in order if made[number].as_good)
+    taken = min(as_good, key=lambda number: costs.get(made[number].finalist, 0.0))
+    figure, bias = quotable(joint, taken)
+    gained = _gain_over_control(outcomes, finalists)
     return Verdict(
-        order,
-        outcomes.folds,
-        claims.better is not None,
-        margin,
-        quotable(joint, made.index(taken)),
-        _gain_over_control(outcomes, finalists),
-        components_of(joint),
-        scored,
-        outcomes.samples is not None,
+        standings=[made[number] for number in order],
+        champion=made[taken].finalist,
+        is_settled=claims.better is not None,
+        margin=margin,
+        quotable=scored.measured(figure),
+        quotable_bias=bias,
+        gain_over_control=gained and scored.difference(gained),
+        components=components_of(joint),
     )
 
 
-def _concluded(
+def _standing(
     joint: Joint, number: int, finalist: Finalist, claims: Claims, margin: float, scored: Scored
 ) -> ConfirmedStanding:
     """Return how a finalist stands; a later fold may settle what is open by now."""
@@ -206,7 +159,6 @@ def _concluded(
         accuracy=scored.measured(joint.estimates[number].interval()),
         searched=finalist.searched,
         leader_ahead_by=behind and scored.difference(behind),
-        probability_leader_better=None,
         verdict=word,
         folds_needed=folds_needed(joint, number, margin) if is_open else None,
         chance_best=float(joint.chances[number]),
@@ -237,10 +189,10 @@ def components_of(joint: Joint) -> Components | None:
 
 def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Interval | None:
     best = next((n for n, f in enumerate(finalists) if f.place == 1 and not f.is_control), None)
-    controls = [n for n, f in enumerate(finalists) if f.is_control]
-    if best is None or len(controls) != 1:  # earlier versions had several
+    control = next((n for n, finalist in enumerate(finalists) if finalist.is_control), None)
+    if best is None or control is None:
         return None
-    return crossed_difference(outcomes, best, controls[0]).interval()
+    return crossed_difference(outcomes, best, control).interval()
 
 
 SEE: Final = "see `SupportsFolds` and `SupportsCrossValidation` in sweeps/capabilities.py"
@@ -257,10 +209,8 @@ class Trainings:
     see `answers`. So no finalist is judged on its lucky trainings only.
 
     Attributes:
-        store: The records of the confirmation.
         found: The records with answers, by fold and the finalist's label; without arrays.
         lost: The records of trainings that ended without answers, likewise.
-        scored: The metric of the comparison.
     """
 
     store: RecordStore = field(repr=False)
@@ -393,16 +343,27 @@ class Comparison:
     """The trainings of a confirmation and their verdict so far.
 
     Attributes:
-        trainings: The trainings.
         folds: The folds that count.
-        verdict: The verdict of these folds.
+        finalists: The finalists that take part.
         outcomes: The outcomes that it comes from, in the order of the finalists.
     """
 
     trainings: Trainings
     folds: Sequence[int]
     verdict: Verdict
+    finalists: Sequence[Finalist]
     outcomes: Outcomes = field(repr=False)
+
+    @property
+    def champion(self) -> Finalist:
+        """The finalist to take."""
+        return next(one for one in self.finalists if one.label == self.verdict.champion)
+
+    @property
+    def champions_trainings(self) -> list[Record]:
+        """Its trainings that have answers, by fold; without arrays."""
+        found = (self.trainings.found.get((fold, self.verdict.champion)) for fold in self.folds)
+        return [record for record in found if record is not None]
 
 
 def compare_finalists(
@@ -416,14 +377,8 @@ def compare_finalists(
 ) -> Comparison | None:
     """Compare finalists on the folds that all of them were trained on.
 
-    Args:
-        store: The confirmation's records.
-        finalists: The finalists that take part.
-        folds: Number of folds asked for.
-        left_out: Labels of other finalists that may have been trained.
-        classes: (samples,) the class of each sample by its number; None if it is not known.
-        margin: A difference that does not matter; None: that of `margin_of`.
-        scored: The metric of the comparison.
+    Others (`left_out`, by label) may have been trained, too. `classes` (samples,) are those of the
+    samples by their number, if they are known. Without a margin it is that of `margin_of`.
 
     Returns:
         The comparison; None before two repeats are whole, and if the finalist to take has no
@@ -450,16 +405,16 @@ def compare_finalists(
     records = {**trainings.found, **trainings.lost}
     ended = {label: Counter(records[fold, label].outcome for fold in whole) for label in labels}
     verdict = decide(outcomes, finalists, costs, margin, scored)
-    if not ended[verdict.recommended.finalist.label]["complete"]:
+    if not ended[verdict.champion]["complete"]:
         return None
-    standings = []
-    for one in verdict.standings:
-        own = ended[one.finalist.label]
-        concluded = msgspec.structs.replace(
-            one.concluded, diverged=own["diverged"], failed=own["failed"]
+    standings = [
+        msgspec.structs.replace(
+            one, diverged=ended[one.finalist]["diverged"], failed=ended[one.finalist]["failed"]
         )
-        standings.append(replace(one, concluded=concluded))
-    return Comparison(trainings, whole, replace(verdict, standings=standings), outcomes)
+        for one in verdict.standings
+    ]
+    verdict = replace(verdict, standings=standings)
+    return Comparison(trainings, whole, verdict, finalists, outcomes)
 
 
 @dataclass(frozen=True)
@@ -530,10 +485,6 @@ def scores_of(found: Evaluated, samples: NDArray[np.int64], scored: Scored) -> N
 def check_repeats(folds: Sequence[int], samples: Sequence[NDArray[np.int64]]) -> None:
     """Refuse folds if the four of a repeat do not evaluate every sample once.
 
-    Args:
-        folds: The folds, a multiple of four.
-        samples: The samples that each fold evaluates.
-
     Raises:
         UsageError: The message names the four folds, and the number of samples they evaluate.
     """
@@ -557,12 +508,8 @@ def check_kept(
 ) -> None:
     """Refuse logits that are not (n, classes) on each fold, or predictions that are not (n, ...).
 
-    Args:
-        who: Describes the trainings at the beginning of the error.
-        folds: The folds.
-        kept: The arrays of the training on each fold.
-        array: Name of the array: `block_logits`, or that of predictions.
-        numbers: Name of the array with the numbers of the samples.
+    They are in `array` of what the training on each fold kept, the numbers of its samples in
+    `numbers`. The error begins with `who`.
 
     Raises:
         UsageError: The message names the fold, and what was kept.
@@ -591,12 +538,12 @@ def measure_selection_bias(comparison: Comparison) -> SelectionBiasConclusion | 
     It was selected by the same score that it reports: its score minus its mean on fresh folds.
     None if the best takes no part, or its score was of another metric.
     """
-    standing = next((s for s in comparison.verdict.standings if s.finalist.place == 1), None)
-    if standing is None or standing.finalist.searched is None:
-        return None
-    scored = comparison.verdict.scored
-    label, fresh = standing.finalist.label, standing.mean
-    searched = scored.sign * standing.finalist.searched
-    total = scored.difference(replace(fresh, value=searched - fresh.value).interval())
-    of_both = standing.finalist.searched, scored.sign * fresh.value
-    return SelectionBiasConclusion(label, *of_both, total)
+    outcomes, scored = comparison.outcomes, comparison.trainings.scored
+    means = moments_of(outcomes.scores.astype(float), outcomes.samples).mean_estimates()
+    for best, fresh in zip(comparison.finalists, means, strict=True):
+        if best.place == 1 and best.searched is not None:
+            bias = replace(fresh, value=scored.sign * best.searched - fresh.value)
+            total = scored.difference(bias.interval())
+            of_both = best.searched, scored.sign * fresh.value
+            return SelectionBiasConclusion(best.label, *of_both, total)
+    return None

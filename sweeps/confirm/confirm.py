@@ -36,7 +36,6 @@ from sweeps.confirm.comparison import (
     measure_selection_bias,
 )
 from sweeps.confirm.finalists import (
-    CONTROL,
     SCORE,
     Finalist,
     Scored,
@@ -71,8 +70,9 @@ from sweeps.records import (
     FOLD,
     Conclusions,
     ConfirmationRecord,
-    Starts,
+    Record,
     SweepInfo,
+    counted_start,
     heard,
     need_one_objective,
 )
@@ -136,7 +136,6 @@ class Confirmable:
 
     Attributes:
         experiment: The experiment that trains on folds.
-        data: The data.
         finalists: The finalists that take part.
         left_out: The finalists that `leave_out` excludes.
         top: Number of best trials that the finalists were chosen from.
@@ -145,7 +144,6 @@ class Confirmable:
         most: Number of folds that can be asked for later: that of the last look, unless the
             experiment has fewer.
         fresh: Number of the drawing of folds.
-        scored: The metric of the comparison.
         margin: The difference that does not matter; None: that of `margin_of`.
     """
 
@@ -252,12 +250,8 @@ def confirm(
 ) -> ConfirmResult:
     """Train the finalists on fresh folds, and keep the conclusions.
 
-    Args:
-        home: The home.
-        info: The sweep.
-        options: What to confirm, and how.
-        answer: Is called with the result once there are conclusions; what MLflow lacks of them is
-            not known before the return.
+    `answer` is called with the result once there are conclusions; what MLflow lacks of them is not
+    known before the return.
 
     Raises:
         UsageError: See `check`; nothing was begun. Or the trainings kept arrays that cannot be
@@ -266,17 +260,17 @@ def confirm(
     watch = Stopwatch()
     options = replace(options, how=options.how.about(info))
     checked = check(home, info, options)
-    with Starts(home.store(info.id)).counted(watch):
+    with counted_start(home.store(info.id), watch):
         with as_one(options.how.progress, _trainings(home, info, options, checked)) as shown:
             how = replace(options.how, progress=shown)
             work = _Work(home, info, replace(options, how=how), checked)
             try:
                 finalists = work.choose()
                 work.train(finalists)
-                found = work.compare_finalists(finalists)
-                conclusions = work.conclude(found)
-                if options.refit and find_refit(home, found.confirmation, found.winner) is None:
-                    conclusions = work.refit(found)
+                work.compare_finalists(finalists)
+                conclusions = work.conclude()
+                if options.refit and work.find_refit() is None:
+                    conclusions = work.refit()
             except _EndedError as ended:
                 work.result.failure = ended.failure
                 return work.result
@@ -307,7 +301,7 @@ def lacks(new: ConfirmationRecord, before: ConfirmationRecord) -> str:
         return ""
     found, wanted = (
         dict.fromkeys(
-            "the best of random trials" if one.finalist.startswith(CONTROL) else one.finalist
+            "the best of random trials" if one.is_control else one.finalist
             for one in verdict.standings
         )
         for verdict in (own, old)
@@ -328,13 +322,14 @@ def restore(home: Home, info: SweepInfo, how: HowToTrain) -> tuple[str, int]:
         UsageError: No champion was replaced, or its confirmation was deleted.
     """
     home.check_writable()
-    exchanged = Conclusions(home.store(info.id)).restore()
-    if exchanged is None:
+    kept = Conclusions(home.store(info.id))
+    before, now = kept.before(), kept.confirmed()
+    if before is None:
         raise UsageError(
             f"--restore: no earlier champion of {info.name!r} was replaced, or its confirmation "
             "was deleted; nothing was changed"
         )
-    now, before = exchanged
+    kept.keep(before)
     was = f"was {now.finalist}, and " if now else ""
     called = home.get(before.confirmation).name
     uri = resolve_tracking_uri(home.path, how.tracking_uri)
@@ -353,23 +348,14 @@ class _EndedError(Exception):
         self.failure = failure
 
 
-@dataclass(frozen=True)
-class _Found:
-    """The findings from the trainings of a confirmation: the verdict, calibration and votes."""
-
-    confirmation: Confirmation
-    sweep: SweepInfo
-    comparison: Comparison
-    calibration: CalibrationConclusion | None
-    votes: VotesConclusion | None
-
-    @property
-    def winner(self) -> Finalist:
-        return self.comparison.verdict.recommended.finalist
-
-
 class _Work:
     """A confirmation in progress, in five steps: choose, train, compare, conclude, refit."""
+
+    _confirmation: Confirmation
+    _ran: Ran
+    _comparison: Comparison
+    _calibration: CalibrationConclusion | None
+    _votes: VotesConclusion | None
 
     def __init__(
         self, home: Home, info: SweepInfo, options: ConfirmOptions, checked: Confirmable
@@ -379,8 +365,8 @@ class _Work:
             is_served=hasattr(experiment, "signature") and hasattr(experiment, "predict")
         )
         self._home, self._info, self._options, self._checked = home, info, options, checked
+        self._left_out = [finalist.label for finalist in checked.left_out]
         self._ballot = ballot_of(experiment, checked.data, checked.scored)
-        self._confirmed: Ran | None = None
 
     def _take(self, ran: Ran) -> None:
         """Take into account how a sweep of the confirmation has ended."""
@@ -402,51 +388,46 @@ class _Work:
 
     def train(self, finalists: Sequence[Finalist]) -> None:
         """Train the finalists on folds."""
-        home, checked, how = self._home, self._checked, self._options.how
-        confirmation = plan_confirmation(
+        home, checked = self._home, self._checked
+        self._confirmation = self.result.confirmation = plan_confirmation(
             home, self._info, finalists, checked.folds, checked.left_out, checked.most
         )
-        self.result.confirmation = confirmation
-        self._confirmed = self._within_time(confirmation, run_confirmation(confirmation, home, how))
-        self._take(self._confirmed)
+        self._ran = run_confirmation(self._confirmation, home, self._options.how)
+        if self._options.how.stop_by is not None and self._ran.stopped_by == "timeout":
+            self._take_fewer_folds()
+        self._take(self._ran)
 
-    def _within_time(self, confirmation: Confirmation, ran: Ran) -> Ran:
-        """Take the folds that all finalists were trained on, if time was up before the others."""
+    def _take_fewer_folds(self) -> None:
+        """Take the folds that all finalists were trained on, if two repeats or more are whole."""
         checked = self._checked
-        if self._options.how.stop_by is None or ran.stopped_by != "timeout":
-            return ran
-        whole = ended_trials(self._home, ran.info) // len(confirmation.finalists)
+        whole = ended_trials(self._home, self._ran.info) // len(self._confirmation.finalists)
         folds = whole - whole % FOLDS_A_REPEAT
         if folds < 2 * FOLDS_A_REPEAT:
-            return ran
+            return
         before = _trainings(self._home, self._info, self._options, checked)
         self._checked = replace(checked, folds=folds)
-        self.result.confirmation = replace(confirmation, folds=folds)
+        self._confirmation = self.result.confirmation = replace(self._confirmation, folds=folds)
         if isinstance(shown := self._options.how.progress, Stages):
             shown.grow(_trainings(self._home, self._info, self._options, self._checked) - before)
             shown.note(f"the budget ends: {folds} folds in place of {checked.folds}")
-        return replace(ran, stopped_by=None)
+        self._ran = replace(self._ran, stopped_by=None)
 
-    def compare_finalists(self, finalists: Sequence[Finalist]) -> _Found:
-        """Return the findings, once all trainings are there."""
-        confirmed, confirmation = self._confirmed, self.result.confirmation
-        assert confirmed is not None
-        assert confirmation is not None
-        sweep, checked = confirmed.info, self._checked
+    def compare_finalists(self, finalists: Sequence[Finalist]) -> None:
+        """Compare the finalists, once all trainings are there."""
+        sweep, checked = self._ran.info, self._checked
         store = self._home.store(sweep.id)
-        left_out = [finalist.label for finalist in checked.left_out]
         try:
             comparison = compare_finalists(
                 store,
                 finalists,
                 checked.folds,
-                left_out,
+                self._left_out,
                 self._ballot.classes if self._ballot else None,
                 checked.margin,
                 checked.scored,
             )
             self.result.comparison = comparison
-            if comparison is None or confirmed.stopped_by:
+            if comparison is None or self._ran.stopped_by:
                 if self.result.stopped_by:
                     raise _EndedError(None)
                 failure = why_no_verdict(
@@ -454,46 +435,49 @@ class _Work:
                     sweep.name,
                     store.read_all(),
                     finalists,
-                    is_whole=confirmed.stopped_by is None,
+                    is_whole=self._ran.stopped_by is None,
                     more=_more(self._home, self._info, checked),
                 )
                 raise _EndedError(failure)
-            measured = measure_calibration(comparison, checked.experiment)
-            votes = all_voting(self._info, comparison, self._ballot)
+            self._comparison = comparison
+            self._calibration = measure_calibration(comparison, checked.experiment)
+            self._votes = all_voting(self._info, comparison, self._ballot)
         except UsageError as error:
             raise UsageError(f"{error}\n{_kept(sweep)}") from error
-        return _Found(confirmation, sweep, comparison, measured, votes)
 
-    def conclude(self, found: _Found) -> list[Conclusion]:
+    def find_refit(self) -> tuple[SweepInfo, Record] | None:
+        """Return the champion's training on all but the test set, also of an earlier command."""
+        return find_refit(self._home, self._confirmation, self._comparison.champion)
+
+    def conclude(self) -> list[Conclusion]:
         """Keep the conclusions of the confirmation, and return them."""
-        home, comparison, checked = self._home, found.comparison, self._checked
-        label = found.winner.label
-        refit = find_refit(home, found.confirmation, found.winner)  # also of an earlier command
+        comparison, checked, refit = self._comparison, self._checked, self.find_refit()
         # Without a refit, the champion is the first training that is complete, whatever it scored.
-        trainings = (comparison.trainings.found.get((fold, label)) for fold in comparison.folds)
-        first = next(one for one in trainings if one is not None and one.outcome == "complete")
-        trained_in, champion = (refit[0].id, refit[1]) if refit else (found.sweep.id, first)
-        conclusions: list[Conclusion] = [self._verdict(found, refit[0].name if refit else None)]
+        trainings = comparison.champions_trainings
+        first = next(record for record in trainings if record.outcome == "complete")
+        trained_in, champion = refit or (self._ran.info, first)
         # The best was selected by the objective: in another metric it has no such bias.
         is_selected = checked.scored.searched in {SCORE, self._info.metric}
-        others = (
+        found = (
+            self._verdict(refit[0].name if refit else None),
             measure_selection_bias(comparison) if is_selected else None,
-            found.calibration,
-            found.votes,
+            self._calibration,
+            self._votes,
         )
-        conclusions += [one for one in others if one is not None]
-        concluded = ConfirmationRecord(
-            confirmation=found.sweep.id,
-            trained_in=trained_in,
-            champion=champion.key,
-            finalist=label,
-            top=checked.top,
-            folds=checked.folds,
-            left_out=[finalist.label for finalist in checked.left_out],
-            conclusions=conclusions,
-            fresh=checked.fresh,
+        conclusions: list[Conclusion] = [one for one in found if one is not None]
+        self._keep(
+            ConfirmationRecord(
+                confirmation=self._ran.info.id,
+                trained_in=trained_in.id,
+                champion=champion.key,
+                finalist=comparison.verdict.champion,
+                top=checked.top,
+                folds=checked.folds,
+                left_out=self._left_out,
+                conclusions=conclusions,
+                fresh=checked.fresh,
+            )
         )
-        self._keep(concluded)
         return conclusions
 
     def _keep(self, concluded: ConfirmationRecord) -> None:
@@ -502,49 +486,50 @@ class _Work:
         before = heard(kept.confirmed)
         lacking = "" if before is None or self._options.replace else lacks(concluded, before)
         self.result.is_in_force = not lacking
-        if before is None:
+        if not lacking:
             kept.keep(concluded)
+        if before is None:
             return
         name, new = shlex.quote(self._info.name), concluded.finalist
-        where = f"{self._called(before)}, {counted(before.folds or 0, 'fold')}"
         if lacking:
             self.result.said = (
-                f"The champion stays {before.finalist} ({where}), since this confirmation "
-                f"{lacking}. To take {new} all the same, repeat this command with --replace: "
-                "nothing is trained twice"
+                f"The champion stays {before.finalist} ({self._where(before)}), since this "
+                f"confirmation {lacking}. To take {new} all the same, repeat this command with "
+                "--replace: nothing is trained twice"
             )
-            return
-        kept.keep(concluded)
-        if before.confirmation != concluded.confirmation:
+        elif before.confirmation != concluded.confirmation:
             self.result.said = (
-                f"The champion was {before.finalist} ({where}), and is {new} now "
-                f"({self._called(concluded)}, {counted(concluded.folds or 0, 'fold')}). To go "
-                f"back: `sweeps confirm {name} --restore`"
+                f"The champion was {before.finalist} ({self._where(before)}), and is {new} now "
+                f"({self._where(concluded)}). To go back: `sweeps confirm {name} --restore`"
             )
 
-    def _called(self, confirmed: ConfirmationRecord) -> str:
-        return self._home.get(confirmed.confirmation).name
+    def _where(self, confirmed: ConfirmationRecord) -> str:
+        name = self._home.get(confirmed.confirmation).name
+        return f"{name}, {counted(confirmed.folds or 0, 'fold')}"
 
-    def refit(self, found: _Found) -> list[Conclusion]:
-        """Train the winner on all but the test set, and conclude again with that model."""
-        winner, measured, confirmation = found.winner, found.calibration, found.confirmation
-        temperature = measured.finalists[winner.label].temperature if measured else None
-        how, epochs = self._options.how, _epochs(found.comparison)
+    def refit(self) -> list[Conclusion]:
+        """Train the champion on all but the test set, and conclude again with that model."""
+        champion, measured = self._comparison.champion, self._calibration
         ran = run_refit(
-            confirmation, self._home, how, winner, epochs=epochs, temperature=temperature
+            self._confirmation,
+            self._home,
+            self._options.how,
+            champion,
+            epochs=_epochs(self._comparison),
+            temperature=measured.finalists[champion.label].temperature if measured else None,
         )
         self._take(ran)
-        if find_refit(self._home, confirmation, winner) is None:
+        if self.find_refit() is None:
             if ran.is_interrupted:
                 raise _EndedError(None)
-            self.result.failure = why_no_refit(self._home, ran.info, winner.label)
-        return self.conclude(found)
+            self.result.failure = why_no_refit(self._home, ran.info, champion.label)
+        return self.conclude()
 
-    def _verdict(self, found: _Found, refit: str | None) -> VerdictConclusion:
-        verdict, confirmation = found.comparison.verdict, found.confirmation
-        gained, scored = verdict.gain_over_control, verdict.scored
+    def _verdict(self, refit: str | None) -> VerdictConclusion:
+        comparison, confirmation = self._comparison, self._confirmation
+        verdict, folds = comparison.verdict, len(comparison.folds)
         method: Method = "samples and seeds"
-        if not verdict.is_by_sample:
+        if comparison.outcomes.samples is None:
             is_ordered = getattr(self._checked.experiment, "ordered", False)
             method = "rolling origin" if is_ordered else "folds"
         records = self._home.store(self._info.id).read_all()
@@ -552,24 +537,24 @@ class _Work:
             sweep=self._info.name,
             trials=len({record.trial for record in records}),
             confirmation=confirmation.name,
-            folds=verdict.folds,
+            folds=folds,
             folds_asked=confirmation.folds,
             settled=verdict.is_settled,
-            champion=found.winner.label,
-            standings=[standing.concluded for standing in verdict.standings],
-            gain_over_control=gained and scored.difference(gained),
+            champion=verdict.champion,
+            standings=verdict.standings,
+            gain_over_control=verdict.gain_over_control,
             others=other_confirmations(self._home, self._info, confirmation),
             refit=refit,
-            left_out=[finalist.label for finalist in self._checked.left_out],
+            left_out=self._left_out,
             margin=verdict.margin,
-            quotable=scored.measured(verdict.quotable.score),
-            quotable_bias=verdict.quotable.bias,
-            looks=list(looks(verdict.folds)),
+            quotable=verdict.quotable,
+            quotable_bias=verdict.quotable_bias,
+            looks=list(looks(folds)),
             judged=judged_by(self._home, self._info),
             fresh=self._checked.fresh,
             control_trials=self._checked.control,
             components=verdict.components,
-            metric=scored.metric,
+            metric=comparison.trainings.scored.metric,
             method=method,
         )
 
@@ -605,15 +590,14 @@ def _kept(confirmation: SweepInfo) -> str:
 
 
 def _epochs(comparison: Comparison) -> int:
-    """Return the median best epoch of the winner over folds."""
-    label = comparison.verdict.recommended.finalist.label
-    records = (comparison.trainings.found.get((fold, label)) for fold in comparison.folds)
-    results = [record.result for record in records if record is not None]
-    epochs = [r.metrics.get("best_epoch") for r in results if r is not None]
+    """Return the median best epoch of the champion over folds."""
+    results = [record.result for record in comparison.champions_trainings]
+    epochs = [result.metrics.get("best_epoch") for result in results if result is not None]
     known = [epoch for epoch in epochs if epoch is not None]
     if not known:
         raise UsageError(
-            f"--refit: the trainings of {label} do not say 'best_epoch', for how long to train "
-            "(see `SupportsCrossValidation` in sweeps/capabilities.py); the verdict is kept"
+            f"--refit: the trainings of {comparison.verdict.champion} do not say 'best_epoch', for "
+            "how long to train (see `SupportsCrossValidation` in sweeps/capabilities.py); the "
+            "verdict is kept"
         )
     return round(median(known))

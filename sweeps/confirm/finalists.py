@@ -149,7 +149,7 @@ def choose_finalists(
             f"sweep {info.name!r} has {counted(len(chosen), 'complete configuration')}; two or "
             "more can be compared"
         )
-    return [_finalist(record, place, scored) for place, record in chosen]
+    return [finalist_of(record, place, scored) for place, record in chosen]
 
 
 def leave_out(
@@ -181,12 +181,6 @@ def on_fresh(finalist: Finalist, fresh: int) -> Finalist:
     return replace(finalist, config={**finalist.config, FRESH: fresh}) if fresh else finalist
 
 
-def choose_best(info: SweepInfo, records: Sequence[Record], scored: Scored) -> Finalist | None:
-    """Return the best trial of a sweep as a finalist; None if no trial is complete."""
-    best = ranked(records, info.direction)
-    return _finalist(best[0], 1, scored) if best else None
-
-
 def label_of(record: Record) -> str:
     """Return the label of a trial as a finalist."""
     kind, _, name = record.origin.partition(" ")
@@ -194,7 +188,8 @@ def label_of(record: Record) -> str:
     return f"baseline-{name}" if is_named else f"trial-{record.trial}"
 
 
-def _finalist(record: Record, place: int, scored: Scored) -> Finalist:
+def finalist_of(record: Record, place: int, scored: Scored) -> Finalist:
+    """Return a trial as a finalist of a rank in the search."""
     trial, label = record.trial, label_of(record)
     searched = record.result.metrics.get(scored.searched) if record.result else None
     return Finalist(label, trial, dict(record.config), searched, place)

@@ -60,16 +60,11 @@ class NextSteps:
 
 
 def next_steps(comparison: Comparison, records: Sequence[Record]) -> NextSteps:
-    """Estimate what each step would bring.
-
-    Args:
-        comparison: The confirmation.
-        records: The records of the search, of trials that have an outcome.
-    """
+    """Estimate what each step would bring, from the trials of the search that have an outcome."""
     searched = [record for record in records if not record.origin.startswith("baseline ")]
-    count, verdict = max(len(searched), 1), comparison.verdict
-    gain = _of_trials(records, verdict.scored, noise_of(comparison), count)
-    return NextSteps(count, gain, verdict.margin, _folds(comparison))
+    count = max(len(searched), 1)
+    gain = _of_trials(records, comparison.trainings.scored, noise_of(comparison), count)
+    return NextSteps(count, gain, comparison.verdict.margin, _folds(comparison))
 
 
 def noise_of(comparison: Comparison) -> float:
@@ -89,10 +84,9 @@ def noise_of(comparison: Comparison) -> float:
 
 def _folds(comparison: Comparison) -> int | None:
     """Return the folds of the look that settles most; None if no look settles anything."""
-    verdict = comparison.verdict
-    needed = (standing.concluded.folds_needed for standing in verdict.standings)
+    needed = (standing.folds_needed for standing in comparison.verdict.standings)
     settles = [folds for folds in needed if folds is not None]
-    if verdict.folds < LOOKS[0]:
+    if len(comparison.folds) < LOOKS[0]:
         settles.append(LOOKS[0])
     return max(settles, default=None)
 

@@ -14,9 +14,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Final
 
-import numpy as np
+import msgspec
 import yaml
 
 from search_spaces.objectives import Direction
@@ -33,7 +34,7 @@ from sweeps.confirm.finalists import (
     Finalist,
     Scored,
     best_distinct,
-    choose_best,
+    finalist_of,
     label_of,
 )
 from sweeps.errors import UsageError
@@ -49,13 +50,12 @@ from sweeps.records import (
     ConfirmationRecord,
     Record,
     SweepInfo,
-    confirmed_by,
     heard,
     is_same_data,
     ranked,
     source_of,
 )
-from sweeps.records.conclusions import Components
+from sweeps.records.conclusions import Components, without_place
 from sweeps.runner.budget import Reserve, parts_of
 from sweeps.wording import format_seconds
 from sweeps.workspace.names import free_name
@@ -77,7 +77,6 @@ class Confirmation:
         folder: The folder of its space.
         finalists: The finalists to train: those that take part, and those that were left out after
             it had begun.
-        folds: Number of folds.
         experiment: Import path of the experiment that trains on folds.
     """
 
@@ -99,16 +98,8 @@ def plan_confirmation(
     """Find a confirmation of these finalists that was begun, or write the space of a new one.
 
     A confirmation that was begun with the same finalists is continued, and so is one that was begun
-    with these and those left out. Its space has as many folds as could be asked for later, so that
-    more folds continue it; only the first `folds` are trained.
-
-    Args:
-        home: The home of the sweep.
-        info: The sweep.
-        finalists: The finalists that take part.
-        folds: Number of folds to train on.
-        left_out: Finalists that may have been trained.
-        most: Number of folds of the space of a new confirmation, `folds` or more.
+    with these and those left out. A new space has as many folds as could be asked for later
+    (`most`), so that more folds continue it; only the first `folds` are trained.
 
     Raises:
         UsageError: The experiment has no fresh folds.
@@ -152,9 +143,8 @@ def trained_with(
 def is_trained(home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int) -> bool:
     """Whether every training of a confirmation has an outcome, so that nothing is left to train."""
     tail = _find(home, info, finalists, folds)
-    if tail is None:
-        return False
-    return ended_trials(home, _begun(home)[tail]) >= folds * len(finalists)
+    ended = 0 if tail is None else ended_trials(home, _begun(home)[tail])
+    return ended >= folds * len(finalists)
 
 
 def _find(home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int) -> Path | None:
@@ -199,11 +189,8 @@ def other_confirmations(home: Home, info: SweepInfo, confirmation: Confirmation)
 
 def _begun(home: Home) -> dict[Path, SweepInfo]:
     """Return the sweeps of all confirmations, by the folder of their space below the records."""
-    return {
-        _tail(Path(info.directory)): info
-        for info in home.sweeps()
-        if info.directory and confirmed_by(info.directory)
-    }
+    found = ((without_place(info.directory), info) for info in home.sweeps())
+    return {Path(place): info for place, info in found if place}
 
 
 def begun_in(home: Home, folder: Path) -> SweepInfo | None:
@@ -213,9 +200,7 @@ def begun_in(home: Home, folder: Path) -> SweepInfo | None:
 
 def _tail(folder: Path) -> Path:
     """Return a space's folder from its sweep's folder on, since a home may be moved."""
-    parts = folder.parts
-    at = next(n for n, part in enumerate(parts) if part.startswith("finalists-"))
-    return Path(*parts[at - 1 :])
+    return Path(without_place(str(folder)) or folder)
 
 
 def _space_in(folder: Path) -> str | None:
@@ -293,10 +278,9 @@ def run_refit(
     Every winner of a confirmation has a folder and a sweep of its own.
     """
     text = refit_space(confirmation.experiment, winner, epochs, temperature)
-    begun = _begun(home)
-    wanted = _essence(text)
-    free = (f for f in _refits(confirmation) if _tail(f) not in begun or _space_in(f) == wanted)
-    folder = next(free)
+    begun, wanted = _begun(home), _essence(text)
+    folders = _refits(confirmation)
+    folder = next(f for f in folders if _tail(f) not in begun or _space_in(f) == wanted)
     _write_space(home, folder / SPACE, text)
     search = confirmation.name.removesuffix(_CONFIRMATION).removesuffix("-final")  # of format 1
     name = name_for(home, folder, f"{search}-{REFIT}")
@@ -325,8 +309,7 @@ def _refits(confirmation: Confirmation) -> Iterator[Path]:
 
 def name_for(home: Home, folder: Path, wanted: str) -> str:
     """Return the name of the sweep of a space's folder; a free one if it has not begun."""
-    begun = begun_in(home, folder)
-    if begun is not None:
+    if (begun := begun_in(home, folder)) is not None:
         return begun.name
     taken = [other.name for other in home.sweeps()]
     return free_name(wanted, taken) if wanted in taken else wanted
@@ -338,7 +321,7 @@ def _write_space(home: Home, file: Path, text: str) -> None:
 
 
 def _run(space: Path, name: str, trials: int, home: Home, how: HowToTrain, **options: Any) -> Ran:
-    whole = _begun(home).get(_tail(space.parent))
+    whole = begun_in(home, space.parent)
     if whole is not None and ended_trials(home, whole) >= trials:
         if isinstance(how.progress, Stages):
             how.progress.skip(whole.id, trials)
@@ -372,8 +355,9 @@ def run_control(
 
 def _best(home: Home, control: SweepInfo, trials: int, scored: Scored) -> Finalist | None:
     records = [r for r in home.store(control.id).read_all() if r.trial < trials]
-    best = choose_best(control, records, scored)
-    return best and Finalist(f"{CONTROL}{best.trial}", best.trial, best.config, best.searched, 0)
+    for best in ranked(records, control.direction)[:1]:
+        return replace(finalist_of(best, 0, scored), label=f"{CONTROL}{best.trial}")
+    return None
 
 
 def control_of(
@@ -385,11 +369,10 @@ def control_of(
     """
     verdict = before.verdict if before else None
     control = begun_in(home, home.store(info.id).folder / CONTROL_FOLDER)
-    if verdict is None or control is None or not verdict.controls:
+    if verdict is None or control is None or not verdict.control:
         return 0, None
-    trials = verdict.control_trials or home.store(control.id).asked() or 0
-    best = _best(home, control, trials, scored) if trials else None
-    return (trials, best) if best is not None else (0, None)
+    best = _best(home, control, verdict.control_trials, scored)
+    return (verdict.control_trials, best) if best is not None else (0, None)
 
 
 def refit_space(
@@ -397,11 +380,7 @@ def refit_space(
 ) -> str:
     """Return a space, as YAML, that trains the winner once more, on all but the test set.
 
-    Args:
-        experiment: The `cross_validation` experiment.
-        winner: The finalist to train.
-        epochs: Number of epochs.
-        temperature: Temperature of its probabilities; None if its experiment has none.
+    `temperature` is that of its probabilities; None if its experiment has none.
     """
     heat = {} if temperature is None else {TEMPERATURE: temperature}
     document: dict[str, Any] = {
@@ -418,22 +397,15 @@ def refit_space(
 def confirming_space(
     experiment: str, finalists: Sequence[Finalist], folds: int, scored: Scored = BLOCK_ACCURACY
 ) -> str:
-    """Return a space, as YAML, that trains each finalist on each fold: a sweep like any other.
-
-    Args:
-        experiment: The experiment that trains on folds.
-        finalists: The finalists.
-        folds: Number of folds.
-        scored: The metric of the comparison.
-    """
-    first = finalists[0].config
-    same = [
-        name
-        for name in first
-        if all(name in f.config and f.config[name] == first[name] for f in finalists)
-    ]
+    """Return a space, as YAML, that trains each finalist on each fold: a sweep like any other."""
+    first, absent = finalists[0].config, object()
+    fixed = {
+        name: value
+        for name, value in first.items()
+        if all(finalist.config.get(name, absent) == value for finalist in finalists)
+    }
     bundles = {
-        f.label: {name: value for name, value in f.config.items() if name not in same}
+        f.label: {name: value for name, value in f.config.items() if name not in fixed}
         for f in finalists
     }
     document: dict[str, Any] = {
@@ -445,7 +417,7 @@ def confirming_space(
             FOLD: {"type": "int", "low": 0, "high": folds - 1},
             FINALIST: {"type": "categorical", "choices": bundles},
         },
-        "fixed": {name: first[name] for name in same},
+        "fixed": fixed,
         "defaults": {"trials": folds * len(finalists), "sampler": "grid", "pruner": "none"},
     }
     return yaml.safe_dump(document, sort_keys=False)
@@ -502,8 +474,8 @@ class Reservation:
             left: Seconds that may be kept for the least confirmation there is.
         """
         says = self.says
-        fewer = [look for look in reversed(LOOKS) if look < says.folds]
-        ways = [(top, f) for top in range(says.top, 0, -1) for f in (says.folds, *fewer)]
+        numbers = [says.folds, *(look for look in reversed(LOOKS) if look < says.folds)]
+        ways = [(top, folds) for top in range(says.top, 0, -1) for folds in numbers]
         best = ranked(records, self.direction)
         least = "there are not two finalists"
         for way in ways:
@@ -513,11 +485,8 @@ class Reservation:
                 break
             if seconds <= (left if count == 2 else most):
                 whole = self._cost(best, *ways[0], each=each, start_up=start_up)[-1]
-                lacking = (
-                    f"it confirms {count} finalists on {folds} folds in place of {whole} on "
-                    f"{says.folds}"
-                )
-                lacking = "" if way == ways[0] else lacking
+                fewer = f"{count} finalists on {folds} folds in place of {whole} on {says.folds}"
+                lacking = "" if way == ways[0] else f"it confirms {fewer}"
                 return Reserve(seconds, after, top, count, folds, self.fewest, lacking)
             least = f"{count} finalists on {folds} folds would take {format_seconds(seconds)}"
         there = f"{format_seconds(left)} are left" if left > 0 else "nothing is left"
@@ -547,12 +516,7 @@ class Reservation:
 
 
 def reservation(config: SweepConfig, fewest: int) -> Reservation:
-    """Return what says which confirmation of a sweep a budget pays for.
-
-    Args:
-        config: The sweep.
-        fewest: With fewer complete trials no confirmation follows.
-    """
+    """Return what says which confirmation of a sweep a budget pays for; see `Reservation`."""
     home, info = config.home, config.home.find(config.name)
     begun = {}
     for part in parts_of(home, info)[1:] if info is not None else ():
@@ -578,11 +542,7 @@ def detectable(components: Components, folds: float) -> float:
 
     The error of a difference has a part that more folds reduce (seeds, partitions, noise) and a
     part that only more samples do. A later look tests at a small level of its own, but what was
-    seen at an earlier one stays.
-
-    Args:
-        components: The variance components.
-        folds: Number of folds, that of a look; infinity for as many as one likes.
+    seen at an earlier one stays. `folds` is a look, or infinity for as many as one likes.
     """
 
     def at_look(look: float) -> float:
@@ -635,7 +595,7 @@ def plan_power(config: SweepConfig) -> PowerPlan:
         one = confirmed.verdict if confirmed else None
         if one is not None and one.metric == scored.metric and one.components is not None:
             found[one.confirmation] = one.components
-            unit = one.quotable.unit if one.quotable else unit
+            unit = one.quotable.unit
     if not found and scored.unit != "share":
         raise UsageError(
             f"--power: how much {scored.called} differs by chance is measured by a confirmation, "
@@ -643,10 +603,5 @@ def plan_power(config: SweepConfig) -> PowerPlan:
         )
     if not found:
         return PowerPlan([], SHIPPED, unit)
-    known = list(found.values())
-    mean = Components(
-        fixed=float(np.mean([one.fixed for one in known])),
-        by_folds=float(np.mean([one.by_folds for one in known])),
-        level=float(np.mean([one.level for one in known])),
-    )
-    return PowerPlan(list(found), mean, unit)
+    known = [msgspec.structs.astuple(one) for one in found.values()]
+    return PowerPlan(list(found), Components(*map(fmean, zip(*known, strict=True))), unit)

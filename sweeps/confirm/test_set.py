@@ -89,11 +89,8 @@ def evaluate_test_set(
 
     No model is chosen by these scores, and nothing is scored before the list is frozen.
 
-    Args:
-        home: The home of the sweeps.
-        confirmed: Sweeps of the same data, each with the result of its whole confirmation.
-        how: Names the data and the store of runs.
-        again: Reason for evaluating on the test set again; empty if there is none.
+    The sweeps are of the same data, each with the result of its whole confirmation. `again` is the
+    reason for evaluating on the test set again.
 
     Returns:
         Number of runs that MLflow lacks.
@@ -105,7 +102,7 @@ def evaluate_test_set(
     how = how.about(confirmed[0][0])
     experiment, test_set = check_test_set(home, [info for info, _ in confirmed], how.data)
     # By the same metric; in plain numbers if one of them is.
-    metrics = [one.comparison.verdict.scored for _, one in confirmed if one.comparison]
+    metrics = [one.comparison.trainings.scored for _, one in confirmed if one.comparison]
     scored = next((one for one in metrics if one.unit != "share"), metrics[0])
     entries = [entry for one in confirmed for entry in _entries(home, *one)]
     access_log = AccessLog(home, test_set.digest)
@@ -126,7 +123,7 @@ def _conclude(home: Home, access_log: AccessLog) -> set[str]:
     Each says how often the test set was evaluated by now.
     """
     written = set()
-    for evaluation in access_log.evaluations():
+    for evaluation in access_log.all():
         scores = access_log.scores(evaluation)
         if scores is None:
             continue
@@ -146,11 +143,7 @@ def conclude_evaluations(
 ) -> TestConclusion:
     """Return the conclusion of an evaluation about one of its sweeps.
 
-    Args:
-        evaluation: The evaluation.
-        sweep: Id of the sweep.
-        scores: Its scores, see `AccessLog.scores`.
-        at: Its description, with the number of evaluations of the test set by now.
+    `at` is its description, with the number of evaluations of the test set by now.
     """
     places = [place for place, entry in enumerate(evaluation.entries) if entry.sweep == sweep]
     found = {place: evaluation.outcomes(scores, place) for place in places}
@@ -201,11 +194,6 @@ def check_test_set(
 ) -> tuple[Any, TestSet]:
     """Refuse sweeps that have no test set in common, before anything is trained.
 
-    Args:
-        home: The home of the sweeps.
-        infos: The sweeps.
-        source: Source of their data; None for the experiment's own.
-
     Returns:
         The experiment that trains on folds, and its test set.
 
@@ -255,14 +243,12 @@ def _score_model(
 def _entries(home: Home, info: SweepInfo, result: ConfirmResult) -> Iterator[Entry]:
     comparison = result.comparison
     assert comparison is not None  # the sweep was confirmed
-    verdict = comparison.verdict
-    chosen = {
-        "winner": verdict.recommended,
-        "runner-up": verdict.runner_up,
-        "baseline": verdict.baseline,
-    }
-    trainings = comparison.trainings
-    labels = {role: standing.finalist.label for role, standing in chosen.items() if standing}
+    champion, trainings = comparison.verdict.champion, comparison.trainings
+    others = [one for one in comparison.verdict.standings if one.finalist != champion]
+    own = [one.finalist for one in others if not (one.is_baseline or one.is_control)]
+    baselines = [one.finalist for one in others if one.is_baseline]
+    chosen = {"winner": [champion], "runner-up": own, "baseline": baselines}
+    labels = {role: best[0] for role, best in chosen.items() if best}
     taken = {role: la for role, la in labels.items() if trainings.of(la, comparison.folds)}
     # A training that left no weights cannot be scored: its fold is left out, for all alike.
     found = trainings.found

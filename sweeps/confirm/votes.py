@@ -63,7 +63,6 @@ from sweeps.records.conclusions import (
     SingleBest,
     TestedChampion,
     TestVotesConclusion,
-    VerdictConclusion,
     VoteJudgement,
     VoteKind,
     VoteOnFolds,
@@ -163,12 +162,7 @@ class Ballot:
 
 
 def ballot_of(experiment: Experiment, data: PreparedData, scored: Scored) -> Ballot | None:
-    """Return how the trainings of an experiment vote; None without `SupportsVoting`.
-
-    Args:
-        experiment: The experiment that trains on folds.
-        data: Its data.
-        scored: The metric of the comparison.
+    """Return how the trainings of an experiment on folds vote; None without `SupportsVoting`.
 
     Raises:
         UsageError: The experiment raised, or its `labels` are no whole numbers.
@@ -189,13 +183,9 @@ def ballot_of(experiment: Experiment, data: PreparedData, scored: Scored) -> Bal
 
 @dataclass(frozen=True)
 class Confirmed:
-    """A sweep whose finalists may vote.
+    """A sweep whose finalists may vote: the trainings of its confirmation, and its verdict.
 
-    Attributes:
-        name: Name of the sweep.
-        trainings: The trainings of its confirmation.
-        winner: Label of the finalist that the verdict recommends.
-        margin: The difference that does not matter to its verdict.
+    `winner` is the champion's label, `margin` the difference that does not matter.
     """
 
     name: str
@@ -210,7 +200,7 @@ class Member:
 
     Attributes:
         name: Its label; with several sweeps, such as `mlp:trial-17`.
-        is_winner: Whether the verdict recommends it.
+        is_winner: Whether it is a champion.
         scores: (folds, n) the oriented score of each sample; 0 without a sample. n is 1 for one
             number per fold.
         kept: (folds, n, ...) logits or predictions.
@@ -257,12 +247,8 @@ class Bank:
 def gather(confirmed: Sequence[Confirmed], folds: Sequence[int], ballot: Ballot) -> Bank | None:
     """Return the finalists of some sweeps, ready to vote; None if nothing was kept to vote with.
 
-    A finalist one of whose trainings left no predictions takes no part in a vote by their mean.
-
-    Args:
-        confirmed: Sweeps of the same data.
-        folds: Folds that all their finalists were trained on.
-        ballot: How they vote.
+    A finalist one of whose trainings left no predictions takes no part in a vote by their mean. All
+    finalists were trained on the folds.
 
     Raises:
         UsageError: They were evaluated on different samples, or the truth is that of other samples.
@@ -383,12 +369,6 @@ def compare_votes(
     Intervals hold for all votes at once (two-sided max-t), and so also for the vote that stands
     out, at every look (best.py). With fewer than 20 folds no vote is called better, worse or
     equivalent.
-
-    Args:
-        sweeps: Names of the sweeps that the finalists come from.
-        bank: The members; the first one is the single best.
-        ensembles: Ensembles of these members.
-        margin: A difference that does not matter.
     """
     single, scored, kinds = bank.members[0], bank.ballot.scored, bank.ballot.kinds
     asked = [(ensemble, kind) for ensemble in ensembles for kind in kinds]
@@ -430,8 +410,7 @@ def all_voting(
     info: SweepInfo, comparison: Comparison, ballot: Ballot | None
 ) -> VotesConclusion | None:
     """Return the conclusion about the vote of all finalists; None if they cannot vote."""
-    winner = comparison.verdict.recommended.finalist.label
-    confirmed = [Confirmed(info.name, comparison.trainings, winner)]
+    confirmed = [Confirmed(info.name, comparison.trainings, comparison.verdict.champion)]
     bank = None if ballot is None else gather(confirmed, comparison.folds, ballot)
     if bank is None or len(bank.members) < 2:
         return None
@@ -534,12 +513,12 @@ def _confirmed(home: Home, info: SweepInfo) -> Confirmed:
             f"sweep {info.name!r} is not confirmed, so that nothing of it can vote; first: "
             f"`sweeps confirm {info.name}`"
         )
-    verdicts = [c for c in confirmed.conclusions if isinstance(c, VerdictConclusion)]
-    if any(verdict.standings[0].accuracy.unit != scored.unit for verdict in verdicts):
+    verdict = confirmed.verdict
+    if verdict and verdict.standings[0].accuracy.unit != scored.unit:
         scored = replace(scored, unit="number")  # an accuracy in percent
     store = home.store(confirmed.confirmation)
     trainings = Trainings.read(store, confirmed.left_out, scored)
-    margin = next((one.margin for one in verdicts if one.margin is not None), MARGIN)
+    margin = verdict.margin if verdict else MARGIN
     return Confirmed(info.name, trainings, confirmed.finalist, margin)
 
 
@@ -571,9 +550,9 @@ def _tested(home: Home, sweeps: Sequence[str]) -> list[Conclusion]:
         votes = conclude_votes(evaluation, scores, access_log.at(evaluation)) if scores else None
         found |= {evaluation.name: votes} if votes else {}
     # An imported sweep brings the conclusions of its former home.
-    kept = [Conclusions(home.store(sweep)).votes() for sweep in sweeps]
-    names = sorted(set.intersection(*map(set, kept)) - found.keys())
-    return [*found.values(), *(kept[0][name] for name in names)]
+    kept = [Conclusions(home.store(sweep)).tested() for sweep in sweeps]
+    names = sorted(name for name, is_vote in set.intersection(*map(set, kept)) if is_vote)
+    return [*found.values(), *(kept[0][name, True] for name in names if name not in found)]
 
 
 VOTE_QUESTION: Final = (
@@ -588,12 +567,8 @@ def conclude_votes(
     """Return the conclusion about votes in an evaluation; None if its models cannot vote.
 
     All trainings of a winner vote, one a fold, by what the evaluation stored: nothing is scored
-    again. One that was made before there were votes has them too, marked as asked afterwards.
-
-    Args:
-        evaluation: The evaluation.
-        scores: Its scores, see `AccessLog.scores`.
-        at: Its description, with the number of evaluations of the test set by now.
+    again. One that was made before there were votes has them too, marked as asked afterwards. `at`
+    is the description of the evaluation, with the number of those by now.
     """
     scored, entries = scored_by(evaluation), evaluation.entries
     places = [place for place, entry in enumerate(entries) if entry.role == "winner"]

@@ -25,7 +25,7 @@ from sweeps.errors import StoreError
 from sweeps.experiment import PreparedData, TrialSpec
 from sweeps.journal.file import FILE
 from sweeps.records import Record, RecordError
-from sweeps.records.arrays import pack_arrays, seal, unpack_arrays, unseal
+from sweeps.records.arrays import pack_arrays, unpack_arrays
 from sweeps.records.enqueued import EPOCHS
 from sweeps.records.schema import json_bytes
 from sweeps.records.store import checkpoint_files
@@ -37,8 +37,9 @@ from sweeps.workspace.files import (
     write_atomically,
 )
 
-_KIND: Final = "checkpoint"
 _DOCUMENT: Final = "checkpoint.json"
+_DIGEST_BYTES: Final = 32
+"""A checkpoint is the SHA-256 of an archive, and that archive."""
 _GONE_ON: Final = frozenset({"crash", "oom", "killed"})
 
 
@@ -148,9 +149,11 @@ def decode(data: bytes, *, arrays: bool = True) -> tuple[Stored, dict[str, np.nd
     Raises:
         FormatError: They are torn, altered, or no checkpoint.
     """
+    digest, payload = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
     try:
-        payload = io.BytesIO(unseal(data, _KIND))
-        members = unpack_arrays(payload, lambda name: arrays or name == _DOCUMENT)
+        if hashlib.sha256(payload).digest() != digest:
+            raise FormatError("its checksum does not fit")
+        members = unpack_arrays(io.BytesIO(payload), lambda name: arrays or name == _DOCUMENT)
         if _DOCUMENT not in members:
             raise FormatError(f"it has no {_DOCUMENT}")
         stored = msgspec.convert(parse_json(members.pop(_DOCUMENT).tobytes()), Stored)
@@ -243,7 +246,8 @@ class CheckpointFile:
         packed = pack_arrays({_DOCUMENT: document, **arrays}, compressed=False)
         try:
             make_folder(self._place.path.parent)
-            write_atomically(path or self._place.path, seal(packed, _KIND), "checkpoint")
+            sealed = hashlib.sha256(packed).digest() + packed
+            write_atomically(path or self._place.path, sealed, "checkpoint")
         except StoreError as error:  # the training is worth more than its checkpoint
             self.refused, self._is_off = str(error), True
 

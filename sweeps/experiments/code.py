@@ -230,7 +230,7 @@ def edited_files(store: RecordStore, info: SweepInfo, record: Record) -> list[st
     now = _code_now(store, info)
     if now is None or is_same_code(history, recorded, now):
         return []
-    return before.edited(now)
+    return list(before.edited(now))
 
 
 def _code_now(store: RecordStore, info: SweepInfo) -> ExperimentCode | None:

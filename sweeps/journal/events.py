@@ -405,6 +405,12 @@ class Record(Event, frozen=True, kw_only=True, dict=True, tag="ended 1"):
         added = self.trained.info if self.trained else {}
         return {**added, **self.data.get("info", {})}
 
+    def check(self) -> None:
+        """Refuse facts of another form (ValueError), without which a reader would do."""
+        for facts, kind in ((self.data_json, Data), (self.environment_json, Environment)):
+            msgspec.convert(parse_json(bytes(facts)), kind)
+        curves_in(bytes(self.curves_json))
+
     @property
     def seconds(self) -> float:
         """Wall time of the attempt in seconds."""

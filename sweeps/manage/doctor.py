@@ -1,266 +1,261 @@
 """`sweeps doctor`: checks that journal, files and MLflow agree, and that nothing is left behind.
 
 The journal is the truth. Each check says every disagreement in one plain line; nothing is changed.
-With `--fix`, `repair_sweep` makes MLflow agree: what differs is sent anew, and a run that has other
-numbers is deleted first (MLflow keeps it in its bin). Damaged files are put aside under another
-name. A damaged event stays where it is, and is a note: the next `sweeps run` makes up for it.
+With `--fix`, runs that differ are projected anew; one with other parameters or metrics, which no
+run can change, is deleted first (MLflow keeps it in its bin). Damaged files are put aside. A
+damaged event stays where it is, and is a note: the next `sweeps run` makes up for it.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from enum import Enum
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Final
 
+from search_spaces.errors import listing
 from sweeps.errors import StoreError
 from sweeps.experiments.code import edited_files, unrecorded_package
 from sweeps.home import Home
-from sweeps.records import Conclusions, Record, RecordError, RecordStore, SweepInfo, heard, listed
+from sweeps.records import Conclusions, RecordError, RecordStore, SweepInfo, listed
 from sweeps.records.evaluations import Evaluations
 from sweeps.records.schema import DamagedFileError, DamagedRecordWarning, Report, put_aside
 from sweeps.records.store import TEXTS, TRIALS, strays
 from sweeps.runner.ownership import hold
+from sweeps.tracking import champion, content, parent
 from sweeps.tracking.address import sqlite_path
-from sweeps.tracking.comparing import Comparison
+from sweeps.tracking.pictures import PICTURES, pictured, plan_pictures
 from sweeps.tracking.preflight import check_store
+from sweeps.tracking.reading import StoredChampion, StoredRun, read_champion, read_runs
+from sweeps.tracking.runs import UNDRAWN
 from sweeps.tracking.store import one_line
 from sweeps.tracking.sync import hold_to_send, send
-from sweeps.wording import counted
-from sweeps.workspace.databases import DatabaseRetry, check
+from sweeps.tracking.view import ON_FRONT, front_keys
+from sweeps.workspace.databases import check
 from sweeps.workspace.files import remove
-from sweeps.workspace.locks import holder_in
+
+DATABASE: Final = "`sweeps doctor --fix` puts the file aside and writes it anew from the journal"
+SEND: Final = "`sweeps doctor --fix` sends it (`sweeps sync` sends only runs that are missing)"
+REPLACE: Final = "`sweeps doctor --fix` deletes the run and sends it anew from the journal"
+WAIT: Final = "try again when the store answers"
+ASIDE: Final = "`sweeps doctor --fix` puts the file aside; the results of the trials stay"
+CLEAN: Final = "`sweeps doctor --fix` or the next `sweeps run` clears it away"
+AS_SAID: Final = "do what the line about the file says"
+PARTS: Final = {
+    DATABASE: "database", SEND: "mlflow", REPLACE: "mlflow", WAIT: "mlflow", ASIDE: "files",
+    CLEAN: "files", AS_SAID: "records",
+}  # fmt: skip
+"""The repairs of problems, with the part in which each is found."""
+NOTE: Final = "worth knowing, and no problem"
+DOUBT: Final = "no problem, and speaks against the results"
+
+Finding = tuple[str, str, str]
+"""A repair, `NOTE` or `DOUBT`; a line for people; the attempt or file to be repaired, if any."""
 
 
-class Repair(Enum):
-    """The repair of a problem; its value is the text that the user sees."""
-
-    DATABASE = "`sweeps doctor --fix` puts the file aside and writes it anew from the journal"
-    SEND = "`sweeps doctor --fix` sends it (`sweeps sync` sends only runs that are missing)"
-    REPLACE = "`sweeps doctor --fix` deletes the run and sends it anew from the journal"
-    ASIDE = "`sweeps doctor --fix` puts the file aside; the results of the trials stay"
-    CLEAN = "`sweeps doctor --fix` or the next `sweeps run` clears it away"
-    WAIT = "try again when the store answers"
-    AS_SAID = "do what the line about the file says"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One disagreement.
-
-    Attributes:
-        part: `records`, `mlflow`, `files` or `database`.
-        what: A plain line about it.
-        repair: Its repair.
-        key: The attempt or file that it is about, if the repair needs it; else empty.
-    """
-
-    part: str
-    what: str
-    repair: Repair
-    key: str = ""
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """The result of an examination of a sweep or a home.
-
-    Attributes:
-        name: Name of the sweep; empty for the home.
-        problems: The disagreements.
-        notes: Lines worth knowing that are no problems.
-        is_well: False if a note says that its code was edited, or that it is not reproducible.
-    """
-
-    name: str
-    problems: Sequence[Problem]
-    notes: Sequence[str] = ()
-    is_well: bool = True
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-compatible mapping; the home has no name."""
-        return {
-            "sweep": self.name or None,
-            "agrees": not self.problems,
-            "problems": [
-                {"part": one.part, "what": one.what, "repair": one.repair.value}
-                for one in self.problems
-            ],
-            "notes": list(self.notes),
-        }
-
-
-def examine_home(home: Home, tracking_uri: str) -> Diagnosis:
+def examine_home(home: Home, tracking_uri: str) -> list[Finding]:
     """Examine the database that all sweeps of a home share, and the files beside them."""
-    problems: list[Problem] = []
-    home.sweeps(lambda what: problems.append(_as_said(what)))
-    problems += map(_left_over, _half_made(home.path))
-    for pattern, what in ((".deleted-*", "a deletion"), (".import-*", "an import")):
-        for path in home.sweeps_folder.glob(pattern):
-            problems.append(Problem("files", f"{path}: {what} was not finished", Repair.CLEAN))
+    found: list[Finding] = []
+    home.sweeps(lambda error: found.append((AS_SAID, str(error), "")))
+    found += _left_over(home.path, others=home.sweeps_folder.glob(".import-*"))
     for folder in filter(Path.is_dir, listed(home.path / "test")):
-        for error in Evaluations(folder).unreadable():
+        for error in Evaluations(folder).damage():
             key = str(error.path) if isinstance(error, DamagedFileError) else ""
-            repair = Repair.ASIDE if key else Repair.AS_SAID
-            problems.append(Problem("files", str(error), repair, key))
+            found.append((ASIDE if key else AS_SAID, str(error), key))
     if (database := sqlite_path(tracking_uri)) is not None:
         try:
-            check(database, DatabaseRetry())
+            check(database)
         except StoreError as error:
-            problems.append(Problem("database", str(error), Repair.DATABASE, str(database)))
-    return Diagnosis("", problems)
+            found.append((DATABASE, str(error), str(database)))
+    return found
 
 
-def _half_made(folder: Path) -> list[Path]:
-    """Return the temporary files in a folder that were never renamed to their final names."""
-    return sorted(path for name in (".*.tmp", ".*.new", ".*.new-*") for path in folder.glob(name))
+def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> list[Finding]:
+    """Compare journal, files and MLflow of one sweep, unless it is running.
 
-
-def _left_over(path: Path) -> Problem:
-    return Problem("files", f"{path} belongs to nothing", Repair.CLEAN, str(path))
-
-
-def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> Diagnosis:
-    """Compare journal, files and MLflow of one sweep.
-
-    A running sweep is not compared, since its runs follow its journal.
-
-    Raises:
-        UsageError: An event is of a newer version, or MLflow refuses access.
+    A newer version's event is refused, and so is an MLflow that refuses access (UsageError).
     """
     if home.is_running(info.id):
-        note = "is running now: its runs follow its journal, and are not compared"
-        return Diagnosis(info.name, [], [note])
-    store, notes, problems = home.store(info.id), list[str](), list[Problem]()
-    is_well = True
+        return [(NOTE, "is running now: its runs follow its journal, and are not compared", "")]
+    store, found = home.store(info.id), list[Finding]()
     with warnings.catch_warnings(action="ignore", category=DamagedRecordWarning):
         try:
-            records = store.read_all(report=lambda line: None)
-            notes += store.journal.damage  # also what a start has told of
-            problems += _files(store, notes)
+            store.read_all()
+            found += [(NOTE, line, "") for line in store.journal.damage]
+            found += _files(store)
             if not store.is_archived:  # its runs are hidden
-                problems += _mlflow(store, info, tracking_uri)
-            is_well = _note_what_is_known(store, info, records, notes)
+                found += _mlflow(store, info, tracking_uri)
+            found += _notes(store, info)
         except RecordError as error:
-            problems.append(_as_said(str(error)))
-    return Diagnosis(info.name, problems, notes, is_well)
+            found.append((AS_SAID, str(error), ""))
+    return found
 
 
-def _as_said(what: str) -> Problem:
-    return Problem("records", what, Repair.AS_SAID)
+def _left_over(*folders: Path, others: Iterable[Path] = ()) -> Iterator[Finding]:
+    """Yield the files in folders that never got their final names, and others."""
+    half_made = (path for at in folders for name in (".*.tmp", ".*.new*") for path in at.glob(name))
+    for path in (*sorted(half_made), *others):
+        yield CLEAN, f"{path} belongs to nothing", str(path)
 
 
-def _files(store: RecordStore, notes: list[str]) -> Iterator[Problem]:
-    """Yield the damaged and left-over files of a sweep; note those that are gone."""
-    said = list[str]()
+def _files(store: RecordStore) -> Iterator[Finding]:
+    """Yield the damaged and left-over files of a sweep, and those that are gone."""
     damaged, gone = store.altered_files()
-    notes += [f"{path} is gone: details are lost, and no result" for path in gone]
+    for path in gone:
+        yield NOTE, f"{path} is gone: details are lost, and no result", ""
     for path in damaged:
-        what = f"{path} is damaged, its checksum does not fit its event"
-        yield Problem("files", what, Repair.ASIDE, str(path))
-    for read in Conclusions(store).readers():
-        heard(read, said.append)
-    yield from map(_as_said, dict.fromkeys(said))
-    half_made = [path for part in ("", TRIALS, TEXTS) for path in _half_made(store.folder / part)]
-    yield from map(_left_over, [*half_made, *strays(store)])
-    with suppress(OSError):
-        if holder_in(store.folder / "lock"):  # empty after a clean end
-            what = "the lock names a process that does not hold it"
-            yield Problem("files", what, Repair.CLEAN)
+        yield ASIDE, f"{path} is damaged, its checksum does not fit its event", str(path)
+    lost = list[str]()
+    Conclusions(store).all(lost.append)
+    yield from ((AS_SAID, line, "") for line in dict.fromkeys(lost))
+    folders = (store.folder / part for part in ("", TRIALS, TEXTS))
+    yield from _left_over(*folders, others=strays(store))
 
 
-def _mlflow(store: RecordStore, info: SweepInfo, tracking_uri: str) -> Iterator[Problem]:
-    """Yield the differences between MLflow and the journal."""
-    away, damaged = check_store(tracking_uri), list[str]()
-    if away is None:
-        try:
-            comparison = Comparison(store, info, tracking_uri)
-        except Exception as error:
-            away = one_line(error)
-    if away is not None:
-        yield Problem("mlflow", f"MLflow could not be read: {away}", Repair.WAIT)
+def _mlflow(store: RecordStore, info: SweepInfo, tracking_uri: str) -> Iterator[Finding]:
+    """Yield the runs that are not what the projection would write."""
+    away = check_store(tracking_uri)
+    try:
+        stored = [] if away else read_runs(tracking_uri, info)
+        registered = None if away else read_champion(tracking_uri, info)
+    except Exception as error:
+        away = one_line(error)
+    if away:
+        yield WAIT, f"MLflow could not be read: {away}", ""
         return
-    yield from map(_left_over, comparison.half_copied)
-    for what, key, is_fixed in comparison.differences(damaged.append):
-        yield Problem("mlflow", what, Repair.REPLACE if is_fixed else Repair.SEND, key)
+    yield from _left_over(others=(path for run in stored for path in run.half_copied))
+    active, records = [run for run in stored if not run.is_deleted], store.read_all()
+    runs, counts = {run.key: run for run in active}, Counter(run.key for run in active)
+    expected = {"", *(record.key for record in records)}  # the parent run has no key
+    plans = plan_pictures(pictured(store, info, records))
+    front, parent_id = front_keys(info, records), runs[""].run_id if "" in runs else ""
+    for key in sorted({*runs, *expected} if records else runs.keys() - expected):
+        name = f"run of attempt {key}" if key else "the parent run"
+        if key not in runs:
+            yield SEND, f"{name} is missing", key
+            continue
+        if counts[key] > 1:
+            yield SEND, f"{name}: there are {counts[key]}", key
+        if key not in expected:
+            yield SEND, f"{name} ({runs[key].run_id}): the journal has no such attempt", key
+            continue
+        marks = {PICTURES: str(plans.get(key, "")), ON_FRONT: "true" if key in front else ""}
+        fixed, others = _differences(store, info, runs[key], parent_id, marks)
+        if fixed or others:
+            what = f"{name} differs from the journal: {', '.join([*fixed, *others])}"
+            yield REPLACE if fixed else SEND, what, key
+    yield from _champion(store, info, runs, registered)
+
+
+def _differences(
+    store: RecordStore, info: SweepInfo, run: StoredRun, parent_id: str, marks: Mapping[str, str]
+) -> tuple[list[str], list[str]]:
+    """Return in what a run differs: in parameters and metrics, which stay, and in the rest."""
+    fixed, others = list[str](), list[str]()
+    if run.key:
+        record = store.read(run.key)  # with its arrays, one at a time
+        wanted = content.trial_run(info, record, parent_id)
+        status, tags = str(wanted.status), {**wanted.tags, **marks}
+        # One was called otherwise by former versions; the other names a Python that may move.
+        del tags["trial_number"], tags["experiment"]
+        points = sorted(wanted.metrics, key=lambda one: (one.step, one.timestamp, one.value))
+        last = {point.key: point.value for point in points}  # as MLflow shows of each metric
+        fixed += [name for name, text in wanted.params.items() if run.params.get(name) != text]
+        fixed += [name for name, value in last.items() if run.metrics.get(name) != value]
+        received = store.state().received
+        if UNDRAWN in run.tags and (received is None or received.trusted):
+            others.append("what could not be drawn")
+        others += [] if run.end_time == wanted.end_time else ["end"]
+        others += [] if content.dataset_key(record.data) in run.datasets else ["dataset"]
+        others += sorted(content.trial_files(info, record, {}).keys() - run.files)
+    else:
+        ending = parent.ending_of(store, store.read_all())
+        end = parent.describe_end(info, store.read_all(), store.asked() or 0, ending)
+        status, tags = ending.status, {**end.tags, **content.best_tags(end.best)}
+    owner = ", and nobody runs it" if run.status == "RUNNING" else ""
+    first = [] if run.status == status else [f"status (it is {run.status}{owner})"]
+    first += [f"tag {name}" for name, text in tags.items() if run.tags.get(name, "") != text]
+    return fixed, [*first, *others]
+
+
+def _champion(
+    store: RecordStore, info: SweepInfo, runs: Mapping[str, StoredRun], found: StoredChampion | None
+) -> Iterator[Finding]:
+    """Yield how the registered champion differs from the best one; without its run not at all."""
+    damaged, what = list[str](), ""
+    best = parent.find_champion(store, info, store.read_all(), report=damaged.append)
+    if best is not None and (best.confirmation or best.key in runs):
+        own, name = None if best.confirmation else runs[best.key], champion.model_name(info)
+        if found is None:
+            what = "champion is missing"
+        elif found.digest != best.digest:
+            what = f"champion points to trial {found.key}"
+        elif own and (found.run_id != own.run_id or champion.FOLDER not in own.files):
+            what = f"champion's files are not in the run of trial {best.key}"
+        elif found.model != name:
+            what = f"model is called {found.model}, and is to be {name}"
+        if what and best.files() is not None:  # else nothing can be registered
+            yield SEND, f"the registered {what}; the best is trial {best.key}", ""
     remedy = f"the champion is of no use until it is trained again: `sweeps confirm {info.name}`"
-    yield from (_as_said(f"{what}; {remedy}") for what in damaged)
+    yield from ((AS_SAID, f"{line}; {remedy}", "") for line in damaged)
 
 
-def _note_what_is_known(
-    store: RecordStore, info: SweepInfo, records: Sequence[Record], notes: list[str]
-) -> bool:
-    """Note what is worth knowing; return whether nothing of it speaks against the results."""
-    final = {record.trial: record for record in records if record.ends_trial}
+def _notes(store: RecordStore, info: SweepInfo) -> Iterator[Finding]:
+    records = store.read_all()
+    final = [record for record in records if record.ends_trial]
     known = {record.trial for record in records} | store.asked_for().keys()
-    if left := sorted(known - final.keys()):
-        names = ", ".join(map(str, left[:10])) + (", ..." if len(left) > 10 else "")
-        has = f"{counted(len(left), 'trial')} {'has' if len(left) == 1 else 'have'}"
-        notes.append(f"{has} no outcome yet ({names}); `sweeps run` goes on with the sweep")
-    last = next(reversed(final.values()), None)
-    edited = edited_files(store, info, last) if last else []
-    if last and edited:
-        notes.append(
-            f"its code was edited since trial {last.trial} was trained ({', '.join(edited)}): "
-            "with the edited code the sweep cannot go on, and its trials cannot be used"
-        )
-    if last and (package := unrecorded_package(store, info, last)):
-        notes.append(
-            f"the code of {package} was not recorded when it was made, so no edit of it is "
-            "noticed; from the next start on the code of then counts"
-        )
+    if left := sorted(known - {record.trial for record in final}):
+        has = "1 trial has" if len(left) == 1 else f"{len(left)} trials have"
+        what = f"{has} no outcome yet ({listing(left, 10)}); `sweeps run` goes on with the sweep"
+        yield NOTE, what, ""
+    for last in final[-1:]:
+        if edited := edited_files(store, info, last):
+            when = f"trial {last.trial} was trained ({', '.join(edited)})"
+            why = "with the edited code the sweep cannot go on, and its trials cannot be used"
+            yield DOUBT, f"its code was edited since {when}: {why}", ""
+        if package := unrecorded_package(store, info, last):
+            what = f"the code of {package} was not recorded when it was made, so no edit of it is"
+            yield NOTE, f"{what} noticed; from the next start on the code of then counts", ""
     if info.irreproducible:
-        notes.append(f"not reproducible: {info.irreproducible}")
+        yield DOUBT, f"not reproducible: {info.irreproducible}", ""
     elif info.checked is not None:
-        trial = info.checked.trial
-        notes.append(f"checked: trial {trial}, trained a second time, is the same to the bit")
-    return not (edited or info.irreproducible)
+        what = f"trial {info.checked.trial}, trained a second time, is the same to the bit"
+        yield NOTE, f"checked: {what}", ""
 
 
-def repair_home(home: Home, infos: Sequence[SweepInfo], tracking_uri: str, say: Report) -> None:
-    """Put damaged files aside and remove half-made ones; the repair of each sweep sends it anew.
+def repair(home: Home, infos: Sequence[SweepInfo], tracking_uri: str, say: Report) -> None:
+    """Put damaged files aside, remove what is left over, and project anew what differs.
 
-    Raises:
-        UsageError: A sweep is running, and may be using them.
+    While a sweep is running, that is refused for the files of the home (UsageError).
     """
-    if not (problems := examine_home(home, tracking_uri).problems):
-        return
-    with ExitStack() as locks:
-        for info in infos:
-            locks.enter_context(hold(home, info))
-        with home.exclusive():
-            home.remove_unborn()
-            _clear(problems, say)
+    if found := examine_home(home, tracking_uri):
+        with ExitStack() as locks:
+            for info in home.sweeps(lambda line: None):
+                locks.enter_context(hold(home, info))
+            locks.enter_context(home.exclusive())
+            _clear(found, say)
+    for info in (info for info in infos if not home.is_running(info.id)):
+        found = examine_sweep(home, info, tracking_uri)
+        wrong = {key for kind, _, key in found if kind == REPLACE}
+        again = {key for kind, _, key in found if kind == SEND} | wrong
+        with hold_to_send(home, info, tracking_uri) as held:  # this clears the lock
+            _clear(found, say)
+            if again:
+                send(home, info, tracking_uri, held, again=again, replaced=wrong)
 
 
-def repair_sweep(home: Home, info: SweepInfo, tracking_uri: str, say: Report) -> None:
-    """Repair what can be repaired from the journal; a sweep that is running is left alone."""
-    problems = examine_sweep(home, info, tracking_uri).problems
-    if {problem.repair for problem in problems} <= {Repair.AS_SAID, Repair.WAIT}:
-        return
-    with hold_to_send(home, info, tracking_uri) as held:  # this clears the lock
-        _clear(problems, say)
-        wrong = {problem.key for problem in problems if problem.repair == Repair.REPLACE}
-        again = {problem.key for problem in problems if problem.repair == Repair.SEND} | wrong
-        if again:
-
-            def tell(change: str, key: str) -> None:
-                say(f"{info.name}: {change} {key}")
-
-            send(home, info, tracking_uri, held, tell, again=again, replaced=wrong)
-
-
-def _clear(problems: Sequence[Problem], say: Report) -> None:
-    """Put damaged files aside, and remove what belongs to nothing."""
-    for problem in problems:
-        path = Path(problem.key)
-        if problem.repair in {Repair.ASIDE, Repair.DATABASE}:
+def _clear(found: Sequence[Finding], say: Report) -> None:
+    """Put damaged files aside, remove what belongs to nothing, and say what will be sent."""
+    for kind, what, key in found:
+        path = Path(key)
+        if kind in (ASIDE, DATABASE):
             for end in ("", "-wal", "-shm", "-journal"):
                 if (part := path.with_name(path.name + end)).exists():
                     say(f"{part} is kept as {put_aside(part).name}")
-        elif problem.repair == Repair.CLEAN and problem.key:
+        elif kind == CLEAN and key:
             remove(path)
             say(f"removed {path}")
+        elif kind in (SEND, REPLACE):
+            say(what)

@@ -16,8 +16,9 @@ import io
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from re import findall
 from typing import Any, Final
@@ -29,11 +30,11 @@ from sweeps.errors import StoreError, UsageError
 from sweeps.home import FORMER, Home
 from sweeps.journal import Event, Journal, events
 from sweeps.journal.state import Start
-from sweeps.records import ConfirmationRecord, RecordStore, SweepInfo, confirmed_by
+from sweeps.records import ConfirmationRecord, RecordStore, SweepInfo
 from sweeps.records.arrays import MOST_ARRAYS, unpack_arrays
 from sweeps.records.code import ExperimentCode
-from sweeps.records.conclusions import SWEEP_ID, Conclusion, Conclusions, without_place
-from sweeps.records.notes import imported_events, learned_events
+from sweeps.records.conclusions import Conclusion, Conclusions, without_place
+from sweeps.records.notes import in_lines
 from sweeps.records.schema import Report, check_sampled, listed
 from sweeps.records.store import TRIALS
 from sweeps.records.sweep import Generation
@@ -60,14 +61,8 @@ _Reader = Callable[[Path], Iterable[Event]]
 def take_over(home: Home, old: Path, say: Report, leave: Report) -> list[SweepInfo]:
     """Take over the sweeps of a former home, each of them whole; a sweep that is here stays.
 
-    Args:
-        home: The home that receives them; it may be the former one.
-        old: The former home.
-        say: Receives a line about each sweep that is here now.
-        leave: Receives a line about each thing that was not taken over, with the reason.
-
-    Returns:
-        The sweeps of the former home that are here now, confirmations first.
+    `say` receives a line about each sweep that is here now, and `leave` one about each thing that
+    was not taken over, with the reason. Returns the sweeps that are here now.
 
     Raises:
         UsageError: It is no former home, one of its sweeps runs, or the home cannot be written.
@@ -83,11 +78,11 @@ def take_over(home: Home, old: Path, say: Report, leave: Report) -> list[SweepIn
             raise UsageError(f"{folder}: {owner_of(lock)} works on it; end that first")
     with home.exclusive(), exclusive(records):
         home.remove_unborn()
-        known = home.sweeps(lambda line: None)
-        for folder in sorted(folders, key=_is_search):  # it counts the time of its confirmations
+        for folder in folders:
             with _leaving(folder, leave):
+                known = home.sweeps(lambda line: None)
                 here = next((info for info in known if info.id == folder.name), None)
-                taken.append(here or _take_sweep(home, folder, [*known, *taken], leave))
+                taken.append(here or _take_sweep(home, folder, {one.name for one in known}, leave))
                 say(f"sweep {taken[-1].name!r} is here{' already' if here else ''}")
         if old.resolve() != home.path:
             _take_evaluations(home, old, leave)
@@ -115,19 +110,14 @@ def _json(path: Path) -> Any:
     return parse_json(read_file(path, files.MOST_PARSED // 2))
 
 
-def _is_search(folder: Path) -> bool:
-    with suppress(Exception):
-        return confirmed_by(_json(folder / "sweep.json")["directory"]) is None
-    return True
-
-
-def _take_sweep(home: Home, folder: Path, known: list[SweepInfo], leave: Report) -> SweepInfo:
+def _take_sweep(home: Home, folder: Path, names: set[str], leave: Report) -> SweepInfo:
     document, target = _json(folder / "sweep.json"), home.store(folder.name)
-    if target.folder.exists() or document["name"] in {info.name for info in known}:
+    if target.folder.exists() or document["name"] in names:
         raise FormatError(f"there is another sweep {document['name']!r}: rename it, and repeat")
-    with home.arriving(target.folder) as part:
+    with home.arriving() as part:
         files.make_folder(part / TRIALS)
-        _Sweep(home, folder, RecordStore(part), known, leave).carry(document)
+        _Sweep(home, folder, RecordStore(part), leave).carry(document)
+        home.place(part, target.folder)
     return home.get(folder.name)
 
 
@@ -138,8 +128,9 @@ def _take_evaluations(home: Home, old: Path, leave: Report) -> None:
         with _leaving(folder, leave):
             if not target.exists():
                 files.make_folder(target.parent)
-                with home.arriving(target) as part:
+                with home.arriving() as part:
                     shutil.copytree(folder, part, dirs_exist_ok=True)
+                    home.place(part, target)
             elif any(not (target / path.name).exists() for path in folder.iterdir()):
                 raise FormatError("the home has other evaluations of that test set")
 
@@ -151,7 +142,6 @@ class _Sweep:
     home: Home
     folder: Path
     store: RecordStore
-    known: list[SweepInfo]
     leave: Report
 
     def carry(self, document: dict[str, Any]) -> None:
@@ -159,13 +149,13 @@ class _Sweep:
         self._begin(document)
         for pattern, read in (
             ("code-*.json", self._code), ("foreign.json", _as(events.Received)),
-            ("imported.json", _as(events.Imported, imported_events)),
-            ("learned.json", _as(events.Learned, learned_events)),
+            ("imported.json", _as(events.Imported, partial(in_lines, member="trials"))),
+            ("learned.json", _as(events.Learned, partial(in_lines, member="points"))),
             ("journal.jsonl", lambda path: Journal(path.parent).read(self.leave)),
             ("*.record", self._attempt),
             ("enqueued-*.json", self._point), ("enqueued-*.trial", self._tried),
             ("hunch-*.json", self._point), ("hunch-*.slot", self._tried),
-            ("retry-*.json", _as(events.Retried)), ("sweep.json", self._time),
+            ("retry-*.json", _as(events.Retried)), ("starts.json", self._time),
             ("asked", lambda path: [events.Requested(_json(path))]),
             ("ending.json", _as(events.Finished)), ("checked.json", _as(events.Checked)),
             ("notes.json", lambda path: [events.Noted(*one) for one in _json(path).items()]),
@@ -189,12 +179,10 @@ class _Sweep:
         objectives = (Objective(**one) for one in first.pop("other_objectives", ()))
         info = SweepInfo(**first, other_objectives=tuple(objectives))
         for other in others:
-            left = [
-                {**_renamed(one), "generation": other["number"]}
-                for one in other.pop("unfinished", ())
-            ]
+            for one in other.pop("unfinished", ()):
+                left = {**_renamed(one), "generation": other["number"]}
+                self.store.append(_checked(convert(left, events.Unfinished)))
             info = info.extended(Generation(**other))
-            self.store.append(*(_checked(convert(one, events.Unfinished)) for one in left))
         self.store.create(info)
         self.store.info()  # it is read again, and refused if it lies
 
@@ -222,18 +210,15 @@ class _Sweep:
         members = unpack_arrays(io.BytesIO(payload))
         found = _renamed(parse_json(members.pop("record.json").tobytes()))
         spec = _renamed(found.pop("spec"))
-        check_sampled(found["params"], convert(found["distributions"], dict[str, str]))
-        kinds = {"data": events.Data, "environment": events.Environment, "distributions": Any}
-        for name, kind in kinds.items():
-            convert(found[name], kind)
+        found["history"] = (found["trained"] or {}).pop("history", {})
+        found["epochs"] = max(map(len, found["history"].values()), default=0)
+        for name in ("data", "environment", "distributions", "history"):
             found[name] = events.raw_json(found[name])
-        curves = convert((found["trained"] or {}).pop("history", {}), dict[str, list[float]])
-        events.need_lines(*curves)
-        found["history"] = events.raw_json(curves)
-        found["epochs"] = max(map(len, curves.values()), default=0)
         sweep, event = spec.pop("sweep"), convert({**found, **spec}, events.Record)
+        event.check()
         if (sweep, event.key) != (self.folder.name, path.stem):
             raise FormatError(f"a copy of attempt {event.key} of sweep {sweep}")
+        check_sampled(event.params, event.distributions)
         if event.result is not None:
             arrays = {name.removeprefix("arrays/"): array for name, array in members.items()}
             event = event.with_result(replace(event.result, arrays=arrays))
@@ -260,28 +245,13 @@ class _Sweep:
     def _tried(self, path: Path) -> Iterator[Event]:
         """Yield the beginning of the trial that tries a point; a point without one waits."""
         state, trial = self.store.state(), convert(_json(path), events.Count)
-        known: list[Any] = [one for one in state.ended.values() if one.trial == trial]
-        known += filter(None, [state.asked.get(trial)])
-        for one in known[-1:]:
+        ended = [one for one in state.ended.values() if one.trial == trial]
+        for one in [*ended, *filter(None, [state.asked.get(trial)])][-1:]:
             begun = {name: getattr(one, name) for name in ("attempt", "params", "origin")}
             yield events.Asked(trial=trial, point=_numbers(path)[0], **begun)
 
     def _time(self, path: Path) -> Iterator[Event]:
-        """Yield all starts; first one that took the time of attempts before starts were noted."""
-        starts: list[Start] = []
-        for noted in listed(self.folder, "starts.json"):
-            with _leaving(noted, self.leave):
-                starts = convert(_json(noted), list[Start])
-        first = min((start.began_at for start in starts), default=float("inf"))
-        parts = [one for one in self.known if confirmed_by(one.directory) == self.folder.name]
-        stores = [self.store, *(self.home.store(one.id) for one in parts)]
-        ended = [event for store in stores for event in store.state().ended.values()]
-        times = sorted((e.started_at, e.finished_at) for e in ended if e.finished_at < first)
-        used = until = 0
-        for begin, end in times:
-            used, until = used + max(0, end - max(begin, until)), max(until, end)
-        unnoted = [Start(times[0][0], seconds=used / 1000)] if used else []
-        for one in [*unnoted, *starts]:
+        for one in convert(_json(path), list[Start]):
             yield events.Started(began_at=one.began_at, command=one.command, folder=one.folder)
             if one.seconds is not None:
                 yield events.Returned(began_at=one.began_at, seconds=one.seconds)
@@ -290,8 +260,6 @@ class _Sweep:
         found = _json(path)
         told = [*found.pop("tellings", ()), *found.get("conclusions", ())]
         confirmed = convert(_today({**found, "conclusions": told}), ConfirmationRecord)
-        if not all(map(SWEEP_ID.fullmatch, (confirmed.confirmation, confirmed.trained_in))):
-            raise FormatError("it names no sweep")
         Conclusions(self.store).keep(confirmed)
 
     def _evaluation(self, path: Path) -> None:

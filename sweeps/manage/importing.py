@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from search_spaces.errors import SpaceError, did_you_mean, listing, show
 from search_spaces.mapping import point_found
@@ -45,12 +45,11 @@ _PREFIXES: Final = ("params_", "params.", "metrics.")
 """What Optuna's and MLflow's tables put before a name."""
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """One result found elsewhere.
 
     Attributes:
-        source: Its place there: `line 7`, `trial 12`, `run 3fa0`.
+        source: Its place there: `line 7`, `trial 12`.
         cells: Parameters and metrics by name; a text stands for what is written in it.
         problem: The reason why it is no result; empty if it is one.
     """
@@ -60,13 +59,12 @@ class Result:
     problem: str = ""
 
 
-@dataclass(frozen=True)
-class FoundResults:
-    """The results of a source.
+class FoundResults(NamedTuple):
+    """The results of a source, in order.
 
     Attributes:
         source: The source, for people.
-        results: Its results, in order.
+        results: The results.
         directions: `maximize` or `minimize` for each objective; None if the source does not say.
     """
 
@@ -74,36 +72,10 @@ class FoundResults:
     results: Sequence[Result]
     directions: Sequence[str] | None = None
 
-    @property
-    def names(self) -> list[str]:
-        """The names of everything that a result has."""
-        return list(dict.fromkeys(name for one in self.results for name in one.cells))
-
-
-@dataclass(frozen=True)
-class ImportReport:
-    """The outcome of an import.
-
-    Attributes:
-        info: The sweep that it made.
-        imported: What teaches its sampler.
-        left_out: A line for each other result, with the reason.
-        unused: Names in the source that are no parameter and no objective of the space.
-    """
-
-    info: SweepInfo
-    imported: Imported
-    left_out: Sequence[str]
-    unused: Sequence[str]
-
 
 def import_results(
-    options: RunOptions,
-    source: str,
-    *,
-    study: str | None = None,
-    renamed: Sequence[str] = (),
-) -> ImportReport:
+    options: RunOptions, source: str, *, study: str | None = None, renamed: Sequence[str] = ()
+) -> tuple[SweepInfo, Imported, list[str], list[str]]:
     """Begin a sweep whose sampler knows results found elsewhere; no trial is run.
 
     Args:
@@ -111,6 +83,10 @@ def import_results(
         source: A CSV file; or the address of Optuna's store.
         study: Name of the Optuna study at that address.
         renamed: `THEIRS=OURS` texts: names there, and what they are called in the space.
+
+    Returns:
+        The sweep; what teaches its sampler; a line for each other result, with the reason; the
+        names in the source that are no parameter and no objective of the space.
 
     Raises:
         UsageError: The source cannot be read, none of its results lies in the space, the sweep
@@ -123,12 +99,20 @@ def import_results(
             f"sampler {config.sampler.name!r} learns nothing from results; give another one, such "
             "as --sampler tpe"
         )
-    found = _renamed(read_results(source, study), renamed, config)
+    found = read_results(source, study)
+    directions = [one.direction for one in config.space.objectives]
+    if found.directions not in (None, directions):
+        raise UsageError(
+            f"{found.source} has the directions {', '.join(found.directions)}; the space has "
+            f"{', '.join(directions)}"
+        )
+    ours = _names(found, renamed, config)
     trials: list[ImportedTrial] = []
     left_out = []
     for result in found.results:
         try:
-            trials.append(_trial(result, config))
+            cells = {ours[name]: cell for name, cell in result.cells.items()}
+            trials.append(_trial(result, cells, config))
         except SpaceError as error:
             left_out.append(f"{result.source}: {error}")
     if not trials:
@@ -136,7 +120,7 @@ def import_results(
         walk = next(iter(config.space.samples(1)))
         raise UsageError(
             f"none of {counted(len(found.results), 'result')} of {found.source} lies in the space; "
-            f"the first: {first_line(left_out[0])}. It has {listing(found.names)}; needed are "
+            f"the first: {first_line(left_out[0])}. It has {listing(ours.values())}; needed are "
             f"{listing([*needed, *walk.params])} (--map THEIRS=OURS renames); nothing was created"
         )
     imported = Imported(source=found.source, imported_at=now_ms(), trials=tuple(trials))
@@ -144,7 +128,7 @@ def import_results(
     known = {one.metric for one in config.space.objectives}
     # The names that points of the space have, and those that the experiment receives of them.
     known |= {n for walk in config.space.samples(64) for n in (*walk.params, *walk.config)}
-    return ImportReport(info, imported, left_out, [n for n in found.names if n not in known])
+    return info, imported, left_out, [name for name in ours.values() if name not in known]
 
 
 def read_results(source: str, study: str | None) -> FoundResults:
@@ -190,12 +174,11 @@ def _of_csv(file: Path) -> Iterator[Result]:
                 raise UsageError(
                     f"{file} holds more than {MOST_RESULTS} results; import a part of them"
                 )
-            fits = len(cells) == len(columns)
-            problem = "" if fits else f"it has {len(cells)} cells, the first line {len(columns)}"
             filled = {n: c for n, c in zip(columns, cells, strict=False) if c.strip()}
             state = filled.get("state", "")
-            if state in _NO_RESULT and not problem:
-                problem = f"its state is {state}"
+            problem = f"its state is {state}" if state in _NO_RESULT else ""
+            if len(cells) != len(columns):
+                problem = f"it has {len(cells)} cells, the first line {len(columns)}"
             yield Result(f"line {table.line_num}", filled, problem)
     except csv.Error as error:
         raise UsageError(f"{file}: line {table.line_num}: {error}") from None
@@ -219,15 +202,10 @@ def _of_study(source: str, name: str) -> FoundResults:
     return FoundResults(printable(f"study {name!r} of {database.name}"), results, directions)
 
 
-def _renamed(found: FoundResults, renamed: Sequence[str], config: SweepConfig) -> FoundResults:
-    """Give everything in the results the name that it has in the space.
-
-    Raises:
-        UsageError: A renaming is malformed or names nothing, two names become one, or the
-            directions differ.
-    """
+def _names(found: FoundResults, renamed: Sequence[str], config: SweepConfig) -> dict[str, str]:
+    """Return the name that everything in the results has in the space, by its name there."""
     objectives = config.space.objectives
-    names, ours = found.names, {}
+    names, ours = list(dict.fromkeys(n for one in found.results for n in one.cells)), {}
     for text in renamed:
         theirs, equals, own = (part.strip() for part in text.partition("="))
         if not (theirs and equals and own):
@@ -243,25 +221,15 @@ def _renamed(found: FoundResults, renamed: Sequence[str], config: SweepConfig) -
         if name not in ours and prefix and name.removeprefix(prefix) not in names:
             ours[name] = name.removeprefix(prefix)
     called = {ours.get(name, name) for name in names}
-    directions = [one.direction for one in objectives]
-    if found.directions is not None and found.directions != directions:
-        raise UsageError(
-            f"{found.source} has the directions {', '.join(found.directions)}; the space has "
-            f"{', '.join(directions)}"
-        )
     for theirs, objective in zip(_value_names(len(objectives)), objectives, strict=True):
         if theirs in names and theirs not in ours and objective.metric not in called:
             ours[theirs] = objective.metric
-    taken = [ours.get(name, name) for name in names]
-    twice = next((name for name in taken if taken.count(name) > 1), None)
-    if twice is not None:
-        both = [name for name in names if ours.get(name, name) == twice]
-        raise UsageError(f"{found.source}: {' and '.join(both)} are both {twice!r}; --map one away")
-    results = [
-        replace(one, cells={ours.get(name, name): cell for name, cell in one.cells.items()})
-        for one in found.results
-    ]
-    return replace(found, results=results)
+    ours = {name: ours.get(name, name) for name in names}
+    if len({*ours.values()}) < len(ours):
+        twice, _ = Counter(ours.values()).most_common(1)[0]
+        both = " and ".join(name for name, own in ours.items() if own == twice)
+        raise UsageError(f"{found.source}: {both} are both {twice!r}; --map one away")
+    return ours
 
 
 def _value_names(count: int) -> list[str]:
@@ -269,26 +237,21 @@ def _value_names(count: int) -> list[str]:
     return ["value"] if count == 1 else [f"values_{number}" for number in range(count)]
 
 
-def _trial(result: Result, config: SweepConfig) -> ImportedTrial:
-    """Return a result as a trial of the space.
-
-    Raises:
-        SpaceError: It does not lie in the space, breaks a constraint, or has no value.
-    """
+def _trial(result: Result, cells: Mapping[str, Any], config: SweepConfig) -> ImportedTrial:
+    """Return a result as a trial of the space; `cells` have the names of the space."""
     if result.problem:
         raise SpaceError(result.problem)
-    params = point_found(config.space, result.cells, config.experiment.metrics)
-    values = tuple(_value(result, one.metric) for one in config.space.objectives)
-    broken = config.violations(params)
-    if broken:
+    params = point_found(config.space, cells, config.experiment.metrics)
+    values = tuple(_value(cells, one.metric) for one in config.space.objectives)
+    if broken := config.violations(params):
         raise SpaceError(f"breaks a constraint: {'; '.join(broken)}")
     return ImportedTrial(result.source, params, values)
 
 
-def _value(result: Result, metric: str) -> float:
-    if metric not in result.cells:
+def _value(cells: Mapping[str, Any], metric: str) -> float:
+    if metric not in cells:
         raise SpaceError(f"has no {metric}")
-    found = value = result.cells[metric]
+    found = value = cells[metric]
     if isinstance(found, str):
         with suppress(SpaceError):  # it is not finite
             value = parse_scalar(found.strip())

@@ -1,13 +1,14 @@
 """Archives, renames or deletes a whole sweep, frees files of it, or runs its failed trials again.
 
 Each operation begins with one atomic change of the records. From then on it counts as done, even if
-the process is killed; MLflow follows, now or at the next start.
+the process is killed; MLflow follows, now or at the next start. If another process runs the sweep,
+it is refused (UsageError).
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home
 from sweeps.records import Record, SweepInfo, confirmed_by, is_same_data, source_of
-from sweeps.records.enqueued import Retries, trials_to_retry
+from sweeps.records.enqueued import trials_to_retry
 from sweeps.records.ranking import worth_keeping
 from sweeps.records.schema import TORN
 from sweeps.records.store import DELETED
@@ -31,47 +32,36 @@ from sweeps.tracking.sync import (
     send,
     sync_sweep,
 )
-from sweeps.wording import counted, first_line
 from sweeps.workspace.failpoints import reached
 from sweeps.workspace.files import sync_folder
 from sweeps.workspace.names import check_sweep_name
 
 if TYPE_CHECKING:
+    from sweeps.analysis.summary import Summary
     from sweeps.config.options import RunOptions
     from sweeps.config.sweep import SweepConfig
-    from sweeps.launch import RunResult
     from sweeps.progress import Mode
 
 
-def archive_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> int:
+def archive_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> None:
     """Hide a sweep: MLflow keeps its runs in its bin, their files stay.
 
-    Returns:
-        The number of runs that were hidden now.
-
     Raises:
-        UsageError: Another process runs the sweep.
         StoreError: MLflow does not answer; nothing was changed.
     """
     require_store(tracking_uri)
-    store = home.store(info.id)
     with hold_to_send(home, info, tracking_uri) as held:
-        store.archive()
-        return remove_runs(tracking_uri, info, check=held.confirm)
+        home.store(info.id).archive()
+        remove_runs(tracking_uri, info, check=held.confirm)
 
 
 def restore_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> SyncReport:
-    """Show an archived sweep again; runs that are no longer in MLflow's bin are written anew.
-
-    Raises:
-        UsageError: Another process runs the sweep.
-    """
+    """Show an archived sweep again; runs that are no longer in MLflow's bin are written anew."""
     store = home.store(info.id)
     with hold_to_send(home, info, tracking_uri) as held:
         store.unarchive()
         # All runs, since the sweep may have been renamed meanwhile.
-        keys = [record.key for record in store.read_all()]
-        return send(home, info, tracking_uri, held, again=keys)
+        return send(home, info, tracking_uri, held, again=store.state().ended)
 
 
 def collect_garbage(
@@ -82,92 +72,59 @@ def collect_garbage(
     Weights of baselines and of the Pareto front of several objectives are kept, and all those of a
     confirmation, which a test-set evaluation of its sweep still needs.
 
-    Args:
-        home: The home of the sweep.
-        info: The sweep.
-        keep_top: How many of the best trials keep their weights.
-        dry_run: Remove nothing, and return what would be removed.
-
     Returns:
-        The files that were removed, each with its size in bytes.
-
-    Raises:
-        UsageError: Another process runs the sweep.
+        The files that were removed, or would be by another than a dry run, with their bytes.
     """
+    store = home.store(info.id)
     with hold(home, info):
-        removed = [(path, path.lstat().st_size) for path in _garbage(home, info, keep_top)]
-        for path, _ in [] if dry_run else removed:
+        records = store.read_all()
+        kept = {r.key for r in worth_keeping(records, info.objectives, keep_top)}
+        kept |= {r.key for r in records if r.ends_trial and r.origin.startswith("baseline ")}
+        weights = {store.weights_path(r.key) for r in records if r.key not in kept}
+        if confirmed_by(info.directory):
+            weights = set()
+        paths = [*sorted(filter(Path.exists, weights)), *sorted(store.folder.glob(f"*/*{TORN}"))]
+        removed = [(path, path.lstat().st_size) for path in paths]
+        for path in [] if dry_run else paths:
             reached("gc.begun")
-            home.store(info.id).drop(path)
+            store.drop(path)
             reached("gc.done")
     return removed
 
 
-def _garbage(home: Home, info: SweepInfo, keep_top: int) -> Iterator[Path]:
-    store = home.store(info.id)
-    records = store.read_all()
-    kept = {r.key for r in worth_keeping(records, info.objectives, keep_top)}
-    kept |= {r.key for r in records if r.ends_trial and r.origin.startswith("baseline ")}
-    if confirmed_by(info.directory):
-        kept |= {record.key for record in records}
-    weights = {store.weights_path(r.key) for r in records if r.key not in kept}
-    yield from sorted(path for path in weights if path.exists())
-    yield from sorted(store.folder.glob(f"*/*{TORN}"))
-
-
-def delete_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> None:
+def delete_sweep(home: Home, sweep_id: str, info: SweepInfo | None, tracking_uri: str) -> None:
     """Delete a sweep: records, weights, runs and their files.
 
-    Args:
-        home: The home of the sweep.
-        info: The sweep.
-        tracking_uri: MLflow's store of its runs.
+    The runs of one that cannot be read (`info` is None) stay, since nothing tells which they are.
 
     Raises:
-        UsageError: Another process runs the sweep.
         StoreError: MLflow does not answer, and nothing was deleted; or a database cannot be
             written, and the next start goes on with the deletion.
     """
     require_store(tracking_uri)
-    with home.exclusive(), hold(home, info) as held:
-        held.forget()
-        _take_out(home, info.id)
+    folder = home.store(sweep_id).folder
+    lock = hold(home, info) if info else SweepLock(folder / "lock", sweep_id)
+    with home.exclusive(), lock:
+        if home.shared is not None and info is not None:
+            home.shared.remote(sweep_id).forget()
+        elif home.shared is not None:
+            home.shared.delete(sweep_id)
+        reached("delete.begun")
+        folder.rename(home.sweeps_folder / f"{DELETED}{sweep_id}")
+        sync_folder(home.sweeps_folder)
         reached("delete.done")
     finish_deletions(home, tracking_uri)
-    confirmed = confirmed_by(info.directory)
+    confirmed = confirmed_by(info.directory) if info else None
     searched = home.find(confirmed) if confirmed is not None else None
     if searched is not None:  # its confirmation is gone, so its champion is provisional again
         sync_sweep(home, searched, tracking_uri)
 
 
-def delete_unreadable(home: Home, sweep_id: str, tracking_uri: str) -> None:
-    """Delete the rest of a sweep whose journal cannot be read; its runs stay in MLflow.
-
-    Raises:
-        UsageError: Another process runs the sweep.
-    """
-    require_store(tracking_uri)
-    with home.exclusive(), SweepLock(home.store(sweep_id).folder / "lock", sweep_id):
-        if home.shared is not None:
-            home.shared.delete(sweep_id)
-        _take_out(home, sweep_id)
-    finish_deletions(home, tracking_uri)
-
-
-def _take_out(home: Home, sweep_id: str) -> None:
-    reached("delete.begun")
-    home.store(sweep_id).folder.rename(home.sweeps_folder / f"{DELETED}{sweep_id}")
-    sync_folder(home.sweeps_folder)
-
-
 def rename_sweep(home: Home, info: SweepInfo, name: str, tracking_uri: str) -> SyncReport:
     """Give a sweep another name; its id stays, and with it its addresses.
 
-    Returns:
-        The outcome of sending the sweep to MLflow.
-
     Raises:
-        UsageError: The name is taken or not valid, or another process runs the sweep.
+        UsageError: The name is taken or not valid.
         StoreError: It cannot be written.
     """
     check_sweep_name(name)
@@ -177,34 +134,8 @@ def rename_sweep(home: Home, info: SweepInfo, name: str, tracking_uri: str) -> S
             if home.find(name) is not None:
                 raise UsageError(f"there is a sweep {name!r} already; give another name")
             store.rename(name)
-        renamed = store.info()
-        assert renamed is not None
-        keys = [record.key for record in store.read_all()]
-        return send(home, renamed, tracking_uri, held, again=keys)
-
-
-@dataclasses.dataclass(frozen=True)
-class Retried:
-    """The result of a retry.
-
-    Attributes:
-        result: The state of the sweep.
-        trials: Numbers of the trials that were run again.
-        failed: Records of those that failed again.
-    """
-
-    result: RunResult
-    trials: Sequence[int]
-    failed: Sequence[Record]
-
-    @property
-    def failure(self) -> str | None:
-        """Return a line about the trials that failed again; None if none did."""
-        if not self.failed:
-            return None
-        numbers = ", ".join(str(record.trial) for record in self.failed)
-        some = f"{len(self.failed)} of {counted(len(self.trials), 'trial')} failed again"
-        return f"{some} ({numbers}): {first_line(self.failed[0].error or '')}"
+        renamed = dataclasses.replace(info, name=name)
+        return send(home, renamed, tracking_uri, held, again=store.state().ended)
 
 
 def retry(
@@ -214,7 +145,7 @@ def retry(
     *,
     asked: RunOptions,
     progress: Mode,
-) -> Retried:
+) -> tuple[Summary, list[int], list[Record]]:
     """Run failed trials again, each as its next attempt, with the same parameters and seed.
 
     One write marks the trials; from then on they have no outcome. If the process is killed, the
@@ -224,9 +155,11 @@ def retry(
         home: The home of the sweep.
         info: The sweep.
         trials: Numbers of the trials; empty for all that failed.
-        asked: Options that decide how the trials are run; the others, which decide the trials, are
-            taken from the records, so that nobody need repeat them.
+        asked: Options that decide how trials are run; what decides the trials is recorded.
         progress: The kind of display.
+
+    Returns:
+        The state of the sweep, the trials that were run again, and those that failed again.
 
     Raises:
         UsageError: A trial did not fail, the sweep is running, or its data have changed; nothing
@@ -235,20 +168,15 @@ def retry(
     from sweeps.launch import run_config  # here, since nothing else above runs a trial
 
     store = home.store(info.id)
-    records = store.read_all()
-    waiting = Retries(store).waiting(records)
-    marked = [r.trial for r in trials_to_retry(info.name, records, waiting, asked=trials)]
-    again = sorted({*marked, *(trial for trial in waiting if not trials or trial in trials)})
+    again = [*trials_to_retry(info.name, store.state(), store.read_all(), asked=trials)]
     config = dataclasses.replace(_as_recorded(home, info, asked), retry=tuple(trials))
 
     def failed() -> list[Record]:
-        final = {record.trial: record for record in store.read_all() if record.ends_trial}
-        return [
-            final[trial] for trial in again if trial in final and final[trial].outcome == "failed"
-        ]
+        final = (record for record in store.read_all() if record.ends_trial)
+        return [r for r in final if r.outcome == "failed" and r.trial in again]
 
     result = run_config(config, asked, progress=progress, has_failed=lambda summary: bool(failed()))
-    return Retried(result, again, failed())
+    return result.summary, again, failed()
 
 
 def _as_recorded(home: Home, info: SweepInfo, asked: RunOptions) -> SweepConfig:

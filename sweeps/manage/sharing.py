@@ -7,16 +7,13 @@ machine only: folders, commands, trust. The home that imports it makes MLflow ru
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import re
-import secrets
-import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -26,46 +23,16 @@ from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_in_words, lies_in
 from sweeps.home import Home
 from sweeps.journal import Event, state_of
-from sweeps.journal.events import (
-    Begun,
-    Data,
-    Environment,
-    Received,
-    Record,
-    Returned,
-    Started,
-    TooLongError,
-    Unfinished,
-    UnknownEventError,
-    curves_in,
-    need_lines,
-    to_line,
-)
+from sweeps.journal import events as kinds
 from sweeps.journal.file import FILE
-from sweeps.records import Conclusions, RecordError, RecordStore, SweepInfo
+from sweeps.records import Conclusions, Record, RecordError, RecordStore, SweepInfo, values_of
 from sweeps.records.conclusions import SWEEP_ID, without_place
-from sweeps.records.schema import check_sampled, warn
-from sweeps.study.proposals import proposal_of_record
-from sweeps.study.sampler_view import trial_outcome
+from sweeps.records.schema import check_sampled, said_of, warn
+from sweeps.study.points import proposal_of_record
 from sweeps.tracking.sync import SyncReport, sync_sweep
+from sweeps.workspace import files
 from sweeps.workspace.failpoints import reached
-from sweeps.workspace.files import (
-    DEEPEST,
-    MOST_MEMORY,
-    MOST_PARSED,
-    FormatError,
-    NoFileError,
-    is_too_much,
-    make_folder,
-    open_file,
-    opened_archive,
-    parse_json,
-    pieces,
-    read_file,
-    unpacked,
-    unwritable,
-    write_atomically,
-)
+from sweeps.workspace.files import FormatError
 from sweeps.workspace.names import check_sweep_name
 
 _MANIFEST: Final = "manifest.json"
@@ -77,17 +44,14 @@ _ALLOWED: Final = re.compile(  # [0-9]: \d takes the digits of every script
 )
 MOST_BYTES: Final = 20 * 2**30
 """An archive that declares more bytes is refused before anything is unpacked."""
-MOST_EVENTS: Final = 8 * MOST_MEMORY
+MOST_EVENTS: Final = 8 * files.MOST_MEMORY
 """Most bytes that the values of a journal may take: those of some 200,000 trials."""
 
 
 def share_sweep(home: Home, info: SweepInfo, file: Path) -> int:
-    """Write a sweep into one file; of a running sweep, the events so far.
+    """Write a sweep into one file, and return its size in bytes.
 
     A damaged event is left out, and so is a damaged file of an attempt; each is said by a warning.
-
-    Returns:
-        The size of the file in bytes.
 
     Raises:
         UsageError: The file exists already, cannot be written, or would be too large.
@@ -96,27 +60,25 @@ def share_sweep(home: Home, info: SweepInfo, file: Path) -> int:
     if file.exists():
         raise UsageError(f"{file} exists; give another name, nothing was written")
     store = home.store(info.id)
-    for read in Conclusions(store).readers():
-        read()
+    Conclusions(store).all(_refuse)
     events = store.journal.read(warn)
     named = store.named_files(state_of(events))
     if sum(path.lstat().st_size for path in named if path.exists()) > MOST_BYTES:
         raise UsageError(f"{store.folder}: more than {MOST_BYTES >> 30} GB, which no home takes in")
-    part = file.with_name(f".{file.name}.part")
-    digests: dict[str, str] = {}
+    damaged, _ = store.altered_files()
+    for path in damaged:
+        warn(f"{path}: damaged, its checksum does not fit its event; left out")
+    part, lines = file.with_name(f".{file.name}.part"), _lines(events)
+    digests = {FILE: hashlib.sha256(lines).hexdigest()}
     reached("share.begun")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-
-            def add(name: str, content: bytes) -> None:
-                digests[name] = hashlib.sha256(content).hexdigest()
-                archive.writestr(name, content)
-
-            add(FILE, _lines(events))
-            for path, digest in named.items():
-                content = _whole(path, digest)
-                if content is not None:
-                    add(str(path.relative_to(store.folder)), content)
+            archive.writestr(FILE, lines)
+            for path in sorted(named.keys() - damaged):
+                name = str(path.relative_to(store.folder))
+                with suppress(FileNotFoundError):  # it was dropped
+                    archive.writestr(name, files.read_file(path))
+                    digests[name] = named[path]
             manifest = {"format": _FORMAT, "name": info.name, "id": info.id, "files": digests}
             archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
         reached("share.packed")
@@ -132,53 +94,30 @@ def _lines(events: Sequence[Event]) -> bytes:
     """Return a journal of these events, without what is true on one machine only."""
     lines: list[bytes] = []
     for event in events:
-        if isinstance(event, Started | Returned | Received):
+        if isinstance(event, kinds.Started | kinds.Returned | kinds.Received):
             continue
         changes: dict[str, Any] = {"number": len(lines) + 1}
-        if isinstance(event, Begun):
+        if isinstance(event, kinds.Begun):
             changes["directory"] = without_place(event.directory)
-        lines.append(to_line(msgspec.structs.replace(event, **changes)))
+        lines.append(kinds.to_line(msgspec.structs.replace(event, **changes)))
     return b"".join(lines)
-
-
-def _whole(path: Path, digest: str) -> bytes | None:
-    """Return a file of an attempt, or a text; None if it was dropped, or is damaged."""
-    try:
-        content = read_file(path)
-    except FileNotFoundError:
-        return None
-    except NoFileError:
-        content = b""
-    if hashlib.sha256(content).hexdigest() != digest:
-        warn(f"{path}: damaged, its checksum does not fit its event; left out")
-        return None
-    return content
 
 
 def import_sweep(
     home: Home, file: Path, tracking_uri: str, name: str | None = None
 ) -> tuple[SweepInfo, SyncReport]:
-    """Import a shared sweep into a home: all of it, or nothing.
+    """Import a shared sweep into a home: all of it, or nothing; with another name, if one is given.
 
     The sweep is noted as received: its experiment or its command is not run until the user trusts
     it (`trust_sweep`).
-
-    Args:
-        home: The home that receives it.
-        file: A file made by `share_sweep`, perhaps on another machine.
-        tracking_uri: MLflow's store for its runs.
-        name: Another name for the sweep, if its own is taken.
 
     Raises:
         UsageError: The file is no shared sweep, is damaged or altered, the sweep is here already,
             or the home cannot be written.
     """
-    home.check_writable()
     made = [path for path in (home.sweeps_folder, *home.sweeps_folder.parents) if not path.exists()]
-    part = home.sweeps_folder / f".import-{secrets.token_hex(4)}"
-    make_folder(home.sweeps_folder)
-    with home.exclusive():  # this also keeps out the removal of what killed imports left behind
-        try:
+    try:
+        with home.exclusive(), home.arriving() as part:
             info = unpack_sweep(file, part)
             if home.store(info.id).folder.exists():
                 raise UsageError(f"{file}: sweep {info.name!r} ({info.id}) is here already")
@@ -186,40 +125,42 @@ def import_sweep(
                 raise UsageError(f"there is a sweep {wanted!r} already; give another --name")
             if name is not None:
                 RecordStore(part).rename(check_sweep_name(name))
-            reached("import.unpacked")
-            home.give(part, info.id)
-            part.rename(home.store(info.id).folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-            for created in made:
-                with contextlib.suppress(OSError):  # not empty
-                    created.rmdir()
-    reached("import.done")
+            home.place(part, home.store(info.id).folder)
+    finally:
+        for created in made:
+            with suppress(OSError):  # not empty
+                created.rmdir()
     arrived = home.get(info.id)
     return arrived, sync_sweep(home, arrived, tracking_uri)
 
 
 def unpack_sweep(file: Path, folder: Path) -> SweepInfo:
-    """Unpack a shared sweep into a new folder, as one that somebody else recorded.
+    """Unpack a shared sweep into a folder that the caller removes, as one that somebody recorded.
 
     Every file of it is read once, and nothing that is true on another machine only is kept.
 
     Raises:
-        UsageError: The file is no shared sweep, or is damaged or altered; unpacked files are left
-            in the folder.
+        UsageError: The file is no shared sweep, or is damaged or altered.
     """
     store = RecordStore(folder)
-    with _refusing(file), open_file(file) as archive:
-        digests = _unpack(archive, folder)
-        info, lines = _checked(store, digests)
-        archive.seek(0)
-        digest = hashlib.file_digest(archive, "sha256").hexdigest()
-    write_atomically(store.journal.path, lines, "journal")
-    store.append(Received(file=file.name, archive=digest))  # the last one says who is trusted
+    try:
+        with said_of(file), files.open_file(file) as archive:
+            digests = _unpack(archive, folder)
+            info, lines = _checked(store, digests)
+            archive.seek(0)
+            digest = hashlib.file_digest(archive, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise UsageError(f"{file}: there is no such file") from None
+    except _RefusedError as error:
+        raise UsageError(f"{file}: {error}") from None
+    except FormatError as error:
+        raise UsageError(f"{file}: not a shared sweep, or damaged ({error})") from None
+    files.write_atomically(store.journal.path, lines, "journal")
+    store.append(kinds.Received(file=file.name, archive=digest))  # the last one says who is trusted
     return info
 
 
-def received_sweep(home: Home, info: SweepInfo) -> Received:
+def received_sweep(home: Home, info: SweepInfo) -> kinds.Received:
     """Return the source of an imported sweep.
 
     Raises:
@@ -232,12 +173,7 @@ def received_sweep(home: Home, info: SweepInfo) -> Received:
 
 
 def trust_sweep(home: Home, info: SweepInfo, folder: Path | None) -> None:
-    """Allow that the experiment of an imported sweep is run from now on.
-
-    Args:
-        home: The home of the sweep.
-        info: The sweep.
-        folder: The user's folder with the code of the experiment; None if it is installed.
+    """Allow that an imported sweep runs its experiment, from a folder or as it is installed.
 
     Raises:
         UsageError: The sweep was made here, or its experiment is not in that folder.
@@ -247,29 +183,8 @@ def trust_sweep(home: Home, info: SweepInfo, folder: Path | None) -> None:
     if where is not None and not lies_in(where, info.experiment):
         what = experiment_in_words(info.experiment)
         raise UsageError(f"{where}: the code of {what} is not there")
-    home.store(info.id).append(
-        Received(
-            file=received.file,
-            archive=received.archive,
-            trusted=True,
-            folder=None if where is None else str(where),
-        )
-    )
-
-
-@contextmanager
-def _refusing(file: Path) -> Iterator[None]:
-    """Turn the errors of an archive into a UsageError that names the file."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise UsageError(f"{file}: there is no such file") from None
-    except _RefusedError as error:
-        raise UsageError(f"{file}: {error}") from None
-    except FormatError as error:
-        raise UsageError(f"{file}: not a shared sweep, or damaged ({error})") from None
-    except NoFileError as error:
-        raise UsageError(f"{file}: not a shared sweep ({error.strerror})") from None
+    found = None if where is None else str(where)
+    home.store(info.id).append(msgspec.structs.replace(received, trusted=True, folder=found))
 
 
 class _RefusedError(FormatError):
@@ -279,20 +194,18 @@ class _RefusedError(FormatError):
 def _unpack(file: IO[bytes], part: Path) -> Mapping[str, str]:
     """Unpack the files that the manifest names; return the SHA-256 (hex) of each, by name.
 
-    Raises:
-        FormatError: It is no shared sweep, is too large, or holds any other file.
-        StoreError: There is no room for it.
+    An archive that is too large, or holds any other file, is refused (FormatError).
     """
-    with opened_archive(file) as archive:
+    with files.opened_archive(file) as archive:
         members = {member.filename: member for member in archive.infolist()}
         size = sum(member.file_size for member in archive.infolist())
         if size > MOST_BYTES:
             raise _RefusedError(f"holds more than {MOST_BYTES >> 30} GB; refused")
         if size > file.seek(0, os.SEEK_END):
             raise FormatError("it is compressed, as no shared sweep is")
-        if _MANIFEST not in members or members[_MANIFEST].file_size > MOST_PARSED:
+        if _MANIFEST not in members or members[_MANIFEST].file_size > files.MOST_PARSED:
             raise FormatError(f"it has no {_MANIFEST}, or none that can be read")
-        digests = _manifest(unpacked(archive, members[_MANIFEST]))
+        digests = _manifest(files.unpacked(archive, members[_MANIFEST]))
         strange = {*members} ^ {*digests, _MANIFEST}
         strange |= {name for name in digests if not _ALLOWED.fullmatch(name)}
         if strange:
@@ -300,8 +213,8 @@ def _unpack(file: IO[bytes], part: Path) -> Mapping[str, str]:
         if FILE not in digests:
             raise _RefusedError(f"it has no {FILE}")
         for name, digest in digests.items():
-            make_folder((part / name).parent)
-            if _written(pieces(archive, members[name]), part / name) != digest:
+            files.make_folder((part / name).parent)
+            if _written(files.pieces(archive, members[name]), part / name) != digest:
                 raise _RefusedError(f"{name} was altered; nothing was imported")
     return digests
 
@@ -309,7 +222,7 @@ def _unpack(file: IO[bytes], part: Path) -> Mapping[str, str]:
 def _manifest(text: bytes) -> Mapping[str, str]:
     """Return the SHA-256 (hex) of each file in the archive, by name, from its manifest."""
     try:
-        found = msgspec.convert(parse_json(text), dict[str, Any])
+        found = msgspec.convert(files.parse_json(text), dict[str, Any])
         if found.get("format") in _FORMER:
             raise _RefusedError(
                 f"an earlier version made it ({found['format']}): import it with that version, and "
@@ -324,10 +237,7 @@ def _manifest(text: bytes) -> Mapping[str, str]:
         raise FormatError(f"{_MANIFEST}: {error}") from None
 
 
-class _Manifest(msgspec.Struct, forbid_unknown_fields=True):
-    format: str
-    name: str
-    id: str
+class _Manifest(msgspec.Struct):
     files: dict[str, str]
 
 
@@ -340,57 +250,53 @@ def _written(content: Iterator[bytes], path: Path) -> str:
                 digest.update(piece)
                 file.write(piece)
     except OSError as error:
-        raise unwritable(path, error) from None
+        raise files.unwritable(path, error) from None
     return digest.hexdigest()
 
 
 def _checked(store: RecordStore, digests: Mapping[str, str]) -> tuple[SweepInfo, bytes]:
-    """Read every file once, so that only a whole sweep is imported; return it and its journal.
-
-    Raises:
-        FormatError: It is not whole, or holds something that is not allowed.
-    """
+    """Read every file once, so that only a whole sweep is imported; return it and its journal."""
     try:
         events = _events(store)
         info = store.info()
         if info is None:
             raise _RefusedError("it does not say what the sweep is")
-        named = {
-            str(path.relative_to(store.folder)): digest
-            for path, digest in store.named_files(store.state()).items()
-        }
+        named = store.named_files(store.state())
         for name in digests.keys() - {FILE}:
-            if named.get(name) != digests[name]:
+            if named.get(store.folder / name) != digests[name]:
                 raise _RefusedError(f"{name} is not what an event names; refused")
         records = store.read_all()
         for record in records:
             if store.details_path(record.key).exists():  # lost, it costs the details only
                 store.check_details(record)
-            store.files(record)  # refuses archives that are damaged or lead out of their folder
-        for read in Conclusions(store).readers():
-            read()
-    except (RecordError, UnknownEventError) as error:
-        raise _RefusedError(str(error).replace(f"{store.folder}/", "")) from None
-    try:
+            store.files(record)  # refuses names that lead out of their folder
+        Conclusions(store).all(_refuse)
         _check_events(info, events)
         _rehearse(info, records)
         return info, _lines(events)
-    except (ValueError, KeyError, TooLongError) as error:
+    except FormatError:
+        raise
+    except (RecordError, kinds.UnknownEventError) as error:
+        raise _RefusedError(str(error).replace(f"{store.folder}/", "")) from None
+    except (ValueError, KeyError, kinds.TooLongError) as error:
         raise _RefusedError(f"its trials do not fit its study ({error!r})") from None
+
+
+def _refuse(line: str) -> None:
+    """Refuse what is damaged; what a home would do about it is left out of the line."""
+    said, bracket, _ = line.partition("); ")
+    raise RecordError(f"{said})" if bracket else line)
 
 
 def _events(store: RecordStore) -> list[Event]:
     """Return the events of an archive: all of one journal, none of them damaged."""
-    content = read_file(store.journal.path, MOST_MEMORY)
-    if is_too_much(content, MOST_EVENTS):
+    content = files.read_file(store.journal.path, files.MOST_MEMORY)
+    if files.is_too_much(content, MOST_EVENTS):
         raise _RefusedError(f"its events would take more than {MOST_EVENTS >> 30} GB of memory")
     for line in content.split(b"\n"):
-        if line.count(b"[") + line.count(b"{") > DEEPEST:
-            parse_json(line[:-9])  # refuses what is nested deeper
-    damaged: list[str] = []
-    events = store.journal.read(damaged.append)
-    if damaged:
-        raise RecordError(damaged[0].removesuffix("; left out"))
+        if line.count(b"[") + line.count(b"{") > files.DEEPEST:
+            files.parse_json(line[:-9])  # refuses what is nested deeper
+    events = store.journal.read(_refuse)
     numbers = [event.number for event in events]
     if numbers != [*range(1, len(events) + 1)] or not content.endswith(b"\n"):
         raise _RefusedError("events are missing, doubled or cut off")
@@ -402,35 +308,25 @@ def _check_events(info: SweepInfo, events: Sequence[Event]) -> None:
     if not SWEEP_ID.fullmatch(info.id):
         raise _RefusedError(f"{info.id!r} is no sweep's id")
     for event in events:
-        if isinstance(event, Begun) and event.sweep != info.id:
+        if isinstance(event, kinds.Begun) and event.sweep != info.id:
             raise _RefusedError(f"event {event.number} is of another sweep")
-        if isinstance(event, Record):  # a reader of its own does without facts of another form
-            for facts, kind in ((event.data_json, Data), (event.environment_json, Environment)):
-                msgspec.convert(parse_json(bytes(facts)), kind)
-            need_lines(*curves_in(bytes(event.curves_json)))
+        if isinstance(event, kinds.Record):
+            event.check()
         for member in ("experiment", "origin", "stopped_by", "params", "config", "time_split"):
-            for text in _texts(getattr(event, member, None)):
+            named = getattr(event, member, None) or ()
+            for text in [named] if isinstance(named, str) else named:
                 if not text.isprintable():
                     raise _RefusedError(f"{text!r} cannot be printed; refused")
 
 
-def _texts(value: str | Mapping[str, Any] | None) -> list[str]:
-    """Return a text, or the names in a mapping."""
-    return [value] if isinstance(value, str) else [*(value or ())]
-
-
 def _rehearse(info: SweepInfo, records: Sequence[Record]) -> None:
     """Make the contents of its study once, so that nothing of this can fail after the import."""
-    trials: list[Record | Unfinished] = [*records]
-    trials += [one for generation in info.generations for one in generation.unfinished]
-    for trial in trials:
-        if trial.params.keys() - trial.distributions.keys():
-            raise ValueError("a parameter without its distribution")
+    trials: list[Record | kinds.Unfinished] = [*records]
+    for trial in trials + [one for each in info.generations for one in each.unfinished]:
         check_sampled(trial.params, trial.distributions)
         proposal_of_record(trial)
-    for record in records:
-        if trial_outcome(record, info.objectives).values is None and record.outcome == "complete":
+    for record in (record for record in records if record.outcome == "complete"):
+        if values_of(record, info.objectives) is None:
             raise ValueError(f"{record.key}: complete without an objective")
-        measured = record.result.metrics if record.result else {}
-        if record.outcome == "complete" and record.objective != measured.get(info.metric):
+        if record.result and record.objective != record.result.metrics.get(info.metric):
             raise ValueError(f"{record.key}: its objective is not its {info.metric}")

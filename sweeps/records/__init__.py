@@ -21,8 +21,8 @@ from sweeps.records.conclusions import (
     WordedConclusion,
     confirmed_by,
 )
-from sweeps.records.enqueued import EnqueuedPoint, EnqueuedPoints, Longer
-from sweeps.records.notes import Notes, Starts, describe_learned
+from sweeps.records.enqueued import Longer
+from sweeps.records.notes import counted_start, describe_learned, notes_of
 from sweeps.records.ranking import leading, need_one_objective, ranked, values_of
 from sweeps.records.schema import DamagedRecordWarning, RecordError, heard, listed, put_aside
 from sweeps.records.store import RecordStore, recover
@@ -35,18 +35,15 @@ __all__ = [
     "Conclusions",
     "ConfirmationRecord",
     "DamagedRecordWarning",
-    "EnqueuedPoint",
-    "EnqueuedPoints",
     "ExperimentCode",
     "Longer",
-    "Notes",
     "Record",
     "RecordError",
     "RecordStore",
-    "Starts",
     "SweepInfo",
     "WordedConclusion",
     "confirmed_by",
+    "counted_start",
     "data_in_words",
     "describe_learned",
     "heard",
@@ -54,6 +51,7 @@ __all__ = [
     "leading",
     "listed",
     "need_one_objective",
+    "notes_of",
     "put_aside",
     "ranked",
     "recover",

@@ -1,4 +1,4 @@
-"""Arrays as files: npz archives without pickles, sealed by the SHA-256 in the event of an attempt.
+"""Arrays as files: npz archives without pickles; the event of an attempt has their SHA-256.
 
 Weights have an archive of their own, so that they can be dropped alone.
 """
@@ -20,7 +20,6 @@ from sweeps.records.schema import said_of
 from sweeps.workspace.files import (
     MOST_UNPACKED,
     FormatError,
-    check_unpacked,
     open_file,
     opened_archive,
     reading,
@@ -30,7 +29,6 @@ from sweeps.workspace.files import (
 _ARRAY: Final = ".npy"
 MOST_ARRAYS: Final = 2 * 2**30
 """Most bytes that the arrays of an attempt may have together."""
-_SEAL: Final = 1
 _READING: Final = threading.Lock()
 """One thread at a time reads arrays: NumPy parses their headers by `ast`, whose recursion counter
 is shared by all threads in CPython 3.11 (gh-106905), so that two at once raise a SystemError."""
@@ -42,7 +40,7 @@ def read_arrays(path: Path, digest: str, most: int | None = None) -> dict[str, n
     Args:
         path: The file, which is not read into memory as a whole.
         digest: Its SHA-256 (hex), as the event of the attempt has it.
-        most: Most bytes that it may have; None without a limit.
+        most: Most bytes that it may have.
 
     Raises:
         FileNotFoundError: There is none.
@@ -86,7 +84,6 @@ def unpack_arrays(
     """
     what = "archive of arrays"
     with _READING, opened_archive(file, what) as archive, reading(what):
-        check_unpacked(archive, file)
         named = {member.filename.removesuffix(_ARRAY): member for member in archive.infolist()}
         return {
             name: np.lib.format.read_array(
@@ -95,23 +92,3 @@ def unpack_arrays(
             for name, member in named.items()
             if wanted(name)
         }
-
-
-def seal(payload: bytes, kind: str) -> bytes:
-    """Put a header line with kind, version, digest and length before `payload`."""
-    digest = hashlib.sha256(payload).hexdigest()
-    return f"sweeps-{kind} {_SEAL} {digest} {len(payload)}\n".encode() + payload
-
-
-def unseal(data: bytes, kind: str) -> bytes:
-    """Return the payload if header, length and digest agree.
-
-    Raises:
-        FormatError: They do not agree.
-    """
-    header, newline, payload = data.partition(b"\n")
-    if not newline or not header.startswith(f"sweeps-{kind} ".encode()):
-        raise FormatError(f"not a {kind}: the header line is missing or torn")
-    if seal(payload, kind) != data:
-        raise FormatError(f"torn or altered {kind}: its header does not fit the contents")
-    return payload

@@ -13,7 +13,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,9 +108,7 @@ class ExperimentCode:
         lines = []
         if self.revision != now.revision:
             lines.append(f"revision of the experiment: {self.revision} then, {now.revision} now")
-        then_files, now_files = self._compared_files(now), now._compared_files(self)
-        for name in self.edited(now):
-            before, after = then_files.get(name), now_files.get(name)
+        for name, (before, after) in self.edited(now).items():
             if before is None or after is None:
                 lines.append(f"{name}: {'new' if before is None else 'gone, or not imported'}")
                 if before is None and not name.endswith(_SOURCES):
@@ -121,14 +119,12 @@ class ExperimentCode:
                 lines += [f"{name}:", *_changed_lines(before, after)]
         return lines
 
-    def edited(self, now: ExperimentCode) -> list[str]:
-        """Return the names of the files that differ in a later state."""
-        before, after = self._compared_files(now), now._compared_files(self)
-        names = sorted({*before, *after})
-        return [name for name in names if before.get(name) != after.get(name)]
-
-    def _compared_files(self, other: ExperimentCode) -> Mapping[str, SourceFile]:
-        return {**self.files, **(self.shipped if other.shipped else {})}
+    def edited(self, now: ExperimentCode) -> dict[str, tuple[SourceFile | None, SourceFile | None]]:
+        """Return the files that differ in a later state, by name: as they were, and are now."""
+        before = {**self.files, **(self.shipped if now.shipped else {})}
+        after = {**now.files, **(now.shipped if self.shipped else {})}
+        pairs = {name: (before.get(name), after.get(name)) for name in sorted({*before, *after})}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def _digests(files: Mapping[str, SourceFile]) -> list[tuple[str, str]]:
@@ -164,25 +160,20 @@ def _cut(line: str, other: str) -> str:
 
 
 class CodeHistory:
-    """The states of the code that one sweep was run with."""
+    """The states of the code that one sweep was run with, as far as their texts are whole."""
 
     def __init__(self, store: RecordStore) -> None:
         self._store = store
-
-    def all(self) -> list[ExperimentCode]:
-        """Return every state whose text is whole, the first one first."""
-        return [code for _, code in self._found()]
-
-    def _found(self) -> Iterator[tuple[str, ExperimentCode]]:
-        for digest in self._store.state().codes:
-            content = self._store.text(digest)
+        self._kept: dict[str, ExperimentCode] = {}  # by the digest of the text
+        for digest in store.state().codes:
+            content = store.text(digest)
             if content is not None:
                 with suppress(ValueError):
-                    yield digest, msgspec.convert(parse_json(content), ExperimentCode)
+                    self._kept[digest] = msgspec.convert(parse_json(content), ExperimentCode)
 
-    def find(self, identity: str) -> ExperimentCode | None:
-        """Return a state by its identity; None if it was not kept."""
-        return next((code for code in self.all() if code.identity == identity), None)
+    def all(self) -> list[ExperimentCode]:
+        """Return every state, the first one first."""
+        return [*self._kept.values()]
 
     def newest(self, identity: str) -> ExperimentCode | None:
         """Return the state that was kept last of those that count as this one; None without one."""
@@ -195,28 +186,25 @@ class CodeHistory:
 
     def same_as(self, identity: str) -> set[str]:
         """Return this identity and those of all states that count as the same code."""
-        group, kept = {identity}, self.all()
-        pairs = [(code.identity, code.same_as) for code in kept]
-        pairs += [(code.identity, code.without_python().identity) for code in kept]
+        group, pairs = {identity}, list[set[str]]()
+        for code in self.all():
+            same = (code.same_as, code.without_python().identity)
+            pairs += [{code.identity, other} for other in same if other is not None]
         for _ in pairs:  # a chain is no longer than that
             for pair in pairs:
-                if pair[1] is not None and group & {*pair}:
-                    group |= {pair[0], pair[1]}
+                group |= pair if group & pair else set()
         return group
 
     def keep(self, code: ExperimentCode) -> None:
-        """Keep a state if it is not kept yet. The caller keeps other processes out.
+        """Keep a state. The caller keeps other processes out.
 
         Raises:
             StoreError: It cannot be written.
         """
-        kept = self.all()
-        if any((k.identity, k.same_as) == (code.identity, code.same_as) for k in kept):
-            return
-        content = json_bytes(dataclasses.asdict(code), indent=1)
-        self._store.append(CodeKept(text=self._store.keep_text(content)))
+        digest = self._store.keep_text(json_bytes(dataclasses.asdict(code), indent=1))
+        self._store.append(CodeKept(text=digest))
+        self._kept[digest] = code
 
     def path(self, code: ExperimentCode) -> Path:
         """Return the file of a kept state."""
-        digest = next(digest for digest, kept in self._found() if kept == code)
-        return self._store.text_path(digest)
+        return self._store.text_path(next(d for d, kept in self._kept.items() if kept == code))

@@ -7,13 +7,13 @@ them again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from sweeps.interval import Interval
 from sweeps.journal.events import (
@@ -21,7 +21,6 @@ from sweeps.journal.events import (
     Confirmed,
     Count,
     Digest,
-    Event,
     Line,
     Record,
     Tested,
@@ -31,7 +30,6 @@ from sweeps.journal.events import (
 )
 from sweeps.records.schema import RecordError, Report, heard, warn
 from sweeps.records.sweep import SweepInfo
-from sweeps.workspace.files import parse_json
 
 if TYPE_CHECKING:
     from sweeps.records.store import RecordStore
@@ -44,6 +42,7 @@ _REMEDY: Final = (
 )
 _TESTED_REMEDY: Final = "`sweeps confirm --test` makes it again from what was scored"
 SWEEP_ID: Final = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
+_SweepId = Annotated[str, Meta(pattern=rf"^{SWEEP_ID.pattern}\Z")]
 _CONFIRMATION: Final = re.compile(rf"({SWEEP_ID.pattern})/finalists-[0-9]+(/[a-z]+(-[0-9]+)?)?$")
 
 
@@ -80,25 +79,20 @@ class ConfirmedStanding(_Part, frozen=True):
     """The result of a finalist on fresh folds.
 
     Attributes:
-        finalist: Its label.
         trial: Number of its trial in the search.
-        accuracy: Its score on fresh folds, by the metric of the verdict, in its unit.
+        accuracy: Its score by the metric of the verdict, in its unit.
         searched: Its score in the search; None where it has none.
         leader_ahead_by: By how much the leader is better, whichever way that is; None for the
             leader. The interval is that of the lead of the best of the others.
-        probability_leader_better: Of the two, by a correlated Bayesian t-test; only in files of
-            earlier versions, else None.
         verdict: The verdict of the interval of the difference.
         folds_needed: Number of folds that would settle it; None if it is settled, or no sensible
             number would.
-        diverged: Number of its trainings that diverged; they count by the weights they restored, or
-            as a constant prediction.
-        failed: Number of its trainings that failed, which count likewise.
-        chance_best: Probability that it is the best; those of all finalists sum to 1. None, like
-            the members below, in files of earlier versions.
-        may_be_best: Whether it may be the best.
+        chance_best: Probability that it is the best; those of all finalists sum to 1.
         as_good: Whether it is behind the best by less than the margin.
+        diverged: Number of its trainings that diverged; they count by the weights they restored, or
+            as a constant prediction, and so do those that failed.
         outlying_folds: Number of folds on which it is far below its others.
+        probability_leader_better: None; earlier versions had it.
     """
 
     finalist: Line
@@ -106,29 +100,31 @@ class ConfirmedStanding(_Part, frozen=True):
     accuracy: Interval
     searched: float | None
     leader_ahead_by: Interval | None
-    probability_leader_better: float | None
     verdict: Judgement
     folds_needed: Count | None
+    chance_best: float
+    may_be_best: bool
+    as_good: bool
     diverged: Count = 0
     failed: Count = 0
-    chance_best: float | None = None
-    may_be_best: bool | None = None
-    as_good: bool | None = None
     outlying_folds: Count = 0
+    probability_leader_better: None = None
 
     @property
     def is_baseline(self) -> bool:
         """Whether it is a baseline of the search."""
         return self.finalist.startswith("baseline-")
 
+    @property
+    def is_control(self) -> bool:
+        """Whether it is the best of random trials."""
+        return self.finalist.startswith("control-")
+
 
 class Judged(_Part, frozen=True):
-    """How much the data of a confirmation have judged by now.
+    """How many distinct configurations, of how many sweeps, the data have judged by now.
 
-    Attributes:
-        finalists: Number of distinct configurations.
-        sweeps: Number of sweeps that these were finalists of.
-        on_machine: Whether all homes of the machine are counted, not one home only.
+    `on_machine` says whether all homes of the machine are counted, not one home only.
     """
 
     finalists: Count
@@ -146,24 +142,18 @@ class Components(_Part, frozen=True):
             best; it falls with their number.
     """
 
-    fixed: float
-    by_folds: float
-    level: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _need(self.fixed >= 0 and self.by_folds >= 0 and 0 < self.level < 1, "has no variances")
+    fixed: Annotated[float, Meta(ge=0)]
+    by_folds: Annotated[float, Meta(ge=0)]
+    level: Annotated[float, Meta(gt=0, lt=1)]
 
 
 class VerdictConclusion(_Part, frozen=True, tag_field="kind", tag="verdict"):
     """The conclusion about which finalist is the best.
 
     Attributes:
-        sweep: Name of the sweep that is confirmed.
-        trials: Number of its trials.
+        trials: Number of trials of the sweep.
         confirmation: Name of the sweep that confirms it.
-        folds: Number of folds that count.
-        folds_asked: Number of folds asked for.
+        folds: Number of folds that count, of those that were asked for.
         settled: Whether the leader is better than every other finalist.
         champion: Label of the finalist to take.
         standings: The finalists, the leader first, then by accuracy.
@@ -172,17 +162,14 @@ class VerdictConclusion(_Part, frozen=True, tag_field="kind", tag="verdict"):
         others: Names of other confirmations of the same sweep.
         refit: Name of the sweep that trained the champion on all but the test set; None without.
         left_out: Labels of finalists that the user left out.
-        margin: The difference that does not matter; None, like the members below, in files of
-            earlier versions.
+        margin: The difference that does not matter.
         quotable: The accuracy of the champion less `quotable_bias`, with an interval
             that allows for its having been selected on these folds.
         quotable_bias: By how much its mean is too high on that account.
         looks: Folds at which the verdict may change, up to now; fixed beforehand.
-        judged: How much the data have judged by now.
         fresh: Number of the drawing of folds, see `confirm --fresh`.
-        control_trials: Number of trials of the random search; None in files of earlier versions.
-        components: The variance components of the leads; None in files of earlier versions.
-        metric: The metric of the comparison.
+        control_trials: Number of trials of the random search.
+        components: The variance components of the leads; None with one finalist.
         method: The sources of chance that intervals allow for: samples and seeds, crossed; or folds
             with one number each, with the corrected variance; of `rolling origin` each fold follows
             what trains it.
@@ -200,14 +187,14 @@ class VerdictConclusion(_Part, frozen=True, tag_field="kind", tag="verdict"):
     others: Sequence[Line]
     refit: Line | None
     left_out: Sequence[Line]
-    margin: float | None = None
-    quotable: Interval | None = None
-    quotable_bias: float | None = None
-    looks: Sequence[Count] = ()
-    judged: Judged | None = None
-    fresh: Count = 0
-    control_trials: Count | None = None
-    components: Components | None = None
+    margin: float
+    quotable: Interval
+    quotable_bias: float
+    looks: Sequence[Count]
+    judged: Judged
+    fresh: Count
+    control_trials: Count
+    components: Components | None
     metric: Line = "block_accuracy"
     method: Method = "samples and seeds"
 
@@ -215,13 +202,12 @@ class VerdictConclusion(_Part, frozen=True, tag_field="kind", tag="verdict"):
         super().__post_init__()
         labels = [standing.finalist for standing in self.standings]
         _need(self.champion in labels, "has a champion that is none of its finalists")
-        controls = sum(label.startswith("control-") for label in labels)
-        _need(self.gain_over_control is None or controls == 1, "compares with no random trial")
+        _need(self.gain_over_control is None or self.control, "compares with no random trial")
 
     @property
-    def controls(self) -> int:
-        """Number of finalists that are the best of random trials: one, or none."""
-        return sum(one.finalist.startswith("control-") for one in self.standings)
+    def control(self) -> ConfirmedStanding | None:
+        """The best of random trials; None without those."""
+        return next((one for one in self.standings if one.is_control), None)
 
     @property
     def baselines(self) -> list[ConfirmedStanding]:
@@ -230,8 +216,8 @@ class VerdictConclusion(_Part, frozen=True, tag_field="kind", tag="verdict"):
 
     @property
     def is_early(self) -> bool:
-        """Whether there are fewer folds than those of the first look; earlier versions had none."""
-        return self.margin is not None and not self.looks
+        """Whether there are fewer folds than those of the first look."""
+        return not self.looks
 
     @property
     def taken(self) -> ConfirmedStanding:
@@ -254,10 +240,9 @@ class SelectionBiasConclusion(_Part, frozen=True, tag_field="kind", tag="selecti
     """The conclusion about the selection bias of the search's best.
 
     Attributes:
-        finalist: Its label.
         searched: Its score in the search.
-        fresh: Its accuracy on fresh folds.
-        total: By how much `searched` looks better than `fresh`: the selection bias.
+        fresh: Its score on fresh folds.
+        total: By how much `searched` looks better than `fresh`.
     """
 
     finalist: Line
@@ -287,10 +272,8 @@ class Calibration(_Part, frozen=True):
     """The effect of temperatures on one finalist.
 
     Attributes:
-        temperature: Geometric mean over its trainings, each of which fitted its own.
-        lowest: The smallest of these temperatures.
-        highest: The largest of these temperatures.
-        measures: The measures by name.
+        temperature: Geometric mean over its trainings, each of which fitted its own; the smallest
+            and the largest of these are `lowest` and `highest`.
     """
 
     temperature: float
@@ -313,15 +296,14 @@ class CalibrationConclusion(_Part, frozen=True, tag_field="kind", tag="calibrati
 class SingleBest(_Part, frozen=True):
     """The finalist with the best mean over folds, with which votes are compared.
 
-    `chance_best` is the probability that it is better than every vote; None in files of earlier
-    versions.
+    `chance_best` is the probability that it is better than every vote.
     """
 
     finalist: Line
     accuracy: Interval
     parameters: float
     train_seconds: float
-    chance_best: float | None = None
+    chance_best: float
 
 
 class VoteOnFolds(_Part, frozen=True):
@@ -331,15 +313,12 @@ class VoteOnFolds(_Part, frozen=True):
         ensemble: Its name, such as `top 3`.
         members: Labels of the finalists that vote.
         announced: Whether the verdict is about this vote, which is fixed before it is scored.
-        vote: The kind of vote.
-        accuracy: The accuracy of the vote.
         ahead_by: By how much it is better than the single best; the interval holds for all at
             once.
         verdict: The verdict of that interval.
         parameters: Number of weights of all members.
         train_seconds: Seconds that training all members on a fold took.
-        chance_best: Probability that it is the best of the single best and all votes; None in files
-            of earlier versions.
+        chance_best: Probability that it is the best of the single best and all votes.
     """
 
     ensemble: Line
@@ -351,7 +330,7 @@ class VoteOnFolds(_Part, frozen=True):
     verdict: VoteJudgement
     parameters: float
     train_seconds: float
-    chance_best: float | None = None
+    chance_best: float
 
 
 class VotesConclusion(_Part, frozen=True, tag_field="kind", tag="votes"):
@@ -360,10 +339,7 @@ class VotesConclusion(_Part, frozen=True, tag_field="kind", tag="votes"):
     Attributes:
         sweeps: Names of the sweeps whose finalists vote.
         champions: Labels of the champions of these sweeps.
-        single: The single best.
         votes: The soft vote of each ensemble, followed by its hard vote; or their mean predictions.
-        folds: Number of folds.
-        metric: The metric that they are compared by.
     """
 
     sweeps: Sequence[Line]
@@ -382,8 +358,7 @@ class AtEvaluation(_Part, frozen=True):
     """The evaluation of a test set that a conclusion comes from.
 
     Attributes:
-        number: Its number, from 1.
-        of: Number of evaluations by now.
+        number: Its number, from 1, of so many by now.
         digest: Digest of the test set.
         day: The day (UTC) on which its list was frozen.
         reason: Why the test set was evaluated again; empty the first time.
@@ -414,11 +389,7 @@ class TestedFinalist(_Part, frozen=True):
 class FilesCompared(_Part, frozen=True):
     """The champion's file against the baseline's, by the exact test of McNemar (1947).
 
-    Attributes:
-        baseline: Label of the baseline.
-        only_champion: Samples that only the champion got right.
-        only_baseline: Those that only the baseline got right.
-        p_value: The p-value of the test.
+    It counts the samples that only one of the two got right.
     """
 
     baseline: Line
@@ -431,13 +402,10 @@ class TestConclusion(_Part, frozen=True, tag_field="kind", tag="test"):
     """The conclusion of a test-set evaluation about one sweep.
 
     Attributes:
-        evaluation: The evaluation.
         trainings: Number of trainings of each finalist.
-        samples: Number of samples of the test set.
         finalists: The finalists, the champion first.
         files: The champion's file against the baseline's; None without a baseline.
         refit_accuracy: Score of the champion's refit on everything else; None without one.
-        metric: The metric.
         is_by_sample: Whether it is known for each sample; else it is one number per training, and
             intervals do not allow for the choice of samples.
     """
@@ -445,15 +413,11 @@ class TestConclusion(_Part, frozen=True, tag_field="kind", tag="test"):
     evaluation: AtEvaluation
     trainings: Count
     samples: Count
-    finalists: Sequence[TestedFinalist]
+    finalists: Annotated[Sequence[TestedFinalist], Meta(min_length=1)]
     files: FilesCompared | None
     refit_accuracy: float | None
     metric: Line = "block_accuracy"
     is_by_sample: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _need(self.finalists, "is about no finalist")
 
 
 class TestedChampion(_Part, frozen=True):
@@ -470,12 +434,9 @@ class VoteOnTest(_Part, frozen=True):
 
     Attributes:
         voters: Name of the sweep whose trainings vote; or `champions` (one a sweep), `all`.
-        vote: The kind of vote.
         members: Number of trainings that vote.
-        accuracy: The accuracy of the vote.
         ahead_by: By how much it is better than `of`; the interval holds for all at once.
         of: Name of the sweep whose champion it is compared with.
-        verdict: The verdict of that interval.
     """
 
     voters: Line
@@ -491,13 +452,11 @@ class TestVotesConclusion(_Part, frozen=True, tag_field="kind", tag="test votes"
     """The conclusion about votes in a test-set evaluation.
 
     Attributes:
-        evaluation: The evaluation.
-        was_asked: Whether votes were among its questions.
+        was_asked: Whether votes were among the questions of the evaluation.
         champions: The champions, one a sweep.
         best: Name of the sweep whose champion did best.
         votes: The soft vote of each ensemble, followed by its hard vote, or their mean predictions;
             the widest ensemble last.
-        metric: The metric that they are compared by.
     """
 
     evaluation: AtEvaluation
@@ -517,14 +476,8 @@ class TestVotesConclusion(_Part, frozen=True, tag_field="kind", tag="test votes"
 class WordedConclusion(_Part, frozen=True, tag_field="kind", tag="stored in words"):
     """A conclusion in the words of an earlier version, which kept no numbers.
 
-    Attributes:
-        anchor: Its address on a page.
-        title: Its heading.
-        lead: The most important sentence.
-        columns: Headings of its table.
-        rows: Cells of the table, as they are shown.
-        lines: Further sentences.
-        note: The method.
+    It has an address on a page, a heading, the most important sentence, a table, further sentences
+    and a note on the method.
     """
 
     anchor: Line
@@ -543,12 +496,19 @@ Conclusion = (
 )  # fmt: skip
 
 
+Kind = TypeVar("Kind")
+
+
+def newest(conclusions: Sequence[Conclusion], kind: type[Kind]) -> Kind | None:
+    """Return the newest conclusion of a kind; None without one."""
+    return next((one for one in reversed(conclusions) if isinstance(one, kind)), None)
+
+
 def document_of(conclusion: Conclusion) -> dict[str, Any]:
     """Return a conclusion for JSON; of one that was stored in words, only the title."""
-    document = facts_of(conclusion)
     if isinstance(conclusion, WordedConclusion):
-        return {name: document[name] for name in ("kind", "title")}
-    return document
+        return {"kind": "stored in words", "title": conclusion.title}
+    return facts_of(conclusion)
 
 
 def facts_of(part: _Part) -> dict[str, Any]:
@@ -569,11 +529,10 @@ class ConfirmationRecord(_Part, frozen=True):
         folds: Number of folds; None likewise.
         left_out: Labels of finalists that the user left out.
         conclusions: The conclusions, in numbers; those of earlier versions in words.
-        fresh: Number of the drawing of folds.
     """
 
-    confirmation: str
-    trained_in: str
+    confirmation: _SweepId
+    trained_in: _SweepId
     champion: AttemptKey
     finalist: Line
     top: Count | None = None
@@ -585,15 +544,11 @@ class ConfirmationRecord(_Part, frozen=True):
     @property
     def verdict(self) -> VerdictConclusion | None:
         """The verdict; None where it is in words."""
-        return next((one for one in self.conclusions if isinstance(one, VerdictConclusion)), None)
+        return newest(self.conclusions, VerdictConclusion)
 
 
 def confirmed_by(directory: str | Path | None) -> str | None:
-    """Return the id of the sweep that a confirmation confirms; None for a search.
-
-    Args:
-        directory: Folder of the confirmation's space file, which holds that id.
-    """
+    """Return the id of the sweep that a confirmation in this folder confirms; None for a search."""
     found = _CONFIRMATION.search(Path(directory or "").as_posix())
     return found[1] if found else None
 
@@ -627,47 +582,35 @@ class Conclusions:
             RecordError: It is damaged.
         """
         events = self._store.state().confirmed
-        return self._confirmation_in(events[-1]) if events else None
+        return self._unless_deleted(self._read(events[-1], ConfirmationRecord)) if events else None
 
     def before(self) -> ConfirmationRecord | None:
         """Return the conclusion that the newest one replaced; see `confirmed`."""
-        found = [self._read(event) for event in self._store.state().confirmed]
-        others = (one for one in reversed(found) if one.confirmation != found[-1].confirmation)
-        return self._if_kept(next(others, None))
+        events = reversed(self._store.state().confirmed)
+        found: list[ConfirmationRecord] = [self._read(one, ConfirmationRecord) for one in events]
+        others = (one for one in found if one.confirmation != found[0].confirmation)
+        return self._unless_deleted(next(others, None))
 
-    def _confirmation_in(self, event: Confirmed) -> ConfirmationRecord | None:
-        return self._if_kept(self._read(event))
+    def _unless_deleted(self, found: ConfirmationRecord | None) -> ConfirmationRecord | None:
+        is_here = found and self._store.beside(found.confirmation).folder.is_dir()
+        return found if is_here else None
 
-    def _if_kept(self, found: ConfirmationRecord | None) -> ConfirmationRecord | None:
-        if found is None or not (self._store.folder.parent / found.confirmation).is_dir():
-            return None
-        return found
-
-    def _read(self, event: Confirmed) -> ConfirmationRecord:
-        found: ConfirmationRecord = self._converted(event, ConfirmationRecord)
-        for name in (found.confirmation, found.trained_in):
-            if not SWEEP_ID.fullmatch(name):  # it may have come with an archive
-                raise self._damaged(event, f"{name!r} is no sweep's id")
-        return found
-
-    def _converted(self, event: Confirmed | Tested, kind: Any) -> Any:
+    def _read(self, event: Confirmed | Tested, kind: Any) -> Any:
+        problem = f"its text {event.text} is lost"
         document = self._store.document(event.conclusion, event.text)
-        if document is None:
-            raise self._damaged(event, f"its text {event.text} is lost")
         try:
-            return msgspec.convert(document, kind)
+            if document is not None:
+                return msgspec.convert(document, kind)
         except ValueError as error:
-            raise self._damaged(event, str(error)) from None
-
-    def _damaged(self, event: Event, problem: str) -> RecordError:
+            problem = str(error)
         remedy = _REMEDY if isinstance(event, Confirmed) else _TESTED_REMEDY
-        path = self._store.journal.path
-        return RecordError(f"{path}: event {event.number} is damaged ({problem}); {remedy}")
+        what = f"{self._store.journal.path}: event {event.number} is damaged"
+        raise RecordError(f"{what} ({problem}); {remedy}")
 
     def keep(self, confirmed: ConfirmationRecord) -> None:
         """Keep the conclusion of a confirmation, in place of an earlier one.
 
-        That of another confirmation is remembered, so that `restore` brings it back.
+        That of another confirmation is remembered, see `before`.
 
         Raises:
             StoreError: It cannot be written.
@@ -680,23 +623,6 @@ class Conclusions:
         except TooLongError:
             text = self._store.keep_text(json_text(event.conclusion).encode())
             self._store.append(msgspec.structs.replace(event, conclusion={}, text=text))
-
-    def restore(self) -> tuple[ConfirmationRecord | None, ConfirmationRecord] | None:
-        """Exchange the newest conclusion and the one that it replaced.
-
-        Returns:
-            The conclusion that was in force, and the one that is now; None if none was replaced,
-            or its confirmation was deleted.
-
-        Raises:
-            RecordError: One is damaged.
-            StoreError: It cannot be written.
-        """
-        before, now = self.before(), self.confirmed()
-        if before is None:
-            return None
-        self.keep(before)
-        return now, before
 
     def keep_tested(
         self, evaluation: str, tested: Conclusion | None, votes: Conclusion | None = None
@@ -712,18 +638,12 @@ class Conclusions:
             StoreError: It cannot be written.
         """
         for is_vote, conclusion in ((False, tested), (True, votes)):
-            known = self._store.state().tested.get((evaluation, is_vote))
             if conclusion is not None:
-                event = Tested(
-                    evaluation=evaluation, is_vote=is_vote, conclusion=facts_of(conclusion)
-                )
-                if known is None or not self._is_alike(known, event):
-                    self._append(event)
-
-    def _is_alike(self, known: Tested, event: Tested) -> bool:
-        """Whether an event says what is known, which was written and read again."""
-        found = self._store.document(known.conclusion, known.text)
-        return bool(found == parse_json(json_text(event.conclusion).encode()))
+                facts = facts_of(conclusion)
+                known = self._store.state().tested.get((evaluation, is_vote))
+                was = known and self._store.document(known.conclusion, known.text)
+                if json_text(was) != json_text(facts):
+                    self._append(Tested(evaluation=evaluation, is_vote=is_vote, conclusion=facts))
 
     def all(self, report: Report = warn) -> list[Conclusion]:
         """Return all conclusions, those of the confirmation first.
@@ -732,44 +652,28 @@ class Conclusions:
             report: Receives a line about each damaged one, which is left out.
         """
         confirmed = heard(self.confirmed, report)
-        own = confirmed.conclusions if confirmed else ()
-        found = sorted(self._store.state().tested.items())
-        tested = [heard(partial(self._converted, event, Conclusion), report) for _, event in found]
-        return [*own, *(one for one in tested if one is not None)]
+        return [*(confirmed.conclusions if confirmed else ()), *self.tested(report).values()]
 
-    def votes(self, report: Report = warn) -> dict[str, Conclusion]:
-        """Return the conclusions about votes on the test set, by the evaluation's name."""
+    def tested(self, report: Report = warn) -> dict[tuple[str, bool], Conclusion]:
+        """Return the results on the test set, by the evaluation's name and whether of votes."""
         found = {
-            evaluation: heard(partial(self._converted, event, Conclusion), report)
-            for (evaluation, is_vote), event in self._store.state().tested.items()
-            if is_vote
+            key: heard(partial(self._read, event, Conclusion), report)
+            for key, event in sorted(self._store.state().tested.items())
         }
-        return {evaluation: one for evaluation, one in found.items() if one is not None}
-
-    def readers(self) -> list[Callable[[], object]]:
-        """Return functions that read each that is in force, and raise if it is damaged."""
-        tested = self._store.state().tested.values()
-        return [
-            self.confirmed,
-            *(partial(self._converted, event, Conclusion) for event in tested),
-        ]
+        return {key: one for key, one in found.items() if one is not None}
 
 
 def confirmed_training(store: RecordStore) -> tuple[RecordStore, SweepInfo, Record] | None:
-    """Return the training that a confirmation chose as the champion, where and of which sweep.
+    """Return the training that was chosen as the champion of a sweep, where and of which sweep.
 
-    Args:
-        store: The records of the sweep that was confirmed.
-
-    Returns:
-        None without a confirmation, or if it or the sweep with that training was deleted.
+    None without a confirmation, or if it or the sweep with that training was deleted.
 
     Raises:
         RecordError: What it chose is damaged.
     """
     confirmed = Conclusions(store).confirmed()
-    trainings = store.beside(confirmed.trained_in) if confirmed else None
-    info = trainings.info() if trainings else None
-    if confirmed is None or trainings is None or info is None:
+    if confirmed is None:
         return None
-    return trainings, info, trainings.read(confirmed.champion)
+    trainings = store.beside(confirmed.trained_in)
+    info = trainings.info()
+    return None if info is None else (trainings, info, trainings.read(confirmed.champion))

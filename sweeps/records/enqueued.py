@@ -1,41 +1,21 @@
 """What a user asks of a sweep: points to be tried, and failed trials to be run again.
 
-Both are events. The first attempt of the trial that tries a point names it, so that points can be
-enqueued while the sweep runs.
+Both are events (`Enqueued`, `Retried`). The first attempt of the trial that tries a point names it,
+so that points can be enqueued while the sweep runs.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from search_spaces.parameters import Value
 from sweeps.errors import UsageError
-from sweeps.journal.events import Enqueued, Record, Retried
-
-if TYPE_CHECKING:
-    from sweeps.records.store import RecordStore
-
-
-@dataclass(frozen=True)
-class EnqueuedPoint:
-    """A point to be tried.
-
-    Attributes:
-        number: From 1, in the order of asking.
-        params: Every parameter active at the point.
-        origin: Where it came from: `enqueued`, `enqueued, <sweep> trial <n>`, or as `Longer` has
-            it.
-        trial: The trial that tries it; None while it waits.
-    """
-
-    number: int
-    params: Mapping[str, Value]
-    origin: str
-    trial: int | None = None
-
+from sweeps.journal import SweepState
+from sweeps.journal.events import Enqueued, Record
+from sweeps.records.store import RecordStore
 
 EPOCHS: Final = "epochs"
 """Parameter of an experiment: the most epochs that it trains."""
@@ -72,131 +52,64 @@ class Longer:
         return {**config, EPOCHS: self.epochs}
 
 
-class EnqueuedPoints:
-    """The enqueued points of one sweep."""
-
-    def __init__(
-        self, store: RecordStore, fits: Callable[[Mapping[str, Value]], bool] = lambda params: True
-    ) -> None:
-        """Remember sweep and space.
-
-        Args:
-            store: The records of the sweep.
-            fits: Whether a point lies in the sweep's space. A point that does not, because the
-                sweep was extended meanwhile, waits until it does.
-        """
-        self._store, self._fits = store, fits
-        self._taken: dict[int, int] = {}  # by a trial of this process whose attempt is to begin
-
-    def add(self, params: Mapping[str, Value], origin: str) -> EnqueuedPoint:
-        """Enqueue a point; it is on disk when this returns. The caller keeps others out."""
-        self._store.journal.fetch()
-        state = self._store.state()
-        number = max((*state.points, *state.tried), default=0) + 1  # an event may be damaged
-        self._store.append(Enqueued(point=number, params=dict(params), origin=origin))
-        return EnqueuedPoint(number, params, origin)
-
-    def all(self) -> list[EnqueuedPoint]:
-        """Return every enqueued point in order."""
-        state = self._store.state()
-        tried = {**self._taken, **state.tried}
-        return [
-            EnqueuedPoint(number, point.params, point.origin, tried.get(number))
-            for number, point in sorted(state.points.items())
-        ]
-
-    def total(self, asked: int, opened: int = 0) -> int:
-        """Return how many trials the sweep is to have in all.
-
-        Args:
-            asked: How many were asked for. The total is higher if that leaves too few trials for
-                the enqueued points.
-            opened: How many trials there are already.
-        """
-        if not self._store.state().points:
-            return max(asked, opened)
-        points = self.all()
-        taken = max((point.trial + 1 for point in points if point.trial is not None), default=0)
-        return max(asked, taken, opened + sum(self._waits(point) for point in points))
-
-    def for_trial(self, trial: int) -> EnqueuedPoint | None:
-        """Return the enqueued point that a trial tries; None if there is none.
-
-        A trial without a point takes the first that waits.
-        """
-        if not self._store.state().points:
-            return None
-        points = self.all()
-        own = next((point for point in points if point.trial == trial), None)
-        waiting = next((point for point in points if self._waits(point)), None)
-        if own is None and waiting is not None:
-            self._taken[waiting.number] = trial
-        return own or waiting
-
-    def _waits(self, point: EnqueuedPoint) -> bool:
-        return point.trial is None and self._fits(point.params)
+def enqueue(store: RecordStore, params: Mapping[str, Value], origin: str) -> Enqueued:
+    """Enqueue a point; it is on disk when this returns. The caller keeps others out."""
+    store.journal.fetch()
+    state = store.state()
+    number = max((*state.points, *state.tried), default=0) + 1  # an event may be damaged
+    point = Enqueued(point=number, params=dict(params), origin=origin)
+    store.append(point)
+    return point
 
 
-class Retries:
-    """The marks of `sweeps retry`."""
-
-    def __init__(self, store: RecordStore) -> None:
-        self._store = store
-
-    def add(self, attempts: Sequence[str], opened: int) -> None:
-        """Mark attempts; see `Retried`.
-
-        Raises:
-            StoreError: The mark cannot be written; nothing of it is left.
-        """
-        self._store.append(Retried(attempts=tuple(attempts), opened=opened))
-
-    def attempts(self) -> frozenset[str]:
-        """Return the keys of the failed attempts that no longer end their trials."""
-        return frozenset(self._store.state().undone)
-
-    def opened_by(self) -> dict[int, int]:
-        """Return for each marked trial how many trials had been proposed at its last mark."""
-        marks = self._store.state().retried
-        return {trial_of(key): mark.opened for mark in marks for key in mark.attempts}
-
-    def waiting(self, records: Sequence[Record]) -> list[int]:
-        """Return the trials that were marked and have no new outcome yet."""
-        ended = {record.trial for record in records if record.ends_trial}
-        return sorted(self.opened_by().keys() - ended)
+def waiting_points(
+    state: SweepState, fits: Callable[[Mapping[str, Value]], bool]
+) -> Iterator[Enqueued]:
+    """Yield the enqueued points that no trial tries yet and that fit, in order."""
+    waiting = sorted(state.points.keys() - state.tried.keys())
+    return (state.points[number] for number in waiting if fits(state.points[number].params))
 
 
-def trial_of(key: str) -> int:
-    """Return the trial number in the key of an attempt."""
-    return int(key.partition("-")[0])
+def trials_in_all(
+    state: SweepState, asked: int, opened: int, fits: Callable[[Mapping[str, Value]], bool]
+) -> int:
+    """Return how many trials a sweep is to have: those asked for, or more for enqueued points."""
+    taken = max(state.tried.values(), default=-1) + 1
+    return max(asked, taken, opened + sum(1 for _ in waiting_points(state, fits)))
+
+
+def opened_at_retry(state: SweepState) -> dict[int, int]:
+    """Return for each trial that `sweeps retry` marked how many had been proposed by then."""
+    return {
+        int(key.partition("-")[0]): mark.opened for mark in state.retried for key in mark.attempts
+    }
 
 
 def trials_to_retry(
-    sweep: str, records: Sequence[Record], waiting: Sequence[int], asked: Sequence[int]
-) -> list[Record]:
-    """Return the failed attempts that shall no longer end their trials.
+    sweep: str, state: SweepState, records: Sequence[Record], asked: Sequence[int]
+) -> dict[int, Record | None]:
+    """Return the trials to be run again, each with the failed attempt that ends it.
 
-    Args:
-        sweep: Name of the sweep.
-        records: All of its records, ordered by trial and attempt.
-        waiting: Trials that were marked before and have no new outcome yet; they are run again
-            without another mark.
-        asked: Numbers of the trials to run again; empty for all that failed.
+    None stands for a trial that was marked before and has no new outcome yet: it is run again
+    without another mark. With no number `asked`, these are all that failed.
 
     Raises:
         UsageError: One of them did not fail; the message says which did.
     """
     final = {record.trial: record for record in records if record.ends_trial}
     failed = {trial: record for trial, record in final.items() if record.outcome == "failed"}
-    known = sorted({*failed, *waiting})
-    which = f"failed are {', '.join(map(str, known))}" if known else "no trial failed"
+    known: dict[int, Record | None] = {
+        **dict.fromkeys(opened_at_retry(state).keys() - final.keys()),
+        **failed,
+    }
+    which = f"failed are {', '.join(map(str, sorted(known)))}" if known else "no trial failed"
     if not known and not asked:
         raise UsageError(f"sweep {sweep!r} has no failed trial to be run again")
     others = sorted({*asked} - {*known})
     if others:
         reason = _refusal(sweep, others, final, {record.trial for record in records})
         raise UsageError(f"{reason}; {which}")
-    return [failed[trial] for trial in sorted({*asked} or known) if trial in failed]
+    return {trial: known[trial] for trial in sorted({*asked} or known)}
 
 
 def _refusal(sweep: str, others: Sequence[int], final: dict[int, Record], begun: set[int]) -> str:

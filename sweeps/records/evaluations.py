@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -22,16 +21,7 @@ from msgspec import Struct
 from sweeps.journal.events import AttemptKey, Count, Digest, Line, Moment, Name, need_lines
 from sweeps.records.arrays import pack_arrays, unpack_arrays
 from sweeps.records.conclusions import AtEvaluation
-from sweeps.records.schema import (
-    DamagedFileError,
-    RecordError,
-    Report,
-    heard,
-    json_bytes,
-    listed,
-    said_of,
-    warn,
-)
+from sweeps.records.schema import DamagedFileError, RecordError, json_bytes, listed, said_of
 from sweeps.workspace.files import (
     MOST_PARSED,
     FormatError,
@@ -88,13 +78,9 @@ class Evaluation(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         number: Its number, from 1.
         digest: Digest of the test set.
-        frozen_at: Milliseconds since the epoch (UTC).
         reason: Why the test set was evaluated again; empty the first time.
         entries: The finalists that were scored.
-        questions: The questions that were asked.
-        metric: The metric that the models are scored by.
-        direction: Which way it is better.
-        unit: Its unit, as `Interval` has it.
+        unit: The unit of the metric, as `Interval` has it.
     """
 
     number: Count
@@ -116,11 +102,9 @@ class Evaluation(Struct, frozen=True, forbid_unknown_fields=True):
         return self.metric == BLOCK_ACCURACY
 
     def outcomes(self, scores: Mapping[str, np.ndarray], place: int) -> np.ndarray:
-        """Return (trainings, n) the scores of an entry, larger is better; n is 1 of a number each.
+        """Return (trainings, n) the `scores` of the entry at a place, larger is better.
 
-        Args:
-            scores: See `Evaluations.scores`.
-            place: The index of the entry.
+        n is 1 if they are one number each.
         """
         if self.is_by_class:
             return np.asarray(scores[f"correct_{place}"] != 0)
@@ -148,9 +132,8 @@ class Evaluation(Struct, frozen=True, forbid_unknown_fields=True):
 
     def digest_asking(self, questions: Sequence[str]) -> str:
         """Return `list_digest` as it would be with other questions."""
-        frozen = [
-            [e.sweep, e.role, e.label, *e.trainings, *e.weights] for e in self.entries
-        ]  # names may change
+        # Names of sweeps may change.
+        frozen = [[e.sweep, e.role, e.label, *e.trainings, *e.weights] for e in self.entries]
         return hashlib.sha256(json.dumps([frozen, list(questions)]).encode()).hexdigest()
 
     def at(self, evaluations: int, *, on_machine: bool = False) -> AtEvaluation:
@@ -176,19 +159,26 @@ class Evaluations:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def all(self) -> list[Evaluation]:
+    def all(self, on_damage: Callable[[RecordError], object] | None = None) -> list[Evaluation]:
         """Return every evaluation, the first one first.
 
-        Raises:
-            RecordError: A list is damaged.
-        """
-        found = (read() for read in self._lists())
-        return [evaluation for evaluation in found if evaluation is not None]
+        Args:
+            on_damage: Receives the error of each damaged list, which is left out.
 
-    def readable(self, report: Report = warn) -> list[Evaluation]:
-        """Return every whole evaluation, the first one first; a damaged one is reported."""
-        found = (heard(read, report) for read in self._lists())
-        return [evaluation for evaluation in found if evaluation is not None]
+        Raises:
+            RecordError: A list is damaged, and nobody receives that.
+        """
+        found = []
+        for path in listed(self.folder, "[0-9]*.json"):
+            try:
+                found.append(_read_list(path))
+            except FileNotFoundError:  # put aside meanwhile
+                continue
+            except RecordError as error:
+                if on_damage is None:
+                    raise
+                on_damage(error)
+        return found
 
     def numbers(self) -> set[int]:
         """Return the numbers of all evaluations, also of those whose list was put aside."""
@@ -212,12 +202,11 @@ class Evaluations:
         try:
             with said_of(path), open_file(path) as file:
                 scores = unpack_arrays(file)
+            _check_scores(scores, evaluation)
         except FileNotFoundError:
             return None
         except FormatError as error:
             raise DamagedFileError(path, str(error), _SCORES_REMEDY) from None
-        if problem := _score_problem(scores, evaluation):
-            raise DamagedFileError(path, problem, _SCORES_REMEDY)
         return scores
 
     def write(self, evaluation: Evaluation) -> None:
@@ -226,74 +215,58 @@ class Evaluations:
         Raises:
             StoreError: It cannot be written.
         """
-        path = self._path(evaluation.number, "json")
         document = msgspec.to_builtins(evaluation)
+        path = self._path(evaluation.number, "json")
         write_atomically(path, json_bytes(document, indent=1), "conclusion")
 
     def keep(self, evaluation: Evaluation, scores: Mapping[str, np.ndarray]) -> None:
         """Keep the scores of an evaluation; see `scores` for their names and shapes."""
-        path = self._path(evaluation.number, "npz")
-        write_atomically(path, pack_arrays(scores), "conclusion")
+        write_atomically(self._path(evaluation.number, "npz"), pack_arrays(scores), "conclusion")
 
-    def unreadable(self) -> Iterator[RecordError]:
-        """Yield an error for each damaged file."""
-        for read in self._lists():
+    def damage(self) -> list[RecordError]:
+        """Return an error for each damaged file."""
+        found: list[RecordError] = []
+        for evaluation in self.all(found.append):
             try:
-                evaluation = read()
-                if evaluation is not None:
-                    self.scores(evaluation)
+                self.scores(evaluation)
             except RecordError as error:
-                yield error
-
-    def _lists(self) -> list[Callable[[], Evaluation | None]]:
-        return [partial(_read_list, path) for path in listed(self.folder, "[0-9]*.json")]
+                found.append(error)
+        return found
 
     def _path(self, number: int, kind: str) -> Path:
         return self.folder / f"{number:04d}.{kind}"
 
 
-def _read_list(path: Path) -> Evaluation | None:
+def _read_list(path: Path) -> Evaluation:
     try:
         with said_of(path):
             content = read_file(path, MOST_PARSED // 2)
         evaluation = msgspec.convert(parse_json(content), Evaluation)
-    except FileNotFoundError:
-        return None
+        if path.stem != f"{evaluation.number:04d}":
+            raise FormatError(f"its name does not fit its number, {evaluation.number}")
     except ValueError as error:
         raise DamagedFileError(path, str(error), _LIST_REMEDY) from None
-    if path.stem != f"{evaluation.number:04d}":
-        problem = f"its name does not fit its number, {evaluation.number}"
-        raise DamagedFileError(path, problem, _LIST_REMEDY)
     return evaluation
 
 
-def _score_problem(scores: Mapping[str, np.ndarray], evaluation: Evaluation) -> str | None:
-    if not evaluation.is_by_class:
-        return _value_problem(scores, evaluation)
-    labels = scores.get("labels")
-    if labels is None or labels.ndim != 1:
-        return "it has no labels (n,)"
+def _check_scores(scores: Mapping[str, np.ndarray], evaluation: Evaluation) -> None:
+    """Refuse scores of other shapes than those of `Evaluations.scores`."""
+    is_by_class = evaluation.is_by_class
+    samples = scores.get("labels" if is_by_class else "samples", np.empty((0, 0)))
+    if is_by_class and samples.ndim != 1:
+        raise FormatError("it has no labels (n,)")
+    if not is_by_class and (samples.ndim or samples.dtype.kind not in "iu"):
+        raise FormatError("it has no number of samples")
+    n = len(samples) if is_by_class else int(samples)
     for place, entry in enumerate(evaluation.entries):
-        wanted = (len(entry.trainings), len(labels))
-        found = scores.get(f"correct_{place}")
-        if found is None or found.shape != wanted:
-            return f"correct_{place} of {entry.label} is not there with the shape {wanted}"
+        name = f"{'correct' if is_by_class else 'values'}_{place}"
+        trainings, found = len(entry.trainings), scores.get(name)
+        allowed = [(trainings, n)] if is_by_class else [(trainings, n), (trainings, 1)]
+        if found is None or found.shape not in allowed:
+            raise FormatError(f"{name} of {entry.label} is not there with the shape {allowed[0]}")
         logits = scores.get(f"logits_{place}")
-        if logits is not None and (logits.ndim != 3 or logits.shape[:2] != wanted):
-            return f"logits_{place} of {entry.label} has the shape {logits.shape}"
-    return None
-
-
-def _value_problem(scores: Mapping[str, np.ndarray], evaluation: Evaluation) -> str | None:
-    samples = scores.get("samples")
-    if samples is None or samples.ndim or samples.dtype.kind not in "iu":
-        return "it has no number of samples"
-    for place, entry in enumerate(evaluation.entries):
-        wanted = [(len(entry.trainings), n) for n in (int(samples), 1)]
-        found = scores.get(f"values_{place}")
-        if found is None or found.shape not in wanted:
-            return f"values_{place} of {entry.label} is not there with the shape {wanted[0]}"
+        if logits is not None and (logits.ndim != 3 or logits.shape[:2] != allowed[0]):
+            raise FormatError(f"logits_{place} of {entry.label} has the shape {logits.shape}")
     for name, votes in scores.items():
-        if name.startswith("vote_") and votes.shape[-1:] != (int(samples),):
-            return f"{name} has the shape {votes.shape}"
-    return None
+        if name.startswith("vote_") and votes.shape[-1:] != (n,):
+            raise FormatError(f"{name} has the shape {votes.shape}")

@@ -12,14 +12,13 @@ import io
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from sweeps.records.schema import RecordError, said_of
 from sweeps.workspace.files import (
     FormatError,
-    check_unpacked,
     open_file,
     opened_archive,
     read_file,
@@ -132,18 +131,14 @@ def is_plain(name: str) -> bool:
 def _read(root: int, name: str, most: int) -> bytes:
     """Read a file below an open folder without following any link on the way."""
     *folders, last = PurePosixPath(name).parts
-    opened = os.dup(root)
-    try:
+    with ExitStack() as opened:
+        folder = root
         for part in folders:
-            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-            below = os.open(part, flags, dir_fd=opened)
-            os.close(opened)
-            opened = below
+            folder = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            opened.callback(os.close, folder)
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-        with os.fdopen(os.open(last, flags, dir_fd=opened), "rb") as file:
-            content = _ends(file) if name in PRINTED else file.read(most + 1)
-    finally:
-        os.close(opened)
+        file = opened.enter_context(os.fdopen(os.open(last, flags, dir_fd=folder), "rb"))
+        content = _ends(file) if name in PRINTED else file.read(most + 1)
     if len(content) > most:
         raise OSError(0, "it grew")
     return content
@@ -198,26 +193,20 @@ def unpack_files(data: bytes) -> dict[str, bytes]:
     Raises:
         FormatError: It is no such archive, is too large, or holds a name that leads out of it.
     """
-    file = io.BytesIO(data)
-    with opened_archive(file) as archive:
-        check_unpacked(archive, file)
+    with opened_archive(io.BytesIO(data)) as archive:
         members = archive.infolist()
         if sum(one.file_size for one in members) > 2 * MOST_BYTES:
             raise FormatError("it holds more than is ever kept")
-        strange = [one.filename for one in members if not is_plain(one.filename)]
-        if strange:
-            raise FormatError(f"{strange[0]!r} leads out of it")
+        for one in members:
+            if not is_plain(one.filename):
+                raise FormatError(f"{one.filename!r} leads out of it")
         return {one.filename: unpacked(archive, one) for one in members}
 
 
 def read_kept(path: Path, digest: str) -> dict[str, bytes]:
-    """Return the files in an archive by name.
+    """Return the files in an archive of `pack_files`, whose SHA-256 is known, by name.
 
     If the archive is not kept any more, a single file, `left_out.txt`, says so.
-
-    Args:
-        path: The archive, made by `pack_files`.
-        digest: Its SHA-256 (hex), as the record of the attempt has it.
 
     Raises:
         RecordError: It is damaged.

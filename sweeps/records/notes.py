@@ -12,19 +12,10 @@ import msgspec
 
 from search_spaces.errors import listing
 from sweeps.errors import StoreError
-from sweeps.journal.events import (
-    Imported,
-    Learned,
-    Noted,
-    Returned,
-    Started,
-    pieces_of,
-)
-from sweeps.journal.state import Start
+from sweeps.journal.events import Event, Learned, Returned, Started, pieces_of
 from sweeps.records.schema import warn
 from sweeps.wording import counted
 from sweeps.workspace.clock import Stopwatch
-from sweeps.workspace.names import check_text
 
 if TYPE_CHECKING:
     from sweeps.records.store import RecordStore
@@ -35,80 +26,44 @@ _SHOWN: Final = 3
 """Reasons that are shown; all are kept."""
 
 
-class Starts:
-    """All commands that worked on one sweep."""
+@contextmanager
+def counted_start(
+    store: RecordStore, watch: Stopwatch, command: str | None = None
+) -> Iterator[None]:
+    """Count the time from the beginning of a watch to the end of the block as that of a start.
 
-    def __init__(self, store: RecordStore) -> None:
-        self._store = store
+    The watch began with the command; for the command see `Started`.
 
-    def all(self) -> list[Start]:
-        """Return every start in order."""
-        return [*self._store.state().starts]
-
-    def command(self) -> tuple[str, str] | None:
-        """Return the last `sweeps run`, and its folder; None if there was none."""
-        known = ((one.command, one.folder) for one in reversed(self.all()))
-        return next(((line, where) for line, where in known if line and where), None)
-
-    @contextmanager
-    def counted(self, watch: Stopwatch, command: str | None = None) -> Iterator[None]:
-        """Count the time from the beginning of a watch to the end of the block.
-
-        Args:
-            watch: Began with the command.
-            command: See `Started`.
-
-        Raises:
-            StoreError: The beginning cannot be written.
-        """
-        folder = None if command is None else str(Path.cwd())
-        began_at = watch.started_at
-        self._store.append(Started(began_at=began_at, command=command, folder=folder))
-        try:
-            yield
-        finally:
-            with contextlib.suppress(StoreError):  # its attempts say how long it took, roughly
-                self._store.append(Returned(began_at=began_at, seconds=watch.seconds))
+    Raises:
+        StoreError: The beginning cannot be written.
+    """
+    folder = None if command is None else str(Path.cwd())
+    store.append(Started(began_at=watch.started_at, command=command, folder=folder))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(StoreError):  # its attempts say how long it took, roughly
+            store.append(Returned(began_at=watch.started_at, seconds=watch.seconds))
 
 
-class Notes:
-    """The notes of one sweep."""
+def notes_of(store: RecordStore) -> dict[str, str]:
+    """Return every note of a sweep, by `SWEEP` or the number of the trial; a removed one is empty.
 
-    def __init__(self, store: RecordStore) -> None:
-        self._store = store
-
-    def all(self) -> dict[str, str]:
-        """Return every note, by `SWEEP` or the number of the trial; a removed note is empty.
-
-        A note that came with a shared sweep may have half characters, which become `?`.
-        """
-        found = self._store.state(warn).notes
-        return {key: text.encode("utf-8", "replace").decode() for key, text in found.items()}
-
-    def write(self, subject: str, text: str) -> None:
-        """Write the note of a subject; an empty text removes it, also where it is shown.
-
-        Args:
-            subject: `SWEEP` or the number of a trial.
-            text: The note; it replaces an earlier one.
-
-        Raises:
-            UsageError: The text is not UTF-8, or too long.
-            StoreError: It cannot be written.
-        """
-        self._store.append(Noted(subject, check_text("note", text)))
+    A note that came with a shared sweep may have half characters, which become `?`.
+    """
+    found = store.state(warn).notes
+    return {key: text.encode("utf-8", "replace").decode() for key, text in found.items()}
 
 
-def learned_events(learned: Learned) -> list[Learned]:
-    """Return learned points as events, each of which has room in a line."""
-    return [msgspec.structs.replace(learned, points=points) for points in pieces_of(learned.points)]
+def in_lines(event: Event | None, member: str) -> list[Event]:
+    """Return an event, if there is one, as several that share out a tuple, so that each has room.
 
-
-def imported_events(imported: Imported) -> list[Imported]:
-    """Return imported trials as events, each of which has room in a line."""
-    return [
-        msgspec.structs.replace(imported, trials=trials) for trials in pieces_of(imported.trials)
-    ]
+    `member` is the name of that tuple, of points or of trials.
+    """
+    if event is None:
+        return []
+    pieces = pieces_of(getattr(event, member))
+    return [msgspec.structs.replace(event, **{member: piece}) for piece in pieces]
 
 
 def describe_learned(learned: Learned) -> str:
@@ -125,7 +80,5 @@ def describe_learned(learned: Learned) -> str:
     )
     them = "is" if len(learned.points) == 1 else "are"
     from_them = f", learned from {listing(sources, limit=6)}" if sources else ""
-    return (
-        f"{counted(len(learned.points), 'point')} of {whose} {them} tried first{from_them}"
-        f"{left_out}"
-    )
+    points = counted(len(learned.points), "point")
+    return f"{points} of {whose} {them} tried first{from_them}{left_out}"

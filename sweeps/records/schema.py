@@ -7,11 +7,8 @@ problem and the way out. Code that can go on without the file reports the error 
 from __future__ import annotations
 
 import fnmatch
-import itertools
 import json
-import math
 import os
-import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,10 +16,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import msgspec
-from msgspec import Struct
-
+from search_spaces.errors import SpaceError
 from search_spaces.parameters import Value
+from search_spaces.values import Categorical, Float, Int
 from sweeps.workspace.files import FormatError, NoFileError, parse_json
 
 Read = TypeVar("Read")
@@ -105,76 +101,15 @@ def listed(folder: Path, pattern: str = "*") -> list[Path]:
         return []
     except OSError as error:
         raise unreadable(folder, error) from None
-    fits = re.compile(fnmatch.translate(pattern)).match
-    return [folder / name for name in sorted(filter(fits, names))]
+    return [folder / name for name in sorted(fnmatch.filter(names, pattern))]
 
 
 def put_aside(path: Path) -> Path:
     """Rename a damaged file so that nothing is overwritten, and return its new path."""
-    others = (path.with_name(f"{path.name}.{number}{TORN}") for number in itertools.count(2))
-    names = itertools.chain([path.with_name(f"{path.name}{TORN}")], others)
-    aside = next(name for name in names if not name.exists())
-    path.replace(aside)
-    return aside
-
-
-# Distributions are kept as Optuna writes them, and checked without Optuna: a command that shows
-# lists and tables need not import it.
-
-
-_TOLERANCE: Final = 1e-8
-"""How far a value may be from a multiple of its step, in steps; Optuna's number."""
-
-
-class _Range(Struct, frozen=True, forbid_unknown_fields=True):
-    low: float
-    high: float
-    log: bool
-    step: float | None
-
-    def __post_init__(self) -> None:
-        is_finite = -math.inf < self.low <= self.high < math.inf
-        # Optuna's decimals tell no more steps apart.
-        is_stepped = self.step is None or 0 < self.high - self.low + self.step < 2**53 * self.step
-        if not (is_finite and is_stepped and (self.low > 0 or not self.log)):
-            raise ValueError("it allows nothing")
-
-    def allows(self, value: Value) -> bool:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return False
-        if not self.low <= value <= self.high:
-            return False
-        steps = (value - self.low) / self.step if self.step else 0.0
-        return abs(steps - round(steps)) < _TOLERANCE
-
-
-class _Choices(Struct, frozen=True, forbid_unknown_fields=True):
-    choices: tuple[Value, ...]
-
-    def __post_init__(self) -> None:
-        if not self.choices:
-            raise ValueError("it allows nothing")
-
-    def allows(self, value: Value) -> bool:
-        # True equals 1, but a table that has one of them does not find the other.
-        alike = (one for one in self.choices if isinstance(one, bool) == isinstance(value, bool))
-        return value in alike
-
-
-class _Stored(Struct, frozen=True, forbid_unknown_fields=True, tag_field="name"):
-    """A distribution as Optuna writes it."""
-
-
-class _Float(_Stored, frozen=True, tag="FloatDistribution"):
-    attributes: _Range
-
-
-class _Int(_Stored, frozen=True, tag="IntDistribution"):
-    attributes: _Range
-
-
-class _Categorical(_Stored, frozen=True, tag="CategoricalDistribution"):
-    attributes: _Choices
+    aside, number = path.with_name(f"{path.name}{TORN}"), 2
+    while aside.exists():
+        aside, number = path.with_name(f"{path.name}.{number}{TORN}"), number + 1
+    return path.replace(aside)
 
 
 def check_sampled(params: Mapping[str, Value], distributions: Mapping[str, str]) -> None:
@@ -185,22 +120,31 @@ def check_sampled(params: Mapping[str, Value], distributions: Mapping[str, str])
         distributions: Distribution of each, as the JSON text that Optuna makes of it.
 
     Raises:
-        ValueError: A parameter has no distribution while others have one, lies outside of its own,
-            or a distribution is not valid.
+        ValueError: A parameter has no distribution, lies outside of its own, or a distribution is
+            not valid.
     """
-    odd = sorted(params.keys() ^ distributions.keys())
-    if odd and distributions:
+    if odd := sorted(params.keys() ^ distributions.keys()):
         raise ValueError(f"{odd[0]} has a value or a distribution, and not both")
     for name, text in distributions.items():
         try:
             domain = _domain(text)
-        except ValueError as error:
+        except (ValueError, TypeError, LookupError) as error:
             raise ValueError(f"the distribution of {name} is not valid: {error}") from None
-        if not domain.allows(params[name]):
-            raise ValueError(f"{name} is {params[name]!r}, outside of its distribution")
+        try:
+            domain.accept(params[name])
+        except SpaceError:
+            outside = f"{name} is {params[name]!r}, outside of its distribution"
+            raise ValueError(outside) from None
+
+
+_DOMAINS: Final = {
+    "FloatDistribution": Float, "IntDistribution": Int, "CategoricalDistribution": Categorical,
+}  # fmt: skip
 
 
 @lru_cache(maxsize=1024)
-def _domain(text: str) -> _Range | _Choices:
-    stored = msgspec.convert(parse_json(text.encode()), _Float | _Int | _Categorical)
-    return stored.attributes
+def _domain(text: str) -> Float | Int | Categorical:
+    """Return a distribution of Optuna as the domain of a space, whose attributes it has."""
+    stored = parse_json(text.encode())
+    domain: Float | Int | Categorical = _DOMAINS[stored["name"]](**stored["attributes"])
+    return domain

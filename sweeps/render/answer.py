@@ -10,7 +10,7 @@ import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from sweeps.interval import Interval
 from sweeps.records.conclusions import (
@@ -22,6 +22,7 @@ from sweeps.records.conclusions import (
     TestVotesConclusion,
     VerdictConclusion,
     VotesConclusion,
+    newest,
 )
 from sweeps.render.verdict import with_hints
 from sweeps.wording import (
@@ -48,9 +49,6 @@ _PARAMETER_LINES: Final = 2
 _MOST_NAMES: Final = 4
 _COUNTS: Final = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _SMALL: Final = 0.01
-_CONTROL: Final = "control-"
-
-C = TypeVar("C")
 
 
 def answer(
@@ -70,26 +68,26 @@ def answer(
         params: Parameters of the trials of the sweep, by trial; those of the choice are named.
         is_served: Whether the experiment has its champion served, so that MLflow has it.
     """
-    verdict = _newest(conclusions, VerdictConclusion)
+    verdict = newest(conclusions, VerdictConclusion)
     if verdict is None:
         return []
     said = _VerdictInWords(verdict)
-    bias = _newest(conclusions, SelectionBiasConclusion)
-    votes = _newest(conclusions, VotesConclusion)
+    bias = newest(conclusions, SelectionBiasConclusion)
+    votes = newest(conclusions, VotesConclusion)
     lines = said.choice()
     lines += said.parameters(params or {})
     lines.append(said.figure(on_test_set(verdict, conclusions)))
     lines += said.search(bias)
     lines.append(said.order())
     lines += _voting(votes)
-    lines += _voting_on_test_set(_newest(conclusions, TestVotesConclusion))
+    lines += _voting_on_test_set(newest(conclusions, TestVotesConclusion))
     lines.append(said.champion(is_served=is_served))
     return [*lines, said.source()]
 
 
 def in_short(conclusions: Sequence[Conclusion]) -> list[str]:
     """Return of the answer what to take and the figure to quote; empty if there is no verdict."""
-    verdict = _newest(conclusions, VerdictConclusion)
+    verdict = newest(conclusions, VerdictConclusion)
     if verdict is None:
         return []
     said = _VerdictInWords(verdict)
@@ -133,16 +131,12 @@ def on_test_set(
 
     It is then the figure to quote.
     """
-    tested = _newest(conclusions, TestConclusion)
+    tested = newest(conclusions, TestConclusion)
     if tested is None or tested.metric != verdict.metric:
         return None
     found = (one for one in tested.finalists if one.finalist == verdict.kept.finalist)
     own = next(found, None)
     return None if own is None else (own.accuracy, tested.evaluation)
-
-
-def _newest(conclusions: Sequence[Conclusion], kind: type[C]) -> C | None:
-    return next((one for one in reversed(conclusions) if isinstance(one, kind)), None)
 
 
 class _VerdictInWords:
@@ -219,7 +213,7 @@ class _VerdictInWords:
         return [f"Nothing beats {name}, but {take.finalist} is as good, and smaller: take it."]
 
     def parameters(self, params: Mapping[int, Mapping[str, Value]]) -> list[str]:
-        if self._kept.finalist.startswith(_CONTROL):
+        if self._kept.is_control:
             return []  # its trial is one of another sweep
         chosen = params.get(self._kept.trial, {})
         if not chosen:
@@ -234,10 +228,10 @@ class _VerdictInWords:
 
     def figure(self, tested: tuple[Interval, AtEvaluation] | None) -> str:
         """Return the figure to quote: that of the test set if it was read, else of fresh folds."""
-        kept = self._kept
+        kept, bias = self._kept, self._verdict.quotable_bias
+        on_folds = self._verdict.quotable if kept is self._take else kept.accuracy
         if tested is not None:
             score, at = tested
-            on_folds = (kept is self._take and self._verdict.quotable) or kept.accuracy
             # Samples of both are new, so that their errors add up.
             allowed = math.hypot(score.half, on_folds.half)
             agrees = abs(score.value - on_folds.value) <= allowed
@@ -246,20 +240,15 @@ class _VerdictInWords:
                 f"{at.number} of {at.of}); the folds' {_figure(on_folds)} "
                 f"{'agrees' if agrees else 'does not agree'}."
             )
-        quotable, bias = self._verdict.quotable, self._verdict.quotable_bias
-        if kept is self._take and quotable is not None and bias is not None:
-            is_share = quotable.unit == "share"
-            digits = (1 if bias >= 0.0005 else 2) if is_share else decimals(quotable)
-            less = scaled(bias, quotable.unit, digits=digits)
-            unit = " points" if is_share else ""
-            why = f", corrected by {less}{unit} for being picked" if less.strip("0.") else ""
-            return f"Quote {self._named}{self._with_ends(quotable)}{why if bias > 0 else ''}."
-        quote = f"Quote {self._named}{self._with_ends(kept.accuracy)}"
-        if kept is self._leader:
-            count = len(self._verdict.standings)
-            too = "slightly too good" if self._named else "slightly high"
-            return f"{quote}; {too}, as the best of {count} on these folds."
-        return f"{quote} for {self._name(kept)}, on fresh folds."
+        quote = f"Quote {self._named}{self._with_ends(on_folds)}"
+        if kept is not self._take:
+            return f"{quote} for {self._name(kept)}, on fresh folds."
+        is_share = on_folds.unit == "share"
+        digits = (1 if bias >= 0.0005 else 2) if is_share else decimals(on_folds)
+        less = scaled(bias, on_folds.unit, digits=digits)
+        unit = " points" if is_share else ""
+        why = f", corrected by {less}{unit} for being picked" if less.strip("0.") else ""
+        return f"{quote}{why if bias > 0 else ''}."
 
     def _with_ends(self, score: Interval) -> str:
         """Write a score with its interval: `94.6 % (93.9 to 95.2)`."""
@@ -292,38 +281,17 @@ class _VerdictInWords:
         if verdict.left_out:
             notes.append(f"without {_listed(verdict.left_out)}")
         question = f"{', '.join([f'Best of the {_counted(len(verdict.standings))}', *notes])}?"
-        chances = self._chances()
-        if self._verdict.is_early:
+        if verdict.is_early:
             return f"{question} Too few folds to say: {self._name(leader)} leads."
         if verdict.settled:
-            return f"{question} Yes: {self._name(leader)} is better than every other one{chances}."
-        if chances:
-            return f"{question} Not settled; chance of each: {chances}."
-        others = verdict.standings[1:]
-        groups = [
-            ("may be as good", "may be as good", "cannot tell yet"),
-            ("is as good", "are as good", "equivalent"),
-            ("is worse", "are worse", "worse"),
-        ]
-        parts = [f"{self._name(leader)} leads"]
-        for one, several, word in groups:
-            names = [self._name(standing) for standing in others if standing.verdict == word]
-            if names:
-                parts.append(f"{_listed(names)} {one if len(names) == 1 else several}")
-        return f"{question} Not settled: {'; '.join(parts)}."
-
-    def _chances(self) -> str:
-        """Return the chance of each finalist to be the best; of a settled leader only its own."""
-        chances = [(one, one.chance_best) for one in self._verdict.standings]
-        known = [(self._name(one), chance) for one, chance in chances if chance is not None]
-        if len(known) < len(chances):
-            return ""  # from an earlier version
-        if self._verdict.settled:
-            return f" (chance {_whole_percent(known[0][1])})"
-        likely = [(name, chance) for name, chance in known if chance >= _SMALL]
-        rest = [name for name, chance in known if chance < _SMALL]
-        said = ", ".join(f"{name} {_whole_percent(chance)}" for name, chance in likely)
-        return f"{said}; {_listed(rest)} under {_whole_percent(_SMALL)}" if rest else said
+            chance = _whole_percent(leader.chance_best)
+            best = f"{self._name(leader)} is better than every other one (chance {chance})"
+            return f"{question} Yes: {best}."
+        likely = [one for one in verdict.standings if one.chance_best >= _SMALL]
+        rest = [self._name(one) for one in verdict.standings if one.chance_best < _SMALL]
+        said = ", ".join(f"{self._name(one)} {_whole_percent(one.chance_best)}" for one in likely)
+        said += f"; {_listed(rest)} under {_whole_percent(_SMALL)}" if rest else ""
+        return f"{question} Not settled; chance of each: {said}."
 
     def champion(self, *, is_served: bool) -> str:
         verdict, take = self._verdict, self._take
@@ -339,7 +307,7 @@ class _VerdictInWords:
         """Return what all this comes from, and whether the data served several sweeps."""
         verdict, judged = self._verdict, self._verdict.judged
         said = f"From {verdict.folds} folds x {len(verdict.standings)} finalists; 95 % intervals"
-        if judged is not None and judged.sweeps > 1:
+        if judged.sweeps > 1:
             finalists, sweeps = judged.finalists, judged.sweeps
             return f"{said}. These samples judged {finalists} finalists of {sweeps} sweeps."
         of = "for new samples and seeds"

@@ -11,7 +11,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final
 
 from sweeps.errors import UsageError
 from sweeps.interval import Interval
@@ -19,10 +19,10 @@ from sweeps.records import SweepInfo, data_in_words
 from sweeps.records.conclusions import (
     CalibrationConclusion,
     Conclusion,
-    ConfirmedStanding,
     SelectionBiasConclusion,
     TestConclusion,
     VerdictConclusion,
+    newest,
 )
 from sweeps.records.sweep import has_folds
 from sweeps.wording import (
@@ -51,8 +51,6 @@ _ERRORS: Final = {
     "rolling origin": "allow for the samples that trainings share (Nadeau and Bengio 2003)",
 }
 
-C = TypeVar("C")
-
 
 def methods(info: SweepInfo, conclusions: Sequence[Conclusion]) -> str:
     """Return the paragraph as plain text, without line breaks.
@@ -60,7 +58,7 @@ def methods(info: SweepInfo, conclusions: Sequence[Conclusion]) -> str:
     Raises:
         UsageError: The sweep is not confirmed, or by a version that kept no numbers.
     """
-    verdict = next((one for one in conclusions if isinstance(one, VerdictConclusion)), None)
+    verdict = newest(conclusions, VerdictConclusion)
     if verdict is None:
         first = f"; first: `sweeps confirm {shlex.quote(info.name)}`"
         raise UsageError(
@@ -68,15 +66,16 @@ def methods(info: SweepInfo, conclusions: Sequence[Conclusion]) -> str:
             f"nothing to state{first if has_folds(info.experiment) else ''}"
         )
     said = [*_search(info, verdict), *_confirmation(verdict), *results(verdict)]
-    said += map(selection_bias, _of(conclusions, SelectionBiasConclusion)[:1])
-    for one in _of(conclusions, CalibrationConclusion)[:1]:
-        own = one.finalists[one.champion]
+    if (bias := newest(conclusions, SelectionBiasConclusion)) is not None:
+        said.append(selection_bias(bias))
+    if (calibrated := newest(conclusions, CalibrationConclusion)) is not None:
+        own = calibrated.finalists[calibrated.champion]
         said.append(
             "Probabilities were calibrated by a temperature, which each training fitted on the "
             f"samples that stopped it (geometric mean {own.temperature:.2f})."
         )
     judged = verdict.judged
-    if judged is not None and judged.sweeps > 1:
+    if judged.sweeps > 1:
         said.append(
             f"By then the same samples had judged {counted(judged.finalists, 'finalist')} of "
             f"{judged.sweeps} sweeps, which no interval allows for."
@@ -89,10 +88,6 @@ def latex(text: str) -> str:
     """Return plain text as LaTeX: special characters escaped, no break before a percent sign."""
     escaped = "".join(_LATEX.get(character, character) for character in text)
     return re.sub(r"(?<=\d) \\%", r"\\,\\%", escaped)
-
-
-def _of(conclusions: Sequence[Conclusion], kind: type[C]) -> list[C]:
-    return [one for one in conclusions if isinstance(one, kind)]
 
 
 def _search(info: SweepInfo, verdict: VerdictConclusion) -> Iterator[str]:
@@ -117,13 +112,12 @@ def _search(info: SweepInfo, verdict: VerdictConclusion) -> Iterator[str]:
 
 def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:
     finalists, baselines = len(verdict.standings), len(verdict.baselines)
-    controls = verdict.controls
-    best = finalists - baselines - controls
+    best = finalists - baselines - (verdict.control is not None)
     kinds = [f"the best {counted(best, 'configuration')} of the search"]
     kinds += [counted(baselines, "baseline")] if baselines else []
-    if controls:
-        each = f" of {counted(verdict.control_trials, 'trial')}" if verdict.control_trials else ""
-        kinds.append(f"the best of {counted(controls, 'random search', 'random searches')}{each}")
+    if verdict.control is not None:
+        trials = counted(verdict.control_trials, "trial")
+        kinds.append(f"the best of 1 random search of {trials}")
     folds, repeats = verdict.folds, verdict.folds // _FOLDS_A_REPEAT
     how = (
         f"{_FOLDS_A_REPEAT}-fold cross-validation, repeated {repeats} times with a new partition"
@@ -155,7 +149,7 @@ def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:
             f"{looks} folds, numbers that were fixed beforehand; each kind of claim is wrong in at "
             "most 5 of 100 confirmations, over all such looks together."
         )
-    elif verdict.margin is not None:
+    else:
         yield "With so few folds no finalist was called better or worse."
 
 
@@ -165,7 +159,7 @@ def results(verdict: VerdictConclusion) -> Iterator[str]:
     if verdict.settled:
         yield f"{leader.finalist} is better than every other finalist of {verdict.sweep}."
     else:
-        may = [one.finalist for one in verdict.standings if may_be_best(one)]
+        may = [one.finalist for one in verdict.standings if one.may_be_best]
         yield f"The best is one of {in_a_row(may)}."
     for one in verdict.baselines:
         if (lead := one.leader_ahead_by) is not None:
@@ -178,16 +172,16 @@ def results(verdict: VerdictConclusion) -> Iterator[str]:
             f"None was shown to be better than {kept.finalist}, which is kept; its "
             f"{fresh_name(verdict.metric)} is {_score(kept.accuracy, verdict.metric)}."
         )
-    elif (own := verdict.quotable) is not None:
-        bias = replace(own, value=verdict.quotable_bias or 0.0)
-        why = f", corrected by {gain(bias).lstrip('+')} for its selection on these folds"
-        why = why if verdict.quotable_bias else ""
+    else:
+        own, bias = verdict.quotable, verdict.quotable_bias
+        less = gain(replace(own, value=bias)).lstrip("+")
+        why = f", corrected by {less} for its selection on these folds" if bias else ""
         score = _score(own, verdict.metric)
         yield f"{taken} was chosen; its {fresh_name(verdict.metric)} is {score}{why}."
 
 
 def _test(conclusions: Sequence[Conclusion]) -> Iterator[str]:
-    tested = _of(conclusions, TestConclusion)
+    tested = [one for one in conclusions if isinstance(one, TestConclusion)]
     if not tested:
         yield "The test set was not used."
     for one in tested:
@@ -217,16 +211,8 @@ def selection_bias(bias: SelectionBiasConclusion) -> str:
     )
 
 
-def may_be_best(standing: ConfirmedStanding) -> bool:
-    """Whether a finalist may be the best; of an earlier version by its verdict."""
-    known = standing.may_be_best
-    return standing.verdict != "worse" if known is None else known
-
-
 def margin_of(verdict: VerdictConclusion) -> str:
     """Return the difference that does not matter."""
-    if verdict.margin is None:
-        return "half a point"
     is_share = verdict.standings[0].accuracy.unit == "share"
     return f"{scaled(verdict.margin)} points" if is_share else f"{verdict.margin:.3g}"
 

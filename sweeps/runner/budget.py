@@ -9,8 +9,10 @@ confirmation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from statistics import fmean
 from typing import Final
 
@@ -18,7 +20,8 @@ from sweeps.config.sweep import SweepConfig
 from sweeps.experiments.loading import is_same_experiment
 from sweeps.home import Home
 from sweeps.journal.state import seconds_used
-from sweeps.records import Record, Starts, SweepInfo, confirmed_by, is_same_data
+from sweeps.records import Record, SweepInfo, confirmed_by, is_same_data
+from sweeps.study.points import Proposal
 from sweeps.study.proposals import Exhausted
 from sweeps.wording import counted, format_seconds, rough
 from sweeps.workspace.clock import Stopwatch
@@ -75,6 +78,9 @@ class Budget:
         source: Where that comes from, in words.
         reserving: Says what a confirmation takes; None if none follows.
         most_trials: How many trials were asked for at most.
+        records: The attempts of all starts that have ended.
+        has_trained: Whether an attempt has ended in this start.
+        start_up: The seconds of a start-up; the end of a sweep takes about as long.
     """
 
     seconds: float
@@ -85,34 +91,23 @@ class Budget:
     source: str = ""
     reserving: Reserving | None = None
     most_trials: int = 10**6
-    _records: list[Record] = field(default_factory=list)
-    _start_up: float | None = None
-    _reserve: tuple[int, Reserve] | None = None
-
-    def knows(self, *records: Record) -> None:
-        """Take attempts that ended in earlier starts."""
-        self._records += records
+    records: list[Record] = field(default_factory=list)
+    has_trained: bool = False
+    start_up: float = _START_UP
+    _reserve: Reserve | None = None
 
     def took(self, record: Record) -> None:
         """Take an attempt that has ended in this start; the first one ends the start-up."""
-        if self._start_up is None:
-            self._start_up = max(0.0, record.started_at - self.watch.started_at) / 1000
-        self.knows(record)
-
-    @property
-    def elapsed(self) -> float:
-        """The seconds of this start so far."""
-        return (self.watch.now_ms() - self.watch.started_at) / 1000
+        if not self.has_trained:
+            self.has_trained = True
+            self.start_up = max(0.0, record.started_at - self.watch.started_at) / 1000
+        self.records.append(record)
+        self._reserve = None
 
     @property
     def left(self) -> float:
         """The seconds that are left, of all parts together."""
-        return self.seconds - self.used - self.elapsed
-
-    @property
-    def start_up(self) -> float:
-        """The seconds of a start-up; the end of a sweep takes about as long."""
-        return _START_UP if self._start_up is None else self._start_up
+        return self.seconds - self.used - (self.watch.now_ms() - self.watch.started_at) / 1000
 
     @property
     def trial_seconds(self) -> float | None:
@@ -121,33 +116,22 @@ class Budget:
         The first trial of each worker includes its start-up, so it counts only if there are no
         others.
         """
-        by_start = sorted(self._records, key=lambda record: record.started_at)
+        by_start = sorted(self.records, key=lambda record: record.started_at)
         ended = [record.seconds for record in by_start if record.ends_trial]
         measured = ended[self.at_once :] or ended
         return fmean(measured[-_RECENT:]) if measured else self.expected
 
     @property
-    def is_measured(self) -> bool:
-        """Whether a trial of this sweep has ended."""
-        return any(record.ends_trial for record in self._records)
-
-    @property
-    def has_trained(self) -> bool:
-        """Whether a trial has ended in this start."""
-        return self._start_up is not None
-
-    @property
     def ended(self) -> int:
         """How many trials have an outcome."""
-        return len({record.trial for record in self._records if record.ends_trial})
+        return len({record.trial for record in self.records if record.ends_trial})
 
     @property
     def reserve(self) -> Reserve:
         """The part that is kept for the confirmation, as far as is known now."""
-        known = len(self._records)
-        if self._reserve is None or self._reserve[0] != known or not known:
-            self._reserve = known, self._reserved()
-        return self._reserve[1]
+        if self._reserve is None or not self.records:
+            self._reserve = self._reserved()
+        return self._reserve
 
     @property
     def trials(self) -> int | None:
@@ -163,7 +147,7 @@ class Budget:
         Args:
             in_flight: How many trials have begun, or wait for a worker.
         """
-        if not self.is_measured:
+        if not self.ended:
             return self.left > 0
         waiting = max(0, in_flight + 1 - self.at_once) / self.at_once
         each = self.trial_seconds or 0.0
@@ -176,7 +160,7 @@ class Budget:
             return Reserve(lacking="no confirmation: nothing was trained")
         # What a confirmation needs was kept; a little less must not cost a finalist.
         most = self.left + _TOLERANCE / 2 * self.seconds
-        return self._reserve_of(each, most, most)
+        return self.reserving(self.records, each=each, start_up=self.start_up, most=most, left=most)
 
     def most_for_folds(self, reserve: Reserve) -> float:
         """Return the seconds after which no training on folds begins: a guard, not the plan."""
@@ -184,7 +168,7 @@ class Budget:
 
     def ended_line(self) -> str:
         """Return the time that was used, as a line for people."""
-        used, of = format_seconds(self.used + self.elapsed), format_seconds(self.seconds)
+        used, of = format_seconds(self.seconds - self.left), format_seconds(self.seconds)
         return f"Budget: {used} of {of} used by all starts"
 
     def _more(self, reserved: float, each: float) -> int:
@@ -197,18 +181,16 @@ class Budget:
         if self.reserving is None or each is None:
             return Reserve()
         left = self.seconds - self.used - self.start_up  # when this start began
-        found = self._reserve_of(each, min(_SHARE * self.seconds, left), left)
-        complete = sum(record.outcome == "complete" for record in self._records)
+        most = min(_SHARE * self.seconds, left)
+        found = self.reserving(
+            self.records, each=each, start_up=self.start_up, most=most, left=left
+        )
+        complete = sum(record.outcome == "complete" for record in self.records)
         after = complete + self._more(found.seconds, each)
         if found.folds and min(self.most_trials, after) < found.fewest:
-            few = f"fewer than {found.fewest} trials fit in beside it"
-            return Reserve(lacking=f"no confirmation: {few}")
+            why = f"fewer than {found.fewest} trials fit in beside it"
+            return Reserve(lacking=f"no confirmation: {why}")
         return found
-
-    def _reserve_of(self, each: float, most: float, left: float) -> Reserve:
-        assert self.reserving is not None
-        start_up = self.start_up
-        return self.reserving(self._records, each=each, start_up=start_up, most=most, left=left)
 
     def lines(self) -> Iterator[str]:
         """Yield what the budget allows, as lines for people."""
@@ -219,7 +201,7 @@ class Budget:
         if trials is None or each is None:
             yield "budget: how many trials that allows is said once the first have ended"
             return
-        how = "measured" if self.is_measured else self.source
+        how = "measured" if self.ended else self.source
         cost = f"{format_seconds(each)} ({how}), {self.at_once} at once"
         said = f"{counted(rough(trials), 'trial')} of {cost}"
         reserve = self.reserve
@@ -235,7 +217,7 @@ def time_used(home: Home, info: SweepInfo) -> float:
     """Return the seconds that all starts of a sweep took so far, its confirmations included."""
     parts = [home.store(one.id).state() for one in parts_of(home, info)]
     ended = [event for state in parts for event in state.ended.values()]
-    return seconds_used(Starts(home.store(info.id)).all(), ended)
+    return seconds_used(parts[0].starts, ended)
 
 
 def parts_of(home: Home, info: SweepInfo) -> list[SweepInfo]:
@@ -244,35 +226,28 @@ def parts_of(home: Home, info: SweepInfo) -> list[SweepInfo]:
 
 
 def make_budget(
-    config: SweepConfig,
-    records: Sequence[Record],
-    used: float,
-    watch: Stopwatch,
-    reserving: Reserving | None,
-) -> Budget:
-    """Return what is left of the budget of a sweep, which has one.
+    config: SweepConfig, watch: Stopwatch, reserving: Reserving | None
+) -> Budget | None:
+    """Return what is left of the budget of a sweep; None if it has none.
 
-    Args:
-        config: The sweep.
-        records: Its attempts in earlier starts.
-        used: What these took, see `time_used`.
-        watch: Began with this start.
-        reserving: Says what a confirmation takes; None if none follows.
+    Of this start, which began with the watch, nothing is recorded yet.
     """
-    assert config.limits.budget_seconds is not None
+    if config.limits.budget_seconds is None:
+        return None
+    info = config.home.find(config.name)
+    records = config.home.store(info.id).read_all() if info is not None else []
     expected, source = (None, "") if records else expected_seconds(config)
-    budget = Budget(
-        config.limits.budget_seconds,
-        used,
-        watch,
-        config.parallelism.at_once,
-        expected,
-        source,
-        reserving,
-        config.limits.trials,
+    return Budget(
+        seconds=config.limits.budget_seconds,
+        used=time_used(config.home, info) if info is not None else 0.0,
+        watch=watch,
+        at_once=config.parallelism.at_once,
+        expected=expected,
+        source=source,
+        reserving=reserving,
+        most_trials=config.limits.trials,
+        records=records,
     )
-    budget.knows(*records)
-    return budget
 
 
 def expected_seconds(config: SweepConfig) -> tuple[float | None, str]:
@@ -289,12 +264,18 @@ def expected_seconds(config: SweepConfig) -> tuple[float | None, str]:
             ended = [r for r in config.home.store(info.id).read_all() if r.ends_trial]
             if ended:
                 return fmean(r.seconds for r in ended[-_RECENT:]), f"as in sweep {info.name}"
-    proposer, known = config.proposer(), []
-    for _ in range(len(space.baselines) + _PLANNED):
-        try:
-            received = config.received(proposer.propose())
-        except Exhausted:
-            break
-        known.append(config.experiment.plan(received, config.data).seconds)
+    proposals = islice(first_proposals(config), len(space.baselines) + _PLANNED)
+    known = [config.experiment.plan(one.config, config.data).seconds for one in proposals]
     seconds = [one for one in known if one is not None]
     return (fmean(seconds), "an estimate") if seconds else (None, "")
+
+
+def first_proposals(config: SweepConfig) -> Iterator[Proposal]:
+    """Yield the baselines and what was learned, then the sampler's proposals.
+
+    The first `ask_ahead` of them are those of the real sweep: these proposals see no outcome yet.
+    """
+    proposer = config.proposer()
+    with suppress(Exhausted):
+        for _ in range(config.limits.trials):
+            yield proposer.propose()

@@ -8,13 +8,13 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable
-from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
 
 from sweeps.errors import LeaseLost, StoreError
 from sweeps.progress import Progress
 from sweeps.records import RecordStore
+from sweeps.workspace.clock import repeated
 from sweeps.workspace.failpoints import reached
 
 STOP: Final = "stop"
@@ -24,37 +24,29 @@ _CANCEL: Final = "cancel-"
 _PREFIX: Final = "asked-to-"
 
 
-class ControlRequests:
-    """The requests in the folder of one sweep: files by which another process controls it.
+def ask(store: RecordStore, request: str) -> None:
+    """Make a request: `STOP`, `STOP_NOW`, `PAUSE` or the result of `cancelling`.
 
-    So everyone who may write into the folder may control the sweep, whatever host it runs on.
+    It is a file in the folder of the sweep. So everyone who may write into the folder may control
+    the sweep, whatever host it runs on.
+
+    Raises:
+        StoreError: It cannot be written.
     """
+    store.keep_file(store.folder / f"{_PREFIX}{request}", b"", "control")
 
-    def __init__(self, store: RecordStore) -> None:
-        self._store = store
 
-    def ask(self, request: str) -> None:
-        """Make a request: `STOP`, `STOP_NOW`, `PAUSE` or the result of `cancelling`.
+def asked_of(store: RecordStore) -> frozenset[str]:
+    """Return the requests that are not obeyed yet, or that stay in force (`PAUSE`)."""
+    return frozenset(path.name.removeprefix(_PREFIX) for path in store.folder.glob(f"{_PREFIX}*"))
 
-        Raises:
-            StoreError: It cannot be written.
-        """
-        self._store.keep_file(self._path(request), b"", "control")
 
-    def asked(self) -> frozenset[str]:
-        """Return the requests that are not obeyed yet, or that stay in force (`PAUSE`)."""
-        paths = self._store.folder.glob(f"{_PREFIX}*")
-        return frozenset(path.name.removeprefix(_PREFIX) for path in paths)
-
-    def withdraw(self, requests: Iterable[str]) -> None:
-        """Remove requests, if they are there."""
-        for request in requests:
-            reached("withdraw.begun")
-            self._store.drop(self._path(request))
-            reached("withdraw.done")
-
-    def _path(self, request: str) -> Path:
-        return self._store.folder / f"{_PREFIX}{request}"
+def withdraw(store: RecordStore, requests: Iterable[str]) -> None:
+    """Remove requests, if they are there."""
+    for request in requests:
+        reached("withdraw.begun")
+        store.drop(store.folder / f"{_PREFIX}{request}")
+        reached("withdraw.done")
 
 
 def cancelling(trial: int) -> str:
@@ -152,35 +144,31 @@ class ControlListener:
         cancelled: Numbers of the trials that must end at their next epoch.
     """
 
-    def __init__(self, requests: ControlRequests, request: StopRequest, progress: Progress) -> None:
+    def __init__(self, store: RecordStore, request: StopRequest, progress: Progress) -> None:
         self.paused = False
         self.cancelled: frozenset[int] = frozenset()
-        self._requests, self._request, self._progress = requests, request, progress
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="sweeps-listener", daemon=True)
+        self._store, self._request, self._progress = store, request, progress
+        self._looking = repeated(self._look, LOOK_SECONDS, "sweeps-listener")
 
     def __enter__(self) -> ControlListener:
-        self._requests.withdraw(self._requests.asked())  # a start overrides earlier requests
-        self._thread.start()
+        withdraw(self._store, asked_of(self._store))  # a start overrides earlier requests
+        self._looking.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
+        self._looking.__exit__(None, None, None)
         with contextlib.suppress(OSError, StoreError):
-            self._requests.withdraw(self._requests.asked())
+            withdraw(self._store, asked_of(self._store))
 
     def ended(self, trial: int) -> None:
         """Withdraw the request to cancel a trial, since it has ended."""
         if trial in self.cancelled:
             with contextlib.suppress(OSError, StoreError):
-                self._requests.withdraw([cancelling(trial)])
+                withdraw(self._store, [cancelling(trial)])
 
     def _look(self) -> None:
-        while not self._over.wait(LOOK_SECONDS):
-            # Folder and database may be out of reach for a while.
-            with contextlib.suppress(OSError, StoreError):
-                self._obey(self._requests.asked())
+        with contextlib.suppress(OSError, StoreError):  # out of reach for a while
+            self._obey(asked_of(self._store))
 
     def _obey(self, asked: frozenset[str]) -> None:
         cancels = (one.removeprefix(_CANCEL) for one in asked if one.startswith(_CANCEL))
@@ -190,4 +178,4 @@ class ControlListener:
             self._progress.note("paused; `sweeps resume` goes on" if self.paused else "goes on")
         if {STOP, STOP_NOW} & asked:
             self._request.ask(at_once=STOP_NOW in asked)
-            self._requests.withdraw([STOP, STOP_NOW])
+            withdraw(self._store, [STOP, STOP_NOW])

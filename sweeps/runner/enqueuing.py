@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from search_spaces.errors import SpaceError
 from search_spaces.mapping import counterpart, point_of
@@ -16,10 +16,15 @@ from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from sweeps.experiments.loading import experiment_folder, load_experiment
 from sweeps.home import Home
+from sweeps.journal import Asked, Record, SweepState
 from sweeps.journal.events import LAST_EPOCH
-from sweeps.records import EnqueuedPoints, Longer, Record, SweepInfo, leading
-from sweeps.records.enqueued import EPOCHS
-from sweeps.study.proposals import point_key
+from sweeps.records import Longer, SweepInfo, leading
+from sweeps.records.enqueued import EPOCHS, enqueue
+from sweeps.records.schema import warn
+from sweeps.study.points import point_key
+
+_Point = tuple[Mapping[str, Value], str]
+"""Parameters, and where they came from."""
 
 
 @dataclass(frozen=True)
@@ -55,57 +60,46 @@ class Enqueued:
     is_running: bool
 
 
-class _Wanted(NamedTuple):
-    params: Mapping[str, Value]
-    origin: str
-
-
 def enqueue_point(
     home: Home, info: SweepInfo, given: Mapping[str, Any], known: Mapping[str, Value]
 ) -> Enqueued:
-    """Queue one point; see `sweeps.enqueue`.
-
-    Args:
-        home: The home.
-        info: The sweep that gets the trial.
-        given: Parameters of the point by name.
-        known: Those of a trial, from which the others are taken; empty without one.
-    """
+    """Queue the point of a trial (`known`, or empty) with other values; see `sweeps.enqueue`."""
     space, experiment = _target(home, info)
-    params = _checked(info, space, experiment, {**known, **given})
+    try:
+        params, config = point_of(space, {**known, **given})
+        experiment.check(config)
+    except (SpaceError, ValueError) as error:
+        raise UsageError(f"point: {error}") from None
+    measures: Mapping[str, float] = {}
+    if space.constraints and experiment.measures:
+        data = experiment.prepare(None, SPLIT_SEED)
+        if data.digest == info.fingerprint.get("data"):  # else the sweep has other data
+            measures = experiment.measure(config, data)
+    broken = space.feasible({**config, **params, **measures})
+    if broken:
+        raise UsageError(f"point: breaks a constraint: {'; '.join(broken)}")
     unused = sorted(given.keys() - params.keys())
     if unused:
         raise UsageError(
             f"point: {', '.join(unused)} is no parameter here; active are {', '.join(params)}"
         )
-    point = _Wanted(params, "enqueued")
-    return _queue(home, info, [point], [])
+    return _queue(home, info, [(params, "enqueued")], [])
 
 
 def enqueue_best_of(home: Home, info: SweepInfo, source: SweepInfo, top: int) -> Enqueued:
-    """Queue the best trials of another sweep, or its Pareto front; see `sweeps.enqueue`.
-
-    Args:
-        home: The home.
-        info: The sweep that gets the trials.
-        source: The other sweep.
-        top: How many trials.
-    """
+    """Queue the best trials of another sweep, or its Pareto front; see `sweeps.enqueue`."""
     _check_count("--top", top)
     space, experiment = _target(home, info)
     left_out: list[str] = []
-    points = []
-    best = leading(home.store(source.id).read_all(), source.objectives)[:top]
-    if not best:
-        raise UsageError(f"sweep {source.name!r} has no complete trial yet")
-    for record in best:
+    points: list[_Point] = []
+    for record in _complete(home, source)[:top]:
         trial, config = record.trial, record.config
         try:
             params = counterpart(space, record.params, config, experiment.parameters)
         except SpaceError as error:
             left_out.append(f"trial {trial} of {source.name!r} does not lie in the space: {error}")
         else:
-            points.append(_Wanted(params, f"enqueued, {source.name} trial {trial}"))
+            points.append((params, f"enqueued, {source.name} trial {trial}"))
     if not points:
         reasons = "".join(f"\n  {line}" for line in left_out)
         raise UsageError(
@@ -131,7 +125,7 @@ def enqueue_longer_of(
         home: Home of the sweep.
         info: The sweep.
         more: How many epochs more than each has.
-        trial: The trial; None for the best.
+        trial: The trial; None for the best `top`.
         top: How many of the best.
         target: Its present space and its experiment, if they are loaded already.
 
@@ -147,14 +141,17 @@ def enqueue_longer_of(
             f"--more-epochs {more}: the experiment of sweep {info.name!r} has no parameter "
             f"{EPOCHS!r}, so nothing says how long it trains"
         )
-    records = leading(home.store(info.id).read_all(), info.objectives)
-    if not records:
-        raise UsageError(f"sweep {info.name!r} has no complete trial yet")
+    records = _complete(home, info)
     chosen = [one for one in records if trial in {None, one.trial}][:top]
     if not chosen:
         raise UsageError(f"sweep {info.name!r} has no complete trial {trial}")
     left_out: list[str] = []
-    points = list(_longer(info, space, experiment, chosen, more, left_out.append))
+    points: list[_Point] = []
+    for record in chosen:
+        try:
+            points.append(_longer(info, space, experiment, record, more))
+        except SpaceError as error:
+            left_out.append(str(error))
     if not points:
         others = trial is None and any(one.reason == LAST_EPOCH for one in records[len(chosen) :])
         hint = (
@@ -165,52 +162,51 @@ def enqueue_longer_of(
     return _queue(home, info, points, left_out)
 
 
+def _complete(home: Home, info: SweepInfo) -> list[Record]:
+    """Return the complete trials of a sweep, the best first; of several objectives the front."""
+    records = leading(home.store(info.id).read_all(), info.objectives)
+    if not records:
+        raise UsageError(f"sweep {info.name!r} has no complete trial yet")
+    return records
+
+
 def _longer(
-    info: SweepInfo,
-    space: Space,
-    experiment: Experiment,
-    records: Sequence[Record],
-    more: int,
-    leave_out: Callable[[str], None],
-) -> Iterator[_Wanted]:
-    """Yield trials with more epochs; report those that would not train them to `leave_out`."""
-    for record in records:
-        trial, known = record.trial, experiment.parameters[EPOCHS]
-        epochs = int(str(record.config.get(EPOCHS, known.default)))
-        if EPOCHS in record.params:
-            raise UsageError(
-                f"sweep {info.name!r} searches {EPOCHS!r}: queue a point with more of them, "
-                f"`sweeps enqueue {shlex.quote(info.name)} --like {trial} "
-                f"{EPOCHS}={epochs + more}`"
-            )
-        if record.reason != LAST_EPOCH:
-            why = record.reason.replace("_", " ")
-            leave_out(f"trial {trial}: {why} ended it, not its last epoch ({epochs})")
-            continue
-        before = Longer.of(record.origin)
-        longer = Longer(trial if before is None else before.trial, epochs + more)
-        if known.high is not None and longer.epochs > known.high:
-            raise UsageError(
-                f"--more-epochs {more}: trial {trial} would train {longer.epochs} epochs; "
-                f"at most {known.high:g} are allowed"
-            )
-        try:
-            experiment.check(longer.configuration(record.config))
-        except ValueError as error:
-            raise UsageError(f"--more-epochs {more}: {error}") from None
-        if not _is_as_before(space, record, longer):
-            leave_out(f"trial {trial}: the space of the sweep has changed since it was trained")
-            continue
-        yield _Wanted(record.params, longer.origin)
+    info: SweepInfo, space: Space, experiment: Experiment, record: Record, more: int
+) -> _Point:
+    """Return a trial with more epochs.
 
-
-def _is_as_before(space: Space, record: Record, longer: Longer) -> bool:
-    """Whether a space gives the experiment what a trial was trained with, but for its epochs."""
+    Raises:
+        SpaceError: It would not train them.
+    """
+    trial, known = record.trial, experiment.parameters[EPOCHS]
+    epochs = int(str(record.config.get(EPOCHS, known.default)))
+    if EPOCHS in record.params:
+        raise UsageError(
+            f"sweep {info.name!r} searches {EPOCHS!r}: queue a point with more of them, "
+            f"`sweeps enqueue {shlex.quote(info.name)} --like {trial} {EPOCHS}={epochs + more}`"
+        )
+    if record.reason != LAST_EPOCH:
+        why = record.reason.replace("_", " ")
+        raise SpaceError(f"trial {trial}: {why} ended it, not its last epoch ({epochs})")
+    before = Longer.of(record.origin)
+    longer = Longer(trial if before is None else before.trial, epochs + more)
+    if known.high is not None and longer.epochs > known.high:
+        raise UsageError(
+            f"--more-epochs {more}: trial {trial} would train {longer.epochs} epochs; "
+            f"at most {known.high:g} are allowed"
+        )
+    try:
+        experiment.check(longer.configuration(record.config))
+    except ValueError as error:
+        raise UsageError(f"--more-epochs {more}: {error}") from None
     try:
         _, config = point_of(space, record.params)
+        has_changed = longer.configuration(config) != longer.configuration(record.config)
     except SpaceError:
-        return False
-    return longer.configuration(config) == longer.configuration(record.config)
+        has_changed = True
+    if has_changed:
+        raise SpaceError(f"trial {trial}: the space of the sweep has changed since it was trained")
+    return record.params, longer.origin
 
 
 def _check_count(option: str, number: int) -> None:
@@ -229,60 +225,33 @@ def _target(home: Home, info: SweepInfo) -> tuple[Space, Experiment]:
 
 
 def _queue(
-    home: Home, info: SweepInfo, points: Sequence[_Wanted], left_out: Sequence[str]
+    home: Home, info: SweepInfo, points: Sequence[_Point], left_out: Sequence[str]
 ) -> Enqueued:
     home.check_writable()
-    queue = EnqueuedPoints(home.store(info.id))
-    known = _known(home, info, queue)
+    store = home.store(info.id)
+    known = _known(store.state(warn))
     found = []
     with home.exclusive():  # so that two hosts never give the same number in the queue
-        for point in points:
-            key = _key(point.params, point.origin)
+        for params, origin in points:
+            key = _key(params, origin)
             if key in known:
                 found.append(known[key])
                 continue
-            number = queue.add(point.params, point.origin).number
-            found.append(EnqueuedTrial(point.params, "queued", number, point.origin))
+            number = enqueue(store, params, origin).point
+            found.append(EnqueuedTrial(params, "queued", number, origin))
             known[key] = replace(found[-1], state="waiting")
     return Enqueued(tuple(found), tuple(left_out), home.is_running(info.id))
 
 
-def _checked(
-    info: SweepInfo, space: Space, experiment: Experiment, params: Mapping[str, Value]
-) -> dict[str, Value]:
-    """Return the point that these values make.
-
-    Raises:
-        UsageError: A parameter is missing, unknown or out of range, or a constraint is broken.
-    """
-    try:
-        point, config = point_of(space, params)
-    except SpaceError as error:
-        raise UsageError(f"point: {error}") from None
-    try:
-        experiment.check(config)
-    except ValueError as error:
-        raise UsageError(f"point: {error}") from None
-    measures: Mapping[str, float] = {}
-    if space.constraints and experiment.measures:
-        data = experiment.prepare(None, SPLIT_SEED)
-        if data.digest == info.fingerprint.get("data"):  # else the sweep has other data
-            measures = experiment.measure(config, data)
-    broken = space.feasible({**config, **point, **measures})
-    if broken:
-        raise UsageError(f"point: breaks a constraint: {'; '.join(broken)}")
-    return point
-
-
-def _known(home: Home, info: SweepInfo, queue: EnqueuedPoints) -> dict[str, EnqueuedTrial]:
+def _known(state: SweepState) -> dict[str, EnqueuedTrial]:
     """Return, by point key, the points that are trials or queued already."""
-    store, known = home.store(info.id), {}
-    trials = {record.trial: (record.params, record.origin) for record in store.read_all()}
-    trials |= {number: (one.params, one.origin) for number, one in store.asked_for().items()}
-    for number, (params, origin) in sorted(trials.items()):
-        known[_key(params, origin)] = EnqueuedTrial(params, "a trial", number, origin)
-    for point in queue.all():
-        waiting = EnqueuedTrial(point.params, "waiting", point.number, point.origin)
+    known: dict[str, EnqueuedTrial] = {}
+    trials: dict[int, Record | Asked] = {one.trial: one for one in state.ended.values()}
+    for number, one in sorted({**trials, **state.asked}.items()):
+        found = EnqueuedTrial(one.params, "a trial", number, one.origin)
+        known[_key(one.params, one.origin)] = found
+    for number, point in sorted(state.points.items()):
+        waiting = EnqueuedTrial(point.params, "waiting", number, point.origin)
         known.setdefault(_key(point.params, point.origin), waiting)
     return known
 

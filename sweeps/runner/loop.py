@@ -1,7 +1,7 @@
 """The loop of a sweep: opens trials, runs attempts, writes records, tells outcomes, serves MLflow.
 
-The module also holds the parts of the loop: the rules that end a sweep early, the listener of
-executors, and the choice of weights that stay on disk.
+The module also holds the parts of the loop: the rules that end a sweep early, and the choice of
+weights that stay on disk.
 """
 
 from __future__ import annotations
@@ -13,29 +13,27 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from search_spaces.objectives import Objective
-from search_spaces.parameters import Value
 from sweeps.config.options import Limits
 from sweeps.config.policies import FAILURES, Breaker, failure_of
 from sweeps.config.sweep import SweepConfig
 from sweeps.errors import StoreError
-from sweeps.executors import Executor
-from sweeps.executors.checkpoint import CheckpointPlace, owner_of
+from sweeps.executors import Attempt, Executor
+from sweeps.executors.checkpoint import CheckpointPlace, is_left, owner_of
 from sweeps.experiment import Stop, TrialSpec
 from sweeps.experiments.script import ScriptExperiment
 from sweeps.experiments.script_results import score_of
 from sweeps.progress import Progress
-from sweeps.records import EnqueuedPoints, Longer, Record, RecordStore, confirmed_by
+from sweeps.records import Longer, Record, RecordStore, confirmed_by
 from sweeps.records.ranking import Values, covers, gains_of, worth_keeping
 from sweeps.runner.budget import Budget
 from sweeps.runner.control import ControlListener, StopRequest
-from sweeps.runner.recording import Recorder, TimeSplit
-from sweeps.runner.replaying import DeterminismCheck, is_check
+from sweeps.runner.recording import TimeSplit, make_record
+from sweeps.runner.replaying import CHECK, DeterminismCheck
 from sweeps.runner.trial_queue import QueuedTrial, TrialQueue
 from sweeps.study.proposals import Exhausted
 from sweeps.study.samplers import TrialPruner, make_pruner, told_to
@@ -57,12 +55,10 @@ class StopRules:
         self._since_best = 0
 
     def tell(self, values: Values | None, *, is_earlier: bool = False) -> None:
-        """Take the next trial in order.
+        """Take the next trial in order, by its values; None if it has none.
 
-        Args:
-            values: The trial's values, one per objective; None if it has none.
-            is_earlier: Whether an earlier generation proposed it. Such a trial does not count as
-                one without improvement: it says nothing about the new space.
+        One that an earlier generation proposed does not count as one without improvement: it says
+        nothing about the new space.
         """
         gains = None if values is None else gains_of(values, self._objectives)
         if gains is not None and not any(covers(known, gains) for known in self._front):
@@ -87,49 +83,6 @@ class StopRules:
         return time.monotonic() >= self._deadline
 
 
-CANCELLED: Final = "cancelled"
-"""The reason of a trial that a user has cancelled; the trial counts as pruned, by hand."""
-
-
-class Watch:
-    """The listener of the executor; may be called in any thread."""
-
-    def __init__(self, progress: Progress, request: StopRequest, listener: ControlListener) -> None:
-        self.progress = progress
-        self.request = request
-        self.listener = listener
-        self._params: dict[str, Mapping[str, Value]] = {}
-        self._said = False
-
-    def expect(self, spec: TrialSpec, params: Mapping[str, Value]) -> None:
-        """Keep the sampled parameters of an attempt until it starts."""
-        self._params[spec.key] = params
-
-    def started(self, spec: TrialSpec) -> None:
-        """Show an attempt that begins to run; a check is not shown."""
-        if not is_check(spec):
-            self.progress.trial_started(spec, self._params.pop(spec.key, {}))
-
-    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Show one epoch."""
-        if not is_check(spec):
-            self.progress.epoch(spec, epoch, metrics)
-
-    def asked_to_stop(self) -> Stop | None:
-        """Return the stop that a signal asks of every running trial; None without a signal."""
-        if self.request.reason is None:
-            return None
-        if not self._said:
-            self._said = True
-            self.progress.note("stopping after this epoch; once more stops at once")
-        return Stop(self.request.reason)
-
-    def verdict_on(self, spec: TrialSpec) -> Stop | None:
-        """Return the stop that a signal or `sweeps cancel` asks of a trial; None without one."""
-        is_cancelled = spec.trial in self.listener.cancelled
-        return self.asked_to_stop() or (Stop(CANCELLED) if is_cancelled else None)
-
-
 KEEP_BEST: Final = 20
 
 
@@ -144,11 +97,9 @@ class WeightKeeper:
     """
 
     def __init__(
-        self, store: RecordStore, objectives: Sequence[Objective], directory: Path | None = None
+        self, store: RecordStore, objectives: Sequence[Objective], *, keeps_all: bool = False
     ) -> None:
-        self._store = store
-        self._keeps_all = confirmed_by(directory) is not None
-        self._objectives = objectives
+        self._store, self._objectives, self._keeps_all = store, objectives, keeps_all
         self._kept: list[Record] = []
 
     def add(self, record: Record) -> None:
@@ -179,6 +130,8 @@ they are ended without a record, and the next start runs them again."""
 class Coordinator:
     """Runs one sweep until every trial has an outcome or something ends it.
 
+    It is the listener of its executor, too, which may call it in any thread.
+
     Attributes:
         start_executor: Called when the first attempt is due, so that a sweep with nothing left to
             do never imports TensorFlow.
@@ -190,13 +143,12 @@ class Coordinator:
     config: SweepConfig
     sweep_id: str
     queue: TrialQueue
-    points: EnqueuedPoints
     store: RecordStore
     progress: Progress
     request: StopRequest
-    watch: Watch
-    start_executor: Callable[[], Executor]
-    environment: Mapping[str, Any]
+    control: ControlListener
+    start_executor: Callable[[Coordinator], Executor]
+    environment: dict[str, Any]
     on_record: Callable[[Record], None]
     budget: Budget | None = None
     expected: int = 0
@@ -209,12 +161,11 @@ class Coordinator:
         self._running: dict[Future[Record], QueuedTrial] = {}
         self._again: deque[QueuedTrial] = deque()  # failed or withdrawn: another attempt is due
         self._executor: Executor | None = None
-        self._weights = WeightKeeper(self.store, objectives, self.config.space.directory)
+        self._is_confirming = confirmed_by(self.config.space.directory) is not None
+        self._weights = WeightKeeper(self.store, objectives, keeps_all=self._is_confirming)
         for record in self.queue.records:
             self._weights.add(record)
-        self._recorder = Recorder(
-            self.config, self.store, self.environment, self.seconds, self.progress.note
-        )
+        self._said: set[str] = set()
         self._check = DeterminismCheck(
             self.config.check_below_seconds, self.store, self.progress.note
         )
@@ -270,20 +221,46 @@ class Coordinator:
         A budget pays for so many, as far as is known now; once it is spent, no others follow.
         """
         asked, opened = self.config.limits.trials, len(self.queue.trials)
-        if self._is_spent() or (self.budget is not None and not self._space_left):
+        if self._is_spent() or not self._space_left:
             return opened
         if self.budget is not None:
             asked = max(opened, min(asked, self.budget.trials or 0))
-        return self.points.total(asked, opened)
+        return self.queue.total(asked)
 
     def failure_cause(self) -> str | None:
-        """Return the cause if too many trials in a row failed, None otherwise."""
+        """Return in a line why too many trials in a row failed; None if they did not."""
         return self._breaker.cause()
+
+    def started(self, spec: TrialSpec) -> None:
+        """Show an attempt that begins to run; a check is not shown."""
+        if spec.attempt != CHECK:
+            self.progress.trial_started(spec, self.queue.trials[spec.trial].proposal.params)
+
+    def epoch(self, spec: TrialSpec, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Show one epoch."""
+        if spec.attempt != CHECK:
+            self.progress.epoch(spec, epoch, metrics)
+
+    def verdict_on(self, spec: TrialSpec) -> Stop | None:
+        """Return the stop that a signal or `sweeps cancel` asks of a trial; None without one."""
+        is_cancelled = spec.trial in self.control.cancelled  # it counts as pruned, by hand
+        return self._asked_to_stop() or (Stop("cancelled") if is_cancelled else None)
+
+    def _asked_to_stop(self) -> Stop | None:
+        if self.request.reason is None:
+            return None
+        self._say_once("stop", "stopping after this epoch; once more stops at once")
+        return Stop(self.request.reason)
+
+    def _say_once(self, what: str, line: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            self.progress.note(line)
 
     def _check_if_idle(self) -> None:
         """Begin the determinism check if a worker is idle, after all due attempts have begun."""
         is_busy = len(self._running) >= self.config.parallelism.at_once
-        is_asked = self.watch.listener.paused or self.request.reason is not None
+        is_asked = self.control.paused or self.request.reason is not None
         if self._executor is not None and not is_busy and not is_asked:
             self._check.begin(self._executor)
 
@@ -298,51 +275,40 @@ class Coordinator:
             self._check.conclude()
 
     def _end_those_that_should(self) -> bool:
-        """Withdraw waiting attempts once the sweep ends; after a signal, stop running ones too.
+        """Withdraw waiting attempts once the sweep ends or is paused; end those that are stopped.
 
         If a target is reached or the time is up, running attempts still end normally.
 
         Returns:
             False if a running attempt has not ended `GRACE_SECONDS` after a signal.
         """
-        stop = self.watch.asked_to_stop()
-        if stop or self._trouble or self._end_reason() or self._rules.is_late():
-            for future in [f for f in self._running if f.cancel()]:
-                del self._running[future]
-        if stop is None:
-            self._obey()
-            return True
-        assert self._executor is not None
-        self._stop_by = self._stop_by or time.monotonic() + GRACE_SECONDS
-        for trial in self._running.values():
-            self._executor.stop(self._spec(trial), stop.reason)
-        return time.monotonic() < self._stop_by
-
-    def _obey(self) -> None:
-        """Obey other processes: withdraw waiting attempts (pause), end single trials (cancel)."""
-        if self.watch.listener.paused:
+        if not self._may_go_on() or self._rules.is_late() or self.control.paused:
             for future in [f for f in self._running if f.cancel()]:
                 trial = self._running.pop(future)
                 trial.attempts -= 1  # this attempt never began
                 self._again.appendleft(trial)
-        for trial in self._running.values():
-            if self._executor is not None and trial.number in self.watch.listener.cancelled:
-                self._executor.stop(self._spec(trial), CANCELLED)
+        is_asked = self.request.reason is not None or self.control.cancelled
+        for spec in map(self._spec, self._running.values()) if is_asked else ():
+            stop = self.verdict_on(spec)
+            if stop is not None and self._executor is not None:
+                self._executor.stop(spec, stop.reason)
+        if self._asked_to_stop() is None:
+            return True
+        self._stop_by = self._stop_by or time.monotonic() + GRACE_SECONDS
+        return time.monotonic() < self._stop_by
 
     def _is_pausing(self) -> bool:
         """Whether the sweep is paused and has trials left to run."""
-        has_more = self._space_left and self._is_asked_for(len(self.queue.trials))
         return (
-            self.watch.listener.paused
-            and bool(self._again or has_more)
+            self.control.paused
+            and bool(self._again or self._has_more())
             and self._may_go_on()
             and not self._rules.is_late()
             and not self._is_spent()
         )
 
     def _stopped_by(self) -> str | None:
-        opened = len(self.queue.trials)
-        asked = self.points.total(self.config.limits.trials, opened)
+        asked = self.queue.total(self.config.limits.trials)
         if sum(trial.outcome is not None for trial in self.queue.trials) >= asked:
             return FAILURES if self._breaker.cause() else None
         exhausted = None if self._space_left else "exhausted"
@@ -351,7 +317,6 @@ class Coordinator:
         return self.request.reason or self._end_reason() or exhausted or spent or late
 
     def _is_spent(self) -> bool:
-        """Whether the budget pays for no further trial."""
         return self.budget is not None and not self.budget.pays(len(self._running))
 
     def _end_reason(self) -> str | None:
@@ -361,27 +326,28 @@ class Coordinator:
     def _fill(self) -> bool:
         """Begin attempts while there is room, retries first; return whether any was begun."""
         begun = False
-        while self._again and self._has_room() and not self._rules.is_late():
-            begun = self._begin(self._again.popleft()) or begun
-        while self._may_begin():
-            try:
+        try:
+            while self._again and self._has_room() and not self._rules.is_late():
+                self._begin(self._again.popleft())
+                begun = True
+            while self._may_begin():
                 with self.seconds.timed("proposals"):
                     trial = self.queue.open_next()
-            except Exhausted:
-                self._space_left = False
-            except StoreError as error:
-                self._trouble = error
-            else:
-                begun = (trial.outcome is None and self._begin(trial)) or begun
-            self._tell()
+                if trial.outcome is None:
+                    self._begin(trial)
+                    begun = True
+                self._tell()
+        except Exhausted:
+            self._space_left = False
+        except StoreError as error:
+            self._trouble = error
         self.expected = self.total()
         return begun
 
     def _may_begin(self) -> bool:
         return (
-            self._space_left
-            and self._has_room()
-            and self._is_asked_for(len(self.queue.trials))
+            self._has_room()
+            and self._has_more()
             and self.queue.may_open()
             # When time or a budget is up, what has ended is still restored.
             and not (
@@ -390,19 +356,17 @@ class Coordinator:
             and self._ready()
         )
 
-    def _is_asked_for(self, trial: int) -> bool:
-        """Whether the sweep has a trial of this number.
-
-        Enqueued points never reduce the number of trials that was asked for.
-        """
-        asked = self.config.limits.trials
-        return trial < asked or trial < self.points.total(asked, len(self.queue.trials))
+    def _has_more(self) -> bool:
+        """Whether the sweep has a trial that was not opened yet."""
+        return self._space_left and len(self.queue.trials) < self.queue.total(
+            self.config.limits.trials
+        )
 
     def _has_room(self) -> bool:
         """Whether another attempt may begin: the sweep goes on, and the executor has room."""
         capacity = self._executor.capacity if self._executor else 1
         is_full = len(self._running) >= capacity
-        return self._may_go_on() and not is_full and not self.watch.listener.paused
+        return self._may_go_on() and not is_full and not self.control.paused
 
     def _may_go_on(self) -> bool:
         return self.request.reason is None and self._trouble is None and self._end_reason() is None
@@ -410,20 +374,14 @@ class Coordinator:
     def _ready(self) -> bool:
         """Start the executor if it is needed; return whether nobody has asked to stop meanwhile."""
         if self._executor is None and self.queue.next_needs_training():
-            self._executor = self.start_executor()
+            self._executor = self.start_executor(self)
         return self.request.reason is None
 
-    def _begin(self, trial: QueuedTrial) -> bool:
-        """Begin the next attempt; return False if its number cannot be written."""
-        try:
-            self.queue.begin(trial)
-        except StoreError as error:
-            self._trouble = error
-            return False
+    def _begin(self, trial: QueuedTrial) -> None:
+        self.queue.begin(trial)
         spec = self._spec(trial)
         assert self._executor is not None
-        self.watch.expect(spec, trial.proposal.params)
-        keep = partial(self._recorder.keep, trial)
+        keep = partial(self._keep, trial)
         place = self._checkpoint_place(spec)
         if trial.attempts == 1 and (longer := trial.proposal.longer) is not None:
             self.store.go_on_from(self._earlier(longer), spec.trial)
@@ -433,7 +391,17 @@ class Coordinator:
             self.progress.note(f"trial {trial.number} {said}{where}")
         future = self._executor.submit(spec, self._pruner(trial), keep, place)
         self._running[future] = trial
-        return True
+
+    def _keep(self, trial: QueuedTrial, attempt: Attempt) -> Record:
+        """Write the record of an attempt that has ended, in a thread of the executor."""
+        with self.seconds.timed("records"):
+            record = make_record(self.config, self.environment, trial, attempt)
+            record = self.store.write(record, attempt.files)
+            if not is_left(record):
+                self.store.drop_checkpoint(trial.number)
+        if (why := attempt.unsaved) is not None:
+            self._say_once(why, f"trial {trial.number} could not go on after a kill: {why}")
+        return record
 
     def _earlier(self, longer: Longer) -> list[int]:
         """Return the same trial with fewer epochs, by number, the most epochs first."""
@@ -443,27 +411,24 @@ class Coordinator:
         return [*(number for _, number in fewer), longer.trial]
 
     def _checkpoint_place(self, spec: TrialSpec) -> CheckpointPlace:
-        """Return the place of a trial's checkpoint, which only the same training finds.
-
-        A training of a confirmation is never trained further: its last state is not kept.
-        """
-        is_confirming = confirmed_by(self.config.space.directory) is not None
+        """Return the place of a trial's checkpoint, which only the same training finds."""
+        # A training of a confirmation is never trained further: its last state is not kept.
+        last = None if self._is_confirming else self.store.last_state_path(spec.trial)
         return CheckpointPlace(
             path=self.store.checkpoint_path(spec.trial),
             owner=owner_of(spec, self.config.data, self.environment),
             interval_seconds=self.config.failures.checkpoint_seconds,
-            last=None if is_confirming else self.store.last_state_path(spec.trial),
+            last=last,
         )
 
     def _spec(self, trial: QueuedTrial) -> TrialSpec:
         """Return the specification of a trial's current attempt."""
-        config, prior = self.config, trial.prior
         return TrialSpec(
             sweep=self.sweep_id,
             trial=trial.number,
             attempt=trial.attempts,
-            seed=config.training_seed(trial.number, trial.proposal),
-            config=prior.config if prior else config.received(trial.proposal),
+            seed=self.config.training_seed(trial.number, trial.proposal),
+            config=dict(trial.proposal.config),
         )
 
     def _pruner(self, trial: QueuedTrial) -> TrialPruner | None:
@@ -480,7 +445,7 @@ class Coordinator:
         if record.outcome == "failed":
             trial.failures.append(failure_of(record.reason, record.error))
         if record.ends_trial:
-            self.watch.listener.ended(trial.number)
+            self.control.ended(trial.number)
             self.queue.close(trial, record)
             self._tell()
         elif record.outcome == "failed":

@@ -5,17 +5,16 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.mapping import counterpart, point_of, space_differences
 from search_spaces.objectives import is_script
-from search_spaces.parameters import ParameterInfo, Value
+from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.config.sweep import SweepConfig
 from sweeps.errors import UsageError
@@ -27,27 +26,20 @@ from sweeps.experiments.loading import (
     script_differences,
 )
 from sweeps.home import Home
-from sweeps.journal import Asked
-from sweeps.journal.events import Imported, Learned, Unfinished
+from sweeps.journal import Asked, SweepState
+from sweeps.journal.events import Imported, ImportedTrial, Learned, LearnedPoint, Unfinished
 from sweeps.records import (
     CodeHistory,
-    EnqueuedPoint,
     Record,
     RecordError,
     RecordStore,
     SweepInfo,
 )
-from sweeps.records.enqueued import Retries
-from sweeps.records.notes import imported_events, learned_events
+from sweeps.records.notes import in_lines
 from sweeps.records.sweep import Generation
 from sweeps.runner.recording import describe
 from sweeps.runner.trial_queue import PriorTrial, TrialQueue
-from sweeps.study.proposals import (
-    Proposal,
-    distributions_to_json,
-    proposal_at,
-    proposal_of_record,
-)
+from sweeps.study.points import proposal_at, proposal_of_record
 from sweeps.wording import counted
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.failpoints import reached
@@ -55,6 +47,7 @@ from sweeps.workspace.names import free_name
 
 EXTENDABLE: Final = frozenset({"space", "sampler", "pruner", "ask_ahead", "code"})
 """The parts of a fingerprint that --extend may change; the others keep its trials comparable."""
+_Point = TypeVar("_Point", ImportedTrial, LearnedPoint)
 
 
 def open_sweep(
@@ -63,7 +56,7 @@ def open_sweep(
     """Return the sweep to run: the existing one of that name, or a new one.
 
     Args:
-        config: The sweep, validated.
+        config: The sweep.
         code: State of the code.
         imported: What a new sweep is to know from elsewhere; a sweep that exists is refused then.
 
@@ -73,13 +66,6 @@ def open_sweep(
     """
     check_fingerprint(config)
     reached("home.begun")
-    try:
-        config.home.sweeps_folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"home: {config.home.sweeps_folder} cannot be made ({error.strerror}); give another "
-            "with --home"
-        ) from error
     with config.home.exclusive():
         # Once more under the lock: another process may just have taken the name.
         config.home.remove_unborn()
@@ -88,22 +74,17 @@ def open_sweep(
         existing = check_fingerprint(config)
         if existing is not None:
             return existing
-        info = _new_sweep(config, code)
-        known = [
-            *(imported_events(imported) if imported is not None else ()),
-            *(learned_events(config.learned) if config.learned is not None else ()),
-        ]
-        config.home.store(info.id).create(info, *known)
+        info, home = _new_sweep(config, code), config.home
+        known = [*in_lines(imported, "trials"), *in_lines(config.learned, "points")]
+        with home.arriving() as part:
+            RecordStore(part).create(info, *known)
+            home.place(part, home.store(info.id).folder)
         keep_code(config, info)
         return info
 
 
 def refuse_existing(config: SweepConfig) -> None:
-    """Refuse the name of a sweep that exists: what is imported teaches from the first trial on.
-
-    Raises:
-        UsageError: There is a sweep of that name.
-    """
+    """Refuse the name of a sweep that exists: what is imported teaches from the first trial on."""
     if config.home.find(config.name) is not None:
         new_name = free_name(config.name, (info.name for info in config.home.sweeps()))
         raise UsageError(
@@ -121,22 +102,22 @@ def check_fingerprint(config: SweepConfig) -> SweepInfo | None:
         UsageError: It was made with other options, or `extend` is given and there is no such sweep.
     """
     info = config.home.find(config.name)
-    if info is None and config.extend:
-        names = [i.name for i in config.home.sweeps()]
-        raise UsageError(
-            f"--extend: no sweep {config.name!r} in {config.home.path}"
-            f"{did_you_mean(config.name, names)}; existing: {', '.join(names) or 'none'}. "
-            "Leave --extend out to begin it"
-        )
-    if info is not None:
-        check_trust(info, config.home.sweeps_folder)
-    if info is None or not differing(info, config):
-        return info
-    kept = [key for key in differing(info, config) if key not in EXTENDABLE]
+    if info is None:
+        if config.extend:
+            names = [i.name for i in config.home.sweeps()]
+            raise UsageError(
+                f"--extend: no sweep {config.name!r} in {config.home.path}"
+                f"{did_you_mean(config.name, names)}; existing: {', '.join(names) or 'none'}. "
+                "Leave --extend out to begin it"
+            )
+        return None
+    check_trust(info, config.home.sweeps_folder)
+    keys = differing(info, config)
+    kept = [key for key in keys if key not in EXTENDABLE]
     kept += [] if info.objectives == config.space.objectives else ["objective"]
-    if config.extend and not kept:
-        return info
-    raise UsageError(_refusal(info, config, kept))
+    if keys and (kept or not config.extend):
+        raise UsageError(_refusal(info, config, keys, kept))
+    return info
 
 
 def differing(info: SweepInfo, config: SweepConfig) -> list[str]:
@@ -148,22 +129,22 @@ def differing(info: SweepInfo, config: SweepConfig) -> list[str]:
         wanted = {**wanted, "experiment": made, "space": digest}
     keys = [k for k, asked in wanted.items() if info.fingerprint.get(k) != asked]
     if "code" in keys and not config.same_code:
-        history = CodeHistory(config.home.store(info.id))
+        history, before = _code_before(config, info)
         assert config.code is not None
-        before = code_before(info, history)
         if before is not None and not is_same_code(history, before, config.code):
             return keys
     return [key for key in keys if key != "code"]
 
 
-def code_before(info: SweepInfo, history: CodeHistory) -> str | None:
-    """Return the digest of the code that a sweep goes on with.
+def _code_before(config: SweepConfig, info: SweepInfo) -> tuple[CodeHistory, str | None]:
+    """Return the codes of a sweep, and the digest of the one that it goes on with.
 
     None for a sweep made before code was kept: it goes on with the code of its next start.
     """
+    history = CodeHistory(config.home.store(info.id))
     recorded: str | None = info.fingerprint.get("code")
     first = next(iter(history.all()), None)
-    return recorded or (first.identity if first else None)
+    return history, recorded or (first.identity if first else None)
 
 
 def keep_code(config: SweepConfig, info: SweepInfo) -> str | None:
@@ -174,47 +155,43 @@ def keep_code(config: SweepConfig, info: SweepInfo) -> str | None:
     """
     if config.code is None:
         return None
-    history = CodeHistory(config.home.store(info.id))
-    before = code_before(info, history)
-    identity, newest = config.code.identity, history.newest(before or "")
-    is_same = before is not None and identity in history.same_as(before)
-    if is_same and history.find(identity) is not None:
+    history, before = _code_before(config, info)
+    same = [] if before is None else history.group(before)
+    if any(one.identity == config.code.identity for one in same):
         return None
     code, said = kept_whole(config.code), None
+    not_recorded = (
+        "was not recorded when it was made: from now on the present code counts as the code of its "
+        "trials"
+    )
     if before is None:
-        said = (
-            "its code was not recorded when it was made: from now on the present code counts as "
-            "the code of its trials"
-        )
-    elif not is_same:
+        said = f"its code {not_recorded}"
+    elif code.identity not in history.same_as(before):
         code = dataclasses.replace(code, same_as=before)
-        if newest is None or not newest.becomes(code):  # --same-code declares that it is the same
-            said = f"its code was edited and is declared to be the same ({identity:.12})"
-        elif not newest.shipped:
-            said = (
-                f"the code of {code.package} was not recorded when it was made: from now on the "
-                "present code counts as the code of its trials"
-            )
+        if not same or not same[-1].becomes(code):  # --same-code declares that it is the same
+            said = f"its code was edited and is declared to be the same ({code.identity:.12})"
+        elif not same[-1].shipped:
+            said = f"the code of {code.package} {not_recorded}"
     history.keep(code)
     return said
 
 
-def _refusal(info: SweepInfo, config: SweepConfig, kept: Sequence[str]) -> str:
-    differences = "; ".join(_differences(info, config))
+def _refusal(info: SweepInfo, config: SweepConfig, keys: Sequence[str], kept: Sequence[str]) -> str:
+    differences = "; ".join(_differences(info, config, keys))
     new_name = free_name(config.name, (i.name for i in config.home.sweeps()))
-    if differing(info, config) == ["code"] and config.retry is not None:
+    if keys == ["code"]:
+        made = f"sweep {config.name!r} was made by other code: {differences}\n"
+        if config.retry is not None:
+            return (
+                f"{made}Two ways out: undo the edit; or, if the edit repairs the failure and "
+                "leaves the numbers of all other trials the same: --same-code. If it changes them, "
+                "nothing can be retried: `sweeps run` of this sweep with --extend goes on with the "
+                "new code"
+            )
         return (
-            f"sweep {config.name!r} was made by other code: {differences}\n"
-            "Two ways out: undo the edit; or, if the edit repairs the failure and leaves the "
-            "numbers of all other trials the same: --same-code. If it changes them, nothing can be "
-            "retried: `sweeps run` of this sweep with --extend goes on with the new code"
-        )
-    if differing(info, config) == ["code"]:
-        return (
-            f"sweep {config.name!r} was made by other code: {differences}\n"
-            f"Four ways out: undo the edit; begin another sweep: --name {new_name}; let this one "
-            "go on with the new code, its trials kept: --extend; or, if its numbers stay the same "
-            "(a comment, or a repair for trials that failed): --same-code"
+            f"{made}Four ways out: undo the edit; begin another sweep: --name {new_name}; let this "
+            "one go on with the new code, its trials kept: --extend; or, if its numbers stay the "
+            "same (a comment, or a repair for trials that failed): --same-code"
         )
     text = f"sweep {config.name!r} exists with other options ({differences}). "
     repeat = "repeat the options it was made with to continue it"
@@ -229,16 +206,15 @@ def _refusal(info: SweepInfo, config: SweepConfig, kept: Sequence[str]) -> str:
     )
 
 
-def _differences(info: SweepInfo, config: SweepConfig) -> Iterator[str]:
-    for key in differing(info, config):
+def _differences(info: SweepInfo, config: SweepConfig, keys: Sequence[str]) -> Iterator[str]:
+    for key in keys:
         there, asked = info.fingerprint.get(key), config.fingerprint[key]
         if key == "learn_from":
             has = f"points of {there['name']}" if there else "nothing"
             yield f"learn_from: {has} there, other points ({asked['name']}) asked"
-            continue
-        if key == "code":
-            history = CodeHistory(config.home.store(info.id))
-            before = history.newest(code_before(info, history) or "")
+        elif key == "code":
+            history, identity = _code_before(config, info)
+            before = history.newest(identity or "")
             assert config.code is not None
             lost = ["what it was is not kept"]
             changes = before.changes(kept_whole(config.code)) if before else lost
@@ -274,42 +250,68 @@ def _new_sweep(config: SweepConfig, code: Mapping[str, Any]) -> SweepInfo:
         metric=objective.metric,
         direction=objective.direction,
         epoch_metric=config.experiment.metrics[objective.metric].epoch_metric,
-        fingerprint=config.fingerprint,
-        space=config.space.to_dict(),
         data=describe(config.data),
-        baselines=tuple(config.space.baselines),
-        code=code,
-        directory=str(config.space.directory) if config.space.directory else None,
         other_objectives=tuple(others),
+        **_of_a_generation(config, code),
     )
+
+
+def _of_a_generation(config: SweepConfig, code: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what each generation has of its own, by name."""
+    return {
+        "fingerprint": config.fingerprint,
+        "space": config.space.to_dict(),
+        "baselines": tuple(config.space.baselines),
+        "code": code,
+        "directory": str(config.space.directory) if config.space.directory else None,
+    }
 
 
 def newest_generation(config: SweepConfig, info: SweepInfo, code: Mapping[str, Any]) -> SweepInfo:
     """Compare the sweep again, under its lock, and extend it if that was asked and is needed.
 
-    Args:
-        config: The options the sweep goes on with.
-        info: The sweep as it was before the lock was taken.
-        code: State of the code.
-
-    Returns:
-        The sweep with the options of its newest generation.
-
-    Raises:
-        UsageError: Another process has just extended it, or an unfinished trial cannot be taken
-            over.
+    The caller writes what it is then. Errors are those of `check_fingerprint` and `extended`.
     """
     info = check_fingerprint(config) or info
-    store = config.home.store(info.id)
     if {info.experiment, info.space["experiment"]} != {config.space.experiment}:
         info = info.run_by(config.space.experiment)
-        store.repeat(info)
+    newest = extended(config, info, code)
+    if newest.generation > info.generation:
+        config.home.store(info.id).write_generation(newest, newest.generations[-1])
+    return newest
+
+
+def extended(config: SweepConfig, info: SweepInfo, code: Mapping[str, Any]) -> SweepInfo:
+    """Return the sweep with a new generation if its options differ; creates nothing.
+
+    The generation holds the unfinished trials of the earlier ones, so that a later start does not
+    need their space, which may be a function that has changed since.
+
+    Raises:
+        UsageError: An unfinished trial is missing in the journal, or its space has changed.
+    """
     if not differing(info, config):
         return info
-    generation = next_generation(config, info, store.read_all(), code)
-    extended = info.extended(generation)
-    store.write_generation(extended, generation)
-    return extended
+    store = config.home.store(info.id)
+    records = store.read_all()
+    begun = trials_begun(info, store.state())
+    left = set(range(begun)) - {record.trial for record in records if record.ends_trial}
+    learned = {k: v for k, v in info.fingerprint.items() if k == "learn_from"}
+    return info.extended(
+        Generation(
+            **{**_of_a_generation(config, code), "fingerprint": {**config.fingerprint, **learned}},
+            number=info.generation + 1,
+            first_trial=begun,
+            created_at=now_ms(),
+            unfinished=tuple(_as_they_were(config.home, info, records, sorted(left))),
+        )
+    )
+
+
+def trials_begun(info: SweepInfo, state: SweepState) -> int:
+    """Return how many trials a sweep has: those of its records, and those that were asked for."""
+    trials = {*state.asked, *(record.trial for record in state.ended.values())}
+    return max(info.first_trial, *(number + 1 for number in trials), 0)
 
 
 def describe_extension(before: SweepInfo, info: SweepInfo, prior: Mapping[int, PriorTrial]) -> str:
@@ -320,71 +322,19 @@ def describe_extension(before: SweepInfo, info: SweepInfo, prior: Mapping[int, P
     return f"{begins}; {describe_prior(prior)}"
 
 
-def next_generation(
-    config: SweepConfig, info: SweepInfo, records: Sequence[Record], code: Mapping[str, Any]
-) -> Generation:
-    """Return the generation that an extension would write; creates nothing.
-
-    It holds the unfinished trials of the earlier ones, so that a later start does not need their
-    space, which may be a function that has changed since.
-    """
-    asked = config.home.store(info.id).asked_for()
-    count = max(info.first_trial, *(n + 1 for n in asked), *(r.trial + 1 for r in records), 0)
-    learned = {k: v for k, v in info.fingerprint.items() if k == "learn_from"}
-    return Generation(
-        number=info.generation + 1,
-        first_trial=count,
-        created_at=now_ms(),
-        fingerprint={**config.fingerprint, **learned},
-        space=config.space.to_dict(),
-        baselines=tuple(config.space.baselines),
-        code=code,
-        directory=str(config.space.directory) if config.space.directory else None,
-        unfinished=tuple(_unfinished(config.home, info, count, asked, records)),
-    )
-
-
-def recalled(home: Home, info: SweepInfo, number: int) -> Unfinished:
-    """Return a trial that has no record, as the journal has it.
-
-    Raises:
-        UsageError: The journal does not hold it either, or its space has changed.
-    """
-    info = info.at(number)
-    asked = home.store(info.id).asked_for().get(number)
-    if asked is None:
-        raise UsageError(
-            f"sweep {info.name!r}: trial {number} is missing in the journal. Repeat the "
-            "options the sweep was made with once, which proposes it again, then extend it"
-        )
-    proposal = _proposal(home, info, asked)
-    assert proposal.config is not None
-    longer = proposal.longer
-    return Unfinished(
-        trial=number,
-        attempts=asked.attempt,
-        origin=proposal.origin,
-        params=dict(proposal.params),
-        distributions=distributions_to_json(proposal),
-        config=dict(proposal.config if longer is None else longer.configuration(proposal.config)),
-    )
-
-
-def _unfinished(
-    home: Home,
-    info: SweepInfo,
-    count: int,
-    asked: Mapping[int, Asked],
-    records: Sequence[Record],
+def _as_they_were(
+    home: Home, info: SweepInfo, records: Sequence[Record], trials: Iterable[int]
 ) -> Iterator[Unfinished]:
-    """Yield the trials below `count` without a final record, with all that their attempts need."""
+    """Yield trials with all that another attempt needs.
+
+    That is what their last record says, or the last extension; else what the journal says that was
+    asked for, in the space that proposed it.
+    """
+    asked = home.store(info.id).asked_for()
     latest = {record.trial: record for record in records}
-    ended = {record.trial for record in records if record.ends_trial}
-    prior = {one.trial: one for one in info.unfinished}
-    for number in (n for n in range(count) if n not in ended):
-        if number in prior:
-            kept = prior[number]
-        elif number in latest:
+    left = {one.trial: one for one in info.unfinished}
+    for number in trials:
+        if number in latest:
             record = latest[number]
             kept = Unfinished(
                 trial=number,
@@ -394,24 +344,36 @@ def _unfinished(
                 distributions=dict(record.distributions),
                 config=dict(record.config),
             )
+        elif number in left:
+            kept = left[number]
+        elif number in asked:
+            kept = _recalled(home, info.at(number), asked[number])
         else:
-            kept = recalled(home, info, number)
-        # Only the journal knows of an attempt that was begun and then killed.
-        begun = asked[number].attempt if number in asked else 0
-        yield msgspec.structs.replace(kept, attempts=max(kept.attempts, begun))
+            raise UsageError(
+                f"sweep {info.name!r}: trial {number} is missing in the journal. Repeat the "
+                "options the sweep was made with once, which proposes it again, then extend it"
+            )
+        # Only these know of an attempt that was begun and then killed.
+        begun = [asked[number].attempt] if number in asked else []
+        begun += [left[number].attempts] if number in left else []
+        yield msgspec.structs.replace(kept, attempts=max(kept.attempts, *begun, 0))
 
 
-def _proposal(home: Home, info: SweepInfo, asked: Asked) -> Proposal:
-    """Return the proposal of a trial in the space that proposed it.
-
-    Raises:
-        UsageError: That space has changed or cannot be loaded.
-    """
+def _recalled(home: Home, info: SweepInfo, asked: Asked) -> Unfinished:
+    """Return a trial of a generation as it was asked for; refuse a space that has changed."""
     try:
         space = Space.from_dict(info.space, directory=experiment_folder(info, home.sweeps_folder))
         space = dataclasses.replace(space, experiment=info.fingerprint["experiment"])
         if space.digest() == info.fingerprint["space"]:
-            return proposal_at(space, asked.params, asked.origin)
+            proposal = proposal_at(space, asked.params, asked.origin)
+            return Unfinished(
+                trial=asked.trial,
+                attempts=asked.attempt,
+                origin=asked.origin,
+                params=dict(proposal.params),
+                distributions=proposal.stored_distributions(),
+                config=dict(proposal.config),
+            )
         problem = f"{info.space['body'].get('function', 'the space')} has changed since"
     except SpaceError as error:
         problem = str(error)
@@ -426,52 +388,42 @@ def make_trial_queue(
     config: SweepConfig,
     info: SweepInfo,
     records: Sequence[Record],
-    asked: Mapping[int, Asked],
-    ask: Callable[[Asked], None] = lambda event: None,
-    points: Callable[[int], EnqueuedPoint | None] = lambda trial: None,
+    fits: Callable[[Mapping[str, Value]], bool] = lambda params: False,
 ) -> TrialQueue:
-    """Return the trial queue of a sweep, with no trial opened yet.
-
-    Args:
-        config: The options the sweep goes on with.
-        info: The sweep.
-        records: All of its records, ordered by trial and attempt.
-        asked: See `RecordStore.asked_for`.
-        ask: Writes an attempt into the journal, before it begins.
-        points: Returns the enqueued point of a trial number, None if there is none.
-    """
-    store = config.home.store(info.id)
-    imported = imported_points(config.space, store.state().imported)
-    learned = learned_points(config.space, learned_by(store, info))
-    retries = Retries(store)
+    """Return the trial queue of a sweep, with no trial opened yet; see `TrialQueue`."""
+    store, space = config.home.store(info.id), config.space
+    imported, learned = store.state().imported, learned_by(store, info)
+    known = [
+        (one.params, one.values)
+        for one in (_lying_in(space, imported.trials) if imported else ())
+        if len(one.values) == len(space.objectives)
+    ]
+    if learned is not None:
+        learned = msgspec.structs.replace(learned, points=_lying_in(space, learned.points))
     return TrialQueue(
-        ask=ask,
-        asked=asked,
-        proposer=config.proposer(imported=imported, learned=learned),
+        store=store,
+        proposer=config.proposer(imported=known, learned=learned),
         records=records,
         objectives=info.objectives,
         epoch_metric=info.epoch_metric if config.pruner.name != "none" else None,
         ask_ahead=config.ask_ahead,
         in_order=config.order == "number",
-        prior=prior_trials(
-            info,
-            records,
-            config.space,
-            config.experiment.parameters,
-            recall=partial(recalled, config.home, info),
-        ),
-        points=points,
-        retried=retries.opened_by(),
-        retried_attempts=retries.attempts(),
+        prior=_prior_trials(config, info, records),
+        fits=fits,
     )
+
+
+def _lying_in(space: Space, points: Iterable[_Point]) -> tuple[_Point, ...]:
+    """Return the imported or learned points that lie in a space; after an extension not all do."""
+    found = []
+    for one in points:
+        with suppress(SpaceError):
+            found.append(msgspec.structs.replace(one, params=point_of(space, one.params)[0]))
+    return tuple(found)
 
 
 def learned_by(store: RecordStore, info: SweepInfo) -> Learned | None:
     """Return what a sweep has learned from others; None as a rule.
-
-    Args:
-        store: Its records.
-        info: The sweep.
 
     Raises:
         RecordError: The points are lost, or are not those that it was created with.
@@ -489,12 +441,8 @@ def learned_by(store: RecordStore, info: SweepInfo) -> Learned | None:
     return learned
 
 
-def prior_trials(
-    info: SweepInfo,
-    records: Sequence[Record],
-    space: Space,
-    parameters: Mapping[str, ParameterInfo],
-    recall: Callable[[int], Unfinished],
+def _prior_trials(
+    config: SweepConfig, info: SweepInfo, records: Sequence[Record]
 ) -> dict[int, PriorTrial]:
     """Return every trial of the earlier generations, by number.
 
@@ -502,59 +450,17 @@ def prior_trials(
     the trial was trained with; a parameter that is new or gone counts as the experiment's default.
     The sampler sees such a trial at that point, under the new distributions. The other trials keep
     their number, record and row, and are not shown.
-
-    Args:
-        info: The sweep.
-        records: All of its records, ordered by trial and attempt.
-        space: The space of its newest generation.
-        parameters: The experiment's parameters.
-        recall: Returns a trial that has no record.
     """
-    unfinished = {one.trial: one for one in info.unfinished}
-    latest = {record.trial: record for record in records}
-    prior = {}
-    for number in range(info.first_trial):
-        if number in latest:
-            record = latest[number]
-            proposal, config = proposal_of_record(record), record.config
-            attempts = record.attempt
-        else:
-            kept = unfinished.get(number) or recall(number)
-            proposal, config, attempts = proposal_of_record(kept), kept.config, kept.attempts
-        attempts = max(attempts, unfinished[number].attempts if number in unfinished else 0)
+    space, parameters, prior = config.space, config.experiment.parameters, {}
+    for one in _as_they_were(config.home, info, records, range(info.first_trial)):
+        point, obstacle = None, ""
         try:
-            point = counterpart(space, proposal.params, config, parameters)
+            point = counterpart(space, one.params, one.config, parameters)
         except SpaceError as error:
-            prior[number] = PriorTrial(proposal, config, attempts, None, str(error))
-        else:
-            prior[number] = PriorTrial(proposal, config, attempts, point)
+            obstacle = str(error)
+        known = proposal_of_record(one)
+        prior[one.trial] = PriorTrial(known, one.attempts, point, obstacle)
     return prior
-
-
-def imported_points(
-    space: Space, imported: Imported | None
-) -> list[tuple[Mapping[str, Value], tuple[float, ...]]]:
-    """Return the imported trials that lie in a space, each as a point with its values.
-
-    All lie in the space that they were imported for; after an extension some may not.
-    """
-    found: list[tuple[Mapping[str, Value], tuple[float, ...]]] = []
-    for trial in imported.trials if imported else ():
-        if len(trial.values) == len(space.objectives):
-            with suppress(SpaceError):
-                found.append((point_of(space, trial.params)[0], trial.values))
-    return found
-
-
-def learned_points(space: Space, learned: Learned | None) -> Learned | None:
-    """Return what was learned as far as it lies in a space; after an extension some may not."""
-    if learned is None:
-        return None
-    points = []
-    for point in learned.points:
-        with suppress(SpaceError):
-            points.append(msgspec.structs.replace(point, params=point_of(space, point.params)[0]))
-    return msgspec.structs.replace(learned, points=tuple(points))
 
 
 def describe_imported(imported: Imported) -> str:

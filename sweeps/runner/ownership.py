@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
-import stat
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -18,10 +15,13 @@ from typing import Final
 from sweeps.errors import LeaseLost, StoreError, UsageError
 from sweeps.home import Home
 from sweeps.records import RecordStore, SweepInfo, put_aside
-from sweeps.shared import Held, Lease, SharedStorage, held_here
-from sweeps.workspace.databases import DatabaseRetry
+from sweeps.shared import Lease, held_here
+from sweeps.workspace.clock import repeated
+from sweeps.workspace.databases import DatabaseError, DatabaseRetry
 from sweeps.workspace.failpoints import reached
-from sweeps.workspace.locks import described, is_at, try_lock
+from sweeps.workspace.locks import is_at, owner_of, wait_for_lock
+
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class SweepLock:
@@ -34,7 +34,7 @@ class SweepLock:
     def __init__(self, path: Path, name: str) -> None:
         self.path = path
         self._name = name
-        self._descriptor: int | None = None
+        self._descriptor = -1
 
     def __enter__(self) -> SweepLock:
         self._descriptor = self._take()
@@ -43,13 +43,17 @@ class SweepLock:
         reached("lock.signed")
         return self
 
+    def __exit__(self, *_: object) -> None:
+        os.ftruncate(self._descriptor, 0)
+        reached("lock.cleared")
+        os.close(self._descriptor)
+
     def is_kept(self) -> bool:
         """Whether the lock file still exists; if it was deleted, it is made and locked again.
 
         Raises:
             UsageError: Another process has taken the sweep meanwhile.
         """
-        assert self._descriptor is not None
         if is_at(self.path, self._descriptor):
             return True
         descriptor = self._take()
@@ -61,85 +65,61 @@ class SweepLock:
     def _take(self) -> int:
         """Open and lock the file; repeat if another file has taken its name meanwhile."""
         while True:
-            descriptor = _opened(self.path)
+            if self.path.is_symlink() or (self.path.exists() and not self.path.is_file()):
+                put_aside(self.path)  # whatever it is, it is no lock
+            descriptor = os.open(self.path, _FLAGS, 0o644)
             reached("lock.opened")
-            if not _acquired(descriptor):
-                holder = os.read(descriptor, 4096).decode(errors="replace").strip()
+            try:
+                # Not at once: `sweeps list` has it for an instant, to see whether it is free.
+                wait_for_lock(descriptor, self.path, 0.2)
+            except StoreError:
                 os.close(descriptor)
-                raise UsageError(self._refusal(holder))
+                raise UsageError(
+                    f"sweep {self._name!r} is being run by {owner_of(self.path)}; wait for it, "
+                    f"stop it (Ctrl-C there, or `sweeps stop {self._name}`), or begin another "
+                    "sweep with --name"
+                ) from None
             if is_at(self.path, descriptor):
                 return descriptor
             os.close(descriptor)
 
     def _sign(self) -> None:
-        assert self._descriptor is not None
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        owner = {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
+        owner = f"process {os.getpid()} on {socket.gethostname()} since {since}"
         with contextlib.suppress(OSError):  # it only informs a second process; the disk may be full
             os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, json.dumps(owner).encode(), 0)
-
-    def __exit__(self, *_: object) -> None:
-        if self._descriptor is not None:
-            os.ftruncate(self._descriptor, 0)
-            reached("lock.cleared")
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def _refusal(self, holder: str) -> str:
-        return (
-            f"sweep {self._name!r} is being run by {described(holder)}; wait for it, stop it "
-            f"(Ctrl-C there, or `sweeps stop {self._name}`), or begin another sweep with --name"
-        )
-
-
-def _opened(path: Path) -> int:
-    """Open the file of a lock; anything else of that name (a folder, a link) is put aside."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        descriptor = os.open(path, flags, 0o644)
-    except OSError:
-        if not path.is_dir() and not path.is_socket() and not path.is_symlink():
-            raise
-    else:
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return descriptor
-        os.close(descriptor)
-    put_aside(path)
-    return _opened(path)
-
-
-def _acquired(descriptor: int) -> bool:
-    # Five tries, because `sweeps list` holds the lock for an instant to see whether it is free.
-    for _ in range(5):
-        if try_lock(descriptor):
-            return True
-        time.sleep(0.05)
-    return False
+            os.pwrite(self._descriptor, owner.encode(), 0)
 
 
 RENEW_SECONDS: Final = 3.0
 """Interval at which a lease is renewed, and other hosts' requests and enqueued points are read."""
 
 
+@dataclass
 class Hold:
-    """The ownership of a sweep. Without other hosts the lock is enough, and all methods do nothing.
+    """The ownership of a sweep.
 
-    `SharedHold` is the ownership of a sweep that hosts share.
+    Attributes:
+        lock: Keeps out the other processes of this host.
+        on_lost: Called, perhaps in another thread, if another process has taken the sweep.
+        lease: The right to write the sweep where hosts share it; None without other hosts.
+        problem: Why the sweep is not ours any more; None while it is.
     """
 
+    lock: SweepLock
+    on_lost: Callable[[], None] = lambda: None
     lease: Lease | None = None
-    """The right to write the sweep where hosts share it; None without other hosts."""
+    problem: Exception | None = None
 
-    def __init__(self, lock: SweepLock) -> None:
-        self.lock = lock
+    def lose(self, problem: Exception) -> None:
+        """Take note that the sweep is not ours any more, once."""
+        self.problem = problem
+        self.on_lost()
 
     def check(self) -> None:
-        """Refuse to go on with a sweep that another host has taken over.
-
-        Raises:
-            LeaseLost: Another host has taken it over.
-        """
+        """Refuse, by a `LeaseLost`, to go on with a sweep that another process has taken."""
+        if self.problem is not None:
+            raise self.problem
 
     def confirm(self) -> None:
         """Ask the database whether the sweep is still ours, before something is written elsewhere.
@@ -148,9 +128,8 @@ class Hold:
             LeaseLost: Another host has taken it over.
             StoreError: The database does not answer.
         """
-
-    def forget(self) -> None:
-        """Delete the sweep from the shared storage, before its folder is deleted here."""
+        if self.lease is not None:
+            self.lease.confirm()
 
 
 @contextmanager
@@ -163,10 +142,12 @@ def hold(
 ) -> Iterator[Hold]:
     """Take ownership of a sweep: keep others out, and fetch what the last owner has written.
 
+    Where hosts share it, a thread renews the lease, and copies what others have added.
+
     Args:
-        home: The home of the sweep.
+        home: Its home.
         info: The sweep.
-        note: Is called with a line when something is waited for.
+        note: Called with a line when something is waited for.
         on_lost: Called, in another thread, if another host has taken the sweep over.
         is_urgent: Whether somebody asked the sweep to stop: then no database is waited for.
 
@@ -175,86 +156,36 @@ def hold(
         StoreError: The shared storage is away for too long.
     """
     home.check_writable()
-    with SweepLock(home.store(info.id).folder / "lock", info.name) as lock:
-        if home.shared is None:
-            yield Hold(lock)
+    folder, shared = home.store(info.id).folder, home.shared
+    with SweepLock(folder / "lock", info.name) as lock:
+        if shared is None:
+            yield Hold(lock, on_lost)
             return
-        with SharedHold(lock, home.shared, info, note, on_lost, is_urgent) as held:
-            yield held
+        retry = DatabaseRetry(note, is_urgent)
+        lease = retry.run(shared.server, lambda: shared.take(info.id, info.name, retry))
+        held = Hold(lock, on_lost, lease)
 
-
-class SharedHold(Hold):
-    """The ownership of a sweep that hosts share.
-
-    A thread renews the lease, and copies what others have added.
-    """
-
-    def __init__(
-        self,
-        lock: SweepLock,
-        shared: SharedStorage,
-        info: SweepInfo,
-        note: Callable[[str], None],
-        on_lost: Callable[[], None],
-        is_urgent: Callable[[], bool],
-    ) -> None:
-        super().__init__(lock)
-        self._shared, self._info = shared, info
-        self._note, self._on_lost = note, on_lost
-        self._database_retry = DatabaseRetry(note, is_urgent)
-        self._problem: Exception | None = None
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._live, name="sweeps-lease", daemon=True)
-
-    def __enter__(self) -> SharedHold:
-        """Take the lease and copy what others have written; wait if the database is away."""
-        shared, info = self._shared, self._info
-        self.lease = self._database_retry.run(
-            shared.server, lambda: shared.take(info.id, info.name, self._note)
-        )
-        held_here[self.lock.path.parent] = Held(self.lease, self._database_retry)
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Release the lease; an error here is raised unless another one is under way."""
-        self._over.set()
-        self._thread.join()
-        del held_here[self.lock.path.parent]
-        assert self.lease is not None
-        if error is None:
-            self.check()
-            self._database_retry.run(self._shared.server, self.lease.release)
-        else:
-            with contextlib.suppress(Exception):
-                self.lease.release()
-
-    def check(self) -> None:
-        """See `Hold.check`."""
-        if self._problem is not None:
-            raise self._problem
-
-    def confirm(self) -> None:
-        """See `Hold.confirm`."""
-        assert self.lease is not None
-        self.lease.confirm()
-
-    def forget(self) -> None:
-        """See `Hold.forget`."""
-        self._shared.remote(self._info.id).forget()
-
-    def _live(self) -> None:
-        assert self.lease is not None
-        while not self._over.wait(RENEW_SECONDS):
+        def renew() -> None:
             try:
-                self.lease.renew()
-                self._shared.follow(self._info.id)
+                if held.problem is None:
+                    lease.renew()
+                    shared.follow(info.id)
             except Exception as error:
-                trouble = self._shared.server.trouble(error)
-                if trouble is None or not trouble.passes:
-                    self._problem = trouble.error if trouble else error
-                    self._on_lost()
-                    return
+                if not isinstance(error, DatabaseError) or not error.passes_within:
+                    held.lose(error)
+
+        held_here[folder] = lease
+        try:
+            with repeated(renew, RENEW_SECONDS, "sweeps-lease"):
+                yield held
+        except BaseException:
+            with contextlib.suppress(Exception):
+                lease.release()
+            raise
+        finally:
+            del held_here[folder]
+        held.check()
+        retry.run(shared.server, lease.release)
 
 
 LOOK_SECONDS: Final = 0.5
@@ -271,68 +202,33 @@ class Guard:
     """
 
     def __init__(
-        self,
-        lock: SweepLock,
-        store: RecordStore,
-        info: SweepInfo,
-        note: Callable[[str], None],
-        on_lost: Callable[[], None],
+        self, held: Hold, store: RecordStore, info: SweepInfo, note: Callable[[str], None]
     ) -> None:
         self.lost: list[str] = []
         self.runs_lost: str | None = None
-        self._lock, self._store, self._info = lock, store, info
+        self._held, self._store, self._info, self._note = held, store, info, note
         self._seen = store.journal.deletions, store.journal.changes
-        self._note, self._on_lost = note, on_lost
         self._of_runs: dict[Path, int] = {}
         self._kept_open = contextlib.ExitStack()
         self._shows: Callable[[], list[Path]] = list
-        self._problem: str | None = None
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="sweeps-guard", daemon=True)
+        self._looking = repeated(self._look, LOOK_SECONDS, "sweeps-guard")
 
     def __enter__(self) -> Guard:
-        self._thread.start()
+        self._looking.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
+        self._looking.__exit__(None, None, None)
         self._kept_open.close()
 
     def watch(self, info: SweepInfo, shows: Callable[[], list[Path]]) -> None:
-        """Watch the newest generation of the sweep, and the files of its runs in MLflow.
-
-        Args:
-            info: The sweep.
-            shows: Returns the paths where MLflow keeps the runs; empty before they are written.
-        """
+        """Watch the newest generation, and what MLflow `shows`: the files of its runs."""
         self._info, self._shows = info, shows
 
-    def pending(self, done: int, missing: int, error: str | None) -> tuple[int, str | None]:
-        """Return how many runs MLflow lacks, and why; deleted runs are counted as missing.
-
-        Args:
-            done: Number of attempts whose run had been completed.
-            missing: Number of runs that have not arrived.
-            error: The last error in one line.
-        """
-        if self.runs_lost is None:
-            return missing, error
-        return missing + done + 1, self.runs_lost
-
     def check(self) -> None:
-        """Look once more, and refuse to go on with a sweep that another process has taken.
-
-        Raises:
-            LeaseLost: The lock was deleted, and another process has taken the sweep.
-        """
+        """Look once more, and refuse to go on with a sweep that another process has taken."""
         self._look()
-        if self._problem is not None:
-            raise LeaseLost(self._problem)
-
-    def _watch(self) -> None:
-        while not self._over.wait(LOOK_SECONDS):
-            self._look()
+        self._held.check()
 
     def _look(self) -> None:
         with contextlib.suppress(OSError, StoreError):  # no folder: the next record reports that
@@ -356,16 +252,12 @@ class Guard:
                 self._lost(line)
 
     def _keep_lock(self) -> None:
-        if self._problem is not None:
-            return
+        lock = self._held.lock
         try:
-            if self._lock.is_kept():
-                return
+            if self._held.problem is None and not lock.is_kept():
+                self._lost(f"{lock.path} was deleted while the sweep runs; it was made anew")
         except UsageError as error:
-            self._problem = f"the lock of this sweep was deleted while it ran: {error}"
-            self._on_lost()
-            return
-        self._lost(f"{self._lock.path} was deleted while the sweep runs; it was made anew")
+            self._held.lose(LeaseLost(f"the lock of this sweep was deleted while it ran: {error}"))
 
     def _lost(self, line: str) -> None:
         self.lost.append(line)
@@ -374,13 +266,12 @@ class Guard:
     def _look_at_runs(self) -> None:
         for path in self._shows():
             found = path.stat().st_ino if path.exists() else None
-            known = self._of_runs.get(path, found)
-            if found is not None and self._of_runs.get(path) != found:
+            known = self._of_runs.pop(path, None)
+            if found is not None and known in {None, found}:
                 self._of_runs[path] = found
-                if path.is_dir():  # kept open, so that a new folder cannot get the same inode
+                if known is None and path.is_dir():  # open, so that no new one gets its inode
                     self._kept_open.callback(os.close, os.open(path, os.O_RDONLY))
-            if found != known:
-                self._of_runs.pop(path, None)
+            elif known is not None:
                 self.runs_lost = f"{path} was deleted while the sweep ran"
                 self._lost(
                     f"{path} was deleted while the sweep runs: what is recorded is safe, and "

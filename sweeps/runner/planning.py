@@ -5,9 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from statistics import median
+from statistics import fmean, median
 from typing import Final
 
 from search_spaces.parameters import Value
@@ -15,18 +14,18 @@ from sweeps.config.sweep import SweepConfig
 from sweeps.experiment import EnginePlan
 from sweeps.journal.events import Learned
 from sweeps.records.enqueued import EPOCHS
-from sweeps.runner.budget import Budget, Reserving, make_budget, time_used
+from sweeps.runner.budget import Budget, Reserving, first_proposals, make_budget
 from sweeps.runner.opening import (
     check_fingerprint,
     describe_imported,
     describe_prior,
-    differing,
+    extended,
     learned_by,
     make_trial_queue,
-    next_generation,
 )
 from sweeps.runner.trial_queue import TrialQueue
-from sweeps.study.proposals import Exhausted, Proposal
+from sweeps.study.points import Proposal
+from sweeps.study.proposals import Exhausted
 from sweeps.workspace.clock import Stopwatch
 
 SHOWN_SAMPLES: Final = 5
@@ -72,7 +71,7 @@ class SweepPlan:
         known = [p.plan.seconds for p in self.trials if p.plan.seconds is not None]
         if self.measured_seconds is not None or not known:
             return self.measured_seconds
-        return sum(known) / len(known)
+        return fmean(known)
 
     @property
     def seconds(self) -> float | None:
@@ -96,32 +95,26 @@ class SweepPlan:
 def make_plan(config: SweepConfig, reserving: Reserving | None = None) -> SweepPlan:
     """Return the next configurations that would be run, each with the way it would be trained.
 
-    Args:
-        config: The sweep.
-        reserving: Says which part of a budget a confirmation takes; None if none follows.
-
     Raises:
         UsageError: The sweep exists with other options, or cannot be extended like that.
     """
-    budget = _budget(config, reserving)
+    budget = make_budget(config, Stopwatch(), reserving)
     if budget is not None and budget.trials is not None:
         config = replace(config, limits=replace(config.limits, trials=budget.trials))
     if config.home.find(config.name) or config.extend:
         return _plan_of_existing(config, budget)
-    planned = _planned(config, _first_proposals(config), config.learned)
+    planned = _planned(config, first_proposals(config), config.learned)
     return SweepPlan(config, planned, config.limits.trials, learned=config.learned, budget=budget)
 
 
 def _plan_of_existing(config: SweepConfig, budget: Budget | None) -> SweepPlan:
-    info = check_fingerprint(config)
-    assert info is not None
-    store, trials = config.home.store(info.id), config.limits.trials
-    records, begins = store.read_all(), bool(differing(info, config))
-    if begins:
-        info = info.extended(next_generation(config, info, records, code={}))
-    queue = make_trial_queue(config, info, records, store.asked_for())
+    before = check_fingerprint(config)
+    assert before is not None
+    store, trials = config.home.store(before.id), config.limits.trials
+    info, records = extended(config, before, code={}), store.read_all()
+    queue = make_trial_queue(config, info, records)
     left = max(trials - len({record.trial for record in records if record.ends_trial}), 0)
-    if begins:
+    if info.generation > before.generation:
         goes_on = f"generation {info.generation} from trial {info.first_trial} on"
         goes_on += f"; {describe_prior(queue.prior)}"
     elif config.extend:
@@ -151,17 +144,6 @@ def _next_proposals(config: SweepConfig, queue: TrialQueue) -> Iterator[Proposal
             yield trial.proposal
 
 
-def _first_proposals(config: SweepConfig) -> Iterator[Proposal]:
-    """Yield the baselines and what was learned, then the sampler's proposals.
-
-    The first `ask_ahead` of them are those of the real sweep: these proposals see no outcome yet.
-    """
-    proposer = config.proposer()
-    with suppress(Exhausted):
-        for _ in range(config.limits.trials):
-            yield proposer.propose()
-
-
 def _planned(
     config: SweepConfig, proposals: Iterator[Proposal], learned: Learned | None
 ) -> list[PlannedTrial]:
@@ -170,21 +152,10 @@ def _planned(
     own = config.experiment.parameters.get(EPOCHS)
     trials = []
     for proposal in itertools.islice(proposals, known + SHOWN_SAMPLES):
-        received = config.received(proposal)
-        engine = config.experiment.plan(received, config.data)
-        epochs = received.get(EPOCHS, own.default if own else None)
+        engine = config.experiment.plan(proposal.config, config.data)
+        epochs = proposal.config.get(EPOCHS, own.default if own else None)
         trials.append(PlannedTrial(proposal.origin, proposal.params, engine, epochs))
     return trials
-
-
-def _budget(config: SweepConfig, reserving: Reserving | None) -> Budget | None:
-    """Return what is left of the budget of a sweep now; None if it has none."""
-    if config.limits.budget_seconds is None:
-        return None
-    info = config.home.find(config.name)
-    records = config.home.store(info.id).read_all() if info is not None else []
-    used = time_used(config.home, info) if info is not None else 0.0
-    return make_budget(config, records, used, Stopwatch(), reserving)
 
 
 def what_a_pruner_sees(config: SweepConfig) -> str:

@@ -7,7 +7,9 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -16,18 +18,20 @@ import numpy as np
 from sweeps.errors import StoreError, UsageError
 from sweeps.executors import Attempt, Executor, InProcessExecutor, Nobody
 from sweeps.executors.preloading import Preload, make_preload
-from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, TrialSpec
-from sweeps.experiments.code import load_same, unrecorded_package
+from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult
+from sweeps.experiments.code import PreparedAgain, load_same, unrecorded_package
 from sweeps.experiments.loading import experiment_folder
 from sweeps.journal.events import Checked
-from sweeps.records import Record, RecordError, RecordStore, SweepInfo, is_same_data, source_of
+from sweeps.records import Record, RecordError, RecordStore, SweepInfo
 from sweeps.records.arrays import pack_arrays
+from sweeps.wording import counted
 from sweeps.workspace.provenance import ONEDNN, changed_versions, cpu_features
 
 TOLERANCE: Final = 0.05
 """Largest accepted difference, as a share of the number or of 1, whichever is larger, if versions
 or processor differ: there the same training rounds differently, and differences grow from epoch to
 epoch."""
+_END: Final = "the end"
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,7 @@ class ReplayDifference:
 
     Attributes:
         what: `val_loss, epoch 3`, or the name of a metric or an array.
-        recorded: The number in the record; None for an array.
-        now: The number of the second training; None for an array.
+        recorded: The number in the record; None for an array, as `now`.
     """
 
     what: str
@@ -52,6 +55,14 @@ class ReplayDifference:
         apart = abs(self.recorded - self.now)
         return math.inf if math.isnan(apart) else apart
 
+    @property
+    def is_beyond(self) -> bool:
+        """Whether it is larger than `TOLERANCE`; arrays are not judged by it."""
+        if self.recorded is None:
+            return self.what.startswith(_END)
+        largest = TOLERANCE * max(1.0, abs(self.recorded))
+        return not math.isfinite(self.size) or self.size > largest
+
     def __str__(self) -> str:
         if self.recorded is None or self.now is None:
             return f"{self.what} differs"
@@ -65,20 +76,32 @@ class Replayed:
     Attributes:
         record: The record of the trial.
         result: The result of the second training.
-        surroundings: Versions, dependencies and processor features that differ, one line each.
         differences: Numbers and arrays that are not equal to the bit.
-        beyond: The differences larger than `TOLERANCE`; arrays are not judged by it.
         is_restored: Whether its weights were equal and were stored again.
         unrecorded: The package whose code was not recorded with the trial; usually empty.
     """
 
     record: Record = field(repr=False)
     result: TrialResult = field(repr=False)
-    surroundings: Sequence[str]
     differences: Sequence[ReplayDifference]
-    beyond: Sequence[ReplayDifference]
     is_restored: bool = False
     unrecorded: str = ""
+
+    @cached_property
+    def surroundings(self) -> list[str]:
+        """Versions, dependencies and processor features that differ now, one line each."""
+        recorded = self.record.environment
+        lines = changed_versions(recorded)
+        then = set(recorded.get("cpu", {}).get("features", ()))
+        changed = sorted(then.symmetric_difference(cpu_features()) - {ONEDNN})  # that has a line
+        if changed:
+            lines.append(f"another processor: it differs in {', '.join(changed)}")
+        return lines
+
+    @property
+    def beyond(self) -> list[ReplayDifference]:
+        """The differences larger than `TOLERANCE`."""
+        return [difference for difference in self.differences if difference.is_beyond]
 
     @property
     def is_bit_equal(self) -> bool:
@@ -93,12 +116,7 @@ class Replayed:
 
 @dataclass
 class _StopAfter:
-    """The judge of a second training: ends it after the same epoch as the first.
-
-    Attributes:
-        epoch: From 0.
-        stop: What ended the first training from outside; None if nothing did.
-    """
+    """The judge of a second training: ends it after the same epoch (from 0) as the first."""
 
     epoch: int
     stop: Stop | None
@@ -118,26 +136,17 @@ def replay(
     """Train a recorded trial again and compare it.
 
     A trial that was stopped from outside, such as a pruned one, is stopped after the same epoch.
-
-    Args:
-        record: The record of the trial, with its arrays.
-        experiment: The experiment of its sweep.
-        data: The data it was trained on; the digests are compared.
-        worker: What a worker needs that is to train it; None: it is trained in this process.
-        sweep: Id of its sweep.
+    It is trained by a worker that gets `worker`; without that, in this process. The record has its
+    arrays.
 
     Raises:
-        UsageError: The record holds nothing to compare with, the data differ, or the training
-            ended without a result.
+        UsageError: The record holds nothing to compare with, or the training ended without a
+            result.
     """
     is_whole = record.outcome == "complete"  # a script may report no epoch, only its result
     if record.result is None or not (record.result.history or is_whole):
         raise UsageError(f"trial {record.trial} {record.reason}: no epoch to be compared with")
-    if not is_same_data(data, record.data):
-        raise UsageError(f"trial {record.trial} was trained on other data; name them by --data")
-    recorded = record.result
-    stop = Stop(recorded.stop_reason) if recorded.outcome == "stopped" else None
-
+    stop = Stop(record.result.stop_reason) if record.result.outcome == "stopped" else None
     executor: Executor
     if worker is None:
         executor = InProcessExecutor(experiment, data, Nobody(), lambda spec: None)
@@ -145,25 +154,18 @@ def replay(
         from sweeps.executors.local.executor import WorkersExecutor
 
         executor = WorkersExecutor(1, worker, Nobody())
-    try:
-        attempt: Attempt = executor.submit(
-            record.spec(sweep), _StopAfter(record.epochs - 1, stop)
-        ).result()
-    finally:
-        executor.close()
-    if (result := attempt.result) is None:
+    judge = _StopAfter(record.epochs - 1, stop)
+    with closing(executor):
+        attempt: Attempt = executor.submit(record.spec(sweep), judge).result()
+    if attempt.result is None:
         raise UsageError(f"trial {record.trial} cannot be trained again: {attempt.error}")
-    differences = compare(record, result)
-    beyond = [difference for difference in differences if _is_beyond(difference)]
-    return Replayed(record, result, _surroundings(record), differences, beyond)
+    return Replayed(record, attempt.result, compare(record, attempt.result))
 
 
 def compare(record: Record, now: TrialResult) -> list[ReplayDifference]:
-    """Return the differences between a recorded trial and its second training, without durations.
+    """Return the differences between a recorded trial, with its arrays, and a second training.
 
-    Args:
-        record: The record of the trial, with its arrays and a result.
-        now: The result of the second training.
+    Durations are not compared.
     """
     assert record.result is not None
     return [*_numbers(record.result, now), *_arrays(record, now)]
@@ -185,40 +187,35 @@ def replay_recorded(
     Args:
         store: The records of its sweep.
         info: Its sweep.
-        record: The record of the trial, with its arrays.
-        source: Source of its data; None for the experiment's own.
+        record: Its record, with arrays.
+        source: Source of its data; None: as recorded, or the experiment's own.
         restore: Whether its weights are stored again if they are equal.
 
     Raises:
         UsageError: Its experiment or its data cannot be loaded, or have changed.
     """
     experiment = load_same(store, info, record)
-    try:
-        seed = int(record.data.get("info", {}).get("split_seed", 0))
-        prepared = experiment.prepare(source or source_of(record.data), seed)
-    except (ValueError, OSError) as error:
-        raise UsageError(f"its data: {error}") from None
+    data = PreparedAgain(lambda: experiment, source=source).of(record)
     worker = None
     if not info.experiment.startswith("__main__:"):  # defined in a notebook: no worker can have it
         folder = experiment_folder(info, store.folder.parent)
-        worker = make_preload(info.experiment, folder, prepared, [__name__])
-    replayed = replay(record, experiment, prepared, worker, info.id)
+        worker = make_preload(info.experiment, folder, data, [__name__])
+    replayed = replay(record, experiment, data, worker, info.id)
     if worker is not None and not (replayed.is_bit_equal or replayed.surroundings):
-        here = replay(record, experiment, prepared, sweep=info.id)
+        here = replay(record, experiment, data, sweep=info.id)
         replayed = here if here.is_bit_equal else replayed
+    weights, is_restored = replayed.result.weights, False
+    if restore and weights is not None and digest_of(replayed.result) == record.weights_sha256:
+        store.keep_file(store.weights_path(record.key), pack_arrays(weights), "weights")
+        is_restored = True
     unrecorded = unrecorded_package(store, info, record)
-    replayed = dataclasses.replace(replayed, unrecorded=unrecorded)
-    weights = replayed.result.weights
-    if not restore or weights is None or digest_of(replayed.result) != record.weights_sha256:
-        return replayed
-    store.keep_file(store.weights_path(record.key), pack_arrays(weights), "weights")
-    return dataclasses.replace(replayed, is_restored=True)
+    return dataclasses.replace(replayed, is_restored=is_restored, unrecorded=unrecorded)
 
 
 def _numbers(recorded: TrialResult, now: TrialResult) -> Iterator[ReplayDifference]:
     if (recorded.outcome, recorded.stop_reason) != (now.outcome, now.stop_reason):
-        ends = (f"{r.outcome} ({r.stop_reason})" for r in (recorded, now))
-        yield ReplayDifference("the end, recorded {}, now {},".format(*ends))
+        ends = [f"{r.outcome} ({r.stop_reason})" for r in (recorded, now)]
+        yield ReplayDifference(f"{_END}, recorded {ends[0]}, now {ends[1]},")
     for name, before in recorded.history.items():  # what is measured since then is no difference
         if name.endswith("_seconds"):
             continue
@@ -258,31 +255,9 @@ def _is_same(first: float, second: float) -> bool:
     return first == second or (first != first and second != second)  # noqa: PLR0124 - NaN
 
 
-def _is_beyond(difference: ReplayDifference) -> bool:
-    if difference.recorded is None or difference.now is None:
-        return difference.what.startswith("the end")
-    off = abs(difference.recorded - difference.now)
-    return not off <= TOLERANCE * max(1.0, abs(difference.recorded))
-
-
-def _surroundings(record: Record) -> list[str]:
-    """Return, one line each, the versions and processor features that are not as recorded."""
-    lines = changed_versions(record.environment)
-    then = set(record.environment.get("cpu", {}).get("features", ()))
-    changed = sorted(then.symmetric_difference(cpu_features()) - {ONEDNN})  # that has a line
-    if changed:
-        lines.append(f"another processor: it differs in {', '.join(changed)}")
-    return lines
-
-
 CHECK: Final = 0
 """Attempt number that the experiment sees in a check; the attempts at trials count from 1."""
 _SHOWN: Final = 3
-
-
-def is_check(spec: TrialSpec) -> bool:
-    """Whether a training is such a check; checks are not shown."""
-    return spec.attempt == CHECK
 
 
 class DeterminismCheck:
@@ -300,10 +275,8 @@ class DeterminismCheck:
     ) -> None:
         """Find out whether the check is still to be made.
 
-        Args:
-            below_seconds: The trial must have taken less than this; 0 switches the check off.
-            store: The records of the sweep.
-            note: Is called with a line if the second training differs or fails.
+        The trial must have taken less than `below_seconds`; 0 switches the check off. `note` gets a
+        line if the second training differs or fails.
         """
         self.future: Future[Attempt] | None = None
         self._below_seconds, self._store, self._note = below_seconds, store, note
@@ -325,11 +298,7 @@ class DeterminismCheck:
             )
 
     def conclude(self) -> None:
-        """Compare the second training with the first, once it has ended, and record the outcome.
-
-        If the second training has no result, or cannot be compared, a line says so; the sweep goes
-        on.
-        """
+        """Compare the second training with the first, once it has ended, and record the outcome."""
         if self.future is None or not self.future.done() or self._trial is None:
             return
         future, trial = self.future, self._trial
@@ -353,18 +322,15 @@ class DeterminismCheck:
 
 def _in_words(differences: Sequence[ReplayDifference]) -> str | None:
     """Return the differences in one line; None if there are none."""
-    if not differences:
-        return None
     numbers = [one for one in differences if not math.isnan(one.size)]
-    others = [one.what for one in differences if math.isnan(one.size)]
     parts = []
     if numbers:
         largest = max(numbers, key=lambda one: one.size)
         names = list(dict.fromkeys(one.what.partition(", epoch")[0] for one in numbers))
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        count = "1 number" if len(numbers) == 1 else f"{len(numbers)} numbers"
         parts.append(
-            f"{count} ({', '.join(names[:_SHOWN])}{more}; most, by {largest.size:.3g}, "
-            f"{largest.what}: {largest.recorded!r} and {largest.now!r})"
+            f"{counted(len(numbers), 'number')} ({', '.join(names[:_SHOWN])}{more}; most, by "
+            f"{largest.size:.3g}, {largest.what}: {largest.recorded!r} and {largest.now!r})"
         )
-    return "; ".join([*parts, *(["; ".join(others)] if others else [])])
+    parts += [one.what for one in differences if math.isnan(one.size)]
+    return "; ".join(parts) or None

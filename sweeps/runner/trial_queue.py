@@ -7,8 +7,10 @@ exactly their outcomes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
+from typing import Final
 
 from optuna.trial import TrialState
 
@@ -16,9 +18,13 @@ from search_spaces.objectives import Objective
 from search_spaces.parameters import Value
 from sweeps.config.policies import Failure, failures_before
 from sweeps.journal import Asked
-from sweeps.records import EnqueuedPoint, Record
-from sweeps.study.proposals import Proposal, Proposer, proposal_of_record
+from sweeps.records import Record, RecordStore
+from sweeps.records.enqueued import opened_at_retry, trials_in_all, waiting_points
+from sweeps.study.points import Proposal
+from sweeps.study.proposals import Proposer
 from sweeps.study.sampler_view import TrialOutcome, trial_outcome
+
+_FAILED: Final = TrialOutcome(TrialState.FAIL)
 
 
 @dataclass(frozen=True)
@@ -26,15 +32,13 @@ class PriorTrial:
     """A trial that an earlier generation proposed.
 
     Attributes:
-        proposal: Its parameters as they were proposed.
-        config: The configuration that the experiment received, or will receive.
-        attempts: Number of the last attempt known to have begun.
+        proposal: Its parameters and its configuration, as they were proposed.
+        attempts: Number of its last attempt, if it had no outcome when a generation began.
         point: Its parameters in the new space; None if it lies outside.
         obstacle: The reason it lies outside; empty if it does not.
     """
 
     proposal: Proposal
-    config: Mapping[str, Value]
     attempts: int
     point: Mapping[str, Value] | None
     obstacle: str = ""
@@ -45,10 +49,9 @@ class QueuedTrial:
     """One trial of the sweep.
 
     Attributes:
-        number: Trial number, from 0.
-        proposal: Its parameters, and where they came from.
         attempts: How many attempts were begun.
         outcome: How it ended; None while it is open.
+        shown: The outcome that the sampler was told last.
         prior: Its facts in an earlier generation, if one proposed it.
         failures: Its failed attempts, in order; empty if it had ended before this start.
         point: Number of the enqueued point that it tries; None as a rule.
@@ -58,14 +61,10 @@ class QueuedTrial:
     proposal: Proposal
     attempts: int = 0
     outcome: TrialOutcome | None = None
+    shown: TrialOutcome | None = None
     prior: PriorTrial | None = None
     failures: list[Failure] = field(default_factory=list)
     point: int | None = None
-
-    @property
-    def is_outside(self) -> bool:
-        """Whether it lies outside the sweep's present space; then the sampler does not see it."""
-        return self.prior is not None and self.prior.point is None
 
     @property
     def failure(self) -> Failure | None:
@@ -79,23 +78,18 @@ class TrialQueue:
     """The open, ended and told trials of a sweep.
 
     Attributes:
-        ask: Writes an attempt into the journal, before it begins.
-        asked: For each trial in the journal, by number, its last attempt that was asked for.
-        objectives: The objectives of the sweep.
+        store: Has the attempts that were asked for, enqueued points, and trials to be run again.
+        records: Those from before this start, ordered by trial and attempt.
         epoch_metric: The metric that the pruner watches; None without a pruner.
         ask_ahead: How many trials may be in flight.
         in_order: Whether a proposal waits for the trials before it (reproducible), or sees whatever
             has ended.
         prior: Trials of earlier generations, by trial number.
-        points: Returns the enqueued point of a trial number; None as a rule.
-        retried: Failed trials that are, or were, run again. For each, the number of trials opened
-            before that: their proposals saw the failure.
-        retried_attempts: Keys of the attempts at these trials that no longer end them.
-        trials: Every trial opened so far.
+        fits: Whether an enqueued point is tried. One that does not lie in the space, because the
+            sweep was extended meanwhile, waits until it does.
     """
 
-    ask: Callable[[Asked], None]
-    asked: Mapping[int, Asked]
+    store: RecordStore
     proposer: Proposer
     records: Sequence[Record]
     objectives: Sequence[Objective]
@@ -103,30 +97,30 @@ class TrialQueue:
     ask_ahead: int
     in_order: bool = True
     prior: Mapping[int, PriorTrial] = field(default_factory=dict)
-    points: Callable[[int], EnqueuedPoint | None] = lambda trial: None
-    retried: Mapping[int, int] = field(default_factory=dict)
-    retried_attempts: Collection[str] = ()
+    fits: Callable[[Mapping[str, Value]], bool] = lambda params: False
     trials: list[QueuedTrial] = field(default_factory=list)
-    _shown: set[int] = field(default_factory=set)
-    _shown_failed: set[int] = field(default_factory=set)  # shown as failed; to be shown again
-    _shown_before: int = 0  # every trial below is shown; `_shown` holds those beyond
     _told: int = 0
 
     def __post_init__(self) -> None:
         self._latest = {r.trial: r for r in self.records}  # ordered by attempt: last one wins
+        self._retried = opened_at_retry(self.store.state())
+        self._unshown: list[QueuedTrial] = []  # the sampler does not know their last outcome yet
+
+    def total(self, asked: int) -> int:
+        """Return how many trials the sweep is to have in all, see `trials_in_all`."""
+        return trials_in_all(self.store.state(), asked, len(self.trials), self.fits)
 
     def may_open(self) -> bool:
         """Whether all trials that the next proposal must see have ended, and few are in flight."""
         number, last = len(self.trials), len(self.trials) - self.ask_ahead
         if self.in_order:
-            seen = [last, *(trial for trial in self.retried if trial < last)] if last >= 0 else []
+            seen = [last, *(trial for trial in self._retried if trial < last)] if last >= 0 else []
             return all(self._seen(self.trials[trial], number) is not None for trial in seen)
         return sum(s.outcome is None for s in self.trials) < self.ask_ahead
 
     def next_needs_training(self) -> bool:
         """Whether the next trial has no outcome yet."""
-        number = len(self.trials)
-        record = self._latest.get(number)
+        record = self._latest.get(len(self.trials))
         return record is None or not record.ends_trial
 
     def open_next(self) -> QueuedTrial:
@@ -137,12 +131,23 @@ class TrialQueue:
         """
         number = len(self.trials)
         self._show_outcomes(before=number)
-        trial = self._restored(number)
-        if trial is None:
-            point = self.points(number)
-            trial = QueuedTrial(number, self.proposer.propose(point))
-            trial.point = None if point is None else point.number
+        prior, record = self.prior.get(number), self._latest.get(number)
+        asked = self.store.state().asked.get(number)
+        known = record or asked
+        if prior is not None:
+            self.proposer.show_prior(prior.proposal.origin, prior.point)
+            trial = QueuedTrial(number, prior.proposal, prior.attempts, prior=prior)
+        elif known is not None:
+            trial = QueuedTrial(number, self.proposer.restore(known.origin, known.params))
+        else:
+            trial = self._proposed(number)
+        if asked is not None:
+            trial.attempts, trial.point = max(trial.attempts, asked.attempt), asked.point
+        if record is not None:
+            trial.attempts = max(trial.attempts, record.attempt)
+            self._take_up(trial, record)
         self.trials.append(trial)
+        self._unshown.append(trial)
         return trial
 
     def begin(self, trial: QueuedTrial) -> None:
@@ -159,7 +164,7 @@ class TrialQueue:
             origin=trial.proposal.origin,
             point=trial.point,
         )
-        self.ask(asked)
+        self.store.append(asked)
 
     def close(self, trial: QueuedTrial, record: Record) -> None:
         """Take the final record of a trial."""
@@ -169,83 +174,46 @@ class TrialQueue:
 
     def tell_ended(self) -> list[QueuedTrial]:
         """Return the ended trials before the first that is still open, each once, in order."""
-        newly = []
-        for trial in self.trials[self._told :]:
-            if trial.outcome is None:
-                break
-            newly.append(trial)
+        newly = list(takewhile(lambda one: one.outcome is not None, self.trials[self._told :]))
         self._told += len(newly)
         return newly
 
     def _show_outcomes(self, before: int) -> None:
         """Show the sampler view the outcomes that the proposal of trial `before` must see."""
-        visible = max(0, before - self.ask_ahead + 1) if self.in_order else before
-        for trial in self.trials[self._shown_before : visible]:
-            outcome = self._seen(trial, before)
-            if trial.number not in self._shown and outcome is not None:
-                if not trial.is_outside:
+        visible = before - self.ask_ahead + 1 if self.in_order else before
+        unshown = []
+        for trial in self._unshown:
+            outcome = self._seen(trial, before) if trial.number < visible else None
+            if outcome is not None and outcome is not trial.shown:
+                trial.shown = outcome
+                if trial.prior is None or trial.prior.point is not None:
                     self.proposer.tell(trial.number, outcome)
-                self._shown.add(trial.number)
-                if outcome is not trial.outcome:
-                    self._shown_failed.add(trial.number)
-        self._show_again(before)
-        while self._shown_before in self._shown:
-            self._shown.remove(self._shown_before)
-            self._shown_before += 1
-
-    def _show_again(self, before: int) -> None:
-        """Show the new outcomes of trials that were shown as failed and have been run again."""
-        for number in sorted(self._shown_failed):
-            trial = self.trials[number]
-            outcome = self._seen(trial, before)
-            if outcome is not None and outcome is trial.outcome:
-                if not trial.is_outside:
-                    self.proposer.tell_again(number, outcome)
-                self._shown_failed.remove(number)
+            if outcome is None or outcome is not trial.outcome:
+                unshown.append(trial)
+        self._unshown = unshown
 
     def _seen(self, trial: QueuedTrial, before: int) -> TrialOutcome | None:
         """Return the outcome of a trial that the proposal of trial `before` must see.
 
-        None if the proposal must wait for it.
+        None if the proposal must wait for it. What was proposed before a failed trial was run again
+        has seen it fail.
         """
-        has_seen_it_fail = before < self.retried.get(trial.number, 0)
-        return TrialOutcome(TrialState.FAIL) if has_seen_it_fail else trial.outcome
+        has_seen_it_fail = before < self._retried.get(trial.number, 0)
+        return _FAILED if has_seen_it_fail else trial.outcome
 
-    def _attempts(self, number: int, record: Record | None) -> int:
-        """Return the number of the last attempt that was begun, whether or not it has a record."""
-        asked = self.asked[number].attempt if number in self.asked else 0
-        recorded = record.attempt if record else 0
-        return max(asked, recorded)
+    def _proposed(self, number: int) -> QueuedTrial:
+        waiting = next(waiting_points(self.store.state(), self.fits), None)
+        if waiting is None:
+            return QueuedTrial(number, self.proposer.propose())
+        proposal = self.proposer.propose((waiting.origin, waiting.params))
+        return QueuedTrial(number, proposal, point=waiting.point)
 
-    def _restored(self, number: int) -> QueuedTrial | None:
-        record = self._latest.get(number)
-        trial = self._prior(number) or self._known(number, record)
-        if trial is None:
-            return None
-        trial.attempts = max(trial.attempts, self._attempts(number, record))
-        trial.point = self.asked[number].point if number in self.asked else None
-        if record is not None and record.ends_trial:
+    def _take_up(self, trial: QueuedTrial, record: Record) -> None:
+        """Close a trial with its last record, or count its failures since its last retry."""
+        if record.ends_trial:
             self.close(trial, record)
-        else:
-            own = [one for one in self.records if one.trial == number]
-            retried = [i for i, one in enumerate(own, 1) if one.key in self.retried_attempts]
-            # Those since its last retry was asked for.
-            trial.failures = failures_before(own[max(retried, default=0) :])
-        return trial
-
-    def _prior(self, number: int) -> QueuedTrial | None:
-        prior = self.prior.get(number)
-        if prior is None:
-            return None
-        self.proposer.show_prior(prior.proposal.origin, prior.point)
-        return QueuedTrial(number, prior.proposal, prior.attempts, prior=prior)
-
-    def _known(self, number: int, record: Record | None) -> QueuedTrial | None:
-        if record is not None:
-            proposal = proposal_of_record(record)
-        elif (asked := self.asked.get(number)) is not None:
-            proposal = self.proposer.at(asked.params, asked.origin)
-        else:
-            return None
-        self.proposer.restore(proposal)
-        return QueuedTrial(number, proposal)
+            return
+        own = [one for one in self.records if one.trial == trial.number]
+        undone = self.store.state().undone
+        retried = [count for count, one in enumerate(own, 1) if one.key in undone]
+        trial.failures = failures_before(own[max(retried, default=0) :])

@@ -17,11 +17,9 @@ was deleted has left its lease and no event, so other homes delete it as well; a
 somebody removed is read again. Checkpoints, logs and locks are of one host only.
 
 **Leases.** One host at a time works on a sweep. It renews its lease every 3 s, fetches what others
-have added, and has lost it after 20 s of silence, by the database's clock. A home that finds its
-own lease takes it at once: it holds the kernel's lock, so the former holder is dead. A coordinator
-that was silent for longer loses the sweep to the next one that takes the lease, with a greater
-token. Whatever the late one writes, the database refuses it within the transaction (`Lease.fence`),
-and the late one ends with `LeaseLost`. Who only notes, enqueues or asks needs no lease.
+have added, and may lose it after 20 s of silence, by the database's clock. Whatever a late one
+writes, the database refuses it within the transaction (`Lease.fence`), and the late one ends with
+`LeaseLost`. Who only notes, enqueues or asks needs no lease.
 
 **MLflow** knows no leases. So a host makes sure of its lease before each request. During the first
 half of the lease's time after a renewal it is certain to hold it; later it asks the database. A
@@ -38,10 +36,9 @@ change of a copy without its database.
 
 from sweeps.shared.lease import Lease
 from sweeps.shared.server import StorageServer
-from sweeps.shared.storage import Held, SharedStorage, bound_to, held_here, open_shared
+from sweeps.shared.storage import SharedStorage, bound_to, held_here, open_shared
 
 __all__ = [
-    "Held",
     "Lease",
     "SharedStorage",
     "StorageServer",

@@ -4,8 +4,6 @@ A kernel's lock ends with its process; of a process on another host only its sil
 holder renews its lease, one that is silent for `LEASE_SECONDS` loses it, and the database refuses
 every write of a holder once another one has taken over (Kleppmann 2016, "How to do distributed
 locking": fencing tokens). Times are the database's own; no clock of a host decides.
-
-MLflow's server knows no leases. So a holder checks its lease before each request there.
 """
 
 from __future__ import annotations
@@ -15,15 +13,14 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final
+from datetime import datetime
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from sweeps.errors import LeaseLost, UsageError
 from sweeps.shared.server import StorageServer
+from sweeps.workspace.databases import DatabaseRetry
 
 LEASE_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 1.0
@@ -41,7 +38,7 @@ _TAKE: Final = text(
     RETURNING token"""
 )
 _LOOK: Final = text(
-    "SELECT token, holder, since, expires, expires >= clock_timestamp() AS is_held "
+    "SELECT holder, since, expires, expires >= clock_timestamp() AS is_held "
     "FROM sweeps_lease WHERE sweep_id = :sweep"
 )
 _RENEW: Final = text(
@@ -54,28 +51,25 @@ FENCE: Final = text(
 """A transaction that writes makes this query first; until it ends, nobody can take over."""
 
 
-@dataclass(frozen=True)
-class Holder:
-    """The holder of a lease, or the last one.
-
-    Attributes:
-        described: Text such as `process 7 on host since 2026-11-26T01:02:03+00:00`.
-        is_held: Whether the lease has not run out.
-    """
+class Holder(NamedTuple):
+    """The holder of a lease, or the last one."""
 
     described: str
+    """Text such as `process 7 on host since 2026-11-26T01:02:03+00:00`."""
+    expires: datetime
     is_held: bool
 
 
 class Lease:
-    """The right to write the records of one sweep."""
+    """The right to write the records of one sweep; `database_retry` is how its holder waits."""
 
     def __init__(
-        self, server: StorageServer, sweep_id: str, name: str, token: int, *, began: float
+        self, server: StorageServer, sweep_id: str, name: str, database_retry: DatabaseRetry | None
     ) -> None:
-        self._server = server
-        self._sweep, self._name, self._token = sweep_id, name, token
-        self._sure_until = began + LEASE_SECONDS / 2
+        """Prepare a lease that is not taken yet; see `take`."""
+        self.database_retry = database_retry or DatabaseRetry()
+        self._server, self._sweep, self._name, self._token = server, sweep_id, name, 0
+        self._sure_until = -math.inf
         self._is_over = False
         self._turn = threading.Lock()
 
@@ -86,7 +80,7 @@ class Lease:
         sweep_id: str,
         name: str,
         home_id: str,
-        note: Callable[[str], None] = lambda text: None,
+        database_retry: DatabaseRetry | None = None,
     ) -> Lease:
         """Take the lease of a sweep; if another home left it behind, wait until it runs out.
 
@@ -96,23 +90,31 @@ class Lease:
         Raises:
             UsageError: The lease is renewed meanwhile, so somebody runs the sweep.
         """
+        lease = cls(server, sweep_id, name, database_retry)
         home = f"{home_id} on {socket.gethostname()}"
         holder = f"process {os.getpid()} on {socket.gethostname()}"
         values = {"sweep": sweep_id, "home": home, "holder": holder, "seconds": LEASE_SECONDS}
-        seen: Any = None
+
+        def ask(connection: Connection) -> tuple[int | None, Holder | None]:
+            return connection.execute(_TAKE, values).scalar(), _holder(connection, sweep_id)
+
+        before: Holder | None = None
         while True:
             began = time.clock_gettime(_CLOCK)
-            taken, held = server.run(partial(_take, values))
-            if taken is not None:
-                return cls(server, sweep_id, name, taken, began=began)
-            if seen is None:
-                note(f"{_described(held)} had this sweep: waiting whether it is still there")
-            elif held.expires != seen.expires:
+            token, held = server.run(ask)
+            if token is not None:
+                lease._token, lease._sure_until = token, began + LEASE_SECONDS / 2
+                return lease
+            assert held is not None
+            if before is None:
+                waiting = f"{held.described} had this sweep: waiting whether it is still there"
+                lease.database_retry.note(waiting)
+            elif held.expires != before.expires:
                 raise UsageError(
-                    f"sweep {name!r} is being run by {_described(held)}; wait for it, stop it "
+                    f"sweep {name!r} is being run by {held.described}; wait for it, stop it "
                     f"(`sweeps stop {name}`), or begin another sweep with --name"
                 )
-            seen = held
+            before = held
             time.sleep(LOOK_SECONDS)
 
     def renew(self) -> None:
@@ -175,14 +177,12 @@ class Lease:
 
 def holder_of(server: StorageServer, sweep_id: str) -> Holder | None:
     """Return the holder of the lease of a sweep, or the last one; None if there was none."""
-    held = server.run(lambda connection: connection.execute(_LOOK, {"sweep": sweep_id}).first())
-    return None if held is None else Holder(_described(held), held.is_held)
+    return server.run(lambda connection: _holder(connection, sweep_id))
 
 
-def _take(values: Mapping[str, Any], connection: Connection) -> tuple[int | None, Any]:
-    taken = connection.execute(_TAKE, values).scalar()
-    return taken, connection.execute(_LOOK, {"sweep": values["sweep"]}).one()
-
-
-def _described(held: Any) -> str:
-    return f"{held.holder} since {held.since.isoformat(timespec='seconds')}"
+def _holder(connection: Connection, sweep_id: str) -> Holder | None:
+    row = connection.execute(_LOOK, {"sweep": sweep_id}).first()
+    if row is None:
+        return None
+    described = f"{row.holder} since {row.since.isoformat(timespec='seconds')}"
+    return Holder(described, row.expires, row.is_held)

@@ -12,16 +12,15 @@ from typing import Any, Final, TypeVar
 
 import sqlalchemy
 from sqlalchemy import URL, Connection, make_url, text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from search_spaces.errors import did_you_mean
-from sweeps.errors import StoreError, UsageError
+from sweeps.errors import UsageError
 from sweeps.shared.grants import MissingGrantsError, missing_grants
 from sweeps.wording import install_command
 from sweeps.workspace.addresses import HARMLESS
-from sweeps.workspace.databases import DatabaseRetry, Trouble
+from sweeps.workspace.databases import DatabaseError, DatabaseRetry
 
-ENVIRONMENT: Final = "SWEEPS_STORAGE"
 _DRIVERS: Final = ("postgresql", "postgresql+psycopg")
 _EXAMPLE: Final = "postgresql+psycopg://USER@HOST/DATABASE"
 ROLE: Final = "role"
@@ -59,42 +58,37 @@ def shown(url: URL) -> str:
     return url.set(query=query).render_as_string(hide_password=True)
 
 
-THERE: Final = "SELECT to_regclass('sweeps_event')"
-_FORMER: Final = "SELECT to_regclass('sweeps_file')"
-TABLES: Final = (
-    "CREATE TABLE IF NOT EXISTS sweeps_storage (id text PRIMARY KEY)",
-    "INSERT INTO sweeps_storage VALUES (replace(gen_random_uuid()::text, '-', ''))",
-    """CREATE TABLE IF NOT EXISTS sweeps_event (
-        sweep_id text COLLATE "C",
-        number integer,
-        line bytea NOT NULL,
-        PRIMARY KEY (sweep_id, number)
-    )""",
-    """CREATE TABLE IF NOT EXISTS sweeps_file (
-        path text COLLATE "C" PRIMARY KEY,
-        data bytea NOT NULL
-    )""",
-    # No compression: the files are compressed already, and so their size is known unread.
-    "ALTER TABLE sweeps_file ALTER COLUMN data SET STORAGE EXTERNAL",
-    """CREATE TABLE IF NOT EXISTS sweeps_lease (
-        sweep_id text PRIMARY KEY,
-        token bigint NOT NULL,
-        home text NOT NULL,
-        holder text NOT NULL,
-        since timestamptz NOT NULL,
-        expires timestamptz NOT NULL
-    )""",
-)
-"""`sweeps_storage`: one row with an id, by which a home recognises its database at any address.
+_THERE: Final = text("SELECT to_regclass('sweeps_event')")
+_FORMER: Final = text("SELECT to_regclass('sweeps_file')")
+_TABLES: Final = """
+-- One row with an id, by which a home recognises its database at any address.
+CREATE TABLE sweeps_storage (id text PRIMARY KEY);
+INSERT INTO sweeps_storage VALUES (replace(gen_random_uuid()::text, '-', ''));
 
-`sweeps_event`: the lines of the journals, by their numbers.
+-- The lines of the journals, by their numbers.
+CREATE TABLE sweeps_event (
+    sweep_id text COLLATE "C",
+    number integer,
+    line bytea NOT NULL,
+    PRIMARY KEY (sweep_id, number)
+);
 
-`sweeps_file`: the files beside them, which never change; `path` is relative to the home.
+-- The files beside them, which never change; `path` is relative to the home. No compression: they
+-- are compressed already, and so their size is known unread.
+CREATE TABLE sweeps_file (path text COLLATE "C" PRIMARY KEY, data bytea NOT NULL);
+ALTER TABLE sweeps_file ALTER COLUMN data SET STORAGE EXTERNAL;
 
-`sweeps_lease`: the holder that may write a sweep. `token` grows with every holder; a write with an
-older token is refused. A sweep that was deleted has left its lease behind, and no event.
+-- The holder that may write a sweep. `token` grows with every holder; a write with an older token
+-- is refused. A sweep that was deleted has left its lease behind, and no event.
+CREATE TABLE sweeps_lease (
+    sweep_id text PRIMARY KEY,
+    token bigint NOT NULL,
+    home text NOT NULL,
+    holder text NOT NULL,
+    since timestamptz NOT NULL,
+    expires timestamptz NOT NULL
+);
 """
-
 
 T = TypeVar("T")
 
@@ -113,6 +107,7 @@ _CONNECTING: Final[dict[str, Any]] = {
     "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 "
     "-c tcp_keepalives_count=3 -c idle_in_transaction_session_timeout=20000",
 }
+_ID: Final = text("SELECT id FROM sweeps_storage")
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(7337203)")
 """The lock for work that only one process of all hosts may do at a time."""
 LONGEST_LOCK_SECONDS: Final = 120.0
@@ -161,22 +156,23 @@ class StorageServer:
         weakref.finalize(self, engine.dispose)
         return engine
 
-    def run(self, action: Callable[[Connection], T]) -> T:
+    def run(self, action: Callable[[Connection], T], retry: DatabaseRetry = _BRIEFLY) -> T:
         """Run an action in one transaction, and repeat it if its connection was cut.
 
         Args:
             action: An action that may be repeated, since a commit without an answer may have
                 happened or not.
+            retry: How long to wait for a server that is away.
 
         Raises:
-            StoreError: The server is away; callers that can wait for it use a `DatabaseRetry`.
+            StoreError: The server is away.
         """
 
         def once() -> T:
             with self.engine.begin() as connection:
                 return action(connection)
 
-        return _BRIEFLY.run(self, once)
+        return retry.run(self, once)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -208,52 +204,47 @@ class StorageServer:
         """
 
         def ask(connection: Connection) -> str | None:
-            if connection.execute(text(THERE)).scalar() is None:
-                if connection.execute(text(_FORMER)).scalar() is not None:
+            if connection.execute(_THERE).scalar() is None:
+                if connection.execute(_FORMER).scalar() is not None:
                     raise UsageError(
                         f"--storage {self}: an earlier version has used this database; give "
                         "another one, and take its sweeps over: `sweeps import HOME` with the "
                         "home of one of its hosts (docs/upgrading.md)"
                     )
                 return None
-            return str(connection.execute(text("SELECT id FROM sweeps_storage")).scalar_one())
+            return str(connection.execute(_ID).scalar_one())
 
         return self.run(ask)
 
     def prepare(self) -> str:
         """Make our tables if they are missing, and return the id of the storage."""
 
-        def make(connection: Connection) -> None:
+        def make(connection: Connection) -> str:
             connection.execute(_LOCK)
-            if connection.execute(text(THERE)).scalar() is None:
-                for statement in TABLES:
-                    connection.execute(text(statement))
+            if connection.execute(_THERE).scalar() is None:
+                connection.exec_driver_sql(_TABLES)
+            return str(connection.execute(_ID).scalar_one())
 
-        found = self.identity()
-        if found is None:
-            self.run(make)
-            found = self.identity()
-        assert found is not None
-        return found
+        return self.run(make)
 
-    def trouble(self, error: BaseException) -> Trouble | None:
+    def explain(self, error: Exception) -> DatabaseError | None:
         """Return the problem with the server that an error shows; None if it shows none."""
         import psycopg
 
-        cause = _cause(error)
-        if cause is None:
+        if isinstance(error, DatabaseError):
+            return error
+        cause = error.orig if isinstance(error, DBAPIError) else None
+        if not isinstance(cause, psycopg.Error):
             return None
-        why = _in_a_line(cause)
-        code = getattr(cause, "sqlstate", None) or ""
-        is_mistake = bool(_MISTAKES.search(str(cause)))
-        is_cut = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
-        passes = not is_mistake and (code.startswith(_PASSING) if code else is_cut)
+        why, code = _in_a_line(cause), cause.sqlstate
         if code == _FORBIDDEN and (lacking := self._lacking()):
-            error = MissingGrantsError(f"--storage {self}: {why}: {lacking}")
-            return Trouble(False, why, error, LONGEST_WAIT_SECONDS)
+            return MissingGrantsError(f"--storage {self}: {why}: {lacking}", why)
+        is_cut = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
+        passes = code.startswith(_PASSING) if code else is_cut
+        passes = passes and not _MISTAKES.search(str(cause))
         what = "cannot be reached" if passes else "cannot be used"
         message = f"{self}: {what} ({why}). Recorded trials are safe, and the same command goes on"
-        return Trouble(passes, why, StoreError(message), LONGEST_WAIT_SECONDS)
+        return DatabaseError(message, why, LONGEST_WAIT_SECONDS if passes else 0.0)
 
     def _lacking(self) -> str:
         with suppress(SQLAlchemyError), self.engine.connect() as connection:
@@ -277,27 +268,13 @@ def open_server(asked: str) -> StorageServer:
     server = StorageServer(url)
     try:
         server.run(lambda connection: connection.execute(text("SELECT 1")))
-    except (SQLAlchemyError, StoreError) as error:
-        trouble = server.trouble(error)
-        why = trouble.why if trouble else _in_a_line(error)
+    except (SQLAlchemyError, DatabaseError) as error:
+        why = error.why if isinstance(error, DatabaseError) else _in_a_line(error)
         raise UsageError(
             f"--storage {server}: {why}; give an address that answers and its password "
             "(PGPASSWORD, or ~/.pgpass)"
         ) from None
     return server
-
-
-def _cause(error: BaseException | None) -> Any:
-    """Return the psycopg error inside an error of SQLAlchemy; None without one."""
-    import psycopg
-
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        if isinstance(error, psycopg.Error):
-            return error
-        seen.add(id(error))
-        error = getattr(error, "orig", None) or error.__cause__ or error.__context__
-    return None
 
 
 def _in_a_line(error: BaseException) -> str:

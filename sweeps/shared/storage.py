@@ -7,9 +7,9 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache, cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, TextClause, text
@@ -60,7 +60,6 @@ _FORGET: Final = (
     text("DELETE FROM sweeps_file WHERE path >= :first AND path < :beyond"),
 )
 
-
 T = TypeVar("T")
 
 
@@ -78,14 +77,7 @@ class Binding(msgspec.Struct, frozen=True):
     server: str
 
 
-class Held(NamedTuple):
-    """The hold of a process on a sweep that it works on: its lease, and how it waits."""
-
-    lease: Lease
-    database_retry: DatabaseRetry
-
-
-held_here: Final[dict[Path, Held]] = {}
+held_here: Final[dict[Path, Lease]] = {}
 """The sweeps that this process works on, by their folders: whatever it writes there is fenced."""
 
 
@@ -111,7 +103,11 @@ class RemoteSweep:
             there = [bytes(row.line) for row in found if row.number > after]
             if not made or made[0] not in there:
                 made[:] = make(found[-1].number if found else 0)
-                _add(connection, self._sweep, made)
+                numbers = [from_line(line.strip()).number for line in made]
+                rows = zip(numbers, made, strict=True)
+                added = [{"sweep": self._sweep, "number": n, "line": line} for n, line in rows]
+                if added:
+                    connection.execute(_ADD, added)
                 there += made
             return there
 
@@ -119,7 +115,8 @@ class RemoteSweep:
 
     def send(self, path: Path, content: bytes) -> None:
         """See `sweeps.journal.Remote`."""
-        self._run(partial(_write, path.relative_to(self._home).as_posix(), content))
+        values = {"path": path.relative_to(self._home).as_posix(), "data": content}
+        self._run(lambda connection: connection.execute(_WRITE, values))
 
     def drop(self, paths: Sequence[Path]) -> None:
         """See `sweeps.journal.Remote`."""
@@ -128,7 +125,7 @@ class RemoteSweep:
 
     def forget(self) -> None:
         """Delete all of the sweep but its lease, by which other hosts know of the deletion."""
-        values = {"sweep": self._sweep, **_below(f"sweeps/{self._sweep}/")}
+        values = {"sweep": self._sweep, **_range(f"sweeps/{self._sweep}/")}
 
         def forget(connection: Connection) -> None:
             connection.execute(_TURN, values)
@@ -138,29 +135,20 @@ class RemoteSweep:
         self._run(forget)
 
     def _run(self, action: Callable[[Connection], T]) -> T:
-        held = held_here.get(self._home / "sweeps" / self._sweep)
-        if held is None:
+        lease = held_here.get(self._home / "sweeps" / self._sweep)
+        if lease is None:
             return self._server.run(action)
 
         def fenced(connection: Connection) -> T:
-            held.lease.fence(connection)
+            lease.fence(connection)
             return action(connection)
 
-        return held.database_retry.run(self._server, lambda: self._server.run(fenced))
+        return self._server.run(fenced, lease.database_retry)
 
 
-def _add(connection: Connection, sweep_id: str, lines: Sequence[bytes]) -> None:
-    rows = [{"sweep": sweep_id, "number": from_line(x.strip()).number, "line": x} for x in lines]
-    if rows:
-        connection.execute(_ADD, rows)
-
-
-def _write(path: str, data: bytes, connection: Connection) -> None:
-    connection.execute(_WRITE, {"path": path, "data": data})
-
-
-def _below(prefix: str) -> dict[str, str]:
-    return {"first": prefix, "beyond": f"{prefix}\U0010ffff"}
+def _range(prefix: str, beyond: str = "\U0010ffff") -> dict[str, str]:
+    """Return the range of the paths with a prefix, without those from `beyond` on."""
+    return {"first": prefix, "beyond": f"{prefix}{beyond}"}
 
 
 class SharedStorage:
@@ -174,74 +162,58 @@ class SharedStorage:
         """Return what the database has of a sweep."""
         return RemoteSweep(self._home, self.server, sweep_id)
 
-    def check(self) -> None:
-        """Refuse a home that is a copy of another database.
-
-        Raises:
-            UsageError: It is, or an earlier version has used the database.
-        """
-        bound, storage = _binding(self._home), self.server.identity()
-        if bound is not None and bound.storage != storage:
-            raise UsageError(
-                f"home {self._home} is a copy of {bound.server}; give that as --storage, not "
-                f"{self.server}, or another folder with --home"
-            )
-
     def refresh(self, sweep_id: str | None = None) -> None:
-        """Copy the changes of other hosts; sweeps that run in this home are left alone.
+        """Copy the changes of other hosts, of one sweep or of all and the test-set evaluations.
 
-        Args:
-            sweep_id: The sweep; None for all, and for the test-set evaluations.
+        Sweeps that run in this home are left alone.
         """
         if self.server.identity() is None:
             return  # the database was never used, and a refresh must not make tables
         _ = self._home_id
-        there = dict(self._query(_LAST, {"sweep": sweep_id}))
-        missing = [name for name in self._here() if name not in there and sweep_id in {None, name}]
+        found = self._query(_LAST, {"sweep": sweep_id})
+        there = {name: last for name, last in found if re.fullmatch(_NAME, name)}
+        here = [name for name in self._here() if sweep_id in {None, name}]
+        running = {name for name in {*here, *there} if is_locked(self._folder(name) / "lock")}
+        gone = sorted({*here} - there.keys() - running)
+        for (name,) in self._query(_LEASED, {"ids": gone}) if gone else ():
+            # It was deleted on another host.
+            deleted = self._folder(f"{DELETED}{name}")
+            remove(deleted)
+            self._folder(name).rename(deleted)
+        for name in there.keys() - running:
+            self._fetch_events(name, there[name])
+        for prefix in ("sweeps/", "test/") if sweep_id is None else (f"sweeps/{sweep_id}/",):
+            self._fetch_files(_range(prefix), lambda path: path.split("/")[1] in running)
 
-        @cache
-        def runs_here(name: str) -> bool:
-            return is_locked(self._home / "sweeps" / name / "lock")
-
-        for (name,) in self._query(_LEASED, {"ids": missing}) if missing else ():
-            if not runs_here(name):  # it was deleted on another host
-                deleted = self._home / "sweeps" / f"{DELETED}{name}"
-                remove(deleted)
-                (self._home / "sweeps" / name).rename(deleted)
-        for name, last in there.items():
-            if re.fullmatch(_NAME, name) and not runs_here(name):
-                self._fetch_events(name, last)
-        within = "sweeps/" if sweep_id is None else f"sweeps/{sweep_id}/"
-        self._fetch_files(_below(within), leave=lambda path: runs_here(path.split("/")[1]))
-        if sweep_id is None:
-            self._fetch_files(_below("test/"))
-
-    def take(self, sweep_id: str, name: str, note: Callable[[str], None]) -> Lease:
-        """Take the lease of a sweep, and copy what its last holder has written.
-
-        The caller holds its kernel lock.
+    def take(self, sweep_id: str, name: str, database_retry: DatabaseRetry) -> Lease:
+        """Take the lease of a sweep whose kernel lock is held; copy what its last holder wrote.
 
         Raises:
             UsageError: Another host runs the sweep, or has deleted it.
         """
-        lease = Lease.take(self.server, sweep_id, name, self._home_id, note)
+        lease = Lease.take(self.server, sweep_id, name, self._home_id, database_retry)
         there = dict(self._query(_LAST, {"sweep": sweep_id}))
         if not there:
             lease.release()
             raise UsageError(f"sweep {name!r} was deleted on another host")
         self._fetch_events(sweep_id, there[sweep_id])
-        self._fetch_files(_below(f"sweeps/{sweep_id}/"))
+        self._fetch_files(_range(f"sweeps/{sweep_id}/"))
         return lease
 
     def follow(self, sweep_id: str) -> None:
         """Copy what others add to a sweep that runs here: events, texts and requests."""
-        RecordStore(self._home / "sweeps" / sweep_id, self.remote(sweep_id)).journal.fetch()
+        self._store(sweep_id).journal.fetch()
         # Not what comes after these in the alphabet: files of attempts are made by this host alone.
-        within = {"first": f"sweeps/{sweep_id}/", "beyond": f"sweeps/{sweep_id}/trials/"}
-        self._fetch_files(within)
+        self._fetch_files(_range(f"sweeps/{sweep_id}/", "trials/"))
+
+    def _folder(self, sweep_id: str) -> Path:
+        return self._home / "sweeps" / sweep_id
+
+    def _store(self, sweep_id: str) -> RecordStore:
+        return RecordStore(self._folder(sweep_id), self.remote(sweep_id))
 
     def _fetch_events(self, sweep_id: str, last: int) -> None:
-        store = RecordStore(self._home / "sweeps" / sweep_id, self.remote(sweep_id))
+        store = self._store(sweep_id)
         make_folder(store.folder)
         if store.journal.last() < last:
             store.journal.fetch()
@@ -249,11 +221,9 @@ class SharedStorage:
     def _fetch_files(
         self, within: Mapping[str, str], leave: Callable[[str], bool] = lambda path: False
     ) -> None:
-        """Make the files equal to those there; of requests and weights also delete some.
+        """Make the files in a range equal to those there; of requests and weights delete some.
 
-        Args:
-            within: The range of their paths.
-            leave: Whether a file is left alone.
+        Files for whose path `leave` is true are left alone.
         """
         # Here first, so that what is sent meanwhile is not taken for what was deleted there.
         here = _sizes(self._home, within)
@@ -287,20 +257,21 @@ class SharedStorage:
                 f"{self.server}: sweep {sweep_id} is there, and went on in another way than in "
                 f"{self._home}; move its folder away, or give another home with --home"
             )
-        for path in _sizes(folder, _below("")) if mine else ():
+        for path in _sizes(folder, _range("")) if mine else ():
             self._send(f"sweeps/{sweep_id}/{path}", folder / path)
         remote.exchange(0, lambda last: [] if last else mine)
 
     def send_evaluations(self) -> None:
         """Store the test-set evaluations that are not there yet."""
-        within = _below("test/")
+        within = _range("test/")
         there = dict(self._query(_LIST, within))
         for path in _sizes(self._home, within).keys() - there.keys():
             self._send(path, self._home / path)
 
     def _send(self, path: str, file: Path) -> None:
         if _SHARED.fullmatch(path):
-            self.server.run(partial(_write, path, file.read_bytes()))
+            values = {"path": path, "data": file.read_bytes()}
+            self.server.run(lambda connection: connection.execute(_WRITE, values))
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -341,13 +312,13 @@ class SharedStorage:
 
     def _bind(self, storage: str) -> Binding:
         for name in self._here():
-            if is_locked(self._home / "sweeps" / name / "lock"):
+            if is_locked(self._folder(name) / "lock"):
                 raise UsageError(
                     f"home {self._home}: sweep {name} is being run without --storage "
                     f"{self.server}; wait for its end"
                 )
         for name in self._here():
-            self.give(self._home / "sweeps" / name, name)
+            self.give(self._folder(name), name)
         self.send_evaluations()
         bound = Binding(secrets.token_hex(8), storage, str(self.server))
         write_atomically(self._home / BINDING, msgspec.json.encode(bound), "binding")
@@ -386,8 +357,14 @@ def open_shared(home: Path, address: str) -> SharedStorage:
     Raises:
         UsageError: The address cannot be used, or the home is a copy of another database.
     """
-    shared = SharedStorage(home, open_server(address))
-    shared.check()
+    server = open_server(address)
+    bound, storage = _binding(home), server.identity()
+    if bound is not None and bound.storage != storage:
+        raise UsageError(
+            f"home {home} is a copy of {bound.server}; give that as --storage, not {server}, or "
+            "another folder with --home"
+        )
+    shared = SharedStorage(home, server)
     shared.refresh()
     return shared
 

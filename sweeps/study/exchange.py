@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import cast
 
 import optuna
 from optuna.distributions import (
@@ -33,13 +33,7 @@ from sweeps.errors import UsageError
 from sweeps.records import Record, SweepInfo
 from sweeps.study.sampler_view import trial_outcome
 from sweeps.wording import first_line
-from sweeps.workspace.databases import (
-    DatabaseRetry,
-    copied,
-    created_whole,
-    schema_version,
-    sqlite_error,
-)
+from sweeps.workspace.databases import copied, created_whole, schema_version, sqlite_error
 
 
 def export_study(info: SweepInfo, records: Sequence[Record], file: Path) -> tuple[int, list[int]]:
@@ -49,11 +43,6 @@ def export_study(info: SweepInfo, records: Sequence[Record], file: Path) -> tupl
     user attributes their number in the sweep, origin, attempt, reason and metrics. A parameter has
     one distribution in all of them: of a sweep that was extended, one that holds those of all
     generations. The file appears whole or not at all.
-
-    Args:
-        info: The sweep.
-        records: Its records.
-        file: The file; it must not exist.
 
     Returns:
         The number of trials that were written, and the numbers of those that were left out because
@@ -87,27 +76,24 @@ def export_study(info: SweepInfo, records: Sequence[Record], file: Path) -> tupl
     return len(ended), [number for number in numbers if number not in ended]
 
 
-_ATTRIBUTES: Final = ("trial", "origin", "attempt", "reason")
-"""User attributes of a trial before its metrics; a metric of such a name becomes `metric.<name>`,
-as in the table of trials."""
-
-
 def _trial(
     info: SweepInfo, record: Record, distributions: dict[str, BaseDistribution]
 ) -> FrozenTrial:
     outcome = trial_outcome(record, info.objectives, info.epoch_metric)
     was_trained = outcome.state != TrialState.FAIL
     metrics = record.trained.metrics if record.trained else {}
-    facts = (record.trial, record.origin, record.attempt, record.reason)
-    attributes: dict[str, Any] = dict(zip(_ATTRIBUTES, facts, strict=True))
-    for name, value in metrics.items():
-        attributes[f"metric.{name}" if name in _ATTRIBUTES else name] = value
+    facts = {
+        "trial": record.trial, "origin": record.origin, "attempt": record.attempt,
+        "reason": record.reason,
+    }  # fmt: skip
+    # As in the table of trials, a metric of such a name becomes `metric.<name>`.
+    named = {f"metric.{name}" if name in facts else name: metrics[name] for name in metrics}
     trial = create_trial(
         state=outcome.state,
         values=outcome.values,
         params=dict(record.params),
         distributions={name: distributions[name] for name in record.params},
-        user_attrs=attributes,
+        user_attrs={**facts, **named},
         intermediate_values=dict(outcome.intermediate or {}),
         constraints={"diverged": 1.0 if outcome.diverged else -1.0} if was_trained else None,
     )
@@ -171,7 +157,7 @@ def read_other_study(
         UsageError: There is no such file or study, it is no file of Optuna, or too large.
     """
     with copied(database) as copy:
-        if schema_version(copy, DatabaseRetry(), "version_info") is None:
+        if schema_version(copy, "version_info") is None:
             raise UsageError(f"{database} holds no study of Optuna")
         try:
             return _study(copy, name, most)

@@ -26,9 +26,9 @@ decide a proposal.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any, Final, cast
 
 import numpy as np
@@ -41,10 +41,14 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.trial import FrozenTrial, TrialState
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.optimize import minimize
+from scipy.special import log_ndtr, ndtr, ndtri
+from threadpoolctl import ThreadpoolController
 
 from search_spaces.parameters import Value
 from search_spaces.space import Space
-from sweeps.study.sampler_view import AskingTrial
+from sweeps.study.points import Proposal, point_key, walked
 
 Array = NDArray[np.float64]
 
@@ -63,19 +67,11 @@ _LENGTHS: Final = (0.2, 0.1, 0.03)
 """Standard deviation of the steps in each round, as a share of the range."""
 _FEW: Final = 8
 _ITERATIONS: Final = 15
+_JITTER: Final = 1e-6
 
 
-@dataclass(frozen=True)
-class ModelPoint:
-    """Parameters with their distributions."""
-
-    params: Mapping[str, Value]
-    distributions: Mapping[str, BaseDistribution]
-
-    @property
-    def key(self) -> tuple[tuple[str, Value], ...]:
-        """Equal for equal points."""
-        return tuple(sorted(self.params.items()))
+Point = Proposal | FrozenTrial
+Number = FloatDistribution | IntDistribution
 
 
 class GaussianProcessSampler(optuna.samplers.BaseSampler):
@@ -90,8 +86,8 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
             space: The space that trials come from.
             seed: Seed of the proposal.
             n_startup_trials: Trials with an outcome before the model proposes, from 2.
-            is_cautious: Whether the best of few candidates is proposed, as after a rejection: all
-                candidates together lead to the point that was rejected.
+            is_cautious: Whether the best of few candidates is proposed: after a rejection, all
+                together would lead to the same point.
         """
         if not isinstance(n_startup_trials, int) or n_startup_trials < 2:
             raise ValueError(
@@ -108,7 +104,6 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Choose the point, whose parameters are the search space; none before the model."""
-        self._chosen = {}
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         known = [t for t in others if t.state in {TrialState.COMPLETE, TrialState.PRUNED}]
         if len(known) < self._start_up:
@@ -118,7 +113,7 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
         with _pools().limit(limits=1):
             found = self._choose(
                 *_subset(known, _scores(known, is_minimized), running),
-                seen={_point(t).key for t in others},
+                seen={point_key(trial.params) for trial in others},
             )
         if found is None:
             return {}
@@ -143,21 +138,20 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
 
     def _choose(
         self,
-        known: Sequence[ModelPoint],
+        known: Sequence[FrozenTrial],
         scores: Array,
-        running: Sequence[ModelPoint],
-        seen: set[tuple[tuple[str, Value], ...]],
-    ) -> ModelPoint | None:
+        running: Sequence[FrozenTrial],
+        seen: set[str],
+    ) -> Proposal | None:
         candidates = [self._walk() for _ in range(_FEW if self._is_cautious else _RANDOM)]
-        coding = Coding(candidates, [*known, *running])
-        model = Model.fitted(coding, known, scores).with_running(running)
         tried = [*known, *running]
-        best = np.argsort(model.means_of_known(), kind="stable")[:_BEST]
+        model = Model(Coding(candidates, tried), known, scores, running)
+        best = np.argsort(model.means(), kind="stable")[:_BEST]
         centres = [self._walked_again(tried[place]) for place in best]
         if self._is_cautious:
             candidates += [self._step(centres[n % len(centres)], _LENGTHS[0]) for n in range(_FEW)]
             return _first_unseen(candidates, model.gains(candidates), seen)
-        found: list[ModelPoint] = []
+        found: list[Proposal] = []
         gains = np.empty(0)
         for length in _LENGTHS:
             candidates += [self._step(centre, length) for centre in centres for _ in range(_STEPS)]
@@ -166,51 +160,41 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
             centres = [found[place] for place in np.argsort(-gains, kind="stable")[:_BEST]]
         return _first_unseen(found, gains, seen)
 
-    def _walk(self) -> ModelPoint:
-        draws = iter(self._rng.random(64).tolist())
-        return _walked(self._space, lambda _, d: value_at(d, self._next(draws)))
+    def _uniform(self, most: int) -> Iterator[float]:
+        """Return draws without end; so many are drawn at once."""
+        return chain(self._rng.random(most).tolist(), iter(self._rng.random, None))
 
-    def _walked_again(self, point: ModelPoint) -> ModelPoint:
+    def _walk(self) -> Proposal:
+        draws = self._uniform(64)
+        return walked(self._space, lambda _, d: value_at(d, next(draws)))
+
+    def _walked_again(self, point: FrozenTrial) -> Proposal:
         """Return a point with the distributions of a walk, which are quick to compare."""
-        return _walked(self._space, lambda name, d: point.params.get(name, value_at(d, 0.5)))
+        return walked(self._space, lambda name, d: point.params.get(name, value_at(d, 0.5)))
 
-    def _step(self, centre: ModelPoint, length: float) -> ModelPoint:
+    def _step(self, centre: Proposal, length: float) -> Proposal:
         """Return a point near another: each parameter moves with a chance of one half."""
-        uniform = iter(self._rng.random(128).tolist())
-        normal = iter((length * self._rng.standard_normal(64)).tolist())
+        uniform = self._uniform(128)
+        normal = chain(
+            self._rng.standard_normal(64).tolist(), iter(self._rng.standard_normal, None)
+        )
 
         def answer(name: str, distribution: BaseDistribution) -> Value:
             if centre.distributions.get(name) is not distribution:
-                return value_at(distribution, self._next(uniform))
+                return value_at(distribution, next(uniform))
             value = centre.params[name]
-            if self._next(uniform) < 0.5:
+            if next(uniform) < 0.5:
                 return value
             if isinstance(distribution, CategoricalDistribution):
-                return value_at(distribution, self._next(uniform))
-            assert isinstance(distribution, FloatDistribution | IntDistribution)
-            step = next(normal, None) or length * self._rng.standard_normal()
-            moved = abs(float(_places(distribution, value)) + step)
+                return value_at(distribution, next(uniform))
+            assert isinstance(distribution, Number)
+            moved = abs(float(_places(distribution, value)) + length * next(normal))
             return value_at(distribution, moved if moved <= 1 else max(0.0, 2 - moved))
 
-        return _walked(self._space, answer)
-
-    def _next(self, draws: Iterator[float]) -> float:
-        drawn = next(draws, None)
-        return float(self._rng.random()) if drawn is None else drawn
+        return walked(self._space, answer)
 
 
-def _walked(space: Space, answer: Callable[[str, BaseDistribution], Value]) -> ModelPoint:
-    asked: dict[str, BaseDistribution] = {}
-
-    def noted(name: str, distribution: BaseDistribution) -> Value:
-        asked[name] = distribution
-        return answer(name, distribution)
-
-    params = space.walk(AskingTrial(noted)).params
-    return ModelPoint(params, {name: asked[name] for name in params})
-
-
-def _span(distribution: FloatDistribution | IntDistribution) -> tuple[float, float]:
+def _span(distribution: Number) -> tuple[float, float]:
     """Return the range on its own scale; a value with a step stands for half a step around it."""
     half = (distribution.step or 0) / 2
     low, high = distribution.low - half, distribution.high + half
@@ -228,7 +212,7 @@ def value_at(distribution: BaseDistribution, place: float) -> Value:
     if isinstance(distribution, CategoricalDistribution):
         count = len(distribution.choices)
         return distribution.choices[min(int(place * count), count - 1)]
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    assert isinstance(distribution, Number)
     low, high = _span(distribution)
     value = low + place * (high - low)
     value = math.exp(value) if distribution.log else value
@@ -246,62 +230,46 @@ class Coding:
         owners: Which length scales each column.
     """
 
-    def __init__(self, candidates: Sequence[ModelPoint], trials: Sequence[ModelPoint]) -> None:
+    def __init__(self, candidates: Sequence[Point], trials: Sequence[Point]) -> None:
         """Find out what varies.
 
         Args:
             candidates: Walks through the space, from which the ranges are taken.
             trials: Points tried; they may have parameters that no candidate has.
         """
-        points = [*candidates, *trials]
-        kinds: dict[str, list[BaseDistribution]] = {}
+        kinds: dict[str, dict[int, BaseDistribution]] = {}
         for point in candidates:
             for name, distribution in point.distributions.items():
-                known = kinds.setdefault(name, [])
-                if not any(one is distribution for one in known):
-                    known.append(distribution)
+                kinds.setdefault(name, {})[id(distribution)] = distribution
         for point in trials:
             for name in point.params.keys() - kinds.keys():
-                kinds[name] = [point.distributions[name]]
-        self._numbers: dict[str, FloatDistribution | IntDistribution] = {}
-        self._choices: dict[str, list[str]] = {}
-        self._conditional: list[str] = []
-        owners: list[int] = []
-        self.lengths = 0
-        for name in sorted(kinds):
-            choices = [d for d in kinds[name] if isinstance(d, CategoricalDistribution)]
-            if choices:
-                self._choices[name] = sorted({repr(one) for d in choices for one in d.choices})
-                owners += [self.lengths] * len(self._choices[name])
-            else:
-                self._numbers[name] = _common(kinds[name])
-                owners.append(self.lengths)
-            self.lengths += 1
-        for name in sorted(kinds):
-            if not all(name in point.params for point in points):
-                self._conditional.append(name)
-                owners.append(self.lengths)
-                self.lengths += 1
-        self._order = sorted(kinds)
-        self.owners = np.array(owners, np.int64)
+                kinds[name] = {0: point.distributions[name]}
+        self._codes = {name: _code([*kinds[name].values()]) for name in sorted(kinds)}
+        points = [*candidates, *trials]
+        self._conditional = [
+            name for name in self._codes if not all(name in point.params for point in points)
+        ]
+        widths = [len(code) if isinstance(code, list) else 1 for code in self._codes.values()]
+        widths += [1] * len(self._conditional)
+        self.lengths = len(widths)
+        self.owners = np.repeat(np.arange(self.lengths), widths)
 
-    def rows(self, points: Sequence[ModelPoint]) -> Array:
+    def rows(self, points: Sequence[Point]) -> Array:
         """Return (points, columns)."""
         columns: list[Array] = []
-        for name in self._order:
-            if name in self._choices:
+        for name, code in self._codes.items():
+            if isinstance(code, list):
                 texts = [repr(p.params[name]) if name in p.params else None for p in points]
                 # Two different choices are 1 apart.
                 columns += [
                     np.array([text == choice for text in texts], np.float64) / math.sqrt(2)
-                    for choice in self._choices[name]
+                    for choice in code
                 ]
-                continue
-            distribution = self._numbers[name]
-            low, high = _span(distribution)
-            middle = math.exp((low + high) / 2) if distribution.log else (low + high) / 2
-            numbers = np.array([p.params.get(name, middle) for p in points], np.float64)
-            columns.append(np.asarray(_places(distribution, numbers)))
+            else:
+                low, high = _span(code)
+                middle = math.exp((low + high) / 2) if code.log else (low + high) / 2
+                numbers = np.array([p.params.get(name, middle) for p in points], np.float64)
+                columns.append(_places(code, numbers))
         columns += [
             np.array([name in point.params for point in points], np.float64)
             for name in self._conditional
@@ -309,96 +277,81 @@ class Coding:
         return np.stack(columns, axis=1)
 
 
-def _common(kinds: Sequence[BaseDistribution]) -> FloatDistribution | IntDistribution:
-    """Return the distribution of a number; if it has several, one that covers them."""
-    found = cast("list[FloatDistribution | IntDistribution]", list(kinds))
-    if len(found) == 1:
-        return found[0]
-    low, high = min(one.low for one in found), max(one.high for one in found)
-    return FloatDistribution(low, high, log=all(one.log for one in found))
+def _code(kinds: Sequence[BaseDistribution]) -> list[str] | Number:
+    """Return all choices of a parameter as texts, or the distribution that covers its numbers."""
+    categorical = [one for one in kinds if isinstance(one, CategoricalDistribution)]
+    if categorical:
+        return sorted({repr(choice) for one in categorical for choice in one.choices})
+    numbers = cast("list[Number]", kinds)
+    if len(numbers) == 1:
+        return numbers[0]
+    low, high = min(one.low for one in numbers), max(one.high for one in numbers)
+    return FloatDistribution(low, high, log=all(one.log for one in numbers))
 
 
-@dataclass(frozen=True)
 class Model:
-    """The process, conditioned on trials; lower scores are better.
+    """The process, conditioned on trials; lower scores are better."""
 
-    Attributes:
-        rows: (known, columns), then those in flight.
-        known: Number of rows with an outcome.
-        weights: (known,), by which covariances become the mean.
-        factor: Lower Cholesky factor of the covariance of all rows.
-    """
+    def __init__(
+        self,
+        coding: Coding,
+        known: Sequence[Point],
+        scores: Array,
+        running: Sequence[Point] = (),
+    ) -> None:
+        """Fit the hyperparameters.
 
-    coding: Coding
-    hyperparameters: Hyperparameters
-    rows: Array
-    known: int
-    weights: Array
-    factor: Array
-
-    @staticmethod
-    def fitted(coding: Coding, known: Sequence[ModelPoint], scores: Array) -> Model:
-        """Return the model of trials with an outcome, its hyperparameters fitted to them."""
+        Args:
+            coding: Makes rows of the points.
+            known: Trials with an outcome.
+            scores: (known,).
+            running: Trials in flight. The model believes its own mean of them: the mean stays.
+        """
         rows = coding.rows(known)
         chosen = _best_and_newest(scores, _MOST_FITTED)
-        found = fit(rows[chosen], scores[chosen], coding)
-        factor = _factor(found, coding, rows)
-        from scipy.linalg import cho_solve
+        lengths, self._signal, self._noise = fit(rows[chosen], scores[chosen], coding)
+        self._coding, self._known, self._scale = coding, len(rows), lengths[coding.owners]
+        self._weights = cho_solve((self._factored(rows), True), scores, check_finite=False)
+        self._rows = np.concatenate([rows, coding.rows(running)])
+        self._factor = self._factored(self._rows)
 
-        weights = np.asarray(cho_solve((factor, True), scores, check_finite=False))
-        return Model(coding, found, rows, len(rows), weights, factor)
-
-    def with_running(self, running: Sequence[ModelPoint]) -> Model:
-        """Return the model that believes its own mean of trials in flight: the mean stays."""
-        if not running:
-            return self
-        rows = np.concatenate([self.rows, self.coding.rows(running)])
-        factor = _factor(self.hyperparameters, self.coding, rows)
-        return Model(self.coding, self.hyperparameters, rows, self.known, self.weights, factor)
-
-    def means_of_known(self) -> Array:
-        """Return the mean at each row."""
-        return self._covariances(self.rows)[: self.known].T @ self.weights
-
-    def gains(self, points: Sequence[ModelPoint]) -> Array:
-        """Return the logarithm of the expected improvement on the least mean of a row."""
-        from scipy.linalg import solve_triangular
-
-        covariances = self._covariances(self.coding.rows(points))
-        means = covariances[: self.known].T @ self.weights
-        reduced = solve_triangular(self.factor, covariances, lower=True, check_finite=False)
-        variances = self.hyperparameters.signal - (reduced**2).sum(axis=0)
-        return _log_improvement(
-            self.means_of_known().min() - means, np.sqrt(np.maximum(variances, 1e-12))
+    def means(self) -> Array:
+        """Return the mean at each trial, those in flight last."""
+        return np.asarray(
+            self._covariances(self._rows, self._rows)[: self._known].T @ self._weights
         )
 
-    def _covariances(self, rows: Array) -> Array:
-        found = self.hyperparameters
-        return found.signal * _matern(_squares(found, self.coding, self.rows, rows))
+    def gains(self, points: Sequence[Point]) -> Array:
+        """Return the logarithm of the expected improvement on the least mean of a trial."""
+        covariances = self._covariances(self._rows, self._coding.rows(points))
+        means = covariances[: self._known].T @ self._weights
+        reduced = solve_triangular(self._factor, covariances, lower=True, check_finite=False)
+        variances = self._signal - (reduced**2).sum(axis=0)
+        return _log_improvement(self.means().min() - means, np.sqrt(np.maximum(variances, 1e-12)))
+
+    def _factored(self, rows: Array) -> Array:
+        """Return the lower Cholesky factor of the covariance of rows."""
+        noise = (self._noise + _JITTER) * np.eye(len(rows))
+        return np.asarray(np.linalg.cholesky(self._covariances(rows, rows) + noise))
+
+    def _covariances(self, one: Array, other: Array) -> Array:
+        """Return the Matern covariances of rows, by their distances in lengths."""
+        one, other = one / self._scale, other / self._scale
+        squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1) - 2 * one @ other.T
+        root = np.sqrt(5 * np.maximum(squares, 0.0))
+        return np.asarray(self._signal * ((1 + root + root**2 / 3) * np.exp(-root)))
 
 
-@dataclass(frozen=True)
-class Hyperparameters:
-    """Of the kernel: a length each, variance of the signal and of the noise."""
-
-    lengths: Array
-    signal: float
-    noise: float
-
-
-def fit(rows: Array, scores: Array, coding: Coding) -> Hyperparameters:
-    """Return the hyperparameters of the highest posterior density, rounded.
+def fit(rows: Array, scores: Array, coding: Coding) -> tuple[Array, float, float]:
+    """Return lengths, variance of the signal, and of the noise, of the highest posterior density.
 
     Args:
         rows: (trials, columns).
         scores: (trials,).
         coding: That of the rows.
     """
-    from scipy.optimize import minimize
-
-    parts = np.array(
-        [_apart(rows[:, coding.owners == one]).ravel() for one in range(coding.lengths)]
-    )
+    columns = [rows[:, coding.owners == one] for one in range(coding.lengths)]
+    parts = np.array([((c[:, None] - c[None]) ** 2).sum(axis=2).ravel() for c in columns])
     length = math.log(0.5) + 0.5 * math.log(coding.lengths)  # that the prior expects
     prior = np.array([*[length] * coding.lengths, 0.0, math.log(0.1)])
     widths = np.array([*[1.0] * coding.lengths, 0.5, 1.0])
@@ -414,13 +367,11 @@ def fit(rows: Array, scores: Array, coding: Coding) -> Hyperparameters:
         options={"maxiter": _ITERATIONS},
     ).x  # fmt: skip
     kept = np.exp(np.round(found, 2))
-    return Hyperparameters(kept[:-2], float(kept[-2]), float(kept[-1]))
+    return kept[:-2], float(kept[-2]), float(kept[-1])
 
 
 def _likelihood(logs: Array, parts: Array, scores: Array) -> tuple[float, Array]:
     """Return the negative logarithm of the likelihood, and its gradient."""
-    from scipy.linalg import cho_factor, cho_solve
-
     count = len(scores)
     inverse_squares = np.exp(-2 * logs[:-2])
     signal, noise = math.exp(logs[-2]), math.exp(logs[-1])
@@ -440,37 +391,8 @@ def _likelihood(logs: Array, parts: Array, scores: Array) -> tuple[float, Array]
     return value, gradient
 
 
-_JITTER: Final = 1e-6
-
-
-def _factor(found: Hyperparameters, coding: Coding, rows: Array) -> Array:
-    covariance = found.signal * _matern(_squares(found, coding, rows, rows))
-    noisy = covariance + (found.noise + _JITTER) * np.eye(len(rows))
-    return np.asarray(np.linalg.cholesky(noisy), np.float64)
-
-
-def _squares(found: Hyperparameters, coding: Coding, one: Array, other: Array) -> Array:
-    """Return the squared distances of rows, each dimension by its length."""
-    scale = found.lengths[coding.owners]
-    one, other = one / scale, other / scale
-    squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1) - 2 * one @ other.T
-    return np.asarray(np.maximum(squares, 0.0))
-
-
-def _apart(columns: Array) -> Array:
-    """Return the squared distances of rows in the columns of one length."""
-    return np.asarray(((columns[:, None, :] - columns[None, :, :]) ** 2).sum(axis=2))
-
-
-def _matern(squares: Array) -> Array:
-    root = np.sqrt(5 * squares)
-    return (1 + root + root**2 / 3) * np.exp(-root)
-
-
 def _log_improvement(ahead: Array, deviations: Array) -> Array:
     """Return log E[max(ahead + deviation * normal, 0)], also where it underflows."""
-    from scipy.special import log_ndtr, ndtr
-
     units = ahead / deviations
     density = np.exp(-(units**2) / 2) / math.sqrt(2 * math.pi)
     near = np.log(np.maximum(density + units * ndtr(units), 1e-300))
@@ -480,14 +402,8 @@ def _log_improvement(ahead: Array, deviations: Array) -> Array:
 
 def _scores(known: Sequence[FrozenTrial], is_minimized: bool) -> Array:
     """Return the normal scores of trials by rank, the best lowest; equal ones share theirs."""
-    from scipy.special import ndtri
-
-    sign = 1.0 if is_minimized else -1.0
-    orders = [_order(trial, sign) for trial in known]
-    places = {order: place for place, order in enumerate(sorted(set(orders)))}
-    _, which, counts = np.unique(
-        [places[order] for order in orders], return_inverse=True, return_counts=True
-    )
+    orders = np.array([_order(trial, 1.0 if is_minimized else -1.0) for trial in known])
+    _, which, counts = np.unique(orders, axis=0, return_inverse=True, return_counts=True)
     middles = np.cumsum(counts) - counts / 2
     return np.asarray(ndtri(middles[which] / len(known)))
 
@@ -505,11 +421,11 @@ def _order(trial: FrozenTrial, sign: float) -> tuple[int, float, float]:
 
 def _subset(
     known: Sequence[FrozenTrial], scores: Array, running: Sequence[FrozenTrial]
-) -> tuple[list[ModelPoint], Array, list[ModelPoint]]:
+) -> tuple[list[FrozenTrial], Array, Sequence[FrozenTrial]]:
     """Return what makes the model: trials with an outcome, their scores, and those in flight."""
     newest = running[-_MOST_IN_FLIGHT:]
     kept = _best_and_newest(scores, MOST - len(newest))
-    return [_point(known[n]) for n in kept], scores[kept], [_point(t) for t in newest]
+    return [known[n] for n in kept], scores[kept], newest
 
 
 def _best_and_newest(scores: Array, most: int) -> NDArray[np.int64]:
@@ -521,20 +437,11 @@ def _best_and_newest(scores: Array, most: int) -> NDArray[np.int64]:
     return np.sort(np.concatenate([best, rest[-(most - len(best)) :]]))
 
 
-def _point(trial: FrozenTrial) -> ModelPoint:
-    return ModelPoint(trial.params, trial.distributions)
-
-
-def _first_unseen(
-    points: Sequence[ModelPoint], gains: Array, seen: set[tuple[tuple[str, Value], ...]]
-) -> ModelPoint | None:
+def _first_unseen(points: Sequence[Proposal], gains: Array, seen: set[str]) -> Proposal | None:
     order = np.argsort(-gains, kind="stable")
     return next((points[place] for place in order if points[place].key not in seen), None)
 
 
 @cache
-def _pools() -> Any:
-    import scipy.linalg  # noqa: F401  its pool of threads is found once it is loaded
-    from threadpoolctl import ThreadpoolController
-
+def _pools() -> ThreadpoolController:
     return ThreadpoolController()

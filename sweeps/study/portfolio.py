@@ -48,14 +48,9 @@ class TriedPoints:
 def choose(tasks: Sequence[TriedPoints], space: Space, most: int = POINTS) -> list[tuple[int, int]]:
     """Return the task of each point of a portfolio and its place there, in the order to be tried.
 
-    Each task tried other points. The regret of a point where it was not tried is estimated from
-    the nearest points there, weighted by their nearness. The baselines of the space, which are
-    tried anyway, are none of them, and no point is there twice.
-
-    Args:
-        tasks: The data sets; each has a value that is not NaN.
-        space: The space in which the points lie.
-        most: Points at most.
+    Each task tried other points, and has a value that is not NaN. The regret of a point where it
+    was not tried is estimated from the nearest points there, weighted by their nearness. The
+    baselines of the space, which are tried anyway, are none of them, and no point is there twice.
     """
     regrets = [regrets_of(task.values) for task in tasks]
     places = [[_place(params, space) for params in task.points] for task in tasks]
@@ -82,12 +77,7 @@ def choose(tasks: Sequence[TriedPoints], space: Space, most: int = POINTS) -> li
 
 
 def greedy(regrets: NDArray[np.float64], most: int = POINTS) -> list[int]:
-    """Return the rows of a portfolio, in the order in which they are to be tried.
-
-    Args:
-        regrets: (points, tasks); above `CAP` they count as `CAP`.
-        most: Points at most.
-    """
+    """Return the rows of a portfolio of (points, tasks) regrets, in the order to be tried."""
     capped = np.minimum(regrets, CAP)
     least = np.full(capped.shape[1], np.inf)
     chosen: list[int] = []

@@ -8,10 +8,9 @@ taken; only a finite space can be exhausted.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final, TypeGuard
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 import optuna
@@ -20,8 +19,6 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
-    distribution_to_json,
-    json_to_distribution,
 )
 from optuna.trial import FrozenTrial, TrialState
 
@@ -29,10 +26,10 @@ from search_spaces.errors import SpaceError
 from search_spaces.objectives import Direction
 from search_spaces.parameters import Value
 from search_spaces.space import Space
+from search_spaces.values import is_number
 from sweeps.errors import UsageError
-from sweeps.journal.events import Unfinished
-from sweeps.records import EnqueuedPoint, Longer, Record
-from sweeps.study.sampler_view import AskingTrial, SamplerView, TrialOutcome
+from sweeps.study.points import Proposal, point_key, proposal_at, walked
+from sweeps.study.sampler_view import SamplerView, TrialOutcome
 from sweeps.study.samplers import SamplerFactory
 
 _PROPOSAL: Final = 0
@@ -61,52 +58,6 @@ def sequence_seed(sweep_seed: int, first_trial: int) -> int:
 def _mix(*parts: int) -> int:
     """Return a seed; those of neighbouring parts are unrelated (O'Neill 2015, by NumPy)."""
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
-
-
-class ProposedTrial(AskingTrial):
-    """Answers `suggest_*` for one proposal, and collects its parameters and distributions.
-
-    It stores nothing, so that a rejected proposal leaves no trace in the study.
-    """
-
-    def __init__(self, value: Callable[[str, BaseDistribution], Value]) -> None:
-        """Take each value from a function of name and distribution."""
-        super().__init__(self._suggest)
-        self.params: dict[str, Value] = {}
-        self.distributions: dict[str, BaseDistribution] = {}
-        self._value = value
-
-    def _suggest(self, name: str, distribution: BaseDistribution) -> Value:
-        if name not in self.params:
-            internal = distribution.to_internal_repr(self._value(name, distribution))
-            # Through the internal form, as storages do: 0.1 stays 0.1, but 3.0 becomes an int's 3.
-            self.params[name] = distribution.to_external_repr(internal)
-            self.distributions[name] = distribution
-        return self.params[name]
-
-
-class _Sampled:
-    """Takes the values of one proposal from the sampler of a study, as `optuna.Trial` does."""
-
-    def __init__(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        self._study, self._trial = study, trial
-        sampler = study.sampler
-        sampler.before_trial(study, trial)
-        self._joint_space = sampler.infer_relative_search_space(study, trial)
-        self._joint: Mapping[str, Value] = sampler.sample_relative(study, trial, self._joint_space)
-
-    def __call__(self, name: str, distribution: BaseDistribution) -> Value:
-        if distribution.single():
-            if isinstance(distribution, CategoricalDistribution):
-                return distribution.choices[0]
-            assert isinstance(distribution, FloatDistribution | IntDistribution)
-            return distribution.low
-        if name in self._joint and self._joint_space.get(name) == distribution:
-            return self._joint[name]
-        sampled: Value = self._study.sampler.sample_independent(
-            self._study, self._trial, name, distribution
-        )
-        return sampled
 
 
 ENOUGH: Final = 5
@@ -169,16 +120,10 @@ class DivergedRegions:
 
 def _features(params: Mapping[str, Value]) -> dict[str, float]:
     """Return numbers by name: a number stays; any other value becomes `name=value`: 1 (one-hot)."""
-    return {
-        name if _is_number(value) else f"{name}={value!r}": (
-            float(value) if _is_number(value) else 1.0
-        )
+    return dict(
+        (name, float(value)) if is_number(value) else (f"{name}={value!r}", 1.0)
         for name, value in params.items()
-    }
-
-
-def _is_number(value: Value) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    )
 
 
 def _best_split(points: np.ndarray, diverged: np.ndarray) -> tuple[int, float, float] | None:
@@ -203,60 +148,12 @@ def _best_split(points: np.ndarray, diverged: np.ndarray) -> tuple[int, float, f
     return found
 
 
-_ENQUEUED: Final = ("enqueued", "tried")
-"""First word of the origin of an enqueued point; older homes have the second one."""
 MAX_REJECTED: Final = 20
 MAX_RANDOM: Final = 2000
 
 Admissible = Callable[[Mapping[str, Value], Mapping[str, Value]], bool]
 """Whether parameters, and what the experiment receives of them, meet the constraints of space and
 experiment; computed before training."""
-
-
-def is_enqueued(origin: str) -> bool:
-    """Whether a proposal of this origin was an enqueued point."""
-    return origin.partition(",")[0] in _ENQUEUED
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """Parameters of one trial and where they came from.
-
-    Attributes:
-        origin: `baseline <name>`, `learned from <source>`, `sampled`, `random` (after too many
-            rejections), `grid`, or `enqueued`, with the source of the enqueued point if it has one.
-        rejected: How many proposals were rejected before this one.
-        config: What the experiment receives; None of one that was read from a record.
-    """
-
-    params: Mapping[str, Value]
-    distributions: Mapping[str, BaseDistribution]
-    origin: str
-    rejected: int = 0
-    config: Mapping[str, Value] | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def longer(self) -> Longer | None:
-        """The earlier trial of which it is one with more epochs; None for any other proposal."""
-        return Longer.of(self.origin)
-
-
-def proposal_at(space: Space, point: Mapping[str, Value], origin: str) -> Proposal:
-    """Return the proposal of a given point of a space."""
-    trial = ProposedTrial(lambda name, distribution: point[name])
-    walk = space.walk(trial)
-    return Proposal(walk.params, trial.distributions, origin, config=walk.config)
-
-
-def proposal_of_record(record: Record | Unfinished) -> Proposal:
-    """Return the proposal of a recorded attempt, or of a trial that goes on in a new generation."""
-    distributions = {n: json_to_distribution(d) for n, d in record.distributions.items()}
-    return Proposal(record.params, distributions, record.origin)
-
-
-def distributions_to_json(proposal: Proposal) -> dict[str, str]:
-    """Return the distributions as JSON texts by name, as a record keeps them."""
-    return {n: distribution_to_json(d) for n, d in proposal.distributions.items()}
 
 
 class Exhausted(Exception):  # noqa: N818 - an outcome, not an error
@@ -283,17 +180,18 @@ class Proposer:
             space: The search space.
             seed: Seed of the sweep.
             sampler: Makes the samplers; None enumerates the space (grid).
-            directions: `maximize` or `minimize`, one per objective.
-            admissible: Returns whether parameters meet all constraints.
-            imported: Points of the space that were tried elsewhere, with a value per objective. The
-                sampler learns from them; they may be proposed again.
-            learned: Source and point of each that was good on other data, in the order in which
-                they are tried: after the baselines, before anything is sampled.
+            directions: One per objective.
+            admissible: Whether a point meets all constraints.
+            imported: Points that were tried elsewhere, with a value per objective. The sampler
+                learns from them; they may be proposed again.
+            learned: Source and point of each that was good on other data. They are tried in this
+                order, after the baselines, before anything is sampled.
         """
         self.sampler_view = SamplerView(directions, sampler.most if sampler else None)
         self._space = space
         self._seed = seed
         self._sampler = sampler
+        self._has_state = sampler is not None and not sampler.stateless
         self._admissible = admissible
         baselines = ((f"baseline {name}", params) for name, params in space.baselines.items())
         portfolio = ((f"learned from {source}", params) for source, params in learned)
@@ -303,31 +201,25 @@ class Proposer:
         self._seen: set[str] = set()
         self._trial = 0
         self._first = 0  # trials below were proposed by earlier generations
-        self._points: dict[int, Mapping[str, Value]] = {}
         self._diverged = DivergedRegions()
-        # Never draws. While a trial is told, the sweep's own sampler must not be set: Optuna calls
-        # the sampler then, and it may change how the trial ends.
-        self._teller = optuna.samplers.RandomSampler(seed=0)
         for params, values in imported:
             known = proposal_at(space, params, "imported")
-            self.sampler_view.teach(known.params, known.distributions, values)
+            self.sampler_view.teach(known, values)
             self._diverged.tell(known.params, diverged=False)
 
-    def propose(self, point: EnqueuedPoint | None = None) -> Proposal:
+    def propose(self, given: tuple[str, Mapping[str, Value]] | None = None) -> Proposal:
         """Return the proposal of the next trial; later proposals see it as RUNNING.
 
         Args:
-            point: An enqueued point; it comes before everything else.
+            given: Origin and parameters of an enqueued point; it comes before everything else.
 
         Raises:
             Exhausted: Every admissible point was tried.
         """
         trial = self.sampler_view.open()
-        known = next((p for p in self._first_points if point_key(p[1]) not in self._seen), None)
-        if point is not None:
-            proposal = proposal_at(self._space, point.params, point.origin)
-        elif known is not None:
-            proposal = proposal_at(self._space, known[1], known[0])
+        given = given or next(self._untried(), None)
+        if given is not None:
+            proposal = proposal_at(self._space, given[1], given[0])
         elif self._sampler is None:
             proposal = self._next_of_grid()
         else:
@@ -335,52 +227,42 @@ class Proposer:
         self._accept(proposal)
         return proposal
 
-    def at(self, point: Mapping[str, Value], origin: str) -> Proposal:
-        """Return the proposal of a point that the journal holds.
-
-        Raises:
-            UsageError: The point does not lie in the space, so the sweep cannot be continued.
-        """
-        try:
-            return proposal_at(self._space, point, origin)
-        except (SpaceError, LookupError, ValueError, TypeError) as error:
-            raise UsageError(
-                f"trial {self._trial}: {dict(point)}, which was asked for before, does not lie in "
-                f"the space ({error}); begin a new sweep with --name"
-            ) from None
-
-    def restore(self, stored: Proposal) -> None:
+    def restore(self, origin: str, point: Mapping[str, Value]) -> Proposal:
         """Take a trial that the journal or a record already holds as the next one.
 
         A sampler with a state of its own makes the proposal again, so that it goes on from the same
         state.
 
         Raises:
-            UsageError: The sampler proposes something else now, so the sweep cannot be continued.
+            UsageError: The point does not lie in the space, or the sampler proposes something else
+                now, so the sweep cannot be continued.
         """
-        sampled = not is_enqueued(stored.origin)
-        if self._sampler is not None and not self._sampler.stateless and sampled:
-            again = self.propose()
-            if point_key(again.params) != point_key(stored.params):
-                raise UsageError(
-                    f"trial {self._trial - 1}: the sampler proposes {dict(again.params)} where the "
-                    f"sweep holds {dict(stored.params)}; it depends on more than seed and history, "
-                    "so this sweep cannot be resumed. Begin a new one with --name"
-                )
-            return
-        self.sampler_view.open()
-        self._accept(stored)
+        try:
+            stored = proposal_at(self._space, point, origin)
+        except (SpaceError, LookupError, ValueError, TypeError) as error:
+            raise UsageError(
+                f"trial {self._trial}: {dict(point)}, which was asked for before, does not lie in "
+                f"the space ({error}); begin a new sweep with --name"
+            ) from None
+        if not self._has_state or stored.is_enqueued:
+            self.sampler_view.open()
+            self._accept(stored)
+            return stored
+        again = self.propose()
+        if again.key != stored.key:
+            raise UsageError(
+                f"trial {self._trial - 1}: the sampler proposes {dict(again.params)} where the "
+                f"sweep holds {dict(stored.params)}; it depends on more than seed and history, "
+                "so this sweep cannot be resumed. Begin a new one with --name"
+            )
+        return stored
 
     def show_prior(self, origin: str, point: Mapping[str, Value] | None) -> None:
         """Take a trial that an earlier generation proposed, in another space, as the next one.
 
-        A sampler with a state of its own does not make the proposal again, because it begins anew
-        with each generation. A baseline or learned point that was tried is not tried again.
-
-        Args:
-            origin: Origin of the proposal.
-            point: Its parameters in this space; None if it lies outside. Then a failed trial
-                without parameters, which samplers ignore, takes its place.
+        A sampler with a state of its own begins anew with each generation, so it does not make the
+        proposal again. If the trial lies outside this space (None), a failed one without
+        parameters, which samplers ignore, takes its place.
         """
         self.sampler_view.open()
         if point is None:
@@ -389,48 +271,64 @@ class Proposer:
         else:
             self._accept(proposal_at(self._space, point, origin))
         self._first = self._trial
-        untried = (p for p in self._first_points if point_key(p[1]) not in self._seen)
-        self._first_points = tuple(untried)
+        self._first_points = tuple(self._untried())
 
     def tell(self, trial: int, outcome: TrialOutcome) -> None:
-        """Let later proposals see how a trial ended."""
-        self.sampler_view.study.sampler = self._teller
-        self.sampler_view.tell(trial, outcome)
+        """Let later proposals see how a trial ended, or how its new run did."""
+        ended = self.sampler_view.tell(trial, outcome)
         if outcome.state != TrialState.FAIL:
-            self._diverged.tell(self._points[trial], diverged=outcome.diverged)
+            self._diverged.tell(ended.params, diverged=outcome.diverged)
 
-    def tell_again(self, trial: int, outcome: TrialOutcome) -> None:
-        """Replace the FAIL that later proposals saw of a trial by the outcome of its new run."""
-        self.sampler_view.reopen(trial)
-        self.tell(trial, outcome)
+    def _untried(self) -> Iterator[tuple[str, Mapping[str, Value]]]:
+        return (one for one in self._first_points if point_key(one[1]) not in self._seen)
 
     def _accept(self, proposal: Proposal) -> None:
-        has_state = self._sampler is not None and not self._sampler.stateless
-        self.sampler_view.accept(proposal.params, proposal.distributions, keep_notes=has_state)
-        self._seen.add(point_key(proposal.params))
-        self._points[self._trial] = proposal.params
+        self.sampler_view.accept(proposal, keep_notes=self._has_state)
+        self._seen.add(proposal.key)
         self._trial += 1
 
     def _sampled(self, trial: FrozenTrial, factory: SamplerFactory) -> Proposal:
-        make = factory.make
+        sequence = sequence_seed(self._seed, self._first)
         for attempt in range(MAX_REJECTED):
             seed = proposal_seed(self._seed, self._trial, attempt)
-            self.sampler_view.study.sampler = make(sequence_seed(self._seed, self._first), seed)
-            found = self._walk(trial, "sampled")
+            sampler = factory.make(sequence, seed, is_cautious=attempt > 0)
+            found = self._drawn(trial, sampler, "sampled")
             is_diverging = factory.cautious and self._diverged.contains(found.params)
             if not is_diverging and self._is_new(found):
                 return replace(found, rejected=attempt)
-            make = factory.cautious or make
         return self._random_unseen(trial)
 
     def _random_unseen(self, trial: FrozenTrial) -> Proposal:
         seed = proposal_seed(self._seed, self._trial, MAX_REJECTED)
-        self.sampler_view.study.sampler = optuna.samplers.RandomSampler(seed=seed)
+        sampler = optuna.samplers.RandomSampler(seed=seed)
         for attempt in range(MAX_RANDOM):
-            found = self._walk(trial, "random")
+            found = self._drawn(trial, sampler, "random")
             if self._is_new(found):
                 return replace(found, rejected=MAX_REJECTED + attempt)
         return self._last_unseen()
+
+    def _drawn(
+        self, trial: FrozenTrial, sampler: optuna.samplers.BaseSampler, origin: str
+    ) -> Proposal:
+        """Return a proposal of a sampler, which is asked as `optuna.Trial` does."""
+        study = self.sampler_view.study
+        study.sampler = sampler
+        sampler.before_trial(study, trial)
+        joint_space = sampler.infer_relative_search_space(study, trial)
+        joint: Mapping[str, Value] = sampler.sample_relative(study, trial, joint_space)
+
+        def value(name: str, distribution: BaseDistribution) -> Value:
+            if distribution.single():
+                if isinstance(distribution, CategoricalDistribution):
+                    return distribution.choices[0]
+                assert isinstance(distribution, FloatDistribution | IntDistribution)
+                return distribution.low
+            if name in joint and joint_space.get(name) == distribution:
+                return joint[name]
+            drawn: Value = sampler.sample_independent(study, trial, name, distribution)
+            return drawn
+
+        return walked(self._space, value, origin)
 
     def _last_unseen(self) -> Proposal:
         if self._space.size() is None:
@@ -456,17 +354,4 @@ class Proposer:
         raise Exhausted
 
     def _is_new(self, found: Proposal) -> bool:
-        if point_key(found.params) in self._seen:
-            return False
-        assert found.config is not None  # it was walked to just now
-        return self._admissible(found.params, found.config)
-
-    def _walk(self, trial: FrozenTrial, origin: str) -> Proposal:
-        suggester = ProposedTrial(_Sampled(self.sampler_view.study, trial))
-        walk = self._space.walk(suggester)
-        return Proposal(walk.params, suggester.distributions, origin, config=walk.config)
-
-
-def point_key(params: Mapping[str, Value]) -> str:
-    """Return a text that is equal for equal points: active parameters and values, in any order."""
-    return json.dumps(params, sort_keys=True)
+        return found.key not in self._seen and self._admissible(found.params, found.config)

@@ -24,20 +24,22 @@ import copy
 import importlib
 import inspect
 import math
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import optuna
-from optuna.storages import InMemoryStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search_spaces.errors import did_you_mean
 from search_spaces.space import Component, Space
 from sweeps.errors import UsageError
 from sweeps.experiment import Stop
+from sweeps.study.sampler_view import HeldTrials
 from sweeps.wording import counted, install_command
+
+_Made = TypeVar("_Made")
 
 SAMPLERS: Final = ("tpe", "gp", "cmaes", "random", "qmc", "grid", "auto")
 _KNOWN: Final[Mapping[str, type[optuna.pruners.BasePruner]]] = {
@@ -61,22 +63,15 @@ def completed(choice: Component, stored: Mapping[str, Any] | None) -> Component:
     """Return a sampler with the start-up that it has if no option says it.
 
     The options of a new sweep's TPE say it, and are part of its fingerprint. Those of a sweep made
-    earlier may not: then it has Optuna's, and its options stay as they are.
-
-    Args:
-        choice: The sampler that is asked for.
-        stored: The sampler of the sweep that exists, as in its fingerprint; None if there is none.
+    earlier (`stored`) may not: then it has Optuna's, and its options stay as they are.
     """
     if choice.name != "tpe":
         return choice
     there = stored or {}
-    made_earlier = there.get("name") == "tpe" and _START_UP_OPTION not in there.get("options", {})
-    if not made_earlier:
+    if there.get("name") != "tpe" or _START_UP_OPTION in there.get("options", {}):
         return Component("tpe", {_START_UP_OPTION: START_UP, **choice.options})
-    options = dict(choice.options)
-    if options.get(_START_UP_OPTION) == _EARLIER_START_UP:
-        del options[_START_UP_OPTION]
-    return Component("tpe", options)
+    implied = (_START_UP_OPTION, _EARLIER_START_UP)
+    return Component("tpe", dict(one for one in choice.options.items() if one != implied))
 
 
 MOST_FOR_MODEL: Final = 200
@@ -85,30 +80,20 @@ MOST_DIMENSIONS: Final = 20
 
 
 def chosen_by_auto(space: Space, trials: int) -> tuple[Component, str]:
-    """Return the sampler of a new sweep by the rule of `auto`, and why.
+    """Return the sampler of a new sweep of so many trials by the rule of `auto`, and why.
 
-    It sees only what is known when the sweep is made. The first line that holds decides:
-
-    - several objectives: `tpe`, since `gp` models one;
-    - no more points than trials: `grid`, which tries them all;
-    - more than `MOST_FOR_MODEL` trials: `tpe`, since `gp` forgets trials then;
-    - more than `MOST_DIMENSIONS` parameters: `tpe`, since distances say little there;
-    - else `gp`.
-
-    Args:
-        space: The space of the sweep.
-        trials: Number of trials that the sweep is made with.
+    It sees only what is known when the sweep is made. The first line that holds decides.
     """
     size, several = space.size(), len(space.objectives)
     names = {name for walk in space.samples() for name in walk.params}
     parameters = f"{len(names)} parameter{'s' * (len(names) != 1)}"
-    if several > 1:
+    if several > 1:  # `gp` models one
         return Component("tpe"), f"{several} objectives"
-    if size is not None and size <= trials:
+    if size is not None and size <= trials:  # it tries them all
         return Component("grid"), f"{counted(trials, 'trial')} of {counted(size, 'point')}"
-    if trials > MOST_FOR_MODEL:
+    if trials > MOST_FOR_MODEL:  # `gp` would forget some
         return Component("tpe"), f"{trials} trials, more than {MOST_FOR_MODEL}"
-    if len(names) > MOST_DIMENSIONS:
+    if len(names) > MOST_DIMENSIONS:  # distances say little there
         return Component("tpe"), f"{parameters}, more than {MOST_DIMENSIONS}"
     return Component("gp"), f"{counted(trials, 'trial')} of {parameters}"
 
@@ -132,33 +117,33 @@ class SamplerFactory:
     """Makes the sampler of one proposal.
 
     Attributes:
-        make: (sweep seed, proposal seed) -> sampler.
+        kind: Returns a sampler for the seed of the sequence, that of the proposal, and options.
         stateless: Whether a proposal depends on the visible history and the seed alone.
-        cautious: Like `make`; makes the sampler that draws again after a proposal was rejected,
-            because it was tried before or lies where trials diverge. None: `make` draws again, and
-            no proposal is rejected for lying where trials diverge. TPE takes the best of 24 draws
-            from the region of good trials, so it returns to its favourite point again and again,
-            even if that was tried or lies beyond the edge of a diverged region. A single draw stays
-            among the good trials without returning to that point.
+        cautious: Options of the sampler that draws again after a proposal was rejected, because it
+            was tried before or lies where trials diverge; without any, no proposal is rejected for
+            the latter. TPE takes the best of 24 draws from the region of good trials, so it returns
+            to its favourite point again and again. A single draw stays among the good trials
+            without that.
         most: Most ended trials that it is shown (`SamplerView.most`), so that a proposal late in a
             long sweep takes no longer; None: all.
     """
 
-    make: Callable[[int, int], optuna.samplers.BaseSampler]
+    kind: Callable[..., optuna.samplers.BaseSampler]
     stateless: bool
-    cautious: Callable[[int, int], optuna.samplers.BaseSampler] | None = None
+    cautious: Mapping[str, Any] = field(default_factory=dict)
     most: int | None = None
+
+    def make(
+        self, sequence: int, seed: int, *, is_cautious: bool = False
+    ) -> optuna.samplers.BaseSampler:
+        """Return a sampler; only QMC has a sequence, which goes on from proposal to proposal."""
+        return self.kind(sequence, seed, **(self.cautious if is_cautious else {}))
 
 
 def sampler_factory(
     choice: Component, objectives: int = 1, space: Space | None = None
 ) -> SamplerFactory:
-    """Return the factory of a sampler; `grid` is none of Optuna's, and has none.
-
-    Args:
-        choice: The sampler and its options.
-        objectives: Number of objectives; not every sampler takes several.
-        space: The space of the sweep; `gp` walks through it.
+    """Return the factory of a sampler; `grid` has none, and `gp` walks through the space.
 
     Raises:
         UsageError: The name, option or import path is unknown, a package is missing, or the sampler
@@ -170,15 +155,27 @@ def sampler_factory(
         case "tpe":
             options = options_in_full(asdict(choice))
             tpe = {"multivariate": True, "group": True, "constant_liar": True, **options}
-            single = {**tpe, "n_ei_candidates": 1}
             factory = SamplerFactory(
-                lambda _, s: samplers.TPESampler(seed=s, **tpe),
+                lambda _, s, **more: samplers.TPESampler(seed=s, **{**tpe, **more}),
                 stateless=True,
-                cautious=lambda _, s: samplers.TPESampler(seed=s, **single),
+                cautious={"n_ei_candidates": 1},
                 most=MOST_SEEN,
             )
         case "gp":
-            return _gaussian_process(choice, objectives, space)
+            from sweeps.study.gaussian_process import GaussianProcessSampler
+
+            if objectives > 1:
+                raise UsageError(_one_objective(choice.name, objectives, "it models one"))
+            assert space is not None
+            factory = SamplerFactory(
+                lambda _, s, is_cautious=False: GaussianProcessSampler(
+                    space, seed=s, is_cautious=is_cautious, **options
+                ),
+                stateless=True,
+                cautious={"is_cautious": True},
+            )
+            _call(lambda: factory.make(0, 0), "sampler", choice.name)
+            return factory
         case "random":
             factory = SamplerFactory(lambda _, s: samplers.RandomSampler(seed=s, **options), True)
         case "cmaes":
@@ -186,7 +183,15 @@ def sampler_factory(
             cmaes = {"warn_independent_sampling": False, **options}
             factory = SamplerFactory(lambda _, s: samplers.CmaEsSampler(seed=s, **cmaes), False)
         case "qmc":
-            factory = SamplerFactory(lambda sweep, s: _qmc(sweep, s, options), False)
+            # The sequence belongs to the sweep: its scrambling uses one seed, and the study counts
+            # its position. Only parameters outside of it are drawn with the proposal's seed.
+            qmc = {"scramble": True, "warn_independent_sampling": False, **options}
+            factory = SamplerFactory(
+                lambda sequence, s: samplers.QMCSampler(
+                    seed=sequence, independent_sampler=samplers.RandomSampler(seed=s), **qmc
+                ),
+                stateless=False,
+            )
         case _ if "." in choice.name:
             imported = _import(choice.name, samplers.BaseSampler, "sampler")
             takes_seed = "seed" in inspect.signature(imported).parameters
@@ -195,7 +200,8 @@ def sampler_factory(
             )
         case _:
             raise UsageError(_unknown("sampler", choice.name, SAMPLERS))
-    return _tried(factory, choice, objectives)
+    _try(factory, choice, objectives)
+    return factory
 
 
 def make_pruner(choice: Component) -> optuna.pruners.BasePruner | None:
@@ -204,56 +210,24 @@ def make_pruner(choice: Component) -> optuna.pruners.BasePruner | None:
     Raises:
         UsageError: The name, option or import path is unknown.
     """
-    if choice.name == "none" and choice.options:
-        raise UsageError(f"pruner 'none' takes no options, got {', '.join(choice.options)}")
     if choice.name == "none":
+        if choice.options:
+            raise UsageError(f"pruner 'none' takes no options, got {', '.join(choice.options)}")
         return None
-    if choice.name in _KNOWN:
-        kind: Any = _KNOWN[choice.name]
-    elif "." in choice.name:
-        kind = _import(choice.name, optuna.pruners.BasePruner, "pruner")
-    else:
+    if choice.name not in _KNOWN and "." not in choice.name:
         raise UsageError(_unknown("pruner", choice.name, PRUNERS))
-    pruner: optuna.pruners.BasePruner = _call(kind, dict(choice.options), "pruner", choice.name)
-    return pruner
+    kind = _KNOWN.get(choice.name) or _import(choice.name, optuna.pruners.BasePruner, "pruner")
+    return _call(lambda: kind(**choice.options), "pruner", choice.name)
 
 
-def _gaussian_process(choice: Component, objectives: int, space: Space | None) -> SamplerFactory:
-    from sweeps.study.gaussian_process import GaussianProcessSampler
-
-    if objectives > 1:
-        raise UsageError(_one_objective(choice.name, objectives, "it models one"))
-    if space is None:
-        raise ValueError("sampler 'gp' walks through the space of its trials: give `space`")
-
-    def make(is_cautious: bool) -> Callable[[int, int], optuna.samplers.BaseSampler]:
-        return lambda _, seed: GaussianProcessSampler(
-            space, seed=seed, is_cautious=is_cautious, **choice.options
-        )
-
-    _call(lambda: make(False)(0, 0), {}, "sampler", choice.name)
-    return SamplerFactory(make(False), stateless=True, cautious=make(True))
-
-
-def _qmc(
-    sweep_seed: int, proposal_seed: int, options: Mapping[str, Any]
-) -> optuna.samplers.BaseSampler:
-    # The sequence belongs to the sweep: its scrambling uses one seed, and the study counts its
-    # position. Only parameters outside the sequence are drawn with the proposal's seed.
-    independent = optuna.samplers.RandomSampler(seed=proposal_seed)
-    settings = {"scramble": True, "warn_independent_sampling": False, **options}
-    return optuna.samplers.QMCSampler(seed=sweep_seed, independent_sampler=independent, **settings)
-
-
-def _tried(factory: SamplerFactory, choice: Component, objectives: int) -> SamplerFactory:
+def _try(factory: SamplerFactory, choice: Component, objectives: int) -> None:
     """Try one sampler now, so that a mistake is found before anything is created."""
-    _call(lambda: _rehearse(factory.make(0, 0), 1), {}, "sampler", choice.name)
+    _call(lambda: _rehearse(factory.make(0, 0), 1), "sampler", choice.name)
     if objectives > 1:
         try:
             _rehearse(factory.make(0, 0), objectives)
         except (ValueError, RuntimeError) as error:
             raise UsageError(_one_objective(choice.name, objectives, str(error))) from None
-    return factory
 
 
 def _one_objective(name: str, objectives: int, why: str) -> str:
@@ -269,20 +243,20 @@ def _rehearse(sampler: optuna.samplers.BaseSampler, objectives: int) -> None:
     study = optuna.create_study(sampler=sampler, directions=["minimize"] * objectives)
     distribution = optuna.distributions.FloatDistribution(0, 1, step=1 / 16)
     for number in range(12):
-        value = number / 16
+        point = {"x": number / 16, "y": number / 16}
         study.add_trial(
-            optuna.trial.create_trial(
-                params={"x": value, "y": value},
-                distributions={"x": distribution, "y": distribution},
-                values=[value] * objectives,
+            create_trial(
+                params=point,
+                distributions=dict.fromkeys(point, distribution),
+                values=[number / 16] * objectives,
             )
         )
     study.ask({"x": distribution, "y": distribution})
 
 
-def _call(kind: Callable[..., Any], options: Mapping[str, Any], what: str, name: str) -> Any:
+def _call(make: Callable[[], _Made], what: str, name: str) -> _Made:
     try:
-        return kind(**options)
+        return make()
     except ImportError as error:
         package = (error.name or str(error)).split(".")[0]
         how = install_command("cmaes") if package == "cmaes" else f"pip install {package}"
@@ -316,11 +290,9 @@ class TrialPruner:
     So its verdicts depend neither on timing nor on the place where the trial runs.
 
     Attributes:
-        pruner: An Optuna pruner made for this trial alone: pruners keep state (Hyperband its
-            resources), and a resumed sweep has none.
+        pruner: Made for this trial alone: pruners keep state (Hyperband its resources), and a
+            resumed sweep has none.
         metric: The per-epoch metric that it watches.
-        direction: `maximize` or `minimize`.
-        trial: Trial number.
         finished: The trials told before this trial was proposed.
     """
 
@@ -335,28 +307,26 @@ class TrialPruner:
         value = metrics[self.metric]
         if not math.isfinite(value):
             return None
-        storage, study, trial_id = self._snapshot
-        storage.set_trial_intermediate_value(trial_id, epoch, value)
-        return Stop("pruned") if self.pruner.prune(study, storage.get_trial(trial_id)) else None
+        curve = {**self._held.trials[-1].intermediate_values, epoch: value}
+        trial = self._held.change(self.trial, intermediate_values=curve)
+        return Stop("pruned") if self.pruner.prune(self._held.study(self.pruner), trial) else None
 
     @property
     def notes(self) -> Mapping[str, Any]:
         """The pruner's notes about this trial; the pruners of later trials need them."""
-        storage, _, trial_id = self._snapshot
-        return dict(storage.get_trial_system_attrs(trial_id))
+        return self._held.trials[-1].system_attrs
 
     @cached_property
-    def _snapshot(self) -> tuple[InMemoryStorage, optuna.Study, int]:
-        """The snapshot as a study in memory; made in the worker, after the first epoch."""
-        is_known = type(self.pruner) in _KNOWN.values()
-        storage = _Snapshot(self.trial, self.finished) if is_known else InMemoryStorage()
-        direction = optuna.study.StudyDirection[self.direction.upper()]
-        study_id = storage.create_new_study([direction], "snapshot")
-        study = optuna.load_study(study_name="snapshot", storage=storage, pruner=self.pruner)
-        if not is_known:
-            for trial in _in_places(self.trial, self.finished):
-                storage.create_new_trial(study_id, trial)
-        return storage, study, storage.create_new_trial(study_id)
+    def _held(self) -> HeldTrials:
+        """The trial that runs, behind the others: made in the worker, after the first epoch.
+
+        Numbers stay the same, since Hyperband derives the brackets from them: a trial that has not
+        finished is blank.
+        """
+        held, finished = HeldTrials([self.direction]), {one.number: one for one in self.finished}
+        for number in range(self.trial + 1):
+            held.add(finished.get(number) or copy.copy(_BLANK))
+        return held
 
 
 def told_to(
@@ -364,8 +334,7 @@ def told_to(
 ) -> Sequence[FrozenTrial]:
     """Return these trials with what a pruner looks at, since all travel to the worker each time.
 
-    Those that have a name here look at no parameters; only `median` looks at epochs before the
-    last. Others are told everything.
+    Pruners with a name look at no parameters, and all but `median` at the last epoch only.
     """
     kind = type(pruner)
     if kind not in _KNOWN.values():
@@ -379,44 +348,4 @@ def told_to(
     return told
 
 
-def _in_places(count: int, finished: Sequence[FrozenTrial]) -> Iterator[FrozenTrial]:
-    """Yield a trial for each number below `count`: one that is not finished is blank.
-
-    Numbers must stay the same: Hyperband derives the brackets from them.
-    """
-    by_number = {trial.number: trial for trial in finished}
-    for number in range(count):
-        trial = by_number.get(number) or copy.copy(_BLANK)
-        trial.number = number
-        yield trial
-
-
-class _Snapshot(InMemoryStorage):
-    """Holds the trial that runs, behind others that are only shown: to store one takes 40 us.
-
-    It is for pruners that are known to ask for all trials, and for nothing else.
-    """
-
-    def __init__(self, running: int, finished: Sequence[FrozenTrial]) -> None:
-        super().__init__()
-        self._running, self._shown = running, list(_in_places(running, finished))
-
-    def get_all_trials(
-        self,
-        study_id: int,
-        deepcopy: bool = True,
-        states: Container[TrialState] | None = None,
-    ) -> list[FrozenTrial]:
-        running = [self._numbered(t) for t in super().get_all_trials(study_id, deepcopy, states)]
-        shown = [trial for trial in self._shown if states is None or trial.state in states]
-        return [*(copy.deepcopy(shown) if deepcopy else shown), *running]
-
-    def get_trial(self, trial_id: int) -> FrozenTrial:
-        return self._numbered(super().get_trial(trial_id))
-
-    def _numbered(self, trial: FrozenTrial) -> FrozenTrial:
-        trial.number = self._running
-        return trial
-
-
-_BLANK = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING)
+_BLANK: Final = create_trial(state=TrialState.RUNNING)

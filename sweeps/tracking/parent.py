@@ -42,13 +42,13 @@ from sweeps.records import (
     FOLD,
     CodeHistory,
     Conclusions,
-    Notes,
     Record,
     RecordError,
     RecordStore,
     SweepInfo,
     confirmed_by,
     heard,
+    notes_of,
     ranked,
 )
 from sweeps.records.conclusions import confirmed_training, is_finalist
@@ -345,7 +345,7 @@ def end_parent(
             projection.arrange(info, partial(_remove_former, kept=report))
     told = "".join(map(render_conclusion, data.conclusions))
     note = end.note if ending.error else f"{told}{end.note}\n{render_briefing(data)}\n"
-    noted = (heard(Notes(store).all) or {}).get(SWEEP)
+    noted = (heard(lambda: notes_of(store)) or {}).get(SWEEP)
     rows = trial_rows(records)
     table = io.StringIO(newline="")
     columns, cells = trial_table(rows, objectives=info.objectives, space=info.space)
@@ -448,7 +448,7 @@ def find_champion(
     store: RecordStore,
     info: SweepInfo,
     records: Sequence[Record],
-    again: PreparedAgain,
+    again: PreparedAgain | None = None,
     report: Report = warn,
 ) -> ChampionModel | None:
     """Return the winner's training on fold 0 if the sweep is confirmed, else its best trial.
@@ -461,11 +461,12 @@ def find_champion(
         store: The sweep's records.
         info: The sweep.
         records: All of them.
-        again: Its experiment and its data.
+        again: Its experiment and its data, if they are loaded already.
         report: Called with a line about each damage: of a record, or of the model's weights.
     """
     if info.has_front or confirmed_by(info.directory):
         return None
+    again = again or PreparedAgain(partial(recorded_experiment, info, store.folder.parent))
     try:
         if (found := confirmed_training(store)) is not None:
             trainings, confirmation, record = found
@@ -703,7 +704,7 @@ def sweep_note(info: SweepInfo, asked: int, *, is_running: bool) -> SweepNote:
 
 def send_notes(projector: Projector, store: RecordStore, info: SweepInfo) -> None:
     """Queue the notes on trials for MLflow; damaged notes are reported."""
-    notes = heard(Notes(store).all) or {}
+    notes = heard(lambda: notes_of(store)) or {}
     for record in store.read_all() if notes.keys() - {SWEEP} else []:
         text = notes.get(str(record.trial))
         if text is not None and record.ends_trial:

@@ -55,7 +55,7 @@ from sweeps.tracking.runs import (
 from sweeps.tracking.store import CheckedClient, close_client, open_client, quiet
 from sweeps.tracking.view import running_note, view_tag
 from sweeps.workspace.clock import now_ms
-from sweeps.workspace.databases import DatabaseRetry, schema_version
+from sweeps.workspace.databases import schema_version
 from sweeps.workspace.failpoints import reached
 
 Result = TypeVar("Result")
@@ -172,7 +172,7 @@ class Projection:
 
     def discard(
         self, info: SweepInfo, wrong: Callable[[str], bool], *, look_up: bool = True
-    ) -> list[str]:
+    ) -> None:
         """Delete the child runs of some attempts, so that they are written anew or never.
 
         Doubled runs are reduced to one.
@@ -181,17 +181,12 @@ class Projection:
             info: The sweep.
             wrong: Whether the run of an attempt (`<trial>-<attempt>`) is to go.
             look_up: Whether to read the store again, because another host may have written there.
-
-        Returns:
-            The attempts whose runs were deleted.
         """
         if look_up:
             self._sweeps.pop(info.id, None)
         with self._known(info) as sweep:
-            keys = [key for key in sweep.children if wrong(key)]
-            for key in keys:
+            for key in [key for key in sweep.children if wrong(key)]:
                 discard_run(self._client(), sweep.children.pop(key)[0])
-            return keys
 
     def arrange(self, info: SweepInfo, write: Callable[[Any, KnownSweep], Result]) -> Result:
         """Call `write` with the client and the sweep's known runs; return its result."""
@@ -266,7 +261,7 @@ class Projection:
             client = open_client(self.tracking_uri)
             self._opened = CheckedClient(client, self.check)
             database = sqlite_path(self.tracking_uri)
-            schema = database and schema_version(database, DatabaseRetry(), "experiments")
+            schema = database and schema_version(database, "experiments")
             own = RunTables(client._tracking_client.store) if schema == REVISION else None
             self._tables = own  # None: the store is to be written by its client
         return self._opened

@@ -164,15 +164,12 @@ class Projector:
 
         self._append(_Job(record.key, project))
 
-    def discard(
-        self, wrong: Callable[[str], bool], on_discarded: Callable[[str], None] = lambda key: None
-    ) -> None:
+    def discard(self, wrong: Callable[[str], bool]) -> None:
         """Queue the deletion of the runs of some attempts; see `Projection.discard`."""
 
         def discard() -> None:
             look_up = not self._has_just_looked
-            for key in self._projection.discard(self._info, wrong, look_up=look_up):
-                on_discarded(key)
+            self._projection.discard(self._info, wrong, look_up=look_up)
 
         self._append(_Job(PARENT, discard))
 

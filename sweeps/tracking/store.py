@@ -173,7 +173,7 @@ _PAUSES: Final = (0.1, 0.3, 0.6)
 _REVISION: Final = re.compile(r"^revision\b.*=\s*['\"](\w+)", re.MULTILINE)
 
 
-def open_client(tracking_uri: str, database_retry: DatabaseRetry | None = None) -> Any:
+def open_client(tracking_uri: str) -> Any:
     """Return an `MlflowClient`; a SQLite store is created and migrated (seconds, once).
 
     Raises:
@@ -188,11 +188,10 @@ def open_client(tracking_uri: str, database_retry: DatabaseRetry | None = None) 
             return MlflowClient(tracking_uri)
         database.parent.mkdir(parents=True, exist_ok=True)
         with exclusive(database.parent):  # two processes must not both create it
-            database_retry = database_retry or DatabaseRetry()
             if not database.exists():
-                database_retry.run(database, lambda: _create(database))
+                DatabaseRetry().run(database, lambda: _create(database))
             else:
-                _bring_up_to_date(database, database_retry)
+                _bring_up_to_date(database)
             client = MlflowClient(tracking_uri)
             engine = client._tracking_client.store.engine  # MLflow offers no other way to it
             # Spare an fsync per transaction: a lost last commit is rebuilt from the records.
@@ -269,7 +268,7 @@ class CheckedClient:
         self._client._tracking_client._get_artifact_repo(run_id).delete_artifacts(path)
 
 
-def check_database(database: Path, database_retry: DatabaseRetry) -> None:
+def check_database(database: Path, note: Callable[[str], None] = lambda text: None) -> None:
     """Refuse a database that MLflow could not use, before anything is created.
 
     MLflow is not imported: that takes three seconds.
@@ -278,10 +277,10 @@ def check_database(database: Path, database_retry: DatabaseRetry) -> None:
         StoreError: The file is damaged, locked for too long, or of another program or a newer
             MLflow; it was left as it is.
     """
-    check(database, database_retry)
+    check(database, note)
     if not database.exists():
         return
-    version = schema_version(database, database_retry, "experiments")
+    version = schema_version(database, "experiments")
     if version not in _known_schemas():
         raise StoreError(
             f"{database}: its schema ({version or 'none'}) is not one of MLflow "
@@ -328,15 +327,15 @@ def _create(database: Path) -> None:
         reached("tracking.made")
 
 
-def _bring_up_to_date(database: Path, database_retry: DatabaseRetry) -> None:
+def _bring_up_to_date(database: Path) -> None:
     """Migrate the store of an older MLflow after copying it; refuse a store of unknown schema.
 
     MLflow itself would migrate without a copy, if at all.
     """
-    check_database(database, database_retry)
-    database_retry.run(database, lambda: enable_wal(database))
-    if schema_version(database, database_retry, "experiments") != _latest_schema():
-        database_retry.run(database, lambda: migrate(database, _upgrade))
+    check_database(database)
+    DatabaseRetry().run(database, lambda: enable_wal(database))
+    if schema_version(database, "experiments") != _latest_schema():
+        DatabaseRetry().run(database, lambda: migrate(database, _upgrade))
 
 
 @cache  # Alembic reads all of its scripts each time

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from sweeps.errors import LeaseLost, StoreError, UsageError
 from sweeps.experiments.code import PreparedAgain
@@ -137,9 +136,6 @@ def finish_deletions(home: Home, tracking_uri: str) -> None:
             folder.rmdir()
 
 
-Change = Literal["sent", "deleted a run of"]
-
-
 @dataclass(frozen=True)
 class SyncReport:
     """The outcome of sending one sweep.
@@ -190,7 +186,7 @@ def send(
     info: SweepInfo,
     tracking_uri: str,
     held: Hold,
-    tell: Callable[[Change, str], None] = lambda change, key: None,
+    on_written: Callable[[str], None] = lambda key: None,
     *,
     again: Collection[str] = (),
     replaced: Collection[str] = (),
@@ -205,8 +201,8 @@ def send(
         info: The sweep.
         tracking_uri: From `resolve_tracking_uri`.
         held: The caller's ownership of the sweep.
-        tell: Called, in another thread, with the key of each attempt that is about to be sent, or
-            whose run was deleted because it has no record or is one of `replaced`.
+        on_written: Called, in another thread, with the key of each attempt that is about to be
+            written.
         again: Keys of attempts to be written even if their run looks complete.
         replaced: Keys of attempts whose run is to be deleted first.
         source: Source of its data; None for the experiment's own.
@@ -225,7 +221,7 @@ def send(
     def drawing(key: str) -> Mapping[str, bytes]:
         if key not in written:
             written[key] = None
-            tell("sent", key)
+            on_written(key)
         # The experiment is imported only here, since as a rule no run is missing. If that fails,
         # the run gets its numbers and counts as pending.
         return files(key)
@@ -237,9 +233,7 @@ def send(
     projector.end_first(ending.status)
     projector.start()
     recorded = {record.key for record in records}
-    projector.discard(
-        lambda key: key not in recorded or key in replaced, partial(tell, "deleted a run of")
-    )
+    projector.discard(lambda key: key not in recorded or key in replaced)
     for record in records:
         key = record.key
         missing = key not in again
@@ -265,21 +259,15 @@ def sync_sweep(
         home: Where the sweep lies.
         info: The sweep.
         tracking_uri: From `resolve_tracking_uri`.
-        on_written: Called with the key of each attempt that is about to be written; in another
-            thread.
+        on_written: See `send`.
         source: Source of its data; None for the experiment's own.
 
     Raises:
         UsageError: Another process runs the sweep.
         RecordError: A record cannot be read.
     """
-
-    def tell(change: Change, key: str) -> None:
-        if change == "sent":
-            on_written(key)
-
     with hold_to_send(home, info, tracking_uri) as held:
-        return send(home, info, tracking_uri, held, tell, source=source)
+        return send(home, info, tracking_uri, held, on_written, source=source)
 
 
 def show_conclusions(

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 import time
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from sweeps.errors import UsageError
@@ -61,14 +63,23 @@ class Stopwatch:
         return time.monotonic() - self._began
 
 
-_command: ContextVar[Stopwatch | None] = ContextVar("_command", default=None)
+command: Stopwatch | None = None
+"""Begins with the process of a command, before it imports what takes its time."""
 
 
-def command_begins() -> None:
-    """Note that the process of a command begins, before it imports what takes its time."""
-    _command.set(Stopwatch())
+@contextmanager
+def repeated(action: Callable[[], None], seconds: float, name: str) -> Iterator[None]:
+    """Call an action every so many seconds in a thread of that name, until the block ends."""
+    over = threading.Event()
 
+    def repeat() -> None:
+        while not over.wait(seconds):
+            action()
 
-def command_watch() -> Stopwatch:
-    """Return the watch that began with the command; one that begins now if it was not noted."""
-    return _command.get() or Stopwatch()
+    thread = threading.Thread(target=repeat, name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -33,27 +32,24 @@ URGENT_WAIT_SECONDS: Final = 1.0
 """The longest wait once somebody asked the sweep to stop: records are safe without the database."""
 
 
-@dataclass(frozen=True)
-class Trouble:
-    """A problem with a database: if it may pass, the sweep waits; if not, it ends with one message.
+class DatabaseError(StoreError):
+    """A database cannot be used, for now or at all.
 
     Attributes:
-        passes: Whether the same call may succeed later, as of a server that is restarted.
         why: The reason in a few words, for the user who waits.
-        error: The error to raise if the problem does not pass.
-        longest_seconds: How long to wait at most.
+        passes_within: How many seconds to wait for it, as for a server that is restarted; 0: it
+            does not pass.
     """
 
-    passes: bool
-    why: str
-    error: StoreError
-    longest_seconds: float
+    def __init__(self, message: str, why: str = "", passes_within: float = 0.0) -> None:
+        super().__init__(message)
+        self.why, self.passes_within = why, passes_within
 
 
 class Server(Protocol):
     """A database on a server, in place of a SQLite file."""
 
-    def trouble(self, error: BaseException) -> Trouble | None:
+    def explain(self, error: Exception) -> DatabaseError | None:
         """Return the problem with the database that an error shows; None if it shows none."""
 
 
@@ -65,22 +61,15 @@ class DatabaseRetry:
         note: Callable[[str], None] = lambda text: None,
         is_urgent: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Prepare to wait.
-
-        Args:
-            note: Receives one line when a wait gets long.
-            is_urgent: Returns whether somebody asked the sweep to stop; called repeatedly.
-        """
-        self._note = note
-        self._is_urgent = is_urgent
+        """Take what receives a line when a wait gets long, and says if the sweep is to stop."""
+        self.note, self._is_urgent = note, is_urgent
 
     def run(self, database: Path | Server, action: Callable[[], T]) -> T:
         """Run an action on a database, and repeat it while the database is locked or out of reach.
 
         Args:
             database: The file, or the server.
-            action: One transaction that may be repeated even if it was committed unnoticed. It may
-                raise the errors of SQLite, psycopg, SQLAlchemy or Optuna.
+            action: One transaction that may be repeated even if it was committed unnoticed.
 
         Raises:
             StoreError: The database is not available for too long, or cannot be used.
@@ -90,27 +79,23 @@ class DatabaseRetry:
             try:
                 return action()
             except Exception as error:
-                trouble = _trouble(database, error)
-                if trouble is None:
+                problem = _explained(error, database)
+                if problem is None:
                     raise
-                waited = time.monotonic() - began
-                longest = URGENT_WAIT_SECONDS if self._is_urgent() else trouble.longest_seconds
-                if not trouble.passes or waited >= longest:
-                    raise trouble.error from error
+                waited, longest = time.monotonic() - began, problem.passes_within
+                if waited >= (min(longest, URGENT_WAIT_SECONDS) if self._is_urgent() else longest):
+                    raise problem from error
             if waited >= NOTE_AFTER_SECONDS and not noted:
                 noted = True
-                self._note(f"waiting for {database}: {trouble.why}")
+                self.note(f"waiting for {database}: {problem.why}")
             time.sleep(0.1)
 
 
-def _trouble(database: Path | Server, error: Exception) -> Trouble | None:
+def _explained(error: Exception, database: Path | Server) -> DatabaseError | None:
     if not isinstance(database, Path):
-        return database.trouble(error)
+        return database.explain(error)
     cause = sqlite_error(error)
-    if cause is None:
-        return None
-    why = "another process has locked it"
-    return Trouble(is_locked(cause), why, explained(cause, database), LONGEST_WAIT_SECONDS)
+    return None if cause is None else explained(cause, database)
 
 
 def sqlite_error(error: BaseException | None) -> sqlite3.Error | None:
@@ -120,29 +105,26 @@ def sqlite_error(error: BaseException | None) -> sqlite3.Error | None:
     return error
 
 
-def is_locked(error: sqlite3.Error) -> bool:
-    """Whether the same call may succeed once another process has ended its transaction."""
-    return _primary_code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-
-
-def explained(error: sqlite3.Error, database: Path) -> StoreError:
+def explained(error: sqlite3.Error, database: Path) -> DatabaseError:
     """Return an error of SQLite as one message that says what the user can do."""
     safe = "recorded trials are safe, and the same command goes on"
+    why, seconds = "", 0.0
     match _primary_code(error):
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            text = f"another process has locked it; end that process or wait for it: {safe}"
+            why, seconds = "another process has locked it", LONGEST_WAIT_SECONDS
+            text = f"{why}; end that process or wait for it: {safe}"
         case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
             text = f"it cannot be written ({error}): is the disk full? Make room: {safe}"
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             text = f"{error}; make the file and its folder writable: {safe}"
         case _:
             return damaged(database, str(error))
-    return StoreError(f"{database}: {text}")
+    return DatabaseError(f"{database}: {text}", why, seconds)
 
 
-def damaged(database: Path, what: str) -> StoreError:
+def damaged(database: Path, what: str) -> DatabaseError:
     """Return the error for a database that cannot be used."""
-    return StoreError(
+    return DatabaseError(
         f"{database}: damaged, or no database of ours ({what}). It was left as it is. Move it away "
         f"with  mv {shlex.quote(str(database))}* ELSEWHERE  and repeat the command: its contents "
         "are written anew from the journals"
@@ -154,31 +136,22 @@ def _primary_code(error: sqlite3.Error) -> int:
     return code & 0xFF  # the higher bits only add detail
 
 
-def connect(database: Path, *, seconds: float, mode: str = "rw") -> sqlite3.Connection:
-    """Open an existing database.
-
-    Args:
-        database: The file.
-        seconds: How long SQLite itself waits for a lock.
-        mode: `rw` or `ro`.
-    """
+def connect(database: Path, mode: str = "rw") -> sqlite3.Connection:
+    """Open an existing database, to write (`rw`) or to read only (`ro`); see `DatabaseRetry`."""
     address = f"{database.absolute().as_uri()}?mode={mode}"
-    return sqlite3.connect(address, uri=True, timeout=seconds, isolation_level=None)
+    return sqlite3.connect(address, uri=True, timeout=0.1, isolation_level=None)
 
 
 LONGEST_CHECK_SECONDS: Final = 0.5
 """After this time the check of a big file ends unfinished."""
 OPERATIONS_BETWEEN_LOOKS: Final = 10_000
 """Instructions of SQLite's virtual machine between two looks at the clock."""
-
-_CREATING: Final = ".new"
-_COMPANIONS: Final = ("-wal", "-shm", "-journal")
-
-
 MOST_COPIED: Final = 2 * 2**30
 """Bytes of a database of somebody else's that are copied at most."""
 LONGEST_READING_SECONDS: Final = 300.0
 """After this time a database of somebody else's is read no further."""
+_CREATING: Final = ".new"
+_COMPANIONS: Final = ("-wal", "-shm", "-journal")
 
 
 @contextmanager
@@ -199,17 +172,11 @@ def copied(database: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy.db"
         try:
-            with (
-                closing(connect(database, seconds=5.0, mode=mode)) as source,
-                closing(sqlite3.connect(copy)) as target,
-            ):
-                source.backup(target)
-            if strange := _beyond_tables(copy):
-                raise UsageError(f"{database}: {strange}; refused")
-            check(copy, DatabaseRetry())
-        except (sqlite3.Error, StoreError) as error:
-            problem = "" if isinstance(error, StoreError) else f" ({error})"
-            raise UsageError(f"{database}: no database can be read{problem}") from None
+            _copy(database, copy, mode)
+            if problem := _problem(copy):
+                raise UsageError(f"{database}: {problem}; refused")
+        except sqlite3.Error as error:
+            raise UsageError(f"{database}: no database can be read ({error})") from None
         with _bounded(database):
             yield copy
 
@@ -246,10 +213,12 @@ def _bounded(database: Path) -> Iterator[None]:
         event.remove(Engine, "connect", look)
 
 
-def check(database: Path, database_retry: DatabaseRetry) -> None:
+def check(database: Path, note: Callable[[str], None] = lambda text: None) -> None:
     """Refuse a damaged database; accept one that does not exist yet.
 
-    The check takes a few milliseconds for a small file, and at most `LONGEST_CHECK_SECONDS`.
+    Args:
+        database: The file.
+        note: Receives one line if it is locked for long.
 
     Raises:
         StoreError: It is empty, torn, altered or no database; nothing was changed.
@@ -258,84 +227,61 @@ def check(database: Path, database_retry: DatabaseRetry) -> None:
         return
     if database.stat().st_size == 0:
         raise damaged(database, "it is empty")
-    database_retry.run(database, lambda: check_tables(database))
-
-    def problems() -> list[str]:
-        deadline = time.monotonic() + LONGEST_CHECK_SECONDS
-        # Read-only: closing a writable connection would merge the `-wal` into a damaged file.
-        with closing(connect(database, seconds=0.1, mode="ro")) as connection:
-            connection.set_progress_handler(
-                lambda: time.monotonic() > deadline, OPERATIONS_BETWEEN_LOOKS
-            )
-            try:
-                return [str(row[0]) for row in connection.execute("PRAGMA quick_check(1)")]
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
-                    return ["ok"]
-                raise
-
-    (first, *_) = database_retry.run(database, problems)
-    if first != "ok":
-        raise damaged(database, " ".join(first.split()))
+    if problem := DatabaseRetry(note).run(database, lambda: _problem(database)):
+        raise damaged(database, problem)
 
 
-def check_tables(database: Path) -> None:
-    """Refuse a database with more than tables: a view may be computed without end.
+def _problem(database: Path) -> str | None:
+    """Return what is wrong with the contents of a database: more than tables, or damage.
 
-    Raises:
-        StoreError: It holds a view or a virtual table.
-        sqlite3.Error: It cannot be read.
+    A view may be computed without end. Of a big file only a part is checked.
     """
-    if strange := _beyond_tables(database):
-        raise damaged(database, strange)
-
-
-def _beyond_tables(database: Path) -> str:
-    with closing(connect(database, seconds=0.1, mode="ro")) as connection:
-        row = connection.execute(
+    # Read-only: closing a writable connection would merge the `-wal` into a damaged file.
+    with closing(connect(database, "ro")) as connection:
+        strange = connection.execute(
             "SELECT CASE type WHEN 'view' THEN 'view' ELSE 'virtual table' END, name "
             "FROM sqlite_master WHERE type = 'view' OR sql LIKE 'CREATE VIRTUAL%'"
         ).fetchone()
-    return (
-        f"it holds the {row[0]} {row[1]!r}, as neither Optuna nor MLflow makes one" if row else ""
-    )
+        if strange:
+            kind, name = strange
+            return f"it holds the {kind} {name!r}, as neither Optuna nor MLflow makes one"
+        deadline = time.monotonic() + LONGEST_CHECK_SECONDS
+        connection.set_progress_handler(
+            lambda: time.monotonic() > deadline, OPERATIONS_BETWEEN_LOOKS
+        )
+        try:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                return None
+            raise
+    return None if found == "ok" else " ".join(str(found).split())
 
 
-def schema_version(database: Path, database_retry: DatabaseRetry, owner_table: str) -> str | None:
-    """Return the revision of a database's schema, as Alembic noted it.
+def schema_version(database: Path, owner_table: str) -> str | None:
+    """Return the revision of a database's schema, as Alembic noted it; None without such a note.
 
     Args:
         database: The file.
-        database_retry: Waits for it.
-        owner_table: A table that only the expected program has.
-
-    Returns:
-        The revision; None if the database belongs to another program, or has no such note.
+        owner_table: A table that only the expected program has; without it the result is None.
     """
 
     def read() -> str | None:
-        with closing(connect(database, seconds=0.1, mode="ro")) as connection:
+        with closing(connect(database, "ro")) as connection:
             names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             if not {owner_table, "alembic_version"} <= {name for (name,) in names}:
                 return None
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
             return str(row[0]) if row else None
 
-    return database_retry.run(database, read)
+    return DatabaseRetry().run(database, read)
 
 
 def migrate(database: Path, change: Callable[[Path], None]) -> Path:
-    """Bring a database up to date on a copy, which then takes its place.
+    """Let `change` migrate a copy of a database, which then takes its place; return the backup.
 
     If the process is killed meanwhile, the database stays as it was. The caller keeps other
-    processes out.
-
-    Args:
-        database: The file.
-        change: Migrates the copy that it receives.
-
-    Returns:
-        The backup: the database as it was before, under a name with the time (UTC).
+    processes out. The backup has a name with the time (UTC).
     """
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     backup = database.with_name(f"{database.name}.backup-{moment}")
@@ -348,22 +294,16 @@ def migrate(database: Path, change: Callable[[Path], None]) -> Path:
     return backup
 
 
-def _copy(database: Path, to: Path) -> None:
-    with (
-        closing(connect(database, seconds=0.1)) as source,
-        closing(sqlite3.connect(to)) as target,
-    ):
+def _copy(database: Path, to: Path, mode: str = "rw") -> None:
+    with closing(connect(database, mode)) as source, closing(sqlite3.connect(to)) as target:
         source.backup(target)
 
 
 @contextmanager
 def created_whole(database: Path) -> Iterator[Path]:
-    """Make a database under another name first, so that a killed process leaves no half of it.
+    """Yield another path to make a database at, so that a killed process leaves no half of it.
 
     The caller keeps other processes out and closes its connections.
-
-    Yields:
-        The path under which the caller makes the database.
     """
     new = database.with_name(f".{database.name}{_CREATING}")
     _remove(new)
@@ -387,7 +327,7 @@ def abandon_creation(database: Path) -> None:
 
 def enable_wal(database: Path) -> None:
     """Let readers and one writer work at the same time; the file keeps the setting."""
-    with closing(connect(database, seconds=0.1)) as connection:
+    with closing(connect(database)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
 
 

@@ -27,10 +27,7 @@ _WRITTEN_SECONDS: Final = 3600.0
 def write_atomically(path: Path, data: bytes, what: str) -> None:
     """Write `data` to `path`: temporary file beside it, fsync, rename, fsync of the folder.
 
-    Args:
-        path: The file; its old contents are replaced.
-        data: Its contents.
-        what: First part of the names of its fail-points.
+    `what` is the first part of the names of its fail-points.
 
     Raises:
         StoreError: It cannot be written: no space, no permission, or the folder is gone.
@@ -97,14 +94,13 @@ def is_abandoned(path: Path) -> bool:
 
     Where the system does not say who has what open, it counts as written for an hour.
     """
-    processes = Path("/proc")
     try:
-        if not (processes / "self" / "fd").is_dir():
-            return time.time() - path.stat().st_mtime > _WRITTEN_SECONDS
         wanted = path.stat()
     except OSError:
         return False  # it has its name by now
-    for descriptor in processes.glob("[0-9]*/fd/*"):
+    if not Path("/proc/self/fd").is_dir():
+        return time.time() - wanted.st_mtime > _WRITTEN_SECONDS
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
         with suppress(OSError):  # ended meanwhile, or another user's
             if os.path.samestat(descriptor.stat(), wanted):
                 return False
@@ -112,11 +108,7 @@ def is_abandoned(path: Path) -> bool:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents, if they do not exist.
-
-    Raises:
-        StoreError: It cannot be made.
-    """
+    """Make a folder and its parents, if they do not exist, or raise a StoreError."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -141,16 +133,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-# Reads files that anybody may have written: regular files only, and in bounded memory.
-#
+# Anybody may have written a file that is read: so only regular files are, and in bounded memory.
 # An archive is refused by the sizes that it declares, before it is unpacked, and no member is
 # unpacked beyond its declared size. JSON is refused by the memory that its values would take,
-# before it is parsed. So reading one file takes at most `MOST_MEMORY` bytes, or four times the size
-# of the file if that is more.
-
+# before it is parsed.
 
 MOST_MEMORY: Final = 512 * 2**20
-"""Most bytes that reading one file may take: its contents, and the copies made on the way."""
+"""Most bytes that reading one file may take, copies included; or four times the size of the file,
+if that is more."""
 MOST_UNPACKED: Final = MOST_MEMORY // 4
 """Most bytes that an archive may unpack to; or four times its own size, if that is more."""
 MOST_PARSED: Final = MOST_MEMORY // 2
@@ -184,8 +174,7 @@ def open_file(path: Path) -> BufferedReader:
     """Open a regular file for reading; never wait for a pipe that nobody writes into.
 
     Raises:
-        NoFileError: It is not a regular file.
-        OSError: It cannot be opened.
+        OSError: It cannot be opened; a NoFileError if it is not a regular file.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -204,8 +193,7 @@ def read_file(path: Path, most: int | None = None) -> bytes:
 
     Raises:
         FormatError: It has more than `most` bytes.
-        NoFileError: It is not a regular file.
-        OSError: It cannot be read.
+        OSError: It cannot be read; a NoFileError if it is not a regular file.
     """
     with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -251,14 +239,11 @@ def _is_deep(value: Any) -> bool:
 
 @contextmanager
 def opened_archive(file: IO[bytes], what: str = "archive") -> Iterator[zipfile.ZipFile]:
-    """Open a zip archive, on disk or in memory.
-
-    Args:
-        file: The archive.
-        what: The name of such an archive in messages.
+    """Open a zip archive, on disk or in memory; `what` it is called in messages.
 
     Raises:
-        FormatError: It is no archive, is torn, or uses another method of packing than ours.
+        FormatError: It is no archive, is torn, uses another method of packing than ours, or
+            declares more bytes than may be unpacked.
     """
     with ExitStack() as stack:
         with reading(what):
@@ -269,6 +254,9 @@ def opened_archive(file: IO[bytes], what: str = "archive") -> Iterator[zipfile.Z
         methods = {member.compress_type for member in archive.infolist()}
         if methods - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
             raise FormatError("it is packed by a method that sweeps never uses")
+        most = max(MOST_UNPACKED, 4 * file.seek(0, os.SEEK_END))
+        if sum(member.file_size for member in archive.infolist()) > most:
+            raise FormatError(f"it unpacks to more than {most >> 20} MB")
         yield archive
 
 
@@ -283,33 +271,14 @@ def _listed(file: IO[bytes]) -> int:
     return int.from_bytes(end[-58:-50] if large else end[-10:-6], "little")
 
 
-def check_unpacked(archive: zipfile.ZipFile, file: IO[bytes]) -> None:
-    """Refuse an archive whose members declare more bytes together than may be unpacked.
-
-    Raises:
-        FormatError: They do.
-    """
-    most = max(MOST_UNPACKED, 4 * file.seek(0, os.SEEK_END))
-    if sum(member.file_size for member in archive.infolist()) > most:
-        raise FormatError(f"it unpacks to more than {most >> 20} MB")
-
-
 def unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """Return a member; unpack no more of it than the size that it declares.
-
-    Raises:
-        FormatError: It is torn.
-    """
+    """Return a member, or raise a FormatError; unpack no more of it than the size it declares."""
     with reading(), archive.open(member) as packed:
         return packed.read(member.file_size + 1)
 
 
 def pieces(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Yield a member piece by piece.
-
-    Raises:
-        FormatError: It is torn.
-    """
+    """Yield a member piece by piece, or raise a FormatError."""
     with reading(), archive.open(member) as packed:
         while piece := packed.read(_PIECE):
             yield piece

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from sweeps.errors import StoreError, UsageError
+from sweeps.workspace.files import NoFileError, open_file
 
 LONGEST_WAIT_SECONDS: Final = 120.0
 """The work under the lock takes seconds; a process that takes longer is stopped or hangs."""
+_HOLDER: Final = re.compile(r"process [0-9]+ on [!-~]+ since [!-~]+")
 
 
 @contextmanager
@@ -95,24 +97,22 @@ def check_locks(folder: Path) -> None:
 def is_locked(file: Path) -> bool:
     """Whether another process (or part of this one) holds the lock of a file."""
     try:
-        descriptor = _opened(file)
-    except OSError:  # there is none, or it is something that nobody can lock
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        with open_file(file) as opened:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    finally:
-        os.close(descriptor)
+    except OSError:  # there is none, or it is something that nobody can lock
+        return False
     return False
 
 
 def owner_of(path: Path) -> str:
     """Return the holder that a lock file names, such as `process 7 on host since ...`."""
     try:
-        return described(holder_in(path))
+        holder = holder_in(path)
     except FileNotFoundError:
         return "nobody"
+    return holder if _HOLDER.fullmatch(holder) else "another process"
 
 
 def holder_in(path: Path) -> str:
@@ -123,27 +123,11 @@ def holder_in(path: Path) -> str:
     Raises:
         FileNotFoundError: There is nothing at the path.
     """
-    descriptor = _opened(path)
     try:
-        return os.read(descriptor, 4096).decode(errors="replace")
-    except OSError:
+        with open_file(path) as file:
+            return file.read(4096).decode(errors="replace")
+    except NoFileError:
         return ""
-    finally:
-        os.close(descriptor)
-
-
-def described(holder: str) -> str:
-    """Return the text from `holder_in` in words."""
-    try:
-        owner = json.loads(holder)
-        return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return "another process"
-
-
-def _opened(path: Path) -> int:
-    # A pipe of that name is not waited for.
-    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def try_lock(descriptor: int) -> bool:

@@ -9,7 +9,6 @@ from typing import Final
 from sweeps.errors import UsageError
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-NAME_IN_WORDS: Final = "1 to 80 letters, digits, '.', '_' or '-', beginning with a letter or digit"
 
 
 def check_sweep_name(name: str) -> str:
@@ -19,7 +18,10 @@ def check_sweep_name(name: str) -> str:
         UsageError: It is empty, too long, or has characters that break file names and filters.
     """
     if not NAME.fullmatch(name):
-        raise UsageError(f"sweep name {name!r}: use {NAME_IN_WORDS}")
+        raise UsageError(
+            f"sweep name {name!r}: use 1 to 80 letters, digits, '.', '_' or '-', beginning with a "
+            "letter or digit"
+        )
     return name
 
 
@@ -55,13 +57,3 @@ def check_text(what: str, text: str) -> str:
             "and the terminal use UTF-8"
         ) from None
     return text
-
-
-def check_trial(trial: object) -> None:
-    """Refuse a value that cannot be a trial number.
-
-    Raises:
-        UsageError: It is no whole number.
-    """
-    if not isinstance(trial, int) or isinstance(trial, bool):
-        raise UsageError(f"trial {trial!r}: give a whole number from 0 on")

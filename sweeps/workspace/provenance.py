@@ -14,21 +14,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 PACKAGES: Final = (
-    "digit-sweeps",
-    "tensorflow",
-    "keras",
-    "optuna",
-    "mlflow",
-    "numpy",
-    "scikit-learn",
-)
+    "digit-sweeps", "tensorflow", "keras", "optuna", "mlflow", "numpy", "scikit-learn",
+)  # fmt: skip
 """Distributions whose version can change the numbers of trials of the experiments shipped here."""
 
 DIFF_BYTES: Final = 200_000
 _GIT_TIMEOUT_SECONDS: Final = 10
 _HARMLESS: Final = (
-    *("-c", "core.quotepath=off", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"),
-)
+    "-c", "core.quotepath=off", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null",
+)  # fmt: skip
 _CPU_FEATURES: Final = re.compile(
     r"(sse4_[12]|fma|avx\w*|amx_\w+|asimd\w*|neon|sve\w*|bf16|i8mm|f16c)$"
 )
@@ -131,39 +125,29 @@ def changed_versions(before: Mapping[str, Any]) -> list[str]:
 
 
 def is_mixed(environments: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether processors with different features took part, so that the last bits may differ.
-
-    Args:
-        environments: Environments of recorded attempts; see `environment`.
-    """
+    """Whether processors of recorded attempts differ in features, so that the last bits may."""
     processors = (e.get(key) for e in environments for key in ("cpu", "coordinator_cpu"))
     return len({tuple(cpu.get("features", ())) for cpu in processors if cpu}) > 1
 
 
 def code_state(folder: Path) -> dict[str, Any]:
-    """Return the git commit of the repository around a folder, and its uncommitted changes.
+    """Return `commit`, `dirty` and `diff` of the repository around a folder.
 
-    Returns:
-        `commit` (None without git or outside a repository), `dirty`, and `diff`: the names of
-        untracked files and `git diff HEAD` without what looks like a secret, at most 200 kB.
+    The commit is None without git or outside a repository. The diff is the names of untracked files
+    and `git diff HEAD` without what looks like a secret, at most 200 kB.
     """
     commit = (_git(folder, "rev-parse", "--verify", "HEAD") or "").strip()
     if not commit:
         return {"commit": None, "dirty": False, "diff": ""}
     shown = ("--no-color", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
     diff = _git(folder, *_without_filters(folder), "diff", *shown, "HEAD") or ""
-    untracked = (
-        _git(folder, "ls-files", "--others", "--exclude-standard", "--full-name", ":/") or ""
-    )
-    names = "".join(f"# untracked: {name}\n" for name in untracked.splitlines())
+    others = ("ls-files", "--others", "--exclude-standard", "--full-name", ":/")
+    untracked = (_git(folder, *others) or "").splitlines()
     # Names first: they are few, and a long diff is cut at its end.
+    names = "".join(f"# untracked: {name}\n" for name in untracked)
     text = names + filter_secrets(diff[:DIFF_BYTES])
-    whole_bytes = len(names.encode()) + len(diff.encode())
-    return {
-        "commit": commit,
-        "dirty": bool(diff or untracked),
-        "diff": _capped(text, whole_bytes),
-    }
+    kept = _capped(text, len(names.encode()) + len(diff.encode()))
+    return {"commit": commit, "dirty": bool(diff or untracked), "diff": kept}
 
 
 def filter_secrets(diff: str) -> str:

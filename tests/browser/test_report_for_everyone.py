@@ -10,7 +10,8 @@ from tests.browser.axe import complaints_of_axe
 from tests.browser.opened import opened
 from tests.browser.test_sweep_view import sweep_in
 from tests.sweeps.records.test_conclusions import WHOLE
-from tests.sweeps.render.test_sections import standing, verdict_of
+from tests.sweeps.render.builders import verdict_of
+from tests.sweeps.render.test_sections import standing
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -8,6 +8,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.failpoints import OF_A_SWEEP
 from tests.faults.lab import ROOT, Lab
 
 SITE = Path(__file__).parent / "volatile_disk"
@@ -86,8 +87,6 @@ def die_at_every_write(lab: Lab, trials: int = 4) -> None:
     Three seeds share them; `tests/sweeps/workspace/test_failpoints.py` dies at each, and while it
     extends.
     """
-    from sweeps.workspace.failpoints import OF_A_SWEEP
-
     names = OF_A_SWEEP[lab.seed % 3 :: 3]
     table = lab.table(trials)
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from sweeps.home import Home
-from sweeps.records import Conclusions, EnqueuedPoints, WordedConclusion
+from sweeps.records import Conclusions, WordedConclusion
 from sweeps.records.conclusions import document_of
 from sweeps.render.sections.confirmed import put_in_words
 from tests.golden.make import CONFIRMS, CONTINUED, GOES_ON, RUN_DIGITS, RUN_TRADE
@@ -314,8 +314,9 @@ def test_the_doctor_finds_nothing_that_numbers_depend_on(home):
 def test_former_names_are_those_of_today(home):
     assert sweeps.load("digits", home).info.fingerprint["order"] == "number"
     for name, trial in (("digits", 7), ("bowl", 10)):
-        (point,) = EnqueuedPoints(store_of(home, name)).all()
-        assert (point.trial, point.origin) == (trial, "tried")
+        state = store_of(home, name).state()
+        assert [point.origin for point in state.points.values()] == ["tried"]
+        assert [*state.tried.values()] == [trial]
         assert "finalize" not in sweeps.load(name, home).info.space["defaults"]
 
 
@@ -432,10 +433,9 @@ class TestOfASmallHome:
         assert as_stored(rows_of(home, "slope")) == as_stored(expected["continued"]["slope"])
 
     def test_its_points_have_the_trials_that_they_had_and_the_last_one_waits(self, home):
-        points = EnqueuedPoints(store_of(home, "slope")).all()
-        assert [(one.params["rate"], one.trial) for one in points] == [
-            (0.3, 6), (0.31, 7), (0.32, None),
-        ]  # fmt: skip
+        state = store_of(home, "slope").state()
+        trials = {one.params["rate"]: state.tried.get(n) for n, one in state.points.items()}
+        assert trials == {0.3: 6, 0.31: 7, 0.32: None}
 
     def test_the_trial_that_was_to_be_run_again_has_its_later_outcome(self, home):
         state = store_of(home, "bowl").state()
@@ -455,7 +455,8 @@ class TestOfASmallHome:
         records = Conclusions(store_of(home, "slope"))
         confirmed, before = records.confirmed(), records.before()
         assert (confirmed.top, before.top) == (2, 1)
-        assert records.restore() == (confirmed, before)
+        records.keep(before)
+        assert (records.confirmed(), records.before()) == (before, confirmed)
 
     def test_the_files_of_a_script_are_there(self, home):
         store = store_of(home, "slope")

@@ -23,7 +23,7 @@ from sweeps.records.conclusions import (
     VoteOnFolds,
     VotesConclusion,
 )
-from sweeps.render.methods import margin_of, may_be_best, results, selection_bias
+from sweeps.render.methods import margin_of, results, selection_bias
 from sweeps.render.section import (
     Axis,
     Block,
@@ -162,7 +162,7 @@ def put_in_words(conclusion: Conclusion) -> WordedConclusion:
 @put_in_words.register
 def _(verdict: VerdictConclusion) -> WordedConclusion:
     lead, *lines = results(verdict)
-    open_ones = [one for one in verdict.standings if may_be_best(one)]
+    open_ones = [one for one in verdict.standings if one.may_be_best]
     lines += [] if verdict.settled else map(_folds_to_settle, open_ones[1:])
     lines += _control_line(verdict)
     refit = f", trained on all but the test set ({verdict.refit})" if verdict.refit else ""
@@ -210,14 +210,13 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
         "numbers of folds that were fixed beforehand."
     )
     lines += _judged_lines(verdict)
-    is_former = all(one.chance_best is None for one in verdict.standings)
     columns = [
         "finalist",
         "fresh, %" if _is_share(verdict) else "fresh",
         "search",
         "behind",
         "95 %",
-        "P" if is_former else "best",
+        "best",
         "so",
     ]
     note = (
@@ -232,8 +231,6 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
 
 def _judged_lines(verdict: VerdictConclusion) -> list[str]:
     judged = verdict.judged
-    if judged is None:
-        return []
     said = (
         f"The samples of these folds have judged {counted(judged.finalists, 'finalist')} of "
         f"{counted(judged.sweeps, 'sweep')} {_where(judged.on_machine)}."
@@ -259,14 +256,11 @@ def _lost(standing: ConfirmedStanding, folds: int) -> str:
 
 def _standing_row(standing: ConfirmedStanding, folds: int) -> list[str]:
     searched, behind = standing.searched, standing.leader_ahead_by
-    former, best = standing.probability_leader_better, standing.chance_best
-    chance = "" if former is None else f"{former:.2f}"
-    said: str = standing.verdict
-    if best is not None:
-        chance = "< 1 %" if best < 0.01 else "> 99 %" if best > 0.99 else f"{100 * best:.0f} %"
-        if said != "leads":
-            said = "may be the best" if may_be_best(standing) else "not the best"
-            said += ", as good" if standing.as_good else ""
+    best, said = standing.chance_best, "leads"
+    chance = "< 1 %" if best < 0.01 else "> 99 %" if best > 0.99 else f"{100 * best:.0f} %"
+    if standing.verdict != "leads":
+        said = "may be the best" if standing.may_be_best else "not the best"
+        said += ", as good" if standing.as_good else ""
     return [
         standing.finalist,
         plus_minus(standing.accuracy),
@@ -295,15 +289,14 @@ def _folds_to_settle(standing: ConfirmedStanding) -> str:
 
 
 def _control_line(verdict: VerdictConclusion) -> list[str]:
-    if (gain := verdict.gain_over_control) is None:
+    control, gain = verdict.control, verdict.gain_over_control
+    if control is None or gain is None:
         return []
-    trials = verdict.control_trials
-    each = f" of {counted(trials, 'trial')}" if trials else ""
-    (control,) = (s.finalist for s in verdict.standings if s.finalist.startswith("control-"))
+    trials = counted(verdict.control_trials, "trial")
     return [
-        f"The search's best against the best of one random search{each} ({control}): "
-        f"{lead_with_ends(gain)}. Another random search finds another best, so that this does not "
-        "say whether searching paid."
+        f"The search's best against the best of one random search of {trials} "
+        f"({control.finalist}): {lead_with_ends(gain)}. Another random search finds another best, "
+        "so that this does not say whether searching paid."
     ]
 
 

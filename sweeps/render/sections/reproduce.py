@@ -134,7 +134,8 @@ def _edits(data: SweepData) -> list[Block]:
         return []
     said = "; ".join(f"{spans(numbers)} by {digest:.12}" for digest, numbers in trained.items())
     lines: list[str] = []
-    for before, after in itertools.pairwise(map(history.find, trained)):
+    kept = {code.identity: code for code in history.all()}
+    for before, after in itertools.pairwise(map(kept.get, trained)):
         if before is not None and after is not None:
             lines += before.changes(after)
     text = Text(f"Not all trials were trained by the same code: {said}.")

@@ -24,6 +24,7 @@ from sweeps.records.conclusions import (
     Conclusion,
     VerdictConclusion,
     confirmed_by,
+    newest,
 )
 from sweeps.render.answer import answer as answer_of
 from sweeps.render.answer import on_test_set
@@ -249,15 +250,12 @@ _RUNNERS_UP = 10
 
 def answer(summary: Summary, conclusions: Sequence[Conclusion]) -> list[str]:
     """Return who won and by how much, in sentences, the most important one first."""
-    for verdict in conclusions:
-        if isinstance(verdict, VerdictConclusion):  # parameters have a table of their own
-            lines = answer_of(conclusions)
-            if summary.done > verdict.trials:
-                later = counted(summary.done - verdict.trials, "trial")
-                lines.append(
-                    f"Confirmed when there were {verdict.trials} trials: {later} came later."
-                )
-            return lines
+    if (verdict := newest(conclusions, VerdictConclusion)) is not None:
+        lines = answer_of(conclusions)  # parameters have a table of their own
+        if summary.done > verdict.trials:
+            later = counted(summary.done - verdict.trials, "trial")
+            lines.append(f"Confirmed when there were {verdict.trials} trials: {later} came later.")
+        return lines
     if conclusions:
         return [put_in_words(conclusions[0]).lead]
     best, reference, metric = summary.best, summary.reference, summary.metric
@@ -324,7 +322,7 @@ def _compared(data: SweepData) -> dict[int, AccuracyDifference]:
 def fold_facts(verdict: VerdictConclusion, conclusions: Sequence[Conclusion]) -> list[Fact]:
     """Return the figure to quote and the leads over baselines, each with its measurement."""
     leader, taken, own = verdict.standings[0], verdict.taken, verdict.kept
-    score, on = (own is taken and verdict.quotable) or own.accuracy, "fresh folds"
+    score, on = verdict.quotable if own is taken else own.accuracy, "fresh folds"
     if (tested := on_test_set(verdict, conclusions)) is not None:
         score, on = tested[0], "the test set"
     detail = f"{own.finalist} on {on}, {unsigned_span(score, metric=verdict.metric)}"

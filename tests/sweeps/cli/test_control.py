@@ -17,7 +17,7 @@ from sweeps.cli import app
 from sweeps.home import Home
 from sweeps.journal.events import Started
 from sweeps.records import RecordStore
-from sweeps.runner.control import STOP, ControlRequests
+from sweeps.runner.control import STOP, asked_of
 from sweeps.runner.ownership import SweepLock
 from sweeps.workspace.clock import now_ms
 from tests.sweeps import journals
@@ -108,7 +108,7 @@ def test_a_sweep_that_ends_while_it_is_to_stop_is_said_to_have_ended(finished_to
     def run_and_end():
         with SweepLock(folder / "lock", "toy"):
             taken.set()
-            while STOP not in ControlRequests(RecordStore(folder)).asked():
+            while STOP not in asked_of(RecordStore(folder)):
                 time.sleep(0.02)
 
     running = threading.Thread(target=run_and_end)
@@ -119,7 +119,7 @@ def test_a_sweep_that_ends_while_it_is_to_stop_is_said_to_have_ended(finished_to
     assert (result.exit_code, result.stdout) == (
         0, "sweep 'toy' has ended by itself: 2 of 2 trials are done\n",
     )  # fmt: skip
-    assert not ControlRequests(RecordStore(folder)).asked()
+    assert not asked_of(RecordStore(folder))
 
 
 @pytest.mark.slow

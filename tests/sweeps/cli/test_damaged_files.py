@@ -12,14 +12,14 @@ import sweeps
 from sweeps.cli import app
 from sweeps.confirm.access_log import AccessLog
 from sweeps.home import Home
+from sweeps.journal.events import Noted
 from sweeps.records import (
     Conclusions,
     ConfirmationRecord,
-    EnqueuedPoints,
-    Notes,
     WordedConclusion,
     put_aside,
 )
+from sweeps.records.enqueued import enqueue
 from tests.sweeps.forging import events_in, forge
 from tests.sweeps.launching import Launched, give_up_the_rights_of_root
 
@@ -66,8 +66,8 @@ class Hurt:
         self.home, self.space = Home(home), space
         self.info = sweeps.load("toy", home).info
         self.store = self.home.store(self.info.id)
-        Notes(self.store).write("1", "a remarkable trial")
-        EnqueuedPoints(self.store).add({"x": 0.125, "layers": 0, "kind": "b"}, "enqueued")
+        self.store.append(Noted("1", "a remarkable trial"))
+        enqueue(self.store, {"x": 0.125, "layers": 0, "kind": "b"}, "enqueued")
         self.conclude(TELLING)
         Conclusions(self.store).keep_tested("abababab-1", TELLING, TELLING)
 

@@ -18,7 +18,6 @@ import sweeps
 from sweeps.analysis.data import SweepData
 from sweeps.cli import app
 from sweeps.home import Home
-from sweeps.records import EnqueuedPoints
 from sweeps.render.sections.reproduce import rerun_commands
 from tests.sweeps import journals
 from tests.sweeps.conftest import TOY, table
@@ -203,7 +202,7 @@ def test_what_is_not_given_can_be_taken_from_a_trial(finished_toy, attempt, make
     best = finished_toy(trials=4).best()
     result = attempt("toy", "x=0.125", "--like", "best")
     assert result.exit_code == 0, result.output
-    (point,) = EnqueuedPoints(Home(make_home()).store(best.sweep.info.id)).all()
+    (point,) = Home(make_home()).store(best.sweep.info.id).state().points.values()
     assert point.params == {**best.params, "x": 0.125}
 
 
@@ -228,7 +227,7 @@ def test_a_point_that_does_not_lie_in_the_space_is_refused(
     result = attempt("toy", *words)
     assert result.exit_code == 2
     assert said in result.stderr, result.stderr
-    assert EnqueuedPoints(Home(make_home()).store(sweep.info.id)).all() == []
+    assert not Home(make_home()).store(sweep.info.id).state().points
 
 
 def test_a_enqueued_point_that_an_extension_leaves_outside_waits_and_holds_nothing_up(
@@ -238,7 +237,7 @@ def test_a_enqueued_point_that_an_extension_leaves_outside_waits_and_holds_nothi
     attempt("toy", *POINT)
     sweep = run_toy(trials=4, workers=0, extend=True, overrides=("x=-1..0.2",))
     assert "enqueued" not in origins(sweep)
-    (point,) = EnqueuedPoints(Home(make_home()).store(sweep.info.id)).all()
-    assert point.trial is None
+    state = Home(make_home()).store(sweep.info.id).state()
+    assert (len(state.points), state.tried) == (1, {})
     wider = run_toy(trials=5, workers=0, extend=True, overrides=("x=-1..0.9",))
     assert origins(wider)[4:] == ["enqueued"]

@@ -466,9 +466,12 @@ def moved(**members):
 MOVED = {
     "names": (
         {"metrics": {f"m{n}": 0.5 for n in range(10_001)}},
-        "it has 10001 parameters or metrics",
+        "Expected `object` of length <= 10000 - at `$.metrics`",
     ),
-    "a text": ({"summary": "x" * (4 * 2**20 + 1)}, "it has a text of 4194305 characters"),
+    "a text": (
+        {"summary": "x" * (4 * 2**20 + 1)},
+        "Expected `str` of length <= 4194304 - at `$.summary`",
+    ),
     "a name that cannot be printed": (
         {"history": {"\x1b[31m": [0.5]}},
         "'\\x1b[31m' is not one line",

@@ -291,7 +291,10 @@ def saying_less(file):
 
 @pytest.mark.parametrize(
     ("write", "said"),
-    [(saying_more, "holds more than 20 GB; refused"), (saying_less, "not a shared sweep, or dama")],
+    [
+        (saying_more, "not a shared sweep, or damaged (it unpacks to more than 128 MB)"),
+        (saying_less, "not a shared sweep, or dama"),
+    ],
 )
 def test_an_archive_that_unpacks_to_more_than_it_may_is_refused_and_leaves_nothing(
     tmp_path, write, said

@@ -17,8 +17,8 @@ from sweeps.cli import app, options
 from sweeps.home import Home
 from sweeps.interval import Interval
 from sweeps.records import Conclusions, ConfirmationRecord
-from sweeps.records.conclusions import ConfirmedStanding, VerdictConclusion
 from tests.sweeps import journals
+from tests.sweeps.render.builders import standing_of, verdict_of
 
 
 @pytest.fixture
@@ -39,18 +39,11 @@ def confirmed(finished_toy, run_toy, make_home):
     companion = run_toy(trials=1, workers=0, name="toy-confirmation")
     journals.alter(home.store(companion.info.id), "begun", directory=str(folder))
     best = sweep.best().number
-    standings = [
-        ConfirmedStanding(
-            f"trial-{trial}", trial, Interval(0.931, 0.92, 0.94), 0.95, None, None, "leads", None
-        )
-        for trial in range(4)
-    ]
+    score = Interval(0.931, 0.92, 0.94)
+    standings = [standing_of(f"trial-{trial}", trial, score, searched=0.95) for trial in range(4)]
 
     def conclude(trial=best):
-        verdict = VerdictConclusion(
-            "toy", 4, "toy-confirmation", 8, 8, True, f"trial-{trial}", standings,
-            None, (), None, (),
-        )  # fmt: skip
+        verdict = verdict_of(*standings, sweep="toy", champion=f"trial-{trial}")
         ids = companion.info.id, companion.info.id
         Conclusions(home.store(sweep.info.id)).keep(
             ConfirmationRecord(*ids, "0000-1", f"trial-{trial}", conclusions=[verdict])
@@ -197,13 +190,10 @@ def test_a_champion_that_beats_no_baseline_is_not_called_confirmed(call, confirm
     sweep = confirmed()
     best = sweep.best().number
     interval = Interval(0.93, 0.92, 0.94)
-    standings = [
-        ConfirmedStanding(f"trial-{best}", best, interval, 0.95, None, None, "leads", None),
-        ConfirmedStanding("baseline-first", 0, interval, 0.9, interval, 0.2, word, None),
-    ]
-    verdict = VerdictConclusion(
-        "toy", 4, "toy-confirmation", 20, 20, False, f"trial-{best}", standings,
-        None, (), None, (), margin=0.005, looks=(20,),
+    verdict = verdict_of(
+        standing_of(f"trial-{best}", best, interval),
+        standing_of("baseline-first", 0, interval, interval, word),
+        sweep="toy", settled=False,
     )  # fmt: skip
     conclusions = Conclusions(sweep.home.store(sweep.info.id))
     record = msgspec.structs.replace(conclusions.confirmed(), conclusions=[verdict])

@@ -237,7 +237,9 @@ def test_a_conclusion_never_leads_out_of_the_home(finished_toy, call, tmp_path, 
     }  # fmt: skip
     forge(tmp_path / "toy.sweep", adding(kind="confirmed 1", conclusion=conclusion))
     result = call("import", tmp_path / "toy.sweep", home="elsewhere")
-    assert (result.exit_code, "is no sweep's id" in result.stderr) == (2, True)
+    assert (result.exit_code, "matching regex" in result.stderr) == (2, True)
+    assert "`$.trained_in`" in result.stderr
+    assert "sweeps confirm" not in result.stderr, "there is nothing to confirm yet"
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_the_first_reading_needs_no_reason_and_the_same_list_is_the_same_evaluat
     again = replace(entry(), name="renamed", confirmation="20250101-dddddddd")
     same = access_log.freeze([again], ["accuracy"], "")
     assert same == replace(first, entries=[again]), "the models count, by weights"
-    assert access_log.evaluations() == [first]
+    assert access_log.all() == [first]
     assert access_log.scores(first) is None, "frozen, not scored yet: it counts already"
 
 
@@ -62,10 +62,10 @@ def test_another_list_is_another_reading_and_asks_for_a_reason(access_log, entri
     access_log.freeze([entry()], ["accuracy"], "")
     with pytest.raises(UsageError, match=r"was read once, last on .* for mlp: .*--again"):
         access_log.freeze(entries, questions, " ")
-    assert len(access_log.evaluations()) == 1
+    assert len(access_log.all()) == 1
     second = access_log.freeze(entries, questions, "a mistake in the first")
     assert (second.number, second.reason) == (2, "a mistake in the first")
-    assert [evaluation.number for evaluation in access_log.evaluations()] == [1, 2]
+    assert [evaluation.number for evaluation in access_log.all()] == [1, 2]
     with pytest.raises(UsageError, match="was read 2 times"):
         access_log.freeze([entry(label="trial-9")], questions, "")
 
@@ -126,7 +126,7 @@ def test_readings_that_came_with_an_imported_sweep_count_too(access_log, tmp_pat
 
 def test_another_test_part_has_readings_of_its_own(access_log, tmp_path):
     access_log.freeze([entry()], ["accuracy"], "")
-    assert AccessLog(Home(tmp_path), "cd" * 32).evaluations() == []
+    assert AccessLog(Home(tmp_path), "cd" * 32).all() == []
 
 
 def test_scores_come_back_as_they_were_kept(access_log):
@@ -281,7 +281,7 @@ def test_evaluations_of_another_home_count_on_this_machine(state, tmp_path):
         second.freeze([entry(weights="other")], ["accuracy"], "")
     evaluation = second.freeze([entry(weights="other")], ["accuracy"], "a new home")
     assert (evaluation.number, first.count(), second.count()) == (2, 2, 2)
-    assert second.is_on_machine
+    assert second.at(evaluation).on_machine
     (file,) = state.iterdir()
     assert file.name == f"test-set-{DIGEST}.jsonl"
 
@@ -297,8 +297,8 @@ def test_the_same_list_in_another_home_is_the_same_evaluation(state, tmp_path):
 def test_evaluations_of_a_home_from_before_the_log_are_merged_into_it(tmp_path, monkeypatch):
     old = AccessLog(Home(tmp_path / "old"), DIGEST)
     old.freeze([entry()], ["accuracy"], "")
-    old.freeze([entry(weights="2")], ["accuracy"], "again")
-    assert not old.is_on_machine, "turned off"
+    latest = old.freeze([entry(weights="2")], ["accuracy"], "again")
+    assert not old.at(latest).on_machine, "turned off"
     monkeypatch.setenv("SWEEPS_STATE", str(tmp_path / "state"))
     new = AccessLog(Home(tmp_path / "new"), DIGEST)
     new.freeze([entry(weights="3")], ["accuracy"], "")
@@ -328,8 +328,9 @@ def test_a_log_that_cannot_be_kept_is_reported_and_the_home_counts(state, tmp_pa
         (state / f"test-set-{DIGEST}.jsonl").mkdir(parents=True)
     access_log = AccessLog(Home(tmp_path / "a"), DIGEST)
     with pytest.warns(DamagedRecordWarning, match="only this home is counted.*SWEEPS_STATE"):
-        assert access_log.freeze([entry()], ["accuracy"], "").number == 1
-    assert (access_log.count(), access_log.is_on_machine) == (1, False)
+        evaluation = access_log.freeze([entry()], ["accuracy"], "")
+    assert evaluation.number == access_log.count() == 1
+    assert not access_log.at(evaluation).on_machine
 
 
 def add_uses(folder, name):

@@ -282,7 +282,7 @@ def test_a_training_without_answers_counts_as_the_worst_of_any_finalist(tmp_path
     finalists = [Finalist(label, place, {}, 0.9, place + 1) for place, label in enumerate(labels)]
     scored = Scored.by(metric, FoldingExperiment.metrics[metric].direction)
     verdict = compare_finalists(store, finalists, 8, scored=scored).verdict
-    own = next(one.concluded for one in verdict.standings if one.finalist.label == "trial-1")
+    own = next(one for one in verdict.standings if one.finalist == "trial-1")
     known = [value for value in values["trial-1"] if value is not None]
     worst = (max if metric == "mae" else min)([*known, *values["trial-2"]])
     assert own.failed == 1

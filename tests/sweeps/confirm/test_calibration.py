@@ -11,7 +11,7 @@ from sweeps.records.conclusions import CalibrationConclusion
 from sweeps.render.sections.confirmed import put_in_words
 from tests.chance import at_least
 from tests.digitexp.calibration.drawn import drawn, true_changes
-from tests.sweeps.confirm.test_verdict import verdicts
+from tests.sweeps.confirm.test_verdict import finalists, verdicts
 
 N, FOLDS_A_REPEAT, DRAWS = 100, 4, 200
 
@@ -35,10 +35,6 @@ def samples_of(folds, seed=0):
         for _ in range(folds // FOLDS_A_REPEAT)
     ]
     return np.concatenate(repeats)
-
-
-def decided():
-    return next(verdicts(3.0, 3, 20))
 
 
 def measured(right, told, folds=20, first=0):
@@ -107,10 +103,10 @@ def test_of_trainings_made_before_temperatures_were_kept_nothing_is_said(earlier
 
 
 def test_it_is_told_with_figures_and_in_words():
-    verdict = decided()
-    labels = [standing.finalist.label for standing in verdict.standings]
+    verdict = next(verdicts(3.0, 3, 20))
+    labels = [standing.finalist for standing in verdict.standings]
     found = {label: measured(2.0, 2.0) for label in labels}
-    winner = verdict.recommended.finalist.label
+    winner = verdict.champion
     told = put_in_words(CalibrationConclusion(winner, found))
     ece = found[winner].measures["ece"]
     assert told.lead.startswith(f"{winner}: its calibration error is lower at the fitted")
@@ -121,6 +117,6 @@ def test_it_is_told_with_figures_and_in_words():
 
 
 def test_a_refit_is_given_the_temperature_if_there_is_one():
-    finalist = decided().recommended.finalist
+    (finalist,) = finalists(1)
     assert "temperature: 1.25" in refit_space("a.b:c", finalist, 7, 1.25)
     assert "temperature" not in refit_space("a.b:c", finalist, 7)

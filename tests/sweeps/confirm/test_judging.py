@@ -74,7 +74,7 @@ def test_images_count_alike_whatever_the_size_of_their_fold(tmp_path, sizes):
     store = stored(tmp_path / "all", sizes, lambda place, samples: samples % (place + 2) != 0)
     comparison = compare_finalists(store, FINALISTS, 8)
     pool = np.arange(sum(sizes[:4]))
-    means = {s.finalist.label: s.mean.value for s in comparison.verdict.standings}
+    means = {s.finalist: s.accuracy.value for s in comparison.verdict.standings}
     by_hand = {label: np.mean(pool % (place + 2) != 0) for place, label in enumerate(LABELS)}
     assert means == pytest.approx(by_hand)
 
@@ -131,25 +131,25 @@ def test_a_training_without_answers_counts_as_the_best_constant_prediction(tmp_p
     store = lost_on(tmp_path / "lost", [10] * 8, [1, 6], outcome=outcome, result=result)
     classes = np.repeat([0, 1, 2], [20, 12, 8])  # the first is most frequent without any fold
     comparison = compare_finalists(store, FINALISTS, 8, classes=classes)
-    standings = {s.finalist.label: s for s in comparison.verdict.standings}
+    standings = {s.finalist: s for s in comparison.verdict.standings}
     lost = [store.read_all()[2 * fold + 1] for fold in (1, 6)]  # the other one, on the same samples
     right = [(classes[store.read(r.key).result.arrays["block_images"]] == 0) for r in lost]
     by_hand = (60 + sum(np.sum(one) for one in right)) / 80
-    assert standings["trial-1"].mean.value == pytest.approx(by_hand)
-    assert standings["baseline-slow"].mean.value == pytest.approx(0.9)
+    assert standings["trial-1"].accuracy.value == pytest.approx(by_hand)
+    assert standings["baseline-slow"].accuracy.value == pytest.approx(0.9)
     assert comparison.folds == list(range(8)), "no repeat is left out"
-    assert comparison.verdict.recommended.finalist.label == "baseline-slow"
-    concluded = standings["trial-1"].concluded
+    assert comparison.verdict.champion == "baseline-slow"
+    concluded = standings["trial-1"]
     assert (concluded.diverged, concluded.failed) == ((2, 0) if result else (0, 2))
 
 
 def test_without_classes_it_counts_as_the_worst_training_of_any_finalist(tmp_path):
     store = lost_on(tmp_path / "lost", [10] * 8, [1], outcome="failed", result=None)
     comparison = compare_finalists(store, FINALISTS, 8)
-    standings = {s.finalist.label: s for s in comparison.verdict.standings}
+    standings = {s.finalist: s for s in comparison.verdict.standings}
     kept = [store.read(r.key).result for r in store.read_all() if r.result is not None]
     worst = min(result.arrays["block_correct"].mean() for result in kept)
-    assert standings["trial-1"].mean.value == pytest.approx((7 + worst) / 8)
+    assert standings["trial-1"].accuracy.value == pytest.approx((7 + worst) / 8)
     assert worst < 0.9
 
 
@@ -162,9 +162,9 @@ def test_a_training_that_diverged_counts_by_the_weights_it_restored(tmp_path):
     )
     store = with_changed(store, {2: {"outcome": "diverged", "result": result}})
     comparison = compare_finalists(store, FINALISTS, 8, classes=np.zeros(40, int))
-    standings = {s.finalist.label: s for s in comparison.verdict.standings}
-    assert standings["trial-1"].mean.value == pytest.approx(75 / 80)
-    assert standings["trial-1"].concluded.diverged == 1
+    standings = {s.finalist: s for s in comparison.verdict.standings}
+    assert standings["trial-1"].accuracy.value == pytest.approx(75 / 80)
+    assert standings["trial-1"].diverged == 1
 
 
 def test_a_fold_on_which_nobody_left_answers_leaves_its_repeat_out(tmp_path):

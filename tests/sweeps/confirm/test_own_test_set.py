@@ -56,7 +56,7 @@ def evaluated(tmp_path, scored, values):
     evaluation = access_log.freeze(found, questions_of(scored), "", scored=scored)
     named = {f"values_{place}": one for place, one in enumerate(values)}
     access_log.keep(evaluation, {"samples": np.array(SAMPLES), **named})
-    (again,) = access_log.evaluations()
+    (again,) = access_log.all()
     return again, access_log.scores(again)
 
 

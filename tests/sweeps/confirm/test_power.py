@@ -48,8 +48,8 @@ def test_a_lead_of_that_size_is_seen_in_eight_of_ten_confirmations():
     mean = Components(*np.mean([(c.fixed, c.by_folds, c.level) for c in found], axis=0))
     points = 100 * detectable(mean, 20)
     verdicts = [decide(simulated(random, points, 4, 20), finalists(4), {}) for _ in range(draws)]
-    of_second = [next(s for s in v.standings if s.finalist.trial == 1) for v in verdicts]
-    seen = sum(not standing.concluded.may_be_best for standing in of_second)
+    of_second = [next(s for s in v.standings if s.trial == 1) for v in verdicts]
+    seen = sum(not standing.may_be_best for standing in of_second)
     # A little less than 0.8 as a rule, for a confirmation estimates its errors.
     assert at_least(0.75, draws) <= seen <= at_most(0.85, draws)
 

@@ -14,8 +14,8 @@ from sweeps.confirm.confirm import lacks
 from sweeps.home import Home
 from sweeps.interval import Interval
 from sweeps.records import ConfirmationRecord
-from sweeps.records.conclusions import ConfirmedStanding, VerdictConclusion
 from tests.homes import copy_home
+from tests.sweeps.render.builders import standing_of, verdict_of
 from tests.sweeps.voting_experiment import SPACE
 
 WORDS = ("confirm", "one", "--workers", 0)
@@ -104,14 +104,8 @@ def test_more_trials_bring_other_finalists_which_may_replace_the_champion(call, 
 
 
 def concluded(folds=20, finalists=("trial-1", "trial-2"), trials=40):
-    standings = [
-        ConfirmedStanding(label, 1, Interval(0.9, 0.8, 1.0), None, None, None, "leads", None)
-        for label in finalists
-    ]
-    verdict = VerdictConclusion(
-        "one", trials, "one-confirmation", folds, folds, True, finalists[0], standings,
-        None, (), None, (),
-    )  # fmt: skip
+    standings = [standing_of(label, 1, Interval(0.9, 0.8, 1.0)) for label in finalists]
+    verdict = verdict_of(*standings, trials=trials, folds=folds)
     return ConfirmationRecord("a", "a", "0000-1", finalists[0], conclusions=[verdict])
 
 

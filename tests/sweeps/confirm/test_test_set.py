@@ -62,5 +62,5 @@ def test_it_is_refused_before_anything_is_trained_or_read(run, make_home, other)
         "error: --test reads one test set: name sweeps of one experiment and one source\n"
     )
     assert (contents(home.path / "test"), contents(home.sweeps_folder)) == before
-    assert access_log.evaluations() == [evaluation]
+    assert access_log.all() == [evaluation]
     assert {info.name for info in home.sweeps()} == {one.name, two.name}

@@ -11,11 +11,11 @@ DRAWS = 500
 
 
 def words(verdict):
-    return [standing.concluded.verdict for standing in verdict.standings]
+    return [standing.verdict for standing in verdict.standings]
 
 
 def how_many_may_be_best(verdict):
-    return sum(standing.concluded.may_be_best for standing in verdict.standings)
+    return sum(standing.may_be_best for standing in verdict.standings)
 
 
 def finalists(count):
@@ -31,7 +31,7 @@ def verdicts(points, count, folds, draws=60, costs=None):
 def test_a_clear_winner_is_better_than_all_and_leads_the_list():
     settled = [verdict for verdict in verdicts(3.0, 6, 20, draws=20) if verdict.is_settled]
     assert len(settled) == 20
-    assert all(verdict.standings[0].finalist.label == "trial-0" for verdict in settled)
+    assert all(verdict.standings[0].finalist == "trial-0" for verdict in settled)
     assert all(how_many_may_be_best(verdict) == 1 for verdict in settled)
 
 
@@ -44,7 +44,7 @@ def test_of_six_a_lead_of_one_and_a_half_points_is_seen_nine_times_of_ten():
 @pytest.mark.slow
 def test_of_six_equals_the_best_is_missed_five_of_a_hundred_times_at_most_and_nobody_wins():
     found = list(verdicts(0.0, 6, 20, DRAWS))
-    missed = sum(not by_trial(verdict)[0].concluded.may_be_best for verdict in found)
+    missed = sum(not by_trial(verdict)[0].may_be_best for verdict in found)
     assert missed <= at_most(0.05, DRAWS)
     assert sum(verdict.is_settled for verdict in found) <= at_most(0.01, DRAWS), "five to beat"
 
@@ -56,7 +56,7 @@ def test_of_two_equals_one_wins_five_of_a_hundred_times():
 
 
 def by_trial(verdict):
-    return {standing.finalist.trial: standing for standing in verdict.standings}
+    return {standing.trial: standing for standing in verdict.standings}
 
 
 @pytest.mark.parametrize("folds", [8, 16])
@@ -71,8 +71,8 @@ def test_before_the_first_look_nothing_is_said(points, luck, folds):
         "cannot tell yet",
     ]
     assert not verdict.is_settled
-    assert all(standing.concluded.may_be_best for standing in verdict.standings)
-    assert verdict.recommended is verdict.standings[0]
+    assert all(standing.may_be_best for standing in verdict.standings)
+    assert verdict.champion == verdict.standings[0].finalist
 
 
 def test_equals_are_as_good_only_within_the_margin_and_the_cheapest_is_recommended():
@@ -81,10 +81,10 @@ def test_equals_are_as_good_only_within_the_margin_and_the_cheapest_is_recommend
     costs = {"trial-0": 100.0, "trial-1": 10.0}
     wide = decide(outcomes, finalists(2), costs, margin=0.05)
     assert words(wide) == ["leads", "equivalent"]
-    assert wide.recommended.finalist.label == "trial-1"
+    assert wide.champion == "trial-1"
     narrow = decide(outcomes, finalists(2), costs, margin=1e-6)
-    assert narrow.standings[1].concluded.verdict == "cannot tell yet"
-    assert narrow.recommended is narrow.standings[0]
+    assert narrow.standings[1].verdict == "cannot tell yet"
+    assert narrow.champion == narrow.standings[0].finalist
 
 
 def test_one_that_is_not_the_best_is_recommended_if_it_is_cheaper_and_as_good():
@@ -92,7 +92,7 @@ def test_one_that_is_not_the_best_is_recommended_if_it_is_cheaper_and_as_good():
     verdict = decide(outcomes, finalists(2), {"trial-0": 100.0, "trial-1": 10.0}, margin=0.03)
     assert verdict.is_settled
     assert words(verdict) == ["leads", "worse"]
-    assert verdict.recommended.finalist.label == "trial-1"
+    assert verdict.champion == "trial-1"
 
 
 def test_the_margin_is_a_tenth_of_the_baseline_s_distance_from_perfect():
@@ -113,43 +113,38 @@ def test_how_many_folds_are_needed_is_a_look_that_comes_later():
         standing
         for verdict in verdicts(1.1, 2, 8)  # of one point, later looks see too few at their level
         for standing in verdict.standings
-        if standing.concluded.verdict == "cannot tell yet"
+        if standing.verdict == "cannot tell yet"
     ]
-    needed = [standing.concluded.folds_needed for standing in open_ones]
+    needed = [standing.folds_needed for standing in open_ones]
     assert len(needed) == 60
     assert sum(count is None for count in needed) < 0.5 * len(needed), "noise shrinks with folds"
     assert all(count is None or count in LOOKS for count in needed)
-    settled = [v.standings[1].concluded.folds_needed for v in verdicts(4.0, 2, 20, draws=10)]
+    settled = [v.standings[1].folds_needed for v in verdicts(4.0, 2, 20, draws=10)]
     assert settled == [None] * 10
-    later = [v.standings[1].concluded.folds_needed for v in verdicts(0.6, 2, 20, draws=20)]
+    later = [v.standings[1].folds_needed for v in verdicts(0.6, 2, 20, draws=20)]
     assert all(count is None or count > 20 for count in later)
 
 
 def test_chances_of_being_best_sum_to_1_and_agree_with_the_words():
     for points in (0.0, 0.7, 1.5):
         for verdict in verdicts(points, 4, 20, draws=10):
-            chances = [standing.concluded.chance_best for standing in verdict.standings]
+            chances = [standing.chance_best for standing in verdict.standings]
             assert sum(chances) == pytest.approx(1)
-            assert all(
-                s.concluded.chance_best < 0.05
-                for s in verdict.standings
-                if not s.concluded.may_be_best
-            )
+            assert all(s.chance_best < 0.05 for s in verdict.standings if not s.may_be_best)
             assert not verdict.is_settled or chances[0] > 0.95
             assert verdict.is_settled == (how_many_may_be_best(verdict) == 1)
             for standing in verdict.standings[1:]:
-                assert standing.concluded.may_be_best == (
-                    standing.concluded.leader_ahead_by.low <= 0
-                )
+                assert standing.may_be_best == (standing.leader_ahead_by.low <= 0)
 
 
 def test_the_figure_to_quote_is_lower_than_the_mean_as_far_as_the_leader_may_be_luck():
-    ties = [(v.quotable, v.standings[0].mean) for v in verdicts(0.0, 6, 20, draws=10)]
-    for quotable, mean in ties:
-        assert quotable.score.value == pytest.approx(mean.value - quotable.bias)
-        assert quotable.score.low < mean.interval().low
-    assert 0.001 < np.mean([quotable.bias for quotable, _ in ties]) < 0.005
-    clear = [v.quotable.bias for v in verdicts(3.0, 6, 20, draws=5)]
+    ties = list(verdicts(0.0, 6, 20, draws=10))
+    for tie in ties:
+        mean = tie.standings[0].accuracy
+        assert tie.quotable.value == pytest.approx(mean.value - tie.quotable_bias)
+        assert tie.quotable.low < mean.low
+    assert 0.001 < np.mean([tie.quotable_bias for tie in ties]) < 0.005
+    clear = [v.quotable_bias for v in verdicts(3.0, 6, 20, draws=5)]
     assert max(clear) < 0.0005
 
 
@@ -159,7 +154,7 @@ def test_the_gain_over_random_trials_is_that_of_the_search_s_best():
     control = Finalist("control-4", 4, {"x": 9}, 0.95, 0)
     verdict = decide(outcomes, [*finalists(2), control], {})
     gain = verdict.gain_over_control
-    assert [s.finalist for s in verdict.standings if s.finalist.is_control] == [control]
+    assert [s.finalist for s in verdict.standings if s.is_control] == [control.label]
     means = outcomes.means
     assert gain.value == pytest.approx(means[0] - means[2])
     assert decide(outcomes, finalists(3), {}).gain_over_control is None

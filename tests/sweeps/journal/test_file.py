@@ -21,6 +21,7 @@ from sweeps.errors import StoreError, UsageError
 from sweeps.journal import Asked, Journal
 from sweeps.journal.events import MOST_BYTES, UnknownEventError, to_line
 from sweeps.workspace import failpoints
+from tests.failpoints import APPENDED
 from tests.sweeps.journal.test_events import asked, line_of
 
 FLIPS = 2000
@@ -675,7 +676,7 @@ def test_so_is_the_name_of_one_that_a_killed_process_has_made(journal, tmp_path,
     assert trials(journal) == [0, 7]
 
 
-@pytest.mark.parametrize("step", failpoints.APPENDED)
+@pytest.mark.parametrize("step", APPENDED)
 def test_a_disk_that_fails_at_any_step_is_a_store_error(tmp_path, step):
     code = (
         "import sys\n"

@@ -254,7 +254,7 @@ def test_an_import_that_was_killed_before_its_sweep_was_there_leaves_nothing(
     imports, found, make_home, run_toy
 ):
     imports(found)
-    half = Home(make_home("half")).store("20260101-00000000").folder
+    half = Home(make_home("half")).sweeps_folder / ".import-0"  # where it is made
     half.mkdir(parents=True)
     run_toy(home="half", trials=1)
     assert not half.exists()

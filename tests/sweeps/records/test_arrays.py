@@ -12,9 +12,7 @@ from sweeps.records.arrays import (
     FormatError,
     pack_arrays,
     read_arrays,
-    seal,
     unpack_arrays,
-    unseal,
 )
 
 ARRAYS = {
@@ -98,20 +96,3 @@ def test_pickled_arrays_are_never_written_and_never_unpickled(path):
     np.savez(buffer, confusion=hostile)
     with pytest.raises(FormatError, match="allow_pickle"):
         read_arrays(path, write(path, buffer.getvalue()))
-
-
-def test_what_is_sealed_is_unsealed_as_that_kind_only():
-    sealed = seal(b"payload", "checkpoint")
-    assert unseal(sealed, "checkpoint") == b"payload"
-    with pytest.raises(FormatError, match="not a lease"):
-        unseal(sealed, "lease")
-
-
-def test_every_cut_or_altered_byte_of_what_is_sealed_is_noticed():
-    sealed = seal(b"payload", "checkpoint")
-    for position in range(len(sealed)):
-        altered = bytearray(sealed)
-        altered[position] ^= 0x20
-        for damaged in (sealed[:position], bytes(altered), sealed + b"x"):
-            with pytest.raises(FormatError):
-                unseal(damaged, "checkpoint")

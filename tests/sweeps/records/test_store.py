@@ -17,6 +17,8 @@ from sweeps.experiment import TrialResult, TrialSpec
 from sweeps.journal.events import (
     MOST_BYTES,
     Asked,
+    Noted,
+    Retried,
     TooLongError,
     Unfinished,
     UnknownEventError,
@@ -24,17 +26,22 @@ from sweeps.journal.events import (
 )
 from sweeps.records import (
     DamagedRecordWarning,
-    EnqueuedPoints,
-    Notes,
     Record,
     RecordError,
     RecordStore,
     SweepInfo,
+    notes_of,
     recover,
 )
 from sweeps.records import store as module
 from sweeps.records.arrays import pack_arrays
-from sweeps.records.enqueued import Retries
+from sweeps.records.enqueued import (
+    enqueue,
+    opened_at_retry,
+    trials_in_all,
+    trials_to_retry,
+    waiting_points,
+)
 from sweeps.records.sweep import Generation
 from tests.sweeps.factories import altered, recorded
 
@@ -581,29 +588,34 @@ def failed(trial, attempt=1, **changes):
 def test_a_trial_that_is_marked_to_be_run_again_has_no_outcome_until_its_next_attempt(store):
     for trial in range(3):
         store.write(failed(trial))
-    Retries(store).add(["0000-1", "0002-1"], 7)
+    store.append(Retried(attempts=("0000-1", "0002-1"), opened=7))
     again = as_new(store)
     assert [r.trial for r in again.read_all() if not r.ends_trial] == [0, 2]
     assert not again.read("0000-1").ends_trial
-    marks = Retries(again)
-    assert marks.opened_by() == {0: 7, 2: 7}
-    assert marks.waiting(again.read_all()) == [0, 2]
+    assert opened_at_retry(again.state()) == {0: 7, 2: 7}
+
+    def to_retry():
+        found = trials_to_retry("toy", again.state(), again.read_all(), [])
+        return {trial: record and record.key for trial, record in found.items()}
+
+    assert to_retry() == {0: None, 1: "0001-1", 2: None}
     again.write(make_record(0, 2))
-    assert marks.waiting(again.read_all()) == [2]
+    assert to_retry() == {1: "0001-1", 2: None}
     assert [r.ends_trial for r in again.read_all() if r.trial == 0] == [False, True]
 
 
 ENQUEUES = """
 import sys
 from pathlib import Path
-from sweeps.records import EnqueuedPoints, RecordStore
+from sweeps.records import RecordStore
+from sweeps.records.enqueued import enqueue
 from sweeps.workspace.locks import exclusive
 
 folder, who = Path(sys.argv[1]), float(sys.argv[2])
-points = EnqueuedPoints(RecordStore(folder))
+store = RecordStore(folder)
 for number in range(20):
     with exclusive(folder.parent):
-        points.add({"x": who + number}, "enqueued")
+        enqueue(store, {"x": who + number}, "enqueued")
 """
 
 
@@ -611,36 +623,37 @@ def test_points_that_two_processes_enqueue_at_once_are_all_there_each_with_its_n
     command = [sys.executable, "-c", ENQUEUES, str(store.folder)]
     both = [subprocess.Popen([*command, who]) for who in ("100", "200")]
     assert [one.wait(60) for one in both] == [0, 0]
-    points = EnqueuedPoints(as_new(store)).all()
-    assert [point.number for point in points] == list(range(1, 41))
-    values = [point.params["x"] for point in points]
+    points = as_new(store).state().points
+    assert sorted(points) == list(range(1, 41))
+    values = [points[number].params["x"] for number in sorted(points)]
     for who in (100, 200):
         assert [x for x in values if who <= x < who + 100] == [who + n for n in range(20)]
 
 
 def test_a_point_waits_until_an_attempt_that_tries_it_was_asked_for(store):
-    points = EnqueuedPoints(store)
-    assert (points.for_trial(0), points.total(5)) == (None, 5)
-    first, second = (points.add({"x": x}, "enqueued") for x in (0.5, -0.0))
-    assert points.for_trial(3) == first
+    def waiting(of):
+        return [(one.point, repr(one.params)) for one in waiting_points(of.state(), fits)]
+
+    def fits(params):
+        return params["x"] < 1
+
+    assert (waiting(store), trials_in_all(store.state(), 5, 0, fits)) == ([], 5)
+    for x in (0.5, -0.0, 7.0):
+        enqueue(store, {"x": x}, "enqueued")
+    assert waiting(store) == [(1, "{'x': 0.5}"), (2, "{'x': -0.0}")], "the third does not fit"
     store.append(Asked(trial=3, attempt=1, params={"x": 0.5}, origin="enqueued", point=1))
-    again = EnqueuedPoints(as_new(store))
-    assert [point.trial for point in again.all()] == [3, None]
-    assert again.for_trial(3).number == first.number
-    assert repr(again.for_trial(4)) == repr(second)
-    assert again.total(4, 4) == 5
+    again = as_new(store)
+    assert again.state().tried == {1: 3}
+    assert waiting(again) == [(2, "{'x': -0.0}")]
+    assert trials_in_all(again.state(), 2, 0, fits) == 4, "there is a trial 3"
+    assert trials_in_all(again.state(), 4, 4, fits) == 5
 
 
 def test_notes_are_replaced_removed_and_read_whatever_they_say(store):
-    notes = Notes(store)
-    notes.write("sweep", "first")
-    notes.write("sweep", "\u65e5\n second")
-    notes.write("7", "odd")
-    assert Notes(as_new(store)).all() == {"sweep": "\u65e5\n second", "7": "odd"}
-    notes.write("7", "")
-    assert Notes(as_new(store)).all()["7"] == ""
-    with pytest.raises(UsageError, match="note"):
-        notes.write("7", "\udc80")
+    store.append(Noted("sweep", "first"), Noted("sweep", "\u65e5\n second"), Noted("7", "odd"))
+    assert notes_of(as_new(store)) == {"sweep": "\u65e5\n second", "7": "odd"}
+    store.append(Noted("7", ""), Noted("8", "of \udc80"))
+    assert notes_of(as_new(store)) == {"sweep": "\u65e5\n second", "7": "", "8": "of ?"}
 
 
 def test_a_text_is_kept_once_and_one_that_was_altered_is_lost(store):

@@ -8,7 +8,9 @@ from typing import Any
 from search_spaces.objectives import Objective
 from search_spaces.parameters import Value
 from sweeps.experiment import TrialResult, TrialSpec
+from sweeps.interval import Interval
 from sweeps.journal.events import Outcome, Record
+from sweeps.records.conclusions import ConfirmedStanding, Judged, Judgement, VerdictConclusion
 from sweeps.records.sweep import SweepInfo
 from tests.sweeps.factories import recorded
 
@@ -83,3 +85,52 @@ def record(
         started_at=started_at,
         finished_at=started_at + round(seconds * 1000),
     )
+
+
+def standing_of(
+    finalist: str,
+    trial: int,
+    accuracy: Interval,
+    lead: Interval | None = None,
+    verdict: Judgement = "leads",
+    **changes: Any,
+) -> ConfirmedStanding:
+    """Return how a finalist stands; `lead` is that of the leader over it."""
+    values: dict[str, Any] = {
+        "searched": None,
+        "folds_needed": None,
+        "chance_best": 0.9 if lead is None else 0.05,
+        "may_be_best": verdict != "worse",
+        "as_good": verdict in {"leads", "equivalent"},
+    }
+    return ConfirmedStanding(
+        finalist, trial, accuracy, leader_ahead_by=lead, verdict=verdict, **(values | changes)
+    )
+
+
+def verdict_of(*standings: ConfirmedStanding, **changes: Any) -> VerdictConclusion:
+    """Return a verdict on some finalists, the leader first, which is the champion and settled."""
+    champion = changes.get("champion", standings[0].finalist)
+    values: dict[str, Any] = {
+        "sweep": "mlp",
+        "trials": 20,
+        "confirmation": "mlp-confirmation",
+        "folds": 20,
+        "folds_asked": 20,
+        "settled": True,
+        "champion": champion,
+        "standings": standings,
+        "gain_over_control": None,
+        "others": [],
+        "refit": None,
+        "left_out": [],
+        "margin": 0.005,
+        "quotable": next(one.accuracy for one in standings if one.finalist == champion),
+        "quotable_bias": 0.0,
+        "looks": [20],
+        "judged": Judged(len(standings), 1, True),
+        "fresh": 0,
+        "control_trials": 0,
+        "components": None,
+    }
+    return VerdictConclusion(**(values | changes))

@@ -10,12 +10,10 @@ from sweeps.records.conclusions import (
     AtEvaluation,
     Calibration,
     CalibrationConclusion,
-    ConfirmedStanding,
     Judged,
     Measure,
     SelectionBiasConclusion,
     SingleBest,
-    VerdictConclusion,
     VoteOnFolds,
     VoteOnTest,
     VotesConclusion,
@@ -34,6 +32,7 @@ from sweeps.records.conclusions import (
 )
 from sweeps.render.answer import MOST_LINES, answer, in_lines, with_commands
 from sweeps.render.sections.confirmed import put_in_words
+from tests.sweeps.render.builders import standing_of, verdict_of
 
 PARAMS = {
     16: {"learning_rate": 2.01e-3, "batch_size": 16, "units_1": 125},
@@ -42,29 +41,23 @@ PARAMS = {
 }
 
 
-def standing(finalist, trial, accuracy, ahead=None, verdict="worse"):
+def standing(finalist, trial, accuracy, ahead=None, verdict="worse", chance=0.003):
     """A finalist; `ahead` is how far the leader is, with the ends of the interval, in points."""
     mean = Interval.around(accuracy / 100, 0.0065)
     lead = None if ahead is None else Interval(*(points / 100 for points in ahead))
-    return ConfirmedStanding(finalist, trial, mean, None, lead, None, verdict, None)
+    return standing_of(finalist, trial, mean, lead, verdict, chance_best=chance)
 
 
-LEADER = standing("trial-16", 16, 94.57, verdict="leads")
-OPEN = standing("trial-17", 17, 94.38, (0.19, -0.8, 1.2), "cannot tell yet")
-EQUAL = standing("trial-17", 17, 94.38, (0.09, -0.2, 0.3), "equivalent")
-WORSE = standing("trial-12", 12, 93.7, (0.9, 0.2, 1.7))
+LEADER = standing("trial-16", 16, 94.57, verdict="leads", chance=0.664)
+OPEN = standing("trial-17", 17, 94.38, (0.19, -0.8, 1.2), "cannot tell yet", 0.327)
+EQUAL = standing("trial-17", 17, 94.38, (0.09, -0.2, 0.3), "equivalent", 0.327)
+WORSE = standing("trial-12", 12, 93.7, (0.9, 0.2, 1.7), chance=0.006)
 BEHIND = standing("baseline-tutorial", 1, 93.2, (1.4, 0.9, 1.9))
 CLOSE = standing("baseline-tutorial", 1, 94.3, (0.3, -0.2, 0.8), "cannot tell yet")
 
 
 def verdict(*standings, **changes):
-    values = {
-        "sweep": "mlp", "trials": 20, "confirmation": "mlp-confirmation",
-        "folds": 20, "folds_asked": 20, "settled": False, "champion": "trial-16",
-        "standings": standings, "gain_over_control": None, "others": [], "refit": None,
-        "left_out": [],
-    }  # fmt: skip
-    return VerdictConclusion(**(values | changes))
+    return verdict_of(*standings, **{"champion": "trial-16", "settled": False, **changes})
 
 
 def first(*standings, **changes):
@@ -74,11 +67,11 @@ def first(*standings, **changes):
 BIAS = SelectionBiasConclusion("trial-17", 0.952, 0.944, Interval(0.0083, 0.001, 0.016))
 VOTES = VotesConclusion(
     ["mlp"], ["trial-16"],
-    SingleBest("trial-16", Interval.around(0.9457, 0.0065), 1000.0, 1.0),
+    SingleBest("trial-16", Interval.around(0.9457, 0.0065), 1000.0, 1.0, 0.1),
     [
         VoteOnFolds(
             "all 6", ["trial-16"], True, "soft", Interval.around(0.951, 0.006),
-            Interval(0.0055, 0.002, 0.009), "better", 4200.0, 4.0,
+            Interval(0.0055, 0.002, 0.009), "better", 4200.0, 4.0, 0.9,
         )
     ],
     20,
@@ -103,10 +96,10 @@ def test_a_winner_is_told_in_the_order_in_which_one_asks():
     assert answer(WHOLE, PARAMS, is_served=True) == [
         "Take trial-16: +1.4 points over your baseline on fresh folds (+0.9 to +1.9).",
         "  learning_rate=2.01e-03, batch_size=16, units_1=125",
-        "Quote 94.6 % (93.9 to 95.2); slightly high, as the best of 4 on these folds.",
+        "Quote 94.6 % (93.9 to 95.2).",
         "Not the search's 95.2 % (trial-17): 0.8 points (0.1 to 1.6) were luck.",
-        "Best of the four? Not settled: trial-16 leads; trial-17 may be as good; trial-12 and the "
-        "baseline are worse.",
+        "Best of the four? Not settled; chance of each: trial-16 66 %, trial-17 33 %; trial-12 and "
+        "the baseline under 1 %.",
         "All six voting: 95.1 % (+0.2 to +0.9 over trial-16), at 4.2 times the size.",
         "Champion in MLflow: trial-16.",
         "From 20 folds x 4 finalists; 95 % intervals, for new samples and seeds.",
@@ -222,7 +215,7 @@ def test_where_less_is_better_a_vote_is_told_in_words_and_so_is_one_on_the_test_
         VOTES.votes[0], verdict="worse", accuracy=Interval.around(1.691, 0.05, "number"),
         ahead_by=Interval(-0.099, -0.186, -0.012, "number"),
     )  # fmt: skip
-    single = SingleBest("trial-16", Interval.around(1.592, 0.07, "number"), 1000.0, 1.0)
+    single = SingleBest("trial-16", Interval.around(1.592, 0.07, "number"), 1000.0, 1.0, 0.1)
     told = answer([WHOLE[0], replace(VOTES, votes=[vote], single=single)])
     assert (
         "Voting does not pay: all six 1.691 (0.099 worse than trial-16, -0.186 to -0.012) at 4.2 "
@@ -246,12 +239,6 @@ def test_two_that_vote_are_both():
     assert any(line.startswith("Both voting: 95.1 %") for line in answer([WHOLE[0], votes]))
 
 
-def test_a_settled_verdict_says_so():
-    assert "Best of the two? Yes: trial-16 is better than every other one." in first(
-        LEADER, BEHIND, settled=True
-    )
-
-
 def test_the_figure_of_the_test_set_is_the_one_to_quote():
     at = AtEvaluation(1, 1, "1234abcd" * 8, "2026-11-28", "")
     winner = FinalistOnTestSet("champion", "trial-16", Interval.around(0.941, 0.01), None)
@@ -263,7 +250,7 @@ def test_the_figure_of_the_test_set_is_the_one_to_quote():
     assert any(line.endswith("the folds' 94.6 % does not agree.") for line in apart)
     other = replace(winner, finalist="trial-3")
     stale = replace(tested, finalists=[other])
-    assert any("best of 4 on these folds" in line for line in answer([*WHOLE, stale]))
+    assert "Quote 94.6 % (93.9 to 95.2)." in answer([*WHOLE, stale])
 
 
 @pytest.mark.parametrize(
@@ -293,18 +280,18 @@ def test_missing_folds_left_out_finalists_and_a_refit_are_said():
         LEADER, BEHIND, folds=16, left_out=["trial-3"], refit="mlp-refit",
     )  # fmt: skip
     assert lines[3] == (
-        "Best of the two, on 16 of 20 folds, without trial-3? Not settled: trial-16 leads; the "
-        "baseline is worse."
+        "Best of the two, on 16 of 20 folds, without trial-3? Not settled; chance of each: "
+        "trial-16 66 %; the baseline under 1 %."
     )
     assert lines[-2] == "Champion: trial-16, trained on all but the test set (mlp-refit)."
 
 
 def test_many_finalists_are_counted_and_a_control_has_no_parameters():
     others = [standing(f"trial-{n}", n, 93, (1, 0.1, 2)) for n in range(9)]
-    control = standing("control-1", 1, 94.6, verdict="leads")
+    control = standing("control-1", 1, 94.6, verdict="leads", chance=0.9)
     lines = first(control, *others, champion="control-1")
     order = next(line for line in lines if line.startswith("Best of the 10?"))
-    assert order.endswith("trial-0, trial-1, trial-2 and 6 more are worse.")
+    assert order.endswith("control-1 90 %; trial-0, trial-1, trial-2 and 6 more under 1 %.")
     assert not any("learning_rate" in line for line in lines)
 
 
@@ -327,22 +314,8 @@ def test_a_sentence_goes_on_indented():
     assert in_lines(["one two three", "four"], width=9) == ["one two", "  three", "four"]
 
 
-def likely(finalist, chance):
-    return replace(finalist, chance_best=chance)
-
-
-def test_who_may_be_the_best_is_said_by_chances():
-    said = first(
-        likely(LEADER, 0.664), likely(OPEN, 0.327), likely(WORSE, 0.006), likely(BEHIND, 0.003)
-    )
-    assert (
-        "Best of the four? Not settled; chance of each: trial-16 66 %, trial-17 33 %; trial-12 and "
-        "the baseline under 1 %."
-    ) in said
-
-
 def test_a_settled_leader_has_its_chance_and_is_never_certain():
-    said = first(likely(LEADER, 0.9999), likely(WORSE, 0.0001), settled=True)
+    said = first(replace(LEADER, chance_best=0.9999), WORSE, settled=True)
     assert (
         "Best of the two? Yes: trial-16 is better than every other one (chance over 99 %)." in said
     )
@@ -387,4 +360,4 @@ def test_data_that_have_judged_other_sweeps_too_are_named_in_a_line_of_its_own()
         "sweeps."
     )
     once = first(LEADER, BEHIND, judged=Judged(2, 1, True))[-1]
-    assert once == first(LEADER, BEHIND)[-1]
+    assert once == "From 20 folds x 2 finalists; 95 % intervals, for new samples and seeds."

@@ -16,7 +16,6 @@ from sweeps.analysis.summary import summarize
 from sweeps.experiment import PreparedData, TrialResult
 from sweeps.interval import Interval
 from sweeps.records import conclusions as kept
-from sweeps.records.conclusions import ConfirmedStanding, VerdictConclusion
 from sweeps.records.store import RecordStore
 from sweeps.render import comparing
 from sweeps.render.page import figure
@@ -39,7 +38,7 @@ from sweeps.render.sections.verdict import answer, fold_facts, verdict_section
 from sweeps.wording import format_seconds
 from tests.sweeps import toy_experiment
 from tests.sweeps.factories import altered
-from tests.sweeps.render.builders import record, sweep_info
+from tests.sweeps.render.builders import record, standing_of, sweep_info, verdict_of
 from tests.sweeps.render.test_charts import CHARTS
 
 BASELINE = record(0, 0.91, origin="baseline tutorial")
@@ -48,17 +47,11 @@ TRIALS = (BASELINE, record(1, 0.93), record(2, 0.94))
 
 def standing(finalist, accuracy, behind=None, verdict="worse", folds_needed=None):
     ahead = None if behind is None else Interval.around(behind, 0.004)
-    return ConfirmedStanding(
-        finalist, int(number) if (number := finalist.partition("-")[2]).isdigit() else 0,
-        Interval.around(accuracy, 0.006), accuracy, ahead, None if behind is None else 0.9,
-        "leads" if behind is None else verdict, folds_needed,
-    )  # fmt: skip
-
-
-def verdict_of(*standings, settled=True, champion=None, trials=3):
-    return VerdictConclusion(
-        "mlp", trials, "mlp-confirmation", 20, 20, settled,
-        champion or standings[0].finalist, standings, None, [], None, [],
+    trial = int(number) if (number := finalist.partition("-")[2]).isdigit() else 0
+    return standing_of(
+        finalist, trial, Interval.around(accuracy, 0.006), ahead,
+        "leads" if behind is None else verdict,
+        searched=accuracy, folds_needed=folds_needed,
     )  # fmt: skip
 
 
@@ -100,15 +93,15 @@ def test_a_leader_without_a_rival_says_so(records, said):
 def test_a_confirmed_winner_is_better_and_by_how_much():
     assert answer(summary_of(*TRIALS), [SETTLED])[:3] == [
         "Take trial-1: +1.5 points over your baseline on fresh folds (+1.1 to +1.9).",
-        "Quote 94.5 % (93.9 to 95.1); slightly high, as the best of 3 on these folds.",
-        "Best of the three? Yes: trial-1 is better than every other one.",
+        "Quote 94.5 % (93.9 to 95.1).",
+        "Best of the three? Yes: trial-1 is better than every other one (chance 90 %).",
     ]
 
 
 def test_what_is_not_settled_is_not_called_better():
     lead, *more = answer(summary_of(*TRIALS), [OPEN])
     assert lead.startswith("No winner yet: nothing beats your baseline beyond luck (trial-2: +0.2")
-    assert "Best of the three? Not settled: trial-2 leads" in " ".join(more)
+    assert "Best of the three? Not settled; chance of each: trial-2 90 %" in " ".join(more)
 
 
 def test_the_test_set_and_what_came_later_belong_to_the_answer():
@@ -129,10 +122,8 @@ def test_of_a_metric_that_is_better_smaller_every_lead_says_better_or_worse():
         found = standing(finalist, value, ahead)
         return msgspec.structs.replace(found, accuracy=mean, leader_ahead_by=lead)
 
-    won = msgspec.structs.replace(
-        verdict_of(mae("trial-1", 0.2), mae("baseline-tutorial", 0.25, 0.05)),
-        metric="best_val_mae",
-    )
+    found = mae("trial-1", 0.2), mae("baseline-tutorial", 0.25, 0.05)
+    won = verdict_of(*found, metric="best_val_mae")
     bias = kept.SelectionBiasConclusion("trial-2", 0.18, 0.2, Interval.around(0.02, 0.01, "number"))
     lead, quote, *_ = answer(summary_of(*TRIALS), [won, bias])
     assert "0.050 better than your baseline in mae on fresh folds" in lead

@@ -6,7 +6,7 @@ import pytest
 
 from sweeps.errors import UsageError
 from sweeps.journal.state import Start, seconds_used
-from sweeps.records import RecordStore, Starts
+from sweeps.records import RecordStore, counted_start
 from sweeps.runner.budget import Budget, Reserve
 from sweeps.workspace.clock import Stopwatch
 from tests.sweeps import journals
@@ -134,16 +134,16 @@ def test_the_time_of_all_starts_is_their_sum_and_a_killed_one_counts_up_to_its_l
 
 def test_a_start_is_counted_also_if_it_ends_by_an_error(tmp_path):
     watch = Watch()
-    starts = Starts(RecordStore(tmp_path))
-    counting = starts.counted(watch)
+    store = RecordStore(tmp_path)
+    counting = counted_start(store, watch)
     counting.__enter__()
-    assert starts.all() == [Start(1_000_000)]
+    assert store.state().starts == [Start(1_000_000)]
     watch.seconds = 12.5
     assert not counting.__exit__(KeyError, KeyError(), None)
     watch.started_at += 1
-    with starts.counted(watch):
+    with counted_start(store, watch):
         pass
-    assert [start.seconds for start in starts.all()] == [12.5, 12.5]
+    assert [start.seconds for start in store.state().starts] == [12.5, 12.5]
 
 
 def test_a_budget_decides_how_many_trials_there_are_and_never_which(run_toy):
@@ -155,7 +155,7 @@ def test_a_budget_decides_how_many_trials_there_are_and_never_which(run_toy):
     assert 0 < begun < 200
     assert some.home.store(some.info.id).ending().stopped_by == "budget"
     assert some.home.store(some.info.id).asked() == begun
-    (start,) = Starts(some.home.store(some.info.id)).all()
+    (start,) = some.home.store(some.info.id).state().starts
     assert start.seconds is not None
     more = run_toy("other", trials=begun + 2, **quick)
     assert table(more)[:begun] == table(some)

@@ -1,5 +1,6 @@
 """How sweeps end when something goes wrong on the way: statuses, waits, exit of both stores."""
 
+import dataclasses
 import signal
 import textwrap
 import threading
@@ -8,12 +9,14 @@ import time
 import pytest
 
 import sweeps
+from sweeps.executors import Attempt
 from sweeps.experiment import Stop
-from sweeps.runner.recording import _stopped
+from sweeps.runner.recording import _judge
 from sweeps.tracking.reading import read_runs
 from sweeps.tracking.store import open_client
 from tests.faults.proxy import Proxy
 from tests.sweeps import journals
+from tests.sweeps.factories import make_record
 from tests.sweeps.launching import Launched
 from tests.sweeps.shared.postgres import wait_until
 
@@ -35,7 +38,10 @@ def parent_of(home):
     ],
 )
 def test_a_stopped_trial_is_judged_by_what_it_was_told(verdict, outcome):
-    assert _stopped(verdict)[0] == outcome
+    record = make_record()
+    result = dataclasses.replace(record.result, outcome="stopped", stop_reason="its own")
+    attempt = Attempt(record.spec, result, None, 0, 1, verdict=verdict)
+    assert _judge(attempt, ["score"])[0] == outcome
 
 
 def test_an_exception_gives_the_parent_run_its_terminal_status(run_toy, make_home, tmp_path):

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from sweeps.home import Home
-from sweeps.runner.ownership import Guard, SweepLock
+from sweeps.runner.ownership import Guard, Hold, SweepLock
 from sweeps.tracking.reading import read_runs
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched
@@ -115,7 +115,7 @@ def test_a_folder_of_runs_that_is_made_anew_at_once_is_another_one(finished_toy,
     info = finished_toy(trials=2).info
     store, artifacts, said = Home(make_home()).store(info.id), make_home() / "artifacts", []
     lock = SweepLock(store.folder / "lock", info.name)
-    with lock, Guard(lock, store, info, said.append, lambda: None) as guard:
+    with lock, Guard(Hold(lock), store, info, said.append) as guard:
         guard.watch(info, lambda: [artifacts])
         guard.check()
         shutil.rmtree(artifacts)

@@ -31,7 +31,7 @@ def record(trial, objective=0.5, origin="sampled", **params):
     assert made.result is not None
     weights = {"kernel": np.ones(3, np.float32)}
     result = dataclasses.replace(made.result, weights=weights)
-    return dataclasses.replace(made, objective=objective, result=result)
+    return altered(made, objective=objective, result=result)
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from sweeps.errors import UsageError
-from sweeps.manage.doctor import examine_sweep
+from sweeps.manage.doctor import NOTE, PARTS, examine_sweep
 from sweeps.tracking.store import open_client
 from sweeps.workspace.failpoints import VARIABLE
 from tests.sweeps import journals
 from tests.sweeps.conftest import table
 from tests.sweeps.launching import Launched
-from tests.sweeps.soundness import assert_sound
+from tests.sweeps.soundness import assert_sound, problems
 
 FAILING = "1=error 3=error"
 SHORT = ("journal.written:2", "journal.done:2", "journal.done:6")
@@ -161,9 +161,10 @@ def test_between_mark_and_outcome_nothing_disagrees(failed, make_home):
         assert Launched(words, {VARIABLE: point}).wait() == -signal.SIGKILL
         assert [state for state, _ in outcomes(sweep)].count("WAITING") == 2
         (folder := sweep.home.store(sweep.info.id).folder / "lock").write_text("")
-        diagnosis = examine_sweep(sweep.home, sweep.info, f"sqlite:///{make_home()}/mlflow.db")
-        assert {problem.part for problem in diagnosis.problems} <= {"mlflow"}, folder
-        assert "2 trials have no outcome yet (1, 3)" in diagnosis.notes[0]
+        found = examine_sweep(sweep.home, sweep.info, f"sqlite:///{make_home()}/mlflow.db")
+        assert {PARTS[kind] for kind, _, _ in problems(found)} <= {"mlflow"}, folder
+        (note,) = (what for kind, what, _ in found if kind == NOTE)
+        assert "2 trials have no outcome yet (1, 3)" in note
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from optuna.trial import TrialState
 from search_spaces.loading import load_space
 from search_spaces.objectives import Objective
 from search_spaces.space import Component
+from sweeps.records import RecordStore
 from sweeps.runner.trial_queue import TrialQueue
 from sweeps.study.proposals import Proposer
 from sweeps.study.samplers import sampler_factory
@@ -15,7 +16,7 @@ SCORE = Objective("score", "maximize")
 
 
 @pytest.fixture
-def make_trial_queue(toy_space):
+def make_trial_queue(toy_space, tmp_path):
     def make(ask_ahead, in_order=True):
         proposer = Proposer(
             load_space(str(toy_space)),
@@ -24,7 +25,8 @@ def make_trial_queue(toy_space):
             directions=["maximize"],
             admissible=lambda *_: True,
         )
-        return TrialQueue(pytest.fail, {}, proposer, [], [SCORE], None, ask_ahead, in_order)
+        store = RecordStore(tmp_path / "sweep")
+        return TrialQueue(store, proposer, [], [SCORE], None, ask_ahead, in_order)
 
     return make
 

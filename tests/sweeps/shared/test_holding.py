@@ -10,8 +10,9 @@ import sweeps
 from sweeps.cli import app
 from sweeps.errors import LeaseLost, StoreError, UsageError
 from sweeps.home import Home
-from sweeps.records import Notes
-from sweeps.runner.control import PAUSE, ControlRequests
+from sweeps.journal.events import Noted
+from sweeps.records import notes_of
+from sweeps.runner.control import PAUSE, ask, asked_of, withdraw
 from sweeps.runner.ownership import hold
 from sweeps.shared import lease
 from sweeps.shared.lease import Lease
@@ -67,13 +68,13 @@ def test_what_is_recorded_while_the_database_restarts_waits_for_it(shared, postg
 def test_who_holds_a_sweep_hears_what_others_write_and_ask(shared):
     info, here, elsewhere = shared
     with hold(here, info):
-        Notes(elsewhere.store(info.id)).write("sweep", "from afar")
-        ControlRequests(elsewhere.store(info.id)).ask(PAUSE)
-        requests = ControlRequests(here.store(info.id))
-        wait_until(lambda: requests.asked() == {PAUSE}, 20)
-        assert Notes(here.store(info.id)).all()["sweep"] == "from afar"
-        ControlRequests(elsewhere.store(info.id)).withdraw([PAUSE])
-        wait_until(lambda: not requests.asked(), 20)
+        elsewhere.store(info.id).append(Noted("sweep", "from afar"))
+        ask(elsewhere.store(info.id), PAUSE)
+        own = here.store(info.id)
+        wait_until(lambda: asked_of(own) == {PAUSE}, 20)
+        assert notes_of(here.store(info.id))["sweep"] == "from afar"
+        withdraw(elsewhere.store(info.id), [PAUSE])
+        wait_until(lambda: not asked_of(own), 20)
 
 
 def test_a_lease_is_ours_for_certain_for_half_its_time_then_the_database_is_asked(

@@ -19,6 +19,7 @@ from sweeps.tracking.reading import read_runs
 from tests.faults.proxy import Proxy
 from tests.sweeps.launching import Launched
 from tests.sweeps.shared.postgres import wait_until
+from tests.sweeps.soundness import problems
 
 TRIALS = 6
 
@@ -61,7 +62,7 @@ def assert_agrees(make_home, storage, mlflow_server):
         runs = [r for r in read_runs(mlflow_server.address, sweep.info) if not r.is_deleted]
         assert Counter(run.key for run in runs) == Counter(["", *keys])
         assert {run.status for run in runs} == {"FINISHED"}
-        assert examine_sweep(sweep.home, sweep.info, mlflow_server.address).problems == []
+        assert problems(examine_sweep(sweep.home, sweep.info, mlflow_server.address)) == []
 
     return check
 

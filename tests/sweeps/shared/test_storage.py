@@ -12,10 +12,10 @@ import pytest
 from sweeps.errors import LeaseLost, StoreError, UsageError
 from sweeps.home import BINDING, Home
 from sweeps.journal.events import Noted, UnknownEventError
-from sweeps.manage.lifecycle import collect_garbage, delete_unreadable
-from sweeps.records import Notes
+from sweeps.manage.lifecycle import collect_garbage, delete_sweep
+from sweeps.records import notes_of
 from sweeps.records.store import recover
-from sweeps.runner.control import PAUSE, ControlRequests
+from sweeps.runner.control import PAUSE, ask, asked_of, withdraw
 from sweeps.runner.ownership import hold
 from sweeps.shared import Lease
 from tests.sweeps.factories import SWEEP_ID, altered, make_info, make_record
@@ -47,7 +47,7 @@ class Host:
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
     def notes(self):
-        return Notes(self.store).all()
+        return notes_of(self.store)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_what_is_written_or_deleted_on_one_host_is_so_on_the_other(hosts):
     a.store.write(make_record(1))
     a.store.drop_weights(KEY)
     digest = a.store.keep_text(b"a long text")
-    Notes(a.store).write("sweep", "a note")
+    a.store.append(Noted("sweep", "a note"))
     b.refresh()
     assert b.files() == a.files()
     assert b.store.read("0001-1").result is not None
@@ -116,7 +116,7 @@ def test_a_sweep_that_nobody_can_read_is_deleted_for_all(hosts, make_home):
     with pytest.raises(UnknownEventError):
         a.store.state()
     tracking = f"sqlite:///{make_home('tracking') / 'mlflow.db'}"
-    delete_unreadable(a.home, SWEEP_ID, tracking)  # its runs stay in MLflow
+    delete_sweep(a.home, SWEEP_ID, None, tracking)  # its runs stay in MLflow
     for host in hosts:
         host.refresh()
         assert not host.store.folder.exists()
@@ -124,12 +124,12 @@ def test_a_sweep_that_nobody_can_read_is_deleted_for_all(hosts, make_home):
 
 def test_requests_travel_and_are_withdrawn_from_either_host(hosts):
     a, b = hosts
-    ControlRequests(b.store).ask(PAUSE)
+    ask(b.store, PAUSE)
     a.refresh()
-    assert ControlRequests(a.store).asked() == {PAUSE}
-    ControlRequests(a.store).withdraw([PAUSE])
+    assert asked_of(a.store) == {PAUSE}
+    withdraw(a.store, [PAUSE])
     b.refresh()
-    assert not ControlRequests(b.store).asked()
+    assert not asked_of(b.store)
 
 
 def test_a_log_stays_on_its_host_as_do_hidden_files(hosts):
@@ -138,7 +138,7 @@ def test_a_log_stays_on_its_host_as_do_hidden_files(hosts):
         (host.store.folder / "sweep.log").write_bytes(str(host.home.path).encode())
         (host.store.folder / ".checkpoints").mkdir()
         (host.store.folder / ".checkpoints" / "0000").write_bytes(str(host.home.path).encode())
-    Notes(a.store).write("sweep", "x")
+    a.store.append(Noted("sweep", "x"))
     b.refresh()
     a.refresh()
     assert a.files()["sweep.log"] != b.files()["sweep.log"]
@@ -148,8 +148,8 @@ def test_a_log_stays_on_its_host_as_do_hidden_files(hosts):
 def test_hosts_that_write_at_the_same_time_lose_nothing_and_have_the_same_journal(hosts):
     def write(host, name):
         for number in range(20):
-            Notes(host.store).write(str(number), name)
-            Notes(host.store).write(f"1{number:02d}{len(name)}", name)
+            host.store.append(Noted(str(number), name))
+            host.store.append(Noted(f"1{number:02d}{len(name)}", name))
 
     threads = [
         threading.Thread(target=write, args=(h, n)) for h, n in zip(hosts, ("a", "bb"), strict=True)
@@ -204,11 +204,11 @@ def without_a_line(content):
 @pytest.mark.parametrize("then", ["read", "written"])
 def test_a_journal_that_was_damaged_here_is_what_the_database_has(hosts, harm, then):
     a, b = hosts
-    Notes(a.store).write("sweep", "last")
+    a.store.append(Noted("sweep", "last"))
     path = a.store.journal.path
     path.write_bytes(harm(path.read_bytes()))
     if then == "written":
-        Notes(a.store).write("sweep", "after")
+        a.store.append(Noted("sweep", "after"))
     a.refresh()
     b.refresh()
     assert a.notes() == b.notes() == {"sweep": "after" if then == "written" else "last"}
@@ -233,7 +233,7 @@ def test_half_a_line_does_not_travel(hosts):
     a.refresh()
     b.refresh()
     assert b.files()["journal.jsonl"] == before
-    Notes(b.store).write("sweep", "x")
+    b.store.append(Noted("sweep", "x"))
     a.refresh()
     assert a.store.journal.read(pytest.fail) == b.store.journal.read(pytest.fail)
     assert a.notes() == {"sweep": "x"}
@@ -241,13 +241,13 @@ def test_half_a_line_does_not_travel(hosts):
 
 def test_a_copy_that_is_ahead_of_its_database_is_refused_and_kept(hosts, storage):
     a, _ = hosts
-    Notes(a.store).write("sweep", "x")
+    a.store.append(Noted("sweep", "x"))
     last = a.store.journal.last()
     with a.home.shared.server.engine.begin() as connection:  # as of a backup that was played back
         connection.exec_driver_sql("DELETE FROM sweeps_event WHERE number = %s", (last,))
     before = a.files()
     with pytest.raises(StoreError, match=f"it has no event {last} of sweep"):
-        Notes(a.store).write("sweep", "y")
+        a.store.append(Noted("sweep", "y"))
     assert a.files() == before
 
 
@@ -255,7 +255,7 @@ def test_a_commit_whose_answer_is_lost_adds_nothing_twice(hosts, tmp_path, stora
     proxy = CuttingProxy(postgres.port, nth=2)
     through = Host(tmp_path / "a", storage.replace(str(postgres.port), str(proxy.port)))
     for number in range(12):
-        Notes(through.store).write("sweep", str(number))
+        through.store.append(Noted("sweep", str(number)))
     proxy.close()
     assert proxy.cuts > 3
     _, b = hosts
@@ -273,11 +273,11 @@ def test_a_commit_whose_answer_is_lost_is_known_again_after_another_host_has_wri
 
     def cut(action):
         run(action)
-        Notes(b.store).write("1", "in between")
+        b.store.append(Noted("1", "in between"))
         return run(action)  # as it is repeated when the answer was lost
 
     monkeypatch.setattr(server, "run", cut)
-    Notes(a.store).write("0", "once")
+    a.store.append(Noted("0", "once"))
     monkeypatch.undo()
     a.refresh()
     for host in hosts:
@@ -288,10 +288,10 @@ def test_a_commit_whose_answer_is_lost_is_known_again_after_another_host_has_wri
 def test_a_sweep_deleted_on_one_host_is_gone_on_the_other(hosts):
     a, b = hosts
     (b.store.folder / "sweep.log").write_bytes(b"its own")
-    with hold(a.home, make_info()) as held:
-        held.forget()
+    with hold(a.home, make_info()):
+        a.home.shared.remote(SWEEP_ID).forget()
     with pytest.raises(StoreError, match="was deleted on another host"):
-        Notes(b.store).write("sweep", "x")
+        b.store.append(Noted("sweep", "x"))
     for host in (a, b):
         host.refresh()
         assert host.home.sweeps() == []
@@ -303,10 +303,10 @@ def test_a_sweep_that_was_deleted_on_all_hosts_may_come_back_as_a_file(hosts, tm
     part = b.home.sweeps_folder / ".import-0"
     shutil.copytree(a.store.folder, part)
     whole = a.files()
-    with hold(a.home, make_info()) as held:
-        held.forget()
+    with hold(a.home, make_info()):
+        a.home.shared.remote(SWEEP_ID).forget()
     b.refresh()
-    b.home.give(part, SWEEP_ID)
+    b.home.shared.give(part, SWEEP_ID)
     a.refresh()
     assert a.files().items() >= whole.items() - {("lock", whole.get("lock", b""))}
 
@@ -321,7 +321,7 @@ def test_who_has_lost_the_lease_writes_nothing(hosts):
             lambda: a.store.write(make_record(1)),
             lambda: a.store.drop_weights(KEY),
             lambda: a.store.keep_text(b"text"),
-            held.forget,
+            a.home.shared.remote(SWEEP_ID).forget,
         ):
             with pytest.raises(LeaseLost):
                 write()
@@ -369,7 +369,7 @@ def test_a_home_whose_first_giving_was_cut_short_gives_the_rest(tmp_path, storag
     a = Host(tmp_path / "a", storage)
     with a.home.exclusive():
         pass
-    Notes(a.store).write("sweep", "went on")
+    a.store.append(Noted("sweep", "went on"))
     copy = Host(tmp_path / "copy", storage)  # as if it had been killed before it was bound
     assert copy.notes() == {"sweep": "went on"}
 
@@ -383,7 +383,7 @@ def test_a_home_whose_sweep_went_on_in_another_way_is_not_mixed_with_the_databas
     with Host(tmp_path / "a", storage).home.exclusive():
         pass
     other = Host(tmp_path / "other")
-    Notes(other.store).write("sweep", "another way")
+    other.store.append(Noted("sweep", "another way"))
     before = other.files()
     with pytest.raises(UsageError, match="went on in another way"):
         Host(tmp_path / "other", storage)

@@ -110,7 +110,7 @@ def run(proposer, trials, ask_ahead=4, restored=()):
             seen = trial - ask_ahead
             proposer.tell(seen, outcome(proposals[seen].params))
         if trial < len(restored):
-            proposer.restore(restored[trial])
+            proposer.restore(restored[trial].origin, restored[trial].params)
             proposals.append(restored[trial])
         else:
             proposals.append(proposer.propose())

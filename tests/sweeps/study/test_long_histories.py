@@ -7,10 +7,11 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from sweeps.study import samplers
+from sweeps.study.points import Proposal
 from sweeps.study.sampler_view import SamplerView, TrialOutcome
 from tests.sweeps.conftest import table
 
-X = FloatDistribution(-1.0, 1.0)
+POINT = Proposal({"x": 0.5}, {"x": FloatDistribution(-1.0, 1.0)}, {}, "sampled")
 
 
 def shown(view):
@@ -20,9 +21,8 @@ def shown(view):
 
 
 def tried(view, value, state=TrialState.COMPLETE):
-    view.open()
-    number = len(view._trial_ids) - 1
-    view.accept({"x": 0.5}, {"x": X}, keep_notes=False)
+    number = view.open().number
+    view.accept(POINT, keep_notes=False)
     view.tell(number, TrialOutcome(state, None if value is None else (value,)))
     return number
 
@@ -56,7 +56,7 @@ def test_trials_that_run_are_seen_and_failed_ones_take_no_place():
         tried(view, float(number))
     failed = tried(view, None, TrialState.FAIL)
     view.open()
-    view.accept({"x": 0.1}, {"x": X}, keep_notes=False)
+    view.accept(POINT, keep_notes=False)
     view.open()
     trials = view.study.get_trials(deepcopy=False)
     assert [trial.number for trial in trials if trial.state == TrialState.RUNNING] == [13, 14]
@@ -68,7 +68,6 @@ def test_a_failed_trial_that_was_run_again_is_counted_in_its_place():
     for number in range(12):
         tried(plain, float(number))
         tried(again, float(number)) if number != 4 else tried(again, None, TrialState.FAIL)
-    again.reopen(4)
     again.tell(4, TrialOutcome(TrialState.COMPLETE, (4.0,)))
     plain.open()
     again.open()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
@@ -6,11 +8,10 @@ from search_spaces.bodies import Declared
 from search_spaces.loading import load_space
 from search_spaces.space import Component
 from sweeps.errors import UsageError
+from sweeps.study.points import point_key
 from sweeps.study.proposals import (
     Exhausted,
-    Proposal,
     Proposer,
-    point_key,
     proposal_seed,
     sequence_seed,
     training_seed,
@@ -98,7 +99,8 @@ def test_a_resumed_sampler_goes_on_as_if_it_had_never_stopped(make_proposer, sam
     for trial, proposal in enumerate(undisturbed[:14]):
         if trial >= 4:
             resumed.tell(trial - 4, told(undisturbed[trial - 4].params))
-        resumed.restore(proposal)
+        restored = resumed.restore(proposal.origin, proposal.params)
+        assert (restored, restored.config) == (replace(proposal, rejected=0), proposal.config)
     for trial in range(14, 24):
         resumed.tell(trial - 4, told(undisturbed[trial - 4].params))
         assert resumed.propose().params == undisturbed[trial].params
@@ -164,7 +166,7 @@ def test_grid_honours_conditions_and_goes_on_where_it_was(make_proposer):
     assert len({point_key(p.params) for p in undisturbed}) == size
     resumed = make_proposer(CONDITIONAL_FINITE, sampler="grid")
     for proposal in undisturbed[:20]:
-        resumed.restore(proposal)
+        resumed.restore(proposal.origin, proposal.params)
     rest = [resumed.propose().params for _ in range(size - 20)]
     assert rest == [p.params for p in undisturbed[20:]]
     with pytest.raises(Exhausted):
@@ -213,9 +215,9 @@ def test_baselines_come_first_and_are_not_repeated(make_proposer):
 
 def test_a_sampler_that_changed_its_mind_is_not_resumed(make_proposer):
     proposer = make_proposer(CONDITIONAL, sampler="qmc")
-    stranger = Proposal({"x": 0.123, "layers": 0, "kind": "a"}, {}, "sampled")
+    stranger = {"x": 0.123, "layers": 0, "kind": "a"}
     with pytest.raises(UsageError, match=r"trial 0: the sampler proposes .* cannot be resumed"):
-        proposer.restore(stranger)
+        proposer.restore("sampled", stranger)
 
 
 def test_a_diverged_trial_is_pruned_with_a_violated_constraint(make_proposer):
@@ -253,7 +255,8 @@ def test_carried_trials_keep_a_widened_range_in_the_joint_space(make_proposer):
     # What happens to the range if trials keep their distributions instead.
     restored = make_proposer(NARROW.replace("high: 0.4", "high: 0.9"))
     for trial, proposal in enumerate(before):
-        restored.restore(proposal)
+        restored.sampler_view.open()
+        restored.sampler_view.accept(proposal, keep_notes=False)
         restored.tell(trial, told(proposal.params))
     assert joint_space(restored)["x"] != FloatDistribution(0, 0.9)
 
@@ -296,7 +299,7 @@ def test_a_sequence_begins_anew_in_each_generation_and_can_be_made_again(make_pr
     proposals = [proposer.propose() for _ in range(6)]
     assert {p.rejected for p in proposals} == {0}
     for proposal in proposals[:3]:
-        resumed.restore(proposal)
+        resumed.restore(proposal.origin, proposal.params)
     assert [resumed.propose().params for _ in range(3)] == [p.params for p in proposals[3:]]
 
 

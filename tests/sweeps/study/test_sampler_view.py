@@ -3,9 +3,12 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from search_spaces.objectives import Objective
+from sweeps.study.points import Proposal
 from sweeps.study.sampler_view import SamplerView, TrialOutcome, trial_outcome
 from tests.sweeps.factories import make_record as make_attempt
 from tests.sweeps.records.test_store import make_record
+
+NOTHING = Proposal({}, {}, {}, "sampled")
 
 
 @pytest.mark.parametrize("outcome", ["complete", "pruned"])
@@ -15,7 +18,7 @@ def test_the_rungs_a_pruner_noted_are_seen_by_later_trials(outcome):
     record = make_record(outcome=outcome, reason=outcome, pruner_attrs=notes)
     sampler_view = SamplerView(["maximize"])
     sampler_view.open()
-    sampler_view.accept({}, {}, keep_notes=False)
+    sampler_view.accept(NOTHING, keep_notes=False)
     sampler_view.tell(
         0, trial_outcome(record, [Objective("best_val_accuracy", "maximize")], "loss")
     )
@@ -33,7 +36,7 @@ def test_with_several_objectives_each_has_its_value(outcome):
     record = make_attempt(outcome=outcome)
     sampler_view = SamplerView([objective.direction for objective in TWO])
     sampler_view.open()
-    sampler_view.accept({}, {}, keep_notes=False)
+    sampler_view.accept(NOTHING, keep_notes=False)
     sampler_view.tell(0, trial_outcome(record, TWO))
     (trial,) = sampler_view.study.get_trials()
     expected = None
@@ -47,12 +50,12 @@ def test_with_several_objectives_each_has_its_value(outcome):
 
 def test_trials_run_elsewhere_are_seen_by_samplers_and_take_no_number():
     sampler_view = SamplerView(["maximize"])
-    sampler_view.teach({"x": 0.5}, {"x": FloatDistribution(0, 1)}, [3.0])
+    point = Proposal({"x": 0.5}, {"x": FloatDistribution(0, 1)}, {}, "imported")
+    sampler_view.teach(point, [3.0])
     for number in range(2):
         sampler_view.open()
-        sampler_view.accept({}, {}, keep_notes=False)
+        sampler_view.accept(NOTHING, keep_notes=False)
         sampler_view.tell(number, TrialOutcome(TrialState.FAIL))
-    sampler_view.reopen(1)
     sampler_view.tell(1, TrialOutcome(TrialState.COMPLETE, (1.0,)))
     sampler_view.open()
     assert [trial.state.name for trial in sampler_view.study.trials] == [

@@ -13,7 +13,8 @@ from search_spaces.loading import load_space
 from search_spaces.space import Component
 from sweeps.errors import UsageError
 from sweeps.study import gaussian_process
-from sweeps.study.gaussian_process import Coding, GaussianProcessSampler, Model, ModelPoint
+from sweeps.study.gaussian_process import Coding, GaussianProcessSampler, Model
+from sweeps.study.points import Proposal
 from sweeps.study.samplers import (
     chosen_by_auto,
     completed,
@@ -166,16 +167,20 @@ def test_a_sampler_that_takes_one_objective_is_refused_with_several():
 WIDE = FloatDistribution(0, 1)
 
 
+def point(params, distributions):
+    return Proposal(params, distributions, params, "sampled")
+
+
 def at(x, **more):
     distributions = {"x": WIDE} | dict.fromkeys(more, WIDE)
-    return ModelPoint({"x": x, **more}, distributions)
+    return point({"x": x, **more}, distributions)
 
 
 def model_of(values, running=()):
     """A model of x -> value, and of what is in flight."""
     known = [at(x) for x in values]
     scores = np.array(list(values.values()), np.float64)
-    return Model.fitted(Coding([*known, *running], []), known, scores).with_running(running)
+    return Model(Coding([*known, *running], []), known, scores, running)
 
 
 VALLEY = {x / 10: (x / 10 - 0.4) ** 2 * 10 - 1 for x in range(11) if x not in {3, 4}}
@@ -195,7 +200,7 @@ def test_a_trial_in_flight_keeps_others_away_and_leaves_the_mean():
     assert beside.gains([favourite]) < alone.gains([favourite]) - 0.5
     next_one = grid[int(np.argmax(beside.gains(grid)))]
     assert next_one.params != favourite.params
-    assert beside.means_of_known()[: len(VALLEY)] == pytest.approx(alone.means_of_known())
+    assert beside.means()[: len(VALLEY)] == pytest.approx(alone.means())
 
 
 def test_an_inactive_parameter_stands_in_the_middle_and_a_dimension_says_so():
@@ -208,7 +213,7 @@ def test_an_inactive_parameter_stands_in_the_middle_and_a_dimension_says_so():
 
 def test_choices_are_equally_far_apart_and_share_a_length():
     kinds = CategoricalDistribution(["a", "b", None, 1, True])
-    points = [ModelPoint({"kind": kind}, {"kind": kinds}) for kind in kinds.choices]
+    points = [point({"kind": kind}, {"kind": kinds}) for kind in kinds.choices]
     coding = Coding(points, [])
     rows = coding.rows(points)
     apart = ((rows[:, None] - rows[None]) ** 2).sum(axis=2)

@@ -23,8 +23,7 @@ from tests.sweeps.serving_experiment import ServingExperiment
 
 SPACE = TOY.replace("toy_experiment", "serving_experiment").replace("x: 0.5", "x: -0.9")
 """Its first trial is a bad one, so that a better one follows."""
-POINTS = [name for name in failpoints.NAMES if name.startswith("champion.")]
-KILLED = [name for name in POINTS if name != "champion.renamed"]
+KILLED = [f"champion.{step}" for step in ("begun", "filed", "named", "versioned", "done")]
 of_mlflow = pytest.mark.filterwarnings("ignore::UserWarning")
 """Imported and asked to write models, MLflow warns of its own classes."""
 

@@ -11,6 +11,7 @@ import pytest
 import sweeps
 from sweeps.errors import StoreError, UsageError
 from sweeps.workspace import failpoints
+from tests.failpoints import OF_A_SWEEP, STEPS
 from tests.sweeps.conftest import TOY, table
 from tests.sweeps.launching import Launched
 from tests.sweeps.soundness import assert_sound
@@ -33,7 +34,7 @@ def passages(name):
     return [f"{name}:3" if kind in AGAIN_AND_AGAIN else name]
 
 
-POINTS = [point for name in failpoints.OF_A_SWEEP for point in passages(name)]
+POINTS = [point for name in OF_A_SWEEP for point in passages(name)]
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def test_killed_while_it_is_extended_it_ends_as_if_left_alone(undisturbed, sweep
 
 @pytest.mark.slow
 @pytest.mark.faults
-@pytest.mark.parametrize("step", failpoints.STEPS)
+@pytest.mark.parametrize("step", STEPS)
 def test_killed_while_a_deleted_journal_is_written_anew(undisturbed, sweep, step):
     """It is there or not, as the rename decides, and then with all that was said to be in it."""
     _, home = sweep
@@ -147,9 +148,9 @@ def test_a_file_that_cannot_be_written_ends_the_sweep_with_one_message(run_toy, 
 
 
 @pytest.mark.parametrize(
-    "text", ["text", "text.written:0", "text.written:x", "text.written:kill:2", "a:1:raise"]
+    "text", [":1", "text.written:0", "text.written:x", "text.written:kill:2", "text.written:1:burn"]
 )
-def test_a_fail_point_that_there_is_not_is_refused(monkeypatch, text):
+def test_a_fail_point_of_another_form_is_refused(monkeypatch, text):
     monkeypatch.setenv(failpoints.VARIABLE, text)
     failpoints._armed.cache_clear()
     with pytest.raises(UsageError, match=r"write name\[:n\]\[:kill\|raise\|pause\]"):

@@ -159,16 +159,11 @@ def half_made_database(p):
     return "files", ".mlflow.db.new belongs to nothing"
 
 
-def name_in_the_lock(p):
-    (p.store.folder / "lock").write_text('{"pid": 1}')
-    return "files", "the lock names a process that does not hold it"
-
-
 TROUBLES = [
     damaged_runs, deleted_run, run_without_an_end, end_of_a_run,
     value_of_a_run, parameter_of_a_run, tag_of_a_run, files_of_a_run, parent_without_an_end,
     best_of_the_parent, half_written_file, files_without_an_event, run_without_an_event,
-    half_copied_file_of_a_run, half_made_database, name_in_the_lock,
+    half_copied_file_of_a_run, half_made_database,
 ]  # fmt: skip
 ALIKE = {
     parameter_of_a_run, tag_of_a_run, best_of_the_parent, half_made_database,
@@ -365,3 +360,10 @@ def test_a_home_with_an_odd_name_is_examined_as_any_other(run_toy, tmp_path, nam
     patient = Patient(run_toy(home=name, trials=2, workers=0).home.path)
     assert patient.problems() == []
     assert not list(tmp_path.glob("**/a")), "the address was cut at the sign"
+
+
+def test_what_a_killed_process_left_in_the_lock_is_cleared(patient):
+    lock = patient.store.folder / "lock"
+    lock.write_text('{"pid": 1}')
+    assert patient.problems() == []
+    assert (patient.doctor("--fix").stderr, lock.read_text()) == ("", "")

@@ -10,7 +10,6 @@ import sqlalchemy
 from sweeps.errors import StoreError, UsageError
 from sweeps.workspace import databases
 from sweeps.workspace.databases import (
-    DatabaseRetry,
     check,
     copied,
     created_whole,
@@ -74,7 +73,7 @@ def test_views_and_virtual_tables_are_refused(database, statement):
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute(statement)
     with pytest.raises(StoreError, match="as neither Optuna nor MLflow makes one"):
-        check(database, DatabaseRetry())
+        check(database)
 
 
 def damaged(whole):
@@ -91,8 +90,8 @@ def damaged(whole):
 
 
 def test_a_sound_database_passes_and_a_missing_one_too(database, tmp_path):
-    check(database, DatabaseRetry())
-    check(tmp_path / "none.db", DatabaseRetry())
+    check(database)
+    check(tmp_path / "none.db")
     assert not (tmp_path / "none.db").exists()
 
 
@@ -102,7 +101,7 @@ def test_a_damaged_database_is_refused_and_left_as_it_is(database):
         with pytest.raises(
             StoreError, match=r"damaged, or no database of ours .* mv '.*a b\.db'\*"
         ):
-            check(database, DatabaseRetry())
+            check(database)
         assert database.read_bytes() == contents, name
 
 
@@ -112,10 +111,10 @@ def test_the_check_of_a_big_database_ends_unfinished(database, monkeypatch):
     altered[-3000:] = bytes(3000)
     database.write_bytes(bytes(altered))
     with pytest.raises(StoreError):
-        check(database, DatabaseRetry())
+        check(database)
     monkeypatch.setattr(databases, "LONGEST_CHECK_SECONDS", -1)
     monkeypatch.setattr(databases, "OPERATIONS_BETWEEN_LOOKS", 1)
-    check(database, DatabaseRetry())
+    check(database)
 
 
 def test_a_database_that_could_not_be_finished_is_not_there(tmp_path):
@@ -142,7 +141,7 @@ def test_the_log_of_a_database_that_was_moved_away_is_kept_from_the_new_one(tmp_
     log.write_bytes(b"what the old one had not folded in")
     with created_whole(path) as new:
         enable_wal_in(new)
-    check(path, DatabaseRetry())
+    check(path)
     assert (tmp_path / "new.db-wal.orphan").read_bytes().startswith(b"what the old one")
 
 
