@@ -307,7 +307,7 @@ class _Start:
         self.records = recover(self.store, note)
         # With whole records: an extension takes over the trials without an outcome.
         self.info = newest_generation(self.config, self.opened, code)
-        self.store.repeat(self.info)
+        self.store.begin(self.info)
         own = self.config.code
         self.surroundings = environment(own.packages if own is not None else ())
         self.surroundings |= {"code": own.identity} if own is not None else {}
@@ -358,7 +358,7 @@ class _Start:
 
     def track(self, tracking_uri: str, *, is_away: bool) -> ParentRun:
         """Begin to send runs to MLflow."""
-        earlier = self.store.ending()  # before the next line, which removes it
+        earlier = self.store.state().finished  # before the next line, which removes it
         self._ask(self.total)  # before anything of MLflow, whose notes have this number
         return ParentRun(
             self.config,
@@ -374,7 +374,7 @@ class _Start:
     def _ask(self, total: int) -> None:
         """Store how many trials are asked for; a retry never lowers this number."""
         is_retry = self.config.retry is not None
-        self.store.ask(max(total, self.store.asked() or 0) if is_retry else total)
+        self.store.ask(max(total, self.store.state().requested or 0) if is_retry else total)
 
     def assemble(
         self, request: StopRequest, control: ControlListener, parent: ParentRun, fleet: Fleet | None
@@ -393,7 +393,6 @@ class _Start:
 
         return Coordinator(
             config=config,
-            sweep_id=info.id,
             queue=make_trial_queue(config, info, self.records, _fitting(config)),
             store=store,
             progress=self.progress,
@@ -468,7 +467,7 @@ class _Start:
         ended = summarize(
             self.info,
             records,
-            asked=self.store.asked() or 0,
+            asked=self.store.state().requested or 0,
             seconds=self.timing.watch.seconds,
             stopped_by=stopped_by,
             failure_cause=coordinator.failure_cause(),

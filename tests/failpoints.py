@@ -9,7 +9,7 @@ APPENDED = ("begun", "opened", "written", "synced", "done")
 written, fsynced, and read again, with the lock released."""
 
 OF_A_SWEEP = (
-    "home.begun",
+    *("home.begun", "import.unpacked", "import.done"),
     *(f"{file}.{step}" for file in FILES for step in STEPS),
     *("lock.opened", "lock.taken", "lock.signed", "lock.cleared"),
     *(f"journal.{step}" for step in APPENDED),

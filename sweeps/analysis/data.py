@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -113,7 +114,8 @@ class SweepData:
     ) -> SweepData:
         """Return the data of a sweep; `records` are read from the store unless they are given."""
         known = tuple(store.read_all() if records is None else records)
-        return cls(info, store, known, store.asked() or 0, store.ending(), samples)
+        state = store.state()
+        return cls(info, store, known, state.requested or 0, state.finished, samples)
 
     @cached_property
     def rows(self) -> list[TrialRow]:
@@ -214,9 +216,7 @@ class SweepData:
         records = tuple(
             record
             if record.objective is None or record.result is None
-            else msgspec.structs.replace(
-                record, objective=record.result.metrics.get(objective.metric)
-            )
+            else msgspec.structs.replace(record, objective=_number(record, objective.metric))
             for record in self.records
         )
         return replace(self, info=info, records=records)
@@ -327,3 +327,9 @@ def read_sweep(
     if samples is None and source is not None:
         raise UsageError(f"--data {source}: not the data of sweep {info.name!r}; nothing written")
     return replace(data, samples=samples)
+
+
+def _number(record: Record, metric: str) -> float | None:
+    """Return a metric of an attempt; None if it has none, or NaN."""
+    value = record.trained.metrics.get(metric) if record.trained else None
+    return None if value is None or math.isnan(value) else value

@@ -84,7 +84,7 @@ def watch(
     shown = make_progress(mode_of(quiet=quiet, as_json=as_json))
     records = store.read_all()
     try:
-        shown.started(Tally(info, store.asked() or 0, records))
+        shown.started(Tally(info, store.state().requested or 0, records))
         known = {record.key for record in records}
         is_over = was_paused = False
         while not is_over:
@@ -141,7 +141,7 @@ def stop(
 def _how_it_ended(found: Home, info: SweepInfo) -> str:
     store = found.store(info.id)
     done = len({record.trial for record in store.read_all() if record.ends_trial})
-    asked, ending = store.asked() or 0, store.ending()
+    asked, ending = store.state().requested or 0, store.state().finished
     if done >= asked or (ending is not None and ending.status == "FINISHED"):
         return f"sweep {info.name!r} has ended by itself: {done} of {asked} trials are done"
     again = how_to_go_on(found, info.id, "the command that began it")
@@ -186,7 +186,7 @@ def cancel(
     ended = outcome()
     if ended is not None:
         raise UsageError(f"trial {trial} of sweep {info.name!r} has ended: {ended.reason}")
-    begun = store.asked_for()
+    begun = store.state().asked
     if trial not in begun:
         last = f"the last one is {max(begun)}" if begun else "there is none yet"
         raise UsageError(f"trial {trial} of sweep {info.name!r} was not begun; {last}")

@@ -546,7 +546,7 @@ def _to_send(home: Home) -> list[SweepInfo]:
     """
     from sweeps.records import confirmed_by
 
-    shown = [info for info in home.sweeps() if not home.store(info.id).is_archived]
+    shown = [info for info in home.sweeps() if not home.store(info.id).state().is_archived]
     return sorted(shown, key=lambda info: confirmed_by(info.directory) is None)
 
 

@@ -207,7 +207,7 @@ def show_home(home: HomeOption = None) -> None:
 
 
 def _is_archived(home: Home, info: SweepInfo) -> bool:
-    return home.store(info.id).is_archived
+    return home.store(info.id).state().is_archived
 
 
 def listed(home: Home, infos: Sequence[SweepInfo]) -> list[ListingRow]:
@@ -218,9 +218,9 @@ def listed(home: Home, infos: Sequence[SweepInfo]) -> list[ListingRow]:
     stores = {info.id: home.store(info.id) for info in infos}
     return listing_rows(
         [(i, records) for i in infos if (records := heard(stores[i.id].read_all)) is not None],
-        asked={i: n for i, store in stores.items() if (n := store.asked()) is not None},
+        asked={i: n for i, store in stores.items() if (n := store.state().requested) is not None},
         running={i for i in stores if home.is_running(i)},
-        archived={i for i, store in stores.items() if store.is_archived},
+        archived={i for i, store in stores.items() if store.state().is_archived},
         champions={
             i: champion_of(heard(Conclusions(store).confirmed)) for i, store in stores.items()
         },

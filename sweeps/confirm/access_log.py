@@ -232,7 +232,8 @@ class AccessLog(Evaluations):
                 number, self._digest, now_ms(), reason, entries, questions,
                 scored.metric, scored.direction, scored.unit,
             )  # fmt: skip
-            digests = {wanted.digest_asking(asked) for asked in (questions, *earlier)}
+            asking = [msgspec.structs.replace(wanted, questions=asked) for asked in earlier]
+            digests = {one.list_digest for one in (wanted, *asking)}
             same = [r for r in before if r.list_digest in digests]
             if same:  # the same models, by their weights: trained again, perhaps, as another sweep
                 self._machine.add([_use(one) for one in before])

@@ -150,8 +150,9 @@ def conclude_evaluations(
     files = {evaluation.entries[place].role: values[0] for place, values in found.items()}
     places = [place for place in places if evaluation.entries[place].role != CHAMPION]
     entries = [evaluation.entries[place] for place in places]
-    values, samples = np.stack([found[place] for place in places]), evaluation.samples_of(scores)
+    values = np.stack([found[place] for place in places])
     trainings, n = values.shape[1:]
+    samples = n if evaluation.is_by_class else int(scores["samples"])
     is_by_sample = n == samples
     numbers = np.tile(np.arange(n, dtype=np.int64), (trainings, 1)) if is_by_sample else None
     outcomes, scored = Outcomes(values, numbers), scored_by(evaluation)

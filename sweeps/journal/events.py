@@ -288,12 +288,15 @@ class Record(Event, frozen=True, kw_only=True, dict=True, tag="ended 1"):
         ends_trial: Whether the trial has its outcome now; False if the trial is to be run again,
             after an interruption or a failure, or by `sweeps retry`.
         origin: `baseline <name>`, `learned from <source>`, `sampled`, `random` (after too many
-            duplicates), `grid`.
+            duplicates), `grid`, or as of an enqueued point.
         params: The sampled parameters, in the order of the space; `config` has the fixed ones, too.
+        distributions_json: See `distributions`; the next two and `curves_json` likewise.
         started_at: Milliseconds since the epoch (UTC), like `finished_at`, which is never before.
         objective: Value of the (first) objective metric; None unless complete. If the sweep has
             several objectives, the values of the others are in `result.metrics`.
         error: Message and end of the traceback of a failed attempt.
+        trained: What is told of the result in the line; None if the attempt failed. See `result`.
+        pruner_attrs: Notes of the pruner.
         epochs: How many epochs its curves have.
         resumed_from: Number of epochs that earlier attempts had trained, from whose checkpoint it
             went on; None if it trained from the beginning.

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from sweeps.journal.events import Event, UnknownEventError, from_line, to_line
+from sweeps.journal.events import BY, Event, UnknownEventError, from_line, to_line
 from sweeps.wording import counted
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.failpoints import reached
@@ -181,7 +181,7 @@ class Journal:
 
         def make(last: int) -> list[bytes]:
             numbered = (
-                msgspec.structs.replace(event, number=number, at=now, host=host)
+                msgspec.structs.replace(event, number=number, at=now, host=host, by=BY)
                 for number, event in enumerate(events, last + 1)
             )
             return [to_line(event) for event in numbered]

@@ -17,12 +17,12 @@ from typing import Final
 
 from search_spaces.errors import listing
 from sweeps.errors import StoreError
-from sweeps.experiments.code import edited_files, unrecorded_package
+from sweeps.experiments.code import edited_files
 from sweeps.home import Home
 from sweeps.records import Conclusions, RecordError, RecordStore, SweepInfo, listed
 from sweeps.records.evaluations import Evaluations
 from sweeps.records.schema import DamagedFileError, DamagedRecordWarning, Report, put_aside
-from sweeps.records.store import TEXTS, TRIALS, strays
+from sweeps.records.store import DELETED, TEXTS, TRIALS, strays
 from sweeps.runner.ownership import hold
 from sweeps.tracking import champion, content, parent
 from sweeps.tracking.address import sqlite_path
@@ -33,6 +33,7 @@ from sweeps.tracking.runs import UNDRAWN
 from sweeps.tracking.store import one_line
 from sweeps.tracking.sync import hold_to_send, send
 from sweeps.tracking.view import ON_FRONT, front_keys
+from sweeps.wording import counted
 from sweeps.workspace.databases import check
 from sweeps.workspace.files import remove
 
@@ -60,6 +61,10 @@ def examine_home(home: Home, tracking_uri: str) -> list[Finding]:
     found: list[Finding] = []
     home.sweeps(lambda error: found.append((AS_SAID, str(error), "")))
     found += _left_over(home.path, others=home.sweeps_folder.glob(".import-*"))
+    for path in home.sweeps_folder.glob(
+        f"{DELETED}*"
+    ):  # `finish_deletions` has its runs removed first
+        found.append((CLEAN, f"{path}: a deletion was not finished", ""))
     for folder in filter(Path.is_dir, listed(home.path / "test")):
         for error in Evaluations(folder).damage():
             key = str(error.path) if isinstance(error, DamagedFileError) else ""
@@ -75,7 +80,8 @@ def examine_home(home: Home, tracking_uri: str) -> list[Finding]:
 def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> list[Finding]:
     """Compare journal, files and MLflow of one sweep, unless it is running.
 
-    A newer version's event is refused, and so is an MLflow that refuses access (UsageError).
+    Raises:
+        UsageError: An event is of a newer version, or MLflow refuses access.
     """
     if home.is_running(info.id):
         return [(NOTE, "is running now: its runs follow its journal, and are not compared", "")]
@@ -84,10 +90,9 @@ def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> list[Findin
         try:
             store.read_all()
             found += [(NOTE, line, "") for line in store.journal.damage]
-            found += _files(store)
-            if not store.is_archived:  # its runs are hidden
+            if not store.state().is_archived:  # its runs are hidden
                 found += _mlflow(store, info, tracking_uri)
-            found += _notes(store, info)
+            found += [*_files(store), *_notes(store, info)]
         except RecordError as error:
             found.append((AS_SAID, str(error), ""))
     return found
@@ -95,8 +100,9 @@ def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> list[Findin
 
 def _left_over(*folders: Path, others: Iterable[Path] = ()) -> Iterator[Finding]:
     """Yield the files in folders that never got their final names, and others."""
-    half_made = (path for at in folders for name in (".*.tmp", ".*.new*") for path in at.glob(name))
-    for path in (*sorted(half_made), *others):
+    names = (".*.tmp", ".*.new", ".*.new-*")
+    half_made = sorted(path for at in folders for name in names for path in at.glob(name))
+    for path in (*half_made, *others):
         yield CLEAN, f"{path} belongs to nothing", str(path)
 
 
@@ -116,13 +122,12 @@ def _files(store: RecordStore) -> Iterator[Finding]:
 
 def _mlflow(store: RecordStore, info: SweepInfo, tracking_uri: str) -> Iterator[Finding]:
     """Yield the runs that are not what the projection would write."""
-    away = check_store(tracking_uri)
-    try:
-        stored = [] if away else read_runs(tracking_uri, info)
-        registered = None if away else read_champion(tracking_uri, info)
-    except Exception as error:
-        away = one_line(error)
-    if away:
+    if (away := check_store(tracking_uri)) is None:
+        try:
+            stored, registered = read_runs(tracking_uri, info), read_champion(tracking_uri, info)
+        except Exception as error:
+            away = one_line(error)
+    if away is not None:
         yield WAIT, f"MLflow could not be read: {away}", ""
         return
     yield from _left_over(others=(path for run in stored for path in run.half_copied))
@@ -172,7 +177,7 @@ def _differences(
         others += sorted(content.trial_files(info, record, {}).keys() - run.files)
     else:
         ending = parent.ending_of(store, store.read_all())
-        end = parent.describe_end(info, store.read_all(), store.asked() or 0, ending)
+        end = parent.describe_end(info, store.read_all(), store.state().requested or 0, ending)
         status, tags = ending.status, {**end.tags, **content.best_tags(end.best)}
     owner = ", and nobody runs it" if run.status == "RUNNING" else ""
     first = [] if run.status == status else [f"status (it is {run.status}{owner})"]
@@ -203,26 +208,18 @@ def _champion(
 
 
 def _notes(store: RecordStore, info: SweepInfo) -> Iterator[Finding]:
-    records = store.read_all()
-    final = [record for record in records if record.ends_trial]
-    known = {record.trial for record in records} | store.asked_for().keys()
+    final = [record for record in store.read_all() if record.ends_trial]
+    known = {record.trial for record in store.read_all()} | store.state().asked.keys()
     if left := sorted(known - {record.trial for record in final}):
-        has = "1 trial has" if len(left) == 1 else f"{len(left)} trials have"
-        what = f"{has} no outcome yet ({listing(left, 10)}); `sweeps run` goes on with the sweep"
-        yield NOTE, what, ""
+        which = f"{counted(len(left), 'trial')} without an outcome yet ({listing(left, 10)})"
+        yield NOTE, f"{which}; `sweeps run` goes on", ""
     for last in final[-1:]:
         if edited := edited_files(store, info, last):
             when = f"trial {last.trial} was trained ({', '.join(edited)})"
             why = "with the edited code the sweep cannot go on, and its trials cannot be used"
             yield DOUBT, f"its code was edited since {when}: {why}", ""
-        if package := unrecorded_package(store, info, last):
-            what = f"the code of {package} was not recorded when it was made, so no edit of it is"
-            yield NOTE, f"{what} noticed; from the next start on the code of then counts", ""
     if info.irreproducible:
         yield DOUBT, f"not reproducible: {info.irreproducible}", ""
-    elif info.checked is not None:
-        what = f"trial {info.checked.trial}, trained a second time, is the same to the bit"
-        yield NOTE, f"checked: {what}", ""
 
 
 def repair(home: Home, infos: Sequence[SweepInfo], tracking_uri: str, say: Report) -> None:
@@ -240,10 +237,11 @@ def repair(home: Home, infos: Sequence[SweepInfo], tracking_uri: str, say: Repor
         found = examine_sweep(home, info, tracking_uri)
         wrong = {key for kind, _, key in found if kind == REPLACE}
         again = {key for kind, _, key in found if kind == SEND} | wrong
-        with hold_to_send(home, info, tracking_uri) as held:  # this clears the lock
-            _clear(found, say)
-            if again:
-                send(home, info, tracking_uri, held, again=again, replaced=wrong)
+        if again or any(kind in (ASIDE, CLEAN) for kind, _, _ in found):
+            with hold_to_send(home, info, tracking_uri) as held:
+                _clear(found, say)
+                if again:
+                    send(home, info, tracking_uri, held, again=again, replaced=wrong)
 
 
 def _clear(found: Sequence[Finding], say: Report) -> None:

@@ -183,7 +183,7 @@ class _Sweep:
                 left = {**_renamed(one), "generation": other["number"]}
                 self.store.append(_checked(convert(left, events.Unfinished)))
             info = info.extended(Generation(**other))
-        self.store.create(info)
+        self.store.begin(info)
         self.store.info()  # it is read again, and refused if it lies
 
     def _generation(self, found: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from search_spaces.space import Space
 from sweeps.errors import UsageError
 from sweeps.experiments.loading import experiment_folder
 from sweeps.home import Home
+from sweeps.journal.events import Archived, Renamed
 from sweeps.records import Record, SweepInfo, confirmed_by, is_same_data, source_of
 from sweeps.records.enqueued import trials_to_retry
 from sweeps.records.ranking import worth_keeping
@@ -51,7 +52,7 @@ def archive_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> None:
     """
     require_store(tracking_uri)
     with hold_to_send(home, info, tracking_uri) as held:
-        home.store(info.id).archive()
+        home.store(info.id).append(Archived(hidden=True))
         remove_runs(tracking_uri, info, check=held.confirm)
 
 
@@ -59,7 +60,8 @@ def restore_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> SyncReport:
     """Show an archived sweep again; runs that are no longer in MLflow's bin are written anew."""
     store = home.store(info.id)
     with hold_to_send(home, info, tracking_uri) as held:
-        store.unarchive()
+        if store.state().is_archived:
+            store.append(Archived(hidden=False))
         # All runs, since the sweep may have been renamed meanwhile.
         return send(home, info, tracking_uri, held, again=store.state().ended)
 
@@ -133,9 +135,8 @@ def rename_sweep(home: Home, info: SweepInfo, name: str, tracking_uri: str) -> S
         with home.exclusive():  # a start must not take the name meanwhile
             if home.find(name) is not None:
                 raise UsageError(f"there is a sweep {name!r} already; give another name")
-            store.rename(name)
-        renamed = dataclasses.replace(info, name=name)
-        return send(home, renamed, tracking_uri, held, again=store.state().ended)
+            store.append(Renamed(name))
+        return send(home, store.info() or info, tracking_uri, held, again=store.state().ended)
 
 
 def retry(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import zipfile
@@ -65,20 +66,19 @@ def share_sweep(home: Home, info: SweepInfo, file: Path) -> int:
     named = store.named_files(state_of(events))
     if sum(path.lstat().st_size for path in named if path.exists()) > MOST_BYTES:
         raise UsageError(f"{store.folder}: more than {MOST_BYTES >> 30} GB, which no home takes in")
-    damaged, _ = store.altered_files()
-    for path in damaged:
-        warn(f"{path}: damaged, its checksum does not fit its event; left out")
     part, lines = file.with_name(f".{file.name}.part"), _lines(events)
     digests = {FILE: hashlib.sha256(lines).hexdigest()}
     reached("share.begun")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr(FILE, lines)
-            for path in sorted(named.keys() - damaged):
-                name = str(path.relative_to(store.folder))
-                with suppress(FileNotFoundError):  # it was dropped
-                    archive.writestr(name, files.read_file(path))
+            for path in sorted(filter(Path.exists, named)):  # the others were dropped
+                name, content = str(path.relative_to(store.folder)), files.read_file(path)
+                if hashlib.sha256(content).hexdigest() == named[path]:
+                    archive.writestr(name, content)
                     digests[name] = named[path]
+                else:
+                    warn(f"{path}: damaged, its checksum does not fit its event; left out")
             manifest = {"format": _FORMAT, "name": info.name, "id": info.id, "files": digests}
             archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
         reached("share.packed")
@@ -124,7 +124,7 @@ def import_sweep(
             if home.find(wanted := name or info.name) is not None:
                 raise UsageError(f"there is a sweep {wanted!r} already; give another --name")
             if name is not None:
-                RecordStore(part).rename(check_sweep_name(name))
+                RecordStore(part).append(kinds.Renamed(check_sweep_name(name)))
             home.place(part, home.store(info.id).folder)
     finally:
         for created in made:
@@ -326,7 +326,8 @@ def _rehearse(info: SweepInfo, records: Sequence[Record]) -> None:
         check_sampled(trial.params, trial.distributions)
         proposal_of_record(trial)
     for record in (record for record in records if record.outcome == "complete"):
-        if values_of(record, info.objectives) is None:
-            raise ValueError(f"{record.key}: complete without an objective")
-        if record.result and record.objective != record.result.metrics.get(info.metric):
+        values = values_of(record, info.objectives)
+        if values is None or any(map(math.isnan, values)):
+            raise ValueError(f"{record.key}: complete without a number for each objective")
+        if record.trained and record.objective != record.trained.metrics.get(info.metric):
             raise ValueError(f"{record.key}: its objective is not its {info.metric}")

@@ -1,7 +1,4 @@
-"""Arrays as files: npz archives without pickles; the event of an attempt has their SHA-256.
-
-Weights have an archive of their own, so that they can be dropped alone.
-"""
+"""Arrays as files: npz archives without pickles; the event of an attempt has their SHA-256."""
 
 from __future__ import annotations
 
@@ -35,12 +32,9 @@ is shared by all threads in CPython 3.11 (gh-106905), so that two at once raise 
 
 
 def read_arrays(path: Path, digest: str, most: int | None = None) -> dict[str, np.ndarray]:
-    """Return the arrays in a file.
+    """Return the arrays in a file, which is not read into memory as a whole.
 
-    Args:
-        path: The file, which is not read into memory as a whole.
-        digest: Its SHA-256 (hex), as the event of the attempt has it.
-        most: Most bytes that it may have.
+    The digest is its SHA-256 (hex); it may have `most` bytes.
 
     Raises:
         FileNotFoundError: There is none.
@@ -82,13 +76,11 @@ def unpack_arrays(
     Raises:
         FormatError: The bytes are torn or altered, or unpack to more than the limit.
     """
-    what = "archive of arrays"
+    what, arrays = "archive of arrays", dict[str, np.ndarray]()
     with _READING, opened_archive(file, what) as archive, reading(what):
-        named = {member.filename.removesuffix(_ARRAY): member for member in archive.infolist()}
-        return {
-            name: np.lib.format.read_array(
-                io.BytesIO(unpacked(archive, member)), allow_pickle=False
-            )
-            for name, member in named.items()
-            if wanted(name)
-        }
+        for member in archive.infolist():
+            name = member.filename.removesuffix(_ARRAY)
+            if wanted(name):
+                content = io.BytesIO(unpacked(archive, member))
+                arrays[name] = np.lib.format.read_array(content, allow_pickle=False)
+    return arrays

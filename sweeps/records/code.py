@@ -2,8 +2,7 @@
 
 Each state of the code that the sweep was run with is a text, with the text of the experiment's own
 files, and of the modules of the package that it comes from; an event names it. Records name the
-state by its identity. If somebody declared a state to be the same code as another one
-(`--same-code`: only a comment was edited), its text names that other state.
+state by its identity.
 """
 
 from __future__ import annotations
@@ -16,17 +15,15 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from os.path import commonprefix
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
 from sweeps.journal.events import CodeKept, Count, Digest, Line
 from sweeps.records.schema import json_bytes
-from sweeps.workspace.files import parse_json
-
-if TYPE_CHECKING:
-    from sweeps.records.store import RecordStore
+from sweeps.records.store import RecordStore
 
 _SOURCES: Final = (".py", ".sh", ".R")
 _PYTHON: Final = re.compile(r"(python|pypy)[\d.]*")
@@ -36,12 +33,9 @@ _LINE_CHARACTERS: Final = 100
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of an experiment.
+    """One file of an experiment: SHA-256 of its bytes (hex), and its text.
 
-    Attributes:
-        sha256: SHA-256 of its bytes (hex).
-        text: Its text, with a mark for each line that looks like a secret; None if it is long or
-            not text.
+    Each line that looks like a secret is a mark there. A file that is long or no text has None.
     """
 
     sha256: Digest
@@ -56,8 +50,8 @@ class ExperimentCode:
         files: Its own files by name: those beside its space, or under its package.
         revision: Number of an experiment that ships here, raised when its results change; None for
             a user's own experiment.
-        packages: Names of the distributions that it imports.
-        same_as: Identity of a state that counts as the same code; usually None.
+        packages: The distributions that it imports.
+        same_as: Identity of a state that `--same-code` declared to be the same; usually None.
         shipped: Modules of the package that ships the experiment, or the class that it derives
             from, by their file names; empty in what earlier versions recorded.
         release: Name and version of that package if it is installed; None for a checkout.
@@ -73,14 +67,14 @@ class ExperimentCode:
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of own files and revision; registered models ask for it by this name."""
-        return _digest([self.revision, _digests(self.files)])
+        return _digest(self.revision, self.files)
 
     @property
     def identity(self) -> str:
         """SHA-256 (hex) of own files, revision and shipped modules; not of the packages."""
         if not self.shipped:
             return self.digest
-        return _digest([self.revision, _digests(self.files), _digests(self.shipped)])
+        return _digest(self.revision, self.files, self.shipped)
 
     @property
     def package(self) -> str:
@@ -109,14 +103,14 @@ class ExperimentCode:
         if self.revision != now.revision:
             lines.append(f"revision of the experiment: {self.revision} then, {now.revision} now")
         for name, (before, after) in self.edited(now).items():
-            if before is None or after is None:
-                lines.append(f"{name}: {'new' if before is None else 'gone, or not imported'}")
-                if before is None and not name.endswith(_SOURCES):
+            if before and after:
+                lines += [f"{name}:", *_changed_lines(before, after)]
+            else:
+                lines.append(f"{name}: {'gone, or not imported' if before else 'new'}")
+                if not before and not name.endswith(_SOURCES):
                     lines.append(
                         "  (the command names it; what a script writes belongs in {output})"
                     )
-            else:
-                lines += [f"{name}:", *_changed_lines(before, after)]
         return lines
 
     def edited(self, now: ExperimentCode) -> dict[str, tuple[SourceFile | None, SourceFile | None]]:
@@ -127,12 +121,9 @@ class ExperimentCode:
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _digests(files: Mapping[str, SourceFile]) -> list[tuple[str, str]]:
-    return sorted((name, file.sha256) for name, file in files.items())
-
-
-def _digest(parts: list[object]) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+def _digest(revision: int | None, *groups: Mapping[str, SourceFile]) -> str:
+    digests = [sorted((name, file.sha256) for name, file in files.items()) for files in groups]
+    return hashlib.sha256(json.dumps([revision, *digests]).encode()).hexdigest()
 
 
 def _changed_lines(before: SourceFile, after: SourceFile) -> list[str]:
@@ -149,12 +140,9 @@ def _changed_lines(before: SourceFile, after: SourceFile) -> list[str]:
 
 def _cut(line: str, other: str) -> str:
     """Shorten a line of a diff to the part where it first differs from the next line."""
-    if len(line) <= _LINE_CHARACTERS:
-        return line
-    pairs = enumerate(zip(line[1:], other[1:], strict=False))
-    alike = next((place for place, (one, two) in pairs if one != two), 0)
-    begin = max(0, min(alike + 1, len(line)) - _LINE_CHARACTERS // 2)
-    if begin == 0:
+    alike = len(commonprefix([line[1:], other[1:]])) + 1  # noqa: RUF071 - no paths
+    begin = alike - _LINE_CHARACTERS // 2
+    if len(line) <= _LINE_CHARACTERS or begin <= 0:
         return line[:_LINE_CHARACTERS]
     return f"{line[0]}...{line[begin : begin + _LINE_CHARACTERS]}"
 
@@ -166,10 +154,8 @@ class CodeHistory:
         self._store = store
         self._kept: dict[str, ExperimentCode] = {}  # by the digest of the text
         for digest in store.state().codes:
-            content = store.text(digest)
-            if content is not None:
-                with suppress(ValueError):
-                    self._kept[digest] = msgspec.convert(parse_json(content), ExperimentCode)
+            with suppress(ValueError):  # also of a lost text
+                self._kept[digest] = msgspec.convert(store.document({}, digest), ExperimentCode)
 
     def all(self) -> list[ExperimentCode]:
         """Return every state, the first one first."""
@@ -181,18 +167,17 @@ class CodeHistory:
 
     def group(self, identity: str) -> list[ExperimentCode]:
         """Return the kept states that count as the same code, the first one first."""
-        group = self.same_as(identity)
-        return [code for code in self.all() if code.identity in group]
+        same = self.same_as(identity)
+        return [code for code in self.all() if code.identity in same]
 
     def same_as(self, identity: str) -> set[str]:
         """Return this identity and those of all states that count as the same code."""
-        group, pairs = {identity}, list[set[str]]()
-        for code in self.all():
-            same = (code.same_as, code.without_python().identity)
-            pairs += [{code.identity, other} for other in same if other is not None]
-        for _ in pairs:  # a chain is no longer than that
-            for pair in pairs:
-                group |= pair if group & pair else set()
+        group = {identity}
+        for _ in self._kept:  # a chain is no longer than that
+            for code in self.all():
+                own = code.identity
+                same = {own, code.same_as or own, code.without_python().identity}
+                group |= same if group & same else set()
         return group
 
     def keep(self, code: ExperimentCode) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -29,30 +29,27 @@ from sweeps.journal.events import (
     need_lines,
 )
 from sweeps.records.schema import RecordError, Report, heard, warn
+from sweeps.records.store import RecordStore
 from sweeps.records.sweep import SweepInfo
-
-if TYPE_CHECKING:
-    from sweeps.records.store import RecordStore
+from sweeps.workspace.files import FormatError
 
 FINALIST, FOLD = "finalist", "block"  # stored names
 """The two parameters of a confirmation's space: the finalist to train, and the fresh fold."""
-_REMEDY: Final = (
-    "`sweeps confirm` with --top and --folds as before then "
-    "makes it again, and trains nothing twice"
-)
-_TESTED_REMEDY: Final = "`sweeps confirm --test` makes it again from what was scored"
+_REMEDIES: Final = {
+    Confirmed: "`sweeps confirm` with --top and --folds as before then makes it again, and trains "
+    "nothing twice",
+    Tested: "`sweeps confirm --test` makes it again from what was scored",
+}
 SWEEP_ID: Final = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
 _SweepId = Annotated[str, Meta(pattern=rf"^{SWEEP_ID.pattern}\Z")]
 _CONFIRMATION: Final = re.compile(rf"({SWEEP_ID.pattern})/finalists-[0-9]+(/[a-z]+(-[0-9]+)?)?$")
 
-
-Judgement = Literal["leads", "better", "worse", "equivalent", "cannot tell yet"]
 VoteJudgement = Literal["better", "worse", "equivalent", "cannot tell yet"]
+Judgement = Literal["leads", VoteJudgement]
 MeasureName = Literal["ece", "nll"]
 Change = Literal["lower", "higher", "cannot tell"]
 VoteKind = Literal["soft", "hard", "mean"]
 Method = Literal["samples and seeds", "folds", "rolling origin"]
-
 
 _PROSE: Final = frozenset({"reason", "lead", "columns", "rows", "lines", "note"})
 """Members with texts of any length and form; all other texts are lines that can be shown."""
@@ -79,12 +76,10 @@ class ConfirmedStanding(_Part, frozen=True):
     """The result of a finalist on fresh folds.
 
     Attributes:
-        trial: Number of its trial in the search.
         accuracy: Its score by the metric of the verdict, in its unit.
         searched: Its score in the search; None where it has none.
         leader_ahead_by: By how much the leader is better, whichever way that is; None for the
             leader. The interval is that of the lead of the best of the others.
-        verdict: The verdict of the interval of the difference.
         folds_needed: Number of folds that would settle it; None if it is settled, or no sensible
             number would.
         chance_best: Probability that it is the best; those of all finalists sum to 1.
@@ -136,7 +131,7 @@ class Components(_Part, frozen=True):
     """The variance components of the leader's leads, by which the next confirmation is planned.
 
     Attributes:
-        fixed: Variance that more folds do not reduce, only more samples; median of the leads.
+        fixed: Variance that only more samples reduce, no more folds; median of the leads.
         by_folds: Variance of one fold, which so many folds divide by their number; likewise.
         level: One-sided level, over all looks, at which one of the finalists is told not to be the
             best; it falls with their number.
@@ -148,28 +143,23 @@ class Components(_Part, frozen=True):
 
 
 class VerdictConclusion(_Part, frozen=True, tag_field="kind", tag="verdict"):
-    """The conclusion about which finalist is the best.
+    """The conclusion about which finalist is the best. Sweeps are named, finalists by label.
 
     Attributes:
-        trials: Number of trials of the sweep.
-        confirmation: Name of the sweep that confirms it.
         folds: Number of folds that count, of those that were asked for.
         settled: Whether the leader is better than every other finalist.
-        champion: Label of the finalist to take.
+        champion: The finalist to take.
         standings: The finalists, the leader first, then by accuracy.
         gain_over_control: By how much the search's best is better than the best of random trials;
-            None without those.
-        others: Names of other confirmations of the same sweep.
-        refit: Name of the sweep that trained the champion on all but the test set; None without.
-        left_out: Labels of finalists that the user left out.
+            None without those, whose number is `control_trials`.
+        others: Other confirmations of the same sweep.
+        refit: The sweep that trained the champion on all but the test set; None without.
         margin: The difference that does not matter.
-        quotable: The accuracy of the champion less `quotable_bias`, with an interval
-            that allows for its having been selected on these folds.
-        quotable_bias: By how much its mean is too high on that account.
+        quotable: The accuracy of the champion less `quotable_bias`, by which its mean is too high
+            for having been selected on these folds; the interval allows for that as well.
         looks: Folds at which the verdict may change, up to now; fixed beforehand.
         fresh: Number of the drawing of folds, see `confirm --fresh`.
-        control_trials: Number of trials of the random search.
-        components: The variance components of the leads; None with one finalist.
+        components: None with one finalist.
         method: The sources of chance that intervals allow for: samples and seeds, crossed; or folds
             with one number each, with the corrected variance; of `rolling origin` each fold follows
             what trains it.
@@ -237,13 +227,7 @@ class VerdictConclusion(_Part, frozen=True, tag_field="kind", tag="verdict"):
 
 
 class SelectionBiasConclusion(_Part, frozen=True, tag_field="kind", tag="selection_bias"):
-    """The conclusion about the selection bias of the search's best.
-
-    Attributes:
-        searched: Its score in the search.
-        fresh: Its score on fresh folds.
-        total: By how much `searched` looks better than `fresh`.
-    """
+    """By how much the search's best looks better there (`searched`) than on fresh folds."""
 
     finalist: Line
     searched: float
@@ -254,12 +238,9 @@ class SelectionBiasConclusion(_Part, frozen=True, tag_field="kind", tag="selecti
 class Measure(_Part, frozen=True):
     """One measure of the error of probabilities: mean over folds, with crossed error.
 
-    Attributes:
-        before: The measure at temperature 1.
-        after: The measure at the fitted temperature.
-        change: After minus before, sample by sample; negative is better.
-        verdict: The side of 0 on which the interval of the change lies; `cannot tell` with fewer
-            than eight folds.
+    It is measured at temperature 1, and at the fitted one. `change` is after minus before, sample
+    by sample; negative is better. `verdict` is the side of 0 on which its interval lies; `cannot
+    tell` with fewer than eight folds.
     """
 
     before: Interval
@@ -269,12 +250,7 @@ class Measure(_Part, frozen=True):
 
 
 class Calibration(_Part, frozen=True):
-    """The effect of temperatures on one finalist.
-
-    Attributes:
-        temperature: Geometric mean over its trainings, each of which fitted its own; the smallest
-            and the largest of these are `lowest` and `highest`.
-    """
+    """The effect of temperatures on one finalist: of the geometric mean over its trainings."""
 
     temperature: float
     lowest: float
@@ -294,10 +270,7 @@ class CalibrationConclusion(_Part, frozen=True, tag_field="kind", tag="calibrati
 
 
 class SingleBest(_Part, frozen=True):
-    """The finalist with the best mean over folds, with which votes are compared.
-
-    `chance_best` is the probability that it is better than every vote.
-    """
+    """The finalist with the best mean over folds, with which votes are compared."""
 
     finalist: Line
     accuracy: Interval
@@ -310,15 +283,12 @@ class VoteOnFolds(_Part, frozen=True):
     """The result of an ensemble's vote on fresh folds.
 
     Attributes:
-        ensemble: Its name, such as `top 3`.
-        members: Labels of the finalists that vote.
+        ensemble: Its name, such as `top 3`; `members` are the labels of its finalists.
         announced: Whether the verdict is about this vote, which is fixed before it is scored.
-        ahead_by: By how much it is better than the single best; the interval holds for all at
-            once.
-        verdict: The verdict of that interval.
+        ahead_by: By how much it beats the single best; all these intervals hold at once.
         parameters: Number of weights of all members.
         train_seconds: Seconds that training all members on a fold took.
-        chance_best: Probability that it is the best of the single best and all votes.
+        chance_best: Probability that it is the best of all votes and the single best.
     """
 
     ensemble: Line
@@ -334,12 +304,9 @@ class VoteOnFolds(_Part, frozen=True):
 
 
 class VotesConclusion(_Part, frozen=True, tag_field="kind", tag="votes"):
-    """The conclusion about ensembles: whether their votes beat the single best.
+    """Whether votes of ensembles beat the single best; `champions` are those of the `sweeps`.
 
-    Attributes:
-        sweeps: Names of the sweeps whose finalists vote.
-        champions: Labels of the champions of these sweeps.
-        votes: The soft vote of each ensemble, followed by its hard vote; or their mean predictions.
+    `votes` has the soft vote of each ensemble, followed by its hard vote; or its mean predictions.
     """
 
     sweeps: Sequence[Line]
@@ -355,14 +322,9 @@ class VotesConclusion(_Part, frozen=True, tag_field="kind", tag="votes"):
 
 
 class AtEvaluation(_Part, frozen=True):
-    """The evaluation of a test set that a conclusion comes from.
+    """The evaluation of a test set that a conclusion comes from, see `Evaluation`.
 
-    Attributes:
-        number: Its number, from 1, of so many by now.
-        digest: Digest of the test set.
-        day: The day (UTC) on which its list was frozen.
-        reason: Why the test set was evaluated again; empty the first time.
-        on_machine: Whether those of all homes of the machine are counted, not of one home only.
+    It is one `of` so many by now. For `on_machine` see `Judged`.
     """
 
     number: Count
@@ -376,8 +338,7 @@ class AtEvaluation(_Part, frozen=True):
 class TestedFinalist(_Part, frozen=True):
     """A finalist on the test set: its score, by the metric of the evaluation, over its trainings.
 
-    `champion_ahead_by` is by how much the champion is better, whichever way that is. `role` is
-    `champion`, `runner-up` or `baseline`.
+    `role` is `champion`, `runner-up` or `baseline`. The champion may be ahead either way.
     """
 
     role: Line
@@ -387,10 +348,7 @@ class TestedFinalist(_Part, frozen=True):
 
 
 class FilesCompared(_Part, frozen=True):
-    """The champion's file against the baseline's, by the exact test of McNemar (1947).
-
-    It counts the samples that only one of the two got right.
-    """
+    """Samples that only one of the two files got right, by the exact test of McNemar (1947)."""
 
     baseline: Line
     only_champion: Count
@@ -402,8 +360,7 @@ class TestConclusion(_Part, frozen=True, tag_field="kind", tag="test"):
     """The conclusion of a test-set evaluation about one sweep.
 
     Attributes:
-        trainings: Number of trainings of each finalist.
-        finalists: The finalists, the champion first.
+        trainings: Number of trainings of each finalist; the champion is the first.
         files: The champion's file against the baseline's; None without a baseline.
         refit_accuracy: Score of the champion's refit on everything else; None without one.
         is_by_sample: Whether it is known for each sample; else it is one number per training, and
@@ -435,8 +392,7 @@ class VoteOnTest(_Part, frozen=True):
     Attributes:
         voters: Name of the sweep whose trainings vote; or `champions` (one a sweep), `all`.
         members: Number of trainings that vote.
-        ahead_by: By how much it is better than `of`; the interval holds for all at once.
-        of: Name of the sweep whose champion it is compared with.
+        ahead_by: By how much it beats the champion of the sweep `of`; all intervals hold at once.
     """
 
     voters: Line
@@ -453,10 +409,8 @@ class TestVotesConclusion(_Part, frozen=True, tag_field="kind", tag="test votes"
 
     Attributes:
         was_asked: Whether votes were among the questions of the evaluation.
-        champions: The champions, one a sweep.
-        best: Name of the sweep whose champion did best.
-        votes: The soft vote of each ensemble, followed by its hard vote, or their mean predictions;
-            the widest ensemble last.
+        champions: One a sweep; `best` is the sweep of the best.
+        votes: As in `VotesConclusion`; the widest ensemble last.
     """
 
     evaluation: AtEvaluation
@@ -474,10 +428,9 @@ class TestVotesConclusion(_Part, frozen=True, tag_field="kind", tag="test votes"
 
 
 class WordedConclusion(_Part, frozen=True, tag_field="kind", tag="stored in words"):
-    """A conclusion in the words of an earlier version, which kept no numbers.
+    """A conclusion in words: as an earlier version kept it, without numbers, or to be shown.
 
-    It has an address on a page, a heading, the most important sentence, a table, further sentences
-    and a note on the method.
+    `anchor` is its address on a page, `lead` the most important sentence, `note` on the method.
     """
 
     anchor: Line
@@ -491,10 +444,8 @@ class WordedConclusion(_Part, frozen=True, tag_field="kind", tag="stored in word
 
 Conclusion = (
     WordedConclusion | VerdictConclusion | SelectionBiasConclusion | CalibrationConclusion
-    | VotesConclusion
-    | TestConclusion | TestVotesConclusion
+    | VotesConclusion | TestConclusion | TestVotesConclusion
 )  # fmt: skip
-
 
 Kind = TypeVar("Kind")
 
@@ -521,13 +472,9 @@ class ConfirmationRecord(_Part, frozen=True):
     """The conclusion of a confirmation.
 
     Attributes:
-        confirmation: Id of its sweep.
         trained_in: Id of the sweep that trained the champion: the confirmation, or a refit.
-        champion: The attempt whose model is the champion, `<trial>-<attempt>`.
-        finalist: Its label, such as `trial-17`.
-        top: Number of best trials that were finalists; None if an earlier version did not keep it.
-        folds: Number of folds; None likewise.
-        left_out: Labels of finalists that the user left out.
+        champion: The attempt whose model is the champion; its label is `finalist`.
+        top: Number of best trials that were finalists; earlier versions kept none, and no `folds`.
         conclusions: The conclusions, in numbers; those of earlier versions in words.
     """
 
@@ -554,10 +501,7 @@ def confirmed_by(directory: str | Path | None) -> str | None:
 
 
 def without_place(directory: str | None) -> str | None:
-    """Return a sweep's folder without the part that names a place on one machine.
-
-    For a confirmation, the rest says which sweep it confirms; for a search, nothing is left (None).
-    """
+    """Return the part of a confirmation's folder that names no place on one machine; see above."""
     found = _CONFIRMATION.search(Path(directory or "").as_posix())
     return found[0] if found else None
 
@@ -586,31 +530,25 @@ class Conclusions:
 
     def before(self) -> ConfirmationRecord | None:
         """Return the conclusion that the newest one replaced; see `confirmed`."""
-        events = reversed(self._store.state().confirmed)
-        found: list[ConfirmationRecord] = [self._read(one, ConfirmationRecord) for one in events]
-        others = (one for one in found if one.confirmation != found[0].confirmation)
-        return self._unless_deleted(next(others, None))
+        found = [self._read(one, ConfirmationRecord) for one in self._store.state().confirmed]
+        others = [one for one in found if one.confirmation != found[-1].confirmation]
+        return self._unless_deleted(others[-1]) if others else None
 
-    def _unless_deleted(self, found: ConfirmationRecord | None) -> ConfirmationRecord | None:
-        is_here = found and self._store.beside(found.confirmation).folder.is_dir()
-        return found if is_here else None
+    def _unless_deleted(self, found: ConfirmationRecord) -> ConfirmationRecord | None:
+        return found if self._store.beside(found.confirmation).folder.is_dir() else None
 
     def _read(self, event: Confirmed | Tested, kind: Any) -> Any:
-        problem = f"its text {event.text} is lost"
         document = self._store.document(event.conclusion, event.text)
         try:
-            if document is not None:
-                return msgspec.convert(document, kind)
+            if document is None:
+                raise FormatError(f"its text {event.text} is lost")
+            return msgspec.convert(document, kind)
         except ValueError as error:
-            problem = str(error)
-        remedy = _REMEDY if isinstance(event, Confirmed) else _TESTED_REMEDY
-        what = f"{self._store.journal.path}: event {event.number} is damaged"
-        raise RecordError(f"{what} ({problem}); {remedy}")
+            what = f"{self._store.journal.path}: event {event.number} is damaged"
+            raise RecordError(f"{what} ({error}); {_REMEDIES[type(event)]}") from None
 
     def keep(self, confirmed: ConfirmationRecord) -> None:
-        """Keep the conclusion of a confirmation, in place of an earlier one.
-
-        That of another confirmation is remembered, see `before`.
+        """Keep the conclusion of a confirmation, in place of an earlier one (see `before`).
 
         Raises:
             StoreError: It cannot be written.
@@ -627,39 +565,27 @@ class Conclusions:
     def keep_tested(
         self, evaluation: str, tested: Conclusion | None, votes: Conclusion | None = None
     ) -> None:
-        """Keep the results of one test-set evaluation of the sweep.
-
-        Args:
-            evaluation: Its name, such as `1234abcd-1`; its earlier results are replaced.
-            tested: The results.
-            votes: Those of ensembles of the models that it scored.
+        """Keep the results of the evaluation of that name, and those of votes, for earlier ones.
 
         Raises:
             StoreError: It cannot be written.
         """
         for is_vote, conclusion in ((False, tested), (True, votes)):
-            if conclusion is not None:
-                facts = facts_of(conclusion)
-                known = self._store.state().tested.get((evaluation, is_vote))
-                was = known and self._store.document(known.conclusion, known.text)
-                if json_text(was) != json_text(facts):
-                    self._append(Tested(evaluation=evaluation, is_vote=is_vote, conclusion=facts))
+            facts = facts_of(conclusion) if conclusion else None
+            known = self._store.state().tested.get((evaluation, is_vote))
+            was = known and self._store.document(known.conclusion, known.text)
+            if facts and json_text(was) != json_text(facts):
+                self._append(Tested(evaluation=evaluation, is_vote=is_vote, conclusion=facts))
 
     def all(self, report: Report = warn) -> list[Conclusion]:
-        """Return all conclusions, those of the confirmation first.
-
-        Args:
-            report: Receives a line about each damaged one, which is left out.
-        """
+        """Return all conclusions, those of the confirmation first; each damaged one is reported."""
         confirmed = heard(self.confirmed, report)
         return [*(confirmed.conclusions if confirmed else ()), *self.tested(report).values()]
 
     def tested(self, report: Report = warn) -> dict[tuple[str, bool], Conclusion]:
         """Return the results on the test set, by the evaluation's name and whether of votes."""
-        found = {
-            key: heard(partial(self._read, event, Conclusion), report)
-            for key, event in sorted(self._store.state().tested.items())
-        }
+        events = sorted(self._store.state().tested.items())
+        found = {key: heard(partial(self._read, one, Conclusion), report) for key, one in events}
         return {key: one for key, one in found.items() if one is not None}
 
 

@@ -24,13 +24,10 @@ _LONGER: Final = re.compile(r"enqueued, trial ([0-9]{1,9}) with ([0-9]{1,9}) epo
 
 @dataclass(frozen=True)
 class Longer:
-    """What makes a trial an earlier one of its sweep with more epochs.
+    """A trial that is an earlier one of its sweep, trained for up to so many epochs.
 
-    It has that trial's parameters and seed, so that its first epochs are those of that trial.
-
-    Attributes:
-        trial: Number of the earlier trial, which is not a longer one itself.
-        epochs: The most epochs to be trained.
+    It has that trial's parameters and seed, so that its first epochs are those of that trial, which
+    is not a longer one itself.
     """
 
     trial: int
@@ -98,15 +95,12 @@ def trials_to_retry(
     """
     final = {record.trial: record for record in records if record.ends_trial}
     failed = {trial: record for trial, record in final.items() if record.outcome == "failed"}
-    known: dict[int, Record | None] = {
-        **dict.fromkeys(opened_at_retry(state).keys() - final.keys()),
-        **failed,
-    }
+    marked = dict.fromkeys(opened_at_retry(state).keys() - final.keys())
+    known: dict[int, Record | None] = {**marked, **failed}
     which = f"failed are {', '.join(map(str, sorted(known)))}" if known else "no trial failed"
     if not known and not asked:
         raise UsageError(f"sweep {sweep!r} has no failed trial to be run again")
-    others = sorted({*asked} - {*known})
-    if others:
+    if others := sorted({*asked} - {*known}):
         reason = _refusal(sweep, others, final, {record.trial for record in records})
         raise UsageError(f"{reason}; {which}")
     return {trial: known[trial] for trial in sorted({*asked} or known)}
@@ -114,14 +108,11 @@ def trials_to_retry(
 
 def _refusal(sweep: str, others: Sequence[int], final: dict[int, Record], begun: set[int]) -> str:
     """Return why the first of these trials, and others of the same kind, cannot be run again."""
-    absent = [trial for trial in others if trial not in begun]
-    if absent:
+    if absent := [trial for trial in others if trial not in begun]:
         return f"sweep {sweep!r} has no trial {absent[0]}"
-    open_trials = [trial for trial in others if trial not in final]
-    if open_trials:
+    if open_trials := [trial for trial in others if trial not in final]:
         return f"trial {open_trials[0]} has no outcome yet: `sweeps run` goes on with it"
-    diverged = [trial for trial in others if final[trial].outcome == "diverged"]
-    if diverged:
+    if diverged := [trial for trial in others if final[trial].outcome == "diverged"]:
         return (
             f"trial {diverged[0]} diverged (its numbers became NaN or infinite): that is an "
             "outcome, which samplers learn from"

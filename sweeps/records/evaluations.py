@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -51,12 +52,11 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     """A finalist that is scored, with all its trainings, one per fold.
 
     Attributes:
-        sweep: Id of the sweep it comes from.
-        name: That sweep's name when the list was frozen.
+        sweep: Id of the sweep it comes from; `name` was its name when the list was frozen.
         role: `winner`, `runner-up`, `baseline`, or `CHAMPION`.
         label: The finalist, such as `trial-17`.
         confirmation: Id of the sweep that trained it.
-        trainings: Keys of the attempts in that sweep, `<trial>-<attempt>`, fold 0 first.
+        trainings: The attempts in that sweep, fold 0 first.
         weights: SHA-256 (hex) of the weights of each; the text `None` for one that kept none.
     """
 
@@ -73,13 +73,10 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Evaluation(Struct, frozen=True, forbid_unknown_fields=True):
-    """One evaluation of a test set.
+    """One evaluation of a test set, whose digest it has; the first has number 1.
 
     Attributes:
-        number: Its number, from 1.
-        digest: Digest of the test set.
         reason: Why the test set was evaluated again; empty the first time.
-        entries: The finalists that were scored.
         unit: The unit of the metric, as `Interval` has it.
     """
 
@@ -111,10 +108,6 @@ class Evaluation(Struct, frozen=True, forbid_unknown_fields=True):
         sign = 1 if self.direction == "maximize" else -1
         return np.asarray(sign * scores[f"values_{place}"])
 
-    def samples_of(self, scores: Mapping[str, np.ndarray]) -> int:
-        """Return the number of samples of the test set."""
-        return self.outcomes(scores, 0).shape[1] if self.is_by_class else int(scores["samples"])
-
     @property
     def name(self) -> str:
         """A short name, unique in a home."""
@@ -128,24 +121,14 @@ class Evaluation(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def list_digest(self) -> str:
         """SHA-256 (hex) of the frozen list: the models, by their weights, and the questions."""
-        return self.digest_asking(self.questions)
-
-    def digest_asking(self, questions: Sequence[str]) -> str:
-        """Return `list_digest` as it would be with other questions."""
         # Names of sweeps may change.
         frozen = [[e.sweep, e.role, e.label, *e.trainings, *e.weights] for e in self.entries]
-        return hashlib.sha256(json.dumps([frozen, list(questions)]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([frozen, list(self.questions)]).encode()).hexdigest()
 
     def at(self, evaluations: int, *, on_machine: bool = False) -> AtEvaluation:
         """Return its description for a conclusion, see `AtEvaluation`."""
-        return AtEvaluation(
-            self.number, evaluations, self.digest, self.day, self.reason, on_machine
-        )
-
-    @property
-    def day(self) -> str:
-        """The day (UTC) on which it was frozen, such as `2024-05-31`."""
-        return day_of(self.frozen_at)
+        day = day_of(self.frozen_at)
+        return AtEvaluation(self.number, evaluations, self.digest, day, self.reason, on_machine)
 
 
 def day_of(moment: int) -> str:
@@ -162,18 +145,15 @@ class Evaluations:
     def all(self, on_damage: Callable[[RecordError], object] | None = None) -> list[Evaluation]:
         """Return every evaluation, the first one first.
 
-        Args:
-            on_damage: Receives the error of each damaged list, which is left out.
-
         Raises:
-            RecordError: A list is damaged, and nobody receives that.
+            RecordError: A list is damaged, and there is no `on_damage`, which receives the error
+                instead; the list is left out then.
         """
         found = []
         for path in listed(self.folder, "[0-9]*.json"):
             try:
-                found.append(_read_list(path))
-            except FileNotFoundError:  # put aside meanwhile
-                continue
+                with suppress(FileNotFoundError):  # put aside meanwhile
+                    found.append(_read_list(path))
             except RecordError as error:
                 if on_damage is None:
                     raise
@@ -215,9 +195,8 @@ class Evaluations:
         Raises:
             StoreError: It cannot be written.
         """
-        document = msgspec.to_builtins(evaluation)
-        path = self._path(evaluation.number, "json")
-        write_atomically(path, json_bytes(document, indent=1), "conclusion")
+        document = json_bytes(msgspec.to_builtins(evaluation), indent=1)
+        write_atomically(self._path(evaluation.number, "json"), document, "conclusion")
 
     def keep(self, evaluation: Evaluation, scores: Mapping[str, np.ndarray]) -> None:
         """Keep the scores of an evaluation; see `scores` for their names and shapes."""
@@ -252,11 +231,10 @@ def _read_list(path: Path) -> Evaluation:
 def _check_scores(scores: Mapping[str, np.ndarray], evaluation: Evaluation) -> None:
     """Refuse scores of other shapes than those of `Evaluations.scores`."""
     is_by_class = evaluation.is_by_class
-    samples = scores.get("labels" if is_by_class else "samples", np.empty((0, 0)))
-    if is_by_class and samples.ndim != 1:
-        raise FormatError("it has no labels (n,)")
-    if not is_by_class and (samples.ndim or samples.dtype.kind not in "iu"):
-        raise FormatError("it has no number of samples")
+    what, ndim = ("labels", 1) if is_by_class else ("samples", 0)
+    samples = scores.get(what)
+    if samples is None or samples.ndim != ndim or samples.dtype.kind not in "iu":
+        raise FormatError(f"it has no {what}, or of another form")
     n = len(samples) if is_by_class else int(samples)
     for place, entry in enumerate(evaluation.entries):
         name = f"{'correct' if is_by_class else 'values'}_{place}"

@@ -17,13 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from sweeps.records.schema import RecordError, said_of
-from sweeps.workspace.files import (
-    FormatError,
-    open_file,
-    opened_archive,
-    read_file,
-    unpacked,
-)
+from sweeps.workspace.files import FormatError, open_file, opened_archive, read_file, unpacked
 
 MOST_BYTES: Final = 64 * 2**20
 """The most bytes that the files of one attempt may have together."""
@@ -37,10 +31,10 @@ LONGEST_NAME: Final = 1000
 """Limits of what is kept: folders within each other, and characters of a path."""
 LEFT_OUT: Final = "left_out.txt"
 _SHOWN_NAME: Final = 200
-_NAMED: Final = 200
-"""How many of the files that were left out are named."""
+_NAMED: Final = 200  # of the files that were left out
 _LAST_LINES: Final = 20
 _LAST_CHARACTERS: Final = 2000
+_NO_LINK: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # a fixed date: the same files make the same archive
 
 
@@ -48,29 +42,25 @@ def collect_files(folder: Path) -> dict[str, bytes]:
     """Return the regular files below a folder by name; none if there is no such folder."""
     left_out: list[str] = []
     files: dict[str, bytes] = {}
+    sizes: dict[str, int] = {}
     room = MOST_BYTES
     try:
-        root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        os.close(os.open(folder, _NO_LINK))
+        sizes.update(_sizes(folder, left_out))
     except FileNotFoundError:
         return {}
     except OSError as error:  # the attempt has put something else in its place
         left_out.append(f"all that it wrote: its folder cannot be read ({error.strerror})")
-    else:
+    for name in sorted(sizes, key=lambda name: ("/" in name, sizes[name], name)):
+        if len(files) >= MOST_FILES or sizes[name] > room:
+            most = f"more than {MOST_BYTES // 2**20} MB or {MOST_FILES} files together"
+            left_out.append(f"{name}: {sizes[name]} bytes; {most}")
+            continue
         try:
-            sizes = dict(_sizes(folder, left_out))
-            for name in sorted(sizes, key=lambda name: ("/" in name, sizes[name], name)):
-                if len(files) >= MOST_FILES or sizes[name] > room:
-                    most = f"more than {MOST_BYTES // 2**20} MB or {MOST_FILES} files together"
-                    left_out.append(f"{name}: {sizes[name]} bytes; {most}")
-                    continue
-                try:
-                    files[name] = _read(root, name, room)
-                except OSError as error:
-                    left_out.append(f"{name}: cannot be read ({error.strerror})")
-                else:
-                    room -= len(files[name])
-        finally:
-            os.close(root)
+            files[name] = _read(folder, name, room)
+            room -= len(files[name])
+        except OSError as error:
+            left_out.append(f"{name}: cannot be read ({error.strerror})")
     if left_out:
         more = [f"and {len(left_out) - _NAMED} more"] if len(left_out) > _NAMED else []
         said = ["Left out:", *sorted(left_out)[:_NAMED], *more]
@@ -95,12 +85,10 @@ def _sizes(folder: Path, left_out: list[str]) -> Iterator[tuple[str, int]]:
             elif entry.is_dir(follow_symlinks=False):
                 waiting.append(name)
             else:
-                try:
+                with suppress(OSError):  # gone meanwhile
                     size = entry.stat(follow_symlinks=False).st_size
-                except OSError:
-                    continue  # gone meanwhile
-                if size or name not in PRINTED:
-                    yield name, min(size, HEAD_BYTES + TAIL_BYTES) if name in PRINTED else size
+                    if size or name not in PRINTED:
+                        yield name, min(size, HEAD_BYTES + TAIL_BYTES) if name in PRINTED else size
 
 
 def _why_left_out(name: str, entry: os.DirEntry[str]) -> str | None:
@@ -123,18 +111,17 @@ def _shown(name: str) -> str:
 
 def is_plain(name: str) -> bool:
     """Whether a name is printable and leads to a file below its folder, on any system."""
-    parts = name.split("/")
-    is_below = not {"", ".", ".."} & {*parts}
+    is_below = not {"", ".", ".."} & {*name.split("/")}
     return is_below and "\\" not in name and name.isprintable()
 
 
-def _read(root: int, name: str, most: int) -> bytes:
-    """Read a file below an open folder without following any link on the way."""
+def _read(root: Path, name: str, most: int) -> bytes:
+    """Read a file below a folder without following any link on the way, itself included."""
     *folders, last = PurePosixPath(name).parts
     with ExitStack() as opened:
-        folder = root
-        for part in folders:
-            folder = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+        folder = None
+        for part in (str(root), *folders):
+            folder = os.open(part, _NO_LINK, dir_fd=folder)
             opened.callback(os.close, folder)
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
         file = opened.enter_context(os.fdopen(os.open(last, flags, dir_fd=folder), "rb"))
@@ -214,12 +201,10 @@ def read_kept(path: Path, digest: str) -> dict[str, bytes]:
     try:
         with said_of(path):
             packed = read_file(path, 2 * MOST_BYTES)
-        is_whole = hashlib.sha256(packed).hexdigest() == digest
-        files = unpack_files(packed) if is_whole else None
+        if hashlib.sha256(packed).hexdigest() != digest:
+            raise RecordError(f"{path}: damaged, the checksum does not fit its record")
+        return unpack_files(packed)
     except FileNotFoundError:
         return {LEFT_OUT: f"What it wrote is not kept any more ({path.name}).\n".encode()}
     except FormatError as error:
         raise RecordError(f"{path}: {error}") from None
-    if files is None:
-        raise RecordError(f"{path}: damaged, the checksum does not fit its record")
-    return files

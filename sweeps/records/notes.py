@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
@@ -14,25 +13,20 @@ from search_spaces.errors import listing
 from sweeps.errors import StoreError
 from sweeps.journal.events import Event, Learned, Returned, Started, pieces_of
 from sweeps.records.schema import warn
+from sweeps.records.store import RecordStore
 from sweeps.wording import counted
 from sweeps.workspace.clock import Stopwatch
 
-if TYPE_CHECKING:
-    from sweeps.records.store import RecordStore
-
 SWEEP: Final = "sweep"
 """Subject of the sweep's own note; that of a trial's note is its number."""
-_SHOWN: Final = 3
-"""Reasons that are shown; all are kept."""
+_SHOWN: Final = 3  # reasons; all are kept
 
 
 @contextmanager
 def counted_start(
     store: RecordStore, watch: Stopwatch, command: str | None = None
 ) -> Iterator[None]:
-    """Count the time from the beginning of a watch to the end of the block as that of a start.
-
-    The watch began with the command; for the command see `Started`.
+    """Count the time from the beginning of a watch to the end of the block; see `Started`.
 
     Raises:
         StoreError: The beginning cannot be written.
@@ -42,7 +36,7 @@ def counted_start(
     try:
         yield
     finally:
-        with contextlib.suppress(StoreError):  # its attempts say how long it took, roughly
+        with suppress(StoreError):  # its attempts say how long it took, roughly
             store.append(Returned(began_at=watch.started_at, seconds=watch.seconds))
 
 
@@ -75,9 +69,8 @@ def describe_learned(learned: Learned) -> str:
         return f"no point, as no sweep here has such trials on other data{left_out}"
     counts = [f"{s.name} ({counted(s.trials, 'trial')})" for s in learned.learned_from if s.trials]
     sources = counts or [one.name for one in learned.learned_from]
-    whose = {"home": "this home", "shipped": "the shipped portfolio"}.get(
-        learned.asked, learned.asked
-    )
+    asked = {"home": "this home", "shipped": "the shipped portfolio"}
+    whose = asked.get(learned.asked, learned.asked)
     them = "is" if len(learned.points) == 1 else "are"
     from_them = f", learned from {listing(sources, limit=6)}" if sources else ""
     points = counted(len(learned.points), "point")

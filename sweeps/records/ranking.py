@@ -2,9 +2,7 @@
 
 The front is never stored: it is computed from records wherever it is shown. With several objectives
 there is no best trial. So no model is registered, no pruner and no `--target` is accepted, the
-weights of the front are kept, and `--stop-after` counts trials that do not change the front. A time
-that a clock measures (`*_seconds`) differs in each measurement, so a sweep with such an objective
-is tagged `reproducible=false`.
+weights of the front are kept, and `--stop-after` counts trials that do not change the front.
 """
 
 from __future__ import annotations
@@ -28,10 +26,9 @@ def ranked(records: Iterable[Record], direction: Literal["maximize", "minimize"]
     return [r for _, r in sorted(complete, key=lambda pair: (sign * pair[0], pair[1].trial))]
 
 
+T = TypeVar("T")
 Values = tuple[float, ...]
 """One value per objective, in the order of the objectives."""
-
-T = TypeVar("T")
 
 
 def values_of(record: Record, objectives: Sequence[Objective]) -> Values | None:
@@ -65,12 +62,7 @@ def front_of(
     """Return the items that no other one dominates, the best by the first objective first.
 
     One dominates another if it is at least as good in every objective and better in one. Items of
-    equal values stay in their order.
-
-    Args:
-        items: For instance trials.
-        values: Returns the values of an item; None if it does not take part.
-        objectives: The objectives, in the order of the values.
+    equal values stay in their order. An item without values does not take part.
     """
     worth = [(gains_of(found, objectives), item) for item in items if (found := values(item))]
     distinct = sorted({gains for gains, _ in worth}, reverse=True)
@@ -90,19 +82,15 @@ def front_of(
 def pareto_front(records: Iterable[Record], objectives: Sequence[Objective]) -> list[Record]:
     """Return the records of the trials on the front, the best by the first objective first."""
     complete = ranked(records, objectives[0].direction)
-    in_order = sorted(complete, key=lambda record: record.trial)
-    return front_of(in_order, lambda record: values_of(record, objectives), objectives)
+    return front_of(complete, lambda record: values_of(record, objectives), objectives)
 
 
 def leading(records: Iterable[Record], objectives: Sequence[Objective]) -> list[Record]:
     """Return the records of complete trials: the front, then the others by the first objective."""
     complete = ranked(records, objectives[0].direction)
-    if len(objectives) == 1:
-        return complete
-    complete = [record for record in complete if values_of(record, objectives) is not None]
-    front = pareto_front(complete, objectives)
-    keys = {record.key for record in front}
-    return [*front, *(record for record in complete if record.key not in keys)]
+    known = [record for record in complete if values_of(record, objectives) is not None]
+    front = pareto_front(known, objectives)
+    return list({record.key: record for record in (*front, *known)}.values())
 
 
 def worth_keeping(

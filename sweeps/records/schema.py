@@ -32,12 +32,7 @@ class RecordError(Exception):
 
 
 class DamagedFileError(RecordError):
-    """A file beside the journal is damaged.
-
-    Attributes:
-        path: The file.
-        problem: What is wrong with it.
-    """
+    """A file beside the journal is damaged."""
 
     def __init__(self, path: Path, problem: str, remedy: str) -> None:
         super().__init__(f"{path}: damaged ({problem}); {remedy}")
@@ -64,8 +59,8 @@ def heard(read: Callable[[], Read], report: Report = warn) -> Read | None:
 
 def json_bytes(document: Any, indent: int | None = None) -> bytes:
     """Return a JSON document as it is stored: UTF-8, with lone surrogates escaped."""
-    said = json.dumps(document, indent=indent, ensure_ascii=False)
-    return said.encode("utf-8", "backslashreplace")
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace")
 
 
 def unreadable(path: Path, error: OSError) -> RecordError:
@@ -89,8 +84,7 @@ def said_of(path: Path) -> Iterator[None]:
 def listed(folder: Path, pattern: str = "*") -> list[Path]:
     """Return the paths in a folder whose names fit a pattern, sorted; none without a folder.
 
-    `Path.glob` treats a folder that cannot be read as empty, and makes a path of every name, though
-    most do not fit; hence `os.listdir`.
+    `Path.glob` treats a folder that cannot be read as empty, and makes a path of every name.
 
     Raises:
         RecordError: The folder cannot be read.
@@ -115,9 +109,7 @@ def put_aside(path: Path) -> Path:
 def check_sampled(params: Mapping[str, Value], distributions: Mapping[str, str]) -> None:
     """Refuse parameters that cannot have been sampled from their distributions.
 
-    Args:
-        params: Values by name.
-        distributions: Distribution of each, as the JSON text that Optuna makes of it.
+    A distribution is the JSON text that Optuna makes of it.
 
     Raises:
         ValueError: A parameter has no distribution, lies outside of its own, or a distribution is
@@ -133,8 +125,7 @@ def check_sampled(params: Mapping[str, Value], distributions: Mapping[str, str])
         try:
             domain.accept(params[name])
         except SpaceError:
-            outside = f"{name} is {params[name]!r}, outside of its distribution"
-            raise ValueError(outside) from None
+            raise ValueError(f"{name} is {params[name]!r}, outside of its distribution") from None
 
 
 _DOMAINS: Final = {

@@ -27,13 +27,9 @@ import numpy as np
 from sweeps.errors import UsageError
 from sweeps.journal import Journal, SweepState
 from sweeps.journal.events import (
-    Archived,
-    Asked,
     Event,
     Facts,
-    Finished,
     Record,
-    Renamed,
     Requested,
     Skipped,
     TooLongError,
@@ -178,26 +174,16 @@ class RecordStore:
             report(f"{self.journal.path}: {more} about damaged events; `sweeps doctor` has all")
         return state
 
-    def create(self, info: SweepInfo, *events: Event) -> None:
-        """Make the folder and write the facts that are fixed for the life of the sweep.
+    def begin(self, info: SweepInfo, *events: Event) -> None:
+        """Write what the sweep is, and other events.
 
-        Args:
-            info: The sweep.
-            events: What else is known of it from the beginning.
+        Each start does so again, so that no single line of the journal is the sweep.
 
         Raises:
             StoreError: It cannot be written.
         """
         make_folder(self.folder)
         self.append(*events_of(info, self._keep_line), *events)
-
-    def repeat(self, info: SweepInfo) -> None:
-        """Write what the sweep is once more, so that no single line of the journal is the sweep."""
-        self.append(*events_of(info, self._keep_line))
-
-    def rename(self, name: str) -> None:
-        """Give the sweep another name."""
-        self.append(Renamed(name))
 
     def write_generation(self, info: SweepInfo, generation: Generation) -> None:
         """Begin the next generation.
@@ -216,27 +202,19 @@ class RecordStore:
         Raises:
             RecordError: What it is is lost, or cannot be read.
         """
-        if not self._has_journal():
+        path, has_trials = self.journal.path, any((self.folder / TRIALS).glob("*"))
+        if not (path.exists() or path.is_symlink() or has_trials):
             return None
         state = self.state()
         try:
             info = info_of(state, self._line)
         except LookupError as error:
-            raise RecordError(f"{self.journal.path}: {error.args[0]}; bring it back") from None
+            raise RecordError(f"{path}: {error.args[0]}; bring it back") from None
         damage = self.journal.damage
-        if info is None and (damage or state.asked or state.ended or self._has_trials()):
-            why = damage[0] if damage else f"{self.journal.path}: what the sweep is, is lost"
+        if info is None and (damage or state.asked or state.ended or has_trials):
+            why = damage[0] if damage else f"{path}: what the sweep is, is lost"
             raise RecordError(f"{why}; bring it back from a backup, or move its folder away")
         return info
-
-    def _has_journal(self) -> bool:
-        """Whether it has a journal, or has lost it: there are files of trials."""
-        path = self.journal.path
-        return path.exists() or path.is_symlink() or self._has_trials()
-
-    def _has_trials(self) -> bool:
-        folder = self.folder / TRIALS
-        return folder.is_dir() and any(folder.iterdir())
 
     @property
     def running(self) -> Path:
@@ -266,37 +244,11 @@ class RecordStore:
                 os.link(self.last_state_path(other), self.checkpoint_path(trial))
                 return
 
-    @property
-    def is_archived(self) -> bool:
-        """Whether the sweep is hidden in lists and in MLflow."""
-        return self.state().is_archived
-
-    def archive(self) -> None:
-        """Hide the sweep, until it is run or restored."""
-        self.append(Archived(hidden=True))
-
-    def unarchive(self) -> None:
-        """Show the sweep again."""
-        if self.is_archived:
-            self.append(Archived(hidden=False))
-
-    def asked_for(self) -> Mapping[int, Asked]:
-        """Return for each trial in the journal, by number, its last attempt that was asked for."""
-        return self.state().asked
-
     def ask(self, trials: int) -> None:
         """Note that a start asks for so many trials; whoever runs a sweep wants to see it."""
         state = self.state()
         if (state.requested, state.finished, state.is_archived) != (trials, None, False):
             self.append(Requested(trials))
-
-    def asked(self) -> int | None:
-        """Return how many trials were last asked for; None if none were."""
-        return self.state().requested
-
-    def ending(self) -> Finished | None:
-        """Return the ending of the last start; None if it runs, or was killed."""
-        return self.state().finished
 
     def write(self, record: Record, files: Mapping[str, bytes] | None = None) -> Record:
         """Write an attempt: its files first, then the event with their digests.
@@ -348,7 +300,10 @@ class RecordStore:
                 ended = map(self._whole, self._read.state.ended.values())
                 self._read.records = sorted(ended, key=attrgetter("trial", "attempt"))
             records = [*self._read.records]
-        return [self._with_arrays(record, report) for record in records] if arrays else records
+        if not arrays:
+            return records
+        # Of copies: what a record has parsed, it keeps.
+        return [self._with_arrays(msgspec.structs.replace(one), report) for one in records]
 
     def _whole(self, record: Record) -> Record:
         """Return a record with what had no room in its line; without it if the file is damaged."""
@@ -381,7 +336,7 @@ class RecordStore:
         record = self.state().ended.get(key)
         if record is None:
             raise RecordError(f"no record of attempt {key} in {self.journal.path}")
-        return self._with_arrays(self._whole(record), report)
+        return self._with_arrays(msgspec.structs.replace(self._whole(record)), report)
 
     def _with_arrays(self, record: Record, report: Report) -> Record:
         if record.details_sha256 is None or record.result is None:

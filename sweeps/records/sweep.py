@@ -1,4 +1,4 @@
-"""A record: everything known about one attempt that has ended; and the facts about its sweep."""
+"""The facts about a sweep, of all its generations; and about its data."""
 
 from __future__ import annotations
 

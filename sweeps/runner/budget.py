@@ -9,12 +9,15 @@ confirmation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
+from operator import attrgetter
 from statistics import fmean
 from typing import Final
+
+import msgspec
 
 from sweeps.config.sweep import SweepConfig
 from sweeps.experiments.loading import is_same_experiment
@@ -101,7 +104,7 @@ class Budget:
         if not self.has_trained:
             self.has_trained = True
             self.start_up = max(0.0, record.started_at - self.watch.started_at) / 1000
-        self.records.append(record)
+        self.records.append(msgspec.structs.replace(record))  # without its arrays
         self._reserve = None
 
     @property
@@ -111,14 +114,8 @@ class Budget:
 
     @property
     def trial_seconds(self) -> float | None:
-        """The mean duration of a trial; None before anything is known.
-
-        The first trial of each worker includes its start-up, so it counts only if there are no
-        others.
-        """
-        by_start = sorted(self.records, key=lambda record: record.started_at)
-        ended = [record.seconds for record in by_start if record.ends_trial]
-        measured = ended[self.at_once :] or ended
+        """The mean duration of a trial; None before anything is known."""
+        measured = warm_seconds((one for one in self.records if one.ends_trial), self.at_once)
         return fmean(measured[-_RECENT:]) if measured else self.expected
 
     @property
@@ -130,7 +127,14 @@ class Budget:
     def reserve(self) -> Reserve:
         """The part that is kept for the confirmation, as far as is known now."""
         if self._reserve is None or not self.records:
-            self._reserve = self._reserved()
+            left = self.seconds - self.used - self.start_up  # when this start began
+            found = self._reserved(min(_SHARE * self.seconds, left), left)
+            complete = sum(record.outcome == "complete" for record in self.records)
+            after = complete + self._more(found.seconds, self.trial_seconds or 0.0)
+            if found.folds and min(self.most_trials, after) < found.fewest:
+                why = f"fewer than {found.fewest} trials fit in beside it"
+                found = Reserve(lacking=f"no confirmation: {why}")
+            self._reserve = found
         return self._reserve
 
     @property
@@ -155,12 +159,9 @@ class Budget:
 
     def for_confirmation(self) -> Reserve:
         """Return the confirmation that the rest pays for, once the trials have ended."""
-        each = self.trial_seconds
-        if self.reserving is None or each is None:
-            return Reserve(lacking="no confirmation: nothing was trained")
         # What a confirmation needs was kept; a little less must not cost a finalist.
         most = self.left + _TOLERANCE / 2 * self.seconds
-        return self.reserving(self.records, each=each, start_up=self.start_up, most=most, left=most)
+        return self._reserved(most, most)
 
     def most_for_folds(self, reserve: Reserve) -> float:
         """Return the seconds after which no training on folds begins: a guard, not the plan."""
@@ -176,21 +177,14 @@ class Budget:
         time = self.left - self.start_up - reserved - ahead
         return max(0, math.floor(time * self.at_once / max(each, 1e-3)))
 
-    def _reserved(self) -> Reserve:
+    def _reserved(self, most: float, left: float) -> Reserve:
+        """Return what a confirmation takes of what is `left`: `most` seconds, as a rule."""
         each = self.trial_seconds
-        if self.reserving is None or each is None:
+        if self.reserving is None:
             return Reserve()
-        left = self.seconds - self.used - self.start_up  # when this start began
-        most = min(_SHARE * self.seconds, left)
-        found = self.reserving(
-            self.records, each=each, start_up=self.start_up, most=most, left=left
-        )
-        complete = sum(record.outcome == "complete" for record in self.records)
-        after = complete + self._more(found.seconds, each)
-        if found.folds and min(self.most_trials, after) < found.fewest:
-            why = f"fewer than {found.fewest} trials fit in beside it"
-            return Reserve(lacking=f"no confirmation: {why}")
-        return found
+        if each is None:
+            return Reserve(lacking="no confirmation: nothing was trained")
+        return self.reserving(self.records, each=each, start_up=self.start_up, most=most, left=left)
 
     def lines(self) -> Iterator[str]:
         """Yield what the budget allows, as lines for people."""
@@ -211,6 +205,15 @@ class Budget:
         yield f"budget: about {said}"
         if reserve.lacking:
             yield f"budget: {reserve.lacking}"
+
+
+def warm_seconds(records: Iterable[Record], at_once: int) -> list[float]:
+    """Return the durations of attempts, in the order in which they began.
+
+    The first one of each worker includes its start-up, so it counts only if there are no others.
+    """
+    seconds = [one.seconds for one in sorted(records, key=attrgetter("started_at"))]
+    return seconds[at_once:] or seconds
 
 
 def time_used(home: Home, info: SweepInfo) -> float:

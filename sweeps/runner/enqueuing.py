@@ -92,14 +92,13 @@ def enqueue_best_of(home: Home, info: SweepInfo, source: SweepInfo, top: int) ->
     space, experiment = _target(home, info)
     left_out: list[str] = []
     points: list[_Point] = []
-    for record in _complete(home, source)[:top]:
-        trial, config = record.trial, record.config
+    for one in _complete(home, source)[:top]:
         try:
-            params = counterpart(space, record.params, config, experiment.parameters)
+            params = counterpart(space, one.params, one.config, experiment.parameters)
+            points.append((params, f"enqueued, {source.name} trial {one.trial}"))
         except SpaceError as error:
-            left_out.append(f"trial {trial} of {source.name!r} does not lie in the space: {error}")
-        else:
-            points.append((params, f"enqueued, {source.name} trial {trial}"))
+            why = f"does not lie in the space: {error}"
+            left_out.append(f"trial {one.trial} of {source.name!r} {why}")
     if not points:
         reasons = "".join(f"\n  {line}" for line in left_out)
         raise UsageError(
@@ -117,17 +116,10 @@ def enqueue_longer_of(
     top: int = 1,
     target: tuple[Space, Experiment] | None = None,
 ) -> Enqueued:
-    """Queue trials of a sweep with more epochs; see `sweeps.enqueue`.
+    """Queue trials of a sweep with more epochs, one or the best; see `sweeps.enqueue`.
 
-    Trials that its present space would configure otherwise are left out.
-
-    Args:
-        home: Home of the sweep.
-        info: The sweep.
-        more: How many epochs more than each has.
-        trial: The trial; None for the best `top`.
-        top: How many of the best.
-        target: Its present space and its experiment, if they are loaded already.
+    Trials that its present space would configure otherwise are left out. `target` is its present
+    space and its experiment, if they are loaded already.
 
     Raises:
         UsageError: The experiment has no parameter `epochs`, the space searches it, or none of the
@@ -154,10 +146,9 @@ def enqueue_longer_of(
             left_out.append(str(error))
     if not points:
         others = trial is None and any(one.reason == LAST_EPOCH for one in records[len(chosen) :])
-        hint = (
-            f"`sweeps enqueue {shlex.quote(info.name)} --more-epochs {more} --top {len(records)}`"
-        )
-        left_out += [f"every trial that its last epoch ended: {hint}"] if others else []
+        if others:
+            words = f"{shlex.quote(info.name)} --more-epochs {more} --top {len(records)}"
+            left_out.append(f"every trial that its last epoch ended: `sweeps enqueue {words}`")
         raise UsageError("\n".join(left_out))
     return _queue(home, info, points, left_out)
 
@@ -248,8 +239,8 @@ def _known(state: SweepState) -> dict[str, EnqueuedTrial]:
     known: dict[str, EnqueuedTrial] = {}
     trials: dict[int, Record | Asked] = {one.trial: one for one in state.ended.values()}
     for number, one in sorted({**trials, **state.asked}.items()):
-        found = EnqueuedTrial(one.params, "a trial", number, one.origin)
-        known[_key(one.params, one.origin)] = found
+        trial = EnqueuedTrial(one.params, "a trial", number, one.origin)
+        known[_key(one.params, one.origin)] = trial
     for number, point in sorted(state.points.items()):
         waiting = EnqueuedTrial(point.params, "waiting", number, point.origin)
         known.setdefault(_key(point.params, point.origin), waiting)

@@ -1,12 +1,7 @@
-"""The loop of a sweep: opens trials, runs attempts, writes records, tells outcomes, serves MLflow.
-
-The module also holds the parts of the loop: the rules that end a sweep early, and the choice of
-weights that stay on disk.
-"""
+"""The loop of a sweep: opens trials, runs attempts, writes records, tells outcomes, ends."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +20,6 @@ from sweeps.errors import StoreError
 from sweeps.executors import Attempt, Executor
 from sweeps.executors.checkpoint import CheckpointPlace, is_left, owner_of
 from sweeps.experiment import Stop, TrialSpec
-from sweeps.experiments.script import ScriptExperiment
 from sweeps.experiments.script_results import score_of
 from sweeps.progress import Progress
 from sweeps.records import Longer, Record, RecordStore, confirmed_by
@@ -45,9 +39,14 @@ class StopRules:
 
     If it does not, running trials still end and count. The number of workers decides how many these
     are, but not which trial ends the sweep.
+
+    Attributes:
+        reason: `target` or `stop_after` once no further trial may open, however the running ones
+            end; None before.
     """
 
     def __init__(self, limits: Limits, objectives: Sequence[Objective]) -> None:
+        self.reason: str | None = None
         self._limits = limits
         self._objectives = objectives
         self._deadline = time.monotonic() + (limits.timeout_seconds or float("inf"))
@@ -60,23 +59,20 @@ class StopRules:
         One that an earlier generation proposed does not count as one without improvement: it says
         nothing about the new space.
         """
-        gains = None if values is None else gains_of(values, self._objectives)
+        if self.reason is not None:
+            return
+        limits, gains = self._limits, None if values is None else gains_of(values, self._objectives)
         if gains is not None and not any(covers(known, gains) for known in self._front):
             self._front = [known for known in self._front if not covers(gains, known)]
             self._front.append(gains)
             self._since_best = 0
+            # Only a single objective can have a target.
+            if limits.target is not None and gains[0] >= self._objectives[0].gain(limits.target):
+                self.reason = "target"
         else:
             self._since_best += not is_earlier
-
-    def reason(self) -> str | None:
-        """Return `target` or `stop_after` if no further trial may open, else None."""
-        limits, best = self._limits, self._front[0][0] if self._front else -math.inf
-        # Only a single objective can have a target.
-        if limits.target is not None and best >= self._objectives[0].gain(limits.target):
-            return "target"
-        if limits.stop_after is not None and self._since_best >= limits.stop_after:
-            return "stop_after"
-        return None
+            if limits.stop_after is not None and self._since_best >= limits.stop_after:
+                self.reason = "stop_after"
 
     def is_late(self) -> bool:
         """Whether the time is up: finished trials are still restored, but no trial begins."""
@@ -111,13 +107,12 @@ class WeightKeeper:
             self._store.drop_weights(record.key)
             return
         self._kept.append(msgspec.structs.replace(record))  # without its arrays
-        if len(self._kept) > KEEP_BEST:
-            kept = worth_keeping(self._kept, self._objectives, KEEP_BEST)
-            keys = {one.key for one in kept}
-            for dropped in (one for one in self._kept if one.key not in keys):
-                self._store.drop_weights(dropped.key)
-                self._store.drop_last_state(dropped.trial)
-            self._kept = kept
+        kept = worth_keeping(self._kept, self._objectives, KEEP_BEST)
+        keys = {one.key for one in kept}
+        for dropped in (one for one in self._kept if one.key not in keys):
+            self._store.drop_weights(dropped.key)
+            self._store.drop_last_state(dropped.trial)
+        self._kept = kept
 
 
 WAKE_SECONDS: Final = 0.1
@@ -141,7 +136,6 @@ class Coordinator:
     """
 
     config: SweepConfig
-    sweep_id: str
     queue: TrialQueue
     store: RecordStore
     progress: Progress
@@ -169,9 +163,7 @@ class Coordinator:
         self._check = DeterminismCheck(
             self.config.check_below_seconds, self.store, self.progress.note
         )
-        self._says_score = isinstance(self.config.experiment, ScriptExperiment) and not any(
-            record.outcome == "complete" for record in self.queue.records
-        )
+        self._says_score = not any(one.outcome == "complete" for one in self.queue.records)
         self._space_left = True
         self._stop_by: float | None = None
         self._trouble: StoreError | None = None
@@ -182,8 +174,7 @@ class Coordinator:
         Returns:
             The reason if it ended before all trials had an outcome: `timeout`, `target`,
             `stop_after`, `budget`, `exhausted`, `interrupt`, `terminate`, `hangup` or `failures`
-            (see `failure_cause`). None if all have one; `failures` even then, if the last trials
-            failed.
+            (see `failure_cause`). None if all have one; `failures` even then, if the last failed.
 
         Raises:
             StoreError: The journal or a record cannot be written; what ran is recorded.
@@ -220,12 +211,16 @@ class Coordinator:
 
         A budget pays for so many, as far as is known now; once it is spent, no others follow.
         """
-        asked, opened = self.config.limits.trials, len(self.queue.trials)
-        if self._is_spent() or not self._space_left:
+        opened = len(self.queue.trials)
+        if self._is_spent() or (self.budget is not None and not self._space_left):
             return opened
-        if self.budget is not None:
-            asked = max(opened, min(asked, self.budget.trials or 0))
-        return self.queue.total(asked)
+        if self.budget is None:
+            return self._wanted()
+        return self.queue.total(max(opened, self.budget.trials or 0))
+
+    def _wanted(self) -> int:
+        """Return how many trials the sweep is to have, if nothing ends it before."""
+        return self.queue.total(self.config.limits.trials)
 
     def failure_cause(self) -> str | None:
         """Return in a line why too many trials in a row failed; None if they did not."""
@@ -259,17 +254,16 @@ class Coordinator:
 
     def _check_if_idle(self) -> None:
         """Begin the determinism check if a worker is idle, after all due attempts have begun."""
-        is_busy = len(self._running) >= self.config.parallelism.at_once
+        is_idle = len(self._running) < self.config.parallelism.at_once
         is_asked = self.control.paused or self.request.reason is not None
-        if self._executor is not None and not is_busy and not is_asked:
+        if self._executor is not None and is_idle and not is_asked:
             self._check.begin(self._executor)
 
     def _finish_check(self) -> None:
         """Make the determinism check now if no worker was idle before; a stop request skips it."""
-        if self._executor is None or self._trouble is not None or self._rules.is_late():
+        if self._trouble is not None or self._rules.is_late():
             return
-        if self.request.reason is None:
-            self._check.begin(self._executor)
+        self._check_if_idle()
         while self._check.future is not None and self.request.reason is None:
             wait([self._check.future], WAKE_SECONDS)
             self._check.conclude()
@@ -282,13 +276,12 @@ class Coordinator:
         Returns:
             False if a running attempt has not ended `GRACE_SECONDS` after a signal.
         """
-        if not self._may_go_on() or self._rules.is_late() or self.control.paused:
+        if self.control.paused or not self._may_go_on() or self._rules.is_late():
             for future in [f for f in self._running if f.cancel()]:
                 trial = self._running.pop(future)
                 trial.attempts -= 1  # this attempt never began
                 self._again.appendleft(trial)
-        is_asked = self.request.reason is not None or self.control.cancelled
-        for spec in map(self._spec, self._running.values()) if is_asked else ():
+        for spec in map(self._spec, self._running.values()):
             stop = self.verdict_on(spec)
             if stop is not None and self._executor is not None:
                 self._executor.stop(spec, stop.reason)
@@ -299,17 +292,12 @@ class Coordinator:
 
     def _is_pausing(self) -> bool:
         """Whether the sweep is paused and has trials left to run."""
-        return (
-            self.control.paused
-            and bool(self._again or self._has_more())
-            and self._may_go_on()
-            and not self._rules.is_late()
-            and not self._is_spent()
-        )
+        has_left = bool(self._again) or self._has_more()
+        is_over = not self._may_go_on() or self._rules.is_late() or self._is_spent()
+        return self.control.paused and has_left and not is_over
 
     def _stopped_by(self) -> str | None:
-        asked = self.queue.total(self.config.limits.trials)
-        if sum(trial.outcome is not None for trial in self.queue.trials) >= asked:
+        if sum(trial.outcome is not None for trial in self.queue.trials) >= self._wanted():
             return FAILURES if self._breaker.cause() else None
         exhausted = None if self._space_left else "exhausted"
         spent = "budget" if self._is_spent() else None
@@ -321,7 +309,10 @@ class Coordinator:
 
     def _end_reason(self) -> str | None:
         """Return the reason for which the trials told so far end the sweep, None if it goes on."""
-        return FAILURES if self._breaker.cause() else self._rules.reason()
+        return FAILURES if self._breaker.cause() else self._rules.reason
+
+    def _may_go_on(self) -> bool:
+        return self.request.reason is None and self._trouble is None and self._end_reason() is None
 
     def _fill(self) -> bool:
         """Begin attempts while there is room, retries first; return whether any was begun."""
@@ -330,7 +321,7 @@ class Coordinator:
             while self._again and self._has_room() and not self._rules.is_late():
                 self._begin(self._again.popleft())
                 begun = True
-            while self._may_begin():
+            while self._may_open():
                 with self.seconds.timed("proposals"):
                     trial = self.queue.open_next()
                 if trial.outcome is None:
@@ -344,44 +335,31 @@ class Coordinator:
         self.expected = self.total()
         return begun
 
-    def _may_begin(self) -> bool:
-        return (
-            self._has_room()
-            and self._has_more()
-            and self.queue.may_open()
-            # When time or a budget is up, what has ended is still restored.
-            and not (
-                (self._rules.is_late() or self._is_spent()) and self.queue.next_needs_training()
-            )
-            and self._ready()
-        )
+    def _may_open(self) -> bool:
+        """Whether the next trial may be opened; the first that trains starts the executor."""
+        if not (self._has_room() and self._has_more() and self.queue.may_open()):
+            return False
+        if not self.queue.next_needs_training():
+            return True  # when time or a budget is up, what has ended is still restored
+        if self._rules.is_late() or self._is_spent():
+            return False
+        if self._executor is None:
+            self._executor = self.start_executor(self)
+        return self.request.reason is None  # somebody may have asked meanwhile
 
     def _has_more(self) -> bool:
         """Whether the sweep has a trial that was not opened yet."""
-        return self._space_left and len(self.queue.trials) < self.queue.total(
-            self.config.limits.trials
-        )
+        return self._space_left and len(self.queue.trials) < self._wanted()
 
     def _has_room(self) -> bool:
         """Whether another attempt may begin: the sweep goes on, and the executor has room."""
         capacity = self._executor.capacity if self._executor else 1
-        is_full = len(self._running) >= capacity
-        return self._may_go_on() and not is_full and not self.control.paused
-
-    def _may_go_on(self) -> bool:
-        return self.request.reason is None and self._trouble is None and self._end_reason() is None
-
-    def _ready(self) -> bool:
-        """Start the executor if it is needed; return whether nobody has asked to stop meanwhile."""
-        if self._executor is None and self.queue.next_needs_training():
-            self._executor = self.start_executor(self)
-        return self.request.reason is None
+        return self._may_go_on() and not self.control.paused and len(self._running) < capacity
 
     def _begin(self, trial: QueuedTrial) -> None:
         self.queue.begin(trial)
-        spec = self._spec(trial)
         assert self._executor is not None
-        keep = partial(self._keep, trial)
+        spec = self._spec(trial)
         place = self._checkpoint_place(spec)
         if trial.attempts == 1 and (longer := trial.proposal.longer) is not None:
             self.store.go_on_from(self._earlier(longer), spec.trial)
@@ -389,8 +367,8 @@ class Coordinator:
             is_seen = not (self._executor.is_elsewhere and said.startswith("goes on"))
             where = "" if is_seen else ", if its worker sees it"
             self.progress.note(f"trial {trial.number} {said}{where}")
-        future = self._executor.submit(spec, self._pruner(trial), keep, place)
-        self._running[future] = trial
+        keep = partial(self._keep, trial)
+        self._running[self._executor.submit(spec, self._pruner(trial), keep, place)] = trial
 
     def _keep(self, trial: QueuedTrial, attempt: Attempt) -> Record:
         """Write the record of an attempt that has ended, in a thread of the executor."""
@@ -424,7 +402,7 @@ class Coordinator:
     def _spec(self, trial: QueuedTrial) -> TrialSpec:
         """Return the specification of a trial's current attempt."""
         return TrialSpec(
-            sweep=self.sweep_id,
+            sweep=self.store.folder.name,
             trial=trial.number,
             attempt=trial.attempts,
             seed=self.config.training_seed(trial.number, trial.proposal),
@@ -459,12 +437,12 @@ class Coordinator:
                 for line in self.budget.lines():
                     self.progress.note(line)
         self._check.consider(record)
-        # Of the first complete trial of a script it is said which number was taken for its score.
-        score = score_of(record.result.info) if record.result else None
-        if self._says_score and record.outcome == "complete" and score is not None:
+        if self._says_score and record.outcome == "complete" and record.trained is not None:
             self._says_score = False
-            metric = self.config.space.objective.metric
-            self.progress.note(printable(f"score: {metric} is read from {score}"))
+            score = score_of(record.trained.info)  # of a script, where its number was read
+            if score is not None:
+                metric = self.config.space.objective.metric
+                self.progress.note(printable(f"score: {metric} is read from {score}"))
         self.progress.trial_finished(record)
         self.on_record(record)
 

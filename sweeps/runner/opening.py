@@ -28,18 +28,12 @@ from sweeps.experiments.loading import (
 from sweeps.home import Home
 from sweeps.journal import Asked, SweepState
 from sweeps.journal.events import Imported, ImportedTrial, Learned, LearnedPoint, Unfinished
-from sweeps.records import (
-    CodeHistory,
-    Record,
-    RecordError,
-    RecordStore,
-    SweepInfo,
-)
+from sweeps.records import CodeHistory, Record, RecordError, RecordStore, SweepInfo
 from sweeps.records.notes import in_lines
 from sweeps.records.sweep import Generation
 from sweeps.runner.recording import describe
-from sweeps.runner.trial_queue import PriorTrial, TrialQueue
-from sweeps.study.points import proposal_at, proposal_of_record
+from sweeps.runner.trial_queue import PriorTrial, QueuedTrial, TrialQueue
+from sweeps.study.points import Proposal, proposal_at, proposal_of_record
 from sweeps.wording import counted
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.failpoints import reached
@@ -55,10 +49,7 @@ def open_sweep(
 ) -> SweepInfo:
     """Return the sweep to run: the existing one of that name, or a new one.
 
-    Args:
-        config: The sweep.
-        code: State of the code.
-        imported: What a new sweep is to know from elsewhere; a sweep that exists is refused then.
+    A new one knows what was `imported`; with that, a sweep that exists is refused.
 
     Raises:
         UsageError: The name belongs to a sweep with other options; the message names them and the
@@ -77,7 +68,7 @@ def open_sweep(
         info, home = _new_sweep(config, code), config.home
         known = [*in_lines(imported, "trials"), *in_lines(config.learned, "points")]
         with home.arriving() as part:
-            RecordStore(part).create(info, *known)
+            RecordStore(part).begin(info, *known)
             home.place(part, home.store(info.id).folder)
         keep_code(config, info)
         return info
@@ -102,14 +93,14 @@ def check_fingerprint(config: SweepConfig) -> SweepInfo | None:
         UsageError: It was made with other options, or `extend` is given and there is no such sweep.
     """
     info = config.home.find(config.name)
+    if info is None and config.extend:
+        names = [one.name for one in config.home.sweeps()]
+        raise UsageError(
+            f"--extend: no sweep {config.name!r} in {config.home.path}"
+            f"{did_you_mean(config.name, names)}; existing: {', '.join(names) or 'none'}. "
+            "Leave --extend out to begin it"
+        )
     if info is None:
-        if config.extend:
-            names = [i.name for i in config.home.sweeps()]
-            raise UsageError(
-                f"--extend: no sweep {config.name!r} in {config.home.path}"
-                f"{did_you_mean(config.name, names)}; existing: {', '.join(names) or 'none'}. "
-                "Leave --extend out to begin it"
-            )
         return None
     check_trust(info, config.home.sweeps_folder)
     keys = differing(info, config)
@@ -295,15 +286,26 @@ def extended(config: SweepConfig, info: SweepInfo, code: Mapping[str, Any]) -> S
     store = config.home.store(info.id)
     records = store.read_all()
     begun = trials_begun(info, store.state())
-    left = set(range(begun)) - {record.trial for record in records if record.ends_trial}
+    left = sorted(set(range(begun)) - {record.trial for record in records if record.ends_trial})
     learned = {k: v for k, v in info.fingerprint.items() if k == "learn_from"}
+    unfinished = [
+        Unfinished(
+            trial=trial.number,
+            attempts=trial.attempts,
+            origin=trial.proposal.origin,
+            params=dict(trial.proposal.params),
+            distributions=trial.proposal.stored_distributions(),
+            config=dict(trial.proposal.config),
+        )
+        for trial in _as_they_were(config.home, info, records, left)
+    ]
     return info.extended(
         Generation(
             **{**_of_a_generation(config, code), "fingerprint": {**config.fingerprint, **learned}},
             number=info.generation + 1,
             first_trial=begun,
             created_at=now_ms(),
-            unfinished=tuple(_as_they_were(config.home, info, records, sorted(left))),
+            unfinished=tuple(unfinished),
         )
     )
 
@@ -314,7 +316,7 @@ def trials_begun(info: SweepInfo, state: SweepState) -> int:
     return max(info.first_trial, *(number + 1 for number in trials), 0)
 
 
-def describe_extension(before: SweepInfo, info: SweepInfo, prior: Mapping[int, PriorTrial]) -> str:
+def describe_extension(before: SweepInfo, info: SweepInfo, prior: Sequence[QueuedTrial]) -> str:
     """Return a line that says which generation `--extend` began, and which trials it has taken."""
     if info.generation == before.generation:
         return f"nothing to extend: generation {info.generation} has these options already"
@@ -324,56 +326,39 @@ def describe_extension(before: SweepInfo, info: SweepInfo, prior: Mapping[int, P
 
 def _as_they_were(
     home: Home, info: SweepInfo, records: Sequence[Record], trials: Iterable[int]
-) -> Iterator[Unfinished]:
+) -> Iterator[QueuedTrial]:
     """Yield trials with all that another attempt needs.
 
     That is what their last record says, or the last extension; else what the journal says that was
     asked for, in the space that proposed it.
     """
-    asked = home.store(info.id).asked_for()
-    latest = {record.trial: record for record in records}
+    asked = home.store(info.id).state().asked
     left = {one.trial: one for one in info.unfinished}
+    latest = {record.trial: record for record in records}
     for number in trials:
-        if number in latest:
-            record = latest[number]
-            kept = Unfinished(
-                trial=number,
-                attempts=record.attempt,
-                origin=record.origin,
-                params=dict(record.params),
-                distributions=dict(record.distributions),
-                config=dict(record.config),
-            )
-        elif number in left:
-            kept = left[number]
+        known = latest.get(number) or left.get(number)
+        if known is not None:
+            proposal = proposal_of_record(known)
         elif number in asked:
-            kept = _recalled(home, info.at(number), asked[number])
+            proposal = _recalled(home, info.at(number), asked[number])
         else:
             raise UsageError(
                 f"sweep {info.name!r}: trial {number} is missing in the journal. Repeat the "
                 "options the sweep was made with once, which proposes it again, then extend it"
             )
-        # Only these know of an attempt that was begun and then killed.
-        begun = [asked[number].attempt] if number in asked else []
-        begun += [left[number].attempts] if number in left else []
-        yield msgspec.structs.replace(kept, attempts=max(kept.attempts, *begun, 0))
+        # An attempt that was killed has no record.
+        attempts = [one[number].attempt for one in (latest, asked) if number in one]
+        attempts += [left[number].attempts] if number in left else []
+        yield QueuedTrial(number, proposal, max(attempts))
 
 
-def _recalled(home: Home, info: SweepInfo, asked: Asked) -> Unfinished:
-    """Return a trial of a generation as it was asked for; refuse a space that has changed."""
+def _recalled(home: Home, info: SweepInfo, asked: Asked) -> Proposal:
+    """Return the proposal of a trial that was asked for; refuse a space that has changed."""
     try:
         space = Space.from_dict(info.space, directory=experiment_folder(info, home.sweeps_folder))
         space = dataclasses.replace(space, experiment=info.fingerprint["experiment"])
         if space.digest() == info.fingerprint["space"]:
-            proposal = proposal_at(space, asked.params, asked.origin)
-            return Unfinished(
-                trial=asked.trial,
-                attempts=asked.attempt,
-                origin=asked.origin,
-                params=dict(proposal.params),
-                distributions=proposal.stored_distributions(),
-                config=dict(proposal.config),
-            )
+            return proposal_at(space, asked.params, asked.origin)
         problem = f"{info.space['body'].get('function', 'the space')} has changed since"
     except SpaceError as error:
         problem = str(error)
@@ -428,8 +413,7 @@ def learned_by(store: RecordStore, info: SweepInfo) -> Learned | None:
     Raises:
         RecordError: The points are lost, or are not those that it was created with.
     """
-    fixed = info.fingerprint.get("learn_from")
-    learned = store.state().learned
+    fixed, learned = info.fingerprint.get("learn_from"), store.state().learned
     if fixed is None:
         return None
     if learned is None or learned.digest != fixed["digest"]:
@@ -443,23 +427,22 @@ def learned_by(store: RecordStore, info: SweepInfo) -> Learned | None:
 
 def _prior_trials(
     config: SweepConfig, info: SweepInfo, records: Sequence[Record]
-) -> dict[int, PriorTrial]:
-    """Return every trial of the earlier generations, by number.
+) -> list[QueuedTrial]:
+    """Return every trial of the earlier generations, in order.
 
     A trial lies in the new space if one of its points gives the experiment the configuration that
     the trial was trained with; a parameter that is new or gone counts as the experiment's default.
     The sampler sees such a trial at that point, under the new distributions. The other trials keep
     their number, record and row, and are not shown.
     """
-    space, parameters, prior = config.space, config.experiment.parameters, {}
-    for one in _as_they_were(config.home, info, records, range(info.first_trial)):
-        point, obstacle = None, ""
+    prior = list(_as_they_were(config.home, info, records, range(info.first_trial)))
+    for trial in prior:
+        params, trained = trial.proposal.params, trial.proposal.config
         try:
-            point = counterpart(space, one.params, one.config, parameters)
+            point = counterpart(config.space, params, trained, config.experiment.parameters)
+            trial.prior = PriorTrial(point)
         except SpaceError as error:
-            obstacle = str(error)
-        known = proposal_of_record(one)
-        prior[one.trial] = PriorTrial(known, one.attempts, point, obstacle)
+            trial.prior = PriorTrial(None, str(error))
     return prior
 
 
@@ -471,8 +454,8 @@ def describe_imported(imported: Imported) -> str:
     )
 
 
-def describe_prior(prior: Mapping[int, PriorTrial]) -> str:
+def describe_prior(prior: Sequence[QueuedTrial]) -> str:
     """Return a line: how many earlier trials lie in the new space, and why the others do not."""
-    outside = [trial for trial in prior.values() if trial.point is None]
+    outside = [trial.prior for trial in prior if trial.prior and trial.prior.point is None]
     line = f"{len(prior) - len(outside)} of {len(prior)} earlier trials lie in the new space"
     return f"{line} (the first outside: {outside[0].obstacle})" if outside else line

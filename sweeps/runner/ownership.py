@@ -37,10 +37,7 @@ class SweepLock:
         self._descriptor = -1
 
     def __enter__(self) -> SweepLock:
-        self._descriptor = self._take()
-        reached("lock.taken")
-        self._sign()
-        reached("lock.signed")
+        self._take()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -56,14 +53,13 @@ class SweepLock:
         """
         if is_at(self.path, self._descriptor):
             return True
-        descriptor = self._take()
-        os.close(self._descriptor)
-        self._descriptor = descriptor
-        self._sign()
+        deleted = self._descriptor
+        self._take()
+        os.close(deleted)
         return False
 
-    def _take(self) -> int:
-        """Open and lock the file; repeat if another file has taken its name meanwhile."""
+    def _take(self) -> None:
+        """Open, lock and sign the file; repeat if another file has taken its name meanwhile."""
         while True:
             if self.path.is_symlink() or (self.path.exists() and not self.path.is_file()):
                 put_aside(self.path)  # whatever it is, it is no lock
@@ -80,15 +76,16 @@ class SweepLock:
                     "sweep with --name"
                 ) from None
             if is_at(self.path, descriptor):
-                return descriptor
+                break
             os.close(descriptor)
-
-    def _sign(self) -> None:
+        self._descriptor = descriptor
+        reached("lock.taken")
         since = datetime.now(UTC).isoformat(timespec="seconds")
         owner = f"process {os.getpid()} on {socket.gethostname()} since {since}"
         with contextlib.suppress(OSError):  # it only informs a second process; the disk may be full
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, owner.encode(), 0)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, owner.encode(), 0)
+        reached("lock.signed")
 
 
 RENEW_SECONDS: Final = 3.0
@@ -246,7 +243,7 @@ class Guard:
         if journal.changes != seen[1]:
             lost: list[str] = []
             self._store.state(lost.append)
-            self._store.repeat(self._info)  # what the sweep is may be among what is lost
+            self._store.begin(self._info)  # what the sweep is may be among what is lost
             changed = f"{journal.path} was changed by another program while the sweep runs"
             for line in (f"{changed}; the same command tries again what is lost of it", *lost):
                 self._lost(line)

@@ -13,8 +13,9 @@ from search_spaces.parameters import Value
 from sweeps.config.sweep import SweepConfig
 from sweeps.experiment import EnginePlan
 from sweeps.journal.events import Learned
+from sweeps.records import SweepInfo
 from sweeps.records.enqueued import EPOCHS
-from sweeps.runner.budget import Budget, Reserving, first_proposals, make_budget
+from sweeps.runner.budget import Budget, Reserving, first_proposals, make_budget, warm_seconds
 from sweeps.runner.opening import (
     check_fingerprint,
     describe_imported,
@@ -101,15 +102,14 @@ def make_plan(config: SweepConfig, reserving: Reserving | None = None) -> SweepP
     budget = make_budget(config, Stopwatch(), reserving)
     if budget is not None and budget.trials is not None:
         config = replace(config, limits=replace(config.limits, trials=budget.trials))
-    if config.home.find(config.name) or config.extend:
-        return _plan_of_existing(config, budget)
+    existing = check_fingerprint(config)
+    if existing is not None:
+        return _plan_of_existing(config, existing, budget)
     planned = _planned(config, first_proposals(config), config.learned)
     return SweepPlan(config, planned, config.limits.trials, learned=config.learned, budget=budget)
 
 
-def _plan_of_existing(config: SweepConfig, budget: Budget | None) -> SweepPlan:
-    before = check_fingerprint(config)
-    assert before is not None
+def _plan_of_existing(config: SweepConfig, before: SweepInfo, budget: Budget | None) -> SweepPlan:
     store, trials = config.home.store(before.id), config.limits.trials
     info, records = extended(config, before, code={}), store.read_all()
     queue = make_trial_queue(config, info, records)
@@ -124,9 +124,8 @@ def _plan_of_existing(config: SweepConfig, budget: Budget | None) -> SweepPlan:
         knows = f"; {describe_imported(imported)}" if imported else ""
         goes_on = f"{trials - left} of {trials} trials are done{knows}"
     whole = [record for record in records if record.outcome in {"complete", "pruned"}]
-    seconds = [record.seconds for record in sorted(whole, key=lambda one: one.started_at)]
-    # The first trial of each worker includes its start-up: it counts only if there are no others.
-    measured = median(seconds[config.parallelism.at_once :] or seconds) if seconds else None
+    seconds = warm_seconds(whole, config.parallelism.at_once)
+    measured = median(seconds) if seconds else None
     learned = learned_by(store, info)
     planned = _planned(config, _next_proposals(config, queue), learned)
     return SweepPlan(config, planned, left, goes_on, measured, learned, budget)

@@ -85,13 +85,11 @@ def make_record(
 
 def describe(data: PreparedData) -> dict[str, Any]:
     """Return the description of data that records and sweeps keep."""
-    described = {
-        "name": data.name,
-        "digest": data.digest,
-        "split_digest": data.split_digest,
-        "info": dict(data.info),
-    }
-    return described | ({"irreproducible": data.irreproducible} if data.irreproducible else {})
+    facts = {"name": data.name, "digest": data.digest, "split_digest": data.split_digest}
+    described: dict[str, Any] = {**facts, "info": dict(data.info)}
+    if data.irreproducible:
+        described["irreproducible"] = data.irreproducible
+    return described
 
 
 def _judge(attempt: Attempt, metrics: Sequence[str]) -> tuple[Outcome, str, str | None]:

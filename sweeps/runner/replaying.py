@@ -167,8 +167,18 @@ def compare(record: Record, now: TrialResult) -> list[ReplayDifference]:
 
     Durations are not compared.
     """
-    assert record.result is not None
-    return [*_numbers(record.result, now), *_arrays(record, now)]
+    recorded = record.result
+    assert recorded is not None
+    differences = list(_numbers(recorded, now))
+    for name, array in recorded.arrays.items():
+        after = now.arrays.get(name)
+        kinds = {array.dtype.kind, after.dtype.kind} if after is not None else set()
+        # NumPy asks no text for NaN.
+        if after is None or not np.array_equal(array, after, equal_nan=kinds <= {"f", "c"}):
+            differences.append(ReplayDifference(name))
+    if record.weights_sha256 is not None and digest_of(now) != record.weights_sha256:
+        differences.append(ReplayDifference("weights"))
+    return differences
 
 
 def replay_recorded(
@@ -225,23 +235,10 @@ def _numbers(recorded: TrialResult, now: TrialResult) -> Iterator[ReplayDifferen
         for epoch, pair in enumerate(zip(before, after, strict=False), 1):
             if not _is_same(*pair):
                 yield ReplayDifference(f"{name}, epoch {epoch}", *pair)
-    for name in recorded.metrics:
-        if not name.endswith("_seconds"):
-            pair = recorded.metrics[name], now.metrics.get(name, float("nan"))
-            if not _is_same(*pair):
-                yield ReplayDifference(name, *pair)
-
-
-def _arrays(record: Record, now: TrialResult) -> Iterator[ReplayDifference]:
-    assert record.result is not None
-    for name, array in record.result.arrays.items():
-        after = now.arrays.get(name)
-        kinds = {array.dtype.kind, after.dtype.kind} if after is not None else set()
-        # NumPy asks no text for NaN.
-        if after is None or not np.array_equal(array, after, equal_nan=kinds <= {"f", "c"}):
-            yield ReplayDifference(name)
-    if record.weights_sha256 is not None and digest_of(now) != record.weights_sha256:
-        yield ReplayDifference("weights")
+    for name, value in recorded.metrics.items():
+        again = now.metrics.get(name, math.nan)
+        if not name.endswith("_seconds") and not _is_same(value, again):
+            yield ReplayDifference(name, value, again)
 
 
 def digest_of(result: TrialResult) -> str | None:

@@ -29,17 +29,13 @@ _FAILED: Final = TrialOutcome(TrialState.FAIL)
 
 @dataclass(frozen=True)
 class PriorTrial:
-    """A trial that an earlier generation proposed.
+    """How a trial that an earlier generation proposed lies in the new space.
 
     Attributes:
-        proposal: Its parameters and its configuration, as they were proposed.
-        attempts: Number of its last attempt, if it had no outcome when a generation began.
-        point: Its parameters in the new space; None if it lies outside.
+        point: Its parameters there; None if it lies outside.
         obstacle: The reason it lies outside; empty if it does not.
     """
 
-    proposal: Proposal
-    attempts: int
     point: Mapping[str, Value] | None
     obstacle: str = ""
 
@@ -52,7 +48,7 @@ class QueuedTrial:
         attempts: How many attempts were begun.
         outcome: How it ended; None while it is open.
         shown: The outcome that the sampler was told last.
-        prior: Its facts in an earlier generation, if one proposed it.
+        prior: How it lies in the space, if an earlier generation proposed it.
         failures: Its failed attempts, in order; empty if it had ended before this start.
         point: Number of the enqueued point that it tries; None as a rule.
     """
@@ -84,7 +80,7 @@ class TrialQueue:
         ask_ahead: How many trials may be in flight.
         in_order: Whether a proposal waits for the trials before it (reproducible), or sees whatever
             has ended.
-        prior: Trials of earlier generations, by trial number.
+        prior: The trials of earlier generations, which come first.
         fits: Whether an enqueued point is tried. One that does not lie in the space, because the
             sweep was extended meanwhile, waits until it does.
     """
@@ -96,7 +92,7 @@ class TrialQueue:
     epoch_metric: str | None
     ask_ahead: int
     in_order: bool = True
-    prior: Mapping[int, PriorTrial] = field(default_factory=dict)
+    prior: Sequence[QueuedTrial] = ()
     fits: Callable[[Mapping[str, Value]], bool] = lambda params: False
     trials: list[QueuedTrial] = field(default_factory=list)
     _told: int = 0
@@ -131,12 +127,12 @@ class TrialQueue:
         """
         number = len(self.trials)
         self._show_outcomes(before=number)
-        prior, record = self.prior.get(number), self._latest.get(number)
-        asked = self.store.state().asked.get(number)
+        record, asked = self._latest.get(number), self.store.state().asked.get(number)
         known = record or asked
-        if prior is not None:
-            self.proposer.show_prior(prior.proposal.origin, prior.point)
-            trial = QueuedTrial(number, prior.proposal, prior.attempts, prior=prior)
+        if number < len(self.prior):
+            trial = self.prior[number]
+            assert trial.prior is not None
+            self.proposer.show_prior(trial.proposal.origin, trial.prior.point)
         elif known is not None:
             trial = QueuedTrial(number, self.proposer.restore(known.origin, known.params))
         else:
@@ -170,7 +166,7 @@ class TrialQueue:
         """Take the final record of a trial."""
         outcome = trial_outcome(record, self.objectives, self.epoch_metric)
         # Only the pruner of its own generation can use what a pruner noted about a trial.
-        trial.outcome = replace(outcome, pruner_attrs=None) if trial.prior else outcome
+        trial.outcome = replace(outcome, pruner_attrs={}) if trial.prior else outcome
 
     def tell_ended(self) -> list[QueuedTrial]:
         """Return the ended trials before the first that is still open, each once, in order."""

@@ -35,13 +35,11 @@ change of a copy without its database.
 """
 
 from sweeps.shared.lease import Lease
-from sweeps.shared.server import StorageServer
 from sweeps.shared.storage import SharedStorage, bound_to, held_here, open_shared
 
 __all__ = [
     "Lease",
     "SharedStorage",
-    "StorageServer",
     "bound_to",
     "held_here",
     "open_shared",

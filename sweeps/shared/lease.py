@@ -1,9 +1,7 @@
 """The lease that decides which host runs a sweep, and its token, which fences off a late holder.
 
-A kernel's lock ends with its process; of a process on another host only its silence is known. So a
-holder renews its lease, one that is silent for `LEASE_SECONDS` loses it, and the database refuses
-every write of a holder once another one has taken over (Kleppmann 2016, "How to do distributed
-locking": fencing tokens). Times are the database's own; no clock of a host decides.
+A kernel's lock ends with its process; of a process on another host only its silence is known
+(Kleppmann 2016, "How to do distributed locking": fencing tokens). See the package for the whole.
 """
 
 from __future__ import annotations
@@ -61,27 +59,20 @@ class Holder(NamedTuple):
 
 
 class Lease:
-    """The right to write the records of one sweep; `database_retry` is how its holder waits."""
+    """The right to write the records of one sweep, taken by making it.
+
+    Attributes:
+        database_retry: How its holder waits for the database.
+    """
 
     def __init__(
-        self, server: StorageServer, sweep_id: str, name: str, database_retry: DatabaseRetry | None
-    ) -> None:
-        """Prepare a lease that is not taken yet; see `take`."""
-        self.database_retry = database_retry or DatabaseRetry()
-        self._server, self._sweep, self._name, self._token = server, sweep_id, name, 0
-        self._sure_until = -math.inf
-        self._is_over = False
-        self._turn = threading.Lock()
-
-    @classmethod
-    def take(
-        cls,
+        self,
         server: StorageServer,
         sweep_id: str,
         name: str,
         home_id: str,
         database_retry: DatabaseRetry | None = None,
-    ) -> Lease:
+    ) -> None:
         """Take the lease of a sweep; if another home left it behind, wait until it runs out.
 
         A lease of this same home, whose kernel lock the caller holds, was left by a process that
@@ -90,25 +81,28 @@ class Lease:
         Raises:
             UsageError: The lease is renewed meanwhile, so somebody runs the sweep.
         """
-        lease = cls(server, sweep_id, name, database_retry)
+        self.database_retry = database_retry or DatabaseRetry()
+        self._server, self._sweep, self._name = server, sweep_id, name
+        self._is_over = False
+        self._turn = threading.Lock()
         home = f"{home_id} on {socket.gethostname()}"
         holder = f"process {os.getpid()} on {socket.gethostname()}"
         values = {"sweep": sweep_id, "home": home, "holder": holder, "seconds": LEASE_SECONDS}
 
         def ask(connection: Connection) -> tuple[int | None, Holder | None]:
-            return connection.execute(_TAKE, values).scalar(), _holder(connection, sweep_id)
+            return connection.execute(_TAKE, values).scalar(), holder_of(connection, sweep_id)
 
         before: Holder | None = None
         while True:
             began = time.clock_gettime(_CLOCK)
             token, held = server.run(ask)
             if token is not None:
-                lease._token, lease._sure_until = token, began + LEASE_SECONDS / 2
-                return lease
+                self._token, self._sure_until = token, began + LEASE_SECONDS / 2
+                return
             assert held is not None
             if before is None:
                 waiting = f"{held.described} had this sweep: waiting whether it is still there"
-                lease.database_retry.note(waiting)
+                self.database_retry.note(waiting)
             elif held.expires != before.expires:
                 raise UsageError(
                     f"sweep {name!r} is being run by {held.described}; wait for it, stop it "
@@ -129,9 +123,8 @@ class Lease:
     def confirm(self) -> None:
         """Make sure that nobody else holds the lease; ask the database only if necessary.
 
-        For `LEASE_SECONDS` after a renewal nobody can take it over. For the first half of this time
-        the database is not asked; the second half is for the caller's next request, which then
-        arrives while the lease is still held.
+        For the first half of the time after a renewal it is not asked; the second half is for the
+        caller's next request, which then arrives while the lease is still held.
 
         Raises:
             LeaseLost: Another process holds it, or it was released.
@@ -175,12 +168,8 @@ class Lease:
         )
 
 
-def holder_of(server: StorageServer, sweep_id: str) -> Holder | None:
+def holder_of(connection: Connection, sweep_id: str) -> Holder | None:
     """Return the holder of the lease of a sweep, or the last one; None if there was none."""
-    return server.run(lambda connection: _holder(connection, sweep_id))
-
-
-def _holder(connection: Connection, sweep_id: str) -> Holder | None:
     row = connection.execute(_LOOK, {"sweep": sweep_id}).first()
     if row is None:
         return None

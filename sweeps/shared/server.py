@@ -16,7 +16,6 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from search_spaces.errors import did_you_mean
 from sweeps.errors import UsageError
-from sweeps.shared.grants import MissingGrantsError, missing_grants
 from sweeps.wording import install_command
 from sweeps.workspace.addresses import HARMLESS
 from sweeps.workspace.databases import DatabaseError, DatabaseRetry
@@ -90,6 +89,34 @@ CREATE TABLE sweeps_lease (
 );
 """
 
+_MISSING: Final = text(
+    """WITH place AS (
+        SELECT n.oid, quote_ident(n.nspname) AS name, c.relowner
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relname = 'sweeps_storage' AND c.relkind = 'r'
+        ORDER BY pg_table_is_visible(c.oid) DESC LIMIT 1
+    ), made AS (
+        SELECT place.name || '.' || quote_ident(c.relname) AS name, c.relowner,
+            string_agg(wanted, ', ' ORDER BY n) AS lacking
+        FROM place JOIN pg_class c ON c.relnamespace = place.oid,
+            unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) WITH ORDINALITY w(wanted, n)
+        WHERE c.relkind = 'r' AND NOT has_table_privilege(c.oid, wanted) AND c.relname
+            IN ('sweeps_storage', 'sweeps_event', 'sweeps_file', 'sweeps_lease')
+        GROUP BY place.name, c.relname, c.relowner
+    )
+    SELECT 'USAGE ON SCHEMA ' || name AS lacking, relowner::regrole::text AS owner FROM place
+    WHERE NOT has_schema_privilege(oid, 'USAGE')
+    UNION ALL
+    SELECT lacking || ' ON TABLE ' || string_agg(name, ', '), relowner::regrole::text FROM made
+    GROUP BY lacking, relowner
+    UNION ALL
+    SELECT 'USAGE, CREATE ON SCHEMA ' || quote_ident(here), datdba::regrole::text
+    FROM pg_database, coalesce(current_schema(), 'public') here
+    WHERE datname = current_database() AND NOT EXISTS (SELECT FROM place)
+        AND NOT has_schema_privilege(here, 'CREATE')"""
+)
+"""What a role lacks on our tables, in words of a GRANT, and who may grant it."""
+
 T = TypeVar("T")
 
 CONNECT_SECONDS: Final = 5
@@ -127,6 +154,10 @@ _FORBIDDEN: Final = "42501"
 logging.getLogger("sqlalchemy.pool.impl.QueuePool.sweeps").setLevel(logging.CRITICAL)
 
 
+class MissingGrantsError(DatabaseError, UsageError):
+    """A role may not do what a command needs; the message has the SQL that allows it."""
+
+
 class StorageServer:
     """The database that hosts share."""
 
@@ -159,13 +190,10 @@ class StorageServer:
     def run(self, action: Callable[[Connection], T], retry: DatabaseRetry = _BRIEFLY) -> T:
         """Run an action in one transaction, and repeat it if its connection was cut.
 
-        Args:
-            action: An action that may be repeated, since a commit without an answer may have
-                happened or not.
-            retry: How long to wait for a server that is away.
+        So it may happen twice, since a commit without an answer may have happened or not.
 
         Raises:
-            StoreError: The server is away.
+            StoreError: The server is away for longer than `retry` waits.
         """
 
         def once() -> T:
@@ -247,9 +275,14 @@ class StorageServer:
         return DatabaseError(message, why, LONGEST_WAIT_SECONDS if passes else 0.0)
 
     def _lacking(self) -> str:
+        """Return the SQL that gives our role what it lacks; empty without need."""
         with suppress(SQLAlchemyError), self.engine.connect() as connection:
-            return missing_grants(connection)
-        return ""  # the server is away
+            role = connection.execute(text("SELECT quote_ident(current_user)")).scalar_one()
+            if rows := connection.execute(_MISSING).all():
+                owners = ", ".join(sorted({row.owner for row in rows}))
+                statements = [f"  GRANT {row.lacking} TO {role};" for row in rows]
+                return "\n".join([f"role {role} lacks grants. Let {owners} run:", *statements])
+        return ""  # without need, or the server is away
 
 
 def open_server(asked: str) -> StorageServer:

@@ -64,13 +64,7 @@ T = TypeVar("T")
 
 
 class Binding(msgspec.Struct, frozen=True):
-    """The file `shared.json` of a home that is a copy of a database.
-
-    Attributes:
-        home: Id of the home.
-        storage: Id of the database.
-        server: Its address, without a password.
-    """
+    """The file `shared.json` of a home: its id, its database's id and address (no password)."""
 
     home: str
     storage: str
@@ -191,7 +185,7 @@ class SharedStorage:
         Raises:
             UsageError: Another host runs the sweep, or has deleted it.
         """
-        lease = Lease.take(self.server, sweep_id, name, self._home_id, database_retry)
+        lease = Lease(self.server, sweep_id, name, self._home_id, database_retry)
         there = dict(self._query(_LAST, {"sweep": sweep_id}))
         if not there:
             lease.release()
@@ -291,13 +285,15 @@ class SharedStorage:
         Raises:
             UsageError: Another host runs it.
         """
-        lease = Lease.take(self.server, sweep_id, sweep_id, self._home_id)
+        lease = Lease(self.server, sweep_id, sweep_id, self._home_id)
         self.remote(sweep_id).forget()
         lease.release()
 
     def holder(self, sweep_id: str) -> Holder | None:
         """Return the holder of the lease of a sweep, or the last one; None if there was none."""
-        return None if self.server.identity() is None else holder_of(self.server, sweep_id)
+        if self.server.identity() is None:
+            return None
+        return self.server.run(lambda connection: holder_of(connection, sweep_id))
 
     @cached_property
     def _home_id(self) -> str:

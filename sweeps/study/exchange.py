@@ -19,16 +19,14 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
-    distribution_to_json,
     json_to_distribution,
 )
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, create_trial
 from sqlalchemy.pool import NullPool, StaticPool
 
 from search_spaces.errors import did_you_mean, listing
 from search_spaces.objectives import Direction
-from search_spaces.parameters import Value
 from sweeps.errors import UsageError
 from sweeps.records import Record, SweepInfo
 from sweeps.study.sampler_view import trial_outcome
@@ -65,7 +63,8 @@ def export_study(info: SweepInfo, records: Sequence[Record], file: Path) -> tupl
         )
         if info.has_front:  # of one objective, tables of Optuna would lose their column `value`
             study.set_metric_names([one.metric for one in info.objectives])
-        distributions = _distributions(ended.values())
+        names = {name for record in ended.values() for name in record.params}
+        distributions = {name: _distribution(name, ended.values()) for name in names}
         study.add_trials(_trial(info, ended[n], distributions) for n in numbers if n in ended)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +79,6 @@ def _trial(
     info: SweepInfo, record: Record, distributions: dict[str, BaseDistribution]
 ) -> FrozenTrial:
     outcome = trial_outcome(record, info.objectives, info.epoch_metric)
-    was_trained = outcome.state != TrialState.FAIL
     metrics = record.trained.metrics if record.trained else {}
     facts = {
         "trial": record.trial, "origin": record.origin, "attempt": record.attempt,
@@ -94,8 +92,8 @@ def _trial(
         params=dict(record.params),
         distributions={name: distributions[name] for name in record.params},
         user_attrs={**facts, **named},
-        intermediate_values=dict(outcome.intermediate or {}),
-        constraints={"diverged": 1.0 if outcome.diverged else -1.0} if was_trained else None,
+        intermediate_values=dict(outcome.intermediate),
+        system_attrs=outcome.constraint,
     )
     trial.datetime_start, trial.datetime_complete = (
         datetime.fromtimestamp(moment / 1000) for moment in (record.started_at, record.finished_at)
@@ -103,37 +101,21 @@ def _trial(
     return trial
 
 
-def _distributions(records: Iterable[Record]) -> dict[str, BaseDistribution]:
-    """Return a distribution for each parameter, which holds its values in all records."""
-    texts: dict[str, dict[str, None]] = {}
-    values: dict[str, list[Value]] = {}
-    for record in records:
-        for name, value in record.params.items():
-            alone = distribution_to_json(CategoricalDistribution([value]))
-            texts.setdefault(name, {})[record.distributions.get(name, alone)] = None
-            values.setdefault(name, []).append(value)
-    return {
-        name: _joint([json_to_distribution(text) for text in texts[name]], values[name])
-        for name in texts
-    }
-
-
-def _joint(distributions: Sequence[BaseDistribution], values: Sequence[Value]) -> BaseDistribution:
-    """Return a distribution that holds several of one parameter, and its values.
+def _distribution(name: str, records: Iterable[Record]) -> BaseDistribution:
+    """Return a distribution of a parameter that holds those of all records, and its values.
 
     Optuna refuses a trial whose parameter is of another kind or scale, or has other choices, than
     in the trials before it, and leaves a parameter whose range changes out of its importances.
     """
-    if len(distributions) == 1:
-        return distributions[0]
-    ranges = [one for one in distributions if isinstance(one, FloatDistribution | IntDistribution)]
-    if len(ranges) < len(distributions):
-        choices = [
-            choice
-            for one in distributions
-            if isinstance(one, CategoricalDistribution)
-            for choice in one.choices
-        ]
+    values = [record.params[name] for record in records if name in record.params]
+    texts = dict.fromkeys(r.distributions[name] for r in records if name in r.distributions)
+    found = [json_to_distribution(text) for text in texts]
+    if len(found) == 1:
+        return found[0]
+    categorical = [one for one in found if isinstance(one, CategoricalDistribution)]
+    ranges = [one for one in found if isinstance(one, FloatDistribution | IntDistribution)]
+    if categorical or not ranges:
+        choices = [choice for one in categorical for choice in one.choices]
         once = {(type(choice), choice): choice for choice in (*choices, *values)}
         return CategoricalDistribution(tuple(once.values()))
     low, high = min(one.low for one in ranges), max(one.high for one in ranges)

@@ -26,7 +26,7 @@ decide a proposal.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any, Final, cast
@@ -38,7 +38,6 @@ from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
-    IntDistribution,
 )
 from optuna.trial import FrozenTrial, TrialState
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
@@ -48,7 +47,7 @@ from threadpoolctl import ThreadpoolController
 
 from search_spaces.parameters import Value
 from search_spaces.space import Space
-from sweeps.study.points import Proposal, point_key, walked
+from sweeps.study.points import Distribution, Number, Proposal, point_key, walked
 
 Array = NDArray[np.float64]
 
@@ -71,7 +70,6 @@ _JITTER: Final = 1e-6
 
 
 Point = Proposal | FrozenTrial
-Number = FloatDistribution | IntDistribution
 
 
 class GaussianProcessSampler(optuna.samplers.BaseSampler):
@@ -90,9 +88,7 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
                 together would lead to the same point.
         """
         if not isinstance(n_startup_trials, int) or n_startup_trials < 2:
-            raise ValueError(
-                f"n_startup_trials={n_startup_trials!r}: give a whole number from 2 on"
-            )
+            raise ValueError(f"{n_startup_trials=}: give a whole number from 2 on")
         self._space = space
         self._rng = np.random.default_rng(seed)
         self._random = optuna.samplers.RandomSampler(seed=seed)
@@ -110,15 +106,14 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
             return {}
         running = [t for t in others if t.state == TrialState.RUNNING and t.params]
         is_minimized = study.direction == optuna.study.StudyDirection.MINIMIZE
+        seen = {point_key(trial.params) for trial in others}
         with _pools().limit(limits=1):
-            found = self._choose(
-                *_subset(known, _scores(known, is_minimized), running),
-                seen={point_key(trial.params) for trial in others},
-            )
-        if found is None:
-            return {}
-        self._chosen = found.params
-        return dict(found.distributions)
+            points, gains = self._candidates(*_subset(known, _scores(known, is_minimized), running))
+        for place in np.argsort(-gains, kind="stable"):
+            if points[place].key not in seen:
+                self._chosen = points[place].params
+                return dict(points[place].distributions)
+        return {}
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -136,13 +131,10 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
         """Draw uniformly: before the model, or what the chosen point has not."""
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
-    def _choose(
-        self,
-        known: Sequence[FrozenTrial],
-        scores: Array,
-        running: Sequence[FrozenTrial],
-        seen: set[str],
-    ) -> Proposal | None:
+    def _candidates(
+        self, known: Sequence[FrozenTrial], scores: Array, running: Sequence[FrozenTrial]
+    ) -> tuple[list[Proposal], Array]:
+        """Return points, and the expected improvement by each (its logarithm)."""
         candidates = [self._walk() for _ in range(_FEW if self._is_cautious else _RANDOM)]
         tried = [*known, *running]
         model = Model(Coding(candidates, tried), known, scores, running)
@@ -150,7 +142,7 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
         centres = [self._walked_again(tried[place]) for place in best]
         if self._is_cautious:
             candidates += [self._step(centres[n % len(centres)], _LENGTHS[0]) for n in range(_FEW)]
-            return _first_unseen(candidates, model.gains(candidates), seen)
+            return candidates, model.gains(candidates)
         found: list[Proposal] = []
         gains = np.empty(0)
         for length in _LENGTHS:
@@ -158,14 +150,10 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
             found, gains = found + candidates, np.append(gains, model.gains(candidates))
             candidates = []
             centres = [found[place] for place in np.argsort(-gains, kind="stable")[:_BEST]]
-        return _first_unseen(found, gains, seen)
-
-    def _uniform(self, most: int) -> Iterator[float]:
-        """Return draws without end; so many are drawn at once."""
-        return chain(self._rng.random(most).tolist(), iter(self._rng.random, None))
+        return found, gains
 
     def _walk(self) -> Proposal:
-        draws = self._uniform(64)
+        draws = _endless(self._rng.random, 64)
         return walked(self._space, lambda _, d: value_at(d, next(draws)))
 
     def _walked_again(self, point: FrozenTrial) -> Proposal:
@@ -174,12 +162,10 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
 
     def _step(self, centre: Proposal, length: float) -> Proposal:
         """Return a point near another: each parameter moves with a chance of one half."""
-        uniform = self._uniform(128)
-        normal = chain(
-            self._rng.standard_normal(64).tolist(), iter(self._rng.standard_normal, None)
-        )
+        uniform = _endless(self._rng.random, 128)
+        normal = _endless(self._rng.standard_normal, 64)
 
-        def answer(name: str, distribution: BaseDistribution) -> Value:
+        def answer(name: str, distribution: Distribution) -> Value:
             if centre.distributions.get(name) is not distribution:
                 return value_at(distribution, next(uniform))
             value = centre.params[name]
@@ -187,11 +173,15 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
                 return value
             if isinstance(distribution, CategoricalDistribution):
                 return value_at(distribution, next(uniform))
-            assert isinstance(distribution, Number)
             moved = abs(float(_places(distribution, value)) + length * next(normal))
             return value_at(distribution, moved if moved <= 1 else max(0.0, 2 - moved))
 
         return walked(self._space, answer)
+
+
+def _endless(draw: Callable[..., Any], first: int) -> Iterator[float]:
+    """Return draws without end, of which so many are drawn at once."""
+    return chain(draw(first).tolist(), iter(draw, None))
 
 
 def _span(distribution: Number) -> tuple[float, float]:
@@ -201,18 +191,17 @@ def _span(distribution: Number) -> tuple[float, float]:
     return (math.log(low), math.log(high)) if distribution.log else (low, high)
 
 
-def _places(distribution: FloatDistribution | IntDistribution, values: Any) -> Any:
+def _places(distribution: Number, values: Any) -> Any:
     """Return where numbers lie in their range, from 0 to 1."""
     low, high = _span(distribution)
     return (np.log(values) - low if distribution.log else values - low) / (high - low or 1.0)
 
 
-def value_at(distribution: BaseDistribution, place: float) -> Value:
+def value_at(distribution: Distribution, place: float) -> Value:
     """Return the value at a place from 0 to 1."""
     if isinstance(distribution, CategoricalDistribution):
         count = len(distribution.choices)
         return distribution.choices[min(int(place * count), count - 1)]
-    assert isinstance(distribution, Number)
     low, high = _span(distribution)
     value = low + place * (high - low)
     value = math.exp(value) if distribution.log else value
@@ -293,11 +282,7 @@ class Model:
     """The process, conditioned on trials; lower scores are better."""
 
     def __init__(
-        self,
-        coding: Coding,
-        known: Sequence[Point],
-        scores: Array,
-        running: Sequence[Point] = (),
+        self, coding: Coding, known: Sequence[Point], scores: Array, running: Sequence[Point]
     ) -> None:
         """Fit the hyperparameters.
 
@@ -345,10 +330,7 @@ class Model:
 def fit(rows: Array, scores: Array, coding: Coding) -> tuple[Array, float, float]:
     """Return lengths, variance of the signal, and of the noise, of the highest posterior density.
 
-    Args:
-        rows: (trials, columns).
-        scores: (trials,).
-        coding: That of the rows.
+    The (trials, columns) rows are made by the coding; there is a score for each.
     """
     columns = [rows[:, coding.owners == one] for one in range(coding.lengths)]
     parts = np.array([((c[:, None] - c[None]) ** 2).sum(axis=2).ravel() for c in columns])
@@ -437,11 +419,4 @@ def _best_and_newest(scores: Array, most: int) -> NDArray[np.int64]:
     return np.sort(np.concatenate([best, rest[-(most - len(best)) :]]))
 
 
-def _first_unseen(points: Sequence[Proposal], gains: Array, seen: set[str]) -> Proposal | None:
-    order = np.argsort(-gains, kind="stable")
-    return next((points[place] for place in order if points[place].key not in seen), None)
-
-
-@cache
-def _pools() -> ThreadpoolController:
-    return ThreadpoolController()
+_pools: Final = cache(ThreadpoolController)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 from optuna.distributions import (
     BaseDistribution,
@@ -22,11 +22,10 @@ from search_spaces.space import Space
 from sweeps.journal.events import Unfinished
 from sweeps.records import Longer, Record
 
-Answer = Callable[[str, BaseDistribution], Value]
+Number = FloatDistribution | IntDistribution
+Distribution = Number | CategoricalDistribution
+Answer = Callable[[str, Distribution], Value]
 """Returns the value of a parameter, for its name and distribution."""
-
-_ENQUEUED: Final = ("enqueued", "tried")
-"""First word of the origin of an enqueued point; older homes have the second one."""
 
 
 class _AskingTrial:
@@ -52,14 +51,14 @@ class _AskingTrial:
     def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Any:
         return self._ask(name, _categorical(*choices))
 
-    def _ask(self, name: str, distribution: BaseDistribution) -> Value:
+    def _ask(self, name: str, distribution: Distribution) -> Value:
         self.distributions[name] = distribution
         return self._answer(name, distribution)
 
 
 @lru_cache(maxsize=None, typed=True)
-def _number(kind: type[BaseDistribution], low: Any, high: Any, log: bool, step: Any) -> Any:
-    return kind(low, high, log=log, step=step)  # type: ignore[call-arg]
+def _number(kind: Callable[..., Number], low: float, high: float, log: bool, step: Any) -> Number:
+    return kind(low, high, log=log, step=step)
 
 
 @lru_cache(maxsize=None, typed=True)
@@ -93,11 +92,6 @@ class Proposal:
     def longer(self) -> Longer | None:
         """The earlier trial of which it is one with more epochs; None for any other proposal."""
         return Longer.of(self.origin)
-
-    @property
-    def is_enqueued(self) -> bool:
-        """Whether it was an enqueued point."""
-        return self.origin.partition(",")[0] in _ENQUEUED
 
     def stored_distributions(self) -> dict[str, str]:
         """Return the distributions as JSON texts by name, as a record keeps them."""

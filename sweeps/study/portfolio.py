@@ -126,12 +126,8 @@ def _place(params: Mapping[str, Value], space: Space) -> dict[str, float]:
 def _estimated(
     wanted: NDArray[np.float64], places: NDArray[np.float64], regrets: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the (wanted,) regrets that those of the nearest points make likely.
-
-    A point that was tried keeps its own regret.
-    """
+    """Return the (wanted,) regrets likely by the nearest points; a tried point keeps its own."""
     apart = np.abs(wanted[:, None] - places[None]).sum(axis=2)
     near = np.argsort(apart, axis=1, kind="stable")[:, :NEIGHBOURS]
     weights = 1 / np.maximum(np.take_along_axis(apart, near, axis=1), _NOTHING)
-    found: NDArray[np.float64] = (weights * regrets[near]).sum(axis=1) / weights.sum(axis=1)
-    return found
+    return np.asarray(np.average(regrets[near], axis=1, weights=weights))

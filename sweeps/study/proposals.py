@@ -14,12 +14,7 @@ from typing import Final
 
 import numpy as np
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.errors import SpaceError
@@ -28,13 +23,11 @@ from search_spaces.parameters import Value
 from search_spaces.space import Space
 from search_spaces.values import is_number
 from sweeps.errors import UsageError
-from sweeps.study.points import Proposal, point_key, proposal_at, walked
+from sweeps.study.points import Distribution, Proposal, point_key, proposal_at, walked
 from sweeps.study.sampler_view import SamplerView, TrialOutcome
 from sweeps.study.samplers import SamplerFactory
 
-_PROPOSAL: Final = 0
-_TRAINING: Final = 1
-_SEQUENCE: Final = 2
+_PROPOSAL, _TRAINING, _SEQUENCE = range(3)  # what a seed is for
 
 
 def proposal_seed(sweep_seed: int, trial: int, resample: int) -> int:
@@ -104,7 +97,7 @@ class DivergedRegions:
         row, points, diverged = _features(params), self._points, np.array(self._diverged)
         names = list(self._columns)
         for _ in range(MAX_SPLITS):
-            split = _best_split(points, diverged) if diverged.sum() >= ENOUGH else None
+            split = _best_split(points, diverged)
             if split is None:
                 return False
             column, low, high = split
@@ -113,7 +106,9 @@ class DivergedRegions:
                 return False
             side = points[:, column] <= low if value <= low else points[:, column] >= high
             points, diverged = points[side], diverged[side]
-            if diverged.sum() >= ENOUGH and diverged.mean() >= MOSTLY:
+            if diverged.sum() < ENOUGH:
+                return False
+            if diverged.mean() >= MOSTLY:
                 return True
         return False
 
@@ -244,7 +239,8 @@ class Proposer:
                 f"trial {self._trial}: {dict(point)}, which was asked for before, does not lie in "
                 f"the space ({error}); begin a new sweep with --name"
             ) from None
-        if not self._has_state or stored.is_enqueued:
+        is_enqueued = origin.startswith(("enqueued", "tried"))  # older homes have the second word
+        if is_enqueued or not self._has_state:
             self.sampler_view.open()
             self._accept(stored)
             return stored
@@ -296,15 +292,12 @@ class Proposer:
             is_diverging = factory.cautious and self._diverged.contains(found.params)
             if not is_diverging and self._is_new(found):
                 return replace(found, rejected=attempt)
-        return self._random_unseen(trial)
-
-    def _random_unseen(self, trial: FrozenTrial) -> Proposal:
         seed = proposal_seed(self._seed, self._trial, MAX_REJECTED)
         sampler = optuna.samplers.RandomSampler(seed=seed)
-        for attempt in range(MAX_RANDOM):
+        for attempt in range(MAX_REJECTED, MAX_REJECTED + MAX_RANDOM):
             found = self._drawn(trial, sampler, "random")
             if self._is_new(found):
-                return replace(found, rejected=MAX_REJECTED + attempt)
+                return replace(found, rejected=attempt)
         return self._last_unseen()
 
     def _drawn(
@@ -317,11 +310,10 @@ class Proposer:
         joint_space = sampler.infer_relative_search_space(study, trial)
         joint: Mapping[str, Value] = sampler.sample_relative(study, trial, joint_space)
 
-        def value(name: str, distribution: BaseDistribution) -> Value:
+        def value(name: str, distribution: Distribution) -> Value:
             if distribution.single():
                 if isinstance(distribution, CategoricalDistribution):
                     return distribution.choices[0]
-                assert isinstance(distribution, FloatDistribution | IntDistribution)
                 return distribution.low
             if name in joint and joint_space.get(name) == distribution:
                 return joint[name]

@@ -1,8 +1,7 @@
 """The sampler's view: an in-memory study that lags behind on purpose.
 
-The proposal of trial n sees exactly the outcomes of trials 0 to n - ask_ahead, and every later
-trial as RUNNING, however many have finished meanwhile. So the proposals, and with them the whole
-sweep, depend neither on the number of workers nor on timing.
+The proposal of trial n sees the outcomes of trials 0 to n - ask_ahead, and every later trial as
+RUNNING, however many have finished meanwhile. So neither workers nor timing change a sweep.
 
 A sampler whose work grows with what it sees is shown a part of a long sweep (`SamplerView.most`).
 """
@@ -13,7 +12,7 @@ import copy
 import math
 from bisect import bisect_left, insort
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import optuna
@@ -30,10 +29,7 @@ DIVERGED_CONSTRAINT = "constraints:diverged"
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """How a trial ended, in Optuna's terms.
-
-    Samplers ignore FAIL trials altogether. So a diverged trial is PRUNED without a value and with a
-    violated constraint, which keeps samplers away from its region, with several objectives as well.
+    """How a trial ended, in Optuna's terms; one that diverged is PRUNED without a value.
 
     Attributes:
         values: One per objective; None unless the trial is complete.
@@ -41,9 +37,15 @@ class TrialOutcome:
 
     state: TrialState
     values: tuple[float, ...] | None = None
-    intermediate: Mapping[int, float] | None = None
+    intermediate: Mapping[int, float] = field(default_factory=dict)
     diverged: bool = False
-    pruner_attrs: Mapping[str, Any] | None = None
+    pruner_attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def constraint(self) -> dict[str, float]:
+        """The note by which Optuna knows whether the trial diverged; none on a failed one."""
+        failed = self.state == TrialState.FAIL
+        return {} if failed else {DIVERGED_CONSTRAINT: 1.0 if self.diverged else -1.0}
 
 
 def trial_outcome(
@@ -59,9 +61,8 @@ def trial_outcome(
     if values is None and record.outcome != "pruned":  # or made by another program, without values
         return TrialOutcome(TrialState.FAIL)
     history = record.result.history if record.result else {}
-    watched = history.get(epoch_metric, []) if epoch_metric else []
+    curve = dict(enumerate(history.get(epoch_metric, []) if epoch_metric else []))
     state = TrialState.COMPLETE if values is not None else TrialState.PRUNED
-    curve = dict(enumerate(watched))
     return TrialOutcome(state, values, curve, pruner_attrs=record.pruner_attrs)
 
 
@@ -163,13 +164,10 @@ class SamplerView:
         return trial
 
     def accept(self, proposal: Proposal, *, keep_notes: bool) -> None:
-        """Give the trial opened last its parameters.
+        """Give the trial opened last its parameters, and keep the sampler's notes on it or not.
 
-        Args:
-            proposal: The parameters.
-            keep_notes: Whether to keep the sampler's notes on the trial. TPE, for one, notes the
-                whole joint sample, with inactive parameters, and later takes it for the trial's
-                own; a resumed sweep would not have it.
+        TPE notes the whole joint sample, with inactive parameters, and takes it for the trial's own
+        later.
         """
         trial = self._held.trials[-1]
         self._held.change(
@@ -182,10 +180,8 @@ class SamplerView:
     def tell(self, trial: int, outcome: TrialOutcome) -> FrozenTrial:
         """Let all later proposals see how a trial ended, in place of what they saw before."""
         number = self._imported + trial
-        notes = {**self._held.trials[number].system_attrs, **(outcome.pruner_attrs or {})}
-        if outcome.state != TrialState.FAIL:
-            notes[DIVERGED_CONSTRAINT] = 1.0 if outcome.diverged else -1.0
-        curve, values = dict(outcome.intermediate or {}), outcome.values
+        notes = self._held.trials[number].system_attrs
+        curve, values = dict(outcome.intermediate), outcome.values
         if outcome.state == TrialState.PRUNED and curve:  # as Optuna does, with one objective
             last = curve[max(curve)]
             values = None if math.isnan(last) else (last,)
@@ -194,20 +190,15 @@ class SamplerView:
             state=outcome.state,
             values=values,
             intermediate_values=curve,
-            system_attrs=notes,
+            system_attrs={**notes, **outcome.pruner_attrs, **outcome.constraint},
         )
-        if outcome.state != TrialState.FAIL:
-            self._end(ended)
+        if self.most is not None and outcome.state != TrialState.FAIL:
+            insort(self._ended, number)
+            self._open.discard(number)
+            if outcome.state == TrialState.COMPLETE:
+                insort(self._best, (self._sign * ended.values[0], number))
+                del self._best[int(BEST_SHARE * self.most) :]
         return ended
-
-    def _end(self, trial: FrozenTrial) -> None:
-        if self.most is None:
-            return
-        insort(self._ended, trial.number)
-        self._open.discard(trial.number)
-        if trial.state == TrialState.COMPLETE:
-            insort(self._best, (self._sign * trial.values[0], trial.number))
-            del self._best[int(BEST_SHARE * self.most) :]
 
     def _shown(self) -> list[int] | None:
         """Return the numbers of the trials that the next proposal sees; None: all."""

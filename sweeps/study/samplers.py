@@ -12,10 +12,10 @@ Properties of a sweep with each sampler (tested in `tests/sweeps/study/test_samp
 | grid    | yes                     | yes         | yes        | yes          |
 | others  | as the sampler does     | as it does  | by replay  | if seeded    |
 
-"By replay" means that a resumed sweep makes the earlier proposals again, in order, because the
-sampler keeps a state of its own. The others need no such repetition. `auto` is none of them: it
-becomes grid, gp or tpe when a sweep is made (`chosen_by_auto`). TPE samples each group apart from
-the others; all jointly was tried, and did not pay (docs/evidence/search.md).
+"By replay" means that a resumed sweep makes the earlier proposals again, since the sampler keeps a
+state of its own. `auto` is none of them: it becomes grid, gp or tpe when a sweep is made
+(`chosen_by_auto`). TPE samples each group apart from the others; all jointly was tried, and did not
+pay (docs/evidence/search.md).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, TypeVar
 
 import optuna
@@ -86,7 +86,7 @@ def chosen_by_auto(space: Space, trials: int) -> tuple[Component, str]:
     """
     size, several = space.size(), len(space.objectives)
     names = {name for walk in space.samples() for name in walk.params}
-    parameters = f"{len(names)} parameter{'s' * (len(names) != 1)}"
+    parameters = counted(len(names), "parameter")
     if several > 1:  # `gp` models one
         return Component("tpe"), f"{several} objectives"
     if size is not None and size <= trials:  # it tries them all
@@ -117,8 +117,11 @@ class SamplerFactory:
     """Makes the sampler of one proposal.
 
     Attributes:
-        kind: Returns a sampler for the seed of the sequence, that of the proposal, and options.
+        kind: Returns a sampler for a seed, if it takes one, and options.
         stateless: Whether a proposal depends on the visible history and the seed alone.
+        is_sequence: Whether its draws are one sequence, which belongs to the sweep: its scrambling
+            uses one seed, and the study counts its position. Only parameters outside of it are
+            drawn with the proposal's seed.
         cautious: Options of the sampler that draws again after a proposal was rejected, because it
             was tried before or lies where trials diverge; without any, no proposal is rejected for
             the latter. TPE takes the best of 24 draws from the region of good trials, so it returns
@@ -129,15 +132,23 @@ class SamplerFactory:
     """
 
     kind: Callable[..., optuna.samplers.BaseSampler]
-    stateless: bool
+    options: Mapping[str, Any]
+    stateless: bool = False
+    is_sequence: bool = False
     cautious: Mapping[str, Any] = field(default_factory=dict)
     most: int | None = None
 
     def make(
         self, sequence: int, seed: int, *, is_cautious: bool = False
     ) -> optuna.samplers.BaseSampler:
-        """Return a sampler; only QMC has a sequence, which goes on from proposal to proposal."""
-        return self.kind(sequence, seed, **(self.cautious if is_cautious else {}))
+        """Return a sampler, for the seed of the sequence and that of the proposal."""
+        options = {**self.options, **(self.cautious if is_cautious else {})}
+        if self.is_sequence:
+            outside = optuna.samplers.RandomSampler(seed=seed)
+            return self.kind(seed=sequence, independent_sampler=outside, **options)
+        if "seed" in inspect.signature(self.kind).parameters:
+            return self.kind(seed=seed, **options)
+        return self.kind(**options)
 
 
 def sampler_factory(
@@ -149,17 +160,14 @@ def sampler_factory(
         UsageError: The name, option or import path is unknown, a package is missing, or the sampler
             does not take that many objectives.
     """
-    options = dict(choice.options)
-    samplers = optuna.samplers
+    options, samplers = dict(choice.options), optuna.samplers
     match choice.name:
         case "tpe":
             options = options_in_full(asdict(choice))
             tpe = {"multivariate": True, "group": True, "constant_liar": True, **options}
+            cautious = {"n_ei_candidates": 1}
             factory = SamplerFactory(
-                lambda _, s, **more: samplers.TPESampler(seed=s, **{**tpe, **more}),
-                stateless=True,
-                cautious={"n_ei_candidates": 1},
-                most=MOST_SEEN,
+                samplers.TPESampler, tpe, stateless=True, cautious=cautious, most=MOST_SEEN
             )
         case "gp":
             from sweeps.study.gaussian_process import GaussianProcessSampler
@@ -167,40 +175,30 @@ def sampler_factory(
             if objectives > 1:
                 raise UsageError(_one_objective(choice.name, objectives, "it models one"))
             assert space is not None
-            factory = SamplerFactory(
-                lambda _, s, is_cautious=False: GaussianProcessSampler(
-                    space, seed=s, is_cautious=is_cautious, **options
-                ),
-                stateless=True,
-                cautious={"is_cautious": True},
-            )
+            kind = partial(GaussianProcessSampler, space)
+            cautious = {"is_cautious": True}
+            factory = SamplerFactory(kind, options, stateless=True, cautious=cautious)
             _call(lambda: factory.make(0, 0), "sampler", choice.name)
             return factory
         case "random":
-            factory = SamplerFactory(lambda _, s: samplers.RandomSampler(seed=s, **options), True)
+            factory = SamplerFactory(samplers.RandomSampler, options, stateless=True)
         case "cmaes":
             # The state of its distribution is a note on a trial of the sampler view.
             cmaes = {"warn_independent_sampling": False, **options}
-            factory = SamplerFactory(lambda _, s: samplers.CmaEsSampler(seed=s, **cmaes), False)
+            factory = SamplerFactory(samplers.CmaEsSampler, cmaes)
         case "qmc":
-            # The sequence belongs to the sweep: its scrambling uses one seed, and the study counts
-            # its position. Only parameters outside of it are drawn with the proposal's seed.
             qmc = {"scramble": True, "warn_independent_sampling": False, **options}
-            factory = SamplerFactory(
-                lambda sequence, s: samplers.QMCSampler(
-                    seed=sequence, independent_sampler=samplers.RandomSampler(seed=s), **qmc
-                ),
-                stateless=False,
-            )
-        case _ if "." in choice.name:
-            imported = _import(choice.name, samplers.BaseSampler, "sampler")
-            takes_seed = "seed" in inspect.signature(imported).parameters
-            factory = SamplerFactory(
-                lambda _, s: imported(**({"seed": s} if takes_seed else {}), **options), False
-            )
-        case _:
-            raise UsageError(_unknown("sampler", choice.name, SAMPLERS))
-    _try(factory, choice, objectives)
+            factory = SamplerFactory(samplers.QMCSampler, qmc, is_sequence=True)
+        case path:
+            imported = _import(path, samplers.BaseSampler, "sampler", SAMPLERS)
+            factory = SamplerFactory(imported, options)
+    # A mistake is found now, before anything is created.
+    _call(lambda: _rehearse(factory.make(0, 0), 1), "sampler", choice.name)
+    if objectives > 1:
+        try:
+            _rehearse(factory.make(0, 0), objectives)
+        except (ValueError, RuntimeError) as error:
+            raise UsageError(_one_objective(choice.name, objectives, str(error))) from None
     return factory
 
 
@@ -214,20 +212,9 @@ def make_pruner(choice: Component) -> optuna.pruners.BasePruner | None:
         if choice.options:
             raise UsageError(f"pruner 'none' takes no options, got {', '.join(choice.options)}")
         return None
-    if choice.name not in _KNOWN and "." not in choice.name:
-        raise UsageError(_unknown("pruner", choice.name, PRUNERS))
-    kind = _KNOWN.get(choice.name) or _import(choice.name, optuna.pruners.BasePruner, "pruner")
+    base = optuna.pruners.BasePruner
+    kind = _KNOWN.get(choice.name) or _import(choice.name, base, "pruner", PRUNERS)
     return _call(lambda: kind(**choice.options), "pruner", choice.name)
-
-
-def _try(factory: SamplerFactory, choice: Component, objectives: int) -> None:
-    """Try one sampler now, so that a mistake is found before anything is created."""
-    _call(lambda: _rehearse(factory.make(0, 0), 1), "sampler", choice.name)
-    if objectives > 1:
-        try:
-            _rehearse(factory.make(0, 0), objectives)
-        except (ValueError, RuntimeError) as error:
-            raise UsageError(_one_objective(choice.name, objectives, str(error))) from None
 
 
 def _one_objective(name: str, objectives: int, why: str) -> str:
@@ -265,7 +252,10 @@ def _call(make: Callable[[], _Made], what: str, name: str) -> _Made:
         raise UsageError(f"{what} {name!r}: {error}") from None
 
 
-def _import(path: str, base: type, what: str) -> Any:
+def _import(path: str, base: type, what: str, known: Sequence[str]) -> Any:
+    if "." not in path:
+        names = f"{', '.join(known)}, or a dotted import path"
+        raise UsageError(f"unknown {what} {path!r}{did_you_mean(path, known)}; known: {names}")
     module_name, _, attribute = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module_name), attribute)
@@ -278,16 +268,9 @@ def _import(path: str, base: type, what: str) -> Any:
     return found
 
 
-def _unknown(what: str, name: str, known: tuple[str, ...]) -> str:
-    hint = did_you_mean(name, known)
-    return f"unknown {what} {name!r}{hint}; known: {', '.join(known)}, or a dotted import path"
-
-
 @dataclass
 class TrialPruner:
     """The pruner of one running trial, with its snapshot; it travels with the trial to the worker.
-
-    So its verdicts depend neither on timing nor on the place where the trial runs.
 
     Attributes:
         pruner: Made for this trial alone: pruners keep state (Hyperband its resources), and a

@@ -228,8 +228,8 @@ def ending_of(store: RecordStore, records: Sequence[Record]) -> Finished:
     A start that was killed stored none. It counts as finished if all trials asked for are there.
     """
     done = len({record.trial for record in records if record.ends_trial})
-    is_whole = done >= (store.asked() or 1)
-    return store.ending() or (
+    is_whole = done >= (store.state().requested or 1)
+    return store.state().finished or (
         Finished("FINISHED", None) if is_whole else Finished("KILLED", "killed")
     )
 
@@ -333,7 +333,7 @@ def end_parent(
         IncompleteError: All is written, but the report lacks its samples.
     """
     confirmed = heard(Conclusions(store).confirmed)
-    end = describe_end(info, records, store.asked() or 0, ending, champion_of(confirmed))
+    end = describe_end(info, records, store.state().requested or 0, ending, champion_of(confirmed))
     lacking, sources = None, digest_sources(store)
     is_drawn = projection.arrange(info, partial(_has_report, sources=sources))
     data = SweepData.read(info, store, records=records)
@@ -594,7 +594,7 @@ class ParentRun:
     def prepare(self) -> None:
         """Import MLflow in the background, and what the report needs, if there will be one."""
         is_search = confirmed_by(self._info.directory) is None
-        has_report = is_search and (self._store.asked() or 0) >= FEWEST_TRIALS
+        has_report = is_search and (self._store.state().requested or 0) >= FEWEST_TRIALS
         self._projector.prepare(_import_what_reports if has_report else lambda: None)
 
     def files(self) -> list[Path]:

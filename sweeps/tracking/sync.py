@@ -211,7 +211,7 @@ def send(
         RecordError: A record cannot be read.
     """
     store = home.store(info.id)
-    if store.is_archived:
+    if store.state().is_archived:
         return SyncReport(info.name, 0, [], [], None)  # its runs are hidden
     load = partial(recorded_experiment, info, home.sweeps_folder)
     records, written = store.read_all(), dict[str, None]()
@@ -226,7 +226,7 @@ def send(
         # the run gets its numbers and counts as pending.
         return files(key)
 
-    note = sweep_note(info, store.asked() or 0, is_running=False)
+    note = sweep_note(info, store.state().requested or 0, is_running=False)
     projection = Projection(tracking_uri, home.artifacts, store.folder, held.confirm)
     projector = Projector(projection, info, note)
     ending = ending_of(store, records)

@@ -44,7 +44,7 @@ def assert_ended(fleet, host, name, expected):
     assert table(sweep) == expected
     opened = Home.resolve(home, fleet.storage)
     assert not opened.is_running(sweep.info.id)
-    assert len(opened.store(sweep.info.id).asked_for()) == TRIALS
+    assert len(opened.store(sweep.info.id).state().asked) == TRIALS
     runs = runs_of(fleet, sweep.info)
     assert sum(kind == "trial" for kind, _ in runs) >= TRIALS
     assert [status for kind, status in runs if kind == "sweep"] == ["FINISHED"]

@@ -77,7 +77,7 @@ def _refuse_arrays(lab: Lab, content: bytes) -> None:
     path, journal = store.details_path(key), store.journal.path
     whole, before = path.read_bytes(), journal.read_bytes()
     event = store.state().ended[key]
-    forged = msgspec.structs.replace(event, details=hashlib.sha256(content).hexdigest())
+    forged = msgspec.structs.replace(event, details_sha256=hashlib.sha256(content).hexdigest())
     for is_forged in (False, True):  # without it the checksum alone refuses them
         path.write_bytes(content)
         if is_forged:

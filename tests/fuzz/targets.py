@@ -117,7 +117,7 @@ def shared_files() -> dict[str, bytes]:
     home = Home(_WORK / "home")
     store = home.store(SWEEP_ID)
     info = make_info()
-    store.create(info, Requested(9), Started(began_at=1, command="sweeps run", folder="/"))
+    store.begin(info, Requested(9), Started(began_at=1, command="sweeps run", folder="/"))
     params = {"learning_rate": 0.001, "units_1": 9}
     unfinished = Unfinished(
         trial=6, attempts=1, origin="sampled", params=params, distributions=DISTRIBUTIONS,

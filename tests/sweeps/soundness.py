@@ -26,13 +26,11 @@ def assert_sound(home: Path, expected: list, name: str = "toy", storage: str | N
     sweep = sweeps.load(name, home, storage)
     assert table(sweep) == expected
     records = sweep.home.store(sweep.info.id).read_all()
-    for trial, asked in sweep.home.store(sweep.info.id).asked_for().items():
+    for trial, asked in sweep.home.store(sweep.info.id).state().asked.items():
         assert [asked.params] == [r.params for r in records if r.trial == trial][-1:]
     wanted = {r.key: STATUSES[r.outcome] for r in records}
     assert runs(home, "trial") == wanted
     assert list(runs(home, "sweep").values()) == ["FINISHED"]
-    folder = sweep.home.store(sweep.info.id).folder
-    assert not (folder / "lock").read_text()
     weights = journals.weights(sweep.home.store(sweep.info.id))
     assert weights <= {record.key for record in records}
     assert strays(home) == []

@@ -5,17 +5,21 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import math
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from search_spaces.objectives import Objective
+from sweeps.analysis.data import SweepData
 from sweeps.analysis.rows import trial_rows
 from sweeps.analysis.summary import listing_rows, summarize
 from sweeps.analysis.table import trial_table
 from sweeps.progress.lines import PlainLines
 from sweeps.progress.live import draw
 from sweeps.progress.tally import Tally
+from sweeps.records import RecordStore
 from sweeps.render.markdown import render_markdown
 from sweeps.render.summaries import TrialsView, render_best, render_listing, render_text
 from tests.sweeps.factories import altered
@@ -40,6 +44,7 @@ RECORDS = [
     trial(3, 0.80, 9000),
     trial(4, outcome="failed", error="ValueError: boom"),
 ]
+ODD = trial(5, 0.9, math.nan)
 LINE = (
     "2 trials on the Pareto front, observed, not confirmed: "
     "best_val_accuracy 0.8700 to 0.9300, parameters 4210 to 13002"
@@ -131,6 +136,13 @@ def test_the_flat_table_puts_objectives_first_and_says_who_is_on_the_front():
         "best_val_accuracy", "parameters", "best_val_loss", "on_front", "seconds", "error",
     ]  # fmt: skip
     assert [row[columns.index("on_front")] for row in rows] == [False, True, True, False, False]
+
+
+def test_a_trial_whose_second_objective_is_no_number_has_none_in_its_view():
+    data = SweepData(INFO, RecordStore(Path("none")), (*RECORDS[:2], ODD), 3, None)
+    accuracy, parameters = data.by_objective
+    assert [record.objective for record in accuracy.records] == [0.91, 0.93, 0.9]
+    assert [record.objective for record in parameters.records] == [13002, 13002, None]
 
 
 def test_the_list_of_sweeps_counts_the_front():

@@ -46,7 +46,7 @@ def test_an_answer_that_nobody_hears_keeps_nothing_from_mlflow(
     app(words(toy_space, make_home()), standalone_mode=False)
     assert capsys.readouterr().err.splitlines()[-1] == "error: [Errno 28] no space"
     sweep = sweeps.load("toy", make_home())
-    assert sweep.home.store(sweep.info.id).ending().status == "FINISHED"
+    assert sweep.home.store(sweep.info.id).state().finished.status == "FINISHED"
     assert len(sent) == 1
 
 

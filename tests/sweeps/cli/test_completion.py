@@ -28,7 +28,7 @@ tab sweeps best ml
 def home(tmp_path):
     """Return a home with one sweep, `mlp`."""
     folder = tmp_path / "home"
-    Home(folder).store(SWEEP_ID).create(make_info())
+    Home(folder).store(SWEEP_ID).begin(make_info())
     return folder
 
 

@@ -184,7 +184,7 @@ def test_watch_follows_until_the_end(steered):
     known = len([e for e in events if e["event"] == "trial_finished"])
     assert 0 < known <= TRIALS
     (info,) = Home(steered.home).sweeps()
-    took = Home(steered.home).store(info.id).ending().seconds
+    took = Home(steered.home).store(info.id).state().finished.seconds
     assert events[-1]["summary"]["seconds"] == took, "of the start, not of the watching"
     assert steered.running.wait() == 0
 

@@ -115,7 +115,7 @@ def test_the_readings_of_some_sweeps_are_those_that_asked_about_all_of_them(acce
 
 def test_readings_that_came_with_an_imported_sweep_count_too(access_log, tmp_path):
     store = Home(tmp_path).store(make_info().id)
-    store.create(make_info())
+    store.begin(make_info())
     for number, digest in ((3, DIGEST), (7, "cd" * 32)):
         Conclusions(store).keep_tested(f"{digest[:8]}-{number}", TESTED)
     assert access_log.count() == 3

@@ -40,7 +40,7 @@ def trained(home, name, folds=8, missing=(), change=as_it_is):
     ids = [f"20250101-{number:08x}", f"20250102-{number:08x}"]
     data = {**make_info().data, "digest": DATA.digest, "split_digest": DATA.split_digest}
     for id_, called in zip(ids, (name, f"{name}-confirmation"), strict=True):
-        home.store(id_).create(make_info(id=id_, name=called, experiment=EXPERIMENT, data=data))
+        home.store(id_).begin(make_info(id=id_, name=called, experiment=EXPERIMENT, data=data))
     store = home.store(ids[1])
     for fold in range(folds):
         for place, (label, skill) in enumerate(SKILLS.items()):

@@ -23,6 +23,7 @@ import sweeps
 from sweeps.cli import app
 from sweeps.errors import UsageError
 from sweeps.home import Home
+from sweeps.journal.events import Renamed
 from sweeps.manage.former import KEPT, take_over
 from sweeps.records.arrays import pack_arrays, unpack_arrays
 from sweeps.runner.budget import time_used
@@ -169,7 +170,7 @@ def test_a_sweep_whose_name_is_taken_is_named_and_comes_once_that_is_renamed(
     (line,) = taken(make_home(), old)
     assert "there is another sweep 'bowl'" in line
     sweeps.load("bowl", make_home())
-    Home(make_home()).store(Home(make_home()).get("bowl").id).rename("toy")
+    Home(make_home()).store(Home(make_home()).get("bowl").id).append(Renamed("toy"))
     assert taken(make_home(), old) == []
     assert rows(make_home()) == {**ROWS, "toy": 1}
 
@@ -204,8 +205,9 @@ def test_elsewhere_its_runs_are_made_anew(tracked_old, tmp_path, migrated_databa
     shutil.copy(migrated_database, new / "mlflow.db")
     ran = CliRunner().invoke(app, ["import", str(tracked_old), "--home", str(new)])
     assert ran.exit_code == 0, ran.output
-    shown = [info for info in Home(new).sweeps() if not Home(new).store(info.id).is_archived]
-    attempts = sum(len(Home(new).store(info.id).state().ended) for info in shown)
+    states = [Home(new).store(info.id).state() for info in Home(new).sweeps()]
+    shown = [state for state in states if not state.is_archived]
+    attempts = sum(len(state.ended) for state in shown)
     assert len(runs_of(new)) == len(shown) + attempts
     assert not (tracked_old / "sweeps").exists()
 

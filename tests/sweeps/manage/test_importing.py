@@ -96,7 +96,7 @@ def test_they_are_no_trials(imports, tmp_path, run_toy, make_home):
     sweep, home = run_toy(), Home(make_home())
     assert len(sweep.trials()) == 6
     assert sweep.best().values["score"] < 2
-    assert len(home.store(sweep.info.id).asked_for()) == 6
+    assert len(home.store(sweep.info.id).state().asked) == 6
     assert len(sweep.home.store(sweep.info.id).read_all()) == 6
     with closing(sqlite3.connect(make_home() / "mlflow.db")) as runs:
         kinds = runs.execute("SELECT value FROM tags WHERE key = 'kind'").fetchall()

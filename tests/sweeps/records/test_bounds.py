@@ -145,7 +145,7 @@ def read(path):
 def recorded(folder, name, digest):
     """Record an attempt that has the file of that name and digest; return the path of the file."""
     store = RecordStore(folder)
-    store.create(INFO)
+    store.begin(INFO)
     (folder / "trials").mkdir()
     kind = name.partition(".")[2]
     members = {"npz": "details", "weights.npz": "weights", "files.zip": "files"}
@@ -173,7 +173,7 @@ def test_a_bomb_is_one_message_and_takes_bounded_memory(tmp_path, bomb):
 @pytest.mark.parametrize("bomb", cases(MOVED))
 def test_a_bomb_in_place_of_what_had_no_room_takes_bounded_memory(tmp_path, bomb):
     store = RecordStore(tmp_path)
-    store.create(INFO)
+    store.begin(INFO)
     with_moved(store, MOVED[bomb]())
     path = store.details_path("0007-2")
     said, taken = read(path)
@@ -199,7 +199,7 @@ def plenty():
 def test_a_large_ordinary_record_goes_through_within_the_bound(tmp_path):
     record = make_record(result=checked(plenty()))
     store = RecordStore(tmp_path)
-    store.create(INFO)
+    store.begin(INFO)
     store.write(record)
     path = store.details_path("0007-2")
     said, taken = read(path)

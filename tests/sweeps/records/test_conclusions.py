@@ -72,7 +72,7 @@ def kind_of(conclusion):
 @pytest.fixture
 def conclusions(tmp_path):
     store = RecordStore(tmp_path / "20260101-abcdabcd")
-    store.create(INFO)
+    store.begin(INFO)
     return kept.Conclusions(store)
 
 

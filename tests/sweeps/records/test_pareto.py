@@ -101,7 +101,7 @@ def test_who_needs_one_best_trial_is_told_where_the_front_is():
 def test_objectives_are_recorded_in_their_order(tmp_path, others):
     info = make_info(other_objectives=others)
     store = RecordStore(tmp_path / "sweep")
-    store.create(info)
+    store.begin(info)
     assert store.info() == info
     assert info.objectives == (Objective("best_val_accuracy", "maximize"), *others)
     assert info.has_front == bool(others)

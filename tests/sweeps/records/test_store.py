@@ -16,8 +16,10 @@ from sweeps.errors import UsageError
 from sweeps.experiment import TrialResult, TrialSpec
 from sweeps.journal.events import (
     MOST_BYTES,
+    Archived,
     Asked,
     Noted,
+    Renamed,
     Retried,
     TooLongError,
     Unfinished,
@@ -65,7 +67,7 @@ INFO = SweepInfo(
 @pytest.fixture
 def store(tmp_path):
     store = RecordStore(tmp_path / "sweeps" / INFO.id)
-    store.create(INFO)
+    store.begin(INFO)
     return store
 
 
@@ -146,7 +148,7 @@ def test_a_folder_without_a_sweep_has_no_info(tmp_path):
 
 
 def test_each_start_repeats_what_the_sweep_is_so_that_no_line_is_the_sweep(store):
-    store.repeat(INFO)
+    store.begin(INFO)
     path = store.journal.path
     path.write_bytes(path.read_bytes().replace(b"begun", b"began", 1))
     again = as_new(store)
@@ -206,7 +208,7 @@ def test_a_sweep_is_read_as_its_newest_generation_has_it_and_knows_the_earlier(s
     assert info.at(5).unfinished == second.unfinished
     assert info.at(4).space == INFO.space
     assert info.at(4).generation == 1
-    store.repeat(info)
+    store.begin(info)
     assert as_new(store).info() == info
 
 
@@ -223,33 +225,33 @@ def test_a_generation_that_is_lost_is_an_error_until_a_start_has_repeated_it(
     again = as_new(store)
     with pytest.raises(RecordError, match=rf"generation {number} of the sweep is, is lost; bring"):
         again.info()
-    again.repeat(info)
+    again.begin(info)
     assert as_new(store).info() == info
 
 
 def test_the_number_of_trials_asked_for_is_remembered(store):
-    assert store.asked() is None
+    assert store.state().requested is None
     store.ask(40)
     store.ask(40)
-    assert as_new(store).asked() == 40
+    assert as_new(store).state().requested == 40
     assert len(lines(store)) == 2, "what is known is not written again"
 
 
 def test_an_archived_sweep_is_hidden_until_it_is_restored_or_run(store):
-    assert not store.is_archived
-    store.archive()
-    assert as_new(store).is_archived
-    store.unarchive()
-    assert not as_new(store).is_archived
-    store.archive()
+    assert not store.state().is_archived
+    store.append(Archived(hidden=True))
+    assert as_new(store).state().is_archived
+    store.append(Archived(hidden=False))
+    assert not as_new(store).state().is_archived
+    store.append(Archived(hidden=True))
     store.ask(3)
-    assert not as_new(store).is_archived
+    assert not as_new(store).state().is_archived
 
 
 def test_a_renamed_sweep_keeps_its_name_when_it_is_repeated(store):
-    store.rename("tidy")
+    store.append(Renamed("tidy"))
     assert as_new(store).info() == dataclasses.replace(INFO, name="tidy")
-    store.repeat(store.info())
+    store.begin(store.info())
     assert as_new(store).info().name == "tidy"
 
 

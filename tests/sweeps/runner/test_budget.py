@@ -153,8 +153,8 @@ def test_a_budget_decides_how_many_trials_there_are_and_never_which(run_toy):
         budget *= 4  # a busy machine did not even begin
     begun = len(some.rows())
     assert 0 < begun < 200
-    assert some.home.store(some.info.id).ending().stopped_by == "budget"
-    assert some.home.store(some.info.id).asked() == begun
+    assert some.home.store(some.info.id).state().finished.stopped_by == "budget"
+    assert some.home.store(some.info.id).state().requested == begun
     (start,) = some.home.store(some.info.id).state().starts
     assert start.seconds is not None
     more = run_toy("other", trials=begun + 2, **quick)

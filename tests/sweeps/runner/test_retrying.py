@@ -164,7 +164,7 @@ def test_between_mark_and_outcome_nothing_disagrees(failed, make_home):
         found = examine_sweep(sweep.home, sweep.info, f"sqlite:///{make_home()}/mlflow.db")
         assert {PARTS[kind] for kind, _, _ in problems(found)} <= {"mlflow"}, folder
         (note,) = (what for kind, what, _ in found if kind == NOTE)
-        assert "2 trials have no outcome yet (1, 3)" in note
+        assert "2 trials without an outcome yet (1, 3)" in note
 
 
 @pytest.mark.slow

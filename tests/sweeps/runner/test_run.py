@@ -167,7 +167,9 @@ def test_a_sweep_ends_early_when_told_to(run_toy, options, expected):
 
 def test_a_used_up_space_ends_the_sweep(run_toy):
     fixed = ("x=0.5", "layers=0", "kind=a,b")
-    assert len(run_toy(trials=6, overrides=fixed).rows()) == 2
+    sweep = run_toy(trials=6, overrides=fixed)
+    assert len(sweep.rows()) == 2
+    assert sweep.home.store(sweep.info.id).state().requested == 6, "there are none for the rest"
 
 
 def test_grid_tries_every_point_and_then_ends(run_toy):

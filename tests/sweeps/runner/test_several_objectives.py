@@ -165,7 +165,15 @@ def test_stop_after_counts_trials_that_do_not_change_the_front():
     ]
     for worth, expected in told:
         rules.tell(worth)
-        assert rules.reason() == expected
+        assert rules.reason == expected
+
+
+def test_a_running_trial_that_improves_does_not_take_back_the_end_of_the_sweep():
+    rules = StopRules(Limits(99, stop_after=2), [SCORE])
+    for score in (0.5, 0.4, 0.3):
+        rules.tell((score,))
+    rules.tell((0.9,))  # began before the sweep ended
+    assert rules.reason == "stop_after"
 
 
 @pytest.mark.slow

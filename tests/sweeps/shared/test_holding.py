@@ -83,7 +83,7 @@ def test_a_lease_is_ours_for_certain_for_half_its_time_then_the_database_is_aske
     monkeypatch.setattr(lease, "LEASE_SECONDS", 4.0)
     server = open_server(storage)
     server.prepare()
-    ours = Lease.take(server, "s", "toy", "a")
+    ours = Lease(server, "s", "toy", "a")
     postgres.stop("fast")
     ours.confirm()
     time.sleep(2.1)
@@ -92,7 +92,7 @@ def test_a_lease_is_ours_for_certain_for_half_its_time_then_the_database_is_aske
     postgres.start()
     ours.confirm()
     time.sleep(4.1)
-    theirs = Lease.take(server, "s", "toy", "b")
+    theirs = Lease(server, "s", "toy", "b")
     with pytest.raises(LeaseLost):
         ours.confirm()
     with pytest.raises(LeaseLost):  # another thread of the one that was told
@@ -101,7 +101,7 @@ def test_a_lease_is_ours_for_certain_for_half_its_time_then_the_database_is_aske
     theirs.release()
     with pytest.raises(LeaseLost):
         theirs.confirm()
-    Lease.take(server, "s", "toy", "c").confirm()
+    Lease(server, "s", "toy", "c").confirm()
 
 
 def lose(info, here, elsewhere):
@@ -109,7 +109,7 @@ def lose(info, here, elsewhere):
     with hold(here, info, on_lost=lost.set) as held:
         assert held.lease is not None
         held.lease.release()  # as if nothing had been heard of it for too long
-        Lease.take(elsewhere.shared.server, info.id, info.name, "another home")
+        Lease(elsewhere.shared.server, info.id, info.name, "another home")
         with pytest.raises(LeaseLost):
             here.store(info.id).write(make_record(0, 9))
         assert lost.wait(20)
@@ -128,7 +128,7 @@ def test_who_has_lost_a_sweep_hears_of_it_and_may_write_nothing_more(shared):
 
 def test_a_sweep_that_was_deleted_elsewhere_cannot_be_held(shared):
     info, here, elsewhere = shared
-    lease = Lease.take(elsewhere.shared.server, info.id, info.name, "b")
+    lease = Lease(elsewhere.shared.server, info.id, info.name, "b")
     elsewhere.shared.remote(info.id).forget()
     lease.release()
     with pytest.raises(UsageError, match="deleted on another host"), hold(here, info):

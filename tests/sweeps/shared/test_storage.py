@@ -33,7 +33,7 @@ class Host:
 
     def create(self):
         with self.home.exclusive():
-            self.store.create(make_info())
+            self.store.begin(make_info())
         record = make_record()
         result = replace(record.result, weights={"w": np.arange(3.0)})
         self.store.write(altered(record, result=result), {"x": b"written"})
@@ -316,7 +316,7 @@ def test_who_has_lost_the_lease_writes_nothing(hosts):
     before = b.files()
     with suppress(LeaseLost), hold(a.home, make_info()) as held:
         held.lease.release()
-        Lease.take(b.home.shared.server, SWEEP_ID, "toy", "b")
+        Lease(b.home.shared.server, SWEEP_ID, "toy", "b")
         for write in (
             lambda: a.store.write(make_record(1)),
             lambda: a.store.drop_weights(KEY),

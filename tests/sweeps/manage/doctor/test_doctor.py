@@ -226,7 +226,7 @@ def test_a_damaged_end_costs_its_attempt_and_the_trial_runs_again(patient, run_t
         f"event {number} is damaged (its checksum does not fit; it was 'ended' of attempt 0002-1)"
     )
     assert f"journal.jsonl: {said}; left out\n" in result.stdout
-    assert "'toy': 1 trial has no outcome yet (2); `sweeps run` goes on" in result.stdout
+    assert "'toy': 1 trial without an outcome yet (2); `sweeps run` goes on" in result.stdout
     again = table(run_toy(trials=4, workers=0))
     assert again == patient.healthy[1]
     assert patient.problems() == []
@@ -362,8 +362,16 @@ def test_a_home_with_an_odd_name_is_examined_as_any_other(run_toy, tmp_path, nam
     assert not list(tmp_path.glob("**/a")), "the address was cut at the sign"
 
 
-def test_what_a_killed_process_left_in_the_lock_is_cleared(patient):
-    lock = patient.store.folder / "lock"
-    lock.write_text('{"pid": 1}')
-    assert patient.problems() == []
-    assert (patient.doctor("--fix").stderr, lock.read_text()) == ("", "")
+def test_a_deletion_that_was_not_finished_is_told_and_finished(patient):
+    deleted = patient.store.folder.rename(patient.store.folder.with_name(".deleted-20260101-00"))
+    told = patient.doctor()
+    assert (told.exit_code, f"{deleted}: a deletion was not finished" in told.stdout) == (1, True)
+    assert patient.doctor("--fix").exit_code == 0
+    assert not deleted.exists()
+
+
+def test_what_nobody_of_ours_has_made_is_let_be(patient):
+    (patient.path / ".a.newsletter").mkdir()
+    (patient.path / ".a.new").touch()
+    assert patient.doctor("--fix").exit_code == 0
+    assert [path.name for path in patient.path.glob(".a.*")] == [".a.newsletter"]
