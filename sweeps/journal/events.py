@@ -23,7 +23,7 @@ from search_spaces.objectives import Direction, Objective
 from search_spaces.parameters import Value
 from sweeps.errors import UsageError
 from sweeps.experiment import TrialResult, TrialSpec
-from sweeps.workspace.files import DEEPEST, FormatError, parse_json
+from sweeps.workspace.files import DEEPEST, FormatError, is_deep, parse_json
 
 BY: Final = version("digit-sweeps")
 MOST_BYTES: Final = 64 * 1024
@@ -343,6 +343,9 @@ class Record(Event, frozen=True, kw_only=True, dict=True, tag="ended 1"):
             raise ValueError("its objective is no number")
         if not "".join(names).isprintable():
             need_lines(*names)
+        for facts in (self.pruner_attrs, trained.info if trained else {}):
+            if facts and is_deep(facts):
+                raise ValueError(f"it is nested more than {DEEPEST} levels deep")
 
     @property
     def key(self) -> str:

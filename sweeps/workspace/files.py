@@ -214,7 +214,7 @@ def parse_json(text: bytes | bytearray) -> Any:
         value = json.loads(text.decode("utf-8"))
     except RecursionError:
         raise FormatError("nested too deep") from None
-    if text.count(b"[") + text.count(b"{") > DEEPEST and _is_deep(value):
+    if text.count(b"[") + text.count(b"{") > DEEPEST and is_deep(value):
         raise FormatError(f"nested more than {DEEPEST} levels deep")
     return value
 
@@ -227,7 +227,8 @@ def is_too_much(text: bytes | bytearray, most: int = MOST_PARSED) -> bool:
     return len(text) * copies + values > most
 
 
-def _is_deep(value: Any) -> bool:
+def is_deep(value: Any) -> bool:
+    """Whether lists and mappings in a value lie more than `DEEPEST` levels deep."""
     level = [value]
     for _ in range(DEEPEST):
         inner = (one.values() if isinstance(one, dict) else one for one in level)
