@@ -37,17 +37,14 @@ from sweeps.wording import counted
 from sweeps.workspace.databases import check
 from sweeps.workspace.files import remove
 
-DATABASE: Final = "`sweeps doctor --fix` puts the file aside and writes it anew from the journal"
 SEND: Final = "`sweeps doctor --fix` sends it (`sweeps sync` sends only runs that are missing)"
 REPLACE: Final = "`sweeps doctor --fix` deletes the run and sends it anew from the journal"
 WAIT: Final = "try again when the store answers"
-ASIDE: Final = "`sweeps doctor --fix` puts the file aside; the results of the trials stay"
+ASIDE: Final = "`sweeps doctor --fix` puts the file aside; all results stay in the journal"
 CLEAN: Final = "`sweeps doctor --fix` or the next `sweeps run` clears it away"
 AS_SAID: Final = "do what the line about the file says"
-PARTS: Final = {
-    DATABASE: "database", SEND: "mlflow", REPLACE: "mlflow", WAIT: "mlflow", ASIDE: "files",
-    CLEAN: "files", AS_SAID: "records",
-}  # fmt: skip
+PARTS: Final = {SEND: "mlflow", REPLACE: "mlflow", WAIT: "mlflow", ASIDE: "files", CLEAN: "files",
+                AS_SAID: "records"}  # fmt: skip
 """The repairs of problems, with the part in which each is found."""
 NOTE: Final = "worth knowing, and no problem"
 DOUBT: Final = "no problem, and speaks against the results"
@@ -60,11 +57,8 @@ def examine_home(home: Home, tracking_uri: str) -> list[Finding]:
     """Examine the database that all sweeps of a home share, and the files beside them."""
     found: list[Finding] = []
     home.sweeps(lambda error: found.append((AS_SAID, str(error), "")))
-    found += _left_over(home.path, others=home.sweeps_folder.glob(".import-*"))
-    for path in home.sweeps_folder.glob(
-        f"{DELETED}*"
-    ):  # `finish_deletions` has its runs removed first
-        found.append((CLEAN, f"{path}: a deletion was not finished", ""))
+    cut_off = [*home.sweeps_folder.glob(".import-*"), *home.sweeps_folder.glob(f"{DELETED}*")]
+    found += _left_over(home.path, others=cut_off)
     for folder in filter(Path.is_dir, listed(home.path / "test")):
         for error in Evaluations(folder).damage():
             key = str(error.path) if isinstance(error, DamagedFileError) else ""
@@ -73,16 +67,12 @@ def examine_home(home: Home, tracking_uri: str) -> list[Finding]:
         try:
             check(database)
         except StoreError as error:
-            found.append((DATABASE, str(error), str(database)))
+            found.append((ASIDE, str(error), str(database)))
     return found
 
 
 def examine_sweep(home: Home, info: SweepInfo, tracking_uri: str) -> list[Finding]:
-    """Compare journal, files and MLflow of one sweep, unless it is running.
-
-    Raises:
-        UsageError: An event is of a newer version, or MLflow refuses access.
-    """
+    """Compare journal, files and MLflow of one sweep, unless it is running."""
     if home.is_running(info.id):
         return [(NOTE, "is running now: its runs follow its journal, and are not compared", "")]
     store, found = home.store(info.id), list[Finding]()
@@ -248,7 +238,7 @@ def _clear(found: Sequence[Finding], say: Report) -> None:
     """Put damaged files aside, remove what belongs to nothing, and say what will be sent."""
     for kind, what, key in found:
         path = Path(key)
-        if kind in (ASIDE, DATABASE):
+        if kind == ASIDE:
             for end in ("", "-wal", "-shm", "-journal"):
                 if (part := path.with_name(path.name + end)).exists():
                     say(f"{part} is kept as {put_aside(part).name}")

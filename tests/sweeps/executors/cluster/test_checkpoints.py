@@ -82,7 +82,7 @@ def test_a_trial_whose_only_worker_died_waits_for_another_one(cluster, space, on
     )  # fmt: skip
     helping.join()
     (record,) = records(sweep)
-    assert (record.spec.attempt, record.resumed_from, record.result.outcome) == (1, 4, "complete")
+    assert (record.attempt, record.resumed_from, record.result.outcome) == (1, 4, "complete")
 
 
 @pytest.mark.slow
@@ -108,5 +108,5 @@ def test_a_trial_that_crashes_there_or_loses_its_worker_goes_on(
     assert said in heard.notes
     # Dask gives the attempt to the other worker, which goes on from what is in the folder.
     (record,) = records(lost)
-    assert (record.spec.attempt, record.resumed_from) == (1, 4)
+    assert (record.attempt, record.resumed_from) == (1, 4)
     assert not list((tmp_path / "there").rglob(".checkpoints"))

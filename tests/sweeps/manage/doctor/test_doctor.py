@@ -66,7 +66,7 @@ def damaged_runs(p):
     (p.path / "mlflow.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 40_000)
     for file in p.path.glob("mlflow.db-*"):
         file.unlink()
-    return "database", "mlflow.db: damaged"
+    return "files", "mlflow.db: damaged"
 
 
 def deleted_run(p):
@@ -365,7 +365,7 @@ def test_a_home_with_an_odd_name_is_examined_as_any_other(run_toy, tmp_path, nam
 def test_a_deletion_that_was_not_finished_is_told_and_finished(patient):
     deleted = patient.store.folder.rename(patient.store.folder.with_name(".deleted-20260101-00"))
     told = patient.doctor()
-    assert (told.exit_code, f"{deleted}: a deletion was not finished" in told.stdout) == (1, True)
+    assert (told.exit_code, f"{deleted} belongs to nothing" in told.stdout) == (1, True)
     assert patient.doctor("--fix").exit_code == 0
     assert not deleted.exists()
 
