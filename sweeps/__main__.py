@@ -16,6 +16,7 @@ SHORT: Final = {"best", "list", "trials"}
 NO_MEMORY: Final = (
     "failed to map segment",  # of a shared library
     "error return without exception set",  # of an extension module
+    "returned NULL without setting an exception",  # of an import
     "can't start new thread",
 )
 """Words of errors that stand for a lack of memory."""
@@ -24,6 +25,7 @@ NO_MEMORY: Final = (
 def main() -> None:
     """Run the command line."""
     codes: list[int] = []
+    reserve = bytearray(2**20)  # so that there is room to say that there is none
     atexit.register(_leave, codes)  # the first registered: it runs last
     clock.command = clock.Stopwatch()
     # Records are many small objects, none of them garbage: to look for some, as often as usual,
@@ -42,6 +44,7 @@ def main() -> None:
         codes += [ended.code] if isinstance(ended.code, int) else []
         raise
     except (MemoryError, ImportError, SystemError, RuntimeError) as error:
+        reserve.clear()
         if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
             print("error: there is too little memory; more is needed (ulimit -v)", file=sys.stderr)
             sys.exit(1)

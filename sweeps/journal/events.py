@@ -354,7 +354,7 @@ class Record(Event, frozen=True, kw_only=True, dict=True, tag="ended 1"):
 
     @classmethod
     def of(cls, result: TrialResult | None, **members: Any) -> Record:
-        """Return the record of an attempt with that result; the members are those below."""
+        """Return the record of an attempt with that result; the members are those above."""
         if result is None:
             return cls(**members)
         trained = {name: getattr(result, name) for name in Trained.__struct_fields__}
@@ -413,8 +413,9 @@ class Record(Event, frozen=True, kw_only=True, dict=True, tag="ended 1"):
 
     def check(self) -> None:
         """Refuse facts of another form (ValueError), without which a reader would do."""
-        for facts, kind in ((self.data_json, Data), (self.environment_json, Environment)):
-            msgspec.convert(parse_json(bytes(facts)), kind)
+        facts = (self.data_json, self.environment_json, self.distributions_json)
+        for text, kind in zip(facts, (Data, Environment, dict[str, str]), strict=True):
+            msgspec.convert(parse_json(bytes(text)), kind)
         curves_in(bytes(self.curves_json))
 
     @property

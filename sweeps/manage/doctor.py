@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +36,7 @@ from sweeps.tracking.view import ON_FRONT, front_keys
 from sweeps.wording import counted
 from sweeps.workspace.databases import check
 from sweeps.workspace.files import remove
+from sweeps.workspace.locks import holder_in
 
 SEND: Final = "`sweeps doctor --fix` sends it (`sweeps sync` sends only runs that are missing)"
 REPLACE: Final = "`sweeps doctor --fix` deletes the run and sends it anew from the journal"
@@ -108,6 +109,9 @@ def _files(store: RecordStore) -> Iterator[Finding]:
     yield from ((AS_SAID, line, "") for line in dict.fromkeys(lost))
     folders = (store.folder / part for part in ("", TRIALS, TEXTS))
     yield from _left_over(*folders, others=strays(store))
+    with suppress(FileNotFoundError):
+        if holder_in(store.folder / "lock"):  # empty after a clean end
+            yield CLEAN, "the lock names a process that does not hold it", ""
 
 
 def _mlflow(store: RecordStore, info: SweepInfo, tracking_uri: str) -> Iterator[Finding]:

@@ -323,6 +323,8 @@ def _rehearse(info: SweepInfo, records: Sequence[Record]) -> None:
     """Make the contents of its study once, so that nothing of this can fail after the import."""
     trials: list[Record | kinds.Unfinished] = [*records]
     for trial in trials + [one for each in info.generations for one in each.unfinished]:
+        if trial.params.keys() - trial.distributions.keys():
+            raise ValueError("a parameter without its distribution")
         check_sampled(trial.params, trial.distributions)
         proposal_of_record(trial)
     for record in (record for record in records if record.outcome == "complete"):

@@ -112,10 +112,11 @@ def check_sampled(params: Mapping[str, Value], distributions: Mapping[str, str])
     A distribution is the JSON text that Optuna makes of it.
 
     Raises:
-        ValueError: A parameter has no distribution, lies outside of its own, or a distribution is
-            not valid.
+        ValueError: A parameter has no distribution while others have one, lies outside of its own,
+            or a distribution is not valid.
     """
-    if odd := sorted(params.keys() ^ distributions.keys()):
+    odd = sorted(params.keys() ^ distributions.keys())
+    if odd and distributions:
         raise ValueError(f"{odd[0]} has a value or a distribution, and not both")
     for name, text in distributions.items():
         try:

@@ -339,9 +339,14 @@ def _attempt(record: Record) -> Attempt:
         state = "RUNNING"  # the next attempt decides
     elif record.outcome == "diverged":
         state = "PRUNED"  # so that samplers learn from it
-    spec = record
     return Attempt(
-        spec.key, spec.trial, spec.attempt, status, state, record.objective, dict(record.params)
+        record.key,
+        record.trial,
+        record.attempt,
+        status,
+        state,
+        record.objective,
+        dict(record.params),
     )
 
 

@@ -31,6 +31,8 @@ def assert_sound(home: Path, expected: list, name: str = "toy", storage: str | N
     wanted = {r.key: STATUSES[r.outcome] for r in records}
     assert runs(home, "trial") == wanted
     assert list(runs(home, "sweep").values()) == ["FINISHED"]
+    folder = sweep.home.store(sweep.info.id).folder
+    assert not (folder / "lock").read_text()
     weights = journals.weights(sweep.home.store(sweep.info.id))
     assert weights <= {record.key for record in records}
     assert strays(home) == []

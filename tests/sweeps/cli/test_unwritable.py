@@ -139,7 +139,7 @@ def test_a_process_that_may_hardly_open_files_is_told_so(words, shared):
 
 
 def test_a_process_that_may_have_hardly_any_memory_says_so(toy_space, tmp_path):
-    line = 'ulimit -v 165000; "$0" -m sweeps run "$1" --workers 0'
+    line = 'ulimit -v 200000; "$0" -m sweeps run "$1" --workers 0'
     ran = subprocess.run(
         ["sh", "-c", line, sys.executable, str(toy_space)],
         cwd=tmp_path,

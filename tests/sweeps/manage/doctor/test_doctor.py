@@ -362,6 +362,14 @@ def test_a_home_with_an_odd_name_is_examined_as_any_other(run_toy, tmp_path, nam
     assert not list(tmp_path.glob("**/a")), "the address was cut at the sign"
 
 
+def test_what_a_killed_process_left_in_the_lock_is_told_and_cleared(patient):
+    lock = patient.store.folder / "lock"
+    lock.write_text("process 1 on host since 2026-01-01T00:00:00+00:00")
+    assert patient.problems() == [("files", "the lock names a process that does not hold it")]
+    assert (patient.doctor("--fix").stderr, lock.read_text()) == ("", "")
+    assert patient.problems() == []
+
+
 def test_a_deletion_that_was_not_finished_is_told_and_finished(patient):
     deleted = patient.store.folder.rename(patient.store.folder.with_name(".deleted-20260101-00"))
     told = patient.doctor()
