@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
-from typing import TYPE_CHECKING, Any, Literal
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sweeps.records.ranking import front_of, values_among
 from sweeps.wording import printable
@@ -101,8 +102,10 @@ def trial_row(attempts: Sequence[Record]) -> TrialRow:
     Args:
         attempts: Every recorded attempt at the trial, in any order; at least one.
     """
-    last = max(attempts, key=_attempt)
-    deciding = max((r for r in attempts if r.ends_trial), key=_attempt, default=last)
+    last = deciding = attempts[0]
+    if len(attempts) > 1:
+        last = max(attempts, key=_attempt)
+        deciding = max((r for r in attempts if r.ends_trial), key=_attempt, default=last)
     trained = deciding.trained
     is_said_by_it = deciding.outcome in {"diverged", "interrupted"}
     return TrialRow(
@@ -113,8 +116,8 @@ def trial_row(attempts: Sequence[Record]) -> TrialRow:
         attempts=last.attempt,
         origin=deciding.origin,
         seed=deciding.seed,
-        params=dict(deciding.params),
-        metrics=dict(trained.metrics) if trained else {},
+        params=deciding.params,
+        metrics=trained.metrics if trained else {},
         objective=deciding.objective if deciding.outcome == "complete" else None,
         epochs=deciding.epochs,
         seconds=deciding.seconds,
@@ -150,7 +153,7 @@ def best_rows(
 
 def front_rows(rows: Iterable[TrialRow], objectives: Sequence[Objective]) -> list[TrialRow]:
     """Return the COMPLETE rows on the Pareto front, the best by the first objective first."""
-    in_order = sorted(rows, key=lambda row: row.trial)
+    in_order = sorted(rows, key=_trial)
     return front_of(in_order, lambda row: row.values(objectives), objectives)
 
 
@@ -159,5 +162,5 @@ def is_retried(record: Record) -> bool:
     return record.outcome == "failed" and not record.ends_trial
 
 
-def _attempt(record: Record) -> int:
-    return record.attempt
+_attempt: Final = attrgetter("attempt")
+_trial: Final = attrgetter("trial")

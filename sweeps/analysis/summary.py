@@ -222,6 +222,7 @@ def summarize(
     states = Counter(row.state for row in rows)
     failed = [row for row in rows if row.state == "FAILED"]
     ended = Counter(row.reason for row in rows if row.state == "COMPLETE")
+    front = front_rows(rows, info.objectives)
     return Summary(
         id=info.id,
         name=info.name,
@@ -232,7 +233,7 @@ def summarize(
         failures=dict(Counter(row.reason for row in failed).most_common()),
         first_error=next((first_line(row.error) for row in failed if row.error), None),
         first_failed=next((row.trial for row in failed if row.error), None),
-        best=None if info.has_front else best_row(rows, info.direction),
+        best=None if info.has_front or not front else front[0],
         baselines=tuple(row for row in rows if row.baseline is not None),
         seconds=seconds,
         stopped_by=stopped_by,
@@ -240,7 +241,7 @@ def summarize(
         retried=dict(Counter(r.reason for r in records if is_retried(r)).most_common()),
         time_split=dict(time_split or {}),
         objectives=info.objectives,
-        front=tuple(front_rows(rows, info.objectives)),
+        front=tuple(front),
         at_last_epoch=ended[LAST_EPOCH] if ended["early_stopping"] else 0,
         has_folds=has_folds(info.experiment),
         scored_on=scored_on(info),
