@@ -15,6 +15,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
 import optuna
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -205,16 +206,12 @@ class SamplerView:
         if self.most is None or len(self._ended) <= self.most:
             return None
         # By places, so that it takes no longer the longer the sweep is.
-        best = sorted(bisect_left(self._ended, number) for _, number in self._best)
+        best = np.sort([bisect_left(self._ended, number) for _, number in self._best])
         count, others = self.most - len(best), len(self._ended) - len(best)
-        shown = {self._ended[place] for place in best} | self._open
-        before = 0  # so many of the best stand before the next of the others
-        for n in range(count):
-            place = n * others // count
-            while before < len(best) and best[before] <= place + before:
-                before += 1
-            shown.add(self._ended[place + before])
-        return sorted(shown)
+        chosen = np.arange(count) * others // count  # their places if the best were not there
+        before = np.searchsorted(best - np.arange(len(best)), chosen, side="right")
+        places = (*best.tolist(), *(chosen + before).tolist())
+        return sorted([*map(self._ended.__getitem__, places), *self._open])
 
     def finished(self) -> list[FrozenTrial]:
         """Return the own trials told so far; the pruner of the trial opened last may see them."""

@@ -26,7 +26,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, Final, TypeVar
 
 import optuna
@@ -112,6 +112,11 @@ def options_given(stored: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
+@lru_cache
+def _takes_seed(kind: Callable[..., optuna.samplers.BaseSampler]) -> bool:
+    return "seed" in inspect.signature(kind).parameters
+
+
 @dataclass(frozen=True)
 class SamplerFactory:
     """Makes the sampler of one proposal.
@@ -146,7 +151,7 @@ class SamplerFactory:
         if self.is_sequence:
             outside = optuna.samplers.RandomSampler(seed=seed)
             return self.kind(seed=sequence, independent_sampler=outside, **options)
-        if "seed" in inspect.signature(self.kind).parameters:
+        if _takes_seed(self.kind):
             return self.kind(seed=seed, **options)
         return self.kind(**options)
 
