@@ -1,9 +1,8 @@
 """`sweeps doctor`: checks that journal, files and MLflow agree, and that nothing is left behind.
 
-The journal is the truth. Each check says every disagreement in one plain line; nothing is changed.
-With `--fix`, runs that differ are projected anew; one with other parameters or metrics, which no
-run can change, is deleted first (MLflow keeps it in its bin). Damaged files are put aside. A
-damaged event stays where it is, and is a note: the next `sweeps run` makes up for it.
+Each check says every disagreement in one plain line. With `--fix`, runs that differ are projected
+anew; one with other parameters or metrics, which no run can change, is deleted first (MLflow keeps
+it in its bin). Damaged files are put aside. A damaged event stays where it is, and is a note.
 """
 
 from __future__ import annotations
@@ -100,8 +99,7 @@ def _left_over(*folders: Path, others: Iterable[Path] = ()) -> Iterator[Finding]
 def _files(store: RecordStore) -> Iterator[Finding]:
     """Yield the damaged and left-over files of a sweep, and those that are gone."""
     damaged, gone = store.altered_files()
-    for path in gone:
-        yield NOTE, f"{path} is gone: details are lost, and no result", ""
+    yield from ((NOTE, f"{path} is gone: details are lost, and no result", "") for path in gone)
     for path in damaged:
         yield ASIDE, f"{path} is damaged, its checksum does not fit its event", str(path)
     lost = list[str]()
@@ -132,13 +130,12 @@ def _mlflow(store: RecordStore, info: SweepInfo, tracking_uri: str) -> Iterator[
     front, parent_id = front_keys(info, records), runs[""].run_id if "" in runs else ""
     for key in sorted({*runs, *expected} if records else runs.keys() - expected):
         name = f"run of attempt {key}" if key else "the parent run"
-        if key not in runs:
-            yield SEND, f"{name} is missing", key
-            continue
         if counts[key] > 1:
             yield SEND, f"{name}: there are {counts[key]}", key
-        if key not in expected:
-            yield SEND, f"{name} ({runs[key].run_id}): the journal has no such attempt", key
+        if key not in runs or key not in expected:
+            found = runs.get(key)
+            why = f"({found.run_id}): the journal has no such attempt" if found else "is missing"
+            yield SEND, f"{name} {why}", key
             continue
         marks = {PICTURES: str(plans.get(key, "")), ON_FRONT: "true" if key in front else ""}
         fixed, others = _differences(store, info, runs[key], parent_id, marks)
