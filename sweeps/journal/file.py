@@ -187,7 +187,9 @@ class Journal:
             return [to_line(event) for event in numbered]
 
         if self.remote is None:
-            self._write(descriptor, make(self._number))
+            made = make(self._number)
+            self._look(descriptor)  # again: another program may change it while they are made, and
+            self._write(descriptor, made)  # after they are written nothing would tell
         elif self._is_damaged():  # the database has it whole
             lines = self.remote.exchange(0, make)
             write_atomically(self.path, b"".join(lines), "restored")
