@@ -115,6 +115,25 @@ def test_events_come_back_in_order_with_their_number_their_host_and_their_time(j
     assert first.at == second.at <= third.at
 
 
+def test_a_change_by_another_program_while_lines_are_made_is_noticed(journal, monkeypatch):
+    for trial in range(5):
+        journal.append(asked(trial=trial))
+    assert journal.changes == 0
+
+    def meanwhile(event):
+        whole = bytearray(journal.path.read_bytes())
+        whole[len(whole) // 2] ^= 1
+        journal.path.write_bytes(whole)
+        return to_line(event)
+
+    monkeypatch.setattr("sweeps.journal.file.to_line", meanwhile)
+    journal.append(asked(trial=5))
+    assert journal.changes == 1
+    monkeypatch.undo()
+    journal.append(asked(trial=6))
+    assert journal.changes == 1
+
+
 def test_appending_nothing_changes_nothing(journal):
     before = fill(journal, 1)
     journal.append()
