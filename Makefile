@@ -59,9 +59,9 @@ nightly-tests: $(VENV)/.installed-bench
 	$(PYTEST) --tier nightly -m "not faults and not cluster" --timeout 3600 \
 		--cov --cov-branch --cov-report=term --cov-fail-under=90
 
-equality: $(VENV)/.installed-dev ## compare the engines fused and graph with Keras on 200 examples each
+equality: $(VENV)/.installed-dev ## compare the engines compiled and graph with Keras on 200 examples each
 	EQUALITY_EXAMPLES=200 $(BIN)/python -m pytest -m 'not faults' --timeout 3000 -s \
-		tests/digitexp/training/fused tests/digitexp/training/graph
+		tests/digitexp/training/compiled tests/digitexp/training/graph
 
 fuzz: $(VENV)/.installed-fuzz ## attack the readers of foreign bytes, a minute each; SECONDS=600 TARGET=npz
 	$(BIN)/python -m tests.fuzz $(TARGET) --seconds $(SECONDS)

@@ -1,11 +1,11 @@
-"""Seconds a trial of one's own Keras model takes: graph engine, `model.fit`, fused.
+"""Seconds a trial of one's own Keras model takes: graph engine, `model.fit`, compiled.
 
 Four models (`benchmarks/own_models.py`), each with the same configurations in every way:
 
 - `graph`: `sweeps run`, the engine that `auto` takes;
 - `epochs`: `sweeps run` with `engine: keras`, all steps of an epoch in one call;
 - `fit`: plain `model.fit` in a loop, nothing logged;
-- `fused`: the experiment `digits` on the same dense nets.
+- `compiled`: the experiment `digits` on the same dense nets.
 
 One worker with one thread each. A trial's time is that of its attempt, from its start to its end,
 traces and judging included, start of TensorFlow not; of `fit`, building, training and predicting.
@@ -28,11 +28,11 @@ from benchmarks.options import names_option, whole_numbers
 from benchmarks.own_models import EXPERIMENTS, MODELS
 from benchmarks.process_tree import records_of, run_part, run_sweeps
 
-WAYS = ("graph", "epochs", "fit", "fused")
+WAYS = ("graph", "epochs", "fit", "compiled")
 FLOORS = {"dense": 2.3, "table": 2.3, "mixed": 1.8, "image": 1.0}
 """Lowest allowed ratio of `epochs` to `graph`."""
-TO_FIT, TO_FUSED = 0.97, 1.3
-"""Lowest allowed ratio of `fit` to `graph`; highest of `graph` to `fused`."""
+TO_FIT, TO_DIGITS = 0.97, 1.3
+"""Lowest allowed ratio of `fit` to `graph`; highest of `graph` to the digits' engine."""
 MOST_SECONDS = 120
 """Time a trial, start included, after which a way is stopped."""
 
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, dict[str, list[float]]] = {}
     for model in options.only:
         configurations = _configurations(options.trials)
-        ways = [way for way in WAYS if way != "fused" or model == "dense"]
+        ways = [way for way in WAYS if way != "compiled" or model == "dense"]
         found[model] = {way: _timed(way, model, configurations, options.epochs) for way in ways}
     return {
         "trials": options.trials,
@@ -86,17 +86,17 @@ def _timed(way: str, model: str, configurations: list[dict[str, Any]], epochs: i
 def _swept(
     way: str, model: str, configurations: list[dict[str, Any]], epochs: int, folder: Path
 ) -> list[float]:
-    of_fused = way == "fused"
+    of_digits = way == "compiled"
     name = "best_val_loss" if model == "table" else "best_val_accuracy"
     goal = "minimize" if model == "table" else "maximize"
     choices = {key: sorted({c[key] for c in configurations}) for key in configurations[0]}
     fixed = {"epochs": epochs, "early_stopping_patience_epochs": 5, "plateau_patience_epochs": 3}
-    if of_fused:
+    if of_digits:
         fixed["hidden_layers"] = 2
     space = {
         "description": f"{model} by {way}",
         "experiment": "digitexp.experiment:experiment"
-        if of_fused
+        if of_digits
         else f"benchmarks.own_models:{EXPERIMENTS[model]}",
         "objective": {"metric": name, "direction": goal},
         "parameters": {
@@ -118,22 +118,25 @@ def _swept(
 
 def table(result: dict[str, Any]) -> str:
     """Return seconds and ratios of each model, and whether they keep their floors."""
+    measured = {way for seconds in result["seconds"].values() for way in seconds}
+    digits = "fused" if "fused" in measured else "compiled"  # what the digits had before 2026-12
+    ways = [digits if way == "compiled" else way for way in WAYS]
     rows = []
     for model, seconds in result["seconds"].items():
         total = {way: sum(values) for way, values in seconds.items()}
         median = {way: f"{statistics.median(values):.2f}" for way, values in seconds.items()}
         to_epochs, to_fit = total["epochs"] / total["graph"], total["fit"] / total["graph"]
-        to_fused = total["graph"] / total["fused"] if "fused" in total else None
+        to_digits = total["graph"] / total[digits] if digits in total else None
         is_kept = (
             to_epochs >= FLOORS[model]
             and to_fit >= TO_FIT
-            and (to_fused is None or to_fused <= TO_FUSED)
+            and (to_digits is None or to_digits <= TO_DIGITS)
         )
-        ratios = [f"{to_epochs:.1f}", f"{to_fit:.1f}", f"{to_fused:.2f}" if to_fused else ""]
-        rows.append([model, *(median.get(way, "") for way in WAYS), *ratios,
+        ratios = [f"{to_epochs:.1f}", f"{to_fit:.1f}", f"{to_digits:.2f}" if to_digits else ""]
+        rows.append([model, *(median.get(way, "") for way in ways), *ratios,
                      "kept" if is_kept else "MISSED"])  # fmt: skip
-    heads = ["model", *(f"{way} s" for way in WAYS), "epochs / graph", "fit / graph",
-             "graph / fused", "floors"]  # fmt: skip
+    heads = ["model", *(f"{way} s" for way in ways), "epochs / graph", "fit / graph",
+             f"graph / {digits}", "floors"]  # fmt: skip
     said = f"{result['trials']} trials of at most {result['epochs']} epochs"
     return "\n\n".join([said, markdown(heads, rows),
                         "Seconds are medians, ratios those of the sums."])  # fmt: skip

@@ -63,8 +63,8 @@ def _of_training(config: TrialConfig) -> Iterator[str]:
             f"augment_worst_classes is {config.augment_worst_classes}, but nothing is augmented; "
             "set rotation, shift or zoom above 0, or leave augment_worst_classes out."
         )
-    if config.engine == "fused" and (reason := only_keras(config)):
-        yield f"engine is 'fused', which trains no such net: {reason}. Set engine to auto or keras."
+    if config.engine == "compiled" and (reason := only_keras(config)):
+        yield f"engine is 'compiled', which trains no such net: {reason}. Set it to auto or keras."
     plateau, stopping = config.plateau_patience_epochs, config.early_stopping_patience_epochs
     if plateau is None or config.learning_rate_schedule != "plateau":
         return
@@ -83,13 +83,12 @@ def _of_training(config: TrialConfig) -> Iterator[str]:
 
 
 def only_keras(config: TrialConfig) -> str | None:
-    """Return why only Keras's own loop can train a configuration; None if the fused engine can."""
+    """Return why only Keras's own loop can train a configuration; None if `compiled` can."""
     reasons = (
         (
             config.architecture == "cnn",
             "a convolutional net, whose arithmetic takes far longer than what is around it",
         ),
-        (config.frozen_layers > 0, "layers are frozen"),
         (config.is_augmented, "images are augmented by Keras's layers"),
         (config.adversarial_epsilon > 0, "each batch is attacked first"),
         (config.precision != "float32", f"precision {config.precision}"),

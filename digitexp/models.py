@@ -1,4 +1,4 @@
-"""TrialConfig -> keras.Sequential, and its weights by name.
+"""TrialConfig -> its dense layers as a chain, and keras.Sequential with its weights by name.
 
 TensorFlow is imported inside the functions that need it; counting parameters needs none.
 """
@@ -9,11 +9,11 @@ import contextlib
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from digitexp.chain import Chain, Dense
 from digitexp.config import TrialConfig
 
 
@@ -25,18 +25,40 @@ def count_parameters(config: TrialConfig, image_shape: tuple[int, ...], n_classe
         image_shape: Height and width, such as (20, 20).
         n_classes: Number of outputs.
     """
-    convolutions, features = 0, math.prod(image_shape)
-    if config.architecture == "cnn":
-        channels, cells = 1, config.kernel_size**2
-        for filters in config.filters:
-            for _ in range(config.convs_per_block):
-                convolutions += channels * cells * filters + filters
-                convolutions += 2 * filters if config.batch_norm else 0
-                channels = filters
-        smaller = 2 ** len(config.filters)  # each block halves the sides, rounded up
-        features = channels * math.prod(-(-side // smaller) for side in image_shape)
-    widths = (features, *config.units, n_classes)
-    return convolutions + sum((before + 1) * after for before, after in pairwise(widths))
+    channels, convolutions = 1, 0
+    for filters in _filters(config):
+        for _ in range(config.convs_per_block):
+            convolutions += channels * config.kernel_size**2 * filters + filters
+            convolutions += 2 * filters if config.batch_norm else 0
+            channels = filters
+    shapes = chain_of(config, image_shape, n_classes).shapes().values()
+    return convolutions + sum(map(math.prod, shapes))
+
+
+def chain_of(config: TrialConfig, image_shape: tuple[int, ...], n_classes: int) -> Chain:
+    """Return the dense layers of a configuration: hidden ones, and the output, which gives logits.
+
+    Args:
+        config: The configuration. Of a convolutional net, these layers take what its blocks give.
+        image_shape: Height and width of the images, which come as rows of pixels.
+        n_classes: Number of logits.
+    """
+    channels = (1, *_filters(config))
+    smaller = 2 ** len(_filters(config))  # each block halves the sides, rounded up
+    pixels = math.prod(-(-side // smaller) for side in image_shape)
+    frozen = config.frozen_layers - len(_filters(config)) * config.convs_per_block
+    hidden = (
+        Dense(
+            f"hidden_{i}", units, config.activation, rate, l2=config.l2, trains=i > frozen,
+        )
+        for i, (units, rate) in enumerate(zip(config.units, config.dropout_rates, strict=True), 1)
+    )  # fmt: skip
+    layers = (*hidden, Dense("output", n_classes))
+    return Chain(channels[-1] * pixels, layers, config.label_smoothing)
+
+
+def _filters(config: TrialConfig) -> tuple[int, ...]:
+    return config.filters if config.architecture == "cnn" else ()
 
 
 def build_model(config: TrialConfig, image_shape: tuple[int, ...], n_classes: int) -> Any:
@@ -57,19 +79,11 @@ def build_model(config: TrialConfig, image_shape: tuple[int, ...], n_classes: in
     policy = str(keras.config.floatx()) if is_plain else config.precision
     keras.config.set_dtype_policy(keras.dtype_policies.DTypePolicy(policy))
     try:
-        layers = [
-            keras.layers.Input((math.prod(image_shape),), name="image"),
-            *(_convolutional(config, image_shape) if config.architecture == "cnn" else []),
-            *_dense(config),
-            # Logits are float32 whatever the precision: a softmax of 16 bits is too coarse.
-            keras.layers.Dense(
-                n_classes,
-                kernel_initializer=config.kernel_initializer,
-                dtype=keras.config.floatx(),
-                name="output",
-            ),
-        ]
-        _freeze(layers, config.frozen_layers)
+        layers = [keras.layers.Input((math.prod(image_shape),), name="image")]
+        if config.architecture == "cnn":
+            layers += _convolutional(config, image_shape)
+            _freeze(layers, config.frozen_layers)
+        layers += _dense(chain_of(config, image_shape, n_classes), config.kernel_initializer)
         model = keras.Sequential(layers, name="digits")
         model.compile(
             optimizer=keras.optimizers.Adam(config.learning_rate, clipnorm=config.clipnorm),
@@ -87,7 +101,7 @@ def build_model(config: TrialConfig, image_shape: tuple[int, ...], n_classes: in
 
 
 def _freeze(layers: Iterable[Any], count: int) -> None:
-    """Keep the first layers from training: those up to the count-th convolution or dense one.
+    """Keep the first convolutions from training, and the batch normalisation that follows them.
 
     Batch normalisation that is frozen uses its stored means and variances (Keras, `trainable`).
     """
@@ -95,7 +109,7 @@ def _freeze(layers: Iterable[Any], count: int) -> None:
 
     seen = 0
     for layer in layers:
-        seen += isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
+        seen += isinstance(layer, keras.layers.Conv2D)
         if 0 < seen <= count:
             layer.trainable = False
 
@@ -116,19 +130,22 @@ def _loss(config: TrialConfig, n_classes: int) -> Any:
     return smoothed_cross_entropy
 
 
-def _dense(config: TrialConfig) -> Iterator[Any]:
+def _dense(chain: Chain, initializer: str) -> Iterator[Any]:
     import keras
 
-    for i, (units, rate) in enumerate(zip(config.units, config.dropout_rates, strict=True), 1):
+    for number, one in enumerate(chain.layers, 1):
         yield keras.layers.Dense(
-            units,
-            activation=config.activation,
-            kernel_initializer=config.kernel_initializer,
-            kernel_regularizer=_penalty(config),
-            name=f"hidden_{i}",
+            one.units,
+            activation=one.activation,
+            kernel_initializer=initializer,
+            kernel_regularizer=_penalty(one.l2),
+            trainable=one.trains,
+            # Logits are float32 whatever the precision: a softmax of 16 bits is too coarse.
+            dtype=keras.config.floatx() if one is chain.layers[-1] else None,
+            name=one.name,
         )
-        if rate:
-            yield keras.layers.Dropout(rate, name=f"dropout_{i}")
+        if one.dropout:
+            yield keras.layers.Dropout(one.dropout, name=f"dropout_{number}")
 
 
 def _convolutional(config: TrialConfig, image_shape: tuple[int, ...]) -> Iterator[Any]:
@@ -146,7 +163,7 @@ def _convolutional(config: TrialConfig, image_shape: tuple[int, ...]) -> Iterato
                 padding="same",
                 activation=None if normalised else config.activation,
                 kernel_initializer=config.kernel_initializer,
-                kernel_regularizer=_penalty(config),
+                kernel_regularizer=_penalty(config.l2),
                 name=f"conv_{name}",
             )
             if normalised:
@@ -160,10 +177,10 @@ def _convolutional(config: TrialConfig, image_shape: tuple[int, ...]) -> Iterato
     yield keras.layers.Flatten(name="features")
 
 
-def _penalty(config: TrialConfig) -> Any:
+def _penalty(l2: float) -> Any:
     import keras
 
-    return keras.regularizers.L2(config.l2) if config.l2 else None
+    return keras.regularizers.L2(l2) if l2 else None
 
 
 def model_weights(model: Any) -> dict[str, np.ndarray]:

@@ -1,6 +1,6 @@
 """The functions of a classifier in NumPy: each takes arrays or lists and returns float64.
 
-A test compares each with TensorFlow's. Training uses the fused engine's own formulas.
+A test compares each with TensorFlow's. Training uses the formulas of its engines.
 """
 
 from __future__ import annotations

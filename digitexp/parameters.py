@@ -96,7 +96,7 @@ INITIALIZERS = (
     "lecun_uniform",
     "lecun_normal",
 )
-ENGINES = ("auto", "fused", "keras")
+ENGINES = ("auto", "compiled", "keras")
 MAX_HIDDEN_LAYERS = 10
 MAX_CONV_BLOCKS = 4
 MAX_CONVS_PER_BLOCK = 4
@@ -243,7 +243,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         ),
         "engine": Parameter(
             "categorical",
-            "fused (a graph per epoch), keras (model.fit) or auto (whichever is faster)",
+            "compiled (an epoch in one call), keras (model.fit) or auto (whichever is faster)",
             choices=ENGINES,
         ),
         "seed": Parameter("int", "decides weights, shuffling and dropout", low=0, high=2**32 - 1),

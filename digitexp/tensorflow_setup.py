@@ -14,7 +14,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, wraps
 from importlib.machinery import ModuleSpec
 from time import perf_counter
@@ -171,71 +171,6 @@ def _without_clearing() -> Iterator[None]:
         yield
     finally:
         own.TFE_ContextClearCaches = clear
-
-
-Shape = tuple[int | None, ...]
-
-
-def handles_of(variables: Sequence[Any]) -> list[Any]:
-    """Return the resource handles of Keras's variables, as they are."""
-    return [one.value.handle for one in variables]
-
-
-def open_sizes(variables: Sequence[Any], shapes: Sequence[Shape] | None = None) -> None:
-    """Give Keras's variables inner variables of the same values, whose handles tell less.
-
-    TensorFlow prepares a graph for each set of shapes that the handles of its variables tell: 50 ms
-    of CPU, a fifth of a small training. So the engines hand in variables whose handles tell no
-    sizes that may differ between models. Keras's own graphs need the sizes, see `opened_sizes`.
-
-    Args:
-        variables: Variables of a model or an optimizer; Keras knows their shapes as before.
-        shapes: What each handle is to tell: None in the place of a size that may differ. None: the
-            number of dimensions.
-    """
-    if shapes is None:
-        shapes = [(None,) * len(one.shape) for one in variables]
-    import tensorflow as tf
-
-    for one, shape in zip(variables, shapes, strict=True):
-        inner = one.value
-        if tuple(inner.shape) != shape:
-            one._value = tf.Variable(
-                inner, shape=shape, dtype=inner.dtype, trainable=inner.trainable, name=one.name
-            )
-
-
-@contextlib.contextmanager
-def open_sizes_inside() -> Iterator[None]:
-    """Make each variable that is made inside as `open_sizes` would have it, and without its name.
-
-    TensorFlow prepares the making of a variable for each name and each shape: 1 ms, six times
-    what it takes once that is prepared.
-    """
-    import tensorflow as tf
-
-    def make(maker: Callable[..., Any], **settings: Any) -> Any:
-        value = settings["initial_value"]
-        tensor = tf.convert_to_tensor(value() if callable(value) else value, settings["dtype"])
-        sizes = tf.TensorShape([None] * tensor.shape.rank)
-        return maker(**{**settings, "initial_value": tensor, "shape": sizes, "name": None})
-
-    with tf.variable_creator_scope(make):
-        yield
-
-
-@contextlib.contextmanager
-def opened_sizes(variables: Sequence[Any], shapes: Sequence[Shape]) -> Iterator[None]:
-    """Open the sizes inside; afterwards the former inner variables have the new values."""
-    before = [one.value for one in variables]
-    open_sizes(variables, shapes)
-    try:
-        yield
-    finally:
-        for one, inner in zip(variables, before, strict=True):
-            if (opened := one.value) is not inner:
-                inner.assign(opened)
-                one._value = inner
 
 
 def _set_environment() -> None:

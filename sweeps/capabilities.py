@@ -9,7 +9,7 @@ that part, and says why.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -42,6 +42,7 @@ __all__ = [
     "SupportsTestSet",
     "SupportsVerification",
     "SupportsVoting",
+    "SupportsWarmUpFor",
     "TestSet",
     "Trained",
     "rolling_origin",
@@ -241,7 +242,8 @@ class SupportsTestSet(Protocol):
     An experiment with `folds` has `test_set` and `evaluate`, and keeps the weights of its trainings
     (`TrialResult.weights`), so that `load_model` brings them back. A `cross_validation` experiment
     has `logits(model, inputs)` in place of `evaluate`: (n, classes), float32, of a loaded model;
-    the likeliest class has the largest.
+    the likeliest class has the largest. It may load that model by `load_network`, with the
+    arguments of `load_model`, where logits take less than the model that users get.
     """
 
     def test_set(self, source: str | None) -> TestSet | None:
@@ -291,6 +293,26 @@ class SupportsCalibration(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsWarmUpFor(Protocol):
+    """Capability: what a training imports depends on its configuration.
+
+    Then `warm_up_for` is called in the place of `warm_up` wherever trainings follow.
+    """
+
+    def warm_up_for(
+        self, configs: Sequence[Mapping[str, Value]], say: Callable[[str], None]
+    ) -> None:
+        """Make ready what such trainings need; see `Experiment.warm_up`.
+
+        Args:
+            configs: Configurations that trials may have, the baselines' among them. A trial may
+                have another one, and then makes ready by itself what that needs.
+            say: Shows a line to the user at once, such as why this takes long.
+        """
+        ...
+
+
 class SupportsRequirements(Protocol):
     """Capability: it is known which packages its trainings import, beyond those of the framework.
 
@@ -300,6 +322,28 @@ class SupportsRequirements(Protocol):
 
     requires: Sequence[str]
     """Names to import, such as `torch`."""
+
+
+@runtime_checkable
+class SupportsEngines(Protocol):
+    """Capability: another engine can repeat a training, to show how far the two are apart."""
+
+    engines: Sequence[str]
+    """Names of the engines that can, such as `keras`."""
+
+    def train_by(
+        self, engine: str, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch
+    ) -> TrialResult:
+        """Train as `train` does, from the same weights, on the samples in the same order.
+
+        Returns:
+            The result; its `engine_reason` says in one line what the two cannot have in common,
+            such as dropout; empty if nothing.
+
+        Raises:
+            ValueError: The engine cannot train this configuration.
+        """
+        ...
 
 
 class SupportsExport(Protocol):

@@ -238,7 +238,11 @@ class Experiment(Protocol):
     """Numbers known before training, which constraints may use: name -> description."""
 
     def check(self, config: Mapping[str, Value]) -> None:
-        """Raise ValueError if the configuration is impossible."""
+        """Raise ValueError if the configuration is impossible.
+
+        A UsageError in its place ends the command: nothing is wrong with the configuration, but
+        this machine cannot train it.
+        """
         ...
 
     def prepare(self, source: str | None, split_seed: int) -> PreparedData:

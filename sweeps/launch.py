@@ -12,7 +12,7 @@ from typing import Any
 from search_spaces.mapping import lies_in
 from search_spaces.parameters import Value
 from sweeps.analysis.summary import Summary, champion_of, summarize
-from sweeps.capabilities import SupportsFiles
+from sweeps.capabilities import SupportsFiles, SupportsWarmUpFor
 from sweeps.config.options import RunOptions
 from sweeps.config.policies import Parallelism
 from sweeps.config.resolving import resolve
@@ -92,9 +92,17 @@ def start_executor(coordinator: Coordinator, *, fleet: Fleet | None, running: Pa
     config, note = coordinator.config, coordinator.progress.note
     writes_files = isinstance(config.experiment, SupportsFiles)
     folders = running if writes_files else None
+    has_use = isinstance(config.experiment, SupportsWarmUpFor)
+    configs = config.some_configurations() if has_use else []
     if config.parallelism.workers == 0:
         return InProcessExecutor(
-            config.experiment, config.data, coordinator, coordinator.verdict_on, folders=folders
+            config.experiment,
+            config.data,
+            coordinator,
+            coordinator.verdict_on,
+            folders=folders,
+            configs=configs,
+            note=note,
         )
     from sweeps.executors.local.executor import WorkersExecutor
     from sweeps.executors.preloading import make_preload
@@ -105,6 +113,7 @@ def start_executor(coordinator: Coordinator, *, fleet: Fleet | None, running: Pa
         config.data,
         modules=[] if config.pruner.name == "none" else ["sweeps.study.samplers"],
         writes_files=writes_files,
+        configs=configs,
     )
     longest = config.failures.trial_timeout_seconds
     if fleet is not None:

@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[1]
 pytest_plugins = ("tests.tiers",)
 
 os.environ["SWEEPS_STATE"] = "off"  # no test, and no process it starts, writes the user's logs
+# Processes with a home of their own read the same machine code of the digits' engine, too.
+os.environ.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))
 
 
 @pytest.fixture(scope="session", autouse=True)

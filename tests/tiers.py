@@ -17,6 +17,8 @@ import os
 import resource
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
@@ -62,6 +64,11 @@ MEASURED_CASES: Final = 2
 
 ROOT: Final = Path(__file__).parents[1]
 COMPILED: Final = ("digitexp", "search_spaces", "sweeps", "tests")
+PREPARE: Final = """
+from digitexp.training.compiled.net import prepare_engine
+prepare_engine("float32")
+prepare_engine("float64")
+"""
 MEMORY: Final = Path("/dev/shm")
 ROOM: Final = 6 * 2**30
 """Bytes that have to be free there; folders of tests that passed are removed at once."""
@@ -86,13 +93,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Workers of xdist inherit it from the process that starts them. And compile our packages, which a
     thousand processes import: each would do so anew where `PYTHONDONTWRITEBYTECODE` is set, and
-    each worker with the modules of the tests.
+    each worker with the modules of the tests. And the engine `compiled`, which else the first tests
+    that train would wait for.
     """
     if config.getoption("tier") is None or hasattr(config, "workerinput"):
         return
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for package in COMPILED:
         compileall.compile_dir(ROOT / package, quiet=1)
+    subprocess.run([sys.executable, "-c", PREPARE], cwd=ROOT, check=True)
     if config.getoption("basetemp") or not _is_in_memory(MEMORY):
         return
     if shutil.disk_usage(MEMORY).free >= ROOM:

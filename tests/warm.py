@@ -80,11 +80,13 @@ def serve(address: str) -> None:
     import sweeps.cli
     import sweeps.launch
     from digitexp.tensorflow_setup import set_up_tensorflow
+    from digitexp.training.compiled.net import prepare_engine
     from sweeps.tracking.store import quiet
 
     with quiet():  # imports MLflow
         pass
     set_up_tensorflow()
+    prepare_engine()
     commands = {"sweeps": sweeps.__main__, "digitexp": digitexp.__main__, "pytest": pytest}
     signal.signal(signal.SIGCHLD, _count)
     with socket.socket(socket.AF_UNIX) as listening:

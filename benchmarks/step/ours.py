@@ -1,41 +1,25 @@
-"""Our training: the engine that `auto` chooses, and a whole trial by `digitexp`."""
+"""Our training: epochs of the engine `compiled`, what its parts take, a whole trial by `digitexp`.
+
+The bare products of a step are measured between the epochs, in the same process.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
+from benchmarks.step import parts as single
+from benchmarks.step import products
 from digitexp.config import TrialConfig
-from digitexp.models import build_model
-from digitexp.tensorflow_setup import set_up_tensorflow
-from digitexp.training.engines import load_engine, plan_training
+from digitexp.models import chain_of
+from digitexp.training.compiled.net import Adam, CompiledNet, one_thread
+from digitexp.training.engines import plan_training
 from digitexp.training.outcome import TrainingData
 from digitexp.training.train import train
 
-set_up_tensorflow()  # before Keras is imported
-
-import keras  # noqa: E402
-
 LOADED: list[TrainingData] = []
-
-
-class EpochTimes(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
-    """Takes the seconds between the begin and the end of each epoch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seconds: list[float] = []
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Start the watch."""
-        self._start = perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Stop it."""
-        self.seconds.append(perf_counter() - self._start)
 
 
 def load(data: str) -> None:
@@ -46,15 +30,38 @@ def load(data: str) -> None:
         LOADED[:] = [TrainingData(**arrays, class_names=names, image_shape=shape)]
 
 
-def steps(widths: list[int], batch: int, epochs: int, images: int) -> list[float]:
-    """Return microseconds per step of each epoch; the first, which may trace, is left out."""
-    config, data, times = _config(widths, batch, epochs + 1), LOADED[0], EpochTimes()
+def steps(widths: list[int], batch: int, epochs: int, images: int) -> dict[str, list[float]]:
+    """Return microseconds per step of each epoch, and of the bare products of as many steps.
+
+    The first epoch, which fills the caches, is left out.
+    """
+    config, data, bare = (
+        _config(widths, batch, epochs),
+        LOADED[0],
+        products.make_step(widths, batch),
+    )
     if len(data.train_labels) != images:
         raise ValueError(f"{images} images were asked for, {len(data.train_labels)} loaded")
-    keras.utils.set_random_seed(0)
-    model = build_model(config, data.image_shape, data.n_classes)
-    load_engine(engine(widths, batch)).fit(model, config, data, [times])
-    return [seconds / -(-images // batch) * 1e6 for seconds in times.seconds[1:]]
+    net = _net(config, data)
+    labels, count = data.train_labels.astype(np.int64), -(-images // batch)
+    found: dict[str, list[float]] = {"ours": [], "products": []}
+    for epoch in range(epochs + 1):
+        order = np.random.default_rng(epoch).permutation(images)
+        start = perf_counter()
+        net.train_epoch(data.train_images, labels, order, batch, config.learning_rate)
+        found["ours"].append((perf_counter() - start) / count * 1e6)
+        start = perf_counter()
+        for _ in range(count):
+            bare()
+        found["products"].append((perf_counter() - start) / count * 1e6)
+    return {name: values[1:] for name, values in found.items()}
+
+
+def parts(widths: list[int], batch: int) -> dict[str, float]:
+    """Return microseconds per step of each part of a step, alone; the least of several turns."""
+    net = _net(_config(widths, batch, 1), LOADED[0])
+    with one_thread():
+        return single.microseconds(net.chain, batch, LOADED[0].train_images)
 
 
 def trial(widths: list[int], batch: int, epochs: int) -> dict[str, float]:
@@ -66,9 +73,15 @@ def trial(widths: list[int], batch: int, epochs: int) -> dict[str, float]:
 
 
 def engine(widths: list[int], batch: int) -> str:
-    """Return the name of the engine that is measured."""
+    """Return the name of the engine that `auto` chooses."""
     data, config = LOADED[0], _config(widths, batch, 30)
     return plan_training(config, len(data.train_labels), data.image_shape, data.n_classes).engine
+
+
+def _net(config: TrialConfig, data: TrainingData) -> CompiledNet:
+    chain = chain_of(config, data.image_shape, data.n_classes)
+    weights = chain.initial_weights(config.kernel_initializer, config.seed)
+    return CompiledNet(chain, Adam(), weights, config.seed)
 
 
 def _config(widths: list[int], batch: int, epochs: int) -> TrialConfig:
@@ -86,6 +99,9 @@ def _config(widths: list[int], batch: int, epochs: int) -> TrialConfig:
 ACTIONS: dict[str, Callable[..., object]] = {
     "load": load,
     "steps": steps,
+    "parts": parts,
     "trial": trial,
     "engine": engine,
+    "kernel": products.kernel,
+    "peak": products.peak,
 }

@@ -13,32 +13,39 @@ from time import perf_counter
 import numpy as np
 from threadpoolctl import threadpool_info
 
-
-def steps(widths: list[int], batch: int, images: int, epochs: int) -> list[float]:
-    """Return microseconds per step of each turn of three epochs, after one more for the caches.
-
-    Three, so that a turn lasts about as long as an epoch of the others: a busy machine interrupts
-    longer turns more often.
-    """
-    step, count = _make_step(widths, batch), -(-images // batch) * 3
-    found = []
-    for _ in range(epochs + 1):
-        start = perf_counter()
-        for _ in range(count):
-            step()
-        found.append((perf_counter() - start) / count * 1e6)
-    return found[1:]
+LARGE = 1024
+"""Rows and columns of a product that is large enough for all that a core can do."""
 
 
 def kernel() -> str:
-    """Return which library multiplies, with which kernel."""
+    """Return which libraries multiply, with which kernel."""
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
-    return ", ".join(
+    told = (
         f"{p['internal_api']} {p['version']} {p.get('architecture', '')}".strip() for p in pools
     )
+    return ", ".join(dict.fromkeys(told))
 
 
-def _make_step(widths: Sequence[int], batch: int) -> Callable[[], None]:
+def operations(widths: Sequence[int], batch: int) -> int:
+    """Return the multiplications and additions of a step's products."""
+    sizes = [before * after for before, after in pairwise(widths)]
+    return 2 * batch * (3 * sum(sizes) - sizes[0])
+
+
+def peak() -> float:
+    """Return the billions of operations a second of a large product, the best of ten."""
+    random = np.random.default_rng(0)
+    one, other = random.standard_normal((2, LARGE, LARGE), dtype=np.float32)
+    target, found = np.empty_like(one), []
+    for _ in range(10):
+        start = perf_counter()
+        np.matmul(one, other, out=target)
+        found.append(perf_counter() - start)
+    return 2 * LARGE**3 / min(found) / 1e9
+
+
+def make_step(widths: Sequence[int], batch: int) -> Callable[[], None]:
+    """Return a function that makes the products of a step once."""
     layers = [_arrays(before, after, batch) for before, after in pairwise(widths)]
 
     def step() -> None:
@@ -62,6 +69,3 @@ def _arrays(
         for shape in ((batch, before), (batch, after), (before, after))
     )
     return inputs, delta, weights, tuple(map(np.empty_like, (delta, weights, inputs)))
-
-
-ACTIONS: dict[str, Callable[..., object]] = {"steps": steps, "kernel": kernel}

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ from digitexp.cli.options import Font, Language, Overwrite, SplitSeed
 from digitexp.config import DEFAULTS, ConfigError, TrialConfig
 from digitexp.plots.language import SEPARATOR, say_parts
 from digitexp.tensorflow_setup import check_tensorflow
+from digitexp.training.engines import engine_of, plan_training
 from digitexp.training.outcome import EPOCH_METRICS, TrainingOutcome
 from digitexp.weights_files import check_initial_weights
 
@@ -47,6 +49,12 @@ def check_output_folder(folder: Path, *, overwrite: bool) -> None:
         raise ValueError(f"--output {folder}: {nearest} is a file, not a folder.")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise PermissionError(f"--output {folder}: no permission to write into {nearest}.")
+
+
+def check_engine(config: TrialConfig) -> None:
+    """Raise MissingTensorFlowError if Keras is to train a configuration and is not installed."""
+    if engine_of(config)[0] == "keras":
+        check_tensorflow()
 
 
 def write_outcome(
@@ -202,7 +210,6 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line per epoch.")] = False,
 ) -> None:
     """Train one configuration; write curves, confusion matrix, weights and history to a folder."""
-    check_tensorflow()
     given = {
         "learning_rate": learning_rate,
         "batch_size": batch_size,
@@ -214,18 +221,22 @@ def train(
     }
     params = {name: value for name, value in given.items() if value is not None}
     config = TrialConfig.from_params(merged_settings(params, settings or []))
+    check_engine(config)
     check_initial_weights(config)
     check_output_folder(output, overwrite=overwrite)
     from digitexp.plots.language import in_language
 
     drawing = in_language(language, font)
     arrays, about = _load(data, split_seed)
-    from digitexp.training.engines import plan_training
     from digitexp.training.train import train as train_config
 
+    plan = plan_training(config, len(arrays.train_labels), arrays.image_shape, arrays.n_classes)
     if not quiet:
-        plan = plan_training(config, len(arrays.train_labels), arrays.image_shape, arrays.n_classes)
         print(f"Engine {plan.engine}: {plan.reason}.", flush=True)
+    if plan.engine == "compiled":
+        from digitexp.training.compiled.net import prepare_engine
+
+        prepare_engine(say=lambda line: print(line, file=sys.stderr, flush=True))
     watch = () if quiet else (_epoch_printer(config.epochs),)
     outcome = train_config(config, arrays, *watch)
     with drawing:

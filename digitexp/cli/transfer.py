@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from digitexp.cli.options import Overwrite, SplitSeed
-from digitexp.cli.train import check_output_folder, merged_settings
+from digitexp.cli.train import check_engine, check_output_folder, merged_settings
 from digitexp.config import TrialConfig
-from digitexp.tensorflow_setup import check_tensorflow
 from digitexp.weights_files import file_digest, find_weights, holds_weights
 
 if TYPE_CHECKING:
@@ -57,7 +56,6 @@ def transfer(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Pretrain a net on one source and measure what that is worth on few images of another."""
-    check_tensorflow()
     from digitexp.data import known_sources, load_source
     from digitexp.transfer import compare, transfer_config
 
@@ -65,6 +63,7 @@ def transfer(
     counts = whole_numbers("--images-per-class", images_per_class, low=1)
     frozen = whole_numbers("--freeze", freeze, low=0)
     config = transfer_config(merged_settings({}, settings or []))
+    check_engine(config)
     _check_frozen(config, frozen)
     if output is not None:
         check_output_folder(output, overwrite=overwrite)

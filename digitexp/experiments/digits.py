@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from digitexp.calibration import fit_temperature
-from digitexp.config import DEFAULTS, ConfigError, TrialConfig
+from digitexp.config import DEFAULTS, ConfigError, TrialConfig, only_keras
 from digitexp.data import Source, load_source, split_source
 from digitexp.data.loading import TITLES
 from digitexp.diagnostics import Answers
@@ -20,12 +22,19 @@ from digitexp.metrics import HEADLINE_METRICS
 from digitexp.models import count_parameters
 from digitexp.numpy_functions import softmax
 from digitexp.parameters import PARAMETERS
-from digitexp.tensorflow_setup import PACKAGES
+from digitexp.tensorflow_setup import (
+    UNUSED,
+    MissingTensorFlowError,
+    check_tensorflow,
+    leave_out,
+    set_up_tensorflow,
+)
 from digitexp.trained import ShownTrial, TrainedTrial, logits_of
-from digitexp.training.engines import plan_training
-from digitexp.training.outcome import TrainingData
+from digitexp.training.engines import engine_of, plan_training
+from digitexp.training.outcome import TrainingData, TrainingOutcome
 from digitexp.weights_files import check_initial_weights
 from sweeps.capabilities import Signature, Trained
+from sweeps.errors import UsageError
 from sweeps.experiment import (
     EnginePlan,
     Experiment,
@@ -38,6 +47,7 @@ from sweeps.experiment import (
     Value,
     only_trains,
 )
+from sweeps.wording import install_command
 
 
 def checked_images(images: np.ndarray, n_features: int) -> np.ndarray:
@@ -72,28 +82,67 @@ def checked_images(images: np.ndarray, n_features: int) -> np.ndarray:
     return checked
 
 
+def _asking(on_epoch: OnEpoch) -> Callable[[int, Mapping[str, float]], str | None]:
+    """Return a function that asks the framework, and returns why it says stop."""
+
+    def ask(epoch: int, values: Mapping[str, float]) -> str | None:
+        stop = on_epoch(epoch, values)
+        return None if stop is None else stop.reason
+
+    return ask
+
+
 class Digits:
     """Networks of digits, whichever images they are trained and judged on."""
 
     # To be raised when the same configuration and seed give other numbers; one more does not count.
-    revision = 1
-    requires = PACKAGES
+    # 1: dense nets were trained by the engine `fused`. 2: by `compiled`, whose weights, order and
+    # masks come of the seed otherwise.
+    revision = 2
+    engines = ("keras",)
 
     def _config(self, config: Mapping[str, Value], seed: int = 0) -> TrialConfig:
         """Return the configuration of a space's values and the seed of a trial."""
         return trial_config(config, seed)
 
+    def _recorded(self, config: Mapping[str, Value], seed: int = 0) -> TrialConfig:
+        """Return the configuration of a recorded trial, which may name an engine that is gone."""
+        return self._config(as_today(config), seed)
+
     def check(self, config: Mapping[str, Value]) -> None:
-        """Raise ValueError if a configuration is impossible or its initial weights are missing."""
-        check_initial_weights(self._config(config))
+        """Refuse a configuration that cannot be trained, or whose first weights are missing.
+
+        Raises:
+            ConfigError: It is impossible.
+            UsageError: Keras trains it, and is not installed.
+        """
+        checked = self._config(config)
+        if engine_of(checked)[0] == "keras":
+            check_keras(f"Keras trains it ({only_keras(checked) or 'engine keras'})")
+        check_initial_weights(checked)
 
     def warm_up(self) -> None:
-        """Import and configure TensorFlow; runs nothing yet, so that workers can be forked."""
-        from digitexp.tensorflow_setup import UNUSED, leave_out, set_up_tensorflow
+        """Load the engine of dense nets; a net that only Keras can train brings TensorFlow in."""
+        self.warm_up_for([], lambda line: print(line, file=sys.stderr, flush=True))
 
+    def warm_up_for(
+        self, configs: Sequence[Mapping[str, Value]], say: Callable[[str], None]
+    ) -> None:
+        """Load what trains such nets: TensorFlow only if one of them needs Keras.
+
+        Args:
+            configs: Some configurations; without any, the engine of dense nets is loaded.
+            say: Receives a line if machine code has to be made, which takes ten seconds.
+        """
         if only_trains():
             leave_out([*UNUSED, "pandas"])
-        set_up_tensorflow()
+        engines = {engine_of(self._config(config))[0] for config in configs} or {"compiled"}
+        if "keras" in engines:
+            set_up_tensorflow()
+        if "compiled" in engines:
+            from digitexp.training.compiled.net import prepare_engine
+
+            prepare_engine(say=say)
 
     def _plan(self, config: Mapping[str, Value], arrays: TrainingData) -> EnginePlan:
         plan = plan_training(
@@ -105,15 +154,28 @@ class Digits:
         self, config: TrialConfig, arrays: TrainingData, spec: TrialSpec, on_epoch: OnEpoch
     ) -> TrialResult:
         """Train; the temperature is fitted on the logits of the images that stop it early."""
-        from digitexp.tensorflow_setup import memory_errors
         from digitexp.training.train import train
 
-        def ask(epoch: int, values: Mapping[str, float]) -> str | None:
-            stop = on_epoch(epoch, values)
-            return None if stop is None else stop.reason
+        outcome = train(config, arrays, _asking(on_epoch), spec.checkpoint)
+        return self._result(outcome, arrays)
 
-        with memory_errors():
-            outcome = train(config, arrays, ask, spec.checkpoint)
+    def train_by(
+        self, engine: str, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch
+    ) -> TrialResult:
+        """Train a configuration of the engine `compiled` by Keras, from the same weights and order.
+
+        Raises:
+            ConfigError: Another engine trains it.
+        """
+        from digitexp.training.train import repeat_by_keras
+
+        config = self._config(spec.config, spec.seed)
+        outcome = repeat_by_keras(config, data.payload, _asking(on_epoch))
+        result = self._result(outcome, data.payload)
+        own = "each engine draws its own dropout, so that the two are apart by its law"
+        return replace(result, engine_reason=own if any(config.dropout_rates) else "")
+
+    def _result(self, outcome: TrainingOutcome, arrays: TrainingData) -> TrialResult:
         told = dict(vars(outcome))
         kept, logits = {"confusion": told.pop("confusion")}, told.pop("validation_logits")
         facts = {"class_names": list(arrays.class_names), "image_shape": list(arrays.image_shape)}
@@ -127,7 +189,7 @@ class Digits:
         """Draw the curves, and the confusion matrix of the images that stopped it early."""
         from digitexp.experiments.pictures import draw_trial
 
-        config = self._config(spec.config, spec.seed)
+        config = self._recorded(spec.config, spec.seed)
         return draw_trial(
             result.history,
             result.arrays["confusion"],
@@ -166,13 +228,15 @@ class Digits:
 
         Raises:
             ValueError: The weights do not belong to this configuration.
+            UsageError: Keras is not installed.
         """
+        check_keras("a trained model is one of Keras")
         from digitexp.models import build_model, set_weights
         from digitexp.tensorflow_setup import start_tensorflow
 
         start_tensorflow()
         model = build_model(
-            self._config(config), tuple(info["image_shape"]), len(info["class_names"])
+            self._recorded(config), tuple(info["image_shape"]), len(info["class_names"])
         )
         set_weights(model, weights)
         model.temperature = float(info.get("temperature", 1.0))
@@ -322,7 +386,8 @@ class DigitExperiment(Digits):
     def show(self, data: PreparedData, trained: Trained) -> ShownTrial:
         """Return a recorded trial as the interactive pages show it, on the validation part."""
         about = {**data.info, "name": data.name}
-        return trained_trial(trained, trial_config(trained.config), about).shown_on(data.payload)
+        config = self._recorded(trained.config)
+        return trained_trial(trained, config, about).shown_on(data.payload)
 
     def recomputed(
         self, model: Any, config: Mapping[str, Value], data: PreparedData
@@ -330,6 +395,18 @@ class DigitExperiment(Digits):
         """Return the logits of the validation part, computed by the model now."""
         arrays: TrainingData = data.payload
         return {"validation_logits": logits_of(model, arrays.validation_images)}
+
+
+def check_keras(why: str) -> None:
+    """Raise UsageError if TensorFlow or Keras is not installed; imports neither.
+
+    Args:
+        why: What needs them, as the beginning of the message.
+    """
+    try:
+        check_tensorflow()
+    except MissingTensorFlowError as error:
+        raise UsageError(f"{why}: {error}: {install_command('keras')}") from None
 
 
 def facts_of(source: Source, split_seed: int) -> dict[str, Any]:
@@ -376,6 +453,11 @@ def trained_trial(trained: Trained, config: TrialConfig, about: Mapping[str, Any
         weights=trained.weights,
         temperature=float(result.info.get("temperature", 1.0)),
     )
+
+
+def as_today(config: Mapping[str, Value]) -> Mapping[str, Value]:
+    """Return recorded values as a configuration of today: the engine `fused` trains no more."""
+    return {**config, "engine": "auto"} if config.get("engine") == "fused" else config
 
 
 def trial_config(config: Mapping[str, Value], seed: int = 0) -> TrialConfig:

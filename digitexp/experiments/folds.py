@@ -23,7 +23,9 @@ from digitexp.experiments.digits import (
     trial_config,
 )
 from digitexp.metrics import OF_TRAINING, accuracy, cross_entropy
+from digitexp.models import chain_of
 from digitexp.trained import ShownTrial, logits_of
+from digitexp.training.engines import engine_of
 from digitexp.training.outcome import TrainingData
 from sweeps.capabilities import CalibrationTerms, TestSet, Trained
 from sweeps.experiment import (
@@ -158,8 +160,8 @@ class DigitsOnFolds(Digits):
             of_training = {name: result.metrics[name] for name in OF_TRAINING}
             info = {**result.info, TEMPERATURE: float(spec.config.get(TEMPERATURE) or 1.0)}
             return replace(result, metrics=of_training, info=info)
-        model = self.load_model(config, result.weights, data.info)
-        logits = logits_of(model, pool.source.images[fold.evaluation_indices])
+        network = self.load_network(config, result.weights, data.info)
+        logits = self.logits(network, pool.source.images[fold.evaluation_indices])
         labels = pool.source.labels[fold.evaluation_indices].astype(np.int32)
         metrics = {
             "block_accuracy": accuracy(logits, labels),
@@ -207,7 +209,7 @@ class DigitsOnFolds(Digits):
         """
         pool: SplitSource = data.payload
         asked, about = trained.config, {**data.info, "name": data.name}
-        trial = trained_trial(trained, self._config(asked), about)
+        trial = trained_trial(trained, self._recorded(asked), about)
         if asked.get(REFIT):
             return trial.shown_on(
                 pool.everything(), "the search's validation set, trained on as well"
@@ -256,9 +258,31 @@ class DigitsOnFolds(Digits):
         terms = measured_terms(logits, labels, temperatures[:, np.newaxis])
         return CalibrationTerms(temperatures.tolist(), *terms)
 
-    def logits(self, model: Any, inputs: np.ndarray) -> np.ndarray:
-        """Return logits (n, classes), float32, of images (n, pixels)."""
-        return logits_of(model, inputs)
+    def load_network(
+        self,
+        config: Mapping[str, Value],
+        weights: Mapping[str, np.ndarray],
+        info: Mapping[str, Any],
+    ) -> Any:
+        """Rebuild a network for `logits`: one of Keras, or a chain that needs no TensorFlow.
+
+        Arguments as for `load_model`.
+        """
+        own = self._recorded(config)
+        if engine_of(own)[0] == "keras":
+            return self.load_model(config, weights, info)
+        from digitexp.training.compiled.net import Adam, CompiledNet
+
+        chain = chain_of(own, tuple(info["image_shape"]), len(info["class_names"]))
+        return CompiledNet(chain, Adam(), weights, seed=0)
+
+    def logits(self, network: Any, inputs: np.ndarray) -> np.ndarray:
+        """Return logits (n, classes), float32, of images (n, ...) by a loaded network."""
+        if not hasattr(network, "forward"):
+            return logits_of(network, inputs)
+        rows = np.ascontiguousarray(inputs.reshape(len(inputs), -1), np.float32)
+        logits: np.ndarray = network.forward(rows)[0]
+        return logits
 
 
 DigitsOnBlocks = DigitsOnFolds

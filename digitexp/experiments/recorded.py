@@ -80,7 +80,7 @@ class Recorded:
             ValueError: There is no such trial, it left nothing to show, or a confirmation trained
                 it, also on images that would judge it here.
         """
-        from digitexp.experiments.digits import trained_trial, trial_config
+        from digitexp.experiments.digits import as_today, trained_trial, trial_config
 
         with _in_words():
             trial, trained = self._trained(sweep, key)
@@ -90,7 +90,7 @@ class Recorded:
                 "here; give the number of a trial of the search"
             )
         record = trial.record
-        config = trial_config(record.config, record.seed)
+        config = trial_config(as_today(record.config), record.seed)
         facts = {name: record.data[name] for name in ("name", "digest", "split_digest")}
         about = {**record.data.get("info", {}), **facts}
         found = trained_trial(trained, config, about)

@@ -6,12 +6,20 @@ Neither needs TensorFlow; the time that TensorFlow takes to start is not counted
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol
 
 from digitexp.config import TrialConfig, only_keras
 from digitexp.models import count_parameters
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from digitexp.training.observer import Observer
+    from digitexp.training.outcome import Forward
+    from digitexp.training.resuming import SavesState
 
 
 def _seconds(
@@ -33,9 +41,10 @@ def _dense_seconds(
 ) -> float:
     """Return seconds for all epochs, TensorFlow's start not included.
 
-    fused: least-squares fit to 54 nets (4000 images of 400 pixels; 1 to 3 layers of 10 to 128
-    units, batch 16 to 128, with and without dropout) on one core: half are within 5 %, all within
-    40 % (TensorFlow 2.21, x86 with AVX-512).
+    compiled: least-squares fit of the relative error to 80 nets of ReLU units (4000 images of 400
+    pixels; 1 to 3 layers of 10 to 128 units, batch 16 to 128, with and without dropout), in
+    processor time of one core: half are within 4 %, nine of ten within 14 %, all within 18 % (Numba
+    0.68, OpenBLAS 0.3.31, x86 with AVX-512).
 
     keras: shape by a fit to 24 such nets of 15 units and more, scale by 5 of them timed on an
     otherwise idle core, where the estimate is within 15 % (TensorFlow 2.21, Keras 3.15, x86).
@@ -43,10 +52,10 @@ def _dense_seconds(
     dropped = [u for u, rate in zip(config.units, config.dropout_rates, strict=True) if rate > 0]
     weights = count_parameters(config, image_shape, n_classes)
     steps = -(-n_train // config.batch_size)
-    if engine == "fused":
-        step = 36e-6 + 13e-6 * config.hidden_layers + 1.4e-6 * len(dropped) + 5.2e-10 * weights
-        epoch = 0.004 + steps * step + n_train * (5.1e-11 * weights + 3.7e-9 * sum(dropped))
-        return 0.05 + config.epochs * epoch
+    if engine == "compiled":
+        step = 1.9e-6 * config.hidden_layers + 4.1e-10 * weights
+        image = 4.6e-11 * weights + 1.6e-9 * sum(dropped)
+        return 0.005 + config.epochs * (0.0017 + steps * step + n_train * image)
     layers = config.hidden_layers + 1
     step = 51e-6 + 41e-6 * layers + 33e-6 * len(dropped) + 2.0e-9 * weights
     epoch = 0.022 + steps * step + 1.18e-10 * weights * n_train
@@ -92,6 +101,15 @@ class TrainingPlan:
     seconds: float
 
 
+def engine_of(config: TrialConfig) -> tuple[str, str]:
+    """Return the engine that trains a configuration, and why, in a few words."""
+    if config.engine != "auto":
+        return config.engine, "asked for"
+    if reason := only_keras(config):
+        return "keras", reason
+    return "compiled", "a multilayer perceptron: an epoch is one call, without TensorFlow"
+
+
 def plan_training(
     config: TrialConfig, n_train: int, image_shape: tuple[int, ...], n_classes: int
 ) -> TrainingPlan:
@@ -103,28 +121,60 @@ def plan_training(
         image_shape: Height and width of the images.
         n_classes: Outputs of the network.
     """
-    engine, reason = config.engine, "asked for"
-    if engine == "auto" and (needed := only_keras(config)):
-        engine, reason = "keras", needed
-    elif engine == "auto":
-        engine, reason = "fused", "a multilayer perceptron: a whole epoch fits in one graph"
+    engine, reason = engine_of(config)
     if config.precision != "float32":
         reason += "; on CPUs it was no faster (docs/networks.md)"
     seconds = _seconds(engine, config, n_train, image_shape, n_classes)
     return TrainingPlan(engine, reason, seconds)
 
 
-def load_engine(name: str) -> ModuleType:
-    """Import an engine by the name a plan gives; TensorFlow must be set up.
+class Net(Protocol):
+    """One net of a configuration, as an engine builds and trains it.
+
+    Attributes:
+        summary: Its layers as a table, in text.
+        forward: (n, features) float32 images -> (n, classes) logits and the penalty, of the weights
+            as they are.
+    """
+
+    summary: str
+    forward: Forward
+
+    def named_weights(self) -> dict[str, np.ndarray]:
+        """Return copies of all weights by name: `hidden_1/kernel`, `hidden_1/bias`, ..."""
+        ...
+
+    def give(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Take some of the weights, by name."""
+        ...
+
+    def fit(self, observer: Observer, checkpoint: SavesState | None) -> float:
+        """Train until the observer says that it is over; the net then has the best weights.
+
+        Args:
+            observer: Is handed each epoch, and decides.
+            checkpoint: Keeps the state, from which the next attempt goes on; None: nothing is kept.
+
+        Returns:
+            Seconds that earlier attempts have trained the epochs that were not trained again.
+        """
+        ...
+
+
+def load_engine(name: str) -> Any:
+    """Import an engine by the name a plan gives.
 
     Returns:
-        A module with the functions `building`, a context in which the model is built, `fit` and
-        `forward`, as `keras_engine` describes them.
+        A module with `Net`, see above, made of a `TrialConfig` and `TrainingData`; and with the
+        context `memory_errors`, in which too little memory raises MemoryError.
     """
-    if name == "fused":
-        from digitexp.training.fused import engine
+    if name == "compiled":
+        from digitexp.training.compiled import engine
 
         return engine
+    from digitexp.tensorflow_setup import set_up_tensorflow
+
+    set_up_tensorflow()
     from digitexp.training import keras_engine
 
     return keras_engine

@@ -5,18 +5,30 @@ Import this after `set_up_tensorflow()`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from digitexp.chain import order_of
 from digitexp.config import TrialConfig
+from digitexp.models import build_model, chain_of, describe_model, model_weights
+from digitexp.tensorflow_setup import (
+    begin_training,
+    known_warnings_ignored,
+    memory_errors,
+    start_tensorflow,
+)
 from digitexp.training import resuming
-from digitexp.training.outcome import Forward, TrainingData, data_tensors
-from digitexp.training.resuming import Resumption
+from digitexp.training.callbacks import Following
+from digitexp.training.observer import Observer
+from digitexp.training.outcome import Forward, TrainingData
+from digitexp.training.resuming import Resumption, SavesState
+
+__all__ = ["Net", "attacked", "augmentation", "changed_batches", "memory_errors"]
 
 Change = Callable[[Any, Any], tuple[Any, Any]]
 """(batch, pixels) images and (batch,) labels -> the same, or more of them."""
@@ -95,61 +107,134 @@ _CHUNK: Final = 1024
 """Images at once in a convolutional net, whose activations are many times larger than images."""
 
 
-building = nullcontext
+class Net:
+    """One Keras model of a configuration, see `digitexp.training.engines.Net`.
 
-
-def fit(
-    model: Any,
-    config: TrialConfig,
-    data: TrainingData,
-    callbacks: Sequence[Any],
-    *,
-    shuffle: bool = True,
-    resumption: Resumption | None = None,
-) -> None:
-    """Train a compiled model in place until its epochs are over or a callback stops it.
-
-    All steps of an epoch run in one call of the compiled function: to the bit the same numbers
-    as one call per step, in 55 to 75 % of the time (4000 images, batch 32 and 100, one core).
-
-    Each call leaves the graph of its train step behind, about 3 MB (TensorFlow 2.21 never frees
-    a function that another function calls): recycle a process that trains hundreds of nets.
-
-    Args:
-        model: A compiled Keras model; Keras's global seed decides shuffling and dropout.
-        config: Gives batch size and number of epochs.
-        data: The training part is used; validation is a callback's business.
-        callbacks: Keras callbacks, called in this order after each epoch.
-        shuffle: Whether each epoch sees the images in a new order.
-        resumption: The state of an earlier attempt; None: there is none, and nothing is saved.
+    Attributes:
+        model: The compiled model.
     """
-    steps = model.steps_per_execution = -(-len(data.train_labels) // config.batch_size)
-    more: list[Any] = []
-    if config.is_augmented or config.adversarial_epsilon > 0:
-        (change, more), step = changed_batches(model, config, data), model.train_step
-        # Keras's own step, on a batch that is changed first, in the same graph.
-        model.train_step = lambda batch: step(change(*batch))
-    resuming.fit(
-        model,
-        callbacks,
-        resumption or Resumption(),
-        more=more,
-        steps=steps,
-        epochs=config.epochs,
-        **_images(config, data, shuffle=shuffle),
-    )
+
+    def __init__(self, config: TrialConfig, data: TrainingData) -> None:
+        start_tensorflow()
+        begin_training(config.seed)
+        self._config, self._data = config, data
+        self.model = build_model(config, data.image_shape, data.n_classes)
+        self.summary = describe_model(self.model)
+        self.forward = forward(self.model, config)
+
+    def named_weights(self) -> dict[str, np.ndarray]:
+        """Return copies of all weights by name."""
+        return model_weights(self.model)
+
+    def give(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Take some of the weights, by name."""
+        for layer in self.model.layers:
+            for variable in layer.weights:
+                if (array := weights.get(f"{layer.name}/{variable.name}")) is not None:
+                    variable.assign(array)
+
+    def fit(self, observer: Observer, checkpoint: SavesState | None) -> float:
+        """Train until the observer says that it is over; the net then has the best weights.
+
+        All steps of an epoch run in one call of the compiled function: to the bit the same numbers
+        as one call per step, in 55 to 75 % of the time (4000 images, batch 32 and 100, one core).
+
+        Each call leaves the graph of its train step behind, about 3 MB (TensorFlow 2.21 never frees
+        a function that another function calls): recycle a process that trains hundreds of nets.
+        """
+        model, config, data = self.model, self._config, self._data
+        steps = model.steps_per_execution = -(-len(data.train_labels) // config.batch_size)
+        more: list[Any] = []
+        if config.is_augmented or config.adversarial_epsilon > 0:
+            (change, more), step = changed_batches(model, config, data), model.train_step
+            # Keras's own step, on a batch that is changed first, in the same graph.
+            model.train_step = lambda batch: step(change(*batch))
+        resumption = Resumption(checkpoint)
+        with known_warnings_ignored():
+            resuming.fit(
+                model,
+                [_Watching(observer, self.forward)],
+                resumption,
+                more=more,
+                steps=steps,
+                epochs=config.epochs,
+                **_images(config, data),
+            )
+        return resumption.seconds_before
 
 
-def _images(config: TrialConfig, data: TrainingData, *, shuffle: bool) -> dict[str, Any]:
-    tensors = data_tensors(data)
+class SameNet(Net):
+    """A Keras model that is trained as the engine `compiled` does it.
+
+    It begins with the same weights and takes the samples in the same order; dropout is its own.
+    """
+
+    def __init__(self, config: TrialConfig, data: TrainingData) -> None:
+        super().__init__(config, data)
+        chain = chain_of(config, data.image_shape, data.n_classes)
+        self.give(chain.initial_weights(config.kernel_initializer, config.seed))
+
+    def fit(self, observer: Observer, checkpoint: SavesState | None) -> float:
+        """Train until the observer says that it is over; the net then has the best weights."""
+        config, data, best = self._config, self._data, self.named_weights()
+        for epoch in range(config.epochs):
+            order = order_of(config.seed, epoch, len(data.train_labels))
+            self.model.optimizer.learning_rate = observer.schedule.rate
+            with known_warnings_ignored():
+                logs = self.model.fit(
+                    data.train_images[order],
+                    data.train_labels[order],
+                    batch_size=config.batch_size,
+                    shuffle=False,
+                    verbose=0,
+                ).history
+            own = {name: float(logs[name][0]) for name in ("loss", "accuracy")}
+            observer.after_epoch(epoch, own, self.forward)
+            if observer.schedule.is_best:
+                best = self.named_weights()
+            if observer.is_over:
+                break
+        self.give(best)
+        return 0.0
+
+
+class _Watching(Following):
+    """Lets an observer decide."""
+
+    def __init__(self, observer: Observer, forward: Forward) -> None:
+        super().__init__(observer.schedule)
+        self._observer, self._forward = observer, forward
+
+    def decide(self, epoch: int, logs: Mapping[str, Any]) -> bool:
+        """Hand the epoch on; return whether the training is over."""
+        own = {name: float(logs[name]) for name in ("loss", "accuracy")}
+        self._observer.after_epoch(epoch, own, self._forward)
+        return self._observer.is_over
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what both have seen."""
+        return {**super().get_state(), "observer": self._observer.get_state()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what both had seen."""
+        super().set_state(state)
+        self._observer.set_state(state["observer"])
+
+
+def _images(config: TrialConfig, data: TrainingData) -> dict[str, Any]:
     if config.input_pipeline == "memory":
-        x, y = tensors.train_images, tensors.train_labels
-        return {"x": x, "y": y, "batch_size": config.batch_size, "shuffle": shuffle}
+        x, y = _tensors(data)
+        return {"x": x, "y": y, "batch_size": config.batch_size, "shuffle": True}
     dataset = tf.data.Dataset.from_tensor_slices((data.train_images, data.train_labels))
-    if shuffle:
-        dataset = dataset.shuffle(len(data.train_labels), seed=config.seed)
-    batches = dataset.batch(config.batch_size).prefetch(tf.data.AUTOTUNE)
+    shuffled = dataset.shuffle(len(data.train_labels), seed=config.seed)
+    batches = shuffled.batch(config.batch_size).prefetch(tf.data.AUTOTUNE)
     return {"x": batches, "shuffle": False}
+
+
+@lru_cache(maxsize=1)
+def _tensors(data: TrainingData) -> tuple[Any, Any]:
+    """Return training images and labels, which all trials of a sweep share; the last are kept."""
+    return tf.constant(data.train_images), tf.constant(data.train_labels)
 
 
 def forward(model: Any, config: TrialConfig) -> Forward:
@@ -165,9 +250,10 @@ def forward(model: Any, config: TrialConfig) -> Forward:
 
     graph = tf.function(whole_part, autograph=False, reduce_retracing=True)
 
-    def pass_forward(images: Any) -> tuple[np.ndarray, float]:
-        size = _CHUNK if config.architecture == "cnn" else max(int(images.shape[0]), 1)
-        parts = [graph(images[i : i + size]) for i in range(0, int(images.shape[0]), size)]
+    def pass_forward(images: np.ndarray) -> tuple[np.ndarray, float]:
+        size = _CHUNK if config.architecture == "cnn" else max(len(images), 1)
+        starts = range(0, len(images), size)
+        parts = [graph(tf.constant(images[i : i + size])) for i in starts]
         logits = np.concatenate([logits.numpy() for logits, _ in parts])
         return logits, float(parts[0][1])
 

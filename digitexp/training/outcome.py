@@ -1,11 +1,10 @@
-"""The data that go into a training, as arrays and as tensors, and the outcome that comes out."""
+"""The data that go into a training, and the outcome that comes out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,8 +16,8 @@ VAL_CROSS_ENTROPY = "val_cross_entropy"
 """`val_loss` without the penalty, which pruners compare across `l2`. Trainings of before it was
 recorded have none."""
 
-Forward = Callable[[Any], tuple[np.ndarray, float]]
-"""(n, features) images as a tensor -> ((n, classes) logits, L2 penalty) of the present weights."""
+Forward = Callable[[np.ndarray], tuple[np.ndarray, float]]
+"""(n, features) images -> ((n, classes) logits, L2 penalty) of the present weights."""
 
 OnEpoch = Callable[[int, Mapping[str, float]], str | None]
 """Called with (epoch from 0, the epoch's metrics); returns None (go on) or a reason to stop."""
@@ -79,29 +78,6 @@ class TrainingData:
         return len(self.class_names)
 
 
-class DataTensors(NamedTuple):
-    """The data as TensorFlow takes them: images are float32 (n, features), labels int32 (n,)."""
-
-    train_images: Any
-    train_labels: Any
-    validation_images: Any
-
-
-@lru_cache(maxsize=1)
-def data_tensors(data: TrainingData) -> DataTensors:
-    """Return the tensors of `data`, which all trials of a sweep share; the last data are kept.
-
-    TensorFlow must be set up.
-    """
-    import tensorflow as tf
-
-    return DataTensors(
-        tf.constant(data.train_images),
-        tf.constant(data.train_labels),
-        tf.constant(data.validation_images),
-    )
-
-
 @dataclass(frozen=True)
 class TrainingOutcome:
     """The result of training one configuration.
@@ -119,7 +95,7 @@ class TrainingOutcome:
             when training diverged in its first epoch.
         weights: The restored best weights by name; None when training diverged in its first epoch.
         timings: Seconds by stage; names end in `_seconds`.
-        summary: Keras's table of the model's layers.
+        summary: The net's layers as a table, in text.
         engine: Name of the engine.
         info: JSON-compatible facts that are in no metric.
     """

@@ -1,9 +1,9 @@
 """Saves the state of a training at the end of an epoch; another one goes on from it.
 
 That is the next attempt, or the same trial with more epochs. What comes out is that of an
-undisturbed training, to the bit. The state is all that decides the
-epochs to come: weights and other variables of the model, the optimizer's, callbacks, random
-generators. Import this after `set_up_tensorflow()`.
+undisturbed training, to the bit. The state is all that decides the epochs to come: weights and
+other variables of the model, the optimizer's, callbacks, random generators. Import this after
+`set_up_tensorflow()`.
 """
 
 from __future__ import annotations
@@ -127,8 +127,7 @@ class Resumption:
 
         None if a callback may know that number.
         """
-        kinds = map(type, self._callbacks)  # those of this package only look at what was trained
-        if not all(k in _WITHOUT_SCHEDULE or k.__module__.startswith("digitexp.") for k in kinds):
+        if any(map(_may_know_epochs, self._callbacks)):
             return None
         try:
             model = self._model.to_json()
@@ -229,6 +228,16 @@ _STATES: Final[Mapping[type, tuple[str, ...]]] = {
 
 
 _WITHOUT_SCHEDULE: Final = frozenset(_STATES) - {keras.callbacks.LearningRateScheduler}
+
+
+def _may_know_epochs(callback: Any) -> bool:
+    if (schedule := getattr(callback, "schedule", None)) is not None and _is_own(callback):
+        return bool(schedule.depends_on_epochs)
+    return not (type(callback) in _WITHOUT_SCHEDULE or _is_own(callback))
+
+
+def _is_own(callback: Any) -> bool:
+    return type(callback).__module__.startswith("digitexp.")  # these only look at what was trained
 
 
 def unsavable(callback: Any) -> str | None:

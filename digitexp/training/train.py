@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from digitexp.config import ConfigError, TrialConfig
 from digitexp.metrics import accuracy, confusion_counts, cross_entropy, recalls
-from digitexp.models import build_model, count_parameters, describe_model, model_weights
-from digitexp.tensorflow_setup import begin_training, known_warnings_ignored, start_tensorflow
-from digitexp.training.engines import load_engine, plan_training
-from digitexp.training.outcome import Forward, OnEpoch, TrainingData, TrainingOutcome, data_tensors
+from digitexp.models import count_parameters
+from digitexp.training.engines import Net, engine_of, load_engine
+from digitexp.training.observer import Observer
+from digitexp.training.outcome import Forward, OnEpoch, TrainingData, TrainingOutcome
+from digitexp.training.schedule import Schedule
 from digitexp.weights_files import Layers, file_digest, find_weights, read_weights
 
 if TYPE_CHECKING:
-    from digitexp.training.callbacks import EpochObserver
     from digitexp.training.resuming import SavesState
 
 
@@ -27,14 +27,14 @@ OUTPUT = "output"
 number of classes does not make them the same classes."""
 
 
-def start_from(model: Any, path: str | None) -> dict[str, Any]:
-    """Give a built model the weights of a file, all but those of its output layer.
+def start_from(net: Net, path: str | None) -> dict[str, Any]:
+    """Give a net the weights of a file, all but those of its output layer.
 
     Layers are matched by name. Both nets must have the same layers, with arrays of the same shapes.
 
     Args:
-        model: As `build_model` returns it; its layers may be frozen.
-        path: `initial_weights` of a configuration; None = the model stays as it was drawn.
+        net: A net as it was drawn; its layers may be frozen.
+        path: `initial_weights` of a configuration; None = the net stays as it is.
 
     Returns:
         JSON-compatible facts: `initial_weights` with path, SHA-256 of the file and the layers taken
@@ -48,18 +48,18 @@ def start_from(model: Any, path: str | None) -> dict[str, Any]:
         return {}
     file = find_weights(path)
     stored = {name: arrays for name, arrays in read_weights(file).items() if name != OUTPUT}
-    layers = {
-        layer.name: {variable.name: variable for variable in layer.weights}
-        for layer in model.layers
-        if layer.weights and layer.name != OUTPUT
-    }
+    layers: dict[str, dict[str, np.ndarray]] = {}
+    for name, array in net.named_weights().items():
+        layer, _, variable = name.partition("/")
+        if layer != OUTPUT:
+            layers.setdefault(layer, {})[variable] = array
     if problem := _mismatch(stored, layers):
         raise ConfigError(f"initial_weights {path}: {problem}")
-    for name, variables in layers.items():
-        for array, variable in zip(
-            _in_order(stored[name], variables), variables.values(), strict=True
-        ):
-            variable.assign(array)
+    net.give({
+        f"{layer}/{variable}": array
+        for layer, own in layers.items()
+        for variable, array in zip(own, _in_order(stored[layer], own), strict=True)
+    })  # fmt: skip
     told = {"path": path, "sha256": file_digest(file), "layers": list(layers)}
     return {"initial_weights": told}
 
@@ -119,7 +119,6 @@ def train(
         checkpoint: Keeps the state, from which the next attempt goes on; None: nothing is saved. A
             first training that only finds the worst classes is made anew.
     """
-    start_tensorflow()
     if config.augment_worst_classes is None:
         return _train(config, data, on_epoch, checkpoint)
     plain = replace(config, rotation=0.0, shift=0.0, zoom=0.0, augment_worst_classes=None)
@@ -131,76 +130,67 @@ def train(
     return _told_with(before, _train(config, targeted, on_epoch, checkpoint), targeted)
 
 
+def repeat_by_keras(
+    config: TrialConfig, data: TrainingData, on_epoch: OnEpoch = _go_on
+) -> TrainingOutcome:
+    """Train as the engine `compiled` does, from the same weights in the same order, by Keras.
+
+    Raises:
+        ConfigError: The engine `compiled` does not train this configuration.
+    """
+    if (name := engine_of(config)[0]) != "compiled":
+        raise ConfigError(f"engine {name} trained it, so there is nothing to compare")
+    return _train(config, data, on_epoch, repeats=True)
+
+
 def _train(
     config: TrialConfig,
     data: TrainingData,
     on_epoch: OnEpoch = _go_on,
     checkpoint: SavesState | None = None,
+    *,
+    repeats: bool = False,
 ) -> TrainingOutcome:
-    plan = plan_training(config, len(data.train_labels), data.image_shape, data.n_classes)
-
-    from digitexp.training import callbacks
-    from digitexp.training.resuming import Resumption
-
-    started = perf_counter()
-    begin_training(config.seed)
-    engine, tensors = load_engine(plan.engine), data_tensors(data)
-    with engine.building():
-        model = build_model(config, data.image_shape, data.n_classes)
-    info = start_from(model, config.initial_weights)
-    forward = engine.forward(model, config)
-    observer = callbacks.EpochObserver(data, tensors.validation_images, on_epoch, forward)
-    stopping = callbacks.early_stopping(vars(config))
-    resumption = Resumption(checkpoint)
-    summary = describe_model(model)
-    built = perf_counter()
-    with known_warnings_ignored():
-        watchers = [observer, stopping, *callbacks.learning_rate_callbacks(vars(config))]
-        engine.fit(model, config, data, watchers, resumption=resumption)
-    trained = perf_counter()
-    train_seconds = trained - built + resumption.seconds_before
-    outcome, stop_reason = _how_it_ended(observer, stopped_early=stopping.stopped_epoch > 0)
-    has_best = bool(np.isfinite(observer.history["val_loss"]).any())
-    logits, metrics = _judged(config, data, observer, forward) if has_best else (None, {})
+    name = "keras" if repeats else engine_of(config)[0]
+    started, engine = perf_counter(), load_engine(name)
+    with engine.memory_errors():
+        net = (engine.SameNet if repeats else engine.Net)(config, data)
+        info = start_from(net, config.initial_weights)
+        observer = Observer(data, on_epoch, Schedule(vars(config)))
+        built = perf_counter()
+        seconds_before = net.fit(observer, checkpoint)
+        trained = perf_counter()
+        train_seconds = trained - built + seconds_before
+        has_best = bool(np.isfinite(observer.history["val_loss"]).any())
+        logits, metrics = _judged(config, data, observer, net.forward) if has_best else (None, {})
     evaluated = perf_counter()
     return TrainingOutcome(
-        outcome=outcome,
-        stop_reason=stop_reason,
+        *observer.ending(),
         metrics=metrics | {"train_seconds": train_seconds} if has_best else {},
         history=observer.history,
         confusion=np.stack(observer.confusion),
         validation_logits=logits,
-        weights=model_weights(model) if has_best else None,
+        weights=net.named_weights() if has_best else None,
         timings={
             "build_seconds": built - started,
             "train_seconds": train_seconds,
             "evaluate_seconds": evaluated - trained,
         },
-        summary=summary,
-        engine=plan.engine,
+        summary=net.summary,
+        engine=name,
         info=info,
     )
 
 
-def _how_it_ended(
-    observer: EpochObserver, *, stopped_early: bool
-) -> tuple[Literal["complete", "stopped", "diverged"], str]:
-    if observer.diverged:
-        return "diverged", "diverged"
-    if observer.stop_reason is not None:
-        return "stopped", observer.stop_reason
-    return "complete", "early_stopping" if stopped_early else "max_epochs"
-
-
 def _judged(
-    config: TrialConfig, data: TrainingData, observer: EpochObserver, forward: Forward
+    config: TrialConfig, data: TrainingData, observer: Observer, forward: Forward
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Return logits of the validation part and headline metrics, of the restored best weights."""
-    tensors, labels = data_tensors(data), data.validation_labels
-    logits, penalty = forward(tensors.validation_images)
+    labels = data.validation_labels
+    logits, penalty = forward(data.validation_images)
     right, entropy = accuracy(logits, labels), cross_entropy(logits, labels)
     starts = range(0, len(data.train_labels), _AT_ONCE)
-    train_logits = [forward(tensors.train_images[i : i + _AT_ONCE])[0] for i in starts]
+    train_logits = [forward(data.train_images[i : i + _AT_ONCE])[0] for i in starts]
     train_accuracy = accuracy(np.concatenate(train_logits), data.train_labels)
     return logits, {
         "best_val_accuracy": right,

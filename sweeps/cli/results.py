@@ -437,6 +437,9 @@ def replay(
     restore: Annotated[
         bool, typer.Option("--restore", help="Keep its weights again, if they are the same.")
     ] = False,
+    engine: Annotated[
+        str | None, typer.Option(help="Train it by this engine, and show how far both are apart.")
+    ] = None,
     data: DataOption = None,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
@@ -446,14 +449,27 @@ def replay(
     """Train a trial again from its record; exit 1 if it differs.
 
     Every epoch is compared. With equal versions and processor it must be the same to the bit; else
-    within a tolerance.
+    within a tolerance. Another engine (`--engine keras`) begins with the same weights and takes the
+    samples in the same order; how far it is apart is shown, and no error. Refused if the experiment
+    has no such engine, or with --restore.
     """
     from sweeps.api import find_trained
     from sweeps.home import Home
-    from sweeps.runner.replaying import replay_recorded
+    from sweeps.runner.replaying import replay_by, replay_recorded
 
+    if engine is not None and restore:
+        raise UsageError("--restore: weights of another engine are not kept; leave out --engine")
     found = Home.resolve(home)
     info, record = find_trained(found, name, trial, tracking_uri)
+    if engine is not None:
+        other = replay_by(engine, found.store(info.id), info, record, source=data)
+        table = [{"number": name, "apart": one.size, "where": one.what, "recorded": one.recorded,
+                  "now": one.now} for name, one in other.largest().items()]  # fmt: skip
+        told = {"sweep": info.name, "trial": record.trial, "engine": engine,
+                "note": other.result.engine_reason, "differences": table}  # fmt: skip
+        if not answered(told, table, as_json=as_json, csv=csv):
+            _tell_apart(info, other, engine)
+        return
     replayed = replay_recorded(found.store(info.id), info, record, source=data, restore=restore)
     table = [asdict(difference) for difference in replayed.differences]
     columns = ("what", "recorded", "now")
@@ -469,6 +485,22 @@ def replay(
     if not answered(document, table, as_json=as_json, csv=csv, columns=columns):
         _tell_replayed(info, replayed)
     raise typer.Exit(OK if replayed.succeeded else FAILED)
+
+
+def _tell_apart(info: SweepInfo, replayed: Replayed, engine: str) -> None:
+    record = replayed.record
+    epochs = max(map(len, replayed.result.history.values()), default=0)
+    by = record.trained.engine if record.trained else ""
+    print(
+        f"trial {record.trial} of {info.name}: {record.epochs} epochs by {by}, {epochs} by {engine}"
+    )
+    for name, one in replayed.largest().items():
+        place = one.what.removeprefix(name).removeprefix(", ")
+        print(f"  {name}: apart by {one.size:.3g}{f', at most, in {place}' if place else ''}")
+    if not replayed.largest():
+        print("  every number is the same")
+    if replayed.result.engine_reason:
+        print(replayed.result.engine_reason)
 
 
 def _tell_replayed(info: SweepInfo, replayed: Replayed) -> None:

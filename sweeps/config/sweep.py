@@ -11,6 +11,7 @@ from search_spaces.parameters import Value
 from search_spaces.space import Component, Space
 from sweeps.config.options import Limits
 from sweeps.config.policies import FailurePolicy, Parallelism
+from sweeps.errors import UsageError
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.home import Home
 from sweeps.journal.events import Learned
@@ -91,6 +92,17 @@ class SweepConfig:
         longer = proposal.longer
         return training_seed(self.seed, trial if longer is None else longer.trial)
 
+    def some_configurations(self, sampled: int = 16) -> list[dict[str, Value]]:
+        """Return configurations that trials may have: the baselines', then those of samples.
+
+        Args:
+            sampled: Number of random points, beside the two corners of the space.
+        """
+        points = [*self.space.baselines.values()]
+        points += [walk.params for walk in self.space.samples(sampled)]
+        admissible = filter(self.admissible, points)
+        return [self.space.configuration(point) for point in admissible]
+
     def proposer(
         self,
         admissible: Admissible | None = None,
@@ -129,11 +141,16 @@ class SweepConfig:
         Args:
             params: The point.
             configuration: What the experiment receives of it, if that is known.
+
+        Raises:
+            UsageError: The experiment says that this machine cannot train it.
         """
         known = self.space.configuration(params) if configuration is None else configuration
         config = dict(known)
         try:
             self.experiment.check(config)
+        except UsageError:  # nothing is wrong with the point: this machine lacks a package, say
+            raise
         except ValueError as error:
             return [str(error)]
         if not self.space.constraints:

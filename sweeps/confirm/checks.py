@@ -42,7 +42,7 @@ from sweeps.confirm.finalists import (
 from sweeps.errors import UsageError
 from sweeps.executors import Attempt, Executor, InProcessExecutor, Nobody
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, TrialSpec
-from sweeps.experiments.code import declare_same, is_shipped, load_same
+from sweeps.experiments.code import RevisedCode, declare_same, is_shipped, load_same
 from sweeps.experiments.folds import FRESH, ON_FOLDS, REFIT_EPOCHS, FoldExperiment
 from sweeps.experiments.loading import (
     ask,
@@ -418,7 +418,12 @@ def check_code(store: RecordStore, info: SweepInfo, *, same_code: bool = False) 
     for record in ranked(store.read_all(), info.direction)[:1]:
         if same_code:
             declare_same(store, info, record)
-        load_same(store, info, record)
+        try:
+            load_same(store, info, record, to_train=not same_code)
+        except RevisedCode as error:
+            raise UsageError(
+                f"{error}; or have its finalists compared by trainings of today: --same-code"
+            ) from None
 
 
 def check_fresh(path: str, cross_validation: Experiment, fresh: int) -> None:

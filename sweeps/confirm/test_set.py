@@ -23,6 +23,7 @@ from sweeps.confirm.votes import (
     scored_by,
 )
 from sweeps.errors import UsageError
+from sweeps.experiment import Experiment
 from sweeps.experiments.loading import (
     ask,
     check_installed,
@@ -105,6 +106,10 @@ def evaluate_test_set(
     metrics = [one.comparison.trainings.scored for _, one in confirmed if one.comparison]
     scored = next((one for one in metrics if one.unit != "share"), metrics[0])
     entries = [entry for one in confirmed for entry in _entries(home, *one)]
+    for entry in entries:  # before the list is frozen
+        store = home.store(entry.confirmation)
+        for key in entry.trainings:
+            _check_here(experiment, store.read(key))
     access_log = AccessLog(home, test_set.digest)
     evaluation = access_log.freeze(
         entries, questions_of(scored), again, earlier=earlier_questions(scored), scored=scored
@@ -277,6 +282,16 @@ def _entry(
     return Entry(info.id, info.name, role, label, store.folder.name, keys, digests)
 
 
+def _check_here(experiment: Experiment, record: Record) -> None:
+    """Refuse a training whose model this machine cannot load, as one that lacks Keras."""
+    try:
+        experiment.check(record.config)
+    except UsageError:
+        raise
+    except ValueError:
+        pass  # it was trained, so what is possible today does not matter
+
+
 def _weights(store: RecordStore, record: Record) -> dict[str, np.ndarray]:
     try:
         return store.weights(record)
@@ -305,7 +320,8 @@ def _score(
         for key in entry.trainings:
             record = store.read(key)
             weights = _weights(store, record)
-            model = experiment.load_model(record.config, weights, record.model_info)
+            load = getattr(experiment, "load_network", experiment.load_model)
+            model = load(record.config, weights, record.model_info)
             found.append(_score_model(experiment, model, test_set, scored))
         scores |= {f"{name}_{place}": np.stack([one[name] for one in found]) for name in found[0]}
     if evaluation.is_by_class:

@@ -10,7 +10,7 @@ import os
 import re
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,8 @@ from typing import Any, Final, Protocol, cast, get_args, get_type_hints
 
 import numpy as np
 
-from sweeps.capabilities import SupportsFiles
+from search_spaces.parameters import Value
+from sweeps.capabilities import SupportsFiles, SupportsWarmUpFor
 from sweeps.config.policies import FailureReason
 from sweeps.errors import ExperimentError, ScriptError
 from sweeps.executors.checkpoint import CheckpointFile, CheckpointPlace
@@ -425,6 +426,18 @@ class Executor(Protocol):
         ...
 
 
+def warm_up(
+    experiment: Experiment,
+    configs: Sequence[Mapping[str, Value]],
+    say: Callable[[str], None],
+) -> None:
+    """Make this process ready to train; arguments as for `SupportsWarmUpFor`."""
+    if isinstance(experiment, SupportsWarmUpFor):
+        experiment.warm_up_for(configs, say)
+    else:
+        experiment.warm_up()
+
+
 class InProcessExecutor:
     """Executor for `--workers 0`: `submit` returns when the attempt has ended."""
 
@@ -438,6 +451,8 @@ class InProcessExecutor:
         listener: Listener,
         verdict_on: Callable[[TrialSpec], Stop | None],
         folders: Path | None = None,
+        configs: Sequence[Mapping[str, Value]] = (),
+        note: Callable[[str], None] = lambda text: None,
     ) -> None:
         """Warm up.
 
@@ -447,6 +462,8 @@ class InProcessExecutor:
             listener: Told of attempts.
             verdict_on: Asked after each epoch, since nobody can call `stop` while this one trains.
             folders: Folder that gets a folder for each attempt; None if attempts write no files.
+            configs: Configurations that attempts may have; it warms up for them.
+            note: Called with a line if that takes long.
         """
         self._experiment = experiment
         self._data = data
@@ -454,7 +471,7 @@ class InProcessExecutor:
         self._verdict_on = verdict_on
         self._folders = folders
         began = time.monotonic()
-        experiment.warm_up()
+        warm_up(experiment, configs, note)
         self._warm_up_seconds = time.monotonic() - began
 
     def submit(

@@ -66,6 +66,13 @@ class Spent:
 
 
 @dataclass(frozen=True)
+class Said:
+    """Server to coordinator: a line for the user, while the experiment warms up."""
+
+    line: str
+
+
+@dataclass(frozen=True)
 class Preloaded:
     """Server to coordinator: ready to start workers, by a fork unless `spawns_because` is given."""
 

@@ -14,12 +14,14 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from search_spaces.parameters import Value
+from sweeps.executors.attempt import warm_up
 from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.loading import check_installed, load_experiment
 
@@ -45,6 +47,7 @@ class Preload:
         modules: Modules to import beforehand, such as those of the judges.
         data: The pickled `PreparedData`.
         writes_files: Whether its attempts have folders, see `SupportsFiles`.
+        configs: Configurations that attempts may have; workers warm up for them.
     """
 
     coordinator: int
@@ -54,6 +57,7 @@ class Preload:
     modules: Sequence[str]
     data: bytes
     writes_files: bool = False
+    configs: Sequence[Mapping[str, Value]] = ()
 
     def to_file(self) -> BinaryIO:
         """Return an unnamed file that holds the pickled preload."""
@@ -62,15 +66,18 @@ class Preload:
         file.flush()
         return file
 
-    def load(self) -> tuple[Experiment, PreparedData]:
-        """Import the experiment, unpickle the data and warm up; after that a worker only trains."""
+    def load(self, say: Callable[[str], None]) -> tuple[Experiment, PreparedData]:
+        """Import the experiment, unpickle the data and warm up; after that a worker only trains.
+
+        `say` receives a line if warming up takes long.
+        """
         sys.path[:] = self.import_path
         for name in self.modules:
             import_module(name)
         experiment = load_experiment(self.experiment, self.directory)
         check_installed(experiment, self.experiment)
         data = pickle.loads(self.data)  # noqa: S301 - from our own coordinator
-        experiment.warm_up()
+        warm_up(experiment, self.configs, say)
         return experiment, data
 
 
@@ -81,11 +88,15 @@ def make_preload(
     modules: Sequence[str] = (),
     *,
     writes_files: bool = False,
+    configs: Sequence[Mapping[str, Value]] = (),
 ) -> Preload:
     """Return the preload for workers of this process."""
     pickled = pickle.dumps(data, protocol=pickle.HIGHEST_PROTOCOL)
     path = tuple(sys.path)
-    return Preload(os.getpid(), path, experiment, directory, tuple(modules), pickled, writes_files)
+    return Preload(
+        os.getpid(), path, experiment, directory, tuple(modules), pickled, writes_files,
+        tuple(configs),
+    )  # fmt: skip
 
 
 def read_preload(descriptor: int) -> Preload:

@@ -48,6 +48,7 @@ from sweeps.records import (
 from sweeps.records.code import SourceFile
 from sweeps.workspace.provenance import filter_secret_lines
 
+_FIRST_REVISION: Final = 1
 _KEPT_BYTES: Final = 200_000
 """Only the digest is kept of a longer file, such as data that a command names."""
 _FRAMEWORK: Final = frozenset({"sweeps", "search_spaces"})
@@ -56,6 +57,10 @@ _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
 class EditedCode(UsageError):  # noqa: N818, the name says what happened
     """The code of an experiment has changed since a trial was trained."""
+
+
+class RevisedCode(EditedCode):
+    """An experiment that ships gives other numbers by now."""
 
 
 def code_of(path: str, experiment: object) -> ExperimentCode | None:
@@ -149,13 +154,35 @@ def _stating(experiment: object) -> str:
     return "" if kind is None else kind.__module__
 
 
-def load_same(store: RecordStore, info: SweepInfo, record: Record) -> Experiment:
+def revised(history: CodeHistory, recorded: str | None, now: ExperimentCode) -> str:
+    """Say that an experiment that ships gives other numbers than before; empty if it does not.
+
+    Args:
+        history: The states that were kept.
+        recorded: Identity of the state that trained; None if it is older than such records. It is
+            taken as it was: nobody can declare that it counts as another revision.
+        now: The state to compare with it.
+    """
+    if now.revision is None or now.files:
+        return ""
+    before = next((code for code in history.all() if code.identity == recorded), None)
+    if before is None and (recorded is not None or now.revision == _FIRST_REVISION):
+        return ""
+    then = "an earlier revision" if before is None else f"revision {before.revision}"
+    is_other = before is None or before.revision != now.revision
+    return f"{then} of the experiment then, {now.revision} now" if is_other else ""
+
+
+def load_same(
+    store: RecordStore, info: SweepInfo, record: Record, *, to_train: bool = False
+) -> Experiment:
     """Load the experiment of a recorded trial, and refuse it if its code has changed since.
 
     Args:
         store: The records of the sweep that trained it.
         info: That sweep.
         record: The trial.
+        to_train: See `check_same_code`.
 
     Raises:
         UsageError: It cannot be loaded, needs a package that is missing, or its code differs; the
@@ -163,7 +190,7 @@ def load_same(store: RecordStore, info: SweepInfo, record: Record) -> Experiment
     """
     experiment = recorded_experiment(info, store.folder.parent)
     check_installed(experiment, info.experiment)
-    check_same_code(store, record, info.experiment, experiment)
+    check_same_code(store, record, info.experiment, experiment, to_train=to_train)
     return experiment
 
 
@@ -179,20 +206,38 @@ def declare_same(store: RecordStore, info: SweepInfo, record: Record) -> None:
         history.keep(dataclasses.replace(kept_whole(now), same_as=recorded))
 
 
-def check_same_code(store: RecordStore, record: Record, path: str, experiment: object) -> None:
+def check_same_code(
+    store: RecordStore, record: Record, path: str, experiment: object, *, to_train: bool = False
+) -> None:
     """Refuse an experiment whose code has changed since a trial was trained.
 
-    If the code then or the code now is not known, nothing is compared. The store is that of the
-    sweep that trained the trial.
+    If the code then or the code now is not known, nothing is compared. A later revision of an
+    experiment that ships rebuilds the models of the earlier ones; it only trains otherwise.
+
+    Args:
+        store: The records of the sweep that trained the trial.
+        record: The trial.
+        path: Import path of the experiment.
+        experiment: The experiment.
+        to_train: Whether the trial is to be trained again; else its model is rebuilt, or shown.
 
     Raises:
         EditedCode: It has changed; the message has the differences and the ways out.
+        RevisedCode: It is to be trained again, and would give other numbers.
     """
     recorded, now = record.environment.get("code"), code_of(path, experiment)
-    if recorded is None or now is None:
+    if now is None:
         return
     history = CodeHistory(store)
-    if is_same_code(history, recorded, now):
+    if said := revised(history, recorded, now):
+        if not to_train:
+            return
+        raise RevisedCode(
+            f"trial {record.trial} cannot be trained again as it was: {path} gives other numbers "
+            f"by now ({said}). Train its configuration in another sweep (`sweeps run` with "
+            "--name), or in a new generation of this one (--extend)"
+        )
+    if recorded is None or is_same_code(history, recorded, now):
         return
     before = history.newest(recorded)
     if before is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -36,6 +36,8 @@ _AS_SEARCHED: Final = (
     "signature", "predict", "requires", "ordered", "test_set", "evaluate",
     "truth", "judged",
 )  # fmt: skip
+_IN_OUR_WORDS: Final = ("recomputed", "warm_up_for", "train_in", "command")
+"""Members that get configurations without our parameters, and trainings of a fold."""
 REFIT_EPOCHS: Final = "refit_epochs"
 """Parameter of an experiment that is refitted: train on all data for this many epochs."""
 _OWN: Final = {FOLD: "the fold", FRESH: "the drawing of folds"}
@@ -90,12 +92,9 @@ class FoldExperiment:
                 setattr(self, name, getattr(own, name))
         if hasattr(own, "export"):
             self.export = lambda config, *more: own.export(self._searched(config), *more)
-        if hasattr(own, "recomputed"):
-            self.recomputed = self._recomputed
-        if hasattr(own, "train_in"):
-            self.train_in = self._train_in
-        if hasattr(own, "command"):
-            self.command = self._command
+        for name in _IN_OUR_WORDS:
+            if hasattr(own, name):
+                setattr(self, name, getattr(self, f"_{name}"))
 
     def check(self, config: Mapping[str, Value]) -> None:
         """Refuse what the search refuses."""
@@ -152,6 +151,12 @@ class FoldExperiment:
         part = data if self._refit_epochs(config) else self.divided(config, data).data
         found: Mapping[str, np.ndarray] = own.recomputed(model, self._searched(config), part)
         return found
+
+    def _warm_up_for(
+        self, configs: Sequence[Mapping[str, Value]], say: Callable[[str], None]
+    ) -> None:
+        own: Any = self.searched
+        own.warm_up_for([self._searched(config) for config in configs], say)
 
     def _refit_epochs(self, config: Mapping[str, Value]) -> int:
         return _number(config, REFIT_EPOCHS) if self._has_refit else 0

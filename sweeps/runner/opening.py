@@ -18,7 +18,7 @@ from search_spaces.parameters import Value
 from search_spaces.space import Space
 from sweeps.config.sweep import SweepConfig
 from sweeps.errors import UsageError
-from sweeps.experiments.code import is_same_code, kept_whole
+from sweeps.experiments.code import is_same_code, kept_whole, revised
 from sweeps.experiments.loading import (
     check_trust,
     experiment_folder,
@@ -28,7 +28,14 @@ from sweeps.experiments.loading import (
 from sweeps.home import Home
 from sweeps.journal import Asked, SweepState
 from sweeps.journal.events import Imported, ImportedTrial, Learned, LearnedPoint, Unfinished
-from sweeps.records import CodeHistory, Record, RecordError, RecordStore, SweepInfo
+from sweeps.records import (
+    CodeHistory,
+    Record,
+    RecordError,
+    RecordStore,
+    SweepInfo,
+    confirmed_by,
+)
 from sweeps.records.notes import in_lines
 from sweeps.records.sweep import Generation
 from sweeps.runner.recording import describe
@@ -119,10 +126,13 @@ def differing(info: SweepInfo, config: SweepConfig) -> list[str]:
         digest = dataclasses.replace(config.space, experiment=made).digest()
         wanted = {**wanted, "experiment": made, "space": digest}
     keys = [k for k, asked in wanted.items() if info.fingerprint.get(k) != asked]
-    if "code" in keys and not config.same_code:
+    if "code" in keys:
         history, before = _code_before(config, info)
         assert config.code is not None
-        if before is not None and not is_same_code(history, before, config.code):
+        if revised(history, before, config.code):  # which --same-code cannot declare away
+            return keys
+        is_known = before is not None and not config.same_code
+        if is_known and not is_same_code(history, before or "", config.code):
             return keys
     return [key for key in keys if key != "code"]
 
@@ -170,6 +180,21 @@ def keep_code(config: SweepConfig, info: SweepInfo) -> str | None:
 def _refusal(info: SweepInfo, config: SweepConfig, keys: Sequence[str], kept: Sequence[str]) -> str:
     differences = "; ".join(_differences(info, config, keys))
     new_name = free_name(config.name, (i.name for i in config.home.sweeps()))
+    history, before = _code_before(config, info)
+    if keys == ["code"] and config.code and (said := revised(history, before, config.code)):
+        ways = (
+            f"Begin another, --name {new_name}; or a new generation of this one, which has its "
+            "trials as prior trials: --extend"
+        )
+        if config.retry is not None:
+            ways = (
+                "Nothing can be retried; `sweeps run` of it with --extend begins a new generation, "
+                "which has its trials as prior trials"
+            )
+        if (searched := confirmed_by(info.directory)) is not None:
+            ways = f"Draw other folds: `sweeps confirm {config.home.get(searched).name} --fresh 1`"
+        made = f"sweep {config.name!r} cannot go on: its experiment gives other numbers by now"
+        return f"{made} ({said}). {ways}"
     if keys == ["code"]:
         made = f"sweep {config.name!r} was made by other code: {differences}\n"
         if config.retry is not None:
@@ -207,6 +232,9 @@ def _differences(info: SweepInfo, config: SweepConfig, keys: Sequence[str]) -> I
             history, identity = _code_before(config, info)
             before = history.newest(identity or "")
             assert config.code is not None
+            if said := revised(history, identity, config.code):
+                yield f"code: {said}"
+                continue
             lost = ["what it was is not kept"]
             changes = before.changes(kept_whole(config.code)) if before else lost
             yield "\n".join(["code", *(f"  {line}" for line in changes)])

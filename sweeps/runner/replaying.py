@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from sweeps.capabilities import SupportsEngines
 from sweeps.errors import StoreError, UsageError
 from sweeps.executors import Attempt, Executor, InProcessExecutor, Nobody
 from sweeps.executors.preloading import Preload, make_preload
@@ -103,6 +104,15 @@ class Replayed:
         """The differences larger than `TOLERANCE`."""
         return [difference for difference in self.differences if difference.is_beyond]
 
+    def largest(self) -> dict[str, ReplayDifference]:
+        """Return the largest difference of each number, or of its epochs, by its name."""
+        found: dict[str, ReplayDifference] = {}
+        for one in self.differences:
+            name = one.what.partition(", epoch")[0]
+            if not math.isnan(one.size) and (name not in found or one.size > found[name].size):
+                found[name] = one
+        return found
+
     @property
     def is_bit_equal(self) -> bool:
         """Whether every number is the same to the bit."""
@@ -126,6 +136,14 @@ class _StopAfter:
         return self.stop if epoch >= self.epoch else None
 
 
+def _judge_of(record: Record) -> _StopAfter:
+    """Return what ends a second training where the first was stopped from outside, if it was."""
+    result = record.result
+    if result is None or result.outcome != "stopped":
+        return _StopAfter(record.epochs - 1, None)
+    return _StopAfter(record.epochs - 1, Stop(result.stop_reason))
+
+
 def replay(
     record: Record,
     experiment: Experiment,
@@ -146,20 +164,51 @@ def replay(
     is_whole = record.outcome == "complete"  # a script may report no epoch, only its result
     if record.result is None or not (record.result.history or is_whole):
         raise UsageError(f"trial {record.trial} {record.reason}: no epoch to be compared with")
-    stop = Stop(record.result.stop_reason) if record.result.outcome == "stopped" else None
     executor: Executor
     if worker is None:
-        executor = InProcessExecutor(experiment, data, Nobody(), lambda spec: None)
+        executor = InProcessExecutor(
+            experiment, data, Nobody(), lambda spec: None, configs=[record.config]
+        )
     else:
         from sweeps.executors.local.executor import WorkersExecutor
 
         executor = WorkersExecutor(1, worker, Nobody())
-    judge = _StopAfter(record.epochs - 1, stop)
     with closing(executor):
-        attempt: Attempt = executor.submit(record.spec(sweep), judge).result()
+        attempt: Attempt = executor.submit(record.spec(sweep), _judge_of(record)).result()
     if attempt.result is None:
         raise UsageError(f"trial {record.trial} cannot be trained again: {attempt.error}")
     return Replayed(record, attempt.result, compare(record, attempt.result))
+
+
+def replay_by(
+    engine: str, store: RecordStore, info: SweepInfo, record: Record, source: str | None = None
+) -> Replayed:
+    """Train a recorded trial again by another engine, in this process, and compare it.
+
+    Args:
+        engine: Name of the engine.
+        store: The records of its sweep.
+        info: Its sweep.
+        record: Its record, with arrays.
+        source: See `replay_recorded`.
+
+    Raises:
+        UsageError: Its experiment or its data cannot be loaded, or the engine cannot train it.
+    """
+    experiment = load_same(store, info, record)
+    known = experiment.engines if isinstance(experiment, SupportsEngines) else ()
+    if not isinstance(experiment, SupportsEngines) or engine not in known:
+        able = ", ".join(known) or "none"
+        raise UsageError(
+            f"--engine {engine}: experiment {info.experiment_name} repeats a training by {able}"
+        )
+    data = PreparedAgain(lambda: experiment, source=source).of(record)
+    experiment.warm_up()
+    try:
+        result = experiment.train_by(engine, record.spec(info.id), data, _judge_of(record))
+    except ValueError as error:
+        raise UsageError(f"--engine {engine}: trial {record.trial}: {error}") from None
+    return Replayed(record, result, compare(record, result))
 
 
 def compare(record: Record, now: TrialResult) -> list[ReplayDifference]:
@@ -204,12 +253,12 @@ def replay_recorded(
     Raises:
         UsageError: Its experiment or its data cannot be loaded, or have changed.
     """
-    experiment = load_same(store, info, record)
+    experiment = load_same(store, info, record, to_train=True)
     data = PreparedAgain(lambda: experiment, source=source).of(record)
     worker = None
     if not info.experiment.startswith("__main__:"):  # defined in a notebook: no worker can have it
         folder = experiment_folder(info, store.folder.parent)
-        worker = make_preload(info.experiment, folder, data, [__name__])
+        worker = make_preload(info.experiment, folder, data, [__name__], configs=[record.config])
     replayed = replay(record, experiment, data, worker, info.id)
     if worker is not None and not (replayed.is_bit_equal or replayed.surroundings):
         here = replay(record, experiment, data, sweep=info.id)

@@ -7,6 +7,7 @@ this framework and the experiment must be importable.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,13 @@ from sweeps.records import ExperimentCode
 
 
 def _may_rebuild(code: ExperimentCode, told: dict[str, Any]) -> bool:
-    """Whether the code here may rebuild the model; a release counts by its revision alone."""
+    """Whether the code here may rebuild the model; a release counts by its revision alone.
+
+    A later revision of an experiment that ships rebuilds the models of the earlier ones.
+    """
+    earlier = range(1, code.revision or 1) if not code.files else ()
+    if any(replace(code, revision=one).digest in told.get("code", []) for one in earlier):
+        return True
     if code.digest not in told.get("code", [code.digest]):
         return False
     is_same = code.identity in told.get("shipped", [code.identity])

@@ -14,9 +14,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 PACKAGES: Final = (
-    "digit-sweeps", "tensorflow", "keras", "optuna", "mlflow", "numpy", "scikit-learn",
+    "digit-sweeps", "tensorflow", "keras", "optuna", "mlflow", "numpy", "scikit-learn", "numba",
+    "llvmlite", "scipy",
 )  # fmt: skip
-"""Distributions whose version can change the numbers of trials of the experiments shipped here."""
+"""Distributions whose version can change the numbers of trials of the experiments shipped here.
+
+SciPy's BLAS computes the products of dense nets, with a kernel by the features of the processor."""
+_NOTED_LATER: Final = frozenset({"numba", "llvmlite", "scipy"})
+"""Records of before 2026-12 do not have them."""
 
 DIFF_BYTES: Final = 200_000
 _GIT_TIMEOUT_SECONDS: Final = 10
@@ -114,6 +119,7 @@ def changed_versions(before: Mapping[str, Any]) -> list[str]:
         f"{name} {then.get(name, 'absent')} then, {now or 'absent'} now"
         for name in dict.fromkeys((*PACKAGES, *then))
         if (now := version_of(name)) != then.get(name)
+        and (name in then or name not in _NOTED_LATER)
     ]
     if before.get("python") != platform.python_version():
         lines.append(f"Python {before.get('python')} then, {platform.python_version()} now")

@@ -39,7 +39,6 @@ def trained(tmp_path_factory):
     return folder, done
 
 
-@pytest.mark.tensorflow
 def test_it_says_how_good_the_net_is_and_nothing_on_stderr(trained):
     folder, done = trained
     assert (done.returncode, done.stderr) == (0, "")
@@ -49,7 +48,6 @@ def test_it_says_how_good_the_net_is_and_nothing_on_stderr(trained):
     assert f"validation accuracy {accuracy:.2%}" in done.stdout
 
 
-@pytest.mark.tensorflow
 def test_the_folder_holds_everything(trained):
     folder, _ = trained
     assert {path.name for path in folder.iterdir()} == FILES
@@ -80,7 +78,6 @@ def test_it_names_the_engine_and_shows_what_targeted_augmentation_did(
     assert table[1].split()[:2] == ["0", f"{share:.1%}"]
 
 
-@pytest.mark.tensorflow
 def test_overwrite_replaces_our_files_and_leaves_others(monkeypatch, capsys, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "history.csv").write_text("old")
@@ -91,7 +88,6 @@ def test_overwrite_replaces_our_files_and_leaves_others(monkeypatch, capsys, tmp
     assert "epoch 1/3" not in capsys.readouterr().out
 
 
-@pytest.mark.tensorflow
 def test_a_diverged_training_is_a_failure_and_leaves_no_old_weights(monkeypatch, capsys, tmp_path):
     (tmp_path / "weights.npz").write_text("old")
     options = ["--data", "sklearn-digits", "--units", ",".join(["200"] * 10), "--learning-rate"]

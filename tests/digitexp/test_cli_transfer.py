@@ -59,7 +59,7 @@ def test_a_training_starts_from_the_folder_of_another_one(monkeypatch, capsys, t
     start = ["--set", f"initial_weights={first}", "--set", "frozen_layers=1"]
     assert run(monkeypatch, "train", *same, second, *start, "--seed", "4") in {0, None}
     told = json.loads((second / "metrics.json").read_text())
-    assert told["engine"] == "keras"
+    assert told["engine"] == "compiled"
     assert told["info"]["initial_weights"] == {
         "path": str(first),
         "sha256": file_digest(first / "weights.npz"),

@@ -181,8 +181,8 @@ def test_a_dense_net_says_nothing_of_convolutions():
         ),
         ({"architecture": "cnn", "batch_norm": 1}, "batch_norm is 1; it must be true or false"),
         ({"augment_worst_classes": 2}, "nothing is augmented; set rotation, shift or zoom above 0"),
-        ({"engine": "fused", "rotation": 5}, "trains no such net: images are augmented"),
-        ({"engine": "fused", "architecture": "cnn"}, "Set engine to auto or keras"),
+        ({"engine": "compiled", "rotation": 5}, "trains no such net: images are augmented"),
+        ({"engine": "compiled", "architecture": "cnn"}, "Set it to auto or keras"),
     ],
 )
 def test_what_does_not_go_together_is_refused(params, said):

@@ -143,25 +143,45 @@ from sweeps.experiments.loading import load_experiment
 
 begin_only_training()
 load_experiment(sys.argv[1], None).warm_up()
+{}
 found = sorted(name for name in sys.argv[2:] if name in sys.modules)
 import pandas, sklearn  # whoever needs them afterwards has them
-print(json.dumps([found, "tensorflow" in sys.modules, sys.meta_path[0].__class__.__name__]))
+print(json.dumps([found, sys.meta_path[0].__class__.__name__]))
+"""
+TRAINED = """
+import numpy as np
+from digitexp.config import TrialConfig
+from digitexp.training.outcome import TrainingData
+from digitexp.training.train import train
+
+images, labels, rows = np.random.random((40, 4, 4)), np.arange(40) % 2, np.arange(40)
+data = TrainingData.from_split(images, labels, rows[:30], rows[30:], "ab")
+config = TrialConfig.from_params({"units_1": 4, "hidden_layers": 1, "epochs": 2, "engine": ENGINE})
+assert train(config, data).outcome == "complete"
 """
 
 
-def warmed_up(experiment, folder):
-    command = [sys.executable, "-c", WARM_UP, experiment, *sorted(UNUSED), "pandas"]
+def imported(experiment, folder, more=""):
+    """Return which packages a worker has imported when it is warm, and has done more."""
+    names = [*sorted(UNUSED), "pandas", "tensorflow", "keras"]
+    command = [sys.executable, "-c", WARM_UP.replace("{}", more), experiment, *names]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     assert ran.stderr == ""
-    found, has_tensorflow, finder = json.loads(ran.stdout)
-    assert has_tensorflow
+    found, finder = json.loads(ran.stdout)
     assert "Quiet" not in finder
     return found
 
 
+def test_a_worker_that_trains_dense_nets_imports_neither_tensorflow_nor_keras(tmp_path):
+    trained = TRAINED.replace("ENGINE", "'auto'")
+    assert imported("digitexp.experiment:experiment", tmp_path, trained) == []
+
+
 @pytest.mark.slow
 def test_a_worker_imports_nothing_that_trains_nothing(tmp_path):
-    assert warmed_up("digitexp.experiment:experiment", tmp_path) == []
+    trained = TRAINED.replace("ENGINE", "'keras'")
+    found = imported("digitexp.experiment:experiment", tmp_path, trained)
+    assert found == ["keras", "tensorflow"]
 
 
 @pytest.mark.slow
@@ -171,14 +191,13 @@ def test_a_worker_of_a_model_of_ones_own_has_pandas_whatever_its_module_imports_
         "import keras\n"
         "experiment = KerasExperiment(lambda units: None, lambda: None, {'units': 16})\n"
     )
-    assert warmed_up("own:experiment", tmp_path) == ["pandas"]
+    assert imported("own:experiment", tmp_path) == ["keras", "pandas", "tensorflow"]
 
 
 @pytest.mark.parametrize("only_trains", [False, True])
 def test_packages_are_hidden_only_where_a_process_does_nothing_but_train(monkeypatch, only_trains):
     monkeypatch.setattr(experiment._process, "only_trains", only_trains)
     monkeypatch.setattr(tensorflow_setup, "_left_out", [])
-    monkeypatch.setattr(tensorflow_setup, "set_up_tensorflow", lambda: None)
     load_experiment("digitexp.experiment:experiment", None).warm_up()
     assert set(tensorflow_setup._left_out) == ({*UNUSED, "pandas"} if only_trains else set())
 

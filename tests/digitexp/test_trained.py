@@ -12,7 +12,7 @@ from digitexp.trained import logits_of, read_folder
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 NETS = {
-    "mlp": ["--units", "12,8"],
+    "mlp": ["--units", "12,8", "--learning-rate", "0.01"],  # else it is little better than chance
     "cnn": ["--units", "12", "--set", "architecture=cnn", "--set", "filters_1=4"],
 }
 

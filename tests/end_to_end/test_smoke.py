@@ -1,5 +1,6 @@
 """The command as a process of its own: real TensorFlow, real MLflow, first use of a home."""
 
+import json
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.tensorflow
 OURS = re.compile(
     r"""sweep\ smoke:\ \d\ of\ \d\ trials\ done.*
     |   warming\ up.*
+    |   compiling\ the\ training\ of\ dense\ nets,\ once\ on\ this\ machine
     |   full\ output:\ .*/sweep\.log
     |   \[\d/\d\]\ best\ so\ far\ 0\..*
     |   \ {6}\w+=.*
@@ -87,6 +89,11 @@ def test_every_run_has_its_true_terminal_status_and_parent(runs):
     assert {c.data.tags["mlflow.parentRunId"] for c in children} == {parent.info.run_id}
 
 
+def test_each_engine_has_trained_one_of_them(runs):
+    _, _, children = runs
+    assert [child.data.tags["engine"] for child in children] == ["keras", "compiled"]
+
+
 def test_every_child_has_parameters_metrics_and_tags(runs):
     client, _, children = runs
     for child in children:
@@ -109,6 +116,39 @@ def test_every_child_has_its_files(runs):
     for child in children:
         names = {file.path for file in client.list_artifacts(child.info.run_id)}
         assert names >= ARTIFACTS
+
+
+def replayed(finished, *words):
+    line = [sys.executable, "-m", "sweeps", "replay", "smoke", *words, "--engine", "keras"]
+    home = ["--home", str(finished[0] / "home")]
+    return subprocess.run(line + home, capture_output=True, text=True, timeout=240, check=False)
+
+
+@pytest.mark.slow
+def test_a_trial_of_the_other_engine_is_trained_again_by_keras(finished):
+    done = replayed(finished, "1", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert "its own dropout" in told["note"]
+    apart = {one["number"]: one for one in told["differences"]}
+    # Before the first step nothing but the masks differs; after eight epochs both have learnt.
+    assert 0 < apart["val_loss"]["apart"] < 0.2
+    assert apart["best_val_accuracy"]["recorded"] == pytest.approx(
+        apart["best_val_accuracy"]["now"], abs=0.05
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("0",), "engine keras trained it, so there is nothing to compare"),
+        (("1", "--restore"), "--restore: weights of another engine are not kept"),
+    ],
+)
+def test_what_keras_cannot_train_again_is_refused(finished, words, message):
+    done = replayed(finished, *words)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
 
 
 @pytest.mark.slow

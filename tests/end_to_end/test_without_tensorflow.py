@@ -1,12 +1,13 @@
 """Where TensorFlow is not installed, what needs it says so in one message, and the rest works.
 
-The commands run in a process that finds neither TensorFlow, Keras nor h5py, as if the extra `keras`
-were not installed; `.ci/without-keras` runs tests in an environment that really lacks them.
+The commands and their workers find neither TensorFlow, Keras nor h5py, as if the extra `keras` were
+not installed; `.ci/without-keras` runs tests in an environment that really lacks them.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -14,9 +15,12 @@ from pathlib import Path
 
 import pytest
 
+import sweeps
 from sweeps.home import Home
 from sweeps.manage.former import take_over
+from sweeps.tracking.store import open_client
 
+HIDING = Path(__file__).parent / "without_keras"
 GOLDEN = Path(__file__).parents[1] / "golden" / "home-b7e3d90.tar.xz"
 MODEL = """\
 {}
@@ -38,12 +42,7 @@ parameters: {{units: {{type: int, low: 1, high: 9}}}}
 
 # The first line of output is JSON: by its words, the exit code and the output of each command.
 DRIVER = """
-import importlib.machinery, json, os, sys
-find = importlib.machinery.PathFinder.find_spec
-importlib.machinery.PathFinder.find_spec = lambda name, path=None, target=None: (
-    None if name in {"tensorflow", "keras", "h5py"} else find(name, path, target)
-)
-import contextlib, io
+import contextlib, io, json, sys
 import digitexp.cli, sweeps, sweeps.cli
 from sweeps.errors import UsageError
 
@@ -71,31 +70,28 @@ print(json.dumps({
 }))
 """
 NEED_IT = (
-    "sweeps run smoke --trials 2",
-    "sweeps run smoke --trials 2 --confirm",
-    "sweeps run ../spaces/digits.yaml --trials 12",
-    "sweeps plan mlp",
-    "sweeps retry digits",
-    "sweeps replay digits 0",
+    "sweeps run cnn --trials 2",
+    "sweeps run smoke --trials 2 --set engine=keras",
+    "sweeps run smoke --trials 2 --set rotation=0.1 --confirm",
+    "sweeps plan cnn",
     "sweeps export digits new",
-    "sweeps confirm digits --refit",
     "sweeps run inside.yaml",
     "sweeps run above.yaml",
     "sweeps plan inside.yaml",
-    "digitexp train --output new",
+    "digitexp train --output new --set engine=keras",
     "digitexp transfer --from digits20",
     "digitexp evaluate digits 0",
     "digitexp calibrate digits 0",
     "digitexp robustness digits 0 --output new.png",
     "digitexp check digits 0",
     "digitexp data mnist",
-    "sweeps.run('smoke', trials=2)",
-    "sweeps.plan('smoke')",
-    "sweeps.replay('digits', 0)",
+    "sweeps.run('cnn', trials=2)",
+    "sweeps.plan('cnn')",
     "sweeps.load('digits').best().load_model()",
 )
 DO_WITHOUT = (
     "sweeps list",
+    "sweeps plan mlp",
     "sweeps best digits --json",
     "sweeps trials digits --json",
     "sweeps compare digits:0 digits:7",
@@ -129,9 +125,15 @@ def files(folder):
 
 
 def drive(folder, commands):
+    environment = {
+        "PYTHONPATH": ":".join([str(HIDING), *sys.path]),
+        "SWEEPS_HOME": str(folder / "home"),
+        "HOME": "/",
+        "XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"],
+    }
     ran = subprocess.run(
         [sys.executable, "-c", DRIVER], input=json.dumps(commands), cwd=folder / "place",
-        env={"PYTHONPATH": ":".join(sys.path), "SWEEPS_HOME": str(folder / "home"), "HOME": "/"},
+        env=environment,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
@@ -158,3 +160,48 @@ def test_a_command_that_reads_works_without(answers, words):
     code, said = answers[0][words]
     assert code == 0, said
     assert "extra 'keras'" not in said
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """The place of two dense nets that were searched and confirmed by commands of their own."""
+    place = tmp_path_factory.mktemp("searched")
+    small = ("--set", "epochs=2", "--workers", "1")
+    sweep(place, "run", "mlp", "--trials", "2", *small, "--no-confirm")
+    sweep(place, "confirm", "mlp", "--top", "2", "--folds", "8", "--workers", "1")
+    return place
+
+
+def sweep(place, *words, code=0):
+    """Run a command in a place, and return all that it printed."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "sweeps", *words], cwd=place, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": ":".join([str(HIDING), *sys.path]),
+                          "SWEEPS_HOME": str(place / "home")},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert ran.returncode == code, ran.stdout
+    return ran.stdout
+
+
+AFTERWARDS = ("list", "trials mlp", "report mlp", "replay mlp 0", "doctor", "ensemble mlp", "sync")
+
+
+@pytest.mark.slow
+def test_dense_nets_are_searched_and_confirmed_and_shown(searched):
+    found = sweeps.load("mlp", searched / "home")
+    assert [row.state for row in found.rows()] == ["COMPLETE"] * 2
+    assert found.champion().sweep.name == "mlp-confirmation"
+    for words in AFTERWARDS:
+        assert "keras" not in sweep(searched, *words.split()).lower()
+
+
+@pytest.mark.slow
+def test_its_champion_is_registered_and_not_exported(searched):
+    client = open_client(f"sqlite:///{searched / 'home' / 'mlflow.db'}")
+    (model,) = client.search_registered_models()
+    assert "champion" in model.aliases
+    said = sweep(searched, "export", "mlp", "exported", code=2)
+    assert said.count("\n") == 1
+    assert "install the extra 'keras'" in said
+    assert not (searched / "exported").exists()

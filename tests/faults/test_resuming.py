@@ -25,7 +25,11 @@ defaults: {{trials: 1, sampler: random, pruner: none, ask_ahead: 1}}
 DIGITS = "digitexp.experiment:experiment"
 NET = "hidden_layers: 1, units_1: 32, dropout: 0.3, early_stopping_patience_epochs: 30"
 ENGINES = {
-    "fused": (DIGITS, f"engine: fused, epochs: 60, batch_size: 8, {NET}"),
+    "compiled": (
+        DIGITS,
+        "engine: compiled, epochs: 280, batch_size: 4, hidden_layers: 1, units_1: 128, "
+        "dropout: 0.3, early_stopping_patience_epochs: null",
+    ),
     "keras": (DIGITS, f"engine: keras, epochs: 35, batch_size: 16, rotation: 10.0, {NET}"),
     "graph": ("tests.faults.resumed:experiment", "engine: graph, epochs: 70, batch_size: 4"),
 }

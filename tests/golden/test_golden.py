@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import re
 import shutil
 import tarfile
@@ -27,10 +26,6 @@ from tests.homes import copy_home
 
 HERE = Path(__file__).parent
 MADE_AT = Path("/golden")
-TOLERANCE = 0.05
-"""How far trainings of another processor or version may be off: that of `sweeps replay`."""
-
-
 LARGE = ["b7e3d90", pytest.param("b6b2012", marks=pytest.mark.nightly)]
 """The commits that wrote homes with sweeps of digits, and without a journal."""
 every_home = pytest.mark.parametrize("made_by", [*LARGE, "a482ec2f"], indirect=True)
@@ -398,24 +393,50 @@ def test_a_confirmation_is_known_again_and_trains_nothing(home, expected):
     assert not [one for one in kept.conclusions if isinstance(one, WordedConclusion)]
 
 
+WOULD_TRAIN = {
+    (*RUN_DIGITS, "--trials", "9"): "--name digits-2; or .*: --extend",
+    (*RUN_DIGITS, "--trials", "9", "--same-code"): "--name digits-2; or .*: --extend",
+    ("retry", "digits"): "Nothing can be retried; `sweeps run` of it with --extend",
+    ("replay", "digits", "0"): "in another sweep .* or in a new generation",
+    ("confirm", "digits", "--top", "3"): "compared by trainings of today: --same-code",
+    ("confirm", "digits", "--refit"): "compared by trainings of today: --same-code",
+}
+
+
+@pytest.mark.parametrize("words", WOULD_TRAIN, ids=" ".join)
+def test_what_would_train_by_the_engine_that_is_gone_is_refused_in_one_line(home, words):
+    (info,) = (info for info in Home.resolve(home).sweeps() if info.name == "digits")
+    engines = [r.result.engine for r in trained_in(home, info) if r.result is not None]
+    assert set(engines) == {"fused"}
+    before = {info.name: len(rows_of(home, info.name)) for info in Home.resolve(home).sweeps()}
+    ran = CliRunner().invoke(app, [*words, "--home", str(home)])
+    *_, last = ran.output.strip().splitlines()
+    assert ran.exit_code == 2
+    assert re.fullmatch(f"error: .*revision.*2 now.*{WOULD_TRAIN[words]}.*", last)
+    assert {i.name: len(rows_of(home, i.name)) for i in Home.resolve(home).sweeps()} == before
+
+
+def trained_in(home, info):
+    store = Home.resolve(home).store(info.id)
+    return [store.read(record.key) for record in store.read_all()]
+
+
+@pytest.mark.slow
+def test_its_trials_are_prior_trials_of_a_new_generation(home):
+    command(home, *RUN_DIGITS, "--trials", "9", "--extend")
+    info = sweeps.load("digits", home).info
+    log = (Home.resolve(home).store(info.id).folder / "sweep.log").read_text(encoding="utf-8")
+    assert "8 of 8 earlier trials lie in the new space" in log
+    *_, last = trained_in(home, info)
+    assert info.generation == 2
+    assert (last.trial, last.result.engine) == (8, "compiled")
+    command(home, *RUN_DIGITS, "--trials", "9")  # it is one of today now
+
+
 @pytest.mark.slow
 @pytest.mark.tensorflow
-class TestTrained:
-    """What is trained or built anew by TensorFlow."""
-
-    def test_it_goes_on_with_the_same_trials(self, home, expected):
-        command(home, *RUN_DIGITS, "--trials", CONTINUED["digits"])
-        found, wanted = as_stored(rows_of(home, "digits")), expected["continued"]["digits"]
-        for row, golden in zip(found, as_stored(wanted), strict=True):
-            for exact in ("state", "seed", "params", "origin"):
-                assert row[exact] == golden[exact]
-            if golden["objective"] is not None:
-                assert math.isclose(row["objective"], golden["objective"], abs_tol=TOLERANCE)
-
-    def test_a_trial_is_replayed(self, home):
-        told = json.loads(command(home, "replay", "digits", "0", "--json"))
-        assert told["succeeded"]
-        assert told["bit_equal"] or told["surroundings"]
+class TestRebuilt:
+    """What is built anew by TensorFlow."""
 
     def test_the_champion_is_exported_and_answers_as_recorded(self, home, tmp_path):
         command(home, "export", "digits", tmp_path / "model")

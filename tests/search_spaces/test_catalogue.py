@@ -51,7 +51,7 @@ def test_the_baselines_of_mlp_are_the_tutorial_nets():
 def test_smoke_is_one_layer_and_eight_epochs_with_many_points():
     space = load_space("smoke")
     sampled = {tuple(walk.params) for walk in space.samples(50)}
-    assert sampled == {("learning_rate", "batch_size", "units_1", "dropout", "l2")}
+    assert sampled == {("learning_rate", "engine", "batch_size", "units_1", "dropout", "l2")}
     points = {tuple(walk.params.values()) for walk in space.samples(1500)}
     assert len(points) > 1000
     config = TrialConfig.from_params(space.samples(0)[0].config)

@@ -32,8 +32,9 @@ from digitexp.experiments.keras_experiment.judging import (
 )
 from digitexp.tensorflow_setup import begin_training, known_warnings_ignored
 from digitexp.training import resuming
-from digitexp.training.callbacks import early_stopping, learning_rate_callbacks, shown_rate
+from digitexp.training.callbacks import Following
 from digitexp.training.resuming import Resumption
+from digitexp.training.schedule import Schedule, shown_rate
 from sweeps.capabilities import BY_SAMPLE, PREDICTIONS
 from sweeps.experiment import OnEpoch, TrialResult, TrialSpec
 
@@ -278,7 +279,7 @@ class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is unt
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Store the metrics of an epoch, and end the training if it diverged or is to stop."""
         logs = {} if logs is None else logs
-        logs["learning_rate"] = shown_rate(self.model)
+        logs["learning_rate"] = shown_rate(float(self.model.optimizer.learning_rate))
         missing = [name for name in self._metrics if name not in logs]
         if missing:
             raise ValueError(
@@ -343,15 +344,14 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
     resumption = Resumption(spec.checkpoint)
     own: Sequence[Any] = () if callbacks is None else callbacks(params)
     reporter = _Reporter(on_epoch, needed_metrics(task, parts.classes, more))
-    stopping = early_stopping(params)
-    settings = {**params, "learning_rate_schedule": "plateau", "plateau_monitor": "val_loss"}
-    watchers = [reporter, stopping, *learning_rate_callbacks(settings), *own]
+    schedule = Schedule({**params, **_SCHEDULE})
+    watchers = [reporter, Following(schedule), *own]
     with known_warnings_ignored():
         how = _Fitting(watchers, own, spec.seed, resumption)
         engine, reason = _fit(model, parts, params, how)
     train_seconds = perf_counter() - built + resumption.seconds_before
     result = TrialResult(
-        *_how_it_ended(reporter, stopping, params["epochs"], own),
+        *_how_it_ended(reporter, schedule, params["epochs"], own),
         metrics={},
         history=reporter.history,
         timings={"build_seconds": built - started, "train_seconds": train_seconds},
@@ -368,14 +368,22 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
     return replace(result, metrics=metrics, arrays=arrays, weights=named_weights(model))
 
 
+_SCHEDULE: Final = {
+    "learning_rate_schedule": "plateau",
+    "plateau_monitor": "val_loss",
+    "learning_rate": 0.0,
+}
+"""A plateau lowers the rate that the user's optimizer has."""
+
+
 def _how_it_ended(
-    reporter: _Reporter, stopping: Any, epochs: int, callbacks: Sequence[Any]
+    reporter: _Reporter, schedule: Schedule, epochs: int, callbacks: Sequence[Any]
 ) -> tuple[Literal["complete", "stopped", "diverged"], str]:
     if reporter.diverged:
         return "diverged", "diverged"
     if reporter.stop_reason is not None:
         return "stopped", reporter.stop_reason
-    if stopping.stopped_epoch > 0:
+    if schedule.has_stopped:
         return "complete", "early_stopping"
     has_all = len(reporter.history["loss"]) >= epochs
     return "complete", "max_epochs" if has_all else _who_ended(callbacks)

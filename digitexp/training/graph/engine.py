@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import context  # the only door to the executor of one thread
 
-from digitexp.tensorflow_setup import handles_of, opened_sizes, share_kernels
+from digitexp.tensorflow_setup import share_kernels
 from digitexp.training.graph import keras_internals as internals
 from digitexp.training.graph import layers, updates
 from digitexp.training.graph.structure import (
@@ -392,7 +392,12 @@ _EXECUTOR: Final = "SINGLE_THREADED_EXECUTOR"
 
 
 def _traced(function: Callable[..., Any], signature: list[Any]) -> Callable[..., Any]:
-    """Trace once, for the executor of one thread; `digitexp.training.fused.engine` says why."""
+    """Trace once, for the executor of one thread.
+
+    TensorFlow's usual executor hands operations to a pool: up to 15 us of a step of 100 us where
+    a process has one thread anyway. Both the trace, which must keep its loop as a function, and
+    each call have to be made under the executor's name.
+    """
     graph = tf.function(function, autograph=False, input_signature=signature)
     with context.function_executor_type(_EXECUTOR), internals.fast_kernels():
         found = graph.get_concrete_function()
@@ -525,7 +530,7 @@ def predict(model: Any, x: Any) -> Any:
     forward = _kept(structure, lambda: trace_forward(model, structure, inputs))
     count = int(tf.nest.flatten(inputs)[0].shape[0])
     parts = []
-    with opened_sizes(model.trainable_variables, structure.shapes):
+    with internals.opened_sizes(model.trainable_variables, structure.shapes):
         handles = _handles_of(model, [])._replace(metrics=[])
         for rows in (slice(start, start + CHUNK) for start in range(0, count, CHUNK)):
             chunk = tf.nest.map_structure(operator.itemgetter(rows), inputs)
@@ -539,6 +544,7 @@ def _check(model: Any) -> None:
 
 
 def _handles_of(model: Any, slots: list[list[Any]]) -> Handles:
+    handles_of = internals.handles_of
     return Handles(
         handles_of(model.trainable_variables),
         [handles_of(kind) for kind in slots],
@@ -576,7 +582,7 @@ class _Trainer:
         """Train inside on variables whose handles do not tell what may differ."""
         kinds = [self._model.trainable_variables, *self._optimizer_slots]
         shapes = [*self._structure.shapes] * len(kinds)
-        with opened_sizes([one for kind in kinds for one in kind], shapes):
+        with internals.opened_sizes([one for kind in kinds for one in kind], shapes):
             self._handles = _handles_of(self._model, self._optimizer_slots)
             yield
         if self._structure.is_shared:

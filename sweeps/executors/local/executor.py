@@ -40,6 +40,7 @@ from sweeps.executors.messages import (
     Inbox,
     MessageError,
     Preloaded,
+    Said,
     Spent,
     Started,
     StopTask,
@@ -348,13 +349,12 @@ class Pool:
         except EOFError as ended:
             self._replace_server(str(ended), self._server.code)
 
-    def _heed(self, message: Preloaded | Failed | Started | Ended) -> None:
+    def _heed(self, message: Said | Preloaded | Failed | Started | Ended) -> None:
         match message:
+            case Said(line=line):
+                self._note(line)
             case Preloaded(spawns_because=reason):
-                self._is_preloaded = True
-                self._may_stay = reason is None and not self._is_replaced
-                if reason is not None:
-                    self._note(f"workers are spawned, not forked: {reason}")
+                self._on_preloaded(reason)
             case Failed(reason=reason) if self._asked:
                 self._lose(self._asked.popleft(), reason, "crash")
             case Failed() if self._server.is_forked:
@@ -369,6 +369,12 @@ class Pool:
             case Ended(pid=pid, code=code):
                 for handle in [handle for handle in self.handles if handle.pid == pid]:
                     self._bury(handle, code)
+
+    def _on_preloaded(self, spawns_because: str | None) -> None:
+        self._is_preloaded = True
+        self._may_stay = spawns_because is None and not self._is_replaced
+        if spawns_because is not None:
+            self._note(f"workers are spawned, not forked: {spawns_because}")
 
     def _replace_server(self, death: str, code: int) -> None:
         """Start another fork server; the workers of the dead one end by themselves.
@@ -486,7 +492,8 @@ class WorkersExecutor:
             workers: Number of worker processes.
             preload: Everything the workers need before their first attempt.
             listener: Told of running attempts, in this executor's thread.
-            note: Called with a line, in that thread, if workers cannot be forked.
+            note: Called with a line, in that thread, if workers cannot be forked, or if the
+                experiment says why it takes long to warm up.
             tasks_per_worker: Number of attempts after which a worker is replaced.
             trial_timeout_seconds: How long an attempt may take before its worker is killed.
             folders: Folder that gets a folder for each attempt; None if attempts write no files.

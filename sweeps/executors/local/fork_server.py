@@ -28,7 +28,16 @@ from typing import Any, BinaryIO, Final, NoReturn
 
 from sweeps.errors import UsageError
 from sweeps.executors.local.worker import be_worker
-from sweeps.executors.messages import CHUNK_BYTES, Ended, Failed, Inbox, Preloaded, Started, pack
+from sweeps.executors.messages import (
+    CHUNK_BYTES,
+    Ended,
+    Failed,
+    Inbox,
+    Preloaded,
+    Said,
+    Started,
+    pack,
+)
 from sweeps.executors.preloading import (
     ENVIRONMENT,
     Preload,
@@ -269,7 +278,7 @@ def be_server(control: socket.socket) -> int:
     begin_only_training()
     preload = read_preload(0)
     try:
-        server = ForkServer(control, *preload.load())
+        server = ForkServer(control, *preload.load(lambda line: control.sendall(pack(Said(line)))))
     except BaseException as error:
         tail = "".join(traceback.format_exception(error))[-4000:]
         why = (

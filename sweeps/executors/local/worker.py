@@ -156,7 +156,8 @@ def main() -> None:
     channel = int(sys.argv[2])
     os.set_inheritable(channel, False)
     begin_only_training()
-    experiment, data = read_preload(0).load()
+    # The server has warmed up before it started this process, and has said what there is to say.
+    experiment, data = read_preload(0).load(lambda line: None)
     code = be_worker(channel, experiment, data)
     sys.stderr.flush()
     os._exit(code)

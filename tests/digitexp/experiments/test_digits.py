@@ -3,12 +3,14 @@ import math
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import sweeps
 from digitexp.calibration import fit_temperature
-from digitexp.config import TrialConfig
+from digitexp.config import ConfigError, TrialConfig
 from digitexp.experiments.digits import experiment
 from search_spaces.parameters import find_parameter
+from sweeps.cli import app
 from sweeps.experiment import Stop, TrialSpec
 
 CONFIG = {"units_1": 12, "dropout": 0.1, "epochs": 3, "l2": 1e-4}
@@ -53,6 +55,47 @@ def test_an_impossible_configuration_is_refused(config, message):
         experiment.check(config)
 
 
+@pytest.mark.parametrize("engine", ["compiled", "auto", "keras"])
+def test_a_recorded_trial_that_names_the_engine_that_is_gone_is_read_and_not_trained(engine):
+    experiment.check({"units_1": 8, "engine": engine})
+    recorded = {"units_1": 8, "engine": "fused"}
+    assert experiment._recorded(recorded).engine == "auto"
+    assert experiment._recorded({**recorded, "engine": engine}).engine == engine
+    with pytest.raises(ConfigError, match=r"engine is 'fused'; .* auto, compiled, keras"):
+        experiment.check(recorded)
+
+
+SPACE = """\
+experiment: digitexp.experiment:experiment
+objective: {metric: best_val_accuracy, direction: maximize}
+parameters: {l2: {type: float, low: 0, high: 1}}
+fixed: {epochs: 1}
+"""
+IN_A_SPACE = {
+    "fixed": (SPACE.replace("epochs: 1", "engine: fused"), ()),
+    "sampled": (
+        SPACE.replace("{l2", "{engine: {type: categorical, choices: [fused, keras]}, l2"), (),
+    ),
+    "in a choice": (
+        SPACE.replace("{l2", "{how: {type: categorical, choices: {old: {engine: fused}}}, l2"), (),
+    ),
+    "set": (SPACE, ("--set", "engine=fused")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("named", IN_A_SPACE)
+def test_the_engine_that_is_gone_is_refused_with_those_of_today(named, tmp_path):
+    text, words = IN_A_SPACE[named]
+    (tmp_path / "space.yaml").write_text(text)
+    home = tmp_path / "home"
+    asked = ["run", str(tmp_path / "space.yaml"), *words, "--trials", "1", "--home", str(home)]
+    ran = CliRunner().invoke(app, asked)
+    assert ran.exit_code == 2
+    assert ran.output.count("\n") == 1
+    assert "received 'fused'; allowed: one of auto, compiled, keras" in ran.output
+    assert not home.exists()
+
+
 def test_prepared_data_has_flat_images_facts_and_digests(data):
     assert data.name == "sklearn-digits"
     assert data.info["image_shape"] == [8, 8]
@@ -68,14 +111,13 @@ def test_prepared_data_has_flat_images_facts_and_digests(data):
 def test_parameters_are_counted_and_the_plan_is_made_before_training(data):
     assert experiment.measure(CONFIG, data) == {"parameters": 64 * 12 + 12 + 12 * 10 + 10}
     assert set(experiment.measures) == {"parameters"}
-    assert experiment.plan(CONFIG, data).engine == "fused"
+    assert experiment.plan(CONFIG, data).engine == "compiled"
     assert experiment.plan({**CONFIG, "engine": "keras"}, data).engine == "keras"
 
 
-@pytest.mark.tensorflow
 def test_a_result_holds_what_records_and_reports_need(result, data):
     assert (result.outcome, result.stop_reason, result.engine) == (
-        "complete", "max_epochs", "fused",
+        "complete", "max_epochs", "compiled",
     )  # fmt: skip
     assert set(result.metrics) == set(experiment.metrics)
     assert all(math.isfinite(value) for value in result.metrics.values())
@@ -90,7 +132,6 @@ def test_a_result_holds_what_records_and_reports_need(result, data):
 
 
 @pytest.mark.slow
-@pytest.mark.tensorflow
 def test_the_seed_of_the_spec_decides(spec, data, result):
     again = experiment.train(spec, data, lambda _epoch, _metrics: None)
     assert again.history == result.history
@@ -100,7 +141,6 @@ def test_the_seed_of_the_spec_decides(spec, data, result):
 
 
 @pytest.mark.slow
-@pytest.mark.tensorflow
 def test_a_stop_ends_the_trial_with_its_reason(spec, data):
     result = experiment.train(spec, data, lambda epoch, _: Stop("pruned") if epoch else None)
     assert (result.outcome, result.stop_reason) == ("stopped", "pruned")
@@ -130,7 +170,6 @@ def test_probabilities_are_at_the_fitted_temperature_and_logits_as_they_are(resu
     np.testing.assert_allclose(experiment.predict(earlier, images), expected, atol=1e-6)
 
 
-@pytest.mark.tensorflow
 def test_the_pictures_are_drawn_from_the_result_alone(spec, result):
     files = experiment.draw(spec, result)
     assert set(files) == {"loss_curves.png", "confusion_matrix.png", "confusion_matrix.json"}
@@ -149,7 +188,6 @@ def test_a_trial_that_diverged_at_once_has_only_curves(spec):
     assert list(experiment.draw(spec, result)) == ["loss_curves.png"]
 
 
-@pytest.mark.tensorflow
 def test_what_it_gets_wrong_is_examined_from_the_result_alone(result, data):
     files = experiment.examine(CONFIG, data, result)
     found = json.loads(files["diagnostics.json"])
@@ -170,7 +208,6 @@ def test_a_trial_without_logits_cannot_be_examined(data):
         experiment.examine(CONFIG, data, diverged)
 
 
-@pytest.mark.tensorflow
 @pytest.mark.slow
 def test_a_pruner_of_the_default_space_watches_the_cross_entropy_of_each_epoch(make_home):
     swept = sweeps.run(

@@ -1,6 +1,8 @@
 """What a training on a block gets wrong, from what was recorded of it."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -45,6 +47,32 @@ def test_one_that_was_trained_on_everything_is_refused(data):
 
 def test_finalists_keep_their_training_accuracy():
     assert "train_accuracy" in experiment.metrics
+
+
+ON_A_FOLD = """
+import sys
+import numpy as np
+from digitexp.experiments.folds import experiment
+from sweeps.experiment import TrialSpec
+
+data = experiment.prepare("sklearn-digits", 0)
+spec = TrialSpec("s", 0, 1, 0, {"epochs": 4, "learning_rate": 0.01, "block": 1})
+result = experiment.train(spec, data, lambda epoch, values: None)
+assert result.engine == "compiled"
+assert not {"tensorflow", "keras"} & set(sys.modules)
+assert result.metrics["block_accuracy"] > 0.8
+from digitexp.tensorflow_setup import set_up_tensorflow  # judged by Keras it is the same
+set_up_tensorflow()
+model = experiment.load_model(spec.config, result.weights, data.info)
+for name, logits in experiment.recomputed(model, spec.config, data).items():
+    np.testing.assert_allclose(result.arrays[name], logits, rtol=1e-4, atol=1e-4)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.keras
+def test_a_dense_net_is_trained_and_judged_on_a_fold_without_keras():
+    subprocess.run([sys.executable, "-c", ON_A_FOLD], check=True, timeout=120)
 
 
 def test_another_drawing_has_other_folds_and_seeds_of_the_same_images(data):

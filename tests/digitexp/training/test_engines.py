@@ -10,8 +10,8 @@ from digitexp.training.engines import plan_training
 @pytest.mark.parametrize(
     ("asked", "engine", "reason"),
     [
-        ("auto", "fused", "a multilayer perceptron: a whole epoch fits in one graph"),
-        ("fused", "fused", "asked for"),
+        ("auto", "compiled", "a multilayer perceptron: an epoch is one call, without TensorFlow"),
+        ("compiled", "compiled", "asked for"),
         ("keras", "keras", "asked for"),
     ],
 )
@@ -38,18 +38,23 @@ def test_what_only_keras_trains_is_said(more, reason):
 
 @pytest.mark.parametrize(
     "more",
-    [{"label_smoothing": 0.1}, {"learning_rate_schedule": "cosine"}, {"clipnorm": 1.0}],
+    [
+        {"label_smoothing": 0.1},
+        {"learning_rate_schedule": "cosine"},
+        {"clipnorm": 1.0},
+        {"initial_weights": "some.npz", "frozen_layers": 1},
+    ],
 )
-def test_what_the_fused_engine_trains_it_is_given(more):
-    assert plan_training(TrialConfig(**more), 4000, (20, 20), 10).engine == "fused"
+def test_what_the_compiled_engine_trains_it_is_given(more):
+    assert plan_training(TrialConfig(**more), 4000, (20, 20), 10).engine == "compiled"
 
 
 def test_an_unknown_engine_is_refused():
-    with pytest.raises(ConfigError, match="engine is 'jax'; it must be one of auto, fused, keras"):
+    with pytest.raises(ConfigError, match="'jax'; it must be one of auto, compiled, keras"):
         TrialConfig(engine="jax")
 
 
-@pytest.mark.parametrize("engine", ["fused", "keras"])
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
 @pytest.mark.parametrize(
     "more",
     [
@@ -87,9 +92,22 @@ def test_more_work_in_a_convolutional_net_takes_longer(more):
     assert longer > less
 
 
-@pytest.mark.parametrize(("engine", "low", "high"), [("fused", 0.1, 1), ("keras", 1, 10)])
+@pytest.mark.parametrize(("engine", "low", "high"), [("compiled", 0.1, 1), ("keras", 1, 10)])
 def test_a_default_trial_is_estimated_in_plausible_seconds(engine, low, high):
     assert low < plan_training(TrialConfig(engine=engine), 4000, (20, 20), 10).seconds < high
+
+
+def test_training_a_dense_net_imports_neither_tensorflow_nor_keras():
+    code = (
+        "import sys\n"
+        "from digitexp.config import TrialConfig\n"
+        "from digitexp.training.train import train\n"
+        "from tests.digitexp.small_data import small_digits\n"
+        "outcome = train(TrialConfig(epochs=2), small_digits())\n"
+        "assert (outcome.engine, outcome.metrics['epochs']) == ('compiled', 2)\n"
+        "assert not {'tensorflow', 'keras', 'h5py'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_planning_imports_no_tensorflow():

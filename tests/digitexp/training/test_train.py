@@ -5,14 +5,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from digitexp.config import TrialConfig
+from digitexp.config import ConfigError, TrialConfig
 from digitexp.metrics import accuracy, confusion_counts
 from digitexp.models import count_parameters
 from digitexp.training.outcome import EPOCH_METRICS, VAL_CROSS_ENTROPY, TrainingData
-from digitexp.training.train import train
+from digitexp.training.train import repeat_by_keras, train
 from tests.digitexp.small_data import small_digits
-
-pytestmark = pytest.mark.tensorflow
 
 BUSY = TrialConfig(
     units=(24, 12), dropout=0.2, l2=1e-3, learning_rate=0.02, epochs=25, clipnorm=1.0,
@@ -34,7 +32,6 @@ def assert_equal_to_the_bit(first, second):
         np.testing.assert_array_equal(array, second.weights[name])
 
 
-@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_whatever_was_trained_before(busy):
     train(TrialConfig(units=(9,), dropout=0.5, epochs=2, seed=1), small_digits())
     assert_equal_to_the_bit(train(BUSY, small_digits()), busy)
@@ -86,6 +83,7 @@ def test_headline_metrics_are_those_of_the_restored_best_weights(busy):
     assert all(map(math.isfinite, metrics.values()))
 
 
+@pytest.mark.tensorflow
 def test_val_loss_and_logits_agree_with_keras_itself(busy):
     from digitexp.models import build_model, set_weights
 
@@ -165,7 +163,6 @@ def test_overflow_in_the_first_epoch_is_diverged_without_a_number():
     assert calls == []
 
 
-@pytest.mark.slow
 def test_a_later_divergence_keeps_the_best_epoch_before_it():
     config = TrialConfig(
         units=(64,) * 10, activation="leaky_relu", learning_rate=10.0, batch_size=600,
@@ -200,6 +197,7 @@ ALIKE = {"cnn", "mixed_float16"}
 
 
 @pytest.mark.slow
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=pytest.mark.nightly) if name in ALIKE else name for name in VARIANTS],
@@ -207,7 +205,7 @@ ALIKE = {"cnn", "mixed_float16"}
 def test_every_kind_of_training_learns_and_has_a_seed_that_decides_it(name):
     config, data = replace(VARIANTS[name], learning_rate=0.01), small_digits()
     outcome = train(replace(config, epochs=6), data)
-    assert outcome.engine == ("fused" if name == "smoothed" else "keras")
+    assert outcome.engine == ("compiled" if name == "smoothed" else "keras")
     assert outcome.metrics["best_val_accuracy"] > 0.7
     shape = (data.image_shape, data.n_classes)
     assert outcome.metrics["parameters"] == count_parameters(config, *shape)
@@ -216,8 +214,10 @@ def test_every_kind_of_training_learns_and_has_a_seed_that_decides_it(name):
         assert values == outcome.history[metric][:2]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("engine", ["fused", "keras"])
+@pytest.mark.parametrize(
+    "engine",
+    ["compiled", pytest.param("keras", marks=[pytest.mark.slow, pytest.mark.tensorflow])],
+)
 def test_the_rate_follows_its_schedule(engine):
     config = TrialConfig(units=(8,), epochs=5, engine=engine, final_learning_rate_share=0.01)
     cosine, exponential = (
@@ -231,6 +231,7 @@ def test_the_rate_follows_its_schedule(engine):
 
 
 @pytest.mark.slow
+@pytest.mark.tensorflow
 def test_targeted_augmentation_is_for_the_classes_that_were_recognised_worst():
     config = TrialConfig(
         units=(12,), epochs=6, seed=1, rotation=10.0, shift=0.1, augment_worst_classes=2
@@ -252,9 +253,36 @@ def test_targeted_augmentation_is_for_the_classes_that_were_recognised_worst():
     assert everywhere.history != outcome.history
 
 
+@pytest.mark.tensorflow
 def test_where_nothing_is_learnt_at_first_no_class_is_called_worst():
     data = small_digits()
     loud = replace(data, train_images=data.train_images * np.float32(1e38))
     config = TrialConfig(units=(8,), l2=1.0, epochs=3, rotation=5.0, augment_worst_classes=1)
     outcome = train(config, loud)
     assert (outcome.outcome, outcome.info, len(outcome.history["loss"])) == ("diverged", {}, 1)
+
+
+@pytest.mark.tensorflow
+def test_keras_trains_the_same_net_from_the_same_weights_in_the_same_order():
+    config = replace(BUSY, dropout=0.0, epochs=6)
+    ours, keras = train(config, small_digits()), repeat_by_keras(config, small_digits())
+    assert (ours.engine, keras.engine) == ("compiled", "keras")
+    assert keras.stop_reason == ours.stop_reason
+    for name in EPOCH_METRICS:
+        np.testing.assert_allclose(keras.history[name], ours.history[name], rtol=1e-3, err_msg=name)
+    for name, array in ours.weights.items():
+        np.testing.assert_allclose(keras.weights[name], array, atol=1e-3, err_msg=name)
+
+
+@pytest.mark.tensorflow
+def test_keras_stops_where_it_is_told_to():
+    stopped = repeat_by_keras(
+        replace(BUSY, epochs=6), small_digits(), lambda epoch, _: "enough" if epoch == 2 else None
+    )
+    assert (stopped.outcome, stopped.stop_reason) == ("stopped", "enough")
+    assert len(stopped.history["loss"]) == 3
+
+
+def test_what_keras_has_trained_it_does_not_repeat():
+    with pytest.raises(ConfigError, match="engine keras trained it"):
+        repeat_by_keras(TrialConfig(engine="keras"), small_digits())

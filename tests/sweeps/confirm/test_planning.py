@@ -55,9 +55,9 @@ def home(tmp_path_factory):
         assert ran.exit_code == 0, ran.output
         assert "Best of the three? " in ran.stdout
         assert len(ran.output.splitlines()) <= 40
-        *_, last_but_one, last = ran.stdout.splitlines()  # where there is room for two
-        assert last_but_one.startswith("  sweeps confirm nets --test ")
-        assert last.startswith("  sweeps report nets ")
+        first, second, *_ = (one for one in ran.stdout.splitlines() if one.startswith("  sweeps "))
+        assert first.startswith("  sweeps confirm nets --test ")
+        assert second.startswith("  sweeps report nets ")
         result = call(*WORDS, "--json")
         assert result.exit_code == 0, result.output
         (folder / "told.json").write_text(result.stdout)

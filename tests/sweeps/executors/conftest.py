@@ -47,9 +47,9 @@ class Bench:
 def make_bench():
     benches = []
 
-    def make(workers=2, name="experiment", **options):
+    def make(workers=2, name="experiment", configs=(), **options):
         data = misbehaving.experiment.prepare(None, 0)
-        preload = make_preload(f"{misbehaving.__name__}:{name}", None, data)
+        preload = make_preload(f"{misbehaving.__name__}:{name}", None, data, configs=configs)
         listener = Listener()
         executor = WorkersExecutor(workers, preload, listener, listener.notes.append, **options)
         benches.append(Bench(executor, listener))

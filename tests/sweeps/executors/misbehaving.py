@@ -216,6 +216,32 @@ class WithHelper(Misbehaving):
         return super().train(spec, data, on_epoch)
 
 
+class WarmsUpFor(Misbehaving):
+    """Warms up for configurations, and says for which; each training says what it was told."""
+
+    warmed_up_for = None
+
+    def warm_up(self):
+        raise RuntimeError("it has a better one")
+
+    def warm_up_for(self, configs, say):
+        say(f"warming up for {len(configs)}")
+        self.warmed_up_for = [dict(config) for config in configs]
+
+    def train(self, spec, data, on_epoch):
+        return result("complete", str(self.warmed_up_for))
+
+
+class WarmsUpForWithThreads(WarmsUpFor):
+    """The same in workers that are spawned."""
+
+    def warm_up_for(self, configs, say):
+        import threading
+
+        super().warm_up_for(configs, say)
+        threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+
+
 class Unprepared(Misbehaving):
     """Cannot be made ready in a worker process."""
 
@@ -253,6 +279,8 @@ experiment = Misbehaving()
 warms_up_once = WarmsUpOnce()
 warms_up_slowly = WarmsUpSlowly()
 with_threads = WithThreads()
+warms_up_for = WarmsUpFor()
+warms_up_for_with_threads = WarmsUpForWithThreads()
 with_helper = WithHelper()
 unprepared = Unprepared()
 dies_warming_up = DiesWarmingUp()

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import WorkersError
+from sweeps.executors import InProcessExecutor
 from sweeps.executors.local import executor
 from sweeps.executors.local.executor import WorkersExecutor
 from sweeps.executors.local.fork_server import ServerProcess, one_fork_server
 from sweeps.executors.messages import Ended, Preloaded, Started
 from sweeps.executors.preloading import make_preload, read_preload
+from sweeps.experiment import TrialSpec
 from tests.sweeps.executors import misbehaving
 from tests.sweeps.executors.conftest import WAIT_SECONDS, Listener, eventually, is_alive, pids
 
@@ -46,6 +48,26 @@ def test_an_experiment_with_threads_has_its_workers_spawned_and_says_so(make_ben
     assert eventually(lambda: not any(is_alive(pid) for pid in started), 5)
 
 
+@pytest.mark.parametrize("name", ["warms_up_for", "warms_up_for_with_threads"])
+def test_an_experiment_warms_up_for_configurations_and_what_it_says_is_shown_once(make_bench, name):
+    configs = [{"act": "fine"}, {"act": "sleep"}]
+    bench = make_bench(2, name, configs)
+    for _ in range(3):
+        assert bench.result("fine").result.stop_reason == str(configs)
+    assert [note for note in bench.listener.notes if "spawned" not in note] == ["warming up for 2"]
+
+
+def test_the_calling_process_warms_up_for_configurations_too():
+    notes, data = [], misbehaving.experiment.prepare(None, 0)
+    own = InProcessExecutor(
+        misbehaving.WarmsUpFor(), data, Listener(), lambda spec: None,
+        configs=[{"act": "fine"}], note=notes.append,
+    )  # fmt: skip
+    attempt = own.submit(TrialSpec("s", 0, 1, 0, {"act": "fine"})).result()
+    assert attempt.result.stop_reason == "[{'act': 'fine'}]"
+    assert notes == ["warming up for 1"]
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -75,8 +97,6 @@ def test_an_experiment_beside_its_space_file_is_found(tmp_path):
         assert read_preload(file.fileno()) == preload
     executor = WorkersExecutor(1, preload, Listener())
     try:
-        from sweeps.experiment import TrialSpec
-
         spec = TrialSpec("s", 0, 1, 0, {"act": "fine"})
         assert executor.submit(spec).result(WAIT_SECONDS).result
     finally:

@@ -18,7 +18,7 @@ import digitexp
 import sweeps
 from sweeps.cli import app
 from sweeps.errors import TrialsError, UsageError
-from sweeps.experiments.code import code_of
+from sweeps.experiments.code import RevisedCode, code_of, load_same
 from sweeps.experiments.loading import load_experiment
 from sweeps.home import Home
 from sweeps.manage.sharing import import_sweep, share_sweep, trust_sweep
@@ -279,19 +279,63 @@ def test_a_script_counts_with_what_it_imports_and_with_files_its_command_names(t
     assert len(run(space, make_home, trials=3).rows()) == 3
 
 
-@pytest.mark.slow
-@pytest.mark.tensorflow
-def test_what_is_shipped_here_counts_by_its_number(tmp_path, make_home, monkeypatch):
-    from digitexp.experiments.digits import experiment
+@pytest.fixture
+def revised(make_home, monkeypatch):
+    """A sweep of two trials of the digits, whose experiment has another revision since."""
+    from digitexp.experiments.digits import Digits
 
-    sweep = sweeps.run("smoke", trials=1, home=make_home(), progress="quiet", workers=0)
+    options = {"home": make_home(), "progress": "quiet", "workers": 0, "overrides": ["epochs=2"]}
+    sweep = sweeps.run("smoke", trials=2, **options)
     (code,) = history(sweep).all()
-    assert code.revision == experiment.revision
+    assert code.revision == Digits.revision
     assert not code.files
     assert "digitexp/models.py" in code.shipped
-    monkeypatch.setattr(type(experiment), "revision", experiment.revision + 1)
-    with pytest.raises(UsageError, match="revision"):
-        sweeps.run("smoke", trials=2, home=make_home(), progress="quiet", workers=0)
+    monkeypatch.setattr(Digits, "revision", Digits.revision + 1)
+    return sweep, options
+
+
+@pytest.mark.slow
+def test_what_is_shipped_here_counts_by_its_number(revised):
+    sweep, options = revised
+    for more in ({}, {"same_code": True}):
+        with pytest.raises(UsageError, match=r"revision 2 .* then, 3 now\)\. .* extend=True$"):
+            sweeps.run("smoke", trials=3, **options, **more)
+    with pytest.raises(UsageError, match=r"revision 2 .* then, 3 now"):
+        sweeps.replay(sweep, 0)
+    with pytest.raises(UsageError, match="trainings of today: same_code=True"):
+        sweep.confirm(progress="quiet", folds=8)
+    assert len(sweeps.run("smoke", trials=3, extend=True, **options).rows()) == 3
+    assert len(sweeps.run("smoke", trials=4, **options).rows()) == 4
+
+
+@pytest.mark.slow
+def test_a_revision_counts_for_trainings_and_not_for_their_models(revised):
+    sweep, _ = revised
+    store, info = sweep.home.store(sweep.info.id), sweep.info
+    record, _ = store.read_all()
+    assert load_same(store, info, record).name == "digits"
+    with pytest.raises(RevisedCode, match="gives other numbers by now"):
+        load_same(store, info, record, to_train=True)
+
+
+@pytest.mark.slow
+def test_a_confirmation_of_another_revision_draws_other_folds(revised, monkeypatch):
+    from digitexp.experiments.digits import Digits
+
+    sweep, _ = revised
+    words = ["confirm", "smoke", "--top", "2", "--workers", "0", "--same-code", "--folds"]
+
+    def confirm(*more):
+        return CliRunner().invoke(app, [*words, *more, "--home", str(sweep.home.path)])
+
+    confirmed = confirm("8")  # of an earlier search, by trainings of today
+    assert confirmed.exit_code == 0, confirmed.output
+    monkeypatch.setattr(Digits, "revision", Digits.revision + 1)
+    refused = confirm("12")
+    assert refused.exit_code == 2
+    assert "Draw other folds:" in refused.stderr
+    assert "sweeps confirm smoke --fresh 1" in refused.stderr
+    assert confirm("8", "--fresh", "1").exit_code == 0
 
 
 def test_another_version_of_a_package_is_said_and_not_refused(net, make_home, monkeypatch, capsys):
@@ -546,7 +590,7 @@ begin_only_training()
 experiment = load_experiment("digitexp.experiment:experiment", None)
 data = experiment.prepare(None, 0)
 experiment.warm_up()
-for engine in ("fused", "keras"):
+for engine in ("compiled", "keras"):
     spec = TrialSpec("x", 0, 1, 0, {"epochs": 1, "engine": engine})
     experiment.train(spec, data, lambda epoch, values: None)
 ours = [m.__file__ for name, m in sys.modules.items() if name.partition(".")[0] == "digitexp"]

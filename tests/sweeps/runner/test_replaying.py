@@ -32,6 +32,12 @@ def test_every_trial_comes_out_the_same_to_the_bit(toy):
         assert replayed.surroundings == []
 
 
+def test_an_engine_that_the_experiment_does_not_have_is_refused(toy, call):
+    ran = call("replay", "toy", 0, "--engine", "keras")
+    assert ran.exit_code == 2
+    assert "--engine keras: experiment toy repeats a training by none" in ran.stderr
+
+
 def test_one_number_in_one_epoch_is_noticed_and_fails(toy):
     record = toy.trial(1).record
     history = {name: list(values) for name, values in record.result.history.items()}
