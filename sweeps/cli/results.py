@@ -291,12 +291,14 @@ def best(
     store = found.store(info.id)
     data = SweepData.read(info, store, records=store.read_all())
     summary, told = data.summary, data.conclusions
-    document = {**summary.to_dict(), "confirmed": [document_of(one) for one in told]}
-    rows = trial_documents(summary.front_and_baselines, info.objectives, info.space)
-    if not answered(document, rows, as_json=as_json, csv=csv):
+    if not as_json and csv is None:
         own = summary.champion.trial if summary.champion else None
         chosen = next((row for row in data.rows if row.trial == own), None)
         _print(render_best(summary, told, chosen, home_option=place_options()))
+        return
+    document = {**summary.to_dict(), "confirmed": [document_of(one) for one in told]}
+    rows = trial_documents(summary.front_and_baselines, info.objectives, info.space)
+    answered(document, rows, as_json=as_json, csv=csv)
 
 
 def trials(
