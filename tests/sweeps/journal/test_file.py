@@ -457,7 +457,9 @@ def test_one_thread_takes_while_others_append(tmp_path):
     threads = [threading.Thread(target=append, args=(first,)) for first in (0, 100)]
     for thread in threads:
         thread.start()
-    while any(thread.is_alive() for thread in threads):
+    is_alive = True
+    while is_alive:  # once at least, also if they are quick
+        is_alive = any(thread.is_alive() for thread in threads)
         found, is_anew = taker.take()
         assert [number for _, number in found] == list(range(1, len(found) + 1))
     found, _ = taker.take()
