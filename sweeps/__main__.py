@@ -26,13 +26,14 @@ def main() -> None:
     """Run the command line."""
     codes: list[int] = []
     reserve = bytearray(2**20)  # so that there is room to say that there is none
-    atexit.register(_leave, codes)  # the first registered: it runs last
+    is_short = not SHORT.isdisjoint(sys.argv[1:2])
+    atexit.register(_leave, codes, is_short)  # the first registered: it runs last
     clock.command = clock.Stopwatch()
     # Records are many small objects, none of them garbage: to look for some, as often as usual,
     # takes a fifth of the time of `sweeps trials` with ten thousand trials; so seldom, a seventh of
     # that of `sweeps list`.
     gc.set_threshold(20_000, 10, 10)
-    if sys.argv[1:2] and sys.argv[1] in SHORT:
+    if is_short:
         gc.disable()
     try:
         try:
@@ -51,14 +52,14 @@ def main() -> None:
         raise
 
 
-def _leave(codes: list[int]) -> None:
-    """End with this exit code at once if a thread is left, or many records.
+def _leave(codes: list[int], is_short: bool) -> None:
+    """End with this exit code at once if a thread is left, as one that waits for a server may be.
 
-    Before Python 3.14 the interpreter ends such a thread, as one that waits for a server, wherever
-    it is; inside C++ code of a library that aborts the whole process (SIGABRT) although all was
-    said and done. To take 100,000 records to pieces takes a second.
+    Before Python 3.14 the interpreter ends such a thread wherever it is; inside C++ code of a
+    library that aborts the whole process (SIGABRT) although all was said and done. A short command
+    ends at once, too: to take 100,000 records to pieces takes a second.
     """
-    if codes and (not gc.isenabled() or any(one.daemon for one in threading.enumerate())):
+    if codes and (is_short or any(one.daemon for one in threading.enumerate())):
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()

@@ -30,6 +30,7 @@ __all__ = [
     "Signature",
     "SupportsCalibration",
     "SupportsCrossValidation",
+    "SupportsEngines",
     "SupportsExamination",
     "SupportsExport",
     "SupportsFiles",
@@ -335,6 +336,8 @@ class SupportsEngines(Protocol):
         self, engine: str, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch
     ) -> TrialResult:
         """Train as `train` does, from the same weights, on the samples in the same order.
+
+        What that needs, it imports by itself: nothing was warmed up.
 
         Returns:
             The result; its `engine_reason` says in one line what the two cannot have in common,

@@ -92,8 +92,8 @@ def start_executor(coordinator: Coordinator, *, fleet: Fleet | None, running: Pa
     config, note = coordinator.config, coordinator.progress.note
     writes_files = isinstance(config.experiment, SupportsFiles)
     folders = running if writes_files else None
-    has_use = isinstance(config.experiment, SupportsWarmUpFor)
-    configs = config.some_configurations() if has_use else []
+    is_warmed_up_for = isinstance(config.experiment, SupportsWarmUpFor)
+    configs = config.some_configurations() if is_warmed_up_for else []
     if config.parallelism.workers == 0:
         return InProcessExecutor(
             config.experiment,

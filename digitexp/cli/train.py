@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -230,13 +229,9 @@ def train(
     arrays, about = _load(data, split_seed)
     from digitexp.training.train import train as train_config
 
-    plan = plan_training(config, len(arrays.train_labels), arrays.image_shape, arrays.n_classes)
     if not quiet:
+        plan = plan_training(config, len(arrays.train_labels), arrays.image_shape, arrays.n_classes)
         print(f"Engine {plan.engine}: {plan.reason}.", flush=True)
-    if plan.engine == "compiled":
-        from digitexp.training.compiled.net import prepare_engine
-
-        prepare_engine(say=lambda line: print(line, file=sys.stderr, flush=True))
     watch = () if quiet else (_epoch_printer(config.epochs),)
     outcome = train_config(config, arrays, *watch)
     with drawing:

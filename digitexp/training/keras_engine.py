@@ -28,7 +28,7 @@ from digitexp.training.observer import Observer
 from digitexp.training.outcome import Forward, TrainingData
 from digitexp.training.resuming import Resumption, SavesState
 
-__all__ = ["Net", "attacked", "augmentation", "changed_batches", "memory_errors"]
+__all__ = ["Net", "SameNet", "attacked", "augmentation", "changed_batches", "memory_errors"]
 
 Change = Callable[[Any, Any], tuple[Any, Any]]
 """(batch, pixels) images and (batch,) labels -> the same, or more of them."""

@@ -66,7 +66,7 @@ class Spent:
 
 
 @dataclass(frozen=True)
-class Said:
+class Notice:
     """Server to coordinator: a line for the user, while the experiment warms up."""
 
     line: str

@@ -131,8 +131,9 @@ def differing(info: SweepInfo, config: SweepConfig) -> list[str]:
         assert config.code is not None
         if revised(history, before, config.code):  # which --same-code cannot declare away
             return keys
-        is_known = before is not None and not config.same_code
-        if is_known and not is_same_code(history, before or "", config.code):
+        if before is not None and not (
+            config.same_code or is_same_code(history, before, config.code)
+        ):
             return keys
     return [key for key in keys if key != "code"]
 

@@ -195,15 +195,13 @@ def replay_by(
     Raises:
         UsageError: Its experiment or its data cannot be loaded, or the engine cannot train it.
     """
-    experiment = load_same(store, info, record)
-    known = experiment.engines if isinstance(experiment, SupportsEngines) else ()
-    if not isinstance(experiment, SupportsEngines) or engine not in known:
-        able = ", ".join(known) or "none"
+    experiment = load_same(store, info, record, to_train=True)
+    if not isinstance(experiment, SupportsEngines) or engine not in experiment.engines:
+        able = ", ".join(getattr(experiment, "engines", ())) or "none"
         raise UsageError(
             f"--engine {engine}: experiment {info.experiment_name} repeats a training by {able}"
         )
     data = PreparedAgain(lambda: experiment, source=source).of(record)
-    experiment.warm_up()
     try:
         result = experiment.train_by(engine, record.spec(info.id), data, _judge_of(record))
     except ValueError as error:

@@ -151,7 +151,7 @@ def test_the_class_itself_refuses_the_same(fields, message):
     ],
 )
 def test_pairs_that_can_work_are_accepted(params):
-    TrialConfig.from_params(params)
+    assert params.items() <= TrialConfig.from_params(params).to_params().items()
 
 
 def test_a_configuration_describes_itself_in_one_line():

@@ -398,6 +398,7 @@ WOULD_TRAIN = {
     (*RUN_DIGITS, "--trials", "9", "--same-code"): "--name digits-2; or .*: --extend",
     ("retry", "digits"): "Nothing can be retried; `sweeps run` of it with --extend",
     ("replay", "digits", "0"): "in another sweep .* or in a new generation",
+    ("replay", "digits", "0", "--engine", "keras"): "in another sweep .* or in a new generation",
     ("confirm", "digits", "--top", "3"): "compared by trainings of today: --same-code",
     ("confirm", "digits", "--refit"): "compared by trainings of today: --same-code",
 }

@@ -17,6 +17,7 @@ from digitexp.models import chain_of
 from digitexp.training.compiled.net import Adam, CompiledNet
 from digitexp.training.observer import Observer
 from digitexp.training.outcome import TrainingData
+from digitexp.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from digitexp.training.resuming import SavesState
@@ -44,10 +45,10 @@ class Net:
         images, best, began = np.ascontiguousarray(data.train_images), None, perf_counter()
         first, before = 0, 0.0
         state = None if checkpoint is None else checkpoint.load()
-        if checkpoint is not None and state is not None and self._goes_on_from(state):
+        if checkpoint is not None and state is not None:
             if state.get("engine") != "compiled" or state["weights"].shape != net.weights.shape:
                 checkpoint.refuse("the net is built otherwise than before")
-            else:
+            elif self._goes_on_from(state, observer.schedule):
                 net.weights[:], net.moments[:] = state["weights"], state["moments"]
                 net.step, best, before = state["step"], state["best"], state["seconds"]
                 observer.set_state(state["observer"])
@@ -75,13 +76,12 @@ class Net:
             net.weights[:] = best
         return before
 
-    def _goes_on_from(self, state: Mapping[str, Any]) -> bool:
+    def _goes_on_from(self, state: Mapping[str, Any], schedule: Schedule) -> bool:
         """Whether the epochs of before are those of this training, if it has more of them."""
         if state["epochs"] == self._config.epochs:
             return True
-        is_fixed = self._config.learning_rate_schedule == "plateau"
-        is_longer = state["epochs"] < self._config.epochs
-        return is_longer and is_fixed and bool(state.get("build") == self._build())
+        is_longer = state["epochs"] < self._config.epochs and not schedule.depends_on_epochs
+        return is_longer and bool(state["build"] == self._build())
 
     def _build(self) -> str:
         """Return a digest of all that decides an epoch, but for their number."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -157,14 +158,14 @@ def _blas() -> Any:
     return ThreadpoolController().select(user_api="blas")
 
 
-def _say_nothing(_line: str) -> None:
-    return None
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 _prepared: Final[set[str]] = set()
 
 
-def prepare_engine(dtype: str = "float32", say: Callable[[str], None] = _say_nothing) -> None:
+def prepare_engine(dtype: str = "float32", say: Callable[[str], None] = _to_stderr) -> None:
     """Have the machine code for a type of numbers, once a process; then it can be forked.
 
     Args:

@@ -39,8 +39,8 @@ from sweeps.executors.messages import (
     Hello,
     Inbox,
     MessageError,
+    Notice,
     Preloaded,
-    Said,
     Spent,
     Started,
     StopTask,
@@ -349,9 +349,9 @@ class Pool:
         except EOFError as ended:
             self._replace_server(str(ended), self._server.code)
 
-    def _heed(self, message: Said | Preloaded | Failed | Started | Ended) -> None:
+    def _heed(self, message: Notice | Preloaded | Failed | Started | Ended) -> None:
         match message:
-            case Said(line=line):
+            case Notice(line=line):
                 self._note(line)
             case Preloaded(spawns_because=reason):
                 self._on_preloaded(reason)

@@ -33,8 +33,8 @@ from sweeps.executors.messages import (
     Ended,
     Failed,
     Inbox,
+    Notice,
     Preloaded,
-    Said,
     Started,
     pack,
 )
@@ -278,7 +278,9 @@ def be_server(control: socket.socket) -> int:
     begin_only_training()
     preload = read_preload(0)
     try:
-        server = ForkServer(control, *preload.load(lambda line: control.sendall(pack(Said(line)))))
+        server = ForkServer(
+            control, *preload.load(lambda line: control.sendall(pack(Notice(line))))
+        )
     except BaseException as error:
         tail = "".join(traceback.format_exception(error))[-4000:]
         why = (
