@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -122,9 +123,7 @@ class Digits:
 
     def warm_up(self) -> None:
         """Load the engine of dense nets; a net that only Keras can train brings TensorFlow in."""
-        from digitexp.training.compiled.net import prepare_engine
-
-        prepare_engine()
+        self.warm_up_for([], lambda line: print(line, file=sys.stderr, flush=True))
 
     def warm_up_for(
         self, configs: Sequence[Mapping[str, Value]], say: Callable[[str], None]
