@@ -245,7 +245,7 @@ class CheckpointFile:
         document = np.frombuffer(json_bytes(msgspec.to_builtins(stored)), np.uint8)
         packed = pack_arrays({_DOCUMENT: document, **arrays}, compressed=False)
         try:
-            make_folder(self._place.path.parent)
+            make_folder(self._place.path.parent, parents=False)
             sealed = hashlib.sha256(packed).digest() + packed
             write_atomically(path or self._place.path, sealed, "checkpoint")
         except StoreError as error:  # the training is worth more than its checkpoint

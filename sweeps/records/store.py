@@ -487,7 +487,7 @@ class RecordStore:
         Raises:
             StoreError: It cannot be written, or not there.
         """
-        make_folder(path.parent)
+        make_folder(path.parent, parents=False)
         write_atomically(path, content, what)
         if self.remote is not None:
             self.remote.send(path, content)

@@ -107,10 +107,15 @@ def is_abandoned(path: Path) -> bool:
     return True
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder and its parents, if they do not exist, or raise a StoreError."""
+def make_folder(path: Path, *, parents: bool = True) -> None:
+    """Make a folder, if it does not exist, or raise a StoreError.
+
+    Args:
+        path: The folder.
+        parents: Whether its parents are made, too. Else one that was moved away stays away.
+    """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=parents, exist_ok=True)
     except OSError as error:
         raise unwritable(path, error) from error
 

@@ -57,6 +57,12 @@ def test_a_state_comes_back_with_its_types_and_its_epochs_are_reported_again(pla
     assert place.said() == "goes on from its checkpoint, after epoch 2"
 
 
+def test_a_sweep_that_was_moved_away_gets_no_folder_of_its_checkpoints_alone(tmp_path):
+    away = CheckpointPlace(tmp_path / "sweep" / ".checkpoints" / "0003", "mine", 0.0)
+    assert "cannot be written" in save(away).refused
+    assert not (tmp_path / "sweep").exists()
+
+
 def test_without_a_file_there_is_nothing_to_load_and_nothing_to_say(place):
     assert opened(place)[0].load() is None
     assert place.said() is None

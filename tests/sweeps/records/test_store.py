@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from sweeps.errors import UsageError
+from sweeps.errors import StoreError, UsageError
 from sweeps.experiment import TrialResult, TrialSpec
 from sweeps.journal.events import (
     MOST_BYTES,
@@ -649,6 +649,14 @@ def test_a_point_waits_until_an_attempt_that_tries_it_was_asked_for(store):
     assert waiting(again) == [(2, "{'x': -0.0}")]
     assert trials_in_all(again.state(), 2, 0, fits) == 4, "there is a trial 3"
     assert trials_in_all(again.state(), 4, 4, fits) == 5
+
+
+def test_a_folder_that_was_moved_away_is_not_made_anew(store, tmp_path):
+    store.keep_text(b"before")
+    store.folder.rename(tmp_path / "away")
+    with pytest.raises(StoreError, match="cannot be written"):
+        store.keep_text(b"after")
+    assert not store.folder.exists()
 
 
 def test_notes_are_replaced_removed_and_read_whatever_they_say(store):
