@@ -15,12 +15,12 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from digitexp.activations import ALL
 from digitexp.config import TrialConfig
 from digitexp.data import checking
 from digitexp.data.source import DataError, Found, Images, Labels, Source
 from digitexp.data.splits import Split
 from digitexp.metrics import accuracy
-from digitexp.parameters import RELU_LIKE, SATURATING
 from digitexp.trained import TrainedTrial, logits_of
 from digitexp.training.outcome import EPOCH_METRICS
 
@@ -361,10 +361,11 @@ def _on_steps(run: TrainedTrial) -> Remedies:
 
 
 def _on_initial_weights(config: TrialConfig) -> tuple[str, Mapping[str, Any]]:
-    if config.activation in SATURATING:
+    nature = ALL[config.activation].nature
+    if nature == "saturates":
         text = f"{config.activation} saturates: its slope, and the gradient with it, goes to 0."
         return text, {"activation": "relu", "kernel_initializer": "he_normal"}
-    if config.activation in RELU_LIKE and not config.kernel_initializer.startswith("he_"):
+    if nature == "like_relu" and not config.kernel_initializer.startswith("he_"):
         text = (
             f"kernel_initializer is {config.kernel_initializer}; He's keeps the size of signals "
             f"through layers of {config.activation} (He et al., 2015)."

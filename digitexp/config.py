@@ -203,6 +203,7 @@ class TrialConfig:
         parts = [
             f"filters {blocks}" if self.architecture == "cnn" else "",
             "-".join(map(str, self.units)) or "no hidden layer",
+            self.activation if self.activation != "relu" else "",
             f"learning rate {self.learning_rate:.3g}",
             f"batch {self.batch_size}",
             f"dropout {'-'.join(f'{rate:.2g}' for rate in rates)}" if any(rates) else "",

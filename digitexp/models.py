@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from digitexp.chain import Chain, Dense
+from digitexp.chain import Chain, Dense, Loss
 from digitexp.config import TrialConfig
 
 
@@ -54,7 +54,8 @@ def chain_of(config: TrialConfig, image_shape: tuple[int, ...], n_classes: int) 
         for i, (units, rate) in enumerate(zip(config.units, config.dropout_rates, strict=True), 1)
     )  # fmt: skip
     layers = (*hidden, Dense("output", n_classes))
-    return Chain(channels[-1] * pixels, layers, config.label_smoothing)
+    loss = Loss(smoothing=config.label_smoothing)
+    return Chain(channels[-1] * pixels, layers, loss)
 
 
 def _filters(config: TrialConfig) -> tuple[int, ...]:
@@ -134,6 +135,7 @@ def _dense(chain: Chain, initializer: str) -> Iterator[Any]:
     import keras
 
     for number, one in enumerate(chain.layers, 1):
+        assert isinstance(one, Dense)  # a configuration of the digits has no others
         yield keras.layers.Dense(
             one.units,
             activation=one.activation,

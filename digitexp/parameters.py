@@ -12,6 +12,8 @@ from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Literal
 
+from digitexp.activations import ACTIVATIONS
+
 Scalar = bool | int | float | str | None
 """A flat value, as written in YAML, on a command line or in a record."""
 
@@ -83,11 +85,6 @@ class Parameter:
         return f"{words}, or none (off)" if self.optional else words
 
 
-ACTIVATIONS = ("relu", "leaky_relu", "elu", "selu", "gelu", "silu", "tanh", "sigmoid")
-RELU_LIKE = frozenset({"relu", "leaky_relu", "elu", "gelu", "silu"})
-"""Those for which He's initial weights keep the size of signals (He et al., 2015)."""
-SATURATING = frozenset({"tanh", "sigmoid"})
-"""Those whose slope goes to 0 at both ends."""
 INITIALIZERS = (
     "glorot_uniform",
     "glorot_normal",

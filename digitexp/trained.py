@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from digitexp.activations import ALL
 from digitexp.config import TrialConfig
 from digitexp.data import DataError, Source, Split, load_source, split_source
 from digitexp.data.files import read_npz_arrays
@@ -94,41 +95,10 @@ class Network:
 
     def _activated(self, inputs: Floats) -> Floats:
         with np.errstate(over="ignore", under="ignore"):
-            return _ACTIVATIONS[self.config.activation](inputs)
+            return np.asarray(ALL[self.config.activation].values(inputs))
 
     def _weight(self, name: str) -> Floats:
         return np.asarray(self.weights[name], np.float32)
-
-
-def _elu(z: Floats) -> Floats:
-    return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
-
-
-def _selu(z: Floats) -> Floats:
-    return np.float32(1.05070098) * np.where(z > 0, z, np.float32(1.67326324) * _elu(z))
-
-
-def _sigmoid(z: Floats) -> Floats:
-    return np.asarray(np.reciprocal(1 + np.exp(-z)))
-
-
-def _gelu(z: Floats) -> Floats:
-    from scipy.special import erf
-
-    return np.asarray(z * (1 + erf(z / np.float32(math.sqrt(2)))) / 2)
-
-
-_ACTIVATIONS: Mapping[str, Callable[[Floats], Floats]] = {
-    "relu": lambda z: np.maximum(z, 0),
-    "leaky_relu": lambda z: np.where(z > 0, z, np.float32(0.2) * z),
-    "elu": _elu,
-    "selu": _selu,
-    "gelu": _gelu,
-    "silu": lambda z: z * _sigmoid(z),
-    "tanh": np.tanh,
-    "sigmoid": _sigmoid,
-}
-"""Keras's activations with their defaults: https://keras.io/api/layers/activations/."""
 
 
 def _pooled(maps: Floats) -> Floats:

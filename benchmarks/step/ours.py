@@ -12,9 +12,10 @@ import numpy as np
 
 from benchmarks.step import parts as single
 from benchmarks.step import products
+from digitexp.chain import Optimizer
 from digitexp.config import TrialConfig
 from digitexp.models import chain_of
-from digitexp.training.compiled.net import Adam, CompiledNet, one_thread
+from digitexp.training.compiled.net import CompiledNet, Data, one_thread
 from digitexp.training.engines import plan_training
 from digitexp.training.outcome import TrainingData
 from digitexp.training.train import train
@@ -43,12 +44,12 @@ def steps(widths: list[int], batch: int, epochs: int, images: int) -> dict[str, 
     if len(data.train_labels) != images:
         raise ValueError(f"{images} images were asked for, {len(data.train_labels)} loaded")
     net = _net(config, data)
-    labels, count = data.train_labels.astype(np.int64), -(-images // batch)
+    samples, count = Data.of(data.train_images, data.train_labels), -(-images // batch)
     found: dict[str, list[float]] = {"ours": [], "products": []}
     for epoch in range(epochs + 1):
         order = np.random.default_rng(epoch).permutation(images)
         start = perf_counter()
-        net.train_epoch(data.train_images, labels, order, batch, config.learning_rate)
+        net.train_epoch(samples, order, batch, config.learning_rate)
         found["ours"].append((perf_counter() - start) / count * 1e6)
         start = perf_counter()
         for _ in range(count):
@@ -81,7 +82,7 @@ def engine(widths: list[int], batch: int) -> str:
 def _net(config: TrialConfig, data: TrainingData) -> CompiledNet:
     chain = chain_of(config, data.image_shape, data.n_classes)
     weights = chain.initial_weights(config.kernel_initializer, config.seed)
-    return CompiledNet(chain, Adam(), weights, config.seed)
+    return CompiledNet(chain, Optimizer(), weights, config.seed)
 
 
 def _config(widths: list[int], batch: int, epochs: int) -> TrialConfig:

@@ -14,11 +14,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from digitexp.chain import Chain
+from digitexp.chain import Chain, Optimizer
 from digitexp.training.compiled.activations import NUMBERS, activate
 from digitexp.training.compiled.dropout import drop
-from digitexp.training.compiled.losses import cross_entropy
+from digitexp.training.compiled.losses import loss_of
 from digitexp.training.compiled.machine_code import outer
+from digitexp.training.compiled.net import shape_of
 from digitexp.training.compiled.updates import make_step
 
 TURNS, REPEATS = 9, 100
@@ -75,7 +76,18 @@ def _calls(chain: Chain, batch: int, images: np.ndarray) -> dict[str, list[Calla
         "products": products,
         "activations": activations,
         "dropout": dropout,
-        "loss": [_bound(_lose, logits, labels, np.arange(batch), np.empty_like(logits))],
+        "loss": [
+            _bound(
+                _lose,
+                shape_of(chain, Optimizer()).loss,
+                logits,
+                labels,
+                np.empty((0, 0), np.float32),
+                np.empty(0, np.float32),
+                np.arange(batch),
+                np.empty_like(logits),
+            )
+        ],
         "slopes": slopes,
         "update": [_bound(_update, *_weights(chain, draw))],
     }
@@ -89,19 +101,18 @@ def _bound(function: Callable[..., Any], *arguments: Any) -> Callable[[int], Non
     return lambda repeats: compiled(repeats, *arguments)
 
 
-def _weights(chain: Chain, draw: Callable[..., np.ndarray]) -> tuple[np.ndarray, ...]:
-    sizes = [int(np.prod(shape)) for shape in chain.shapes().values()]
-    at = np.cumsum([0, *sizes])
-    penalties = np.array([(layer.l1, layer.l2) for layer in chain.layers])
-    moments = np.abs(draw(2 * at[-1]))
-    return draw(at[-1]), draw(at[-1]), moments, at, penalties, np.ones(len(chain.layers), np.bool_)
+def _weights(chain: Chain, draw: Callable[..., np.ndarray]) -> tuple[Any, ...]:
+    net = shape_of(chain, Optimizer())
+    size = net.at[-1]
+    return draw(size), draw(size), np.abs(draw(2 * size)), net
 
 
 def _gather(repeats: Any, images: Any, batches: Any, rows: Any) -> None:
     for number in range(repeats):
         chosen = batches[number % len(batches)]
         for i in range(chosen.size):
-            rows[i, :] = images[chosen[i], :]
+            for c in range(rows.shape[1]):
+                rows[i, c] = images[chosen[i], c]
 
 
 def _multiply(
@@ -125,10 +136,13 @@ def _drop(repeats: Any, values: Any, slopes: Any, rate: Any, layer: Any) -> None
         drop(values, slopes, rate, np.uint64(0), step, layer)
 
 
-def _lose(repeats: Any, logits: Any, labels: Any, chosen: Any, delta: Any) -> Any:
+def _lose(
+    repeats: Any, how: Any, logits: Any, labels: Any, targets: Any, counts: Any, chosen: Any,
+    delta: Any,
+) -> Any:  # fmt: skip
     total = 0.0
     for _ in range(repeats):
-        total += cross_entropy(logits, labels, chosen, 0.0, delta)[0]
+        total += loss_of(how, logits, labels, targets, counts, chosen, delta)
     return total
 
 
@@ -144,9 +158,6 @@ def _descend(repeats: Any, delta: Any, slopes: Any, sums: Any) -> None:
                 delta[i, c] *= slopes[i, c]
 
 
-def _update(
-    repeats: Any, weights: Any, gradient: Any, moments: Any, at: Any, penalties: Any, trains: Any
-) -> None:
-    settings = np.array([0.9, 0.999, 1e-7, 0.0, 0.0, 0.0])
+def _update(repeats: Any, weights: Any, gradient: Any, moments: Any, net: Any) -> None:
     for step in range(1, repeats + 1):
-        make_step(weights, gradient, moments, at, penalties, trains, settings, 1e-3, step)
+        make_step(weights, gradient, moments, net, 1e-3, step)

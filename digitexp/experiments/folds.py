@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from digitexp.calibration import HIGHEST, LOWEST, measured_terms
+from digitexp.chain import Optimizer
 from digitexp.config import TrialConfig
 from digitexp.data import load_source, split_source
 from digitexp.data.source import Source
@@ -271,10 +272,10 @@ class DigitsOnFolds(Digits):
         own = self._recorded(config)
         if engine_of(own)[0] == "keras":
             return self.load_model(config, weights, info)
-        from digitexp.training.compiled.net import Adam, CompiledNet
+        from digitexp.training.compiled.net import CompiledNet
 
         chain = chain_of(own, tuple(info["image_shape"]), len(info["class_names"]))
-        return CompiledNet(chain, Adam(), weights, seed=0)
+        return CompiledNet(chain, Optimizer(), weights, seed=0)
 
     def logits(self, network: Any, inputs: np.ndarray) -> np.ndarray:
         """Return logits (n, classes), float32, of images (n, ...) by a loaded network."""

@@ -18,17 +18,9 @@ function erf(x) {
   return (2 / Math.sqrt(Math.PI)) * sum;
 }
 
-const elu = (z) => (z > 0 ? z : Math.expm1(z));
-/** Keras's activations with their defaults. */
+/** Those of digitexp/activations.py, which are put here. */
 const ACTIVATIONS = {
-  relu: (z) => (z > 0 ? z : 0),
-  leaky_relu: (z) => (z > 0 ? z : 0.2 * z),
-  elu,
-  selu: (z) => 1.05070098 * (z > 0 ? z : 1.67326324 * Math.expm1(z)),
-  gelu: (z) => (z * (1 + erf(z / Math.SQRT2))) / 2,
-  silu: (z) => z / (1 + Math.exp(-z)),
-  tanh: Math.tanh,
-  sigmoid: (z) => 1 / (1 + Math.exp(-z)),
+  /* activations */
 };
 
 /** Writes inputs x kernel + bias into outputs. The kernel lies row by row; rows of inputs of 0 are skipped. */

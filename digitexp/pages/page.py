@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import center_of_mass
 
+from digitexp import activations
 from digitexp.data import load_source, split_source
 from digitexp.data.build_digits20 import cut, cut_and_centre
 from digitexp.data.source import Array
@@ -72,7 +73,8 @@ def _templates() -> jinja2.Environment:
 
 
 def _read(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
+    text = (_HERE / name).read_text(encoding="utf-8")
+    return text.replace("/* activations */", activations.javascript().lstrip())
 
 
 def pack(array: np.ndarray) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from digitexp.models import count_parameters
 if TYPE_CHECKING:
     import numpy as np
 
-    from digitexp.training.observer import Observer
+    from digitexp.training.observer import DigitsObserver
     from digitexp.training.outcome import Forward
     from digitexp.training.resuming import SavesState
 
@@ -148,7 +148,7 @@ class Net(Protocol):
         """Take some of the weights, by name."""
         ...
 
-    def fit(self, observer: Observer, checkpoint: SavesState | None) -> float:
+    def fit(self, observer: DigitsObserver, checkpoint: SavesState | None) -> float:
         """Train until the observer says that it is over; the net then has the best weights.
 
         Args:

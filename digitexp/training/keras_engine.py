@@ -24,7 +24,7 @@ from digitexp.tensorflow_setup import (
 )
 from digitexp.training import resuming
 from digitexp.training.callbacks import Following
-from digitexp.training.observer import Observer
+from digitexp.training.observer import DigitsObserver
 from digitexp.training.outcome import Forward, TrainingData
 from digitexp.training.resuming import Resumption, SavesState
 
@@ -133,7 +133,7 @@ class Net:
                 if (array := weights.get(f"{layer.name}/{variable.name}")) is not None:
                     variable.assign(array)
 
-    def fit(self, observer: Observer, checkpoint: SavesState | None) -> float:
+    def fit(self, observer: DigitsObserver, checkpoint: SavesState | None) -> float:
         """Train until the observer says that it is over; the net then has the best weights.
 
         All steps of an epoch run in one call of the compiled function: to the bit the same numbers
@@ -149,11 +149,16 @@ class Net:
             (change, more), step = changed_batches(model, config, data), model.train_step
             # Keras's own step, on a batch that is changed first, in the same graph.
             model.train_step = lambda batch: step(change(*batch))
+
+        def hand_over(epoch: int, logs: dict[str, Any]) -> None:
+            own = {name: float(logs[name]) for name in ("loss", "accuracy")}
+            observer.after_epoch(epoch, own, self.forward)
+
         resumption = Resumption(checkpoint)
         with known_warnings_ignored():
             resuming.fit(
                 model,
-                [_Watching(observer, self.forward)],
+                [Following(observer, hand_over)],
                 resumption,
                 more=more,
                 steps=steps,
@@ -174,7 +179,7 @@ class SameNet(Net):
         chain = chain_of(config, data.image_shape, data.n_classes)
         self.give(chain.initial_weights(config.kernel_initializer, config.seed))
 
-    def fit(self, observer: Observer, checkpoint: SavesState | None) -> float:
+    def fit(self, observer: DigitsObserver, checkpoint: SavesState | None) -> float:
         """Train until the observer says that it is over; the net then has the best weights."""
         config, data, best = self._config, self._data, self.named_weights()
         for epoch in range(config.epochs):
@@ -196,29 +201,6 @@ class SameNet(Net):
                 break
         self.give(best)
         return 0.0
-
-
-class _Watching(Following):
-    """Lets an observer decide."""
-
-    def __init__(self, observer: Observer, forward: Forward) -> None:
-        super().__init__(observer.schedule)
-        self._observer, self._forward = observer, forward
-
-    def decide(self, epoch: int, logs: Mapping[str, Any]) -> bool:
-        """Hand the epoch on; return whether the training is over."""
-        own = {name: float(logs[name]) for name in ("loss", "accuracy")}
-        self._observer.after_epoch(epoch, own, self._forward)
-        return self._observer.is_over
-
-    def get_state(self) -> dict[str, Any]:
-        """Return what both have seen."""
-        return {**super().get_state(), "observer": self._observer.get_state()}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what both had seen."""
-        super().set_state(state)
-        self._observer.set_state(state["observer"])
 
 
 def _images(config: TrialConfig, data: TrainingData) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Measures each epoch of the digits' nets, whatever engine trains them, and ends the training."""
+"""Measures each epoch, whatever engine trains it, and ends the training."""
 
 from __future__ import annotations
 
@@ -26,19 +26,15 @@ class Observer:
 
     Attributes:
         schedule: Decides on the next epoch.
-        history: `EPOCH_METRICS` and `VAL_CROSS_ENTROPY`, one value per epoch so far.
-        confusion: Confusion counts after each epoch.
+        history: The metrics of the epochs so far by name, one value an epoch.
         diverged: Whether a loss was NaN or infinite.
         stop_reason: The text that `on_epoch` returned, None if it never asked to stop.
     """
 
-    def __init__(self, data: TrainingData, on_epoch: OnEpoch, schedule: Schedule) -> None:
-        self._images, self._labels = data.validation_images, data.validation_labels
+    def __init__(self, on_epoch: OnEpoch, schedule: Schedule) -> None:
         self._on_epoch = on_epoch
         self.schedule = schedule
-        names = (*EPOCH_METRICS, VAL_CROSS_ENTROPY)
-        self.history: dict[str, list[float]] = {name: [] for name in names}
-        self.confusion: list[np.ndarray] = []
+        self.history: dict[str, list[float]] = {}
         self.diverged = False
         self.stop_reason: str | None = None
 
@@ -47,26 +43,18 @@ class Observer:
         """Whether no further epoch is to be trained."""
         return self.diverged or self.stop_reason is not None or self.schedule.has_stopped
 
-    def after_epoch(self, epoch: int, metrics: Mapping[str, float], forward: Forward) -> None:
-        """Take an epoch, counted from 0: its `loss` and `accuracy`, and the net as it is now."""
-        logits, penalty = forward(self._images)
-        entropy = cross_entropy(logits, self._labels)
-        found = {
-            **metrics,
-            "val_loss": entropy + penalty,
-            "val_accuracy": accuracy(logits, self._labels),
-            "learning_rate": shown_rate(self.schedule.rate),
-            VAL_CROSS_ENTROPY: entropy,
-        }
-        if not (math.isfinite(found["loss"]) and math.isfinite(found["val_loss"])):
-            self.diverged = True
+    def take(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Take the metrics of an epoch, counted from 0, `loss` and `val_loss` among them."""
+        self.diverged = not all(math.isfinite(metrics[name]) for name in ("loss", "val_loss"))
+        found = {name: value if math.isfinite(value) else math.nan
+                 for name, value in metrics.items()}  # fmt: skip
+        if self.diverged:
             # NaN is never an improvement, so the weights of an earlier epoch are the best.
-            found["loss"] = found["val_loss"] = found[VAL_CROSS_ENTROPY] = math.nan
-        for name, values in self.history.items():
-            values.append(float(found[name]))
-        self.confusion.append(confusion_counts(logits, self._labels))
+            found |= {name: math.nan for name in _LOSSES if name in found}
+        for name, value in found.items():
+            self.history.setdefault(name, []).append(value)
         if not self.diverged:
-            self.stop_reason = self._on_epoch(epoch, {k: v[-1] for k, v in self.history.items()})
+            self.stop_reason = self._on_epoch(epoch, metrics)
         self.schedule.after_epoch(epoch, found)
 
     def ending(self) -> tuple[Literal["complete", "stopped", "diverged"], str]:
@@ -79,14 +67,48 @@ class Observer:
 
     def get_state(self) -> dict[str, Any]:
         """Return what it has measured so far, as plain values and arrays."""
-        return {
-            "history": self.history,
-            "confusion": np.stack(self.confusion),
-            "schedule": self.schedule.get_state(),
-        }
+        return {"history": self.history, "schedule": self.schedule.get_state()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what an earlier attempt had measured."""
         self.history = {name: list(values) for name, values in state["history"].items()}
-        self.confusion = list(state["confusion"])
         self.schedule.set_state(state["schedule"])
+
+
+_LOSSES = ("loss", "val_loss", VAL_CROSS_ENTROPY)
+
+
+class DigitsObserver(Observer):
+    """Measures the validation part of the digits, after each epoch.
+
+    Attributes:
+        confusion: Confusion counts after each epoch.
+    """
+
+    def __init__(self, data: TrainingData, on_epoch: OnEpoch, schedule: Schedule) -> None:
+        super().__init__(on_epoch, schedule)
+        self._images, self._labels = data.validation_images, data.validation_labels
+        self.history = {name: [] for name in (*EPOCH_METRICS, VAL_CROSS_ENTROPY)}
+        self.confusion: list[np.ndarray] = []
+
+    def after_epoch(self, epoch: int, metrics: Mapping[str, float], forward: Forward) -> None:
+        """Take an epoch, counted from 0: its `loss` and `accuracy`, and the net as it is now."""
+        logits, penalty = forward(self._images)
+        entropy = cross_entropy(logits, self._labels)
+        self.confusion.append(confusion_counts(logits, self._labels))
+        self.take(epoch, {
+            **metrics,
+            "val_loss": entropy + penalty,
+            "val_accuracy": accuracy(logits, self._labels),
+            "learning_rate": shown_rate(self.schedule.rate),
+            VAL_CROSS_ENTROPY: entropy,
+        })  # fmt: skip
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what it has measured so far, as plain values and arrays."""
+        return {**super().get_state(), "confusion": np.stack(self.confusion)}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what an earlier attempt had measured."""
+        super().set_state(state)
+        self.confusion = list(state["confusion"])

@@ -13,7 +13,7 @@ from digitexp.config import ConfigError, TrialConfig
 from digitexp.metrics import accuracy, confusion_counts, cross_entropy, recalls
 from digitexp.models import count_parameters
 from digitexp.training.engines import Net, engine_of, load_engine
-from digitexp.training.observer import Observer
+from digitexp.training.observer import DigitsObserver
 from digitexp.training.outcome import Forward, OnEpoch, TrainingData, TrainingOutcome
 from digitexp.training.schedule import Schedule
 from digitexp.weights_files import Layers, file_digest, find_weights, read_weights
@@ -156,7 +156,7 @@ def _train(
     with engine.memory_errors():
         net = (engine.SameNet if repeats else engine.Net)(config, data)
         info = start_from(net, config.initial_weights)
-        observer = Observer(data, on_epoch, Schedule(vars(config)))
+        observer = DigitsObserver(data, on_epoch, Schedule(vars(config)))
         built = perf_counter()
         seconds_before = net.fit(observer, checkpoint)
         trained = perf_counter()
@@ -183,7 +183,7 @@ def _train(
 
 
 def _judged(
-    config: TrialConfig, data: TrainingData, observer: Observer, forward: Forward
+    config: TrialConfig, data: TrainingData, observer: DigitsObserver, forward: Forward
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Return logits of the validation part and headline metrics, of the restored best weights."""
     labels = data.validation_labels

@@ -10,6 +10,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 import sweeps
+from digitexp.activations import ACTIVATIONS
 from digitexp.config import TrialConfig
 from digitexp.data.build_digits20 import cut_and_centre
 from digitexp.data.loading import read_digits20
@@ -65,7 +66,7 @@ CONVOLUTIONS = {
         ("leaky_relu", {**CONVOLUTIONS, "kernel_size": 5, "units": ()}),
         *(
             (name, {**CONVOLUTIONS, "batch_norm": False, "convs_per_block": 1})
-            for name in ("elu", "gelu", "silu", "tanh", "sigmoid", "selu")
+            for name in ACTIVATIONS
         ),
     ],
 )

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from digitexp.activations import ACTIVATIONS
 from digitexp.config import ConfigError, TrialConfig
-from digitexp.parameters import ACTIVATIONS
 
 
 def test_the_default_is_the_tutorials_net():

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from digitexp.activations import ACTIVATIONS
 from digitexp.config import TrialConfig
 from digitexp.models import build_model, model_weights, set_weights
-from digitexp.parameters import ACTIVATIONS
 from digitexp.trained import Network
 
 pytestmark = pytest.mark.tensorflow

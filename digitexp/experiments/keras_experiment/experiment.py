@@ -88,9 +88,10 @@ def training_parameters() -> dict[str, ParameterInfo]:
     """Return the parameters that every such experiment has."""
     engine = ParameterInfo(
         "categorical",
-        choices=("auto", "graph", "keras"),
+        choices=("auto", "compiled", "graph", "keras"),
         default="auto",
-        description="graph (an epoch is one call), keras (model.fit) or auto (graph where it can)",
+        description="compiled (chains of dense layers), graph (an epoch is one call), keras "
+        "(model.fit), or auto: the first that can",
     )
     return {
         name: ParameterInfo(
@@ -149,6 +150,9 @@ def _name_of(build: Callable[..., Any]) -> str:
     return next((name for name in names if name and name not in _SAY_NOTHING), names[0] or "keras")
 
 
+ClassWeight = Mapping[int, float] | Callable[[Mapping[str, Value]], Mapping[int, float]]
+
+
 class KerasExperiment:
     """An experiment made of a function that builds a model, and data.
 
@@ -179,7 +183,7 @@ class KerasExperiment:
 
     requires = PACKAGES
     measures: Mapping[str, str] = {}
-    revision = 3  # to be raised when the same model, configuration and seed give other numbers
+    revision = 4  # to be raised when the same model, configuration and seed give other numbers
 
     def __init__(  # noqa: PLR0913 - each is a fact of the model or of its data
         self,
@@ -194,6 +198,7 @@ class KerasExperiment:
         groups: Any = None,
         ordered: bool = False,
         test: Any = None,
+        class_weight: ClassWeight | None = None,
     ) -> None:
         """Describe the experiment; nothing is loaded or built yet.
 
@@ -233,6 +238,9 @@ class KerasExperiment:
             test: (x, y) of samples that are not in `data`, or a function that returns them, with an
                 argument like that of `data`. It is read for `sweeps confirm --test` only: no trial
                 and no fold sees it, and each evaluation is counted.
+            class_weight: How much the examples of each class count in the training loss, by its
+                number; a class that is left out counts 1. Or a function that takes every parameter
+                by name and returns that, so that a space can search it. Scores count all alike.
 
         Raises:
             ValueError: A parameter has the name of one that every experiment has, or a default
@@ -241,6 +249,8 @@ class KerasExperiment:
         """
         if ordered and groups is not None:
             raise ValueError("ordered: examples in time order have no groups; leave groups out")
+        if class_weight is not None and task != "classification":
+            raise ValueError("class_weight: it is for a single output that is a classification")
         of_task = metrics_of(task)
         taken = sorted({*training_parameters(), "seed"} & parameters.keys())
         if taken:
@@ -254,7 +264,7 @@ class KerasExperiment:
         self.metrics: Mapping[str, MetricInfo] = {**of_task, **asked}
         self._build, self._data, self._task = build, data, task
         self._callbacks, self._groups, self.ordered = callbacks, groups, ordered
-        self._test = test
+        self._test, self._class_weight = test, class_weight
 
     def check(self, config: Mapping[str, Value]) -> None:
         """Refuse nothing: limits are in `parameters`, and `build` may refuse the rest."""
@@ -301,11 +311,13 @@ class KerasExperiment:
         engine = str(self._params(config)["engine"])
         if data.payload is None:
             engine, reason = "keras", "its data are tf.data datasets"
-        elif engine == "keras":
+        elif engine != "auto":
             reason = "asked for"
         else:
-            engine = "graph"
-            reason = "an epoch is one call; model.fit where a model needs it, said with the trial"
+            reason = (
+                "compiled if the model is a chain of dense layers, else graph, else model.fit; "
+                "each trial says which, and why not another"
+            )
         classes = data.info["classes"]
         needed = needed_metrics(self._task, classes, self._more)
         if needed:
@@ -322,10 +334,25 @@ class KerasExperiment:
         return EnginePlan(engine, reason, None)
 
     def warm_up(self) -> None:
-        """Import and configure TensorFlow; runs nothing yet, so that workers can be forked."""
+        """See `warm_up_for`."""
+        self.warm_up_for([{}], lambda line: print(line, file=sys.stderr, flush=True))
+
+    def warm_up_for(
+        self, configs: Sequence[Mapping[str, Value]], say: Callable[[str], None]
+    ) -> None:
+        """Import and configure TensorFlow; runs nothing yet, so that workers can be forked.
+
+        Args:
+            configs: Some configurations.
+            say: Receives a line if machine code has to be made, which takes ten seconds.
+        """
         from digitexp.tensorflow_setup import set_up_tensorflow
 
         set_up_tensorflow()
+        if any(self._params(config)["engine"] in {"auto", "compiled"} for config in configs):
+            from digitexp.training.compiled.net import prepare_engine
+
+            prepare_engine(say=say)
 
     def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
         """Build and train one model.
@@ -349,6 +376,7 @@ class KerasExperiment:
                 more=self._more,
                 info=data.info,
                 callbacks=self._callbacks,
+                class_weight=self._class_weight,
             )
 
     def folds(self, data: PreparedData, seed: int, n: int) -> Iterator[Fold]:
@@ -548,6 +576,8 @@ print(model.predict(inputs, verbose=0))
                 raise ValueError("groups: tf.data datasets are split already; leave groups out")
             if self.ordered:
                 raise ValueError("ordered: tf.data datasets are split already; leave ordered out")
+            if self._class_weight is not None:
+                raise ValueError("class_weight: weigh the examples in the tf.data datasets")
             return read_datasets(lambda: _given(self._data, source), self._task, split_seed)
         groups = self._groups() if callable(self._groups) else self._groups
         return read_parts(data, self._task, split_seed, groups, ordered=self.ordered)

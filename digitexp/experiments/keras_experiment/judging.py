@@ -129,7 +129,7 @@ def by_sample(
             right = _right_labels(outputs[name], true).mean(axis=1)
             found[f"{prefix}accuracy_by_sample"] = right
         elif tasks[name] == "classification":
-            right = _scores(outputs[name]).argmax(axis=1) == _labels(true)
+            right = _scores(outputs[name]).argmax(axis=1) == labels_of(true)
             found[f"{prefix}accuracy_by_sample"] = right.astype(np.uint8)
         else:
             errors = np.abs(outputs[name].astype(float).reshape(true.shape) - true)
@@ -181,7 +181,7 @@ def _judge(
         right = float(_right_labels(predictions, targets).mean())
         return {"best_val_accuracy": right}, {"predicted": _first(predictions)}
     if task == "classification":
-        scores, labels = _scores(predictions), _labels(targets)
+        scores, labels = _scores(predictions), labels_of(targets)
         right = accuracy(scores, labels)
         wide = np.zeros((len(scores), max(classes or 0, scores.shape[1])), scores.dtype)
         wide[:, : scores.shape[1]] = scores
@@ -222,7 +222,8 @@ def _scores(predictions: np.ndarray) -> np.ndarray:
     return np.concatenate([1 - of_one, of_one], axis=1)
 
 
-def _labels(targets: np.ndarray) -> np.ndarray:
+def labels_of(targets: np.ndarray) -> np.ndarray:
+    """Return (n,) the class of each target: numbers, or one-hot."""
     is_one_hot = targets.ndim == 2 and targets.shape[1] > 1
     labels: np.ndarray = targets.argmax(axis=1) if is_one_hot else targets.reshape(len(targets))
     return labels.astype(np.int64)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import Any, Final, Literal, NamedTuple
 
@@ -27,12 +28,14 @@ from digitexp.experiments.keras_experiment.data import (
 from digitexp.experiments.keras_experiment.judging import (
     by_sample,
     judge,
+    labels_of,
     needed_metrics,
     voting_predictions,
 )
 from digitexp.tensorflow_setup import begin_training, known_warnings_ignored
 from digitexp.training import resuming
 from digitexp.training.callbacks import Following
+from digitexp.training.observer import Observer
 from digitexp.training.resuming import Resumption
 from digitexp.training.schedule import Schedule, shown_rate
 from sweeps.capabilities import BY_SAMPLE, PREDICTIONS
@@ -151,35 +154,80 @@ def _who_ended(callbacks: Sequence[Any]) -> str:
 
 
 class _Fitting(NamedTuple):
-    """All callbacks, those of the user among them, the seed of shuffling, and the state."""
+    """What a training obeys: an observer, callbacks of the user's, a seed, and a state.
 
-    watchers: Sequence[Any]
-    callbacks: Sequence[Any]
+    Attributes:
+        observer: Decides after each epoch.
+        hand_over: Hands it an epoch: (number from 0, its metrics).
+        own: Callbacks of the user's.
+        counts: (n_train,) how much each training example counts; None if all count alike.
+        seed: Decides the order of the samples, and dropout of the engine `compiled`.
+        resumption: The state, as Keras's loops keep it.
+    """
+
+    observer: Observer
+    hand_over: Callable[[int, dict[str, Any]], None]
+    own: Sequence[Any]
+    counts: np.ndarray | None
     seed: int
     resumption: Resumption
 
+    @property
+    def watchers(self) -> list[Any]:
+        """All callbacks."""
+        return [Following(self.observer, self.hand_over), *self.own]
 
-def _fit(model: Any, parts: Parts, params: Mapping[str, Any], how: _Fitting) -> tuple[str, str]:
-    """Train by the engine that is asked for, or the fastest that can; return it and why."""
-    by_batch = [type(one).__name__ for one in how.callbacks if _looks_at_batches(one)]
-    if params["engine"] == "keras":
-        reason: str | None = "asked for"
-    elif by_batch:
-        reason = f"the callback {by_batch[0]} looks at batches"
+
+class _Fitted(NamedTuple):
+    """How a model was trained.
+
+    Attributes:
+        engine: Name of the engine.
+        reason: Why this one.
+        outputs: Inputs -> outputs of the trained model, as arrays.
+        seconds_before: Of earlier attempts.
+    """
+
+    engine: str
+    reason: str
+    outputs: Callable[[Any], Any]
+    seconds_before: float
+
+
+def _fit(model: Any, parts: Parts, params: Mapping[str, Any], how: _Fitting) -> _Fitted:
+    """Train by the engine that is asked for, or the fastest that can.
+
+    Raises:
+        ValueError: The engine that is asked for cannot train the model.
+    """
+    asked, reason, by_keras = params["engine"], "asked for", partial(_outputs, model)
+    by_batch = [type(one).__name__ for one in how.own if _looks_at_batches(one)]
+    general = None
+    if by_batch:
+        general = f"the callback {by_batch[0]} looks at batches"
     elif parts.is_dataset:
-        reason = "its data are tf.data datasets"
-    else:
-        reason = _fit_by_graph(model, parts, params, how)
-    if reason is None:
-        return "graph", "an epoch is one call, a structure is traced once"
-    if params["engine"] == "graph":
-        raise ValueError(f"engine graph cannot train this model: {reason}. Set engine to auto")
+        general = "its data are tf.data datasets"
+    if asked in {"auto", "compiled"}:
+        found = general or _fit_by_chain(model, parts, params, how)
+        if not isinstance(found, str):
+            return found
+        reason = found
+    if asked in {"auto", "graph"}:
+        why_not = general or _fit_by_graph(model, parts, params, how)
+        if why_not is None:
+            why = "an epoch is one call, a structure is traced once"
+            why += f"; not compiled, for {reason}" if asked == "auto" else ""
+            return _Fitted("graph", why, by_keras, how.resumption.seconds_before)
+        reason = why_not
+    if asked in {"compiled", "graph"}:
+        raise ValueError(f"engine {asked} cannot train this model: {reason}. Set engine to auto")
     if parts.is_dataset:
         steps, arguments = int(parts.train.cardinality()), {"x": parts.train, "shuffle": False}
     else:
         x, y = parts.train
         steps = math.ceil((parts.n_train or 0) / params["batch_size"])
         arguments = {"x": x, "y": y, "batch_size": params["batch_size"]}
+        arguments |= {} if how.counts is None else {"sample_weight": how.counts}
     # All steps of an epoch in one call of the compiled function, where their number is known:
     # below 0 is a dataset that does not know its length.
     model.steps_per_execution = 1 if by_batch else max(1, steps)
@@ -192,7 +240,55 @@ def _fit(model: Any, parts: Parts, params: Mapping[str, Any], how: _Fitting) -> 
         validation_data=parts.validation,
         **arguments,
     )
-    return "keras", reason
+    return _Fitted("keras", reason, by_keras, how.resumption.seconds_before)
+
+
+def _fit_by_chain(
+    model: Any, parts: Parts, params: Mapping[str, Any], how: _Fitting
+) -> _Fitted | str:
+    """Train by the engine `compiled`; return why not if it cannot."""
+    from digitexp.training.compiled import engine
+    from digitexp.training.compiled.net import CompiledNet, Data
+    from digitexp.training.keras_chain import NoChain, chain_of
+
+    if how.own:
+        return "a callback may look at the model"
+    try:
+        own = chain_of(model, parts.train[1])
+        answers = own.answers(parts.train[1])
+        held_out = own.answers(parts.validation[1])
+        counts = () if how.counts is None else how.counts
+        data = Data.of(own.samples(parts.train[0]), answers, counts, dtype=own.dtype)
+        validation = Data.of(own.samples(parts.validation[0]), held_out, dtype=own.dtype)
+    except NoChain as error:
+        return str(error)
+    net = CompiledNet(own.chain, own.optimizer, own.weights(), how.seed, own.dtype)
+    how.observer.schedule.rate = float(model.optimizer.learning_rate)  # may have 64 bits
+
+    def after_epoch(epoch: int, loss: float, outputs: np.ndarray, order: np.ndarray) -> None:
+        val_loss, predicted = net.evaluate(validation)
+        later = {"loss": val_loss, **own.measured(held_out, predicted)}
+        how.hand_over(epoch, {
+            "loss": loss,
+            **own.measured(answers[order], outputs),
+            **{f"val_{name}": value for name, value in later.items()},
+            "learning_rate": shown_rate(how.observer.schedule.rate),
+        })  # fmt: skip
+
+    seconds = engine.fit(
+        net,
+        data,
+        how.observer,
+        after_epoch,
+        epochs=params["epochs"],
+        batch_size=params["batch_size"],
+        seed=how.seed,
+        build=repr((own.chain, own.optimizer, {**params, "epochs": 1})),
+        checkpoint=how.resumption.checkpoint,
+    )
+    own.give_back(net.named_weights())
+    why = "a chain of dense layers: an epoch is one call of machine code"
+    return _Fitted("compiled", why, lambda x: net.forward(own.samples(x))[0], seconds)
 
 
 def _fit_by_graph(model: Any, parts: Parts, params: Mapping[str, Any], how: _Fitting) -> str | None:
@@ -200,18 +296,19 @@ def _fit_by_graph(model: Any, parts: Parts, params: Mapping[str, Any], how: _Fit
     from digitexp.training.graph import engine
 
     generator, count = np.random.default_rng((how.seed, _SHUFFLING)), parts.n_train
+    ones = np.ones(parts.n_validation, np.float32)
     how.resumption.generators = [generator]
     assert count is not None  # only a dataset does not say
     try:
         engine.fit(
             model,
-            parts.train,
-            parts.validation,
+            parts.train if how.counts is None else (*parts.train, how.counts),
+            parts.validation if how.counts is None else (*parts.validation, ones),
             batch_size=params["batch_size"],
             epochs=params["epochs"],
             callbacks=how.watchers,
             order=lambda _: generator.permutation(count),
-            is_left_alone=not how.callbacks,
+            is_left_alone=not how.own,
             resumption=how.resumption,
         )
     except engine.Untraceable as error:
@@ -236,15 +333,19 @@ def _looks_at_batches(callback: Any) -> bool:
     return any(getattr(type(callback), name) is not getattr(plain, name) for name in _OF_BATCHES)
 
 
-def predict(model: Any, parts: Parts) -> tuple[Any, Any]:
+def predict(outputs: Callable[[Any], Any], parts: Parts) -> tuple[Any, Any]:
     """Return predictions and targets of the part that scores, in the same order; of every output.
+
+    Args:
+        outputs: Inputs -> outputs of a model, as arrays.
+        parts: Its data.
 
     Raises:
         ValueError: A dataset holds other examples than when the sweep began.
     """
     found, examples = [], ExamplesDigest()
     for x, y in parts.scoring_batches():
-        found.append((_outputs(model, x), y))
+        found.append((outputs(x), y))
         if parts.examples is not None:
             examples.add(x, y)
     if parts.examples is not None and examples.hexdigest() != parts.examples:
@@ -266,45 +367,27 @@ def _outputs(model: Any, x: Any) -> Any:
         return mapped(np.asarray, model.predict(x, batch_size=engine.CHUNK, verbose=0))
 
 
-class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
-    """Keeps the history, asks `on_epoch`, and ends a training that diverges; the first callback."""
+def _handing_over(
+    observer: Observer, model: Any, needed: Sequence[str]
+) -> Callable[[int, dict[str, Any]], None]:
+    """Return a function that hands an epoch, counted from 0, with its metrics to an observer.
 
-    def __init__(self, on_epoch: OnEpoch, metrics: list[str]) -> None:
-        super().__init__()
-        self._on_epoch, self._metrics = on_epoch, metrics
-        self.history: dict[str, list[float]] = {}
-        self.diverged = False
-        self.stop_reason: str | None = None
+    Callbacks of the user's then see what it has added.
+    """
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Store the metrics of an epoch, and end the training if it diverged or is to stop."""
-        logs = {} if logs is None else logs
-        logs["learning_rate"] = shown_rate(float(self.model.optimizer.learning_rate))
-        missing = [name for name in self._metrics if name not in logs]
+    def hand_over(epoch: int, logs: dict[str, Any]) -> None:
+        logs.setdefault("learning_rate", shown_rate(float(model.optimizer.learning_rate)))
+        missing = [name for name in needed if name not in logs]
         if missing:
             raise ValueError(
                 f"the model reports no {', '.join(missing)}, only {', '.join(sorted(logs))}; "
                 "compile it with these metrics"
             )
-        values = {name: float(value) for name, value in logs.items()}
-        self.diverged = not all(math.isfinite(values[name]) for name in ("loss", "val_loss"))
-        for name, value in values.items():
-            known = value if math.isfinite(value) else math.nan
-            self.history.setdefault(name, []).append(known)
-        if self.diverged:
-            logs["val_loss"] = math.nan  # never an improvement: an earlier epoch is restored
-        elif (stop := self._on_epoch(epoch, values)) is not None:
-            self.stop_reason = stop.reason
-        if self.diverged or self.stop_reason is not None:
-            self.model.stop_training = True
+        observer.take(epoch, {name: float(value) for name, value in logs.items()})
+        if observer.diverged:
+            logs["val_loss"] = math.nan
 
-    def get_state(self) -> dict[str, Any]:
-        """Return the history so far; see `digitexp.training.resuming`."""
-        return {"history": self.history}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from the history of an earlier attempt."""
-        self.history = {name: list(values) for name, values in state["history"].items()}
+    return hand_over
 
 
 def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the trial
@@ -318,6 +401,7 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
     more: Mapping[str, str],
     info: Mapping[str, Any],
     callbacks: Callable[[Mapping[str, Any]], Sequence[Any]] | None,
+    class_weight: Any = None,
 ) -> TrialResult:
     """Train one model and return the result of the trial.
 
@@ -331,6 +415,7 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
         more: Further headline metrics, each with the per-epoch metric it is taken from.
         info: Facts of the data.
         callbacks: Returns the user's callbacks, called after those of the parameters.
+        class_weight: How much the examples of each class count, or a function that returns it.
 
     Raises:
         ValueError: `build` returned no compiled model, or one without a metric that is needed.
@@ -341,56 +426,73 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
     inputs, targets = parts.train.element_spec if parts.is_dataset else parts.train
     check_fits(model, inputs, targets, task)
     built = perf_counter()
-    resumption = Resumption(spec.checkpoint)
     own: Sequence[Any] = () if callbacks is None else callbacks(params)
-    reporter = _Reporter(on_epoch, needed_metrics(task, parts.classes, more))
-    schedule = Schedule({**params, **_SCHEDULE})
-    watchers = [reporter, Following(schedule), *own]
+    rate = float(model.optimizer.learning_rate)
+    observer = Observer(
+        lambda epoch, values: None if (stop := on_epoch(epoch, values)) is None else stop.reason,
+        Schedule({**params, **_SCHEDULE, "learning_rate": rate}),
+    )
+    hand_over = _handing_over(observer, model, needed_metrics(task, parts.classes, more))
     with known_warnings_ignored():
-        how = _Fitting(watchers, own, spec.seed, resumption)
-        engine, reason = _fit(model, parts, params, how)
-    train_seconds = perf_counter() - built + resumption.seconds_before
+        counts = None if class_weight is None else _counts(class_weight, params, parts)
+        how = _Fitting(observer, hand_over, own, counts, spec.seed, Resumption(spec.checkpoint))
+        fitted = _fit(model, parts, params, how)
+    train_seconds = perf_counter() - built + fitted.seconds_before
     result = TrialResult(
-        *_how_it_ended(reporter, schedule, params["epochs"], own),
+        *_how_it_ended(observer, params["epochs"], own),
         metrics={},
-        history=reporter.history,
+        history=observer.history,
         timings={"build_seconds": built - started, "train_seconds": train_seconds},
         summary=summary_of(model),
-        engine=engine,
-        engine_reason=reason,
+        engine=fitted.engine,
+        engine_reason=fitted.reason,
         info=dict(info),
     )
-    if not np.isfinite(reporter.history.get("val_loss", [])).any():
+    if not np.isfinite(observer.history.get("val_loss", [])).any():
         return result
-    metrics, arrays = _judged(model, parts, reporter.history, task, more)
+    metrics, arrays = _judged(model, fitted.outputs, parts, observer.history, task, more)
     metrics["train_seconds"] = train_seconds
     metrics["parameters"] = float(sum(np.prod(v.shape) for v in model.trainable_variables))
     return replace(result, metrics=metrics, arrays=arrays, weights=named_weights(model))
 
 
-_SCHEDULE: Final = {
-    "learning_rate_schedule": "plateau",
-    "plateau_monitor": "val_loss",
-    "learning_rate": 0.0,
-}
+def _counts(class_weight: Any, params: Mapping[str, Any], parts: Parts) -> np.ndarray:
+    """Return (n_train,) how much each training example counts.
+
+    Raises:
+        ValueError: A weight is none, or of a class that does not exist.
+    """
+    given = class_weight(params) if callable(class_weight) else class_weight
+    if parts.classes is None or not isinstance(parts.classes, int):
+        raise ValueError("class_weight: examples with several labels have no class")
+    weights = np.ones(parts.classes, np.float32)
+    for number, weight in given.items():
+        if number not in range(parts.classes) or not 0 <= weight < math.inf:
+            raise ValueError(
+                f"class_weight: {number!r}: {weight!r}; give finite numbers from 0 for the classes "
+                f"0 to {parts.classes - 1}"
+            )
+        weights[number] = weight
+    found: np.ndarray = weights[labels_of(parts.train[1])]
+    return found
+
+
+_SCHEDULE: Final = {"learning_rate_schedule": "plateau", "plateau_monitor": "val_loss"}
 """A plateau lowers the rate that the user's optimizer has."""
 
 
 def _how_it_ended(
-    reporter: _Reporter, schedule: Schedule, epochs: int, callbacks: Sequence[Any]
+    observer: Observer, epochs: int, callbacks: Sequence[Any]
 ) -> tuple[Literal["complete", "stopped", "diverged"], str]:
-    if reporter.diverged:
-        return "diverged", "diverged"
-    if reporter.stop_reason is not None:
-        return "stopped", reporter.stop_reason
-    if schedule.has_stopped:
-        return "complete", "early_stopping"
-    has_all = len(reporter.history["loss"]) >= epochs
-    return "complete", "max_epochs" if has_all else _who_ended(callbacks)
+    outcome, reason = observer.ending()
+    if reason == "max_epochs" and len(observer.history["loss"]) < epochs:
+        return outcome, _who_ended(callbacks)
+    return outcome, reason
 
 
 def _judged(
     model: Any,
+    outputs: Callable[[Any], Any],
     parts: Parts,
     history: Mapping[str, Sequence[float]],
     task: Tasks,
@@ -398,7 +500,7 @@ def _judged(
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Return the metrics of the best epoch, whose weights the model has, and the arrays kept."""
     best = int(np.nanargmin(history["val_loss"]))
-    predicted, true = predict(model, parts)
+    predicted, true = predict(outputs, parts)
     metrics, arrays = judge(predicted, true, task, parts.classes, _outputs_of(model))
     metrics |= {
         "best_val_loss": history["val_loss"][best],
@@ -488,7 +590,8 @@ def answers(model: Any, parts: Parts, task: Tasks) -> dict[str, np.ndarray]:
     There are none if the model predicts otherwise each time.
     """
     first, again = (
-        judge(*predict(model, parts), task, parts.classes, _outputs_of(model))[1] for _ in range(2)
+        judge(*predict(partial(_outputs, model), parts), task, parts.classes, _outputs_of(model))[1]
+        for _ in range(2)
     )
     found = {name: array for name, array in first.items() if name.startswith("predicted")}
     is_steady = all(np.array_equal(array, again[name]) for name, array in found.items())

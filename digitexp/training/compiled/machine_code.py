@@ -31,11 +31,19 @@ UNUSED_SECONDS: Final = 60 * 24 * 3600.0
 FAST: Final = {"contract", "reassoc", "nsz", "arcp", "afn"}
 """What may be rearranged. A number may still be NaN or infinite: divergence is found by testing."""
 
-inner: Final = numba.njit(fastmath=FAST, error_model="numpy")
+_WITHIN: Final[dict[str, Any]] = {
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+"""Functions that only compiled code calls need no entries, which would take time to compile."""
+Compiles = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+inner: Final[Compiles] = numba.njit(fastmath=FAST, **_WITHIN)
 """Compiles a function that others of the engine call; its machine code is a part of theirs."""
-careful: Final = numba.njit(fastmath=FAST - {"reassoc"}, error_model="numpy")
+careful: Final[Compiles] = numba.njit(fastmath=FAST - {"reassoc"}, **_WITHIN)
 """The same for one whose sums are computed in the order in which they stand."""
-outer: Final = numba.njit(fastmath=FAST, error_model="numpy")
+outer: Final[Compiles] = numba.njit(fastmath=FAST, error_model="numpy")
 """Compiles a function that Python calls; `prepare` keeps its machine code."""
 
 
@@ -111,11 +119,11 @@ def folder(name: str) -> Path:
 
 
 def _digest(sources: Path) -> str:
-    """Return a digest of all that decides the machine code of the sources in a folder.
+    """Return a digest of all that decides the machine code of the sources in this package.
 
     Numba compiles again for a source elsewhere, or of another time. So both are part of it.
     """
-    files = sorted(sources.glob("*.py"))
+    files = [*sorted(sources.glob("*.py")), sources.parents[1] / "activations.py"]
     found = {
         "files": [(str(one), one.stat().st_mtime_ns) for one in files],
         "packages": [f"{name} {version(name)}" for name in PACKAGES],

@@ -84,10 +84,49 @@ def _is_made_at_once(metric: Any) -> bool:
     return isinstance(metric, keras.metrics.Mean | keras.metrics.MeanMetricWrapper)
 
 
+def metrics_given(model: Any) -> tuple[Any, Any]:
+    """Return the metrics that a model was compiled with, and the weighted ones, as given."""
+    found = model._compile_metrics
+    return (
+        ([], None) if found is None else (found._user_metrics or [], found._user_weighted_metrics)
+    )
+
+
+def layers_in_turn(model: Any) -> list[Any] | None:
+    """Return the layers of a model, its inputs left out, from first to last.
+
+    None if it has several inputs or outputs, or a layer that is called twice or takes several.
+    """
+    ends = [getattr(model, name, None) or () for name in ("inputs", "outputs")]
+    if any(len(one) != 1 for one in ends):
+        return None
+    found: list[Any] = []
+    tensor = model.outputs[0]
+    while tensor is not model.inputs[0]:
+        operation, index, _ = tensor._keras_history
+        if operation in found or not isinstance(operation, keras.Layer):
+            return None
+        found.insert(0, operation)
+        before = operation._inbound_nodes[index].input_tensors
+        if len(before) != 1:
+            return None
+        (tensor,) = before
+    return found
+
+
 def reductions_of(model: Any) -> list[tuple[Any, str]]:
     """Return the function and the reduction of each compiled loss that has been built."""
-    found = [one.loss for one in model._compile_loss._flat_losses]
-    return [(getattr(one, "fn", None), one.reduction) for one in found]
+    return [(getattr(one, "fn", None), one.reduction) for one in losses_of(model)]
+
+
+def losses_of(model: Any) -> list[Any]:
+    """Return the compiled losses that have been built."""
+    return [one.loss for one in model._compile_loss._flat_losses]
+
+
+def options_of(one: Any) -> dict[str, Any]:
+    """Return what a loss or a metric hands to its function; `get_config` leaves some of it out."""
+    return dict(getattr(one, "_fn_kwargs", {}))
 
 
 def slots_of(optimizer: Any) -> list[list[Any]]:

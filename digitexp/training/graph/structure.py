@@ -316,6 +316,8 @@ def _of_model(model: Any, elastic: list[Any]) -> dict[str, Any]:
         "compiled": [
             _plain(compiled["loss"]),
             _plain(compiled["loss_weights"]),
+            [_plain(internals.options_of(one)) for one in internals.losses_of(model)],
+            [_plain(internals.options_of(one)) for one in _metrics(model)],
             [_plain(keras.saving.serialize_keras_object(one)) for one in _metrics(model)],
             [list(one.shape) for one in model.metrics_variables],
         ],

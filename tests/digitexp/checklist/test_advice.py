@@ -7,10 +7,11 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from digitexp.activations import ACTIVATIONS
 from digitexp.checklist import advise, check_training, training_command
 from digitexp.cli.train import merged_settings
 from digitexp.config import TrialConfig
-from digitexp.parameters import ACTIVATIONS, INITIALIZERS
+from digitexp.parameters import INITIALIZERS
 from tests.digitexp.checklist.runs import history_of, make_run
 
 

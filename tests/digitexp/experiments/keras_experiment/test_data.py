@@ -69,7 +69,7 @@ def test_a_plan_names_the_metrics_that_a_model_needs():
     assert "compile it with: accuracy, f1" in planned(Y, **f1)
     several = planned(np.eye(3, dtype=int)[Y] * (np.arange(20) > 3)[:, None], **f1)
     assert "compile it with: f1; its examples have several labels" in several
-    assert "compile" not in planned(Y, task="regression")
+    assert "compile it with" not in planned(Y, task="regression")
 
 
 @pytest.mark.parametrize(

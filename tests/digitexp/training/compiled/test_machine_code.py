@@ -167,15 +167,16 @@ def test_without_a_folder_of_caches_it_is_that_of_the_user(tmp_path, monkeypatch
 
 
 def test_other_sources_have_another_folder(tmp_path, monkeypatch):
-    copied = tmp_path / "compiled"
+    copied = tmp_path / "training" / "compiled"
     shutil.copytree(SOURCES, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(SOURCES.parents[1] / "activations.py", tmp_path)
 
     def digest():
         return machine_code._digest(copied)
 
     first = digest()
     assert digest() == first
-    for file in sorted(copied.glob("*.py")):
+    for file in (*sorted(copied.glob("*.py")), tmp_path / "activations.py"):
         times, text = file.stat(), file.read_text("utf-8")
         file.write_text(text.replace("\n", " \n", 1), "utf-8")
         os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))

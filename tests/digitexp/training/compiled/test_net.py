@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from digitexp.chain import Chain, Dense
-from digitexp.parameters import ACTIVATIONS
-from digitexp.training.compiled.net import Adam, CompiledNet, one_thread
+from digitexp.activations import ACTIVATIONS
+from digitexp.chain import Chain, Dense, Layer, Loss, Normalization, Optimizer
+from digitexp.training.compiled.net import CompiledNet, Data, one_thread
 from tests.digitexp.training.compiled.drawn import draw
 
 CLIPPING = ({}, {"clipnorm": 0.5}, {"clipvalue": 0.01}, {"global_clipnorm": 0.5})
@@ -16,20 +16,20 @@ CLIPPING = ({}, {"clipnorm": 0.5}, {"clipvalue": 0.01}, {"global_clipnorm": 0.5}
 def test_the_gradient_is_that_of_finite_differences(seed):
     """With penalties, smoothing and the dropout of the first step; few samples, for few kinks."""
     case = draw(seed)
-    case = replace(case, samples=5, adam=Adam(beta_1=0.875))
-    net, (images, labels, (order, *_)) = case.net(), case.data()
+    case = replace(case, samples=5, optimizer=Optimizer(beta_1=0.875))
+    net, data, (_, _, (order, *_)) = case.net(), case.whole(), case.data()
     first = net.weights.copy()
 
     def loss(weights):
         net.weights[:], net.moments[:], net.step = weights, 0, 0
-        return net.train_epoch(images, labels, order, case.samples, 0.0)["loss"]
+        return net.train_epoch(data, order, case.samples, 0.0)[0]
 
     loss(first)
     gradient = net.moments[: first.size] * 8  # the first moment after one step is an eighth of it
+    trains = {layer.name: layer.trains for layer in case.chain.layers}
     learns = np.concatenate([
-        np.full(array.shape, layer.trains).ravel()
-        for layer in case.chain.layers
-        for array in (case.weights()[f"{layer.name}/{kind}"] for kind in ("kernel", "bias"))
+        np.full(shape, trains[name.split("/")[0]]).ravel()
+        for name, shape in case.chain.shapes().items()
     ])  # fmt: skip
     assert (gradient[~learns] == 0).all()
     h = 1e-6
@@ -48,24 +48,30 @@ def small_net(activation="relu", dropout=0.0, **clipping):
         Dense("output", 3),
     ))  # fmt: skip
     weights = chain.initial_weights("he_normal", 1)
-    return CompiledNet(chain, Adam(**clipping), weights, 1)
+    return CompiledNet(chain, Optimizer(**clipping), weights, 1)
 
 
 def samples(n=40):
     generator = np.random.default_rng(2)
-    return generator.normal(size=(n, 6)).astype("float32"), generator.integers(0, 3, n)
+    return Data.of(generator.normal(size=(n, 6)), generator.integers(0, 3, n))
 
 
 def train(net, epochs=1, batch_size=16, rate=0.01, seed=5):
-    images, labels = samples()
+    """Return the loss of each epoch."""
     orders = (np.random.default_rng((seed, net.step)).permutation(40) for _ in range(epochs))
-    return [net.train_epoch(images, labels, order, batch_size, rate) for order in orders]
+    return [net.train_epoch(samples(), order, batch_size, rate)[0] for order in orders]
 
 
 def test_it_learns():
-    first, *_, last = train(small_net(dropout=0.1), epochs=90)
-    assert last["loss"] < first["loss"] / 2
-    assert last["accuracy"] > 0.8 > first["accuracy"]
+    net, data = small_net(dropout=0.1), samples()
+
+    def accuracy():
+        return np.mean(net.evaluate(data)[1].argmax(axis=1) == data.labels)
+
+    before = accuracy()
+    first, *_, last = train(net, epochs=90)
+    assert last < first / 2
+    assert accuracy() > 0.8 > before
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -75,11 +81,11 @@ def test_a_weight_that_is_nan_makes_the_next_loss_and_all_answers_none(activatio
     for place in range(net.weights.size):
         net = small_net(activation, dropout)
         net.weights[place] = np.nan
-        logits, penalty = net.forward(samples()[0])
+        logits, penalty = net.forward(samples().samples)
         assert np.isnan(logits).any(axis=1).all()
         is_of_first_kernel = place < 6 * 9  # the only one with a penalty
         assert np.isnan(penalty) == is_of_first_kernel
-        assert not np.isfinite(train(net)[0]["loss"])
+        assert not np.isfinite(train(net)[0])
 
 
 @pytest.mark.parametrize("clipping", CLIPPING)
@@ -90,7 +96,7 @@ def test_a_moment_that_is_nan_is_seen_in_the_next_loss(clipping):
         net.moments[place] = np.nan
         train(net)
         assert np.isnan(net.weights[place % size])
-        assert not np.isfinite(train(net)[0]["loss"])
+        assert not np.isfinite(train(net)[0])
 
 
 @pytest.mark.parametrize("clipping", CLIPPING)
@@ -104,11 +110,12 @@ def test_a_gradient_that_overflows_is_seen_in_the_next_loss(activation, clipping
         "hidden_1/kernel": np.zeros((1, 1)), "hidden_1/bias": np.full(1, -60.0),
         "output/kernel": kernel, "output/bias": np.zeros(10),
     }  # fmt: skip
-    net = CompiledNet(chain, Adam(**clipping), weights, 1)
-    one, zero = np.ones((1, 1), "f4"), np.zeros(1, np.int64)
-    assert net.train_epoch(one, zero, zero, 1, 0.01)["loss"] == pytest.approx(np.log(10))
+    net = CompiledNet(chain, Optimizer(**clipping), weights, 1)
+    zero = np.zeros(1, np.int64)
+    one = Data.of(np.ones((1, 1)), zero)
+    assert net.train_epoch(one, zero, 1, 0.01)[0] == pytest.approx(np.log(10))
     assert np.isnan(net.weights).any()
-    assert not np.isfinite(net.train_epoch(one, zero, zero, 1, 0.01)["loss"])
+    assert not np.isfinite(net.train_epoch(one, zero, 1, 0.01)[0])
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -117,7 +124,7 @@ def test_a_loss_is_never_a_number_again_once_a_weight_is_none(activation, clippi
     net, losses, broken = small_net(activation, **clipping), [], []
     for _ in range(12):
         broken.append(np.isnan(net.weights).any())
-        losses.append(train(net, rate=3e38)[0]["loss"])
+        losses.append(train(net, rate=3e38)[0])
     assert not np.isfinite(
         [loss for loss, is_so in zip(losses, broken, strict=True) if is_so]
     ).any()
@@ -127,10 +134,10 @@ def test_a_loss_is_never_a_number_again_once_a_weight_is_none(activation, clippi
 
 def test_a_sample_that_is_nan_makes_the_loss_none():
     for place in range(0, 240, 11):
-        images, labels = samples()
-        images.flat[place] = np.nan
-        found = small_net().train_epoch(images, labels, np.arange(40), 16, 0.01)
-        assert not np.isfinite(found["loss"])
+        data = samples()
+        data.samples.flat[place] = np.nan
+        loss, _ = small_net().train_epoch(data, np.arange(40), 16, 0.01)
+        assert not np.isfinite(loss)
 
 
 @pytest.mark.parametrize("clipping", CLIPPING)
@@ -151,12 +158,12 @@ def test_a_net_goes_on_from_weights_moments_and_step_to_the_bit():
 
 
 def test_order_and_seed_of_dropout_decide():
-    found = {train(small_net(), seed=seed)[0]["loss"] for seed in range(3)}
+    found = {train(small_net(), seed=seed)[0] for seed in range(3)}
     assert len(found) == 3
     chain = small_net(dropout=0.3).chain
     weights = chain.initial_weights("he_normal", 1)
-    nets = [CompiledNet(chain, Adam(), weights, seed) for seed in (1, 2, 2**40)]
-    assert len({train(net)[0]["loss"] for net in nets}) == 3
+    nets = [CompiledNet(chain, Optimizer(), weights, seed) for seed in (1, 2, 2**40)]
+    assert len({train(net)[0] for net in nets}) == 3
 
 
 def test_weights_go_out_and_in_by_name():
@@ -169,13 +176,13 @@ def test_weights_go_out_and_in_by_name():
     assert (other.named_weights()["hidden_1/kernel"] != found["hidden_1/kernel"]).any()
     other.give(found)
     np.testing.assert_array_equal(other.weights, net.weights)
-    images, _ = samples()
+    images = samples().samples
     np.testing.assert_array_equal(other.forward(images)[0], net.forward(images)[0])
 
 
 def test_asking_for_answers_changes_nothing():
     net = small_net(dropout=0.5)
-    images, _ = samples()
+    images = samples().samples
     before = images.copy(), net.weights.copy(), net.step
     first, again = net.forward(images)[0], net.forward(images)[0]
     np.testing.assert_array_equal(first, again)
@@ -190,7 +197,7 @@ def test_layers_that_do_not_learn_keep_their_weights():
     for frozen in ((first,), tuple(chain.layers), tuple(others)):
         layers = tuple(replace(one, trains=one not in frozen) for one in chain.layers)
         weights = chain.initial_weights("he_normal", 1)
-        net = CompiledNet(replace(chain, layers=layers), Adam(global_clipnorm=0.1), weights, 1)
+        net = CompiledNet(replace(chain, layers=layers), Optimizer(global_clipnorm=0.1), weights, 1)
         train(net, 2)
         for name, array in net.named_weights().items():
             is_frozen = name.split("/")[0] in {one.name for one in frozen}
@@ -211,18 +218,57 @@ def test_products_take_one_thread():
         ([0, 1, 3], [0, 1, 2], "labels may go from 0 to 2, but go from 0 to 3"),
         ([0, -1, 2], [0, 1, 2], "labels may go from 0 to 2, but go from -1 to 2"),
         ([0, 1, 2], [0, 1, 3], "places in the order may go from 0 to 2, but go from 0 to 3"),
-        ([0, 1], [0, 1], r"images have the shape \(3, 6\), but there are 2 labels"),
+        ([0, 1], [0, 1], r"labels have the shape \(2,\), but the net takes \(3,\)"),
+        (np.zeros((3, 3)), [0, 1, 2], r"labels have the shape \(0,\), but the net takes \(3,\)"),
     ],
 )
 def test_what_would_be_read_or_written_elsewhere_is_refused(labels, order, message):
     net = small_net()
-    before = net.weights.copy()
+    before, data = net.weights.copy(), Data.of(samples(3).samples, np.array(labels))
     with pytest.raises(ValueError, match=message):
-        net.train_epoch(samples(3)[0], np.array(labels), np.array(order), 2, 0.01)
+        net.train_epoch(data, np.array(order), 2, 0.01)
     np.testing.assert_array_equal(net.weights, before)
 
 
-def test_images_of_another_width_are_refused():
-    images = np.zeros((40, 1), "float32")
-    with pytest.raises(ValueError, match="the net takes 6 features"):
-        small_net().train_epoch(images, samples()[1], np.arange(40), 16, 0.01)
+def test_data_of_another_width_or_number_are_refused():
+    data = samples()
+    for wrong, message in (
+        (Data.of(np.zeros((40, 1)), data.labels), r"samples .* \(40, 1\), .* takes \(40, 6\)"),
+        (data._replace(counts=np.ones(3, "f4")), r"counts .* \(3,\), .* takes \(40,\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            small_net().train_epoch(wrong, np.arange(40), 16, 0.01)
+        with pytest.raises(ValueError, match=message):
+            small_net().evaluate(wrong)
+    net = small_net()
+    net.chain = replace(net.chain, loss=Loss("mean_squared_error"))
+    with pytest.raises(ValueError, match=r"targets .* \(0, 0\), .* takes \(40, 3\)"):
+        net.train_epoch(data._replace(labels=np.empty(0, np.int64)), np.arange(40), 16, 0.01)
+
+
+def test_what_an_epoch_gives_is_what_each_sample_gave_before_its_step():
+    net, data, order = small_net(), samples(), np.random.default_rng(0).permutation(40)
+    before = net.forward(data.samples)[0]
+    _, given = net.train_epoch(data, order, 100, 0.01)
+    np.testing.assert_allclose(given, before[order], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("over", ["batch", "layer"])
+def test_a_normalised_net_goes_on_from_its_state_to_the_bit(over):
+    chain = Chain(6, (
+        Layer("first", 6, dropout=0.2),
+        Dense("hidden", 9),
+        Normalization("norm", 9, "relu", over=over),
+        Dense("output", 3),
+    ))  # fmt: skip
+    weights = chain.initial_weights("he_normal", 1)
+    weights |= {name: np.ones(shape) for name, shape in chain.running().items()}
+    whole, rest = (CompiledNet(chain, Optimizer(), weights, 1) for _ in range(2))
+    train(whole, 2)
+    rest.set_state(whole.state())
+    assert train(rest) == train(whole)
+    for name, array in whole.named_weights().items():
+        np.testing.assert_array_equal(array, rest.named_weights()[name])
+    moved = {name: array for name, array in whole.named_weights().items() if "moving" in name}
+    assert len(moved) == (2 if over == "batch" else 0)
+    assert all((array != 1).any() for array in moved.values())

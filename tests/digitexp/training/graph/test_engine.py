@@ -158,6 +158,32 @@ def test_what_makes_another_graph_has_a_trace_of_its_own(traces):
         assert len(traces) == number + 2, settings
 
 
+def test_a_number_of_a_loss_that_its_configuration_does_not_tell_is_seen(traces):
+    """Keras's Huber has a delta, which `get_config` leaves out."""
+    import keras
+
+    losses, (x, y) = [], samples()
+    for delta in (10.0, 0.1):
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(1)
+        model = keras.Sequential([keras.layers.Input((6,)), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(0.0), keras.losses.Huber(delta))
+        losses.append(fit_on(model, (x, 5.0 * y)))
+        assert losses[-1] == pytest.approx(model.evaluate(x, 5.0 * y, verbose=0), rel=1e-5)
+    assert losses[0] > 2 * losses[1]
+
+
+def fit_on(model, data):
+    """Train an epoch, and return its loss."""
+    import keras
+
+    from digitexp.training.graph import engine
+
+    history = keras.callbacks.History()
+    engine.fit(model, data, None, batch_size=16, epochs=1, callbacks=[history])
+    return history.history["loss"][0]
+
+
 def test_sizes_that_a_layer_has_in_its_code_are_part_of_the_structure(traces):
     import keras
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numba import njit
 from scipy.special import erf, expit
 
-from digitexp.parameters import ACTIVATIONS
+from digitexp.activations import ACTIVATIONS
 from digitexp.training.compiled.activations import NUMBERS, activate
 
 KINKED = {"relu", "leaky_relu", "elu", "selu"}
@@ -49,7 +49,7 @@ GRID = np.concatenate([np.linspace(-40, 40, 4001), np.linspace(-1e-3, 1e-3, 101)
 
 
 def test_every_activation_of_a_configuration_is_there():
-    assert NUMBERS.keys() == {"linear", *ACTIVATIONS} == VALUES.keys()
+    assert NUMBERS.keys() == {"linear", *ACTIVATIONS} == VALUES.keys() == LIMITS.keys()
 
 
 @pytest.mark.parametrize(("dtype", "close"), [("float64", 1e-14), ("float32", 5e-7)])
