@@ -39,6 +39,7 @@ __all__ = [
     "SupportsRefit",
     "SupportsRequirements",
     "SupportsSamples",
+    "SupportsSaving",
     "SupportsServing",
     "SupportsTestSet",
     "SupportsVerification",
@@ -398,7 +399,8 @@ class SupportsFiles(Protocol):
 class SupportsVerification(Protocol):
     """Capability: a rebuilt model can be compared with the recorded one.
 
-    `sweeps export` then writes only models that give the same answers as when they were trained.
+    A confirmation then verifies its champion, and `sweeps export` writes only models that give the
+    same answers as when they were trained.
     """
 
     def recomputed(
@@ -411,6 +413,18 @@ class SupportsVerification(Protocol):
             config: The trial's configuration.
             data: The data of the trial, prepared again; their digests were compared.
         """
+        ...
+
+
+@runtime_checkable
+class SupportsSaving(Protocol):
+    """Capability of a `SupportsVerification`: models can be saved in a format of their library.
+
+    The verified champion is saved so; the files are artifacts of its run in MLflow.
+    """
+
+    def save_model(self, model: Any, folder: Path) -> None:
+        """Write a model of `load_model` into an empty folder, such as `model.keras`."""
         ...
 
 

@@ -120,5 +120,5 @@ def test_few_tests_of_the_framework_need_tensorflow():
     need = {path.stem for path in tests if NEEDS_KERAS.search(path.read_text("utf-8"))}
     assert need == {
         "test_determinism", "test_edited_code", "test_exporting", "test_init", "test_mistakes",
-        "test_planning", "test_serving",
+        "test_planning", "test_serving", "test_verifying",
     }  # fmt: skip

@@ -17,7 +17,7 @@ from digitexp.config import DEFAULTS, ConfigError, TrialConfig, only_keras
 from digitexp.data import Source, load_source, split_source
 from digitexp.data.loading import TITLES
 from digitexp.diagnostics import Answers
-from digitexp.experiments.exporting import write_for_elsewhere
+from digitexp.experiments.exporting import save, write_for_elsewhere
 from digitexp.metrics import HEADLINE_METRICS
 from digitexp.models import count_parameters
 from digitexp.numpy_functions import softmax
@@ -258,6 +258,10 @@ class Digits:
         images = checked_images(inputs, model.input_shape[-1])
         logits = np.asarray(model(images, training=False))
         return softmax(logits, model.temperature).astype(np.float32)
+
+    def save_model(self, model: Any, folder: Path) -> None:
+        """Write a loaded model as `model.keras`."""
+        save(model, folder)
 
     def export(
         self,

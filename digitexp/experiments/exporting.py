@@ -56,6 +56,12 @@ except Exception as error:
 """Runs where Keras is alone, and prints why it failed."""
 
 
+def save(model: Any, folder: Path) -> None:
+    """Write a Keras model as `model.keras`."""
+    with known_warnings_ignored():
+        model.save(folder / FILE)
+
+
 def write_for_elsewhere(
     model: Any,
     folder: Path,
@@ -78,8 +84,7 @@ def write_for_elsewhere(
         UsageError: Elsewhere the model cannot be loaded, or gives other answers.
     """
     try:
-        with known_warnings_ignored():
-            model.save(folder / FILE)
+        save(model, folder)
     except Exception as error:
         raise _only_here(f"{type(error).__name__}: {error}") from error
     own = "".join(f"import {name}  # registers its layers\n" for name in _with_modules(folder))

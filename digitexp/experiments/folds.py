@@ -224,10 +224,11 @@ class DigitsOnFolds(Digits):
     def recomputed(
         self, model: Any, config: Mapping[str, Value], data: PreparedData
     ) -> Mapping[str, np.ndarray]:
-        """Return the logits of its fold's own images."""
+        """Return the logits of its fold's own images; of a refit, those of the validation set."""
         pool: SplitSource = data.payload
         if config.get(REFIT):
-            return {}
+            images = pool.everything().validation_images
+            return {"validation_logits": logits_of(model, images)}
         fold = pool.fold_of(config)
         return {"block_logits": logits_of(model, pool.source.images[fold.evaluation_indices])}
 

@@ -406,6 +406,7 @@ def _document(home: Home, info: SweepInfo, result: ConfirmResult) -> dict[str, A
         "sweep": info.name,
         "confirmation": result.confirmation.name if result.confirmation else None,
         **{kind: found.get(kind) for kind in ("selection_bias", "calibration", "votes")},
+        "verification": found.get("verification"),
         "test": found.get("test"),
         "test_votes": found.get("test votes"),
         "in_force": result.is_in_force,

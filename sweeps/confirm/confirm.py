@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
+import msgspec
+
 from search_spaces.objectives import is_script
 from search_spaces.space import Confirming
 from sweeps.capabilities import FOLDS_A_REPEAT
@@ -58,6 +60,7 @@ from sweeps.confirm.planning import (
     run_refit,
     trained_with,
 )
+from sweeps.confirm.verifying import Verifier
 from sweeps.confirm.votes import all_voting, ballot_of
 from sweeps.errors import UsageError
 from sweeps.executors.local.fork_server import one_fork_server
@@ -75,13 +78,16 @@ from sweeps.records import (
     counted_start,
     heard,
     need_one_objective,
+    ranked,
 )
 from sweeps.records.conclusions import (
     CalibrationConclusion,
     Conclusion,
     Method,
     VerdictConclusion,
+    VerificationConclusion,
     VotesConclusion,
+    newest,
 )
 from sweeps.tracking.address import resolve_tracking_uri
 from sweeps.tracking.sync import show_conclusions
@@ -261,16 +267,20 @@ def confirm(
     options = replace(options, how=options.how.about(info))
     checked = check(home, info, options)
     with counted_start(home.store(info.id), watch):
-        with as_one(options.how.progress, _trainings(home, info, options, checked)) as shown:
+        with (
+            as_one(options.how.progress, _trainings(home, info, options, checked)) as shown,
+            Verifier(checked.experiment, options.how.data) as verifier,
+        ):
             how = replace(options.how, progress=shown)
-            work = _Work(home, info, replace(options, how=how), checked)
+            work = _Work(home, info, replace(options, how=how), checked, verifier)
             try:
                 finalists = work.choose()
                 work.train(finalists)
                 work.compare_finalists(finalists)
-                conclusions = work.conclude()
+                work.conclude()
                 if options.refit and work.find_refit() is None:
-                    conclusions = work.refit()
+                    work.refit()
+                conclusions = work.verify()
             except _EndedError as ended:
                 work.result.failure = ended.failure
                 return work.result
@@ -349,22 +359,29 @@ class _EndedError(Exception):
 
 
 class _Work:
-    """A confirmation in progress, in five steps: choose, train, compare, conclude, refit."""
+    """A confirmation in progress, in six steps: choose, train, compare, conclude, refit, verify."""
 
     _confirmation: Confirmation
     _ran: Ran
     _comparison: Comparison
     _calibration: CalibrationConclusion | None
     _votes: VotesConclusion | None
+    _concluded: ConfirmationRecord
 
     def __init__(
-        self, home: Home, info: SweepInfo, options: ConfirmOptions, checked: Confirmable
+        self,
+        home: Home,
+        info: SweepInfo,
+        options: ConfirmOptions,
+        checked: Confirmable,
+        verifier: Verifier,
     ) -> None:
         experiment = checked.experiment
         self.result = ConfirmResult(
             is_served=hasattr(experiment, "signature") and hasattr(experiment, "predict")
         )
         self._home, self._info, self._options, self._checked = home, info, options, checked
+        self._verifier = verifier
         self._left_out = [finalist.label for finalist in checked.left_out]
         self._ballot = ballot_of(experiment, checked.data, checked.scored)
 
@@ -387,11 +404,15 @@ class _Work:
         return finalists
 
     def train(self, finalists: Sequence[Finalist]) -> None:
-        """Train the finalists on folds."""
+        """Train the finalists on folds; what verifies the champion gets ready beside that."""
         home, checked = self._home, self._checked
         self._confirmation = self.result.confirmation = plan_confirmation(
             home, self._info, finalists, checked.folds, checked.left_out, checked.most
         )
+        if not is_trained(home, self._info, self._confirmation.finalists, checked.folds):
+            store = home.store(self._info.id)
+            best = next(iter(ranked(store.read_all(), self._info.direction)))
+            self._verifier.begin(store, best, self._confirmation.experiment)
         self._ran = run_confirmation(self._confirmation, home, self._options.how)
         if self._options.how.stop_by is not None and self._ran.stopped_by == "timeout":
             self._take_fewer_folds()
@@ -449,8 +470,8 @@ class _Work:
         """Return the champion's training on all but the test set, also of an earlier command."""
         return find_refit(self._home, self._confirmation, self._comparison.champion)
 
-    def conclude(self) -> list[Conclusion]:
-        """Keep the conclusions of the confirmation, and return them."""
+    def conclude(self) -> None:
+        """Keep the conclusions of the confirmation."""
         comparison, checked, refit = self._comparison, self._checked, self.find_refit()
         # Without a refit, the champion is the first training that is complete, whatever it scored.
         trainings = comparison.champions_trainings
@@ -463,22 +484,21 @@ class _Work:
             measure_selection_bias(comparison) if is_selected else None,
             self._calibration,
             self._votes,
+            self._verified_before(trained_in, champion),
         )
         conclusions: list[Conclusion] = [one for one in found if one is not None]
-        self._keep(
-            ConfirmationRecord(
-                confirmation=self._ran.info.id,
-                trained_in=trained_in.id,
-                champion=champion.key,
-                finalist=comparison.verdict.champion,
-                top=checked.top,
-                folds=checked.folds,
-                left_out=self._left_out,
-                conclusions=conclusions,
-                fresh=checked.fresh,
-            )
+        self._concluded = ConfirmationRecord(
+            confirmation=self._ran.info.id,
+            trained_in=trained_in.id,
+            champion=champion.key,
+            finalist=comparison.verdict.champion,
+            top=checked.top,
+            folds=checked.folds,
+            left_out=self._left_out,
+            conclusions=conclusions,
+            fresh=checked.fresh,
         )
-        return conclusions
+        self._keep(self._concluded)
 
     def _keep(self, concluded: ConfirmationRecord) -> None:
         """Keep the conclusion, unless the one in force says more; say what becomes of that one."""
@@ -507,7 +527,33 @@ class _Work:
         name = self._home.get(confirmed.confirmation).name
         return f"{name}, {counted(confirmed.folds or 0, 'fold')}"
 
-    def refit(self) -> list[Conclusion]:
+    def _verified_before(
+        self, trained_in: SweepInfo, champion: Record
+    ) -> VerificationConclusion | None:
+        """Return the verification of a champion that is in force already; None if it is to do."""
+        before = heard(Conclusions(self._home.store(self._info.id)).confirmed)
+        if before is None or before.trained_in != trained_in.id or before.champion != champion.key:
+            return None
+        known = newest(before.conclusions, VerificationConclusion)
+        return known if known is not None and known.found == "verified" else None
+
+    def verify(self) -> Sequence[Conclusion]:
+        """Verify the champion, unless it was; return all conclusions.
+
+        They are kept by now, so that whoever does not wait for this loses nothing else.
+        """
+        concluded = self._concluded
+        if newest(concluded.conclusions, VerificationConclusion) is None:
+            store = self._home.store(concluded.trained_in)
+            note = make_progress(self._options.how.progress).note
+            found = self._verifier.verify(store, concluded.champion, note)
+            if found is not None:
+                conclusions = [*concluded.conclusions, found]
+                concluded = msgspec.structs.replace(concluded, conclusions=conclusions)
+                self._keep(concluded)
+        return concluded.conclusions
+
+    def refit(self) -> None:
         """Train the champion on all but the test set, and conclude again with that model."""
         champion, measured = self._comparison.champion, self._calibration
         ran = run_refit(
@@ -523,7 +569,7 @@ class _Work:
             if ran.is_interrupted:
                 raise _EndedError(None)
             self.result.failure = why_no_refit(self._home, ran.info, champion.label)
-        return self.conclude()
+        self.conclude()
 
     def _verdict(self, refit: str | None) -> VerdictConclusion:
         comparison, confirmation = self._comparison, self._confirmation

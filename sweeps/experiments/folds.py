@@ -34,7 +34,7 @@ FRESH: Final = "fresh"
 """Parameter of an experiment on folds: the number of the drawing of folds, from 0."""
 _AS_SEARCHED: Final = (
     "signature", "predict", "requires", "ordered", "test_set", "evaluate",
-    "truth", "judged",
+    "truth", "judged", "save_model",
 )  # fmt: skip
 _IN_OUR_WORDS: Final = ("recomputed", "warm_up_for", "train_in", "command")
 """Members that get configurations without our parameters, and trainings of a fold."""

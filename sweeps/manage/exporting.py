@@ -10,12 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from search_spaces.objectives import is_script
-from sweeps.capabilities import SupportsVerification
+from sweeps.confirm.verifying import verify
 from sweeps.errors import UsageError
-from sweeps.experiment import Experiment
 from sweeps.experiments.code import PreparedAgain, load_same
 from sweeps.experiments.folds import REFIT_EPOCHS
 from sweeps.experiments.loading import experiment_folder
@@ -23,11 +20,8 @@ from sweeps.experiments.script import CHECKPOINT, OUTPUT_VARIABLE
 from sweeps.experiments.script_checkpoint import CHECKPOINT_VARIABLE
 from sweeps.home import Home
 from sweeps.records import Conclusions, Record, SweepInfo
+from sweeps.records.conclusions import VerificationConclusion, newest
 from sweeps.render.answer import in_short
-
-TOLERANCE: Final = 1e-3
-"""How far logits of the rebuilt model may differ from the recorded ones, relative to the largest.
-Another engine or processor rounds differently; another network differs by far more."""
 
 AGAIN: Final = "again"
 """The folder into which the exported command of a script writes."""
@@ -105,7 +99,10 @@ def export_trial(
             _describe(part, facts, head, *_run_again(part, facts["command"], where), "sh")
     elif hasattr(experiment, "export"):
         weights = store.weights(record)
-        facts["checked"] = _verify(experiment, record, weights, source)
+        again = PreparedAgain(lambda: experiment, source=source)
+        facts["checked"] = _checked(
+            home, record, champion_of, verify(experiment, record, weights, again)[0]
+        )
         with _appearing(folder) as part:
             code = experiment.export(record.config, weights, record.model_info, part)
             _describe(part, facts, head, code.strip(), facts["checked"], "python")
@@ -147,37 +144,27 @@ def _run_again(part: Path, command: str, where: Path | None) -> tuple[str, str]:
     )
 
 
-def _verify(
-    experiment: Experiment, record: Record, weights: Mapping[str, np.ndarray], source: str | None
+def _checked(
+    home: Home, record: Record, champion_of: SweepInfo | None, found: VerificationConclusion
 ) -> str:
-    """Compare the answers of the rebuilt model with the recorded ones; say it in a sentence.
+    """Say in a sentence what a verification has found.
 
     Raises:
-        UsageError: The answers differ.
+        UsageError: The answers differ; or they cannot be compared, and those of the champion
+            differed when its sweep was confirmed.
     """
-    if not isinstance(experiment, SupportsVerification):
-        return "Unchecked: its experiment cannot recompute what was recorded."
-    try:
-        data = PreparedAgain(lambda: experiment, source=source).of(record)
-    except UsageError as error:
-        return f"Unchecked: {error}."
-    model = experiment.load_model(record.config, weights, record.model_info)
-    now = experiment.recomputed(model, record.config, data)
-    recorded = record.result.arrays if record.result else {}
-    compared = [name for name in now if name in recorded]
-    if not compared:
-        return "Unchecked: the trial kept no answers that could be compared."
-    for name in compared:
-        before = np.asarray(recorded[name], np.float64)
-        off = np.abs(before - now[name]).max() if before.shape == now[name].shape else np.inf
-        if not off <= TOLERANCE * max(1.0, float(np.abs(before).max())):
-            raise UsageError(
-                f"the model rebuilt from trial {record.trial} is not the one that was "
-                f"trained: its {name} are off by up to {off:.3g}. Nothing was written"
-            )
-    samples = len(recorded[compared[0]])
-    samples = min(samples, data.info.get("n_validation", samples))  # some have several answers
-    return f"Its answers to {samples} samples equal those of the model that was trained."
+    of_champion = Conclusions(home.store(champion_of.id)).all() if champion_of else ()
+    known = newest(of_champion, VerificationConclusion)
+    if found.found == "unchecked" and known is not None and known.found == "unverified":
+        found = known
+    if found.found == "unverified":
+        raise UsageError(
+            f"the model rebuilt from trial {record.trial} is not the one that was trained: "
+            f"{found.reason}. Nothing was written"
+        )
+    if found.found == "unchecked":
+        return f"Unchecked: {found.reason}."
+    return f"Its answers to {found.samples} samples equal those of the model that was trained."
 
 
 def _head_of_champion(home: Home, info: SweepInfo, where: str, *, can_refit: bool) -> _Head:

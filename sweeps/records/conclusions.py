@@ -50,6 +50,7 @@ MeasureName = Literal["ece", "nll"]
 Change = Literal["lower", "higher", "cannot tell"]
 VoteKind = Literal["soft", "hard", "mean"]
 Method = Literal["samples and seeds", "folds", "rolling origin"]
+Verification = Literal["verified", "unverified", "unchecked"]
 
 _PROSE: Final = frozenset({"reason", "lead", "columns", "rows", "lines", "note"})
 """Members with texts of any length and form; all other texts are lines that can be shown."""
@@ -427,6 +428,23 @@ class TestVotesConclusion(_Part, frozen=True, tag_field="kind", tag="test votes"
         _need(all(vote.of in sweeps for vote in self.votes), "compares with no champion")
 
 
+class VerificationConclusion(_Part, frozen=True, tag_field="kind", tag="verification"):
+    """Whether the champion's model, rebuilt from its record, answers as it was recorded.
+
+    Attributes:
+        found: Whether it does; `unchecked` if nothing could be compared.
+        samples: Number of samples whose answers agree.
+        difference: The largest difference between an answer and the recorded one; None if it is not
+            known, or no finite number.
+        reason: Why it is not verified, or why the model of a verified one was not saved.
+    """
+
+    found: Verification
+    samples: Count = 0
+    difference: float | None = None
+    reason: Line = ""
+
+
 class WordedConclusion(_Part, frozen=True, tag_field="kind", tag="stored in words"):
     """A conclusion in words: as an earlier version kept it, without numbers, or to be shown.
 
@@ -444,7 +462,7 @@ class WordedConclusion(_Part, frozen=True, tag_field="kind", tag="stored in word
 
 Conclusion = (
     WordedConclusion | VerdictConclusion | SelectionBiasConclusion | CalibrationConclusion
-    | VotesConclusion | TestConclusion | TestVotesConclusion
+    | VotesConclusion | TestConclusion | TestVotesConclusion | VerificationConclusion
 )  # fmt: skip
 
 Kind = TypeVar("Kind")

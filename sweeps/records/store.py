@@ -4,6 +4,7 @@ journal.jsonl                the events, see `sweeps.journal`
 trials/0017-1.npz            arrays of attempt 1 at trial 17; none if it has none
 trials/0017-1.weights.npz    its weights, where they are kept
 trials/0017-1.files.zip      what it wrote into its folder
+trials/0017-1.model/         of a champion: its model in a format of its library
 texts/<SHA-256>              code, and whatever has no room in a line
 """
 
@@ -414,6 +415,16 @@ class RecordStore:
     def weights_path(self, key: str) -> Path:
         """Return the path of the weights of an attempt."""
         return self.folder / TRIALS / f"{key}.weights.npz"
+
+    def model_path(self, key: str) -> Path:
+        """Return the folder of the saved model of an attempt, which is there for champions."""
+        return self.folder / TRIALS / f"{key}.model"
+
+    def saved_model(self, key: str) -> dict[str, Path]:
+        """Return the files of the saved model of an attempt, by name; empty if there is none."""
+        folder = self.model_path(key)
+        found = sorted(path for path in folder.rglob("*") if path.is_file())
+        return {path.relative_to(folder).as_posix(): path for path in found}
 
     def files_path(self, key: str) -> Path:
         """Return the path of the archive of the files that an attempt wrote."""

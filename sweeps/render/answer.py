@@ -21,11 +21,13 @@ from sweeps.records.conclusions import (
     TestConclusion,
     TestVotesConclusion,
     VerdictConclusion,
+    VerificationConclusion,
     VotesConclusion,
     newest,
 )
 from sweeps.render.verdict import with_hints
 from sweeps.wording import (
+    counted,
     decimals,
     figure,
     format_value,
@@ -81,8 +83,27 @@ def answer(
     lines.append(said.order())
     lines += _voting(votes)
     lines += _voting_on_test_set(newest(conclusions, TestVotesConclusion))
-    lines.append(said.champion(is_served=is_served))
+    verification = newest(conclusions, VerificationConclusion)
+    lines.append(said.champion(verification, is_served=is_served))
     return [*lines, said.source()]
+
+
+def verification_in_words(verification: VerificationConclusion) -> str:
+    """Return in a sentence whether the champion's model answers as it was recorded."""
+    reason = verification.reason.rstrip(".:")
+    if verification.found == "unchecked":
+        return f"The champion's model was not checked: {reason}."
+    if verification.found == "unverified":
+        return (
+            "The champion's model is unverified, and not exported: rebuilt from its record, "
+            f"{reason}."
+        )
+    off = f" (at most {verification.difference:.2g} off)" if verification.difference else ""
+    unsaved = f"; it could not be saved: {reason}" if reason else ""
+    return (
+        "The champion's model is verified: rebuilt from its record, its answers to "
+        f"{counted(verification.samples, 'sample')} are those of the training{off}{unsaved}."
+    )
 
 
 def in_short(conclusions: Sequence[Conclusion]) -> list[str]:
@@ -293,7 +314,7 @@ class _VerdictInWords:
         said += f"; {_listed(rest)} under {_whole_percent(_SMALL)}" if rest else ""
         return f"{question} Not settled; chance of each: {said}."
 
-    def champion(self, *, is_served: bool) -> str:
+    def champion(self, verification: VerificationConclusion | None, *, is_served: bool) -> str:
         verdict, take = self._verdict, self._take
         where = "Champion in MLflow" if is_served else "Champion"
         said = f"{where}: {self._name(take)}"
@@ -301,7 +322,11 @@ class _VerdictInWords:
             said += ", though it is not proven better"
         if verdict.refit:
             said += f", trained on all but the test set ({verdict.refit})"
-        return f"{said}."
+        if verification is None:
+            return f"{said}."
+        if verification.found == "verified":
+            return f"{said}, verified (rebuilt, it answers as recorded)."
+        return f"{said}. {verification_in_words(verification)}"
 
     def source(self) -> str:
         """Return what all this comes from, and whether the data served several sweeps."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,8 @@ PAGES: Final = "interactive"
 """Folder of the interactive pages, beside the model."""
 DIGEST: Final = "record_digest"
 """Tag that identifies a version."""
+VERIFICATION: Final = "verification"
+"""Tag of run and version: whether the champion's model answers as it was recorded."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ class ChampionModel:
         pages: Makes the interactive pages, content by name. Called only if its run has none yet.
         confirmation: The sweep it was trained in, if that is a confirmation; the model is then no
             longer provisional.
+        verification: Whether the model answers as it was recorded, in a sentence; empty if that is
+            not known.
+        saved: The verified model in a format of its library: files by name.
     """
 
     key: str
@@ -62,6 +67,8 @@ class ChampionModel:
     files: Callable[[], Mapping[str, bytes] | None]
     pages: Callable[[], Mapping[str, bytes]] = dict
     confirmation: SweepInfo | None = None
+    verification: str = ""
+    saved: Mapping[str, Path] = field(default_factory=dict)
 
 
 def model_name(info: SweepInfo) -> str:
@@ -109,6 +116,9 @@ def register_champion(
         assert kept is not None
     if model.description != about:
         client.update_registered_model(model.name, about)
+    if champion.verification and kept.tags.get(VERIFICATION) != champion.verification:
+        about_it = VERIFICATION, champion.verification
+        client.set_model_version_tag(kept.name, kept.version, *about_it)
     if str(model.aliases.get(ALIAS, "")) != str(kept.version):
         client.set_registered_model_alias(model.name, ALIAS, kept.version)
         reached("champion.done")
@@ -116,6 +126,23 @@ def register_champion(
     for version in versions:
         if DIGEST in version.tags and version.version != last[version.tags[DIGEST]].version:
             client.delete_model_version(version.name, version.version)
+
+
+def log_verified(
+    client: Any, run_id: str, champion: ChampionModel, scratch: Path | None = None
+) -> None:
+    """Tag a champion's run with its verification, and log the saved model, beside `model.py`.
+
+    Call it after `register_champion`, which takes a run with such files for one that has its own.
+    """
+    if not champion.verification:
+        return
+    if client.get_run(run_id).data.tags.get(VERIFICATION) != champion.verification:
+        client.set_tag(run_id, VERIFICATION, champion.verification)
+    under = {f"{FOLDER}/{name}": path for name, path in champion.saved.items()}
+    there = {file.path for file in client.list_artifacts(run_id, FOLDER)} if under else set()
+    missing = {name: path.read_bytes() for name, path in under.items() if name not in there}
+    log_files(client, run_id, missing, scratch)
 
 
 def log_pages(

@@ -51,9 +51,15 @@ from sweeps.records import (
     notes_of,
     ranked,
 )
-from sweeps.records.conclusions import confirmed_training, is_finalist
+from sweeps.records.conclusions import (
+    VerificationConclusion,
+    confirmed_training,
+    is_finalist,
+    newest,
+)
 from sweeps.records.notes import SWEEP
 from sweeps.records.schema import Report, warn
+from sweeps.render.answer import verification_in_words
 from sweeps.render.markdown import render_briefing, render_conclusion, render_markdown
 from sweeps.runner.control import INTERRUPTIONS, StopRequest
 from sweeps.runner.ownership import Hold
@@ -473,7 +479,15 @@ def find_champion(
             load = partial(recorded_experiment, confirmation, store.folder.parent)
             anew = PreparedAgain(load, source=again.source)
             champion = _champion(trainings, confirmation, record, anew, report)
-            return dataclasses.replace(champion, confirmation=confirmation)
+            verified = newest(Conclusions(store).all(report), VerificationConclusion)
+            return dataclasses.replace(
+                champion,
+                confirmation=confirmation,
+                verification=verification_in_words(verified) if verified else "",
+                saved=trainings.saved_model(record.key)
+                if verified and verified.found == "verified"
+                else {},
+            )
     except RecordError as error:
         report(str(error))
         return None

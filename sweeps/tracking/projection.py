@@ -19,7 +19,7 @@ from sweeps.analysis.table import in_order_of_space
 from sweeps.journal.events import Record, SweepStatus
 from sweeps.records.sweep import SweepInfo
 from sweeps.tracking.address import sqlite_path
-from sweeps.tracking.champion import ChampionModel, log_pages, register_champion
+from sweeps.tracking.champion import ChampionModel, log_pages, log_verified, register_champion
 from sweeps.tracking.content import (
     CONTEXT,
     MAX_TAG_CHARACTERS,
@@ -169,6 +169,7 @@ class Projection:
                 log_pages(self._client(), known[0], champion, self._scratch)
             elif known is not None:  # else the attempt itself is reported as missing
                 register_champion(self._client(), known[0], info, champion, self._scratch)
+                log_verified(self._client(), known[0], champion, self._scratch)
 
     def discard(
         self, info: SweepInfo, wrong: Callable[[str], bool], *, look_up: bool = True

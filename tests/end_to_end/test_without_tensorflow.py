@@ -197,6 +197,16 @@ def test_dense_nets_are_searched_and_confirmed_and_shown(searched):
 
 
 @pytest.mark.slow
+def test_its_champion_is_not_checked_and_it_is_said_how(searched):
+    confirm = ("confirm", "mlp", "--top", "2", "--folds", "8", "--workers", "1")
+    for words in (confirm, ("best", "mlp")):
+        said = " ".join(sweep(searched, *words).split())
+        assert "The champion's model was not checked: " in said
+        assert "install the extra 'keras': " in said
+        assert "[keras]' -c " in said
+
+
+@pytest.mark.slow
 def test_its_champion_is_registered_and_not_exported(searched):
     client = open_client(f"sqlite:///{searched / 'home' / 'mlflow.db'}")
     (model,) = client.search_registered_models()

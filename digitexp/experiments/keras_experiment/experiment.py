@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from digitexp.config import DEFAULTS
-from digitexp.experiments.exporting import write_for_elsewhere
+from digitexp.experiments.exporting import save, write_for_elsewhere
 from digitexp.experiments.keras_experiment.data import (
     Parts,
     Tasks,
@@ -546,6 +546,10 @@ class KerasExperiment:
             raise ValueError(f"inputs of dtype {inputs.dtype}; give finite numbers")
         found: np.ndarray = np.asarray(model(inputs, training=False))
         return found.reshape(len(found), -1)
+
+    def save_model(self, model: Any, folder: Path) -> None:
+        """Write a loaded model as `model.keras`."""
+        save(model, folder)
 
     def export(
         self,

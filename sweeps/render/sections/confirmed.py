@@ -18,11 +18,13 @@ from sweeps.records.conclusions import (
     TestConclusion,
     TestVotesConclusion,
     VerdictConclusion,
+    VerificationConclusion,
     VoteJudgement,
     VoteKind,
     VoteOnFolds,
     VotesConclusion,
 )
+from sweeps.render.answer import verification_in_words
 from sweeps.render.methods import margin_of, results, selection_bias
 from sweeps.render.section import (
     Axis,
@@ -304,6 +306,18 @@ def _control_line(verdict: VerdictConclusion) -> list[str]:
 def _(bias: SelectionBiasConclusion) -> WordedConclusion:
     title = "Selection bias of the search's best"
     return WordedConclusion("selection-bias", title, selection_bias(bias), [], [], [])
+
+
+@put_in_words.register
+def _(verification: VerificationConclusion) -> WordedConclusion:
+    title, lead = "Verification", verification_in_words(verification)
+    note = (
+        "A process of its own builds the model from the recorded weights, and lets it answer the "
+        "samples that scored its training. A difference of a thousandth of the largest answer is "
+        "one of rounding. A verified model is saved in the format of its library, if that has one: "
+        "an artifact of its run in MLflow, in `model/`."
+    )
+    return WordedConclusion("verification", title, lead, [], [], note=note)
 
 
 def _scored(value: float, like: Interval) -> str:

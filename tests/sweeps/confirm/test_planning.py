@@ -193,12 +193,14 @@ class TestConfirmed:
             "selection_bias",
             "calibration",
             "votes",
+            "verification",
         ]
         titles = (
             "Confirmed on fresh folds",
             "Selection bias of the search's best",
             "Are its probabilities right?",
             "Votes on fresh folds",
+            "Verification",
         )
         assert all(f"{title}: " in call("best", "nets").stdout for title in titles)
         assert "COMPLETE" not in again.output, "all of it is there"

@@ -1,0 +1,65 @@
+"""The voting experiment with models that can be verified, saved and exported.
+
+Environment variables let it fail: `RECORDED_OFF` is added to the answers that a training records,
+`WITHOUT_LIBRARY` lets no model be built, `WITHOUT_DATA` no data be prepared. In a process that does
+not train, `REBUILDING` names a file: it gets the process id, and the process hangs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from sweeps.errors import UsageError
+from sweeps.experiment import Experiment
+from tests.sweeps.voting_experiment import LABELS, VotingExperiment, drawn
+from tests.sweeps.voting_experiment import SPACE as VOTING
+
+SPACE = VOTING.replace("voting_experiment", "verified_experiment")
+
+
+class VerifiedExperiment(VotingExperiment):
+    name = "verified"
+    cross_validation = "tests.sweeps.verified_experiment:experiment"
+
+    def prepare(self, source, split_seed):
+        if os.environ.get("WITHOUT_DATA"):
+            raise UsageError("the data are gone")
+        return super().prepare(source, split_seed)
+
+    def train(self, spec, data, on_epoch):
+        result = super().train(spec, data, on_epoch)
+        off = float(os.environ.get("RECORDED_OFF", "0"))
+        arrays = {
+            name: array + np.float32(off) if name == "block_logits" else array
+            for name, array in result.arrays.items()
+        }
+        return dataclasses.replace(result, arrays=arrays)
+
+    def recomputed(self, model, config, data):
+        if os.environ.get("WITHOUT_LIBRARY"):
+            raise UsageError("a model needs library, which is not installed: pip install library")
+        if file := os.environ.get("REBUILDING"):
+            Path(file).write_text(str(os.getpid()))
+            time.sleep(600)
+        print("an experiment may print")
+        logits = drawn(*model, LABELS)
+        if config.get("block") is None:
+            return {}
+        repeat, fold = divmod(int(config["block"]), 4)
+        order = np.random.default_rng(repeat).permutation(len(LABELS))
+        return {"block_logits": logits[np.sort(order[fold::4])]}
+
+    def save_model(self, model, folder):
+        (folder / "model.txt").write_text(repr(model))
+
+    def export(self, config, weights, info, folder):
+        self.save_model(self.load_model(config, weights, info), folder)
+        return "print(open('model.txt').read())"
+
+
+experiment: Experiment = VerifiedExperiment()
