@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from digitexp.plots.language import say
-from digitexp.plots.sheet import encode_png, font_of
+from digitexp.plots.sheet import font_of
 from digitexp.plots.training import draw_curves
 
 
@@ -45,7 +45,7 @@ def draw_matrix(
         epoch: Epoch (from 1) after which they were counted.
         output: Name of one output of several, which ends the names of its files.
     """
-    from sweeps.render.confusion import draw_confusion  # loads Pillow
+    from sweeps.render.confusion import draw_confusion, png  # loads Pillow
 
     right, total = int(np.trace(counts)), int(counts.sum())
     heading = say(
@@ -60,6 +60,6 @@ def draw_matrix(
     content = {"labels": list(class_names), "counts": counts.tolist(), "best_epoch": epoch}
     name = f"confusion_matrix_{output}" if output else "confusion_matrix"
     return {
-        f"{name}.png": encode_png(np.asarray(picture)),
+        f"{name}.png": png(picture),
         f"{name}.json": (json.dumps(content) + "\n").encode(),
     }

@@ -228,7 +228,7 @@ def _digits() -> dict[str, Any]:
     source = load_source(EMBEDDED)
     split = split_source(source)
     order = np.concatenate([split.train_indices, split.validation_indices])
-    packed = zlib.compress(ink_of(source.images[order]).tobytes(), 9)
+    packed = zlib.compress(ink_of(source.images[order]).tobytes(), 6)  # 9: 1 % less, in 0.7 s
     return {
         "ink": base64.b64encode(packed).decode(),
         "labels": pack(source.labels[order].astype(np.uint8)),

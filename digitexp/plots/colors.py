@@ -6,6 +6,7 @@ Blue and vermilion of Okabe and Ito's palette, told apart with every common colo
 TRAIN = "#0072B2"
 VALIDATION = "#D55E00"
 BEST = "#262626"
+BEST_LINE = "#8C8C8C"
 RATE_DROP = "#9A9A9A"
 WRONG = VALIDATION
 

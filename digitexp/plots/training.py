@@ -17,7 +17,8 @@ PANELS = ((77, 617), (691, 1231))
 """Left and right pixels of the loss, and of the metric beside it."""
 
 TITLE_Y, HEADING_Y, RATE_Y, TOP, BOTTOM, LEGEND_Y = 20, 55, 80, 89, 421, 458
-DOTTED = (0, (1, 1.65))
+CURVE, MARKER = 1.8, 4.0
+"""Width of a curve, and diameter of the dot at each epoch, in points."""
 MOST_EPOCHS_WITH_MARKERS = 50
 
 
@@ -56,6 +57,8 @@ def draw_curves(
         panel = _Panel(sheet, x, y)
         panel.frame(name)
         panel.mark_drops(history["learning_rate"])
+        if best_epoch is not None:
+            panel.draw_best_line(best_epoch)
         panel.curve(train, colors.TRAIN)
         panel.curve(validation, colors.VALIDATION)
         if best_epoch is not None:
@@ -86,55 +89,54 @@ class _Panel:
 
     def curve(self, values: Sequence[float], color: str) -> None:
         """Draw one value per epoch."""
-        marker = "o" if len(values) <= MOST_EPOCHS_WITH_MARKERS else None
-        xs = self.x.pixels(range(1, len(values) + 1))
-        self.sheet.stroke(xs, self.y.pixels(values), color, 1.8, marker=marker, markersize=3)
+        xs, ys = self.x.pixels(range(1, len(values) + 1)), self.y.pixels(values)
+        dot = MARKER if len(values) <= MOST_EPOCHS_WITH_MARKERS else 0.0
+        self.sheet.line(xs, ys, color, CURVE, dot)
 
     def mark_drops(self, learning_rate: Sequence[float]) -> None:
         """Draw a dotted line before each epoch with a lower rate, the rate above it."""
         free_from = 0.0
         for epoch in rate_drops(learning_rate):
             place = float(self.x.pixels(epoch - 0.5))
-            look = {"linestyle": DOTTED}
-            self.sheet.stroke([place] * 2, [BOTTOM, TOP], colors.RATE_DROP, 1, **look)
+            left = round(place - 1)
+            drop = colors.rgb(colors.RATE_DROP)
+            self.sheet.fill((left, left + 2), (TOP, BOTTOM), drop, dotted=True)
             rate = f"{learning_rate[epoch - 1]:.2g}"
             width = text_width(rate, 6.5)
             if place - width / 2 >= free_from:  # else two numbers would run into each other
                 self.sheet.write(place, RATE_Y, rate, 6.5, colors.MUTED, align="center")
                 free_from = place + width / 2 + 6
 
+    def draw_best_line(self, epoch: int) -> None:
+        """Draw a line at the epoch whose weights were kept."""
+        left = round(float(self.x.pixels(epoch)) - 1)
+        self.sheet.fill((left, left + 2), (TOP, BOTTOM), colors.rgb(colors.BEST_LINE))
+
     def mark_best(self, epoch: int, value: float) -> None:
-        """Draw a line and a ring at the epoch whose weights were kept; write its value."""
-        place = float(self.x.pixels(epoch))
-        self.sheet.stroke([place] * 2, [BOTTOM, TOP], colors.BEST, 0.9, alpha=0.55)
-        _ring(self.sheet, place, float(self.y.pixels(value)))
+        """Draw a ring at the epoch whose weights were kept; write its value beside another."""
         text = say("best epoch {epoch}: {value}", epoch=epoch, value=f"{value:.4g}")
         self.sheet.write(self.x.end, HEADING_Y, text, align="right")
-        _ring(self.sheet, self.x.end - text_width(text, 8) - 12, HEADING_Y)
-
-
-def _ring(sheet: Sheet, x: float, y: float) -> None:
-    sheet.stroke(
-        [x], [y], colors.BEST, 0, marker="o", markersize=6.5, markerfacecolor="white",
-        markeredgewidth=1.4,
-    )  # fmt: skip
+        xs = float(self.x.pixels(epoch)), self.x.end - text_width(text, 8) - 12
+        ys = float(self.y.pixels(value)), HEADING_Y
+        self.sheet.dots(xs, ys, colors.BEST, 7.9)
+        self.sheet.dots(xs, ys, colors.PAPER, 5.1)
 
 
 def _write_legend(sheet: Sheet, *, with_drops: bool) -> None:
     """Write the legend of the lines, between the names of the two x axes."""
-    line = {"marker": "o", "markersize": 3}
-    entries = [
-        (say("training"), colors.TRAIN, 1.8, line),
-        (say("validation"), colors.VALIDATION, 1.8, line),
-    ]
+    entries = [(say("training"), colors.TRAIN), (say("validation"), colors.VALIDATION)]
     if with_drops:
-        entries.append((say("learning rate falls"), colors.RATE_DROP, 1.0, {"linestyle": DOTTED}))
+        entries.append((say("learning rate falls"), colors.RATE_DROP))
     handle, gap = 38, 24
-    total = sum(handle + text_width(text, 8) + gap for text, *_ in entries) - gap
+    total = sum(handle + text_width(text, 8) + gap for text, _ in entries) - gap
     x = sum(map(sum, PANELS)) / 4 - total / 2
-    for text, color, width, look in entries:
-        middle = {"markevery": [1]} if "marker" in look else {}
-        sheet.stroke([x, x + 15, x + 30], [LEGEND_Y] * 3, color, width, **look, **middle)
+    for text, color in entries:
+        if color == colors.RATE_DROP:
+            rows = LEGEND_Y - 1, LEGEND_Y + 1
+            sheet.fill((round(x), round(x) + 30), rows, colors.rgb(color), dotted=True)
+        else:
+            sheet.line([x, x + 15, x + 30], [LEGEND_Y] * 3, color, CURVE)
+            sheet.dots([x + 15], [LEGEND_Y], color, MARKER)
         sheet.write(x + handle, LEGEND_Y, text)
         x += handle + text_width(text, 8) + gap
 
@@ -173,11 +175,8 @@ def draw_residuals(true: np.ndarray, predicted: np.ndarray, title: str = "") -> 
         draw_axes(sheet, x, y)
         sheet.write(left, HEADING_Y, f"{of_y.capitalize()}, by {of_x}", 10, bold=True)
         ends = np.array([x.low, x.high])
-        sheet.stroke(x.pixels(ends), y.pixels(slope * ends), colors.BEST, 1.0, alpha=0.6)
-        sheet.stroke(
-            x.pixels(xs), y.pixels(ys), colors.VALIDATION, 0,
-            marker="o", markersize=3, markeredgewidth=0, alpha=0.6,
-        )  # fmt: skip
+        sheet.line(x.pixels(ends), y.pixels(slope * ends), colors.BEST_LINE, 1.0)
+        sheet.dots(x.pixels(xs), y.pixels(ys), colors.VALIDATION, 3, 0.6)
         middle = (left + right) / 2
         sheet.write(middle, RESIDUAL_HEIGHT - 30, of_x, 9, colors.LABEL, align="center")
     return sheet.png()

@@ -477,7 +477,7 @@ class PreparedAgain:
 
         Without a `source` they are the experiment's own.
         """
-        self.load, self.source = load, source
+        self.load, self.source = functools.cache(load), source
         self._data = data
 
     def of(self, record: Record) -> PreparedData:

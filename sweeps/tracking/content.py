@@ -18,6 +18,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
@@ -41,6 +42,7 @@ _MARK: Final = " ... [truncated]"
 _Item = TypeVar("_Item")
 
 
+@lru_cache(maxsize=4096)  # each epoch has the same few
 def safe_key(key: str) -> str:
     """Return a key that MLflow accepts: other characters become `_`, too long ones are cut."""
     cleaned = re.sub(r"[^\w\-. :/]", "_", key)[:MAX_KEY_CHARACTERS] or "_"
@@ -461,13 +463,16 @@ def write_files(
     Raises:
         ValueError: A name is absolute or leads out of the folder.
     """
+    made: set[Path] = set()
     for name, content in files.items():
         parts = PurePosixPath(name).parts
         if not parts or PurePosixPath(name).is_absolute() or ".." in parts or "\\" in name:
             raise ValueError(f"file name {name!r}: give a relative name without '..'")
         check()
         path = folder.joinpath(*parts)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent not in made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made.add(path.parent)
         half = path.with_name(f"{HALF_COPIED}{os.getpid()}")
         half.write_bytes(content)
         half.replace(path)

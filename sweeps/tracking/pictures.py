@@ -55,29 +55,24 @@ def with_matrix(record: Record, files: Mapping[str, bytes]) -> dict[str, bytes]:
     is_diverged = record.result is not None and record.result.outcome == "diverged"
     if counts is None or is_diverged or MATRIX in files:
         return dict(files)
-    from sweeps.render.confusion import draw_confusion  # loads Pillow
+    from sweeps.render.confusion import draw_confusion, png  # loads Pillow
 
     right, total = int(np.trace(counts)), int(counts.sum())
     title = f"{right} of {total} right ({percent(right / max(total, 1))})"
     picture = draw_confusion(counts, class_names(record, len(counts)), title)
-    return {**files, MATRIX: _png(picture)}
+    return {**files, MATRIX: png(picture)}
 
 
 def encode(picture: Image) -> tuple[bytes, bytes]:
     """Return a picture as PNG, and as the WebP thumbnail that the grid shows first."""
     from PIL import WebPImagePlugin  # noqa: F401  # else Pillow loads the plugins of all formats
 
-    small, thumbnail = io.BytesIO(), picture.copy()
+    from sweeps.render.confusion import png
+
+    small, thumbnail = io.BytesIO(), picture.convert("RGB")
     thumbnail.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), reducing_gap=2.0)
     thumbnail.save(small, "WEBP", quality=85, method=1)
-    # Somebody waits for sixty of them: a tenth larger, in three quarters of the time.
-    return _png(picture, compress_level=1), small.getvalue()
-
-
-def _png(picture: Image, *, compress_level: int = 4) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=compress_level)
-    return buffer.getvalue()
+    return png(picture), small.getvalue()
 
 
 def pictured(store: RecordStore, info: SweepInfo, records: Sequence[Record]) -> list[Record]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from operator import itemgetter
@@ -28,6 +28,7 @@ from sweeps.tracking.content import (
     SweepNote,
     as_typed,
     best_tags,
+    dataset_key,
     fit,
     headline_points,
     run_status,
@@ -369,14 +370,7 @@ class RunTables:
 
     def __init__(self, store: Any) -> None:
         """Write to the database of a `SqlAlchemyStore`."""
-        from mlflow.store.tracking.dbmodels import models
-
         self._engine, self._clean = store.engine, store.sanitize_metric_value
-        self._runs, self._tags = models.SqlRun.__table__, models.SqlTag.__table__
-        self._params, self._metrics = models.SqlParam.__table__, models.SqlMetric.__table__
-        self._latest, self._datasets = models.SqlLatestMetric.__table__, models.SqlDataset.__table__
-        self._inputs, self._input_tags = models.SqlInput.__table__, models.SqlInputTag.__table__
-        self._experiments = models.SqlExperiment.__table__
 
     def create(
         self,
@@ -412,37 +406,30 @@ class RunTables:
         }
         tags = {"mlflow.runName": content.name, **content.tags}
         metrics = []
-        latest: dict[str, dict[str, Any]] = {}
+        latest: dict[str, tuple[Any, ...]] = {}
         for key, value, timestamp, step in dict.fromkeys(content.metrics):
             is_nan, clean = self._clean(value)
-            row = {"run_uuid": run_id, "key": key, "value": clean, "timestamp": timestamp,
-                   "step": step, "is_nan": is_nan}  # fmt: skip
+            row = run_id, key, clean, timestamp, step, is_nan
             metrics.append(row)
             # The last value of a metric, by step, time and value as MLflow orders them.
-            latest[key] = max(
-                latest.get(key, row), row, key=itemgetter("step", "timestamp", "value")
-            )
+            latest[key] = max(latest.get(key, row), row, key=itemgetter(4, 3, 2))
+        columns = "run_uuid", "key", "value", "timestamp", "step", "is_nan"
         with suppress(sqlalchemy.exc.IntegrityError), self._transaction() as connection:
-
-            def insert(table: Any, rows: list[dict[str, Any]]) -> None:
-                if rows:
-                    connection.execute(table.insert(), rows)
-
-            experiments = self._experiments
-            named = experiments.c.experiment_id == int(experiment_id)
-            is_active = named & (experiments.c.lifecycle_stage == "active")
-            if connection.execute(experiments.select().where(is_active)).first() is None:
+            active = connection.exec_driver_sql(
+                "SELECT 1 FROM experiments WHERE experiment_id = ? AND lifecycle_stage = 'active'",
+                (int(experiment_id),),
+            )
+            if active.first() is None:
                 raise MlflowException.invalid_parameter_value(
                     f"experiment {experiment_id} is not active: it has been deleted"
                 )
-            insert(self._runs, [run])
-            for table, pairs in ((self._tags, tags), (self._params, content.params)):
-                rows = [{"run_uuid": run_id, "key": k, "value": v} for k, v in pairs.items()]
-                insert(table, rows)
-            insert(self._metrics, metrics)
-            insert(self._latest, list(latest.values()))
-            source = self._dataset(connection, int(experiment_id), data)
-            edge = uuid.uuid4().hex
+            _insert(connection, "runs", list(run), [tuple(run.values())])
+            for table, pairs in (("tags", tags), ("params", content.params)):
+                rows = [(run_id, *pair) for pair in pairs.items()]
+                _insert(connection, table, ["run_uuid", "key", "value"], rows)
+            _insert(connection, "metrics", columns, metrics)
+            _insert(connection, "latest_metrics", columns, list(latest.values()))
+            source, edge = self._dataset(connection, int(experiment_id), data), uuid.uuid4().hex
             link = {
                 "input_uuid": edge,
                 "source_type": "DATASET",
@@ -451,35 +438,30 @@ class RunTables:
                 "destination_id": run_id,
                 "step": 0,
             }
-            insert(self._inputs, [link])
-            context = {"input_uuid": edge, "name": "mlflow.data.context", "value": CONTEXT}
-            insert(self._input_tags, [context])
+            _insert(connection, "inputs", list(link), [tuple(link.values())])
+            context = edge, "mlflow.data.context", CONTEXT
+            _insert(connection, "input_tags", ["input_uuid", "name", "value"], [context])
             return True
         return False
 
     def end(self, run_id: str, status: str, end_time: int) -> None:
         """Give a run its terminal status."""
-        runs = self._runs
         with self._transaction() as connection:
-            connection.execute(
-                runs.update().where(runs.c.run_uuid == run_id),
-                {"status": status, "end_time": end_time},
+            connection.exec_driver_sql(
+                "UPDATE runs SET status = ?, end_time = ? WHERE run_uuid = ?",
+                (status, end_time, run_id),
             )
 
     def _dataset(self, connection: Any, experiment_id: int, data: Mapping[str, Any]) -> str:
-        wanted, table = dataset_of(data), self._datasets
-        found = connection.execute(
-            table.select()
-            .with_only_columns(table.c.dataset_uuid)
-            .where(
-                table.c.experiment_id == experiment_id,
-                table.c.name == wanted.name,
-                table.c.digest == wanted.digest,
-            )
+        """Return the id of a dataset, which MLflow keeps once an experiment."""
+        name, digest = dataset_key(data)
+        found = connection.exec_driver_sql(
+            "SELECT dataset_uuid FROM datasets WHERE experiment_id = ? AND name = ? AND digest = ?",
+            (experiment_id, name, digest),
         ).scalar()
         if found is not None:
             return str(found)
-        made = uuid.uuid4().hex
+        wanted, made = dataset_of(data), uuid.uuid4().hex
         row = {
             "dataset_uuid": made,
             "experiment_id": experiment_id,
@@ -490,7 +472,7 @@ class RunTables:
             "dataset_schema": None,
             "dataset_profile": wanted.profile,
         }
-        connection.execute(table.insert(), row)
+        _insert(connection, "datasets", list(row), [tuple(row.values())])
         return made
 
     @contextmanager
@@ -505,6 +487,17 @@ class RunTables:
                 yield connection
         except sqlalchemy.exc.OperationalError as error:
             raise MlflowException(error, TEMPORARILY_UNAVAILABLE) from error
+
+
+def _insert(
+    connection: Any, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Insert rows as the driver takes them: SQLAlchemy's own way takes longer than the database."""
+    if rows:
+        names, places = ", ".join(columns), ", ".join("?" * len(columns))
+        # Nothing in it comes from outside: the names are those above.
+        insert = f"INSERT INTO {table} ({names}) VALUES ({places})"  # noqa: S608
+        connection.exec_driver_sql(insert, rows)
 
 
 def run_id_of(sweep_id: str, key: str, folder: Path) -> str:

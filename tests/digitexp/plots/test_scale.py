@@ -83,3 +83,17 @@ def test_labels_differ_and_fit_beside_the_axis(seed):
 )
 def test_epochs_are_whole(epochs, labels):
     assert list(epoch_scale(epochs, 0, 100).ticks().values()) == labels.split()
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_ticks_are_those_of_matplotlib(seed):
+    from matplotlib.ticker import MaxNLocator
+
+    random = np.random.default_rng(seed)
+    low = random.normal() * 10.0 ** random.integers(-5, 5)
+    scale = value_scale([low, low + 10.0 ** random.uniform(-4, 5)], 0, 1, may_be_logarithmic=False)
+    for one, steps in ((scale, [1, 2, 2.5, 5, 10]), (epoch_scale(seed + 1, 0, 1), [1, 2, 5, 10])):
+        locator = MaxNLocator(nbins=9, steps=steps, integer=one.whole, min_n_ticks=1)
+        known = locator.tick_values(one.low, one.high)
+        known = known[(known >= one.low) & (known <= one.high)]
+        np.testing.assert_allclose(list(one.ticks()), known, rtol=1e-6, atol=1e-9 * one.high)

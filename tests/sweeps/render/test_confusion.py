@@ -10,7 +10,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 from sweeps.render.confusion import (
+    INK,
     LARGE,
+    PALETTE,
+    PAPER,
     RIGHT,
     SMALL,
     WRONG,
@@ -33,7 +36,7 @@ def with_mistakes() -> np.ndarray:
 
 def drawn(counts: np.ndarray, names: list[str] = DIGITS, title: str = "", **how) -> np.ndarray:
     """Return the pixels of a picture: (height, width, 3), integers from 0 to 255."""
-    return np.asarray(draw_confusion(counts, names, title, **how)).astype(int)
+    return np.asarray(draw_confusion(counts, names, title, **how).convert("RGB")).astype(int)
 
 
 def inside(pixels: np.ndarray, size=LARGE) -> np.ndarray:
@@ -170,9 +173,28 @@ def test_matplotlib_stays_out():
 @pytest.mark.parametrize("text", ["", "two\nlines", "gÄ"])
 def test_a_text_drawn_once_for_many_cells_looks_as_it_does_drawn_into_place(text):
     font, place = dejavu(16, True), (60, 50)
-    kept, expected = (Image.new("RGB", (120, 100), "white") for _ in range(2))
-    ImageDraw.Draw(expected).text(place, text, "#262626", font, "mm")
-    mask, left, top = _written(text, font, "mm")
-    kept.paste("#262626", (place[0] + left, place[1] + top), mask)
-    assert np.abs(np.asarray(kept).astype(int) - np.asarray(expected)).max() <= 1
-    assert bool((np.asarray(kept) < 255).any()) is bool(text)
+    kept, expected = (
+        Image.new(mode, (120, 100), color) for mode, color in (("L", 0), ("RGB", PAPER))
+    )
+    ImageDraw.Draw(expected).text(place, text, INK, font, "mm")
+    written, left, top = _written(text, font, "mm", INK, PAPER)
+    kept.paste(written, (place[0] + left, place[1] + top))
+    kept.putpalette(PALETTE.bytes)
+    shown = np.asarray(kept.convert("RGB")).astype(int)
+    assert np.abs(shown - np.asarray(expected)).max() <= 217 / 12 / 2 + 1, "half a step of twelve"
+    assert bool((shown < 255).any()) is bool(text)
+
+
+def test_all_colours_have_a_number_of_one_byte_and_no_number_two_colours():
+    assert len(PALETTE.numbers) == len(set(PALETTE.numbers.values())) <= 256
+    assert PALETTE.numbers[PAPER] == 0, "a new picture is paper"
+
+
+def test_more_mistakes_are_never_paler_and_one_is_never_paper():
+    counts = np.diag([100] * 10)
+    counts[0, 1:] = [0, 1, 2, 3, 5, 9, 17, 60, 300]
+    pixels = drawn(counts, [""] * 10)[LARGE.above + 10]
+    shown = pixels[LARGE.beside + 60 * np.arange(1, 10) + 5, 2]  # blue is what orange lacks
+    assert shown[0] == 255 > shown[1]
+    assert (np.diff(shown) <= 0).all()
+    assert len(set(shown.tolist())) >= 5

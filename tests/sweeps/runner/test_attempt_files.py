@@ -138,6 +138,19 @@ def test_what_keeps_too_little_or_examines_nothing_is_whole_without(make_home, c
     assert caught.value.files == drawn
 
 
+def test_an_experiment_is_loaded_once_for_all_attempts(make_home, confirm):
+    sweep, home = confirm(), make_home()
+    store, loaded = Home(home).store(sweep.info.id), []
+
+    def load():
+        loaded.append("once")
+        return ExaminedExperiment()
+
+    files = AttemptFiles(sweep.info, store, PreparedAgain(load))
+    assert all(files(sweep.trial(number).record.key) for number in (0, 1, 2))
+    assert loaded == ["once"]
+
+
 def test_a_search_has_none_whatever_its_parameters_are_called(tmp_path, make_home):
     (tmp_path / "search.yaml").write_text(CONFIRMING)
     space = str(tmp_path / "search.yaml")
