@@ -113,9 +113,8 @@ def _swept(
 def table(result: dict[str, Any]) -> str:
     """Return seconds and ratios of each model, and whether they keep their floors."""
     rows = []
-    for model, measured in result["seconds"].items():
-        seconds = {"auto": measured.get("graph"), **measured}  # before 2026-12 it took that
-        total = {way: sum(seconds[way]) for way in WAYS}
+    for model, seconds in result["seconds"].items():
+        total = {way: sum(values) for way, values in seconds.items()}
         median = [f"{statistics.median(seconds[way]):.2f}" for way in WAYS]
         to_epochs, to_fit = total["epochs"] / total["auto"], total["fit"] / total["auto"]
         is_kept = to_epochs >= FLOORS[model] and to_fit >= TO_FIT[model]
