@@ -15,7 +15,7 @@ import numpy as np
 from digitexp.activations import ACTIVATIONS
 from digitexp.chain import Chain, Dense, Layer, Loss, Normalization, Optimizer
 from digitexp.training.graph import keras_internals as internals
-from digitexp.training.graph.structure import why_not
+from digitexp.training.graph.structure import MODELS, why_not
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
 """(targets or labels, outputs) of a whole epoch -> its value."""
@@ -103,24 +103,19 @@ def chain_of(model: Any, y: Any) -> KerasChain:
     """
     if (reason := why_not(model)) is not None:
         raise NoChain(reason)
-    first, layers, variables = _layers_of(model)
+    if type(model) not in MODELS or "call" in vars(model):
+        raise NoChain(f"the model is a {type(model).__name__}, which may call its layers otherwise")
+    first, layers, variables, features = _layers_of(model)
     dtype = str(model.trainable_variables[0].dtype)
     mixed = [one.name for one in model.layers if one.compute_dtype != dtype]
     if mixed:
         raise NoChain(f"the layer {mixed[0]} computes in another type than {dtype}")
-    chain = Chain(_features(model, first), tuple(layers), _loss_of(model, layers[-1]))
+    chain = Chain(features, tuple(layers), _loss_of(model, layers[-1]))
     known = {id(one) for one in (*variables.values(), *(w for one in first for w in one.weights))}
     if any(id(one) not in known for one in model.weights):
         raise NoChain("it has weights of another kind")
     optimizer = _optimizer_of(model)
     return KerasChain(chain, optimizer, dtype, variables, _metrics_of(model, chain, y), first)
-
-
-def _features(model: Any, first: tuple[Any, ...]) -> int:
-    shape = first[-1].output.shape if first else model.inputs[0].shape
-    if len(shape) != 2 or shape[1] is None:
-        raise NoChain(f"its inputs are of shape {tuple(shape)}; add a Flatten layer")
-    return int(shape[1])
 
 
 _FIRST: Final = (keras.layers.Flatten, keras.layers.Rescaling, keras.layers.Normalization)
@@ -131,17 +126,23 @@ _ACTIVATIONS: Final = {
 }
 
 
-def _layers_of(model: Any) -> tuple[tuple[Any, ...], list[Layer], dict[str, Any]]:
-    """Return the layers before the first that learns, the others, and the variables by name."""
+def _layers_of(model: Any) -> tuple[tuple[Any, ...], list[Layer], dict[str, Any], int]:
+    """Return the layers before the first that learns, the others, the variables by name, features.
+
+    Features are the numbers of a sample that go into the others.
+    """
     first: list[Any] = []
     found: list[Layer] = []
     variables: dict[str, Any] = {}
-    for layer in internals.layers_in_turn(model) or _none("its layers are no chain"):
+    before: Any = model.inputs[0] if getattr(model, "inputs", None) else None
+    for layer, given in internals.layers_in_turn(model) or _none("its layers are no chain"):
         if type(layer) in _FIRST and not found:
             first.append(layer)
+            before = given
             continue
-        units = int(layer.output.shape[-1])
-        one = _layer_of(layer, units)
+        if len(before.shape) != 2 or before.shape[1] is None:
+            raise NoChain(f"its inputs are of shape {tuple(before.shape)}; add a Flatten layer")
+        one = _layer_of(layer, given)
         last = found[-1] if found else None
         if type(one) is Layer and last is not None and not last.dropout:
             # Activation and dropout of their own are those of the layer before.
@@ -158,14 +159,14 @@ def _layers_of(model: Any) -> tuple[tuple[Any, ...], list[Layer], dict[str, Any]
     inner = [one.name for one in found[:-1] if one.activation == "softmax"]
     if inner:
         raise NoChain(f"the layer {inner[0]} is a softmax within the net")
-    return tuple(first), found, variables
+    return tuple(first), found, variables, int(before.shape[1])
 
 
 def _none(reason: str) -> Iterator[Any]:
     raise NoChain(reason)
 
 
-def _layer_of(layer: Any, units: int) -> Layer:
+def _layer_of(layer: Any, given: Any) -> Layer:
     """Return a layer of Keras's as a layer of a chain.
 
     Raises:
@@ -176,7 +177,7 @@ def _layer_of(layer: Any, units: int) -> Layer:
         raise NoChain(f"the layer {layer.name} is a {type(layer).__name__}")
     if getattr(layer, "activity_regularizer", None) is not None:
         raise NoChain(f"the layer {layer.name} has an activity_regularizer")
-    return make(layer, units)
+    return make(layer, int(given.shape[-1]))
 
 
 def _dense(layer: Any, units: int) -> Layer:
@@ -253,6 +254,8 @@ def _normalization(layer: Any, units: int) -> Layer:
 def _dropout(layer: Any, units: int) -> Layer:
     if layer.noise_shape is not None:
         raise NoChain(f"the layer {layer.name} has a noise_shape")
+    if layer.rate >= 1:
+        raise NoChain(f"the layer {layer.name} drops everything")
     return Layer(layer.name, units, dropout=float(layer.rate))
 
 

@@ -92,21 +92,22 @@ def metrics_given(model: Any) -> tuple[Any, Any]:
     )
 
 
-def layers_in_turn(model: Any) -> list[Any] | None:
-    """Return the layers of a model, its inputs left out, from first to last.
+def layers_in_turn(model: Any) -> list[tuple[Any, Any]] | None:
+    """Return the layers of a model, its inputs left out, from first to last, and what each gives.
 
     None if it has several inputs or outputs, or a layer that is called twice or takes several.
     """
     ends = [getattr(model, name, None) or () for name in ("inputs", "outputs")]
     if any(len(one) != 1 for one in ends):
         return None
-    found: list[Any] = []
+    found: list[tuple[Any, Any]] = []
     tensor = model.outputs[0]
     while tensor is not model.inputs[0]:
         operation, index, _ = tensor._keras_history
-        if operation in found or not isinstance(operation, keras.Layer):
+        is_known = any(operation is layer for layer, _ in found)
+        if is_known or not isinstance(operation, keras.Layer):
             return None
-        found.insert(0, operation)
+        found.insert(0, (operation, tensor))
         before = operation._inbound_nodes[index].input_tensors
         if len(before) != 1:
             return None

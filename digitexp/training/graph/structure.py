@@ -291,7 +291,7 @@ def structure_of(model: Any, specs: Any) -> Structure:
         tuple(None if id(one) in dynamic else size for size in one.shape)
         for one in model.trainable_variables
     )
-    is_shared = is_known and type(model) in _MODELS and not _has_own_code(found)
+    is_shared = is_known and type(model) in MODELS and not _has_own_code(found)
     return Structure(key, is_shared, shapes)
 
 
@@ -334,7 +334,7 @@ def _of_model(model: Any, elastic: list[Any]) -> dict[str, Any]:
     }
 
 
-_MODELS: Final = (keras.Sequential, type(keras.Model(i := keras.Input((1,)), i)))
+MODELS: Final = (keras.Sequential, type(keras.Model(i := keras.Input((1,)), i)))
 """Sequential, and the class of models that are made of their inputs and outputs."""
 
 
@@ -348,7 +348,7 @@ def _elastic_layers(model: Any) -> list[Any]:
     They are those that only elastic layers come after; the layers of a model are in the order in
     which they are called.
     """
-    if type(model) not in _MODELS:
+    if type(model) not in MODELS:
         return []
     found: list[Any] = []
     for layer in model.layers:
@@ -361,7 +361,7 @@ def _elastic_layers(model: Any) -> list[Any]:
 
 def _described(model: Any, elastic: list[Any]) -> Any:
     """Return the configuration of layers and connections, without what makes no other trace."""
-    if type(model) not in _MODELS:
+    if type(model) not in MODELS:
         return [type(model).__module__, type(model).__qualname__]
     open_names = {layer.name for layer in elastic}
     dropping = {layer.name for layer in model.layers if _drops(layer)}

@@ -199,6 +199,10 @@ REFUSED = {
                            k.layers.Dense(3)),
         "the layer d has a noise_shape",
     ),
+    "a dropout of everything": (
+        lambda k: compiled(k, k.layers.Dropout(1.0, name="d"), k.layers.Dense(3)),
+        "the layer d drops everything",
+    ),
     "a softmax within": (
         lambda k: compiled(k, k.layers.Dense(4, "softmax", name="a"), k.layers.Dense(3)),
         "the layer a is a softmax within the net",
@@ -298,6 +302,37 @@ def test_layers_that_are_shared_or_beside_each_other_are_no_chain(keras):
         model.compile("adam", "mse")
         with pytest.raises(NoChain, match="its layers are no chain"):
             chain_of(model)
+
+
+def test_a_model_that_calls_its_layers_otherwise_is_no_chain(keras):
+    from digitexp.training.keras_chain import NoChain
+
+    class Doubling(keras.Sequential):
+        def call(self, inputs, training=None):
+            return 2 * super().call(inputs, training=training)
+
+    model = Doubling([keras.layers.Input((4,)), keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    with pytest.raises(NoChain, match="the model is a Doubling, which may call its layers otherw"):
+        chain_of(model)
+
+
+def test_a_layer_that_gives_several_or_is_in_another_model_too_is_looked_at(keras):
+    from digitexp.training.keras_chain import NoChain
+
+    class Two(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs, 2 * inputs
+
+    inputs, layer = keras.layers.Input((4,)), keras.layers.Dense(3, name="both")
+    layer(keras.layers.Input((4,)))
+    shared = keras.Model(inputs, layer(inputs))
+    shared.compile("adam", "mse")
+    assert chain_of(shared, np.zeros((20, 3))).chain.layers == (Dense("both", 3),)
+    several = keras.Model(inputs, keras.layers.Dense(3)(Two(name="two")(inputs)[1]))
+    several.compile("adam", "mse")
+    with pytest.raises(NoChain, match="the layer two is a Two"):
+        chain_of(several)
 
 
 @pytest.mark.parametrize(
