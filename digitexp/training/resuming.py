@@ -174,7 +174,7 @@ class Resumption:
 
     def _misfit(self, state: Mapping[str, Any]) -> str | None:
         here = [(tuple(one.shape), str(one.dtype)) for one in self._variables]
-        there = [(one.shape, str(one.dtype)) for one in state["variables"]]
+        there = [(one.shape, str(one.dtype)) for one in state.get("variables", ())]
         if here != there:
             return "the model is built with other variables than before"
         names = [type(one).__name__ for one in self._callbacks]

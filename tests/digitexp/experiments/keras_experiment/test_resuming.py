@@ -111,7 +111,7 @@ def attempt(experiment, config, place=None, last=None):
 
 
 def assert_same(experiment, config, tmp_path, kills=None):
-    kills = kills or ((1, 2, 4) if config.get("engine") == "graph" else (2,))
+    kills = kills or ((1, 2, 4) if config.get("engine") in {"graph", "compiled"} else (2,))
     place = CheckpointPlace(tmp_path / "0000", "mine", 0.0)
     alone, _ = attempt(experiment, config)
     for last in kills:
@@ -130,6 +130,9 @@ def assert_same(experiment, config, tmp_path, kills=None):
 @pytest.mark.parametrize(
     ("optimizer", "engine"),
     [
+        ("adam", "compiled"),
+        ("rmsprop", "compiled"),
+        ("nesterov", "compiled"),
         ("adam", "graph"),
         pytest.param("rmsprop", "graph", marks=pytest.mark.slow),
         pytest.param("nesterov", "keras", marks=pytest.mark.nightly),
@@ -188,6 +191,17 @@ def test_a_callback_that_cannot_be_saved_lets_the_trial_begin_anew_and_it_is_sai
     assert again.result.history == alone.result.history
 
 
+@pytest.mark.parametrize("experiments", [(SMALL, CALLED), (CALLED, SMALL)])
+def test_a_state_of_another_engine_lets_the_trial_begin_anew(experiments, tmp_path):
+    """A callback was added, or taken away: the model is trained by another engine than before."""
+    place = CheckpointPlace(tmp_path / "0000", "mine", 0.0)
+    before, now = experiments
+    attempt(before, BASIC, place, last=2)
+    again, reported = attempt(now, BASIC, place)
+    assert (again.error, again.resumed_from, reported[0][0]) == (None, None, 0)
+    assert again.result.history == attempt(now, BASIC)[0].result.history
+
+
 @pytest.mark.slow
 def test_a_step_that_draws_what_nobody_can_read_is_not_saved(tmp_path):
     import keras
@@ -237,13 +251,14 @@ DECAYED = KerasExperiment(decayed, arrays, PARAMETERS)
 @pytest.mark.parametrize(
     ("experiment", "engine", "went_on"),
     [
+        (SMALL, "compiled", 3),
         (SMALL, "graph", 3),
         pytest.param(SMALL, "keras", 3, marks=pytest.mark.nightly),
         pytest.param(DECAYED, "graph", None, marks=pytest.mark.slow),
         # who knows what a callback of the user's knows
         pytest.param(CALLED, "graph", None, marks=pytest.mark.slow),
     ],
-    ids=["graph", "keras", "schedule", "callbacks"],
+    ids=["compiled", "graph", "keras", "schedule", "callbacks"],
 )
 def test_more_epochs_go_on_where_their_number_decided_none_before(
     experiment, engine, went_on, tmp_path
