@@ -54,6 +54,11 @@ class KerasChain:
         for name, array in weights.items():
             self.variables[name].assign(array)
 
+    def in_order(self, model: Any, weights: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Return all weights of the model in Keras's order, those of the chain as given."""
+        known = {id(self.variables[name]): array for name, array in weights.items()}
+        return [known[id(v)] if id(v) in known else v.numpy() for v in model.weights]
+
     def samples(self, x: Any) -> np.ndarray:
         """Return inputs (n, ...) of the model as the chain takes them: (n, features).
 

@@ -110,10 +110,15 @@ def _check_inputs(takes: Sequence[str], inputs: Any, *, by_name: bool) -> None:
         )
 
 
-def named_weights(model: Any) -> dict[str, np.ndarray]:
-    """Return every weight, named so that sorting the names gives Keras's order."""
+def named_weights(model: Any, arrays: Sequence[np.ndarray] | None = None) -> dict[str, np.ndarray]:
+    """Return every weight, named so that sorting the names gives Keras's order.
+
+    Args:
+        model: The model.
+        arrays: Its weights in Keras's order, if it does not have them itself.
+    """
     with known_warnings_ignored():
-        arrays = model.get_weights()
+        arrays = model.get_weights() if arrays is None else arrays
     return {
         f"{number:04d} {variable.path.replace('/', '.')}": np.asarray(array)
         for number, (variable, array) in enumerate(zip(model.weights, arrays, strict=True))
@@ -186,12 +191,14 @@ class _Fitted(NamedTuple):
         reason: Why this one.
         outputs: Inputs -> outputs of the trained model, as arrays.
         seconds_before: Of earlier attempts.
+        weights: In Keras's order, if the model does not have them.
     """
 
     engine: str
     reason: str
     outputs: Callable[[Any], Any]
     seconds_before: float
+    weights: Sequence[np.ndarray] | None = None
 
 
 def _fit(model: Any, parts: Parts, params: Mapping[str, Any], how: _Fitting) -> _Fitted:
@@ -286,9 +293,11 @@ def _fit_by_chain(
         build=repr((own.chain, own.optimizer, {**params, "epochs": 1})),
         checkpoint=how.resumption.checkpoint,
     )
-    own.give_back(net.named_weights())
+    if parts.fold is not None:  # Keras scores it, too
+        own.give_back(net.named_weights())
     why = "a chain of dense layers: an epoch is one call of machine code"
-    return _Fitted("compiled", why, lambda x: net.forward(own.samples(x))[0], seconds)
+    weights = own.in_order(model, net.named_weights())
+    return _Fitted("compiled", why, lambda x: net.forward(own.samples(x))[0], seconds, weights)
 
 
 def _fit_by_graph(model: Any, parts: Parts, params: Mapping[str, Any], how: _Fitting) -> str | None:
@@ -453,7 +462,9 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
     metrics, arrays = _judged(model, fitted.outputs, parts, observer.history, task, more)
     metrics["train_seconds"] = train_seconds
     metrics["parameters"] = float(sum(np.prod(v.shape) for v in model.trainable_variables))
-    return replace(result, metrics=metrics, arrays=arrays, weights=named_weights(model))
+    return replace(
+        result, metrics=metrics, arrays=arrays, weights=named_weights(model, fitted.weights)
+    )
 
 
 def _counts(class_weight: Any, params: Mapping[str, Any], parts: Parts) -> np.ndarray:
