@@ -132,7 +132,7 @@ class Digits:
 
         Args:
             configs: Some configurations; without any, the engine of dense nets is loaded.
-            say: Receives a line if machine code has to be made, which takes ten seconds.
+            say: Receives a line if machine code has to be made, which takes 15 seconds.
         """
         if only_trains():
             leave_out([*UNUSED, "pandas"])

@@ -1,1 +1,1 @@
-"""Pictures of data and of a training, as PNG bytes; matplotlib without pyplot's global state."""
+"""Pictures of data and of a training, as PNG bytes: each trial's in NumPy, others by matplotlib."""

@@ -5,7 +5,7 @@ Import this after `set_up_tensorflow()`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -139,8 +139,11 @@ def _layers_of(model: Any) -> tuple[tuple[Any, ...], list[Layer], dict[str, Any]
     first: list[Any] = []
     found: list[Layer] = []
     variables: dict[str, Any] = {}
-    before: Any = model.inputs[0] if getattr(model, "inputs", None) else None
-    for layer, given in internals.layers_in_turn(model) or _none("its layers are no chain"):
+    in_turn = internals.layers_in_turn(model)
+    if not in_turn:
+        raise NoChain("its layers are no chain")
+    before = model.inputs[0]
+    for layer, given in in_turn:
         if type(layer) in _FIRST and not found:
             first.append(layer)
             before = given
@@ -165,10 +168,6 @@ def _layers_of(model: Any) -> tuple[tuple[Any, ...], list[Layer], dict[str, Any]
     if inner:
         raise NoChain(f"the layer {inner[0]} is a softmax within the net")
     return tuple(first), found, variables, int(before.shape[1])
-
-
-def _none(reason: str) -> Iterator[Any]:
-    raise NoChain(reason)
 
 
 def _layer_of(layer: Any, given: Any) -> Layer:
@@ -219,16 +218,11 @@ def _activation(layer: Any) -> str:
 
 
 def _trains(layer: Any) -> bool:
-    kinds = {variable.trainable for variable in (*layer.trainable_variables,
-                                                 *_learnt(layer))}  # fmt: skip
+    learnt = (getattr(layer, name, None) for name in ("kernel", "bias", "gamma", "beta"))
+    kinds = {variable.trainable for variable in learnt if variable is not None}
     if len(kinds) > 1:
         raise NoChain(f"the layer {layer.name} trains in part")
     return kinds != {False}
-
-
-def _learnt(layer: Any) -> list[Any]:
-    names = ("kernel", "bias", "gamma", "beta")
-    return [one for one in (getattr(layer, name, None) for name in names) if one is not None]
 
 
 def _normalization(layer: Any, units: int) -> Layer:
@@ -325,10 +319,11 @@ def _loss_of(model: Any, last: Layer) -> Loss:
     if how.get("axis", -1) != -1:
         raise NoChain("its loss has an axis")
     end = _ENDS.get(name)
-    if end is not None and how.get("from_logits", False) == (last.activation == end):
-        raise NoChain(f"its loss takes probabilities, and no {end} gives them"
-                      if last.activation != end else
-                      f"its loss takes logits, and a {end} gives probabilities")  # fmt: skip
+    takes_logits, gives_shares = how.get("from_logits", False), last.activation == end
+    if end is not None and takes_logits and gives_shares:
+        raise NoChain(f"its loss takes logits, and a {end} gives probabilities")
+    if end is not None and not takes_logits and not gives_shares:
+        raise NoChain(f"its loss takes probabilities, and no {end} gives them")
     if last.activation == "softmax" and end != "softmax":
         raise NoChain(f"a softmax comes before the loss {name}")
     if last.activation == "sigmoid" and end == "softmax":

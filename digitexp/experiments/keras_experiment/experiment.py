@@ -344,7 +344,7 @@ class KerasExperiment:
 
         Args:
             configs: Some configurations.
-            say: Receives a line if machine code has to be made, which takes ten seconds.
+            say: Receives a line if machine code has to be made, which takes 15 seconds.
         """
         from digitexp.tensorflow_setup import set_up_tensorflow
 

@@ -48,7 +48,7 @@ outer: Final[Compiles] = numba.njit(fastmath=FAST, error_model="numpy")
 
 
 def prepare(name: str, functions: dict[Any, tuple[Any, ...]], say: Callable[[str], None]) -> None:
-    """Read the machine code of functions, or make it once a machine, which takes ten seconds.
+    """Read the machine code of functions, or make it once a machine, which takes fifteen seconds.
 
     Two processes that need it at once make it once.
 
