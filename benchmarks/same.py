@@ -71,7 +71,7 @@ def train(home: Path, seeds: int) -> dict[str, tuple[NDArray[np.bool_], NDArray[
     sweep = sweeps.run(str(space), trials=2 * seeds * FOLDS, home=home)
     store = sweep.home.store(sweep.info.id)
     found: dict[str, dict[tuple[int, int], Any]] = {}
-    for record in store.read_all(arrays=True):
+    for record in (store.read(one.key) for one in store.read_all()):
         place = int(str(record.params["again"])), int(str(record.params["block"]))
         assert record.result is not None
         found.setdefault(str(record.params["net"]), {})[place] = record.result.arrays

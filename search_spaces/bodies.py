@@ -1,4 +1,4 @@
-"""Parameters of a space from a file, their conditions, and fixed trials in place of Optuna's."""
+"""Parameters of a space from a file, their conditions, and what answers for them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import operator
 import random
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from search_spaces.errors import SpaceError, did_you_mean, listing, show
-from search_spaces.parameters import Suggester, Value
+from search_spaces.parameters import Value
 from search_spaces.values import (
     Categorical,
     Domain,
     Fixed,
-    Float,
     Int,
     Sampled,
     domain_from_dict,
@@ -154,7 +153,9 @@ def _written(value: Value) -> str:
     return f"'{value}'" if '"' in value else f'"{value}"'
 
 
-Answer = Callable[[str, Sampled], Value]
+Answer = Callable[[str, Sampled], object]
+"""Returns a value for a parameter, which is asked for by name and domain. So spaces of both kinds
+are sampled, replayed, probed and enumerated by the same code."""
 
 
 @dataclass(frozen=True)
@@ -172,55 +173,35 @@ class Walk:
     held: dict[str, Value] = field(default_factory=dict)
 
 
-class FixedTrial:
-    """A Suggester that hands every question, as a domain, to one function.
+def asked(answer: Answer, name: str, domain: Sampled) -> Value:
+    """Return the answer for a parameter, as its domain stores it: 0.1 + 2 * 0.1 is 0.3.
 
-    So YAML spaces and Python functions are replayed, probed and enumerated by the same code.
+    Raises:
+        SpaceError: It is outside; the message names the parameter.
     """
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> Any:
-        """Answer for a number from `low` to `high`."""
-        return self._ask(name, lambda: Float(low, high, log, step))
-
-    def suggest_int(
-        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
-    ) -> Any:
-        """Answer for a whole number from `low` to `high`."""
-        return self._ask(name, lambda: Int(low, high, log, step))
-
-    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Any:
-        """Answer for one of the choices."""
-        return self._ask(name, lambda: Categorical(tuple(choices)))
-
-    def _ask(self, name: str, build: Callable[[], Sampled]) -> Value:
-        try:
-            return self._answer(name, build())
-        except SpaceError as error:
-            if error.parameter is not None:
-                raise
-            raise SpaceError(f"{name}: {error}", parameter=name) from None
+    try:
+        return domain.accept(answer(name, domain))
+    except SpaceError as error:
+        if error.parameter is not None:
+            raise
+        raise SpaceError(f"{name}: {error}", parameter=name) from None
 
 
-class Replay(FixedTrial):
+class Replay:
     """Answers from a given point; what is missing or outside is an error."""
 
     def __init__(self, params: Mapping[str, Value]) -> None:
-        super().__init__(self._replay)
         self._params = params
         self._used: dict[str, None] = {}
 
-    def _replay(self, name: str, domain: Sampled) -> Value:
+    def __call__(self, name: str, domain: Sampled) -> Value:
+        """Return the value of the point."""
         self._used[name] = None
         if name not in self._params:
             unused = [given for given in self._params if given not in self._used]
             hint = did_you_mean(name, unused).replace("did you mean", "is it what you called")
             raise SpaceError(f"is missing; a value in {domain.text} is needed{hint}")
-        return domain.accept(self._params[name])
+        return self._params[name]
 
     def check_all_used(self, besides: Collection[str] = ()) -> None:
         """Raise SpaceError if a value of the point was never asked for, and is not in `besides`."""
@@ -233,21 +214,21 @@ class Replay(FixedTrial):
                 )
 
 
-def random_answers(seed: int) -> Suggester:
-    """Return a fixed trial that draws each value uniformly on its own scale."""
+def random_answers(seed: int) -> Answer:
+    """Return answers that are drawn uniformly, each on its own scale."""
     rng = random.Random(seed)  # noqa: S311  samples, not secrets
-    return FixedTrial(lambda _, domain: domain.pick(rng.random()))
+    return lambda _, domain: domain.pick(rng.random())
 
 
-def probes(run: Callable[[Suggester], Walk], count: int = 64) -> Iterator[Walk]:
+def probes(run: Callable[[Answer], Walk], count: int = 64) -> Iterator[Walk]:
     """Walk the corners and `count` random points of a space; the same ones every time."""
     for fraction in (0.0, 1.0):
-        yield run(FixedTrial(lambda _, domain, at=fraction: domain.pick(at)))  # type: ignore[misc]
+        yield run(lambda _, domain, at=fraction: domain.pick(at))  # type: ignore[misc]
     for seed in range(count):
         yield run(random_answers(seed))
 
 
-def every_point(run: Callable[[Suggester], Walk]) -> Iterator[dict[str, Value]]:
+def every_point(run: Callable[[Answer], Walk]) -> Iterator[dict[str, Value]]:
     """Yield every point of a finite space.
 
     The order is that of nested loops: the first parameter varies slowest; numbers ascend and
@@ -268,7 +249,7 @@ def every_point(run: Callable[[Suggester], Walk]) -> Iterator[dict[str, Value]]:
 
     while True:
         sizes.clear()
-        yield run(FixedTrial(answer)).params
+        yield run(answer).params
         while indices and indices[-1] + 1 == sizes[len(indices) - 1]:
             indices.pop()
         if not indices:
@@ -358,8 +339,8 @@ class Declared:
 
     parameters: tuple[Declaration, ...]
 
-    def run(self, trial: Suggester, fixed: Mapping[str, Value]) -> Walk:
-        """Ask the trial for every active parameter, in order."""
+    def run(self, answer: Answer, fixed: Mapping[str, Value]) -> Walk:
+        """Ask for every active parameter, in order."""
         walk = Walk(config=dict(fixed))
         values = dict(fixed)
         for parameter in self.parameters:
@@ -368,7 +349,7 @@ class Declared:
                     values[name] = walk.held[name] = domain.value
                     walk.config.update(domain.expand(name))
                     continue
-                values[name] = walk.params[name] = domain.suggest(trial, name)
+                values[name] = walk.params[name] = asked(answer, name, domain)
                 if isinstance(domain, Categorical):
                     walk.config.update(domain.expand(name, values[name]))
                 else:
@@ -408,7 +389,7 @@ class Declared:
     def points(self, fixed: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
         """Return an iterator over every point; see `every_point` for the order."""
         self._count(fixed)
-        return every_point(lambda trial: self.run(trial, fixed))
+        return every_point(lambda answer: self.run(answer, fixed))
 
     def _count(self, fixed: Mapping[str, Value]) -> int:
         """Count points without visiting them; branch only on parameters that others depend on."""

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from search_spaces.bodies import FixedTrial, Replay
+from search_spaces.bodies import Replay
 from search_spaces.errors import SpaceError, show
 from search_spaces.objectives import in_words, objectives_from
 from search_spaces.parameters import ParameterInfo, Value, find_parameter
@@ -98,13 +98,13 @@ def counterpart(
         SpaceError: There is no such point; the message names the parameter at fault.
     """
 
-    def answer(name: str, domain: Sampled) -> Value:
+    def answer(name: str, domain: Sampled) -> object:
         value = params[name] if name in params else _value(name, config, parameters)
         if value is _NOTHING:
             raise SpaceError("had no value, and the experiment has no default for it")
-        return domain.accept(value)
+        return value
 
-    walk = space.body.run(FixedTrial(answer), space.fixed)
+    walk = space.walk(answer)
     for name in {**config, **walk.config}:
         before, now = (_value(name, c, parameters) for c in (config, walk.config))
         if not _agree(before, now):
@@ -124,7 +124,7 @@ def point_of(
     Raises:
         SpaceError: A value is missing or not allowed; the message names the parameter.
     """
-    walk = space.body.run(Replay(values), space.fixed)
+    walk = space.walk(Replay(values))
     return walk.params, walk.config
 
 
@@ -153,7 +153,7 @@ def point_found(
                 return domain.accept(reading)
         return domain.accept(last)
 
-    walk = space.body.run(FixedTrial(answer), space.fixed)
+    walk = space.walk(answer)
     for name in (walk.config.keys() - walk.params.keys()) & cells.keys():
         fixed, readings = walk.config[name], _readings(cells[name])
         if name not in metrics and not any(_agree(reading, fixed) for reading in readings):

@@ -6,9 +6,9 @@ A space may only vary or fix parameters that its experiment understands, within 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 Value = bool | int | float | str | None
 """A parameter's value: what a sampler proposes, YAML can write and a record can store."""
@@ -49,23 +49,3 @@ def find_parameter(name: str, known: Mapping[str, ParameterInfo]) -> ParameterIn
         return known[name]
     match = re.fullmatch(r"(.+)_([1-9][0-9]*)", name)
     return known.get(f"{match[1]}_{{i}}") if match else None
-
-
-class Suggester(Protocol):
-    """The part of an Optuna trial that a space uses."""
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        """Propose a number from `low` to `high`."""
-        ...
-
-    def suggest_int(
-        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
-    ) -> int:
-        """Propose a whole number from `low` to `high`."""
-        ...
-
-    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
-        """Propose one of the choices."""
-        ...

@@ -22,12 +22,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
-from search_spaces.bodies import FixedTrial, Row, Walk, every_point, finite_size, kind, probes
+from search_spaces.bodies import Answer, Row, Walk, asked, every_point, finite_size, kind, probes
 from search_spaces.errors import SpaceError, did_you_mean, show
-from search_spaces.parameters import Suggester, Value
+from search_spaces.parameters import Value
 from search_spaces.values import (
+    Categorical,
     Domain,
     Fixed,
+    Float,
+    Int,
     Request,
     Sampled,
     check_scalar,
@@ -203,6 +206,37 @@ MAX_COUNTED = 10_000
 Function = Callable[[Any], Mapping[str, Value]]
 
 
+class FixedTrial:
+    """The trial that a space function asks; it hands each question on, as a domain."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> Any:
+        """Answer for a number from `low` to `high`."""
+        return self._ask(name, lambda: Float(low, high, log, step))
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> Any:
+        """Answer for a whole number from `low` to `high`."""
+        return self._ask(name, lambda: Int(low, high, log, step))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Any:
+        """Answer for one of the choices."""
+        return self._ask(name, lambda: Categorical(tuple(choices)))
+
+    def _ask(self, name: str, build: Callable[[], Sampled]) -> object:
+        try:
+            return self._answer(name, build())
+        except SpaceError as error:
+            if error.parameter is not None:
+                raise
+            raise SpaceError(f"{name}: {error}", parameter=name) from None
+
+
 @dataclass(frozen=True)
 class PythonBody:
     """A space function, and the overrides put around it.
@@ -219,21 +253,21 @@ class PythonBody:
     requests: Mapping[str, Request] = field(default_factory=dict)
     replaced: Mapping[str, Value] = field(default_factory=dict)
 
-    def run(self, trial: Suggester, fixed: Mapping[str, Value]) -> Walk:
+    def run(self, answer: Answer, fixed: Mapping[str, Value]) -> Walk:
         """Call the function with a trial and return what was sampled and what it returned."""
-        walk, returned, _ = self._call(trial)
+        walk, returned, _ = self._call(answer)
         walk.config.update({**fixed, **returned, **self.replaced})
         return walk
 
     def _call(
-        self, trial: Suggester
+        self, answer: Answer
     ) -> tuple[Walk, Mapping[str, Value], dict[str, tuple[Sampled, Domain, Value]]]:
         walk = Walk()
-        asked: dict[str, tuple[Sampled, Domain, Value]] = {}
+        known: dict[str, tuple[Sampled, Domain, Value]] = {}
 
-        def answer(name: str, domain: Sampled) -> Value:
-            if name in asked:
-                first, _, value = asked[name]
+        def of_narrowed(name: str, domain: Sampled) -> Value:
+            if name in known:
+                first, _, value = known[name]
                 if first != domain:
                     raise SpaceError(f"is asked for twice, with {first.text} and {domain.text}")
                 return value
@@ -241,11 +275,11 @@ class PythonBody:
             if isinstance(left, Fixed):
                 value = walk.held[name] = left.value
             else:
-                value = walk.params[name] = left.suggest(trial, name)
-            asked[name] = (domain, left, value)
+                value = walk.params[name] = asked(answer, name, left)
+            known[name] = (domain, left, value)
             return value
 
-        returned = self.function(FixedTrial(answer))
+        returned = self.function(FixedTrial(of_narrowed))
         if not isinstance(returned, Mapping):
             raise SpaceError(f"the function returned {show(returned)}; a dict of values is needed")
         for name, value in returned.items():
@@ -255,7 +289,7 @@ class PythonBody:
                 check_scalar(value)
             except SpaceError as error:
                 raise SpaceError(f"{name}: {error}", parameter=name) from None
-        return walk, returned, asked
+        return walk, returned, known
 
     def size(self, fixed: Mapping[str, Value]) -> int | None:
         """Return the number of points; None if there are infinitely many or too many to count."""
@@ -270,7 +304,7 @@ class PythonBody:
         for name, domains in self.domains.items():
             for domain in domains:
                 finite_size(name, domain)
-        return every_point(lambda trial: self.run(trial, fixed))
+        return every_point(lambda answer: self.run(answer, fixed))
 
     @cached_property
     def domains(self) -> dict[str, tuple[Domain, ...]]:
@@ -281,9 +315,9 @@ class PythonBody:
         """
         found: dict[str, dict[str, Domain]] = {}
 
-        def noting(trial: Suggester) -> Walk:
-            walk, _, asked = self._call(trial)
-            for name, (_, left, _) in asked.items():
+        def noting(answer: Answer) -> Walk:
+            walk, _, known = self._call(answer)
+            for name, (_, left, _) in known.items():
                 found.setdefault(name, {})[repr(left)] = left
             return walk
 
@@ -302,7 +336,7 @@ class PythonBody:
     @property
     def conditional(self) -> bool:
         """Whether probing met points with different parameters."""
-        seen = {tuple(walk.params) for walk in probes(lambda trial: self.run(trial, {}))}
+        seen = {tuple(walk.params) for walk in probes(lambda answer: self.run(answer, {}))}
         return len(seen) > 1
 
     def rows(self, _fixed: Mapping[str, Value]) -> list[Row]:
@@ -322,7 +356,7 @@ class PythonBody:
                 f"{self.path}: its source text cannot be read; define it in a .py file"
             ) from None
         # Its source does not show the constants and functions of the module that it uses.
-        walks = probes(lambda trial: self.run(trial, {}))
+        walks = probes(lambda answer: self.run(answer, {}))
         answers = json.dumps([walk.config for walk in walks], sort_keys=True)
         return {
             "function": self.path,

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from search_spaces.bodies import (
     MAX_REPEAT,
+    Answer,
     Declared,
     Expression,
     Replay,
@@ -22,7 +23,7 @@ from search_spaces.bodies import (
 )
 from search_spaces.errors import Path, Problems, SpaceError, did_you_mean, listing, show
 from search_spaces.objectives import Objective, objectives_from, stored_objectives
-from search_spaces.parameters import ParameterInfo, Suggester, Value, find_parameter
+from search_spaces.parameters import ParameterInfo, Value, find_parameter
 from search_spaces.python_space import PythonBody
 from search_spaces.values import Categorical, Fixed, domain_problem, value_problem
 
@@ -129,13 +130,13 @@ class Space:
         """The first objective, or the only one."""
         return self.objectives[0]
 
-    def walk(self, trial: Suggester) -> Walk:
-        """Ask a trial for every active parameter and return what it proposed, and what follows.
+    def walk(self, answer: Answer) -> Walk:
+        """Ask for every active parameter, and return the answers and what follows from them.
 
         A float with a step is returned on its step exactly: 0.3, where a sampler may say
         0.30000000000000004.
         """
-        return self.body.run(trial, self.fixed)
+        return self.body.run(answer, self.fixed)
 
     def configuration(self, params: Mapping[str, Value]) -> dict[str, Value]:
         """Return everything the experiment receives for a point: fixed, sampled, bundles expanded.
@@ -181,7 +182,7 @@ class Space:
 
     def samples(self, count: int = 64) -> list[Walk]:
         """Return the two corners and `count` random points, the same ones every time."""
-        return list(probes(lambda trial: self.body.run(trial, self.fixed), count))
+        return list(probes(self.walk, count))
 
     def feasible(self, values: Mapping[str, Value]) -> list[str]:
         """Return the constraints that measures and parameters violate, as text; empty if none.
@@ -296,7 +297,7 @@ class Space:
 
     def _replayed(self, params: Mapping[str, Value]) -> Walk:
         replay = Replay(params)
-        walk = self.body.run(replay, self.fixed)
+        walk = self.walk(replay)
         replay.check_all_used()
         return walk
 

@@ -17,7 +17,7 @@ from search_spaces.errors import (
     listing,
     show,
 )
-from search_spaces.parameters import ParameterInfo, Suggester, Value
+from search_spaces.parameters import ParameterInfo, Value
 
 _WORDS: dict[str, Value] = {"": None, "~": None}
 for _word, _value in (("null", None), ("true", True), ("false", False)):
@@ -143,13 +143,6 @@ class Float:
             raise SpaceError(f"received {show(value)}, not on the steps of {self.text}")
         return nearest
 
-    def suggest(self, trial: Suggester, name: str) -> float:
-        """Ask the trial for a value."""
-        value = trial.suggest_float(
-            name, float(self.low), float(self.high), log=self.log, step=self.step
-        )
-        return self.accept(value)  # 0.1 + 2 * 0.1 comes back as 0.3: equal points look equal
-
     def pick(self, fraction: float) -> float:
         """Return the value at a fraction in [0, 1] of the range, on its own scale."""
         if (size := self.size) is not None:
@@ -217,12 +210,6 @@ class Int:
         if (number - self.low) % self.step:
             raise SpaceError(f"received {show(value)}, not on the steps of {self.text}")
         return number
-
-    def suggest(self, trial: Suggester, name: str) -> int:
-        """Ask the trial for a value."""
-        return self.accept(
-            trial.suggest_int(name, self.low, self.high, step=self.step, log=self.log)
-        )
 
     def pick(self, fraction: float) -> int:
         """Return the value at a fraction in [0, 1] of the range, on its own scale."""
@@ -297,10 +284,6 @@ class Categorical:
                 return choice
         hint = did_you_mean(value, self.choices)
         raise SpaceError(f"received {show(value)}; allowed: {self.text}{hint}")
-
-    def suggest(self, trial: Suggester, name: str) -> Value:
-        """Ask the trial for a value."""
-        return self.accept(trial.suggest_categorical(name, self.choices))
 
     def pick(self, fraction: float) -> Value:
         """Return the choice at a fraction in [0, 1] of the list."""

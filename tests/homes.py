@@ -39,3 +39,8 @@ def lose_runs(home: Path, migrated_database: Path) -> None:
         file.unlink()
     shutil.rmtree(home / "artifacts")
     shutil.copy(migrated_database, home / "mlflow.db")
+
+
+def whole_records(store):
+    """Return all records of a store with their arrays."""
+    return [store.read(record.key) for record in store.read_all()]

@@ -15,9 +15,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
-from search_spaces.errors import did_you_mean
+from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.objectives import Script, is_script
 from search_spaces.python_space import import_module
+from search_spaces.space import Space
 from sweeps import capabilities
 from sweeps.errors import ExperimentError, UntrustedError, UsageError
 from sweeps.experiment import Experiment
@@ -158,6 +159,18 @@ def check_installed(experiment: object, path: str) -> None:
 def recorded_experiment(info: SweepInfo, records: Path) -> Experiment:
     """Import the experiment of a recorded sweep; arguments as for `experiment_folder`."""
     return load_experiment(info.experiment, experiment_folder(info, records))
+
+
+def recorded_space(info: SweepInfo, records: Path) -> Space:
+    """Return the space of a recorded sweep; arguments as for `experiment_folder`.
+
+    Raises:
+        UsageError: It cannot be made, as that of a function that is gone.
+    """
+    try:
+        return Space.from_dict(info.space, directory=experiment_folder(info, records))
+    except SpaceError as error:
+        raise UsageError(f"sweep {info.name!r}: {error}") from error
 
 
 def experiment_folder(info: SweepInfo, records: Path) -> Path | None:

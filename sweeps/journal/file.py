@@ -140,9 +140,10 @@ class Journal:
             self.append()
 
     def _append_locked(self, events: Sequence[Event]) -> None:
-        if self._kept_open is not None and not self.path.exists():
+        is_there = self.path.exists()
+        if self._kept_open is not None and not is_there:
             self._restore(self._kept_open)
-        is_new = not self._size or not self.path.exists()
+        is_new = not (is_there and self._size)
         descriptor = os.open(
             self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644
         )
@@ -344,7 +345,7 @@ def _entries(content: bytes) -> tuple[list[_Entry], int]:
         if entry is not None and not (is_damaged and after_damage):
             entries.append(entry)
         begin, after_damage = end + 1, is_damaged
-    for last in (view[begin:], view[begin:-1]):
+    for last in (view[begin:], view[begin:-1]) if begin < len(content) else ():
         entry = _entry(last)
         if not isinstance(entry, FormatError):
             return [*entries, entry], begin + len(last)

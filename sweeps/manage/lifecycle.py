@@ -12,10 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search_spaces.errors import SpaceError
-from search_spaces.space import Space
 from sweeps.errors import UsageError
-from sweeps.experiments.loading import experiment_folder
+from sweeps.experiments.loading import recorded_space
 from sweeps.home import Home
 from sweeps.journal.events import Archived, Renamed
 from sweeps.records import Record, SweepInfo, confirmed_by, is_same_data, source_of
@@ -203,11 +201,7 @@ def _as_recorded(home: Home, info: SweepInfo, asked: RunOptions) -> SweepConfig:
         storage=home.storage,
         data=asked.data or source_of(info.data),
     )
-    try:
-        space = Space.from_dict(info.space, directory=experiment_folder(info, home.sweeps_folder))
-    except SpaceError as error:
-        raise UsageError(f"sweep {info.name!r}: {error}") from error
-    config = resolve(options, space)
+    config = resolve(options, recorded_space(info, home.sweeps_folder))
     if not is_same_data(config.data, {"digest": fixed["data"], "split_digest": fixed["split"]}):
         raise UsageError(
             f"sweep {info.name!r} was made on other data ({info.data.get('name')}) than "

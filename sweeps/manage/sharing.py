@@ -268,7 +268,7 @@ def _checked(store: RecordStore, digests: Mapping[str, str]) -> tuple[SweepInfo,
         records = store.read_all()
         for record in records:
             if store.details_path(record.key).exists():  # lost, it costs the details only
-                store.check_details(record)
+                store.read(record.key, _refuse)
             store.files(record)  # refuses names that lead out of their folder
         Conclusions(store).all(_refuse)
         _check_events(info, events)

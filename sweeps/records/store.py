@@ -285,11 +285,10 @@ class RecordStore:
         self.append(msgspec.structs.replace(line, **digests))
         return msgspec.structs.replace(record, **digests).with_result(result)
 
-    def read_all(self, *, arrays: bool = False, report: Report = warn) -> list[Record]:
-        """Return every whole record, ordered by trial and attempt.
+    def read_all(self, report: Report = warn) -> list[Record]:
+        """Return every whole record, ordered by trial and attempt, without its arrays.
 
         Args:
-            arrays: Whether to read the arrays too.
             report: Receives a line about each damaged event, which is left out.
 
         Raises:
@@ -300,11 +299,7 @@ class RecordStore:
             if self._read.records is None:
                 ended = map(self._whole, self._read.state.ended.values())
                 self._read.records = sorted(ended, key=attrgetter("trial", "attempt"))
-            records = [*self._read.records]
-        if not arrays:
-            return records
-        # Of copies: what a record has parsed, it keeps.
-        return [self._with_arrays(msgspec.structs.replace(one), report) for one in records]
+            return [*self._read.records]
 
     def _whole(self, record: Record) -> Record:
         """Return a record with what had no room in its line; without it if the file is damaged."""
@@ -329,21 +324,21 @@ class RecordStore:
 
         Args:
             key: Its key.
-            report: Receives a line if its arrays are lost: they are left out then.
+            report: Receives a line if the file with its arrays is gone or damaged: what lies there
+                is left out then.
 
         Raises:
             RecordError: There is none.
         """
-        record = self.state().ended.get(key)
-        if record is None:
+        event = self.state().ended.get(key)
+        if event is None:
             raise RecordError(f"no record of attempt {key} in {self.journal.path}")
-        return self._with_arrays(msgspec.structs.replace(self._whole(record)), report)
-
-    def _with_arrays(self, record: Record, report: Report) -> Record:
+        record = msgspec.structs.replace(event)  # it keeps what it has parsed
         if record.details_sha256 is None or record.result is None:
             return record
         try:
-            members = self._details(record)
+            members = self._details(event)
+            record = self._joined(event, members) if event.moved else record
         except RecordError as error:
             report(f"{error}; the arrays of trial {record.trial} are left out")
             return record
@@ -367,18 +362,6 @@ class RecordStore:
             raise RecordError(f"{path}: it is gone") from None
         except FormatError as error:
             raise RecordError(f"{path}: {error}") from None
-
-    def check_details(self, record: Record) -> None:
-        """Refuse a record whose arrays are gone or altered.
-
-        Raises:
-            RecordError: They are.
-        """
-        event = self.state().ended[record.key]
-        if event.details_sha256 is not None:
-            members = self._details(event)
-            if event.moved:
-                self._joined(event, members)
 
     def weights(self, record: Record) -> dict[str, np.ndarray]:
         """Return the best-epoch weights of an attempt.

@@ -10,11 +10,7 @@ from typing import Any, Final
 
 from search_spaces.objectives import Direction, Objective, is_script
 from sweeps.experiment import PreparedData
-from sweeps.journal.events import (
-    Begun,
-    Checked,
-    Unfinished,
-)
+from sweeps.journal.events import Begun, Checked, Unfinished
 from sweeps.journal.state import SweepState
 
 _Facts = Mapping[str, Any]
@@ -49,16 +45,6 @@ class Generation:
     code: _Facts
     directory: str | None
     unfinished: tuple[Unfinished, ...] = ()
-
-
-def generation_at(generations: Sequence[Generation], trial: int) -> Generation:
-    """Return the generation that proposed a trial.
-
-    Args:
-        generations: All of the sweep, the first one first.
-        trial: The number of the trial.
-    """
-    return next(g for g in reversed(generations) if g.first_trial <= trial)
 
 
 def is_same_data(
@@ -136,7 +122,7 @@ class SweepInfo:
         directory: Folder of the space file, where its experiment is looked up first.
         generations: Empty unless the sweep was extended; then all, beginning with the first.
         other_objectives: The objectives after the first; usually none.
-        checked: Result of the second training of a trial (in a file beside); None without one.
+        checked: Result of the second training of a trial; None without one.
     """
 
     id: str
@@ -210,15 +196,18 @@ class SweepInfo:
         """Return the sweep as it was in the generation that proposed a trial."""
         if trial >= self.first_trial:
             return self
-        proposing = generation_at(self.generations, trial)
-        return self._with(self.generations[: proposing.number])
+        return self._with(tuple(one for one in self.generations if one.first_trial <= trial))
 
     def extended(self, generation: Generation) -> SweepInfo:
         """Return the sweep with one more generation, which is then the newest."""
-        first = Generation(
-            number=1, first_trial=0, created_at=self.created_at, **_members(self, _CHANGED)
-        )
-        return self._with((*(self.generations or (first,)), generation))
+        return self._with((*self.all_generations, generation))
+
+    @property
+    def all_generations(self) -> tuple[Generation, ...]:
+        """All generations, the first one first, also of a sweep that was not extended."""
+        if self.generations:
+            return self.generations
+        return (Generation(1, 0, self.created_at, **_members(self, _CHANGED)),)
 
     def run_by(self, experiment: str) -> SweepInfo:
         """Return the sweep whose script is run by another command now, as its Python has moved."""
@@ -298,9 +287,6 @@ def events_of(info: SweepInfo, keep: Callable[[str], str]) -> list[Begun]:
         info: The sweep.
         keep: Keeps a text, and returns its digest.
     """
-    first = Generation(
-        number=1, first_trial=0, created_at=info.created_at, **_members(info, _CHANGED)
-    )
     return [
         Begun(
             generation=one.number,
@@ -314,5 +300,5 @@ def events_of(info: SweepInfo, keep: Callable[[str], str]) -> list[Begun]:
                 "code": {k: v for k, v in one.code.items() if k != "diff" or not v},
             },
         )
-        for one in info.generations or (first,)
+        for one in info.all_generations
     ]

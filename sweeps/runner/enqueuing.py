@@ -14,7 +14,7 @@ from search_spaces.space import Space
 from sweeps.config.sweep import SPLIT_SEED
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
-from sweeps.experiments.loading import experiment_folder, load_experiment
+from sweeps.experiments.loading import recorded_experiment, recorded_space
 from sweeps.home import Home
 from sweeps.journal import Asked, Record, SweepState
 from sweeps.journal.events import LAST_EPOCH
@@ -207,12 +207,8 @@ def _check_count(option: str, number: int) -> None:
 
 def _target(home: Home, info: SweepInfo) -> tuple[Space, Experiment]:
     """Return the space and the experiment of the sweep that gets the trials."""
-    directory = experiment_folder(info, home.sweeps_folder)
-    try:
-        space = Space.from_dict(info.space, directory=directory)
-    except SpaceError as error:
-        raise UsageError(f"sweep {info.name!r}: {error}") from error
-    return space, load_experiment(info.experiment, directory)
+    records = home.sweeps_folder
+    return recorded_space(info, records), recorded_experiment(info, records)
 
 
 def _queue(

@@ -18,8 +18,8 @@ from sweeps.records.enqueued import EPOCHS
 from sweeps.runner.budget import Budget, Reserving, first_proposals, make_budget, warm_seconds
 from sweeps.runner.opening import (
     check_fingerprint,
+    describe_extension,
     describe_imported,
-    describe_prior,
     extended,
     learned_by,
     make_trial_queue,
@@ -114,11 +114,8 @@ def _plan_of_existing(config: SweepConfig, before: SweepInfo, budget: Budget | N
     info, records = extended(config, before, code={}), store.read_all()
     queue = make_trial_queue(config, info, records)
     left = max(trials - len({record.trial for record in records if record.ends_trial}), 0)
-    if info.generation > before.generation:
-        goes_on = f"generation {info.generation} from trial {info.first_trial} on"
-        goes_on += f"; {describe_prior(queue.prior)}"
-    elif config.extend:
-        goes_on = f"nothing: generation {info.generation} has these options already"
+    if config.extend:
+        goes_on = describe_extension(before, info, queue.prior)
     else:
         imported = store.state().imported
         knows = f"; {describe_imported(imported)}" if imported else ""

@@ -138,10 +138,10 @@ class _StopAfter:
 
 def _judge_of(record: Record) -> _StopAfter:
     """Return what ends a second training where the first was stopped from outside, if it was."""
-    result = record.result
-    if result is None or result.outcome != "stopped":
-        return _StopAfter(record.epochs - 1, None)
-    return _StopAfter(record.epochs - 1, Stop(result.stop_reason))
+    result, stop = record.trained, None
+    if result is not None and result.outcome == "stopped":
+        stop = Stop(result.stop_reason)
+    return _StopAfter(record.epochs - 1, stop)
 
 
 def replay(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -19,6 +19,7 @@ from optuna.distributions import (
 
 from search_spaces.parameters import Value
 from search_spaces.space import Space
+from search_spaces.values import Categorical, Float, Sampled
 from sweeps.journal.events import Unfinished
 from sweeps.records import Longer, Record
 
@@ -28,41 +29,20 @@ Answer = Callable[[str, Distribution], Value]
 """Returns the value of a parameter, for its name and distribution."""
 
 
-class _AskingTrial:
-    """Turns the three `suggest_*` calls into one question with a distribution, and notes these.
+def _distribution(domain: Sampled) -> Distribution:
+    if isinstance(domain, Categorical):
+        return _choices(*domain.choices)
+    kind = FloatDistribution if isinstance(domain, Float) else IntDistribution
+    return _number(kind, domain.low, domain.high, domain.log, domain.step)
 
-    Equal questions have the same distribution, so that they are quick to compare.
-    """
 
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-        self.distributions: dict[str, BaseDistribution] = {}
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> Any:
-        return self._ask(name, _number(FloatDistribution, low, high, log, step))
-
-    def suggest_int(
-        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
-    ) -> Any:
-        return self._ask(name, _number(IntDistribution, low, high, log, step))
-
-    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Any:
-        return self._ask(name, _categorical(*choices))
-
-    def _ask(self, name: str, distribution: Distribution) -> Value:
-        self.distributions[name] = distribution
-        return self._answer(name, distribution)
+@lru_cache(maxsize=None, typed=True)  # equal ones are the same, so that they are quick to compare
+def _number(kind: Callable[..., Number], *members: Any) -> Number:
+    return kind(*members)
 
 
 @lru_cache(maxsize=None, typed=True)
-def _number(kind: Callable[..., Number], low: float, high: float, log: bool, step: Any) -> Number:
-    return kind(low, high, log=log, step=step)
-
-
-@lru_cache(maxsize=None, typed=True)
-def _categorical(*choices: Value) -> CategoricalDistribution:
+def _choices(*choices: Value) -> CategoricalDistribution:
     return CategoricalDistribution(choices)
 
 
@@ -100,9 +80,14 @@ class Proposal:
 
 def walked(space: Space, answer: Answer, origin: str = "sampled") -> Proposal:
     """Return the point of a space to which the answers lead."""
-    trial = _AskingTrial(answer)
-    walk = space.walk(trial)
-    return Proposal(walk.params, trial.distributions, walk.config, origin)
+    distributions: dict[str, BaseDistribution] = {}
+
+    def of_domain(name: str, domain: Sampled) -> Value:
+        found = distributions[name] = _distribution(domain)
+        return answer(name, found)
+
+    walk = space.walk(of_domain)
+    return Proposal(walk.params, distributions, walk.config, origin)
 
 
 def proposal_at(space: Space, point: Mapping[str, Value], origin: str) -> Proposal:

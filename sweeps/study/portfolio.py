@@ -17,7 +17,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.bodies import FixedTrial
 from search_spaces.parameters import Value
 from search_spaces.space import Space
 from search_spaces.values import Categorical, Sampled
@@ -119,7 +118,7 @@ def _place(params: Mapping[str, Value], space: Space) -> dict[str, float]:
             place[name] = (own - low) / (high - low) if high > low else 0.0
         return value
 
-    space.body.run(FixedTrial(answer), space.fixed)
+    space.walk(answer)
     return place
 
 

@@ -76,7 +76,8 @@ class DivergedRegions:
         self._columns: dict[str, None] = {}  # in the order of the trials that had them first
         self._rows: list[dict[str, float]] = []
         self._diverged: list[bool] = []
-        self._points: np.ndarray | None = None  # matrix of all rows; dropped with the next `tell`
+        self._count = 0  # of those that did
+        self._points = np.empty((0, 0))  # the first rows, as a matrix
 
     def tell(self, params: Mapping[str, Value], *, diverged: bool) -> None:
         """Take a trial that was trained, to its end or not."""
@@ -84,18 +85,17 @@ class DivergedRegions:
         self._columns |= dict.fromkeys(row)
         self._rows.append(row)
         self._diverged.append(diverged)
-        self._points = None
+        self._count += diverged
 
     def contains(self, params: Mapping[str, Value]) -> bool:
         """Whether trials with such parameters diverge; False in a gap that no trial has sampled."""
-        if sum(self._diverged) < ENOUGH:
+        if self._count < ENOUGH:
             return False
-        if self._points is None:
-            self._points = np.array(
-                [[row.get(name, _ABSENT) for name in self._columns] for row in self._rows]
-            )
-        row, points, diverged = _features(params), self._points, np.array(self._diverged)
         names = list(self._columns)
+        known = self._points if self._points.shape[1] == len(names) else np.empty((0, len(names)))
+        new = [[row.get(name, _ABSENT) for name in names] for row in self._rows[len(known) :]]
+        self._points = np.concatenate([known, np.reshape(new, (-1, len(names)))])
+        row, points, diverged = _features(params), self._points, np.array(self._diverged)
         for _ in range(MAX_SPLITS):
             split = _best_split(points, diverged)
             if split is None:

@@ -21,9 +21,9 @@ pay (docs/evidence/search.md).
 from __future__ import annotations
 
 import copy
-import importlib
 import inspect
 import math
+import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache, partial
@@ -261,13 +261,10 @@ def _import(path: str, base: type, what: str, known: Sequence[str]) -> Any:
     if "." not in path:
         names = f"{', '.join(known)}, or a dotted import path"
         raise UsageError(f"unknown {what} {path!r}{did_you_mean(path, known)}; known: {names}")
-    module_name, _, attribute = path.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module_name), attribute)
-    except ImportError as error:
+        found = pkgutil.resolve_name(path)
+    except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"{what} {path!r} cannot be imported: {error}") from None
-    except AttributeError:
-        raise UsageError(f"{what} {path!r}: {module_name} has no {attribute!r}") from None
     if not (inspect.isclass(found) and issubclass(found, base)):
         raise UsageError(f"{what} {path!r} is no subclass of optuna's {base.__name__}")
     return found

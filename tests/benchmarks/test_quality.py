@@ -10,7 +10,6 @@ from benchmarks.recipes.command import Search
 from benchmarks.recipes.search import suggest
 from benchmarks.tables import digits20
 from benchmarks.throughput import run_recipe, save_digits
-from search_spaces.bodies import FixedTrial
 from tests.tools import need
 
 POINT = {"learning_rate": 1e-3, "batch_size": 32, "hidden_layers": 1, "units_1": 20,
@@ -83,7 +82,7 @@ def test_peers_search_the_space_that_ships():
         assert name == "batch_size" or domain.high == widest[name]
         return domain.choices[0] if name == "batch_size" else domain.high
 
-    digits20.space().body.run(FixedTrial(highest), digits20.space().fixed)
+    digits20.space().walk(highest)
 
 
 @pytest.mark.nightly

@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 
 from sweeps.records.ranking import ranked
 from tests.browser.test_sweep_view import sweep_in
+from tests.homes import whole_records
 from tests.sweeps.confusing_experiment import IMAGES
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -119,7 +120,7 @@ def test_five_questions_are_answered_within_three_clicks(report, sweep):
 
     # 4. Are #1 and #2 different? One click.
     history.locator("summary", has_text="are #1,").click()
-    first, *others = ranked(sweep.home.store(sweep.info.id).read_all(arrays=True), "maximize")
+    first, *others = ranked(whole_records(sweep.home.store(sweep.info.id)), "maximize")
     told = []
     for place, other in enumerate(others[:10], 2):
         row = history.get_by_role("row").filter(has=report.get_by_text(f"#{place}", exact=True))

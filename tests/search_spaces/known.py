@@ -1,6 +1,7 @@
 """What a small experiment says of itself: the other side of `Space.check`."""
 
 from search_spaces.parameters import ParameterInfo
+from search_spaces.values import Categorical, Float
 
 PARAMETERS = {
     "learning_rate": ParameterInfo("float", low=1e-8, high=10),
@@ -51,3 +52,15 @@ parameters:
   units: {type: int, low: 8, high: 16, step: 4, repeat: hidden_layers}
   clipnorm: {type: categorical, choices: [null, 1.5], when: hidden_layers >= 1}
 """
+
+
+def answers_of(trial):
+    """Return Optuna's answers to the questions of a space."""
+
+    def answer(name, domain):
+        if isinstance(domain, Categorical):
+            return trial.suggest_categorical(name, domain.choices)
+        ask = trial.suggest_float if isinstance(domain, Float) else trial.suggest_int
+        return ask(name, domain.low, domain.high, log=domain.log, step=domain.step)
+
+    return answer

@@ -11,7 +11,7 @@ from search_spaces.errors import SpaceError
 from search_spaces.loading import load_space
 from search_spaces.overrides import apply_overrides
 from search_spaces.space import Space
-from tests.search_spaces.known import MEASURES, METRICS, PARAMETERS
+from tests.search_spaces.known import MEASURES, METRICS, PARAMETERS, answers_of
 
 MODULE = '''
 from search_spaces.python_space import space
@@ -77,7 +77,7 @@ def pyramid(module) -> Space:
 
 def walks(space, number=40):
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    return [space.walk(study.ask()).params for _ in range(number)]
+    return [space.walk(answers_of(study.ask())).params for _ in range(number)]
 
 
 def test_the_decorator_carries_the_header(pyramid):

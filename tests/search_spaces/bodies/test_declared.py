@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from search_spaces.bodies import (
     Declaration,
     Declared,
-    FixedTrial,
     parse_expression,
     random_answers,
 )
@@ -16,6 +15,9 @@ from search_spaces.errors import SpaceError
 from search_spaces.objectives import Objective
 from search_spaces.space import Defaults, Space
 from search_spaces.values import Categorical, Fixed, Float, Int
+from sweeps.study.gaussian_process import value_at
+from sweeps.study.points import walked
+from tests.search_spaces.known import answers_of
 
 
 def trials(count: int):
@@ -25,29 +27,28 @@ def trials(count: int):
 
 def test_a_walk_returns_what_optuna_stored_in_declared_order(space):
     for trial in trials(30):
-        params = space.walk(trial).params
+        params = space.walk(answers_of(trial)).params
         assert list(params) == list(trial.params)
         assert params == pytest.approx(trial.params)
 
 
 def test_repetitions_follow_the_number_sampled(space):
     for trial in trials(30):
-        params = space.walk(trial).params
+        params = space.walk(answers_of(trial)).params
         units = [name for name in params if name.startswith("units_")]
         assert units == [f"units_{i}" for i in range(1, params["hidden_layers"] + 1)]
 
 
 def test_conditions_decide_what_is_sampled(space):
-    walks = [space.walk(trial).params for trial in trials(30)]
+    walks = [space.walk(answers_of(trial)).params for trial in trials(30)]
     assert {params["optimizer"] for params in walks} == {"sgd", "adam"}
     for params in walks:
         assert ("momentum" in params) == (params["optimizer"] == "sgd")
 
 
 def test_optuna_receives_the_distributions_of_the_file(space):
-    distributions = {
-        name: d for t in trials(20) if space.walk(t).params for name, d in t.distributions.items()
-    }
+    points = [walked(space, lambda _, d, seed=seed: value_at(d, seed / 20)) for seed in range(20)]
+    distributions = {name: d for point in points for name, d in point.distributions.items()}
     assert distributions["learning_rate"] == optuna.distributions.FloatDistribution(
         1e-4, 1e-2, log=True
     )
@@ -60,12 +61,12 @@ def test_optuna_receives_the_distributions_of_the_file(space):
 
 def test_every_walk_of_optuna_is_contained(space):
     for trial in trials(50):
-        params = space.walk(trial).params
+        params = space.walk(answers_of(trial)).params
         assert space.canonical(params) == params
 
 
 def test_a_configuration_is_fixed_plus_sampled(space):
-    params = space.walk(trials(1)[0]).params
+    params = space.walk(answers_of(trials(1)[0])).params
     assert space.configuration(params) == {"epochs": 40, **params}
 
 
@@ -238,8 +239,3 @@ def test_a_stored_space_is_the_same_space(body):
     again = Space.from_dict(space.to_dict())
     assert again == space
     assert again.digest() == space.digest()
-
-
-def test_an_answerer_names_the_parameter_whose_range_is_wrong():
-    with pytest.raises(SpaceError, match="x: low is 2, above high"):
-        FixedTrial(lambda _, domain: domain.pick(0)).suggest_int("x", 2, 1)

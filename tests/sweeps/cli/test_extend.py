@@ -51,7 +51,7 @@ def test_a_widened_space_is_refused_planned_and_extended(call, toy_space):
     assert "--extend" in refused.stderr
     planned = call("plan", "TOY", "--trials", 8, "--extend")
     assert planned.exit_code == 0, planned.output
-    assert "generation 2 from trial 4 on; 4 of 4 earlier trials lie in the" in planned.output
+    assert "generation 2 begins with trial 4; 4 of 4 earlier trials lie in the" in planned.output
     assert "the 4 trials that are left" in planned.output
     plan = json.loads(call("plan", "TOY", "--trials", 8, "--extend", "--json").stdout)
     listed = call("list", "--json").stdout

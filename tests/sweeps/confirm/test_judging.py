@@ -10,6 +10,7 @@ from sweeps.confirm.comparison import Trainings, compare_finalists
 from sweeps.confirm.finalists import Finalist
 from sweeps.errors import UsageError
 from sweeps.records import RecordStore
+from tests.homes import whole_records
 from tests.sweeps.factories import altered, make_record, make_result
 
 LABELS = ["trial-1", "baseline-slow"]
@@ -115,7 +116,7 @@ def with_changed(store, changes):
     """Return a store with the same trainings, some of them, by their number, with other members."""
     again = RecordStore(store.folder.with_name(f"{store.folder.name}-changed"))
     again.folder.mkdir()
-    for number, record in enumerate(store.read_all(arrays=True)):
+    for number, record in enumerate(whole_records(store)):
         changed = {"objective": None, **changes[number]} if number in changes else {}
         again.write(altered(record, details_sha256=None, **changed))
     return again

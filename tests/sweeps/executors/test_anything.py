@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sweeps.executors.attempt import InProcessExecutor
 from sweeps.records import RecordStore
+from tests.homes import whole_records
 from tests.sweeps.executors import misbehaving
 from tests.sweeps.executors.conftest import Bench, Listener
 from tests.sweeps.factories import altered
@@ -51,7 +52,7 @@ def stored(tmp_path):
         store.folder.mkdir()
         failed = {"outcome": "failed", "objective": None} if attempt.result is None else {}
         store.write(altered(record(0), result=attempt.result, error=attempt.error, **failed))
-        (found,) = store.read_all(arrays=True)
+        (found,) = whole_records(store)
         for text in (found.error, found.result and found.result.summary):
             (text or "").encode("utf-8")  # can be shown
         return store, found

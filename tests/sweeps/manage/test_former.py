@@ -28,7 +28,7 @@ from sweeps.manage.former import KEPT, take_over
 from sweeps.records.arrays import pack_arrays, unpack_arrays
 from sweeps.runner.budget import time_used
 from sweeps.tracking.store import open_client
-from tests.homes import copy_home
+from tests.homes import copy_home, whole_records
 from tests.sweeps.launching import Launched
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -113,7 +113,7 @@ def test_weights_and_files_are_the_same_bytes_and_arrays_the_same_numbers(old):
     found = Counter()
     for info in Home(old).sweeps():
         store, former = Home(old).store(info.id), old / KEPT / info.id
-        for record in store.read_all(arrays=True):
+        for record in whole_records(store):
             key = record.key
             for ending, path in (
                 ("weights", store.weights_path(key)),
@@ -280,7 +280,7 @@ def test_a_flipped_bit_costs_no_more_than_the_file_that_it_is_in(old, seed):
         assert there or sweep.name in generations
         if there:
             whole = len(list(sweep.glob("*.record"))) - records[sweep.name]
-            assert len(Home(old).store(sweep.name).read_all(arrays=True)) == whole
+            assert len(whole_records(Home(old).store(sweep.name))) == whole
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link"])

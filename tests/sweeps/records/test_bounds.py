@@ -47,13 +47,11 @@ try:
         import_sweep(Home(path.parent / "home"), path, "sqlite:///nowhere/mlflow.db")
     else:
         store, said = RecordStore(path.parent.parent), []
-        (record,) = store.read_all(arrays=True, report=said.append)
+        record = store.read(store.read_all()[0].key, said.append)
         if path.name.endswith(".weights.npz"):
             store.weights(record)
         elif path.suffix == ".zip":
             store.files(record)
-        elif record.result.history != {"loss": [1.0, 0.5]} and not said:
-            said.append(f"{path}: its history is lost")
         print(*said)
 except (RecordError, UsageError) as error:
     print(error)
@@ -177,7 +175,8 @@ def test_a_bomb_in_place_of_what_had_no_room_takes_bounded_memory(tmp_path, bomb
     with_moved(store, MOVED[bomb]())
     path = store.details_path("0007-2")
     said, taken = read(path)
-    assert said == f"{path}: its history is lost"
+    assert said.startswith(f"{path}: "), said
+    assert said.endswith("the arrays of trial 7 are left out")
     print(f"{bomb}: {path.stat().st_size / 1e6:.1f} MB, took {taken / 1e6:.0f} MB")
     assert taken < MOST_MEMORY
 
@@ -203,7 +202,7 @@ def test_a_large_ordinary_record_goes_through_within_the_bound(tmp_path):
     store.write(record)
     path = store.details_path("0007-2")
     said, taken = read(path)
-    assert said == f"{path}: its history is lost", "it is another one than `read` knows"
+    assert not said
     print(f"a large record took {taken / 1e6:.0f} MB")
     assert taken < MOST_MEMORY
     back = as_new(store).read("0007-2")

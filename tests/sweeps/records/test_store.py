@@ -45,6 +45,7 @@ from sweeps.records.enqueued import (
     waiting_points,
 )
 from sweeps.records.sweep import Generation
+from tests.homes import whole_records
 from tests.sweeps.factories import altered, recorded
 
 INFO = SweepInfo(
@@ -261,7 +262,7 @@ def test_a_renamed_sweep_keeps_its_name_when_it_is_repeated(store):
 def test_a_record_read_back_equals_what_was_written_to_the_bit(store):
     record = make_record()
     written = store.write(record)
-    (back,) = as_new(store).read_all(arrays=True)
+    (back,) = whole_records(as_new(store))
     arrays, expected = back.result.arrays, record.result.arrays
     assert arrays["confusion"].dtype == np.uint16
     np.testing.assert_array_equal(arrays["confusion"], expected["confusion"])
@@ -392,8 +393,6 @@ def test_a_file_that_is_gone_or_altered_costs_details_and_no_result(store, damag
     assert len(told) == 1
     assert told[0].startswith(f"{path}: ")
     assert told[0].endswith("the arrays of trial 7 are left out")
-    with pytest.raises(RecordError, match=r"0007-2\.npz"):
-        again.check_details(written)
     assert again.read("0008-2").result.arrays.keys() == {"confusion"}
 
 

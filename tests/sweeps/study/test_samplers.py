@@ -40,7 +40,7 @@ class NeedsMore(optuna.samplers.RandomSampler):
     [
         (Component("tppe"), r"unknown sampler 'tppe'; did you mean 'tpe'\?.*random, qmc, grid"),
         (Component("tpe", {"sed": 1}), r"sampler 'tpe': .*sed"),
-        (Component("optuna.samplers.NoSampler"), r"optuna\.samplers has no 'NoSampler'"),
+        (Component("optuna.samplers.NoSampler"), r"no attribute 'NoSampler'"),
         (Component("no_such_package.Sampler"), r"cannot be imported: No module named"),
         (Component("optuna.pruners.MedianPruner"), r"no subclass of optuna's BaseSampler"),
         (
