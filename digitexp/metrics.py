@@ -1,15 +1,15 @@
 """Logits and labels -> the numbers a trial is judged by. NumPy only.
 
 A headline metric is one value per trial, computed with the restored best weights. Each has the
-direction that is better, the per-epoch metric a pruner watches in its place, and its meaning and
-unit.
+direction that is better, the per-epoch metric a pruner watches in its place, its meaning and unit,
+and whether tables of all trials show it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -59,22 +59,31 @@ def recalls(confusion: np.ndarray, class_names: Sequence[str]) -> dict[str, floa
     }
 
 
-HEADLINE_METRICS: Final[Mapping[str, tuple[Literal["maximize", "minimize"], str | None, str]]] = {
-    "best_val_accuracy": ("maximize", "val_accuracy", "share of right answers"),
-    "best_val_loss": ("minimize", "val_loss", "cross-entropy with L2 penalty, nats"),
-    "best_val_cross_entropy": (
+class Headline(NamedTuple):
+    """What is declared of a headline metric; see `sweeps.experiment.MetricInfo`."""
+
+    direction: Literal["maximize", "minimize"]
+    epoch_metric: str | None
+    description: str
+    shown: bool = True
+
+
+HEADLINE_METRICS: Final[Mapping[str, Headline]] = {
+    "best_val_accuracy": Headline("maximize", "val_accuracy", "share of right answers"),
+    "best_val_loss": Headline("minimize", "val_loss", "cross-entropy with L2 penalty, nats"),
+    "best_val_cross_entropy": Headline(
         "minimize",
         "val_cross_entropy",
         "cross-entropy without penalty, nats; compares across l2",
     ),
-    "train_accuracy": ("maximize", "accuracy", "on the training part"),
-    "accuracy_gap": ("minimize", None, "train_accuracy - best_val_accuracy"),
-    "best_epoch": ("minimize", None, "epoch with the lowest val_loss, from 1"),
-    "epochs": ("minimize", None, "epochs trained"),
-    "train_seconds": ("minimize", None, "wall time of the training alone, seconds"),
-    "parameters": ("minimize", None, "trainable weights"),
+    "train_accuracy": Headline("maximize", "accuracy", "on the training part"),
+    "accuracy_gap": Headline("minimize", None, "train_accuracy - best_val_accuracy"),
+    "best_epoch": Headline("minimize", None, "epoch with the lowest val_loss, from 1"),
+    "epochs": Headline("minimize", None, "epochs trained"),
+    "train_seconds": Headline("minimize", None, "wall time of the training alone, seconds"),
+    "parameters": Headline("minimize", None, "trainable weights", False),
     **{
-        f"recall_{digit}": ("maximize", None, f"share of the {digit}s recognised")
+        f"recall_{digit}": Headline("maximize", None, f"share of the {digit}s recognised", False)
         for digit in range(10)
     },
 }

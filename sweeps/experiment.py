@@ -43,11 +43,13 @@ class MetricInfo:
         epoch_metric: Per-epoch metric that a pruner watches in its place: the same by epoch, or one
             that ranks trials alike; None if there is none.
         description: One line, with the unit.
+        shown: Whether tables of all trials show it. The page of a trial and the CSV have all.
     """
 
     direction: Literal["maximize", "minimize"]
     epoch_metric: str | None = None
     description: str = ""
+    shown: bool = True
 
 
 @dataclass(frozen=True)

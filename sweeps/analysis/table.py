@@ -133,14 +133,28 @@ def metric_names(rows: Iterable[TrialRow], objectives: Sequence[Objective] = ())
 
 
 MOST_BESIDE: Final = 5
-"""So many metrics stand beside the objectives in tables of all trials; the CSV has all."""
+"""So many metrics stand beside the objectives in tables of all trials, if the experiment does not
+declare more of them; the CSV has all."""
 _SHOWN_ANYWAY: Final = frozenset({"epochs", "train_seconds"})
 
 
-def metrics_beside(rows: Iterable[TrialRow], objectives: Sequence[Objective]) -> list[str]:
-    """Return the first headline metrics that tables of all trials show beside the objectives."""
+def metrics_beside(
+    rows: Iterable[TrialRow], objectives: Sequence[Objective], declared: Mapping[str, bool]
+) -> list[str]:
+    """Return the headline metrics that tables of all trials show beside the objectives.
+
+    These are the ones that are declared to be shown, and the first of those that are not declared.
+
+    Args:
+        rows: The rows.
+        objectives: Objectives of the sweep.
+        declared: See `SweepState.shown`.
+    """
     own = {one.metric for one in objectives} | _SHOWN_ANYWAY
-    return [name for name in metric_names(rows) if name not in own][:MOST_BESIDE]
+    names = [name for name in metric_names(rows) if declared.get(name, True) and name not in own]
+    others = [name for name in names if name not in declared]
+    left_out = others[max(0, MOST_BESIDE - (len(names) - len(others))) :]
+    return [name for name in names if name not in left_out]
 
 
 def merge_orders(orders: Iterable[Iterable[str]]) -> list[str]:

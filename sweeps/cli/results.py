@@ -340,7 +340,8 @@ def trials(
         return
     newest = rows[-MOST_SHOWN:]
     champion = champion_of(heard(Conclusions(store).confirmed))
-    _print(TrialsView(newest, info.objectives, info.space, champion, says_constants=True))
+    shown = store.state().shown
+    _print(TrialsView(newest, info.objectives, info.space, champion, True, shown))
     if left := len(rows) - len(newest):
         all_of_them = f"sweeps trials {shlex.quote(info.name)} --csv FILE {place_options()}"
         print(f"{left} earlier trials are not shown; all of them: {all_of_them.strip()}")

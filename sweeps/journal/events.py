@@ -22,7 +22,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 from search_spaces.objectives import Direction, Objective
 from search_spaces.parameters import Value
 from sweeps.errors import UsageError
-from sweeps.experiment import TrialResult, TrialSpec
+from sweeps.experiment import MetricInfo, TrialResult, TrialSpec
 from sweeps.workspace.files import DEEPEST, FormatError, is_deep, parse_json
 
 BY: Final = version("digit-sweeps")
@@ -226,6 +226,25 @@ class Unfinished(Event, frozen=True, kw_only=True, tag="unfinished 1"):
     params: dict[Line, Value]
     distributions: dict[Line, str]
     config: dict[Line, Value]
+
+
+class Shown(Event, frozen=True, kw_only=True, tag="shown 1"):
+    """Which headline metrics tables of all trials show, as the experiment declares it.
+
+    Attributes:
+        metrics: Whether each that is declared is shown.
+    """
+
+    metrics: dict[Line, bool]
+
+    def __post_init__(self) -> None:
+        need_lines(*self.metrics)
+
+    @classmethod
+    def of(cls, metrics: Mapping[str, MetricInfo]) -> Shown:
+        """Return what metrics declare, as far as it has room in a line."""
+        declared = ((name, one.shown) for name, one in metrics.items() if name.isprintable())
+        return cls(metrics=dict(pieces_of(declared)[0]))
 
 
 class Requested(Event, frozen=True, tag="requested 1"):

@@ -27,6 +27,7 @@ from sweeps.journal.events import (
     Requested,
     Retried,
     Returned,
+    Shown,
     Skipped,
     Started,
     Tested,
@@ -77,6 +78,7 @@ class SweepState:
         imported: Trials that were run elsewhere; None as a rule.
         learned: The points that it tries first; None as a rule.
         received: Who sent it, if somebody else recorded it; None if it was made here.
+        shown: Whether tables of all trials show each headline metric that is declared.
         confirmed: Its confirmations, the one in force last.
         tested: Results of test-set evaluations, by their name and whether they are about votes.
     """
@@ -102,6 +104,7 @@ class SweepState:
     imported: Imported | None = None
     learned: Learned | None = None
     received: Received | None = None
+    shown: dict[str, bool] = field(default_factory=dict)
     confirmed: list[Confirmed] = field(default_factory=list)
     tested: dict[tuple[str, bool], Tested] = field(default_factory=dict)
 
@@ -159,6 +162,8 @@ class SweepState:
                 self.learned = msgspec.structs.replace(event, points=(*earlier, *event.points))
             case Skipped():
                 self.skipped.update(event.events)
+            case Shown():
+                self.shown = event.metrics
             case Confirmed():
                 self.confirmed.append(event)
             case Tested():

@@ -10,7 +10,6 @@ texts/<SHA-256>              code, and whatever has no room in a line
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
 import re
@@ -18,6 +17,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
@@ -334,7 +334,7 @@ class RecordStore:
         if event is None:
             raise RecordError(f"no record of attempt {key} in {self.journal.path}")
         record = msgspec.structs.replace(event)  # it keeps what it has parsed
-        if record.details_sha256 is None or record.result is None:
+        if record.details_sha256 is None or record.trained is None:
             return record
         try:
             members = self._details(event)
@@ -347,7 +347,7 @@ class RecordStore:
             for name, array in members.items()
             if name.startswith(_ARRAYS)
         }
-        return record.with_result(dataclasses.replace(record.result, arrays=arrays))
+        return record.with_result(record.result and replace(record.result, arrays=arrays))
 
     def _details(self, record: Record) -> dict[str, np.ndarray]:
         """Return the members of the file of arrays of an attempt.

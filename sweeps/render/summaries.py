@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -109,6 +109,7 @@ class TrialsView:
         space: See `parameter_names`.
         champion: The champion of the sweep's confirmation.
         says_constants: Whether a line names the parameters that are left out.
+        declared: See `metrics_beside`.
     """
 
     rows: Sequence[TrialRow]
@@ -116,6 +117,7 @@ class TrialsView:
     space: Mapping[str, Any] | None = None
     champion: ConfirmedChampion | None = None
     says_constants: bool = False
+    declared: Mapping[str, bool] = field(default_factory=dict)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the widest layout that fits."""
@@ -124,7 +126,8 @@ class TrialsView:
         values = {name: {repr(row.params.get(name)) for row in self.rows} for name in names}
         varied = [name for name in names if is_only or len(values[name]) > 1]
         errors = ["error"] if any(row.error for row in self.rows) else []
-        beside, details = metrics_beside(self.rows, self.objectives), ["epochs", "seconds", "why"]
+        beside = metrics_beside(self.rows, self.objectives, self.declared)
+        details = ["epochs", "seconds", "why"]
         layouts = [(beside[:n], details) for n in range(len(beside), -1, -1)]
         layouts += [([], errors), ([], [])]
         tables = (self._table(varied, *layout, in_one=False) for layout in layouts)

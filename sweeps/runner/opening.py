@@ -27,7 +27,7 @@ from sweeps.experiments.loading import (
 )
 from sweeps.home import Home
 from sweeps.journal import Asked, SweepState
-from sweeps.journal.events import Imported, ImportedTrial, Learned, LearnedPoint, Unfinished
+from sweeps.journal.events import Imported, ImportedTrial, Learned, LearnedPoint, Shown, Unfinished
 from sweeps.records import (
     CodeHistory,
     Record,
@@ -75,7 +75,7 @@ def open_sweep(
         info, home = _new_sweep(config, code), config.home
         known = [*in_lines(imported, "trials"), *in_lines(config.learned, "points")]
         with home.arriving() as part:
-            RecordStore(part).begin(info, *known)
+            RecordStore(part).begin(info, Shown.of(config.experiment.metrics), *known)
             home.place(part, home.store(info.id).folder)
         keep_code(config, info)
         return info
@@ -477,10 +477,8 @@ def _prior_trials(
 
 def describe_imported(imported: Imported) -> str:
     """Return a line: how many results found elsewhere the sampler knows."""
-    return (
-        f"its sampler knows {counted(len(imported.trials), 'imported result')} of "
-        f"{imported.source}, which count for nothing else"
-    )
+    known = counted(len(imported.trials), "imported result")
+    return f"its sampler knows {known} of {imported.source}, which count for nothing else"
 
 
 def describe_prior(prior: Sequence[QueuedTrial]) -> str:

@@ -289,7 +289,7 @@ def trouble_section(data: SweepData) -> Section:
 def _all_trials(data: SweepData) -> Folded:
     rows = [row for row in data.rows if row.trial in data.drawn]
     objectives, blank = data.info.objectives, [None] * len(data.info.objectives)
-    beside = metrics_beside(data.rows, objectives)
+    beside = metrics_beside(data.rows, objectives, data.store.state().shown)
     place = {row.trial: str(number) for number, row in enumerate(data.ranking, 1)}
     if data.info.has_front:
         place = dict.fromkeys((row.trial for row in data.summary.front), "on the front")

@@ -163,7 +163,7 @@ def minimal(kind):
         "environment": {}, "attempts": () if kind.__name__ == "Retried" else 0, "subject": "1",
         "text": "0" * 64, "source": "s", "points": (), "status": "FINISHED", "hidden": True,
         "file": "f", "archive": "0" * 64, "conclusion": {}, "evaluation": "1234abcd-1",
-        "is_vote": False, "seconds": 0.0, "events": (),
+        "is_vote": False, "seconds": 0.0, "events": (), "metrics": {},
         "trials": () if kind.__name__ == "Imported" else 0,
     }  # fmt: skip
     nothing = ("epoch_metric", "diff", "directory", "stopped_by")

@@ -5,6 +5,7 @@ import pytest
 from rich.console import Console
 
 from sweeps.analysis.rows import trial_rows
+from sweeps.analysis.table import metrics_beside
 from sweeps.render.summaries import TrialsView
 from tests.sweeps.render.builders import OBJECTIVES, record
 
@@ -46,6 +47,17 @@ def test_metrics_beside_the_objective_have_columns_as_far_as_there_is_room():
     assert heads[200].count("epochs") == 1, "it has a column anyway"
     assert [name in heads[120] for name in ("mae", "other_2", "why")] == [True, False, True]
     assert [name in heads[100] for name in ("mae", "why")] == [False, True]
+
+
+def test_metrics_are_shown_as_they_are_declared_whatever_their_order():
+    metrics = dict.fromkeys(("hidden", *(f"other_{n}" for n in range(9)), "last"), 0.5)
+    rows = [dataclasses.replace(row, metrics=metrics) for row in trial_rows(records()[:2])]
+    declared = {"hidden": False, "last": True, "absent": True}
+    beside = metrics_beside(rows, OBJECTIVES, declared)
+    assert beside == ["other_0", "other_1", "other_2", "other_3", "last"], "five in all"
+    every = dict.fromkeys(metrics, True)
+    assert metrics_beside(rows, OBJECTIVES, every) == [*metrics], "as many as are declared"
+    assert metrics_beside(rows, OBJECTIVES, {})[0] == "hidden", "a sweep of before declares none"
 
 
 def test_a_narrower_one_loses_details_but_no_parameter():

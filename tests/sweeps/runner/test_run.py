@@ -14,6 +14,7 @@ from search_spaces.space import Component
 from sweeps.config.options import RunOptions
 from sweeps.config.resolving import resolve
 from sweeps.errors import UsageError
+from sweeps.experiment import MetricInfo
 from sweeps.journal import Asked
 from sweeps.runner.opening import check_fingerprint, open_sweep
 from sweeps.runner.ownership import SweepLock
@@ -27,6 +28,13 @@ from tests.sweeps.toy_experiment import ToyExperiment, experiment
 def test_a_sweep_ends_with_as_many_outcomes_as_were_asked_for(run_toy):
     sweep = run_toy(trials=7)
     assert [row.state for row in sweep.rows()] == ["COMPLETE"] * 7
+
+
+def test_a_sweep_keeps_which_metrics_its_experiment_declares_to_be_shown(run_toy, monkeypatch):
+    hidden = MetricInfo("minimize", shown=False)
+    monkeypatch.setitem(ToyExperiment.metrics, "loss", hidden)
+    sweep = run_toy(trials=1)
+    assert sweep.home.store(sweep.info.id).state().shown == {"score": True, "loss": False}
 
 
 def test_each_trial_is_trained_with_a_seed_of_its_own(finished_toy):
