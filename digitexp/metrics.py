@@ -42,6 +42,12 @@ def confusion_counts(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return counts.reshape(classes, classes).astype(np.uint32)
 
 
+def of_training(history: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Return `best_epoch`, from 1, by the lowest `val_loss`, and the number of `epochs`."""
+    best = int(np.nanargmin(history["val_loss"]))
+    return {"best_epoch": float(best + 1), "epochs": float(len(history["val_loss"]))}
+
+
 def recalls(confusion: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
     """Return `recall_<class>` for each class that occurs: right answers / images of the class.
 

@@ -73,7 +73,7 @@ def write_outcome(
 
     files = draw_trial(
         outcome.history,
-        outcome.confusion,
+        outcome.arrays["confusion"],
         class_names,
         outcome.metrics.get("best_epoch"),
         say_parts(f"{config.describe()}{SEPARATOR}{outcome.stop_reason.replace('_', ' ')}"),
@@ -93,7 +93,9 @@ def write_outcome(
     files["model_summary.txt"] = outcome.summary.encode()
     if outcome.weights is not None:
         files["weights.npz"] = _npz(np.savez, outcome.weights)
-        files["confusion.npz"] = _npz(np.savez_compressed, {"confusion": outcome.confusion})
+        files["confusion.npz"] = _npz(
+            np.savez_compressed, {"confusion": outcome.arrays["confusion"]}
+        )
     for leftover in _LEFTOVERS:
         (folder / leftover).unlink(missing_ok=True)
     write_files(folder, files)
@@ -133,7 +135,7 @@ def print_outcome(folder: Path, outcome: TrainingOutcome, class_names: Sequence[
         print(f"Diverged in epoch {epochs}: the loss is no longer a finite number.")
     if metrics:
         best = int(metrics["best_epoch"])
-        _print_confusion(outcome.confusion[best - 1], class_names)
+        _print_confusion(outcome.arrays["confusion"][best - 1], class_names)
         print(
             f"Best epoch {best} of {int(metrics['epochs'])} "
             f"({outcome.stop_reason.replace('_', ' ')}, {metrics['train_seconds']:.1f} s): "

@@ -176,14 +176,11 @@ class Digits:
         return replace(result, engine_reason=own if any(config.dropout_rates) else "")
 
     def _result(self, outcome: TrainingOutcome, arrays: TrainingData) -> TrialResult:
-        told = dict(vars(outcome))
-        kept, logits = {"confusion": told.pop("confusion")}, told.pop("validation_logits")
-        facts = {"class_names": list(arrays.class_names), "image_shape": list(arrays.image_shape)}
-        info = {**facts, **told.pop("info")}
+        shape, logits = list(arrays.image_shape), outcome.arrays.get("validation_logits")
+        info = {"class_names": list(arrays.class_names), "image_shape": shape, **outcome.info}
         if logits is not None:
-            kept["validation_logits"] = logits
             info["temperature"] = fit_temperature(logits, arrays.validation_labels)
-        return TrialResult(**told, arrays=kept, info=info)
+        return TrialResult(**{**vars(outcome), "info": info})
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         """Draw the curves, and the confusion matrix of the images that stopped it early."""

@@ -6,20 +6,12 @@ Neither needs TensorFlow; the time that TensorFlow takes to start is not counted
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from digitexp.config import TrialConfig, only_keras
 from digitexp.models import count_parameters
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from digitexp.training.observer import DigitsObserver
-    from digitexp.training.outcome import Forward
-    from digitexp.training.resuming import SavesState
 
 
 def _seconds(
@@ -128,45 +120,13 @@ def plan_training(
     return TrainingPlan(engine, reason, seconds)
 
 
-class Net(Protocol):
-    """One net of a configuration, as an engine builds and trains it.
-
-    Attributes:
-        summary: Its layers as a table, in text.
-        forward: (n, features) float32 images -> (n, classes) logits and the penalty, of the weights
-            as they are.
-    """
-
-    summary: str
-    forward: Forward
-
-    def named_weights(self) -> dict[str, np.ndarray]:
-        """Return copies of all weights by name: `hidden_1/kernel`, `hidden_1/bias`, ..."""
-        ...
-
-    def give(self, weights: Mapping[str, np.ndarray]) -> None:
-        """Take some of the weights, by name."""
-        ...
-
-    def fit(self, observer: DigitsObserver, checkpoint: SavesState | None) -> float:
-        """Train until the observer says that it is over; the net then has the best weights.
-
-        Args:
-            observer: Is handed each epoch, and decides.
-            checkpoint: Keeps the state, from which the next attempt goes on; None: nothing is kept.
-
-        Returns:
-            Seconds that earlier attempts have trained the epochs that were not trained again.
-        """
-        ...
-
-
 def load_engine(name: str) -> Any:
     """Import an engine by the name a plan gives.
 
     Returns:
-        A module with `Net`, see above, made of a `TrialConfig` and `TrainingData`; and with the
-        context `memory_errors`, in which too little memory raises MemoryError.
+        A module with `Net` (see `digitexp.training.trainer`), made of a `TrialConfig` and
+        `TrainingData`; and with the context `memory_errors`, in which too little memory raises
+        MemoryError.
     """
     if name == "compiled":
         from digitexp.training.compiled import engine

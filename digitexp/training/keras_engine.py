@@ -24,7 +24,8 @@ from digitexp.tensorflow_setup import (
 )
 from digitexp.training import resuming
 from digitexp.training.callbacks import Following
-from digitexp.training.observer import DigitsObserver
+from digitexp.training.engines import engine_of
+from digitexp.training.observer import Observer
 from digitexp.training.outcome import Forward, TrainingData
 from digitexp.training.resuming import Resumption, SavesState
 
@@ -108,14 +109,19 @@ _CHUNK: Final = 1024
 
 
 class Net:
-    """One Keras model of a configuration, see `digitexp.training.engines.Net`.
+    """One Keras model of a configuration, see `digitexp.training.trainer.Net`.
 
     Attributes:
         model: The compiled model.
+        forward: (n, features) images -> (n, classes) logits and the penalty, of its weights as they
+            are.
     """
+
+    engine = "keras"
 
     def __init__(self, config: TrialConfig, data: TrainingData) -> None:
         start_tensorflow()
+        self.engine_reason = engine_of(config)[1]
         begin_training(config.seed)
         self._config, self._data = config, data
         self.model = build_model(config, data.image_shape, data.n_classes)
@@ -133,7 +139,7 @@ class Net:
                 if (array := weights.get(f"{layer.name}/{variable.name}")) is not None:
                     variable.assign(array)
 
-    def fit(self, observer: DigitsObserver, checkpoint: SavesState | None) -> float:
+    def fit(self, observer: Observer, checkpoint: SavesState | None) -> float:
         """Train until the observer says that it is over; the net then has the best weights.
 
         All steps of an epoch run in one call of the compiled function: to the bit the same numbers
@@ -179,7 +185,7 @@ class SameNet(Net):
         chain = chain_of(config, data.image_shape, data.n_classes)
         self.give(chain.initial_weights(config.kernel_initializer, config.seed))
 
-    def fit(self, observer: DigitsObserver, checkpoint: SavesState | None) -> float:
+    def fit(self, observer: Observer, checkpoint: SavesState | None) -> float:
         """Train until the observer says that it is over; the net then has the best weights."""
         config, data, best = self._config, self._data, self.named_weights()
         for epoch in range(config.epochs):

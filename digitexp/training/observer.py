@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 
-from digitexp.metrics import accuracy, confusion_counts, cross_entropy
-from digitexp.training.outcome import (
-    EPOCH_METRICS,
-    VAL_CROSS_ENTROPY,
-    Forward,
-    OnEpoch,
-    TrainingData,
-)
-from digitexp.training.schedule import Schedule, shown_rate
+from digitexp.training.outcome import VAL_CROSS_ENTROPY, Forward, OnEpoch
+from digitexp.training.schedule import Schedule
+
+Measure = Callable[[Forward, float], tuple[Mapping[str, float], Mapping[str, np.ndarray]]]
+"""(the net as it is now, the rate of the epoch) -> metrics of an epoch, and arrays to be kept."""
 
 
 class Observer:
@@ -27,14 +23,25 @@ class Observer:
     Attributes:
         schedule: Decides on the next epoch.
         history: The metrics of the epochs so far by name, one value an epoch.
+        kept: The arrays that were kept of them by name, one an epoch.
         diverged: Whether a loss was NaN or infinite.
         stop_reason: The text that `on_epoch` returned, None if it never asked to stop.
     """
 
-    def __init__(self, on_epoch: OnEpoch, schedule: Schedule) -> None:
-        self._on_epoch = on_epoch
+    def __init__(
+        self, on_epoch: OnEpoch, schedule: Schedule, measure: Measure | None = None
+    ) -> None:
+        """Begin with no epoch.
+
+        Args:
+            on_epoch: Asked after each epoch, but the one that diverged.
+            schedule: Decides on the next epoch.
+            measure: Measures the validation part; None: whoever hands an epoch over has done so.
+        """
+        self._on_epoch, self._measure = on_epoch, measure
         self.schedule = schedule
         self.history: dict[str, list[float]] = {}
+        self.kept: dict[str, list[np.ndarray]] = {}
         self.diverged = False
         self.stop_reason: str | None = None
 
@@ -42,6 +49,14 @@ class Observer:
     def is_over(self) -> bool:
         """Whether no further epoch is to be trained."""
         return self.diverged or self.stop_reason is not None or self.schedule.has_stopped
+
+    def after_epoch(self, epoch: int, metrics: Mapping[str, float], forward: Forward) -> None:
+        """Take an epoch, counted from 0: its training metrics, and the net as it is now."""
+        assert self._measure is not None
+        found, arrays = self._measure(forward, self.schedule.rate)
+        for name, array in arrays.items():
+            self.kept.setdefault(name, []).append(array)
+        self.take(epoch, {**metrics, **found})
 
     def take(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Take the metrics of an epoch, counted from 0, `loss` and `val_loss` among them."""
@@ -67,48 +82,15 @@ class Observer:
 
     def get_state(self) -> dict[str, Any]:
         """Return what it has measured so far, as plain values and arrays."""
-        return {"history": self.history, "schedule": self.schedule.get_state()}
+        kept = {name: np.stack(arrays) for name, arrays in self.kept.items()}
+        return {"history": self.history, "schedule": self.schedule.get_state(), **kept}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what an earlier attempt had measured."""
         self.history = {name: list(values) for name, values in state["history"].items()}
+        own = {"history", "schedule"}
+        self.kept = {name: [*arrays] for name, arrays in state.items() if name not in own}
         self.schedule.set_state(state["schedule"])
 
 
 _LOSSES = ("loss", "val_loss", VAL_CROSS_ENTROPY)
-
-
-class DigitsObserver(Observer):
-    """Measures the validation part of the digits, after each epoch.
-
-    Attributes:
-        confusion: Confusion counts after each epoch.
-    """
-
-    def __init__(self, data: TrainingData, on_epoch: OnEpoch, schedule: Schedule) -> None:
-        super().__init__(on_epoch, schedule)
-        self._images, self._labels = data.validation_images, data.validation_labels
-        self.history = {name: [] for name in (*EPOCH_METRICS, VAL_CROSS_ENTROPY)}
-        self.confusion: list[np.ndarray] = []
-
-    def after_epoch(self, epoch: int, metrics: Mapping[str, float], forward: Forward) -> None:
-        """Take an epoch, counted from 0: its `loss` and `accuracy`, and the net as it is now."""
-        logits, penalty = forward(self._images)
-        entropy = cross_entropy(logits, self._labels)
-        self.confusion.append(confusion_counts(logits, self._labels))
-        self.take(epoch, {
-            **metrics,
-            "val_loss": entropy + penalty,
-            "val_accuracy": accuracy(logits, self._labels),
-            "learning_rate": shown_rate(self.schedule.rate),
-            VAL_CROSS_ENTROPY: entropy,
-        })  # fmt: skip
-
-    def get_state(self) -> dict[str, Any]:
-        """Return what it has measured so far, as plain values and arrays."""
-        return {**super().get_state(), "confusion": np.stack(self.confusion)}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what an earlier attempt had measured."""
-        super().set_state(state)
-        self.confusion = list(state["confusion"])

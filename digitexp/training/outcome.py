@@ -80,23 +80,23 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """The result of training one configuration.
+    """The result of training one net.
 
     Attributes:
         outcome: `complete`, `stopped` (`on_epoch` said so) or `diverged` (NaN or infinity).
         stop_reason: `early_stopping`, `max_epochs`, `diverged`, or the text of `on_epoch`.
         metrics: Headline metrics of the restored best weights; all finite; empty when training
             diverged in its first epoch. `best_epoch` counts from 1.
-        history: `EPOCH_METRICS` and `VAL_CROSS_ENTROPY`, one value per epoch; NaN only in the last
-            epoch of a diverged training. `learning_rate` is the rate used in that epoch.
-        confusion: (epochs, classes, classes), uint32, [true, predicted], on the validation part
-            after each epoch.
-        validation_logits: (n_validation, classes), float32, of the restored best weights; None
-            when training diverged in its first epoch.
+        history: Metrics of the epochs by name, one value per epoch; NaN only in the last epoch of a
+            diverged training. `learning_rate` is the rate used in that epoch.
+        arrays: What was kept of each epoch, and what the best weights were judged by. Of digits
+            `confusion` (epochs, classes, classes), uint32, [true, predicted], on the validation
+            part after each epoch; and `validation_logits` (n_validation, classes), float32.
         weights: The restored best weights by name; None when training diverged in its first epoch.
         timings: Seconds by stage; names end in `_seconds`.
         summary: The net's layers as a table, in text.
         engine: Name of the engine.
+        engine_reason: Why this one, in a few words.
         info: JSON-compatible facts that are in no metric.
     """
 
@@ -104,10 +104,10 @@ class TrainingOutcome:
     stop_reason: str
     metrics: Mapping[str, float]
     history: Mapping[str, list[float]]
-    confusion: np.ndarray = field(repr=False)
-    validation_logits: np.ndarray | None = field(repr=False)
+    arrays: Mapping[str, np.ndarray] = field(repr=False)
     weights: Mapping[str, np.ndarray] | None = field(repr=False)
     timings: Mapping[str, float]
     summary: str = field(repr=False)
     engine: str
+    engine_reason: str = ""
     info: Mapping[str, Any] = field(default_factory=dict)

@@ -1,21 +1,29 @@
-"""Train one configuration: the only way from a TrialConfig to a TrainingOutcome."""
+"""Trains one configuration of the digits: its net, and what is measured of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from digitexp.config import ConfigError, TrialConfig
-from digitexp.metrics import accuracy, confusion_counts, cross_entropy, recalls
+from digitexp.metrics import accuracy, confusion_counts, cross_entropy, of_training, recalls
 from digitexp.models import count_parameters
-from digitexp.training.engines import Net, engine_of, load_engine
-from digitexp.training.observer import DigitsObserver
-from digitexp.training.outcome import Forward, OnEpoch, TrainingData, TrainingOutcome
-from digitexp.training.schedule import Schedule
+from digitexp.training import trainer
+from digitexp.training.engines import engine_of, load_engine
+from digitexp.training.observer import Observer
+from digitexp.training.outcome import (
+    VAL_CROSS_ENTROPY,
+    Forward,
+    OnEpoch,
+    TrainingData,
+    TrainingOutcome,
+)
+from digitexp.training.schedule import Schedule, shown_rate
 from digitexp.weights_files import Layers, file_digest, find_weights, read_weights
 
 if TYPE_CHECKING:
@@ -27,7 +35,7 @@ OUTPUT = "output"
 number of classes does not make them the same classes."""
 
 
-def start_from(net: Net, path: str | None) -> dict[str, Any]:
+def start_from(net: Any, path: str | None) -> dict[str, Any]:
     """Give a net the weights of a file, all but those of its output layer.
 
     Layers are matched by name. Both nets must have the same layers, with arrays of the same shapes.
@@ -123,7 +131,7 @@ def train(
         return _train(config, data, on_epoch, checkpoint)
     plain = replace(config, rotation=0.0, shift=0.0, zoom=0.0, augment_worst_classes=None)
     before = _train(plain, data)
-    if before.validation_logits is None:
+    if before.weights is None:
         return before  # it diverged at once: no class is known to be worst
     worst = _worst_classes(before, data, config.augment_worst_classes)
     targeted = replace(data, augmented_classes=worst)
@@ -151,58 +159,56 @@ def _train(
     *,
     repeats: bool = False,
 ) -> TrainingOutcome:
-    name = "keras" if repeats else engine_of(config)[0]
-    started, engine = perf_counter(), load_engine(name)
+    began, engine = perf_counter(), load_engine("keras" if repeats else engine_of(config)[0])
     with engine.memory_errors():
         net = (engine.SameNet if repeats else engine.Net)(config, data)
         info = start_from(net, config.initial_weights)
-        observer = DigitsObserver(data, on_epoch, Schedule(vars(config)))
-        built = perf_counter()
-        seconds_before = net.fit(observer, checkpoint)
-        trained = perf_counter()
-        train_seconds = trained - built + seconds_before
-        has_best = bool(np.isfinite(observer.history["val_loss"]).any())
-        logits, metrics = _judged(config, data, observer, net.forward) if has_best else (None, {})
-    evaluated = perf_counter()
-    return TrainingOutcome(
-        *observer.ending(),
-        metrics=metrics | {"train_seconds": train_seconds} if has_best else {},
-        history=observer.history,
-        confusion=np.stack(observer.confusion),
-        validation_logits=logits,
-        weights=net.named_weights() if has_best else None,
-        timings={
-            "build_seconds": built - started,
-            "train_seconds": train_seconds,
-            "evaluate_seconds": evaluated - trained,
-        },
-        summary=net.summary,
-        engine=name,
-        info=info,
-    )
+        observer = Observer(on_epoch, Schedule(vars(config)), partial(_measured, data))
+        return trainer.train(
+            net,
+            observer,
+            lambda: _judged(config, data, net.forward, observer.history),
+            began=began,
+            checkpoint=checkpoint,
+            info=info,
+        )
+
+
+def _measured(
+    data: TrainingData, forward: Forward, rate: float
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Measure the validation part after an epoch that was trained at that rate."""
+    labels = data.validation_labels
+    logits, penalty = forward(data.validation_images)
+    entropy = cross_entropy(logits, labels)
+    return {
+        "val_loss": entropy + penalty,
+        "val_accuracy": accuracy(logits, labels),
+        "learning_rate": shown_rate(rate),
+        VAL_CROSS_ENTROPY: entropy,
+    }, {"confusion": confusion_counts(logits, labels)}
 
 
 def _judged(
-    config: TrialConfig, data: TrainingData, observer: DigitsObserver, forward: Forward
-) -> tuple[np.ndarray, dict[str, float]]:
-    """Return logits of the validation part and headline metrics, of the restored best weights."""
+    config: TrialConfig, data: TrainingData, forward: Forward, history: Mapping[str, list[float]]
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Return headline metrics and logits of the validation part, of the restored best weights."""
     labels = data.validation_labels
     logits, penalty = forward(data.validation_images)
     right, entropy = accuracy(logits, labels), cross_entropy(logits, labels)
     starts = range(0, len(data.train_labels), _AT_ONCE)
     train_logits = [forward(data.train_images[i : i + _AT_ONCE])[0] for i in starts]
     train_accuracy = accuracy(np.concatenate(train_logits), data.train_labels)
-    return logits, {
+    return {
         "best_val_accuracy": right,
         "best_val_loss": entropy + penalty,
         "best_val_cross_entropy": entropy,
         "train_accuracy": train_accuracy,
         "accuracy_gap": train_accuracy - right,
-        "best_epoch": float(np.nanargmin(observer.history["val_loss"]) + 1),
-        "epochs": float(len(observer.history["loss"])),
+        **of_training(history),
         "parameters": float(count_parameters(config, data.image_shape, data.n_classes)),
         **recalls(confusion_counts(logits, labels), data.class_names),
-    }
+    }, {"validation_logits": logits}
 
 
 _AT_ONCE: Final = 8192
@@ -228,7 +234,7 @@ def _told_with(
         "classes": [data.class_names[label] for label in data.augmented_classes or ()],
         "images": np.bincount(data.validation_labels, minlength=data.n_classes).tolist(),
         "right_before": _right(before, data).tolist(),
-        "right_after": None if after.validation_logits is None else _right(after, data).tolist(),
+        "right_after": None if after.weights is None else _right(after, data).tolist(),
     }
     timings = {name: seconds + before.timings[name] for name, seconds in after.timings.items()}
     metrics = dict(after.metrics)
@@ -239,5 +245,5 @@ def _told_with(
 
 
 def _right(outcome: TrainingOutcome, data: TrainingData) -> np.ndarray:
-    assert outcome.validation_logits is not None
-    return np.diag(confusion_counts(outcome.validation_logits, data.validation_labels))
+    logits = outcome.arrays["validation_logits"]
+    return np.diag(confusion_counts(logits, data.validation_labels))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
-from typing import Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import keras
 import numpy as np
@@ -32,14 +32,19 @@ from digitexp.experiments.keras_experiment.judging import (
     needed_metrics,
     voting_predictions,
 )
+from digitexp.metrics import of_training
 from digitexp.tensorflow_setup import begin_training, known_warnings_ignored
 from digitexp.training import resuming
 from digitexp.training.callbacks import Following
 from digitexp.training.observer import Observer
 from digitexp.training.resuming import Resumption
 from digitexp.training.schedule import Schedule, shown_rate
+from digitexp.training.trainer import train
 from sweeps.capabilities import BY_SAMPLE, PREDICTIONS
 from sweeps.experiment import OnEpoch, TrialResult, TrialSpec
+
+if TYPE_CHECKING:
+    from digitexp.training.resuming import SavesState
 
 
 def checked(model: Any) -> Any:
@@ -158,172 +163,207 @@ def _who_ended(callbacks: Sequence[Any]) -> str:
     return type(one).__name__ + (f"({monitor})" if isinstance(monitor, str) else "")
 
 
-class _Fitting(NamedTuple):
-    """What a training obeys: an observer, callbacks of the user's, a seed, and a state.
+class UserNet:
+    """A user's model with its data; see `digitexp.training.trainer.Net`.
 
     Attributes:
-        observer: Decides after each epoch.
-        hand_over: Hands it an epoch: (number from 0, its metrics).
-        own: Callbacks of the user's.
-        counts: (n_train,) how much each training example counts; None if all count alike.
-        seed: Decides the order of the samples, and dropout of the engine `compiled`.
-        resumption: The state, as Keras's loops keep it.
+        model: The compiled model.
+        outputs: Inputs -> outputs of the net with its weights as they are, as arrays.
     """
 
-    observer: Observer
-    hand_over: Callable[[int, dict[str, Any]], None]
-    own: Sequence[Any]
-    counts: np.ndarray | None
-    seed: int
-    resumption: Resumption
+    def __init__(
+        self,
+        model: Any,
+        parts: Parts,
+        params: Mapping[str, Any],
+        *,
+        seed: int,
+        needed: Sequence[str],
+        own: Sequence[Any],
+        counts: np.ndarray | None,
+    ) -> None:
+        """Take a model.
+
+        Args:
+            model: The compiled model.
+            parts: Training and validation part.
+            params: Parameters of the training.
+            seed: Decides the order of the samples, and dropout of the engine `compiled`.
+            needed: Metrics that each epoch must have.
+            own: Callbacks of the user's.
+            counts: (n_train,) how much each training example counts; None if all count alike.
+        """
+        self.model = model
+        self.outputs: Callable[[Any], Any] = partial(_outputs, model)
+        self.engine = self.engine_reason = ""
+        self._parts, self._params, self._seed = parts, params, seed
+        self._needed, self._own, self._counts = needed, own, counts
+        self._weights: Sequence[np.ndarray] | None = None  # in Keras's order, if it has others
 
     @property
-    def watchers(self) -> list[Any]:
-        """All callbacks."""
-        return [Following(self.observer, self.hand_over), *self.own]
+    def summary(self) -> str:
+        """Keras's table of the layers."""
+        return summary_of(self.model)
 
+    def named_weights(self) -> dict[str, np.ndarray]:
+        """Return copies of all weights by name."""
+        return named_weights(self.model, self._weights)
 
-class _Fitted(NamedTuple):
-    """How a model was trained.
+    def fit(self, observer: Observer, checkpoint: SavesState | None) -> float:
+        """Train by the engine that is asked for, or the fastest that can.
 
-    Attributes:
-        engine: Name of the engine.
-        reason: Why this one.
-        outputs: Inputs -> outputs of the trained model, as arrays.
-        seconds_before: Of earlier attempts.
-        weights: In Keras's order, if the model does not have them.
-    """
+        Raises:
+            ValueError: The engine that is asked for cannot train the model.
+        """
+        parts, asked, reason = self._parts, self._params["engine"], "asked for"
+        by_batch = [type(one).__name__ for one in self._own if _looks_at_batches(one)]
+        general = None
+        if by_batch:
+            general = f"the callback {by_batch[0]} looks at batches"
+        elif parts.is_dataset:
+            general = "its data are tf.data datasets"
+        if asked in {"auto", "compiled"}:
+            found = general or self._fit_by_chain(observer, checkpoint)
+            if not isinstance(found, str):
+                self.engine = "compiled"
+                self.engine_reason = "a chain of dense layers: an epoch is one call of machine code"
+                return found
+            reason = found
+        resumption = Resumption(checkpoint)
+        watchers = [Following(observer, self._handing_over(observer)), *self._own]
+        if asked in {"auto", "graph"}:
+            why_not = general or self._fit_by_graph(watchers, resumption)
+            if why_not is None:
+                why = "an epoch is one call, a structure is traced once"
+                why += f"; not compiled, for {reason}" if asked == "auto" else ""
+                self.engine, self.engine_reason = "graph", why
+                return resumption.seconds_before
+            reason = why_not
+        if asked in {"compiled", "graph"}:
+            raise ValueError(
+                f"engine {asked} cannot train this model: {reason}. Set engine to auto"
+            )
+        self._fit_by_keras(watchers, resumption, by_batch=bool(by_batch))
+        self.engine, self.engine_reason = "keras", reason
+        return resumption.seconds_before
 
-    engine: str
-    reason: str
-    outputs: Callable[[Any], Any]
-    seconds_before: float
-    weights: Sequence[np.ndarray] | None = None
+    def _fit_by_chain(self, observer: Observer, checkpoint: SavesState | None) -> float | str:
+        """Train by the engine `compiled`; return why not if it cannot, else as `fit`."""
+        from digitexp.training.compiled import engine
+        from digitexp.training.compiled.net import CompiledNet, Data
+        from digitexp.training.keras_chain import NoChain, chain_of
 
+        if self._own:
+            return "a callback may look at the model"
+        (x, y), (held_out_x, held_out_y) = self._parts.train, self._parts.validation
+        try:
+            own = chain_of(self.model, y)
+            answers, held_out = own.answers(y), own.answers(held_out_y)
+            counts = () if self._counts is None else self._counts
+            data = Data.of(own.samples(x), answers, counts, dtype=own.dtype)
+            validation = Data.of(own.samples(held_out_x), held_out, dtype=own.dtype)
+        except NoChain as error:
+            return str(error)
+        net = CompiledNet(own.chain, own.optimizer, own.weights(), self._seed, own.dtype)
+        schedule, hand_over = observer.schedule, self._handing_over(observer)
+        schedule.rate = float(self.model.optimizer.learning_rate)  # may have 64 bits
 
-def _fit(model: Any, parts: Parts, params: Mapping[str, Any], how: _Fitting) -> _Fitted:
-    """Train by the engine that is asked for, or the fastest that can.
+        def after_epoch(epoch: int, loss: float, outputs: np.ndarray, order: np.ndarray) -> None:
+            val_loss, predicted = net.evaluate(validation)
+            later = {"loss": val_loss, **own.measured(held_out, predicted)}
+            hand_over(epoch, {
+                "loss": loss,
+                **own.measured(answers[order], outputs),
+                **{f"val_{name}": value for name, value in later.items()},
+                "learning_rate": shown_rate(schedule.rate),
+            })  # fmt: skip
 
-    Raises:
-        ValueError: The engine that is asked for cannot train the model.
-    """
-    asked, reason, by_keras = params["engine"], "asked for", partial(_outputs, model)
-    by_batch = [type(one).__name__ for one in how.own if _looks_at_batches(one)]
-    general = None
-    if by_batch:
-        general = f"the callback {by_batch[0]} looks at batches"
-    elif parts.is_dataset:
-        general = "its data are tf.data datasets"
-    if asked in {"auto", "compiled"}:
-        found = general or _fit_by_chain(model, parts, params, how)
-        if not isinstance(found, str):
-            return found
-        reason = found
-    if asked in {"auto", "graph"}:
-        why_not = general or _fit_by_graph(model, parts, params, how)
-        if why_not is None:
-            why = "an epoch is one call, a structure is traced once"
-            why += f"; not compiled, for {reason}" if asked == "auto" else ""
-            return _Fitted("graph", why, by_keras, how.resumption.seconds_before)
-        reason = why_not
-    if asked in {"compiled", "graph"}:
-        raise ValueError(f"engine {asked} cannot train this model: {reason}. Set engine to auto")
-    if parts.is_dataset:
-        steps, arguments = int(parts.train.cardinality()), {"x": parts.train, "shuffle": False}
-    else:
-        x, y = parts.train
-        steps = math.ceil((parts.n_train or 0) / params["batch_size"])
-        arguments = {"x": x, "y": y, "batch_size": params["batch_size"]}
-        arguments |= {} if how.counts is None else {"sample_weight": how.counts}
-    # All steps of an epoch in one call of the compiled function, where their number is known:
-    # below 0 is a dataset that does not know its length.
-    model.steps_per_execution = 1 if by_batch else max(1, steps)
-    resuming.fit(
-        model,
-        how.watchers,
-        how.resumption,
-        steps=steps if steps >= 0 else None,
-        epochs=params["epochs"],
-        validation_data=parts.validation,
-        **arguments,
-    )
-    return _Fitted("keras", reason, by_keras, how.resumption.seconds_before)
-
-
-def _fit_by_chain(
-    model: Any, parts: Parts, params: Mapping[str, Any], how: _Fitting
-) -> _Fitted | str:
-    """Train by the engine `compiled`; return why not if it cannot."""
-    from digitexp.training.compiled import engine
-    from digitexp.training.compiled.net import CompiledNet, Data
-    from digitexp.training.keras_chain import NoChain, chain_of
-
-    if how.own:
-        return "a callback may look at the model"
-    try:
-        own = chain_of(model, parts.train[1])
-        answers = own.answers(parts.train[1])
-        held_out = own.answers(parts.validation[1])
-        counts = () if how.counts is None else how.counts
-        data = Data.of(own.samples(parts.train[0]), answers, counts, dtype=own.dtype)
-        validation = Data.of(own.samples(parts.validation[0]), held_out, dtype=own.dtype)
-    except NoChain as error:
-        return str(error)
-    net = CompiledNet(own.chain, own.optimizer, own.weights(), how.seed, own.dtype)
-    how.observer.schedule.rate = float(model.optimizer.learning_rate)  # may have 64 bits
-
-    def after_epoch(epoch: int, loss: float, outputs: np.ndarray, order: np.ndarray) -> None:
-        val_loss, predicted = net.evaluate(validation)
-        later = {"loss": val_loss, **own.measured(held_out, predicted)}
-        how.hand_over(epoch, {
-            "loss": loss,
-            **own.measured(answers[order], outputs),
-            **{f"val_{name}": value for name, value in later.items()},
-            "learning_rate": shown_rate(how.observer.schedule.rate),
-        })  # fmt: skip
-
-    seconds = engine.fit(
-        net,
-        data,
-        how.observer,
-        after_epoch,
-        epochs=params["epochs"],
-        batch_size=params["batch_size"],
-        seed=how.seed,
-        build=repr((own.chain, own.optimizer, {**params, "epochs": 1})),
-        checkpoint=how.resumption.checkpoint,
-    )
-    if parts.fold is not None:  # Keras scores it, too
-        own.give_back(net.named_weights())
-    why = "a chain of dense layers: an epoch is one call of machine code"
-    weights = own.in_order(model, net.named_weights())
-    return _Fitted("compiled", why, lambda x: net.forward(own.samples(x))[0], seconds, weights)
-
-
-def _fit_by_graph(model: Any, parts: Parts, params: Mapping[str, Any], how: _Fitting) -> str | None:
-    """Train by the graph engine; return why not if it cannot."""
-    from digitexp.training.graph import engine
-
-    generator, count = np.random.default_rng((how.seed, _SHUFFLING)), parts.n_train
-    ones = np.ones(parts.n_validation, np.float32)
-    how.resumption.generators = [generator]
-    assert count is not None  # only a dataset does not say
-    try:
-        engine.fit(
-            model,
-            parts.train if how.counts is None else (*parts.train, how.counts),
-            parts.validation if how.counts is None else (*parts.validation, ones),
-            batch_size=params["batch_size"],
-            epochs=params["epochs"],
-            callbacks=how.watchers,
-            order=lambda _: generator.permutation(count),
-            is_left_alone=not how.own,
-            resumption=how.resumption,
+        seconds = engine.fit(
+            net,
+            data,
+            observer,
+            after_epoch,
+            epochs=self._params["epochs"],
+            batch_size=self._params["batch_size"],
+            seed=self._seed,
+            build=repr((own.chain, own.optimizer, {**self._params, "epochs": 1})),
+            checkpoint=checkpoint,
         )
-    except engine.Untraceable as error:
-        how.resumption.generators = []
-        return str(error)
-    return None
+        if self._parts.fold is not None:  # Keras scores it, too
+            own.give_back(net.named_weights())
+        self._weights = own.in_order(self.model, net.named_weights())
+        self.outputs = lambda x: net.forward(own.samples(x))[0]
+        return seconds
+
+    def _fit_by_graph(self, watchers: Sequence[Any], resumption: Resumption) -> str | None:
+        """Train by the graph engine; return why not if it cannot."""
+        from digitexp.training.graph import engine
+
+        parts, count = self._parts, self._parts.n_train
+        generator = np.random.default_rng((self._seed, _SHUFFLING))
+        ones = np.ones(parts.n_validation, np.float32)
+        resumption.generators = [generator]
+        assert count is not None  # only a dataset does not say
+        try:
+            engine.fit(
+                self.model,
+                parts.train if self._counts is None else (*parts.train, self._counts),
+                parts.validation if self._counts is None else (*parts.validation, ones),
+                batch_size=self._params["batch_size"],
+                epochs=self._params["epochs"],
+                callbacks=watchers,
+                order=lambda _: generator.permutation(count),
+                is_left_alone=not self._own,
+                resumption=resumption,
+            )
+        except engine.Untraceable as error:
+            resumption.generators = []
+            return str(error)
+        return None
+
+    def _fit_by_keras(
+        self, watchers: Sequence[Any], resumption: Resumption, *, by_batch: bool
+    ) -> None:
+        """Train by `model.fit`, all steps of an epoch in one call of the compiled function."""
+        parts, batch_size = self._parts, self._params["batch_size"]
+        if parts.is_dataset:
+            steps, arguments = int(parts.train.cardinality()), {"x": parts.train, "shuffle": False}
+        else:
+            x, y = parts.train
+            steps = math.ceil((parts.n_train or 0) / batch_size)
+            arguments = {"x": x, "y": y, "batch_size": batch_size}
+            arguments |= {} if self._counts is None else {"sample_weight": self._counts}
+        # Where the number of steps is known: below 0 is a dataset that does not know its length.
+        self.model.steps_per_execution = 1 if by_batch else max(1, steps)
+        resuming.fit(
+            self.model,
+            watchers,
+            resumption,
+            steps=steps if steps >= 0 else None,
+            epochs=self._params["epochs"],
+            validation_data=parts.validation,
+            **arguments,
+        )
+
+    def _handing_over(self, observer: Observer) -> Callable[[int, dict[str, Any]], None]:
+        """Return a function that hands an epoch, counted from 0, with its metrics to an observer.
+
+        Callbacks of the user's then see what it has added.
+        """
+
+        def hand_over(epoch: int, logs: dict[str, Any]) -> None:
+            logs.setdefault("learning_rate", shown_rate(float(self.model.optimizer.learning_rate)))
+            missing = [name for name in self._needed if name not in logs]
+            if missing:
+                raise ValueError(
+                    f"the model reports no {', '.join(missing)}, only {', '.join(sorted(logs))}; "
+                    "compile it with these metrics"
+                )
+            observer.take(epoch, {name: float(value) for name, value in logs.items()})
+            if observer.diverged:
+                logs["val_loss"] = math.nan
+
+        return hand_over
 
 
 _SHUFFLING: Final = 0
@@ -376,29 +416,6 @@ def _outputs(model: Any, x: Any) -> Any:
         return mapped(np.asarray, model.predict(x, batch_size=engine.CHUNK, verbose=0))
 
 
-def _handing_over(
-    observer: Observer, model: Any, needed: Sequence[str]
-) -> Callable[[int, dict[str, Any]], None]:
-    """Return a function that hands an epoch, counted from 0, with its metrics to an observer.
-
-    Callbacks of the user's then see what it has added.
-    """
-
-    def hand_over(epoch: int, logs: dict[str, Any]) -> None:
-        logs.setdefault("learning_rate", shown_rate(float(model.optimizer.learning_rate)))
-        missing = [name for name in needed if name not in logs]
-        if missing:
-            raise ValueError(
-                f"the model reports no {', '.join(missing)}, only {', '.join(sorted(logs))}; "
-                "compile it with these metrics"
-            )
-        observer.take(epoch, {name: float(value) for name, value in logs.items()})
-        if observer.diverged:
-            logs["val_loss"] = math.nan
-
-    return hand_over
-
-
 def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the trial
     build: Callable[[], Any],
     parts: Parts,
@@ -429,42 +446,38 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
     Raises:
         ValueError: `build` returned no compiled model, or one without a metric that is needed.
     """
-    started = perf_counter()
+    began = perf_counter()
     begin_training(spec.seed)
     model = checked(build())
     inputs, targets = parts.train.element_spec if parts.is_dataset else parts.train
     check_fits(model, inputs, targets, task)
-    built = perf_counter()
     own: Sequence[Any] = () if callbacks is None else callbacks(params)
     rate = float(model.optimizer.learning_rate)
     observer = Observer(
         lambda epoch, values: None if (stop := on_epoch(epoch, values)) is None else stop.reason,
         Schedule({**params, **_SCHEDULE, "learning_rate": rate}),
     )
-    hand_over = _handing_over(observer, model, needed_metrics(task, parts.classes, more))
+    net = UserNet(
+        model,
+        parts,
+        params,
+        seed=spec.seed,
+        needed=needed_metrics(task, parts.classes, more),
+        own=own,
+        counts=None if class_weight is None else _counts(class_weight, params, parts),
+    )
     with known_warnings_ignored():
-        counts = None if class_weight is None else _counts(class_weight, params, parts)
-        how = _Fitting(observer, hand_over, own, counts, spec.seed, Resumption(spec.checkpoint))
-        fitted = _fit(model, parts, params, how)
-    train_seconds = perf_counter() - built + fitted.seconds_before
-    result = TrialResult(
-        *_how_it_ended(observer, params["epochs"], own),
-        metrics={},
-        history=observer.history,
-        timings={"build_seconds": built - started, "train_seconds": train_seconds},
-        summary=summary_of(model),
-        engine=fitted.engine,
-        engine_reason=fitted.reason,
-        info=dict(info),
-    )
-    if not np.isfinite(observer.history.get("val_loss", [])).any():
-        return result
-    metrics, arrays = _judged(model, fitted.outputs, parts, observer.history, task, more)
-    metrics["train_seconds"] = train_seconds
-    metrics["parameters"] = float(sum(np.prod(v.shape) for v in model.trainable_variables))
-    return replace(
-        result, metrics=metrics, arrays=arrays, weights=named_weights(model, fitted.weights)
-    )
+        outcome = train(
+            net,
+            observer,
+            lambda: _judged(net, parts, observer.history, task, more),
+            began=began,
+            checkpoint=spec.checkpoint,
+            info=dict(info),
+        )
+    if outcome.stop_reason == "max_epochs" and len(outcome.history["loss"]) < params["epochs"]:
+        outcome = replace(outcome, stop_reason=_who_ended(own))
+    return TrialResult(**vars(outcome))
 
 
 def _counts(class_weight: Any, params: Mapping[str, Any], parts: Parts) -> np.ndarray:
@@ -492,32 +505,23 @@ _SCHEDULE: Final = {"learning_rate_schedule": "plateau", "plateau_monitor": "val
 """A plateau lowers the rate that the user's optimizer has."""
 
 
-def _how_it_ended(
-    observer: Observer, epochs: int, callbacks: Sequence[Any]
-) -> tuple[Literal["complete", "stopped", "diverged"], str]:
-    outcome, reason = observer.ending()
-    if reason == "max_epochs" and len(observer.history["loss"]) < epochs:
-        return outcome, _who_ended(callbacks)
-    return outcome, reason
-
-
 def _judged(
-    model: Any,
-    outputs: Callable[[Any], Any],
+    net: UserNet,
     parts: Parts,
     history: Mapping[str, Sequence[float]],
     task: Tasks,
     more: Mapping[str, str],
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Return the metrics of the best epoch, whose weights the model has, and the arrays kept."""
-    best = int(np.nanargmin(history["val_loss"]))
-    predicted, true = predict(outputs, parts)
+    model, found = net.model, of_training(history)
+    best = int(found["best_epoch"]) - 1
+    predicted, true = predict(net.outputs, parts)
     metrics, arrays = judge(predicted, true, task, parts.classes, _outputs_of(model))
     metrics |= {
         "best_val_loss": history["val_loss"][best],
         **{name: history[of][best] for name, of in more.items()},
-        "best_epoch": float(best + 1),
-        "epochs": float(len(history["loss"])),
+        **found,
+        "parameters": float(sum(np.prod(v.shape) for v in model.trainable_variables)),
     }
     if parts.fold is None:
         return metrics, arrays

@@ -16,7 +16,8 @@ from digitexp.config import TrialConfig
 from digitexp.metrics import accuracy
 from digitexp.models import chain_of
 from digitexp.training.compiled.net import CompiledNet, Data
-from digitexp.training.observer import DigitsObserver, Observer
+from digitexp.training.engines import engine_of
+from digitexp.training.observer import Observer
 from digitexp.training.outcome import TrainingData
 from digitexp.training.schedule import Schedule
 
@@ -27,10 +28,13 @@ memory_errors = nullcontext
 
 
 class Net:
-    """One net of a configuration, see `digitexp.training.engines.Net`."""
+    """One net of a configuration, see `digitexp.training.trainer.Net`; `forward` gives logits."""
+
+    engine = "compiled"
 
     def __init__(self, config: TrialConfig, data: TrainingData) -> None:
         self._config, self._data = config, data
+        self.engine_reason = engine_of(config)[1]
         self._chain = chain_of(config, data.image_shape, data.n_classes)
         weights = self._chain.initial_weights(config.kernel_initializer, config.seed)
         optimizer = Optimizer(clipnorm=config.clipnorm or 0.0)
@@ -39,7 +43,7 @@ class Net:
         self.give = self._net.give
         self.summary = self._chain.table()
 
-    def fit(self, observer: DigitsObserver, checkpoint: SavesState | None) -> float:
+    def fit(self, observer: Observer, checkpoint: SavesState | None) -> float:
         """Train until the observer says that it is over; the net then has the best weights."""
         net, config, labels = self._net, self._config, self._data.train_labels
 

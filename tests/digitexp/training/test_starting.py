@@ -122,7 +122,9 @@ def test_the_same_seed_gives_the_same_bits(files):
     first, again = train(config, small_digits()), train(config, small_digits())
     other = train(replace(config, seed=1), small_digits())
     assert first.history == again.history != other.history
-    np.testing.assert_array_equal(first.validation_logits, again.validation_logits)
+    np.testing.assert_array_equal(
+        first.arrays["validation_logits"], again.arrays["validation_logits"]
+    )
 
 
 def test_an_output_layer_of_other_classes_is_no_mismatch(files):

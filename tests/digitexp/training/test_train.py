@@ -26,8 +26,10 @@ def busy():
 
 def assert_equal_to_the_bit(first, second):
     assert first.history == second.history
-    np.testing.assert_array_equal(first.confusion, second.confusion)
-    np.testing.assert_array_equal(first.validation_logits, second.validation_logits)
+    np.testing.assert_array_equal(first.arrays["confusion"], second.arrays["confusion"])
+    np.testing.assert_array_equal(
+        first.arrays["validation_logits"], second.arrays["validation_logits"]
+    )
     for name, array in first.weights.items():
         np.testing.assert_array_equal(array, second.weights[name])
 
@@ -46,9 +48,9 @@ def test_every_epoch_has_all_metrics_and_counts(busy):
     epochs = len(busy.history["loss"])
     assert tuple(busy.history) == (*EPOCH_METRICS, VAL_CROSS_ENTROPY)
     assert {len(values) for values in busy.history.values()} == {epochs}
-    assert busy.confusion.shape == (epochs, 10, 10)
-    np.testing.assert_array_equal(busy.confusion.sum(axis=(1, 2)), [200] * epochs)
-    shares = busy.confusion.trace(axis1=1, axis2=2) / 200
+    assert busy.arrays["confusion"].shape == (epochs, 10, 10)
+    np.testing.assert_array_equal(busy.arrays["confusion"].sum(axis=(1, 2)), [200] * epochs)
+    shares = busy.arrays["confusion"].trace(axis1=1, axis2=2) / 200
     np.testing.assert_allclose(busy.history["val_accuracy"], shares)
 
 
@@ -67,9 +69,9 @@ def test_headline_metrics_are_those_of_the_restored_best_weights(busy):
     assert metrics["best_epoch"] == best + 1
     assert metrics["best_val_loss"] == busy.history["val_loss"][best]
     assert metrics["best_val_cross_entropy"] == busy.history[VAL_CROSS_ENTROPY][best]
-    assert metrics["best_val_accuracy"] == accuracy(busy.validation_logits, labels)
+    assert metrics["best_val_accuracy"] == accuracy(busy.arrays["validation_logits"], labels)
     np.testing.assert_array_equal(
-        busy.confusion[best], confusion_counts(busy.validation_logits, labels)
+        busy.arrays["confusion"][best], confusion_counts(busy.arrays["validation_logits"], labels)
     )
     kernels = [array for name, array in busy.weights.items() if name.startswith("hidden")]
     penalty = BUSY.l2 * sum(np.sum(k.astype(float) ** 2) for k in kernels if k.ndim == 2)
@@ -156,10 +158,10 @@ def test_overflow_in_the_first_epoch_is_diverged_without_a_number():
     config = TrialConfig(units=(8,), l2=1.0, epochs=4)
     outcome = train(config, loud, lambda *call: calls.append(call))
     assert (outcome.outcome, outcome.stop_reason) == ("diverged", "diverged")
-    assert (outcome.metrics, outcome.weights, outcome.validation_logits) == ({}, None, None)
+    assert (outcome.metrics, outcome.weights, [*outcome.arrays]) == ({}, None, ["confusion"])
     assert math.isnan(outcome.history["loss"][0])
     assert math.isnan(outcome.history["val_loss"][0])
-    assert len(outcome.confusion) == 1
+    assert len(outcome.arrays["confusion"]) == 1
     assert calls == []
 
 
@@ -241,12 +243,13 @@ def test_targeted_augmentation_is_for_the_classes_that_were_recognised_worst():
     table = outcome.info["targeted"]
     before = np.array(table["right_before"])
     assert (
-        before.tolist() == np.diag(plain.confusion[int(plain.metrics["best_epoch"]) - 1]).tolist()
+        before.tolist()
+        == np.diag(plain.arrays["confusion"][int(plain.metrics["best_epoch"]) - 1]).tolist()
     )
     recalls = before / np.array(table["images"])
     assert sorted(recalls[[int(name) for name in table["classes"]]]) == sorted(recalls)[:2]
     best = int(outcome.metrics["best_epoch"]) - 1
-    assert table["right_after"] == np.diag(outcome.confusion[best]).tolist()
+    assert table["right_after"] == np.diag(outcome.arrays["confusion"][best]).tolist()
     assert outcome.metrics["train_seconds"] == outcome.timings["train_seconds"]
     assert outcome.timings["train_seconds"] > plain.timings["train_seconds"]  # that of both
     everywhere = train(replace(config, augment_worst_classes=None), data)
