@@ -48,21 +48,26 @@ def of_training(history: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return {"best_epoch": float(best + 1), "epochs": float(len(history["val_loss"]))}
 
 
-def recalls(confusion: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
-    """Return `recall_<class>` for each class that occurs: right answers / images of the class.
+def recall_names(class_names: Sequence[str]) -> list[str]:
+    """Return `recall_<class>` for each class; of names that would be equal, by their numbers.
 
-    A class without images has no recall and is left out, since metrics are finite numbers. Names
-    keep only letters, digits, `_`, `.` and `-`, so that they can name a column or an MLflow metric.
+    They keep only letters, digits, `_`, `.` and `-`, so that they can name a column or an MLflow
+    metric.
     """
     names = [re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII) for name in class_names]
     if len(set(names)) < len(names):
         names = [str(label) for label in range(len(names))]
-    totals = confusion.sum(axis=1)
-    return {
-        f"recall_{name}": float(confusion[i, i] / totals[i])
-        for i, name in enumerate(names)
-        if totals[i]
-    }
+    return [f"recall_{name}" for name in names]
+
+
+def recalls(confusion: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
+    """Return the recall of each class that occurs: right answers / samples of the class.
+
+    A class without samples has no recall and is left out, since metrics are finite numbers.
+    """
+    totals, right = confusion.sum(axis=1), np.diag(confusion)
+    found = zip(recall_names(class_names), right, totals, strict=True)
+    return {name: float(count / total) for name, count, total in found if total}
 
 
 class Headline(NamedTuple):

@@ -33,7 +33,7 @@ from digitexp.experiments.keras_experiment.data import (
     reading_digest,
 )
 from digitexp.experiments.keras_experiment.judging import metrics_of, needed_metrics
-from digitexp.metrics import OF_TRAINING
+from digitexp.metrics import OF_TRAINING, recall_names
 from digitexp.parameters import PARAMETERS
 from digitexp.tensorflow_setup import PACKAGES, without_chatter
 from sweeps.capabilities import Evaluated, Fold, Signature, TestSet
@@ -199,6 +199,7 @@ class KerasExperiment:
         ordered: bool = False,
         test: Any = None,
         class_weight: ClassWeight | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> None:
         """Describe the experiment; nothing is loaded or built yet.
 
@@ -241,17 +242,24 @@ class KerasExperiment:
             class_weight: How much the examples of each class count in the training loss, by its
                 number; a class that is left out counts 1. Or a function that takes every parameter
                 by name and returns that, so that a space can search it. Scores count all alike.
+            class_names: Name of each class, in the order of their numbers: pictures and reports say
+                it, and a trial has the recall of each, `recall_<class>`.
 
         Raises:
             ValueError: A parameter has the name of one that every experiment has, or a default
-                that no space could write; or `task` is none of those above; or there are both
-                groups and an order.
+                that no space could write; or `task` is none of those above, or takes no class
+                weights or names; or there are both groups and an order.
         """
         if ordered and groups is not None:
             raise ValueError("ordered: examples in time order have no groups; leave groups out")
         if class_weight is not None and task != "classification":
             raise ValueError("class_weight: it is for a single output that is a classification")
-        of_task = metrics_of(task)
+        if class_names is not None and task != "classification":
+            raise ValueError("class_names: they are for a single output that is a classification")
+        of_task = metrics_of(task) | {
+            recall: MetricInfo("maximize", None, f"share of {name} recognised", shown=False)
+            for recall, name in zip(recall_names(class_names or ()), class_names or (), strict=True)
+        }
         taken = sorted({*training_parameters(), "seed"} & parameters.keys())
         if taken:
             raise ValueError(f"parameters {', '.join(taken)}: every experiment has them already")
@@ -265,6 +273,7 @@ class KerasExperiment:
         self._build, self._data, self._task = build, data, task
         self._callbacks, self._groups, self.ordered = callbacks, groups, ordered
         self._test, self._class_weight = test, class_weight
+        self._class_names = None if class_names is None else [*map(str, class_names)]
 
     def check(self, config: Mapping[str, Value]) -> None:
         """Refuse nothing: limits are in `parameters`, and `build` may refuse the rest."""
@@ -275,7 +284,10 @@ class KerasExperiment:
         Raises:
             ValueError: The data have none of the forms that a `KerasExperiment` takes.
         """
-        parts = self._read(source, split_seed)
+        parts, names = self._read(source, split_seed), self._class_names
+        if names is not None and parts.classes != len(names):
+            has = f"have {parts.classes} classes" if parts.classes else "give several labels each"
+            raise ValueError(f"class_names: {len(names)} names, but the examples {has}")
         anew = {"validation_examples": parts.examples, "dataset_seed": parts.dataset_seed}
         return PreparedData(
             name=source or self.name,
@@ -289,6 +301,7 @@ class KerasExperiment:
                 "classes": parts.classes,
                 "inputs": parts.inputs,
                 "source": source,
+                **({} if names is None else {"class_names": names}),
                 **(anew if parts.is_dataset else {}),
             },
             payload=None if parts.is_dataset else parts,  # every trial builds its own datasets
@@ -474,7 +487,7 @@ class KerasExperiment:
         for key, array in arrays.items():
             what, _, output = key.partition("_")
             if what == "confusion":
-                names = [str(number) for number in range(len(array[0]))]
+                names = self._class_names or [*map(str, range(len(array[0])))]
                 files |= draw_matrix(array[0], names, epoch, output)
             elif what == "true":
                 suffix = f"_{output}" if output else ""

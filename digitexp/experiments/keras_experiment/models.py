@@ -32,7 +32,7 @@ from digitexp.experiments.keras_experiment.judging import (
     needed_metrics,
     voting_predictions,
 )
-from digitexp.metrics import of_training
+from digitexp.metrics import of_training, recalls
 from digitexp.tensorflow_setup import begin_training, known_warnings_ignored
 from digitexp.training import resuming
 from digitexp.training.callbacks import Following
@@ -470,7 +470,7 @@ def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the tri
         outcome = train(
             net,
             observer,
-            lambda: _judged(net, parts, observer.history, task, more),
+            lambda: _judged(net, parts, observer.history, task, more, info.get("class_names")),
             began=began,
             checkpoint=spec.checkpoint,
             info=dict(info),
@@ -511,6 +511,7 @@ def _judged(
     history: Mapping[str, Sequence[float]],
     task: Tasks,
     more: Mapping[str, str],
+    class_names: Sequence[str] | None,
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Return the metrics of the best epoch, whose weights the model has, and the arrays kept."""
     model, found = net.model, of_training(history)
@@ -523,6 +524,8 @@ def _judged(
         **found,
         "parameters": float(sum(np.prod(v.shape) for v in model.trainable_variables)),
     }
+    if class_names is not None:
+        metrics |= recalls(arrays["confusion"][0], class_names)
     if parts.fold is None:
         return metrics, arrays
     x = parts.fold[0]

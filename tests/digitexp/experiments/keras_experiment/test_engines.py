@@ -1,11 +1,13 @@
 """Which engine trains a user's model, and that it is said."""
 
+import json
+
 import numpy as np
 import pytest
 
 from digitexp.keras_experiment import KerasExperiment
 from sweeps.executors.attempt import checked
-from sweeps.experiment import TrialSpec
+from sweeps.experiment import MetricInfo, TrialSpec
 
 pytestmark = pytest.mark.tensorflow
 
@@ -203,3 +205,24 @@ def test_a_class_weight_that_is_none_is_refused(weights, message):
 def test_class_weights_are_for_classes():
     with pytest.raises(ValueError, match="class_weight: it is for a single output that is a class"):
         KerasExperiment(build, arrays, PARAMETERS, task="regression", class_weight={0: 1.0})
+
+
+def test_classes_have_names_and_recalls():
+    experiment = KerasExperiment(build, arrays, PARAMETERS, class_names=["not it", "it"])
+    assert experiment.metrics["recall_it"] == MetricInfo(
+        "maximize", None, "share of it recognised", shown=False
+    )
+    result, _, data = trained(experiment)
+    (counts,) = result.arrays["confusion"]
+    found = [result.metrics[name] for name in ("recall_not_it", "recall_it")]
+    assert found == (np.diag(counts) / counts.sum(axis=1)).tolist()
+    assert result.info["class_names"] == data.info["class_names"] == ["not it", "it"]
+    files = experiment.draw(TrialSpec("s", 0, 1, 0, {}), result)
+    assert json.loads(files["confusion_matrix.json"])["labels"] == ["not it", "it"]
+
+
+def test_names_that_fit_no_classes_are_refused():
+    with pytest.raises(ValueError, match="3 names, but the examples have 2 classes"):
+        KerasExperiment(build, arrays, PARAMETERS, class_names="abc").prepare(None, 0)
+    with pytest.raises(ValueError, match="class_names: they are for a single output that is a cl"):
+        KerasExperiment(build, arrays, PARAMETERS, task="regression", class_names=["a"])
