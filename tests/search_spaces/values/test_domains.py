@@ -35,8 +35,9 @@ def test_a_value_picked_anywhere_in_a_domain_is_accepted_unchanged(domain, fract
 @pytest.mark.parametrize("domain", DOMAINS, ids=lambda domain: domain.text)
 def test_what_optuna_suggests_is_accepted(domain):
     trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1)).ask()
-    answer = answers_of(trial)
-    assert domain.accept(answer("x", domain)) == pytest.approx(answer("x", domain))
+    accepted = domain.accept(answers_of(trial)("x", domain))
+    assert accepted == pytest.approx(trial.params["x"])
+    assert domain.accept(accepted) == accepted
 
 
 @pytest.mark.parametrize("domain", [*DOMAINS, Fixed(3), Fixed("p", {"l2": 0})], ids=repr)
