@@ -17,7 +17,7 @@ COSINE = ("learning_rate_schedule=cosine",)
     ("settings", "every", "went_on"),
     [
         pytest.param((), None, None, marks=pytest.mark.slow),  # a short trial keeps no state
-        (PLATEAU, 0, 2),
+        pytest.param(PLATEAU, 0, 2, marks=pytest.mark.slow),
         pytest.param(COSINE, 0, None, marks=pytest.mark.slow),  # its rates would have been others
     ],
     ids=["short", "long", "schedule"],

@@ -33,7 +33,17 @@ CLOSE = 1e-8
 FLOAT32_STEPS = 50
 
 
-@pytest.mark.parametrize("seed", range(EXAMPLES))
+CHEAP = (1, 4, 11)
+"""They take half of what the others do, which are too dear for the first tier where it is slow."""
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(seed, marks=() if seed in CHEAP else pytest.mark.slow)
+        for seed in range(EXAMPLES)
+    ],
+)
 def test_it_computes_what_model_fit_computes(seed):
     case = draw(seed)
     samples, answers, orders = case.data()
