@@ -8,7 +8,7 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -179,8 +179,15 @@ def asked(answer: Answer, name: str, domain: Sampled) -> Value:
     Raises:
         SpaceError: It is outside; the message names the parameter.
     """
-    try:
+    with naming(name):
         return domain.accept(answer(name, domain))
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Have an error name the parameter, if it names none."""
+    try:
+        yield
     except SpaceError as error:
         if error.parameter is not None:
             raise

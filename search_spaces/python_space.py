@@ -22,7 +22,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
-from search_spaces.bodies import Answer, Row, Walk, asked, every_point, finite_size, kind, probes
+from search_spaces.bodies import (
+    Answer,
+    Row,
+    Walk,
+    asked,
+    every_point,
+    finite_size,
+    kind,
+    naming,
+    probes,
+)
 from search_spaces.errors import SpaceError, did_you_mean, show
 from search_spaces.parameters import Value
 from search_spaces.values import (
@@ -229,12 +239,8 @@ class FixedTrial:
         return self._ask(name, lambda: Categorical(tuple(choices)))
 
     def _ask(self, name: str, build: Callable[[], Sampled]) -> object:
-        try:
+        with naming(name):
             return self._answer(name, build())
-        except SpaceError as error:
-            if error.parameter is not None:
-                raise
-            raise SpaceError(f"{name}: {error}", parameter=name) from None
 
 
 @dataclass(frozen=True)

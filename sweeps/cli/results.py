@@ -340,8 +340,16 @@ def trials(
         return
     newest = rows[-MOST_SHOWN:]
     champion = champion_of(heard(Conclusions(store).confirmed))
-    shown = store.state().shown
-    _print(TrialsView(newest, info.objectives, info.space, champion, True, shown))
+    _print(
+        TrialsView(
+            newest,
+            info.objectives,
+            info.space,
+            champion,
+            says_constants=True,
+            declared=store.state().shown,
+        )
+    )
     if left := len(rows) - len(newest):
         all_of_them = f"sweeps trials {shlex.quote(info.name)} --csv FILE {place_options()}"
         print(f"{left} earlier trials are not shown; all of them: {all_of_them.strip()}")

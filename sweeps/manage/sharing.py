@@ -285,7 +285,7 @@ def _checked(store: RecordStore, digests: Mapping[str, str]) -> tuple[SweepInfo,
 def _refuse(line: str) -> None:
     """Refuse what is damaged; what a home would do about it is left out of the line."""
     said, bracket, _ = line.partition("); ")
-    raise RecordError(f"{said})" if bracket else line)
+    raise RecordError(f"{said})" if bracket else line.partition("; the arrays of trial")[0])
 
 
 def _events(store: RecordStore) -> list[Event]:

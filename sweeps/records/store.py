@@ -334,7 +334,7 @@ class RecordStore:
         if event is None:
             raise RecordError(f"no record of attempt {key} in {self.journal.path}")
         record = msgspec.structs.replace(event)  # it keeps what it has parsed
-        if record.details_sha256 is None or record.trained is None:
+        if record.details_sha256 is None:
             return record
         try:
             members = self._details(event)

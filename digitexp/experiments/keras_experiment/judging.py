@@ -18,7 +18,7 @@ from sweeps.experiment import MetricInfo
 
 _COMMON = {
     "best_val_loss": MetricInfo("minimize", "val_loss", "the loss the model was compiled with"),
-    **{name: MetricInfo(*HEADLINE_METRICS[name]) for name in OF_TRAINING},
+    **{name: MetricInfo(*HEADLINE_METRICS[name][:3]) for name in OF_TRAINING},
 }
 _METRICS: Mapping[Task, Mapping[str, MetricInfo]] = {
     "classification": {

@@ -675,3 +675,17 @@ def test_a_text_is_kept_once_and_one_that_was_altered_is_lost(store):
     assert store.document({"a": 1}, None) == {"a": 1}
     long = {"history": [math.inf] * 3}
     assert store.document({}, store.keep_text(json.dumps(long).encode())) == long
+
+
+def test_a_file_that_a_failed_attempt_names_is_looked_at_as_well(tmp_path):
+    """So an archive in which it is no file of arrays is refused."""
+    store = RecordStore(tmp_path)
+    store.begin(INFO)
+    content = b"no arrays"
+    failed = make_record(outcome="failed", result=None, objective=None)
+    path = store.details_path(failed.key)
+    store.write(altered(failed, details_sha256=store.keep_file(path, content, "details")))
+    told = []
+    assert as_new(store).read(failed.key, told.append).result is None
+    assert len(told) == 1
+    assert told[0].startswith(f"{path}: ")

@@ -34,7 +34,7 @@ FLOAT32_STEPS = 50
 
 
 CHEAP = (1, 4, 11)
-"""They take half of what the others do, which are too dear for the first tier where it is slow."""
+"""They take half of what the others do, too dear for the first tier on a slow machine."""
 
 
 @pytest.mark.parametrize(
