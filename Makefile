@@ -82,12 +82,13 @@ extras-check: $(VENV)/.installed-dev ## resolve every extra against the pins, wi
 	$(PIP) install -q --dry-run -e '.[$(EXTRAS)]' -c constraints.txt
 
 check: $(VENV)/.installed-dev ## lint, format, types, layers
-	@# Without its cache, which does not see that a module has moved, nor how that sorts its importers.
+	@# Without caches: Ruff's does not see that a module has moved, nor how that sorts its importers;
+	@# import-linter's once held a circle for none.
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(SOURCES)
-	$(BIN)/lint-imports --no-logo
-	$(BIN)/lint-imports .importlinter-cycles --no-logo
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/lint-imports .importlinter-cycles --no-logo --no-cache
 
 benchmark: $(VENV)/.installed-bench ## measure speed, hours; or one: make benchmark NAME=engine
 	@for name in $(NAME); do $(BIN)/python -m benchmarks $$name --save || exit 1; done

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from digitexp.config import TrialConfig, only_keras
 from digitexp.models import count_parameters
@@ -118,23 +117,3 @@ def plan_training(
         reason += "; on CPUs it was no faster (docs/networks.md)"
     seconds = _seconds(engine, config, n_train, image_shape, n_classes)
     return TrainingPlan(engine, reason, seconds)
-
-
-def load_engine(name: str) -> Any:
-    """Import an engine by the name a plan gives.
-
-    Returns:
-        A module with `Net` (see `digitexp.training.trainer`), made of a `TrialConfig` and
-        `TrainingData`; and with the context `memory_errors`, in which too little memory raises
-        MemoryError.
-    """
-    if name == "compiled":
-        from digitexp.training.compiled import engine
-
-        return engine
-    from digitexp.tensorflow_setup import set_up_tensorflow
-
-    set_up_tensorflow()
-    from digitexp.training import keras_engine
-
-    return keras_engine

@@ -14,7 +14,7 @@ from digitexp.config import ConfigError, TrialConfig
 from digitexp.metrics import accuracy, confusion_counts, cross_entropy, of_training, recalls
 from digitexp.models import count_parameters
 from digitexp.training import trainer
-from digitexp.training.engines import engine_of, load_engine
+from digitexp.training.engines import engine_of
 from digitexp.training.observer import Observer
 from digitexp.training.outcome import (
     VAL_CROSS_ENTROPY,
@@ -159,7 +159,7 @@ def _train(
     *,
     repeats: bool = False,
 ) -> TrainingOutcome:
-    began, engine = perf_counter(), load_engine("keras" if repeats else engine_of(config)[0])
+    began, engine = perf_counter(), _engine("keras" if repeats else engine_of(config)[0])
     with engine.memory_errors():
         net = (engine.SameNet if repeats else engine.Net)(config, data)
         info = start_from(net, config.initial_weights)
@@ -172,6 +172,24 @@ def _train(
             checkpoint=checkpoint,
             info=info,
         )
+
+
+def _engine(name: str) -> Any:
+    """Import an engine: a module with `Net`, see `digitexp.training.trainer`, and `memory_errors`.
+
+    `Net` is made of a `TrialConfig` and `TrainingData`; in `memory_errors`, too little memory
+    raises MemoryError.
+    """
+    if name == "compiled":
+        from digitexp.training.compiled import engine
+
+        return engine
+    from digitexp.tensorflow_setup import set_up_tensorflow
+
+    set_up_tensorflow()
+    from digitexp.training import keras_engine
+
+    return keras_engine
 
 
 def _measured(
