@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from sweeps.config.sweep import SPLIT_SEED
     from sweeps.experiments.loading import load_experiment
 
-    experiment: Any = load_experiment("digitexp.experiments.folds:experiment", None)
+    experiment: Any = load_experiment("digitexp.experiment:experiment@folds", None)
     experiment.warm_up()
     data, test = experiment.prepare(None, SPLIT_SEED), experiment.test_set(None)
     folds = range(options.folds)
@@ -98,6 +98,8 @@ def measure(
     experiment: Any, config: Mapping[str, Any], folds: Sequence[int], data: Any, test: Any
 ) -> dict[str, Any]:
     """Train a net on every fold; return its definition, and shares of right answers."""
+    from digitexp.numpy_functions import softmax
+    from sweeps.capabilities import PREDICTIONS, SAMPLES
     from sweeps.confirm.intervals import (
         NO_SAMPLE,
         Outcomes,
@@ -106,28 +108,31 @@ def measure(
         images_estimate,
         stacked,
     )  # fmt: skip
-    from sweeps.confirm.votes import soft_vote
     from sweeps.experiment import TrialSpec
 
-    results, logits = [], []
+    results, predictions = [], []
     for block in folds:
         spec = TrialSpec("accuracy", block, 1, 0, {**config, "block": block})
         results.append(experiment.train(spec, data, lambda epoch, values: None))
         model = experiment.load_model(config, results[-1].weights or {}, data.info)
-        logits.append(experiment.logits(model, test.inputs))
-        print(f"fold {block}: {results[-1].metrics['block_accuracy']:.4f}", file=sys.stderr)
-    correct = stacked([result.arrays["block_correct"] for result in results], bool)
-    samples = stacked([result.arrays["block_images"] for result in results], np.int64, NO_SAMPLE)
-    right = np.array(logits).argmax(axis=2) == test.labels
+        predictions.append(experiment.evaluate(model, test).arrays[PREDICTIONS])
+        print(f"fold {block}: {results[-1].metrics['best_val_accuracy']:.4f}", file=sys.stderr)
+    right_or_not = [result.arrays["best_val_accuracy_by_sample"] for result in results]
+    correct = stacked(right_or_not, bool)
+    samples = stacked([result.arrays[SAMPLES] for result in results], np.int64, NO_SAMPLE)
+    right = np.array(predictions).argmax(axis=2) == test.labels
     everywhere = np.tile(np.arange(len(test.labels), dtype=np.int64), (len(folds), 1))
-    voted = soft_vote(logits, [float(result.info["temperature"]) for result in results])
+    temperatures = [float(result.info["temperature"]) for result in results]
+    logs = np.log(np.maximum(predictions, np.finfo(np.float32).tiny))
+    heated = [softmax(own, one) for own, one in zip(logs, temperatures, strict=True)]
+    voted = np.mean(heated, axis=0)
     vote = (voted.argmax(axis=1) == test.labels).astype(float)
     estimates = {
         "folds": crossed_mean(Outcomes(correct[np.newaxis], samples), 0),
         "test": crossed_estimate(right.astype(float), everywhere),
         "vote": images_estimate(vote),
     }
-    accuracies = [float(result.metrics["block_accuracy"]) for result in results]
+    accuracies = [float(result.metrics["best_val_accuracy"]) for result in results]
     return {
         "config": dict(config),
         "accuracies": accuracies,

@@ -139,13 +139,13 @@ def _judge(params: dict[str, Value], folds: range) -> float:
         config = {**digits20.space().configuration(params), "block": fold}
         spec = TrialSpec("quality", 0, 1, 0, config)  # folds bring their own seeds
         result = experiment.train(spec, data, lambda epoch, values: None)
-        right.append(result.arrays["block_correct"] != 0)
+        right.append(result.arrays["best_val_accuracy_by_sample"] != 0)
     return float(np.concatenate(right).mean())
 
 
 @cache
 def _experiment() -> Any:
-    experiment = load_experiment("digitexp.on_blocks:experiment", None)
+    experiment = load_experiment("digitexp.experiment:experiment@folds", None)
     return experiment, experiment.prepare(None, SPLIT_SEED)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ from numpy.typing import NDArray
 from benchmarks.finalists import limits, share_with_limits
 from benchmarks.markdown import markdown
 from benchmarks.options import whole_numbers
+from sweeps.capabilities import SAMPLES
+from sweeps.experiment import ParameterInfo, TrialSpec
+from sweeps.experiments.folds import FoldExperiment
+from sweeps.experiments.loading import load_experiment
 
 FOLDS, FINALISTS, MIXED = 20, 5, "mixed"
 ERRORS = ("better_than_all", "best_missed")
@@ -30,8 +35,8 @@ FLOOR = 0.055
 """No error may be more frequent."""
 SPACE = """
 description: A bank of trainings of two configurations on fresh folds
-experiment: digitexp.on_blocks:experiment
-objective: {metric: block_accuracy, direction: maximize}
+experiment: benchmarks.same:experiment
+objective: {metric: best_val_accuracy, direction: maximize}
 parameters:
   net:
     type: categorical
@@ -43,6 +48,24 @@ parameters:
 fixed: {epochs: 40, early_stopping_patience_epochs: 5, plateau_patience_epochs: 3}
 defaults: {sampler: grid, pruner: none}
 """
+RIGHT = "best_val_accuracy_by_sample"
+
+
+class OnFoldsAgain(FoldExperiment):
+    """The digits on fresh folds; the parameter `again` gives a training another seed."""
+
+    def __init__(self) -> None:
+        super().__init__(load_experiment("digitexp.experiment:experiment", None), "digits")
+        again = ParameterInfo("int", 0, None, default=0, description="number of the training")
+        self.parameters = {**self.parameters, "again": again}
+        self._added |= {"again"}
+
+    def _own(self, spec: TrialSpec) -> TrialSpec:
+        own = super()._own(spec)
+        return replace(own, seed=own.seed + int(str(spec.config.get("again") or 0)))
+
+
+experiment = OnFoldsAgain()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,10 +100,8 @@ def train(home: Path, seeds: int) -> dict[str, tuple[NDArray[np.bool_], NDArray[
         found.setdefault(str(record.params["net"]), {})[place] = record.result.arrays
     return {
         net: (
-            np.array(
-                [[arrays[s, b]["block_correct"] != 0 for b in range(FOLDS)] for s in range(seeds)]
-            ),
-            np.array([arrays[0, b]["block_images"] for b in range(FOLDS)], np.int64),
+            np.array([[arrays[s, b][RIGHT] != 0 for b in range(FOLDS)] for s in range(seeds)]),
+            np.array([arrays[0, b][SAMPLES] for b in range(FOLDS)], np.int64),
         )
         for net, arrays in found.items()
     }

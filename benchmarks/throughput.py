@@ -192,7 +192,7 @@ def save_digits(folder: Path) -> str:
     experiment = load_experiment("digitexp.experiment:experiment", None)
     payload = experiment.prepare(None, SPLIT_SEED).payload
     path = folder / "digits.npz"
-    np.savez(path, **{name: getattr(payload, name) for name in DIGITS})
+    np.savez(path, **{name: getattr(payload.arrays, name) for name in DIGITS})
     return str(path)
 
 

@@ -14,7 +14,6 @@ from typing import Final
 
 PUBLIC_NAMES: Final = {
     "digitexp.experiment": "digitexp.experiments.digits",
-    "digitexp.on_blocks": "digitexp.experiments.folds",
     "digitexp.keras_experiment": "digitexp.experiments.keras_experiment",
 }
 """Public name -> module; a name inside a public name resolves inside the module."""

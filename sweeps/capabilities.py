@@ -29,7 +29,6 @@ __all__ = [
     "Fold",
     "Signature",
     "SupportsCalibration",
-    "SupportsCrossValidation",
     "SupportsEngines",
     "SupportsExamination",
     "SupportsExport",
@@ -155,28 +154,6 @@ class SupportsRefit(Protocol):
         ...
 
 
-@runtime_checkable
-class SupportsCrossValidation(Protocol):
-    """Capability: as `SupportsFolds`, by an experiment of its own: for votes, calibration, refits.
-
-    `cross_validation` is the import path of another experiment. It takes the same parameters and
-    one more, `block` (int, from 0), the number of the fold. It trains on all other samples, with a
-    seed that follows from the fold, and scores the samples of this fold, which scored no trial of a
-    search. It prepares the same data, with the same digests.
-
-    Its results have the metric `block_accuracy` (maximize) and the arrays `block_correct` (n,), 0
-    or 1, and `block_images` (n,), the numbers of these samples, from 0. Folds 0 to 3 score every
-    sample once, folds 4 to 7 again, and so on; folds may differ in size.
-
-    If it also takes `fresh` (int, from 0: for each number other folds and seeds of the same
-    samples), `confirm --fresh` works. If it takes `refit_epochs` (int: train on all data for this
-    many epochs) and has the metric `epochs` (minimize), `confirm --refit` works; its results then
-    contain `best_epoch`.
-    """
-
-    cross_validation: str
-
-
 @dataclass(frozen=True, eq=False)
 class Evaluated:
     """The score of predictions, or of a model, by the names that `train` gives that of a fold.
@@ -194,13 +171,9 @@ class Evaluated:
 class SupportsVoting(Protocol):
     """Capability: several models can vote (ensembles), those trained on one fold among them.
 
-    Of an experiment with `folds` the vote is a mean: `train`, and `evaluate` of a test set, keep
-    one more array, `fold_predictions` (n, ...), whose mean over models is a prediction as well,
-    such as probabilities or expected values.
-
-    A `cross_validation` experiment has `labels(data)` in place of these methods: (samples,) the
-    class of each sample, by its number in `block_images`. Its results have one more array,
-    `block_logits` (n, classes), in the order of `block_images`.
+    The vote is a mean: `train` on a fold, and `evaluate` of a test set, keep one more array,
+    `fold_predictions` (n, ...), whose mean over models is a prediction as well, such as
+    probabilities or expected values.
     """
 
     def truth(self, data: PreparedData) -> np.ndarray | None:
@@ -241,11 +214,9 @@ class TestSet:
 class SupportsTestSet(Protocol):
     """Capability: a test set, which `confirm --test` uses, and nothing before it.
 
-    An experiment with `folds` has `test_set` and `evaluate`, and keeps the weights of its trainings
-    (`TrialResult.weights`), so that `load_model` brings them back. A `cross_validation` experiment
-    has `logits(model, inputs)` in place of `evaluate`: (n, classes), float32, of a loaded model;
-    the likeliest class has the largest. It may load that model by `load_network`, with the
-    arguments of `load_model`, where logits take less than the model that users get.
+    The experiment keeps the weights of its trainings (`TrialResult.weights`), so that `load_model`
+    brings them back. It may have `load_network`, with the arguments of `load_model`, where
+    `evaluate` takes less than the model that users get.
     """
 
     def test_set(self, source: str | None) -> TestSet | None:
@@ -280,17 +251,22 @@ class CalibrationTerms:
 
 @runtime_checkable
 class SupportsCalibration(Protocol):
-    """Capability of a `cross_validation` experiment: it measures whether calibration helps.
+    """Capability of an experiment with `folds`: it measures whether calibration helps.
 
-    It then takes a parameter `temperature` as well, for a network that is trained on all samples
-    (`confirm --refit`), because no sample is left to fit the temperature on.
+    The facts of a training (`TrialResult.info`) have the `temperature` that it fitted. A model that
+    is trained on all samples (`confirm --refit`) is given that of the confirmation there, because
+    no sample is left to fit one on.
     """
 
-    def calibration_terms(self, results: Sequence[TrialResult]) -> CalibrationTerms | None:
+    def calibration_terms(
+        self, results: Sequence[TrialResult], data: PreparedData
+    ) -> CalibrationTerms | None:
         """Return the terms of each sample of each fold; None if a training lacks the arrays for it.
 
         Args:
-            results: One configuration on several folds; samples in the order of `block_images`.
+            results: One configuration on several folds; their array `fold_samples` has the numbers
+                of the samples.
+            data: The data of the search.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -133,7 +134,6 @@ def _check_apart(source: Source, train: Indices, validation: Indices) -> None:
         )
 
 
-FOLDS: Final = 4
 INNER_FRACTION: Final = 0.1
 """Part of the images outside the search's validation set on which trainings stop early."""
 
@@ -146,64 +146,57 @@ class FoldIndices:
         train_indices: Images to train on; the search's validation set is among them.
         inner_indices: Images that early stopping watches.
         evaluation_indices: Images to evaluate on; none of the search's validation set.
-        seed: Seed of the trainings, the same for every finalist.
     """
 
     train_indices: Indices = field(repr=False)
     inner_indices: Indices = field(repr=False)
     evaluation_indices: Indices = field(repr=False)
-    seed: int
 
 
-def make_fold(labels: Labels, split: Split, number: int) -> FoldIndices:
-    """Return a fold, the same on every machine and version, as `split_source` does.
+def fresh_folds(labels: Labels, split: Split, repeat: int, n: int) -> Iterator[FoldIndices]:
+    """Yield the folds of a repeat, the same on every machine and version, as `split_source` does.
 
     The search's validation set chose the finalists, so no fold evaluates on it. The other images
-    are split into four stratified folds, anew for each repeat. Each is evaluated on once, by
-    networks that were trained on the rest and on the search's validation set, and stopped early on
-    a part of their own (Cawley & Talbot 2010; repeated cross-validation: Bouckaert & Frank 2004).
-    Folds are of one size, so that images count alike.
+    are split into n stratified folds, anew for each repeat. Each is evaluated on once, but for the
+    fewer than n left over, by networks that were trained on the rest and on the search's validation
+    set, and stopped early on a part of their own (Cawley & Talbot 2010; repeated cross-validation:
+    Bouckaert & Frank 2004). Folds are of one size, so that images count alike.
 
     Args:
-        labels: (n,) labels of all images of the source.
+        labels: (images,) labels of all images of the source.
         split: Split of the search.
-        number: Number of the fold, from 0. Folds 0 to 3 evaluate on each image outside the
-            search's validation set once, but for the up to three left over; folds 4 to 7 do so
-            again, and so on.
+        repeat: Number of the repeat, from 0.
+        n: Number of folds.
 
     Raises:
-        DataError: A class has too few images outside the search's validation set, or the number is
-            below 0.
+        DataError: A class has too few images outside the search's validation set.
     """
-    if number < 0:
-        raise DataError.about("fold", found=str(number), expected="a whole number from 0")
-    repeat, place = divmod(number, FOLDS)
     pool = split.train_indices
     key = int(split.digest[:8], 16)  # another validation set, other folds
-    divided = _divisible(labels[pool])
+    divided = _divisible(labels[pool], n)
     folds = np.full(len(pool), -1)  # images left over keep it: never evaluated on
     for label, size in enumerate(np.bincount(labels[pool[divided]])):
-        if 0 < size < FOLDS:
+        if 0 < size < n:
             raise DataError.about(
                 f"class {label}", found=f"{size} images outside the validation part",
-                expected=f"at least {FOLDS}, one a fold",
+                expected=f"at least {n}, one a fold",
             )  # fmt: skip
     drawing = np.random.SeedSequence([key, repeat])
-    folds[divided] = stratified_folds(labels[pool[divided]], FOLDS, drawing)
-    evaluated = pool[folds == place]
-    rest = pool[folds != place]
-    count, sizes = round(INNER_FRACTION * len(pool)), np.bincount(labels[rest])
-    quotas = [max(1, round(count * n / len(rest))) if n > 1 else 0 for n in sizes]
-    inner = rest[draw(labels[rest], quotas, np.random.SeedSequence([key, repeat, place, 1]))]
-    train = np.sort(np.concatenate([np.setdiff1d(rest, inner), split.validation_indices]))
-    seed = int(np.random.SeedSequence([number, 2]).generate_state(1)[0])
-    return FoldIndices(train, inner, evaluated, seed)
+    folds[divided] = stratified_folds(labels[pool[divided]], n, drawing)
+    count = round(INNER_FRACTION * len(pool))
+    for place in range(n):
+        rest = pool[folds != place]
+        sizes = np.bincount(labels[rest])
+        quotas = [max(1, round(count * size / len(rest))) if size > 1 else 0 for size in sizes]
+        inner = rest[draw(labels[rest], quotas, np.random.SeedSequence([key, repeat, place, 1]))]
+        train = np.sort(np.concatenate([np.setdiff1d(rest, inner), split.validation_indices]))
+        yield FoldIndices(train, inner, pool[folds == place])
 
 
-def _divisible(labels: Labels) -> Indices:
-    """Return the places of all images but up to three of the largest classes: a multiple of 4."""
+def _divisible(labels: Labels, n: int) -> Indices:
+    """Return the places of all images but a few of the largest classes: a multiple of n."""
     places: Indices = np.arange(len(labels))
-    for _ in range(len(labels) % FOLDS):
+    for _ in range(len(labels) % n):
         largest = np.bincount(labels[places]).argmax()
         places = np.delete(places, np.flatnonzero(labels[places] == largest)[-1])
     return places

@@ -58,14 +58,15 @@ class Recorded:
                 data.
         """
         from digitexp.experiments.digits import DigitExperiment
-        from digitexp.experiments.folds import DigitsOnFolds
         from sweeps.experiments.code import PreparedAgain
+        from sweeps.experiments.folds import FoldExperiment
 
+        experiment = DigitExperiment()
         with _in_words():
             trial, trained = self._trained(sweep, key)
-            is_search = trial.sweep.info.experiment == SEARCH  # else a confirmation's
-            experiment = DigitExperiment() if is_search else DigitsOnFolds()
             data = PreparedAgain(lambda: experiment, source=self._source).of(trial.record)
+            if trial.sweep.info.experiment != SEARCH:  # its confirmation
+                data, trained = FoldExperiment(experiment, SEARCH).of_search(data, trained)
             shown = experiment.show(data, trained)
         return replace(shown, folder=Path(f"{trial.sweep.name}-{key}"))
 
@@ -80,7 +81,7 @@ class Recorded:
             ValueError: There is no such trial, it left nothing to show, or a confirmation trained
                 it, also on images that would judge it here.
         """
-        from digitexp.experiments.digits import as_today, trained_trial, trial_config
+        from digitexp.experiments.digits import recorded_config, trained_trial
 
         with _in_words():
             trial, trained = self._trained(sweep, key)
@@ -90,7 +91,7 @@ class Recorded:
                 "here; give the number of a trial of the search"
             )
         record = trial.record
-        config = trial_config(as_today(record.config), record.seed)
+        config = recorded_config(record.config, record.seed)
         facts = {name: record.data[name] for name in ("name", "digest", "split_digest")}
         about = {**record.data.get("info", {}), **facts}
         found = trained_trial(trained, config, about)

@@ -35,6 +35,8 @@ class TrainingData:
         class_names: Name of each class, in the order of its label.
         image_shape: Height and width of an image, whose rows of pixels follow one another.
         augmented_classes: Labels of the classes that are augmented; None = all.
+        fold: (n, features) images and (n,) labels of a fold, which scores the training in place of
+            the validation part; that one then only says when to stop. None in a search.
     """
 
     train_images: np.ndarray = field(repr=False)
@@ -44,6 +46,7 @@ class TrainingData:
     class_names: tuple[str, ...]
     image_shape: tuple[int, ...]
     augmented_classes: tuple[int, ...] | None = None
+    fold: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
 
     @classmethod
     def from_split(
@@ -91,7 +94,8 @@ class TrainingOutcome:
             diverged training. `learning_rate` is the rate used in that epoch.
         arrays: What was kept of each epoch, and what the best weights were judged by. Of digits
             `confusion` (epochs, classes, classes), uint32, [true, predicted], on the validation
-            part after each epoch; and `validation_logits` (n_validation, classes), float32.
+            part after each epoch; `validation_logits` (n_validation, classes), float32; and of a
+            fold `fold_logits`.
         weights: The restored best weights by name; None when training diverged in its first epoch.
         timings: Seconds by stage; names end in `_seconds`.
         summary: The net's layers as a table, in text.

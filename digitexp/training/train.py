@@ -210,9 +210,14 @@ def _measured(
 def _judged(
     config: TrialConfig, data: TrainingData, forward: Forward, history: Mapping[str, list[float]]
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return headline metrics and logits of the validation part, of the restored best weights."""
+    """Return headline metrics of the part that scores, and logits, of the restored best weights."""
     labels = data.validation_labels
     logits, penalty = forward(data.validation_images)
+    kept = {"validation_logits": logits}
+    if data.fold is not None:
+        images, labels = data.fold
+        logits, _ = forward(images)
+        kept["fold_logits"] = logits
     right, entropy = accuracy(logits, labels), cross_entropy(logits, labels)
     starts = range(0, len(data.train_labels), _AT_ONCE)
     train_logits = [forward(data.train_images[i : i + _AT_ONCE])[0] for i in starts]
@@ -226,7 +231,7 @@ def _judged(
         **of_training(history),
         "parameters": float(count_parameters(config, data.image_shape, data.n_classes)),
         **recalls(confusion_counts(logits, labels), data.class_names),
-    }, {"validation_logits": logits}
+    }, kept
 
 
 _AT_ONCE: Final = 8192

@@ -432,9 +432,9 @@ def ensemble(
 ) -> None:
     """Let the finalists of confirmed sweeps vote together.
 
-    Does their vote, soft or hard, beat the single best? On each fresh fold those vote that were
-    trained on it; nothing is trained, and no test set is read: what an evaluation said of votes
-    before is shown. Several sweeps of the same data vote together.
+    Does their vote, the mean of predictions, beat the single best? On each fresh fold those vote
+    that were trained on it; nothing is trained, and no test set is read: what an evaluation said of
+    votes before is shown. Several sweeps of the same data vote together.
     """
     from sweeps.confirm.votes import ensemble as vote
     from sweeps.home import Home

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Generic, TypeVar
@@ -24,7 +25,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
+from sweeps.confirm.finalists import ACCURACY, Scored
 from sweeps.errors import StoreError, UsageError
 from sweeps.experiments.folds import FRESH, ON_FOLDS
 from sweeps.home import Home
@@ -203,7 +204,7 @@ class AccessLog(Evaluations):
         again: str,
         *,
         earlier: Sequence[Sequence[str]] = (),
-        scored: Scored = BLOCK_ACCURACY,
+        scored: Scored = ACCURACY,
     ) -> Evaluation:
         """Write the list of an evaluation: the models to be scored, and the questions.
 
@@ -285,6 +286,22 @@ class AccessLog(Evaluations):
         super().keep(evaluation, scores)
         if self._home.shared is not None:  # other hosts evaluate on the same test sets
             self._home.shared.send_evaluations()
+
+
+def take_evaluations(home: Home, folder: Path) -> None:
+    """Copy the evaluations of a test set from the folder of another home.
+
+    Raises:
+        FormatError: The home has others of that test set.
+    """
+    target = home.path / "test" / folder.name
+    if not target.exists():
+        make_folder(target.parent)
+        with home.arriving() as part:
+            shutil.copytree(folder, part, dirs_exist_ok=True)
+            home.place(part, target)
+    elif any(not (target / path.name).exists() for path in folder.iterdir()):
+        raise FormatError("the home has other evaluations of that test set")
 
 
 def evaluations_of(home: Home, sweeps: Sequence[str]) -> list[tuple[AccessLog, Evaluation]]:

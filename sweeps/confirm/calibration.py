@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.capabilities import FOLDS_A_REPEAT, CalibrationTerms, SupportsCalibration
+from sweeps.capabilities import FOLDS_A_REPEAT, SAMPLES, CalibrationTerms, SupportsCalibration
 from sweeps.confirm.comparison import Comparison
 from sweeps.confirm.intervals import FEWEST_FOLDS, NO_SAMPLE, crossed_estimate, stacked
-from sweeps.experiment import Experiment
+from sweeps.experiment import Experiment, PreparedData
 from sweeps.experiments.loading import ask, failed
 from sweeps.records.conclusions import (
     Calibration,
@@ -26,7 +26,7 @@ UNITS: Final = {"ece": "share", "nll": "nats"}
 
 
 def measure_calibration(
-    comparison: Comparison, experiment: Experiment
+    comparison: Comparison, experiment: Experiment, data: PreparedData
 ) -> CalibrationConclusion | None:
     """Return how temperatures change the probabilities of each finalist.
 
@@ -51,10 +51,10 @@ def measure_calibration(
             continue
         records = comparison.trainings.of(label, folds)
         results = [record.result for record in records if record.result is not None]
-        terms = ask(experiment, "calibration_terms", results)
+        terms = ask(experiment, "calibration_terms", results, data)
         if terms is None:
             return None
-        samples = [result.arrays["block_images"] for result in results]
+        samples = [result.arrays[SAMPLES] for result in results]
         try:
             found[label] = calibration(terms, stacked(samples, np.int64, NO_SAMPLE))
         except Exception as error:  # such as shapes that are not those of its samples

@@ -1,18 +1,17 @@
 """Checks whether a sweep can be confirmed, and explains what failed trainings leave open.
 
-The `cross_validation` experiment is imported. Its parameters, its metrics and the data it prepares
-are checked. Then it is tried, to see what its trainings keep (`try_folds`).
+The experiment on folds is imported. Its parameters and its metrics are checked. Then it is tried,
+to see what its trainings keep (`try_folds`).
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 import shlex
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 
 from search_spaces.errors import did_you_mean
 from search_spaces.objectives import Objective, is_script
-from search_spaces.parameters import Value, find_parameter
+from search_spaces.parameters import Value
 from search_spaces.space import Confirming, Defaults
 from sweeps.capabilities import (
     FOLDS_A_REPEAT,
@@ -34,16 +33,12 @@ from sweeps.capabilities import (
 )
 from sweeps.config.sweep import SPLIT_SEED, SweepConfig
 from sweeps.confirm.comparison import SEE, check_kept, check_repeats, fold_answers
-from sweeps.confirm.finalists import (
-    BLOCK_ACCURACY,
-    Finalist,
-    Scored,
-)
+from sweeps.confirm.finalists import Finalist, Scored
 from sweeps.errors import UsageError
 from sweeps.executors import Attempt, Executor, InProcessExecutor, Nobody
 from sweeps.experiment import Experiment, PreparedData, Stop, TrialResult, TrialSpec
 from sweeps.experiments.code import RevisedCode, declare_same, is_shipped, load_same
-from sweeps.experiments.folds import FRESH, ON_FOLDS, REFIT_EPOCHS, FoldExperiment
+from sweeps.experiments.folds import FRESH, ON_FOLDS, REFIT_EPOCHS
 from sweeps.experiments.loading import (
     ask,
     check_installed,
@@ -62,7 +57,7 @@ _CONFIGURATIONS: Final = 2
 
 
 @dataclass(frozen=True)
-class CrossValidation:
+class OnFolds:
     """An experiment that trains on folds, and its data.
 
     Attributes:
@@ -77,7 +72,7 @@ class CrossValidation:
     experiment: Experiment
     data: PreparedData
     workers: int | None
-    scored: Scored = BLOCK_ACCURACY
+    scored: Scored
     searched: np.ndarray | None = None
 
     @property
@@ -112,7 +107,7 @@ class _OneEpoch:
 
 
 def try_folds(
-    cross_validation: CrossValidation,
+    on_folds: OnFolds,
     configs: Sequence[Mapping[str, Value]],
     note: Callable[[str], None],
 ) -> None:
@@ -127,14 +122,14 @@ def try_folds(
     Raises:
         UsageError: The message names the fold, and what its training kept.
     """
-    is_script = cross_validation.is_script
-    who = "the script" if is_script else f"experiment {cross_validation.path!r}"
-    named = who if is_script else cross_validation.path
+    is_script = on_folds.is_script
+    who = "the script" if is_script else f"experiment {on_folds.path!r}"
+    named = who if is_script else on_folds.path
     note(f"trying {named}: {'once' if is_script else 'one epoch'} on each of four folds")
-    scored = cross_validation.scored
+    scored = on_folds.scored
     with (
         tempfile.TemporaryDirectory() as folder,
-        closing(cross_validation.executor(Path(folder))) as ex,
+        closing(on_folds.executor(Path(folder))) as ex,
     ):
         policies = (None,) if is_script else (_OneEpoch(), None)
         attempts = list(_attempts(ex, configs, scored, policies))
@@ -153,11 +148,10 @@ def try_folds(
         results.append(attempt.result)
     arrays = [result.arrays for result in results]
     samples = [fold_answers(result, scored).samples for result in results]
-    for array in ("block_logits", PREDICTIONS):
-        if all(array in kept for kept in arrays):
-            check_kept(f"{who}, tried", range(len(arrays)), arrays, array, scored.samples)
-    if cross_validation.searched is not None:
-        _check_fresh(who, samples, cross_validation.searched)
+    if all(PREDICTIONS in kept for kept in arrays):
+        check_kept(f"{who}, tried", range(len(arrays)), arrays)
+    if on_folds.searched is not None:
+        _check_fresh(who, samples, on_folds.searched)
     if len(samples) == FOLDS_A_REPEAT and all(map(len, samples)):
         try:
             check_repeats(range(FOLDS_A_REPEAT), samples)
@@ -238,19 +232,16 @@ def check_run(
         says = space.defaults.confirm or Confirming()
         (objective,) = space.objectives
         named, scored = _on_folds(config.experiment, space.experiment, objective, says)
-        cross_validation = load_experiment(named, space.directory)
-        check_installed(cross_validation, named)
-        names = {name for walk in space.samples(8) for name in walk.config}
-        check_offers(space.experiment, cross_validation, scored, names, says.folds)
-        if not is_shipped(named, cross_validation):  # what is shipped prepares the same
-            data = _check_split(cross_validation, source, space.experiment, config.data)
+        on_folds = load_experiment(named, space.directory)
+        check_installed(on_folds, named)
+        if not is_shipped(named, on_folds):
             is_new = config.name not in {info.name for info in config.home.sweeps()}
             if is_new and not is_script(space.experiment):  # whose search shows it
-                own = CrossValidation(
+                own = OnFolds(
                     named,
                     space.directory,
-                    cross_validation,
-                    data,
+                    on_folds,
+                    config.data,
                     config.parallelism.workers,
                     scored,
                 )
@@ -259,7 +250,7 @@ def check_run(
         raise UsageError(f"{option}: {error}; nothing was begun") from None
 
 
-def cross_validation_experiment(home: Home, info: SweepInfo) -> tuple[str, Scored]:
+def experiment_on_folds(home: Home, info: SweepInfo) -> tuple[str, Scored]:
     """Return the import path of the experiment that trains a sweep's configurations on folds.
 
     Returns:
@@ -318,14 +309,6 @@ def how_it_is_confirmed(config: SweepConfig) -> str:
 def _on_folds(
     experiment: Experiment, path: str, objective: Objective, says: Confirming
 ) -> tuple[str, Scored]:
-    cross_validation = getattr(experiment, "cross_validation", None)
-    if isinstance(cross_validation, str):
-        if says.metric not in {None, BLOCK_ACCURACY.metric}:
-            raise UsageError(
-                f"confirm: {{metric: {says.metric}}}: experiment {path!r} is confirmed by "
-                f"{BLOCK_ACCURACY.metric}; leave metric out"
-            )
-        return cross_validation, BLOCK_ACCURACY
     if isinstance(experiment, SupportsFolds):
         if says.metric is None:
             return f"{path}{ON_FOLDS}", Scored.by(objective.metric, objective.direction)
@@ -366,7 +349,7 @@ def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experim
         UsageError: The data differ from those that scored the sweep's trials, or are unreadable.
     """
     folder = experiment_folder(info, home.sweeps_folder)
-    experiment = load_experiment(cross_validation_experiment(home, info)[0], folder)
+    experiment = load_experiment(experiment_on_folds(home, info)[0], folder)
     data = _prepared(experiment, source)
     if not is_same_data(data, info.data):
         raise UsageError(
@@ -376,27 +359,11 @@ def check_data(home: Home, info: SweepInfo, source: str | None) -> tuple[Experim
     return experiment, data
 
 
-def _prepared(cross_validation: Experiment, source: str | None) -> PreparedData:
+def _prepared(on_folds: Experiment, source: str | None) -> PreparedData:
     try:
-        return cross_validation.prepare(source, SPLIT_SEED)
+        return on_folds.prepare(source, SPLIT_SEED)
     except (ValueError, OSError) as error:
         raise UsageError(f"data of the confirmation: {error}") from None
-
-
-def _check_split(
-    cross_validation: Experiment, source: str | None, path: str, searched: PreparedData
-) -> PreparedData:
-    """Refuse an experiment on folds whose data or split differ from those of the search."""
-    data = _prepared(cross_validation, source)
-    if not is_same_data(data, searched):
-        is_split = data.digest == searched.digest
-        what = "splits its data otherwise" if is_split else "prepares other data"
-        raise UsageError(
-            f"`cross_validation` of experiment {path!r} {what} than the search: {data.name}, not "
-            f"{searched.name}; both are to be the same, for what scored the search is no fresh "
-            f"fold ({SEE})"
-        )
-    return data
 
 
 def _some_configurations(config: SweepConfig) -> list[Mapping[str, Value]]:
@@ -426,89 +393,36 @@ def check_code(store: RecordStore, info: SweepInfo, *, same_code: bool = False) 
             ) from None
 
 
-def check_fresh(path: str, cross_validation: Experiment, fresh: int) -> None:
-    """Refuse a drawing of folds that the experiment on folds does not have."""
-    known = cross_validation.parameters.get(FRESH)
-    if fresh and known is None:
-        raise UsageError(
-            f"--fresh {fresh}: `cross_validation` of experiment {path!r} draws its folds once, for "
-            f"it takes no parameter {FRESH!r} (int, from 0; {SEE}); --fresh 0 are the folds it has"
-        )
-    if fresh and known is not None and known.high is not None and fresh > known.high:
-        raise UsageError(
-            f"--fresh {fresh}: experiment {path!r} has drawings of folds up to {known.high:g}"
-        )
+def check_offers(path: str, on_folds: Experiment, fresh: int, *, refit: bool) -> None:
+    """Refuse what the experiment on folds does not have.
 
-
-def check_offers(
-    path: str,
-    cross_validation: Experiment,
-    scored: Scored,
-    names: Collection[str],
-    folds: int,
-    *,
-    refit: bool = False,
-) -> None:
-    """Refuse an experiment on folds that lacks what a confirmation asks of it.
-
-    `path` names the experiment that searched; its trials set the parameters in `names`.
-
-    Raises:
-        UsageError: Something is missing; the message lists all of it.
+    Args:
+        path: Import path of the experiment that searched.
+        on_folds: The experiment.
+        fresh: Number of the drawing of folds.
+        refit: Whether the champion is to be trained on all data.
     """
-    missing = list(_missing(cross_validation, scored, names, folds, refit))
-    if missing:
-        is_divided = isinstance(cross_validation, FoldExperiment)
+    highest = on_folds.parameters[FRESH].high
+    if highest is not None and fresh > highest:
+        raise UsageError(f"--fresh {fresh}: there are drawings of folds up to {highest:g}")
+    epochs = on_folds.metrics.get("epochs")
+    if refit and (
+        REFIT_EPOCHS not in on_folds.parameters or epochs is None or epochs.direction != "minimize"
+    ):
         raise UsageError(
-            f"experiment {path!r} cannot be confirmed: its "
-            f"`{'folds' if is_divided else 'cross_validation'}` {'; '.join(missing)} ({SEE})"
+            f"--refit: experiment {path!r} trains on folds only, not on everything; give it "
+            "`refit` and the metric `epochs` (minimize), see `SupportsRefit` in "
+            "sweeps/capabilities.py, or leave --refit out"
         )
 
 
-def _missing(
-    cross_validation: Experiment,
-    scored: Scored,
-    names: Collection[str],
-    folds: int,
-    refit: bool,
-) -> Iterator[str]:
-    known = cross_validation.parameters
-    if refit and isinstance(cross_validation, FoldExperiment) and REFIT_EPOCHS not in known:
-        yield (
-            "train on folds only, not on everything (the method `refit` of `SupportsRefit` would): "
-            "leave --refit out"
-        )
-        refit = False
-    for name in sorted(names):
-        if find_parameter(name, known) is None:
-            yield f"lacks the parameter {name!r}, which trials of the search set"
-    fold, needed = known.get(FOLD), f"int, 0 to {folds - 1}"
-    if fold is None:
-        yield f"lacks the parameter {FOLD!r} ({needed})"
-    else:
-        low = -math.inf if fold.low is None else fold.low
-        high = math.inf if fold.high is None else fold.high
-        if fold.type not in {"int", "any"} or low > 0 or high < folds - 1:
-            yield f"takes {FOLD!r} as {fold.type}, {low:g} to {high:g} (needed is {needed})"
-    wanted = {scored.metric: scored.direction, **({"epochs": "minimize"} if refit else {})}
-    for metric, direction in wanted.items():
-        info = cross_validation.metrics.get(metric)
-        if info is None:
-            yield f"lacks the metric {metric!r} ({direction})"
-        elif info.direction != direction:
-            yield f"would {info.direction} the metric {metric!r} (needed is {direction})"
-    if refit and REFIT_EPOCHS not in known:
-        yield f"lacks the parameter {REFIT_EPOCHS!r}, which --refit sets"
-
-
-def test_set_of(experiment: Experiment, scored: Scored, source: str | None) -> TestSet | None:
+def test_set_of(experiment: Experiment, source: str | None) -> TestSet | None:
     """Return the test set that models can be scored on; None without one, see `SupportsTestSet`.
 
     Raises:
         UsageError: `test_set` of the experiment raised.
     """
-    scoring = "logits" if scored == BLOCK_ACCURACY else "evaluate"
-    if not (hasattr(experiment, "test_set") and hasattr(experiment, scoring)):
+    if not (hasattr(experiment, "test_set") and hasattr(experiment, "evaluate")):
         return None
     found: TestSet | None = ask(experiment, "test_set", source)
     return found

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.capabilities import FOLDS_A_REPEAT, Evaluated
+from sweeps.capabilities import FOLDS_A_REPEAT, PREDICTIONS, SAMPLES, Evaluated
 from sweeps.confirm.best import (
     Claims,
     Joint,
@@ -22,7 +22,7 @@ from sweeps.confirm.best import (
     folds_that_count,
     quotable,
 )
-from sweeps.confirm.finalists import BLOCK_ACCURACY, Finalist, Scored
+from sweeps.confirm.finalists import ACCURACY, Finalist, Scored
 from sweeps.confirm.intervals import (
     NO_SAMPLE,
     Outcomes,
@@ -73,7 +73,7 @@ class Verdict:
     components: Components | None
 
 
-def margin_of(finalists: Sequence[Finalist], scored: Scored = BLOCK_ACCURACY) -> float:
+def margin_of(finalists: Sequence[Finalist], scored: Scored = ACCURACY) -> float:
     """Return the difference that does not matter: a share of the distance from perfect.
 
     The distance is that of the best baseline's score in the search, which is known before the
@@ -105,7 +105,7 @@ def decide(
     finalists: Sequence[Finalist],
     costs: Mapping[str, float],
     margin: float | None = None,
-    scored: Scored = BLOCK_ACCURACY,
+    scored: Scored = ACCURACY,
 ) -> Verdict:
     """Compare every finalist with the best, see best.py.
 
@@ -195,7 +195,7 @@ def _gain_over_control(outcomes: Outcomes, finalists: Sequence[Finalist]) -> Int
     return crossed_difference(outcomes, best, control).interval()
 
 
-SEE: Final = "see `SupportsFolds` and `SupportsCrossValidation` in sweeps/capabilities.py"
+SEE: Final = "see `SupportsFolds` in sweeps/capabilities.py"
 COST = "parameters"
 """Metric that decides which of several equivalent finalists is the cheapest."""
 
@@ -214,16 +214,16 @@ class Trainings:
     """
 
     store: RecordStore = field(repr=False)
+    scored: Scored
     found: Mapping[tuple[int, str], Record] = field(repr=False)
     lost: Mapping[tuple[int, str], Record] = field(repr=False, default_factory=dict)
-    scored: Scored = BLOCK_ACCURACY
 
     @classmethod
     def read(
         cls,
         store: RecordStore,
         left_out: Collection[str] = (),
-        scored: Scored = BLOCK_ACCURACY,
+        scored: Scored = ACCURACY,
     ) -> Trainings:
         """Read the trainings that have ended, without those of the finalists in `left_out`."""
         ended = {
@@ -234,7 +234,7 @@ class Trainings:
         own = {key: record for key, record in ended.items() if key[1] not in left_out}
         found = {key: record for key, record in own.items() if _has_answers(record, scored)}
         lost = {key: record for key, record in own.items() if key not in found}
-        return cls(store, found, lost, scored)
+        return cls(store, scored, found, lost)
 
     @property
     def labels(self) -> list[str]:
@@ -265,20 +265,15 @@ class Trainings:
         ]
         return [fold for repeat in whole for fold in repeat] if len(whole) > 1 else []
 
-    def answers(
-        self, labels: Sequence[str], folds: Sequence[int], classes: NDArray[np.int64] | None = None
-    ) -> dict[str, list[FoldAnswers]]:
+    def answers(self, labels: Sequence[str], folds: Sequence[int]) -> dict[str, list[FoldAnswers]]:
         """Return the answers of finalists on whole folds, one training after the other.
 
-        A training without answers counts as the best constant prediction: the class that is most
-        frequent among the samples of the repeat's other folds, which it would have been trained on.
-        Without classes it counts as the worst training of any finalist on any fold, by which each
-        of its samples is worse, alike, than for the others.
+        A training without answers counts as the worst training of any finalist on any fold, by
+        which each of its samples is worse, alike, than for the others.
 
         Args:
             labels: The finalists.
             folds: Folds of `whole_folds`.
-            classes: (samples,) the class of each sample by its number; None if it is not known.
 
         Raises:
             UsageError: A training kept arrays that cannot be compared; the message names it.
@@ -301,18 +296,13 @@ class Trainings:
                 )
         samples = [kept[fold, first[fold]].samples for fold in folds]
         check_repeats(folds, samples)
-        pool = np.unique(np.concatenate(samples))
         worst = min(float(own.scores.mean()) for own in kept.values())
         for fold, asked in zip(folds, samples, strict=True):
             others = [kept[fold, label].scores for label in labels if (fold, label) in kept]
             for label in labels:
                 if (fold, label) in self.lost:
                     mean = np.mean(others, axis=0)
-                    kept[fold, label] = (
-                        FoldAnswers(asked, mean + (worst - mean.mean()))
-                        if classes is None
-                        else _as_constant(asked, np.setdiff1d(pool, asked), classes)
-                    )
+                    kept[fold, label] = FoldAnswers(asked, mean + (worst - mean.mean()))
         return {label: [kept[fold, label] for fold in folds] for label in labels}
 
     def _checked(self, record: Record) -> FoldAnswers:
@@ -327,15 +317,6 @@ class Trainings:
 def _has_answers(record: Record, scored: Scored) -> bool:
     has_result = record.result is not None and scored.metric in record.result.metrics
     return record.outcome == "complete" or (record.outcome == "diverged" and has_result)
-
-
-def _as_constant(
-    samples: NDArray[np.int64], trained: NDArray[np.int64], classes: NDArray[np.int64]
-) -> FoldAnswers:
-    counts = np.bincount(classes[trained], minlength=int(classes.max()) + 1)
-    # Its probabilities are the shares of the classes; a class that it never saw has half a sample.
-    logits = np.log(np.maximum(counts, 0.5) / counts.sum())
-    return FoldAnswers(samples, classes[samples] == counts.argmax(), logits)
 
 
 @dataclass(frozen=True)
@@ -371,14 +352,13 @@ def compare_finalists(
     finalists: Sequence[Finalist],
     folds: int,
     left_out: Collection[str] = (),
-    classes: NDArray[np.int64] | None = None,
     margin: float | None = None,
-    scored: Scored = BLOCK_ACCURACY,
+    scored: Scored = ACCURACY,
 ) -> Comparison | None:
     """Compare finalists on the folds that all of them were trained on.
 
-    Others (`left_out`, by label) may have been trained, too. `classes` (samples,) are those of the
-    samples by their number, if they are known. Without a margin it is that of `margin_of`.
+    Others (`left_out`, by label) may have been trained, too. Without a margin it is that of
+    `margin_of`.
 
     Returns:
         The comparison; None before two repeats are whole, and if the finalist to take has no
@@ -393,7 +373,7 @@ def compare_finalists(
     if not whole:
         return None
     whole = whole[: folds_that_count(len(whole))]
-    kept = trainings.answers(labels, whole, classes)
+    kept = trainings.answers(labels, whole)
     first = kept[labels[0]]
     outcomes = Outcomes(
         np.array([stacked([own.scores for own in kept[label]], float) for label in labels]),
@@ -423,14 +403,11 @@ class FoldAnswers:
 
     Attributes:
         samples: (n,) the numbers of the samples; empty if there is one number for the fold.
-        scores: (n,) oriented: whether each was recognised, or its value; (1,) for the fold.
-        constant: The logits (classes,) of a training that counts as a constant prediction; None for
-            others.
+        scores: (n,) the oriented value of each; (1,) for the fold.
     """
 
     samples: NDArray[np.int64]
-    scores: NDArray[np.bool_] | NDArray[np.float64]
-    constant: NDArray[np.float64] | None = None
+    scores: NDArray[np.float64]
 
 
 def of_fold(score: float) -> FoldAnswers:
@@ -438,29 +415,24 @@ def of_fold(score: float) -> FoldAnswers:
     return FoldAnswers(np.empty(0, np.int64), np.array([score]))
 
 
-def fold_answers(result: TrialResult | Evaluated, scored: Scored = BLOCK_ACCURACY) -> FoldAnswers:
+def fold_answers(result: TrialResult | Evaluated, scored: Scored) -> FoldAnswers:
     """Return the answers that a training on a fold kept, or those of a model to the test set.
 
     Raises:
         ValueError: They are missing or malformed. The message (`kept no ...`) is meant to follow
             the name of the training.
     """
-    arrays, name, numbers = result.arrays, scored.by_sample, scored.samples
-    if name not in arrays and scored != BLOCK_ACCURACY:
+    arrays, name, numbers = result.arrays, scored.by_sample, SAMPLES
+    if name not in arrays:
         return of_fold(scored.sign * result.metrics[scored.metric])
-    missing = [one for one in (name, numbers) if one not in arrays]
-    if missing:
-        raise ValueError(f"kept no {' and no '.join(map(repr, missing))}")
+    if numbers not in arrays:
+        raise ValueError(f"kept no {numbers!r}")
     values, samples = arrays[name], arrays[numbers]
     if values.ndim != 1 or values.shape != samples.shape or not len(samples):
         shapes = f"{name!r} {values.shape} and {numbers!r} {samples.shape}"
         raise ValueError(f"kept {shapes}, not one of both for each sample")
     if samples.dtype.kind not in "iu" or samples.min() < 0:
         raise ValueError(f"kept {numbers!r} that are no whole numbers from 0")
-    if scored == BLOCK_ACCURACY:
-        if not np.isin(values, (0, 1)).all():
-            raise ValueError(f"kept {name!r} that are not 0 or 1")
-        return FoldAnswers(samples.astype(np.int64), values != 0)
     mean, metric = float(values.mean(dtype=float)), result.metrics[scored.metric]
     if not np.isclose(mean, metric, rtol=1e-3, atol=1e-6):
         raise ValueError(
@@ -478,7 +450,7 @@ def scores_of(found: Evaluated, samples: NDArray[np.int64], scored: Scored) -> N
     """
     if scored.metric not in found.metrics:
         raise ValueError(f"no metric {scored.metric!r}, by which the models were compared")
-    arrays = {**found.arrays, scored.samples: samples}
+    arrays = {**found.arrays, SAMPLES: samples}
     return fold_answers(replace(found, arrays=arrays), scored).scores
 
 
@@ -499,29 +471,21 @@ def check_repeats(folds: Sequence[int], samples: Sequence[NDArray[np.int64]]) ->
             )
 
 
-def check_kept(
-    who: str,
-    folds: Sequence[int],
-    kept: Sequence[Mapping[str, np.ndarray]],
-    array: str,
-    numbers: str,
-) -> None:
-    """Refuse logits that are not (n, classes) on each fold, or predictions that are not (n, ...).
+def check_kept(who: str, folds: Sequence[int], kept: Sequence[Mapping[str, np.ndarray]]) -> None:
+    """Refuse predictions that are not (n, ...) on each fold, of one shape.
 
-    They are in `array` of what the training on each fold kept, the numbers of its samples in
-    `numbers`. The error begins with `who`.
+    They are in what the training on each fold kept. The error begins with `who`.
 
     Raises:
         UsageError: The message names the fold, and what was kept.
     """
-    width, is_by_class = kept[0][array].shape[1:], array == "block_logits"
+    width = kept[0][PREDICTIONS].shape[1:]
     for fold, arrays in zip(folds, kept, strict=True):
-        own, samples = arrays[array], len(arrays[numbers])
-        if own.shape != (samples, *width) or (is_by_class and own.ndim != 2):
-            needed = "(n, classes), as many classes" if is_by_class else "(n, ...), of one shape"
+        own, samples = arrays[PREDICTIONS], len(arrays[SAMPLES])
+        if own.shape != (samples, *width):
             raise UsageError(
-                f"{who} on fold {fold} kept {array!r} {own.shape} for {samples} samples: "
-                f"needed are {needed} on each fold"
+                f"{who} on fold {fold} kept {PREDICTIONS!r} {own.shape} for {samples} samples: "
+                "needed are (n, ...), of one shape on each fold"
             )
 
 

@@ -17,13 +17,12 @@ from sweeps.confirm.access_log import judged_by
 from sweeps.confirm.best import LOOKS, looks
 from sweeps.confirm.calibration import measure_calibration
 from sweeps.confirm.checks import (
-    CrossValidation,
+    OnFolds,
     asked_by,
     check_code,
     check_data,
-    check_fresh,
     check_offers,
-    cross_validation_experiment,
+    experiment_on_folds,
     searched_by,
     test_set_of,
     try_folds,
@@ -38,7 +37,6 @@ from sweeps.confirm.comparison import (
     measure_selection_bias,
 )
 from sweeps.confirm.finalists import (
-    SCORE,
     Finalist,
     Scored,
     choose_finalists,
@@ -70,7 +68,6 @@ from sweeps.experiments.loading import check_installed, experiment_folder
 from sweeps.home import Home
 from sweeps.progress import Stages, as_one, make_progress
 from sweeps.records import (
-    FOLD,
     Conclusions,
     ConfirmationRecord,
     Record,
@@ -185,13 +182,13 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Confirmable:
     if home.is_running(info.id):
         raise UsageError(f"sweep {info.name!r} is running: confirm it when it has ended")
     store = home.store(info.id)
-    path, scored = cross_validation_experiment(home, info)
+    path, scored = experiment_on_folds(home, info)
     experiment, data = check_data(home, info, options.how.about(info).data)
     best = choose_finalists(info, store.read_all(), top, scored)
     scored = scored.in_unit_of(best)
     _check_margin(options.margin, scored)
     fresh = before.fresh if options.fresh is None and before else options.fresh or 0
-    check_fresh(info.experiment, experiment, fresh)
+    check_offers(info.experiment, experiment, fresh, refit=options.refit)
     best = [on_fresh(one, fresh) for one in best]
     finalists = _taking_part(info, best, options, before)
     left_out = [finalist for finalist in best if finalist not in finalists]
@@ -200,10 +197,8 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Confirmable:
         margin_of(finalists, scored)  # raises if the metric has none of itself
     known, best_of_random = control_of(home, info, before, scored)
     control = known if options.control is None else options.control
-    limit = experiment.parameters[FOLD].high if FOLD in experiment.parameters else None
-    most = max(folds, LOOKS[-1] if limit is None else min(LOOKS[-1], int(limit) + 1))
     checked = Confirmable(
-        experiment, data, finalists, left_out, top, folds, control, most,
+        experiment, data, finalists, left_out, top, folds, control, max(folds, LOOKS[-1]),
         scored, margin, fresh,
     )  # fmt: skip
     random = [on_fresh(best_of_random, fresh)] if best_of_random and control == known else []
@@ -212,13 +207,11 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Confirmable:
     if (control and not random) or options.refit or not is_whole:
         check_installed(experiment, path)
         check_code(store, info, same_code=options.how.same_code)
-    names = {name for finalist in finalists for name in finalist.config}
-    check_offers(info.experiment, experiment, scored, names, folds, refit=options.refit)
     searched = searched_by(store, info)
     has_nothing_to_try = is_script(info.experiment) and searched is None
     if not (is_whole or is_shipped(path, experiment) or has_nothing_to_try):
         folder = experiment_folder(info, home.sweeps_folder)
-        own = CrossValidation(path, folder, experiment, data, options.how.workers, scored, searched)
+        own = OnFolds(path, folder, experiment, data, options.how.workers, scored, searched)
         note = make_progress(options.how.progress).note
         try_folds(own, [finalist.config for finalist in finalists], note)
     return checked
@@ -286,7 +279,7 @@ def confirm(
                 return work.result
         result, source = work.result, options.how.data
         result.conclusions = conclusions
-        result.has_test_set = test_set_of(checked.experiment, checked.scored, source) is not None
+        result.has_test_set = test_set_of(checked.experiment, source) is not None
         answer(result)
         tracking_uri = resolve_tracking_uri(home.path, options.how.tracking_uri)
         result.tracking_pending += show_conclusions(home, info, tracking_uri, source)
@@ -443,7 +436,6 @@ class _Work:
                 finalists,
                 checked.folds,
                 self._left_out,
-                self._ballot.classes if self._ballot else None,
                 checked.margin,
                 checked.scored,
             )
@@ -461,7 +453,7 @@ class _Work:
                 )
                 raise _EndedError(failure)
             self._comparison = comparison
-            self._calibration = measure_calibration(comparison, checked.experiment)
+            self._calibration = measure_calibration(comparison, checked.experiment, checked.data)
             self._votes = all_voting(self._info, comparison, self._ballot)
         except UsageError as error:
             raise UsageError(f"{error}\n{_kept(sweep)}") from error
@@ -477,8 +469,9 @@ class _Work:
         trainings = comparison.champions_trainings
         first = next(record for record in trainings if record.outcome == "complete")
         trained_in, champion = refit or (self._ran.info, first)
-        # The best was selected by the objective: in another metric it has no such bias.
-        is_selected = checked.scored.searched in {SCORE, self._info.metric}
+        # The best was selected by the objective, and mostly is the best by accuracy, too: in any
+        # other metric it has no such bias.
+        is_selected = checked.scored.metric in {"best_val_accuracy", self._info.metric}
         found = (
             self._verdict(refit[0].name if refit else None),
             measure_selection_bias(comparison) if is_selected else None,
@@ -622,7 +615,7 @@ def _margin_before(before: ConfirmationRecord | None, scored: Scored) -> float |
 def _more(home: Home, info: SweepInfo, checked: Confirmable) -> int:
     """Return the number of configurations of the search that take no part."""
     records = home.store(info.id).read_all()
-    everyone = choose_finalists(info, records, len(records))
+    everyone = choose_finalists(info, records, len(records), checked.scored)
     return len(everyone) - len(checked.finalists) - len(checked.left_out)
 
 
@@ -643,7 +636,7 @@ def _epochs(comparison: Comparison) -> int:
     if not known:
         raise UsageError(
             f"--refit: the trainings of {comparison.verdict.champion} do not say 'best_epoch', for "
-            "how long to train (see `SupportsCrossValidation` in sweeps/capabilities.py); the "
+            "how long to train (see `SupportsRefit` in sweeps/capabilities.py); the "
             "verdict is kept"
         )
     return round(median(known))

@@ -7,20 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from search_spaces.parameters import Value
-from sweeps.capabilities import BY_SAMPLE, SAMPLES
+from sweeps.capabilities import BY_SAMPLE
 from sweeps.errors import UsageError
 from sweeps.experiments.folds import FRESH
 from sweeps.interval import Interval
 from sweeps.records import Record, SweepInfo, ranked
 from sweeps.wording import counted, fresh_name, is_share
 
-TEMPERATURE = "temperature"
-"""Parameter of a `cross_validation` experiment that the searching experiment does not have."""
-SCORE = "best_val_accuracy"
-"""Accuracy on the samples that chose the epoch, of a `cross_validation` experiment.
-
-These are the validation set in a search, and the inner part on a fold.
-"""
 CONTROL = "control-"
 """Prefix of the labels of finalists that come from random trials."""
 
@@ -32,32 +25,30 @@ class Scored:
     Within a confirmation its values are `oriented`: larger is better, a loss has the other sign.
 
     Attributes:
-        metric: The metric of a training on a fold.
+        metric: The metric, of a training on a fold and of a trial of the search.
         direction: Which way is better.
-        searched: The metric of the search that says the same of a trial.
-        by_sample: Name of the array with its value for each sample; larger is always better in
-            `block_correct`.
-        samples: Name of the array with the numbers of these samples.
         unit: The unit of its values, as `Interval` has it.
     """
 
     metric: str
     direction: Literal["maximize", "minimize"]
-    searched: str
-    by_sample: str
-    samples: str = SAMPLES
     unit: Literal["share", "number"] = "share"
 
     @classmethod
     def by(cls, metric: str, direction: Literal["maximize", "minimize"]) -> Scored:
-        """Return what trainings of a `SupportsFolds` are compared by."""
+        """Return what trainings are compared by, in the unit of the metric."""
         unit: Literal["share", "number"] = "share" if is_share(metric) else "number"
-        return cls(metric, direction, metric, f"{metric}{BY_SAMPLE}", unit=unit)
+        return cls(metric, direction, unit)
 
     def in_unit_of(self, finalists: Sequence[Finalist]) -> Scored:
         """Return the same, with plain numbers if its shares are beyond 1, such as percentages."""
         known = [one.searched for one in finalists if one.searched is not None]
         return self if all(0 <= value <= 1 for value in known) else replace(self, unit="number")
+
+    @property
+    def by_sample(self) -> str:
+        """Name of the array with its value for each sample, where it is a mean over samples."""
+        return f"{self.metric}{BY_SAMPLE}"
 
     @property
     def called(self) -> str:
@@ -84,8 +75,8 @@ class Scored:
         return replace(oriented, unit=self.unit)
 
 
-BLOCK_ACCURACY = Scored("block_accuracy", "maximize", SCORE, "block_correct", "block_images")
-"""What trainings of a `cross_validation` experiment are compared by; the arrays are a must."""
+ACCURACY = Scored.by("best_val_accuracy", "maximize")
+"""The metric of classifiers."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +127,7 @@ def best_distinct(best: Sequence[Record], top: int) -> list[tuple[int, Record]]:
 
 
 def choose_finalists(
-    info: SweepInfo, records: Sequence[Record], top: int, scored: Scored = BLOCK_ACCURACY
+    info: SweepInfo, records: Sequence[Record], top: int, scored: Scored
 ) -> list[Finalist]:
     """Return the best distinct configurations, the best first, then the best baseline.
 
@@ -191,5 +182,5 @@ def label_of(record: Record) -> str:
 def finalist_of(record: Record, place: int, scored: Scored) -> Finalist:
     """Return a trial as a finalist of a rank in the search."""
     trial, label = record.trial, label_of(record)
-    searched = record.result.metrics.get(scored.searched) if record.result else None
+    searched = record.result.metrics.get(scored.metric) if record.result else None
     return Finalist(label, trial, dict(record.config), searched, place)

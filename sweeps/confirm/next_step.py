@@ -98,7 +98,7 @@ def _of_trials(
     searched: list[float] = []
     baselines = [-math.inf]
     for record in records:
-        found = record.result.metrics.get(scored.searched) if record.result else None
+        found = record.result.metrics.get(scored.metric) if record.result else None
         is_scored = record.outcome == "complete" and found is not None
         score = scored.sign * float(found) if is_scored and found is not None else -math.inf
         of = baselines if record.origin.startswith("baseline ") else searched

@@ -26,11 +26,9 @@ from sweeps.config.options import RunOptions
 from sweeps.config.policies import FAILURES
 from sweeps.config.sweep import ASK_AHEAD_UNTAUGHT, SweepConfig
 from sweeps.confirm.best import LOOKS, POWER, nominal, normal_critical
-from sweeps.confirm.checks import cross_validation_experiment, scored_in
+from sweeps.confirm.checks import experiment_on_folds, scored_in
 from sweeps.confirm.finalists import (
-    BLOCK_ACCURACY,
     CONTROL,
-    TEMPERATURE,
     Finalist,
     Scored,
     best_distinct,
@@ -38,7 +36,7 @@ from sweeps.confirm.finalists import (
     label_of,
 )
 from sweeps.errors import UsageError
-from sweeps.experiments.folds import REFIT_EPOCHS
+from sweeps.experiments.folds import REFIT_EPOCHS, TEMPERATURE
 from sweeps.experiments.loading import is_same_experiment
 from sweeps.home import Home
 from sweeps.launch import run_options
@@ -104,7 +102,7 @@ def plan_confirmation(
     Raises:
         UsageError: The experiment has no fresh folds.
     """
-    experiment, scored = cross_validation_experiment(home, info)
+    experiment, scored = experiment_on_folds(home, info)
     trained = trained_with(home, info, finalists, folds, left_out)
     tail = _find(home, info, trained, folds)
     places = max(most, folds) if tail is None else _places(home.sweeps_folder / tail)
@@ -152,7 +150,7 @@ def _find(home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int
 
     Its space has as many folds or more: first those with as many, as earlier versions wrote them.
     """
-    experiment, scored = cross_validation_experiment(home, info)
+    experiment, scored = experiment_on_folds(home, info)
     found = []
     for tail in _begun(home):
         if tail.parent.name != info.id or (places := _places(home.sweeps_folder / tail)) < folds:
@@ -395,7 +393,7 @@ def refit_space(
 
 
 def confirming_space(
-    experiment: str, finalists: Sequence[Finalist], folds: int, scored: Scored = BLOCK_ACCURACY
+    experiment: str, finalists: Sequence[Finalist], folds: int, scored: Scored
 ) -> str:
     """Return a space, as YAML, that trains each finalist on each fold: a sweep like any other."""
     first, absent = finalists[0].config, object()

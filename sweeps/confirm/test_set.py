@@ -9,10 +9,10 @@ import numpy as np
 
 from sweeps.capabilities import PREDICTIONS, Evaluated, TestSet
 from sweeps.confirm.access_log import AccessLog
-from sweeps.confirm.checks import cross_validation_experiment, test_set_of
+from sweeps.confirm.checks import experiment_on_folds, test_set_of
 from sweeps.confirm.comparison import scores_of
 from sweeps.confirm.confirm import ConfirmResult
-from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
+from sweeps.confirm.finalists import ACCURACY, Scored
 from sweeps.confirm.intervals import Outcomes, crossed_difference, crossed_mean
 from sweeps.confirm.planning import HowToTrain
 from sweeps.confirm.votes import (
@@ -62,8 +62,6 @@ _ACROSS_SWEEPS: Final = (
 
 def questions_of(scored: Scored) -> tuple[str, ...]:
     """Return the questions of an evaluation by a metric, which name it."""
-    if scored.metric == BLOCK_ACCURACY.metric:
-        return QUESTIONS
     of_metric = QUESTIONS[0].replace("accuracy", scored.metric, 1)
     is_share = scored.unit == "share"
     return (of_metric, *QUESTIONS[1 : _MCNEMAR + is_share], MEAN_QUESTION)
@@ -72,12 +70,15 @@ def questions_of(scored: Scored) -> tuple[str, ...]:
 def earlier_questions(scored: Scored) -> tuple[tuple[str, ...], ...]:
     """Return the questions of earlier versions whose scores answer those of `questions_of`.
 
-    There were none about votes at first, then also those about votes of several sweeps.
+    There were none about votes at first, then also those about votes of several sweeps. Networks of
+    digits were scored by their logits.
     """
-    asked, is_by_class = questions_of(scored), scored.metric == BLOCK_ACCURACY.metric
-    kind = "soft (hard beside it)" if is_by_class else "by the mean of predictions"
+    asked = questions_of(scored)
+    kind = "by the mean of predictions"
     across = (question.replace("soft (hard beside it)", kind) for question in _ACROSS_SWEEPS)
-    return asked[:-1], (*asked, *across)
+    by_logits = (QUESTIONS, QUESTIONS[:-1], (*QUESTIONS, *_ACROSS_SWEEPS))
+    more = by_logits if scored.metric == "best_val_accuracy" else ()
+    return asked[:-1], (*asked, *across), *more
 
 
 def evaluate_test_set(
@@ -210,17 +211,17 @@ def check_test_set(
     datas = {(info.data.get("digest"), info.data.get("name")) for info in infos}
     if len(names) > 1 or len(datas) > 1:
         raise UsageError("--test reads one test set: name sweeps of one experiment and one source")
-    metrics = sorted({cross_validation_experiment(home, info)[1].metric for info in infos})
+    metrics = sorted({experiment_on_folds(home, info)[1].metric for info in infos})
     if len(metrics) > 1:
         raise UsageError(
             f"--test scores one metric: these sweeps are confirmed by {' and '.join(metrics)}; "
             "test them one by one"
         )
     first = infos[0]
-    path, scored = cross_validation_experiment(home, first)
+    path, _ = experiment_on_folds(home, first)
     experiment: Any = load_experiment(path, experiment_folder(first, home.sweeps_folder))
     check_installed(experiment, path)
-    test_set = test_set_of(experiment, scored, source)
+    test_set = test_set_of(experiment, source)
     if test_set is None:
         raise UsageError(
             f"--test: sweep {first.name!r} has no test set; nothing was read. An experiment of "
@@ -234,9 +235,6 @@ def _score_model(
     experiment: Any, model: Any, test_set: TestSet, scored: Scored
 ) -> dict[str, np.ndarray]:
     """Return what is kept of a model's answers, by the beginning of the name in the scores."""
-    if scored == BLOCK_ACCURACY:
-        logits = experiment.logits(model, test_set.inputs)
-        return {"logits": logits, "correct": logits.argmax(axis=1) == test_set.labels}
     found: Evaluated = ask(experiment, "evaluate", model, test_set)
     try:
         values = scored.sign * scores_of(found, np.arange(len(test_set)), scored)
@@ -308,12 +306,8 @@ def _score(
     home: Home, experiment: Any, test_set: TestSet, evaluation: Evaluation
 ) -> dict[str, np.ndarray]:
     experiment.warm_up()
-    scored = scored_by(evaluation)
-    scores = (
-        {"labels": np.asarray(test_set.labels, np.int64)}
-        if evaluation.is_by_class
-        else {"samples": np.array(len(test_set))}
-    )
+    scored = ACCURACY if evaluation.is_by_class else scored_by(evaluation)
+    scores = {"samples": np.array(len(test_set))}
     for place, entry in enumerate(evaluation.entries):
         store = home.store(entry.confirmation)
         found = []
@@ -324,8 +318,13 @@ def _score(
             model = load(record.config, weights, record.model_info)
             found.append(_score_model(experiment, model, test_set, scored))
         scores |= {f"{name}_{place}": np.stack([one[name] for one in found]) for name in found[0]}
-    if evaluation.is_by_class:
-        return scores
+    if evaluation.is_by_class:  # an earlier version was killed before it had scored its list
+        former = {"labels": np.asarray(test_set.labels, np.int64)}
+        for place in range(len(evaluation.entries)):
+            shares = np.maximum(scores[f"{PREDICTIONS}_{place}"], np.finfo(np.float32).tiny)
+            correct = scores[f"values_{place}"] != 0
+            former |= {f"logits_{place}": np.log(shares), f"correct_{place}": correct}
+        return former
     votes = _mean_votes(experiment, test_set, scores, evaluation)
     return {name: one for name, one in scores.items() if PREDICTIONS not in name} | votes
 
@@ -351,8 +350,6 @@ def _mean_votes(
     kept = {place: scores[f"{PREDICTIONS}_{place}"] for place in places}
     samples = np.arange(len(test_set))
     votes = {
-        f"vote_{place}": ballot.scores(own, samples, "mean")
-        for place, own in kept.items()
-        if len(own) > 1
+        f"vote_{place}": ballot.scores(own, samples) for place, own in kept.items() if len(own) > 1
     }
     return {name: vote for name, vote in votes.items() if vote is not None}

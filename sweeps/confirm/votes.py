@@ -4,9 +4,9 @@ Nothing is trained: a confirmation keeps the answers of every training. On a fol
 consists of its members' trainings on that fold, and is evaluated on the fold's samples. So it is
 compared like a single finalist, crossed by samples and folds (intervals.py).
 
-The soft vote is the mean of the members' probabilities, the hard vote the class that most of them
-name (Hansen & Salamon 1990, "Neural network ensembles"; Lakshminarayanan, Pritzel & Blundell 2017,
-"deep ensembles", average probabilities as here). Predictions of another kind vote by their mean.
+A vote is the mean of the members' predictions: of their probabilities (Lakshminarayanan, Pritzel &
+Blundell 2017, "deep ensembles"), or of the values that they expect. Earlier versions also counted,
+on a test set, the class that most members name (Hansen & Salamon 1990, "Neural network ensembles").
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sweeps.analysis.data import softmax
-from sweeps.capabilities import FOLDS_A_REPEAT, PREDICTIONS, Evaluated
+from sweeps.capabilities import FOLDS_A_REPEAT, PREDICTIONS, SAMPLES, Evaluated
 from sweeps.confirm.access_log import evaluations_of
 from sweeps.confirm.best import (
     FIRST_LOOK,
@@ -31,17 +31,16 @@ from sweeps.confirm.best import (
     nominal,
     single_level,
 )
-from sweeps.confirm.checks import check_data, cross_validation_experiment
+from sweeps.confirm.checks import check_data, experiment_on_folds
 from sweeps.confirm.comparison import (
     COST,
     MARGIN,
     Comparison,
-    FoldAnswers,
     Trainings,
     check_kept,
     scores_of,
 )
-from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
+from sweeps.confirm.finalists import Scored
 from sweeps.confirm.intervals import (
     NO_SAMPLE,
     Estimate,
@@ -72,21 +71,15 @@ from sweeps.records.conclusions import (
 from sweeps.records.evaluations import Evaluation
 
 SECONDS: Final = "train_seconds"
-_NEVER: Final = -50.0
-"""Logit of a class that no sample has."""
 
 
-def soft_vote(
-    logits: ArrayLike, temperatures: Sequence[float] | None = None
-) -> NDArray[np.float64]:
+def soft_vote(logits: ArrayLike) -> NDArray[np.float64]:
     """Return (n, classes) the mean of the members' probabilities, however large the logits are.
 
     Args:
         logits: (m, n, classes) of m members for the same n inputs, in the same order.
-        temperatures: (m,) above 0; each member's logits are divided by its own. None: by 1.
     """
-    divisors = 1.0 if temperatures is None else np.asarray(temperatures, float)[:, None, None]
-    mean: NDArray[np.float64] = softmax(np.asarray(logits, np.float64) / divisors).mean(axis=0)
+    mean: NDArray[np.float64] = softmax(np.asarray(logits, np.float64)).mean(axis=0)
     return mean
 
 
@@ -105,52 +98,28 @@ def hard_vote(logits: ArrayLike) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Ballot:
-    """How trainings vote: by the logits that they keep, or by the mean of their predictions.
+    """How trainings vote: by the mean of the predictions that they keep.
 
     Attributes:
         truth: (samples, ...) the class or the true value of each sample, by its number.
         scored: The metric.
-        judge: The experiment that judges predictions, a `SupportsVoting`; None for logits.
+        judge: The experiment that judges predictions, a `SupportsVoting`.
     """
 
     truth: NDArray[Any] = field(repr=False)
-    scored: Scored = BLOCK_ACCURACY
-    judge: Any = None
+    scored: Scored
+    judge: Any
 
-    @property
-    def classes(self) -> NDArray[np.int64] | None:
-        """(samples,) the class of each sample; None if predictions vote."""
-        return self.truth if self.judge is None else None
-
-    @property
-    def array(self) -> str:
-        """Name of the array that a training keeps for votes."""
-        return "block_logits" if self.judge is None else PREDICTIONS
-
-    @property
-    def kinds(self) -> tuple[VoteKind, ...]:
-        """The kinds of vote, that of the verdict first."""
-        return ("soft", "hard") if self.judge is None else ("mean",)
-
-    def scores(
-        self, kept: NDArray[Any], samples: NDArray[np.int64], kind: VoteKind
-    ) -> NDArray[Any] | None:
+    def scores(self, kept: NDArray[Any], samples: NDArray[np.int64]) -> NDArray[Any] | None:
         """Return (n,) the oriented score of a vote on each sample, or (1,) that of all.
 
         Args:
             kept: (members, n, ...) what each member kept.
             samples: (n,) the numbers of the samples.
-            kind: The kind of vote.
 
         Returns:
             The scores; None if the experiment does not judge predictions by the metric.
         """
-        if self.judge is None:
-            if samples.max() >= len(self.truth):
-                return np.full(len(samples), -1)  # as no training was scored
-            answers = hard_vote(kept) if kind == "hard" else soft_vote(kept).argmax(axis=1)
-            right: NDArray[np.bool_] = answers == self.truth[samples]
-            return right
         mean = kept.astype(np.float64).mean(axis=0)
         found: Evaluated = ask(self.judge, "judged", mean, self.truth[samples])
         if self.scored.metric not in found.metrics:
@@ -165,16 +134,8 @@ def ballot_of(experiment: Experiment, data: PreparedData, scored: Scored) -> Bal
     """Return how the trainings of an experiment on folds vote; None without `SupportsVoting`.
 
     Raises:
-        UsageError: The experiment raised, or its `labels` are no whole numbers.
+        UsageError: The experiment raised.
     """
-    if scored == BLOCK_ACCURACY:
-        if not hasattr(experiment, "labels"):
-            return None
-        labels = ask(experiment, "labels", data)
-        try:
-            return Ballot(np.asarray(labels, np.int64))
-        except (TypeError, ValueError) as error:
-            raise failed(experiment, "labels", error) from None
     if not (hasattr(experiment, "truth") and hasattr(experiment, "judged")):
         return None
     truth = ask(experiment, "truth", data)
@@ -203,7 +164,7 @@ class Member:
         is_winner: Whether it is a champion.
         scores: (folds, n) the oriented score of each sample; 0 without a sample. n is 1 for one
             number per fold.
-        kept: (folds, n, ...) logits or predictions.
+        kept: (folds, n, ...) predictions.
         parameters: Number of weights.
         seconds: Seconds that a training took, mean over folds.
     """
@@ -231,13 +192,13 @@ class Bank:
     samples: NDArray[np.int64] = field(repr=False)
     ballot: Ballot
 
-    def scores(self, members: Sequence[Member], kind: VoteKind) -> NDArray[Any] | None:
+    def scores(self, members: Sequence[Member]) -> NDArray[Any] | None:
         """Return (folds, n) the oriented scores of a vote, as `Member.scores` are."""
         found = []
         for fold, numbers in enumerate(self.samples):
             own = numbers[numbers != NO_SAMPLE]
             kept = np.stack([member.kept[fold, : len(own)] for member in members])
-            scores = self.ballot.scores(kept, own, kind)
+            scores = self.ballot.scores(kept, own)
             if scores is None:
                 return None
             found.append(scores)
@@ -247,8 +208,8 @@ class Bank:
 def gather(confirmed: Sequence[Confirmed], folds: Sequence[int], ballot: Ballot) -> Bank | None:
     """Return the finalists of some sweeps, ready to vote; None if nothing was kept to vote with.
 
-    A finalist one of whose trainings left no predictions takes no part in a vote by their mean. All
-    finalists were trained on the folds.
+    A finalist one of whose trainings left no predictions takes no part. All finalists were trained
+    on the folds.
 
     Raises:
         UsageError: They were evaluated on different samples, or the truth is that of other samples.
@@ -257,17 +218,17 @@ def gather(confirmed: Sequence[Confirmed], folds: Sequence[int], ballot: Ballot)
     samples: NDArray[np.int64] | None = None
     for one in confirmed:
         labels = one.trainings.labels
-        kept = one.trainings.answers(labels, folds, ballot.classes)
+        kept = one.trainings.answers(labels, folds)
         for label in labels:
             records = one.trainings.of(label, folds)
             results = [record.result for record in records if record.result is not None]
-            if not all(ballot.array in result.arrays for result in results):
+            if not all(PREDICTIONS in result.arrays for result in results):
                 return None
-            if not results or (ballot.classes is None and len(results) < len(folds)):
+            if len(results) < len(folds):
                 continue  # it has no model that could vote
             numbers = [fold.samples for fold in kept[label]]
             if not len(numbers[0]):  # one number per fold
-                numbers = [result.arrays[ballot.scored.samples] for result in results]
+                numbers = [result.arrays[SAMPLES] for result in results]
             own = stacked(numbers, np.int64, NO_SAMPLE)
             who = f"the training of {label} of {one.name}"
             samples = own if samples is None else samples
@@ -275,7 +236,7 @@ def gather(confirmed: Sequence[Confirmed], folds: Sequence[int], ballot: Ballot)
                 f"{one.name}:{label}" if len(confirmed) > 1 else label,
                 label == one.winner,
                 stacked([fold.scores for fold in kept[label]], kept[label][0].scores.dtype),
-                _kept_for_votes(who, folds, kept[label], results, ballot),
+                _kept_for_votes(who, folds, results),
                 float(np.mean([result.metrics.get(COST, 0.0) for result in results])),
                 float(np.mean([result.metrics.get(SECONDS, 0.0) for result in results])),
             )
@@ -291,30 +252,11 @@ def gather(confirmed: Sequence[Confirmed], folds: Sequence[int], ballot: Ballot)
     return Bank(members, samples, ballot)
 
 
-def _kept_for_votes(
-    who: str,
-    folds: Sequence[int],
-    kept: Sequence[FoldAnswers],
-    results: Sequence[TrialResult],
-    ballot: Ballot,
-) -> NDArray[Any]:
-    """Return (folds, n, ...) the logits or the predictions of a finalist's trainings.
-
-    A training that left no logits votes for the classes by how frequent they are.
-    """
-    own = [fold for fold, answers in zip(folds, kept, strict=True) if answers.constant is None]
+def _kept_for_votes(who: str, folds: Sequence[int], results: Sequence[TrialResult]) -> NDArray[Any]:
+    """Return (folds, n, ...) the predictions of a finalist's trainings."""
     arrays = [result.arrays for result in results]
-    check_kept(who, own, arrays, ballot.array, ballot.scored.samples)
-    first, left = arrays[0][ballot.array], iter(arrays)
-    found = []
-    for answers in kept:
-        if answers.constant is None:
-            found.append(next(left)[ballot.array])
-        else:
-            row = np.full(first.shape[1], _NEVER)
-            row[: len(answers.constant)] = answers.constant[: len(row)]
-            found.append(np.tile(row, (len(answers.samples), 1)))
-    return stacked(found, first.dtype)
+    check_kept(who, folds, arrays)
+    return stacked([one[PREDICTIONS] for one in arrays], arrays[0][PREDICTIONS].dtype)
 
 
 def _can_be_judged(member: Member, own: NDArray[np.int64], bank: Bank) -> bool:
@@ -323,18 +265,16 @@ def _can_be_judged(member: Member, own: NDArray[np.int64], bank: Bank) -> bool:
         raise UsageError(
             f"{member.name} was judged on other samples: only finalists of one pool vote"
         )
-    scores = bank.scores([member], bank.ballot.kinds[0])
+    scores = bank.scores([member])
     if scores is None:
         return False
     is_alike = scores.shape == member.scores.shape and (
         np.allclose(scores.mean(axis=1), member.scores.mean(axis=1), rtol=1e-3, atol=1e-6)
     )
-    if not is_alike or (scores.dtype == bool and not np.array_equal(scores, member.scores)):
-        by_class = "classes than `labels`"
-        truth = by_class if bank.ballot.judge is None else "true values than `truth`"
+    if not is_alike:
         raise UsageError(
-            f"{member.name} was judged by other {truth} of its experiment returns: they are to be "
-            f"in the order of the numbers in `{bank.ballot.scored.samples}`"
+            f"{member.name} was judged by other true values than `truth` of its experiment "
+            f"returns: they are to be in the order of the numbers in `{SAMPLES}`"
         )
     return True
 
@@ -364,15 +304,14 @@ def word_of(lead: Interval, margin: float = MARGIN) -> VoteJudgement:
 def compare_votes(
     sweeps: Sequence[str], bank: Bank, ensembles: Sequence[Ensemble], margin: float = MARGIN
 ) -> VotesConclusion:
-    """Compare each ensemble's votes, such as soft and hard, with the single best.
+    """Compare each ensemble's vote with the single best.
 
     Intervals hold for all votes at once (two-sided max-t), and so also for the vote that stands
     out, at every look (best.py). With fewer than 20 folds no vote is called better, worse or
     equivalent.
     """
-    single, scored, kinds = bank.members[0], bank.ballot.scored, bank.ballot.kinds
-    asked = [(ensemble, kind) for ensemble in ensembles for kind in kinds]
-    votes_cast = [bank.scores(ensemble.members, kind) for ensemble, kind in asked]
+    single, scored = bank.members[0], bank.ballot.scored
+    votes_cast = [bank.scores(ensemble.members) for ensemble in ensembles]
     is_by_sample = single.scores.shape == bank.samples.shape
     outcomes = Outcomes(
         np.array([single.scores, *votes_cast]), bank.samples if is_by_sample else None
@@ -382,7 +321,7 @@ def compare_votes(
     level = single_level(joint.from_(0), TESTED, two_sided=True)
     level = nominal(level, folds)
     votes = []
-    for number, (ensemble, kind) in enumerate(asked, 1):
+    for number, ensemble in enumerate(ensembles, 1):
         lead = float(joint.means[number] - joint.means[0])
         half = joint.critical(number, 0, level) * float(joint.errors[number, 0])
         ahead = Interval.around(lead, half)
@@ -390,8 +329,8 @@ def compare_votes(
         vote = VoteOnFolds(
             ensemble=ensemble.name,
             members=[member.name for member in members],
-            announced=ensemble.is_announced and kind == kinds[0],
-            vote=kind,
+            announced=ensemble.is_announced,
+            vote="mean",
             accuracy=scored.measured(crossed_mean(outcomes, number).interval()),
             ahead_by=scored.difference(ahead),
             verdict=word_of(ahead, margin) if folds >= FIRST_LOOK else "cannot tell yet",
@@ -446,12 +385,10 @@ def ensemble(
     ballot = ballot_of(experiment, data, scored)
     bank = None if ballot is None else gather(confirmed, _shared_folds(confirmed), ballot)
     if bank is None:
-        what = "logits on folds, or has no `labels`"
-        if scored != BLOCK_ACCURACY:
-            what = f"predictions on folds, or judges none by {scored.metric}"
         raise UsageError(
-            f"the trainings of {infos[0].name} cannot vote: their experiment keeps no {what} (see "
-            "`SupportsVoting` in sweeps/capabilities.py)"
+            f"the trainings of {infos[0].name} cannot vote: their experiment keeps no predictions "
+            f"on folds, or judges none by {scored.metric} (see `SupportsVoting` in "
+            "sweeps/capabilities.py)"
         )
     margin = min(one.margin for one in confirmed)
     ensembles = choose_ensembles(bank, top)
@@ -507,7 +444,7 @@ def choose_ensembles(bank: Bank, top: int | None) -> list[Ensemble]:
 
 def _confirmed(home: Home, info: SweepInfo) -> Confirmed:
     confirmed = Conclusions(home.store(info.id)).confirmed()
-    _, scored = cross_validation_experiment(home, info)  # raises if it can never be confirmed
+    _, scored = experiment_on_folds(home, info)  # raises if it can never be confirmed
     if confirmed is None:
         raise UsageError(
             f"sweep {info.name!r} is not confirmed, so that nothing of it can vote; first: "
@@ -621,17 +558,14 @@ def _cast_in(
     if not all(f"logits_{place}" in scores for place in places):
         return {}
     labels = np.asarray(scores["labels"], np.int64)
-    ballot, samples = Ballot(labels), np.arange(len(labels))
-    return {
-        (place, kind): np.asarray(ballot.scores(scores[f"logits_{place}"], samples, kind))
-        for place in places
-        if len(scores[f"logits_{place}"]) > 1
-        for kind in ballot.kinds
-    }
+    cast: dict[tuple[int, VoteKind], NDArray[Any]] = {}
+    for place in places:
+        if len(logits := scores[f"logits_{place}"]) > 1:
+            cast[place, "soft"] = soft_vote(logits).argmax(axis=1) == labels
+            cast[place, "hard"] = hard_vote(logits) == labels
+    return cast
 
 
 def scored_by(evaluation: Evaluation) -> Scored:
     """Return the metric of an evaluation."""
-    if evaluation.is_by_class:
-        return BLOCK_ACCURACY
     return replace(Scored.by(evaluation.metric, evaluation.direction), unit=evaluation.unit)

@@ -139,6 +139,8 @@ def is_shipped(path: str, experiment: object) -> bool:
 
     Arguments as for `code_of`.
     """
+    if isinstance(experiment, FoldExperiment):
+        experiment = experiment.searched
     package = path.partition(":")[0].partition(".")[0]
     return package == _stating(experiment).partition(".")[0]
 

@@ -16,7 +16,16 @@ from typing import Any, Final, cast
 import numpy as np
 
 from search_spaces.parameters import ParameterInfo, Value
-from sweeps.capabilities import FOLDS_A_REPEAT, SAMPLES, Fold, SupportsFiles
+from sweeps.capabilities import (
+    FOLDS_A_REPEAT,
+    SAMPLES,
+    Fold,
+    SupportsEngines,
+    SupportsExamination,
+    SupportsFiles,
+    SupportsPages,
+    Trained,
+)
 from sweeps.errors import ExperimentError, UsageError
 from sweeps.experiment import (
     EnginePlan,
@@ -34,12 +43,18 @@ FRESH: Final = "fresh"
 """Parameter of an experiment on folds: the number of the drawing of folds, from 0."""
 _AS_SEARCHED: Final = (
     "signature", "predict", "requires", "ordered", "test_set", "evaluate",
-    "truth", "judged", "save_model",
+    "truth", "judged", "calibration_terms", "save_model", "engines",
 )  # fmt: skip
-_IN_OUR_WORDS: Final = ("recomputed", "warm_up_for", "train_in", "command")
+_IN_OUR_WORDS: Final = (
+    "recomputed", "warm_up_for", "train_in", "train_by", "command", "examine", "pages",
+    "load_network", "export",
+)  # fmt: skip
 """Members that get configurations without our parameters, and trainings of a fold."""
 REFIT_EPOCHS: Final = "refit_epochs"
 """Parameter of an experiment that is refitted: train on all data for this many epochs."""
+TEMPERATURE: Final = "temperature"
+"""Parameter of an experiment that is refitted and calibrated, and the fact of a training: what its
+model's logits are divided by."""
 _OWN: Final = {FOLD: "the fold", FRESH: "the drawing of folds"}
 _MOST: Final = 9999
 _MOST_REPEATS: Final = 10_000
@@ -52,7 +67,8 @@ class FoldExperiment:
     Folds 0 to 3 score every sample once, folds 4 to 7 again, and so on. The seed of a trial follows
     from its fold, so that every finalist meets a fold under the same seed. With another `fresh` the
     same samples are divided otherwise. Of a `SupportsRefit`, a trial with `refit_epochs` is no
-    training on a fold, but on all data.
+    training on a fold, but on all data; of a `SupportsCalibration`, too, it answers at the
+    `temperature` that it is given, since no sample is left to fit one on.
 
     Attributes:
         searched: The experiment of the search, a `SupportsFolds`.
@@ -90,8 +106,6 @@ class FoldExperiment:
         for name in _AS_SEARCHED:
             if hasattr(own, name):
                 setattr(self, name, getattr(own, name))
-        if hasattr(own, "export"):
-            self.export = lambda config, *more: own.export(self._searched(config), *more)
         for name in _IN_OUR_WORDS:
             if hasattr(own, name):
                 setattr(self, name, getattr(self, f"_{name}"))
@@ -113,7 +127,10 @@ class FoldExperiment:
         if epochs := self._refit_epochs(spec.config):
             own: Any = self.searched
             refitted: TrialResult = own.refit(self._own(spec), data, epochs, on_epoch)
-            return refitted
+            if TEMPERATURE not in self._added:
+                return refitted
+            temperature = float(str(spec.config.get(TEMPERATURE) or 1.0))
+            return replace(refitted, info={**refitted.info, TEMPERATURE: temperature})
         fold = self.divided(spec.config, data)
         return numbered(self.searched.train(self._own(spec), fold.data, on_epoch), fold)
 
@@ -144,13 +161,51 @@ class FoldExperiment:
         """Build the trained model again."""
         return self.searched.load_model(self._searched(config), weights, info)
 
+    def _load_network(self, config: Mapping[str, Value], *more: Any) -> Any:
+        own: Any = self.searched
+        return own.load_network(self._searched(config), *more)
+
+    def _export(self, config: Mapping[str, Value], *more: Any) -> str:
+        own: Any = self.searched
+        code: str = own.export(self._searched(config), *more)
+        return code
+
     def _recomputed(
         self, model: Any, config: Mapping[str, Value], data: PreparedData
     ) -> Mapping[str, np.ndarray]:
         own: Any = self.searched
-        part = data if self._refit_epochs(config) else self.divided(config, data).data
+        part = self._part(config, data)
         found: Mapping[str, np.ndarray] = own.recomputed(model, self._searched(config), part)
         return found
+
+    def _train_by(
+        self, engine: str, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch
+    ) -> TrialResult:
+        if self._refit_epochs(spec.config):
+            raise ValueError("it was trained on all data; name a training on a fold")
+        fold, own = self.divided(spec.config, data), cast(SupportsEngines, self.searched)
+        return numbered(own.train_by(engine, self._own(spec), fold.data, on_epoch), fold)
+
+    def _examine(
+        self, config: Mapping[str, Value], data: PreparedData, result: TrialResult
+    ) -> Mapping[str, bytes]:
+        own, part = cast(SupportsExamination, self.searched), self._part(config, data)
+        return own.examine(self._searched(config), part, result)
+
+    def _pages(
+        self, data: PreparedData, trained: Trained, beside: Trained | None
+    ) -> Mapping[str, bytes]:
+        part, shown = self.of_search(data, trained)
+        other = None if beside is None else self.of_search(data, beside)[1]
+        return cast(SupportsPages, self.searched).pages(part, shown, other)
+
+    def of_search(self, data: PreparedData, trained: Trained) -> tuple[PreparedData, Trained]:
+        """Return the data of a training, and what it left, as the search's experiment has them."""
+        own = replace(trained, config=self._searched(trained.config))
+        return self._part(trained.config, data), own
+
+    def _part(self, config: Mapping[str, Value], data: PreparedData) -> PreparedData:
+        return data if self._refit_epochs(config) else self.divided(config, data).data
 
     def _warm_up_for(
         self, configs: Sequence[Mapping[str, Value]], say: Callable[[str], None]
@@ -205,6 +260,10 @@ def _own_parameters(searched: Experiment) -> dict[str, ParameterInfo]:
         own[REFIT_EPOCHS] = ParameterInfo(
             "int", 1, None, default=None, optional=True, description="epochs of a refit on all data"
         )
+        if hasattr(searched, "calibration_terms"):
+            own[TEMPERATURE] = ParameterInfo(
+                "float", 0, None, optional=True, description="temperature of a refit's answers"
+            )
     return own
 
 

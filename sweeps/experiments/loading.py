@@ -28,7 +28,7 @@ from sweeps.journal.events import Received
 from sweeps.records import RecordStore, SweepInfo, confirmed_by, heard
 from sweeps.wording import how_to_install
 
-SHIPPED: Final = frozenset({"digitexp.experiment:experiment", "digitexp.on_blocks:experiment"})
+SHIPPED: Final = frozenset(f"digitexp.experiment:experiment{end}" for end in ("", ON_FOLDS))
 """The experiments that are installed with this package."""
 _MEMBERS = ("name", "parameters", "metrics", "measures", "check", "prepare", "measure", "plan")
 _CALLED_IN_A_TRIAL = ("warm_up", "train", "draw", "load_model")

@@ -4,9 +4,8 @@
     records/<id>/<key>.record, .weights, .files      an attempt: a header line, then an npz archive
     records/<id>/asked, ending.json, notes.json, ... a file for what is one event today
 
-This module knows them, and the names of format 1 (a slot is a trial today); nothing else does. It
-stays until version 1.0. The former home is only read; but if its sweeps are taken over in place,
-its `records/` gets another name in the end.
+Only this module knows them; it stays until version 1.0. The former home is only read; but if its
+sweeps are taken over in place, its `records/` gets another name in the end.
 """
 
 from __future__ import annotations
@@ -26,6 +25,8 @@ from typing import Any, Final
 from msgspec import convert
 
 from search_spaces.objectives import Objective
+from sweeps.analysis.data import softmax
+from sweeps.confirm.access_log import take_evaluations
 from sweeps.errors import StoreError, UsageError
 from sweeps.home import FORMER, Home
 from sweeps.journal import Event, Journal, events
@@ -36,7 +37,6 @@ from sweeps.records.code import ExperimentCode
 from sweeps.records.conclusions import Conclusion, Conclusions, without_place
 from sweeps.records.notes import in_lines
 from sweeps.records.schema import Report, check_sampled, listed
-from sweeps.records.store import TRIALS
 from sweeps.records.sweep import Generation
 from sweeps.workspace import files
 from sweeps.workspace.files import FormatError, parse_json, read_file
@@ -50,19 +50,21 @@ _RENAMED: Final = {
     "blocks": "folds", "recommended": "champion", "winner": "finalist", "winners": "champions",
     "winner_ahead_by": "champion_ahead_by",
 }  # fmt: skip
-"""Former names of members."""
 _ROLES: Final = {"winner": "champion", "winners": "champions"}
-_NAMED: Final = ("role", "ensemble", "voters")
-"""Members of conclusions that are one of these roles."""
 _NOT_SHOWN: Final = ("parts", "why_no_parts", "gain_over_searches")
-_Reader = Callable[[Path], Iterable[Event]]
+_OF_DIGITS: Final = {
+    "best_val_accuracy": "inner_accuracy", "block_accuracy": "best_val_accuracy",
+    "block_cross_entropy": "best_val_cross_entropy", "block_logits": "fold_predictions",
+    "block_correct": "best_val_accuracy_by_sample", "block_images": "fold_samples",
+    "digitexp.on_blocks:experiment": "digitexp.experiment:experiment@folds",
+}  # fmt: skip
+"""Former names in a confirmation of digits, replaced in this order."""
 
 
 def take_over(home: Home, old: Path, say: Report, leave: Report) -> list[SweepInfo]:
     """Take over the sweeps of a former home, each of them whole; a sweep that is here stays.
 
-    `say` receives a line about each sweep that is here now, and `leave` one about each thing that
-    was not taken over, with the reason. Returns the sweeps that are here now.
+    `say` receives a line about each that is here now, `leave` one about each thing that was left.
 
     Raises:
         UsageError: It is no former home, one of its sweeps runs, or the home cannot be written.
@@ -85,7 +87,9 @@ def take_over(home: Home, old: Path, say: Report, leave: Report) -> list[SweepIn
                 taken.append(here or _take_sweep(home, folder, {one.name for one in known}, leave))
                 say(f"sweep {taken[-1].name!r} is here{' already' if here else ''}")
         if old.resolve() != home.path:
-            _take_evaluations(home, old, leave)
+            for folder in sorted((old / "test").glob("*/")):
+                with _leaving(folder, leave):
+                    take_evaluations(home, folder)
             return taken
         kept = old / KEPT if not (old / KEPT).exists() else old / f"{KEPT}-{secrets.token_hex(4)}"
         records.rename(kept)
@@ -107,7 +111,7 @@ def _leaving(path: Path, leave: Report) -> Iterator[None]:
 
 
 def _json(path: Path) -> Any:
-    return parse_json(read_file(path, files.MOST_PARSED // 2))
+    return parse_json(_named(read_file(path, files.MOST_PARSED // 2)))
 
 
 def _take_sweep(home: Home, folder: Path, names: set[str], leave: Report) -> SweepInfo:
@@ -115,24 +119,10 @@ def _take_sweep(home: Home, folder: Path, names: set[str], leave: Report) -> Swe
     if target.folder.exists() or document["name"] in names:
         raise FormatError(f"there is another sweep {document['name']!r}: rename it, and repeat")
     with home.arriving() as part:
-        files.make_folder(part / TRIALS)
+        files.make_folder(part / "trials")
         _Sweep(home, folder, RecordStore(part), leave).carry(document)
         home.place(part, target.folder)
     return home.get(folder.name)
-
-
-def _take_evaluations(home: Home, old: Path, leave: Report) -> None:
-    """Copy the evaluations of each test set of which the home has none."""
-    for folder in sorted((old / "test").glob("*/")):
-        target = home.path / "test" / folder.name
-        with _leaving(folder, leave):
-            if not target.exists():
-                files.make_folder(target.parent)
-                with home.arriving() as part:
-                    shutil.copytree(folder, part, dirs_exist_ok=True)
-                    home.place(part, target)
-            elif any(not (target / path.name).exists() for path in folder.iterdir()):
-                raise FormatError("the home has other evaluations of that test set")
 
 
 @dataclass(frozen=True)
@@ -152,9 +142,8 @@ class _Sweep:
             ("imported.json", _as(events.Imported, partial(in_lines, member="trials"))),
             ("learned.json", _as(events.Learned, partial(in_lines, member="points"))),
             ("journal.jsonl", lambda path: Journal(path.parent).read(self.leave)),
-            ("*.record", self._attempt),
-            ("enqueued-*.json", self._point), ("enqueued-*.trial", self._tried),
-            ("hunch-*.json", self._point), ("hunch-*.slot", self._tried),
+            ("*.record", self._attempt), ("enqueued-*.json", _point), ("hunch-*.json", _point),
+            ("enqueued-*.trial", self._tried), ("hunch-*.slot", self._tried),
             ("retry-*.json", _as(events.Retried)), ("starts.json", self._time),
             ("asked", lambda path: [events.Requested(_json(path))]),
             ("ending.json", _as(events.Finished)), ("checked.json", _as(events.Checked)),
@@ -176,8 +165,8 @@ class _Sweep:
         first, *others = map(self._generation, [document, *found])
         if first["id"] != self.folder.name or first.pop("version", 1) not in (1, 2):
             raise FormatError(f"a copy of sweep {first['id']}, or of another format")
-        objectives = (Objective(**one) for one in first.pop("other_objectives", ()))
-        info = SweepInfo(**first, other_objectives=tuple(objectives))
+        objectives = tuple(Objective(**one) for one in first.pop("other_objectives", ()))
+        info = SweepInfo(**first, other_objectives=objectives)
         for other in others:
             for one in other.pop("unfinished", ()):
                 left = {**_renamed(one), "generation": other["number"]}
@@ -208,7 +197,7 @@ class _Sweep:
         if header.split() not in [[b"sweeps-record", version, *sealed] for version in (b"1", b"2")]:
             raise FormatError("torn, altered, or of another format")
         members = unpack_arrays(io.BytesIO(payload))
-        found = _renamed(parse_json(members.pop("record.json").tobytes()))
+        found = _renamed(parse_json(_named(members.pop("record.json").tobytes())))
         spec = _renamed(found.pop("spec"))
         found["history"] = (found["trained"] or {}).pop("history", {})
         found["epochs"] = max(map(len, found["history"].values()), default=0)
@@ -221,11 +210,13 @@ class _Sweep:
         check_sampled(event.params, event.distributions)
         if event.result is not None:
             arrays = {name.removeprefix("arrays/"): array for name, array in members.items()}
+            if (logits := arrays.get("block_logits")) is not None:  # probabilities today
+                arrays["block_logits"] = softmax(logits).astype(logits.dtype)
+            arrays = {_OF_DIGITS.get(name, name): array for name, array in arrays.items()}
             event = event.with_result(replace(event.result, arrays=arrays))
-        self._keep(
-            path.with_suffix(".weights"), self.store.weights_path(event.key), event.weights_sha256
-        )
-        self._keep(path.with_suffix(".files"), self.store.files_path(event.key), event.files_sha256)
+        weights, kept = self.store.weights_path(event.key), self.store.files_path(event.key)
+        self._keep(path.with_suffix(".weights"), weights, event.weights_sha256)
+        self._keep(path.with_suffix(".files"), kept, event.files_sha256)
         self.store.write(event)
 
     def _keep(self, source: Path, target: Path, digest: str | None) -> None:
@@ -238,9 +229,6 @@ class _Sweep:
                     target.hardlink_to(source.resolve())
                 except OSError:  # another file system
                     files.write_atomically(target, read_file(source), "files")
-
-    def _point(self, path: Path) -> list[Event]:
-        return [convert({**_json(path), "point": _numbers(path)[0]}, events.Enqueued)]
 
     def _tried(self, path: Path) -> Iterator[Event]:
         """Yield the beginning of the trial that tries a point; a point without one waits."""
@@ -259,8 +247,8 @@ class _Sweep:
     def _confirmation(self, path: Path) -> None:
         found = _json(path)
         told = [*found.pop("tellings", ()), *found.get("conclusions", ())]
-        confirmed = convert(_today({**found, "conclusions": told}), ConfirmationRecord)
-        Conclusions(self.store).keep(confirmed)
+        found = _today({**found, "conclusions": told})
+        Conclusions(self.store).keep(convert(found, ConfirmationRecord))
 
     def _evaluation(self, path: Path) -> None:
         found, (kind, _, name) = convert(_today(_json(path)), Conclusion), path.stem.partition("-")
@@ -268,12 +256,17 @@ class _Sweep:
 
     def _copy(self, path: Path) -> None:
         copy = shutil.copytree if path.is_dir() else shutil.copyfile
-        copy(path, self.store.folder / path.name)
+        for space in copy(path, self.store.folder / path.name).glob("space.yaml"):
+            space.write_bytes(_named(space.read_bytes()))
 
 
-def _as(kind: Any, split: Callable[[Any], Iterable[Event]] = lambda event: [event]) -> _Reader:
+def _as(kind: Any, split: Callable[[Any], Iterable[Event]] = lambda event: [event]) -> Any:
     """Return what reads a file that holds an event as it is, perhaps too much for one line."""
     return lambda path: split(convert(_json(path), kind))
+
+
+def _point(path: Path) -> list[Event]:
+    return [convert({**_json(path), "point": _numbers(path)[0]}, events.Enqueued)]
 
 
 def _checked(event: Event) -> Event:
@@ -289,11 +282,19 @@ def _renamed(document: dict[str, Any]) -> dict[str, Any]:
     return {_RENAMED.get(name, name): value for name, value in document.items()}
 
 
+def _named(content: bytes) -> bytes:
+    """Return a text of a confirmation of digits with today's names; another as it is."""
+    is_former = b"block_accuracy" in content or b"digitexp.on_blocks" in content
+    for former, name in _OF_DIGITS.items() if is_former else ():
+        content = content.replace(former.encode(), name.encode())
+    return content
+
+
 def _today(value: Any, name: str = "") -> Any:
     """Return a conclusion with today's names; one without a kind is in words."""
     if isinstance(value, list):
         return [_today(one, name) for one in value]
     if not isinstance(value, dict):
-        return _ROLES.get(value, value) if name in _NAMED else value
+        return _ROLES.get(value, value) if name in ("role", "ensemble", "voters") else value
     kind = {"kind": "stored in words"} if {"anchor", "lead"} <= value.keys() else {}
     return kind | _renamed({n: _today(v, n) for n, v in value.items() if n not in _NOT_SHOWN})

@@ -186,7 +186,7 @@ class VerdictConclusion(_Part, frozen=True, tag_field="kind", tag="verdict"):
     fresh: Count
     control_trials: Count
     components: Components | None
-    metric: Line = "block_accuracy"
+    metric: Line = "best_val_accuracy"
     method: Method = "samples and seeds"
 
     def __post_init__(self) -> None:
@@ -315,7 +315,7 @@ class VotesConclusion(_Part, frozen=True, tag_field="kind", tag="votes"):
     single: SingleBest
     votes: Sequence[VoteOnFolds]
     folds: Count
-    metric: Line = "block_accuracy"
+    metric: Line = "best_val_accuracy"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -374,7 +374,7 @@ class TestConclusion(_Part, frozen=True, tag_field="kind", tag="test"):
     finalists: Annotated[Sequence[TestedFinalist], Meta(min_length=1)]
     files: FilesCompared | None
     refit_accuracy: float | None
-    metric: Line = "block_accuracy"
+    metric: Line = "best_val_accuracy"
     is_by_sample: bool = True
 
 
@@ -419,7 +419,7 @@ class TestVotesConclusion(_Part, frozen=True, tag_field="kind", tag="test votes"
     champions: Sequence[TestedChampion]
     best: Line
     votes: Sequence[VoteOnTest]
-    metric: Line = "block_accuracy"
+    metric: Line = "best_val_accuracy"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,9 +11,11 @@ import statistics
 import pytest
 
 from benchmarks.accuracy import ATTACKED, AUGMENTED, TUTORIAL, WIDE
-from digitexp.experiments.folds import experiment
+from digitexp.experiments.digits import experiment as searched
 from sweeps.experiment import TrialSpec
+from sweeps.experiments.folds import FoldExperiment
 
+experiment = FoldExperiment(searched, "digits@folds")
 pytestmark = [pytest.mark.tensorflow, pytest.mark.nightly]
 
 
@@ -39,4 +41,4 @@ def test_a_net_reaches_what_the_table_says(config, mean, deviation, blocks, data
 
 def accuracy(config, block, data):
     spec = TrialSpec("accuracies", block, 1, 0, {**config, "block": block})
-    return experiment.train(spec, data, lambda epoch, values: None).metrics["block_accuracy"]
+    return experiment.train(spec, data, lambda epoch, values: None).metrics["best_val_accuracy"]

@@ -11,7 +11,7 @@ from sweeps.experiments.loading import load_experiment
 
 STORED = {
     "digitexp.experiment:experiment": "digits",
-    "digitexp.on_blocks:experiment": "digits-on-blocks",
+    "digitexp.experiment:experiment@folds": "digits",
     "digitexp.keras_experiment.applications:experiment": "applications",
 }
 
@@ -46,10 +46,8 @@ def test_both_names_are_one_module_whichever_is_imported_first(public, old_first
 def test_what_a_program_writes_goes_on_working():
     from digitexp.experiment import DigitExperiment
     from digitexp.keras_experiment import KerasExperiment
-    from digitexp.on_blocks import DigitsOnBlocks
 
     assert DigitExperiment.__module__ == "digitexp.experiments.digits"
-    assert DigitsOnBlocks.__module__ == "digitexp.experiments.folds"
     assert KerasExperiment.__module__ == "digitexp.experiments.keras_experiment.experiment"
     with pytest.raises(ModuleNotFoundError, match=r"named 'digitexp\.keras_experiment\.nothing'"):
         __import__("digitexp.keras_experiment.nothing")

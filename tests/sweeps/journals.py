@@ -28,7 +28,7 @@ def ended(home: Path) -> list[str]:
     """Return the keys of all attempts that have ended, in all sweeps of a home."""
     return [
         f"{one['trial']:04d}-{one['attempt']}"
-        for journal in sorted(home.glob(f"sweeps/*/{FILE}"))
+        for journal in sorted(home.glob(f"sweeps/[!.]*/{FILE}"))  # a hidden one gets its name yet
         for one in documents(journal)
         if one["kind"] == "ended 1"
     ]

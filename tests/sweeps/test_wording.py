@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[2]
     [
         ("best_val_mae", "mae"),
         ("best_val_kind_auc", "kind_auc"),
+        ("best_val_accuracy", "accuracy"),
         ("block_accuracy", "accuracy"),
         ("val_loss", "loss"),
         ("best_val_", "best_val_"),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sweeps.capabilities import PREDICTIONS
 from sweeps.errors import UsageError
 from sweeps.experiment import Experiment
 from tests.sweeps.voting_experiment import LABELS, VotingExperiment, drawn
@@ -24,7 +25,6 @@ SPACE = VOTING.replace("voting_experiment", "verified_experiment")
 
 class VerifiedExperiment(VotingExperiment):
     name = "verified"
-    cross_validation = "tests.sweeps.verified_experiment:experiment"
 
     def prepare(self, source, split_seed):
         if os.environ.get("WITHOUT_DATA"):
@@ -35,7 +35,7 @@ class VerifiedExperiment(VotingExperiment):
         result = super().train(spec, data, on_epoch)
         off = float(os.environ.get("RECORDED_OFF", "0"))
         arrays = {
-            name: array + np.float32(off) if name == "block_logits" else array
+            name: array + np.float32(off) if name == PREDICTIONS else array
             for name, array in result.arrays.items()
         }
         return dataclasses.replace(result, arrays=arrays)
@@ -47,12 +47,11 @@ class VerifiedExperiment(VotingExperiment):
             Path(file).write_text(str(os.getpid()))
             time.sleep(600)
         print("an experiment may print")
-        logits = drawn(*model, LABELS)
-        if config.get("block") is None:
+        if data.payload is None:
             return {}
-        repeat, fold = divmod(int(config["block"]), 4)
-        order = np.random.default_rng(repeat).permutation(len(LABELS))
-        return {"block_logits": logits[np.sort(order[fold::4])]}
+        _, samples = data.payload
+        powers = np.exp(drawn(*model, LABELS)[samples])
+        return {PREDICTIONS: powers / powers.sum(axis=1, keepdims=True)}
 
     def save_model(self, model, folder):
         (folder / "model.txt").write_text(repr(model))

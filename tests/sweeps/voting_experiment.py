@@ -1,19 +1,20 @@
-"""An experiment without TensorFlow that has blocks and a test set, and whose trainings can vote.
+"""An experiment without TensorFlow that has folds and a test set, and whose trainings can vote.
 
 What a training answers is drawn: `skill` says how far the true class stands above the others, the
-seed how each image is mistaken. Mistakes of two trainings are unrelated, so that a vote pays.
+seed how each image is mistaken. Mistakes of two nets are unrelated, so that a vote pays.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from sweeps.capabilities import TestSet
+from sweeps.capabilities import BY_SAMPLE, PREDICTIONS, Evaluated, Fold, TestSet
 from sweeps.experiment import (
     EnginePlan,
     Experiment,
@@ -35,29 +36,24 @@ baselines:
   dull: {skill: 1.0}
 defaults: {trials: 5, sampler: random, pruner: none}
 """
-CLASSES, IMAGES, TESTED, FOLDS = 4, 240, 300, 4
+CLASSES, IMAGES, TESTED = 4, 240, 300
 LABELS = np.arange(IMAGES) % CLASSES
 TEST_LABELS = np.arange(TESTED) % CLASSES
 
 
 class VotingExperiment:
-    """Its own experiment on blocks: with `block` it is judged on a quarter of the images.
+    """A training on a fold is judged on a quarter of the images.
 
-    How many epochs it takes follows from the block, or is `refit_epochs`.
+    How many epochs it takes follows from the number of the fold.
     """
 
     name = "voting"
-    cross_validation = "tests.sweeps.voting_experiment:experiment"
     parameters: Mapping[str, ParameterInfo] = {
         "skill": ParameterInfo("float", 0.0, 10.0, required=True),
-        "block": ParameterInfo("int", 0, 9999, default=None, optional=True),
-        "fresh": ParameterInfo("int", 0, 9, default=0),
-        "refit_epochs": ParameterInfo("int", 1, 9999, default=None, optional=True),
         "seconds": ParameterInfo("float", 0.0, 100.0, default=0.0),
     }
     metrics: Mapping[str, MetricInfo] = {
         "best_val_accuracy": MetricInfo("maximize", "val_accuracy"),
-        "block_accuracy": MetricInfo("maximize"),
         "epochs": MetricInfo("minimize"),
     }
     measures: Mapping[str, str] = {}
@@ -79,39 +75,40 @@ class VotingExperiment:
         """Nothing to import."""
 
     def train(self, spec: TrialSpec, data: PreparedData, on_epoch: OnEpoch) -> TrialResult:
-        weights = {"skill": np.array([spec.config["skill"]]), "seed": np.array([spec.seed])}
-        model = self.load_model(spec.config, weights, data.info)
-        logits = drawn(*model, LABELS)
-        right = logits.argmax(axis=1) == LABELS
-        metrics = {"best_val_accuracy": float(right.mean()), "parameters": 100.0}
-        arrays = {}
-        block = spec.config.get("block")
+        seed = spec.seed + round(1e6 * float(str(spec.config["skill"])))
+        weights = {"skill": np.array([spec.config["skill"]]), "seed": np.array([seed])}
+        logits = drawn(*self.load_model(spec.config, weights, data.info), LABELS)
         time.sleep(0.002)  # records have milliseconds: no training takes none
-        if block is None:  # a trial of a search
+        if data.payload is None:  # a trial of a search
             time.sleep(float(spec.config.get("seconds") or 0.0))
-        if block is not None:
-            repeat, fold = divmod(int(block), FOLDS)
-            fresh = int(spec.config.get("fresh") or 0)
-            order = np.random.default_rng(repeat + 1000 * fresh).permutation(IMAGES)
-            images = np.sort(order[fold::FOLDS]).astype(np.int32)
-            metrics["block_accuracy"] = float(right[images].mean())
-            arrays = {
-                "block_correct": right[images].astype(np.uint8),
-                "block_images": images,
-                "block_logits": logits[images],
-            }
-        epochs = float(spec.config.get("refit_epochs") or 1 + int(block or 0) ** 2)
-        metrics |= {"best_epoch": epochs, "epochs": epochs, "train_seconds": 0.5}
+            found, arrays, epochs = _scored(logits, LABELS).metrics, {}, 1.0
+        else:
+            number, samples = data.payload
+            scored = _scored(logits[samples], LABELS[samples])
+            found, arrays, epochs = scored.metrics, scored.arrays, 1.0 + number**2
+        more = {"parameters": 100.0, "best_epoch": epochs, "epochs": epochs, "train_seconds": 0.5}
         return TrialResult(
             outcome="complete",
             stop_reason="max_epochs",
-            metrics=metrics,
-            history={"val_accuracy": [metrics["best_val_accuracy"]]},
+            metrics={**found, **more},
+            history={"val_accuracy": [found["best_val_accuracy"]]},
             arrays=arrays,
             weights=weights,
             summary="nothing was trained",
             engine="none",
         )
+
+    def folds(self, data: PreparedData, seed: int, n: int) -> Iterator[Fold]:
+        order = np.random.default_rng(seed).permutation(IMAGES)
+        for place in range(n):
+            samples = np.sort(order[place::n])
+            yield Fold(replace(data, payload=(seed * n + place, samples)), samples)
+
+    def refit(
+        self, spec: TrialSpec, data: PreparedData, epochs: int, on_epoch: OnEpoch
+    ) -> TrialResult:
+        result = self.train(spec, data, on_epoch)
+        return replace(result, metrics={"best_epoch": float(epochs), "epochs": float(epochs)})
 
     def draw(self, spec: TrialSpec, result: TrialResult) -> Mapping[str, bytes]:
         return {}
@@ -124,15 +121,27 @@ class VotingExperiment:
     ) -> Any:
         return float(weights["skill"][0]), int(weights["seed"][0])
 
-    def labels(self, data: PreparedData) -> np.ndarray:
+    def truth(self, data: PreparedData) -> np.ndarray:
         return LABELS
+
+    def judged(self, predictions: np.ndarray, truth: np.ndarray) -> Evaluated:
+        return _scored(np.log(predictions), truth)
 
     def test_set(self, source: str | None) -> TestSet:
         return TestSet("ce" * 32, np.arange(TESTED)[:, None], TEST_LABELS)
 
-    def logits(self, model: Any, inputs: np.ndarray) -> np.ndarray:
+    def evaluate(self, model: Any, test_set: TestSet) -> Evaluated:
         skill, seed = model
-        return drawn(skill, seed + 1, TEST_LABELS)[inputs[:, 0]]
+        logits = drawn(skill, seed + 1, TEST_LABELS)[test_set.inputs[:, 0]]
+        return _scored(logits, test_set.labels)
+
+
+def _scored(logits: np.ndarray, labels: np.ndarray) -> Evaluated:
+    right = (logits.argmax(axis=1) == labels).astype(np.uint8)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    predictions = powers / powers.sum(axis=1, keepdims=True)
+    arrays = {f"best_val_accuracy{BY_SAMPLE}": right, PREDICTIONS: predictions}
+    return Evaluated({"best_val_accuracy": float(right.mean())}, arrays)
 
 
 def drawn(skill: float, seed: int, labels: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 import sweeps
 from digitexp.calibration import fit_temperature
 from digitexp.config import ConfigError, TrialConfig
-from digitexp.experiments.digits import experiment
+from digitexp.experiments.digits import experiment, recorded_config
 from search_spaces.parameters import find_parameter
 from sweeps.cli import app
 from sweeps.experiment import Stop, TrialSpec
@@ -59,8 +59,8 @@ def test_an_impossible_configuration_is_refused(config, message):
 def test_a_recorded_trial_that_names_the_engine_that_is_gone_is_read_and_not_trained(engine):
     experiment.check({"units_1": 8, "engine": engine})
     recorded = {"units_1": 8, "engine": "fused"}
-    assert experiment._recorded(recorded).engine == "auto"
-    assert experiment._recorded({**recorded, "engine": engine}).engine == engine
+    assert recorded_config(recorded).engine == "auto"
+    assert recorded_config({**recorded, "engine": engine}).engine == engine
     with pytest.raises(ConfigError, match=r"engine is 'fused'; .* auto, compiled, keras"):
         experiment.check(recorded)
 
@@ -100,8 +100,8 @@ def test_prepared_data_has_flat_images_facts_and_digests(data):
     assert data.name == "sklearn-digits"
     assert data.info["image_shape"] == [8, 8]
     assert data.info["class_names"] == [str(digit) for digit in range(10)]
-    assert data.payload.train_images.shape == (data.info["n_train"], 64)
-    assert data.payload.train_images.dtype == np.float32
+    assert data.payload.arrays.train_images.shape == (data.info["n_train"], 64)
+    assert data.payload.arrays.train_images.dtype == np.float32
     assert data.info["n_train"] + data.info["n_validation"] == 1797
     assert data.info["n_test"] is None
     other = experiment.prepare("sklearn-digits", 1)
@@ -128,7 +128,9 @@ def test_a_result_holds_what_records_and_reports_need(result, data):
     assert (logits.shape, logits.dtype) == ((data.info["n_validation"], 10), np.float32)
     assert all(name.endswith("_seconds") for name in result.timings)
     assert "hidden_1" in result.summary
-    assert result.info["temperature"] == fit_temperature(logits, data.payload.validation_labels)
+    assert result.info["temperature"] == fit_temperature(
+        logits, data.payload.arrays.validation_labels
+    )
 
 
 @pytest.mark.slow
@@ -150,14 +152,14 @@ def test_a_stop_ends_the_trial_with_its_reason(spec, data):
 @pytest.mark.tensorflow
 def test_the_model_comes_back_from_configuration_weights_and_info(result, data):
     model = experiment.load_model(CONFIG, result.weights, result.info)
-    logits = model(data.payload.validation_images).numpy()
+    logits = model(data.payload.arrays.validation_images).numpy()
     np.testing.assert_allclose(logits, result.arrays["validation_logits"], atol=1e-5)
     assert experiment.load_model(CONFIG, result.weights, data.info).count_params() == 910
 
 
 @pytest.mark.tensorflow
 def test_probabilities_are_at_the_fitted_temperature_and_logits_as_they_are(result, data):
-    images = data.payload.validation_images[:20]
+    images = data.payload.arrays.validation_images[:20]
     model = experiment.load_model(CONFIG, result.weights, {**data.info, "temperature": 2.5})
     logits = model(images).numpy()
     powers = np.exp(logits.astype(np.float64) / 2.5)

@@ -1,4 +1,4 @@
-"""What a training on a block gets wrong, from what was recorded of it."""
+"""What a training on a fold gets wrong, from what was recorded of it."""
 
 import json
 import subprocess
@@ -7,8 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from digitexp.experiments.folds import experiment
-from sweeps.experiment import TrialResult
+from digitexp.experiments.digits import experiment as searched
+from sweeps.experiment import TrialResult, TrialSpec
+from sweeps.experiments.folds import FoldExperiment
+
+experiment = FoldExperiment(searched, "digits@folds")
 
 
 @pytest.fixture(scope="module")
@@ -20,19 +23,19 @@ def result(metrics=None, **arrays):
     return TrialResult("complete", "max_epochs", metrics or {}, {}, arrays=arrays)
 
 
-def logits_of(labels, wrong=0):
-    """Return logits that are right but for the first few, each taken for the next class."""
+def shares_of(labels, wrong=0):
+    """Return probabilities that are right but for the first few, taken for the next class."""
     said = labels.copy()
     said[:wrong] = (said[:wrong] + 1) % 10
-    return np.eye(10, dtype=np.float32)[said]
+    return (0.01 + 0.9 * np.eye(10)[said]).astype(np.float32)
 
 
-def test_the_images_of_its_block_are_examined(data):
-    pool = data.payload
-    images = pool.fold_of({"block": 2}).evaluation_indices
-    logits = logits_of(pool.source.labels[images], wrong=3)
-    arrays = {"block_images": images.astype(np.int32), "block_logits": logits}
-    files = experiment.examine({"block": 2}, data, result({"train_accuracy": 0.9}, **arrays))
+def test_the_images_of_its_fold_are_examined(data):
+    images = experiment.divided({"block": 2}, data).samples
+    shares = shares_of(data.payload.source.labels[images], wrong=3)
+    metrics = {"train_accuracy": 0.9, "best_val_accuracy": 0.997}
+    kept = result(metrics, fold_samples=images, fold_predictions=shares)
+    files = experiment.examine({"block": 2}, data, kept)
     found = json.loads(files["diagnostics.json"])
     assert (found["part"], found["images"], found["errors"]) == ("fold 2", 1000, 3)
     assert found["train_accuracy"] == 0.9
@@ -40,9 +43,10 @@ def test_the_images_of_its_block_are_examined(data):
 
 
 def test_one_that_was_trained_on_everything_is_refused(data):
-    logits = logits_of(data.payload.source.labels[data.payload.split.validation_indices])
+    labels = data.payload.source.labels[data.payload.split.validation_indices]
+    kept = result({"epochs": 9.0}, validation_logits=shares_of(labels))
     with pytest.raises(ValueError, match="trained on everything"):
-        experiment.examine({"refit_epochs": 9}, data, result(validation_logits=logits))
+        experiment.examine({"refit_epochs": 9}, data, kept)
 
 
 def test_finalists_keep_their_training_accuracy():
@@ -52,20 +56,21 @@ def test_finalists_keep_their_training_accuracy():
 ON_A_FOLD = """
 import sys
 import numpy as np
-from digitexp.experiments.folds import experiment
 from sweeps.experiment import TrialSpec
+from sweeps.experiments.loading import load_experiment
 
+experiment = load_experiment("digitexp.experiment:experiment@folds", None)
 data = experiment.prepare("sklearn-digits", 0)
 spec = TrialSpec("s", 0, 1, 0, {"epochs": 4, "learning_rate": 0.01, "block": 1})
 result = experiment.train(spec, data, lambda epoch, values: None)
 assert result.engine == "compiled"
 assert not {"tensorflow", "keras"} & set(sys.modules)
-assert result.metrics["block_accuracy"] > 0.8
+assert result.metrics["best_val_accuracy"] > 0.8
 from digitexp.tensorflow_setup import set_up_tensorflow  # judged by Keras it is the same
 set_up_tensorflow()
 model = experiment.load_model(spec.config, result.weights, data.info)
-for name, logits in experiment.recomputed(model, spec.config, data).items():
-    np.testing.assert_allclose(result.arrays[name], logits, rtol=1e-4, atol=1e-4)
+for name, answers in experiment.recomputed(model, spec.config, data).items():
+    np.testing.assert_allclose(result.arrays[name], answers, rtol=1e-4, atol=1e-4)
 """
 
 
@@ -75,13 +80,42 @@ def test_a_dense_net_is_trained_and_judged_on_a_fold_without_keras():
     subprocess.run([sys.executable, "-c", ON_A_FOLD], check=True, timeout=120)
 
 
-def test_another_drawing_has_other_folds_and_seeds_of_the_same_images(data):
-    pool = data.payload
-    blocks = [pool.fold_of({"block": number, "fresh": 3}) for number in range(4)]
-    images = np.concatenate([block.evaluation_indices for block in blocks])
-    assert sorted(images) == list(pool.split.train_indices)
-    first = [pool.fold_of({"block": number}) for number in range(4)]
-    assert pool.fold_of({"block": 1, "fresh": 0}).seed == first[1].seed
-    for block, other in zip(blocks, first, strict=True):
-        assert block.seed != other.seed
-        assert not np.array_equal(block.evaluation_indices, other.evaluation_indices)
+def test_another_drawing_has_other_folds_of_the_same_images(data):
+    images, split = data.payload.source.images, data.payload.split
+    first, other = (
+        [experiment.divided({"block": number, "fresh": fresh}, data) for number in range(4)]
+        for fresh in (0, 3)
+    )
+    assert sorted(np.concatenate([fold.samples for fold in other])) == list(split.train_indices)
+    for one, another in zip(first, other, strict=True):
+        assert not np.array_equal(one.samples, another.samples)
+        scored = another.data.payload.arrays.fold[0]
+        assert np.array_equal(scored, images[another.samples].reshape(len(scored), -1))
+
+
+@pytest.mark.keras
+def test_a_training_is_scored_on_its_fold_and_stopped_on_a_part_of_its_own(data):
+    config = {"epochs": 3, "learning_rate": 0.01, "block": 1}
+    found = experiment.train(TrialSpec("s", 0, 1, 0, config), data, lambda epoch, values: None)
+    images, labels = data.payload.source.images, data.payload.source.labels
+    network = experiment.load_network(config, found.weights, data.info)
+    numbers = experiment.divided(config, data).samples
+    assert np.array_equal(found.arrays["fold_samples"], numbers)
+    logits = network.forward(images[numbers].reshape(1000, -1).astype(np.float32))[0]
+    right = logits.argmax(axis=1) == labels[numbers]
+    assert np.array_equal(found.arrays["best_val_accuracy_by_sample"], right)
+    assert found.metrics["best_val_accuracy"] == right.mean()
+    entropy = found.arrays["best_val_cross_entropy_by_sample"]
+    assert found.metrics["best_val_cross_entropy"] == pytest.approx(entropy.mean(), abs=1e-12)
+    assert found.arrays["confusion"].sum(axis=(1, 2)).tolist() == [400] * 3, "the part that stops"
+    assert found.info["n_train"] == 3600
+
+
+@pytest.mark.keras
+def test_a_refit_is_trained_on_everything_and_answers_at_the_temperature_it_is_given(data):
+    config = {"epochs": 9, "refit_epochs": 2, "temperature": 1.25, "learning_rate": 0.01}
+    found = experiment.train(TrialSpec("s", 0, 1, 0, config), data, lambda epoch, values: None)
+    assert found.metrics.keys() == {"best_epoch", "epochs", "train_seconds", "parameters"}
+    assert (found.metrics["epochs"], found.info["temperature"]) == (2, 1.25)
+    with pytest.raises(ValueError, match="trained on everything"):
+        experiment.examine(config, data, found)

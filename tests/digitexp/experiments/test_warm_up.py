@@ -9,8 +9,6 @@ import sys
 import pytest
 
 import sweeps
-from digitexp.experiments.digits import experiment
-from digitexp.experiments.folds import experiment as on_folds
 from sweeps.home import Home
 
 LINE = "compiling the training of dense nets, once on this machine"
@@ -83,10 +81,12 @@ def test_where_keras_trains_it_was_imported_before_the_worker_was_forked(noted, 
     assert noted(*how) == [(["keras", "tensorflow"],) * 2] * 3
 
 
-@pytest.mark.parametrize("own", [experiment, on_folds])
-def test_without_configurations_the_engine_of_dense_nets_is_ready(own):
+@pytest.mark.parametrize("end", ["", "@folds"])
+def test_without_configurations_the_engine_of_dense_nets_is_ready(end):
+    path = f"digitexp.experiment:experiment{end}"
     code = (
-        f"import sys; from {type(own).__module__} import experiment; experiment.warm_up(); "
+        "import sys; from sweeps.experiments.loading import load_experiment; "
+        f"load_experiment({path!r}, None).warm_up(); "
         "print('tensorflow' in sys.modules, 'numba' in sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

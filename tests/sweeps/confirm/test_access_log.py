@@ -17,8 +17,8 @@ from sweeps.confirm.access_log import (
     state_folder,
 )
 from sweeps.confirm.access_log import TestSetUse as MachineUse
-from sweeps.confirm.finalists import BLOCK_ACCURACY, Scored
-from sweeps.confirm.test_set import QUESTIONS, conclude_evaluations, earlier_questions
+from sweeps.confirm.finalists import ACCURACY, Scored
+from sweeps.confirm.test_set import QUESTIONS, conclude_evaluations, earlier_questions, questions_of
 from sweeps.confirm.votes import conclude_votes
 from sweeps.errors import UsageError
 from sweeps.home import Home
@@ -28,6 +28,8 @@ from tests.sweeps.factories import make_info
 from tests.sweeps.records.test_conclusions import TESTED
 
 DIGEST = "ab" * 32
+BY_LOGITS = Scored("block_accuracy", "maximize")
+"""How earlier versions scored networks of digits."""
 
 
 def entry(role="winner", label="trial-1", sweep="20250101-aaaaaaaa", weights="w"):
@@ -70,26 +72,26 @@ def test_another_list_is_another_reading_and_asks_for_a_reason(access_log, entri
         access_log.freeze([entry(label="trial-9")], questions, "")
 
 
-EARLIER = earlier_questions(BLOCK_ACCURACY)
+NOW, EARLIER = questions_of(ACCURACY), earlier_questions(ACCURACY)
 
 
-@pytest.mark.parametrize("asked", EARLIER, ids=["without votes", "votes of several sweeps"])
+@pytest.mark.parametrize("asked", EARLIER, ids=" ".join)
 def test_a_reading_that_asked_otherwise_is_the_same_one_if_its_scores_answer_all(access_log, asked):
     first = access_log.freeze([entry()], asked, "")
-    same = access_log.freeze([entry()], QUESTIONS, "", earlier=EARLIER)
+    same = access_log.freeze([entry()], NOW, "", earlier=EARLIER)
     assert (same.number, same.list_digest) == (1, first.list_digest)
     assert same.questions == list(asked), "what was asked then is not rewritten"
     with pytest.raises(UsageError, match="was read once"):
-        access_log.freeze([entry(weights="other")], QUESTIONS, "", earlier=EARLIER)
+        access_log.freeze([entry(weights="other")], NOW, "", earlier=EARLIER)
     with pytest.raises(UsageError, match="was read once"):
-        access_log.freeze([entry()], QUESTIONS, "")
+        access_log.freeze([entry()], NOW, "")
 
 
 @pytest.mark.parametrize(
     ("asked", "was"),
     [
-        (EARLIER[0], "07985e56f9e33574494e747e0528c0f5d984eb151edfd656bc03fc6c411cad38"),
-        (EARLIER[1], "1d4b6cfe9da4680b3c616ed1f2f04a30b657d8207c87f04be7bded794598697f"),
+        (EARLIER[-2], "07985e56f9e33574494e747e0528c0f5d984eb151edfd656bc03fc6c411cad38"),
+        (EARLIER[-1], "1d4b6cfe9da4680b3c616ed1f2f04a30b657d8207c87f04be7bded794598697f"),
         (
             earlier_questions(Scored.by("mae", "minimize"))[1],
             "1f935bce1e9df983f5e476cad041df2b808522b71e0b873d65c444051ba448de",
@@ -130,7 +132,7 @@ def test_another_test_part_has_readings_of_its_own(access_log, tmp_path):
 
 
 def test_scores_come_back_as_they_were_kept(access_log):
-    evaluation = access_log.freeze([entry()], ["accuracy"], "")
+    evaluation = access_log.freeze([entry()], ["accuracy"], "", scored=BY_LOGITS)
     scores = {
         "labels": np.arange(3),
         "correct_0": np.ones((1, 3), bool),
@@ -152,7 +154,7 @@ def test_scores_come_back_as_they_were_kept(access_log):
     ],
 )
 def test_damaged_scores_name_their_file_and_the_way_out(access_log, tmp_path, change, said):
-    evaluation = access_log.freeze([entry()], ["accuracy"], "")
+    evaluation = access_log.freeze([entry()], ["accuracy"], "", scored=BY_LOGITS)
     whole = {"labels": np.arange(3), "correct_0": np.ones((1, 3), bool)}
     access_log.keep(evaluation, whole | change)
     (path,) = tmp_path.glob("test/*/0001.npz")
@@ -182,16 +184,16 @@ def scored(access_log, shares, trainings=6, n=400):
     entries = [entry(role, f"trial-{k}", weights=str(k)) for k, role in enumerate(roles)]
     easy = random.random((1, n))
     scores = {
-        f"correct_{k}": easy + random.normal(0, 0.02, (trainings, n)) < share
+        f"values_{k}": (easy + random.normal(0, 0.02, (trainings, n)) < share).astype(float)
         for k, share in enumerate(shares)
-    }
+    } | {"samples": np.array(n)}
     return access_log.freeze(entries, ["accuracy"], ""), scores
 
 
 def test_a_reading_says_shares_gaps_with_intervals_and_compares_the_two_files(access_log):
     evaluation, scores = scored(access_log, [0.95, 0.95, 0.80])
     told = put_in_words(conclude_evaluations(evaluation, entry().sweep, scores, evaluation.at(1)))
-    shares = [scores[f"correct_{k}"].mean() for k in range(3)]
+    shares = [scores[f"values_{k}"].mean() for k in range(3)]
     assert [row[2].split("±")[0] for row in told.rows] == [f"{100 * s:.2f}" for s in shares]
     gaps = [100 * (shares[0] - share) for share in shares[1:]]
     assert [row[3] for row in told.rows] == ["", *(f"{gap:+.2f}" for gap in gaps)]
@@ -199,7 +201,7 @@ def test_a_reading_says_shares_gaps_with_intervals_and_compares_the_two_files(ac
     assert 0 < low < gaps[1] < high
     low, high = map(float, told.rows[1][4].split(".."))
     assert low < 0 < high
-    champion, baseline = scores["correct_0"][0], scores["correct_2"][0]
+    champion, baseline = (scores[f"values_{k}"][0] != 0 for k in (0, 2))
     alone = (champion & ~baseline).sum(), (baseline & ~champion).sum()
     assert f"alone is right on {alone[0]} samples, trial-2 alone on {alone[1]}" in told.lines[0]
     p = float(told.lines[0].partition("p = ")[2].partition(")")[0])
@@ -216,7 +218,10 @@ def test_how_often_it_was_read_stands_with_every_evaluations(access_log):
 
 
 def voting(access_log, trainings=6, n=300, sweeps=("20250101-aaaaaaaa",)):
-    """Return an evaluation, and scores whose logits are the same up to noise of each training."""
+    """Return an evaluation, and scores whose logits are the same up to noise of each training.
+
+    An earlier version made it, which scored networks by their logits.
+    """
     random = np.random.default_rng(1)
     classes = np.arange(n) % 3
     scores = {"labels": classes}
@@ -224,7 +229,8 @@ def voting(access_log, trainings=6, n=300, sweeps=("20250101-aaaaaaaa",)):
         logits = random.normal(0, 1, (trainings, n, 3)) + 1.5 * np.eye(3)[classes]
         scores |= {f"logits_{k}": logits, f"correct_{k}": logits.argmax(axis=2) == classes}
     entries = [entry(sweep=sweep, weights=sweep) for sweep in sweeps]
-    return access_log.freeze(entries, QUESTIONS, "once more"), scores
+    evaluation = access_log.freeze(entries, QUESTIONS, "once more")
+    return replace(evaluation, metric="block_accuracy"), scores
 
 
 def test_a_sweep_with_one_training_does_not_vote(access_log):

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from sweeps.confirm.comparison import Trainings
+from sweeps.confirm.finalists import ACCURACY
 from sweeps.confirm.votes import Ballot, Confirmed, ensemble, gather
 from sweeps.errors import UsageError
 from sweeps.experiment import TrialSpec
+from sweeps.experiments.folds import FoldExperiment
 from sweeps.home import Home
 from sweeps.records import Conclusions, ConfirmationRecord
 from sweeps.render.sections.confirmed import put_in_words
@@ -18,6 +20,8 @@ from tests.sweeps.factories import make_info, make_record
 from tests.sweeps.voting_experiment import LABELS, experiment
 
 DATA = experiment.prepare(None, 0)
+RIGHT = ACCURACY.by_sample
+ON_FOLDS = FoldExperiment(experiment, "voting")
 EXPERIMENT = "tests.sweeps.voting_experiment:experiment"
 SKILLS = {"trial-1": 1.6, "trial-2": 1.4}
 
@@ -31,7 +35,7 @@ def trained(home, name, folds=8, missing=(), change=as_it_is):
 
     Args:
         home: Where it goes.
-        name: Of the sweep; its letters decide the seeds.
+        name: Of the sweep; its letters decide the skills.
         folds: How many.
         missing: Folds on which the second finalist was not trained.
         change: What becomes of the arrays of each training.
@@ -47,12 +51,14 @@ def trained(home, name, folds=8, missing=(), change=as_it_is):
             if place and fold in missing:
                 continue
             trial = fold * len(SKILLS) + place
-            config = {"skill": skill, "block": fold}
-            spec = TrialSpec(ids[1], trial, 1, 100 * number + trial, config)
-            result = experiment.train(spec, DATA, lambda epoch, metrics: None)
+            config = {"skill": skill + number / 1e5, "block": fold}
+            spec = TrialSpec(ids[1], trial, 1, 0, config)
+            result = ON_FOLDS.train(spec, DATA, lambda epoch, metrics: None)
             size = {"parameters": 100.0 * (place + 1)}
             result = dataclasses.replace(
-                result, arrays=change(result.arrays), metrics={**result.metrics, **size}
+                result,
+                arrays=(arrays := change(result.arrays)),
+                metrics={**result.metrics, **size, ACCURACY.metric: float(arrays[RIGHT].mean())},
             )
             params = {"block": fold, "finalist": label}
             store.write(make_record(trial, spec=spec, params=params, result=result))
@@ -72,7 +78,7 @@ def home(tmp_path):
 
 
 def of_another_pool(arrays):
-    return {**arrays, "block_images": (arrays["block_images"] + 1) % len(LABELS)}
+    return {**arrays, "fold_samples": (arrays["fold_samples"] + 1) % len(LABELS)}
 
 
 def of_a_smaller_pool(arrays):
@@ -89,24 +95,25 @@ def of_a_smaller_pool(arrays):
 def test_finalists_of_different_pools_do_not_vote_together(home, change, said):
     both = [trained(home, "one"), trained(home, "two", change=change)]
     with pytest.raises(UsageError, match=said):
-        gather([confirmed(home, info) for info in both], range(8), Ballot(LABELS))
+        gather(
+            [confirmed(home, info) for info in both], range(8), Ballot(LABELS, ACCURACY, experiment)
+        )
     with pytest.raises(UsageError, match=said):
         ensemble(home, both)
 
 
-@pytest.mark.parametrize("classes", [np.roll(LABELS, 1), LABELS[:-1]], ids=["others", "fewer"])
-def test_classes_that_are_not_those_of_the_samples_are_refused(home, classes):
-    one = confirmed(home, trained(home, "one"))
-    with pytest.raises(UsageError, match="trial-1 was judged by other classes than `labels`"):
-        gather([one], range(8), Ballot(classes))
+def test_classes_that_are_not_those_of_the_samples_are_refused(home):
+    one, classes = confirmed(home, trained(home, "one")), np.roll(LABELS, 1)
+    with pytest.raises(UsageError, match=r"trial-[12] was judged by other true values than"):
+        gather([one], range(8), Ballot(classes, ACCURACY, experiment))
 
 
-def test_a_sweep_that_kept_no_logits_cannot_vote_with_one_that_did(home):
-    def without_logits(arrays):
-        return {name: array for name, array in arrays.items() if name != "block_logits"}
+def test_a_sweep_that_kept_no_predictions_cannot_vote_with_one_that_did(home):
+    def without(arrays):
+        return {name: array for name, array in arrays.items() if name != "fold_predictions"}
 
-    both = [trained(home, "one"), trained(home, "two", change=without_logits)]
-    with pytest.raises(UsageError, match="keeps no logits on folds"):
+    both = [trained(home, "one"), trained(home, "two", change=without)]
+    with pytest.raises(UsageError, match="keeps no predictions on folds"):
         ensemble(home, both)
 
 
@@ -127,9 +134,8 @@ def test_those_vote_on_the_repeats_that_all_of_them_have_whole(home, first, seco
         one = confirmed(home, info)
         for label in SKILLS:
             results = [record.result for record in one.trainings.of(label, list(counts))]
-            powers = np.exp([result.arrays["block_logits"].astype(float) for result in results])
-            shares.append(powers / powers.sum(axis=2, keepdims=True))
-            samples = np.array([result.arrays["block_images"] for result in results])
+            shares.append([result.arrays["fold_predictions"].astype(float) for result in results])
+            samples = np.array([result.arrays["fold_samples"] for result in results])
     right = np.mean(shares, axis=0).argmax(axis=2) == LABELS[samples]
     everyone = next(vote for vote in votes.votes if vote.ensemble == "all 4")
     assert everyone.accuracy.value == pytest.approx(right.mean())
@@ -143,7 +149,7 @@ def test_with_one_repeat_in_common_nobody_votes(home):
 
 def test_members_of_unequal_size_cost_the_sum_of_theirs(home):
     (found,) = ensemble(home, [trained(home, "one")])
-    single, (soft, hard) = found.single, found.votes
-    assert {soft.parameters, hard.parameters} == {300.0}
+    single, (vote,) = found.single, found.votes
+    assert vote.parameters == 300.0
     sizes = [row[5] for row in put_in_words(found).rows]
-    assert sizes == ["1.0x", *[f"{300 / single.parameters:.1f}x"] * 2]
+    assert sizes == ["1.0x", f"{300 / single.parameters:.1f}x"]

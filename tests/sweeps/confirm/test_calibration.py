@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from digitexp.experiments.folds import experiment as cross_validation
+from digitexp.data import load_source, split_source
+from digitexp.experiments.digits import SplitImages, experiment
 from sweeps.confirm.calibration import calibration
 from sweeps.confirm.planning import refit_space
-from sweeps.experiment import TrialResult
+from sweeps.experiment import PreparedData, TrialResult
 from sweeps.records.conclusions import CalibrationConclusion
 from sweeps.render.sections.confirmed import put_in_words
 from tests.chance import at_least
@@ -16,16 +17,28 @@ from tests.sweeps.confirm.test_verdict import finalists, verdicts
 N, FOLDS_A_REPEAT, DRAWS = 100, 4, 200
 
 
-def result(seed, temperature, told=None, kept=("block_logits", "block_labels")):
-    """Return a training on a fold whose right temperature is known, and that served at another."""
+def result(seed, temperature, told=None):
+    """Return a training on a fold whose right temperature is known, and that served at another.
+
+    Its samples are as if they were images of the embedded digits with the classes that were drawn.
+    """
     logits, labels = drawn(N, temperature, seed)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     arrays = {
-        "block_logits": logits.astype(np.float32),
-        "block_labels": labels.astype(np.int32),
+        "fold_predictions": (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32),
+        "fold_samples": np.array([OF_CLASS[label] for label in labels]),
     }
     info = {} if told is None else {"temperature": told}
-    arrays = {name: arrays[name] for name in kept}
     return TrialResult("complete", "max_epochs", {}, {}, arrays=arrays, info=info)
+
+
+SOURCE = load_source(None)
+OF_CLASS = [int(np.flatnonzero(SOURCE.labels == label)[0]) for label in range(10)]
+DATA = PreparedData("digits20", "", "", {}, SplitImages(SOURCE, split_source(SOURCE, 0)))
+
+
+def terms_of(results):
+    return experiment.calibration_terms(results, DATA)
 
 
 def samples_of(folds, seed=0):
@@ -39,7 +52,7 @@ def samples_of(folds, seed=0):
 
 def measured(right, told, folds=20, first=0):
     results = [result(first + seed, right, told) for seed in range(folds)]
-    return calibration(cross_validation.calibration_terms(results), samples_of(folds))
+    return calibration(terms_of(results), samples_of(folds))
 
 
 @pytest.mark.parametrize(
@@ -56,9 +69,10 @@ def test_a_temperature_that_is_right_lowers_and_a_wrong_one_raises_both(right, t
 
 def test_values_are_those_of_all_answers_together():
     results = [result(seed, 2.0, 1.5 + seed / 10) for seed in range(8)]
-    terms = cross_validation.calibration_terms(results)
-    logits = np.concatenate([r.arrays["block_logits"] for r in results]).astype(np.float64)
-    labels = np.concatenate([r.arrays["block_labels"] for r in results])
+    terms = terms_of(results)
+    shares = np.concatenate([r.arrays["fold_predictions"] for r in results]).astype(np.float64)
+    logits = np.log(shares)
+    labels = SOURCE.labels[np.concatenate([r.arrays["fold_samples"] for r in results])]
     scaled = logits / np.repeat([1.5 + seed / 10 for seed in range(8)], N)[:, np.newaxis]
     for given, one in ((terms.before, logits), (terms.after, scaled)):
         shares = np.exp(one - one.max(axis=1, keepdims=True))
@@ -90,16 +104,12 @@ def test_with_fewer_than_eight_folds_nothing_is_called_lower():
     assert {measure.verdict for measure in measured(2.0, 2.0, 8).measures.values()} == {"lower"}
     four = [result(seed, 2.0, 2.0) for seed in range(4)]
     twice = np.concatenate([samples_of(4)[:2]] * 2)  # every sample in two folds
-    found = calibration(cross_validation.calibration_terms(four), twice)
+    found = calibration(terms_of(four), twice)
     assert {measure.verdict for measure in found.measures.values()} == {"cannot tell"}
 
 
-@pytest.mark.parametrize(
-    "earlier", [result(0, 2.0), result(0, 2.0, 2.0, kept=("block_logits",))],
-    ids=["no temperature", "no labels"],
-)  # fmt: skip
-def test_of_trainings_made_before_temperatures_were_kept_nothing_is_said(earlier):
-    assert cross_validation.calibration_terms([result(1, 2.0, 2.0), earlier]) is None
+def test_of_trainings_made_before_temperatures_were_kept_nothing_is_said():
+    assert terms_of([result(1, 2.0, 2.0), result(0, 2.0)]) is None
 
 
 def test_it_is_told_with_figures_and_in_words():

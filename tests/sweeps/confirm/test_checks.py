@@ -6,7 +6,6 @@ import itertools
 import json
 import re
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,53 +14,21 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli import app
-from sweeps.confirm.checks import CrossValidation, check_fresh, try_folds
-from sweeps.errors import UsageError
-from sweeps.experiment import ParameterInfo
+from sweeps.confirm.checks import OnFolds, try_folds
+from sweeps.confirm.finalists import ACCURACY
+from sweeps.experiments.folds import FoldExperiment
 from sweeps.home import Home
 from tests.sweeps.voting_experiment import SPACE, VotingExperiment
 
 OWN = """
+from dataclasses import replace
 from tests.sweeps.voting_experiment import VotingExperiment as Base
 
 class Searched(Base):
-    cross_validation = "{module}:cross_validation"
-
-class OnBlocks(Base):
     {changed}
 
-experiment, cross_validation = Searched(), OnBlocks()
+experiment = Searched()
 """
-LACKING = {
-    "no such object": (
-        "cross_validation = 1\n\ndel OnBlocks\nclass OnBlocks: pass",
-        "lacks name, param",
-    ),
-    "no parameter fold": (
-        "parameters = {n: p for n, p in Base.parameters.items() if n != 'block'}",
-        "lacks the parameter 'block' (int, 0 to 7)",
-    ),
-    "too few folds": (
-        "parameters = Base.parameters | {'block': Base.parameters['skill']}",
-        "takes 'block' as float, 0 to 10 (needed is int, 0 to 7)",
-    ),
-    "lacks what is swept": (
-        "parameters = {n: p for n, p in Base.parameters.items() if n != 'skill'}",
-        "lacks the parameter 'skill'",
-    ),
-    "no metric": (
-        "metrics = {n: m for n, m in Base.metrics.items() if n != 'block_accuracy'}",
-        "lacks the metric 'block_accuracy' (maximize)",
-    ),
-    "the other way round": (
-        "metrics = Base.metrics | {'block_accuracy': Base.metrics['epochs']}",
-        "would minimize the metric 'block_accuracy' (needed is maximize)",
-    ),
-    "other data": (
-        "def prepare(self, source, split_seed): return super().prepare('others', split_seed)",
-        "prepares other data than the search: others, not drawn",
-    ),
-}
 numbers = itertools.count()
 
 
@@ -70,8 +37,8 @@ def own(tmp_path):
     """Return what writes an experiment of one's own, and the space that names it."""
 
     def write(changed="pass", space=SPACE):
-        module = f"own_blocks_{next(numbers)}"
-        text = OWN.format(module=module, changed=changed)
+        module = f"own_folds_{next(numbers)}"
+        text = OWN.format(changed=changed)
         (tmp_path / f"{module}.py").write_text(text)
         file = tmp_path / "own.yaml"
         file.write_text(
@@ -86,17 +53,6 @@ def own(tmp_path):
 
 def run(*words):
     return CliRunner().invoke(app, [*map(str, words)])
-
-
-@pytest.mark.parametrize(("changed", "said"), LACKING.values(), ids=LACKING)
-@pytest.mark.parametrize("asked", [["--confirm"], []])
-def test_it_is_refused_before_a_sweep_that_is_to_be_confirmed(own, tmp_path, changed, said, asked):
-    space = own(changed)
-    result = run("run", space, *asked, "--workers", 0, "--home", tmp_path / "home")
-    assert (result.exit_code, result.stdout) == (2, ""), result.output
-    assert said in result.stderr
-    assert "nothing was begun" in result.stderr
-    assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.parametrize(
@@ -159,14 +115,17 @@ def test_confirm_takes_none_or_a_mapping(tmp_path):
 @pytest.mark.slow
 def test_what_confirm_asks_of_folds_is_looked_for_before_a_training(own, tmp_path, make_home):
     home = ("--workers", 0, "--home", make_home())
-    space = own("parameters = {n: p for n, p in Base.parameters.items() if 'split' not in n}\n"
-                "    metrics = {'block_accuracy': Base.metrics['block_accuracy']}")  # fmt: skip
+    space = own("metrics = {'best_val_accuracy': Base.metrics['best_val_accuracy']}")
     ran = run("run", space, "--trials", 4, "--name", "one", *home)
     assert ran.exit_code == 0, ran.output
-    refused = run("confirm", "one", "--refit", "--folds", 8, *home)
-    assert (refused.exit_code, refused.stdout) == (2, ""), refused.output
-    assert "lacks the metric 'epochs' (minimize)" in refused.stderr
-    assert not list((tmp_path / "home" / "records").glob("*/finalists-*"))
+    for asked, said in (
+        ("--refit", "give it `refit` and the metric `epochs` (minimize)"),
+        ("--fresh=10000", "--fresh 10000: there are drawings of folds up to 9999"),
+    ):
+        refused = run("confirm", "one", asked, "--folds", 8, *home)
+        assert (refused.exit_code, refused.stdout) == (2, ""), refused.output
+        assert said in refused.stderr
+    assert not list((tmp_path / "home" / "sweeps").glob("*/finalists-*"))
     told = run("confirm", "one", "--top", 2, "--folds", 8, "--details", *home)
     assert told.exit_code == 0, told.output
     assert "The best of the search" in told.stdout
@@ -174,42 +133,40 @@ def test_what_confirm_asks_of_folds_is_looked_for_before_a_training(own, tmp_pat
 
 
 KEEPS = """def train(self, spec, data, on_epoch):
-        from dataclasses import replace
-        import numpy as np
         result = super().train(spec, data, on_epoch)
-        if spec.config.get("block") is None:
-            return result
         metrics, arrays = dict(result.metrics), dict(result.arrays)
-        if "block_images" in arrays:
+        if data.payload is not None:
             {wrong}
         return replace(result, metrics=metrics, arrays=arrays)
 """
+NUMBERS = """def folds(self, data, seed, n):
+        import numpy as np
+        for fold in super().folds(data, seed, n):
+            yield replace(fold, samples={wrong})
+"""
+SCORES, PREDICTED = "arrays['best_val_accuracy_by_sample']", "arrays['fold_predictions']"
 WRONG = {
-    "no such array": (
-        "arrays['block_right'] = arrays.pop('block_correct')", "kept no 'block_correct'"),
-    "another length": (
-        "arrays['block_correct'] = arrays['block_correct'][1:]",
-        "kept 'block_correct' (59,) and 'block_images' (60,), not one of both for each sample"),
-    "no numbers of samples": (
-        "arrays['block_images'] = arrays['block_images'] + 0.5", "no whole numbers from 0"),
-    "a share": ("arrays['block_correct'] = arrays['block_correct'] * 0.5", "are not 0 or 1"),
-    "no metric": ("del metrics['block_accuracy']", "has no metric 'block_accuracy'"),
+    "another length": (KEEPS.format(wrong=f"{SCORES} = {SCORES}[1:]"),
+        "kept 'best_val_accuracy_by_sample' (59,) and 'fold_samples' (60,), not one of both"),
+    "no numbers of samples": (NUMBERS.format(wrong="fold.samples + 0.5"), "no whole numbers"),
+    "no mean": (KEEPS.format(wrong=f"{SCORES} = {SCORES} * 0.5"), "no mean over samples"),
+    "no metric": (KEEPS.format(wrong="del metrics['best_val_accuracy']"), "has no metric 'best"),
     "counted anew in each fold": (
-        "arrays['block_images'] = np.arange(60)", "judge 60 of 60 samples, 240 times in all"),
-    "logits of others": (
-        "arrays['block_logits'] = arrays['block_logits'][1:]",
-        "kept 'block_logits' (59, 4) for 60 samples"),
-    "a mistake": ("arrays.no_such_thing", "AttributeError: 'dict' object has no attribute"),
+        NUMBERS.format(wrong="np.arange(60)"), "judge 60 of 60 samples, 240 times in all"),
+    "predictions of others": (KEEPS.format(wrong=f"{PREDICTED} = {PREDICTED}[1:]"),
+        "kept 'fold_predictions' (59, 4) for 60 samples"),
+    "a mistake": (KEEPS.format(wrong="arrays.no_such_thing"),
+        "AttributeError: 'dict' object has no attribute"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("wrong", "said"), WRONG.values(), ids=WRONG)
 def test_what_its_trainings_keep_is_looked_at_before_the_search(own, tmp_path, wrong, said):
-    space = own(KEEPS.format(wrong=wrong))
+    space = own(wrong)
     result = run("run", space, "--confirm", "--workers", 0, "--home", tmp_path / "home")
     assert (result.exit_code, result.stdout) == (2, ""), result.output
     assert said in result.stderr
-    assert re.search(r"experiment 'own_blocks_\d+:cross_validation', tried", result.stderr)
+    assert re.search(r"experiment 'own_folds_\d+:experiment@folds', tried", result.stderr)
     assert "nothing was begun" in result.stderr
     assert not (tmp_path / "home").exists()
 
@@ -220,13 +177,13 @@ def test_what_its_trainings_keep_is_looked_at_before_the_finalists_are_trained(
 ):
     home = ("--home", make_home())
     wrong, said = WRONG["counted anew in each fold"]
-    space = own(KEEPS.format(wrong=wrong))
+    space = own(wrong)
     assert run("run", space, "--trials", 4, "--name", "one", "--workers", 0, *home).exit_code == 0
     refused = run("confirm", "one", "--folds", 8, "--workers", 1, *home)
     assert (refused.exit_code, refused.stdout) == (2, ""), refused.output
     assert said in refused.stderr
     assert [info.name for info in Home(tmp_path / "home").sweeps()] == ["one"]
-    assert not list((tmp_path / "home" / "records").glob("*/finalists-*"))
+    assert not list((tmp_path / "home" / "sweeps").glob("*/finalists-*"))
 
 
 def test_a_training_that_keeps_nothing_when_stopped_is_made_whole():
@@ -235,15 +192,14 @@ def test_a_training_that_keeps_nothing_when_stopped_is_made_whole():
     class KeepsNothing(VotingExperiment):
         def train(self, spec, data, on_epoch):
             is_whole = on_epoch(0, {}) is None
-            trained.append((spec.config["block"], is_whole))
+            trained.append((data.payload[0], is_whole))
             result = super().train(spec, data, on_epoch)
-            return result if is_whole else replace(result, outcome="stopped", arrays={})
+            return result if is_whole else replace(result, outcome="stopped", metrics={}, arrays={})
 
-    experiment = KeepsNothing()
-    data = experiment.prepare(None, 0)
-    try_folds(
-        CrossValidation("here:it", None, experiment, data, 0), [{"skill": 1.0}], lambda text: None
-    )
+    on_folds = FoldExperiment(KeepsNothing(), "here:it")
+    data = on_folds.prepare(None, 0)
+    own = OnFolds("here:it", None, on_folds, data, 0, ACCURACY)
+    try_folds(own, [{"skill": 1.0}], lambda text: None)
     assert trained == [(0, False), (0, True), (1, True), (2, True), (3, True)]
 
 
@@ -259,24 +215,30 @@ def test_trainings_that_fail_otherwise_than_by_a_mistake_keep_nobody_from_search
     assert len(sweeps.load("own", tmp_path / "home").trials()) == 4
 
 
-UNEQUAL = """def train(self, spec, data, on_epoch):
+UNEQUAL = """def folds(self, data, seed, n):
         # One sample is never judged: folds of 60, 60, 60 and 59.
-        result = super().train(spec, data, on_epoch)
-        kept = result.arrays.get("block_images", np.arange(0)) < 239
-        return replace(result, arrays={n: a[kept] for n, a in result.arrays.items()})
+        for fold in super().folds(data, seed, n):
+            number, samples = fold.data.payload
+            kept = samples[samples < 239]
+            yield replace(fold, data=replace(fold.data, payload=(number, kept)), samples=kept)
 
-    def calibration_terms(self, results):
+    def calibration_terms(self, results, data):
         return results[0].missing
 """
+
+
+def journals(home):
+    """Return the keys of all attempts that were recorded."""
+    found = Home(home)
+    return [(i.name, r.key) for i in found.sweeps() for r in found.store(i.id).read_all()]
 
 
 @pytest.mark.slow
 def test_what_was_trained_is_judged_again_once_the_experiment_is_mended(own, tmp_path, make_home):
     home = ("--workers", 0, "--home", make_home())
     space = own(UNEQUAL)
-    module = next(tmp_path.glob("own_blocks_*.py"))
-    text = "import numpy as np\nfrom dataclasses import replace\n" + module.read_text()
-    module.write_text(text)
+    module = next(tmp_path.glob("own_folds_*.py"))
+    text = module.read_text()
     assert run("run", space, "--trials", 4, "--name", "one", *home).exit_code == 0
     words = ("confirm", "one", "--top", 2, "--folds", 8, "--details", *home)
     failed = run(*words)
@@ -285,7 +247,7 @@ def test_what_was_trained_is_judged_again_once_the_experiment_is_mended(own, tmp
     assert "has no attribute 'missing'" in failed.stderr
     assert f"{module.name}, line " in failed.stderr
     assert "its trainings are kept (sweep 'one-confirmation')" in failed.stderr
-    trained = sorted(str(path) for path in (tmp_path / "home" / "records").glob("*/*.record"))
+    trained = journals(tmp_path / "home")
 
     module.write_text(text.replace("results[0].missing", "None"))
     sys.modules.pop(module.stem)
@@ -293,15 +255,15 @@ def test_what_was_trained_is_judged_again_once_the_experiment_is_mended(own, tmp
     assert told.exit_code == 0, told.output
     assert "The best of the search" in told.stdout
     assert "COMPLETE" not in told.stdout, "nothing was trained"
-    assert trained == sorted(map(str, (tmp_path / "home" / "records").glob("*/*.record")))
+    assert trained == journals(tmp_path / "home")
     votes = json.loads(run("ensemble", "one", "--json", *home[2:]).stdout)
     found = sweeps.load("one-confirmation", tmp_path / "home")
     store = found.home.store(found.info.id)
     kept = [store.read(record.key) for record in store.read_all()]
-    assert {len(record.result.arrays["block_images"]) for record in kept} == {59, 60}
+    assert {len(record.result.arrays["fold_samples"]) for record in kept} == {59, 60}
     own_mean = {}
     for record in kept:
-        correct = record.result.arrays["block_correct"]
+        correct = record.result.arrays["best_val_accuracy_by_sample"]
         own_mean.setdefault(record.params["finalist"], []).extend(correct)
     best = max(own_mean, key=lambda label: np.mean(own_mean[label]))
     assert votes["single"]["accuracy"]["value"] == pytest.approx(np.mean(own_mean[best]))
@@ -312,21 +274,10 @@ def test_an_edited_experiment_trains_no_finalist_beside_others(own, tmp_path, ma
     home = ("--workers", 0, "--home", make_home())
     assert run("run", own(), "--trials", 4, "--name", "one", *home).exit_code == 0
     assert run("confirm", "one", "--top", 1, "--folds", 8, *home).exit_code == 0
-    module = next(tmp_path.glob("own_blocks_*.py"))
+    module = next(tmp_path.glob("own_folds_*.py"))
     module.write_text(module.read_text() + "# edited\n")
     assert run("confirm", "one", *home).exit_code == 0, "all of it is there"
     refused = run("confirm", "one", "--top", 2, *home)
     assert (refused.exit_code, "other code" in refused.stderr) == (2, True), refused.output
     declared = run("confirm", "one", "--top", 2, "--same-code", *home)
     assert declared.exit_code == 0, declared.output
-
-
-def test_folds_that_are_drawn_once_are_not_drawn_anew():
-    class Once(VotingExperiment):
-        parameters: Mapping[str, ParameterInfo] = {
-            n: p for n, p in VotingExperiment.parameters.items() if n != "fresh"
-        }
-
-    check_fresh("mine:experiment", Once(), 0)
-    with pytest.raises(UsageError, match=r"'mine:experiment' draws its folds once.*'fresh' "):
-        check_fresh("mine:experiment", Once(), 1)

@@ -10,11 +10,12 @@ from typer.testing import CliRunner
 import sweeps
 from sweeps.cli import app
 from sweeps.confirm.access_log import evaluations_of
-from sweeps.confirm.finalists import BLOCK_ACCURACY
-from sweeps.confirm.test_set import QUESTIONS, earlier_questions
+from sweeps.confirm.finalists import ACCURACY
+from sweeps.confirm.test_set import earlier_questions, questions_of
 from sweeps.errors import SamplesWarning
+from sweeps.home import Home
 from sweeps.runner.ownership import SweepLock
-from tests.sweeps.voting_experiment import LABELS, SPACE, TEST_LABELS
+from tests.sweeps.voting_experiment import LABELS, SPACE, TEST_LABELS, drawn
 
 pytestmark = pytest.mark.slow
 CONFIRM = ("--top", 3, "--folds", 8)
@@ -50,43 +51,48 @@ def told(home, *words):
 
 
 def trainings(home, name):
-    """Return by finalist (8, n, classes) logits, and once (8, n) samples, fold by fold."""
+    """Return by finalist (8, n, classes) shares, and once (8, n) samples, fold by fold."""
     sweep = sweeps.load(f"{name}-confirmation", home)
     store = sweep.home.store(sweep.info.id)
     records = [store.read(record.key) for record in store.read_all()]
     labels = {str(record.params["finalist"]): [] for record in records}
     samples = {}
     for record in sorted(records, key=lambda record: record.params["block"]):
-        labels[str(record.params["finalist"])].append(record.result.arrays["block_logits"])
-        samples[record.params["block"]] = record.result.arrays["block_images"]
+        labels[str(record.params["finalist"])].append(record.result.arrays["fold_predictions"])
+        samples[record.params["block"]] = record.result.arrays["fold_samples"]
     return {k: np.array(v) for k, v in labels.items()}, np.array(list(samples.values()))
 
 
-def shares(logits):
-    powers = np.exp(logits.astype(float))
-    return powers / powers.sum(axis=-1, keepdims=True)
+def answered(home, entry):
+    """Return (8, n, classes) what the trainings of a frozen entry answer to the test set."""
+    store = Home(home).store(entry.confirmation)
+    found = []
+    for record in map(store.read, entry.trainings):
+        skill, seed = (one[0] for one in store.weights(record).values())
+        powers = np.exp(drawn(float(skill), int(seed) + 1, TEST_LABELS).astype(float))
+        found.append(powers / powers.sum(axis=1, keepdims=True))
+    return np.array(found)
 
 
 def test_each_vote_is_what_counting_by_hand_gives(home):
     document = told(home, "one")
-    logits, samples = trainings(home, "one")
+    shares, samples = trainings(home, "one")
     classes = LABELS[samples]
-    accuracy = {k: (v.argmax(axis=2) == classes).mean() for k, v in logits.items()}
+    accuracy = {k: (v.argmax(axis=2) == classes).mean() for k, v in shares.items()}
     order = sorted(accuracy, key=accuracy.get, reverse=True)
     assert document["single"]["finalist"] == order[0]
     assert document["single"]["accuracy"]["value"] == pytest.approx(accuracy[order[0]])
     assert document["folds"] == 8
     count = len(order)
     names = [f"top {k}" for k in range(2, count)] + [f"all {count}"]
-    assert [vote["ensemble"] for vote in document["votes"]] == [n for n in names for _ in (0, 1)]
+    assert [vote["ensemble"] for vote in document["votes"]] == names
     for vote in document["votes"]:
         members = order[: int(vote["ensemble"].split()[1])]
         assert vote["members"] == members
         assert vote["parameters"] == 100 * len(members)
-        soft = np.mean([shares(logits[name]) for name in members], axis=0)
-        right = soft.argmax(axis=2) == classes
-        if vote["vote"] == "soft":
-            assert vote["accuracy"]["value"] == pytest.approx(right.mean())
+        right = np.mean([shares[name] for name in members], axis=0).argmax(axis=2) == classes
+        assert vote["vote"] == "mean"
+        assert vote["accuracy"]["value"] == pytest.approx(right.mean())
         ahead = vote["ahead_by"]
         assert ahead["value"] == pytest.approx(vote["accuracy"]["value"] - accuracy[order[0]])
         assert ahead["low"] < ahead["value"] < ahead["high"]
@@ -94,26 +100,24 @@ def test_each_vote_is_what_counting_by_hand_gives(home):
     assert best["ahead_by"]["low"] > 0, "their mistakes are unrelated"
     assert best["verdict"] == "cannot tell yet", "8 folds are fewer than those of the first look"
     (announced,) = [vote for vote in document["votes"] if vote["announced"]]
-    assert (announced["ensemble"], announced["vote"]) == (f"all {count}", "soft")
+    assert (announced["ensemble"], announced["vote"]) == (f"all {count}", "mean")
     shown = caller(home)("ensemble", "one").stdout
     assert f"{100 * announced['accuracy']['value']:.2f} against" in " ".join(shown.split())
 
 
 def test_top_asks_about_one_number_with_narrower_intervals(home):
-    everything = {(v["ensemble"], v["vote"]): v for v in told(home, "one")["votes"]}
+    everything = {v["ensemble"]: v for v in told(home, "one")["votes"]}
     document = told(home, "one", "--top", 2)
-    assert [vote["ensemble"] for vote in document["votes"]] == ["top 2", "top 2"]
-    soft = document["votes"][0]
-    assert soft["announced"]
-    among = everything["top 2", "soft"]
-    own, wide = soft["ahead_by"], among["ahead_by"]
+    (vote,) = document["votes"]
+    assert (vote["ensemble"], vote["announced"]) == ("top 2", True)
+    own, wide = vote["ahead_by"], everything["top 2"]["ahead_by"]
     assert own["value"] == wide["value"]
     assert wide["low"] < own["low"] < own["high"] < wide["high"]
 
 
 def test_finalists_of_two_sweeps_vote_together_and_what_both_have_counts_once(home):
     document = told(home, "one", "two")
-    by_name = {vote["ensemble"]: vote for vote in document["votes"] if vote["vote"] == "soft"}
+    by_name = {vote["ensemble"]: vote for vote in document["votes"]}
     assert by_name["champions"]["announced"]
     winners = by_name["champions"]["members"]
     assert [name.partition(":")[0] for name in sorted(winners)] == ["one", "two"]
@@ -121,9 +125,9 @@ def test_finalists_of_two_sweeps_vote_together_and_what_both_have_counts_once(ho
     own = [trainings(home, name) for name in ("one", "two")]
     assert np.array_equal(own[0][1], own[1][1])
     assert sum(name.endswith("baseline-dull") for name in everyone) == 1, "the same networks"
-    assert len(everyone) == sum(len(logits) for logits, _ in own) - 1
+    assert len(everyone) == sum(len(shares) for shares, _ in own) - 1
     soft = np.mean([
-        shares(own[["one", "two"].index(sweep)][0][label])
+        own[["one", "two"].index(sweep)][0][label]
         for sweep, _, label in (name.partition(":") for name in winners)
     ], axis=0)  # fmt: skip
     right = soft.argmax(axis=2) == LABELS[own[0][1]]
@@ -140,7 +144,7 @@ def test_the_table_fits_eighty_columns(home, monkeypatch):
     assert max(map(len, result.stdout.splitlines())) <= 80
     lines = result.stdout.splitlines()
     rows = [line for line in lines if re.match(r"(champions|top 3|all \d)", line)]
-    assert len(rows) == 6
+    assert len(rows) == 3
     assert all(re.search(r"[+-]\d+\.\d\d\.\.[+-]\d+\.\d\d", row) for row in rows), "never broken"
 
 
@@ -199,24 +203,23 @@ class TestReading:
         page = sweeps.load("one", home).report(home.parent / "one.html").read_text()
         assert "among the questions of evaluation 1" in page
         (_, evaluation) = evaluations_of(sweeps.load("one", home).home, [])[0]
-        assert tuple(evaluation.questions) == QUESTIONS
+        assert tuple(evaluation.questions) == questions_of(ACCURACY)
         assert [winner["sweep"] for winner in first["champions"]] == ["one", "two"]
         rows = {(vote["voters"], vote["vote"]): vote for vote in first["votes"]}
         names = ("one", "two")
-        assert list(rows) == [(name, kind) for name in names for kind in ("soft", "hard")]
-        with np.load(next((home / "test").glob("*/0001.npz")), allow_pickle=False) as scores:
-            places = [k for k, e in enumerate(evaluation.entries) if e.role == "winner"]
-            logits = [scores[f"logits_{place}"] for place in places]
-            assert np.array_equal(scores["labels"], TEST_LABELS)
-        single = [(own.argmax(axis=2) == TEST_LABELS).mean() for own in logits]
-        for name, own, rival in zip(names, logits, single, strict=True):
-            share = (shares(own).mean(axis=0).argmax(axis=1) == TEST_LABELS).mean()
-            found = rows[name, "soft"]
+        assert list(rows) == [(name, "mean") for name in names]
+        for name, entry in zip(
+            names, [e for e in evaluation.entries if e.role == "winner"], strict=True
+        ):
+            own = answered(home, entry)
+            share = (own.mean(axis=0).argmax(axis=1) == TEST_LABELS).mean()
+            rival = (own.argmax(axis=2) == TEST_LABELS).mean()
+            found = rows[name, "mean"]
             assert found["members"] == 8
             assert found["accuracy"]["value"] == pytest.approx(share)
             assert found["ahead_by"]["value"] == pytest.approx(share - rival)
-        assert rows["two", "soft"]["verdict"] == "better"
-        assert "soft vote of 8 trainings is better" in page
+        assert rows["two", "mean"]["verdict"] == "better"
+        assert "the mean prediction of 8 trainings is better" in page
 
     def test_ensemble_and_report_show_what_the_reading_said_without_another_one(self, home):
         for names in (["one"], ["one", "two"]):
@@ -235,8 +238,9 @@ class TestReading:
     def test_a_reading_made_before_there_were_votes_is_the_same_one_and_tells_them(self, home):
         (path,) = (home / "test").glob("*/0001.json")
         before = json.loads(path.read_text())
-        without_votes, across_sweeps = earlier_questions(BLOCK_ACCURACY)
-        assert across_sweeps[: len(QUESTIONS)] == QUESTIONS
+        without_votes, across_sweeps, *_ = earlier_questions(ACCURACY)
+        asked = questions_of(ACCURACY)
+        assert across_sweeps[: len(asked)] == asked
         path.write_text(json.dumps(before | {"questions": list(without_votes)}))
         scores = path.with_suffix(".npz").stat().st_mtime_ns
         assert told(home, "one")["test"][0]["was_asked"] is False

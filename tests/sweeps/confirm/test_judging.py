@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sweeps.confirm.comparison import Trainings, compare_finalists
-from sweeps.confirm.finalists import Finalist
+from sweeps.confirm.finalists import ACCURACY, Finalist
 from sweeps.errors import UsageError
 from sweeps.records import RecordStore
 from tests.homes import whole_records
@@ -23,7 +23,7 @@ def folds_of(missing, folds=12):
         for label in LABELS
         if (fold, label) not in missing
     }
-    return Trainings(RecordStore(Path("nowhere")), found).whole_folds(LABELS, folds)
+    return Trainings(RecordStore(Path("nowhere")), ACCURACY, found).whole_folds(LABELS, folds)
 
 
 @pytest.mark.parametrize(
@@ -60,11 +60,13 @@ def stored(folder, sizes, right=lambda place, samples: np.ones(len(samples), np.
             order = np.random.default_rng(fold // 4).permutation(sum(sizes[:4]))
             first = sum(sizes[fold - fold % 4 : fold])
             samples = order[first : first + size]
-            arrays = {"block_images": samples, "block_correct": right(place, samples)}
+            scores = right(place, samples)
+            arrays = {"fold_samples": samples, "best_val_accuracy_by_sample": scores}
             if place == 1 and fold == 5:
                 arrays = {n: a for n, a in (arrays | changed).items() if a is not None}
             result = make_result(np.random.default_rng(fold), "complete", 1)
-            result = dataclasses.replace(result, arrays=arrays)
+            metrics = {**result.metrics, "best_val_accuracy": float(np.mean(scores))}
+            result = dataclasses.replace(result, metrics=metrics, arrays=arrays)
             params = {"block": fold, "finalist": label}
             store.write(make_record(fold * 2 + place, params=params, result=result))
     return store
@@ -84,21 +86,27 @@ def test_images_count_alike_whatever_the_size_of_their_fold(tmp_path, sizes):
     ("changed", "said"),
     [
         (
-            {"block_images": None},
-            r"baseline-slow on fold 5 \(trial 11\) kept no 'block_images'",
+            {"fold_samples": None},
+            r"baseline-slow on fold 5 \(trial 11\) kept no 'fold_samples'",
         ),
         (
-            {"block_correct": np.ones(5)},
-            r"'block_correct' \(5,\) and 'block_images' \(6,\)",
+            {"best_val_accuracy_by_sample": np.ones(5)},
+            r"'best_val_accuracy_by_sample' \(5,\) and 'fold_samples' \(6,\)",
         ),
-        ({"block_correct": np.ones((6, 1))}, r"'block_correct' \(6, 1\)"),
-        ({"block_correct": np.full(6, 0.5)}, "'block_correct' that are not 0 or 1"),
-        ({"block_images": np.arange(6) / 2}, "'block_images' that are no whole numbers"),
         (
-            {"block_images": np.arange(-1, 5)},
-            "'block_images' that are no whole numbers from 0",
+            {"best_val_accuracy_by_sample": np.ones((6, 1))},
+            r"'best_val_accuracy_by_sample' \(6, 1\)",
         ),
-        ({"block_images": np.arange(6)}, "fold 5: trial-1 and baseline-slow were evaluated on"),
+        (
+            {"best_val_accuracy_by_sample": np.full(6, 0.5)},
+            "with the mean 0.5, where its metric 'best_val_accuracy' is 1",
+        ),
+        ({"fold_samples": np.arange(6) / 2}, "'fold_samples' that are no whole numbers"),
+        (
+            {"fold_samples": np.arange(-1, 5)},
+            "'fold_samples' that are no whole numbers from 0",
+        ),
+        ({"fold_samples": np.arange(6)}, "fold 5: trial-1 and baseline-slow were evaluated on"),
     ],
 )
 def test_what_a_training_kept_and_cannot_be_judged_is_said(tmp_path, changed, said):
@@ -127,42 +135,30 @@ NO_ANSWERS = dataclasses.replace(NO_ANSWERS, metrics={}, arrays={}, weights=None
 
 
 @pytest.mark.parametrize("outcome", ["diverged", "failed"])
-def test_a_training_without_answers_counts_as_the_best_constant_prediction(tmp_path, outcome):
+def test_a_training_without_answers_counts_as_the_worst_training_of_any_finalist(tmp_path, outcome):
     result = NO_ANSWERS if outcome == "diverged" else None
     store = lost_on(tmp_path / "lost", [10] * 8, [1, 6], outcome=outcome, result=result)
-    classes = np.repeat([0, 1, 2], [20, 12, 8])  # the first is most frequent without any fold
-    comparison = compare_finalists(store, FINALISTS, 8, classes=classes)
-    standings = {s.finalist: s for s in comparison.verdict.standings}
-    lost = [store.read_all()[2 * fold + 1] for fold in (1, 6)]  # the other one, on the same samples
-    right = [(classes[store.read(r.key).result.arrays["block_images"]] == 0) for r in lost]
-    by_hand = (60 + sum(np.sum(one) for one in right)) / 80
-    assert standings["trial-1"].accuracy.value == pytest.approx(by_hand)
-    assert standings["baseline-slow"].accuracy.value == pytest.approx(0.9)
-    assert comparison.folds == list(range(8)), "no repeat is left out"
-    assert comparison.verdict.champion == "baseline-slow"
-    concluded = standings["trial-1"]
-    assert (concluded.diverged, concluded.failed) == ((2, 0) if result else (0, 2))
-
-
-def test_without_classes_it_counts_as_the_worst_training_of_any_finalist(tmp_path):
-    store = lost_on(tmp_path / "lost", [10] * 8, [1], outcome="failed", result=None)
     comparison = compare_finalists(store, FINALISTS, 8)
     standings = {s.finalist: s for s in comparison.verdict.standings}
-    kept = [store.read(r.key).result for r in store.read_all() if r.result is not None]
-    worst = min(result.arrays["block_correct"].mean() for result in kept)
-    assert standings["trial-1"].accuracy.value == pytest.approx((7 + worst) / 8)
+    kept = [store.read(r.key).result for r in store.read_all() if r.outcome == "complete"]
+    worst = min(one.arrays["best_val_accuracy_by_sample"].mean() for one in kept)
     assert worst < 0.9
+    assert standings["trial-1"].accuracy.value == pytest.approx((6 + 2 * worst) / 8)
+    assert standings["baseline-slow"].accuracy.value == pytest.approx(0.9)
+    assert comparison.folds == list(range(8)), "no repeat is left out"
+    concluded = standings["trial-1"]
+    assert (concluded.diverged, concluded.failed) == ((2, 0) if result else (0, 2))
 
 
 def test_a_training_that_diverged_counts_by_the_weights_it_restored(tmp_path):
     store = lost_on(tmp_path / "lost", [10] * 8, [1])
     record = store.read(store.read_all()[2].key)
-    answers = record.result.arrays | {"block_correct": np.arange(10) % 2}
+    answers = record.result.arrays | {"best_val_accuracy_by_sample": np.arange(10) % 2}
     result = dataclasses.replace(
-        record.result, outcome="diverged", metrics={"block_accuracy": 0.5}, arrays=answers
+        record.result, outcome="diverged", metrics={"best_val_accuracy": 0.5}, arrays=answers
     )
     store = with_changed(store, {2: {"outcome": "diverged", "result": result}})
-    comparison = compare_finalists(store, FINALISTS, 8, classes=np.zeros(40, int))
+    comparison = compare_finalists(store, FINALISTS, 8)
     standings = {s.finalist: s for s in comparison.verdict.standings}
     assert standings["trial-1"].accuracy.value == pytest.approx(75 / 80)
     assert standings["trial-1"].diverged == 1

@@ -250,7 +250,7 @@ def test_what_has_no_test_set_or_one_of_another_metric_is_refused(tmp_path, make
 
     refused = run(*confirming(name, home), "--refit")
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert "train on folds only, not on everything (the method `refit`" in refused.stderr
+    assert "trains on folds only, not on everything; give it `refit`" in refused.stderr
 
     monkeypatch.setattr(TestedFoldingExperiment, "evaluate", lambda *_: Evaluated({"auc": 1.0}))
     refused = run(*confirming(both[0], home), "--test")

@@ -18,7 +18,7 @@ from digitexp.experiments.recorded import CHAMPION, Recorded
 from sweeps.analysis.summary import summarize
 from sweeps.cli import app
 from sweeps.cli.confirming import is_to_be_confirmed
-from sweeps.confirm.finalists import choose_finalists
+from sweeps.confirm.finalists import ACCURACY, choose_finalists
 from sweeps.confirm.planning import confirming_space
 from sweeps.launch import RunResult
 from sweeps.tracking.parent import FEWEST_TRIALS
@@ -84,11 +84,11 @@ class TestConfirmed:
         for record in records:
             arrays = record.result.arrays
             comparison.setdefault(record.params["block"], set()).add(
-                arrays["block_images"].tobytes()
+                arrays["fold_samples"].tobytes()
             )
-            share = arrays["block_correct"].mean()
-            assert record.result.metrics["block_accuracy"] == pytest.approx(share)
-            assert record.objective == record.result.metrics["block_accuracy"]
+            share = arrays["best_val_accuracy_by_sample"].mean()
+            assert record.result.metrics["best_val_accuracy"] == pytest.approx(share)
+            assert record.objective == record.result.metrics["best_val_accuracy"]
             assert store.weights(record), "all are kept: the test set scores every training"
         assert all(len(samples) == 1 for samples in comparison.values()), (
             "the same for every finalist"
@@ -107,20 +107,20 @@ class TestConfirmed:
     def test_whether_calibration_helps_is_judged_on_samples_that_did_not_fit_it(self, home, told):
         store = home_store(home, "nets-confirmation")
         records = [store.read(record.key) for record in store.read_all()]
-        labels = [standing["finalist"] for standing in told["standings"]]
+        labels, classes = [s["finalist"] for s in told["standings"]], load_source(None).labels
         assert list(told["calibration"]["finalists"]) == labels
         for label in labels:
             found = told["calibration"]["finalists"][label]
             own = [r.result for r in records if r.params["finalist"] == label]
             heats = [result.info["temperature"] for result in own]
             assert [found["lowest"], found["highest"]] == [min(heats), max(heats)]
-            plain = np.mean([result.metrics["block_cross_entropy"] for result in own])
+            plain = np.mean([result.metrics["best_val_cross_entropy"] for result in own])
             assert found["measures"]["nll"]["before"]["value"] == pytest.approx(plain)
             after = []
             for result, heat in zip(own, heats, strict=True):
-                scaled = result.arrays["block_logits"].astype(np.float64) / heat
+                scaled = np.log(result.arrays["fold_predictions"].astype(np.float64)) / heat
                 scaled -= scaled.max(axis=1, keepdims=True)
-                chosen = scaled[np.arange(len(scaled)), result.arrays["block_labels"]]
+                chosen = scaled[np.arange(len(scaled)), classes[result.arrays["fold_samples"]]]
                 after.append(np.mean(np.log(np.exp(scaled).sum(axis=1)) - chosen))
             assert found["measures"]["nll"]["after"]["value"] == pytest.approx(np.mean(after))
             for name in ("ece", "nll"):
@@ -140,28 +140,28 @@ class TestConfirmed:
         classes = load_source(None).labels
         votes = {}
         for record in map(store.read, (record.key for record in store.read_all())):
-            samples = record.result.arrays["block_images"]
-            logits = record.result.arrays["block_logits"].astype(float)
-            shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+            samples = record.result.arrays["fold_samples"]
+            shares = record.result.arrays["fold_predictions"].astype(float)
             fold = votes.setdefault(record.params["block"], [0, classes[samples]])
             fold[0] = fold[0] + shares
         right = [shares.argmax(axis=1) == labels for shares, labels in votes.values()]
         everyone = next(v for v in document["votes"] if v["announced"])
-        assert (everyone["ensemble"], everyone["vote"]) == ("all 3", "soft")
+        assert (everyone["ensemble"], everyone["vote"]) == ("all 3", "mean")
         assert everyone["accuracy"]["value"] == pytest.approx(np.mean(right))
         sizes = [record.result.metrics["parameters"] for record in store.read_all()]
         assert everyone["parameters"] == 3 * sizes[0]
 
     def test_pages_show_the_champion_on_samples_it_was_judged_on(self, home):
         shown = Recorded(home, None, None).shown("nets", CHAMPION)
-        assert shown.part == "the images of fold 0"
+        assert shown.part == "fold 0"
         champion = sweeps.load("nets", home).champion().record
         assert champion.params["block"] == 0
         right = shown.logits.argmax(axis=1) == shown.labels
-        assert right.mean() == pytest.approx(champion.result.metrics["block_accuracy"])
-        np.testing.assert_allclose(
-            shown.logits, champion.result.arrays["block_logits"], rtol=1e-4, atol=1e-4
-        )
+        assert right.mean() == pytest.approx(champion.result.metrics["best_val_accuracy"])
+        powers = np.exp(shown.logits - shown.logits.max(axis=1, keepdims=True))
+        shares = powers / powers.sum(axis=1, keepdims=True)
+        kept = champion.result.arrays["fold_predictions"]
+        np.testing.assert_allclose(shares, kept, rtol=1e-3, atol=1e-5)
         experiment = home / "artifacts" / "Handwritten-digits-confirmations"
         pages = experiment.glob("*/artifacts/interactive/*.html")
         assert sorted(page.name for page in pages) == [
@@ -267,7 +267,7 @@ class TestConfirmed:
             kept = client.download_artifacts(run.info.run_id, "evaluation/diagnostics.json")
             found = json.loads(Path(kept).read_text(encoding="utf-8"))
             assert found["part"] == "fold 0"
-            assert found["accuracy"] == pytest.approx(run.data.metrics["block_accuracy"])
+            assert found["accuracy"] == pytest.approx(run.data.metrics["best_val_accuracy"])
             assert found["train_accuracy"] == run.data.metrics["train_accuracy"]
 
     @pytest.mark.slow
@@ -289,18 +289,13 @@ class TestConfirmed:
         assert named <= {s["finalist"] for s in told["standings"]}
         folder = next((home / "test").iterdir())
         with np.load(folder / "0001.npz", allow_pickle=False) as scores:
-            logits, correct, classes = scores["logits_0"], scores["correct_0"], scores["labels"]
-        assert logits.shape == (8, 5000, 10)
-        assert np.array_equal(logits.argmax(2) == classes, correct)
+            correct, vote = scores["values_0"], scores["vote_0"]
+        assert correct.shape == (8, 5000)
+        assert vote.shape == (5000,)
         (winner,), votes = document["test_votes"]["champions"], document["test_votes"]["votes"]
         assert (winner["sweep"], winner["trainings"]) == ("nets", 8)
-        assert [(v["voters"], v["vote"], v["members"]) for v in votes] == [
-            ("nets", "soft", 8), ("nets", "hard", 8)
-        ]  # fmt: skip
-        powers = np.exp(logits.astype(float))
-        means = (powers / powers.sum(axis=2, keepdims=True)).mean(axis=0)
-        soft = (means.argmax(1) == classes).mean()
-        assert votes[0]["accuracy"]["value"] == pytest.approx(soft)
+        assert [(v["voters"], v["vote"], v["members"]) for v in votes] == [("nets", "mean", 8)]
+        assert votes[0]["accuracy"]["value"] == pytest.approx(vote.mean())
         assert tested["finalists"][0]["accuracy"]["value"] == pytest.approx(correct.mean())
 
         (folder / "0001.npz").unlink()  # as if it had been killed in between: the same evaluation
@@ -385,15 +380,15 @@ def test_what_cannot_be_confirmed_is_said_and_creates_nothing(run_toy, make_home
     run_toy(trials=3, workers=0)
     result = caller(make_home())("confirm", *words)
     assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
-    assert not list((make_home() / "records").glob("*/finalists-*"))
+    assert not list((make_home() / "sweeps").glob("*/finalists-*"))
 
 
 def test_finalists_are_distinct_and_the_best_baseline_is_among_them():
     records = [make_record(trial) for trial in range(6)]
-    chosen = choose_finalists(make_info(), records, 3)
+    chosen = choose_finalists(make_info(), records, 3, ACCURACY)
     assert [finalist.place for finalist in chosen] == [1, 2, 3]
     assert len({repr(f.config) for f in chosen}) == 3
-    text = confirming_space("a.b:c", chosen, 8)
+    text = confirming_space("a.b:c", chosen, 8, ACCURACY)
     assert "block: " in text or "block:\n" in text
     assert all(finalist.label in text for finalist in chosen)
 

@@ -68,7 +68,7 @@ def test_what_a_home_confirmed_on_the_same_data_is_planned_with(tmp_path, make_h
     said = call("plan", space, "--power")
     assert "only a first guess" in " ".join(said.stdout.split())
     assert max(map(len, said.stdout.splitlines())) <= 80
-    assert not (make_home() / "records").exists(), "nothing was created"
+    assert not (make_home() / "sweeps").exists(), "nothing was created"
     assert call("run", space, "--workers", 0).exit_code == 0
     assert call("confirm", "one", "--top", 2, "--folds", 8, "--workers", 0).exit_code == 0
     then = json.loads(call("plan", space, "--power", "--json").stdout)

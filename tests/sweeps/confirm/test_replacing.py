@@ -174,10 +174,7 @@ def test_other_folds_are_drawn_and_what_the_data_have_judged_goes_on(call, tmp_p
 @pytest.mark.slow
 def test_a_drawing_that_the_experiment_does_not_have_is_refused(call):
     records = call.records()
-    code, said, error = call(*WORDS, "--fresh", 10)
+    code, said, error = call(*WORDS, "--fresh", 10_000)
     assert (code, said) == (2, "")
-    assert error == (
-        "error: --fresh 10: experiment 'tests.sweeps.voting_experiment:experiment' has drawings "
-        "of folds up to 9\n"
-    )
+    assert error == "error: --fresh 10000: there are drawings of folds up to 9999\n"
     assert call.records() == records

@@ -60,7 +60,9 @@ def test_a_champion_that_answers_as_recorded_is_verified_and_saved(home):
     confirmed = call(home, *CONFIRM)
     assert confirmed.exit_code == 0, confirmed.output
     assert "verified (rebuilt, it answers as recorded)." in " ".join(confirmed.stdout.split())
-    assert verification(home) == VerificationConclusion("verified", samples=60, difference=0.0)
+    found = verification(home)
+    assert (found.found, found.samples, found.reason) == ("verified", 60, "")
+    assert found.difference < 1e-6
     champion = sweeps.load("one", home.path).champion()
     saved = home.store(champion.sweep.info.id).model_path(champion.record.key) / "model.txt"
     assert saved.read_text() == repr(champion.load_model())
@@ -86,7 +88,7 @@ def test_one_whose_recorded_answers_are_others_is_unverified_and_not_exported(
     confirmed = call(home, *CONFIRM)
     assert confirmed.exit_code == 0, confirmed.output
     told = " ".join(confirmed.stdout.split())
-    why = "its block_logits are off by up to 0.5"
+    why = "its fold_predictions are off by up to 0.5"
     assert f"is unverified, and not exported: rebuilt from its record, {why}." in told
     found = verification(home)
     assert (found.found, found.reason) == ("unverified", why)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.finalists import simulated
+from sweeps.confirm.finalists import ACCURACY
 from sweeps.confirm.intervals import Outcomes, crossed_difference
 from sweeps.confirm.votes import (
     Ballot,
@@ -17,6 +18,7 @@ from sweeps.confirm.votes import (
 from sweeps.errors import UsageError
 from sweeps.interval import Interval
 from tests.chance import at_most
+from tests.sweeps.voting_experiment import experiment
 
 DRAWS = 150
 CLASSES = 3
@@ -44,10 +46,20 @@ def bank(random, count, folds=8, *, is_sure_alike, **world):
     # The third class is as little probable as the mistaken one and cannot win by what is left.
     logits -= 50 * ((classes[..., None] + 2) % CLASSES == np.arange(CLASSES))
     members = [
-        Member(f"trial-{k}", k == 0, outcomes.scores[k], logits[k].astype(np.float32), 10.0, 1.0)
+        Member(f"trial-{k}", k == 0, outcomes.scores[k], shares(logits[k]), 10.0, 1.0)
         for k in range(count)
     ]
-    return Bank(members, outcomes.samples, Ballot(of_samples))
+    return Bank(members, outcomes.samples, ballot(of_samples))
+
+
+def shares(logits):
+    """Return probabilities (..., classes), float32."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def ballot(classes):
+    return Ballot(classes, ACCURACY, experiment)
 
 
 def all_of(found):
@@ -55,8 +67,8 @@ def all_of(found):
 
 
 def alone(found):
-    """Return what the soft vote of all is ahead by, with the interval of that difference alone."""
-    right = found.scores(found.members, "soft")
+    """Return what the vote of all is ahead by, with the interval of that difference alone."""
+    right = found.scores(found.members)
     outcomes = Outcomes(np.array([right, found.members[0].scores]), found.samples)
     return crossed_difference(outcomes, 0, 1).interval()
 
@@ -69,8 +81,8 @@ def test_an_ensemble_that_is_no_better_is_hardly_called_so_and_its_interval_cove
     for _ in range(DRAWS):
         found = bank(random, 2, 20, is_sure_alike=False)
         votes = compare_votes(["mlp"], found, all_of(found))
-        soft = votes.votes[0]
-        called += soft.verdict in {"better", "worse"}
+        (vote,) = votes.votes
+        called += vote.verdict in {"better", "worse"}
         low, high = alone(found).ends
         missed += not low <= 0 <= high
     assert missed <= at_most(0.05, DRAWS)
@@ -81,13 +93,10 @@ def test_an_ensemble_that_is_no_better_is_hardly_called_so_and_its_interval_cove
 def test_a_majority_of_three_with_mistakes_of_their_own_is_seen_and_its_gain_covered():
     random = np.random.default_rng(1)
     found = [bank(random, 3, 20, is_sure_alike=True, own=2.0) for _ in range(60)]
-    comparison = [compare_votes(["mlp"], one, all_of(one)).votes for one in found]
-    truth = np.mean([soft.ahead_by.value for soft, _ in comparison])
+    comparison = [vote for one in found for vote in compare_votes(["mlp"], one, all_of(one)).votes]
+    truth = np.mean([vote.ahead_by.value for vote in comparison])
     assert truth > 0.01
-    assert all(soft.ahead_by == hard.ahead_by for soft, hard in comparison), (
-        "equally sure: a majority"
-    )
-    assert sum(soft.verdict == "better" for soft, _ in comparison) >= 0.8 * 60
+    assert sum(vote.verdict == "better" for vote in comparison) >= 0.8 * 60
     intervals = [alone(one).ends for one in found]
     missed = sum(not low <= truth <= high for low, high in intervals)
     assert missed <= 60 * 0.05 + 3 * np.sqrt(60 * 0.05 * 0.95)
@@ -98,10 +107,10 @@ def test_an_ensemble_of_almost_one_and_the_same_is_equivalent():
     found = bank(random, 2, 20, is_sure_alike=False, own=0.05, fold=0.01)
     nearly = np.where(random.random(found.samples.shape) < 0.98, *(m.scores for m in found.members))
     first = found.members[0]
-    classes = found.ballot.classes[found.samples]
+    classes = found.ballot.truth[found.samples]
     said = np.where(nearly, classes, (classes + 1) % CLASSES)
     logits = 9.0 * (said[..., None] == np.arange(CLASSES)).astype(np.float32)
-    close = Member("close", False, nearly, logits, 10.0, 1.0)
+    close = Member("close", False, nearly, shares(logits), 10.0, 1.0)
     votes = compare_votes(
         ["mlp"], found, [Ensemble("two", [first, close], is_announced=True)]
     ).votes
@@ -113,9 +122,9 @@ def test_a_vote_is_compared_with_the_single_best_on_the_same_folds_and_costs_the
     found = bank(np.random.default_rng(3), 3, is_sure_alike=True)
     votes = compare_votes(["mlp"], found, all_of(found))
     right = sum(member.scores.astype(int) for member in found.members) >= 2
-    assert votes.votes[1].accuracy.value == pytest.approx(right.mean())
+    assert votes.votes[0].accuracy.value == pytest.approx(right.mean())
     gain = right.mean() - found.members[0].scores.mean()
-    assert votes.votes[1].ahead_by.value == pytest.approx(gain)
+    assert votes.votes[0].ahead_by.value == pytest.approx(gain)
     assert (votes.single.finalist, votes.folds) == ("trial-0", 8)
     assert (votes.votes[0].parameters, votes.votes[0].train_seconds) == (30.0, 3.0)
 
@@ -162,7 +171,7 @@ def members(count, winners=1):
     ],
 )
 def test_which_ensembles_are_asked_about(count, winners, top, expected, announced):
-    whole = Bank(members(count, winners), np.zeros((8, 1), int), Ballot(np.zeros(1, int)))
+    whole = Bank(members(count, winners), np.zeros((8, 1), int), ballot(np.zeros(1, int)))
     chosen = choose_ensembles(whole, top)
     assert [ensemble.name for ensemble in chosen] == expected
     assert [e.name for e in chosen if e.is_announced] == [announced]
@@ -173,6 +182,6 @@ def test_which_ensembles_are_asked_about(count, winners, top, expected, announce
 
 @pytest.mark.parametrize(("count", "top"), [(4, 5), (4, 1), (1, None), (1, 2)])
 def test_more_than_there_are_cannot_vote(count, top):
-    whole = Bank(members(count), np.zeros((8, 1), int), Ballot(np.zeros(1, int)))
+    whole = Bank(members(count), np.zeros((8, 1), int), ballot(np.zeros(1, int)))
     with pytest.raises(UsageError, match=r"can vote, give 2 to 4|alone cannot vote"):
         choose_ensembles(whole, top)

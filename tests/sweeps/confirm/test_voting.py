@@ -9,8 +9,8 @@ import pytest
 from sweeps.confirm.votes import hard_vote, soft_vote
 
 
-def softmax(logits, temperature=1.0):
-    powers = [math.exp(logit / temperature) for logit in logits]
+def softmax(logits):
+    powers = [math.exp(logit) for logit in logits]
     return [power / sum(powers) for power in powers]
 
 
@@ -62,12 +62,3 @@ def test_a_tie_goes_to_the_tied_class_that_is_more_probable_over_all_members():
 def test_the_largest_logits_that_float32_holds_give_finite_shares():
     logits = np.array([[[3e38, -3e38, 0.0]], [[1e4, 1e4, -1e4]]], np.float32)
     np.testing.assert_array_equal(soft_vote(logits), [[0.75, 0.25, 0.0]])
-
-
-def test_each_member_has_a_temperature_of_its_own():
-    logits = np.random.default_rng(1).normal(0, 3, (2, 20, 4))
-    shares = [[softmax(one, by) for one in own] for own, by in zip(logits, (0.5, 4.0), strict=True)]
-    np.testing.assert_allclose(soft_vote(logits, [0.5, 4.0]), np.mean(shares, axis=0))
-    unsure = np.log([[[0.9, 0.1]], [[0.2, 0.8]]])
-    assert soft_vote(unsure).argmax(axis=1).tolist() == [0]
-    assert soft_vote(unsure, [5.0, 0.5]).argmax(axis=1).tolist() == [1]

@@ -150,7 +150,7 @@ def test_an_edited_experiment_is_not_confirmed(able, make_home):
         able,
         "net.py",
         "class Net(ToyExperiment):",
-        "class Net(ToyExperiment):\n    cross_validation = 'net:experiment'\n",
+        "class Net(ToyExperiment):\n    def folds(self, data, seed, n):\n        return []\n",
     )
     run(able, make_home, trials=3)
     edit(able, "net_parts.py", "relu", "tanh")

@@ -29,7 +29,7 @@ def _examine(self, config, data, result):
 
 
 VotingExperiment.export, VotingExperiment.examine = _export, _examine
-VotingExperiment.validation_labels = VotingExperiment.labels
+VotingExperiment.validation_labels = VotingExperiment.truth
 VotingExperiment.picture = lambda self, data, index: b"\\x89PNG\\r\\n\\x1a\\n"
 """
 SPACES = """
@@ -74,7 +74,7 @@ def project(tmp_path, make_home) -> Path:
     folder.mkdir()
     source = Path(voting_experiment.__file__).read_text("utf-8")
     own = source.replace("tests.sweeps.voting_experiment:", "ownnet:")
-    own = own.replace("  arrays = {}\n", '  arrays = {"validation_logits": logits}\n')
+    own = own.replace(".metrics, {}, 1.0", '.metrics, {"validation_logits": logits}, 1.0')
     (folder / "ownnet.py").write_text(own + OWN, "utf-8")
     (folder / "ownspaces.py").write_text(SPACES, "utf-8")
     make_home("project/mlruns")

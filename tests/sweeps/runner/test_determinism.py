@@ -211,7 +211,7 @@ def test_it_is_for_experiments_of_ones_own_with_workers(toy_space, make_home, tm
 
 def test_what_builds_upon_a_shipped_class_is_ones_own():
     assert not is_shipped(f"{__name__}:of_keras", of_keras)
-    for path in ("digitexp.experiment:experiment", "digitexp.on_blocks:experiment"):
+    for path in ("digitexp.experiment:experiment", "digitexp.experiment:experiment@folds"):
         assert is_shipped(path, load_experiment(path, None))
 
 

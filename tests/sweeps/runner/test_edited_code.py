@@ -282,15 +282,16 @@ def test_a_script_counts_with_what_it_imports_and_with_files_its_command_names(t
 @pytest.fixture
 def revised(make_home, monkeypatch):
     """A sweep of two trials of the digits, whose experiment has another revision since."""
-    from digitexp.experiments.digits import Digits
+    from digitexp.experiments.digits import DigitExperiment
 
-    options = {"home": make_home(), "progress": "quiet", "workers": 0, "overrides": ["epochs=2"]}
+    options = {"home": make_home(), "progress": "quiet", "workers": 0}
+    options["overrides"] = ["epochs=2", "engine=compiled"]
     sweep = sweeps.run("smoke", trials=2, **options)
     (code,) = history(sweep).all()
-    assert code.revision == Digits.revision
+    assert code.revision == DigitExperiment.revision
     assert not code.files
     assert "digitexp/models.py" in code.shipped
-    monkeypatch.setattr(Digits, "revision", Digits.revision + 1)
+    monkeypatch.setattr(DigitExperiment, "revision", DigitExperiment.revision + 1)
     return sweep, options
 
 
@@ -320,7 +321,7 @@ def test_a_revision_counts_for_trainings_and_not_for_their_models(revised):
 
 @pytest.mark.slow
 def test_a_confirmation_of_another_revision_draws_other_folds(revised, monkeypatch):
-    from digitexp.experiments.digits import Digits
+    from digitexp.experiments.digits import DigitExperiment
 
     sweep, _ = revised
     words = ["confirm", "smoke", "--top", "2", "--workers", "0", "--same-code", "--folds"]
@@ -330,7 +331,7 @@ def test_a_confirmation_of_another_revision_draws_other_folds(revised, monkeypat
 
     confirmed = confirm("8")  # of an earlier search, by trainings of today
     assert confirmed.exit_code == 0, confirmed.output
-    monkeypatch.setattr(Digits, "revision", Digits.revision + 1)
+    monkeypatch.setattr(DigitExperiment, "revision", DigitExperiment.revision + 1)
     refused = confirm("12")
     assert refused.exit_code == 2
     assert "Draw other folds:" in refused.stderr
@@ -612,9 +613,8 @@ def test_every_module_that_a_training_of_digits_imports_counts(tmp_path):
 
 
 @pytest.mark.keras
-@pytest.mark.parametrize("module", ["experiment", "on_blocks"])
-def test_modules_of_digits_that_only_draw_or_ask_do_not_count(module):
-    path = f"digitexp.{module}:experiment"
+@pytest.mark.parametrize("path", [DIGITS, f"{DIGITS}@folds"])
+def test_modules_of_digits_that_only_draw_or_ask_do_not_count(path):
     code = code_of(path, load_experiment(path, None))
     places = {name.split("/")[1] for name in code.shipped}
     assert {"models.py", "config.py", "training", "data", "weights_files.py"} <= places
