@@ -12,10 +12,10 @@ all folds. Draws from one bank depend on each other, so that limits are a little
 from __future__ import annotations
 
 import argparse
-import tempfile
+import itertools
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from functools import cache
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -24,87 +24,69 @@ from numpy.typing import NDArray
 from benchmarks.finalists import limits, share_with_limits
 from benchmarks.markdown import markdown
 from benchmarks.options import whole_numbers
-from sweeps.capabilities import SAMPLES
-from sweeps.experiment import ParameterInfo, TrialSpec
-from sweeps.experiments.folds import FoldExperiment
-from sweeps.experiments.loading import load_experiment
+from benchmarks.throughput import CORES
 
 FOLDS, FINALISTS, MIXED = 20, 5, "mixed"
 ERRORS = ("better_than_all", "best_missed")
 FLOOR = 0.055
 """No error may be more frequent."""
-SPACE = """
-description: A bank of trainings of two configurations on fresh folds
-experiment: benchmarks.same:experiment
-objective: {metric: best_val_accuracy, direction: maximize}
-parameters:
-  net:
-    type: categorical
-    choices:
-      tutorial: {hidden_layers: 2, units_1: 25, units_2: 15, batch_size: 32, learning_rate: 0.001}
-      wide: {hidden_layers: 1, units_1: 96, batch_size: 32, learning_rate: 0.003}
-  again: {type: int, low: 0, high: %d}
-  block: {type: int, low: 0, high: %d}
-fixed: {epochs: 40, early_stopping_patience_epochs: 5, plateau_patience_epochs: 3}
-defaults: {sampler: grid, pruner: none}
-"""
-RIGHT = "best_val_accuracy_by_sample"
-
-
-class OnFoldsAgain(FoldExperiment):
-    """The digits on fresh folds; the parameter `again` gives a training another seed."""
-
-    def __init__(self) -> None:
-        super().__init__(load_experiment("digitexp.experiment:experiment", None), "digits")
-        again = ParameterInfo("int", 0, None, default=0, description="number of the training")
-        self.parameters = {**self.parameters, "again": again}
-        self._added |= {"again"}
-
-    def _own(self, spec: TrialSpec) -> TrialSpec:
-        own = super()._own(spec)
-        return replace(own, seed=own.seed + int(str(spec.config.get("again") or 0)))
-
-
-experiment = OnFoldsAgain()
+NETS = {
+    "tutorial": {"hidden_layers": 2, "units_1": 25, "units_2": 15, "learning_rate": 0.001},
+    "wide": {"hidden_layers": 1, "units_1": 96, "learning_rate": 0.003},
+}
+ALIKE = {
+    "batch_size": 32,
+    "epochs": 40,
+    "early_stopping_patience_epochs": 5,
+    "plateau_patience_epochs": 3,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
     whole_numbers(parser, seeds=(15, "a fold"), draws=(1000, ""))
-    parser.add_argument("--home", help="where the bank is kept; it goes on there if interrupted")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Train the bank and draw from it."""
-    with tempfile.TemporaryDirectory(prefix="same-") as folder:
-        bank = train(Path(options.home or folder).resolve(), options.seeds)
+    bank = train(options.seeds)
     rows = [{"net": net, **draw([right], at, options.draws)} for net, (right, at) in bank.items()]
     both, at = [right for right, _ in bank.values()], next(iter(bank.values()))[1]
     rows.append({"net": MIXED, **draw(both, at, options.draws)})
     return {"folds": FOLDS, "seeds": options.seeds, "draws": options.draws, "rows": rows}
 
 
-def train(home: Path, seeds: int) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.int64]]]:
+def train(seeds: int) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.int64]]]:
     """Return for each net (seeds, folds, n) correctness, and (folds, n) numbers of the samples."""
-    import sweeps
-
-    home.mkdir(parents=True, exist_ok=True)
-    space = home / "bank.yaml"
-    space.write_text(SPACE % (seeds - 1, FOLDS - 1), encoding="utf-8")
-    sweep = sweeps.run(str(space), trials=2 * seeds * FOLDS, home=home)
-    store = sweep.home.store(sweep.info.id)
-    found: dict[str, dict[tuple[int, int], Any]] = {}
-    for record in (store.read(one.key) for one in store.read_all()):
-        place = int(str(record.params["again"])), int(str(record.params["block"]))
-        assert record.result is not None
-        found.setdefault(str(record.params["net"]), {})[place] = record.result.arrays
+    asked = list(itertools.product(NETS, range(seeds), range(FOLDS)))
+    with get_context("spawn").Pool(CORES) as pool:
+        found = dict(zip(asked, pool.starmap(_train, asked, chunksize=1), strict=True))
     return {
         net: (
-            np.array([[arrays[s, b][RIGHT] != 0 for b in range(FOLDS)] for s in range(seeds)]),
-            np.array([arrays[0, b][SAMPLES] for b in range(FOLDS)], np.int64),
+            np.array([[found[net, s, b][0] for b in range(FOLDS)] for s in range(seeds)]),
+            np.array([found[net, 0, b][1] for b in range(FOLDS)], np.int64),
         )
-        for net, arrays in found.items()
+        for net in NETS
     }
+
+
+def _train(net: str, seed: int, fold: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    from sweeps.experiment import TrialSpec
+
+    experiment, data = _experiment()
+    divided = experiment.divided({"block": fold}, data)
+    spec = TrialSpec("same", 0, 1, seed * FOLDS + fold, {**ALIKE, **NETS[net]})
+    result = experiment.searched.train(spec, divided.data, lambda epoch, values: None)
+    return result.arrays["best_val_accuracy_by_sample"] != 0, divided.samples
+
+
+@cache
+def _experiment() -> Any:
+    from sweeps.config.sweep import SPLIT_SEED
+    from sweeps.experiments.loading import load_experiment
+
+    experiment = load_experiment("digitexp.experiment:experiment@folds", None)
+    return experiment, experiment.prepare(None, SPLIT_SEED)
 
 
 def draw(

@@ -23,6 +23,7 @@ __all__ = [
     "BY_SAMPLE",
     "FOLDS_A_REPEAT",
     "PREDICTIONS",
+    "REPEATS_A_DRAWING",
     "SAMPLES",
     "CalibrationTerms",
     "Evaluated",
@@ -52,6 +53,8 @@ __all__ = [
 
 FOLDS_A_REPEAT = 4
 """Folds of one repeat, which together score every sample once."""
+REPEATS_A_DRAWING = 10_000
+"""Repeats of one drawing of folds: their numbers follow one another, those of the next behind."""
 BY_SAMPLE = "_by_sample"
 """The end of the name of an array with the values of a metric, sample by sample."""
 SAMPLES = "fold_samples"

@@ -1,4 +1,4 @@
-"""The adapter of digits to the contract of `sweeps`: it translates names and holds no logic."""
+"""The adapter of digits to the contract of `sweeps`; nothing is trained or measured here."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ from digitexp.weights_files import check_initial_weights
 from sweeps.capabilities import (
     BY_SAMPLE,
     PREDICTIONS,
+    REPEATS_A_DRAWING,
     SAMPLES,
     CalibrationTerms,
     Evaluated,
@@ -252,9 +253,11 @@ class DigitExperiment:
 
     def folds(self, data: PreparedData, seed: int, n: int) -> Iterator[Fold]:
         """Divide the images that scored no trial, see `fresh_folds`."""
-        images: SplitImages = data.payload
-        for place, fold in enumerate(fresh_folds(images.source.labels, images.split, seed, n)):
-            own = replace(images, fold=fold, part=f"fold {seed * n + place}")
+        images, first = data.payload, seed % REPEATS_A_DRAWING * n
+        for number, fold in enumerate(
+            fresh_folds(images.source.labels, images.split, seed, n), first
+        ):
+            own = replace(images, fold=fold, part=f"fold {number}")
             yield Fold(replace(data, payload=own), fold.evaluation_indices)
 
     def train_by(

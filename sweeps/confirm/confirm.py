@@ -37,6 +37,7 @@ from sweeps.confirm.comparison import (
     measure_selection_bias,
 )
 from sweeps.confirm.finalists import (
+    ACCURACY,
     Finalist,
     Scored,
     choose_finalists,
@@ -469,9 +470,9 @@ class _Work:
         trainings = comparison.champions_trainings
         first = next(record for record in trainings if record.outcome == "complete")
         trained_in, champion = refit or (self._ran.info, first)
-        # The best was selected by the objective, and mostly is the best by accuracy, too: in any
-        # other metric it has no such bias.
-        is_selected = checked.scored.metric in {"best_val_accuracy", self._info.metric}
+        # The best was selected by the objective, on the samples that give its accuracy: both are
+        # biased. Of other metrics that is not known.
+        is_selected = checked.scored.metric in {ACCURACY.metric, self._info.metric}
         found = (
             self._verdict(refit[0].name if refit else None),
             measure_selection_bias(comparison) if is_selected else None,

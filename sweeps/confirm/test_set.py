@@ -77,7 +77,7 @@ def earlier_questions(scored: Scored) -> tuple[tuple[str, ...], ...]:
     kind = "by the mean of predictions"
     across = (question.replace("soft (hard beside it)", kind) for question in _ACROSS_SWEEPS)
     by_logits = (QUESTIONS, QUESTIONS[:-1], (*QUESTIONS, *_ACROSS_SWEEPS))
-    more = by_logits if scored.metric == "best_val_accuracy" else ()
+    more = by_logits if scored.metric == ACCURACY.metric else ()
     return asked[:-1], (*asked, *across), *more
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from search_spaces.parameters import ParameterInfo, Value
 from sweeps.capabilities import (
     FOLDS_A_REPEAT,
+    REPEATS_A_DRAWING,
     SAMPLES,
     Fold,
     SupportsEngines,
@@ -57,8 +58,6 @@ TEMPERATURE: Final = "temperature"
 model's logits are divided by."""
 _OWN: Final = {FOLD: "the fold", FRESH: "the drawing of folds"}
 _MOST: Final = 9999
-_MOST_REPEATS: Final = 10_000
-"""Of one drawing, so that two drawings have none in common."""
 
 
 class FoldExperiment:
@@ -230,7 +229,7 @@ class FoldExperiment:
         """Return the fold that a configuration names."""
         own: Any = self.searched
         repeat, place = divmod(_number(config, FOLD), FOLDS_A_REPEAT)
-        seed = repeat + _MOST_REPEATS * _number(config, FRESH)
+        seed = repeat + REPEATS_A_DRAWING * _number(config, FRESH)
         try:
             found = iter(own.folds(data, seed, FOLDS_A_REPEAT))
             fold: Fold | None = next(itertools.islice(found, place, None), None)

@@ -4,8 +4,7 @@
     records/<id>/<key>.record, .weights, .files      an attempt: a header line, then an npz archive
     records/<id>/asked, ending.json, notes.json, ... a file for what is one event today
 
-Only this module knows them; it stays until version 1.0. The former home is only read; but if its
-sweeps are taken over in place, its `records/` gets another name in the end.
+Only this module knows them, until version 1.0. The home is read; in place, `records/` is renamed.
 """
 
 from __future__ import annotations
@@ -283,10 +282,11 @@ def _renamed(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _named(content: bytes) -> bytes:
-    """Return a text of a confirmation of digits with today's names; another as it is."""
-    is_former = b"block_accuracy" in content or b"digitexp.on_blocks" in content
-    for former, name in _OF_DIGITS.items() if is_former else ():
-        content = content.replace(former.encode(), name.encode())
+    """Return a text with today's names; `best_val_accuracy` of a search is what it was."""
+    is_on_folds = b'"block_accuracy":' in content or b"digitexp.on_blocks" in content
+    for former, name in _OF_DIGITS.items():
+        if is_on_folds or former == "block_accuracy":
+            content = content.replace(former.encode(), name.encode())
     return content
 
 

@@ -89,6 +89,7 @@ def test_another_drawing_has_other_folds_of_the_same_images(data):
     assert sorted(np.concatenate([fold.samples for fold in other])) == list(split.train_indices)
     for one, another in zip(first, other, strict=True):
         assert not np.array_equal(one.samples, another.samples)
+        assert one.data.payload.part == another.data.payload.part
         scored = another.data.payload.arrays.fold[0]
         assert np.array_equal(scored, images[another.samples].reshape(len(scored), -1))
 

@@ -24,7 +24,7 @@ from sweeps.cli import app
 from sweeps.errors import UsageError
 from sweeps.home import Home
 from sweeps.journal.events import Renamed
-from sweeps.manage.former import KEPT, take_over
+from sweeps.manage.former import KEPT, _named, take_over
 from sweeps.records.arrays import pack_arrays, unpack_arrays
 from sweeps.runner.budget import time_used
 from sweeps.tracking.store import open_client
@@ -149,6 +149,13 @@ def test_on_another_file_system_weights_and_files_are_copied(old, tmp_path, monk
 
 def members_of(record):
     return unpack_arrays(io.BytesIO(record.read_bytes().partition(b"\n")[2]))
+
+
+def test_a_search_that_names_the_former_metric_keeps_its_own():
+    said = b'{"objective": "best_val_accuracy", "confirm": {"metric": "%s"}}'
+    assert _named(said % b"block_accuracy") == said % b"best_val_accuracy"
+    kept = b'{"metrics": {"block_accuracy": 0.9, "best_val_accuracy": 0.8}}'
+    assert _named(kept) == b'{"metrics": {"best_val_accuracy": 0.9, "inner_accuracy": 0.8}}'
 
 
 def test_a_second_time_nothing_is_doubled(old, tmp_path):
