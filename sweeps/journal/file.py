@@ -263,8 +263,10 @@ class Journal:
                 with open_file(self.path) as file:
                     self._look(file.fileno())
             except FileNotFoundError:
-                self._forget()
-                return [], True
+                if self._kept_open is None or not self.path.parent.is_dir():
+                    self._forget()
+                    return [], True
+                self._look(self._kept_open.fileno())  # deleted; the next append writes it anew
             except NoFileError as error:
                 self._forget()
                 self._report(0, error.strerror)

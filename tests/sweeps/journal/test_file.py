@@ -5,6 +5,7 @@ Processes that append are real ones, and are ended by SIGKILL.
 
 import fcntl
 import os
+import shutil
 import random
 import re
 import resource
@@ -189,6 +190,20 @@ def test_deleted_under_an_open_journal_it_is_written_anew(journal, tmp_path):
     assert read(journal)[:-1] == events
     assert numbers(journal) == [1, 2, 3, 4, 5, 6, 7]
     assert [path.name for path in tmp_path.iterdir()] == [journal.path.name]
+
+
+def test_deleted_under_an_open_journal_nothing_of_it_is_unknown_until_it_is_written_anew(journal):
+    """Whoever reads in between (the thread that sends runs to MLflow) misses no attempt."""
+    fill(journal)
+    events, is_anew = journal.take()
+    assert (len(events), is_anew) == (6, True)
+    journal.path.unlink()
+    assert journal.take() == ([], False)
+    journal.append(asked(trial=77))
+    taken, is_anew = journal.take()
+    assert (taken[:-1], taken[-1].trial, is_anew) == (events, 77, True)
+    shutil.rmtree(journal.path.parent)  # the sweep itself was deleted
+    assert journal.take() == ([], True)
 
 
 def test_one_that_was_replaced_is_not_written_anew_by_what_it_replaced(journal, tmp_path):
