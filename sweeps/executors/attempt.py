@@ -10,7 +10,7 @@ import os
 import re
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -57,10 +57,7 @@ def checked(result: Any) -> TrialResult:
         outcome=result.outcome,
         stop_reason=text(result.stop_reason),
         metrics={_name(k): _number(v, f"metric {k!r}") for k, v in result.metrics.items()},
-        history={
-            _name(k): [_number(v, f"history of {k!r}") for v in values]
-            for k, values in result.history.items()
-        },
+        history={_name(k): _numbers(values, k) for k, values in result.history.items()},
         timings={_name(k): _number(v, f"timing {k!r}") for k, v in result.timings.items()},
         arrays=_arrays(result.arrays, "array"),
         weights=None if result.weights is None else _arrays(result.weights, "weight"),
@@ -112,6 +109,13 @@ def _number(value: Any, what: str) -> float:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"the experiment returned {value!r} as {what}, not a number") from None
+
+
+def _numbers(values: Iterable[Any], name: str) -> list[float]:
+    values = [*values]
+    with suppress(TypeError, ValueError, OverflowError):
+        return [*map(float, values)]
+    return [_number(value, f"history of {name!r}") for value in values]  # says which one
 
 
 def _arrays(arrays: Mapping[str, Any], what: str) -> dict[str, np.ndarray]:

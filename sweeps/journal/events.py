@@ -839,30 +839,36 @@ def _to_json(event: Event) -> str:
     kind = type(event)
     for attribute, name in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True):
         value = getattr(event, attribute)
-        text = _text_of(value)
-        if name in _ALWAYS or text != _DEFAULTS[kind].get(name):
-            members.append(f'"{name}":{text}')
+        default, text_of_default = _DEFAULTS[kind].get(name, (_NONE, None))
+        if value is not default or name in _ALWAYS:  # else its text would be the same
+            text = _text_of(value)
+            if text != text_of_default or name in _ALWAYS:
+                members.append(f'"{name}":{text}')
     return "{" + ",".join(members) + "}"
 
 
 def _text_of(value: Any) -> str:
+    if type(value) is int:
+        return str(value)  # as JSON, and ten times as fast
     if isinstance(value, Raw):
         return bytes(value).decode()
     return json_text(msgspec.to_builtins(value))
 
 
-def _defaults_of(kind: type[Struct]) -> dict[str, str]:
-    """Return the defaults as JSON, which tells -0.0 from 0.0."""
-    return {
-        one.encode_name: _text_of(
+def _defaults_of(kind: type[Struct]) -> dict[str, tuple[Any, str]]:
+    """Return the defaults, and each as JSON, which tells -0.0 from 0.0."""
+    defaults = {
+        one.encode_name: (
             one.default if one.default_factory is msgspec.NODEFAULT else one.default_factory()
         )
         for one in msgspec.structs.fields(kind)
         if not one.required
     }
+    return {name: (default, _text_of(default)) for name, default in defaults.items()}
 
 
 _DEFAULTS: Final = {kind: _defaults_of(kind) for kind in KINDS.values()}
+_NONE: Final = object()
 
 
 def from_line(line: bytes | memoryview) -> Event:

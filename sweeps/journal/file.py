@@ -259,6 +259,8 @@ class Journal:
             OSError: The file cannot be read.
         """
         with self._turn:
+            if self._has_all():
+                return [], False
             try:
                 with open_file(self.path) as file:
                     self._look(file.fileno())
@@ -278,6 +280,12 @@ class Journal:
             is_anew, self._is_anew = self._is_anew, False
             waiting, self._waiting = self._waiting, []
             return [event for entry in waiting if (event := self._whole(entry))], is_anew
+
+    def _has_all(self) -> bool:
+        """Whether the file is as it was when all that is in it was taken."""
+        with suppress(OSError):
+            return not (self._is_anew or self._waiting) and _state(self.path) == self._state
+        return False
 
     def _is_damaged(self) -> bool:
         """Whether one of the events that were not taken is damaged or missing."""
@@ -326,9 +334,9 @@ class Journal:
         return events
 
 
-def _state(descriptor: int) -> tuple[int, ...]:
-    """Return inode, size and time of the last change of an open file."""
-    status = os.fstat(descriptor)
+def _state(file: int | Path) -> tuple[int, ...]:
+    """Return inode, size and time of the last change of a file, or of an open one."""
+    status = os.fstat(file) if isinstance(file, int) else file.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 

@@ -88,10 +88,13 @@ class HeldTrials(InMemoryStorage):
         self.shown: Sequence[int] | None = None
         ways = [optuna.study.StudyDirection[way.upper()] for way in directions]
         self.create_new_study(ways, _NAME)
+        self._study = optuna.load_study(study_name=_NAME, storage=self)
 
     def study(self, pruner: optuna.pruners.BasePruner | None = None) -> optuna.Study:
         """Return a new study of the trials; each remembers those that a sampler asked it for."""
-        return optuna.load_study(study_name=_NAME, storage=self, pruner=pruner)
+        study = copy.copy(self._study)  # to load it again would make it a sampler, too
+        study.pruner = pruner or study.pruner
+        return study
 
     def add(self, trial: FrozenTrial) -> FrozenTrial:
         """Take a trial as the next one."""

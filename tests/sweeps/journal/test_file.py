@@ -5,10 +5,10 @@ Processes that append are real ones, and are ended by SIGKILL.
 
 import fcntl
 import os
-import shutil
 import random
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -443,11 +443,11 @@ def test_unreadable_for_a_while_it_loses_nothing(taker, journal, monkeypatch):
     def refuse(path, *_):
         raise PermissionError(13, "Permission denied", str(path))
 
+    journal.append(asked(trial=77))
     with monkeypatch.context() as patched:
         patched.setattr("sweeps.journal.file.open_file", refuse)
         with pytest.raises(PermissionError):
             taker.journal.take()
-    journal.append(asked(trial=77))
     assert taker.take() == ([*((n, n + 1) for n in range(6)), (77, 7)], False)
 
 
