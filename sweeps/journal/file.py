@@ -239,7 +239,7 @@ class Journal:
             self._number = max(self._number, before)  # they go on: what is lost is a gap
         self._waiting += entries
         self._size += length
-        self._tail = (self._tail + added[:length])[-_TAIL:]
+        self._tail = (self._tail + added[max(0, length - _TAIL) : length])[-_TAIL:]
         self._state = state
 
     def last(self) -> int:
