@@ -479,7 +479,7 @@ class _Start:
             asked=self.store.state().requested or 0,
             seconds=self.timing.watch.seconds,
             stopped_by=stopped_by,
-            failure_cause=coordinator.failure_cause(),
+            failure_cause=coordinator.breaker.cause(),
             time_split=dict(coordinator.seconds),
         )
         confirmed = heard(Conclusions(self.store).confirmed)

@@ -133,6 +133,7 @@ class Coordinator:
         on_record: Called with each new record after it is written.
         budget: What is left of a budget of time; None without one.
         expected: How many trials there will be, as the loop saw it last; displays may read it.
+        breaker: Says why too many trials in a row have failed.
     """
 
     config: SweepConfig
@@ -151,7 +152,7 @@ class Coordinator:
     def __post_init__(self) -> None:
         objectives = self.config.space.objectives
         self._rules = StopRules(self.config.limits, objectives)
-        self._breaker = Breaker(self.config.failures.max_failures_in_row)
+        self.breaker = Breaker(self.config.failures.max_failures_in_row)
         self._running: dict[Future[Record], QueuedTrial] = {}
         self._again: deque[QueuedTrial] = deque()  # failed or withdrawn: another attempt is due
         self._executor: Executor | None = None
@@ -174,7 +175,7 @@ class Coordinator:
         Returns:
             The reason if it ended before all trials had an outcome: `timeout`, `target`,
             `stop_after`, `budget`, `exhausted`, `interrupt`, `terminate`, `hangup` or `failures`
-            (see `failure_cause`). None if all have one; `failures` even then, if the last failed.
+            (see `breaker`). None if all have one; `failures` even then, if the last failed.
 
         Raises:
             StoreError: The journal or a record cannot be written; what ran is recorded.
@@ -221,10 +222,6 @@ class Coordinator:
     def _wanted(self) -> int:
         """Return how many trials the sweep is to have, if nothing ends it before."""
         return self.queue.total(self.config.limits.trials)
-
-    def failure_cause(self) -> str | None:
-        """Return in a line why too many trials in a row failed; None if they did not."""
-        return self._breaker.cause()
 
     def started(self, spec: TrialSpec) -> None:
         """Show an attempt that begins to run; a check is not shown."""
@@ -298,7 +295,7 @@ class Coordinator:
 
     def _stopped_by(self) -> str | None:
         if sum(trial.outcome is not None for trial in self.queue.trials) >= self._wanted():
-            return FAILURES if self._breaker.cause() else None
+            return FAILURES if self.breaker.cause() else None
         exhausted = None if self._space_left else "exhausted"
         spent = "budget" if self._is_spent() else None
         late = "timeout" if self._rules.is_late() else None
@@ -309,7 +306,7 @@ class Coordinator:
 
     def _end_reason(self) -> str | None:
         """Return the reason for which the trials told so far end the sweep, None if it goes on."""
-        return FAILURES if self._breaker.cause() else self._rules.reason
+        return FAILURES if self.breaker.cause() else self._rules.reason
 
     def _may_go_on(self) -> bool:
         return self.request.reason is None and self._trouble is None and self._end_reason() is None
@@ -450,4 +447,4 @@ class Coordinator:
         for trial in self.queue.tell_ended():
             values = trial.outcome.values if trial.outcome else None
             self._rules.tell(values, is_earlier=trial.prior is not None)
-            self._breaker.tell(trial.failure)
+            self.breaker.tell(trial.failure)

@@ -233,17 +233,13 @@ def _rehearse(sampler: optuna.samplers.BaseSampler, objectives: int) -> None:
     # Some samplers import packages only when they first fit a model. 12 trials are more than the
     # start-up phase of any sampler that Optuna ships.
     study = optuna.create_study(sampler=sampler, directions=["minimize"] * objectives)
-    distribution = optuna.distributions.FloatDistribution(0, 1, step=1 / 16)
+    axis = optuna.distributions.FloatDistribution(0, 1, step=1 / 16)
     for number in range(12):
-        point = {"x": number / 16, "y": number / 16}
+        point, values = {"x": number / 16, "y": number / 16}, [number / 16] * objectives
         study.add_trial(
-            create_trial(
-                params=point,
-                distributions=dict.fromkeys(point, distribution),
-                values=[number / 16] * objectives,
-            )
+            create_trial(params=point, distributions={"x": axis, "y": axis}, values=values)
         )
-    study.ask({"x": distribution, "y": distribution})
+    study.ask({"x": axis, "y": axis})
 
 
 def _call(make: Callable[[], _Made], what: str, name: str) -> _Made:

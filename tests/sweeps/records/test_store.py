@@ -371,6 +371,17 @@ def test_a_history_that_has_room_in_a_line_moves_so_that_tables_are_read_at_once
     assert found.result.history == {"loss": LONG[:1000]}
 
 
+@pytest.mark.parametrize("character", ["a", "\x01", "\x7f", "é", "€", "🙂", "\ud800"])
+def test_texts_about_as_long_as_a_line_come_back_whatever_their_characters(store, character):
+    """Some take six times as many bytes in a line as in UTF-8."""
+    length = len(json.dumps(character)) - 2
+    for number, size in enumerate(range(MOST_BYTES - 4000, MOST_BYTES + 400, 400)):
+        plain = with_result(make_record(number), summary=character * (size // length), info={})
+        store.write(plain)
+        assert as_new(store).read(plain.key).result.summary == plain.result.summary
+    assert max(map(len, lines(store))) < MOST_BYTES + 16
+
+
 @pytest.mark.parametrize("damage", ["gone", "altered", "another's", "no archive"])
 def test_a_file_that_is_gone_or_altered_costs_details_and_no_result(store, damage):
     written = store.write(with_result(make_record(), history=LARGE["history"]))
