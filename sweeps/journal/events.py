@@ -839,7 +839,7 @@ def _to_json(event: Event) -> str:
     kind = type(event)
     for attribute, name in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True):
         value = getattr(event, attribute)
-        default, text_of_default = _DEFAULTS[kind].get(name, (_NONE, None))
+        default, text_of_default = _DEFAULTS[kind].get(name, (msgspec.NODEFAULT, None))
         if value is not default or name in _ALWAYS:  # else its text would be the same
             text = _text_of(value)
             if text != text_of_default or name in _ALWAYS:
@@ -849,7 +849,7 @@ def _to_json(event: Event) -> str:
 
 def _text_of(value: Any) -> str:
     if type(value) is int:
-        return str(value)  # as JSON, and ten times as fast
+        return str(value)  # as JSON; the encoder would be set up for each
     if isinstance(value, Raw):
         return bytes(value).decode()
     return json_text(msgspec.to_builtins(value))
@@ -868,7 +868,6 @@ def _defaults_of(kind: type[Struct]) -> dict[str, tuple[Any, str]]:
 
 
 _DEFAULTS: Final = {kind: _defaults_of(kind) for kind in KINDS.values()}
-_NONE: Final = object()
 
 
 def from_line(line: bytes | memoryview) -> Event:
