@@ -32,7 +32,10 @@ def champion(tmp_path_factory):
 
 @pytest.fixture
 def viewer(webgl, champion, screenshots):
-    """Opens a page of the champion's run as a visitor does who clicks on it."""
+    """Opens a page of the champion's run as a visitor does who clicks on it.
+
+    MLflow loads the page a second time when it hears which models are registered from the run.
+    """
     page = webgl.new_page(viewport={"width": 1600, "height": 1000})
     page.add_init_script(ONCE_OPENED)
     page.set_default_timeout(PATIENCE)
@@ -42,7 +45,11 @@ def viewer(webgl, champion, screenshots):
     address, record = champion
 
     def open_page(tool):
-        page.goto(f"{address}/artifacts/interactive/{tool}.html?workflowType=machine_learning")
+        where = f"{address}/artifacts/interactive/{tool}.html?workflowType=machine_learning"
+        with page.expect_response("**/model-versions/search?*", timeout=PATIENCE) as registered:
+            page.goto(where)
+        registered.value.finished()
+        page.wait_for_timeout(1000)
         frame = page.frame_locator("iframe")
         expect(frame.locator("h1")).to_contain_text(f"{HEADINGS[tool]}: ", timeout=PATIENCE)
         return frame, record
