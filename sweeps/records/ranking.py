@@ -8,7 +8,7 @@ weights of the front are kept, and `--stop-after` counts trials that do not chan
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 
@@ -41,9 +41,8 @@ def values_among(
     first: float | None, metrics: Mapping[str, float], objectives: Sequence[Objective]
 ) -> Values | None:
     """Return the values: the first as given, the others from `metrics`; None if one is missing."""
-    if first is None or any(one.metric not in metrics for one in objectives[1:]):
-        return None
-    return (first, *(metrics[one.metric] for one in objectives[1:]))
+    values = (first, *[metrics.get(one.metric) for one in objectives[1:]])
+    return None if None in values else cast("Values", values)
 
 
 def gains_of(values: Values, objectives: Sequence[Objective]) -> Values:
@@ -66,8 +65,9 @@ def front_of(
     """
     valued = [(found, item) for item in items if (found := values(item))]
     if len(objectives) == 1:  # sooner than below, of 100,000 trials
-        best = max((objectives[0].gain(found[0]) for found, _ in valued), default=None)
-        return [item for found, item in valued if objectives[0].gain(found[0]) == best]
+        gain = objectives[0].gain
+        best = max((gain(first) for (first,), _ in valued), default=None)
+        return [item for (first,), item in valued if gain(first) == best]
     worth = [(gains_of(found, objectives), item) for found, item in valued]
     distinct = sorted({gains for gains, _ in worth}, reverse=True)
     front = np.empty((len(distinct), len(objectives)))

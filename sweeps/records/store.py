@@ -298,14 +298,15 @@ class RecordStore:
         self.state(report)
         with self._read.turn:
             if self._read.records is None:
-                ended = map(self._whole, self._read.state.ended.values())
-                self._read.records = sorted(ended, key=attrgetter("trial", "attempt"))
+                ended = self._read.state.ended.values()
+                whole = [self._whole(one) if one.moved else one for one in ended]
+                self._read.records = sorted(whole, key=attrgetter("trial", "attempt"))
             return [*self._read.records]
 
     def _whole(self, record: Record) -> Record:
         """Return a record with what had no room in its line; without it if the file is damaged."""
         with suppress(RecordError):
-            return self._joined(record, self._details(record)) if record.moved else record
+            return self._joined(record, self._details(record))
         return record
 
     def _joined(self, record: Record, members: Mapping[str, np.ndarray]) -> Record:
