@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from search_spaces.parameters import Value
-from sweeps.experiment import OnEpoch, PreparedData, TrialResult, TrialSpec
+from sweeps.experiment import EnginePlan, OnEpoch, PreparedData, TrialResult, TrialSpec
 
 __all__ = [
     "BY_SAMPLE",
@@ -36,6 +36,7 @@ __all__ = [
     "SupportsFiles",
     "SupportsFolds",
     "SupportsPages",
+    "SupportsRecognition",
     "SupportsRefit",
     "SupportsRequirements",
     "SupportsSamples",
@@ -303,6 +304,19 @@ class SupportsRequirements(Protocol):
 
     requires: Sequence[str]
     """Names to import, such as `torch`."""
+
+
+@runtime_checkable
+class SupportsRecognition(Protocol):
+    """Capability: which engine trains a configuration shows once its model is built."""
+
+    def recognise(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
+        """Answer as `plan` does, from the built model; only plans of sweeps ask.
+
+        Raises:
+            ValueError: The model cannot be built.
+        """
+        ...
 
 
 @runtime_checkable

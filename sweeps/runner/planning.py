@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import fmean, median
 from typing import Final
 
 from search_spaces.parameters import Value
+from sweeps.capabilities import SupportsRecognition
 from sweeps.config.sweep import SweepConfig
 from sweeps.experiment import EnginePlan
+from sweeps.experiments.loading import ask
 from sweeps.journal.events import Learned
 from sweeps.records import SweepInfo
 from sweeps.records.enqueued import EPOCHS
@@ -105,7 +108,7 @@ def make_plan(config: SweepConfig, reserving: Reserving | None = None) -> SweepP
     existing = check_fingerprint(config)
     if existing is not None:
         return _plan_of_existing(config, existing, budget)
-    planned = _planned(config, first_proposals(config), config.learned)
+    planned = [*_planned(config, first_proposals(config), config.learned)]
     return SweepPlan(config, planned, config.limits.trials, learned=config.learned, budget=budget)
 
 
@@ -124,34 +127,31 @@ def _plan_of_existing(config: SweepConfig, before: SweepInfo, budget: Budget | N
     seconds = warm_seconds(whole, config.parallelism.at_once)
     measured = median(seconds) if seconds else None
     learned = learned_by(store, info)
-    planned = _planned(config, _next_proposals(config, queue), learned)
+    planned = [*_planned(config, _next_proposals(config, queue), learned)]
     return SweepPlan(config, planned, left, goes_on, measured, learned, budget)
 
 
 def _next_proposals(config: SweepConfig, queue: TrialQueue) -> Iterator[Proposal]:
     """Yield the next proposals of a sweep, up to the first that must wait for an outcome."""
     recorded = {record.trial for record in queue.records}
-    while queue.may_open() and len(queue.trials) < config.limits.trials:
-        try:
+    with suppress(Exhausted):
+        while queue.may_open() and len(queue.trials) < config.limits.trials:
             trial = queue.open_next()
-        except Exhausted:
-            return
-        if trial.number not in recorded and not trial.prior:
-            yield trial.proposal
+            if trial.number not in recorded and not trial.prior:
+                yield trial.proposal
 
 
 def _planned(
     config: SweepConfig, proposals: Iterator[Proposal], learned: Learned | None
-) -> list[PlannedTrial]:
-    """Return the first proposals, each with the way it would be trained."""
+) -> Iterator[PlannedTrial]:
+    """Yield the first proposals, each with the way it would be trained."""
     known = len(config.space.baselines) + (len(learned.points) if learned else 0)
-    own = config.experiment.parameters.get(EPOCHS)
-    trials = []
-    for proposal in itertools.islice(proposals, known + SHOWN_SAMPLES):
-        engine = config.experiment.plan(proposal.config, config.data)
-        epochs = proposal.config.get(EPOCHS, own.default if own else None)
-        trials.append(PlannedTrial(proposal.origin, proposal.params, engine, epochs))
-    return trials
+    experiment, own = config.experiment, config.experiment.parameters.get(EPOCHS)
+    way = "recognise" if isinstance(experiment, SupportsRecognition) else "plan"
+    for one in itertools.islice(proposals, known + SHOWN_SAMPLES):
+        epochs = one.config.get(EPOCHS, own.default if own else None)
+        plan = ask(experiment, way, one.config, config.data)
+        yield PlannedTrial(one.origin, one.params, plan, epochs)
 
 
 def what_a_pruner_sees(config: SweepConfig) -> str:

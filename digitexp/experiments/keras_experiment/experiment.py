@@ -150,6 +150,11 @@ def _name_of(build: Callable[..., Any]) -> str:
     return next((name for name in names if name and name not in _SAY_NOTHING), names[0] or "keras")
 
 
+_RULE: Final = (
+    "compiled if the model is a chain of dense layers, else graph, else model.fit; each trial says "
+    "which, and why not another"
+)
+
 ClassWeight = Mapping[int, float] | Callable[[Mapping[str, Value]], Mapping[int, float]]
 
 
@@ -327,10 +332,7 @@ class KerasExperiment:
         elif engine != "auto":
             reason = "asked for"
         else:
-            reason = (
-                "compiled if the model is a chain of dense layers, else graph, else model.fit; "
-                "each trial says which, and why not another"
-            )
+            reason = _RULE
         classes = data.info["classes"]
         needed = needed_metrics(self._task, classes, self._more)
         if needed:
@@ -345,6 +347,20 @@ class KerasExperiment:
         if isinstance(classes, Mapping):
             reason += "; each output has a picture of its own, which reports and MLflow's grid lack"
         return EnginePlan(engine, reason, None)
+
+    def recognise(self, config: Mapping[str, Value], data: PreparedData) -> EnginePlan:
+        """Name the engine that will train the model, which is built for it: this imports Keras."""
+        plan, params = self.plan(config, data), self._params(config)
+        if plan.engine != "auto":
+            return plan
+        from digitexp.tensorflow_setup import start_tensorflow
+
+        start_tensorflow()
+        from digitexp.experiments.keras_experiment.models import recognised
+
+        own = () if self._callbacks is None else self._callbacks(params)
+        engine, reason = recognised(lambda: self._build(params), data.payload, self._task, own)
+        return replace(plan, engine=engine, reason=plan.reason.replace(_RULE, reason))
 
     def warm_up(self) -> None:
         """See `warm_up_for`."""

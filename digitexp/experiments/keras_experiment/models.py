@@ -215,18 +215,12 @@ class UserNet:
         Raises:
             ValueError: The engine that is asked for cannot train the model.
         """
-        parts, asked, reason = self._parts, self._params["engine"], "asked for"
-        by_batch = [type(one).__name__ for one in self._own if _looks_at_batches(one)]
-        general = None
-        if by_batch:
-            general = f"the callback {by_batch[0]} looks at batches"
-        elif parts.is_dataset:
-            general = "its data are tf.data datasets"
+        asked, reason = self._params["engine"], "asked for"
+        general = _why_by_batches(self._parts, self._own)
         if asked in {"auto", "compiled"}:
             found = general or self._fit_by_chain(observer, checkpoint)
             if not isinstance(found, str):
-                self.engine = "compiled"
-                self.engine_reason = "a chain of dense layers: an epoch is one call of machine code"
+                self.engine, self.engine_reason = "compiled", _COMPILED
                 return found
             reason = found
         resumption = Resumption(checkpoint)
@@ -234,16 +228,15 @@ class UserNet:
         if asked in {"auto", "graph"}:
             why_not = general or self._fit_by_graph(watchers, resumption)
             if why_not is None:
-                why = "an epoch is one call, a structure is traced once"
-                why += f"; not compiled, for {reason}" if asked == "auto" else ""
-                self.engine, self.engine_reason = "graph", why
+                why = f"; not compiled, for {reason}" if asked == "auto" else ""
+                self.engine, self.engine_reason = "graph", _GRAPH + why
                 return resumption.seconds_before
             reason = why_not
         if asked in {"compiled", "graph"}:
             raise ValueError(
                 f"engine {asked} cannot train this model: {reason}. Set engine to auto"
             )
-        self._fit_by_keras(watchers, resumption, by_batch=bool(by_batch))
+        self._fit_by_keras(watchers, resumption)
         self.engine, self.engine_reason = "keras", reason
         return resumption.seconds_before
 
@@ -254,7 +247,7 @@ class UserNet:
         from digitexp.training.keras_chain import NoChain, chain_of
 
         if self._own:
-            return "a callback may look at the model"
+            return _LOOKS_AT_IT
         (x, y), (held_out_x, held_out_y) = self._parts.train, self._parts.validation
         try:
             own = chain_of(self.model, y)
@@ -321,9 +314,7 @@ class UserNet:
             return str(error)
         return None
 
-    def _fit_by_keras(
-        self, watchers: Sequence[Any], resumption: Resumption, *, by_batch: bool
-    ) -> None:
+    def _fit_by_keras(self, watchers: Sequence[Any], resumption: Resumption) -> None:
         """Train by `model.fit`, all steps of an epoch in one call of the compiled function."""
         parts, batch_size = self._parts, self._params["batch_size"]
         if parts.is_dataset:
@@ -334,6 +325,7 @@ class UserNet:
             arguments = {"x": x, "y": y, "batch_size": batch_size}
             arguments |= {} if self._counts is None else {"sample_weight": self._counts}
         # Where the number of steps is known: below 0 is a dataset that does not know its length.
+        by_batch = any(map(_looks_at_batches, self._own))
         self.model.steps_per_execution = 1 if by_batch else max(1, steps)
         resuming.fit(
             self.model,
@@ -367,6 +359,9 @@ class UserNet:
 
 
 _SHUFFLING: Final = 0
+_COMPILED: Final = "a chain of dense layers: an epoch is one call of machine code"
+_LOOKS_AT_IT: Final = "a callback may look at the model"
+_GRAPH: Final = "an epoch is one call, a structure is traced once"
 _OF_BATCHES: Final = (
     "on_batch_begin",
     "on_batch_end",
@@ -380,6 +375,53 @@ _OF_BATCHES: Final = (
 def _looks_at_batches(callback: Any) -> bool:
     plain = keras.callbacks.Callback
     return any(getattr(type(callback), name) is not getattr(plain, name) for name in _OF_BATCHES)
+
+
+def _why_by_batches(parts: Parts, own: Sequence[Any]) -> str | None:
+    """Return why an epoch cannot be one call, whatever the model; None if it can."""
+    if by_batch := [type(one).__name__ for one in own if _looks_at_batches(one)]:
+        return f"the callback {by_batch[0]} looks at batches"
+    return "its data are tf.data datasets" if parts.is_dataset else None
+
+
+def recognised(
+    build: Callable[[], Any], parts: Parts, task: Tasks, own: Sequence[Any]
+) -> tuple[str, str]:
+    """Return the engine that will train a model if it may choose, and why not another.
+
+    Args:
+        build: See `run_trial`, also for `parts` and `task`.
+        parts: Training and validation part, arrays.
+        task: Task of each output.
+        own: Callbacks of the user's.
+
+    Raises:
+        ValueError: `build` returned no compiled model, or one that does not fit the data.
+    """
+    from digitexp.training.graph.structure import why_not
+
+    keras.backend.clear_session(free_memory=False)  # layers have the names that trials give them
+    model, (x, y) = checked(build()), parts.train
+    check_fits(model, x, y, task)
+    if (reason := _why_by_batches(parts, own)) is not None:
+        return "keras", reason
+    if (not_compiled := _LOOKS_AT_IT if own else _why_no_chain(model, x, y)) is None:
+        return "compiled", _COMPILED
+    if (reason := why_not(model)) is not None:
+        return "keras", reason
+    return "graph", f"{_GRAPH}; not compiled, for {not_compiled}"
+
+
+def _why_no_chain(model: Any, x: Any, y: Any) -> str | None:
+    from digitexp.training.keras_chain import NoChain, chain_of
+
+    try:
+        chain = chain_of(model, y)
+        chain.samples(mapped(lambda one: one[:1], x))
+        chain.answers(y)
+    except NoChain as error:
+        return str(error)
+    return None
 
 
 def predict(outputs: Callable[[Any], Any], parts: Parts) -> tuple[Any, Any]:

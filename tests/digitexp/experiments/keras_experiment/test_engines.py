@@ -88,6 +88,31 @@ def test_callbacks_may_look_at_the_model():
     assert "not compiled, for a callback may look at the model" in result.engine_reason
 
 
+def one_more(params):
+    import keras
+
+    return [keras.callbacks.Callback()]
+
+
+@pytest.mark.parametrize("callbacks", [None, one_more])
+@pytest.mark.parametrize("config", [{}, {"noise": 0.1}, {"amsgrad": True}])
+def test_a_plan_names_the_engine_that_trains_and_its_reason(config, callbacks):
+    experiment = KerasExperiment(build, arrays, PARAMETERS, callbacks=callbacks)
+    result, _, data = trained(experiment, **config)
+    plan = experiment.recognise(config, data)
+    assert plan.engine == result.engine
+    assert plan.reason == f"{result.engine_reason}; compile it with: accuracy"
+
+
+def test_a_plan_names_the_engine_that_was_asked_for_and_refuses_what_is_no_model():
+    experiment = KerasExperiment(build, arrays, PARAMETERS)
+    data = experiment.prepare(None, 0)
+    asked = {"engine": "graph"}
+    assert experiment.recognise(asked, data) == experiment.plan(asked, data)
+    with pytest.raises(ValueError, match="returned list, not"):
+        KerasExperiment(lambda params: [], arrays, PARAMETERS).recognise({}, data)
+
+
 @pytest.mark.slow
 def test_what_it_cannot_goes_to_model_fit_with_the_reason():
     result, _, _ = trained(amsgrad=True)
