@@ -18,6 +18,7 @@ from digitexp.activations import ALL
 from digitexp.config import TrialConfig
 from digitexp.data import DataError, Source, Split, load_source, split_source
 from digitexp.data.files import read_npz_arrays
+from digitexp.models import chain_of
 from digitexp.training.outcome import TrainingData
 
 Floats = NDArray[np.float32]
@@ -245,9 +246,19 @@ class TrainedTrial:
         """The trained network in NumPy.
 
         Raises:
-            ValueError: The trial has no weights: it diverged, or they were freed.
+            ValueError: The trial has no weights: it diverged, or they were freed; or they are those
+                of another network.
         """
-        return Network(self.config, self.image_shape, self._weights())
+        weights, chain = self._weights(), chain_of(*self._described)
+        takes = chain.shapes()
+        found = {name: np.shape(weights[name]) for name in takes if name in weights}
+        if found != takes:
+            raise ValueError(f"The weights are {found}; this model takes {takes}.")
+        return Network(self.config, self.image_shape, weights)
+
+    @property
+    def _described(self) -> tuple[TrialConfig, tuple[int, int], int]:
+        return self.config, self.image_shape, len(self.class_names)
 
     def load_model(self) -> Any:
         """Rebuild the network in Keras: (n, pixels) images in [0, 1] -> (n, classes) logits.
@@ -260,7 +271,7 @@ class TrainedTrial:
         from digitexp.tensorflow_setup import start_tensorflow
 
         start_tensorflow()
-        model = build_model(self.config, self.image_shape, len(self.class_names))
+        model = build_model(*self._described)
         set_weights(model, weights)
         return model
 

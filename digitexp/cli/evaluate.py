@@ -62,11 +62,10 @@ def evaluate(
     target = output or trial.folder / "evaluation"
     check_output_folder(target, overwrite=overwrite or output is None)
     shown = trial.with_images(data)
-    answers = _answers(shown)
     from digitexp.plots.evaluation import evaluation_files
 
     with drawing:
-        files = evaluation_files(answers)
+        files = evaluation_files(_answers(shown))
     write_files(target, files)
     if as_json:
         print(files["diagnostics.json"].decode(), end="")
@@ -78,16 +77,14 @@ def evaluate(
 def _answers(trial: ShownTrial) -> Answers:
     from digitexp.diagnostics import Answers
     from digitexp.metrics import accuracy
-    from digitexp.trained import logits_of
 
-    model = trial.load_model()
     return Answers(
         images=trial.images,
         labels=trial.labels,
-        logits=logits_of(model, trial.images),
+        logits=trial.logits,
         class_names=trial.class_names,
         part=trial.part,
-        train_accuracy=accuracy(logits_of(model, trial.train_images), trial.train_labels),
+        train_accuracy=accuracy(trial.network.logits(trial.train_images), trial.train_labels),
         image_numbers=trial.image_numbers,
     )
 
@@ -112,17 +109,14 @@ def calibrate(
     Each validation image is judged at the temperature that four fifths of the others give. Writes
     reliability.png and calibration.json into DIR, or SWEEP-TRIAL. The test set is not looked at.
     """
-    from digitexp.trained import logits_of
+    from digitexp.calibration import cross_fit
+    from digitexp.plots.figures import draw_reliability
 
     trial = find_trial(words, home, storage)
     folder = trial.folder
     check_output_folder(folder, overwrite=True)
     shown = trial.with_images(data)
-    logits = logits_of(trial.load_model(), shown.images)
-    from digitexp.calibration import cross_fit
-    from digitexp.plots.figures import draw_reliability
-
-    found = cross_fit(logits, shown.labels.astype(np.int32))
+    found = cross_fit(shown.logits, shown.labels.astype(np.int32))
     images = f"{found.images} validation images of {trial.about['name']}"
     picture = draw_reliability(found, f"{images}  ·  {trial.config.describe()}")
     document = json.dumps(found.to_dict(), indent=1) + "\n"

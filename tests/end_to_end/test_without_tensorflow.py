@@ -80,8 +80,6 @@ NEED_IT = (
     "sweeps plan inside.yaml",
     "digitexp train --output new --set engine=keras",
     "digitexp transfer --from digits20",
-    "digitexp evaluate digits 0",
-    "digitexp calibrate digits 0",
     "digitexp robustness digits 0 --output new.png",
     "digitexp check digits 0",
     "digitexp data mnist",
@@ -97,6 +95,8 @@ DO_WITHOUT = (
     "sweeps compare digits:0 digits:7",
     "sweeps ensemble digits",
     "digitexp data",
+    "digitexp evaluate digits 0",
+    "digitexp calibrate digits 0",
     "digitexp check",
     "digitexp parameters",
 )
