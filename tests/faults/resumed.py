@@ -1,4 +1,4 @@
-"""A user's Keras model with all that a training keeps between epochs, for the graph engine."""
+"""A user's Keras model with all that a training keeps between epochs."""
 
 from __future__ import annotations
 
