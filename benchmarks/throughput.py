@@ -48,9 +48,9 @@ NAMES = {
     "ours": "`sweeps run`: everything logged",
     "expert": "an expert's script: resident data, an epoch a call, a process per core",
     "usual": "Optuna, `model.fit`, MLflow each epoch, two plots",
-    "usual-2": "the same in two processes",
+    "usual-2": "Optuna as usual (`model.fit`, MLflow each epoch, two plots), two processes",
     "tuner": "Keras Tuner, nothing logged",
-    "tuner-2": "the same, a chief and two tuners",
+    "tuner-2": "Keras Tuner, nothing logged, a chief and two tuners",
 }
 KINDS = ("steady", "whole")
 SECONDS_PER_TRIAL = 120
