@@ -127,7 +127,7 @@ def _run_in_a_terminal(command: str, folder: Path) -> dict[str, Any]:
 
 
 def _recorded(folder: Path) -> int:
-    return sum(path.read_bytes().count(b'"ended 1"') for path in folder.rglob("journal.jsonl"))
+    return sum(path.read_bytes().count(b'"ended 2"') for path in folder.rglob("journal.jsonl"))
 
 
 def _lines(screen: Any, command: str) -> list[list[Any]]:

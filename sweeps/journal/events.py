@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Literal, Union
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
+from msgspec.structs import force_setattr
 
 from search_spaces.objectives import Direction, Objective
 from search_spaces.parameters import Value
@@ -287,6 +288,7 @@ class Trained(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 Outcome = Literal["complete", "pruned", "diverged", "failed", "interrupted"]
+_IN_COMMON: Final = ("distributions_json", "data_json", "environment_json")
 _WITH_RESULT: Final = frozenset({"complete", "pruned", "diverged"})
 LAST_EPOCH: Final = "max_epochs"
 """Reason of a trial that its last epoch ended."""
@@ -309,7 +311,8 @@ class Record(Event, frozen=True, kw_only=True, dict=True, tag="ended 1"):
         origin: `baseline <name>`, `learned from <source>`, `sampled`, `random` (after too many
             duplicates), `grid`, or as of an enqueued point.
         params: The sampled parameters, in the order of the space; `config` has the fixed ones, too.
-        distributions_json: See `distributions`; the next two and `curves_json` likewise.
+        distributions_json: See `distributions`; the next two and `curves_json` likewise. These
+            three are what many attempts have in common, see `Common`.
         started_at: Milliseconds since the epoch (UTC), like `finished_at`, which is never before.
         objective: Value of the (first) objective metric; None unless complete. If the sweep has
             several objectives, the values of the others are in `result.metrics`.
@@ -441,6 +444,50 @@ class Record(Event, frozen=True, kw_only=True, dict=True, tag="ended 1"):
     def seconds(self) -> float:
         """Wall time of the attempt in seconds."""
         return (self.finished_at - self.started_at) / 1000
+
+
+class Common(Event, frozen=True, kw_only=True, tag="common 1"):
+    """What attempts have in common, see `Record`: the journal has it before the first of them.
+
+    It stands there twice, so that no single line is needed by many attempts.
+    """
+
+    distributions_json: Raw = field(name="distributions")
+    data_json: Raw = field(name="data")
+    environment_json: Raw = field(name="environment")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its contents, by which attempts name it."""
+        contents = self.distributions_json, self.data_json, self.environment_json
+        return hashlib.sha256(b"\n".join(map(bytes, contents))).hexdigest()
+
+
+class ShortRecord(Record, frozen=True, kw_only=True, tag="ended 2"):
+    """A record as it stands in a line: it names what it has in common with others.
+
+    The journal hands it out with that; without it, where all its lines are lost.
+
+    Attributes:
+        common: Digest of that.
+    """
+
+    common: Digest
+    distributions_json: Raw = field(name="distributions", default=Raw(b"{}"))
+    data_json: Raw = field(name="data", default=Raw(b"{}"))
+    environment_json: Raw = field(name="environment", default=Raw(b"{}"))
+
+    def complete(self, common: Common) -> None:
+        """Take what it has in common with others."""
+        for name in _IN_COMMON:
+            force_setattr(self, name, getattr(common, name))
+
+
+def parted(record: Record) -> tuple[Common, ShortRecord]:
+    """Return a record as it is written: what it has in common with others, and the rest."""
+    members = {name: getattr(record, name) for name in Record.__struct_fields__}
+    common = Common(**{name: members.pop(name) for name in _IN_COMMON})
+    return common, ShortRecord(common=common.digest, **members)
 
 
 class _Curves(Mapping[str, list[float]]):
@@ -789,9 +836,8 @@ class Tested(Event, frozen=True, kw_only=True, tag="tested 1"):
     text: Digest | None = None
 
 
-KINDS: Final[dict[Any, type[Event]]] = {
-    one.__struct_config__.tag: one for one in Event.__subclasses__()
-}
+_STRUCTS: Final[tuple[type[Event], ...]] = (*Event.__subclasses__(), ShortRecord)
+KINDS: Final[dict[Any, type[Event]]] = {one.__struct_config__.tag: one for one in _STRUCTS}
 _DECODER: Final = msgspec.json.Decoder[Event](Union[tuple(KINDS.values())])  # noqa: UP007
 _RAW: Final = ("distributions", "data", "environment", "history")
 _ALWAYS: Final = frozenset({"number", "at", "host", "by"})
@@ -838,6 +884,8 @@ def _to_json(event: Event) -> str:
     members = [f'"kind":{json_text(event.__struct_config__.tag)}']
     kind = type(event)
     for attribute, name in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True):
+        if kind is ShortRecord and attribute in _IN_COMMON:
+            continue
         value = getattr(event, attribute)
         default, text_of_default = _DEFAULTS[kind].get(name, (msgspec.NODEFAULT, None))
         if value is not default or name in _ALWAYS:  # else its text would be the same
@@ -902,7 +950,7 @@ def _slowly(text: bytes) -> Event:
         kind = found["kind"]
         if kind in KINDS:
             raw = {name: raw_json(found[name]) for name in _RAW if name in found}
-            whole = {**found, **raw} if KINDS[kind] is Record else found
+            whole = {**found, **raw} if issubclass(KINDS[kind], Record | Common) else found
             return msgspec.convert(whole, KINDS[kind])
         by = found.get("by")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:

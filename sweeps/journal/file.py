@@ -6,7 +6,8 @@ import errno
 import os
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
@@ -14,7 +15,17 @@ from typing import Final, Protocol
 
 import msgspec
 
-from sweeps.journal.events import BY, Event, UnknownEventError, from_line, to_line
+from sweeps.journal.events import (
+    BY,
+    Common,
+    Event,
+    Record,
+    ShortRecord,
+    UnknownEventError,
+    from_line,
+    parted,
+    to_line,
+)
 from sweeps.wording import counted
 from sweeps.workspace.clock import now_ms
 from sweeps.workspace.failpoints import reached
@@ -33,8 +44,10 @@ LONGEST_WAIT_SECONDS: Final = 20.0
 """An appender has the lock for as long as a sync takes."""
 _TAIL: Final = 64
 """So many bytes tell a file that has grown from another one."""
+_TIMES: Final = 2
+"""So often it is told what attempts have in common."""
 MOST_FILE_BYTES: Final = 2**31 - 4096
-"""No larger journal is read: the system gives no more at once. Some 400,000 trials with curves have
+"""No larger journal is read: the system gives no more at once. Some 500,000 trials with curves have
 room."""
 
 _Entry = Event | FormatError | UnknownEventError
@@ -104,6 +117,8 @@ class Journal:
         self._number = 0  # of the last event in them
         self._taken = 0  # number of the last event that was taken
         self._whole_number = 0  # of the last one of them that was whole
+        self._common: dict[str, Common] = {}  # what attempts have in common, by its digest
+        self._told: Counter[str] = Counter()  # how often each was read
         self._state: tuple[int, ...] = ()  # what tells the file from itself before a change
         self._tail = b""  # the last of the bytes that were looked at
         self._is_anew = True
@@ -183,7 +198,7 @@ class Journal:
         def make(last: int) -> list[bytes]:
             numbered = (
                 msgspec.structs.replace(event, number=number, at=now, host=host, by=BY)
-                for number, event in enumerate(events, last + 1)
+                for number, event in enumerate(self._in_lines(events), last + 1)
             )
             return [to_line(event) for event in numbered]
 
@@ -200,6 +215,19 @@ class Journal:
                 self._kept_open = None
         else:
             self._write(descriptor, self.remote.exchange(self._number, make))
+
+    def _in_lines(self, events: Sequence[Event]) -> Iterator[Event]:
+        """Yield events as they are written: before an attempt what it has in common with others."""
+        told = self._told.copy()
+        for event in events:
+            if not isinstance(event, Record):
+                yield event
+                continue
+            common, rest = parted(event)
+            while told[rest.common] < _TIMES:
+                told[rest.common] += 1
+                yield common
+            yield rest
 
     def _write(self, descriptor: int, added: Sequence[bytes]) -> None:
         if not added:
@@ -235,6 +263,11 @@ class Journal:
         for entry in entries:
             number = entry.number if isinstance(entry, Event) else self._number + 1
             self._number = max(self._number, number)
+            if isinstance(entry, ShortRecord) and entry.common in self._common:
+                entry.complete(self._common[entry.common])
+            elif isinstance(entry, Common):
+                self._common[entry.digest] = entry
+                self._told[entry.digest] += 1
         if self.remote is None and (is_same or not state[1]):
             self._number = max(self._number, before)  # they go on: what is lost is a gap
         self._waiting += entries

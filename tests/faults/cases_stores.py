@@ -246,7 +246,7 @@ def tear_the_last_records(lab: Lab, trials: int = 8) -> None:
     store = Home(lab.home).store(info.id)
     path, copy = store.journal.path, Journal(lab.folder)
     whole, events = path.read_bytes(), store.journal.read(pytest.fail)
-    outcomes = [found.start() for found in re.finditer(rb'\n{"kind":"ended 1"', whole)]
+    outcomes = [found.start() for found in re.finditer(rb'\n{"kind":"ended 2"', whole)]
     ends = [found.end() for found in re.finditer(rb" [0-9a-f]{8}(?=\n)", whole)]
     assert len(ends) == len(events)
     for length in range(outcomes[-3], len(whole)):
@@ -256,10 +256,10 @@ def tear_the_last_records(lab: Lab, trials: int = 8) -> None:
     lab.lost_events = True
     for _ in range(3):
         whole = path.read_bytes()
-        outcomes = [found.start() for found in re.finditer(rb'\n{"kind":"ended 1"', whole)]
+        outcomes = [found.start() for found in re.finditer(rb'\n{"kind":"ended 2"', whole)]
         length = lab.random.randrange(outcomes[-3], len(whole))
         path.write_bytes(whole[:length])
-        lab.killed += whole.count(b'"kind":"ended 1"') - len(store.state().ended)
+        lab.killed += whole.count(b'"kind":"ended 2"') - len(store.state().ended)
         details = lab.random.choice(sorted(store.folder.glob("trials/[0-9]*-1.npz")))
         content = details.read_bytes()
         torn = details.with_name(f".{details.name}.1.tmp")

@@ -146,7 +146,7 @@ class Lab:
         found = 0
         for path in self.home.glob("sweeps/*/journal.jsonl"):
             with suppress(FileNotFoundError):  # a case takes it away
-                found += path.read_bytes().count(b'\n{"kind":"ended 1"')
+                found += path.read_bytes().count(b'\n{"kind":"ended 2"')
         return found
 
     def trainings(self) -> int:

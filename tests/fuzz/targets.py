@@ -131,7 +131,7 @@ def shared_files() -> dict[str, bytes]:
             record.result.history["long"] = [0.5] * 10_000  # it has no room in its line
         store.append(Asked(trial=number, attempt=1, params=dict(record.params), origin="sampled"))
         store.write(record, {"log.txt": b"it wrote this"} if number else None)
-    enqueue(store, {"depth": 1}, "enqueued")
+    enqueue(store, {"depth": 1}, origin="enqueued")
     store.append(Noted("1", "a remarkable trial"))
     CodeHistory(store).keep(ExperimentCode({"it.py": SourceFile("ab" * 32, "pass\n")}))
     told = WordedConclusion("a", "Told", "It is trial 0. " * 5_000, ["a"], [["b"]])

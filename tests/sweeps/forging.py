@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sweeps.journal.events import Common, raw_json
+
 JOURNAL = "journal.jsonl"
 Change = Callable[[list[dict[str, Any]]], object]
 
@@ -44,13 +46,33 @@ def in_each(kind: str, change: Callable[[dict[str, Any]], object]) -> Change:
     return of_all
 
 
+FACTS = ("distributions", "data", "environment")
+"""What attempts have in common; it has an event of its own."""
+
+
+def digest_of(common: dict[str, Any]) -> str:
+    """Return the digest by which attempts name what they have in common."""
+    members = {f"{name}_json": raw_json(common[name]) for name in FACTS}
+    return Common(**members).digest
+
+
 def in_trial(number: int, change: Callable[[dict[str, Any]], object]) -> Change:
-    """Return a change of the event with the end of a trial."""
+    """Return a change of the event with the end of a trial, with what it has in common."""
 
     def of_it(events: list[dict[str, Any]]) -> None:
         ends = [event for event in events if event["kind"].startswith("ended ")]
         (event,) = (event for event in ends if event["trial"] == number)
+        own = [
+            one for one in events if one["kind"] == "common 1" and digest_of(one) == event["common"]
+        ]
+        event |= {name: own[0][name] for name in FACTS}
         change(event)
+        facts, before = {name: event.pop(name) for name in FACTS if name in event}, event["common"]
+        for one in own:
+            one.update(facts)
+        for one in ends:
+            if one["common"] == before:
+                one["common"] = digest_of(own[0])
 
     return of_it
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sweeps.journal.file import FILE
 from sweeps.records import RecordStore
-from tests.sweeps.forging import line_of
+from tests.sweeps.forging import digest_of, line_of
 
 Document = dict[str, Any]
 
@@ -30,7 +30,7 @@ def ended(home: Path) -> list[str]:
         f"{one['trial']:04d}-{one['attempt']}"
         for journal in sorted(home.glob(f"sweeps/[!.]*/{FILE}"))  # a hidden one gets its name yet
         for one in documents(journal)
-        if one["kind"] == "ended 1"
+        if one["kind"] == "ended 2"
     ]
 
 
@@ -44,8 +44,16 @@ def write(journal: Path, found: list[Document]) -> None:
 
 def rewrite(store: RecordStore, change: Callable[[Document], Document | None]) -> None:
     """Let each event be changed, or left out (None), as if it had been so from the beginning."""
-    journal = store.journal.path
-    write(journal, [new for one in documents(journal) if (new := change(one)) is not None])
+    journal, digests = store.journal.path, dict[str, str]()
+    found = []
+    for one in documents(journal):
+        new = change(one)
+        if new is not None and new["kind"] == "common 1":  # attempts name it by its digest
+            digests[digest_of(one)] = digest_of(new)
+        if new is not None and "common" in new:
+            new = {**new, "common": digests[new["common"]]}
+        found += [] if new is None else [new]
+    write(journal, found)
 
 
 def alter(store: RecordStore, kind: str, **members: Any) -> None:
@@ -55,7 +63,7 @@ def alter(store: RecordStore, kind: str, **members: Any) -> None:
 
 def forget(store: RecordStore, *keys: str, asked: bool = False) -> None:
     """Leave out the ends of attempts, as if cut off; `asked`: and their beginnings."""
-    kinds = {"ended 1", *(["asked 1"] if asked else [])}
+    kinds = {"ended 2", *(["asked 1"] if asked else [])}
 
     def change(one: Document) -> Document | None:
         is_of = one["kind"] in kinds and f"{one['trial']:04d}-{one['attempt']}" in keys

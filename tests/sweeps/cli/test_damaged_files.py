@@ -67,7 +67,7 @@ class Hurt:
         self.info = sweeps.load("toy", home).info
         self.store = self.home.store(self.info.id)
         self.store.append(Noted("1", "a remarkable trial"))
-        enqueue(self.store, {"x": 0.125, "layers": 0, "kind": "b"}, "enqueued")
+        enqueue(self.store, {"x": 0.125, "layers": 0, "kind": "b"}, origin="enqueued")
         self.conclude(TELLING)
         Conclusions(self.store).keep_tested("abababab-1", TELLING, TELLING)
 

@@ -22,7 +22,7 @@ from sweeps.records.kept_files import pack_files
 from sweeps.workspace.files import remove
 from tests.sweeps.forging import JOURNAL, adding, forge, in_each, in_trial, replace_member
 
-END = 10
+END = 14
 """Number of the event with the end of trial 1."""
 OTHER = "20260101-abcdabcd"
 OTHERS = (
@@ -449,7 +449,7 @@ def test_a_damaged_line_in_an_archive_is_named_by_its_number(shared, hurt):
         (hurt.folder / JOURNAL).read_bytes().replace(b'"trial":1,"attempt"', b'"trial":7,"attempt"')
     )
     replace_member(shared.file, JOURNAL, content)
-    shared.check("journal.jsonl: event 9 is damaged (its checksum does not fit")
+    shared.check("journal.jsonl: event 11 is damaged (its checksum does not fit")
 
 
 def with_file(shared, member, name, content, **said):

@@ -17,9 +17,11 @@ from sweeps.journal.events import (
     KINDS,
     MOST_BYTES,
     Begun,
+    Common,
     Finished,
     LearnedPoint,
     Record,
+    ShortRecord,
     TooLongError,
     UnknownEventError,
     from_line,
@@ -142,8 +144,11 @@ def events_of(kind):
                 lambda more, own=own: {k: v for k, v in more.items() if k not in own}
             )
             members[name] = others.map(lambda more, known=known: {**more, **known})
+    if kind is ShortRecord:  # these stand in another line
+        members |= dict.fromkeys(events._IN_COMMON, st.just(msgspec.Raw(b"{}")))
     whole = st.fixed_dictionaries(members)
-    return (whole.map(sensible) if kind is Record else whole).map(lambda found: kind(**found))
+    is_attempt = issubclass(kind, Record)
+    return (whole.map(sensible) if is_attempt else whole).map(lambda found: kind(**found))
 
 
 def asked(**fields):
@@ -161,7 +166,8 @@ def minimal(kind):
         "metric": "m", "direction": "maximize", "other_objectives": (), "data": info.data,
         "fingerprint": {}, "space": {}, "baselines": (), "code": {}, "origin": "sampled",
         "params": {}, "config": {}, "distributions": {}, "reason": "error", "ends_trial": True,
-        "environment": {}, "attempts": () if kind.__name__ == "Retried" else 0, "subject": "1",
+        "environment": {}, "common": "0" * 64, "subject": "1",
+        "attempts": () if kind.__name__ == "Retried" else 0,
         "text": "0" * 64, "source": "s", "points": (), "status": "FINISHED", "hidden": True,
         "file": "f", "archive": "0" * 64, "conclusion": {}, "evaluation": "1234abcd-1",
         "is_vote": False, "seconds": 0.0, "events": (), "metrics": {},
@@ -173,9 +179,8 @@ def minimal(kind):
             wanted[name] = simple[name]
         elif name not in members and name not in nothing:
             wanted[name] = 0
-    if kind is Record:
-        for name in ("distributions_json", "data_json", "environment_json"):
-            wanted[name] = msgspec.Raw(b"{}")
+    if kind in {Record, Common}:
+        wanted |= dict.fromkeys(events._IN_COMMON, msgspec.Raw(b"{}"))
     return kind(**wanted)
 
 
@@ -228,7 +233,7 @@ def test_every_hard_text_may_be_a_name_an_origin_and_a_host(text):
     there_and_back(asked(params={text: 1}, origin=text, host=text, by=text))
 
 
-FORMER = [f"{str(tag).partition(' ')[0]} {version}" for tag in KINDS for version in (0, 2)]
+FORMER = [f"{str(tag).partition(' ')[0]} {version}" for tag in KINDS for version in (0, 3)]
 
 
 @pytest.mark.parametrize("kind", ["asked 9", "asked", "told 1", "", 7, None, *FORMER])

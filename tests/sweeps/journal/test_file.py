@@ -4,6 +4,7 @@ Processes that append are real ones, and are ended by SIGKILL.
 """
 
 import fcntl
+import math
 import os
 import random
 import re
@@ -17,13 +18,16 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from sweeps.errors import StoreError, UsageError
 from sweeps.journal import Asked, Journal
-from sweeps.journal.events import MOST_BYTES, UnknownEventError, to_line
+from sweeps.journal.events import MOST_BYTES, Record, UnknownEventError, to_line
 from sweeps.workspace import failpoints
 from tests.failpoints import APPENDED
-from tests.sweeps.journal.test_events import asked, line_of
+from tests.sweeps.factories import make_record
+from tests.sweeps.journal.test_events import asked, line_of, shown
+from tests.sweeps.journals import documents
 
 FLIPS = 2000
 NUMBERED = re.compile(r"event (\d+) is damaged \(.+\); left out$")
@@ -85,7 +89,7 @@ def fill(journal, count=6):
 def read(journal):
     """Return the events, none damaged and none missing; as text, in which NaN equals NaN."""
     reports = []
-    found = [repr(event) for event in journal.read(reports.append)]
+    found = [shown(event) for event in journal.read(reports.append)]
     assert reports == []
     return found
 
@@ -254,7 +258,7 @@ def check_hurt(journal, events, number, mask):
     whole[number] ^= mask
     journal.path.write_bytes(whole)
     reports = []
-    found = [repr(event) for event in journal.read(reports.append)]
+    found = [shown(event) for event in journal.read(reports.append)]
     lost = [n for n, event in enumerate(events, 1) if event not in found]
     assert found == [event for event in events if event in found], "nothing else, in order"
     assert len(lost) <= 1
@@ -265,14 +269,15 @@ def check_hurt(journal, events, number, mask):
     again = []
     after = journal.read(again.append)
     assert again == reports
-    assert [repr(event) for event in after[:-1]] == found
+    assert [shown(event) for event in after[:-1]] == found
     assert (after[-1].trial, after[-1].number) == (77, len(events) + 1)
 
 
 @pytest.mark.usefixtures("never_synced")
 def test_a_flipped_bit_costs_one_event_at_most_and_is_said(journal):
-    events = fill(journal)
-    whole = journal.path.read_bytes()
+    fill(journal)
+    journal.append(*map(ended, range(3)))
+    events, whole = read(journal), journal.path.read_bytes()
     drawn = random.Random(20)
     places = [(drawn.randrange(len(whole)), 1 << drawn.randrange(8)) for _ in range(FLIPS)]
     newlines = [n for n, byte in enumerate(whole) if byte == ord("\n")]
@@ -286,11 +291,111 @@ def test_a_flipped_bit_costs_one_event_at_most_and_is_said(journal):
 
 @pytest.mark.usefixtures("never_synced")
 def test_a_byte_that_becomes_a_newline_costs_one_event(journal):
-    events = fill(journal)
-    whole = journal.path.read_bytes()
+    fill(journal, 3)
+    journal.append(ended(0))
+    events, whole = read(journal), journal.path.read_bytes()
     for number in (n for n, byte in enumerate(whole) if byte != ord("\n")):
         journal.path.write_bytes(whole)
         check_hurt(journal, events, number, whole[number] ^ ord("\n"))
+
+
+# What attempts have in common.
+
+
+COMMON = {
+    "data": {"name": "toy", "digest": "d", "split_digest": "s", "info": {"classes": 10}},
+    "environment": {"python": "3.11.7", "packages": {"numpy": "2.4.6"}, "at": math.nan},
+    "distributions": {"x": '{"name": "FloatDistribution"}'},
+}
+
+
+def ended(trial, **changes):
+    return make_record(trial, **{**COMMON, **changes})
+
+
+def facts(events):
+    """Return, for each attempt, what it has in common with others, as text."""
+    return [
+        (event.trial, repr((event.data, event.environment, event.distributions)))
+        for event in events
+        if isinstance(event, Record)
+    ]
+
+
+def seen(record):
+    members = {name: getattr(record, name) for name in Record.__struct_fields__}
+    return shown(Record(**{**members, "number": 0, "at": 0, "host": ""}))
+
+
+def kinds(journal):
+    return [one["kind"].partition(" ")[0] for one in documents(journal.path)]
+
+
+def test_what_attempts_have_in_common_is_written_twice_and_each_attempt_has_it(journal):
+    other = {**COMMON["environment"], "python": "3.12.1"}
+    records = [ended(0), ended(1), ended(2, environment=other), ended(3)]
+    journal.append(*records[:2])
+    journal.append(asked(trial=2))
+    journal.append(records[2])
+    Journal(journal.path.parent).append(records[3])
+    whole = ["common", "common", "ended", "ended", "asked", "common", "common", "ended", "ended"]
+    assert kinds(journal) == whole
+    events = journal.read(pytest.fail)
+    assert facts(events) == facts(records)
+    assert [seen(e) for e in events if isinstance(e, Record)] == [seen(r) for r in records]
+    assert journal.path.read_bytes().count(b"3.11.7") == 2
+
+
+def test_it_is_the_same_for_who_reads_on_and_for_who_has_written(journal):
+    reader = Journal(journal.path.parent)
+    for trial in range(3):
+        journal.append(ended(trial))
+        events, is_anew = reader.take()
+        assert (facts(events), is_anew) == (facts([ended(trial)]), trial == 0)
+    assert facts(journal.take()[0]) == facts(map(ended, range(3)))
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_no_line_of_it_is_needed_alone_and_one_that_is_lost_comes_again(journal, lost):
+    journal.append(*map(ended, range(3)))
+    content = journal.path.read_bytes().split(b"\n\n")
+    content[lost - 1] = content[lost - 1].replace(b"toy", b"boy")
+    journal.path.write_bytes(b"\n\n".join(content))
+    reports = []
+    events = Journal(journal.path.parent).read(reports.append)
+    assert facts(events) == facts(map(ended, range(3)))
+    assert reports == [
+        f"{journal.path}: event {lost} is damaged (its checksum does not fit; it was 'common'); "
+        "left out"
+    ]
+    Journal(journal.path.parent).append(ended(3))
+    assert kinds(journal)[-2:] == ["common", "ended"]
+
+
+def test_an_attempt_whose_facts_are_all_lost_is_there_without_them(journal):
+    journal.append(asked(), ended(0), ended(1))
+    content = journal.path.read_bytes().replace(b"toy", b"boy")
+    journal.path.write_bytes(content)
+    reports = []
+    events = Journal(journal.path.parent).read(reports.append)
+    assert facts(events) == [(n, "({}, {}, {})") for n in range(2)]
+    assert [event.objective for event in events[1:]] == [ended(n).objective for n in range(2)]
+    assert len(reports) == 2
+
+
+def test_an_attempt_that_an_earlier_version_has_written_is_read_and_written_as_it_was(journal):
+    former = replace(ended(0), number=1, at=5, host="host")
+    journal.path.write_bytes(to_line(former))
+    (event,) = journal.read(pytest.fail)
+    assert facts([event]) == facts([former])
+    assert to_line(event) == to_line(former)
+    journal.append(ended(1))
+    assert kinds(journal) == ["ended", "common", "common", "ended"]
+
+
+def test_a_whole_journal_that_is_written_again_is_the_same(journal):
+    journal.append(asked(), *map(ended, range(3)))
+    assert b"".join(map(to_line, journal.read(pytest.fail))) == journal.path.read_bytes()
 
 
 def test_zeros_after_the_last_line_are_no_event(journal):
@@ -312,7 +417,7 @@ def test_events_that_are_missing_in_the_middle_are_counted(journal):
     ), ([2, 3, 4, 5], "2 events missing before event 3"):  # fmt: skip
         journal.path.write_bytes(b"\n" + b"\n\n".join(lines[n].strip() for n in kept) + b"\n")
         reports = []
-        found = [repr(event) for event in journal.read(reports.append)]
+        found = [shown(event) for event in journal.read(reports.append)]
         assert found == [events[n] for n in kept]
         assert reports == [f"{journal.path}: {said}"]
         Journal(journal.path.parent).append(asked(trial=77))

@@ -93,7 +93,7 @@ def test_an_outcome_whose_line_is_damaged_is_said_and_comes_back_the_same(sweep,
     store, before = store_of(sweep), table(sweep)
     whole = store.journal.path.read_bytes()
     lines = whole.split(b"\n")
-    (place,) = [n for n, line in enumerate(lines) if b'"ended 1"' in line and b'"trial":3,' in line]
+    (place,) = [n for n, line in enumerate(lines) if b'"ended 2"' in line and b'"trial":3,' in line]
     lines[place] = lines[place].replace(b'"trial":3,', b'"trial":8,')
     store.journal.path.write_bytes(b"\n".join(lines))
     number = json.loads(lines[place].rpartition(b" ")[0])["number"]

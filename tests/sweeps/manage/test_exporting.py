@@ -167,7 +167,7 @@ def test_a_trial_that_is_left_out_is_named(finished_toy, tmp_path):
     sweep = finished_toy(trials=3)
     journal = sweep.home.store(sweep.info.id).journal.path
     content = journal.read_bytes()
-    (end,) = (e for e in events_in(content) if e["kind"] == "ended 1" and e["trial"] == 1)
+    (end,) = (e for e in events_in(content) if e["kind"] == "ended 2" and e["trial"] == 1)
     journal.write_bytes(content.replace(b'"number":%d,' % end["number"], b'"number":!,'))
     result = export(sweep.home.path, "toy", "--study", tmp_path / "study.db")
     assert "left out, without an outcome: 1; Optuna numbers the later ones anew" in result.stdout

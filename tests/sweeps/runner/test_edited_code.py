@@ -480,7 +480,7 @@ def without_package(folder):
     recode(store, before, before.identity)
 
     def change(one):
-        if one["kind"] != "ended 1":
+        if one["kind"] != "common 1":
             return one
         return {**one, "environment": {**one["environment"], "code": before.identity}}
 

@@ -33,7 +33,7 @@ def lose_events(sweep, kept):
     """Cut off what was written after so many trials had ended, as a power cut may."""
     journal = sweep.home.store(sweep.info.id).journal.path
     found = journals.documents(journal)
-    ends = [place for place, one in enumerate(found) if one["kind"] == "ended 1"]
+    ends = [place for place, one in enumerate(found) if one["kind"] == "ended 2"]
     journals.write(journal, found[: ends[kept] if kept < len(ends) else len(found)])
 
 

@@ -310,7 +310,7 @@ def test_what_a_disk_damaged_comes_back_from_the_database(host):
     done(a.run("--trials", "4"))
     whole = a.records()
     (journal,) = a.home.glob("sweeps/*/journal.jsonl")
-    lines = journal.read_bytes().replace(b'"ended 1"', b'"ended 7"', 1)
+    lines = journal.read_bytes().replace(b'"ended 2"', b'"ended 7"', 1)
     journal.write_bytes(lines)
     (arrays,) = a.home.glob("sweeps/*/trials/0001-1.npz")
     before = arrays.read_bytes()

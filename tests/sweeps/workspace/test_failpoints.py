@@ -125,7 +125,7 @@ def test_killed_while_a_deleted_journal_is_written_anew(undisturbed, sweep, step
     def text():
         return b"".join(path.read_bytes() for path in home.glob("sweeps/*/journal.jsonl"))
 
-    while b'"ended 1"' not in (before := text()):
+    while b'"ended 2"' not in (before := text()):
         assert running.is_alive(), running.stderr()
         time.sleep(0.01)
     (path,) = home.glob("sweeps/*/journal.jsonl")
