@@ -6,6 +6,10 @@ effects by class, spreads from 1 to 20, differences of real trainings (finalists
 "better" if all are equal; the best is missed if it is said not to be the best. The last columns are
 the power: how often a true lead is settled; wrong is "better" said of another than the true leader.
 
+All finalists are trained on the first eight folds, and only the best two and the best baseline on
+all, as in a confirmation; what is counted is said of those that are left. The true leader may be
+left out, too. Some cases are also as `--quick` (the first four) and `--all` have them.
+
 With --peeking, confirmations of 100 folds are looked at as often as their folds allow. A claim of
 any look counts, whether later looks keep it or not.
 """
@@ -16,6 +20,9 @@ import argparse
 import math
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -32,20 +39,23 @@ from benchmarks.finalists import (
 from benchmarks.markdown import markdown
 from benchmarks.options import at_least_one, whole_numbers
 from sweeps.confirm.best import LOOKS, Joint, claims_at
-from sweeps.confirm.comparison import Verdict, decide, margin_of
+from sweeps.confirm.comparison import FIRST, FIRST_IF_QUICK, Verdict, best_of, decide, margin_of
 from sweeps.confirm.finalists import Finalist
 from sweeps.confirm.intervals import Outcomes
 
 FLOOR: Final = 0.055
 """No error may be more frequent, in any generator; but see `RARE`."""
 _OF_EQUALS: Final = ("false", "missed", "covered")
-_OF_LEADS: Final = ("seen", "wrong")
+_OF_LEADS: Final = ("seen", "wrong", "left out")
 _OF_PEEKING: Final = ("false at any look", "missed at any look")
 _A_ROUND: Final = 250
 RARE: Final = 0.065
 """The same for "rare bad in one": many confirmations contain none of them, by chance."""
 FOLDS: Final = LOOKS[0]
-LEADS: Final = {2: 1.0, 6: 1.5}
+_OTHERWISE: Final = [
+    (luck, 6, first) for luck in ("normal", "rare bad in one") for first in (FIRST_IF_QUICK, FOLDS)
+]
+LEADS: Final = {2: 1.0, 6: 1.5, 12: 1.5}
 """True lead in points of which the power is measured, by the number of finalists."""
 
 
@@ -65,16 +75,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Simulate every generator and number of finalists, in rounds of them all."""
     leads = options.leads or max(options.draws // 10, 1)
-    cases = [(luck, count) for count in options.finalists for luck in options.luck]
-    found: dict[tuple[str, int], Counter[str]] = {case: Counter() for case in cases}
+    cases = [(luck, count, FIRST) for count in options.finalists for luck in options.luck]
+    cases += [
+        (luck, count, first)
+        for luck, count, first in _OTHERWISE
+        if luck in options.luck and count in options.finalists
+    ]
+    found: dict[tuple[str, int, int], Counter[str]] = {case: Counter() for case in cases}
     rounds, begun, made = math.ceil(options.draws / _A_ROUND), time.monotonic(), 0
     while made < rounds and (not made or time.monotonic() - begun < 60 * options.minutes):
-        for luck, count in cases:
+        for luck, count, first in cases:
             random = np.random.default_rng([made, count, LUCKS.index(luck)])
-            own = found[luck, count]
-            own += equals(random, luck, count, _part(options.draws, made, rounds))
-            own += led(random, luck, count, _part(leads, made, rounds))
-            own += peek(random, luck, count, _part(options.peeking, made, rounds))
+            own = found[luck, count, first]
+            draw = partial(simulated, random, finalists=count, luck=luck)
+            own += equals(draw, first, _part(options.draws, made, rounds))
+            own += led(draw, LEADS[count], first, _part(leads, made, rounds))
+            own += peek(draw, first, _part(options.peeking, made, rounds))
         made += 1
     counts = {
         name: sum(_part(asked, number, rounds) for number in range(made))
@@ -85,11 +101,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         )
     }
     rows = [
-        {"luck": luck, "finalists": count}
+        {"luck": luck, "finalists": count, "first": first}
         | {name: own[name] / counts["draws"] for name in _OF_EQUALS}
         | {name: own[name] / counts["leads"] for name in _OF_LEADS}
         | {name: own[name] / max(counts["peeking"], 1) for name in _OF_PEEKING}
-        for (luck, count), own in found.items()
+        for (luck, count, first), own in found.items()
     ]
     return {**counts, "folds": FOLDS, "samples": SAMPLES, "rows": rows}
 
@@ -99,76 +115,90 @@ def _part(draws: int, number: int, rounds: int) -> int:
     return draws * (number + 1) // rounds - draws * number // rounds
 
 
-def equals(random: np.random.Generator, luck: str, count: int, draws: int) -> Counter[str]:
+Draw = Callable[..., Outcomes]
+"""Simulates finalists, of which the first has a lead in points, on so many folds."""
+
+
+def equals(draw: Draw, first: int, draws: int) -> Counter[str]:
     """Return how often equal finalists get a verdict that is wrong, or right, at the first look."""
     found: Counter[str] = Counter()
     for _ in range(draws):
-        equal = verdict_of(simulated(random, 0, count, FOLDS, luck=luck))
+        equal = verdict_of(*left_of(draw(0, folds=FOLDS), first))
         found["false"] += equal.is_settled
-        found["missed"] += not may_be_best(equal, 0)
+        # One that is named before anything is known of it.
+        found["missed"] += not min(equal.standings, key=lambda one: one.trial).may_be_best
         quotable = equal.quotable
         found["covered"] += quotable.low <= ACCURACY <= quotable.high
     return found
 
 
-def led(random: np.random.Generator, luck: str, count: int, draws: int) -> Counter[str]:
+def led(draw: Draw, lead: float, first: int, draws: int) -> Counter[str]:
     """Return how often a true leader, or another one, is called better at the first look."""
     found: Counter[str] = Counter()
     for _ in range(draws):
-        outcomes = simulated(random, LEADS[count], count, FOLDS, luck=luck)
-        better = verdict_of(outcomes)
-        found["seen" if is_first(better) else "wrong"] += better.is_settled
+        left, outcomes = left_of(draw(lead, folds=FOLDS), first)
+        better = verdict_of(left, outcomes)
+        is_first = better.standings[0].trial == 0
+        found["seen" if is_first else "wrong"] += better.is_settled
+        found["left out"] += all(one.trial for one in left)
     return found
 
 
-def peek(random: np.random.Generator, luck: str, count: int, draws: int) -> Counter[str]:
+def peek(draw: Draw, first: int, draws: int) -> Counter[str]:
     """Return how often any of all looks at equals errs."""
     found: Counter[str] = Counter()
-    margin = margin_of(_names(count))
     for _ in range(draws):
-        outcomes = simulated(random, 0, count, LOOKS[-1], luck=luck)
+        left, outcomes = left_of(draw(0, folds=LOOKS[-1]), first)
+        margin = margin_of(left)
         claims = [claims_at(Joint.of(outcomes.first(look)), margin) for look in LOOKS]
         found["false at any look"] += any(claim.better is not None for claim in claims)
         found["missed at any look"] += any(0 in claim.not_best for claim in claims)
     return found
 
 
-def _names(count: int) -> list[Finalist]:
-    return [Finalist(f"trial-{n}", n, {}, ACCURACY, n + 1) for n in range(count)]
+def left_of(outcomes: Outcomes, first: int) -> tuple[list[Finalist], Outcomes]:
+    """Return the finalists that go on after the first folds, and their outcomes on all.
+
+    Of more than two the last is the baseline.
+    """
+    labels = [f"trial-{number}" for number in range(outcomes.finalists)]
+    if len(labels) > _ALL_OF_THE_SEARCH:
+        labels[-1] = "baseline-first"
+    finalists = [Finalist(label, n, {}, ACCURACY, n + 1) for n, label in enumerate(labels)]
+    if first == FOLDS:
+        return finalists, outcomes
+    means = outcomes.by_fold[:, :first].mean(axis=1)
+    going = best_of(finalists, dict(zip(labels, means, strict=True)))
+    places = [one.trial for one in going]
+    return going, replace(outcomes, scores=outcomes.scores[places])
 
 
-def verdict_of(outcomes: Outcomes) -> Verdict:
+_ALL_OF_THE_SEARCH: Final = 2
+
+
+def verdict_of(finalists: Sequence[Finalist], outcomes: Outcomes) -> Verdict:
     """Return the verdict of finalists that cost the same."""
-    return decide(outcomes, _names(outcomes.finalists), {})
-
-
-def may_be_best(verdict: Verdict, trial: int) -> bool:
-    """Whether the finalist of a trial may be the best."""
-    return next(bool(s.may_be_best) for s in verdict.standings if s.trial == trial)
-
-
-def is_first(verdict: Verdict) -> bool:
-    """Whether the leader is the first finalist."""
-    return verdict.standings[0].trial == 0
+    return decide(outcomes, finalists, {})
 
 
 def table(result: dict[str, Any]) -> str:
     """Return Markdown."""
-    asked = dict.fromkeys(_OF_EQUALS, "draws") | {"seen": "leads"}
+    asked = dict.fromkeys(_OF_EQUALS, "draws") | {"seen": "leads", "left out": "leads"}
     asked |= dict.fromkeys(_OF_PEEKING if result["peeking"] else (), "peeking")
     said = (
         f"{result['draws']} draws each, {result['leads']} with a true lead, {result['peeking']} of "
         f"{LOOKS[-1]} folds looked at after {', '.join(map(str, LOOKS))}; {result['samples']} "
-        f"samples, {result['folds']} folds in repeats of {FOLDS_A_REPEAT}; 95 % limits in brackets"
+        f"samples, {result['folds']} folds in repeats of {FOLDS_A_REPEAT}, all finalists on the "
+        "first ones; 95 % limits in brackets"
     )
     rows = (
-        [row["finalists"], row["luck"],
+        [row["finalists"], row["first"], row["luck"],
          *(share_with_limits(row[key], result[draws]) for key, draws in asked.items())]
         for row in result["rows"]
     )  # fmt: skip
     names = {"false": 'false "better"', "missed": "best missed", "covered": "quotable covers",
              "seen": "a lead seen", "false at any look": '"better" at any look'}  # fmt: skip
-    heads = ["finalists", "fold effects", *(names.get(key, key) for key in asked)]
+    heads = ["finalists", "first folds", "fold effects", *(names.get(key, key) for key in asked)]
     return f"{said}\n\n{markdown(heads, rows)}"
 
 

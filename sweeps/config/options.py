@@ -505,6 +505,22 @@ class WhatToConfirm:
             metavar="S",
         ),
     ] = None
+    quick: Annotated[
+        bool,
+        Option(
+            _FLAG,
+            "Let all finalists be trained on 4 folds first, and only the best two and the best "
+            "baseline on the others (default: as before, at first 8 folds).",
+        ),
+    ] = False
+    every: Annotated[
+        bool,
+        Option(
+            _FLAG,
+            "Let all finalists be trained on all folds: it says of each how it stands.",
+            flag="--all",
+        ),
+    ] = False
     margin: Annotated[
         float | None,
         Option(

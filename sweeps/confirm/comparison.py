@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import median_low
+from statistics import fmean, median_low
 from typing import Any, Final
 
 import msgspec
@@ -38,6 +38,7 @@ from sweeps.records.conclusions import (
     Components,
     ConfirmedStanding,
     Judgement,
+    LeftAfter,
     SelectionBiasConclusion,
 )
 
@@ -241,6 +242,11 @@ class Trainings:
         """The labels of all finalists, in the order of their trainings."""
         return list(dict.fromkeys(label for _, label in [*self.found, *self.lost]))
 
+    def have(self, finalists: Sequence[Finalist], folds: int) -> bool:
+        """Whether all trainings of these finalists on so many folds have ended."""
+        ended = self.found.keys() | self.lost.keys()
+        return all((fold, one.label) in ended for fold in range(folds) for one in finalists)
+
     def of(self, label: str, folds: Sequence[int]) -> list[Record]:
         """Return a finalist's trainings with answers on these folds, with their arrays."""
         found = (self.found.get((fold, label)) for fold in folds)
@@ -317,6 +323,55 @@ class Trainings:
 def _has_answers(record: Record, scored: Scored) -> bool:
     has_result = record.result is not None and scored.metric in record.result.metrics
     return record.outcome == "complete" or (record.outcome == "diverged" and has_result)
+
+
+FIRST: Final = 8
+"""All finalists are trained on so many folds; then only those of `gone_on`."""
+FIRST_IF_QUICK: Final = 4
+GO_ON: Final = 2
+"""So many of the best do, and the best baseline."""
+
+
+def most_going_on(finalists: Sequence[Finalist]) -> int:
+    """Return how many finalists go on, at most: see `best_of`."""
+    kept = any(one.is_baseline for one in finalists) + any(one.is_control for one in finalists)
+    return min(len(finalists), GO_ON + kept)
+
+
+def gone_on(
+    trainings: Trainings, finalists: Sequence[Finalist], first: int
+) -> tuple[list[Finalist], list[LeftAfter]] | None:
+    """Return who goes on after the first folds, see `best_of`, and who does not.
+
+    Nothing is claimed of the latter, which have their means, and stand the best first. None before
+    all finalists were trained on the first folds.
+
+    Raises:
+        UsageError: A training kept arrays that cannot be compared; the message names it.
+    """
+    labels, folds = [finalist.label for finalist in finalists], range(first)
+    if not trainings.have(finalists, first):
+        return None
+    if not all(any((fold, label) in trainings.found for label in labels) for fold in folds):
+        return list(finalists), []  # nobody has answers on one of them
+    answers = trainings.answers(labels, folds)
+    means = {label: fmean(float(own.scores.mean()) for own in answers[label]) for label in labels}
+    going, sign = best_of(finalists, means), trainings.scored.sign
+    left = [
+        LeftAfter(one.label, one.trial, first, sign * means[one.label], one.searched)
+        for one in sorted(finalists, key=lambda finalist: -means[finalist.label])
+        if one not in going
+    ]
+    return going, left
+
+
+def best_of(finalists: Sequence[Finalist], means: Mapping[str, float]) -> list[Finalist]:
+    """Return the two with the best means, the best baseline, and the best of random trials."""
+    order = sorted(finalists, key=lambda finalist: -means[finalist.label])
+    baselines = [finalist for finalist in order if finalist.is_baseline]
+    control = [finalist for finalist in order if finalist.is_control]
+    going = [*order[:GO_ON], *baselines[:1], *control]
+    return [finalist for finalist in finalists if finalist in going]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import median
 
@@ -31,10 +32,15 @@ from sweeps.confirm.checks import (
     why_no_verdict,
 )
 from sweeps.confirm.comparison import (
+    FIRST,
+    FIRST_IF_QUICK,
     Comparison,
+    Trainings,
     compare_finalists,
+    gone_on,
     margin_of,
     measure_selection_bias,
+    most_going_on,
 )
 from sweeps.confirm.finalists import (
     ACCURACY,
@@ -48,10 +54,9 @@ from sweeps.confirm.planning import (
     Confirmation,
     HowToTrain,
     Ran,
+    begun_with,
     control_of,
-    ended_trials,
     find_refit,
-    is_trained,
     other_confirmations,
     plan_confirmation,
     run_confirmation,
@@ -81,6 +86,7 @@ from sweeps.records import (
 from sweeps.records.conclusions import (
     CalibrationConclusion,
     Conclusion,
+    LeftAfter,
     Method,
     VerdictConclusion,
     VerificationConclusion,
@@ -144,11 +150,12 @@ class Confirmable:
         left_out: The finalists that `leave_out` excludes.
         top: Number of best trials that the finalists were chosen from.
         folds: Number of folds to train on.
+        first: All finalists are trained on so many at first, see `gone_on`; None: on all.
         control: Number of random trials whose best one takes part, too.
         most: Number of folds that can be asked for later: that of the last look, unless the
             experiment has fewer.
         fresh: Number of the drawing of folds.
-        margin: The difference that does not matter; None: that of `margin_of`.
+        margin: The difference that does not matter.
     """
 
     experiment: Experiment
@@ -157,11 +164,17 @@ class Confirmable:
     left_out: Sequence[Finalist]
     top: int
     folds: int
+    first: int | None
     control: int
     most: int
     scored: Scored
-    margin: float | None
+    margin: float
     fresh: int
+
+    @property
+    def on_first(self) -> int:
+        """Number of folds that all finalists are trained on."""
+        return self.folds if self.first is None else min(self.first, self.folds)
 
 
 def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Confirmable:
@@ -178,6 +191,7 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Confirmable:
     folds = options.folds or (before and before.folds) or says.folds
     if folds % FOLDS_A_REPEAT:
         raise UsageError(f"--folds {folds}: give a multiple of four, so that all samples count")
+    first = _first(options, before)
     _check_asked_for(info, says, options)
     need_one_objective(info)
     if home.is_running(info.id):
@@ -194,17 +208,15 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Confirmable:
     finalists = _taking_part(info, best, options, before)
     left_out = [finalist for finalist in best if finalist not in finalists]
     margin = options.margin or _margin_before(before, scored) or says.margin
-    if margin is None:
-        margin_of(finalists, scored)  # raises if the metric has none of itself
+    margin = margin_of(finalists, scored) if margin is None else margin
     known, best_of_random = control_of(home, info, before, scored)
     control = known if options.control is None else options.control
     checked = Confirmable(
-        experiment, data, finalists, left_out, top, folds, control, max(folds, LOOKS[-1]),
-        scored, margin, fresh,
+        experiment, data, finalists, left_out, top, folds, first, control,
+        max(folds, LOOKS[-1]), scored, margin, fresh,
     )  # fmt: skip
     random = [on_fresh(best_of_random, fresh)] if best_of_random and control == known else []
-    trained = trained_with(home, info, [*finalists, *random], folds, left_out)
-    is_whole = is_trained(home, info, trained, folds)
+    is_whole = is_trained(home, info, checked, [*finalists, *random])
     if (control and not random) or options.refit or not is_whole:
         check_installed(experiment, path)
         check_code(store, info, same_code=options.how.same_code)
@@ -216,6 +228,32 @@ def check(home: Home, info: SweepInfo, options: ConfirmOptions) -> Confirmable:
         note = make_progress(options.how.progress).note
         try_folds(own, [finalist.config for finalist in finalists], note)
     return checked
+
+
+def _first(options: ConfirmOptions, before: ConfirmationRecord | None) -> int | None:
+    """Return on how many folds all finalists are trained at first; None: on all."""
+    if options.quick and options.every:
+        raise UsageError("--quick and --all: give one of them")
+    if options.quick or options.every:
+        return FIRST_IF_QUICK if options.quick else None
+    return FIRST if before is None else before.first
+
+
+def is_trained(
+    home: Home, info: SweepInfo, checked: Confirmable, finalists: Sequence[Finalist]
+) -> bool:
+    """Whether every training of a confirmation has an outcome, so that nothing is left to train."""
+    left_out = [finalist.label for finalist in checked.left_out]
+    trained = trained_with(home, info, finalists, checked.folds, checked.left_out)
+    store = begun_with(home, info, trained, checked.folds)
+    if store is None:
+        return False
+    trainings = Trainings.read(store, left_out, checked.scored)
+    going = list(finalists)
+    if checked.on_first < checked.folds:
+        with suppress(UsageError):  # they are not, or cannot be compared
+            going, _ = gone_on(trainings, finalists, checked.on_first) or (going, [])
+    return trainings.have(going, checked.folds)
 
 
 def _check_asked_for(info: SweepInfo, says: Confirming, options: ConfirmOptions) -> None:
@@ -262,7 +300,7 @@ def confirm(
     checked = check(home, info, options)
     with counted_start(home.store(info.id), watch):
         with (
-            as_one(options.how.progress, _trainings(home, info, options, checked)) as shown,
+            as_one(options.how.progress, _trainings(options, checked)) as shown,
             Verifier(checked.experiment, options.how.data) as verifier,
         ):
             how = replace(options.how, progress=shown)
@@ -270,7 +308,7 @@ def confirm(
             try:
                 finalists = work.choose()
                 work.train(finalists)
-                work.compare_finalists(finalists)
+                work.compare_finalists()
                 work.conclude()
                 if options.refit and work.find_refit() is None:
                     work.refit()
@@ -287,11 +325,16 @@ def confirm(
         return result
 
 
-def _trainings(home: Home, info: SweepInfo, options: ConfirmOptions, checked: Confirmable) -> int:
-    """Return the number of trainings of a confirmation, those that were made before included."""
-    trained = trained_with(home, info, checked.finalists, checked.folds, checked.left_out)
-    a_fold = len(trained) + bool(checked.control)
-    return checked.folds * a_fold + checked.control + options.refit
+def _trainings(options: ConfirmOptions, checked: Confirmable, going: int | None = None) -> int:
+    """Return the number of trainings of a confirmation, those that were made before included.
+
+    `going` are the finalists that go on after the first folds; None: as many as may.
+    """
+    control = bool(checked.control)
+    going = most_going_on(checked.finalists) + control if going is None else going
+    on_folds = checked.on_first * (len(checked.finalists) + control)
+    on_folds += (checked.folds - checked.on_first) * going
+    return on_folds + checked.control + options.refit
 
 
 def lacks(new: ConfirmationRecord, before: ConfirmationRecord) -> str:
@@ -310,6 +353,8 @@ def lacks(new: ConfirmationRecord, before: ConfirmationRecord) -> str:
         )
         for verdict in (own, old)
     )
+    if old.left_after:  # of the same finalists others may be left after the first folds
+        found |= dict.fromkeys(one.finalist for one in own.left_after)
     missing = [label for label in wanted if label not in found]
     said = [f"has {own.folds} folds in place of {old.folds}"] if own.folds < old.folds else []
     said += [f"is without {', '.join(missing)}"] if missing else []
@@ -356,6 +401,8 @@ class _Work:
     """A confirmation in progress, in six steps: choose, train, compare, conclude, refit, verify."""
 
     _confirmation: Confirmation
+    _going: Sequence[Finalist]
+    _left_after: Sequence[LeftAfter] = ()
     _ran: Ran
     _comparison: Comparison
     _calibration: CalibrationConclusion | None
@@ -376,6 +423,7 @@ class _Work:
         )
         self._home, self._info, self._options, self._checked = home, info, options, checked
         self._verifier = verifier
+        self._shown = _trainings(options, checked)
         self._left_out = [finalist.label for finalist in checked.left_out]
         self._ballot = ballot_of(experiment, checked.data, checked.scored)
 
@@ -403,33 +451,67 @@ class _Work:
         self._confirmation = self.result.confirmation = plan_confirmation(
             home, self._info, finalists, checked.folds, checked.left_out, checked.most
         )
-        if not is_trained(home, self._info, self._confirmation.finalists, checked.folds):
+        if not is_trained(home, self._info, checked, finalists):
             store = home.store(self._info.id)
             best = next(iter(ranked(store.read_all(), self._info.direction)))
             self._verifier.begin(store, best, self._confirmation.experiment)
-        self._ran = run_confirmation(self._confirmation, home, self._options.how)
+        self._going = finalists
+        self._run(checked.on_first)
+        if checked.on_first < checked.folds and self._ran.stopped_by is None:
+            self._leave_out_after()
+            self._run(checked.folds)
         if self._options.how.stop_by is not None and self._ran.stopped_by == "timeout":
             self._take_fewer_folds()
         self._take(self._ran)
 
+    def _run(self, folds: int) -> None:
+        how = self._options.how
+        self._ran = run_confirmation(self._confirmation, self._home, how, self._going, folds)
+
+    @property
+    def _trainings(self) -> Trainings:
+        store = self._home.store(self._ran.info.id)
+        return Trainings.read(store, self._left_out, self._checked.scored)
+
+    def _leave_out_after(self) -> None:
+        """Leave out those that do not go on after the first folds; say so."""
+        try:
+            found = gone_on(self._trainings, self._going, self._checked.on_first)
+        except UsageError as error:
+            raise UsageError(f"{error}\n{_kept(self._ran.info)}") from error
+        assert found is not None, "they were trained on the first folds"
+        self._going, self._left_after = found
+        self._left_out = [*self._left_out, *(one.finalist for one in self._left_after)]
+        if isinstance(shown := self._options.how.progress, Stages):
+            self._grow(shown)
+            if self._left_after and not self._trainings.have(self._going, self._checked.folds):
+                names = ", ".join(finalist.label for finalist in self._going)
+                shown.note(f"after {self._checked.on_first} folds {names} go on")
+
+    def _grow(self, shown: Stages) -> None:
+        """Correct the number of trainings that are shown."""
+        now = _trainings(self._options, self._checked, len(self._going))
+        shown.grow(now - self._shown)
+        self._shown = now
+
     def _take_fewer_folds(self) -> None:
-        """Take the folds that all finalists were trained on, if two repeats or more are whole."""
-        checked = self._checked
-        whole = ended_trials(self._home, self._ran.info) // len(self._confirmation.finalists)
-        folds = whole - whole % FOLDS_A_REPEAT
-        if folds < 2 * FOLDS_A_REPEAT:
+        """Take the folds that the finalists were trained on, if two repeats or more are whole."""
+        checked, trainings = self._checked, self._trainings
+        numbers = range(2 * FOLDS_A_REPEAT, checked.folds, FOLDS_A_REPEAT)
+        whole = [folds for folds in numbers if trainings.have(self._going, folds)]
+        if not whole:
             return
-        before = _trainings(self._home, self._info, self._options, checked)
+        folds = whole[-1]
         self._checked = replace(checked, folds=folds)
         self._confirmation = self.result.confirmation = replace(self._confirmation, folds=folds)
         if isinstance(shown := self._options.how.progress, Stages):
-            shown.grow(_trainings(self._home, self._info, self._options, self._checked) - before)
+            self._grow(shown)
             shown.note(f"the budget ends: {folds} folds in place of {checked.folds}")
         self._ran = replace(self._ran, stopped_by=None)
 
-    def compare_finalists(self, finalists: Sequence[Finalist]) -> None:
-        """Compare the finalists, once all trainings are there."""
-        sweep, checked = self._ran.info, self._checked
+    def compare_finalists(self) -> None:
+        """Compare the finalists that are left, once all trainings are there."""
+        sweep, checked, finalists = self._ran.info, self._checked, self._going
         store = self._home.store(sweep.id)
         try:
             comparison = compare_finalists(
@@ -488,9 +570,10 @@ class _Work:
             finalist=comparison.verdict.champion,
             top=checked.top,
             folds=checked.folds,
-            left_out=self._left_out,
+            left_out=[finalist.label for finalist in checked.left_out],
             conclusions=conclusions,
             fresh=checked.fresh,
+            first=checked.first,
         )
         self._keep(self._concluded)
 
@@ -585,7 +668,8 @@ class _Work:
             gain_over_control=verdict.gain_over_control,
             others=other_confirmations(self._home, self._info, confirmation),
             refit=refit,
-            left_out=self._left_out,
+            left_out=[finalist.label for finalist in self._checked.left_out],
+            left_after=self._left_after,
             margin=verdict.margin,
             quotable=verdict.quotable,
             quotable_bias=verdict.quotable_bias,

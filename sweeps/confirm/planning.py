@@ -21,12 +21,14 @@ import msgspec
 import yaml
 
 from search_spaces.objectives import Direction
+from search_spaces.parameters import Value
 from search_spaces.space import Confirming
 from sweeps.config.options import RunOptions
 from sweeps.config.policies import FAILURES
 from sweeps.config.sweep import ASK_AHEAD_UNTAUGHT, SweepConfig
 from sweeps.confirm.best import LOOKS, POWER, nominal, normal_critical
 from sweeps.confirm.checks import experiment_on_folds, scored_in
+from sweeps.confirm.comparison import FIRST, GO_ON
 from sweeps.confirm.finalists import (
     CONTROL,
     Finalist,
@@ -39,6 +41,7 @@ from sweeps.errors import UsageError
 from sweeps.experiments.folds import REFIT_EPOCHS, TEMPERATURE
 from sweeps.experiments.loading import is_same_experiment
 from sweeps.home import Home
+from sweeps.journal import Asked, SweepState
 from sweeps.launch import run_options
 from sweeps.progress import Mode, Progress, Stages
 from sweeps.records import (
@@ -47,6 +50,7 @@ from sweeps.records import (
     Conclusions,
     ConfirmationRecord,
     Record,
+    RecordStore,
     SweepInfo,
     heard,
     is_same_data,
@@ -54,6 +58,7 @@ from sweeps.records import (
     source_of,
 )
 from sweeps.records.conclusions import Components, without_place
+from sweeps.records.enqueued import enqueue
 from sweeps.runner.budget import Reserve, parts_of
 from sweeps.wording import format_seconds
 from sweeps.workspace.names import free_name
@@ -138,11 +143,12 @@ def trained_with(
     return list(finalists)
 
 
-def is_trained(home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int) -> bool:
-    """Whether every training of a confirmation has an outcome, so that nothing is left to train."""
+def begun_with(
+    home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int
+) -> RecordStore | None:
+    """Return the records of the confirmation of these finalists that was begun; None without."""
     tail = _find(home, info, finalists, folds)
-    ended = 0 if tail is None else ended_trials(home, _begun(home)[tail])
-    return ended >= folds * len(finalists)
+    return None if tail is None else home.store(_begun(home)[tail].id)
 
 
 def _find(home: Home, info: SweepInfo, finalists: Sequence[Finalist], folds: int) -> Path | None:
@@ -255,11 +261,34 @@ class Ran:
         return self.stopped_by not in {None, FAILURES}
 
 
-def run_confirmation(confirmation: Confirmation, home: Home, how: HowToTrain) -> Ran:
-    """Train every finalist on every fold, without repeating trainings made before."""
-    trials = confirmation.folds * len(confirmation.finalists)
+def run_confirmation(
+    confirmation: Confirmation,
+    home: Home,
+    how: HowToTrain,
+    finalists: Sequence[Finalist],
+    folds: int,
+) -> Ran:
+    """Train some finalists on so many folds, without repeating trainings made before."""
+    wanted = [(fold, one.label) for fold in range(folds) for one in finalists]
+    trained, missing = set[tuple[int, str]](), wanted
+    if (begun := begun_in(home, confirmation.folder)) is not None:
+        trained = _asked_for(home.store(begun.id).state())
+        missing = [training for training in wanted if training not in trained]
+        if missing and len(finalists) < len(confirmation.finalists):  # its grid has all of them
+            points: list[dict[str, Value]] = [{FOLD: n, FINALIST: label} for n, label in missing]
+            with home.exclusive():
+                enqueue(home.store(begun.id), *points, origin="enqueued")
+    trials = len(trained) + len(missing)
     timeout = None if how.stop_by is None else max(how.stop_by - time.monotonic(), 1e-3)
     return _run(confirmation.folder / SPACE, confirmation.name, trials, home, how, timeout=timeout)
+
+
+def _asked_for(state: SweepState) -> set[tuple[int, str]]:
+    """Return fold and finalist of each training that was begun, or waits to be begun."""
+    waiting = [one.params for number, one in state.points.items() if number not in state.tried]
+    trials: list[Asked | Record] = [*state.asked.values(), *state.ended.values()]
+    known = waiting + [one.params for one in trials]
+    return {(int(str(params[FOLD])), str(params[FINALIST])) for params in known}
 
 
 def run_refit(
@@ -483,12 +512,19 @@ class Reservation:
                 break
             if seconds <= (left if count == 2 else most):
                 whole = self._cost(best, *ways[0], each=each, start_up=start_up)[-1]
-                fewer = f"{count} finalists on {folds} folds in place of {whole} on {says.folds}"
-                lacking = "" if way == ways[0] else f"it confirms {fewer}"
-                return Reserve(seconds, after, top, count, folds, self.fewest, lacking)
-            least = f"{count} finalists on {folds} folds would take {format_seconds(seconds)}"
+                trains, more = self._trains(count, folds), self._trains(whole, says.folds)
+                lacking = "" if way == ways[0] else f"it confirms {trains} in place of {more}"
+                return Reserve(seconds, after, top, count, folds, trains, self.fewest, lacking)
+            least = f"{self._trains(count, folds)} would take {format_seconds(seconds)}"
         there = f"{format_seconds(left)} are left" if left > 0 else "nothing is left"
         return Reserve(lacking=f"no confirmation: {least}, and {there} of the budget")
+
+    def _trains(self, count: int, folds: int) -> str:
+        """Return in words what a confirmation trains."""
+        going = min(count, GO_ON + self.has_baselines)
+        if going == count or folds <= FIRST:
+            return f"{count} finalists on {folds} folds"
+        return f"{count} finalists on {FIRST} folds and {going} of them on {folds}"
 
     def _cost(
         self,
@@ -505,10 +541,12 @@ class Reservation:
         trained = [record.seconds for record in chosen]
         trained += [each] * (count - len(chosen))
         labels = frozenset(label_of(record) for record in chosen)
-        done = min(self.begun.get(labels, 0) / (folds * count), 1.0)
+        first = min(FIRST, folds)
+        trainings = first * count + (folds - first) * min(count, GO_ON + self.has_baselines)
+        left = max(trainings - self.begun.get(labels, 0), 0)
         stops_early = any(one.result and one.result.stop_reason == "early_stopping" for one in best)
         as_long = _AS_LONG if stops_early else 1.0
-        on_folds = _BEFORE * start_up + as_long * folds * sum(trained) * (1 - done) / self.at_once
+        on_folds = _BEFORE * start_up + as_long * left * fmean(trained or [0.0]) / self.at_once
         after = _AFTER * start_up
         return on_folds + after, after, count
 

@@ -143,6 +143,27 @@ class Components(_Part, frozen=True):
     level: Annotated[float, Meta(gt=0, lt=1)]
 
 
+class LeftAfter(_Part, frozen=True):
+    """A finalist that was trained on the first folds only, of which no more is said.
+
+    Attributes:
+        folds: On how many.
+        accuracy: Its mean there, which selected those that went on.
+        searched: Its score in the search; None where it has none.
+    """
+
+    finalist: Line
+    trial: Count
+    folds: Count
+    accuracy: float
+    searched: float | None
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is a baseline of the search."""
+        return self.finalist.startswith("baseline-")
+
+
 class VerdictConclusion(_Part, frozen=True, tag_field="kind", tag="verdict"):
     """The conclusion about which finalist is the best. Sweeps are named, finalists by label.
 
@@ -150,7 +171,8 @@ class VerdictConclusion(_Part, frozen=True, tag_field="kind", tag="verdict"):
         folds: Number of folds that count, of those that were asked for.
         settled: Whether the leader is better than every other finalist.
         champion: The finalist to take.
-        standings: The finalists, the leader first, then by accuracy.
+        standings: The finalists, the leader first, then by accuracy: those on all folds.
+        left_after: The others, which were left out after the first folds, the best first.
         gain_over_control: By how much the search's best is better than the best of random trials;
             None without those, whose number is `control_trials`.
         others: Other confirmations of the same sweep.
@@ -188,6 +210,7 @@ class VerdictConclusion(_Part, frozen=True, tag_field="kind", tag="verdict"):
     components: Components | None
     metric: Line = "best_val_accuracy"
     method: Method = "samples and seeds"
+    left_after: Sequence[LeftAfter] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -204,6 +227,11 @@ class VerdictConclusion(_Part, frozen=True, tag_field="kind", tag="verdict"):
     def baselines(self) -> list[ConfirmedStanding]:
         """The finalists that are baselines."""
         return [one for one in self.standings if one.is_baseline]
+
+    @property
+    def finalists(self) -> int:
+        """The number of all finalists, those that were left out after the first folds included."""
+        return len(self.standings) + len(self.left_after)
 
     @property
     def is_early(self) -> bool:
@@ -494,6 +522,7 @@ class ConfirmationRecord(_Part, frozen=True):
         champion: The attempt whose model is the champion; its label is `finalist`.
         top: Number of best trials that were finalists; earlier versions kept none, and no `folds`.
         conclusions: The conclusions, in numbers; those of earlier versions in words.
+        first: All finalists were trained on so many folds at first; None: on all.
     """
 
     confirmation: _SweepId
@@ -505,6 +534,7 @@ class ConfirmationRecord(_Part, frozen=True):
     left_out: Sequence[Line] = ()
     conclusions: Sequence[Conclusion] = ()
     fresh: Count = 0
+    first: Count | None = None
 
     @property
     def verdict(self) -> VerdictConclusion | None:

@@ -49,14 +49,17 @@ class Longer:
         return {**config, EPOCHS: self.epochs}
 
 
-def enqueue(store: RecordStore, params: Mapping[str, Value], origin: str) -> Enqueued:
-    """Enqueue a point; it is on disk when this returns. The caller keeps others out."""
+def enqueue(store: RecordStore, *points: Mapping[str, Value], origin: str) -> list[Enqueued]:
+    """Enqueue points; they are on disk when this returns. The caller keeps others out."""
     store.journal.fetch()
     state = store.state()
-    number = max((*state.points, *state.tried), default=0) + 1  # an event may be damaged
-    point = Enqueued(point=number, params=dict(params), origin=origin)
-    store.append(point)
-    return point
+    first = max((*state.points, *state.tried), default=0) + 1  # an event may be damaged
+    queued = [
+        Enqueued(point=number, params=dict(params), origin=origin)
+        for number, params in enumerate(points, first)
+    ]
+    store.append(*queued)
+    return queued
 
 
 def waiting_points(

@@ -301,7 +301,10 @@ class _VerdictInWords:
             notes.append(f"on {verdict.folds} of {verdict.folds_asked} folds")
         if verdict.left_out:
             notes.append(f"without {_listed(verdict.left_out)}")
-        question = f"{', '.join([f'Best of the {_counted(len(verdict.standings))}', *notes])}?"
+        of = _counted(len(verdict.standings))
+        if verdict.left_after:
+            of += f" left after {verdict.left_after[0].folds} folds"
+        question = f"{', '.join([f'Best of the {of}', *notes])}?"
         if verdict.is_early:
             return f"{question} Too few folds to say: {self._name(leader)} leads."
         if verdict.settled:
@@ -331,7 +334,10 @@ class _VerdictInWords:
     def source(self) -> str:
         """Return what all this comes from, and whether the data served several sweeps."""
         verdict, judged = self._verdict, self._verdict.judged
-        said = f"From {verdict.folds} folds x {len(verdict.standings)} finalists; 95 % intervals"
+        said = f"From {verdict.folds} folds x {len(verdict.standings)} finalists"
+        if verdict.left_after:
+            said += f", of {verdict.finalists} on the first {verdict.left_after[0].folds}"
+        said += "; 95 % intervals"
         if judged.sweeps > 1:
             finalists, sweeps = judged.finalists, judged.sweeps
             return f"{said}. These samples judged {finalists} finalists of {sweeps} sweeps."

@@ -111,7 +111,8 @@ def _search(info: SweepInfo, verdict: VerdictConclusion) -> Iterator[str]:
 
 
 def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:
-    finalists, baselines = len(verdict.standings), len(verdict.baselines)
+    finalists, left = verdict.finalists, verdict.left_after
+    baselines = len(verdict.baselines) + sum(one.is_baseline for one in left)
     best = finalists - baselines - (verdict.control is not None)
     kinds = [f"the best {counted(best, 'configuration')} of the search"]
     kinds += [counted(baselines, "baseline")] if baselines else []
@@ -128,14 +129,21 @@ def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:
     yield (
         f"T{in_a_row(kinds)[1:]} were trained again on the same {folds} folds ({how} and new "
         "seeds, the same for all) of samples that had scored no trial."
+        if not left
+        else f"T{in_a_row(kinds)[1:]} were trained again on the same {left[0].folds} folds of "
+        f"samples that had scored no trial; the {len(verdict.standings)} best of them there, the "
+        f"best baseline among them, on {folds} folds ({how} and new seeds, the same for all)."
     )
+    if left:
+        names = in_a_row([one.finalist for one in left])
+        yield f"Nothing is claimed of those left out after {left[0].folds} folds: {names}."
     if verdict.left_out:
         yield f"Left out by hand: {', '.join(verdict.left_out)}."
     lost = sum(one.diverged + one.failed for one in verdict.standings)
     if lost:
         yield (
-            f"{lost} of {folds * finalists} trainings diverged or failed and count, by restored "
-            "weights or as a constant prediction."
+            f"{lost} of {folds * len(verdict.standings)} trainings diverged or failed and count, "
+            "by restored weights or as a constant prediction."
         )
     yield (
         f"The estimand is the {fresh_name(verdict.metric)} of a configuration on new samples of "
@@ -156,11 +164,13 @@ def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:
 def results(verdict: VerdictConclusion) -> Iterator[str]:
     """Yield which finalist is the best, if that is settled, its leads, and the figure to quote."""
     leader, taken = verdict.standings[0], verdict.champion
+    trained = " that was trained on all folds" if verdict.left_after else ""
     if verdict.settled:
-        yield f"{leader.finalist} is better than every other finalist of {verdict.sweep}."
+        yield f"{leader.finalist} is better than every other finalist of {verdict.sweep}{trained}."
     else:
         may = [one.finalist for one in verdict.standings if one.may_be_best]
-        yield f"The best is one of {in_a_row(may)}."
+        of = "Of those trained on all folds the best" if trained else "The best"
+        yield f"{of} is one of {in_a_row(may)}."
     for one in verdict.baselines:
         if (lead := one.leader_ahead_by) is not None:
             yield f"{leader.finalist} against {one.finalist}: {lead_with_ends(lead)}."

@@ -50,7 +50,8 @@ class Reserve:
         after: The part of it that follows the trainings on folds.
         top: Of how many best configurations, beside a baseline.
         finalists: How many configurations it compares.
-        folds: On how many folds.
+        folds: On how many folds those that are left after the first ones are trained.
+        trains: What is trained, in words.
         fewest: With fewer complete trials none follows.
         lacking: Why it is smaller than asked for, or why none follows; empty if it is whole.
     """
@@ -60,6 +61,7 @@ class Reserve:
     top: int = 0
     finalists: int = 0
     folds: int = 0
+    trains: str = ""
     fewest: int = 0
     lacking: str = ""
 
@@ -200,8 +202,7 @@ class Budget:
         said = f"{counted(rough(trials), 'trial')} of {cost}"
         reserve = self.reserve
         if reserve.folds:
-            kept = f"{reserve.finalists} finalists on {reserve.folds} folds"
-            said += f"; {format_seconds(reserve.seconds)} kept to confirm {kept}"
+            said += f"; {format_seconds(reserve.seconds)} kept to confirm {reserve.trains}"
         yield f"budget: about {said}"
         if reserve.lacking:
             yield f"budget: {reserve.lacking}"

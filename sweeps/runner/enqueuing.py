@@ -224,8 +224,8 @@ def _queue(
             if key in known:
                 found.append(known[key])
                 continue
-            number = enqueue(store, params, origin).point
-            found.append(EnqueuedTrial(params, "queued", number, origin))
+            (queued,) = enqueue(store, params, origin=origin)
+            found.append(EnqueuedTrial(params, "queued", queued.point, origin))
             known[key] = replace(found[-1], state="waiting")
     return Enqueued(tuple(found), tuple(left_out), home.is_running(info.id))
 

@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks import intervals
 from benchmarks.finalists import ACCURACY, LUCKS, real_seeds, simulated
+from sweeps.confirm.comparison import FIRST
 from tests.chance import at_most
 
 
@@ -17,9 +18,18 @@ def test_it_counts_what_the_verdict_says_and_prints_limits(monkeypatch):
     assert row["false"] + row["missed"] + row["wrong"] <= 0.2
     assert row["covered"] >= 0.8
     assert row["false at any look"] <= at_most(0.05, 4) / 4
-    assert intervals.table(result).count("| 2 | normal |") == 1
+    assert intervals.table(result).count("| 2 | 8 | normal |") == 1
     half = intervals.run(argparse.Namespace(**asked, minutes=0))
     assert (half["draws"], half["leads"], half["peeking"]) == (10, 10, 2), "time is up"
+
+
+def test_of_six_the_best_two_and_the_baseline_are_left_after_the_first_folds():
+    outcomes = simulated(np.random.default_rng(5), [0, 20, 0, 20, 0, -20], 6, 20)
+    left, own = intervals.left_of(outcomes, FIRST)
+    assert [one.label for one in left] == ["trial-1", "trial-3", "baseline-first"]
+    np.testing.assert_array_equal(own.scores, outcomes.scores[[1, 3, 5]])
+    left, own = intervals.left_of(outcomes, 20)
+    assert (len(left), own.finalists) == (6, 6)
 
 
 @pytest.mark.parametrize("luck", LUCKS)

@@ -14,6 +14,7 @@ from sweeps.records.conclusions import (
     CalibrationConclusion,
     Conclusion,
     ConfirmedStanding,
+    LeftAfter,
     SelectionBiasConclusion,
     TestConclusion,
     TestVotesConclusion,
@@ -116,6 +117,9 @@ def forest_chart(verdict: VerdictConclusion) -> Chart:
         f"Means and 95 % intervals, {_covers(verdict)}. All were trained on the same "
         "folds, so that two whose intervals overlap may still differ: the table says which do."
     )
+    if verdict.left_after:
+        left = counted(len(verdict.left_after), "finalist")
+        note += f" {left}, left out after {verdict.left_after[0].folds} folds, are not shown."
     title = f"The finalists on {verdict.folds} fresh folds"
     sign = ", %" if _is_share(verdict) else ""
     values = Axis(f"{fresh_name(verdict.metric)}{sign}")
@@ -190,6 +194,13 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
         lines.append(
             f"Left out by --leave-out, so that nothing is said of: {', '.join(verdict.left_out)}."
         )
+    if verdict.left_after:
+        first = verdict.left_after[0].folds
+        lines.append(
+            f"Left out after {first} folds, so that nothing is said of: "
+            f"{', '.join(one.finalist for one in verdict.left_after)}. The best two there, and the "
+            "best baseline, went on (--all lets all of them)."
+        )
     others = ", ".join(verdict.others)
     if others:
         lines.append(
@@ -207,8 +218,9 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
         f"Compared by {fresh_name(verdict.metric)}, from {verdict.folds} folds, "
         f"{_covers(verdict)}, at this size of training set. A difference within "
         f"{margin_of(verdict)} does not matter (--margin). "
-        "'best' is the chance of being the best. What may be the best leaves out the true best in "
-        "at most 5 of 100 confirmations, however often folds are added: words change only at "
+        "'best' is the chance of being the best of those on all folds, and what may be the best "
+        "leaves out the best of them in at most 5 of 100 confirmations, however often folds are "
+        "added: words change only at "
         "numbers of folds that were fixed beforehand."
     )
     lines += _judged_lines(verdict)
@@ -226,6 +238,7 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
         f"{verdict.trials} trials."
     )
     rows = [_standing_row(standing, verdict.folds) for standing in verdict.standings]
+    rows += [_left_row(one, like=verdict.standings[0].accuracy) for one in verdict.left_after]
     return WordedConclusion(
         "confirmed", "Confirmed on fresh folds", lead, columns, rows, lines, note
     )
@@ -271,6 +284,13 @@ def _standing_row(standing: ConfirmedStanding, folds: int) -> list[str]:
         chance,
         "; ".join(filter(None, [said, _lost(standing, folds)])),
     ]
+
+
+def _left_row(one: LeftAfter, like: Interval) -> list[str]:
+    """Return the row of a finalist of which nothing is said."""
+    searched = "" if one.searched is None else _scored(one.searched, like)
+    said = f"left out after {one.folds} folds"
+    return [one.finalist, _scored(one.accuracy, like), searched, "", "", "", said]
 
 
 def role_of_recommended(verdict: VerdictConclusion) -> str:

@@ -37,10 +37,10 @@ def seconds(trainings, each=10.0, as_long=1.0):
 
 def test_a_confirmation_that_fits_is_kept_whole_else_folds_are_saved_and_then_finalists():
     says = reservation()
-    assert kept(says, 10_000) == (6, 20, seconds(120)), "six finalists"
-    assert kept(says, seconds(120) - 1) == (5, 20, seconds(100))
+    assert kept(says, 10_000) == (6, 20, seconds(84)), "six finalists, of which three go on"
+    assert kept(says, seconds(84) - 1) == (5, 20, seconds(76))
     assert kept(says, seconds(40)) == (2, 20, seconds(40)), "the best and the baseline"
-    assert kept(reservation(folds=40), seconds(6 * 28)) == (6, 28, seconds(6 * 28))
+    assert kept(reservation(folds=40), seconds(108)) == (6, 28, seconds(108))
     assert kept(reservation(folds=8), seconds(6 * 8)) == (6, 8, seconds(6 * 8)), "as the space says"
     assert kept(says, 100, left=seconds(40)) == (2, 20, seconds(40)), "the least has more"
     assert kept(says, 100, left=seconds(40) - 1) == (0, 0, 0)
@@ -50,7 +50,10 @@ def test_a_confirmation_that_fits_is_kept_whole_else_folds_are_saved_and_then_fi
         "of the budget"
     )
     fewer = says([], each=10.0, start_up=5.0, most=seconds(80), left=1000).lacking
-    assert fewer == "it confirms 4 finalists on 20 folds in place of 6 on 20"
+    assert fewer == (
+        "it confirms 5 finalists on 8 folds and 3 of them on 20 in place of 6 finalists on 8 folds "
+        "and 3 of them on 20"
+    )
 
 
 def test_it_takes_the_time_of_the_trials_that_lead_of_which_folds_stop_some_early():

@@ -39,7 +39,8 @@ def keeping(seconds, fewest=2):
     def reserving(records, *, each, start_up, most, left):
         if seconds > most:
             return Reserve(lacking="no confirmation")
-        return Reserve(seconds, finalists=3, folds=20, fewest=fewest)
+        trains = "3 finalists on 20 folds"
+        return Reserve(seconds, finalists=3, folds=20, trains=trains, fewest=fewest)
 
     return reserving
 
