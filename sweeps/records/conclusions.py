@@ -254,6 +254,11 @@ class VerdictConclusion(_Part, frozen=True, tag_field="kind", tag="verdict"):
         is_open = self.is_early or self.standings[0].is_baseline or self.beats_baselines
         return self.taken if is_open else self.baselines[0]
 
+    @property
+    def figure(self) -> Interval:
+        """The figure to quote of the finalist to work with."""
+        return self.quotable if self.kept is self.taken else self.kept.accuracy
+
 
 class SelectionBiasConclusion(_Part, frozen=True, tag_field="kind", tag="selection_bias"):
     """By how much the search's best looks better there (`searched`) than on fresh folds."""

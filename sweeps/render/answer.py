@@ -250,7 +250,7 @@ class _VerdictInWords:
     def figure(self, tested: tuple[Interval, AtEvaluation] | None) -> str:
         """Return the figure to quote: that of the test set if it was read, else of fresh folds."""
         kept, bias = self._kept, self._verdict.quotable_bias
-        on_folds = self._verdict.quotable if kept is self._take else kept.accuracy
+        on_folds = self._verdict.figure
         if tested is not None:
             score, at = tested
             # Samples of both are new, so that their errors add up.

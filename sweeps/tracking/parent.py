@@ -70,7 +70,7 @@ from sweeps.tracking.projection import Projection
 from sweeps.tracking.projector import ProjectionReport, Projector
 from sweeps.tracking.runs import KnownSweep
 from sweeps.tracking.store import IncompleteError, is_outage
-from sweeps.tracking.view import directions, mark_front, view_of
+from sweeps.tracking.view import CHAMPION, directions, mark_confirmed, mark_front, view_of
 from sweeps.workspace.addresses import redacted
 from sweeps.workspace.provenance import is_mixed
 
@@ -365,15 +365,23 @@ def end_parent(
         **report,
     }
 
+    verdict = confirmed.verdict if confirmed else None
+    said = {} if confirmed is None else {CHAMPION: confirmed.finalist}
+    said |= {} if verdict is None else {"settled": str(verdict.settled).lower()}
+
     def describe(client: Any, sweep: KnownSweep) -> str:
-        client.set_experiment_tag(sweep.experiment_id, *view_of(info, records, best, important))
+        view = view_of(info, records, best, important, is_confirmed=verdict is not None)
+        client.set_experiment_tag(sweep.experiment_id, *view)
         mark_front(client, sweep, info, records)
+        if verdict is not None:
+            found = verdict, store.state().confirmed[-1].at
+            mark_confirmed(client, sweep, info, records, found)
         return directions(info, sweep, best, note, noted)
 
     projection.finish_sweep(
         info,
         ending.status,
-        {**end.tags, **TABLE_TAGS, **({"champion": confirmed.finalist} if confirmed else {})},
+        {**end.tags, **TABLE_TAGS, **said},
         projection.arrange(info, describe),
         best=end.best,
         files=files,

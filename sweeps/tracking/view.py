@@ -20,14 +20,23 @@ from urllib.parse import quote
 
 from sweeps.analysis.table import in_order_of_space, merge_orders
 from sweeps.journal.events import Record
+from sweeps.records.conclusions import VerdictConclusion
 from sweeps.records.confusion import confusion_of, confusion_tags
 from sweeps.records.ranking import leading, pareto_front
 from sweeps.records.sweep import SweepInfo
-from sweeps.tracking.content import LABEL_SUFFIX, as_typed, label_params, safe_key, varied_params
+from sweeps.tracking.content import (
+    LABEL_SUFFIX,
+    Measured,
+    as_typed,
+    label_params,
+    safe_key,
+    varied_params,
+)
 from sweeps.tracking.pictures import KEY, plan_pictures
-from sweeps.tracking.runs import KnownSweep, search
+from sweeps.tracking.runs import KnownSweep, log_values, search
 from sweeps.workspace.failpoints import reached
 
+Confirmation = tuple[VerdictConclusion, int]
 ON_FRONT: Final = "pareto_front"
 """Tag of the runs on the front, with the value `true`; the other runs lack it."""
 
@@ -60,6 +69,52 @@ def mark_front(client: Any, sweep: KnownSweep, info: SweepInfo, records: Iterabl
     for run_id in sorted(wanted - marked):
         client.set_tag(run_id, ON_FRONT, "true")
         reached("front.marked")
+
+
+CONFIRMED: Final = "confirmed"
+"""Metric of the runs of finalists and of the sweep: the score on fresh folds; with `_low` and
+`_high` its 95 % interval. Of the champion and of the sweep it is the figure to quote."""
+CHAMPION: Final = "champion"
+"""Tag of the champion's run, with the value `true`; that of the sweep names it."""
+
+
+def mark_confirmed(
+    client: Any, sweep: KnownSweep, info: SweepInfo, records: Iterable[Record], found: Confirmation
+) -> None:
+    """Show the verdict in the runs of the finalists, and of the sweep; what is there stays.
+
+    Args:
+        client: The `MlflowClient`.
+        sweep: Its runs.
+        info: The sweep.
+        records: All its attempts.
+        found: The verdict that is in force, and when it came, in milliseconds since the epoch.
+    """
+    verdict, at = found
+    last = {record.trial: record.key for record in records if record.ends_trial}
+    figures = {
+        sweep.children[last[one.trial]][0]: verdict.quotable
+        if one is verdict.taken
+        else one.accuracy
+        for one in verdict.standings
+        if not one.is_control and last.get(one.trial) in sweep.children
+    }
+    figures[sweep.parent_id] = verdict.figure
+    for run_id, figure in figures.items():
+        wanted = {CONFIRMED: figure.value, f"{CONFIRMED}_low": figure.low,
+                  f"{CONFIRMED}_high": figure.high}  # fmt: skip
+        there = client.get_run(run_id).data.metrics
+        if any(there.get(name) != value for name, value in wanted.items()):
+            points = [Measured(name, value, at, 0) for name, value in wanted.items()]
+            log_values(client, run_id, metrics=points)
+            reached("confirmed.valued")
+    taken = last.get(verdict.taken.trial) if not verdict.taken.is_control else None
+    champion = sweep.children[taken][0] if taken in sweep.children else None
+    marked = search(client, sweep.experiment_id, {"sweep_id": info.id, CHAMPION: "true"})
+    for run_id in {run.info.run_id for run in marked} - {champion}:
+        client.delete_tag(run_id, CHAMPION)
+    if champion is not None:
+        client.set_tag(champion, CHAMPION, "true")
 
 
 _TAG_PREFIX: Final = "mlflow.sharedViewState."
@@ -255,6 +310,8 @@ def view_of(
     records: Sequence[Record],
     best: Sequence[Record],
     important: Sequence[str] = (),
+    *,
+    is_confirmed: bool = False,
 ) -> tuple[str, str]:
     """Return the tag with the view of a sweep: the parameter that matters most comes first.
 
@@ -264,6 +321,7 @@ def view_of(
         best: Its best complete trials with their arrays.
         important: Parameters in the order of their importance; the others follow in that of the
             space, as in the report.
+        is_confirmed: Whether finalists have a score on fresh folds, which is a column then.
     """
     complete = leading(records, info.objectives)
     varied = [varied_params(info.at(record.trial), record) for record in complete]
@@ -274,7 +332,8 @@ def view_of(
     plans = plan_pictures(best)
     # What people look for whatever the objective is: the experiment's first metric.
     metrics = [name for r in records if r.result is not None for name in r.result.metrics]
-    beside = [*metrics[:1], *(["best_epoch"] if "best_epoch" in metrics else [])]
+    beside = [CONFIRMED] if is_confirmed else []
+    beside += [*metrics[:1], *(["best_epoch"] if "best_epoch" in metrics else [])]
     histories = (record.result.history for record in records if record.result)
     # What pruners watch comes first, then the metrics of validation.
     kept = dict.fromkeys(name for history in histories for name in history)

@@ -322,7 +322,7 @@ def _compared(data: SweepData) -> dict[int, AccuracyDifference]:
 def fold_facts(verdict: VerdictConclusion, conclusions: Sequence[Conclusion]) -> list[Fact]:
     """Return the figure to quote and the leads over baselines, each with its measurement."""
     leader, taken, own = verdict.standings[0], verdict.taken, verdict.kept
-    score, on = verdict.quotable if own is taken else own.accuracy, "fresh folds"
+    score, on = verdict.figure, "fresh folds"
     if (tested := on_test_set(verdict, conclusions)) is not None:
         score, on = tested[0], "the test set"
     detail = f"{own.finalist} on {on}, {unsigned_span(score, metric=verdict.metric)}"
