@@ -454,7 +454,8 @@ def _confirmed(home: Home, info: SweepInfo) -> Confirmed:
     if verdict and verdict.standings[0].accuracy.unit != scored.unit:
         scored = replace(scored, unit="number")  # an accuracy in percent
     store = home.store(confirmed.confirmation)
-    trainings = Trainings.read(store, confirmed.left_out, scored)
+    left_after = [one.finalist for one in verdict.left_after] if verdict else []
+    trainings = Trainings.read(store, [*confirmed.left_out, *left_after], scored)
     margin = verdict.margin if verdict else MARGIN
     return Confirmed(info.name, trainings, confirmed.finalist, margin)
 
