@@ -42,6 +42,7 @@ from sweeps.confirm.best import LOOKS, Joint, claims_at
 from sweeps.confirm.comparison import FIRST, FIRST_IF_QUICK, Verdict, best_of, decide, margin_of
 from sweeps.confirm.finalists import Finalist
 from sweeps.confirm.intervals import Outcomes
+from sweeps.records.conclusions import LeftAfter
 
 FLOOR: Final = 0.055
 """No error may be more frequent, in any generator; but see `RARE`."""
@@ -136,8 +137,8 @@ def led(draw: Draw, lead: float, first: int, draws: int) -> Counter[str]:
     """Return how often a true leader, or another one, is called better at the first look."""
     found: Counter[str] = Counter()
     for _ in range(draws):
-        left, outcomes = left_of(draw(lead, folds=FOLDS), first)
-        better = verdict_of(left, outcomes)
+        left, outcomes, others = left_of(draw(lead, folds=FOLDS), first)
+        better = verdict_of(left, outcomes, others)
         is_first = better.standings[0].trial == 0
         found["seen" if is_first else "wrong"] += better.is_settled
         found["left out"] += all(one.trial for one in left)
@@ -148,7 +149,7 @@ def peek(draw: Draw, first: int, draws: int) -> Counter[str]:
     """Return how often any of all looks at equals errs."""
     found: Counter[str] = Counter()
     for _ in range(draws):
-        left, outcomes = left_of(draw(0, folds=LOOKS[-1]), first)
+        left, outcomes, _ = left_of(draw(0, folds=LOOKS[-1]), first)
         margin = margin_of(left)
         claims = [claims_at(Joint.of(outcomes.first(look)), margin) for look in LOOKS]
         found["false at any look"] += any(claim.better is not None for claim in claims)
@@ -156,8 +157,8 @@ def peek(draw: Draw, first: int, draws: int) -> Counter[str]:
     return found
 
 
-def left_of(outcomes: Outcomes, first: int) -> tuple[list[Finalist], Outcomes]:
-    """Return the finalists that go on after the first folds, and their outcomes on all.
+def left_of(outcomes: Outcomes, first: int) -> tuple[list[Finalist], Outcomes, list[LeftAfter]]:
+    """Return the finalists that go on after the first folds, their outcomes on all, and the others.
 
     Of more than two the last is the baseline.
     """
@@ -166,19 +167,26 @@ def left_of(outcomes: Outcomes, first: int) -> tuple[list[Finalist], Outcomes]:
         labels[-1] = "baseline-first"
     finalists = [Finalist(label, n, {}, ACCURACY, n + 1) for n, label in enumerate(labels)]
     if first == FOLDS:
-        return finalists, outcomes
+        return finalists, outcomes, []
     means = outcomes.by_fold[:, :first].mean(axis=1)
     going = best_of(finalists, dict(zip(labels, means, strict=True)))
+    left = [
+        LeftAfter(one.label, one.trial, first, float(means[one.trial]), ACCURACY)
+        for one in finalists
+        if one not in going
+    ]
     places = [one.trial for one in going]
-    return going, replace(outcomes, scores=outcomes.scores[places])
+    return going, replace(outcomes, scores=outcomes.scores[places]), left
 
 
 _ALL_OF_THE_SEARCH: Final = 2
 
 
-def verdict_of(finalists: Sequence[Finalist], outcomes: Outcomes) -> Verdict:
+def verdict_of(
+    finalists: Sequence[Finalist], outcomes: Outcomes, left_after: Sequence[LeftAfter]
+) -> Verdict:
     """Return the verdict of finalists that cost the same."""
-    return decide(outcomes, finalists, {})
+    return decide(outcomes, finalists, {}, left_after=left_after)
 
 
 def table(result: dict[str, Any]) -> str:

@@ -51,12 +51,33 @@ class Interval:
         """The distance from the value to the end that is farther."""
         return max(self.high - self.value, self.value - self.low)
 
-    def cut(self, metric: str) -> Self:
-        """Return the interval of a metric's value as far as the metric can be there."""
-        low, high = limits_of(metric)
-        if not low <= self.value <= high:
-            return self  # in percent, or negated: another metric than its name says
-        return replace(self, low=max(low, self.low), high=min(high, self.high))
+    def within(self, metric: str) -> Self:
+        """Return the interval of a metric's value within what the metric can be.
+
+        It is as wide near its value, on a scale without limits: the logit between two, the log
+        beside one (the delta method). Near a limit it is so wider on the other side; beside one
+        limit at most twice as far.
+        """
+        least, most = limits_of(metric)
+        below, above = self.value - least, most - self.value
+        if below < 0 or above < 0 or (math.isinf(below) and math.isinf(above)):
+            return self  # without a limit; or in percent, or negated: not what its name says
+        if not (below and above):
+            return replace(self, low=max(least, self.low), high=min(most, self.high))
+
+        def end(half: float) -> float:
+            """Return the end so far from the value; it is above 0 for the upper one."""
+            slope = half * (1 / below + 1 / above)  # 1 / inf is 0
+            grown = math.exp(max(-500.0, min(slope, 500.0)))
+            if math.isinf(above):
+                moved = below * (grown - 1)
+                return self.value + (min(moved, 2 * half) if half > 0 else moved)
+            if math.isinf(below):
+                moved = above * (1 - 1 / grown)
+                return self.value + (max(moved, 2 * half) if half < 0 else moved)
+            return least + (most - least) * below * grown / (below * grown + above)
+
+        return replace(self, low=end(self.low - self.value), high=end(self.high - self.value))
 
     def lies_within(self, margin: float) -> bool:
         """Whether the whole interval lies between `-margin` and `margin`, ends excluded."""

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sweeps.interval import Interval, limits_of
+from sweeps.interval import Interval
 
 if TYPE_CHECKING:
     from search_spaces.parameters import Value
@@ -206,13 +206,10 @@ def span(interval: Interval, between: str = "..", digits: int | None = None) -> 
     )
 
 
-def unsigned_span(interval: Interval, digits: int | None = None, metric: str = "") -> str:
-    """Write the ends of a value: `93.92 to 95.22`; of a metric also whether its limit cuts one."""
+def unsigned_span(interval: Interval, digits: int | None = None) -> str:
+    """Write the ends of a value: `93.92 to 95.22`."""
     digits = decimals(interval) if digits is None else digits
-    ends = " to ".join(scaled(end, interval.unit, digits=digits) for end in interval.ends)
-    limits = filter(math.isfinite, limits_of(metric))
-    is_cut = any(end in interval.ends and end != interval.value for end in limits)
-    return f"{ends}, cut at its limit" if is_cut else ends
+    return " to ".join(scaled(end, interval.unit, digits=digits) for end in interval.ends)
 
 
 def gain(interval: Interval, digits: int | None = None) -> str:

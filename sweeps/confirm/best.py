@@ -195,6 +195,7 @@ class Joint:
     Attributes:
         means: (K,) mean scores.
         covariance: (K, K) of the means; positive semidefinite.
+        fixed_covariance: (K, K) the part of it that more folds do not reduce.
         errors: (K, K) standard error of the difference of two finalists.
         freedom: (K, K) its degrees of freedom.
         fixed: (K, K) the part of its variance that more folds do not reduce.
@@ -205,6 +206,7 @@ class Joint:
 
     means: NDArray[np.float64]
     covariance: NDArray[np.float64] = field(repr=False)
+    fixed_covariance: NDArray[np.float64] = field(repr=False)
     errors: NDArray[np.float64] = field(repr=False)
     freedom: NDArray[np.float64] = field(repr=False)
     fixed: NDArray[np.float64] = field(repr=False)
@@ -231,8 +233,8 @@ class Joint:
             variances = np.where(is_larger, jackknife, variances)
             freedom = np.where(is_larger, np.minimum(freedom, outcomes.folds - 1.0), freedom)
         fixed = np.maximum(pairs.of_samples - pairs.of_noise, 0.0)
-        means, covariance = moments.means, moments.covariance()
-        found = means, covariance, np.sqrt(variances), freedom, fixed, outlying
+        covariances = moments.covariance(), moments.fixed_covariance()
+        found = moments.means, *covariances, np.sqrt(variances), freedom, fixed, outlying
         return cls(*found, outcomes.folds, moments.mean_estimates())
 
     @cached_property
@@ -443,7 +445,24 @@ def normal_critical(level: float) -> float:
     return float(-ndtri(level))
 
 
-def quotable(joint: Joint, taken: int) -> tuple[Interval, float]:
+@dataclass(frozen=True)
+class LeftOut:
+    """The finalists that were left out after the first folds: those on all were picked there.
+
+    Attributes:
+        first: On how many folds all finalists were trained.
+        means: Their means there, larger is better.
+        stays: (K,) whether a finalist on all folds is there whatever its mean was.
+        most: How many others are, those with the best means.
+    """
+
+    first: int
+    means: Sequence[float]
+    stays: Sequence[bool]
+    most: int
+
+
+def quotable(joint: Joint, taken: int, left: LeftOut | None = None) -> tuple[Interval, float]:
     """Return the figure of a finalist that was selected on the folds that measure it, and its bias.
 
     The figure is its mean less the bias, with a 95 % interval that allows for the selection.
@@ -453,30 +472,62 @@ def quotable(joint: Joint, taken: int) -> tuple[Interval, float]:
     better than the leader's, so that one finalist's own level is enough (Venter 1988; Fuentes,
     Casella & Wells 2018). The bias is that of the largest of draws around the means, which are
     shrunk to their common mean as far as their spread is no more than their errors (Stein 1956).
+    Those that were left out are drawn, too: their errors are taken for those of the others.
     """
     errors = np.array([one.error for one in joint.estimates])
     freedom = np.array([one.freedom for one in joint.estimates])
-    level = single_level(joint.covariance, LEVEL / 2)
+    more = len(left.means) if left is not None else 0
+    level = single_level(_with_more(joint.covariance, more), LEVEL / 2)
     low = joint.means[taken] - _quantile(level, freedom[taken]) * errors[taken]
     if taken == joint.leader:
         high = float((joint.means + _quantile(LEVEL / 2, freedom) * errors).max())
     else:
         high = float(joint.means[taken] + _quantile(level, freedom[taken]) * errors[taken])
-    bias = _bias_of_the_largest(joint) if taken == joint.leader else 0.0
+    bias = _bias_of_the_largest(joint, left) if taken == joint.leader else 0.0
     mean = float(joint.means[taken]) - bias
     return Interval(mean, min(float(low), mean), max(high, mean)), bias
 
 
-def _bias_of_the_largest(joint: Joint) -> float:
-    count = len(joint.means)
+def _with_more(covariance: NDArray[np.float64], more: int) -> NDArray[np.float64]:
+    """Return a covariance with more finalists: each of them varies as the others do on average."""
+    count = len(covariance)
+    if not more:
+        return covariance
+    own = float(np.diag(covariance).mean())
+    apart = (float(covariance.sum()) - count * own) / max(count * (count - 1), 1)
+    whole = np.full((count + more, count + more), apart)
+    np.fill_diagonal(whole, own)
+    whole[:count, :count] = covariance
+    return whole
+
+
+def _bias_of_the_largest(joint: Joint, left: LeftOut | None) -> float:
+    means = np.concatenate([joint.means, left.means if left is not None else []])
+    count, more = len(means), len(means) - len(joint.means)
     if count < 2:
         return 0.0
-    centred = joint.means - joint.means.mean()
+    covariance = _with_more(joint.covariance, more)
+    centred = means - means.mean()
     centring = np.eye(count) - 1 / count
-    by_chance = float(np.trace(centring @ joint.covariance @ centring))
+    by_chance = float(np.trace(centring @ covariance @ centring))
     seen = float((centred**2).sum())
     kept = max(0.0, 1 - by_chance / seen) if seen > 0 else 0.0
-    truths = joint.means.mean() + kept * centred
-    drawn = truths[:, None] + _root(joint.covariance) @ _draws(count)
+    truths = means.mean() + kept * centred
+    if left is None or not more:
+        drawn = truths[:, None] + _root(covariance) @ _draws(count)
+    else:
+        fixed = _with_more(joint.fixed_covariance, more)
+        a_fold = (covariance - fixed) * joint.folds
+        of_samples, early, late = np.split(_draws(3 * count), 3)
+        common = truths[:, None] + _root(fixed) @ of_samples
+        early = _root(a_fold / left.first) @ early
+        late = _root(a_fold / (joint.folds - left.first)) @ late
+        share = left.first / joint.folds
+        drawn = common + share * early + (1 - share) * late
+        is_free = ~np.array([*left.stays, *[False] * more])
+        places = np.argsort(np.argsort(-(common + early)[is_free], axis=0), axis=0)
+        goes_on = np.ones(drawn.shape, bool)
+        goes_on[is_free] = places < left.most
+        drawn = np.where(goes_on, drawn, -np.inf)
     largest = drawn.argmax(axis=0)
     return max(float((drawn.max(axis=0) - truths[largest]).mean()), 0.0)

@@ -16,6 +16,7 @@ from sweeps.capabilities import FOLDS_A_REPEAT, PREDICTIONS, SAMPLES, Evaluated
 from sweeps.confirm.best import (
     Claims,
     Joint,
+    LeftOut,
     all_claims,
     behind_the_best,
     folds_needed,
@@ -107,11 +108,13 @@ def decide(
     costs: Mapping[str, float],
     margin: float | None = None,
     scored: Scored = ACCURACY,
+    left_after: Sequence[LeftAfter] = (),
 ) -> Verdict:
     """Compare every finalist with the best, see best.py.
 
     With fewer than 20 folds nothing is said of a finalist. Outcomes are in the order of finalists,
-    costs by their labels. Without a margin it is that of `margin_of`.
+    costs by their labels. Without a margin it is that of `margin_of`. The figure to quote allows
+    for the finalists that were left out after the first folds.
     """
     margin = margin_of(finalists, scored) if margin is None else margin
     joint = Joint.of(outcomes)
@@ -123,7 +126,7 @@ def decide(
     order = sorted(range(len(made)), key=lambda n: (n != joint.leader, -joint.means[n]))
     as_good = (number for number in order if made[number].as_good)
     taken = min(as_good, key=lambda number: costs.get(made[number].finalist, 0.0))
-    figure, bias = quotable(joint, taken)
+    figure, bias = quotable(joint, taken, _left_out(finalists, left_after, scored))
     gained = _gain_over_control(outcomes, finalists)
     return Verdict(
         standings=[made[number] for number in order],
@@ -135,6 +138,16 @@ def decide(
         gain_over_control=gained and scored.difference(gained),
         components=components_of(joint),
     )
+
+
+def _left_out(
+    finalists: Sequence[Finalist], left_after: Sequence[LeftAfter], scored: Scored
+) -> LeftOut | None:
+    if not left_after:
+        return None
+    stays = [one.is_baseline or one.is_control for one in finalists]
+    means = [scored.sign * one.accuracy for one in left_after]
+    return LeftOut(left_after[0].folds, means, stays, GO_ON)
 
 
 def _standing(
@@ -409,11 +422,12 @@ def compare_finalists(
     left_out: Collection[str] = (),
     margin: float | None = None,
     scored: Scored = ACCURACY,
+    left_after: Sequence[LeftAfter] = (),
 ) -> Comparison | None:
     """Compare finalists on the folds that all of them were trained on.
 
     Others (`left_out`, by label) may have been trained, too. Without a margin it is that of
-    `margin_of`.
+    `margin_of`. For `left_after` see `decide`.
 
     Returns:
         The comparison; None before two repeats are whole, and if the finalist to take has no
@@ -439,7 +453,7 @@ def compare_finalists(
     costs = {label: _cost(trainings.of(label, whole)) for label in labels}
     records = {**trainings.found, **trainings.lost}
     ended = {label: Counter(records[fold, label].outcome for fold in whole) for label in labels}
-    verdict = decide(outcomes, finalists, costs, margin, scored)
+    verdict = decide(outcomes, finalists, costs, margin, scored, left_after)
     if not ended[verdict.champion]["complete"]:
         return None
     standings = [

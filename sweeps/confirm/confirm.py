@@ -521,6 +521,7 @@ class _Work:
                 self._left_out,
                 checked.margin,
                 checked.scored,
+                self._left_after,
             )
             self.result.comparison = comparison
             if comparison is None or self._ran.stopped_by:

@@ -68,7 +68,7 @@ class Scored:
     def measured(self, oriented: Interval) -> Interval:
         """Return an interval of oriented values as one of the metric, in its unit and limits."""
         turned = oriented if self.sign > 0 else -oriented
-        return self.difference(turned).cut(self.metric)
+        return self.difference(turned).within(self.metric)
 
     def difference(self, oriented: Interval) -> Interval:
         """Return an interval of differences in the unit of the metric; above 0 is better."""

@@ -318,6 +318,10 @@ class Moments:
         parts = self.estimates(*(np.diag(matrix) for matrix in self.of_pairs))
         return [Estimate(*map(float, one)) for one in zip(self.means, *parts, strict=True)]
 
+    def fixed_covariance(self) -> NDArray[np.float64]:
+        """Return (K, K) the part of the covariance of the means that more folds do not reduce."""
+        return self.of_pairs.samples - self.of_pairs.noise / int(self.sizes.sum())
+
     def covariance(self) -> NDArray[np.float64]:
         """Return (K, K) the covariance of the means; what folds add is made semidefinite."""
         beyond = self._beyond(self.of_pairs.noise, self.of_pairs.folds)
@@ -354,6 +358,10 @@ class FoldMoments:
         """Return every mean with its error."""
         parts = self._parts(np.diag(self.between))
         return [Estimate(*map(float, one)) for one in zip(self.means, *parts, strict=True)]
+
+    def fixed_covariance(self) -> NDArray[np.float64]:
+        """Return (K, K) the part of the covariance of the means that more folds do not reduce."""
+        return self.between / (FOLDS_A_REPEAT - 1)
 
     def covariance(self) -> NDArray[np.float64]:
         """Return (K, K) the covariance of the means."""

@@ -273,7 +273,7 @@ class _VerdictInWords:
 
     def _with_ends(self, score: Interval) -> str:
         """Write a score with its interval: `94.6 % (93.9 to 95.2)`."""
-        ends = unsigned_span(score, _decimals(score), self._verdict.metric)
+        ends = unsigned_span(score, _decimals(score))
         return f"{_figure(score)} ({ends})"
 
     def search(self, bias: SelectionBiasConclusion | None) -> list[str]:

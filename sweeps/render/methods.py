@@ -180,13 +180,13 @@ def results(verdict: VerdictConclusion) -> Iterator[str]:
         kept = verdict.kept
         yield (
             f"None was shown to be better than {kept.finalist}, which is kept; its "
-            f"{fresh_name(verdict.metric)} is {_score(kept.accuracy, verdict.metric)}."
+            f"{fresh_name(verdict.metric)} is {_score(kept.accuracy)}."
         )
     else:
         own, bias = verdict.quotable, verdict.quotable_bias
         less = gain(replace(own, value=bias)).lstrip("+")
         why = f", corrected by {less} for its selection on these folds" if bias else ""
-        score = _score(own, verdict.metric)
+        score = _score(own)
         yield f"{taken} was chosen; its {fresh_name(verdict.metric)} is {score}{why}."
 
 
@@ -197,7 +197,7 @@ def _test(conclusions: Sequence[Conclusion]) -> Iterator[str]:
     for one in tested:
         champion, at = one.finalists[0], one.evaluation
         why = f" (reason for evaluating again: {at.reason})" if at.reason else ""
-        score = _score(champion.accuracy, one.metric)
+        score = _score(champion.accuracy)
         found = f"recognised {score} of {one.samples} samples"
         if champion.accuracy.unit != "share":
             found = f"had {fresh_name(one.metric)} {score} on {one.samples} samples"
@@ -227,6 +227,6 @@ def margin_of(verdict: VerdictConclusion) -> str:
     return f"{scaled(verdict.margin)} points" if is_share else f"{verdict.margin:.3g}"
 
 
-def _score(score: Interval, metric: str) -> str:
+def _score(score: Interval) -> str:
     digits = 2 if score.unit == "share" else decimals(score)
-    return f"{figure(score.value, score.unit, digits)} ({unsigned_span(score, metric=metric)})"
+    return f"{figure(score.value, score.unit, digits)} ({unsigned_span(score)})"

@@ -25,10 +25,11 @@ def test_it_counts_what_the_verdict_says_and_prints_limits(monkeypatch):
 
 def test_of_six_the_best_two_and_the_baseline_are_left_after_the_first_folds():
     outcomes = simulated(np.random.default_rng(5), [0, 20, 0, 20, 0, -20], 6, 20)
-    left, own = intervals.left_of(outcomes, FIRST)
+    left, own, others = intervals.left_of(outcomes, FIRST)
     assert [one.label for one in left] == ["trial-1", "trial-3", "baseline-first"]
     np.testing.assert_array_equal(own.scores, outcomes.scores[[1, 3, 5]])
-    left, own = intervals.left_of(outcomes, 20)
+    assert [one.finalist for one in others] == ["trial-0", "trial-2", "trial-4"]
+    left, own, _ = intervals.left_of(outcomes, 20)
     assert (len(left), own.finalists) == (6, 6)
 
 

@@ -325,7 +325,7 @@ def fold_facts(verdict: VerdictConclusion, conclusions: Sequence[Conclusion]) ->
     score, on = verdict.figure, "fresh folds"
     if (tested := on_test_set(verdict, conclusions)) is not None:
         score, on = tested[0], "the test set"
-    detail = f"{own.finalist} on {on}, {unsigned_span(score, metric=verdict.metric)}"
+    detail = f"{own.finalist} on {on}, {unsigned_span(score)}"
     quoted = figure(score.value, score.unit, 2 if score.unit == "share" else decimals(score))
     facts = [Fact(f"{fresh_name(verdict.metric)} to quote", quoted, detail)]
     for one in verdict.standings:

@@ -6,6 +6,8 @@ import json
 
 import numpy as np
 import pytest
+from scipy.special import expit
+from scipy.special import logit as logit_of
 from typer.testing import CliRunner
 
 from sweeps.cli import app
@@ -17,13 +19,13 @@ from sweeps.errors import UsageError
 from sweeps.experiment import ParameterInfo, TrialSpec
 from sweeps.experiments.folds import FoldExperiment, numbered
 from sweeps.experiments.loading import load_experiment
-from sweeps.interval import Interval
+from sweeps.interval import LIMITS, Interval
 from sweeps.records import RecordStore
-from sweeps.wording import unsigned_span
 from tests.chance import at_most
 from tests.sweeps.factories import make_record
 from tests.sweeps.folding_experiment import SAMPLES, SEARCHED, SPACE, FoldingExperiment
 
+E = np.e
 KINDS = {
     "accuracy": "samples and seeds",
     "mae": "samples and seeds",
@@ -236,15 +238,25 @@ def test_an_accuracy_that_is_counted_in_percent_is_a_plain_number():
     assert scored.in_unit_of([Finalist("trial-1", 1, {}, 93.2, 1)]).unit == "number"
 
 
+def logit(low, high):
+    """Return what makes of a value its ends on the logit scale, by another formula than ours."""
+    return lambda value: tuple(
+        float(expit(logit_of(value) + (end - value) / (value * (1 - value)))) for end in (low, high)
+    )
+
+
 @pytest.mark.parametrize(
-    ("metric", "direction", "value", "ends", "cut"),
+    ("metric", "direction", "value", "ends", "within"),
     [
-        ("best_val_f1", "maximize", 0.84, (0.69, 1.08), (0.69, 1.0)),
-        ("roc_auc", "maximize", 0.1, (-0.1, 0.3), (0.0, 0.3)),
-        ("best_val_accuracy", "maximize", 0.99, (0.97, 1.01), (0.97, 1.0)),
-        ("best_val_r2", "maximize", 0.9, (-0.7, 1.2), (-0.7, 1.0)),
-        ("best_val_price_rmse", "minimize", 0.2, (-0.3, 0.7), (0.0, 0.7)),
-        ("best_val_cross_entropy", "minimize", 0.2, (-0.3, 0.7), (0.0, 0.7)),
+        ("best_val_f1", "maximize", 0.84, (0.69, 1.08), logit(0.69, 1.08)),
+        ("roc_auc", "maximize", 0.1, (-0.1, 0.3), logit(-0.1, 0.3)),
+        ("best_val_accuracy", "maximize", 0.99, (0.97, 1.01), logit(0.97, 1.01)),
+        ("best_val_accuracy", "maximize", 1.0, (0.97, 1.01), (0.97, 1.0)),
+        ("best_val_r2", "maximize", 0.9, (0.85, 0.95), (1 - 0.1 * E**0.5, 1 - 0.1 / E**0.5)),
+        ("best_val_r2", "maximize", 0.9, (-0.7, 1.2), (-2.3, 1 - 0.1 / E**3)),
+        ("best_val_price_rmse", "minimize", 0.2, (0.1, 0.3), (0.2 / E**0.5, 0.2 * E**0.5)),
+        ("best_val_price_rmse", "minimize", 0.2, (-0.3, 0.7), (0.2 / E**2.5, 1.2)),
+        ("best_val_cross_entropy", "minimize", 0.0, (-0.3, 0.7), (0.0, 0.7)),
         ("accuracy", "maximize", 99.0, (97.0, 101.0), (97.0, 101.0)),  # in percent
         ("neg_mae", "maximize", -0.2, (-0.7, 0.3), (-0.7, 0.3)),
         ("loss", "minimize", -0.2, (-0.7, 0.3), (-0.7, 0.3)),  # a loss of its own kind
@@ -252,12 +264,22 @@ def test_an_accuracy_that_is_counted_in_percent_is_a_plain_number():
         ("profit", "maximize", 0.2, (-0.3, 1.7), (-0.3, 1.7)),
     ],
 )
-def test_no_interval_leads_beyond_what_its_metric_can_be(metric, direction, value, ends, cut):
+def test_no_interval_leads_beyond_what_its_metric_can_be(metric, direction, value, ends, within):
     scored = Scored.by(metric, direction)
     oriented = Interval(value, *ends)
     found = scored.measured(oriented if direction == "maximize" else -oriented)
-    assert (found.value, *found.ends) == (value, *cut)
-    assert ("limit" in unsigned_span(found, metric=metric)) == (cut != ends)
+    wanted = within(value) if callable(within) else within
+    assert found.value == value
+    assert found.ends == pytest.approx(wanted)
+
+
+def test_an_interval_is_as_it_was_far_from_the_limits_and_never_leads_beyond_them():
+    narrow = Interval(0.5, 0.499, 0.501).within("accuracy")
+    assert narrow.ends == pytest.approx((0.499, 0.501), abs=1e-8)
+    for metric, (least, most) in LIMITS.items():
+        for value in (1e-12, 0.3, 1 - 1e-12):
+            low, high = Interval(value, value - 40, value + 40).within(metric).ends
+            assert least <= low <= value <= high <= most
 
 
 @pytest.mark.parametrize("metric", ["mae", "auc"])

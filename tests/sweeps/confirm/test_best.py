@@ -6,23 +6,26 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.finalists import simulated
+from benchmarks.finalists import ACCURACY, simulated
 from sweeps.confirm.best import (
     AS_GOOD_AT_FIRST,
     LEVEL,
     LOOKS,
     TESTED,
     Joint,
+    LeftOut,
+    _with_more,
     all_claims,
     claims_at,
     folds_that_count,
     nominal,
     outlying_folds,
+    quotable,
     single_level,
     spent,
 )
 from sweeps.confirm.intervals import Outcomes, crossed_difference, crossed_mean
-from tests.chance import at_most
+from tests.chance import at_least, at_most
 
 
 def test_the_joint_covariance_gives_every_difference_its_crossed_error():
@@ -129,3 +132,47 @@ def test_looking_until_it_is_settled_calls_one_of_two_equals_better_in_five_of_a
         claims = [all_claims(outcomes.first(folds), 0.001) for folds in LOOKS if folds <= 56]
         settled += any(claim.better is not None for claim in claims)
     assert settled <= at_most(LEVEL, draws)
+
+
+# The figure to quote, where others were left out after the first folds.
+
+
+def left_after(outcomes, first=8, most=2):
+    """Return the outcomes of the two with the best first folds, and what was left out."""
+    means = outcomes.by_fold[:, :first].mean(axis=1)
+    order = np.argsort(-means)
+    left = LeftOut(first, means[order[most:]].tolist(), [False] * most, most)
+    return dataclasses.replace(outcomes, scores=outcomes.scores[order[:most]]), left
+
+
+def test_the_errors_of_those_that_were_left_out_are_those_of_the_others():
+    outcomes = simulated(np.random.default_rng(7), 0, 3, 20)
+    joint = Joint.of(outcomes)
+    others = LeftOut(8, [0.0, 0.0], [False] * 3, 3)
+    whole = _with_more(joint.covariance, 2)
+    np.testing.assert_array_equal(whole[:3, :3], joint.covariance)
+    assert whole[3, 3] == pytest.approx(np.diag(joint.covariance).mean())
+    apart = joint.covariance[np.triu_indices(3, 1)].mean()
+    assert [whole[3, 4], whole[0, 4]] == pytest.approx([apart, apart])
+    np.testing.assert_array_equal(_with_more(joint.covariance, 0), joint.covariance)
+    plain, own = quotable(joint, joint.leader)
+    allowing, bias = quotable(joint, joint.leader, others)
+    assert joint.means[joint.leader] - allowing.low > joint.means[joint.leader] - plain.low
+    assert bias <= own + 0.0005, "the others were far behind"
+    assert np.all(np.linalg.eigvalsh(joint.covariance - joint.fixed_covariance) > 0)
+
+
+@pytest.mark.slow
+def test_the_figure_to_quote_allows_for_those_that_were_left_out():
+    """Without them the leader of twelve equal finalists is quoted too high, and too surely."""
+    random, draws = np.random.default_rng(8), 80
+    found = {"plain": [], "allowing": []}
+    for _ in range(draws):
+        outcomes, left = left_after(simulated(random, 0, 12, 20))
+        joint = Joint.of(outcomes)
+        for name, given in (("plain", None), ("allowing", left)):
+            figure, _ = quotable(joint, joint.leader, given)
+            found[name].append((figure.value - ACCURACY, figure.low <= ACCURACY <= figure.high))
+    off, covered = ({k: np.mean([v[n] for v in vs]) for k, vs in found.items()} for n in (0, 1))
+    assert abs(off["allowing"]) < 0.001 < off["plain"]
+    assert covered["allowing"] >= at_least(0.95, draws) / draws

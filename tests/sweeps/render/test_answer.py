@@ -106,13 +106,6 @@ def test_a_winner_is_told_in_the_order_in_which_one_asks():
     ]
 
 
-def test_a_figure_whose_interval_was_cut_says_so():
-    cut = Interval(0.84, 0.69, 1.0, "number")
-    leader = replace(LEADER, accuracy=cut)
-    found = first(leader, quotable=cut, quotable_bias=0.0, metric="best_val_f1")
-    assert "Quote f1 0.84 (0.69 to 1.00, cut at its limit)." in found
-
-
 def test_it_is_twelve_lines_of_80_columns_with_its_three_commands():
     commands = {f"sweeps {word} mlp": "a hint" for word in ("confirm", "run", "report")}
     lines = with_commands(answer(WHOLE, PARAMS, is_served=True), commands)
