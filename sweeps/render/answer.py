@@ -51,6 +51,8 @@ _PARAMETER_LINES: Final = 2
 _MOST_NAMES: Final = 4
 _COUNTS: Final = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _SMALL: Final = 0.01
+_FEW: Final = 30
+"""The rule of three is for more trainings; of fewer the share is the exact one."""
 
 
 def answer(
@@ -79,6 +81,8 @@ def answer(
     lines = said.choice()
     lines += said.parameters(params or {})
     lines.append(said.figure(on_test_set(verdict, conclusions)))
+    if any(one.diverged or one.failed or one.outlying_folds for one in verdict.standings):
+        lines += [one for one in [rare_failures(verdict)] if one]
     lines += said.search(bias)
     lines.append(said.order())
     lines += _voting(votes)
@@ -103,6 +107,28 @@ def verification_in_words(verification: VerificationConclusion) -> str:
     return (
         "The champion's model is verified: rebuilt from its record, its answers to "
         f"{counted(verification.samples, 'sample')} are those of the training{off}{unsaved}."
+    )
+
+
+def rare_failures(verdict: VerdictConclusion) -> str:
+    """Return what the trainings of the champion cannot show: that some fail (the rule of three).
+
+    Empty if some of them did, and count.
+    """
+    taken, n = verdict.taken, verdict.folds
+    if taken.diverged or taken.failed or taken.outlying_folds:
+        return ""
+    most = 3 / n if n > _FEW else 1 - 0.05 ** (1 / n)
+    said = f"None of the {n} trainings of {taken.finalist} failed; up to {percent(most, 0)} may."
+    leads = [one.leader_ahead_by.value for one in verdict.baselines if one.leader_ahead_by]
+    lead = min(leads, default=0.0)
+    if taken.accuracy.unit != "share" or not 0 < lead < taken.accuracy.value:
+        return said
+    share = lead / taken.accuracy.value
+    needed = math.ceil(3 / share)
+    return (
+        f"{said[:-1]}, and if {percent(share, 1)} failed altogether the lead over the baseline was "
+        f"gone: {needed} trainings without a failure rule that out."
     )
 
 

@@ -25,7 +25,7 @@ from sweeps.records.conclusions import (
     VoteOnFolds,
     VotesConclusion,
 )
-from sweeps.render.answer import verification_in_words
+from sweeps.render.answer import rare_failures, verification_in_words
 from sweeps.render.methods import margin_of, results, selection_bias
 from sweeps.render.section import (
     Axis,
@@ -214,6 +214,7 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
             f"Folds far below a finalist's others: {each}. A bad training now and then may be "
             "missing from others by chance: more folds (--folds) see more of them."
         )
+    lines += [one for one in [rare_failures(verdict)] if one]
     lines.append(
         f"Compared by {fresh_name(verdict.metric)}, from {verdict.folds} folds, "
         f"{_covers(verdict)}, at this size of training set. A difference within "

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from sweeps.cli import app
@@ -18,7 +19,7 @@ from sweeps.home import Home
 from sweeps.interval import Interval
 from sweeps.records import ConfirmationRecord
 from sweeps.records.conclusions import LeftAfter
-from sweeps.render.answer import answer
+from sweeps.render.answer import answer, rare_failures
 from sweeps.render.methods import methods
 from sweeps.render.sections.confirmed import put_in_words
 from tests.homes import copy_home
@@ -209,6 +210,24 @@ def test_the_paragraph_for_a_paper_says_what_was_trained_on_which_folds():
     assert "The best 3 configurations of the search and 1 baseline were trained again" in said
     assert "on the same 8 folds of samples that had scored no trial; the 2 best of them" in said
     assert "Nothing is claimed of those left out after 8 folds: trial-2 and trial-3." in said
+
+
+def test_what_twenty_trainings_cannot_show_is_said_with_what_could():
+    said = rare_failures(told())
+    assert said == (
+        "None of the 20 trainings of trial-4 failed; up to 14 % may, and if 2.1 % failed "
+        "altogether the lead over the baseline was gone: 141 trainings without a failure rule "
+        "that out."
+    )
+    assert said in put_in_words(told()).lines
+    assert said not in answer([told()]), "no training of any finalist went wrong"
+    baseline = replace(told().standings[1], failed=1)
+    assert said in answer([replace(told(), standings=[told().standings[0], baseline])])
+    assert rare_failures(told(folds=40)).startswith(
+        "None of the 40 trainings of trial-4 failed; up"
+    )
+    taken = replace(told().standings[0], outlying_folds=1)
+    assert rare_failures(replace(told(), standings=[taken, baseline])) == ""
 
 
 def concluded(*leader, left=("trial-2", "trial-3")):
