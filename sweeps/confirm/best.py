@@ -446,14 +446,14 @@ def normal_critical(level: float) -> float:
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """The finalists that were left out after the first folds: those on all were picked there.
+class Selection:
+    """How the finalists on all folds were picked: by the first folds, where others were left out.
 
     Attributes:
         first: On how many folds all finalists were trained.
-        means: Their means there, larger is better.
+        means: The means of the others there, larger is better.
         stays: (K,) whether a finalist on all folds is there whatever its mean was.
-        most: How many others are, those with the best means.
+        most: How many of the rest are, those with the best means.
     """
 
     first: int
@@ -462,7 +462,7 @@ class LeftOut:
     most: int
 
 
-def quotable(joint: Joint, taken: int, left: LeftOut | None = None) -> tuple[Interval, float]:
+def quotable(joint: Joint, taken: int, picked: Selection | None = None) -> tuple[Interval, float]:
     """Return the figure of a finalist that was selected on the folds that measure it, and its bias.
 
     The figure is its mean less the bias, with a 95 % interval that allows for the selection.
@@ -476,14 +476,14 @@ def quotable(joint: Joint, taken: int, left: LeftOut | None = None) -> tuple[Int
     """
     errors = np.array([one.error for one in joint.estimates])
     freedom = np.array([one.freedom for one in joint.estimates])
-    more = len(left.means) if left is not None else 0
+    more = len(picked.means) if picked is not None else 0
     level = single_level(_with_more(joint.covariance, more), LEVEL / 2)
     low = joint.means[taken] - _quantile(level, freedom[taken]) * errors[taken]
     if taken == joint.leader:
         high = float((joint.means + _quantile(LEVEL / 2, freedom) * errors).max())
     else:
         high = float(joint.means[taken] + _quantile(level, freedom[taken]) * errors[taken])
-    bias = _bias_of_the_largest(joint, left) if taken == joint.leader else 0.0
+    bias = _bias_of_the_largest(joint, picked) if taken == joint.leader else 0.0
     mean = float(joint.means[taken]) - bias
     return Interval(mean, min(float(low), mean), max(high, mean)), bias
 
@@ -501,8 +501,8 @@ def _with_more(covariance: NDArray[np.float64], more: int) -> NDArray[np.float64
     return whole
 
 
-def _bias_of_the_largest(joint: Joint, left: LeftOut | None) -> float:
-    means = np.concatenate([joint.means, left.means if left is not None else []])
+def _bias_of_the_largest(joint: Joint, picked: Selection | None) -> float:
+    means = np.concatenate([joint.means, picked.means if picked is not None else []])
     count, more = len(means), len(means) - len(joint.means)
     if count < 2:
         return 0.0
@@ -513,21 +513,21 @@ def _bias_of_the_largest(joint: Joint, left: LeftOut | None) -> float:
     seen = float((centred**2).sum())
     kept = max(0.0, 1 - by_chance / seen) if seen > 0 else 0.0
     truths = means.mean() + kept * centred
-    if left is None or not more:
+    if picked is None or not more:
         drawn = truths[:, None] + _root(covariance) @ _draws(count)
     else:
         fixed = _with_more(joint.fixed_covariance, more)
         a_fold = (covariance - fixed) * joint.folds
         of_samples, early, late = np.split(_draws(3 * count), 3)
         common = truths[:, None] + _root(fixed) @ of_samples
-        early = _root(a_fold / left.first) @ early
-        late = _root(a_fold / (joint.folds - left.first)) @ late
-        share = left.first / joint.folds
+        early = _root(a_fold / picked.first) @ early
+        late = _root(a_fold / (joint.folds - picked.first)) @ late
+        share = picked.first / joint.folds
         drawn = common + share * early + (1 - share) * late
-        is_free = ~np.array([*left.stays, *[False] * more])
+        is_free = ~np.array([*picked.stays, *[False] * more])
         places = np.argsort(np.argsort(-(common + early)[is_free], axis=0), axis=0)
         goes_on = np.ones(drawn.shape, bool)
-        goes_on[is_free] = places < left.most
+        goes_on[is_free] = places < picked.most
         drawn = np.where(goes_on, drawn, -np.inf)
     largest = drawn.argmax(axis=0)
     return max(float((drawn.max(axis=0) - truths[largest]).mean()), 0.0)

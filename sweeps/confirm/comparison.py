@@ -16,7 +16,7 @@ from sweeps.capabilities import FOLDS_A_REPEAT, PREDICTIONS, SAMPLES, Evaluated
 from sweeps.confirm.best import (
     Claims,
     Joint,
-    LeftOut,
+    Selection,
     all_claims,
     behind_the_best,
     folds_needed,
@@ -126,7 +126,7 @@ def decide(
     order = sorted(range(len(made)), key=lambda n: (n != joint.leader, -joint.means[n]))
     as_good = (number for number in order if made[number].as_good)
     taken = min(as_good, key=lambda number: costs.get(made[number].finalist, 0.0))
-    figure, bias = quotable(joint, taken, _left_out(finalists, left_after, scored))
+    figure, bias = quotable(joint, taken, _selection(finalists, left_after, scored))
     gained = _gain_over_control(outcomes, finalists)
     return Verdict(
         standings=[made[number] for number in order],
@@ -140,14 +140,14 @@ def decide(
     )
 
 
-def _left_out(
+def _selection(
     finalists: Sequence[Finalist], left_after: Sequence[LeftAfter], scored: Scored
-) -> LeftOut | None:
+) -> Selection | None:
     if not left_after:
         return None
     stays = [one.is_baseline or one.is_control for one in finalists]
     means = [scored.sign * one.accuracy for one in left_after]
-    return LeftOut(left_after[0].folds, means, stays, GO_ON)
+    return Selection(left_after[0].folds, means, stays, GO_ON)
 
 
 def _standing(

@@ -300,7 +300,7 @@ def confirm(
     checked = check(home, info, options)
     with counted_start(home.store(info.id), watch):
         with (
-            as_one(options.how.progress, _trainings(options, checked)) as shown,
+            as_one(options.how.progress, _count_trainings(options, checked)) as shown,
             Verifier(checked.experiment, options.how.data) as verifier,
         ):
             how = replace(options.how, progress=shown)
@@ -325,7 +325,9 @@ def confirm(
         return result
 
 
-def _trainings(options: ConfirmOptions, checked: Confirmable, going: int | None = None) -> int:
+def _count_trainings(
+    options: ConfirmOptions, checked: Confirmable, going: int | None = None
+) -> int:
     """Return the number of trainings of a confirmation, those that were made before included.
 
     `going` are the finalists that go on after the first folds; None: as many as may.
@@ -423,7 +425,7 @@ class _Work:
         )
         self._home, self._info, self._options, self._checked = home, info, options, checked
         self._verifier = verifier
-        self._shown = _trainings(options, checked)
+        self._shown = _count_trainings(options, checked)
         self._left_out = [finalist.label for finalist in checked.left_out]
         self._ballot = ballot_of(experiment, checked.data, checked.scored)
 
@@ -490,7 +492,7 @@ class _Work:
 
     def _grow(self, shown: Stages) -> None:
         """Correct the number of trainings that are shown."""
-        now = _trainings(self._options, self._checked, len(self._going))
+        now = _count_trainings(self._options, self._checked, len(self._going))
         shown.grow(now - self._shown)
         self._shown = now
 

@@ -13,7 +13,7 @@ from sweeps.confirm.best import (
     LOOKS,
     TESTED,
     Joint,
-    LeftOut,
+    Selection,
     _with_more,
     all_claims,
     claims_at,
@@ -141,14 +141,14 @@ def left_after(outcomes, first=8, most=2):
     """Return the outcomes of the two with the best first folds, and what was left out."""
     means = outcomes.by_fold[:, :first].mean(axis=1)
     order = np.argsort(-means)
-    left = LeftOut(first, means[order[most:]].tolist(), [False] * most, most)
+    left = Selection(first, means[order[most:]].tolist(), [False] * most, most)
     return dataclasses.replace(outcomes, scores=outcomes.scores[order[:most]]), left
 
 
 def test_the_errors_of_those_that_were_left_out_are_those_of_the_others():
     outcomes = simulated(np.random.default_rng(7), 0, 3, 20)
     joint = Joint.of(outcomes)
-    others = LeftOut(8, [0.0, 0.0], [False] * 3, 3)
+    others = Selection(8, [0.0, 0.0], [False] * 3, 3)
     whole = _with_more(joint.covariance, 2)
     np.testing.assert_array_equal(whole[:3, :3], joint.covariance)
     assert whole[3, 3] == pytest.approx(np.diag(joint.covariance).mean())
