@@ -89,7 +89,8 @@ def confirm(
     """Train the best again on fresh folds: is the champion better?
 
     It says which are better, equal, or not told apart yet. The best configurations and the best
-    baseline are trained on the same folds of samples that scored no trial. They are a sweep of
+    baseline are trained on 8 folds of samples that scored no trial, then the best two there and the
+    best baseline on all. They are a sweep of
     their own (NAME-confirmation): interrupt it, and the same command goes on.
 
     With --test, champion, runner-up and baseline of every sweep named are then scored on the test

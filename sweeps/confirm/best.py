@@ -521,8 +521,8 @@ def _bias_of_the_largest(joint: Joint, picked: Selection | None) -> float:
         of_samples, early, late = np.split(_draws(3 * count), 3)
         common = truths[:, None] + _root(fixed) @ of_samples
         early = _root(a_fold / picked.first) @ early
-        late = _root(a_fold / (joint.folds - picked.first)) @ late
-        share = picked.first / joint.folds
+        late = _root(a_fold / max(joint.folds - picked.first, 1)) @ late
+        share = min(picked.first / joint.folds, 1.0)  # a budget may end with the first folds
         drawn = common + share * early + (1 - share) * late
         is_free = ~np.array([*picked.stays, *[False] * more])
         places = np.argsort(np.argsort(-(common + early)[is_free], axis=0), axis=0)

@@ -379,11 +379,15 @@ def gone_on(
 
 
 def best_of(finalists: Sequence[Finalist], means: Mapping[str, float]) -> list[Finalist]:
-    """Return the two with the best means, the best baseline, and the best of random trials."""
+    """Return the two with the best means, and the best baseline.
+
+    With the best of random trials it and the search's best go on as well: they are compared.
+    """
     order = sorted(finalists, key=lambda finalist: -means[finalist.label])
     baselines = [finalist for finalist in order if finalist.is_baseline]
-    control = [finalist for finalist in order if finalist.is_control]
-    going = [*order[:GO_ON], *baselines[:1], *control]
+    going = [*order[:GO_ON], *baselines[:1]]
+    if any(finalist.is_control for finalist in finalists):
+        going += [one for one in finalists if one.is_control or one.place == 1]
     return [finalist for finalist in finalists if finalist in going]
 
 

@@ -51,8 +51,6 @@ _PARAMETER_LINES: Final = 2
 _MOST_NAMES: Final = 4
 _COUNTS: Final = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _SMALL: Final = 0.01
-_FEW: Final = 30
-"""The rule of three is for more trainings; of fewer the share is the exact one."""
 
 
 def answer(
@@ -82,7 +80,7 @@ def answer(
     lines += said.parameters(params or {})
     lines.append(said.figure(on_test_set(verdict, conclusions)))
     if any(one.diverged or one.failed or one.outlying_folds for one in verdict.standings):
-        lines += [one for one in [rare_failures(verdict)] if one]
+        lines += rare_failures(verdict)
     lines += said.search(bias)
     lines.append(said.order())
     lines += _voting(votes)
@@ -110,26 +108,27 @@ def verification_in_words(verification: VerificationConclusion) -> str:
     )
 
 
-def rare_failures(verdict: VerdictConclusion) -> str:
-    """Return what the trainings of the champion cannot show: that some fail (the rule of three).
+def rare_failures(verdict: VerdictConclusion) -> list[str]:
+    """Return what the trainings of the champion cannot show: that some fail.
 
-    Empty if some of them did, and count.
+    None of n failed with 5 % if a share of 1 - 0.05^(1/n) does: about 3 / n, the rule of three.
+    Nothing is said if some of them did, which then count.
     """
     taken, n = verdict.taken, verdict.folds
     if taken.diverged or taken.failed or taken.outlying_folds:
-        return ""
-    most = 3 / n if n > _FEW else 1 - 0.05 ** (1 / n)
-    said = f"None of the {n} trainings of {taken.finalist} failed; up to {percent(most, 0)} may."
+        return []
+    most = percent(1 - 0.05 ** (1 / n), 0)
+    said = f"None of the {n} trainings of {taken.finalist} failed; up to {most} may"
     leads = [one.leader_ahead_by.value for one in verdict.baselines if one.leader_ahead_by]
     lead = min(leads, default=0.0)
     if taken.accuracy.unit != "share" or not 0 < lead < taken.accuracy.value:
-        return said
+        return [f"{said}."]
     share = lead / taken.accuracy.value
-    needed = math.ceil(3 / share)
-    return (
-        f"{said[:-1]}, and if {percent(share, 1)} failed altogether the lead over the baseline was "
+    needed = math.ceil(math.log(0.05) / math.log1p(-share))
+    return [
+        f"{said}, and if {percent(share, 1)} failed altogether the lead over the baseline was "
         f"gone: {needed} trainings without a failure rule that out."
-    )
+    ]
 
 
 def in_short(conclusions: Sequence[Conclusion]) -> list[str]:
@@ -428,8 +427,8 @@ def next_in_words(
         said.append(f"{go} searching: {trials} more trials are expected to bring {how} ({enough}).")
     if folds is not None:
         said.append(
-            f"`sweeps confirm {shlex.quote(name)} --folds {folds}` settles the best of the "
-            "finalists in 8 of 10 cases."
+            f"`sweeps confirm {shlex.quote(name)} --folds {folds}` settles which of those on "
+            "all folds is the best, in 8 of 10 cases."
         )
     return " ".join(said)
 

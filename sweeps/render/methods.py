@@ -131,8 +131,8 @@ def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:
         "seeds, the same for all) of samples that had scored no trial."
         if not left
         else f"T{in_a_row(kinds)[1:]} were trained again on the same {left[0].folds} folds of "
-        f"samples that had scored no trial; the {len(verdict.standings)} best of them there, the "
-        f"best baseline among them, on {folds} folds ({how} and new seeds, the same for all)."
+        f"samples that had scored no trial; {who_went_on(verdict)} on {folds} folds ({how} and new "
+        "seeds, the same for all)."
     )
     if left:
         names = in_a_row([one.finalist for one in left])
@@ -159,6 +159,14 @@ def _confirmation(verdict: VerdictConclusion) -> Iterator[str]:
         )
     else:
         yield "With so few folds no finalist was called better or worse."
+
+
+def who_went_on(verdict: VerdictConclusion) -> str:
+    """Return which finalists were not left out after the first folds."""
+    went_on = ["the best two there"]
+    went_on += ["the best baseline"] if verdict.baselines else []
+    went_on += ["the two that are compared with random trials"] if verdict.control else []
+    return in_a_row(went_on)
 
 
 def results(verdict: VerdictConclusion) -> Iterator[str]:

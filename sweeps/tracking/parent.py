@@ -374,8 +374,8 @@ def end_parent(
         client.set_experiment_tag(sweep.experiment_id, *view)
         mark_front(client, sweep, info, records)
         if verdict is not None:
-            found = verdict, store.state().confirmed[-1].at
-            mark_confirmed(client, sweep, info, records, found)
+            at = store.state().confirmed[-1].at
+            mark_confirmed(client, sweep, info, records, verdict, at=at)
         return directions(info, sweep, best, note, noted)
 
     projection.finish_sweep(

@@ -36,7 +36,6 @@ from sweeps.tracking.pictures import KEY, plan_pictures
 from sweeps.tracking.runs import KnownSweep, log_values, search
 from sweeps.workspace.failpoints import reached
 
-Confirmation = tuple[VerdictConclusion, int]
 ON_FRONT: Final = "pareto_front"
 """Tag of the runs on the front, with the value `true`; the other runs lack it."""
 
@@ -79,7 +78,13 @@ CHAMPION: Final = "champion"
 
 
 def mark_confirmed(
-    client: Any, sweep: KnownSweep, info: SweepInfo, records: Iterable[Record], found: Confirmation
+    client: Any,
+    sweep: KnownSweep,
+    info: SweepInfo,
+    records: Iterable[Record],
+    verdict: VerdictConclusion,
+    *,
+    at: int,
 ) -> None:
     """Show the verdict in the runs of the finalists, and of the sweep; what is there stays.
 
@@ -88,9 +93,9 @@ def mark_confirmed(
         sweep: Its runs.
         info: The sweep.
         records: All its attempts.
-        found: The verdict that is in force, and when it came, in milliseconds since the epoch.
+        verdict: The one that is in force.
+        at: When it came, in milliseconds since the epoch (UTC).
     """
-    verdict, at = found
     last = {record.trial: record.key for record in records if record.ends_trial}
     figures = {
         sweep.children[last[one.trial]][0]: verdict.quotable

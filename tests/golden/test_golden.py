@@ -187,13 +187,27 @@ def test_said_again_they_are_numbers_that_are_told_with_the_same_figures(home):
     (verified,) = [one[1] for one in told() if one[0] == "Verification"]  # new today
     assert verified.startswith("The champion's model is verified: ")
     now = [one for one in told() if one[0] != "Verification"]
-    assert means_of(now) == means_of(before)
+    (said, halves), (said_before, halves_before) = map(without_halves, (now, before))
+    assert said == said_before
+    on_scale = [100 * within_accuracy(mean / 100, half / 100) for mean, half in halves_before]
+    rounded = pytest.approx(on_scale, abs=0.011)  # two numbers of two decimals
+    assert [half for _, half in halves] == rounded
     assert not [found for one in after.all() for found in written_numbers(document_of(one))]
 
 
-def means_of(told):
-    """Return what is said without half-widths, which are on the scale of the metric today."""
-    return json.loads(re.sub(r"±[\d.]+", "", json.dumps(told, ensure_ascii=False)))
+HALVES = re.compile(r"([\d.]+)±([\d.]+)")
+
+
+def without_halves(told):
+    """Return what is said without half-widths, and these, each with its mean, in percent."""
+    text = json.dumps(told, ensure_ascii=False)
+    found = [(float(mean), float(half)) for mean, half in HALVES.findall(text)]
+    return json.loads(HALVES.sub(r"\1", text)), found
+
+
+def within_accuracy(mean, half):
+    """Return a half-width as it is today, on the scale of an accuracy."""
+    return Interval.around(mean, half).within("accuracy").half
 
 
 def compared_columns(title):

@@ -26,7 +26,7 @@ from sweeps.records.conclusions import (
     VotesConclusion,
 )
 from sweeps.render.answer import rare_failures, verification_in_words
-from sweeps.render.methods import margin_of, results, selection_bias
+from sweeps.render.methods import margin_of, results, selection_bias, who_went_on
 from sweeps.render.section import (
     Axis,
     Block,
@@ -198,8 +198,8 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
         first = verdict.left_after[0].folds
         lines.append(
             f"Left out after {first} folds, so that nothing is said of: "
-            f"{', '.join(one.finalist for one in verdict.left_after)}. The best two there, and the "
-            "best baseline, went on (--all lets all of them)."
+            f"{', '.join(one.finalist for one in verdict.left_after)}. On went "
+            f"{who_went_on(verdict)} (with --all all of them)."
         )
     others = ", ".join(verdict.others)
     if others:
@@ -214,7 +214,7 @@ def _(verdict: VerdictConclusion) -> WordedConclusion:
             f"Folds far below a finalist's others: {each}. A bad training now and then may be "
             "missing from others by chance: more folds (--folds) see more of them."
         )
-    lines += [one for one in [rare_failures(verdict)] if one]
+    lines += rare_failures(verdict)
     lines.append(
         f"Compared by {fresh_name(verdict.metric)}, from {verdict.folds} folds, "
         f"{_covers(verdict)}, at this size of training set. A difference within "

@@ -162,6 +162,14 @@ def test_the_errors_of_those_that_were_left_out_are_those_of_the_others():
     assert np.all(np.linalg.eigvalsh(joint.covariance - joint.fixed_covariance) > 0)
 
 
+def test_a_budget_that_ends_with_the_first_folds_leaves_a_figure_to_quote():
+    outcomes, left = left_after(simulated(np.random.default_rng(9), 0, 6, 20))
+    joint = Joint.of(outcomes.first(8))
+    figure, bias = quotable(joint, joint.leader, left)
+    assert 0 < bias < 0.02
+    assert figure.low < figure.value < figure.high
+
+
 @pytest.mark.slow
 def test_the_figure_to_quote_allows_for_those_that_were_left_out():
     """Without them the leader of twelve equal finalists is quoted too high, and too surely."""

@@ -86,7 +86,8 @@ def test_words_say_stop_or_go_on_and_which_folds_settle():
     said = next_in_words("a sweep", trials=20, gain=gain, margin=0.005, folds=28)
     assert said == (
         "Go on searching: 20 more trials are expected to bring the margin or more (0.50 points). "
-        "`sweeps confirm 'a sweep' --folds 28` settles the best of the finalists in 8 of 10 cases."
+        "`sweeps confirm 'a sweep' --folds 28` settles which of those on all folds is the best, "
+        "in 8 of 10 cases."
     )
     little = Interval(0.002, 0.0, 0.01)
     stop = next_in_words("a sweep", trials=20, gain=little, margin=0.005, folds=None)
@@ -110,7 +111,7 @@ def test_a_confirmation_ends_with_what_to_do_next(tmp_path, make_home):
 
     early = said(5)
     assert "searching:" not in early, "too few trials to say"
-    found = re.match(r"`sweeps confirm one --folds (\d+)` settles the best of the finalists", early)
+    found = re.match(r"`sweeps confirm one --folds (\d+)` settles which of those", early)
     assert found is not None, early
     assert int(found[1]) in LOOKS
     then = said(14)
