@@ -22,6 +22,7 @@ from sweeps.experiment import EnginePlan, OnEpoch, PreparedData, TrialResult, Tr
 __all__ = [
     "BY_SAMPLE",
     "FOLDS_A_REPEAT",
+    "GROUPS",
     "PREDICTIONS",
     "REPEATS_A_DRAWING",
     "SAMPLES",
@@ -60,6 +61,8 @@ BY_SAMPLE = "_by_sample"
 """The end of the name of an array with the values of a metric, sample by sample."""
 SAMPLES = "fold_samples"
 """The array with the numbers of these samples."""
+GROUPS = "fold_groups"
+"""The array with the group of each, where samples of a group are alike."""
 PREDICTIONS = "fold_predictions"
 """The array with the predictions of these samples, which vote by their mean."""
 
@@ -72,10 +75,13 @@ class Fold:
         data: The data of the training, as `prepare` returns them; `train` scores it on the samples
             of the fold, and on nothing else.
         samples: (n,) the number of each sample of the fold, from 0, in the order of their scores.
+        groups: (n,) the number of its group, such as a patient, of which all samples are in one
+            fold; None where samples are independent. Groups are then compared in their place.
     """
 
     data: PreparedData
     samples: np.ndarray = field(repr=False)
+    groups: np.ndarray | None = field(default=None, repr=False)
 
 
 @runtime_checkable
@@ -83,10 +89,11 @@ class SupportsFolds(Protocol):
     """Capability: the data can be divided anew, so that `sweeps confirm` works.
 
     Trials are trained again on fresh folds and compared by the objective, or another metric of the
-    experiment (`confirm: {metric: ...}` in a space). If the metric is a mean over samples, `train`
-    keeps an array of its name and `_by_sample`, such as `val_mae_by_sample`: (n,) the value of each
-    sample of the fold. Samples and seeds then count as two sources of chance. Without such an array
-    the metric of the trial is one number per fold, which tells less.
+    experiment (`confirm: {metric: ...}` in a space). `train` keeps an array of the metric's name
+    and `_by_sample`, such as `val_mae_by_sample`: (n,) the value of each sample of the fold, whose
+    mean is the metric; `sweeps.by_sample` returns it for AUC, R2, RMSE, F1 and others as well.
+    Samples and seeds then count as two sources of chance. Without such an array the metric of the
+    trial is one number per fold, which tells less.
 
     An experiment whose samples are in time order has folds of `rolling_origin`, keeps no such array
     and says so by an attribute, `ordered = True`.
@@ -164,8 +171,8 @@ class Evaluated:
 
     Attributes:
         metrics: The metrics.
-        arrays: For a metric that is a mean over samples, the array of its name and `_by_sample`:
-            (n,) the value of each sample.
+        arrays: Of a metric that is known of each sample, the array of its name and `_by_sample`:
+            (n,) the values, see `SupportsFolds`.
     """
 
     metrics: Mapping[str, float]

@@ -36,7 +36,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.confirm.intervals import Estimate, Outcomes, moments_of
+from sweeps.confirm.intervals import Estimate, Outcomes, moments_of, pool_factor
 from sweeps.interval import Interval
 
 LOOKS: Final = (20, 28, 40, 56, 80, 100)
@@ -219,8 +219,10 @@ class Joint:
         """Estimate it.
 
         The difference from a finalist with outlying folds has the larger one of two errors, the
-        crossed one and that of the block jackknife.
+        crossed one and that of the block jackknife. With few samples all errors are larger, see
+        `pool_factor`; those of means by half as much.
         """
+        factor = pool_factor(outcomes.samples)
         moments = moments_of(outcomes.scores.astype(float), outcomes.samples)
         pairs = moments.differences()
         by_fold, outlying = outcomes.by_fold, outlying_folds(outcomes.by_fold)
@@ -233,9 +235,17 @@ class Joint:
             variances = np.where(is_larger, jackknife, variances)
             freedom = np.where(is_larger, np.minimum(freedom, outcomes.folds - 1.0), freedom)
         fixed = np.maximum(pairs.of_samples - pairs.of_noise, 0.0)
-        covariances = moments.covariance(), moments.fixed_covariance()
-        found = moments.means, *covariances, np.sqrt(variances), freedom, fixed, outlying
-        return cls(*found, outcomes.folds, moments.mean_estimates())
+        return cls(
+            moments.means,
+            factor**2 * moments.covariance(),
+            factor**2 * moments.fixed_covariance(),
+            factor * np.sqrt(variances),
+            freedom,
+            factor**2 * fixed,
+            outlying,
+            outcomes.folds,
+            [one.times((1 + factor) / 2) for one in moments.mean_estimates()],
+        )
 
     @cached_property
     def levels(self) -> Sequence[float]:

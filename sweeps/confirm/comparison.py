@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.capabilities import FOLDS_A_REPEAT, PREDICTIONS, SAMPLES, Evaluated
+from sweeps.by_sample import over_groups
+from sweeps.capabilities import FOLDS_A_REPEAT, GROUPS, PREDICTIONS, SAMPLES, Evaluated
 from sweeps.confirm.best import (
     Claims,
     Joint,
@@ -472,10 +473,10 @@ def compare_finalists(
 
 @dataclass(frozen=True)
 class FoldAnswers:
-    """The samples that a training evaluated, and its score for each.
+    """The samples that a training evaluated, or their groups, and its score for each.
 
     Attributes:
-        samples: (n,) the numbers of the samples; empty if there is one number for the fold.
+        samples: (n,) their numbers; empty if there is one number for the fold.
         scores: (n,) the oriented value of each; (1,) for the fold.
     """
 
@@ -504,15 +505,23 @@ def fold_answers(result: TrialResult | Evaluated, scored: Scored) -> FoldAnswers
     if values.ndim != 1 or values.shape != samples.shape or not len(samples):
         shapes = f"{name!r} {values.shape} and {numbers!r} {samples.shape}"
         raise ValueError(f"kept {shapes}, not one of both for each sample")
-    if samples.dtype.kind not in "iu" or samples.min() < 0:
-        raise ValueError(f"kept {numbers!r} that are no whole numbers from 0")
+    groups = arrays.get(GROUPS, samples)
+    if groups.shape != samples.shape:
+        raise ValueError(f"kept {GROUPS!r} {groups.shape} for {len(samples)} samples")
+    for name_of, kept in ((numbers, samples), (GROUPS, groups)):
+        if kept.dtype.kind not in "iu" or kept.min() < 0:
+            raise ValueError(f"kept {name_of!r} that are no whole numbers from 0")
     mean, metric = float(values.mean(dtype=float)), result.metrics[scored.metric]
     if not np.isclose(mean, metric, rtol=1e-3, atol=1e-6):
         raise ValueError(
             f"kept {name!r} with the mean {mean:g}, where its metric {scored.metric!r} is "
-            f"{metric:g}: leave the array out if the metric is no mean over samples"
+            f"{metric:g}: the mean of the array is to be the metric (see `sweeps.by_sample`), or "
+            "leave the array out"
         )
-    return FoldAnswers(samples.astype(np.int64), scored.sign * values.astype(float))
+    scores = scored.sign * values.astype(float)
+    if GROUPS in arrays:
+        scores, samples = over_groups(scores, groups.astype(np.int64))
+    return FoldAnswers(samples.astype(np.int64), scores)
 
 
 def scores_of(found: Evaluated, samples: NDArray[np.int64], scored: Scored) -> NDArray[Any]:

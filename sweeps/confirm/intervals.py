@@ -21,10 +21,15 @@ S, n and S.
 Arrays are as wide as the largest fold. Where a smaller fold has no sample, the sample's number is
 `NO_SAMPLE`, and the entry does not count.
 
-A metric that is no mean over samples, such as an AUC, leaves one number per fold. Folds share most
-of their training samples, so that s^2 / S is too small an error; s^2 (1/S + 1/3) corrects it
-(Nadeau & Bengio 2003, "Inference for the generalization error"; 1/3 is the ratio of evaluated to
-other samples, Bouckaert & Frank 2004). More folds do not reduce the second part.
+A metric that is not known of each sample leaves one number per fold. Folds share most of their
+training samples, so that s^2 / S is too small an error; s^2 (1/S + 1/3) corrects it (Nadeau &
+Bengio 2003, "Inference for the generalization error"; 1/3 is the ratio of evaluated to other
+samples, Bouckaert & Frank 2004). More folds do not reduce the second part.
+
+Samples of the pool also train. What another pool would train otherwise is alike in all folds, so
+that no spread of folds shows it: no estimate from the folds is right for every learner (Bengio &
+Grandvalet 2004, "No unbiased estimator of the variance of k-fold cross-validation"). `pool_factor`
+makes up for it as simulated learners need it.
 """
 
 from __future__ import annotations
@@ -130,6 +135,27 @@ class Outcomes:
         return int(self.means.argmax())
 
 
+MANY_SAMPLES: Final = 4000
+"""With as many samples, errors of networks need no factor."""
+_A_FACTOR: Final = 0.1
+"""By so much for each factor e that there are fewer.
+
+`python -m benchmarks learners` fitted it to learners that are not those of the proof there.
+"""
+
+
+def pool_factor(samples: NDArray[np.int64] | None) -> float:
+    """Return the factor of the error of a difference that its pool, which also trains, needs.
+
+    Args:
+        samples: As in `Outcomes`. Without, one number per fold has a correction of its own.
+    """
+    if samples is None:
+        return 1.0
+    pool = len(np.unique(samples[samples != NO_SAMPLE]))
+    return 1 + _A_FACTOR * max(math.log(MANY_SAMPLES / max(pool, 1)), 0.0)
+
+
 FEWEST_FOLDS = 8
 """With fewer folds no finalist is called better: the variance between folds is hardly known."""
 
@@ -157,6 +183,12 @@ class Estimate:
     def error(self) -> float:
         """Its standard error."""
         return math.sqrt(self.of_samples + self.of_folds)
+
+    def times(self, factor: float) -> Estimate:
+        """Return the same with so many times the error."""
+        parts = (self.of_samples, self.of_folds, self.of_noise)
+        of_samples, of_folds, of_noise = (factor**2 * part for part in parts)
+        return Estimate(self.value, of_samples, of_folds, self.freedom, of_noise)
 
     def interval(self, compared: int = 2, unit: str = "share") -> Interval:
         """Return the value with its two-sided 95 % interval.

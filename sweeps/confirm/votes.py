@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sweeps.analysis.data import softmax
-from sweeps.capabilities import FOLDS_A_REPEAT, PREDICTIONS, SAMPLES, Evaluated
+from sweeps.capabilities import FOLDS_A_REPEAT, GROUPS, PREDICTIONS, SAMPLES, Evaluated
 from sweeps.confirm.access_log import evaluations_of
 from sweeps.confirm.best import (
     FIRST_LOOK,
@@ -224,6 +224,8 @@ def gather(confirmed: Sequence[Confirmed], folds: Sequence[int], ballot: Ballot)
             results = [record.result for record in records if record.result is not None]
             if not all(PREDICTIONS in result.arrays for result in results):
                 return None
+            if any(GROUPS in result.arrays for result in results):
+                return None  # a vote is judged by sample
             if len(results) < len(folds):
                 continue  # it has no model that could vote
             numbers = [fold.samples for fold in kept[label]]

@@ -18,6 +18,7 @@ import numpy as np
 from search_spaces.parameters import ParameterInfo, Value
 from sweeps.capabilities import (
     FOLDS_A_REPEAT,
+    GROUPS,
     REPEATS_A_DRAWING,
     SAMPLES,
     Fold,
@@ -267,14 +268,17 @@ def _own_parameters(searched: Experiment) -> dict[str, ParameterInfo]:
 
 
 def numbered(result: TrialResult, fold: Fold) -> TrialResult:
-    """Return the result of a training with the numbers of the samples that scored it.
+    """Return the result of a training with the numbers, and groups, of its fold's samples.
 
     A script numbers them by itself.
     """
     samples = np.asarray(fold.samples)
     if not len(samples):
         return result
-    return replace(result, arrays={**result.arrays, SAMPLES: samples})
+    numbers = {SAMPLES: samples}
+    if fold.groups is not None:
+        numbers[GROUPS] = np.asarray(fold.groups)
+    return replace(result, arrays={**result.arrays, **numbers})
 
 
 def _number(config: Mapping[str, Value], name: str) -> int:

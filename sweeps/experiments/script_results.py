@@ -20,6 +20,7 @@ which MLflow's runs are made from. MLflow is not needed to read it.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 import os
@@ -39,7 +40,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.objectives import Script
-from sweeps.capabilities import BY_SAMPLE, SAMPLES
+from sweeps.by_sample import by_sample
+from sweeps.capabilities import BY_SAMPLE, GROUPS, SAMPLES
 from sweeps.experiment import OnEpoch, Stop
 from sweeps.experiments.script_checkpoint import ScriptCheckpoint, whole_number
 
@@ -714,6 +716,8 @@ _NAMES: Final = {
     "labels": ("labels", "label", "y_true", "true", "target", "targets"),
     "predictions": ("predictions", "prediction", "y_pred", "predicted", "pred", "preds"),
     "samples": ("samples", "sample"),
+    "groups": ("groups", "group"),
+    "scores": ("scores", "score", "probabilities", "probability", "y_score", "proba"),
 }
 _MOST_CLASSES: Final = 200
 
@@ -727,9 +731,11 @@ def from_predictions(
         output: The folder that it writes into. `predictions.npz` there has an array of labels and
             one of predictions, `predictions.csv` a column of each, classes as whole numbers or as
             names. With `samples` beside them, the number of each sample from 0, the same in each
-            training, trainings are compared sample by sample, see `SupportsFolds`.
-        metrics: The metrics. One is known of each sample if the script's number is the mean of
-            right or of wrong answers (or 100 times as much), of absolute or of squared errors.
+            training, trainings are compared sample by sample, see `SupportsFolds`; `groups` are
+            those of samples that are alike, `scores` what an AUC ranks where predictions are
+            classes.
+        metrics: The metrics. One is known of each sample if the script's number is one of those in
+            `sweeps.by_sample`.
         result: The script's result.
 
     Returns:
@@ -745,6 +751,7 @@ def from_predictions(
         labels = columns["labels"]
         predictions = _one_each(labels, columns["predictions"])
         numbers = np.asarray(columns.get("samples", [])).astype(np.int64)
+        groups = columns.get("groups")
     except (OSError, ValueError, csv.Error, zipfile.BadZipFile) as no:
         return {}, [], f"no confusion matrix: {path.name} was not read: {no}"
     found: dict[str, NDArray[Any]] = {}
@@ -759,33 +766,46 @@ def from_predictions(
             f"not compared sample by sample: {path.name} has samples {numbers.shape} for labels "
             f"{labels.shape}; give the number of each sample, from 0"
         )
+    elif groups is not None and groups.shape != labels.shape:
+        reasons.append(
+            f"not compared sample by sample: {path.name} has groups {groups.shape} for labels "
+            f"{labels.shape}; give the group of each sample"
+        )
     elif "samples" in columns:
-        by_sample = _by_sample(labels, predictions, metrics, result or {})
-        found |= {SAMPLES: numbers, **by_sample}
-        if by_sample:
+        answers = (columns["predictions"], columns.get("scores"))
+        values = _values(labels, answers, metrics, result or {})
+        found |= {SAMPLES: numbers, **values}
+        if groups is not None:
+            found[GROUPS] = np.array([_number_of(one) for one in groups.tolist()])
+        if values:
             reasons = []  # of a regression no confusions are missed
     return found, classes, "; ".join(reasons)
 
 
-def _by_sample(
+def _values(
     labels: NDArray[Any],
-    predictions: NDArray[Any],
+    answers: Sequence[NDArray[Any] | None],
     metrics: Sequence[str],
     result: Mapping[str, float],
 ) -> dict[str, NDArray[np.float64]]:
-    """Return each metric that is the mean of something known of each sample."""
-    right = (labels == predictions).astype(float)
-    terms = [right, 1 - right, 100 * right, 100 * (1 - right)]
-    if all(array.dtype.kind in "iufb" for array in (labels, predictions)):
-        error = np.abs(labels.astype(float) - predictions.astype(float))
-        terms += [error, error**2]
+    """Return the values of each metric that is known of each sample, by predictions or scores."""
     found = {}
     for metric in metrics:
-        value = result.get(metric, math.nan)
-        fitting = (one for one in terms if np.isclose(one.mean(), value, rtol=1e-3, atol=1e-6))
-        if (term := next(fitting, None)) is not None:
-            found[f"{metric}{BY_SAMPLE}"] = term
+        for given in answers:
+            if given is None or metric not in result:
+                continue
+            values = by_sample(metric, labels, given, result[metric])
+            if values is not None:
+                found[f"{metric}{BY_SAMPLE}"] = values
+                break
     return found
+
+
+def _number_of(group: Any) -> int:
+    """Return a number for a group, the same in each training; a text is known by its digest."""
+    if isinstance(group, int) and group >= 0:
+        return group
+    return int.from_bytes(hashlib.sha256(str(group).encode()).digest()[:6])
 
 
 def _one_each(labels: NDArray[Any], predictions: NDArray[Any]) -> NDArray[Any]:

@@ -33,7 +33,7 @@ baselines:
   blind: {inputs: 1}
 defaults: {trials: 3, sampler: random, pruner: none}
 """
-SAMPLES, INPUTS, SEARCHED = 200, 6, 40
+SAMPLES, INPUTS, SEARCHED = 300, 6, 40
 
 
 class FoldingExperiment:

@@ -237,7 +237,7 @@ class KerasExperiment:
                 or have plain attributes only, or `get_state()` and `set_state(state)`.
             groups: (n,) the group of each example of (x, y), such as its patient, or a function
                 that returns it. No group is then both trained on and scored, and confirmations
-                compare by one number per fold, since the examples of a group are alike.
+                compare group by group, since the examples of a group are alike.
             ordered: Whether the examples are in time order, the oldest first. The last fifth of
                 (x, y) then validates, and a confirmation trains on the past of what it scores
                 (see `rolling_origin` in sweeps/capabilities.py), by one number per fold.
@@ -418,8 +418,11 @@ class KerasExperiment:
             raise ValueError(
                 "data: fresh folds cannot be made of tf.data datasets; give (x, y) as arrays"
             )
+        given = data.payload.groups
+        numbers = None if given is None else np.unique(given, return_inverse=True)[1]
         for parts, samples in folds_of(data.payload, self._task, seed, n):
-            yield Fold(replace(data, payload=parts), samples)
+            groups = None if numbers is None else numbers[samples]
+            yield Fold(replace(data, payload=parts), samples, groups)
 
     def test_set(self, source: str | None) -> TestSet | None:
         """Return the test set; None without one.
@@ -461,13 +464,15 @@ class KerasExperiment:
 
     def judged(self, predictions: np.ndarray, truth: np.ndarray) -> Evaluated:
         """Score predictions, such as the mean of several models' ones, without a model."""
-        from digitexp.experiments.keras_experiment.judging import by_sample, judge
+        from digitexp.experiments.keras_experiment.judging import judge, values_by_sample
 
         classes = classes_of(truth, self._task)
         metrics, _ = judge(predictions, truth, self._task, classes)
         if not self._is_independent:
             return Evaluated(metrics, {})
-        return Evaluated(metrics, by_sample(predictions, truth, self._task, classes))
+        return Evaluated(
+            metrics, values_by_sample(metrics, predictions, truth, self._task, classes)
+        )
 
     @property
     def _is_independent(self) -> bool:

@@ -14,6 +14,8 @@ import numpy as np
 
 from digitexp.experiments.keras_experiment.data import Task, Tasks, by_name, by_output
 from digitexp.metrics import HEADLINE_METRICS, OF_TRAINING, accuracy, confusion_counts
+from sweeps.by_sample import by_sample
+from sweeps.capabilities import BY_SAMPLE
 from sweeps.experiment import MetricInfo
 
 _COMMON = {
@@ -103,37 +105,46 @@ def judge(
     return metrics, arrays
 
 
-def by_sample(
-    predictions: Any, targets: Any, task: Tasks, classes: Any, gives: Sequence[str] = ()
+def values_by_sample(
+    metrics: Mapping[str, float],
+    predictions: Any,
+    targets: Any,
+    task: Tasks,
+    classes: Any,
+    gives: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
-    """Return the metrics that are means over samples, sample by sample.
+    """Return the metrics that are known of each sample, such as `best_val_auc_by_sample` (n,).
+
+    Of an output `a` among several these are `best_val_a_accuracy_by_sample` and so on.
 
     Args:
+        metrics: The metrics, as they were computed for these samples.
         predictions: See `judge`, also for the others.
         targets: True values.
         task: Task of each output.
         classes: See `judge`.
         gives: Names of several outputs.
-
-    Returns:
-        `best_val_accuracy_by_sample` (n,), 0 or 1, or the share of several labels that is right;
-        or `best_val_mae_by_sample` (n,); of an output `a` among several
-        `best_val_a_accuracy_by_sample` and so on.
     """
     found = {}
     outputs, tasks = _by_output(predictions, task, gives), by_name(task, task)
     of = by_name(classes, task)
     for name, true in by_output(targets, task).items():
-        prefix = f"best_val_{name}_" if name else "best_val_"
+        prefix, given = f"best_val_{name}_" if name else "best_val_", outputs[name]
+        own = {metric: value for metric, value in metrics.items() if metric.startswith(prefix)}
         if tasks[name] == "classification" and of[name] is None:
-            right = _right_labels(outputs[name], true).mean(axis=1)
-            found[f"{prefix}accuracy_by_sample"] = right
-        elif tasks[name] == "classification":
-            right = _scores(outputs[name]).argmax(axis=1) == labels_of(true)
-            found[f"{prefix}accuracy_by_sample"] = right.astype(np.uint8)
+            right = _right_labels(given, true).mean(axis=1)
+            found[f"{prefix}accuracy{BY_SAMPLE}"] = right
+            continue
+        if tasks[name] == "classification":
+            shares = voting_predictions(given, "classification", of[name])
+            wanted, answers = labels_of(true), _scores(shares)
         else:
-            errors = np.abs(outputs[name].astype(float).reshape(true.shape) - true)
-            found[f"{prefix}mae_by_sample"] = errors.reshape(len(true), -1).mean(axis=1)
+            wanted, answers = true.astype(float), given.astype(float).reshape(true.shape)
+        for metric, value in own.items():
+            values = by_sample(metric.removeprefix(prefix), wanted, answers, value)
+            if values is not None:
+                are_right = np.isin(values, (0, 1)).all()
+                found[f"{metric}{BY_SAMPLE}"] = values.astype(np.uint8) if are_right else values
     return found
 
 

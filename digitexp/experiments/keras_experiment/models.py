@@ -26,10 +26,10 @@ from digitexp.experiments.keras_experiment.data import (
     mapped,
 )
 from digitexp.experiments.keras_experiment.judging import (
-    by_sample,
     judge,
     labels_of,
     needed_metrics,
+    values_by_sample,
     voting_predictions,
 )
 from digitexp.metrics import of_training, recalls
@@ -559,8 +559,8 @@ def _judged(
     model, found = net.model, of_training(history)
     best = int(found["best_epoch"]) - 1
     predicted, true = predict(net.outputs, parts)
-    metrics, arrays = judge(predicted, true, task, parts.classes, _outputs_of(model))
-    metrics |= {
+    judged, arrays = judge(predicted, true, task, parts.classes, _outputs_of(model))
+    metrics = judged | {
         "best_val_loss": history["val_loss"][best],
         **{name: history[of][best] for name, of in more.items()},
         **found,
@@ -571,9 +571,8 @@ def _judged(
     if parts.fold is None:
         return metrics, arrays
     x = parts.fold[0]
-    own, scores = _scores_apart(model, x, true, predicted, task, more, parts.classes)
-    is_independent = parts.groups is None and not parts.ordered
-    return metrics | own, arrays | (scores if is_independent else without_samples(scores))
+    own, scores = _scores_apart(model, x, true, predicted, judged, task, more, parts.classes)
+    return metrics | own, arrays | (without_samples(scores) if parts.ordered else scores)
 
 
 def _outputs_of(model: Any) -> Sequence[str]:
@@ -606,20 +605,28 @@ def evaluate(
     predicted = _outputs(model, x)
     classes = classes_of(y, task)
     judged, _ = judge(predicted, y, task, classes, _outputs_of(model))
-    metrics, scores = _scores_apart(model, x, y, predicted, task, more, classes)
+    metrics, scores = _scores_apart(model, x, y, predicted, judged, task, more, classes)
     return judged | metrics, scores
 
 
 def _scores_apart(
-    model: Any, x: Any, y: Any, predicted: Any, task: Tasks, more: Mapping[str, str], classes: Any
+    model: Any,
+    x: Any,
+    y: Any,
+    predicted: Any,
+    judged: Mapping[str, float],
+    task: Tasks,
+    more: Mapping[str, str],
+    classes: Any,
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Score samples that did not stop the training.
 
     Returns:
-        The loss and further metrics; and arrays: metrics that are means sample by sample, and the
-        predictions of a single output, which vote by their mean.
+        The loss and further metrics; and arrays: metrics sample by sample, and the predictions of a
+        single output, which vote by their mean.
     """
-    scores, metrics = by_sample(predicted, y, task, classes, _outputs_of(model)), {}
+    scores: dict[str, np.ndarray] = {}
+    metrics: dict[str, float] = {}
     losses = _loss_by_sample(model, predicted, y)
     if losses is not None:
         scores["best_val_loss_by_sample"] = losses
@@ -629,6 +636,8 @@ def _scores_apart(
             found = model.evaluate(x, y, batch_size=4096, verbose=0, return_dict=True)
         metrics["best_val_loss"] = float(found["loss"])
         metrics |= {name: float(found[of.removeprefix("val_")]) for name, of in more.items()}
+    known = {**judged, **{name: metrics[name] for name in more}}
+    scores |= values_by_sample(known, predicted, y, task, classes, _outputs_of(model))
     if not isinstance(task, Mapping):
         votes = voting_predictions(predicted, task, classes)
         scores |= {PREDICTIONS: votes} if votes.size <= _MOST_KEPT else {}

@@ -24,7 +24,12 @@ from sweeps.confirm.best import (
     single_level,
     spent,
 )
-from sweeps.confirm.intervals import Outcomes, crossed_difference, crossed_mean
+from sweeps.confirm.intervals import (
+    Outcomes,
+    crossed_difference,
+    crossed_mean,
+    pool_factor,
+)
 from tests.chance import at_least, at_most
 
 
@@ -42,6 +47,22 @@ def test_the_joint_covariance_gives_every_difference_its_crossed_error():
             fixed = one.of_samples - one.of_noise
             assert joint.fixed[first, second] == pytest.approx(fixed)
     assert np.linalg.eigvalsh(joint.covariance).min() > -1e-12
+
+
+@pytest.mark.parametrize(("pool", "factor"), [(4000, 1.0), (8000, 1.0), (1000, 1.139), (200, 1.3)])
+def test_with_few_samples_errors_allow_for_what_their_pool_trains(pool, factor):
+    outcomes = simulated(np.random.default_rng(0), 0.5, 2, 20, sizes=(pool // 4,) * 4)
+    joint = Joint.of(outcomes)
+    assert pool_factor(outcomes.samples) == pytest.approx(factor, abs=0.001)
+    plain = crossed_difference(outcomes, 0, 1)
+    assert joint.errors[0, 1] == pytest.approx(factor * plain.error, rel=0.001)
+    assert joint.fixed[0, 1] == pytest.approx(
+        factor**2 * (plain.of_samples - plain.of_noise), rel=0.002
+    )
+    of_mean = crossed_mean(outcomes, 0)
+    assert joint.estimates[0].error == pytest.approx((1 + factor) / 2 * of_mean.error, rel=0.001)
+    numbers = Outcomes(outcomes.by_fold[:, :, None], None)
+    assert pool_factor(numbers.samples) == 1, "one number per fold has a correction of its own"
 
 
 @pytest.mark.parametrize(("correlation", "count"), [(0.0, 3), (0.5, 5), (0.9, 2)])

@@ -149,7 +149,8 @@ WRONG = {
     "another length": (KEEPS.format(wrong=f"{SCORES} = {SCORES}[1:]"),
         "kept 'best_val_accuracy_by_sample' (59,) and 'fold_samples' (60,), not one of both"),
     "no numbers of samples": (NUMBERS.format(wrong="fold.samples + 0.5"), "no whole numbers"),
-    "no mean": (KEEPS.format(wrong=f"{SCORES} = {SCORES} * 0.5"), "no mean over samples"),
+    "no mean": (
+        KEEPS.format(wrong=f"{SCORES} = {SCORES} * 0.5"), "the mean of the array is to be the"),
     "no metric": (KEEPS.format(wrong="del metrics['best_val_accuracy']"), "has no metric 'best"),
     "counted anew in each fold": (
         NUMBERS.format(wrong="np.arange(60)"), "judge 60 of 60 samples, 240 times in all"),

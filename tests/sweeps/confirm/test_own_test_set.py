@@ -19,7 +19,7 @@ from sweeps.records import RecordError
 from sweeps.render.sections.confirmed import put_in_words
 from tests.sweeps.folding_experiment import SPACE, FoldingExperiment, TestedFoldingExperiment
 
-SAMPLES = 160
+SAMPLES = 260
 
 
 def run(*words):
@@ -173,7 +173,7 @@ def check_refit(home, name, words, tested):
     assert "was read once" in refused.stderr, "one model more is another list"
     sweep = sweeps.load(f"{name}-refit", home)
     (record,) = sweep.home.store(sweep.info.id).read_all()
-    assert record.config["refit_epochs"] == 160, "the median of the folds"
+    assert record.config["refit_epochs"] == 3 * SAMPLES // 4 + 40, "the median of the folds"
     assert set(record.result.metrics) == {"epochs"}, "no sample is left to score it"
     assert sweeps.load(name, home).champion().sweep.name == f"{name}-refit"
     document = json.loads(run(*words, "--test", "--again", "refitted", "--json").stdout)

@@ -22,10 +22,18 @@ from tests.faults.mlflow_state import mlflow_state
 ACCURACY = Objective("val_acc", "maximize")
 
 
-def run(tmp_path, text, on_epoch=lambda epoch, metrics: None, *, arguments="{x}", **sources):
+def run(
+    tmp_path,
+    text,
+    on_epoch=lambda epoch, metrics: None,
+    *,
+    arguments="{x}",
+    objective=None,
+    **sources,
+):
     (tmp_path / "train.py").write_text(text)
     command = f"{sys.executable} train.py {arguments}"
-    experiment = ScriptExperiment(Script(command, (ACCURACY,), **sources), tmp_path)
+    experiment = ScriptExperiment(Script(command, (objective or ACCURACY,), **sources), tmp_path)
     spec = TrialSpec("s", 0, 1, seed=5, config={"x": 0.5})
     return experiment.train(spec, experiment.prepare(None, 0), on_epoch)
 
@@ -550,6 +558,34 @@ def test_the_metric_of_each_sample_is_what_it_is_the_mean_of(tmp_path, write, by
     found = result.arrays.get("val_acc_by_sample")
     assert (found if found is None else found.tolist()) == by_sample
     assert result.engine_reason == ""
+
+
+RANKED = """
+labels, scores, groups = np.arange(60) % 2, np.arange(60) % 7 / 7, np.arange(60) // 10
+above = scores[labels == 1][:, None] - scores[labels == 0]
+auc = ((above > 0) + (above == 0) / 2).mean()
+print(json.dumps({"result": {"val_auc": auc}}))
+"""
+
+
+def test_an_auc_is_known_of_each_sample_by_its_scores_and_groups_have_numbers(tmp_path):
+    save = "np.savez(output / 'predictions', samples=np.arange(60), labels=labels, group={}, {})"
+    auc = Objective("val_auc", "maximize")
+    for groups, answers in (
+        ("groups", "predictions=scores > 0.5, y_score=scores"),
+        ("[f'patient {one}' for one in groups]", "predictions=np.stack([1 - scores, scores], 1)"),
+    ):
+        written = PREDICTING + RANKED + save.format(groups, answers)
+        result = run(tmp_path, written, objective=auc)
+        values = result.arrays["val_auc_by_sample"]
+        assert values.mean() == pytest.approx(result.metrics["val_auc"], rel=1e-6)
+        assert len(set(values)) > 5, "an AUC, not a share of right answers"
+        numbers = result.arrays["fold_groups"]
+        assert [len(set(numbers[n : n + 10])) for n in range(0, 60, 10)] == [1] * 6
+        assert len(set(numbers)) == 6
+    lost = PREDICTING + "np.savez(output / 'predictions', samples=[0, 1], labels=[0, 1], "
+    short = run(tmp_path, lost + "predictions=[0, 0], groups=[1])")
+    assert "has groups (1,) for labels (2,)" in short.engine_reason
 
 
 def test_samples_without_a_number_each_are_not_compared_one_by_one(tmp_path):

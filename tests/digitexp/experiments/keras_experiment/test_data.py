@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from digitexp.experiments.keras_experiment.data import read_parts
-from digitexp.experiments.keras_experiment.judging import by_sample, judge
+from digitexp.experiments.keras_experiment.judging import judge, values_by_sample
 from digitexp.keras_experiment import KerasExperiment
 
 X = np.arange(40, dtype=np.float32).reshape(20, 2)
@@ -56,7 +56,7 @@ def test_several_labels_are_judged_one_by_one_without_a_matrix(predictions, righ
     metrics, arrays = judge(found, y, "classification", None)
     assert metrics == {"best_val_accuracy": pytest.approx(7 / 9)}
     assert [*arrays] == ["predicted"]
-    scores = by_sample(found, y, "classification", None)
+    scores = values_by_sample(metrics, found, y, "classification", None)
     assert scores["best_val_accuracy_by_sample"].tolist() == pytest.approx(right)
 
 

@@ -9,6 +9,8 @@ import pytest
 
 import sweeps
 from digitexp.keras_experiment import KerasExperiment
+from sweeps.confirm.comparison import fold_answers
+from sweeps.confirm.finalists import Scored
 from sweeps.executors.attempt import checked
 from sweeps.experiment import TrialSpec
 from sweeps.experiments.folds import FoldExperiment
@@ -75,6 +77,8 @@ def test_no_group_is_in_two_parts_of_a_search_or_a_fold():
         assert not patients(own.fold) & (patients(own.train) | patients(own.validation))
         assert not patients(own.train) & patients(own.validation)
         numbers += [*fold.samples]
+        assert len(fold.groups) == len(fold.samples)
+        assert len(patients(own.fold)) == len(set(fold.groups)), "a number for each"
     assert sorted(numbers) == list(range(len(parts.train[0])))
 
 
@@ -137,15 +141,25 @@ def test_groups_that_cannot_be_kept_whole_are_refused(data, groups, said):
 @pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("more", [{"groups": PATIENTS}, {"ordered": True}])
-def test_a_fold_of_samples_that_are_not_independent_has_one_number(more):
-    grouped = KerasExperiment(
-        build, classes, {}, metrics={"auc": "maximize"}, name="grouped", **more
-    )
-    on_folds = FoldExperiment(grouped, "own:it@folds")
+def test_groups_of_a_fold_are_compared_in_place_of_samples_and_in_time_order_one_number(more):
+    own = KerasExperiment(build, classes, {}, metrics={"auc": "maximize"}, name="grouped", **more)
+    on_folds = FoldExperiment(own, "own:it@folds")
+    data = on_folds.prepare(None, 0)
     spec = TrialSpec("s", 0, 1, 5, {"epochs": 2, "block": 1})
-    result = on_folds.train(spec, on_folds.prepare(None, 0), lambda *_: None)
-    assert not any(name.endswith("_by_sample") for name in result.arrays)
-    assert 0 <= result.metrics["best_val_accuracy"] <= 1
+    result = on_folds.train(spec, data, lambda *_: None)
+    value = result.metrics["best_val_accuracy"]
+    found = fold_answers(result, Scored.by("best_val_accuracy", "maximize"))
+    assert found.scores.mean() == pytest.approx(value)
+    if "ordered" in more:
+        assert not any(name.endswith("_by_sample") for name in result.arrays)
+        assert len(found.samples) == 0
+        return
+    right = result.arrays["best_val_accuracy_by_sample"]
+    groups = result.arrays["fold_groups"]
+    assert found.samples.tolist() == sorted(set(groups))
+    size = len(groups) / len(found.samples)
+    counted = value + (right[groups == groups[0]] - value).sum() / size
+    assert found.scores[found.samples == groups[0]] == pytest.approx(counted)
 
 
 @pytest.mark.slow
@@ -158,15 +172,13 @@ def test_datasets_have_no_folds():
 @pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(
-    ("experiment", "by_sample", "by_fold"),
+    ("experiment", "by_sample"),
     [
-        (regression, ("best_val_mae", "best_val_loss"), ("best_val_rmse", "best_val_r2")),
-        (binary, ("best_val_accuracy", "best_val_loss"), ("best_val_auc",)),
+        (regression, ("best_val_mae", "best_val_loss", "best_val_rmse", "best_val_r2")),
+        (binary, ("best_val_accuracy", "best_val_loss", "best_val_auc")),
     ],
 )
-def test_a_training_is_scored_on_its_fold_sample_by_sample_where_a_metric_is_a_mean(
-    experiment, by_sample, by_fold
-):
+def test_a_training_is_scored_on_its_fold_sample_by_sample(experiment, by_sample):
     on_folds = FoldExperiment(experiment, "own:it@folds")
     data = on_folds.prepare(None, 0)
     config = {"epochs": 3, "block": 6}
@@ -175,13 +187,12 @@ def test_a_training_is_scored_on_its_fold_sample_by_sample_where_a_metric_is_a_m
         values = result.arrays[f"{name}_by_sample"]
         assert values.shape == result.arrays["fold_samples"].shape
         assert values.mean() == pytest.approx(result.metrics[name], rel=1e-5)
-    assert not any(f"{name}_by_sample" in result.arrays for name in by_fold)
 
     model = on_folds.load_model(config, result.weights, data.info)
     x, y = list(experiment.folds(data, 1, 4))[2].data.payload.fold
     found = model.evaluate(x, y, verbose=0, return_dict=True)
     assert found["loss"] == pytest.approx(result.metrics["best_val_loss"], rel=1e-4)
-    for name in (*by_sample, *by_fold):
+    for name in by_sample:
         keras_name = name.removeprefix("best_val_")
         if keras_name in found:
             assert found[keras_name] == pytest.approx(result.metrics[name], rel=1e-4)

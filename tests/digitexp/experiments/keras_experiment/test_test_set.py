@@ -71,7 +71,7 @@ def test_a_training_on_a_fold_is_scored_as_keras_scores_it():
     for name in ("accuracy", "loss", "auc"):
         assert found.metrics[f"best_val_{name}"] == pytest.approx(by_keras[name], rel=1e-4)
     votes = found.arrays["fold_predictions"]
-    by_sample = {"best_val_accuracy_by_sample", "best_val_loss_by_sample"}
+    by_sample = {f"best_val_{name}_by_sample" for name in ("accuracy", "loss", "auc")}
     assert {*found.arrays} == by_sample | {"fold_predictions"}
     assert {len(one) for one in found.arrays.values()} == {len(test[1])}
     judged = on_folds.judged(votes, test[1])
