@@ -71,7 +71,11 @@ def _show_power(config: SweepConfig, *, csv: Path | None, as_json: bool) -> None
     from sweeps.render.answer import in_lines
 
     found = plan_power(config)
-    rows = [{"folds": folds, "difference": seen} for folds, seen in found.seen.items()]
+    alone = found.by_numbers
+    rows = [
+        {"folds": folds, "difference": seen, "by_numbers": alone.get(folds)}
+        for folds, seen in found.seen.items()
+    ]
     document = {
         "name": config.name,
         "confirmations": list(found.confirmations),
@@ -86,9 +90,9 @@ def _show_power(config: SweepConfig, *, csv: Path | None, as_json: bool) -> None
     is_share = found.unit == "share"
     digits = None if is_share else max(0, 1 - math.floor(math.log10(min(found.seen.values()))))
     said = partial(scaled, unit=found.unit, digits=digits)
-    print(f"  folds   {'points' if is_share else ' by'}")
+    print(f"  folds   {'points' if is_share else ' by'}{'   one number a fold' if alone else ''}")
     for folds, seen in found.seen.items():
-        print(f"  {folds:>5}   {said(seen):>6}")
+        print(f"  {folds:>5}   {said(seen):>6}{f'   {said(alone[folds]):>6}' if alone else ''}")
     print(f"   more   {said(best):>6} at best\n" if best else "")
     source = f"From earlier confirmations on these data: {', '.join(found.confirmations)}."
     if not found.confirmations:

@@ -137,7 +137,7 @@ def decide(
         quotable=scored.measured(figure),
         quotable_bias=bias,
         gain_over_control=gained and scored.difference(gained),
-        components=components_of(joint),
+        components=components_of(joint, outcomes),
     )
 
 
@@ -183,7 +183,7 @@ def _standing(
     )
 
 
-def components_of(joint: Joint) -> Components | None:
+def components_of(joint: Joint, outcomes: Outcomes) -> Components | None:
     """Return the variance components of the leads of a confirmation; None with one finalist.
 
     They are medians, the lower one of two: the lead over a finalist that fails altogether says
@@ -195,10 +195,14 @@ def components_of(joint: Joint) -> Components | None:
         return None
     fixed = joint.fixed[leader, others]
     variances = joint.errors[leader, others] ** 2
+    leads = outcomes.by_fold[leader] - outcomes.by_fold[others]
     return Components(
         fixed=median_low(fixed.tolist()),
         by_folds=median_low(np.maximum(variances - fixed, 0.0).tolist()) * joint.folds,
         level=float(np.mean([joint.levels[k] for k in others])),
+        numbers=None
+        if outcomes.samples is None
+        else median_low(leads.var(axis=1, ddof=1).tolist()),
     )
 
 

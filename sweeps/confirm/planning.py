@@ -17,12 +17,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
-import msgspec
 import yaml
 
 from search_spaces.objectives import Direction
 from search_spaces.parameters import Value
 from search_spaces.space import Confirming
+from sweeps.capabilities import FOLDS_A_REPEAT
 from sweeps.config.options import RunOptions
 from sweeps.config.policies import FAILURES
 from sweeps.config.sweep import ASK_AHEAD_UNTAUGHT, SweepConfig
@@ -609,6 +609,16 @@ class PowerPlan:
         return {folds: detectable(self.components, folds) for folds in LOOKS}
 
     @property
+    def by_numbers(self) -> dict[int, float]:
+        """The same if each fold had one number; empty if that is what they have, or unknown."""
+        numbers = self.components.numbers
+        if numbers is None:
+            return {}
+        fixed = numbers / (FOLDS_A_REPEAT - 1)  # see `FoldMoments`
+        alone = Components(fixed=fixed, by_folds=numbers, level=self.components.level)
+        return {folds: detectable(alone, folds) for folds in LOOKS}
+
+    @property
     def at_best(self) -> float:
         """The difference that is seen with as many folds as one likes: samples limit it."""
         return detectable(self.components, math.inf)
@@ -639,5 +649,12 @@ def plan_power(config: SweepConfig) -> PowerPlan:
         )
     if not found:
         return PowerPlan([], SHIPPED, unit)
-    known = [msgspec.structs.astuple(one) for one in found.values()]
-    return PowerPlan(list(found), Components(*map(fmean, zip(*known, strict=True))), unit)
+    known = found.values()
+    numbers = [one.numbers for one in known if one.numbers is not None]
+    mean = Components(
+        fixed=fmean(one.fixed for one in known),
+        by_folds=fmean(one.by_folds for one in known),
+        level=fmean(one.level for one in known),
+        numbers=fmean(numbers) if numbers else None,
+    )
+    return PowerPlan(list(found), mean, unit)

@@ -136,11 +136,14 @@ class Components(_Part, frozen=True):
         by_folds: Variance of one fold, which so many folds divide by their number; likewise.
         level: One-sided level, over all looks, at which one of the finalists is told not to be the
             best; it falls with their number.
+        numbers: Variance of one fold's number, by which such leads would be compared if no value of
+            a sample were known; None where none is.
     """
 
     fixed: Annotated[float, Meta(ge=0)]
     by_folds: Annotated[float, Meta(ge=0)]
     level: Annotated[float, Meta(gt=0, lt=1)]
+    numbers: Annotated[float, Meta(ge=0)] | None = None
 
 
 class LeftAfter(_Part, frozen=True):

@@ -13,7 +13,8 @@ from sweeps.cli import app
 from sweeps.confirm.best import LOOKS
 from sweeps.confirm.comparison import decide
 from sweeps.confirm.finalists import Finalist
-from sweeps.confirm.planning import SHIPPED, detectable
+from sweeps.confirm.intervals import Outcomes
+from sweeps.confirm.planning import SHIPPED, PowerPlan, detectable
 from sweeps.records.conclusions import Components
 from tests.chance import at_least, at_most
 from tests.sweeps.voting_experiment import SPACE
@@ -39,6 +40,20 @@ def test_a_finalist_that_fails_altogether_does_not_plan_the_next_confirmation():
     failing = decide(dataclasses.replace(outcomes, scores=scores), finalists(3), {}).components
     assert failing.fixed <= as_it_is.fixed * 1.5
     assert failing.by_folds <= as_it_is.by_folds * 1.5
+
+
+def test_what_one_number_a_fold_would_cost_is_planned_from_the_spread_of_folds():
+    outcomes = simulated(np.random.default_rng(4), 0.5, 2, 20)
+    by_sample = decide(outcomes, finalists(2), {}).components
+    numbers = Outcomes(outcomes.by_fold[:, :, None], None)
+    by_fold = decide(numbers, finalists(2), {}).components
+    assert by_fold.numbers is None
+    assert by_sample.numbers == pytest.approx(by_fold.by_folds)
+    plan = PowerPlan([], by_sample, "share")
+    alone = dataclasses.replace(plan, components=by_fold)
+    assert plan.by_numbers == pytest.approx(alone.seen)
+    assert plan.by_numbers[20] > 1.5 * plan.seen[20]
+    assert alone.by_numbers == {}
 
 
 @pytest.mark.nightly
@@ -74,5 +89,7 @@ def test_what_a_home_confirmed_on_the_same_data_is_planned_with(tmp_path, make_h
     then = json.loads(call("plan", space, "--power", "--json").stdout)
     assert then["confirmations"] == ["one-confirmation"]
     assert then["seen"][0]["difference"] > then["at_best"]
+    assert then["seen"][0]["by_numbers"] > then["seen"][0]["difference"]
+    assert "one number a fold" in call("plan", space, "--power").stdout
     others = call("plan", space, "--power", "--json", "--name", "two", "--data", "others")
     assert json.loads(others.stdout)["confirmations"] == []
