@@ -7,7 +7,8 @@ trains is alike in all folds: an error that does not allow for it is too small, 
 Because nothing that the two learn is in common, they need the factor more than two configurations
 of one network do.
 
-Of all learners `neighbours` and `features` were not used to choose the factor.
+The factor was chosen by looking at draws of these learners, of bags of neighbours and of small
+nets; the draws made here are others.
 """
 
 from __future__ import annotations

@@ -140,7 +140,8 @@ MANY_SAMPLES: Final = 4000
 _A_FACTOR: Final = 0.1
 """By so much for each factor e that there are fewer.
 
-`python -m benchmarks learners` fitted it to learners that are not those of the proof there.
+It was chosen by looking at draws of learners such as those of `python -m benchmarks learners`, and
+is too small for those that single samples change much, such as nearest neighbours.
 """
 
 
