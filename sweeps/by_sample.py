@@ -40,10 +40,10 @@ def by_sample(metric: str, truth: ArrayLike, predictions: ArrayLike, value: floa
     Returns:
         The values; None if no metric of that name has this value for these samples.
     """
-    true, given = np.asarray(truth), np.asarray(predictions)
+    true, given = np.asarray(truth), np.atleast_1d(predictions)
     if given.ndim == true.ndim + 1 and given.shape[-1] == 1:
         given = given[..., 0]
-    if not len(true) or len(given) != len(true):
+    if not (true.ndim and true.size and given.size) or len(given) != len(true):
         return None
     with np.errstate(divide="ignore", invalid="ignore"):
         found = [

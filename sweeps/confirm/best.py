@@ -36,7 +36,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.confirm.intervals import Estimate, Outcomes, moments_of, pool_factor
+from sweeps.confirm.intervals import Estimate, Outcomes, moments_of
 from sweeps.interval import Interval
 
 LOOKS: Final = (20, 28, 40, 56, 80, 100)
@@ -222,8 +222,8 @@ class Joint:
         crossed one and that of the block jackknife. With few samples all errors are larger, see
         `pool_factor`; those of means by half as much.
         """
-        factor = pool_factor(outcomes.samples)
         moments = moments_of(outcomes.scores.astype(float), outcomes.samples)
+        factor = moments.factor
         pairs = moments.differences()
         by_fold, outlying = outcomes.by_fold, outlying_folds(outcomes.by_fold)
         variances, freedom = pairs.of_samples + pairs.of_folds, pairs.freedom

@@ -151,7 +151,7 @@ def try_folds(
     if all(PREDICTIONS in kept for kept in arrays):
         check_kept(f"{who}, tried", range(len(arrays)), arrays)
     if on_folds.searched is not None:
-        _check_fresh(who, samples, on_folds.searched)
+        _check_fresh(who, [kept.get(SAMPLES, np.empty(0)) for kept in arrays], on_folds.searched)
     if len(samples) == FOLDS_A_REPEAT and all(map(len, samples)):
         try:
             check_repeats(range(FOLDS_A_REPEAT), samples)

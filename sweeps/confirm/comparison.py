@@ -452,12 +452,9 @@ def compare_finalists(
         return None
     whole = whole[: folds_that_count(len(whole))]
     kept = trainings.answers(labels, whole)
-    first = kept[labels[0]]
     outcomes = Outcomes(
         np.array([stacked([own.scores for own in kept[label]], float) for label in labels]),
-        stacked([own.samples for own in first], np.int64, NO_SAMPLE)
-        if len(first[0].samples)
-        else None,
+        _counted_from_0([own.samples for own in kept[labels[0]]]),
     )
     costs = {label: _cost(trainings.of(label, whole)) for label in labels}
     records = {**trainings.found, **trainings.lost}
@@ -473,6 +470,14 @@ def compare_finalists(
     ]
     verdict = replace(verdict, standings=standings)
     return Comparison(trainings, whole, verdict, finalists, outcomes)
+
+
+def _counted_from_0(samples: Sequence[NDArray[np.int64]]) -> NDArray[np.int64] | None:
+    """Return (folds, n) numbers without gaps, however large they are; None if there are none."""
+    if not len(samples[0]):
+        return None
+    pool = np.unique(np.concatenate(samples))
+    return stacked([np.searchsorted(pool, own) for own in samples], np.int64, NO_SAMPLE)
 
 
 @dataclass(frozen=True)

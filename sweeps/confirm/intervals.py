@@ -145,16 +145,13 @@ is too small for those that single samples change much, such as nearest neighbou
 """
 
 
-def pool_factor(samples: NDArray[np.int64] | None) -> float:
+def pool_factor(pool: int) -> float:
     """Return the factor of the error of a difference that its pool, which also trains, needs.
 
     Args:
-        samples: As in `Outcomes`. Without, one number per fold has a correction of its own.
+        pool: Number of samples, or of their groups.
     """
-    if samples is None:
-        return 1.0
-    pool = len(np.unique(samples[samples != NO_SAMPLE]))
-    return 1 + _A_FACTOR * max(math.log(MANY_SAMPLES / max(pool, 1)), 0.0)
+    return 1 + _A_FACTOR * max(math.log(MANY_SAMPLES / pool), 0.0)
 
 
 FEWEST_FOLDS = 8
@@ -355,6 +352,11 @@ class Moments:
         """Return (K, K) the part of the covariance of the means that more folds do not reduce."""
         return self.of_pairs.samples - self.of_pairs.noise / int(self.sizes.sum())
 
+    @property
+    def factor(self) -> float:
+        """See `pool_factor`."""
+        return pool_factor(self.pool)
+
     def covariance(self) -> NDArray[np.float64]:
         """Return (K, K) the covariance of the means; what folds add is made semidefinite."""
         beyond = self._beyond(self.of_pairs.noise, self.of_pairs.folds)
@@ -377,6 +379,7 @@ class FoldMoments:
     means: NDArray[np.float64]
     between: NDArray[np.float64] = field(repr=False)
     folds: int
+    factor = 1.0  # they have a correction of their own
 
     def _parts(self, variance: NDArray[np.float64]) -> _Parts:
         nothing = np.zeros_like(variance)

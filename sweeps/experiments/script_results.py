@@ -751,7 +751,7 @@ def from_predictions(
         labels = columns["labels"]
         predictions = _one_each(labels, columns["predictions"])
         numbers = np.asarray(columns.get("samples", [])).astype(np.int64)
-        groups = columns.get("groups")
+        groups, scores = columns.get("groups"), columns.get("scores")
     except (OSError, ValueError, csv.Error, zipfile.BadZipFile) as no:
         return {}, [], f"no confusion matrix: {path.name} was not read: {no}"
     found: dict[str, NDArray[Any]] = {}
@@ -771,8 +771,13 @@ def from_predictions(
             f"not compared sample by sample: {path.name} has groups {groups.shape} for labels "
             f"{labels.shape}; give the group of each sample"
         )
+    elif scores is not None and (scores.shape[:1] != labels.shape or scores.ndim > 2):
+        reasons.append(
+            f"not compared sample by sample: {path.name} has scores {scores.shape} for labels "
+            f"{labels.shape}; give one of each sample, or one of each class"
+        )
     elif "samples" in columns:
-        answers = (columns["predictions"], columns.get("scores"))
+        answers = (columns["predictions"], scores)
         values = _values(labels, answers, metrics, result or {})
         found |= {SAMPLES: numbers, **values}
         if groups is not None:

@@ -24,12 +24,7 @@ from sweeps.confirm.best import (
     single_level,
     spent,
 )
-from sweeps.confirm.intervals import (
-    Outcomes,
-    crossed_difference,
-    crossed_mean,
-    pool_factor,
-)
+from sweeps.confirm.intervals import Outcomes, crossed_difference, crossed_mean, pool_factor
 from tests.chance import at_least, at_most
 
 
@@ -53,7 +48,7 @@ def test_the_joint_covariance_gives_every_difference_its_crossed_error():
 def test_with_few_samples_errors_allow_for_what_their_pool_trains(pool, factor):
     outcomes = simulated(np.random.default_rng(0), 0.5, 2, 20, sizes=(pool // 4,) * 4)
     joint = Joint.of(outcomes)
-    assert pool_factor(outcomes.samples) == pytest.approx(factor, abs=0.001)
+    assert pool_factor(pool) == pytest.approx(factor, abs=0.001)
     plain = crossed_difference(outcomes, 0, 1)
     assert joint.errors[0, 1] == pytest.approx(factor * plain.error, rel=0.001)
     assert joint.fixed[0, 1] == pytest.approx(
@@ -62,7 +57,8 @@ def test_with_few_samples_errors_allow_for_what_their_pool_trains(pool, factor):
     of_mean = crossed_mean(outcomes, 0)
     assert joint.estimates[0].error == pytest.approx((1 + factor) / 2 * of_mean.error, rel=0.001)
     numbers = Outcomes(outcomes.by_fold[:, :, None], None)
-    assert pool_factor(numbers.samples) == 1, "one number per fold has a correction of its own"
+    alone = crossed_difference(numbers, 0, 1)
+    assert Joint.of(numbers).errors[0, 1] == pytest.approx(alone.error), "it is corrected already"
 
 
 @pytest.mark.parametrize(("correlation", "count"), [(0.0, 3), (0.5, 5), (0.9, 2)])

@@ -122,13 +122,30 @@ def test_a_script_is_confirmed_on_the_folds_that_it_divides(
         assert "one number per fold" in " ".join(verdict.lines)
 
 
+GROUPS = {
+    "names": ('["sample", "y_true", "y_pred"]', '["sample", "y_true", "y_pred", "group"]'),
+    "rows": ("([n, ys[n], s] for", "([n, ys[n], s, f'patient {n}'] for"),
+}
+"""Replacements by which a script names a patient of each sample."""
+
+
 @pytest.mark.slow
-def test_a_fold_of_what_scored_the_search_is_refused(script, make_home):
+def test_groups_of_a_script_may_be_named_by_texts(script, make_home):
+    sweep = sweeps.run(str(script(**GROUPS)), workers=0, home=make_home(), progress="quiet")
+    (verdict, *_) = sweep.confirm(folds=20, progress="quiet")
+    assert "for new samples and new seeds" in " ".join(verdict.lines)
+    assert verdict.lead.startswith("baseline-seeing is better than every other finalist")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [{}, GROUPS])
+def test_a_fold_of_what_scored_the_search_is_refused(script, make_home, more):
     space = script(
         leak=(
             "rest = list(range(30)), list(range(30, 120))",
             "rest = list(range(30)), list(range(20, 120))",
-        )
+        ),
+        **more,
     )
     home = make_home()
     sweep = sweeps.run(str(space), workers=0, home=home, progress="quiet")

@@ -588,6 +588,15 @@ def test_an_auc_is_known_of_each_sample_by_its_scores_and_groups_have_numbers(tm
     assert "has groups (1,) for labels (2,)" in short.engine_reason
 
 
+@pytest.mark.parametrize("scores", ["0.5", "[0.5]", "np.zeros((2, 1, 1))", "np.zeros((2, 0))"])
+def test_scores_of_another_shape_cost_the_comparison_only(tmp_path, scores):
+    save = "np.savez(output / 'predictions', samples=[0, 1], labels=[0, 1], predictions=[0, 1], "
+    result = run(tmp_path, PREDICTING + save + f"scores={scores})")
+    assert result.outcome == "complete"
+    assert "val_acc_by_sample" not in result.arrays
+    assert "has scores" in result.engine_reason or scores == "np.zeros((2, 0))"
+
+
 def test_samples_without_a_number_each_are_not_compared_one_by_one(tmp_path):
     write = "np.savez(output / 'predictions', samples=[7], labels=[0, 1], predictions=[0, 0])"
     result = run(tmp_path, PREDICTING + write)
