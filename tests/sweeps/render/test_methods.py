@@ -1,10 +1,12 @@
 """The paragraph for a paper: every sentence has its fact, and nothing is said without one."""
 
 import dataclasses
+import math
 
 import pytest
 from msgspec.structs import replace
 
+from sweeps.confirm.intervals import MANY_SAMPLES, pool_factor
 from sweeps.errors import UsageError
 from sweeps.interval import Interval
 from sweeps.records.conclusions import AtEvaluation, Judged
@@ -23,6 +25,13 @@ VERDICT = verdict(
     LEADER, OPEN, BEHIND, margin=0.006, looks=[20],
     quotable=Interval(0.944, 0.938, 0.951), quotable_bias=0.0017,
 )  # fmt: skip
+
+
+def test_it_says_the_factor_of_few_samples_as_it_is():
+    one_e_fewer = round(MANY_SAMPLES / math.e)
+    more = pool_factor(one_e_fewer) - 1
+    said = f"n < {MANY_SAMPLES} samples times 1 + {more:.1g} ln({MANY_SAMPLES} / n)"
+    assert said in methods(INFO, [VERDICT])
 
 
 def test_it_says_estimand_numbers_seed_budget_and_selection():
