@@ -65,9 +65,11 @@ def runs(finished):
     """The MLflow runs of that sweep: parent and children."""
     client = open_client(f"sqlite:///{finished[0] / 'home' / 'mlflow.db'}")
     experiments = [e.experiment_id for e in client.search_experiments() if e.name != "Default"]
-    found = client.search_runs(experiments, order_by=["attributes.start_time"])
+    found = client.search_runs(experiments)
     parent = next(r for r in found if r.data.tags["kind"] == "sweep")
-    return client, parent, [r for r in found if r.info.run_id != parent.info.run_id]
+    children = [r for r in found if r.info.run_id != parent.info.run_id]
+    # Two workers begin at once, so that either trial may start first.
+    return client, parent, sorted(children, key=lambda run: run.data.tags["trial"])
 
 
 def test_the_run_succeeds_and_stderr_holds_nothing_that_is_not_ours(finished):
