@@ -17,6 +17,7 @@ from sweeps.executors.attempt import run_attempt
 from sweeps.executors.checkpoint import CheckpointPlace
 from sweeps.experiment import Stop, TrialSpec
 from sweeps.experiments.script import ScriptExperiment
+from sweeps.workspace.processes import marked
 from tests.sweeps.executors.conftest import eventually
 from tests.sweeps.launching import Launched
 
@@ -247,6 +248,8 @@ def test_a_script_that_outlived_its_worker_is_killed_first(train, tmp_path):
     place = CheckpointPlace(tmp_path / "0000", "mine", 30.0)
     environment = {"SWEEPS_CHECKPOINT": str(place.folder / "state")}
     with subprocess.Popen(["/bin/sleep", "60"], env=environment) as orphan:
+        # A process has no environment yet while it becomes another program.
+        assert eventually(lambda: orphan.pid in marked(*next(iter(environment.items()))))
         train()
         assert orphan.wait(10) == -signal.SIGKILL
 
