@@ -30,7 +30,7 @@ from digitexp.experiments.keras_experiment.judging import (
     judge,
     labels_of,
     needed_metrics,
-    voting_predictions,
+    to_average,
 )
 from digitexp.metrics import of_training, recalls
 from digitexp.tensorflow_setup import begin_training, known_warnings_ignored
@@ -458,6 +458,13 @@ def _outputs(model: Any, x: Any) -> Any:
         return mapped(np.asarray, model.predict(x, batch_size=engine.CHUNK, verbose=0))
 
 
+def predicted_by(model: Any, parts: Parts) -> np.ndarray:
+    """Return what a model of one output predicts of the part that scores."""
+    found = _outputs(model, next(iter(parts.scoring_batches()))[0])
+    (only,) = keras.tree.flatten(found)
+    return np.asarray(only)
+
+
 def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the trial
     build: Callable[[], Any],
     parts: Parts,
@@ -617,7 +624,7 @@ def _scores_apart(
 
     Returns:
         The loss and further metrics; and arrays: metrics that are means sample by sample, and the
-        predictions of a single output, which vote by their mean.
+        predictions of a single output, whose mean over models is a prediction.
     """
     scores, metrics = by_sample(predicted, y, task, classes, _outputs_of(model)), {}
     losses = _loss_by_sample(model, predicted, y)
@@ -630,13 +637,13 @@ def _scores_apart(
         metrics["best_val_loss"] = float(found["loss"])
         metrics |= {name: float(found[of.removeprefix("val_")]) for name, of in more.items()}
     if not isinstance(task, Mapping):
-        votes = voting_predictions(predicted, task, classes)
-        scores |= {PREDICTIONS: votes} if votes.size <= _MOST_KEPT else {}
+        kept, _ = to_average(predicted, task, classes)
+        scores |= {PREDICTIONS: kept} if kept.size <= _MOST_KEPT else {}
     return metrics, scores
 
 
 _MOST_KEPT: Final = 1_000_000
-"""Numbers of predictions of a fold that are kept for votes, at most: 4 MB a training."""
+"""Numbers of predictions of a fold that are kept, at most: 4 MB a training."""
 
 
 def without_samples(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
