@@ -100,7 +100,7 @@ class Library:
     def select(self, samples: Samples) -> Values:
         """Return (trials,) the weights of an ensemble that is selected on some samples.
 
-        It is the best trial alone if bags without that one would make it worse.
+        It is the best trial alone if bags without that one make it worse, by a standard error.
         """
         trials = len(self.records)
         weights = np.zeros(trials)
@@ -110,7 +110,8 @@ class Library:
         weights /= weights.sum()
         best = np.eye(trials)[self.best(samples)]
         both = np.stack([self.mean(one)[samples] for one in (weights, best)])
-        return best if self._mean_scores(both, samples).argmax() else weights
+        lead = np.diff(self.scores(both, samples, self.selected_by), axis=0)
+        return best if lead.mean() > lead.std() / np.sqrt(lead.size) else weights
 
     def _grown(self, bag: Samples, samples: Samples) -> Values:
         """Return (trials,) the weights of an ensemble that grows by a trial of a bag each step."""

@@ -147,7 +147,8 @@ def export_ensemble(
         else:
             code, checked = _export_members(home, info, chosen, again, part)
         facts = _facts(info, chosen.records[0])
-        facts |= {"trial": None, "seed": None, "config": {}, "metrics": {}, "checked": checked}
+        facts |= {"trial": None, "seed": None, "config": {}, "checked": checked}
+        facts["metrics"] = {found.metric: found.accuracy.value}
         facts["members"] = [
             {"trial": one.key, "weight": members[one.trial], "config": dict(one.config)}
             for one in chosen.records

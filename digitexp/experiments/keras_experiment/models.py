@@ -459,10 +459,10 @@ def _outputs(model: Any, x: Any) -> Any:
 
 
 def predicted_by(model: Any, parts: Parts) -> np.ndarray:
-    """Return what a model of one output predicts of the part that scores."""
-    found = _outputs(model, next(iter(parts.scoring_batches()))[0])
-    (only,) = keras.tree.flatten(found)
-    return np.asarray(only)
+    """Return what a model of one output, compiled or not, predicts of the part that scores."""
+    x, _ = next(iter(parts.scoring_batches()))
+    (found,) = keras.tree.flatten(model.predict(x, batch_size=4096, verbose=0))
+    return np.asarray(found)
 
 
 def run_trial(  # noqa: PLR0913 - each is a part of the experiment or of the trial

@@ -428,7 +428,7 @@ def _(found: EnsembleConclusion) -> WordedConclusion:
         f"It pays if it is better, and by more than the margin ({margin}). Trainings that stopped "
         "by these samples look a little too good, ensemble and best trial alike.",
     ]
-    columns = ["member", "weight", found.selected_by, "size", "trained in"]
+    columns = ["member", "weight", "in the search", "size", "trained in"]
     note = "Nothing was trained, and no test set read."
     return WordedConclusion("ensemble", "An ensemble of trials", lead, columns, rows, lines, note)
 

@@ -264,7 +264,7 @@ def test_what_was_trained_is_judged_again_once_the_experiment_is_mended(own, tmp
     for record in kept:
         correct = record.result.arrays["best_val_accuracy_by_sample"]
         own_mean.setdefault(record.params["finalist"], []).extend(correct)
-    told = json.loads(run(*words[:-3], *home, "--json").stdout)
+    told = json.loads(run(*(one for one in words if one != "--details"), "--json").stdout)
     means = {one["finalist"]: one["accuracy"]["value"] for one in told["standings"]}
     assert means == pytest.approx({label: np.mean(own) for label, own in own_mean.items()})
 

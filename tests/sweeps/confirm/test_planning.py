@@ -186,7 +186,7 @@ class TestConfirmed:
         assert all(f"{title}: " in call("best", "nets").stdout for title in titles)
         assert "COMPLETE" not in again.output, "all of it is there"
         assert "The best of the search" in again.stdout
-        last = again.stdout.splitlines()[-2:]
+        last = again.stdout.splitlines()[-4:]  # what to do next, and the source, stand below
         assert any(line.startswith("  sweeps report nets ") for line in last), "commands to go on"
         told = json.loads(call("confirm", "nets", "--json").stdout)["answer"]
         assert told[-1].startswith("From 8 folds x 3 finalists; ")

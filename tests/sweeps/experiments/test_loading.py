@@ -74,7 +74,9 @@ def project(tmp_path, make_home) -> Path:
     folder.mkdir()
     source = Path(voting_experiment.__file__).read_text("utf-8")
     own = source.replace("tests.sweeps.voting_experiment:", "ownnet:")
-    own = own.replace("arrays = {PREDICTIONS:", 'arrays = {"validation_logits": logits, PREDICTIONS:')
+    own = own.replace(
+        "arrays = {PREDICTIONS:", 'arrays = {"validation_logits": logits, PREDICTIONS:'
+    )
     (folder / "ownnet.py").write_text(own + OWN, "utf-8")
     (folder / "ownspaces.py").write_text(SPACES, "utf-8")
     make_home("project/mlruns")
